@@ -1,0 +1,2 @@
+//! Placeholder header, replaced by its first real commit.
+#![forbid(unsafe_code)]
