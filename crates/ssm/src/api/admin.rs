@@ -1,0 +1,363 @@
+//! Administration (`Towline.<Operation>`): users, access keys, policies, device keys.
+//!
+//! Way: as of [`super`]; our own operations in AWS's form, so that one client and one dispatch serve all.
+//!
+//! # Invariants
+//! - A secret access key is in exactly one shape, [`CreatedAccessKey`], and not in its `Debug`.
+//!
+//! # Not here
+//! - No judgement about a policy's text: the policy crate parses it, the gateway refuses what does not parse.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::tags::{Tag, check_tags};
+use super::{Request, Violations};
+use crate::clock::EpochSeconds;
+use crate::ids::{AccessKeyId, DeviceId, UserName};
+
+/// Longest policy text in bytes: the size IAM allows for a managed policy, without white space.
+pub const MAX_POLICY_DOCUMENT: usize = 6144 * 4;
+/// Access keys a user may have: two, as at AWS, so that one can be replaced by another.
+pub const MAX_ACCESS_KEYS_PER_USER: usize = 2;
+/// Policies a user may have.
+pub const MAX_POLICIES_PER_USER: usize = 20;
+
+fn check_user(v: &mut Violations, name: &str) {
+    v.require(name.parse::<UserName>().is_ok(), "PrincipalName", "be 1 to 64 letters, digits or any of +=,.@_-");
+}
+
+fn check_policy_name(v: &mut Violations, name: &str) {
+    v.length("PolicyName", name, 1, 128);
+    let good = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"+=,.@_-".contains(&b));
+    v.require(good, "PolicyName", "consist of letters, digits and +=,.@_-");
+}
+
+fn check_device(v: &mut Violations, id: &str) {
+    v.require(id.parse::<DeviceId>().is_ok(), "InstanceId", "be `mi-` and 17 lower-case hex digits");
+}
+
+fn check_access_key(v: &mut Violations, id: &str) {
+    v.require(id.parse::<AccessKeyId>().is_ok(), "AccessKeyId", "be 20 capital letters or digits");
+}
+
+fn check_page(v: &mut Violations, max_results: Option<i64>) {
+    v.range("MaxResults", max_results, 1, 1000);
+}
+
+/// Asks for a new user.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreatePrincipalRequest {
+    /// Its name.
+    pub principal_name: String,
+    /// Its tags, for policies.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+impl Request for CreatePrincipalRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_tags(v, &self.tags);
+    }
+}
+
+/// What is known of a user.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Principal {
+    /// Its name.
+    pub principal_name: String,
+    /// Its ARN.
+    pub arn: String,
+    /// Since when.
+    pub created_date: EpochSeconds,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// A user that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreatePrincipalResult {
+    /// The user.
+    pub principal: Principal,
+}
+
+/// Asks for a list of users.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListPrincipalsRequest {
+    /// Page size, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Request for ListPrincipalsRequest {
+    fn check(&self, v: &mut Violations) {
+        check_page(v, self.max_results);
+    }
+}
+
+/// A page of users.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListPrincipalsResult {
+    /// The users, by name.
+    #[serde(default)]
+    pub principals: Vec<Principal>,
+    /// Where the next page goes on; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// Names a user: the request of DeletePrincipal, CreateAccessKey, ListAccessKeys and ListPrincipalPolicies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PrincipalRequest {
+    /// The user.
+    pub principal_name: String,
+}
+
+impl Request for PrincipalRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+    }
+}
+
+/// A new access key. The secret is shown this once.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreatedAccessKey {
+    /// Whose.
+    pub principal_name: String,
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret_access_key: String,
+    /// Since when.
+    pub created_date: EpochSeconds,
+}
+
+impl fmt::Debug for CreatedAccessKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CreatedAccessKey").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// An access key that was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreateAccessKeyResult {
+    /// The key.
+    pub access_key: CreatedAccessKey,
+}
+
+/// Whether requests signed with a key are accepted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessKeyStatus {
+    /// They are.
+    Active,
+    /// They are not.
+    Inactive,
+}
+
+/// What is known of an access key; never its secret.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccessKeyMetadata {
+    /// Whose.
+    pub principal_name: String,
+    /// The public half.
+    pub access_key_id: String,
+    /// On or off.
+    pub status: AccessKeyStatus,
+    /// Since when.
+    pub created_date: EpochSeconds,
+    /// Last accepted request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_used_date: Option<EpochSeconds>,
+}
+
+/// The access keys of a user.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAccessKeysResult {
+    /// The keys.
+    #[serde(default)]
+    pub access_keys: Vec<AccessKeyMetadata>,
+}
+
+/// Switches an access key on or off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateAccessKeyRequest {
+    /// Whose.
+    pub principal_name: String,
+    /// Which.
+    pub access_key_id: String,
+    /// `Active` or `Inactive`; text, so that another word is a broken limit and not broken JSON.
+    pub status: String,
+}
+
+impl UpdateAccessKeyRequest {
+    /// The status as a type; a checked request has no third one.
+    #[must_use]
+    pub fn wanted(&self) -> AccessKeyStatus {
+        if self.status == "Active" { AccessKeyStatus::Active } else { AccessKeyStatus::Inactive }
+    }
+}
+
+impl Request for UpdateAccessKeyRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_access_key(v, &self.access_key_id);
+        v.one_of("Status", &self.status, &["Active", "Inactive"]);
+    }
+}
+
+/// Removes an access key.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteAccessKeyRequest {
+    /// Whose.
+    pub principal_name: String,
+    /// Which.
+    pub access_key_id: String,
+}
+
+impl Request for DeleteAccessKeyRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_access_key(v, &self.access_key_id);
+    }
+}
+
+/// Stores a policy under a name; an existing one is replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PutPrincipalPolicyRequest {
+    /// Whose.
+    pub principal_name: String,
+    /// Its name, 1 to 128 characters.
+    pub policy_name: String,
+    /// The policy as JSON text.
+    pub policy_document: String,
+}
+
+impl Request for PutPrincipalPolicyRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_policy_name(v, &self.policy_name);
+        v.length("PolicyDocument", &self.policy_document, 1, MAX_POLICY_DOCUMENT);
+    }
+}
+
+/// Names a policy: the request of GetPrincipalPolicy and DeletePrincipalPolicy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PolicyRequest {
+    /// Whose.
+    pub principal_name: String,
+    /// Its name.
+    pub policy_name: String,
+}
+
+impl Request for PolicyRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_policy_name(v, &self.policy_name);
+    }
+}
+
+/// A policy. The same members as [`PutPrincipalPolicyRequest`].
+pub type GetPrincipalPolicyResult = PutPrincipalPolicyRequest;
+
+/// The names of a user's policies.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListPrincipalPoliciesResult {
+    /// The names, sorted.
+    #[serde(default)]
+    pub policy_names: Vec<String>,
+}
+
+/// Names a device: the request of RotateDeviceKey, ListDeviceKeys and ApproveDevice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceRequest {
+    /// The device.
+    pub instance_id: String,
+}
+
+impl Request for DeviceRequest {
+    fn check(&self, v: &mut Violations) {
+        check_device(v, &self.instance_id);
+    }
+}
+
+/// Bans a key of a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RevokeDeviceKeyRequest {
+    /// The device.
+    pub instance_id: String,
+    /// SHA-256 of the public key, 64 lower-case hex digits; every key of the device when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key_fingerprint: Option<String>,
+}
+
+impl Request for RevokeDeviceKeyRequest {
+    fn check(&self, v: &mut Violations) {
+        check_device(v, &self.instance_id);
+        if let Some(fingerprint) = &self.key_fingerprint {
+            let good = fingerprint.len() == 64 && fingerprint.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            v.require(good, "KeyFingerprint", "be 64 lower-case hex digits");
+        }
+    }
+}
+
+/// The stage a device key is in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceKeyStatus {
+    /// Waits for an administrator.
+    Pending,
+    /// Lets the device in.
+    Active,
+    /// Was replaced by a newer one.
+    Retired,
+    /// Banned.
+    Revoked,
+    /// Seen on two live connections at once.
+    Quarantined,
+}
+
+/// What is known of a device key.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeviceKey {
+    /// SHA-256 of the public key, 64 lower-case hex digits.
+    pub key_fingerprint: String,
+    /// Its stage.
+    pub status: DeviceKeyStatus,
+    /// Since when.
+    pub created_date: EpochSeconds,
+    /// Since when it is no longer accepted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_date: Option<EpochSeconds>,
+}
+
+/// The keys of a device, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListDeviceKeysResult {
+    /// The keys.
+    #[serde(default)]
+    pub device_keys: Vec<DeviceKey>,
+}

@@ -1,0 +1,115 @@
+//! The limits of AWS's models, as small checks that collect what is wrong.
+//!
+//! Way: a request's `check` -> [`Violations`] -> one `ValidationException` that names every member in question.
+//!
+//! # Invariants
+//! - At most [`MAX_REPORTED`] violations are kept, and a message never repeats what the client sent: bounded, and no
+//!   secret can come back.
+//! - Lengths are counted in characters, as the models count them.
+
+use crate::error::ApiError;
+
+/// Most violations in one message; a request of thousands of bad tags must not make a message of megabytes.
+pub const MAX_REPORTED: usize = 10;
+
+/// What a request breaks.
+#[derive(Debug, Default)]
+pub struct Violations {
+    found: Vec<String>,
+    count: usize,
+}
+
+impl Violations {
+    /// Notes one violation: `member` is its path, `rule` what it must be.
+    pub fn add(&mut self, member: &str, rule: impl AsRef<str>) {
+        self.count += 1;
+        if self.found.len() < MAX_REPORTED {
+            self.found.push(format!("{member} must {}", rule.as_ref()));
+        }
+    }
+
+    /// Notes a violation unless `good`.
+    pub fn require(&mut self, good: bool, member: &str, rule: &str) {
+        if !good {
+            self.add(member, rule);
+        }
+    }
+
+    /// The length of a text in characters.
+    pub fn length(&mut self, member: &str, text: &str, min: usize, max: usize) {
+        // More bytes than four a character cannot be few enough characters: no need to count them.
+        let chars = if text.len() > max.saturating_mul(4) { usize::MAX } else { text.chars().count() };
+        if chars < min || chars > max {
+            self.add(member, format!("be {min} to {max} characters long"));
+        }
+    }
+
+    /// The same for a member that may be absent.
+    pub fn optional_length(&mut self, member: &str, text: Option<&String>, min: usize, max: usize) {
+        if let Some(text) = text {
+            self.length(member, text, min, max);
+        }
+    }
+
+    /// The number of items of a list.
+    pub fn items(&mut self, member: &str, count: usize, min: usize, max: usize) {
+        if count < min || count > max {
+            self.add(member, format!("have {min} to {max} items"));
+        }
+    }
+
+    /// The range of a number that may be absent.
+    pub fn range(&mut self, member: &str, number: Option<i64>, min: i64, max: i64) {
+        if number.is_some_and(|n| n < min || n > max) {
+            self.add(member, format!("be a number from {min} to {max}"));
+        }
+    }
+
+    /// One of a closed list of words.
+    pub fn one_of(&mut self, member: &str, word: &str, words: &[&str]) {
+        if !words.contains(&word) {
+            self.add(member, format!("be one of {}", words.join(", ")));
+        }
+    }
+
+    /// The characters AWS allows in tags and names: letters, digits, spaces and `_ . : / = + - @`.
+    pub fn tag_characters(&mut self, member: &str, text: &str) {
+        // Rust's whitespace includes control characters such as tab and newline, the model's class does not.
+        let good = |c: char| c.is_alphanumeric() || "_.:/=+-@".contains(c) || (c.is_whitespace() && !c.is_control());
+        self.require(text.chars().all(good), member, "consist of letters, digits, spaces and _.:/=+-@");
+    }
+
+    /// One error for all that was found, or nothing.
+    ///
+    /// # Errors
+    /// `ValidationException` when anything was found.
+    pub fn into_result(self) -> Result<(), ApiError> {
+        if self.count == 0 {
+            return Ok(());
+        }
+        let plural = if self.count == 1 { "error" } else { "errors" };
+        let more = if self.count > self.found.len() { "; and more" } else { "" };
+        Err(ApiError::validation(format!("{} validation {plural}: {}{more}", self.count, self.found.join("; "))))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_violations_make_a_short_message() {
+        let mut violations = Violations::default();
+        (0..1000).for_each(|i| violations.length(&format!("Tags.{i}.Key"), "", 1, 128));
+        let error = violations.into_result().unwrap_err();
+        assert!(error.message.starts_with("1000 validation errors"), "{}", error.message);
+        assert!(error.message.len() < 1000);
+    }
+
+    #[test]
+    fn lengths_are_counted_in_characters() {
+        let mut violations = Violations::default();
+        violations.length("Reason", &"ü".repeat(256), 1, 256);
+        assert!(violations.into_result().is_ok());
+    }
+}

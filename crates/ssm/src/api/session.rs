@@ -1,0 +1,259 @@
+//! Sessions: start, resume, terminate, list.
+//!
+//! Way: as of [`super`]. Besides AWS's members, StartSession takes `TowlineTerminal`, so that our own clients have
+//! the right terminal type and size from the first byte on.
+//!
+//! # Invariants
+//! - Requests keep the limits of AWS's model; documents and their parameters are judged by `crate::documents`.
+//! - [`StartSessionResponse`] shows no token in `Debug`.
+
+use core::fmt;
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Request, Violations};
+use crate::clock::EpochSeconds;
+use crate::documents::TOWLINE_EXEC;
+use crate::ids::MAX_SESSION_ID;
+
+/// Parameters of a session document: every value is a list.
+pub type Parameters = BTreeMap<String, Vec<String>>;
+
+/// Asks for a session on a device.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StartSessionRequest {
+    /// The device.
+    pub target: String,
+    /// The session document; the account's shell document when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_name: Option<String>,
+    /// Why, for the audit trail.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the document asks for.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub parameters: Parameters,
+    /// Our extension: the terminal at the operator's end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_terminal: Option<TowlineTerminal>,
+}
+
+/// Terminal type and size for the open request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TowlineTerminal {
+    /// Value for `TERM`, 1 to 64 of letters, digits and `- _ . +`.
+    pub term: String,
+    /// Height in character cells, 1 to 10,000.
+    pub rows: u16,
+    /// Width in character cells, 1 to 10,000.
+    pub cols: u16,
+}
+
+/// Largest terminal side in cells. No real one comes near; full-screen programs allocate rows times columns.
+const MAX_TERMINAL_SIDE: u16 = 10_000;
+
+impl Request for StartSessionRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("Target", &self.target, 1, 400);
+        if let Some(name) = &self.document_name {
+            v.length("DocumentName", name, 3, 128);
+            let good = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:/".contains(&b));
+            v.require(good, "DocumentName", "consist of letters, digits and _-.:/");
+        }
+        if let Some(reason) = &self.reason {
+            v.length("Reason", reason, 1, 256);
+            v.require(!reason.contains(['\n', '\r']), "Reason", "be one line");
+        }
+        // An empty argument is a good argument: only our own document gets one.
+        let min = usize::from(self.document_name.as_deref() != Some(TOWLINE_EXEC));
+        for (name, values) in &self.parameters {
+            v.length("Parameters key", name, 1, 255);
+            values.iter().for_each(|value| v.length("Parameters value", value, min, 65_535));
+        }
+        if let Some(terminal) = &self.towline_terminal {
+            terminal.check(v);
+        }
+    }
+}
+
+impl TowlineTerminal {
+    fn check(&self, v: &mut Violations) {
+        v.length("TowlineTerminal.Term", &self.term, 1, 64);
+        let good = self.term.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b));
+        v.require(good, "TowlineTerminal.Term", "consist of letters, digits and -_.+");
+        let sides = 1..=MAX_TERMINAL_SIDE;
+        v.require(sides.contains(&self.rows), "TowlineTerminal.Rows", "be 1 to 10000");
+        v.require(sides.contains(&self.cols), "TowlineTerminal.Cols", "be 1 to 10000");
+    }
+}
+
+/// How to reach the session.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StartSessionResponse {
+    /// The session.
+    pub session_id: String,
+    /// Opens the stream once; a secret, at most 300 characters.
+    pub token_value: String,
+    /// Websocket address of the stream.
+    pub stream_url: String,
+}
+
+/// ResumeSession answers with the same members.
+pub type ResumeSessionResponse = StartSessionResponse;
+
+impl fmt::Debug for StartSessionResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StartSessionResponse").field("session_id", &self.session_id).finish_non_exhaustive()
+    }
+}
+
+/// Asks for a new token of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ResumeSessionRequest {
+    /// The session.
+    pub session_id: String,
+}
+
+impl Request for ResumeSessionRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+    }
+}
+
+/// Ends a session. The same member as [`ResumeSessionRequest`].
+pub type TerminateSessionRequest = ResumeSessionRequest;
+
+/// The session that was ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct TerminateSessionResponse {
+    /// The session.
+    pub session_id: String,
+}
+
+/// Asks for a list of sessions.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeSessionsRequest {
+    /// `Active` or `History`.
+    pub state: String,
+    /// Page size, 1 to 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+    /// All must match; 1 to 6 when given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filters: Option<Vec<SessionFilter>>,
+}
+
+/// One filter. AWS has its members in lower case.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionFilter {
+    /// One of [`SESSION_FILTER_KEYS`].
+    pub key: String,
+    /// 1 to 400 characters.
+    pub value: String,
+}
+
+/// Values of `DescribeSessions`' `State`.
+pub const SESSION_STATES: &[&str] = &["Active", "History"];
+/// Keys that sessions can be filtered by.
+pub const SESSION_FILTER_KEYS: &[&str] =
+    &["InvokedAfter", "InvokedBefore", "Target", "Owner", "Status", "SessionId", "AccessType"];
+
+impl Request for DescribeSessionsRequest {
+    fn check(&self, v: &mut Violations) {
+        v.one_of("State", &self.state, SESSION_STATES);
+        v.range("MaxResults", self.max_results, 1, 200);
+        let Some(filters) = &self.filters else { return };
+        v.items("Filters", filters.len(), 1, 6);
+        for filter in filters {
+            v.one_of("Filters key", &filter.key, SESSION_FILTER_KEYS);
+            v.length("Filters value", &filter.value, 1, 400);
+        }
+    }
+}
+
+/// A page of sessions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeSessionsResponse {
+    /// The sessions, newest first.
+    #[serde(default)]
+    pub sessions: Vec<Session>,
+    /// Where the next page goes on; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// The stage a session is in, as AWS names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum SessionStatus {
+    /// An operator is attached.
+    Connected,
+    /// Started, nobody attached yet.
+    Connecting,
+    /// Lives on without an operator or a link.
+    Disconnected,
+    /// Over.
+    Terminated,
+    /// Being ended.
+    Terminating,
+    /// Never became a session.
+    Failed,
+}
+
+/// What is known of a session.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Session {
+    /// The session.
+    pub session_id: String,
+    /// The device.
+    pub target: String,
+    /// Its stage.
+    pub status: SessionStatus,
+    /// When it was asked for.
+    pub start_date: EpochSeconds,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_date: Option<EpochSeconds>,
+    /// What runs in it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_name: Option<String>,
+    /// ARN of who started it.
+    pub owner: String,
+    /// The reason given at its start.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Why it ended; 1 to 1024 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub details: Option<String>,
+    /// Where its record is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_url: Option<SessionManagerOutputUrl>,
+    /// Minutes, as text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_duration: Option<String>,
+    /// `Standard` or `JustInTime`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_type: Option<String>,
+}
+
+/// Where the record of a session is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionManagerOutputUrl {
+    /// In an object store.
+    #[serde(rename = "S3OutputUrl", default, skip_serializing_if = "Option::is_none")]
+    pub s3_output_url: Option<String>,
+    /// In a log service.
+    #[serde(rename = "CloudWatchOutputUrl", default, skip_serializing_if = "Option::is_none")]
+    pub cloud_watch_output_url: Option<String>,
+}

@@ -1,0 +1,166 @@
+//! The Security Token Service's query protocol: a form comes in, XML goes out.
+//!
+//! Way: body -> [`StsRequest::parse`] -> handler -> [`CallerIdentity::to_xml`], or [`error_xml`] for a refusal.
+//!
+//! # Invariants
+//! - Everything that goes into XML is escaped, characters that XML cannot hold are dropped.
+//! - A form has at most [`MAX_FORM_FIELDS`] fields.
+//!
+//! # Not here
+//! - No XML parser: our own client takes the three values out of an answer of a form it knows.
+
+use crate::error::{ApiError, ErrorCode};
+use crate::operation::Operation;
+
+/// Content type of requests with a form body.
+pub const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
+/// The API version that clients send.
+pub const VERSION: &str = "2011-06-15";
+/// Name space of answers; clients leave it out when they compare.
+const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// Most fields of a form that are looked at; the operations served have at most a handful.
+pub const MAX_FORM_FIELDS: usize = 64;
+
+/// A request in the query protocol.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StsRequest {
+    /// What is asked.
+    pub operation: Operation,
+}
+
+impl StsRequest {
+    /// Reads a form body.
+    ///
+    /// # Errors
+    /// `UnknownOperationException` for an action or version that is not served, `ValidationException` without one,
+    /// `SerializationException` for a form that cannot be read.
+    pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
+        let bad = || ApiError::new(ErrorCode::SerializationException, "the body is not a form in UTF-8");
+        let text = core::str::from_utf8(body).map_err(|_| bad())?;
+        let (mut action, mut version) = (None, None);
+        for (count, field) in text.trim().split('&').filter(|f| !f.is_empty()).enumerate() {
+            if count == MAX_FORM_FIELDS {
+                return Err(bad());
+            }
+            let (name, value) = field.split_once('=').ok_or_else(bad)?;
+            match name {
+                "Action" => action = Some(value),
+                "Version" => version = Some(value),
+                _ => {}
+            }
+        }
+        let action = action.ok_or_else(|| ApiError::validation("Action must be given"))?;
+        if version.is_some_and(|version| version != VERSION) {
+            return Err(ApiError::new(ErrorCode::UnknownOperationException, format!("Version must be {VERSION}")));
+        }
+        Operation::parse_sts_action(action).map(|operation| Self { operation })
+    }
+}
+
+/// Who a signature belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CallerIdentity {
+    /// Unique id of the principal.
+    pub user_id: String,
+    /// Account number, twelve digits.
+    pub account: String,
+    /// ARN of the principal.
+    pub arn: String,
+}
+
+impl CallerIdentity {
+    /// The answer of GetCallerIdentity.
+    #[must_use]
+    pub fn to_xml(&self, request_id: &str) -> String {
+        format!(
+            "<GetCallerIdentityResponse xmlns=\"{NAMESPACE}\"><GetCallerIdentityResult><Arn>{}</Arn><UserId>{}</UserId>\
+             <Account>{}</Account></GetCallerIdentityResult><ResponseMetadata><RequestId>{}</RequestId>\
+             </ResponseMetadata></GetCallerIdentityResponse>",
+            escape(&self.arn),
+            escape(&self.user_id),
+            escape(&self.account),
+            escape(request_id)
+        )
+    }
+
+    /// Takes the values out of an answer, at the client.
+    #[must_use]
+    pub fn from_xml(text: &str) -> Option<Self> {
+        Some(Self { user_id: element(text, "UserId")?, account: element(text, "Account")?, arn: element(text, "Arn")? })
+    }
+}
+
+/// The body of a refusal; its status is [`ErrorCode::query_status`].
+#[must_use]
+pub fn error_xml(error: &ApiError, request_id: &str) -> String {
+    let fault = if error.code == ErrorCode::InternalServerError { "Receiver" } else { "Sender" };
+    format!(
+        "<ErrorResponse xmlns=\"{NAMESPACE}\"><Error><Type>{fault}</Type><Code>{}</Code><Message>{}</Message></Error>\
+         <RequestId>{}</RequestId></ErrorResponse>",
+        error.code.query_str(),
+        escape(&error.message),
+        escape(request_id)
+    )
+}
+
+/// Takes code and message out of an error answer, at the client.
+#[must_use]
+pub fn error_from_xml(text: &str) -> Option<(String, String)> {
+    Some((element(text, "Code")?, element(text, "Message").unwrap_or_default()))
+}
+
+fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            '\t' | '\n' => out.push(c),
+            // XML 1.0 has no way to say these at all.
+            c if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn element(text: &str, name: &str) -> Option<String> {
+    let start = text.find(&format!("<{name}>"))? + name.len() + 2;
+    let len = text[start..].find(&format!("</{name}>"))?;
+    let inner = &text[start..start + len];
+    // The ampersand last, or an escaped escape would be undone twice.
+    Some(inner.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_form_that_clients_send_is_understood() {
+        let request = StsRequest::parse(b"Action=GetCallerIdentity&Version=2011-06-15").unwrap();
+        assert_eq!(request.operation, Operation::GetCallerIdentity);
+    }
+
+    #[test]
+    fn other_forms_get_the_code_that_fits() {
+        let code = |body: &[u8]| StsRequest::parse(body).unwrap_err().code;
+        assert_eq!(code(b"Action=StartSession"), ErrorCode::UnknownOperationException);
+        assert_eq!(code(b"Action=GetCallerIdentity&Version=1"), ErrorCode::UnknownOperationException);
+        assert_eq!(code(b""), ErrorCode::ValidationException);
+        assert_eq!(code(b"\xff"), ErrorCode::SerializationException);
+        assert_eq!(code(&b"a=b&".repeat(65)), ErrorCode::SerializationException);
+    }
+
+    #[test]
+    fn markup_in_a_value_does_not_become_markup() {
+        let identity = CallerIdentity { user_id: "a<b>&amp;\u{1}".into(), account: "1".into(), arn: "x\"y".into() };
+        let read = CallerIdentity::from_xml(&identity.to_xml("r")).unwrap();
+        assert_eq!(read, CallerIdentity { user_id: "a<b>&amp;".into(), ..identity });
+        let error = ApiError::new(ErrorCode::InvalidSignatureException, "</Message><Code>X</Code>");
+        let (code, message) = error_from_xml(&error_xml(&error, "r")).unwrap();
+        assert_eq!((code.as_str(), message.as_str()), ("SignatureDoesNotMatch", "</Message><Code>X</Code>"));
+    }
+}

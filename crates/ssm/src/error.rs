@@ -1,0 +1,201 @@
+//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for whoever must act.
+//!
+//! Way: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the client, which turns the
+//! code into an exception of that name.
+//!
+//! # Invariants
+//! - All codes are in [`ErrorCode`]; [`ErrorCode::ALL`] lists them, so tests and documents can be made from it.
+//! - Client errors are HTTP 400, as AWS JSON 1.1 has them; only [`ErrorCode::InternalServerError`] is 500.
+//!
+//! # Not here
+//! - No logging and no secrets: a message is shown to the caller as it is.
+
+use serde_json::json;
+
+macro_rules! codes {
+    ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
+        /// Every error code this product answers with. The variant is spelled as the code on the wire.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ErrorCode {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl ErrorCode {
+            /// All codes, for tests that must cover each of them.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The code as clients see it in `__type`.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+        }
+    };
+}
+
+codes! {
+    /// The principal is known, its policies do not allow this.
+    AccessDeniedException,
+    /// A session or device that should exist does not.
+    DoesNotExistException,
+    /// A security token is past its time.
+    ExpiredTokenException,
+    /// The `Authorization` header is there, but not in a form that can be read.
+    IncompleteSignatureException,
+    /// Our fault; the client may try again.
+    InternalServerError,
+    /// The activation exists but cannot be used so.
+    InvalidActivation,
+    /// No activation has this id.
+    InvalidActivationId,
+    /// No such session document, or one this target cannot run.
+    InvalidDocument,
+    /// A filter of an activation listing is not known.
+    InvalidFilter,
+    /// A filter key is not known.
+    InvalidFilterKey,
+    /// No such device, or not in a state for this.
+    InvalidInstanceId,
+    /// A filter value of a device listing is malformed.
+    InvalidInstanceInformationFilterValue,
+    /// A paging token that this gateway did not give.
+    InvalidNextToken,
+    /// Parameters that the document or operation does not take.
+    InvalidParameters,
+    /// The resource to tag does not exist.
+    InvalidResourceId,
+    /// Resources of this type cannot be tagged here.
+    InvalidResourceType,
+    /// The signature is not the one the secret key gives, or its time is too far off.
+    InvalidSignatureException,
+    /// A principal, key or policy text that breaks a rule of its own (administration).
+    MalformedPolicyDocument,
+    /// No `Authorization` header at all.
+    MissingAuthenticationTokenException,
+    /// The thing to create is there already (administration).
+    ResourceAlreadyExistsException,
+    /// A thing named in the request does not exist.
+    ResourceNotFoundException,
+    /// The body is not the JSON this operation takes.
+    SerializationException,
+    /// A number of things would go over its limit.
+    ServiceQuotaExceededException,
+    /// The device is known and not connected.
+    TargetNotConnected,
+    /// Too many requests; the client may try again later.
+    ThrottlingException,
+    /// More tags than one resource may have.
+    TooManyTagsError,
+    /// Another change of the same thing is under way.
+    TooManyUpdates,
+    /// No operation of this name is served.
+    UnknownOperationException,
+    /// The access key or token is not known, or switched off.
+    UnrecognizedClientException,
+    /// The platform of the device cannot do this.
+    UnsupportedPlatformType,
+    /// A member of the request breaks its length, pattern or list of values.
+    ValidationException,
+}
+
+impl ErrorCode {
+    /// The HTTP status that goes with the code in AWS JSON 1.1.
+    #[must_use]
+    pub const fn status(self) -> u16 {
+        match self {
+            Self::InternalServerError => 500,
+            _ => 400,
+        }
+    }
+
+    /// The spelling that services with the query protocol (STS) use for the same thing. Their codes are older than
+    /// the JSON ones, lack the suffix, and the signature errors come with other names.
+    #[must_use]
+    pub const fn query_str(self) -> &'static str {
+        match self {
+            Self::AccessDeniedException => "AccessDenied",
+            Self::ExpiredTokenException => "ExpiredToken",
+            Self::IncompleteSignatureException => "IncompleteSignature",
+            Self::InternalServerError => "InternalFailure",
+            Self::InvalidSignatureException => "SignatureDoesNotMatch",
+            Self::MissingAuthenticationTokenException => "MissingAuthenticationToken",
+            Self::SerializationException => "MalformedInput",
+            Self::ThrottlingException => "Throttling",
+            Self::UnknownOperationException => "InvalidAction",
+            Self::UnrecognizedClientException => "InvalidClientTokenId",
+            Self::ValidationException => "ValidationError",
+            other => other.as_str(),
+        }
+    }
+
+    /// The HTTP status in the query protocol, where failed authentication is 403.
+    #[must_use]
+    pub const fn query_status(self) -> u16 {
+        match self {
+            Self::AccessDeniedException
+            | Self::ExpiredTokenException
+            | Self::InvalidSignatureException
+            | Self::MissingAuthenticationTokenException
+            | Self::UnrecognizedClientException => 403,
+            other => other.status(),
+        }
+    }
+}
+
+/// A refusal, ready to be sent. `message` is for a person: it says what to change, and holds no secret.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: {message}", .code.as_str())]
+pub struct ApiError {
+    /// What kind of refusal; clients branch on it.
+    pub code: ErrorCode,
+    /// The sentence for a person.
+    pub message: String,
+}
+
+impl ApiError {
+    /// A refusal of this kind with this sentence.
+    #[must_use]
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+
+    /// Shorthand for the most frequent kind.
+    #[must_use]
+    pub fn validation(message: impl Into<String>) -> Self {
+        Self::new(ErrorCode::ValidationException, message)
+    }
+
+    /// HTTP status for AWS JSON 1.1.
+    #[must_use]
+    pub const fn status(&self) -> u16 {
+        self.code.status()
+    }
+
+    /// The body for AWS JSON 1.1: `{"__type": code, "message": text}`.
+    #[must_use]
+    pub fn json_body(&self) -> String {
+        json!({ "__type": self.code.as_str(), "message": self.message }).to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_has_the_two_members_that_clients_read() {
+        let error = ApiError::new(ErrorCode::TargetNotConnected, "mi-1 is not \"connected\"");
+        let body: serde_json::Value = serde_json::from_str(&error.json_body()).unwrap();
+        assert_eq!(body, json!({"__type": "TargetNotConnected", "message": "mi-1 is not \"connected\""}));
+        assert_eq!(error.status(), 400);
+    }
+
+    #[test]
+    fn only_our_own_fault_is_a_500() {
+        for code in ErrorCode::ALL {
+            let expected = if *code == ErrorCode::InternalServerError { 500 } else { 400 };
+            assert_eq!(code.status(), expected, "{}", code.as_str());
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! The closed list of served operations: how each is called, signed, named in policies and authorised.
+//!
+//! Way: `X-Amz-Target` or the STS form's `Action` -> [`Operation`] -> the gateway's dispatch, one exhaustive `match`.
+//!
+//! # Invariants
+//! - One table row holds all there is to say of an operation; a new one without a row does not compile.
+//! - [`Operation::ALL`] is complete, so that tests (access matrix) can be made from it.
+//!
+//! # Not here
+//! - No handlers and no decision: the gateway has those.
+
+use crate::error::{ApiError, ErrorCode};
+
+/// The API an operation belongs to. It decides the target prefix, the body format and the signing name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Service {
+    /// Systems Manager: AWS JSON 1.1, prefix `AmazonSSM`.
+    Ssm,
+    /// Security Token Service: form body, XML answer, no target header.
+    Sts,
+    /// Our administration: AWS JSON 1.1, prefix `Towline`.
+    Towline,
+}
+
+impl Service {
+    /// The service name in the credential scope of a signature, and in front of the colon in IAM actions.
+    #[must_use]
+    pub const fn signing_name(self) -> &'static str {
+        match self {
+            Self::Ssm => "ssm",
+            Self::Sts => "sts",
+            Self::Towline => "towline",
+        }
+    }
+
+    /// What stands before the dot in `X-Amz-Target`; STS has no such header.
+    #[must_use]
+    pub const fn target_prefix(self) -> Option<&'static str> {
+        match self {
+            Self::Ssm => Some("AmazonSSM"),
+            Self::Sts => None,
+            Self::Towline => Some("Towline"),
+        }
+    }
+}
+
+/// On what an operation is authorised: which ARN the policy is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ResourceKind {
+    /// No permission is needed: any valid signature will do.
+    None,
+    /// No single resource: `*`.
+    Any,
+    /// A device, under both of its names.
+    Device,
+    /// A device and the session document that is to run on it: both must be allowed.
+    DeviceAndDocument,
+    /// A session.
+    Session,
+    /// Whatever the tags hang on, by `ResourceType` and `ResourceId`.
+    Tagged,
+    /// An activation.
+    Activation,
+    /// A user.
+    User,
+}
+
+macro_rules! operations {
+    ($($(#[$doc:meta])* $name:ident: $service:ident, $access:ident, $resource:ident;)+) => {
+        /// Every operation this gateway serves. The variant is spelled as the operation.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Operation {
+            $($(#[$doc])* $name,)+
+        }
+
+        impl Operation {
+            /// All operations.
+            pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+            /// The bare name, as in `AmazonSSM.<name>`.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => stringify!($name),)+ }
+            }
+
+            /// The API it belongs to.
+            #[must_use]
+            pub const fn service(self) -> Service {
+                match self { $(Self::$name => Service::$service,)+ }
+            }
+
+            /// Whether it leaves everything as it is; audit events and read-only principals go by it.
+            #[must_use]
+            pub const fn read_only(self) -> bool {
+                match self { $(Self::$name => operations!(@ $access),)+ }
+            }
+
+            /// On what it is authorised.
+            #[must_use]
+            pub const fn resource_kind(self) -> ResourceKind {
+                match self { $(Self::$name => ResourceKind::$resource,)+ }
+            }
+
+            /// The action as policies write it, for example `ssm:StartSession`.
+            #[must_use]
+            pub const fn iam_action(self) -> &'static str {
+                match self { $(Self::$name => operations!(# $service $name),)+ }
+            }
+        }
+    };
+    (@ read) => { true };
+    (@ write) => { false };
+    (# Ssm $name:ident) => { concat!("ssm:", stringify!($name)) };
+    (# Sts $name:ident) => { concat!("sts:", stringify!($name)) };
+    (# Towline $name:ident) => { concat!("towline:", stringify!($name)) };
+}
+
+operations! {
+    /// Opens a session on a device.
+    StartSession: Ssm, write, DeviceAndDocument;
+    /// Gives a new token for a session whose connection was lost.
+    ResumeSession: Ssm, write, Session;
+    /// Ends a session.
+    TerminateSession: Ssm, write, Session;
+    /// Lists sessions, active ones or history.
+    DescribeSessions: Ssm, read, Any;
+    /// Says whether a device is connected.
+    GetConnectionStatus: Ssm, read, Device;
+    /// Lists devices.
+    DescribeInstanceInformation: Ssm, read, Any;
+    /// Makes an activation for new devices.
+    CreateActivation: Ssm, write, Any;
+    /// Lists activations.
+    DescribeActivations: Ssm, read, Any;
+    /// Removes an activation.
+    DeleteActivation: Ssm, write, Any;
+    /// Sets tags.
+    AddTagsToResource: Ssm, write, Tagged;
+    /// Removes tags.
+    RemoveTagsFromResource: Ssm, write, Tagged;
+    /// Lists tags.
+    ListTagsForResource: Ssm, read, Tagged;
+    /// Forgets a device.
+    DeregisterManagedInstance: Ssm, write, Device;
+    /// Says who the caller is.
+    GetCallerIdentity: Sts, read, None;
+    /// Makes a user.
+    CreatePrincipal: Towline, write, User;
+    /// Lists users.
+    ListPrincipals: Towline, read, Any;
+    /// Removes a user with its keys and policies.
+    DeletePrincipal: Towline, write, User;
+    /// Makes an access key.
+    CreateAccessKey: Towline, write, User;
+    /// Lists the access keys of a user, without secrets.
+    ListAccessKeys: Towline, read, User;
+    /// Switches an access key on or off.
+    UpdateAccessKey: Towline, write, User;
+    /// Removes an access key.
+    DeleteAccessKey: Towline, write, User;
+    /// Stores a policy of a user under a name.
+    PutPrincipalPolicy: Towline, write, User;
+    /// Reads a policy of a user.
+    GetPrincipalPolicy: Towline, read, User;
+    /// Lists the names of a user's policies.
+    ListPrincipalPolicies: Towline, read, User;
+    /// Removes a policy of a user.
+    DeletePrincipalPolicy: Towline, write, User;
+    /// Asks a device to make a new key.
+    RotateDeviceKey: Towline, write, Device;
+    /// Bans a device key from now on.
+    RevokeDeviceKey: Towline, write, Device;
+    /// Lists the keys of a device, past and present.
+    ListDeviceKeys: Towline, read, Device;
+    /// Lets a pending device in.
+    ApproveDevice: Towline, write, Device;
+}
+
+impl Operation {
+    /// The operation that an `X-Amz-Target` header names.
+    ///
+    /// # Errors
+    /// `UnknownOperationException` for anything that is not served, however it is written.
+    pub fn parse(target: &str) -> Result<Self, ApiError> {
+        let unknown =
+            || ApiError::new(ErrorCode::UnknownOperationException, "X-Amz-Target names no operation of this service");
+        let (prefix, name) = target.split_once('.').ok_or_else(unknown)?;
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|op| op.service().target_prefix() == Some(prefix) && op.name() == name)
+            .ok_or_else(unknown)
+    }
+
+    /// The operation that the `Action` of an STS form names.
+    ///
+    /// # Errors
+    /// `UnknownOperationException` for anything that is not served.
+    pub fn parse_sts_action(action: &str) -> Result<Self, ApiError> {
+        Self::ALL.iter().copied().find(|op| op.service() == Service::Sts && op.name() == action).ok_or_else(|| {
+            ApiError::new(ErrorCode::UnknownOperationException, "Action names no operation of this service")
+        })
+    }
+
+    /// The `X-Amz-Target` header a client sends for it; none for STS.
+    #[must_use]
+    pub fn target(self) -> Option<String> {
+        self.service().target_prefix().map(|prefix| format!("{prefix}.{}", self.name()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_is_found_by_the_name_its_clients_send() {
+        for op in Operation::ALL.iter().copied() {
+            let found = match op.target() {
+                Some(target) => Operation::parse(&target),
+                None => Operation::parse_sts_action(op.name()),
+            };
+            assert_eq!(found, Ok(op));
+            assert_eq!(op.iam_action(), format!("{}:{}", op.service().signing_name(), op.name()));
+        }
+    }
+
+    #[test]
+    fn a_target_that_is_not_served_is_an_unknown_operation() {
+        for target in [
+            "",
+            "AmazonSSM",
+            "AmazonSSM.",
+            "AmazonSSM.startsession",
+            "Towline.StartSession",
+            "AmazonSSM.GetCallerIdentity",
+            "X.StartSession",
+        ] {
+            assert_eq!(Operation::parse(target).unwrap_err().code, ErrorCode::UnknownOperationException, "{target}");
+        }
+    }
+}
