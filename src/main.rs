@@ -1,2 +1,2 @@
-//! Placeholder header.
+//! The agent's program: arguments, logging, the runtime, the exit code.
 fn main() {}

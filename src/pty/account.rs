@@ -1,0 +1,102 @@
+//! Who a session runs as: one account of the device's user database.
+//!
+//! Read through the C library, so whatever it knows (files; with a dynamic C library also directory services) is
+//! known here. Read at each opening, never kept: an account that was removed a second ago opens nothing.
+
+use crate::limits;
+use nix::unistd::{Gid, Uid, User};
+use std::ffi::CString;
+use std::path::PathBuf;
+
+/// An account, complete enough to become it.
+#[derive(Debug, Clone)]
+pub struct Account {
+    /// Login name.
+    pub name: String,
+    /// User id.
+    pub uid: Uid,
+    /// Primary group.
+    pub gid: Gid,
+    /// All groups, the primary one included.
+    pub groups: Vec<Gid>,
+    /// Home directory as the database says; it may not exist.
+    pub home: PathBuf,
+    /// Login shell; `/bin/sh` where the database says nothing.
+    pub shell: PathBuf,
+}
+
+/// Why a session cannot run as the account that was asked for.
+#[derive(Debug, thiserror::Error)]
+pub enum AccountError {
+    /// The database has no such account.
+    #[error("this device has no account \"{0}\"")]
+    Unknown(String),
+    /// The agent is not root, and so can only be itself.
+    #[error("the agent runs as \"{own}\", not as root, and cannot start a session as \"{wanted}\"")]
+    NotRoot {
+        /// Whom the agent runs as.
+        own: String,
+        /// Who was asked for.
+        wanted: String,
+    },
+    /// The database could not be read.
+    #[error("the user database cannot be read for \"{name}\": {source}")]
+    Database {
+        /// Who was asked for.
+        name: String,
+        /// What the C library said.
+        source: nix::Error,
+    },
+}
+
+impl Account {
+    /// Looks an account up by name, and makes sure that this process can become it.
+    ///
+    /// # Errors
+    /// No such account, an unreadable database, or an agent without the right to change its user.
+    pub fn find(name: &str) -> Result<Self, AccountError> {
+        let database = |source| AccountError::Database { name: name.to_owned(), source };
+        let user = User::from_name(name).map_err(database)?.ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
+        let own = nix::unistd::geteuid();
+        if !own.is_root() && own != user.uid {
+            return Err(AccountError::NotRoot { own: own_name(), wanted: name.to_owned() });
+        }
+        let c_name = CString::new(user.name.as_str()).map_err(|_| AccountError::Unknown(name.to_owned()))?;
+        let mut groups = nix::unistd::getgrouplist(&c_name, user.gid).map_err(database)?;
+        groups.truncate(limits::GROUPS);
+        let shell = if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
+        Ok(Self { name: user.name, uid: user.uid, gid: user.gid, groups, home: user.dir, shell })
+    }
+
+    /// True if this account can do anything on the device.
+    #[must_use]
+    pub fn is_root(&self) -> bool {
+        self.uid.is_root()
+    }
+}
+
+/// The name of the account the agent itself runs as; its number where it has no name.
+#[must_use]
+pub fn own_name() -> String {
+    let uid = nix::unistd::geteuid();
+    User::from_uid(uid).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_that_does_not_exist_is_named_in_the_error() {
+        let error = Account::find("no-such-account-here").unwrap_err();
+        assert_eq!(error.to_string(), "this device has no account \"no-such-account-here\"");
+    }
+
+    #[test]
+    fn the_own_account_is_found_with_its_primary_group_among_its_groups() {
+        let account = Account::find(&own_name()).unwrap();
+        assert_eq!(account.uid, nix::unistd::geteuid());
+        assert!(account.groups.contains(&account.gid));
+        assert!(account.shell.is_absolute());
+    }
+}

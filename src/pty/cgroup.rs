@@ -1,0 +1,203 @@
+//! A cgroup of its own for each session, where the device has a writable cgroup v2 file system.
+//!
+//! A process cannot leave its cgroup by forking, by `setsid`, or by clearing its environment: with a cgroup, "all
+//! that this session started" is a fact kept by the kernel, and ending it is one write. The agent makes its
+//! directories below the cgroup it was started in (under systemd: its unit, with `Delegate=yes`), sets no limits and
+//! turns on no controllers.
+//!
+//! # Invariants
+//! - A directory's name holds the agent's process id: two agents on one device never touch each other's.
+//! - What a killed agent left behind is ended by the next one's [`Home::sweep`].
+
+use crate::limits;
+use nix::unistd::Pid;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+const PREFIX: &str = "towline";
+
+/// Where this agent makes its sessions' cgroups.
+#[derive(Debug, Clone)]
+pub struct Home {
+    dir: PathBuf,
+}
+
+impl Home {
+    /// The agent's own cgroup, if there is one in a cgroup v2 hierarchy, and directories can be made in it.
+    #[must_use]
+    pub fn find() -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
+        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
+        let home = Self { dir: locate(&mounts, &own)? };
+        let probe = home.dir.join(format!("{PREFIX}-{}-probe", std::process::id()));
+        fs::create_dir(&probe).ok()?;
+        fs::remove_dir(&probe).ok()?;
+        Some(home)
+    }
+
+    /// Makes the cgroup of one session.
+    ///
+    /// # Errors
+    /// The directory cannot be made: the hierarchy's limits, or rights that changed since [`Self::find`].
+    pub fn make(&self, session: &str) -> io::Result<Cgroup> {
+        let safe: String =
+            session.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(64).collect();
+        let dir = self.dir.join(format!("{PREFIX}-{}-{safe}", std::process::id()));
+        match fs::create_dir(&dir) {
+            Ok(()) => Ok(Cgroup { dir }),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Ends what agents that are no more left running, and removes their directories. Returns how many there were.
+    #[must_use]
+    pub fn sweep(&self) -> usize {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return 0 };
+        entries
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_name().to_str().and_then(owner_of).is_some_and(|pid| !is_alive(pid)))
+            .map(|entry| Cgroup { dir: entry.path() })
+            .filter(|left| {
+                left.kill();
+                left.remove().is_ok()
+            })
+            .count()
+    }
+}
+
+/// The process id in a directory's name.
+fn owner_of(name: &str) -> Option<u32> {
+    name.strip_prefix(PREFIX)?.strip_prefix('-')?.split('-').next()?.parse().ok()
+}
+
+fn is_alive(pid: u32) -> bool {
+    Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// From the mount table and this process's membership to its cgroup v2 directory.
+fn locate(mounts: &str, own: &str) -> Option<PathBuf> {
+    let membership = own.lines().find_map(|line| line.strip_prefix("0::"))?;
+    // "36 25 0:31 ROOT POINT OPTIONS ... - cgroup2 SOURCE ..."
+    let (root, point) = mounts.lines().find_map(|line| {
+        let (left, right) = line.split_once(" - ")?;
+        let mut fields = left.split(' ').skip(3);
+        (right.split(' ').next() == Some("cgroup2")).then(|| Some((fields.next()?, fields.next()?)))?
+    })?;
+    let below = Path::new(membership).strip_prefix(root).unwrap_or(Path::new(""));
+    Some(Path::new(point).join(below))
+}
+
+/// The cgroup of one session.
+#[derive(Debug)]
+pub struct Cgroup {
+    dir: PathBuf,
+}
+
+impl Cgroup {
+    /// Opens the file through which the child moves itself in, see [`super::spawn::Request::cgroup`].
+    ///
+    /// # Errors
+    /// The directory was removed by somebody else.
+    pub fn entrance(&self) -> io::Result<File> {
+        File::options().write(true).open(self.dir.join("cgroup.procs"))
+    }
+
+    /// Processes in it and in cgroups made below it, at most [`limits::FAMILY_PASS`].
+    #[must_use]
+    pub fn members(&self) -> Vec<Pid> {
+        let mut found = Vec::new();
+        collect(&self.dir, limits::CGROUP_DEPTH, &mut found);
+        found
+    }
+
+    /// Kills all its processes: in one step where the kernel can (5.14 and later), else one by one.
+    pub fn kill(&self) {
+        let at_once = File::options().write(true).open(self.dir.join("cgroup.kill"));
+        let killed = at_once.and_then(|mut file| io::Write::write_all(&mut file, b"1"));
+        if killed.is_err() {
+            for pid in self.members() {
+                let _ = nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGKILL);
+            }
+        }
+    }
+
+    /// True when no living process is in it or below it. One that cannot be read is gone, and so empty.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        fs::read_to_string(self.dir.join("cgroup.events"))
+            .map_or(true, |events| events.lines().any(|line| line == "populated 0"))
+    }
+
+    /// Removes the directory and those made below it.
+    ///
+    /// # Errors
+    /// It is not empty.
+    pub fn remove(&self) -> io::Result<()> {
+        remove(&self.dir, limits::CGROUP_DEPTH)
+    }
+}
+
+fn collect(dir: &Path, depth: usize, found: &mut Vec<Pid>) {
+    let procs = fs::read_to_string(dir.join("cgroup.procs")).unwrap_or_default();
+    let room = limits::FAMILY_PASS.saturating_sub(found.len());
+    found.extend(procs.lines().filter_map(|line| line.parse().ok()).map(Pid::from_raw).take(room));
+    if depth > 0 {
+        below(dir).iter().for_each(|child| collect(child, depth - 1, found));
+    }
+}
+
+fn remove(dir: &Path, depth: usize) -> io::Result<()> {
+    if depth > 0 {
+        for child in below(dir) {
+            remove(&child, depth - 1)?;
+        }
+    }
+    fs::remove_dir(dir)
+}
+
+fn below(dir: &Path) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
+    let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
+    entries.filter_map(Result::ok).filter(is_dir).map(|entry| entry.path()).take(limits::FAMILY_PASS).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(mounts: &str, own: &str, expected: Option<&str>) {
+        assert_eq!(locate(mounts, own), expected.map(PathBuf::from));
+    }
+
+    #[test]
+    fn a_unified_hierarchy_is_found_by_its_file_system_type() {
+        check(
+            "29 22 0:26 / /sys/fs/cgroup rw,nosuid - cgroup2 cgroup2 rw",
+            "0::/system.slice/towline-agent.service\n",
+            Some("/sys/fs/cgroup/system.slice/towline-agent.service"),
+        );
+    }
+
+    #[test]
+    fn a_hybrid_device_uses_the_unified_part() {
+        check(
+            "30 22 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu\n31 22 0:28 / /sys/fs/cgroup/unified rw - cgroup2 none rw",
+            "3:cpu:/x\n0::/\n",
+            Some("/sys/fs/cgroup/unified"),
+        );
+    }
+
+    #[test]
+    fn a_device_with_only_the_old_hierarchy_has_none() {
+        check("30 22 0:27 / /sys/fs/cgroup/cpu rw - cgroup cgroup rw,cpu", "3:cpu:/x\n", None);
+    }
+
+    #[test]
+    fn the_owner_stands_in_the_name() {
+        assert_eq!(owner_of("towline-421-alice-0123"), Some(421));
+        assert_eq!(owner_of("towline-agent.service"), None);
+        assert_eq!(owner_of("user.slice"), None);
+    }
+}

@@ -1,0 +1,57 @@
+//! The end of a session's processes: hang up, wait a little, kill, until none is left.
+//!
+//! Pure of clocks: the caller brings the time, and calls [`Ending::poke`] when a child of the agent ended (which, the
+//! agent being the subreaper, is whenever any process of a session ends) or when [`Ending::deadline`] has come.
+//!
+//! # Invariants
+//! - It ends only by an empty family, never by giving up.
+//! - No look at the system without a reason: there is no polling.
+
+use super::family::Family;
+use crate::limits;
+use nix::unistd::Pid;
+use std::time::Instant;
+
+/// A session whose processes are being ended.
+#[derive(Debug)]
+pub struct Ending {
+    family: Family,
+    next_kill: Instant,
+}
+
+/// Whether somebody is left.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Left {
+    /// Some processes, or the cgroup's directory: poke again.
+    Some,
+    /// Nothing. The ending can be dropped.
+    Nothing,
+}
+
+impl Ending {
+    /// Hangs up on everybody of the family.
+    #[must_use]
+    pub fn begin(family: Family, others: &[Pid], now: Instant) -> Self {
+        family.hang_up(others);
+        Self { family, next_kill: now + limits::HANG_UP_GRACE }
+    }
+
+    /// Looks who is left, and kills them when their time is over.
+    #[must_use]
+    pub fn poke(&mut self, others: &[Pid], now: Instant) -> Left {
+        if self.family.is_empty(others) && self.family.remove() {
+            return Left::Nothing;
+        }
+        if now >= self.next_kill {
+            self.family.kill(others);
+            self.next_kill = now + limits::KILL_AGAIN;
+        }
+        Left::Some
+    }
+
+    /// When to poke at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Instant {
+        self.next_kill
+    }
+}

@@ -1,0 +1,305 @@
+//! Starts the process of a session: all is prepared before the fork, and nothing can fail silently after it.
+//!
+//! Way: [`Request`] -> [`Plan::prepare`] (strings, paths, ids) -> [`Plan::start`] (descriptors, fork) ->
+//! [`Child`], whose [`Child::outcome`] says when the program really runs, or at which step it failed.
+//!
+//! # Invariants
+//! - The agent's ends of terminal and pipes never block; the session's ends do.
+//! - A terminal belongs to the session's user, as `login` would leave it.
+
+use super::account::Account;
+use super::environment::Environment;
+use super::sys::{self, Identity, Image, Stage, Strings};
+use super::{Exit, Size};
+use crate::limits;
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::stat::{Mode, fchmod};
+use nix::sys::termios::{InputFlags, SetArg, tcgetattr, tcsetattr};
+use nix::unistd::{Gid, Group, Pid, Uid, fchown, pipe2, read};
+use std::ffi::CString;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+/// What a session runs.
+#[derive(Debug, Clone)]
+pub enum Program {
+    /// The account's shell, as a login shell.
+    LoginShell,
+    /// A line for the account's shell: `SHELL -c LINE`.
+    Line(String),
+    /// A program and its arguments, without a shell. The first is looked up in the session's `PATH`.
+    Arguments(Vec<String>),
+}
+
+/// What is asked for.
+#[derive(Debug)]
+pub struct Request<'a> {
+    /// Who it runs as.
+    pub account: &'a Account,
+    /// What it runs.
+    pub program: &'a Program,
+    /// A terminal of this size, or three pipes.
+    pub terminal: Option<Size>,
+    /// Its whole environment.
+    pub environment: &'a Environment,
+    /// Open `cgroup.procs` of the session's own cgroup, where there is one.
+    pub cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// Why a session did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// The command is empty, too long, or holds a zero byte.
+    #[error("the command cannot be run: {0}")]
+    Command(&'static str),
+    /// The system refused something that comes before the program.
+    #[error("the device cannot start a session: {what}: {errno}")]
+    System {
+        /// The step that failed.
+        what: &'static str,
+        /// What the kernel said.
+        errno: Errno,
+    },
+    /// The program itself cannot be started.
+    #[error("cannot run {program}: {errno}")]
+    Program {
+        /// The path or name as asked for.
+        program: String,
+        /// What the kernel said.
+        errno: Errno,
+    },
+}
+
+fn system(what: &'static str) -> impl Fn(Errno) -> SpawnError {
+    move |errno| SpawnError::System { what, errno }
+}
+
+/// All that the child will need, owned, ready before the fork.
+pub struct Plan<'a> {
+    argv: Strings,
+    envp: Strings,
+    candidates: Vec<CString>,
+    home: CString,
+    groups: Vec<Gid>,
+    gid: Gid,
+    uid: Uid,
+    program: String,
+    terminal: Option<Size>,
+    cgroup: Option<BorrowedFd<'a>>,
+}
+
+/// The agent's ends of a running session. None of them blocks.
+#[derive(Debug)]
+pub enum Io {
+    /// The master end of the terminal.
+    Terminal(OwnedFd),
+    /// What goes to standard input, and what comes from standard output and standard error.
+    Pipes {
+        /// Written by the agent.
+        stdin: OwnedFd,
+        /// Read by the agent.
+        stdout: OwnedFd,
+        /// Read by the agent.
+        stderr: OwnedFd,
+    },
+}
+
+/// A started process. Dropping it neither ends nor reaps it: see [`super::ending`] and [`super::reap`].
+#[derive(Debug)]
+pub struct Child {
+    /// Its process id, also its process group and its session.
+    pub pid: Pid,
+    /// The ways to talk to it.
+    pub io: Io,
+    report: OwnedFd,
+    program: String,
+}
+
+impl<'a> Plan<'a> {
+    /// Checks the request and makes all that the child needs.
+    ///
+    /// # Errors
+    /// Only [`SpawnError::Command`]: nothing of the system is touched yet.
+    pub fn prepare(request: &Request<'a>) -> Result<Self, SpawnError> {
+        let account = request.account;
+        let (candidates, argv) = resolve(request.program, account, request.environment)?;
+        if argv.len() > limits::ARGUMENTS || argv.iter().map(String::len).sum::<usize>() > limits::ARGUMENT_BYTES {
+            return Err(SpawnError::Command("its arguments are too long"));
+        }
+        let envp = request.environment.iter().map(|(name, value)| c_string(format!("{name}={value}")));
+        Ok(Self {
+            program: candidates.last().map(|path| path.display().to_string()).unwrap_or_default(),
+            candidates: candidates
+                .iter()
+                .map(|path| c_string(path.as_os_str().as_bytes()))
+                .collect::<Result<_, _>>()?,
+            argv: Strings::new(argv.into_iter().map(c_string).collect::<Result<_, _>>()?),
+            envp: Strings::new(envp.collect::<Result<_, _>>()?),
+            home: c_string(account.home.as_os_str().as_bytes())?,
+            groups: account.groups.clone(),
+            gid: account.gid,
+            uid: account.uid,
+            terminal: request.terminal,
+            cgroup: request.cgroup,
+        })
+    }
+
+    /// Opens the descriptors and forks.
+    ///
+    /// # Errors
+    /// No free terminal, descriptor or process. A program that cannot run is told later, by [`Child::outcome`].
+    pub fn start(self) -> Result<Child, SpawnError> {
+        let (report, report_in_child) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(system("pipe"))?;
+        let (io, theirs) = match self.terminal {
+            Some(size) => open_terminal(size, self.uid)?,
+            None => open_pipes()?,
+        };
+        let root = nix::unistd::geteuid().is_root();
+        let image = Image {
+            candidates: &self.candidates,
+            argv: &self.argv,
+            envp: &self.envp,
+            stdin: theirs[0].as_fd(),
+            stdout: theirs[1 % theirs.len()].as_fd(),
+            stderr: theirs[2 % theirs.len()].as_fd(),
+            terminal: self.terminal.is_some(),
+            cgroup: self.cgroup,
+            identity: root.then_some(Identity { groups: &self.groups, gid: self.gid, uid: self.uid }),
+            home: &self.home,
+            report: report_in_child.as_fd(),
+        };
+        let pid = sys::fork_exec(&image).map_err(system("fork"))?;
+        Ok(Child { pid, io, report, program: self.program })
+    }
+}
+
+impl Child {
+    /// The descriptor that becomes readable when [`Self::outcome`] has something to say.
+    #[must_use]
+    pub fn report(&self) -> BorrowedFd<'_> {
+        self.report.as_fd()
+    }
+
+    /// Whether the program runs: `None` while the child is still on its way to it.
+    pub fn outcome(&self) -> Option<Result<(), SpawnError>> {
+        let mut report = [0; 5];
+        match read(&self.report, &mut report) {
+            Err(Errno::EAGAIN | Errno::EINTR) => None,
+            Ok(5) => Some(Err(self.failure(report))),
+            // The pipe closed by the exec; or the child was killed before it, which its exit status tells.
+            Ok(_) | Err(_) => Some(Ok(())),
+        }
+    }
+
+    fn failure(&self, [stage, errno @ ..]: [u8; 5]) -> SpawnError {
+        let errno = Errno::from_raw(i32::from_le_bytes(errno));
+        let what = match Stage::from_byte(stage) {
+            Some(Stage::Exec) | None => return SpawnError::Program { program: self.program.clone(), errno },
+            Some(Stage::Session) => "new session",
+            Some(Stage::Terminal) => "controlling terminal",
+            Some(Stage::Descriptors) => "standard descriptors",
+            Some(Stage::Groups) => "set the groups",
+            Some(Stage::Identity) => "set the user",
+            Some(Stage::Directory) => "change to the home directory or /",
+        };
+        SpawnError::System { what, errno }
+    }
+}
+
+/// Tells a terminal its new size.
+///
+/// # Errors
+/// The descriptor is no terminal.
+pub fn resize(master: BorrowedFd<'_>, size: Size) -> nix::Result<()> {
+    sys::set_size(master, &size.to_kernel())
+}
+
+/// The process group in the foreground of a terminal: whom a signal of the operator is for.
+///
+/// # Errors
+/// The descriptor is no terminal, or nobody is in its foreground.
+pub fn foreground(master: BorrowedFd<'_>) -> nix::Result<Pid> {
+    sys::foreground_group(master)
+}
+
+/// The exit of a process as a wait status tells it; `None` for a process that only stopped.
+#[must_use]
+pub fn exit_of(status: nix::sys::wait::WaitStatus) -> Option<(Pid, Exit)> {
+    use nix::sys::wait::WaitStatus;
+    match status {
+        WaitStatus::Exited(pid, code) => Some((pid, Exit::Code(code as u8))),
+        WaitStatus::Signaled(pid, signal, _) => Some((pid, Exit::Signal(signal as i32 as u8))),
+        _ => None,
+    }
+}
+
+fn c_string(bytes: impl Into<Vec<u8>>) -> Result<CString, SpawnError> {
+    CString::new(bytes).map_err(|_| SpawnError::Command("it holds a zero byte"))
+}
+
+/// The paths to try, and the arguments with `argv[0]`.
+fn resolve(
+    program: &Program,
+    account: &Account,
+    environment: &Environment,
+) -> Result<(Vec<PathBuf>, Vec<String>), SpawnError> {
+    let shell = account.shell.clone();
+    let shell_name = shell.file_name().map_or_else(|| "sh".to_owned(), |name| name.to_string_lossy().into_owned());
+    match program {
+        Program::LoginShell => Ok((vec![shell], vec![format!("-{shell_name}")])),
+        Program::Line(line) => Ok((vec![shell], vec![shell_name, "-c".to_owned(), line.clone()])),
+        Program::Arguments(arguments) => {
+            let name = arguments.first().filter(|name| !name.is_empty());
+            let name = name.ok_or(SpawnError::Command("it is empty"))?;
+            Ok((search(name, environment.get("PATH").unwrap_or_default()), arguments.clone()))
+        }
+    }
+}
+
+/// Where a program may be: itself if it holds a slash, else in each directory of `path`.
+fn search(name: &str, path: &str) -> Vec<PathBuf> {
+    if name.contains('/') {
+        return vec![PathBuf::from(name)];
+    }
+    path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| Path::new(dir).join(name)).collect()
+}
+
+fn open_terminal(size: Size, owner: Uid) -> Result<(Io, Vec<OwnedFd>), SpawnError> {
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags | OFlag::O_NONBLOCK).map_err(system("open a terminal (is /dev/pts mounted?)"))?;
+    grantpt(&master).map_err(system("grant a terminal"))?;
+    unlockpt(&master).map_err(system("unlock a terminal"))?;
+    let name = ptsname_r(&master).map_err(system("name a terminal"))?;
+    let slave = open(name.as_str(), flags, Mode::empty()).map_err(system("open the session's terminal"))?;
+    let master = OwnedFd::from(master);
+    resize(master.as_fd(), size).map_err(system("size a terminal"))?;
+    let mut settings = tcgetattr(&slave).map_err(system("read a terminal's settings"))?;
+    settings.input_flags.insert(InputFlags::IUTF8); // erase removes characters, not bytes
+    tcsetattr(&slave, SetArg::TCSANOW, &settings).map_err(system("change a terminal's settings"))?;
+    if nix::unistd::geteuid().is_root() {
+        give_to(&slave, owner);
+    }
+    Ok((Io::Terminal(master), vec![slave]))
+}
+
+/// As `login` leaves a terminal: the user's, and `write`able by the group tty. The session works without it, only
+/// programs that open their terminal by name do not; so a failure is no reason to refuse.
+fn give_to(slave: &OwnedFd, owner: Uid) {
+    let tty = Group::from_name("tty").ok().flatten().map(|group| group.gid);
+    let mode = if tty.is_some() { 0o620 } else { 0o600 };
+    if let Err(errno) = fchown(slave, Some(owner), tty).and_then(|()| fchmod(slave, Mode::from_bits_truncate(mode))) {
+        log::debug!("a terminal keeps its owner: {errno}");
+    }
+}
+
+fn open_pipes() -> Result<(Io, Vec<OwnedFd>), SpawnError> {
+    let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"));
+    let ((in_theirs, stdin), (stdout, out_theirs), (stderr, err_theirs)) = (pipe()?, pipe()?, pipe()?);
+    for end in [&stdin, &stdout, &stderr] {
+        fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(system("pipe"))?;
+    }
+    Ok((Io::Pipes { stdin, stdout, stderr }, vec![in_theirs, out_theirs, err_theirs]))
+}

@@ -1,0 +1,220 @@
+//! The only file of the agent with `unsafe`: fork, what the child does until exec, and two calls on terminals.
+//!
+//! # The rule of this file
+//! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic, no destructor.
+//! All memory the child reads was made before the fork and is only borrowed ([`Image`]). On a failure the child
+//! writes five bytes (stage and errno) to the report pipe and leaves by `_exit`, so that no exit handler of the
+//! agent runs twice. Each `unsafe` block holds one call, with its proof.
+//!
+//! # Not here
+//! - What goes into the image: see [`super::spawn`].
+
+use nix::errno::Errno;
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+use std::convert::Infallible;
+use std::ffi::{CStr, CString, c_char};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::ptr;
+use tokio::io::unix::AsyncFd;
+
+/// Owned C strings, and the null-terminated array of pointers to them that `execve` takes.
+pub(super) struct Strings {
+    pointers: Vec<*const c_char>,
+    /// Keeps what the pointers point to; moving a `CString` does not move its bytes.
+    _owned: Vec<CString>,
+}
+
+impl Strings {
+    pub(super) fn new(owned: Vec<CString>) -> Self {
+        let pointers = owned.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        Self { pointers, _owned: owned }
+    }
+}
+
+/// Whom the child becomes.
+pub(super) struct Identity<'a> {
+    pub(super) groups: &'a [Gid],
+    pub(super) gid: Gid,
+    pub(super) uid: Uid,
+}
+
+/// All that the child needs, made before the fork.
+pub(super) struct Image<'a> {
+    /// Paths to try in turn.
+    pub(super) candidates: &'a [CString],
+    pub(super) argv: &'a Strings,
+    pub(super) envp: &'a Strings,
+    pub(super) stdin: BorrowedFd<'a>,
+    pub(super) stdout: BorrowedFd<'a>,
+    pub(super) stderr: BorrowedFd<'a>,
+    /// Standard input is a terminal, to become the controlling one.
+    pub(super) terminal: bool,
+    /// Open `cgroup.procs` of the session's own cgroup.
+    pub(super) cgroup: Option<BorrowedFd<'a>>,
+    /// `None` when the agent already is this account and may not change it.
+    pub(super) identity: Option<Identity<'a>>,
+    pub(super) home: &'a CStr,
+    /// Close-on-exec: it closes without a word when the exec worked.
+    pub(super) report: BorrowedFd<'a>,
+}
+
+/// What the child was doing when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Stage {
+    Session = 1,
+    Terminal = 2,
+    Descriptors = 3,
+    Groups = 4,
+    Identity = 5,
+    Directory = 6,
+    Exec = 7,
+}
+
+impl Stage {
+    pub(super) fn from_byte(byte: u8) -> Option<Self> {
+        [Self::Session, Self::Terminal, Self::Descriptors, Self::Groups, Self::Identity, Self::Directory, Self::Exec]
+            .into_iter()
+            .find(|stage| *stage as u8 == byte)
+    }
+}
+
+/// Forks, and lets the child become what `image` says. Returns the child's id at once; whether its exec worked comes
+/// through the report pipe.
+pub(super) fn fork_exec(image: &Image<'_>) -> nix::Result<Pid> {
+    // All signals wait across the fork: no handler of the agent may run in the child on the agent's pipes.
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    // SAFETY: the child runs only `become_session`, which keeps the rule of this file and never returns.
+    let forked = unsafe { unistd::fork() };
+    if matches!(forked, Ok(ForkResult::Child)) {
+        become_session(image);
+    }
+    let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    match forked? {
+        ForkResult::Parent { child } => restored.map(|()| child),
+        ForkResult::Child => become_session(image), // not reached: see above
+    }
+}
+
+/// In the child: never returns.
+fn become_session(image: &Image<'_>) -> ! {
+    let Err((stage, errno)) = run(image);
+    let errno = (errno as i32).to_le_bytes();
+    let report = [stage as u8, errno[0], errno[1], errno[2], errno[3]];
+    let _ = unistd::write(image.report, &report);
+    // SAFETY: `_exit` takes any status, is async-signal-safe and runs no handlers.
+    unsafe { libc::_exit(127) }
+}
+
+fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
+    let at = |stage| move |errno| (stage, errno);
+    unistd::setsid().map_err(at(Stage::Session))?;
+    if image.terminal {
+        take_terminal(image.stdin).map_err(at(Stage::Terminal))?;
+    }
+    join_cgroup(image.cgroup);
+    unistd::dup2_stdin(image.stdin).map_err(at(Stage::Descriptors))?;
+    unistd::dup2_stdout(image.stdout).map_err(at(Stage::Descriptors))?;
+    unistd::dup2_stderr(image.stderr).map_err(at(Stage::Descriptors))?;
+    inherit_nothing_else();
+    if let Some(identity) = &image.identity {
+        unistd::setgroups(identity.groups).map_err(at(Stage::Groups))?;
+        unistd::setresgid(identity.gid, identity.gid, identity.gid).map_err(at(Stage::Groups))?;
+        unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(at(Stage::Identity))?;
+    }
+    // After the change of user: a home on a network file system may be closed to root.
+    if unistd::chdir(image.home).is_err() {
+        unistd::chdir(c"/").map_err(at(Stage::Directory))?;
+    }
+    forget_signals();
+    Err((Stage::Exec, exec(image)))
+}
+
+/// Moves the calling process into the session's cgroup. The right to do so was checked when the file was opened.
+/// A failure is no reason to refuse a shell: the session's family is then found by its marks.
+fn join_cgroup(procs: Option<BorrowedFd<'_>>) {
+    if let Some(procs) = procs {
+        let _ = unistd::write(procs, b"0");
+    }
+}
+
+/// Makes a terminal the controlling one of the calling session leader.
+fn take_terminal(terminal: BorrowedFd<'_>) -> nix::Result<()> {
+    // SAFETY: the descriptor is borrowed, so open; this request takes an integer and no pointer.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY as _, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Marks every descriptor above standard error close-on-exec. The agent's own are so already; this is for those
+/// that were given to it at start by a careless parent. Kernels before 5.11 lack the call: see `close_on_exec_all`.
+fn inherit_nothing_else() {
+    const CLOEXEC: libc::c_uint = 4; // CLOSE_RANGE_CLOEXEC of linux/close_range.h
+    // SAFETY: three integers; descriptors are only marked, none is closed, so no owner loses one.
+    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, CLOEXEC) };
+}
+
+/// Default dispositions and an empty mask: the runtime ignores SIGPIPE, and a shell must not inherit that.
+fn forget_signals() {
+    for signal in 1..=64 {
+        // SAFETY: setting the default disposition runs no code of ours; numbers that cannot be set are refused.
+        let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// Tries each candidate; returns the errno that tells most.
+fn exec(image: &Image<'_>) -> Errno {
+    let mut telling = Errno::ENOENT;
+    for path in image.candidates {
+        // SAFETY: the path and both arrays are null-terminated and outlive the call: the image owns them.
+        unsafe { libc::execve(path.as_ptr(), image.argv.pointers.as_ptr(), image.envp.pointers.as_ptr()) };
+        match Errno::last() {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            other => telling = other,
+        }
+    }
+    telling
+}
+
+/// Sets the size of a terminal; its foreground programs get SIGWINCH from the kernel when it changed.
+pub(super) fn set_size(master: BorrowedFd<'_>, size: &nix::pty::Winsize) -> nix::Result<()> {
+    // SAFETY: the descriptor is borrowed, so open; the request reads one `winsize`, which lives across the call.
+    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ as _, ptr::from_ref(size)) };
+    Errno::result(result).map(drop)
+}
+
+/// The process group in the foreground of the terminal whose master end this is.
+pub(super) fn foreground_group(master: BorrowedFd<'_>) -> nix::Result<Pid> {
+    let mut group: libc::pid_t = 0;
+    // SAFETY: the descriptor is borrowed, so open; the request writes one `pid_t`, which lives across the call.
+    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPGRP as _, ptr::from_mut(&mut group)) };
+    Errno::result(result).map(|_| Pid::from_raw(group))
+}
+
+/// Keeps the kernel from waking this socket's writer before at most `bytes` of what it holds are unsent, so that a
+/// keystroke never queues behind more bulk than that.
+pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> nix::Result<()> {
+    let size = size_of_val(&bytes) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so open; the option reads four bytes, which live across the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            ptr::from_ref(&bytes).cast(),
+            size,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Registers a descriptor with the runtime, to learn when it can be read or written.
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open and stays the same descriptor until dropped, and only shared borrows of it are
+    // given out while the `AsyncFd` owns it.
+    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+}

@@ -1,0 +1,390 @@
+//! Real terminals and real processes: what a session is given, how it ends, and that nothing of it is left.
+//!
+//! All tests share one lock: they wait for children of the one test process.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
+
+use nix::unistd::Pid;
+use std::fs::File;
+use std::future::poll_fn;
+use std::io::Write as _;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::unix::AsyncFd;
+use towline_agent::pty::account::{Account, own_name};
+use towline_agent::pty::cgroup::{self, Cgroup};
+use towline_agent::pty::ending::{Ending, Left};
+use towline_agent::pty::environment::Environment;
+use towline_agent::pty::family::Family;
+use towline_agent::pty::reap::{Reaper, next_exit};
+use towline_agent::pty::spawn::{Child, Io, Plan, Program, Request, SpawnError, foreground, resize};
+use towline_agent::pty::{Exit, Size, watch};
+
+const PATIENCE: Duration = Duration::from_secs(30);
+const SIZE: Size = Size { rows: 24, cols: 80 };
+static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+
+/// One session under test, and the things the agent's loop would hold for it.
+struct World {
+    reaper: Reaper,
+    child: Child,
+    output: Option<AsyncFd<OwnedFd>>,
+    seen: Vec<u8>,
+    ended: Vec<(Pid, Exit)>,
+}
+
+fn story<F: AsyncFnOnce() -> ()>(tell: F) {
+    let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(PATIENCE, tell()).await.expect("the story takes too long") });
+}
+
+fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&Cgroup>) -> World {
+    let account = Account::find(name).unwrap();
+    let environment = Environment::of_login(&account, "test-1", terminal.is_some());
+    let entrance = cgroup.map(|c| c.entrance().unwrap());
+    let entrance = entrance.as_ref().map(std::os::fd::AsFd::as_fd);
+    let request = Request { account: &account, program, terminal, environment: &environment, cgroup: entrance };
+    let reaper = Reaper::new().unwrap();
+    let mut child = Plan::prepare(&request).unwrap().start().unwrap();
+    let source = match &mut child.io {
+        Io::Terminal(master) => master.try_clone().unwrap(),
+        Io::Pipes { stdout, .. } => stdout.try_clone().unwrap(),
+    };
+    let output = Some(watch(source).unwrap());
+    World { reaper, child, output, seen: Vec::new(), ended: Vec::new() }
+}
+
+fn line(text: &str) -> Program {
+    Program::Line(text.to_owned())
+}
+
+fn run(text: &str) -> World {
+    login(&own_name(), &line(text), None, None)
+}
+
+fn terminal(text: &str) -> World {
+    login(&own_name(), &line(text), Some(SIZE), None)
+}
+
+impl World {
+    /// Reads on; false at the end of the output. A terminal without a session says EIO, which is its end.
+    async fn read_more(&mut self) -> bool {
+        let Some(output) = &self.output else { return false };
+        let mut buffer = [0; 8192];
+        loop {
+            let mut ready = output.readable().await.unwrap();
+            match ready.try_io(|fd| Ok(nix::unistd::read(fd.get_ref(), &mut buffer)?)) {
+                Ok(Ok(0)) => return false,
+                Ok(Err(error)) if error.raw_os_error() == Some(nix::libc::EIO) => return false,
+                Ok(Ok(n)) => {
+                    self.seen.extend_from_slice(&buffer[..n]);
+                    return true;
+                }
+                Ok(Err(error)) => panic!("{error}"),
+                Err(_not_ready) => {}
+            }
+        }
+    }
+
+    async fn until(&mut self, wanted: &str) -> String {
+        while !self.text().contains(wanted) {
+            assert!(self.read_more().await, "the output ended before {wanted:?}: {:?}", self.text());
+        }
+        self.text()
+    }
+
+    async fn rest(&mut self) -> String {
+        while self.read_more().await {}
+        self.text()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    fn write(&self, bytes: &str) {
+        let end: &OwnedFd = match &self.child.io {
+            Io::Terminal(master) => master,
+            Io::Pipes { stdin, .. } => stdin,
+        };
+        File::from(end.try_clone().unwrap()).write_all(bytes.as_bytes()).unwrap();
+    }
+
+    /// Waits for some child to end, as the agent's loop does.
+    async fn some_child_ended(&mut self) {
+        poll_fn(|cx| self.reaper.poll_ended(cx)).await;
+        while let Some(exit) = next_exit() {
+            self.ended.push(exit);
+        }
+    }
+
+    async fn exit(&mut self) -> Exit {
+        loop {
+            if let Some((_, exit)) = self.ended.iter().find(|(pid, _)| *pid == self.child.pid) {
+                return *exit;
+            }
+            while let Some(exit) = next_exit() {
+                self.ended.push(exit);
+            }
+            if !self.ended.iter().any(|(pid, _)| *pid == self.child.pid) {
+                self.some_child_ended().await;
+            }
+        }
+    }
+
+    async fn outcome(&self) -> Result<(), SpawnError> {
+        let report = watch(self.child.report().try_clone_to_owned().unwrap()).unwrap();
+        loop {
+            if let Some(outcome) = self.child.outcome() {
+                return outcome;
+            }
+            report.readable().await.unwrap().clear_ready();
+        }
+    }
+
+    /// Ends a family as the agent does, and says how long that took.
+    async fn end(&mut self, family: Family) -> Duration {
+        let start = Instant::now();
+        let mut ending = Ending::begin(family, &[], start);
+        while ending.poke(&[], Instant::now()) == Left::Some {
+            let deadline = ending.deadline().into();
+            let _ = tokio::time::timeout_at(deadline, self.some_child_ended()).await;
+        }
+        start.elapsed()
+    }
+}
+
+#[test]
+fn a_login_shell_has_a_dash_in_its_name_and_a_terminal_of_the_size_asked_for() {
+    story(async || {
+        let shell = Size { rows: 41, cols: 133 };
+        let mut world = login(&own_name(), &Program::LoginShell, Some(shell), None);
+        world.write("echo \"<$0|$(stty size)|$TERM>\"; exit 7\n");
+        let text = world.rest().await;
+        assert!(text.contains("|41 133|xterm-256color>"), "{text:?}");
+        assert!(text.contains("<-"), "{text:?}");
+        assert_eq!(world.exit().await, Exit::Code(7));
+    });
+}
+
+#[test]
+fn another_user_gets_its_ids_groups_home_and_terminal_and_nothing_of_root() {
+    if !nix::unistd::geteuid().is_root() {
+        return;
+    }
+    story(async || {
+        let Some(user) = ["postgres", "nobody"].into_iter().find(|name| Account::find(name).is_ok()) else { return };
+        let account = Account::find(user).unwrap();
+        let program = Program::Arguments(
+            ["sh", "-c", "id -u; id -G; echo $HOME $USER $LOGNAME; stat -c %U $(tty); cat /proc/self/status; touch /x"]
+                .map(String::from)
+                .to_vec(),
+        );
+        let mut world = login(user, &program, Some(SIZE), None);
+        let text = world.rest().await.replace('\r', "");
+        let groups: Vec<_> = account.groups.iter().map(ToString::to_string).collect();
+        let home = account.home.display();
+        let start = format!("{}\n{}\n{home} {user} {user}\n{user}\n", account.uid, groups.join(" "));
+        assert!(text.starts_with(&start), "{text:?} is not {start:?}");
+        assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
+        assert_ne!(world.exit().await, Exit::Code(0), "root's directory was written");
+    });
+}
+
+#[test]
+fn a_session_inherits_three_descriptors_default_signals_and_an_empty_mask() {
+    story(async || {
+        let careless = File::open("/dev/null").unwrap();
+        nix::fcntl::fcntl(&careless, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+        // `ls` itself opens the directory as descriptor 3.
+        let program = Program::Arguments(
+            ["sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; grep -E '^Sig(Blk|Ign)' /proc/self/status"]
+                .map(String::from)
+                .to_vec(),
+        );
+        let mut world = login(&own_name(), &program, None, None);
+        let text = world.rest().await;
+        assert!(text.starts_with("0 1 2 3 SigBlk"), "{text:?}");
+        assert!(text.contains("SigBlk:\t0000000000000000\n"), "{text:?}");
+        let ignored = text.trim().rsplit('\t').next().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap();
+        let of_the_c_library = 0b11 << 31; // signals 32 and 33 cannot be set by programs
+        assert_eq!(ignored & !of_the_c_library, 0, "{text:?}");
+    });
+}
+
+#[test]
+fn without_a_terminal_output_and_errors_come_apart_and_input_ends() {
+    story(async || {
+        let mut world = run("cat; echo error >&2; exit 3");
+        world.write("through");
+        world.child.io = match world.child.io {
+            Io::Pipes { stdout, stderr, .. } => {
+                Io::Pipes { stdin: File::open("/dev/null").unwrap().into(), stdout, stderr }
+            }
+            terminal @ Io::Terminal(_) => terminal,
+        };
+        assert_eq!(world.rest().await, "through");
+        let Io::Pipes { stderr, .. } = &world.child.io else { panic!("asked for pipes") };
+        world.output = Some(watch(stderr.try_clone().unwrap()).unwrap());
+        world.seen.clear();
+        assert_eq!(world.rest().await, "error\n");
+        assert_eq!(world.exit().await, Exit::Code(3));
+    });
+}
+
+#[test]
+fn the_signal_that_killed_a_program_is_reported() {
+    story(async || {
+        let mut world = run("kill -TERM $$");
+        assert_eq!(world.exit().await, Exit::Signal(15));
+    });
+}
+
+#[test]
+fn a_program_that_does_not_exist_is_told_by_name_and_reason() {
+    story(async || {
+        let program = Program::Arguments(vec!["/no/such/program".into()]);
+        let mut world = login(&own_name(), &program, None, None);
+        let error = world.outcome().await.unwrap_err();
+        assert_eq!(error.to_string(), "cannot run /no/such/program: ENOENT: No such file or directory");
+        assert_eq!(world.exit().await, Exit::Code(127));
+    });
+}
+
+#[test]
+fn a_program_that_runs_is_told_too() {
+    story(async || {
+        let mut world = run("true");
+        world.outcome().await.unwrap();
+        assert_eq!(world.exit().await, Exit::Code(0));
+    });
+}
+
+#[test]
+fn a_home_that_is_missing_does_not_keep_anybody_out() {
+    story(async || {
+        let Ok(account) = Account::find("nobody") else { return };
+        if account.home.exists() || !nix::unistd::geteuid().is_root() {
+            return;
+        }
+        let program = Program::Arguments(vec!["pwd".into()]);
+        let mut world = login("nobody", &program, None, None);
+        assert_eq!(world.rest().await, "/\n");
+        assert_eq!(world.exit().await, Exit::Code(0));
+    });
+}
+
+#[test]
+fn a_resize_reaches_the_program_in_front() {
+    story(async || {
+        let mut world = terminal("sleep 1000 & trap 'stty size; kill $!; exit 0' WINCH; echo ready; wait");
+        world.until("ready").await;
+        let Io::Terminal(master) = &world.child.io else { panic!("asked for a terminal") };
+        resize(master.as_fd(), Size { rows: 50, cols: 200 }).unwrap();
+        world.until("50 200").await;
+        assert_eq!(world.exit().await, Exit::Code(0));
+    });
+}
+
+#[test]
+fn control_c_interrupts_the_program_in_front_and_utf8_is_erased_by_character() {
+    story(async || {
+        let mut world = terminal("echo ready; sleep 1000");
+        world.until("ready").await;
+        let Io::Terminal(master) = &world.child.io else { panic!("asked for a terminal") };
+        assert!(foreground(master.as_fd()).is_ok());
+        world.write("\x03");
+        assert_eq!(world.exit().await, Exit::Signal(2));
+        drop(world);
+
+        let mut world = terminal("echo ready; read x; printf '<%s>' \"$x\"");
+        world.until("ready").await;
+        world.write("aé\x7f\n");
+        world.until("<a>").await;
+    });
+}
+
+#[test]
+fn two_hundred_thousand_lines_arrive_whole_after_the_program_has_ended() {
+    story(async || {
+        let mut world = terminal("stty -opost; seq 200000");
+        assert_eq!(world.exit_while_reading().await, Exit::Code(0));
+        let expected: String = (1..=200_000).map(|n| format!("{n}\n")).collect();
+        assert!(world.rest().await == expected);
+    });
+}
+
+impl World {
+    /// A terminal's buffer is small: somebody must read for a program to end.
+    async fn exit_while_reading(&mut self) -> Exit {
+        self.rest().await;
+        self.exit().await
+    }
+}
+
+/// What a hostile program leaves: a plain child, one that ignores the hang-up, a daemon that hides.
+const LEFTOVERS: &str =
+    "sleep 1001 & (trap '' HUP; sleep 1002) & (setsid setsid env -i /bin/sleep 1003 &) ; echo ready; read x";
+
+fn is_running(argument: &str) -> bool {
+    let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
+    entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).any(|line| {
+        line == format!("sleep\0{argument}\0").as_bytes() || line == format!("/bin/sleep\0{argument}\0").as_bytes()
+    })
+}
+
+/// They are forked, but may still be on their way to `sleep`.
+async fn all_leftovers_run() {
+    while !(is_running("1002") && is_running("1003")) {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[track_caller]
+fn nothing_is_left() {
+    for argument in ["1001", "1002", "1003"] {
+        assert!(!is_running(argument), "sleep {argument} was left behind");
+    }
+}
+
+#[test]
+fn the_end_of_a_session_leaves_no_process_with_cgroups() {
+    let Some(home) = cgroup::Home::find() else { return };
+    story(async || {
+        let cgroup = home.make("test-end").unwrap();
+        let mut world = login(&own_name(), &line(LEFTOVERS), Some(SIZE), Some(&cgroup));
+        world.until("ready").await;
+        all_leftovers_run().await;
+        world.write("\n");
+        assert_eq!(world.exit().await, Exit::Code(0));
+        world.end(Family::Cgroup(cgroup)).await;
+        nothing_is_left();
+        assert!(home.make("test-end").unwrap().remove().is_ok(), "the directory was left");
+    });
+}
+
+#[test]
+fn the_end_of_a_session_leaves_no_process_without_cgroups() {
+    story(async || {
+        let mut world = terminal(LEFTOVERS);
+        world.until("ready").await;
+        all_leftovers_run().await;
+        world.write("\n");
+        assert_eq!(world.exit().await, Exit::Code(0));
+        let pid = world.child.pid;
+        world.end(Family::marked(pid, "test-1")).await;
+        nothing_is_left();
+    });
+}
+
+#[test]
+fn who_obeys_the_hang_up_is_not_waited_for() {
+    story(async || {
+        let mut world = terminal("echo ready; sleep 1001");
+        world.until("ready").await;
+        let family = Family::marked(world.child.pid, "test-1");
+        assert!(world.end(family).await < towline_agent::limits::HANG_UP_GRACE);
+        nothing_is_left();
+    });
+}
