@@ -35,8 +35,8 @@ pub enum FromClient {
         token: String,
         /// Output bytes already there, for [`IO`] and [`ERR`]; `None` for a client that starts anew.
         received: Option<[u64; 2]>,
-        /// Room for output from there on, bytes, for each stream.
-        room: u32,
+        /// Room for output from there on, bytes, for [`IO`] and [`ERR`].
+        room: [u32; 2],
         /// Size of the terminal, when there is one.
         size: Option<Size>,
     },
@@ -105,10 +105,10 @@ mod tests {
         let attach = FromClient::Attach {
             token: "t".into(),
             received: None,
-            room: 300,
+            room: [300, 1],
             size: Some(Size { rows: 24, cols: 80 }),
         };
-        assert_eq!(encode(&attach).unwrap(), [0, 1, b't', 0, 0xac, 2, 1, 24, 80]);
+        assert_eq!(encode(&attach).unwrap(), [0, 1, b't', 0, 0xac, 2, 1, 1, 24, 80]);
         let ended = ToClient::Ended { reason: EndReason::Exited(ExitStatus::Code(3)), text: String::new() };
         assert_eq!(encode(&ended).unwrap(), [2, 0, 0, 3, 0]);
         assert_eq!(decode::<ToClient>(&[2, 0, 0, 3, 0]).unwrap(), ended);

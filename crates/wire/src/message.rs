@@ -191,8 +191,8 @@ pub enum ToAgent {
         attachment: u32,
         /// Output bytes the client has, for `io` and `err`; `None` for a client that starts anew.
         received: Option<[u64; 2]>,
-        /// The client's room from there on, bytes, for each stream.
-        room: u32,
+        /// The client's room from there on, bytes, for `io` and `err`.
+        room: [u32; 2],
     },
     /// The client is gone: send no more of this session until the next attach.
     Detach {
@@ -423,8 +423,8 @@ mod tests {
         let cases: [(ToAgent, &[u8]); 4] = [
             (ToAgent::Resize { session: "a".into(), size: Size { rows: 24, cols: 300 } }, &[6, 1, b'a', 24, 0xac, 2]),
             (ToAgent::Close { session: "a".into(), reason: EndReason::IdleTimeout }, &[8, 1, b'a', 1]),
-            (ToAgent::Attach { session: "a".into(), attachment: 1, received: Some([2, 0]), room: 9 }, &[
-                4, 1, b'a', 1, 1, 2, 0, 9,
+            (ToAgent::Attach { session: "a".into(), attachment: 1, received: Some([2, 0]), room: [9, 0] }, &[
+                4, 1, b'a', 1, 1, 2, 0, 9, 0,
             ]),
             (ToAgent::GoAway { retry_after: 5 }, &[10, 5]),
         ];
