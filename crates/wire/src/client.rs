@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn a_token_is_not_printed() {
-        let attach = FromClient::Attach { token: "SECRET".into(), received: None, room: 0, size: None };
+        let attach = FromClient::Attach { token: "SECRET".into(), received: None, room: [0, 0], size: None };
         assert!(!alloc::format!("{attach:?}").contains("SECRET"));
     }
 }
