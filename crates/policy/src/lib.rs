@@ -1,2 +1,35 @@
-//! Placeholder header, replaced by its first real commit.
+//! The IAM policy language: parse, evaluate, explain. Pure: no I/O, no clock, no state.
+//!
+//! Way of a document: text -> [`Policy::parse`] -> [`Policy::validate_for_storage`] -> the gateway's store.
+//! Way of a request: [`Request`] and [`PolicySet`] -> [`evaluate`] -> [`Decision`], with [`explain`] for people.
+//!
+//! Map: `json` (a tree that keeps repeated keys) -> `parse` (grammar) -> `document` (compiled) made of `pattern`, `arn`,
+//! `principal`, `condition` over `operator` and `values`; `evaluate` and `explain` read it; `storage` over `known_keys`
+//! says what may be stored; `batch` answers JSON lines; `limits` bounds it all.
+//!
+//! # Invariants
+//! - Deny by default, and an explicit deny wins.
+//! - Unknown operators and elements do not parse; unknown condition keys are not stored.
+//! - Time and memory are bounded by [`limits`], whatever the policy and the request.
+//!
+//! # Not here
+//! - Who has which policy, and the values of the request's context: the gateway.
 #![forbid(unsafe_code)]
+
+mod arn;
+mod condition;
+mod document;
+mod evaluate;
+mod json;
+pub mod limits;
+mod operator;
+mod parse;
+mod pattern;
+mod principal;
+mod request;
+mod values;
+
+pub use document::{Effect, Policy, Version};
+pub use evaluate::{Decision, NamedPolicy, Outcome, PolicySet, Scope, StatementRef, Why, evaluate, evaluate_trust};
+pub use parse::ParseError;
+pub use request::{Context, Request, device_aliases};

@@ -1,0 +1,245 @@
+//! One line of a `Condition` block: an operator, a key, the values it is compared with.
+//!
+//! Sources: IAM User Guide, "Condition operators" and "Conditions with multiple context keys or values".
+//!
+//! # Invariants
+//! - A key that is missing, or present without a value, meets no positive test and every negated one; `IfExists` and
+//!   `ForAllValues` are met by it, `ForAnyValue` never.
+//! - Several wanted values are alternatives: a positive test needs one of them, a negated test none.
+//! - For set operators a key whose values are all empty texts counts as missing.
+//! - A value that is not of the operator's type (`ten` as a number) equals nothing: no error, no match.
+//! - A policy variable without a value matches nothing. Under a negation that would be "everything else", so there the
+//!   statement's effect decides: an `Allow` is not met, a `Deny` is. Never the wider right.
+//!
+//! # Known limits
+//! - Without a set operator a key of several values passes when one of them does (all, for a negation). IAM leaves this
+//!   open and asks for a set operator.
+
+use crate::arn::ArnPattern;
+use crate::document::Effect;
+use crate::operator::{Family, Operator, Quantifier, Relation};
+use crate::pattern::{Pattern, PatternError, Syntax, Unresolved, Variable};
+use crate::request::Context;
+use crate::values::{Decimal, Moment, Network, binary, boolean};
+
+/// What a key is compared with, compiled for the operator's family.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Wanted {
+    Text(Vec<Pattern>),
+    TextIgnoreCase(Vec<Pattern>),
+    TextLike(Vec<Pattern>),
+    Number(Relation, Vec<Decimal>),
+    Date(Relation, Vec<Moment>),
+    Bool(Vec<Pattern>),
+    Binary(Vec<Vec<u8>>),
+    Address(Vec<Network>),
+    Arn(Vec<ArnPattern>),
+    Null(Vec<bool>),
+}
+
+/// One operator applied to one key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Condition {
+    operator_name: Box<str>,
+    key_name: Box<str>,
+    key: Box<str>,
+    sources: Vec<Box<str>>,
+    operator: Operator,
+    wanted: Wanted,
+}
+
+/// Why a value does not fit its operator.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum ValueError {
+    Pattern(PatternError),
+    /// Not of the operator's type.
+    Type,
+}
+
+impl From<PatternError> for ValueError {
+    fn from(error: PatternError) -> Self {
+        Self::Pattern(error)
+    }
+}
+
+impl Condition {
+    /// Compiles one line. The error comes with the number of the value that is wrong.
+    pub(crate) fn compile(
+        (operator_name, operator): (&str, Operator),
+        key_name: &str,
+        values: &[String],
+        variables: bool,
+    ) -> Result<Self, (usize, ValueError)> {
+        Ok(Self {
+            operator_name: operator_name.into(),
+            key_name: key_name.into(),
+            key: key_name.to_lowercase().into(),
+            sources: values.iter().map(|value| value.as_str().into()).collect(),
+            operator,
+            wanted: Wanted::compile(operator.family, values, variables)?,
+        })
+    }
+
+    pub(crate) fn operator_name(&self) -> &str {
+        &self.operator_name
+    }
+
+    /// The key as the policy spells it.
+    pub(crate) fn key_name(&self) -> &str {
+        &self.key_name
+    }
+
+    /// The key in small letters.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The wanted values as the policy spells them.
+    pub(crate) fn sources(&self) -> impl Iterator<Item = &str> {
+        self.sources.iter().map(|source| &**source)
+    }
+
+    /// Every policy variable in the values.
+    pub(crate) fn variables(&self) -> Vec<&Variable> {
+        match &self.wanted {
+            Wanted::Text(p) | Wanted::TextIgnoreCase(p) | Wanted::TextLike(p) | Wanted::Bool(p) => {
+                p.iter().flat_map(Pattern::variables).collect()
+            }
+            Wanted::Arn(patterns) => patterns.iter().flat_map(|arn| arn.whole().variables()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// A value of an ARN operator that can never match because it is no ARN.
+    pub(crate) fn arn_that_is_none(&self) -> Option<&str> {
+        let Wanted::Arn(patterns) = &self.wanted else { return None };
+        patterns.iter().find(|arn| !arn.is_arn()).map(|arn| arn.whole().source())
+    }
+
+    /// Whether the request meets it, in a statement of this effect.
+    pub(crate) fn is_met(&self, context: &Context, effect: Effect) -> bool {
+        let given = context.get(&self.key);
+        if let Wanted::Null(wanted) = &self.wanted {
+            return wanted.contains(&given.is_empty());
+        }
+        let operator = self.operator;
+        let set = operator.quantifier != Quantifier::Plain;
+        if given.is_empty() || (set && given.iter().all(String::is_empty)) {
+            return operator.if_exists
+                || match operator.quantifier {
+                    Quantifier::All => true,
+                    Quantifier::Any => false,
+                    Quantifier::Plain => operator.negated,
+                };
+        }
+        let mut each = given.iter().map(|value| self.value_passes(value, context, effect));
+        match (operator.quantifier, operator.negated) {
+            (Quantifier::All, _) | (Quantifier::Plain, true) => each.all(|passes| passes),
+            (Quantifier::Any, _) | (Quantifier::Plain, false) => each.any(|passes| passes),
+        }
+    }
+
+    fn value_passes(&self, given: &str, context: &Context, effect: Effect) -> bool {
+        let found = self.wanted.find(given, context);
+        if !self.operator.negated {
+            return found == Found::Yes;
+        }
+        match found {
+            Found::Yes => false,
+            Found::No => true,
+            Found::Unknown => effect == Effect::Deny,
+        }
+    }
+}
+
+/// Whether one of the wanted values is the given one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Found {
+    Yes,
+    No,
+    /// No, but a variable without a value might have said otherwise.
+    Unknown,
+}
+
+/// Tries the alternatives in turn.
+fn any<'a, T>(wanted: &'a [T], test: impl Fn(&'a T) -> Result<bool, Unresolved<'a>>) -> Found {
+    let mut found = Found::No;
+    for one in wanted {
+        match test(one) {
+            Ok(true) => return Found::Yes,
+            Ok(false) => {}
+            Err(Unresolved(_)) => found = Found::Unknown,
+        }
+    }
+    found
+}
+
+/// The same for values that hold no variables.
+fn any_plain<T>(wanted: &[T], test: impl Fn(&T) -> bool) -> Found {
+    if wanted.iter().any(test) { Found::Yes } else { Found::No }
+}
+
+fn same_letters(a: &str, b: &str) -> bool {
+    a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
+}
+
+impl Wanted {
+    fn compile(family: Family, values: &[String], variables: bool) -> Result<Self, (usize, ValueError)> {
+        let exact = |text: &str| Ok(Pattern::compile(text, Syntax { wildcards: false, variables })?);
+        let like = |text: &str| Ok(Pattern::compile(text, Syntax { wildcards: true, variables })?);
+        let truth = |text: &str| {
+            let pattern = exact(text)?;
+            if pattern.has_variables() || boolean(text).is_some() { Ok(pattern) } else { Err(ValueError::Type) }
+        };
+        Ok(match family {
+            Family::Text => Self::Text(each(values, exact)?),
+            Family::TextIgnoreCase => Self::TextIgnoreCase(each(values, exact)?),
+            Family::TextLike => Self::TextLike(each(values, like)?),
+            Family::Number(relation) => Self::Number(relation, each(values, typed(Decimal::read))?),
+            Family::Date(relation) => Self::Date(relation, each(values, typed(Moment::read))?),
+            Family::Bool => Self::Bool(each(values, truth)?),
+            Family::Binary => Self::Binary(each(values, typed(binary))?),
+            Family::Address => Self::Address(each(values, typed(Network::read))?),
+            Family::Arn => Self::Arn(each(values, |text| Ok(ArnPattern::compile(text, variables)?))?),
+            Family::Null => Self::Null(each(values, typed(boolean))?),
+        })
+    }
+
+    fn find(&self, given: &str, context: &Context) -> Found {
+        match self {
+            Self::Text(wanted) => any(wanted, |text| Ok(text.text(context)? == given)),
+            Self::TextIgnoreCase(wanted) => any(wanted, |text| Ok(same_letters(&text.text(context)?, given))),
+            Self::TextLike(wanted) => any(wanted, |pattern| pattern.matches(given, context)),
+            Self::Arn(wanted) => any(wanted, |arn| arn.matches(given, context)),
+            Self::Bool(wanted) => match boolean(given) {
+                Some(given) => any(wanted, |text| Ok(boolean(&text.text(context)?) == Some(given))),
+                None => Found::No,
+            },
+            Self::Number(relation, wanted) => match Decimal::read(given) {
+                Some(given) => any_plain(wanted, |wanted| relation.holds(&given, wanted)),
+                None => Found::No,
+            },
+            Self::Date(relation, wanted) => match Moment::read(given) {
+                Some(given) => any_plain(wanted, |wanted| relation.holds(&given, wanted)),
+                None => Found::No,
+            },
+            Self::Binary(wanted) => match binary(given) {
+                Some(given) => any_plain(wanted, |wanted| *wanted == given),
+                None => Found::No,
+            },
+            Self::Address(wanted) => any_plain(wanted, |network| network.holds(given)),
+            Self::Null(_) => Found::No, // answered before any value is looked at
+        }
+    }
+}
+
+fn each<T>(
+    values: &[String],
+    read: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<Vec<T>, (usize, ValueError)> {
+    values.iter().enumerate().map(|(at, value)| read(value).map_err(|error| (at, error))).collect()
+}
+
+fn typed<T>(read: impl Fn(&str) -> Option<T>) -> impl Fn(&str) -> Result<T, ValueError> {
+    move |text| read(text).ok_or(ValueError::Type)
+}

@@ -1,0 +1,145 @@
+//! What is asked: who, what, on which resource, under which circumstances.
+//!
+//! The caller (the gateway, the command line) fills a [`Request`]; evaluation only reads it.
+//!
+//! # Invariants
+//! - Key names have no case: `aws:SourceIp` and `AWS:sourceip` are one key (IAM User Guide, "IAM JSON policy elements:
+//!   Condition"). Values keep theirs.
+//! - Bounded: a request beyond [`crate::limits`] is not cut to fit, it is remembered as oversized and then denied.
+//!
+//! # Not here
+//! - The truth of the values. Who fills in `aws:MultiFactorAuthPresent` vouches for it.
+
+use crate::limits::{MAX_ALIASES, MAX_ARN_BYTES, MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::principal::Caller;
+use std::collections::HashMap;
+
+/// One question to the policies.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// ARN of the caller: user, role session or account root; or the name of a service.
+    pub principal: String,
+    /// Such as `ssm:StartSession`. No case.
+    pub action: String,
+    /// The names of ONE resource. A device is asked for under its `managed-instance` and its `instance` ARN, see
+    /// [`device_aliases`]; a `Resource` matches when any name does, a `NotResource` when none of them is excepted.
+    pub resources: Vec<String>,
+    /// The circumstances.
+    pub context: Context,
+}
+
+impl Request {
+    /// A request about a resource of a single name, with the keys of the principal filled in
+    /// (see [`Context::fill_from_principal`]).
+    #[must_use]
+    pub fn new(principal: &str, action: &str, resource: &str, mut context: Context) -> Self {
+        context.fill_from_principal(principal);
+        Self { principal: principal.into(), action: action.into(), resources: vec![resource.into()], context }
+    }
+
+    /// Whether it is within the limits; what is not is denied unread.
+    #[must_use]
+    pub fn fits(&self) -> bool {
+        !self.context.oversized
+            && self.resources.len() <= MAX_ALIASES
+            && self.principal.len() <= MAX_ARN_BYTES
+            && self.action.len() <= MAX_ARN_BYTES
+            && self.resources.iter().all(|name| name.len() <= MAX_ARN_BYTES)
+    }
+}
+
+/// The two names of a device, `mi-...` being its id: as Systems Manager calls it and as EC2 does. Policies written for
+/// either meaning then work unchanged.
+#[must_use]
+pub fn device_aliases(region: &str, account: &str, id: &str) -> Vec<String> {
+    vec![
+        format!("arn:aws:ssm:{region}:{account}:managed-instance/{id}"),
+        format!("arn:aws:ec2:{region}:{account}:instance/{id}"),
+    ]
+}
+
+/// The circumstances of a request: keys without case, each with its values.
+#[derive(Debug, Clone, Default)]
+pub struct Context {
+    values: HashMap<String, Vec<String>>,
+    oversized: bool,
+}
+
+impl Context {
+    /// Nothing is known.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the values of a key. None at all is the same as the key not being there.
+    pub fn set<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
+        let values: Vec<String> = values.into_iter().take(MAX_CONTEXT_VALUES + 1).map(Into::into).collect();
+        let fits = values.len() <= MAX_CONTEXT_VALUES
+            && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES)
+            && key.len() <= MAX_KEY_BYTES
+            && self.values.len() < MAX_CONTEXT_KEYS;
+        if !fits {
+            self.oversized = true;
+            return;
+        }
+        self.values.insert(key.to_lowercase(), values);
+    }
+
+    /// The same, to be chained.
+    #[must_use]
+    pub fn with<V: Into<String>>(mut self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
+        self.set(key, values);
+        self
+    }
+
+    /// Sets `PREFIX/KEY` for every tag, such as `aws:ResourceTag`. Two tags that differ in case only are one key with two
+    /// values: a test on either value meets it, and as a policy variable it has no value.
+    pub fn set_tags<'t>(&mut self, prefix: &str, tags: impl IntoIterator<Item = (&'t str, &'t str)>) {
+        let mut fresh: HashMap<String, Vec<String>> = HashMap::new();
+        for (key, value) in tags.into_iter().take(MAX_CONTEXT_KEYS + 1) {
+            fresh.entry(format!("{prefix}/{key}").to_lowercase()).or_default().push(value.to_owned());
+        }
+        for (key, values) in fresh {
+            self.set(&key, values);
+        }
+    }
+
+    /// Sets a device's tags under both names that policies use for them.
+    pub fn set_resource_tags<'t>(&mut self, tags: impl IntoIterator<Item = (&'t str, &'t str)> + Clone) {
+        self.set_tags("aws:ResourceTag", tags.clone());
+        self.set_tags("ssm:resourceTag", tags);
+    }
+
+    /// The values of a key given in small letters; empty when it is not there.
+    #[must_use]
+    pub(crate) fn get(&self, small_letters: &str) -> &[String] {
+        self.values.get(small_letters).map_or(&[], Vec::as_slice)
+    }
+
+    /// The values of a key; empty when it is not there.
+    #[must_use]
+    pub fn values(&self, key: &str) -> &[String] {
+        self.get(&key.to_lowercase())
+    }
+
+    /// Adds what follows from the caller's ARN, where not set already: `aws:PrincipalArn`, `aws:PrincipalAccount`,
+    /// `aws:PrincipalType`, and for a user `aws:username`. A role session has no user name (IAM User Guide, "Variables
+    /// and tags", table of principal key values), and its `aws:PrincipalArn` is the role's.
+    pub fn fill_from_principal(&mut self, principal: &str) {
+        let caller = Caller::read(principal);
+        let known = [
+            ("aws:principalarn", caller.lasting_arn()),
+            ("aws:principalaccount", caller.account().map(str::to_owned)),
+            ("aws:principaltype", caller.kind().map(str::to_owned)),
+            ("aws:username", caller.user_name().map(str::to_owned)),
+        ];
+        for (key, value) in known {
+            if let Some(value) = value
+                && !self.values.contains_key(key)
+            {
+                self.set(key, [value]);
+            }
+        }
+    }
+}
