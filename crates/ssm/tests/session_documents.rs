@@ -1,0 +1,115 @@
+//! What session each built-in document means, and which parameters it refuses.
+
+use towline_ssm::ErrorCode::{self, InvalidDocument, InvalidParameters};
+use towline_ssm::api::session::Parameters;
+use towline_ssm::documents::*;
+
+fn parameters(pairs: &[(&str, &[&str])]) -> Parameters {
+    pairs.iter().map(|(name, values)| ((*name).to_owned(), values.iter().map(|v| (*v).to_owned()).collect())).collect()
+}
+
+#[track_caller]
+fn means(document: Option<&str>, pairs: &[(&str, &[&str])], plan: SessionPlan) {
+    assert_eq!(resolve(document, &parameters(pairs)), Ok(plan));
+}
+
+#[track_caller]
+fn refused(document: &str, pairs: &[(&str, &[&str])], code: ErrorCode) {
+    assert_eq!(resolve(Some(document), &parameters(pairs)).expect_err(document).code, code);
+}
+
+#[test]
+fn no_document_means_a_login_shell() {
+    means(None, &[], SessionPlan::Shell { run_as: None });
+    means(Some(RUN_SHELL), &[("runAsUser", &["ops"])], SessionPlan::Shell { run_as: Some("ops".into()) });
+}
+
+#[test]
+fn a_command_goes_through_as_it_is() {
+    let command = "ls -l \"$HOME\" | head".to_owned();
+    means(
+        Some(INTERACTIVE_COMMAND),
+        &[("command", &[&command])],
+        SessionPlan::InteractiveCommand { command: command.clone() },
+    );
+    let plan = SessionPlan::NonInteractiveCommand {
+        command: command.clone(),
+        separate_output: true,
+        stdout_prefix: "OUT: ".trim().into(),
+        stderr_prefix: String::new(),
+    };
+    let pairs: &[(&str, &[&str])] =
+        &[("command", &[&command]), ("separateOutputStream", &["True"]), ("stdOutSeparatorPrefix", &["OUT:"])];
+    means(Some(NON_INTERACTIVE_COMMAND), pairs, plan);
+}
+
+#[test]
+fn arguments_stay_apart_even_when_empty() {
+    let argv = ["printf", "%s|", "", "a b"];
+    let plan = SessionPlan::Exec { argv: argv.map(str::to_owned).to_vec(), run_as: None };
+    means(Some(TOWLINE_EXEC), &[("argv", &argv)], plan);
+}
+
+#[test]
+fn ports_have_the_defaults_of_aws() {
+    means(Some(PORT_FORWARDING), &[], SessionPlan::Port { host: None, port: 80, local_port: 0 });
+    let pairs: &[(&str, &[&str])] =
+        &[("host", &["db.local"]), ("portNumber", &["5432"]), ("localPortNumber", &["15432"])];
+    let plan = SessionPlan::Port { host: Some("db.local".into()), port: 5432, local_port: 15432 };
+    means(Some(REMOTE_HOST_FORWARDING), pairs, plan);
+    means(Some(SSH_SESSION), &[], SessionPlan::Ssh { port: 22 });
+    for port in ["0", "65536", "022", "+22", "", "22 "] {
+        refused(SSH_SESSION, &[("portNumber", &[port])], InvalidParameters);
+    }
+}
+
+#[test]
+fn a_document_or_parameter_that_does_not_exist_is_refused() {
+    refused("AWS-RunShellScript", &[], InvalidDocument);
+    refused("ssm-sessionmanagerrunshell", &[], InvalidDocument);
+    refused(RUN_SHELL, &[("runasuser", &["ops"])], InvalidParameters);
+    refused(INTERACTIVE_COMMAND, &[], InvalidParameters);
+    refused(INTERACTIVE_COMMAND, &[("command", &[])], InvalidParameters);
+    refused(INTERACTIVE_COMMAND, &[("command", &["a", "b"])], InvalidParameters);
+}
+
+#[test]
+fn values_that_break_their_pattern_are_refused() {
+    for user in ["Root", "-x", "a b", "a;b", "$", "x$y", &"a".repeat(32)] {
+        refused(RUN_SHELL, &[("runAsUser", &[user])], InvalidParameters);
+    }
+    for host in ["", "a b", "a/b", "[::1]"] {
+        refused(REMOTE_HOST_FORWARDING, &[("host", &[host])], InvalidParameters);
+    }
+    refused(INTERACTIVE_COMMAND, &[("command", &["a\0b"])], InvalidParameters);
+    refused(NON_INTERACTIVE_COMMAND, &[("command", &["a"]), ("stdErrSeparatorPrefix", &["é"])], InvalidParameters);
+    refused(TOWLINE_EXEC, &[("argv", &[])], InvalidParameters);
+    refused(TOWLINE_EXEC, &[("argv", &["", "x"])], InvalidParameters);
+}
+
+#[test]
+fn a_command_must_fit_a_frame() {
+    let longest = "x".repeat(MAX_COMMAND_BYTES);
+    means(
+        Some(INTERACTIVE_COMMAND),
+        &[("command", &[&longest])],
+        SessionPlan::InteractiveCommand { command: longest.clone() },
+    );
+    refused(INTERACTIVE_COMMAND, &[("command", &[&format!("{longest}x")])], InvalidParameters);
+    refused(TOWLINE_EXEC, &[("argv", &["x", &longest])], InvalidParameters);
+    refused(TOWLINE_EXEC, &[("argv", &["x"; MAX_ARGUMENTS + 1])], InvalidParameters);
+}
+
+#[test]
+fn every_document_says_what_kind_of_session_it_plans() {
+    for document in BUILT_IN {
+        let required: Parameters = document
+            .parameters
+            .iter()
+            .filter(|p| p.default.is_none())
+            .map(|p| (p.name.to_owned(), vec!["localhost".to_owned()]))
+            .collect();
+        let plan = resolve(Some(document.name), &required).unwrap();
+        assert_eq!(plan.session_type(), document.session_type, "{}", document.name);
+    }
+}
