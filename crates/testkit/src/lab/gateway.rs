@@ -1,0 +1,181 @@
+//! The gateway as a process: made, started, killed, started again on the same port.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::Value;
+
+use super::operator::Keys;
+use super::programs::Programs;
+use crate::process::Running;
+use crate::{Outcome, Trouble, files};
+
+/// How long a gateway may take to listen: its debug build makes keys and a store first.
+const COMES_UP: Duration = Duration::from_secs(20);
+
+/// What a test wants different from a gateway's defaults.
+#[derive(Debug, Clone)]
+pub struct GatewaySetup {
+    /// Where to listen.
+    pub listen: String,
+    /// Name in its certificate and in the endpoint.
+    pub host: String,
+    /// Environment of the process.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Default for GatewaySetup {
+    fn default() -> Self {
+        Self { listen: "127.0.0.1:0".into(), host: "127.0.0.1".into(), environment: Vec::new() }
+    }
+}
+
+/// A gateway.
+#[derive(Debug)]
+pub struct Gateway {
+    program: PathBuf,
+    directory: PathBuf,
+    setup: GatewaySetup,
+    address: SocketAddr,
+    running: Running,
+    admin: Keys,
+    ca: PathBuf,
+    region: String,
+    account: String,
+}
+
+impl Gateway {
+    /// Makes a gateway in `directory` (which must not exist yet) and starts it.
+    ///
+    /// # Errors
+    /// What `init` or `serve` said.
+    pub fn start(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<Self> {
+        let made = init(programs, directory, setup)?;
+        let text = |name: &str| {
+            made[name].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("init --json gave no {name}")))
+        };
+        let (running, address) = serve(&programs.gateway, directory, &setup.listen, &setup.environment)?;
+        Ok(Self {
+            program: programs.gateway.clone(),
+            directory: directory.to_owned(),
+            setup: setup.clone(),
+            address,
+            running,
+            admin: Keys::from_json(&made)?,
+            ca: PathBuf::from(text("CaFile")?),
+            region: text("Region")?,
+            account: text("AccountId")?,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Its URL as clients use it.
+    #[must_use]
+    pub fn endpoint(&self) -> String {
+        let host =
+            if self.setup.host.contains(':') { format!("[{}]", self.setup.host) } else { self.setup.host.clone() };
+        format!("https://{host}:{}", self.address.port())
+    }
+
+    /// Its certificate authority's file.
+    #[must_use]
+    pub fn ca(&self) -> &Path {
+        &self.ca
+    }
+
+    /// Region in its ARNs and signatures.
+    #[must_use]
+    pub fn region(&self) -> &str {
+        &self.region
+    }
+
+    /// Account in its ARNs.
+    #[must_use]
+    pub fn account(&self) -> &str {
+        &self.account
+    }
+
+    /// Keys of the administrator that `init` made.
+    #[must_use]
+    pub fn admin(&self) -> &Keys {
+        &self.admin
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// Its process.
+    pub fn process(&mut self) -> &mut Running {
+        &mut self.running
+    }
+
+    /// What it has logged since it was made.
+    #[must_use]
+    pub fn logged(&self) -> String {
+        self.running.printed()
+    }
+
+    /// Kills it at once.
+    ///
+    /// # Errors
+    /// It cannot be reaped.
+    pub fn kill(&mut self) -> Outcome {
+        self.running.kill()
+    }
+
+    /// Starts it again on the same port; it must not run any more.
+    ///
+    /// # Errors
+    /// It does not come up.
+    pub fn start_again(&mut self) -> Outcome {
+        let listen = self.address.to_string();
+        let (running, address) = serve(&self.program, &self.directory, &listen, &self.setup.environment)?;
+        self.running = running;
+        self.address = address;
+        Ok(())
+    }
+}
+
+fn init(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<Value> {
+    let out = Command::new(&programs.gateway)
+        .arg("init")
+        .arg("--dir")
+        .arg(directory)
+        .args(["--hostname", &setup.host, "--json"])
+        .output()?;
+    if !out.status.success() {
+        return Err(Trouble::new(format!("towline-gateway init: {}", String::from_utf8_lossy(&out.stderr))));
+    }
+    Ok(serde_json::from_slice(&out.stdout)?)
+}
+
+fn serve(
+    program: &Path,
+    directory: &Path,
+    listen: &str,
+    environment: &[(String, String)],
+) -> Outcome<(Running, SocketAddr)> {
+    let log = directory.with_extension("log");
+    let skip = std::fs::metadata(&log).map_or(0, |m| usize::try_from(m.len()).unwrap_or(usize::MAX));
+    files::log(&log)?;
+    let mut command = Command::new(program);
+    command.arg("serve").arg("--dir").arg(directory).args(["--listen", listen]);
+    command.envs(environment.iter().map(|(name, value)| (name, value)));
+    let mut running = Running::start("towline-gateway", command, &log)?;
+    let address = running.wait_for("the gateway listens", skip, COMES_UP, |printed| {
+        // A whole line only: the port may still be on its way.
+        let line = printed.split_inclusive('\n').find_map(|line| line.strip_prefix("listening on "))?;
+        line.strip_suffix('\n')?.trim().parse().ok()
+    })?;
+    Ok((running, address))
+}

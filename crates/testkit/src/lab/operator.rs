@@ -1,0 +1,206 @@
+//! An operator: access keys, and the command line run with them.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+use super::gateway::Gateway;
+use super::programs::Programs;
+use crate::terminal::Terminal;
+use crate::{Outcome, Trouble};
+
+/// An access key. Its secret is not printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Keys {
+    /// `AKIA…`.
+    pub id: String,
+    /// The secret.
+    pub secret: String,
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keys").field("id", &self.id).finish_non_exhaustive()
+    }
+}
+
+impl Keys {
+    /// From an object with `AccessKeyId` and `SecretAccessKey`.
+    ///
+    /// # Errors
+    /// One is missing; without a secret in the words.
+    pub fn from_json(value: &Value) -> Outcome<Self> {
+        let text = |name: &str| {
+            value[name].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("an access key without {name}")))
+        };
+        Ok(Self { id: text("AccessKeyId")?, secret: text("SecretAccessKey")? })
+    }
+}
+
+/// Somebody at a laptop.
+#[derive(Debug, Clone)]
+pub struct Operator {
+    cli: PathBuf,
+    endpoint: String,
+    ca: PathBuf,
+    region: String,
+    keys: Keys,
+    home: PathBuf,
+}
+
+impl Operator {
+    pub(super) fn new(programs: &Programs, gateway: &Gateway, keys: Keys, home: &Path) -> Self {
+        Self {
+            cli: programs.cli.clone(),
+            endpoint: gateway.endpoint(),
+            ca: gateway.ca().to_owned(),
+            region: gateway.region().to_owned(),
+            keys,
+            home: home.to_owned(),
+        }
+    }
+
+    /// The same one, reaching the gateway at another URL.
+    #[must_use]
+    pub fn at(mut self, endpoint: String) -> Self {
+        self.endpoint = endpoint;
+        self
+    }
+
+    /// Their keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// The environment that both our command line and AWS tools understand.
+    #[must_use]
+    pub fn environment(&self) -> Vec<(&'static str, String)> {
+        let ca = self.ca.display().to_string();
+        vec![
+            ("AWS_ACCESS_KEY_ID", self.keys.id.clone()),
+            ("AWS_SECRET_ACCESS_KEY", self.keys.secret.clone()),
+            ("AWS_DEFAULT_REGION", self.region.clone()),
+            ("AWS_REGION", self.region.clone()),
+            ("AWS_CA_BUNDLE", ca.clone()),
+            ("AWS_ENDPOINT_URL", self.endpoint.clone()),
+            ("AWS_EC2_METADATA_DISABLED", "true".into()),
+            ("TOWLINE_ENDPOINT", self.endpoint.clone()),
+            ("TOWLINE_CA", ca),
+        ]
+    }
+
+    /// A command of somebody who has only this operator's keys: no profile of the machine is read.
+    #[must_use]
+    pub fn equip(&self, mut command: Command) -> Command {
+        for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
+            command.env_remove(name);
+        }
+        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
+            command.env_remove(name);
+        }
+        command.envs(self.environment()).env("HOME", &self.home).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
+        command
+    }
+
+    /// `towline WORDS…`.
+    #[must_use]
+    pub fn towline(&self, words: &[&str]) -> Command {
+        let mut command = self.equip(Command::new(&self.cli));
+        command.args(words);
+        command
+    }
+
+    /// Runs `towline WORDS…` without a terminal to its end.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn run(&self, words: &[&str]) -> Outcome<Output> {
+        Ok(self.towline(words).stdin(Stdio::null()).output()?)
+    }
+
+    /// Runs `towline WORDS…` and gives its stdout.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub fn text(&self, words: &[&str]) -> Outcome<String> {
+        let out = self.run(words)?;
+        if !out.status.success() {
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            return Err(Trouble::new(format!("towline {}: {}: {said}", words.join(" "), out.status)));
+        }
+        Ok(String::from_utf8_lossy(&out.stdout).into_owned())
+    }
+
+    /// Opens `towline shell DEVICE` on a terminal of 24 x 80.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn shell(&self, device: &str) -> Outcome<Terminal> {
+        self.terminal(&["shell", device])
+    }
+
+    /// Opens `towline WORDS…` on a terminal of 24 x 80.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn terminal(&self, words: &[&str]) -> Outcome<Terminal> {
+        Terminal::start(&self.towline(words), 24, 80)
+    }
+
+    /// Calls one operation, given as its `X-Amz-Target`, with a JSON body; gives the JSON answer.
+    ///
+    /// curl signs the request: a client that knows nothing of our code.
+    ///
+    /// # Errors
+    /// The gateway's error code and message.
+    pub fn api(&self, target: &str, body: &Value) -> Outcome<Value> {
+        let (status, answer) = self.api_raw(target, &body.to_string())?;
+        let value: Value = serde_json::from_str(&answer)
+            .map_err(|e| Trouble::new(format!("{target}: HTTP {status}, not JSON ({e}): {answer:?}")))?;
+        if status != 200 {
+            return Err(Trouble::new(format!("{target}: HTTP {status}: {answer}")));
+        }
+        Ok(value)
+    }
+
+    /// Like [`Operator::api`], whatever the answer: HTTP status and text.
+    ///
+    /// # Errors
+    /// curl cannot be run, or there is no answer.
+    pub fn api_raw(&self, target: &str, body: &str) -> Outcome<(u16, String)> {
+        let service = if target.starts_with("Towline.") { "towline" } else { "ssm" };
+        // The secret goes through stdin: argv can be read by everybody on the machine.
+        let config = format!("user = \"{}:{}\"\n", self.keys.id, self.keys.secret);
+        let mut child = Command::new("curl")
+            .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "30", "--config", "-"])
+            .args(["--write-out", "\n%{http_code}", "--aws-sigv4", &format!("aws:amz:{}:{service}", self.region)])
+            .arg("--cacert")
+            .arg(&self.ca)
+            .args(["--header", "Content-Type: application/x-amz-json-1.1"])
+            .args([
+                "--header",
+                &format!("X-Amz-Target: {target}"),
+                "--data-binary",
+                body,
+                &format!("{}/", self.endpoint),
+            ])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|e| Trouble::new(format!("cannot start curl: {e}")))?;
+        if let Some(mut stdin) = child.stdin.take() {
+            std::io::Write::write_all(&mut stdin, config.as_bytes())?;
+        }
+        let out = child.wait_with_output()?;
+        let text = String::from_utf8_lossy(&out.stdout).into_owned();
+        let (answer, status) = text.rsplit_once('\n').unwrap_or(("", &text));
+        match status.parse() {
+            Ok(status) if status != 0 => Ok((status, answer.to_owned())),
+            _ => Err(Trouble::new(format!("{target}: no answer: {}", String::from_utf8_lossy(&out.stderr).trim()))),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! What tests of the whole are made of: the real programs as separate processes, a scripted terminal, a bad network.
+//!
+//! - [`lab`]: a gateway, its devices and its operators in a scratch directory on loopback. Everything that was started
+//!   ends with the value that stands for it.
+//! - [`terminal`]: a program on a pseudo-terminal, driven by what it prints.
+//! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy.
+//! - [`facts`]: what the kernel says of a process.
+//!
+//! # Invariants
+//! - Free ports only, scratch directories only; no step waits for time where it can wait for an event.
+//! - Every wait has a deadline, and says at its end what it saw in the meantime.
+//!
+//! # Not here
+//! - No test: those stand in `tests/e2e`. No link to the products' code: they are run, not called.
+#![forbid(unsafe_code)]
+
+pub mod connect_proxy;
+pub mod facts;
+pub mod files;
+pub mod lab;
+pub mod process;
+pub mod relay;
+pub mod terminal;
+pub mod trouble;
+
+pub use trouble::{Outcome, Trouble, eventually};
