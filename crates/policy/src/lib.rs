@@ -17,19 +17,25 @@
 #![forbid(unsafe_code)]
 
 mod arn;
+pub mod batch;
 mod condition;
 mod document;
 mod evaluate;
+mod explain;
 mod json;
+mod known_keys;
 pub mod limits;
 mod operator;
 mod parse;
 mod pattern;
 mod principal;
 mod request;
+mod storage;
 mod values;
 
 pub use document::{Effect, Policy, Version};
 pub use evaluate::{Decision, NamedPolicy, Outcome, PolicySet, Scope, StatementRef, Why, evaluate, evaluate_trust};
+pub use explain::{ConditionReport, Explanation, SHOWN, StatementReport, explain};
 pub use parse::ParseError;
 pub use request::{Context, Request, device_aliases};
+pub use storage::{StorageError, Use};

@@ -160,7 +160,7 @@ impl Pattern {
 
 impl Variable {
     /// The one value of the key, or the default. A key of many values has no one value.
-    fn value<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
+    pub(crate) fn value<'a>(&'a self, context: &'a Context) -> Option<&'a str> {
         match context.get(&self.key) {
             [value] => Some(value),
             [] => self.default.as_deref(),

@@ -1,0 +1,185 @@
+//! What a document must satisfy, beyond the grammar, to be stored for a given use.
+//!
+//! Sources: IAM User Guide, "IAM and AWS STS quotas" (sizes), "Grammar of the IAM JSON policy language" (notes on
+//! `Principal` and `Sid`), "AWS JSON policy elements: NotPrincipal".
+//!
+//! # Invariants
+//! - Evaluation never depends on these rules: a policy that was stored by an older gateway is still evaluated safely.
+//!
+//! # Not here
+//! - The sum over all inline policies of a principal: the store knows the others, see [`Use::quota`].
+
+use crate::document::{Effect, Policy, Statement};
+use crate::known_keys::is_known;
+use crate::limits;
+
+/// What a document is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Use {
+    /// A managed identity policy, or a permission boundary.
+    Managed,
+    /// An inline policy of a user.
+    UserInline,
+    /// An inline policy of a group.
+    GroupInline,
+    /// An inline policy of a role.
+    RoleInline,
+    /// Handed in when temporary credentials are made.
+    Session,
+    /// Says who may assume a role.
+    Trust,
+    /// Belongs to a resource.
+    Resource,
+}
+
+impl Use {
+    /// Characters without white space that a document for this use may have.
+    #[must_use]
+    pub fn quota(self) -> usize {
+        match self {
+            Self::Managed => limits::MANAGED_CHARS,
+            Self::UserInline => limits::USER_INLINE_CHARS,
+            Self::GroupInline => limits::GROUP_INLINE_CHARS,
+            Self::RoleInline => limits::ROLE_INLINE_CHARS,
+            Self::Session => limits::SESSION_CHARS,
+            Self::Trust => limits::TRUST_CHARS,
+            Self::Resource => limits::RESOURCE_CHARS,
+        }
+    }
+
+    /// Whether its statements must say whom they speak of.
+    fn names_principals(self) -> bool {
+        matches!(self, Self::Trust | Self::Resource)
+    }
+}
+
+/// Why a well-formed document is not stored. Every variant names the place as a JSON path.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum StorageError {
+    /// Shorten it, or split it.
+    #[error("$: has {chars} characters without white space, the quota for this use is {quota}")]
+    TooLong {
+        /// What it has.
+        chars: usize,
+        /// What it may have.
+        quota: usize,
+    },
+    /// Spell the key right.
+    #[error("{path}: nothing ever fills in the condition key {key}")]
+    UnknownKey {
+        /// The place.
+        path: String,
+        /// The key as written.
+        key: String,
+    },
+    /// Write all six parts.
+    #[error("{path}: {value} is no ARN of six parts and can never match")]
+    NotAnArn {
+        /// The place.
+        path: String,
+        /// The value as written.
+        value: String,
+    },
+    /// Remove the principal.
+    #[error("{path}: an identity policy speaks of whom it is attached to and names no principal")]
+    Principal {
+        /// The place.
+        path: String,
+    },
+    /// Say whom.
+    #[error("{path}: a trust or resource policy must name a Principal")]
+    NoPrincipal {
+        /// The place.
+        path: String,
+    },
+    /// Write a `Deny`, or name those who may.
+    #[error("{path}: NotPrincipal goes with Deny only; with Allow it would admit everyone else")]
+    NotPrincipalAllows {
+        /// The place.
+        path: String,
+    },
+    /// Remove the resource.
+    #[error("{path}: a trust policy speaks of its own role and names no resource")]
+    TrustResource {
+        /// The place.
+        path: String,
+    },
+    /// Add one.
+    #[error("{path}: the element Resource is missing")]
+    NoResource {
+        /// The place.
+        path: String,
+    },
+    /// Use letters and digits.
+    #[error("{path}: a Sid consists of letters and digits")]
+    Sid {
+        /// The place.
+        path: String,
+    },
+}
+
+impl Policy {
+    /// Checks what storing adds to the grammar. `own_keys` are the gateway's condition keys beyond AWS's, in small
+    /// letters; one that ends with `/` stands for any tag after it.
+    ///
+    /// # Errors
+    /// The first rule that the document breaks for this use.
+    pub fn validate_for_storage(&self, purpose: Use, own_keys: &[&str]) -> Result<(), StorageError> {
+        let (chars, quota) = (self.counted_chars(), purpose.quota());
+        if chars > quota {
+            return Err(StorageError::TooLong { chars, quota });
+        }
+        self.statements.iter().enumerate().try_for_each(|(index, statement)| {
+            let path = format!("$.Statement[{index}]");
+            shape(statement, purpose, &path)?;
+            keys(statement, own_keys, &path)
+        })
+    }
+}
+
+fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageError> {
+    let path = path.to_owned();
+    match &statement.principals {
+        Some(_) if !purpose.names_principals() => return Err(StorageError::Principal { path }),
+        None if purpose.names_principals() => return Err(StorageError::NoPrincipal { path }),
+        Some(element) if element.negated && statement.effect == Effect::Allow => {
+            return Err(StorageError::NotPrincipalAllows { path });
+        }
+        _ => {}
+    }
+    match &statement.resources {
+        Some(_) if purpose == Use::Trust => return Err(StorageError::TrustResource { path }),
+        None if purpose != Use::Trust => return Err(StorageError::NoResource { path }),
+        _ => {}
+    }
+    let plain = |sid: &str| sid.chars().all(|c| c.is_ascii_alphanumeric());
+    match &statement.sid {
+        Some(sid) if !plain(sid) && purpose != Use::Resource => Err(StorageError::Sid { path: format!("{path}.Sid") }),
+        _ => Ok(()),
+    }
+}
+
+fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageError> {
+    for condition in &statement.conditions {
+        let place = || format!("{path}.Condition.{}[{:?}]", condition.operator_name(), condition.key_name());
+        if !is_known(condition.key(), own) {
+            return Err(StorageError::UnknownKey { path: place(), key: condition.key_name().to_owned() });
+        }
+        if let Some(variable) = condition.variables().into_iter().find(|variable| !is_known(&variable.key, own)) {
+            return Err(StorageError::UnknownKey { path: place(), key: variable.key.to_string() });
+        }
+        if let Some(value) = condition.arn_that_is_none() {
+            return Err(StorageError::NotAnArn { path: place(), value: value.to_owned() });
+        }
+    }
+    let Some(element) = &statement.resources else { return Ok(()) };
+    let name = if element.negated { "NotResource" } else { "Resource" };
+    for (index, pattern) in element.entries.iter().enumerate() {
+        if let Some(variable) = pattern.variables().find(|variable| !is_known(&variable.key, own)) {
+            let path = format!("{path}.{name}[{index}]");
+            return Err(StorageError::UnknownKey { path, key: variable.key.to_string() });
+        }
+    }
+    Ok(())
+}
