@@ -1,4 +1,5 @@
 //! Which requests pass and which code the others get. Every limit is shown at its last good and first bad value.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use towline_ssm::ErrorCode::{self, InvalidFilterKey, SerializationException, ValidationException};
 use towline_ssm::api::admin::*;
