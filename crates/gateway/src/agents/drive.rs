@@ -1,0 +1,219 @@
+//! The task of one agent's link: both directions of the socket always go on, and silence has an end.
+//!
+//! # Invariants
+//! - Reading never waits for writing, nor writing for reading: a peer that does the same cannot deadlock with us.
+//! - At most one frame is held on the way in, and one batch on the way out.
+//! - A link on which nothing was heard for the announced interval (and half of it, and 30 s) is dead.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio::time::Instant;
+use tokio_rustls::server::TlsStream;
+use towline_wire::frame::{Frame, FrameReader, MAX_FRAME};
+use towline_wire::message::{FromAgent, RefusalCode, ToAgent, decode, encode};
+
+use super::{Link, refuse};
+use crate::sessions::Hub;
+
+/// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits for little.
+const BATCH: usize = 2 * MAX_FRAME;
+/// What an agent announces before its first ping, s (the wire's first interval).
+const FIRST_PING: u32 = 60;
+/// Time for the last words to an agent that is hung up on.
+const GOODBYE: Duration = Duration::from_secs(5);
+
+/// A socket with its reader.
+pub(super) struct Io {
+    read: ReadHalf<TlsStream<TcpStream>>,
+    write: WriteHalf<TlsStream<TcpStream>>,
+    reader: FrameReader,
+}
+
+impl Io {
+    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
+        let (read, write) = tokio::io::split(stream);
+        Self { read, write, reader: FrameReader::new() }
+    }
+
+    /// Waits for one frame of the greeting.
+    pub(super) async fn next_frame<T>(
+        &mut self,
+        take: impl FnOnce(Frame<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        loop {
+            if let Some(frame) = self.reader.next().map_err(|error| error.to_string())? {
+                return take(frame);
+            }
+            let n = self.read.read(self.reader.spare()).await.map_err(|error| error.to_string())?;
+            if n == 0 {
+                return Err("the agent hung up".to_owned());
+            }
+            self.reader.filled(n);
+        }
+    }
+
+    /// Says one thing to somebody who is hung up on then.
+    pub(super) async fn say(&mut self, message: &ToAgent) {
+        let mut out = Vec::new();
+        let version = Frame::Version { min: 1, max: 1 }.encode(&mut out);
+        let Ok(body) = encode(message) else { return };
+        if version.is_err() || Frame::Control(&body).encode(&mut out).is_err() {
+            return;
+        }
+        let said = async {
+            self.write.write_all(&out).await?;
+            self.write.shutdown().await?;
+            // The close of a socket with unread bytes resets it, and the last words would be lost with it.
+            let mut rest = [0; 512];
+            while self.read.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(GOODBYE, said).await;
+    }
+
+    /// Hangs up on somebody who did not greet.
+    pub(super) async fn say_goodbye(&mut self, why: &str) {
+        self.say(&refuse(RefusalCode::Version, why, 0)).await;
+    }
+}
+
+/// Carries frames until the link ends; returns why it did.
+pub(super) async fn drive(hub: &Arc<Hub>, link: &Arc<Link>, mut io: Io) -> String {
+    let mut inbound = Inbound { hub, link, held: Some(HashSet::new()), patience: patience(FIRST_PING) };
+    let (mut out, mut sent, mut unflushed) = (Vec::new(), 0, false);
+    let silence = tokio::time::sleep(inbound.patience);
+    tokio::pin!(silence);
+    let mut heard = Instant::now();
+    loop {
+        // What the greeting read along with the hello stands in the reader already.
+        loop {
+            match io.reader.next() {
+                Ok(None) => break,
+                Ok(Some(frame)) => {
+                    if let Err(why) = inbound.take(frame) {
+                        return why;
+                    }
+                }
+                Err(error) => return error.to_string(),
+            }
+        }
+        if sent == out.len() && !unflushed {
+            out.clear();
+            sent = 0;
+            link.take(&mut out, BATCH);
+        }
+        tokio::select! {
+            read = io.read.read(io.reader.spare()) => match read {
+                Ok(0) => return "the agent hung up".to_owned(),
+                Ok(n) => {
+                    io.reader.filled(n);
+                    heard = Instant::now();
+                    link.hear();
+                }
+                Err(error) => return error.to_string(),
+            },
+            moved = move_on(&mut io.write, &out[sent..]), if sent < out.len() || unflushed => match moved {
+                Ok(0) => unflushed = false,
+                Ok(n) => (sent, unflushed) = (sent + n, true),
+                Err(error) => return error.to_string(),
+            },
+            () = link.ready.notified(), if sent == out.len() && !unflushed => {}
+            () = link.closing.notified() => return link.why_closed().unwrap_or_default(),
+            () = &mut silence => {
+                let deadline = heard + inbound.patience;
+                if Instant::now() >= deadline {
+                    return "nothing was heard for longer than announced".to_owned();
+                }
+                io.reader.relax();
+                if out.capacity() > MAX_FRAME && out.is_empty() {
+                    out = Vec::new();
+                }
+                silence.as_mut().reset(deadline);
+            }
+        }
+    }
+}
+
+/// Writes some of `rest`, or flushes when there is none (then 0). Losing the future loses nothing.
+async fn move_on(write: &mut WriteHalf<TlsStream<TcpStream>>, rest: &[u8]) -> io::Result<usize> {
+    if rest.is_empty() {
+        write.flush().await.map(|()| 0)
+    } else {
+        match write.write(rest).await? {
+            0 => Err(io::ErrorKind::WriteZero.into()),
+            n => Ok(n),
+        }
+    }
+}
+
+fn patience(next_in: u32) -> Duration {
+    Duration::from_secs(u64::from(next_in.min(super::LONGEST_PING)) * 3 / 2 + 30)
+}
+
+/// Frames on their way in.
+struct Inbound<'a> {
+    hub: &'a Arc<Hub>,
+    link: &'a Arc<Link>,
+    /// Sessions named so far; `None` after `HeldEnd`.
+    held: Option<HashSet<String>>,
+    patience: Duration,
+}
+
+/// Sessions that an agent may name as held. More than any agent's limit; a bound for liars.
+const MAX_HELD: usize = 1024;
+
+impl Inbound<'_> {
+    fn take(&mut self, frame: Frame<'_>) -> Result<(), String> {
+        match frame {
+            Frame::Data { stream, offset, data } => {
+                if let Some((session, lane)) = self.link.session(stream) {
+                    session.output(lane, offset, data);
+                }
+            }
+            Frame::Credit { stream, acked, limit } => {
+                if let Some((session, super::Lane::Io)) = self.link.session(stream) {
+                    session.input_credit(acked, limit);
+                }
+            }
+            Frame::Fin { stream, length } => {
+                if let Some((session, lane)) = self.link.session(stream) {
+                    session.output_ended(lane, length);
+                }
+            }
+            Frame::Ping { next_in } => {
+                if next_in > 0 {
+                    self.patience = patience(next_in);
+                }
+                self.link.send_frame(&Frame::Pong);
+            }
+            Frame::Control(body) => return self.control(body),
+            Frame::Pong | Frame::Version { .. } | Frame::Unknown(_) => {}
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, body: &[u8]) -> Result<(), String> {
+        let message: FromAgent = decode(body).map_err(|error| error.to_string())?;
+        match (message, &mut self.held) {
+            (FromAgent::Held(held), Some(names)) => {
+                if names.len() >= MAX_HELD {
+                    return Err(format!("more than {MAX_HELD} sessions were named as held"));
+                }
+                names.insert(held.session.clone());
+                self.hub.held(self.link, &held);
+            }
+            (FromAgent::HeldEnd, held @ Some(_)) => {
+                if let Some(names) = held.take() {
+                    self.hub.held_end(self.link, &names);
+                }
+            }
+            (message, _) => self.hub.report(self.link, message),
+        }
+        Ok(())
+    }
+}

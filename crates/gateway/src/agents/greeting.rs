@@ -1,0 +1,157 @@
+//! The first words of a link: which version, who calls, and what it is told.
+//!
+//! # Invariants
+//! - The whole greeting has [`PATIENCE`] and two frames' worth of memory.
+//! - A device is found by its key; the name it gives must be that of the key.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use towline_ssm::ids::DeviceId;
+use towline_wire::VERSIONS;
+use towline_wire::frame::Frame;
+use towline_wire::grant::SignedTime;
+use towline_wire::message::{Enrol, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode};
+
+use super::drive::Io;
+use super::{Agents, LONGEST_PING, refuse};
+use crate::enrolment::{EnrolmentError, EnrolmentRequest};
+use crate::store::{Device, DeviceReport, DeviceStatus};
+
+/// How long the greeting may take. A cellular link at 3 s round trip still makes it.
+const PATIENCE: Duration = Duration::from_secs(15);
+/// What a device that must wait for a person is told to wait, s: soon enough to be there when it is approved.
+const RETRY_PENDING: u32 = 60;
+/// What a device that is not welcome is told to wait, s. It may come back: a person can change that.
+const RETRY_REFUSED: u32 = 600;
+/// What a throttled source is told to wait, s: the length of the window it is counted in.
+const RETRY_THROTTLED: u32 = 60;
+
+/// Who is at the door.
+pub(super) enum Caller {
+    /// A key with an activation.
+    Stranger(Box<Enrol>),
+    /// A key with a name.
+    Device(Box<Hello>),
+}
+
+/// Hears the version and the first message. The error is for the caller's log and the agent.
+pub(super) async fn listen(io: &mut Io) -> Result<Caller, String> {
+    let heard = tokio::time::timeout(PATIENCE, async {
+        let offered = io.next_frame(|frame| match frame {
+            Frame::Version { min, max } => Ok(Version { min, max }),
+            other => Err(format!("the first frame must be a version, it is {other:?}")),
+        });
+        let offered = offered.await?;
+        if VERSIONS.agree(offered).is_none() {
+            return Err(format!(
+                "this gateway speaks wire versions {} to {}, the agent {} to {}",
+                VERSIONS.min, VERSIONS.max, offered.min, offered.max
+            ));
+        }
+        let message = io.next_frame(|frame| match frame {
+            Frame::Control(body) => decode::<FromAgent>(body).map_err(|error| error.to_string()),
+            other => Err(format!("the second frame must be a hello or an enrolment, it is {other:?}")),
+        });
+        match message.await? {
+            FromAgent::Hello(hello) => Ok(Caller::Device(Box::new(hello))),
+            FromAgent::Enrol(enrol) => Ok(Caller::Stranger(Box::new(enrol))),
+            _ => Err("the first message must be a hello or an enrolment".to_owned()),
+        }
+    });
+    heard.await.map_err(|_| "the greeting took too long".to_owned())?
+}
+
+/// One greeting, and what is known about its caller.
+pub(super) struct Greeting<'a> {
+    pub(super) agents: &'a Agents,
+    pub(super) spki: &'a [u8],
+    pub(super) peer: SocketAddr,
+}
+
+impl Greeting<'_> {
+    /// The answer to a stranger.
+    pub(super) async fn enrol(&self, enrol: Enrol) -> ToAgent {
+        let request = EnrolmentRequest {
+            activation_id: enrol.activation_id,
+            code: enrol.activation_code,
+            name: enrol.name,
+            tags: enrol.tags,
+            report: report(&enrol.platform),
+        };
+        let now = self.agents.clock.now();
+        match self.agents.enrolment.enrol(self.spki, request, self.peer.ip(), now).await {
+            Ok(done) => ToAgent::Enrolled {
+                device: done.device_id.to_string(),
+                authority: self.agents.hub.authority().public(),
+                pending: done.pending,
+            },
+            Err(error) => match &error {
+                EnrolmentError::Throttled => refuse(RefusalCode::RateLimited, &error.to_string(), RETRY_THROTTLED),
+                EnrolmentError::KeyRevoked => refuse(RefusalCode::Revoked, &error.to_string(), RETRY_REFUSED),
+                EnrolmentError::Internal(_) => {
+                    tracing::error!(peer = %self.peer, %error, "an enrolment failed");
+                    refuse(RefusalCode::RateLimited, "the gateway cannot enrol now: try again later", RETRY_THROTTLED)
+                }
+                _ => refuse(RefusalCode::Activation, &error.to_string(), RETRY_REFUSED),
+            },
+        }
+    }
+
+    /// The device whose key this is, if it may connect.
+    pub(super) async fn device(&self, hello: &Hello) -> Result<DeviceId, ToAgent> {
+        let store = &self.agents.store;
+        let unknown = || {
+            let text = "the gateway does not know this device's key: enrol it with an activation";
+            refuse(RefusalCode::UnknownDevice, text, RETRY_REFUSED)
+        };
+        let busy = |error| {
+            tracing::error!(peer = %self.peer, %error, "a device could not be looked up");
+            refuse(RefusalCode::RateLimited, "the gateway's store does not answer: try again later", RETRY_THROTTLED)
+        };
+        let row = store.devices().by_spki(self.spki).await.map_err(busy)?.ok_or_else(unknown)?;
+        if row.id != hello.device {
+            return Err(unknown());
+        }
+        may_connect(&row)?;
+        let (at, ip) = (self.agents.clock.now(), self.peer.ip().to_string());
+        if let Err(error) = store.devices().seen(&row.id, &report(&hello.platform), &ip, at).await {
+            tracing::warn!(device = row.id, %error, "what the device says about itself could not be stored");
+        }
+        DeviceId::try_from(row.id).map_err(|_| unknown())
+    }
+
+    /// The welcome, with the authority's time for this very link.
+    pub(super) fn welcome(&self, hello: &Hello) -> ToAgent {
+        let unix_ms = u64::try_from(self.agents.clock.now().0).unwrap_or(0);
+        let signed = SignedTime::signed_bytes(&hello.challenge, unix_ms);
+        let signature = self.agents.hub.authority().sign(&signed).to_vec();
+        ToAgent::Welcome(Welcome {
+            time: SignedTime { unix_ms, signature },
+            longest_ping: LONGEST_PING,
+            grace: u32::try_from(self.agents.grace.as_secs()).unwrap_or(u32::MAX),
+        })
+    }
+}
+
+fn may_connect(device: &Device) -> Result<(), ToAgent> {
+    match device.status {
+        DeviceStatus::Active => Ok(()),
+        DeviceStatus::Pending => {
+            Err(refuse(RefusalCode::Pending, "the device waits for a person's approval", RETRY_PENDING))
+        }
+        DeviceStatus::Quarantined => Err(refuse(RefusalCode::Quarantined, &device.status_reason, RETRY_REFUSED)),
+        DeviceStatus::Revoked => {
+            Err(refuse(RefusalCode::Revoked, "the device was revoked: make a new key to enrol again", RETRY_REFUSED))
+        }
+    }
+}
+
+fn report(platform: &Platform) -> DeviceReport {
+    DeviceReport {
+        agent_version: platform.agent_version.clone(),
+        platform_name: platform.name.clone(),
+        platform_version: platform.version.clone(),
+        hostname: platform.hostname.clone(),
+    }
+}

@@ -1,0 +1,210 @@
+//! One agent's link as the rest of the gateway sees it: who it is, what waits for it, which sessions its streams carry.
+//!
+//! The link's own task (`agents::drive`) holds the socket; everybody else holds an `Arc<Link>` and never waits.
+//!
+//! # Invariants
+//! - Locks here are leaves: nothing else is locked while one is held.
+//! - A closed link stays closed; what is pushed to it is dropped (and said again on the next link).
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use towline_ssm::ids::DeviceId;
+use towline_wire::epoch::Epoch;
+use towline_wire::frame::{Frame, StreamId};
+use towline_wire::message::{ToAgent, encode};
+
+use super::outbox::Outbox;
+use crate::sessions::Session;
+
+/// Which direction of a session a stream carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Terminal, or stdin and stdout.
+    Io,
+    /// Stderr.
+    Err,
+}
+
+impl Lane {
+    /// Position in arrays of lanes.
+    #[must_use]
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Io => 0,
+            Self::Err => 1,
+        }
+    }
+}
+
+/// See the module.
+pub struct Link {
+    /// Whose link.
+    pub device: DeviceId,
+    /// Which process and which of its connections.
+    pub epoch: Epoch,
+    outbox: Mutex<Outbox>,
+    /// Wakes the link's task when something waits.
+    pub(super) ready: Notify,
+    streams: Mutex<HashMap<StreamId, (Arc<Session>, Lane)>>,
+    next_stream: AtomicU32,
+    closed: AtomicBool,
+    why_closed: Mutex<Option<String>>,
+    /// Wakes the link's task when it is to end.
+    pub(super) closing: Notify,
+    /// Counts frames heard; a probe waits for it to move.
+    heard: AtomicU64,
+    pub(super) heard_changed: Notify,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A panic while a lock is held cannot leave these plain collections in a state worse than old.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Link {
+    /// A link with nothing on it.
+    #[must_use]
+    pub fn new(device: DeviceId, epoch: Epoch) -> Self {
+        Self {
+            device,
+            epoch,
+            outbox: Mutex::default(),
+            ready: Notify::new(),
+            streams: Mutex::default(),
+            next_stream: AtomicU32::new(1),
+            closed: AtomicBool::new(false),
+            why_closed: Mutex::default(),
+            closing: Notify::new(),
+            heard: AtomicU64::new(0),
+            heard_changed: Notify::new(),
+        }
+    }
+
+    /// Two stream numbers that this link has not used.
+    pub fn new_streams(&self) -> (StreamId, StreamId) {
+        let first = self.next_stream.fetch_add(2, Ordering::Relaxed);
+        (first, first + 1)
+    }
+
+    /// Makes the streams of a session known; numbers given out later are higher.
+    pub fn bind(&self, session: &Arc<Session>, io: StreamId, err: Option<StreamId>) {
+        let mut streams = lock(&self.streams);
+        streams.insert(io, (Arc::clone(session), Lane::Io));
+        if let Some(err) = err {
+            streams.insert(err, (Arc::clone(session), Lane::Err));
+        }
+        self.next_stream.fetch_max(io.max(err.unwrap_or(0)).saturating_add(1), Ordering::Relaxed);
+    }
+
+    /// Forgets streams and what waits for them.
+    pub fn unbind(&self, io: StreamId, err: Option<StreamId>) {
+        for stream in [Some(io), err].into_iter().flatten() {
+            lock(&self.streams).remove(&stream);
+            lock(&self.outbox).clear_stream(stream);
+        }
+    }
+
+    /// The session that a stream belongs to.
+    #[must_use]
+    pub fn session(&self, stream: StreamId) -> Option<(Arc<Session>, Lane)> {
+        lock(&self.streams).get(&stream).cloned()
+    }
+
+    /// Takes all sessions off a link that has ended.
+    pub fn take_sessions(&self) -> Vec<Arc<Session>> {
+        let streams = std::mem::take(&mut *lock(&self.streams));
+        streams.into_values().filter(|(_, lane)| *lane == Lane::Io).map(|(session, _)| session).collect()
+    }
+
+    /// Queues a control message.
+    pub fn send(&self, message: &ToAgent) {
+        match encode(message) {
+            Ok(body) => self.push(|outbox| outbox.push_control(&Frame::Control(&body))),
+            Err(error) => self.close(&format!("a message could not be encoded: {error}")),
+        }
+    }
+
+    /// Queues a ping, an answer to one, or a version.
+    pub fn send_frame(&self, frame: &Frame<'_>) {
+        self.push(|outbox| outbox.push_control(frame));
+    }
+
+    /// Queues stream bytes or the end of a stream.
+    pub fn send_data(&self, stream: StreamId, frame: &Frame<'_>) {
+        self.push(|outbox| outbox.push_data(stream, frame));
+    }
+
+    /// Passes a receiver's credit on.
+    pub fn send_credit(&self, stream: StreamId, acked: u64, limit: u64) {
+        self.push(|outbox| {
+            outbox.push_credit(stream, acked, limit);
+            Ok(())
+        });
+    }
+
+    /// Drops what waits for a stream.
+    pub fn clear_stream(&self, stream: StreamId) {
+        lock(&self.outbox).clear_stream(stream);
+    }
+
+    fn push(&self, push: impl FnOnce(&mut Outbox) -> Result<(), super::outbox::Overflow>) {
+        if self.is_closed() {
+            return;
+        }
+        let pushed = push(&mut lock(&self.outbox));
+        match pushed {
+            Ok(()) => self.ready.notify_one(),
+            Err(overflow) => self.close(&overflow.to_string()),
+        }
+    }
+
+    /// Moves what waits into `out`, about `most` bytes.
+    pub(super) fn take(&self, out: &mut Vec<u8>, most: usize) {
+        lock(&self.outbox).take(out, most);
+    }
+
+    /// Ends the link; the first reason is kept.
+    pub fn close(&self, why: &str) {
+        if !self.closed.swap(true, Ordering::AcqRel) {
+            *lock(&self.why_closed) = Some(why.to_owned());
+            self.closing.notify_one();
+        }
+    }
+
+    /// True once [`Link::close`] was called.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
+    }
+
+    /// Why it was closed.
+    #[must_use]
+    pub fn why_closed(&self) -> Option<String> {
+        lock(&self.why_closed).clone()
+    }
+
+    /// Something was heard from the agent.
+    pub(super) fn hear(&self) {
+        self.heard.fetch_add(1, Ordering::Relaxed);
+        self.heard_changed.notify_waiters();
+    }
+
+    /// Asks the agent for a sign of life and waits for one, at most `patience`.
+    pub async fn answers(&self, patience: std::time::Duration) -> bool {
+        let before = self.heard.load(Ordering::Relaxed);
+        self.send_frame(&Frame::Ping { next_in: 0 });
+        let asked = async {
+            loop {
+                let changed = self.heard_changed.notified();
+                if self.heard.load(Ordering::Relaxed) != before {
+                    return;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(patience, asked).await.is_ok()
+    }
+}

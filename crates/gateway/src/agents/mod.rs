@@ -1,0 +1,180 @@
+//! Agents' links: who is calling, whether it may, and the task that carries its frames.
+//!
+//! Way: TLS port -> [`Agents::serve`] -> `greeting` (version, hello or enrolment) -> [`Link`] in the hub -> `drive`
+//! (frames in and out) -> link down.
+//!
+//! # Invariants
+//! - Nothing of an agent is believed but its key, which the TLS handshake proved.
+//! - A stranger gets one answer and is hung up on; all that it costs is bounded by time and by the port's places.
+//! - Two live processes with one key are both locked out, and that is written down.
+//!
+//! # Not here
+//! - What frames mean to sessions: [`crate::sessions`].
+
+mod drive;
+mod greeting;
+mod link;
+mod outbox;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use towline_wire::epoch::Verdict;
+use towline_wire::message::{RefusalCode, ToAgent};
+
+pub use link::{Lane, Link};
+
+use crate::audit::{AuditLog, Event};
+use crate::clock::Clock;
+use crate::enrolment::Enrolment;
+use crate::seam::{AgentAcceptor, AgentConnection};
+use crate::sessions::Hub;
+use crate::store::{DeviceStatus, Store, fingerprint};
+use greeting::{Caller, Greeting};
+
+/// How long a link that is already there may take to show that it is alive, when another process claims its key.
+const CLONE_PROBE: Duration = Duration::from_secs(5);
+/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents try on their own.
+pub const LONGEST_PING: u32 = 1500;
+
+/// Serves agents' links.
+pub struct Agents {
+    hub: Arc<Hub>,
+    store: Store,
+    enrolment: Arc<Enrolment>,
+    audit: AuditLog,
+    clock: Clock,
+    grace: Duration,
+}
+
+/// The seam's handle: it knows its own `Arc`.
+pub struct AgentsHandle(pub Arc<Agents>);
+
+impl AgentAcceptor for AgentsHandle {
+    fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
+        Box::pin(Arc::clone(&self.0).serve(connection))
+    }
+}
+
+impl Agents {
+    /// Over these parts; `grace` is how long sessions outlive their link.
+    #[must_use]
+    pub fn new(
+        hub: Arc<Hub>,
+        store: Store,
+        enrolment: Arc<Enrolment>,
+        audit: AuditLog,
+        clock: Clock,
+        grace: Duration,
+    ) -> Self {
+        Self { hub, store, enrolment, audit, clock, grace }
+    }
+
+    /// Serves one connection until its end.
+    async fn serve(self: Arc<Self>, connection: AgentConnection) {
+        let peer = connection.peer;
+        let (mut io, spki) = (drive::Io::new(connection.stream), connection.spki);
+        let caller = match greeting::listen(&mut io).await {
+            Ok(caller) => caller,
+            Err(why) => {
+                tracing::debug!(%peer, %why, "a connection on the agents' door did not greet");
+                io.say_goodbye(&why).await;
+                return;
+            }
+        };
+        let greeting = Greeting { agents: &self, spki: &spki, peer };
+        match caller {
+            Caller::Stranger(request) => {
+                let answer = greeting.enrol(*request).await;
+                io.say(&answer).await;
+            }
+            Caller::Device(hello) => match self.admit(&greeting, &hello).await {
+                Ok(link) => {
+                    let welcome = greeting.welcome(&hello);
+                    link.send_frame(&towline_wire::frame::Frame::Version { min: 1, max: 1 });
+                    link.send(&welcome);
+                    self.carry(&link, io, peer).await;
+                }
+                Err(refusal) => io.say(&refusal).await,
+            },
+        }
+    }
+
+    /// Carries a link until it ends.
+    async fn carry(&self, link: &Arc<Link>, io: drive::Io, peer: std::net::SocketAddr) {
+        self.event("DeviceConnected", link, peer, None).await;
+        let why = drive::drive(&self.hub, link, io).await;
+        link.close(&why);
+        self.hub.link_down(link);
+        if let Err(error) = self.store.devices().pinged(link.device.as_str(), self.clock.now()).await {
+            tracing::warn!(device = %link.device, %error, "the last sign of life could not be stored");
+        }
+        let why = link.why_closed().unwrap_or(why);
+        tracing::info!(device = %link.device, %peer, why, "link ended");
+        self.event("DeviceDisconnected", link, peer, Some(why)).await;
+    }
+
+    async fn event(&self, name: &str, link: &Link, peer: std::net::SocketAddr, why: Option<String>) {
+        let mut facts = vec![("deviceId", link.device.to_string())];
+        facts.extend(why.map(|why| ("reason", why)));
+        let event = Event { source: "towline", name: name.into(), source_ip: peer.ip().to_string(), facts, ..Event::default() };
+        self.audit.write(event).await;
+    }
+
+    /// Decides about an enrolled device that says hello.
+    async fn admit(
+        &self,
+        greeting: &Greeting<'_>,
+        hello: &towline_wire::message::Hello,
+    ) -> Result<Arc<Link>, ToAgent> {
+        let device = greeting.device(hello).await?;
+        let link = Arc::new(Link::new(device, hello.epoch));
+        if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
+            match held.epoch.judge(&link.epoch) {
+                Verdict::Supersedes => {}
+                Verdict::Stale => {
+                    return Err(refuse(RefusalCode::Stale, "a newer connection of this agent is live", 0));
+                }
+                Verdict::OtherBoot if held.answers(CLONE_PROBE).await => {
+                    return Err(self.quarantine(greeting, &held).await);
+                }
+                Verdict::OtherBoot => {}
+            }
+        }
+        self.hub.link_up(&link);
+        tracing::info!(device = %link.device, peer = %greeting.peer, version = hello.platform.agent_version, "link up");
+        Ok(link)
+    }
+
+    /// Two live processes have the same key: one of them is a copy, and nobody can tell which.
+    async fn quarantine(&self, greeting: &Greeting<'_>, held: &Arc<Link>) -> ToAgent {
+        let why = "the same key was seen on two live devices: it has been copied";
+        tracing::error!(device = %held.device, peer = %greeting.peer, "{why}; the device is quarantined");
+        if let Err(error) =
+            self.store.devices().set_status(held.device.as_str(), DeviceStatus::Quarantined, why).await
+        {
+            tracing::error!(device = %held.device, %error, "the quarantine could not be stored");
+        }
+        let facts = vec![
+            ("deviceId", held.device.to_string()),
+            ("keyFingerprint", fingerprint(greeting.spki)),
+            ("reason", why.to_owned()),
+        ];
+        let event = Event {
+            source: "towline",
+            name: "CloneDetected".into(),
+            source_ip: greeting.peer.ip().to_string(),
+            facts,
+            ..Event::default()
+        };
+        self.audit.write(event).await;
+        crate::seam::Sessions::drop_device(&crate::sessions::HubHandle(Arc::clone(&self.hub)), &held.device, why);
+        refuse(RefusalCode::Quarantined, why, 3600)
+    }
+}
+
+/// A refusal in the wire's form.
+fn refuse(code: RefusalCode, text: &str, retry_after: u32) -> ToAgent {
+    ToAgent::Refuse { code, text: text.to_owned(), retry_after }
+}

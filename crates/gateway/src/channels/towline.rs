@@ -1,0 +1,227 @@
+//! The dialect `towline.stream.1`: frames of the wire, one in each binary message.
+//!
+//! Way in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue -> frames -> messages.
+//!
+//! # Invariants
+//! - Reading never waits for writing: Ctrl-C gets through while output is on its way over a slow line.
+//! - A client that breaks the rules is told and hung up on; its session waits for another one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
+use futures_util::stream::SplitSink;
+use futures_util::{SinkExt as _, StreamExt as _};
+use towline_wire::client::{ERR, FromClient, IO, ToClient};
+use towline_wire::frame::{Frame, StreamId};
+use towline_wire::message::{EndReason, ToAgent, decode, encode};
+
+use crate::agents::Lane;
+use crate::sessions::{ClientQueue, Hub, Session, ToChannel, sentence};
+
+/// Time for the first message.
+const FIRST_WORD: Duration = Duration::from_secs(10);
+/// Bytes written at once; what comes meanwhile waits for no more than this.
+const BATCH: usize = 32 * 1024;
+/// How long a client may take nothing of what is sent to it.
+const STALLED: Duration = Duration::from_secs(90);
+/// Silence after which the client is pinged, and after two of which it is gone.
+const PING_EVERY: Duration = Duration::from_secs(30);
+
+type Sink = SplitSink<WebSocket, Message>;
+
+/// What the loop does next.
+enum Next {
+    GoOn,
+    Leave,
+    Refuse(&'static str),
+}
+
+/// Serves one websocket.
+pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
+    let (mut sink, mut stream) = socket.split();
+    let first = tokio::time::timeout(FIRST_WORD, stream.next()).await;
+    let Ok(Some(Ok(Message::Binary(body)))) = first else { return };
+    let attached = match Frame::decode(&body) {
+        Ok(Frame::Control(message)) => match decode::<FromClient>(message) {
+            Ok(FromClient::Attach { token, received, room, size }) => match hub.session(&name) {
+                Some(session) => session.attach(&token, received, room, size).map(|queue| (session, queue)),
+                None => Err("there is no such session, or it is over"),
+            },
+            _ => Err("the first message must be an attach"),
+        },
+        _ => Err("the first message must be a control frame"),
+    };
+    match attached {
+        Ok((session, queue)) => {
+            let client = Client { hub: &hub, session: &session, queue: &queue };
+            client.carry(&mut sink, &mut stream).await;
+            session.client_gone(&queue);
+        }
+        Err(text) => {
+            let refusal = ToClient::Refused { text: text.to_owned(), taken_over: false };
+            if let Some(message) = word(&refusal) {
+                let _ = tokio::time::timeout(FIRST_WORD, sink.send(message)).await;
+            }
+        }
+    }
+    let _ = tokio::time::timeout(FIRST_WORD, sink.close()).await;
+}
+
+/// One attached client.
+struct Client<'a> {
+    hub: &'a Arc<Hub>,
+    session: &'a Arc<Session>,
+    queue: &'a Arc<ClientQueue>,
+}
+
+impl Client<'_> {
+    async fn carry(&self, sink: &mut Sink, stream: &mut futures_util::stream::SplitStream<WebSocket>) {
+        let (mut unflushed, mut over, mut silent) = (false, false, 0_u8);
+        let tick = tokio::time::sleep(PING_EVERY);
+        tokio::pin!(tick);
+        loop {
+            if !unflushed {
+                if over {
+                    return;
+                }
+                let (items, last) = self.queue.take(BATCH);
+                over = last;
+                for item in items {
+                    let Some(message) = encode_item(&item) else { return };
+                    if sink.feed(message).await.is_err() {
+                        return;
+                    }
+                    unflushed = true;
+                }
+                if over && !unflushed {
+                    return;
+                }
+            }
+            tokio::select! {
+                message = stream.next() => {
+                    silent = 0;
+                    match self.take(message) {
+                        Next::GoOn => {}
+                        Next::Leave => return,
+                        Next::Refuse(text) => {
+                            self.queue.close(ToClient::Refused { text: text.to_owned(), taken_over: false });
+                        }
+                    }
+                }
+                flushed = tokio::time::timeout(STALLED, sink.flush()), if unflushed => match flushed {
+                    Ok(Ok(())) => unflushed = false,
+                    Ok(Err(_)) | Err(_) => return,
+                },
+                () = self.queue.ready(), if !unflushed => {}
+                () = &mut tick => {
+                    silent += 1;
+                    if silent > 2 {
+                        return;
+                    }
+                    if !unflushed && sink.feed(Message::Ping(Bytes::new())).await.is_ok() {
+                        unflushed = true;
+                    }
+                    tick.as_mut().reset(tokio::time::Instant::now() + PING_EVERY);
+                }
+            }
+        }
+    }
+
+    fn take(&self, message: Option<Result<Message, axum::Error>>) -> Next {
+        let body = match message {
+            Some(Ok(Message::Binary(body))) => body,
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => return Next::GoOn,
+            Some(Ok(Message::Text(_))) => return Next::Refuse("text messages mean nothing here"),
+            Some(Ok(Message::Close(_)) | Err(_)) | None => return Next::Leave,
+        };
+        match Frame::decode(&body) {
+            Ok(Frame::Data { stream: IO, offset, data }) => {
+                if self.session.input(self.queue, offset, data) {
+                    Next::GoOn
+                } else {
+                    Next::Refuse("input was sent beyond the credit")
+                }
+            }
+            Ok(Frame::Fin { stream: IO, length }) => {
+                self.session.input_ended(self.queue, length);
+                Next::GoOn
+            }
+            Ok(Frame::Credit { stream, acked, limit }) => self.credit(stream, acked, limit),
+            Ok(Frame::Control(body)) => match decode::<FromClient>(body) {
+                Ok(message) => self.control(message),
+                Err(_) => Next::Refuse("a control message is malformed"),
+            },
+            Ok(Frame::Ping { .. } | Frame::Pong | Frame::Version { .. } | Frame::Unknown(_)) => Next::GoOn,
+            Ok(Frame::Data { .. } | Frame::Fin { .. }) => Next::Refuse("there is no input on that stream"),
+            Err(_) => Next::Refuse("a frame is malformed"),
+        }
+    }
+
+    fn credit(&self, stream: StreamId, acked: u64, limit: u64) -> Next {
+        let lane = match stream {
+            IO => Lane::Io,
+            ERR => Lane::Err,
+            _ => return Next::Refuse("there is no such stream"),
+        };
+        match self.session.output_credit(self.queue, lane, acked, limit) {
+            Ok(Some(reason)) => {
+                self.hub.end(self.session, reason, &sentence(reason));
+                Next::GoOn // the last word is in the queue now
+            }
+            Ok(None) => Next::GoOn,
+            Err(_) => Next::Refuse("output was acknowledged that was never sent"),
+        }
+    }
+
+    fn control(&self, message: FromClient) -> Next {
+        match message {
+            FromClient::Resize(size) => {
+                self.session.to_agent(self.queue, |session| ToAgent::Resize { session, size });
+                Next::GoOn
+            }
+            FromClient::Signal(signal) => {
+                self.session.to_agent(self.queue, |session| ToAgent::Signal { session, signal });
+                Next::GoOn
+            }
+            FromClient::Close => {
+                let reason = EndReason::ClosedByOperator;
+                self.hub.end(self.session, reason, &sentence(reason));
+                Next::GoOn
+            }
+            FromClient::Attach { .. } => Next::Refuse("a client attaches once"),
+        }
+    }
+}
+
+fn encode_item(item: &ToChannel) -> Option<Message> {
+    let mut body = Vec::new();
+    match item {
+        ToChannel::Data(lane, offset, data) => {
+            Frame::Data { stream: stream_of(*lane), offset: *offset, data }.encode_body(&mut body);
+        }
+        ToChannel::Fin(lane, length) => {
+            Frame::Fin { stream: stream_of(*lane), length: *length }.encode_body(&mut body);
+        }
+        ToChannel::Credit { acked, limit } => {
+            Frame::Credit { stream: IO, acked: *acked, limit: *limit }.encode_body(&mut body);
+        }
+        ToChannel::Word(message) => return word(message),
+    }
+    Some(Message::Binary(body.into()))
+}
+
+fn word(message: &ToClient) -> Option<Message> {
+    let control = encode(message).ok()?;
+    let mut body = Vec::new();
+    Frame::Control(&control).encode_body(&mut body);
+    Some(Message::Binary(body.into()))
+}
+
+const fn stream_of(lane: Lane) -> StreamId {
+    match lane {
+        Lane::Io => IO,
+        Lane::Err => ERR,
+    }
+}

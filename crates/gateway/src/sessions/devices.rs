@@ -1,0 +1,124 @@
+//! What agents' links report: they come, they hold sessions, they go.
+//!
+//! # Invariants
+//! - A device has at most one link in the map, the one with the latest epoch.
+//! - After `HeldEnd`, each session of the device is either carried by its link or over.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use towline_wire::message::{EndReason, FromAgent, Held, ToAgent};
+
+use super::{Hub, lock, sentence};
+use crate::agents::Link;
+use crate::seam::StartError;
+
+impl Hub {
+    /// Puts a link into the map; the one it replaces is closed and its sessions wait.
+    pub fn link_up(self: &Arc<Self>, link: &Arc<Link>) {
+        let older = lock(&self.links).insert(link.device.as_str().to_owned(), Arc::clone(link));
+        if let Some(older) = older {
+            older.close("a newer connection of the device took its place");
+            self.lose_sessions(&older);
+        }
+    }
+
+    /// Takes a link out of the map; its sessions wait for the next one.
+    pub fn link_down(self: &Arc<Self>, link: &Arc<Link>) {
+        {
+            let mut links = lock(&self.links);
+            if links.get(link.device.as_str()).is_some_and(|held| Arc::ptr_eq(held, link)) {
+                links.remove(link.device.as_str());
+            }
+        }
+        self.lose_sessions(link);
+    }
+
+    fn lose_sessions(self: &Arc<Self>, link: &Arc<Link>) {
+        for session in link.take_sessions() {
+            if session.link_down(link) {
+                session.not_opened(StartError::NotConnected);
+            }
+        }
+    }
+
+    /// A session that the agent still holds. True when it goes on.
+    pub fn held(self: &Arc<Self>, link: &Arc<Link>, held: &Held) -> bool {
+        let known = self.session(&held.session).filter(|session| session.meta.device == link.device.as_str());
+        let Some(session) = known else {
+            let session = held.session.clone();
+            link.send(&match held.exited {
+                Some(_) => ToAgent::Forget { session },
+                None => ToAgent::Close { session, reason: EndReason::Terminated },
+            });
+            return false;
+        };
+        link.bind(&session, held.io, held.err);
+        session.link_up(link, held.io, held.err);
+        if let Some(status) = held.exited
+            && let Some(reason) = session.exited(status)
+        {
+            self.end(&session, reason, &sentence(reason));
+        }
+        true
+    }
+
+    /// The agent has named all it holds: sessions of the device that are not among them are gone.
+    pub fn held_end(self: &Arc<Self>, link: &Arc<Link>, held: &HashSet<String>) {
+        let missing: Vec<_> = lock(&self.sessions)
+            .values()
+            .filter(|session| session.meta.device == link.device.as_str() && !held.contains(&session.meta.name))
+            .cloned()
+            .collect();
+        for session in missing {
+            // One that is being opened on this very link was not there yet when the agent wrote its list.
+            if session.is_carried_by(link) {
+                continue;
+            }
+            self.end(&session, EndReason::DeviceGone, &sentence(EndReason::DeviceGone));
+        }
+    }
+
+    /// Any other message about a session.
+    pub fn report(self: &Arc<Self>, link: &Arc<Link>, message: FromAgent) {
+        match message {
+            FromAgent::Opened { session } => match self.session_on(link, &session) {
+                Some(found) => found.opened(),
+                None => link.send(&ToAgent::Close { session, reason: EndReason::Terminated }),
+            },
+            FromAgent::NotOpened { session, code, text } => {
+                if let Some(found) = self.session_on(link, &session) {
+                    tracing::info!(session, ?code, text, "the agent did not open a session");
+                    found.not_opened(StartError::Refused { why: text });
+                }
+            }
+            FromAgent::Attached { session, attachment, output, input, room } => {
+                if let Some(found) = self.session_on(link, &session) {
+                    found.attached(attachment, output, input, room);
+                }
+            }
+            FromAgent::Exited { session, status } => match self.session_on(link, &session) {
+                Some(found) => {
+                    if let Some(reason) = found.exited(status) {
+                        self.end(&found, reason, &sentence(reason));
+                    }
+                }
+                None => link.send(&ToAgent::Forget { session }),
+            },
+            FromAgent::Gone { session, reason } => {
+                if let Some(found) = self.session_on(link, &session) {
+                    self.end(&found, reason, &sentence(reason));
+                }
+            }
+            // The greeting's messages, out of their place.
+            FromAgent::Hello(_) | FromAgent::Enrol(_) | FromAgent::Held(_) | FromAgent::HeldEnd => {
+                link.close("a message of the greeting came after it");
+            }
+        }
+    }
+
+    /// The session of this name, if it is the device's own.
+    fn session_on(&self, link: &Link, name: &str) -> Option<Arc<super::Session>> {
+        self.session(name).filter(|session| session.meta.device == link.device.as_str())
+    }
+}

@@ -1,0 +1,262 @@
+//! The positions of a session's bytes: what was passed to the client, what it has room for, what the agent has room for.
+//!
+//! Pure. It decides what is passed on; it does not pass anything on itself.
+//!
+//! # Invariants
+//! - Output is passed on without holes and never beyond the client's credit.
+//! - Nothing is passed on between [`Lanes::stop`] and the [`Lanes::start`] that answers the latest [`Lanes::attach`].
+
+use super::queue::MAX_WINDOW;
+use crate::agents::Lane;
+
+/// A rule that one side broke.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    /// Bytes beyond the credit.
+    #[error("bytes up to {end} were sent beyond the credit of {limit}")]
+    BeyondCredit {
+        /// Where they ended.
+        end: u64,
+        /// Where the credit ended.
+        limit: u64,
+    },
+    /// Something acknowledged that was never passed on.
+    #[error("{acked} bytes were acknowledged, {forwarded} were passed on")]
+    AckedUnsent {
+        /// What was claimed.
+        acked: u64,
+        /// What is true.
+        forwarded: u64,
+    },
+    /// The agent goes on from another position than the one it was asked for: bytes are missing.
+    #[error("output from {asked:?} on was asked for, the agent offers {offered:?}")]
+    Moved {
+        /// For both lanes.
+        asked: [u64; 2],
+        /// For both lanes.
+        offered: [u64; 2],
+    },
+}
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Out {
+    /// Everything below was passed to the client that is attached now.
+    forwarded: u64,
+    /// The client has room below.
+    limit: u64,
+    acked: u64,
+    length: Option<u64>,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Lanes {
+    out: [Out; 2],
+    separate_err: bool,
+    input_limit: u64,
+    /// What the client said it has and has room for, until an attach has been answered.
+    wanted: Option<(Option<[u64; 2]>, [u32; 2])>,
+    attachment: u32,
+    /// Positions that the latest attach named.
+    asked: Option<[u64; 2]>,
+    flows: bool,
+}
+
+impl Lanes {
+    /// Nothing flows yet.
+    #[must_use]
+    pub fn new(separate_err: bool) -> Self {
+        let out = [Out::default(); 2];
+        Self { out, separate_err, input_limit: 0, wanted: None, attachment: 0, asked: None, flows: false }
+    }
+
+    /// Whether stderr has a lane of its own.
+    pub fn set_separate_err(&mut self, separate: bool) {
+        self.separate_err = separate;
+    }
+
+    /// True while bytes may be passed on.
+    #[must_use]
+    pub fn flows(&self) -> bool {
+        self.flows
+    }
+
+    /// One side is gone.
+    pub fn stop(&mut self) {
+        self.flows = false;
+    }
+
+    /// A new client is there with so much received, and so much room.
+    pub fn want(&mut self, received: Option<[u64; 2]>, room: [u32; 2]) {
+        self.wanted = Some((received, room));
+        self.flows = false;
+    }
+
+    /// What to say in the attach: its number, positions, room.
+    pub fn attach(&mut self) -> (u32, Option<[u64; 2]>, [u32; 2]) {
+        self.flows = false;
+        self.attachment = self.attachment.wrapping_add(1);
+        let (received, room) = self.wanted.unwrap_or_else(|| {
+            let room = self.out.map(|out| u32::try_from(out.limit.saturating_sub(out.forwarded)).unwrap_or(u32::MAX));
+            (Some(self.out.map(|out| out.forwarded)), room)
+        });
+        let room = room.map(|room| room.min(MAX_WINDOW as u32));
+        self.asked = received;
+        (self.attachment, received, room)
+    }
+
+    /// The agent's answer. False when it answers an older attach.
+    ///
+    /// # Errors
+    /// [`Broken::Moved`] when it does not go on from where it was asked to.
+    pub fn start(&mut self, attachment: u32, output: [u64; 2], input: u64, room: u32) -> Result<bool, Broken> {
+        if attachment != self.attachment {
+            return Ok(false);
+        }
+        let lanes = 1 + usize::from(self.separate_err);
+        if let Some(asked) = self.asked.filter(|asked| asked[..lanes] != output[..lanes]) {
+            return Err(Broken::Moved { asked, offered: output });
+        }
+        let fresh = self.wanted.take();
+        for (at, out) in self.out.iter_mut().enumerate() {
+            if let Some((_, rooms)) = fresh {
+                let room = u64::from(rooms[at]).min(MAX_WINDOW);
+                *out = Out { forwarded: output[at], limit: output[at] + room, acked: output[at], length: None };
+            } else {
+                out.forwarded = output[at];
+            }
+        }
+        self.input_limit = input.saturating_add(room.into());
+        self.flows = true;
+        Ok(true)
+    }
+
+    /// Output came. True: pass it on. False: drop it.
+    ///
+    /// # Errors
+    /// [`Broken`] when it lies beyond the credit.
+    pub fn output(&mut self, lane: Lane, offset: u64, n: usize) -> Result<bool, Broken> {
+        let out = &mut self.out[lane.index()];
+        if !self.flows || offset != out.forwarded {
+            return Ok(false);
+        }
+        let end = offset.saturating_add(n as u64);
+        if end > out.limit {
+            return Err(Broken::BeyondCredit { end, limit: out.limit });
+        }
+        out.forwarded = end;
+        Ok(true)
+    }
+
+    /// The end of output came. True: pass it on.
+    pub fn output_ended(&mut self, lane: Lane, length: u64) -> bool {
+        let out = &mut self.out[lane.index()];
+        if self.flows && out.forwarded == length {
+            out.length = Some(length);
+            return true;
+        }
+        false
+    }
+
+    /// The client's credit for output; returns the limit to be passed on.
+    ///
+    /// # Errors
+    /// [`Broken`] when it acknowledges what it was never given.
+    pub fn output_credit(&mut self, lane: Lane, acked: u64, limit: u64) -> Result<u64, Broken> {
+        let out = &mut self.out[lane.index()];
+        let most = out.forwarded + u64::from(out.length == Some(out.forwarded));
+        if acked > most {
+            return Err(Broken::AckedUnsent { acked, forwarded: out.forwarded });
+        }
+        out.acked = out.acked.max(acked);
+        out.limit = out.limit.max(limit.min(acked.saturating_add(MAX_WINDOW)));
+        Ok(out.limit)
+    }
+
+    /// Input came. True: pass it on.
+    ///
+    /// # Errors
+    /// [`Broken`] when it lies beyond the agent's credit.
+    pub fn input(&mut self, offset: u64, n: usize) -> Result<bool, Broken> {
+        if !self.flows {
+            return Ok(false);
+        }
+        let end = offset.saturating_add(n as u64);
+        if end > self.input_limit {
+            return Err(Broken::BeyondCredit { end, limit: self.input_limit });
+        }
+        Ok(true)
+    }
+
+    /// The agent's credit for input. True: pass it on.
+    pub fn input_credit(&mut self, limit: u64) -> bool {
+        self.input_limit = self.input_limit.max(limit);
+        self.flows
+    }
+
+    /// True when the client has acknowledged the end of each lane in use.
+    #[must_use]
+    pub fn all_delivered(&self) -> bool {
+        let lanes = if self.separate_err { &self.out[..] } else { &self.out[..1] };
+        lanes.iter().all(|out| out.length.is_some_and(|length| out.acked > length))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn flowing() -> Lanes {
+        let mut lanes = Lanes::new(false);
+        lanes.want(None, [100, 0]);
+        let (attachment, received, room) = lanes.attach();
+        assert_eq!((received, room), (None, [100, 0]));
+        assert_eq!(lanes.start(attachment, [7, 0], 3, 50), Ok(true));
+        lanes
+    }
+
+    #[test]
+    fn output_flows_in_order_and_within_the_credit() {
+        let mut lanes = flowing();
+        assert_eq!(lanes.output(Lane::Io, 7, 60), Ok(true));
+        assert_eq!(lanes.output(Lane::Io, 7, 60), Ok(false), "a repetition");
+        assert_eq!(lanes.output(Lane::Io, 80, 1), Ok(false), "behind a hole");
+        assert!(lanes.output(Lane::Io, 67, 41).is_err(), "beyond the credit");
+        lanes.output_credit(Lane::Io, 67, 167).unwrap();
+        assert_eq!(lanes.output(Lane::Io, 67, 41), Ok(true));
+    }
+
+    #[test]
+    fn after_a_lost_link_the_agent_is_asked_for_what_the_client_was_not_given() {
+        let mut lanes = flowing();
+        lanes.output(Lane::Io, 7, 60).unwrap();
+        lanes.stop();
+        assert_eq!(lanes.output(Lane::Io, 67, 1), Ok(false));
+        let (attachment, received, room) = lanes.attach();
+        assert_eq!((received, room), (Some([67, 0]), [40, 0]));
+        assert_eq!(lanes.start(attachment - 1, [0, 0], 0, 0), Ok(false), "an answer to an older attach");
+        assert!(lanes.start(attachment, [68, 0], 3, 50).is_err(), "a byte would be missing");
+        assert_eq!(lanes.start(attachment, [67, 0], 3, 50), Ok(true));
+        assert_eq!(lanes.output(Lane::Io, 67, 40), Ok(true));
+    }
+
+    #[test]
+    fn a_lie_of_the_client_is_found_out() {
+        let mut lanes = flowing();
+        assert!(lanes.output_credit(Lane::Io, 8, 100).is_err());
+        assert!(lanes.input(40, 14).is_err());
+        assert_eq!(lanes.input(3, 50), Ok(true));
+    }
+
+    #[test]
+    fn everything_is_delivered_when_the_end_of_each_lane_was_acknowledged() {
+        let mut lanes = flowing();
+        assert!(!lanes.output_ended(Lane::Io, 9));
+        assert!(lanes.output_ended(Lane::Io, 7));
+        assert!(!lanes.all_delivered());
+        lanes.output_credit(Lane::Io, 8, 100).unwrap();
+        assert!(lanes.all_delivered());
+        lanes.set_separate_err(true);
+        assert!(!lanes.all_delivered());
+    }
+}

@@ -1,0 +1,159 @@
+//! Opening a session: grant, open, answer.
+//!
+//! Way: a decided [`SessionStart`] -> launch bytes -> signed grant -> Open on the device's link -> Opened or NotOpened,
+//! while the row is written -> a token for the caller.
+//!
+//! # Invariants
+//! - The row is in the store before the caller hears of success.
+//! - Nothing is left behind by a failure: neither in the hub's map, nor on the link, nor an unended row.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use ring::digest::{SHA256, digest};
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::Instant;
+use towline_ssm::documents::SessionPlan;
+use towline_wire::grant::{Grant, SignedGrant};
+use towline_wire::message::{EndReason, Launch, Open, Size, Terminal, ToAgent, encode};
+
+use super::session::{Meta, Session};
+use super::token::Token;
+use super::{Hub, MAX_SESSIONS, lock, sentence, watch};
+use crate::agents::Link;
+use crate::seam::{SessionStart, SessionStarted, StartError};
+use crate::store::NewSession;
+
+/// How long an agent may take to open a session. A cellular link at 3 s round trip and a slow disk still make it.
+const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+/// Life of a grant, ms: it is used at once or never.
+const GRANT_LIFE_MS: u64 = 60_000;
+
+pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
+    let link = hub.link(start.device.as_str()).filter(|link| !link.is_closed()).ok_or(StartError::NotConnected)?;
+    let launch = launch_of(&start.plan)?;
+    let separate_err = !launch.wants_terminal();
+    let order = order(&hub, &link, &start, &launch)?;
+    let (session, opened) = Session::opening(meta(&hub, &start), separate_err);
+    {
+        let mut sessions = lock(&hub.sessions);
+        if sessions.len() >= MAX_SESSIONS {
+            return Err(StartError::TooManySessions { limit: MAX_SESSIONS as u32 });
+        }
+        sessions.insert(session.meta.name.clone(), Arc::clone(&session));
+    }
+    let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
+    session.set_token(token);
+    link.bind(&session, order.io, order.err);
+    session.link_up(&link, order.io, order.err);
+    link.send(&ToAgent::Open(order));
+    tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
+
+    let row = row(&start);
+    let stored = async { hub.store.sessions().insert(&row, hub.clock.now()).await };
+    let (stored, opened) = tokio::join!(stored, tokio::time::timeout(OPEN_TIMEOUT, opened));
+    let outcome = match (stored, opened) {
+        (Err(error), _) => Err(StartError::Internal(format!("the session could not be stored: {error}"))),
+        (Ok(()), Ok(Ok(answer))) => answer,
+        (Ok(()), Ok(Err(_))) => Err(StartError::Internal("the session ended while it was opened".into())),
+        (Ok(()), Err(_)) => Err(StartError::Timeout),
+    };
+    match outcome {
+        Ok(()) => Ok(SessionStarted { token: text }),
+        Err(error) => {
+            hub.end(&session, EndReason::NotOpened, &format!("{}: {error}", sentence(EndReason::NotOpened)));
+            hub.forget_failed(&session, &error).await;
+            Err(error)
+        }
+    }
+}
+
+impl Hub {
+    /// A session that never came to be was ended by `not_opened` already, so `end` did nothing: clean up after it.
+    async fn forget_failed(&self, session: &Arc<Session>, error: &StartError) {
+        lock(&self.sessions).remove(&session.meta.name);
+        let ended = self.store.sessions().end(&session.meta.name, true, &error.to_string(), self.clock.now()).await;
+        if let Err(error) = ended {
+            tracing::error!(session = session.meta.name, %error, "the end of a session could not be stored");
+        }
+    }
+}
+
+/// The wire's form of what the document means.
+fn launch_of(plan: &SessionPlan) -> Result<Launch, StartError> {
+    match plan {
+        SessionPlan::Shell { .. } => Ok(Launch::Shell),
+        SessionPlan::Exec { argv, .. } => Ok(Launch::Exec { argv: argv.clone() }),
+        SessionPlan::InteractiveCommand { command } => Ok(Launch::Interactive { command: command.clone() }),
+        SessionPlan::NonInteractiveCommand { command, .. } => {
+            Ok(Launch::Exec { argv: vec!["/bin/sh".into(), "-c".into(), command.clone()] })
+        }
+        SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => {
+            Err(StartError::Refused { why: "this gateway does not serve port sessions yet".to_owned() })
+        }
+    }
+}
+
+/// The order with its grant.
+fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Result<Open, StartError> {
+    let internal = |what: &str| StartError::Internal(what.to_owned());
+    let launch_bytes = encode(launch).map_err(|_| internal("the command is too long for the wire"))?;
+    let mut nonce = [0; 16];
+    SystemRandom::new().fill(&mut nonce).map_err(|_| internal("the system gave no random bytes"))?;
+    let mut launch_digest = [0; 32];
+    launch_digest.copy_from_slice(digest(&SHA256, &launch_bytes).as_ref()); // SHA-256 has 32 bytes
+    let issued_at = u64::try_from(hub.clock.now().0).unwrap_or(0);
+    let grant = Grant {
+        device: start.device.as_str().to_owned(),
+        session: start.session.as_str().to_owned(),
+        principal: start.principal_arn.clone(),
+        document: start.document.clone(),
+        launch: launch_digest,
+        run_as: start.run_as.clone(),
+        boot: link.epoch.boot,
+        nonce,
+        issued_at,
+        not_after: issued_at + GRANT_LIFE_MS,
+    };
+    let grant = SignedGrant::sign(&grant, |bytes| hub.authority.sign(bytes))
+        .map_err(|_| internal("the grant is too long for the wire"))?;
+    let (io, err) = link.new_streams();
+    let terminal = start.terminal.as_ref().map(|t| Terminal {
+        term: t.term.clone(),
+        size: Size { rows: t.rows, cols: t.cols },
+    });
+    Ok(Open {
+        session: start.session.as_str().to_owned(),
+        grant,
+        launch: launch_bytes,
+        terminal,
+        io,
+        err: (!launch.wants_terminal()).then_some(err),
+    })
+}
+
+fn meta(hub: &Hub, start: &SessionStart) -> Meta {
+    Meta {
+        name: start.session.as_str().to_owned(),
+        device: start.device.as_str().to_owned(),
+        owner: start.principal_arn.clone(),
+        idle: start.idle_timeout,
+        end_at: start.max_duration.map(|max| Instant::now() + max),
+        grace: hub.settings.grace,
+    }
+}
+
+fn row(start: &SessionStart) -> NewSession {
+    NewSession {
+        id: start.session.as_str().to_owned(),
+        device_id: start.device.as_str().to_owned(),
+        principal_arn: start.principal_arn.clone(),
+        principal_name: start.principal_name.clone(),
+        document: start.document.clone(),
+        reason: start.reason.clone().unwrap_or_default(),
+        run_as: start.run_as.clone().unwrap_or_default(),
+        source_ip: start.source_ip.to_string(),
+        idle: start.idle_timeout,
+        max: start.max_duration,
+    }
+}

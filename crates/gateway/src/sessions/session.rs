@@ -1,0 +1,455 @@
+//! One session: a client on one side, an agent's link on the other, either of which may vanish and come back.
+//!
+//! Way of output: link task -> [`Session::output`] -> client's queue. Way of input: client's task -> [`Session::input`] ->
+//! link's outbox. The positions in both are the agent's and the client's own; this file only checks and passes on, so
+//! nothing is lost with this process.
+//!
+//! # Invariants
+//! - At most one client is attached; a newer one takes over, and the older one is told.
+//! - Bytes flow only between an [`Attached`](towline_wire::message::FromAgent::Attached) that answers the latest attach
+//!   and the next loss. What comes outside of that is dropped, since it will be sent again.
+//! - The first end is the end: [`Session::end`] gives true exactly once.
+//!
+//! # Not here
+//! - Who may do what (the API decided), deadlines (`watch`), the store (`mod`).
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+use towline_wire::client::ToClient;
+use towline_wire::frame::{Frame, StreamId};
+use towline_wire::message::{EndReason, ExitStatus, Size, ToAgent};
+
+use super::lanes::{Broken, Lanes};
+use super::queue::{ClientQueue, ToChannel};
+use super::token::Token;
+use crate::agents::{Lane, Link};
+use crate::seam::{LiveState, StartError};
+
+/// What never changes about a session.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// Its id.
+    pub name: String,
+    /// The device.
+    pub device: String,
+    /// ARN of its owner.
+    pub owner: String,
+    /// Ends it when nothing moves for so long.
+    pub idle: std::time::Duration,
+    /// When it ends whatever it does.
+    pub end_at: Option<Instant>,
+    /// How long it waits for a lost device or a lost client.
+    pub grace: std::time::Duration,
+}
+
+/// Where a session stands.
+enum Phase {
+    /// The agent was asked; the caller of StartSession waits for the answer.
+    Opening(oneshot::Sender<Result<(), StartError>>),
+    Running,
+    Ended,
+}
+
+/// The streams that carry it on the present link.
+#[derive(Clone)]
+pub(super) struct Carried {
+    pub(super) link: Arc<Link>,
+    pub(super) io: StreamId,
+    pub(super) err: Option<StreamId>,
+}
+
+/// What happens to time in a session; the watch computes deadlines from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Since {
+    pub(super) activity: Instant,
+    pub(super) no_client: Option<Instant>,
+    pub(super) no_link: Option<Instant>,
+    pub(super) ever_attached: bool,
+}
+
+struct Core {
+    phase: Phase,
+    carried: Option<Carried>,
+    client: Option<Arc<ClientQueue>>,
+    token: Option<Token>,
+    lanes: Lanes,
+    exited: Option<ExitStatus>,
+    since: Since,
+}
+
+/// See the module.
+pub struct Session {
+    /// What never changes.
+    pub meta: Meta,
+    core: Mutex<Core>,
+    /// Wakes the watch when a deadline may have come nearer.
+    pub(super) changed: Notify,
+}
+
+impl Session {
+    /// A session that is about to be opened; the receiver tells how that went.
+    #[must_use]
+    pub fn opening(meta: Meta, separate_err: bool) -> (Arc<Self>, oneshot::Receiver<Result<(), StartError>>) {
+        let (tell, told) = oneshot::channel();
+        (Arc::new(Self::new(meta, Phase::Opening(tell), separate_err, false)), told)
+    }
+
+    /// A session that was alive when the gateway stopped: its device and its client are awaited.
+    #[must_use]
+    pub fn restored(meta: Meta) -> Arc<Self> {
+        Arc::new(Self::new(meta, Phase::Running, false, true))
+    }
+
+    fn new(meta: Meta, phase: Phase, separate_err: bool, restored: bool) -> Self {
+        let now = Instant::now();
+        let since = Since {
+            activity: now,
+            no_client: Some(now),
+            no_link: restored.then_some(now),
+            ever_attached: restored,
+        };
+        let lanes = Lanes::new(separate_err);
+        let core = Core { phase, carried: None, client: None, token: None, lanes, exited: None, since };
+        Self { meta, core: Mutex::new(core), changed: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    // ---- the device's side ------------------------------------------------------------------------------------
+
+    /// The session is carried by these streams now; a client that waits is attached.
+    pub fn link_up(&self, link: &Arc<Link>, io: StreamId, err: Option<StreamId>) {
+        let mut core = self.lock();
+        if matches!(core.phase, Phase::Ended) {
+            return;
+        }
+        core.lanes.set_separate_err(err.is_some());
+        core.carried = Some(Carried { link: Arc::clone(link), io, err });
+        core.since.no_link = None;
+        if matches!(core.phase, Phase::Running) {
+            core.attach(&self.meta.name);
+        }
+        self.changed.notify_one();
+    }
+
+    /// The link is gone. True when the session was still being opened: it is over then.
+    pub fn link_down(&self, link: &Arc<Link>) -> bool {
+        let mut core = self.lock();
+        if !core.carried.as_ref().is_some_and(|carried| Arc::ptr_eq(&carried.link, link)) {
+            return false;
+        }
+        core.carried = None;
+        core.lanes.stop();
+        core.since.no_link = Some(Instant::now());
+        if let Some(client) = &core.client {
+            let grace = u32::try_from(self.meta.grace.as_secs()).unwrap_or(u32::MAX);
+            let _ = client.push(ToChannel::Word(ToClient::Waiting { grace }));
+        }
+        self.changed.notify_one();
+        matches!(core.phase, Phase::Opening(_))
+    }
+
+    /// True while this link carries it.
+    #[must_use]
+    pub fn is_carried_by(&self, link: &Arc<Link>) -> bool {
+        self.lock().carried.as_ref().is_some_and(|carried| Arc::ptr_eq(&carried.link, link))
+    }
+
+    /// The agent opened it.
+    pub fn opened(&self) {
+        let mut core = self.lock();
+        if let Phase::Opening(tell) = std::mem::replace(&mut core.phase, Phase::Running) {
+            let _ = tell.send(Ok(()));
+            core.attach(&self.meta.name);
+        }
+    }
+
+    /// The agent did not open it, or the link went away. False when it was past that.
+    pub fn not_opened(&self, why: StartError) -> bool {
+        let mut core = self.lock();
+        match std::mem::replace(&mut core.phase, Phase::Ended) {
+            Phase::Opening(tell) => {
+                if let Some(Carried { link, io, err }) = core.carried.take() {
+                    link.unbind(io, err);
+                }
+                let _ = tell.send(Err(why));
+                true
+            }
+            other => {
+                core.phase = other;
+                false
+            }
+        }
+    }
+
+    /// The agent answers an attach: bytes flow from these positions.
+    pub fn attached(&self, attachment: u32, output: [u64; 2], input: u64, room: u32) {
+        let mut core = self.lock();
+        match core.lanes.start(attachment, output, input, room) {
+            Ok(true) => core.tell(ToChannel::Word(ToClient::Attached { output, input, room })),
+            Ok(false) => {}
+            Err(broken) => core.blame_device(&self.meta.name, broken),
+        }
+    }
+
+    /// Output bytes from the agent.
+    pub fn output(&self, lane: Lane, offset: u64, data: &[u8]) {
+        let mut core = self.lock();
+        match core.lanes.output(lane, offset, data.len()) {
+            Ok(true) => {
+                core.since.activity = Instant::now();
+                core.tell(ToChannel::Data(lane, offset, Bytes::copy_from_slice(data)));
+            }
+            Ok(false) => {}
+            Err(broken) => core.blame_device(&self.meta.name, broken),
+        }
+    }
+
+    /// The end of a lane's output.
+    pub fn output_ended(&self, lane: Lane, length: u64) {
+        let mut core = self.lock();
+        if core.lanes.output_ended(lane, length) {
+            core.tell(ToChannel::Fin(lane, length));
+        }
+    }
+
+    /// The agent took input and has room.
+    pub fn input_credit(&self, acked: u64, limit: u64) {
+        let mut core = self.lock();
+        if core.lanes.input_credit(limit) {
+            core.tell(ToChannel::Credit { acked, limit });
+        }
+    }
+
+    /// The process has ended. Some: nothing is left to deliver, end the session so.
+    #[must_use]
+    pub fn exited(&self, status: ExitStatus) -> Option<EndReason> {
+        let mut core = self.lock();
+        core.exited = Some(status);
+        self.changed.notify_one();
+        core.complete()
+    }
+
+    // ---- the client's side ------------------------------------------------------------------------------------
+
+    /// Keeps a token that opens the data channel once.
+    pub fn set_token(&self, token: Token) {
+        self.lock().token = Some(token);
+    }
+
+    /// A client with a token wants to be attached; its queue from now on.
+    ///
+    /// # Errors
+    /// Words for the client.
+    pub fn attach(
+        &self,
+        token: &str,
+        received: Option<[u64; 2]>,
+        room: [u32; 2],
+        size: Option<Size>,
+    ) -> Result<Arc<ClientQueue>, &'static str> {
+        let mut core = self.lock();
+        if matches!(core.phase, Phase::Ended) {
+            return Err("the session is over");
+        }
+        if !core.token.take_if(|held| held.opens(token, Instant::now())).is_some() {
+            return Err("the token is wrong, used, or too old: call ResumeSession for a new one");
+        }
+        let queue = Arc::new(ClientQueue::default());
+        if let Some(older) = core.client.replace(Arc::clone(&queue)) {
+            let text = "another client has taken the session over".to_owned();
+            older.close(ToClient::Refused { text, taken_over: true });
+        }
+        core.since.no_client = None;
+        core.since.ever_attached = true;
+        core.since.activity = Instant::now();
+        core.lanes.want(received, room);
+        match (&core.carried, size) {
+            (Some(carried), Some(size)) => carried.link.send(&ToAgent::Resize { session: self.meta.name.clone(), size }),
+            (None, _) => {
+                let grace = u32::try_from(self.meta.grace.as_secs()).unwrap_or(u32::MAX);
+                let _ = queue.push(ToChannel::Word(ToClient::Waiting { grace }));
+            }
+            (Some(_), None) => {}
+        }
+        if matches!(core.phase, Phase::Running) {
+            core.attach(&self.meta.name);
+        }
+        self.changed.notify_one();
+        Ok(queue)
+    }
+
+    /// The client is gone. Output stops; the session waits for another one. True when it was the attached one.
+    pub fn client_gone(&self, queue: &Arc<ClientQueue>) -> bool {
+        let mut core = self.lock();
+        if !core.client.as_ref().is_some_and(|client| Arc::ptr_eq(client, queue)) {
+            return false;
+        }
+        core.client = None;
+        core.lanes.stop();
+        core.since.no_client = Some(Instant::now());
+        if let Some(carried) = &core.carried {
+            carried.link.send(&ToAgent::Detach { session: self.meta.name.clone() });
+        }
+        self.changed.notify_one();
+        true
+    }
+
+    /// Input from the client. False: it broke the rules and has to go.
+    #[must_use]
+    pub fn input(&self, queue: &Arc<ClientQueue>, offset: u64, data: &[u8]) -> bool {
+        let mut core = self.lock();
+        if !core.is_client(queue) {
+            return true; // its successor is attached; the last word is on its way to it
+        }
+        core.since.activity = Instant::now();
+        match core.lanes.input(offset, data.len()) {
+            Ok(true) => {
+                if let Some(Carried { link, io, .. }) = &core.carried {
+                    link.send_data(*io, &Frame::Data { stream: *io, offset, data });
+                }
+                true
+            }
+            Ok(false) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// The client's input ends at this length.
+    pub fn input_ended(&self, queue: &Arc<ClientQueue>, length: u64) {
+        let core = self.lock();
+        if core.is_client(queue)
+            && core.lanes.flows()
+            && let Some(Carried { link, io, .. }) = &core.carried
+        {
+            link.send_data(*io, &Frame::Fin { stream: *io, length });
+        }
+    }
+
+    /// The client took output and has room. Err: it broke the rules. Some: everything was delivered, end the session so.
+    ///
+    /// # Errors
+    /// [`Broken`]: the client has to go.
+    pub fn output_credit(
+        &self,
+        queue: &Arc<ClientQueue>,
+        lane: Lane,
+        acked: u64,
+        limit: u64,
+    ) -> Result<Option<EndReason>, Broken> {
+        let mut core = self.lock();
+        if !core.is_client(queue) || !core.lanes.flows() {
+            return Ok(None);
+        }
+        let limit = core.lanes.output_credit(lane, acked, limit)?;
+        if let Some(carried) = &core.carried
+            && let Some(stream) = carried.stream(lane)
+        {
+            carried.link.send_credit(stream, acked, limit);
+        }
+        Ok(core.complete())
+    }
+
+    /// A control message for the agent that needs nothing but the session's name (size, signal).
+    pub fn to_agent(&self, queue: &Arc<ClientQueue>, message: impl FnOnce(String) -> ToAgent) {
+        let core = self.lock();
+        if core.is_client(queue)
+            && let Some(carried) = &core.carried
+        {
+            carried.link.send(&message(self.meta.name.clone()));
+        }
+    }
+
+    // ---- life -------------------------------------------------------------------------------------------------
+
+    /// Ends the session: tells the client, tells the agent. True for the first call only.
+    pub fn end(&self, reason: EndReason, text: &str) -> bool {
+        let mut core = self.lock();
+        match std::mem::replace(&mut core.phase, Phase::Ended) {
+            Phase::Ended => return false,
+            Phase::Opening(tell) => {
+                let _ = tell.send(Err(StartError::Refused { why: text.to_owned() }));
+            }
+            Phase::Running => {}
+        }
+        if let Some(client) = core.client.take() {
+            client.close(ToClient::Ended { reason, text: text.to_owned() });
+        }
+        let exited = core.exited.is_some();
+        if let Some(Carried { link, io, err }) = core.carried.take() {
+            let session = self.meta.name.clone();
+            link.unbind(io, err);
+            link.send(&if exited { ToAgent::Forget { session } } else { ToAgent::Close { session, reason } });
+        }
+        drop(core);
+        self.changed.notify_one();
+        true
+    }
+
+    /// What the API shows.
+    #[must_use]
+    pub fn live(&self) -> LiveState {
+        let core = self.lock();
+        match (&core.phase, &core.client, core.since.ever_attached) {
+            (Phase::Ended, ..) => LiveState::Terminating,
+            (_, Some(_), _) if core.carried.is_some() => LiveState::Connected,
+            (_, None, false) => LiveState::Connecting,
+            _ => LiveState::Disconnected,
+        }
+    }
+
+    /// For the watch: how time stands, and how the process ended if it did; `None` when the session is over.
+    pub(super) fn since(&self) -> Option<(Since, Option<ExitStatus>)> {
+        let core = self.lock();
+        (!matches!(core.phase, Phase::Ended)).then_some((core.since, core.exited))
+    }
+}
+
+impl Carried {
+    fn stream(&self, lane: Lane) -> Option<StreamId> {
+        match lane {
+            Lane::Io => Some(self.io),
+            Lane::Err => self.err,
+        }
+    }
+}
+
+impl Core {
+    fn is_client(&self, queue: &Arc<ClientQueue>) -> bool {
+        self.client.as_ref().is_some_and(|client| Arc::ptr_eq(client, queue))
+    }
+
+    /// Asks the agent to go on from what the client has; does nothing while one of them is missing.
+    fn attach(&mut self, session: &str) {
+        let (Some(carried), Some(_)) = (&self.carried, &self.client) else { return };
+        carried.link.clear_stream(carried.io);
+        let (attachment, received, room) = self.lanes.attach();
+        carried.link.send(&ToAgent::Attach { session: session.to_owned(), attachment, received, room });
+    }
+
+    /// Gives something to the client; one whose queue is full loses its place and may attach again.
+    fn tell(&self, item: ToChannel) {
+        if let Some(client) = &self.client
+            && !client.push(item)
+        {
+            let text = "output was not taken within the credit that was given".to_owned();
+            client.close(ToClient::Refused { text, taken_over: false });
+        }
+    }
+
+    /// The device broke the rules of the stream.
+    fn blame_device(&self, session: &str, broken: Broken) {
+        if let Some(carried) = &self.carried {
+            carried.link.close(&format!("session {session}: {broken}"));
+        }
+    }
+
+    fn complete(&self) -> Option<EndReason> {
+        self.exited.filter(|_| self.lanes.all_delivered()).map(EndReason::Exited)
+    }
+}

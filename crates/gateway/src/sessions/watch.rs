@@ -1,0 +1,115 @@
+//! The watch: one task a session that ends it when a deadline has passed.
+//!
+//! # Invariants
+//! - A deadline is computed from what happened, each time anew: traffic moves the idle deadline without waking anybody.
+//! - The watch ends with its session.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use towline_wire::message::{EndReason, ExitStatus};
+
+use super::session::{Meta, Since};
+use super::{Hub, Session, sentence};
+
+/// How long a session waits for its first client: the life of a token and a little.
+const FIRST_CLIENT: Duration = Duration::from_secs(65);
+
+pub(super) async fn watch(hub: Arc<Hub>, session: Arc<Session>) {
+    loop {
+        let changed = session.changed.notified();
+        let Some((since, exited)) = session.since() else { return };
+        let (deadline, reason) = next(&session.meta, &since, exited);
+        if Instant::now() >= deadline {
+            hub.end(&session, reason, &sentence(reason));
+            return;
+        }
+        tokio::select! {
+            () = tokio::time::sleep_until(deadline) => {}
+            () = changed => {}
+        }
+    }
+}
+
+/// The earliest deadline and what it means.
+fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, EndReason) {
+    let mut first = (since.activity + meta.idle, EndReason::IdleTimeout);
+    let mut consider = |deadline: Instant, reason| {
+        if deadline < first.0 {
+            first = (deadline, reason);
+        }
+    };
+    if let Some(end_at) = meta.end_at {
+        consider(end_at, EndReason::MaxDuration);
+    }
+    if let Some(lost) = since.no_link {
+        consider(lost + meta.grace, EndReason::DeviceGone);
+    }
+    if let Some(lost) = since.no_client {
+        let patience = if since.ever_attached { meta.grace } else { FIRST_CLIENT };
+        consider(lost + patience, EndReason::OperatorGone);
+    }
+    match exited {
+        // Its process is over: what is missing is somebody to take the rest of the output.
+        Some(status) => (first.0, EndReason::Exited(status)),
+        None => first,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn meta(now: Instant) -> Meta {
+        Meta {
+            name: "ann-1".into(),
+            device: "mi-1".into(),
+            owner: "ann".into(),
+            idle: 100 * SECOND,
+            end_at: Some(now + 1000 * SECOND),
+            grace: 50 * SECOND,
+        }
+    }
+
+    #[track_caller]
+    fn check(change: impl FnOnce(&mut Since, Instant), exited: Option<ExitStatus>, seconds: u32, reason: EndReason) {
+        let now = Instant::now();
+        let mut since = Since { activity: now, no_client: None, no_link: None, ever_attached: true };
+        change(&mut since, now);
+        assert_eq!(next(&meta(now), &since, exited), (now + seconds * SECOND, reason));
+    }
+
+    #[test]
+    fn silence_ends_a_session_and_activity_defers_it() {
+        check(|_, _| {}, None, 100, EndReason::IdleTimeout);
+        check(|since, now| since.activity = now + 30 * SECOND, None, 130, EndReason::IdleTimeout);
+    }
+
+    #[test]
+    fn no_activity_defers_the_maximum_duration() {
+        check(|since, now| since.activity = now + 5000 * SECOND, None, 1000, EndReason::MaxDuration);
+    }
+
+    #[test]
+    fn a_lost_device_and_a_lost_client_have_the_grace_time() {
+        check(|since, now| since.no_link = Some(now), None, 50, EndReason::DeviceGone);
+        check(|since, now| since.no_client = Some(now), None, 50, EndReason::OperatorGone);
+    }
+
+    #[test]
+    fn a_client_that_never_came_has_the_life_of_its_token() {
+        let never = |since: &mut Since, now| {
+            (since.no_client, since.ever_attached) = (Some(now), false);
+        };
+        check(never, None, 65, EndReason::OperatorGone);
+    }
+
+    #[test]
+    fn an_exited_session_ends_as_exited_whatever_deadline_comes() {
+        let status = ExitStatus::Code(3);
+        check(|since, now| since.no_client = Some(now), Some(status), 50, EndReason::Exited(status));
+    }
+}
