@@ -1,7 +1,8 @@
 //! The AWS-facing formats of Towline, as pure functions and types: bytes and time in, values and bytes out.
 //!
 //! Way of a request: [`sigv4`] says whose it is, [`operation`] what it asks for, [`api`] whether its body is well
-//! formed, [`documents`] what session it means; [`error`] is how every refusal is answered.
+//! formed, [`documents`] what session it means; [`error`] is how every refusal is answered. Way of a session's bytes:
+//! websocket frames -> [`message`] -> [`channel`] and back.
 //!
 //! # Invariants
 //! - No I/O, no clock, no randomness, no runtime: the caller brings bytes, the time and random bytes.
@@ -17,6 +18,7 @@ pub mod clock;
 pub mod documents;
 pub mod error;
 pub mod ids;
+pub mod message;
 pub mod operation;
 pub mod sigv4;
 
