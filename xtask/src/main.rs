@@ -1,2 +1,55 @@
-//! Placeholder header.
-fn main() {}
+//! `cargo xtask …`: the commands that README and CI call. A person and CI call the same ones.
+//!
+//! | command | what it does |
+//! |---|---|
+//! | `demo [--check]` | gateway and agent as separate processes in a scratch directory, and a shell on the device |
+//! | `test [FILTER]` | everything: set-up, format, lints, builds, tests, budget; with a filter only the tests named so |
+//! | `build` | the three programs, each in the profile it ships in |
+//! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
+//! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
+//!
+//! # Not here
+//! - No product code: everything goes through the built programs.
+#![forbid(unsafe_code)]
+
+mod bench;
+mod budget;
+mod demo;
+mod run;
+mod say;
+mod setup;
+mod signals;
+mod suite;
+
+use std::process::ExitCode;
+
+use towline_testkit::{Outcome, Trouble};
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let Err(trouble) = signals::watch() {
+        say::error(&trouble.to_string());
+    }
+    match command(&words) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            say::error(&trouble.to_string());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn command(words: &[&str]) -> Outcome {
+    match words {
+        ["demo"] => demo::by_hand(),
+        ["demo", "--check"] => demo::unattended(),
+        ["test"] => suite::all(),
+        ["test", filter] => suite::filtered(filter),
+        ["build"] => run::build_programs(),
+        ["budget"] => budget::check(),
+        ["bench"] => bench::compare(bench::ROUNDS),
+        ["bench", rounds] => bench::compare(rounds.parse()?),
+        _ => Err(Trouble::new("usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS]")),
+    }
+}

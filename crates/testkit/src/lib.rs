@@ -4,7 +4,7 @@
 //!   ends with the value that stands for it.
 //! - [`terminal`]: a program on a pseudo-terminal, driven by what it prints.
 //! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy.
-//! - [`facts`]: what the kernel says of a process.
+//! - [`https`]: one signed request at a time. [`facts`]: what the kernel says of a process.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an event.
@@ -17,6 +17,8 @@
 pub mod connect_proxy;
 pub mod facts;
 pub mod files;
+pub mod https;
+pub mod interrupt;
 pub mod lab;
 pub mod process;
 pub mod relay;

@@ -20,7 +20,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
 
 use crate::trouble::ensure;
-use crate::{Outcome, Trouble, eventually, process};
+use crate::{Outcome, Trouble, eventually, interrupt, process};
 
 /// How long a step may take where a test says nothing else: long enough for a busy machine, short enough for a person.
 pub const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,6 +28,8 @@ pub const PATIENCE: Duration = Duration::from_secs(20);
 const MOST_KEPT: usize = 4 << 20;
 /// One read.
 const CHUNK: usize = 64 << 10;
+/// How soon an interrupted run is noticed.
+const LONGEST_POLL: Duration = Duration::from_millis(250);
 
 /// A program on a terminal.
 #[derive(Debug)]
@@ -142,9 +144,12 @@ impl Terminal {
     /// # Errors
     /// The terminal is broken.
     pub fn portion(&mut self, end: Instant) -> Outcome<Vec<u8>> {
-        if self.unread.is_empty() && !self.ended {
+        while self.unread.is_empty() && !self.ended {
             self.wait_ready(PollFlags::IN, end)?;
             self.read_once()?;
+            if Instant::now() >= end {
+                break;
+            }
         }
         Ok(std::mem::take(&mut self.unread))
     }
@@ -219,7 +224,8 @@ impl Terminal {
 
     fn wait_ready(&self, flags: PollFlags, end: Instant) -> Outcome {
         let mut fds = [PollFd::new(self.master()?, flags)];
-        let left = end.saturating_duration_since(Instant::now());
+        interrupt::check()?;
+        let left = end.saturating_duration_since(Instant::now()).min(LONGEST_POLL);
         let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),

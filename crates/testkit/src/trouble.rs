@@ -3,6 +3,8 @@
 use std::fmt::{self, Debug, Display};
 use std::time::{Duration, Instant};
 
+use crate::interrupt;
+
 /// What went wrong in a test, in words. Prints the same in `Debug`, because that is what a failed test shows.
 pub struct Trouble(String);
 
@@ -56,6 +58,7 @@ pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Opt
         if let Some(found) = look() {
             return Ok(found);
         }
+        interrupt::check()?;
         if Instant::now() >= end {
             return Err(Trouble::new(format!("{what}: not within {within:?}")));
         }

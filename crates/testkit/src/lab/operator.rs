@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::gateway::Gateway;
 use super::programs::Programs;
+use crate::https::{self, Answer, Request};
 use crate::terminal::Terminal;
 use crate::{Outcome, Trouble};
 
@@ -152,8 +153,6 @@ impl Operator {
 
     /// Calls one operation, given as its `X-Amz-Target`, with a JSON body; gives the JSON answer.
     ///
-    /// curl signs the request: a client that knows nothing of our code.
-    ///
     /// # Errors
     /// The gateway's error code and message.
     pub fn api(&self, target: &str, body: &Value) -> Outcome<Value> {
@@ -169,38 +168,29 @@ impl Operator {
     /// Like [`Operator::api`], whatever the answer: HTTP status and text.
     ///
     /// # Errors
-    /// curl cannot be run, or there is no answer.
+    /// There is no answer.
     pub fn api_raw(&self, target: &str, body: &str) -> Outcome<(u16, String)> {
-        let service = if target.starts_with("Towline.") { "towline" } else { "ssm" };
-        // The secret goes through stdin: argv can be read by everybody on the machine.
-        let config = format!("user = \"{}:{}\"\n", self.keys.id, self.keys.secret);
-        let mut child = Command::new("curl")
-            .args(["--silent", "--show-error", "--noproxy", "*", "--max-time", "30", "--config", "-"])
-            .args(["--write-out", "\n%{http_code}", "--aws-sigv4", &format!("aws:amz:{}:{service}", self.region)])
-            .arg("--cacert")
-            .arg(&self.ca)
-            .args(["--header", "Content-Type: application/x-amz-json-1.1"])
-            .args([
-                "--header",
-                &format!("X-Amz-Target: {target}"),
-                "--data-binary",
-                body,
-                &format!("{}/", self.endpoint),
-            ])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .map_err(|e| Trouble::new(format!("cannot start curl: {e}")))?;
-        if let Some(mut stdin) = child.stdin.take() {
-            std::io::Write::write_all(&mut stdin, config.as_bytes())?;
-        }
-        let out = child.wait_with_output()?;
-        let text = String::from_utf8_lossy(&out.stdout).into_owned();
-        let (answer, status) = text.rsplit_once('\n').unwrap_or(("", &text));
-        match status.parse() {
-            Ok(status) if status != 0 => Ok((status, answer.to_owned())),
-            _ => Err(Trouble::new(format!("{target}: no answer: {}", String::from_utf8_lossy(&out.stderr).trim()))),
-        }
+        let request = Request::json(target, body);
+        let answer = self.send(&request)?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// Signs a request with this operator's keys and sends it.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn send(&self, request: &Request) -> Outcome<Answer> {
+        let host = self.endpoint.trim_start_matches("https://");
+        let signed = request.signed(host, &self.keys, &self.region, https::now())?;
+        https::exchange(host, &self.ca, &signed)
+    }
+
+    /// Sends a request as it is, without a signature.
+    ///
+    /// # Errors
+    /// There is no answer.
+    pub fn send_unsigned(&self, request: &Request) -> Outcome<Answer> {
+        let host = self.endpoint.trim_start_matches("https://");
+        https::exchange(host, &self.ca, &request.unsigned(host))
     }
 }

@@ -1,0 +1,112 @@
+//! `cargo xtask bench`: ours against the fair peer, an SSH reverse tunnel: `ssh -> sshd <- ssh -R -> dropbear`.
+//!
+//! Both reach a shell on a device that dialled out, over a relay, all on loopback. The one is two encryptions end to end
+//! in OpenSSH and dropbear, the other is our command line, gateway and agent.
+//!
+//! Way: both rigs up -> rounds, the two interleaved within each, the floor (no network) first -> ratios within a round ->
+//! the median of the ratios. One machine's microseconds mean little; a ratio of the same minute means something.
+//!
+//! # Not here
+//! - Port forwarding: not a feature yet.
+
+mod peer;
+mod rig;
+mod sample;
+mod stats;
+
+use towline_testkit::{Outcome, Trouble};
+
+use self::rig::Rig;
+use self::sample::{bulk, keystrokes, starts};
+use self::stats::{Series, median};
+use crate::{run, say, setup};
+
+/// Rounds when nothing else is said. Fewer prove nothing: a round's p50 moves by a factor of two.
+pub(crate) const ROUNDS: usize = 5;
+/// Text moved in one bulk sample, bytes.
+const BULK: usize = 200_000_000;
+
+/// What is compared, and the goal for ours as a multiple of the peer's.
+struct Goal {
+    what: &'static str,
+    unit: &'static str,
+    goal: f64,
+    /// Less is better.
+    less: bool,
+}
+
+const GOALS: [Goal; 4] = [
+    Goal { what: "keystroke p50", unit: "us", goal: 1.0, less: true },
+    Goal { what: "keystroke p50, typed every 20 ms", unit: "us", goal: 1.0, less: true },
+    Goal { what: "session start p50", unit: "ms", goal: 0.25, less: true },
+    Goal { what: "bulk output", unit: "MB/s", goal: 1.0, less: false },
+];
+
+/// Runs the rounds and prints the ratios. A goal that is missed is printed, not an error: speed depends on the machine.
+///
+/// # Errors
+/// A rig does not work.
+pub(crate) fn compare(rounds: usize) -> Outcome {
+    if rounds == 0 {
+        return Err(Trouble::new("at least one round"));
+    }
+    setup::programs(setup::FOR_BENCH)?;
+    run::build_programs()?;
+    let rig = Rig::start(BULK)?;
+    say::line(&format!("machine: {}", stats::machine()));
+    let mut series: [[Series; 3]; 4] = Default::default();
+    for round in 1..=rounds {
+        say::step(&format!("round {round} of {rounds}"));
+        for (way, command) in [rig.floor(), rig.peer(), rig.ours()].iter().enumerate() {
+            let values = [
+                keystrokes(command, None)?,
+                keystrokes(command, Some(sample::A_FAST_TYPIST))?,
+                starts(command)?,
+                bulk(command, rig.text(), BULK)?,
+            ];
+            for (goal, value) in values.into_iter().enumerate() {
+                series[goal][way].push(value);
+            }
+        }
+        report_round(&series);
+    }
+    report(&series);
+    Ok(())
+}
+
+fn report_round(series: &[[Series; 3]; 4]) {
+    for (goal, [floor, peer, ours]) in GOALS.iter().zip(series) {
+        let last = |s: &Series| s.last().copied().unwrap_or(f64::NAN);
+        let (floor, peer, ours) = (last(floor), last(peer), last(ours));
+        let ratio = ours / peer;
+        say::line(&format!(
+            "{}: floor {floor:.1}, peer {peer:.1}, ours {ours:.1} {}, ratio {ratio:.2}",
+            goal.what, goal.unit
+        ));
+    }
+}
+
+fn report(series: &[[Series; 3]; 4]) {
+    let mut rows = vec![
+        ["median of rounds", "floor", "peer", "ours", "unit", "ratio (range)", "goal", ""].map(str::to_owned).to_vec(),
+    ];
+    for (goal, [floor, peer, ours]) in GOALS.iter().zip(series) {
+        let mut ratios: Vec<f64> = ours.iter().zip(peer).map(|(ours, peer)| ours / peer).collect();
+        ratios.sort_by(f64::total_cmp);
+        let ratio = median(&ratios);
+        let met = if goal.less { ratio <= goal.goal } else { ratio >= goal.goal };
+        let sign = if goal.less { "<=" } else { ">=" };
+        let (low, high) = (ratios.first().copied().unwrap_or(ratio), ratios.last().copied().unwrap_or(ratio));
+        rows.push(vec![
+            goal.what.into(),
+            format!("{:.1}", median(floor)),
+            format!("{:.1}", median(peer)),
+            format!("{:.1}", median(ours)),
+            goal.unit.into(),
+            format!("{ratio:.2} ({low:.2}-{high:.2})"),
+            format!("{sign} {:.2}", goal.goal),
+            if met { "met" } else { "MISSED" }.into(),
+        ]);
+    }
+    say::table(&rows);
+}

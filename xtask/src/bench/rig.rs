@@ -1,0 +1,88 @@
+//! The three ways to a shell: none (the floor), the SSH peer, ours. All shells see the same empty home.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::{Outcome, Trouble, files};
+
+use super::peer::Peer;
+
+/// Everything that runs during a comparison.
+pub(super) struct Rig {
+    home: PathBuf,
+    text: PathBuf,
+    peer: Peer,
+    device: Device,
+    lab: Lab,
+}
+
+/// Makes a program see our scratch folder in place of its home: a mount namespace of its own.
+pub(super) fn at_home(scratch: &Path) -> Vec<String> {
+    let home = std::env::var("HOME").unwrap_or_else(|_| "/root".into());
+    let script = format!("mount --bind '{}' '{home}' && cd / && exec \"$@\"", scratch.display());
+    ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
+}
+
+impl Rig {
+    /// Starts both, and writes `bytes` of text.
+    pub(super) fn start(bytes: usize) -> Outcome<Self> {
+        if !rustix::process::geteuid().is_root() {
+            return Err(Trouble::new("bench needs root: both shells get an empty home in a mount namespace"));
+        }
+        let lab = Lab::start()?;
+        let home = lab.directory().join("home");
+        std::fs::create_dir(&home)?;
+        files::write(&home.join(".hushlogin"), "")?;
+        let text = lab.directory().join("text");
+        write_text(&text, bytes)?;
+        let peer = Peer::start(lab.directory(), &home)?;
+        let setup = DeviceSetup {
+            direct: Some(lab.gateway.address().to_string()),
+            behind: at_home(&home),
+            ..DeviceSetup::default()
+        };
+        let device = lab.device_with(&setup)?;
+        Ok(Self { home, text, peer, device, lab })
+    }
+
+    /// A login shell without any network.
+    pub(super) fn floor(&self) -> Command {
+        let words = at_home(&self.home);
+        let mut command = Command::new(&words[0]);
+        command.args(&words[1..]).args(["bash", "-l"]).env("TERM", "xterm-256color");
+        command
+    }
+
+    /// `ssh` through the reverse tunnel.
+    pub(super) fn peer(&self) -> Command {
+        self.peer.client()
+    }
+
+    /// `towline shell`.
+    pub(super) fn ours(&self) -> Command {
+        self.lab.admin().towline(&["shell", self.device.id()])
+    }
+
+    /// The text for bulk samples.
+    pub(super) fn text(&self) -> &Path {
+        &self.text
+    }
+}
+
+/// Text of 76 columns in the alphabet of base64, from a small generator: not compressible by accident.
+fn write_text(path: &Path, bytes: usize) -> Outcome {
+    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+    let text = (0..bytes).map(|at| {
+        if at % 77 == 76 {
+            return b'\n';
+        }
+        // xorshift64
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        ALPHABET[usize::try_from(state >> 58).unwrap_or(0)]
+    });
+    files::write(path, text.collect::<Vec<u8>>())
+}

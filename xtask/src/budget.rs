@@ -1,0 +1,95 @@
+//! `cargo xtask budget`: what the agent and the gateway cost, against what `targets/*/budget.toml` promises.
+//!
+//! Way: the promise of this machine's class -> measurements on the programs as they ship -> a table, and a failure when
+//! one is over. The figures are design.md section 8.
+//!
+//! # Not here
+//! - Speed: `cargo xtask bench`. Sizes of other targets: where those are built.
+
+mod measure;
+
+use std::path::Path;
+
+use serde::Deserialize;
+use towline_testkit::lab::programs::workspace;
+use towline_testkit::{Outcome, Trouble, interrupt};
+
+use crate::say;
+
+/// Class of the machine that runs us.
+const HOST: &str = if cfg!(target_arch = "x86_64") { "x86_64-linux-gnu" } else { "aarch64-linux-gnu" };
+
+/// One class of devices, as its `budget.toml` says. Unknown keys are mistakes.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Promise {
+    agent: AgentPromise,
+    gateway: GatewayPromise,
+}
+
+/// Upper bounds for the agent.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AgentPromise {
+    /// Stripped binary, bytes.
+    binary_bytes: u64,
+    /// Resident memory when idle with the link up, KiB.
+    idle_rss_kib: u64,
+    /// Of these without a file behind them, KiB.
+    idle_anonymous_kib: u64,
+    /// Growth with each further open shell, KiB.
+    per_shell_kib: u64,
+    /// Threads.
+    threads: u64,
+    /// Context switches in [`measure::IDLE`].
+    idle_switches: u64,
+    /// TCP payload both ways in [`measure::IDLE`], bytes.
+    idle_bytes: u64,
+}
+
+/// Upper bounds for the gateway.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GatewayPromise {
+    /// Growth with each further idle device, KiB.
+    per_device_kib: u64,
+}
+
+/// One line of the table.
+pub(crate) struct Figure {
+    what: &'static str,
+    unit: &'static str,
+    found: u64,
+    most: u64,
+}
+
+/// Measures, prints, and fails when something costs more than promised.
+///
+/// # Errors
+/// What is over budget, or could not be measured.
+pub(crate) fn check() -> Outcome {
+    let path = workspace().join("targets").join(HOST).join("budget.toml");
+    let promise = read(&path)?;
+    let figures = measure::all(&promise)?;
+    interrupt::check()?;
+    let mut rows = vec![["what", "found", "promised", "unit", ""].map(str::to_owned).to_vec()];
+    rows.extend(figures.iter().map(Figure::row));
+    say::table(&rows);
+    let over: Vec<&str> = figures.iter().filter(|f| f.found > f.most).map(|f| f.what).collect();
+    if over.is_empty() {
+        return Ok(());
+    }
+    Err(Trouble::new(format!("over budget ({}): {}", path.display(), over.join(", "))))
+}
+
+impl Figure {
+    fn row(&self) -> Vec<String> {
+        let verdict = if self.found > self.most { "OVER" } else { "ok" };
+        [self.what, &self.found.to_string(), &self.most.to_string(), self.unit, verdict].map(str::to_owned).to_vec()
+    }
+}
+
+fn read(path: &Path) -> Outcome<Promise> {
+    let text = std::fs::read_to_string(path).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
+    toml::from_str(&text).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))
+}

@@ -1,0 +1,115 @@
+//! The measurements of a budget, on the programs as they ship.
+
+use std::time::Duration;
+
+use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::terminal::Terminal;
+use towline_testkit::trouble::pause;
+use towline_testkit::{Outcome, eventually, facts};
+
+use super::{Figure, Promise};
+use crate::say;
+
+/// Span over which idleness is measured.
+pub(super) const IDLE: Duration = Duration::from_secs(120);
+/// Time for memory to settle after something was opened.
+const SETTLE: Duration = Duration::from_secs(2);
+/// Devices that are there before the gateway's memory is read first: what is allocated once is not a device's cost.
+const FIRST_DEVICES: usize = 20;
+/// Devices added for the second reading.
+const MORE_DEVICES: usize = 100;
+/// Most shells of one device (the agent's default).
+const SHELLS: usize = 8;
+
+/// Measures everything.
+pub(super) fn all(promise: &Promise) -> Outcome<Vec<Figure>> {
+    let lab = Lab::start()?;
+    let mut figures = vec![binary(&lab, promise)?];
+    let device = lab.device()?;
+    say::step(&format!("the agent, idle for {} s", IDLE.as_secs()));
+    figures.extend(idle(&device, promise)?);
+    say::step(&format!("the agent with 1 and with {SHELLS} shells"));
+    figures.push(shells(&lab, &device, promise)?);
+    drop(device);
+    say::step(&format!("the gateway with {FIRST_DEVICES} and with {} devices", FIRST_DEVICES + MORE_DEVICES));
+    figures.push(gateway(&promise.gateway)?);
+    Ok(figures)
+}
+
+fn binary(lab: &Lab, promise: &Promise) -> Outcome<Figure> {
+    let found = std::fs::metadata(&lab.programs.agent)?.len();
+    Ok(Figure { what: "agent: binary", unit: "bytes", found, most: promise.agent.binary_bytes })
+}
+
+fn idle(device: &Device, promise: &Promise) -> Outcome<Vec<Figure>> {
+    let pid = device.pid()?;
+    pause(SETTLE);
+    let memory = facts::memory(pid)?;
+    let (switches, count) = (facts::context_switches(pid)?, device.relay.count());
+    pause(IDLE);
+    let switches = facts::context_switches(pid)? - switches;
+    let later = device.relay.count();
+    let bytes = (later.up + later.down) - (count.up + count.down);
+    let agent = &promise.agent;
+    Ok(vec![
+        Figure { what: "agent: RSS, idle", unit: "KiB", found: memory.rss, most: agent.idle_rss_kib },
+        Figure {
+            what: "agent: of these anonymous",
+            unit: "KiB",
+            found: memory.anonymous,
+            most: agent.idle_anonymous_kib,
+        },
+        Figure { what: "agent: threads", unit: "", found: facts::threads(pid)?, most: agent.threads },
+        Figure { what: "agent: context switches in 120 s", unit: "", found: switches, most: agent.idle_switches },
+        Figure { what: "agent: idle bytes in 120 s", unit: "bytes", found: bytes, most: agent.idle_bytes },
+    ])
+}
+
+fn shells(lab: &Lab, device: &Device, promise: &Promise) -> Outcome<Figure> {
+    let (admin, pid) = (lab.admin(), device.pid()?);
+    let open = || -> Outcome<Terminal> {
+        let mut shell = admin.shell(device.id())?;
+        shell.line("echo sum-$((6 * 7))")?;
+        shell.expect("sum-42")?;
+        Ok(shell)
+    };
+    let mut shells = vec![open()?];
+    pause(SETTLE);
+    let with_one = facts::memory(pid)?;
+    while shells.len() < SHELLS {
+        shells.push(open()?);
+    }
+    pause(SETTLE);
+    let with_all = facts::memory(pid)?;
+    say::line(&format!("agent: RSS with 1 shell {} KiB, with {SHELLS} shells {} KiB", with_one.rss, with_all.rss));
+    let found = with_all.rss.saturating_sub(with_one.rss).div_ceil(SHELLS as u64 - 1);
+    Ok(Figure { what: "agent: RSS of a further shell", unit: "KiB", found, most: promise.agent.per_shell_kib })
+}
+
+fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
+    let mut lab = Lab::start()?;
+    let mut devices = connect(&lab, FIRST_DEVICES)?;
+    pause(SETTLE);
+    let pid = lab.gateway.process().pid();
+    let before = facts::memory(pid)?;
+    devices.extend(connect(&lab, MORE_DEVICES)?);
+    pause(SETTLE);
+    let after = facts::memory(pid)?;
+    say::line(&format!("gateway: RSS {} KiB, then {} KiB", before.rss, after.rss));
+    let found = after.rss.saturating_sub(before.rss).div_ceil(MORE_DEVICES as u64);
+    Ok(Figure { what: "gateway: RSS of a further idle device", unit: "KiB", found, most: promise.per_device_kib })
+}
+
+/// Real agents: what they cost the gateway is what a device costs it.
+fn connect(lab: &Lab, number: usize) -> Outcome<Vec<Device>> {
+    let setup = DeviceSetup { direct: Some(lab.gateway.address().to_string()), ..DeviceSetup::default() };
+    let mut devices = Vec::with_capacity(number);
+    for _ in 0..number {
+        let mut device = eventually("a device is enrolled", Duration::from_secs(60), || lab.enrolled(&setup).ok())?;
+        device.start()?;
+        devices.push(device);
+    }
+    let admin = lab.admin();
+    devices.iter().try_for_each(|device| device.wait_online(&admin))?;
+    Ok(devices)
+}

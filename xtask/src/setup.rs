@@ -1,0 +1,104 @@
+//! What tests and measurements need beside Rust: programs of the distribution, and a Python with boto3.
+//!
+//! # Invariants
+//! - Nothing is installed that is there already; nothing is written into the tree.
+//! - Without the right to install, the exact line to type is the error.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use towline_testkit::{Outcome, Trouble};
+
+use crate::{run, say};
+
+/// A program and the Debian package that has it.
+type Need = (&'static str, &'static str);
+
+/// What the tests need.
+pub(crate) const FOR_TESTS: &[Need] = &[
+    ("setsid", "util-linux"),
+    ("unshare", "util-linux"),
+    ("mount", "mount"),
+    ("faketime", "faketime"),
+    ("vim", "vim"),
+    ("python3", "python3"),
+];
+
+/// What the comparison with SSH needs.
+pub(crate) const FOR_BENCH: &[Need] = &[
+    ("setsid", "util-linux"),
+    ("ssh", "openssh-client"),
+    ("ssh-keygen", "openssh-client"),
+    ("sshd", "openssh-server"),
+    ("dropbear", "dropbear-bin"),
+    ("dropbearkey", "dropbear-bin"),
+];
+
+/// Where the tests look for the Python with boto3.
+pub(crate) const PYTHON: &str = "TOWLINE_PYTHON";
+
+/// Sees to it that these programs are there.
+///
+/// # Errors
+/// Some are missing and cannot be installed by us: the line to type.
+pub(crate) fn programs(needs: &[Need]) -> Outcome {
+    let mut packages: Vec<&str> = needs.iter().filter(|(p, _)| !run::has(p)).map(|(_, package)| *package).collect();
+    packages.dedup();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    let line = format!("apt-get install --yes --no-install-recommends {}", packages.join(" "));
+    if !rustix::process::geteuid().is_root() || !run::has("apt-get") {
+        return Err(Trouble::new(format!("missing programs; as root, on Debian: {line}")));
+    }
+    let mut update = Command::new("apt-get");
+    update.args(["update", "--quiet"]).stdout(Stdio::null());
+    run::checked(update)?;
+    let mut install = Command::new("apt-get");
+    // A package that brings a service must not start it here.
+    install.args(line.split(' ').skip(1)).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    install.stdout(Stdio::null());
+    run::checked(install)
+}
+
+/// A Python that has boto3: the machine's own, or one in our cache directory.
+///
+/// # Errors
+/// None is there and none can be made.
+pub(crate) fn python() -> Outcome<PathBuf> {
+    let own = cache().join("venv");
+    let in_venv = own.join("bin/python3");
+    for python in [in_venv.clone(), PathBuf::from("python3")] {
+        if has_boto3(&python) {
+            return Ok(python);
+        }
+    }
+    say::step(&format!("a Python with boto3 in {}", own.display()));
+    std::fs::create_dir_all(cache())?;
+    let mut venv = Command::new("python3");
+    venv.args(["-m", "venv", "--clear"]).arg(&own);
+    if run::checked(venv).is_err() {
+        // Debian ships venv apart from Python.
+        programs(&[("python3-venv", "python3-venv")])?;
+        let mut again = Command::new("python3");
+        again.args(["-m", "venv", "--clear"]).arg(&own);
+        run::checked(again)?;
+    }
+    let mut pip = Command::new(&in_venv);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "boto3>=1.34"]);
+    run::checked(pip)?;
+    Ok(in_venv)
+}
+
+fn has_boto3(python: &Path) -> bool {
+    let mut probe = Command::new(python);
+    probe.args(["-c", "import boto3, sys; sys.exit(sys.version_info < (3, 9))"]);
+    probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
+}
+
+/// `$XDG_CACHE_HOME/towline`, or `~/.cache/towline`: outside the tree, so that the tree stays clean.
+fn cache() -> PathBuf {
+    let home = || std::env::var_os("HOME").map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(".cache"));
+    std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("towline")
+}

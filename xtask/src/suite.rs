@@ -1,0 +1,59 @@
+//! `cargo xtask test`: everything that must hold, in the order that fails soonest.
+
+use std::path::Path;
+use std::process::Command;
+
+use towline_testkit::Outcome;
+
+use crate::{budget, run, setup};
+
+/// Set-up, format, lints, builds, all tests, budget.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) fn all() -> Outcome {
+    setup::programs(setup::FOR_TESTS)?;
+    let python = setup::python()?;
+    let mut format = run::cargo();
+    format.args(["fmt", "--all", "--check"]);
+    run::checked(format)?;
+    let mut lints = run::cargo();
+    lints.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
+    run::checked(lints)?;
+    run::build_programs()?;
+    tests(&python, None)?;
+    budget::check()
+}
+
+/// Builds, and the tests whose name holds `filter`.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) fn filtered(filter: &str) -> Outcome {
+    setup::programs(setup::FOR_TESTS)?;
+    let python = setup::python()?;
+    run::build_programs()?;
+    tests(&python, Some(filter))
+}
+
+/// Runs the workspace's tests: by nextest where it is installed (each in a process of its own), else by cargo alone.
+fn tests(python: &Path, filter: Option<&str>) -> Outcome {
+    let nextest = has_nextest();
+    let mut command = run::cargo();
+    command.args(if nextest { &["nextest", "run"][..] } else { &["test"] }).arg("--workspace");
+    command.args(filter).env(setup::PYTHON, python);
+    run::checked(command)?;
+    if nextest && filter.is_none() {
+        // nextest leaves the examples in the documentation out.
+        let mut examples = run::cargo();
+        examples.args(["test", "--workspace", "--doc", "--quiet"]);
+        run::checked(examples)?;
+    }
+    Ok(())
+}
+
+fn has_nextest() -> bool {
+    let mut probe: Command = run::cargo();
+    probe.args(["nextest", "--version"]);
+    probe.output().is_ok_and(|out| out.status.success())
+}
