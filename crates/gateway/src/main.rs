@@ -1,2 +1,77 @@
-//! Placeholder header.
-fn main() {}
+//! `towline-gateway`: arguments, logging, runtime, exit code. Everything else is in the library.
+#![forbid(unsafe_code)]
+
+mod args;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::Parser as _;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use towline_gateway::unattached::Unattached;
+use towline_gateway::wiring::{DataPlane, Gateway};
+use towline_gateway::{init, logging};
+use tracing::level_filters::LevelFilter;
+
+use args::{Args, Command};
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    let outcome = logging::start(if args.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO })
+        .map_err(Failure::from)
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(Failure::from))
+        .and_then(|runtime| runtime.block_on(run(args.command)));
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(std::io::stderr(), "towline-gateway: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(options) => {
+            let made = init::run(&options.to_options()).await?;
+            let text = if options.json { serde_json::to_string(&made)? } else { args::for_people(&made, &options.dir) };
+            writeln!(std::io::stdout(), "{text}")?;
+            Ok(())
+        }
+        Command::Serve(options) => {
+            let gateway = Gateway::open(&options.dir, options.listen, options.metrics).await?;
+            // Scripts wait for this line: it comes first, and at once.
+            let mut stdout = std::io::stdout();
+            writeln!(stdout, "listening on {}", gateway.address()?)?;
+            if let Some(address) = gateway.monitor_address() {
+                writeln!(stdout, "monitoring on {address}")?;
+            }
+            stdout.flush()?;
+            let plane = Arc::new(Unattached);
+            let plane = DataPlane { agents: plane.clone(), sessions: plane.clone(), channels: plane };
+            gateway.serve(plane, stop_on_signal()?).await?;
+            Ok(())
+        }
+    }
+}
+
+/// Becomes true on SIGTERM or SIGINT.
+fn stop_on_signal() -> std::io::Result<watch::Receiver<bool>> {
+    let (tell, stop) = watch::channel(false);
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = int.recv() => {}
+        }
+        tracing::info!("stopping");
+        let _ = tell.send(true);
+        // The sender must live as long as somebody waits.
+        tell.closed().await;
+    });
+    Ok(stop)
+}

@@ -1,0 +1,189 @@
+//! Whose request is it? AWS Signature V4, checked for real.
+//!
+//! Way: headers -> the claim (access key) -> the key's secret from the store, opened for this check -> the signature over
+//! the request as it arrived -> the replay window -> [`Caller`].
+//!
+//! # Invariants
+//! - An unknown key, one switched off and one whose user is gone give the same answer.
+//! - A failure counts against its source, but for a wrong clock: that one tests no secret.
+//!
+//! # Not here
+//! - The algorithm: `towline_ssm::sigv4`. Temporary credentials: a later version; until then a security token is refused.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use axum::http::request;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::SecretAccessKey;
+use towline_ssm::operation::Operation;
+use towline_ssm::sigv4::{self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, SignatureError, Verified};
+
+use super::call::Caller;
+use super::{Api, OrInternal as _, internal};
+use crate::clock::UnixMillis;
+use crate::limits;
+use crate::store::{AccessKey, TagKind};
+
+/// Access keys whose last use is remembered, so that a busy one costs one write a minute.
+const MAX_REMEMBERED: usize = 4096;
+
+/// When each key's use was last written.
+#[derive(Debug, Default)]
+pub(super) struct LastUsed {
+    written: Mutex<HashMap<String, UnixMillis>>,
+}
+
+impl LastUsed {
+    /// Whether a use of this key is to be written now.
+    fn is_due(&self, key: &str, now: UnixMillis) -> bool {
+        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if written.get(key).is_some_and(|at| now < at.plus(limits::LAST_USED_EVERY)) {
+            return false;
+        }
+        if written.len() >= MAX_REMEMBERED {
+            written.clear(); // costs one extra write for each key in use
+        }
+        written.insert(key.to_owned(), now);
+        true
+    }
+}
+
+/// A request that cannot be told whose it is, with the key it claims, for the audit line.
+pub(super) struct Unproven {
+    /// The answer.
+    pub(super) error: ApiError,
+    /// The access key as claimed.
+    pub(super) access_key: String,
+}
+
+impl Api {
+    /// Who signed this request.
+    pub(super) async fn authenticate(
+        &self,
+        operation: Operation,
+        head: &request::Parts,
+        body: &[u8],
+        source: IpAddr,
+        now: UnixMillis,
+    ) -> Result<Caller, Unproven> {
+        let headers = text_headers(head);
+        let claim = Authorization::from_headers(&headers);
+        let access_key = claim.as_ref().map_or_else(|_| String::new(), |claim| claim.access_key.clone());
+        let proven = match claim {
+            Ok(claim) => self.prove(operation, &claim, head, &headers, body, now).await,
+            Err(error) => Err(Failure::of(error)),
+        };
+        proven.map_err(|failure| {
+            self.parts.metrics.authentication_failed.add(1);
+            if failure.counts && self.failures.failed(source, now) {
+                tracing::warn!(%source, "too many failed signatures: requests from there are turned away for a while");
+            }
+            Unproven { error: failure.error, access_key }
+        })
+    }
+
+    async fn prove(
+        &self,
+        operation: Operation,
+        claim: &Authorization,
+        head: &request::Parts,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        now: UnixMillis,
+    ) -> Result<Caller, Failure> {
+        if head.headers.contains_key("x-amz-security-token") {
+            return Err(Failure::unknown_key());
+        }
+        let key = self.store().principals().key(&claim.access_key).await.or_internal("cannot read an access key")?;
+        let key = key.filter(|key| key.active).ok_or_else(Failure::unknown_key)?;
+        let verified = self.check_signature(operation, claim, &key, head, headers, body, now)?;
+        if !operation.read_only() && !self.replays.admit(&verified, now) {
+            return Err(Failure::of_code(
+                ErrorCode::InvalidSignatureException,
+                "this request was already received: sign it anew",
+            ));
+        }
+        if self.last_used.is_due(&key.id, now) {
+            self.store()
+                .principals()
+                .key_used(&key.id, now)
+                .await
+                .or_internal("cannot note the use of an access key")?;
+        }
+        let tags = self.store().tags().of(TagKind::Principal, &key.principal).await.or_internal("cannot read tags")?;
+        let name = key.principal.parse().map_err(|error| Failure::ours(internal("a stored principal", &error)))?;
+        Ok(Caller { arn: self.realm().user_arn(&name), name, access_key: key.id, tags })
+    }
+
+    #[allow(clippy::too_many_arguments)] // all of them are what a signature covers
+    fn check_signature(
+        &self,
+        operation: Operation,
+        claim: &Authorization,
+        key: &AccessKey,
+        head: &request::Parts,
+        headers: &[(&str, &str)],
+        body: &[u8],
+        now: UnixMillis,
+    ) -> Result<Verified, Failure> {
+        let opened =
+            self.parts.vault.open(&key.id, &key.sealed).or_internal("cannot open the secret of an access key")?;
+        let text =
+            String::from_utf8(opened.to_vec()).map_err(|error| Failure::ours(internal("a stored secret", &error)))?;
+        let secret = SecretAccessKey::new(text);
+        let parts = RequestParts {
+            method: head.method.as_str(),
+            path: head.uri.path(),
+            query: head.uri.query().unwrap_or_default(),
+            headers,
+        };
+        let expected = Expected {
+            region: &self.realm().region,
+            service: operation.service().signing_name(),
+            now: now.0.div_euclid(1000),
+            allowed_skew: ALLOWED_SKEW_SECS,
+        };
+        sigv4::verify(claim, &parts, &sigv4::sha256(body), &secret, &expected).map_err(Failure::of)
+    }
+}
+
+/// Headers whose values are text. One that is not cannot be signed by any client we know, and is then missed by the check.
+fn text_headers(head: &request::Parts) -> Vec<(&str, &str)> {
+    head.headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), std::str::from_utf8(value.as_bytes()).ok()?)))
+        .collect()
+}
+
+/// A failure and whether it counts against its source.
+struct Failure {
+    error: ApiError,
+    counts: bool,
+}
+
+impl Failure {
+    fn of(error: SignatureError) -> Self {
+        let counts = !matches!(error, SignatureError::Expired { .. } | SignatureError::NotYetCurrent { .. });
+        Self { error: error.into(), counts }
+    }
+
+    fn of_code(code: ErrorCode, message: &str) -> Self {
+        Self { error: ApiError::new(code, message), counts: true }
+    }
+
+    fn unknown_key() -> Self {
+        Self::of_code(ErrorCode::UnrecognizedClientException, "the access key or security token is not valid here")
+    }
+
+    const fn ours(error: ApiError) -> Self {
+        Self { error, counts: false }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self::ours(error)
+    }
+}

@@ -1,0 +1,208 @@
+//! May this caller do that? Every operation asks here before it does anything.
+//!
+//! Way: what is asked about ([`Question`]) and the circumstances of the call -> `towline_policy` -> yes, or the error that
+//! the client gets, and in both cases a note for the audit line.
+//!
+//! # Invariants
+//! - Deny by default: a user without policies, and a stored policy that does not parse, allow nothing.
+//! - A refusal names action, resource and principal. Statements are named only to callers who may read their own
+//!   policies: otherwise a refusal would tell what the rules are.
+//! - The cache of parsed policies holds what the store holds: every change through the API empties it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use towline_policy::{Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::operation::Operation;
+
+use super::call::Call;
+use super::{Api, OrInternal as _};
+
+/// Principals whose parsed policies are kept. A policy of 6 KiB takes some 20 KiB parsed.
+const MAX_CACHED: usize = 512;
+
+/// What policy is asked about.
+#[derive(Debug, Default)]
+pub(super) struct Question {
+    /// The names of ONE resource; the first is shown to people.
+    pub(super) names: Vec<String>,
+    /// Tags of the resource.
+    pub(super) tags: BTreeMap<String, String>,
+    /// Further condition keys and their values.
+    pub(super) facts: Vec<(String, Vec<String>)>,
+}
+
+impl Question {
+    /// About a resource of one name.
+    pub(super) fn about(name: impl Into<String>) -> Self {
+        Self { names: vec![name.into()], ..Self::default() }
+    }
+
+    /// About no resource in particular.
+    pub(super) fn anything() -> Self {
+        Self::about("*")
+    }
+
+    /// With a further condition key.
+    pub(super) fn with(mut self, key: impl Into<String>, values: impl IntoIterator<Item = String>) -> Self {
+        self.facts.push((key.into(), values.into_iter().collect()));
+        self
+    }
+
+    fn shown(&self) -> &str {
+        self.names.first().map_or("*", String::as_str)
+    }
+}
+
+/// Parsed policies by principal.
+#[derive(Debug, Default)]
+pub(super) struct PolicyCache {
+    inner: Mutex<Cached>,
+}
+
+#[derive(Debug, Default)]
+struct Cached {
+    /// Counts the changes: what was read before one must not be kept after it.
+    changes: u64,
+    sets: HashMap<String, Arc<PolicySet>>,
+}
+
+impl PolicyCache {
+    /// Principals or policies have changed.
+    pub(super) fn changed(&self) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.changes += 1;
+        inner.sets.clear();
+    }
+
+    fn get(&self, principal: &str) -> (Option<Arc<PolicySet>>, u64) {
+        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        (inner.sets.get(principal).cloned(), inner.changes)
+    }
+
+    fn put(&self, principal: &str, set: Arc<PolicySet>, as_of: u64) {
+        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
+        if inner.changes != as_of {
+            return;
+        }
+        if inner.sets.len() >= MAX_CACHED {
+            inner.sets.clear();
+        }
+        inner.sets.insert(principal.to_owned(), set);
+    }
+}
+
+impl Api {
+    /// Goes on only if the caller may do this operation on that resource.
+    ///
+    /// # Errors
+    /// `AccessDeniedException` with action, resource and principal.
+    pub(super) async fn authorize(&self, call: &Call, question: &Question) -> Result<(), ApiError> {
+        let set = self.policies_of(call).await?;
+        let request = asked(call, self, call.operation.iam_action(), question);
+        let decision = evaluate(&set, &request);
+        call.asked(question.shown(), decision.is_allowed());
+        if decision.is_allowed() {
+            return Ok(());
+        }
+        call.note("denied", decision.to_string());
+        Err(self.refusal(call, question, &set, &request, decision.effect))
+    }
+
+    /// The same without consequences: for questions that only choose between two ways to go on.
+    pub(super) async fn would_allow(&self, call: &Call, question: &Question) -> Result<bool, ApiError> {
+        let set = self.policies_of(call).await?;
+        let request = asked(call, self, call.operation.iam_action(), question);
+        Ok(evaluate(&set, &request).is_allowed())
+    }
+
+    async fn policies_of(&self, call: &Call) -> Result<Arc<PolicySet>, ApiError> {
+        let name = call.caller.name.as_str();
+        let (cached, as_of) = self.policies.get(name);
+        if let Some(set) = cached {
+            return Ok(set);
+        }
+        let stored = self.store().principals().policies(name).await.or_internal("cannot read policies")?;
+        let mut identity = Vec::with_capacity(stored.len());
+        for (policy, document) in stored {
+            match Policy::parse(&document) {
+                Ok(parsed) => identity.push(NamedPolicy::new(&policy, Arc::new(parsed))),
+                Err(error) => {
+                    // One that cannot be read may have held a Deny: nothing is allowed until it is mended.
+                    return Err(super::internal("a stored policy does not parse; its principal is refused", &error));
+                }
+            }
+        }
+        let set = Arc::new(PolicySet { identity, ..PolicySet::default() });
+        self.policies.put(name, Arc::clone(&set), as_of);
+        Ok(set)
+    }
+
+    fn refusal(
+        &self,
+        call: &Call,
+        question: &Question,
+        set: &PolicySet,
+        request: &Request,
+        outcome: Outcome,
+    ) -> ApiError {
+        let (action, principal, resource) = (call.operation.iam_action(), &call.caller.arn, question.shown());
+        let mut message = format!("User: {principal} is not authorized to perform: {action} on resource: {resource} ");
+        message.push_str(match outcome {
+            Outcome::ExplicitlyDenied => "with an explicit deny in an identity-based policy",
+            Outcome::ImplicitlyDenied | Outcome::Allowed => "because no identity-based policy allows it",
+        });
+        if self.may_read_own_policies(call, set) {
+            message.push_str(&missing(set, request, outcome, action, resource));
+        }
+        ApiError::new(ErrorCode::AccessDeniedException, message)
+    }
+
+    fn may_read_own_policies(&self, call: &Call, set: &PolicySet) -> bool {
+        let own = Question::about(call.caller.arn.clone());
+        evaluate(set, &asked(call, self, Operation::GetPrincipalPolicy.iam_action(), &own)).is_allowed()
+    }
+}
+
+/// In words: the statement that denied, the ones that nearly allowed, or the one that would be needed.
+fn missing(set: &PolicySet, request: &Request, outcome: Outcome, action: &str, resource: &str) -> String {
+    let explanation = explain(set, request);
+    if outcome == Outcome::ExplicitlyDenied {
+        return format!("; {} denies it", explanation.decision.why);
+    }
+    let near = explanation.statements.iter().filter(|s| s.action && s.resource && !s.applies()).take(3);
+    let reports: Vec<String> = near.map(|s| s.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    if reports.is_empty() {
+        return format!("; missing is a statement with Effect Allow, Action {action} and Resource {resource}");
+    }
+    format!("; nearest: {}", reports.join(" "))
+}
+
+/// The request as the policy language sees it.
+fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
+    let mut context = Context::new();
+    let now = call.now.to_datetime();
+    context.set("aws:userid", [call.caller.name.as_str()]);
+    context.set("aws:SourceIp", [call.source.to_string()]);
+    context.set("aws:CurrentTime", [call.now.to_rfc3339()]);
+    context.set("aws:EpochTime", [now.unix_timestamp().to_string()]);
+    context.set("aws:SecureTransport", ["true"]); // there is no other door
+    context.set("aws:RequestedRegion", [api.realm().region.as_str()]);
+    context.set("aws:ResourceAccount", [api.realm().account.as_str()]);
+    if !call.user_agent.is_empty() {
+        context.set("aws:UserAgent", [call.user_agent.as_str()]);
+    }
+    context.set_tags("aws:PrincipalTag", call.caller.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    context.set_resource_tags(question.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    for (key, values) in &question.facts {
+        context.set(key, values.iter().map(String::as_str));
+    }
+    context.fill_from_principal(&call.caller.arn);
+    Request {
+        principal: call.caller.arn.clone(),
+        action: action.to_owned(),
+        resources: question.names.clone(),
+        context,
+    }
+}

@@ -1,0 +1,94 @@
+//! One request on its way through the API: who asks, from where, and what will stand in its audit line.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Mutex;
+
+use towline_ssm::ids::UserName;
+use towline_ssm::operation::Operation;
+
+use crate::clock::UnixMillis;
+
+/// Who signed the request.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The user's name.
+    pub(super) name: UserName,
+    /// The user's ARN.
+    pub(super) arn: String,
+    /// The key that signed.
+    pub(super) access_key: String,
+    /// The user's tags.
+    pub(super) tags: BTreeMap<String, String>,
+}
+
+/// A request whose signature was right.
+#[derive(Debug)]
+pub(super) struct Call {
+    /// What is asked.
+    pub(super) operation: Operation,
+    /// Who asks.
+    pub(super) caller: Caller,
+    /// From where.
+    pub(super) source: IpAddr,
+    /// What the client calls itself; at most 256 characters.
+    pub(super) user_agent: String,
+    /// The host that the client used, with its port; signed.
+    pub(super) host: String,
+    /// When it arrived.
+    pub(super) now: UnixMillis,
+    record: Mutex<Record>,
+}
+
+/// What happened to a request so far.
+#[derive(Debug, Default, Clone)]
+pub(super) struct Record {
+    /// Whether policy was asked and said yes.
+    pub(super) allowed: bool,
+    /// ARNs that policy was asked about.
+    pub(super) resources: Vec<String>,
+    /// Facts for the audit line.
+    pub(super) facts: Vec<(&'static str, String)>,
+}
+
+/// Facts of one line; more than any operation notes.
+const MAX_FACTS: usize = 16;
+
+impl Call {
+    pub(super) fn new(
+        operation: Operation,
+        caller: Caller,
+        source: IpAddr,
+        user_agent: String,
+        host: String,
+        now: UnixMillis,
+    ) -> Self {
+        Self { operation, caller, source, user_agent, host, now, record: Mutex::default() }
+    }
+
+    /// Notes a fact for the audit line. Never a secret.
+    pub(super) fn note(&self, name: &'static str, value: impl Into<String>) {
+        let mut record = self.lock();
+        if record.facts.len() < MAX_FACTS {
+            record.facts.push((name, value.into()));
+        }
+    }
+
+    /// Notes that policy was asked about a resource, and its answer.
+    pub(super) fn asked(&self, resource: &str, allowed: bool) {
+        let mut record = self.lock();
+        record.allowed = allowed;
+        if record.resources.len() < MAX_FACTS {
+            record.resources.push(resource.to_owned());
+        }
+    }
+
+    /// What happened so far.
+    pub(super) fn record(&self) -> Record {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,107 @@
+//! Keys of devices: listed, rotated, revoked; devices that wait, let in.
+
+use towline_ssm::api::Empty;
+use towline_ssm::api::admin::{
+    DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
+};
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::DeviceId;
+
+use super::call::Call;
+use super::{Api, OrInternal as _};
+use crate::store::{Device, DeviceStatus, KeyStatus};
+
+impl Api {
+    pub(super) async fn list_device_keys(
+        &self,
+        call: &Call,
+        request: DeviceRequest,
+    ) -> Result<ListDeviceKeysResult, ApiError> {
+        let (_, device) = self.device_of(call, &request.instance_id).await?;
+        let mut keys = self.store().device_keys().of(&device.id).await.or_internal("cannot list device keys")?;
+        keys.reverse();
+        let shown = |key: crate::store::DeviceKey| DeviceKey {
+            status: key_status(key.status, device.status),
+            key_fingerprint: key.fingerprint,
+            created_date: EpochSeconds::from_millis(key.created_at.0),
+            ended_date: key.ended_at.map(|at| EpochSeconds::from_millis(at.0)),
+        };
+        Ok(ListDeviceKeysResult { device_keys: keys.into_iter().map(shown).collect() })
+    }
+
+    pub(super) async fn rotate_device_key(&self, call: &Call, request: DeviceRequest) -> Result<Empty, ApiError> {
+        let (id, _) = self.device_of(call, &request.instance_id).await?;
+        if self.parts.sessions.rotate_key(&id) {
+            Ok(Empty {})
+        } else {
+            let message = "the device is not connected, or its agent cannot make a new key: try again when it is";
+            Err(ApiError::new(ErrorCode::TargetNotConnected, message))
+        }
+    }
+
+    pub(super) async fn revoke_device_key(
+        &self,
+        call: &Call,
+        request: RevokeDeviceKeyRequest,
+    ) -> Result<Empty, ApiError> {
+        let (id, device) = self.device_of(call, &request.instance_id).await?;
+        let reason = format!("revoked by {}", call.caller.arn);
+        let fingerprint = request.key_fingerprint.as_deref();
+        let keys = self.store().device_keys();
+        let revoked =
+            keys.revoke(&device.id, fingerprint, &reason, call.now).await.or_internal("cannot revoke keys")?;
+        if revoked == 0 {
+            return Err(ApiError::new(
+                ErrorCode::ResourceNotFoundException,
+                "the device has no such key that is not revoked yet",
+            ));
+        }
+        let left = keys.of(&device.id).await.or_internal("cannot list device keys")?;
+        if !left.iter().any(|key| key.status == KeyStatus::Active) {
+            let marked = self.store().devices().set_status(&device.id, DeviceStatus::Revoked, &reason).await;
+            marked.or_internal("cannot mark a device")?;
+        }
+        call.note("keysRevoked", revoked.to_string());
+        // Also with a key left: the link that is up may be the revoked one's, and the other comes back by itself.
+        self.parts.sessions.drop_device(&id, "its key was revoked");
+        Ok(Empty {})
+    }
+
+    pub(super) async fn approve_device(&self, call: &Call, request: DeviceRequest) -> Result<Empty, ApiError> {
+        let (id, device) = self.device_of(call, &request.instance_id).await?;
+        match device.status {
+            DeviceStatus::Active => return Ok(Empty {}),
+            DeviceStatus::Pending | DeviceStatus::Quarantined => {}
+            DeviceStatus::Revoked => {
+                let message = "the device has no key left: deregister it and enrol it again";
+                return Err(ApiError::validation(message));
+            }
+        }
+        let approved = self.store().devices().set_status(&device.id, DeviceStatus::Active, "").await;
+        approved.or_internal("cannot approve a device")?;
+        call.note("was", device.status.as_str());
+        self.parts.sessions.device_approved(&id);
+        Ok(Empty {})
+    }
+
+    /// The device of a request: authorised, and there.
+    async fn device_of(&self, call: &Call, instance_id: &str) -> Result<(DeviceId, Device), ApiError> {
+        call.note("deviceId", instance_id);
+        self.authorize(call, &self.about_device(instance_id).await?).await?;
+        let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
+        let id: DeviceId = instance_id.parse().map_err(|_| unknown())?;
+        let device = self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
+        Ok((id, device.ok_or_else(unknown)?))
+    }
+}
+
+const fn key_status(key: KeyStatus, device: DeviceStatus) -> DeviceKeyStatus {
+    match (key, device) {
+        (KeyStatus::Retired, _) => DeviceKeyStatus::Retired,
+        (KeyStatus::Revoked, _) => DeviceKeyStatus::Revoked,
+        (KeyStatus::Active, DeviceStatus::Pending) => DeviceKeyStatus::Pending,
+        (KeyStatus::Active, DeviceStatus::Quarantined) => DeviceKeyStatus::Quarantined,
+        (KeyStatus::Active, DeviceStatus::Active | DeviceStatus::Revoked) => DeviceKeyStatus::Active,
+    }
+}

@@ -1,0 +1,183 @@
+//! Devices: listed, asked for their connection, forgotten.
+
+use towline_ssm::api::Empty;
+use towline_ssm::api::device::{
+    ConnectionStatus, DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest,
+    DescribeInstanceInformationResult, DeviceFilter as Condition, GetConnectionStatusRequest,
+    GetConnectionStatusResponse, InstanceInformation, PingStatus,
+};
+use towline_ssm::api::tags::Tag;
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::DeviceId;
+
+use super::authz::Question;
+use super::call::Call;
+use super::{Api, OrInternal as _};
+use crate::store::{Device, DeviceFilter, DeviceStatus, TagKind};
+
+/// Page size when none is asked for, and the greatest, as in AWS's model.
+const PAGE: i64 = 50;
+/// Rows read at once while looking for devices of a ping status, which the store does not know.
+const SCAN: i64 = 500;
+
+/// What the store filters, and what is known only here.
+#[derive(Default)]
+struct Wanted {
+    stored: DeviceFilter,
+    ping: Option<Vec<PingStatus>>,
+    /// Some condition that no device here can meet.
+    nothing: bool,
+}
+
+impl Api {
+    pub(super) async fn connection_status(
+        &self,
+        call: &Call,
+        request: GetConnectionStatusRequest,
+    ) -> Result<GetConnectionStatusResponse, ApiError> {
+        call.note("target", &*request.target);
+        self.authorize(call, &self.about_device(&request.target).await?).await?;
+        let connected = match request.target.parse::<DeviceId>() {
+            Ok(id) => self.active_device(&id).await?.is_some() && self.parts.sessions.is_connected(&id),
+            Err(_) => false,
+        };
+        let status = if connected { ConnectionStatus::Connected } else { ConnectionStatus::NotConnected };
+        Ok(GetConnectionStatusResponse { target: request.target, status })
+    }
+
+    /// The device, if it is there and may be used.
+    pub(super) async fn active_device(&self, id: &DeviceId) -> Result<Option<Device>, ApiError> {
+        let device = self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
+        Ok(device.filter(|device| device.status == DeviceStatus::Active))
+    }
+
+    pub(super) async fn describe_devices(
+        &self,
+        call: &Call,
+        request: DescribeInstanceInformationRequest,
+    ) -> Result<DescribeInstanceInformationResult, ApiError> {
+        self.authorize(call, &Question::anything()).await?;
+        let mut after = self.pages.cursor(call.operation, request.next_token.as_deref())?;
+        let wanted = wanted(&request)?;
+        let size = usize::try_from(request.max_results.unwrap_or(PAGE)).unwrap_or(usize::MAX);
+        let mut found: Vec<InstanceInformation> = Vec::new();
+        while !wanted.nothing && found.len() <= size {
+            let rows =
+                self.store().devices().list(&wanted.stored, &after, SCAN).await.or_internal("cannot list devices")?;
+            let Some(last) = rows.last() else { break };
+            after.clone_from(&last.id);
+            for device in rows {
+                let ping = self.ping(&device);
+                if found.len() <= size && wanted.ping.as_ref().is_none_or(|pings| pings.contains(&ping)) {
+                    found.push(self.shown(device, ping).await?);
+                }
+            }
+        }
+        let (found, next_token) =
+            super::paging::page(found, size, &self.pages, call.operation, |device| device.instance_id.clone());
+        Ok(DescribeInstanceInformationResult { instance_information_list: found, next_token })
+    }
+
+    fn ping(&self, device: &Device) -> PingStatus {
+        if device.status != DeviceStatus::Active {
+            return PingStatus::Inactive;
+        }
+        match device.id.parse::<DeviceId>() {
+            Ok(id) if self.parts.sessions.is_connected(&id) => PingStatus::Online,
+            _ => PingStatus::ConnectionLost,
+        }
+    }
+
+    async fn shown(&self, device: Device, ping: PingStatus) -> Result<InstanceInformation, ApiError> {
+        let tags = self.store().tags().of(TagKind::Device, &device.id).await.or_internal("cannot read tags")?;
+        let text = |text: String| Some(text).filter(|text| !text.is_empty());
+        let seen = if ping == PingStatus::Online { self.parts.clock.now() } else { device.last_ping };
+        Ok(InstanceInformation {
+            ping_status: ping,
+            last_ping_date_time: Some(EpochSeconds::from_millis(seen.0)),
+            agent_version: text(device.report.agent_version),
+            is_latest_version: None,
+            platform_type: Some("Linux".to_owned()), // the only one there is an agent for
+            platform_name: text(device.report.platform_name),
+            platform_version: text(device.report.platform_version),
+            activation_id: text(device.activation_id),
+            iam_role: text(device.iam_role),
+            registration_date: Some(EpochSeconds::from_millis(device.registered_at.0)),
+            resource_type: Some("ManagedInstance".to_owned()),
+            name: text(device.name),
+            ip_address: text(device.ip),
+            computer_name: text(device.report.hostname),
+            towline_tags: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
+            towline_state: Some(device.status.as_str().to_owned()).filter(|_| device.status != DeviceStatus::Active),
+            instance_id: device.id,
+        })
+    }
+
+    pub(super) async fn deregister(
+        &self,
+        call: &Call,
+        request: DeregisterManagedInstanceRequest,
+    ) -> Result<Empty, ApiError> {
+        call.note("deviceId", &*request.instance_id);
+        self.authorize(call, &self.about_device(&request.instance_id).await?).await?;
+        let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
+        let id: DeviceId = request.instance_id.parse().map_err(|_| unknown())?;
+        let removed =
+            self.store().devices().remove(id.as_str(), call.now).await.or_internal("cannot remove a device")?;
+        if !removed {
+            return Err(unknown());
+        }
+        self.parts.sessions.drop_device(&id, "the device was deregistered");
+        Ok(Empty {})
+    }
+}
+
+fn wanted(request: &DescribeInstanceInformationRequest) -> Result<Wanted, ApiError> {
+    let mut wanted = Wanted::default();
+    for condition in request.conditions()? {
+        match condition {
+            Condition::Tag(key, values) => wanted.stored.tags.push((key.to_owned(), values.to_vec())),
+            // One of several keys: the store asks for each alone, so more than one cannot be said to it.
+            Condition::TagKey([key]) => wanted.stored.tags.push((key.clone(), vec![])),
+            Condition::TagKey(_) => {
+                return Err(ApiError::new(ErrorCode::InvalidInstanceInformationFilterValue, "tag-key takes one value"));
+            }
+            Condition::Property(key, values) => property(&mut wanted, key, values)?,
+        }
+    }
+    Ok(wanted)
+}
+
+fn property(wanted: &mut Wanted, key: &str, values: &[String]) -> Result<(), ApiError> {
+    let has = |word: &str| values.iter().any(|value| value == word);
+    match key {
+        "InstanceIds" => {
+            if !values.iter().all(|value| value.parse::<DeviceId>().is_ok()) {
+                let message = "InstanceIds must be ids of devices: `mi-` and 17 lower-case hex digits";
+                return Err(ApiError::new(ErrorCode::InvalidInstanceId, message));
+            }
+            wanted.stored.ids.extend(values.iter().cloned());
+        }
+        "ActivationIds" => wanted.stored.activation_ids.extend(values.iter().cloned()),
+        "AgentVersion" => wanted.stored.agent_versions.extend(values.iter().cloned()),
+        "IamRole" => wanted.stored.iam_roles.extend(values.iter().cloned()),
+        "PingStatus" => {
+            let all = [
+                ("Online", PingStatus::Online),
+                ("ConnectionLost", PingStatus::ConnectionLost),
+                ("Inactive", PingStatus::Inactive),
+            ];
+            let asked = all.into_iter().filter(|(word, _)| has(word)).map(|(_, ping)| ping).collect::<Vec<_>>();
+            if asked.is_empty() {
+                let message = "PingStatus must be Online, ConnectionLost or Inactive";
+                return Err(ApiError::new(ErrorCode::InvalidInstanceInformationFilterValue, message));
+            }
+            wanted.ping = Some(asked);
+        }
+        "PlatformTypes" => wanted.nothing |= !has("Linux"),
+        "ResourceType" => wanted.nothing |= !has("ManagedInstance"),
+        _ => wanted.nothing = true, // AssociationStatus: there are no associations here
+    }
+    Ok(())
+}

@@ -1,0 +1,69 @@
+//! The closed list of operations, each to its function.
+//!
+//! # Invariants
+//! - No `_` arm: a new operation of `towline_ssm` does not compile until it is served here.
+//! - An operation that answers without having asked policy is our mistake; its answer does not leave.
+
+use serde::Serialize;
+use towline_ssm::api::sts::CallerIdentity;
+use towline_ssm::api::{parse, to_json};
+use towline_ssm::error::ApiError;
+use towline_ssm::operation::{Operation, ResourceKind};
+
+use super::call::Call;
+use super::{Api, internal};
+
+/// An answer's bytes.
+#[allow(clippy::needless_pass_by_value)] // so that calls read as one expression
+fn json<T: Serialize>(answer: Result<T, ApiError>) -> Result<Vec<u8>, ApiError> {
+    answer.map(|answer| to_json(&answer))
+}
+
+impl Api {
+    /// Serves an authenticated request.
+    pub(super) async fn dispatch(&self, call: &Call, body: &[u8], request_id: &str) -> Result<Vec<u8>, ApiError> {
+        let answer = match call.operation {
+            Operation::GetCallerIdentity => Ok(self.caller_identity(call).to_xml(request_id).into_bytes()),
+            Operation::StartSession => json(Box::pin(self.start_session(call, parse(body)?)).await),
+            Operation::ResumeSession => json(self.resume_session(call, parse(body)?).await),
+            Operation::TerminateSession => json(self.terminate_session(call, parse(body)?).await),
+            Operation::DescribeSessions => json(self.describe_sessions(call, parse(body)?).await),
+            Operation::GetConnectionStatus => json(self.connection_status(call, parse(body)?).await),
+            Operation::DescribeInstanceInformation => json(self.describe_devices(call, parse(body)?).await),
+            Operation::DeregisterManagedInstance => json(self.deregister(call, parse(body)?).await),
+            Operation::CreateActivation => json(self.create_activation(call, parse(body)?).await),
+            Operation::DescribeActivations => json(self.describe_activations(call, parse(body)?).await),
+            Operation::DeleteActivation => json(self.delete_activation(call, parse(body)?).await),
+            Operation::AddTagsToResource => json(self.add_tags(call, parse(body)?).await),
+            Operation::RemoveTagsFromResource => json(self.remove_tags(call, parse(body)?).await),
+            Operation::ListTagsForResource => json(self.list_tags(call, parse(body)?).await),
+            Operation::CreatePrincipal => json(self.create_principal(call, parse(body)?).await),
+            Operation::ListPrincipals => json(self.list_principals(call, parse(body)?).await),
+            Operation::DeletePrincipal => json(self.delete_principal(call, parse(body)?).await),
+            Operation::CreateAccessKey => json(self.create_access_key(call, parse(body)?).await),
+            Operation::ListAccessKeys => json(self.list_access_keys(call, parse(body)?).await),
+            Operation::UpdateAccessKey => json(self.update_access_key(call, parse(body)?).await),
+            Operation::DeleteAccessKey => json(self.delete_access_key(call, parse(body)?).await),
+            Operation::PutPrincipalPolicy => json(self.put_policy(call, parse(body)?).await),
+            Operation::GetPrincipalPolicy => json(self.get_policy(call, parse(body)?).await),
+            Operation::ListPrincipalPolicies => json(self.list_policies(call, parse(body)?).await),
+            Operation::DeletePrincipalPolicy => json(self.delete_policy(call, parse(body)?).await),
+            Operation::ListDeviceKeys => json(self.list_device_keys(call, parse(body)?).await),
+            Operation::RotateDeviceKey => json(self.rotate_device_key(call, parse(body)?).await),
+            Operation::RevokeDeviceKey => json(self.revoke_device_key(call, parse(body)?).await),
+            Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
+        };
+        if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {
+            return Err(internal("an operation answered without asking policy", &call.operation.name()));
+        }
+        answer
+    }
+
+    fn caller_identity(&self, call: &Call) -> CallerIdentity {
+        CallerIdentity {
+            user_id: call.caller.name.to_string(),
+            account: self.realm().account.clone(),
+            arn: call.caller.arn.clone(),
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Requests that change something are taken once.
+//!
+//! A signature holds for the clock skew of five minutes; whoever captured a request could send it again in that time.
+//! A signature that was seen is refused, but for the first [`GRACE`]: clients sign with whole seconds, so two equal
+//! requests of one second (a script that starts eight sessions, a quick retry) have one signature and are both meant.
+//!
+//! # Invariants
+//! - At most [`limits::MAX_SEEN_SIGNATURES`] are remembered; when full, the one that would be forgotten first leaves.
+//! - Only signatures that were right come in here.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use towline_ssm::sigv4::Verified;
+
+use crate::clock::UnixMillis;
+use crate::limits;
+
+/// How long after its first arrival the same signature is still taken.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The signatures of the last minutes.
+#[derive(Debug, Default)]
+pub(super) struct ReplayWindow {
+    seen: Mutex<Seen>,
+}
+
+#[derive(Debug, Default)]
+struct Seen {
+    first: HashMap<[u8; 32], UnixMillis>,
+    by_end: BTreeSet<(i64, [u8; 32])>,
+}
+
+impl ReplayWindow {
+    /// Whether the request may be taken. Remembers it.
+    pub(super) fn admit(&self, verified: &Verified, now: UnixMillis) -> bool {
+        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        seen.forget(now);
+        if let Some(first) = seen.first.get(&verified.replay_key) {
+            return now <= first.plus(GRACE);
+        }
+        seen.first.insert(verified.replay_key, now);
+        seen.by_end.insert((verified.forget_at, verified.replay_key));
+        true
+    }
+}
+
+impl Seen {
+    fn forget(&mut self, now: UnixMillis) {
+        let now_seconds = now.0.div_euclid(1000);
+        while let Some((end, key)) = self.by_end.first().copied() {
+            if end > now_seconds && self.by_end.len() < limits::MAX_SEEN_SIGNATURES {
+                return;
+            }
+            self.by_end.remove(&(end, key));
+            self.first.remove(&key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    fn request(n: u32) -> Verified {
+        let mut replay_key = [0; 32];
+        replay_key[..4].copy_from_slice(&n.to_be_bytes());
+        Verified { signed_at: 1_000, replay_key, forget_at: 1_300 }
+    }
+
+    #[test]
+    fn a_signature_is_taken_again_only_at_once() {
+        let window = ReplayWindow::default();
+        assert!(window.admit(&request(1), NOW));
+        assert!(window.admit(&request(1), NOW.plus(GRACE)));
+        assert!(!window.admit(&request(1), NOW.plus(GRACE * 2)));
+        assert!(window.admit(&request(2), NOW.plus(GRACE * 2)));
+    }
+
+    #[test]
+    fn the_window_is_bounded_and_forgets_what_has_expired_anyway() {
+        let window = ReplayWindow::default();
+        for n in 0..u32::try_from(limits::MAX_SEEN_SIGNATURES).unwrap() + 100 {
+            assert!(window.admit(&request(n), NOW));
+        }
+        assert!(window.seen.lock().unwrap().first.len() <= limits::MAX_SEEN_SIGNATURES);
+        window.admit(&Verified { forget_at: 2_000, ..request(7) }, UnixMillis(1_300_000));
+        assert_eq!(window.seen.lock().unwrap().first.len(), 1);
+    }
+}

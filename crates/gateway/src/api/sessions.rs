@@ -1,0 +1,286 @@
+//! Sessions: decided here, run by the data plane.
+//!
+//! Way of StartSession: document and parameters -> a plan -> policy, on the device and on the document -> a row in the
+//! store -> the data plane opens it on the device -> token and URL for the client.
+//!
+//! # Invariants
+//! - The row is there before the device is asked: a crash in between leaves a session that can be seen and ended.
+//! - Whoever names a document needs a right to that document as well; without one named, only policies that ask for it
+//!   by `ssm:SessionDocumentAccessCheck` have the default document checked.
+//! - An id that does not exist and one that is not the caller's are told apart only after policy has said yes.
+
+use std::time::Duration;
+
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
+use towline_ssm::api::session::{
+    DescribeSessionsRequest, DescribeSessionsResponse, ResumeSessionRequest, ResumeSessionResponse, Session,
+    SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse, TerminateSessionRequest,
+    TerminateSessionResponse,
+};
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::documents::{self, RUN_SHELL, SessionPlan};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::{DeviceId, SessionId};
+
+use super::authz::Question;
+use super::call::Call;
+use super::paging::page;
+use super::{Api, OrInternal as _, internal};
+use crate::clock::UnixMillis;
+use crate::entropy;
+use crate::seam::{EndReason, SessionStart, StartError, Terminal};
+use crate::store::{self, NewSession, SessionFilter, SessionLimits, SessionStatus};
+
+/// Page size when none is asked for, and the greatest, as in AWS's model.
+const PAGE: i64 = 200;
+/// The principal's tag that says as which user its sessions run, as at AWS.
+const RUN_AS_TAG: &str = "SSMSessionRunAs";
+/// The condition key with which a policy asks for a check of the default document.
+const DOCUMENT_CHECK: &str = "ssm:SessionDocumentAccessCheck";
+/// Longest text of `Details`, of AWS's model.
+const MAX_DETAILS: usize = 1024;
+
+impl Api {
+    pub(super) async fn start_session(
+        &self,
+        call: &Call,
+        request: StartSessionRequest,
+    ) -> Result<StartSessionResponse, ApiError> {
+        call.note("target", &*request.target);
+        let document = request.document_name.clone().unwrap_or_else(|| RUN_SHELL.to_owned());
+        call.note("documentName", &*document);
+        let plan = documents::resolve(request.document_name.as_deref(), &request.parameters)?;
+        self.authorize_start(call, &request.target, request.document_name.as_deref()).await?;
+        if matches!(plan, SessionPlan::Port { .. } | SessionPlan::Ssh { .. }) {
+            let message = "this gateway does not serve sessions of this document yet";
+            return Err(ApiError::new(ErrorCode::InvalidDocument, message));
+        }
+        let device = self.usable_target(&request.target).await?;
+        let session = SessionId::from_random(&call.caller.name, entropy::random().or_internal("no session id")?);
+        call.note("sessionId", session.as_str());
+        let limits = self.store().settings().session_limits().await.or_internal("cannot read settings")?;
+        let start = session_start(call, session, device, document, plan, request, limits);
+        self.store().sessions().insert(&row(&start), call.now).await.or_internal("cannot store a session")?;
+        match self.parts.sessions.start(start.clone()).await {
+            Ok(started) => Ok(StartSessionResponse {
+                stream_url: self.stream_url(call, &start.session),
+                session_id: start.session.into(),
+                token_value: started.token,
+            }),
+            Err(error) => {
+                let (now, why) = (self.parts.clock.now(), error.to_string());
+                let ended = self.store().sessions().end(start.session.as_str(), true, &why, now).await;
+                ended.or_internal("cannot end a session")?;
+                Err(start_error(&start.device, &error))
+            }
+        }
+    }
+
+    /// On the device, and on the document where it is to be checked.
+    async fn authorize_start(&self, call: &Call, target: &str, named: Option<&str>) -> Result<(), ApiError> {
+        let question = |checked: bool, mut about: Question| {
+            about.facts.push((DOCUMENT_CHECK.to_owned(), vec![checked.to_string()]));
+            about
+        };
+        let device = self.about_device(target).await?;
+        let unchecked = question(false, device);
+        if named.is_none() && self.would_allow(call, &unchecked).await? {
+            return self.authorize(call, &unchecked).await;
+        }
+        let checked = Question { facts: vec![(DOCUMENT_CHECK.to_owned(), vec!["true".to_owned()])], ..unchecked };
+        self.authorize(call, &checked).await?;
+        let arn = self.realm().document_arn(named.unwrap_or(RUN_SHELL));
+        self.authorize(call, &question(true, Question::about(arn))).await
+    }
+
+    async fn usable_target(&self, target: &str) -> Result<DeviceId, ApiError> {
+        let not_connected = || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
+        let id: DeviceId = target.parse().map_err(|_| not_connected())?;
+        match self.active_device(&id).await? {
+            Some(_) => Ok(id),
+            None => Err(not_connected()),
+        }
+    }
+
+    pub(super) async fn resume_session(
+        &self,
+        call: &Call,
+        request: ResumeSessionRequest,
+    ) -> Result<ResumeSessionResponse, ApiError> {
+        let session = self.authorize_session(call, &request.session_id).await?;
+        let Some(session) = session else {
+            return Err(ApiError::new(ErrorCode::DoesNotExistException, "there is no such session"));
+        };
+        let id: SessionId = session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
+        // An empty token tells session-manager-plugin that the session is over; an error would make it try for ever.
+        let token_value = self.parts.sessions.resume(&id).unwrap_or_default();
+        Ok(ResumeSessionResponse { stream_url: self.stream_url(call, &id), session_id: id.into(), token_value })
+    }
+
+    pub(super) async fn terminate_session(
+        &self,
+        call: &Call,
+        request: TerminateSessionRequest,
+    ) -> Result<TerminateSessionResponse, ApiError> {
+        let session = self.authorize_session(call, &request.session_id).await?;
+        // AWS answers an unknown id with success, and clients in a hurry rely on it.
+        if let Some(session) = session.filter(|session| session.ended_at.is_none()) {
+            let id: SessionId = session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
+            let reason = EndReason::Terminated { by: call.caller.arn.clone() };
+            let sentence = reason.sentence();
+            if !self.parts.sessions.terminate(&id, reason) {
+                // Not alive here (its device has not come back since a restart): the row is all there is to end.
+                let ended = self.store().sessions().end(id.as_str(), false, &sentence, call.now).await;
+                ended.or_internal("cannot end a session")?;
+            }
+        }
+        Ok(TerminateSessionResponse { session_id: request.session_id })
+    }
+
+    /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's sessions.
+    async fn authorize_session(&self, call: &Call, id: &str) -> Result<Option<store::Session>, ApiError> {
+        call.note("sessionId", id);
+        let realm = self.realm();
+        let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
+        let mut question = Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
+        if let Some(session) = &session {
+            question.tags.insert("aws:ssmmessages:session-id".to_owned(), session.new.principal_name.clone());
+            question.tags.insert("aws:ssmmessages:target-id".to_owned(), session.new.device_id.clone());
+        }
+        self.authorize(call, &question).await?;
+        Ok(session)
+    }
+
+    pub(super) async fn describe_sessions(
+        &self,
+        call: &Call,
+        request: DescribeSessionsRequest,
+    ) -> Result<DescribeSessionsResponse, ApiError> {
+        self.authorize(call, &Question::anything()).await?;
+        let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
+        let after = cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
+        let size = request.max_results.unwrap_or(PAGE);
+        let Some(filter) = filter(&request)? else { return Ok(DescribeSessionsResponse::default()) };
+        let rows = self.store().sessions().query(&filter, after, size + 1).await.or_internal("cannot list sessions")?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let at = |row: &store::Session| format!("{} {}", row.started_at.0, row.new.id);
+        let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
+        Ok(DescribeSessionsResponse { sessions: rows.into_iter().map(shown).collect(), next_token })
+    }
+
+    fn stream_url(&self, call: &Call, session: &SessionId) -> String {
+        let host = self.parts.stream_url_host.as_deref().unwrap_or(&call.host);
+        format!("wss://{host}/v1/data-channel/{session}?role=publish_subscribe")
+    }
+}
+
+fn session_start(
+    call: &Call,
+    session: SessionId,
+    device: DeviceId,
+    document: String,
+    plan: SessionPlan,
+    request: StartSessionRequest,
+    limits: SessionLimits,
+) -> SessionStart {
+    let asked = match &plan {
+        SessionPlan::Shell { run_as } | SessionPlan::Exec { run_as, .. } => run_as.clone(),
+        SessionPlan::InteractiveCommand { .. }
+        | SessionPlan::NonInteractiveCommand { .. }
+        | SessionPlan::Port { .. }
+        | SessionPlan::Ssh { .. } => None,
+    };
+    SessionStart {
+        session,
+        device,
+        principal_arn: call.caller.arn.clone(),
+        principal_name: call.caller.name.to_string(),
+        document,
+        plan,
+        run_as: asked.or_else(|| call.caller.tags.get(RUN_AS_TAG).cloned()),
+        terminal: request.towline_terminal.map(|t| Terminal { term: t.term, rows: t.rows, cols: t.cols }),
+        reason: request.reason,
+        idle_timeout: limits.idle,
+        max_duration: limits.max,
+        source_ip: call.source,
+    }
+}
+
+fn row(start: &SessionStart) -> NewSession {
+    NewSession {
+        id: start.session.to_string(),
+        device_id: start.device.to_string(),
+        principal_arn: start.principal_arn.clone(),
+        principal_name: start.principal_name.clone(),
+        document: start.document.clone(),
+        reason: start.reason.clone().unwrap_or_default(),
+        run_as: start.run_as.clone().unwrap_or_default(),
+        source_ip: start.source_ip.to_string(),
+        idle: start.idle_timeout,
+        max: start.max_duration,
+    }
+}
+
+fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
+    let code = match error {
+        StartError::NotConnected | StartError::Timeout => ErrorCode::TargetNotConnected,
+        StartError::Refused { .. } => ErrorCode::AccessDeniedException,
+        StartError::TooManySessions { .. } => ErrorCode::ServiceQuotaExceededException,
+        StartError::Internal(why) => return internal("a session could not be opened", why),
+    };
+    ApiError::new(code, format!("{device}: {error}"))
+}
+
+/// The store's filter; `None` when nothing can match it.
+fn filter(request: &DescribeSessionsRequest) -> Result<Option<SessionFilter>, ApiError> {
+    let mut filter = SessionFilter { ended: request.state == "History", ..SessionFilter::default() };
+    for one in request.filters.as_deref().unwrap_or_default() {
+        match one.key.as_str() {
+            "InvokedAfter" => filter.invoked_after = Some(instant(&one.value)?),
+            "InvokedBefore" => filter.invoked_before = Some(instant(&one.value)?),
+            "Target" => filter.device_ids.push(one.value.clone()),
+            "Owner" => filter.owners.push(one.value.clone()),
+            "SessionId" => filter.ids.push(one.value.clone()),
+            "Status" => match SessionStatus::parse(&one.value) {
+                Some(status) => filter.statuses.push(status),
+                None => return Err(ApiError::validation("Status must be a status of sessions, such as Connected")),
+            },
+            "AccessType" if one.value == "Standard" => {}
+            "AccessType" if one.value == "JustInTime" => return Ok(None), // there are none of these here
+            _ => return Err(ApiError::new(ErrorCode::InvalidFilterKey, "this key or value is not one of sessions")),
+        }
+    }
+    Ok(Some(filter))
+}
+
+fn instant(text: &str) -> Result<UnixMillis, ApiError> {
+    let bad = |_| ApiError::validation("InvokedAfter and InvokedBefore must be times such as 2026-01-31T12:00:00Z");
+    OffsetDateTime::parse(text, &Rfc3339).map(UnixMillis::from).map_err(bad)
+}
+
+fn shown(row: store::Session) -> Session {
+    let text = |text: String| Some(text).filter(|text| !text.is_empty());
+    let minutes = |max: Duration| max.as_secs().div_ceil(60).to_string();
+    Session {
+        session_id: row.new.id,
+        target: row.new.device_id,
+        status: match row.status {
+            SessionStatus::Connecting => ShownStatus::Connecting,
+            SessionStatus::Connected => ShownStatus::Connected,
+            SessionStatus::Disconnected => ShownStatus::Disconnected,
+            SessionStatus::Terminating => ShownStatus::Terminating,
+            SessionStatus::Terminated => ShownStatus::Terminated,
+            SessionStatus::Failed => ShownStatus::Failed,
+        },
+        start_date: EpochSeconds::from_millis(row.started_at.0),
+        end_date: row.ended_at.map(|at| EpochSeconds::from_millis(at.0)),
+        document_name: Some(row.new.document),
+        owner: row.new.principal_arn,
+        reason: text(row.new.reason),
+        details: text(row.details.chars().take(MAX_DETAILS).collect()),
+        output_url: None,
+        max_session_duration: row.new.max.map(minutes),
+        access_type: Some("Standard".to_owned()),
+    }
+}

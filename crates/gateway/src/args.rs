@@ -1,0 +1,105 @@
+//! The command line of `towline-gateway`.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::{Args as ClapArgs, Parser, Subcommand};
+use towline_gateway::init::{self, Made, Options};
+
+/// The Towline gateway.
+#[derive(Parser)]
+#[command(version, about)]
+pub(crate) struct Args {
+    /// Log more.
+    #[arg(long, short, global = true)]
+    pub(crate) verbose: bool,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Make a gateway in a new directory: keys, certificate, store and the first administrator.
+    Init(Init),
+    /// Run the gateway of a directory.
+    Serve(Serve),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Init {
+    /// The directory; it is made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// A name or address under which clients and agents reach the gateway; may be given more than once.
+    #[arg(long = "hostname", value_name = "H")]
+    hostnames: Vec<String>,
+    /// A certificate chain (PEM) instead of a private CA's.
+    #[arg(long, value_name = "F", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+    /// The key (PEM) of that certificate.
+    #[arg(long, value_name = "F", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+    /// Address of the port.
+    #[arg(long, default_value = "[::]:8443", value_name = "ADDR")]
+    listen: String,
+    /// Region name that clients sign for.
+    #[arg(long, default_value = init::DEFAULT_REGION)]
+    region: String,
+    /// Account number in ARNs, twelve digits.
+    #[arg(long, default_value = init::DEFAULT_ACCOUNT)]
+    account_id: String,
+    /// Host, or HOST:PORT, that StreamUrl names; by default the one that each client used.
+    #[arg(long, value_name = "H")]
+    stream_url_host: Option<String>,
+    /// Print one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Serve {
+    /// The directory that `init` made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Address of the port instead of the configured one; port 0 takes any.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) listen: Option<SocketAddr>,
+    /// Address for /healthz and /metrics, plain HTTP.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) metrics: Option<SocketAddr>,
+}
+
+impl Init {
+    pub(crate) fn to_options(&self) -> Options {
+        Options {
+            dir: self.dir.clone(),
+            hostnames: self.hostnames.clone(),
+            tls: self.tls_cert.clone().zip(self.tls_key.clone()),
+            listen: self.listen.clone(),
+            region: self.region.clone(),
+            account_id: self.account_id.clone(),
+            stream_url_host: self.stream_url_host.clone(),
+        }
+    }
+}
+
+/// What to do with what was made.
+pub(crate) fn for_people(made: &Made, dir: &Path) -> String {
+    let mut text = format!(
+        "The gateway is ready in {}.\n\nThe first administrator's access key, shown this once:\n\n\
+         export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_REGION={}\n\
+         export AWS_ENDPOINT_URL={}\nexport TOWLINE_ENDPOINT={}\n",
+        dir.display(),
+        made.access_key_id,
+        made.secret_access_key,
+        made.region,
+        made.endpoint,
+        made.endpoint
+    );
+    if let Some(ca) = &made.ca_file {
+        let ca = ca.display();
+        text.push_str(&format!("export AWS_CA_BUNDLE={ca}\nexport TOWLINE_CA={ca}\n"));
+    }
+    text.push_str(&format!("\nStart it: towline-gateway serve --dir {}", dir.display()));
+    text
+}

@@ -1,0 +1,128 @@
+//! Time as the control plane uses it: whole milliseconds since the epoch, from a clock that tests can set.
+//!
+//! # Invariants
+//! - No module but this one asks the system for the time of day; all take a [`Clock`] or an instant as an argument.
+//!
+//! # Not here
+//! - Monotonic time for time-outs: tokio's clock serves those, and tests pause it.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use time::{OffsetDateTime, format_description::well_known::Rfc3339};
+
+/// Milliseconds since 1970-01-01T00:00:00Z; negative before it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UnixMillis(pub i64);
+
+impl UnixMillis {
+    /// The AWS JSON form of a time: seconds since the epoch, with a fraction.
+    #[must_use]
+    #[allow(clippy::cast_precision_loss)] // 2^53 ms lie beyond the year 280,000
+    pub fn as_epoch_seconds(self) -> f64 {
+        self.0 as f64 / 1000.0
+    }
+
+    /// This instant moved forward; stays at the greatest value rather than wrapping.
+    #[must_use]
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// This instant moved back; stays at the smallest value rather than wrapping.
+    #[must_use]
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// The instant as a calendar time. A value that no calendar here can show becomes the epoch.
+    #[must_use]
+    pub fn to_datetime(self) -> OffsetDateTime {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    }
+
+    /// The RFC 3339 form in UTC, as audit lines carry it.
+    #[must_use]
+    pub fn to_rfc3339(self) -> String {
+        self.to_datetime().format(&Rfc3339).unwrap_or_default()
+    }
+
+    /// From the seconds of an AWS request. Values beyond the range of [`i64`] milliseconds stop at its ends.
+    #[must_use]
+    #[allow(clippy::cast_possible_truncation)] // `as` saturates, which is what is wanted
+    pub fn from_epoch_seconds(seconds: f64) -> Self {
+        Self((seconds * 1000.0) as i64)
+    }
+}
+
+impl From<OffsetDateTime> for UnixMillis {
+    fn from(at: OffsetDateTime) -> Self {
+        Self(i64::try_from(at.unix_timestamp_nanos() / 1_000_000).unwrap_or(i64::MAX))
+    }
+}
+
+/// Where the time comes from. Cheap to clone; all clones of a manual clock move together.
+#[derive(Clone, Debug)]
+pub struct Clock(Source);
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    Manual(Arc<AtomicI64>),
+}
+
+impl Clock {
+    /// The host's clock.
+    #[must_use]
+    pub const fn system() -> Self {
+        Self(Source::System)
+    }
+
+    /// A clock that stands still until [`Clock::advance`] moves it. For tests.
+    #[must_use]
+    pub fn manual(start: UnixMillis) -> Self {
+        Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
+    }
+
+    /// Moves a manual clock; the host's clock is not ours to move, and stays.
+    pub fn advance(&self, by: Duration) {
+        if let Source::Manual(at) = &self.0 {
+            at.store(UnixMillis(at.load(Ordering::SeqCst)).plus(by).0, Ordering::SeqCst);
+        }
+    }
+
+    /// The time now.
+    #[must_use]
+    pub fn now(&self) -> UnixMillis {
+        match &self.0 {
+            Source::Manual(at) => UnixMillis(at.load(Ordering::SeqCst)),
+            Source::System => {
+                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manual_clock_moves_for_all_who_hold_it() {
+        let clock = Clock::manual(UnixMillis(1_000));
+        let other = clock.clone();
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(other.now(), UnixMillis(3_000));
+    }
+
+    #[test]
+    fn aws_seconds_keep_their_milliseconds() {
+        let at = UnixMillis(1_700_000_000_123);
+        assert_eq!(UnixMillis::from_epoch_seconds(at.as_epoch_seconds()), at);
+        assert_eq!(at.to_rfc3339(), "2023-11-14T22:13:20.123Z");
+    }
+}

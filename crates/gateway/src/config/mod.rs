@@ -1,0 +1,201 @@
+//! The gateway's configuration: read once, checked once; after [`Config::load`] nothing invalid is left.
+//!
+//! Way: `gateway.toml` -> [`raw::RawConfig`] -> [`Config`]. Flags of `serve` win over the file.
+//!
+//! # Not here
+//! - What changes while the gateway runs (session time-outs): the store's settings.
+
+pub mod raw;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use raw::RawConfig;
+
+use crate::files::{self, FileError};
+
+/// Name of the configuration file in the gateway's directory.
+pub const FILE: &str = "gateway.toml";
+/// Name of the authority's key file.
+pub const AUTHORITY_KEY: &str = "authority.key";
+/// Name of the store's key file.
+pub const STORE_KEY: &str = "store.key";
+/// Name of the embedded store.
+pub const STORE: &str = "towline.db";
+/// Largest configuration, certificate or key file, bytes: a chain of ten certificates is 20 KiB.
+pub const MAX_FILE: u64 = 256 * 1024;
+
+/// Why a configuration does not hold.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file is not there or cannot be read.
+    #[error("{0} (was this directory made by `towline-gateway init`?)")]
+    File(#[from] FileError),
+    /// Not TOML, an unknown key, a missing key.
+    #[error("{}: {source}", path.display())]
+    Syntax {
+        /// The file.
+        path: PathBuf,
+        /// Line and reason.
+        source: Box<toml::de::Error>,
+    },
+    /// A key has a value that cannot be.
+    #[error("{key} = {value:?}: {want}")]
+    Value {
+        /// The key in the file, or the flag.
+        key: &'static str,
+        /// What it says.
+        value: String,
+        /// What it should be.
+        want: &'static str,
+    },
+}
+
+/// A configuration that holds.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The gateway's directory.
+    pub dir: PathBuf,
+    /// Region name in ARNs and signatures.
+    pub region: String,
+    /// Account in ARNs: twelve digits.
+    pub account_id: String,
+    /// Address of the TLS port.
+    pub listen: SocketAddr,
+    /// Host of the `StreamUrl`; `None`: the host the client itself used.
+    pub stream_url_host: Option<String>,
+    /// Address of the monitoring listener, if there is to be one.
+    pub metrics: Option<SocketAddr>,
+    /// The server's certificate chain.
+    pub tls_certificate: PathBuf,
+    /// The server's private key.
+    pub tls_key: PathBuf,
+}
+
+impl Config {
+    /// Reads and checks the configuration in `dir`.
+    ///
+    /// # Errors
+    /// [`ConfigError`] names the file, key and what it should be.
+    pub fn load(dir: &Path) -> Result<Self, ConfigError> {
+        let path = dir.join(FILE);
+        let bytes = files::read(&path, MAX_FILE)?;
+        let text = String::from_utf8_lossy(&bytes);
+        let raw: RawConfig =
+            toml::from_str(&text).map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;
+        Self::new(dir, raw)
+    }
+
+    /// Checks what a file says.
+    ///
+    /// # Errors
+    /// [`ConfigError::Value`] for the first key that cannot be.
+    pub fn new(dir: &Path, raw: RawConfig) -> Result<Self, ConfigError> {
+        let value = |key, value: &str, want| ConfigError::Value { key, value: value.to_owned(), want };
+        if !is_region(&raw.region) {
+            return Err(value("region", &raw.region, "a region name such as xx-towline-1"));
+        }
+        if raw.account_id.len() != 12 || !raw.account_id.bytes().all(|b| b.is_ascii_digit()) {
+            return Err(value("account_id", &raw.account_id, "twelve digits"));
+        }
+        if let Some(host) = raw.stream_url_host.as_deref().filter(|h| !is_host(h)) {
+            return Err(value("stream_url_host", host, "a host name or HOST:PORT, without a scheme or path"));
+        }
+        Ok(Self {
+            dir: dir.to_owned(),
+            listen: address("listen", &raw.listen)?,
+            metrics: raw.metrics.as_deref().map(|m| address("metrics", m)).transpose()?,
+            tls_certificate: dir.join(&raw.tls_certificate),
+            tls_key: dir.join(&raw.tls_key),
+            region: raw.region,
+            account_id: raw.account_id,
+            stream_url_host: raw.stream_url_host,
+        })
+    }
+}
+
+/// Reads an address such as `[::]:8443`.
+///
+/// # Errors
+/// [`ConfigError::Value`] with the name of `key`.
+pub fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError> {
+    text.parse().map_err(|_| ConfigError::Value {
+        key,
+        value: text.to_owned(),
+        want: "an address with a port, such as [::]:8443 or 127.0.0.1:8443",
+    })
+}
+
+/// Whether `text` has the form that AWS tools take for a region: `xx-word-1`, with more words if one likes.
+#[must_use]
+pub fn is_region(text: &str) -> bool {
+    let parts: Vec<&str> = text.split('-').collect();
+    let [area, words @ .., number] = parts.as_slice() else { return false };
+    text.len() <= 32
+        && area.len() == 2
+        && area.bytes().all(|b| b.is_ascii_lowercase())
+        && !words.is_empty()
+        && words.iter().all(|w| !w.is_empty() && w.bytes().all(|b| b.is_ascii_lowercase()))
+        && !number.is_empty()
+        && number.bytes().all(|b| b.is_ascii_digit())
+}
+
+/// Whether `text` can stand between `wss://` and `/v1/...`.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 260
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn raw() -> RawConfig {
+        RawConfig {
+            region: "xx-towline-1".into(),
+            account_id: "000000000000".into(),
+            listen: "[::]:8443".into(),
+            endpoint: "https://localhost:8443".into(),
+            stream_url_host: None,
+            metrics: None,
+            tls_certificate: "server.pem".into(),
+            tls_key: "/elsewhere/key.pem".into(),
+        }
+    }
+
+    #[track_caller]
+    fn refuses(change: impl FnOnce(&mut RawConfig), complaint: &str) {
+        let mut raw = raw();
+        change(&mut raw);
+        let error = Config::new(Path::new("/gw"), raw).unwrap_err().to_string();
+        assert!(error.starts_with(complaint), "{error}");
+    }
+
+    #[test]
+    fn files_are_looked_for_beside_the_configuration_unless_their_path_is_whole() {
+        let config = Config::new(Path::new("/gw"), raw()).unwrap();
+        assert_eq!(config.tls_certificate, Path::new("/gw/server.pem"));
+        assert_eq!(config.tls_key, Path::new("/elsewhere/key.pem"));
+    }
+
+    #[test]
+    fn a_value_that_cannot_be_is_refused_by_its_key() {
+        refuses(|r| r.region = "Europe".into(), "region = \"Europe\"");
+        refuses(|r| r.account_id = "12345".into(), "account_id = \"12345\"");
+        refuses(|r| r.listen = "8443".into(), "listen = \"8443\"");
+        refuses(|r| r.metrics = Some("here".into()), "metrics = \"here\"");
+        refuses(|r| r.stream_url_host = Some("wss://x/".into()), "stream_url_host");
+    }
+
+    #[test]
+    fn an_unknown_key_is_refused() {
+        let text = format!("{}\nlissten = \"x\"\n", toml::to_string(&raw()).unwrap());
+        assert!(toml::from_str::<RawConfig>(&text).is_err());
+    }
+
+    #[test]
+    fn what_init_writes_is_what_serve_reads() {
+        assert_eq!(toml::from_str::<RawConfig>(&toml::to_string(&raw()).unwrap()).unwrap(), raw());
+    }
+}

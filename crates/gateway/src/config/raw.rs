@@ -1,0 +1,29 @@
+//! What `gateway.toml` says, word for word. [`super::Config`] is what it means.
+//!
+//! Unknown keys are refused: a mistyped setting of a gateway must not be a setting that silently is not there.
+
+use serde::{Deserialize, Serialize};
+
+/// The file's content.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawConfig {
+    /// Region name in ARNs and signatures.
+    pub region: String,
+    /// Twelve digits, the account in ARNs.
+    pub account_id: String,
+    /// Address of the TLS port.
+    pub listen: String,
+    /// URL that `init` told its caller; informative.
+    pub endpoint: String,
+    /// Host, with port if it is not 443, of the `StreamUrl`; without it, the host the client itself used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stream_url_host: Option<String>,
+    /// Address of the monitoring listener; without it there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<String>,
+    /// The server's certificate chain, PEM; relative to the folder of this file.
+    pub tls_certificate: String,
+    /// The server's private key, PEM; relative to the folder of this file.
+    pub tls_key: String,
+}

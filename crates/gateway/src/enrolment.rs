@@ -1,0 +1,280 @@
+//! Enrolment: an unknown key shows an activation, and becomes a device.
+//!
+//! Way: agents' link -> [`Enrolment::enrol`] -> one transaction in the store -> the device's id, active or pending.
+//!
+//! # Invariants
+//! - A wrong id, a wrong code and a removed activation are told apart nowhere: guessing ids gains nothing.
+//! - The code is compared in constant time, as its hash; failures are counted per source.
+//! - A key that is known is answered with its device and takes no use: an agent whose answer was lost may ask again.
+//! - Tags of the activation win over tags that the device asks for: a device cannot put itself into another group.
+//!
+//! # Not here
+//! - Proof that the peer holds the key: the TLS handshake gave it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use ring::digest;
+use subtle::ConstantTimeEq;
+use towline_ssm::api::activation::{cidr_contains, parse_cidr};
+use towline_ssm::ids::DeviceId;
+
+use crate::audit::{AuditLog, Event};
+use crate::clock::UnixMillis;
+use crate::entropy;
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::store::{Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag, fingerprint};
+use crate::throttle::Throttle;
+
+/// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
+const MAX_NAME: usize = 256;
+/// Longest text that a device reports about itself, characters.
+const MAX_REPORT: usize = 256;
+
+/// What an agent shows. Nothing in it is proven.
+#[derive(Clone, Default)]
+pub struct EnrolmentRequest {
+    /// Id of the activation.
+    pub activation_id: String,
+    /// Its code. Secret.
+    pub code: String,
+    /// Name that the device asks for; empty: none.
+    pub name: String,
+    /// Tags that the device asks for.
+    pub tags: Vec<Tag>,
+    /// What the device says about itself.
+    pub report: DeviceReport,
+}
+
+impl std::fmt::Debug for EnrolmentRequest {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EnrolmentRequest").field("activation_id", &self.activation_id).finish_non_exhaustive()
+    }
+}
+
+/// The device that a key has become.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EnrolmentOutcome {
+    /// Its id.
+    pub device_id: DeviceId,
+    /// Whether it waits for approval.
+    pub pending: bool,
+}
+
+/// Why a key did not become a device. The sentences are for the device's owner and give nothing away.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolmentError {
+    /// No such activation, or the wrong code.
+    #[error("the activation id or code is not valid")]
+    NotValid,
+    /// Right code, too late.
+    #[error("the activation has expired: ask for a new one")]
+    Expired,
+    /// Right code, but all uses are taken.
+    #[error("the activation has no use left: ask for a new one")]
+    UsedUp,
+    /// Right code, from the wrong place.
+    #[error("the activation does not hold for the address {0}")]
+    WrongSource(IpAddr),
+    /// The key was revoked.
+    #[error("this device's key was revoked: make a new one to enrol again")]
+    KeyRevoked,
+    /// Name, tags or report break a limit.
+    #[error("{0}")]
+    Malformed(&'static str),
+    /// Too many failures from this source.
+    #[error("too many failed enrolments from this address: try again later")]
+    Throttled,
+    /// Ours.
+    #[error("the gateway cannot enrol now: {0}")]
+    Internal(String),
+}
+
+impl EnrolmentError {
+    /// Whether the same request may succeed later without anybody doing anything.
+    #[must_use]
+    pub const fn may_heal(&self) -> bool {
+        match self {
+            Self::Throttled | Self::Internal(_) => true,
+            Self::NotValid
+            | Self::Expired
+            | Self::UsedUp
+            | Self::WrongSource(_)
+            | Self::KeyRevoked
+            | Self::Malformed(_) => false,
+        }
+    }
+}
+
+impl From<StoreError> for EnrolmentError {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Missing(_) => Self::UsedUp,
+            other => Self::Internal(other.to_string()),
+        }
+    }
+}
+
+/// Lets devices in.
+#[derive(Debug)]
+pub struct Enrolment {
+    store: Store,
+    audit: AuditLog,
+    metrics: Arc<Metrics>,
+    failures: Throttle,
+}
+
+impl Enrolment {
+    /// Over this store, with events to this log.
+    #[must_use]
+    pub fn new(store: Store, audit: AuditLog, metrics: Arc<Metrics>) -> Self {
+        Self { store, audit, metrics, failures: Throttle::default() }
+    }
+
+    /// Makes the key `spki` a device, if the activation holds.
+    ///
+    /// # Errors
+    /// [`EnrolmentError`]; tell the agent its sentence and [`EnrolmentError::may_heal`].
+    pub async fn enrol(
+        &self,
+        spki: &[u8],
+        request: EnrolmentRequest,
+        source: IpAddr,
+        now: UnixMillis,
+    ) -> Result<EnrolmentOutcome, EnrolmentError> {
+        if self.failures.blocks(source, now) {
+            self.metrics.throttled.add(1);
+            return Err(EnrolmentError::Throttled);
+        }
+        let activation_id = request.activation_id.clone();
+        let outcome = self.decide(spki, request, source, now).await;
+        let mut event = Event {
+            source: "towline",
+            name: "EnrolDevice".into(),
+            source_ip: source.to_string(),
+            facts: vec![("activationId", activation_id), ("keyFingerprint", fingerprint(spki))],
+            ..Event::default()
+        };
+        match &outcome {
+            Ok(done) => {
+                event.facts.push(("deviceId", done.device_id.to_string()));
+                event.facts.push(("pending", done.pending.to_string()));
+            }
+            Err(error) => {
+                self.metrics.enrolments_refused.add(1);
+                event.error = Some(("EnrolmentRefused".into(), error.to_string()));
+                if !error.may_heal() && self.failures.failed(source, now) {
+                    event.facts.push(("sourceBlockedSeconds", limits::FAILURE_WINDOW.as_secs().to_string()));
+                }
+            }
+        }
+        self.audit.write(event).await;
+        outcome
+    }
+
+    async fn decide(
+        &self,
+        spki: &[u8],
+        request: EnrolmentRequest,
+        source: IpAddr,
+        now: UnixMillis,
+    ) -> Result<EnrolmentOutcome, EnrolmentError> {
+        check(&request)?;
+        let activation = self.store.activations().get(&request.activation_id).await?;
+        let activation = prove(activation, &request.code)?;
+        if let Some(known) = self.known(spki).await? {
+            return Ok(known);
+        }
+        if activation.new.expires_at <= now {
+            return Err(EnrolmentError::Expired);
+        }
+        let range = &activation.new.source_cidr;
+        // A range that cannot be read was never stored by this version: nobody is in it.
+        if !range.is_empty() && !parse_cidr(range).is_some_and(|range| cidr_contains(range, source)) {
+            return Err(EnrolmentError::WrongSource(source));
+        }
+        let id = DeviceId::from_random(entropy::random().map_err(|e| EnrolmentError::Internal(e.to_string()))?);
+        let device = new_device(&id, spki, request, &activation, source)?;
+        self.store.devices().register(&device, now).await?;
+        Ok(EnrolmentOutcome { device_id: id, pending: device.status == DeviceStatus::Pending })
+    }
+
+    /// The device that this key is already, if it is one.
+    async fn known(&self, spki: &[u8]) -> Result<Option<EnrolmentOutcome>, EnrolmentError> {
+        let Some(key) = self.store.device_keys().get(spki).await? else { return Ok(None) };
+        if key.status != KeyStatus::Active {
+            return Err(EnrolmentError::KeyRevoked);
+        }
+        let device = self.store.devices().get(&key.device_id).await?.ok_or(EnrolmentError::KeyRevoked)?;
+        let device_id = device.id.parse().map_err(|_| EnrolmentError::Internal("a stored device id".into()))?;
+        Ok(Some(EnrolmentOutcome { device_id, pending: device.status == DeviceStatus::Pending }))
+    }
+}
+
+/// The activation, if the code is its own. Takes the same time whether or not there is one.
+fn prove(activation: Option<Activation>, code: &str) -> Result<Activation, EnrolmentError> {
+    let shown = hash_code(code);
+    let stored = activation.as_ref().map_or(&[0; 32][..], |a| &a.new.code_hash);
+    let same: bool = shown.as_slice().ct_eq(stored).into();
+    activation.filter(|_| same).ok_or(EnrolmentError::NotValid)
+}
+
+/// What is stored of a code.
+#[must_use]
+pub fn hash_code(code: &str) -> Vec<u8> {
+    digest::digest(&digest::SHA256, code.as_bytes()).as_ref().to_vec()
+}
+
+fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
+    let report = &request.report;
+    let texts = [&report.agent_version, &report.platform_name, &report.platform_version, &report.hostname];
+    let plain = |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
+    if !texts.into_iter().all(|text| plain(text, MAX_REPORT)) {
+        return Err(EnrolmentError::Malformed(
+            "what the device says about itself is too long or has control characters",
+        ));
+    }
+    if !plain(&request.name, MAX_NAME) {
+        return Err(EnrolmentError::Malformed("the device's name is too long or has control characters"));
+    }
+    let good = |(key, value): &Tag| {
+        !key.is_empty() && plain(key, 128) && plain(value, 256) && !key.to_ascii_lowercase().starts_with("aws:")
+    };
+    if request.tags.len() > limits::MAX_TAGS || !request.tags.iter().all(good) {
+        return Err(EnrolmentError::Malformed("a tag of the device has no key, is too long, or begins with aws:"));
+    }
+    Ok(())
+}
+
+fn new_device(
+    id: &DeviceId,
+    spki: &[u8],
+    request: EnrolmentRequest,
+    activation: &Activation,
+    source: IpAddr,
+) -> Result<NewDevice, EnrolmentError> {
+    let mut tags: BTreeMap<String, String> = request.tags.into_iter().collect();
+    tags.extend(activation.new.tags.iter().cloned());
+    if tags.len() > limits::MAX_TAGS {
+        return Err(EnrolmentError::Malformed("the device and its activation have too many tags together"));
+    }
+    let names = [request.name, activation.new.default_name.clone(), request.report.hostname.clone()];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
+    let status = if activation.new.require_approval { DeviceStatus::Pending } else { DeviceStatus::Active };
+    Ok(NewDevice {
+        id: id.to_string(),
+        name,
+        status,
+        spki: spki.to_vec(),
+        tags: tags.into_iter().collect(),
+        report: request.report,
+        ip: source.to_string(),
+        activation_id: activation.new.id.clone(),
+        iam_role: activation.new.iam_role.clone(),
+    })
+}
+
+#[cfg(test)]
+mod tests;

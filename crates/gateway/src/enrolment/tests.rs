@@ -1,0 +1,137 @@
+//! Enrolment as its callers see it, over a real store.
+
+use super::*;
+use crate::clock::Clock;
+use crate::store::testing::scratch;
+use crate::store::{NewActivation, TagKind};
+use std::time::Duration;
+
+const NOW: UnixMillis = UnixMillis(1_000_000);
+const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+struct Scene {
+    enrolment: Enrolment,
+    store: Store,
+    _dir: tempfile::TempDir,
+}
+
+/// A store with the activation `act`, code `the-code`, two uses, changed by `change`.
+async fn scene(change: impl FnOnce(&mut NewActivation)) -> Scene {
+    let (store, dir) = scratch().await;
+    let mut new = NewActivation::for_tests("act", 2, NOW.plus(Duration::from_secs(60)));
+    new.code_hash = hash_code("the-code");
+    new.tags = vec![("Environment".into(), "dev".into())];
+    change(&mut new);
+    store.activations().create(&new, NOW).await.unwrap();
+    let (audit, _task) = AuditLog::start(store.clone(), Clock::manual(NOW));
+    Scene { enrolment: Enrolment::new(store.clone(), audit, Arc::default()), store, _dir: dir }
+}
+
+fn request(code: &str) -> EnrolmentRequest {
+    EnrolmentRequest { activation_id: "act".into(), code: code.into(), ..EnrolmentRequest::default() }
+}
+
+impl Scene {
+    async fn enrol(&self, key: &str, request: EnrolmentRequest) -> Result<EnrolmentOutcome, EnrolmentError> {
+        self.enrolment.enrol(key.as_bytes(), request, HERE, NOW).await
+    }
+}
+
+#[tokio::test]
+async fn a_key_with_the_right_code_becomes_an_active_device_with_the_activations_tags() {
+    let scene = scene(|_| {}).await;
+    let mut asked = request("the-code");
+    asked.tags = vec![("Environment".into(), "prod".into()), ("Site".into(), "a".into())];
+    asked.report.hostname = "box".into();
+    let done = scene.enrol("key-1", asked).await.unwrap();
+    assert!(!done.pending);
+    let device = scene.store.devices().by_spki(b"key-1").await.unwrap().unwrap();
+    assert_eq!((device.id.as_str(), device.name.as_str()), (done.device_id.as_str(), "box"));
+    let tags = scene.store.tags().of(TagKind::Device, &device.id).await.unwrap();
+    assert_eq!(tags["Environment"], "dev", "the activation's tag wins");
+    assert_eq!(tags["Site"], "a");
+}
+
+#[tokio::test]
+async fn a_device_stays_pending_where_the_activation_wants_approval() {
+    let scene = scene(|a| a.require_approval = true).await;
+    assert!(scene.enrol("key-1", request("the-code")).await.unwrap().pending);
+}
+
+#[tokio::test]
+async fn asking_again_with_the_same_key_gives_the_same_device_and_takes_no_use() {
+    let scene = scene(|_| {}).await;
+    let first = scene.enrol("key-1", request("the-code")).await.unwrap();
+    assert_eq!(scene.enrol("key-1", request("the-code")).await.unwrap(), first);
+    assert_eq!(scene.store.activations().get("act").await.unwrap().unwrap().uses, 1);
+}
+
+#[tokio::test]
+async fn a_wrong_code_and_an_unknown_activation_give_the_same_answer() {
+    let scene = scene(|_| {}).await;
+    let wrong = scene.enrol("key-1", request("other")).await.unwrap_err();
+    let unknown = EnrolmentRequest { activation_id: "none".into(), ..request("the-code") };
+    let unknown = scene.enrol("key-1", unknown).await.unwrap_err();
+    assert_eq!(wrong.to_string(), unknown.to_string());
+    assert!(!wrong.may_heal());
+}
+
+#[tokio::test]
+async fn an_activation_ends_by_time_by_number_and_by_place() {
+    let expired = scene(|a| a.expires_at = NOW).await;
+    assert!(matches!(expired.enrol("k", request("the-code")).await, Err(EnrolmentError::Expired)));
+
+    let one = scene(|a| a.uses_allowed = 1).await;
+    one.enrol("key-1", request("the-code")).await.unwrap();
+    assert!(matches!(one.enrol("key-2", request("the-code")).await, Err(EnrolmentError::UsedUp)));
+
+    let elsewhere = scene(|a| a.source_cidr = "10.0.0.0/8".into()).await;
+    assert!(matches!(elsewhere.enrol("k", request("the-code")).await, Err(EnrolmentError::WrongSource(_))));
+    let here = scene(|a| a.source_cidr = "192.0.2.0/24".into()).await;
+    here.enrol("k", request("the-code")).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_revoked_key_is_refused_even_with_a_good_activation() {
+    let scene = scene(|_| {}).await;
+    let done = scene.enrol("key-1", request("the-code")).await.unwrap();
+    scene.store.devices().remove(done.device_id.as_str(), NOW).await.unwrap();
+    assert!(matches!(scene.enrol("key-1", request("the-code")).await, Err(EnrolmentError::KeyRevoked)));
+}
+
+#[tokio::test]
+async fn a_source_that_guesses_is_turned_away_even_when_it_finds_the_code() {
+    let scene = scene(|_| {}).await;
+    for _ in 0..limits::MAX_FAILURES {
+        let _ = scene.enrol("key-1", request("guess")).await;
+    }
+    assert!(matches!(scene.enrol("key-1", request("the-code")).await, Err(EnrolmentError::Throttled)));
+    let later = NOW.plus(limits::FAILURE_WINDOW);
+    let late = scene.enrolment.enrol(b"key-1", request("the-code"), HERE, later).await;
+    assert!(matches!(late, Err(EnrolmentError::Expired)), "the door is open again: {late:?}");
+}
+
+#[tokio::test]
+async fn what_a_device_says_is_bounded() {
+    let scene = scene(|_| {}).await;
+    let long = "x".repeat(1000);
+    let mut by_name = request("the-code");
+    by_name.name.clone_from(&long);
+    let mut by_report = request("the-code");
+    by_report.report.platform_name = "a\u{1b}[2J".into();
+    let mut by_tag = request("the-code");
+    by_tag.tags = vec![("aws:x".into(), String::new())];
+    for bad in [by_name, by_report, by_tag] {
+        assert!(matches!(scene.enrol("key-1", bad).await, Err(EnrolmentError::Malformed(_))));
+    }
+}
+
+#[tokio::test]
+async fn each_attempt_leaves_a_line_without_the_code() {
+    let scene = scene(|_| {}).await;
+    let _ = scene.enrol("key-1", request("the-code")).await;
+    let _ = scene.enrol("key-2", request("a-wrong-code")).await;
+    let lines = scene.store.audit().list(0, 10).await.unwrap();
+    assert_eq!(lines.len(), 2);
+    assert!(lines.iter().all(|(_, line)| !line.contains("-code") && line.contains("EnrolDevice")), "{lines:?}");
+}

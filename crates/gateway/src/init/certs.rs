@@ -1,0 +1,153 @@
+//! The private certificate authority that `init` makes when no certificate is given, and the server's certificate under it.
+//!
+//! # Invariants
+//! - Both are valid from [`NOT_BEFORE`], long before they were made: a device whose clock stands at its build time must
+//!   still trust them.
+//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. An operator who wants short-lived
+//!   certificates (some desktop systems refuse leaves of more than 825 days) gives files of her own to `init`.
+//!
+//! # Not here
+//! - Renewal: with given files it is a new file and a restart.
+
+use std::net::IpAddr;
+
+use rcgen::{
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
+    SanType, date_time_ymd,
+};
+use zeroize::Zeroizing;
+
+/// Year, month, day from which the certificates hold. Earlier than the first build of the agent.
+pub const NOT_BEFORE: (i32, u8, u8) = (2024, 1, 1);
+
+/// Year, month, day on which they end. Below 2050, where X.509 changes its time format.
+pub const NOT_AFTER: (i32, u8, u8) = (2049, 12, 31);
+
+/// Names that every server certificate carries, so that a gateway can be tried on its own machine.
+const ALWAYS: [&str; 3] = ["localhost", "127.0.0.1", "::1"];
+
+/// PEM files of a fresh authority and server.
+pub struct Fresh {
+    /// Certificate of the authority: what clients are given to trust.
+    pub ca_pem: String,
+    /// Private key of the authority.
+    pub ca_key_pem: Zeroizing<String>,
+    /// The server's chain.
+    pub chain_pem: String,
+    /// The server's private key.
+    pub key_pem: Zeroizing<String>,
+}
+
+/// Why no certificate could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum CertError {
+    /// A `--hostname` is no DNS name and no address.
+    #[error("{0:?} is neither a DNS name nor an IP address")]
+    Hostname(String),
+    /// Key generation or signing failed.
+    #[error("cannot make a certificate: {0}")]
+    Make(#[from] rcgen::Error),
+}
+
+/// Makes an authority and a server certificate for `hostnames` and the names of this machine itself.
+///
+/// # Errors
+/// [`CertError::Hostname`] names the offending one.
+pub fn make(hostnames: &[String]) -> Result<Fresh, CertError> {
+    let ca_key = KeyPair::generate()?;
+    let ca = authority_params();
+    let ca_cert = ca.self_signed(&ca_key)?;
+    let key = KeyPair::generate()?;
+    let server = server_params(hostnames)?.signed_by(&key, &Issuer::from_params(&ca, &ca_key))?;
+    Ok(Fresh {
+        ca_pem: ca_cert.pem(),
+        ca_key_pem: Zeroizing::new(ca_key.serialize_pem()),
+        chain_pem: server.pem(),
+        key_pem: Zeroizing::new(key.serialize_pem()),
+    })
+}
+
+fn authority_params() -> CertificateParams {
+    let mut params = dated();
+    params.distinguished_name.push(DnType::CommonName, "Towline private CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn server_params(hostnames: &[String]) -> Result<CertificateParams, CertError> {
+    let mut params = dated();
+    let first = hostnames.first().map_or(ALWAYS[0], String::as_str);
+    params.distinguished_name.push(DnType::CommonName, first);
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    // Strict verifiers (Python from 3.13 on) refuse a leaf that does not name its authority's key.
+    params.use_authority_key_identifier_extension = true;
+    for name in hostnames.iter().map(String::as_str).chain(ALWAYS) {
+        let san = alternative_name(name)?;
+        if !params.subject_alt_names.contains(&san) {
+            params.subject_alt_names.push(san);
+        }
+    }
+    Ok(params)
+}
+
+fn dated() -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.not_before = date_time_ymd(NOT_BEFORE.0, NOT_BEFORE.1, NOT_BEFORE.2);
+    params.not_after = date_time_ymd(NOT_AFTER.0, NOT_AFTER.1, NOT_AFTER.2);
+    params
+}
+
+fn alternative_name(name: &str) -> Result<SanType, CertError> {
+    if let Ok(ip) = name.parse::<IpAddr>() {
+        return Ok(SanType::IpAddress(ip));
+    }
+    let bare = name.strip_prefix("*.").unwrap_or(name);
+    rustls_pki_types::DnsName::try_from(bare).map_err(|_| CertError::Hostname(name.to_owned()))?;
+    Ok(SanType::DnsName(name.try_into().map_err(|_| CertError::Hostname(name.to_owned()))?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime, pem::PemObject};
+    use std::{sync::Arc, time::Duration};
+
+    fn verifies(fresh: &Fresh, name: &str, at: u64) -> Result<(), rustls::Error> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_slice(fresh.ca_pem.as_bytes()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier =
+            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+        let leaf = CertificateDer::from_pem_slice(fresh.chain_pem.as_bytes()).unwrap();
+        let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
+        use rustls::client::danger::ServerCertVerifier;
+        verifier.verify_server_cert(&leaf, &[], &ServerName::try_from(name.to_owned()).unwrap(), &[], at).map(|_| ())
+    }
+
+    #[test]
+    fn the_server_certificate_is_trusted_under_its_authority_for_each_of_its_names() {
+        let fresh = make(&["gateway.example".into(), "192.0.2.7".into(), "localhost".into()]).unwrap();
+        for name in ["gateway.example", "192.0.2.7", "localhost", "127.0.0.1", "::1"] {
+            verifies(&fresh, name, 1_800_000_000).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+        assert!(verifies(&fresh, "other.example", 1_800_000_000).is_err());
+    }
+
+    #[test]
+    fn a_device_whose_clock_stands_at_its_build_time_still_trusts_it() {
+        let fresh = make(&[]).unwrap();
+        verifies(&fresh, "localhost", 1_735_700_000).unwrap(); // January 2025
+        verifies(&fresh, "localhost", 2_400_000_000).unwrap(); // January 2046, beyond the 32-bit clock
+    }
+
+    #[test]
+    fn a_name_that_is_none_is_called_by_name() {
+        assert_eq!(
+            make(&["no good".into()]).err().unwrap().to_string(),
+            "\"no good\" is neither a DNS name nor an IP address"
+        );
+    }
+}

@@ -1,0 +1,187 @@
+//! Counters and gauges in the Prometheus text format, without a library: the whole format we need is below.
+//!
+//! # Invariants
+//! - A fixed set of series: nothing a client sends becomes a label.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+
+use towline_ssm::operation::Operation;
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Counts `n` more.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Ordering::Relaxed);
+    }
+    /// The count.
+    pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicI64);
+
+/// Counts one until it is dropped.
+pub struct Inside<'a>(&'a Gauge);
+
+impl Gauge {
+    /// One more until the returned value is dropped.
+    pub fn enter(&self) -> Inside<'_> {
+        self.0.fetch_add(1, Ordering::Relaxed);
+        Inside(self)
+    }
+    /// The number.
+    pub fn get(&self) -> i64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        self.0.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Answers of one operation.
+#[derive(Debug, Default)]
+struct Answers {
+    done: Counter,
+    refused: Counter,
+    failed: Counter,
+}
+
+/// How a request ended, for the counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// Done as asked.
+    Done,
+    /// An error of the client's making.
+    Refused,
+    /// An error of ours.
+    Failed,
+}
+
+/// All series of the control plane.
+#[derive(Debug)]
+pub struct Metrics {
+    /// TCP connections accepted.
+    pub connections: Counter,
+    /// TCP connections closed for want of a place.
+    pub connections_refused: Counter,
+    /// TLS handshakes that came to nothing.
+    pub handshakes_failed: Counter,
+    /// Agents' links open.
+    pub agents: Gauge,
+    /// Requests whose signature was not accepted.
+    pub authentication_failed: Counter,
+    /// Requests and enrolments turned away because their source failed too often.
+    pub throttled: Counter,
+    /// Enrolments refused.
+    pub enrolments_refused: Counter,
+    answers: Vec<Answers>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            connections: Counter::default(),
+            connections_refused: Counter::default(),
+            handshakes_failed: Counter::default(),
+            agents: Gauge::default(),
+            authentication_failed: Counter::default(),
+            throttled: Counter::default(),
+            enrolments_refused: Counter::default(),
+            answers: Operation::ALL.iter().map(|_| Answers::default()).collect(),
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts an answer.
+    pub fn answered(&self, operation: Operation, answer: Answer) {
+        let place = Operation::ALL.iter().position(|op| *op == operation);
+        let Some(answers) = place.and_then(|place| self.answers.get(place)) else { return };
+        match answer {
+            Answer::Done => answers.done.add(1),
+            Answer::Refused => answers.refused.add(1),
+            Answer::Failed => answers.failed.add(1),
+        }
+    }
+
+    /// The text that Prometheus reads. `devices` is the number of devices by status, from the store.
+    #[must_use]
+    pub fn render(&self, devices: &[(String, i64)]) -> String {
+        let mut out = String::with_capacity(8 * 1024);
+        let counters = [
+            ("towline_connections_total", "TCP connections accepted.", self.connections.get()),
+            (
+                "towline_connections_refused_total",
+                "TCP connections closed for want of a place.",
+                self.connections_refused.get(),
+            ),
+            ("towline_handshakes_failed_total", "TLS handshakes that came to nothing.", self.handshakes_failed.get()),
+            (
+                "towline_authentication_failed_total",
+                "Requests whose signature was not accepted.",
+                self.authentication_failed.get(),
+            ),
+            ("towline_throttled_total", "Requests and enrolments turned away by the rate limit.", self.throttled.get()),
+            ("towline_enrolments_refused_total", "Enrolments refused.", self.enrolments_refused.get()),
+        ];
+        for (name, help, value) in counters {
+            head(&mut out, name, help, "counter");
+            let _ = writeln!(out, "{name} {value}");
+        }
+        head(&mut out, "towline_agents", "Agents' links open.", "gauge");
+        let _ = writeln!(out, "towline_agents {}", self.agents.get());
+        head(&mut out, "towline_devices", "Devices registered, by status.", "gauge");
+        for (status, number) in devices {
+            let _ = writeln!(out, "towline_devices{{status=\"{status}\"}} {number}");
+        }
+        head(&mut out, "towline_requests_total", "API requests answered, by operation and outcome.", "counter");
+        for (operation, answers) in Operation::ALL.iter().zip(&self.answers) {
+            let outcomes = [("done", &answers.done), ("refused", &answers.refused), ("failed", &answers.failed)];
+            for (outcome, count) in outcomes.into_iter().filter(|(_, count)| count.get() > 0) {
+                let (name, count) = (operation.name(), count.get());
+                let _ = writeln!(out, "towline_requests_total{{operation=\"{name}\",outcome=\"{outcome}\"}} {count}");
+            }
+        }
+        out
+    }
+}
+
+fn head(out: &mut String, name: &str, help: &str, kind: &str) {
+    let _ = writeln!(out, "# HELP {name} {help}\n# TYPE {name} {kind}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_has_a_type_for_each_series_and_only_operations_that_were_asked() {
+        let metrics = Metrics::default();
+        metrics.connections.add(3);
+        metrics.answered(Operation::StartSession, Answer::Refused);
+        let here = metrics.agents.enter();
+        let text = metrics.render(&[("active".into(), 7)]);
+        for line in [
+            "# TYPE towline_connections_total counter",
+            "towline_connections_total 3",
+            "towline_agents 1",
+            "towline_devices{status=\"active\"} 7",
+            "towline_requests_total{operation=\"StartSession\",outcome=\"refused\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is not in\n{text}");
+        }
+        assert!(!text.contains("operation=\"ResumeSession\""));
+        drop(here);
+        assert!(metrics.render(&[]).contains("towline_agents 0"));
+    }
+}

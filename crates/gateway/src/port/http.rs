@@ -1,0 +1,75 @@
+//! The HTTP door: one connection after its handshake, with deadlines, until it ends, is upgraded or the server stops.
+//!
+//! # Invariants
+//! - A request head has [`limits::HEAD_TIMEOUT`], an idle connection as long; heads are bounded by [`limits::MAX_HEAD`].
+//! - When the server stops, a request under way is answered, and then the connection closed.
+//!
+//! # Not here
+//! - Bodies: read, with their own bounds, by [`crate::api`]. Websockets: they leave this module at the upgrade.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::server::TlsStream;
+use tower::ServiceExt;
+use tracing::debug;
+
+use crate::limits;
+
+/// Where a request comes from; an extension of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
+/// Serves HTTP on connections that are through their handshake.
+#[derive(Clone)]
+pub struct HttpDoor {
+    routes: Router,
+    open: Arc<Semaphore>,
+}
+
+impl HttpDoor {
+    /// Serves `routes`.
+    #[must_use]
+    pub fn new(routes: Router) -> Self {
+        Self { routes, open: Arc::new(Semaphore::new(limits::MAX_CONNECTIONS)) }
+    }
+
+    /// Serves one connection until it ends or is upgraded.
+    pub async fn serve(&self, stream: TlsStream<TcpStream>, peer: SocketAddr, mut stop: watch::Receiver<bool>) {
+        let Ok(_open) = Arc::clone(&self.open).try_acquire_owned() else { return };
+        let routes = self.routes.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
+            request.extensions_mut().insert(Peer(peer));
+            request
+        });
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(limits::HEAD_TIMEOUT)
+            .max_buf_size(limits::MAX_HEAD)
+            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+            .with_upgrades();
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = super::stopped(&mut stop) => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        if let Err(error) = ended {
+            debug!(%peer, %error, "HTTP connection ended");
+        }
+    }
+
+    /// Waits until all connections have ended, at most `grace`.
+    pub async fn drain(&self, grace: Duration) {
+        let all = u32::try_from(limits::MAX_CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(grace, self.open.acquire_many(all)).await;
+    }
+}

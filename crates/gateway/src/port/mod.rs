@@ -1,0 +1,160 @@
+//! The one TLS port: accepts, shakes hands within bounds, and sends each peer through its door.
+//!
+//! Way: TCP -> [`tls`] (who is it?) -> an agent to the seam's [`AgentAcceptor`], HTTP to [`http`].
+//!
+//! # Invariants
+//! - At most [`limits::MAX_CONNECTIONS`] connections, of which [`limits::MAX_HANDSHAKES`] in the handshake; what comes
+//!   beyond is closed at once, so strangers cannot keep those out who are in.
+//! - A handshake, a request head and a body each have a deadline.
+//! - A failure of one connection ends that connection only.
+//!
+//! # Not here
+//! - Who may do what: the key of an agent and the signature of a request are judged behind the doors.
+
+pub mod client_key;
+pub mod http;
+pub mod listen;
+pub mod tls;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tracing::{debug, info, warn};
+
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::seam::{AgentAcceptor, AgentConnection};
+use http::HttpDoor;
+use tls::{Door, TlsConfigs};
+
+/// Everything behind the port.
+pub struct Port {
+    /// Both TLS configurations.
+    pub tls: TlsConfigs,
+    /// Behind the agents' door.
+    pub agents: Arc<dyn AgentAcceptor>,
+    /// Behind the HTTP door.
+    pub http: HttpDoor,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a handshake came to nothing.
+#[derive(Debug, thiserror::Error)]
+enum HandshakeError {
+    #[error("not finished in time")]
+    Timeout,
+    #[error("{0}")]
+    Failed(#[from] std::io::Error),
+    #[error("the client offered towline/1 and then did not use it")]
+    NotAgreed,
+    #[error("the client showed no key")]
+    NoKey,
+}
+
+enum Visitor {
+    Agent(Box<AgentConnection>),
+    Http(Box<TlsStream<TcpStream>>),
+}
+
+/// Returns when the server is told to stop, or when nobody is left to tell it.
+pub async fn stopped(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+impl Port {
+    /// Serves until `stop` becomes true, then lets open HTTP requests finish within [`limits::SHUTDOWN_GRACE`].
+    pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+        let places = Arc::new(Semaphore::new(limits::MAX_CONNECTIONS));
+        let lobby = Arc::new(Semaphore::new(limits::MAX_HANDSHAKES));
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stopped(&mut stop) => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.admit(stream, peer, &places, &lobby, &stop),
+                Err(error) => {
+                    // Mostly out of file descriptors: the next try would fail at once, too.
+                    warn!(%error, "cannot accept a connection");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(listener);
+        self.http.drain(limits::SHUTDOWN_GRACE).await;
+    }
+
+    fn admit(
+        self: &Arc<Self>,
+        stream: TcpStream,
+        peer: SocketAddr,
+        places: &Arc<Semaphore>,
+        lobby: &Arc<Semaphore>,
+        stop: &watch::Receiver<bool>,
+    ) {
+        self.metrics.connections.add(1);
+        let (Ok(place), Ok(waiting)) = (Arc::clone(places).try_acquire_owned(), Arc::clone(lobby).try_acquire_owned())
+        else {
+            self.metrics.connections_refused.add(1);
+            debug!(%peer, "no place left, connection closed");
+            return;
+        };
+        let (port, stop) = (Arc::clone(self), stop.clone());
+        tokio::spawn(async move {
+            port.receive(stream, peer, waiting, stop).await;
+            drop(place);
+        });
+    }
+
+    async fn receive(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        waiting: OwnedSemaphorePermit,
+        stop: watch::Receiver<bool>,
+    ) {
+        let _ = stream.set_nodelay(true); // keystrokes must not wait for company
+        // An address of the form ::ffff:a.b.c.d is IPv4 that came through the dual-stack socket.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let visitor = self.handshake(stream, peer).await;
+        drop(waiting);
+        match visitor {
+            Ok(Visitor::Agent(connection)) => {
+                let _here = self.metrics.agents.enter();
+                self.agents.serve(*connection).await;
+            }
+            Ok(Visitor::Http(stream)) => self.http.serve(*stream, peer, stop).await,
+            Err(error) => {
+                self.metrics.handshakes_failed.add(1);
+                info!(%peer, %error, "TLS handshake failed");
+            }
+        }
+    }
+
+    async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Result<Visitor, HandshakeError> {
+        let deadline = Instant::now() + limits::HANDSHAKE_TIMEOUT;
+        let late = |_| HandshakeError::Timeout;
+        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
+        let start = tokio::time::timeout_at(deadline, acceptor).await.map_err(late)??;
+        let (door, config) = self.tls.choose(&start.client_hello());
+        let stream = tokio::time::timeout_at(deadline, start.into_stream(config)).await.map_err(late)??;
+        match door {
+            Door::Http => Ok(Visitor::Http(Box::new(stream))),
+            Door::Agent => {
+                let (_, session) = stream.get_ref();
+                if session.alpn_protocol() != Some(tls::AGENT_ALPN) {
+                    return Err(HandshakeError::NotAgreed);
+                }
+                let spki = session.peer_certificates().and_then(<[_]>::first).ok_or(HandshakeError::NoKey)?.to_vec();
+                Ok(Visitor::Agent(Box::new(AgentConnection { stream, spki, peer })))
+            }
+        }
+    }
+}

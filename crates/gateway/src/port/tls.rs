@@ -1,0 +1,104 @@
+//! The two TLS configurations behind one port, and the choice between them.
+//!
+//! The `ClientHello` is read first; the protocol it offers decides: `towline/1` is an agent (TLS 1.3, raw public key),
+//! anything else is HTTPS. So neither side can meet the other's rules by accident.
+//!
+//! # Invariants
+//! - A client that offers `towline/1` together with something else is an agent or nothing.
+//! - 0-RTT is off: early data can be replayed.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::ClientHello;
+use rustls::{ServerConfig, version};
+
+use super::client_key::AnyEd25519Key;
+use crate::config::MAX_FILE;
+use crate::files::{self, FileError};
+
+/// The protocol name of the agents' link in the TLS handshake.
+pub const AGENT_ALPN: &[u8] = b"towline/1";
+/// The protocol name of HTTP/1.1 in the TLS handshake.
+pub const HTTP_ALPN: &[u8] = b"http/1.1";
+
+/// Why the server has no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// A file cannot be read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A file holds no certificate or key.
+    #[error("{path}: {why}")]
+    Pem {
+        /// The file.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
+    /// Certificate and key do not belong together, or are of a kind that cannot be used.
+    #[error("the certificate and its key cannot be used: {0}")]
+    Pair(#[from] rustls::Error),
+}
+
+/// Both configurations.
+#[derive(Clone)]
+pub struct TlsConfigs {
+    agents: Arc<ServerConfig>,
+    http: Arc<ServerConfig>,
+}
+
+/// Who is at the door.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Door {
+    /// A device.
+    Agent,
+    /// A client of the API, or a websocket.
+    Http,
+}
+
+impl TlsConfigs {
+    /// From a certificate chain and its key, both PEM.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn load(chain: &Path, key: &Path) -> Result<Self, TlsError> {
+        let bad = |path: &Path, why: String| TlsError::Pem { path: path.display().to_string(), why };
+        let certificates = CertificateDer::pem_slice_iter(&files::read(chain, MAX_FILE)?)
+            .collect::<Result<Vec<_>, _>>()
+            .map_err(|e| bad(chain, e.to_string()))?;
+        if certificates.is_empty() {
+            return Err(bad(chain, "no certificate in it".to_owned()));
+        }
+        let private = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(key, MAX_FILE)?))
+            .map_err(|e| bad(key, e.to_string()))?;
+        Self::new(certificates, private)
+    }
+
+    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+        let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
+        let mut agents = ServerConfig::builder_with_provider(Arc::clone(&provider))
+            .with_protocol_versions(&[&version::TLS13])?
+            .with_client_cert_verifier(AnyEd25519Key::new(&provider))
+            .with_single_cert(chain.clone(), key.clone_key())?;
+        agents.alpn_protocols = vec![AGENT_ALPN.to_vec()];
+        // An agent's link lives for days: a stored ticket would hardly be used, and each costs memory.
+        agents.send_tls13_tickets = 0;
+        let mut http = ServerConfig::builder_with_provider(provider)
+            .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
+            .with_no_client_auth()
+            .with_single_cert(chain, key)?;
+        http.alpn_protocols = vec![HTTP_ALPN.to_vec()];
+        Ok(Self { agents: Arc::new(agents), http: Arc::new(http) })
+    }
+
+    /// Who says hello, and the configuration that answers.
+    #[must_use]
+    pub fn choose(&self, hello: &ClientHello<'_>) -> (Door, Arc<ServerConfig>) {
+        let offers_agent = hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_ALPN));
+        if offers_agent { (Door::Agent, Arc::clone(&self.agents)) } else { (Door::Http, Arc::clone(&self.http)) }
+    }
+}

@@ -1,0 +1,207 @@
+//! The seam between the control plane (this crate's API and TLS port) and the data plane (agents' links, sessions,
+//! data channels). Each side knows only what stands here.
+//!
+//! Way: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`]; the API asks [`Sessions`].
+//!
+//! # Invariants
+//! - The API has decided by policy before it calls [`Sessions::start`]; the data plane asks no policy.
+//! - Nothing here names a store, a socket library's session type beyond the two streams handed over, or SQL.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use towline_ssm::documents::SessionPlan;
+use towline_ssm::ids::{DeviceId, SessionId};
+
+/// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is known is not yet asked.
+pub struct AgentConnection {
+    /// The connection, past its handshake.
+    pub stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
+    /// `SubjectPublicKeyInfo` (DER) of the agent's Ed25519 key.
+    pub spki: Vec<u8>,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+}
+
+/// Takes agents from the TLS port. Returns when the link has ended; the port counts it as open until then.
+pub trait AgentAcceptor: Send + Sync + 'static {
+    /// Serves one agent's link until its end.
+    fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()>;
+}
+
+/// A request for a session's websocket, before the upgrade.
+pub struct ChannelRequest {
+    /// The `{session}` of the path; not yet known to exist.
+    pub session: String,
+    /// The query, names and values decoded; at most what [`crate::limits::MAX_HEAD`] can hold.
+    pub query: HashMap<String, String>,
+    /// The request's headers (subprotocol, possibly a signature).
+    pub headers: axum::http::HeaderMap,
+    /// Where it comes from.
+    pub peer: SocketAddr,
+    /// Completes the handshake.
+    pub upgrade: axum::extract::ws::WebSocketUpgrade,
+}
+
+/// Takes websockets from the TLS port.
+pub trait DataChannels: Send + Sync + 'static {
+    /// Answers the upgrade request; what follows the answer runs on its own.
+    fn open(&self, request: ChannelRequest) -> axum::response::Response;
+}
+
+/// What the API needs from the running data plane.
+pub trait Sessions: Send + Sync + 'static {
+    /// Opens a session; waits until the agent opened it or refused.
+    fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
+    /// A new token for a session that is alive; `None` when it is over.
+    fn resume(&self, id: &SessionId) -> Option<String>;
+    /// Ends a session; `false` when it is not alive here.
+    fn terminate(&self, id: &SessionId, reason: EndReason) -> bool;
+    /// Whether the device's link is up.
+    fn is_connected(&self, device: &DeviceId) -> bool;
+    /// What a live session is doing; `None` when it is not alive here.
+    fn live(&self, id: &SessionId) -> Option<LiveState>;
+    /// The device was deregistered or its key revoked: cut its link and sessions.
+    fn drop_device(&self, device: &DeviceId, why: &str);
+    /// Asks the device to make a new key; `false` when it is not connected or cannot.
+    fn rotate_key(&self, device: &DeviceId) -> bool {
+        let _ = device;
+        false
+    }
+    /// The device was pending or quarantined, and may be used from now on. Its next link would find out by itself.
+    fn device_approved(&self, device: &DeviceId) {
+        let _ = device;
+    }
+}
+
+/// A decided session, for the data plane to open.
+#[derive(Debug, Clone)]
+pub struct SessionStart {
+    /// Its id, made by the API.
+    pub session: SessionId,
+    /// The device.
+    pub device: DeviceId,
+    /// Who asked: full ARN.
+    pub principal_arn: String,
+    /// Who asked: the name alone.
+    pub principal_name: String,
+    /// The session document.
+    pub document: String,
+    /// What the document means with its parameters.
+    pub plan: SessionPlan,
+    /// User to run as; `None`: the device's own default.
+    pub run_as: Option<String>,
+    /// Terminal of the first open, if the client told it.
+    pub terminal: Option<Terminal>,
+    /// The caller's reason, if given.
+    pub reason: Option<String>,
+    /// Ends a session in which nobody types and nothing is shown.
+    pub idle_timeout: Duration,
+    /// Ends a session whatever it does; `None`: never.
+    pub max_duration: Option<Duration>,
+    /// Where the caller's request came from.
+    pub source_ip: IpAddr,
+}
+
+/// A terminal's type and size.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terminal {
+    /// Value for `TERM`.
+    pub term: String,
+    /// Rows of characters.
+    pub rows: u16,
+    /// Columns of characters.
+    pub cols: u16,
+}
+
+/// A session that the agent opened.
+pub struct SessionStarted {
+    /// Opens the data channel once.
+    pub token: String,
+}
+
+/// Why no session was opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StartError {
+    /// The device's link is down.
+    #[error("the device is not connected")]
+    NotConnected,
+    /// The device's own policy, or the device itself, said no.
+    #[error("the device refused: {why}")]
+    Refused {
+        /// The device's words.
+        why: String,
+    },
+    /// The device has all the sessions it allows.
+    #[error("the device allows {limit} sessions at once, and has them")]
+    TooManySessions {
+        /// That number.
+        limit: u32,
+    },
+    /// The device did not answer in time.
+    #[error("the device did not answer in time")]
+    Timeout,
+    /// Something of ours failed.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// What a live session is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LiveState {
+    /// Opened by the agent, no client yet.
+    Connecting,
+    /// A client is attached.
+    Connected,
+    /// No client is attached; the shell goes on.
+    Disconnected,
+    /// On its way to the end.
+    Terminating,
+}
+
+/// Why a session ended. Stored, shown to the user and written to the audit trail.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum EndReason {
+    /// The program ended with this exit code.
+    Exited(i32),
+    /// The program was killed by this signal.
+    Signalled(i32),
+    /// Somebody ended it through the API.
+    Terminated {
+        /// That principal's ARN.
+        by: String,
+    },
+    /// Nobody typed and nothing was shown for too long.
+    IdleTimeout,
+    /// It reached its maximum duration.
+    MaxDuration,
+    /// The client never came for it.
+    NeverOpened,
+    /// The device's link did not come back within the grace time.
+    DeviceLost,
+    /// The device was deregistered or its key revoked.
+    DeviceRemoved,
+    /// The agent could not open it, in its words.
+    Failed(String),
+}
+
+impl EndReason {
+    /// The sentence that users and records see.
+    #[must_use]
+    pub fn sentence(&self) -> String {
+        match self {
+            Self::Exited(0) => "the program ended".to_owned(),
+            Self::Exited(code) => format!("the program ended with exit code {code}"),
+            Self::Signalled(signal) => format!("the program was killed by signal {signal}"),
+            Self::Terminated { by } => format!("terminated by {by}"),
+            Self::IdleTimeout => "idle for too long".to_owned(),
+            Self::MaxDuration => "reached its maximum duration".to_owned(),
+            Self::NeverOpened => "no client opened the data channel in time".to_owned(),
+            Self::DeviceLost => "the device did not come back in time".to_owned(),
+            Self::DeviceRemoved => "the device was removed".to_owned(),
+            Self::Failed(why) => format!("could not be opened: {why}"),
+        }
+    }
+}

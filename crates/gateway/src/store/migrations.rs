@@ -1,0 +1,27 @@
+//! The schema's history, compiled in: `migrations/NNNN_name.sql`, each applied once and never edited afterwards.
+
+use std::borrow::Cow;
+
+use futures_util::future::BoxFuture;
+use sqlx::error::BoxDynError;
+use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
+
+/// Number, name and text of each step, in order. Append only: the store remembers a digest of each text.
+const STEPS: [(i64, &str, &str); 1] = [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+
+#[derive(Debug)]
+struct Compiled;
+
+impl MigrationSource<'static> for Compiled {
+    fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
+        let step = |(version, name, sql): (i64, &'static str, &'static str)| {
+            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, Cow::Borrowed(sql), false)
+        };
+        Box::pin(async move { Ok(STEPS.into_iter().map(step).collect()) })
+    }
+}
+
+/// All steps, ready to be run.
+pub(super) async fn migrator() -> Result<Migrator, MigrateError> {
+    Migrator::new(Compiled).await
+}

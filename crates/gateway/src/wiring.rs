@@ -1,0 +1,189 @@
+//! Puts the gateway together: the only file that names concrete stores, sessions, doors.
+//!
+//! Way: a directory made by `init` -> [`Gateway::open`] (everything read and checked) -> [`Gateway::serve`].
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use towline_ssm::ids::Realm;
+
+use crate::api::{self, Api, Parts};
+use crate::audit::AuditLog;
+use crate::authority::{Authority, AuthorityError};
+use crate::clock::Clock;
+use crate::config::{self, Config, ConfigError};
+use crate::enrolment::Enrolment;
+use crate::entropy::NoRandom;
+use crate::files::{self, FileError};
+use crate::metrics::Metrics;
+use crate::monitor::Monitor;
+use crate::port::http::HttpDoor;
+use crate::port::tls::{TlsConfigs, TlsError};
+use crate::port::{Port, listen};
+use crate::seam::{AgentAcceptor, DataChannels, Sessions};
+use crate::store::{Store, StoreError};
+use crate::vault::{Vault, VaultError};
+
+/// Why the gateway does not run.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    /// Configuration.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A key file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Certificate and key.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The authority's key.
+    #[error(transparent)]
+    Authority(#[from] AuthorityError),
+    /// The store's key.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No random bytes.
+    #[error(transparent)]
+    Random(#[from] NoRandom),
+    /// A listening socket.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The system's answer.
+        source: std::io::Error,
+    },
+}
+
+/// What the control plane gives to the data plane.
+pub struct Foundation {
+    /// The configuration.
+    pub config: Config,
+    /// Region and account.
+    pub realm: Realm,
+    /// The store.
+    pub store: Store,
+    /// Signs grants.
+    pub authority: Arc<Authority>,
+    /// Lets devices in.
+    pub enrolment: Arc<Enrolment>,
+    /// The audit trail.
+    pub audit: AuditLog,
+    /// Counters.
+    pub metrics: Arc<Metrics>,
+    /// The time.
+    pub clock: Clock,
+}
+
+/// The data plane, as the control plane sees it.
+pub struct DataPlane {
+    /// Behind the agents' door.
+    pub agents: Arc<dyn AgentAcceptor>,
+    /// Behind the API.
+    pub sessions: Arc<dyn Sessions>,
+    /// Behind the websockets' path.
+    pub channels: Arc<dyn DataChannels>,
+}
+
+/// A gateway that listens and is about to serve.
+pub struct Gateway {
+    foundation: Foundation,
+    vault: Arc<Vault>,
+    tls: TlsConfigs,
+    listener: TcpListener,
+    monitor: Option<TcpListener>,
+    keeper: tokio::task::JoinHandle<()>,
+}
+
+impl Gateway {
+    /// Reads the directory and opens the ports. `listen` and `metrics` win over the configuration.
+    ///
+    /// # Errors
+    /// [`GatewayError`] names the file or address.
+    pub async fn open(
+        dir: &Path,
+        listen: Option<SocketAddr>,
+        metrics: Option<SocketAddr>,
+    ) -> Result<Self, GatewayError> {
+        let mut config = Config::load(dir)?;
+        config.listen = listen.unwrap_or(config.listen);
+        config.metrics = metrics.or(config.metrics);
+        let read = |name: &str| files::read(&dir.join(name), config::MAX_FILE).map(zeroize::Zeroizing::new);
+        let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
+        let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
+        let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
+        let store = Store::open(&dir.join(config::STORE)).await?;
+        let listener = bind(config.listen)?;
+        let monitor = config.metrics.map(bind).transpose()?;
+        let clock = Clock::system();
+        let metrics = Arc::new(Metrics::default());
+        let (audit, keeper) = AuditLog::start(store.clone(), clock.clone());
+        let enrolment = Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
+        let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
+        let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
+        Ok(Self { foundation, vault, tls, listener, monitor, keeper })
+    }
+
+    /// What a data plane is built on.
+    #[must_use]
+    pub const fn foundation(&self) -> &Foundation {
+        &self.foundation
+    }
+
+    /// The address that clients and agents reach, with its real port.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+
+    /// The address of the monitoring listener, with its real port, if there is one.
+    #[must_use]
+    pub fn monitor_address(&self) -> Option<SocketAddr> {
+        self.monitor.as_ref().and_then(|listener| listener.local_addr().ok())
+    }
+
+    /// Serves until `stop` becomes true; then finishes what is under way and closes the store.
+    ///
+    /// # Errors
+    /// [`GatewayError::Random`].
+    pub async fn serve(self, plane: DataPlane, stop: watch::Receiver<bool>) -> Result<(), GatewayError> {
+        let Self { foundation, vault, tls, listener, monitor, keeper } = self;
+        let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
+        let api = Api::new(Parts {
+            store: store.clone(),
+            vault,
+            clock: foundation.clock.clone(),
+            realm: foundation.realm.clone(),
+            sessions: plane.sessions,
+            channels: plane.channels,
+            audit: foundation.audit.clone(),
+            metrics: Arc::clone(&metrics),
+            stream_url_host: foundation.config.stream_url_host.clone(),
+        })?;
+        if let Some(listener) = monitor {
+            let monitor = Monitor { metrics: Arc::clone(&metrics), store: store.clone() };
+            tokio::spawn(monitor.serve(listener, stop.clone()));
+        }
+        let http = HttpDoor::new(api::router(Arc::new(api)));
+        let port = Arc::new(Port { tls, agents: plane.agents, http, metrics });
+        port.serve(listener, stop).await;
+        // Links and sessions hold clones of the audit log, so its task may outlive this: the store is closed regardless,
+        // after what is queued now.
+        drop(foundation);
+        let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, keeper).await;
+        store.close().await;
+        Ok(())
+    }
+}
+
+fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
+    listen::listen(address).map_err(|source| GatewayError::Listen { address, source })
+}
