@@ -233,10 +233,7 @@ impl Wanted {
     }
 }
 
-fn each<T>(
-    values: &[String],
-    read: impl Fn(&str) -> Result<T, ValueError>,
-) -> Result<Vec<T>, (usize, ValueError)> {
+fn each<T>(values: &[String], read: impl Fn(&str) -> Result<T, ValueError>) -> Result<Vec<T>, (usize, ValueError)> {
     values.iter().enumerate().map(|(at, value)| read(value).map_err(|error| (at, error))).collect()
 }
 

@@ -293,7 +293,11 @@ impl<'r> Asked<'r> {
                 entries.iter().map(|entry| entry.names(&self.caller)).max().unwrap_or(Named::No)
             }
             (Some(Element { negated: true, entries }), _) => {
-                if entries.iter().any(|entry| entry.spares(&self.caller)) { Named::No } else { Named::Direct }
+                if entries.iter().any(|entry| entry.spares(&self.caller)) {
+                    Named::No
+                } else {
+                    Named::Direct
+                }
             }
         }
     }

@@ -156,7 +156,10 @@ mod tests {
 
     #[test]
     fn a_name_in_other_letters_is_refused_with_its_spelling() {
-        assert_eq!(Operator::read("forallvalues:stringlikeifexists"), Err(Some("ForAllValues:StringLikeIfExists".into())));
+        assert_eq!(
+            Operator::read("forallvalues:stringlikeifexists"),
+            Err(Some("ForAllValues:StringLikeIfExists".into()))
+        );
         assert_eq!(Operator::read("stringequals"), Err(Some("StringEquals".into())));
         assert_eq!(Operator::read("StringMatches"), Err(None));
         assert_eq!(Operator::read("ForSomeValues:StringLike"), Err(None));

@@ -101,10 +101,16 @@ impl Entry {
             Self::Exact(name) | Self::Arn(name) if **name == *caller.name => Named::Direct,
             Self::Exact(_) => Named::No,
             Self::Account(account) => {
-                if caller.account() == Some(account) { Named::Account } else { Named::No }
+                if caller.account() == Some(account) {
+                    Named::Account
+                } else {
+                    Named::No
+                }
             }
             Self::Arn(arn) => {
-                let same_role = Caller::read(arn).role().is_some_and(|role| Some(role) == caller.role());
+                // Only the ARN of the role itself stands for its sessions; a session's ARN for no other session.
+                let entry = Caller::read(arn);
+                let same_role = !entry.is_session() && entry.role().is_some_and(|role| Some(role) == caller.role());
                 if same_role { Named::Role } else { Named::No }
             }
         }
@@ -161,6 +167,10 @@ impl<'a> Caller<'a> {
         self.arn.as_ref().is_some_and(|arn| arn.service == "iam" && arn.resource == "root")
     }
 
+    fn is_session(&self) -> bool {
+        self.arn.as_ref().is_some_and(|arn| arn.service == "sts")
+    }
+
     /// Account and name of the role, for a role and for its sessions alike.
     fn role(&self) -> Option<(&'a str, &'a str)> {
         let arn = self.arn.as_ref()?;
@@ -195,7 +205,7 @@ impl<'a> Caller<'a> {
     pub(crate) fn lasting_arn(&self) -> Option<String> {
         let arn = self.arn.as_ref()?;
         match self.role() {
-            Some((account, role)) if arn.service == "sts" => {
+            Some((account, role)) if self.is_session() => {
                 Some(format!("arn:{}:iam::{account}:role/{role}", arn.partition))
             }
             _ => Some(self.name.to_owned()),

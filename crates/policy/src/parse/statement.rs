@@ -15,9 +15,8 @@ use crate::limits::MAX_PATTERN_BYTES;
 use crate::pattern::{Pattern, Syntax};
 use crate::principal::{Entry, Kind};
 
-const STATEMENT: &[&str] = &[
-    "Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition",
-];
+const STATEMENT: &[&str] =
+    &["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
 const STATEMENT_WORDS: &str =
     "Sid, Effect, Principal, NotPrincipal, Action, NotAction, Resource, NotResource, Condition";
 
