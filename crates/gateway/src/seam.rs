@@ -53,7 +53,7 @@ pub trait DataChannels: Send + Sync + 'static {
 
 /// What the API needs from the running data plane.
 pub trait Sessions: Send + Sync + 'static {
-    /// Opens a session; waits until the agent opened it or refused.
+    /// Opens a session and stores its row; waits until the agent opened it or refused.
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
     /// A new token for a session that is alive; `None` when it is over.
     fn resume(&self, id: &SessionId) -> Option<String>;

@@ -1,10 +1,9 @@
 //! Sessions: decided here, run by the data plane.
 //!
-//! Way of StartSession: document and parameters -> a plan -> policy, on the device and on the document -> a row in the
-//! store -> the data plane opens it on the device -> token and URL for the client.
+//! Way of StartSession: document and parameters -> a plan -> policy, on the device and on the document -> the data plane
+//! opens it on the device, and keeps its row in the store -> token and URL for the client.
 //!
 //! # Invariants
-//! - The row is there before the device is asked: a crash in between leaves a session that can be seen and ended.
 //! - Whoever names a document needs a right to that document as well; without one named, only policies that ask for it
 //!   by `ssm:SessionDocumentAccessCheck` have the default document checked.
 //! - An id that does not exist and one that is not the caller's are told apart only after policy has said yes.
@@ -30,7 +29,7 @@ use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
 use crate::entropy;
 use crate::seam::{EndReason, SessionStart, StartError, Terminal};
-use crate::store::{self, NewSession, SessionFilter, SessionLimits, SessionStatus};
+use crate::store::{self, SessionFilter, SessionLimits, SessionStatus};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 200;
@@ -61,19 +60,13 @@ impl Api {
         call.note("sessionId", session.as_str());
         let limits = self.store().settings().session_limits().await.or_internal("cannot read settings")?;
         let start = session_start(call, session, device, document, plan, request, limits);
-        self.store().sessions().insert(&row(&start), call.now).await.or_internal("cannot store a session")?;
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
                 stream_url: self.stream_url(call, &start.session),
                 session_id: start.session.into(),
                 token_value: started.token,
             }),
-            Err(error) => {
-                let (now, why) = (self.parts.clock.now(), error.to_string());
-                let ended = self.store().sessions().end(start.session.as_str(), true, &why, now).await;
-                ended.or_internal("cannot end a session")?;
-                Err(start_error(&start.device, &error))
-            }
+            Err(error) => Err(start_error(&start.device, &error)),
         }
     }
 
@@ -204,21 +197,6 @@ fn session_start(
         idle_timeout: limits.idle,
         max_duration: limits.max,
         source_ip: call.source,
-    }
-}
-
-fn row(start: &SessionStart) -> NewSession {
-    NewSession {
-        id: start.session.to_string(),
-        device_id: start.device.to_string(),
-        principal_arn: start.principal_arn.clone(),
-        principal_name: start.principal_name.clone(),
-        document: start.document.clone(),
-        reason: start.reason.clone().unwrap_or_default(),
-        run_as: start.run_as.clone().unwrap_or_default(),
-        source_ip: start.source_ip.to_string(),
-        idle: start.idle_timeout,
-        max: start.max_duration,
     }
 }
 

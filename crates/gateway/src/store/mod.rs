@@ -32,7 +32,7 @@ pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, New
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use principals::{AccessKey, Principal, Principals};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
-pub use settings::{SessionLimits, Settings};
+pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use tags::{Tag, TagKind, Tags};
 
 use crate::limits;
