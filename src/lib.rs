@@ -2,12 +2,91 @@
 //!
 //! | module | what it knows |
 //! |---|---|
+//! | [`agent`] | the one loop: everything that can happen, and what is done |
+//! | [`link`] | the one connection to the gateway: dialled, kept alive, dialled again for ever |
+//! | [`session`] | sessions: opened by a grant, bytes both ways, ended |
 //! | [`pty`] | accounts, terminals, child processes, and that none of them is left behind |
+//! | [`policy`] | what the device itself permits, whatever was granted |
+//! | [`config`] | what the administrator wrote, and what it means |
+//! | [`state`] | the device's key and its enrolment |
+//! | [`enrol`], [`status`] | the other commands of the program |
+//! | [`clock`] | what time it is, for a device that may not know |
 //! | [`limits`] | every capacity, its reason, what it costs in memory |
+//!
+//! # Invariants
+//! - One thread, one loop, one closed list of events; nothing unbounded.
+//! - A session outlives the link; nothing outlives a session.
 //!
 //! # Not here
 //! - No listener of any kind: no socket of this program accepts.
 //! - No judgement of policy beyond the device's own: who may do what is decided where grants are signed.
 
+pub mod agent;
+pub mod arguments;
+pub mod clock;
+pub mod config;
+pub mod enrol;
 pub mod limits;
+pub mod link;
+pub mod logger;
+pub mod platform;
+pub mod policy;
 pub mod pty;
+pub mod session;
+pub mod state;
+pub mod status;
+
+use config::Config;
+use link::dial::Target;
+use link::tls::{self, TlsError};
+use state::enrolment::Enrolment;
+use state::key::DeviceKey;
+use state::{Dir, StateError};
+use std::sync::Arc;
+
+/// Why the agent does not start. Once it runs, it stops only when told to.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Key or enrolment.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What the administrator gave for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The kernel.
+    #[error("the agent cannot start: {0}")]
+    System(#[from] std::io::Error),
+}
+
+impl StartError {
+    /// The program's exit status: 78 for what a person has to mend, 1 for what may heal by itself.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::State(_) | Self::Tls(_) => 78,
+            Self::System(_) => 1,
+        }
+    }
+}
+
+/// Runs the agent until it is told to stop. Wants a current-thread runtime, and to be the only one in its process.
+///
+/// # Errors
+/// [`StartError`], only before it serves.
+pub async fn run(config: Config) -> Result<(), StartError> {
+    let dir = Dir::at(&config.state_dir);
+    let mut enrolment = Enrolment::load(&dir)?;
+    let key = DeviceKey::load(&dir)?;
+    let _claim = dir.lock()?;
+    if let Some(gateway) = &config.gateway {
+        enrolment.gateway.clone_from(gateway);
+    }
+    let trust = config.trust.as_ref().unwrap_or(&enrolment.trust);
+    let signed = Arc::default();
+    let tls = tls::client_config(trust, &key, &signed)?;
+    tls::server_name(&enrolment.gateway)?;
+    let proxy = config.proxy_for(&enrolment.gateway);
+    let target = Target { gateway: enrolment.gateway.clone(), proxy, tls };
+    agent::Agent::new(agent::Parts { config, enrolment, target, signed })?.run().await;
+    Ok(())
+}

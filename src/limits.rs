@@ -40,3 +40,73 @@ pub const ARGUMENT_BYTES: usize = 64 * 1024;
 pub const GROUPS: usize = 1024;
 
 const _: () = assert!(KILL_AGAIN.as_millis() < HANG_UP_GRACE.as_millis(), "the second kill would wait too long");
+
+/// Longest wait between two tries to dial, unless set otherwise.
+pub const RECONNECT_MAX: Duration = Duration::from_secs(300);
+
+/// How long sessions outlive the link, unless set otherwise.
+pub const GRACE: Duration = Duration::from_secs(600);
+
+/// Sessions at once, unless set otherwise. Each costs at most [`INPUT`] plus its share of [`REPLAY_ALL`].
+pub const SESSIONS: usize = 8;
+
+/// Most sessions that may be set.
+pub const SESSIONS_CEILING: usize = 64;
+
+/// Room for input of one session that its program has not read yet, bytes. Allocated only while something waits.
+pub const INPUT: u32 = 64 * 1024;
+
+/// Largest replay ring of one stream, bytes. Throughput is at most this by the round trip: 1 MiB gives 10 MB/s at
+/// 100 ms. Grows with use, and is given back when all was acknowledged.
+pub const REPLAY_ONE: usize = 1024 * 1024;
+
+/// All replay rings together, bytes.
+pub const REPLAY_ALL: usize = 4 * 1024 * 1024;
+
+/// Bytes read from one program in one turn of the loop, so that no program holds up the others.
+pub const READ_TURN: usize = 64 * 1024;
+
+/// Frames are encoded ahead until so many bytes wait for TLS; the last one may exceed it by one frame. More would let
+/// bulk delay a keystroke.
+pub const LINK_OUT: usize = 4 * 1024;
+
+/// Plaintext and ciphertext the TLS library may hold for sending, bytes.
+pub const TLS_BUFFER: usize = 32 * 1024;
+
+/// Unsent bytes that the kernel holds before it takes no more, see `TCP_NOTSENT_LOWAT` in tcp(7).
+pub const NOTSENT_LOWAT: u32 = 32 * 1024;
+
+/// How long sent bytes may stay unacknowledged before the kernel gives the connection up.
+pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
+
+/// Time for one try to dial, all steps together.
+pub const DIAL: Duration = Duration::from_secs(45);
+/// Time for the look-up of a name.
+pub const RESOLVE: Duration = Duration::from_secs(20);
+/// How long one address is tried alone before the next joins in (RFC 8305, section 8).
+pub const HEAD_START: Duration = Duration::from_millis(250);
+/// Most addresses of one name that are tried.
+pub const ADDRESSES: usize = 8;
+/// Time for the gateway's answer to the greeting.
+pub const GREETING: Duration = Duration::from_secs(30);
+/// Largest answer of a proxy to CONNECT, bytes.
+pub const PROXY_HEAD: usize = 8 * 1024;
+
+/// Largest configuration file that is read, bytes, and most files beside the main one. Only at start.
+pub const CONFIG_FILE: usize = 256 * 1024;
+/// See [`CONFIG_FILE`].
+pub const CONFIG_FILES: usize = 64;
+
+const _: () = assert!(REPLAY_ONE <= REPLAY_ALL, "one stream could never have its ring");
+const _: () = assert!(RESOLVE.as_secs() < DIAL.as_secs(), "a slow name server would leave no time to connect");
+
+/// A link that lived so long, or carried a session, was a good one: the next tries begin anew. Without this, a gateway
+/// that accepts and drops would be dialled without a pause.
+pub const GOOD_LINK: Duration = Duration::from_secs(10);
+/// News of the network cause at most one try to dial, or one probe of the link, in this time.
+pub const NEWS_PAUSE: Duration = Duration::from_secs(5);
+
+/// How long the agent waits for its sessions when it is told to stop, before it ends them the hard way.
+pub const STOP: Duration = Duration::from_secs(8);
+
+const _: () = assert!(STOP.as_secs() > HANG_UP_GRACE.as_secs(), "sessions would be killed before their grace is over");

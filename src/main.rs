@@ -1,2 +1,76 @@
-//! The agent's program: arguments, logging, the runtime, the exit code.
-fn main() {}
+//! The agent's program: arguments, logging, the one-threaded runtime, the exit code.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::time::Duration;
+use towline_agent::arguments::{Arguments, Command, HELP, parse};
+use towline_agent::config::Config;
+use towline_agent::{enrol, logger, platform, run, status};
+
+/// Of sysexits.h: the configuration cannot be used.
+const EX_CONFIG: u8 = 78;
+
+fn main() -> ExitCode {
+    let arguments = match parse(std::env::args_os().skip(1)) {
+        Ok(arguments) => arguments,
+        Err(text) => return fail(2, &text),
+    };
+    match &arguments.command {
+        Command::Help => return print(HELP),
+        Command::Version => return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET)),
+        Command::Run | Command::Enrol(_) | Command::Status { .. } | Command::ConfigCheck => {}
+    }
+    let (config, findings) = Config::of(&arguments);
+    let unusable = findings.iter().any(|finding| finding.fatal);
+    for finding in &findings {
+        let _ = writeln!(std::io::stderr(), "{finding}");
+    }
+    match arguments.command {
+        Command::ConfigCheck if unusable => ExitCode::from(EX_CONFIG),
+        Command::ConfigCheck => print(&format!("the configuration is usable, {} warnings\n", findings.len())),
+        _ if unusable => fail(EX_CONFIG, "the configuration cannot be used, see above"),
+        _ => act(&arguments, config),
+    }
+}
+
+fn act(arguments: &Arguments, config: Config) -> ExitCode {
+    logger::start(config.log);
+    match &arguments.command {
+        Command::Status { json } => match status::report(&config, *json) {
+            Ok(text) => print(&text),
+            Err(error) => fail(EX_CONFIG, &error.to_string()),
+        },
+        Command::Enrol(wanted) => match in_runtime(enrol::enrol(wanted, &config)) {
+            Ok(Ok(enrolled)) => print(&enrolled.to_string()),
+            Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
+            Err(error) => fail(1, &error.to_string()),
+        },
+        Command::Run => match in_runtime(run(config)) {
+            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
+            Err(error) => fail(1, &error.to_string()),
+        },
+        Command::ConfigCheck | Command::Version | Command::Help => ExitCode::SUCCESS,
+    }
+}
+
+/// One thread. Names are resolved by the C library, which blocks: for that time, and not longer, there is a second.
+fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().max_blocking_threads(1).thread_keep_alive(Duration::from_millis(1)).build()?;
+    let outcome = runtime.block_on(work);
+    runtime.shutdown_background(); // a look-up that hangs must not hold up the end
+    Ok(outcome)
+}
+
+fn print(text: &str) -> ExitCode {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    }
+}
+
+fn fail(code: u8, text: &str) -> ExitCode {
+    let _ = writeln!(std::io::stderr(), "towline-agent: {text}");
+    ExitCode::from(code)
+}

@@ -134,9 +134,9 @@ impl World {
     }
 
     async fn outcome(&self) -> Result<(), SpawnError> {
-        let report = watch(self.child.report().try_clone_to_owned().unwrap()).unwrap();
+        let report = watch(self.child.report.as_fd().try_clone_to_owned().unwrap()).unwrap();
         loop {
-            if let Some(outcome) = self.child.outcome() {
+            if let Some(outcome) = self.child.report.outcome() {
                 return outcome;
             }
             report.readable().await.unwrap().clear_ready();

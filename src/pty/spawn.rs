@@ -1,7 +1,7 @@
 //! Starts the process of a session: all is prepared before the fork, and nothing can fail silently after it.
 //!
 //! Way: [`Request`] -> [`Plan::prepare`] (strings, paths, ids) -> [`Plan::start`] (descriptors, fork) ->
-//! [`Child`], whose [`Child::outcome`] says when the program really runs, or at which step it failed.
+//! [`Child`], whose [`Report::outcome`] says when the program really runs, or at which step it failed.
 //!
 //! # Invariants
 //! - The agent's ends of terminal and pipes never block; the session's ends do.
@@ -114,7 +114,14 @@ pub struct Child {
     pub pid: Pid,
     /// The ways to talk to it.
     pub io: Io,
-    report: OwnedFd,
+    /// Whether its program runs.
+    pub report: Report,
+}
+
+/// The news of a child between fork and exec.
+#[derive(Debug)]
+pub struct Report {
+    pipe: OwnedFd,
     program: String,
 }
 
@@ -150,7 +157,7 @@ impl<'a> Plan<'a> {
     /// Opens the descriptors and forks.
     ///
     /// # Errors
-    /// No free terminal, descriptor or process. A program that cannot run is told later, by [`Child::outcome`].
+    /// No free terminal, descriptor or process. A program that cannot run is told later, by [`Report::outcome`].
     pub fn start(self) -> Result<Child, SpawnError> {
         let (report, report_in_child) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(system("pipe"))?;
         let (io, theirs) = match self.terminal {
@@ -172,21 +179,22 @@ impl<'a> Plan<'a> {
             report: report_in_child.as_fd(),
         };
         let pid = sys::fork_exec(&image).map_err(system("fork"))?;
-        Ok(Child { pid, io, report, program: self.program })
+        Ok(Child { pid, io, report: Report { pipe: report, program: self.program } })
     }
 }
 
-impl Child {
-    /// The descriptor that becomes readable when [`Self::outcome`] has something to say.
-    #[must_use]
-    pub fn report(&self) -> BorrowedFd<'_> {
-        self.report.as_fd()
+/// Becomes readable when [`Report::outcome`] has something to say.
+impl AsFd for Report {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pipe.as_fd()
     }
+}
 
+impl Report {
     /// Whether the program runs: `None` while the child is still on its way to it.
     pub fn outcome(&self) -> Option<Result<(), SpawnError>> {
         let mut report = [0; 5];
-        match read(&self.report, &mut report) {
+        match read(&self.pipe, &mut report) {
             Err(Errno::EAGAIN | Errno::EINTR) => None,
             Ok(5) => Some(Err(self.failure(report))),
             // The pipe closed by the exec; or the child was killed before it, which its exit status tells.

@@ -1,0 +1,138 @@
+//! What comes from the gateway: frames to their streams, messages to what they mean.
+//!
+//! # Invariants
+//! - A broken rule of one stream ends that session; a broken rule of the link ends the link. Neither ends the agent.
+//! - No message opens anything without a grant that [`crate::session::gate`] found good.
+
+use super::{Agent, Stage, millis};
+use crate::link::driver::LinkError;
+use crate::pty::Size;
+use crate::session::gate::Refusal;
+use std::time::{Duration, Instant};
+use towline_wire::VERSIONS;
+use towline_wire::frame::{Frame, StreamId};
+use towline_wire::message::{EndReason, FromAgent, Open, ToAgent, Version, decode};
+use towline_wire::mux::Incoming;
+use towline_wire::stream::Violation;
+
+/// One frame, without what it borrowed from the link.
+enum Step {
+    Nothing,
+    Message(ToAgent),
+    Violated(StreamId, Violation),
+}
+
+impl Agent {
+    /// Takes all whole frames that have come.
+    pub(super) fn receive(&mut self, now: Instant) -> Result<(), LinkError> {
+        self.keep.heard(millis(self.started, now));
+        while let Some(step) = self.next_step()? {
+            match step {
+                Step::Nothing => {}
+                Step::Message(message) => self.on_message(message, now)?,
+                Step::Violated(stream, violation) => self.table.violated_on(stream, &violation, now),
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes one frame; data goes to its program here, while it can still be borrowed.
+    fn next_step(&mut self) -> Result<Option<Step>, LinkError> {
+        let Stage::Linked { link, greeted, .. } = &mut self.stage else { return Ok(None) };
+        let Some(frame) = link.next_frame()? else { return Ok(None) };
+        if let Frame::Version { min, max } = frame {
+            let agreed = VERSIONS.agree(Version { min, max });
+            return agreed.map(|_| Some(Step::Nothing)).ok_or(LinkError::Version { min, max });
+        }
+        let step = match self.table.mux.on_frame(frame) {
+            Err((stream, violation)) => Step::Violated(stream, violation),
+            Ok(Incoming::Control(body)) => Step::Message(decode(body)?),
+            Ok(_) if !*greeted => Step::Nothing,
+            Ok(Incoming::Data(stream, bytes)) => {
+                self.table.input(stream, bytes);
+                Step::Nothing
+            }
+            Ok(Incoming::End(stream)) => {
+                self.table.input_ended(stream);
+                Step::Nothing
+            }
+            Ok(Incoming::Ping(_)) => {
+                link.push(&Frame::Pong)?;
+                Step::Nothing
+            }
+            Ok(Incoming::Credit(_) | Incoming::Pong | Incoming::Nothing) => Step::Nothing,
+        };
+        Ok(Some(step))
+    }
+
+    fn on_message(&mut self, message: ToAgent, now: Instant) -> Result<(), LinkError> {
+        let greeted = matches!(self.stage, Stage::Linked { greeted: true, .. });
+        match message {
+            ToAgent::Welcome(welcome) => return self.welcome(&welcome, now),
+            ToAgent::Refuse { code, text, retry_after } => {
+                return Err(LinkError::Refused { code, text, retry_after });
+            }
+            ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
+            _ if !greeted => log::debug!("a message before the welcome is ignored"),
+            ToAgent::Enrolled { .. } => log::warn!("the gateway enrols a device that is enrolled: ignored"),
+            ToAgent::Open(open) => self.open(&open, now),
+            ToAgent::Attach { session, attachment, received, room } => {
+                self.useful = true;
+                self.table.attach(&session, attachment, received, room, now);
+            }
+            ToAgent::Detach { session } => self.table.detach(&session),
+            ToAgent::Resize { session, size } => {
+                self.table.resize(&session, Size { rows: size.rows, cols: size.cols });
+            }
+            ToAgent::Signal { session, signal } => self.table.signal(&session, signal),
+            ToAgent::Close { session, reason } => self.close(&session, reason, now),
+            ToAgent::Forget { session } => {
+                log::info!("session {session}: over");
+                self.table.remove(&session, now);
+            }
+            ToAgent::KeepAlive { longest } => {
+                self.keep.link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
+                self.keep_until = None;
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&mut self, open: &Open, now: Instant) {
+        let session = &open.session;
+        if self.table.holds(session) {
+            return self.table.say(&FromAgent::Opened { session: session.clone() });
+        }
+        if let Err(refusal) = self.try_open(open, now) {
+            log::warn!("session {session}: refused: {refusal}");
+            let (code, text) = (refusal.code(), refusal.to_string());
+            self.table.say(&FromAgent::NotOpened { session: session.clone(), code, text });
+        }
+    }
+
+    fn try_open(&mut self, open: &Open, now: Instant) -> Result<(), Refusal> {
+        if self.stopping.is_some() {
+            return Err(Refusal::Spawn("the agent is stopping".to_owned()));
+        }
+        self.table.has_room()?;
+        let passed = self.gate.pass(open, &self.config, now)?;
+        self.table.open(open, &passed)?;
+        let (grant, user) = (&passed.grant, &passed.account.name);
+        log::info!("session {}: opened for {} as {user} by {}", open.session, grant.principal, grant.document);
+        Ok(())
+    }
+
+    fn close(&mut self, session: &str, reason: EndReason, now: Instant) {
+        log::info!("session {session}: closed by the gateway: {reason:?}");
+        if !self.table.close(session, now) {
+            let reason = EndReason::DeviceGone;
+            self.table.say(&FromAgent::Gone { session: session.to_owned(), reason });
+        }
+    }
+
+    /// How long sessions may wait for a link.
+    #[must_use]
+    pub fn grace(&self) -> Duration {
+        self.grace
+    }
+}

@@ -1,0 +1,262 @@
+//! The command line: what was asked for, without doing it.
+
+use lexopt::{Arg, Parser, ValueExt as _};
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+/// What `--help` prints.
+pub const HELP: &str = "\
+towline-agent: outbound-only shell access to this device
+
+USAGE
+  towline-agent [--config FILE] [--state-dir DIR] COMMAND
+
+COMMANDS
+  run                 dial the gateway and serve sessions, until told to stop
+  enroll              make this device known to a gateway
+      --gateway HOST[:PORT]        port 8443 unless given
+      --activation-id ID
+      --activation-code CODE       or, so that it does not stand in the process list:
+      --activation-code-file FILE  a file, - for standard input;
+                                   or the variable TOWLINE_ACTIVATION_CODE
+      --ca FILE                    trust certificates of this CA only (PEM)
+      --pin SHA256                 trust this server key only (SHA-256 of its SubjectPublicKeyInfo)
+      --name NAME                  how the device is called
+      --tag KEY=VALUE              a tag; may be repeated
+      --reenroll                   leave the gateway this device belongs to
+  status [--json]     what this device is, and what its agent does
+  config check        tell every problem of the configuration, with file and line
+  --version           version and target
+
+FILES
+  /etc/towline/agent.toml, /etc/towline/agent.d/*.toml   settings; TOWLINE_* variables win
+  /var/lib/towline                                       key and enrolment
+
+EXIT STATUS
+  0 done   1 failed   2 wrong usage   69 gateway not reachable   77 refused   78 configuration or enrolment unusable
+";
+
+/// The whole command line.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Arguments {
+    /// `--config`.
+    pub config: Option<PathBuf>,
+    /// `--state-dir`.
+    pub state_dir: Option<PathBuf>,
+    /// What to do.
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Serve.
+    Run,
+    /// Make the device known.
+    Enrol(Box<Enrol>),
+    /// Tell how things are.
+    Status {
+        /// For machines.
+        json: bool,
+    },
+    /// Judge the configuration.
+    ConfigCheck,
+    /// Print the version.
+    Version,
+    /// Print [`HELP`].
+    Help,
+}
+
+/// Where the activation code comes from.
+#[derive(Clone, PartialEq, Eq)]
+pub enum CodeSource {
+    /// The command line.
+    Given(String),
+    /// A file; `-` is standard input.
+    File(PathBuf),
+    /// `TOWLINE_ACTIVATION_CODE`.
+    Variable,
+}
+
+/// Without the code.
+impl std::fmt::Debug for CodeSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Given(_) => "Given",
+            Self::File(_) => "File",
+            Self::Variable => "Variable",
+        })
+    }
+}
+
+/// Arguments of `enroll`.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Enrol {
+    /// `HOST[:PORT]`.
+    pub gateway: String,
+    /// The activation.
+    pub activation_id: String,
+    /// Its secret.
+    pub code: CodeSource,
+    /// PEM file.
+    pub ca: Option<PathBuf>,
+    /// Hexadecimal digits.
+    pub pin: Option<String>,
+    /// Wanted name.
+    pub name: String,
+    /// Wanted tags.
+    pub tags: Vec<(String, String)>,
+    /// Leave another gateway.
+    pub reenroll: bool,
+}
+
+/// Reads a command line (without the program's name).
+///
+/// # Errors
+/// A sentence for whoever typed it.
+pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
+    read(Parser::from_args(arguments)).map_err(|error| error.to_string())
+}
+
+fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
+    let (mut config, mut state_dir, mut json, mut words) = (None, None, false, Vec::new());
+    let mut enrol = Loose::default();
+    while let Some(argument) = parser.next()? {
+        match argument {
+            Arg::Short('V') | Arg::Long("version") => words = vec!["version".to_owned()],
+            Arg::Short('h') | Arg::Long("help") => words = vec!["help".to_owned()],
+            Arg::Long("config") => config = Some(parser.value()?.into()),
+            Arg::Long("state-dir") => state_dir = Some(parser.value()?.into()),
+            Arg::Long("json") => json = true,
+            Arg::Value(word) if words.len() < 2 => words.push(word.string()?),
+            Arg::Long(name) if words.first().is_some_and(|word| word == "enroll") => {
+                let name = name.to_owned();
+                if !enrol.take(&name, &mut parser)? {
+                    return Err(format!("unknown option --{name}, see --help").into());
+                }
+            }
+            other => return Err(other.unexpected()),
+        }
+        if words.first().is_some_and(|word| word == "version" || word == "help") {
+            break;
+        }
+    }
+    let words: Vec<_> = words.iter().map(String::as_str).collect();
+    let command = match words[..] {
+        ["run"] => Command::Run,
+        ["enroll"] => Command::Enrol(Box::new(enrol.strict()?)),
+        ["status"] => Command::Status { json },
+        ["config", "check"] => Command::ConfigCheck,
+        ["version"] => Command::Version,
+        ["help"] => Command::Help,
+        [] => return Err("a command is missing: run, enroll, status or config check; see --help".into()),
+        _ => return Err(format!("unknown command \"{}\", see --help", words.join(" ")).into()),
+    };
+    Ok(Arguments { config, state_dir, command })
+}
+
+/// Options of `enroll` as they come.
+#[derive(Default)]
+struct Loose {
+    gateway: Option<String>,
+    activation_id: Option<String>,
+    code: Option<CodeSource>,
+    ca: Option<PathBuf>,
+    pin: Option<String>,
+    name: Option<String>,
+    tags: Vec<(String, String)>,
+    reenroll: bool,
+}
+
+impl Loose {
+    fn take(&mut self, option: &str, parser: &mut Parser) -> Result<bool, lexopt::Error> {
+        match option {
+            "gateway" => self.gateway = Some(parser.value()?.string()?),
+            "activation-id" => self.activation_id = Some(parser.value()?.string()?),
+            "activation-code" => self.code = Some(CodeSource::Given(parser.value()?.string()?)),
+            "activation-code-file" => self.code = Some(CodeSource::File(parser.value()?.into())),
+            "ca" => self.ca = Some(parser.value()?.into()),
+            "pin" => self.pin = Some(parser.value()?.string()?),
+            "name" => self.name = Some(parser.value()?.string()?),
+            "tag" => {
+                let tag = parser.value()?.string()?;
+                let (key, value) = tag.split_once('=').ok_or("--tag wants KEY=VALUE")?;
+                self.tags.push((key.to_owned(), value.to_owned()));
+            }
+            "reenroll" => self.reenroll = true,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn strict(self) -> Result<Enrol, lexopt::Error> {
+        if self.ca.is_some() && self.pin.is_some() {
+            return Err("--ca and --pin exclude each other".into());
+        }
+        Ok(Enrol {
+            gateway: self.gateway.ok_or("enroll wants --gateway HOST[:PORT]")?,
+            activation_id: self.activation_id.ok_or("enroll wants --activation-id ID")?,
+            code: self.code.unwrap_or(CodeSource::Variable),
+            ca: self.ca,
+            pin: self.pin,
+            name: self.name.unwrap_or_default(),
+            tags: self.tags,
+            reenroll: self.reenroll,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(line: &str) -> Result<Arguments, String> {
+        parse(line.split_whitespace().map(OsString::from))
+    }
+
+    #[test]
+    fn options_may_stand_before_and_behind_the_command() {
+        for line in ["--config /a run", "run --config /a", "run --config=/a"] {
+            let expected = Arguments { config: Some("/a".into()), state_dir: None, command: Command::Run };
+            assert_eq!(read(line).unwrap(), expected);
+        }
+    }
+
+    #[test]
+    fn an_enrolment_has_all_its_parts() {
+        let line =
+            "enroll --gateway g --activation-id i --activation-code-file - --pin ab --name n --tag a=b=c --tag d=";
+        let Command::Enrol(enrol) = read(line).unwrap().command else { panic!("not an enrolment") };
+        assert_eq!((enrol.gateway.as_str(), enrol.code.clone()), ("g", CodeSource::File("-".into())));
+        assert_eq!(enrol.tags, [("a".into(), "b=c".into()), ("d".into(), String::new())]);
+        assert!(!enrol.reenroll);
+    }
+
+    #[test]
+    fn without_a_code_it_is_taken_from_the_environment() {
+        let Command::Enrol(enrol) = read("enroll --gateway g --activation-id i").unwrap().command else { panic!() };
+        assert_eq!(enrol.code, CodeSource::Variable);
+    }
+
+    #[test]
+    fn mistakes_are_told_in_words() {
+        for (line, text) in [
+            ("", "a command is missing"),
+            ("fly", "unknown command \"fly\""),
+            ("config", "unknown command"),
+            ("enroll", "enroll wants --gateway"),
+            ("enroll --gateway g --activation-id i --ca a --pin b", "exclude each other"),
+            ("enroll --gateway g --activation-id i --tag x", "KEY=VALUE"),
+            ("run --wings", "wings"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.contains(text), "{line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_code_never_shows_in_a_debug_print() {
+        let read = read("enroll --gateway g --activation-id i --activation-code hunter2").unwrap();
+        assert!(!format!("{read:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,85 @@
+//! What time it is, for a device that may not know.
+//!
+//! Two questions, two answers. *Is a certificate valid?* [`reckon`]: the system clock while it is believable, else the
+//! latest time that is certainly past. *Is a grant alive?* [`AuthorityClock`]: the authority's own time, signed for this
+//! link, advanced by a monotonic clock; the device's clock plays no part.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A clock further ahead of the build than this is taken for broken: an agent that old is not running.
+const BELIEVABLE: Duration = Duration::from_secs(10 * 366 * 86_400);
+
+/// When this binary was built, since the epoch.
+#[must_use]
+pub fn build_time() -> Duration {
+    Duration::from_secs(env!("TOWLINE_BUILD_TIME").parse().unwrap_or(0))
+}
+
+/// The system clock since the epoch; zero for a clock before it.
+#[must_use]
+pub fn system_time() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time for checking certificates: `system` if it lies within ten years after `build`, else the later of `build`
+/// and the last time an authority signed.
+#[must_use]
+pub fn reckon(system: Duration, build: Duration, signed: Option<Duration>) -> Duration {
+    if system >= build && system <= build + BELIEVABLE {
+        return system;
+    }
+    signed.map_or(build, |signed| signed.max(build))
+}
+
+/// The authority's time as this link learnt it.
+#[derive(Debug, Clone, Copy)]
+pub struct AuthorityClock {
+    unix_ms: u64,
+    learnt: Instant,
+}
+
+impl AuthorityClock {
+    /// It was `unix_ms` at `learnt`.
+    #[must_use]
+    pub fn new(unix_ms: u64, learnt: Instant) -> Self {
+        Self { unix_ms, learnt }
+    }
+
+    /// Milliseconds since the epoch at `now`.
+    #[must_use]
+    pub fn at(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.learnt).as_millis();
+        self.unix_ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BUILD: Duration = Duration::from_secs(1_800_000_000);
+    const DAY: Duration = Duration::from_secs(86_400);
+
+    #[test]
+    fn a_believable_clock_is_believed() {
+        assert_eq!(reckon(BUILD + DAY, BUILD, Some(BUILD + DAY * 9)), BUILD + DAY);
+    }
+
+    #[test]
+    fn a_clock_in_1970_counts_as_the_time_of_the_build() {
+        assert_eq!(reckon(DAY, BUILD, None), BUILD);
+    }
+
+    #[test]
+    fn a_clock_far_beyond_2038_counts_as_the_last_signed_time() {
+        assert_eq!(reckon(BUILD * 3, BUILD, Some(BUILD + DAY)), BUILD + DAY);
+        assert_eq!(reckon(BUILD * 3, BUILD, Some(DAY)), BUILD);
+    }
+
+    #[test]
+    fn the_authoritys_time_goes_on_by_the_monotonic_clock() {
+        let start = Instant::now();
+        let clock = AuthorityClock::new(1_000, start);
+        assert_eq!(clock.at(start + Duration::from_millis(250)), 1_250);
+    }
+}

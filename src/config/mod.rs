@@ -1,0 +1,361 @@
+//! What the configuration means. Nothing invalid passes: who holds a [`Config`] need not check it again.
+//!
+//! Way: [`raw`] (keys and values with their places) -> [`Config::read`]. Unknown keys and harmless mistakes are warnings; what
+//! would change who may enter is an error, and the agent does not start with it.
+
+pub mod raw;
+
+use crate::arguments::Arguments;
+use crate::limits;
+use crate::link::proxy::{Proxy, is_exempt};
+use crate::policy::DevicePolicy;
+use crate::state::DEFAULT_DIR;
+use crate::state::enrolment::{Address, Trust, certificates};
+use crate::state::key::unhex32;
+use log::LevelFilter;
+use raw::{Entry, Finding, Place, Value};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Where the configuration is read from unless told otherwise.
+pub const DEFAULT_FILE: &str = "/etc/towline/agent.toml";
+/// A directory in memory for the status file; see [`crate::status`].
+pub const DEFAULT_RUNTIME_DIR: &str = "/run/towline";
+
+/// All settings of the agent.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where key and enrolment are.
+    pub state_dir: PathBuf,
+    /// Where the status file goes.
+    pub runtime_dir: PathBuf,
+    /// How much is logged.
+    pub log: LevelFilter,
+    /// Another address for the gateway than the enrolment's.
+    pub gateway: Option<Address>,
+    /// Another way to trust it than the enrolment's.
+    pub trust: Option<Trust>,
+    /// The proxy, and for which hosts it is not used.
+    pub proxy: Option<Proxy>,
+    /// As in the variable `NO_PROXY`.
+    pub no_proxy: String,
+    /// Longest wait between two tries to dial.
+    pub reconnect_max: Duration,
+    /// Longest silence on the link before it is probed.
+    pub keep_alive_max: Duration,
+    /// Most sessions at once.
+    pub max_sessions: usize,
+    /// How long sessions outlive the link.
+    pub grace: Duration,
+    /// Who runs a session for which nobody was named; the agent's own account if not set.
+    pub default_user: Option<String>,
+    /// What the device itself permits.
+    pub policy: DevicePolicy,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            state_dir: DEFAULT_DIR.into(),
+            runtime_dir: DEFAULT_RUNTIME_DIR.into(),
+            log: LevelFilter::Info,
+            gateway: None,
+            trust: None,
+            proxy: None,
+            no_proxy: String::new(),
+            reconnect_max: limits::RECONNECT_MAX,
+            keep_alive_max: Duration::from_millis(towline_wire::keepalive::LONGEST),
+            max_sessions: limits::SESSIONS,
+            grace: limits::GRACE,
+            default_user: None,
+            policy: DevicePolicy::default(),
+        }
+    }
+}
+
+/// All keys, as they stand in a file.
+pub const KEYS: &[&str] = &[
+    "state_dir",
+    "runtime_dir",
+    "log",
+    "gateway.address",
+    "gateway.ca_file",
+    "gateway.pin",
+    "gateway.proxy",
+    "gateway.no_proxy",
+    "gateway.reconnect_max",
+    "gateway.keep_alive_max",
+    "sessions.max",
+    "sessions.grace",
+    "sessions.default_user",
+    "policy.allow_root",
+    "policy.allowed_users",
+    "policy.allowed_documents",
+    "policy.allowed_forwards",
+];
+
+impl Config {
+    /// Reads files and environment. The findings are worth telling; with a fatal one among them the configuration is
+    /// not to be used.
+    #[must_use]
+    pub fn read(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> (Self, Vec<Finding>) {
+        let mut findings = Vec::new();
+        let path = file.unwrap_or(Path::new(DEFAULT_FILE));
+        let mut entries = raw::read_files(path, file.is_some(), &mut findings);
+        entries.extend(raw::read_variables(KEYS, &variable));
+        let mut config = Self::default();
+        config.use_proxy_of_the_environment(&variable, &mut findings);
+        for entry in entries {
+            config.take(entry, &mut findings);
+        }
+        (config, findings)
+    }
+
+    /// The configuration that a command line names, with its `--state-dir`, and the environment of this process.
+    #[must_use]
+    pub fn of(arguments: &Arguments) -> (Self, Vec<Finding>) {
+        let variable = |name: &str| std::env::var(name).ok();
+        let named = arguments.config.clone().or_else(|| variable("TOWLINE_CONFIG").map(PathBuf::from));
+        let (mut config, findings) = Self::read(named.as_deref(), variable);
+        if let Some(dir) = &arguments.state_dir {
+            config.state_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+        }
+        (config, findings)
+    }
+
+    /// The proxy for a host: none if the host is exempt.
+    #[must_use]
+    pub fn proxy_for(&self, gateway: &Address) -> Option<Proxy> {
+        self.proxy.clone().filter(|_| !is_exempt(&self.no_proxy, &gateway.host))
+    }
+
+    fn use_proxy_of_the_environment(
+        &mut self,
+        variable: &impl Fn(&str) -> Option<String>,
+        findings: &mut Vec<Finding>,
+    ) {
+        let either = |name: &str| {
+            let found = [name.to_owned(), name.to_ascii_lowercase()].into_iter();
+            found.filter_map(|name| Some((variable(&name)?, name))).find(|(value, _)| !value.is_empty())
+        };
+        if let Some((list, _)) = either("NO_PROXY") {
+            self.no_proxy = list;
+        }
+        if let Some((url, name)) = either("HTTPS_PROXY") {
+            match Proxy::parse(&url) {
+                Ok(proxy) => self.proxy = Some(proxy),
+                Err(text) => findings.push(Finding { place: Place::Variable(name), fatal: false, text }),
+            }
+        }
+    }
+
+    fn take(&mut self, entry: Entry, findings: &mut Vec<Finding>) {
+        if !KEYS.contains(&entry.key.as_str()) {
+            let text = format!("unknown key `{}` is ignored{}", entry.key, suggestion(&entry.key));
+            findings.push(Finding { place: entry.place, fatal: false, text });
+            return;
+        }
+        if let Err(why) = self.set(&entry.key, entry.value) {
+            let text = format!("`{}` {why}", entry.key);
+            findings.push(Finding { place: entry.place, fatal: true, text });
+        }
+    }
+
+    fn set(&mut self, key: &str, value: Value) -> Result<(), String> {
+        match key {
+            "state_dir" => self.state_dir = path(value)?,
+            "runtime_dir" => self.runtime_dir = path(value)?,
+            "log" => self.log = text(value)?.parse().map_err(|_| "must be error, warn, info, debug, trace or off")?,
+            "gateway.address" => {
+                self.gateway =
+                    Some(Address::parse(&text(value)?).ok_or("must be HOST or HOST:PORT, without https://")?);
+            }
+            "gateway.ca_file" => self.trust = Some(Trust::Ca(read_ca(&path(value)?)?)),
+            "gateway.pin" => {
+                let pin = unhex32(&text(value)?).ok_or("must be a SHA-256 in 64 hexadecimal digits")?;
+                self.trust = Some(Trust::Pin(pin));
+            }
+            "gateway.proxy" => {
+                let url = text(value)?;
+                self.proxy = if url == "none" || url.is_empty() { None } else { Some(Proxy::parse(&url)?) };
+            }
+            "gateway.no_proxy" => self.no_proxy = list(value)?.join(","),
+            "gateway.reconnect_max" => self.reconnect_max = between(duration(value)?, 1, 86_400)?,
+            "gateway.keep_alive_max" => self.keep_alive_max = between(duration(value)?, 20, 1_500)?,
+            "sessions.max" => self.max_sessions = number(value, 1, limits::SESSIONS_CEILING)?,
+            "sessions.grace" => self.grace = between(duration(value)?, 0, 7 * 86_400)?,
+            "sessions.default_user" => self.default_user = Some(text(value)?).filter(|user| !user.is_empty()),
+            "policy.allow_root" => self.policy.allow_root = flag(value)?,
+            "policy.allowed_users" => self.policy.allowed_users = list(value)?,
+            "policy.allowed_documents" => self.policy.allowed_documents = list(value)?,
+            "policy.allowed_forwards" => self.policy.allowed_forwards = list(value)?,
+            other => return Err(format!("is not a key this agent knows: {other}")),
+        }
+        Ok(())
+    }
+}
+
+fn text(value: Value) -> Result<String, String> {
+    match value {
+        Value::Text(text) => Ok(text),
+        other => Err(format!("must be a string, in quotes, not {}", kind(&other))),
+    }
+}
+
+fn path(value: Value) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text(value)?);
+    if path.is_absolute() { Ok(path) } else { Err("must be an absolute path".to_owned()) }
+}
+
+fn flag(value: Value) -> Result<bool, String> {
+    match value {
+        Value::Flag(flag) => Ok(flag),
+        Value::Text(text) if text == "true" => Ok(true),
+        Value::Text(text) if text == "false" => Ok(false),
+        other => Err(format!("must be true or false, not {}", kind(&other))),
+    }
+}
+
+fn list(value: Value) -> Result<Vec<String>, String> {
+    match value {
+        Value::List(list) => Ok(list),
+        Value::Text(text) => Ok(text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()),
+        other => Err(format!("must be a list of strings, not {}", kind(&other))),
+    }
+}
+
+fn number(value: Value, least: usize, most: usize) -> Result<usize, String> {
+    let number = match value {
+        Value::Number(number) => usize::try_from(number).ok(),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    number.filter(|n| (least..=most).contains(n)).ok_or_else(|| format!("must be a number from {least} to {most}"))
+}
+
+/// `90`, `"90s"`, `"5m"`, `"2h"`, `"1d"`.
+fn duration(value: Value) -> Result<Duration, String> {
+    let wrong = || "must be a time like \"90s\", \"5m\", \"2h\" or \"1d\"".to_owned();
+    let text = match value {
+        Value::Number(seconds) => seconds.to_string(),
+        Value::Text(text) => text,
+        _ => return Err(wrong()),
+    };
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let unit = match &text[digits.len()..] {
+        "" | "s" => 1,
+        "m" => 60,
+        "h" => 3_600,
+        "d" => 86_400,
+        _ => return Err(wrong()),
+    };
+    let seconds: u64 = digits.parse().map_err(|_| wrong())?;
+    Ok(Duration::from_secs(seconds.saturating_mul(unit)))
+}
+
+fn between(duration: Duration, least: u64, most: u64) -> Result<Duration, String> {
+    if (least..=most).contains(&duration.as_secs()) {
+        return Ok(duration);
+    }
+    Err(format!("must be from {least} to {most} seconds, not {}", duration.as_secs()))
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Text(_) => "a string",
+        Value::Number(_) => "a number",
+        Value::Flag(_) => "true or false",
+        Value::List(_) => "a list",
+        Value::Other(name) => name,
+    }
+}
+
+fn read_ca(path: &Path) -> Result<String, String> {
+    let pem = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
+    certificates(&pem).map_err(|why| format!("is not usable: {}: {why}", path.display()))?;
+    Ok(pem)
+}
+
+/// A known key that ends alike, for those who forgot or mistook the table.
+fn suggestion(key: &str) -> String {
+    let last = key.rsplit('.').next().unwrap_or(key);
+    let like = KEYS.iter().find(|known| known.rsplit('.').next() == Some(last));
+    like.map(|known| format!("; did you mean `{known}`?")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> (Config, Vec<String>) {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("agent.toml");
+        crate::state::atomic::replace(&file, text.as_bytes(), 0o600).unwrap();
+        let (config, findings) = Config::read(Some(&file), |_| None);
+        let dir = format!("{}/", temp.path().display());
+        (config, findings.iter().map(|finding| finding.to_string().replace(&dir, "")).collect())
+    }
+
+    #[track_caller]
+    fn check(text: &str, findings: &[&str]) {
+        assert_eq!(read(text).1, findings);
+    }
+
+    #[test]
+    fn what_is_written_is_meant() {
+        let (config, findings) = read(
+            "log = \"debug\"\n[gateway]\naddress = \"gw:443\"\nproxy = \"http://p:1\"\nreconnect_max = \"2m\"\n\
+             [sessions]\nmax = 3\ngrace = 90\n[policy]\nallow_root = false\nallowed_users = [\"ann\"]\n",
+        );
+        assert_eq!(findings, [""; 0]);
+        assert_eq!(config.gateway.unwrap().port, 443);
+        assert_eq!((config.reconnect_max.as_secs(), config.grace.as_secs(), config.max_sessions), (120, 90, 3));
+        assert_eq!((config.policy.allow_root, config.policy.allowed_users), (false, vec!["ann".to_owned()]));
+        assert!(config.proxy.is_some());
+    }
+
+    #[test]
+    fn an_unknown_key_is_a_warning_with_a_guess() {
+        check(
+            "[session]\nmax = 3\n",
+            &["agent.toml:2: warning: unknown key `session.max` is ignored; did you mean `sessions.max`?"],
+        );
+    }
+
+    #[test]
+    fn a_wrong_value_is_an_error_that_says_what_is_right() {
+        check(
+            "[sessions]\nmax = 0\ngrace = \"soon\"\n",
+            &[
+                "agent.toml:2: error: `sessions.max` must be a number from 1 to 64",
+                "agent.toml:3: error: `sessions.grace` must be a time like \"90s\", \"5m\", \"2h\" or \"1d\"",
+            ],
+        );
+        check(
+            "[gateway]\nreconnect_max = \"0s\"\n",
+            &["agent.toml:2: error: `gateway.reconnect_max` must be from 1 to 86400 seconds, not 0"],
+        );
+    }
+
+    #[test]
+    fn a_file_asked_for_by_name_must_be_there_and_the_default_one_need_not() {
+        let (_, findings) = Config::read(Some(Path::new("/no/such/agent.toml")), |_| None);
+        assert!(findings[0].fatal && findings[0].text.starts_with("cannot be read"));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file() {
+        let variable = |name: &str| match name {
+            "TOWLINE_SESSIONS_MAX" => Some("2".to_owned()),
+            "https_proxy" => Some("http://proxy:8080".to_owned()),
+            "NO_PROXY" => Some("gw.lan".to_owned()),
+            _ => None,
+        };
+        let (config, findings) = Config::read(None, variable);
+        assert!(findings.is_empty(), "{findings:?}");
+        assert_eq!(config.max_sessions, 2);
+        let address = |host: &str| Address { host: host.into(), port: 443 };
+        assert!(config.proxy_for(&address("gw.example")).is_some());
+        assert!(config.proxy_for(&address("gw.lan")).is_none());
+    }
+}

@@ -1,0 +1,245 @@
+//! `enroll`: makes this device known to a gateway, once.
+//!
+//! Way: check what was given -> make the key if there is none -> dial -> [`FromAgent::Enrol`] -> the answer -> store.
+//!
+//! # Invariants
+//! - A device that belongs to a gateway is not enrolled elsewhere without `--reenroll`, which makes a new key: the old
+//!   gateway cannot recognise the device at the new one.
+//! - The activation code is never stored, logged or shown.
+
+use crate::arguments::{CodeSource, Enrol};
+use crate::config::Config;
+use crate::limits;
+use crate::link::dial::{DialError, Target, dial};
+use crate::link::driver::{Link, LinkError};
+use crate::link::tls::{self, TlsError};
+use crate::platform;
+use crate::state::enrolment::{Address, Enrolment, Trust, certificates};
+use crate::state::key::{DeviceKey, unhex32};
+use crate::state::{Dir, StateError};
+use std::future::poll_fn;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::task::Poll;
+use towline_wire::VERSIONS;
+use towline_wire::frame::Frame;
+use towline_wire::message::{self, FromAgent, RefusalCode, ToAgent, Version, decode};
+use towline_wire::mux::Mux;
+
+/// Why the device was not enrolled.
+#[derive(Debug, thiserror::Error)]
+pub enum EnrolError {
+    /// Something given is wrong.
+    #[error("{0}")]
+    Argument(String),
+    /// It belongs to somebody.
+    #[error("this device belongs to {gateway} as {device}: to move it, stop its agent and enrol it with --reenroll")]
+    Taken {
+        /// Whose it is.
+        gateway: Address,
+        /// Its name there.
+        device: String,
+    },
+    /// The state directory.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// What was given for TLS.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The gateway cannot be reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// It can, but the talk failed.
+    #[error(transparent)]
+    Link(#[from] LinkError),
+    /// It says no.
+    #[error("the gateway refuses to enrol this device ({code:?}): {text}")]
+    Refused {
+        /// Class.
+        code: RefusalCode,
+        /// In words.
+        text: String,
+    },
+}
+
+impl EnrolError {
+    /// The program's exit status. No `_` arm: a new error must decide.
+    #[must_use]
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Argument(_) => 2,
+            Self::Dial(_) | Self::Link(_) => 69,
+            Self::Taken { .. } | Self::Refused { .. } => 77,
+            Self::State(_) | Self::Tls(_) => 78,
+        }
+    }
+}
+
+/// What the device is now.
+#[derive(Debug)]
+pub struct Enrolled {
+    /// Its name.
+    pub device: String,
+    /// A person has to approve it before it may connect.
+    pub pending: bool,
+    /// Of its key, for that person.
+    pub fingerprint: String,
+}
+
+impl std::fmt::Display for Enrolled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "enrolled as {}\nkey fingerprint {}", self.device, self.fingerprint)?;
+        if self.pending {
+            writeln!(f, "pending: somebody has to approve it at the gateway, comparing the fingerprint")?;
+        }
+        Ok(())
+    }
+}
+
+/// Enrols this device.
+///
+/// # Errors
+/// [`EnrolError`]; nothing is changed then, except that a key may have been made.
+pub async fn enrol(arguments: &Enrol, config: &Config) -> Result<Enrolled, EnrolError> {
+    let wrong = |text: &str| EnrolError::Argument(text.to_owned());
+    let gateway = Address::parse(&arguments.gateway)
+        .ok_or_else(|| wrong("--gateway must be HOST or HOST:PORT, without https://"))?;
+    let trust = trust(arguments.ca.as_deref(), arguments.pin.as_deref())?;
+    let code = activation_code(&arguments.code)?;
+    let dir = Dir::at(&config.state_dir);
+    let key = own_key(&dir, arguments.reenroll)?;
+    let signed = Arc::default();
+    let tls = tls::client_config(&trust, &key, &signed)?;
+    let target = Target { proxy: config.proxy_for(&gateway), gateway: gateway.clone(), tls };
+    let mut link = Link::new(dial(&target).await?);
+    let request = message::Enrol {
+        activation_id: arguments.activation_id.clone(),
+        activation_code: code,
+        name: arguments.name.clone(),
+        tags: arguments.tags.clone(),
+        platform: platform::describe(link.local_address()),
+    };
+    let answer = tokio::time::timeout(limits::GREETING, ask(&mut link, request)).await;
+    let (device, authority, pending) = answer.map_err(|_| EnrolError::Link(LinkError::NoGreeting))??;
+    Enrolment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
+    Ok(Enrolled { device, pending, fingerprint: key.fingerprint() })
+}
+
+/// The key to enrol with. A new one for a device that leaves another gateway.
+fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrolError> {
+    dir.prepare()?;
+    let _unused_by_others = match dir.lock() {
+        Err(StateError::NotEnrolled(_)) => None, // no key yet
+        other => Some(other?),
+    };
+    match Enrolment::load(dir) {
+        Err(StateError::NotEnrolled(_)) => Ok(DeviceKey::load_or_make(dir)?),
+        Ok(enrolment) if !reenroll => Err(EnrolError::Taken { gateway: enrolment.gateway, device: enrolment.device }),
+        Ok(enrolment) => {
+            log::warn!("leaving {}, where this device was {}", enrolment.gateway, enrolment.device);
+            Ok(DeviceKey::make(dir)?)
+        }
+        Err(_) if reenroll => Ok(DeviceKey::make(dir)?),
+        Err(error) => Err(error.into()),
+    }
+}
+
+fn trust(ca: Option<&Path>, pin: Option<&str>) -> Result<Trust, EnrolError> {
+    if let Some(pin) = pin {
+        let pin = unhex32(pin).ok_or("--pin must be a SHA-256 in 64 hexadecimal digits");
+        return pin.map(Trust::Pin).map_err(|text| EnrolError::Argument(text.to_owned()));
+    }
+    let Some(path) = ca else { return Ok(Trust::Public) };
+    let wrong = |why: String| EnrolError::Argument(format!("--ca {}: {why}", path.display()));
+    let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    certificates(&pem).map_err(wrong)?;
+    Ok(Trust::Ca(pem))
+}
+
+fn activation_code(source: &CodeSource) -> Result<String, EnrolError> {
+    let code = match source {
+        CodeSource::Given(code) => code.clone(),
+        CodeSource::Variable => std::env::var("TOWLINE_ACTIVATION_CODE").map_err(|_| {
+            EnrolError::Argument(
+                "the activation code is missing: --activation-code-file, - for standard input, or TOWLINE_ACTIVATION_CODE"
+                    .to_owned(),
+            )
+        })?,
+        CodeSource::File(path) => read_code(path)
+            .map_err(|error| EnrolError::Argument(format!("--activation-code-file {}: {error}", path.display())))?,
+    };
+    Ok(code.trim().to_owned())
+}
+
+fn read_code(path: &PathBuf) -> io::Result<String> {
+    let mut code = String::new();
+    if path.as_os_str() == "-" {
+        io::stdin().lock().take(4096).read_to_string(&mut code)?;
+    } else {
+        std::fs::File::open(path)?.take(4096).read_to_string(&mut code)?;
+    }
+    Ok(code)
+}
+
+/// Says who we are, and waits for the answer.
+async fn ask(link: &mut Link, request: message::Enrol) -> Result<(String, [u8; 32], bool), EnrolError> {
+    let body = message::encode(&FromAgent::Enrol(request)).map_err(LinkError::Message)?;
+    link.push(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max })?;
+    link.push(&Frame::Control(&body))?;
+    let mut no_streams = Mux::new(0, 0);
+    loop {
+        poll_fn(|cx| match link.poll_send(cx, &mut no_streams) {
+            Poll::Ready(error) => Poll::Ready(Err(error)),
+            Poll::Pending => link.poll_receive(cx),
+        })
+        .await?;
+        while let Some(frame) = link.next_frame()? {
+            match frame {
+                Frame::Version { min, max } if VERSIONS.agree(Version { min, max }).is_none() => {
+                    return Err(LinkError::Version { min, max }.into());
+                }
+                Frame::Control(body) => match decode(body).map_err(LinkError::Message)? {
+                    ToAgent::Enrolled { device, authority, pending } => return Ok((device, authority, pending)),
+                    ToAgent::Refuse { code, text, .. } => return Err(EnrolError::Refused { code, text }),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_device_that_belongs_to_somebody_stays_there_unless_told_locally() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::at(temp.path());
+        let first = own_key(&dir, false).unwrap();
+        let gateway = Address { host: "gw".into(), port: 8443 };
+        let enrolment = Enrolment { gateway, trust: Trust::Public, device: "mi-1".into(), authority: [1; 32] };
+        enrolment.store(&dir).unwrap();
+        let refused = own_key(&dir, false).unwrap_err();
+        assert!(refused.to_string().contains("--reenroll"), "{refused}");
+        assert_eq!(refused.exit_code(), 77);
+        assert_ne!(own_key(&dir, true).unwrap().fingerprint(), first.fingerprint());
+    }
+
+    #[test]
+    fn a_key_that_was_made_for_a_try_that_failed_is_used_again() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::at(temp.path());
+        assert_eq!(own_key(&dir, false).unwrap().fingerprint(), own_key(&dir, false).unwrap().fingerprint());
+    }
+
+    #[test]
+    fn a_code_from_a_file_has_no_line_end() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("code");
+        crate::state::atomic::replace(&file, b"secret\n", 0o600).unwrap();
+        assert_eq!(activation_code(&CodeSource::File(file)).unwrap(), "secret");
+    }
+}

@@ -1,0 +1,241 @@
+//! From an address to an open TLS connection.
+//!
+//! Way: resolve -> race the addresses (RFC 8305: families in turn, a new one each 250 ms) -> CONNECT through the proxy,
+//! where there is one -> TLS. Each step has its time; the whole has too.
+//!
+//! # Invariants
+//! - Every error is one to be waited out: see [`super::backoff`]. Nothing here is cached between tries, so a name
+//!   that resolves again, or a file that was mended, is noticed by the next try.
+//!
+//! # Known cost
+//! - The C library resolves names and blocks: a thread lives for the time of the look-up. Addresses need none.
+
+use super::proxy::{Proxy, ProxyError};
+use super::tls::{self, TlsError};
+use crate::limits;
+use crate::pty::sys;
+use crate::state::enrolment::Address;
+use rustls::ClientConfig;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd as _;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+/// Why one try to reach the gateway failed.
+#[derive(Debug, thiserror::Error)]
+pub enum DialError {
+    /// The name is unknown, or no name server answers.
+    #[error("cannot resolve {host}: {source}")]
+    Resolve {
+        /// Which name.
+        host: String,
+        /// What the resolver said.
+        source: io::Error,
+    },
+    /// No address accepts a connection.
+    #[error("cannot connect to {address}: {source}")]
+    Connect {
+        /// Which address.
+        address: Address,
+        /// What the last address tried said.
+        source: io::Error,
+    },
+    /// A step took too long.
+    #[error("no answer from {address} within {} s", waited.as_secs())]
+    Timeout {
+        /// Which address.
+        address: Address,
+        /// For how long.
+        waited: Duration,
+    },
+    /// The proxy does not let us through.
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    /// The settings for TLS cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The handshake failed.
+    #[error("TLS with {address} failed: {source}")]
+    Handshake {
+        /// With whom.
+        address: Address,
+        /// What the library said.
+        source: io::Error,
+    },
+    /// The other side is not a Towline gateway.
+    #[error("{address} speaks TLS but not Towline: is this the gateway's port?")]
+    NotAGateway {
+        /// Who answered.
+        address: Address,
+    },
+}
+
+/// Where to dial, and how.
+#[derive(Clone)]
+pub struct Target {
+    /// The gateway.
+    pub gateway: Address,
+    /// Through whom.
+    pub proxy: Option<Proxy>,
+    /// TLS settings.
+    pub tls: Arc<ClientConfig>,
+}
+
+/// Dials once.
+///
+/// # Errors
+/// [`DialError`].
+pub async fn dial(target: &Target) -> Result<TlsStream<TcpStream>, DialError> {
+    let late = |_| DialError::Timeout { address: target.gateway.clone(), waited: limits::DIAL };
+    timeout(limits::DIAL, dial_without_limit(target)).await.map_err(late)?
+}
+
+async fn dial_without_limit(target: &Target) -> Result<TlsStream<TcpStream>, DialError> {
+    let first = target.proxy.as_ref().map_or(&target.gateway, |proxy| &proxy.address);
+    let mut tcp = race(first, resolve(first).await?).await?;
+    tune(&tcp);
+    if let Some(proxy) = &target.proxy {
+        proxy.connect(&mut tcp, &target.gateway).await?;
+    }
+    let name = tls::server_name(&target.gateway)?;
+    let fail = |source| DialError::Handshake { address: target.gateway.clone(), source };
+    let connector = TlsConnector::from(target.tls.clone());
+    let mut stream = connector
+        .connect_with(name, tcp, |connection| connection.set_buffer_limit(Some(limits::TLS_BUFFER)))
+        .await
+        .map_err(fail)?;
+    if stream.get_ref().1.alpn_protocol() != Some(towline_wire::ALPN) {
+        return Err(DialError::NotAGateway { address: target.gateway.clone() });
+    }
+    stream.get_mut().1.set_buffer_limit(Some(limits::TLS_BUFFER));
+    Ok(stream)
+}
+
+/// Keystrokes must not wait for more bytes, nor behind bulk in the kernel; a peer that vanished must not hold the
+/// socket for the kernel's quarter of an hour.
+fn tune(tcp: &TcpStream) {
+    let _ = tcp.set_nodelay(true);
+    let _ = sys::set_notsent_lowat(tcp.as_fd(), limits::NOTSENT_LOWAT);
+    let millis = u32::try_from(limits::TCP_USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
+    let _ = nix::sys::socket::setsockopt(tcp, nix::sys::socket::sockopt::TcpUserTimeout, &millis);
+}
+
+async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, DialError> {
+    if let Ok(ip) = address.host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(ip, address.port)]);
+    }
+    let fail = |source| DialError::Resolve { host: address.host.clone(), source };
+    let late = |_| fail(io::ErrorKind::TimedOut.into());
+    let found = tokio::net::lookup_host((address.host.as_str(), address.port));
+    let found: Vec<_> = timeout(limits::RESOLVE, found).await.map_err(late)?.map_err(fail)?.collect();
+    if found.is_empty() {
+        return Err(fail(io::ErrorKind::NotFound.into()));
+    }
+    Ok(alternate(found))
+}
+
+/// IPv6 first, then the families in turn, at most [`limits::ADDRESSES`].
+fn alternate(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let (six, four): (Vec<_>, Vec<_>) = found.into_iter().partition(SocketAddr::is_ipv6);
+    let (mut six, mut four) = (six.into_iter(), four.into_iter());
+    let mut order = Vec::new();
+    loop {
+        let pair = [six.next(), four.next()];
+        if pair == [None, None] || order.len() >= limits::ADDRESSES {
+            order.truncate(limits::ADDRESSES);
+            return order;
+        }
+        order.extend(pair.into_iter().flatten());
+    }
+}
+
+type Attempt = Pin<Box<dyn Future<Output = io::Result<TcpStream>>>>;
+
+/// Connects to whichever address answers first.
+async fn race(address: &Address, candidates: Vec<SocketAddr>) -> Result<TcpStream, DialError> {
+    let mut waiting = candidates.into_iter();
+    let mut running: Vec<Attempt> = Vec::new();
+    let mut head_start = Box::pin(sleep(Duration::ZERO));
+    let mut last = io::Error::from(io::ErrorKind::NotFound);
+    poll_fn(|cx| {
+        loop {
+            let mut at = 0;
+            while let Some(attempt) = running.get_mut(at) {
+                match attempt.as_mut().poll(cx) {
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream)),
+                    Poll::Ready(Err(error)) => {
+                        last = error;
+                        drop(running.swap_remove(at));
+                    }
+                    Poll::Pending => at += 1,
+                }
+            }
+            if !running.is_empty() && head_start.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match waiting.next() {
+                Some(candidate) => {
+                    running.push(Box::pin(TcpStream::connect(candidate)));
+                    head_start = Box::pin(sleep(limits::HEAD_START));
+                }
+                None if running.is_empty() => {
+                    let source = std::mem::replace(&mut last, io::ErrorKind::Other.into());
+                    return Poll::Ready(Err(DialError::Connect { address: address.clone(), source }));
+                }
+                None => return Poll::Pending,
+            }
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_are_tried_in_turn_beginning_with_ipv6() {
+        let of = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let found = vec![of("10.0.0.1:1"), of("10.0.0.2:1"), of("[fd00::1]:1")];
+        assert_eq!(alternate(found), [of("[fd00::1]:1"), of("10.0.0.1:1"), of("10.0.0.2:1")]);
+    }
+
+    #[test]
+    fn a_name_with_many_addresses_is_not_tried_without_end() {
+        let found = (0..200).map(|i| SocketAddr::from(([10, 0, 0, i], 1))).collect();
+        assert_eq!(alternate(found).len(), limits::ADDRESSES);
+    }
+
+    fn with_runtime<F: Future>(story: F) -> F::Output {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(story)
+    }
+
+    #[test]
+    fn an_address_that_refuses_does_not_keep_from_the_one_that_accepts() {
+        with_runtime(async {
+            let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let address = Address { host: "test".into(), port: 1 };
+            let stream = race(&address, vec![closed, open.local_addr().unwrap()]).await.unwrap();
+            assert_eq!(stream.peer_addr().unwrap(), open.local_addr().unwrap());
+        });
+    }
+
+    #[test]
+    fn when_all_refuse_the_error_names_the_gateway() {
+        with_runtime(async {
+            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let address = Address { host: "gw.example".into(), port: 443 };
+            let error = race(&address, vec![closed]).await.unwrap_err();
+            assert!(error.to_string().starts_with("cannot connect to gw.example:443"), "{error}");
+        });
+    }
+}

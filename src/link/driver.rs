@@ -1,0 +1,178 @@
+//! Wire's frames on a TLS connection: what is encoded ahead, what has been read, and the keep-alive.
+//!
+//! Poll-based: the agent's loop asks, nothing here waits. What is to be sent stays in the [`Mux`] until the connection
+//! takes it, so a keystroke's echo overtakes bulk at the last possible moment.
+
+use crate::limits;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+use tokio::io::{AsyncRead as _, AsyncWrite as _, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use towline_wire::frame::{Frame, FrameError, FrameReader, MAX_DATA, MAX_FRAME};
+use towline_wire::mux::Mux;
+
+/// Why a link is no more.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The connection broke.
+    #[error("the connection broke: {0}")]
+    Io(#[from] io::Error),
+    /// The gateway closed it.
+    #[error("the gateway closed the connection")]
+    Closed,
+    /// What came is no frame.
+    #[error("the gateway sends what is not our wire: {0}")]
+    Frame(#[from] FrameError),
+    /// What came is no message.
+    #[error("the gateway sends what is not a message: {0}")]
+    Message(#[from] towline_wire::message::MessageError),
+    /// Our own control messages pile up.
+    #[error(transparent)]
+    Full(#[from] towline_wire::mux::Full),
+    /// No answer to a ping.
+    #[error("the gateway does not answer any more")]
+    Silent,
+    /// No answer to the greeting.
+    #[error("the gateway did not answer our greeting within {} s", limits::GREETING.as_secs())]
+    NoGreeting,
+    /// No common version.
+    #[error("the gateway speaks wire versions {min} to {max}, this agent {} to {}: one of them has to be updated",
+        towline_wire::VERSIONS.min, towline_wire::VERSIONS.max)]
+    Version {
+        /// Lowest of theirs.
+        min: u16,
+        /// Highest of theirs.
+        max: u16,
+    },
+    /// The authority's time is not signed by the authority.
+    #[error("the gateway cannot prove the time by the authority this device was enrolled with: grants would not work")]
+    Time,
+    /// It said so.
+    #[error("the gateway refuses this device ({code:?}): {text}")]
+    Refused {
+        /// Class.
+        code: towline_wire::message::RefusalCode,
+        /// In words.
+        text: String,
+        /// Seconds; 0 leaves it to us.
+        retry_after: u32,
+    },
+    /// It is about to stop.
+    #[error("the gateway is going away, and asks us to come back in {0} s")]
+    GoAway(u32),
+}
+
+/// One connection with its buffers.
+#[derive(Debug)]
+pub struct Link {
+    stream: TlsStream<TcpStream>,
+    reader: FrameReader,
+    out: Vec<u8>,
+    sent: usize,
+    unflushed: bool,
+}
+
+impl Link {
+    /// Nothing is sent yet.
+    #[must_use]
+    pub fn new(stream: TlsStream<TcpStream>) -> Self {
+        Self { stream, reader: FrameReader::new(), out: Vec::new(), sent: 0, unflushed: false }
+    }
+
+    /// The device's own address on this connection.
+    #[must_use]
+    pub fn local_address(&self) -> String {
+        self.stream.get_ref().0.local_addr().map(|address| address.ip().to_string()).unwrap_or_default()
+    }
+
+    /// Encodes a small frame that goes before whatever the mux has: versions, pings, pongs.
+    ///
+    /// # Errors
+    /// [`LinkError::Frame`] for one that is too large.
+    pub fn push(&mut self, frame: &Frame<'_>) -> Result<(), LinkError> {
+        // A peer that asks for pongs and reads none of them would make this grow.
+        if self.out.len() > limits::LINK_OUT + 2 * MAX_FRAME {
+            return Err(towline_wire::mux::Full::Control.into());
+        }
+        Ok(frame.encode(&mut self.out)?)
+    }
+
+    /// Sends what there is: first what is encoded, then what the mux gives. Pending when all is sent or the connection
+    /// takes no more; ready only with an error.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>, mux: &mut Mux) -> Poll<LinkError> {
+        loop {
+            while self.out.len() < limits::LINK_OUT {
+                let mut encoded = Ok(());
+                if !mux.next_frame(MAX_DATA, |frame| encoded = frame.encode(&mut self.out)) {
+                    break;
+                }
+                if let Err(error) = encoded {
+                    return Poll::Ready(error.into());
+                }
+            }
+            if self.sent == self.out.len() {
+                self.out.clear();
+                self.sent = 0;
+                return self.poll_flush(cx);
+            }
+            match ready!(Pin::new(&mut self.stream).poll_write(cx, &self.out[self.sent..])) {
+                Ok(0) => return Poll::Ready(LinkError::Closed),
+                Ok(n) => {
+                    self.sent += n;
+                    self.unflushed = true;
+                    if self.sent == self.out.len() {
+                        self.out.clear();
+                        self.sent = 0;
+                    }
+                }
+                Err(error) => return Poll::Ready(error.into()),
+            }
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<LinkError> {
+        if self.unflushed {
+            match ready!(Pin::new(&mut self.stream).poll_flush(cx)) {
+                Ok(()) => self.unflushed = false,
+                Err(error) => return Poll::Ready(error.into()),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Ready when bytes came: take the frames with [`Self::next_frame`] before the next call.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), LinkError>> {
+        let mut buffer = ReadBuf::new(self.reader.spare());
+        match ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer)) {
+            Ok(()) => {
+                let n = buffer.filled().len();
+                self.reader.filled(n);
+                Poll::Ready(if n == 0 { Err(LinkError::Closed) } else { Ok(()) })
+            }
+            Err(error) => Poll::Ready(Err(error.into())),
+        }
+    }
+
+    /// The next whole frame that was read.
+    ///
+    /// # Errors
+    /// [`LinkError::Frame`]: the link cannot be read any further.
+    pub fn next_frame(&mut self) -> Result<Option<Frame<'_>>, LinkError> {
+        Ok(self.reader.next()?)
+    }
+
+    /// Gives back memory that only traffic needs; called when the link has been silent.
+    pub fn relax(&mut self) {
+        self.reader.relax();
+        if self.out.is_empty() {
+            self.out = Vec::new();
+        }
+    }
+
+    /// Tells the other side that nothing more comes, as far as that is possible without waiting.
+    pub fn poll_close(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        Pin::new(&mut self.stream).poll_shutdown(cx).map(drop)
+    }
+}

@@ -1,0 +1,151 @@
+//! TLS towards the gateway: we show a raw public key (RFC 7250), the gateway shows a certificate.
+//!
+//! TLS 1.3 only, ALPN `towline/1`. The handshake itself proves who the device is; the gateway is judged by the
+//! [`Trust`] that was fixed at enrolment.
+//!
+//! # Invariants
+//! - A pin is compared with the server's key and nothing else: no clock, no name, no authority.
+//! - With an authority, the time is [`clock::reckon`]'s, so a device without a clock can still connect, and an expired
+//!   certificate is still refused by one that has a clock.
+
+use crate::clock;
+use crate::state::enrolment::{Address, Trust, certificates};
+use crate::state::key::{DeviceKey, hex};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServerVerifier};
+use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+/// Why TLS cannot be set up at all. Only what the administrator gave can be wrong.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The CA file has no usable certificate.
+    #[error("the CA of the gateway cannot be used: {0}")]
+    Ca(String),
+    /// The TLS library refuses.
+    #[error("TLS cannot be set up: {0}")]
+    Library(#[from] rustls::Error),
+    /// The host is neither a name nor an address.
+    #[error("\"{0}\" is not a host name or IP address")]
+    Host(String),
+}
+
+/// The last time that an authority signed, seconds since the epoch; 0 for none yet. Shared with the verifier.
+pub type SignedSeconds = Arc<AtomicU64>;
+
+/// The TLS settings for dialling.
+///
+/// # Errors
+/// [`TlsError`]: what the administrator gave cannot be used.
+pub fn client_config(trust: &Trust, key: &DeviceKey, signed: &SignedSeconds) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        Verifier { judge: Judge::new(trust, &provider)?, provider: provider.clone(), signed: signed.clone() };
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_protocol_versions(&[&rustls::version::TLS13])?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key.for_tls()?)));
+    config.alpn_protocols = vec![towline_wire::ALPN.to_vec()];
+    // A link lives for days: tickets would cost memory and save one signature a week.
+    config.resumption = Resumption::disabled();
+    Ok(Arc::new(config))
+}
+
+/// The name the server has to prove.
+///
+/// # Errors
+/// [`TlsError::Host`].
+pub fn server_name(gateway: &Address) -> Result<ServerName<'static>, TlsError> {
+    ServerName::try_from(gateway.host.clone()).map_err(|_| TlsError::Host(gateway.host.clone()))
+}
+
+#[derive(Debug)]
+enum Judge {
+    Roots(Arc<WebPkiServerVerifier>),
+    Pin([u8; 32]),
+}
+
+impl Judge {
+    fn new(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+        let mut roots = RootCertStore::empty();
+        match trust {
+            Trust::Pin(pin) => return Ok(Self::Pin(*pin)),
+            Trust::Public => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
+            Trust::Ca(pem) => {
+                for certificate in certificates(pem).map_err(TlsError::Ca)? {
+                    roots.add(certificate).map_err(|error| TlsError::Ca(error.to_string()))?;
+                }
+            }
+        }
+        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        verifier.map(Self::Roots).map_err(|error| TlsError::Ca(error.to_string()))
+    }
+}
+
+#[derive(Debug)]
+struct Verifier {
+    judge: Judge,
+    provider: Arc<CryptoProvider>,
+    signed: SignedSeconds,
+}
+
+impl Verifier {
+    fn now(&self) -> UnixTime {
+        let signed = Some(self.signed.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        UnixTime::since_unix_epoch(clock::reckon(clock::system_time(), clock::build_time(), signed))
+    }
+}
+
+impl ServerCertVerifier for Verifier {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        server_name: &ServerName<'_>,
+        ocsp_response: &[u8],
+        _believed_by_the_library: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        match &self.judge {
+            Judge::Roots(roots) => {
+                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, self.now())
+            }
+            Judge::Pin(pin) => {
+                let spki = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
+                let seen = ring::digest::digest(&ring::digest::SHA256, &spki);
+                if seen.as_ref() == pin {
+                    return Ok(ServerCertVerified::assertion());
+                }
+                log::warn!("the gateway shows a key with pin {}, {} is expected", hex(seen.as_ref()), hex(pin));
+                Err(CertificateError::ApplicationVerificationFailure.into())
+            }
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}

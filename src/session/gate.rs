@@ -1,0 +1,268 @@
+//! Whether an order to open a session is obeyed: the grant first, then the device's own word.
+//!
+//! # Invariants
+//! - Nothing of an order is believed before the authority's signature was verified.
+//! - Each refusal is logged with the session it was for, and answered.
+
+use crate::clock::AuthorityClock;
+use crate::config::Config;
+use crate::policy::Forbidden;
+use crate::pty::account::{Account, AccountError, own_name};
+use ring::digest::{SHA256, digest};
+use ring::signature::{ED25519, UnparsedPublicKey};
+use std::time::Instant;
+use towline_wire::epoch::BootNonce;
+use towline_wire::grant::{Expected, Grant, GrantError, SeenNonces, SignedTime};
+use towline_wire::message::{Launch, MessageError, Open, RefusalCode, decode};
+
+/// Why a session is not opened.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// The grant is not good.
+    #[error(transparent)]
+    Grant(#[from] GrantError),
+    /// There is no signed time yet on this link.
+    #[error("the gateway has not proved the time on this link yet")]
+    NoTime,
+    /// What is to be started cannot be read.
+    #[error("this agent does not know what is to be started ({0}): it may have to be updated")]
+    Unknown(#[from] MessageError),
+    /// The order contradicts itself.
+    #[error("the order is not complete: {0}")]
+    Incomplete(&'static str),
+    /// The account cannot be used.
+    #[error(transparent)]
+    Account(#[from] AccountError),
+    /// The device's policy.
+    #[error(transparent)]
+    Forbidden(#[from] Forbidden),
+    /// There are enough.
+    #[error("this device holds {0} sessions already, and no more are allowed (sessions.max)")]
+    TooMany(usize),
+    /// It cannot be started.
+    #[error("{0}")]
+    Spawn(String),
+}
+
+impl Refusal {
+    /// The class the gateway is told. No `_` arm: a new refusal must decide.
+    #[must_use]
+    pub fn code(&self) -> RefusalCode {
+        match self {
+            Self::Grant(_) | Self::NoTime => RefusalCode::Grant,
+            Self::Unknown(_) | Self::Incomplete(_) => RefusalCode::Unsupported,
+            Self::Account(_) => RefusalCode::RunAs,
+            Self::Forbidden(_) => RefusalCode::DevicePolicy,
+            Self::TooMany(_) => RefusalCode::TooManySessions,
+            Self::Spawn(_) => RefusalCode::Spawn,
+        }
+    }
+}
+
+/// What was found good.
+#[derive(Debug)]
+pub struct Passed {
+    /// What to start.
+    pub launch: Launch,
+    /// As whom.
+    pub account: Account,
+    /// For whom, for the log.
+    pub grant: Grant,
+}
+
+/// What grants are judged by.
+#[derive(Debug)]
+pub struct Gate {
+    device: String,
+    authority: [u8; 32],
+    boot: BootNonce,
+    seen: SeenNonces,
+    time: Option<AuthorityClock>,
+}
+
+impl Gate {
+    /// For this device, this authority and this start of the agent.
+    #[must_use]
+    pub fn new(device: String, authority: [u8; 32], boot: BootNonce) -> Self {
+        Self { device, authority, boot, seen: SeenNonces::default(), time: None }
+    }
+
+    fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
+        UnparsedPublicKey::new(&ED25519, &self.authority).verify(bytes, signature).is_ok()
+    }
+
+    /// Takes the authority's time for a link with this challenge; false if the authority did not sign it.
+    #[must_use]
+    pub fn learn_time(&mut self, time: &SignedTime, challenge: &[u8; 16], now: Instant) -> bool {
+        let genuine = self.verify(&SignedTime::signed_bytes(challenge, time.unix_ms), &time.signature);
+        if genuine {
+            self.time = Some(AuthorityClock::new(time.unix_ms, now));
+        }
+        genuine
+    }
+
+    /// Judges an order.
+    ///
+    /// # Errors
+    /// [`Refusal`]; the grant is used up only if it was genuine.
+    pub fn pass(&mut self, open: &Open, config: &Config, now: Instant) -> Result<Passed, Refusal> {
+        let launch_digest: [u8; 32] =
+            digest(&SHA256, &open.launch).as_ref().try_into().map_err(|_| Refusal::Incomplete("digest"))?;
+        let now = self.time.ok_or(Refusal::NoTime)?.at(now);
+        let mut seen = std::mem::take(&mut self.seen);
+        let expected =
+            Expected { device: &self.device, session: &open.session, launch: &launch_digest, boot: &self.boot, now };
+        let accepted = open.grant.accept(&expected, &mut seen, |bytes, signature| self.verify(bytes, signature));
+        self.seen = seen;
+        let grant = accepted?;
+        let launch: Launch = decode(&open.launch)?;
+        if launch.wants_terminal() && open.terminal.is_none() {
+            return Err(Refusal::Incomplete("a terminal is wanted, but its size is missing"));
+        }
+        if !launch.wants_terminal() && open.err.is_none() {
+            return Err(Refusal::Incomplete("a stream for standard error is missing"));
+        }
+        let user = grant.run_as.clone().or_else(|| config.default_user.clone()).unwrap_or_else(own_name);
+        let account = Account::find(&user)?;
+        config.policy.permit(&account, &grant.document)?;
+        Ok(Passed { launch, account, grant })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ring::rand::SystemRandom;
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+    use towline_wire::grant::SignedGrant;
+    use towline_wire::message::{Size, Terminal, encode};
+
+    const NOW_MS: u64 = 1_800_000_000_000;
+    const BOOT: BootNonce = [3; 16];
+    const CHALLENGE: [u8; 16] = [4; 16];
+
+    /// An authority, and a gate that was enrolled with it and knows its time.
+    struct World {
+        authority: Ed25519KeyPair,
+        gate: Gate,
+        config: Config,
+        start: Instant,
+    }
+
+    fn new_authority() -> Ed25519KeyPair {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap()
+    }
+
+    fn sign(authority: &Ed25519KeyPair, bytes: &[u8]) -> [u8; 64] {
+        authority.sign(bytes).as_ref().try_into().unwrap()
+    }
+
+    fn world() -> World {
+        let authority = new_authority();
+        let key = authority.public_key().as_ref().try_into().unwrap();
+        let mut gate = Gate::new("mi-1".into(), key, BOOT);
+        let start = Instant::now();
+        let signature = sign(&authority, &SignedTime::signed_bytes(&CHALLENGE, NOW_MS)).to_vec();
+        assert!(gate.learn_time(&SignedTime { unix_ms: NOW_MS, signature }, &CHALLENGE, start));
+        World { authority, gate, config: Config::default(), start }
+    }
+
+    impl World {
+        fn open(&self, change: impl FnOnce(&mut Grant)) -> Open {
+            let launch = encode(&Launch::Shell).unwrap();
+            let mut grant = Grant {
+                device: "mi-1".into(),
+                session: "ann-1".into(),
+                principal: "arn:aws:iam::1:user/ann".into(),
+                document: "SSM-SessionManagerRunShell".into(),
+                launch: digest(&SHA256, &launch).as_ref().try_into().unwrap(),
+                run_as: None,
+                boot: BOOT,
+                nonce: [5; 16],
+                issued_at: NOW_MS,
+                not_after: NOW_MS + 60_000,
+            };
+            change(&mut grant);
+            let grant = SignedGrant::sign(&grant, |bytes| sign(&self.authority, bytes)).unwrap();
+            let terminal = Some(Terminal { term: "xterm".into(), size: Size { rows: 24, cols: 80 } });
+            Open { session: "ann-1".into(), grant, launch, terminal, io: 1, err: None }
+        }
+
+        #[track_caller]
+        fn refuses(&mut self, open: &Open, text: &str, code: RefusalCode) {
+            let refusal = self.gate.pass(open, &self.config, self.start).unwrap_err();
+            assert!(refusal.to_string().contains(text), "{refusal}");
+            assert_eq!(refusal.code(), code);
+        }
+    }
+
+    #[test]
+    fn a_genuine_grant_passes_once() {
+        let mut world = world();
+        let open = world.open(|_| ());
+        let passed = world.gate.pass(&open, &world.config, world.start).unwrap();
+        assert_eq!((passed.account.name, passed.launch), (own_name(), Launch::Shell));
+        world.refuses(&open, "used before", RefusalCode::Grant);
+    }
+
+    #[test]
+    fn a_grant_of_another_authority_is_refused() {
+        let mut world = world();
+        world.authority = new_authority();
+        let open = world.open(|_| ());
+        world.refuses(&open, "not signed by the authority", RefusalCode::Grant);
+    }
+
+    #[test]
+    fn an_altered_order_is_refused() {
+        let mut world = world();
+        let mut open = world.open(|_| ());
+        open.launch = encode(&Launch::Interactive { command: "rm -rf /".into() }).unwrap();
+        world.refuses(&open, "not what the grant was given for", RefusalCode::Grant);
+        let mut open = world.open(|_| ());
+        open.session = "bob-1".into();
+        world.refuses(&open, "the grant is for session ann-1", RefusalCode::Grant);
+    }
+
+    #[test]
+    fn a_grant_that_is_late_for_another_device_or_another_boot_is_refused() {
+        let mut world = world();
+        let open = world.open(|grant| (grant.issued_at, grant.not_after) = (NOW_MS - 9_000, NOW_MS - 1));
+        world.refuses(&open, "expired", RefusalCode::Grant);
+        let open = world.open(|grant| grant.device = "mi-2".into());
+        world.refuses(&open, "device mi-2", RefusalCode::Grant);
+        let open = world.open(|grant| grant.boot = [0; 16]);
+        world.refuses(&open, "earlier start", RefusalCode::Grant);
+    }
+
+    #[test]
+    fn a_time_that_the_authority_did_not_sign_for_this_link_is_not_learnt() {
+        let mut world = world();
+        let signature = sign(&world.authority, &SignedTime::signed_bytes(&[9; 16], NOW_MS)).to_vec();
+        assert!(!world.gate.learn_time(&SignedTime { unix_ms: NOW_MS, signature }, &CHALLENGE, world.start));
+    }
+
+    #[test]
+    fn the_device_s_own_policy_has_the_last_word() {
+        let mut world = world();
+        world.config.policy.allowed_documents = vec!["Other".into()];
+        let open = world.open(|_| ());
+        world.refuses(&open, "policy.allowed_documents", RefusalCode::DevicePolicy);
+    }
+
+    #[test]
+    fn an_account_that_is_not_there_is_refused_by_name() {
+        let mut world = world();
+        let open = world.open(|grant| grant.run_as = Some("no-such-account".into()));
+        world.refuses(&open, "no-such-account", RefusalCode::RunAs);
+    }
+
+    #[test]
+    fn a_shell_without_a_terminal_is_refused() {
+        let mut world = world();
+        let mut open = world.open(|_| ());
+        open.terminal = None;
+        world.refuses(&open, "size is missing", RefusalCode::Unsupported);
+    }
+}

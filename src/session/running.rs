@@ -1,0 +1,294 @@
+//! One session: its process, its descriptors, and the bytes between them and the streams.
+//!
+//! Poll-based: [`Running::poll`] moves what can be moved and registers for the rest. Output is read straight into the
+//! stream's replay ring, and only while there is room; input is written straight to the program, and kept only when
+//! that would block.
+//!
+//! # Invariants
+//! - Both directions are always served: a program that echoes more than it reads blocks nobody but itself.
+//! - The stream of an output ends when the program's side is closed by all who hold it; or, once the program has
+//!   ended, when nothing was left to read at [`limits::DRAIN_AFTER_EXIT`].
+
+use super::input::Input;
+use crate::limits;
+use crate::pty::family::Family;
+use crate::pty::spawn::{Child, Io, Report, SpawnError, resize};
+use crate::pty::{Size, watch};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::{Pid, read, write};
+use std::io;
+use std::os::fd::{AsFd as _, OwnedFd};
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::io::unix::AsyncFd;
+use towline_wire::frame::StreamId;
+use towline_wire::message::ExitStatus;
+use towline_wire::mux::Mux;
+
+type Fd = AsyncFd<OwnedFd>;
+
+/// The program's side of the streams. An end that is closed is `None`.
+#[derive(Debug)]
+struct Ports {
+    /// The terminal, or standard output.
+    main: Option<Fd>,
+    /// Standard error, where it is apart.
+    err: Option<Fd>,
+    /// Standard input; `None` on a terminal, which is written to through `main`.
+    stdin: Option<Fd>,
+    terminal: bool,
+}
+
+impl Ports {
+    fn new(io: Io) -> io::Result<Self> {
+        match io {
+            Io::Terminal(master) => Ok(Self { main: Some(watch(master)?), err: None, stdin: None, terminal: true }),
+            Io::Pipes { stdin, stdout, stderr } => Ok(Self {
+                main: Some(watch(stdout)?),
+                err: Some(watch(stderr)?),
+                stdin: Some(watch(stdin)?),
+                terminal: false,
+            }),
+        }
+    }
+
+    fn input(&self) -> Option<&Fd> {
+        if self.terminal { self.main.as_ref() } else { self.stdin.as_ref() }
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Running {
+    /// Name of the session.
+    pub name: String,
+    /// Stream of the terminal, or of standard input and output.
+    pub io: StreamId,
+    /// Stream of standard error, where it is apart.
+    pub err: Option<StreamId>,
+    /// Leader of its processes.
+    pub pid: Pid,
+    /// How the leader ended.
+    pub exited: Option<ExitStatus>,
+    /// Its processes; `None` once they are being ended.
+    pub family: Option<Family>,
+    starting: Option<(Report, Fd)>,
+    ports: Ports,
+    input: Input,
+    drain_until: Option<Instant>,
+}
+
+impl Running {
+    /// Takes over a child that was just started.
+    ///
+    /// # Errors
+    /// Its descriptors cannot be watched; the child then has to be ended by its family.
+    pub fn new(
+        name: String,
+        streams: (StreamId, Option<StreamId>),
+        child: Child,
+        family: Option<Family>,
+    ) -> io::Result<Self> {
+        let Child { pid, io, report } = child;
+        let ready = watch(report.as_fd().try_clone_to_owned()?)?;
+        Ok(Self {
+            name,
+            io: streams.0,
+            err: streams.1,
+            pid,
+            exited: None,
+            family,
+            starting: Some((report, ready)),
+            ports: Ports::new(io)?,
+            input: Input::default(),
+            drain_until: None,
+        })
+    }
+
+    /// Moves bytes. Ready once: when it is known whether the program runs.
+    pub fn poll(&mut self, cx: &mut Context<'_>, mux: &mut Mux) -> Poll<Result<(), SpawnError>> {
+        if let Poll::Ready(outcome) = self.poll_start(cx) {
+            return Poll::Ready(outcome);
+        }
+        pump_output(&mut self.ports.main, self.io, cx, mux);
+        if let Some(err) = self.err {
+            pump_output(&mut self.ports.err, err, cx, mux);
+        }
+        self.pump_input(cx, mux);
+        Poll::Pending
+    }
+
+    fn poll_start(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SpawnError>> {
+        while let Some((report, ready)) = &self.starting {
+            let Poll::Ready(guard) = ready.poll_read_ready(cx) else { break };
+            match (report.outcome(), guard) {
+                (Some(outcome), _) => {
+                    self.starting = None;
+                    return Poll::Ready(outcome);
+                }
+                (None, Ok(mut guard)) => guard.clear_ready(),
+                (None, Err(_)) => break,
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Whether the program runs, if that was not told yet and is known by now.
+    pub fn outcome(&mut self) -> Option<Result<(), SpawnError>> {
+        let outcome = self.starting.as_ref()?.0.outcome()?;
+        self.starting = None;
+        Some(outcome)
+    }
+
+    /// Input of the operator, in order.
+    pub fn on_input(&mut self, bytes: &[u8], mux: &mut Mux) {
+        let mut rest = bytes;
+        if self.input.is_empty() {
+            while let (Some(fd), false) = (self.ports.input(), rest.is_empty()) {
+                match write(fd.get_ref(), rest) {
+                    Ok(n) => rest = &rest[n..],
+                    Err(Errno::EINTR) => {}
+                    Err(Errno::EAGAIN) => break,
+                    Err(_) => self.close_input(),
+                }
+            }
+        }
+        if self.ports.input().is_none() {
+            rest = &[]; // nobody will ever read it
+        }
+        self.consumed(bytes.len() - rest.len(), mux);
+        self.input.keep(rest);
+    }
+
+    /// The operator closed the input. On a terminal this means nothing: a terminal's end is typed.
+    pub fn on_input_end(&mut self) {
+        self.input.end();
+        if self.input.is_over() {
+            self.ports.stdin = None;
+        }
+    }
+
+    fn close_input(&mut self) {
+        if self.ports.terminal {
+            // The terminal is still to be read to its end; what is typed has no reader.
+            let _ = self.input.discard();
+        }
+        self.ports.stdin = None;
+    }
+
+    fn consumed(&self, n: usize, mux: &mut Mux) {
+        if let Some((stream, _)) = mux.stream(self.io) {
+            stream.rx.consumed(n);
+        }
+    }
+
+    fn pump_input(&mut self, cx: &mut Context<'_>, mux: &mut Mux) {
+        while !self.input.is_empty() {
+            let Some(fd) = self.ports.input() else {
+                let n = self.input.discard();
+                return self.consumed(n, mux);
+            };
+            let Poll::Ready(guard) = fd.poll_write_ready(cx) else { return };
+            match write(fd.get_ref(), self.input.next()) {
+                Ok(n) => {
+                    self.input.taken(n);
+                    self.consumed(n, mux);
+                }
+                Err(Errno::EINTR) => {}
+                Err(Errno::EAGAIN) => match guard {
+                    Ok(mut guard) => guard.clear_ready(),
+                    Err(_) => return,
+                },
+                Err(_) => {
+                    let n = self.input.discard();
+                    self.close_input();
+                    self.consumed(n, mux);
+                }
+            }
+        }
+        if self.input.is_over() {
+            self.ports.stdin = None;
+        }
+    }
+
+    /// The leader has ended. What it wrote is still read.
+    pub fn on_exit(&mut self, status: ExitStatus, now: Instant) {
+        self.exited = Some(status);
+        self.drain_until = Some(now + limits::DRAIN_AFTER_EXIT);
+    }
+
+    /// When [`Self::on_tick`] is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.drain_until
+    }
+
+    /// Ends the outputs that somebody holds open although the leader is gone, once they are read empty.
+    pub fn on_tick(&mut self, now: Instant, mux: &mut Mux) {
+        if self.drain_until.is_none_or(|until| now < until) {
+            return;
+        }
+        let main = close_if_read_empty(&mut self.ports.main, self.io, mux);
+        let err = self.err.is_none_or(|err| close_if_read_empty(&mut self.ports.err, err, mux));
+        self.drain_until = (!(main && err)).then(|| now + limits::DRAIN_AFTER_EXIT);
+    }
+
+    /// Changes the size of its terminal, if it has one.
+    pub fn resize(&self, size: Size) {
+        let terminal = self.ports.main.as_ref().filter(|_| self.ports.terminal);
+        if let Some(Err(errno)) = terminal.map(|master| resize(master.get_ref().as_fd(), size)) {
+            log::debug!("session {}: cannot resize: {errno}", self.name);
+        }
+    }
+
+    /// Signals the leader's process group, unless the leader has ended (its number may be somebody else's by now).
+    pub fn signal(&self, number: u8) {
+        if let (None, Ok(signal)) = (self.exited, Signal::try_from(i32::from(number))) {
+            let _ = killpg(self.pid, signal);
+        }
+    }
+}
+
+/// Reads what there is into the stream, as far as there is room and this turn allows.
+fn pump_output(port: &mut Option<Fd>, id: StreamId, cx: &mut Context<'_>, mux: &mut Mux) {
+    let Some((stream, budget)) = mux.stream(id) else { return };
+    let mut turn = limits::READ_TURN;
+    while let (Some(fd), true) = (port.as_ref(), stream.tx.wants_more(budget)) {
+        if turn == 0 {
+            return cx.waker().wake_by_ref(); // there is more, but others are waiting
+        }
+        let Poll::Ready(guard) = fd.poll_read_ready(cx) else { return };
+        let place = stream.tx.spare(budget);
+        let n = place.len().min(turn);
+        if n == 0 {
+            return;
+        }
+        match read(fd.get_ref(), &mut place[..n]) {
+            Ok(n) if n > 0 => {
+                stream.tx.filled(n);
+                turn -= n;
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => match guard {
+                Ok(mut guard) => guard.clear_ready(),
+                Err(_) => return,
+            },
+            // The end; a terminal that nobody holds open any more says EIO.
+            Ok(_) | Err(_) => {
+                *port = None;
+                stream.tx.finish();
+            }
+        }
+    }
+}
+
+/// True when the port is closed now. With no room in the stream it may not be read empty, and stays.
+fn close_if_read_empty(port: &mut Option<Fd>, id: StreamId, mux: &mut Mux) -> bool {
+    let Some((stream, budget)) = mux.stream(id) else { return true };
+    if port.is_some() && stream.tx.wants_more(budget) {
+        *port = None;
+        stream.tx.finish();
+    }
+    port.is_none()
+}

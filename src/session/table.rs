@@ -1,0 +1,395 @@
+//! All sessions of this agent, the streams they share, and the processes that are still being ended.
+//!
+//! # Invariants
+//! - What is said while there is no link is not said: `Held` says it again on the next one.
+//! - A full queue of messages ends the link (see [`Table::take_failure`]), not the session.
+
+use super::gate::{Passed, Refusal};
+use super::running::Running;
+use crate::limits;
+use crate::pty::cgroup::{Cgroup, Home};
+use crate::pty::ending::{Ending, Left};
+use crate::pty::environment::Environment;
+use crate::pty::family::Family;
+use crate::pty::spawn::{Plan, Program, Request, SpawnError};
+use crate::pty::{Exit, Size};
+use nix::unistd::Pid;
+use std::os::fd::AsFd as _;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use towline_wire::frame::StreamId;
+use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Launch, Open, RefusalCode, encode};
+use towline_wire::mux::{Full, Mux};
+use towline_wire::stream::{Receiver, Sender};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Table {
+    /// Streams of all sessions, and messages that wait for the link.
+    pub mux: Mux,
+    sessions: Vec<Running>,
+    /// Families that are being ended, with their leaders.
+    endings: Vec<(Pid, Ending)>,
+    cgroups: Option<Home>,
+    most: usize,
+    online: bool,
+    failure: Option<Full>,
+}
+
+impl Table {
+    /// No sessions; at most `most` at once.
+    #[must_use]
+    pub fn new(most: usize, cgroups: Option<Home>) -> Self {
+        Self {
+            mux: Mux::new(most * 2, limits::REPLAY_ALL),
+            sessions: Vec::new(),
+            endings: Vec::new(),
+            cgroups,
+            most,
+            online: false,
+            failure: None,
+        }
+    }
+
+    /// How many sessions there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// True when there is no session and nobody is left of earlier ones.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.sessions.is_empty() && self.endings.is_empty()
+    }
+
+    /// True when there are no sessions.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.sessions.is_empty()
+    }
+
+    /// Queues a message for the gateway.
+    pub fn say(&mut self, message: &FromAgent) {
+        if !self.online {
+            return;
+        }
+        match encode(message) {
+            Ok(bytes) => {
+                if let Err(full) = self.mux.push_control(bytes) {
+                    self.failure = Some(full);
+                }
+            }
+            Err(error) => log::error!("a message cannot be sent: {error}"),
+        }
+    }
+
+    /// The reason to drop the link, if saying something failed.
+    pub fn take_failure(&mut self) -> Option<Full> {
+        self.failure.take()
+    }
+
+    /// A connection is there: messages may be queued.
+    pub fn link_up(&mut self) {
+        self.online = true;
+    }
+
+    /// Names all held sessions, after the gateway's welcome.
+    pub fn say_held(&mut self) {
+        let held = |s: &Running| Held { session: s.name.clone(), io: s.io, err: s.err, exited: s.exited };
+        let all: Vec<_> = self.sessions.iter().map(held).collect();
+        for held in all {
+            self.say(&FromAgent::Held(held));
+        }
+        self.say(&FromAgent::HeldEnd);
+    }
+
+    /// The connection is gone: sessions go on, and wait.
+    pub fn link_lost(&mut self) {
+        self.online = false;
+        self.failure = None;
+        self.mux.link_lost();
+    }
+
+    fn position(&self, name: &str) -> Option<usize> {
+        self.sessions.iter().position(|session| session.name == name)
+    }
+
+    fn by_name(&mut self, name: &str) -> Option<(&mut Running, &mut Mux)> {
+        let at = self.position(name)?;
+        Some((&mut self.sessions[at], &mut self.mux))
+    }
+
+    fn by_stream(&mut self, id: StreamId) -> Option<(&mut Running, &mut Mux)> {
+        let session = self.sessions.iter_mut().find(|s| s.io == id || s.err == Some(id))?;
+        Some((session, &mut self.mux))
+    }
+
+    /// True when the session is there.
+    #[must_use]
+    pub fn holds(&self, name: &str) -> bool {
+        self.position(name).is_some()
+    }
+
+    /// Whether one more session may be opened.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`].
+    pub fn has_room(&self) -> Result<(), Refusal> {
+        // Families that are being ended count too, or opening and closing fast would have no bound.
+        if self.sessions.len() >= self.most || self.endings.len() >= 2 * self.most {
+            return Err(Refusal::TooMany(self.most));
+        }
+        Ok(())
+    }
+
+    /// Starts what passed the gate. Whether it runs is told by [`Self::poll`].
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are taken.
+    pub fn open(&mut self, open: &Open, passed: &Passed) -> Result<(), Refusal> {
+        self.has_room()?;
+        let streams = (open.io, open.err.filter(|_| !passed.launch.wants_terminal()));
+        for id in [Some(streams.0), streams.1].into_iter().flatten() {
+            if self.mux.add(id, Sender::new(limits::REPLAY_ONE), Receiver::new(limits::INPUT)).is_err() {
+                if id != streams.0 {
+                    self.mux.remove(streams.0);
+                }
+                return Err(Refusal::Incomplete("its streams are in use by another session"));
+            }
+        }
+        let cgroup = self.cgroups.as_ref().and_then(|home| home.make(&open.session).ok());
+        match start(open, passed, cgroup.as_ref()) {
+            Ok(child) => {
+                let pid = child.pid;
+                let family = cgroup.map_or_else(|| Family::marked(pid, &open.session), Family::Cgroup);
+                match Running::new(open.session.clone(), streams, child, Some(family)) {
+                    Ok(session) => {
+                        self.sessions.push(session);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        // Its descriptors are closed, which hangs it up; its cgroup is swept by the next start.
+                        self.remove_streams(streams);
+                        Err(Refusal::Spawn(format!("cannot watch the session: {error}")))
+                    }
+                }
+            }
+            Err(error) => {
+                if let Some(cgroup) = cgroup {
+                    let _ = cgroup.remove();
+                }
+                self.remove_streams(streams);
+                Err(Refusal::Spawn(error.to_string()))
+            }
+        }
+    }
+
+    fn remove_streams(&mut self, (io, err): (StreamId, Option<StreamId>)) {
+        self.mux.remove(io);
+        if let Some(err) = err {
+            self.mux.remove(err);
+        }
+    }
+
+    /// Moves bytes of all sessions. Ready when one has something to tell, see [`Self::on_started`].
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<(String, Result<(), SpawnError>)> {
+        for session in &mut self.sessions {
+            if let Poll::Ready(outcome) = session.poll(cx, &mut self.mux) {
+                return Poll::Ready((session.name.clone(), outcome));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Tells the gateway whether a session's program runs.
+    pub fn on_started(&mut self, name: &str, outcome: Result<(), SpawnError>, now: Instant) {
+        match outcome {
+            Ok(()) => self.say(&FromAgent::Opened { session: name.to_owned() }),
+            Err(error) => {
+                log::warn!("session {name}: {error}");
+                let text = error.to_string();
+                self.say(&FromAgent::NotOpened { session: name.to_owned(), code: RefusalCode::Spawn, text });
+                self.remove(name, now);
+            }
+        }
+    }
+
+    /// Sends from where the operator's client is.
+    pub fn attach(&mut self, name: &str, attachment: u32, received: Option<[u64; 2]>, room: [u32; 2], now: Instant) {
+        let Some((session, mux)) = self.by_name(name) else {
+            let reason = EndReason::DeviceGone;
+            return self.say(&FromAgent::Gone { session: name.to_owned(), reason });
+        };
+        let (mut output, mut input, mut input_room) = ([0; 2], 0, 0);
+        let mut violation = None;
+        for (at, id) in [Some(session.io), session.err].into_iter().enumerate() {
+            let Some((stream, budget)) = id.and_then(|id| mux.stream(id)) else { continue };
+            match stream.tx.attach(received.map(|received| received[at]), room[at], budget) {
+                Ok(position) => output[at] = position,
+                Err(error) => violation = Some(error),
+            }
+            if at == 0 {
+                (input, input_room) = (stream.rx.received(), stream.rx.room());
+            }
+        }
+        if let Some(violation) = violation {
+            return self.violated(name, &violation, now);
+        }
+        let session = name.to_owned();
+        self.say(&FromAgent::Attached { session, attachment, output, input, room: input_room });
+    }
+
+    /// The client is gone: its session's rings fill from now on.
+    pub fn detach(&mut self, name: &str) {
+        if let Some((session, mux)) = self.by_name(name) {
+            for id in [Some(session.io), session.err].into_iter().flatten() {
+                if let Some((stream, _)) = mux.stream(id) {
+                    stream.tx.detach();
+                }
+            }
+        }
+    }
+
+    /// Input of the operator.
+    pub fn input(&mut self, id: StreamId, bytes: &[u8]) {
+        if let Some((session, mux)) = self.by_stream(id) {
+            session.on_input(bytes, mux);
+        }
+    }
+
+    /// The operator closed the input.
+    pub fn input_ended(&mut self, id: StreamId) {
+        if let Some((session, _)) = self.by_stream(id) {
+            session.on_input_end();
+        }
+    }
+
+    /// Changes the size of a session's terminal.
+    pub fn resize(&mut self, name: &str, size: Size) {
+        if let Some((session, _)) = self.by_name(name) {
+            session.resize(size);
+        }
+    }
+
+    /// Signals a session's program.
+    pub fn signal(&mut self, name: &str, number: u8) {
+        if let Some((session, _)) = self.by_name(name) {
+            session.signal(number);
+        }
+    }
+
+    /// The other end broke the rules of a stream: its session ends, the others go on.
+    pub fn violated_on(&mut self, id: StreamId, violation: &dyn std::fmt::Display, now: Instant) {
+        if let Some(name) = self.by_stream(id).map(|(session, _)| session.name.clone()) {
+            self.violated(&name, violation, now);
+        }
+    }
+
+    fn violated(&mut self, name: &str, violation: &dyn std::fmt::Display, now: Instant) {
+        log::warn!("session {name}: the rules of its stream were broken, ending it: {violation}");
+        self.say(&FromAgent::Gone { session: name.to_owned(), reason: EndReason::Violation });
+        self.remove(name, now);
+    }
+
+    /// Hangs up on a session's processes. It stays in the table until it is forgotten. False if it is not held.
+    pub fn close(&mut self, name: &str, now: Instant) -> bool {
+        let Some(at) = self.position(name) else { return false };
+        self.begin_end(at, now);
+        true
+    }
+
+    /// Drops a session; its processes are hung up if they are not yet.
+    pub fn remove(&mut self, name: &str, now: Instant) {
+        if let Some(at) = self.position(name) {
+            self.begin_end(at, now);
+            let session = self.sessions.swap_remove(at);
+            self.remove_streams((session.io, session.err));
+        }
+    }
+
+    /// Drops all sessions, because nobody came back for them or the agent stops.
+    pub fn remove_all(&mut self, now: Instant) {
+        while let Some(name) = self.sessions.last().map(|session| session.name.clone()) {
+            self.remove(&name, now);
+        }
+    }
+
+    fn begin_end(&mut self, at: usize, now: Instant) {
+        let pid = self.sessions[at].pid;
+        let others = self.leaders_but(pid);
+        if let Some(family) = self.sessions[at].family.take() {
+            self.endings.push((pid, Ending::begin(family, &others, now)));
+        }
+    }
+
+    fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
+        let running = self.sessions.iter().filter(|session| session.exited.is_none()).map(|session| session.pid);
+        running.chain(self.endings.iter().map(|(leader, _)| *leader)).filter(|leader| *leader != pid).collect()
+    }
+
+    /// A child of the agent ended; perhaps the leader of a session.
+    pub fn on_exit(&mut self, pid: Pid, exit: Exit, now: Instant) {
+        let Some(at) = self.sessions.iter().position(|s| s.pid == pid && s.exited.is_none()) else { return };
+        let name = self.sessions[at].name.clone();
+        if let Some(outcome) = self.sessions[at].outcome() {
+            let failed = outcome.is_err();
+            self.on_started(&name, outcome, now);
+            if failed {
+                return;
+            }
+        }
+        let status = match exit {
+            Exit::Code(code) => ExitStatus::Code(code),
+            Exit::Signal(signal) => ExitStatus::Signal(signal),
+        };
+        log::info!("session {name}: ended with {status:?}");
+        self.sessions[at].on_exit(status, now);
+        self.begin_end(at, now);
+        self.say(&FromAgent::Exited { session: name, status });
+    }
+
+    /// Looks after the families that are being ended; wanted after children ended, and at [`Self::deadline`].
+    pub fn tick(&mut self, now: Instant) {
+        let mut at = 0;
+        while at < self.endings.len() {
+            let others = self.leaders_but(self.endings[at].0);
+            match self.endings[at].1.poke(&others, now) {
+                Left::Some => at += 1,
+                Left::Nothing => drop(self.endings.swap_remove(at)),
+            }
+        }
+        for session in &mut self.sessions {
+            session.on_tick(now, &mut self.mux);
+        }
+    }
+
+    /// When [`Self::tick`] is wanted at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let endings = self.endings.iter().map(|(_, ending)| ending.deadline());
+        endings.chain(self.sessions.iter().filter_map(Running::deadline)).min()
+    }
+}
+
+fn start(open: &Open, passed: &Passed, cgroup: Option<&Cgroup>) -> Result<crate::pty::spawn::Child, SpawnError> {
+    let terminal = open.terminal.as_ref().filter(|_| passed.launch.wants_terminal());
+    let mut environment = Environment::of_login(&passed.account, &open.session, terminal.is_some());
+    if let Some(terminal) = terminal.filter(|terminal| !terminal.term.is_empty()) {
+        environment.ask("TERM", &terminal.term);
+    }
+    let program = match &passed.launch {
+        Launch::Shell => Program::LoginShell,
+        Launch::Exec { argv } => Program::Arguments(argv.clone()),
+        Launch::Interactive { command } => Program::Line(command.clone()),
+    };
+    let entrance = cgroup.and_then(|cgroup| cgroup.entrance().ok());
+    let request = Request {
+        account: &passed.account,
+        program: &program,
+        terminal: terminal.map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
+        environment: &environment,
+        cgroup: entrance.as_ref().map(std::fs::File::as_fd),
+    };
+    Plan::prepare(&request)?.start()
+}

@@ -1,0 +1,208 @@
+//! What the agent is doing, for `towline-agent status`: a small file in memory, written only when something changes.
+//!
+//! The agent listens on nothing, so nobody can ask it. The file is named after the state directory, so that two agents
+//! on one device do not share it. It is only ever a report: where it cannot be written, the agent works without.
+
+use crate::clock::system_time;
+use crate::config::Config;
+use crate::logger::utc;
+use crate::platform::VERSION;
+use crate::state::enrolment::{Enrolment, Trust};
+use crate::state::key::DeviceKey;
+use crate::state::{Dir, StateError, atomic};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// How the link is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkStatus {
+    /// The gateway has accepted the device.
+    Up,
+    /// A connection is being made.
+    Dialling,
+    /// There is none, and this is why.
+    Waiting {
+        /// The last failure.
+        why: String,
+    },
+}
+
+/// The running agent's report.
+#[derive(Debug)]
+pub struct Status {
+    file: PathBuf,
+    link: LinkStatus,
+    since: u64,
+    last_error: String,
+    sessions: usize,
+    gateway: String,
+    warned: bool,
+}
+
+impl Status {
+    /// Nothing is written yet.
+    #[must_use]
+    pub fn new(config: &Config, enrolment: &Enrolment) -> Self {
+        Self {
+            file: file_of(&config.runtime_dir, &config.state_dir),
+            link: LinkStatus::Dialling,
+            since: 0,
+            last_error: String::new(),
+            sessions: 0,
+            gateway: config.gateway.as_ref().unwrap_or(&enrolment.gateway).to_string(),
+            warned: false,
+        }
+    }
+
+    /// The link's state. Dialling after a failure is no news: a device that is offline must not write all the time.
+    pub fn link(&mut self, link: &LinkStatus) {
+        let retrying = matches!((&self.link, link), (LinkStatus::Waiting { .. }, LinkStatus::Dialling));
+        if *link == self.link && self.since != 0 || retrying {
+            return;
+        }
+        if let LinkStatus::Waiting { why } = link {
+            self.last_error.clone_from(why);
+        }
+        self.link = link.clone();
+        self.since = system_time().as_secs();
+        self.write();
+    }
+
+    /// The number of sessions.
+    pub fn sessions(&mut self, sessions: usize) {
+        if sessions != self.sessions {
+            self.sessions = sessions;
+            self.write();
+        }
+    }
+
+    /// The agent stops.
+    pub fn gone(&self) {
+        let _ = fs::remove_file(&self.file);
+    }
+
+    fn write(&mut self) {
+        let link = match &self.link {
+            LinkStatus::Up => "up",
+            LinkStatus::Dialling => "dialling",
+            LinkStatus::Waiting { .. } => "down",
+        };
+        let text = object(&[
+            ("pid", std::process::id().to_string()),
+            ("version", quote(VERSION)),
+            ("gateway", quote(&self.gateway)),
+            ("link", quote(link)),
+            ("since", quote(&utc(self.since))),
+            ("lastError", quote(&self.last_error)),
+            ("sessions", self.sessions.to_string()),
+        ]);
+        if let Some(dir) = self.file.parent() {
+            let _ = fs::create_dir_all(dir);
+        }
+        if let Err(error) = atomic::replace(&self.file, text.as_bytes(), 0o644) {
+            if !self.warned {
+                log::debug!("no status file: {}: {error}", self.file.display());
+            }
+            self.warned = true;
+        }
+    }
+}
+
+/// `/run/towline/var-lib-towline.json` for `/var/lib/towline`.
+fn file_of(runtime: &Path, state: &Path) -> PathBuf {
+    let name = state.to_string_lossy().trim_matches('/').replace('/', "-");
+    runtime.join(format!("{name}.json"))
+}
+
+/// What `towline-agent status` prints: the enrolment, and what the running agent reports.
+///
+/// # Errors
+/// The state cannot be read. A device that is not enrolled is no error here.
+pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
+    let dir = Dir::at(&config.state_dir);
+    let enrolment = match Enrolment::load(&dir) {
+        Ok(enrolment) => Some(enrolment),
+        Err(StateError::NotEnrolled(_)) => None,
+        Err(error) => return Err(error),
+    };
+    let fingerprint = DeviceKey::load(&dir).map(|key| key.fingerprint()).unwrap_or_default();
+    let running = matches!(dir.lock(), Err(StateError::InUse(_)));
+    let agent = fs::read_to_string(file_of(&config.runtime_dir, &config.state_dir)).ok().filter(|_| running);
+    let of = |value: &dyn Fn(&Enrolment) -> String| enrolment.as_ref().map_or_else(String::new, value);
+    let trust = |e: &Enrolment| match &e.trust {
+        Trust::Public => "public".to_owned(),
+        Trust::Ca(_) => "ca".to_owned(),
+        Trust::Pin(_) => "pin".to_owned(),
+    };
+    let rows = [
+        ("device", of(&|e| e.device.clone())),
+        ("gateway", of(&|e| e.gateway.to_string())),
+        ("trust", of(&trust)),
+        ("keyFingerprint", fingerprint),
+        ("stateDir", config.state_dir.display().to_string()),
+    ];
+    if json {
+        let mut fields = vec![("enrolled", enrolment.is_some().to_string()), ("running", running.to_string())];
+        fields.extend(rows.iter().map(|(name, value)| (*name, quote(value))));
+        fields.push(("agent", agent.map_or_else(|| "null".to_owned(), |text| text.trim().to_owned())));
+        return Ok(object(&fields));
+    }
+    let state = match (&enrolment, running) {
+        (None, _) => "not enrolled",
+        (Some(_), true) => "running",
+        (Some(_), false) => "not running",
+    };
+    let mut text = format!("{:16}{state}\n", "state");
+    for (name, value) in rows.iter().filter(|(_, value)| !value.is_empty()) {
+        text.push_str(&format!("{name:16}{value}\n"));
+    }
+    if let Some(agent) = agent {
+        text.push_str(&format!("{:16}{}\n", "agent", agent.trim()));
+    }
+    Ok(text)
+}
+
+fn object(fields: &[(&str, String)]) -> String {
+    let fields: Vec<_> = fields.iter().map(|(name, value)| format!("\"{name}\":{value}")).collect();
+    format!("{{{}}}\n", fields.join(","))
+}
+
+/// A JSON string.
+fn quote(text: &str) -> String {
+    let mut quoted = String::from("\"");
+    for c in text.chars() {
+        match c {
+            '"' => quoted.push_str("\\\""),
+            '\\' => quoted.push_str("\\\\"),
+            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => quoted.push(c),
+        }
+    }
+    quoted.push('"');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_quoted_as_json_wants_it() {
+        assert_eq!(quote("a\"b\\c\nd\u{7f}"), "\"a\\\"b\\\\c\\u000ad\\u007f\"");
+    }
+
+    #[test]
+    fn each_state_directory_has_a_status_file_of_its_own() {
+        let of = |state| file_of(Path::new("/run/towline"), Path::new(state));
+        assert_eq!(of("/var/lib/towline"), Path::new("/run/towline/var-lib-towline.json"));
+        assert_ne!(of("/a"), of("/b"));
+    }
+
+    #[test]
+    fn a_device_that_is_not_enrolled_says_so() {
+        let temp = tempfile::tempdir().unwrap();
+        let config = Config { state_dir: temp.path().into(), ..Config::default() };
+        assert!(report(&config, true).unwrap().starts_with("{\"enrolled\":false,\"running\":false,"));
+        assert!(report(&config, false).unwrap().contains("not enrolled"));
+    }
+}
