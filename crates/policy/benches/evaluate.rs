@@ -43,7 +43,10 @@ fn decide(c: &mut Criterion) {
     let request = request();
     let kinds = [
         ("another action", r#"{"Effect":"Allow","Action":["ec2:Start*","s3:Get{n}*"],"Resource":"*"}"#),
-        ("another device", r#"{"Effect":"Allow","Action":"ssm:Start*","Resource":"arn:aws:ec2:*:*:instance/mi-{n}*"}"#),
+        (
+            "another device",
+            r#"{"Effect":"Allow","Action":"ssm:Start*","Resource":"arn:aws:ec2:*:*:instance/mi-x{n}*"}"#,
+        ),
         (
             "another tag",
             r#"{"Effect":"Allow","Action":"ssm:Start*","Resource":"arn:aws:ec2:*:*:instance/*",

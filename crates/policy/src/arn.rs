@@ -10,7 +10,7 @@
 //! - A variable stands only in the resource part of a `Resource` (IAM User Guide, "Variables and tags").
 //! - Both matchers cost at most pattern times text.
 
-use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, glob, tokenise};
+use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, glob, literal, tokenise};
 use crate::request::Context;
 
 /// Parts of an ARN: `arn`, partition, service, region, account, resource.
@@ -65,7 +65,7 @@ fn confine_wildcards(pieces: &mut [Piece]) -> Result<usize, ResourceError> {
 }
 
 /// Like [`glob`], for patterns whose wildcards differ in what they may cross: all reachable places at once.
-pub(crate) fn glob_segments(pieces: &[Piece], text: &str) -> bool {
+pub(crate) fn glob_segments(pieces: &[Piece], text: &str, context: &Context) -> bool {
     let bytes = text.as_bytes();
     let mut reached = vec![false; bytes.len() + 1];
     reached[0] = true;
@@ -86,14 +86,14 @@ pub(crate) fn glob_segments(pieces: &[Piece], text: &str) -> bool {
                     next[at + c.len_utf8()] |= reached[at] && (*piece == Piece::One || c != ':');
                 }
             }
-            Piece::Text(exactly) => {
+            Piece::Text(_) | Piece::Variable(_) => {
+                let Some(exactly) = literal(piece, context) else { return false };
                 for (at, _) in reached.iter().enumerate().filter(|(_, reached)| **reached) {
-                    if text[at..].starts_with(exactly.as_ref()) {
+                    if text[at..].starts_with(exactly) {
                         next[at + exactly.len()] = true;
                     }
                 }
             }
-            Piece::Variable(_) => {}
         }
         reached = next;
     }
@@ -133,16 +133,16 @@ impl ArnPattern {
             return Ok(true);
         }
         if let Some(parts) = &self.parts {
-            return Ok(match_parts(parts, arn));
+            return Ok(match_parts(parts, arn, context));
         }
         let resolved = self.whole.resolve(context)?;
-        Ok(split(&resolved).is_some_and(|parts| match_parts(&parts, arn)))
+        Ok(split(&resolved).is_some_and(|parts| match_parts(&parts, arn, context)))
     }
 }
 
-fn match_parts(parts: &[Vec<Piece>; PARTS], arn: &str) -> bool {
+fn match_parts(parts: &[Vec<Piece>; PARTS], arn: &str, context: &Context) -> bool {
     let given: Vec<&str> = arn.splitn(PARTS, ':').collect();
-    given.len() == PARTS && parts.iter().zip(given).all(|(part, text)| glob(part, text))
+    given.len() == PARTS && parts.iter().zip(given).all(|(part, text)| glob(part, text, context))
 }
 
 /// Cuts pieces at the first five colons; `None` when there are fewer.

@@ -19,7 +19,7 @@ use crate::arn::ArnPattern;
 use crate::document::Effect;
 use crate::operator::{Family, Operator, Quantifier, Relation};
 use crate::pattern::{Pattern, PatternError, Syntax, Unresolved, Variable};
-use crate::request::Context;
+use crate::request::{Context, Key};
 use crate::values::{Decimal, Moment, Network, binary, boolean};
 
 /// What a key is compared with, compiled for the operator's family.
@@ -42,7 +42,7 @@ enum Wanted {
 pub(crate) struct Condition {
     operator_name: Box<str>,
     key_name: Box<str>,
-    key: Box<str>,
+    key: Key,
     sources: Vec<Box<str>>,
     operator: Operator,
     wanted: Wanted,
@@ -73,7 +73,7 @@ impl Condition {
         Ok(Self {
             operator_name: operator_name.into(),
             key_name: key_name.into(),
-            key: key_name.to_lowercase().into(),
+            key: Key::new(key_name),
             sources: values.iter().map(|value| value.as_str().into()).collect(),
             operator,
             wanted: Wanted::compile(operator.family, values, variables)?,
@@ -89,8 +89,7 @@ impl Condition {
         &self.key_name
     }
 
-    /// The key in small letters.
-    pub(crate) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &Key {
         &self.key
     }
 

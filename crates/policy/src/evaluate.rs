@@ -13,7 +13,7 @@
 //!   [`crate::explain`].
 
 use crate::document::{Effect, Element, Policy, Statement};
-use crate::pattern::{Pattern, Unresolved, glob};
+use crate::pattern::{Pattern, Unresolved};
 use crate::principal::{Caller, Named};
 use crate::request::Request;
 use std::fmt;
@@ -281,7 +281,7 @@ impl<'r> Asked<'r> {
 
     pub(crate) fn action_matches(&self, statement: &Statement) -> bool {
         let Element { negated, entries } = &statement.actions;
-        entries.iter().any(|pattern| glob(pattern.pieces(), &self.action)) != *negated
+        entries.iter().any(|pattern| pattern.covers(&self.action, &self.request.context)) != *negated
     }
 
     /// Identity policies speak of whom they are attached to; a resource policy without a principal of nobody.
@@ -322,10 +322,7 @@ impl<'r> Asked<'r> {
 
     fn names_resource<'p>(&self, pattern: &'p Pattern) -> Result<bool, Unresolved<'p>> {
         let context = &self.request.context;
-        if !pattern.has_variables() {
-            return Ok(self.request.resources.iter().any(|name| glob(pattern.pieces(), name)));
-        }
-        let pieces = pattern.resolve(context)?;
-        Ok(self.request.resources.iter().any(|name| glob(&pieces, name)))
+        pattern.is_resolved(context)?;
+        Ok(self.request.resources.iter().any(|name| pattern.covers(name, context)))
     }
 }

@@ -108,7 +108,7 @@ fn judge_condition(condition: &Condition, context: &Context, effect: Effect) -> 
         key: condition.key_name().to_owned(),
         wanted: condition.sources().take(SHOWN).map(str::to_owned).collect(),
         given: context.get(condition.key()).iter().take(SHOWN).cloned().collect(),
-        unresolved: unresolved.take(SHOWN).map(|variable| variable.key.to_string()).collect(),
+        unresolved: unresolved.take(SHOWN).map(|variable| variable.key.name().to_owned()).collect(),
         met: condition.is_met(context, effect),
     }
 }

@@ -13,8 +13,10 @@
 //! # Not here
 //! - What a colon means in an ARN: [`crate::arn`].
 
+use crate::arn::glob_segments;
 use crate::limits::{MAX_EXPANDED_BYTES, MAX_KEY_BYTES, MAX_PATTERN_BYTES};
-use crate::request::Context;
+use crate::request::{Context, Key};
+use memchr::{memchr_iter, memmem};
 use std::borrow::Cow;
 
 /// One part of a pattern.
@@ -37,8 +39,7 @@ pub(crate) enum Piece {
 /// `${key}` or `${key, 'default'}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Variable {
-    /// In small letters: key names have no case.
-    pub(crate) key: Box<str>,
+    pub(crate) key: Key,
     pub(crate) default: Option<Box<str>>,
 }
 
@@ -57,6 +58,8 @@ pub(crate) struct Pattern {
     source: Box<str>,
     pieces: Vec<Piece>,
     has_variables: bool,
+    /// Some wildcards may not cross a colon.
+    segmented: bool,
 }
 
 /// The request has no single value for this variable, or the result would be too long.
@@ -82,7 +85,8 @@ impl Pattern {
     pub(crate) fn from_pieces(source: &str, mut pieces: Vec<Piece>) -> Self {
         order_wildcards(&mut pieces);
         let has_variables = pieces.iter().any(|piece| matches!(piece, Piece::Variable(_)));
-        Self { source: source.into(), pieces, has_variables }
+        let segmented = pieces.iter().any(|piece| matches!(piece, Piece::OneInSegment | Piece::ManyInSegment));
+        Self { source: source.into(), pieces, has_variables, segmented }
     }
 
     /// The text it was compiled from.
@@ -118,8 +122,8 @@ impl Pattern {
             match piece {
                 Piece::Text(exactly) => text.push_str(exactly),
                 Piece::Variable(variable) => {
-                    let value = variable.value(context).ok_or(Unresolved(&variable.key))?;
-                    room = room.checked_sub(value.len()).ok_or(Unresolved(&variable.key))?;
+                    let value = variable.value(context).ok_or(Unresolved(variable.key.name()))?;
+                    room = room.checked_sub(value.len()).ok_or(Unresolved(variable.key.name()))?;
                     text.push_str(value);
                 }
                 wildcard => {
@@ -149,12 +153,25 @@ impl Pattern {
         Ok(Cow::Owned(whole))
     }
 
-    /// Whether the whole of `text` is covered.
-    pub(crate) fn matches<'a>(&'a self, text: &str, context: &Context) -> Result<bool, Unresolved<'a>> {
+    /// That every variable has a value here.
+    pub(crate) fn is_resolved(&self, context: &Context) -> Result<(), Unresolved<'_>> {
         if !self.has_variables {
-            return Ok(glob(&self.pieces, text));
+            return Ok(());
         }
-        self.resolve(context).map(|pieces| glob(&pieces, text))
+        match self.variables().find(|variable| variable.value(context).is_none()) {
+            Some(variable) => Err(Unresolved(variable.key.name())),
+            None => Ok(()),
+        }
+    }
+
+    /// Whether the whole of `text` is covered. A variable without a value covers nothing.
+    pub(crate) fn covers(&self, text: &str, context: &Context) -> bool {
+        if self.segmented { glob_segments(&self.pieces, text, context) } else { glob(&self.pieces, text, context) }
+    }
+
+    /// The same, where a variable without a value has to be told from a text that differs.
+    pub(crate) fn matches(&self, text: &str, context: &Context) -> Result<bool, Unresolved<'_>> {
+        self.is_resolved(context).map(|()| self.covers(text, context))
     }
 }
 
@@ -227,7 +244,7 @@ fn variable(inner: &str) -> Option<Variable> {
     if outside || key.contains(strange) || default.is_some_and(|d| d.contains(['\'', '$', '{'])) {
         return None;
     }
-    Some(Variable { key: key.to_lowercase().into(), default: default.map(Into::into) })
+    Some(Variable { key: Key::new(key), default: default.map(Into::into) })
 }
 
 /// Within a run of `*` and `?`, all `?` first and one `*` last: the same language, and no search inside the run.
@@ -246,60 +263,92 @@ fn order_wildcards(pieces: &mut Vec<Piece>) {
     *pieces = ordered;
 }
 
-/// Whether `pieces` cover the whole of `text`. Pieces are resolved: a variable matches nothing.
-pub(crate) fn glob(pieces: &[Piece], text: &str) -> bool {
-    if pieces.iter().any(|piece| matches!(piece, Piece::OneInSegment | Piece::ManyInSegment)) {
-        return crate::arn::glob_segments(pieces, text);
-    }
-    let (mut piece, mut at) = (0, 0);
-    // The piece after the last `*` passed, and where its present attempt began.
-    let mut retry: Option<(usize, usize)> = None;
-    loop {
-        match pieces.get(piece) {
-            Some(Piece::Many) => {
-                piece += 1;
-                match &pieces[piece..] {
-                    [] => return true,
-                    [Piece::Text(end)] => return text[at..].ends_with(end.as_ref()),
-                    _ => {}
-                }
-                let Some(found) = seek(&pieces[piece], text, at) else { return false };
-                at = found;
-                retry = Some((piece, found));
-                continue;
-            }
-            None if at == text.len() => return true,
-            Some(one) => {
-                if let Some(next) = step(one, text, at) {
-                    piece += 1;
-                    at = next;
-                    continue;
-                }
-            }
-            None => {}
-        }
-        let Some((after, began)) = retry else { return false };
-        let Some(c) = text[began..].chars().next() else { return false };
-        let Some(found) = seek(&pieces[after], text, began + c.len_utf8()) else { return false };
-        piece = after;
-        at = found;
-        retry = Some((after, found));
-    }
-}
-
-/// Where the text goes on after `piece` matched at `at`.
-fn step(piece: &Piece, text: &str, at: usize) -> Option<usize> {
+/// The exact text a piece stands for in this request; `None` for wildcards and for variables without a value.
+pub(crate) fn literal<'a>(piece: &'a Piece, context: &'a Context) -> Option<&'a str> {
     match piece {
-        Piece::Text(exactly) => text[at..].starts_with(exactly.as_ref()).then(|| at + exactly.len()),
-        Piece::One => text[at..].chars().next().map(|c| at + c.len_utf8()),
+        Piece::Text(text) => Some(text),
+        Piece::Variable(variable) => variable.value(context),
         _ => None,
     }
 }
 
-/// The first place from `at` on where `piece` could match: a linear search for a text, here for anything else.
-fn seek(piece: &Piece, text: &str, at: usize) -> Option<usize> {
-    match piece {
-        Piece::Text(exactly) => text[at..].find(exactly.as_ref()).map(|found| at + found),
-        _ => Some(at),
+/// Whether `pieces` cover the whole of `text`. No piece is bound to a segment, see [`glob_segments`].
+///
+/// Works on bytes: both sides are UTF-8, where a text can only be found at the start of a character.
+pub(crate) fn glob(pieces: &[Piece], text: &str, context: &Context) -> bool {
+    let mut rest = text.as_bytes();
+    let mut left = pieces;
+    // After the last `*` passed: the pieces, and the text where their present attempt began.
+    let mut retry: Option<(&[Piece], &[u8])> = None;
+    loop {
+        if let [Piece::Many, after @ ..] = left {
+            match after {
+                [] => return true,
+                [last] => {
+                    if let Some(end) = literal(last, context) {
+                        return rest.ends_with(end.as_bytes());
+                    }
+                }
+                [..] => {}
+            }
+            let Some(found) = seek(&after[0], rest, context) else { return false };
+            (left, rest) = (after, found);
+            retry = Some((after, found));
+            continue;
+        }
+        if let [piece, after @ ..] = left {
+            if let Some(on) = step(piece, rest, context) {
+                (left, rest) = (after, on);
+                continue;
+            }
+        } else if rest.is_empty() {
+            return true;
+        }
+        let Some((after, began)) = retry else { return false };
+        let Some(later) = skip_character(began) else { return false };
+        let Some(found) = seek(&after[0], later, context) else { return false };
+        (left, rest) = (after, found);
+        retry = Some((after, found));
     }
 }
+
+/// The text without its first character.
+fn skip_character(text: &[u8]) -> Option<&[u8]> {
+    let length = match text.first()? {
+        0..0x80 => 1,
+        0..0xe0 => 2,
+        0..0xf0 => 3,
+        _ => 4,
+    };
+    text.get(length..)
+}
+
+/// The text behind `piece`, when it begins with it.
+fn step<'t>(piece: &Piece, text: &'t [u8], context: &Context) -> Option<&'t [u8]> {
+    if *piece == Piece::One {
+        return skip_character(text);
+    }
+    text.strip_prefix(literal(piece, context)?.as_bytes())
+}
+
+/// The text from the first place on where `piece` could match: the next hit of a text, here for a `?`.
+fn seek<'t>(piece: &Piece, text: &'t [u8], context: &Context) -> Option<&'t [u8]> {
+    let Some(wanted) = literal(piece, context) else { return Some(text) };
+    find(text, wanted.as_bytes()).and_then(|at| text.get(at..))
+}
+
+/// The first hit of `wanted`, in linear time. A short one is sought by its first byte, as the linear search costs more to
+/// prepare than it saves.
+fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
+    match wanted {
+        [] => Some(0),
+        _ if wanted.len() > SHORT => memmem::find(text, wanted),
+        [first, ..] => {
+            let starts = &text[..(text.len() + 1).checked_sub(wanted.len())?];
+            memchr_iter(*first, starts).find(|&at| text[at..].starts_with(wanted))
+        }
+    }
+}
+
+/// Longest text sought by its first byte; at most so many comparisons for a byte of the text.
+const SHORT: usize = 16;

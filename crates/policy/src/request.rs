@@ -58,10 +58,34 @@ pub fn device_aliases(region: &str, account: &str, id: &str) -> Vec<String> {
     ]
 }
 
+/// The name of a condition key, without case, with its hash: policies hash theirs when they are parsed.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Key {
+    hash: u64,
+    name: Box<str>,
+}
+
+impl Key {
+    pub(crate) fn new(name: &str) -> Self {
+        let name = name.to_lowercase();
+        // FNV-1a. It only orders a bounded list that is searched by halving: hash collisions cost nothing worth an attack.
+        let hash = name
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        Self { hash, name: name.into() }
+    }
+
+    /// In small letters.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+}
+
 /// The circumstances of a request: keys without case, each with its values.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
-    values: HashMap<String, Vec<String>>,
+    /// Sorted by key.
+    entries: Vec<(Key, Vec<String>)>,
     oversized: bool,
 }
 
@@ -78,12 +102,16 @@ impl Context {
         let fits = values.len() <= MAX_CONTEXT_VALUES
             && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES)
             && key.len() <= MAX_KEY_BYTES
-            && self.values.len() < MAX_CONTEXT_KEYS;
+            && self.entries.len() < MAX_CONTEXT_KEYS;
         if !fits {
             self.oversized = true;
             return;
         }
-        self.values.insert(key.to_lowercase(), values);
+        let key = Key::new(key);
+        match self.entries.binary_search_by(|(known, _)| known.cmp(&key)) {
+            Ok(at) => self.entries[at].1 = values,
+            Err(at) => self.entries.insert(at, (key, values)),
+        }
     }
 
     /// The same, to be chained.
@@ -111,16 +139,17 @@ impl Context {
         self.set_tags("ssm:resourceTag", tags);
     }
 
-    /// The values of a key given in small letters; empty when it is not there.
+    /// The values of a key; empty when it is not there.
     #[must_use]
-    pub(crate) fn get(&self, small_letters: &str) -> &[String] {
-        self.values.get(small_letters).map_or(&[], Vec::as_slice)
+    pub(crate) fn get(&self, key: &Key) -> &[String] {
+        let found = self.entries.binary_search_by(|(known, _)| known.cmp(key));
+        found.map_or(&[], |at| self.entries[at].1.as_slice())
     }
 
     /// The values of a key; empty when it is not there.
     #[must_use]
     pub fn values(&self, key: &str) -> &[String] {
-        self.get(&key.to_lowercase())
+        self.get(&Key::new(key))
     }
 
     /// Adds what follows from the caller's ARN, where not set already: `aws:PrincipalArn`, `aws:PrincipalAccount`,
@@ -136,7 +165,7 @@ impl Context {
         ];
         for (key, value) in known {
             if let Some(value) = value
-                && !self.values.contains_key(key)
+                && self.values(key).is_empty()
             {
                 self.set(key, [value]);
             }

@@ -163,11 +163,11 @@ fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageE
 fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageError> {
     for condition in &statement.conditions {
         let place = || format!("{path}.Condition.{}[{:?}]", condition.operator_name(), condition.key_name());
-        if !is_known(condition.key(), own) {
+        if !is_known(condition.key().name(), own) {
             return Err(StorageError::UnknownKey { path: place(), key: condition.key_name().to_owned() });
         }
-        if let Some(variable) = condition.variables().into_iter().find(|variable| !is_known(&variable.key, own)) {
-            return Err(StorageError::UnknownKey { path: place(), key: variable.key.to_string() });
+        if let Some(variable) = condition.variables().into_iter().find(|variable| !is_known(variable.key.name(), own)) {
+            return Err(StorageError::UnknownKey { path: place(), key: variable.key.name().to_owned() });
         }
         if let Some(value) = condition.arn_that_is_none() {
             return Err(StorageError::NotAnArn { path: place(), value: value.to_owned() });
@@ -176,9 +176,9 @@ fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageEr
     let Some(element) = &statement.resources else { return Ok(()) };
     let name = if element.negated { "NotResource" } else { "Resource" };
     for (index, pattern) in element.entries.iter().enumerate() {
-        if let Some(variable) = pattern.variables().find(|variable| !is_known(&variable.key, own)) {
+        if let Some(variable) = pattern.variables().find(|variable| !is_known(variable.key.name(), own)) {
             let path = format!("{path}.{name}[{index}]");
-            return Err(StorageError::UnknownKey { path, key: variable.key.to_string() });
+            return Err(StorageError::UnknownKey { path, key: variable.key.name().to_owned() });
         }
     }
     Ok(())
