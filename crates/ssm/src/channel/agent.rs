@@ -1,0 +1,356 @@
+//! The agent's half: what our gateway speaks to clients of AWS.
+//!
+//! Way: new -> handshake -> (first size of the terminal) -> open -> closing -> closed. Lost websockets change nothing
+//! in that.
+//!
+//! # Invariants
+//! - No output leaves before the handshake is complete; for terminals, not before the first size or [`SIZE_WAIT`].
+//! - `channel_closed` is sent once, as the last thing.
+//!
+//! # Not here
+//! - No grace time for a client that is away, no idle time-out: the owner of the session has those.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use serde_json::json;
+
+use super::half::{Half, Seen};
+use super::sender::Sender;
+use super::{
+    AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT, Transmit, millis, unnumbered,
+};
+use crate::clock::format_iso8601;
+use crate::message::payload::{
+    ACTION_SESSION_TYPE, ACTION_SUCCESS, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse,
+    JsonPayload, RequestedAction, Size,
+};
+use crate::message::{MessageError, MessageType, PayloadType};
+
+/// What a channel is for.
+#[derive(Debug, Clone)]
+pub struct AgentConfig {
+    /// The session.
+    pub session_id: String,
+    /// The device.
+    pub target: String,
+    /// For example `Standard_Stream`; `SessionPlan::session_type` knows it.
+    pub session_type: &'static str,
+    /// Properties for the client's handler; it reads them for ports only.
+    pub properties: serde_json::Value,
+    /// A line for the user, or nothing.
+    pub customer_message: String,
+    /// Random bytes for message ids.
+    pub seed: [u8; 16],
+}
+
+/// Where output belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// A terminal, standard output, or a port.
+    Stdout,
+    /// Standard error of sessions with separate output.
+    Stderr,
+}
+
+/// What the owner has to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AgentEvent {
+    /// The handshake is complete.
+    Started {
+        /// As the client says; may be empty.
+        client_version: String,
+    },
+    /// Bytes of the client.
+    Input(Vec<u8>),
+    /// The client's terminal has this size now.
+    Size(Size),
+    /// A signal of a port session.
+    Flag(Flag),
+    /// The handshake failed; the user is told the same, and the channel closes itself.
+    Failed(String),
+    /// The peer closed the session.
+    PeerClosed,
+    /// `channel_closed` was handed out: nothing follows, the websocket can be closed.
+    Closed,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Waits for the client's answer; `since` restarts with each websocket.
+    Handshake {
+        asked: Duration,
+        since: Duration,
+    },
+    /// Waits for the first size.
+    AwaitingSize {
+        since: Duration,
+    },
+    Open,
+    /// Output goes out, nothing more comes in.
+    Closing {
+        text: String,
+        progress: Duration,
+    },
+    Closed,
+}
+
+/// The agent's half of one session's channel.
+#[derive(Debug)]
+pub struct AgentChannel {
+    config: AgentConfig,
+    half: Half,
+    stage: Stage,
+    /// At most one of each kind of notice.
+    notices: VecDeque<AgentEvent>,
+    peer_closed: bool,
+    /// A size has come.
+    sized: bool,
+}
+
+impl AgentChannel {
+    /// A channel that nobody is attached to yet.
+    #[must_use]
+    pub fn new(config: AgentConfig, now: Duration) -> Self {
+        let mut half = Half::new(Sender::to_client(), MessageType::InputStreamData, config.seed);
+        let request = HandshakeRequest {
+            agent_version: ANNOUNCED_AGENT_VERSION.into(),
+            requested_client_actions: vec![RequestedAction {
+                action_type: ACTION_SESSION_TYPE.into(),
+                action_parameters: json!({ "SessionType": config.session_type, "Properties": config.properties }),
+            }],
+        };
+        half.push(PayloadType::HandshakeRequest, request.to_payload(), now);
+        let stage = Stage::Handshake { asked: now, since: now };
+        Self { config, half, stage, notices: VecDeque::new(), peer_closed: false, sized: false }
+    }
+
+    /// A websocket is up and its token was right. What is not acknowledged goes out again.
+    pub fn attach(&mut self, now: Duration) {
+        self.half.attach();
+        match &mut self.stage {
+            Stage::Handshake { since, .. } | Stage::AwaitingSize { since } => *since = now,
+            Stage::Closing { progress, .. } => *progress = now,
+            Stage::Open | Stage::Closed => {}
+        }
+    }
+
+    /// The websocket is gone. Nothing is sent until the next `attach`.
+    pub fn detach(&mut self) {
+        self.half.attached = false;
+    }
+
+    /// A binary frame of the client.
+    ///
+    /// # Errors
+    /// [`MessageError`] when the frame is no message. It changed nothing; the owner may ignore it or hang up.
+    pub fn on_frame(&mut self, frame: &[u8], now: Duration) -> Result<(), MessageError> {
+        if matches!(self.stage, Stage::Closed) {
+            return Ok(());
+        }
+        match self.half.on_frame(frame, now)? {
+            Seen::Handled => {}
+            Seen::Progress => {
+                if let Stage::Closing { progress, .. } = &mut self.stage {
+                    *progress = now;
+                }
+            }
+            Seen::Closed(_) if !self.peer_closed => {
+                self.peer_closed = true;
+                self.notices.push_back(AgentEvent::PeerClosed);
+            }
+            Seen::Closed(_) => {}
+        }
+        Ok(())
+    }
+
+    /// The pong of a [`Transmit::Ping`]. Pongs of other pings do no harm.
+    pub fn on_pong(&mut self, content: &[u8]) {
+        self.half.sender.on_pong(content);
+    }
+
+    /// Puts output in, as much as there is room for, and returns how many bytes that was. 0 means: wait for the next
+    /// acknowledgement, or for the channel to open.
+    #[must_use = "what was not taken must be kept and offered again"]
+    pub fn write(&mut self, stream: Stream, data: &[u8], now: Duration) -> usize {
+        if !matches!(self.stage, Stage::Open) || self.half.paused {
+            return 0;
+        }
+        let kind = match stream {
+            Stream::Stdout => PayloadType::Output,
+            Stream::Stderr => PayloadType::StdErr,
+        };
+        self.half.write(kind, data, AGENT_PAYLOAD, now)
+    }
+
+    /// Bytes that `write` would take now.
+    #[must_use]
+    pub fn room(&self) -> usize {
+        if matches!(self.stage, Stage::Open) && !self.half.paused { self.half.sender.room() } else { 0 }
+    }
+
+    /// Tells the exit status of a session with separate output. To be called once, after all output was written.
+    pub fn write_exit_code(&mut self, code: i32, now: Duration) {
+        if matches!(self.stage, Stage::Open) {
+            self.half.push(PayloadType::ExitCode, format!("EXIT_CODE: {code}").into_bytes(), now);
+        }
+    }
+
+    /// Sends a signal of a port session.
+    pub fn write_flag(&mut self, flag: Flag, now: Duration) {
+        if matches!(self.stage, Stage::Open) && self.half.sender.room() > 0 {
+            self.half.push(PayloadType::Flag, flag.to_payload().to_vec(), now);
+        }
+    }
+
+    /// Ends the session once all output was acknowledged. `text` is shown to the user; empty for an ordinary end.
+    pub fn finish(&mut self, text: &str, now: Duration) {
+        if !matches!(self.stage, Stage::Closing { .. } | Stage::Closed) {
+            self.stage = Stage::Closing { text: text.to_owned(), progress: now };
+        }
+    }
+
+    /// The next event. To be called until it returns nothing.
+    pub fn poll_event(&mut self, now: Duration) -> Option<AgentEvent> {
+        loop {
+            if let Some(notice) = self.notices.pop_front() {
+                return Some(notice);
+            }
+            if matches!(self.stage, Stage::Closed) {
+                return None;
+            }
+            let (kind, payload) = self.half.receiver.pop()?;
+            match kind {
+                PayloadType::HandshakeResponse => self.on_response(&payload, now),
+                PayloadType::Output if !payload.is_empty() => {
+                    // Whoever sends data has its handler running, and takes data as well.
+                    self.half.sender.set_ready();
+                    return Some(AgentEvent::Input(payload));
+                }
+                PayloadType::Size => {
+                    if let Ok(size) = Size::from_payload(&payload) {
+                        self.on_size();
+                        return Some(AgentEvent::Size(size));
+                    }
+                }
+                PayloadType::Flag => {
+                    if let Ok(flag) = Flag::from_payload(&payload) {
+                        return Some(AgentEvent::Flag(flag));
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn on_size(&mut self) {
+        // Its sending shows that the client's handler runs, and that it had the end of the handshake.
+        self.half.sender.set_ready();
+        self.sized = true;
+        if matches!(self.stage, Stage::AwaitingSize { .. }) {
+            self.stage = Stage::Open;
+        }
+    }
+
+    fn on_response(&mut self, payload: &[u8], now: Duration) {
+        let Stage::Handshake { asked, .. } = self.stage else { return };
+        // It is the answer to our first message, whose own acknowledgement may be lost.
+        self.half.sender.settle_first(PayloadType::HandshakeRequest);
+        let Ok(response) = HandshakeResponse::from_payload(payload) else {
+            self.fail("the client's answer to the handshake cannot be read", now);
+            return;
+        };
+        let good = |action: &str| {
+            let mut done = response.processed_client_actions.iter();
+            done.any(|a| a.action_type == action && a.action_status == ACTION_SUCCESS)
+        };
+        if !good(ACTION_SESSION_TYPE) {
+            self.fail("the client cannot take part in a session of this type", now);
+            return;
+        }
+        let complete = HandshakeComplete {
+            handshake_time_to_complete: i64::try_from(now.saturating_sub(asked).as_nanos()).unwrap_or(i64::MAX),
+            customer_message: self.config.customer_message.clone(),
+        };
+        self.half.push(PayloadType::HandshakeComplete, complete.to_payload(), now);
+        let open = self.sized || self.config.session_type == "Port";
+        self.stage = if open { Stage::Open } else { Stage::AwaitingSize { since: now } };
+        self.notices.push_back(AgentEvent::Started { client_version: response.client_version });
+    }
+
+    fn fail(&mut self, why: &str, now: Duration) {
+        self.notices.push_back(AgentEvent::Failed(why.to_owned()));
+        self.finish(why, now);
+    }
+
+    /// The next thing to put on the websocket. To be called until it returns nothing.
+    pub fn poll_transmit(&mut self, now: Duration) -> Option<Transmit> {
+        if let Some(transmit) = self.half.poll_transmit(now) {
+            return Some(transmit);
+        }
+        let Stage::Closing { text, progress } = &self.stage else { return None };
+        let over = self.half.sender.is_empty() || progress.saturating_add(LINGER) <= now;
+        if !self.half.attached || !over {
+            return None;
+        }
+        let payload = self.closed_payload(text, now);
+        let message = unnumbered(MessageType::ChannelClosed, payload, &mut self.half.ids, now);
+        self.stage = Stage::Closed;
+        self.notices.push_back(AgentEvent::Closed);
+        Some(Transmit::Binary(message.encode()))
+    }
+
+    fn closed_payload(&self, text: &str, now: Duration) -> Vec<u8> {
+        let closed = ChannelClosed {
+            message_type: MessageType::ChannelClosed.as_str().to_owned(),
+            message_id: self.half.ids.clone().next_id().to_string(),
+            created_date: format_iso8601(i64::try_from(millis(now) / 1000).unwrap_or(i64::MAX)),
+            destination_id: self.config.target.clone(),
+            session_id: self.config.session_id.clone(),
+            schema_version: 1,
+            output: text.to_owned(),
+        };
+        closed.to_payload()
+    }
+
+    /// When `tick` wants to be called next; nothing while no websocket is up.
+    #[must_use]
+    pub fn next_timeout(&self) -> Option<Duration> {
+        if !self.half.attached {
+            return None;
+        }
+        let stage = match &self.stage {
+            Stage::Handshake { since, .. } => Some(since.saturating_add(HANDSHAKE_TIMEOUT)),
+            Stage::AwaitingSize { since } => Some(since.saturating_add(SIZE_WAIT)),
+            Stage::Closing { progress, .. } => Some(progress.saturating_add(LINGER)),
+            Stage::Open => None,
+            Stage::Closed => return None,
+        };
+        [stage, self.half.repeat_at()].into_iter().flatten().min()
+    }
+
+    /// The time of `next_timeout` has come. Early calls do no harm.
+    pub fn tick(&mut self, now: Duration) {
+        match &self.stage {
+            Stage::Handshake { since, .. } if self.half.attached && since.saturating_add(HANDSHAKE_TIMEOUT) <= now => {
+                self.fail("the client did not answer the handshake in time", now);
+            }
+            Stage::AwaitingSize { since } if self.half.attached && since.saturating_add(SIZE_WAIT) <= now => {
+                self.stage = Stage::Open;
+            }
+            _ => {}
+        }
+    }
+
+    /// Payload bytes kept for both directions; bounded by the constants of this module.
+    #[must_use]
+    pub fn buffered(&self) -> usize {
+        self.half.bytes()
+    }
+
+    /// Messages taken for consumed although no acknowledgement came (see the sender's rule), since start.
+    #[must_use]
+    pub fn forgotten(&self) -> u64 {
+        self.half.sender.forgotten()
+    }
+}

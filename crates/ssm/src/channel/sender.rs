@@ -1,0 +1,290 @@
+//! The sending side of a numbered stream: what was sent and not acknowledged, and when to send it again.
+//!
+//! Way: payload -> [`Sender::push`] -> [`Sender::poll`] -> websocket; acknowledgement -> [`Sender::on_ack`].
+//!
+//! # When a message may be forgotten without an acknowledgement
+//! The official client is silent about a message that it has consumed before. So when a websocket was lost together
+//! with acknowledgements, the repeated messages would never be acknowledged. A websocket is reliable and in order:
+//! an acknowledgement of something sent later, or the pong of a later ping, proves that a message was read. Read, and
+//! silent, means: consumed before, or the client's handler is not ready and dropped it. Hence a message is forgotten
+//! when it was passed over [`PASSES`] times, AND was sent on an earlier websocket already, AND the client is known to
+//! be ready. A message that was first sent on this very websocket is never forgotten, only repeated. Agents answer
+//! repeated messages as well, so towards an agent nothing is ever forgotten.
+//!
+//! # Invariants
+//! - At most [`SEND_WINDOW_MESSAGES`] messages and [`SEND_WINDOW_BYTES`] bytes (plus one payload) are kept.
+//! - Only the oldest message is repeated by time; after a new websocket all are, once, in order.
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use super::rtt::Rtt;
+use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, millis};
+use crate::message::{AgentMessage, FLAGS_SYN, MessageIds, MessageType, PayloadType};
+
+/// How often a message must be proven read and silent before it is forgotten. One would do for a client that answers
+/// in order; clients that acknowledge from another thread get two more rounds.
+pub(super) const PASSES: u8 = 3;
+
+/// One transmission.
+#[derive(Debug, Clone, Copy)]
+struct Sent {
+    at: Duration,
+    /// Counts all transmissions of this stream.
+    turn: u64,
+}
+
+#[derive(Debug)]
+struct Entry {
+    frame: Vec<u8>,
+    /// Bytes of payload; they count until the entry leaves the front, so that what a client has to hold back behind a
+    /// message it does not take is bounded by the window too.
+    len: usize,
+    kind: PayloadType,
+    /// The websocket on which it was sent first; 0 before that.
+    first_socket: u32,
+    /// First transmission on the present websocket: the one an acknowledgement proves at least.
+    first_here: Option<Sent>,
+    last: Option<Sent>,
+    repeats: u32,
+    passes: u8,
+    acked: bool,
+    due: bool,
+}
+
+/// Sends one direction's numbered messages.
+#[derive(Debug)]
+pub(super) struct Sender {
+    message_type: MessageType,
+    /// The agent marks its first message, the client marks none.
+    marks_first: bool,
+    /// Number of the entry at the front.
+    base: i64,
+    entries: VecDeque<Entry>,
+    bytes: usize,
+    rtt: Rtt,
+    socket: u32,
+    turn: u64,
+    /// The client is known to consume ordinary data.
+    ready: bool,
+    ping_wanted: bool,
+    /// Whether the peer is one that is silent about repeated messages (a client), or answers always (an agent).
+    silent_peer: bool,
+    forgotten: u64,
+}
+
+/// What to send next.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Next {
+    Frame(Vec<u8>),
+    Ping(Vec<u8>),
+    Nothing,
+}
+
+impl Sender {
+    pub(super) fn to_client() -> Self {
+        Self::new(MessageType::OutputStreamData, true)
+    }
+
+    pub(super) fn to_agent() -> Self {
+        Self::new(MessageType::InputStreamData, false)
+    }
+
+    fn new(message_type: MessageType, towards_client: bool) -> Self {
+        Self {
+            message_type,
+            marks_first: towards_client,
+            base: 0,
+            entries: VecDeque::new(),
+            bytes: 0,
+            rtt: Rtt::new(),
+            socket: 0,
+            turn: 0,
+            ready: false,
+            ping_wanted: false,
+            silent_peer: towards_client,
+            forgotten: 0,
+        }
+    }
+
+    /// A new websocket: everything that is not acknowledged goes out again.
+    pub(super) fn attach(&mut self) {
+        self.socket = self.socket.saturating_add(1);
+        self.ping_wanted = false;
+        for entry in self.entries.iter_mut().filter(|entry| !entry.acked) {
+            entry.due = true;
+            entry.repeats = 0;
+            entry.passes = 0;
+            entry.first_here = None;
+        }
+    }
+
+    /// The client has shown that it consumes ordinary data.
+    pub(super) fn set_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Bytes that may be pushed now. A payload of any size fits whenever this is not 0.
+    pub(super) fn room(&self) -> usize {
+        if self.entries.len() >= SEND_WINDOW_MESSAGES { 0 } else { SEND_WINDOW_BYTES.saturating_sub(self.bytes) }
+    }
+
+    /// Whether all that was pushed is acknowledged or forgotten.
+    pub(super) fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Messages that were given up as consumed, since start.
+    pub(super) fn forgotten(&self) -> u64 {
+        self.forgotten
+    }
+
+    /// Adds a message. Payloads must not be empty: the official ends cannot read those.
+    pub(super) fn push(&mut self, kind: PayloadType, payload: Vec<u8>, ids: &mut MessageIds, now: Duration) {
+        let sequence = self.base.saturating_add(i64::try_from(self.entries.len()).unwrap_or(i64::MAX));
+        let flags = if self.marks_first && sequence == 0 { FLAGS_SYN } else { 0 };
+        let message = AgentMessage {
+            message_type: self.message_type.clone(),
+            created: millis(now),
+            sequence,
+            flags,
+            id: ids.next_id(),
+            payload_type: kind,
+            payload,
+        };
+        let len = message.payload.len();
+        self.bytes += len;
+        self.entries.push_back(Entry {
+            frame: message.encode(),
+            len,
+            kind,
+            first_socket: 0,
+            first_here: None,
+            last: None,
+            repeats: 0,
+            passes: 0,
+            acked: false,
+            due: true,
+        });
+    }
+
+    /// An acknowledgement. Numbers that are not outstanding are ignored.
+    pub(super) fn on_ack(&mut self, sequence: i64, now: Duration) {
+        let Some(index) = sequence.checked_sub(self.base).and_then(|offset| usize::try_from(offset).ok()) else {
+            return;
+        };
+        let Some(entry) = self.entries.get_mut(index) else { return };
+        let Some(last) = entry.last.filter(|_| !entry.acked) else { return };
+        if entry.repeats == 0 && entry.first_socket == self.socket {
+            self.rtt.sample(now.saturating_sub(last.at));
+        }
+        let proven = entry.first_here.map_or(0, |sent| sent.turn);
+        let plain = !is_handshake(entry.kind);
+        Self::settle(entry);
+        // In order at the front, ordinary data was consumed; behind a gap it may only wait.
+        self.ready |= plain && index == 0;
+        self.passed_over(proven);
+        self.drop_settled();
+    }
+
+    /// The pong of a ping of ours: everything sent before that ping was read.
+    pub(super) fn on_pong(&mut self, content: &[u8]) {
+        if let Ok(turn) = <[u8; 8]>::try_from(content) {
+            let turn = u64::from_be_bytes(turn);
+            if turn <= self.turn {
+                self.passed_over(turn);
+                self.drop_settled();
+            }
+        }
+    }
+
+    /// Forget a handshake message that the peer must have had, because it went on from there.
+    pub(super) fn settle_first(&mut self, kind: PayloadType) {
+        if let Some(entry) = self.entries.front_mut().filter(|entry| entry.kind == kind) {
+            Self::settle(entry);
+            self.drop_settled();
+        }
+    }
+
+    fn settle(entry: &mut Entry) {
+        entry.frame = Vec::new();
+        entry.acked = true;
+        entry.due = false;
+    }
+
+    fn drop_settled(&mut self) {
+        while self.entries.front().is_some_and(|entry| entry.acked) {
+            self.bytes -= self.entries.pop_front().map_or(0, |entry| entry.len);
+            self.base = self.base.saturating_add(1);
+        }
+    }
+
+    /// Notes that all transmissions before `turn` on this websocket were read without an answer so far.
+    fn passed_over(&mut self, turn: u64) {
+        if !self.silent_peer {
+            return;
+        }
+        let (socket, ready) = (self.socket, self.ready);
+        for entry in self.entries.iter_mut().filter(|entry| !entry.acked && !entry.due) {
+            let read = entry.first_here.is_some() && entry.last.is_some_and(|last| last.turn < turn);
+            let old = entry.first_socket < socket && (ready || is_handshake(entry.kind));
+            if !read || !old {
+                continue;
+            }
+            entry.passes += 1;
+            if entry.passes >= PASSES {
+                Self::settle(entry);
+                self.forgotten += 1;
+            } else {
+                entry.due = true;
+            }
+        }
+    }
+
+    /// The next thing to put on the websocket.
+    pub(super) fn poll(&mut self, now: Duration) -> Next {
+        self.repeat_oldest(now);
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.due) else {
+            if core::mem::take(&mut self.ping_wanted) {
+                self.turn += 1;
+                return Next::Ping(self.turn.to_be_bytes().to_vec());
+            }
+            return Next::Nothing;
+        };
+        self.turn += 1;
+        let sent = Sent { at: now, turn: self.turn };
+        entry.due = false;
+        if entry.first_socket == 0 {
+            entry.first_socket = self.socket;
+        } else {
+            entry.repeats = entry.repeats.saturating_add(1);
+        }
+        entry.first_here.get_or_insert(sent);
+        entry.last = Some(sent);
+        self.ping_wanted |= self.silent_peer && entry.first_socket < self.socket;
+        Next::Frame(entry.frame.clone())
+    }
+
+    fn repeat_oldest(&mut self, now: Duration) {
+        if self.repeat_at().is_some_and(|at| at <= now)
+            && let Some(entry) = self.entries.front_mut()
+        {
+            entry.due = true;
+        }
+    }
+
+    /// When the oldest message is to be repeated.
+    pub(super) fn repeat_at(&self) -> Option<Duration> {
+        let entry = self.entries.front().filter(|entry| !entry.due && !entry.acked)?;
+        Some(entry.last?.at.saturating_add(self.rtt.timeout(entry.repeats)))
+    }
+
+    /// Payload bytes kept.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+}
+
+fn is_handshake(kind: PayloadType) -> bool {
+    matches!(kind, PayloadType::HandshakeRequest | PayloadType::HandshakeResponse | PayloadType::HandshakeComplete)
+}
