@@ -4,14 +4,16 @@
 //! clients; this one can also do what no decent client does.
 
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, ServerName};
+use socket2::{Domain, Socket, Type};
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 
@@ -22,6 +24,8 @@ use crate::{Outcome, Trouble};
 const PATIENCE: Duration = Duration::from_secs(40);
 /// Longest answer that is read, bytes.
 const MOST_ANSWER: u64 = 16 << 20;
+
+static REQUESTS: AtomicU64 = AtomicU64::new(0);
 
 /// A POST to `/`.
 #[derive(Debug, Clone)]
@@ -69,12 +73,16 @@ impl Request {
     pub fn signed(&self, host: &str, keys: &Keys, region: &str, now: i64) -> Outcome<Vec<u8>> {
         let secret = SecretAccessKey::new(keys.secret.clone());
         let mut headers: Vec<(&str, &str)> = vec![("host", host)];
+        // A gateway takes a signature once: two equal requests within one second must differ in something signed.
+        let number = format!("{}-{}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
+        headers.push(("amz-sdk-invocation-id", &number));
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
         let credentials =
             Credentials { access_key: &keys.id, secret: &secret, session_token: None, region, service: self.service };
         let added = sign(&parts, &sha256(self.body.as_bytes()), &credentials, now)?;
-        Ok(self.bytes(host, added.iter().map(|(name, value)| (*name, value.as_str()))))
+        let added = added.iter().map(|(name, value)| (*name, value.as_str()));
+        Ok(self.bytes(host, added.chain([("amz-sdk-invocation-id", number.as_str())])))
     }
 
     /// The bytes to send, without a signature.
@@ -104,7 +112,7 @@ pub fn now() -> i64 {
 ///
 /// # Errors
 /// No connection, or a certificate that is not trusted.
-pub fn connect(host: &str, ca: &Path) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
+pub fn connect(host: &str, ca: &Path, source: Option<IpAddr>) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| Trouble::new(format!("{}: {e}", ca.display())))? {
         roots.add(certificate.map_err(|e| Trouble::new(format!("{}: {e}", ca.display())))?)?;
@@ -115,19 +123,32 @@ pub fn connect(host: &str, ca: &Path) -> Outcome<StreamOwned<ClientConnection, T
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    let socket = TcpStream::connect(host)?;
+    let socket = dial(host, source)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_nodelay(true)?;
     let session = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned())?)?;
     Ok(StreamOwned::new(session, socket))
 }
 
+/// Connects, from a source address of the test's choice: a gateway counts failures by source.
+///
+/// # Errors
+/// No connection, or no such address.
+pub fn dial(host: &str, source: Option<IpAddr>) -> Outcome<TcpStream> {
+    let Some(source) = source else { return Ok(TcpStream::connect(host)?) };
+    let target = host.to_socket_addrs()?.next().ok_or_else(|| Trouble::new(format!("{host} has no address")))?;
+    let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
+    socket.bind(&SocketAddr::new(source, 0).into())?;
+    socket.connect(&target.into())?;
+    Ok(socket.into())
+}
+
 /// Sends the bytes of a whole request and reads the whole answer.
 ///
 /// # Errors
 /// No connection, or no HTTP answer.
-pub fn exchange(host: &str, ca: &Path, request: &[u8]) -> Outcome<Answer> {
-    let mut stream = connect(host, ca)?;
+pub fn exchange(host: &str, ca: &Path, source: Option<IpAddr>, request: &[u8]) -> Outcome<Answer> {
+    let mut stream = connect(host, ca, source)?;
     stream.write_all(request)?;
     stream.flush()?;
     let mut answer = Vec::new();

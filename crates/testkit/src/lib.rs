@@ -23,6 +23,7 @@ pub mod lab;
 pub mod process;
 pub mod relay;
 pub mod terminal;
+pub mod text;
 pub mod trouble;
 
 pub use trouble::{Outcome, Trouble, eventually};

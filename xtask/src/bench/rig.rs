@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::text::Text;
 use towline_testkit::{Outcome, Trouble, files};
 
 use super::peer::Peer;
@@ -35,7 +36,7 @@ impl Rig {
         std::fs::create_dir(&home)?;
         files::write(&home.join(".hushlogin"), "")?;
         let text = lab.directory().join("text");
-        write_text(&text, bytes)?;
+        files::write(&text, Text::new(1).take_bytes(bytes))?;
         let peer = Peer::start(lab.directory(), &home)?;
         let setup = DeviceSetup {
             direct: Some(lab.gateway.address().to_string()),
@@ -68,21 +69,4 @@ impl Rig {
     pub(super) fn text(&self) -> &Path {
         &self.text
     }
-}
-
-/// Text of 76 columns in the alphabet of base64, from a small generator: not compressible by accident.
-fn write_text(path: &Path, bytes: usize) -> Outcome {
-    const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut state = 0x9e37_79b9_7f4a_7c15_u64;
-    let text = (0..bytes).map(|at| {
-        if at % 77 == 76 {
-            return b'\n';
-        }
-        // xorshift64
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        ALPHABET[usize::try_from(state >> 58).unwrap_or(0)]
-    });
-    files::write(path, text.collect::<Vec<u8>>())
 }

@@ -19,7 +19,7 @@ const COMES_ONLINE: Duration = Duration::from_secs(20);
 /// What a test wants different from a device's defaults.
 #[derive(Debug, Clone, Default)]
 pub struct DeviceSetup {
-    /// More lines for `agent.toml`.
+    /// More lines for `agent.toml`, with dotted keys (`sessions.max = 2`).
     pub config: String,
     /// Environment of the agent.
     pub environment: Vec<(String, String)>,
@@ -95,8 +95,8 @@ impl Device {
     /// # Errors
     /// What the system says.
     pub fn configure(&self, lines: &str) -> Outcome {
-        let mut text = String::from("reconnect_cap = \"1s\"\n");
-        writeln!(text, "{lines}")?;
+        let mut text = format!("runtime_dir = {:?}\n", self.directory.join("run"));
+        writeln!(text, "gateway.reconnect_max = \"1s\"\n{lines}")?;
         files::write(&self.directory.join("agent.toml"), text)
     }
 

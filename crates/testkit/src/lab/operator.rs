@@ -1,6 +1,7 @@
 //! An operator: access keys, and the command line run with them.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
@@ -49,6 +50,7 @@ pub struct Operator {
     region: String,
     keys: Keys,
     home: PathBuf,
+    source: Option<IpAddr>,
 }
 
 impl Operator {
@@ -60,6 +62,7 @@ impl Operator {
             region: gateway.region().to_owned(),
             keys,
             home: home.to_owned(),
+            source: None,
         }
     }
 
@@ -67,6 +70,20 @@ impl Operator {
     #[must_use]
     pub fn at(mut self, endpoint: String) -> Self {
         self.endpoint = endpoint;
+        self
+    }
+
+    /// The same one, sending requests from another address of this machine (`127.x.y.z`).
+    #[must_use]
+    pub fn from_address(mut self, source: IpAddr) -> Self {
+        self.source = Some(source);
+        self
+    }
+
+    /// The same one with other keys.
+    #[must_use]
+    pub fn with_keys(mut self, keys: Keys) -> Self {
+        self.keys = keys;
         self
     }
 
@@ -182,7 +199,7 @@ impl Operator {
     pub fn send(&self, request: &Request) -> Outcome<Answer> {
         let host = self.endpoint.trim_start_matches("https://");
         let signed = request.signed(host, &self.keys, &self.region, https::now())?;
-        https::exchange(host, &self.ca, &signed)
+        https::exchange(host, &self.ca, self.source, &signed)
     }
 
     /// Sends a request as it is, without a signature.
@@ -191,6 +208,6 @@ impl Operator {
     /// There is no answer.
     pub fn send_unsigned(&self, request: &Request) -> Outcome<Answer> {
         let host = self.endpoint.trim_start_matches("https://");
-        https::exchange(host, &self.ca, &request.unsigned(host))
+        https::exchange(host, &self.ca, self.source, &request.unsigned(host))
     }
 }

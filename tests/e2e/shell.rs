@@ -1,0 +1,215 @@
+//! A login shell on a device: what a person at a terminal expects of it.
+
+use std::time::Duration;
+
+use towline_testkit::lab::{DeviceSetup, Lab};
+use towline_testkit::terminal::PATIENCE;
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, eventually, facts};
+
+#[test]
+fn a_shell_runs_on_a_device_that_listens_on_nothing() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo sum-$((6 * 7))")?;
+    shell.expect("sum-42")?;
+    let sockets = facts::listening_sockets(device.pid()?)?;
+    ensure(sockets.is_empty(), || format!("the agent listens: {sockets:?}"))?;
+    shell.line("exit")?;
+    ensure(shell.finish(PATIENCE)?.success(), || "the shell did not end well".into())
+}
+
+#[test]
+fn the_exit_code_of_the_shell_is_the_exit_code_of_the_command() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    for (line, wanted) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 128 + 9)] {
+        let mut shell = lab.admin().shell(device.id())?;
+        shell.line("echo sum-$((6 * 7))")?;
+        shell.expect("sum-42")?;
+        shell.line(line)?;
+        let status = shell.finish(PATIENCE)?;
+        ensure(status.code() == Some(wanted), || format!("{line}: {status}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_shell_is_a_login_shell_of_the_user_with_its_environment() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo \"<$0 $TERM $HOME $USER $LOGNAME $(tty | cut -c1-9) $(pwd)>\"")?;
+    // The typed line is echoed with `$` in it; the answer has none.
+    shell.expect("<-")?;
+    let answer = shell.expect(">")?;
+    let fields: Vec<&str> = answer.split(' ').collect();
+    ensure(fields.len() == 7, || format!("{answer:?}"))?;
+    ensure(fields[1] == "xterm-256color" && fields[3] == fields[4] && fields[5] == "/dev/pts/", || answer.clone())?;
+    ensure(fields[2] == fields[6], || format!("the shell does not begin at home: {answer:?}"))
+}
+
+#[test]
+fn the_shell_follows_the_size_of_the_terminal() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("stty size; sh -c 'trap \"stty size\" WINCH; echo wait-$((1 + 1)); while :; do sleep 0.05; done'")?;
+    shell.expect("24 80")?;
+    shell.expect("wait-2")?;
+    for (rows, cols) in [(40, 132), (1, 1), (500, 1000), (24, 80)] {
+        shell.resize(rows, cols)?;
+        shell.expect(&format!("{rows} {cols}\r\n"))?;
+    }
+    shell.send("\u{3}")
+}
+
+#[test]
+fn text_beyond_ascii_comes_through_in_both_directions() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("printf '\\346\\274\\242\\345\\255\\227-\\360\\237\\232\\200\\n'")?;
+    shell.expect("漢字-🚀")?;
+    shell.line("stty -echo; read -r line; echo \"<$line>\"; printf %s \"$line\" | wc -c")?;
+    shell.expect("\n")?;
+    shell.line("žluťoučký kůň 漢字 🚀")?;
+    shell.expect("<žluťoučký kůň 漢字 🚀>")?;
+    shell.expect(&"žluťoučký kůň 漢字 🚀".len().to_string()).map(drop)
+}
+
+#[test]
+fn a_full_screen_editor_has_the_size_of_the_terminal() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.resize(37, 101)?;
+    shell.line("sh -c 'until [ \"$(stty size)\" = \"37 101\" ]; do sleep 0.02; done'; echo sum-$((6 * 7))")?;
+    shell.expect("sum-42")?;
+    shell.line("vim -u NONE -i NONE -n")?;
+    // Switches to the other screen.
+    shell.expect("\u{1b}[?1049h")?;
+    shell.send(":echo 'size=' . &lines . 'x' . &columns\r")?;
+    shell.expect("size=37x101")?;
+    shell.send("ihello from afar\u{1b}:w! /dev/null\r")?;
+    shell.expect("hello from afar")?;
+    shell.send(":q!\r")?;
+    shell.expect("\u{1b}[?1049l")?;
+    shell.line("echo sum-$((6 * 7))")?;
+    shell.expect("sum-42").map(drop)
+}
+
+#[test]
+fn control_c_and_job_control_reach_the_right_process() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("sh -c 'echo begin-$((1 + 1)); sleep 1000'; echo status-$?")?;
+    shell.expect("begin-2")?;
+    shell.send("\u{3}")?;
+    shell.expect("status-130")?;
+    shell.line("sh -c 'echo begin-$((1 + 1)); exec sleep 1000'")?;
+    shell.expect("begin-2")?;
+    shell.send("\u{1a}")?;
+    shell.expect("Stopped")?;
+    shell.line("kill %1; wait; echo sum-$((6 * 7))")?;
+    shell.expect("sum-42").map(drop)
+}
+
+#[test]
+fn nothing_that_a_shell_started_outlives_it() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mark = format!("TOWLINE_TEST_MARK={}", device.id());
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line(&format!(
+        "export {mark}; (setsid sh -c 'sleep 1000 & sleep 1001' &) ; nohup sleep 1002 & echo sum-$((6 * 7))"
+    ))?;
+    shell.expect("sum-42")?;
+    eventually("the background processes run", PATIENCE, || (facts::with_environment(&mark).len() >= 3).then_some(()))?;
+    shell.send("\r~.")?;
+    shell.finish(PATIENCE)?;
+    eventually("they are gone", PATIENCE, || facts::with_environment(&mark).is_empty().then_some(()))?;
+    eventually("the agent has no child left", PATIENCE, || {
+        facts::children(device.pid().unwrap_or(0)).is_empty().then_some(())
+    })
+}
+
+#[test]
+fn eight_sessions_run_at_once_and_a_ninth_is_refused() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shells = Vec::new();
+    for number in 0..8 {
+        let mut shell = lab.admin().shell(device.id())?;
+        shell.line(&format!("mine={number}; echo sum-$((6 * 7))"))?;
+        shell.expect("sum-42")?;
+        shells.push(shell);
+    }
+    let ninth = lab.admin().run(&["shell", device.id()])?;
+    ensure(!ninth.status.success(), || "a ninth session was opened".into())?;
+    let said = String::from_utf8_lossy(&ninth.stderr).into_owned();
+    ensure(said.contains("session"), || format!("the refusal does not say why: {said}"))?;
+    for (number, shell) in shells.iter_mut().enumerate() {
+        shell.line("echo <$mine>")?;
+        shell.line("echo is-$mine-mine")?;
+        shell.expect(&format!("is-{number}-mine"))?;
+    }
+    shells[0].line("exit")?;
+    shells[0].finish(PATIENCE)?;
+    eventually("a place is free", PATIENCE, || {
+        let out = lab.admin().run(&["exec", device.id(), "--", "true"]).ok()?;
+        out.status.success().then_some(())
+    })
+}
+
+#[test]
+fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
+    let lab = Lab::start()?;
+    let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = [\"nobody\"]";
+    let device = lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;
+    let as_root = lab.admin().run(&["exec", "--user", "root", device.id(), "--", "id", "-un"])?;
+    ensure(!as_root.status.success(), || "root was let in against the device's own rule".into())?;
+    let as_nobody = lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "id", "-un"])?;
+    ensure(as_nobody.stdout == b"nobody\n", || format!("{as_nobody:?}"))
+}
+
+/// Writes a setting into the gateway's store, which then starts again: settings have no operation of their own yet.
+fn set(lab: &mut Lab, key: &str, value: &str) -> Outcome {
+    lab.gateway.process().stop()?;
+    let script = "import sqlite3, sys\n\
+                  store = sqlite3.connect(sys.argv[1])\n\
+                  store.execute('INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)', sys.argv[2:])\n\
+                  store.commit()";
+    let database = lab.gateway.directory().join("towline.db");
+    let out = std::process::Command::new("python3").args(["-c", script]).arg(database).args([key, value]).output()?;
+    ensure(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
+    lab.gateway.start_again()
+}
+
+#[test]
+fn an_idle_session_ends_and_its_operator_is_told_why() -> Outcome {
+    let mut lab = Lab::start()?;
+    set(&mut lab, "session.idle-minutes", "1")?;
+    let device = lab.device()?;
+    let mut idle = lab.admin().shell(device.id())?;
+    idle.line("echo sum-$((6 * 7))")?;
+    idle.expect("sum-42")?;
+    idle.expect_within("dle", Duration::from_secs(100))?;
+    let status = idle.finish(PATIENCE)?;
+    ensure(!status.success(), || "the end by time-out looks like an end by exit".into())
+}
+
+#[test]
+fn a_session_ends_at_its_maximum_duration_however_busy_it_is() -> Outcome {
+    let mut lab = Lab::start()?;
+    set(&mut lab, "session.max-minutes", "1")?;
+    let device = lab.device()?;
+    let mut busy = lab.admin().shell(device.id())?;
+    busy.line("while :; do echo sum-$((6 * 7)); sleep 1; done")?;
+    busy.expect("sum-42")?;
+    busy.expect_within("duration", Duration::from_secs(100))?;
+    let status = busy.finish(PATIENCE)?;
+    ensure(!status.success(), || "the end by time-out looks like an end by exit".into())
+}
