@@ -1,0 +1,70 @@
+//! The API as real boto3 sees it, and the trail that it leaves.
+
+mod scene;
+
+use std::path::Path;
+
+use scene::Scene;
+use serde_json::Value;
+use tokio::process::Command;
+
+/// The test program's output, and whether it was content.
+async fn boto3(scene: &Scene, program: &str, environment: &[(&str, String)]) -> (bool, String) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/python");
+    let output = Command::new("python3")
+        .arg(folder.join(program))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("TOWLINE_ENDPOINT", format!("https://localhost:{}", scene.address.port()))
+        .env("TOWLINE_CA", scene.ca())
+        .env("AWS_REGION", &scene.made.region)
+        .env("AWS_ACCESS_KEY_ID", &scene.made.access_key_id)
+        .env("AWS_SECRET_ACCESS_KEY", &scene.made.secret_access_key)
+        .envs(environment.iter().map(|(name, value)| (*name, value)))
+        .output()
+        .await
+        .expect("python3 with boto3 is needed for this test");
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8_lossy(&text).into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn boto3_drives_every_operation_and_meets_every_class_of_error() {
+    let scene = Scene::start().await;
+    let device = scene.device(1, "dev").await;
+    let other = scene.device(2, "prod").await;
+    scene.plane.connected.lock().unwrap().insert(device.clone());
+    let environment = [("TOWLINE_DEVICE", device.to_string()), ("TOWLINE_OTHER", other.to_string())];
+    let (passed, output) = boto3(&scene, "api_smoke.py", &environment).await;
+    assert!(passed, "{output}");
+    assert_eq!(*scene.plane.dropped.lock().unwrap(), [other], "a deregistered device loses its link");
+    trail_is_whole(&scene).await;
+}
+
+/// Every request left a line; what went wrong is in it, and no secret is.
+async fn trail_is_whole(scene: &Scene) {
+    let lines = scene.store.audit().list(0, 10_000).await.unwrap();
+    let events: Vec<Value> = lines.iter().map(|(_, line)| serde_json::from_str(line).unwrap()).collect();
+    for operation in towline_ssm::operation::Operation::ALL {
+        assert!(events.iter().any(|e| e["eventName"] == operation.name()), "no line of {}", operation.name());
+    }
+    for code in [
+        "AccessDeniedException",
+        "MissingAuthenticationTokenException",
+        "InvalidSignatureException",
+        "IncompleteSignatureException",
+        "UnrecognizedClientException",
+        "SerializationException",
+        "ValidationException",
+        "TargetNotConnected",
+        "UnknownOperationException",
+    ] {
+        assert!(events.iter().any(|e| e["errorCode"] == code), "no line with {code}");
+    }
+    let denied = events.iter().find(|e| e["errorCode"] == "AccessDeniedException").unwrap();
+    assert!(denied["userIdentity"]["arn"].as_str().unwrap().contains(":user/"), "{denied}");
+    assert!(!denied["resources"].as_array().unwrap().is_empty(), "{denied}");
+    for (_, line) in &lines {
+        assert!(!line.contains(&scene.made.secret_access_key), "{line}");
+        assert!(!line.contains("a-token") && !line.contains("another-token"), "{line}");
+    }
+}

@@ -1,0 +1,198 @@
+//! A gateway of its own for a test: fresh directory, free port, real TLS, real store, and a data plane that pretends.
+#![allow(dead_code)] // each test program uses its own part of this
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName};
+use tokio::net::TcpStream;
+use tokio::sync::{mpsc, watch};
+use tokio_rustls::client::TlsStream;
+use towline_gateway::clock::UnixMillis;
+use towline_gateway::init::{self, Made, Options};
+use towline_gateway::seam::{
+    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState, SessionStart, SessionStarted,
+    Sessions, StartError,
+};
+use towline_gateway::store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store};
+use towline_gateway::wiring::{DataPlane, Gateway};
+use towline_ssm::ids::{DeviceId, SessionId};
+
+/// A running gateway.
+pub struct Scene {
+    pub made: Made,
+    pub address: SocketAddr,
+    pub monitor: SocketAddr,
+    pub store: Store,
+    pub plane: Arc<Pretended>,
+    pub agents: mpsc::Receiver<Vec<u8>>,
+    stop: watch::Sender<bool>,
+    pub serving: tokio::task::JoinHandle<()>,
+    dir: tempfile::TempDir,
+}
+
+impl Scene {
+    pub async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let options = Options {
+            dir: dir.path().join("gw"),
+            hostnames: vec![],
+            tls: None,
+            listen: "[::1]:0".into(),
+            region: init::DEFAULT_REGION.into(),
+            account_id: init::DEFAULT_ACCOUNT.into(),
+            stream_url_host: None,
+        };
+        let made = init::run(&options).await.unwrap();
+        let any: SocketAddr = "127.0.0.1:0".parse().unwrap();
+        let gateway = Gateway::open(&options.dir, Some(any), Some(any)).await.unwrap();
+        let (address, monitor) = (gateway.address().unwrap(), gateway.monitor_address().unwrap());
+        let store = gateway.foundation().store.clone();
+        let (tell, agents) = mpsc::channel(8);
+        let plane = Arc::new(Pretended {
+            store: store.clone(),
+            tell,
+            connected: Mutex::default(),
+            alive: Mutex::default(),
+            dropped: Mutex::default(),
+        });
+        let (stop, stopped) = watch::channel(false);
+        let doors = DataPlane { agents: plane.clone(), sessions: plane.clone(), channels: plane.clone() };
+        let serving = tokio::spawn(async move { gateway.serve(doors, stopped).await.unwrap() });
+        Self { made, address, monitor, store, plane, agents, stop, serving, dir }
+    }
+
+    /// Tells the gateway to stop.
+    pub fn stop(&self) {
+        self.stop.send(true).unwrap();
+    }
+
+    pub fn ca(&self) -> PathBuf {
+        self.made.ca_file.clone().unwrap()
+    }
+
+    /// Puts a device into the store.
+    pub async fn device(&self, number: u8, environment: &str) -> DeviceId {
+        let id = DeviceId::from_random([number; 9]);
+        let now = UnixMillis(1_000);
+        let activation = NewActivation {
+            id: format!("activation-{number}"),
+            code_hash: vec![],
+            description: String::new(),
+            default_name: String::new(),
+            iam_role: "test".into(),
+            tags: vec![],
+            uses_allowed: 1,
+            require_approval: false,
+            source_cidr: String::new(),
+            created_by: String::new(),
+            expires_at: UnixMillis(i64::MAX),
+        };
+        self.store.activations().create(&activation, now).await.unwrap();
+        let device = NewDevice {
+            id: id.to_string(),
+            name: format!("box-{number}"),
+            status: DeviceStatus::Active,
+            spki: vec![number; 44],
+            tags: vec![("Environment".into(), environment.into())],
+            report: DeviceReport { agent_version: "0.1.0.0".into(), ..DeviceReport::default() },
+            ip: "192.0.2.1".into(),
+            activation_id: activation.id,
+            iam_role: "test".into(),
+        };
+        self.store.devices().register(&device, now).await.unwrap();
+        id
+    }
+
+    /// A client's trust in this gateway.
+    pub fn roots(&self) -> rustls::RootCertStore {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(self.ca()).unwrap()).unwrap();
+        roots
+    }
+
+    /// A TLS connection with these settings; the error if the gateway does not want it.
+    pub async fn connect(&self, config: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+        let stream = TcpStream::connect(self.address).await?;
+        let name = ServerName::try_from("localhost").unwrap();
+        tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+}
+
+/// A data plane in which devices are connected when the test says so, and sessions open at once.
+pub struct Pretended {
+    store: Store,
+    tell: mpsc::Sender<Vec<u8>>,
+    pub connected: Mutex<HashSet<DeviceId>>,
+    alive: Mutex<HashSet<String>>,
+    pub dropped: Mutex<Vec<DeviceId>>,
+}
+
+impl Sessions for Pretended {
+    fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>> {
+        Box::pin(async move {
+            if !self.is_connected(&start.device) {
+                return Err(StartError::NotConnected);
+            }
+            let row = NewSession {
+                id: start.session.to_string(),
+                device_id: start.device.to_string(),
+                principal_arn: start.principal_arn,
+                principal_name: start.principal_name,
+                document: start.document,
+                reason: start.reason.unwrap_or_default(),
+                run_as: start.run_as.unwrap_or_default(),
+                source_ip: start.source_ip.to_string(),
+                idle: start.idle_timeout,
+                max: start.max_duration,
+            };
+            let now = towline_gateway::clock::Clock::system().now();
+            self.store.sessions().insert(&row, now).await.map_err(|e| StartError::Internal(e.to_string()))?;
+            self.alive.lock().unwrap().insert(row.id);
+            Ok(SessionStarted { token: "a-token".into() })
+        })
+    }
+    fn resume(&self, id: &SessionId) -> Option<String> {
+        self.alive.lock().unwrap().contains(id.as_str()).then(|| "another-token".into())
+    }
+    /// Leaves the row to the API, as for a session that is not alive here.
+    fn terminate(&self, id: &SessionId, _: EndReason) -> bool {
+        self.alive.lock().unwrap().remove(id.as_str());
+        false
+    }
+    fn is_connected(&self, device: &DeviceId) -> bool {
+        self.connected.lock().unwrap().contains(device)
+    }
+    fn live(&self, _: &SessionId) -> Option<LiveState> {
+        None
+    }
+    fn drop_device(&self, device: &DeviceId, _: &str) {
+        self.dropped.lock().unwrap().push(device.clone());
+    }
+}
+
+impl AgentAcceptor for Pretended {
+    fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
+        let tell = self.tell.clone();
+        Box::pin(async move { tell.send(connection.spki).await.unwrap() })
+    }
+}
+
+impl DataChannels for Pretended {
+    fn open(&self, request: ChannelRequest) -> axum::response::Response {
+        let session = request.session;
+        request.upgrade.on_upgrade(async move |mut socket| {
+            let _ = socket.send(axum::extract::ws::Message::Text(session.into())).await;
+        })
+    }
+}
+
+/// Waits for a future that must not take long; a test that hangs says so.
+pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(30), future).await.expect("this takes too long")
+}
