@@ -5,13 +5,11 @@ mod args;
 
 use std::io::Write as _;
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use towline_gateway::unattached::Unattached;
-use towline_gateway::wiring::{DataPlane, Gateway};
+use towline_gateway::wiring::Gateway;
 use towline_gateway::{init, logging};
 use tracing::level_filters::LevelFilter;
 
@@ -51,8 +49,7 @@ async fn run(command: Command) -> Result<(), Failure> {
                 writeln!(stdout, "monitoring on {address}")?;
             }
             stdout.flush()?;
-            let plane = Arc::new(Unattached);
-            let plane = DataPlane { agents: plane.clone(), sessions: plane.clone(), channels: plane };
+            let plane = gateway.data_plane().await?;
             gateway.serve(plane, stop_on_signal()?).await?;
             Ok(())
         }

@@ -10,9 +10,11 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towline_ssm::ids::Realm;
 
+use crate::agents::{Agents, AgentsHandle};
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
+use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
@@ -24,7 +26,8 @@ use crate::port::http::HttpDoor;
 use crate::port::tls::{TlsConfigs, TlsError};
 use crate::port::{Port, listen};
 use crate::seam::{AgentAcceptor, DataChannels, Sessions};
-use crate::store::{Store, StoreError};
+use crate::sessions::{Hub, HubHandle, HubSettings};
+use crate::store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
 /// Why the gateway does not run.
@@ -119,6 +122,12 @@ impl Gateway {
         let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
         let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
         let store = Store::open(&dir.join(config::STORE)).await?;
+        // What the file sets wins over what was set while running; what it leaves out stays as it is.
+        for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)] {
+            if let Some(value) = value {
+                store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?;
+            }
+        }
         let listener = bind(config.listen)?;
         let monitor = config.metrics.map(bind).transpose()?;
         let clock = Clock::system();
@@ -134,6 +143,29 @@ impl Gateway {
     #[must_use]
     pub const fn foundation(&self) -> &Foundation {
         &self.foundation
+    }
+
+    /// The data plane on this foundation, waiting for the sessions that were alive when the gateway stopped.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
+        let Foundation { config, store, authority, enrolment, audit, clock, .. } = &self.foundation;
+        let settings = HubSettings { grace: config.session_grace };
+        let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings).await?;
+        let agents = Agents::new(
+            Arc::clone(&hub),
+            store.clone(),
+            Arc::clone(enrolment),
+            audit.clone(),
+            clock.clone(),
+            config.session_grace,
+        );
+        Ok(DataPlane {
+            agents: Arc::new(AgentsHandle(Arc::new(agents))),
+            sessions: Arc::new(HubHandle(Arc::clone(&hub))),
+            channels: Arc::new(Channels::new(hub)),
+        })
     }
 
     /// The address that clients and agents reach, with its real port.

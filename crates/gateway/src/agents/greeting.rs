@@ -113,7 +113,9 @@ impl Greeting<'_> {
         if row.id != hello.device {
             return Err(unknown());
         }
-        may_connect(&row)?;
+        if let Some(refusal) = refusal_of(&row) {
+            return Err(refusal);
+        }
         let (at, ip) = (self.agents.clock.now(), self.peer.ip().to_string());
         if let Err(error) = store.devices().seen(&row.id, &report(&hello.platform), &ip, at).await {
             tracing::warn!(device = row.id, %error, "what the device says about itself could not be stored");
@@ -134,17 +136,17 @@ impl Greeting<'_> {
     }
 }
 
-fn may_connect(device: &Device) -> Result<(), ToAgent> {
-    match device.status {
-        DeviceStatus::Active => Ok(()),
-        DeviceStatus::Pending => {
-            Err(refuse(RefusalCode::Pending, "the device waits for a person's approval", RETRY_PENDING))
-        }
-        DeviceStatus::Quarantined => Err(refuse(RefusalCode::Quarantined, &device.status_reason, RETRY_REFUSED)),
+/// What a device that may not connect is told.
+fn refusal_of(device: &Device) -> Option<ToAgent> {
+    let (code, text, retry_after) = match device.status {
+        DeviceStatus::Active => return None,
+        DeviceStatus::Pending => (RefusalCode::Pending, "the device waits for a person's approval", RETRY_PENDING),
+        DeviceStatus::Quarantined => (RefusalCode::Quarantined, device.status_reason.as_str(), RETRY_REFUSED),
         DeviceStatus::Revoked => {
-            Err(refuse(RefusalCode::Revoked, "the device was revoked: make a new key to enrol again", RETRY_REFUSED))
+            (RefusalCode::Revoked, "the device was revoked: make a new key to enrol again", RETRY_REFUSED)
         }
-    }
+    };
+    Some(refuse(code, text, retry_after))
 }
 
 fn report(platform: &Platform) -> DeviceReport {

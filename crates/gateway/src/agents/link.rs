@@ -162,7 +162,7 @@ impl Link {
     }
 
     /// Moves what waits into `out`, about `most` bytes.
-    pub(super) fn take(&self, out: &mut Vec<u8>, most: usize) {
+    pub(crate) fn take(&self, out: &mut Vec<u8>, most: usize) {
         lock(&self.outbox).take(out, most);
     }
 

@@ -118,16 +118,13 @@ impl Agents {
     async fn event(&self, name: &str, link: &Link, peer: std::net::SocketAddr, why: Option<String>) {
         let mut facts = vec![("deviceId", link.device.to_string())];
         facts.extend(why.map(|why| ("reason", why)));
-        let event = Event { source: "towline", name: name.into(), source_ip: peer.ip().to_string(), facts, ..Event::default() };
+        let event =
+            Event { source: "towline", name: name.into(), source_ip: peer.ip().to_string(), facts, ..Event::default() };
         self.audit.write(event).await;
     }
 
     /// Decides about an enrolled device that says hello.
-    async fn admit(
-        &self,
-        greeting: &Greeting<'_>,
-        hello: &towline_wire::message::Hello,
-    ) -> Result<Arc<Link>, ToAgent> {
+    async fn admit(&self, greeting: &Greeting<'_>, hello: &towline_wire::message::Hello) -> Result<Arc<Link>, ToAgent> {
         let device = greeting.device(hello).await?;
         let link = Arc::new(Link::new(device, hello.epoch));
         if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
@@ -151,8 +148,7 @@ impl Agents {
     async fn quarantine(&self, greeting: &Greeting<'_>, held: &Arc<Link>) -> ToAgent {
         let why = "the same key was seen on two live devices: it has been copied";
         tracing::error!(device = %held.device, peer = %greeting.peer, "{why}; the device is quarantined");
-        if let Err(error) =
-            self.store.devices().set_status(held.device.as_str(), DeviceStatus::Quarantined, why).await
+        if let Err(error) = self.store.devices().set_status(held.device.as_str(), DeviceStatus::Quarantined, why).await
         {
             tracing::error!(device = %held.device, %error, "the quarantine could not be stored");
         }

@@ -15,14 +15,14 @@ use towline_wire::frame::{Frame, StreamId};
 use towline_wire::mux::SPARSE;
 
 /// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not drain.
-pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
+pub(super) const MAX_CONTROL_BYTES: usize = 64 * 1024;
 /// Data bytes that may wait for one link. The credit of eight sessions with full input windows is a quarter of it.
-pub const MAX_DATA_BYTES: usize = 1024 * 1024;
+pub(super) const MAX_DATA_BYTES: usize = 1024 * 1024;
 
 /// Something did not fit: the link has to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the agent's link does not drain: {0}")]
-pub struct Overflow(&'static str);
+pub(super) struct Overflow(&'static str);
 
 /// Data frames of one stream.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ struct Waiting {
 
 /// See the module.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub(super) struct Outbox {
     control: VecDeque<Vec<u8>>,
     control_bytes: usize,
     credits: Vec<(StreamId, u64, u64)>,
@@ -49,7 +49,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Overflow`] when too many wait already, or the frame is larger than a frame may be.
-    pub fn push_control(&mut self, frame: &Frame<'_>) -> Result<(), Overflow> {
+    pub(super) fn push_control(&mut self, frame: &Frame<'_>) -> Result<(), Overflow> {
         let bytes = encoded(frame)?;
         if self.control_bytes + bytes.len() > MAX_CONTROL_BYTES {
             return Err(Overflow("control messages"));
@@ -60,7 +60,7 @@ impl Outbox {
     }
 
     /// Queues or replaces the credit of a stream.
-    pub fn push_credit(&mut self, stream: StreamId, acked: u64, limit: u64) {
+    pub(super) fn push_credit(&mut self, stream: StreamId, acked: u64, limit: u64) {
         match self.credits.iter_mut().find(|(id, ..)| *id == stream) {
             Some(held) => (held.1, held.2) = (held.1.max(acked), held.2.max(limit)),
             None => self.credits.push((stream, acked, limit)),
@@ -71,7 +71,7 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Overflow`] when more waits than any credit allows.
-    pub fn push_data(&mut self, stream: StreamId, frame: &Frame<'_>) -> Result<(), Overflow> {
+    pub(super) fn push_data(&mut self, stream: StreamId, frame: &Frame<'_>) -> Result<(), Overflow> {
         let bytes = encoded(frame)?;
         if self.data_bytes + bytes.len() > MAX_DATA_BYTES {
             return Err(Overflow("stream data"));
@@ -89,7 +89,7 @@ impl Outbox {
     }
 
     /// Drops what waits for a stream: its client has gone back to another position, or it is over.
-    pub fn clear_stream(&mut self, stream: StreamId) {
+    pub(super) fn clear_stream(&mut self, stream: StreamId) {
         if let Some(at) = self.data.iter().position(|waiting| waiting.stream == stream)
             && let Some(gone) = self.data.remove(at)
         {
@@ -99,7 +99,7 @@ impl Outbox {
     }
 
     /// Appends frames to `out` until it holds about `most` bytes or nothing waits any more.
-    pub fn take(&mut self, out: &mut Vec<u8>, most: usize) {
+    pub(super) fn take(&mut self, out: &mut Vec<u8>, most: usize) {
         while let Some(bytes) = self.control.pop_front() {
             self.control_bytes -= bytes.len();
             out.extend_from_slice(&bytes);

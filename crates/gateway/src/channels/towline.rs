@@ -150,7 +150,7 @@ impl Client<'_> {
             }
             Ok(Frame::Credit { stream, acked, limit }) => self.credit(stream, acked, limit),
             Ok(Frame::Control(body)) => match decode::<FromClient>(body) {
-                Ok(message) => self.control(message),
+                Ok(message) => self.control(&message),
                 Err(_) => Next::Refuse("a control message is malformed"),
             },
             Ok(Frame::Ping { .. } | Frame::Pong | Frame::Version { .. } | Frame::Unknown(_)) => Next::GoOn,
@@ -175,8 +175,8 @@ impl Client<'_> {
         }
     }
 
-    fn control(&self, message: FromClient) -> Next {
-        match message {
+    fn control(&self, message: &FromClient) -> Next {
+        match *message {
             FromClient::Resize(size) => {
                 self.session.to_agent(self.queue, |session| ToAgent::Resize { session, size });
                 Next::GoOn

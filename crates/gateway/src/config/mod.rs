@@ -9,6 +9,7 @@ pub mod raw;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use raw::RawConfig;
 
@@ -66,6 +67,12 @@ pub struct Config {
     pub stream_url_host: Option<String>,
     /// Address of the monitoring listener, if there is to be one.
     pub metrics: Option<SocketAddr>,
+    /// How long a session waits for a lost device or a lost client.
+    pub session_grace: Duration,
+    /// Idle time-out of sessions, if the file sets one.
+    pub session_idle: Option<Duration>,
+    /// Maximum duration of sessions, if the file sets one.
+    pub session_max: Option<Duration>,
     /// The server's certificate chain.
     pub tls_certificate: PathBuf,
     /// The server's private key.
@@ -102,6 +109,9 @@ impl Config {
             return Err(value("stream_url_host", host, "a host name or HOST:PORT, without a scheme or path"));
         }
         Ok(Self {
+            session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?.unwrap_or(DEFAULT_GRACE),
+            session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
+            session_max: minutes("session_max_minutes", raw.session_max_minutes)?,
             dir: dir.to_owned(),
             listen: address("listen", &raw.listen)?,
             metrics: raw.metrics.as_deref().map(|m| address("metrics", m)).transpose()?,
@@ -111,6 +121,21 @@ impl Config {
             account_id: raw.account_id,
             stream_url_host: raw.stream_url_host,
         })
+    }
+}
+
+/// How long a session waits for a lost device or client when nothing is set: a roaming device, a closed laptop lid.
+const DEFAULT_GRACE: Duration = Duration::from_secs(600);
+/// Most minutes of any session setting: a day, what AWS allows for the maximum duration.
+const MAX_MINUTES: f64 = 1440.0;
+
+fn minutes(key: &'static str, value: Option<f64>) -> Result<Option<Duration>, ConfigError> {
+    match value {
+        None => Ok(None),
+        Some(minutes) if minutes > 0.0 && minutes <= MAX_MINUTES => Ok(Some(Duration::from_secs_f64(minutes * 60.0))),
+        Some(wrong) => {
+            Err(ConfigError::Value { key, value: wrong.to_string(), want: "minutes, more than 0 and at most 1440" })
+        }
     }
 }
 
@@ -153,6 +178,9 @@ mod tests {
 
     fn raw() -> RawConfig {
         RawConfig {
+            session_grace_minutes: None,
+            session_idle_minutes: None,
+            session_max_minutes: None,
             region: "xx-towline-1".into(),
             account_id: "000000000000".into(),
             listen: "[::]:8443".into(),

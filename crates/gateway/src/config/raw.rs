@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 
 /// The file's content.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawConfig {
     /// Region name in ARNs and signatures.
@@ -22,6 +22,15 @@ pub struct RawConfig {
     /// Address of the monitoring listener; without it there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,
+    /// Minutes that a session waits for a lost device or a lost client; fractions allowed. 10 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_grace_minutes: Option<f64>,
+    /// Minutes after which a session in which nothing moves is ended; fractions allowed. 20 when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_idle_minutes: Option<f64>,
+    /// Minutes after which any session is ended; fractions allowed. Never when not given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session_max_minutes: Option<f64>,
     /// The server's certificate chain, PEM; relative to the folder of this file.
     pub tls_certificate: String,
     /// The server's private key, PEM; relative to the folder of this file.

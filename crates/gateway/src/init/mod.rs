@@ -171,6 +171,9 @@ fn raw_config(options: &Options) -> RawConfig {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let port = options.listen.rsplit_once(':').map_or("8443", |(_, port)| port);
     RawConfig {
+        session_grace_minutes: None,
+        session_idle_minutes: None,
+        session_max_minutes: None,
         region: options.region.clone(),
         account_id: options.account_id.clone(),
         endpoint: if port == "443" { format!("https://{host}") } else { format!("https://{host}:{port}") },

@@ -50,7 +50,7 @@ struct Out {
 
 /// See the module.
 #[derive(Debug)]
-pub struct Lanes {
+pub(super) struct Lanes {
     out: [Out; 2],
     separate_err: bool,
     input_limit: u64,
@@ -65,35 +65,35 @@ pub struct Lanes {
 impl Lanes {
     /// Nothing flows yet.
     #[must_use]
-    pub fn new(separate_err: bool) -> Self {
+    pub(super) fn new(separate_err: bool) -> Self {
         let out = [Out::default(); 2];
         Self { out, separate_err, input_limit: 0, wanted: None, attachment: 0, asked: None, flows: false }
     }
 
     /// Whether stderr has a lane of its own.
-    pub fn set_separate_err(&mut self, separate: bool) {
+    pub(super) fn set_separate_err(&mut self, separate: bool) {
         self.separate_err = separate;
     }
 
     /// True while bytes may be passed on.
     #[must_use]
-    pub fn flows(&self) -> bool {
+    pub(super) fn flows(&self) -> bool {
         self.flows
     }
 
     /// One side is gone.
-    pub fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         self.flows = false;
     }
 
     /// A new client is there with so much received, and so much room.
-    pub fn want(&mut self, received: Option<[u64; 2]>, room: [u32; 2]) {
+    pub(super) fn want(&mut self, received: Option<[u64; 2]>, room: [u32; 2]) {
         self.wanted = Some((received, room));
         self.flows = false;
     }
 
     /// What to say in the attach: its number, positions, room.
-    pub fn attach(&mut self) -> (u32, Option<[u64; 2]>, [u32; 2]) {
+    pub(super) fn attach(&mut self) -> (u32, Option<[u64; 2]>, [u32; 2]) {
         self.flows = false;
         self.attachment = self.attachment.wrapping_add(1);
         let (received, room) = self.wanted.unwrap_or_else(|| {
@@ -109,7 +109,7 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Broken::Moved`] when it does not go on from where it was asked to.
-    pub fn start(&mut self, attachment: u32, output: [u64; 2], input: u64, room: u32) -> Result<bool, Broken> {
+    pub(super) fn start(&mut self, attachment: u32, output: [u64; 2], input: u64, room: u32) -> Result<bool, Broken> {
         if attachment != self.attachment {
             return Ok(false);
         }
@@ -135,7 +135,7 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Broken`] when it lies beyond the credit.
-    pub fn output(&mut self, lane: Lane, offset: u64, n: usize) -> Result<bool, Broken> {
+    pub(super) fn output(&mut self, lane: Lane, offset: u64, n: usize) -> Result<bool, Broken> {
         let out = &mut self.out[lane.index()];
         if !self.flows || offset != out.forwarded {
             return Ok(false);
@@ -149,7 +149,7 @@ impl Lanes {
     }
 
     /// The end of output came. True: pass it on.
-    pub fn output_ended(&mut self, lane: Lane, length: u64) -> bool {
+    pub(super) fn output_ended(&mut self, lane: Lane, length: u64) -> bool {
         let out = &mut self.out[lane.index()];
         if self.flows && out.forwarded == length {
             out.length = Some(length);
@@ -162,7 +162,7 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Broken`] when it acknowledges what it was never given.
-    pub fn output_credit(&mut self, lane: Lane, acked: u64, limit: u64) -> Result<u64, Broken> {
+    pub(super) fn output_credit(&mut self, lane: Lane, acked: u64, limit: u64) -> Result<u64, Broken> {
         let out = &mut self.out[lane.index()];
         let most = out.forwarded + u64::from(out.length == Some(out.forwarded));
         if acked > most {
@@ -177,7 +177,7 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Broken`] when it lies beyond the agent's credit.
-    pub fn input(&mut self, offset: u64, n: usize) -> Result<bool, Broken> {
+    pub(super) fn input(&mut self, offset: u64, n: usize) -> Result<bool, Broken> {
         if !self.flows {
             return Ok(false);
         }
@@ -189,14 +189,14 @@ impl Lanes {
     }
 
     /// The agent's credit for input. True: pass it on.
-    pub fn input_credit(&mut self, limit: u64) -> bool {
+    pub(super) fn input_credit(&mut self, limit: u64) -> bool {
         self.input_limit = self.input_limit.max(limit);
         self.flows
     }
 
     /// True when the client has acknowledged the end of each lane in use.
     #[must_use]
-    pub fn all_delivered(&self) -> bool {
+    pub(super) fn all_delivered(&self) -> bool {
         let lanes = if self.separate_err { &self.out[..] } else { &self.out[..1] };
         lanes.iter().all(|out| out.length.is_some_and(|length| out.acked > length))
     }

@@ -16,6 +16,8 @@ mod lanes;
 mod opening;
 mod queue;
 mod session;
+#[cfg(test)]
+mod tests;
 mod token;
 mod watch;
 
@@ -73,14 +75,8 @@ impl Hub {
         clock: Clock,
         settings: HubSettings,
     ) -> Result<Arc<Self>, StoreError> {
-        let hub = Arc::new(Self {
-            store,
-            authority,
-            clock,
-            settings,
-            links: Mutex::default(),
-            sessions: Mutex::default(),
-        });
+        let hub =
+            Arc::new(Self { store, authority, clock, settings, links: Mutex::default(), sessions: Mutex::default() });
         let rows = hub.store.sessions().list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX)).await?;
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));

@@ -17,7 +17,7 @@ use towline_wire::client::ToClient;
 use crate::agents::Lane;
 
 /// Most bytes that may be on their way to one client, whatever credit it gives.
-pub const MAX_WINDOW: u64 = 1024 * 1024;
+pub(crate) const MAX_WINDOW: u64 = 1024 * 1024;
 /// Most messages other than data that may wait. They are states that replace each other in practice.
 const MAX_WORDS: usize = 256;
 

@@ -105,12 +105,8 @@ impl Session {
 
     fn new(meta: Meta, phase: Phase, separate_err: bool, restored: bool) -> Self {
         let now = Instant::now();
-        let since = Since {
-            activity: now,
-            no_client: Some(now),
-            no_link: restored.then_some(now),
-            ever_attached: restored,
-        };
+        let since =
+            Since { activity: now, no_client: Some(now), no_link: restored.then_some(now), ever_attached: restored };
         let lanes = Lanes::new(separate_err);
         let core = Core { phase, carried: None, client: None, token: None, lanes, exited: None, since };
         Self { meta, core: Mutex::new(core), changed: Notify::new() }
@@ -257,7 +253,7 @@ impl Session {
         if matches!(core.phase, Phase::Ended) {
             return Err("the session is over");
         }
-        if !core.token.take_if(|held| held.opens(token, Instant::now())).is_some() {
+        if core.token.take_if(|held| held.opens(token, Instant::now())).is_none() {
             return Err("the token is wrong, used, or too old: call ResumeSession for a new one");
         }
         let queue = Arc::new(ClientQueue::default());
@@ -270,7 +266,9 @@ impl Session {
         core.since.activity = Instant::now();
         core.lanes.want(received, room);
         match (&core.carried, size) {
-            (Some(carried), Some(size)) => carried.link.send(&ToAgent::Resize { session: self.meta.name.clone(), size }),
+            (Some(carried), Some(size)) => {
+                carried.link.send(&ToAgent::Resize { session: self.meta.name.clone(), size })
+            }
             (None, _) => {
                 let grace = u32::try_from(self.meta.grace.as_secs()).unwrap_or(u32::MAX);
                 let _ = queue.push(ToChannel::Word(ToClient::Waiting { grace }));

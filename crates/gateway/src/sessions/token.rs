@@ -12,7 +12,7 @@ use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
 /// How long a token waits for its data channel. A client opens it at once; a slow link has its time-outs within this.
-pub const LIFE: Duration = Duration::from_secs(60);
+pub(super) const LIFE: Duration = Duration::from_secs(60);
 
 /// See the module.
 pub struct Token {

@@ -1,0 +1,203 @@
+//! A session between a scripted link and a scripted client: who is told what, and what happens to bytes in between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use towline_ssm::ids::DeviceId;
+use towline_wire::client::ToClient;
+use towline_wire::epoch::Epoch;
+use towline_wire::frame::{Frame, FrameReader};
+use towline_wire::message::{EndReason, ExitStatus, ToAgent, decode};
+
+use super::session::Meta;
+use super::token::Token;
+use super::{ClientQueue, Session, ToChannel};
+use crate::agents::{Lane, Link};
+use crate::seam::{LiveState, StartError};
+
+const IO: u32 = 1;
+
+fn link(connection: u32) -> Arc<Link> {
+    let device = DeviceId::try_from("mi-0123456789abcdef0".to_owned()).unwrap();
+    Arc::new(Link::new(device, Epoch { boot: [1; 16], connection }))
+}
+
+fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
+    let meta = Meta {
+        name: "ann-1".into(),
+        device: "mi-0123456789abcdef0".into(),
+        owner: "ann".into(),
+        idle: Duration::from_secs(1200),
+        end_at: None,
+        grace: Duration::from_secs(600),
+    };
+    Session::opening(meta, false)
+}
+
+/// What waits for the agent, control messages decoded, the rest as text.
+fn sent(link: &Link) -> Vec<String> {
+    let (mut out, mut told, mut reader) = (Vec::new(), Vec::new(), FrameReader::new());
+    link.take(&mut out, usize::MAX);
+    let mut rest = &out[..];
+    while !rest.is_empty() {
+        let spare = reader.spare();
+        let n = spare.len().min(rest.len());
+        spare[..n].copy_from_slice(&rest[..n]);
+        rest = &rest[n..];
+        reader.filled(n);
+        while let Some(frame) = reader.next().unwrap() {
+            told.push(match frame {
+                Frame::Control(body) => match decode::<ToAgent>(body).unwrap() {
+                    ToAgent::Attach { attachment, received, room, .. } => {
+                        format!("attach {attachment} {received:?} {room:?}")
+                    }
+                    ToAgent::Close { reason, .. } => format!("close {reason:?}"),
+                    ToAgent::Forget { .. } => "forget".to_owned(),
+                    ToAgent::Detach { .. } => "detach".to_owned(),
+                    other => format!("{other:?}"),
+                },
+                Frame::Data { offset, data, .. } => format!("data {offset}+{}", data.len()),
+                Frame::Credit { acked, limit, .. } => format!("credit {acked} {limit}"),
+                other => format!("{other:?}"),
+            });
+        }
+    }
+    told
+}
+
+fn attach(session: &Session, received: Option<[u64; 2]>) -> Arc<ClientQueue> {
+    let (token, text) = Token::fresh(Instant::now()).unwrap();
+    session.set_token(token);
+    session.attach(&text, received, [100, 0], None).unwrap()
+}
+
+fn words(queue: &ClientQueue) -> Vec<String> {
+    let name = |item: ToChannel| match item {
+        ToChannel::Data(_, offset, bytes) => format!("data {offset}+{}", bytes.len()),
+        ToChannel::Fin(_, length) => format!("fin {length}"),
+        ToChannel::Credit { acked, limit } => format!("credit {acked} {limit}"),
+        ToChannel::Word(ToClient::Attached { output, input, room }) => format!("attached {output:?} {input} {room}"),
+        ToChannel::Word(ToClient::Waiting { .. }) => "waiting".to_owned(),
+        ToChannel::Word(ToClient::Ended { reason, .. }) => format!("ended {reason:?}"),
+        ToChannel::Word(ToClient::Refused { taken_over, .. }) => format!("refused {taken_over}"),
+    };
+    queue.take(usize::MAX).0.into_iter().map(name).collect()
+}
+
+/// A session that runs, with a client attached at position 0.
+fn running() -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>) {
+    let (session, mut opened) = session();
+    let link = link(1);
+    link.bind(&session, IO, None);
+    session.link_up(&link, IO, None);
+    session.opened();
+    assert_eq!(opened.try_recv().unwrap(), Ok(()));
+    let client = attach(&session, None);
+    assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
+    session.attached(1, [0, 0], 0, 50);
+    assert_eq!(words(&client), ["attached [0, 0] 0 50"]);
+    (session, link, client)
+}
+
+#[test]
+fn bytes_flow_both_ways_once_the_agent_has_answered_the_attach() {
+    let (session, link, client) = running();
+    session.output(Lane::Io, 0, b"hello");
+    assert!(session.input(&client, 0, b"ls\r"));
+    assert_eq!(words(&client), ["data 0+5"]);
+    assert_eq!(sent(&link), ["data 0+3"]);
+    assert_eq!(session.output_credit(&client, Lane::Io, 5, 105), Ok(None));
+    session.input_credit(3, 53);
+    assert_eq!(sent(&link), ["credit 5 105"]);
+    assert_eq!(words(&client), ["credit 3 53"]);
+    assert_eq!(session.live(), LiveState::Connected);
+}
+
+#[test]
+fn a_lost_link_makes_the_client_wait_and_the_next_one_goes_on_where_it_was() {
+    let (session, first, client) = running();
+    session.output(Lane::Io, 0, b"hello");
+    assert!(!session.link_down(&first));
+    assert_eq!(words(&client), ["data 0+5", "waiting"]);
+    assert!(session.input(&client, 0, b"lost"), "input is dropped, and will be sent again");
+    let second = link(2);
+    second.bind(&session, 7, None);
+    session.link_up(&second, 7, None);
+    assert_eq!(sent(&second), ["attach 2 Some([5, 0]) [95, 0]"]);
+    session.output(Lane::Io, 5, b"too early");
+    session.attached(2, [5, 0], 0, 50);
+    session.output(Lane::Io, 5, b"again");
+    assert_eq!(words(&client), ["attached [5, 0] 0 50", "data 5+5"]);
+}
+
+#[test]
+fn a_newer_client_takes_over_and_the_older_one_is_told() {
+    let (session, link, older) = running();
+    session.output(Lane::Io, 0, b"hello");
+    let newer = attach(&session, Some([2, 0]));
+    assert_eq!(words(&older), ["data 0+5", "refused true"]);
+    assert_eq!(sent(&link), ["attach 2 Some([2, 0]) [100, 0]"]);
+    assert!(session.input(&older, 0, b"ignored"));
+    assert!(!session.client_gone(&older), "the older one is no longer the session's client");
+    assert!(sent(&link).is_empty());
+    assert!(session.client_gone(&newer));
+    assert_eq!(sent(&link), ["detach"]);
+    assert_eq!(session.live(), LiveState::Disconnected);
+}
+
+#[test]
+fn a_session_ends_as_exited_when_the_last_byte_was_acknowledged() {
+    let (session, link, client) = running();
+    session.output(Lane::Io, 0, b"bye");
+    session.output_ended(Lane::Io, 3);
+    let status = ExitStatus::Code(3);
+    assert_eq!(session.exited(status), None, "the client has not confirmed its output yet");
+    assert_eq!(session.output_credit(&client, Lane::Io, 4, 104), Ok(Some(EndReason::Exited(status))));
+    assert!(session.end(EndReason::Exited(status), ""));
+    assert!(!session.end(EndReason::IdleTimeout, ""), "the first end is the end");
+    assert_eq!(words(&client).last().unwrap(), "ended Exited(Code(3))");
+    assert_eq!(sent(&link), ["forget"], "a credit for a stream that is gone is of no use");
+}
+
+#[test]
+fn an_ended_session_is_closed_on_the_device() {
+    let (session, link, client) = running();
+    assert!(session.end(EndReason::IdleTimeout, "idle"));
+    assert_eq!(words(&client), ["ended IdleTimeout"]);
+    assert_eq!(sent(&link), ["close IdleTimeout"]);
+    let (token, text) = Token::fresh(Instant::now()).unwrap();
+    session.set_token(token);
+    assert!(session.attach(&text, None, [1, 1], None).is_err());
+}
+
+#[test]
+fn a_token_opens_once() {
+    let (session, _) = session();
+    let (token, text) = Token::fresh(Instant::now()).unwrap();
+    session.set_token(token);
+    assert!(session.attach("wrong", None, [1, 1], None).is_err());
+    assert!(session.attach(&text, None, [1, 1], None).is_ok());
+    assert!(session.attach(&text, None, [1, 1], None).is_err());
+}
+
+#[test]
+fn a_link_lost_while_opening_is_told_to_the_caller() {
+    let (session, mut opened) = session();
+    let link = link(1);
+    link.bind(&session, IO, None);
+    session.link_up(&link, IO, None);
+    assert!(session.link_down(&link));
+    assert!(session.not_opened(StartError::NotConnected));
+    assert_eq!(opened.try_recv().unwrap(), Err(StartError::NotConnected));
+}
+
+#[test]
+fn a_client_that_lies_is_found_out_and_a_device_that_lies_loses_its_link() {
+    let (session, link, client) = running();
+    assert!(!session.input(&client, 0, &[0; 51]));
+    assert!(session.output_credit(&client, Lane::Io, 1, 100).is_err());
+    session.output(Lane::Io, 0, &[0; 101]);
+    assert!(link.is_closed());
+}
