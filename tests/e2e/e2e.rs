@@ -10,6 +10,9 @@
 mod access;
 mod bulk;
 mod exec;
+mod grants;
+mod hostile;
 mod links;
+mod peers;
 mod rough;
 mod shell;

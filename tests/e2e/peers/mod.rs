@@ -1,0 +1,5 @@
+//! The other end, played by a test: an agent that is none, a gateway that is none. They speak the wire byte by byte.
+
+pub(crate) mod agent;
+pub(crate) mod gateway;
+pub(crate) mod line;
