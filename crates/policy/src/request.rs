@@ -59,7 +59,7 @@ pub fn device_aliases(region: &str, account: &str, id: &str) -> Vec<String> {
 }
 
 /// The name of a condition key, without case, with its hash: policies hash theirs when they are parsed.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     hash: u64,
     name: Box<str>,
@@ -84,7 +84,9 @@ impl Key {
 /// The circumstances of a request: keys without case, each with its values.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
-    /// Sorted by key.
+    /// Hashes of the keys, sorted; apart from the entries because this list is all that most look-ups touch.
+    hashes: Vec<u64>,
+    /// In the order of `hashes`.
     entries: Vec<(Key, Vec<String>)>,
     oversized: bool,
 }
@@ -108,10 +110,21 @@ impl Context {
             return;
         }
         let key = Key::new(key);
-        match self.entries.binary_search_by(|(known, _)| known.cmp(&key)) {
+        match self.place(&key) {
             Ok(at) => self.entries[at].1 = values,
-            Err(at) => self.entries.insert(at, (key, values)),
+            Err(at) => {
+                self.hashes.insert(at, key.hash);
+                self.entries.insert(at, (key, values));
+            }
         }
+    }
+
+    /// Where the key is, or where it would go.
+    fn place(&self, key: &Key) -> Result<usize, usize> {
+        let first = self.hashes.partition_point(|hash| *hash < key.hash);
+        let same_hash = self.entries[first..].iter().take_while(|(known, _)| known.hash == key.hash);
+        let found = same_hash.map(|(known, _)| known).position(|known| known.name == key.name);
+        found.map(|offset| first + offset).ok_or(first)
     }
 
     /// The same, to be chained.
@@ -142,8 +155,7 @@ impl Context {
     /// The values of a key; empty when it is not there.
     #[must_use]
     pub(crate) fn get(&self, key: &Key) -> &[String] {
-        let found = self.entries.binary_search_by(|(known, _)| known.cmp(key));
-        found.map_or(&[], |at| self.entries[at].1.as_slice())
+        self.place(key).map_or(&[], |at| self.entries[at].1.as_slice())
     }
 
     /// The values of a key; empty when it is not there.
