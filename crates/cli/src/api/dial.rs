@@ -1,0 +1,114 @@
+//! From a name to a TCP connection: all addresses of the name are tried, a new one before the last has failed.
+//!
+//! # Invariants
+//! - At most [`MAX_ADDRESSES`] addresses are tried, and all together at most [`DIAL_TIMEOUT`].
+//! - Nagle's delay is off: a keystroke leaves at once.
+//!
+//! # Not here
+//! - No proxy.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+
+use super::CallError;
+use crate::config::Endpoint;
+
+/// For the whole way to a TCP connection, name look-up included.
+pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
+/// Head start of an address over the next: RFC 8305, section 8, recommends 250 ms.
+const HEAD_START: Duration = Duration::from_millis(250);
+/// Most addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 8;
+
+/// Connects to the host and port.
+///
+/// # Errors
+/// [`CallError::Resolve`], [`CallError::Connect`] with the last address's reason, [`CallError::Timeout`].
+pub(super) async fn dial(to: &Endpoint) -> Result<TcpStream, CallError> {
+    let waited = DIAL_TIMEOUT;
+    let stream =
+        timeout(waited, connect(to)).await.map_err(|_| CallError::Timeout { to: to.to_string(), waited })??;
+    let failed = |error: io::Error| CallError::Connect { to: to.to_string(), why: error.to_string() };
+    stream.set_nodelay(true).map_err(failed)?;
+    Ok(stream)
+}
+
+async fn connect(to: &Endpoint) -> Result<TcpStream, CallError> {
+    let resolve = |why: String| CallError::Resolve { host: to.host.clone(), why };
+    let found = tokio::net::lookup_host((to.host.as_str(), to.port)).await.map_err(|e| resolve(e.to_string()))?;
+    let addresses = interleave(found.collect());
+    if addresses.is_empty() {
+        return Err(resolve("it has no address".to_owned()));
+    }
+    race(&addresses).await.map_err(|error| CallError::Connect { to: to.to_string(), why: error.to_string() })
+}
+
+/// IPv6 and IPv4 in turns, beginning with what the system put first.
+fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_six = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (a, b): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first_is_six);
+    let (mut a, mut b) = (a.into_iter(), b.into_iter());
+    let mut all = Vec::new();
+    while all.len() < MAX_ADDRESSES {
+        let (x, y) = (a.next(), b.next());
+        if x.is_none() && y.is_none() {
+            break;
+        }
+        all.extend(x.into_iter().chain(y));
+    }
+    all.truncate(MAX_ADDRESSES);
+    all
+}
+
+async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
+    let mut waiting = addresses.iter();
+    let mut running = FuturesUnordered::new();
+    let mut last = io::Error::from(io::ErrorKind::AddrNotAvailable);
+    loop {
+        if let Some(&address) = waiting.next() {
+            running.push(TcpStream::connect(address));
+        } else if running.is_empty() {
+            return Err(last);
+        }
+        let more = waiting.len() > 0;
+        tokio::select! {
+            Some(result) = running.next() => match result {
+                Ok(stream) => return Ok(stream),
+                Err(error) => last = error,
+            },
+            () = sleep(HEAD_START), if more => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn families_take_turns_and_the_number_is_bounded() {
+        let address = |text: &str| text.parse::<SocketAddr>().unwrap();
+        let found = vec![address("[::1]:1"), address("[::2]:1"), address("1.1.1.1:1")];
+        assert_eq!(interleave(found), [address("[::1]:1"), address("1.1.1.1:1"), address("[::2]:1")]);
+        assert_eq!(interleave(vec![address("1.1.1.1:1"); 30]).len(), MAX_ADDRESSES);
+        assert!(interleave(Vec::new()).is_empty());
+    }
+
+    #[test]
+    fn an_address_that_refuses_does_not_hide_one_that_answers() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let good = listener.local_addr().unwrap();
+            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            assert!(race(&[closed, good]).await.is_ok());
+            assert!(race(&[closed]).await.is_err());
+        });
+    }
+}

@@ -1,0 +1,183 @@
+//! Why a request to the gateway had no good answer, and what that means for whoever asked.
+//!
+//! # Invariants
+//! - A refusal keeps the gateway's own words: they name the missing action and resource.
+
+use std::time::Duration;
+
+/// See the module.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum CallError {
+    /// The name has no address.
+    #[error("cannot resolve {host}: {why}")]
+    Resolve {
+        /// The name.
+        host: String,
+        /// What the system says.
+        why: String,
+    },
+    /// No address of the gateway (or of the proxy) answers.
+    #[error("cannot connect to {to}: {why}")]
+    Connect {
+        /// Host and port.
+        to: String,
+        /// What the system says.
+        why: String,
+    },
+    /// It took too long.
+    #[error("{to} did not answer within {waited:?}")]
+    Timeout {
+        /// Host and port.
+        to: String,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// TLS failed.
+    #[error("no secure connection to {to}: {why}")]
+    Tls {
+        /// Host and port.
+        to: String,
+        /// What is wrong, with what to do where that is known.
+        why: String,
+    },
+    /// The file with certificates cannot be used.
+    #[error("cannot use the CA file {path}: {why}")]
+    CaFile {
+        /// Which file.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// The connection broke, or what came is no HTTP.
+    #[error("the connection to {to} failed: {why}")]
+    Broken {
+        /// Host and port.
+        to: String,
+        /// What happened.
+        why: String,
+    },
+    /// The gateway said no.
+    #[error("{message} ({code})")]
+    Refused {
+        /// The API's error code.
+        code: String,
+        /// The API's sentence.
+        message: String,
+    },
+    /// Something answered that does not speak this API.
+    #[error("{to} answered, but not as a Towline gateway does: {why}")]
+    NotAGateway {
+        /// Host and port.
+        to: String,
+        /// What it said.
+        why: String,
+    },
+}
+
+/// What sort of failure it is: decides the exit code, and whether a lost session is tried again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Sort {
+    /// The way to the gateway: may heal by itself.
+    Transport,
+    /// Who asked, or what she may do.
+    Denied,
+    /// The device is not connected.
+    NotConnected,
+    /// The gateway is busy or unwell: may heal by itself.
+    Busy,
+    /// Anything else that the gateway refuses.
+    Refused,
+    /// A setting of the operator.
+    Setting,
+}
+
+impl CallError {
+    /// See [`Sort`].
+    #[must_use]
+    pub(crate) fn sort(&self) -> Sort {
+        match self {
+            Self::CaFile { .. } => Sort::Setting,
+            Self::Refused { code, .. } => sort_of_code(code),
+            Self::Resolve { .. }
+            | Self::Connect { .. }
+            | Self::Timeout { .. }
+            | Self::Tls { .. }
+            | Self::Broken { .. }
+            | Self::NotAGateway { .. } => Sort::Transport,
+        }
+    }
+
+    /// Whether the same request may succeed a little later.
+    #[must_use]
+    pub(crate) fn may_heal(&self) -> bool {
+        match self {
+            // An unknown authority or a foreign server stays what it is until a person acts.
+            Self::Tls { .. } | Self::NotAGateway { .. } => false,
+            other => matches!(other.sort(), Sort::Transport | Sort::Busy | Sort::NotConnected),
+        }
+    }
+
+    /// Whether the API answered with this code.
+    #[must_use]
+    pub(crate) fn is(&self, wanted: &str) -> bool {
+        matches!(self, Self::Refused { code, .. } if code == wanted)
+    }
+}
+
+fn sort_of_code(code: &str) -> Sort {
+    match code {
+        "TargetNotConnected" => Sort::NotConnected,
+        "ThrottlingException" | "InternalServerError" | "ServiceUnavailable" | "TooManyUpdates" => Sort::Busy,
+        "AccessDeniedException"
+        | "AccessDenied"
+        | "ExpiredTokenException"
+        | "ExpiredToken"
+        | "IncompleteSignatureException"
+        | "IncompleteSignature"
+        | "InvalidClientTokenId"
+        | "InvalidSignatureException"
+        | "MissingAuthenticationToken"
+        | "MissingAuthenticationTokenException"
+        | "SignatureDoesNotMatch"
+        | "UnrecognizedClientException" => Sort::Denied,
+        _ => Sort::Refused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(code: &str) -> CallError {
+        CallError::Refused { code: code.into(), message: String::new() }
+    }
+
+    #[test]
+    fn a_lost_session_is_tried_again_only_where_time_can_heal() {
+        for code in ["ThrottlingException", "InternalServerError", "TargetNotConnected"] {
+            assert!(refused(code).may_heal(), "{code}");
+        }
+        for code in ["AccessDeniedException", "DoesNotExistException", "InvalidSignatureException"] {
+            assert!(!refused(code).may_heal(), "{code}");
+        }
+        assert!(CallError::Broken { to: "g".into(), why: "reset".into() }.may_heal());
+        assert!(!CallError::Tls { to: "g".into(), why: "unknown issuer".into() }.may_heal());
+    }
+
+    #[test]
+    fn every_code_of_failed_authentication_is_denied() {
+        use towline_ssm::ErrorCode::*;
+        for code in [
+            AccessDeniedException,
+            ExpiredTokenException,
+            IncompleteSignatureException,
+            InvalidSignatureException,
+            MissingAuthenticationTokenException,
+            UnrecognizedClientException,
+        ] {
+            assert_eq!(refused(code.as_str()).sort(), Sort::Denied);
+            assert_eq!(refused(code.query_str()).sort(), Sort::Denied);
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! `activation`: what lets new devices in.
+//!
+//! # Invariants
+//! - The code of a new activation goes to standard output and nowhere else.
+
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use towline_ssm::Operation;
+use towline_ssm::api::Empty;
+use towline_ssm::api::activation::{
+    Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsRequest,
+    DescribeActivationsResult,
+};
+use towline_ssm::clock::EpochSeconds;
+
+use super::{Context, tags, tags_text, time_text};
+use crate::args::{ActivationArgs, ActivationCommand};
+use crate::exit::Failure;
+use crate::output::{Cell, Output};
+
+/// Activations on one page: the most that the API gives.
+const PAGE: i64 = 50;
+/// Most pages of one list.
+const MAX_PAGES: usize = 1000;
+
+/// `activation`.
+pub(super) async fn run(context: &mut Context, command: ActivationCommand) -> Result<(), Failure> {
+    match command {
+        ActivationCommand::Create(args) => create(context, args).await,
+        ActivationCommand::List => list(context).await,
+        ActivationCommand::Delete { id } => {
+            let request = DeleteActivationRequest { activation_id: id };
+            let _: Empty = context.call(Operation::DeleteActivation, &request).await?;
+            Ok(())
+        }
+    }
+}
+
+async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failure> {
+    let request = CreateActivationRequest {
+        description: args.description,
+        default_instance_name: args.name,
+        iam_role: args.iam_role,
+        registration_limit: Some(args.limit.into()),
+        expiration_date: args.expires_in.map(from_now),
+        tags: tags(args.tag),
+        registration_metadata: Vec::new(),
+        towline_require_approval: args.approval,
+        towline_source_cidr: args.from,
+    };
+    let answer: CreateActivationResult = context.call(Operation::CreateActivation, &request).await?;
+    let endpoint = context.client.settings().endpoint.to_string();
+    context.output.answer(&answer, |_| {
+        format!(
+            "Activation id    {id}\nActivation code  {code}\n\nOn the device:\n  towline-agent enroll --gateway {endpoint} \
+             --activation-id {id} --activation-code {code}\n",
+            id = answer.activation_id,
+            code = answer.activation_code,
+        )
+    })
+}
+
+fn from_now(seconds: u64) -> EpochSeconds {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    EpochSeconds::from_secs(i64::try_from(now.saturating_add(seconds)).unwrap_or(i64::MAX))
+}
+
+async fn list(context: &mut Context) -> Result<(), Failure> {
+    let mut request = DescribeActivationsRequest { max_results: Some(PAGE), ..Default::default() };
+    let mut answer = DescribeActivationsResult::default();
+    for _ in 0..MAX_PAGES {
+        let page: DescribeActivationsResult = context.call(Operation::DescribeActivations, &request).await?;
+        answer.activation_list.extend(page.activation_list);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    context.output.answer(&answer, |output| table(output, &answer.activation_list))
+}
+
+fn table(output: Output, activations: &[Activation]) -> String {
+    let row = |activation: &Activation| -> Vec<Cell> {
+        vec![
+            activation.activation_id.clone().into(),
+            format!("{}/{}", activation.registrations_count, activation.registration_limit).into(),
+            match activation.expired {
+                true => Cell::Bad("expired".to_owned()),
+                false => Cell::Good("valid".to_owned()),
+            },
+            time_text(Some(activation.expiration_date)).into(),
+            activation.default_instance_name.clone().into(),
+            tags_text(&activation.tags).into(),
+            activation.description.clone().into(),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = activations.iter().map(row).collect();
+    output.table(&["ID", "USED", "STATE", "EXPIRES", "NAME", "TAGS", "DESCRIPTION"], &rows)
+}

@@ -1,0 +1,196 @@
+//! `admin` and `whoami`: users, access keys, policies, device keys.
+//!
+//! # Invariants
+//! - The secret of a new access key goes to standard output and nowhere else.
+
+use serde::Serialize;
+use towline_ssm::Operation;
+use towline_ssm::api::Empty;
+use towline_ssm::api::admin::{
+    AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult, DeleteAccessKeyRequest,
+    DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult, ListAccessKeysResult, ListDeviceKeysResult,
+    ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult, PolicyRequest, Principal,
+    PrincipalRequest, PutPrincipalPolicyRequest, RevokeDeviceKeyRequest, UpdateAccessKeyRequest,
+};
+use towline_ssm::api::device::DeregisterManagedInstanceRequest;
+
+use super::{Context, read_document, tags, tags_text, target, time_text};
+use crate::args::admin::{AdminCommand, DeviceCommand, KeyCommand, UserCommand, UserPolicyCommand};
+use crate::exit::Failure;
+use crate::output::Cell;
+
+/// Most pages of one list.
+const MAX_PAGES: usize = 1000;
+
+/// `whoami`: the members that `aws sts get-caller-identity` prints.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Identity {
+    user_id: String,
+    account: String,
+    arn: String,
+}
+
+/// `whoami`.
+pub(super) async fn whoami(context: &mut Context) -> Result<(), Failure> {
+    let caller = context.client.caller_identity().await?;
+    let identity = Identity { user_id: caller.user_id, account: caller.account, arn: caller.arn };
+    context.output.answer(&identity, |_| format!("{}\n", identity.arn))
+}
+
+/// `admin`.
+pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<(), Failure> {
+    match command {
+        AdminCommand::User(command) => user(context, command).await,
+        AdminCommand::Key(command) => key(context, command).await,
+        AdminCommand::Policy(command) => policy(context, command).await,
+        AdminCommand::Device(command) => device(context, command).await,
+    }
+}
+
+async fn done(context: &mut Context, operation: Operation, request: &impl Serialize) -> Result<(), Failure> {
+    let _: Empty = context.call(operation, request).await?;
+    Ok(())
+}
+
+async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure> {
+    match command {
+        UserCommand::Create { name, tag } => {
+            let request = CreatePrincipalRequest { principal_name: name, tags: tags(tag) };
+            let answer: CreatePrincipalResult = context.call(Operation::CreatePrincipal, &request).await?;
+            context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
+        }
+        UserCommand::Delete { name } => {
+            done(context, Operation::DeletePrincipal, &PrincipalRequest { principal_name: name }).await
+        }
+        UserCommand::List => list_users(context).await,
+    }
+}
+
+async fn list_users(context: &mut Context) -> Result<(), Failure> {
+    let mut request = ListPrincipalsRequest::default();
+    let mut answer = ListPrincipalsResult::default();
+    for _ in 0..MAX_PAGES {
+        let page: ListPrincipalsResult = context.call(Operation::ListPrincipals, &request).await?;
+        answer.principals.extend(page.principals);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    let row = |user: &Principal| -> Vec<Cell> {
+        vec![
+            user.principal_name.clone().into(),
+            time_text(Some(user.created_date)).into(),
+            tags_text(&user.tags).into(),
+        ]
+    };
+    let rows: Vec<_> = answer.principals.iter().map(row).collect();
+    context.output.answer(&answer, |output| output.table(&["USER", "CREATED", "TAGS"], &rows))
+}
+
+async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> {
+    match command {
+        KeyCommand::Create { user } => {
+            let request = PrincipalRequest { principal_name: user };
+            let answer: CreateAccessKeyResult = context.call(Operation::CreateAccessKey, &request).await?;
+            let key = &answer.access_key;
+            let text = format!(
+                "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
+                key.principal_name, key.access_key_id, key.secret_access_key
+            );
+            context.output.answer(&answer, |_| text)
+        }
+        KeyCommand::List { user } => list_keys(context, user).await,
+        KeyCommand::Enable { user, key } => switch_key(context, user, key, "Active").await,
+        KeyCommand::Disable { user, key } => switch_key(context, user, key, "Inactive").await,
+        KeyCommand::Delete { user, key } => {
+            let request = DeleteAccessKeyRequest { principal_name: user, access_key_id: key };
+            done(context, Operation::DeleteAccessKey, &request).await
+        }
+    }
+}
+
+async fn list_keys(context: &mut Context, user: String) -> Result<(), Failure> {
+    let request = PrincipalRequest { principal_name: user };
+    let answer: ListAccessKeysResult = context.call(Operation::ListAccessKeys, &request).await?;
+    let row = |key: &AccessKeyMetadata| -> Vec<Cell> {
+        vec![
+            key.access_key_id.clone().into(),
+            format!("{:?}", key.status).to_lowercase().into(),
+            time_text(Some(key.created_date)).into(),
+            time_text(key.last_used_date).into(),
+        ]
+    };
+    let rows: Vec<_> = answer.access_keys.iter().map(row).collect();
+    context.output.answer(&answer, |output| output.table(&["KEY", "STATUS", "CREATED", "LAST USED"], &rows))
+}
+
+async fn switch_key(context: &mut Context, user: String, key: String, status: &str) -> Result<(), Failure> {
+    let request = UpdateAccessKeyRequest { principal_name: user, access_key_id: key, status: status.to_owned() };
+    done(context, Operation::UpdateAccessKey, &request).await
+}
+
+async fn policy(context: &mut Context, command: UserPolicyCommand) -> Result<(), Failure> {
+    match command {
+        UserPolicyCommand::Put { user, name, file } => {
+            let policy_document = read_document(&file)?;
+            let request = PutPrincipalPolicyRequest { principal_name: user, policy_name: name, policy_document };
+            done(context, Operation::PutPrincipalPolicy, &request).await
+        }
+        UserPolicyCommand::Get { user, name } => {
+            let request = PolicyRequest { principal_name: user, policy_name: name };
+            let answer: GetPrincipalPolicyResult = context.call(Operation::GetPrincipalPolicy, &request).await?;
+            context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
+        }
+        UserPolicyCommand::List { user } => {
+            let request = PrincipalRequest { principal_name: user };
+            let answer: ListPrincipalPoliciesResult = context.call(Operation::ListPrincipalPolicies, &request).await?;
+            let lines = answer.policy_names.iter().map(|name| format!("{name}\n")).collect::<String>();
+            context.output.answer(&answer, |_| lines)
+        }
+        UserPolicyCommand::Delete { user, name } => {
+            let request = PolicyRequest { principal_name: user, policy_name: name };
+            done(context, Operation::DeletePrincipalPolicy, &request).await
+        }
+    }
+}
+
+async fn device(context: &mut Context, command: DeviceCommand) -> Result<(), Failure> {
+    let (DeviceCommand::Approve { device }
+    | DeviceCommand::Keys { device }
+    | DeviceCommand::RotateKey { device }
+    | DeviceCommand::RevokeKey { device, .. }
+    | DeviceCommand::Deregister { device }) = &command;
+    let instance_id = target::resolve(&mut context.client, device).await?;
+    match command {
+        DeviceCommand::Approve { .. } => done(context, Operation::ApproveDevice, &DeviceRequest { instance_id }).await,
+        DeviceCommand::RotateKey { .. } => {
+            done(context, Operation::RotateDeviceKey, &DeviceRequest { instance_id }).await
+        }
+        DeviceCommand::RevokeKey { fingerprint, .. } => {
+            let request = RevokeDeviceKeyRequest { instance_id, key_fingerprint: fingerprint };
+            done(context, Operation::RevokeDeviceKey, &request).await
+        }
+        DeviceCommand::Deregister { .. } => {
+            let request = DeregisterManagedInstanceRequest { instance_id };
+            done(context, Operation::DeregisterManagedInstance, &request).await
+        }
+        DeviceCommand::Keys { .. } => list_device_keys(context, instance_id).await,
+    }
+}
+
+async fn list_device_keys(context: &mut Context, instance_id: String) -> Result<(), Failure> {
+    let answer: ListDeviceKeysResult = context.call(Operation::ListDeviceKeys, &DeviceRequest { instance_id }).await?;
+    let row = |key: &DeviceKey| -> Vec<Cell> {
+        let status = format!("{:?}", key.status).to_lowercase();
+        vec![
+            key.key_fingerprint.clone().into(),
+            if key.status == DeviceKeyStatus::Active { Cell::Good(status) } else { Cell::Bad(status) },
+            time_text(Some(key.created_date)).into(),
+            time_text(key.ended_date).into(),
+        ]
+    };
+    let rows: Vec<_> = answer.device_keys.iter().map(row).collect();
+    context.output.answer(&answer, |output| output.table(&["FINGERPRINT", "STATUS", "SINCE", "UNTIL"], &rows))
+}

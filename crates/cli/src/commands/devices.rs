@@ -1,0 +1,107 @@
+//! `devices` and `tag`.
+
+use towline_ssm::Operation;
+use towline_ssm::api::Empty;
+use towline_ssm::api::device::{
+    DescribeInstanceInformationResult, InstanceInformation, InstanceInformationStringFilter, PingStatus,
+};
+use towline_ssm::api::tags::{
+    AddTagsToResourceRequest, ListTagsForResourceRequest, ListTagsForResourceResult, RemoveTagsFromResourceRequest, Tag,
+};
+
+use super::{Context, tags, tags_text, target, time_text};
+use crate::args::{DeviceState, DevicesArgs, TagArgs};
+use crate::exit::Failure;
+use crate::output::{Cell, Output};
+
+/// What the API calls a device among the things that have tags.
+const DEVICE: &str = "ManagedInstance";
+
+/// `devices`.
+pub(super) async fn list(context: &mut Context, args: DevicesArgs) -> Result<(), Failure> {
+    let mut filters: Vec<InstanceInformationStringFilter> = args
+        .tag
+        .into_iter()
+        .map(|(key, value)| InstanceInformationStringFilter { key: format!("tag:{key}"), values: vec![value] })
+        .collect();
+    let states: &[&str] = match args.state {
+        Some(DeviceState::Online) => &["Online"],
+        Some(DeviceState::Offline) => &["ConnectionLost", "Inactive"],
+        Some(DeviceState::Pending | DeviceState::Quarantined) | None => &[],
+    };
+    if !states.is_empty() {
+        let values = states.iter().map(|&state| state.to_owned()).collect();
+        filters.push(InstanceInformationStringFilter { key: "PingStatus".to_owned(), values });
+    }
+    let mut devices = target::all(&mut context.client, filters).await?;
+    match args.state {
+        Some(DeviceState::Pending) => devices.retain(|d| d.towline_state.as_deref() == Some("pending")),
+        Some(DeviceState::Quarantined) => devices.retain(|d| d.towline_state.as_deref() == Some("quarantined")),
+        Some(DeviceState::Online | DeviceState::Offline) | None => {}
+    }
+    let answer = DescribeInstanceInformationResult { instance_information_list: devices, next_token: None };
+    context.output.answer(&answer, |output| table(output, &answer.instance_information_list))
+}
+
+fn table(output: Output, devices: &[InstanceInformation]) -> String {
+    let rows: Vec<Vec<Cell>> = devices
+        .iter()
+        .map(|device| {
+            let platform = [&device.platform_name, &device.platform_version].into_iter().flatten().cloned();
+            vec![
+                device.instance_id.clone().into(),
+                device.name.clone().or_else(|| device.computer_name.clone()).into(),
+                state(device),
+                time_text(device.last_ping_date_time).into(),
+                platform.collect::<Vec<_>>().join(" ").into(),
+                device.agent_version.clone().into(),
+                device.ip_address.clone().into(),
+                tags_text(&device.towline_tags).into(),
+            ]
+        })
+        .collect();
+    output.table(&["ID", "NAME", "STATE", "LAST SEEN", "PLATFORM", "AGENT", "ADDRESS", "TAGS"], &rows)
+}
+
+fn state(device: &InstanceInformation) -> Cell {
+    match (&device.towline_state, device.ping_status) {
+        (Some(state), _) => Cell::Bad(state.clone()),
+        (None, PingStatus::Online) => Cell::Good("online".to_owned()),
+        (None, PingStatus::ConnectionLost) => Cell::Bad("offline".to_owned()),
+        (None, PingStatus::Inactive) => Cell::Bad("never seen".to_owned()),
+    }
+}
+
+/// `tag`.
+pub(super) async fn tag(context: &mut Context, args: TagArgs) -> Result<(), Failure> {
+    let resource_id = target::resolve(&mut context.client, &args.device).await?;
+    let resource_type = || DEVICE.to_owned();
+    let only_shows = args.set.is_empty() && args.remove.is_empty();
+    if !args.set.is_empty() {
+        let request = AddTagsToResourceRequest {
+            resource_type: resource_type(),
+            resource_id: resource_id.clone(),
+            tags: tags(args.set),
+        };
+        let _: Empty = context.call(Operation::AddTagsToResource, &request).await?;
+    }
+    if !args.remove.is_empty() {
+        let request = RemoveTagsFromResourceRequest {
+            resource_type: resource_type(),
+            resource_id: resource_id.clone(),
+            tag_keys: args.remove,
+        };
+        let _: Empty = context.call(Operation::RemoveTagsFromResource, &request).await?;
+    }
+    // To set tags is no right to read them, so they are shown only when that is what was asked.
+    if only_shows { show_tags(context, resource_id).await } else { Ok(()) }
+}
+
+async fn show_tags(context: &mut Context, resource_id: String) -> Result<(), Failure> {
+    let request = ListTagsForResourceRequest { resource_type: DEVICE.to_owned(), resource_id };
+    let answer: ListTagsForResourceResult = context.call(Operation::ListTagsForResource, &request).await?;
+    context.output.answer(&answer, |output| {
+        let row = |tag: &Tag| vec![Cell::from(tag.key.clone()), tag.value.clone().into()];
+        output.table(&["KEY", "VALUE"], &answer.tag_list.iter().map(row).collect::<Vec<_>>())
+    })
+}

@@ -1,0 +1,70 @@
+//! `sessions` and `terminate`.
+
+use towline_ssm::Operation;
+use towline_ssm::api::session::{
+    DescribeSessionsRequest, DescribeSessionsResponse, Session, SessionFilter, SessionStatus, TerminateSessionRequest,
+    TerminateSessionResponse,
+};
+
+use super::{Context, target, time_text};
+use crate::args::SessionsArgs;
+use crate::exit::Failure;
+use crate::output::{Cell, Output};
+
+/// Sessions on one page: the most that the API gives.
+const PAGE: usize = 200;
+
+/// `sessions`.
+pub(super) async fn list(context: &mut Context, args: SessionsArgs) -> Result<(), Failure> {
+    let mut filters = Vec::new();
+    if let Some(device) = &args.device {
+        let value = target::resolve(&mut context.client, device).await?;
+        filters.push(SessionFilter { key: "Target".to_owned(), value });
+    }
+    filters.extend(args.owner.map(|value| SessionFilter { key: "Owner".to_owned(), value }));
+    let most = args.limit as usize;
+    let mut request = DescribeSessionsRequest {
+        state: if args.history { "History" } else { "Active" }.to_owned(),
+        max_results: Some(i64::try_from(PAGE.min(most)).unwrap_or(1)),
+        next_token: None,
+        filters: if filters.is_empty() { None } else { Some(filters) },
+    };
+    let mut sessions = Vec::new();
+    // Each page but the last has at least one session: no more rounds than sessions are wanted.
+    for _ in 0..=most {
+        let page: DescribeSessionsResponse = context.call(Operation::DescribeSessions, &request).await?;
+        sessions.extend(page.sessions);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() || sessions.len() >= most {
+            break;
+        }
+    }
+    sessions.truncate(most);
+    let answer = DescribeSessionsResponse { sessions, next_token: None };
+    context.output.answer(&answer, |output| table(output, &answer.sessions))
+}
+
+fn table(output: Output, sessions: &[Session]) -> String {
+    let row = |session: &Session| -> Vec<Cell> {
+        let status = format!("{:?}", session.status).to_lowercase();
+        vec![
+            session.session_id.clone().into(),
+            session.target.clone().into(),
+            session.owner.rsplit('/').next().unwrap_or_default().into(),
+            if session.status == SessionStatus::Connected { Cell::Good(status) } else { status.into() },
+            time_text(Some(session.start_date)).into(),
+            time_text(session.end_date).into(),
+            session.document_name.clone().into(),
+            session.details.clone().or_else(|| session.reason.clone()).into(),
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = sessions.iter().map(row).collect();
+    output.table(&["SESSION", "DEVICE", "OWNER", "STATUS", "STARTED", "ENDED", "DOCUMENT", "DETAILS"], &rows)
+}
+
+/// `terminate`.
+pub(super) async fn terminate(context: &mut Context, session_id: String) -> Result<(), Failure> {
+    let request = TerminateSessionRequest { session_id };
+    let answer: TerminateSessionResponse = context.call(Operation::TerminateSession, &request).await?;
+    context.output.answer(&answer, |_| format!("{} is terminated\n", answer.session_id))
+}

@@ -1,0 +1,73 @@
+//! `shell`, `exec`, `attach`: from arguments to a session.
+
+use towline_ssm::api::session::{Parameters, StartSessionRequest, TowlineTerminal};
+use towline_ssm::documents::TOWLINE_EXEC;
+
+use super::{Context, target};
+use crate::args::{AttachArgs, ExecArgs, ShellArgs};
+use crate::exit::Failure;
+use crate::output::complain;
+use crate::session::{self, Begin, Manner};
+use crate::terminal::{ASSUMED_SIZE, size_of, term};
+
+/// `shell`: a new one, or one that goes on.
+pub(super) async fn shell(mut context: Context, args: ShellArgs) -> Result<u8, Failure> {
+    let manner = on_screen(&args.screen)?;
+    let begin = match (args.session, args.device) {
+        (Some(id), _) => Begin::Resume(id),
+        (None, device) => {
+            let target = target::resolve(&mut context.client, &device.unwrap_or_default()).await?;
+            Begin::Start(StartSessionRequest {
+                target,
+                document_name: None,
+                reason: args.reason,
+                parameters: run_as(args.user.or_else(|| context.client.settings().user.clone())),
+                towline_terminal: Some(terminal(&context)),
+            })
+        }
+    };
+    run(context, begin, manner).await
+}
+
+/// `attach`.
+pub(super) async fn attach(context: Context, args: AttachArgs) -> Result<u8, Failure> {
+    let manner = on_screen(&args.screen)?;
+    run(context, Begin::Resume(args.session), manner).await
+}
+
+/// `exec`.
+pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Failure> {
+    let target = target::resolve(&mut context.client, &args.device).await?;
+    let mut parameters = run_as(args.user.or_else(|| context.client.settings().user.clone()));
+    parameters.insert("argv".to_owned(), args.command);
+    let request = StartSessionRequest {
+        target,
+        document_name: Some(TOWLINE_EXEC.to_owned()),
+        reason: args.reason,
+        parameters,
+        towline_terminal: None,
+    };
+    let manner = Manner { terminal: false, input: !args.no_stdin, escape: None };
+    run(context, Begin::Start(request), manner).await
+}
+
+async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, Failure> {
+    let ending = Box::pin(session::run(context.client, begin, manner)).await?;
+    if let Some(line) = ending.line {
+        complain(&line);
+    }
+    Ok(ending.code)
+}
+
+fn on_screen(screen: &crate::args::ScreenArgs) -> Result<Manner, Failure> {
+    Ok(Manner { terminal: true, input: true, escape: screen.escape().map_err(Failure::Usage)? })
+}
+
+fn run_as(user: Option<String>) -> Parameters {
+    user.map(|user| ("runAsUser".to_owned(), vec![user])).into_iter().collect()
+}
+
+fn terminal(context: &Context) -> TowlineTerminal {
+    let size = size_of(std::io::stdin()).or_else(|| size_of(std::io::stdout())).unwrap_or(ASSUMED_SIZE);
+    TowlineTerminal { term: term(context.env.text("TERM").as_deref()), rows: size.rows, cols: size.cols }
+}

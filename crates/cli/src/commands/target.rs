@@ -1,0 +1,178 @@
+//! Which device is meant: by its id, its name, or a tag that only one has.
+//!
+//! # Invariants
+//! - An id costs no request: a session begins with its first packet.
+//! - Several matches are an error that names them: a command never runs on a device that was not meant.
+
+use towline_ssm::Operation;
+use towline_ssm::api::device::{
+    DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
+    InstanceInformationStringFilter, PingStatus,
+};
+use towline_ssm::ids::DeviceId;
+
+use crate::api::{CallError, Client};
+
+/// Devices on one page: the most that the API gives.
+const PAGE: i64 = 50;
+/// Most pages of one list: 50,000 devices.
+const MAX_PAGES: usize = 1000;
+/// Most matches that an error names.
+const NAMED: usize = 8;
+
+/// Why it is not clear which device is meant.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum TargetError {
+    /// The list could not be had.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// Nothing matches.
+    #[error("no device matches `{0}`: `towline devices` lists those you may see", .wanted)]
+    None {
+        /// What was written.
+        wanted: String,
+    },
+    /// More than one matches.
+    #[error("{count} devices match `{wanted}`, give one of their ids: {}", .matches.join(", "))]
+    Several {
+        /// What was written.
+        wanted: String,
+        /// How many.
+        count: usize,
+        /// Some of them.
+        matches: Vec<String>,
+    },
+    /// It cannot be read.
+    #[error("`{wanted}` is no device: write an id (mi-…), a name, or tag:KEY=VALUE")]
+    Malformed {
+        /// What was written.
+        wanted: String,
+    },
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Wanted<'a> {
+    Id(&'a str),
+    Tag(&'a str, &'a str),
+    Name(&'a str),
+}
+
+fn parse(text: &str) -> Option<Wanted<'_>> {
+    if text.parse::<DeviceId>().is_ok() {
+        return Some(Wanted::Id(text));
+    }
+    match text.strip_prefix("tag:") {
+        Some(tag) => tag.split_once('=').filter(|(key, _)| !key.is_empty()).map(|(key, value)| Wanted::Tag(key, value)),
+        None if text.is_empty() => None,
+        None => Some(Wanted::Name(text)),
+    }
+}
+
+/// The id of the device that is meant.
+///
+/// # Errors
+/// [`TargetError`].
+pub(super) async fn resolve(client: &mut Client, text: &str) -> Result<String, TargetError> {
+    let wanted = || text.to_owned();
+    let devices = match parse(text).ok_or_else(|| TargetError::Malformed { wanted: wanted() })? {
+        Wanted::Id(id) => return Ok(id.to_owned()),
+        Wanted::Tag(key, value) => {
+            let filter = InstanceInformationStringFilter { key: format!("tag:{key}"), values: vec![value.to_owned()] };
+            all(client, vec![filter]).await?
+        }
+        Wanted::Name(name) => {
+            let mut devices = all(client, Vec::new()).await?;
+            devices.retain(|device| is_called(device, name));
+            devices
+        }
+    };
+    only_one(&devices, text)
+}
+
+/// All devices that match the filters, page by page.
+///
+/// # Errors
+/// [`CallError`].
+pub(super) async fn all(
+    client: &mut Client,
+    filters: Vec<InstanceInformationStringFilter>,
+) -> Result<Vec<InstanceInformation>, CallError> {
+    let mut devices = Vec::new();
+    let mut request = DescribeInstanceInformationRequest {
+        filters: if filters.is_empty() { None } else { Some(filters) },
+        max_results: Some(PAGE),
+        ..Default::default()
+    };
+    for _ in 0..MAX_PAGES {
+        let page: DescribeInstanceInformationResult =
+            client.call(Operation::DescribeInstanceInformation, &request).await?;
+        devices.extend(page.instance_information_list);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    Ok(devices)
+}
+
+/// Its name counts; its host name where it has no name.
+fn is_called(device: &InstanceInformation, name: &str) -> bool {
+    device.name.as_ref().or(device.computer_name.as_ref()).is_some_and(|its| its == name)
+}
+
+fn only_one(devices: &[InstanceInformation], wanted: &str) -> Result<String, TargetError> {
+    match devices {
+        [] => Err(TargetError::None { wanted: wanted.to_owned() }),
+        [device] => Ok(device.instance_id.clone()),
+        several => {
+            let name = |device: &InstanceInformation| {
+                let state = if device.ping_status == PingStatus::Online { "online" } else { "offline" };
+                format!("{} ({}, {state})", device.instance_id, device.name.as_deref().unwrap_or("no name"))
+            };
+            let mut matches: Vec<String> = several.iter().take(NAMED).map(name).collect();
+            if several.len() > NAMED {
+                matches.push("…".to_owned());
+            }
+            Err(TargetError::Several { wanted: wanted.to_owned(), count: several.len(), matches })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(id: &str, name: Option<&str>, host: &str) -> InstanceInformation {
+        let json = serde_json::json!({ "InstanceId": id, "PingStatus": "Online", "Name": name, "ComputerName": host });
+        serde_json::from_value(json).unwrap()
+    }
+
+    #[test]
+    fn a_device_is_named_by_id_tag_or_name() {
+        assert_eq!(parse("mi-0123456789abcdef0"), Some(Wanted::Id("mi-0123456789abcdef0")));
+        assert_eq!(parse("tag:site=a=b"), Some(Wanted::Tag("site", "a=b")));
+        assert_eq!(parse("pi-4"), Some(Wanted::Name("pi-4")));
+        assert_eq!(parse("mi-4"), Some(Wanted::Name("mi-4")));
+        for bad in ["", "tag:", "tag:x", "tag:=x"] {
+            assert_eq!(parse(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_host_name_counts_only_without_a_name() {
+        assert!(is_called(&device("a", Some("pi"), "raspberrypi"), "pi"));
+        assert!(!is_called(&device("a", Some("pi"), "raspberrypi"), "raspberrypi"));
+        assert!(is_called(&device("a", None, "raspberrypi"), "raspberrypi"));
+    }
+
+    #[test]
+    fn several_matches_are_named_and_none_is_chosen() {
+        let devices: Vec<_> = (0..10).map(|n| device(&format!("mi-{n}"), Some("pi"), "h")).collect();
+        let error = only_one(&devices, "pi").unwrap_err().to_string();
+        assert!(
+            error.starts_with("10 devices match `pi`") && error.contains("mi-0 (pi, online)") && error.ends_with('…')
+        );
+        assert_eq!(only_one(&[device("mi-1", None, "h")], "h").unwrap(), "mi-1");
+        assert!(only_one(&[], "x").unwrap_err().to_string().contains("`x`"));
+    }
+}

@@ -1,0 +1,104 @@
+//! The sources as they are written: flags, environment, and the program's own file.
+//!
+//! # Invariants
+//! - The environment is read once, at the start; tests bring their own.
+//! - An unknown key in the own file is an error: a misspelt one would be ignored for years.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::ConfigError;
+use super::aws::read_bounded;
+
+/// What the command line says.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Flags {
+    /// `--endpoint`.
+    pub endpoint: Option<String>,
+    /// `--ca`.
+    pub ca: Option<PathBuf>,
+    /// `--region`.
+    pub region: Option<String>,
+    /// `--profile`.
+    pub profile: Option<String>,
+}
+
+/// The environment variables. Secrets may be among them, so there is no `Debug`.
+#[derive(Default)]
+pub(crate) struct Environment(HashMap<String, String>);
+
+impl Environment {
+    /// Those of this process. A value that is not UTF-8 counts as absent.
+    #[must_use]
+    pub(crate) fn of_process() -> Self {
+        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+    }
+
+    /// A variable; an empty one counts as absent.
+    #[must_use]
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.0.get(name).filter(|value| !value.is_empty()).cloned()
+    }
+
+    /// The own file: `TOWLINE_CONFIG`, or `towline/config.toml` in the configuration folder.
+    #[must_use]
+    pub(crate) fn own_file(&self) -> Option<PathBuf> {
+        if let Some(path) = self.text("TOWLINE_CONFIG") {
+            return Some(path.into());
+        }
+        let folder = match self.text("XDG_CONFIG_HOME") {
+            Some(folder) => PathBuf::from(folder),
+            None => PathBuf::from(self.text("HOME")?).join(".config"),
+        };
+        Some(folder.join("towline/config.toml"))
+    }
+
+    /// A file of AWS's tools: the variable, or its usual place.
+    #[must_use]
+    pub(crate) fn aws_file(&self, variable: &str, usual: &str) -> Option<PathBuf> {
+        match self.text(variable) {
+            Some(path) => Some(self.expand(&path)),
+            None => Some(PathBuf::from(self.text("HOME")?).join(".aws").join(usual)),
+        }
+    }
+
+    /// A path from a file, where `~/` is the home folder.
+    #[must_use]
+    pub(crate) fn expand(&self, path: &str) -> PathBuf {
+        match (path.strip_prefix("~/"), self.text("HOME")) {
+            (Some(rest), Some(home)) => Path::new(&home).join(rest),
+            _ => PathBuf::from(path),
+        }
+    }
+}
+
+impl<const N: usize> From<[(&str, &str); N]> for Environment {
+    fn from(variables: [(&str, &str); N]) -> Self {
+        Self(variables.into_iter().map(|(k, v)| (k.to_owned(), v.to_owned())).collect())
+    }
+}
+
+/// `config.toml` of this program.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct OwnFile {
+    pub(super) endpoint: Option<String>,
+    pub(super) ca: Option<String>,
+    pub(super) region: Option<String>,
+    pub(super) profile: Option<String>,
+    pub(super) user: Option<String>,
+}
+
+impl OwnFile {
+    /// What it says; nothing when it is not there.
+    pub(super) fn read(env: &Environment) -> Result<Self, ConfigError> {
+        let Some(path) = env.own_file() else { return Ok(Self::default()) };
+        let Some(text) = read_bounded(&path)? else { return Ok(Self::default()) };
+        toml::from_str(&text).map_err(|error| ConfigError::Malformed {
+            path: path.display().to_string(),
+            why: error.message().to_owned(),
+        })
+    }
+}

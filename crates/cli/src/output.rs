@@ -1,0 +1,171 @@
+//! Standard output: the one place that writes to it, but for the bytes of a session.
+//!
+//! # Invariants
+//! - What a device or another user chose to be called cannot steer the terminal: control characters become spaces.
+//! - No colour where it is no terminal, and none with `NO_COLOR`.
+//! - Nobody reading any more is no error: `towline devices | head` is fine.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+
+use crate::args::Format;
+use crate::exit::Failure;
+use crate::session::printable;
+
+/// Widest cell of a table, in characters; ARNs are longer than what helps.
+const WIDEST: usize = 72;
+
+/// See the module.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    format: Format,
+    colour: bool,
+}
+
+/// A word that may have a colour.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cell {
+    /// As it is.
+    Plain(String),
+    /// All is well.
+    Good(String),
+    /// Somebody should look.
+    Bad(String),
+}
+
+impl From<&str> for Cell {
+    fn from(text: &str) -> Self {
+        Self::Plain(text.to_owned())
+    }
+}
+
+impl From<String> for Cell {
+    fn from(text: String) -> Self {
+        Self::Plain(text)
+    }
+}
+
+impl From<Option<String>> for Cell {
+    fn from(text: Option<String>) -> Self {
+        Self::Plain(text.unwrap_or_default())
+    }
+}
+
+impl Output {
+    /// In this format; `no_colour` as of the environment.
+    #[must_use]
+    pub(crate) fn new(format: Format, no_colour: bool) -> Self {
+        Self { format, colour: !no_colour && crate::terminal::is_terminal(io::stdout()) }
+    }
+
+    /// Prints an answer: the object itself as JSON, or what `table` makes of it.
+    ///
+    /// # Errors
+    /// [`Failure::Local`] when it cannot be written.
+    pub(crate) fn answer<T: Serialize>(self, object: &T, table: impl FnOnce(Self) -> String) -> Result<(), Failure> {
+        match self.format {
+            Format::Json => {
+                let text = serde_json::to_string_pretty(object).map_err(|error| local(error.into()))?;
+                self.text(&format!("{text}\n"))
+            }
+            Format::Table => self.text(&table(self)),
+        }
+    }
+
+    /// Prints text as it is.
+    ///
+    /// # Errors
+    /// [`Failure::Local`] when it cannot be written.
+    pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            result => result.map_err(local),
+        }
+    }
+
+    /// A table with a head and aligned columns; only a head when there are no rows.
+    #[must_use]
+    pub(crate) fn table(self, head: &[&str], rows: &[Vec<Cell>]) -> String {
+        let cells = |row: &[Cell]| row.iter().map(|cell| cut(&printable(cell.text()))).collect::<Vec<_>>();
+        let mut plain = vec![head.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()];
+        plain.extend(rows.iter().map(|row| cells(row)));
+        let width = |column| {
+            plain.iter().filter_map(|row| row.get(column)).map(|c: &String| c.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<usize> = (0..head.len()).map(width).collect();
+        let mut text = String::new();
+        for (number, row) in plain.iter().enumerate() {
+            let mut line = String::new();
+            for (column, cell) in row.iter().enumerate() {
+                let padding = widths.get(column).map_or(0, |width| width - cell.chars().count());
+                let styled = match number.checked_sub(1).and_then(|n| rows.get(n)).and_then(|row| row.get(column)) {
+                    Some(cell_of) => self.paint(cell_of, cell),
+                    None => cell.clone(),
+                };
+                line.push_str(&styled);
+                line.push_str(&" ".repeat(padding + 2));
+            }
+            text.push_str(line.trim_end());
+            text.push('\n');
+        }
+        text
+    }
+
+    fn paint(self, cell: &Cell, text: &str) -> String {
+        match cell {
+            Cell::Good(_) if self.colour => format!("\x1b[32m{text}\x1b[0m"),
+            Cell::Bad(_) if self.colour => format!("\x1b[31m{text}\x1b[0m"),
+            Cell::Plain(_) | Cell::Good(_) | Cell::Bad(_) => text.to_owned(),
+        }
+    }
+}
+
+impl Cell {
+    fn text(&self) -> &str {
+        match self {
+            Self::Plain(text) | Self::Good(text) | Self::Bad(text) => text,
+        }
+    }
+}
+
+/// Says something that is no answer, on stderr.
+pub(crate) fn complain(text: &str) {
+    // Nothing can be done when even that is gone.
+    let _ = writeln!(io::stderr(), "towline: {}", printable(text));
+}
+
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(WIDEST) {
+        Some((at, _)) => format!("{}…", &text[..at]),
+        None => text.to_owned(),
+    }
+}
+
+fn local(why: io::Error) -> Failure {
+    Failure::Local { what: "cannot write to standard output".to_owned(), why }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn table(colour: bool) -> String {
+        let rows =
+            vec![vec![Cell::Good("on".into()), "ü\x1b]0;x".into()], vec![Cell::Bad("offline".into()), "".into()]];
+        Output { format: Format::Table, colour }.table(&["STATE", "NAME"], &rows)
+    }
+
+    #[test]
+    fn columns_are_aligned_and_names_cannot_steer_the_terminal() {
+        assert_eq!(table(false), "STATE    NAME\non       ü ]0;x\noffline\n");
+    }
+
+    #[test]
+    fn colour_does_not_disturb_the_columns() {
+        let plain = table(true).replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[0m", "");
+        assert_eq!(plain, table(false));
+        assert_ne!(table(true), table(false));
+    }
+}

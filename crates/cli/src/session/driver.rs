@@ -1,0 +1,396 @@
+//! The loop of a session: what can happen, and what is done about it.
+//!
+//! # Invariants
+//! - All that can happen is in [`Event`]; each is dealt with in one place, without waiting.
+//! - After the end was told, only local output is still written.
+
+use std::io;
+use std::time::Duration;
+
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::{Instant, sleep_until};
+use towline_wire::client::{ERR, FromClient, IO, ToClient};
+use towline_wire::frame::StreamId;
+use towline_wire::message::decode;
+
+use super::ending::printable;
+use super::link::{self, Link, Token};
+use super::local::Local;
+use super::signals::Signal;
+use super::streams::{Received, Streams};
+use super::{Ending, Manner, SessionError};
+use crate::api::{CallError, Sort};
+use crate::exit;
+use crate::terminal::escape::{self, Action};
+
+/// How long the answer to a close is waited for.
+pub(super) const CLOSING: Duration = Duration::from_secs(1);
+/// As many signals to a command without an end make this program leave.
+const PATIENCE_WITH_SIGNALS: u32 = 3;
+
+/// Everything that can happen.
+enum Event {
+    /// The websocket, or its return.
+    Link(link::Event),
+    /// Standard input was read.
+    Input(io::Result<usize>),
+    /// Local output takes bytes again.
+    Writable(StreamId),
+    /// A signal.
+    Signal(Signal),
+    /// Closing has taken long enough.
+    Deadline,
+}
+
+/// How far the session is.
+enum Phase {
+    Running,
+    /// The gateway was told to end it.
+    Closing {
+        until: Instant,
+        ending: Ending,
+    },
+    /// It is over; local output may have to be written.
+    Over(Ending),
+}
+
+/// See the module.
+pub(super) struct Driver {
+    session: String,
+    link: Link,
+    streams: Streams,
+    local: Local,
+    manner: Manner,
+    phase: Phase,
+    /// Bytes flow; else a message waits for the next attach.
+    attached: bool,
+    /// Signals passed on so far.
+    signals: u32,
+}
+
+impl Driver {
+    pub(super) fn new(session: String, link: Link, local: Local, manner: Manner) -> Self {
+        let streams = Streams::new();
+        Self { session, link, streams, local, manner, phase: Phase::Running, attached: false, signals: 0 }
+    }
+
+    /// Drives the session to its end.
+    pub(super) async fn run(mut self, token: Token) -> Result<Ending, SessionError> {
+        self.attach(token)?;
+        if self.local.input.is_none() {
+            self.local.finish_if_passed_on(&mut self.streams);
+        }
+        loop {
+            if let Phase::Over(ending) = &self.phase
+                && self.local.outlets.iter().all(super::outlet::Outlet::is_empty)
+            {
+                return Ok(ending.clone());
+            }
+            match self.next().await {
+                Event::Link(event) => self.on_link(event)?,
+                Event::Input(result) => self.on_input(&result)?,
+                Event::Writable(id) => self.on_writable(id)?,
+                Event::Signal(signal) => self.on_signal(signal)?,
+                Event::Deadline => self.leave(),
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Event {
+        let running = matches!(self.phase, Phase::Running);
+        let over = matches!(self.phase, Phase::Over(_));
+        let deadline = match &self.phase {
+            Phase::Closing { until, .. } => Some(*until),
+            Phase::Running | Phase::Over(_) => None,
+        };
+        let wants_input = running && self.attached && self.local.wants_input(&mut self.streams);
+        let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
+        tokio::select! {
+            event = self.link.next(&mut self.streams), if !over => Event::Link(event),
+            result = read(input.as_ref(), buffer), if wants_input => Event::Input(result),
+            () = out.writable() => Event::Writable(IO),
+            () = err.writable() => Event::Writable(ERR),
+            signal = signals.next() => Event::Signal(signal),
+            () = until(deadline) => Event::Deadline,
+        }
+    }
+
+    /// Says who we are and what we have.
+    fn attach(&mut self, Token(token): Token) -> Result<(), SessionError> {
+        let received = self.streams.received();
+        let room = self.streams.room();
+        let size = if self.manner.terminal { self.local.size() } else { None };
+        Ok(self.streams.control(&FromClient::Attach { token, received, room, size })?)
+    }
+
+    fn on_link(&mut self, event: link::Event) -> Result<(), SessionError> {
+        match event {
+            link::Event::Frame(frame) => self.on_frame(&frame),
+            link::Event::Lost(why) => self.on_lost(&why),
+            link::Event::PauseOver => {
+                self.link.attempt();
+                Ok(())
+            }
+            link::Event::Back(token) => self.attach(token),
+            link::Event::Failed(error) => self.on_failed(error),
+        }
+    }
+
+    fn on_frame(&mut self, frame: &[u8]) -> Result<(), SessionError> {
+        match self.streams.on_message(frame)? {
+            Received::Output(id, data) => {
+                let result = self.local.outlet(id).put(data);
+                self.written(id, data.len(), result)
+            }
+            Received::Control(body) => {
+                let message = decode(body).map_err(super::streams::Broken::from)?;
+                self.on_control(message)
+            }
+            Received::Room => self.pass_on(),
+            Received::Nothing => Ok(()),
+        }
+    }
+
+    fn on_control(&mut self, message: ToClient) -> Result<(), SessionError> {
+        match message {
+            ToClient::Attached { output, input, room } => {
+                let missed = self.streams.attached(output, input, room)?;
+                self.attached = true;
+                self.link.recovered();
+                self.local.status.clear("connected again");
+                if missed > 0 {
+                    self.local.status.say(&[format!("towline: {missed} bytes of output were lost")]);
+                }
+                self.pass_on()
+            }
+            ToClient::Waiting { grace } => {
+                self.attached = false;
+                let text = format!("the device is not connected: waiting for it, at most {grace} s");
+                self.local.status.show(&text, self.local.size());
+                Ok(())
+            }
+            ToClient::Ended { reason, text } => {
+                self.finish(Ending::of(reason, &text));
+                Ok(())
+            }
+            ToClient::Refused { text, taken_over } => {
+                let code = if taken_over { exit::ENDED } else { exit::REFUSED };
+                self.finish(Ending::new(code, printable(&text)));
+                Ok(())
+            }
+        }
+    }
+
+    fn on_lost(&mut self, why: &str) -> Result<(), SessionError> {
+        self.streams.link_lost();
+        self.attached = false;
+        if let Phase::Closing { .. } = self.phase {
+            self.leave();
+            return Ok(());
+        }
+        let text = format!("the connection to the gateway is lost ({}): connecting again", printable(why));
+        self.local.status.show(&text, self.local.size());
+        self.retry(CallError::Broken { to: "the gateway".to_owned(), why: why.to_owned() })
+    }
+
+    fn on_failed(&mut self, error: CallError) -> Result<(), SessionError> {
+        if let Phase::Closing { .. } = self.phase {
+            self.leave();
+            return Ok(());
+        }
+        if !error.may_heal() {
+            let over = error.is("DoesNotExistException") || error.sort() == Sort::Refused;
+            return Err(if over { SessionError::Over(error) } else { error.into() });
+        }
+        if self.manner.terminal {
+            let seconds = self.link.down_for().as_secs();
+            let text = format!("no connection for {seconds} s, trying again: {}", printable(&error.to_string()));
+            self.local.status.show(&text, self.local.size());
+        }
+        self.retry(error)
+    }
+
+    fn retry(&mut self, last: CallError) -> Result<(), SessionError> {
+        if self.link.lost(chance()) {
+            return Ok(());
+        }
+        Err(SessionError::NotBack { session: self.session.clone(), last })
+    }
+
+    fn on_input(&mut self, result: &io::Result<usize>) -> Result<(), SessionError> {
+        match result {
+            // A raw terminal has no end of input: it is gone.
+            Ok(0) | Err(_) if self.local.raw.is_some() => self.close(Ending::by_signal(Signal::Hangup.number())),
+            Ok(0) | Err(_) => {
+                self.local.end_input(&mut self.streams);
+                Ok(())
+            }
+            Ok(n) => {
+                let action = self.local.take(*n, &mut self.streams);
+                self.act(action)?;
+                self.pass_on()
+            }
+        }
+    }
+
+    /// Passes on what was kept for want of room.
+    fn pass_on(&mut self) -> Result<(), SessionError> {
+        while let Some(action) = self.local.pass_on(&mut self.streams) {
+            self.act(Some(action))?;
+        }
+        if self.local.input.is_none() {
+            self.local.finish_if_passed_on(&mut self.streams);
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Option<Action>) -> Result<(), SessionError> {
+        match action {
+            None => Ok(()),
+            Some(Action::Disconnect) => self.close(Ending::new(exit::ENDED, "the session was closed")),
+            Some(Action::Help) => {
+                let lines = escape::help(self.manner.escape.unwrap_or(escape::DEFAULT));
+                self.local.status.say(&lines);
+                Ok(())
+            }
+            Some(Action::Suspend) => self.suspend(),
+        }
+    }
+
+    fn on_writable(&mut self, id: StreamId) -> Result<(), SessionError> {
+        let result = self.local.outlet(id).drain();
+        self.written(id, 0, result)
+    }
+
+    /// What became of output; `fresh` bytes of it are new, the others waited.
+    fn written(&mut self, id: StreamId, fresh: usize, result: io::Result<usize>) -> Result<(), SessionError> {
+        match result {
+            Ok(done) => {
+                self.streams.consumed(id, done);
+                Ok(())
+            }
+            Err(error) => {
+                let gone = self.local.outlet(id).discard();
+                self.streams.consumed(id, fresh + gone);
+                // Without stderr a command goes on, as it would in a shell.
+                if id == ERR || !matches!(self.phase, Phase::Running) {
+                    return Ok(());
+                }
+                self.close(match error.kind() {
+                    io::ErrorKind::BrokenPipe => Ending::by_signal(13),
+                    _ => Ending::new(exit::LOCAL, format!("cannot write to standard output: {error}")),
+                })
+            }
+        }
+    }
+
+    fn on_signal(&mut self, signal: Signal) -> Result<(), SessionError> {
+        match signal {
+            Signal::WindowChange => self.resize(),
+            Signal::Stop => self.suspend(),
+            Signal::Continue => self.resumed(),
+            Signal::Interrupt | Signal::Terminate | Signal::Quit
+                if !self.manner.terminal && self.attached && self.signals < PATIENCE_WITH_SIGNALS =>
+            {
+                self.signals += 1;
+                Ok(self.streams.control(&FromClient::Signal(signal.number()))?)
+            }
+            Signal::Hangup | Signal::Interrupt | Signal::Terminate | Signal::Quit => {
+                self.close(Ending::by_signal(signal.number()))
+            }
+        }
+    }
+
+    fn resize(&mut self) -> Result<(), SessionError> {
+        match self.local.size().filter(|_| self.attached) {
+            Some(size) => Ok(self.streams.control(&FromClient::Resize(size))?),
+            // The next attach says it.
+            None => Ok(()),
+        }
+    }
+
+    fn suspend(&mut self) -> Result<(), SessionError> {
+        if let Some(raw) = &self.local.raw {
+            raw.pause();
+        }
+        // Here this program stands still until SIGCONT.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        self.resumed()
+    }
+
+    fn resumed(&mut self) -> Result<(), SessionError> {
+        if let Some(raw) = &self.local.raw {
+            raw.resume();
+        }
+        self.resize()
+    }
+
+    /// Ends the session on purpose.
+    fn close(&mut self, ending: Ending) -> Result<(), SessionError> {
+        if !matches!(self.phase, Phase::Running) {
+            self.leave();
+            return Ok(());
+        }
+        if !self.link.is_up() {
+            let line = format!(
+                "not connected: the session goes on at the device for its grace time; towline attach {}",
+                self.session
+            );
+            self.phase = Phase::Over(Ending { code: ending.code, line: Some(line) });
+            self.discard();
+            return Ok(());
+        }
+        self.streams.control(&FromClient::Close)?;
+        self.phase = Phase::Closing { until: Instant::now() + CLOSING, ending };
+        self.discard();
+        Ok(())
+    }
+
+    /// Closing, and nothing is waited for any more.
+    fn leave(&mut self) {
+        if let Phase::Closing { ending, .. } | Phase::Over(ending) = &self.phase {
+            self.phase = Phase::Over(ending.clone());
+        }
+        self.discard();
+    }
+
+    /// The gateway has said the last word. Who closed on purpose keeps her own.
+    fn finish(&mut self, ending: Ending) {
+        self.local.status.clear("");
+        self.phase = match &self.phase {
+            Phase::Closing { ending, .. } => Phase::Over(ending.clone()),
+            Phase::Running | Phase::Over(_) => Phase::Over(ending),
+        };
+    }
+
+    /// Throws away output from here on: nobody wants it.
+    fn discard(&mut self) {
+        for id in [IO, ERR] {
+            let gone = self.local.outlet(id).discard();
+            self.streams.consumed(id, gone);
+        }
+    }
+}
+
+async fn read(input: Option<&crate::terminal::stdio::LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
+    match input {
+        Some(input) => input.read(buffer).await,
+        None => std::future::pending().await,
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A random number from 0 to 1, so that a thousand clients of a restarted gateway do not come back together.
+fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
+    }
+}

@@ -1,0 +1,112 @@
+//! How a session ended: the exit code, and the line that says so.
+//!
+//! # Invariants
+//! - The device's own exit code is passed on as it is; a killing signal is 128 and its number, as shells have it.
+//! - An ordinary end says nothing.
+
+use towline_wire::message::{EndReason, ExitStatus};
+
+use crate::exit;
+
+/// See the module.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Ending {
+    /// For the caller of this program.
+    pub code: u8,
+    /// For the operator.
+    pub line: Option<String>,
+}
+
+impl Ending {
+    /// With this code and line.
+    #[must_use]
+    pub(crate) fn new(code: u8, line: impl Into<String>) -> Self {
+        Self { code, line: Some(line.into()) }
+    }
+
+    /// By a signal to this program.
+    #[must_use]
+    pub(crate) fn by_signal(number: u8) -> Self {
+        Self { code: 128 + number, line: None }
+    }
+
+    /// What the gateway's last message means; `text` is its own word, and may be empty.
+    #[must_use]
+    pub(crate) fn of(reason: EndReason, text: &str) -> Self {
+        let (code, what) = match reason {
+            EndReason::Exited(ExitStatus::Code(code)) => return Self { code, line: None },
+            EndReason::Exited(ExitStatus::Signal(number)) => {
+                return Self::new(
+                    128_u8.saturating_add(number),
+                    format!("the remote program was killed by {}", name(number)),
+                );
+            }
+            EndReason::IdleTimeout => (exit::ENDED, "the session ended: nothing was typed or shown for too long"),
+            EndReason::MaxDuration => (exit::ENDED, "the session ended: it reached its maximum duration"),
+            EndReason::Terminated => (exit::ENDED, "the session was terminated"),
+            EndReason::ClosedByOperator => (exit::ENDED, "the session was closed"),
+            EndReason::OperatorGone => (exit::ENDED, "the session ended: nobody came back to it in time"),
+            EndReason::DeviceGone => (exit::NOT_CONNECTED, "the session ended: the device did not come back with it"),
+            EndReason::NotOpened => (exit::REFUSED, "the device did not open the session"),
+            EndReason::DeviceRevoked => (exit::ENDED, "the session ended: the device was revoked or deregistered"),
+            EndReason::Violation => (exit::TRANSPORT, "the session ended: one end broke the rules of the stream"),
+        };
+        if text.is_empty() { Self::new(code, what) } else { Self::new(code, format!("{what}: {}", printable(text))) }
+    }
+}
+
+/// A text of the other side, without what could steer the terminal.
+#[must_use]
+pub(crate) fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
+}
+
+fn name(number: u8) -> String {
+    let known = match number {
+        1 => "SIGHUP",
+        2 => "SIGINT",
+        3 => "SIGQUIT",
+        4 => "SIGILL",
+        6 => "SIGABRT",
+        7 => "SIGBUS",
+        8 => "SIGFPE",
+        9 => "SIGKILL",
+        11 => "SIGSEGV",
+        13 => "SIGPIPE",
+        14 => "SIGALRM",
+        15 => "SIGTERM",
+        _ => return format!("signal {number}"),
+    };
+    format!("signal {number} ({known})")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_remote_exit_code_is_passed_on_without_a_word() {
+        for code in [0, 3, 255] {
+            let ending = Ending::of(EndReason::Exited(ExitStatus::Code(code)), "");
+            assert_eq!(ending, Ending { code, line: None });
+        }
+    }
+
+    #[test]
+    fn a_killing_signal_is_128_and_its_number() {
+        let ending = Ending::of(EndReason::Exited(ExitStatus::Signal(9)), "");
+        assert_eq!(
+            (ending.code, ending.line.as_deref()),
+            (137, Some("the remote program was killed by signal 9 (SIGKILL)"))
+        );
+    }
+
+    #[test]
+    fn other_ends_have_a_code_and_the_words_of_the_gateway_without_control_characters() {
+        let ending = Ending::of(EndReason::NotOpened, "root is\x1b[2J not allowed");
+        assert_eq!(ending.code, exit::REFUSED);
+        assert_eq!(ending.line.unwrap(), "the device did not open the session: root is [2J not allowed");
+        assert_eq!(Ending::of(EndReason::DeviceGone, "").code, exit::NOT_CONNECTED);
+        assert_eq!(Ending::of(EndReason::IdleTimeout, "").code, exit::ENDED);
+    }
+}

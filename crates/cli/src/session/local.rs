@@ -1,0 +1,121 @@
+//! The local end of a session: standard streams, the raw terminal, signals, and the line about the connection.
+//!
+//! # Invariants
+//! - Bytes read and not yet taken by the session are kept, at most one buffer; nothing is read meanwhile.
+
+use std::io::{self, Stderr};
+use std::os::fd::AsFd;
+
+use towline_wire::frame::StreamId;
+use towline_wire::message::Size;
+
+use super::outlet::Outlet;
+use super::signals::Signals;
+use super::streams::Streams;
+use super::{Manner, SessionError};
+use crate::terminal::escape::{Action, Escapes};
+use crate::terminal::raw::RawMode;
+use crate::terminal::status::StatusLine;
+use crate::terminal::stdio::{Access, LocalStream};
+use crate::terminal::{is_terminal, size_of};
+
+/// Bytes of one read of standard input: as much as one frame carries.
+const READ: usize = 16 * 1024;
+
+/// See the module.
+pub(super) struct Local {
+    /// None once it has ended, or when it is not to be read.
+    pub(super) input: Option<LocalStream>,
+    pub(super) buffer: Vec<u8>,
+    /// By stream number: stdout, stderr.
+    pub(super) outlets: [Outlet; 2],
+    pub(super) signals: Signals,
+    pub(super) status: StatusLine<Stderr>,
+    pub(super) raw: Option<RawMode>,
+    escapes: Escapes,
+    /// Read, freed of escapes, and not yet taken.
+    held: Vec<u8>,
+    /// Read, and not yet looked at: what came behind an escape.
+    behind: Vec<u8>,
+}
+
+impl Local {
+    /// Opens all of it; makes the terminal raw if the session has one and standard input is one.
+    pub(super) fn open(manner: Manner) -> Result<Self, SessionError> {
+        let stdin = io::stdin();
+        let on_terminal = manner.terminal && manner.input && is_terminal(&stdin);
+        let failed = |what| move |why: io::Error| SessionError::Local { what, why };
+        let signals = Signals::listen(on_terminal).map_err(failed("cannot listen to signals"))?;
+        let input = if manner.input { LocalStream::open(stdin.as_fd(), Access::Read).ok() } else { None };
+        let out =
+            LocalStream::open(io::stdout().as_fd(), Access::Write).map_err(failed("cannot use standard output"))?;
+        let err = LocalStream::open(io::stderr().as_fd(), Access::Write).ok();
+        let raw = match on_terminal {
+            true => Some(RawMode::enter(&stdin).map_err(failed("cannot set the terminal"))?),
+            false => None,
+        };
+        let drawn = raw.is_some() && is_terminal(io::stderr());
+        Ok(Self {
+            input,
+            buffer: vec![0; READ],
+            outlets: [Outlet::new(Some(out)), Outlet::new(err)],
+            signals,
+            status: StatusLine::new(io::stderr(), drawn),
+            escapes: Escapes::new(manner.escape.filter(|_| raw.is_some())),
+            raw,
+            held: Vec::new(),
+            behind: Vec::new(),
+        })
+    }
+
+    /// The terminal's size, when the session has one here.
+    pub(super) fn size(&self) -> Option<Size> {
+        size_of(io::stdin()).or_else(|| size_of(io::stdout()))
+    }
+
+    /// Whether standard input should be read now.
+    pub(super) fn wants_input(&self, streams: &mut Streams) -> bool {
+        self.input.is_some() && self.held.is_empty() && self.behind.is_empty() && streams.wants_input()
+    }
+
+    /// Passes on the first `n` bytes of the buffer, up to an escape.
+    pub(super) fn take(&mut self, n: usize, streams: &mut Streams) -> Option<Action> {
+        self.behind.extend_from_slice(&self.buffer[..n]);
+        self.pass_on(streams)
+    }
+
+    /// Passes on what is kept, up to an escape.
+    pub(super) fn pass_on(&mut self, streams: &mut Streams) -> Option<Action> {
+        let mut met = None;
+        if self.held.is_empty() && !self.behind.is_empty() {
+            let (taken, action) = self.escapes.feed(&self.behind, &mut self.held);
+            self.behind.drain(..taken);
+            met = action;
+        }
+        let taken = streams.push_input(&self.held);
+        self.held.drain(..taken);
+        met
+    }
+
+    /// Standard input has ended.
+    pub(super) fn end_input(&mut self, streams: &mut Streams) {
+        self.input = None;
+        self.held.extend(self.escapes.finish());
+        self.finish_if_passed_on(streams);
+    }
+
+    /// Ends the input of the session once nothing is kept any more.
+    pub(super) fn finish_if_passed_on(&mut self, streams: &mut Streams) {
+        let taken = streams.push_input(&self.held);
+        self.held.drain(..taken);
+        if self.input.is_none() && self.held.is_empty() && self.behind.is_empty() {
+            streams.finish_input();
+        }
+    }
+
+    /// The outlet of a stream.
+    pub(super) fn outlet(&mut self, id: StreamId) -> &mut Outlet {
+        let [out, err] = &mut self.outlets;
+        if id == towline_wire::client::ERR { err } else { out }
+    }
+}

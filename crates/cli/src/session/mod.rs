@@ -1,0 +1,110 @@
+//! A session from the first request to the exit code: one task, one loop, a closed list of events.
+//!
+//! Way: [`run`] asks for the session, opens its websocket, sets up the local end ([`local`]) and drives both
+//! ([`driver`]) until there is an [`Ending`].
+//!
+//! # Invariants
+//! - The terminal is raw only while bytes flow, and put back before anything is said about the end.
+//! - A lost websocket is made anew from within; what the operator sees has no byte missing and none twice.
+//! - What ends a session on purpose (`~.`, a closed terminal, a signal) tells the gateway, and waits for its answer
+//!   for at most [`driver::CLOSING`].
+//!
+//! # Not here
+//! - What may be asked of whom: the gateway and the device decide.
+
+mod driver;
+mod ending;
+mod link;
+mod local;
+mod outlet;
+mod patience;
+mod signals;
+mod streams;
+
+use std::io;
+
+use towline_ssm::Operation;
+use towline_ssm::api::session::{ResumeSessionRequest, StartSessionRequest, StartSessionResponse};
+
+pub(crate) use ending::{Ending, printable};
+
+use crate::api::{CallError, Client};
+use driver::Driver;
+use link::{Link, Token};
+use local::Local;
+
+/// How a session begins.
+#[derive(Debug)]
+pub(crate) enum Begin {
+    /// A new one.
+    Start(StartSessionRequest),
+    /// One that goes on: its id.
+    Resume(String),
+}
+
+/// How the operator's end takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Manner {
+    /// The session has a terminal on the device: here it is raw, when there is one.
+    pub terminal: bool,
+    /// Standard input is read.
+    pub input: bool,
+    /// The escape character.
+    pub escape: Option<u8>,
+}
+
+/// Why a session did not come about, or could not go on.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum SessionError {
+    /// The gateway said no, or was not there.
+    #[error(transparent)]
+    Call(#[from] CallError),
+    /// The gateway was lost and did not come back.
+    #[error(
+        "the gateway did not come back in time: {last}. The session may go on at the device: towline attach {session}"
+    )]
+    NotBack {
+        /// The session.
+        session: String,
+        /// Why the last try failed.
+        last: CallError,
+    },
+    /// The session was lost on the way, and is over at the gateway.
+    #[error("the session is over: {0}")]
+    Over(CallError),
+    /// One end broke the rules.
+    #[error(transparent)]
+    Broken(#[from] streams::Broken),
+    /// The local end cannot be used.
+    #[error("{what}: {why}")]
+    Local {
+        /// What cannot be done.
+        what: &'static str,
+        /// What the system says.
+        why: io::Error,
+    },
+}
+
+/// Runs a session to its end.
+///
+/// # Errors
+/// [`SessionError`] when there is no end to report.
+pub(crate) async fn run(mut client: Client, begin: Begin, manner: Manner) -> Result<Ending, SessionError> {
+    let (session, socket, token) = match begin {
+        Begin::Start(request) => {
+            let answer: StartSessionResponse = client.call(Operation::StartSession, &request).await?;
+            let socket = client.upgrade(&answer.stream_url).await?;
+            (answer.session_id, socket, Token(answer.token_value))
+        }
+        Begin::Resume(session_id) => {
+            let request = ResumeSessionRequest { session_id };
+            let (socket, token) = link::resume(&mut client, &request).await?;
+            (request.session_id, socket, token)
+        }
+    };
+    let local = Local::open(manner)?;
+    let link = Link::new(client, session.clone(), socket);
+    // The driver owns the raw terminal: it is put back before the ending is returned.
+    Driver::new(session, link, local, manner).run(token).await
+}

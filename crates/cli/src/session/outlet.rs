@@ -1,0 +1,124 @@
+//! One local output: written straight from the frame, and kept only as far as the local end does not take it.
+//!
+//! # Invariants
+//! - At most a window of bytes waits: the device gets credit only for what was written.
+//! - Once nobody reads any more, everything is thrown away, and counts as written.
+
+use std::io;
+
+use bytes::{Buf, BytesMut};
+
+use crate::terminal::stdio::LocalStream;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Outlet {
+    stream: Option<LocalStream>,
+    waiting: BytesMut,
+}
+
+impl Outlet {
+    /// An output to this stream; to nowhere when there is none.
+    #[must_use]
+    pub(super) fn new(stream: Option<LocalStream>) -> Self {
+        Self { stream, waiting: BytesMut::new() }
+    }
+
+    /// Whether bytes wait.
+    #[must_use]
+    pub(super) fn is_empty(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Writes, or keeps what cannot be written. Returns how many bytes are done with.
+    ///
+    /// # Errors
+    /// When the local end is of no more use; the bytes are then thrown away from here on.
+    pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let done = if self.waiting.is_empty() { self.write(bytes)? } else { 0 };
+        self.waiting.extend_from_slice(&bytes[done..]);
+        Ok(done)
+    }
+
+    /// Writes what waits. Returns how many bytes are done with.
+    ///
+    /// # Errors
+    /// As [`Outlet::put`].
+    pub(super) fn drain(&mut self) -> io::Result<usize> {
+        let waiting = std::mem::take(&mut self.waiting);
+        let result = self.write(&waiting);
+        self.waiting = waiting;
+        let done = result?;
+        self.waiting.advance(done);
+        Ok(done)
+    }
+
+    /// Throws away what waits, and from here on everything. Returns how many bytes that were.
+    pub(super) fn discard(&mut self) -> usize {
+        self.stream = None;
+        let waiting = self.waiting.len();
+        self.waiting.clear();
+        waiting
+    }
+
+    /// Waits until [`Outlet::drain`] is worth a try; for ever when nothing waits.
+    pub(super) async fn writable(&self) {
+        match &self.stream {
+            Some(stream) if !self.waiting.is_empty() => {
+                // An error of the runtime shows at the write.
+                let _ = stream.writable().await;
+            }
+            _ => std::future::pending().await,
+        }
+    }
+
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        let Some(stream) = &self.stream else { return Ok(bytes.len()) };
+        let mut done = 0;
+        while done < bytes.len() {
+            match stream.try_write(&bytes[done..]) {
+                Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+                Ok(n) => done += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(done)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::terminal::stdio::Access;
+    use std::io::Read;
+    use std::os::fd::AsFd;
+
+    #[test]
+    fn what_a_full_pipe_does_not_take_waits_and_arrives_in_order() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let mut outlet = Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
+            let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
+            let mut done = outlet.put(&bytes[..150_000]).unwrap();
+            assert!(done < 150_000 && !outlet.is_empty());
+            assert_eq!(outlet.put(&bytes[150_000..]).unwrap(), 0, "in order, behind what waits");
+            let mut got = Vec::new();
+            while got.len() < bytes.len() {
+                let mut buffer = vec![0; done - got.len()];
+                reader.read_exact(&mut buffer).unwrap();
+                got.extend(buffer);
+                if !outlet.is_empty() {
+                    outlet.writable().await;
+                    done += outlet.drain().unwrap();
+                }
+            }
+            assert_eq!(got, bytes);
+            drop(reader);
+            assert_eq!(outlet.put(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+            outlet.discard();
+            assert_eq!(outlet.put(b"x").unwrap(), 1);
+        });
+    }
+}

@@ -1,0 +1,258 @@
+//! Standard input and output without blocking and without a thread, whatever they are.
+//!
+//! A flag such as `O_NONBLOCK` belongs to the open file *description*, which the parent shell and the other programs of
+//! a pipeline share. To set it there would break them, and a killed program could never set it back. So:
+//!
+//! | what it is | how it is used |
+//! |---|---|
+//! | terminal, pipe | opened anew through `/proc/self/fd`: a description of our own, non-blocking |
+//! | terminal that may not be opened anew (after `su`) | the same through `/dev/tty` |
+//! | socket | each call says that it must not wait |
+//! | regular file, `/dev/null` | they never wait long: used as they are |
+//! | none of these ways | readiness is waited for, then one small call; the flags stay as they are |
+//!
+//! # Invariants
+//! - No flag of a description that is not our own is changed.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{FileType, Mode, OFlags, fstat, open};
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// Most bytes of one write to a description that may block: what POSIX promises to fit a pipe that polls as writable.
+const SMALL_WRITE: usize = 512;
+
+/// In which direction it is used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Standard input.
+    Read,
+    /// Standard output and error.
+    Write,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum How {
+    Own,
+    Socket,
+    Shared,
+}
+
+/// One of the standard streams.
+#[derive(Debug)]
+pub(crate) enum LocalStream {
+    /// With readiness.
+    Polled(Polled),
+    /// Always ready.
+    Direct(OwnedFd),
+}
+
+/// A stream whose readiness the kernel tells.
+#[derive(Debug)]
+pub(crate) struct Polled {
+    fd: AsyncFd<OwnedFd>,
+    how: How,
+}
+
+impl LocalStream {
+    /// Opens `fd` for use in this direction. Must be called within the runtime.
+    ///
+    /// # Errors
+    /// What the kernel says; a stream that is closed, for example.
+    pub(crate) fn open(fd: BorrowedFd<'_>, access: Access) -> io::Result<Self> {
+        let (own, how) = match FileType::from_raw_mode(fstat(fd)?.st_mode) {
+            FileType::Socket => (fd.try_clone_to_owned()?, How::Socket),
+            FileType::Fifo | FileType::CharacterDevice => match reopen(fd, access) {
+                Some(own) => (own, How::Own),
+                None => (fd.try_clone_to_owned()?, How::Shared),
+            },
+            _ => return Ok(Self::Direct(fd.try_clone_to_owned()?)),
+        };
+        let interest = if access == Access::Read { Interest::READABLE } else { Interest::WRITABLE };
+        // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is what cannot.
+        #[allow(deprecated)]
+        match AsyncFd::try_with_interest(own, interest) {
+            Ok(fd) => Ok(Self::Polled(Polled { fd, how })),
+            // epoll refuses what is always ready, /dev/null for example.
+            Err(error) => Ok(Self::Direct(error.into_parts().0)),
+        }
+    }
+
+    /// Reads what is there, waiting for it. May be dropped without loss. 0 is the end.
+    ///
+    /// # Errors
+    /// What the kernel says; `EIO` for a terminal that is gone.
+    pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Direct(fd) => retry(|| rustix::io::read(fd, &mut *buffer)),
+            Self::Polled(polled) => loop {
+                let mut ready = polled.fd.readable().await?;
+                if let Ok(result) = ready.try_io(|fd| polled.how.read(fd.as_fd(), &mut *buffer)) {
+                    return result;
+                }
+            },
+        }
+    }
+
+    /// Writes what fits now; `WouldBlock` when that is nothing.
+    ///
+    /// # Errors
+    /// What the kernel says; `EPIPE` when nobody reads any more.
+    pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Direct(fd) => retry(|| rustix::io::write(fd, bytes)),
+            Self::Polled(Polled { fd, how: How::Shared }) => {
+                // It may block, so readiness comes first; and says nothing about a second call.
+                let bytes = &bytes[..bytes.len().min(SMALL_WRITE)];
+                fd.try_io(Interest::WRITABLE, |fd| {
+                    writable_now(fd.as_fd()).and_then(|()| How::Shared.write(fd.as_fd(), bytes))
+                })
+            }
+            Self::Polled(Polled { fd, how }) => match how.write(fd.get_ref().as_fd(), bytes) {
+                // Again, so that readiness from before this call is forgotten.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    fd.try_io(Interest::WRITABLE, |fd| how.write(fd.as_fd(), bytes))
+                }
+                result => result,
+            },
+        }
+    }
+
+    /// Waits until [`LocalStream::try_write`] is worth a try.
+    ///
+    /// # Errors
+    /// Only when the runtime ends.
+    pub(crate) async fn writable(&self) -> io::Result<()> {
+        match self {
+            Self::Direct(_) => Ok(()),
+            Self::Polled(polled) => polled.fd.writable().await.map(drop),
+        }
+    }
+}
+
+impl How {
+    fn read(self, fd: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket => retry(|| recv(fd, &mut *buffer, RecvFlags::DONTWAIT).map(|(n, _)| n)),
+            Self::Own | Self::Shared => retry(|| rustix::io::read(fd, &mut *buffer)),
+        }
+    }
+
+    fn write(self, fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Socket => retry(|| send(fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)),
+            Self::Own | Self::Shared => retry(|| rustix::io::write(fd, bytes)),
+        }
+    }
+}
+
+fn writable_now(fd: BorrowedFd<'_>) -> io::Result<()> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(&fd, PollFlags::OUT)];
+    match poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))? {
+        0 => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Ok(()),
+    }
+}
+
+fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(rustix::io::Errno::INTR) => {}
+            result => return result.map_err(io::Error::from),
+        }
+    }
+}
+
+/// A description of our own for the same terminal or pipe, non-blocking.
+fn reopen(fd: BorrowedFd<'_>, access: Access) -> Option<OwnedFd> {
+    let direction = if access == Access::Read { OFlags::RDONLY } else { OFlags::WRONLY };
+    let flags = direction | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    if let Ok(own) = open(path, flags, Mode::empty()) {
+        return Some(own);
+    }
+    if !rustix::termios::isatty(fd) {
+        return None;
+    }
+    let own = open("/dev/tty", flags, Mode::empty()).ok()?;
+    // Only when it is the same terminal: both must be led by the same session.
+    (rustix::termios::tcgetsid(&own).ok()? == rustix::termios::tcgetsid(fd).ok()?).then_some(own)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::fs::fcntl_getfl;
+    use std::future::Future;
+    use std::io::{Read, Write};
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(test)
+    }
+
+    #[test]
+    fn a_pipe_is_read_without_a_change_of_its_flags() {
+        run(async {
+            let (reader, mut writer) = std::io::pipe().unwrap();
+            let before = fcntl_getfl(&reader).unwrap();
+            let stream = LocalStream::open(reader.as_fd(), Access::Read).unwrap();
+            writer.write_all(b"hello").unwrap();
+            let mut buffer = [0; 16];
+            assert_eq!(stream.read(&mut buffer).await.unwrap(), 5);
+            drop(writer);
+            assert_eq!(stream.read(&mut buffer).await.unwrap(), 0, "the end is seen");
+            assert_eq!(fcntl_getfl(&reader).unwrap(), before);
+        });
+    }
+
+    #[test]
+    fn a_full_pipe_would_block_until_somebody_reads() {
+        run(async {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let before = fcntl_getfl(&writer).unwrap();
+            let stream = LocalStream::open(writer.as_fd(), Access::Write).unwrap();
+            let mut written = 0;
+            while let Ok(n) = stream.try_write(&[7; 65_536]) {
+                written += n;
+            }
+            let mut buffer = vec![0; written];
+            reader.read_exact(&mut buffer).unwrap();
+            stream.writable().await.unwrap();
+            assert!(stream.try_write(b"more").is_ok());
+            assert_eq!(fcntl_getfl(&writer).unwrap(), before);
+        });
+    }
+
+    #[test]
+    fn sockets_files_and_null_are_read_as_well() {
+        run(async {
+            let mut buffer = [0; 16];
+            let (socket, mut peer) = std::os::unix::net::UnixStream::pair().unwrap();
+            let stream = LocalStream::open(socket.as_fd(), Access::Read).unwrap();
+            peer.write_all(b"abc").unwrap();
+            assert_eq!(stream.read(&mut buffer).await.unwrap(), 3);
+
+            let null = std::fs::File::open("/dev/null").unwrap();
+            assert_eq!(LocalStream::open(null.as_fd(), Access::Read).unwrap().read(&mut buffer).await.unwrap(), 0);
+
+            let mut file = tempfile::tempfile().unwrap();
+            file.write_all(b"x").unwrap();
+            let stream = LocalStream::open(file.as_fd(), Access::Write).unwrap();
+            assert_eq!(stream.try_write(b"yz").unwrap(), 2, "at the place where the file stands");
+        });
+    }
+
+    #[test]
+    fn nobody_reading_is_a_broken_pipe() {
+        run(async {
+            let (reader, writer) = std::io::pipe().unwrap();
+            let stream = LocalStream::open(writer.as_fd(), Access::Write).unwrap();
+            drop(reader);
+            assert_eq!(stream.try_write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
+        });
+    }
+}
