@@ -34,23 +34,23 @@ fn body(operation: Operation) -> &'static str {
             r#"{"InstanceId":"mi-00000000000000000"}"#
         }
         Operation::RevokeDeviceKey => {
-            r#"{"InstanceId":"mi-00000000000000000","KeyId":"0000000000000000000000000000000000000000000000000000000000000000"}"#
+            r#"{"InstanceId":"mi-00000000000000000","KeyFingerprint":"0000000000000000000000000000000000000000000000000000000000000000"}"#
         }
         Operation::UpdateAccessKey => {
-            r#"{"UserName":"somebody","AccessKeyId":"AKIA0000000000000000","Status":"Inactive"}"#
+            r#"{"PrincipalName":"somebody","AccessKeyId":"AKIA0000000000000000","Status":"Inactive"}"#
         }
-        Operation::DeleteAccessKey => r#"{"UserName":"somebody","AccessKeyId":"AKIA0000000000000000"}"#,
+        Operation::DeleteAccessKey => r#"{"PrincipalName":"somebody","AccessKeyId":"AKIA0000000000000000"}"#,
         Operation::PutPrincipalPolicy => {
-            r#"{"UserName":"somebody","PolicyName":"p","PolicyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":[]}"}"#
+            r#"{"PrincipalName":"somebody","PolicyName":"p","PolicyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":[]}"}"#
         }
         Operation::GetPrincipalPolicy | Operation::DeletePrincipalPolicy => {
-            r#"{"UserName":"somebody","PolicyName":"p"}"#
+            r#"{"PrincipalName":"somebody","PolicyName":"p"}"#
         }
         Operation::CreatePrincipal
         | Operation::DeletePrincipal
         | Operation::CreateAccessKey
         | Operation::ListAccessKeys
-        | Operation::ListPrincipalPolicies => r#"{"UserName":"somebody"}"#,
+        | Operation::ListPrincipalPolicies => r#"{"PrincipalName":"somebody"}"#,
         _ => "{}",
     }
 }

@@ -8,6 +8,7 @@
 //! - Tests whose name holds `alone` measure, and run with nothing beside them.
 
 mod access;
+mod api;
 mod bulk;
 mod exec;
 mod grants;
@@ -16,3 +17,4 @@ mod links;
 mod peers;
 mod rough;
 mod shell;
+mod tokens;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towline_testkit::lab::{DeviceSetup, Lab};
+use towline_testkit::lab::{DeviceSetup, GatewaySetup, Lab};
 use towline_testkit::terminal::PATIENCE;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, facts};
@@ -175,41 +175,30 @@ fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
     ensure(as_nobody.stdout == b"nobody\n", || format!("{as_nobody:?}"))
 }
 
-/// Writes a setting into the gateway's store, which then starts again: settings have no operation of their own yet.
-fn set(lab: &mut Lab, key: &str, value: &str) -> Outcome {
-    lab.gateway.process().stop()?;
-    let script = "import sqlite3, sys\n\
-                  store = sqlite3.connect(sys.argv[1])\n\
-                  store.execute('INSERT OR REPLACE INTO settings (key, value) VALUES (?, ?)', sys.argv[2:])\n\
-                  store.commit()";
-    let database = lab.gateway.directory().join("towline.db");
-    let out = std::process::Command::new("python3").args(["-c", script]).arg(database).args([key, value]).output()?;
-    ensure(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
-    lab.gateway.start_again()
+fn with_setting(line: &str) -> Outcome<Lab> {
+    Lab::with(&GatewaySetup { config: line.into(), ..GatewaySetup::default() })
 }
 
 #[test]
 fn an_idle_session_ends_and_its_operator_is_told_why() -> Outcome {
-    let mut lab = Lab::start()?;
-    set(&mut lab, "session.idle-minutes", "1")?;
+    let lab = with_setting("session_idle_minutes = 0.05")?;
     let device = lab.device()?;
     let mut idle = lab.admin().shell(device.id())?;
     idle.line("echo sum-$((6 * 7))")?;
     idle.expect("sum-42")?;
-    idle.expect_within("dle", Duration::from_secs(100))?;
+    idle.expect_within("dle", Duration::from_secs(30))?;
     let status = idle.finish(PATIENCE)?;
     ensure(!status.success(), || "the end by time-out looks like an end by exit".into())
 }
 
 #[test]
 fn a_session_ends_at_its_maximum_duration_however_busy_it_is() -> Outcome {
-    let mut lab = Lab::start()?;
-    set(&mut lab, "session.max-minutes", "1")?;
+    let lab = with_setting("session_max_minutes = 0.08")?;
     let device = lab.device()?;
     let mut busy = lab.admin().shell(device.id())?;
-    busy.line("while :; do echo sum-$((6 * 7)); sleep 1; done")?;
+    busy.line("while :; do echo sum-$((6 * 7)); sleep 0.2; done")?;
     busy.expect("sum-42")?;
-    busy.expect_within("duration", Duration::from_secs(100))?;
+    busy.expect_within("duration", Duration::from_secs(30))?;
     let status = busy.finish(PATIENCE)?;
     ensure(!status.success(), || "the end by time-out looks like an end by exit".into())
 }

@@ -78,12 +78,12 @@ impl Lab {
     /// The administrator is refused.
     pub fn user(&self, name: &str, policy: Option<&str>) -> Outcome<Operator> {
         let admin = self.admin();
-        admin.api("Towline.CreatePrincipal", &serde_json::json!({ "UserName": name }))?;
+        admin.api("Towline.CreatePrincipal", &serde_json::json!({ "PrincipalName": name }))?;
         if let Some(policy) = policy {
-            let body = serde_json::json!({ "UserName": name, "PolicyName": "test", "PolicyDocument": policy });
+            let body = serde_json::json!({ "PrincipalName": name, "PolicyName": "test", "PolicyDocument": policy });
             admin.api("Towline.PutPrincipalPolicy", &body)?;
         }
-        let made = admin.api("Towline.CreateAccessKey", &serde_json::json!({ "UserName": name }))?;
+        let made = admin.api("Towline.CreateAccessKey", &serde_json::json!({ "PrincipalName": name }))?;
         let key = if made["AccessKey"].is_object() { &made["AccessKey"] } else { &made };
         Ok(self.operator(Keys::from_json(key)?))
     }

@@ -24,11 +24,13 @@ pub struct GatewaySetup {
     pub host: String,
     /// Environment of the process.
     pub environment: Vec<(String, String)>,
+    /// More lines for `gateway.toml`.
+    pub config: String,
 }
 
 impl Default for GatewaySetup {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:0".into(), host: "127.0.0.1".into(), environment: Vec::new() }
+        Self { listen: "127.0.0.1:0".into(), host: "127.0.0.1".into(), environment: Vec::new(), config: String::new() }
     }
 }
 
@@ -56,6 +58,9 @@ impl Gateway {
         let text = |name: &str| {
             made[name].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("init --json gave no {name}")))
         };
+        let config = directory.join("gateway.toml");
+        let lines = std::fs::read_to_string(&config)?;
+        files::write(&config, format!("{lines}\n{}\n", setup.config))?;
         let (running, address) = serve(&programs.gateway, directory, &setup.listen, &setup.environment)?;
         Ok(Self {
             program: programs.gateway.clone(),
