@@ -7,6 +7,7 @@
 //! | `build` | the three programs, each in the profile it ships in |
 //! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
+//! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //!
 //! # Not here
 //! - No product code: everything goes through the built programs.
@@ -15,6 +16,8 @@
 mod bench;
 mod budget;
 mod demo;
+mod dist;
+mod package;
 mod run;
 mod say;
 mod setup;
@@ -50,6 +53,7 @@ fn command(words: &[&str]) -> Outcome {
         ["budget"] => budget::check(),
         ["bench"] => bench::compare(bench::ROUNDS),
         ["bench", rounds] => bench::compare(rounds.parse()?),
-        _ => Err(Trouble::new("usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS]")),
+        ["dist", more @ ..] => dist::command(more),
+        _ => Err(Trouble::new("usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...]")),
     }
 }

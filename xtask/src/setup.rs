@@ -44,9 +44,14 @@ pub(crate) const PYTHON: &str = "TOWLINE_PYTHON";
 pub(crate) fn programs(needs: &[Need]) -> Outcome {
     let mut packages: Vec<&str> = needs.iter().filter(|(p, _)| !run::has(p)).map(|(_, package)| *package).collect();
     packages.dedup();
-    if packages.is_empty() {
-        return Ok(());
-    }
+    if packages.is_empty() { Ok(()) } else { install(&packages) }
+}
+
+/// Installs Debian packages, whatever is there already.
+///
+/// # Errors
+/// We may not: the line to type.
+pub(crate) fn install(packages: &[&str]) -> Outcome {
     let line = format!("apt-get install --yes --no-install-recommends {}", packages.join(" "));
     if !rustix::process::geteuid().is_root() || !run::has("apt-get") {
         return Err(Trouble::new(format!("missing programs; as root, on Debian: {line}")));
@@ -98,7 +103,7 @@ fn has_boto3(python: &Path) -> bool {
 }
 
 /// `$XDG_CACHE_HOME/towline`, or `~/.cache/towline`: outside the tree, so that the tree stays clean.
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let home = || std::env::var_os("HOME").map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(".cache"));
     std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("towline")
 }
