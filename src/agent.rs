@@ -202,8 +202,7 @@ impl Agent {
         if let Poll::Ready(news) = self.network.poll_news(cx) {
             return Poll::Ready(Event::News(news));
         }
-        self.set_timer();
-        if self.timer.as_mut().poll(cx).is_ready() {
+        if self.set_timer() && self.timer.as_mut().poll(cx).is_ready() {
             return Poll::Ready(Event::Tick);
         }
         match &mut self.stage {
@@ -221,8 +220,8 @@ impl Agent {
     }
 
     /// Sets the timer to the earliest deadline. A later one than it is set to is left for the next tick to find, so
-    /// that traffic does not move the timer about.
-    fn set_timer(&mut self) {
+    /// that traffic does not move the timer about. False when nothing is due ever.
+    fn set_timer(&mut self) -> bool {
         let stage = match &self.stage {
             Stage::Waiting { until } => Some(*until),
             Stage::Dialling(_) => None,
@@ -230,10 +229,11 @@ impl Agent {
         };
         let grace = self.alone_since.filter(|_| !self.table.is_empty()).map(|since| since + self.grace);
         let all = [stage, grace, self.keep_until, self.table.deadline(), self.stopping];
-        let Some(deadline) = all.into_iter().flatten().min() else { return };
+        let Some(deadline) = all.into_iter().flatten().min() else { return false };
         if self.timer.is_elapsed() || deadline < self.timer.deadline().into_std() {
             self.timer.as_mut().reset(deadline.into());
         }
+        true
     }
 
     fn on_event(&mut self, event: Event) {
