@@ -10,6 +10,8 @@
 //! # Not here
 //! - No permission and no user look-up. Which plans are served, and as whom, is decided by the gateway and the device.
 
+use serde_json::{Value, json};
+
 use crate::api::session::Parameters;
 use crate::error::{ApiError, ErrorCode};
 
@@ -90,6 +92,30 @@ impl SessionPlan {
             Self::InteractiveCommand { .. } => "InteractiveCommands",
             Self::Exec { .. } | Self::NonInteractiveCommand { .. } => "NonInteractiveCommands",
             Self::Port { .. } | Self::Ssh { .. } => "Port",
+        }
+    }
+
+    /// The `Properties` of the data channel's handshake. Clients read them for ports only, and there as text; without
+    /// `type` they take standard input and output for the stream, as SSH wants it.
+    #[must_use]
+    pub fn handshake_properties(&self) -> Value {
+        match self {
+            Self::Port { host, port, local_port } => {
+                let mut properties = json!({
+                    "portNumber": port.to_string(),
+                    "localPortNumber": local_port.to_string(),
+                    "type": "LocalPortForwarding",
+                });
+                if let Some(host) = host {
+                    properties["host"] = json!(host);
+                }
+                properties
+            }
+            Self::Ssh { port } => json!({ "portNumber": port.to_string() }),
+            Self::Shell { .. }
+            | Self::Exec { .. }
+            | Self::InteractiveCommand { .. }
+            | Self::NonInteractiveCommand { .. } => Value::Null,
         }
     }
 }

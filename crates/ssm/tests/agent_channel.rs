@@ -180,6 +180,20 @@ fn acknowledgements_lost_in_the_middle_of_a_handshake_do_not_stop_it() {
     }
 }
 
+#[test]
+fn what_one_client_did_not_acknowledge_can_be_given_to_the_next() {
+    let mut wire = Wire::new("Standard_Stream", 20);
+    wire.connect();
+    wire.run_until(1000, |w| w.events.contains(&SIZE));
+    wire.pending.extend(b"seen ");
+    wire.run_until(1000, |w| w.plugin.output == b"seen ");
+    wire.run_until(1000, |w| w.agent.buffered() == 0);
+    wire.cut();
+    wire.pending.extend(b"unseen");
+    wire.step(Duration::from_millis(5));
+    assert_eq!(wire.agent.undelivered(), [(Stream::Stdout, b"unseen".to_vec())]);
+}
+
 fn numbered(sequence: i64, payload_type: PayloadType, payload: Vec<u8>) -> Vec<u8> {
     let id = MessageIds::new([1; 16]).next_id();
     let message_type = MessageType::InputStreamData;

@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use simulation::*;
 use std::time::Duration;
 use towline_ssm::channel::*;
-use towline_ssm::message::PayloadType;
 use towline_ssm::message::payload::Size;
+use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
@@ -69,6 +69,50 @@ proptest! {
     }
 
     #[test]
+    fn our_two_halves_lose_nothing_when_the_websocket_is_cut(seed: u64, cuts in 0_u64..20) {
+        let mut pair = Pair::new(seed, 0);
+        let (down, up) = (pair.dice.bytes(200_000), pair.dice.bytes(20_000));
+        let (mut sent_down, mut sent_up, mut cuts) = (0, 0, cuts);
+        for _ in 0..20_000 {
+            sent_down += pair.agent.write(Stream::Stdout, &down[sent_down..down.len().min(sent_down + 3000)], pair.now);
+            sent_up += pair.client.write(&up[sent_up..up.len().min(sent_up + 300)], pair.now);
+            pair.orderly = true;
+            pair.step();
+            if cuts > 0 && pair.dice.percent(3) {
+                cuts -= 1;
+                pair.cut();
+            }
+            if pair.at_client.len() == down.len() && pair.at_agent.len() == up.len() && pair.client.is_flushed() {
+                break;
+            }
+        }
+        prop_assert!(pair.at_client == down, "{} of {}", pair.at_client.len(), down.len());
+        prop_assert!(pair.at_agent == up, "{} of {}", pair.at_agent.len(), up.len());
+    }
+
+    #[test]
+    fn no_message_from_a_gateway_makes_a_client_panic_or_grow(
+        messages in proptest::collection::vec((0_usize..3, -3_i64..40, 0_u32..14, 0_usize..40_000, any::<bool>()), 0..300),
+    ) {
+        let mut client = client();
+        for (kind, sequence, payload_type, len, polled) in messages {
+            let name = ["output_stream_data", "acknowledge", "channel_closed"][kind];
+            let frame = AgentMessage {
+                message_type: MessageType::from_name(name).unwrap(),
+                created: 1,
+                sequence,
+                flags: 0,
+                id: MessageIds::new([6; 16]).next_id(),
+                payload_type: PayloadType::from(payload_type),
+                payload: vec![b'{'; len],
+            };
+            client.on_frame(&frame.encode(), START).unwrap();
+            while polled && client.poll_event(START).is_some() {}
+            prop_assert!(client.buffered() <= READY_BYTES + HELD_BYTES + SEND_WINDOW_BYTES + CLIENT_PAYLOAD);
+        }
+    }
+
+    #[test]
     fn no_bytes_from_a_client_make_an_agent_panic_or_grow(seed: u64) {
         let mut dice = Dice(seed);
         let mut wire = Wire::new("Standard_Stream", 5);
@@ -76,7 +120,7 @@ proptest! {
         wire.connect();
         for _ in 0..300 {
             wire.step(Duration::from_millis(5));
-            let mut frame = ack_frame(0, "output_stream_data", &mut towline_ssm::message::MessageIds::new([5; 16]), wire.now);
+            let mut frame = ack_frame(0, "output_stream_data", &mut MessageIds::new([5; 16]), wire.now);
             for _ in 0..dice.roll() % 4 {
                 let at = usize::try_from(dice.roll()).unwrap_or(0) % frame.len();
                 frame[at] = dice.roll().to_le_bytes()[0];
@@ -87,12 +131,18 @@ proptest! {
     }
 }
 
+fn client() -> ClientChannel {
+    ClientChannel::new(ClientConfig { client_version: "1.2.900.0".into(), client_id: "c".into(), seed: [8; 16] })
+}
+
 /// Our agent half and our client half with a very bad pipe between them. One websocket, no ping ever comes back.
 struct Pair {
     agent: AgentChannel,
     client: ClientChannel,
     dice: Dice,
     loss: u64,
+    /// Nothing is repeated or overtaken: a real websocket.
+    orderly: bool,
     now: Duration,
     down: Vec<(u64, Vec<u8>)>,
     up: Vec<(u64, Vec<u8>)>,
@@ -103,8 +153,7 @@ struct Pair {
 
 impl Pair {
     fn new(seed: u64, loss: u64) -> Self {
-        let config = ClientConfig { client_version: "1.2.900.0".into(), client_id: "c".into(), seed: [8; 16] };
-        let mut client = ClientChannel::new(config);
+        let mut client = client();
         client.set_size(Size { cols: 132, rows: 43 }, START);
         client.attach("token");
         let Some(Transmit::Text(opening)) = client.poll_transmit(START) else {
@@ -118,6 +167,7 @@ impl Pair {
             client,
             dice: Dice(seed),
             loss,
+            orderly: false,
             now: START,
             down: Vec::new(),
             up: Vec::new(),
@@ -134,6 +184,25 @@ impl Pair {
         }
         if !dice.percent(loss) {
             pipe.push((1 + dice.roll() % 8, frame));
+        }
+    }
+
+    fn cut(&mut self) {
+        self.down.clear();
+        self.up.clear();
+        self.agent.detach();
+        self.client.detach();
+        self.now += Duration::from_millis(300);
+        self.agent.attach(self.now);
+        self.client.attach("next token");
+    }
+
+    fn send(&mut self, down: bool, frame: Vec<u8>) {
+        let pipe = if down { &mut self.down } else { &mut self.up };
+        if self.orderly {
+            pipe.push((4, frame));
+        } else {
+            Self::throw(&mut self.dice, self.loss, pipe, frame);
         }
     }
 
@@ -162,11 +231,15 @@ impl Pair {
                 _ => {}
             }
         }
-        while let Some(Transmit::Binary(frame)) = self.agent.poll_transmit(self.now) {
-            Self::throw(&mut self.dice, self.loss, &mut self.down, frame);
+        while let Some(transmit) = self.agent.poll_transmit(self.now) {
+            if let Transmit::Binary(frame) = transmit {
+                self.send(true, frame);
+            }
         }
-        while let Some(Transmit::Binary(frame)) = self.client.poll_transmit(self.now) {
-            Self::throw(&mut self.dice, self.loss, &mut self.up, frame);
+        while let Some(transmit) = self.client.poll_transmit(self.now) {
+            if let Transmit::Binary(frame) = transmit {
+                self.send(false, frame);
+            }
         }
     }
 }

@@ -65,6 +65,16 @@ fn ports_have_the_defaults_of_aws() {
 }
 
 #[test]
+fn clients_are_told_of_ports_in_text_and_of_ssh_without_a_type() {
+    let port =
+        resolve(Some(REMOTE_HOST_FORWARDING), &parameters(&[("host", &["db"]), ("portNumber", &["5432"])])).unwrap();
+    let expected = r#"{"host":"db","localPortNumber":"0","portNumber":"5432","type":"LocalPortForwarding"}"#;
+    assert_eq!(port.handshake_properties().to_string(), expected);
+    let ssh = resolve(Some(SSH_SESSION), &parameters(&[])).unwrap();
+    assert_eq!(ssh.handshake_properties().to_string(), r#"{"portNumber":"22"}"#);
+}
+
+#[test]
 fn a_document_or_parameter_that_does_not_exist_is_refused() {
     refused("AWS-RunShellScript", &[], InvalidDocument);
     refused("ssm-sessionmanagerrunshell", &[], InvalidDocument);

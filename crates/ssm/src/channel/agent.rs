@@ -342,6 +342,18 @@ impl AgentChannel {
         }
     }
 
+    /// Output that no client acknowledged. When a client comes that does not know this channel's numbers (another
+    /// `ClientId` in its opening frame), the owner makes a new channel and writes this into it first.
+    #[must_use]
+    pub fn undelivered(&self) -> Vec<(Stream, Vec<u8>)> {
+        let output = self.half.sender.unacknowledged().filter_map(|(kind, payload)| match kind {
+            PayloadType::Output => Some((Stream::Stdout, payload.to_vec())),
+            PayloadType::StdErr => Some((Stream::Stderr, payload.to_vec())),
+            _ => None,
+        });
+        output.collect()
+    }
+
     /// Payload bytes kept for both directions; bounded by the constants of this module.
     #[must_use]
     pub fn buffered(&self) -> usize {

@@ -20,7 +20,7 @@ use std::collections::VecDeque;
 
 use super::rtt::Rtt;
 use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, millis};
-use crate::message::{AgentMessage, FLAGS_SYN, MessageIds, MessageType, PayloadType};
+use crate::message::{AgentMessage, FLAGS_SYN, HEADER, MessageIds, MessageType, PayloadType};
 
 /// How often a message must be proven read and silent before it is forgotten. One would do for a client that answers
 /// in order; clients that acknowledge from another thread get two more rounds.
@@ -277,6 +277,12 @@ impl Sender {
     pub(super) fn repeat_at(&self) -> Option<Duration> {
         let entry = self.entries.front().filter(|entry| !entry.due && !entry.acked)?;
         Some(entry.last?.at.saturating_add(self.rtt.timeout(entry.repeats)))
+    }
+
+    /// The payloads that nobody acknowledged, in order, with their kinds.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (PayloadType, &[u8])> {
+        let open = self.entries.iter().filter(|entry| !entry.acked);
+        open.map(|entry| (entry.kind, entry.frame.get(HEADER..).unwrap_or_default()))
     }
 
     /// Payload bytes kept.
