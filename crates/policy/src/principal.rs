@@ -116,12 +116,13 @@ impl Entry {
         }
     }
 
-    /// Whether a `NotPrincipal` with this entry spares the caller: an account spares its root alone.
+    /// Whether a `NotPrincipal` with this entry spares the caller: only one that names it, and an account its root. A role
+    /// spares none of its sessions, whoever lists both means the one session.
     pub(crate) fn spares(&self, caller: &Caller<'_>) -> bool {
         match self.names(caller) {
-            Named::No => false,
+            Named::No | Named::Role => false,
             Named::Account => caller.is_root(),
-            Named::Role | Named::Direct => true,
+            Named::Direct => true,
         }
     }
 }
