@@ -42,6 +42,7 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
     ("towline-bounded", &["tokio", "rustls", "ring"], "queues know no runtime"),
     ("towline-policy", &["tokio", "rustls", "sqlx", "hyper"], "policy is pure"),
     ("towline-ssm", &["tokio", "rustls", "sqlx", "hyper"], "formats do no I/O"),
+    ("towline-evidence", &["tokio", "rustls", "sqlx", "hyper"], "what verifies does no I/O"),
     ("towline-agent", &["clap", "anyhow", "tracing", "sqlx", "hyper", "serde_json"], "the agent stays small"),
 ];
 

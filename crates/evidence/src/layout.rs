@@ -1,0 +1,107 @@
+//! Where things lie in a sink: keys of objects.
+//!
+//! Recordings lie where Session Manager puts its logs (`<prefix>/<session id>...`, colons removed); audit files where
+//! CloudTrail puts its own (`AWSLogs/<account>/CloudTrail/<region>/<y>/<m>/<d>/...json.gz`), so that tools which look
+//! there find them. The node's chain lies under `towline-seals/<node>/`.
+//!
+//! # Invariants
+//! - A key has no empty part, no `..` and no colon, whatever names it is made of.
+
+use time::OffsetDateTime;
+
+/// Suffix of recordings: asciicast v2, gzip.
+pub const RECORDING: &str = ".cast.gz";
+/// Folder of the nodes' chains.
+pub const SEALS: &str = "towline-seals";
+
+/// `part` as one part of a key.
+fn part(part: &str) -> String {
+    let safe: String = part
+        .chars()
+        .filter(|c| *c != ':')
+        .map(|c| if c.is_ascii_alphanumeric() || "._@=+,-".contains(c) { c } else { '_' })
+        .collect();
+    if safe.is_empty() || safe.bytes().all(|b| b == b'.') { "_".to_owned() } else { safe }
+}
+
+fn under(prefix: &str, rest: &str) -> String {
+    let prefix: Vec<String> = prefix.split('/').filter(|p| !p.is_empty()).map(part).collect();
+    if prefix.is_empty() { rest.to_owned() } else { format!("{}/{rest}", prefix.join("/")) }
+}
+
+/// Key of a session's recording.
+#[must_use]
+pub fn recording(prefix: &str, session: &str) -> String {
+    under(prefix, &format!("{}{RECORDING}", part(session)))
+}
+
+/// Key of a session's plain log, named as Session Manager names it.
+#[must_use]
+pub fn log(prefix: &str, session: &str) -> String {
+    under(prefix, &format!("{}.log", part(session)))
+}
+
+/// The session whose recording lies under this key; `None` when it is none.
+#[must_use]
+pub fn session_of(key: &str) -> Option<&str> {
+    key.rsplit('/').next()?.strip_suffix(RECORDING)
+}
+
+/// Key of a segment of a node's chain, which begins with record `first`.
+#[must_use]
+pub fn segment(prefix: &str, node: &str, first: u64) -> String {
+    under(prefix, &format!("{SEALS}/{}/{first:012}.jsonl", part(node)))
+}
+
+/// Whether a key is that of a segment, and of which node.
+#[must_use]
+pub fn segment_of(key: &str) -> Option<(&str, u64)> {
+    let (folder, file) = key.rsplit_once('/')?;
+    let (before, node) = folder.rsplit_once('/')?;
+    let seals = before == SEALS || before.ends_with("/towline-seals");
+    let first = file.strip_suffix(".jsonl")?.parse().ok()?;
+    seals.then_some((node, first))
+}
+
+/// Key of an audit file; `unique`: 16 characters that make two files of one minute differ.
+#[must_use]
+pub fn trail(prefix: &str, account: &str, region: &str, at: OffsetDateTime, unique: &str) -> String {
+    let (account, region, unique) = (part(account), part(region), part(unique));
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    let file = format!(
+        "{account}_CloudTrail_{region}_{year:04}{month:02}{day:02}T{:02}{:02}Z_{unique}.json.gz",
+        at.hour(),
+        at.minute()
+    );
+    under(prefix, &format!("AWSLogs/{account}/CloudTrail/{region}/{year:04}/{month:02}/{day:02}/{file}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_that_existing_tools_look_for() {
+        assert_eq!(recording("logs/", "ann-0abc"), "logs/ann-0abc.cast.gz");
+        assert_eq!(log("", "ann:x-0abc"), "annx-0abc.log");
+        let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+        assert_eq!(
+            trail("", "000000000000", "xx-towline-1", at, "abcDEF0123456789"),
+            "AWSLogs/000000000000/CloudTrail/xx-towline-1/2023/11/14/\
+             000000000000_CloudTrail_xx-towline-1_20231114T2213Z_abcDEF0123456789.json.gz"
+        );
+    }
+
+    #[test]
+    fn no_name_leaves_its_folder() {
+        assert_eq!(recording("../a//b", "../../etc/x"), "_/a/b/.._.._etc_x.cast.gz");
+        assert_eq!(segment("", "..", 7), "towline-seals/_/000000000007.jsonl");
+    }
+
+    #[test]
+    fn a_key_tells_what_it_is() {
+        assert_eq!(session_of("p/ann-1.cast.gz"), Some("ann-1"));
+        assert_eq!(segment_of(&segment("p/q", "gw", 12)), Some(("gw", 12)));
+        assert_eq!(segment_of("p/ann-1.cast.gz"), None);
+    }
+}

@@ -1,0 +1,280 @@
+//! One session's recording, made line by line: positions checked, gaps named, blocks sealed.
+//!
+//! Way: output with its position -> [`Recording`] trims what was recorded before and names what is missing -> asciicast lines
+//! -> the session's chain -> bytes for whoever writes them ([`Recording::take`]).
+//!
+//! # Invariants
+//! - A byte of output is recorded at most once, however often it is replayed after a lost link.
+//! - A byte that was not recorded lies in a gap record with its range and reason.
+//! - What [`Recording::take`] gives ends with a seal, or is asked for too early and is nothing: a file made of it can be cut
+//!   after any of these pieces and goes on from there ([`Recording::resume`]).
+//!
+//! # Not here
+//! - When to seal by time (the caller knows the clock), compression, files.
+
+use crate::cast::{Code, Event, Header, event_line};
+use crate::digest::Digest;
+use crate::seal::{Seal, SessionChain};
+use crate::text::{Decoder, split};
+
+/// Longest text of one event, bytes before escaping.
+pub const MAX_TEXT: usize = 64 * 1024;
+/// Longest marker, bytes: a command line that is longer is cut, with a mark.
+const MAX_MARKER: usize = 4 * 1024;
+/// How the text of a gap's marker begins.
+pub const GAP: &str = "gap: ";
+
+/// Which output: a terminal has one, a command without terminal two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Lane {
+    /// Terminal, or stdout.
+    Io,
+    /// Stderr.
+    Err,
+}
+
+impl Lane {
+    const fn index(self) -> usize {
+        match self {
+            Self::Io => 0,
+            Self::Err => 1,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Io => "output",
+            Self::Err => "error output",
+        }
+    }
+}
+
+/// A recording while it is made. See the module.
+#[derive(Debug)]
+pub struct Recording {
+    chain: SessionChain,
+    decoders: [Decoder; 2],
+    positions: [u64; 2],
+    last: u64,
+    gaps: u64,
+    ended: bool,
+    bytes: Vec<u8>,
+}
+
+/// Why a recording cannot be gone on with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotResumable {
+    /// The lines do not end with a seal that fits them.
+    #[error("the lines before do not end with a seal that fits them")]
+    NoSeal,
+    /// It is finished.
+    #[error("the recording is finished")]
+    Ended,
+}
+
+impl Recording {
+    /// A new recording of `session`, with its header line.
+    #[must_use]
+    pub fn start(session: &str, header: &Header) -> Self {
+        let mut recording = Self::empty(session);
+        recording.line(&header.line());
+        recording
+    }
+
+    fn empty(session: &str) -> Self {
+        Self {
+            chain: SessionChain::new(session),
+            decoders: Default::default(),
+            positions: [0; 2],
+            last: 0,
+            gaps: 0,
+            ended: false,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Goes on after the lines of an earlier writer, which were cut after their last seal.
+    ///
+    /// # Errors
+    /// [`NotResumable`].
+    pub fn resume<'a>(session: &str, lines: impl Iterator<Item = &'a [u8]>) -> Result<Self, NotResumable> {
+        let mut recording = Self::empty(session);
+        for (n, line) in lines.enumerate() {
+            let event = if n == 0 { None } else { Event::parse(line).ok() };
+            let Some(event) = event else {
+                recording.chain.add(line);
+                continue;
+            };
+            recording.last = recording.last.max(event.at);
+            if event.code == Code::Marker && event.text.starts_with(GAP) {
+                recording.gaps += 1;
+            }
+            match (event.code == Code::Seal).then(|| Seal::parse(&event.text)).flatten() {
+                Some(seal) if seal == recording.chain.seal(seal.end, seal.positions) => {
+                    recording.positions = seal.positions;
+                    recording.ended = seal.end;
+                    recording.chain.sealed(line);
+                }
+                Some(_) => return Err(NotResumable::NoSeal),
+                None => recording.chain.add(line),
+            }
+        }
+        match (recording.ended, recording.chain.has_unsealed() || recording.chain.lines() == 0) {
+            (true, _) => Err(NotResumable::Ended),
+            (false, true) => Err(NotResumable::NoSeal),
+            (false, false) => Ok(recording),
+        }
+    }
+
+    /// Output that begins at position `offset`, seen `at` microseconds after the start. `why`: the reason to name if bytes
+    /// before it are missing.
+    pub fn output(&mut self, at: u64, lane: Lane, offset: u64, bytes: &[u8], why: &str) {
+        let next = self.positions[lane.index()];
+        if offset > next {
+            self.missing(at, lane, offset, why);
+        }
+        let known = usize::try_from(next.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) else { return };
+        self.positions[lane.index()] = next.max(offset) + fresh.len() as u64;
+        for piece in fresh.chunks(MAX_TEXT) {
+            let text = self.decoders[lane.index()].push(piece);
+            if !text.is_empty() {
+                self.event(at, Code::Output, &text);
+            }
+        }
+    }
+
+    /// Everything of a lane up to `position` that was not recorded is missing: a gap record.
+    pub fn missing(&mut self, at: u64, lane: Lane, position: u64, why: &str) {
+        let from = self.positions[lane.index()];
+        if position <= from {
+            return;
+        }
+        let rest = self.decoders[lane.index()].flush();
+        if !rest.is_empty() {
+            self.event(at, Code::Output, &rest);
+        }
+        self.positions[lane.index()] = position;
+        let text = format!("{} bytes of {} from {from} to {position} were not recorded: {why}", position - from, lane.name());
+        self.gap(at, &text);
+    }
+
+    /// A gap that is not a range of output (a lost marker, a time without recorder).
+    pub fn gap(&mut self, at: u64, text: &str) {
+        self.gaps += 1;
+        self.marker(at, &format!("{GAP}{text}"));
+    }
+
+    /// A new size of the terminal.
+    pub fn resize(&mut self, at: u64, cols: u16, rows: u16) {
+        self.event(at, Code::Resize, &format!("{cols}x{rows}"));
+    }
+
+    /// A marker: the beginning of a command, an event of the session. Cut at 4 KiB.
+    pub fn marker(&mut self, at: u64, text: &str) {
+        if text.len() <= MAX_MARKER {
+            return self.event(at, Code::Marker, text);
+        }
+        self.event(at, Code::Marker, &format!("{}…", split(text, MAX_MARKER).0));
+    }
+
+    /// Input; only for a caller whose policy asks for it and who knows that it was echoed.
+    pub fn input(&mut self, at: u64, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() {
+            let (piece, more) = split(rest, MAX_TEXT);
+            self.event(at, Code::Input, piece);
+            rest = more;
+        }
+    }
+
+    /// The session is over for this reason: a last marker and the last seal.
+    pub fn end(&mut self, at: u64, why: &str) {
+        if self.ended {
+            return;
+        }
+        for lane in 0..self.decoders.len() {
+            let rest = self.decoders[lane].flush();
+            if !rest.is_empty() {
+                self.event(at, Code::Output, &rest);
+            }
+        }
+        let replaced: u64 = self.decoders.iter().map(Decoder::replaced).sum();
+        if replaced > 0 {
+            self.marker(at, &format!("{replaced} pieces of output were no UTF-8 text and stand as U+FFFD"));
+        }
+        self.marker(at, &format!("end: {why}"));
+        self.seal(at, true);
+        self.ended = true;
+    }
+
+    /// The lines since the last call, sealed: whole lines, each with its newline. Empty when there are none.
+    pub fn take(&mut self, at: u64) -> Vec<u8> {
+        if self.chain.has_unsealed() {
+            self.seal(at, false);
+        }
+        std::mem::take(&mut self.bytes)
+    }
+
+    /// Bytes that wait for [`Recording::take`].
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Lines so far and the chain's head after them.
+    #[must_use]
+    pub const fn state(&self) -> (u64, Digest) {
+        (self.chain.lines(), self.chain.head())
+    }
+
+    /// Position up to which a lane is recorded or named as missing.
+    #[must_use]
+    pub const fn position(&self, lane: Lane) -> u64 {
+        self.positions[lane.index()]
+    }
+
+    /// Gap records so far.
+    #[must_use]
+    pub const fn gaps(&self) -> u64 {
+        self.gaps
+    }
+
+    /// Time of the last event, microseconds since the start.
+    #[must_use]
+    pub const fn last(&self) -> u64 {
+        self.last
+    }
+
+    fn event(&mut self, at: u64, code: Code, text: &str) {
+        if self.ended {
+            return;
+        }
+        if self.chain.is_full() {
+            self.seal(at, false);
+        }
+        self.last = self.last.max(at); // an asciicast's time never runs back, whatever the host's clock does
+        let line = event_line(self.last, code, text);
+        self.line(&line);
+    }
+
+    fn seal(&mut self, at: u64, end: bool) {
+        self.last = self.last.max(at);
+        let line = event_line(self.last, Code::Seal, &self.chain.seal(end, self.positions).text());
+        self.chain.sealed(line.as_bytes());
+        self.push(&line);
+    }
+
+    fn line(&mut self, line: &str) {
+        self.chain.add(line.as_bytes());
+        self.push(line);
+    }
+
+    fn push(&mut self, line: &str) {
+        self.bytes.extend_from_slice(line.as_bytes());
+        self.bytes.push(b'\n');
+    }
+}
+
+#[cfg(test)]
+mod tests;
