@@ -90,7 +90,8 @@ fn cut(text: &str) -> String {
     text.chars().take(MAX_TEXT).chain("…".chars()).collect()
 }
 
-type Waiting = (AuditRow, oneshot::Sender<()>);
+/// A row, or none for somebody who only waits for those before; and who waits.
+type Waiting = (Option<AuditRow>, oneshot::Sender<()>);
 
 /// Writes events. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -121,6 +122,15 @@ impl AuditLog {
             outcome,
             line,
         };
+        self.kept(Some(row)).await;
+    }
+
+    /// Waits until all that was written so far is in the store.
+    pub async fn settle(&self) {
+        self.kept(None).await;
+    }
+
+    async fn kept(&self, row: Option<AuditRow>) {
         let (kept, done) = oneshot::channel();
         if self.queue.send((row, kept)).await.is_ok() {
             let _ = done.await;
@@ -132,7 +142,8 @@ async fn keep(store: Store, clock: Clock, mut waiting: mpsc::Receiver<Waiting>) 
     let mut since_prune = limits::AUDIT_PRUNE_EVERY; // prune at the first batch after a start
     let mut batch: Vec<Waiting> = Vec::with_capacity(limits::AUDIT_BATCH);
     while waiting.recv_many(&mut batch, limits::AUDIT_BATCH).await > 0 {
-        let (rows, callers): (Vec<AuditRow>, Vec<_>) = batch.drain(..).unzip();
+        let (rows, callers): (Vec<Option<AuditRow>>, Vec<_>) = batch.drain(..).unzip();
+        let rows: Vec<AuditRow> = rows.into_iter().flatten().collect();
         if let Err(error) = store.audit().append(&rows).await {
             error!(%error, lines = rows.len(), "audit lines are on stderr only");
         }

@@ -101,7 +101,6 @@ pub struct Gateway {
     tls: TlsConfigs,
     listener: TcpListener,
     monitor: Option<TcpListener>,
-    keeper: tokio::task::JoinHandle<()>,
 }
 
 impl Gateway {
@@ -132,11 +131,11 @@ impl Gateway {
         let monitor = config.metrics.map(bind).transpose()?;
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::default());
-        let (audit, keeper) = AuditLog::start(store.clone(), clock.clone());
+        let (audit, _) = AuditLog::start(store.clone(), clock.clone());
         let enrolment = Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
-        Ok(Self { foundation, vault, tls, listener, monitor, keeper })
+        Ok(Self { foundation, vault, tls, listener, monitor })
     }
 
     /// What a data plane is built on.
@@ -187,7 +186,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::Random`].
     pub async fn serve(self, plane: DataPlane, stop: watch::Receiver<bool>) -> Result<(), GatewayError> {
-        let Self { foundation, vault, tls, listener, monitor, keeper } = self;
+        let Self { foundation, vault, tls, listener, monitor } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let api = Api::new(Parts {
             store: store.clone(),
@@ -207,10 +206,8 @@ impl Gateway {
         let http = HttpDoor::new(api::router(Arc::new(api)));
         let port = Arc::new(Port { tls, agents: plane.agents, http, metrics });
         port.serve(listener, stop).await;
-        // Links and sessions hold clones of the audit log, so its task may outlive this: the store is closed regardless,
-        // after what is queued now.
-        drop(foundation);
-        let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, keeper).await;
+        // Links and sessions may still write; what they write from here on is on stderr alone.
+        let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
         store.close().await;
         Ok(())
     }

@@ -1,4 +1,5 @@
 //! The API as real boto3 sees it, and the trail that it leaves.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
 
 mod scene;
 
@@ -36,6 +37,7 @@ async fn boto3_drives_every_operation_and_meets_every_class_of_error() {
     let environment = [("TOWLINE_DEVICE", device.to_string()), ("TOWLINE_OTHER", other.to_string())];
     let (passed, output) = boto3(&scene, "api_smoke.py", &environment).await;
     assert!(passed, "{output}");
+    println!("{output}");
     assert_eq!(*scene.plane.dropped.lock().unwrap(), [other], "a deregistered device loses its link");
     trail_is_whole(&scene).await;
 }

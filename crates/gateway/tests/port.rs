@@ -1,4 +1,5 @@
 //! The TLS port: who comes in by which door, and what becomes of those who do not behave.
+#![allow(clippy::unwrap_used, clippy::expect_used)] // also outside of the test functions: all of this is a test
 
 mod scene;
 
@@ -113,6 +114,16 @@ async fn a_websocket_reaches_the_data_channels() {
     let answer = until_end(&mut stream).await;
     let text = String::from_utf8_lossy(&answer);
     assert!(text.starts_with("HTTP/1.1 101") && text.contains("admin-x"), "{text}");
+}
+
+#[tokio::test]
+async fn a_data_channel_that_is_no_websocket_gets_an_error_that_clients_can_read() {
+    let scene = Scene::start().await;
+    let mut stream = scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
+    let request = "GET /v1/data-channel/x?a=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let answer = String::from_utf8(until_end(&mut stream).await).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ValidationException"), "{answer}");
 }
 
 #[tokio::test]

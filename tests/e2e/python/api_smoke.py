@@ -291,6 +291,18 @@ def a_user_ends_her_own_sessions_and_no_others():
 
 
 @check
+def a_user_whose_name_begins_anothers_does_not_own_her_sessions():
+    own = allow(["ssm:TerminateSession", "ssm:ResumeSession"],
+                ["arn:aws:ssm:*:*:session/${aws:username}-*", "arn:aws:ssm:*:*:session/${aws:userid}-*"])
+    short, long = new_user("ann", own), new_user("ann-lee", own, allow("ssm:StartSession"))
+    session = boto("ssm", long).start_session(Target=DEVICE)["SessionId"]
+    wants("AccessDeniedException", boto("ssm", short).terminate_session, SessionId=session)
+    boto("ssm", long).terminate_session(SessionId=session)
+    for name in ["ann", "ann-lee"]:
+        towline("DeletePrincipal", {"PrincipalName": name})
+
+
+@check
 def a_refusal_names_statements_only_to_those_who_may_read_their_policies():
     deny = {"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"},

@@ -10,7 +10,9 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
+use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::ws::WebSocketUpgrade;
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use axum::routing::{any, get};
@@ -46,11 +48,15 @@ pub fn router(api: Arc<Api>) -> Router {
 async fn data_channel(
     State(api): State<Arc<Api>>,
     Extension(Peer(peer)): Extension<Peer>,
-    Path(session): Path<String>,
-    Query(query): Query<HashMap<String, String>>,
+    session: Result<Path<String>, PathRejection>,
+    query: Result<Query<HashMap<String, String>>, QueryRejection>,
     headers: HeaderMap,
-    upgrade: WebSocketUpgrade,
+    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
+    let (Ok(Path(session)), Ok(Query(query)), Ok(upgrade)) = (session, query, upgrade) else {
+        let error = ApiError::validation("a data channel is a websocket: GET with an upgrade, HTTP/1.1");
+        return refuse(&error, Protocol::Json, "", StatusCode::BAD_REQUEST);
+    };
     api.parts.channels.open(ChannelRequest { session, query, headers, peer, upgrade })
 }
 

@@ -140,6 +140,9 @@ impl Api {
         if let Some(session) = &session {
             question.tags.insert("aws:ssmmessages:session-id".to_owned(), session.new.principal_name.clone());
             question.tags.insert("aws:ssmmessages:target-id".to_owned(), session.new.device_id.clone());
+            if session.new.principal_name != call.caller.name.as_str() {
+                disown(&mut question, call);
+            }
         }
         self.authorize(call, &question).await?;
         Ok(session)
@@ -165,6 +168,15 @@ impl Api {
     fn stream_url(&self, call: &Call, session: &SessionId) -> String {
         let host = self.parts.stream_url_host.as_deref().unwrap_or(&call.host);
         format!("wss://{host}/v1/data-channel/{session}?role=publish_subscribe")
+    }
+}
+
+/// The pattern `session/${aws:username}-*` of AWS's documents, filled in for `ann`, also matches the sessions of
+/// `ann-lee`. For a session that is not the caller's, the names in it get a character that no session id has.
+fn disown(question: &mut Question, call: &Call) {
+    let nobody = format!("{}/", call.caller.name);
+    for key in ["aws:username", "aws:userid"] {
+        question.facts.push((key.to_owned(), vec![nobody.clone()]));
     }
 }
 

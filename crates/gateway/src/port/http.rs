@@ -7,16 +7,20 @@
 //! # Not here
 //! - Bodies: read, with their own bounds, by [`crate::api`]. Websockets: they leave this module at the upgrade.
 
+use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 use tracing::debug;
@@ -41,8 +45,15 @@ impl HttpDoor {
         Self { routes, open: Arc::new(Semaphore::new(limits::MAX_CONNECTIONS)) }
     }
 
-    /// Serves one connection until it ends or is upgraded.
-    pub async fn serve(&self, stream: TlsStream<TcpStream>, peer: SocketAddr, mut stop: watch::Receiver<bool>) {
+    /// Serves one connection until it ends or is upgraded. Its place is free again when the connection is closed, also
+    /// when that is long after an upgrade.
+    pub async fn serve(
+        &self,
+        stream: TlsStream<TcpStream>,
+        place: OwnedSemaphorePermit,
+        peer: SocketAddr,
+        mut stop: watch::Receiver<bool>,
+    ) {
         let Ok(_open) = Arc::clone(&self.open).try_acquire_owned() else { return };
         let routes = self.routes.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
             request.extensions_mut().insert(Peer(peer));
@@ -52,7 +63,7 @@ impl HttpDoor {
             .timer(TokioTimer::new())
             .header_read_timeout(limits::HEAD_TIMEOUT)
             .max_buf_size(limits::MAX_HEAD)
-            .serve_connection(TokioIo::new(stream), TowerToHyperService::new(routes))
+            .serve_connection(TokioIo::new(Placed { stream, _place: place }), TowerToHyperService::new(routes))
             .with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -71,5 +82,39 @@ impl HttpDoor {
     pub async fn drain(&self, grace: Duration) {
         let all = u32::try_from(limits::MAX_CONNECTIONS).unwrap_or(u32::MAX);
         let _ = tokio::time::timeout(grace, self.open.acquire_many(all)).await;
+    }
+}
+
+/// A connection together with its place among [`limits::MAX_CONNECTIONS`].
+struct Placed {
+    stream: TlsStream<TcpStream>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl AsyncRead for Placed {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Placed {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
     }
 }

@@ -108,8 +108,7 @@ impl Port {
         };
         let (port, stop) = (Arc::clone(self), stop.clone());
         tokio::spawn(async move {
-            port.receive(stream, peer, waiting, stop).await;
-            drop(place);
+            port.receive(stream, peer, place, waiting, stop).await;
         });
     }
 
@@ -117,6 +116,7 @@ impl Port {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        place: OwnedSemaphorePermit,
         waiting: OwnedSemaphorePermit,
         stop: watch::Receiver<bool>,
     ) {
@@ -129,8 +129,9 @@ impl Port {
             Ok(Visitor::Agent(connection)) => {
                 let _here = self.metrics.agents.enter();
                 self.agents.serve(*connection).await;
+                drop(place);
             }
-            Ok(Visitor::Http(stream)) => self.http.serve(*stream, peer, stop).await,
+            Ok(Visitor::Http(stream)) => self.http.serve(*stream, place, peer, stop).await,
             Err(error) => {
                 self.metrics.handshakes_failed.add(1);
                 info!(%peer, %error, "TLS handshake failed");

@@ -1,5 +1,6 @@
 //! A gateway of its own for a test: fresh directory, free port, real TLS, real store, and a data plane that pretends.
 #![allow(dead_code)] // each test program uses its own part of this
+#![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot set its scene has failed
 
 use std::collections::HashSet;
 use std::net::SocketAddr;
@@ -24,20 +25,20 @@ use towline_gateway::wiring::{DataPlane, Gateway};
 use towline_ssm::ids::{DeviceId, SessionId};
 
 /// A running gateway.
-pub struct Scene {
-    pub made: Made,
-    pub address: SocketAddr,
-    pub monitor: SocketAddr,
-    pub store: Store,
-    pub plane: Arc<Pretended>,
-    pub agents: mpsc::Receiver<Vec<u8>>,
+pub(crate) struct Scene {
+    pub(crate) made: Made,
+    pub(crate) address: SocketAddr,
+    pub(crate) monitor: SocketAddr,
+    pub(crate) store: Store,
+    pub(crate) plane: Arc<Pretended>,
+    pub(crate) agents: mpsc::Receiver<Vec<u8>>,
     stop: watch::Sender<bool>,
-    pub serving: tokio::task::JoinHandle<()>,
+    pub(crate) serving: tokio::task::JoinHandle<()>,
     dir: tempfile::TempDir,
 }
 
 impl Scene {
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let options = Options {
             dir: dir.path().join("gw"),
@@ -68,16 +69,16 @@ impl Scene {
     }
 
     /// Tells the gateway to stop.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.stop.send(true).unwrap();
     }
 
-    pub fn ca(&self) -> PathBuf {
+    pub(crate) fn ca(&self) -> PathBuf {
         self.made.ca_file.clone().unwrap()
     }
 
     /// Puts a device into the store.
-    pub async fn device(&self, number: u8, environment: &str) -> DeviceId {
+    pub(crate) async fn device(&self, number: u8, environment: &str) -> DeviceId {
         let id = DeviceId::from_random([number; 9]);
         let now = UnixMillis(1_000);
         let activation = NewActivation {
@@ -110,14 +111,14 @@ impl Scene {
     }
 
     /// A client's trust in this gateway.
-    pub fn roots(&self) -> rustls::RootCertStore {
+    pub(crate) fn roots(&self) -> rustls::RootCertStore {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(self.ca()).unwrap()).unwrap();
         roots
     }
 
     /// A TLS connection with these settings; the error if the gateway does not want it.
-    pub async fn connect(&self, config: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(&self, config: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
@@ -125,12 +126,12 @@ impl Scene {
 }
 
 /// A data plane in which devices are connected when the test says so, and sessions open at once.
-pub struct Pretended {
+pub(crate) struct Pretended {
     store: Store,
     tell: mpsc::Sender<Vec<u8>>,
-    pub connected: Mutex<HashSet<DeviceId>>,
+    pub(crate) connected: Mutex<HashSet<DeviceId>>,
     alive: Mutex<HashSet<String>>,
-    pub dropped: Mutex<Vec<DeviceId>>,
+    pub(crate) dropped: Mutex<Vec<DeviceId>>,
 }
 
 impl Sessions for Pretended {
@@ -193,6 +194,6 @@ impl DataChannels for Pretended {
 }
 
 /// Waits for a future that must not take long; a test that hangs says so.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub(crate) async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("this takes too long")
 }

@@ -1,0 +1,151 @@
+//! Signed requests against the clock: skew, replay, and sources that fail too often. Time is moved by hand.
+#![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::Request;
+use http_body_util::BodyExt as _;
+use serde_json::Value;
+use tower::ServiceExt as _;
+use towline_gateway::api::{self, Api, Parts};
+use towline_gateway::audit::AuditLog;
+use towline_gateway::clock::{Clock, UnixMillis};
+use towline_gateway::limits;
+use towline_gateway::metrics::Metrics;
+use towline_gateway::port::http::Peer;
+use towline_gateway::store::Store;
+use towline_gateway::unattached::Unattached;
+use towline_gateway::vault::Vault;
+use towline_ssm::ids::{Realm, SecretAccessKey};
+use towline_ssm::sigv4::{ALLOWED_SKEW_SECS, Credentials, RequestParts, sha256, sign};
+
+const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
+const SECRET: &str = "a-secret-that-nobody-knows";
+const READ: (&str, &str) = ("AmazonSSM.DescribeSessions", r#"{"State":"Active"}"#);
+const WRITE: (&str, &str) = ("AmazonSSM.CreateActivation", r#"{"IamRole":"x"}"#);
+const HERE: &str = "192.0.2.1:1000";
+const SKEW: Duration = Duration::from_secs(ALLOWED_SKEW_SECS as u64);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// An API whose clock stands still, with one administrator.
+struct Desk {
+    routes: Router,
+    clock: Clock,
+    metrics: Arc<Metrics>,
+    _dir: tempfile::TempDir,
+}
+
+impl Desk {
+    async fn open() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::open(&dir.path().join("towline.db")).await.unwrap();
+        let clock = Clock::manual(UnixMillis(1_800_000_000_000));
+        let vault = Arc::new(Vault::new(&[7; 32]).unwrap());
+        let principals = store.principals();
+        principals.create("admin", &[], clock.now()).await.unwrap();
+        let everything = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]}"#;
+        principals.put_policy("admin", "p", everything, clock.now()).await.unwrap();
+        let sealed = vault.seal(KEY, SECRET.as_bytes()).unwrap();
+        principals.add_key("admin", KEY, &sealed, clock.now()).await.unwrap();
+        let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
+        let metrics = Arc::new(Metrics::default());
+        let parts = Parts {
+            store,
+            vault,
+            clock: clock.clone(),
+            realm: Realm { region: "xx-towline-1".into(), account: "000000000000".into() },
+            sessions: Arc::new(Unattached),
+            channels: Arc::new(Unattached),
+            audit,
+            metrics: Arc::clone(&metrics),
+            stream_url_host: None,
+        };
+        Self { routes: api::router(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
+    }
+
+    /// A request signed now, to be sent when and as often as the test likes.
+    fn signed(&self, (target, body): (&str, &str), secret: &str) -> Vec<(String, String)> {
+        let headers = [("host", "gw.test"), ("x-amz-target", target), ("content-type", "application/x-amz-json-1.1")];
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        let secret = SecretAccessKey::new(secret.into());
+        let credentials = Credentials {
+            access_key: KEY,
+            secret: &secret,
+            session_token: None,
+            region: "xx-towline-1",
+            service: "ssm",
+        };
+        let added = sign(&parts, &sha256(body.as_bytes()), &credentials, self.clock.now().0 / 1000).unwrap();
+        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        headers.chain(added.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
+    }
+
+    /// The error code of the answer, or "done".
+    async fn send(&self, headers: &[(String, String)], body: &str, from: &str) -> String {
+        let mut request = Request::post("/").extension(Peer(from.parse::<SocketAddr>().unwrap()));
+        for (name, value) in headers {
+            request = request.header(name, value);
+        }
+        let response = self.routes.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let bytes = response.into_body().collect().await.unwrap().to_bytes();
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        answer["__type"].as_str().unwrap_or("done").to_owned()
+    }
+}
+
+#[tokio::test]
+async fn a_signature_holds_for_the_allowed_skew_and_not_a_second_longer() {
+    let desk = Desk::open().await;
+    let request = desk.signed(READ, SECRET);
+    desk.clock.advance(SKEW);
+    assert_eq!(desk.send(&request, READ.1, HERE).await, "done");
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(desk.send(&request, READ.1, HERE).await, "InvalidSignatureException");
+}
+
+#[tokio::test]
+async fn a_captured_request_that_changes_something_cannot_be_sent_again() {
+    let desk = Desk::open().await;
+    let request = desk.signed(WRITE, SECRET);
+    assert_eq!(desk.send(&request, WRITE.1, HERE).await, "done");
+    assert_eq!(desk.send(&request, WRITE.1, HERE).await, "done", "the same second: a script that means it twice");
+    desk.clock.advance(MINUTE);
+    assert_eq!(desk.send(&request, WRITE.1, HERE).await, "InvalidSignatureException");
+    assert_eq!(desk.send(&desk.signed(WRITE, SECRET), WRITE.1, HERE).await, "done", "signed anew");
+}
+
+#[tokio::test]
+async fn a_signature_is_for_its_own_body() {
+    let desk = Desk::open().await;
+    let request = desk.signed(WRITE, SECRET);
+    assert_eq!(desk.send(&request, r#"{"IamRole":"y"}"#, HERE).await, "InvalidSignatureException");
+}
+
+#[tokio::test]
+async fn a_source_that_fails_too_often_is_turned_away_and_others_are_not() {
+    let desk = Desk::open().await;
+    let (good, bad) = (desk.signed(READ, SECRET), desk.signed(READ, "a-guess"));
+    for _ in 0..limits::MAX_FAILURES {
+        assert_eq!(desk.send(&bad, READ.1, HERE).await, "InvalidSignatureException");
+    }
+    assert_eq!(desk.send(&good, READ.1, HERE).await, "ThrottlingException");
+    assert_eq!(desk.send(&good, READ.1, "192.0.2.2:1000").await, "done");
+    assert_eq!(desk.metrics.throttled.get(), 1);
+    desk.clock.advance(limits::FAILURE_WINDOW);
+    assert_eq!(desk.send(&good, READ.1, HERE).await, "done");
+}
+
+#[tokio::test]
+async fn a_wrong_clock_is_no_guess_and_closes_no_door() {
+    let desk = Desk::open().await;
+    let old = desk.signed(READ, SECRET);
+    desk.clock.advance(SKEW * 2);
+    for _ in 0..limits::MAX_FAILURES * 2 {
+        assert_eq!(desk.send(&old, READ.1, HERE).await, "InvalidSignatureException");
+    }
+    assert_eq!(desk.send(&desk.signed(READ, SECRET), READ.1, HERE).await, "done");
+}
