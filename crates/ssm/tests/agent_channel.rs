@@ -68,6 +68,24 @@ fn output_that_comes_before_the_local_side_of_a_port_is_repeated_until_it_is_tak
 }
 
 #[test]
+fn output_that_was_dropped_before_a_lost_websocket_is_not_taken_for_consumed() {
+    let mut wire = Wire::new("Port", 20);
+    wire.pending.extend(b"SSH-2.0-banner\r\n");
+    wire.connect();
+    wire.run_until(1000, |w| w.pending.is_empty());
+    for _ in 0..3 {
+        wire.cut();
+        wire.step(Duration::from_millis(300));
+        wire.connect();
+        let end = wire.now + Duration::from_secs(5);
+        wire.run_until(6000, |w| w.now >= end);
+    }
+    wire.plugin.ready = true;
+    wire.run_until(1200, |w| w.plugin.output == b"SSH-2.0-banner\r\n");
+    assert_eq!(wire.agent.forgotten(), 0);
+}
+
+#[test]
 fn input_arrives_once_and_each_message_is_acknowledged() {
     let mut wire = Wire::new("Standard_Stream", 20);
     wire.connect();

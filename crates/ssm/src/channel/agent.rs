@@ -210,6 +210,13 @@ impl AgentChannel {
         }
     }
 
+    /// Refuses a client that was never let in: the first thing it hears is why, and the channel is over.
+    pub fn abort(&mut self, why: &str, now: Duration) {
+        self.half.attach();
+        self.half.sender.clear();
+        self.finish(why, now);
+    }
+
     /// The next event. To be called until it returns nothing.
     pub fn poll_event(&mut self, now: Duration) -> Option<AgentEvent> {
         loop {
@@ -352,6 +359,16 @@ impl AgentChannel {
             _ => None,
         });
         output.collect()
+    }
+
+    /// Bytes of a stream that were written and not acknowledged. What is not in them has reached the client for good.
+    #[must_use]
+    pub fn unacknowledged(&self, stream: Stream) -> usize {
+        let wanted = match stream {
+            Stream::Stdout => PayloadType::Output,
+            Stream::Stderr => PayloadType::StdErr,
+        };
+        self.half.sender.unacknowledged().filter(|(kind, _)| *kind == wanted).map(|(_, payload)| payload.len()).sum()
     }
 
     /// Payload bytes kept for both directions; bounded by the constants of this module.

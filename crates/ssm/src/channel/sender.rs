@@ -114,7 +114,6 @@ impl Sender {
         for entry in self.entries.iter_mut().filter(|entry| !entry.acked) {
             entry.due = true;
             entry.repeats = 0;
-            entry.passes = 0;
             entry.first_here = None;
         }
     }
@@ -132,6 +131,12 @@ impl Sender {
     /// Whether all that was pushed is acknowledged or forgotten.
     pub(super) fn is_empty(&self) -> bool {
         self.entries.is_empty()
+    }
+
+    /// Drops everything unsent: nobody will ever acknowledge it.
+    pub(super) fn clear(&mut self) {
+        self.entries.clear();
+        self.bytes = 0;
     }
 
     /// Messages that were given up as consumed, since start.
