@@ -86,6 +86,29 @@ fn output_that_was_dropped_before_a_lost_websocket_is_not_taken_for_consumed() {
 }
 
 #[test]
+fn a_shell_client_without_any_handshake_is_served_as_soon_as_it_sends_its_size() {
+    let mut agent = AgentChannel::new(config("Standard_Stream"), START);
+    agent.attach(START);
+    let size = br#"{"cols":132,"rows":43}"#.to_vec();
+    agent.on_frame(&numbered(0, PayloadType::Size, size), START).unwrap();
+    let events: Vec<_> = std::iter::from_fn(|| agent.poll_event(START)).collect();
+    assert!(events.contains(&AgentEvent::Started { client_version: String::new() }), "{events:?}");
+    assert!(events.contains(&AgentEvent::Size(Size { cols: 132, rows: 43 })));
+    assert_eq!(agent.write(Stream::Stdout, b"$ ", START), 2);
+    agent.tick(START + HANDSHAKE_TIMEOUT);
+    assert_eq!(agent.poll_event(START), None);
+}
+
+#[test]
+fn a_client_of_another_session_type_cannot_do_without_the_handshake() {
+    let mut agent = AgentChannel::new(config("Port"), START);
+    agent.attach(START);
+    agent.on_frame(&numbered(0, PayloadType::Output, vec![1]), START).unwrap();
+    assert_eq!(agent.poll_event(START), Some(AgentEvent::Input(vec![1])));
+    assert_eq!(agent.write(Stream::Stdout, b"x", START), 0);
+}
+
+#[test]
 fn input_arrives_once_and_each_message_is_acknowledged() {
     let mut wire = Wire::new("Standard_Stream", 20);
     wire.connect();

@@ -5,6 +5,7 @@
 //!
 //! # Invariants
 //! - No output leaves before the handshake is complete; for terminals, not before the first size or [`SIZE_WAIT`].
+//!   A client of a plain shell that sends a size or data instead of its answer is served without a handshake.
 //! - `channel_closed` is sent once, as the last thing.
 //!
 //! # Not here
@@ -230,8 +231,7 @@ impl AgentChannel {
             match kind {
                 PayloadType::HandshakeResponse => self.on_response(&payload, now),
                 PayloadType::Output if !payload.is_empty() => {
-                    // Whoever sends data has its handler running, and takes data as well.
-                    self.half.sender.set_ready();
+                    self.on_life();
                     return Some(AgentEvent::Input(payload));
                 }
                 PayloadType::Size => {
@@ -251,11 +251,20 @@ impl AgentChannel {
     }
 
     fn on_size(&mut self) {
-        // Its sending shows that the client's handler runs, and that it had the end of the handshake.
-        self.half.sender.set_ready();
         self.sized = true;
+        self.on_life();
         if matches!(self.stage, Stage::AwaitingSize { .. }) {
             self.stage = Stage::Open;
+        }
+    }
+
+    /// Data or a size came: the client's handler runs, and takes data as well. A client that sends either without an
+    /// answer to the handshake has none to give; official agents start plain shells without, so it can do without.
+    fn on_life(&mut self) {
+        self.half.sender.set_ready();
+        if matches!(self.stage, Stage::Handshake { .. }) && self.config.session_type == "Standard_Stream" {
+            self.stage = Stage::Open;
+            self.notices.push_back(AgentEvent::Started { client_version: String::new() });
         }
     }
 

@@ -86,11 +86,28 @@ impl AgentMessage {
         out
     }
 
-    /// Reads a frame.
+    /// Reads a frame without looking at the digest, as official agents do: there are clients that write something else
+    /// into its place, and the websocket's TLS has checked the bytes already.
     ///
     /// # Errors
     /// [`MessageError`]; the frame is to be dropped without an acknowledgement.
     pub fn decode(frame: &[u8]) -> Result<Self, MessageError> {
+        Self::decode_with_digest(frame).map(|(message, _)| message)
+    }
+
+    /// Reads a frame and checks the digest of its payload, as official clients do.
+    ///
+    /// # Errors
+    /// [`MessageError`]; the frame is to be dropped without an acknowledgement.
+    pub fn decode_checked(frame: &[u8]) -> Result<Self, MessageError> {
+        let (message, digest) = Self::decode_with_digest(frame)?;
+        if !message.payload.is_empty() && sha256(&message.payload) != digest {
+            return Err(MessageError::Digest);
+        }
+        Ok(message)
+    }
+
+    fn decode_with_digest(frame: &[u8]) -> Result<(Self, [u8; 32]), MessageError> {
         let mut reader = Reader { frame, at: 0 };
         if frame.len() < HEADER || frame.len() > HEADER + MAX_PAYLOAD {
             return Err(MessageError::Length(frame.len()));
@@ -120,10 +137,8 @@ impl AgentMessage {
         if usize::try_from(announced) != Ok(payload.len()) {
             return Err(MessageError::PayloadLength { announced, there: payload.len() });
         }
-        if !payload.is_empty() && sha256(payload) != digest {
-            return Err(MessageError::Digest);
-        }
-        Ok(Self { message_type, created, sequence, flags, id, payload_type, payload: payload.to_vec() })
+        let message = Self { message_type, created, sequence, flags, id, payload_type, payload: payload.to_vec() };
+        Ok((message, digest))
     }
 }
 

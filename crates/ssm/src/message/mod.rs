@@ -20,8 +20,8 @@
 //!
 //! # Invariants
 //! - `decode` never panics, allocates no more than the frame is long, and accepts only what `encode` could have made
-//!   (names padded with NULs as well, since both ends of AWS read those).
-//! - The digest is checked whenever there is a payload.
+//!   (names padded with NULs, on either side, as well: other clients write those).
+//! - Clients check the digest (`decode_checked`), agents do not (`decode`), as at AWS.
 //!
 //! # Not here
 //! - No order and no repetition: that is `crate::channel`. No encryption of payloads.
