@@ -235,6 +235,33 @@ fn what_one_client_did_not_acknowledge_can_be_given_to_the_next() {
     assert_eq!(wire.agent.undelivered(), [(Stream::Stdout, b"unseen".to_vec())]);
 }
 
+#[test]
+fn a_client_that_is_not_let_in_hears_why_and_nothing_else() {
+    let mut agent = AgentChannel::new(config("Standard_Stream"), START);
+    agent.abort("the token is not valid", START);
+    let frames: Vec<_> = std::iter::from_fn(|| agent.poll_transmit(START)).collect();
+    let [Transmit::Binary(frame)] = &frames[..] else { panic!("{frames:?}") };
+    let message = decoded(frame);
+    assert_eq!(message.message_type, MessageType::ChannelClosed);
+    let closed: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+    assert_eq!(closed["Output"], "the token is not valid");
+    assert_eq!(closed["MessageId"], message.id.to_string());
+    assert_eq!(closed["SchemaVersion"], 1);
+    assert_eq!(agent.poll_event(START), Some(AgentEvent::Closed));
+}
+
+#[test]
+fn what_a_client_has_not_acknowledged_is_counted_by_stream() {
+    let mut wire = Wire::new("NonInteractiveCommands", 20);
+    wire.connect();
+    wire.run_until(1000, |w| w.events.contains(&SIZE));
+    assert_eq!(wire.agent.write(Stream::Stderr, b"err", wire.now), 3);
+    assert_eq!(wire.agent.write(Stream::Stdout, b"output", wire.now), 6);
+    assert_eq!((wire.agent.unacknowledged(Stream::Stdout), wire.agent.unacknowledged(Stream::Stderr)), (6, 3));
+    wire.run_until(1000, |w| w.agent.unacknowledged(Stream::Stdout) == 0);
+    assert_eq!(wire.agent.unacknowledged(Stream::Stderr), 0);
+}
+
 fn numbered(sequence: i64, payload_type: PayloadType, payload: Vec<u8>) -> Vec<u8> {
     let id = MessageIds::new([1; 16]).next_id();
     let message_type = MessageType::InputStreamData;
