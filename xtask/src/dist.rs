@@ -25,7 +25,7 @@ use build::Built;
 use class::{Class, Program};
 
 /// How `dist` is called.
-const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --twice CLASS | --check-cross | --sizes CLASS";
+const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --check-cross | --sizes CLASS";
 
 /// `cargo xtask dist WORDS…`.
 ///
@@ -35,6 +35,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     match words {
         ["--twice", class] => build::same_again(&Class::read(class)?),
         ["--check-cross"] => cross::check(),
+        ["--pack", class] => package::all(&Class::read(class)?, &package::version()),
         ["--sizes", class] => size::write(&Class::read(class)?),
         _ => all(&Wanted::read(words)?),
     }

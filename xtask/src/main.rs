@@ -8,6 +8,7 @@
 //! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
+//! | `qemu [CLASS...]` | the packaged agent on virtual devices |
 //!
 //! # Not here
 //! - No product code: everything goes through the built programs.
@@ -18,6 +19,7 @@ mod budget;
 mod demo;
 mod dist;
 mod package;
+mod qemu;
 mod run;
 mod say;
 mod setup;
@@ -54,6 +56,9 @@ fn command(words: &[&str]) -> Outcome {
         ["bench"] => bench::compare(bench::ROUNDS),
         ["bench", rounds] => bench::compare(rounds.parse()?),
         ["dist", more @ ..] => dist::command(more),
-        _ => Err(Trouble::new("usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...]")),
+        ["qemu", more @ ..] => qemu::command(more),
+        _ => Err(Trouble::new(
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...] | qemu [CLASS...]",
+        )),
     }
 }

@@ -78,9 +78,10 @@ fn pack(class: &Class, format: Format, content: &Content) -> Outcome {
             let variant = names.variant.as_ref().map(|variant| format!("_{variant}")).unwrap_or_default();
             put("deb", &format!("{name}_{version}_{}{variant}.deb", names.deb), &deb::write(content, &names.deb)?)
         }
-        Format::Rpm => names.rpm.as_ref().map_or(Ok(()), |arch| {
-            put("rpm", &format!("{name}-{version}-1.{arch}.rpm"), &rpm::write(content, arch)?)
-        }),
+        Format::Rpm => names
+            .rpm
+            .as_ref()
+            .map_or(Ok(()), |arch| put("rpm", &format!("{name}-{version}-1.{arch}.rpm"), &rpm::write(content, arch)?)),
         Format::Apk => {
             let file = format!("{name}-{version}-r0.apk");
             put(&format!("alpine/{}", names.apk), &file, &apk::write(content, &names.apk, "r0")?)

@@ -104,7 +104,11 @@ fn is_static(elf: &[u8]) -> bool {
         let bytes = elf.get(at..at + size)?;
         bytes.iter().rev().try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
     };
-    let header = if wide { (number(32, 8), number(54, 2), number(56, 2)) } else { (number(28, 4), number(42, 2), number(44, 2)) };
+    let header = if wide {
+        (number(32, 8), number(54, 2), number(56, 2))
+    } else {
+        (number(28, 4), number(42, 2), number(44, 2))
+    };
     let (Some(at), Some(size), Some(count)) = header else { return false };
     const INTERPRETER: usize = 3;
     elf.starts_with(b"\x7fELF") && (0..count).all(|i| number(at + i * size, 4) != Some(INTERPRETER))

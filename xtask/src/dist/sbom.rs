@@ -110,10 +110,8 @@ mod tests {
     fn the_agent_holds_its_tls_library_and_not_its_test_tools() {
         let metadata = metadata("x86_64-unknown-linux-musl").unwrap();
         let reached = reached(&metadata, "towline-agent").unwrap();
-        let names: Vec<String> = list(&metadata, "packages")
-            .filter(|p| reached.contains(&text(p, "id")))
-            .map(|p| text(p, "name"))
-            .collect();
+        let names: Vec<String> =
+            list(&metadata, "packages").filter(|p| reached.contains(&text(p, "id"))).map(|p| text(p, "name")).collect();
         assert!(names.iter().any(|name| name == "rustls"), "{names:?}");
         assert!(!names.iter().any(|name| name == "tempfile"), "{names:?}");
     }

@@ -31,14 +31,21 @@ pub(crate) fn write(class: &Class) -> Outcome {
     }
     let known: u64 = crates.values().sum();
     let mut table: Vec<(String, u64)> = crates.into_iter().collect();
-    table.push(("other: constants, tables for relocation and unwinding, headers".into(), shipped.bytes.saturating_sub(known)));
+    table.push((
+        "other: constants, tables for relocation and unwinding, headers".into(),
+        shipped.bytes.saturating_sub(known),
+    ));
     table.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    let rows = table.iter().map(|(name, size)| {
-        format!("| {name} | {size} | {:.1} % |\n", *size as f64 * 100.0 / shipped.bytes as f64)
-    });
+    let rows = table
+        .iter()
+        .map(|(name, size)| format!("| {name} | {size} | {:.1} % |\n", *size as f64 * 100.0 / shipped.bytes as f64));
     let text = format!(
         "Class `{}` ({}), {} bytes as shipped. Made by `cargo xtask dist --sizes {}`.\n\n| crate | bytes | share |\n|---|---|---|\n{}",
-        class.name, class.triple, shipped.bytes, class.name, rows.collect::<String>()
+        class.name,
+        class.triple,
+        shipped.bytes,
+        class.name,
+        rows.collect::<String>()
     );
     say::line(&text);
     insert(&class.name, &text)
@@ -62,8 +69,11 @@ fn symbols(elf: &[u8]) -> Option<Vec<(String, u64)>> {
         Some(elf.get(at..at + size)?.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     };
     let place = |at: usize, size: usize| number(at, size).and_then(|n| usize::try_from(n).ok());
-    let (table, size, count) =
-        if wide { (place(40, 8)?, place(58, 2)?, place(60, 2)?) } else { (place(32, 4)?, place(46, 2)?, place(48, 2)?) };
+    let (table, size, count) = if wide {
+        (place(40, 8)?, place(58, 2)?, place(60, 2)?)
+    } else {
+        (place(32, 4)?, place(46, 2)?, place(48, 2)?)
+    };
     // (offset, size, link) of a section.
     let section = |index: usize| -> Option<(usize, usize, usize)> {
         let at = table + index * size;

@@ -108,7 +108,8 @@ impl Toolchain {
 fn remaps() -> Vec<String> {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    let source = std::fs::canonicalize("/usr/lib/rustlib/src/rust").unwrap_or_else(|_| "/usr/lib/rustlib/src/rust".into());
+    let source =
+        std::fs::canonicalize("/usr/lib/rustlib/src/rust").unwrap_or_else(|_| "/usr/lib/rustlib/src/rust".into());
     [(workspace(), "/towline"), (cargo, "/cargo"), (source, "/rust"), ("/usr/lib/rustlib/src/rust".into(), "/rust")]
         .into_iter()
         .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))

@@ -15,6 +15,8 @@ use crate::dist::digest;
 pub(crate) enum Style {
     /// `./usr/bin/x`, as dpkg and opkg have it.
     Dotted,
+    /// `folder/usr/bin/x`, as everybody else has it.
+    Plain,
     /// `usr/bin/x` with the SHA-1 of each file beside it, as apk has it.
     Apk,
 }
@@ -56,18 +58,11 @@ pub(crate) fn control(files: &[(String, u32, Vec<u8>)], dotted: bool, time: u64)
     Ok(tar.into_inner()?)
 }
 
-fn append(
-    tar: &mut Builder<Vec<u8>>,
-    path: &str,
-    mode: u32,
-    bytes: Option<&[u8]>,
-    style: Style,
-    time: u64,
-) -> Outcome {
+fn append(tar: &mut Builder<Vec<u8>>, path: &str, mode: u32, bytes: Option<&[u8]>, style: Style, time: u64) -> Outcome {
     let slash = if bytes.is_none() { "/" } else { "" };
     let name = match style {
         Style::Dotted => format!("./{path}{}", if path.is_empty() { "" } else { slash }),
-        Style::Apk => format!("{path}{slash}"),
+        Style::Plain | Style::Apk => format!("{path}{slash}"),
     };
     if let (Style::Apk, Some(bytes)) = (style, bytes) {
         let sum = digest::sha1(bytes);

@@ -20,7 +20,8 @@ pub(crate) fn write(content: &Content, architecture: &str) -> Outcome<Vec<u8>> {
     }
     let control = gzip(&control(&files, true, content.time)?)?;
     let data = gzip(&tree(&content.entries, Style::Dotted, content.time)?)?;
-    let members: [(&str, &[u8]); 3] = [("debian-binary", b"2.0\n"), ("control.tar.gz", &control), ("data.tar.gz", &data)];
+    let members: [(&str, &[u8]); 3] =
+        [("debian-binary", b"2.0\n"), ("control.tar.gz", &control), ("data.tar.gz", &data)];
     Ok(ar(&members, content.time))
 }
 

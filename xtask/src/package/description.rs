@@ -192,7 +192,8 @@ mod tests {
     fn no_package_of_the_agent_carries_an_identity() {
         for format in FORMATS {
             let content = Description::read("agent").unwrap().content(format, b"program", "1.2.3").unwrap();
-            let inside = |e: &&Entry| e.path.starts_with("/var/lib/towline/") || e.path.starts_with("/etc/towline/state");
+            let inside =
+                |e: &&Entry| e.path.starts_with("/var/lib/towline/") || e.path.starts_with("/etc/towline/state");
             assert_eq!(content.entries.iter().find(inside).map(|e| &e.path), None, "{format:?}");
         }
     }

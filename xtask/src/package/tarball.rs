@@ -12,5 +12,5 @@ use super::{Content, Entry};
 pub(crate) fn write(content: &Content, folder: &str) -> Outcome<Vec<u8>> {
     let below = |entry: &Entry| Entry { path: format!("{folder}{}", entry.path), ..entry.clone() };
     let entries: Vec<Entry> = content.entries.iter().map(below).collect();
-    gzip(&tree(&entries, Style::Apk, content.time)?)
+    gzip(&tree(&entries, Style::Plain, content.time)?)
 }

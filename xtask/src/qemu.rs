@@ -1,0 +1,62 @@
+//! `cargo xtask qemu [CLASS…]`: the packaged agent on machines like those it is meant for.
+//!
+//! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel -> [`machine`] -> [`story`];
+//! classes without a machine run under qemu's user mode: [`user`].
+//!
+//! # Invariants
+//! - Downloads are kept in the cache directory; the tree stays clean.
+//! - A machine without qemu is told what to install; root has it installed.
+
+mod device;
+mod fetch;
+mod initramfs;
+mod machine;
+mod modules;
+mod story;
+pub(crate) mod table;
+mod user;
+
+use std::path::PathBuf;
+
+use towline_testkit::{Outcome, interrupt};
+
+use crate::dist::build;
+use crate::dist::class::{Class, Program};
+use crate::setup;
+
+/// What is needed of the distribution.
+const NEEDS: &[(&str, &str)] = &[
+    ("qemu-system-aarch64", "qemu-system-arm"),
+    ("qemu-system-x86_64", "qemu-system-x86"),
+    ("qemu-arm-static", "qemu-user-static"),
+    ("mke2fs", "e2fsprogs"),
+    ("setsid", "util-linux"),
+];
+
+/// `cargo xtask qemu WORDS…`.
+///
+/// # Errors
+/// The first step that failed on the first class that failed.
+pub(crate) fn command(words: &[&str]) -> Outcome {
+    if words == ["--table"] {
+        return table::write();
+    }
+    setup::programs(NEEDS)?;
+    let classes = match words {
+        [] => Class::named("all")?,
+        names => names.iter().map(|name| Class::read(name)).collect::<Outcome<_>>()?,
+    };
+    for class in &classes {
+        interrupt::check()?;
+        let agent = agent(class)?;
+        match machine::Model::of(&class.name) {
+            Ok(model) => story::tell(&model, class, &agent)?,
+            Err(_) => user::tell(class, &agent)?,
+        }
+    }
+    Ok(())
+}
+
+fn agent(class: &Class) -> Outcome<PathBuf> {
+    build::made(class, Program::Agent).map_or_else(|| Ok(build::build(class, Program::Agent)?.path), Ok)
+}

@@ -1,0 +1,150 @@
+//! What a device must stand, in the order in which it happens to one machine. Each step is a sentence that is printed.
+
+use std::path::Path;
+use std::time::Duration;
+
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, Trouble, files};
+
+use super::device::{ANSWER, Device, Facts, answers, facts_file};
+use super::machine::Model;
+use crate::dist::class::Class;
+use crate::say;
+
+/// A step: what must hold, and how it is looked at.
+type Step = (&'static str, fn(&mut Device, &Class) -> Outcome);
+
+const STEPS: &[Step] = &[
+    ("TLS came up although the clock stands in 1970", clock),
+    ("a shell has the operator's size and gives the exit code back", shell),
+    ("a full-screen program fills the operator's window", full_screen),
+    ("nothing listens inside the device", no_listener),
+    ("a shell goes on when the link is cut", cut),
+    ("a shell goes on over a link that loses one packet in twenty and delays the others", netem),
+    ("a shell goes on when the gateway is killed and started again", gateway_restart),
+    ("the agent comes back on a read-only file system", read_only),
+    ("the agent comes back on a full disk", full_disk),
+];
+
+/// Boots a device of a class and goes through all steps.
+///
+/// # Errors
+/// The step that failed, with what was seen.
+pub(crate) fn tell(model: &Model, class: &Class, agent: &Path) -> Outcome {
+    say::step(&format!("{}: a machine with {} MB", class.name, model.memory()));
+    let mut device = Device::enrolled(model, class, agent)?;
+    say::line(&format!("  {}: enrolled as {} and connected", class.name, device.id));
+    let mut facts = memory(&mut device, model, class)?;
+    for (sentence, step) in STEPS {
+        step(&mut device, class).map_err(|e| Trouble::new(format!("{}: {sentence}: {e}", class.name)))?;
+        say::line(&format!("  {}: {sentence}", class.name));
+    }
+    let took = device.comes_back_after(|machine| machine.send("reboot -f"))?;
+    drop(device.shell()?);
+    say::line(&format!("  {}: comes back by itself after a reboot, in {} ms", class.name, took.as_millis()));
+    facts.boot_ms = u64::try_from(took.as_millis())?;
+    let path = facts_file(&class.name);
+    std::fs::create_dir_all(path.with_file_name(""))?;
+    files::write(&path, serde_json::to_string_pretty(&facts)?)
+}
+
+fn memory(device: &mut Device, model: &Model, class: &Class) -> Outcome<Facts> {
+    let budget = class.budget()?.agent;
+    let status = format!("/proc/{}/status", device.agent()?);
+    let idle_kib = device.machine.number(&status, "VmRSS:")?;
+    let anonymous_kib = device.machine.number(&status, "RssAnon:")?;
+    let threads = device.machine.number(&status, "Threads:")?;
+    let shell = device.shell()?;
+    let shell_kib = device.machine.number(&status, "VmRSS:")?;
+    drop(shell);
+    let seen = format!("{}: RSS {idle_kib} KiB idle ({anonymous_kib} anonymous), {shell_kib} with a shell", class.name);
+    say::line(&format!("  {seen}, {threads} thread"));
+    ensure(idle_kib <= budget.idle_rss_kib && anonymous_kib <= budget.idle_anonymous_kib, || {
+        format!("{seen}: promised {} ({})", budget.idle_rss_kib, budget.idle_anonymous_kib)
+    })?;
+    ensure(threads <= budget.threads, || format!("{threads} threads"))?;
+    Ok(Facts { class: class.name.clone(), machine_mb: model.memory(), idle_kib, anonymous_kib, shell_kib, boot_ms: 0 })
+}
+
+fn clock(device: &mut Device, _: &Class) -> Outcome {
+    let year = device.machine.run("date +%Y")?;
+    ensure(year == "1970", || format!("it is {year} there"))
+}
+
+fn shell(device: &mut Device, _: &Class) -> Outcome {
+    let mut shell = device.shell()?;
+    shell.line("stty size")?;
+    shell.expect_within("24 80", ANSWER)?;
+    shell.resize(50, 132)?;
+    shell.line("stty size")?;
+    shell.expect_within("50 132", ANSWER)?;
+    shell.line("exit 7")?;
+    let status = shell.finish(ANSWER)?;
+    ensure(status.code() == Some(7), || format!("it ended with {status}"))
+}
+
+fn full_screen(device: &mut Device, _: &Class) -> Outcome {
+    let mut shell = device.shell()?;
+    shell.resize(30, 100)?;
+    shell.line("seq 1 99 >/tmp/text; vi /tmp/text")?;
+    // The 29th line is the last of the text; the 30th is the editor's own.
+    shell.expect_within("\n29", ANSWER)?;
+    shell.expect_within("/tmp/text", ANSWER)?;
+    ensure(!shell.unread().contains("\n31"), || "it drew more lines than the window has".into())?;
+    shell.send(":q!\r")?;
+    answers(&mut shell, 2)
+}
+
+fn no_listener(device: &mut Device, _: &Class) -> Outcome {
+    let tables = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw /proc/net/raw6 2>/dev/null";
+    let text = device.machine.run(tables)?;
+    let sockets: Vec<&str> = text.lines().filter(|line| line.trim().contains(": ") && !line.contains("local_address")).collect();
+    // State 01: connected, by us. Anything else in these tables waits for somebody.
+    let waiting: Vec<&&str> = sockets.iter().filter(|line| line.split_whitespace().nth(3) == Some("0A")).collect();
+    ensure(!sockets.is_empty(), || format!("not even the link is to be seen: {text}"))?;
+    ensure(waiting.is_empty(), || format!("these listen: {waiting:?}"))
+}
+
+fn cut(device: &mut Device, _: &Class) -> Outcome {
+    let mut shell = device.shell()?;
+    for number in 10..13 {
+        device.relay.cut();
+        answers(&mut shell, number)?;
+    }
+    device.wait_connected()
+}
+
+fn netem(device: &mut Device, _: &Class) -> Outcome {
+    let tc = "cd /data/tc; TC_LIB_DIR=/data/tc $(ls ld-linux*.so.* | head -n 1 | sed s,^,./,) --library-path . ./tc";
+    device.machine.run(&format!("({tc} qdisc add dev eth0 root netem delay 100ms 30ms loss 5%)"))?;
+    let worked = (|| {
+        let mut shell = device.shell()?;
+        (20..25).try_for_each(|number| answers(&mut shell, number))
+    })();
+    device.machine.run(&format!("({tc} qdisc del dev eth0 root)"))?;
+    worked
+}
+
+fn gateway_restart(device: &mut Device, _: &Class) -> Outcome {
+    let mut shell = device.shell()?;
+    device.lab.gateway.kill()?;
+    device.lab.gateway.start_again()?;
+    device.relay.retarget(device.lab.gateway.address());
+    answers(&mut shell, 30)
+}
+
+fn read_only(device: &mut Device, _: &Class) -> Outcome {
+    device.machine.run("sync; mount -o remount,ro /data && ! touch /data/probe 2>/dev/null")?;
+    device.comes_back_after(|machine| machine.run("kill -9 $(pidof towline-agent)").map(drop))?;
+    drop(device.shell()?);
+    device.machine.run("mount -o remount,rw /data").map(drop)
+}
+
+fn full_disk(device: &mut Device, _: &Class) -> Outcome {
+    let fill = "dd if=/dev/zero of=/data/fill bs=64k 2>/dev/null; sync; ! echo much >/data/more";
+    let (text, status) = device.machine.outcome(fill, Duration::from_secs(120))?;
+    ensure(status == "0", || format!("the disk is not full: {text}"))?;
+    device.comes_back_after(|machine| machine.run("kill -9 $(pidof towline-agent)").map(drop))?;
+    drop(device.shell()?);
+    device.machine.run("rm -f /data/fill /data/more; sync").map(drop)
+}
