@@ -109,7 +109,7 @@ fn a_shell_whose_command_line_was_killed_can_be_attached_again() -> Outcome {
     shell.expect("sum-42")?;
     shell.kill()?;
     let session = the_session(&lab, &device)?;
-    let mut again = lab.admin().terminal(&["shell", "--session", &session, device.id()])?;
+    let mut again = lab.admin().terminal(&["shell", "--session", &session])?;
     again.line("echo is-$secret")?;
     again.expect("is-kept")?;
     again.line("exit 5")?;

@@ -5,9 +5,9 @@ use std::process::Command;
 
 use towline_testkit::Outcome;
 
-use crate::{budget, run, setup};
+use crate::{budget, demo, run, setup};
 
-/// Set-up, format, lints, builds, all tests, budget.
+/// Set-up, format, lints, builds, all tests, the demo, budget.
 ///
 /// # Errors
 /// The first step that failed.
@@ -22,6 +22,7 @@ pub(crate) fn all() -> Outcome {
     run::checked(lints)?;
     run::build_programs()?;
     tests(&python, None)?;
+    demo::unattended()?;
     budget::check()
 }
 
