@@ -136,6 +136,11 @@ pub(crate) fn complain(text: &str) {
     let _ = writeln!(io::stderr(), "towline: {}", printable(text));
 }
 
+/// Begins a new line on stderr.
+pub(crate) fn new_line() {
+    let _ = writeln!(io::stderr());
+}
+
 fn cut(text: &str) -> String {
     match text.char_indices().nth(WIDEST) {
         Some((at, _)) => format!("{}…", &text[..at]),

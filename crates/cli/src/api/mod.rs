@@ -51,6 +51,8 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// For the TLS handshake, after the TCP connection is there.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
+/// How the gateway's audit trail sees this program.
+const USER_AGENT: &str = concat!("towline/", env!("CARGO_PKG_VERSION"));
 /// Content type of AWS JSON 1.1.
 const JSON: &str = "application/x-amz-json-1.1";
 
@@ -132,6 +134,7 @@ impl Client {
         let key = generate_key();
         let request = Request::get(&to.path)
             .header(header::HOST, to.authority())
+            .header(header::USER_AGENT, USER_AGENT)
             .header(header::CONNECTION, "Upgrade")
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
@@ -154,7 +157,7 @@ impl Client {
         let mut all = vec![("host", host.as_str())];
         all.extend_from_slice(headers);
         let added = self.signature(service, &to.path, &all, &body)?;
-        let mut request = Request::post(&to.path);
+        let mut request = Request::post(&to.path).header(header::USER_AGENT, USER_AGENT);
         for (name, value) in all.iter().copied().chain(added.iter().map(|(name, value)| (*name, value.as_str()))) {
             request = request.header(name, value);
         }

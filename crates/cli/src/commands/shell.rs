@@ -54,6 +54,10 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
 async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, Failure> {
     let ending = Box::pin(session::run(context.client, begin, manner)).await?;
     if let Some(line) = ending.line {
+        if manner.terminal && crate::terminal::is_terminal(std::io::stderr()) {
+            // The device has left the cursor anywhere.
+            crate::output::new_line();
+        }
         complain(&line);
     }
     Ok(ending.code)

@@ -15,7 +15,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
-use tokio_tungstenite::tungstenite::Message;
+use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use towline_ssm::Operation;
 use towline_ssm::api::session::{ResumeSessionRequest, ResumeSessionResponse};
 
@@ -157,6 +157,16 @@ pub(super) async fn resume(client: &mut Client, request: &ResumeSessionRequest) 
     Ok((socket, Token(answer.token_value)))
 }
 
+/// In few words: the line about it has one line.
+fn reason(error: &WsError) -> String {
+    match error {
+        WsError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "it was closed".to_owned(),
+        WsError::Io(error) => error.to_string(),
+        WsError::ConnectionClosed | WsError::AlreadyClosed | WsError::Protocol(_) => "it was closed".to_owned(),
+        other => other.to_string(),
+    }
+}
+
 impl Up {
     fn new(socket: Socket) -> Self {
         Self { socket, liveness: Liveness::new(Instant::now()), flush: false, ping: false }
@@ -179,7 +189,7 @@ impl Up {
 
     fn poll(&mut self, cx: &mut Context<'_>, streams: &mut Streams) -> Poll<Event> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx, streams) {
-            return Poll::Ready(Event::Lost(error.to_string()));
+            return Poll::Ready(Event::Lost(reason(&error)));
         }
         loop {
             let message = match self.socket.poll_next_unpin(cx) {
@@ -190,18 +200,14 @@ impl Up {
             match message {
                 Some(Ok(Message::Binary(frame))) => return Poll::Ready(Event::Frame(frame)),
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(Event::Lost("it was closed".to_owned())),
-                Some(Err(error)) => return Poll::Ready(Event::Lost(error.to_string())),
+                Some(Err(error)) => return Poll::Ready(Event::Lost(reason(&error))),
                 Some(Ok(_)) => {}
             }
         }
     }
 
     /// Gives the socket what there is, as far as it takes it. Pending means only that it took not all.
-    fn poll_send(
-        &mut self,
-        cx: &mut Context<'_>,
-        streams: &mut Streams,
-    ) -> Poll<Result<(), tokio_tungstenite::tungstenite::Error>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, streams: &mut Streams) -> Poll<Result<(), WsError>> {
         loop {
             std::task::ready!(self.socket.poll_ready_unpin(cx))?;
             let message = if std::mem::take(&mut self.ping) {
