@@ -38,6 +38,12 @@ impl UnixMillis {
         Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
+    /// The second that this instant lies in, from its beginning.
+    #[must_use]
+    pub const fn whole_seconds(self) -> Self {
+        Self(self.0.div_euclid(1000).saturating_mul(1000))
+    }
+
     /// The instant as a calendar time. A value that no calendar here can show becomes the epoch.
     #[must_use]
     pub fn to_datetime(self) -> OffsetDateTime {

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod open_files;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -41,6 +42,7 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::Serve(options) => {
+            open_files::raise();
             let gateway = Gateway::open(&options.dir, options.listen, options.metrics).await?;
             // Scripts wait for this line: it comes first, and at once.
             let mut stdout = std::io::stdout();

@@ -303,6 +303,40 @@ def a_user_whose_name_begins_anothers_does_not_own_her_sessions():
 
 
 @check
+def the_circumstances_of_a_request_are_told_to_policy():
+    request = {"ResourceType": "ManagedInstance", "ResourceId": DEVICE, "Tags": [{"Key": "Site", "Value": "a"}]}
+    towline("CreatePrincipal", {"PrincipalName": "cora", "Tags": [{"Key": "Team", "Value": "edge"}]})
+    key = towline("CreateAccessKey", {"PrincipalName": "cora"})["AccessKey"]
+    ssm = boto("ssm", Credentials(key["AccessKeyId"], key["SecretAccessKey"]))
+
+    def decide(operator, name, value):
+        policy = json.dumps(allow("ssm:AddTagsToResource", **{operator: {name: value}}))
+        towline("PutPrincipalPolicy", {"PrincipalName": "cora", "PolicyName": "p", "PolicyDocument": policy})
+
+    for operator, name, right, wrong in [
+        ("IpAddress", "aws:SourceIp", ["127.0.0.0/8", "::1/128"], "192.0.2.0/24"),
+        ("DateGreaterThan", "aws:CurrentTime", "2020-01-01T00:00:00Z", "2099-01-01T00:00:00Z"),
+        ("NumericGreaterThan", "aws:EpochTime", "1577836800", "4102444800"),
+        ("Bool", "aws:SecureTransport", "true", "false"),
+        ("StringLike", "aws:UserAgent", "*Boto3*", "*curl*"),
+        ("StringEquals", "aws:PrincipalTag/Team", "edge", "core"),
+        ("StringEquals", "aws:username", "cora", "dora"),
+        ("ArnLike", "aws:PrincipalArn", "arn:aws:iam::*:user/*", "arn:aws:iam::*:role/*"),
+        ("StringEquals", "aws:RequestedRegion", REGION, "elsewhere"),
+        ("ForAnyValue:StringEquals", "aws:TagKeys", "Site", "Environment"),
+        ("StringEquals", "aws:RequestTag/Site", "a", "b"),
+        ("StringEquals", "aws:ResourceTag/Environment", "dev", "prod"),
+        ("StringEquals", "ssm:resourceTag/Environment", "dev", "prod"),
+    ]:
+        decide(operator, name, right)
+        ssm.add_tags_to_resource(**request)
+        decide(operator, name, wrong)
+        wants("AccessDeniedException", ssm.add_tags_to_resource, **request)
+    boto("ssm").remove_tags_from_resource(ResourceType="ManagedInstance", ResourceId=DEVICE, TagKeys=["Site"])
+    towline("DeletePrincipal", {"PrincipalName": "cora"})
+
+
+@check
 def a_refusal_names_statements_only_to_those_who_may_read_their_policies():
     deny = {"Version": "2012-10-17", "Statement": [
         {"Effect": "Allow", "Action": "ssm:*", "Resource": "*"},

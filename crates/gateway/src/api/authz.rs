@@ -185,7 +185,7 @@ fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
     let now = call.now.to_datetime();
     context.set("aws:userid", [call.caller.name.as_str()]);
     context.set("aws:SourceIp", [call.source.to_string()]);
-    context.set("aws:CurrentTime", [call.now.to_rfc3339()]);
+    context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
     context.set("aws:EpochTime", [now.unix_timestamp().to_string()]);
     context.set("aws:SecureTransport", ["true"]); // there is no other door
     context.set("aws:RequestedRegion", [api.realm().region.as_str()]);

@@ -1,0 +1,383 @@
+"""A client of the AWS data channel, written from the protocol's facts, that plays session-manager-plugin and checks what
+the plugin would suffer from. Each story prints its name; the first broken promise ends the program with an error.
+
+Environment as in towline_client.py, and TOWLINE_DEVICE.
+"""
+import base64
+import hashlib
+import json
+import os
+import socket
+import ssl
+import struct
+import sys
+import time
+import urllib.parse
+import uuid
+
+from towline_client import CA, boto
+
+DEVICE = os.environ["TOWLINE_DEVICE"]
+DEADLINE = 30
+OUTPUT, SIZE, HANDSHAKE_REQUEST, HANDSHAKE_RESPONSE, HANDSHAKE_COMPLETE, FLAG, STDERR, EXIT_CODE = 1, 3, 5, 6, 7, 10, 11, 12
+
+
+class Closed(Exception):
+    """channel_closed came; the text for the user is its argument."""
+
+
+class Socket:
+    """Just enough of RFC 6455 for a client."""
+
+    def __init__(self, url):
+        parts = urllib.parse.urlsplit(url)
+        raw = socket.create_connection((parts.hostname, parts.port or 443), timeout=DEADLINE)
+        self.tls = ssl.create_default_context(cafile=CA).wrap_socket(raw, server_hostname=parts.hostname)
+        key = base64.b64encode(os.urandom(16)).decode()
+        target = parts.path + ("?" + parts.query if parts.query else "")
+        head = (
+            f"GET {target} HTTP/1.1\r\nHost: {parts.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\nUser-Agent: Go-http-client/1.1\r\n\r\n"
+        )
+        self.tls.sendall(head.encode())
+        self.buffer = b""
+        while b"\r\n\r\n" not in self.buffer:
+            self.buffer += self._more()
+        answer, self.buffer = self.buffer.split(b"\r\n\r\n", 1)
+        assert b" 101 " in answer.split(b"\r\n")[0], answer
+
+    def _more(self):
+        data = self.tls.recv(65536)
+        if not data:
+            raise EOFError("the gateway hung up")
+        return data
+
+    def _take(self, n):
+        while len(self.buffer) < n:
+            self.buffer += self._more()
+        data, self.buffer = self.buffer[:n], self.buffer[n:]
+        return data
+
+    def send(self, opcode, payload):
+        mask = os.urandom(4)
+        n = len(payload)
+        if n < 126:
+            length = struct.pack("!B", 0x80 | n)
+        elif n < 1 << 16:
+            length = struct.pack("!BH", 0x80 | 126, n)
+        else:
+            length = struct.pack("!BQ", 0x80 | 127, n)
+        key = (mask * (n // 4 + 1))[:n]
+        masked = (int.from_bytes(payload, "big") ^ int.from_bytes(key, "big")).to_bytes(n, "big") if n else b""
+        self.tls.sendall(bytes([0x80 | opcode]) + length + mask + masked)
+
+    def receive(self, timeout=DEADLINE):
+        """(opcode, payload); answers pings itself."""
+        self.tls.settimeout(timeout)
+        while True:
+            first, second = self._take(2)
+            n = second & 0x7F
+            if n == 126:
+                (n,) = struct.unpack("!H", self._take(2))
+            elif n == 127:
+                (n,) = struct.unpack("!Q", self._take(8))
+            payload = self._take(n)
+            opcode = first & 0x0F
+            if opcode == 9:
+                self.send(10, payload)
+            elif opcode == 8:
+                raise EOFError("the gateway closed the websocket")
+            else:
+                return opcode, payload
+
+    def drop(self):
+        """Goes away without a word, as a lost network does."""
+        self.tls.close()
+
+
+def encode(kind, sequence, payload_type, payload, flags=0):
+    number = uuid.uuid4().bytes
+    head = struct.pack("!I", 116) + kind.ljust(32).encode() + struct.pack("!I", 1)
+    head += struct.pack("!QqQ", int(time.time() * 1000), sequence, flags) + number[8:] + number[:8]
+    return head + hashlib.sha256(payload).digest() + struct.pack("!II", payload_type, len(payload)) + payload
+
+
+def decode(frame):
+    (header,) = struct.unpack_from("!I", frame, 0)
+    kind = frame[4:36].decode().strip(" \0")
+    created, sequence, flags = struct.unpack_from("!QqQ", frame, 40)
+    halves = frame[64:80]
+    number = str(uuid.UUID(bytes=halves[8:] + halves[:8]))
+    payload_type, length = struct.unpack_from("!II", frame, header - 4)
+    payload = frame[header + 4 :]
+    assert header == 116 and created > 0 and length == len(payload) and payload, (kind, header, created, length)
+    assert frame[80:112] == hashlib.sha256(payload).digest(), "the digest is wrong"
+    return kind, sequence, flags, number, payload_type, payload
+
+
+class Plugin:
+    """The plugin's half: counts as it does, drops what it would drop."""
+
+    def __init__(self, **start):
+        self.ssm = boto("ssm")
+        self.session = self.ssm.start_session(Target=DEVICE, **start)
+        self.client = str(uuid.uuid4())
+        self.next_in, self.next_out = 0, 0
+        self.early, self.ready, self.done = {}, False, False
+        self.out, self.err, self.exit_code = b"", b"", None
+        self.repeated = 0
+        self.connect(self.session["TokenValue"])
+
+    def connect(self, token):
+        self.socket = Socket(self.session["StreamUrl"])
+        self.socket.send(9, b"keepalive")
+        opening = {
+            "MessageSchemaVersion": "1.0", "RequestId": str(uuid.uuid4()), "TokenValue": token,
+            "ClientId": self.client, "ClientVersion": "1.2.677.0",
+        }
+        self.socket.send(1, json.dumps(opening).encode())
+
+    def resume(self):
+        self.socket.drop()
+        again = self.ssm.resume_session(SessionId=self.session["SessionId"])
+        self.connect(again["TokenValue"])
+
+    def say(self, payload_type, payload):
+        self.socket.send(2, encode("input_stream_data", self.next_out, payload_type, payload))
+        self.next_out += 1
+
+    def type(self, text):
+        for at in range(0, len(text), 1024):
+            self.say(OUTPUT, text[at : at + 1024])
+
+    def size(self, cols, rows):
+        self.ready = True
+        self.say(SIZE, json.dumps({"cols": cols, "rows": rows}).encode())
+
+    def ack(self, kind, number, sequence):
+        body = {
+            "AcknowledgedMessageType": kind, "AcknowledgedMessageId": number,
+            "AcknowledgedMessageSequenceNumber": sequence, "IsSequentialMessage": True,
+        }
+        self.socket.send(2, encode("acknowledge", 0, 0, json.dumps(body).encode(), flags=3))
+
+    def step(self, timeout=DEADLINE, acknowledge=True):
+        """Takes one message."""
+        opcode, frame = self.socket.receive(timeout)
+        if opcode != 2:
+            return
+        kind, sequence, flags, number, payload_type, payload = decode(frame)
+        if kind == "channel_closed":
+            raise Closed(json.loads(payload)["Output"])
+        if kind != "output_stream_data":
+            return
+        if sequence < self.next_in:
+            self.repeated += 1  # dropped in silence, as the plugin does
+            return
+        handshake = payload_type in (HANDSHAKE_REQUEST, HANDSHAKE_COMPLETE)
+        if sequence == self.next_in and not self.ready and not handshake:
+            raise AssertionError("output came before the first size: the plugin would have dropped it")
+        if not acknowledge:
+            return
+        self.ack(kind, number, sequence)
+        self.early[sequence] = (flags, payload_type, payload)
+        while self.next_in in self.early:
+            self.handle(*self.early.pop(self.next_in))
+            self.next_in += 1
+
+    def handle(self, flags, payload_type, payload):
+        assert flags == (1 if self.next_in == 0 else 0), f"flags {flags} on message {self.next_in}"
+        if payload_type == HANDSHAKE_REQUEST:
+            request = json.loads(payload)
+            version = tuple(int(n) for n in request["AgentVersion"].split("."))
+            assert len(version) == 4 and version > (3, 1, 1511, 0), request["AgentVersion"]
+            done = [
+                {"ActionType": a["ActionType"], "ActionStatus": 1, "ActionResult": None, "Error": ""}
+                for a in request["RequestedClientActions"]
+            ]
+            answer = {"ClientVersion": "1.2.677.0", "ProcessedClientActions": done, "Errors": None}
+            self.say(HANDSHAKE_RESPONSE, json.dumps(answer).encode())
+        elif payload_type == HANDSHAKE_COMPLETE:
+            self.done = True
+            self.size(132, 43)
+        elif payload_type == STDERR:
+            self.err += payload
+        elif payload_type == EXIT_CODE:
+            self.exit_code = payload
+        else:
+            self.out += payload
+
+    def wait(self, text):
+        end = time.monotonic() + DEADLINE
+        while text not in self.out:
+            assert time.monotonic() < end, f"waited for {text!r}, saw {self.out[-400:]!r}"
+            self.step()
+        before, self.out = self.out.split(text, 1)
+        return before
+
+    def wait_closed(self):
+        while True:
+            try:
+                self.step()
+            except Closed as closed:
+                return str(closed)
+
+
+def shell():
+    plugin = Plugin()
+    plugin.type(b"printf 'RE''ADY\\n'; stty size\r")
+    plugin.wait(b"READY\r\n")
+    plugin.wait(b"43 132")
+    return plugin
+
+
+def a_shell_has_the_right_size_echoes_utf8_and_ends_without_words():
+    plugin = shell()
+    plugin.size(100, 30)
+    plugin.type("echo 'h\u00e9llo \u4f60\u597d' | tr a-z A-Z; stty size\r".encode())
+    plugin.wait("H\u00e9LLO \u4f60\u597d".encode())
+    plugin.wait(b"30 100")
+    plugin.type(b"exit\r")
+    assert plugin.wait_closed() == "", "an ordinary end has no words"
+
+
+def ctrl_c_interrupts_and_50_mb_arrive_whole():
+    plugin = shell()
+    plugin.type(b"sleep 1000; echo never\r")
+    plugin.type(b"\x03")
+    plugin.type(b"printf 'st''opped\\n'\r")
+    assert b"\nnever" not in plugin.wait(b"stopped\r\n")
+    plugin.type(b"stty raw -echo; printf 'BE''GIN'; seq 6600000; printf 'E''ND'\r")
+    plugin.wait(b"BEGIN")
+    parts = [plugin.out]
+    while b"END" not in parts[-1][-16:] and b"END" not in (b"".join(parts[-2:]))[-16:]:
+        plugin.out = b""
+        plugin.step()
+        if plugin.out:
+            parts.append(plugin.out)
+    text = b"".join(parts).split(b"END")[0]
+    expected = "".join(f"{n}\n" for n in range(1, 6600001)).encode()
+    assert len(text) == len(expected) > 50_000_000 and text == expected, (len(text), len(expected))
+    plugin.type(b"exit\n")
+    plugin.out = b""
+    plugin.wait_closed()
+
+
+def what_is_not_acknowledged_is_sent_again():
+    plugin = shell()
+    plugin.type(b"echo o''nce\r")
+    for _ in range(3):
+        plugin.step(acknowledge=False)
+    plugin.wait(b"once")
+    plugin.type(b"exit\r")
+    plugin.wait_closed()
+
+
+def a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled():
+    plugin = shell()
+    plugin.type(b"stty raw -echo; printf 'BE''GIN'; seq 300000; printf 'E''ND'\r")
+    plugin.wait(b"BEGIN")
+    seen = 0
+    for _ in range(8):
+        goal = seen + 150_000
+        while len(plugin.out) < goal and b"END" not in plugin.out[-8:]:
+            plugin.step()
+        seen = len(plugin.out)
+        plugin.resume()
+    while b"END" not in plugin.out[-8:]:
+        plugin.step()
+    text = plugin.out.split(b"END")[0]
+    assert text == "".join(f"{n}\n" for n in range(1, 300001)).encode(), len(text)
+    plugin.type(b"exit\n")
+    plugin.wait_closed()
+
+
+def a_paste_of_ten_thousand_lines_arrives():
+    plugin = shell()
+    plugin.type(b"stty raw -echo; printf 'RE''ADY2'; head -c 488894 | sha256sum\r")
+    plugin.wait(b"READY2")
+    paste = b"".join(b"this is line number %06d of a long paste here\n" % n for n in range(10_000))[:488894]
+    sent = 0
+    plugin.socket.tls.settimeout(0.001)
+    while sent < len(paste):
+        plugin.type(paste[sent : sent + 8192])
+        sent += 8192
+        try:
+            while True:
+                plugin.step(timeout=0.002)
+        except (TimeoutError, ssl.SSLWantReadError, socket.timeout):
+            pass
+    plugin.wait(hashlib.sha256(paste).hexdigest().encode())
+    plugin.type(b"exit\n")
+    plugin.wait_closed()
+
+
+def a_command_keeps_its_streams_apart_and_tells_its_exit_code():
+    plugin = Plugin(
+        DocumentName="AWS-StartNonInteractiveCommand",
+        Parameters={"command": ["echo out; echo err >&2; exit 7"], "separateOutputStream": ["true"]},
+    )
+    assert plugin.wait_closed() == ""
+    assert (plugin.out, plugin.err, plugin.exit_code) == (b"out\n", b"err\n", b"EXIT_CODE: 7"), vars(plugin)
+
+
+def an_interactive_command_has_a_terminal():
+    plugin = Plugin(DocumentName="AWS-StartInteractiveCommand", Parameters={"command": ["tty; exit 3"]})
+    plugin.wait(b"/dev/pts/")
+    assert plugin.wait_closed() == ""
+
+
+def terminate_session_says_so():
+    plugin = shell()
+    plugin.ssm.terminate_session(SessionId=plugin.session["SessionId"])
+    words = plugin.wait_closed()
+    assert "terminated by" in words, words
+    again = plugin.ssm.resume_session(SessionId=plugin.session["SessionId"])
+    assert not again.get("TokenValue"), "a session that is over has no token"
+
+
+def a_wrong_or_used_token_is_refused_with_words():
+    plugin = shell()
+    for token in ("wrong", plugin.session["TokenValue"]):
+        stranger = Plugin.__new__(Plugin)
+        stranger.__dict__.update(vars(plugin), client=str(uuid.uuid4()), ready=False)
+        stranger.connect(token)
+        assert "token" in stranger.wait_closed()
+    plugin.type(b"echo a''live\r")
+    plugin.wait(b"alive")
+    plugin.type(b"exit\r")
+    plugin.wait_closed()
+
+
+def garbage_harms_nobody():
+    plugin = shell()
+    for junk in (b"", b"x", os.urandom(200), encode("input_stream_data", plugin.next_out, OUTPUT, b"x")[:118]):
+        plugin.socket.send(2, junk)
+    plugin.socket.send(2, encode("input_stream_data", plugin.next_out + 50, OUTPUT, b"far ahead"))
+    plugin.socket.send(2, encode("no_such_kind", 0, 0, b"x"))
+    plugin.type(b"echo a''live\r")
+    plugin.wait(b"alive")
+    plugin.type(b"exit\r")
+    plugin.wait_closed()
+
+
+STORIES = [
+    a_shell_has_the_right_size_echoes_utf8_and_ends_without_words,
+    ctrl_c_interrupts_and_50_mb_arrive_whole,
+    what_is_not_acknowledged_is_sent_again,
+    a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled,
+    a_paste_of_ten_thousand_lines_arrives,
+    a_command_keeps_its_streams_apart_and_tells_its_exit_code,
+    an_interactive_command_has_a_terminal,
+    terminate_session_says_so,
+    a_wrong_or_used_token_is_refused_with_words,
+    garbage_harms_nobody,
+]
+
+if __name__ == "__main__":
+    wanted = sys.argv[1:]
+    for story in STORIES:
+        if not wanted or story.__name__ in wanted:
+            started = time.monotonic()
+            story()
+            print(f"{story.__name__}: {time.monotonic() - started:.1f} s", flush=True)
