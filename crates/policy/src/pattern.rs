@@ -16,7 +16,7 @@
 use crate::arn::glob_segments;
 use crate::limits::{MAX_EXPANDED_BYTES, MAX_KEY_BYTES, MAX_PATTERN_BYTES};
 use crate::request::{Context, Key};
-use memchr::{memchr_iter, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 use std::borrow::Cow;
 
 /// One part of a pattern.
@@ -278,37 +278,47 @@ pub(crate) fn literal<'a>(piece: &'a Piece, context: &'a Context) -> Option<&'a 
 pub(crate) fn glob(pieces: &[Piece], text: &str, context: &Context) -> bool {
     let mut rest = text.as_bytes();
     let mut left = pieces;
-    // After the last `*` passed: the pieces, and the text where their present attempt began.
+    // After the last `*` passed: the pieces, and the text where their next attempt may begin.
     let mut retry: Option<(&[Piece], &[u8])> = None;
     loop {
-        if let [Piece::Many, after @ ..] = left {
-            match after {
-                [] => return true,
-                [last] => {
-                    if let Some(end) = literal(last, context) {
-                        return rest.ends_with(end.as_bytes());
-                    }
+        match left {
+            [] if rest.is_empty() => return true,
+            [Piece::Many] => return true,
+            [Piece::Many, after @ ..] => {
+                if let ([_], Some(end)) = (after, literal(&after[0], context)) {
+                    return rest.ends_with(end.as_bytes());
                 }
-                [..] => {}
+                retry = Some((after, rest));
             }
-            let Some(found) = seek(&after[0], rest, context) else { return false };
-            (left, rest) = (after, found);
-            retry = Some((after, found));
-            continue;
-        }
-        if let [piece, after @ ..] = left {
-            if let Some(on) = step(piece, rest, context) {
-                (left, rest) = (after, on);
-                continue;
+            [piece, after @ ..] => {
+                if let Some(on) = step(piece, rest, context) {
+                    (left, rest) = (after, on);
+                    continue;
+                }
             }
-        } else if rest.is_empty() {
-            return true;
+            [] => {}
         }
-        let Some((after, began)) = retry else { return false };
-        let Some(later) = skip_character(began) else { return false };
-        let Some(found) = seek(&after[0], later, context) else { return false };
-        (left, rest) = (after, found);
-        retry = Some((after, found));
+        let Some((after, from)) = retry else { return false };
+        let Some((behind, next)) = seek(after, from, context) else { return false };
+        (left, rest) = behind;
+        retry = next.map(|next| (after, next));
+    }
+}
+
+/// What is left of pieces and text.
+type Left<'p, 't> = (&'p [Piece], &'t [u8]);
+
+/// The first place from where on `pieces`, which follow a `*`, could match: what is left behind the piece that was sought,
+/// and the text where the next attempt may begin, if there can be one.
+fn seek<'p, 't>(pieces: &'p [Piece], text: &'t [u8], context: &Context) -> Option<(Left<'p, 't>, Option<&'t [u8]>)> {
+    let (first, after) = pieces.split_first()?;
+    match literal(first, context).map(str::as_bytes) {
+        Some(wanted) if !wanted.is_empty() => {
+            let found = find(text, wanted).and_then(|at| text.get(at..))?;
+            Some(((after, found.get(wanted.len()..)?), skip_character(found)))
+        }
+        // A `?`, or a variable whose value is empty: here.
+        _ => Some(((pieces, text), skip_character(text))),
     }
 }
 
@@ -331,22 +341,17 @@ fn step<'t>(piece: &Piece, text: &'t [u8], context: &Context) -> Option<&'t [u8]
     text.strip_prefix(literal(piece, context)?.as_bytes())
 }
 
-/// The text from the first place on where `piece` could match: the next hit of a text, here for a `?`.
-fn seek<'t>(piece: &Piece, text: &'t [u8], context: &Context) -> Option<&'t [u8]> {
-    let Some(wanted) = literal(piece, context) else { return Some(text) };
-    find(text, wanted.as_bytes()).and_then(|at| text.get(at..))
-}
-
 /// The first hit of `wanted`, in linear time. A short one is sought by its first byte, as the linear search costs more to
 /// prepare than it saves.
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     match wanted {
         [] => Some(0),
-        _ if wanted.len() > SHORT => memmem::find(text, wanted),
-        [first, ..] => {
+        [only] => memchr(*only, text),
+        [first, ..] if wanted.len() <= SHORT => {
             let starts = &text[..(text.len() + 1).checked_sub(wanted.len())?];
             memchr_iter(*first, starts).find(|&at| text[at..].starts_with(wanted))
         }
+        _ => memmem::find(text, wanted),
     }
 }
 
