@@ -20,6 +20,7 @@ use crate::link::network::{Network, News};
 use crate::link::tls::SignedSeconds;
 use crate::pty::reap::{Reaper, next_exit};
 use crate::pty::spawn::SpawnError;
+use crate::service::Service;
 use crate::session::gate::Gate;
 use crate::session::table::Table;
 use crate::state::enrolment::Enrolment;
@@ -45,6 +46,8 @@ type Dialling = Pin<Box<dyn Future<Output = Result<TlsStream<TcpStream>, DialErr
 enum Event {
     /// Somebody told the agent to stop.
     Stop,
+    /// Somebody told the agent to start anew, with the program and the settings that are there now.
+    Renew,
     /// A program runs, or could not be started.
     Started(String, Result<(), SpawnError>),
     /// One or more children ended.
@@ -88,6 +91,9 @@ pub struct Agent {
     news_heard: Option<Instant>,
     reaper: Reaper,
     stops: [Signal; 2],
+    renewals: Signal,
+    /// Told to start anew: done once no session is open.
+    renewing: bool,
     /// Set when the agent was told to stop: when it stops the hard way.
     stopping: Option<Instant>,
     timer: Pin<Box<Sleep>>,
@@ -100,6 +106,16 @@ pub struct Agent {
     /// This link carried a session: it was a good one.
     useful: bool,
     status: Status,
+    service: Service,
+}
+
+/// Why [`Agent::run`] came to an end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// It was told to stop.
+    Stopped,
+    /// It was told to start anew, and no session is open.
+    Renew,
 }
 
 /// What the agent needs to begin, all of it checked.
@@ -141,7 +157,10 @@ impl Agent {
             news_heard: None,
             reaper,
             stops: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
+            renewals: signal(SignalKind::hangup())?,
+            renewing: false,
             stopping: None,
+            service: Service::of(|name| std::env::var(name).ok(), std::process::id()),
             timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
             boot,
             connection: 0,
@@ -157,8 +176,9 @@ impl Agent {
         })
     }
 
-    /// Runs until somebody says stop, and all sessions are ended.
-    pub async fn run(&mut self) {
+    /// Runs until somebody says stop, and all sessions are ended; or until it shall start anew.
+    pub async fn run(&mut self) -> Outcome {
+        self.service.ready(Instant::now());
         log::info!("device {} of {}, version {}", self.enrolment.device, self.target.gateway, crate::platform::VERSION);
         while !self.is_over() {
             self.keep_alive();
@@ -176,11 +196,17 @@ impl Agent {
             let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
         }
         self.status.gone();
+        if self.stopping.is_none() {
+            log::info!("starting anew");
+            return Outcome::Renew;
+        }
         log::info!("stopped");
+        Outcome::Stopped
     }
 
     fn is_over(&self) -> bool {
-        self.stopping.is_some_and(|until| self.table.is_quiet() || Instant::now() >= until)
+        (self.renewing && self.table.is_quiet())
+            || self.stopping.is_some_and(|until| self.table.is_quiet() || Instant::now() >= until)
     }
 
     async fn next_event(&mut self) -> Event {
@@ -192,6 +218,9 @@ impl Agent {
             if stop.poll_recv(cx).is_ready() {
                 return Poll::Ready(Event::Stop);
             }
+        }
+        if self.renewals.poll_recv(cx).is_ready() {
+            return Poll::Ready(Event::Renew);
         }
         if let Poll::Ready((name, outcome)) = self.table.poll(cx) {
             return Poll::Ready(Event::Started(name, outcome));
@@ -228,7 +257,7 @@ impl Agent {
             Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::GREETING),
         };
         let grace = self.alone_since.filter(|_| !self.table.is_empty()).map(|since| since + self.grace);
-        let all = [stage, grace, self.keep_until, self.table.deadline(), self.stopping];
+        let all = [stage, grace, self.keep_until, self.table.deadline(), self.stopping, self.service.deadline()];
         let Some(deadline) = all.into_iter().flatten().min() else { return false };
         if self.timer.is_elapsed() || deadline < self.timer.deadline().into_std() {
             self.timer.as_mut().reset(deadline.into());
@@ -240,6 +269,10 @@ impl Agent {
         let now = Instant::now();
         match event {
             Event::Stop => self.stop(now),
+            Event::Renew => {
+                log::info!("told to start anew, once {} sessions are over", self.table.len());
+                self.renewing = true;
+            }
             Event::Started(name, outcome) => self.table.on_started(&name, outcome, now),
             Event::ChildrenEnded => self.reap(now),
             Event::Dialled(Ok(link)) => self.greet(link, now),
@@ -258,6 +291,7 @@ impl Agent {
 
     fn stop(&mut self, now: Instant) {
         if self.stopping.is_none() {
+            self.service.stopping();
             log::info!("told to stop: ending {} sessions", self.table.len());
             self.stopping = Some(now + limits::STOP);
             self.table.remove_all(now);
@@ -273,6 +307,7 @@ impl Agent {
     }
 
     fn tick(&mut self, now: Instant) {
+        self.service.tick(now);
         self.table.tick(now);
         match &self.stage {
             Stage::Waiting { until } if now >= *until => {

@@ -10,6 +10,7 @@
 //! | [`config`] | what the administrator wrote, and what it means |
 //! | [`state`] | the device's key and its enrolment |
 //! | [`enrol`], [`status`] | the other commands of the program |
+//! | [`service`] | the service manager: ready, alive, stopping |
 //! | [`clock`] | what time it is, for a device that may not know |
 //! | [`limits`] | every capacity, its reason, what it costs in memory |
 //!
@@ -32,6 +33,7 @@ pub mod logger;
 pub mod platform;
 pub mod policy;
 pub mod pty;
+pub mod service;
 pub mod session;
 pub mod state;
 pub mod status;
@@ -73,7 +75,7 @@ impl StartError {
 ///
 /// # Errors
 /// [`StartError`], only before it serves.
-pub async fn run(config: Config) -> Result<(), StartError> {
+pub async fn run(config: Config) -> Result<agent::Outcome, StartError> {
     let dir = Dir::at(&config.state_dir);
     let mut enrolment = Enrolment::load(&dir)?;
     let key = DeviceKey::load(&dir)?;
@@ -87,6 +89,5 @@ pub async fn run(config: Config) -> Result<(), StartError> {
     tls::server_name(&enrolment.gateway)?;
     let proxy = config.proxy_for(&enrolment.gateway);
     let target = Target { gateway: enrolment.gateway.clone(), proxy, tls };
-    agent::Agent::new(agent::Parts { config, enrolment, target, signed })?.run().await;
-    Ok(())
+    Ok(agent::Agent::new(agent::Parts { config, enrolment, target, signed })?.run().await)
 }

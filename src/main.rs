@@ -1,8 +1,11 @@
 //! The agent's program: arguments, logging, the one-threaded runtime, the exit code.
 
 use std::io::Write as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
+use towline_agent::agent::Outcome;
 use towline_agent::arguments::{Arguments, Command, HELP, parse};
 use towline_agent::config::Config;
 use towline_agent::{enrol, logger, platform, run, status};
@@ -46,7 +49,8 @@ fn act(arguments: &Arguments, config: Config) -> ExitCode {
             Err(error) => fail(1, &error.to_string()),
         },
         Command::Run => match in_runtime(run(config)) {
-            Ok(Ok(())) => ExitCode::SUCCESS,
+            Ok(Ok(Outcome::Stopped)) => ExitCode::SUCCESS,
+            Ok(Ok(Outcome::Renew)) => renew(),
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),
         },
@@ -61,6 +65,16 @@ fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
     let outcome = runtime.block_on(work);
     runtime.shutdown_background(); // a look-up that hangs must not hold up the end
     Ok(outcome)
+}
+
+/// Becomes the program that is installed now, in the same process: its manager sees no restart.
+fn renew() -> ExitCode {
+    let mut words = std::env::args_os();
+    let own = words.next().map(PathBuf::from).filter(|path| path.is_absolute());
+    // After an upgrade the link says "(deleted)"; the path the manager used is the new program's.
+    let own = own.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| "towline-agent".into());
+    let error = std::process::Command::new(own).args(words).exec();
+    fail(1, &format!("cannot start anew: {error}"))
 }
 
 fn print(text: &str) -> ExitCode {

@@ -126,7 +126,8 @@ fn a_program_that_cannot_run_is_refused_by_its_name() {
 fn grants_that_are_not_for_this_device_session_time_or_boot_open_nothing() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
-        let changes: [(fn(&mut Grant), &str); 4] = [
+        type Change = fn(&mut Grant);
+        let changes: [(Change, &str); 4] = [
             (|grant| grant.device = "mi-other".into(), "device mi-other"),
             (|grant| grant.session = "bob-1".into(), "session bob-1"),
             (|grant| (grant.issued_at, grant.not_after) = (NOW_MS - 60_000, NOW_MS - 1), "expired"),
@@ -322,6 +323,25 @@ fn told_to_stop_the_agent_ends_its_sessions_and_leaves_nothing() {
         assert_eq!(gateway.agent_exit().await, Some(0));
         assert!(!is_alive(&pid));
         assert!(!gateway.path("run").read_dir().unwrap().any(|entry| entry.is_ok()), "the status file was left");
+    });
+}
+
+#[test]
+fn told_to_start_anew_the_agent_waits_for_its_sessions_and_keeps_its_process() {
+    story(async || {
+        let mut gateway = Gateway::with_agent("").await;
+        let (pid, boot) = (gateway.agent_pid(), gateway.boot);
+        let command = gateway.session("ann-1", &exec("read x")).await;
+        kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+        gateway.logged("told to start anew, once 1 sessions are over").await;
+        gateway.type_in(command, "go\n").await;
+        assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(0));
+        gateway.send(&ToAgent::Forget { session: "ann-1".into() }).await;
+        while gateway.step().await {}
+        gateway.cut();
+        gateway.welcome().await;
+        assert_eq!(gateway.agent_pid(), pid);
+        assert_ne!(gateway.boot, boot, "a new start has a new boot nonce");
     });
 }
 

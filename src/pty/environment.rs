@@ -1,6 +1,6 @@
 //! The environment of a login: what a user expects to find after logging in, and nothing of the agent's own.
 //!
-//! Order, later wins: the defaults for the account; `/etc/environment`; what the operator asked for (`TERM`,
+//! Order, later wins: the defaults for the account; the device's locale; `/etc/environment`; what the operator asked for (`TERM`,
 //! `LANG` and the like, see [`ACCEPTED`]); the session's own variables. The agent's environment is not passed on:
 //! it may hold a proxy password.
 
@@ -43,6 +43,11 @@ impl Environment {
         env.set("PATH", if account.is_root() { PATH_ROOT } else { PATH_USER });
         if has_terminal {
             env.set("TERM", "xterm-256color");
+        }
+        for file in ["/etc/locale.conf", "/etc/default/locale"] {
+            for (name, value) in system_wide(Path::new(file)) {
+                env.ask(&name, &value);
+            }
         }
         for (name, value) in system_wide(Path::new("/etc/environment")) {
             env.set(&name, &value);

@@ -10,8 +10,10 @@
 //! - What goes into the image: see [`super::spawn`].
 
 use nix::errno::Errno;
+use nix::fcntl::{OFlag, open};
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::stat::Mode;
 use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
@@ -117,6 +119,7 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
         take_terminal(image.stdin).map_err(at(Stage::Terminal))?;
     }
     join_cgroup(image.cgroup);
+    be_ordinary_when_memory_is_short();
     unistd::dup2_stdin(image.stdin).map_err(at(Stage::Descriptors))?;
     unistd::dup2_stdout(image.stdout).map_err(at(Stage::Descriptors))?;
     unistd::dup2_stderr(image.stderr).map_err(at(Stage::Descriptors))?;
@@ -139,6 +142,13 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
 fn join_cgroup(procs: Option<BorrowedFd<'_>>) {
     if let Some(procs) = procs {
         let _ = unistd::write(procs, b"0");
+    }
+}
+
+/// The agent may be protected from the kernel's out-of-memory killer; what its sessions start must not be.
+fn be_ordinary_when_memory_is_short() {
+    if let Ok(score) = open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+        let _ = unistd::write(&score, b"0");
     }
 }
 

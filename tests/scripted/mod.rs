@@ -28,40 +28,40 @@ use towline_wire::message::{FromAgent, Hello, Launch, Open, Size, Terminal, ToAg
 use towline_wire::mux::{Incoming, Mux};
 use towline_wire::stream::{Receiver, Sender};
 
-pub const DEVICE: &str = "mi-0123456789abcdef0";
+pub(crate) const DEVICE: &str = "mi-0123456789abcdef0";
 /// The authority's clock: any time will do, the device's own plays no part.
-pub const NOW_MS: u64 = 1_234_567_890_000;
+pub(crate) const NOW_MS: u64 = 1_234_567_890_000;
 const PATIENCE: Duration = Duration::from_secs(40);
 
-pub fn story<F: AsyncFnOnce()>(tell: F) {
+pub(crate) fn story<F: AsyncFnOnce()>(tell: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async { tokio::time::timeout(PATIENCE, tell()).await.expect("the story takes too long") });
 }
 
 /// The operator's end of one session.
-pub struct Operator {
-    pub io: StreamId,
-    pub err: Option<StreamId>,
-    pub output: Vec<u8>,
-    pub errors: Vec<u8>,
-    pub output_ended: bool,
+pub(crate) struct Operator {
+    pub(crate) io: StreamId,
+    pub(crate) err: Option<StreamId>,
+    pub(crate) output: Vec<u8>,
+    pub(crate) errors: Vec<u8>,
+    pub(crate) output_ended: bool,
 }
 
-pub struct Gateway {
-    pub temp: TempDir,
-    pub listener: TcpListener,
+pub(crate) struct Gateway {
+    pub(crate) temp: TempDir,
+    pub(crate) listener: TcpListener,
     acceptor: TlsAcceptor,
-    pub authority: Ed25519KeyPair,
-    pub pin: String,
+    pub(crate) authority: Ed25519KeyPair,
+    pub(crate) pin: String,
     agent: Option<Child>,
-    pub link: Option<TlsStream<TcpStream>>,
+    pub(crate) link: Option<TlsStream<TcpStream>>,
     reader: FrameReader,
-    pub mux: Mux,
-    pub operators: Vec<Operator>,
-    pub inbox: Vec<FromAgent>,
-    pub boot: BootNonce,
-    pub challenge: [u8; 16],
-    pub grace: u32,
+    pub(crate) mux: Mux,
+    pub(crate) operators: Vec<Operator>,
+    pub(crate) inbox: Vec<FromAgent>,
+    pub(crate) boot: BootNonce,
+    pub(crate) challenge: [u8; 16],
+    pub(crate) grace: u32,
     next_stream: StreamId,
     attachment: u32,
 }
@@ -119,7 +119,7 @@ impl ClientCertVerifier for AnyRawKey {
 
 impl Gateway {
     /// A gateway that listens, and an agent enrolled with it that was not started yet.
-    pub async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let temp = tempfile::tempdir().unwrap();
         std::fs::File::create_new(temp.path().join("ca.pem")).unwrap();
@@ -157,11 +157,11 @@ impl Gateway {
         }
     }
 
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.listener.local_addr().unwrap().port()
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.temp.path().join(name)
     }
 
@@ -172,7 +172,7 @@ impl Gateway {
     }
 
     /// The agent's binary with this world's settings, in an empty environment.
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_towline-agent"));
         command.env_clear().args(arguments).arg("--config").arg(self.path("agent.toml"));
         command.arg("--state-dir").arg(self.path("state")).stdin(Stdio::null());
@@ -180,7 +180,7 @@ impl Gateway {
     }
 
     /// Enrols and starts an agent with these settings, and welcomes its first link.
-    pub async fn with_agent(settings: &str) -> Self {
+    pub(crate) async fn with_agent(settings: &str) -> Self {
         let mut gateway = Self::new().await;
         gateway.configure(settings);
         gateway.enrol(&[]).await;
@@ -190,7 +190,7 @@ impl Gateway {
     }
 
     /// Runs `enroll` against this gateway, which agrees.
-    pub async fn enrol(&mut self, more: &[&str]) -> Output {
+    pub(crate) async fn enrol(&mut self, more: &[&str]) -> Output {
         if !self.path("agent.toml").exists() {
             self.configure("");
         }
@@ -215,12 +215,12 @@ impl Gateway {
     }
 
     /// Starts the agent.
-    pub fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         self.start_with(&[]);
     }
 
     /// Starts the agent with these variables.
-    pub fn start_with(&mut self, variables: &[(&str, &str)]) {
+    pub(crate) fn start_with(&mut self, variables: &[(&str, &str)]) {
         let mut command = self.command(&["run"]);
         command.envs(variables.iter().copied());
         if std::env::var_os("SHOW_AGENT").is_none() {
@@ -229,33 +229,33 @@ impl Gateway {
         self.agent = Some(command.spawn().unwrap());
     }
 
-    pub fn agent_pid(&self) -> i32 {
+    pub(crate) fn agent_pid(&self) -> i32 {
         self.agent.as_ref().unwrap().id().cast_signed()
     }
 
     /// Waits for the agent's own end, off the runtime's thread.
-    pub async fn agent_exit(&mut self) -> Option<i32> {
+    pub(crate) async fn agent_exit(&mut self) -> Option<i32> {
         let mut agent = self.agent.take().unwrap();
         tokio::task::spawn_blocking(move || agent.wait().unwrap().code()).await.unwrap()
     }
 
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 
     /// Waits until the agent's log says something.
-    pub async fn logged(&self, text: &str) {
+    pub(crate) async fn logged(&self, text: &str) {
         while !self.log().contains(text) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
-    pub async fn accept_tcp(&self) -> (TcpStream, SocketAddr) {
+    pub(crate) async fn accept_tcp(&self) -> (TcpStream, SocketAddr) {
         self.listener.accept().await.unwrap()
     }
 
     /// Accepts the agent's next connection.
-    pub async fn accept(&mut self) {
+    pub(crate) async fn accept(&mut self) {
         let (tcp, _) = self.accept_tcp().await;
         tcp.set_nodelay(true).unwrap();
         let link = self.acceptor.accept(tcp).await.unwrap();
@@ -266,14 +266,14 @@ impl Gateway {
     }
 
     /// A handshake that the agent breaks off.
-    pub async fn handshake_fails(&mut self, tcp: TcpStream) {
+    pub(crate) async fn handshake_fails(&mut self, tcp: TcpStream) {
         if let Ok(mut stream) = self.acceptor.accept(tcp).await {
             let _ = stream.read_u8().await;
         }
     }
 
     /// Accepts a link, says welcome, and takes what the agent says to that.
-    pub async fn welcome(&mut self) -> Vec<FromAgent> {
+    pub(crate) async fn welcome(&mut self) -> Vec<FromAgent> {
         self.accept().await;
         let FromAgent::Hello(hello) = self.next_message().await else { panic!("no hello") };
         self.greet(&hello).await;
@@ -286,7 +286,7 @@ impl Gateway {
         }
     }
 
-    pub async fn greet(&mut self, hello: &Hello) {
+    pub(crate) async fn greet(&mut self, hello: &Hello) {
         assert_eq!(hello.device, DEVICE);
         (self.boot, self.challenge) = (hello.epoch.boot, hello.challenge);
         let signature = self.authority.sign(&SignedTime::signed_bytes(&self.challenge, NOW_MS)).as_ref().to_vec();
@@ -295,30 +295,30 @@ impl Gateway {
     }
 
     /// Breaks the link without a word.
-    pub fn cut(&mut self) {
+    pub(crate) fn cut(&mut self) {
         self.link = None;
         self.mux.link_lost();
     }
 
-    pub async fn send(&mut self, message: &ToAgent) {
+    pub(crate) async fn send(&mut self, message: &ToAgent) {
         let body = encode(message).unwrap();
         self.send_frame(&Frame::Control(&body)).await;
     }
 
-    pub async fn send_frame(&mut self, frame: &Frame<'_>) {
+    pub(crate) async fn send_frame(&mut self, frame: &Frame<'_>) {
         let mut bytes = Vec::new();
         frame.encode(&mut bytes).unwrap();
         self.send_bytes(&bytes).await;
     }
 
-    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+    pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         let link = self.link.as_mut().expect("no link");
         link.write_all(bytes).await.unwrap();
         link.flush().await.unwrap();
     }
 
     /// A grant for a launch, as the authority would give it, after `change`.
-    pub fn open(&mut self, session: &str, launch: &Launch, change: impl FnOnce(&mut Grant)) -> Open {
+    pub(crate) fn open(&mut self, session: &str, launch: &Launch, change: impl FnOnce(&mut Grant)) -> Open {
         let launch_bytes = encode(launch).unwrap();
         let mut nonce = [0; 16];
         SystemRandom::new().fill(&mut nonce).unwrap();
@@ -346,7 +346,7 @@ impl Gateway {
     }
 
     /// Opens a session and attaches to it; the number of its operator.
-    pub async fn session(&mut self, name: &str, launch: &Launch) -> usize {
+    pub(crate) async fn session(&mut self, name: &str, launch: &Launch) -> usize {
         let open = self.open(name, launch, |_| ());
         let (io, err) = (open.io, open.err);
         self.send(&ToAgent::Open(open)).await;
@@ -362,7 +362,7 @@ impl Gateway {
     }
 
     /// Attaches an operator to its session, with what it has.
-    pub async fn attach(&mut self, name: &str, operator: usize) {
+    pub(crate) async fn attach(&mut self, name: &str, operator: usize) {
         self.attachment += 1;
         let (attachment, session) = (self.attachment, name.to_owned());
         let ids = [Some(self.operators[operator].io), self.operators[operator].err];
@@ -386,19 +386,19 @@ impl Gateway {
         }
     }
 
-    pub async fn type_in(&mut self, operator: usize, text: &str) {
+    pub(crate) async fn type_in(&mut self, operator: usize, text: &str) {
         let (stream, budget) = self.mux.stream(self.operators[operator].io).unwrap();
         assert_eq!(stream.tx.push(text.as_bytes(), budget), text.len());
         self.flush().await;
     }
 
-    pub async fn end_input(&mut self, operator: usize) {
+    pub(crate) async fn end_input(&mut self, operator: usize) {
         self.mux.stream(self.operators[operator].io).unwrap().0.tx.finish();
         self.flush().await;
     }
 
     /// Sends what the operators have to send.
-    pub async fn flush(&mut self) {
+    pub(crate) async fn flush(&mut self) {
         let mut bytes = Vec::new();
         while self.mux.next_frame(MAX_DATA, |frame| frame.encode(&mut bytes).unwrap()) {}
         if !bytes.is_empty() {
@@ -407,7 +407,7 @@ impl Gateway {
     }
 
     /// The next message of the agent; what else comes goes to the operators.
-    pub async fn next_message(&mut self) -> FromAgent {
+    pub(crate) async fn next_message(&mut self) -> FromAgent {
         loop {
             if let Some(message) = self.inbox.pop() {
                 return message;
@@ -417,7 +417,7 @@ impl Gateway {
     }
 
     /// Waits for a message of a kind; others are dropped.
-    pub async fn message<T>(&mut self, wanted: impl Fn(&FromAgent) -> Option<T>) -> T {
+    pub(crate) async fn message<T>(&mut self, wanted: impl Fn(&FromAgent) -> Option<T>) -> T {
         loop {
             if let Some(found) = wanted(&self.next_message().await) {
                 return found;
@@ -426,21 +426,21 @@ impl Gateway {
     }
 
     /// Waits until an operator's screen holds `text`.
-    pub async fn until(&mut self, operator: usize, text: &str) {
+    pub(crate) async fn until(&mut self, operator: usize, text: &str) {
         while !String::from_utf8_lossy(&self.operators[operator].output).contains(text) {
             assert!(self.step().await, "the agent closed the link\n{}", self.log());
         }
     }
 
     /// Waits until the session's output is over.
-    pub async fn until_end(&mut self, operator: usize) {
+    pub(crate) async fn until_end(&mut self, operator: usize) {
         while !self.operators[operator].output_ended {
             assert!(self.step().await, "the agent closed the link\n{}", self.log());
         }
     }
 
     /// Reads once, and handles all frames that came. False when the agent closed the link.
-    pub async fn step(&mut self) -> bool {
+    pub(crate) async fn step(&mut self) -> bool {
         let link = self.link.as_mut().expect("no link");
         match link.read(self.reader.spare()).await {
             Ok(0) | Err(_) => return false,
@@ -477,7 +477,7 @@ impl Gateway {
 }
 
 /// Whether a process is there and no zombie.
-pub fn is_alive(pid: &str) -> bool {
+pub(crate) fn is_alive(pid: &str) -> bool {
     let stat = std::fs::read_to_string(Path::new("/proc").join(pid.trim()).join("stat"));
     stat.is_ok_and(|stat| !stat.rsplit(')').next().unwrap().trim_start().starts_with('Z'))
 }
