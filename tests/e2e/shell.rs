@@ -72,8 +72,8 @@ fn text_beyond_ascii_comes_through_in_both_directions() -> Outcome {
     let mut shell = lab.admin().shell(device.id())?;
     shell.line("printf '\\346\\274\\242\\345\\255\\227-\\360\\237\\232\\200\\n'")?;
     shell.expect("漢字-🚀")?;
-    shell.line("stty -echo; read -r line; echo \"<$line>\"; printf %s \"$line\" | wc -c")?;
-    shell.expect("\n")?;
+    shell.line("stty -echo; echo begin-$((1 + 1)); read -r line; echo \"<$line>\"; printf %s \"$line\" | wc -c")?;
+    shell.expect("begin-2")?;
     shell.line("žluťoučký kůň 漢字 🚀")?;
     shell.expect("<žluťoučký kůň 漢字 🚀>")?;
     shell.expect(&"žluťoučký kůň 漢字 🚀".len().to_string()).map(drop)
@@ -105,9 +105,11 @@ fn control_c_and_job_control_reach_the_right_process() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let mut shell = lab.admin().shell(device.id())?;
-    shell.line("sh -c 'echo begin-$((1 + 1)); sleep 1000'; echo status-$?")?;
+    shell.line("sh -c 'echo begin-$((1 + 1)); sleep 1000'")?;
     shell.expect("begin-2")?;
     shell.send("\u{3}")?;
+    shell.expect("^C")?;
+    shell.line("echo status-$?")?;
     shell.expect("status-130")?;
     shell.line("sh -c 'echo begin-$((1 + 1)); exec sleep 1000'")?;
     shell.expect("begin-2")?;
