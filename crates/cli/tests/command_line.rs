@@ -2,6 +2,9 @@
 //!
 //! With a gateway: `crates/e2e`.
 
+// The functions below stand outside of `#[test]`, where clippy.toml's exception does not reach: a test fails by panicking.
+#![allow(clippy::unwrap_used)]
+
 use std::io::Write;
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
@@ -52,7 +55,12 @@ fn without_a_gateway_or_a_key_it_says_what_to_set() {
     check(&towline(&["devices", "--endpoint", "http://localhost"], &KEYS, ""), USAGE, "", "https://");
     let arguments = ["devices", "--endpoint", "https://localhost", "--ca", "/nonexistent"];
     check(&towline(&arguments, &KEYS, ""), USAGE, "", "/nonexistent");
-    check(&towline(&["shell", "x", "--escape-char", "ab", "--endpoint", "https://localhost"], &KEYS, ""), USAGE, "", "none");
+    check(
+        &towline(&["shell", "x", "--escape-char", "ab", "--endpoint", "https://localhost"], &KEYS, ""),
+        USAGE,
+        "",
+        "none",
+    );
 }
 
 #[test]

@@ -26,6 +26,7 @@ use hyper_util::rt::TokioIo;
 use rustls_pki_types::ServerName;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use tokio::io::BufReader;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 use tokio_rustls::TlsConnector;
@@ -56,8 +57,10 @@ const USER_AGENT: &str = concat!("towline/", env!("CARGO_PKG_VERSION"));
 /// Content type of AWS JSON 1.1.
 const JSON: &str = "application/x-amz-json-1.1";
 
+/// Bytes read from the socket at once. The TLS library asks for 4 KiB a time: a full record would be five system calls.
+const READ_BUFFER: usize = 64 * 1024;
 /// A connection to the gateway, encrypted.
-pub(crate) type Stream = TlsStream<TcpStream>;
+pub(crate) type Stream = TlsStream<BufReader<TcpStream>>;
 /// A session's stream.
 pub(crate) type Socket = WebSocketStream<Stream>;
 
@@ -204,7 +207,7 @@ impl Client {
         };
         let tls_error = |why: String| CallError::Tls { to: to.to_string(), why };
         let name = ServerName::try_from(to.host.clone()).map_err(|_| tls_error("the host name is not valid".into()))?;
-        let tcp = dial::dial(to).await?;
+        let tcp = BufReader::with_capacity(READ_BUFFER, dial::dial(to).await?);
         let shaken = timeout(TLS_TIMEOUT, connector.connect(name, tcp)).await;
         let shaken = shaken.map_err(|_| CallError::Timeout { to: to.to_string(), waited: TLS_TIMEOUT })?;
         let stream = shaken.map_err(|error| match error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {

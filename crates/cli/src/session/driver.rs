@@ -222,7 +222,7 @@ impl Driver {
             // A raw terminal has no end of input: it is gone.
             Ok(0) | Err(_) if self.local.raw.is_some() => self.close(Ending::by_signal(Signal::Hangup.number())),
             Ok(0) | Err(_) => {
-                self.local.end_input(&mut self.streams);
+                self.local.end_input(&mut self.streams, self.manner.terminal);
                 Ok(())
             }
             Ok(n) => {

@@ -21,6 +21,8 @@ use crate::terminal::{is_terminal, size_of};
 
 /// Bytes of one read of standard input: as much as one frame carries.
 const READ: usize = 16 * 1024;
+/// Ctrl-D: VEOF of a terminal that was not set otherwise.
+const END_OF_FILE: u8 = 4;
 
 /// See the module.
 pub(super) struct Local {
@@ -97,10 +99,12 @@ impl Local {
         met
     }
 
-    /// Standard input has ended.
-    pub(super) fn end_input(&mut self, streams: &mut Streams) {
+    /// Standard input has ended. A terminal on the device is told so by its own end-of-file character: there is no
+    /// other way that a shell would notice.
+    pub(super) fn end_input(&mut self, streams: &mut Streams, terminal: bool) {
         self.input = None;
         self.held.extend(self.escapes.finish());
+        self.held.extend(terminal.then_some(END_OF_FILE));
         self.finish_if_passed_on(streams);
     }
 
