@@ -7,7 +7,7 @@
 //! - A byte of output is recorded at most once, however often it is replayed after a lost link.
 //! - A byte that was not recorded lies in a gap record with its range and reason.
 //! - What [`Recording::take`] gives ends with a seal, or is asked for too early and is nothing: a file made of it can be cut
-//!   after any of these pieces and goes on from there ([`Recording::resume`]).
+//!   after any of these pieces and goes on from there ([`Resuming`]).
 //!
 //! # Not here
 //! - When to seal by time (the caller knows the clock), compression, files.
@@ -61,15 +61,54 @@ pub struct Recording {
     bytes: Vec<u8>,
 }
 
-/// Why a recording cannot be gone on with.
+/// The lines before do not end with a seal that fits them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub enum NotResumable {
-    /// The lines do not end with a seal that fits them.
-    #[error("the lines before do not end with a seal that fits them")]
-    NoSeal,
-    /// It is finished.
-    #[error("the recording is finished")]
-    Ended,
+#[error("the lines before do not end with a seal that fits them")]
+pub struct NotResumable;
+
+/// A recording that an earlier writer left, while its lines are read. They have to be cut after their last seal.
+#[derive(Debug)]
+pub struct Resuming {
+    recording: Recording,
+    broken: bool,
+}
+
+impl Resuming {
+    /// Nothing read yet.
+    #[must_use]
+    pub fn new(session: &str) -> Self {
+        Self { recording: Recording::empty(session), broken: false }
+    }
+
+    /// The next line, without newline.
+    pub fn line(&mut self, line: &[u8]) {
+        let recording = &mut self.recording;
+        let event = if recording.chain.lines() == 0 { None } else { Event::parse(line).ok() };
+        let Some(event) = event else { return recording.chain.add(line) };
+        recording.last = recording.last.max(event.at);
+        if event.code == Code::Marker && event.text.starts_with(GAP) {
+            recording.gaps += 1;
+        }
+        match (event.code == Code::Seal).then(|| Seal::parse(&event.text)).flatten() {
+            Some(seal) => {
+                self.broken |= seal != recording.chain.seal(seal.end, seal.positions);
+                recording.positions = seal.positions;
+                recording.ended = seal.end;
+                recording.chain.sealed(line);
+            }
+            None if recording.chain.is_full() => self.broken = true,
+            None => recording.chain.add(line),
+        }
+    }
+
+    /// The recording, to be gone on with (or, if it [is ended](Recording::is_ended), to be handed over).
+    ///
+    /// # Errors
+    /// [`NotResumable`].
+    pub fn finish(self) -> Result<Recording, NotResumable> {
+        let chain = &self.recording.chain;
+        if self.broken || chain.has_unsealed() || chain.lines() == 0 { Err(NotResumable) } else { Ok(self.recording) }
+    }
 }
 
 impl Recording {
@@ -90,39 +129,6 @@ impl Recording {
             gaps: 0,
             ended: false,
             bytes: Vec::new(),
-        }
-    }
-
-    /// Goes on after the lines of an earlier writer, which were cut after their last seal.
-    ///
-    /// # Errors
-    /// [`NotResumable`].
-    pub fn resume<'a>(session: &str, lines: impl Iterator<Item = &'a [u8]>) -> Result<Self, NotResumable> {
-        let mut recording = Self::empty(session);
-        for (n, line) in lines.enumerate() {
-            let event = if n == 0 { None } else { Event::parse(line).ok() };
-            let Some(event) = event else {
-                recording.chain.add(line);
-                continue;
-            };
-            recording.last = recording.last.max(event.at);
-            if event.code == Code::Marker && event.text.starts_with(GAP) {
-                recording.gaps += 1;
-            }
-            match (event.code == Code::Seal).then(|| Seal::parse(&event.text)).flatten() {
-                Some(seal) if seal == recording.chain.seal(seal.end, seal.positions) => {
-                    recording.positions = seal.positions;
-                    recording.ended = seal.end;
-                    recording.chain.sealed(line);
-                }
-                Some(_) => return Err(NotResumable::NoSeal),
-                None => recording.chain.add(line),
-            }
-        }
-        match (recording.ended, recording.chain.has_unsealed() || recording.chain.lines() == 0) {
-            (true, _) => Err(NotResumable::Ended),
-            (false, true) => Err(NotResumable::NoSeal),
-            (false, false) => Ok(recording),
         }
     }
 
@@ -214,6 +220,12 @@ impl Recording {
             self.seal(at, false);
         }
         std::mem::take(&mut self.bytes)
+    }
+
+    /// Whether it has its last seal.
+    #[must_use]
+    pub const fn is_ended(&self) -> bool {
+        self.ended
     }
 
     /// Bytes that wait for [`Recording::take`].

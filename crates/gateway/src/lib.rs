@@ -22,6 +22,7 @@ pub mod clock;
 pub mod config;
 pub mod enrolment;
 pub mod entropy;
+pub mod evidence;
 pub mod files;
 pub mod init;
 pub mod limits;

@@ -143,6 +143,12 @@ pub enum StartError {
     /// The device did not answer in time.
     #[error("the device did not answer in time")]
     Timeout,
+    /// It must be recorded, and cannot be.
+    #[error("this session must be recorded, and cannot be: {why}")]
+    NotRecorded {
+        /// What is in the way.
+        why: String,
+    },
     /// Something of ours failed.
     #[error("internal error: {0}")]
     Internal(String),

@@ -4,11 +4,12 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towline_ssm::ids::Realm;
+use towline_wire::message::EndReason;
 
 use crate::agents::{Agents, AgentsHandle};
 use crate::api::{self, Api, Parts};
@@ -18,6 +19,7 @@ use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
+use crate::evidence::{Evidence, EvidenceError, Failures};
 use crate::entropy::NoRandom;
 use crate::files::{self, FileError};
 use crate::metrics::Metrics;
@@ -51,6 +53,9 @@ pub enum GatewayError {
     /// The store.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// Recordings and audit files.
+    #[error(transparent)]
+    Evidence(#[from] EvidenceError),
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -101,6 +106,8 @@ pub struct Gateway {
     tls: TlsConfigs,
     listener: TcpListener,
     monitor: Option<TcpListener>,
+    evidence: Evidence,
+    failures: Mutex<Option<Failures>>,
 }
 
 impl Gateway {
@@ -135,7 +142,10 @@ impl Gateway {
         let enrolment = Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
-        Ok(Self { foundation, vault, tls, listener, monitor })
+        let (evidence, failures) =
+            Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
+        let failures = Mutex::new(Some(failures));
+        Ok(Self { foundation, vault, tls, listener, monitor, evidence, failures })
     }
 
     /// What a data plane is built on.
@@ -151,7 +161,12 @@ impl Gateway {
     pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
         let Foundation { config, store, authority, enrolment, audit, clock, .. } = &self.foundation;
         let settings = HubSettings { grace: config.session_grace };
-        let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings).await?;
+        let recorder = Arc::clone(&self.evidence.recorder);
+        let hub =
+            Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
+        if let Some(failures) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tokio::spawn(end_unrecorded(Arc::clone(&hub), failures));
+        }
         let agents = Agents::new(
             Arc::clone(&hub),
             store.clone(),
@@ -186,7 +201,7 @@ impl Gateway {
     /// # Errors
     /// [`GatewayError::Random`].
     pub async fn serve(self, plane: DataPlane, stop: watch::Receiver<bool>) -> Result<(), GatewayError> {
-        let Self { foundation, vault, tls, listener, monitor } = self;
+        let Self { foundation, vault, tls, listener, monitor, evidence, .. } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let api = Api::new(Parts {
             store: store.clone(),
@@ -208,6 +223,8 @@ impl Gateway {
         port.serve(listener, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.
         let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
+        let recorder = Arc::clone(&evidence.recorder);
+        let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
         store.close().await;
         Ok(())
     }
@@ -215,4 +232,13 @@ impl Gateway {
 
 fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
     listen::listen(address).map_err(|source| GatewayError::Listen { address, source })
+}
+
+/// Ends sessions whose recording is demanded and fails.
+async fn end_unrecorded(hub: Arc<Hub>, mut failures: Failures) {
+    while let Some((name, why)) = failures.recv().await {
+        if let Some(session) = hub.session(&name) {
+            hub.end(&session, EndReason::Terminated, &format!("ended: it must be recorded, and cannot be: {why}"));
+        }
+    }
 }

@@ -10,6 +10,12 @@ fn fresh() -> Recording {
     Recording::start("ann-1", &header())
 }
 
+fn resume(session: &str, bytes: &[u8]) -> Result<Recording, NotResumable> {
+    let mut resuming = Resuming::new(session);
+    bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()).for_each(|line| resuming.line(line));
+    resuming.finish()
+}
+
 /// Codes and texts of the events, seals apart.
 fn events(bytes: &[u8]) -> Vec<(Code, String)> {
     let lines = bytes.split(|b| *b == b'\n').filter(|line| line.starts_with(b"["));
@@ -78,16 +84,17 @@ fn a_writer_that_was_killed_is_followed_by_one_that_goes_on() {
     let mut bytes = first.take(2);
     first.output(3, Lane::Io, 4, b"lost with the process", "");
 
-    let mut second = Recording::resume("ann-1", bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty())).unwrap();
+    let mut second = resume("ann-1", &bytes).unwrap();
     assert_eq!((second.position(Lane::Io), second.last()), (4, 2));
     second.output(4, Lane::Io, 25, b"two", "the gateway was restarted");
     second.end(5, "the program ended");
     bytes.extend(second.take(5));
     assert_eq!(output(&bytes), "one two");
     assert_eq!(second.gaps(), 1);
-    let lines = || bytes.split(|b| *b == b'\n').filter(|l| !l.is_empty());
-    assert_eq!(Recording::resume("ann-1", lines()).unwrap_err(), NotResumable::Ended);
-    assert_eq!(Recording::resume("bob-1", lines()).unwrap_err(), NotResumable::NoSeal);
+    assert!(resume("ann-1", &bytes).unwrap().is_ended());
+    assert_eq!(resume("bob-1", &bytes).unwrap_err(), NotResumable);
+    bytes.extend(b"[9.0,\"o\",\"unsealed\"]\n");
+    assert_eq!(resume("ann-1", &bytes).unwrap_err(), NotResumable);
 }
 
 #[test]

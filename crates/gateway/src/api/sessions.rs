@@ -215,7 +215,7 @@ fn session_start(
 fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
     let code = match error {
         StartError::NotConnected | StartError::Timeout => ErrorCode::TargetNotConnected,
-        StartError::Refused { .. } => ErrorCode::AccessDeniedException,
+        StartError::Refused { .. } | StartError::NotRecorded { .. } => ErrorCode::AccessDeniedException,
         StartError::TooManySessions { .. } => ErrorCode::ServiceQuotaExceededException,
         StartError::Internal(why) => return internal("a session could not be opened", why),
     };

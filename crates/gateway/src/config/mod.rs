@@ -77,6 +77,8 @@ pub struct Config {
     pub tls_certificate: PathBuf,
     /// The server's private key.
     pub tls_key: PathBuf,
+    /// Recordings and audit files.
+    pub evidence: crate::evidence::settings::Settings,
 }
 
 impl Config {
@@ -108,7 +110,10 @@ impl Config {
         if let Some(host) = raw.stream_url_host.as_deref().filter(|h| !is_host(h)) {
             return Err(value("stream_url_host", host, "a host name or HOST:PORT, without a scheme or path"));
         }
+        let evidence = raw.evidence.clone().unwrap_or_default();
+        let evidence = evidence.settings(dir).map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
         Ok(Self {
+            evidence,
             session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?.unwrap_or(DEFAULT_GRACE),
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
             session_max: minutes("session_max_minutes", raw.session_max_minutes)?,
@@ -178,6 +183,7 @@ mod tests {
 
     fn raw() -> RawConfig {
         RawConfig {
+            evidence: None,
             session_grace_minutes: None,
             session_idle_minutes: None,
             session_max_minutes: None,

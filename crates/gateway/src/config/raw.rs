@@ -31,6 +31,9 @@ pub struct RawConfig {
     /// Minutes after which any session is ended; fractions allowed. Never when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_max_minutes: Option<f64>,
+    /// Recordings and the audit trail's files: where they go, what happens when they cannot be written.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub evidence: Option<crate::evidence::settings::RawEvidence>,
     /// The server's certificate chain, PEM; relative to the folder of this file.
     pub tls_certificate: String,
     /// The server's private key, PEM; relative to the folder of this file.

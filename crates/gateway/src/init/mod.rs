@@ -171,6 +171,7 @@ fn raw_config(options: &Options) -> RawConfig {
     let host = if host.contains(':') { format!("[{host}]") } else { host.to_owned() };
     let port = options.listen.rsplit_once(':').map_or("8443", |(_, port)| port);
     RawConfig {
+        evidence: None,
         session_grace_minutes: None,
         session_idle_minutes: None,
         session_max_minutes: None,

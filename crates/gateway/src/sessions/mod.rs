@@ -36,6 +36,7 @@ pub use session::Session;
 use crate::agents::Link;
 use crate::authority::Authority;
 use crate::clock::Clock;
+use crate::evidence::Recorder;
 use crate::seam::{self, LiveState, SessionStart, SessionStarted, StartError};
 use crate::store::{Store, StoreError};
 
@@ -55,6 +56,8 @@ pub struct Hub {
     authority: Arc<Authority>,
     clock: Clock,
     settings: HubSettings,
+    /// Records sessions, if they are to be recorded.
+    recorder: Option<Arc<Recorder>>,
     links: Mutex<HashMap<String, Arc<Link>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
@@ -74,14 +77,21 @@ impl Hub {
         authority: Arc<Authority>,
         clock: Clock,
         settings: HubSettings,
+        recorder: Option<Arc<Recorder>>,
     ) -> Result<Arc<Self>, StoreError> {
         let hub =
-            Arc::new(Self { store, authority, clock, settings, links: Mutex::default(), sessions: Mutex::default() });
+            Arc::new(Self { store, authority, clock, settings, recorder, links: Mutex::default(), sessions: Mutex::default() });
         let rows = hub.store.sessions().list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX)).await?;
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
+            if let Some(tape) = hub.recorder.as_ref().and_then(|recorder| recorder.rejoin(&session.meta.name)) {
+                session.record(tape);
+            }
             lock(&hub.sessions).insert(session.meta.name.clone(), Arc::clone(&session));
             tokio::spawn(watch::watch(Arc::clone(&hub), session));
+        }
+        if let Some(recorder) = &hub.recorder {
+            recorder.end_what_is_left();
         }
         Ok(hub)
     }
@@ -93,6 +103,8 @@ impl Hub {
             name: row.new.id.clone(),
             device: row.new.device_id.clone(),
             owner: row.new.principal_arn.clone(),
+            session_type: session_type_of(&row.new.document),
+            separate_output: false,
             idle: row.new.idle,
             end_at: left.map(|left| Instant::now() + left),
             grace: self.settings.grace,
@@ -138,6 +150,11 @@ impl Hub {
             }
         });
     }
+}
+
+/// The AWS dialect's name for what a document starts; a shell for one that is gone.
+fn session_type_of(document: &str) -> &'static str {
+    towline_ssm::documents::find(document).map_or("Standard_Stream", |document| document.session_type)
 }
 
 /// The sentence for a reason, for people and for the record.

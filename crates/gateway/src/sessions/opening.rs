@@ -44,6 +44,14 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     }
     let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
+    match crate::evidence::begin(hub.recorder.as_ref(), &start).await {
+        Ok(Some(tape)) => session.record(tape),
+        Ok(None) => {}
+        Err(error) => {
+            lock(&hub.sessions).remove(&session.meta.name);
+            return Err(error);
+        }
+    }
     link.bind(&session, order.io, order.err);
     session.link_up(&link, order.io, order.err);
     link.send(&ToAgent::Open(order));
@@ -130,11 +138,22 @@ fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Resul
     })
 }
 
+/// The client's terminal, or the one that AWS clients have until they tell its size.
+fn terminal(start: &SessionStart) -> Terminal {
+    let told = start.terminal.as_ref();
+    told.map_or_else(
+        || Terminal { term: "xterm-256color".to_owned(), size: Size { rows: 24, cols: 80 } },
+        |t| Terminal { term: t.term.clone(), size: Size { rows: t.rows, cols: t.cols } },
+    )
+}
+
 fn meta(hub: &Hub, start: &SessionStart) -> Meta {
     Meta {
         name: start.session.as_str().to_owned(),
         device: start.device.as_str().to_owned(),
         owner: start.principal_arn.clone(),
+        session_type: start.plan.session_type(),
+        separate_output: matches!(start.plan, SessionPlan::NonInteractiveCommand { separate_output: true, .. }),
         idle: start.idle_timeout,
         end_at: start.max_duration.map(|max| Instant::now() + max),
         grace: hub.settings.grace,

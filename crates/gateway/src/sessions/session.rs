@@ -13,7 +13,7 @@
 //! # Not here
 //! - Who may do what (the API decided), deadlines (`watch`), the store (`mod`).
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::{Notify, oneshot};
@@ -26,6 +26,7 @@ use super::lanes::{Broken, Lanes};
 use super::queue::{ClientQueue, ToChannel};
 use super::token::Token;
 use crate::agents::{Lane, Link};
+use crate::evidence::Tape;
 use crate::seam::{LiveState, StartError};
 
 /// What never changes about a session.
@@ -37,6 +38,10 @@ pub struct Meta {
     pub device: String,
     /// ARN of its owner.
     pub owner: String,
+    /// What the AWS dialect calls its kind.
+    pub session_type: &'static str,
+    /// The AWS dialect keeps standard error apart.
+    pub separate_output: bool,
     /// Ends it when nothing moves for so long.
     pub idle: std::time::Duration,
     /// When it ends whatever it does.
@@ -85,6 +90,8 @@ pub struct Session {
     /// What never changes.
     pub meta: Meta,
     core: Mutex<Core>,
+    /// Where its output is recorded, if it is.
+    tape: OnceLock<Arc<Tape>>,
     /// Wakes the watch when a deadline may have come nearer.
     pub(super) changed: Notify,
 }
@@ -109,11 +116,22 @@ impl Session {
             Since { activity: now, no_client: Some(now), no_link: restored.then_some(now), ever_attached: restored };
         let lanes = Lanes::new(separate_err);
         let core = Core { phase, carried: None, client: None, token: None, lanes, exited: None, since };
-        Self { meta, core: Mutex::new(core), changed: Notify::new() }
+        Self { meta, core: Mutex::new(core), tape: OnceLock::new(), changed: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its output is recorded on this tape from now on. The first call counts.
+    pub fn record(&self, tape: Arc<Tape>) {
+        let _ = self.tape.set(tape);
+    }
+
+    fn resized(&self, size: Size) {
+        if let Some(tape) = self.tape.get() {
+            tape.resize(size.cols, size.rows);
+        }
     }
 
     // ---- the device's side ------------------------------------------------------------------------------------
@@ -173,6 +191,9 @@ impl Session {
                 if let Some(Carried { link, io, err }) = core.carried.take() {
                     link.unbind(io, err);
                 }
+                if let Some(tape) = self.tape.get() {
+                    tape.end(&why.to_string());
+                }
                 let _ = tell.send(Err(why));
                 true
             }
@@ -199,6 +220,9 @@ impl Session {
         match core.lanes.output(lane, offset, data.len()) {
             Ok(true) => {
                 core.since.activity = Instant::now();
+                if let Some(tape) = self.tape.get() {
+                    tape.output(lane.into(), offset, data);
+                }
                 core.tell(ToChannel::Data(lane, offset, Bytes::copy_from_slice(data)));
             }
             Ok(false) => {}
@@ -210,6 +234,9 @@ impl Session {
     pub fn output_ended(&self, lane: Lane, length: u64) {
         let mut core = self.lock();
         if core.lanes.output_ended(lane, length) {
+            if let Some(tape) = self.tape.get() {
+                tape.length(lane.into(), length);
+            }
             core.tell(ToChannel::Fin(lane, length));
         }
     }
@@ -265,6 +292,9 @@ impl Session {
         core.since.ever_attached = true;
         core.since.activity = Instant::now();
         core.lanes.want(received, room);
+        if let Some(size) = size {
+            self.resized(size);
+        }
         match (&core.carried, size) {
             (Some(carried), Some(size)) => {
                 carried.link.send(&ToAgent::Resize { session: self.meta.name.clone(), size })
@@ -359,7 +389,11 @@ impl Session {
         if core.is_client(queue)
             && let Some(carried) = &core.carried
         {
-            carried.link.send(&message(self.meta.name.clone()));
+            let message = message(self.meta.name.clone());
+            if let ToAgent::Resize { size, .. } = &message {
+                self.resized(*size);
+            }
+            carried.link.send(&message);
         }
     }
 
@@ -374,6 +408,9 @@ impl Session {
                 let _ = tell.send(Err(StartError::Refused { why: text.to_owned() }));
             }
             Phase::Running => {}
+        }
+        if let Some(tape) = self.tape.get() {
+            tape.end(text);
         }
         if let Some(client) = core.client.take() {
             client.close(ToClient::Ended { reason, text: text.to_owned() });

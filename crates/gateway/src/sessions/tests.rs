@@ -29,6 +29,8 @@ fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
         name: "ann-1".into(),
         device: "mi-0123456789abcdef0".into(),
         owner: "ann".into(),
+        session_type: "Standard_Stream",
+        separate_output: false,
         idle: Duration::from_secs(1200),
         end_at: None,
         grace: Duration::from_secs(600),

@@ -68,6 +68,8 @@ mod tests {
             name: "ann-1".into(),
             device: "mi-1".into(),
             owner: "ann".into(),
+        session_type: "Standard_Stream",
+        separate_output: false,
             idle: 100 * SECOND,
             end_at: Some(now + 1000 * SECOND),
             grace: 50 * SECOND,

@@ -1,0 +1,143 @@
+//! Sinks: a folder, or a bucket of an S3-compatible server, both through `object_store`.
+//!
+//! # Invariants
+//! - An object appears under its key whole or not at all.
+//! - Memory for an upload is two parts, whatever the object's size.
+//!
+//! # Not here
+//! - When to try again, and what is given up: `outbox`.
+//! - Object Lock's own headers: set the bucket's default retention; `checksum = true` makes uploads acceptable to such a
+//!   bucket.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path as Key;
+use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
+use tokio::io::AsyncReadExt;
+
+use super::settings::{S3, SinkSettings};
+use crate::files;
+
+/// Size of a part. S3 wants at least 5 MiB for all but the last; ten thousand parts of this size are 80 GB.
+const PART: usize = 8 * 1024 * 1024;
+/// Time for one request to the server, answer included: a part over a link of 1 Mbit/s.
+const REQUEST: std::time::Duration = std::time::Duration::from_secs(90);
+
+/// Why a sink cannot be used, or an object not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum SinkError {
+    /// The settings.
+    #[error("the sink cannot be opened: {0}")]
+    Settings(String),
+    /// The file that should be sent.
+    #[error("cannot read what should be sent: {0}")]
+    Local(#[from] std::io::Error),
+    /// The server or folder.
+    #[error("{0}")]
+    Store(#[from] object_store::Error),
+}
+
+/// A sink. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sink {
+    store: Arc<dyn ObjectStore>,
+}
+
+impl Sink {
+    /// Opens the sink that the settings name; no connection is made yet.
+    ///
+    /// # Errors
+    /// [`SinkError::Settings`].
+    pub fn open(settings: &SinkSettings) -> Result<Self, SinkError> {
+        let store: Arc<dyn ObjectStore> = match settings {
+            SinkSettings::Directory(folder) => {
+                files::private_dir(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
+                let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
+                Arc::new(store.with_automatic_cleanup(true))
+            }
+            SinkSettings::S3(s3) => Arc::new(bucket(s3)?),
+        };
+        Ok(Self { store })
+    }
+
+    /// Sends a file under this key, part by part when it is large.
+    ///
+    /// # Errors
+    /// [`SinkError`].
+    pub async fn send(&self, key: &str, path: &Path) -> Result<(), SinkError> {
+        let mut file = tokio::fs::File::open(path).await?;
+        let length = file.metadata().await?.len();
+        let key = Key::from(key);
+        if length <= PART as u64 {
+            let mut bytes = Vec::new();
+            file.read_to_end(&mut bytes).await?;
+            self.store.put(&key, PutPayload::from(bytes)).await?;
+            return Ok(());
+        }
+        let mut upload = self.store.put_multipart(&key).await?;
+        let sent = send_parts(upload.as_mut(), &mut file).await;
+        if sent.is_err() {
+            let _ = upload.abort().await; // parts left behind cost money; the server's own rules remove them if this fails
+        }
+        sent
+    }
+
+    /// The store, for reading and removing.
+    #[must_use]
+    pub fn store(&self) -> &Arc<dyn ObjectStore> {
+        &self.store
+    }
+}
+
+async fn send_parts(upload: &mut dyn MultipartUpload, file: &mut tokio::fs::File) -> Result<(), SinkError> {
+    loop {
+        let mut part = Vec::with_capacity(PART);
+        (&mut *file).take(PART as u64).read_to_end(&mut part).await?;
+        if part.is_empty() {
+            break;
+        }
+        upload.put_part(PutPayload::from(part)).await?;
+    }
+    upload.complete().await?;
+    Ok(())
+}
+
+fn bucket(s3: &S3) -> Result<object_store::aws::AmazonS3, SinkError> {
+    let settings = |e: object_store::Error| SinkError::Settings(e.to_string());
+    // The client takes the process's provider of cryptography; a second call finds it there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut builder = AmazonS3Builder::from_env().with_bucket_name(&s3.bucket).with_retry(RetryConfig {
+        max_retries: 2, // the outbox waits and tries again; here only what a second try heals
+        retry_timeout: REQUEST,
+        ..RetryConfig::default()
+    });
+    builder = builder.with_client_options(object_store::ClientOptions::new().with_timeout(REQUEST).with_allow_http(
+        s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
+    ));
+    if let Some(region) = &s3.region {
+        builder = builder.with_region(region);
+    }
+    if let Some(endpoint) = &s3.endpoint {
+        builder = builder.with_endpoint(endpoint);
+    }
+    if let (Some(id), Some(file)) = (&s3.access_key_id, &s3.secret_access_key_file) {
+        let secret = files::read(file, 4096).map_err(|e| SinkError::Settings(e.to_string()))?;
+        builder = builder.with_access_key_id(id).with_secret_access_key(String::from_utf8_lossy(&secret).trim());
+    }
+    let option = |builder: AmazonS3Builder, key: &str, value: &str| {
+        key.parse::<AmazonS3ConfigKey>().map(|key| builder.with_config(key, value)).map_err(settings)
+    };
+    if let Some(kind) = &s3.server_side_encryption {
+        builder = option(builder, "aws_server_side_encryption", kind)?;
+    }
+    if let Some(key) = &s3.kms_key_id {
+        builder = option(builder, "aws_sse_kms_key_id", key)?;
+    }
+    if s3.checksum {
+        builder = builder.with_checksum_algorithm(Checksum::SHA256);
+    }
+    builder.build().map_err(settings)
+}

@@ -1,0 +1,251 @@
+//! A tape: where a session's output goes on its way to the recorder. Bounded, and it never makes a session wait.
+//!
+//! Way: the session's task copies bytes in ([`Tape::output`]) -> the tape is put on the recorder's list, once -> the
+//! recorder's thread takes all of it ([`Tape::take`]).
+//!
+//! # Invariants
+//! - At most [`TAPE`] bytes in one tape and [`ALL_TAPES`] in all of them. What does not fit is not kept; its positions are
+//!   missed by the recorder, which names the gap.
+//! - Positions come with the bytes: what is replayed is found out by the recorder, not here.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use towline_evidence::recording::Lane;
+
+/// Bytes in one tape. Two windows of a session, so a recorder that is a window behind loses nothing.
+pub const TAPE: usize = 2 * 1024 * 1024;
+/// Bytes in all tapes together.
+pub const ALL_TAPES: usize = 64 * 1024 * 1024;
+/// Pieces in one tape: bounds what tiny pieces cost beside their bytes.
+const PIECES: usize = 8192;
+/// Output that follows within so much time is one event: no eye sees the difference.
+const SAME_MOMENT: u64 = 10_000;
+/// Longest output of one event that is made by joining.
+const JOINED: usize = 16 * 1024;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// Output, and the reason to name if something before it is missing.
+    Output { at: u64, lane: Lane, offset: u64, data: Vec<u8>, why: &'static str },
+    /// A new size.
+    Resize { at: u64, cols: u16, rows: u16 },
+    /// A marker.
+    Marker { at: u64, text: String },
+}
+
+/// What the recorder's thread takes at once.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    pub(super) pieces: VecDeque<Piece>,
+    /// Lengths of the lanes, where known: what is not there by the end is missing.
+    pub(super) lengths: [Option<u64>; 2],
+    /// Why something may be missing that no later piece tells.
+    pub(super) dropped: bool,
+    /// The session is over, at this time and for this reason.
+    pub(super) end: Option<(u64, String)>,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    taken: Taken,
+    bytes: usize,
+    listed: bool,
+    closed: bool,
+}
+
+/// The recorder's list of tapes with something on them.
+#[derive(Debug, Default)]
+pub(super) struct List {
+    waiting: Mutex<VecDeque<Arc<Tape>>>,
+    wake: Condvar,
+    bytes: AtomicUsize,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tape {
+    /// The session.
+    pub session: String,
+    started: Instant,
+    /// Where time begins: 0, or where an earlier process left off, microseconds.
+    base: u64,
+    inner: Mutex<Inner>,
+    list: Arc<List>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner) // whole after each statement
+}
+
+impl List {
+    /// Waits for a tape, at most so long.
+    pub(super) fn next(&self, patience: Duration) -> Option<Arc<Tape>> {
+        let waiting = lock(&self.waiting);
+        let (mut waiting, _) =
+            self.wake.wait_timeout_while(waiting, patience, |w| w.is_empty()).unwrap_or_else(PoisonError::into_inner);
+        waiting.pop_front()
+    }
+
+    /// Wakes the thread although there is no tape.
+    pub(super) fn wake(&self) {
+        self.wake.notify_all();
+    }
+}
+
+impl Tape {
+    pub(super) fn new(session: &str, base: u64, list: Arc<List>) -> Arc<Self> {
+        let session = session.to_owned();
+        Arc::new(Self { session, started: Instant::now(), base, inner: Mutex::default(), list })
+    }
+
+    /// Time since the session's start, microseconds.
+    #[must_use]
+    pub fn now(&self) -> u64 {
+        self.base + u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX / 2)
+    }
+
+    /// Output at its position. Returns at once, whatever the disk does.
+    pub fn output(self: &Arc<Self>, lane: Lane, offset: u64, data: &[u8]) {
+        let at = self.now();
+        let mut inner = lock(&self.inner);
+        let all = self.list.bytes.load(Ordering::Relaxed);
+        let full = inner.bytes + data.len() > TAPE || all + data.len() > ALL_TAPES || inner.taken.pieces.len() >= PIECES;
+        if inner.closed || full {
+            inner.taken.dropped = true;
+            return;
+        }
+        inner.bytes += data.len();
+        self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
+        if let Some(Piece::Output { at: then, lane: l, offset: o, data: d, .. }) = inner.taken.pieces.back_mut()
+            && *l == lane
+            && *o + d.len() as u64 == offset
+            && d.len() + data.len() <= JOINED
+            && at.saturating_sub(*then) < SAME_MOMENT
+        {
+            d.extend_from_slice(data);
+        } else {
+            let why = if inner.taken.dropped { "the recorder was too slow" } else { "it did not pass this gateway" };
+            inner.taken.dropped = false;
+            inner.taken.pieces.push_back(Piece::Output { at, lane, offset, data: data.to_vec(), why });
+        }
+        self.list(&mut inner);
+    }
+
+    /// The end of a lane is known.
+    pub fn length(self: &Arc<Self>, lane: Lane, length: u64) {
+        lock(&self.inner).taken.lengths[usize::from(lane == Lane::Err)] = Some(length);
+    }
+
+    /// A new size of the terminal.
+    pub fn resize(self: &Arc<Self>, cols: u16, rows: u16) {
+        self.small(|at| Piece::Resize { at, cols, rows });
+    }
+
+    /// A marker.
+    pub fn marker(self: &Arc<Self>, text: &str) {
+        self.small(|at| Piece::Marker { at, text: text.to_owned() });
+    }
+
+    /// The session is over. The first call counts.
+    pub fn end(self: &Arc<Self>, why: &str) {
+        let at = self.now();
+        let mut inner = lock(&self.inner);
+        if !std::mem::replace(&mut inner.closed, true) {
+            inner.taken.end = Some((at, why.to_owned()));
+            self.list(&mut inner);
+        }
+    }
+
+    fn small(self: &Arc<Self>, piece: impl FnOnce(u64) -> Piece) {
+        let at = self.now();
+        let mut inner = lock(&self.inner);
+        if !inner.closed && inner.taken.pieces.len() < PIECES {
+            inner.taken.pieces.push_back(piece(at));
+            self.list(&mut inner);
+        }
+    }
+
+    fn list(self: &Arc<Self>, inner: &mut Inner) {
+        if !std::mem::replace(&mut inner.listed, true) {
+            lock(&self.list.waiting).push_back(Arc::clone(self));
+            self.list.wake.notify_one();
+        }
+    }
+
+    /// Everything on the tape.
+    pub(super) fn take(&self) -> Taken {
+        let mut inner = lock(&self.inner);
+        self.list.bytes.fetch_sub(inner.bytes, Ordering::Relaxed);
+        inner.bytes = 0;
+        inner.listed = false;
+        let fresh = Taken { lengths: inner.taken.lengths, ..Taken::default() };
+        std::mem::replace(&mut inner.taken, fresh)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tape() -> (Arc<Tape>, Arc<List>) {
+        let list = Arc::new(List::default());
+        (Tape::new("ann-1", 0, Arc::clone(&list)), list)
+    }
+
+    #[test]
+    fn a_tape_is_on_the_list_once_until_it_is_taken() {
+        let (tape, list) = tape();
+        tape.output(Lane::Io, 0, b"a");
+        tape.resize(80, 24);
+        assert!(list.next(Duration::ZERO).is_some());
+        assert!(list.next(Duration::ZERO).is_none());
+        assert_eq!(tape.take().pieces.len(), 2);
+        tape.marker("m");
+        assert!(list.next(Duration::ZERO).is_some());
+    }
+
+    #[test]
+    fn what_does_not_fit_is_dropped_and_the_next_piece_says_so() {
+        let (tape, list) = tape();
+        let piece = vec![0; JOINED];
+        let fits = (TAPE / JOINED) as u64;
+        for n in 0..=fits {
+            tape.output(Lane::Io, n * JOINED as u64, &piece);
+        }
+        let taken = tape.take();
+        assert!(taken.dropped && taken.pieces.len() as u64 == fits);
+        assert_eq!(list.bytes.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn output_of_one_moment_is_one_piece_and_a_jump_is_not() {
+        let (tape, _list) = tape();
+        tape.output(Lane::Io, 0, b"ab");
+        tape.output(Lane::Io, 2, b"cd");
+        tape.output(Lane::Io, 9, b"jk");
+        tape.output(Lane::Err, 0, b"e");
+        let sizes: Vec<usize> = tape
+            .take()
+            .pieces
+            .iter()
+            .map(|piece| if let Piece::Output { data, .. } = piece { data.len() } else { 0 })
+            .collect();
+        assert_eq!(sizes, [4, 2, 1]);
+    }
+
+    #[test]
+    fn nothing_comes_behind_the_end() {
+        let (tape, _list) = tape();
+        tape.end("over");
+        tape.end("again");
+        tape.output(Lane::Io, 0, b"late");
+        tape.marker("late");
+        let taken = tape.take();
+        assert_eq!(taken.end.unwrap().1, "over");
+        assert!(taken.pieces.is_empty());
+    }
+}
