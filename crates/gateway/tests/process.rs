@@ -28,7 +28,8 @@ async fn serve(dir: &Path) -> (Child, String) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("it says where it listens");
+    let line =
+        tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("it says where it listens");
     (child, line.unwrap().unwrap())
 }
 

@@ -1,8 +1,11 @@
 //! Signed requests against the clock: skew, replay, and sources that fail too often. Time is moved by hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
+use std::future::poll_fn;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use axum::Router;
@@ -86,11 +89,15 @@ impl Desk {
 
     /// The error code of the answer, or "done".
     async fn send(&self, headers: &[(String, String)], body: &str, from: &str) -> String {
+        self.send_body(headers, Body::from(body.to_owned()), from).await
+    }
+
+    async fn send_body(&self, headers: &[(String, String)], body: Body, from: &str) -> String {
         let mut request = Request::post("/").extension(Peer(from.parse::<SocketAddr>().unwrap()));
         for (name, value) in headers {
             request = request.header(name, value);
         }
-        let response = self.routes.clone().oneshot(request.body(Body::from(body.to_owned())).unwrap()).await.unwrap();
+        let response = self.routes.clone().oneshot(request.body(body).unwrap()).await.unwrap();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
         answer["__type"].as_str().unwrap_or("done").to_owned()
@@ -148,4 +155,19 @@ async fn a_wrong_clock_is_no_guess_and_closes_no_door() {
         assert_eq!(desk.send(&old, READ.1, HERE).await, "InvalidSignatureException");
     }
     assert_eq!(desk.send(&desk.signed(READ, SECRET), READ.1, HERE).await, "done");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_answered_in_time() {
+    let desk = Desk::open().await;
+    let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let request = desk.signed(READ, SECRET);
+    let mut answer = pin!(desk.send_body(&request, never, HERE));
+    // Once, so that the request waits for its body before time moves.
+    assert!(poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_pending())).await);
+    tokio::time::pause();
+    tokio::time::advance(limits::BODY_TIMEOUT).await;
+    tokio::time::resume();
+    let answer = tokio::time::timeout(MINUTE, answer).await;
+    assert_eq!(answer.as_deref(), Ok("SerializationException"));
 }
