@@ -19,8 +19,8 @@ use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
-use crate::evidence::{Evidence, EvidenceError, Failures};
 use crate::entropy::NoRandom;
+use crate::evidence::{Evidence, EvidenceError, Failures};
 use crate::files::{self, FileError};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -142,8 +142,7 @@ impl Gateway {
         let enrolment = Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
-        let (evidence, failures) =
-            Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
+        let (evidence, failures) = Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let failures = Mutex::new(Some(failures));
         Ok(Self { foundation, vault, tls, listener, monitor, evidence, failures })
     }
@@ -162,8 +161,7 @@ impl Gateway {
         let Foundation { config, store, authority, enrolment, audit, clock, .. } = &self.foundation;
         let settings = HubSettings { grace: config.session_grace };
         let recorder = Arc::clone(&self.evidence.recorder);
-        let hub =
-            Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
+        let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
         if let Some(failures) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).take() {
             tokio::spawn(end_unrecorded(Arc::clone(&hub), failures));
         }

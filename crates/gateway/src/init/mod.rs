@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use time::OffsetDateTime;
-use towline_ssm::ids::{AccessKeyId, Realm, SecretAccessKey, UserName};
+use towline_ssm::ids::{AccessKeyId, SecretAccessKey};
 
 use crate::authority::{Authority, AuthorityError};
 use crate::clock::UnixMillis;
@@ -207,12 +207,6 @@ async fn first_administrator(path: &Path, vault: &Vault) -> Result<(AccessKeyId,
     principals.add_key(ADMIN, id.as_str(), &vault.seal(id.as_str(), secret.expose().as_bytes())?, now).await?;
     store.close().await;
     Ok((id, secret))
-}
-
-/// The first administrator's ARN in an account.
-#[must_use]
-pub fn admin_arn(realm: &Realm) -> Option<String> {
-    ADMIN.parse::<UserName>().ok().map(|name| realm.user_arn(&name))
 }
 
 #[cfg(test)]
