@@ -123,7 +123,8 @@ impl Port {
         let _ = stream.set_nodelay(true); // keystrokes must not wait for company
         // An address of the form ::ffff:a.b.c.d is IPv4 that came through the dual-stack socket.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        let visitor = self.handshake(stream, peer).await;
+        // Boxed: a device's task lives for days and must not carry the room of a handshake or of an HTTP connection.
+        let visitor = Box::pin(self.handshake(stream, peer)).await;
         drop(waiting);
         match visitor {
             Ok(Visitor::Agent(connection)) => {
@@ -131,7 +132,7 @@ impl Port {
                 self.agents.serve(*connection).await;
                 drop(place);
             }
-            Ok(Visitor::Http(stream)) => self.http.serve(*stream, place, peer, stop).await,
+            Ok(Visitor::Http(stream)) => Box::pin(self.http.serve(*stream, place, peer, stop)).await,
             Err(error) => {
                 self.metrics.handshakes_failed.add(1);
                 info!(%peer, %error, "TLS handshake failed");
