@@ -11,6 +11,7 @@
 mod greeting;
 mod messages;
 
+use crate::alarm::Alarm;
 use crate::config::Config;
 use crate::limits;
 use crate::link::backoff::Backoff;
@@ -33,7 +34,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::net::TcpStream;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Sleep;
 use tokio_rustls::client::TlsStream;
 use towline_wire::epoch::{BootNonce, Epoch};
 use towline_wire::frame::Frame;
@@ -96,7 +96,7 @@ pub struct Agent {
     renewing: bool,
     /// Set when the agent was told to stop: when it stops the hard way.
     stopping: Option<Instant>,
-    timer: Pin<Box<Sleep>>,
+    alarm: Alarm,
     boot: BootNonce,
     connection: u32,
     started: Instant,
@@ -161,7 +161,7 @@ impl Agent {
             renewing: false,
             stopping: None,
             service: Service::of(|name| std::env::var(name).ok(), std::process::id()),
-            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            alarm: Alarm::new()?,
             boot,
             connection: 0,
             started: now,
@@ -231,7 +231,8 @@ impl Agent {
         if let Poll::Ready(news) = self.network.poll_news(cx) {
             return Poll::Ready(Event::News(news));
         }
-        if self.set_timer() && self.timer.as_mut().poll(cx).is_ready() {
+        self.set_alarm();
+        if self.alarm.poll(cx).is_ready() {
             return Poll::Ready(Event::Tick);
         }
         match &mut self.stage {
@@ -248,9 +249,8 @@ impl Agent {
         }
     }
 
-    /// Sets the timer to the earliest deadline. A later one than it is set to is left for the next tick to find, so
-    /// that traffic does not move the timer about. False when nothing is due ever.
-    fn set_timer(&mut self) -> bool {
+    /// Sets the alarm to the earliest deadline.
+    fn set_alarm(&mut self) {
         let stage = match &self.stage {
             Stage::Waiting { until } => Some(*until),
             Stage::Dialling(_) => None,
@@ -258,11 +258,9 @@ impl Agent {
         };
         let grace = self.alone_since.filter(|_| !self.table.is_empty()).map(|since| since + self.grace);
         let all = [stage, grace, self.keep_until, self.table.deadline(), self.stopping, self.service.deadline()];
-        let Some(deadline) = all.into_iter().flatten().min() else { return false };
-        if self.timer.is_elapsed() || deadline < self.timer.deadline().into_std() {
-            self.timer.as_mut().reset(deadline.into());
+        if let Some(deadline) = all.into_iter().flatten().min() {
+            self.alarm.set(deadline, Instant::now());
         }
-        true
     }
 
     fn on_event(&mut self, event: Event) {

@@ -11,6 +11,7 @@
 //! | [`state`] | the device's key and its enrolment |
 //! | [`enrol`], [`status`] | the other commands of the program |
 //! | [`service`] | the service manager: ready, alive, stopping |
+//! | [`alarm`] | the loop's one timer: one wake-up for each deadline |
 //! | [`clock`] | what time it is, for a device that may not know |
 //! | [`limits`] | every capacity, its reason, what it costs in memory |
 //!
@@ -23,6 +24,7 @@
 //! - No judgement of policy beyond the device's own: who may do what is decided where grants are signed.
 
 pub mod agent;
+pub mod alarm;
 pub mod arguments;
 pub mod clock;
 pub mod config;

@@ -40,6 +40,7 @@ impl Agent {
         let longest = u64::from(welcome.longest_ping).saturating_mul(1000);
         self.keep.link_up(millis(self.started, now), longest);
         self.keep_until = None;
+        self.alarm.forget(); // it was set for the greeting
         self.alone_since = None;
         self.grace = self.config.grace.min(Duration::from_secs(welcome.grace.into()));
         log::info!("linked with {}, {} sessions go on", self.target.gateway, self.table.len());

@@ -60,7 +60,13 @@ impl Agent {
                 link.push(&Frame::Pong)?;
                 Step::Nothing
             }
-            Ok(Incoming::Credit(_) | Incoming::Pong | Incoming::Nothing) => Step::Nothing,
+            Ok(Incoming::Pong) => {
+                // Not the time of the answer any more, but that of the next question.
+                self.keep_until = None;
+                self.alarm.forget();
+                Step::Nothing
+            }
+            Ok(Incoming::Credit(_) | Incoming::Nothing) => Step::Nothing,
         };
         Ok(Some(step))
     }
