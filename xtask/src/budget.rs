@@ -33,7 +33,7 @@ pub(crate) struct Promise {
 struct AgentPromise {
     /// Stripped binary, bytes.
     binary_bytes: u64,
-    /// Resident memory when idle with the link up, KiB.
+    /// Resident memory when idle with the link up, without the pages of shared libraries, KiB.
     idle_rss_kib: u64,
     /// Of these without a file behind them, KiB.
     idle_anonymous_kib: u64,
@@ -41,8 +41,8 @@ struct AgentPromise {
     per_shell_kib: u64,
     /// Threads.
     threads: u64,
-    /// Context switches in [`measure::IDLE`].
-    idle_switches: u64,
+    /// Times it is woken in [`measure::IDLE`].
+    idle_wake_ups: u64,
     /// TCP payload both ways in [`measure::IDLE`], bytes.
     idle_bytes: u64,
 }

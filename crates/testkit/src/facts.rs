@@ -32,6 +32,26 @@ pub fn memory(pid: u32) -> Outcome<Memory> {
     })
 }
 
+/// Resident pages that belong to files other than the program itself (`/proc/PID/smaps`), KiB: shared libraries, which the
+/// whole machine shares.
+///
+/// # Errors
+/// The process is gone.
+pub fn library_memory(pid: u32) -> Outcome<u64> {
+    let program = std::fs::read_link(format!("/proc/{pid}/exe"))?.to_string_lossy().into_owned();
+    let (mut sum, mut counts) = (0, false);
+    for line in read(pid, "smaps")?.lines() {
+        if let Some(path) = line.split_whitespace().nth(5).filter(|_| !line.contains("kB")) {
+            counts = path.starts_with('/') && path != program;
+        } else if line.split_whitespace().count() == 5 && !line.contains("kB") {
+            counts = false;
+        } else if counts {
+            sum += number_after(line, "Rss:").unwrap_or(0);
+        }
+    }
+    Ok(sum)
+}
+
 /// Number of threads.
 ///
 /// # Errors
@@ -40,16 +60,16 @@ pub fn threads(pid: u32) -> Outcome<u64> {
     number_after(&read(pid, "status")?, "Threads:").ok_or_else(|| Trouble::new("status has no Threads"))
 }
 
-/// Context switches since start, voluntary and not, of all threads.
+/// Times that a thread went to sleep and was woken since start (voluntary context switches), of all threads. The others
+/// depend on who else is on the machine.
 ///
 /// # Errors
 /// The process is gone.
-pub fn context_switches(pid: u32) -> Outcome<u64> {
+pub fn wake_ups(pid: u32) -> Outcome<u64> {
     let mut sum = 0;
     for task in std::fs::read_dir(format!("/proc/{pid}/task"))? {
         let text = std::fs::read_to_string(task?.path().join("status"))?;
         sum += number_after(&text, "voluntary_ctxt_switches:").unwrap_or(0);
-        sum += number_after(&text, "nonvoluntary_ctxt_switches:").unwrap_or(0);
     }
     Ok(sum)
 }
@@ -149,7 +169,9 @@ mod tests {
         let memory = memory(me).unwrap();
         assert!(memory.rss > memory.anonymous && memory.anonymous > 0, "{memory:?}");
         assert!(threads(me).unwrap() >= 1);
-        assert!(context_switches(me).unwrap() > 0);
+        let libraries = library_memory(me).unwrap();
+        assert!(libraries > 0 && libraries < memory.rss, "{libraries} of {memory:?}");
+        assert!(wake_ups(me).unwrap() > 0);
     }
 
     #[test]

@@ -170,6 +170,29 @@ impl Terminal {
         }
     }
 
+    /// Reads until `marker`, whose first byte must not occur in what comes before it; gives the number of bytes before it.
+    /// Nothing is kept but what follows the marker. Not generic, so that it is fast wherever it is called from.
+    ///
+    /// # Errors
+    /// As [`Terminal::drain`].
+    pub fn drain_until(&mut self, marker: &[u8], within: Duration) -> Outcome<usize> {
+        let (mut count, mut begun) = (0, Vec::new());
+        let first = marker.first().copied();
+        self.drain(within, |portion| {
+            if begun.is_empty() {
+                let at = portion.iter().position(|byte| Some(*byte) == first);
+                count += at.unwrap_or(portion.len());
+                begun.extend_from_slice(&portion[at.unwrap_or(portion.len())..]);
+            } else {
+                begun.extend_from_slice(portion);
+            }
+            begun.len() >= marker.len()
+        })?;
+        ensure(begun.starts_with(marker), || format!("not the marker: {:?}", String::from_utf8_lossy(&begun)))?;
+        self.unread = begun.split_off(marker.len());
+        Ok(count)
+    }
+
     /// Changes the window's size; the program gets SIGWINCH.
     ///
     /// # Errors
@@ -326,6 +349,14 @@ mod tests {
         let pid = terminal.pid();
         drop(terminal);
         assert!(!std::path::Path::new(&format!("/proc/{pid}/exe")).exists());
+    }
+
+    #[test]
+    fn a_marker_is_found_among_much_text_and_what_follows_is_kept() {
+        let mut terminal =
+            shell("stty raw -echo; head -c 300000 /dev/zero; printf '~~DO'; sleep 0.1; printf 'NE~~after'; read x");
+        assert_eq!(terminal.drain_until(b"~~DONE~~", PATIENCE).unwrap(), 300_000);
+        terminal.expect("after").unwrap();
     }
 
     #[test]

@@ -75,16 +75,9 @@ pub(super) fn bulk(command: &Command, text: &std::path::Path, size: usize) -> Ou
     terminal.line(&format!("stty raw -echo; printf 'RE''ADY'; cat {}; printf '~~DO''NE~~'", text.display()))?;
     terminal.expect("READY")?;
     let begin = Instant::now();
-    let (mut got, mut tail) = (0, Vec::new());
-    terminal.drain(BULK_LIMIT, |portion| {
-        got += portion.len();
-        let from = portion.len().saturating_sub(END.len());
-        tail.extend_from_slice(&portion[from..]);
-        tail.drain(..tail.len().saturating_sub(END.len() * 2));
-        tail.windows(END.len()).any(|window| window == END)
-    })?;
+    let got = terminal.drain_until(END, BULK_LIMIT)?;
     let took = begin.elapsed().as_secs_f64();
-    ensure(got >= size, || format!("{got} bytes arrived of {size}"))?;
+    ensure(got == size, || format!("{got} bytes arrived of {size}"))?;
     Ok(size as f64 / took / 1e6)
 }
 
