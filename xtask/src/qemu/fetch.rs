@@ -16,7 +16,16 @@ const SUITE: &str = "bookworm";
 /// What is fetched beside the kernel: a userland for the initramfs, and tc with its libraries for bad networks.
 const USERLAND: &[&str] = &["busybox-static"];
 const TC: &[&str] = &[
-    "iproute2", "libc6", "libelf1", "libbpf1", "libmnl0", "libbsd0", "libcap2", "libxtables12", "libmd0", "zlib1g",
+    "iproute2",
+    "libc6",
+    "libelf1",
+    "libbpf1",
+    "libmnl0",
+    "libbsd0",
+    "libcap2",
+    "libxtables12",
+    "libmd0",
+    "zlib1g",
     "libgcc-s1",
 ];
 
@@ -59,7 +68,8 @@ pub(crate) fn guest(arch: &str, meta: &str) -> Outcome<Guest> {
 pub(crate) fn image(guest: &Guest) -> Outcome<PathBuf> {
     let boot = guest.root.join("boot");
     let entries = std::fs::read_dir(&boot)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut images = entries.filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz")));
+    let mut images =
+        entries.filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz")));
     images.next().ok_or_else(|| Trouble::new(format!("no kernel in {}", boot.display())))
 }
 

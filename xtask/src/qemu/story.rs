@@ -88,17 +88,19 @@ fn full_screen(device: &mut Device, _: &Class) -> Outcome {
     shell.resize(30, 100)?;
     shell.line("seq 1 99 >/tmp/text; vi /tmp/text")?;
     // The 29th line is the last of the text; the 30th is the editor's own.
-    shell.expect_within("\n29", ANSWER)?;
-    shell.expect_within("/tmp/text", ANSWER)?;
-    ensure(!shell.unread().contains("\n31"), || "it drew more lines than the window has".into())?;
+    shell.expect_within("\u{1b}[29;1H29", ANSWER)?;
+    let drawn = shell.expect_within("/tmp/text 1/99", ANSWER)?;
+    ensure(drawn.contains("\u{1b}[30;1H") && !drawn.contains("[31;"), || format!("it drew elsewhere: {drawn:?}"))?;
     shell.send(":q!\r")?;
     answers(&mut shell, 2)
 }
 
 fn no_listener(device: &mut Device, _: &Class) -> Outcome {
-    let tables = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw /proc/net/raw6 2>/dev/null";
+    let tables =
+        "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw /proc/net/raw6 2>/dev/null";
     let text = device.machine.run(tables)?;
-    let sockets: Vec<&str> = text.lines().filter(|line| line.trim().contains(": ") && !line.contains("local_address")).collect();
+    let sockets: Vec<&str> =
+        text.lines().filter(|line| line.trim().contains(": ") && !line.contains("local_address")).collect();
     // State 01: connected, by us. Anything else in these tables waits for somebody.
     let waiting: Vec<&&str> = sockets.iter().filter(|line| line.split_whitespace().nth(3) == Some("0A")).collect();
     ensure(!sockets.is_empty(), || format!("not even the link is to be seen: {text}"))?;
@@ -141,10 +143,11 @@ fn read_only(device: &mut Device, _: &Class) -> Outcome {
 }
 
 fn full_disk(device: &mut Device, _: &Class) -> Outcome {
-    let fill = "dd if=/dev/zero of=/data/fill bs=64k 2>/dev/null; sync; ! echo much >/data/more";
+    let fill = "for size in 64k 4k 1k; do dd if=/dev/zero of=/data/fill$size bs=$size 2>/dev/null; sync; done; \
+                ! dd if=/dev/zero of=/data/more bs=4k count=1 conv=fsync 2>/dev/null";
     let (text, status) = device.machine.outcome(fill, Duration::from_secs(120))?;
     ensure(status == "0", || format!("the disk is not full: {text}"))?;
     device.comes_back_after(|machine| machine.run("kill -9 $(pidof towline-agent)").map(drop))?;
     drop(device.shell()?);
-    device.machine.run("rm -f /data/fill /data/more; sync").map(drop)
+    device.machine.run("rm -f /data/fill* /data/more; sync").map(drop)
 }
