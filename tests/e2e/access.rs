@@ -18,7 +18,9 @@ const NO_DEVICE: &str = "mi-00000000000000000";
 fn body(operation: Operation) -> &'static str {
     match operation {
         Operation::StartSession | Operation::GetConnectionStatus => r#"{"Target":"mi-00000000000000000"}"#,
-        Operation::ResumeSession | Operation::TerminateSession => r#"{"SessionId":"somebody-0123456789abcdefg"}"#,
+        Operation::ResumeSession | Operation::TerminateSession | Operation::GetRecording => {
+            r#"{"SessionId":"somebody-0123456789abcdefg"}"#
+        }
         Operation::DescribeSessions => r#"{"State":"Active"}"#,
         Operation::CreateActivation => r#"{"IamRole":"towline"}"#,
         Operation::DeleteActivation => r#"{"ActivationId":"00000000-0000-4000-8000-000000000000"}"#,
@@ -58,7 +60,9 @@ fn body(operation: Operation) -> &'static str {
 fn request(operation: Operation) -> Request {
     match operation.service() {
         Service::Sts => Request::form(operation.name()),
-        Service::Ssm | Service::Towline => Request::json(&operation.target().unwrap_or_default(), body(operation)),
+        Service::Ssm | Service::Towline | Service::CloudTrail => {
+            Request::json(&operation.target().unwrap_or_default(), body(operation))
+        }
     }
 }
 

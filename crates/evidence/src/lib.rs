@@ -22,6 +22,7 @@ pub mod layout;
 pub mod node;
 pub mod recording;
 pub mod seal;
+pub mod tame;
 pub mod text;
 pub mod trail;
 pub mod verify;

@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
 use crate::entropy::NoRandom;
-use crate::evidence::{Evidence, EvidenceError, Failures};
+use crate::evidence::{Evidence, EvidenceError, Failures, trail};
 use crate::files::{self, FileError};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -106,7 +106,7 @@ pub struct Gateway {
     tls: TlsConfigs,
     listener: TcpListener,
     monitor: Option<TcpListener>,
-    evidence: Evidence,
+    evidence: Arc<Evidence>,
     failures: Mutex<Option<Failures>>,
 }
 
@@ -143,7 +143,13 @@ impl Gateway {
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
         let (evidence, failures) = Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
-        let failures = Mutex::new(Some(failures));
+        let (evidence, failures) = (Arc::new(evidence), Mutex::new(Some(failures)));
+        tokio::spawn(trail::keep(
+            foundation.store.clone(),
+            Arc::clone(&evidence.recorder),
+            foundation.realm.clone(),
+            foundation.clock.clone(),
+        ));
         Ok(Self { foundation, vault, tls, listener, monitor, evidence, failures })
     }
 
@@ -210,6 +216,7 @@ impl Gateway {
             channels: plane.channels,
             audit: foundation.audit.clone(),
             metrics: Arc::clone(&metrics),
+            evidence: Arc::clone(&evidence),
             stream_url_host: foundation.config.stream_url_host.clone(),
         })?;
         if let Some(listener) = monitor {
@@ -222,6 +229,9 @@ impl Gateway {
         // Links and sessions may still write; what they write from here on is on stderr alone.
         let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
         let recorder = Arc::clone(&evidence.recorder);
+        if let Err(error) = trail::export(&store, &recorder, &foundation.realm, foundation.clock.now()).await {
+            tracing::error!(%error, "the last events of the audit trail wait for the next start");
+        }
         let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
         store.close().await;
         Ok(())

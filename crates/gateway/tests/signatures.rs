@@ -18,6 +18,8 @@ use towline_gateway::api::{self, Api, Parts};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::clock::{Clock, UnixMillis};
 use towline_gateway::limits;
+use towline_gateway::evidence::Evidence;
+use towline_gateway::evidence::settings::RawEvidence;
 use towline_gateway::metrics::Metrics;
 use towline_gateway::port::http::Peer;
 use towline_gateway::store::Store;
@@ -56,6 +58,9 @@ impl Desk {
         principals.add_key("admin", KEY, &sealed, clock.now()).await.unwrap();
         let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
         let metrics = Arc::new(Metrics::default());
+        let settings = RawEvidence::default().settings(dir.path()).unwrap();
+        let (evidence, _failures) = Evidence::start(dir.path(), settings, &clock).unwrap();
+        let evidence = Arc::new(evidence);
         let parts = Parts {
             store,
             vault,
@@ -65,6 +70,7 @@ impl Desk {
             channels: Arc::new(Unattached),
             audit,
             metrics: Arc::clone(&metrics),
+            evidence,
             stream_url_host: None,
         };
         Self { routes: api::router(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }

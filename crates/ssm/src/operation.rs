@@ -20,6 +20,8 @@ pub enum Service {
     Sts,
     /// Our administration: AWS JSON 1.1, prefix `Towline`.
     Towline,
+    /// CloudTrail, as far as looking events up goes: AWS JSON 1.1, prefix as in its model.
+    CloudTrail,
 }
 
 impl Service {
@@ -30,6 +32,7 @@ impl Service {
             Self::Ssm => "ssm",
             Self::Sts => "sts",
             Self::Towline => "towline",
+            Self::CloudTrail => "cloudtrail",
         }
     }
 
@@ -40,6 +43,7 @@ impl Service {
             Self::Ssm => Some("AmazonSSM"),
             Self::Sts => None,
             Self::Towline => Some("Towline"),
+            Self::CloudTrail => Some("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101"),
         }
     }
 }
@@ -112,6 +116,7 @@ macro_rules! operations {
     (@ write) => { false };
     (# Ssm $name:ident) => { concat!("ssm:", stringify!($name)) };
     (# Sts $name:ident) => { concat!("sts:", stringify!($name)) };
+    (# CloudTrail $name:ident) => { concat!("cloudtrail:", stringify!($name)) };
     (# Towline $name:ident) => { concat!("towline:", stringify!($name)) };
 }
 
@@ -174,6 +179,10 @@ operations! {
     ListDeviceKeys: Towline, read, Device;
     /// Lets a pending device in.
     ApproveDevice: Towline, write, Device;
+    /// Reads a session's recording, piece by piece.
+    GetRecording: Towline, read, Session;
+    /// Looks events of the audit trail up.
+    LookupEvents: CloudTrail, read, Any;
 }
 
 impl Operation {
@@ -184,7 +193,7 @@ impl Operation {
     pub fn parse(target: &str) -> Result<Self, ApiError> {
         let unknown =
             || ApiError::new(ErrorCode::UnknownOperationException, "X-Amz-Target names no operation of this service");
-        let (prefix, name) = target.split_once('.').ok_or_else(unknown)?;
+        let (prefix, name) = target.rsplit_once('.').ok_or_else(unknown)?;
         Self::ALL
             .iter()
             .copied()

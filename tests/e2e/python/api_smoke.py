@@ -413,6 +413,31 @@ def malformed_requests_have_the_codes_of_aws():
 
 
 @check
+def what_was_done_is_looked_up_in_the_form_of_cloudtrail():
+    trail = boto("cloudtrail")
+    events = trail.lookup_events(LookupAttributes=[{"AttributeKey": "EventName", "AttributeValue": "StartSession"}])["Events"]
+    assert events and all(event["EventName"] == "StartSession" for event in events), events
+    times = [event["EventTime"] for event in events]
+    assert times == sorted(times, reverse=True), times
+    whole = json.loads(events[0]["CloudTrailEvent"])
+    assert whole["eventSource"] == "ssm.amazonaws.com" and whole["userIdentity"]["type"] in ("IAMUser", "Unknown"), whole
+    assert whole["eventTime"].endswith("Z") and "." not in whole["eventTime"], whole
+    pages = trail.get_paginator("lookup_events").paginate(PaginationConfig={"PageSize": 7, "MaxItems": 40})
+    ids = [event["EventId"] for page in pages for event in page["Events"]]
+    assert len(ids) == len(set(ids)) == 40, ids
+    nobody = trail.lookup_events(LookupAttributes=[{"AttributeKey": "Username", "AttributeValue": "no-such-user"}])
+    assert nobody["Events"] == [], nobody
+    two = [{"AttributeKey": "Username", "AttributeValue": "a"}, {"AttributeKey": "EventName", "AttributeValue": "b"}]
+    wants("ValidationException", trail.lookup_events, LookupAttributes=two)
+
+
+@check
+def a_recording_that_is_not_there_is_missed():
+    towline("GetRecording", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    towline("GetRecording", {"SessionId": "../x"}, expect="DoesNotExistException")
+
+
+@check
 def a_forgotten_device_is_gone():
     ssm = boto("ssm")
     wants("InvalidInstanceId", ssm.deregister_managed_instance, InstanceId=UNKNOWN)

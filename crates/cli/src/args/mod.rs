@@ -5,6 +5,7 @@
 //! - Each message about a wrong argument says what would be right.
 
 pub(crate) mod admin;
+pub(crate) mod evidence;
 
 use std::path::PathBuf;
 
@@ -87,6 +88,14 @@ pub(crate) enum Command {
         /// Its id, as `towline sessions` shows it
         session: String,
     },
+    /// Play the recording of a session in this terminal
+    Play(evidence::PlayArgs),
+    /// Write the recording of a session as asciicast, text or JSON
+    Export(evidence::ExportArgs),
+    /// Show who did what: the audit trail, newest first
+    Audit(evidence::AuditArgs),
+    /// Check that recordings are what was recorded, without a gateway
+    Verify(evidence::VerifyArgs),
     /// Let new devices in
     #[command(subcommand)]
     Activation(ActivationCommand),

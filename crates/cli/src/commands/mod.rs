@@ -6,11 +6,15 @@
 
 mod activation;
 mod admin;
+mod cast_file;
 mod devices;
 mod offline;
+mod play;
+mod recordings;
 mod sessions;
 mod shell;
 mod target;
+mod verify;
 
 use std::path::Path;
 
@@ -63,6 +67,17 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     if let Some(result) = offline::run(&cli.command, output) {
         return result.map(|()| 0);
     }
+    match &cli.command {
+        Command::Play(args) if play::is_file(&args.recording) => {
+            let lines = cast_file::Lines::open(Path::new(&args.recording))?;
+            return play::play(lines, args, output).await.map(|()| 0);
+        }
+        Command::Export(args) if play::is_file(&args.recording) => {
+            let lines = cast_file::Lines::open(Path::new(&args.recording))?;
+            return play::export(lines, args, output).map(|()| 0);
+        }
+        _ => {}
+    }
     let context = Context::new(&cli.global, env, output)?;
     online(cli.command, context).await
 }
@@ -79,8 +94,11 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,
         Command::Admin(command) => admin::run(&mut context, command).await?,
+        Command::Audit(args) => recordings::audit(&mut context, args).await?,
+        Command::Play(args) => recordings::play(&mut context, &args).await?,
+        Command::Export(args) => recordings::export(&mut context, &args).await?,
         // Done without a gateway, before this.
-        Command::Policy(_) | Command::Completions { .. } | Command::Man => {}
+        Command::Verify(_) | Command::Policy(_) | Command::Completions { .. } | Command::Man => {}
     }
     Ok(0)
 }

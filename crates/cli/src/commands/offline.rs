@@ -20,6 +20,7 @@ pub(super) fn run(command: &Command, output: Output) -> Option<Result<(), Failur
         Command::Policy(PolicyCommand::Check { file }) => {
             Some(read_document(file).and_then(|text| check(&text, output)))
         }
+        Command::Verify(args) => Some(super::verify::run(args, output)),
         _ => None,
     }
 }

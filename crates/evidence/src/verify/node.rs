@@ -84,6 +84,8 @@ pub struct Ledger {
     pub lost: BTreeMap<String, String>,
     /// The last checkpoint.
     pub last_checkpoint: Option<Checkpoint>,
+    /// All checkpoints, as `number:head`. About 100 bytes each.
+    checkpoints: BTreeSet<String>,
     heads: BTreeMap<String, Vec<(u64, Digest)>>,
 }
 
@@ -179,6 +181,7 @@ impl NodeVerifier {
             self.ledger.node.clone_from(node);
         }
         self.ledger.last_checkpoint = Some(Checkpoint { n: record.n, at: record.at, head: record.prev });
+        self.ledger.checkpoints.insert(format!("{}:{}", record.n, record.prev));
         for believed in std::mem::take(&mut self.waiting) {
             self.ledger.add(believed.what);
         }
@@ -231,6 +234,12 @@ impl Ledger {
                 self.lost.insert(name, why);
             }
         }
+    }
+
+    /// Whether the chain holds this checkpoint, written `number:head`.
+    #[must_use]
+    pub fn holds(&self, checkpoint: &str) -> bool {
+        self.checkpoints.contains(checkpoint)
     }
 
     /// Heads that are signed for an object's recording: for a [`super::RecordingVerifier`].

@@ -51,6 +51,8 @@ impl Api {
             Operation::ListDeviceKeys => json(self.list_device_keys(call, parse(body)?).await),
             Operation::RotateDeviceKey => json(self.rotate_device_key(call, parse(body)?).await),
             Operation::RevokeDeviceKey => json(self.revoke_device_key(call, parse(body)?).await),
+            Operation::GetRecording => json(self.get_recording(call, parse(body)?).await),
+            Operation::LookupEvents => json(self.lookup_events(call, parse(body)?).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };
         if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {

@@ -167,6 +167,7 @@ impl Api {
             Service::Ssm => "ssm.amazonaws.com",
             Service::Sts => "sts.amazonaws.com",
             Service::Towline => "towline",
+            Service::CloudTrail => "cloudtrail.amazonaws.com",
         };
         let outcome = match self.authenticate(operation, head, body, source, now).await {
             Err(unproven) => {

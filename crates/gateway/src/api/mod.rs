@@ -18,6 +18,7 @@ mod call;
 mod device_keys;
 mod devices;
 mod dispatch;
+mod evidence;
 mod http;
 mod paging;
 mod principals;
@@ -37,6 +38,7 @@ use crate::audit::AuditLog;
 use crate::clock::Clock;
 use crate::entropy::NoRandom;
 use crate::metrics::Metrics;
+use crate::evidence::Evidence;
 use crate::seam::{DataChannels, Sessions};
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
@@ -60,6 +62,8 @@ pub struct Parts {
     pub audit: AuditLog,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Recordings.
+    pub evidence: Arc<Evidence>,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.
     pub stream_url_host: Option<String>,
 }

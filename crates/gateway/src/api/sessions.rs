@@ -132,7 +132,7 @@ impl Api {
     }
 
     /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's sessions.
-    async fn authorize_session(&self, call: &Call, id: &str) -> Result<Option<store::Session>, ApiError> {
+    pub(super) async fn authorize_session(&self, call: &Call, id: &str) -> Result<Option<store::Session>, ApiError> {
         call.note("sessionId", id);
         let realm = self.realm();
         let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;

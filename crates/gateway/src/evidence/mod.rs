@@ -20,6 +20,7 @@ pub mod settings;
 pub mod sink;
 mod staging;
 pub mod tape;
+pub mod trail;
 #[cfg(test)]
 mod tests;
 

@@ -121,6 +121,13 @@ impl Recorder {
         towline_evidence::layout::recording(&self.settings.prefix, session)
     }
 
+    /// The file of a recording that is not, or not yet, in the sink.
+    #[must_use]
+    pub fn local(&self, session: &str) -> Option<PathBuf> {
+        let waiting = self.settings.home.join("outbox").join(self.object(session));
+        [self.staging_path(session), waiting].into_iter().find(|path| path.is_file())
+    }
+
     /// Begins a recording. Waits for the disk: call it where waiting is allowed.
     ///
     /// # Errors

@@ -56,6 +56,26 @@ impl AuditTrail<'_> {
             .await?)
     }
 
+    /// Up to `limit` lines before the one numbered `before`, newest first, of the time from `from` up to and without `to`.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn newest(
+        &self,
+        before: i64,
+        from: UnixMillis,
+        to: UnixMillis,
+        limit: i64,
+    ) -> Result<Vec<(i64, i64, String)>, StoreError> {
+        Ok(sqlx::query_as("SELECT id, at, line FROM audit WHERE id < ? AND at >= ? AND at < ? ORDER BY id DESC LIMIT ?")
+            .bind(before)
+            .bind(from.0)
+            .bind(to.0)
+            .bind(limit)
+            .fetch_all(&self.store.pool)
+            .await?)
+    }
+
     /// Removes lines older than `before`, and the oldest beyond `max_rows`. The number removed.
     ///
     /// # Errors

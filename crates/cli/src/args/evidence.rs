@@ -1,0 +1,80 @@
+//! The command line of what is on record: `play`, `export`, `verify`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+/// `play`.
+#[derive(Debug, Args)]
+pub(crate) struct PlayArgs {
+    /// A session's id, or a file (.cast or .cast.gz)
+    pub recording: String,
+    /// So many times as fast
+    #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
+    pub speed: f64,
+    /// No pause is longer than so many seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = parse_seconds)]
+    pub idle_limit: f64,
+    /// Begin so many seconds after the start: what was before is shown at once
+    #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = parse_seconds)]
+    pub from: f64,
+}
+
+/// `export`.
+#[derive(Debug, Args)]
+pub(crate) struct ExportArgs {
+    /// A session's id, or a file (.cast or .cast.gz)
+    pub recording: String,
+    /// As what
+    #[arg(long, value_enum, default_value_t = ExportFormat::Cast)]
+    pub format: ExportFormat,
+}
+
+/// Forms of a recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ExportFormat {
+    /// asciicast v2, as it was recorded.
+    Cast,
+    /// Text, without colours and movements.
+    Txt,
+    /// Its facts, and one object for each event.
+    Json,
+}
+
+/// `verify`.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// A recording (.cast or .cast.gz), or a folder: everything in a sink
+    pub path: PathBuf,
+    /// The public key, as hex digits or as a file that holds them (evidence.pub of the gateway); for a folder
+    #[arg(long)]
+    pub key: Option<String>,
+    /// A checkpoint that was seen before, as verify printed it: the chain must still hold it
+    #[arg(long, value_name = "NUMBER:HEAD")]
+    pub checkpoint: Option<String>,
+}
+
+fn parse_speed(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|speed| (0.05..=1000.0).contains(speed)).ok_or_else(|| "0.05 to 1000".to_owned())
+}
+
+fn parse_seconds(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|s| (0.0..=1e9).contains(s)).ok_or_else(|| "seconds, 0 or more".to_owned())
+}
+
+/// `audit`.
+#[derive(Debug, Args)]
+pub(crate) struct AuditArgs {
+    /// Only what this user did
+    #[arg(long, conflicts_with = "device")]
+    pub user: Option<String>,
+    /// Only what was about this device (its id)
+    #[arg(long)]
+    pub device: Option<String>,
+    /// Only the last so many minutes
+    #[arg(long, value_name = "MINUTES")]
+    pub since_minutes: Option<u64>,
+    /// At most so many events, the newest
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+}

@@ -1,0 +1,62 @@
+//! Recordings as files: packed or not, line by line, within bounds.
+//!
+//! # Invariants
+//! - A line is never longer in memory than the format allows; a file may be as large as it likes.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read};
+use std::path::Path;
+
+use flate2::bufread::MultiGzDecoder;
+use towline_evidence::cast::MAX_LINE;
+
+use crate::exit::Failure;
+
+/// The lines of a recording.
+pub(super) struct Lines {
+    reader: Box<dyn BufRead>,
+    name: String,
+}
+
+impl Lines {
+    /// Opens a file.
+    pub(super) fn open(path: &Path) -> Result<Self, Failure> {
+        let name = path.display().to_string();
+        let file = File::open(path).map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
+        Self::of(file, name)
+    }
+
+    /// Of bytes from anywhere; packed if they begin like gzip.
+    pub(super) fn of(bytes: impl Read + 'static, name: String) -> Result<Self, Failure> {
+        let mut plain = BufReader::with_capacity(64 * 1024, bytes);
+        let start = plain.fill_buf().map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
+        let reader: Box<dyn BufRead> = if start.starts_with(&[0x1f, 0x8b]) {
+            Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(plain)))
+        } else {
+            Box::new(plain)
+        };
+        Ok(Self { reader, name })
+    }
+
+    /// The next line, without newline; none at the end, also at a torn one.
+    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+        let mut line = Vec::new();
+        let read = (&mut self.reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
+        match read {
+            // A packed file that was cut ends here; what is missing is for whoever counts the lines.
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) => Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
+            Err(why) => Err(Failure::Local { what: format!("cannot read {}", self.name), why }),
+            Ok(0) => Ok(None),
+            Ok(_) if line.len() > MAX_LINE => {
+                Err(Failure::BadDocument(format!("{}: a line is longer than any of a recording", self.name)))
+            }
+            Ok(_) => {
+                if line.last() == Some(&b'\n') {
+                    line.pop();
+                }
+                Ok(Some(line))
+            }
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! `play`, `export` and `audit` of what the gateway has.
+//!
+//! # Invariants
+//! - A recording is fetched into an unnamed file, piece by piece: memory is one piece, and nothing is left behind.
+
+use std::fs::OpenOptions;
+use std::io::{Seek, SeekFrom, Write};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use towline_ssm::Operation;
+use towline_ssm::api::evidence::{
+    Event, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest, LookupEventsResponse,
+};
+use towline_ssm::clock::EpochSeconds;
+
+use super::cast_file::Lines;
+use super::{Context, play as player, time_text};
+use crate::args::evidence::{AuditArgs, ExportArgs, PlayArgs};
+use crate::exit::Failure;
+use crate::output::{Cell, Output};
+
+/// Events on one page: the most that the API gives.
+const PAGE: i64 = 50;
+
+/// `play` of a session.
+pub(super) async fn play(context: &mut Context, args: &PlayArgs) -> Result<(), Failure> {
+    let lines = fetch(context, &args.recording).await?;
+    player::play(lines, args, context.output).await
+}
+
+/// `export` of a session.
+pub(super) async fn export(context: &mut Context, args: &ExportArgs) -> Result<(), Failure> {
+    let lines = fetch(context, &args.recording).await?;
+    player::export(lines, args, context.output)
+}
+
+async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
+    let local = |why| Failure::Local { what: "cannot keep the recording for a moment".to_owned(), why };
+    let path = std::env::temp_dir().join(format!("towline-{}-{session}", std::process::id()));
+    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(local)?;
+    std::fs::remove_file(&path).map_err(local)?; // open, but without a name: gone with this process
+    let mut request = GetRecordingRequest { session_id: session.to_owned(), offset: 0 };
+    loop {
+        let piece: GetRecordingResponse = context.call(Operation::GetRecording, &request).await?;
+        let bytes = STANDARD.decode(&piece.data).map_err(|e| Failure::BadDocument(format!("the answer is damaged: {e}")))?;
+        file.write_all(&bytes).map_err(local)?;
+        match piece.next_offset.filter(|next| *next > request.offset) {
+            Some(next) => request.offset = next,
+            None => break,
+        }
+    }
+    file.seek(SeekFrom::Start(0)).map_err(local)?;
+    Lines::of(file, session.to_owned())
+}
+
+/// `audit`.
+pub(super) async fn audit(context: &mut Context, args: AuditArgs) -> Result<(), Failure> {
+    let condition = |key: &str, value: String| LookupAttribute { attribute_key: key.to_owned(), attribute_value: value };
+    let chosen = args.user.map(|user| condition("Username", user));
+    let chosen = chosen.or(args.device.map(|device| condition("ResourceName", device)));
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
+    let since = args.since_minutes.map(|minutes| now.saturating_sub(minutes.saturating_mul(60)));
+    let mut request = LookupEventsRequest {
+        lookup_attributes: chosen.into_iter().collect(),
+        start_time: since.map(|since| EpochSeconds::from_secs(i64::try_from(since).unwrap_or(i64::MAX))),
+        max_results: Some(PAGE),
+        ..LookupEventsRequest::default()
+    };
+    let mut events = Vec::new();
+    // A page may be empty and still have a token: the gateway searches a bounded number of lines at once.
+    while events.len() < args.limit as usize {
+        let page: LookupEventsResponse = context.call(Operation::LookupEvents, &request).await?;
+        events.extend(page.events);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    events.truncate(args.limit as usize);
+    let answer = LookupEventsResponse { events, next_token: None };
+    context.output.answer(&answer, |output| table(output, &answer.events))
+}
+
+fn table(output: Output, events: &[Event]) -> String {
+    let row = |event: &Event| -> Vec<Cell> {
+        let whole: serde_json::Value = serde_json::from_str(&event.cloud_trail_event).unwrap_or_default();
+        let error = whole["errorCode"].as_str().unwrap_or_default().to_owned();
+        vec![
+            time_text(Some(event.event_time)).into(),
+            event.username.clone().into(),
+            event.event_name.clone().into(),
+            event.resources.first().map(|resource| resource.resource_name.clone()).into(),
+            whole["sourceIPAddress"].as_str().unwrap_or_default().into(),
+            if error.is_empty() { Cell::Plain(error) } else { Cell::Bad(error) },
+        ]
+    };
+    let rows: Vec<Vec<Cell>> = events.iter().map(row).collect();
+    output.table(&["TIME", "USER", "EVENT", "RESOURCE", "FROM", "ERROR"], &rows)
+}

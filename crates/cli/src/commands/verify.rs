@@ -1,0 +1,219 @@
+//! `verify`: is what lies here what was recorded? Needs no gateway, only the public key.
+//!
+//! # Invariants
+//! - The first fault of each thing is named; anything but a clean result is a failure of the command.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+use towline_evidence::checkpoint::PublicKey;
+use towline_evidence::digest::{Digest, Running};
+use towline_evidence::layout;
+use towline_evidence::verify::{Fault, Ledger, NodeVerifier, RecordingVerifier, Sealed};
+
+use super::cast_file::Lines;
+use crate::args::evidence::VerifyArgs;
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Report {
+    recordings: usize,
+    other_files: usize,
+    chain_records: u64,
+    gaps: u64,
+    /// The last signed head, to be given to `--checkpoint` another day.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    checkpoints: BTreeMap<String, String>,
+    /// Sessions that are still recorded, or were when this was copied.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    not_ended: Vec<String>,
+    /// What the gateway itself wrote down as lost.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    lost: Vec<String>,
+    /// What is wrong, by name.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    faults: Vec<String>,
+}
+
+/// `verify`.
+pub(super) fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
+    let report = if args.path.is_dir() { folder(args)? } else { file(&args.path)? };
+    output.answer(&report, |_| text(&report))?;
+    match report.faults.first() {
+        None => Ok(()),
+        Some(first) => Err(Failure::BadDocument(format!("not as it was recorded: {first}"))),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for fault in &report.faults {
+        text.push_str(&format!("FAULT  {fault}\n"));
+    }
+    for lost in &report.lost {
+        text.push_str(&format!("lost   {lost} (the gateway says so itself)\n"));
+    }
+    for open in &report.not_ended {
+        text.push_str(&format!("open   {open} has no end yet\n"));
+    }
+    text.push_str(&format!(
+        "{} recordings, {} other files, {} records of the chain, {} gaps, {} faults\n",
+        report.recordings,
+        report.other_files,
+        report.chain_records,
+        report.gaps,
+        report.faults.len()
+    ));
+    for (node, checkpoint) in &report.checkpoints {
+        text.push_str(&format!("checkpoint of {node}: {checkpoint}\n"));
+    }
+    text
+}
+
+/// One recording by itself: its seals, without a signed head.
+fn file(path: &Path) -> Result<Report, Failure> {
+    let mut report = Report { recordings: 1, ..Report::default() };
+    match recording(path, None, Vec::new())? {
+        Ok(sealed) if !sealed.ended => {
+            report.faults.push(format!("{}: {}", path.display(), Fault::Truncated(sealed.lines - sealed.unsealed)));
+        }
+        Ok(sealed) => report.gaps = sealed.gaps,
+        Err(fault) => report.faults.push(format!("{}: {fault}", path.display())),
+    }
+    Ok(report)
+}
+
+fn recording(path: &Path, session: Option<&str>, signed: Vec<(u64, Digest)>) -> Result<Result<Sealed, Fault>, Failure> {
+    let mut lines = Lines::open(path)?;
+    let mut verifier = RecordingVerifier::new(session, signed);
+    while let Some(line) = lines.next()? {
+        if let Err(fault) = verifier.line(&line) {
+            return Ok(Err(fault));
+        }
+    }
+    Ok(verifier.finish())
+}
+
+/// A whole sink.
+fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
+    let key = key(args)?;
+    let mut files = BTreeMap::new();
+    walk(&args.path, "", &mut files)?;
+    let mut segments: BTreeMap<String, BTreeMap<u64, PathBuf>> = BTreeMap::new();
+    for (name, path) in &files {
+        if let Some((node, first)) = layout::segment_of(name) {
+            segments.entry(node.to_owned()).or_default().insert(first, path.clone());
+        }
+    }
+    let mut report = Report::default();
+    if segments.is_empty() {
+        report.faults.push("truncated: there is no chain of any node here".to_owned());
+    }
+    let mut ledgers = Vec::new();
+    for (node, segments) in segments {
+        match chain(key, &segments)? {
+            Ok(ledger) => ledgers.push(ledger),
+            Err(fault) => report.faults.push(format!("{node}: {fault}")),
+        }
+    }
+    for ledger in &ledgers {
+        note(&mut report, ledger, args.checkpoint.as_deref());
+    }
+    // With a broken chain nothing can be said about what it should name.
+    if report.faults.is_empty() {
+        objects(&mut report, &files, &ledgers)?;
+    }
+    Ok(report)
+}
+
+fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
+    let given = args.key.as_deref().ok_or_else(|| Failure::Usage("--key: the gateway's evidence.pub is needed for a folder".to_owned()))?;
+    let text = match given.parse::<PublicKey>() {
+        Ok(key) => return Ok(key),
+        Err(_) => super::read_document(Path::new(given))?,
+    };
+    text.parse().map_err(|error| Failure::Usage(format!("--key: {error}")))
+}
+
+fn chain(key: PublicKey, segments: &BTreeMap<u64, PathBuf>) -> Result<Result<Ledger, String>, Failure> {
+    let mut verifier = NodeVerifier::new(key);
+    for path in segments.values() {
+        let mut lines = Lines::open(path)?;
+        while let Some(line) = lines.next()? {
+            if let Err(fault) = verifier.line(&line) {
+                return Ok(Err(fault.to_string()));
+            }
+        }
+    }
+    Ok(verifier.finish().map_err(|fault| fault.to_string()))
+}
+
+fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
+    report.chain_records += ledger.records;
+    report.not_ended.extend(ledger.open.keys().cloned());
+    report.lost.extend(ledger.lost.iter().map(|(name, why)| format!("{name}: {why}")));
+    if let Some(last) = ledger.last_checkpoint {
+        report.checkpoints.insert(ledger.node.clone(), format!("{}:{}", last.n, last.head));
+    }
+    if let Some(expected) = expected
+        && !ledger.holds(expected)
+    {
+        report.faults.push(format!("{}: truncated or rewritten: the chain does not hold the checkpoint {expected}", ledger.node));
+    }
+}
+
+fn objects(report: &mut Report, files: &BTreeMap<String, PathBuf>, ledgers: &[Ledger]) -> Result<(), Failure> {
+    for (name, path) in files.iter().filter(|(name, _)| layout::segment_of(name).is_none()) {
+        let ledger = ledgers.iter().find(|ledger| ledger.objects.contains_key(name)).or(ledgers.first());
+        let Some(ledger) = ledger else { continue };
+        let told = match layout::session_of(name) {
+            Some(session) => Some(recording(path, Some(session), ledger.heads(name))?),
+            None => None,
+        };
+        if let Some(Ok(sealed)) = &told {
+            report.gaps += sealed.gaps;
+        }
+        report.recordings += usize::from(told.is_some());
+        report.other_files += usize::from(told.is_none());
+        if let Err(fault) = ledger.check(name, sha256(path)?, told.as_ref()) {
+            report.faults.push(format!("{name}: {fault}"));
+        }
+    }
+    let present: BTreeSet<String> = files.keys().cloned().collect();
+    for ledger in ledgers {
+        report.faults.extend(ledger.missing(&present).map(|name| format!("{name}: it is missing, and no rule removed it")));
+    }
+    Ok(())
+}
+
+fn walk(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -> Result<(), Failure> {
+    let failed = |why| Failure::Local { what: format!("cannot read {}", folder.display()), why };
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        let name = format!("{prefix}{}", path.file_name().unwrap_or_default().to_string_lossy());
+        if path.is_dir() {
+            walk(&path, &format!("{name}/"), files)?;
+        } else {
+            files.insert(name, path);
+        }
+    }
+    Ok(())
+}
+
+fn sha256(path: &Path) -> Result<Digest, Failure> {
+    let failed = |why| Failure::Local { what: format!("cannot read {}", path.display()), why };
+    let mut file = fs::File::open(path).map_err(failed)?;
+    let (mut running, mut buffer) = (Running::new(), vec![0; 64 * 1024]);
+    loop {
+        match file.read(&mut buffer).map_err(failed)? {
+            0 => return Ok(running.finish()),
+            n => running.update(buffer.get(..n).unwrap_or_default()),
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Terminal output made harmless: what draws stays, what acts on the terminal of whoever looks is taken out.
+//!
+//! A recording is written by programs that its viewer did not choose. Taken out are: strings for the terminal's owner
+//! (titles, clipboard, hyperlinks, notifications: OSC, DCS, APC, PM, SOS), questions that the terminal would answer as if
+//! somebody typed (device attributes, reports), mouse and paste modes, resizing of windows, resets, and 8-bit controls.
+//!
+//! # Invariants
+//! - What is let through is on a list; what is not known is taken out.
+//! - A sequence may be cut anywhere between two pieces; one that never ends is taken out until [`LONGEST`] and then given up.
+//!
+//! # Not here
+//! - A terminal: positions and screens are the viewer's own terminal's business.
+
+/// Longest sequence that is followed, characters; real ones are below a hundred, strings apart.
+const LONGEST: usize = 4096;
+
+/// Final characters of CSI sequences that only draw: cursor, erase, scroll, tabs, colours, margins.
+const DRAWING: &str = "@ABCDEFGHIJKLMPSTXZ`abdefgmr";
+/// Modes (`CSI ? n h` and `l`) that only draw: cursor keys aside, wrap, cursor visible, alternate screens.
+const DRAWING_MODES: &[&str] = &["5", "6", "7", "12", "25", "47", "1047", "1048", "1049"];
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum State {
+    Text,
+    /// Behind ESC.
+    Escape,
+    /// Behind ESC and intermediate characters.
+    Intermediate,
+    /// Behind ESC [, with what came since.
+    Csi(String),
+    /// In a string that ends with BEL or ST; true behind an ESC in it.
+    Text0(usize, bool),
+}
+
+/// Makes the pieces of one stream harmless.
+#[derive(Debug, Clone)]
+pub struct Tamer {
+    state: State,
+    /// False: take out everything but text, line ends and tabs.
+    drawing: bool,
+}
+
+impl Tamer {
+    /// Lets drawing through: for a player.
+    #[must_use]
+    pub const fn drawing() -> Self {
+        Self { state: State::Text, drawing: true }
+    }
+
+    /// Lets nothing but text through: for a transcript.
+    #[must_use]
+    pub const fn text_only() -> Self {
+        Self { state: State::Text, drawing: false }
+    }
+
+    /// What is left of this piece.
+    pub fn push(&mut self, piece: &str) -> String {
+        let mut out = String::with_capacity(piece.len());
+        for c in piece.chars() {
+            self.take(c, &mut out);
+        }
+        out
+    }
+
+    fn take(&mut self, c: char, out: &mut String) {
+        let state = std::mem::replace(&mut self.state, State::Text);
+        self.state = match state {
+            State::Text => self.text(c, out),
+            State::Escape => self.escape(c, out),
+            State::Intermediate => {
+                if (' '..='/').contains(&c) { State::Intermediate } else { State::Text }
+            }
+            State::Csi(so_far) => self.csi(so_far, c, out),
+            State::Text0(n, _) if n >= LONGEST => State::Text,
+            State::Text0(_, true) if c == '\\' => State::Text,
+            State::Text0(_, _) if c == '\u{7}' || c == '\u{9c}' => State::Text,
+            State::Text0(n, _) => State::Text0(n + 1, c == '\u{1b}'),
+        };
+    }
+
+    fn text(&self, c: char, out: &mut String) -> State {
+        match c {
+            '\u{1b}' => return State::Escape,
+            '\n' | '\t' => out.push(c),
+            '\r' | '\u{8}' | '\u{e}' | '\u{f}' if self.drawing => out.push(c),
+            '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' => {}
+            _ => out.push(c),
+        }
+        State::Text
+    }
+
+    fn escape(&self, c: char, out: &mut String) -> State {
+        match c {
+            '[' => State::Csi(String::new()),
+            ']' | 'P' | 'X' | '^' | '_' => State::Text0(0, false),
+            '\u{1b}' => State::Escape,
+            ' '..='/' => State::Intermediate,
+            // Save and restore the cursor, index, next line, reverse index, keypad.
+            '7' | '8' | 'D' | 'E' | 'M' if self.drawing => {
+                out.extend(['\u{1b}', c]);
+                State::Text
+            }
+            _ => State::Text,
+        }
+    }
+
+    fn csi(&self, mut so_far: String, c: char, out: &mut String) -> State {
+        match c {
+            '\u{1b}' => return State::Escape,
+            '@'..='~' => {
+                if self.drawing && harmless(&so_far, c) {
+                    out.extend(["\u{1b}[", &so_far]);
+                    out.push(c);
+                }
+                return State::Text;
+            }
+            ' '..='?' if so_far.len() < LONGEST => so_far.push(c),
+            _ => return State::Text,
+        }
+        State::Csi(so_far)
+    }
+}
+
+fn harmless(parameters: &str, last: char) -> bool {
+    match (last, parameters.strip_prefix('?')) {
+        ('h' | 'l', Some(modes)) => modes.split(';').all(|mode| DRAWING_MODES.contains(&mode)),
+        ('h' | 'l', None) => parameters == "4",
+        ('J' | 'K', Some(_)) => true,
+        (_, Some(_)) => false,
+        (last, None) => DRAWING.contains(last) && parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':'),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(input: &str, drawn: &str) {
+        assert_eq!(Tamer::drawing().push(input), drawn);
+        for cut in (0..=input.len()).filter(|cut| input.is_char_boundary(*cut)) {
+            let mut tamer = Tamer::drawing();
+            assert_eq!(tamer.push(&input[..cut]) + &tamer.push(&input[cut..]), drawn, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn what_draws_stays() {
+        let screen = "a\u{1b}[1;31mred\u{1b}[0m\r\n\u{1b}[2J\u{1b}[10;20Hé\u{1b}[?25l\u{1b}[?1049h\u{1b}7\u{1b}8";
+        check(screen, screen);
+    }
+
+    #[test]
+    fn clipboard_titles_and_links_are_taken_out() {
+        check("a\u{1b}]52;c;cm0gLXJmIC8=\u{7}b", "ab");
+        check("a\u{1b}]0;title\u{1b}\\b\u{1b}]8;;http://x\u{1b}\\c", "abc");
+        check("a\u{1b}P+q544e\u{1b}\\b\u{1b}_x\u{1b}\\c", "abc");
+    }
+
+    #[test]
+    fn questions_that_a_terminal_answers_are_taken_out() {
+        check("a\u{1b}[6nb\u{1b}[cc\u{1b}[>0qd\u{1b}[?2026$pe\u{1b}[21t", "abcde");
+    }
+
+    #[test]
+    fn mouse_paste_resets_and_eight_bit_controls_are_taken_out() {
+        check("a\u{1b}[?1000hb\u{1b}[?2004hc\u{1b}cd\u{9b}31me", "abcd31me");
+        check("a\u{1b}[?25;1003hb\u{7}c", "abc");
+    }
+
+    #[test]
+    fn a_string_without_an_end_hides_no_more_than_its_bound() {
+        let endless = format!("\u{1b}]0;{}shown", "x".repeat(LONGEST));
+        assert!(Tamer::drawing().push(&endless).ends_with("shown"));
+    }
+
+    #[test]
+    fn a_transcript_has_text_only() {
+        assert_eq!(Tamer::text_only().push("\u{1b}[1mls\u{1b}[0m\r\n\tfile\u{8}\r\n"), "ls\n\tfile\n");
+    }
+}

@@ -1,0 +1,158 @@
+//! What is on record, for those who may see it: recordings, and events of the audit trail.
+//!
+//! # Invariants
+//! - A recording is read by the right to its session (`towline:GetRecording`), piece by piece: memory is one piece.
+//! - A search looks at a bounded number of lines and then gives a token to go on, found or not.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use object_store::path::Path as Key;
+use object_store::ObjectStoreExt as _;
+use towline_ssm::api::evidence::{
+    Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest,
+    LookupEventsResponse, MAX_EVENTS,
+};
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::error::{ApiError, ErrorCode};
+
+use super::authz::Question;
+use super::call::Call;
+use super::{Api, OrInternal as _, internal};
+use crate::clock::UnixMillis;
+use crate::evidence::trail;
+
+/// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
+const PIECE: u64 = 512 * 1024;
+/// Lines that one search looks at.
+const SEARCHED: usize = 20_000;
+/// Lines read from the store at once.
+const BATCH: i64 = 500;
+
+impl Api {
+    pub(super) async fn get_recording(
+        &self,
+        call: &Call,
+        request: GetRecordingRequest,
+    ) -> Result<GetRecordingResponse, ApiError> {
+        let session = self.authorize_session(call, &request.session_id).await?;
+        let none = || ApiError::new(ErrorCode::DoesNotExistException, "there is no recording of such a session");
+        // A recording outlives the session's row; its name then has to be one that a session may have.
+        if session.is_none() && request.session_id.parse::<towline_ssm::ids::SessionId>().is_err() {
+            return Err(none());
+        }
+        let evidence = &self.parts.evidence;
+        let object = evidence.recorder.object(&request.session_id);
+        if let Some(file) = evidence.recorder.local(&request.session_id) {
+            let (bytes, length) = tokio::task::spawn_blocking(move || read_local(&file, request.offset))
+                .await
+                .map_err(|error| unreadable(&error))?
+                .map_err(|error| unreadable(&error))?;
+            return Ok(answer(&bytes, request.offset, length, object, false));
+        }
+        let (store, key) = (evidence.sink.store(), Key::from(object.as_str()));
+        let length = match store.head(&key).await {
+            Ok(meta) => meta.size,
+            Err(object_store::Error::NotFound { .. }) => return Err(none()),
+            Err(error) => return Err(internal("cannot find a recording", &error)),
+        };
+        let end = request.offset.saturating_add(PIECE).min(length);
+        if request.offset >= end {
+            return Ok(answer(&[], request.offset, length, object, true));
+        }
+        let bytes = store.get_range(&key, request.offset..end).await.map_err(|error| unreadable(&error))?;
+        Ok(answer(&bytes, request.offset, length, object, true))
+    }
+
+    pub(super) async fn lookup_events(
+        &self,
+        call: &Call,
+        request: LookupEventsRequest,
+    ) -> Result<LookupEventsResponse, ApiError> {
+        self.authorize(call, &Question::anything()).await?;
+        let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
+        let mut before = cursor.parse().unwrap_or(i64::MAX);
+        let most = usize::try_from(request.max_results.unwrap_or(MAX_EVENTS)).unwrap_or(1);
+        let millis = |time: Option<EpochSeconds>, none| time.map_or(none, |t| t.secs().saturating_mul(1000));
+        let from = UnixMillis(millis(request.start_time, i64::MIN));
+        let to = UnixMillis(millis(request.end_time, i64::MAX - 1000).saturating_add(1000));
+        let (mut events, mut looked) = (Vec::new(), 0);
+        while looked < SEARCHED {
+            let lines = self.store().audit().newest(before, from, to, BATCH).await.or_internal("cannot read the trail")?;
+            for (id, at, line) in &lines {
+                (before, looked) = (*id, looked + 1);
+                let found = shown(line, *at, self.realm()).filter(|event| matches(event, &request.lookup_attributes));
+                events.extend(found);
+                if events.len() == most {
+                    break;
+                }
+            }
+            if events.len() == most {
+                break;
+            }
+            if i64::try_from(lines.len()).unwrap_or(BATCH) < BATCH {
+                return Ok(LookupEventsResponse { events, next_token: None });
+            }
+        }
+        let next_token = Some(self.pages.token(call.operation, &before.to_string()));
+        Ok(LookupEventsResponse { events, next_token })
+    }
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> ApiError {
+    internal("cannot read a recording", &error)
+}
+
+fn read_local(file: &std::path::Path, offset: u64) -> std::io::Result<(Vec<u8>, u64)> {
+    use std::io::{Read as _, Seek as _, SeekFrom};
+    let mut file = std::fs::File::open(file)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(PIECE).read_to_end(&mut bytes)?;
+    Ok((bytes, length))
+}
+
+fn answer(bytes: &[u8], offset: u64, length: u64, object: String, finished: bool) -> GetRecordingResponse {
+    let next = offset.saturating_add(bytes.len() as u64);
+    let next_offset = (next < length && !bytes.is_empty()).then_some(next);
+    GetRecordingResponse { data: STANDARD.encode(bytes), next_offset, object, finished }
+}
+
+fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<Event> {
+    let event = trail::event(line, realm)?;
+    let resources = event.resources.iter().map(|resource| EventResource {
+        resource_type: resource.kind.clone(),
+        resource_name: resource.arn.clone(),
+    });
+    Some(Event {
+        resources: resources.collect(),
+        cloud_trail_event: trail::text(&event),
+        event_time: EpochSeconds::from_secs(at.div_euclid(1000)),
+        read_only: event.read_only.to_string(),
+        access_key_id: event.user_identity.access_key_id,
+        username: event.user_identity.user_name,
+        event_id: event.event_id,
+        event_name: event.event_name,
+        event_source: event.event_source,
+    })
+}
+
+fn matches(event: &Event, attributes: &[LookupAttribute]) -> bool {
+    attributes.iter().all(|attribute| {
+        let value = attribute.attribute_value.as_str();
+        match attribute.attribute_key.as_str() {
+            "EventId" => event.event_id == value,
+            "EventName" => event.event_name == value,
+            "ReadOnly" => event.read_only == value,
+            "Username" => event.username == value,
+            "EventSource" => event.event_source == value,
+            "AccessKeyId" => event.access_key_id == value,
+            "ResourceType" => event.resources.iter().any(|resource| resource.resource_type == value),
+            // CloudTrail's names are ARNs for some types and bare names for others: both are found here.
+            "ResourceName" => event.resources.iter().any(|resource| {
+                resource.resource_name == value || resource.resource_name.rsplit(['/', ':']).next() == Some(value)
+            }),
+            _ => false,
+        }
+    })
+}

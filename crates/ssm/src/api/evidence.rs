@@ -1,0 +1,143 @@
+//! What is on record: recordings (our own operation) and CloudTrail's `LookupEvents`.
+//!
+//! Way: as of [`super`]. Names and limits of `LookupEvents` are those of CloudTrail's model.
+//!
+//! # Not here
+//! - The form of events: `towline_evidence::trail`; here they are text.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Request, Violations};
+use crate::clock::EpochSeconds;
+use crate::ids::MAX_SESSION_ID;
+
+/// Most events of one answer, of CloudTrail's model.
+pub const MAX_EVENTS: i64 = 50;
+
+/// Asks for a piece of a session's recording.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetRecordingRequest {
+    /// The session.
+    pub session_id: String,
+    /// Where the piece begins, bytes; 0 when absent.
+    #[serde(default)]
+    pub offset: u64,
+}
+
+impl Request for GetRecordingRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+    }
+}
+
+/// A piece of a recording: asciicast v2, gzip.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetRecordingResponse {
+    /// The piece, base64.
+    pub data: String,
+    /// Where the next one begins; absent when this was the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_offset: Option<u64>,
+    /// Key of the recording in the sink.
+    pub object: String,
+    /// Whether the recording is finished; if not, it ends where the gateway has got to.
+    pub finished: bool,
+}
+
+/// One condition on events.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LookupAttribute {
+    /// `EventId`, `EventName`, `ReadOnly`, `Username`, `ResourceType`, `ResourceName`, `EventSource` or `AccessKeyId`.
+    pub attribute_key: String,
+    /// What it must be.
+    pub attribute_value: String,
+}
+
+/// Looks events up, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LookupEventsRequest {
+    /// Conditions; CloudTrail takes one, so do we.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lookup_attributes: Vec<LookupAttribute>,
+    /// Not before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub start_time: Option<EpochSeconds>,
+    /// Not after.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_time: Option<EpochSeconds>,
+    /// Most events; 50 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// Attribute keys of the model.
+const KEYS: &[&str] =
+    &["EventId", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId"];
+
+impl Request for LookupEventsRequest {
+    fn check(&self, v: &mut Violations) {
+        v.range("MaxResults", self.max_results, 1, MAX_EVENTS);
+        v.require(self.lookup_attributes.len() <= 1, "LookupAttributes", "have at most one member");
+        for attribute in &self.lookup_attributes {
+            let known = KEYS.contains(&attribute.attribute_key.as_str());
+            v.require(known, "AttributeKey", "be one of CloudTrail's lookup attributes");
+            v.length("AttributeValue", &attribute.attribute_value, 1, 2000);
+        }
+    }
+}
+
+/// A resource of an event.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct EventResource {
+    /// Its type, such as `AWS::SSM::ManagedInstance`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub resource_type: String,
+    /// Its ARN or name.
+    pub resource_name: String,
+}
+
+/// An event.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Event {
+    /// Its id.
+    pub event_id: String,
+    /// Operation or event.
+    pub event_name: String,
+    /// `true` or `false`.
+    pub read_only: String,
+    /// Access key as claimed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub access_key_id: String,
+    /// When.
+    pub event_time: EpochSeconds,
+    /// Service.
+    pub event_source: String,
+    /// Name of whoever did it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub username: String,
+    /// What it was about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub resources: Vec<EventResource>,
+    /// The whole event, JSON.
+    pub cloud_trail_event: String,
+}
+
+/// Events, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct LookupEventsResponse {
+    /// The events.
+    pub events: Vec<Event>,
+    /// Where to go on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
