@@ -53,7 +53,11 @@ impl Request {
     /// An operation of the JSON protocol, by its whole target (`AmazonSSM.StartSession`).
     #[must_use]
     pub fn json(target: &str, body: &str) -> Self {
-        let service = if target.starts_with("Towline.") { "towline" } else { "ssm" };
+        let service = match target {
+            t if t.starts_with("Towline.") => "towline",
+            t if t.contains("CloudTrail") => "cloudtrail",
+            _ => "ssm",
+        };
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
         let headers = vec![header("content-type", "application/x-amz-json-1.1"), header("x-amz-target", target)];
         Self { headers, body: body.to_owned(), service }
