@@ -9,6 +9,7 @@
 //! | [`policy`] | what the device itself permits, whatever was granted |
 //! | [`config`] | what the administrator wrote, and what it means |
 //! | [`state`] | the device's key and its enrolment |
+//! | [`first_boot`] | a device that belongs to nobody yet waits, or enrols itself by an order |
 //! | [`enrol`], [`status`] | the other commands of the program |
 //! | [`service`] | the service manager: ready, alive, stopping |
 //! | [`alarm`] | the loop's one timer: one wake-up for each deadline |
@@ -29,6 +30,7 @@ pub mod arguments;
 pub mod clock;
 pub mod config;
 pub mod enrol;
+pub mod first_boot;
 pub mod limits;
 pub mod link;
 pub mod logger;
@@ -78,6 +80,9 @@ impl StartError {
 /// # Errors
 /// [`StartError`], only before it serves.
 pub async fn run(config: Config) -> Result<agent::Outcome, StartError> {
+    if let Some(outcome) = first_boot::until_enrolled(&config).await? {
+        return Ok(outcome);
+    }
     let dir = Dir::at(&config.state_dir);
     let mut enrolment = Enrolment::load(&dir)?;
     let key = DeviceKey::load(&dir)?;

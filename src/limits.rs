@@ -110,3 +110,7 @@ pub const NEWS_PAUSE: Duration = Duration::from_secs(5);
 pub const STOP: Duration = Duration::from_secs(8);
 
 const _: () = assert!(STOP.as_secs() > HANG_UP_GRACE.as_secs(), "sessions would be killed before their grace is over");
+
+/// How often a device that belongs to nobody looks whether it does now. An enrolled device never wakes for it. Well
+/// under half of the watchdog's patience in systemd/towline-agent.service.
+pub const LOOK_FOR_ENROLMENT: Duration = Duration::from_secs(5);

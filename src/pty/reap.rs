@@ -25,7 +25,11 @@ impl Reaper {
     /// # Errors
     /// The kernel or the runtime refuses, which neither does on a supported device.
     pub fn new() -> io::Result<Self> {
-        nix::sys::prctl::set_child_subreaper(true)?;
+        // Missing before Linux 3.4 and in emulators: then who forks away from a session twice escapes the reaping, and
+        // is still found by its cgroup or its environment.
+        if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
+            log::warn!("this kernel gives orphans to init and not to us: {error}");
+        }
         Ok(Self { children: signal(SignalKind::child())? })
     }
 

@@ -1,0 +1,214 @@
+//! An order to enrol: what an image, a stick, the environment or the boot loader says, before anybody can log in.
+//!
+//! | where | how |
+//! |---|---|
+//! | environment | `TOWLINE_ENROLL_GATEWAY`, `_ACTIVATION_ID`, `_ACTIVATION_CODE`, `_CA`, `_PIN`, `_NAME` |
+//! | `/etc/towline/enroll.toml`, then `towline/enroll.toml` on the boot partition or a mounted stick | keys of the same names, and a table `tags` |
+//! | kernel's command line | `towline.gateway=`, `towline.activation_id=`, ... |
+//!
+//! The first that says anything counts, and alone. Names and tags may hold `{hostname}`, `{serial}`, `{machine}`.
+
+use crate::arguments::{CodeSource, Enrol};
+use crate::config::raw::{self, Value};
+use crate::limits;
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+
+/// What is to be done.
+#[derive(Debug)]
+pub struct Order {
+    /// As if it had been typed.
+    pub enrol: Enrol,
+    /// Who said so, for the log.
+    pub source: String,
+    /// To be removed when it is done.
+    pub file: Option<PathBuf>,
+}
+
+const KEYS: [&str; 6] = ["gateway", "activation_id", "activation_code", "ca", "pin", "name"];
+const FILES: [&str; 3] =
+    ["/etc/towline/enroll.toml", "/boot/towline/enroll.toml", "/boot/firmware/towline/enroll.toml"];
+/// Where sticks are mounted: directly below the first two, and one level further down below the third.
+const STICKS: [&str; 3] = ["/mnt", "/media", "/run/media"];
+/// Longest kernel command line that is looked at, bytes; the kernel's own limit on the larger machines.
+const COMMAND_LINE: u64 = 4096;
+
+/// The order that holds for this device, if there is one.
+///
+/// # Errors
+/// There is one, and it cannot be carried out: a sentence with what is missing.
+pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, String> {
+    let from_variables: Vec<(String, String)> = KEYS
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), variable(&format!("TOWLINE_ENROLL_{}", key.to_uppercase()))?)))
+        .filter(|(_, value)| !value.is_empty())
+        .collect();
+    if !from_variables.is_empty() {
+        return order(from_variables, "TOWLINE_ENROLL_*", None).map(Some);
+    }
+    if let Some(file) = files().into_iter().find(|file| file.is_file()) {
+        let pairs = read(&file)?;
+        return order(pairs, &file.display().to_string(), Some(file.clone())).map(Some);
+    }
+    let words = text_of(Path::new("/proc/cmdline"), COMMAND_LINE);
+    let pairs = from_command_line(&words);
+    if pairs.is_empty() { Ok(None) } else { order(pairs, "the kernel's command line", None).map(Some) }
+}
+
+fn files() -> Vec<PathBuf> {
+    let below = |folder: &Path| -> Vec<PathBuf> {
+        let entries = std::fs::read_dir(folder).map(|dir| dir.filter_map(Result::ok).take(limits::CONFIG_FILES));
+        entries.map(|entries| entries.map(|entry| entry.path()).collect()).unwrap_or_default()
+    };
+    let mut found: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
+    for sticks in STICKS {
+        found.push(Path::new(sticks).join("towline/enroll.toml"));
+        for stick in below(Path::new(sticks)) {
+            found.push(stick.join("towline/enroll.toml"));
+            if sticks == "/run/media" {
+                found.extend(below(&stick).into_iter().map(|stick| stick.join("towline/enroll.toml")));
+            }
+        }
+    }
+    found
+}
+
+fn read(file: &Path) -> Result<Vec<(String, String)>, String> {
+    let (mut entries, mut findings) = (Vec::new(), Vec::new());
+    raw::parse(file, &text_of(file, limits::CONFIG_FILE as u64), &mut entries, &mut findings);
+    if let Some(finding) = findings.first() {
+        return Err(finding.to_string());
+    }
+    let text = |value| match value {
+        Value::Text(text) => Ok(text),
+        _ => Err(()),
+    };
+    let pairs = entries.into_iter().map(|entry| {
+        let wrong = format!("{}: `{}` must be a string, in quotes", entry.place, entry.key);
+        text(entry.value).map(|value| (entry.key, value)).map_err(|()| wrong)
+    });
+    pairs.collect()
+}
+
+fn text_of(file: &Path, most: u64) -> String {
+    let mut text = String::new();
+    // What cannot be read says nothing.
+    let _ = std::fs::File::open(file).and_then(|file| file.take(most).read_to_string(&mut text));
+    text
+}
+
+fn from_command_line(words: &str) -> Vec<(String, String)> {
+    let ours = words.split_whitespace().filter_map(|word| word.strip_prefix("towline.")?.split_once('='));
+    let known = ours.filter(|(key, _)| KEYS.contains(key) || key.starts_with("tags."));
+    known.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
+}
+
+fn order(pairs: Vec<(String, String)>, source: &str, file: Option<PathBuf>) -> Result<Order, String> {
+    let mut enrol = Enrol {
+        gateway: String::new(),
+        activation_id: String::new(),
+        code: CodeSource::Given(String::new()),
+        ca: None,
+        pin: None,
+        name: String::new(),
+        tags: Vec::new(),
+        reenroll: false,
+    };
+    let mut code = String::new();
+    for (key, value) in pairs {
+        match key.as_str() {
+            "gateway" => enrol.gateway = value,
+            "activation_id" => enrol.activation_id = value,
+            "activation_code" => code = value,
+            "ca" => enrol.ca = Some(value.into()),
+            "pin" => enrol.pin = Some(value),
+            "name" => enrol.name = filled(&value),
+            other => match other.strip_prefix("tags.") {
+                Some(tag) => enrol.tags.push((tag.to_owned(), filled(&value))),
+                None => return Err(format!("{source}: there is no key `{other}`")),
+            },
+        }
+    }
+    let missing = [("gateway", &enrol.gateway), ("activation_id", &enrol.activation_id), ("activation_code", &code)];
+    if let Some((key, _)) = missing.iter().find(|(_, value)| value.is_empty()) {
+        return Err(format!("{source}: `{key}` is missing, so this device cannot be enrolled by it"));
+    }
+    enrol.code = CodeSource::Given(code);
+    Ok(Order { enrol, source: source.to_owned(), file })
+}
+
+/// With this device's facts in place of their names.
+fn filled(template: &str) -> String {
+    let mut text = template.to_owned();
+    for (name, files) in FACTS {
+        if text.contains(name) {
+            let fact = files.iter().map(|file| text_of(Path::new(file), 256)).find(|fact| !fact.trim().is_empty());
+            let fact = fact.unwrap_or_default();
+            text = text.replace(name, fact.trim_matches(['\0', '\n', ' ']));
+        }
+    }
+    if text.contains("{machine}") {
+        text = text.replace("{machine}", std::env::consts::ARCH);
+    }
+    text
+}
+
+const FACTS: [(&str, &[&str]); 2] = [
+    ("{hostname}", &["/proc/sys/kernel/hostname"]),
+    ("{serial}", &["/sys/firmware/devicetree/base/serial-number", "/sys/class/dmi/id/product_serial"]),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pairs(text: &[(&str, &str)]) -> Vec<(String, String)> {
+        text.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
+    }
+
+    #[test]
+    fn variables_are_an_order() {
+        let variable = |name: &str| match name {
+            "TOWLINE_ENROLL_GATEWAY" => Some("gw:443".to_owned()),
+            "TOWLINE_ENROLL_ACTIVATION_ID" => Some("id".to_owned()),
+            "TOWLINE_ENROLL_ACTIVATION_CODE" => Some("code".to_owned()),
+            _ => None,
+        };
+        let order = find(variable).unwrap().unwrap();
+        assert_eq!((order.enrol.gateway.as_str(), order.file), ("gw:443", None));
+    }
+
+    #[test]
+    fn the_kernels_command_line_is_an_order() {
+        let found = from_command_line("quiet root=/dev/sda1 towline.gateway=gw towline.tags.site=north towline.x=1");
+        assert_eq!(found, pairs(&[("gateway", "gw"), ("tags.site", "north")]));
+    }
+
+    #[test]
+    fn a_file_is_an_order_with_tags() {
+        let temp = tempfile::tempdir().unwrap();
+        let file = temp.path().join("enroll.toml");
+        let text = b"gateway = \"gw\"\nactivation_id = \"i\"\nactivation_code = \"c\"\nname = \"{machine}-x\"\n[tags]\nsite = \"n\"\n";
+        crate::state::atomic::replace(&file, text, 0o600).unwrap();
+        let order = order(read(&file).unwrap(), "a file", Some(file.clone())).unwrap();
+        assert_eq!(order.enrol.tags, [("site".to_owned(), "n".to_owned())]);
+        assert_eq!(order.enrol.name, format!("{}-x", std::env::consts::ARCH));
+    }
+
+    #[test]
+    fn an_order_without_a_code_says_what_is_missing() {
+        let error = order(pairs(&[("gateway", "gw"), ("activation_id", "i")]), "a file", None).unwrap_err();
+        assert_eq!(error, "a file: `activation_code` is missing, so this device cannot be enrolled by it");
+    }
+
+    #[test]
+    fn a_mistyped_key_is_told() {
+        assert_eq!(order(pairs(&[("gatway", "gw")]), "a file", None).unwrap_err(), "a file: there is no key `gatway`");
+    }
+
+    #[test]
+    fn the_code_is_in_no_debug_output() {
+        let all = [("gateway", "gw"), ("activation_id", "i"), ("activation_code", "geheim")];
+        assert!(!format!("{:?}", order(pairs(&all), "a file", None).unwrap()).contains("geheim"));
+    }
+}
