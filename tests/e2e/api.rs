@@ -8,7 +8,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually};
 
 /// The Python that has boto3, as `cargo xtask test` found or made it.
-fn python() -> String {
+pub(crate) fn python() -> String {
     std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into())
 }
 

@@ -9,7 +9,9 @@
 
 mod access;
 mod api;
+mod aws;
 mod bulk;
+mod evidence;
 mod exec;
 mod grants;
 mod hostile;

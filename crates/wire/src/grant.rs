@@ -250,8 +250,7 @@ mod tests {
     }
 
     fn accept(signed: &SignedGrant, now: u64, seen: &mut SeenNonces) -> Result<Grant, GrantError> {
-        let expected =
-            Expected { device: "mi-1", session: "ann-1", launch: &[7; 32], boot: &[1; 16], now };
+        let expected = Expected { device: "mi-1", session: "ann-1", launch: &[7; 32], boot: &[1; 16], now };
         signed.accept(&expected, seen, |bytes, signature| toy(bytes) == signature)
     }
 

@@ -141,7 +141,10 @@ pub struct Enrol {
 impl core::fmt::Debug for Enrol {
     /// Without the code.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Enrol").field("activation_id", &self.activation_id).field("name", &self.name).finish_non_exhaustive()
+        f.debug_struct("Enrol")
+            .field("activation_id", &self.activation_id)
+            .field("name", &self.name)
+            .finish_non_exhaustive()
     }
 }
 
@@ -423,9 +426,10 @@ mod tests {
         let cases: [(ToAgent, &[u8]); 4] = [
             (ToAgent::Resize { session: "a".into(), size: Size { rows: 24, cols: 300 } }, &[6, 1, b'a', 24, 0xac, 2]),
             (ToAgent::Close { session: "a".into(), reason: EndReason::IdleTimeout }, &[8, 1, b'a', 1]),
-            (ToAgent::Attach { session: "a".into(), attachment: 1, received: Some([2, 0]), room: [9, 0] }, &[
-                4, 1, b'a', 1, 1, 2, 0, 9, 0,
-            ]),
+            (
+                ToAgent::Attach { session: "a".into(), attachment: 1, received: Some([2, 0]), room: [9, 0] },
+                &[4, 1, b'a', 1, 1, 2, 0, 9, 0],
+            ),
             (ToAgent::GoAway { retry_after: 5 }, &[10, 5]),
         ];
         for (message, bytes) in cases {

@@ -126,8 +126,7 @@ fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Resul
     let grant = SignedGrant::sign(&grant, |bytes| hub.authority.sign(bytes))
         .map_err(|_| internal("the grant is too long for the wire"))?;
     let (io, err) = link.new_streams();
-    let terminal =
-        start.terminal.as_ref().map(|t| Terminal { term: t.term.clone(), size: Size { rows: t.rows, cols: t.cols } });
+    let terminal = launch.wants_terminal().then(|| terminal(start));
     Ok(Open {
         session: start.session.as_str().to_owned(),
         grant,

@@ -58,6 +58,12 @@ impl Receiver {
         self.capacity.saturating_sub(held)
     }
 
+    /// Bytes received that the caller has not passed on yet.
+    #[must_use]
+    pub fn unconsumed(&self) -> u64 {
+        self.received - self.consumed
+    }
+
     /// Bytes that were dropped because something before them was missing.
     #[must_use]
     pub fn dropped(&self) -> u64 {

@@ -1,0 +1,310 @@
+//! A session's client end in the dialect of AWS. The plugin knows no positions of ours, so the gateway is an end itself:
+//! it counts what the plugin has acknowledged, and keeps what the device has not taken.
+//!
+//! Way of output: session's queue -> [`AwsEnd::take`] -> held until there is room -> `AgentChannel` -> websocket; the
+//! device's ring is released only by the plugin's own acknowledgements. Way of input: websocket -> `AgentChannel` ->
+//! replay ring -> session.
+//!
+//! # Invariants
+//! - Output held and unacknowledged never exceeds [`WINDOW`] a lane: that is the credit which the device gets.
+//! - Input held never exceeds [`INPUT_RING`] and one payload; what finds no room is not acknowledged to the plugin.
+//! - The end outlives its websockets, as long as its session lives.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use towline_ssm::channel::{AgentChannel, AgentConfig, AgentEvent, Stream};
+use towline_wire::client::{ERR, IO, ToClient};
+use towline_wire::frame::{Frame, StreamId};
+use towline_wire::message::{EndReason, ExitStatus, Size};
+use towline_wire::mux::Mux;
+use towline_wire::stream::{Receiver, Sender};
+
+use crate::agents::Lane;
+use crate::sessions::ToChannel;
+
+/// Output on its way to one client, bytes a lane. At 50 ms of round trip this is 5 MB/s.
+pub(super) const WINDOW: u32 = 256 * 1024;
+/// Input that the device has not taken yet, bytes.
+const INPUT_RING: usize = 64 * 1024;
+/// What the plugin's signals become in a session without a terminal: the bytes it sends for them, and their numbers.
+const SIGNALS: [(u8, u8); 3] = [(0x03, 2), (0x1c, 3), (0x1a, 20)];
+
+/// What the owner has to do after a step.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Tell the device the terminal's size.
+    Resize(Size),
+    /// Deliver a signal.
+    Signal(u8),
+    /// The client has closed the session.
+    Close,
+    /// Everything was said: hang up, and forget this end.
+    Over,
+}
+
+/// See the module.
+pub(super) struct AwsEnd {
+    /// Tells a resumption from a second client.
+    pub(super) client_id: String,
+    channel: AgentChannel,
+    mux: Mux,
+    /// No terminal: input means signals only, standard error may go its own way.
+    commands: bool,
+    separate_output: bool,
+    /// Received from the device, not yet written to the channel.
+    held: [VecDeque<Bytes>; 2],
+    written: [u64; 2],
+    input_rest: Vec<u8>,
+    attached_before: bool,
+    ended: Option<(EndReason, String)>,
+    finished: bool,
+}
+
+impl AwsEnd {
+    /// An end that nobody is attached to yet.
+    pub(super) fn new(client_id: String, config: AgentConfig, separate_output: bool, now: Duration) -> Self {
+        let mut mux = Mux::new(2, INPUT_RING);
+        // Two streams in a new mux of two: there is room, and the numbers differ.
+        let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::new(WINDOW));
+        let _ = mux.add(ERR, Sender::new(0), Receiver::new(WINDOW));
+        let commands = config.session_type == "NonInteractiveCommands";
+        let mut end = Self {
+            client_id,
+            channel: AgentChannel::new(config, now),
+            mux,
+            commands,
+            separate_output,
+            held: [VecDeque::new(), VecDeque::new()],
+            written: [0; 2],
+            input_rest: Vec::new(),
+            attached_before: false,
+            ended: None,
+            finished: false,
+        };
+        if commands && let Some((stream, _)) = end.mux.stream(IO) {
+            stream.tx.finish(); // a command of this kind has no input
+        }
+        end
+    }
+
+    /// An end that only says why there is no session for it.
+    pub(super) fn refusing(session: &str, why: &str, now: Duration) -> Self {
+        let config = AgentConfig {
+            session_id: session.to_owned(),
+            target: String::new(),
+            session_type: "Standard_Stream",
+            properties: serde_json::Value::Null,
+            customer_message: String::new(),
+            seed: [0; 16],
+        };
+        let mut end = Self::new(String::new(), config, false, now);
+        end.channel.abort(why, now);
+        end
+    }
+
+    /// True when the session is over and the client is being told.
+    pub(super) fn is_finishing(&self) -> bool {
+        self.ended.is_some()
+    }
+
+    /// True while the device takes no more input.
+    pub(super) const fn is_congested(&self) -> bool {
+        !self.input_rest.is_empty()
+    }
+
+    /// What an attach to the session says: positions (none for the first time) and room.
+    pub(super) fn position(&mut self) -> (Option<[u64; 2]>, [u32; 2]) {
+        let mut state = [(0, 0); 2];
+        for (id, at) in [(IO, 0), (ERR, 1)] {
+            if let Some((stream, _)) = self.mux.stream(id) {
+                state[at] = (stream.rx.received(), stream.rx.room());
+            }
+        }
+        let [(io, io_room), (err, err_room)] = state;
+        (self.attached_before.then_some([io, err]), [io_room, err_room])
+    }
+
+    /// A websocket is up.
+    pub(super) fn attach(&mut self, now: Duration) {
+        self.channel.attach(now);
+    }
+
+    /// The websocket is gone.
+    pub(super) fn detach(&mut self) {
+        self.channel.detach();
+        self.mux.link_lost();
+    }
+
+    /// Something from the session.
+    pub(super) fn take(&mut self, item: ToChannel) {
+        match item {
+            ToChannel::Data(lane, offset, bytes) => {
+                if let Some((stream, _)) = self.mux.stream(stream_of(lane))
+                    && let Ok(new) = stream.rx.on_data(offset, &bytes)
+                    && !new.is_empty()
+                {
+                    let new = bytes.slice_ref(new);
+                    self.held[lane.index()].push_back(new);
+                }
+            }
+            ToChannel::Fin(lane, length) => {
+                if let Some((stream, _)) = self.mux.stream(stream_of(lane)) {
+                    let _ = stream.rx.on_fin(length);
+                }
+            }
+            ToChannel::Credit { acked, limit } => {
+                if let Some((stream, budget)) = self.mux.stream(IO) {
+                    let _ = stream.tx.on_credit(acked, limit, budget);
+                }
+            }
+            ToChannel::Word(word) => self.take_word(word),
+        }
+    }
+
+    fn take_word(&mut self, word: ToClient) {
+        match word {
+            ToClient::Attached { output, input, room } => {
+                for (id, at) in [(IO, 0), (ERR, 1)] {
+                    let fresh = !self.attached_before;
+                    if let Some((stream, budget)) = self.mux.stream(id) {
+                        if fresh {
+                            stream.rx = Receiver::starting_at(output[at], WINDOW);
+                        }
+                        if id == IO {
+                            // An end that does not fit is the device's violation; the session is told by what follows.
+                            let _ = stream.tx.attach(Some(input), room, budget);
+                        }
+                    }
+                }
+                self.attached_before = true;
+            }
+            ToClient::Ended { reason, text } => self.ended = Some((reason, text)),
+            // Another websocket carries this session's client now; its end, perhaps this very one, goes on there.
+            ToClient::Refused { taken_over: true, .. } => {}
+            ToClient::Refused { text, .. } => self.ended = Some((EndReason::Violation, text)),
+            ToClient::Waiting { .. } => self.mux.link_lost(),
+        }
+    }
+
+    /// A binary message of the client. One that cannot be read is ignored, as the official ends do.
+    pub(super) fn on_frame(&mut self, frame: &[u8], now: Duration) {
+        if let Err(error) = self.channel.on_frame(frame, now) {
+            tracing::debug!(%error, "a message of an AWS client cannot be read");
+        }
+    }
+
+    /// The answer to a ping of the channel's.
+    pub(super) fn on_pong(&mut self, content: &[u8]) {
+        self.channel.on_pong(content);
+    }
+
+    /// Moves everything on that can move. Call after each of the above, then take frames for both sides.
+    pub(super) fn step(&mut self, now: Duration) -> Vec<Order> {
+        self.channel.tick(now);
+        let mut orders = Vec::new();
+        self.move_input();
+        while self.input_rest.is_empty() {
+            let Some(event) = self.channel.poll_event(now) else { break };
+            match event {
+                AgentEvent::Input(bytes) if self.commands => {
+                    let signal = SIGNALS.iter().find(|(byte, _)| bytes.first() == Some(byte));
+                    orders.extend(signal.map(|&(_, number)| Order::Signal(number)));
+                }
+                AgentEvent::Input(bytes) => {
+                    self.input_rest = bytes;
+                    self.move_input();
+                }
+                AgentEvent::Size(size) => {
+                    let cells = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
+                    orders.push(Order::Resize(Size { rows: cells(size.rows), cols: cells(size.cols) }));
+                }
+                AgentEvent::Flag(_) | AgentEvent::Started { .. } => {}
+                AgentEvent::Failed(_) | AgentEvent::PeerClosed => orders.push(Order::Close),
+                AgentEvent::Closed => orders.push(Order::Over),
+            }
+        }
+        self.move_output(now);
+        self.finish(now);
+        orders
+    }
+
+    fn move_input(&mut self) {
+        if let Some((stream, budget)) = self.mux.stream(IO) {
+            let taken = stream.tx.push(&self.input_rest, budget);
+            self.input_rest.drain(..taken);
+        }
+    }
+
+    fn move_output(&mut self, now: Duration) {
+        for (lane, id) in [(Lane::Io, IO), (Lane::Err, ERR)] {
+            let at = lane.index();
+            let kind = if lane == Lane::Err && self.separate_output { Stream::Stderr } else { Stream::Stdout };
+            while let Some(front) = self.held[at].front_mut() {
+                let taken = self.channel.write(kind, front, now);
+                self.written[at] += taken as u64;
+                if taken < front.len() {
+                    let _ = front.split_to(taken);
+                    break;
+                }
+                self.held[at].pop_front();
+            }
+            self.confirm(at, id);
+        }
+    }
+
+    /// Gives the device's bytes free that the client has acknowledged.
+    fn confirm(&mut self, at: usize, id: StreamId) {
+        // Both lanes share one kind of message unless output is separate: then all of it counts for both, which only
+        // defers the confirmation.
+        let kind = if at == 1 && self.separate_output { Stream::Stderr } else { Stream::Stdout };
+        let held: usize = self.held[at].iter().map(Bytes::len).sum();
+        let open = self.channel.unacknowledged(kind) + held;
+        if let Some((stream, _)) = self.mux.stream(id) {
+            let waiting = usize::try_from(stream.rx.unconsumed()).unwrap_or(usize::MAX);
+            stream.rx.consumed(waiting.saturating_sub(open));
+        }
+    }
+
+    /// Says goodbye when the session is over and all its output was written.
+    fn finish(&mut self, now: Duration) {
+        let Some((reason, text)) = &self.ended else { return };
+        if self.finished || self.held.iter().any(|held| !held.is_empty()) && matches!(reason, EndReason::Exited(_)) {
+            return;
+        }
+        self.finished = true;
+        if let (EndReason::Exited(status), true, true) = (reason, self.commands, self.separate_output) {
+            let code = match *status {
+                ExitStatus::Code(code) => i32::from(code),
+                ExitStatus::Signal(signal) => 128 + i32::from(signal),
+            };
+            self.channel.write_exit_code(code, now);
+        }
+        let words =
+            if matches!(reason, EndReason::Exited(_) | EndReason::ClosedByOperator) { "" } else { text.as_str() };
+        self.channel.finish(words, now);
+    }
+
+    /// The next thing for the websocket.
+    pub(super) fn poll_transmit(&mut self, now: Duration) -> Option<towline_ssm::channel::Transmit> {
+        self.channel.poll_transmit(now)
+    }
+
+    /// The next frame for the session: input and credit.
+    pub(super) fn next_frame(&mut self, send: impl FnOnce(Frame<'_>)) -> bool {
+        self.mux.next_frame(usize::MAX, send)
+    }
+
+    /// When [`AwsEnd::step`] wants to be called at the latest.
+    pub(super) fn next_timeout(&self) -> Option<Duration> {
+        self.channel.next_timeout()
+    }
+}
+
+const fn stream_of(lane: Lane) -> StreamId {
+    match lane {
+        Lane::Io => IO,
+        Lane::Err => ERR,
+    }
+}

@@ -1,0 +1,278 @@
+//! The dialect of AWS: the data channel that session-manager-plugin and boto3-made clients speak.
+//!
+//! Way: websocket -> opening text frame (token, client id) -> the session's [`AwsEnd`] -> binary messages both ways. The
+//! protocol itself is `towline_ssm::channel`; this file brings the socket, the clock and the session.
+//!
+//! # Invariants
+//! - A refusal is said inside of the channel, as `channel_closed` with words: these clients hang for ever on a refused
+//!   upgrade.
+//! - An end is kept for its session while its websockets come and go; it is dropped with the session.
+//! - Reading never waits for writing.
+
+mod end;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use axum::extract::ws::{Message, WebSocket};
+use futures_util::stream::{SplitSink, SplitStream};
+use futures_util::{SinkExt as _, StreamExt as _};
+use ring::rand::{SecureRandom as _, SystemRandom};
+use towline_ssm::channel::{AgentConfig, Transmit};
+use towline_ssm::message::payload::{JsonPayload as _, MAX_OPEN_FRAME, OpenDataChannel};
+use towline_wire::frame::Frame;
+use towline_wire::message::{EndReason, ToAgent};
+
+use crate::agents::Lane;
+use crate::sessions::{ClientQueue, Hub, Session, sentence};
+use end::{AwsEnd, Order};
+
+/// Time for the opening frame.
+const FIRST_WORD: Duration = Duration::from_secs(15);
+/// Bytes of output taken from the session at once.
+const BATCH: usize = 64 * 1024;
+/// How long a client may take nothing of what is sent to it.
+const STALLED: Duration = Duration::from_secs(90);
+/// How long the websocket is not read while the device takes no more input. These clients have no flow control but TCP's,
+/// and repeat a dropped message only every 100 ms. Not for ever: their acknowledgements, without which output stops, come
+/// on the same websocket, and a device that shows no output may take no input.
+const PAUSE: Duration = Duration::from_millis(100);
+/// When nothing is due, the loop looks around so often.
+const IDLE_TICK: Duration = Duration::from_secs(30);
+
+/// The clock of the state machines: time of day at the start, and monotonic since.
+#[derive(Debug, Clone, Copy)]
+struct Time {
+    at_start: Duration,
+    start: Instant,
+}
+
+impl Time {
+    fn now(&self) -> Duration {
+        self.at_start + self.start.elapsed()
+    }
+}
+
+type Ends = HashMap<String, Arc<Mutex<AwsEnd>>>;
+
+/// All ends of this gateway.
+pub(super) struct AwsChannels {
+    hub: Arc<Hub>,
+    time: Time,
+    ends: Mutex<Ends>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // The state machines keep their own invariants; a panic elsewhere leaves them usable.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl AwsChannels {
+    pub(super) fn new(hub: Arc<Hub>) -> Self {
+        let at_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Self { hub, time: Time { at_start, start: Instant::now() }, ends: Mutex::default() }
+    }
+
+    /// Serves one websocket.
+    pub(super) async fn serve(self: Arc<Self>, name: String, socket: WebSocket) {
+        let (mut sink, mut stream) = socket.split();
+        let opening = tokio::time::timeout(FIRST_WORD, opening(&mut stream)).await;
+        let Ok(Some(opening)) = opening else { return };
+        match self.attach(&name, &opening) {
+            Ok((session, queue, end)) => {
+                Carrier { channels: &self, session: &session, queue: &queue, end: &end }
+                    .carry(&mut sink, &mut stream)
+                    .await;
+                if session.client_gone(&queue) {
+                    lock(&end).detach();
+                }
+            }
+            Err(why) => {
+                tracing::info!(session = name, why, "an AWS client was not attached");
+                let mut end = AwsEnd::refusing(&name, why, self.time.now());
+                while let Some(transmit) = end.poll_transmit(self.time.now()) {
+                    let message = message_of(transmit);
+                    if !matches!(tokio::time::timeout(FIRST_WORD, sink.send(message)).await, Ok(Ok(()))) {
+                        break;
+                    }
+                }
+            }
+        }
+        let _ = tokio::time::timeout(FIRST_WORD, sink.close()).await;
+    }
+
+    /// The session's end, attached with the token.
+    #[allow(clippy::type_complexity)] // three things that belong together for one call
+    fn attach(
+        &self,
+        name: &str,
+        opening: &OpenDataChannel,
+    ) -> Result<(Arc<Session>, Arc<ClientQueue>, Arc<Mutex<AwsEnd>>), &'static str> {
+        let session = self.hub.session(name).ok_or("the session is over, or was never there")?;
+        let end = {
+            let mut ends = lock(&self.ends);
+            ends.retain(|name, _| self.hub.session(name).is_some());
+            let known = ends.get(name).filter(|end| lock(end).client_id == opening.client_id).cloned();
+            known.unwrap_or_else(|| Arc::new(Mutex::new(self.fresh_end(&session, opening))))
+        };
+        let (received, room) = lock(&end).position();
+        let queue = session.attach(&opening.token_value, received, room, None)?;
+        // Only a client with a right token may replace an end that another client has left.
+        lock(&self.ends).insert(name.to_owned(), Arc::clone(&end));
+        lock(&end).attach(self.time.now());
+        Ok((session, queue, end))
+    }
+
+    fn fresh_end(&self, session: &Session, opening: &OpenDataChannel) -> AwsEnd {
+        let mut seed = [0; 16];
+        // Without randomness message ids repeat those of another channel, which nobody compares.
+        let _ = SystemRandom::new().fill(&mut seed);
+        let config = AgentConfig {
+            session_id: session.meta.name.clone(),
+            target: session.meta.device.clone(),
+            session_type: session.meta.session_type,
+            properties: serde_json::Value::Null,
+            customer_message: String::new(),
+            seed,
+        };
+        AwsEnd::new(opening.client_id.clone(), config, session.meta.separate_output, self.time.now())
+    }
+}
+
+/// Waits for the opening frame. Pings may come before it.
+async fn opening(stream: &mut SplitStream<WebSocket>) -> Option<OpenDataChannel> {
+    loop {
+        match stream.next().await?.ok()? {
+            Message::Text(text) if text.len() <= MAX_OPEN_FRAME => {
+                return OpenDataChannel::from_payload(text.as_bytes()).ok();
+            }
+            Message::Ping(_) | Message::Pong(_) => {}
+            _ => return None,
+        }
+    }
+}
+
+fn message_of(transmit: Transmit) -> Message {
+    match transmit {
+        Transmit::Text(text) => Message::Text(text.into()),
+        Transmit::Binary(bytes) => Message::Binary(bytes.into()),
+        Transmit::Ping(content) => Message::Ping(content.into()),
+    }
+}
+
+/// One attached websocket.
+struct Carrier<'a> {
+    channels: &'a AwsChannels,
+    session: &'a Arc<Session>,
+    queue: &'a Arc<ClientQueue>,
+    end: &'a Mutex<AwsEnd>,
+}
+
+impl Carrier<'_> {
+    async fn carry(&self, sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStream<WebSocket>) {
+        let (mut unflushed, mut paused) = (false, None);
+        loop {
+            let over = self.step();
+            if !unflushed {
+                // Taken one by one, so that no lock is held while something is sent.
+                while let Some(message) = self.next_message() {
+                    if sink.feed(message).await.is_err() {
+                        return;
+                    }
+                    unflushed = true;
+                }
+            }
+            if over && !unflushed {
+                return;
+            }
+            let pause = self.pause(&mut paused);
+            let due = lock(self.end).next_timeout().map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
+            let wake = due.min(pause.unwrap_or(IDLE_TICK));
+            tokio::select! {
+                message = stream.next(), if pause.is_none() => {
+                    paused = None;
+                    match message {
+                        Some(Ok(Message::Binary(frame))) => lock(self.end).on_frame(&frame, self.channels.time.now()),
+                        Some(Ok(Message::Pong(content))) => lock(self.end).on_pong(&content),
+                        Some(Ok(Message::Text(_) | Message::Ping(_))) => {}
+                        Some(Ok(Message::Close(_)) | Err(_)) | None => return,
+                    }
+                }
+                flushed = tokio::time::timeout(STALLED, sink.flush()), if unflushed => match flushed {
+                    Ok(Ok(())) => unflushed = false,
+                    Ok(Err(_)) | Err(_) => return,
+                },
+                () = self.queue.ready() => {}
+                () = tokio::time::sleep(wake.min(IDLE_TICK)) => {}
+            }
+        }
+    }
+
+    /// What is left of a pause in reading; `None`: read.
+    fn pause(&self, since: &mut Option<Instant>) -> Option<Duration> {
+        if !lock(self.end).is_congested() {
+            *since = None;
+            return None;
+        }
+        let left = PAUSE.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
+        (!left.is_zero()).then_some(left)
+    }
+
+    fn next_message(&self) -> Option<Message> {
+        lock(self.end).poll_transmit(self.channels.time.now()).map(message_of)
+    }
+
+    /// Moves bytes between session and end; true when everything was said.
+    fn step(&self) -> bool {
+        let (items, last) = self.queue.take(BATCH);
+        let orders = {
+            let mut end = lock(self.end);
+            for item in items {
+                end.take(item);
+            }
+            end.step(self.channels.time.now())
+        };
+        let mut over = false;
+        for order in orders {
+            match order {
+                Order::Resize(size) => self.session.to_agent(self.queue, |session| ToAgent::Resize { session, size }),
+                Order::Signal(signal) => {
+                    self.session.to_agent(self.queue, |session| ToAgent::Signal { session, signal });
+                }
+                Order::Close => {
+                    let reason = EndReason::ClosedByOperator;
+                    self.channels.hub.end(self.session, reason, &sentence(reason));
+                }
+                Order::Over => over = true,
+            }
+        }
+        self.forward();
+        // An end that was told its session's last word still has to say it; one that was taken over must not.
+        over || (last && !lock(self.end).is_finishing())
+    }
+
+    /// Passes input and credit on to the session.
+    fn forward(&self) {
+        loop {
+            let mut ended = None;
+            let more = lock(self.end).next_frame(|frame| match frame {
+                Frame::Data { offset, data, .. } => {
+                    let _ = self.session.input(self.queue, offset, data);
+                }
+                Frame::Fin { length, .. } => self.session.input_ended(self.queue, length),
+                Frame::Credit { stream, acked, limit } => {
+                    let lane = if stream == towline_wire::client::IO { Lane::Io } else { Lane::Err };
+                    ended = self.session.output_credit(self.queue, lane, acked, limit).unwrap_or(None);
+                }
+                _ => {}
+            });
+            if let Some(reason) = ended {
+                self.channels.hub.end(self.session, reason, &sentence(reason));
+            }
+            if !more {
+                return;
+            }
+        }
+    }
+}
