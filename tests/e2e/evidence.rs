@@ -1,0 +1,136 @@
+//! What stays behind a session: a recording that verifies, plays and names its holes; an audit trail in files.
+
+use std::path::{Path, PathBuf};
+use std::process::Output;
+use std::time::{Duration, Instant};
+
+use towline_testkit::lab::{GatewaySetup, Lab};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, Trouble};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn records(lab: &Lab) -> PathBuf {
+    lab.gateway.directory().join("evidence/records")
+}
+
+/// Waits for something that can be seen.
+fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Outcome<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return Ok(seen);
+        }
+        if start.elapsed() > PATIENCE {
+            return Err(Trouble::new(format!("waited in vain for {what}")));
+        }
+        std::thread::park_timeout(Duration::from_millis(20));
+    }
+}
+
+/// Names of all recordings in the sink.
+fn recordings(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(".cast.gz")).collect()
+}
+
+fn verify(lab: &Lab, path: &Path) -> Outcome<Output> {
+    let key = lab.gateway.directory().join("evidence.pub");
+    lab.admin().run(&["verify", &path.to_string_lossy(), "--key", &key.to_string_lossy()])
+}
+
+fn session_of(recording: &Path) -> String {
+    recording.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".cast.gz").to_owned()
+}
+
+#[test]
+fn a_shell_leaves_a_recording_that_verifies_and_plays() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo here$((40+2))")?;
+    shell.expect("here42")?;
+    shell.line("exit 0")?;
+    shell.finish(PATIENCE)?;
+    let recording = until("the recording", || recordings(&records(&lab)).pop())?;
+    let session = session_of(&recording);
+    let text = lab.admin().text(&["export", &session, "--format", "txt"])?;
+    ensure(text.contains("here42"), || text.clone())?;
+    let played = lab.admin().text(&["play", &session, "--speed", "1000"])?;
+    ensure(played.contains("here42"), || played.clone())?;
+    // The last segment of the chain comes a moment after the recording that it names.
+    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    Ok(())
+}
+
+#[test]
+fn a_recording_that_was_touched_is_named_with_its_record() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    lab.admin().text(&["exec", device.id(), "--", "sh", "-c", "for n in 1 2 3; do echo line $n; done"])?;
+    let recording = until("the recording", || recordings(&records(&lab)).pop())?;
+    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    let plain = lab.admin().text(&["export", &recording.to_string_lossy()])?;
+    let forged = lab.file("forged.cast", &plain.replacen("line 1", "line 9", 1))?;
+    let out = verify(&lab, &forged)?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    ensure(!out.status.success() && said.contains("was altered"), || format!("{out:?}"))?;
+    std::fs::remove_file(&recording)?;
+    let out = verify(&lab, &records(&lab))?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    ensure(!out.status.success() && said.contains("missing"), || format!("{out:?}"))
+}
+
+#[test]
+fn a_gateway_that_is_killed_goes_on_with_the_recording() -> Outcome {
+    let mut lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo before$((40+2))")?;
+    shell.expect("before42")?;
+    // What is older than a second is on the disk, and can be read while the session goes on.
+    let staging = lab.gateway.directory().join("evidence/staging");
+    until("a block on the disk", || {
+        let name = std::fs::read_dir(&staging).ok()?.flatten().next()?.file_name().into_string().ok()?;
+        let text = lab.admin().text(&["export", name.strip_suffix(".part")?, "--format", "txt"]).ok()?;
+        text.contains("before42").then_some(())
+    })?;
+    lab.gateway.kill()?;
+    lab.gateway.start_again()?;
+    shell.line("echo after$((40+2))")?;
+    shell.expect_within("after42", PATIENCE)?;
+    shell.line("exit 0")?;
+    shell.finish(PATIENCE)?;
+    let recording = until("the recording", || recordings(&records(&lab)).pop())?;
+    let text = lab.admin().text(&["export", &recording.to_string_lossy(), "--format", "txt"])?;
+    ensure(text.contains("before42") && text.contains("after42"), || text.clone())?;
+    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    Ok(())
+}
+
+#[test]
+fn where_a_recording_is_demanded_and_impossible_no_session_begins() -> Outcome {
+    let mut lab = Lab::with(&GatewaySetup::default())?;
+    let device = lab.device()?;
+    let file = lab.gateway.directory().join("gateway.toml");
+    let mut text = std::fs::read_to_string(&file)?;
+    text.push_str("\n[evidence]\nrecording = \"demanded\"\nfree_space_floor_mib = 1000000000\n");
+    std::fs::File::create(&file).and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()))?;
+    lab.gateway.kill()?;
+    lab.gateway.start_again()?;
+    device.wait_online(&lab.admin())?;
+    let out = lab.admin().run(&["exec", device.id(), "--", "true"])?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(!out.status.success() && said.contains("must be recorded"), || format!("{out:?}"))
+}
+
+#[test]
+fn megabytes_of_noise_leave_a_readable_recording() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let out = lab.admin().run(&["exec", device.id(), "--", "head", "-c", "20000000", "/dev/urandom"])?;
+    ensure(out.stdout.len() == 20_000_000, || format!("{} bytes", out.stdout.len()))?;
+    until("the recording", || recordings(&records(&lab)).pop())?;
+    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    Ok(())
+}
