@@ -16,9 +16,9 @@ const LIMIT: Duration = Duration::from_secs(180);
 /// What an agent may have on top of its idle memory while one session is at full speed, KiB: all replay rings together may
 /// have 4 MiB (the agent's `limits.rs`), one ring and its predecessor while it grows 1.5 MiB, buffers 64 KiB each.
 const MOST_GROWTH: u64 = 4_096;
-/// How much larger the second half of a transfer may find the agent than the first half did, KiB: flat, but for a page or so
-/// of the allocator.
-const FLAT: u64 = 256;
+/// How much larger the second half of a transfer may find the agent than the first half did, KiB: a replay ring that is
+/// doubled late holds its old and its new self for a moment (0.5 + 1 MiB). What grew with the bytes would be 100 MB.
+const FLAT: u64 = 1_536;
 
 fn raw_cat(lab: &Lab, device: &Device, file: &std::path::Path) -> Outcome<Terminal> {
     let mut shell = lab.admin().shell(device.id())?;
