@@ -109,6 +109,31 @@ fn a_gateway_that_is_killed_goes_on_with_the_recording() -> Outcome {
 }
 
 #[test]
+fn what_was_done_is_on_record_in_files_as_cloudtrail_lays_them_out() -> Outcome {
+    let mut lab = Lab::start()?;
+    let device = lab.device()?;
+    lab.admin().text(&["exec", device.id(), "--", "true"])?;
+    until("the recording", || recordings(&records(&lab)).pop())?;
+    let logs = lab.admin().text(&["logs"])?;
+    ensure(logs.contains(".cast.gz") && logs.contains(device.id()), || logs.clone())?;
+    let audit = lab.admin().text(&["audit", "--device", device.id()])?;
+    ensure(audit.contains("StartSession") && audit.contains("admin"), || audit.clone())?;
+    // A gateway that is told to stop writes the file of what was not yet in one; the next start sends it.
+    lab.gateway.process().stop()?;
+    lab.gateway.start_again()?;
+    let folder = records(&lab).join("AWSLogs/000000000000/CloudTrail");
+    let file = until("a file of the audit trail", || first_file(&folder))?;
+    ensure(file.to_string_lossy().ends_with(".json.gz"), || file.display().to_string())?;
+    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    Ok(())
+}
+
+fn first_file(folder: &Path) -> Option<PathBuf> {
+    let path = std::fs::read_dir(folder).ok()?.flatten().next()?.path();
+    if path.is_dir() { first_file(&path) } else { Some(path) }
+}
+
+#[test]
 fn where_a_recording_is_demanded_and_impossible_no_session_begins() -> Outcome {
     let mut lab = Lab::with(&GatewaySetup::default())?;
     let device = lab.device()?;

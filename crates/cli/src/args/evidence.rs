@@ -78,3 +78,17 @@ pub(crate) struct AuditArgs {
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
 }
+
+/// `logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Only sessions of this user (its ARN)
+    #[arg(long)]
+    pub owner: Option<String>,
+    /// Only sessions on this device: id, name, or tag:KEY=VALUE when one device matches
+    #[arg(long)]
+    pub device: Option<String>,
+    /// At most so many, the newest
+    #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+}

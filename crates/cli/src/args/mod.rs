@@ -6,6 +6,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod evidence;
+pub(crate) mod policy;
 
 use std::path::PathBuf;
 
@@ -88,6 +89,8 @@ pub(crate) enum Command {
         /// Its id, as `towline sessions` shows it
         session: String,
     },
+    /// List ended sessions: who, where, how long, why over, where the recording is
+    Logs(evidence::LogsArgs),
     /// Play the recording of a session in this terminal
     Play(evidence::PlayArgs),
     /// Write the recording of a session as asciicast, text or JSON
@@ -106,9 +109,9 @@ pub(crate) enum Command {
     Admin(admin::AdminCommand),
     /// Say as whom the gateway knows you
     Whoami,
-    /// Check policies, without a gateway
+    /// Check and test policies, without a gateway
     #[command(subcommand)]
-    Policy(PolicyCommand),
+    Policy(policy::PolicyCommand),
     /// Print completions for a shell
     Completions {
         /// For which shell
@@ -281,16 +284,6 @@ pub(crate) struct TagArgs {
     /// A tag to remove; may be repeated
     #[arg(long, value_name = "KEY")]
     pub remove: Vec<String>,
-}
-
-/// `policy`.
-#[derive(Debug, Subcommand)]
-pub(crate) enum PolicyCommand {
-    /// Say whether a policy could be stored, and if not, where it is wrong
-    Check {
-        /// JSON; `-` for standard input
-        file: PathBuf,
-    },
 }
 
 /// `KEY=VALUE`; the value may be empty and may hold more of `=`.

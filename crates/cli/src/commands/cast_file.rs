@@ -44,7 +44,9 @@ impl Lines {
         let read = (&mut self.reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
         match read {
             // A packed file that was cut ends here; what is missing is for whoever counts the lines.
-            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) => Ok(None),
+            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) => {
+                Ok(None)
+            }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(why) => Err(Failure::Local { what: format!("cannot read {}", self.name), why }),
             Ok(0) => Ok(None),

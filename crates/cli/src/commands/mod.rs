@@ -10,6 +10,7 @@ mod cast_file;
 mod devices;
 mod offline;
 mod play;
+mod policy;
 mod recordings;
 mod sessions;
 mod shell;
@@ -65,7 +66,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
     let env = Environment::of_process();
     let output = Output::new(cli.global.output, env.text("NO_COLOR").is_some());
     if let Some(result) = offline::run(&cli.command, output) {
-        return result.map(|()| 0);
+        return result;
     }
     match &cli.command {
         Command::Play(args) if play::is_file(&args.recording) => {
@@ -94,6 +95,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,
         Command::Admin(command) => admin::run(&mut context, command).await?,
+        Command::Logs(args) => recordings::logs(&mut context, args).await?,
         Command::Audit(args) => recordings::audit(&mut context, args).await?,
         Command::Play(args) => recordings::play(&mut context, &args).await?,
         Command::Export(args) => recordings::export(&mut context, &args).await?,

@@ -84,7 +84,9 @@ pub(super) fn export(mut lines: Lines, args: &ExportArgs, output: Output) -> Res
             Code::Seal | Code::Other => continue,
         };
         match args.format {
-            ExportFormat::Json => output.text(&line_of(&Exported { seconds: seconds(&event), kind, text: &event.text })?)?,
+            ExportFormat::Json => {
+                output.text(&line_of(&Exported { seconds: seconds(&event), kind, text: &event.text })?)?
+            }
             _ if event.code == Code::Output => output.text(&tamer.push(&event.text))?,
             _ => {}
         }

@@ -1,4 +1,4 @@
-//! `play`, `export` and `audit` of what the gateway has.
+//! `logs`, `play`, `export` and `audit` of what the gateway has.
 //!
 //! # Invariants
 //! - A recording is fetched into an unnamed file, piece by piece: memory is one piece, and nothing is left behind.
@@ -12,11 +12,13 @@ use towline_ssm::Operation;
 use towline_ssm::api::evidence::{
     Event, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest, LookupEventsResponse,
 };
+use towline_ssm::api::session::{DescribeSessionsResponse, Session};
 use towline_ssm::clock::EpochSeconds;
 
 use super::cast_file::Lines;
-use super::{Context, play as player, time_text};
-use crate::args::evidence::{AuditArgs, ExportArgs, PlayArgs};
+use super::{Context, play as player, sessions, time_text};
+use crate::args::SessionsArgs;
+use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs};
 use crate::exit::Failure;
 use crate::output::{Cell, Output};
 
@@ -43,7 +45,8 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
     let mut request = GetRecordingRequest { session_id: session.to_owned(), offset: 0 };
     loop {
         let piece: GetRecordingResponse = context.call(Operation::GetRecording, &request).await?;
-        let bytes = STANDARD.decode(&piece.data).map_err(|e| Failure::BadDocument(format!("the answer is damaged: {e}")))?;
+        let bytes =
+            STANDARD.decode(&piece.data).map_err(|e| Failure::BadDocument(format!("the answer is damaged: {e}")))?;
         file.write_all(&bytes).map_err(local)?;
         match piece.next_offset.filter(|next| *next > request.offset) {
             Some(next) => request.offset = next,
@@ -54,9 +57,35 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
     Lines::of(file, session.to_owned())
 }
 
+/// `logs`.
+pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
+    let asked = SessionsArgs { history: true, owner: args.owner, device: args.device, limit: args.limit };
+    let answer = DescribeSessionsResponse { sessions: sessions::fetch(context, asked).await?, next_token: None };
+    context.output.answer(&answer, |output| {
+        let rows: Vec<Vec<Cell>> = answer.sessions.iter().map(log_row).collect();
+        output.table(&["SESSION", "USER", "DEVICE", "STARTED", "LASTED", "ENDED", "RECORDING"], &rows)
+    })
+}
+
+fn log_row(session: &Session) -> Vec<Cell> {
+    let end = session.end_date.map_or_else(|| session.start_date.secs(), EpochSeconds::secs);
+    let lasted = end.saturating_sub(session.start_date.secs());
+    let place = session.output_url.as_ref().and_then(|url| url.s3_output_url.as_deref());
+    vec![
+        session.session_id.clone().into(),
+        session.owner.rsplit('/').next().unwrap_or_default().into(),
+        session.target.clone().into(),
+        time_text(Some(session.start_date)).into(),
+        format!("{}:{:02}:{:02}", lasted / 3600, lasted / 60 % 60, lasted % 60).into(),
+        session.details.clone().into(),
+        place.and_then(|url| url.rsplit('/').next()).unwrap_or_default().into(),
+    ]
+}
+
 /// `audit`.
 pub(super) async fn audit(context: &mut Context, args: AuditArgs) -> Result<(), Failure> {
-    let condition = |key: &str, value: String| LookupAttribute { attribute_key: key.to_owned(), attribute_value: value };
+    let condition =
+        |key: &str, value: String| LookupAttribute { attribute_key: key.to_owned(), attribute_value: value };
     let chosen = args.user.map(|user| condition("Username", user));
     let chosen = chosen.or(args.device.map(|device| condition("ResourceName", device)));
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();

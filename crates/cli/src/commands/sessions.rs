@@ -16,6 +16,12 @@ const PAGE: usize = 200;
 
 /// `sessions`.
 pub(super) async fn list(context: &mut Context, args: SessionsArgs) -> Result<(), Failure> {
+    let answer = DescribeSessionsResponse { sessions: fetch(context, args).await?, next_token: None };
+    context.output.answer(&answer, |output| table(output, &answer.sessions))
+}
+
+/// The sessions that are asked for, over all pages.
+pub(super) async fn fetch(context: &mut Context, args: SessionsArgs) -> Result<Vec<Session>, Failure> {
     let mut filters = Vec::new();
     if let Some(device) = &args.device {
         let value = target::resolve(&mut context.client, device).await?;
@@ -40,8 +46,7 @@ pub(super) async fn list(context: &mut Context, args: SessionsArgs) -> Result<()
         }
     }
     sessions.truncate(most);
-    let answer = DescribeSessionsResponse { sessions, next_token: None };
-    context.output.answer(&answer, |output| table(output, &answer.sessions))
+    Ok(sessions)
 }
 
 fn table(output: Output, sessions: &[Session]) -> String {

@@ -133,7 +133,10 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
 }
 
 fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
-    let given = args.key.as_deref().ok_or_else(|| Failure::Usage("--key: the gateway's evidence.pub is needed for a folder".to_owned()))?;
+    let given = args
+        .key
+        .as_deref()
+        .ok_or_else(|| Failure::Usage("--key: the gateway's evidence.pub is needed for a folder".to_owned()))?;
     let text = match given.parse::<PublicKey>() {
         Ok(key) => return Ok(key),
         Err(_) => super::read_document(Path::new(given))?,
@@ -164,7 +167,10 @@ fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
     if let Some(expected) = expected
         && !ledger.holds(expected)
     {
-        report.faults.push(format!("{}: truncated or rewritten: the chain does not hold the checkpoint {expected}", ledger.node));
+        report.faults.push(format!(
+            "{}: truncated or rewritten: the chain does not hold the checkpoint {expected}",
+            ledger.node
+        ));
     }
 }
 
@@ -187,7 +193,9 @@ fn objects(report: &mut Report, files: &BTreeMap<String, PathBuf>, ledgers: &[Le
     }
     let present: BTreeSet<String> = files.keys().cloned().collect();
     for ledger in ledgers {
-        report.faults.extend(ledger.missing(&present).map(|name| format!("{name}: it is missing, and no rule removed it")));
+        report
+            .faults
+            .extend(ledger.missing(&present).map(|name| format!("{name}: it is missing, and no rule removed it")));
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, ResumeSessionRequest, ResumeSessionResponse, Session,
+    SessionManagerOutputUrl,
     SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse, TerminateSessionRequest,
     TerminateSessionResponse,
 };
@@ -162,7 +163,17 @@ impl Api {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &store::Session| format!("{} {}", row.started_at.0, row.new.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
-        Ok(DescribeSessionsResponse { sessions: rows.into_iter().map(shown).collect(), next_token })
+        let recorder = &self.parts.evidence.recorder;
+        let with_place = |row: store::Session| {
+            let ended = row.ended_at.is_some();
+            let mut session = shown(row);
+            session.output_url = recorder.url(&session.session_id).filter(|_| ended).map(|url| SessionManagerOutputUrl {
+                s3_output_url: Some(url),
+                cloud_watch_output_url: None,
+            });
+            session
+        };
+        Ok(DescribeSessionsResponse { sessions: rows.into_iter().map(with_place).collect(), next_token })
     }
 
     fn stream_url(&self, call: &Call, session: &SessionId) -> String {

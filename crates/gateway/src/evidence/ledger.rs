@@ -74,7 +74,8 @@ impl Ledger {
         let Some(last) = bytes[..whole].split(|b| *b == b'\n').rfind(|line| !line.is_empty()) else {
             return fs::remove_file(&path);
         };
-        let wrong = |e: serde_json::Error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", path.display()));
+        let wrong =
+            |e: serde_json::Error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", path.display()));
         let record: Record = serde_json::from_slice(last).map_err(wrong)?;
         self.chain = NodeChain::after(self.chain.node(), last).map_err(wrong)?;
         if matches!(record.what, What::Checkpoint { .. }) {

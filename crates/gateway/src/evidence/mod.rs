@@ -20,9 +20,9 @@ pub mod settings;
 pub mod sink;
 mod staging;
 pub mod tape;
-pub mod trail;
 #[cfg(test)]
 mod tests;
+pub mod trail;
 
 use std::path::Path;
 use std::sync::Arc;

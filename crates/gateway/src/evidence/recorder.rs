@@ -29,7 +29,7 @@ use towline_evidence::recording::{Recording, Resuming};
 use super::job::{Job, Step};
 use super::ledger::Ledger;
 use super::outbox;
-use super::settings::{Demand, Settings, WhenFailing};
+use super::settings::{Demand, Settings, SinkSettings, WhenFailing};
 use super::staging::{self, Staged};
 use super::tape::{List, Tape};
 use crate::clock::Clock;
@@ -121,6 +121,21 @@ impl Recorder {
         towline_evidence::layout::recording(&self.settings.prefix, session)
     }
 
+    /// Where a session's recording lies, or will lie, as a URL; `None` where nothing is recorded.
+    #[must_use]
+    pub fn url(&self, session: &str) -> Option<String> {
+        let object = self.object(session);
+        let url = match &self.settings.sink {
+            SinkSettings::Directory(folder) => format!("file://{}/{object}", folder.display()),
+            SinkSettings::S3(s3) => {
+                let region = s3.region.as_deref().unwrap_or("us-east-1");
+                let server = s3.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+                format!("{}/{}/{object}", server.trim_end_matches('/'), s3.bucket)
+            }
+        };
+        (self.settings.recording != Demand::Off).then_some(url)
+    }
+
     /// The file of a recording that is not, or not yet, in the sink.
     #[must_use]
     pub fn local(&self, session: &str) -> Option<PathBuf> {
@@ -149,9 +164,10 @@ impl Recorder {
         let path = self.staging_path(&session);
         let mut staged = Staged::create(&path)?;
         let mut recording = Recording::start(&session, &header);
-        let begun = staged.append(&recording.take(0)).and_then(|()| staged.sync()).and_then(|()| {
-            self.record(What::Open { session: session.clone() })
-        });
+        let begun = staged
+            .append(&recording.take(0))
+            .and_then(|()| staged.sync())
+            .and_then(|()| self.record(What::Open { session: session.clone() }));
         if let Err(error) = begun {
             let _ = fs::remove_file(&path); // an empty file of a session that will not be
             return Err(error.into());
@@ -277,7 +293,8 @@ impl Recorder {
             self.hand_over(session, &mut job);
         } else if let Some(why) = job.failure() {
             tracing::error!(session, why, "a session is not recorded");
-            let ends = self.settings.recording == Demand::Demanded && self.settings.when_failing == WhenFailing::EndSession;
+            let ends =
+                self.settings.recording == Demand::Demanded && self.settings.when_failing == WhenFailing::EndSession;
             if ends && self.failures.try_send((session.to_owned(), why.to_owned())).is_err() {
                 return; // told again at the next tick
             }

@@ -158,12 +158,17 @@ impl RawEvidence {
         if let (Some(directory), Some(_)) = (&self.directory, &self.s3) {
             return Err(("evidence.directory", directory.display().to_string(), "either a directory or s3"));
         }
-        if let Some(s3) = self.s3.as_ref().filter(|s3| s3.access_key_id.is_some() != s3.secret_access_key_file.is_some()) {
+        if let Some(s3) =
+            self.s3.as_ref().filter(|s3| s3.access_key_id.is_some() != s3.secret_access_key_file.is_some())
+        {
             let key = s3.access_key_id.clone().unwrap_or_default();
             return Err(("evidence.s3.access_key_id", key, "given together with secret_access_key_file"));
         }
         let node = self.node.clone().unwrap_or_else(|| "gateway".to_owned());
-        if node.is_empty() || node.len() > 64 || !node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+        if node.is_empty()
+            || node.len() > 64
+            || !node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+        {
             return Err(("evidence.node", node, "1 to 64 letters, digits, hyphens or underscores"));
         }
         Ok(Settings {
@@ -199,7 +204,8 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_is_refused_by_its_key() {
-        let refused = |text: &str| toml::from_str::<RawEvidence>(text).unwrap().settings(Path::new("/gw")).unwrap_err().0;
+        let refused =
+            |text: &str| toml::from_str::<RawEvidence>(text).unwrap().settings(Path::new("/gw")).unwrap_err().0;
         assert_eq!(refused("max_recording_mib = 0"), "evidence.max_recording_mib");
         assert_eq!(refused("node = 'a/b'"), "evidence.node");
         assert_eq!(refused("directory = '/x'\ns3 = { bucket = 'b' }"), "evidence.directory");

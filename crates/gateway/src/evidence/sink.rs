@@ -114,9 +114,11 @@ fn bucket(s3: &S3) -> Result<object_store::aws::AmazonS3, SinkError> {
         retry_timeout: REQUEST,
         ..RetryConfig::default()
     });
-    builder = builder.with_client_options(object_store::ClientOptions::new().with_timeout(REQUEST).with_allow_http(
-        s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
-    ));
+    builder = builder.with_client_options(
+        object_store::ClientOptions::new()
+            .with_timeout(REQUEST)
+            .with_allow_http(s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"))),
+    );
     if let Some(region) = &s3.region {
         builder = builder.with_region(region);
     }

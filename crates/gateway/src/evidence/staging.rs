@@ -116,8 +116,6 @@ impl Staged {
     }
 }
 
-
-
 /// Free bytes for us on the file system of `path`.
 pub(super) fn free_space(path: &Path) -> io::Result<u64> {
     let stat = rustix::fs::statvfs(path)?;

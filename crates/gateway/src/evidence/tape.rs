@@ -113,7 +113,8 @@ impl Tape {
         let at = self.now();
         let mut inner = lock(&self.inner);
         let all = self.list.bytes.load(Ordering::Relaxed);
-        let full = inner.bytes + data.len() > TAPE || all + data.len() > ALL_TAPES || inner.taken.pieces.len() >= PIECES;
+        let full =
+            inner.bytes + data.len() > TAPE || all + data.len() > ALL_TAPES || inner.taken.pieces.len() >= PIECES;
         if inner.closed || full {
             inner.taken.dropped = true;
             return;

@@ -46,7 +46,8 @@ impl Scene {
     fn proven(&self) -> Proven {
         let key = std::fs::read_to_string(self.dir.path().join(PUBLIC_KEY)).unwrap().parse().unwrap();
         let mut verifier = NodeVerifier::new(key);
-        let mut segments: Vec<_> = walk(&self.records()).into_iter().filter(|k| layout::segment_of(k).is_some()).collect();
+        let mut segments: Vec<_> =
+            walk(&self.records()).into_iter().filter(|k| layout::segment_of(k).is_some()).collect();
         segments.sort();
         for segment in segments {
             for line in lines(&std::fs::read(self.records().join(segment)).unwrap()) {

@@ -18,9 +18,9 @@ use flate2::write::GzEncoder;
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
 use towline_evidence::digest::Digest;
+use towline_evidence::layout;
 use towline_evidence::node::What;
 use towline_evidence::trail::{self, EVENT_VERSION, Event, Resource, UserIdentity};
-use towline_evidence::layout;
 use towline_ssm::ids::Realm;
 
 use super::recorder::Recorder;
@@ -125,7 +125,8 @@ pub fn event(line: &str, realm: &Realm) -> Option<Event> {
         .filter_map(|fact| Some((fact.to_owned(), asked.remove(fact)?)))
         .collect();
     let resources = line["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let resources = resources.iter().filter_map(Value::as_str).filter(|arn| *arn != "*").map(|arn| resource(arn, realm));
+    let resources =
+        resources.iter().filter_map(Value::as_str).filter(|arn| *arn != "*").map(|arn| resource(arn, realm));
     Some(Event {
         event_version: EVENT_VERSION.to_owned(),
         user_identity: identity(&line["userIdentity"], device_event, realm),
