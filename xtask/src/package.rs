@@ -71,6 +71,15 @@ pub(crate) fn all(class: &Class, version: &str) -> Outcome {
     Ok(())
 }
 
+/// A deb of the agent in this version, for a test that installs it.
+///
+/// # Errors
+/// The description has a mistake.
+pub(crate) fn deb_of_agent(class: &Class, program: &[u8], version: &str) -> Outcome<Vec<u8>> {
+    let content = Description::read("agent")?.content(Format::Deb, program, version)?;
+    deb::write(&content, &class.packages.deb)
+}
+
 fn pack(class: &Class, format: Format, content: &Content) -> Outcome {
     let (name, version, names) = (&content.name, &content.version, &class.packages);
     match format {
@@ -107,4 +116,33 @@ fn put(below: &str, name: &str, bytes: &[u8]) -> Outcome {
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
     say::step(&format!("{below}/{name}: {} bytes", bytes.len()));
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::Command;
+
+    use towline_testkit::lab::programs::workspace;
+
+    /// Exposure as `systemd-analyze security` counts it, times ten: 0 is closed, 100 is open.
+    const MOST_EXPOSED: &str = "20";
+
+    #[test]
+    fn the_gateways_unit_is_all_but_closed() {
+        let mut analyze = Command::new("systemd-analyze");
+        analyze.current_dir(workspace()).args(["security", "--offline=true", "--no-pager", "--threshold", MOST_EXPOSED]);
+        let Ok(out) = analyze.arg("systemd/towline-gateway.service").output() else {
+            return; // no systemd on this machine
+        };
+        assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
+    }
+
+    #[test]
+    fn every_script_is_shell() {
+        for entry in std::fs::read_dir(workspace().join("packaging/scripts")).unwrap() {
+            let path = entry.unwrap().path();
+            let status = Command::new("sh").arg("-n").arg(&path).status().unwrap();
+            assert!(status.success(), "{}", path.display());
+        }
+    }
 }

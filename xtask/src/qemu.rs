@@ -1,4 +1,4 @@
-//! `cargo xtask qemu [CLASS…]`: the packaged agent on machines like those it is meant for.
+//! `cargo xtask qemu [CLASS…|debian|--table]`: the packaged agent on machines like those it is meant for.
 //!
 //! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel -> [`machine`] -> [`story`];
 //! classes without a machine run under qemu's user mode: [`user`].
@@ -7,6 +7,7 @@
 //! - Downloads are kept in the cache directory; the tree stays clean.
 //! - A machine without qemu is told what to install; root has it installed.
 
+mod debian;
 mod device;
 mod fetch;
 mod initramfs;
@@ -42,6 +43,9 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         return table::write();
     }
     setup::programs(NEEDS)?;
+    if words == ["debian"] {
+        return debian();
+    }
     let classes = match words {
         [] => Class::named("all")?,
         names => names.iter().map(|name| Class::read(name)).collect::<Outcome<_>>()?,
@@ -54,7 +58,12 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
             Err(_) => user::tell(class, &agent)?,
         }
     }
-    Ok(())
+    if words.is_empty() { debian() } else { Ok(()) }
+}
+
+fn debian() -> Outcome {
+    let class = Class::read("x86_64")?;
+    debian::tell(&class, &agent(&class)?)
 }
 
 fn agent(class: &Class) -> Outcome<PathBuf> {
