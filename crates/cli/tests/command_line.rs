@@ -89,6 +89,75 @@ fn a_policy_is_checked_without_a_gateway() {
     check(&towline(&["policy", "check", "/nonexistent"], &[], ""), 249, "", "/nonexistent");
 }
 
+const READER: &str = r#"{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"ssm:StartSession","Resource":"*",
+    "Condition":{"StringEquals":{"ssm:resourceTag/site":"berlin"}}}}"#;
+const DENIED: i32 = 254;
+
+fn line(action: &str, context: &str) -> String {
+    let policy = READER.replace('\n', " ");
+    format!(
+        r#"{{"policies":[{policy}],"boundary":null,"request":{{"principal":"arn:aws:iam::000000000001:user/ada","action":"{action}","resource":"*","context":{{{context}}}}}}}"#
+    )
+}
+
+#[test]
+fn a_batch_is_answered_by_a_word_a_line() {
+    let berlin = line("ssm:StartSession", r#""ssm:resourceTag/site":"berlin""#);
+    let paris = line("ssm:StartSession", r#""ssm:resourceTag/site":["paris"]"#);
+    let denied = berlin.replacen("Allow", "Deny", 1);
+    let input = format!("{berlin}\n{paris}\n\n{denied}");
+    let output = towline(&["policy", "test", "--batch", "-"], &[], &input);
+    check(&output, 0, "", "");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Allowed\nImplicitlyDenied\nExplicitlyDenied\n");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("cases.jsonl");
+    std::fs::File::create(&path).unwrap().write_all(input.as_bytes()).unwrap();
+    assert_eq!(towline(&["policy", "test", "--batch", path.to_str().unwrap()], &[], "").stdout, output.stdout);
+}
+
+#[test]
+fn a_line_that_is_not_understood_has_no_word_of_the_language_and_fails_the_batch() {
+    let good = line("ssm:StartSession", r#""ssm:resourceTag/site":"berlin""#);
+    let output = towline(&["policy", "test", "--batch", "-"], &[], &format!("{{\n{good}\n"));
+    check(&output, REFUSED, "", "line 1: ");
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "Invalid\nAllowed\n");
+}
+
+#[test]
+fn a_batch_that_stays_open_is_answered_line_by_line() {
+    use std::io::{BufRead, BufReader};
+    let mut child = Command::new(env!("CARGO_BIN_EXE_towline"))
+        .args(["policy", "test", "--batch", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut input, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    for (action, word) in [("ssm:StartSession", "Allowed\n"), ("ssm:TerminateSession", "ImplicitlyDenied\n")] {
+        let asked = line(action, r#""ssm:resourceTag/site":"berlin""#);
+        input.write_all(format!("{asked}\n").as_bytes()).unwrap();
+        let mut answer = String::new();
+        answers.read_line(&mut answer).unwrap();
+        assert_eq!(answer, word);
+    }
+    drop(input);
+    assert!(child.wait().unwrap().success());
+}
+
+#[test]
+fn a_request_is_explained_and_its_exit_code_is_the_decision() {
+    let test = |context: &str| {
+        let common = ["--principal", "arn:aws:iam::000000000001:user/ada", "--action", "ssm:StartSession"];
+        let mut words = vec!["policy", "test", "--resource", "*", "--policy", "-", "--context", context];
+        words.extend(common);
+        towline(&words, &[], READER)
+    };
+    check(&test("ssm:resourceTag/site=berlin"), 0, "Allowed", "");
+    check(&test("ssm:resourceTag/site=paris"), DENIED, "the request has [\"paris\"]", "");
+    check(&towline(&["policy", "test", "--action", "x"], &[], ""), USAGE, "", "--principal");
+    check(&towline(&["policy", "test", "--batch", "-", "--action", "x"], &[], ""), USAGE, "", "--action");
+}
+
 #[test]
 fn the_manual_and_the_completions_know_the_commands() {
     check(&towline(&["man"], &[], ""), 0, "the device is not connected", "");
