@@ -11,6 +11,7 @@ use std::io;
 use crate::api::{CallError, Sort};
 use crate::commands::TargetError;
 use crate::config::ConfigError;
+use crate::plugin::BadCall;
 use crate::session::SessionError;
 
 /// The gateway cannot be reached, was lost, or one end broke the protocol.
@@ -55,6 +56,9 @@ pub(crate) enum Failure {
     /// See [`SessionError`].
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// See [`BadCall`].
+    #[error(transparent)]
+    Plugin(#[from] BadCall),
     /// An argument that only the command itself can judge.
     #[error("{0}")]
     Usage(String),
@@ -76,7 +80,7 @@ impl Failure {
     #[must_use]
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) => USAGE,
+            Self::Config(_) | Self::Usage(_) | Self::Plugin(_) => USAGE,
             Self::Call(error) => of_call(error),
             Self::Target(TargetError::Call(error)) => of_call(error),
             Self::Target(TargetError::None { .. } | TargetError::Several { .. }) | Self::BadDocument(_) => REFUSED,

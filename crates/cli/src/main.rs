@@ -1,7 +1,8 @@
 //! `towline`, the operator's command line: devices, shells and commands on them, sessions, administration.
 //!
 //! Way: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`]) or a session
-//! ([`session`]) between the device and the local terminal ([`terminal`]) -> an exit code ([`exit`]).
+//! ([`session`]) between the device and the local terminal ([`terminal`]) -> an exit code ([`exit`]). Called by AWS's tools
+//! under the name of their plugin: [`plugin`].
 //!
 //! # Invariants
 //! - One thread, one connection, nothing written to disk.
@@ -17,6 +18,7 @@ mod commands;
 mod config;
 mod exit;
 mod output;
+mod plugin;
 mod session;
 mod terminal;
 
@@ -29,6 +31,9 @@ use args::Cli;
 use exit::Failure;
 
 fn main() -> ExitCode {
+    if let Some(arguments) = plugin::arguments(std::env::args_os()) {
+        return finish(run(|| plugin::run(&arguments)));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
@@ -38,7 +43,11 @@ fn main() -> ExitCode {
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) };
         }
     };
-    match run(cli) {
+    finish(run(|| commands::run(cli)))
+}
+
+fn finish(result: Result<u8, Failure>) -> ExitCode {
+    match result {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             output::complain(&failure.to_string());
@@ -47,12 +56,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli) -> Result<u8, Failure> {
+fn run<F: Future<Output = Result<u8, Failure>>>(work: impl FnOnce() -> F) -> Result<u8, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|why| Failure::Local { what: "cannot start".to_owned(), why })?;
-    let result = runtime.block_on(commands::run(cli));
+    let result = runtime.block_on(work());
     // A name look-up that was given up may still stand in the system's resolver: nobody waits for it.
     runtime.shutdown_background();
     result

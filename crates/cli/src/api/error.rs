@@ -49,6 +49,11 @@ pub(crate) enum CallError {
         /// What is wrong.
         why: String,
     },
+    /// Nothing to sign with.
+    #[error(
+        "no access key is known here: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into the profile, so that a lost session can be taken up again"
+    )]
+    NoKey,
     /// The connection broke, or what came is no HTTP.
     #[error("the connection to {to} failed: {why}")]
     Broken {
@@ -97,7 +102,7 @@ impl CallError {
     #[must_use]
     pub(crate) fn sort(&self) -> Sort {
         match self {
-            Self::CaFile { .. } => Sort::Setting,
+            Self::CaFile { .. } | Self::NoKey => Sort::Setting,
             Self::Refused { code, .. } => sort_of_code(code),
             Self::Resolve { .. }
             | Self::Connect { .. }

@@ -186,7 +186,7 @@ impl Client {
         body: &[u8],
     ) -> Result<Vec<(&'static str, String)>, CallError> {
         let (path, query) = path.split_once('?').unwrap_or((path, ""));
-        let identity = &self.settings.identity;
+        let identity = self.settings.identity.as_ref().ok_or(CallError::NoKey)?;
         let credentials = Credentials {
             access_key: &identity.access_key,
             secret: &identity.secret,

@@ -47,8 +47,7 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
         parameters,
         towline_terminal: None,
     };
-    let manner = Manner { terminal: false, input: !args.no_stdin, escape: None };
-    run(context, Begin::Start(request), manner).await
+    run(context, Begin::Start(request), Manner::command(!args.no_stdin)).await
 }
 
 async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, Failure> {
@@ -64,7 +63,7 @@ async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, Failu
 }
 
 fn on_screen(screen: &crate::args::ScreenArgs) -> Result<Manner, Failure> {
-    Ok(Manner { terminal: true, input: true, escape: screen.escape().map_err(Failure::Usage)? })
+    screen.escape().map(Manner::on_screen).map_err(Failure::Usage)
 }
 
 fn run_as(user: Option<String>) -> Parameters {

@@ -111,8 +111,8 @@ pub(crate) struct Settings {
     pub ca: Option<PathBuf>,
     /// For signatures.
     pub region: String,
-    /// Who is asking.
-    pub identity: Identity,
+    /// Who is asking; absent only where one of AWS's tools asked for us.
+    pub identity: Option<Identity>,
     /// The user to log in as when none is named; the gateway's choice when absent.
     pub user: Option<String>,
 }
@@ -126,16 +126,39 @@ impl Settings {
         let own = OwnFile::read(env)?;
         let name = flags.profile.clone().or_else(|| env.text("AWS_PROFILE")).or_else(|| own.profile.clone());
         let profile = Profile::read(env, name.as_deref())?;
+        let settings = Self::gather(flags, env, own, &profile)?;
+        Ok(Self { identity: Some(identity_of(flags, env, profile)?), ..settings })
+    }
+
+    /// The same for a session that one of AWS's tools has begun: the profile is the tool's, not that of our own file, and
+    /// where the tool found a key that we cannot find there is none.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with what to do.
+    pub(crate) fn resolve_for_plugin(flags: &Flags, env: &Environment) -> Result<Self, ConfigError> {
+        let name = flags.profile.clone().or_else(|| env.text("AWS_PROFILE"));
+        let profile = Profile::read(env, name.as_deref())?;
+        let settings = Self::gather(flags, env, OwnFile::read(env)?, &profile)?;
+        let identity = match identity_of(flags, env, profile) {
+            Ok(identity) => Some(identity),
+            Err(ConfigError::NoCredentials { .. }) => None,
+            Err(error) => return Err(error),
+        };
+        Ok(Self { identity, ..settings })
+    }
+
+    /// All but the key.
+    fn gather(flags: &Flags, env: &Environment, own: OwnFile, profile: &Profile) -> Result<Self, ConfigError> {
         Ok(Self {
-            endpoint: endpoint_of(flags, env, &own, &profile)?,
-            ca: ca_of(flags, env, &own, &profile),
+            endpoint: endpoint_of(flags, env, &own, profile)?,
+            ca: ca_of(flags, env, &own, profile),
             region: (flags.region.clone())
                 .or_else(|| env.text("AWS_REGION"))
                 .or_else(|| env.text("AWS_DEFAULT_REGION"))
                 .or(own.region)
                 .or_else(|| profile.region.clone())
                 .unwrap_or_else(|| DEFAULT_REGION.to_owned()),
-            identity: identity_of(flags, env, profile)?,
+            identity: None,
             user: own.user,
         })
     }

@@ -39,8 +39,8 @@ fn flags() -> Flags {
 #[test]
 fn the_default_profile_serves_when_nothing_is_said() {
     let settings = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)]).resolve(&flags(), []).unwrap();
-    assert_eq!(settings.identity.access_key, "AKIADEFAULT");
-    assert_eq!(settings.identity.secret.expose(), "s1");
+    assert_eq!(settings.identity.as_ref().unwrap().access_key, "AKIADEFAULT");
+    assert_eq!(settings.identity.as_ref().unwrap().secret.expose(), "s1");
     assert_eq!(settings.region, "eu-west-1");
     assert_eq!(settings.ca, None);
 }
@@ -49,8 +49,8 @@ fn the_default_profile_serves_when_nothing_is_said() {
 fn a_profile_brings_keys_token_region_endpoint_and_authority() {
     let home = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)]);
     let settings = home.resolve(&Flags::default(), [("AWS_PROFILE", "ops")]).unwrap();
-    assert_eq!(settings.identity.access_key, "AKIAOPS");
-    assert_eq!(settings.identity.session_token.as_deref(), Some("t2"));
+    assert_eq!(settings.identity.as_ref().unwrap().access_key, "AKIAOPS");
+    assert_eq!(settings.identity.as_ref().unwrap().session_token.as_deref(), Some("t2"));
     assert_eq!((settings.region.as_str(), settings.endpoint.host.as_str()), ("eu-north-1", "ops.example"));
     assert_eq!(settings.ca, Some(home.0.path().join("ops.pem")));
 }
@@ -60,9 +60,12 @@ fn the_environment_goes_before_files_but_not_before_a_profile_named_on_the_comma
     let home = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)]);
     let environment = [("AWS_ACCESS_KEY_ID", "AKIAENV"), ("AWS_SECRET_ACCESS_KEY", "s3"), ("AWS_REGION", "xx-1")];
     let settings = home.resolve(&flags(), environment).unwrap();
-    assert_eq!((settings.identity.access_key.as_str(), settings.region.as_str()), ("AKIAENV", "xx-1"));
+    assert_eq!(
+        (settings.identity.as_ref().unwrap().access_key.as_str(), settings.region.as_str()),
+        ("AKIAENV", "xx-1")
+    );
     let settings = home.resolve(&Flags { profile: Some("ops".into()), ..flags() }, environment).unwrap();
-    assert_eq!(settings.identity.access_key, "AKIAOPS");
+    assert_eq!(settings.identity.as_ref().unwrap().access_key, "AKIAOPS");
 }
 
 #[test]

@@ -253,6 +253,10 @@ impl Driver {
                 self.local.status.say(&lines);
                 Ok(())
             }
+            Some(Action::Suspend) if self.manner.guest => {
+                self.local.status.say(&["towline: the program that called this one would not stop with it".to_owned()]);
+                Ok(())
+            }
             Some(Action::Suspend) => self.suspend(),
         }
     }

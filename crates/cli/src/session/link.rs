@@ -40,7 +40,7 @@ pub(super) enum Event {
 
 /// The one-session token. A secret.
 #[derive(Clone)]
-pub(super) struct Token(pub String);
+pub(crate) struct Token(pub(crate) String);
 
 impl std::fmt::Debug for Token {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

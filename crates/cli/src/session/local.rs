@@ -47,11 +47,14 @@ impl Local {
         let stdin = io::stdin();
         let on_terminal = manner.terminal && manner.input && is_terminal(&stdin);
         let failed = |what| move |why: io::Error| SessionError::Local { what, why };
-        let signals = Signals::listen(on_terminal).map_err(failed("cannot listen to signals"))?;
+        let signals = Signals::listen(on_terminal, manner.guest).map_err(failed("cannot listen to signals"))?;
         let input = if manner.input { LocalStream::open(stdin.as_fd(), Access::Read).ok() } else { None };
         let out =
             LocalStream::open(io::stdout().as_fd(), Access::Write).map_err(failed("cannot use standard output"))?;
-        let err = LocalStream::open(io::stderr().as_fd(), Access::Write).ok();
+        let err = match manner.joined {
+            true => LocalStream::open(io::stdout().as_fd(), Access::Write).ok(),
+            false => LocalStream::open(io::stderr().as_fd(), Access::Write).ok(),
+        };
         let raw = match on_terminal {
             true => Some(RawMode::enter(&stdin).map_err(failed("cannot set the terminal"))?),
             false => None,

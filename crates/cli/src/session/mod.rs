@@ -27,10 +27,11 @@ use towline_ssm::Operation;
 use towline_ssm::api::session::{ResumeSessionRequest, StartSessionRequest, StartSessionResponse};
 
 pub(crate) use ending::{Ending, printable};
+pub(crate) use link::Token;
 
 use crate::api::{CallError, Client};
 use driver::Driver;
-use link::{Link, Token};
+use link::Link;
 use local::Local;
 
 /// How a session begins.
@@ -40,6 +41,15 @@ pub(crate) enum Begin {
     Start(StartSessionRequest),
     /// One that goes on: its id.
     Resume(String),
+    /// One that somebody else asked the gateway for.
+    Given {
+        /// Its id.
+        session: String,
+        /// Where its stream is.
+        stream_url: String,
+        /// For the first message.
+        token: Token,
+    },
 }
 
 /// How the operator's end takes part.
@@ -51,6 +61,25 @@ pub(crate) struct Manner {
     pub input: bool,
     /// The escape character.
     pub escape: Option<u8>,
+    /// Another program has started us and waits, deaf to the keyboard's signals, which it made us ignore as well: they
+    /// are for us all the same, and to stop for a while would stop nothing but ourselves.
+    pub guest: bool,
+    /// Standard error of the device comes on our standard output.
+    pub joined: bool,
+}
+
+impl Manner {
+    /// A terminal on the device, and this one for it.
+    #[must_use]
+    pub(crate) fn on_screen(escape: Option<u8>) -> Self {
+        Self { terminal: true, input: true, escape, guest: false, joined: false }
+    }
+
+    /// A command; `input` when it reads ours.
+    #[must_use]
+    pub(crate) fn command(input: bool) -> Self {
+        Self { terminal: false, input, escape: None, guest: false, joined: false }
+    }
 }
 
 /// Why a session did not come about, or could not go on.
@@ -101,6 +130,10 @@ pub(crate) async fn run(mut client: Client, begin: Begin, manner: Manner) -> Res
             let request = ResumeSessionRequest { session_id };
             let (socket, token) = link::resume(&mut client, &request).await?;
             (request.session_id, socket, token)
+        }
+        Begin::Given { session, stream_url, token } => {
+            let socket = client.upgrade(&stream_url).await?;
+            (session, socket, token)
         }
     };
     let local = Local::open(manner)?;
