@@ -9,6 +9,7 @@
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
+//! | `repo CHANNEL KEY` | signed package repositories of what `dist` packed |
 //!
 //! # Not here
 //! - No product code: everything goes through the built programs.
@@ -20,6 +21,7 @@ mod demo;
 mod dist;
 mod package;
 mod qemu;
+mod repo;
 mod run;
 mod say;
 mod setup;
@@ -57,8 +59,9 @@ fn command(words: &[&str]) -> Outcome {
         ["bench", rounds] => bench::compare(rounds.parse()?),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
+        ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...] | qemu [CLASS...]",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...] | qemu [CLASS...] | repo CHANNEL KEY",
         )),
     }
 }

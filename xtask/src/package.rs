@@ -130,7 +130,13 @@ mod tests {
     #[test]
     fn the_gateways_unit_is_all_but_closed() {
         let mut analyze = Command::new("systemd-analyze");
-        analyze.current_dir(workspace()).args(["security", "--offline=true", "--no-pager", "--threshold", MOST_EXPOSED]);
+        analyze.current_dir(workspace()).args([
+            "security",
+            "--offline=true",
+            "--no-pager",
+            "--threshold",
+            MOST_EXPOSED,
+        ]);
         let Ok(out) = analyze.arg("systemd/towline-gateway.service").output() else {
             return; // no systemd on this machine
         };

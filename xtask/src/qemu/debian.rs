@@ -255,7 +255,10 @@ fn furnish(root: &Path, class: &Class, agent: &Path, ca: &Path) -> Outcome {
         "etc/systemd/system/serial-getty@ttyS0.service.d/login.conf",
         "[Service]\nExecStart=\nExecStart=-/sbin/agetty --autologin root --noclear ttyS0 vt100\n",
     )?;
-    write("root/.bashrc", "stty -echo cols 500\nPS1='console> '\nPROMPT_COMMAND=\nbind 'set enable-bracketed-paste off'\n")?;
+    write(
+        "root/.bashrc",
+        "stty -echo cols 500\nPS1='console> '\nPROMPT_COMMAND=\nbind 'set enable-bracketed-paste off'\n",
+    )?;
     write("root/.bash_profile", ". ~/.bashrc\n")?;
     write("etc/systemd/network/eth.network", "[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n")?;
     let wants = root.join("etc/systemd/system/multi-user.target.wants");

@@ -56,12 +56,15 @@ fn memory(device: &mut Device, model: &Model, class: &Class) -> Outcome<Facts> {
     let threads = device.machine.number(&status, "Threads:")?;
     let shell = device.shell()?;
     let shell_kib = device.machine.number(&status, "VmRSS:")?;
-    drop(shell);
+    let second = device.shell()?;
+    let further = device.machine.number(&status, "VmRSS:")?.saturating_sub(shell_kib);
+    drop((shell, second));
     let seen = format!("{}: RSS {idle_kib} KiB idle ({anonymous_kib} anonymous), {shell_kib} with a shell", class.name);
-    say::line(&format!("  {seen}, {threads} thread"));
+    say::line(&format!("  {seen}, {threads} thread, a further shell {further} KiB"));
     ensure(idle_kib <= budget.idle_rss_kib && anonymous_kib <= budget.idle_anonymous_kib, || {
         format!("{seen}: promised {} ({})", budget.idle_rss_kib, budget.idle_anonymous_kib)
     })?;
+    ensure(further <= budget.per_shell_kib, || format!("a further shell costs {further} KiB"))?;
     ensure(threads <= budget.threads, || format!("{threads} threads"))?;
     Ok(Facts { class: class.name.clone(), machine_mb: model.memory(), idle_kib, anonymous_kib, shell_kib, boot_ms: 0 })
 }

@@ -15,7 +15,7 @@ Made by `cargo xtask qemu --table` from `cargo xtask dist` and `cargo xtask qemu
 deb. RSS is read inside the guest (`VmRSS`; in brackets the part without a file behind it). Connected: from power-on to
 the gateway's word that the device is there, emulated in software, so a real board is quicker. `-`: not measured.
 
-| class | for example | kernel from | binary, bytes | deb, bytes | RSS idle, KiB | with one shell | connected, s | shown by |
+| class | for example | kernel from, libc | binary, bytes | deb, bytes | RSS idle, KiB | with one shell | connected, s | shown by |
 |---|---|---|---|---|---|---|---|---|
 ";
 
@@ -53,7 +53,7 @@ fn row(class: &Class) -> Outcome<String> {
         |f| format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, f.machine_mb),
     );
     Ok(format!(
-        "| {} | {} | {} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n",
-        class.name, class.device, class.kernel
+        "| {} | {} | {}, {} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n",
+        class.name, class.device, class.kernel, class.libc
     ))
 }
