@@ -6,6 +6,7 @@
 //! | [`link`] | the one connection to the gateway: dialled, kept alive, dialled again for ever |
 //! | [`session`] | sessions: opened by a grant, bytes both ways, ended |
 //! | [`pty`] | accounts, terminals, child processes, and that none of them is left behind |
+//! | [`audit`] | which programs sessions execute, by the kernel's word |
 //! | [`policy`] | what the device itself permits, whatever was granted |
 //! | [`config`] | what the administrator wrote, and what it means |
 //! | [`state`] | the device's key and its enrolment |
@@ -27,6 +28,7 @@
 pub mod agent;
 pub mod alarm;
 pub mod arguments;
+pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod enrol;
@@ -46,7 +48,7 @@ use config::Config;
 use link::dial::Target;
 use link::tls::{self, TlsError};
 use state::enrolment::Enrolment;
-use state::key::DeviceKey;
+use state::keyring::KeyRing;
 use state::{Dir, StateError};
 use std::sync::Arc;
 
@@ -85,16 +87,15 @@ pub async fn run(config: Config) -> Result<agent::Outcome, StartError> {
     }
     let dir = Dir::at(&config.state_dir);
     let mut enrolment = Enrolment::load(&dir)?;
-    let key = DeviceKey::load(&dir)?;
-    let _claim = dir.lock()?;
+    let keys = KeyRing::load(&dir)?;
     if let Some(gateway) = &config.gateway {
         enrolment.gateway.clone_from(gateway);
     }
     let trust = config.trust.as_ref().unwrap_or(&enrolment.trust);
     let signed = Arc::default();
-    let tls = tls::client_config(trust, &key, &signed)?;
+    let tls = tls::client_config(trust, keys.in_use(), &signed)?;
     tls::server_name(&enrolment.gateway)?;
     let proxy = config.proxy_for(&enrolment.gateway);
     let target = Target { gateway: enrolment.gateway.clone(), proxy, tls };
-    Ok(agent::Agent::new(agent::Parts { config, enrolment, target, signed })?.run().await)
+    Ok(agent::Agent::new(agent::Parts { config, enrolment, keys, target, signed })?.run().await)
 }

@@ -1,0 +1,172 @@
+//! Process events of the kernel (netlink connector, `CONFIG_PROC_EVENTS`): fork, exec, exit of every process.
+//!
+//! # Invariants
+//! - What the kernel could not deliver is [`Event::Lost`], never a silence.
+//! - Only messages of the kernel count: other senders on the same group are passed over.
+//!
+//! # Not here
+//! - Whose process it is: [`super::descent`].
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::net::netlink::{CONNECTOR, SocketAddrNetlink};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with, sockopt};
+
+/// The connector's number for process events (`CN_IDX_PROC`, linux/connector.h), also its multicast group.
+const CN_IDX_PROC: u32 = 1;
+/// "Send me events" (`PROC_CN_MCAST_LISTEN`, linux/cn_proc.h).
+const LISTEN: u32 = 1;
+/// Length of `struct nlmsghdr`.
+const NLMSG: usize = 16;
+/// Length of `struct cn_msg`.
+const CN_MSG: usize = 20;
+/// Where the union of `struct proc_event` begins in it: behind what, CPU and time.
+const UNION: usize = 16;
+/// `PROC_EVENT_FORK`, `PROC_EVENT_EXEC`, `PROC_EVENT_EXIT`.
+const FORK: u32 = 0x1;
+/// See [`FORK`].
+const EXEC: u32 = 0x2;
+/// See [`FORK`].
+const EXIT: u32 = 0x8000_0000;
+/// The kernel's buffer for us, bytes. An event costs it about 800: some 5,000 wait there while this program does not run.
+const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
+
+/// What happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// A process began.
+    Fork {
+        /// Who made it.
+        parent: u32,
+        /// The new one.
+        child: u32,
+    },
+    /// A process became another program.
+    Exec {
+        /// Which process.
+        pid: u32,
+    },
+    /// A process ended.
+    Exit {
+        /// Which process.
+        pid: u32,
+        /// As `wait` would say it: signal in the low seven bits, exit code in the second byte.
+        status: u32,
+    },
+    /// The kernel's buffer was full: events before this one are missing.
+    Lost,
+}
+
+/// The kernel's events, as they come.
+#[derive(Debug)]
+pub struct Events {
+    socket: OwnedFd,
+}
+
+impl Events {
+    /// Asks the kernel for its events. Needs `CAP_NET_ADMIN` in the first namespaces.
+    ///
+    /// # Errors
+    /// The kernel's: not allowed here, or built without.
+    pub fn open() -> io::Result<Self> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR))?;
+        // Where forcing is not allowed the kernel's usual size has to do: more gaps, no failure.
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER);
+        bind(&socket, &SocketAddrNetlink::new(0, CN_IDX_PROC))?;
+        send(&socket, &listen_message(), SendFlags::empty())?;
+        Ok(Self { socket })
+    }
+
+    /// What has happened since, up to a buffer full; nothing when nothing has.
+    ///
+    /// # Errors
+    /// The kernel's; the events are then over.
+    pub fn read(&self, mut each: impl FnMut(Event)) -> io::Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            match recv(&self.socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((length, _)) => {
+                    if let Some(event) = parse(buffer.get(..length).unwrap_or_default()) {
+                        each(event);
+                    }
+                }
+                Err(rustix::io::Errno::AGAIN) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::NOBUFS) => each(Event::Lost),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+}
+
+impl AsFd for Events {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn listen_message() -> Vec<u8> {
+    let length = (NLMSG + CN_MSG + 4) as u32;
+    let mut message = Vec::with_capacity(length as usize);
+    message.extend(length.to_ne_bytes());
+    message.extend(3_u16.to_ne_bytes()); // NLMSG_DONE
+    message.extend([0; 10]); // flags, sequence, port: the kernel knows us
+    for word in [CN_IDX_PROC, 1, 0, 0] {
+        message.extend(word.to_ne_bytes()); // CN_VAL_PROC is 1; sequence and ack do not matter
+    }
+    message.extend(4_u16.to_ne_bytes());
+    message.extend(0_u16.to_ne_bytes());
+    message.extend(LISTEN.to_ne_bytes());
+    message
+}
+
+fn parse(message: &[u8]) -> Option<Event> {
+    let word = |at: usize| Some(u32::from_ne_bytes(message.get(at..at + 4)?.try_into().ok()?));
+    if word(NLMSG)? != CN_IDX_PROC {
+        return None;
+    }
+    let event = NLMSG + CN_MSG;
+    let member = |n: usize| word(event + UNION + 4 * n);
+    match word(event)? {
+        // Parent's thread and process, child's thread and process. A new thread is no process.
+        FORK if member(2)? == member(3)? => Some(Event::Fork { parent: member(1)?, child: member(3)? }),
+        EXEC => Some(Event::Exec { pid: member(1)? }),
+        EXIT if member(0)? == member(1)? => Some(Event::Exit { pid: member(1)?, status: member(2)? }),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(what: u32, members: [u32; 4]) -> Vec<u8> {
+        let mut bytes = vec![0; NLMSG];
+        bytes.extend(CN_IDX_PROC.to_ne_bytes());
+        bytes.extend([0; 16]);
+        bytes.extend(what.to_ne_bytes());
+        bytes.extend([0; 12]);
+        bytes.extend(members.iter().flat_map(|member| member.to_ne_bytes()));
+        bytes
+    }
+
+    #[test]
+    fn processes_count_and_threads_do_not() {
+        assert_eq!(parse(&message(FORK, [9, 8, 7, 7])), Some(Event::Fork { parent: 8, child: 7 }));
+        assert_eq!(parse(&message(FORK, [9, 8, 7, 8])), None);
+        assert_eq!(parse(&message(EXEC, [7, 6, 0, 0])), Some(Event::Exec { pid: 6 }));
+        assert_eq!(parse(&message(EXIT, [7, 7, 256, 0])), Some(Event::Exit { pid: 7, status: 256 }));
+        assert_eq!(parse(&message(EXIT, [8, 7, 0, 0])), None);
+    }
+
+    #[test]
+    fn what_is_short_or_unknown_is_passed_over() {
+        let whole = message(EXEC, [1, 1, 0, 0]);
+        for cut in 0..NLMSG + CN_MSG + UNION {
+            assert_eq!(parse(&whole[..cut]), None);
+        }
+        assert_eq!(parse(&message(0, [0; 4])), None);
+    }
+}
