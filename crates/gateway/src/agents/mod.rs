@@ -1,6 +1,6 @@
 //! Agents' links: who is calling, whether it may, and the task that carries its frames.
 //!
-//! Way: TLS port -> [`Agents::serve`] -> `greeting` (version, hello or enrolment) -> [`Link`] in the hub -> `drive`
+//! Way: TLS port -> [`AgentsHandle`] -> `greeting` (version, hello or enrolment) -> [`Link`] in the hub -> `drive`
 //! (frames in and out) -> link down.
 //!
 //! # Invariants
@@ -48,12 +48,27 @@ pub struct Agents {
     grace: Duration,
 }
 
+/// A device that was let in, and what its link is carried with.
+struct Greeted {
+    link: Arc<Link>,
+    io: drive::Io,
+    peer: std::net::SocketAddr,
+}
+
 /// The seam's handle: it knows its own `Arc`.
 pub struct AgentsHandle(pub Arc<Agents>);
 
 impl AgentAcceptor for AgentsHandle {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
-        Box::pin(Arc::clone(&self.0).serve(connection))
+        let agents = Arc::clone(&self.0);
+        // A box of its own: the room of the greeting is given back before the link, which lasts for days, begins.
+        let greeting = Box::pin(Arc::clone(&agents).greet(connection));
+        Box::pin(async move {
+            let greeted = greeting.await;
+            if let Some(Greeted { link, io, peer }) = greeted {
+                agents.carry(&link, io, peer).await;
+            }
+        })
     }
 }
 
@@ -71,8 +86,8 @@ impl Agents {
         Self { hub, store, enrolment, audit, clock, grace }
     }
 
-    /// Serves one connection until its end.
-    async fn serve(self: Arc<Self>, connection: AgentConnection) {
+    /// Hears who is there; whoever may not stay is told so, and is hung up on.
+    async fn greet(self: Arc<Self>, connection: AgentConnection) -> Option<Greeted> {
         let peer = connection.peer;
         let (mut io, spki) = (drive::Io::new(connection.stream), connection.spki);
         let caller = match greeting::listen(&mut io).await {
@@ -80,7 +95,7 @@ impl Agents {
             Err(why) => {
                 tracing::debug!(%peer, %why, "a connection on the agents' door did not greet");
                 io.say_goodbye(&why).await;
-                return;
+                return None;
             }
         };
         let greeting = Greeting { agents: &self, spki: &spki, peer };
@@ -88,25 +103,34 @@ impl Agents {
             Caller::Stranger(request) => {
                 let answer = greeting.enrol(*request).await;
                 io.say(&answer).await;
+                None
             }
             Caller::Device(hello) => match self.admit(&greeting, &hello).await {
                 Ok(link) => {
                     let welcome = greeting.welcome(&hello);
                     link.send_frame(&towline_wire::frame::Frame::Version { min: 1, max: 1 });
                     link.send(&welcome);
-                    self.carry(&link, io, peer).await;
+                    Some(Greeted { link, io, peer })
                 }
-                Err(refusal) => io.say(&refusal).await,
+                Err(refusal) => {
+                    io.say(&refusal).await;
+                    None
+                }
             },
         }
     }
 
-    /// Carries a link until it ends.
+    /// Carries a link until it ends. What is awaited only at its ends is boxed: it costs nothing in between.
     async fn carry(&self, link: &Arc<Link>, io: drive::Io, peer: std::net::SocketAddr) {
-        self.event("DeviceConnected", link, peer, None).await;
+        Box::pin(self.event("DeviceConnected", link, peer, None)).await;
         let why = drive::drive(&self.hub, link, io).await;
         link.close(&why);
         self.hub.link_down(link);
+        Box::pin(self.ended(link, peer, why)).await;
+    }
+
+    /// Writes down that a link is over.
+    async fn ended(&self, link: &Link, peer: std::net::SocketAddr, why: String) {
         if let Err(error) = self.store.devices().pinged(link.device.as_str(), self.clock.now()).await {
             tracing::warn!(device = %link.device, %error, "the last sign of life could not be stored");
         }

@@ -20,6 +20,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::Instant;
@@ -129,7 +130,7 @@ impl Port {
         match visitor {
             Ok(Visitor::Agent(connection)) => {
                 let _here = self.metrics.agents.enter();
-                self.agents.serve(*connection).await;
+                self.agent(connection).await;
                 drop(place);
             }
             Ok(Visitor::Http(stream)) => Box::pin(self.http.serve(*stream, place, peer, stop)).await,
@@ -138,6 +139,11 @@ impl Port {
                 info!(%peer, %error, "TLS handshake failed");
             }
         }
+    }
+
+    /// A function of its own, because a box that is emptied in the task keeps its room until the link's end.
+    fn agent(&self, connection: Box<AgentConnection>) -> BoxFuture<'static, ()> {
+        self.agents.serve(*connection)
     }
 
     async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Result<Visitor, HandshakeError> {
