@@ -10,6 +10,7 @@
 
 mod greeting;
 mod messages;
+mod rotation;
 
 use crate::alarm::Alarm;
 use crate::config::Config;
@@ -25,6 +26,7 @@ use crate::service::Service;
 use crate::session::gate::Gate;
 use crate::session::table::Table;
 use crate::state::enrolment::Enrolment;
+use crate::state::keyring::KeyRing;
 use crate::status::{LinkStatus, Status};
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::future::{Future, poll_fn};
@@ -38,6 +40,7 @@ use tokio_rustls::client::TlsStream;
 use towline_wire::epoch::{BootNonce, Epoch};
 use towline_wire::frame::Frame;
 use towline_wire::keepalive::{Action, KeepAlive};
+use towline_wire::message::RefusalCode;
 
 type Dialling = Pin<Box<dyn Future<Output = Result<TlsStream<TcpStream>, DialError>>>>;
 
@@ -78,6 +81,9 @@ enum Stage {
 pub struct Agent {
     config: Config,
     enrolment: Enrolment,
+    keys: KeyRing,
+    /// When the last key was made by this process.
+    rotated: Option<Instant>,
     target: Target,
     signed: SignedSeconds,
     gate: Gate,
@@ -124,6 +130,8 @@ pub struct Parts {
     pub config: Config,
     /// To whom it belongs.
     pub enrolment: Enrolment,
+    /// What proves it.
+    pub keys: KeyRing,
     /// Where to dial.
     pub target: Target,
     /// Shared with the judge of certificates.
@@ -136,7 +144,7 @@ impl Agent {
     /// # Errors
     /// The kernel gives no random numbers, signals or child events.
     pub fn new(parts: Parts) -> io::Result<Self> {
-        let Parts { config, enrolment, target, signed } = parts;
+        let Parts { config, enrolment, keys, target, signed } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
@@ -171,6 +179,8 @@ impl Agent {
             status: Status::new(&config, &enrolment),
             config,
             enrolment,
+            keys,
+            rotated: None,
             target,
             signed,
         })
@@ -396,7 +406,13 @@ impl Agent {
             LinkError::Refused { retry_after, .. } | LinkError::GoAway(retry_after) => *retry_after,
             _ => 0,
         };
+        let at_once = match error {
+            LinkError::NewKey => true,
+            LinkError::Refused { code: RefusalCode::UnknownDevice, .. } => self.other_key(),
+            _ => false,
+        };
         let wait = match asked {
+            _ if at_once => Duration::ZERO,
             0 => self.backoff.next(random()),
             seconds => self.backoff.asked(Duration::from_secs(seconds.into()), random()),
         };

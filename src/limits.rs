@@ -103,6 +103,8 @@ const _: () = assert!(RESOLVE.as_secs() < DIAL.as_secs(), "a slow name server wo
 /// A link that lived so long, or carried a session, was a good one: the next tries begin anew. Without this, a gateway
 /// that accepts and drops would be dialled without a pause.
 pub const GOOD_LINK: Duration = Duration::from_secs(10);
+/// Keys are made no more often: each is a write to flash, and a gateway gone mad must not wear it out.
+pub const ROTATION_PAUSE: Duration = Duration::from_secs(10);
 /// News of the network cause at most one try to dial, or one probe of the link, in this time.
 pub const NEWS_PAUSE: Duration = Duration::from_secs(5);
 

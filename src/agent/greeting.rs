@@ -36,6 +36,7 @@ impl Agent {
             return Err(LinkError::Time);
         }
         *greeted = true;
+        self.keys.welcomed();
         self.signed.store(welcome.time.unix_ms / 1000, Ordering::Relaxed);
         let longest = u64::from(welcome.longest_ping).saturating_mul(1000);
         self.keep.link_up(millis(self.started, now), longest);

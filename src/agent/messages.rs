@@ -96,6 +96,8 @@ impl Agent {
                 log::info!("session {session}: over");
                 self.table.remove(&session, now);
             }
+            ToAgent::RotateKey => self.rotate_key(now),
+            ToAgent::KeyAdded => return self.key_added(),
             ToAgent::KeepAlive { longest } => {
                 self.keep.link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
                 self.keep_until = None;

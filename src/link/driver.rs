@@ -62,6 +62,9 @@ pub enum LinkError {
     /// It is about to stop.
     #[error("the gateway is going away, and asks us to come back in {0} s")]
     GoAway(u32),
+    /// It knows our new key, which this link does not show.
+    #[error("the gateway has added our new key")]
+    NewKey,
 }
 
 /// One connection with its buffers.

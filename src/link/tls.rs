@@ -57,6 +57,16 @@ pub fn client_config(trust: &Trust, key: &DeviceKey, signed: &SignedSeconds) -> 
     Ok(Arc::new(config))
 }
 
+/// The same settings, showing another key.
+///
+/// # Errors
+/// The library does not take the key.
+pub fn with_key(config: &ClientConfig, key: &DeviceKey) -> Result<Arc<ClientConfig>, rustls::Error> {
+    let mut config = config.clone();
+    config.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(key.for_tls()?));
+    Ok(Arc::new(config))
+}
+
 /// The name the server has to prove.
 ///
 /// # Errors

@@ -11,6 +11,8 @@ use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
 pub(super) const FILE: &str = "device.key";
+/// A key that is to take the place of [`FILE`], see [`super::keyring`].
+pub(super) const NEXT_FILE: &str = "device.key.new";
 
 /// SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410, section 4): sequence of 42, algorithm
 /// 1.3.101.112, bit string of 33 with no unused bits.
@@ -34,8 +36,12 @@ impl DeviceKey {
     /// # Errors
     /// None there, unreadable, or not a key.
     pub fn load(dir: &Dir) -> Result<Self, StateError> {
-        let pkcs8 = dir.read(FILE)?;
-        Self::parse(pkcs8).map_err(|why| StateError::Damaged { path: dir.file(FILE), why })
+        Self::load_from(dir, FILE)
+    }
+
+    pub(super) fn load_from(dir: &Dir, name: &str) -> Result<Self, StateError> {
+        let pkcs8 = dir.read(name)?;
+        Self::parse(pkcs8).map_err(|why| StateError::Damaged { path: dir.file(name), why })
     }
 
     /// The key of a state directory; made and stored first if there is none.
@@ -49,14 +55,23 @@ impl DeviceKey {
         }
     }
 
-    /// Makes a new key and stores it.
+    /// Makes a new key and stores it, in the place of whatever keys there are.
     ///
     /// # Errors
     /// No random numbers, or the directory cannot be written.
     pub fn make(dir: &Dir) -> Result<Self, StateError> {
+        match std::fs::remove_file(dir.file(NEXT_FILE)) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(StateError::File { doing: "remove", path: dir.file(NEXT_FILE), source })
+            }
+            _ => Self::make_in(dir, FILE),
+        }
+    }
+
+    pub(super) fn make_in(dir: &Dir, name: &str) -> Result<Self, StateError> {
         let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| StateError::Random)?;
-        dir.write(FILE, pkcs8.as_ref())?;
-        Self::parse(pkcs8.as_ref().to_vec()).map_err(|why| StateError::Damaged { path: dir.file(FILE), why })
+        dir.write(name, pkcs8.as_ref())?;
+        Self::parse(pkcs8.as_ref().to_vec()).map_err(|why| StateError::Damaged { path: dir.file(name), why })
     }
 
     fn parse(pkcs8: Vec<u8>) -> Result<Self, String> {
@@ -75,6 +90,15 @@ impl DeviceKey {
     #[must_use]
     pub fn fingerprint(&self) -> String {
         hex(ring::digest::digest(&ring::digest::SHA256, &self.spki()).as_ref())
+    }
+
+    /// A signature over `bytes`, 64 bytes.
+    ///
+    /// # Errors
+    /// [`StateError::Random`]: never, for a key that was read or made.
+    pub fn sign(&self, bytes: &[u8]) -> Result<Vec<u8>, StateError> {
+        let pair = Ed25519KeyPair::from_pkcs8(&self.pkcs8).map_err(|_| StateError::Random)?;
+        Ok(pair.sign(bytes).as_ref().to_vec())
     }
 
     /// The key in the form TLS wants.

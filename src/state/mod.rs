@@ -3,17 +3,20 @@
 //! | file | what | mode |
 //! |---|---|---|
 //! | `device.key` | Ed25519 key, PKCS#8 DER | 0600 |
+//! | `device.key.new` | the key that will take its place, while that is under way | 0600 |
 //! | `enrolment.toml` | gateway, device name, authority key, trust | 0600 |
 //! | `gateway-ca.pem` | copy of the CA given at enrolment | 0600 |
 //!
 //! # Invariants
 //! - A file is replaced whole or not at all, also across a power cut ([`atomic`]).
-//! - Nothing is written while the agent runs: a read-only or full file system does not matter once enrolled.
+//! - Nothing is written while the agent runs, except when somebody wants a new key: a read-only or full file system does
+//!   not matter once enrolled.
 //! - One running agent for each directory: [`Dir::lock`].
 
 pub mod atomic;
 pub mod enrolment;
 pub mod key;
+pub mod keyring;
 
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, DirBuilder, File};
@@ -99,7 +102,11 @@ impl Dir {
     /// # Errors
     /// [`StateError::InUse`], or the key file is missing.
     pub fn lock(&self) -> Result<Flock<File>, StateError> {
-        let path = self.file(key::FILE);
+        self.lock_file(key::FILE)
+    }
+
+    fn lock_file(&self, name: &str) -> Result<Flock<File>, StateError> {
+        let path = self.file(name);
         let file = File::open(&path).map_err(|source| self.missing_or(source, "read", &path))?;
         Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StateError::InUse(self.path.clone()))
     }

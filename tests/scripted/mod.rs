@@ -233,6 +233,13 @@ impl Gateway {
         self.agent.as_ref().unwrap().id().cast_signed()
     }
 
+    /// Kills the agent at once.
+    pub(crate) fn kill_agent(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        agent.kill().unwrap();
+        agent.wait().unwrap();
+    }
+
     /// Waits for the agent's own end, off the runtime's thread.
     pub(crate) async fn agent_exit(&mut self) -> Option<i32> {
         let mut agent = self.agent.take().unwrap();

@@ -28,6 +28,7 @@ pub mod grant;
 pub mod keepalive;
 pub mod message;
 pub mod mux;
+pub mod rotation;
 pub mod stream;
 
 /// The ALPN protocol name of the agent's link (RFC 7301).

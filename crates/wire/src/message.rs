@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use crate::epoch::Epoch;
 use crate::frame::{MAX_CONTROL, StreamId};
 use crate::grant::{SignedGrant, SignedTime};
+use crate::rotation::NewKey;
 
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,6 +91,13 @@ pub enum FromAgent {
         session: SessionName,
         /// Why.
         reason: EndReason,
+    },
+    /// Answers [`ToAgent::RotateKey`]: the key that the device wants to be known by.
+    NewKey(NewKey),
+    /// Answers [`ToAgent::RotateKey`]: the old key stays.
+    NoNewKey {
+        /// What is in the way, for whoever asked.
+        text: String,
     },
 }
 
@@ -238,6 +246,10 @@ pub enum ToAgent {
         /// Longest interval between pings that the gateway accepts, seconds.
         longest: u32,
     },
+    /// Make a new key, and show it with [`FromAgent::NewKey`].
+    RotateKey,
+    /// The new key is let in: dial again with it.
+    KeyAdded,
 }
 
 /// The gateway's side of the greeting.
