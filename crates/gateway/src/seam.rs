@@ -65,10 +65,11 @@ pub trait Sessions: Send + Sync + 'static {
     fn live(&self, id: &SessionId) -> Option<LiveState>;
     /// The device was deregistered or its key revoked: cut its link and sessions.
     fn drop_device(&self, device: &DeviceId, why: &str);
-    /// Asks the device to make a new key; `false` when it is not connected or cannot.
-    fn rotate_key(&self, device: &DeviceId) -> bool {
+    /// Asks the device to make a new key, and lets that in; its fingerprint. The older keys are retired when the device has
+    /// come with it.
+    fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {
         let _ = device;
-        false
+        Box::pin(async { Err(RotateError::NotConnected) })
     }
     /// The device was pending or quarantined, and may be used from now on. Its next link would find out by itself.
     fn device_approved(&self, device: &DeviceId) {
@@ -149,6 +150,29 @@ pub enum StartError {
         /// What is in the way.
         why: String,
     },
+    /// Something of ours failed.
+    #[error("internal error: {0}")]
+    Internal(String),
+}
+
+/// Why a device has no new key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RotateError {
+    /// The device's link is down, or was lost meanwhile.
+    #[error("the device is not connected: try again when it is")]
+    NotConnected,
+    /// The device says no.
+    #[error("the device made no new key: {why}")]
+    Refused {
+        /// The device's words.
+        why: String,
+    },
+    /// Somebody else asks just now.
+    #[error("the device is being asked for a new key already")]
+    Busy,
+    /// The device did not answer in time.
+    #[error("the device did not answer in time; its old key stays")]
+    Timeout,
     /// Something of ours failed.
     #[error("internal error: {0}")]
     Internal(String),

@@ -10,14 +10,18 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 use towline_ssm::ids::DeviceId;
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{ToAgent, encode};
 
 use super::outbox::Outbox;
+use crate::seam::RotateError;
 use crate::sessions::Session;
+
+/// What became of a wish for a new key: its fingerprint.
+pub(crate) type Rotated = Result<String, RotateError>;
 
 /// Which direction of a session a stream carries.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +49,10 @@ pub struct Link {
     pub device: DeviceId,
     /// Which process and which of its connections.
     pub epoch: Epoch,
+    /// Random bytes of the agent's hello; a new key signs them.
+    pub challenge: [u8; 16],
+    /// Who waits for a new key of this device.
+    rotation: Mutex<Option<oneshot::Sender<Rotated>>>,
     outbox: Mutex<Outbox>,
     /// Wakes the link's task when something waits.
     pub(super) ready: Notify,
@@ -67,10 +75,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Link {
     /// A link with nothing on it.
     #[must_use]
-    pub fn new(device: DeviceId, epoch: Epoch) -> Self {
+    pub fn new(device: DeviceId, epoch: Epoch, challenge: [u8; 16]) -> Self {
         Self {
             device,
             epoch,
+            challenge,
+            rotation: Mutex::default(),
             outbox: Mutex::default(),
             ready: Notify::new(),
             streams: Mutex::default(),
@@ -170,6 +180,7 @@ impl Link {
     pub fn close(&self, why: &str) {
         if !self.closed.swap(true, Ordering::AcqRel) {
             *lock(&self.why_closed) = Some(why.to_owned());
+            lock(&self.rotation).take(); // whoever waits hears that the link is gone
             self.closing.notify_one();
         }
     }
@@ -184,6 +195,31 @@ impl Link {
     #[must_use]
     pub fn why_closed(&self) -> Option<String> {
         lock(&self.why_closed).clone()
+    }
+
+    /// Asks the agent for a new key; `None` while somebody waits for one already.
+    pub fn ask_new_key(&self) -> Option<oneshot::Receiver<Rotated>> {
+        let mut rotation = lock(&self.rotation);
+        if rotation.as_ref().is_some_and(|asked| !asked.is_closed()) {
+            return None;
+        }
+        let (answer, answered) = oneshot::channel();
+        *rotation = Some(answer);
+        drop(rotation);
+        self.send(&ToAgent::RotateKey);
+        Some(answered)
+    }
+
+    /// Whoever asked for a new key, if somebody still waits; taken once.
+    pub fn take_rotation(&self) -> Option<oneshot::Sender<Rotated>> {
+        lock(&self.rotation).take().filter(|asked| !asked.is_closed())
+    }
+
+    /// Tells whoever asked for a new key.
+    pub fn answer_rotation(&self, answer: Rotated) {
+        if let Some(asked) = self.take_rotation() {
+            let _ = asked.send(answer); // gone just now: nobody is left to tell
+        }
     }
 
     /// Something was heard from the agent.

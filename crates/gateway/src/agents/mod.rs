@@ -150,7 +150,7 @@ impl Agents {
     /// Decides about an enrolled device that says hello.
     async fn admit(&self, greeting: &Greeting<'_>, hello: &towline_wire::message::Hello) -> Result<Arc<Link>, ToAgent> {
         let device = greeting.device(hello).await?;
-        let link = Arc::new(Link::new(device, hello.epoch));
+        let link = Arc::new(Link::new(device, hello.epoch, hello.challenge));
         if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
             match held.epoch.judge(&link.epoch) {
                 Verdict::Supersedes => {}
@@ -164,8 +164,29 @@ impl Agents {
             }
         }
         self.hub.link_up(&link);
+        self.retire_older_keys(greeting, &link).await;
         tracing::info!(device = %link.device, peer = %greeting.peer, version = hello.platform.agent_version, "link up");
         Ok(link)
+    }
+
+    /// The device has come with this key: the ones before it are let in no more.
+    async fn retire_older_keys(&self, greeting: &Greeting<'_>, link: &Link) {
+        let (keys, now) = (self.store.device_keys(), self.clock.now());
+        match keys.retire_older(link.device.as_str(), greeting.spki, now).await {
+            Ok(0) => {}
+            Ok(retired) => {
+                tracing::info!(device = %link.device, retired, "the device has come with its new key");
+                let facts = vec![
+                    ("deviceId", link.device.to_string()),
+                    ("keyFingerprint", fingerprint(greeting.spki)),
+                    ("keysRetired", retired.to_string()),
+                ];
+                let (name, source_ip) = ("DeviceKeyReplaced".into(), greeting.peer.ip().to_string());
+                self.audit.write(Event { source: "towline", name, source_ip, facts, ..Event::default() }).await;
+            }
+            // The next link tries again.
+            Err(error) => tracing::warn!(device = %link.device, %error, "older keys could not be retired"),
+        }
     }
 
     /// Two live processes have the same key: one of them is a copy, and nobody can tell which.

@@ -10,6 +10,7 @@ use towline_ssm::ids::DeviceId;
 
 use super::call::Call;
 use super::{Api, OrInternal as _};
+use crate::seam::RotateError;
 use crate::store::{Device, DeviceStatus, KeyStatus};
 
 impl Api {
@@ -32,12 +33,17 @@ impl Api {
 
     pub(super) async fn rotate_device_key(&self, call: &Call, request: DeviceRequest) -> Result<Empty, ApiError> {
         let (id, _) = self.device_of(call, &request.instance_id).await?;
-        if self.parts.sessions.rotate_key(&id) {
-            Ok(Empty {})
-        } else {
-            let message = "the device is not connected, or its agent cannot make a new key: try again when it is";
-            Err(ApiError::new(ErrorCode::TargetNotConnected, message))
-        }
+        let fingerprint = self.parts.sessions.rotate_key(&id).await.map_err(|error| {
+            let code = match &error {
+                RotateError::NotConnected | RotateError::Timeout => ErrorCode::TargetNotConnected,
+                RotateError::Refused { .. } => ErrorCode::AccessDeniedException,
+                RotateError::Busy => ErrorCode::TooManyUpdates,
+                RotateError::Internal(_) => ErrorCode::InternalServerError,
+            };
+            ApiError::new(code, error.to_string())
+        })?;
+        call.note("keyFingerprint", fingerprint);
+        Ok(Empty {})
     }
 
     pub(super) async fn revoke_device_key(

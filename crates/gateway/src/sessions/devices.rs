@@ -11,7 +11,7 @@ use towline_wire::message::{EndReason, FromAgent, Held, ToAgent};
 
 use super::{Hub, lock, sentence};
 use crate::agents::Link;
-use crate::seam::StartError;
+use crate::seam::{RotateError, StartError};
 
 impl Hub {
     /// Puts a link into the map; the one it replaces is closed and its sessions wait.
@@ -71,8 +71,8 @@ impl Hub {
             .cloned()
             .collect();
         for session in missing {
-            // One that is being opened on this very link was not there yet when the agent wrote its list.
-            if session.is_carried_by(link) {
+            // One that is being opened, or was since the agent wrote its list, cannot be on it.
+            if !session.is_missed_by(link) {
                 continue;
             }
             self.end(&session, EndReason::DeviceGone, &sentence(EndReason::DeviceGone));
@@ -110,6 +110,8 @@ impl Hub {
                     self.end(&found, reason, &sentence(reason));
                 }
             }
+            FromAgent::NewKey(key) => self.new_key(link, key),
+            FromAgent::NoNewKey { text } => link.answer_rotation(Err(RotateError::Refused { why: text })),
             // The greeting's messages, out of their place.
             FromAgent::Hello(_) | FromAgent::Enrol(_) | FromAgent::Held(_) | FromAgent::HeldEnd => {
                 link.close("a message of the greeting came after it");

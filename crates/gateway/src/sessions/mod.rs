@@ -15,6 +15,7 @@ mod devices;
 mod lanes;
 mod opening;
 mod queue;
+mod rotation;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::evidence::Recorder;
 use crate::seam::{self, LiveState, SessionStart, SessionStarted, StartError};
-use crate::store::{Store, StoreError};
+use crate::store::{SessionStatus, Store, StoreError};
 
 /// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its client is slow.
 pub const MAX_SESSIONS: usize = 4096;
@@ -79,8 +80,15 @@ impl Hub {
         settings: HubSettings,
         recorder: Option<Arc<Recorder>>,
     ) -> Result<Arc<Self>, StoreError> {
-        let hub =
-            Arc::new(Self { store, authority, clock, settings, recorder, links: Mutex::default(), sessions: Mutex::default() });
+        let hub = Arc::new(Self {
+            store,
+            authority,
+            clock,
+            settings,
+            recorder,
+            links: Mutex::default(),
+            sessions: Mutex::default(),
+        });
         let rows = hub.store.sessions().list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX)).await?;
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
@@ -133,6 +141,22 @@ impl Hub {
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
         (lock(&self.links).len(), lock(&self.sessions).len())
+    }
+
+    /// Writes down whether a client is attached, for those who list sessions by status. Nobody waits for it.
+    pub fn mark(self: &Arc<Self>, session: &Arc<Session>) {
+        let status = match session.live() {
+            LiveState::Connecting => SessionStatus::Connecting,
+            LiveState::Connected => SessionStatus::Connected,
+            LiveState::Disconnected => SessionStatus::Disconnected,
+            LiveState::Terminating => return,
+        };
+        let (hub, name) = (Arc::clone(self), session.meta.name.clone());
+        tokio::spawn(async move {
+            if let Err(error) = hub.store.sessions().mark(&name, status).await {
+                tracing::warn!(session = name, %error, "the status of a session could not be stored");
+            }
+        });
     }
 
     /// Ends a session with a reason and its words; does nothing for one that is over.
@@ -208,6 +232,10 @@ impl seam::Sessions for HubHandle {
 
     fn live(&self, id: &SessionId) -> Option<LiveState> {
         self.0.session(id.as_str()).map(|session| session.live())
+    }
+
+    fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, seam::RotateError>> {
+        Box::pin(self.0.rotate_key(device.clone()))
     }
 
     fn drop_device(&self, device: &DeviceId, why: &str) {

@@ -21,7 +21,7 @@ const IO: u32 = 1;
 
 fn link(connection: u32) -> Arc<Link> {
     let device = DeviceId::try_from("mi-0123456789abcdef0".to_owned()).unwrap();
-    Arc::new(Link::new(device, Epoch { boot: [1; 16], connection }))
+    Arc::new(Link::new(device, Epoch { boot: [1; 16], connection }, [7; 16]))
 }
 
 fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {

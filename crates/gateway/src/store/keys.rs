@@ -100,7 +100,7 @@ impl DeviceKeys<'_> {
         Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
     }
 
-    /// Lets a further key of a device in (rotation). The old one stays active until [`DeviceKeys::retire_others`].
+    /// Lets a further key of a device in (rotation). The old one stays active until [`DeviceKeys::retire_older`].
     ///
     /// # Errors
     /// [`StoreError::Exists`] for a key that is on record, of whichever device; [`StoreError::Full`].
@@ -122,17 +122,20 @@ impl DeviceKeys<'_> {
         Ok(())
     }
 
-    /// The device has come with `spki`: its other active keys are retired. The number of those.
+    /// The device has come with `spki`: its active keys from before that are retired. The number of those. A newer one is
+    /// on its way and stays.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn retire_others(&self, device: &str, spki: &[u8], now: UnixMillis) -> Result<u64, StoreError> {
+    pub async fn retire_older(&self, device: &str, spki: &[u8], now: UnixMillis) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
-             WHERE device_id = ? AND spki <> ? AND status = 'active'",
+             WHERE device_id = ? AND spki <> ? AND status = 'active' \
+             AND rowid < (SELECT rowid FROM device_keys WHERE spki = ?)",
         )
         .bind(now.0)
         .bind(device)
+        .bind(spki)
         .bind(spki)
         .execute(&self.store.pool)
         .await?;
@@ -199,7 +202,7 @@ mod tests {
         let (store, _dir) = with_device(5).await;
         assert_eq!(store.devices().by_spki(b"key-1").await.unwrap().unwrap().id, "mi-1");
         store.device_keys().add("mi-1", b"key-2", NOW).await.unwrap();
-        assert_eq!(store.device_keys().retire_others("mi-1", b"key-2", NOW).await.unwrap(), 1);
+        assert_eq!(store.device_keys().retire_older("mi-1", b"key-2", NOW).await.unwrap(), 1);
         assert!(store.devices().by_spki(b"key-1").await.unwrap().is_none());
         assert_eq!(store.devices().by_spki(b"key-2").await.unwrap().unwrap().id, "mi-1");
         assert_eq!(store.device_keys().revoke("mi-1", None, "stolen", NOW).await.unwrap(), 2);
