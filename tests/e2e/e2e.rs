@@ -17,6 +17,8 @@ mod grants;
 mod hostile;
 mod links;
 mod peers;
+mod plugin;
+mod rotation;
 mod rough;
 mod shell;
 mod tokens;

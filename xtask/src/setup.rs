@@ -1,4 +1,4 @@
-//! What tests and measurements need beside Rust: programs of the distribution, and a Python with boto3.
+//! What tests and measurements need beside Rust: programs of the distribution, and a Python with boto3 and the AWS CLI.
 //!
 //! # Invariants
 //! - Nothing is installed that is there already; nothing is written into the tree.
@@ -34,7 +34,7 @@ pub(crate) const FOR_BENCH: &[Need] = &[
     ("dropbearkey", "dropbear-bin"),
 ];
 
-/// Where the tests look for the Python with boto3.
+/// Where the tests look for that Python.
 pub(crate) const PYTHON: &str = "TOWLINE_PYTHON";
 
 /// Sees to it that these programs are there.
@@ -66,7 +66,7 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
     run::checked(install)
 }
 
-/// A Python that has boto3: the machine's own, or one in our cache directory.
+/// A Python that has boto3 and the AWS CLI: the machine's own, or one in our cache directory.
 ///
 /// # Errors
 /// None is there and none can be made.
@@ -74,11 +74,11 @@ pub(crate) fn python() -> Outcome<PathBuf> {
     let own = cache().join("venv");
     let in_venv = own.join("bin/python3");
     for python in [in_venv.clone(), PathBuf::from("python3")] {
-        if has_boto3(&python) {
+        if has_aws_tools(&python) {
             return Ok(python);
         }
     }
-    say::step(&format!("a Python with boto3 in {}", own.display()));
+    say::step(&format!("a Python with boto3 and the AWS CLI in {}", own.display()));
     std::fs::create_dir_all(cache())?;
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&own);
@@ -90,14 +90,14 @@ pub(crate) fn python() -> Outcome<PathBuf> {
         run::checked(again)?;
     }
     let mut pip = Command::new(&in_venv);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "boto3>=1.34"]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "boto3>=1.34", "awscli>=1.34"]);
     run::checked(pip)?;
     Ok(in_venv)
 }
 
-fn has_boto3(python: &Path) -> bool {
+fn has_aws_tools(python: &Path) -> bool {
     let mut probe = Command::new(python);
-    probe.args(["-c", "import boto3, sys; sys.exit(sys.version_info < (3, 9))"]);
+    probe.args(["-c", "import awscli, boto3, sys; sys.exit(sys.version_info < (3, 9))"]);
     probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }
