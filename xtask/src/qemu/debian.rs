@@ -265,7 +265,7 @@ fn furnish(root: &Path, class: &Class, agent: &Path, ca: &Path) -> Outcome {
     std::fs::create_dir_all(&wants)?;
     std::os::unix::fs::symlink("/lib/systemd/system/systemd-networkd.service", wants.join("systemd-networkd.service"))?;
     let passwd = std::fs::read_to_string(root.join("etc/passwd"))?;
-    write("etc/passwd", &format!("{passwd}ops:x:1000:1000::/tmp:/bin/sh\n"))?;
+    write("etc/passwd", &format!("{passwd}ops:*:1000:1000::/tmp:/bin/sh\n"))?;
     write("etc/sudoers.d/ops", "ops ALL=(ALL) NOPASSWD: ALL\n")
 }
 
