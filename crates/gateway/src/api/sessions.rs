@@ -29,7 +29,7 @@ use super::paging::page;
 use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
 use crate::entropy;
-use crate::seam::{EndReason, SessionStart, StartError, Terminal};
+use crate::seam::{EndReason, LiveState, SessionStart, StartError, Terminal};
 use crate::store::{self, SessionFilter, SessionLimits, SessionStatus};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
@@ -123,11 +123,11 @@ impl Api {
             let id: SessionId = session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
             let reason = EndReason::Terminated { by: call.caller.arn.clone() };
             let sentence = reason.sentence();
-            if !self.parts.sessions.terminate(&id, reason) {
-                // Not alive here (its device has not come back since a restart): the row is all there is to end.
-                let ended = self.store().sessions().end(id.as_str(), false, &sentence, call.now).await;
-                ended.or_internal("cannot end a session")?;
-            }
+            self.parts.sessions.terminate(&id, reason);
+            // The data plane writes the same in its own time. Here it is waited for: who has terminated a session must
+            // not find it active; and one that is not alive here has nothing else than its row.
+            let ended = self.store().sessions().end(id.as_str(), false, &sentence, call.now).await;
+            ended.or_internal("cannot end a session")?;
         }
         Ok(TerminateSessionResponse { session_id: request.session_id })
     }
@@ -166,7 +166,11 @@ impl Api {
         let recorder = &self.parts.evidence.recorder;
         let with_place = |row: store::Session| {
             let ended = row.ended_at.is_some();
+            let live = SessionId::try_from(row.new.id.clone()).ok().and_then(|id| self.parts.sessions.live(&id));
             let mut session = shown(row);
+            if let Some(state) = live.filter(|_| !ended) {
+                session.status = stage(state);
+            }
             session.output_url = recorder.url(&session.session_id).filter(|_| ended).map(|url| SessionManagerOutputUrl {
                 s3_output_url: Some(url),
                 cloud_watch_output_url: None,
@@ -258,6 +262,16 @@ fn filter(request: &DescribeSessionsRequest) -> Result<Option<SessionFilter>, Ap
 fn instant(text: &str) -> Result<UnixMillis, ApiError> {
     let bad = |_| ApiError::validation("InvokedAfter and InvokedBefore must be times such as 2026-01-31T12:00:00Z");
     OffsetDateTime::parse(text, &Rfc3339).map(UnixMillis::from).map_err(bad)
+}
+
+/// What a live session is doing, in the words of AWS. The rows know of its beginning and its end only.
+const fn stage(live: LiveState) -> ShownStatus {
+    match live {
+        LiveState::Connecting => ShownStatus::Connecting,
+        LiveState::Connected => ShownStatus::Connected,
+        LiveState::Disconnected => ShownStatus::Disconnected,
+        LiveState::Terminating => ShownStatus::Terminating,
+    }
 }
 
 fn shown(row: store::Session) -> Session {

@@ -55,9 +55,12 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
     };
     match attached {
         Ok((session, queue)) => {
+            hub.mark(&session);
             let client = Client { hub: &hub, session: &session, queue: &queue };
             client.carry(&mut sink, &mut stream).await;
-            session.client_gone(&queue);
+            if session.client_gone(&queue) {
+                hub.mark(&session);
+            }
         }
         Err(text) => {
             let refusal = ToClient::Refused { text: text.to_owned(), taken_over: false };

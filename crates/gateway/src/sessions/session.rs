@@ -168,10 +168,12 @@ impl Session {
         matches!(core.phase, Phase::Opening(_))
     }
 
-    /// True while this link carries it.
+    /// True when an agent that does not name it as held has lost it: it was opened, and not on this very link.
     #[must_use]
-    pub fn is_carried_by(&self, link: &Arc<Link>) -> bool {
-        self.lock().carried.as_ref().is_some_and(|carried| Arc::ptr_eq(&carried.link, link))
+    pub fn is_missed_by(&self, link: &Arc<Link>) -> bool {
+        let core = self.lock();
+        let here = core.carried.as_ref().is_some_and(|carried| Arc::ptr_eq(&carried.link, link));
+        matches!(core.phase, Phase::Running) && !here
     }
 
     /// The agent opened it.

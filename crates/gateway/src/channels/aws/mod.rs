@@ -81,11 +81,13 @@ impl AwsChannels {
         let Ok(Some(opening)) = opening else { return };
         match self.attach(&name, &opening) {
             Ok((session, queue, end)) => {
+                self.hub.mark(&session);
                 Carrier { channels: &self, session: &session, queue: &queue, end: &end }
                     .carry(&mut sink, &mut stream)
                     .await;
                 if session.client_gone(&queue) {
                     lock(&end).detach();
+                    self.hub.mark(&session);
                 }
             }
             Err(why) => {
