@@ -1,7 +1,8 @@
 //! Exit codes, and the failures they stand for.
 //!
-//! `shell` and `exec` pass on the exit code of the remote program, 128 and the number of the signal that killed it. The
-//! codes of this program itself are at the upper end, where remote programs rarely are; 255 is what ssh uses.
+//! `shell` and `exec` pass on the exit code of the remote program, 128 and the number of the signal that killed it; 127
+//! and 126 when it could not be started. The codes of this program itself are at the upper end, where remote programs
+//! rarely are; 255 is what ssh uses.
 //!
 //! # Invariants
 //! - The list in `--help` and the manual is made from [`TABLE`]: there is no second one.
@@ -114,7 +115,8 @@ fn of_session(error: &SessionError) -> u8 {
 #[must_use]
 pub(crate) fn help() -> String {
     let mut text = "Exit codes: shell and exec pass on the exit code of the remote program (128 + n when signal n \
-                    killed it). Others are 0, or:\n"
+                    killed it; 127 when there is no such program on the device, 126 when it cannot be run). Others are \
+                    0, or:\n"
         .to_owned();
     for (code, meaning) in TABLE {
         text.push_str(&format!("  {code}  {meaning}\n"));

@@ -5,7 +5,7 @@
 //! under the name of their plugin: [`plugin`].
 //!
 //! # Invariants
-//! - One thread, one connection, nothing written to disk.
+//! - One thread, one connection; nothing is written to disk but by `aws-config --write`.
 //! - The terminal is put back on every way out.
 //!
 //! # Not here

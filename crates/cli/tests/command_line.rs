@@ -159,6 +159,56 @@ fn a_request_is_explained_and_its_exit_code_is_the_decision() {
 }
 
 #[test]
+fn a_profile_for_aws_tools_is_printed_or_added_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let (home, ca) = (folder.path().to_str().unwrap(), folder.path().join("ca.pem"));
+    std::fs::File::create(&ca).unwrap();
+    let variables = [("HOME", home), ("TOWLINE_ENDPOINT", "https://g.example:8443"), ("AWS_REGION", "xx-1")];
+    let run = |more: &[&str]| {
+        let all = ["aws-config", "--ca", ca.to_str().unwrap()];
+        towline(&[&all, more].concat(), &variables, "")
+    };
+    let printed = run(&[]);
+    let full = std::fs::canonicalize(&ca).unwrap();
+    let wanted = format!(
+        "[profile towline]\nregion = xx-1\nservices = towline\nca_bundle = {}\n\n[services towline]\nssm =\n  endpoint_url = https://g.example:8443\n",
+        full.display()
+    );
+    check(&printed, 0, &wanted, "");
+    let config = folder.path().join(".aws/config");
+    assert!(!config.exists(), "only printed");
+
+    check(&run(&["--write"]), 0, "profile towline is in", "");
+    assert_eq!(std::fs::read(&config).unwrap(), printed.stdout);
+    check(&run(&["--write"]), 0, "already", "");
+    check(&run(&["--write", "--region", "yy-1"]), USAGE, "", "[profile towline]");
+    check(&run(&["--write", "--region", "yy-1", "--profile", "other"]), 0, "profile other is in", "");
+    let text = std::fs::read_to_string(&config).unwrap();
+    assert!(text.starts_with(&wanted) && text.contains("\n\n[profile other]\nregion = yy-1\n"), "{text}");
+    check(&run(&["--profile", "a]b"]), USAGE, "", "--profile");
+    // Our own reading of it agrees: the keys alone are missing.
+    let output = towline(&["devices", "--profile", "other"], &[("HOME", home)], "");
+    check(&output, USAGE, "", "no access key is known for profile `other`");
+}
+
+#[test]
+fn as_the_plugin_of_aws_tools_it_says_a_version_and_what_it_cannot_do() {
+    let plugin = |more: &[&str]| towline(&[&["session-manager-plugin"], more].concat(), &KEYS, "");
+    check(&plugin(&[]), 0, "aws ssm start-session", "");
+    let version = plugin(&["--version"]);
+    check(&version, 0, "", "");
+    assert_eq!(String::from_utf8_lossy(&version.stdout).trim().split('.').count(), 4);
+    check(&plugin(&["x"]), USAGE, "", "at least 3 arguments");
+    let answer = r#"{"SessionId":"s","TokenValue":"TOPSECRET","StreamUrl":"wss://127.0.0.1:1/v1/data-channel/s"}"#;
+    check(&plugin(&[answer, "xx-1", "SendCommand"]), USAGE, "", "SendCommand");
+    let ports = r#"{"DocumentName":"AWS-StartPortForwardingSession"}"#;
+    check(&plugin(&[answer, "xx-1", "StartSession", "", ports]), USAGE, "", "AWS-StartPortForwardingSession");
+    let nobody = plugin(&[answer, "xx-1", "StartSession", "", "{}", "https://127.0.0.1:1"]);
+    check(&nobody, TRANSPORT, "Starting session with SessionId: s", "cannot connect to 127.0.0.1:1");
+    assert!(!String::from_utf8_lossy(&nobody.stderr).contains("TOPSECRET"));
+}
+
+#[test]
 fn the_manual_and_the_completions_know_the_commands() {
     check(&towline(&["man"], &[], ""), 0, "the device is not connected", "");
     for shell in ["bash", "zsh", "fish"] {

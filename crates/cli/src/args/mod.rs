@@ -112,6 +112,14 @@ pub(crate) enum Command {
     /// Check and test policies, without a gateway
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Print the profile with which AWS's tools (AWS CLI, boto3) find the gateway, or write it
+    ///
+    /// The profile is named by --profile, `towline` when it is not. It holds no access key: see docs/aws-tools.md.
+    AwsConfig {
+        /// Add it to ~/.aws/config [env: AWS_CONFIG_FILE]
+        #[arg(long)]
+        write: bool,
+    },
     /// Print completions for a shell
     Completions {
         /// For which shell

@@ -6,12 +6,14 @@
 
 mod activation;
 mod admin;
+mod aws_config;
 mod cast_file;
 mod devices;
 mod offline;
 mod play;
 mod policy;
 mod recordings;
+mod refusal;
 mod sessions;
 mod shell;
 mod target;
@@ -69,6 +71,7 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         return result;
     }
     match &cli.command {
+        Command::AwsConfig { write } => return aws_config::run(&cli.global, *write, &env, output).map(|()| 0),
         Command::Play(args) if play::is_file(&args.recording) => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
             return play::play(lines, args, output).await.map(|()| 0);
@@ -100,7 +103,11 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Play(args) => recordings::play(&mut context, &args).await?,
         Command::Export(args) => recordings::export(&mut context, &args).await?,
         // Done without a gateway, before this.
-        Command::Verify(_) | Command::Policy(_) | Command::Completions { .. } | Command::Man => {}
+        Command::Verify(_)
+        | Command::Policy(_)
+        | Command::AwsConfig { .. }
+        | Command::Completions { .. }
+        | Command::Man => {}
     }
     Ok(0)
 }

@@ -111,7 +111,7 @@ pub(crate) struct Settings {
     pub ca: Option<PathBuf>,
     /// For signatures.
     pub region: String,
-    /// Who is asking; absent only where one of AWS's tools asked for us.
+    /// Who is asking; absent only after [`Settings::resolve_keyless`].
     pub identity: Option<Identity>,
     /// The user to log in as when none is named; the gateway's choice when absent.
     pub user: Option<String>,
@@ -130,12 +130,12 @@ impl Settings {
         Ok(Self { identity: Some(identity_of(flags, env, profile)?), ..settings })
     }
 
-    /// The same for a session that one of AWS's tools has begun: the profile is the tool's, not that of our own file, and
-    /// where the tool found a key that we cannot find there is none.
+    /// The same for what works without a key, next to AWS's tools: where no key is found there is none, and the profile
+    /// is the tools' own, not that of our own file.
     ///
     /// # Errors
     /// [`ConfigError`], with what to do.
-    pub(crate) fn resolve_for_plugin(flags: &Flags, env: &Environment) -> Result<Self, ConfigError> {
+    pub(crate) fn resolve_keyless(flags: &Flags, env: &Environment) -> Result<Self, ConfigError> {
         let name = flags.profile.clone().or_else(|| env.text("AWS_PROFILE"));
         let profile = Profile::read(env, name.as_deref())?;
         let settings = Self::gather(flags, env, OwnFile::read(env)?, &profile)?;

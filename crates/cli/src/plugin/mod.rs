@@ -62,7 +62,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<u8, Failure> {
 }
 
 async fn serve(session: call::Session, env: &Environment, output: Output) -> Result<(), Failure> {
-    let settings = Settings::resolve_for_plugin(&flags(&session, env)?, env)?;
+    let settings = Settings::resolve_keyless(&flags(&session, env)?, env)?;
     let id = session.answer.session_id;
     output.text(&format!("\nStarting session with SessionId: {id}\n"))?;
     let begin = Begin::Given {

@@ -38,6 +38,8 @@ enum Event {
     Writable(StreamId),
     /// A signal.
     Signal(Signal),
+    /// The terminal on the device may not know yet that input has ended.
+    EndAgain,
     /// Closing has taken long enough.
     Deadline,
 }
@@ -91,6 +93,7 @@ impl Driver {
                 Event::Input(result) => self.on_input(&result)?,
                 Event::Writable(id) => self.on_writable(id)?,
                 Event::Signal(signal) => self.on_signal(signal)?,
+                Event::EndAgain => self.local.end_input_again(&mut self.streams),
                 Event::Deadline => self.leave(),
             }
         }
@@ -104,6 +107,7 @@ impl Driver {
             Phase::Running | Phase::Over(_) => None,
         };
         let wants_input = running && self.attached && self.local.wants_input(&mut self.streams);
+        let again = self.local.ended.as_ref().and_then(super::end_of_input::EndOfInput::due).filter(|_| running);
         let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
         tokio::select! {
             event = self.link.next(&mut self.streams), if !over => Event::Link(event),
@@ -111,6 +115,7 @@ impl Driver {
             () = out.writable() => Event::Writable(IO),
             () = err.writable() => Event::Writable(ERR),
             signal = signals.next() => Event::Signal(signal),
+            () = until(again) => Event::EndAgain,
             () = until(deadline) => Event::Deadline,
         }
     }
@@ -139,6 +144,9 @@ impl Driver {
     fn on_frame(&mut self, frame: &[u8]) -> Result<(), SessionError> {
         match self.streams.on_message(frame)? {
             Received::Output(id, data) => {
+                if let Some(ended) = &mut self.local.ended {
+                    ended.on_output(Instant::now());
+                }
                 let result = self.local.outlet(id).put(data);
                 self.written(id, data.len(), result)
             }

@@ -9,6 +9,7 @@ use std::os::fd::AsFd;
 use towline_wire::frame::StreamId;
 use towline_wire::message::Size;
 
+use super::end_of_input::EndOfInput;
 use super::outlet::Outlet;
 use super::signals::Signals;
 use super::streams::Streams;
@@ -34,6 +35,8 @@ pub(super) struct Local {
     pub(super) signals: Signals,
     pub(super) status: StatusLine<Stderr>,
     pub(super) raw: Option<RawMode>,
+    /// Piped input has ended before the terminal on the device.
+    pub(super) ended: Option<EndOfInput>,
     escapes: Escapes,
     /// Read, freed of escapes, and not yet taken.
     held: Vec<u8>,
@@ -68,6 +71,7 @@ impl Local {
             status: StatusLine::new(io::stderr(), drawn),
             escapes: Escapes::new(manner.escape.filter(|_| raw.is_some())),
             raw,
+            ended: None,
             held: Vec::new(),
             behind: Vec::new(),
         })
@@ -102,12 +106,27 @@ impl Local {
         met
     }
 
-    /// Standard input has ended. A terminal on the device is told so by its own end-of-file character: there is no
-    /// other way that a shell would notice.
+    /// Standard input has ended. A terminal on the device is told so by its own end-of-file character, more than once if
+    /// need be (see [`EndOfInput`]), and its stream stays open for that.
     pub(super) fn end_input(&mut self, streams: &mut Streams, terminal: bool) {
         self.input = None;
         self.held.extend(self.escapes.finish());
-        self.held.extend(terminal.then_some(END_OF_FILE));
+        if terminal {
+            self.held.push(END_OF_FILE);
+            self.ended = Some(EndOfInput::said());
+        }
+        self.finish_if_passed_on(streams);
+    }
+
+    /// Tells the terminal on the device once more.
+    pub(super) fn end_input_again(&mut self, streams: &mut Streams) {
+        if let Some(ended) = &mut self.ended {
+            ended.on_said();
+        }
+        // What still waits ends with it already.
+        if self.held.is_empty() {
+            self.held.push(END_OF_FILE);
+        }
         self.finish_if_passed_on(streams);
     }
 
@@ -115,7 +134,7 @@ impl Local {
     pub(super) fn finish_if_passed_on(&mut self, streams: &mut Streams) {
         let taken = streams.push_input(&self.held);
         self.held.drain(..taken);
-        if self.input.is_none() && self.held.is_empty() && self.behind.is_empty() {
+        if self.input.is_none() && self.ended.is_none() && self.held.is_empty() && self.behind.is_empty() {
             streams.finish_input();
         }
     }

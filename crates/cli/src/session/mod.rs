@@ -13,6 +13,7 @@
 //! - What may be asked of whom: the gateway and the device decide.
 
 mod driver;
+mod end_of_input;
 mod ending;
 mod link;
 mod local;

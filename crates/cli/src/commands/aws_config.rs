@@ -1,0 +1,167 @@
+//! `aws-config`: the profile with which AWS's own tools find the gateway.
+//!
+//! Way: settings -> [`profile`], two sections of text -> standard output, or the end of the tools' configuration file.
+//!
+//! # Invariants
+//! - No access key is in it: keys belong into the credentials file, and are not this command's business.
+//! - What stands in the file stays as it is: sections are added, never changed. The file is replaced whole or not at all.
+//! - Certificates are named by their full path: the tools run in any folder.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use crate::args::Global;
+use crate::config::{ConfigError, Environment, Flags, Settings};
+use crate::exit::Failure;
+use crate::output::Output;
+
+/// The profile's name when none is given.
+const NAME: &str = "towline";
+/// The gateway's services, by the names of the tools. All of them have the same address.
+const SERVICES: [&str; 3] = ["ssm", "sts", "cloudtrail"];
+/// Largest configuration file that is added to, bytes. Real ones have some kilobytes.
+const MAX_FILE: u64 = 1024 * 1024;
+
+/// Prints the profile, or writes it.
+pub(super) fn run(global: &Global, write: bool, env: &Environment, output: Output) -> Result<(), Failure> {
+    let name = global.profile.as_deref().unwrap_or(NAME);
+    if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) || name.is_empty() {
+        return Err(Failure::Usage("--profile: letters, digits, -, _ and . make a name here".to_owned()));
+    }
+    // The profile is to be made: nothing can be read from it.
+    let flags = Flags { profile: None, ..global.flags() };
+    let settings = Settings::resolve_keyless(&flags, env)?;
+    let profile = profile(name, &settings)?;
+    if !write {
+        return output.text(&profile);
+    }
+    let path = env.aws_file("AWS_CONFIG_FILE", "config");
+    let path = path.ok_or_else(|| Failure::Usage("set HOME or AWS_CONFIG_FILE: no file is known".to_owned()))?;
+    let old = read(&path)?;
+    let said = if has(&old, &profile) {
+        format!("{} has this profile already\n", path.display())
+    } else {
+        if let Some(section) = sections(name).into_iter().find(|section| names(&old, section)) {
+            return Err(Failure::Usage(format!(
+                "{} has a section {section} with other content: remove it, or choose another name with --profile",
+                path.display()
+            )));
+        }
+        let gap = if old.is_empty() || old.ends_with("\n\n") { "" } else { "\n" };
+        let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
+        replace(&path, &format!("{old}{end}{gap}{profile}")).map_err(local("write", &path))?;
+        format!("profile {name} is in {}\n", path.display())
+    };
+    output.text(&said)?;
+    output.text(&format!("try it: AWS_PROFILE={name} aws sts get-caller-identity\n"))
+}
+
+/// How the tools write the headers of the two sections.
+fn sections(name: &str) -> [String; 2] {
+    let profile = if name == "default" { "[default]".to_owned() } else { format!("[profile {name}]") };
+    [profile, format!("[services {name}]")]
+}
+
+fn profile(name: &str, settings: &Settings) -> Result<String, Failure> {
+    let [profile, services] = sections(name);
+    let mut text = format!("{profile}\nregion = {}\nservices = {name}\n", settings.region);
+    if let Some(ca) = &settings.ca {
+        let full = fs::canonicalize(ca).map_err(local("find", ca))?;
+        text.push_str(&format!("ca_bundle = {}\n", full.display()));
+    }
+    text.push_str(&format!("\n{services}\n"));
+    let endpoint = format!("https://{}", settings.endpoint.authority());
+    for service in SERVICES {
+        text.push_str(&format!("{service} =\n  endpoint_url = {endpoint}\n"));
+    }
+    Ok(text)
+}
+
+/// Whether the file says it already, line by line.
+fn has(old: &str, profile: &str) -> bool {
+    profile.split("\n\n").all(|section| format!("\n{old}\n\n").contains(&format!("\n{}\n", section.trim_end())))
+}
+
+/// Whether the file has a section of this header, however it is spaced.
+fn names(old: &str, section: &str) -> bool {
+    let plain = |text: &str| text.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ").replace("[ ", "[");
+    old.lines().any(|line| plain(line).replace(" ]", "]").starts_with(section))
+}
+
+fn local(verb: &str, path: &Path) -> impl Fn(io::Error) -> Failure {
+    let what = format!("cannot {verb} {}", path.display());
+    move |why| Failure::Local { what: what.clone(), why }
+}
+
+fn read(path: &Path) -> Result<String, Failure> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(why) if why.kind() == io::ErrorKind::NotFound => return Ok(String::new()),
+        Err(why) => return Err(local("read", path)(why)),
+    };
+    let mut text = String::new();
+    let read = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(local("read", path))?;
+    if read as u64 > MAX_FILE {
+        let why = format!("it is larger than {MAX_FILE} bytes");
+        return Err(ConfigError::Unreadable { path: path.display().to_string(), why }.into());
+    }
+    Ok(text)
+}
+
+/// Puts a new file in place of the old one, with its rights; a power cut leaves the old or the new one.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // Behind a link stands the file that is meant.
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let folder = path.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let rights = fs::metadata(&path).map_or(0o600, |old| old.permissions().mode() & 0o777);
+    let beside = PathBuf::from(format!("{}.towline-{}", path.display(), std::process::id()));
+    let mut file = OpenOptions::new().write(true).create_new(true).mode(rights).open(&beside)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
+    let done = written.and_then(|()| fs::rename(&beside, &path));
+    if done.is_err() {
+        // What cannot be removed either has been named to nobody.
+        let _ = fs::remove_file(&beside);
+    }
+    done
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_section_is_found_however_it_is_spaced() {
+        for old in ["[profile ops]", "[ profile  ops ]", "[profile \"ops\"] # mine", "x = 1\n[profile ops]\ny = 2"] {
+            assert!(names(old, "[profile ops]"), "{old}");
+        }
+        for old in ["", "[profile ops2]", "[services ops]", "# [profile ops]"] {
+            assert!(!names(old, "[profile ops]"), "{old}");
+        }
+    }
+
+    #[test]
+    fn a_profile_that_is_there_is_known_again_only_if_it_is_the_same() {
+        let profile = "[profile t]\nregion = a\n\n[services t]\nssm =\n  endpoint_url = https://g\n";
+        assert!(has(&format!("[default]\nx = 1\n\n{profile}"), profile));
+        assert!(has(&format!("{profile}\n[profile u]\n"), profile));
+        assert!(!has("", profile));
+        assert!(!has(&profile.replace("https://g", "https://h"), profile));
+    }
+
+    #[test]
+    fn the_file_is_replaced_with_its_rights_and_behind_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let (file, link) = (folder.path().join("real"), folder.path().join("link"));
+        replace(&folder.path().join("new/config"), "x").unwrap();
+        replace(&file, "one").unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        replace(&link, "two").unwrap();
+        assert_eq!((read(&file).unwrap().as_str(), read(&link).unwrap().as_str()), ("two", "two"));
+        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
+    }
+}
