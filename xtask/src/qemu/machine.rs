@@ -14,7 +14,7 @@ use towline_testkit::{Outcome, Trouble};
 /// How long a guest may take to boot: emulated, on a busy machine.
 pub(crate) const BOOT: Duration = Duration::from_secs(240);
 /// How long a command on the console may take.
-pub(crate) const ANSWER: Duration = Duration::from_secs(60);
+pub(crate) const ANSWER: Duration = Duration::from_secs(150);
 
 /// What a class of devices is in qemu.
 #[derive(Debug, Clone, Copy)]
