@@ -112,15 +112,22 @@ impl Lab {
     /// # Errors
     /// With the words of the agent.
     pub fn enrolled(&self, setup: &DeviceSetup) -> Outcome<Device> {
+        let mut device = self.unenrolled(setup)?;
+        device.enrol(&self.activation(1)?)?;
+        Ok(device)
+    }
+
+    /// A device that nobody knows yet.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn unenrolled(&self, setup: &DeviceSetup) -> Outcome<Device> {
         let relay = Relay::to(self.gateway.address())?;
         let number = self.devices.get() + 1;
         self.devices.set(number);
         let directory = self.directory().join(format!("device-{number}"));
         std::fs::create_dir(&directory)?;
-        let mut device = Device::new(&self.programs, &self.gateway, directory, relay, setup)?;
-        let activation = self.activation(1)?;
-        device.enrol(&activation)?;
-        Ok(device)
+        Device::new(&self.programs, &self.gateway, directory, relay, setup)
     }
 
     /// Makes an activation for so many devices.

@@ -67,3 +67,142 @@ fn is_proved(link: &Link, key: &NewKey) -> bool {
             UnparsedPublicKey::new(&ED25519, public).verify(&signed, &key.proof).is_ok()
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::rand::SystemRandom;
+    use ring::signature::{Ed25519KeyPair, KeyPair as _};
+    use towline_wire::epoch::Epoch;
+    use towline_wire::message::FromAgent;
+
+    use super::super::HubSettings;
+    use super::*;
+    use crate::authority::Authority;
+    use crate::clock::{Clock, UnixMillis};
+    use crate::store::testing::scratch;
+    use crate::store::{DeviceReport, DeviceStatus, KeyStatus, NewActivation, NewDevice, Store};
+
+    const DEVICE: &str = "mi-0123456789abcdef0";
+    const NOW: UnixMillis = UnixMillis(1_000_000);
+
+    struct Scene {
+        hub: Arc<Hub>,
+        link: Arc<Link>,
+        store: Store,
+        _dir: tempfile::TempDir,
+    }
+
+    /// A hub with one device, whose link is up.
+    async fn scene() -> Scene {
+        let (store, dir) = scratch().await;
+        store.activations().create(&NewActivation::for_tests("act", 1, UnixMillis(i64::MAX)), NOW).await.unwrap();
+        let device = NewDevice {
+            id: DEVICE.into(),
+            name: "box".into(),
+            status: DeviceStatus::Active,
+            spki: b"old".to_vec(),
+            tags: vec![],
+            report: DeviceReport::default(),
+            ip: "192.0.2.1".into(),
+            activation_id: "act".into(),
+            iam_role: "towline".into(),
+        };
+        store.devices().register(&device, NOW).await.unwrap();
+        let authority = Arc::new(Authority::from_pkcs8(&Authority::generate().unwrap()).unwrap());
+        let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
+        let hub = Hub::restore(store.clone(), authority, Clock::manual(NOW), settings, None).await.unwrap();
+        let link = Arc::new(Link::new(id(), Epoch { boot: [1; 16], connection: 1 }, [7; 16]));
+        hub.link_up(&link);
+        Scene { hub, link, store, _dir: dir }
+    }
+
+    fn id() -> DeviceId {
+        DeviceId::try_from(DEVICE.to_owned()).unwrap()
+    }
+
+    /// A key that signs this challenge.
+    fn new_key(challenge: [u8; 16]) -> NewKey {
+        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).unwrap();
+        let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
+        let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+        let spki = [&prefix[..], pair.public_key().as_ref()].concat();
+        NewKey { spki, proof: pair.sign(&NewKey::signed_bytes(&challenge, DEVICE)).as_ref().to_vec() }
+    }
+
+    impl Scene {
+        /// Asks, and lets the agent answer when it was asked.
+        async fn rotate(&self, answer: impl FnOnce(&Self)) -> Result<String, RotateError> {
+            let asking = self.hub.rotate_key(id());
+            let answering = async {
+                while !self.asked() {
+                    tokio::task::yield_now().await;
+                }
+                answer(self);
+            };
+            tokio::join!(asking, answering).0
+        }
+
+        fn asked(&self) -> bool {
+            let mut out = Vec::new();
+            self.link.take(&mut out, usize::MAX);
+            !out.is_empty()
+        }
+
+        async fn keys(&self) -> Vec<(String, KeyStatus)> {
+            let keys = self.store.device_keys().of(DEVICE).await.unwrap();
+            keys.into_iter().map(|key| (key.fingerprint, key.status)).collect()
+        }
+    }
+
+    #[tokio::test]
+    async fn a_proved_key_is_let_in_beside_the_old_one_and_the_agent_is_told() {
+        let scene = scene().await;
+        let key = new_key([7; 16]);
+        let shown = key.clone();
+        let rotated = scene.rotate(|s| s.hub.report(&s.link, FromAgent::NewKey(shown))).await;
+        assert_eq!(rotated, Ok(fingerprint(&key.spki)));
+        assert!(scene.asked(), "KeyAdded waits for the link");
+        let mut keys = scene.keys().await;
+        keys.retain(|(_, status)| *status == KeyStatus::Active);
+        assert_eq!(keys.len(), 2);
+        assert_eq!(scene.store.device_keys().retire_older(DEVICE, b"old", NOW).await.unwrap(), 0, "a newer one stays");
+        assert_eq!(scene.store.device_keys().retire_older(DEVICE, &key.spki, NOW).await.unwrap(), 1);
+        assert!(scene.store.devices().by_spki(b"old").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_key_that_signs_another_links_challenge_is_not_let_in() {
+        let scene = scene().await;
+        let rotated = scene.rotate(|s| s.hub.report(&s.link, FromAgent::NewKey(new_key([8; 16])))).await;
+        assert!(matches!(rotated, Err(RotateError::Refused { .. })), "{rotated:?}");
+        assert_eq!(scene.keys().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_key_that_nobody_asked_for_is_ignored() {
+        let scene = scene().await;
+        scene.hub.report(&scene.link, FromAgent::NewKey(new_key([7; 16])));
+        assert!(!scene.asked());
+        assert_eq!(scene.keys().await.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn the_devices_reason_and_a_lost_link_reach_whoever_asked() {
+        let scene = scene().await;
+        let no = FromAgent::NoNewKey { text: "read-only".into() };
+        let rotated = scene.rotate(|s| s.hub.report(&s.link, no)).await;
+        assert_eq!(rotated, Err(RotateError::Refused { why: "read-only".into() }));
+        let rotated = scene.rotate(|s| s.link.close("cut")).await;
+        assert_eq!(rotated, Err(RotateError::NotConnected));
+        assert_eq!(scene.hub.rotate_key(id()).await, Err(RotateError::NotConnected));
+    }
+
+    #[tokio::test]
+    async fn one_asks_at_a_time_and_who_gave_up_does_not_count() {
+        let scene = scene().await;
+        let first = scene.link.ask_new_key().unwrap();
+        assert_eq!(scene.hub.rotate_key(id()).await, Err(RotateError::Busy));
+        drop(first);
+        assert!(scene.link.ask_new_key().is_some());
+    }
+}
