@@ -113,7 +113,8 @@ fn a_state_directory_that_cannot_be_written_keeps_the_old_key_and_says_why() {
         let in_the_way = gateway.path("state").join("device.key.new");
         std::fs::create_dir(&in_the_way).unwrap();
         gateway.send(&ToAgent::RotateKey).await;
-        let why = gateway.message(|m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None }).await;
+        let why =
+            gateway.message(|m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None }).await;
         assert!(why.contains("cannot write") && why.contains("device.key.new"), "{why}");
         assert_eq!(stored(&gateway), old);
         assert_eq!(leftovers(&gateway.path("state")), 0, "no half-written key lies about");
@@ -135,7 +136,8 @@ fn keys_are_not_made_one_after_another() {
         let mut gateway = Gateway::with_agent("").await;
         let new = rotate(&mut gateway).await;
         gateway.send(&ToAgent::RotateKey).await;
-        let why = gateway.message(|m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None }).await;
+        let why =
+            gateway.message(|m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None }).await;
         assert!(why.contains("within the last"), "{why}");
         gateway.send(&ToAgent::KeyAdded).await;
         while gateway.step().await {}

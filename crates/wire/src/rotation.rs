@@ -51,6 +51,9 @@ mod tests {
         let new = NewKey { spki: vec![1, 2], proof: vec![3] };
         assert_eq!(encode(&FromAgent::NewKey(new)).unwrap(), [9, 2, 1, 2, 1, 3]);
         assert_eq!(encode(&FromAgent::NoNewKey { text: "no".into() }).unwrap(), [10, 2, b'n', b'o']);
-        assert_eq!(NewKey::signed_bytes(&[7; 16], "mi-1"), *b"towline new key v1\0\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07mi-1");
+        assert_eq!(
+            NewKey::signed_bytes(&[7; 16], "mi-1"),
+            *b"towline new key v1\0\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07mi-1"
+        );
     }
 }

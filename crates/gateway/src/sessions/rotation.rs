@@ -63,9 +63,10 @@ impl Hub {
 fn is_proved(link: &Link, key: &NewKey) -> bool {
     let signed = NewKey::signed_bytes(&link.challenge, link.device.as_str());
     is_ed25519(&key.spki)
-        && key.spki.get(key.spki.len() - 32..).is_some_and(|public| {
-            UnparsedPublicKey::new(&ED25519, public).verify(&signed, &key.proof).is_ok()
-        })
+        && key
+            .spki
+            .get(key.spki.len() - 32..)
+            .is_some_and(|public| UnparsedPublicKey::new(&ED25519, public).verify(&signed, &key.proof).is_ok())
 }
 
 #[cfg(test)]
