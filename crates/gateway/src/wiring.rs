@@ -26,9 +26,9 @@ use crate::metrics::Metrics;
 use crate::monitor::Monitor;
 use crate::port::http::HttpDoor;
 use crate::port::tls::{TlsConfigs, TlsError};
-use crate::port::{Port, listen};
+use crate::port::{Bounds, Port, listen};
 use crate::seam::{AgentAcceptor, DataChannels, Sessions};
-use crate::sessions::{Hub, HubHandle, HubSettings};
+use crate::sessions::{Hub, HubHandle, HubSettings, MAX_SESSIONS};
 use crate::store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 use crate::vault::{Vault, VaultError};
 
@@ -165,7 +165,7 @@ impl Gateway {
     /// The store's.
     pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
         let Foundation { config, store, authority, enrolment, audit, clock, .. } = &self.foundation;
-        let settings = HubSettings { grace: config.session_grace };
+        let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let recorder = Arc::clone(&self.evidence.recorder);
         let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
         if let Some(failures) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).take() {
@@ -224,7 +224,7 @@ impl Gateway {
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
         let http = HttpDoor::new(api::router(Arc::new(api)));
-        let port = Arc::new(Port { tls, agents: plane.agents, http, metrics });
+        let port = Arc::new(Port { tls, agents: plane.agents, http, metrics, bounds: Bounds::default() });
         port.serve(listener, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.
         let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;

@@ -14,6 +14,8 @@
 pub mod client_key;
 pub mod http;
 pub mod listen;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 
 use std::net::SocketAddr;
@@ -44,6 +46,23 @@ pub struct Port {
     pub http: HttpDoor,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// How many may be inside.
+    pub bounds: Bounds,
+}
+
+/// How many connections the port holds; see the invariants of the module.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Open at once.
+    pub connections: usize,
+    /// Of these, not yet through their handshake.
+    pub handshakes: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { connections: limits::MAX_CONNECTIONS, handshakes: limits::MAX_HANDSHAKES }
+    }
 }
 
 /// Why a handshake came to nothing.
@@ -72,8 +91,8 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
 impl Port {
     /// Serves until `stop` becomes true, then lets open HTTP requests finish within [`limits::SHUTDOWN_GRACE`].
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(limits::MAX_CONNECTIONS));
-        let lobby = Arc::new(Semaphore::new(limits::MAX_HANDSHAKES));
+        let places = Arc::new(Semaphore::new(self.bounds.connections));
+        let lobby = Arc::new(Semaphore::new(self.bounds.handshakes));
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,

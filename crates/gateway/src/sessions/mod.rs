@@ -49,6 +49,8 @@ pub const MAX_SESSIONS: usize = 4096;
 pub struct HubSettings {
     /// How long a session waits for a lost device or a lost client.
     pub grace: Duration,
+    /// Sessions alive at once; one more is refused. [`MAX_SESSIONS`] but in tests.
+    pub most_sessions: usize,
 }
 
 /// See the module.

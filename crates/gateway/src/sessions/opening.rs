@@ -19,7 +19,7 @@ use towline_wire::message::{EndReason, Launch, Open, Size, Terminal, ToAgent, en
 
 use super::session::{Meta, Session};
 use super::token::Token;
-use super::{Hub, MAX_SESSIONS, lock, sentence, watch};
+use super::{Hub, lock, sentence, watch};
 use crate::agents::Link;
 use crate::seam::{SessionStart, SessionStarted, StartError};
 use crate::store::NewSession;
@@ -37,8 +37,9 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     let (session, opened) = Session::opening(meta(&hub, &start), separate_err);
     {
         let mut sessions = lock(&hub.sessions);
-        if sessions.len() >= MAX_SESSIONS {
-            return Err(StartError::TooManySessions { limit: MAX_SESSIONS as u32 });
+        let most = hub.settings.most_sessions;
+        if sessions.len() >= most {
+            return Err(StartError::TooManySessions { limit: u32::try_from(most).unwrap_or(u32::MAX) });
         }
         sessions.insert(session.meta.name.clone(), Arc::clone(&session));
     }

@@ -1,5 +1,7 @@
 //! A session between a scripted link and a scripted client: who is told what, and what happens to bytes in between.
 
+mod full;
+
 use std::sync::Arc;
 use std::time::Duration;
 
