@@ -78,7 +78,8 @@ fn write_index(place: &Path, index: &str) -> Outcome {
 
 /// The list of the lists, signed.
 fn release(place: &Path, key: &str) -> Outcome {
-    let date = Command::new("date").args(["--utc", "--rfc-email", &format!("--date=@{}", build::commit_time()?)]).output()?;
+    let date =
+        Command::new("date").args(["--utc", "--rfc-email", &format!("--date=@{}", build::commit_time()?)]).output()?;
     let mut text = format!("Origin: Towline\nLabel: Towline\nDate: {}SHA256:\n", String::from_utf8(date.stdout)?);
     for name in ["Packages", "Packages.gz"] {
         let bytes = std::fs::read(place.join(name))?;

@@ -61,7 +61,9 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
     for (sentence, step) in STEPS {
         step(&mut debian).map_err(|trouble| {
             // Whatever still runs on the console is interrupted, and shown with what waits for what.
-            let look = format!("\u{3}systemctl list-jobs --no-pager; ps axf | tail -n 25; journalctl --no-pager -n 30 -u {UNIT}");
+            let look = format!(
+                "\u{3}systemctl list-jobs --no-pager; ps axf | tail -n 25; journalctl --no-pager -n 30 -u {UNIT}"
+            );
             let log = debian.machine.run(&look);
             let log = log.unwrap_or_else(|e| e.to_string());
             Trouble::new(format!("debian: {sentence}: {trouble}\nits journal:\n{log}"))
