@@ -17,6 +17,7 @@ mod grants;
 mod hostile;
 mod links;
 mod peers;
+mod piped;
 mod plugin;
 mod rotation;
 mod rough;
