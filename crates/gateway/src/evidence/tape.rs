@@ -6,17 +6,19 @@
 //! # Invariants
 //! - At most [`TAPE`] bytes in one tape and [`ALL_TAPES`] in all of them. What does not fit is not kept; its positions are
 //!   missed by the recorder, which names the gap.
+//! - A tape that is behind slows its own session down, by the credit that its agent gets, and no other: so a recorder that
+//!   works, however slowly, loses nothing of a session within its window.
 //! - Positions come with the bytes: what is replayed is found out by the recorder, not here.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use towline_evidence::recording::Lane;
 
-/// Bytes in one tape. Two windows of a session, so a recorder that is a window behind loses nothing.
-pub const TAPE: usize = 2 * 1024 * 1024;
+/// Bytes in one tape: what makes it count as behind, and the windows of both lanes that may still come.
+pub const TAPE: usize = 3 * 1024 * 1024;
 /// Bytes in all tapes together.
 pub const ALL_TAPES: usize = 64 * 1024 * 1024;
 /// Pieces in one tape: bounds what tiny pieces cost beside their bytes.
@@ -25,6 +27,19 @@ const PIECES: usize = 8192;
 const SAME_MOMENT: u64 = 10_000;
 /// Longest output of one event that is made by joining.
 const JOINED: usize = 16 * 1024;
+
+/// A tape with more bytes is behind, and its session slows down: what may still be on its way fits above it.
+const BEHIND: usize = TAPE / 3;
+const _: () = assert!(BEHIND as u64 + 2 * crate::sessions::MAX_WINDOW <= TAPE as u64);
+
+/// Called when the recorder has taken what was on a tape.
+struct Taker(Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for Taker {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Taker(..)")
+    }
+}
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -75,6 +90,7 @@ pub struct Tape {
     base: u64,
     inner: Mutex<Inner>,
     list: Arc<List>,
+    taker: OnceLock<Taker>,
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -99,7 +115,19 @@ impl List {
 impl Tape {
     pub(super) fn new(session: &str, base: u64, list: Arc<List>) -> Arc<Self> {
         let session = session.to_owned();
-        Arc::new(Self { session, started: Instant::now(), base, inner: Mutex::default(), list })
+        Arc::new(Self { session, started: Instant::now(), base, inner: Mutex::default(), list, taker: OnceLock::new() })
+    }
+
+    /// A tape that no recorder reads.
+    #[cfg(test)]
+    pub(crate) fn detached(session: &str) -> Arc<Self> {
+        Self::new(session, 0, Arc::default())
+    }
+
+    /// What a recorder does.
+    #[cfg(test)]
+    pub(crate) fn emptied(&self) {
+        drop(self.take());
     }
 
     /// Time since the session's start, microseconds.
@@ -134,6 +162,17 @@ impl Tape {
             inner.taken.pieces.push_back(Piece::Output { at, lane, offset, data: data.to_vec(), why });
         }
         self.list(&mut inner);
+    }
+
+    /// Whether so much waits that its session should slow down. It then hears when that was taken.
+    #[must_use]
+    pub fn is_behind(&self) -> bool {
+        lock(&self.inner).bytes > BEHIND
+    }
+
+    /// Calls this whenever the recorder has taken what was here. The first call counts.
+    pub fn when_taken(&self, call: impl Fn() + Send + Sync + 'static) {
+        let _ = self.taker.set(Taker(Box::new(call)));
     }
 
     /// The end of a lane is known.
@@ -184,7 +223,12 @@ impl Tape {
         inner.bytes = 0;
         inner.listed = false;
         let fresh = Taken { lengths: inner.taken.lengths, ..Taken::default() };
-        std::mem::replace(&mut inner.taken, fresh)
+        let taken = std::mem::replace(&mut inner.taken, fresh);
+        drop(inner); // the session may hold its own lock and wait for this one
+        if let Some(taker) = self.taker.get() {
+            (taker.0)();
+        }
+        taken
     }
 }
 

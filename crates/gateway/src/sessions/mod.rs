@@ -31,6 +31,7 @@ use tokio::time::Instant;
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::message::EndReason;
 
+pub(crate) use queue::MAX_WINDOW;
 pub use queue::{ClientQueue, ToChannel};
 pub use session::Session;
 

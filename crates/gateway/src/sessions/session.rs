@@ -83,6 +83,8 @@ struct Core {
     lanes: Lanes,
     exited: Option<ExitStatus>,
     since: Since,
+    /// Credit that the agent gets when the recorder has caught up.
+    held: [Option<(u64, u64)>; 2],
 }
 
 /// See the module.
@@ -115,7 +117,7 @@ impl Session {
         let since =
             Since { activity: now, no_client: Some(now), no_link: restored.then_some(now), ever_attached: restored };
         let lanes = Lanes::new(separate_err);
-        let core = Core { phase, carried: None, client: None, token: None, lanes, exited: None, since };
+        let core = Core { phase, carried: None, client: None, token: None, lanes, exited: None, since, held: [None; 2] };
         Self { meta, core: Mutex::new(core), tape: OnceLock::new(), changed: Notify::new() }
     }
 
@@ -124,7 +126,13 @@ impl Session {
     }
 
     /// Its output is recorded on this tape from now on. The first call counts.
-    pub fn record(&self, tape: Arc<Tape>) {
+    pub fn record(self: &Arc<Self>, tape: Arc<Tape>) {
+        let session = Arc::downgrade(self);
+        tape.when_taken(move || {
+            if let Some(session) = session.upgrade() {
+                session.release_credit();
+            }
+        });
         let _ = self.tape.set(tape);
     }
 
@@ -377,12 +385,26 @@ impl Session {
             return Ok(None);
         }
         let limit = core.lanes.output_credit(lane, acked, limit)?;
-        if let Some(carried) = &core.carried
-            && let Some(stream) = carried.stream(lane)
-        {
-            carried.link.send_credit(stream, acked, limit);
+        // What the client has taken is not yet what the recorder has taken: the slower of the two sets the pace.
+        if self.tape.get().is_some_and(|tape| tape.is_behind()) {
+            core.held[lane as usize] = Some((acked, limit));
+        } else {
+            core.held[lane as usize] = None;
+            core.credit(lane, acked, limit);
         }
         Ok(core.complete())
+    }
+
+    /// The recorder has caught up: the agent gets the credit that was held back.
+    fn release_credit(&self) {
+        let mut core = self.lock();
+        for lane in [Lane::Io, Lane::Err] {
+            if let Some((acked, limit)) = core.held[lane as usize].take()
+                && core.lanes.flows()
+            {
+                core.credit(lane, acked, limit);
+            }
+        }
     }
 
     /// A control message for the agent that needs nothing but the session's name (size, signal).
@@ -457,6 +479,14 @@ impl Carried {
 }
 
 impl Core {
+    fn credit(&self, lane: Lane, acked: u64, limit: u64) {
+        if let Some(carried) = &self.carried
+            && let Some(stream) = carried.stream(lane)
+        {
+            carried.link.send_credit(stream, acked, limit);
+        }
+    }
+
     fn is_client(&self, queue: &Arc<ClientQueue>) -> bool {
         self.client.as_ref().is_some_and(|client| Arc::ptr_eq(client, queue))
     }

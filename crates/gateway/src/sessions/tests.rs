@@ -106,6 +106,25 @@ fn running() -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>) {
 }
 
 #[test]
+fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
+    let (session, _told) = session();
+    let tape = crate::evidence::Tape::detached("ann-1");
+    session.record(Arc::clone(&tape));
+    let link = link(1);
+    session.link_up(&link, IO, None);
+    session.opened();
+    let queue = attach(&session, None);
+    session.attached(1, [0, 0], 0, 100);
+    sent(&link);
+    tape.output(towline_evidence::recording::Lane::Io, 0, &vec![0; 2 * 1024 * 1024]);
+    session.output(Lane::Io, 0, b"x");
+    session.output_credit(&queue, Lane::Io, 1, 101).unwrap();
+    assert!(sent(&link).is_empty(), "the credit is held back");
+    tape.emptied();
+    assert_eq!(sent(&link), ["credit 1 101"]);
+}
+
+#[test]
 fn bytes_flow_both_ways_once_the_agent_has_answered_the_attach() {
     let (session, link, client) = running();
     session.output(Lane::Io, 0, b"hello");
