@@ -6,8 +6,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use object_store::path::Path as Key;
 use object_store::ObjectStoreExt as _;
+use object_store::path::Path as Key;
 use towline_ssm::api::evidence::{
     Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest,
     LookupEventsResponse, MAX_EVENTS,
@@ -77,7 +77,8 @@ impl Api {
         let to = UnixMillis(millis(request.end_time, i64::MAX - 1000).saturating_add(1000));
         let (mut events, mut looked) = (Vec::new(), 0);
         while looked < SEARCHED {
-            let lines = self.store().audit().newest(before, from, to, BATCH).await.or_internal("cannot read the trail")?;
+            let lines =
+                self.store().audit().newest(before, from, to, BATCH).await.or_internal("cannot read the trail")?;
             for (id, at, line) in &lines {
                 (before, looked) = (*id, looked + 1);
                 let found = shown(line, *at, self.realm()).filter(|event| matches(event, &request.lookup_attributes));
@@ -120,10 +121,10 @@ fn answer(bytes: &[u8], offset: u64, length: u64, object: String, finished: bool
 
 fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<Event> {
     let event = trail::event(line, realm)?;
-    let resources = event.resources.iter().map(|resource| EventResource {
-        resource_type: resource.kind.clone(),
-        resource_name: resource.arn.clone(),
-    });
+    let resources = event
+        .resources
+        .iter()
+        .map(|resource| EventResource { resource_type: resource.kind.clone(), resource_name: resource.arn.clone() });
     Some(Event {
         resources: resources.collect(),
         cloud_trail_event: trail::text(&event),

@@ -67,13 +67,15 @@ impl AuditTrail<'_> {
         to: UnixMillis,
         limit: i64,
     ) -> Result<Vec<(i64, i64, String)>, StoreError> {
-        Ok(sqlx::query_as("SELECT id, at, line FROM audit WHERE id < ? AND at >= ? AND at < ? ORDER BY id DESC LIMIT ?")
-            .bind(before)
-            .bind(from.0)
-            .bind(to.0)
-            .bind(limit)
-            .fetch_all(&self.store.pool)
-            .await?)
+        Ok(sqlx::query_as(
+            "SELECT id, at, line FROM audit WHERE id < ? AND at >= ? AND at < ? ORDER BY id DESC LIMIT ?",
+        )
+        .bind(before)
+        .bind(from.0)
+        .bind(to.0)
+        .bind(limit)
+        .fetch_all(&self.store.pool)
+        .await?)
     }
 
     /// Removes lines older than `before`, and the oldest beyond `max_rows`. The number removed.
