@@ -11,6 +11,7 @@
 
 pub mod order;
 
+use crate::StartError;
 use crate::agent::Outcome;
 use crate::config::Config;
 use crate::enrol::{self, EnrolError};
@@ -19,7 +20,6 @@ use crate::link::backoff::Backoff;
 use crate::service::Service;
 use crate::state::enrolment::Enrolment;
 use crate::state::{Dir, StateError};
-use crate::StartError;
 use order::Order;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::future::poll_fn;
