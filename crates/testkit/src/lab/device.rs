@@ -103,7 +103,8 @@ impl Device {
     /// The agent's command line with `words`.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut line: Vec<String> = self.setup.behind.clone();
+        let mut line: Vec<String> = if words.first() == Some(&"run") { plain_logins() } else { Vec::new() };
+        line.extend(self.setup.behind.iter().cloned());
         line.push(self.program.display().to_string());
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).args(words);
@@ -208,6 +209,21 @@ impl Device {
     pub fn logged(&self) -> String {
         files::tail(&self.log(), usize::MAX)
     }
+}
+
+/// Words to put before the agent, so that the login shells of its sessions read none of the tester's own start-up files:
+/// those belong to a person, may take seconds, and hold locks that a killed shell leaves behind (seen: 60 s of waiting).
+/// Where no mount namespace can be had, the files are read after all.
+fn plain_logins() -> Vec<String> {
+    static POSSIBLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
+    let possible = *POSSIBLE.get_or_init(|| {
+        let probe = Command::new("unshare").args(["--mount", "mount", "--bind", "/dev/null", "/dev/null"]).output();
+        probe.is_ok_and(|out| out.status.success())
+    });
+    let hide = "for f in .profile .bash_profile .bash_login .bashrc; do \
+                if [ -e \"$HOME/$f\" ]; then mount --bind /dev/null \"$HOME/$f\" || exit 1; fi; done; exec \"$@\"";
+    let words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, "plain-logins"];
+    if possible { words.map(str::to_owned).to_vec() } else { Vec::new() }
 }
 
 /// The first `mi-` with 17 hexadecimal digits in a text.
