@@ -46,7 +46,8 @@ impl Found {
                 Record::Exec { pid, arguments, session, .. } => {
                     assert_eq!(session, 7);
                     let words: Vec<&[u8]> = arguments.split(|b| *b == 0).collect();
-                    let number = words.get(1).and_then(|word| std::str::from_utf8(word).ok()?.strip_prefix('x')?.parse().ok());
+                    let number =
+                        words.get(1).and_then(|word| std::str::from_utf8(word).ok()?.strip_prefix('x')?.parse().ok());
                     match number {
                         Some(number) => {
                             self.with_arguments.insert(number);
@@ -82,7 +83,8 @@ fn the_log_knows_what_a_session_executed_or_says_that_something_is_missing() {
         }
     };
     let mut log = ExecLog::default();
-    let mut child = Command::new("sh").args(["-c", WORKLOAD]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    let mut child =
+        Command::new("sh").args(["-c", WORKLOAD]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     log.adopt(child.id(), 7);
     // Somebody else's process at the same time: it must not be in the log.
     let mut outsider = Command::new("sh").args(["-c", "for n in 1 2 3; do /bin/true outsider; done"]).spawn().unwrap();

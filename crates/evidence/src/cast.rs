@@ -186,7 +186,8 @@ mod tests {
 
     #[test]
     fn a_header_of_another_recorder_is_read_without_our_facts() {
-        let header = Header::parse(br#"{"version": 2, "width": 80, "height": 24, "timestamp": 5, "theme": {}}"#).unwrap();
+        let header =
+            Header::parse(br#"{"version": 2, "width": 80, "height": 24, "timestamp": 5, "theme": {}}"#).unwrap();
         assert_eq!((header.width, header.towline), (80, None));
         assert!(Header::parse(br#"{"version": 3, "width": 80, "height": 24, "timestamp": 5}"#).is_err());
     }

@@ -162,9 +162,6 @@ mod tests {
     #[test]
     fn chains_of_different_names_never_meet() {
         let record = Digest::of(&[b"x"]);
-        assert_ne!(
-            Digest::chain_start("session", "a").then(record),
-            Digest::chain_start("session", "b").then(record)
-        );
+        assert_ne!(Digest::chain_start("session", "a").then(record), Digest::chain_start("session", "b").then(record));
     }
 }

@@ -161,7 +161,8 @@ impl Recording {
             self.event(at, Code::Output, &rest);
         }
         self.positions[lane.index()] = position;
-        let text = format!("{} bytes of {} from {from} to {position} were not recorded: {why}", position - from, lane.name());
+        let text =
+            format!("{} bytes of {} from {from} to {position} were not recorded: {why}", position - from, lane.name());
         self.gap(at, &text);
     }
 

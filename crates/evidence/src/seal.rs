@@ -108,7 +108,12 @@ impl Seal {
     pub fn text(&self) -> String {
         let [io, err] = self.positions;
         let kind = if self.end { "end" } else { "block" };
-        let mut text = format!("1 {kind} from={} count={} io={io} err={err} head={} marks=", self.from, self.marks.len(), self.head);
+        let mut text = format!(
+            "1 {kind} from={} count={} io={io} err={err} head={} marks=",
+            self.from,
+            self.marks.len(),
+            self.head
+        );
         for mark in &self.marks {
             let _ = text.write_str(&hex(mark)); // into a String: cannot fail
         }

@@ -68,7 +68,11 @@ impl Tamer {
             State::Text => self.text(c, out),
             State::Escape => self.escape(c, out),
             State::Intermediate => {
-                if (' '..='/').contains(&c) { State::Intermediate } else { State::Text }
+                if (' '..='/').contains(&c) {
+                    State::Intermediate
+                } else {
+                    State::Text
+                }
             }
             State::Csi(so_far) => self.csi(so_far, c, out),
             State::Text0(n, _) if n >= LONGEST => State::Text,
@@ -127,7 +131,9 @@ fn harmless(parameters: &str, last: char) -> bool {
         ('h' | 'l', None) => parameters == "4",
         ('J' | 'K', Some(_)) => true,
         (_, Some(_)) => false,
-        (last, None) => DRAWING.contains(last) && parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':'),
+        (last, None) => {
+            DRAWING.contains(last) && parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':')
+        }
     }
 }
 

@@ -76,7 +76,9 @@ fn may_become_a_character(head: &[u8]) -> bool {
         Some(0xF0..=0xF4) => 4,
         _ => return false,
     };
-    head.len() <= LONGEST_HEAD && head.len() < wanted && std::str::from_utf8(head).is_err_and(|e| e.error_len().is_none())
+    head.len() <= LONGEST_HEAD
+        && head.len() < wanted
+        && std::str::from_utf8(head).is_err_and(|e| e.error_len().is_none())
 }
 
 #[cfg(test)]

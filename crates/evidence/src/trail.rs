@@ -128,14 +128,28 @@ mod tests {
 
     #[test]
     fn an_event_has_the_members_that_importers_look_for() {
-        let event = Event { event_version: EVENT_VERSION.into(), event_name: "StartSession".into(), ..Event::default() };
+        let event =
+            Event { event_version: EVENT_VERSION.into(), event_name: "StartSession".into(), ..Event::default() };
         let line = serde_json::to_string(&event).unwrap();
         let file: Value = serde_json::from_str(&file(&[line.clone(), line])).unwrap();
         let record = file["Records"][1].as_object().unwrap();
         for member in [
-            "eventVersion", "userIdentity", "eventTime", "eventSource", "eventName", "awsRegion", "sourceIPAddress",
-            "userAgent", "requestParameters", "responseElements", "eventID", "readOnly", "eventType", "managementEvent",
-            "recipientAccountId", "eventCategory",
+            "eventVersion",
+            "userIdentity",
+            "eventTime",
+            "eventSource",
+            "eventName",
+            "awsRegion",
+            "sourceIPAddress",
+            "userAgent",
+            "requestParameters",
+            "responseElements",
+            "eventID",
+            "readOnly",
+            "eventType",
+            "managementEvent",
+            "recipientAccountId",
+            "eventCategory",
         ] {
             assert!(record.contains_key(member), "{member}");
         }

@@ -180,15 +180,18 @@ fn node(key: &SigningKey) -> Lines {
         lines.push(chain.push(3, What::Progress { session: session.into(), lines: 7, head: progress.head }));
         lines.push(chain.checkpoint(3, key));
         let bytes = recording.concat();
-        lines.push(chain.push(4, What::End {
-            session: session.into(),
-            lines: sealed.lines,
-            head: sealed.head,
-            gaps: 0,
-            object: format!("{session}.cast.gz"),
-            sha256: Digest::of(&[&bytes]),
-            bytes: bytes.len() as u64,
-        }));
+        lines.push(chain.push(
+            4,
+            What::End {
+                session: session.into(),
+                lines: sealed.lines,
+                head: sealed.head,
+                gaps: 0,
+                object: format!("{session}.cast.gz"),
+                sha256: Digest::of(&[&bytes]),
+                bytes: bytes.len() as u64,
+            },
+        ));
         lines.push(chain.checkpoint(5, key));
     }
     lines.into_iter().map(String::into_bytes).collect()
@@ -268,7 +271,8 @@ fn a_checkpoint_that_is_replaced_by_an_older_one_is_named() {
             let older = String::from_utf8(lines[3].clone()).unwrap();
             let signature = older.split_once("\"signature\":").unwrap().1.to_owned();
             let newer = String::from_utf8(lines[10].clone()).unwrap();
-            lines[10] = (newer.split_once("\"signature\":").unwrap().0.to_owned() + "\"signature\":" + &signature).into_bytes();
+            lines[10] =
+                (newer.split_once("\"signature\":").unwrap().0.to_owned() + "\"signature\":" + &signature).into_bytes();
         },
         NodeFault::BadSignature(10),
     );

@@ -35,7 +35,10 @@ impl Server {
         let mut said = BufReader::new(child.stderr.take().unwrap());
         let endpoint = loop {
             let mut line = String::new();
-            assert!(said.read_line(&mut line).unwrap() > 0, "moto's server did not start: pip install 'moto[s3,server]'");
+            assert!(
+                said.read_line(&mut line).unwrap() > 0,
+                "moto's server did not start: pip install 'moto[s3,server]'"
+            );
             if let Some((_, url)) = line.split_once("Running on ") {
                 break url.split_whitespace().next().unwrap().to_owned();
             }
@@ -126,7 +129,10 @@ async fn recordings_reach_a_bucket_that_was_not_there_at_first_encrypted_and_who
     assert!(size > 8 * 1024 * 1024, "{size}");
 
     server.python("s3.create_bucket(Bucket='evidence')");
-    until("an empty outbox", || !waiting.join("ann-large.cast.gz").exists() && !waiting.join("ann-small.cast.gz").exists()).await;
+    until("an empty outbox", || {
+        !waiting.join("ann-large.cast.gz").exists() && !waiting.join("ann-small.cast.gz").exists()
+    })
+    .await;
     let told = server.python(
         "for name in ('small', 'large'):\n  \
            head = s3.head_object(Bucket='evidence', Key=f'towline/logs/ann-{name}.cast.gz')\n  \

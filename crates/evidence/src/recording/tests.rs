@@ -3,7 +3,15 @@
 use super::*;
 
 fn header() -> Header {
-    Header { version: 2, width: 80, height: 24, timestamp: 5, title: String::new(), env: Default::default(), towline: None }
+    Header {
+        version: 2,
+        width: 80,
+        height: 24,
+        timestamp: 5,
+        title: String::new(),
+        env: Default::default(),
+        towline: None,
+    }
 }
 
 fn fresh() -> Recording {
@@ -73,7 +81,8 @@ fn time_never_runs_back() {
     recording.marker(9, "late");
     recording.marker(3, "later");
     let bytes = recording.take(1);
-    let times: Vec<u64> = bytes.split(|b| *b == b'\n').filter_map(|line| Event::parse(line).ok()).map(|e| e.at).collect();
+    let times: Vec<u64> =
+        bytes.split(|b| *b == b'\n').filter_map(|line| Event::parse(line).ok()).map(|e| e.at).collect();
     assert_eq!(times, [9, 9, 9]);
 }
 

@@ -138,7 +138,8 @@ impl NodeVerifier {
     /// # Errors
     /// The first [`NodeFault`].
     pub fn line(&mut self, line: &[u8]) -> Result<(), NodeFault> {
-        let record: Record = serde_json::from_slice(line).map_err(|_| NodeFault::Altered(self.doubt.unwrap_or(self.next)))?;
+        let record: Record =
+            serde_json::from_slice(line).map_err(|_| NodeFault::Altered(self.doubt.unwrap_or(self.next)))?;
         let fits = self.head.is_none_or(|head| head == record.prev);
         if let Some(doubtful) = self.doubt {
             // If this line fits the doubtful one, that one is whole and the line before it is not.
@@ -252,7 +253,12 @@ impl Ledger {
     ///
     /// # Errors
     /// The [`SetFault`].
-    pub fn check(&self, object: &str, sha256: Digest, recording: Option<&Result<Sealed, Fault>>) -> Result<(), SetFault> {
+    pub fn check(
+        &self,
+        object: &str,
+        sha256: Digest,
+        recording: Option<&Result<Sealed, Fault>>,
+    ) -> Result<(), SetFault> {
         let named = self.objects.get(object).ok_or(SetFault::Unknown)?;
         match recording {
             Some(Err(Fault::OtherSession { wanted, found })) => {

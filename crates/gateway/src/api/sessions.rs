@@ -14,9 +14,8 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, ResumeSessionRequest, ResumeSessionResponse, Session,
-    SessionManagerOutputUrl,
-    SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse, TerminateSessionRequest,
-    TerminateSessionResponse,
+    SessionManagerOutputUrl, SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse,
+    TerminateSessionRequest, TerminateSessionResponse,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::documents::{self, RUN_SHELL, SessionPlan};
@@ -171,10 +170,10 @@ impl Api {
             if let Some(state) = live.filter(|_| !ended) {
                 session.status = stage(state);
             }
-            session.output_url = recorder.url(&session.session_id).filter(|_| ended).map(|url| SessionManagerOutputUrl {
-                s3_output_url: Some(url),
-                cloud_watch_output_url: None,
-            });
+            session.output_url = recorder
+                .url(&session.session_id)
+                .filter(|_| ended)
+                .map(|url| SessionManagerOutputUrl { s3_output_url: Some(url), cloud_watch_output_url: None });
             session
         };
         Ok(DescribeSessionsResponse { sessions: rows.into_iter().map(with_place).collect(), next_token })

@@ -117,7 +117,8 @@ impl Session {
         let since =
             Since { activity: now, no_client: Some(now), no_link: restored.then_some(now), ever_attached: restored };
         let lanes = Lanes::new(separate_err);
-        let core = Core { phase, carried: None, client: None, token: None, lanes, exited: None, since, held: [None; 2] };
+        let core =
+            Core { phase, carried: None, client: None, token: None, lanes, exited: None, since, held: [None; 2] };
         Self { meta, core: Mutex::new(core), tape: OnceLock::new(), changed: Notify::new() }
     }
 
