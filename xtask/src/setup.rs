@@ -90,14 +90,15 @@ pub(crate) fn python() -> Outcome<PathBuf> {
         run::checked(again)?;
     }
     let mut pip = Command::new(&in_venv);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "boto3>=1.34", "awscli>=1.34"]);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
+    pip.args(["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5"]);
     run::checked(pip)?;
     Ok(in_venv)
 }
 
 fn has_aws_tools(python: &Path) -> bool {
     let mut probe = Command::new(python);
-    probe.args(["-c", "import awscli, boto3, sys; sys.exit(sys.version_info < (3, 9))"]);
+    probe.args(["-c", "import awscli, boto3, moto.server, flask, sys; sys.exit(sys.version_info < (3, 9))"]);
     probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

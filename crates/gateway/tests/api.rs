@@ -12,7 +12,7 @@ use tokio::process::Command;
 /// The test program's output, and whether it was content.
 async fn boto3(scene: &Scene, program: &str, environment: &[(&str, String)]) -> (bool, String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/python");
-    let output = Command::new("python3")
+    let output = Command::new(std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into()))
         .arg(folder.join(program))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("TOWLINE_ENDPOINT", format!("https://localhost:{}", scene.address.port()))

@@ -44,7 +44,7 @@ async fn boto3(made: &Value, line: &str, lines: &str) -> String {
     let port = line.rsplit_once(':').unwrap().1;
     let program = format!("import boto3\nssm = boto3.client('ssm', endpoint_url='https://localhost:{port}')\n{lines}");
     let text = |key: &str| made[key].as_str().unwrap().to_owned();
-    let output = Command::new("python3")
+    let output = Command::new(std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into()))
         .args(["-c", &program])
         .env("AWS_ACCESS_KEY_ID", text("AccessKeyId"))
         .env("AWS_SECRET_ACCESS_KEY", text("SecretAccessKey"))

@@ -23,10 +23,15 @@ struct Server {
     endpoint: String,
 }
 
+/// The Python that has moto, as `cargo xtask test` found or made it.
+fn python() -> String {
+    std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into())
+}
+
 impl Server {
     /// Starts it and waits for the line that names its port. The rest of what it says is read and dropped.
     fn start() -> Self {
-        let mut child = Command::new("python3")
+        let mut child = Command::new(python())
             .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
@@ -50,7 +55,7 @@ impl Server {
     /// Runs a few lines of Python with a client `s3`; what they print.
     fn python(&self, lines: &str) -> String {
         let program = format!("import boto3\ns3 = boto3.client('s3', endpoint_url='{}')\n{lines}", self.endpoint);
-        let output = Command::new("python3")
+        let output = Command::new(python())
             .args(["-c", &program])
             .env("AWS_ACCESS_KEY_ID", "AKIATEST")
             .env("AWS_SECRET_ACCESS_KEY", "secret")
