@@ -1,2 +1,0 @@
-//! Placeholder header, replaced by its first real commit.
-#![forbid(unsafe_code)]
