@@ -1,7 +1,7 @@
 //! `cargo xtask budget`: what the agent and the gateway cost, against what `targets/*/budget.toml` promises.
 //!
 //! Way: the promise of this machine's class -> measurements on the programs as they ship -> a table, and a failure when
-//! one is over. The figures are design.md section 8.
+//! one is over. The figures are promises: they only shrink.
 //!
 //! # Not here
 //! - Speed: `cargo xtask bench`. Sizes of other targets: where those are built.
