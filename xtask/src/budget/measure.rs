@@ -15,9 +15,9 @@ pub(super) const IDLE: Duration = Duration::from_secs(120);
 /// Time for memory to settle after something was opened.
 const SETTLE: Duration = Duration::from_secs(2);
 /// Devices that are there before the gateway's memory is read first: what is allocated once is not a device's cost.
-const FIRST_DEVICES: usize = 20;
+const FIRST_DEVICES: usize = 100;
 /// Devices added for the second reading.
-const MORE_DEVICES: usize = 100;
+const MORE_DEVICES: usize = 200;
 /// Most shells of one device (the agent's default).
 const SHELLS: usize = 8;
 
