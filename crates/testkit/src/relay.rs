@@ -234,11 +234,12 @@ fn pump(mut from: TcpStream, mut to: TcpStream, up: bool, shared: &Shared) {
             pause(delay);
         }
         let (passing, due) = shared.spend(n);
+        // Counted before they are passed on: who has the bytes finds them counted.
+        (if up { &shared.up } else { &shared.down }).fetch_add(passing as u64, Ordering::SeqCst);
+        shared.portions.fetch_add(1, Ordering::SeqCst);
         if to.write_all(&chunk[..passing]).is_err() {
             break;
         }
-        (if up { &shared.up } else { &shared.down }).fetch_add(passing as u64, Ordering::SeqCst);
-        shared.portions.fetch_add(1, Ordering::SeqCst);
         if due {
             shared.cut();
         }

@@ -124,6 +124,17 @@ impl From<crate::agents::Lane> for towline_evidence::recording::Lane {
     }
 }
 
+/// Whether a recording that policy demands can begin, as far as that is known without asking the disk.
+///
+/// # Errors
+/// [`StartError::NotRecorded`].
+pub fn expect_room(recorder: Option<&Arc<Recorder>>) -> Result<(), StartError> {
+    match recorder.filter(|recorder| recorder.demand() == Demand::Demanded).and_then(|recorder| recorder.no_room()) {
+        Some(why) => Err(StartError::NotRecorded { why }),
+        None => Ok(()),
+    }
+}
+
 /// Begins the recording of a decided session; `None` where none is made and policy lets it be.
 ///
 /// # Errors

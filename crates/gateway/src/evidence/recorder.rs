@@ -109,6 +109,12 @@ impl Recorder {
         self.settings.recording
     }
 
+    /// Why nothing can be recorded now, if so.
+    #[must_use]
+    pub fn no_room(&self) -> Option<String> {
+        lock(&self.room).clone()
+    }
+
     /// Verifies this node's checkpoints.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
@@ -214,7 +220,7 @@ impl Recorder {
     /// Writes what is there, signs it, and ends the thread. Waits for the disk.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
-        self.list.wake();
+        self.list.call();
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join(); // a panic of that thread was reported by itself
         }
@@ -255,11 +261,13 @@ impl Recorder {
         let (mut tick, mut look, mut signed) = (Instant::now(), Instant::now(), Instant::now());
         loop {
             let stopping = self.stopping.load(Ordering::SeqCst);
-            let tape = self.list.next(if stopping { Duration::ZERO } else { TICK });
-            match &tape {
-                Some(tape) => self.work(&tape.session, Step::Drain),
-                None if stopping => break,
-                None => {}
+            self.list.wait(if stopping { Duration::ZERO } else { TICK.saturating_sub(tick.elapsed()) });
+            let tapes = self.list.all();
+            if stopping && tapes.is_empty() {
+                break;
+            }
+            for tape in tapes {
+                self.work(&tape.session, Step::Drain);
             }
             if tick.elapsed() >= TICK {
                 self.all(Step::Flush);

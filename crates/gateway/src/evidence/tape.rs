@@ -4,6 +4,8 @@
 //! recorder's thread takes all of it ([`Tape::take`]).
 //!
 //! # Invariants
+//! - A keystroke wakes nobody: the thread comes by itself at each tick, and is called only for much ([`URGENT`]) or an end.
+//!   (A thread that is woken for each echo takes a core just when the echo needs one.)
 //! - At most [`TAPE`] bytes in one tape and [`ALL_TAPES`] in all of them. What does not fit is not kept; its positions are
 //!   missed by the recorder, which names the gap.
 //! - A tape that is behind slows its own session down, by the credit that its agent gets, and no other: so a recorder that
@@ -23,6 +25,9 @@ pub const TAPE: usize = 3 * 1024 * 1024;
 pub const ALL_TAPES: usize = 64 * 1024 * 1024;
 /// Pieces in one tape: bounds what tiny pieces cost beside their bytes.
 const PIECES: usize = 8192;
+/// So many bytes on a tape call the thread; less waits for its tick.
+const URGENT: usize = 64 * 1024;
+const _: () = assert!(URGENT < BEHIND, "a session would be slowed down before anybody was called");
 /// Output that follows within so much time is one event: no eye sees the difference.
 const SAME_MOMENT: u64 = 10_000;
 /// Longest output of one event that is made by joining.
@@ -69,15 +74,23 @@ struct Inner {
     taken: Taken,
     bytes: usize,
     listed: bool,
+    called: bool,
     closed: bool,
 }
 
 /// The recorder's list of tapes with something on them.
 #[derive(Debug, Default)]
 pub(super) struct List {
-    waiting: Mutex<VecDeque<Arc<Tape>>>,
+    waiting: Mutex<Waiting>,
     wake: Condvar,
     bytes: AtomicUsize,
+}
+
+/// Tapes with something on them, and whether somebody called for the thread.
+#[derive(Debug, Default)]
+struct Waiting {
+    tapes: VecDeque<Arc<Tape>>,
+    called: bool,
 }
 
 /// See the module.
@@ -98,16 +111,21 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl List {
-    /// Waits for a tape, at most so long.
-    pub(super) fn next(&self, patience: Duration) -> Option<Arc<Tape>> {
+    /// Waits until somebody calls, at most so long.
+    pub(super) fn wait(&self, patience: Duration) {
         let waiting = lock(&self.waiting);
-        let (mut waiting, _) =
-            self.wake.wait_timeout_while(waiting, patience, |w| w.is_empty()).unwrap_or_else(PoisonError::into_inner);
-        waiting.pop_front()
+        let waited = self.wake.wait_timeout_while(waiting, patience, |w| !w.called);
+        waited.unwrap_or_else(PoisonError::into_inner).0.called = false;
     }
 
-    /// Wakes the thread although there is no tape.
-    pub(super) fn wake(&self) {
+    /// All tapes with something on them.
+    pub(super) fn all(&self) -> VecDeque<Arc<Tape>> {
+        std::mem::take(&mut lock(&self.waiting).tapes)
+    }
+
+    /// Calls the thread, whether there is a tape or not.
+    pub(super) fn call(&self) {
+        lock(&self.waiting).called = true;
         self.wake.notify_all();
     }
 }
@@ -211,8 +229,11 @@ impl Tape {
 
     fn list(self: &Arc<Self>, inner: &mut Inner) {
         if !std::mem::replace(&mut inner.listed, true) {
-            lock(&self.list.waiting).push_back(Arc::clone(self));
-            self.list.wake.notify_one();
+            lock(&self.list.waiting).tapes.push_back(Arc::clone(self));
+        }
+        let urgent = inner.closed || inner.bytes >= URGENT || inner.taken.pieces.len() >= PIECES / 2;
+        if urgent && !std::mem::replace(&mut inner.called, true) {
+            self.list.call();
         }
     }
 
@@ -221,7 +242,7 @@ impl Tape {
         let mut inner = lock(&self.inner);
         self.list.bytes.fetch_sub(inner.bytes, Ordering::Relaxed);
         inner.bytes = 0;
-        inner.listed = false;
+        (inner.listed, inner.called) = (false, false);
         let fresh = Taken { lengths: inner.taken.lengths, ..Taken::default() };
         let taken = std::mem::replace(&mut inner.taken, fresh);
         drop(inner); // the session may hold its own lock and wait for this one
@@ -246,11 +267,27 @@ mod tests {
         let (tape, list) = tape();
         tape.output(Lane::Io, 0, b"a");
         tape.resize(80, 24);
-        assert!(list.next(Duration::ZERO).is_some());
-        assert!(list.next(Duration::ZERO).is_none());
+        assert_eq!((list.all().len(), list.all().len()), (1, 0));
         assert_eq!(tape.take().pieces.len(), 2);
         tape.marker("m");
-        assert!(list.next(Duration::ZERO).is_some());
+        assert_eq!(list.all().len(), 1);
+    }
+
+    #[test]
+    fn a_keystroke_calls_nobody_and_much_or_an_end_does() {
+        let called = |list: &List| std::mem::take(&mut lock(&list.waiting).called);
+        let (tape, list) = tape();
+        tape.output(Lane::Io, 0, b"a");
+        assert!(!called(&list));
+        for n in 0..5 {
+            tape.output(Lane::Io, 1 + n * JOINED as u64, &vec![0; JOINED]);
+        }
+        assert!(called(&list));
+        tape.output(Lane::Io, 1 + 5 * JOINED as u64, b"more");
+        assert!(!called(&list), "once is enough until it was taken");
+        drop(tape.take());
+        tape.end("over");
+        assert!(called(&list));
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Opening a session: grant, open, answer.
 //!
 //! Way: a decided [`SessionStart`] -> launch bytes -> signed grant -> Open on the device's link -> Opened or NotOpened,
-//! while the row is written -> a token for the caller.
+//! while the row is written and the recording begins -> a token for the caller.
 //!
 //! # Invariants
-//! - The row is in the store before the caller hears of success.
+//! - The row is in the store, and the recording on the disk, before the caller hears of success: the device works while
+//!   our disk does. No byte flows before, since nobody has the token.
 //! - Nothing is left behind by a failure: neither in the hub's map, nor on the link, nor an unended row.
 
 use std::sync::Arc;
@@ -12,6 +13,7 @@ use std::time::Duration;
 
 use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use towline_ssm::documents::SessionPlan;
 use towline_wire::grant::{Grant, SignedGrant};
@@ -45,35 +47,43 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     }
     let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
-    match crate::evidence::begin(hub.recorder.as_ref(), &start).await {
-        Ok(Some(tape)) => session.record(tape),
-        Ok(None) => {}
-        Err(error) => {
-            lock(&hub.sessions).remove(&session.meta.name);
-            return Err(error);
-        }
+    if let Err(error) = crate::evidence::expect_room(hub.recorder.as_ref()) {
+        lock(&hub.sessions).remove(&session.meta.name);
+        return Err(error);
     }
     link.bind(&session, order.io, order.err);
     session.link_up(&link, order.io, order.err);
     link.send(&ToAgent::Open(order));
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
 
-    let row = row(&start);
-    let stored = async { hub.store.sessions().insert(&row, hub.clock.now()).await };
-    let (stored, opened) = tokio::join!(stored, tokio::time::timeout(OPEN_TIMEOUT, opened));
-    let outcome = match (stored, opened) {
-        (Err(error), _) => Err(StartError::Internal(format!("the session could not be stored: {error}"))),
-        (Ok(()), Ok(Ok(answer))) => answer,
-        (Ok(()), Ok(Err(_))) => Err(StartError::Internal("the session ended while it was opened".into())),
-        (Ok(()), Err(_)) => Err(StartError::Timeout),
-    };
-    match outcome {
+    match opened_stored_recorded(&hub, &session, &start, opened).await {
         Ok(()) => Ok(SessionStarted { token: text }),
         Err(error) => {
             hub.end(&session, EndReason::NotOpened, &format!("{}: {error}", sentence(EndReason::NotOpened)));
             hub.forget_failed(&session, &error).await;
             Err(error)
         }
+    }
+}
+
+/// Waits for the device, the store and the recorder, which work at the same time.
+async fn opened_stored_recorded(
+    hub: &Hub,
+    session: &Arc<Session>,
+    start: &SessionStart,
+    opened: oneshot::Receiver<Result<(), StartError>>,
+) -> Result<(), StartError> {
+    let row = row(start);
+    let stored = async { hub.store.sessions().insert(&row, hub.clock.now()).await };
+    let begun = async { crate::evidence::begin(hub.recorder.as_ref(), start).await };
+    let (stored, begun, opened) = tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
+    // The tape comes first: whatever else went wrong, it is ended with the session then.
+    let begun = begun.map(|tape| tape.into_iter().for_each(|tape| session.record(tape)));
+    stored.map_err(|error| StartError::Internal(format!("the session could not be stored: {error}")))?;
+    match opened {
+        Ok(Ok(answer)) => answer.and(begun),
+        Ok(Err(_)) => Err(StartError::Internal("the session ended while it was opened".into())),
+        Err(_) => Err(StartError::Timeout),
     }
 }
 

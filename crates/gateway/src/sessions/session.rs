@@ -126,7 +126,8 @@ impl Session {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its output is recorded on this tape from now on. The first call counts.
+    /// Its output is recorded on this tape from now on. The first call counts. The tape of a session that is over already
+    /// is ended at once: its recording began while the session was opened, and nobody else would end it.
     pub fn record(self: &Arc<Self>, tape: Arc<Tape>) {
         let session = Arc::downgrade(self);
         tape.when_taken(move || {
@@ -134,7 +135,10 @@ impl Session {
                 session.release_credit();
             }
         });
-        let _ = self.tape.set(tape);
+        let _ = self.tape.set(Arc::clone(&tape));
+        if matches!(self.lock().phase, Phase::Ended) {
+            tape.end("the session ended while it was opened");
+        }
     }
 
     fn resized(&self, size: Size) {
