@@ -73,6 +73,14 @@ impl Output {
         }
     }
 
+    /// Prints the answer of an operation that has nothing to say: an empty object as JSON, else nothing.
+    ///
+    /// # Errors
+    /// [`Failure::Local`] when it cannot be written.
+    pub(crate) fn done(self) -> Result<(), Failure> {
+        self.answer(&towline_ssm::api::Empty {}, |_| String::new())
+    }
+
     /// Prints text as it is.
     ///
     /// # Errors

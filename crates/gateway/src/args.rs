@@ -100,6 +100,7 @@ pub(crate) fn for_people(made: &Made, dir: &Path) -> String {
         let ca = ca.display();
         text.push_str(&format!("export AWS_CA_BUNDLE={ca}\nexport TOWLINE_CA={ca}\n"));
     }
+    text.push_str(&format!("\nFor agents, in place of the CA file: towline-agent enroll … --pin {}\n", made.pin));
     text.push_str(&format!("\nStart it: towline-gateway serve --dir {}", dir.display()));
     text
 }

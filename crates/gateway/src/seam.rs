@@ -71,6 +71,8 @@ pub trait Sessions: Send + Sync + 'static {
         let _ = device;
         Box::pin(async { Err(RotateError::NotConnected) })
     }
+    /// This process is about to stop: each agent is told when to dial again, so that thousands do not come at once.
+    fn going_away(&self) {}
     /// The device was pending or quarantined, and may be used from now on. Its next link would find out by itself.
     fn device_approved(&self, device: &DeviceId) {
         let _ = device;

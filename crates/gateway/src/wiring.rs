@@ -128,10 +128,11 @@ impl Gateway {
         let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
         let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
         let store = Store::open(&dir.join(config::STORE)).await?;
-        // What the file sets wins over what was set while running; what it leaves out stays as it is.
+        // The file is the whole truth: a line that was taken out of it has its default again.
         for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)] {
-            if let Some(value) = value {
-                store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?;
+            match value {
+                Some(value) => store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?,
+                None => store.settings().clear(key).await?,
             }
         }
         let listener = bind(config.listen)?;
@@ -207,12 +208,13 @@ impl Gateway {
     pub async fn serve(self, plane: DataPlane, stop: watch::Receiver<bool>) -> Result<(), GatewayError> {
         let Self { foundation, vault, tls, listener, monitor, evidence, .. } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
+        let sessions = plane.sessions;
         let api = Api::new(Parts {
             store: store.clone(),
             vault,
             clock: foundation.clock.clone(),
             realm: foundation.realm.clone(),
-            sessions: plane.sessions,
+            sessions: Arc::clone(&sessions),
             channels: plane.channels,
             audit: foundation.audit.clone(),
             metrics: Arc::clone(&metrics),
@@ -224,6 +226,11 @@ impl Gateway {
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
         let http = HttpDoor::new(api::router(Arc::new(api)));
+        let mut stopping = stop.clone();
+        tokio::spawn(async move {
+            crate::port::stopped(&mut stopping).await;
+            sessions.going_away();
+        });
         let port = Arc::new(Port { tls, agents: plane.agents, http, metrics, bounds: Bounds::default() });
         port.serve(listener, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.

@@ -31,7 +31,7 @@ pub(super) async fn run(context: &mut Context, command: ActivationCommand) -> Re
         ActivationCommand::Delete { id } => {
             let request = DeleteActivationRequest { activation_id: id };
             let _: Empty = context.call(Operation::DeleteActivation, &request).await?;
-            Ok(())
+            context.output.done()
         }
     }
 }
@@ -49,11 +49,13 @@ async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failu
         towline_source_cidr: args.from,
     };
     let answer: CreateActivationResult = context.call(Operation::CreateActivation, &request).await?;
-    let endpoint = context.client.settings().endpoint.to_string();
+    let settings = context.client.settings();
+    let gateway = format!("{}:{}", settings.endpoint.host, settings.endpoint.port);
+    let trust = if settings.ca.is_some() { " --ca ca.pem" } else { "" };
     context.output.answer(&answer, |_| {
         format!(
-            "Activation id    {id}\nActivation code  {code}\n\nOn the device:\n  towline-agent enroll --gateway {endpoint} \
-             --activation-id {id} --activation-code {code}\n",
+            "Activation id    {id}\nActivation code  {code}\n\nOn the device, as root, with the code typed at its standard input:\n  \
+             towline-agent enroll --gateway {gateway} --activation-id {id} --activation-code-file -{trust}\n",
             id = answer.activation_id,
             code = answer.activation_code,
         )

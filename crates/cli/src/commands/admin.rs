@@ -50,7 +50,7 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
 
 async fn done(context: &mut Context, operation: Operation, request: &impl Serialize) -> Result<(), Failure> {
     let _: Empty = context.call(operation, request).await?;
-    Ok(())
+    context.output.done()
 }
 
 async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure> {

@@ -94,7 +94,7 @@ pub(super) async fn tag(context: &mut Context, args: TagArgs) -> Result<(), Fail
         let _: Empty = context.call(Operation::RemoveTagsFromResource, &request).await?;
     }
     // To set tags is no right to read them, so they are shown only when that is what was asked.
-    if only_shows { show_tags(context, resource_id).await } else { Ok(()) }
+    if only_shows { show_tags(context, resource_id).await } else { context.output.done() }
 }
 
 async fn show_tags(context: &mut Context, resource_id: String) -> Result<(), Failure> {

@@ -107,7 +107,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         | Command::Policy(_)
         | Command::AwsConfig { .. }
         | Command::Completions { .. }
-        | Command::Man => {}
+        | Command::Man { .. } => {}
     }
     Ok(0)
 }

@@ -1,5 +1,7 @@
 //! Commands that need no gateway: completions, the manual, policies, recordings to be verified.
 
+use std::path::Path;
+
 use clap::CommandFactory;
 
 use crate::args::{Cli, Command};
@@ -14,16 +16,19 @@ pub(super) fn run(command: &Command, output: Output) -> Option<Result<u8, Failur
             clap_complete::generate(*shell, &mut Cli::command(), "towline", &mut text);
             Some(output.text(&String::from_utf8_lossy(&text)).map(|()| 0))
         }
-        Command::Man => Some(manual(output).map(|()| 0)),
+        Command::Man { dir } => Some(manual(dir.as_deref(), output).map(|()| 0)),
         Command::Policy(command) => Some(super::policy::run(command, output)),
         Command::Verify(args) => Some(super::verify::run(args, output).map(|()| 0)),
         _ => None,
     }
 }
 
-fn manual(output: Output) -> Result<(), Failure> {
+fn manual(folder: Option<&Path>, output: Output) -> Result<(), Failure> {
+    let local = |why| Failure::Local { what: "cannot make the manual".to_owned(), why };
+    if let Some(folder) = folder {
+        return clap_mangen::generate_to(Cli::command(), folder).map_err(local);
+    }
     let mut text = Vec::new();
-    let rendered = clap_mangen::Man::new(Cli::command()).render(&mut text);
-    rendered.map_err(|why| Failure::Local { what: "cannot make the manual".to_owned(), why })?;
+    clap_mangen::Man::new(Cli::command()).render(&mut text).map_err(local)?;
     output.text(&String::from_utf8_lossy(&text))
 }

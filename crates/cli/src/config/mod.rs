@@ -25,8 +25,8 @@ pub(crate) use raw::{Environment, Flags};
 use aws::Profile;
 use raw::OwnFile;
 
-/// The region when nothing names one: that of AWS's own clients, and what a fresh gateway is made with.
-pub(crate) const DEFAULT_REGION: &str = "us-east-1";
+/// The region when nothing names one: what a fresh gateway is made with (`towline-gateway init --region`).
+pub(crate) const DEFAULT_REGION: &str = "xx-towline-1";
 
 /// Why there are no settings to work with. Everything here is for the operator to mend.
 #[derive(Debug, thiserror::Error)]

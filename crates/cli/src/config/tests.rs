@@ -80,7 +80,7 @@ fn the_endpoint_is_that_of_flag_environment_own_file_and_profile_in_this_order()
     let settings = home.resolve(&Flags::default(), []).unwrap();
     assert_eq!(settings.endpoint.host, "own.example");
     assert_eq!((settings.ca, settings.user.as_deref()), (Some("/own.pem".into()), Some("pi")));
-    assert_eq!(settings.region, DEFAULT_REGION);
+    assert_eq!(settings.region, "xx-towline-1", "what towline-gateway init makes");
 }
 
 #[test]

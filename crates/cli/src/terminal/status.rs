@@ -46,7 +46,7 @@ impl<W: Write> StatusLine<W> {
         self.shown = false;
         if self.drawn {
             self.write("\x1b7\r\n\x1b[K\x1b8");
-        } else {
+        } else if !back.is_empty() {
             self.write(&format!("towline: {back}\n"));
         }
     }
@@ -96,6 +96,15 @@ mod tests {
     fn a_terminal_gets_one_line_that_is_rewritten_and_cleared() {
         let expected = "\n\x1b[A\x1b7\r\n\x1b[K[lost]\x1b8\x1b7\r\n\x1b[K[still]\x1b8\x1b7\r\n\x1b[K\x1b8";
         assert_eq!(shown(true), expected);
+    }
+
+    #[test]
+    fn where_there_is_nothing_to_say_no_line_is_written() {
+        let mut bytes = Vec::new();
+        let mut line = StatusLine::new(&mut bytes, false);
+        line.show("lost", None);
+        line.say(&["towline: over".to_owned()]);
+        assert_eq!(String::from_utf8(bytes).unwrap(), "towline: lost\ntowline: over\n");
     }
 
     #[test]

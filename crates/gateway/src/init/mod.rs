@@ -80,6 +80,8 @@ pub struct Made {
     pub account_id: String,
     /// URL for clients.
     pub endpoint: String,
+    /// For `towline-agent enroll --pin`, in place of a CA file: see [`TlsConfigs::pin`].
+    pub pin: String,
 }
 
 /// Why nothing, or not everything, was made.
@@ -163,6 +165,7 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
         region: config.region,
         account_id: config.account_id,
         endpoint: raw.endpoint,
+        pin: TlsConfigs::pin(&at(CHAIN))?,
     })
 }
 
@@ -238,6 +241,7 @@ mod tests {
         }
         let config = Config::load(&home).unwrap();
         TlsConfigs::load(&config.tls_certificate, &config.tls_key).unwrap();
+        assert!(made.pin.len() == 64 && made.pin == TlsConfigs::pin(&config.tls_certificate).unwrap());
         let vault = Vault::new(&std::fs::read(home.join(config::STORE_KEY)).unwrap()).unwrap();
         let store = Store::open(&home.join(config::STORE)).await.unwrap();
         let key = store.principals().key(&made.access_key_id).await.unwrap().unwrap();

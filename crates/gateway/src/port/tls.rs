@@ -13,7 +13,7 @@ use std::sync::Arc;
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use rustls::server::ClientHello;
+use rustls::server::{ClientHello, ParsedCertificate};
 use rustls::{ServerConfig, version};
 
 use super::client_key::AnyEd25519Key;
@@ -76,6 +76,19 @@ impl TlsConfigs {
         let private = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(key, MAX_FILE)?))
             .map_err(|e| bad(key, e.to_string()))?;
         Self::new(certificates, private)
+    }
+
+    /// SHA-256 of the server key's `SubjectPublicKeyInfo` (RFC 7469, section 2.4), 64 hexadecimal digits: what
+    /// `towline-agent enroll --pin` takes. It stays the same when a certificate is renewed with its key.
+    ///
+    /// # Errors
+    /// [`TlsError`] names the file.
+    pub fn pin(chain: &Path) -> Result<String, TlsError> {
+        let bad = |why: String| TlsError::Pem { path: chain.display().to_string(), why };
+        let leaf = CertificateDer::from_pem_slice(&files::read(chain, MAX_FILE)?).map_err(|e| bad(e.to_string()))?;
+        let spki = ParsedCertificate::try_from(&leaf).map_err(|e| bad(e.to_string()))?.subject_public_key_info();
+        let digest = ::ring::digest::digest(&::ring::digest::SHA256, &spki);
+        Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
     fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {

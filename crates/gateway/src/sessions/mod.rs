@@ -29,7 +29,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 use towline_ssm::ids::{DeviceId, SessionId};
-use towline_wire::message::EndReason;
+use towline_wire::message::{EndReason, ToAgent};
 
 pub(crate) use queue::MAX_WINDOW;
 pub use queue::{ClientQueue, ToChannel};
@@ -65,6 +65,11 @@ pub struct Hub {
     links: Mutex<HashMap<String, Arc<Link>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
+
+/// Agents that are asked back in the same second after a restart: each costs a TLS handshake (some 1 ms of a core).
+const COMING_BACK_A_SECOND: usize = 200;
+/// Latest second at which an agent is asked back.
+const LATEST_BACK: u32 = 60;
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A panic while a map is locked leaves the map whole.
@@ -235,6 +240,15 @@ impl seam::Sessions for HubHandle {
 
     fn live(&self, id: &SessionId) -> Option<LiveState> {
         self.0.session(id.as_str()).map(|session| session.live())
+    }
+
+    fn going_away(&self) {
+        let links: Vec<Arc<Link>> = lock(&self.0.links).values().cloned().collect();
+        for (number, link) in links.iter().enumerate() {
+            let more = u32::try_from(number / COMING_BACK_A_SECOND).unwrap_or(u32::MAX);
+            let retry_after = more.saturating_add(1).min(LATEST_BACK);
+            link.send(&ToAgent::GoAway { retry_after });
+        }
     }
 
     fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, seam::RotateError>> {

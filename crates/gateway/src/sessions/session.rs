@@ -135,7 +135,7 @@ impl Session {
                 session.release_credit();
             }
         });
-        let _ = self.tape.set(Arc::clone(&tape));
+        let tape = self.tape.get_or_init(move || tape);
         if matches!(self.lock().phase, Phase::Ended) {
             tape.end("the session ended while it was opened");
         }

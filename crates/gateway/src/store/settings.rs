@@ -55,6 +55,15 @@ impl Settings<'_> {
         Ok(())
     }
 
+    /// Takes the value of `key` away, if there is one.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn clear(&self, key: &str) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM settings WHERE key = ?").bind(key).execute(&self.store.pool).await?;
+        Ok(())
+    }
+
     /// How long sessions may live, as set or by default (20 minutes idle, no maximum). A value that is no number of
     /// minutes in 1 to 1440 counts as not set.
     ///
@@ -89,6 +98,12 @@ mod tests {
         store.settings().set(MAX_MINUTES, "0.5").await.unwrap();
         let limits = store.settings().session_limits().await.unwrap();
         assert_eq!(limits, SessionLimits { idle: Duration::from_secs(300), max: Some(Duration::from_secs(30)) });
+
+        for key in [IDLE_MINUTES, MAX_MINUTES] {
+            store.settings().clear(key).await.unwrap();
+        }
+        let limits = store.settings().session_limits().await.unwrap();
+        assert_eq!(limits, SessionLimits { idle: Duration::from_secs(1200), max: None }, "as if never set");
     }
 
     #[tokio::test]
