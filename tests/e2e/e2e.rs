@@ -19,6 +19,7 @@ mod links;
 mod peers;
 mod piped;
 mod plugin;
+mod policies;
 mod rotation;
 mod rough;
 mod shell;

@@ -26,7 +26,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("towline-wire", &[]),
     ("towline-policy", &[]),
     ("towline-ssm", &[]),
-    ("towline-evidence", &["towline-ssm"]),
+    ("towline-evidence", &[]),
     ("towline-agent", &["towline-wire"]),
     ("towline-gateway", &["towline-wire", "towline-policy", "towline-ssm", "towline-evidence"]),
     ("towline", &["towline-wire", "towline-policy", "towline-ssm", "towline-evidence"]),

@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - Nothing is kept but one chunk a direction: a relay does not hide back-pressure.
-//! - A cut resets both sides in mid-stream, as a pulled cable and a forgetful NAT would in the end.
+//! - A cut shuts both sides down in mid-stream (a FIN each). Silence, as of a pulled cable, is [`Relay::hold`].
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
