@@ -13,7 +13,7 @@ use ring::signature::{ED25519, UnparsedPublicKey};
 use std::time::Instant;
 use towline_wire::epoch::BootNonce;
 use towline_wire::grant::{Expected, Grant, GrantError, SeenNonces, SignedTime};
-use towline_wire::message::{Launch, MessageError, Open, RefusalCode, decode};
+use towline_wire::message::{Launch, MAX_PROFILE_BYTES, MessageError, Open, RefusalCode, decode};
 
 /// Why a session is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -118,6 +118,9 @@ impl Gate {
         let launch: Launch = decode(&open.launch)?;
         if launch.wants_terminal() && open.terminal.is_none() {
             return Err(Refusal::Incomplete("a terminal is wanted, but its size is missing"));
+        }
+        if matches!(&launch, Launch::ShellWithProfile { profile } if profile.len() > MAX_PROFILE_BYTES) {
+            return Err(Refusal::Incomplete("the shell profile is too long"));
         }
         if !launch.wants_terminal() && open.err.is_none() {
             return Err(Refusal::Incomplete("a stream for standard error is missing"));

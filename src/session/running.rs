@@ -23,10 +23,14 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::unix::AsyncFd;
 use towline_wire::frame::StreamId;
-use towline_wire::message::ExitStatus;
+use towline_wire::message::{ExitStatus, MAX_PROFILE_BYTES};
 use towline_wire::mux::Mux;
 
 type Fd = AsyncFd<OwnedFd>;
+
+/// What a terminal in its line mode holds at the least (`N_TTY_BUF_SIZE` of Linux, less one).
+const TERMINAL_QUEUE: usize = 4095;
+const _: () = assert!(MAX_PROFILE_BYTES < TERMINAL_QUEUE, "a profile must fit the empty queue of a terminal");
 
 /// The program's side of the streams. An end that is closed is `None`.
 #[derive(Debug)]
@@ -232,6 +236,19 @@ impl Running {
         let main = close_if_read_empty(&mut self.ports.main, self.io, mux);
         let err = self.err.is_none_or(|err| close_if_read_empty(&mut self.ports.err, err, mux));
         self.drain_until = (!(main && err)).then(|| now + limits::DRAIN_AFTER_EXIT);
+    }
+
+    /// Types a line into the fresh terminal, before any input of the operator. The queue of a terminal is empty then and
+    /// holds more than the longest line that may come ([`MAX_PROFILE_BYTES`]), so this never waits.
+    pub fn type_first(&self, line: &str) {
+        let Some(terminal) = self.ports.main.as_ref().filter(|_| self.ports.terminal) else { return };
+        let mut bytes = line.as_bytes().to_vec();
+        bytes.push(b'\n');
+        match write(terminal.get_ref(), &bytes) {
+            Ok(n) if n == bytes.len() => {}
+            Ok(n) => log::warn!("session {}: only {n} bytes of its shell profile could be typed", self.name),
+            Err(errno) => log::warn!("session {}: its shell profile could not be typed: {errno}", self.name),
+        }
     }
 
     /// Changes the size of its terminal, if it has one.

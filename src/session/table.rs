@@ -165,6 +165,9 @@ impl Table {
                 let family = cgroup.map_or_else(|| Family::marked(pid, &open.session), Family::Cgroup);
                 match Running::new(open.session.clone(), streams, child, Some(family)) {
                     Ok(session) => {
+                        if let Launch::ShellWithProfile { profile } = &passed.launch {
+                            session.type_first(profile);
+                        }
                         self.sessions.push(session);
                         Ok(())
                     }
@@ -379,7 +382,7 @@ fn start(open: &Open, passed: &Passed, cgroup: Option<&Cgroup>) -> Result<crate:
         environment.ask("TERM", &terminal.term);
     }
     let program = match &passed.launch {
-        Launch::Shell => Program::LoginShell,
+        Launch::Shell | Launch::ShellWithProfile { .. } => Program::LoginShell,
         Launch::Exec { argv } => Program::Arguments(argv.clone()),
         Launch::Interactive { command } => Program::Line(command.clone()),
     };

@@ -93,6 +93,12 @@ pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
 /// of that is white space in practice, and parsed policies cost several times their text in the cache.
 pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
+/// Own documents kept. AWS's quota; with [`MAX_DOCUMENT_VERSIONS`] of 64 KiB each the table could take 3 GB at the very most.
+pub const MAX_DOCUMENTS: i64 = 500;
+
+/// Versions of one document. AWS allows 1000; a hundred is a history that people still read.
+pub const MAX_DOCUMENT_VERSIONS: i64 = 100;
+
 /// Tags of one resource: the AWS quota is 50.
 pub const MAX_TAGS: usize = 50;
 

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use towline_ssm::documents::SessionPlan;
+use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::ids::{DeviceId, SessionId};
 
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is known is not yet asked.
@@ -100,6 +101,9 @@ pub struct SessionStart {
     pub terminal: Option<Terminal>,
     /// The caller's reason, if given.
     pub reason: Option<String>,
+    /// What is wanted of this session: of the account's preferences, and of its document. Times and user are in the members
+    /// below and above; the shell profile is for the data plane, the logs for whoever keeps logs.
+    pub preferences: SessionPreferences,
     /// Ends a session in which nobody types and nothing is shown.
     pub idle_timeout: Duration,
     /// Ends a session whatever it does; `None`: never.

@@ -38,6 +38,9 @@ async fn boto3_drives_every_operation_and_meets_every_class_of_error() {
     let (passed, output) = boto3(&scene, "api_smoke.py", &environment).await;
     assert!(passed, "{output}");
     println!("{output}");
+    let (passed, output) = boto3(&scene, "documents_smoke.py", &environment).await;
+    assert!(passed, "{output}");
+    println!("{output}");
     assert_eq!(*scene.plane.dropped.lock().unwrap(), [other], "a deregistered device loses its link");
     trail_is_whole(&scene).await;
 }

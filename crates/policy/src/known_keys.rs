@@ -97,9 +97,12 @@ const TOKEN_SERVICE: &[&str] = &[
     "sts:transitivetagkeys",
 ];
 
+/// Our own: the parameters of the session document or command that is asked for, defaults included, by name.
+const TOWLINE: &[&str] = &["towline:documentparameter/"];
+
 /// Whether `key`, in small letters, is a key of AWS's or one of `own` (small letters, same form).
 pub(crate) fn is_known(key: &str, own: &[&str]) -> bool {
-    let groups = [GLOBAL, SYSTEMS_MANAGER, TOKEN_SERVICE, own];
+    let groups = [GLOBAL, SYSTEMS_MANAGER, TOKEN_SERVICE, TOWLINE, own];
     groups.into_iter().flatten().any(|known| match known.strip_suffix('/') {
         Some(_) => key.len() > known.len() && key.starts_with(known),
         None => key == *known,
@@ -112,7 +115,7 @@ mod tests {
 
     #[test]
     fn names_are_in_small_letters_sorted_and_unique() {
-        for group in [GLOBAL, SYSTEMS_MANAGER, TOKEN_SERVICE] {
+        for group in [GLOBAL, SYSTEMS_MANAGER, TOKEN_SERVICE, TOWLINE] {
             assert!(group.iter().all(|name| *name == name.to_lowercase()));
             assert!(group.windows(2).all(|pair| pair[0] < pair[1]), "{group:?}");
         }

@@ -10,6 +10,12 @@
 //! # Not here
 //! - No permission and no user look-up. Which plans are served, and as whom, is decided by the gateway and the device.
 
+pub mod built_in;
+pub mod content;
+pub mod own;
+pub mod preferences;
+pub mod yaml;
+
 use serde_json::{Value, json};
 
 use crate::api::session::Parameters;
@@ -129,8 +135,8 @@ pub struct Parameter {
     pub default: Option<&'static str>,
     /// What its values must match, in the notation of AWS's documents.
     pub allowed_pattern: &'static str,
-    /// The same as code: without a regular expression engine nothing can take more than linear time.
-    allows: fn(&str) -> bool,
+    /// The same as code; a test holds the two together.
+    pub allows: fn(&str) -> bool,
     /// Whether it may have several values, in order.
     pub list: bool,
 }
@@ -198,7 +204,7 @@ const fn port(name: &'static str, default: &'static str) -> Parameter {
 const LOCAL_PORT: Parameter = Parameter {
     name: "localPortNumber",
     default: Some("0"),
-    allowed_pattern: "^(0|[1-9][0-9]{0,4})?$",
+    allowed_pattern: "^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?$",
     allows: |value| value.is_empty() || port_number(value).is_some(),
     list: false,
 };
@@ -300,6 +306,14 @@ pub fn resolve(document: Option<&str>, parameters: &Parameters) -> Result<Sessio
     let values = Values { document, given: parameters };
     values.check()?;
     (document.plan)(&values)
+}
+
+/// The values that count for a built-in document, defaults included, for policies. What was given and does not fit the
+/// document is left as it is: [`resolve`] refuses it.
+#[must_use]
+pub fn effective(document: &Document, given: &Parameters) -> Parameters {
+    let defaults = document.parameters.iter().filter_map(|p| Some((p.name.to_owned(), vec![p.default?.to_owned()])));
+    defaults.chain(given.iter().map(|(name, values)| (name.clone(), values.clone()))).collect()
 }
 
 /// A built-in document by its name.

@@ -37,8 +37,20 @@ macro_rules! codes {
 codes! {
     /// The principal is known, its policies do not allow this.
     AccessDeniedException,
+    /// Never answered: nothing here is associated with a document. In the model of DeleteDocument.
+    AssociatedInstances,
+    /// A document of this name is there already.
+    DocumentAlreadyExists,
+    /// There are as many documents as may be.
+    DocumentLimitExceeded,
+    /// The document has as many versions as it may have.
+    DocumentVersionLimitExceeded,
     /// A session or device that should exist does not.
     DoesNotExistException,
+    /// The document has a version with this content already.
+    DuplicateDocumentContent,
+    /// The document has a version of this name already.
+    DuplicateDocumentVersionName,
     /// A security token is past its time.
     ExpiredTokenException,
     /// The `Authorization` header is there, but not in a form that can be read.
@@ -51,6 +63,14 @@ codes! {
     InvalidActivationId,
     /// No such session document, or one this target cannot run.
     InvalidDocument,
+    /// The text is not a document of its kind.
+    InvalidDocumentContent,
+    /// The document cannot be changed or removed like that.
+    InvalidDocumentOperation,
+    /// The schema version is not one of this kind of document.
+    InvalidDocumentSchemaVersion,
+    /// The document has no such version.
+    InvalidDocumentVersion,
     /// A filter of an activation listing is not known.
     InvalidFilter,
     /// A filter key is not known.
@@ -71,8 +91,12 @@ codes! {
     InvalidSignatureException,
     /// A principal, key or policy text that breaks a rule of its own (administration).
     MalformedPolicyDocument,
+    /// The document is larger than a document may be.
+    MaxDocumentSizeExceeded,
     /// No `Authorization` header at all.
     MissingAuthenticationTokenException,
+    /// Never answered: nothing here was given up. In the model of CreateDocument.
+    NoLongerSupportedException,
     /// The thing to create is there already (administration).
     ResourceAlreadyExistsException,
     /// A thing named in the request does not exist.

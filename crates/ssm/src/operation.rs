@@ -67,6 +67,8 @@ pub enum ResourceKind {
     Activation,
     /// A user.
     User,
+    /// A document.
+    Document,
 }
 
 macro_rules! operations {
@@ -183,6 +185,22 @@ operations! {
     GetRecording: Towline, read, Session;
     /// Looks events of the audit trail up.
     LookupEvents: CloudTrail, read, Any;
+    /// Makes a document.
+    CreateDocument: Ssm, write, Document;
+    /// Adds a version to a document.
+    UpdateDocument: Ssm, write, Document;
+    /// Chooses a document's default version.
+    UpdateDocumentDefaultVersion: Ssm, write, Document;
+    /// Reads a document's text.
+    GetDocument: Ssm, read, Document;
+    /// Says what is known of a document.
+    DescribeDocument: Ssm, read, Document;
+    /// Lists documents.
+    ListDocuments: Ssm, read, Any;
+    /// Lists the versions of a document.
+    ListDocumentVersions: Ssm, read, Document;
+    /// Removes a document or one of its versions.
+    DeleteDocument: Ssm, write, Document;
 }
 
 impl Operation {

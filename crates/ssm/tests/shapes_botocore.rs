@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use towline_ssm::api::{activation::*, device::*, parse, session::*, tags::*};
+use towline_ssm::api::{activation::*, device::*, document::*, parse, session::*, tags::*};
 use towline_ssm::{ErrorCode, Operation};
 
 #[derive(Deserialize)]
@@ -85,6 +85,46 @@ fn requests_about_activations_and_tags_know_every_member_of_the_model() {
     check("AddTagsToResourceRequest", &known::<AddTagsToResourceRequest>(id.clone()), true);
     check("RemoveTagsFromResourceRequest", &known::<RemoveTagsFromResourceRequest>(id.clone()), true);
     check("ListTagsForResourceRequest", &known::<ListTagsForResourceRequest>(id), true);
+}
+
+#[test]
+fn requests_about_documents_know_every_member_of_the_model() {
+    let requires = json!({"Name": "n", "Version": "1", "RequireType": "t", "VersionName": "v"});
+    check("DocumentRequires", &known::<DocumentRequires>(requires.clone()), true);
+    let attachment = json!({"Key": "SourceUrl", "Values": ["v"], "Name": "n"});
+    check("AttachmentsSource", &known::<AttachmentsSource>(attachment.clone()), true);
+    let all = json!({"Content": "c", "Name": "n", "Requires": [requires], "Attachments": [attachment], "DisplayName": "d",
+        "VersionName": "v", "DocumentType": "t", "DocumentFormat": "f", "TargetType": "/", "Tags": [tag()],
+        "DocumentVersion": "1", "Force": true});
+    check("CreateDocumentRequest", &known::<CreateDocumentRequest>(all.clone()), true);
+    check("UpdateDocumentRequest", &known::<UpdateDocumentRequest>(all.clone()), true);
+    check("UpdateDocumentDefaultVersionRequest", &known::<UpdateDocumentDefaultVersionRequest>(all.clone()), true);
+    check("GetDocumentRequest", &known::<GetDocumentRequest>(all.clone()), true);
+    check("DescribeDocumentRequest", &known::<DescribeDocumentRequest>(all.clone()), true);
+    check("DeleteDocumentRequest", &known::<DeleteDocumentRequest>(all), true);
+    let list = json!({"Name": "n", "DocumentFilterList": [{"key": "Name", "value": "v"}],
+        "Filters": [{"Key": "Name", "Values": ["v"]}], "MaxResults": 1, "NextToken": "n"});
+    check("ListDocumentsRequest", &known::<ListDocumentsRequest>(list.clone()), true);
+    check("ListDocumentVersionsRequest", &known::<ListDocumentVersionsRequest>(list), true);
+    check("DocumentFilter", &known::<DocumentFilter>(json!({"key": "k", "value": "v"})), true);
+    check("DocumentKeyValuesFilter", &known::<DocumentKeyValuesFilter>(json!({"Key": "k", "Values": ["v"]})), true);
+}
+
+#[test]
+fn answers_about_documents_have_no_member_that_clients_would_not_know() {
+    let full = json!({"Hash": "h", "HashType": "Sha256", "Name": "n", "DisplayName": "d", "VersionName": "v", "Owner": "o",
+        "CreatedDate": 1, "Status": "Active", "DocumentVersion": "1", "Description": "d",
+        "Parameters": [{"Name": "n", "Type": "String"}], "PlatformTypes": ["Linux"], "DocumentType": "Session",
+        "SchemaVersion": "1.0", "LatestVersion": "1", "DefaultVersion": "1", "DocumentFormat": "JSON", "TargetType": "/",
+        "Tags": [tag()], "Content": "c", "IsDefaultVersion": true, "NextToken": "n", "DefaultVersionName": "v"});
+    check("DocumentDescription", &known::<DocumentDescription>(full.clone()), false);
+    check("GetDocumentResult", &known::<GetDocumentResult>(full.clone()), false);
+    check("DocumentIdentifier", &known::<DocumentIdentifier>(full.clone()), false);
+    check("DocumentVersionInfo", &known::<DocumentVersionInfo>(full.clone()), false);
+    check("ListDocumentsResult", &known::<ListDocumentsResult>(full.clone()), true);
+    let parameter = json!({"Name": "n", "Type": "String", "Description": "d", "DefaultValue": "v"});
+    check("DocumentParameter", &known::<DocumentParameter>(parameter), true);
+    check("DocumentDefaultVersionDescription", &known::<DocumentDefaultVersionDescription>(full), true);
 }
 
 #[test]

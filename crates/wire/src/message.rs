@@ -295,14 +295,22 @@ pub enum Launch {
         /// Given to the shell with `-c`.
         command: String,
     },
+    /// The user's login shell on a terminal, with text that is typed into it before the user's.
+    ShellWithProfile {
+        /// The text, without its last line end; at most [`MAX_PROFILE_BYTES`].
+        profile: String,
+    },
 }
+
+/// Longest text of [`Launch::ShellWithProfile`], bytes: 512 characters of UTF-8. A terminal in its line mode holds 4095.
+pub const MAX_PROFILE_BYTES: usize = 2048;
 
 impl Launch {
     /// True when the launch runs on a terminal.
     #[must_use]
     pub fn wants_terminal(&self) -> bool {
         match self {
-            Self::Shell | Self::Interactive { .. } => true,
+            Self::Shell | Self::Interactive { .. } | Self::ShellWithProfile { .. } => true,
             Self::Exec { .. } => false,
         }
     }

@@ -6,53 +6,12 @@ TOWLINE_OTHER is not connected and tagged Environment=prod. TOWLINE_OTHER is der
 Prints a line for each check; exits non-zero when one fails.
 """
 import json
-import os
 import pathlib
-import sys
-import traceback
 
 from botocore.credentials import Credentials
-from botocore.exceptions import ClientError
 
+from checks import DEVICE, OTHER, UNKNOWN, allow, check, new_user, run, wants
 from towline_client import ADMIN, ENDPOINT, REGION, boto, host_of, raw, towline
-
-DEVICE = os.environ["TOWLINE_DEVICE"]
-OTHER = os.environ["TOWLINE_OTHER"]
-UNKNOWN = "mi-00000000000000000"
-CHECKS = []
-
-
-def check(function):
-    CHECKS.append(function)
-    return function
-
-
-def wants(code, call, *args, **kwargs):
-    """The call must fail with this code; the message is returned."""
-    try:
-        answer = call(*args, **kwargs)
-    except ClientError as error:
-        got = error.response["Error"]["Code"]
-        assert got == code, f"wanted {code}, got {got}: {error}"
-        return error.response["Error"]["Message"]
-    raise AssertionError(f"wanted {code}, got {answer}")
-
-
-def new_user(name, *policies):
-    """A user with these policy documents; its credentials."""
-    towline("CreatePrincipal", {"PrincipalName": name})
-    for number, policy in enumerate(policies):
-        text = policy if isinstance(policy, str) else json.dumps(policy)
-        towline("PutPrincipalPolicy", {"PrincipalName": name, "PolicyName": f"p{number}", "PolicyDocument": text})
-    key = towline("CreateAccessKey", {"PrincipalName": name})["AccessKey"]
-    return Credentials(key["AccessKeyId"], key["SecretAccessKey"])
-
-
-def allow(action, resource="*", **condition):
-    statement = {"Effect": "Allow", "Action": action, "Resource": resource}
-    if condition:
-        statement["Condition"] = condition
-    return {"Version": "2012-10-17", "Statement": [statement]}
 
 
 # ---- sessions
@@ -448,19 +407,5 @@ def a_forgotten_device_is_gone():
     assert OTHER not in [d["InstanceId"] for d in listed]
 
 
-def main():
-    failed = 0
-    for function in CHECKS:
-        name = function.__name__.replace("_", " ")
-        try:
-            function()
-            print(f"ok      {name}", flush=True)
-        except Exception:
-            failed += 1
-            print(f"FAILED  {name}\n{traceback.format_exc()}", flush=True)
-    print(f"{len(CHECKS) - failed} of {len(CHECKS)} checks passed against {ENDPOINT} in {REGION}")
-    return 1 if failed else 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

@@ -53,6 +53,16 @@ impl Api {
             Operation::RevokeDeviceKey => json(self.revoke_device_key(call, parse(body)?).await),
             Operation::GetRecording => json(self.get_recording(call, parse(body)?).await),
             Operation::LookupEvents => json(self.lookup_events(call, parse(body)?).await),
+            Operation::CreateDocument => json(self.create_document(call, parse(body)?).await),
+            Operation::UpdateDocument => json(self.update_document(call, parse(body)?).await),
+            Operation::UpdateDocumentDefaultVersion => {
+                json(self.update_document_default_version(call, parse(body)?).await)
+            }
+            Operation::GetDocument => json(self.get_document(call, parse(body)?).await),
+            Operation::DescribeDocument => json(self.describe_document(call, parse(body)?).await),
+            Operation::ListDocuments => json(self.list_documents(call, parse(body)?).await),
+            Operation::ListDocumentVersions => json(self.list_document_versions(call, parse(body)?).await),
+            Operation::DeleteDocument => json(self.delete_document(call, parse(body)?).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };
         if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {

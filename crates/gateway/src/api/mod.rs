@@ -18,6 +18,8 @@ mod call;
 mod device_keys;
 mod devices;
 mod dispatch;
+mod document_list;
+mod documents;
 mod evidence;
 mod http;
 mod paging;
@@ -25,6 +27,7 @@ mod principals;
 mod replay;
 mod sessions;
 mod tags;
+mod wanted;
 
 use std::net::IpAddr;
 use std::sync::Arc;

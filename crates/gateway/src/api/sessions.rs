@@ -12,29 +12,30 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::{
-    DescribeSessionsRequest, DescribeSessionsResponse, ResumeSessionRequest, ResumeSessionResponse, Session,
-    SessionManagerOutputUrl, SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse,
+    DescribeSessionsRequest, DescribeSessionsResponse, Parameters, ResumeSessionRequest, ResumeSessionResponse,
+    Session, SessionManagerOutputUrl, SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse,
     TerminateSessionRequest, TerminateSessionResponse,
 };
 use towline_ssm::clock::EpochSeconds;
-use towline_ssm::documents::{self, RUN_SHELL, SessionPlan};
+use towline_ssm::documents::own::Resolved;
+use towline_ssm::documents::{RUN_SHELL, SessionPlan};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 
 use super::authz::Question;
 use super::call::Call;
 use super::paging::page;
+use super::wanted::{parameter_facts, run_as, with_preferences};
 use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
 use crate::entropy;
 use crate::seam::{EndReason, LiveState, SessionStart, StartError, Terminal};
-use crate::store::{self, SessionFilter, SessionLimits, SessionStatus};
+use crate::store::{self, SessionFilter, SessionStatus};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 200;
-/// The principal's tag that says as which user its sessions run, as at AWS.
-const RUN_AS_TAG: &str = "SSMSessionRunAs";
 /// The condition key with which a policy asks for a check of the default document.
 const DOCUMENT_CHECK: &str = "ssm:SessionDocumentAccessCheck";
 /// Longest text of `Details`, of AWS's model.
@@ -47,10 +48,14 @@ impl Api {
         request: StartSessionRequest,
     ) -> Result<StartSessionResponse, ApiError> {
         call.note("target", &*request.target);
-        let document = request.document_name.clone().unwrap_or_else(|| RUN_SHELL.to_owned());
+        let named = request.document_name.as_deref().map(bare_name).transpose()?;
+        let document = named.unwrap_or(RUN_SHELL).to_owned();
         call.note("documentName", &*document);
-        let plan = documents::resolve(request.document_name.as_deref(), &request.parameters)?;
-        self.authorize_start(call, &request.target, request.document_name.as_deref()).await?;
+        // Resolved before policy is asked, for its parameters are part of the question; told only after it.
+        let wanted = self.wanted_session(&document, &request.parameters).await;
+        let parameters = wanted.as_ref().map_or(&request.parameters, |wanted| &wanted.parameters);
+        self.authorize_start(call, &request.target, named, parameters).await?;
+        let Resolved { plan, preferences, elevated, .. } = wanted?;
         if matches!(plan, SessionPlan::Port { .. } | SessionPlan::Ssh { .. }) {
             let message = "this gateway does not serve sessions of this document yet";
             return Err(ApiError::new(ErrorCode::InvalidDocument, message));
@@ -59,7 +64,23 @@ impl Api {
         let session = SessionId::from_random(&call.caller.name, entropy::random().or_internal("no session id")?);
         call.note("sessionId", session.as_str());
         let limits = self.store().settings().session_limits().await.or_internal("cannot read settings")?;
-        let start = session_start(call, session, device, document, plan, request, limits);
+        let run_as = run_as(call, &plan, &preferences, elevated)?;
+        let limits = with_preferences(limits, &preferences);
+        let start = SessionStart {
+            session,
+            device,
+            principal_arn: call.caller.arn.clone(),
+            principal_name: call.caller.name.to_string(),
+            document,
+            plan,
+            run_as,
+            terminal: request.towline_terminal.map(|t| Terminal { term: t.term, rows: t.rows, cols: t.cols }),
+            reason: request.reason,
+            preferences,
+            idle_timeout: limits.idle,
+            max_duration: limits.max,
+            source_ip: call.source,
+        };
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
                 stream_url: self.stream_url(call, &start.session),
@@ -71,9 +92,16 @@ impl Api {
     }
 
     /// On the device, and on the document where it is to be checked.
-    async fn authorize_start(&self, call: &Call, target: &str, named: Option<&str>) -> Result<(), ApiError> {
+    async fn authorize_start(
+        &self,
+        call: &Call,
+        target: &str,
+        named: Option<&str>,
+        parameters: &Parameters,
+    ) -> Result<(), ApiError> {
         let question = |checked: bool, mut about: Question| {
             about.facts.push((DOCUMENT_CHECK.to_owned(), vec![checked.to_string()]));
+            about.facts.extend(parameter_facts(parameters));
             about
         };
         let device = self.about_device(target).await?;
@@ -81,10 +109,10 @@ impl Api {
         if named.is_none() && self.would_allow(call, &unchecked).await? {
             return self.authorize(call, &unchecked).await;
         }
-        let checked = Question { facts: vec![(DOCUMENT_CHECK.to_owned(), vec!["true".to_owned()])], ..unchecked };
+        let checked = question(true, Question { facts: vec![], ..unchecked });
         self.authorize(call, &checked).await?;
-        let arn = self.realm().document_arn(named.unwrap_or(RUN_SHELL));
-        self.authorize(call, &question(true, Question::about(arn))).await
+        let about = self.about_document(named.unwrap_or(RUN_SHELL)).await?;
+        self.authorize(call, &question(true, about)).await
     }
 
     async fn usable_target(&self, target: &str) -> Result<DeviceId, ApiError> {
@@ -191,38 +219,6 @@ fn disown(question: &mut Question, call: &Call) {
     let nobody = format!("{}/", call.caller.name);
     for key in ["aws:username", "aws:userid"] {
         question.facts.push((key.to_owned(), vec![nobody.clone()]));
-    }
-}
-
-fn session_start(
-    call: &Call,
-    session: SessionId,
-    device: DeviceId,
-    document: String,
-    plan: SessionPlan,
-    request: StartSessionRequest,
-    limits: SessionLimits,
-) -> SessionStart {
-    let asked = match &plan {
-        SessionPlan::Shell { run_as } | SessionPlan::Exec { run_as, .. } => run_as.clone(),
-        SessionPlan::InteractiveCommand { .. }
-        | SessionPlan::NonInteractiveCommand { .. }
-        | SessionPlan::Port { .. }
-        | SessionPlan::Ssh { .. } => None,
-    };
-    SessionStart {
-        session,
-        device,
-        principal_arn: call.caller.arn.clone(),
-        principal_name: call.caller.name.to_string(),
-        document,
-        plan,
-        run_as: asked.or_else(|| call.caller.tags.get(RUN_AS_TAG).cloned()),
-        terminal: request.towline_terminal.map(|t| Terminal { term: t.term, rows: t.rows, cols: t.cols }),
-        reason: request.reason,
-        idle_timeout: limits.idle,
-        max_duration: limits.max,
-        source_ip: call.source,
     }
 }
 

@@ -33,7 +33,7 @@ const GRANT_LIFE_MS: u64 = 60_000;
 
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
     let link = hub.link(start.device.as_str()).filter(|link| !link.is_closed()).ok_or(StartError::NotConnected)?;
-    let launch = launch_of(&start.plan)?;
+    let launch = launch_of(&start)?;
     let separate_err = !launch.wants_terminal();
     let order = order(&hub, &link, &start, &launch)?;
     let (session, opened) = Session::opening(meta(&hub, &start), separate_err);
@@ -99,9 +99,12 @@ impl Hub {
 }
 
 /// The wire's form of what the document means.
-fn launch_of(plan: &SessionPlan) -> Result<Launch, StartError> {
-    match plan {
-        SessionPlan::Shell { .. } => Ok(Launch::Shell),
+fn launch_of(start: &SessionStart) -> Result<Launch, StartError> {
+    match &start.plan {
+        SessionPlan::Shell { .. } => Ok(match start.preferences.shell_profile.clone() {
+            Some(profile) => Launch::ShellWithProfile { profile },
+            None => Launch::Shell,
+        }),
         SessionPlan::Exec { argv, .. } => Ok(Launch::Exec { argv: argv.clone() }),
         SessionPlan::InteractiveCommand { command } => Ok(Launch::Interactive { command: command.clone() }),
         SessionPlan::NonInteractiveCommand { command, .. } => {

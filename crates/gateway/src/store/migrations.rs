@@ -7,17 +7,20 @@ use sqlx::error::BoxDynError;
 use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
 
 /// Number, name and text of each step, in order. Append only: the store remembers a digest of each text.
-const STEPS: [(i64, &str, &str); 1] = [(1, "first", include_str!("../../migrations/0001_first.sql"))];
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../migrations/0001_first.sql")),
+    (2, "documents", include_str!("../../migrations/0002_documents.sql")),
+];
 
 #[derive(Debug)]
 struct Compiled;
 
 impl MigrationSource<'static> for Compiled {
     fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
-        let step = |(version, name, sql): (i64, &'static str, &'static str)| {
+        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
             Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, Cow::Borrowed(sql), false)
         };
-        Box::pin(async move { Ok(STEPS.into_iter().map(step).collect()) })
+        Box::pin(async move { Ok(STEPS.iter().map(step).collect()) })
     }
 }
 

@@ -14,6 +14,7 @@
 mod activations;
 mod audit;
 mod devices;
+mod documents;
 mod keys;
 mod migrations;
 mod principals;
@@ -29,6 +30,8 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail};
 pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice};
+pub use documents::{Document, DocumentText, Documents, NewDocument, Version};
+pub(crate) use documents::{SAME_NAME, SAME_TEXT};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use principals::{AccessKey, Principal, Principals};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
@@ -137,6 +140,11 @@ impl Store {
     #[must_use]
     pub const fn principals(&self) -> Principals<'_> {
         Principals { store: self }
+    }
+    /// Documents and their versions.
+    #[must_use]
+    pub const fn documents(&self) -> Documents<'_> {
+        Documents { store: self }
     }
     /// Sessions.
     #[must_use]

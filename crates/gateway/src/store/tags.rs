@@ -1,4 +1,4 @@
-//! Tags: key and value on a device or a principal. Policies read them, filters match on them.
+//! Tags: key and value on a device, a principal or a document. Policies read them, filters match on them.
 
 use std::collections::BTreeMap;
 
@@ -14,6 +14,8 @@ pub enum TagKind {
     Device,
     /// A principal, by its name.
     Principal,
+    /// A document, by its name.
+    Document,
 }
 
 impl TagKind {
@@ -21,6 +23,7 @@ impl TagKind {
         match self {
             Self::Device => "device",
             Self::Principal => "principal",
+            Self::Document => "document",
         }
     }
 }

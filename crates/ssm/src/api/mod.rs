@@ -16,6 +16,7 @@ pub mod activation;
 pub mod admin;
 pub mod check;
 pub mod device;
+pub mod document;
 pub mod evidence;
 pub mod session;
 pub mod sts;

@@ -61,6 +61,8 @@ pub const RESOURCE_TYPES: &[&str] = &[
 pub enum TaggedResource {
     /// A device.
     Device(DeviceId),
+    /// A document, by its name.
+    Document(String),
 }
 
 /// The thing that `ResourceType` and `ResourceId` name.
@@ -68,13 +70,24 @@ pub enum TaggedResource {
 /// # Errors
 /// `InvalidResourceType` for types without tags here, `InvalidResourceId` for an id that cannot exist.
 pub fn resource_of(resource_type: &str, resource_id: &str) -> Result<TaggedResource, ApiError> {
-    if resource_type != "ManagedInstance" {
-        return Err(ApiError::new(ErrorCode::InvalidResourceType, "only ManagedInstance resources have tags here"));
+    let invalid = |message: &str| ApiError::new(ErrorCode::InvalidResourceId, message);
+    match resource_type {
+        "ManagedInstance" => {
+            let device = resource_id.parse();
+            let device =
+                device.map_err(|_| invalid("ResourceId must be the id of a device: `mi-` and 17 hex digits"))?;
+            Ok(TaggedResource::Device(device))
+        }
+        "Document" => {
+            let name = super::document::bare_name(resource_id);
+            let name = name.map_err(|_| invalid("ResourceId must be the name of a document"))?;
+            Ok(TaggedResource::Document(name.to_owned()))
+        }
+        _ => {
+            let message = "only ManagedInstance and Document resources have tags here";
+            Err(ApiError::new(ErrorCode::InvalidResourceType, message))
+        }
     }
-    let device = resource_id.parse().map_err(|_| {
-        ApiError::new(ErrorCode::InvalidResourceId, "ResourceId must be the id of a device: `mi-` and 17 hex digits")
-    })?;
-    Ok(TaggedResource::Device(device))
 }
 
 /// Sets tags; existing keys get the new value.

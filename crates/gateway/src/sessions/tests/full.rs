@@ -24,6 +24,7 @@ fn start(session: &str) -> SessionStart {
         run_as: None,
         terminal: None,
         reason: None,
+        preferences: towline_ssm::documents::preferences::SessionPreferences::default(),
         idle_timeout: Duration::from_secs(1200),
         max_duration: None,
         source_ip: IpAddr::V4(Ipv4Addr::LOCALHOST),

@@ -1,0 +1,626 @@
+//! Documents: create, read, update, list, delete, their versions and their default.
+//!
+//! Way: as of [`super`]; the text inside is judged by [`crate::documents`].
+//!
+//! # Invariants
+//! - Members that the model has and that mean nothing here (`Requires`, `Attachments`) are refused when they are used.
+
+use serde::{Deserialize, Serialize};
+
+use super::tags::{Tag, check_tags};
+use super::{Request, Violations};
+use crate::clock::EpochSeconds;
+use crate::error::{ApiError, ErrorCode};
+
+/// A document that another one wants; always empty here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentRequires {
+    /// Its name.
+    pub name: String,
+    /// Its version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// The kind of need.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub require_type: Option<String>,
+    /// Its version, by name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+}
+
+/// A file beside a document; always refused here.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AttachmentsSource {
+    /// The kind of source.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// Where it is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub values: Vec<String>,
+    /// Its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// Makes a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct CreateDocumentRequest {
+    /// Its text.
+    pub content: String,
+    /// Its name.
+    pub name: String,
+    /// Refused when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub requires: Vec<DocumentRequires>,
+    /// Refused when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentsSource>,
+    /// A name for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// A name of the first version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// `Session` or `Command`; `Command` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_type: Option<String>,
+    /// `JSON` or `YAML`; `JSON` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_format: Option<String>,
+    /// On what it can run; kept and shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+impl Request for CreateDocumentRequest {
+    fn check(&self, v: &mut Violations) {
+        check_text(v, &self.content);
+        check_plain_name(v, &self.name);
+        let (display, version) = (self.display_name.as_deref(), self.version_name.as_deref());
+        check_names(v, display, version, self.target_type.as_deref());
+        check_type(v, self.document_type.as_deref());
+        check_format(v, self.document_format.as_deref());
+        v.require(self.requires.is_empty(), "Requires", "be left out: documents do not need each other here");
+        v.require(self.attachments.is_empty(), "Attachments", "be left out: documents have no files here");
+        check_tags(v, &self.tags);
+    }
+}
+
+/// Adds a version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateDocumentRequest {
+    /// Its text.
+    pub content: String,
+    /// Refused when not empty.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<AttachmentsSource>,
+    /// The document.
+    pub name: String,
+    /// A name for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// A name of the new version.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// The version that is updated: the latest, by number or as `$LATEST`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_version: Option<String>,
+    /// `JSON` or `YAML`; `JSON` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_format: Option<String>,
+    /// On what it can run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<String>,
+}
+
+impl Request for UpdateDocumentRequest {
+    fn check(&self, v: &mut Violations) {
+        check_text(v, &self.content);
+        check_plain_name(v, &self.name);
+        let (display, version) = (self.display_name.as_deref(), self.version_name.as_deref());
+        check_names(v, display, version, self.target_type.as_deref());
+        check_version(v, self.document_version.as_deref());
+        check_format(v, self.document_format.as_deref());
+        v.require(self.attachments.is_empty(), "Attachments", "be left out: documents have no files here");
+    }
+}
+
+/// Chooses the version that is used when none is named.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateDocumentDefaultVersionRequest {
+    /// The document.
+    pub name: String,
+    /// A number.
+    pub document_version: String,
+}
+
+impl Request for UpdateDocumentDefaultVersionRequest {
+    fn check(&self, v: &mut Violations) {
+        check_plain_name(v, &self.name);
+        v.require(is_number(&self.document_version), "DocumentVersion", "be a number from 1 on");
+    }
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateDocumentDefaultVersionResult {
+    /// What is the default now.
+    pub description: DocumentDefaultVersionDescription,
+}
+
+/// A document's default version.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentDefaultVersionDescription {
+    /// The document.
+    pub name: String,
+    /// Its default version.
+    pub default_version: String,
+    /// That version's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_version_name: Option<String>,
+}
+
+/// Asks for a text.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetDocumentRequest {
+    /// The document, by name or ARN.
+    pub name: String,
+    /// A version, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// A version: a number, `$LATEST` or `$DEFAULT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_version: Option<String>,
+    /// The format that is wanted; the stored one when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_format: Option<String>,
+}
+
+impl Request for GetDocumentRequest {
+    fn check(&self, v: &mut Violations) {
+        check_name(v, &self.name);
+        check_names(v, None, self.version_name.as_deref(), None);
+        check_version(v, self.document_version.as_deref());
+        check_format(v, self.document_format.as_deref());
+    }
+}
+
+/// A text.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetDocumentResult {
+    /// The document.
+    pub name: String,
+    /// When this version was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_date: Option<EpochSeconds>,
+    /// Its name for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// This version's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// This version's number.
+    pub document_version: String,
+    /// `Active`.
+    pub status: String,
+    /// The text.
+    pub content: String,
+    /// `Session` or `Command`.
+    pub document_type: String,
+    /// The format of the text.
+    pub document_format: String,
+}
+
+/// Asks what is known of a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeDocumentRequest {
+    /// The document, by name or ARN.
+    pub name: String,
+    /// A version: a number, `$LATEST` or `$DEFAULT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_version: Option<String>,
+    /// A version, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+}
+
+impl Request for DescribeDocumentRequest {
+    fn check(&self, v: &mut Violations) {
+        check_name(v, &self.name);
+        check_names(v, None, self.version_name.as_deref(), None);
+        check_version(v, self.document_version.as_deref());
+    }
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeDocumentResult {
+    /// What is known.
+    pub document: DocumentDescription,
+}
+
+/// The answer to CreateDocument and UpdateDocument.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentDescriptionResult {
+    /// What is known.
+    pub document_description: DocumentDescription,
+}
+
+/// What is known of one version of a document.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentDescription {
+    /// SHA-256 of the text, hex.
+    pub hash: String,
+    /// `Sha256`.
+    pub hash_type: String,
+    /// Its name.
+    pub name: String,
+    /// Its name for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// This version's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// The account, or `Amazon` for built-in documents.
+    pub owner: String,
+    /// When this version was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_date: Option<EpochSeconds>,
+    /// `Active`.
+    pub status: String,
+    /// This version's number.
+    pub document_version: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// What it takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parameters: Vec<DocumentParameter>,
+    /// `Linux`.
+    pub platform_types: Vec<String>,
+    /// `Session` or `Command`.
+    pub document_type: String,
+    /// `1.0` or `2.2`.
+    pub schema_version: String,
+    /// The latest version.
+    pub latest_version: String,
+    /// The version that is used when none is named.
+    pub default_version: String,
+    /// How it is written.
+    pub document_format: String,
+    /// On what it can run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// One parameter.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentParameter {
+    /// Its name.
+    pub name: String,
+    /// `String` or `StringList`.
+    #[serde(rename = "Type")]
+    pub kind: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// Its default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub default_value: Option<String>,
+}
+
+/// Lists documents.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListDocumentsRequest {
+    /// The old form of filters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub document_filter_list: Vec<DocumentFilter>,
+    /// The new form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<DocumentKeyValuesFilter>,
+    /// 1 to 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// A filter of the old form.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DocumentFilter {
+    /// `Name`, `Owner`, `PlatformTypes` or `DocumentType`.
+    pub key: String,
+    /// Its value.
+    pub value: String,
+}
+
+/// A filter of the new form: any of the values.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentKeyValuesFilter {
+    /// As in the old form, or `TargetType`, `SearchKeyword`, `tag:<key>`.
+    #[serde(default)]
+    pub key: String,
+    /// Its values.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+impl Request for ListDocumentsRequest {
+    fn check(&self, v: &mut Violations) {
+        for filter in &self.document_filter_list {
+            v.one_of("DocumentFilterList key", &filter.key, &["Name", "Owner", "PlatformTypes", "DocumentType"]);
+            v.length("DocumentFilterList value", &filter.value, 1, 256);
+        }
+        v.items("DocumentFilterList", self.document_filter_list.len(), 0, 6);
+        v.items("Filters", self.filters.len(), 0, 6);
+        for filter in &self.filters {
+            v.length("Filters Key", &filter.key, 1, 128);
+            v.items("Filters Values", filter.values.len(), 1, 50);
+            filter.values.iter().for_each(|value| v.length("Filters Values", value, 1, 256));
+        }
+        v.range("MaxResults", self.max_results, 1, 50);
+    }
+}
+
+/// One page of documents.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListDocumentsResult {
+    /// By name.
+    #[serde(default)]
+    pub document_identifiers: Vec<DocumentIdentifier>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// A document in a list: its default version.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentIdentifier {
+    /// Its name.
+    pub name: String,
+    /// When the version was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_date: Option<EpochSeconds>,
+    /// Its name for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// The account, or `Amazon`.
+    pub owner: String,
+    /// The version's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// `Linux`.
+    pub platform_types: Vec<String>,
+    /// The version.
+    pub document_version: String,
+    /// `Session` or `Command`.
+    pub document_type: String,
+    /// Its schema version.
+    pub schema_version: String,
+    /// How it is written.
+    pub document_format: String,
+    /// On what it can run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_type: Option<String>,
+    /// Its tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+/// Lists the versions of a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListDocumentVersionsRequest {
+    /// The document, by name or ARN.
+    pub name: String,
+    /// 1 to 50.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Request for ListDocumentVersionsRequest {
+    fn check(&self, v: &mut Violations) {
+        check_name(v, &self.name);
+        v.range("MaxResults", self.max_results, 1, 50);
+    }
+}
+
+/// One page of versions.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListDocumentVersionsResult {
+    /// Latest first.
+    #[serde(default)]
+    pub document_versions: Vec<DocumentVersionInfo>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+/// One version in a list.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DocumentVersionInfo {
+    /// The document.
+    pub name: String,
+    /// Its name for lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// The number.
+    pub document_version: String,
+    /// The version's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// When it was made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub created_date: Option<EpochSeconds>,
+    /// Whether it is used when none is named.
+    pub is_default_version: bool,
+    /// How it is written.
+    pub document_format: String,
+    /// `Active`.
+    pub status: String,
+}
+
+/// Removes a document, or one version of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DeleteDocumentRequest {
+    /// The document.
+    pub name: String,
+    /// A version alone: a number, `$LATEST` or `$DEFAULT`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document_version: Option<String>,
+    /// A version alone, by its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version_name: Option<String>,
+    /// For document types that are not kept here; taken and not needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub force: Option<bool>,
+}
+
+impl Request for DeleteDocumentRequest {
+    fn check(&self, v: &mut Violations) {
+        check_plain_name(v, &self.name);
+        check_names(v, None, self.version_name.as_deref(), None);
+        check_version(v, self.document_version.as_deref());
+    }
+}
+
+/// Document types of AWS's model; [`crate::documents::content::Kind`] has those that are kept here.
+const TYPES_NOT_KEPT: &[&str] = &[
+    "Policy",
+    "Automation",
+    "Package",
+    "ApplicationConfiguration",
+    "ApplicationConfigurationSchema",
+    "DeploymentStrategy",
+    "ChangeCalendar",
+    "Automation.ChangeTemplate",
+    "ProblemAnalysis",
+    "ProblemAnalysisTemplate",
+    "CloudFormation",
+    "ConformancePackTemplate",
+    "QuickSetup",
+    "ManualApprovalPolicy",
+    "AutoApprovalPolicy",
+];
+
+/// The bare name of a document that a request names by name or ARN.
+///
+/// # Errors
+/// `InvalidDocument` for what can name no document.
+pub fn bare_name(name: &str) -> Result<&str, ApiError> {
+    let bare = if name.starts_with("arn:") { name.rsplit_once(":document/").map(|(_, bare)| bare) } else { Some(name) };
+    bare.filter(|bare| is_plain_name(bare))
+        .ok_or_else(|| ApiError::new(ErrorCode::InvalidDocument, "no document can have this name"))
+}
+
+fn is_plain_name(name: &str) -> bool {
+    (3..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn check_text(v: &mut Violations, content: &str) {
+    v.require(!content.is_empty(), "Content", "not be empty");
+}
+
+fn check_plain_name(v: &mut Violations, name: &str) {
+    v.require(is_plain_name(name), "Name", "be 3 to 128 letters, digits or any of _-.");
+}
+
+fn check_name(v: &mut Violations, name: &str) {
+    let good = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte));
+    v.length("Name", name, 3, 128);
+    v.require(good, "Name", "consist of letters, digits and _-.:/");
+}
+
+fn check_names(v: &mut Violations, display: Option<&str>, version: Option<&str>, target: Option<&str>) {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte);
+    if let Some(display) = display {
+        let good = display.len() <= 1024 && display.bytes().all(|byte| word(byte) || byte == b' ');
+        v.require(good, "DisplayName", "be at most 1024 letters, digits, spaces or any of _.-:/");
+    }
+    if let Some(version) = version {
+        let good = version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        v.require(
+            good && (1..=128).contains(&version.len()),
+            "VersionName",
+            "be 1 to 128 letters, digits or any of _-.",
+        );
+    }
+    if let Some(target) = target.filter(|target| !target.is_empty()) {
+        let good = target.len() <= 200 && target.starts_with('/') && target.bytes().all(word);
+        v.require(good, "TargetType", "be a slash and up to 199 letters, digits or any of _.-:/");
+    }
+}
+
+fn check_version(v: &mut Violations, version: Option<&str>) {
+    if let Some(version) = version {
+        let good = matches!(version, "$LATEST" | "$DEFAULT") || is_number(version);
+        v.require(good, "DocumentVersion", "be $LATEST, $DEFAULT or a number from 1 on");
+    }
+}
+
+fn check_type(v: &mut Violations, kind: Option<&str>) {
+    match kind {
+        None | Some("Session" | "Command") => {}
+        Some(kind) if TYPES_NOT_KEPT.contains(&kind) => {
+            v.add("DocumentType", "be Session or Command: other types are not kept here");
+        }
+        Some(_) => v.add("DocumentType", "be Session or Command"),
+    }
+}
+
+fn check_format(v: &mut Violations, format: Option<&str>) {
+    match format {
+        None | Some("JSON" | "YAML") => {}
+        Some("TEXT") => v.add("DocumentFormat", "be JSON or YAML: TEXT is for document types that are not kept here"),
+        Some(_) => v.add("DocumentFormat", "be JSON or YAML"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_named_by_its_name_or_by_its_arn() {
+        assert_eq!(bare_name("Mine"), Ok("Mine"));
+        assert_eq!(bare_name("arn:aws:ssm:eu-central-1:123456789012:document/Mine"), Ok("Mine"));
+        for bad in ["arn:aws:ssm:x:1:parameter/Mine", "a/b", "arn:aws:ssm:x:1:document/"] {
+            assert_eq!(bare_name(bad).unwrap_err().code, ErrorCode::InvalidDocument, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! The texts of the built-in documents, as GetDocument shows them.
+//!
+//! Way: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents.
+//!
+//! # Invariants
+//! - Made from the table that StartSession resolves with: parameters, defaults and patterns cannot differ from what counts.
+//!
+//! # Not here
+//! - Built-in command documents: whoever serves them adds them to [`text`] and [`names`].
+
+use serde_json::{Map, Value, json};
+
+use super::content::Kind;
+use super::{
+    BUILT_IN, Document, INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING,
+    RUN_SHELL, SSH_SESSION,
+};
+
+/// Beginnings of names that are not for own documents: those of AWS, and ours.
+pub const RESERVED_PREFIXES: &[&str] = &["aws", "amazon", "amzn", "towline-"];
+
+/// The kind and text (JSON) of a built-in document.
+#[must_use]
+pub fn text(name: &str) -> Option<(Kind, String)> {
+    let document = BUILT_IN.iter().find(|document| document.name == name)?;
+    Some((Kind::Session, format!("{:#}", session(document))))
+}
+
+/// The names of all built-in documents, sorted.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    let mut names: Vec<_> = BUILT_IN.iter().map(|document| document.name).collect();
+    names.sort_unstable();
+    names
+}
+
+/// Whether a name may not be given to an own document. The shell document is its owner's to replace.
+#[must_use]
+pub fn is_reserved(name: &str) -> bool {
+    let small = name.to_ascii_lowercase();
+    name != RUN_SHELL && (RESERVED_PREFIXES.iter().any(|prefix| small.starts_with(prefix)) || names().contains(&name))
+}
+
+fn session(document: &Document) -> Value {
+    let mut tree = json!({
+        "schemaVersion": "1.0",
+        "description": document.description,
+        "sessionType": document.session_type,
+    });
+    if document.name == RUN_SHELL {
+        tree["inputs"] = json!({});
+        return tree;
+    }
+    let parameters: Map<String, Value> = document
+        .parameters
+        .iter()
+        .map(|parameter| {
+            let mut shown = json!({
+                "type": if parameter.list { "StringList" } else { "String" },
+                "allowedPattern": parameter.allowed_pattern,
+            });
+            if let Some(default) = parameter.default {
+                shown["default"] = json!(default);
+            }
+            (parameter.name.to_owned(), shown)
+        })
+        .collect();
+    tree["parameters"] = Value::Object(parameters);
+    tree["properties"] = properties(document.name);
+    tree
+}
+
+fn properties(name: &str) -> Value {
+    match name {
+        INTERACTIVE_COMMAND => json!({ "linux": { "commands": "{{ command }}", "runAsElevated": false } }),
+        NON_INTERACTIVE_COMMAND => json!({ "linux": {
+            "commands": "{{ command }}",
+            "runAsElevated": false,
+            "separateOutputStream": "{{ separateOutputStream }}",
+            "stdOutSeparatorPrefix": "{{ stdOutSeparatorPrefix }}",
+            "stdErrSeparatorPrefix": "{{ stdErrSeparatorPrefix }}",
+        } }),
+        PORT_FORWARDING => json!({
+            "portNumber": "{{ portNumber }}", "localPortNumber": "{{ localPortNumber }}", "type": "LocalPortForwarding"
+        }),
+        REMOTE_HOST_FORWARDING => json!({
+            "portNumber": "{{ portNumber }}", "localPortNumber": "{{ localPortNumber }}", "host": "{{ host }}",
+            "type": "LocalPortForwarding"
+        }),
+        SSH_SESSION => json!({ "portNumber": "{{ portNumber }}" }),
+        _ => json!({}),
+    }
+}

@@ -1,0 +1,249 @@
+//! A document's text: its format, its kind, and the outline that listings and policies need.
+//!
+//! Way: text of a request -> [`Content::read`] (size, format, schema version, members of the outline) -> what is stored;
+//! the meaning of a session document is in [`super::own`].
+//!
+//! # Invariants
+//! - What [`Content::read`] returned can be listed, described and started (sessions) or handed on (commands): nothing of it
+//!   has to be checked again but what its own kind adds.
+//!
+//! # Not here
+//! - The meaning of command documents: their steps are outlined here and no more.
+
+use serde_json::{Map, Value};
+
+use super::yaml;
+use crate::error::{ApiError, ErrorCode};
+
+/// Largest text of a document, bytes. AWS's limit.
+pub const MAX_CONTENT: usize = 64 * 1024;
+/// Most parameters of a document. AWS's limit.
+pub const MAX_PARAMETERS: usize = 200;
+/// Most steps of a command document; AWS documents no number, and no useful document comes near.
+pub const MAX_STEPS: usize = 100;
+
+/// The kinds of document that are kept here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// What a session is to do, or the preferences of all sessions: schema 1.0.
+    Session,
+    /// What Run Command runs: schema 2.2.
+    Command,
+}
+
+impl Kind {
+    /// The name in the API's `DocumentType`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Session => "Session",
+            Self::Command => "Command",
+        }
+    }
+
+    /// The kind of that name.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Session, Self::Command].into_iter().find(|kind| kind.as_str() == name)
+    }
+
+    /// The schema versions it may have.
+    const fn schemas(self) -> &'static [&'static str] {
+        match self {
+            Self::Session => &["1.0"],
+            Self::Command => &["2.2"],
+        }
+    }
+}
+
+/// How a document is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// JSON.
+    Json,
+    /// YAML.
+    Yaml,
+}
+
+impl Format {
+    /// The name in the API's `DocumentFormat`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Json => "JSON",
+            Self::Yaml => "YAML",
+        }
+    }
+
+    /// The format of that name; `TEXT` is none that is kept here.
+    #[must_use]
+    pub fn parse(name: &str) -> Option<Self> {
+        [Self::Json, Self::Yaml].into_iter().find(|format| format.as_str() == name)
+    }
+}
+
+/// One parameter, as DescribeDocument shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParameterOutline {
+    /// Its name.
+    pub name: String,
+    /// `String` or `StringList`; what else a command document has counts as `String`.
+    pub list: bool,
+    /// For people.
+    pub description: Option<String>,
+    /// Its default, lists as JSON.
+    pub default: Option<String>,
+}
+
+/// A document that was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Content {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its schema version.
+    pub schema_version: String,
+    /// For people.
+    pub description: Option<String>,
+    /// Its parameters, by name.
+    pub parameters: Vec<ParameterOutline>,
+    /// All of it.
+    pub tree: Map<String, Value>,
+}
+
+impl Content {
+    /// Reads a text and checks it as a document of this kind.
+    ///
+    /// # Errors
+    /// `MaxDocumentSizeExceeded`, `InvalidDocumentSchemaVersion`, `InvalidDocumentContent`; each says where it is wrong.
+    pub fn read(kind: Kind, format: Format, text: &str) -> Result<Self, ApiError> {
+        let content = Self::outline(kind, format, text)?;
+        match kind {
+            Kind::Session => super::own::OwnDocument::read(&content).map(drop)?,
+            Kind::Command => steps(&content.tree)?,
+        }
+        Ok(content)
+    }
+
+    /// The outline alone, for a text that was checked when it was stored.
+    ///
+    /// # Errors
+    /// As [`Content::read`].
+    pub fn outline(kind: Kind, format: Format, text: &str) -> Result<Self, ApiError> {
+        let tree = tree(format, text)?;
+        let schema_version = match tree.get("schemaVersion") {
+            Some(Value::String(version)) => version.clone(),
+            Some(_) => return Err(invalid("schemaVersion must be a text, in quotes")),
+            None => return Err(invalid("schemaVersion is missing")),
+        };
+        if !kind.schemas().contains(&schema_version.as_str()) {
+            let message =
+                format!("a document of type {} must have schemaVersion {}", kind.as_str(), kind.schemas().join(" or "));
+            return Err(ApiError::new(ErrorCode::InvalidDocumentSchemaVersion, message));
+        }
+        let description = text_of(&tree, "description")?.map(str::to_owned);
+        let parameters = match tree.get("parameters") {
+            None | Some(Value::Null) => Vec::new(),
+            Some(Value::Object(parameters)) => outlines(parameters)?,
+            Some(_) => return Err(invalid("parameters must be an object")),
+        };
+        Ok(Self { kind, schema_version, description, parameters, tree })
+    }
+}
+
+/// The text in another format than it was written in.
+///
+/// # Errors
+/// `InvalidDocumentContent` when it does not read as `from`.
+pub fn converted(from: Format, to: Format, text: &str) -> Result<String, ApiError> {
+    if from == to {
+        return Ok(text.to_owned());
+    }
+    let tree = Value::Object(tree(from, text)?);
+    Ok(match to {
+        Format::Yaml => yaml::write(&tree),
+        Format::Json => format!("{tree:#}"),
+    })
+}
+
+fn tree(format: Format, text: &str) -> Result<Map<String, Value>, ApiError> {
+    if text.len() > MAX_CONTENT {
+        let message = format!("a document has at most {MAX_CONTENT} bytes");
+        return Err(ApiError::new(ErrorCode::MaxDocumentSizeExceeded, message));
+    }
+    let value = match format {
+        Format::Json => serde_json::from_str(text).map_err(|error| invalid(&format!("not JSON: {error}")))?,
+        Format::Yaml => yaml::read(text).map_err(|error| invalid(&format!("not YAML that is taken here: {error}")))?,
+    };
+    match value {
+        Value::Object(tree) => Ok(tree),
+        _ => Err(invalid("a document must be an object")),
+    }
+}
+
+fn outlines(parameters: &Map<String, Value>) -> Result<Vec<ParameterOutline>, ApiError> {
+    if parameters.len() > MAX_PARAMETERS {
+        return Err(invalid(&format!("a document has at most {MAX_PARAMETERS} parameters")));
+    }
+    let outline = |(name, parameter): (&String, &Value)| {
+        let at = format!("parameters.{name}");
+        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
+            return Err(invalid("the names of parameters must consist of letters, digits and _-."));
+        }
+        let Value::Object(parameter) = parameter else { return Err(invalid(&format!("{at} must be an object"))) };
+        let Some(Value::String(kind)) = parameter.get("type") else {
+            return Err(invalid(&format!("{at}.type is missing: String, for example")));
+        };
+        let default = parameter.get("default").map(|default| match default {
+            Value::String(text) => text.clone(),
+            other => other.to_string(),
+        });
+        let description =
+            text_of(parameter, "description").map_err(|_| invalid(&format!("{at}.description must be a text")))?;
+        Ok(ParameterOutline {
+            name: name.clone(),
+            list: kind == "StringList",
+            description: description.map(str::to_owned),
+            default,
+        })
+    };
+    parameters.iter().map(outline).collect()
+}
+
+/// The outline of a command document's steps: each has an action and a name of its own.
+fn steps(tree: &Map<String, Value>) -> Result<(), ApiError> {
+    let Some(Value::Array(steps)) = tree.get("mainSteps") else { return Err(invalid("mainSteps must be a list")) };
+    if steps.is_empty() || steps.len() > MAX_STEPS {
+        return Err(invalid(&format!("mainSteps must have 1 to {MAX_STEPS} steps")));
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for (at, step) in steps.iter().enumerate() {
+        let text = |key: &str| step.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if text("action").is_none_or(|action| !action.starts_with("aws:")) {
+            return Err(invalid(&format!("mainSteps[{at}].action must be an action such as aws:runShellScript")));
+        }
+        match text("name") {
+            None => return Err(invalid(&format!("mainSteps[{at}].name is missing"))),
+            Some(name) if !names.insert(name) => {
+                return Err(invalid(&format!("mainSteps[{at}].name stands twice")));
+            }
+            Some(_) => {}
+        }
+        if step.get("inputs").is_some_and(|inputs| !inputs.is_object()) {
+            return Err(invalid(&format!("mainSteps[{at}].inputs must be an object")));
+        }
+    }
+    Ok(())
+}
+
+/// A member that may be absent, and must be a text when it is there.
+pub(super) fn text_of<'a>(tree: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, ApiError> {
+    match tree.get(key) {
+        None | Some(Value::Null) => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(_) => Err(invalid(&format!("{key} must be a text"))),
+    }
+}
+
+pub(super) fn invalid(message: &str) -> ApiError {
+    ApiError::new(ErrorCode::InvalidDocumentContent, message)
+}
