@@ -123,6 +123,7 @@ fn what_is_launched() {
         row(Launch::Shell, &[&[0]]),
         row(Launch::Exec { argv: vec!["ls".into(), "-l".into()] }, &[&[1, 2, 2, b'l', b's', 2, b'-', b'l']]),
         row(Launch::Interactive { command: "top".into() }, &[&[2, 3, b't', b'o', b'p']]),
+        row(Launch::ShellWithProfile { profile: "cd /".into() }, &[&[3, 4, b'c', b'd', b' ', b'/']]),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -182,7 +183,7 @@ fn there_is_no_variant_beyond_the_rows() {
     let beyond = |last: u8| vec![last + 1; 64];
     assert!(matches!(decode::<FromAgent>(&beyond(10)), Err(Malformed(_))));
     assert!(matches!(decode::<ToAgent>(&beyond(13)), Err(Malformed(_))));
-    assert!(matches!(decode::<Launch>(&beyond(2)), Err(Malformed(_))));
+    assert!(matches!(decode::<Launch>(&beyond(3)), Err(Malformed(_))));
     assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
     assert!(matches!(decode::<ToClient>(&beyond(3)), Err(Malformed(_))));
 }

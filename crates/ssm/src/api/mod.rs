@@ -17,6 +17,7 @@ pub mod admin;
 pub mod check;
 pub mod device;
 pub mod document;
+mod document_list;
 pub mod evidence;
 pub mod session;
 pub mod sts;
