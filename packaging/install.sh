@@ -1,6 +1,6 @@
 #!/bin/sh
 # Installs the agent from this tarball on a system without one of our packages.
-#   ./install.sh [--root DIR] [--prefix DIR]    install, enable, start or (an upgrade) take over once no shell is open
+#   ./install.sh [--root DIR] [--prefix DIR]    install, enable, start; an upgrade takes over at once, and shells go on
 #   ./install.sh --remove [--purge]             take it away; --purge forgets also who this device is
 # Needs: sh, cp, mkdir, chmod, mv, rm. Finds systemd, OpenRC or procd; with none of them it says how to start the agent.
 set -eu

@@ -10,10 +10,12 @@
 
 mod greeting;
 mod messages;
+mod renewal;
 mod rotation;
 
 use crate::alarm::Alarm;
 use crate::config::Config;
+use crate::handover::Predecessor;
 use crate::limits;
 use crate::link::backoff::Backoff;
 use crate::link::dial::{DialError, Target, dial};
@@ -28,6 +30,7 @@ use crate::session::table::Table;
 use crate::state::enrolment::Enrolment;
 use crate::state::keyring::KeyRing;
 use crate::status::{LinkStatus, Status};
+use renewal::Renewal;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::future::{Future, poll_fn};
 use std::io;
@@ -98,8 +101,7 @@ pub struct Agent {
     reaper: Reaper,
     stops: [Signal; 2],
     renewals: Signal,
-    /// Told to start anew: done once no session is open.
-    renewing: bool,
+    renewal: Renewal,
     /// Set when the agent was told to stop: when it stops the hard way.
     stopping: Option<Instant>,
     alarm: Alarm,
@@ -139,11 +141,21 @@ pub struct Parts {
 }
 
 impl Agent {
-    /// An agent that will dial at once. Wants to be made inside a runtime, once in a process.
+    /// An agent that will dial at once, and goes on with the sessions of a predecessor. Wants to be made inside a runtime, once
+    /// in a process.
     ///
     /// # Errors
-    /// The kernel gives no random numbers, signals or child events.
-    pub fn new(parts: Parts) -> io::Result<Self> {
+    /// The kernel gives no random numbers, signals or child events; or what the predecessor left cannot be gone on with.
+    pub fn new(parts: Parts, predecessor: Option<&mut Predecessor>) -> io::Result<Self> {
+        let mut agent = Self::fresh(parts)?;
+        if let Some(predecessor) = predecessor {
+            agent.take_over(predecessor)?;
+        }
+        agent.awake()?;
+        Ok(agent)
+    }
+
+    fn fresh(parts: Parts) -> io::Result<Self> {
         let Parts { config, enrolment, keys, target, signed } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
@@ -166,7 +178,7 @@ impl Agent {
             reaper,
             stops: [signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?],
             renewals: signal(SignalKind::hangup())?,
-            renewing: false,
+            renewal: Renewal::No,
             stopping: None,
             service: Service::of(|name| std::env::var(name).ok(), std::process::id()),
             alarm: Alarm::new()?,
@@ -197,6 +209,7 @@ impl Agent {
             if let Some(full) = self.table.take_failure() {
                 self.link_lost(&full.into());
             }
+            self.renew();
         }
         if let Stage::Linked { link, .. } = &mut self.stage {
             let goodbye = poll_fn(|cx| match link.poll_send(cx, &mut self.table.mux) {
@@ -215,7 +228,7 @@ impl Agent {
     }
 
     fn is_over(&self) -> bool {
-        (self.renewing && self.table.is_quiet())
+        (matches!(self.renewal, Renewal::WhenQuiet) && self.table.is_quiet())
             || self.stopping.is_some_and(|until| self.table.is_quiet() || Instant::now() >= until)
     }
 
@@ -267,8 +280,9 @@ impl Agent {
             Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::GREETING),
         };
         let grace = self.alone_since.filter(|_| !self.table.is_empty()).map(|since| since + self.grace);
-        let all = [stage, grace, self.keep_until, self.table.deadline(), self.stopping, self.service.deadline()];
-        if let Some(deadline) = all.into_iter().flatten().min() {
+        let own =
+            [self.keep_until, self.table.deadline(), self.stopping, self.service.deadline(), self.answer_deadline()];
+        if let Some(deadline) = own.into_iter().chain([stage, grace]).flatten().min() {
             self.alarm.set(deadline, Instant::now());
         }
     }
@@ -277,10 +291,7 @@ impl Agent {
         let now = Instant::now();
         match event {
             Event::Stop => self.stop(now),
-            Event::Renew => {
-                log::info!("told to start anew, once {} sessions are over", self.table.len());
-                self.renewing = true;
-            }
+            Event::Renew => self.begin_renewal(now),
             Event::Started(name, outcome) => self.table.on_started(&name, outcome, now),
             Event::ChildrenEnded => self.reap(now),
             Event::Dialled(Ok(link)) => self.greet(link, now),
@@ -309,6 +320,7 @@ impl Agent {
 
     fn reap(&mut self, now: Instant) {
         while let Some((pid, exit)) = next_exit() {
+            self.on_answer(pid, exit);
             self.table.on_exit(pid, exit, now);
         }
         self.table.tick(now);
@@ -317,6 +329,7 @@ impl Agent {
     fn tick(&mut self, now: Instant) {
         self.service.tick(now);
         self.table.tick(now);
+        self.tick_renewal(now);
         match &self.stage {
             Stage::Waiting { until } if now >= *until => {
                 let target = self.target.clone();

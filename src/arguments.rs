@@ -12,7 +12,8 @@ USAGE
   towline-agent [--config FILE] [--state-dir DIR] COMMAND
 
 COMMANDS
-  run                 dial the gateway and serve sessions, until told to stop
+  run                 dial the gateway and serve sessions, until told to stop; SIGHUP: become the program
+                      that is installed now, with the settings of now, sessions go on
   enroll              make this device known to a gateway
       --gateway HOST[:PORT]        port 8443 unless given
       --activation-id ID
@@ -43,6 +44,8 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
+    /// `--takes-over`: only say whether `run` would go on with sessions that are written down in this form.
+    pub takes_over: Option<u16>,
     /// What to do.
     pub command: Command,
 }
@@ -120,6 +123,7 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
 
 fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
     let (mut config, mut state_dir, mut json, mut words) = (None, None, false, Vec::new());
+    let mut takes_over = None;
     let mut enrol = Loose::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -128,6 +132,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
             Arg::Long("config") => config = Some(parser.value()?.into()),
             Arg::Long("state-dir") => state_dir = Some(parser.value()?.into()),
             Arg::Long("json") => json = true,
+            Arg::Long("takes-over") => takes_over = Some(parser.value()?.parse()?),
             Arg::Value(word) if words.len() < 2 => words.push(word.string()?),
             Arg::Long(name) if words.first().is_some_and(|word| word == "enroll") => {
                 let name = name.to_owned();
@@ -152,7 +157,10 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
         [] => return Err("a command is missing: run, enroll, status or config check; see --help".into()),
         _ => return Err(format!("unknown command \"{}\", see --help", words.join(" ")).into()),
     };
-    Ok(Arguments { config, state_dir, command })
+    if takes_over.is_some() && command != Command::Run {
+        return Err("--takes-over is a question about run".into());
+    }
+    Ok(Arguments { config, state_dir, takes_over, command })
 }
 
 /// Options of `enroll` as they come.
@@ -217,7 +225,8 @@ mod tests {
     #[test]
     fn options_may_stand_before_and_behind_the_command() {
         for line in ["--config /a run", "run --config /a", "run --config=/a"] {
-            let expected = Arguments { config: Some("/a".into()), state_dir: None, command: Command::Run };
+            let config = Some("/a".into());
+            let expected = Arguments { config, state_dir: None, takes_over: None, command: Command::Run };
             assert_eq!(read(line).unwrap(), expected);
         }
     }
@@ -248,6 +257,8 @@ mod tests {
             ("enroll --gateway g --activation-id i --ca a --pin b", "exclude each other"),
             ("enroll --gateway g --activation-id i --tag x", "KEY=VALUE"),
             ("run --wings", "wings"),
+            ("run --takes-over soon", "soon"),
+            ("status --takes-over 1", "about run"),
         ] {
             let error = read(line).unwrap_err();
             assert!(error.contains(text), "{line}: {error}");

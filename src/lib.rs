@@ -12,6 +12,7 @@
 //! | [`state`] | the device's key and its enrolment |
 //! | [`first_boot`] | a device that belongs to nobody yet waits, or enrols itself by an order |
 //! | [`enrol`], [`status`] | the other commands of the program |
+//! | [`handover`] | becoming another program while sessions go on |
 //! | [`service`] | the service manager: ready, alive, stopping |
 //! | [`alarm`] | the loop's one timer: one wake-up for each deadline |
 //! | [`clock`] | what time it is, for a device that may not know |
@@ -33,6 +34,7 @@ pub mod clock;
 pub mod config;
 pub mod enrol;
 pub mod first_boot;
+pub mod handover;
 pub mod limits;
 pub mod link;
 pub mod logger;
@@ -45,9 +47,11 @@ pub mod state;
 pub mod status;
 
 use config::Config;
+use handover::Predecessor;
 use link::dial::Target;
 use link::tls::{self, TlsError};
 use state::enrolment::Enrolment;
+use state::key::DeviceKey;
 use state::keyring::KeyRing;
 use state::{Dir, StateError};
 use std::sync::Arc;
@@ -79,11 +83,15 @@ impl StartError {
 
 /// Runs the agent until it is told to stop. Wants a current-thread runtime, and to be the only one in its process.
 ///
+/// What a predecessor in this process left is gone on with; it is taken out of its place when that worked.
+///
 /// # Errors
 /// [`StartError`], only before it serves.
-pub async fn run(config: Config) -> Result<agent::Outcome, StartError> {
-    if let Some(outcome) = first_boot::until_enrolled(&config).await? {
-        return Ok(outcome);
+pub async fn run(config: Config, predecessor: &mut Option<Predecessor>) -> Result<agent::Outcome, StartError> {
+    if predecessor.is_none() {
+        if let Some(outcome) = first_boot::until_enrolled(&config).await? {
+            return Ok(outcome);
+        }
     }
     let dir = Dir::at(&config.state_dir);
     let mut enrolment = Enrolment::load(&dir)?;
@@ -97,5 +105,22 @@ pub async fn run(config: Config) -> Result<agent::Outcome, StartError> {
     tls::server_name(&enrolment.gateway)?;
     let proxy = config.proxy_for(&enrolment.gateway);
     let target = Target { gateway: enrolment.gateway.clone(), proxy, tls };
-    Ok(agent::Agent::new(agent::Parts { config, enrolment, keys, target, signed })?.run().await)
+    let parts = agent::Parts { config, enrolment, keys, target, signed };
+    let mut agent = agent::Agent::new(parts, predecessor.as_mut())?;
+    drop(predecessor.take());
+    Ok(agent.run().await)
+}
+
+/// Whether [`run`] would get as far as serving, with these settings and this state. Claims nothing, changes nothing.
+///
+/// # Errors
+/// [`StartError`]: what it would fail with.
+pub fn would_run(config: &Config) -> Result<(), StartError> {
+    let dir = Dir::at(&config.state_dir);
+    let enrolment = Enrolment::load(&dir)?;
+    let key = DeviceKey::load(&dir)?;
+    let trust = config.trust.as_ref().unwrap_or(&enrolment.trust);
+    tls::client_config(trust, &key, &Arc::default())?;
+    tls::server_name(config.gateway.as_ref().unwrap_or(&enrolment.gateway))?;
+    Ok(())
 }

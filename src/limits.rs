@@ -113,6 +113,10 @@ pub const STOP: Duration = Duration::from_secs(8);
 
 const _: () = assert!(STOP.as_secs() > HANG_UP_GRACE.as_secs(), "sessions would be killed before their grace is over");
 
+/// How long the installed program may take to say whether it would take the sessions over. Reading its settings takes
+/// milliseconds; from worn flash under load it may take seconds.
+pub const TAKES_OVER: Duration = Duration::from_secs(15);
+
 /// How often a device that belongs to nobody looks whether it does now. An enrolled device never wakes for it. Well
 /// under half of the watchdog's patience in systemd/towline-agent.service.
 pub const LOOK_FOR_ENROLMENT: Duration = Duration::from_secs(5);

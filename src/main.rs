@@ -2,18 +2,35 @@
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 use towline_agent::agent::Outcome;
 use towline_agent::arguments::{Arguments, Command, HELP, parse};
 use towline_agent::config::Config;
-use towline_agent::{enrol, logger, platform, run, status};
+use towline_agent::handover::exchange::installed;
+use towline_agent::handover::form::FORM;
+use towline_agent::handover::question::OTHER_FORM;
+use towline_agent::handover::{self, Predecessor};
+use towline_agent::{enrol, logger, platform, run, status, would_run};
 
 /// Of sysexits.h: the configuration cannot be used.
 const EX_CONFIG: u8 = 78;
 
 fn main() -> ExitCode {
+    let mut predecessor = match Predecessor::find(|name| std::env::var(name).ok()) {
+        Ok(predecessor) => predecessor,
+        Err(error) => return fail(1, &error.to_string()),
+    };
+    let code = begin(&mut predecessor);
+    if let Some(predecessor) = predecessor {
+        // Left over: we did not get as far as going on with its sessions. Their own program may.
+        let error = predecessor.take_back();
+        fail(1, &format!("the sessions of the program before this one are lost: {error}"));
+    }
+    code
+}
+
+fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
     let arguments = match parse(std::env::args_os().skip(1)) {
         Ok(arguments) => arguments,
         Err(text) => return fail(2, &text),
@@ -32,12 +49,19 @@ fn main() -> ExitCode {
         Command::ConfigCheck if unusable => ExitCode::from(EX_CONFIG),
         Command::ConfigCheck => print(&format!("the configuration is usable, {} warnings\n", findings.len())),
         _ if unusable => fail(EX_CONFIG, "the configuration cannot be used, see above"),
-        _ => act(&arguments, config),
+        _ => act(&arguments, config, predecessor),
     }
 }
 
-fn act(arguments: &Arguments, config: Config) -> ExitCode {
+fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecessor>) -> ExitCode {
     logger::start(config.log);
+    if let Some(form) = arguments.takes_over {
+        return match would_run(&config) {
+            Ok(()) if form == FORM => ExitCode::SUCCESS,
+            Ok(()) => fail(OTHER_FORM, &format!("this program takes sessions over in form {FORM}, not {form}")),
+            Err(error) => fail(error.exit_code(), &format!("would not take over: {error}")),
+        };
+    }
     match &arguments.command {
         Command::Status { json } => match status::report(&config, *json) {
             Ok(text) => print(&text),
@@ -48,7 +72,7 @@ fn act(arguments: &Arguments, config: Config) -> ExitCode {
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),
         },
-        Command::Run => match in_runtime(run(config)) {
+        Command::Run => match in_runtime(run(config, predecessor)) {
             Ok(Ok(Outcome::Stopped)) => ExitCode::SUCCESS,
             Ok(Ok(Outcome::Renew)) => renew(),
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
@@ -69,11 +93,8 @@ fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
 
 /// Becomes the program that is installed now, in the same process: its manager sees no restart.
 fn renew() -> ExitCode {
-    let mut words = std::env::args_os();
-    let own = words.next().map(PathBuf::from).filter(|path| path.is_absolute());
-    // After an upgrade the link says "(deleted)"; the path the manager used is the new program's.
-    let own = own.or_else(|| std::env::current_exe().ok()).unwrap_or_else(|| "towline-agent".into());
-    let error = std::process::Command::new(own).args(words).exec();
+    let mut command = std::process::Command::new(installed());
+    let error = command.args(std::env::args_os().skip(1)).env_remove(handover::VARIABLE).exec();
     fail(1, &format!("cannot start anew: {error}"))
 }
 

@@ -46,6 +46,14 @@ impl Service {
         self.next = self.interval.map(|interval| now + interval);
     }
 
+    /// Another program takes this one's place in this process; [`Self::ready`] comes from it, or from us when it failed.
+    pub fn reloading(&self) {
+        let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
+            .ok()
+            .and_then(|now| u64::try_from(Duration::from(now).as_micros()).ok());
+        self.say(&format!("RELOADING=1\nMONOTONIC_USEC={}", since.unwrap_or(0)));
+    }
+
     /// The agent ends its sessions and then itself.
     pub fn stopping(&self) {
         self.say("STOPPING=1");

@@ -327,25 +327,6 @@ fn told_to_stop_the_agent_ends_its_sessions_and_leaves_nothing() {
 }
 
 #[test]
-fn told_to_start_anew_the_agent_waits_for_its_sessions_and_keeps_its_process() {
-    story(async || {
-        let mut gateway = Gateway::with_agent("").await;
-        let (pid, boot) = (gateway.agent_pid(), gateway.boot);
-        let command = gateway.session("ann-1", &exec("read x")).await;
-        kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
-        gateway.logged("told to start anew, once 1 sessions are over").await;
-        gateway.type_in(command, "go\n").await;
-        assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(0));
-        gateway.send(&ToAgent::Forget { session: "ann-1".into() }).await;
-        while gateway.step().await {}
-        gateway.cut();
-        gateway.welcome().await;
-        assert_eq!(gateway.agent_pid(), pid);
-        assert_ne!(gateway.boot, boot, "a new start has a new boot nonce");
-    });
-}
-
-#[test]
 fn while_linked_there_is_one_thread_and_the_status_says_up() {
     story(async || {
         let gateway = Gateway::with_agent("").await;

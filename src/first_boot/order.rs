@@ -2,7 +2,7 @@
 //!
 //! | where | how |
 //! |---|---|
-//! | environment | `TOWLINE_ENROLL_GATEWAY`, `_ACTIVATION_ID`, `_ACTIVATION_CODE`, `_CA`, `_PIN`, `_NAME` |
+//! | environment | `TOWLINE_ENROLL_GATEWAY`, `_ACTIVATION_ID`, `_ACTIVATION_CODE`, `_CA`, `_PIN`, `_NAME`, `_TAGS` (`a=b,c=d`) |
 //! | `/etc/towline/enroll.toml`, then `towline/enroll.toml` on the boot partition or a mounted stick | keys of the same names, and a table `tags` |
 //! | kernel's command line | `towline.gateway=`, `towline.activation_id=`, ... |
 //!
@@ -38,12 +38,15 @@ const COMMAND_LINE: u64 = 4096;
 /// # Errors
 /// There is one, and it cannot be carried out: a sentence with what is missing.
 pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, String> {
-    let from_variables: Vec<(String, String)> = KEYS
+    let mut from_variables: Vec<(String, String)> = KEYS
         .iter()
         .filter_map(|key| Some(((*key).to_owned(), variable(&format!("TOWLINE_ENROLL_{}", key.to_uppercase()))?)))
         .filter(|(_, value)| !value.is_empty())
         .collect();
     if !from_variables.is_empty() {
+        let tags = variable("TOWLINE_ENROLL_TAGS").unwrap_or_default();
+        let tags = tags.split(',').filter_map(|tag| tag.trim().split_once('='));
+        from_variables.extend(tags.map(|(key, value)| (format!("tags.{key}"), value.to_owned())));
         return order(from_variables, "TOWLINE_ENROLL_*", None).map(Some);
     }
     if let Some(file) = files().into_iter().find(|file| file.is_file()) {
@@ -120,7 +123,8 @@ fn order(pairs: Vec<(String, String)>, source: &str, file: Option<PathBuf>) -> R
             "gateway" => enrol.gateway = value,
             "activation_id" => enrol.activation_id = value,
             "activation_code" => code = value,
-            "ca" => enrol.ca = Some(value.into()),
+            // Beside the order, on whatever medium that is, unless it says from the root on.
+            "ca" => enrol.ca = Some(file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(value)),
             "pin" => enrol.pin = Some(value),
             "name" => enrol.name = filled(&value),
             other => match other.strip_prefix("tags.") {
@@ -172,10 +176,12 @@ mod tests {
             "TOWLINE_ENROLL_GATEWAY" => Some("gw:443".to_owned()),
             "TOWLINE_ENROLL_ACTIVATION_ID" => Some("id".to_owned()),
             "TOWLINE_ENROLL_ACTIVATION_CODE" => Some("code".to_owned()),
+            "TOWLINE_ENROLL_TAGS" => Some("site=north, role=pump".to_owned()),
             _ => None,
         };
         let order = find(variable).unwrap().unwrap();
         assert_eq!((order.enrol.gateway.as_str(), order.file), ("gw:443", None));
+        assert_eq!(order.enrol.tags, pairs(&[("site", "north"), ("role", "pump")]));
     }
 
     #[test]
@@ -188,10 +194,11 @@ mod tests {
     fn a_file_is_an_order_with_tags() {
         let temp = tempfile::tempdir().unwrap();
         let file = temp.path().join("enroll.toml");
-        let text = b"gateway = \"gw\"\nactivation_id = \"i\"\nactivation_code = \"c\"\nname = \"{machine}-x\"\n[tags]\nsite = \"n\"\n";
+        let text = b"gateway = \"gw\"\nactivation_id = \"i\"\nactivation_code = \"c\"\nca = \"ca.pem\"\nname = \"{machine}-x\"\n[tags]\nsite = \"n\"\n";
         crate::state::atomic::replace(&file, text, 0o600).unwrap();
         let order = order(read(&file).unwrap(), "a file", Some(file.clone())).unwrap();
         assert_eq!(order.enrol.tags, [("site".to_owned(), "n".to_owned())]);
+        assert_eq!(order.enrol.ca.as_deref(), Some(temp.path().join("ca.pem").as_path()));
         assert_eq!(order.enrol.name, format!("{}-x", std::env::consts::ARCH));
     }
 

@@ -95,6 +95,18 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
+    /// One that is there already, made by the program before us.
+    #[must_use]
+    pub fn at(dir: PathBuf) -> Self {
+        Self { dir }
+    }
+
+    /// Its directory.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// Opens the file through which the child moves itself in, see [`super::spawn::Request::cgroup`].
     ///
     /// # Errors

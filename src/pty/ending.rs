@@ -15,8 +15,8 @@ use std::time::Instant;
 /// A session whose processes are being ended.
 #[derive(Debug)]
 pub struct Ending {
-    family: Family,
-    next_kill: Instant,
+    pub(super) family: Family,
+    pub(super) next_kill: Instant,
 }
 
 /// Whether somebody is left.

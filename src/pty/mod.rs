@@ -22,6 +22,7 @@ pub mod family;
 pub mod proc_table;
 pub mod reap;
 pub mod spawn;
+mod succession;
 #[allow(unsafe_code)] // the one file of the agent where it is allowed
 pub(crate) mod sys;
 

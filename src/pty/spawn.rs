@@ -191,6 +191,18 @@ impl AsFd for Report {
 }
 
 impl Report {
+    /// The news of a child that the program before us started.
+    #[must_use]
+    pub fn of(pipe: OwnedFd, program: String) -> Self {
+        Self { pipe, program }
+    }
+
+    /// What was to be started.
+    #[must_use]
+    pub fn program(&self) -> &str {
+        &self.program
+    }
+
     /// Whether the program runs: `None` while the child is still on its way to it.
     pub fn outcome(&self) -> Option<Result<(), SpawnError>> {
         let mut report = [0; 5];

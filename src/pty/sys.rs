@@ -1,4 +1,5 @@
-//! The only file of the agent with `unsafe`: fork, what the child does until exec, and two calls on terminals.
+//! The only file of the agent with `unsafe`: fork, what the child does until exec, two calls on terminals, and taking
+//! descriptors that were left open across an exec.
 //!
 //! # The rule of this file
 //! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic, no destructor.
@@ -18,7 +19,7 @@ use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
 use std::convert::Infallible;
 use std::ffi::{CStr, CString, c_char};
 use std::io;
-use std::os::fd::{AsRawFd as _, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
 use std::ptr;
 use tokio::io::unix::AsyncFd;
 
@@ -220,6 +221,26 @@ pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> nix::Resu
         )
     };
     Errno::result(result).map(drop)
+}
+
+/// Takes a descriptor that the program before us in this process left open on purpose, and marks it as taken.
+///
+/// "On purpose" is what the close-on-exec mark says: whatever this program opened itself carries it, and what was taken
+/// carries it from then on. So a descriptor with an owner is never taken, and none is taken twice.
+pub(crate) fn inherit(raw: RawFd) -> io::Result<OwnedFd> {
+    let not_left = || io::Error::other(format!("descriptor {raw} was not left for us"));
+    if raw <= libc::STDERR_FILENO {
+        return Err(not_left());
+    }
+    // SAFETY: the call takes any integer, and only looks.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    if flags < 0 || flags & libc::FD_CLOEXEC != 0 {
+        return Err(not_left());
+    }
+    // SAFETY: three integers; the descriptor is only marked.
+    Errno::result(unsafe { libc::fcntl(raw, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and without the mark above it had no owner in this program.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
 /// Registers a descriptor with the runtime, to learn when it can be read or written.

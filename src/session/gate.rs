@@ -6,10 +6,12 @@
 
 use crate::clock::AuthorityClock;
 use crate::config::Config;
+use crate::handover::form::{Reader, Writer, contradiction};
 use crate::policy::Forbidden;
 use crate::pty::account::{Account, AccountError, own_name};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
+use std::io;
 use std::time::Instant;
 use towline_wire::epoch::BootNonce;
 use towline_wire::grant::{Expected, Grant, GrantError, SeenNonces, SignedTime};
@@ -85,6 +87,35 @@ impl Gate {
     #[must_use]
     pub fn new(device: String, authority: [u8; 32], boot: BootNonce) -> Self {
         Self { device, authority, boot, seen: SeenNonces::default(), time: None }
+    }
+
+    /// The grants that were used, for a successor.
+    ///
+    /// # Errors
+    /// No memory.
+    pub fn hand_over(&self, to: &mut Writer<'_>) -> io::Result<()> {
+        // The others are of the enrolment, of the agent, and of the link.
+        let Self { device: _, authority: _, boot: _, seen, time: _ } = self;
+        to.count(seen.list().len())?;
+        for (nonce, not_after) in seen.list() {
+            to.bytes(nonce)?;
+            to.number(*not_after)?;
+        }
+        Ok(())
+    }
+
+    /// The grants that a predecessor used are used up.
+    ///
+    /// # Errors
+    /// See [`Reader`].
+    pub fn take_over(&mut self, from: &mut Reader<'_>) -> io::Result<()> {
+        for _ in 0..from.count()? {
+            let (nonce, not_after) = (from.array()?, from.number()?);
+            if !self.seen.remember(nonce, not_after) {
+                return Err(contradiction("more grants than can be remembered"));
+            }
+        }
+        Ok(())
     }
 
     fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {

@@ -35,6 +35,13 @@ impl Input {
         }
     }
 
+    /// What is kept, in one or two runs, and whether it is all that will ever come.
+    #[must_use]
+    pub fn kept(&self) -> ([&[u8]; 2], bool) {
+        let (first, second) = self.bytes.as_slices();
+        ([first, second], self.ended)
+    }
+
     /// Forgets all, because nobody will read it; how many bytes that were.
     pub fn discard(&mut self) -> usize {
         std::mem::take(&mut self.bytes).len()

@@ -9,6 +9,8 @@
 //! - The stream of an output ends when the program's side is closed by all who hold it; or, once the program has
 //!   ended, when nothing was left to read at [`limits::DRAIN_AFTER_EXIT`].
 
+mod succession;
+
 use super::input::Input;
 use crate::limits;
 use crate::pty::family::Family;

@@ -4,6 +4,8 @@
 //! - What is said while there is no link is not said: `Held` says it again on the next one.
 //! - A full queue of messages ends the link (see [`Table::take_failure`]), not the session.
 
+mod succession;
+
 use super::gate::{Passed, Refusal};
 use super::running::Running;
 use crate::limits;
@@ -32,6 +34,8 @@ pub struct Table {
     endings: Vec<(Pid, Ending)>,
     cgroups: Option<Home>,
     most: usize,
+    /// A child of the agent that belongs to no session.
+    bystander: Option<Pid>,
     online: bool,
     failure: Option<Full>,
 }
@@ -46,6 +50,7 @@ impl Table {
             endings: Vec::new(),
             cgroups,
             most,
+            bystander: None,
             online: false,
             failure: None,
         }
@@ -67,6 +72,11 @@ impl Table {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// A child of the agent that is no session's, for as long as it lives: no end of a session may touch it.
+    pub fn spare(&mut self, bystander: Option<Pid>) {
+        self.bystander = bystander;
     }
 
     /// Queues a message for the gateway.
@@ -328,7 +338,8 @@ impl Table {
 
     fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
         let running = self.sessions.iter().filter(|session| session.exited.is_none()).map(|session| session.pid);
-        running.chain(self.endings.iter().map(|(leader, _)| *leader)).filter(|leader| *leader != pid).collect()
+        let ending = self.endings.iter().map(|(leader, _)| *leader);
+        running.chain(ending).chain(self.bystander).filter(|leader| *leader != pid).collect()
     }
 
     /// A child of the agent ended; perhaps the leader of a session.

@@ -18,7 +18,7 @@ const BACK: Duration = Duration::from_secs(30);
 const CUTS: u64 = 50;
 
 /// Opens a shell and makes it an echo. What the command line says about its connection goes to stderr, and that away.
-fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
+pub(crate) fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
     let towline = operator.towline(&[]);
     let mut quiet = operator.equip(Command::new("sh"));
     quiet.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(towline.get_program()).args(["shell", device.id()]);
@@ -29,12 +29,12 @@ fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
 }
 
 /// Sends `block` and compares what comes back.
-fn round_trip(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
+pub(crate) fn round_trip(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
     shell.send(block)?;
     comes_back(shell, block, story)
 }
 
-fn comes_back(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
+pub(crate) fn comes_back(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
     let mut got = Vec::with_capacity(block.len());
     let whole = shell.drain(BACK, |portion| {
         got.extend_from_slice(portion);

@@ -53,6 +53,8 @@ pub(crate) struct Gateway {
     acceptor: TlsAcceptor,
     pub(crate) authority: Ed25519KeyPair,
     pub(crate) pin: String,
+    /// What is started as the agent.
+    pub(crate) program: PathBuf,
     agent: Option<Child>,
     pub(crate) link: Option<TlsStream<TcpStream>>,
     reader: FrameReader,
@@ -143,6 +145,7 @@ impl Gateway {
             acceptor: TlsAcceptor::from(Arc::new(config)),
             authority: Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap(),
             pin: towline_agent::state::key::hex(pin.as_ref()),
+            program: PathBuf::from(env!("CARGO_BIN_EXE_towline-agent")),
             agent: None,
             link: None,
             reader: FrameReader::new(),
@@ -165,7 +168,7 @@ impl Gateway {
         self.temp.path().join(name)
     }
 
-    fn configure(&self, more: &str) {
+    pub(crate) fn configure(&self, more: &str) {
         let runtime = self.path("run").display().to_string();
         let text = format!("log = \"debug\"\nruntime_dir = \"{runtime}\"\n{more}");
         towline_agent::state::atomic::replace(&self.path("agent.toml"), text.as_bytes(), 0o600).unwrap();
@@ -173,7 +176,7 @@ impl Gateway {
 
     /// The agent's binary with this world's settings, in an empty environment.
     pub(crate) fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_towline-agent"));
+        let mut command = Command::new(&self.program);
         command.env_clear().args(arguments).arg("--config").arg(self.path("agent.toml"));
         command.arg("--state-dir").arg(self.path("state")).stdin(Stdio::null());
         command
@@ -293,6 +296,28 @@ impl Gateway {
         }
     }
 
+    /// Welcomes the first link that the agent does not leave again at once; what it says it holds.
+    pub(crate) async fn welcome_in_the_end(&mut self) -> Vec<FromAgent> {
+        'links: loop {
+            self.cut();
+            self.inbox.clear();
+            let (tcp, _) = self.accept_tcp().await;
+            let Ok(link) = self.acceptor.accept(tcp).await else { continue };
+            (self.link, self.reader) = (Some(link), FrameReader::new());
+            self.send_frame(&Frame::Version { min: 1, max: 1 }).await;
+            let mut held = Vec::new();
+            loop {
+                match self.inbox.pop() {
+                    Some(FromAgent::Hello(hello)) => self.greet(&hello).await,
+                    Some(FromAgent::HeldEnd) => return held,
+                    Some(other) => held.push(other),
+                    None if self.step().await => {}
+                    None => continue 'links,
+                }
+            }
+        }
+    }
+
     pub(crate) async fn greet(&mut self, hello: &Hello) {
         assert_eq!(hello.device, DEVICE);
         (self.boot, self.challenge) = (hello.epoch.boot, hello.challenge);
@@ -320,8 +345,9 @@ impl Gateway {
 
     pub(crate) async fn send_bytes(&mut self, bytes: &[u8]) {
         let link = self.link.as_mut().expect("no link");
-        link.write_all(bytes).await.unwrap();
-        link.flush().await.unwrap();
+        // A link that the agent has left is noticed by the next read.
+        let _ = link.write_all(bytes).await;
+        let _ = link.flush().await;
     }
 
     /// A grant for a launch, as the authority would give it, after `change`.
@@ -370,6 +396,11 @@ impl Gateway {
 
     /// Attaches an operator to its session, with what it has.
     pub(crate) async fn attach(&mut self, name: &str, operator: usize) {
+        assert!(self.try_attach(name, operator).await, "the agent closed the link\n{}", self.log());
+    }
+
+    /// The same; false when the agent leaves the link before it answers.
+    pub(crate) async fn try_attach(&mut self, name: &str, operator: usize) -> bool {
         self.attachment += 1;
         let (attachment, session) = (self.attachment, name.to_owned());
         let ids = [Some(self.operators[operator].io), self.operators[operator].err];
@@ -381,15 +412,20 @@ impl Gateway {
         }
         let received = Some([has[0].0, has[1].0]);
         self.send(&ToAgent::Attach { session, attachment, received, room: [has[0].1, has[1].1] }).await;
+        let mut others = Vec::new();
         loop {
-            let message = self.next_message().await;
-            if let FromAgent::Attached { attachment: answered, input, room, output, .. } = message {
-                assert_eq!((answered, output), (attachment, [has[0].0, has[1].0]));
-                let (stream, budget) = self.mux.stream(self.operators[operator].io).unwrap();
-                stream.tx.attach(Some(input), room, budget).unwrap();
-                return;
+            match self.inbox.pop() {
+                Some(FromAgent::Attached { attachment: answered, input, room, output, .. }) => {
+                    assert_eq!((answered, output), (attachment, [has[0].0, has[1].0]));
+                    let (stream, budget) = self.mux.stream(self.operators[operator].io).unwrap();
+                    stream.tx.attach(Some(input), room, budget).unwrap();
+                    self.inbox.extend(others.into_iter().rev());
+                    return true;
+                }
+                Some(other) => others.push(other),
+                None if self.step().await => {}
+                None => return false,
             }
-            self.inbox.push(message);
         }
     }
 

@@ -9,6 +9,7 @@
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
+//! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
 //! | `repo CHANNEL KEY` | signed package repositories of what `dist` packed |
 //!
 //! # Not here
@@ -19,6 +20,7 @@ mod bench;
 mod budget;
 mod demo;
 mod dist;
+mod fleet;
 mod package;
 mod qemu;
 mod repo;
@@ -59,9 +61,10 @@ fn command(words: &[&str]) -> Outcome {
         ["bench", rounds] => bench::compare(rounds.parse()?),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
+        ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...] | qemu [CLASS...] | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
         )),
     }
 }

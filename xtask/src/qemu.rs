@@ -24,6 +24,7 @@ use towline_testkit::{Outcome, interrupt};
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
 use crate::setup;
+pub(crate) use fetch::busybox;
 
 /// What is needed of the distribution.
 const NEEDS: &[(&str, &str)] = &[

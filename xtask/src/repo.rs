@@ -10,7 +10,7 @@
 //! - Only a whole repository is put in place: it is made beside and renamed, so no client sees half of it.
 
 use std::fmt::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use towline_testkit::{Outcome, Trouble, files};
@@ -32,8 +32,12 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     let beside = place.with_extension("partial");
     // Left over from a run that was broken off.
     let _ = std::fs::remove_dir_all(&beside);
-    apt(&beside.join("apt"), key, |name| !name.contains("_armv6"))?;
-    apt(&beside.join("apt-armv6"), key, |name| name.contains("_armv6"))?;
+    let signer = Signer { key: (*key).to_owned(), home: None };
+    let debs = digest::all_files(&package::folder().join("deb"))?;
+    let (armv6, others): (Vec<_>, Vec<_>) =
+        debs.into_iter().partition(|path| path.to_string_lossy().contains("_armv6"));
+    apt(&beside.join("apt"), &signer, &others)?;
+    apt(&beside.join("apt-armv6"), &signer, &armv6)?;
     opkg(&beside.join("opkg"))?;
     let _ = std::fs::remove_dir_all(&place);
     std::fs::rename(&beside, &place)?;
@@ -41,18 +45,27 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     Ok(())
 }
 
-/// A flat repository of the debs whose file names are wanted.
-fn apt(place: &Path, key: &str, wanted: impl Fn(&str) -> bool) -> Outcome {
+/// Who signs.
+#[derive(Debug, Clone)]
+pub(crate) struct Signer {
+    /// What gpg calls the key.
+    pub(crate) key: String,
+    /// Where gpg keeps it, if not in the usual place.
+    pub(crate) home: Option<PathBuf>,
+}
+
+/// A flat repository of these debs.
+///
+/// # Errors
+/// dpkg-deb does not read one, or gpg does not sign.
+pub(crate) fn apt(place: &Path, signer: &Signer, debs: &[PathBuf]) -> Outcome {
     std::fs::create_dir_all(place)?;
     let mut index = String::new();
-    for path in digest::all_files(&package::folder().join("deb"))? {
+    for path in debs {
         let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        if !wanted(&name) {
-            continue;
-        }
-        let bytes = std::fs::read(&path)?;
+        let bytes = std::fs::read(path)?;
         let mut fields = Command::new("dpkg-deb");
-        let out = fields.arg("--field").arg(&path).output()?;
+        let out = fields.arg("--field").arg(path).output()?;
         if !out.status.success() {
             return Err(Trouble::new(format!("dpkg-deb --field {}", path.display())));
         }
@@ -67,7 +80,7 @@ fn apt(place: &Path, key: &str, wanted: impl Fn(&str) -> bool) -> Outcome {
         files::write(&place.join(&name), bytes)?;
     }
     write_index(place, &index)?;
-    release(place, key)
+    release(place, signer)
 }
 
 fn write_index(place: &Path, index: &str) -> Outcome {
@@ -77,7 +90,7 @@ fn write_index(place: &Path, index: &str) -> Outcome {
 }
 
 /// The list of the lists, signed.
-fn release(place: &Path, key: &str) -> Outcome {
+fn release(place: &Path, signer: &Signer) -> Outcome {
     let date =
         Command::new("date").args(["--utc", "--rfc-email", &format!("--date=@{}", build::commit_time()?)]).output()?;
     let mut text = format!("Origin: Towline\nLabel: Towline\nDate: {}SHA256:\n", String::from_utf8(date.stdout)?);
@@ -87,7 +100,8 @@ fn release(place: &Path, key: &str) -> Outcome {
     }
     files::write(&place.join("Release"), text)?;
     let mut gpg = Command::new("gpg");
-    gpg.args(["--batch", "--yes", "--local-user", key, "--clearsign", "--output"]);
+    gpg.args(["--batch", "--yes", "--local-user", &signer.key, "--clearsign", "--output"]);
+    gpg.envs(signer.home.as_ref().map(|home| ("GNUPGHOME", home)));
     gpg.arg(place.join("InRelease")).arg(place.join("Release"));
     run::checked(gpg)?;
     readable(place)

@@ -34,6 +34,19 @@ pub(crate) fn checked(mut command: Command) -> Outcome {
     if status.success() { Ok(()) } else { Err(Trouble::new(format!("{short}: {status}"))) }
 }
 
+/// Runs a command without a word, unless it fails.
+///
+/// # Errors
+/// It cannot be started, or it failed: with what it said.
+pub(crate) fn quiet(mut command: Command) -> Outcome {
+    let out = command.output().map_err(|e| Trouble::new(format!("cannot start {command:?}: {e}")))?;
+    if out.status.success() {
+        return Ok(());
+    }
+    let said = [out.stdout, out.stderr].concat();
+    Err(Trouble::new(format!("{command:?}: {}:\n{}", out.status, String::from_utf8_lossy(&said))))
+}
+
 /// Builds the three programs as they ship, unless `TOWLINE_BIN_DIR` names a folder with other ones. The agent is built alone: cargo unifies the features of what it builds together.
 ///
 /// # Errors

@@ -4,7 +4,7 @@
 //!   ends with the value that stands for it.
 //! - [`terminal`]: a program on a pseudo-terminal, driven by what it prints.
 //! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy.
-//! - [`https`]: one signed request at a time. [`facts`]: what the kernel says of a process.
+//! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time. [`facts`]: what the kernel says of a process.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an event.
@@ -14,6 +14,7 @@
 //! - No test: those stand in `tests/e2e`. No link to the products' code: they are run, not called.
 #![forbid(unsafe_code)]
 
+pub mod another_version;
 pub mod connect_proxy;
 pub mod facts;
 pub mod files;

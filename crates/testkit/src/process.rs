@@ -134,3 +134,11 @@ pub fn send(pid: u32, signal: Signal) -> Outcome {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| Trouble::new("not a process id"))?;
     Ok(kill_process(pid, signal)?)
 }
+
+/// Asks a process of ours to read its settings anew, or whatever SIGHUP means to it.
+///
+/// # Errors
+/// The process is gone.
+pub fn hang_up(pid: u32) -> Outcome {
+    send(pid, Signal::HUP)
+}

@@ -206,6 +206,22 @@ impl SeenNonces {
     /// How many live grants are remembered.
     pub const CAPACITY: usize = 128;
 
+    /// Nonces with the time until which they count, for a successor.
+    #[must_use]
+    pub fn list(&self) -> &[([u8; 16], u64)] {
+        &self.seen
+    }
+
+    /// Remembers one more of a predecessor's; false when there are too many.
+    #[must_use]
+    pub fn remember(&mut self, nonce: [u8; 16], not_after: u64) -> bool {
+        let room = self.seen.len() < Self::CAPACITY;
+        if room {
+            self.seen.push((nonce, not_after));
+        }
+        room
+    }
+
     fn use_up(&mut self, nonce: [u8; 16], not_after: u64, now: u64) -> Result<(), GrantError> {
         self.seen.retain(|&(_, until)| until > now);
         if self.seen.iter().any(|(old, _)| *old == nonce) {

@@ -120,6 +120,17 @@ impl Mux {
         }
     }
 
+    /// Allows `most` streams at least, whatever was allowed before.
+    pub fn allow(&mut self, most: usize) {
+        self.most = self.most.max(most);
+    }
+
+    /// Both directions of a stream, to be looked at.
+    #[must_use]
+    pub fn ends(&self, id: StreamId) -> Option<(&Sender, &Receiver)> {
+        self.position(id).map(|at| (&self.streams[at].tx, &self.streams[at].rx))
+    }
+
     /// A stream with the budget that its sender's methods want.
     pub fn stream(&mut self, id: StreamId) -> Option<(&mut Stream, &mut Budget)> {
         let at = self.position(id)?;

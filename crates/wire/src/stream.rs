@@ -13,10 +13,12 @@
 mod receiver;
 mod ring;
 mod sender;
+#[cfg(test)]
+mod succession;
 
-pub use receiver::Receiver;
+pub use receiver::{Receiver, ReceiverState};
 pub use ring::{Budget, ReplayRing};
-pub use sender::Sender;
+pub use sender::{Sender, SenderState};
 
 /// Bytes a receiver takes before it acknowledges, at the latest. Must be less than the smallest ring, or a sender with
 /// such a ring would wait for an acknowledgement that waits for more bytes.

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use towline_testkit::another_version::{self, CURRENT, NEXT};
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{GatewaySetup, Lab, Operator};
 use towline_testkit::terminal::Terminal;
@@ -43,8 +44,9 @@ const STEPS: &[Step] = &[
     ("systemd finds nothing wrong with the unit", verified),
     ("an order in /etc/towline enrols the device, and is gone afterwards", enrolled),
     ("sudo works in a session, and a session is no safer from the OOM killer than others", sudo),
-    ("an upgrade cuts no shell, and the new program takes over when the shell is closed", upgraded),
+    ("an upgrade cuts no shell, and the new program takes over at once", upgraded),
     ("a downgrade is the same", downgraded),
+    ("an upgrade to a program that does not work changes nothing", broken),
     ("a killed agent is back at once", killed),
     ("removed and installed again, the device is who it was", removed),
     ("purged, nothing is left", purged),
@@ -125,20 +127,24 @@ impl Debian {
         self.machine.run(&format!("systemctl show -P MainPID {UNIT}"))
     }
 
-    /// Installs a version under an open shell.
+    /// Installs a version under an open shell: the new program is there at once, and the shell as well.
     fn change_to(&mut self, version: &str) -> Outcome {
         let mut shell = self.shell()?;
         let before = self.pid()?;
         self.machine.run(&format!("dpkg -i /packages/{version}.deb"))?;
+        self.until(&format!("readlink /proc/{before}/exe | grep -qx /usr/bin/towline-agent"))?;
+        let (operator, id, wanted) = (self.operator(), self.id.clone(), format!("{version}.0"));
+        eventually("the gateway shows the new version", CONNECTS, || {
+            let filter = serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [id] }] });
+            let answer = operator.api("AmazonSSM.DescribeInstanceInformation", &filter).ok()?;
+            (answer["InstanceInformationList"][0]["AgentVersion"].as_str() == Some(&wanted)).then_some(())
+        })?;
         answers(&mut shell, 2)?;
-        ensure(self.pid()? == before, || "the agent was started anew under an open shell".into())?;
-        let old = self.machine.run(&format!("readlink /proc/{before}/exe"))?;
-        ensure(old.ends_with("(deleted)"), || format!("it runs {old} already"))?;
         shell.line("exit 5")?;
         let status = shell.finish(ANSWER)?;
         ensure(status.code() == Some(5), || format!("the shell ended with {status}"))?;
-        self.until(&format!("readlink /proc/{before}/exe | grep -qx /usr/bin/towline-agent"))?;
-        self.answers_calls()?;
+        ensure(self.pid()? == before, || "the agent is another process".into())?;
+        self.machine.run(&format!("systemctl -q is-active {UNIT}"))?;
         let shown = self.machine.run("dpkg-query -W -f '${Version}' towline-agent")?;
         ensure(shown == version, || format!("dpkg has {shown}"))?;
         let restarts = self.machine.run(&format!("systemctl show -P NRestarts {UNIT}"))?;
@@ -191,11 +197,24 @@ fn sudo(debian: &mut Debian) -> Outcome {
 }
 
 fn upgraded(debian: &mut Debian) -> Outcome {
-    debian.change_to("0.1.1")
+    debian.change_to(NEXT)
 }
 
 fn downgraded(debian: &mut Debian) -> Outcome {
-    debian.change_to("0.1.0")
+    debian.change_to(CURRENT)
+}
+
+fn broken(debian: &mut Debian) -> Outcome {
+    let mut shell = debian.shell()?;
+    let before = debian.pid()?;
+    debian.machine.run("printf '#!/bin/sh\\nexit 1\\n' >/tmp/agent; chmod 755 /tmp/agent")?;
+    debian.machine.run("cp -p /usr/bin/towline-agent /tmp/whole; mv /tmp/agent /usr/bin/towline-agent")?;
+    debian.machine.run(&format!("systemctl reload {UNIT}"))?;
+    debian.until(&format!("journalctl -q --no-pager -u {UNIT} | grep -q 'does not work here'"))?;
+    answers(&mut shell, 3)?;
+    drop(shell);
+    debian.machine.run("mv /tmp/whole /usr/bin/towline-agent")?;
+    ensure(debian.pid()? == before, || "the agent is another process".into())
 }
 
 fn killed(debian: &mut Debian) -> Outcome {
@@ -248,8 +267,9 @@ fn furnish(root: &Path, class: &Class, agent: &Path, ca: &Path) -> Outcome {
         Ok(std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?)
     };
     std::fs::create_dir_all(root.join("packages"))?;
-    for version in ["0.1.0", "0.1.1"] {
-        let deb = package::deb_of_agent(class, &std::fs::read(agent)?, version)?;
+    for version in [CURRENT, NEXT] {
+        let program = another_version::bytes(&std::fs::read(agent)?, version)?;
+        let deb = package::deb_of_agent(class, &program, version)?;
         files::write(&root.join(format!("packages/{version}.deb")), deb)?;
     }
     std::fs::copy(ca, root.join("packages/ca.pem"))?;

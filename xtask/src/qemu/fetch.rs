@@ -61,6 +61,18 @@ pub(crate) fn guest(arch: &str, meta: &str) -> Outcome<Guest> {
     Ok(guest)
 }
 
+/// A static busybox for a Debian architecture.
+///
+/// # Errors
+/// It cannot be downloaded, and was not before.
+pub(crate) fn busybox(arch: &str) -> Outcome<PathBuf> {
+    let root = cache().join(arch).join("busybox");
+    if !root.is_dir() {
+        unpack(arch, USERLAND, &root)?;
+    }
+    Ok(root.join("bin/busybox"))
+}
+
 /// The kernel's image.
 ///
 /// # Errors

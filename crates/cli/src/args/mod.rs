@@ -143,6 +143,9 @@ pub(crate) struct DevicesArgs {
     /// Only those in this state
     #[arg(long, value_enum)]
     pub state: Option<DeviceState>,
+    /// Only those whose agent is older than VERSION [default: than the newest agent of any device]
+    #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
+    pub outdated: Option<String>,
 }
 
 /// States of devices.

@@ -39,8 +39,37 @@ pub(super) async fn list(context: &mut Context, args: DevicesArgs) -> Result<(),
         Some(DeviceState::Quarantined) => devices.retain(|d| d.towline_state.as_deref() == Some("quarantined")),
         Some(DeviceState::Online | DeviceState::Offline) | None => {}
     }
+    if let Some(version) = args.outdated {
+        let newest = if version.is_empty() { newest(context).await? } else { Version::of(&version) };
+        devices.retain(|device| version_of(device) < newest);
+    }
     let answer = DescribeInstanceInformationResult { instance_information_list: devices, next_token: None };
     context.output.answer(&answer, |output| table(output, &answer.instance_information_list))
+}
+
+/// Dotted numbers, compared as numbers: 0.10 is newer than 0.9.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Version(Vec<u64>);
+
+impl Version {
+    /// What is no number counts as 0; zeroes at the end count nothing: an agent calls its 1.2.3 `1.2.3.0`.
+    fn of(text: &str) -> Self {
+        let mut numbers: Vec<u64> = text.split('.').map(|part| part.parse().unwrap_or(0)).collect();
+        while numbers.last() == Some(&0) {
+            numbers.pop();
+        }
+        Self(numbers)
+    }
+}
+
+fn version_of(device: &InstanceInformation) -> Version {
+    Version::of(device.agent_version.as_deref().unwrap_or_default())
+}
+
+/// The newest agent among all devices that may be seen.
+async fn newest(context: &mut Context) -> Result<Version, Failure> {
+    let all = target::all(&mut context.client, Vec::new()).await?;
+    Ok(all.iter().map(version_of).max().unwrap_or(Version(Vec::new())))
 }
 
 fn table(output: Output, devices: &[InstanceInformation]) -> String {
@@ -104,4 +133,17 @@ async fn show_tags(context: &mut Context, resource_id: String) -> Result<(), Fai
         let row = |tag: &Tag| vec![Cell::from(tag.key.clone()), tag.value.clone().into()];
         output.table(&["KEY", "VALUE"], &answer.tag_list.iter().map(row).collect::<Vec<_>>())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_compared_as_numbers() {
+        for (older, newer) in [("0.9.0.0", "0.10.0"), ("1.2.3.0", "1.2.4"), ("", "0.1"), ("1.2", "1.2.0.1")] {
+            assert!(Version::of(older) < Version::of(newer), "{older} {newer}");
+        }
+        assert_eq!(Version::of("1.2.3.0"), Version::of("1.2.3"));
+    }
 }

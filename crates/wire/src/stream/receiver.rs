@@ -10,6 +10,17 @@
 use super::{ACK_EVERY, Violation};
 use crate::frame::{Frame, StreamId};
 
+/// What a receiver is: enough for another process to go on with the stream, given the bytes that wait.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReceiverState {
+    /// Position after the last byte received in order.
+    pub received: u64,
+    /// Position up to which bytes were passed on.
+    pub consumed: u64,
+    /// Where the stream ends, once that is known and everything has come.
+    pub length: Option<u64>,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Receiver {
@@ -43,6 +54,24 @@ impl Receiver {
             fin_told: false,
             dropped: 0,
         }
+    }
+
+    /// How it stands, for a successor.
+    #[must_use]
+    pub fn state(&self) -> ReceiverState {
+        ReceiverState { received: self.received, consumed: self.consumed, length: self.length }
+    }
+
+    /// Goes on from what another receiver was; `None` when that contradicts itself.
+    #[must_use]
+    pub fn succeeding(state: &ReceiverState, capacity: u32) -> Option<Self> {
+        let ReceiverState { received, consumed, length } = *state;
+        let true_length = length.is_none_or(|length| length == received);
+        (consumed <= received && true_length).then(|| Self {
+            received,
+            length,
+            ..Self::starting_at(consumed, capacity)
+        })
     }
 
     /// Position after the last byte received in order: what an attach says.

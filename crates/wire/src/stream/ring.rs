@@ -62,6 +62,11 @@ impl ReplayRing {
         Self { memory: Vec::new(), base: 0, end: 0, cap: cap.max(SMALLEST) }
     }
 
+    /// Makes a ring that was never used begin at `position`.
+    pub(super) fn start_at(&mut self, position: u64) {
+        (self.base, self.end) = (position, position);
+    }
+
     /// Position of the oldest byte held.
     #[must_use]
     pub fn base(&self) -> u64 {

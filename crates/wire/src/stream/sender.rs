@@ -16,6 +16,21 @@ enum Flow {
     Attached { cursor: u64, limit: u64, fin_sent: bool },
 }
 
+/// What a sender is beside its bytes: with [`Sender::held`], enough for another process to go on with the stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SenderState {
+    /// Position of the oldest byte held.
+    pub base: u64,
+    /// Position after the newest byte.
+    pub end: u64,
+    /// Highest position ever sent.
+    pub sent: u64,
+    /// No more bytes will be produced.
+    pub finished: bool,
+    /// All of it was acknowledged, the end included.
+    pub fin_acked: bool,
+}
+
 /// See the module.
 #[derive(Debug)]
 pub struct Sender {
@@ -170,6 +185,36 @@ impl Sender {
             *held = (*held).max(limit);
         }
         Ok(())
+    }
+
+    /// How it stands, for a successor.
+    #[must_use]
+    pub fn state(&self) -> SenderState {
+        let (base, end) = (self.ring.base(), self.ring.end());
+        SenderState { base, end, sent: self.sent, finished: self.finished, fin_acked: self.fin_acked }
+    }
+
+    /// The bytes that are not acknowledged yet, in order, in one or two runs.
+    pub fn held(&self) -> impl Iterator<Item = &[u8]> {
+        let mut position = self.ring.base();
+        core::iter::from_fn(move || {
+            let run = self.ring.at(position, usize::MAX);
+            position += run.len() as u64;
+            (!run.is_empty()).then_some(run)
+        })
+    }
+
+    /// Makes a new sender, detached, out of what another one was. False when that cannot be: the state contradicts itself or
+    /// the bytes, or there is no room for them. The sender is then of no use.
+    #[must_use]
+    pub fn succeed(&mut self, state: &SenderState, bytes: &[u8], budget: &mut Budget) -> bool {
+        let fits = state.base.checked_add(bytes.len() as u64) == Some(state.end);
+        if !fits || !(state.base..=state.end).contains(&state.sent) || self.ring.end() != 0 {
+            return false;
+        }
+        self.ring.start_at(state.base);
+        (self.sent, self.finished, self.fin_acked) = (state.sent, state.finished, state.fin_acked);
+        self.ring.push(bytes, budget) == bytes.len()
     }
 
     /// Gives the ring's memory back; the sender is of no more use.

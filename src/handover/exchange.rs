@@ -1,0 +1,130 @@
+//! One program takes the place of another in this process.
+//!
+//! # Invariants
+//! - Returning means that nothing changed: descriptors are closed at an exec again, signals are heard again.
+
+use super::VARIABLE;
+use nix::fcntl::{FcntlArg, FdFlag, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
+use std::ffi::{CString, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
+use std::path::{Path, PathBuf};
+
+/// Signals that somebody listens to. Between the exec and the successor's first breath nobody does.
+fn heard() -> SigSet {
+    [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect()
+}
+
+/// Lets the signals through that waited since the exec. To be called once they are listened to.
+///
+/// # Errors
+/// The kernel refuses, which it does not.
+pub fn hear_signals() -> io::Result<()> {
+    Ok(sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&heard()), None)?)
+}
+
+/// A file in memory for the state.
+///
+/// # Errors
+/// A kernel before 3.17, or no descriptor.
+pub fn memory() -> io::Result<File> {
+    Ok(File::from(memfd_create("towline-handover", MFdFlags::MFD_CLOEXEC)?))
+}
+
+/// The program this process was started as; after an upgrade that is the new one.
+#[must_use]
+pub fn installed() -> PathBuf {
+    let named = std::env::args_os().next().map(PathBuf::from).filter(|path| path.is_absolute());
+    named
+        .or_else(|| std::env::current_exe().ok().map(|path| without_mark(&path)))
+        .unwrap_or_else(|| "towline-agent".into())
+}
+
+/// The kernel's name for a program whose file was replaced ends with a remark.
+fn without_mark(path: &Path) -> PathBuf {
+    let bytes = path.as_os_str().as_bytes();
+    PathBuf::from(OsString::from_vec(bytes.strip_suffix(b" (deleted)").unwrap_or(bytes).to_vec()))
+}
+
+/// The program that runs now, even if its file is gone.
+///
+/// # Errors
+/// There is no `/proc`.
+pub fn running() -> io::Result<File> {
+    File::open("/proc/self/exe")
+}
+
+/// A path by which an open program can be executed.
+#[must_use]
+pub fn path_of(program: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", program.as_raw_fd()))
+}
+
+/// Executes `path` in this process with the same arguments, and leaves it `state`, `kept` and, where there is one, the program
+/// to go back to. Returns only when that failed.
+#[must_use]
+pub fn execute(path: &Path, state: &File, program: Option<&File>, kept: &[BorrowedFd<'_>]) -> io::Error {
+    let left: Vec<BorrowedFd<'_>> =
+        kept.iter().copied().chain([state.as_fd()]).chain(program.map(File::as_fd)).collect();
+    let mut before = SigSet::empty();
+    if let Err(errno) = sigprocmask(SigmaskHow::SIG_BLOCK, Some(&heard()), Some(&mut before)) {
+        return errno.into();
+    }
+    let error = match close_at_exec(&left, false).and_then(|()| exec(path, state, program)) {
+        Ok(never) => match never {},
+        Err(error) => error,
+    };
+    let closed = close_at_exec(&left, true);
+    let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    if let (Err(error), _) | (_, Err(error)) = (closed, restored.map_err(io::Error::from)) {
+        log::error!("after a hand-over that failed: {error}");
+    }
+    error
+}
+
+fn close_at_exec(descriptors: &[BorrowedFd<'_>], close: bool) -> io::Result<()> {
+    let flags = if close { FdFlag::FD_CLOEXEC } else { FdFlag::empty() };
+    for fd in descriptors {
+        fcntl(fd, FcntlArg::F_SETFD(flags))?;
+    }
+    Ok(())
+}
+
+/// By hand, because the standard library's exec lets all signals through first.
+fn exec(path: &Path, state: &File, program: Option<&File>) -> io::Result<std::convert::Infallible> {
+    let c_string = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
+    let arguments = std::env::args_os().map(|word| c_string(word.into_vec())).collect::<io::Result<Vec<_>>>()?;
+    let others = std::env::vars_os().filter(|(name, _)| name != VARIABLE);
+    let others = others.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
+    let program = program.map(|file| file.as_raw_fd().to_string()).unwrap_or_default();
+    let ours = format!("{VARIABLE}={}:{program}", state.as_raw_fd()).into_bytes();
+    let environment = others.chain([ours]).map(c_string).collect::<io::Result<Vec<_>>>()?;
+    Ok(nix::unistd::execve(&c_string(path.as_os_str().as_bytes().to_vec())?, &arguments, &environment)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_whose_file_was_replaced_is_found_by_its_old_name() {
+        assert_eq!(without_mark(Path::new("/usr/bin/towline-agent (deleted)")), Path::new("/usr/bin/towline-agent"));
+        assert_eq!(without_mark(Path::new("/usr/bin/towline-agent")), Path::new("/usr/bin/towline-agent"));
+    }
+
+    #[test]
+    fn after_an_exec_that_failed_descriptors_and_signals_are_as_before() {
+        let (state, kept) = (memory().unwrap(), tempfile::tempfile().unwrap());
+        let before = SigSet::thread_get_mask().unwrap();
+        let error = execute(Path::new("/no/such/program"), &state, None, &[kept.as_fd()]);
+        assert_eq!(error.kind(), io::ErrorKind::NotFound);
+        for fd in [state.as_fd(), kept.as_fd()] {
+            assert_eq!(fcntl(fd, FcntlArg::F_GETFD).unwrap(), FdFlag::FD_CLOEXEC.bits());
+        }
+        assert_eq!(SigSet::thread_get_mask().unwrap(), before);
+    }
+}

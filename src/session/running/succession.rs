@@ -1,0 +1,130 @@
+//! One session, written for a successor and read from a predecessor; see [`crate::handover`].
+//!
+//! # Invariants
+//! - All that a session is made of is named here: a new field does not compile before it was decided about.
+
+use super::{Fd, Ports, Running};
+use crate::handover::form::{Reader, Writer, contradiction};
+use crate::limits;
+use crate::pty::family::Family;
+use crate::pty::spawn::Report;
+use crate::pty::watch;
+use crate::session::input::Input;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::time::Instant;
+use towline_wire::frame::StreamId;
+use towline_wire::message::ExitStatus;
+use towline_wire::mux::Mux;
+use towline_wire::stream::{Receiver, ReceiverState, Sender, SenderState};
+
+impl Running {
+    /// # Errors
+    /// No memory.
+    pub(in crate::session) fn hand_over<'a>(&'a self, mux: &'a Mux, to: &mut Writer<'a>) -> io::Result<()> {
+        let Self { name, io, err, pid, exited, family, starting, ports, input, drain_until } = self;
+        to.text(name)?;
+        to.number((*io).into())?;
+        to.option(*err, |to, err| to.number(err.into()))?;
+        to.pid(*pid)?;
+        to.option(exited.as_ref(), write_status)?;
+        to.option(family.as_ref(), |to, family| family.hand_over(to))?;
+        to.option(starting.as_ref(), |to, (report, _)| {
+            to.descriptor(report.as_fd())?;
+            to.text(report.program())
+        })?;
+        ports.hand_over(to)?;
+        let (kept, ended) = input.kept();
+        to.runs(kept.iter().map(|run| run.len() as u64).sum(), kept.into_iter())?;
+        to.flag(ended)?;
+        to.flag(drain_until.is_some())?;
+        for id in [Some(*io), *err].into_iter().flatten() {
+            write_stream(mux, id, to)?;
+        }
+        Ok(())
+    }
+
+    /// # Errors
+    /// See [`Reader`]; or the descriptors cannot be watched.
+    pub(in crate::session) fn take_over(from: &mut Reader<'_>, mux: &mut Mux, now: Instant) -> io::Result<Self> {
+        let name = from.text()?;
+        let io = from.small()?;
+        let err = from.option(Reader::small)?;
+        let pid = from.pid()?;
+        let exited = from.option(read_status)?;
+        let family = from.option(Family::take_over)?;
+        let starting = from.option(|from| {
+            let report = Report::of(from.descriptor()?, from.text()?);
+            let ready = watch(report.as_fd().try_clone_to_owned()?)?;
+            Ok((report, ready))
+        })?;
+        let ports = Ports::take_over(from)?;
+        let mut input = Input::default();
+        input.keep(&from.bytes()?);
+        if from.flag()? {
+            input.end();
+        }
+        let drain_until = from.flag()?.then(|| now + limits::DRAIN_AFTER_EXIT);
+        for id in [Some(io), err].into_iter().flatten() {
+            read_stream(mux, id, from)?;
+        }
+        Ok(Self { name, io, err, pid, exited, family, starting, ports, input, drain_until })
+    }
+}
+
+impl Ports {
+    fn hand_over<'a>(&'a self, to: &mut Writer<'a>) -> io::Result<()> {
+        let Self { main, err, stdin, terminal } = self;
+        to.flag(*terminal)?;
+        for port in [main, err, stdin] {
+            to.option(port.as_ref(), |to, port| to.descriptor(port.get_ref().as_fd()))?;
+        }
+        Ok(())
+    }
+
+    fn take_over(from: &mut Reader<'_>) -> io::Result<Self> {
+        let terminal = from.flag()?;
+        let mut port = || -> io::Result<Option<Fd>> { from.option(|from| watch(from.descriptor()?)) };
+        Ok(Self { main: port()?, err: port()?, stdin: port()?, terminal })
+    }
+}
+
+fn write_status(to: &mut Writer<'_>, status: &ExitStatus) -> io::Result<()> {
+    let (signal, number) = match *status {
+        ExitStatus::Code(code) => (false, code),
+        ExitStatus::Signal(signal) => (true, signal),
+    };
+    to.flag(signal)?;
+    to.number(number.into())
+}
+
+fn read_status(from: &mut Reader<'_>) -> io::Result<ExitStatus> {
+    Ok(if from.flag()? { ExitStatus::Signal(from.small()?) } else { ExitStatus::Code(from.small()?) })
+}
+
+fn write_stream<'a>(mux: &'a Mux, id: StreamId, to: &mut Writer<'_>) -> io::Result<()> {
+    let (tx, rx) = mux.ends(id).ok_or_else(|| contradiction("a session without its stream"))?;
+    let SenderState { base, end, sent, finished, fin_acked } = tx.state();
+    for number in [base, end, sent] {
+        to.number(number)?;
+    }
+    to.flag(finished)?;
+    to.flag(fin_acked)?;
+    to.runs(end - base, tx.held())?;
+    let ReceiverState { received, consumed, length } = rx.state();
+    to.number(received)?;
+    to.number(consumed)?;
+    to.option(length, Writer::number)
+}
+
+fn read_stream(mux: &mut Mux, id: StreamId, from: &mut Reader<'_>) -> io::Result<()> {
+    let (base, end, sent) = (from.number()?, from.number()?, from.number()?);
+    let tx = SenderState { base, end, sent, finished: from.flag()?, fin_acked: from.flag()? };
+    let held = from.bytes()?;
+    let rx = ReceiverState { received: from.number()?, consumed: from.number()?, length: from.option(Reader::number)? };
+    let rx = Receiver::succeeding(&rx, limits::INPUT).ok_or_else(|| contradiction("an input stream"))?;
+    let added = mux.add(id, Sender::new(limits::REPLAY_ONE), rx);
+    added.map_err(|full| contradiction(&full.to_string()))?;
+    let succeeds = mux.stream(id).is_some_and(|(stream, budget)| stream.tx.succeed(&tx, &held, budget));
+    if succeeds { Ok(()) } else { Err(contradiction("an output stream, or there is no room for it")) }
+}
