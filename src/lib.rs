@@ -88,10 +88,10 @@ impl StartError {
 /// # Errors
 /// [`StartError`], only before it serves.
 pub async fn run(config: Config, predecessor: &mut Option<Predecessor>) -> Result<agent::Outcome, StartError> {
-    if predecessor.is_none() {
-        if let Some(outcome) = first_boot::until_enrolled(&config).await? {
-            return Ok(outcome);
-        }
+    if predecessor.is_none()
+        && let Some(outcome) = first_boot::until_enrolled(&config).await?
+    {
+        return Ok(outcome);
     }
     let dir = Dir::at(&config.state_dir);
     let mut enrolment = Enrolment::load(&dir)?;

@@ -10,10 +10,12 @@
 use super::Agent;
 use crate::handover::Predecessor;
 use crate::handover::exchange::{self, execute, hear_signals, installed, memory};
-use crate::handover::form::{Reader, Writer, contradiction};
+use crate::handover::form::{Writer, contradiction};
 use crate::handover::question::{Answer, Question};
+use crate::limits;
 use crate::platform::VERSION;
 use crate::pty::Exit;
+use crate::session::gate::Gate;
 use crate::state::Dir;
 use crate::state::enrolment::Enrolment;
 use nix::unistd::Pid;
@@ -66,11 +68,11 @@ impl Agent {
 
     /// Gives the question up when it is time.
     pub(super) fn tick_renewal(&mut self, now: Instant) {
-        if let Renewal::Asking(question) = &mut self.renewal {
-            if now >= question.deadline {
-                question.give_up();
-                question.deadline = now + crate::limits::TAKES_OVER;
-            }
+        if let Renewal::Asking(question) = &mut self.renewal
+            && now >= question.deadline
+        {
+            question.give_up();
+            question.deadline = now + limits::TAKES_OVER;
         }
     }
 
@@ -140,10 +142,10 @@ impl Agent {
         }
         self.boot = from.array()?;
         self.connection = from.small()?;
-        self.gate = crate::session::gate::Gate::new(self.enrolment.device.clone(), self.enrolment.authority, self.boot);
+        self.gate = Gate::new(self.enrolment.device.clone(), self.enrolment.authority, self.boot);
         self.gate.take_over(&mut from)?;
         self.table.take_over(&mut from, Instant::now())?;
-        Reader::end(&mut from)?;
+        from.end()?;
         log::info!("version {VERSION} goes on with {} sessions of version {version}", self.table.len());
         Ok(())
     }

@@ -102,7 +102,7 @@ fn read_status(from: &mut Reader<'_>) -> io::Result<ExitStatus> {
     Ok(if from.flag()? { ExitStatus::Signal(from.small()?) } else { ExitStatus::Code(from.small()?) })
 }
 
-fn write_stream<'a>(mux: &'a Mux, id: StreamId, to: &mut Writer<'_>) -> io::Result<()> {
+fn write_stream(mux: &Mux, id: StreamId, to: &mut Writer<'_>) -> io::Result<()> {
     let (tx, rx) = mux.ends(id).ok_or_else(|| contradiction("a session without its stream"))?;
     let SenderState { base, end, sent, finished, fin_acked } = tx.state();
     for number in [base, end, sent] {
