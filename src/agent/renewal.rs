@@ -41,6 +41,9 @@ impl Agent {
         if self.stopping.is_some() {
             return;
         }
+        if let Renewal::Asking(question) = &self.renewal {
+            question.give_up(); // what it was asked about may be gone, and one at a time is enough
+        }
         self.renewal = match Question::ask(now) {
             Ok(question) => Renewal::Asking(question),
             Err(error) => {
