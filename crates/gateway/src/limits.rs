@@ -93,6 +93,22 @@ pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
 /// of that is white space in practice, and parsed policies cost several times their text in the cache.
 pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
+/// Groups of one user: IAM's quota is 10.
+pub const MAX_GROUPS_OF_USER: i64 = 10;
+
+/// Access requests kept, decided ones included. At most 1 KiB each in practice.
+pub const MAX_ACCESS_REQUESTS: i64 = 10_000;
+
+/// Requests of one principal that nobody has decided about.
+pub const MAX_PENDING_REQUESTS: i64 = 10;
+
+/// How long a decision may be waited for.
+pub const ACCESS_DECISION: Duration = Duration::from_secs(24 * 3600);
+
+/// Longest session token, bytes: a session policy of 2048 characters and fifty tags, sealed and in base64, stay below. A
+/// request's head has [`MAX_HEAD`].
+pub const MAX_SESSION_TOKEN: usize = 12 * 1024;
+
 /// Own documents kept. AWS's quota; with [`MAX_DOCUMENT_VERSIONS`] of 64 KiB each the table could take 3 GB at the very most.
 pub const MAX_DOCUMENTS: i64 = 500;
 

@@ -101,6 +101,8 @@ pub struct SessionStart {
     pub terminal: Option<Terminal>,
     /// The caller's reason, if given.
     pub reason: Option<String>,
+    /// Whether an approved request for access is behind it.
+    pub just_in_time: bool,
     /// What is wanted of this session: of the account's preferences, and of its document. Times and user are in the members
     /// below and above; the shell profile is for the data plane, the logs for whoever keeps logs.
     pub preferences: SessionPreferences,

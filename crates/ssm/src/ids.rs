@@ -168,6 +168,12 @@ impl AccessKeyId {
         Self(format!("ASIA{}", base32(random)))
     }
 
+    /// The unique id of a role, which goes in front of the session's name in `aws:userid`.
+    #[must_use]
+    pub fn role_id_from_random(random: [u8; 10]) -> String {
+        format!("AROA{}", base32(random))
+    }
+
     /// Whether requests with it must bring a security token.
     #[must_use]
     pub fn is_temporary(&self) -> bool {
@@ -267,6 +273,36 @@ impl Realm {
     #[must_use]
     pub fn user_arn(&self, user: &UserName) -> String {
         format!("arn:aws:iam::{}:user/{user}", self.account)
+    }
+
+    /// A role.
+    #[must_use]
+    pub fn role_arn(&self, role: &UserName) -> String {
+        format!("arn:aws:iam::{}:role/{role}", self.account)
+    }
+
+    /// A group of users.
+    #[must_use]
+    pub fn group_arn(&self, group: &UserName) -> String {
+        format!("arn:aws:iam::{}:group/{group}", self.account)
+    }
+
+    /// Who holds a role for a time.
+    #[must_use]
+    pub fn role_session_arn(&self, role: &UserName, session: &UserName) -> String {
+        format!("arn:aws:sts::{}:assumed-role/{role}/{session}", self.account)
+    }
+
+    /// The name of the role that an ARN of this account names.
+    #[must_use]
+    pub fn role_of_arn(&self, arn: &str) -> Option<UserName> {
+        arn.strip_prefix(&format!("arn:aws:iam::{}:role/", self.account))?.parse().ok()
+    }
+
+    /// A request for access to devices.
+    #[must_use]
+    pub fn access_request_arn(&self, request: &str) -> String {
+        format!("arn:aws:ssm:{}:{}:opsitem/{request}", self.region, self.account)
     }
 
     /// An activation.

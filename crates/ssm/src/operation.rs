@@ -69,6 +69,12 @@ pub enum ResourceKind {
     User,
     /// A document.
     Document,
+    /// A role.
+    Role,
+    /// A group of users.
+    Group,
+    /// A request for access for a time.
+    AccessRequest,
 }
 
 macro_rules! operations {
@@ -201,6 +207,34 @@ operations! {
     ListDocumentVersions: Ssm, read, Document;
     /// Removes a document or one of its versions.
     DeleteDocument: Ssm, write, Document;
+    /// Gives temporary credentials of a role.
+    AssumeRole: Sts, write, Role;
+    /// Gives the caller temporary credentials of her own.
+    GetSessionToken: Sts, write, None;
+    /// Changes who may assume a role, and for how long.
+    UpdateRole: Towline, write, Role;
+    /// Puts a user into a group.
+    AddGroupMember: Towline, write, Group;
+    /// Takes a user out of a group.
+    RemoveGroupMember: Towline, write, Group;
+    /// Sets the most that a user or role can be granted.
+    PutPrincipalBoundary: Towline, write, User;
+    /// Reads that.
+    GetPrincipalBoundary: Towline, read, User;
+    /// Removes it.
+    DeletePrincipalBoundary: Towline, write, User;
+    /// Asks for access for a time.
+    StartAccessRequest: Ssm, write, Device;
+    /// Gives the credentials of an approved request.
+    GetAccessToken: Ssm, write, AccessRequest;
+    /// Decides about a request for access.
+    ApproveAccessRequest: Towline, write, AccessRequest;
+    /// Lists requests for access.
+    ListAccessRequests: Towline, read, Any;
+    /// Says whether a principal may do something, and why.
+    ExplainAccess: Towline, read, Any;
+    /// Says who may do what on a device.
+    ListDeviceAccess: Towline, read, Device;
 }
 
 impl Operation {

@@ -31,6 +31,7 @@ def boto(service, credentials=ADMIN):
         verify=CA,
         aws_access_key_id=credentials.access_key,
         aws_secret_access_key=credentials.secret_key,
+        aws_session_token=credentials.token,
         config=Config(retries={"max_attempts": 0}, parameter_validation=False),
     )
 

@@ -56,12 +56,14 @@ async fn done(context: &mut Context, operation: Operation, request: &impl Serial
 async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure> {
     match command {
         UserCommand::Create { name, tag } => {
-            let request = CreatePrincipalRequest { principal_name: name, tags: tags(tag) };
+            let request =
+                CreatePrincipalRequest { principal_name: name, tags: tags(tag), ..CreatePrincipalRequest::default() };
             let answer: CreatePrincipalResult = context.call(Operation::CreatePrincipal, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
         }
         UserCommand::Delete { name } => {
-            done(context, Operation::DeletePrincipal, &PrincipalRequest { principal_name: name }).await
+            done(context, Operation::DeletePrincipal, &PrincipalRequest { principal_name: name, principal_type: None })
+                .await
         }
         UserCommand::List => list_users(context).await,
     }
@@ -92,7 +94,7 @@ async fn list_users(context: &mut Context) -> Result<(), Failure> {
 async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> {
     match command {
         KeyCommand::Create { user } => {
-            let request = PrincipalRequest { principal_name: user };
+            let request = PrincipalRequest { principal_name: user, principal_type: None };
             let answer: CreateAccessKeyResult = context.call(Operation::CreateAccessKey, &request).await?;
             let key = &answer.access_key;
             let text = format!(
@@ -112,7 +114,7 @@ async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> 
 }
 
 async fn list_keys(context: &mut Context, user: String) -> Result<(), Failure> {
-    let request = PrincipalRequest { principal_name: user };
+    let request = PrincipalRequest { principal_name: user, principal_type: None };
     let answer: ListAccessKeysResult = context.call(Operation::ListAccessKeys, &request).await?;
     let row = |key: &AccessKeyMetadata| -> Vec<Cell> {
         vec![
@@ -135,22 +137,27 @@ async fn policy(context: &mut Context, command: UserPolicyCommand) -> Result<(),
     match command {
         UserPolicyCommand::Put { user, name, file } => {
             let policy_document = read_document(&file)?;
-            let request = PutPrincipalPolicyRequest { principal_name: user, policy_name: name, policy_document };
+            let request = PutPrincipalPolicyRequest {
+                principal_name: user,
+                principal_type: None,
+                policy_name: name,
+                policy_document,
+            };
             done(context, Operation::PutPrincipalPolicy, &request).await
         }
         UserPolicyCommand::Get { user, name } => {
-            let request = PolicyRequest { principal_name: user, policy_name: name };
+            let request = PolicyRequest { principal_name: user, principal_type: None, policy_name: name };
             let answer: GetPrincipalPolicyResult = context.call(Operation::GetPrincipalPolicy, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
         }
         UserPolicyCommand::List { user } => {
-            let request = PrincipalRequest { principal_name: user };
+            let request = PrincipalRequest { principal_name: user, principal_type: None };
             let answer: ListPrincipalPoliciesResult = context.call(Operation::ListPrincipalPolicies, &request).await?;
             let lines = answer.policy_names.iter().map(|name| format!("{name}\n")).collect::<String>();
             context.output.answer(&answer, |_| lines)
         }
         UserPolicyCommand::Delete { user, name } => {
-            let request = PolicyRequest { principal_name: user, policy_name: name };
+            let request = PolicyRequest { principal_name: user, principal_type: None, policy_name: name };
             done(context, Operation::DeletePrincipalPolicy, &request).await
         }
     }

@@ -5,10 +5,11 @@
 //!
 //! # Invariants
 //! - An unknown key, one switched off and one whose user is gone give the same answer.
+//! - A security token goes with its own access key only, and is believed because it was sealed here.
 //! - A failure counts against its source, but for a wrong clock: that one tests no secret.
 //!
 //! # Not here
-//! - The algorithm: `towline_ssm::sigv4`. Temporary credentials: a later version; until then a security token is refused.
+//! - The algorithm: `towline_ssm::sigv4`. What is in a security token: [`super::tokens`].
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -24,8 +25,10 @@ use super::call::Caller;
 use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
 use crate::limits;
-use crate::store::{AccessKey, TagKind};
+use crate::store::AccessKey;
 
+/// The header of temporary credentials.
+const SECURITY_TOKEN: &str = "x-amz-security-token";
 /// Access keys whose last use is remembered, so that a busy one costs one write a minute.
 const MAX_REMEMBERED: usize = 4096;
 
@@ -93,18 +96,19 @@ impl Api {
         body: &[u8],
         now: UnixMillis,
     ) -> Result<Caller, Failure> {
-        if head.headers.contains_key("x-amz-security-token") {
-            return Err(Failure::unknown_key());
+        if let Some(token) = head.headers.get(SECURITY_TOKEN) {
+            let token = token.to_str().map_err(|_| Failure::unknown_key())?;
+            let token = self.open_token(&claim.access_key, token, now).map_err(Failure::of_token)?;
+            let secret = SecretAccessKey::new(token.secret().to_owned());
+            let verified = self.check_signature(operation, claim, &secret, head, headers, body, now)?;
+            self.admit_once(operation, &verified, now)?;
+            return self.holder(token, claim.access_key.clone()).await.map_err(Failure::of_token);
         }
         let key = self.store().principals().key(&claim.access_key).await.or_internal("cannot read an access key")?;
         let key = key.filter(|key| key.active).ok_or_else(Failure::unknown_key)?;
-        let verified = self.check_signature(operation, claim, &key, head, headers, body, now)?;
-        if !operation.read_only() && !self.replays.admit(&verified, now) {
-            return Err(Failure::of_code(
-                ErrorCode::InvalidSignatureException,
-                "this request was already received: sign it anew",
-            ));
-        }
+        let secret = self.opened(&key)?;
+        let verified = self.check_signature(operation, claim, &secret, head, headers, body, now)?;
+        self.admit_once(operation, &verified, now)?;
         if self.last_used.is_due(&key.id, now) {
             self.store()
                 .principals()
@@ -112,9 +116,25 @@ impl Api {
                 .await
                 .or_internal("cannot note the use of an access key")?;
         }
-        let tags = self.store().tags().of(TagKind::Principal, &key.principal).await.or_internal("cannot read tags")?;
-        let name = key.principal.parse().map_err(|error| Failure::ours(internal("a stored principal", &error)))?;
-        Ok(Caller { arn: self.realm().user_arn(&name), name, access_key: key.id, tags })
+        Ok(self.user(&key.principal, key.id, None).await?)
+    }
+
+    /// A request that changes something is taken once.
+    fn admit_once(&self, operation: Operation, verified: &Verified, now: UnixMillis) -> Result<(), Failure> {
+        if operation.read_only() || self.replays.admit(verified, now) {
+            return Ok(());
+        }
+        let message = "this request was already received: sign it anew";
+        Err(Failure::of_code(ErrorCode::InvalidSignatureException, message))
+    }
+
+    /// The secret of a long-lived key.
+    fn opened(&self, key: &AccessKey) -> Result<SecretAccessKey, Failure> {
+        let opened =
+            self.parts.vault.open(&key.id, &key.sealed).or_internal("cannot open the secret of an access key")?;
+        let text =
+            String::from_utf8(opened.to_vec()).map_err(|error| Failure::ours(internal("a stored secret", &error)))?;
+        Ok(SecretAccessKey::new(text))
     }
 
     #[allow(clippy::too_many_arguments)] // all of them are what a signature covers
@@ -122,17 +142,12 @@ impl Api {
         &self,
         operation: Operation,
         claim: &Authorization,
-        key: &AccessKey,
+        secret: &SecretAccessKey,
         head: &request::Parts,
         headers: &[(&str, &str)],
         body: &[u8],
         now: UnixMillis,
     ) -> Result<Verified, Failure> {
-        let opened =
-            self.parts.vault.open(&key.id, &key.sealed).or_internal("cannot open the secret of an access key")?;
-        let text =
-            String::from_utf8(opened.to_vec()).map_err(|error| Failure::ours(internal("a stored secret", &error)))?;
-        let secret = SecretAccessKey::new(text);
         let parts = RequestParts {
             method: head.method.as_str(),
             path: head.uri.path(),
@@ -145,7 +160,7 @@ impl Api {
             now: now.0.div_euclid(1000),
             allowed_skew: ALLOWED_SKEW_SECS,
         };
-        sigv4::verify(claim, &parts, &sigv4::sha256(body), &secret, &expected).map_err(Failure::of)
+        sigv4::verify(claim, &parts, &sigv4::sha256(body), secret, &expected).map_err(Failure::of)
     }
 }
 
@@ -175,6 +190,12 @@ impl Failure {
 
     fn unknown_key() -> Self {
         Self::of_code(ErrorCode::UnrecognizedClientException, "the access key or security token is not valid here")
+    }
+
+    /// A token that was made here and is over tests no secret; one that was not made here does.
+    fn of_token(error: ApiError) -> Self {
+        let counts = error.code == ErrorCode::UnrecognizedClientException;
+        Self { error, counts }
     }
 
     const fn ours(error: ApiError) -> Self {

@@ -117,25 +117,43 @@ impl Api {
         Ok(evaluate(&set, &request).is_allowed())
     }
 
-    async fn policies_of(&self, call: &Call) -> Result<Arc<PolicySet>, ApiError> {
-        let name = call.caller.name.as_str();
-        let (cached, as_of) = self.policies.get(name);
+    /// All policies that count for a call: those of its principal, and what its credentials add and take.
+    pub(super) async fn policies_of(&self, call: &Call) -> Result<Arc<PolicySet>, ApiError> {
+        let stored = self.stored_policies(&call.caller.principal).await?;
+        let Some(temporary) = &call.caller.temporary else { return Ok(stored) };
+        if temporary.policy.is_none() && temporary.access.is_none() {
+            return Ok(stored);
+        }
+        let mut set = (*stored).clone();
+        if let Some(policy) = &temporary.policy {
+            set.session = Some(vec![parsed("session policy", policy)?]);
+        }
+        if let Some((request, policy)) = &temporary.access {
+            set.identity.push(parsed(request, policy)?);
+        }
+        Ok(Arc::new(set))
+    }
+
+    /// The stored policies of a user with those of her groups, or of a role, and the boundary.
+    pub(super) async fn stored_policies(&self, principal: &str) -> Result<Arc<PolicySet>, ApiError> {
+        let (cached, as_of) = self.policies.get(principal);
         if let Some(set) = cached {
             return Ok(set);
         }
-        let stored = self.store().principals().policies(name).await.or_internal("cannot read policies")?;
-        let mut identity = Vec::with_capacity(stored.len());
-        for (policy, document) in stored {
-            match Policy::parse(&document) {
-                Ok(parsed) => identity.push(NamedPolicy::new(&policy, Arc::new(parsed))),
-                Err(error) => {
-                    // One that cannot be read may have held a Deny: nothing is allowed until it is mended.
-                    return Err(super::internal("a stored policy does not parse; its principal is refused", &error));
-                }
+        let (principals, roles) = (self.store().principals(), self.store().roles());
+        let mut identity = Vec::new();
+        for (policy, document) in principals.policies(principal).await.or_internal("cannot read policies")? {
+            identity.push(parsed(&policy, &document)?);
+        }
+        for group in roles.groups_of(principal).await.or_internal("cannot read groups")? {
+            for (policy, document) in principals.policies(&group).await.or_internal("cannot read policies")? {
+                identity.push(parsed(&format!("{group}: {policy}"), &document)?);
             }
         }
-        let set = Arc::new(PolicySet { identity, ..PolicySet::default() });
-        self.policies.put(name, Arc::clone(&set), as_of);
+        let boundary = roles.boundary(principal).await.or_internal("cannot read a boundary")?;
+        let boundary = boundary.map(|document| parsed("permission boundary", &document)).transpose()?;
+        let set = Arc::new(PolicySet { identity, boundary, ..PolicySet::default() });
+        self.policies.put(principal, Arc::clone(&set), as_of);
         Ok(set)
     }
 
@@ -150,8 +168,8 @@ impl Api {
         let (action, principal, resource) = (call.operation.iam_action(), &call.caller.arn, question.shown());
         let mut message = format!("User: {principal} is not authorized to perform: {action} on resource: {resource} ");
         message.push_str(match outcome {
-            Outcome::ExplicitlyDenied => "with an explicit deny in an identity-based policy",
-            Outcome::ImplicitlyDenied | Outcome::Allowed => "because no identity-based policy allows it",
+            Outcome::ExplicitlyDenied => "with an explicit deny in a policy",
+            Outcome::ImplicitlyDenied | Outcome::Allowed => "because its policies together do not allow it",
         });
         if self.may_read_own_policies(call, set) {
             message.push_str(&missing(set, request, outcome, action, resource));
@@ -163,6 +181,12 @@ impl Api {
         let own = Question::about(call.caller.arn.clone());
         evaluate(set, &asked(call, self, Operation::GetPrincipalPolicy.iam_action(), &own)).is_allowed()
     }
+}
+
+/// A stored policy. One that cannot be read may have held a Deny: nothing is allowed until it is mended.
+fn parsed(name: &str, document: &str) -> Result<NamedPolicy, ApiError> {
+    let wrong = |error| super::internal("a stored policy does not parse; its principal is refused", &error);
+    Ok(NamedPolicy::new(name, Arc::new(Policy::parse(document).map_err(wrong)?)))
 }
 
 /// In words: the statement that denied, the ones that nearly allowed, or the one that would be needed.
@@ -180,10 +204,16 @@ fn missing(set: &PolicySet, request: &Request, outcome: Outcome, action: &str, r
 }
 
 /// The request as the policy language sees it.
-fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
+pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
     let mut context = Context::new();
     let now = call.now.to_datetime();
-    context.set("aws:userid", [call.caller.name.as_str()]);
+    context.set("aws:userid", [call.caller.user_id.as_str()]);
+    if let Some(temporary) = &call.caller.temporary {
+        context.set("aws:TokenIssueTime", [temporary.issued_at.whole_seconds().to_rfc3339()]);
+        context.set("aws:MultiFactorAuthPresent", ["false"]); // known to be so: there are no second factors here
+        context.set("aws:SourceIdentity", temporary.source_identity.iter().map(String::as_str));
+        context.set("ssm:AccessRequestId", temporary.access.iter().map(|(request, _)| request.as_str()));
+    }
     context.set("aws:SourceIp", [call.source.to_string()]);
     context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
     context.set("aws:EpochTime", [now.unix_timestamp().to_string()]);

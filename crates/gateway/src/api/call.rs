@@ -12,14 +12,37 @@ use crate::clock::UnixMillis;
 /// Who signed the request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
-    /// The user's name.
+    /// The user's name, or that of the role's session: what session ids begin with.
     pub(super) name: UserName,
-    /// The user's ARN.
+    /// The caller's ARN.
     pub(super) arn: String,
+    /// `aws:userid`.
+    pub(super) user_id: String,
+    /// Whose policies count: a user's name, or `role/NAME`.
+    pub(super) principal: String,
     /// The key that signed.
     pub(super) access_key: String,
-    /// The user's tags.
+    /// Tags of the user, or of the role and its session.
     pub(super) tags: BTreeMap<String, String>,
+    /// For temporary credentials.
+    pub(super) temporary: Option<Temporary>,
+}
+
+/// What temporary credentials bring.
+#[derive(Debug, Clone)]
+pub(super) struct Temporary {
+    /// When they were made.
+    pub(super) issued_at: UnixMillis,
+    /// The long-lived key that began the chain.
+    pub(super) root_key: String,
+    /// The session policy's text.
+    pub(super) policy: Option<String>,
+    /// Tags that further sessions inherit.
+    pub(super) transitive: BTreeMap<String, String>,
+    /// Who is really behind it.
+    pub(super) source_identity: Option<String>,
+    /// The approved request, and the policy that it adds.
+    pub(super) access: Option<(String, String)>,
 }
 
 /// A request whose signature was right.

@@ -5,7 +5,6 @@
 //! - An operation that answers without having asked policy is our mistake; its answer does not leave.
 
 use serde::Serialize;
-use towline_ssm::api::sts::CallerIdentity;
 use towline_ssm::api::{parse, to_json};
 use towline_ssm::error::ApiError;
 use towline_ssm::operation::{Operation, ResourceKind};
@@ -24,6 +23,12 @@ impl Api {
     pub(super) async fn dispatch(&self, call: &Call, body: &[u8], request_id: &str) -> Result<Vec<u8>, ApiError> {
         let answer = match call.operation {
             Operation::GetCallerIdentity => Ok(self.caller_identity(call).to_xml(request_id).into_bytes()),
+            Operation::GetSessionToken => {
+                self.session_token(call, body).map(|answer| answer.to_session_token_xml(request_id).into_bytes())
+            }
+            Operation::AssumeRole => {
+                Box::pin(self.assume_role(call, body)).await.map(|answer| answer.to_xml(request_id).into_bytes())
+            }
             Operation::StartSession => json(Box::pin(self.start_session(call, parse(body)?)).await),
             Operation::ResumeSession => json(self.resume_session(call, parse(body)?).await),
             Operation::TerminateSession => json(self.terminate_session(call, parse(body)?).await),
@@ -63,19 +68,23 @@ impl Api {
             Operation::ListDocuments => json(self.list_documents(call, parse(body)?).await),
             Operation::ListDocumentVersions => json(self.list_document_versions(call, parse(body)?).await),
             Operation::DeleteDocument => json(self.delete_document(call, parse(body)?).await),
+            Operation::UpdateRole => json(self.update_role(call, parse(body)?).await),
+            Operation::AddGroupMember => json(self.add_group_member(call, parse(body)?).await),
+            Operation::RemoveGroupMember => json(self.remove_group_member(call, parse(body)?).await),
+            Operation::PutPrincipalBoundary => json(self.put_boundary(call, parse(body)?).await),
+            Operation::GetPrincipalBoundary => json(self.get_boundary(call, parse(body)?).await),
+            Operation::DeletePrincipalBoundary => json(self.delete_boundary(call, parse(body)?).await),
+            Operation::StartAccessRequest => json(self.start_access_request(call, parse(body)?).await),
+            Operation::GetAccessToken => json(self.get_access_token(call, parse(body)?).await),
+            Operation::ApproveAccessRequest => json(self.approve_access_request(call, parse(body)?).await),
+            Operation::ListAccessRequests => json(self.list_access_requests(call, parse(body)?).await),
+            Operation::ExplainAccess => json(Box::pin(self.explain_access(call, parse(body)?)).await),
+            Operation::ListDeviceAccess => json(Box::pin(self.list_device_access(call, parse(body)?)).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };
         if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {
             return Err(internal("an operation answered without asking policy", &call.operation.name()));
         }
         answer
-    }
-
-    fn caller_identity(&self, call: &Call) -> CallerIdentity {
-        CallerIdentity {
-            user_id: call.caller.name.to_string(),
-            account: self.realm().account.clone(),
-            arn: call.caller.arn.clone(),
-        }
     }
 }

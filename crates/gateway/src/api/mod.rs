@@ -11,6 +11,7 @@
 //! # Not here
 //! - Shapes, limits and codes of AWS: `towline_ssm`. The running sessions: [`crate::seam::Sessions`].
 
+mod access;
 mod activations;
 mod authn;
 mod authz;
@@ -21,12 +22,16 @@ mod dispatch;
 mod document_list;
 mod documents;
 mod evidence;
+mod explain;
 mod http;
 mod paging;
 mod principals;
 mod replay;
+mod roles;
 mod sessions;
+mod sts;
 mod tags;
+mod tokens;
 mod wanted;
 
 use std::net::IpAddr;

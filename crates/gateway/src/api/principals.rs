@@ -1,26 +1,27 @@
-//! Administration of principals: users, their access keys and policies.
+//! Administration of principals: users with their access keys, groups, roles, and the policies of all three.
 //!
 //! # Invariants
 //! - A secret leaves once, in the answer that made it; it is stored sealed.
 //! - A policy that does not parse, or names a condition key that nothing fills in, is not stored.
 //! - Nobody removes herself: the last administrator cannot lock everyone out by one slip.
 
-use towline_policy::{Policy, Use};
+use towline_policy::Use;
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, AccessKeyStatus, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
     CreatedAccessKey, DeleteAccessKeyRequest, GetPrincipalPolicyResult, ListAccessKeysResult,
-    ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult, PolicyRequest, Principal,
-    PrincipalRequest, PutPrincipalPolicyRequest, UpdateAccessKeyRequest,
+    ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult, PolicyRequest, Principal, PrincipalKind,
+    PrincipalRequest, PutPrincipalPolicyRequest, ROLE_SECONDS, UpdateAccessKeyRequest,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
+use towline_ssm::ids::{AccessKeyId, Realm, SecretAccessKey, UserName};
 
 use super::authz::Question;
 use super::call::Call;
 use super::paging::page;
+use super::roles::checked_policy;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _};
 use crate::clock::UnixMillis;
@@ -30,7 +31,7 @@ use crate::store::{self, TagKind};
 /// Page size when none is asked for.
 const PAGE: i64 = 100;
 
-fn missing(what: &str) -> ApiError {
+pub(super) fn missing(what: &str) -> ApiError {
     ApiError::new(ErrorCode::ResourceNotFoundException, format!("there is no such {what}"))
 }
 
@@ -38,32 +39,104 @@ fn date(at: UnixMillis) -> EpochSeconds {
     EpochSeconds::from_millis(at.0)
 }
 
+/// A principal that a request names.
+pub(super) struct Named {
+    kind: PrincipalKind,
+    name: UserName,
+}
+
+impl Named {
+    pub(super) fn new(kind: PrincipalKind, name: &str) -> Result<Self, ApiError> {
+        Ok(Self { kind, name: name.parse().map_err(|_| missing("principal"))? })
+    }
+
+    /// From a request's `PrincipalType` and `PrincipalName`.
+    pub(super) fn of(kind: Option<&String>, name: &str) -> Result<Self, ApiError> {
+        Self::new(PrincipalKind::of(kind), name)
+    }
+
+    /// The name in the store: nothing is in front of a user's.
+    fn stored(&self) -> String {
+        format!("{}{}", prefix(self.kind), self.name)
+    }
+
+    fn arn(&self, realm: &Realm) -> String {
+        match self.kind {
+            PrincipalKind::User => realm.user_arn(&self.name),
+            PrincipalKind::Group => realm.group_arn(&self.name),
+            PrincipalKind::Role => realm.role_arn(&self.name),
+        }
+    }
+}
+
+/// What is in front of the name in the store.
+const fn prefix(kind: PrincipalKind) -> &'static str {
+    match kind {
+        PrincipalKind::User => "",
+        PrincipalKind::Group => "group/",
+        PrincipalKind::Role => "role/",
+    }
+}
+
+/// The use that decides about a policy's size.
+const fn inline_use(kind: PrincipalKind) -> Use {
+    match kind {
+        PrincipalKind::User => Use::Managed, // as before there were other kinds; the store bounds the sum
+        PrincipalKind::Group => Use::GroupInline,
+        PrincipalKind::Role => Use::RoleInline,
+    }
+}
+
 impl Api {
-    /// Authorises a request about a user. Whether the user is there is asked afterwards.
-    async fn about_user(&self, call: &Call, name: &str, tags: &[Tag]) -> Result<UserName, ApiError> {
-        call.note("principalName", name);
-        let name: UserName = name.parse().map_err(|_| missing("principal"))?;
-        let mut question = Question::about(self.realm().user_arn(&name));
-        question.tags =
-            self.store().tags().of(TagKind::Principal, name.as_str()).await.or_internal("cannot read tags")?;
+    /// Authorises a request about a principal. Whether it is there is asked afterwards.
+    async fn about_principal(&self, call: &Call, named: &Named, tags: &[Tag]) -> Result<(), ApiError> {
+        let stored = named.stored();
+        call.note("principalName", &*stored);
+        let mut question = Question::about(named.arn(self.realm()));
+        question.tags = self.store().tags().of(TagKind::Principal, &stored).await.or_internal("cannot read tags")?;
         question.facts.extend(request_tags(tags));
-        self.authorize(call, &question).await?;
-        Ok(name)
+        self.authorize(call, &question).await
     }
 
-    async fn existing_user(&self, call: &Call, name: &str) -> Result<(UserName, store::Principal), ApiError> {
-        let name = self.about_user(call, name, &[]).await?;
-        let user = self.store().principals().get(name.as_str()).await.or_internal("cannot read a principal")?;
-        Ok((name, user.ok_or_else(|| missing("principal"))?))
+    /// A principal that policy lets the caller ask about, and that is there.
+    pub(super) async fn existing(&self, call: &Call, named: &Named) -> Result<store::Principal, ApiError> {
+        self.about_principal(call, named, &[]).await?;
+        let found = self.store().principals().get(&named.stored()).await.or_internal("cannot read a principal")?;
+        found.ok_or_else(|| missing("principal"))
     }
 
-    async fn shown_user(&self, user: store::Principal) -> Result<Principal, ApiError> {
-        let tags = self.store().tags().of(TagKind::Principal, &user.name).await.or_internal("cannot read tags")?;
-        let name: UserName = user.name.parse().map_err(|error| super::internal("a stored principal", &error))?;
+    /// The same for what only users have.
+    async fn existing_user(&self, call: &Call, request: &PrincipalRequest) -> Result<UserName, ApiError> {
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        if named.kind != PrincipalKind::User {
+            return Err(ApiError::validation("only users have access keys"));
+        }
+        self.existing(call, &named).await.map(|_| named.name)
+    }
+
+    async fn shown_principal(&self, row: store::Principal, kind: PrincipalKind) -> Result<Principal, ApiError> {
+        let tags = self.store().tags().of(TagKind::Principal, &row.name).await.or_internal("cannot read tags")?;
+        let bare = row.name.strip_prefix(prefix(kind)).unwrap_or(&row.name);
+        let name: UserName = bare.parse().map_err(|error| super::internal("a stored principal", &error))?;
+        let roles = self.store().roles();
+        let members = match kind {
+            PrincipalKind::User => roles.groups_of(&row.name).await,
+            PrincipalKind::Group => roles.members_of(&row.name).await,
+            PrincipalKind::Role => Ok(Vec::new()),
+        };
+        let members = members.or_internal("cannot read a group")?;
+        let role = roles.get(&row.name).await.or_internal("cannot read a role")?;
+        let boundary = roles.boundary(&row.name).await.or_internal("cannot read a boundary")?;
+        let named = Named { kind, name };
         Ok(Principal {
-            arn: self.realm().user_arn(&name),
-            principal_name: user.name,
-            created_date: date(user.created_at),
+            arn: named.arn(self.realm()),
+            principal_name: named.name.to_string(),
+            principal_type: Some(kind.as_str().to_owned()).filter(|_| kind != PrincipalKind::User),
+            created_date: date(row.created_at),
+            members: members.into_iter().map(|name| name.trim_start_matches("group/").to_owned()).collect(),
+            max_session_duration: role.as_ref().map(|role| role.max_seconds),
+            trust_policy_document: role.map(|role| role.trust),
+            has_boundary: boundary.is_some(),
             tags: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
         })
     }
@@ -73,16 +146,26 @@ impl Api {
         call: &Call,
         request: CreatePrincipalRequest,
     ) -> Result<CreatePrincipalResult, ApiError> {
-        let name = self.about_user(call, &request.principal_name, &request.tags).await?;
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        self.about_principal(call, &named, &request.tags).await?;
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
-        self.store()
-            .principals()
-            .create(name.as_str(), &tags, call.now)
-            .await
-            .or_internal("cannot make a principal")?;
+        let name = named.stored();
+        let made = match &request.trust_policy_document {
+            Some(trust) => {
+                checked_policy(trust, Use::Trust)?;
+                let role = store::Role {
+                    unique_id: AccessKeyId::role_id_from_random(entropy::random().or_internal("no role id")?),
+                    trust: trust.clone(),
+                    max_seconds: request.max_session_duration.unwrap_or(*ROLE_SECONDS.start()),
+                };
+                self.store().roles().create(&name, &role, &tags, call.now).await
+            }
+            None => self.store().principals().create(&name, &tags, call.now).await,
+        };
+        made.or_internal("cannot make a principal")?;
         self.policies.changed();
-        let user = store::Principal { name: name.to_string(), created_at: call.now };
-        Ok(CreatePrincipalResult { principal: self.shown_user(user).await? })
+        let row = store::Principal { name, created_at: call.now };
+        Ok(CreatePrincipalResult { principal: self.shown_principal(row, named.kind).await? })
     }
 
     pub(super) async fn list_principals(
@@ -93,22 +176,25 @@ impl Api {
         self.authorize(call, &Question::anything()).await?;
         let after = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let size = request.max_results.unwrap_or(PAGE);
-        let rows = self.store().principals().list(&after, size + 1).await.or_internal("cannot list principals")?;
+        let kind = PrincipalKind::of(request.principal_type.as_ref());
+        let rows = self.store().principals().list(prefix(kind), &after, size + 1).await;
+        let rows = rows.or_internal("cannot list principals")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, |row| row.name.clone());
         let mut principals = Vec::with_capacity(rows.len());
         for row in rows {
-            principals.push(self.shown_user(row).await?);
+            principals.push(self.shown_principal(row, kind).await?);
         }
         Ok(ListPrincipalsResult { principals, next_token })
     }
 
     pub(super) async fn delete_principal(&self, call: &Call, request: PrincipalRequest) -> Result<Empty, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
-        if name == call.caller.name {
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        let row = self.existing(call, &named).await?;
+        if row.name == call.caller.principal {
             return Err(ApiError::validation("nobody can remove herself: let another administrator do it"));
         }
-        self.store().principals().delete(name.as_str()).await.or_internal("cannot remove a principal")?;
+        self.store().principals().delete(&row.name).await.or_internal("cannot remove a principal")?;
         self.policies.changed();
         Ok(Empty {})
     }
@@ -118,7 +204,7 @@ impl Api {
         call: &Call,
         request: PrincipalRequest,
     ) -> Result<CreateAccessKeyResult, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
+        let name = self.existing_user(call, &request).await?;
         let (id, secret) = new_access_key()?;
         let sealed =
             self.parts.vault.seal(id.as_str(), secret.expose().as_bytes()).or_internal("cannot seal a secret")?;
@@ -140,7 +226,7 @@ impl Api {
         call: &Call,
         request: PrincipalRequest,
     ) -> Result<ListAccessKeysResult, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
+        let name = self.existing_user(call, &request).await?;
         let keys = self.store().principals().keys(name.as_str()).await.or_internal("cannot list access keys")?;
         let shown = |key: store::AccessKey| AccessKeyMetadata {
             principal_name: key.principal,
@@ -157,10 +243,10 @@ impl Api {
         call: &Call,
         request: UpdateAccessKeyRequest,
     ) -> Result<Empty, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
+        let name = self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?.name;
         call.note("accessKeyId", &*request.access_key_id);
         let active = request.wanted() == AccessKeyStatus::Active;
-        let done = self.store().principals().set_key_active(name.as_str(), &request.access_key_id, active).await;
+        let done = self.store().principals().set_key_active(&name, &request.access_key_id, active).await;
         if done.or_internal("cannot switch an access key")? { Ok(Empty {}) } else { Err(missing("access key")) }
     }
 
@@ -169,20 +255,19 @@ impl Api {
         call: &Call,
         request: DeleteAccessKeyRequest,
     ) -> Result<Empty, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
+        let name = self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?.name;
         call.note("accessKeyId", &*request.access_key_id);
-        let done = self.store().principals().delete_key(name.as_str(), &request.access_key_id).await;
+        let done = self.store().principals().delete_key(&name, &request.access_key_id).await;
         if done.or_internal("cannot remove an access key")? { Ok(Empty {}) } else { Err(missing("access key")) }
     }
 
     pub(super) async fn put_policy(&self, call: &Call, request: PutPrincipalPolicyRequest) -> Result<Empty, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        let name = self.existing(call, &named).await?.name;
         call.note("policyName", &*request.policy_name);
-        let malformed = |why: String| ApiError::new(ErrorCode::MalformedPolicyDocument, why);
-        let policy = Policy::parse(&request.policy_document).map_err(|error| malformed(error.to_string()))?;
-        policy.validate_for_storage(Use::Managed, &[]).map_err(|error| malformed(error.to_string()))?;
+        checked_policy(&request.policy_document, inline_use(named.kind))?;
         let principals = self.store().principals();
-        let put = principals.put_policy(name.as_str(), &request.policy_name, &request.policy_document, call.now).await;
+        let put = principals.put_policy(&name, &request.policy_name, &request.policy_document, call.now).await;
         put.or_internal("cannot store a policy")?;
         self.policies.changed();
         Ok(Empty {})
@@ -193,11 +278,13 @@ impl Api {
         call: &Call,
         request: PolicyRequest,
     ) -> Result<GetPrincipalPolicyResult, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
-        let policies = self.store().principals().policies(name.as_str()).await.or_internal("cannot read policies")?;
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        let name = self.existing(call, &named).await?.name;
+        let policies = self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
         let found = policies.into_iter().find(|(policy, _)| *policy == request.policy_name);
         let (policy_name, policy_document) = found.ok_or_else(|| missing("policy"))?;
-        Ok(GetPrincipalPolicyResult { principal_name: name.to_string(), policy_name, policy_document })
+        let (principal_name, principal_type) = (request.principal_name, request.principal_type);
+        Ok(GetPrincipalPolicyResult { principal_name, principal_type, policy_name, policy_document })
     }
 
     pub(super) async fn list_policies(
@@ -205,15 +292,17 @@ impl Api {
         call: &Call,
         request: PrincipalRequest,
     ) -> Result<ListPrincipalPoliciesResult, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
-        let policies = self.store().principals().policies(name.as_str()).await.or_internal("cannot read policies")?;
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        let name = self.existing(call, &named).await?.name;
+        let policies = self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
         Ok(ListPrincipalPoliciesResult { policy_names: policies.into_iter().map(|(policy, _)| policy).collect() })
     }
 
     pub(super) async fn delete_policy(&self, call: &Call, request: PolicyRequest) -> Result<Empty, ApiError> {
-        let (name, _) = self.existing_user(call, &request.principal_name).await?;
+        let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
+        let name = self.existing(call, &named).await?.name;
         call.note("policyName", &*request.policy_name);
-        let done = self.store().principals().delete_policy(name.as_str(), &request.policy_name).await;
+        let done = self.store().principals().delete_policy(&name, &request.policy_name).await;
         let done = done.or_internal("cannot remove a policy")?;
         self.policies.changed();
         if done { Ok(Empty {}) } else { Err(missing("policy")) }

@@ -76,6 +76,7 @@ impl Api {
             run_as,
             terminal: request.towline_terminal.map(|t| Terminal { term: t.term, rows: t.rows, cols: t.cols }),
             reason: request.reason,
+            just_in_time: call.caller.temporary.as_ref().is_some_and(|temporary| temporary.access.is_some()),
             preferences,
             idle_timeout: limits.idle,
             max_duration: limits.max,
@@ -166,9 +167,17 @@ impl Api {
         let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
         let mut question = Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
         if let Some(session) = &session {
-            question.tags.insert("aws:ssmmessages:session-id".to_owned(), session.new.principal_name.clone());
+            let owned = session.new.principal_arn == call.caller.arn;
+            // A role's session may be called like a user: only the whole ARN tells them apart.
+            let by_role = !session.new.principal_arn.contains(":user/");
+            let owner = match (owned, by_role) {
+                (true, _) => &call.caller.user_id,
+                (false, true) => &session.new.principal_arn,
+                (false, false) => &session.new.principal_name,
+            };
+            question.tags.insert("aws:ssmmessages:session-id".to_owned(), owner.clone());
             question.tags.insert("aws:ssmmessages:target-id".to_owned(), session.new.device_id.clone());
-            if session.new.principal_name != call.caller.name.as_str() {
+            if !owned {
                 disown(&mut question, call);
             }
         }
@@ -185,7 +194,7 @@ impl Api {
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let after = cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
         let size = request.max_results.unwrap_or(PAGE);
-        let Some(filter) = filter(&request)? else { return Ok(DescribeSessionsResponse::default()) };
+        let filter = filter(&request)?;
         let rows = self.store().sessions().query(&filter, after, size + 1).await.or_internal("cannot list sessions")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &store::Session| format!("{} {}", row.started_at.0, row.new.id);
@@ -232,8 +241,8 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
     ApiError::new(code, format!("{device}: {error}"))
 }
 
-/// The store's filter; `None` when nothing can match it.
-fn filter(request: &DescribeSessionsRequest) -> Result<Option<SessionFilter>, ApiError> {
+/// The store's filter.
+fn filter(request: &DescribeSessionsRequest) -> Result<SessionFilter, ApiError> {
     let mut filter = SessionFilter { ended: request.state == "History", ..SessionFilter::default() };
     for one in request.filters.as_deref().unwrap_or_default() {
         match one.key.as_str() {
@@ -246,12 +255,12 @@ fn filter(request: &DescribeSessionsRequest) -> Result<Option<SessionFilter>, Ap
                 Some(status) => filter.statuses.push(status),
                 None => return Err(ApiError::validation("Status must be a status of sessions, such as Connected")),
             },
-            "AccessType" if one.value == "Standard" => {}
-            "AccessType" if one.value == "JustInTime" => return Ok(None), // there are none of these here
+            "AccessType" if one.value == "Standard" => filter.just_in_time = Some(false),
+            "AccessType" if one.value == "JustInTime" => filter.just_in_time = Some(true),
             _ => return Err(ApiError::new(ErrorCode::InvalidFilterKey, "this key or value is not one of sessions")),
         }
     }
-    Ok(Some(filter))
+    Ok(filter)
 }
 
 fn instant(text: &str) -> Result<UnixMillis, ApiError> {
@@ -270,6 +279,7 @@ const fn stage(live: LiveState) -> ShownStatus {
 }
 
 fn shown(row: store::Session) -> Session {
+    let just_in_time = row.new.just_in_time;
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     let minutes = |max: Duration| max.as_secs().div_ceil(60).to_string();
     Session {
@@ -291,6 +301,6 @@ fn shown(row: store::Session) -> Session {
         details: text(row.details.chars().take(MAX_DETAILS).collect()),
         output_url: None,
         max_session_duration: row.new.max.map(minutes),
-        access_type: Some("Standard".to_owned()),
+        access_type: Some(if just_in_time { "JustInTime" } else { "Standard" }.to_owned()),
     }
 }

@@ -119,7 +119,7 @@ impl Hub {
             name: row.new.id.clone(),
             device: row.new.device_id.clone(),
             owner: row.new.principal_arn.clone(),
-            session_type: session_type_of(&row.new.document),
+            session_type: session_type_of(&row.new.session_type),
             separate_output: false,
             idle: row.new.idle,
             end_at: left.map(|left| Instant::now() + left),
@@ -184,9 +184,10 @@ impl Hub {
     }
 }
 
-/// The AWS dialect's name for what a document starts; a shell for one that is gone.
-fn session_type_of(document: &str) -> &'static str {
-    towline_ssm::documents::find(document).map_or("Standard_Stream", |document| document.session_type)
+/// The AWS dialect's name for what a session does, as stored; a shell's for a row of an older version.
+fn session_type_of(stored: &str) -> &'static str {
+    let names = ["InteractiveCommands", "NonInteractiveCommands", "Port"];
+    names.into_iter().find(|name| *name == stored).unwrap_or("Standard_Stream")
 }
 
 /// The sentence for a reason, for people and for the record.

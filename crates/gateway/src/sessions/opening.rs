@@ -183,6 +183,8 @@ fn row(start: &SessionStart) -> NewSession {
         reason: start.reason.clone().unwrap_or_default(),
         run_as: start.run_as.clone().unwrap_or_default(),
         source_ip: start.source_ip.to_string(),
+        just_in_time: start.just_in_time,
+        session_type: start.plan.session_type().to_owned(),
         idle: start.idle_timeout,
         max: start.max_duration,
     }

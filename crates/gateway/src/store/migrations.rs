@@ -10,6 +10,7 @@ use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Mig
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "documents", include_str!("../../migrations/0002_documents.sql")),
+    (3, "identity", include_str!("../../migrations/0003_identity.sql")),
 ];
 
 #[derive(Debug)]

@@ -11,6 +11,7 @@
 //! # Not here
 //! - Policy, validation of names, secrets in the clear: `access_keys.sealed` is opaque to the store.
 
+mod access;
 mod activations;
 mod audit;
 mod devices;
@@ -18,6 +19,7 @@ mod documents;
 mod keys;
 mod migrations;
 mod principals;
+mod roles;
 mod sessions;
 mod settings;
 mod tags;
@@ -27,6 +29,7 @@ use std::path::Path;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
+pub use access::{AccessRequest, AccessRequests};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail};
 pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice};
@@ -34,6 +37,7 @@ pub use documents::{Document, DocumentText, Documents, NewDocument, Version};
 pub(crate) use documents::{SAME_NAME, SAME_TEXT};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use principals::{AccessKey, Principal, Principals};
+pub use roles::{Role, Roles};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use tags::{Tag, TagKind, Tags};
@@ -145,6 +149,16 @@ impl Store {
     #[must_use]
     pub const fn documents(&self) -> Documents<'_> {
         Documents { store: self }
+    }
+    /// Roles, groups' members, boundaries.
+    #[must_use]
+    pub const fn roles(&self) -> Roles<'_> {
+        Roles { store: self }
+    }
+    /// Requests for access for a time.
+    #[must_use]
+    pub const fn access_requests(&self) -> AccessRequests<'_> {
+        AccessRequests { store: self }
     }
     /// Sessions.
     #[must_use]

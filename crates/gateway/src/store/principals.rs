@@ -1,4 +1,5 @@
-//! Principals (users): who may sign requests, with which keys, under which policies.
+//! Principals: who may sign requests, with which keys, under which policies. Groups and roles stand here as `group/NAME` and
+//! `role/NAME`; what else there is to them is in [`super::roles`].
 //!
 //! # Invariants
 //! - The secret of a key comes and goes sealed; the store cannot open it.
@@ -94,17 +95,21 @@ impl Principals<'_> {
         Ok(row.map(|(name, at)| Principal { name, created_at: UnixMillis(at) }))
     }
 
-    /// Up to `limit` users whose names come after `after`, by name.
+    /// Up to `limit` principals whose names come after `after`, by name. `kind` is what is in front of the name: nothing for
+    /// users, `role/` or `group/`.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn list(&self, after: &str, limit: i64) -> Result<Vec<Principal>, StoreError> {
-        let rows: Vec<(String, i64)> =
-            sqlx::query_as("SELECT name, created_at FROM principals WHERE name > ? ORDER BY name LIMIT ?")
-                .bind(after)
-                .bind(limit)
-                .fetch_all(&self.store.pool)
-                .await?;
+    pub async fn list(&self, kind: &str, after: &str, limit: i64) -> Result<Vec<Principal>, StoreError> {
+        let rows: Vec<(String, i64)> = sqlx::query_as(
+            "SELECT name, created_at FROM principals WHERE name > ?2 \
+             AND substr(name, 1, instr(name, '/')) = ?1 ORDER BY name LIMIT ?3",
+        )
+        .bind(kind)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.store.pool)
+        .await?;
         Ok(rows.into_iter().map(|(name, at)| Principal { name, created_at: UnixMillis(at) }).collect())
     }
 

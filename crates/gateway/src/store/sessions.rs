@@ -77,6 +77,10 @@ pub struct NewSession {
     pub run_as: String,
     /// Where the request came from.
     pub source_ip: String,
+    /// Whether an approved request for access is behind it.
+    pub just_in_time: bool,
+    /// What its data channel calls it, for the time after a restart.
+    pub session_type: String,
     /// Idle time after which it ends.
     pub idle: Duration,
     /// Age at which it ends.
@@ -117,6 +121,8 @@ pub struct SessionFilter {
     pub invoked_after: Option<UnixMillis>,
     /// Started at or before this.
     pub invoked_before: Option<UnixMillis>,
+    /// Those with an approved request behind them, or the others.
+    pub just_in_time: Option<bool>,
 }
 
 /// Handle of the theme.
@@ -124,8 +130,8 @@ pub struct SessionStore<'a> {
     pub(super) store: &'a Store,
 }
 
-const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, status, \
-     details, idle_ms, max_ms, started_at, ended_at, resume_state FROM sessions";
+const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, access_type, \
+     session_type, status, details, idle_ms, max_ms, started_at, ended_at, resume_state FROM sessions";
 
 fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -140,6 +146,8 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
             reason: row.try_get("reason")?,
             run_as: row.try_get("run_as")?,
             source_ip: row.try_get("source_ip")?,
+            just_in_time: row.try_get::<String, _>("access_type")? == JUST_IN_TIME,
+            session_type: row.try_get("session_type")?,
             idle: millis(row.try_get("idle_ms")?),
             max: row.try_get::<Option<i64>, _>("max_ms")?.map(millis),
         },
@@ -151,6 +159,9 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
         resume_state: row.try_get("resume_state")?,
     })
 }
+
+/// `access_type` of a session behind which an approved request stands.
+const JUST_IN_TIME: &str = "JustInTime";
 
 fn as_millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
@@ -171,7 +182,8 @@ impl SessionStore<'_> {
             .await?;
         sqlx::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
-             status, idle_ms, max_ms, started_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?)",
+             access_type, session_type, status, idle_ms, max_ms, started_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -181,6 +193,8 @@ impl SessionStore<'_> {
         .bind(&new.reason)
         .bind(&new.run_as)
         .bind(&new.source_ip)
+        .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
+        .bind(&new.session_type)
         .bind(as_millis(new.idle))
         .bind(new.max.map(as_millis))
         .bind(now.0)
@@ -277,6 +291,9 @@ impl SessionStore<'_> {
         if let Some(at) = filter.invoked_after {
             query.push(" AND started_at >= ").push_bind(at.0);
         }
+        if let Some(just_in_time) = filter.just_in_time {
+            query.push(if just_in_time { " AND access_type = 'JustInTime'" } else { " AND access_type = 'Standard'" });
+        }
         if let Some(at) = filter.invoked_before {
             query.push(" AND started_at <= ").push_bind(at.0);
         }
@@ -305,6 +322,8 @@ mod tests {
             reason: String::new(),
             run_as: String::new(),
             source_ip: "192.0.2.1".into(),
+            just_in_time: false,
+            session_type: "Standard_Stream".into(),
             idle: Duration::from_secs(1200),
             max: Some(Duration::from_secs(3600)),
         }

@@ -1,4 +1,4 @@
-//! Administration (`Towline.<Operation>`): users, access keys, policies, device keys.
+//! Administration (`Towline.<Operation>`): users, groups, roles, access keys, policies, device keys.
 //!
 //! Way: as of [`super`]; our own operations in AWS's form, so that one client and one dispatch serve all.
 //!
@@ -46,12 +46,62 @@ fn check_page(v: &mut Violations, max_results: Option<i64>) {
     v.range("MaxResults", max_results, 1, 1000);
 }
 
-/// Asks for a new user.
+/// What kind of principal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PrincipalKind {
+    /// Signs with access keys.
+    User,
+    /// Gives its policies to its members.
+    Group,
+    /// Is assumed for a time.
+    Role,
+}
+
+impl PrincipalKind {
+    /// All kinds.
+    pub const ALL: [Self; 3] = [Self::User, Self::Group, Self::Role];
+
+    /// The word in `PrincipalType`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::User => "User",
+            Self::Group => "Group",
+            Self::Role => "Role",
+        }
+    }
+
+    /// The kind that a request names; a user when it names none. A checked request names no other word.
+    #[must_use]
+    pub fn of(word: Option<&String>) -> Self {
+        Self::ALL.into_iter().find(|kind| word.is_some_and(|word| kind.as_str() == word)).unwrap_or(Self::User)
+    }
+}
+
+fn check_kind(v: &mut Violations, kind: Option<&String>) {
+    if let Some(kind) = kind {
+        v.one_of("PrincipalType", kind, &PrincipalKind::ALL.map(PrincipalKind::as_str));
+    }
+}
+
+/// Longest life of a role's credentials that a role may have, seconds, and the shortest; 12 hours and an hour, as at AWS.
+pub const ROLE_SECONDS: core::ops::RangeInclusive<i64> = 3600..=43_200;
+
+/// Asks for a new user, group or role.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct CreatePrincipalRequest {
     /// Its name.
     pub principal_name: String,
+    /// `User`, `Group` or `Role`; a user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
+    /// Who may assume the role; wanted for a role, and for nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_policy_document: Option<String>,
+    /// Longest life of the role's credentials, seconds, 3600 to 43200; 3600 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_duration: Option<i64>,
     /// Its tags, for policies.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -60,7 +110,108 @@ pub struct CreatePrincipalRequest {
 impl Request for CreatePrincipalRequest {
     fn check(&self, v: &mut Violations) {
         check_user(v, &self.principal_name);
+        check_kind(v, self.principal_type.as_ref());
+        let role = PrincipalKind::of(self.principal_type.as_ref()) == PrincipalKind::Role;
+        v.require(
+            self.trust_policy_document.is_some() == role,
+            "TrustPolicyDocument",
+            "be there for a role, and only then",
+        );
+        v.optional_length("TrustPolicyDocument", self.trust_policy_document.as_ref(), 1, MAX_POLICY_DOCUMENT);
+        v.require(role || self.max_session_duration.is_none(), "MaxSessionDuration", "be left out for all but roles");
+        v.range("MaxSessionDuration", self.max_session_duration, *ROLE_SECONDS.start(), *ROLE_SECONDS.end());
         check_tags(v, &self.tags);
+    }
+}
+
+/// Changes a role: who may assume it, and for how long.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct UpdateRoleRequest {
+    /// The role's name.
+    pub principal_name: String,
+    /// Who may assume it; as before when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_policy_document: Option<String>,
+    /// Longest life of its credentials, seconds; as before when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_duration: Option<i64>,
+}
+
+impl Request for UpdateRoleRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        v.optional_length("TrustPolicyDocument", self.trust_policy_document.as_ref(), 1, MAX_POLICY_DOCUMENT);
+        v.range("MaxSessionDuration", self.max_session_duration, *ROLE_SECONDS.start(), *ROLE_SECONDS.end());
+    }
+}
+
+/// Puts a user into a group, or takes it out.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GroupMemberRequest {
+    /// The group's name.
+    pub group_name: String,
+    /// The user's name.
+    pub principal_name: String,
+}
+
+impl Request for GroupMemberRequest {
+    fn check(&self, v: &mut Violations) {
+        v.require(
+            self.group_name.parse::<UserName>().is_ok(),
+            "GroupName",
+            "be 1 to 64 letters, digits or any of +=,.@_-",
+        );
+        check_user(v, &self.principal_name);
+    }
+}
+
+/// Sets the most that a user or role can be granted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct PutBoundaryRequest {
+    /// Whose.
+    pub principal_name: String,
+    /// `User` or `Role`; a user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
+    /// The policy as JSON text.
+    pub policy_document: String,
+}
+
+impl Request for PutBoundaryRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_bounded(v, self.principal_type.as_ref());
+        v.length("PolicyDocument", &self.policy_document, 1, MAX_POLICY_DOCUMENT);
+    }
+}
+
+/// Names whose boundary: the request of GetPrincipalBoundary and DeletePrincipalBoundary.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct BoundaryRequest {
+    /// Whose.
+    pub principal_name: String,
+    /// `User` or `Role`; a user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
+}
+
+impl Request for BoundaryRequest {
+    fn check(&self, v: &mut Violations) {
+        check_user(v, &self.principal_name);
+        check_bounded(v, self.principal_type.as_ref());
+    }
+}
+
+/// A boundary. The same members as [`PutBoundaryRequest`].
+pub type GetBoundaryResult = PutBoundaryRequest;
+
+fn check_bounded(v: &mut Violations, kind: Option<&String>) {
+    if let Some(kind) = kind {
+        v.one_of("PrincipalType", kind, &["User", "Role"]);
     }
 }
 
@@ -70,10 +221,25 @@ impl Request for CreatePrincipalRequest {
 pub struct Principal {
     /// Its name.
     pub principal_name: String,
+    /// `Group` or `Role`; absent for a user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
     /// Its ARN.
     pub arn: String,
     /// Since when.
     pub created_date: EpochSeconds,
+    /// Groups of a user, users of a group.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// Who may assume the role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub trust_policy_document: Option<String>,
+    /// Longest life of the role's credentials, seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_session_duration: Option<i64>,
+    /// Whether it has a permission boundary.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub has_boundary: bool,
     /// Its tags.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<Tag>,
@@ -91,6 +257,9 @@ pub struct CreatePrincipalResult {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ListPrincipalsRequest {
+    /// `User`, `Group` or `Role`; users when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
     /// Page size, 1 to 1000.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_results: Option<i64>,
@@ -101,6 +270,7 @@ pub struct ListPrincipalsRequest {
 
 impl Request for ListPrincipalsRequest {
     fn check(&self, v: &mut Violations) {
+        check_kind(v, self.principal_type.as_ref());
         check_page(v, self.max_results);
     }
 }
@@ -123,11 +293,15 @@ pub struct ListPrincipalsResult {
 pub struct PrincipalRequest {
     /// The user.
     pub principal_name: String,
+    /// `User`, `Group` or `Role`; a user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
 }
 
 impl Request for PrincipalRequest {
     fn check(&self, v: &mut Violations) {
         check_user(v, &self.principal_name);
+        check_kind(v, self.principal_type.as_ref());
     }
 }
 
@@ -245,6 +419,9 @@ impl Request for DeleteAccessKeyRequest {
 pub struct PutPrincipalPolicyRequest {
     /// Whose.
     pub principal_name: String,
+    /// `User`, `Group` or `Role`; a user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
     /// Its name, 1 to 128 characters.
     pub policy_name: String,
     /// The policy as JSON text.
@@ -254,6 +431,7 @@ pub struct PutPrincipalPolicyRequest {
 impl Request for PutPrincipalPolicyRequest {
     fn check(&self, v: &mut Violations) {
         check_user(v, &self.principal_name);
+        check_kind(v, self.principal_type.as_ref());
         check_policy_name(v, &self.policy_name);
         v.length("PolicyDocument", &self.policy_document, 1, MAX_POLICY_DOCUMENT);
     }
@@ -265,6 +443,9 @@ impl Request for PutPrincipalPolicyRequest {
 pub struct PolicyRequest {
     /// Whose.
     pub principal_name: String,
+    /// `User`, `Group` or `Role`; a user when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub principal_type: Option<String>,
     /// Its name.
     pub policy_name: String,
 }
@@ -272,6 +453,7 @@ pub struct PolicyRequest {
 impl Request for PolicyRequest {
     fn check(&self, v: &mut Violations) {
         check_user(v, &self.principal_name);
+        check_kind(v, self.principal_type.as_ref());
         check_policy_name(v, &self.policy_name);
     }
 }

@@ -12,6 +12,7 @@
 //! # Not here
 //! - No limit on the size of a body: the gateway stops reading at [`MAX_BODY`].
 
+pub mod access;
 pub mod activation;
 pub mod admin;
 pub mod check;
@@ -19,8 +20,10 @@ pub mod device;
 pub mod document;
 mod document_list;
 pub mod evidence;
+pub mod explain;
 pub mod session;
 pub mod sts;
+pub mod sts_tokens;
 pub mod tags;
 
 use serde::Serialize;

@@ -9,6 +9,8 @@
 //! # Not here
 //! - No XML parser: our own client takes the three values out of an answer of a form it knows.
 
+use std::collections::BTreeMap;
+
 use crate::error::{ApiError, ErrorCode};
 use crate::operation::Operation;
 
@@ -17,15 +19,17 @@ pub const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 /// The API version that clients send.
 pub const VERSION: &str = "2011-06-15";
 /// Name space of answers; clients leave it out when they compare.
-const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
-/// Most fields of a form that are looked at; the operations served have at most a handful.
-pub const MAX_FORM_FIELDS: usize = 64;
+pub(super) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
+/// Most fields of a form that are looked at: AssumeRole with all the tags that it may have stays below.
+pub const MAX_FORM_FIELDS: usize = 256;
 
 /// A request in the query protocol.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StsRequest {
     /// What is asked.
     pub operation: Operation,
+    /// The other fields, decoded; of a name that stands twice the last counts.
+    pub fields: BTreeMap<String, String>,
 }
 
 impl StsRequest {
@@ -37,24 +41,35 @@ impl StsRequest {
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
         let bad = || ApiError::new(ErrorCode::SerializationException, "the body is not a form in UTF-8");
         let text = core::str::from_utf8(body).map_err(|_| bad())?;
-        let (mut action, mut version) = (None, None);
+        let mut fields = BTreeMap::new();
         for (count, field) in text.trim().split('&').filter(|f| !f.is_empty()).enumerate() {
             if count == MAX_FORM_FIELDS {
                 return Err(bad());
             }
             let (name, value) = field.split_once('=').ok_or_else(bad)?;
-            match name {
-                "Action" => action = Some(value),
-                "Version" => version = Some(value),
-                _ => {}
-            }
+            fields.insert(decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?);
         }
-        let action = action.ok_or_else(|| ApiError::validation("Action must be given"))?;
-        if version.is_some_and(|version| version != VERSION) {
+        let action = fields.remove("Action").ok_or_else(|| ApiError::validation("Action must be given"))?;
+        if fields.remove("Version").is_some_and(|version| version != VERSION) {
             return Err(ApiError::new(ErrorCode::UnknownOperationException, format!("Version must be {VERSION}")));
         }
-        Operation::parse_sts_action(action).map(|operation| Self { operation })
+        Operation::parse_sts_action(&action).map(|operation| Self { operation, fields })
     }
+}
+
+/// A name or value of a form: `+` is a space, `%` two hex digits.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = text.bytes();
+    let mut out = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        out.push(match byte {
+            b'+' => b' ',
+            b'%' => (digit(bytes.next())? << 4) | digit(bytes.next())?,
+            other => other,
+        });
+    }
+    String::from_utf8(out).ok()
 }
 
 /// Who a signature belongs to.
@@ -109,7 +124,7 @@ pub fn error_from_xml(text: &str) -> Option<(String, String)> {
     Some((element(text, "Code")?, element(text, "Message").unwrap_or_default()))
 }
 
-fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match c {
@@ -126,7 +141,7 @@ fn escape(text: &str) -> String {
     out
 }
 
-fn element(text: &str, name: &str) -> Option<String> {
+pub(super) fn element(text: &str, name: &str) -> Option<String> {
     let start = text.find(&format!("<{name}>"))? + name.len() + 2;
     let len = text[start..].find(&format!("</{name}>"))?;
     let inner = &text[start..start + len];
@@ -142,6 +157,9 @@ mod tests {
     fn the_form_that_clients_send_is_understood() {
         let request = StsRequest::parse(b"Action=GetCallerIdentity&Version=2011-06-15").unwrap();
         assert_eq!(request.operation, Operation::GetCallerIdentity);
+        let request =
+            StsRequest::parse(b"Action=AssumeRole&RoleArn=a%3Ab%2fc&RoleSessionName=x+y&Version=2011-06-15").unwrap();
+        assert_eq!((request.fields["RoleArn"].as_str(), request.fields["RoleSessionName"].as_str()), ("a:b/c", "x y"));
     }
 
     #[test]
@@ -150,8 +168,10 @@ mod tests {
         assert_eq!(code(b"Action=StartSession"), ErrorCode::UnknownOperationException);
         assert_eq!(code(b"Action=GetCallerIdentity&Version=1"), ErrorCode::UnknownOperationException);
         assert_eq!(code(b""), ErrorCode::ValidationException);
+        assert_eq!(code(b"Action=%zz"), ErrorCode::SerializationException);
+        assert_eq!(code(b"Action=%f"), ErrorCode::SerializationException);
         assert_eq!(code(b"\xff"), ErrorCode::SerializationException);
-        assert_eq!(code(&b"a=b&".repeat(65)), ErrorCode::SerializationException);
+        assert_eq!(code(&b"a=b&".repeat(257)), ErrorCode::SerializationException);
     }
 
     #[test]

@@ -1,0 +1,235 @@
+//! Access for a time, with approval.
+//!
+//! Way: StartAccessRequest -> somebody else decides with ApproveAccessRequest -> GetAccessToken gives the requester temporary
+//! credentials that may, beside what she may anyway, start sessions on the devices of the request.
+//!
+//! # Invariants
+//! - Nobody decides about her own request.
+//! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
+//! - Taken back, or past its time, a request gives nothing from the next call on. A session that runs then goes on until it
+//!   is ended: `TerminateSession` is for that.
+
+use serde_json::json;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use towline_ssm::api::Empty;
+use towline_ssm::api::access::{
+    AccessCredentials, AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest, GetAccessTokenRequest,
+    GetAccessTokenResponse, ListAccessRequestsRequest, ListAccessRequestsResult, StartAccessRequestRequest,
+    StartAccessRequestResponse, Target,
+};
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::hex_lower;
+
+use super::authz::Question;
+use super::call::Call;
+use super::paging::page;
+use super::tags::request_tags;
+use super::tokens::{Holder, Token};
+use super::{Api, OrInternal as _, internal};
+use crate::clock::UnixMillis;
+use crate::entropy;
+use crate::limits;
+use crate::store;
+
+/// Minutes of access when nothing is said.
+const DEFAULT_MINUTES: i64 = 60;
+/// Page size when none is asked for.
+const PAGE: i64 = 100;
+
+fn not_found() -> ApiError {
+    ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request of yours")
+}
+
+impl Api {
+    pub(super) async fn start_access_request(
+        &self,
+        call: &Call,
+        request: StartAccessRequestRequest,
+    ) -> Result<StartAccessRequestResponse, ApiError> {
+        for target in &request.targets {
+            for value in &target.values {
+                let mut question = match target.key.strip_prefix("tag:") {
+                    None => self.about_device(value).await?,
+                    Some(key) => Question {
+                        names: towline_policy::device_aliases(&self.realm().region, &self.realm().account, "*"),
+                        tags: BTreeMap::from([(key.to_owned(), value.clone())]),
+                        facts: vec![],
+                    },
+                };
+                question.facts.extend(request_tags(&request.tags));
+                self.authorize(call, &question).await?;
+            }
+        }
+        if call.caller.principal.contains('/') {
+            return Err(ApiError::validation("access is asked for by users, not by roles"));
+        }
+        let random: [u8; 6] = entropy::random().or_internal("no request id")?;
+        let id = format!("oi-{}", hex_lower(&random));
+        let tags: BTreeMap<_, _> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let text = |error| internal("a request cannot be written", &error);
+        let new = store::AccessRequest {
+            id: id.clone(),
+            principal: call.caller.principal.clone(),
+            principal_arn: call.caller.arn.clone(),
+            reason: request.reason,
+            targets: serde_json::to_string(&request.targets).map_err(text)?,
+            tags: serde_json::to_string(&tags).map_err(text)?,
+            status: "Pending".to_owned(),
+            decided_by: String::new(),
+            created_at: call.now,
+            expires_at: call.now.plus(limits::ACCESS_DECISION),
+        };
+        self.store().access_requests().create(&new, call.now).await.or_internal("cannot store a request")?;
+        call.note("accessRequestId", &*id);
+        Ok(StartAccessRequestResponse { access_request_id: id })
+    }
+
+    /// A request, once policy has said yes to this operation on it.
+    async fn permitted_request(&self, call: &Call, id: &str) -> Result<Option<store::AccessRequest>, ApiError> {
+        call.note("accessRequestId", id);
+        let row = self.store().access_requests().get(id).await.or_internal("cannot read a request")?;
+        let mut question =
+            Question::about(self.realm().access_request_arn(id)).with("ssm:AccessRequestId", [id.to_owned()]);
+        if let Some(row) = &row {
+            question.tags = serde_json::from_str(&row.tags).map_err(|error| internal("a stored request", &error))?;
+        }
+        self.authorize(call, &question).await?;
+        Ok(row)
+    }
+
+    pub(super) async fn get_access_token(
+        &self,
+        call: &Call,
+        request: GetAccessTokenRequest,
+    ) -> Result<GetAccessTokenResponse, ApiError> {
+        let row = self.permitted_request(call, &request.access_request_id).await?;
+        let row = row.filter(|row| row.principal == call.caller.principal).ok_or_else(not_found)?;
+        let access_request_status = status(&row, call.now);
+        if access_request_status != AccessRequestStatus::Approved {
+            return Ok(GetAccessTokenResponse { credentials: None, access_request_status });
+        }
+        let holder = Holder::Access { name: row.principal, request: row.id };
+        let root_key = call.caller.temporary.as_ref().map_or(&call.caller.access_key, |temporary| &temporary.root_key);
+        let left = Duration::from_millis(u64::try_from(row.expires_at.0 - call.now.0).unwrap_or(0));
+        let made = self.mint(Token::new(holder, root_key, call.now, left))?;
+        call.note("issuedAccessKeyId", &*made.access_key_id);
+        let credentials = AccessCredentials {
+            access_key_id: made.access_key_id,
+            secret_access_key: made.secret_access_key,
+            session_token: made.session_token,
+            expiration_time: made.expiration,
+        };
+        Ok(GetAccessTokenResponse { credentials: Some(credentials), access_request_status })
+    }
+
+    pub(super) async fn approve_access_request(
+        &self,
+        call: &Call,
+        request: ApproveAccessRequestRequest,
+    ) -> Result<Empty, ApiError> {
+        let row = self.permitted_request(call, &request.access_request_id).await?;
+        let row =
+            row.ok_or_else(|| ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request"))?;
+        if row.principal == call.caller.principal {
+            return Err(ApiError::validation("nobody decides about her own request: let somebody else do it"));
+        }
+        let minutes = request.minutes.unwrap_or(DEFAULT_MINUTES);
+        let life = Duration::from_secs(u64::try_from(minutes).unwrap_or(0) * 60);
+        let decision = request.decision.as_deref().unwrap_or("Approve");
+        call.note("decision", decision);
+        let (steps, until) = match decision {
+            "Reject" => (("Pending", "Rejected"), row.expires_at),
+            "Revoke" => (("Approved", "Revoked"), row.expires_at),
+            _ => (("Pending", "Approved"), call.now.plus(life)),
+        };
+        let decided = self.store().access_requests().decide(&row.id, steps, &call.caller.arn, until, call.now).await;
+        if decided.or_internal("cannot decide about a request")? {
+            return Ok(Empty {});
+        }
+        let now = status(&row, call.now).as_str();
+        Err(ApiError::validation(format!("this request is {now}: only one that is {} can be decided so", steps.0)))
+    }
+
+    pub(super) async fn list_access_requests(
+        &self,
+        call: &Call,
+        request: ListAccessRequestsRequest,
+    ) -> Result<ListAccessRequestsResult, ApiError> {
+        self.authorize(call, &Question::anything()).await?;
+        let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
+        let before = cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
+        let size = request.max_results.unwrap_or(PAGE);
+        let rows = self.store().access_requests().list(before, size + 1).await.or_internal("cannot list requests")?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let at = |row: &store::AccessRequest| format!("{} {}", row.created_at.0, row.id);
+        let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
+        let shown = |row: store::AccessRequest| {
+            Ok(AccessRequest {
+                status: status(&row, call.now),
+                targets: targets(&row)?,
+                access_request_id: row.id,
+                requester: row.principal_arn,
+                reason: row.reason,
+                created_date: EpochSeconds::from_millis(row.created_at.0),
+                expires_date: EpochSeconds::from_millis(row.expires_at.0),
+                decided_by: Some(row.decided_by).filter(|by| !by.is_empty()),
+            })
+        };
+        Ok(ListAccessRequestsResult {
+            access_requests: rows.into_iter().map(shown).collect::<Result<_, ApiError>>()?,
+            next_token,
+        })
+    }
+}
+
+fn targets(row: &store::AccessRequest) -> Result<Vec<Target>, ApiError> {
+    serde_json::from_str(&row.targets).map_err(|error| internal("a stored request", &error))
+}
+
+/// Where a request stands at this moment.
+fn status(row: &store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
+    let stored = AccessRequestStatus::parse(&row.status).unwrap_or(AccessRequestStatus::Rejected);
+    let ends = matches!(stored, AccessRequestStatus::Pending | AccessRequestStatus::Approved);
+    if ends && row.expires_at <= now { AccessRequestStatus::Expired } else { stored }
+}
+
+/// The policy that an approved request adds to its requester's: sessions of the built-in documents on its devices, and the
+/// end of her own sessions. Own documents need a right of their own.
+pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> {
+    let documents =
+        ["SSM-SessionManagerRunShell", "AWS-Start*", "Towline-Exec"].map(|name| format!("arn:aws:ssm:*:*:document/{name}"));
+    let mut statements = vec![
+        json!({
+            "Effect": "Allow",
+            "Action": "ssm:StartSession",
+            "Resource": documents,
+        }),
+        json!({
+            "Effect": "Allow",
+            "Action": ["ssm:ResumeSession", "ssm:TerminateSession"],
+            "Resource": "arn:aws:ssm:*:*:session/${aws:username}-*",
+        }),
+    ];
+    for target in targets(row)? {
+        let names =
+            |id: &str| vec![format!("arn:aws:ssm:*:*:managed-instance/{id}"), format!("arn:aws:ec2:*:*:instance/{id}")];
+        let actions = ["ssm:StartSession", "ssm:GetConnectionStatus"];
+        statements.push(match target.key.strip_prefix("tag:") {
+            None => json!({
+                "Effect": "Allow",
+                "Action": actions,
+                "Resource": target.values.iter().flat_map(|id| names(id)).collect::<Vec<_>>(),
+            }),
+            Some(key) => json!({
+                "Effect": "Allow",
+                "Action": actions,
+                "Resource": names("*"),
+                "Condition": { "StringEquals": { format!("ssm:resourceTag/{key}"): target.values } },
+            }),
+        });
+    }
+    Ok(json!({ "Version": "2012-10-17", "Statement": statements }).to_string())
+}

@@ -1,0 +1,189 @@
+//! GetCallerIdentity, GetSessionToken, AssumeRole.
+//!
+//! Way of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a token ([`super::tokens`]).
+//!
+//! # Invariants
+//! - The trust policy itself must allow. One that names the account alone leaves it to the caller's policies as well; an
+//!   explicit deny anywhere wins; a boundary and a session policy of the caller limit always.
+//! - A role that is not there and one that does not trust the caller give the same answer.
+//! - Who holds temporary credentials of a user gets no further ones of the user; a role's chain lives an hour at the most.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use towline_policy::{NamedPolicy, Outcome, Policy, Use, evaluate, evaluate_trust};
+use towline_ssm::api::sts::{CallerIdentity, StsRequest};
+use towline_ssm::api::sts_tokens::{
+    AssumeRoleRequest, AssumedRole, GetSessionTokenRequest, ROLE_SECONDS, SESSION_TOKEN_SECONDS, TemporaryCredentials,
+};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::UserName;
+
+use super::authz::{Question, asked};
+use super::call::Call;
+use super::tags::request_tags;
+use super::tokens::{Holder, Token};
+use super::{Api, OrInternal as _, internal};
+use crate::limits;
+use crate::store::TagKind;
+
+/// Longest life of a role's credentials that were got with another role's, seconds, as at AWS.
+const CHAINED_SECONDS: i64 = 3600;
+
+fn seconds(seconds: i64) -> Duration {
+    Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
+
+fn no_second_factor() -> ApiError {
+    ApiError::new(
+        ErrorCode::AccessDeniedException,
+        "MultiFactorAuthentication failed: this gateway knows no second factors",
+    )
+}
+
+impl Api {
+    pub(super) fn caller_identity(&self, call: &Call) -> CallerIdentity {
+        CallerIdentity {
+            user_id: call.caller.user_id.clone(),
+            account: self.realm().account.clone(),
+            arn: call.caller.arn.clone(),
+        }
+    }
+
+    pub(super) fn session_token(&self, call: &Call, body: &[u8]) -> Result<TemporaryCredentials, ApiError> {
+        let request = GetSessionTokenRequest::read(&StsRequest::parse(body)?.fields)?;
+        if request.serial_number.is_some() || request.token_code.is_some() {
+            return Err(no_second_factor());
+        }
+        if call.caller.temporary.is_some() {
+            let message = "Cannot call GetSessionToken with session credentials";
+            return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+        }
+        let life = seconds(request.duration.unwrap_or(SESSION_TOKEN_SECONDS));
+        let holder = Holder::User { name: call.caller.name.to_string() };
+        let credentials = self.mint(Token::new(holder, &call.caller.access_key, call.now, life))?;
+        call.note("issuedAccessKeyId", &*credentials.access_key_id);
+        Ok(credentials)
+    }
+
+    pub(super) async fn assume_role(&self, call: &Call, body: &[u8]) -> Result<AssumedRole, ApiError> {
+        let request = AssumeRoleRequest::read(&StsRequest::parse(body)?.fields)?;
+        call.note("roleArn", &*request.role_arn);
+        call.note("roleSessionName", &*request.role_session_name);
+        if request.serial_number.is_some() || request.token_code.is_some() {
+            return Err(no_second_factor());
+        }
+        let name: UserName = request.role_session_name.parse().map_err(|error| internal("a checked name", &error))?;
+        let role = self.trusting_role(call, &request).await?;
+        let duration = request.duration.unwrap_or(ROLE_SECONDS);
+        let chained = call.caller.principal.starts_with("role/");
+        if duration > role.max_seconds || (chained && duration > CHAINED_SECONDS) {
+            let most = if chained { CHAINED_SECONDS.min(role.max_seconds) } else { role.max_seconds };
+            return Err(ApiError::validation(format!(
+                "DurationSeconds exceeds the {most} seconds that are possible here"
+            )));
+        }
+        if let Some(policy) = &request.policy {
+            let malformed = |why: String| ApiError::new(ErrorCode::MalformedPolicyDocument, why);
+            let parsed = Policy::parse(policy).map_err(|error| malformed(error.to_string()))?;
+            parsed.validate_for_storage(Use::Session, &[]).map_err(|error| malformed(error.to_string()))?;
+        }
+        let holder =
+            Holder::Role { role: role.name.to_string(), unique_id: role.unique_id.clone(), session: name.to_string() };
+        let temporary = call.caller.temporary.as_ref();
+        let root_key = temporary.map_or(&call.caller.access_key, |temporary| &temporary.root_key);
+        let mut token = Token::new(holder, root_key, call.now, seconds(duration));
+        token.policy = request.policy;
+        token.tags = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        token.transitive = request.transitive_tag_keys;
+        let inherited = temporary.map(|temporary| temporary.transitive.clone()).unwrap_or_default();
+        for (key, value) in inherited {
+            if token.tags.insert(key.clone(), value).is_some() {
+                return Err(ApiError::validation("a tag that was handed on cannot be set again"));
+            }
+            token.transitive.push(key);
+        }
+        let source = temporary.and_then(|temporary| temporary.source_identity.clone());
+        token.source_identity.clone_from(&source.or(request.source_identity));
+        let source_identity = token.source_identity.clone();
+        let credentials = self.mint(token)?;
+        call.note("issuedAccessKeyId", &*credentials.access_key_id);
+        let packed = credentials.session_token.len() * 100 / limits::MAX_SESSION_TOKEN;
+        Ok(AssumedRole {
+            arn: self.realm().role_session_arn(&role.name, &name),
+            id: format!("{}:{name}", role.unique_id),
+            packed_size: u8::try_from(packed).unwrap_or(100),
+            source_identity,
+            credentials,
+        })
+    }
+
+    /// The role of a request, if it trusts the caller.
+    async fn trusting_role(&self, call: &Call, request: &AssumeRoleRequest) -> Result<TrustedRole, ApiError> {
+        let denied = |action: &str| {
+            let message = format!(
+                "User: {} is not authorized to perform: {action} on resource: {}",
+                call.caller.arn, request.role_arn
+            );
+            ApiError::new(ErrorCode::AccessDeniedException, message)
+        };
+        call.asked(&request.role_arn, false);
+        let name = self.realm().role_of_arn(&request.role_arn).ok_or_else(|| denied("sts:AssumeRole"))?;
+        let principal = format!("role/{name}");
+        let role = self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
+        let role = role.ok_or_else(|| denied("sts:AssumeRole"))?;
+        let trust =
+            Policy::parse(&role.trust).map_err(|error| internal("a stored trust policy does not parse", &error))?;
+        let trust = NamedPolicy::new("trust policy", Arc::new(trust));
+        let mut question = Question::about(request.role_arn.clone());
+        question.tags = self.store().tags().of(TagKind::Principal, &principal).await.or_internal("cannot read tags")?;
+        question.facts = facts(request);
+        let mut actions = vec!["sts:AssumeRole"];
+        if !request.tags.is_empty() {
+            actions.push("sts:TagSession");
+        }
+        if request.source_identity.is_some() {
+            actions.push("sts:SetSourceIdentity");
+        }
+        let own = self.policies_of(call).await?;
+        for action in actions {
+            let asked = asked(call, self, action, &question);
+            let (said, account_only) = evaluate_trust(&trust, &asked);
+            let of_caller = evaluate(&own, &asked);
+            let limited = account_only || own.session.is_some() || own.boundary.is_some();
+            let good = said.is_allowed()
+                && of_caller.effect != Outcome::ExplicitlyDenied
+                && (!limited || of_caller.is_allowed());
+            call.asked(&request.role_arn, good);
+            if !good {
+                call.note("denied", if said.is_allowed() { of_caller.to_string() } else { said.to_string() });
+                return Err(denied(action));
+            }
+        }
+        Ok(TrustedRole { name, unique_id: role.unique_id, max_seconds: role.max_seconds })
+    }
+}
+
+/// A role that the caller may assume.
+struct TrustedRole {
+    name: UserName,
+    unique_id: String,
+    max_seconds: i64,
+}
+
+/// What a trust policy can ask about.
+fn facts(request: &AssumeRoleRequest) -> Vec<(String, Vec<String>)> {
+    let mut facts = vec![("sts:RoleSessionName".to_owned(), vec![request.role_session_name.clone()])];
+    for (key, value) in [("sts:ExternalId", &request.external_id), ("sts:SourceIdentity", &request.source_identity)] {
+        facts.extend(value.iter().map(|value| (key.to_owned(), vec![value.clone()])));
+    }
+    facts.extend(request.duration.map(|seconds| ("sts:DurationSeconds".to_owned(), vec![seconds.to_string()])));
+    if !request.tags.is_empty() {
+        facts.push(("aws:TagKeys".to_owned(), request.tags.iter().map(|tag| tag.key.clone()).collect()));
+        facts.extend(request_tags(&request.tags));
+    }
+    if !request.transitive_tag_keys.is_empty() {
+        facts.push(("sts:TransitiveTagKeys".to_owned(), request.transitive_tag_keys.clone()));
+    }
+    facts
+}

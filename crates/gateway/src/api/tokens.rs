@@ -1,0 +1,217 @@
+//! Temporary credentials: made, and proven when they come back.
+//!
+//! Way: who holds them, for how long, under which session policy -> sealed under the store key -> the session token that the
+//! client sends with each request -> opened again -> [`Caller`]. Nothing is stored: a token is its own row.
+//!
+//! # Invariants
+//! - A token is bound to its access key: the secret in it opens for no other.
+//! - Credentials end with what they were made from: the long-lived key that began the chain, the user, the role of that
+//!   unique id, the approved request. Any of these switched off or gone, and they are refused.
+//!
+//! # Not here
+//! - Whether somebody may have them: [`super::sts`] and [`super::access`].
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD_NO_PAD;
+use serde::{Deserialize, Serialize};
+use towline_ssm::api::sts_tokens::TemporaryCredentials;
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
+
+use super::call::{Caller, Temporary};
+use super::{Api, OrInternal as _, internal};
+use crate::clock::UnixMillis;
+use crate::entropy;
+use crate::limits;
+use crate::store::TagKind;
+
+/// Who holds temporary credentials.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) enum Holder {
+    /// A user, as herself.
+    User {
+        /// Her name.
+        name: String,
+    },
+    /// Whoever assumed a role.
+    Role {
+        /// The role's name.
+        role: String,
+        /// The role's unique id: one made anew under the name is another role.
+        unique_id: String,
+        /// The session's name.
+        session: String,
+    },
+    /// A user with an approved request.
+    Access {
+        /// Her name.
+        name: String,
+        /// The request.
+        request: String,
+    },
+}
+
+/// What a token says.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Token {
+    secret: String,
+    pub(super) holder: Holder,
+    /// The long-lived key that began the chain.
+    pub(super) root_key: String,
+    pub(super) issued_at: i64,
+    pub(super) expires_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) policy: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) tags: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(super) transitive: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) source_identity: Option<String>,
+}
+
+impl Token {
+    /// A token without a secret yet; [`Api::mint`] makes one.
+    pub(super) fn new(holder: Holder, root_key: &str, now: UnixMillis, life: Duration) -> Self {
+        Self {
+            secret: String::new(),
+            holder,
+            root_key: root_key.to_owned(),
+            issued_at: now.0,
+            expires_at: now.plus(life).0,
+            policy: None,
+            tags: BTreeMap::new(),
+            transitive: Vec::new(),
+            source_identity: None,
+        }
+    }
+}
+
+impl Token {
+    /// The secret half of its key.
+    pub(super) fn secret(&self) -> &str {
+        &self.secret
+    }
+}
+
+fn unknown() -> ApiError {
+    ApiError::new(ErrorCode::UnrecognizedClientException, "the access key or security token is not valid here")
+}
+
+fn expired(why: &str) -> ApiError {
+    ApiError::new(ErrorCode::ExpiredTokenException, why)
+}
+
+impl Api {
+    /// Makes the credentials of a token.
+    pub(super) fn mint(&self, mut token: Token) -> Result<TemporaryCredentials, ApiError> {
+        let id = AccessKeyId::temporary_from_random(entropy::random().or_internal("no access key id")?);
+        let secret = SecretAccessKey::from_random(entropy::random().or_internal("no secret")?);
+        token.secret = secret.expose().to_owned();
+        let text = serde_json::to_vec(&token).map_err(|error| internal("a token cannot be written", &error))?;
+        let sealed = self.parts.vault.seal(&sealed_name(id.as_str()), &text).or_internal("cannot seal a token")?;
+        let session_token = STANDARD_NO_PAD.encode(sealed);
+        if session_token.len() > limits::MAX_SESSION_TOKEN {
+            return Err(ApiError::validation("session policy and tags are too large together"));
+        }
+        Ok(TemporaryCredentials {
+            access_key_id: id.to_string(),
+            secret_access_key: secret.expose().to_owned(),
+            session_token,
+            expiration: EpochSeconds::from_millis(token.expires_at),
+        })
+    }
+
+    /// Opens a token that came with this access key.
+    ///
+    /// # Errors
+    /// `UnrecognizedClientException` for what was not made here for this key, `ExpiredTokenException` when it is over.
+    pub(super) fn open_token(&self, access_key: &str, text: &str, now: UnixMillis) -> Result<Token, ApiError> {
+        if text.len() > limits::MAX_SESSION_TOKEN {
+            return Err(unknown());
+        }
+        let sealed = STANDARD_NO_PAD.decode(text).map_err(|_| unknown())?;
+        let opened = self.parts.vault.open(&sealed_name(access_key), &sealed).map_err(|_| unknown())?;
+        let token: Token = serde_json::from_slice(&opened).map_err(|_| unknown())?;
+        if now.0 >= token.expires_at {
+            return Err(expired("The security token included in the request is expired"));
+        }
+        Ok(token)
+    }
+
+    /// Whose request a proven token makes it.
+    pub(super) async fn holder(&self, token: Token, access_key: String) -> Result<Caller, ApiError> {
+        let root = self.store().principals().key(&token.root_key).await.or_internal("cannot read an access key")?;
+        root.filter(|key| key.active).ok_or_else(unknown)?;
+        let mut temporary = Temporary {
+            issued_at: UnixMillis(token.issued_at),
+            root_key: token.root_key,
+            policy: token.policy,
+            transitive: token
+                .transitive
+                .iter()
+                .map(|key| (key.clone(), token.tags.get(key).cloned().unwrap_or_default()))
+                .collect(),
+            source_identity: token.source_identity,
+            access: None,
+        };
+        match token.holder {
+            Holder::User { name } => self.user(&name, access_key, Some(temporary)).await,
+            Holder::Access { name, request } => {
+                let row = self.store().access_requests().get(&request).await.or_internal("cannot read a request")?;
+                let row = row.filter(|row| row.status == "Approved" && row.expires_at > self.parts.clock.now());
+                let row = row.ok_or_else(|| expired("the access that was asked for is over, or was taken back"))?;
+                temporary.access = Some((request, super::access::policy_of(&row)?));
+                self.user(&name, access_key, Some(temporary)).await
+            }
+            Holder::Role { role, unique_id, session } => {
+                let principal = format!("role/{role}");
+                let row = self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
+                row.filter(|row| row.unique_id == unique_id).ok_or_else(unknown)?;
+                let mut tags =
+                    self.store().tags().of(TagKind::Principal, &principal).await.or_internal("cannot read tags")?;
+                tags.extend(token.tags);
+                let role: UserName = role.parse().map_err(|error| internal("a role in a token", &error))?;
+                let name: UserName = session.parse().map_err(|error| internal("a session in a token", &error))?;
+                Ok(Caller {
+                    arn: self.realm().role_session_arn(&role, &name),
+                    user_id: format!("{unique_id}:{name}"),
+                    name,
+                    principal,
+                    access_key,
+                    tags,
+                    temporary: Some(temporary),
+                })
+            }
+        }
+    }
+
+    /// A user as a caller.
+    pub(super) async fn user(
+        &self,
+        name: &str,
+        access_key: String,
+        temporary: Option<Temporary>,
+    ) -> Result<Caller, ApiError> {
+        let tags = self.store().tags().of(TagKind::Principal, name).await.or_internal("cannot read tags")?;
+        let name: UserName = name.parse().map_err(|error| internal("a stored principal", &error))?;
+        Ok(Caller {
+            arn: self.realm().user_arn(&name),
+            user_id: name.to_string(),
+            principal: name.to_string(),
+            name,
+            access_key,
+            tags,
+            temporary,
+        })
+    }
+}
+
+/// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as the other.
+fn sealed_name(access_key: &str) -> String {
+    format!("token {access_key}")
+}

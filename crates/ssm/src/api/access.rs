@@ -1,0 +1,235 @@
+//! Access for a time, with approval: StartAccessRequest, GetAccessToken, and our operations for those who decide.
+//!
+//! Way: as of [`super`]. `Towline.ApproveAccessRequest` and `Towline.ListAccessRequests` are ours; AWS decides by documents.
+//!
+//! # Invariants
+//! - [`AccessCredentials`] shows no secret in `Debug`.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::tags::{Tag, check_tags};
+use super::{Request, Violations};
+use crate::clock::EpochSeconds;
+use crate::ids::DeviceId;
+
+/// Minutes for which access can be given: a quarter of an hour to twelve hours; an hour when nothing is said.
+pub const MINUTES: core::ops::RangeInclusive<i64> = 15..=720;
+
+/// Devices that are asked for: `InstanceIds`, or `tag:KEY`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct Target {
+    /// `InstanceIds` or `tag:KEY`.
+    #[serde(default)]
+    pub key: String,
+    /// Ids, or values of the tag.
+    #[serde(default)]
+    pub values: Vec<String>,
+}
+
+/// Asks for access.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StartAccessRequestRequest {
+    /// Why.
+    pub reason: String,
+    /// To what.
+    pub targets: Vec<Target>,
+    /// Tags of the request, for the policies of those who decide.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<Tag>,
+}
+
+impl Request for StartAccessRequestRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("Reason", &self.reason, 1, 256);
+        v.items("Targets", self.targets.len(), 1, 5);
+        for target in &self.targets {
+            v.items("Targets Values", target.values.len(), 1, 50);
+            let tag = target.key.strip_prefix("tag:");
+            let known = target.key == "InstanceIds" || tag.is_some_and(|key| (1..=128).contains(&key.len()));
+            v.require(known, "Targets Key", "be InstanceIds or tag:KEY");
+            for value in &target.values {
+                match tag {
+                    None => v.require(value.parse::<DeviceId>().is_ok(), "Targets Values", "be ids of devices"),
+                    Some(_) => v.length("Targets Values", value, 0, 256),
+                }
+            }
+        }
+        check_tags(v, &self.tags);
+    }
+}
+
+/// The answer to it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct StartAccessRequestResponse {
+    /// `oi-` and 12 hex digits.
+    pub access_request_id: String,
+}
+
+fn check_id(v: &mut Violations, id: &str) {
+    let hex = id.strip_prefix("oi-").unwrap_or_default();
+    let good = hex.len() == 12 && hex.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    v.require(good, "AccessRequestId", "be `oi-` and 12 lower-case hex digits");
+}
+
+/// Asks for the credentials of a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAccessTokenRequest {
+    /// Which.
+    pub access_request_id: String,
+}
+
+impl Request for GetAccessTokenRequest {
+    fn check(&self, v: &mut Violations) {
+        check_id(v, &self.access_request_id);
+    }
+}
+
+/// Where a request stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AccessRequestStatus {
+    /// Access is given.
+    Approved,
+    /// It is not given.
+    Rejected,
+    /// It was given and taken back.
+    Revoked,
+    /// It is over, or nobody decided in time.
+    Expired,
+    /// Nobody has decided.
+    Pending,
+}
+
+impl AccessRequestStatus {
+    /// The word.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Approved => "Approved",
+            Self::Rejected => "Rejected",
+            Self::Revoked => "Revoked",
+            Self::Expired => "Expired",
+            Self::Pending => "Pending",
+        }
+    }
+
+    /// The status of that word.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Self> {
+        let all = [Self::Approved, Self::Rejected, Self::Revoked, Self::Expired, Self::Pending];
+        all.into_iter().find(|status| status.as_str() == word)
+    }
+}
+
+/// Credentials of an approved request.
+#[derive(Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccessCredentials {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret_access_key: String,
+    /// Goes with each request.
+    pub session_token: String,
+    /// Until when.
+    pub expiration_time: EpochSeconds,
+}
+
+impl fmt::Debug for AccessCredentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+    }
+}
+
+/// The answer to GetAccessToken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct GetAccessTokenResponse {
+    /// Once the request is approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<AccessCredentials>,
+    /// Where the request stands.
+    pub access_request_status: AccessRequestStatus,
+}
+
+/// Decides about a request.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ApproveAccessRequestRequest {
+    /// Which.
+    pub access_request_id: String,
+    /// `Approve`, `Reject`, or `Revoke` for one that was approved; `Approve` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decision: Option<String>,
+    /// For how many minutes, 15 to 720; 60 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub minutes: Option<i64>,
+}
+
+impl Request for ApproveAccessRequestRequest {
+    fn check(&self, v: &mut Violations) {
+        check_id(v, &self.access_request_id);
+        if let Some(decision) = &self.decision {
+            v.one_of("Decision", decision, &["Approve", "Reject", "Revoke"]);
+        }
+        v.range("Minutes", self.minutes, *MINUTES.start(), *MINUTES.end());
+    }
+}
+
+/// Lists requests.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAccessRequestsRequest {
+    /// Page size, 1 to 1000.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Request for ListAccessRequestsRequest {
+    fn check(&self, v: &mut Violations) {
+        v.range("MaxResults", self.max_results, 1, 1000);
+    }
+}
+
+/// One request.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct AccessRequest {
+    /// Its id.
+    pub access_request_id: String,
+    /// ARN of who asks.
+    pub requester: String,
+    /// Why.
+    pub reason: String,
+    /// To what.
+    pub targets: Vec<Target>,
+    /// Where it stands.
+    pub status: AccessRequestStatus,
+    /// Since when.
+    pub created_date: EpochSeconds,
+    /// Until when the decision may be made, or holds.
+    pub expires_date: EpochSeconds,
+    /// ARN of who decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided_by: Option<String>,
+}
+
+/// A page of requests, newest first.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListAccessRequestsResult {
+    /// The requests.
+    #[serde(default)]
+    pub access_requests: Vec<AccessRequest>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}

@@ -1,0 +1,277 @@
+#!/usr/bin/env python3
+"""Temporary credentials, roles, groups, boundaries, access with approval, and questions to the policies, with real boto3.
+
+Needs the environment of towline_client and TOWLINE_DEVICE, which is connected and tagged Environment=dev.
+"""
+import datetime
+import json
+
+from botocore.credentials import Credentials
+
+from checks import DEVICE, allow, check, new_user, run, wants
+from towline_client import ADMIN, boto, raw, towline
+
+ACCOUNT = boto("sts").get_caller_identity()["Account"]
+
+
+def role_arn(name):
+    return f"arn:aws:iam::{ACCOUNT}:role/{name}"
+
+
+def trust(principal, action="sts:AssumeRole", **condition):
+    statement = {"Effect": "Allow", "Principal": {"AWS": principal}, "Action": action}
+    if condition:
+        statement["Condition"] = condition
+    return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+
+
+def new_role(name, trust_policy, *policies, **more):
+    towline("CreatePrincipal", {"PrincipalName": name, "PrincipalType": "Role", "TrustPolicyDocument": trust_policy} | more)
+    for number, policy in enumerate(policies):
+        towline("PutPrincipalPolicy", {"PrincipalName": name, "PrincipalType": "Role", "PolicyName": f"p{number}",
+                                       "PolicyDocument": json.dumps(policy)})
+
+
+def drop(*users, roles=(), groups=()):
+    for kind, names in [("User", users), ("Role", roles), ("Group", groups)]:
+        for name in names:
+            towline("DeletePrincipal", {"PrincipalName": name, "PrincipalType": kind})
+
+
+def of(answer):
+    made = answer["Credentials"]
+    expires = made.get("Expiration") or made["ExpirationTime"]
+    assert expires > datetime.datetime.now(datetime.timezone.utc), made
+    assert made["AccessKeyId"].startswith("ASIA"), made["AccessKeyId"]
+    return Credentials(made["AccessKeyId"], made["SecretAccessKey"], made["SessionToken"])
+
+
+@check
+def a_session_token_is_its_user_for_a_time():
+    ann = new_user("ann", allow("ssm:StartSession"))
+    key = towline("ListAccessKeys", {"PrincipalName": "ann"})["AccessKeys"][0]["AccessKeyId"]
+    temporary = of(boto("sts", ann).get_session_token(DurationSeconds=900))
+    assert boto("sts", temporary).get_caller_identity()["Arn"].endswith(":user/ann")
+    boto("ssm", temporary).start_session(Target=DEVICE)
+    wants("AccessDenied", boto("sts", temporary).get_session_token)
+    wants("AccessDenied", boto("sts", ann).get_session_token, SerialNumber="arn:aws:iam::1:mfa/x", TokenCode="123456")
+    wants("ValidationError", boto("sts", ann).get_session_token, DurationSeconds=899)
+    without = Credentials(temporary.access_key, temporary.secret_key)
+    swapped = Credentials(ann.access_key, ann.secret_key, temporary.token)
+    spoiled = Credentials(temporary.access_key, temporary.secret_key, "A" + temporary.token[1:])
+    for wrong in [without, swapped, spoiled]:
+        wants("InvalidClientTokenId", boto("sts", wrong).get_caller_identity)
+        wants("UnrecognizedClientException", boto("ssm", wrong).start_session, Target=DEVICE)
+    wants("SignatureDoesNotMatch", boto("sts", Credentials(temporary.access_key, "x" * 40, temporary.token)).get_caller_identity)
+    towline("UpdateAccessKey", {"PrincipalName": "ann", "AccessKeyId": key, "Status": "Inactive"})
+    wants("UnrecognizedClientException", boto("ssm", temporary).start_session, Target=DEVICE)
+    drop("ann")
+
+
+@check
+def a_role_is_assumed_by_whom_it_trusts_and_nobody_else():
+    may = allow("sts:AssumeRole", role_arn("ops"))
+    ann, bob, eve = new_user("ann", may), new_user("bob", may), new_user("eve")
+    new_role("ops", trust([f"arn:aws:iam::{ACCOUNT}:user/ann", f"arn:aws:iam::{ACCOUNT}:user/eve"]), allow("ssm:StartSession"))
+    new_role("all", trust(f"arn:aws:iam::{ACCOUNT}:root"), allow("ssm:StartSession"))
+
+    def assume(who, role="ops", **more):
+        return boto("sts", who).assume_role(RoleArn=role_arn(role), RoleSessionName="shift-1", **more)
+
+    answer = assume(ann)
+    temporary = of(answer)
+    arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/ops/shift-1"
+    assert answer["AssumedRoleUser"]["Arn"] == arn, answer
+    identity = boto("sts", temporary).get_caller_identity()
+    assert identity["Arn"] == arn and identity["UserId"] == answer["AssumedRoleUser"]["AssumedRoleId"], identity
+    session = boto("ssm", temporary).start_session(Target=DEVICE)["SessionId"]
+    assert session.startswith("shift-1-"), session
+    wants("AccessDeniedException", boto("ssm", temporary).describe_sessions, State="Active")
+    assume(eve)  # a trust policy that names the user is enough
+    wants("AccessDenied", assume, bob)
+    wants("AccessDenied", assume, bob, role="all")  # the account alone leaves it to bob's own policies
+    wants("AccessDenied", assume, ann, role="none")
+    wants("ValidationError", assume, ann, DurationSeconds=3601)
+    wants("ValidationError", assume, ann, PolicyArns=[{"arn": "arn:aws:iam::aws:policy/X"}])
+    towline("UpdateRole", {"PrincipalName": "ops", "MaxSessionDuration": 7200})
+    assume(ann, DurationSeconds=7200)
+    towline("UpdateRole", {"PrincipalName": "ops", "TrustPolicyDocument": "{}"}, expect="MalformedPolicyDocument")
+    listed = towline("ListPrincipals", {"PrincipalType": "Role"})["Principals"]
+    assert [(p["PrincipalName"], p["MaxSessionDuration"]) for p in listed] == [("all", 3600), ("ops", 7200)], listed
+    drop("ann", "bob", "eve", roles=["ops", "all"])
+    wants("UnrecognizedClientException", boto("ssm", temporary).start_session, Target=DEVICE)
+    new_role("ops", trust("*"), allow("ssm:*"))
+    wants("UnrecognizedClientException", boto("ssm", temporary).start_session, Target=DEVICE)
+    drop(roles=["ops"])
+
+
+@check
+def a_session_policy_narrows_and_tags_and_words_are_asked_for():
+    ann = new_user("ann", allow(["sts:AssumeRole", "sts:TagSession"]))
+    words = {"StringEquals": {"sts:ExternalId": "secret-word"}}
+    new_role("narrow", trust(f"arn:aws:iam::{ACCOUNT}:user/ann", ["sts:AssumeRole", "sts:TagSession"], **words),
+             allow(["ssm:StartSession", "ssm:DescribeSessions"], StringEquals={"aws:PrincipalTag/Team": "edge"}))
+
+    def assume(**more):
+        return boto("sts", ann).assume_role(RoleArn=role_arn("narrow"), RoleSessionName="ann", **more)
+
+    wants("AccessDenied", assume)
+    wants("AccessDenied", assume, ExternalId="other")
+    untagged = boto("ssm", of(assume(ExternalId="secret-word")))
+    wants("AccessDeniedException", untagged.describe_sessions, State="Active")
+    tags = {"Tags": [{"Key": "Team", "Value": "edge"}], "ExternalId": "secret-word"}
+    tagged = boto("ssm", of(assume(**tags)))
+    tagged.describe_sessions(State="Active")
+    tagged.start_session(Target=DEVICE)
+    narrow = boto("ssm", of(assume(**tags, Policy=json.dumps(allow(["ssm:StartSession", "ssm:CreateActivation"])))))
+    narrow.start_session(Target=DEVICE)
+    wants("AccessDeniedException", narrow.describe_sessions, State="Active")
+    wants("AccessDeniedException", narrow.create_activation, IamRole="x")
+    wants("MalformedPolicyDocument", assume, **tags, Policy="{}")
+    drop("ann", roles=["narrow"])
+
+
+@check
+def who_holds_a_role_under_a_users_name_does_not_own_her_sessions():
+    own = allow(["ssm:TerminateSession"], ["arn:aws:ssm:*:*:session/${aws:username}-*", "arn:aws:ssm:*:*:session/ann-*"],
+                StringLike={"ssm:resourceTag/aws:ssmmessages:session-id": "${aws:userid}"})
+    ann = new_user("ann", allow("ssm:StartSession"), own)
+    new_role("ops", trust("*"), allow("ssm:StartSession"), own)
+    holder = of(boto("sts", ann).assume_role(RoleArn=role_arn("ops"), RoleSessionName="ann"))
+    hers = boto("ssm", ann).start_session(Target=DEVICE)["SessionId"]
+    its = boto("ssm", holder).start_session(Target=DEVICE)["SessionId"]
+    assert hers.startswith("ann-") and its.startswith("ann-")
+    wants("AccessDeniedException", boto("ssm", holder).terminate_session, SessionId=hers)
+    wants("AccessDeniedException", boto("ssm", ann).terminate_session, SessionId=its)
+    boto("ssm", holder).terminate_session(SessionId=its)
+    boto("ssm", ann).terminate_session(SessionId=hers)
+    drop("ann", roles=["ops"])
+
+
+@check
+def a_group_gives_its_policies_to_its_members():
+    towline("CreatePrincipal", {"PrincipalName": "edge", "PrincipalType": "Group"})
+    policy = {"PrincipalName": "edge", "PrincipalType": "Group", "PolicyName": "p", "PolicyDocument": json.dumps(allow("ssm:StartSession"))}
+    towline("PutPrincipalPolicy", policy)
+    assert towline("GetPrincipalPolicy", {k: policy[k] for k in ["PrincipalName", "PrincipalType", "PolicyName"]}) == policy
+    ann = new_user("ann")
+    ssm = boto("ssm", ann)
+    wants("AccessDeniedException", ssm.start_session, Target=DEVICE)
+    towline("AddGroupMember", {"GroupName": "edge", "PrincipalName": "ann"})
+    ssm.start_session(Target=DEVICE)
+    listed = towline("ListPrincipals", {"PrincipalType": "Group"})["Principals"]
+    assert [(p["PrincipalName"], p["Members"]) for p in listed] == [("edge", ["ann"])], listed
+    towline("RemoveGroupMember", {"GroupName": "edge", "PrincipalName": "ann"})
+    wants("AccessDeniedException", ssm.start_session, Target=DEVICE)
+    towline("RemoveGroupMember", {"GroupName": "edge", "PrincipalName": "ann"}, expect="ResourceNotFoundException")
+    towline("AddGroupMember", {"GroupName": "edge", "PrincipalName": "nobody"}, expect="ResourceNotFoundException")
+    towline("CreateAccessKey", {"PrincipalName": "edge", "PrincipalType": "Group"}, expect="ValidationException")
+    drop("ann", groups=["edge"])
+
+
+@check
+def a_boundary_limits_what_policies_give_and_gives_nothing():
+    ann = new_user("ann", allow("ssm:*"))
+    ssm = boto("ssm", ann)
+    boundary = {"PrincipalName": "ann", "PolicyDocument": json.dumps(allow("ssm:StartSession"))}
+    towline("PutPrincipalBoundary", boundary)
+    assert towline("GetPrincipalBoundary", {"PrincipalName": "ann"}) == boundary
+    ssm.start_session(Target=DEVICE)
+    wants("AccessDeniedException", ssm.describe_sessions, State="Active")
+    assert [p["HasBoundary"] for p in towline("ListPrincipals", {})["Principals"] if p["PrincipalName"] == "ann"] == [True]
+    towline("DeletePrincipalPolicy", {"PrincipalName": "ann", "PolicyName": "p0"})
+    wants("AccessDeniedException", ssm.start_session, Target=DEVICE)
+    towline("PutPrincipalBoundary", boundary | {"PolicyDocument": "{}"}, expect="MalformedPolicyDocument")
+    towline("DeletePrincipalBoundary", {"PrincipalName": "ann"})
+    towline("GetPrincipalBoundary", {"PrincipalName": "ann"}, expect="ResourceNotFoundException")
+    drop("ann")
+
+
+@check
+def the_time_of_a_token_is_told_to_policy():
+    deny_old = {"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "ssm:StartSession", "Resource": "*"},
+        {"Effect": "Deny", "Action": "*", "Resource": "*", "Condition": {"DateLessThan": {"aws:TokenIssueTime": "2099-01-01T00:00:00Z"}}}]}
+    ann = new_user("ann", deny_old)
+    boto("ssm", ann).start_session(Target=DEVICE)  # a long-lived key has no such time
+    temporary = of(boto("sts", ann).get_session_token())
+    wants("AccessDeniedException", boto("ssm", temporary).start_session, Target=DEVICE)
+    drop("ann")
+
+
+@check
+def access_is_asked_for_approved_used_and_taken_back():
+    ask = allow(["ssm:StartAccessRequest", "ssm:GetAccessToken"])
+    ann, boss = new_user("ann", ask), new_user("boss", allow("towline:ApproveAccessRequest"), ask)
+    ssm = boto("ssm", ann)
+    target = {"Reason": "pump 7 leaks", "Targets": [{"Key": "InstanceIds", "Values": [DEVICE]}]}
+    wants("AccessDeniedException", ssm.start_session, Target=DEVICE)
+    first = ssm.start_access_request(**target)["AccessRequestId"]
+    assert ssm.get_access_token(AccessRequestId=first)["AccessRequestStatus"] == "Pending"
+    wants("ResourceNotFoundException", boto("ssm", boss).get_access_token, AccessRequestId=first)
+    towline("ApproveAccessRequest", {"AccessRequestId": first}, credentials=ann, expect="AccessDeniedException")
+    towline("ApproveAccessRequest", {"AccessRequestId": first, "Minutes": 15}, credentials=boss)
+    towline("ApproveAccessRequest", {"AccessRequestId": first, "Decision": "Reject"}, credentials=boss, expect="ValidationException")
+    given = ssm.get_access_token(AccessRequestId=first)
+    assert given["AccessRequestStatus"] == "Approved", given
+    temporary = boto("ssm", of(given))
+    session = temporary.start_session(Target=DEVICE)["SessionId"]
+    shown = boto("ssm").describe_sessions(State="Active", Filters=[{"key": "AccessType", "value": "JustInTime"}])["Sessions"]
+    assert [(s["SessionId"], s["AccessType"]) for s in shown] == [(session, "JustInTime")], shown
+    temporary.terminate_session(SessionId=session)
+    wants("AccessDeniedException", temporary.describe_instance_information)
+    wants("AccessDeniedException", ssm.start_session, Target=DEVICE)
+    towline("ApproveAccessRequest", {"AccessRequestId": first, "Decision": "Revoke"}, credentials=boss)
+    wants("ExpiredTokenException", temporary.start_session, Target=DEVICE)
+    assert ssm.get_access_token(AccessRequestId=first)["AccessRequestStatus"] == "Revoked"
+
+    by_tag = {"Reason": "r", "Targets": [{"Key": "tag:Environment", "Values": ["dev"]}]}
+    second = ssm.start_access_request(**by_tag)["AccessRequestId"]
+    towline("ApproveAccessRequest", {"AccessRequestId": second}, credentials=boss)
+    boto("ssm", of(ssm.get_access_token(AccessRequestId=second))).start_session(Target=DEVICE)
+    own = boto("ssm", boss).start_access_request(**target)["AccessRequestId"]
+    towline("ApproveAccessRequest", {"AccessRequestId": own}, credentials=boss, expect="ValidationException")
+    listed = towline("ListAccessRequests", {})["AccessRequests"]
+    assert [r["Status"] for r in listed] == ["Pending", "Approved", "Revoked"], listed
+    page = towline("ListAccessRequests", {"MaxResults": 2})
+    rest = towline("ListAccessRequests", {"MaxResults": 2, "NextToken": page["NextToken"]})
+    assert [r["AccessRequestId"] for r in page["AccessRequests"] + rest["AccessRequests"]] == [own, second, first]
+    wants("ValidationException", ssm.start_access_request, Reason="r", Targets=[{"Key": "InstanceIds", "Values": ["x"]}])
+    wants("ResourceNotFoundException", ssm.get_access_token, AccessRequestId="oi-000000000000")
+    for _ in range(10):
+        ssm.start_access_request(**target)
+    wants("ServiceQuotaExceededException", ssm.start_access_request, **target)
+    drop("ann", "boss")
+
+
+@check
+def the_stored_policies_are_explained():
+    new_user("ann", allow("ssm:StartSession", "*", StringEquals={"ssm:resourceTag/Environment": "dev"},
+                          IpAddress={"aws:SourceIp": "10.0.0.0/8"}), allow("ssm:GetConnectionStatus"))
+    question = {"Principal": "ann", "Action": "ssm:StartSession", "Resource": DEVICE}
+    said = towline("ExplainAccess", question)
+    assert said["Decision"] == "ImplicitlyDenied" and "aws:SourceIp" in said["Statements"][0], said
+    said = towline("ExplainAccess", question | {"Context": {"aws:SourceIp": ["10.1.2.3"]}})
+    assert said["Decision"] == "Allowed" and "p0" in said["Reason"], said
+    towline("ExplainAccess", question | {"Principal": "nobody"}, expect="ResourceNotFoundException")
+    new_role("ops", trust("*"), allow("ssm:StartSession", "arn:aws:ssm:*:*:managed-instance/*"),
+             allow("ssm:StartSession", "arn:aws:ssm:*::document/AWS-StartSSHSession"))
+    access = {a["Principal"].split(":", 5)[5]: a for a in towline("ListDeviceAccess", {"InstanceId": DEVICE})["Access"]}
+    assert access["user/ann"]["Actions"] == ["ssm:GetConnectionStatus"], access
+    assert access["user/ann"]["Conditional"] == ["ssm:StartSession"], access
+    assert access["role/ops"]["Actions"] == ["ssm:StartSession"], access
+    assert access["role/ops"]["Documents"] == ["AWS-StartSSHSession"], access
+    assert "ssm:DeregisterManagedInstance" in access["user/admin"]["Actions"], access
+    towline("ListDeviceAccess", {"InstanceId": "mi-00000000000000000"}, expect="InvalidInstanceId")
+    drop("ann", roles=["ops"])
+
+
+@check
+def what_sts_does_not_serve_is_an_invalid_action():
+    wants("InvalidAction", boto("sts").get_federation_token, Name="x")
+    wants("InvalidAction", boto("sts").decode_authorization_message, EncodedMessage="x")
+    assert raw("AmazonSSM.PutParameter", {}).code == "UnknownOperationException"
+
+
+if __name__ == "__main__":
+    run()
