@@ -199,8 +199,8 @@ fn status(row: &store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
 /// The policy that an approved request adds to its requester's: sessions of the built-in documents on its devices, and the
 /// end of her own sessions. Own documents need a right of their own.
 pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> {
-    let documents =
-        ["SSM-SessionManagerRunShell", "AWS-Start*", "Towline-Exec"].map(|name| format!("arn:aws:ssm:*:*:document/{name}"));
+    let documents = ["SSM-SessionManagerRunShell", "AWS-Start*", "Towline-Exec"]
+        .map(|name| format!("arn:aws:ssm:*:*:document/{name}"));
     let mut statements = vec![
         json!({
             "Effect": "Allow",

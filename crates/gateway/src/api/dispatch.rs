@@ -20,6 +20,7 @@ fn json<T: Serialize>(answer: Result<T, ApiError>) -> Result<Vec<u8>, ApiError> 
 
 impl Api {
     /// Serves an authenticated request.
+    #[allow(clippy::too_many_lines)] // one line for each operation
     pub(super) async fn dispatch(&self, call: &Call, body: &[u8], request_id: &str) -> Result<Vec<u8>, ApiError> {
         let answer = match call.operation {
             Operation::GetCallerIdentity => Ok(self.caller_identity(call).to_xml(request_id).into_bytes()),
