@@ -218,8 +218,8 @@ impl World {
             all.extend(added.into_iter().map(|(name, value)| (name.to_owned(), value)));
         }
         // Each from an address of its own: it is not the throttle that is asked here.
-        let source = self.next_source.fetch_add(1, Ordering::Relaxed);
-        let peer: SocketAddr = format!("[2001:db8::{source:x}]:1").parse().unwrap();
+        let [high, low] = self.next_source.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+        let peer = SocketAddr::from(([10, 0, high, low], 1));
         let mut request = Request::post("/").extension(Peer(peer));
         for (name, value) in all {
             request = request.header(name, value);
