@@ -3,6 +3,7 @@
 
 mod args;
 mod open_files;
+mod tunables;
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -22,6 +23,11 @@ fn main() -> ExitCode {
     let args = Args::parse();
     let outcome = logging::start(if args.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO })
         .map_err(Failure::from)
+        .map(|()| {
+            if matches!(args.command, Command::Serve(_)) {
+                tunables::apply(); // before there are threads
+            }
+        })
         .and_then(|()| runtime().map_err(Failure::from))
         .and_then(|runtime| runtime.block_on(run(args.command)));
     match outcome {
