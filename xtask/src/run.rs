@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use towline_testkit::lab::programs::{FOLDER, workspace};
+pub(crate) use towline_testkit::process::find;
 use towline_testkit::{Outcome, Trouble};
 
 use crate::say;
@@ -64,14 +65,7 @@ pub(crate) fn build_programs() -> Outcome {
     checked(server)
 }
 
-/// Whether a program is on the path.
+/// Whether a program is there.
 pub(crate) fn has(program: &str) -> bool {
     find(program).is_some()
-}
-
-/// Where a program is: on the path, or in the system's own folders, which a person's path often leaves out.
-pub(crate) fn find(program: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
-    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }

@@ -23,6 +23,8 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ("faketime", "faketime"),
     ("vim", "vim"),
     ("python3", "python3"),
+    ("systemd-analyze", "systemd"),
+    ("ip", "iproute2"),
 ];
 
 /// What the comparison with SSH needs.

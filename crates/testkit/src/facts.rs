@@ -87,6 +87,24 @@ pub fn cpu_us(pid: u32) -> Outcome<u64> {
     Ok(sum / 1000)
 }
 
+/// Bytes that a process has written so far, to whatever (`wchar` of `/proc/PID/io`).
+///
+/// # Errors
+/// The process is gone, or belongs to somebody else.
+pub fn written(pid: u32) -> Outcome<u64> {
+    number_after(&read(pid, "io")?, "wchar:").ok_or_else(|| Trouble::new("io has no wchar"))
+}
+
+/// Whether a process waits for something.
+///
+/// # Errors
+/// The process is gone.
+pub fn sleeps(pid: u32) -> Outcome<bool> {
+    let text = read(pid, "status")?;
+    let state = text.lines().find_map(|line| line.strip_prefix("State:"));
+    state.map(|s| s.trim().starts_with('S')).ok_or_else(|| Trouble::new("status has no State"))
+}
+
 /// Listening sockets of a process: lines of `/proc/PID/net/tcp*` in state LISTEN whose inode it holds.
 ///
 /// # Errors

@@ -3,8 +3,10 @@
 //! - [`lab`]: a gateway, its devices and its operators in a scratch directory on loopback. Everything that was started
 //!   ends with the value that stands for it.
 //! - [`terminal`]: a program on a pseudo-terminal, driven by what it prints.
-//! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy.
-//! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time. [`facts`]: what the kernel says of a process.
+//! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy. [`netns`]: a network of one's own.
+//!   [`blackhole`]: an address that answers nobody.
+//! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time. [`facts`]: what the kernel says
+//!   of a process. [`machine`]: what a test must not take from where it runs.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an event.
@@ -15,12 +17,15 @@
 #![forbid(unsafe_code)]
 
 pub mod another_version;
+pub mod blackhole;
 pub mod connect_proxy;
 pub mod facts;
 pub mod files;
 pub mod https;
 pub mod interrupt;
 pub mod lab;
+pub mod machine;
+pub mod netns;
 pub mod process;
 pub mod relay;
 pub mod terminal;

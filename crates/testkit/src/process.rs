@@ -1,10 +1,14 @@
-//! A child process that ends when its value is dropped, with its output in a file.
+//! A child process that ends when its value is dropped, with its output in a file; and one that is run to its end, but not
+//! for ever.
 
+use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+pub use rustix::process::Signal;
+use rustix::process::{Pid, kill_process};
 
 use crate::{Outcome, Trouble, eventually, files};
 
@@ -126,6 +130,57 @@ impl Drop for Running {
     }
 }
 
+/// Where a program is: on the path, or in the system's own folders, which a person's path often leaves out.
+#[must_use]
+pub fn find(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path).chain(["/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders.map(|folder| folder.join(program)).find(|file| file.is_file())
+}
+
+/// Runs `command` to its end, as [`Command::output`] does, but with nothing on its stdin and not for ever.
+///
+/// # Errors
+/// It cannot be started, or it did not end in time: it is killed, and what it said stands in the error.
+pub fn finish(mut command: Command, within: Duration) -> Outcome<Output> {
+    let name = command.get_program().to_string_lossy().into_owned();
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn().map_err(|e| Trouble::new(format!("cannot start {name}: {e}")))?;
+    finish_child(child, &name, within)
+}
+
+/// Reads what a child prints on its pipes and waits for its end, but not for ever.
+///
+/// # Errors
+/// As [`finish`].
+pub fn finish_child(mut child: Child, name: &str, within: Duration) -> Outcome<Output> {
+    let (stdout, stderr) = (child.stdout.take().map(read_beside), child.stderr.take().map(read_beside));
+    let status = eventually(&format!("{name} ends"), within, || child.try_wait().ok().flatten());
+    if status.is_err() {
+        child.kill()?;
+        child.wait()?;
+    }
+    // A grandchild may still hold a pipe: what it says is waited for no longer than the child itself was.
+    let said = |reader: Option<Receiver<Vec<u8>>>| reader.map_or(Ok(Vec::new()), |r| r.recv_timeout(within));
+    let (stdout, stderr) = (said(stdout), said(stderr));
+    let text = |bytes: &Result<Vec<u8>, _>| String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
+    let status = status.map_err(|e| Trouble::new(format!("{e}; it said:\n{}\n{}", text(&stdout), text(&stderr))))?;
+    let held = |_| Trouble::new(format!("{name} has ended, but somebody holds its output open"));
+    Ok(Output { status, stdout: stdout.map_err(held)?, stderr: stderr.map_err(held)? })
+}
+
+/// Reads to the end on a thread of its own, so that a full pipe holds nobody up.
+fn read_beside(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
+    let (done, reader) = sync_channel(1);
+    std::thread::spawn(move || {
+        let mut bytes = Vec::new();
+        // A pipe that breaks has ended; a test that has given up does not listen any more.
+        let _ = pipe.read_to_end(&mut bytes);
+        let _ = done.send(bytes);
+    });
+    reader
+}
+
 /// Sends a signal to a process of ours.
 ///
 /// # Errors
@@ -141,4 +196,27 @@ pub fn send(pid: u32, signal: Signal) -> Outcome {
 /// The process is gone.
 pub fn hang_up(pid: u32) -> Outcome {
     send(pid, Signal::HUP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sh(script: &str) -> Command {
+        let mut command = Command::new("sh");
+        command.args(["-c", script]);
+        command
+    }
+
+    #[test]
+    fn what_a_program_says_on_both_pipes_is_read_however_much_it_is() {
+        let out = finish(sh("head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 3"), POLITE).unwrap();
+        assert_eq!((out.stdout.len(), out.stderr.len(), out.status.code()), (300_000, 300_000, Some(3)));
+    }
+
+    #[test]
+    fn a_program_that_does_not_end_is_killed_and_quoted() {
+        let error = finish(sh("echo so far; exec sleep 1000"), Duration::from_millis(300)).unwrap_err().to_string();
+        assert!(error.contains("sh ends") && error.contains("so far"), "{error}");
+    }
 }

@@ -44,6 +44,8 @@ struct Orders {
     closed: bool,
     /// Where newcomers are led.
     target: Option<SocketAddr>,
+    /// Connections with a lower number are stranded: their bytes never move again.
+    stranded: u64,
     live: Vec<(u64, TcpStream, TcpStream)>,
 }
 
@@ -102,6 +104,12 @@ impl Relay {
     /// Resets all connections by itself when so many more bytes have gone through: in the middle of whatever it is.
     pub fn cut_after(&self, bytes: u64) {
         self.shared.until_cut.store(bytes, Ordering::SeqCst);
+    }
+
+    /// Leaves the connections of now open, but moves none of their bytes ever again, while newcomers get through: what a NAT
+    /// box that has forgotten them does, or a network that was left.
+    pub fn strand(&self) {
+        self.shared.orders().stranded = self.shared.connections.load(Ordering::SeqCst);
     }
 
     /// Holds all bytes still, with the connections open: what a dead NAT entry looks like. `false` lets them go on.
@@ -171,10 +179,10 @@ impl Shared {
         live.len()
     }
 
-    /// Waits while bytes are held; then says how long to delay them.
-    fn may_pass(&self) -> Duration {
+    /// Waits while bytes of this connection are held; then says how long to delay them.
+    fn may_pass(&self, connection: u64) -> Duration {
         let mut orders = self.orders();
-        while orders.held && !self.over.load(Ordering::SeqCst) {
+        while (orders.held || connection < orders.stranded) && !self.over.load(Ordering::SeqCst) {
             orders = self.changed.wait(orders).unwrap_or_else(PoisonError::into_inner);
         }
         orders.delay
@@ -182,14 +190,17 @@ impl Shared {
 
     /// Takes `n` bytes from what may pass before the next cut; gives how many of them still pass, and whether to cut.
     fn spend(&self, n: usize) -> (usize, bool) {
-        let before = self.until_cut.load(Ordering::SeqCst);
-        if before == NEVER {
-            return (n, false);
-        }
-        let left = before.saturating_sub(n as u64);
-        let due = left == 0;
-        self.until_cut.store(if due { NEVER } else { left }, Ordering::SeqCst);
-        (usize::try_from(before).map_or(n, |before| before.min(n)), due)
+        let left = |before: u64| {
+            let left = before.saturating_sub(n as u64);
+            if left == 0 { NEVER } else { left }
+        };
+        // Two threads spend from one budget: in one step each, so that no byte is spent twice and one cut comes of it.
+        let spent = self
+            .until_cut
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| (before != NEVER).then(|| left(before)));
+        spent.map_or((n, false), |before| {
+            (usize::try_from(before).map_or(n, |before| before.min(n)), left(before) == NEVER)
+        })
     }
 }
 
@@ -218,7 +229,7 @@ fn connect(number: u64, client: TcpStream, target: TcpStream, shared: &Arc<Share
     for (from, to, up) in ways {
         let shared = Arc::clone(shared);
         std::thread::spawn(move || {
-            pump(from, to, up, &shared);
+            pump(from, to, up, number, &shared);
             shared.orders().live.retain(|(n, ..)| *n != number);
         });
     }
@@ -226,10 +237,10 @@ fn connect(number: u64, client: TcpStream, target: TcpStream, shared: &Arc<Share
 }
 
 /// Moves bytes until one side ends; then both end.
-fn pump(mut from: TcpStream, mut to: TcpStream, up: bool, shared: &Shared) {
+fn pump(mut from: TcpStream, mut to: TcpStream, up: bool, number: u64, shared: &Shared) {
     let mut chunk = vec![0; CHUNK];
     while let Ok(n @ 1..) = from.read(&mut chunk) {
-        let delay = shared.may_pass();
+        let delay = shared.may_pass(number);
         if !delay.is_zero() {
             pause(delay);
         }
@@ -301,6 +312,20 @@ mod tests {
     }
 
     #[test]
+    fn two_directions_spend_one_budget_and_one_cut_comes_of_it() {
+        let shared = Shared::default();
+        for _ in 0..200 {
+            shared.until_cut.store(1_000, Ordering::SeqCst);
+            let spend = || (0..600).map(|_| shared.spend(1)).filter(|(_, due)| *due).count();
+            let due = std::thread::scope(|scope| {
+                let other = scope.spawn(spend);
+                spend() + other.join().unwrap()
+            });
+            assert_eq!(due, 1);
+        }
+    }
+
+    #[test]
     fn held_bytes_wait_and_then_arrive() {
         let relay = Relay::to(echo()).unwrap();
         let mut stream = TcpStream::connect(relay.address()).unwrap();
@@ -311,6 +336,19 @@ mod tests {
         relay.hold(false);
         stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         stream.read_exact(&mut [0; 4]).unwrap();
+    }
+
+    #[test]
+    fn a_stranded_connection_stays_open_and_silent_while_newcomers_get_through() {
+        let relay = Relay::to(echo()).unwrap();
+        let mut stream = TcpStream::connect(relay.address()).unwrap();
+        say(&mut stream, b"hello").unwrap();
+        relay.strand();
+        stream.write_all(b"lost").unwrap();
+        say(&mut TcpStream::connect(relay.address()).unwrap(), b"new").unwrap();
+        stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
+        let error = stream.read(&mut [0; 4]).unwrap_err();
+        assert!(matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{error}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::Signal;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 
 use crate::trouble::ensure;
 use crate::{Outcome, Trouble, eventually, interrupt, process};
@@ -199,6 +199,15 @@ impl Terminal {
     /// The terminal is closed.
     pub fn resize(&self, rows: u16, cols: u16) -> Outcome {
         Ok(tcsetwinsize(self.master()?, size(rows, cols))?)
+    }
+
+    /// Whether a program has made the terminal raw: no lines, no echo, no signals from its keys.
+    ///
+    /// # Errors
+    /// The terminal is closed.
+    pub fn is_raw(&self) -> Outcome<bool> {
+        let modes = tcgetattr(self.master()?)?.local_modes;
+        Ok(!modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG))
     }
 
     /// Reads to the end and waits for the program to end.

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use super::Activation;
 use super::gateway::Gateway;
-use super::operator::Operator;
+use super::operator::{COMMAND, Operator};
 use super::programs::Programs;
 use crate::process::Running;
 use crate::relay::Relay;
-use crate::{Outcome, Trouble, eventually, files};
+use crate::{Outcome, Trouble, eventually, files, process};
 
 /// How long an agent may take from its start until the gateway lists it as online.
 const COMES_ONLINE: Duration = Duration::from_secs(20);
@@ -136,7 +136,7 @@ impl Device {
     /// Runs `enroll` with `more` words, whatever comes of it.
     ///
     /// # Errors
-    /// The agent cannot be started.
+    /// The agent cannot be started, or does not come to an end.
     pub fn try_enrol(&self, activation: &Activation, more: &[&str]) -> Outcome<Output> {
         let mut command = self.command(&["enroll", "--gateway", &self.gateway, "--activation-id", &activation.id]);
         command.args(&self.trust).args(more).env("TOWLINE_ACTIVATION_CODE", &activation.code);
@@ -146,7 +146,7 @@ impl Device {
         for (key, value) in &self.setup.tags {
             command.args(["--tag", &format!("{key}={value}")]);
         }
-        Ok(command.output()?)
+        process::finish(command, COMMAND)
     }
 
     /// Starts the agent.

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::operator::Keys;
 use super::programs::Programs;
 use crate::process::Running;
-use crate::{Outcome, Trouble, files};
+use crate::{Outcome, Trouble, files, process};
 
 /// How long a gateway may take to listen: its debug build makes keys and a store first.
 const COMES_UP: Duration = Duration::from_secs(20);
@@ -22,6 +22,8 @@ pub struct GatewaySetup {
     pub listen: String,
     /// Name in its certificate and in the endpoint.
     pub host: String,
+    /// More names in its certificate.
+    pub more_hosts: Vec<String>,
     /// Environment of the process.
     pub environment: Vec<(String, String)>,
     /// More lines for `gateway.toml`.
@@ -30,7 +32,8 @@ pub struct GatewaySetup {
 
 impl Default for GatewaySetup {
     fn default() -> Self {
-        Self { listen: "127.0.0.1:0".into(), host: "127.0.0.1".into(), environment: Vec::new(), config: String::new() }
+        let (listen, host) = ("127.0.0.1:0".into(), "127.0.0.1".into());
+        Self { listen, host, more_hosts: Vec::new(), environment: Vec::new(), config: String::new() }
     }
 }
 
@@ -152,12 +155,12 @@ impl Gateway {
 }
 
 fn init(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<Value> {
-    let out = Command::new(&programs.gateway)
-        .arg("init")
-        .arg("--dir")
-        .arg(directory)
-        .args(["--hostname", &setup.host, "--json"])
-        .output()?;
+    let mut command = Command::new(&programs.gateway);
+    command.arg("init").arg("--dir").arg(directory).args(["--hostname", &setup.host, "--json"]);
+    for name in &setup.more_hosts {
+        command.args(["--hostname", name]);
+    }
+    let out = process::finish(command, COMES_UP)?;
     if !out.status.success() {
         return Err(Trouble::new(format!("towline-gateway init: {}", String::from_utf8_lossy(&out.stderr))));
     }

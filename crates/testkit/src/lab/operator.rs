@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
+use std::time::Duration;
 
 use serde_json::Value;
 
@@ -11,7 +12,10 @@ use super::gateway::Gateway;
 use super::programs::Programs;
 use crate::https::{self, Answer, Request};
 use crate::terminal::Terminal;
-use crate::{Outcome, Trouble};
+use crate::{Outcome, Trouble, machine, process};
+
+/// How long a command of the operator may take that a test waits for without a deadline of its own.
+pub const COMMAND: Duration = Duration::from_secs(120);
 
 /// An access key. Its secret is not printed.
 #[derive(Clone, PartialEq, Eq)]
@@ -113,13 +117,16 @@ impl Operator {
     /// A command of somebody who has only this operator's keys: no profile of the machine is read.
     #[must_use]
     pub fn equip(&self, mut command: Command) -> Command {
-        for name in ["AWS_PROFILE", "AWS_SESSION_TOKEN", "AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"] {
-            command.env_remove(name);
-        }
-        for name in ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"] {
-            command.env_remove(name);
-        }
+        machine::forget(&mut command);
         command.envs(self.environment()).env("HOME", &self.home).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
+        command
+    }
+
+    /// The Python of the tests, with this operator's keys.
+    #[must_use]
+    pub fn python(&self) -> Command {
+        let mut command = self.equip(Command::new(machine::program()));
+        machine::settle(&mut command);
         command
     }
 
@@ -134,9 +141,9 @@ impl Operator {
     /// Runs `towline WORDS…` without a terminal to its end.
     ///
     /// # Errors
-    /// It cannot be started.
+    /// It cannot be started, or does not end within [`COMMAND`].
     pub fn run(&self, words: &[&str]) -> Outcome<Output> {
-        Ok(self.towline(words).stdin(Stdio::null()).output()?)
+        process::finish(self.towline(words), COMMAND)
     }
 
     /// Runs `towline WORDS…` and gives its stdout.
