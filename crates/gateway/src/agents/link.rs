@@ -137,6 +137,21 @@ impl Link {
         }
     }
 
+    /// Queues a control message of a client, unless what waits leaves too little room for the gateway's own. False: it was
+    /// not queued. A closed link takes nothing, and that is no fault of the client.
+    #[must_use]
+    pub fn offer(&self, message: &ToAgent) -> bool {
+        let Ok(body) = encode(message) else { return false };
+        if self.is_closed() {
+            return true;
+        }
+        let taken = lock(&self.outbox).offer_control(&Frame::Control(&body));
+        if taken {
+            self.ready.notify_one();
+        }
+        taken
+    }
+
     /// Queues a ping, an answer to one, or a version.
     pub fn send_frame(&self, frame: &Frame<'_>) {
         self.push(|outbox| outbox.push_control(frame));

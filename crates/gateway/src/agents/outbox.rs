@@ -59,6 +59,18 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues a control message that came from a client: only in the first half of the room, so that clients who send too
+    /// many harm nobody but themselves. False: there was no room.
+    pub(super) fn offer_control(&mut self, frame: &Frame<'_>) -> bool {
+        let Ok(bytes) = encoded(frame) else { return false };
+        if self.control_bytes + bytes.len() > MAX_CONTROL_BYTES / 2 {
+            return false;
+        }
+        self.control_bytes += bytes.len();
+        self.control.push_back(bytes);
+        true
+    }
+
     /// Queues or replaces the credit of a stream.
     pub(super) fn push_credit(&mut self, stream: StreamId, acked: u64, limit: u64) {
         match self.credits.iter_mut().find(|(id, ..)| *id == stream) {
@@ -146,6 +158,17 @@ fn encoded(frame: &Frame<'_>) -> Result<Vec<u8>, Overflow> {
 mod tests {
     use super::*;
     use towline_wire::frame::FrameReader;
+
+    #[test]
+    fn clients_fill_half_of_the_room_for_control_messages_and_the_gateway_has_the_rest() {
+        let (mut outbox, body) = (Outbox::default(), [7; 100]);
+        let taken = (0..10_000).take_while(|_| outbox.offer_control(&Frame::Control(&body))).count();
+        assert_eq!(taken, MAX_CONTROL_BYTES / 2 / 103);
+        let own = (0..10_000).take_while(|_| outbox.push_control(&Frame::Control(&body)).is_ok()).count();
+        assert!(own >= taken, "{own} after {taken}");
+        outbox.take(&mut Vec::new(), 1);
+        assert!(outbox.offer_control(&Frame::Control(&body)));
+    }
 
     fn data(outbox: &mut Outbox, stream: StreamId, n: usize) {
         outbox.push_data(stream, &Frame::Data { stream, offset: 0, data: &vec![1; n] }).unwrap();

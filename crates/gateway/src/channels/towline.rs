@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
-use futures_util::stream::SplitSink;
+use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
@@ -30,6 +30,7 @@ const STALLED: Duration = Duration::from_secs(90);
 const PING_EVERY: Duration = Duration::from_secs(30);
 
 type Sink = SplitSink<WebSocket, Message>;
+type Stream = SplitStream<WebSocket>;
 
 /// What the loop does next.
 enum Next {
@@ -41,9 +42,8 @@ enum Next {
 /// Serves one websocket.
 pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
     let (mut sink, mut stream) = socket.split();
-    let first = tokio::time::timeout(FIRST_WORD, stream.next()).await;
-    let Ok(Some(Ok(Message::Binary(body)))) = first else { return };
-    let attached = match Frame::decode(&body) {
+    let Some(first) = first_word(&mut stream).await else { return };
+    let attached = first.and_then(|body| match Frame::decode(&body) {
         Ok(Frame::Control(message)) => match decode::<FromClient>(message) {
             Ok(FromClient::Attach { token, received, room, size }) => match hub.session(&name) {
                 Some(session) => session.attach(&token, received, room, size).map(|queue| (session, queue)),
@@ -52,7 +52,7 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
             _ => Err("the first message must be an attach"),
         },
         _ => Err("the first message must be a control frame"),
-    };
+    });
     match attached {
         Ok((session, queue)) => {
             hub.mark(&session);
@@ -72,6 +72,22 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
     let _ = tokio::time::timeout(FIRST_WORD, sink.close()).await;
 }
 
+/// The first message, or what is wrong with it; `None` when the client has gone.
+async fn first_word(stream: &mut Stream) -> Option<Result<Bytes, &'static str>> {
+    let word = async {
+        loop {
+            return match stream.next().await? {
+                Ok(Message::Binary(body)) => Some(Ok(body)),
+                Ok(Message::Text(_)) => Some(Err("the first message must be binary: a control frame with an attach")),
+                Ok(Message::Ping(_) | Message::Pong(_)) => continue,
+                Ok(Message::Close(_)) | Err(_) => None,
+            };
+        }
+    };
+    let late = Some(Err("the first message must be an attach, and come within 10 s"));
+    tokio::time::timeout(FIRST_WORD, word).await.unwrap_or(late)
+}
+
 /// One attached client.
 struct Client<'a> {
     hub: &'a Arc<Hub>,
@@ -80,7 +96,7 @@ struct Client<'a> {
 }
 
 impl Client<'_> {
-    async fn carry(&self, sink: &mut Sink, stream: &mut futures_util::stream::SplitStream<WebSocket>) {
+    async fn carry(&self, sink: &mut Sink, stream: &mut Stream) {
         let (mut unflushed, mut over, mut silent) = (false, false, 0_u8);
         let tick = tokio::time::sleep(PING_EVERY);
         tokio::pin!(tick);
@@ -178,16 +194,18 @@ impl Client<'_> {
         }
     }
 
+    fn pass_on(&self, message: impl FnOnce(String) -> ToAgent) -> Next {
+        if self.session.to_agent(self.queue, message) {
+            Next::GoOn
+        } else {
+            Next::Refuse("sizes and signals come faster than the device's link takes them")
+        }
+    }
+
     fn control(&self, message: &FromClient) -> Next {
         match *message {
-            FromClient::Resize(size) => {
-                self.session.to_agent(self.queue, |session| ToAgent::Resize { session, size });
-                Next::GoOn
-            }
-            FromClient::Signal(signal) => {
-                self.session.to_agent(self.queue, |session| ToAgent::Signal { session, signal });
-                Next::GoOn
-            }
+            FromClient::Resize(size) => self.pass_on(|session| ToAgent::Resize { session, size }),
+            FromClient::Signal(signal) => self.pass_on(|session| ToAgent::Signal { session, signal }),
             FromClient::Close => {
                 let reason = EndReason::ClosedByOperator;
                 self.hub.end(self.session, reason, &sentence(reason));

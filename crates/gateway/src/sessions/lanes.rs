@@ -53,7 +53,12 @@ struct Out {
 pub(super) struct Lanes {
     out: [Out; 2],
     separate_err: bool,
+    /// The agent has room for input below.
     input_limit: u64,
+    /// Everything below was passed to the agent, or taken by it, since the attach.
+    input_next: u64,
+    /// The end of input was passed on, too.
+    input_over: bool,
     /// What the client said it has and has room for, until an attach has been answered.
     wanted: Option<(Option<[u64; 2]>, [u32; 2])>,
     attachment: u32,
@@ -67,7 +72,17 @@ impl Lanes {
     #[must_use]
     pub(super) fn new(separate_err: bool) -> Self {
         let out = [Out::default(); 2];
-        Self { out, separate_err, input_limit: 0, wanted: None, attachment: 0, asked: None, flows: false }
+        Self {
+            out,
+            separate_err,
+            input_limit: 0,
+            input_next: 0,
+            input_over: false,
+            wanted: None,
+            attachment: 0,
+            asked: None,
+            flows: false,
+        }
     }
 
     /// Whether stderr has a lane of its own.
@@ -127,6 +142,7 @@ impl Lanes {
             }
         }
         self.input_limit = input.saturating_add(room.into());
+        (self.input_next, self.input_over) = (input, false);
         self.flows = true;
         Ok(true)
     }
@@ -173,7 +189,8 @@ impl Lanes {
         Ok(out.limit)
     }
 
-    /// Input came. True: pass it on.
+    /// Input came. True: pass it on. False: drop it; a client sends it again after the next attach. What was passed on is
+    /// not passed on twice, so nobody can fill the device's link with repetitions.
     ///
     /// # Errors
     /// [`Broken`] when it lies beyond the agent's credit.
@@ -185,7 +202,18 @@ impl Lanes {
         if end > self.input_limit {
             return Err(Broken::BeyondCredit { end, limit: self.input_limit });
         }
+        if offset != self.input_next {
+            return Ok(false);
+        }
+        self.input_next = end;
         Ok(true)
+    }
+
+    /// The end of input came. True: pass it on, which is done once.
+    pub(super) fn input_ended(&mut self, length: u64) -> bool {
+        let passes = self.flows && !self.input_over && length == self.input_next;
+        self.input_over |= passes;
+        passes
     }
 
     /// The agent's credit for input. True: pass it on.
@@ -246,6 +274,22 @@ mod tests {
         assert!(lanes.output_credit(Lane::Io, 8, 100).is_err());
         assert!(lanes.input(40, 14).is_err());
         assert_eq!(lanes.input(3, 50), Ok(true));
+    }
+
+    #[test]
+    fn input_is_passed_on_in_order_and_once() {
+        let mut lanes = flowing();
+        assert!(!lanes.input_ended(9), "behind a hole");
+        assert_eq!(lanes.input(4, 1), Ok(false), "behind a hole");
+        assert_eq!(lanes.input(3, 5), Ok(true));
+        assert_eq!(lanes.input(3, 5), Ok(false), "a repetition");
+        assert!(lanes.input_ended(8));
+        assert!(!lanes.input_ended(8), "a repetition");
+        // The next attach begins where the agent says.
+        let (attachment, ..) = lanes.attach();
+        assert_eq!(lanes.start(attachment, [7, 0], 5, 50), Ok(true));
+        assert_eq!(lanes.input(5, 3), Ok(true));
+        assert!(lanes.input_ended(8));
     }
 
     #[test]

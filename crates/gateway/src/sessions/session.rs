@@ -365,9 +365,9 @@ impl Session {
 
     /// The client's input ends at this length.
     pub fn input_ended(&self, queue: &Arc<ClientQueue>, length: u64) {
-        let core = self.lock();
+        let mut core = self.lock();
         if core.is_client(queue)
-            && core.lanes.flows()
+            && core.lanes.input_ended(length)
             && let Some(Carried { link, io, .. }) = &core.carried
         {
             link.send_data(*io, &Frame::Fin { stream: *io, length });
@@ -412,8 +412,10 @@ impl Session {
         }
     }
 
-    /// A control message for the agent that needs nothing but the session's name (size, signal).
-    pub fn to_agent(&self, queue: &Arc<ClientQueue>, message: impl FnOnce(String) -> ToAgent) {
+    /// A control message for the agent that needs nothing but the session's name (size, signal). False: too many wait
+    /// already, and the client has to go; the link with its other sessions must not suffer for it.
+    #[must_use]
+    pub fn to_agent(&self, queue: &Arc<ClientQueue>, message: impl FnOnce(String) -> ToAgent) -> bool {
         let core = self.lock();
         if core.is_client(queue)
             && let Some(carried) = &core.carried
@@ -422,8 +424,9 @@ impl Session {
             if let ToAgent::Resize { size, .. } = &message {
                 self.resized(*size);
             }
-            carried.link.send(&message);
+            return carried.link.offer(&message);
         }
+        true
     }
 
     // ---- life -------------------------------------------------------------------------------------------------

@@ -238,10 +238,8 @@ impl Carrier<'_> {
         let mut over = false;
         for order in orders {
             match order {
-                Order::Resize(size) => self.session.to_agent(self.queue, |session| ToAgent::Resize { session, size }),
-                Order::Signal(signal) => {
-                    self.session.to_agent(self.queue, |session| ToAgent::Signal { session, signal });
-                }
+                Order::Resize(size) => over |= !self.pass_on(|session| ToAgent::Resize { session, size }),
+                Order::Signal(signal) => over |= !self.pass_on(|session| ToAgent::Signal { session, signal }),
                 Order::Close => {
                     let reason = EndReason::ClosedByOperator;
                     self.channels.hub.end(self.session, reason, &sentence(reason));
@@ -252,6 +250,16 @@ impl Carrier<'_> {
         self.forward();
         // An end that was told its session's last word still has to say it; one that was taken over must not.
         over || (last && !lock(self.end).is_finishing())
+    }
+
+    /// False: the client has to go. This dialect has no words for it, so they stand in the log; its session waits.
+    fn pass_on(&self, message: impl FnOnce(String) -> ToAgent) -> bool {
+        let passed = self.session.to_agent(self.queue, message);
+        if !passed {
+            let session = &self.session.meta.name;
+            tracing::info!(session, "a client sends sizes and signals faster than the device's link takes them");
+        }
+        passed
     }
 
     /// Passes input and credit on to the session.
