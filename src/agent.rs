@@ -388,7 +388,7 @@ impl Agent {
                 self.backoff.reset();
             }
             Stage::Linked { greeted: true, .. } => {
-                self.keep.doubt(millis(self.started, now));
+                self.keep.doubt();
                 self.keep_until = None;
             }
             Stage::Linked { .. } | Stage::Dialling(_) => {}

@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - A dead link is noticed at most `interval + ANSWER` after its last byte.
-//! - Traffic costs nothing: a ping is sent only when nothing was heard for the whole interval.
+//! - Traffic costs nothing: a ping is sent only when nothing was heard for the whole interval, or the link is doubted.
+//! - Only a silence of the whole interval teaches something: a ping out of doubt comes sooner.
 
 /// First interval, ms. NAT time-outs for TCP are seldom below two minutes (RFC 5382 asks for 124 minutes), but mobile
 /// networks are known for less.
@@ -43,6 +44,10 @@ pub struct KeepAlive {
     bad: Option<u64>,
     heard: u64,
     asked: Option<u64>,
+    /// The caller doubts the link: ask now.
+    doubted: bool,
+    /// The question that waits for an answer came after a silence of the whole interval.
+    learns: bool,
 }
 
 impl KeepAlive {
@@ -50,7 +55,8 @@ impl KeepAlive {
     #[must_use]
     pub fn new(longest: u64) -> Self {
         let longest = longest.clamp(SHORTEST, LONGEST);
-        Self { interval: START.min(longest), longest, good: SHORTEST, bad: None, heard: 0, asked: None }
+        let interval = START.min(longest);
+        Self { interval, longest, good: SHORTEST, bad: None, heard: 0, asked: None, doubted: false, learns: true }
     }
 
     /// A new link is up. `longest` is what the gateway accepts, ms.
@@ -58,12 +64,13 @@ impl KeepAlive {
         self.longest = self.longest.min(longest.clamp(SHORTEST, LONGEST));
         self.interval = self.interval.min(self.longest);
         self.heard = now;
-        self.asked = None;
+        (self.asked, self.doubted) = (None, false);
     }
 
     /// Something came in. An answered ping widens the interval.
     pub fn heard(&mut self, now: u64) {
-        if self.asked.take().is_some() {
+        self.doubted = false;
+        if self.asked.take().is_some() && self.learns {
             self.good = self.good.max(self.interval);
             let wider = self.interval + self.interval / 4;
             let ceiling = self.bad.map_or(self.longest, |bad| (bad - bad / 8).max(self.good)).min(self.longest);
@@ -80,19 +87,20 @@ impl KeepAlive {
                 Action::Dead
             }
             Some(asked) => Action::Wait(asked + ANSWER),
-            None if now >= self.heard + self.interval => {
+            None if self.doubted || now >= self.heard + self.interval => {
                 self.asked = Some(now);
+                self.learns = now >= self.heard + self.interval;
+                self.doubted = false;
                 Action::Ping { next_in: u32::try_from(self.interval.div_ceil(1000)).unwrap_or(u32::MAX) }
             }
             None => Action::Wait(self.heard + self.interval),
         }
     }
 
-    /// Asks at once, whatever the interval: the caller doubts the link (the network changed, the clock jumped).
-    pub fn doubt(&mut self, now: u64) {
-        if self.asked.is_none() {
-            self.heard = now.saturating_sub(self.interval);
-        }
+    /// Asks at the next [`Self::poll`], whatever the interval: the caller doubts the link (the network changed, the clock
+    /// jumped). Whatever is heard before that settles the doubt.
+    pub fn doubt(&mut self) {
+        self.doubted = self.asked.is_none();
     }
 
     /// The interval in force, ms.
@@ -103,7 +111,7 @@ impl KeepAlive {
 
     fn step_back(&mut self) {
         self.asked = None;
-        if self.interval > self.good {
+        if self.learns && self.interval > self.good {
             self.bad = Some(self.bad.map_or(self.interval, |bad| bad.min(self.interval)));
             self.interval = self.good.max(SHORTEST);
         }
@@ -166,6 +174,25 @@ mod tests {
         assert_eq!(keep.poll(START), Action::Ping { next_in: 60 });
         assert_eq!(keep.poll(START + ANSWER - 1), Action::Wait(START + ANSWER));
         assert_eq!(keep.poll(START + ANSWER), Action::Dead);
+    }
+
+    #[test]
+    fn a_doubted_link_is_asked_at_once_even_in_the_first_second_and_nothing_is_learnt_from_that() {
+        let mut keep = KeepAlive::new(LONGEST);
+        keep.link_up(1, LONGEST);
+        keep.doubt();
+        assert_eq!(keep.poll(1), Action::Ping { next_in: 60 });
+        keep.heard(2);
+        assert_eq!(keep.interval(), START, "no silence was survived");
+        keep.doubt();
+        keep.heard(3);
+        assert_eq!(keep.poll(4), Action::Wait(3 + START), "what was heard settles the doubt");
+        keep.doubt();
+        assert_eq!(keep.poll(5), Action::Ping { next_in: 60 });
+        keep.doubt();
+        assert_eq!(keep.poll(6), Action::Wait(5 + ANSWER), "it is asked already");
+        assert_eq!(keep.poll(5 + ANSWER), Action::Dead);
+        assert_eq!(keep.interval(), START, "it did not die of its silence");
     }
 
     #[test]
