@@ -1,22 +1,7 @@
-//! Any bytes as a policy document: parsed or refused with a place, then stored, evaluated and explained without a panic.
+//! Any bytes as a policy document: see the body.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use std::sync::Arc;
-use towline_policy::{Context, NamedPolicy, Policy, PolicySet, Request, Use, explain};
+#[path = "../bodies/document.rs"]
+mod body;
 
-fuzz_target!(|data: &str| {
-    let policy = match Policy::parse(data) {
-        Ok(policy) => policy,
-        Err(error) => {
-            assert!(error.path().starts_with('$'));
-            return;
-        }
-    };
-    let _ = policy.validate_for_storage(Use::Managed, &[]);
-    let context = Context::new().with("aws:username", ["alice"]).with("aws:TagKeys", ["a", "b"]);
-    let request = Request::new("arn:aws:iam::123456789012:user/alice", "ssm:StartSession", "arn:aws:s3:::x", context);
-    let identity = vec![NamedPolicy::new("fuzz", Arc::new(policy))];
-    let account = explain(&PolicySet { identity, ..PolicySet::default() }, &request);
-    assert!(!account.to_string().is_empty());
-});
+libfuzzer_sys::fuzz_target!(|data: &str| body::run(data));

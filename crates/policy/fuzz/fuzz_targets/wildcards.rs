@@ -1,21 +1,7 @@
-//! A pattern and a text, split at the first line feed: matching ends, and a lone star matches whatever there is.
+//! A pattern and a text, split at the first line feed: see the body.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use std::sync::Arc;
-use towline_policy::{Context, NamedPolicy, Policy, PolicySet, Request, evaluate};
+#[path = "../bodies/wildcards.rs"]
+mod body;
 
-fuzz_target!(|data: &str| {
-    let Some((pattern, text)) = data.split_once('\n') else { return };
-    if pattern.contains(['"', '\\']) || pattern.chars().any(char::is_control) {
-        return;
-    }
-    let policy = Policy::parse(&format!(
-        r#"{{"Statement":{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{{"StringLike":{{"a:b":"{pattern}"}}}}}}}}"#
-    ));
-    let Ok(policy) = policy else { return };
-    let identity = vec![NamedPolicy::new("fuzz", Arc::new(policy))];
-    let request = Request::new("p", "a:b", "r", Context::new().with("a:b", [text]));
-    let decision = evaluate(&PolicySet { identity, ..PolicySet::default() }, &request);
-    assert!(decision.is_allowed() || pattern != "*" || text.len() > towline_policy::limits::MAX_VALUE_BYTES);
-});
+libfuzzer_sys::fuzz_target!(|data: &str| body::run(data));

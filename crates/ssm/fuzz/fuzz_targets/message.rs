@@ -1,22 +1,7 @@
-//! Any bytes through the decoder of messages: what decodes must encode to something that decodes to the same.
+//! Any bytes through the decoder of messages: see the body.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
-use towline_ssm::message::AgentMessage;
-use towline_ssm::message::payload::{
-    Acknowledge, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, JsonPayload,
-    OpenDataChannel, Size,
-};
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(message) = AgentMessage::decode(bytes) {
-        assert_eq!(AgentMessage::decode(&message.encode()), Ok(message));
-    }
-    let _ = Acknowledge::from_payload(bytes);
-    let _ = ChannelClosed::from_payload(bytes);
-    let _ = Flag::from_payload(bytes);
-    let _ = HandshakeComplete::from_payload(bytes);
-    let _ = HandshakeRequest::from_payload(bytes);
-    let _ = HandshakeResponse::from_payload(bytes);
-    let _ = OpenDataChannel::from_payload(bytes);
-    let _ = Size::from_payload(bytes);
-});
+#[path = "../bodies/message.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::run(bytes));

@@ -1,25 +1,7 @@
-//! Any bytes, in any cuts, through the frame reader: frames or an error, never a panic, never more than one frame held.
+//! Any bytes, in any cuts, through the frame reader: see the body.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
-use towline_wire::frame::FrameReader;
 
-fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
-    let (bytes, cuts) = input;
-    let mut reader = FrameReader::new();
-    let (mut rest, mut cuts) = (&bytes[..], cuts.iter().cycle());
-    while !rest.is_empty() {
-        let spare = reader.spare();
-        let bite = usize::from(*cuts.next().unwrap_or(&255)) + 1;
-        let n = spare.len().min(rest.len()).min(bite);
-        spare[..n].copy_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        reader.filled(n);
-        loop {
-            match reader.next() {
-                Ok(Some(_)) => {}
-                Ok(None) => break,
-                Err(_) => return,
-            }
-        }
-    }
-});
+#[path = "../bodies/frame.rs"]
+mod body;
+
+libfuzzer_sys::fuzz_target!(|input: (Vec<u8>, Vec<u8>)| body::run(input));

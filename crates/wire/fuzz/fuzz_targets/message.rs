@@ -1,23 +1,7 @@
-//! Any bytes through each control decoder: what decodes must encode to something that decodes to the same.
+//! Any bytes through each control decoder: see the body.
 #![no_main]
-use libfuzzer_sys::fuzz_target;
-use towline_wire::client::{FromClient, ToClient};
-use towline_wire::grant::Grant;
-use towline_wire::message::{FromAgent, Launch, ToAgent, decode, encode};
 
-fn round<M: serde::Serialize + serde::de::DeserializeOwned + PartialEq>(bytes: &[u8]) {
-    if let Ok(message) = decode::<M>(bytes)
-        && let Ok(again) = encode(&message)
-    {
-        assert!(decode::<M>(&again).is_ok_and(|same| same == message));
-    }
-}
+#[path = "../bodies/message.rs"]
+mod body;
 
-fuzz_target!(|bytes: &[u8]| {
-    round::<FromAgent>(bytes);
-    round::<ToAgent>(bytes);
-    round::<FromClient>(bytes);
-    round::<ToClient>(bytes);
-    round::<Grant>(bytes);
-    round::<Launch>(bytes);
-});
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| body::run(bytes));

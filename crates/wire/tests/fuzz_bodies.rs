@@ -1,0 +1,108 @@
+//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as a test run has time for.
+//!
+//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody runs. Beside any bytes it
+//! tries nearly right ones: those get past the first check.
+#![allow(missing_docs, clippy::needless_pass_by_value)] // the bodies take what the fuzzer gives
+
+#[path = "../fuzz/bodies/frame.rs"]
+mod frame;
+#[path = "../fuzz/bodies/message.rs"]
+mod message;
+#[path = "../fuzz/bodies/mux.rs"]
+mod mux;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use towline_wire::client::{FromClient, ToClient};
+use towline_wire::frame::Frame;
+use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Size, ToAgent, encode};
+
+fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
+    vec(any::<u8>(), 0..most)
+}
+
+/// One of `right`, with up to four bytes changed and its end cut or grown.
+fn nearly(right: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
+    let edits = vec((any::<prop::sample::Index>(), any::<u8>()), 0..4);
+    (prop::sample::select(right), edits, any::<prop::sample::Index>(), bytes(8)).prop_map(
+        |(mut one, edits, cut, more)| {
+            for (at, byte) in edits.into_iter().filter(|_| !one.is_empty()).collect::<Vec<_>>() {
+                let at = at.index(one.len());
+                one[at] = byte;
+            }
+            one.truncate(cut.index(one.len() + 1).max(one.len() / 2));
+            one.extend(more);
+            one
+        },
+    )
+}
+
+/// Frames without their prefix: of each kind one.
+fn frames() -> Vec<Vec<u8>> {
+    let control = encode(&FromAgent::HeldEnd).unwrap_or_default();
+    let all = [
+        Frame::Control(&control),
+        Frame::Data { stream: 1, offset: 0, data: b"some bytes" },
+        Frame::Data { stream: 2, offset: 300, data: &[7; 600] },
+        Frame::Credit { stream: 1, acked: 0, limit: 9_000 },
+        Frame::Credit { stream: 3, acked: 300, limit: 1 << 40 },
+        Frame::Fin { stream: 2, length: 0 },
+        Frame::Ping { next_in: 60 },
+        Frame::Pong,
+        Frame::Version { min: 1, max: 1 },
+    ];
+    let body = |frame: &Frame<'_>| {
+        let mut bytes = Vec::new();
+        frame.encode_body(&mut bytes);
+        bytes
+    };
+    all.iter().map(body).collect()
+}
+
+/// Control messages of each side.
+fn messages() -> Vec<Vec<u8>> {
+    let session = || "ann-0123456789abcdefg".to_owned();
+    let held = Held { session: session(), io: 1, err: Some(2), exited: Some(ExitStatus::Signal(9)) };
+    let size = Size { rows: 24, cols: 80 };
+    let attach = FromClient::Attach { token: "t".into(), received: Some([1, 2]), room: [9; 2], size: Some(size) };
+    let ended = ToClient::Ended { reason: EndReason::Terminated, text: "so".into() };
+    let all = [
+        encode(&FromAgent::Held(held)),
+        encode(&FromAgent::Attached { session: session(), attachment: 1, output: [300, 0], input: 9, room: 8 }),
+        encode(&FromAgent::Gone { session: session(), reason: EndReason::IdleTimeout }),
+        encode(&ToAgent::Resize { session: session(), size }),
+        encode(&ToAgent::Close { session: session(), reason: EndReason::MaxDuration }),
+        encode(&attach),
+        encode(&ended),
+    ];
+    all.into_iter().flatten().collect()
+}
+
+fn prefixed(body: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
+    [&length.to_be_bytes()[..], body].concat()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(512))]
+
+    #[test]
+    fn any_bytes_in_any_cuts_are_frames_or_an_error(input in bytes(600), cuts in bytes(8)) {
+        frame::run((input, cuts));
+    }
+
+    #[test]
+    fn nearly_right_frames_in_any_cuts_are_frames_or_an_error(input in vec(nearly(frames()), 0..12), cuts in bytes(8)) {
+        frame::run((input.iter().flat_map(|body| prefixed(body)).collect(), cuts));
+    }
+
+    #[test]
+    fn any_bytes_are_a_message_with_one_encoding_or_an_error(input in prop_oneof![bytes(200), nearly(messages())]) {
+        message::run(&input);
+    }
+
+    #[test]
+    fn a_hostile_peer_cannot_make_a_mux_grow(input in vec(nearly(frames()), 0..40), steps in bytes(40)) {
+        mux::run((input, steps));
+    }
+}
