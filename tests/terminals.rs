@@ -23,6 +23,28 @@ use towline_agent::pty::{Exit, Size, watch};
 const PATIENCE: Duration = Duration::from_secs(30);
 const SIZE: Size = Size { rows: 24, cols: 80 };
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+/// Set to anything, it lets tests pass that the machine has not the means for. Whoever sets it reads their output.
+const MAY_SKIP: &str = "TOWLINE_MAY_SKIP";
+/// How soon a fact without an event is looked at again.
+const LOOK_AGAIN: Duration = Duration::from_millis(5);
+
+/// The session of this test process: others on the machine end theirs by the same kind of mark.
+fn session() -> String {
+    format!("test-{}", std::process::id())
+}
+
+/// False when the machine lacks `what` and the test may be skipped for it.
+///
+/// # Panics
+/// It lacks it, and nobody said that this is all right.
+#[track_caller]
+fn machine_has(what: &str, has: bool) -> bool {
+    assert!(has || std::env::var_os(MAY_SKIP).is_some(), "this test wants {what}; {MAY_SKIP}=1 lets it pass without");
+    if !has {
+        eprintln!("skipped: no {what}");
+    }
+    has
+}
 
 /// One session under test, and the things the agent's loop would hold for it.
 struct World {
@@ -41,7 +63,7 @@ fn story<F: AsyncFnOnce() -> ()>(tell: F) {
 
 fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&Cgroup>) -> World {
     let account = Account::find(name).unwrap();
-    let environment = Environment::of_login(&account, "test-1", terminal.is_some());
+    let environment = Environment::of_login(&account, &session(), terminal.is_some());
     let entrance = cgroup.map(|c| c.entrance().unwrap());
     let entrance = entrance.as_ref().map(std::os::fd::AsFd::as_fd);
     let request = Request { account: &account, program, terminal, environment: &environment, cgroup: entrance };
@@ -143,15 +165,22 @@ impl World {
         }
     }
 
-    /// Ends a family as the agent does, and says how long that took.
-    async fn end(&mut self, family: Family) -> Duration {
-        let start = Instant::now();
-        let mut ending = Ending::begin(family, &[], start);
+    /// Ends a family as the agent does.
+    async fn end(&mut self, family: Family) {
+        let mut ending = Ending::begin(family, &[], Instant::now());
         while ending.poke(&[], Instant::now()) == Left::Some {
             let deadline = ending.deadline().into();
             let _ = tokio::time::timeout_at(deadline, self.some_child_ended()).await;
         }
-        start.elapsed()
+    }
+
+    /// Hangs up on a family, and waits until it is gone by itself: for the ending no time passes, so it never kills.
+    async fn end_without_a_kill(&mut self, family: Family) {
+        let now = Instant::now();
+        let mut ending = Ending::begin(family, &[], now);
+        while ending.poke(&[], now) == Left::Some {
+            let _ = tokio::time::timeout(LOOK_AGAIN, self.some_child_ended()).await;
+        }
     }
 }
 
@@ -170,7 +199,7 @@ fn a_login_shell_has_a_dash_in_its_name_and_a_terminal_of_the_size_asked_for() {
 
 #[test]
 fn another_user_gets_its_ids_groups_home_and_terminal_and_nothing_of_root() {
-    if !nix::unistd::geteuid().is_root() {
+    if !machine_has("root, to become somebody else", nix::unistd::geteuid().is_root()) {
         return;
     }
     story(async || {
@@ -265,9 +294,12 @@ fn a_program_that_runs_is_told_too() {
 
 #[test]
 fn a_home_that_is_missing_does_not_keep_anybody_out() {
+    if !machine_has("root, to become somebody else", nix::unistd::geteuid().is_root()) {
+        return;
+    }
     story(async || {
         let account = Account::find("nobody").expect("this test wants the user nobody");
-        if account.home.exists() || !nix::unistd::geteuid().is_root() {
+        if !machine_has("a user nobody without a home", !account.home.exists()) {
             return;
         }
         let program = Program::Arguments(vec!["pwd".into()]);
@@ -325,37 +357,49 @@ impl World {
     }
 }
 
-/// What a hostile program leaves: a plain child, one that ignores the hang-up, a daemon that hides.
-const LEFTOVERS: &str =
-    "sleep 1001 & (trap '' HUP; sleep 1002) & (setsid setsid env -i /bin/sleep 1003 &) ; echo ready; read x";
+/// How long the three leftovers sleep, seconds: no other process on the machine does exactly so.
+fn naps() -> [String; 3] {
+    [1_u64, 2, 3].map(|n| (u64::from(std::process::id()) * 10 + 1_000_000_000 + n).to_string())
+}
 
-fn is_running(argument: &str) -> bool {
+/// What a hostile program leaves: a plain child, one that ignores the hang-up, a daemon that hides.
+fn leftovers() -> String {
+    let [plain, deaf, hidden] = naps();
+    format!(
+        "sleep {plain} & (trap '' HUP; sleep {deaf}) & (setsid setsid env -i /bin/sleep {hidden} &) ; \
+         echo ready; read x"
+    )
+}
+
+fn is_running(nap: &str) -> bool {
     let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).any(|line| {
-        line == format!("sleep\0{argument}\0").as_bytes() || line == format!("/bin/sleep\0{argument}\0").as_bytes()
-    })
+    entries
+        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
+        .any(|line| line == format!("sleep\0{nap}\0").as_bytes() || line == format!("/bin/sleep\0{nap}\0").as_bytes())
 }
 
 /// They are forked, but may still be on their way to `sleep`.
 async fn all_leftovers_run() {
-    while !(is_running("1002") && is_running("1003")) {
-        tokio::task::yield_now().await;
+    while !naps().iter().all(|nap| is_running(nap)) {
+        tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
 #[track_caller]
 fn nothing_is_left() {
-    for argument in ["1001", "1002", "1003"] {
-        assert!(!is_running(argument), "sleep {argument} was left behind");
+    for nap in naps() {
+        assert!(!is_running(&nap), "sleep {nap} was left behind");
     }
 }
 
 #[test]
 fn the_end_of_a_session_leaves_no_process_with_cgroups() {
-    let Some(home) = cgroup::Home::find() else { return };
+    let home = cgroup::Home::find();
+    machine_has("a cgroup v2 hierarchy in which it may make directories", home.is_some());
+    let Some(home) = home else { return };
     story(async || {
         let cgroup = home.make("test-end").unwrap();
-        let mut world = login(&own_name(), &line(LEFTOVERS), Some(SIZE), Some(&cgroup));
+        let mut world = login(&own_name(), &line(&leftovers()), Some(SIZE), Some(&cgroup));
         world.until("ready").await;
         all_leftovers_run().await;
         world.write("\n");
@@ -369,13 +413,13 @@ fn the_end_of_a_session_leaves_no_process_with_cgroups() {
 #[test]
 fn the_end_of_a_session_leaves_no_process_without_cgroups() {
     story(async || {
-        let mut world = terminal(LEFTOVERS);
+        let mut world = terminal(&leftovers());
         world.until("ready").await;
         all_leftovers_run().await;
         world.write("\n");
         assert_eq!(world.exit().await, Exit::Code(0));
         let pid = world.child.pid;
-        world.end(Family::marked(pid, "test-1")).await;
+        world.end(Family::marked(pid, &session())).await;
         nothing_is_left();
     });
 }
@@ -383,10 +427,13 @@ fn the_end_of_a_session_leaves_no_process_without_cgroups() {
 #[test]
 fn who_obeys_the_hang_up_is_not_waited_for() {
     story(async || {
-        let mut world = terminal("echo ready; sleep 1001");
+        let [nap, ..] = naps();
+        let mut world = terminal(&format!("trap 'echo obeyed; exit 0' HUP; echo ready; sleep {nap} & wait"));
         world.until("ready").await;
-        let family = Family::marked(world.child.pid, "test-1");
-        assert!(world.end(family).await < towline_agent::limits::HANG_UP_GRACE);
+        let family = Family::marked(world.child.pid, &session());
+        world.end_without_a_kill(family).await;
+        assert_eq!(world.exit().await, Exit::Code(0));
+        assert!(world.rest().await.contains("obeyed"));
         nothing_is_left();
     });
 }

@@ -1,16 +1,10 @@
 //! AWS's own client against the gateway: boto3 drives every operation and meets every class of error.
 
-use std::process::Command;
-
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::machine::SCRIPT;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually};
-
-/// The Python that has boto3, as `cargo xtask test` found or made it.
-pub(crate) fn python() -> String {
-    std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into())
-}
+use towline_testkit::{Outcome, eventually, process};
 
 fn tagged(value: &str) -> DeviceSetup {
     DeviceSetup { tags: vec![("Environment".into(), value.into())], ..DeviceSetup::default() }
@@ -32,14 +26,10 @@ fn away(lab: &Lab, value: &str) -> Outcome<Device> {
 fn boto3_drives_every_operation_and_meets_every_error() -> Outcome {
     let lab = Lab::start()?;
     let (device, other) = (lab.device_with(&tagged("dev"))?, away(&lab, "prod")?);
-    let mut command = lab.admin().equip(Command::new(python()));
+    let mut command = lab.admin().python();
     command.arg(workspace().join("tests/e2e/python/api_smoke.py"));
-    command.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_OTHER", other.id()).env("PYTHONDONTWRITEBYTECODE", "1");
-    // `python3` may be a wrapper that needs to know who calls.
-    if let Some(home) = std::env::var_os("HOME") {
-        command.env("HOME", home);
-    }
-    let out = command.output()?;
+    command.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_OTHER", other.id());
+    let out = process::finish(command, SCRIPT)?;
     ensure(out.status.success(), || {
         format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
     })

@@ -1,27 +1,21 @@
 //! The data channel of AWS, as session-manager-plugin speaks it, by a scripted client that checks what the plugin would
 //! suffer from: sizes, acknowledgements, retransmission, resumption, bulk in both directions, ends and their words.
 
-use std::process::Command;
 use std::time::Duration;
 
 use towline_testkit::lab::Lab;
 use towline_testkit::lab::programs::workspace;
+use towline_testkit::machine::SCRIPT;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually};
-
-use crate::api::python;
+use towline_testkit::{Outcome, eventually, process};
 
 #[test]
 fn a_client_of_the_aws_data_channel_has_shells_commands_and_resumption() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let mut command = lab.admin().equip(Command::new(python()));
-    command.arg(workspace().join("tests/e2e/python/aws_channel.py"));
-    command.env("TOWLINE_DEVICE", device.id()).env("PYTHONDONTWRITEBYTECODE", "1");
-    if let Some(home) = std::env::var_os("HOME") {
-        command.env("HOME", home);
-    }
-    let out = command.output()?;
+    let mut command = lab.admin().python();
+    command.arg(workspace().join("tests/e2e/python/aws_channel.py")).env("TOWLINE_DEVICE", device.id());
+    let out = process::finish(command, SCRIPT)?;
     ensure(out.status.success(), || {
         format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
     })?;

@@ -3,10 +3,14 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
+use towline_testkit::lab::operator::COMMAND;
 use towline_testkit::lab::{Device, Lab};
+use towline_testkit::terminal::PATIENCE;
 use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, Trouble, eventually, process};
+
+use crate::codes::{DENIED, NOT_CONNECTED};
 
 fn exec(lab: &Lab, device: &Device, words: &[&str], input: &[u8]) -> Outcome<Output> {
     let mut command = lab.admin().towline(&["exec", device.id(), "--"]);
@@ -16,7 +20,7 @@ fn exec(lab: &Lab, device: &Device, words: &[&str], input: &[u8]) -> Outcome<Out
     let input = input.to_vec();
     // A command that does not read its input closes it: that is its right.
     let writer = std::thread::spawn(move || stdin.write_all(&input));
-    let out = child.wait_with_output()?;
+    let out = process::finish_child(child, "towline exec", COMMAND)?;
     let _ = writer.join();
     Ok(out)
 }
@@ -71,14 +75,13 @@ fn a_device_that_is_not_connected_is_told_apart_from_a_refusal() -> Outcome {
     let lab = Lab::start()?;
     let mut device = lab.device()?;
     device.process()?.kill()?;
-    let away =
-        towline_testkit::eventually("the device is seen to be away", std::time::Duration::from_secs(20), || {
-            let out = lab.admin().run(&["exec", device.id(), "--", "true"]).ok()?;
-            (!out.status.success()).then_some(out)
-        })?;
+    eventually("the device is seen to be away", PATIENCE, || {
+        let out = lab.admin().run(&["exec", device.id(), "--", "true"]).ok()?;
+        (out.status.code() == Some(NOT_CONNECTED)).then_some(())
+    })?;
     let stranger = lab.user("stranger", None)?;
     let denied = stranger.run(&["exec", device.id(), "--", "true"])?;
-    ensure(away.status.code() != denied.status.code(), || format!("{away:?}\n{denied:?}"))?;
+    ensure(denied.status.code() == Some(DENIED), || format!("{denied:?}"))?;
     let said = String::from_utf8_lossy(&denied.stderr);
     ensure(said.contains("ssm:StartSession"), || format!("the refusal does not name the action: {said}"))
 }

@@ -190,9 +190,12 @@ fn a_request_that_was_overheard_cannot_be_sent_again() -> Outcome {
     let first = https::exchange(&host, lab.gateway.ca(), None, &bytes)?;
     ensure(first.status == 200, || first.body.clone())?;
     // For two seconds equal requests are taken: clients sign with whole seconds, and a script may mean both.
-    eventually("the overheard request is refused", Duration::from_secs(10), || {
+    let again = eventually("the overheard request is refused", Duration::from_secs(10), || {
         let again = https::exchange(&host, lab.gateway.ca(), None, &bytes).ok()?;
-        (again.status != 200).then_some(())
+        (again.status != 200).then_some(again)
+    })?;
+    ensure(again.body.contains("InvalidSignatureException") && again.body.contains("already"), || {
+        format!("HTTP {}: {}", again.status, again.body)
     })
 }
 

@@ -2,64 +2,27 @@
 //!
 //! The far side runs `cat` on a raw terminal, so what comes back must be, byte for byte, what was sent.
 
-use std::process::Command;
-use std::time::Duration;
-
-use towline_testkit::lab::{Device, Lab, Operator};
+use towline_testkit::lab::{Device, Lab};
 use towline_testkit::relay::Relay;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble, eventually};
+use towline_testkit::{Outcome, eventually};
 
-/// How long bytes may take when a link has to come back in between.
-const BACK: Duration = Duration::from_secs(30);
+use crate::codes::ENDED;
+use crate::echo::{comes_back, echo, round_trip};
+
+/// Bytes that are sent and come back around each cut.
+const BLOCK: usize = 9_000;
 /// Links that are cut in one shell.
 const CUTS: u64 = 50;
-
-/// Opens a shell and makes it an echo. What the command line says about its connection goes to stderr, and that away.
-pub(crate) fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
-    let towline = operator.towline(&[]);
-    let mut quiet = operator.equip(Command::new("sh"));
-    quiet.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(towline.get_program()).args(["shell", device.id()]);
-    let mut shell = Terminal::start(&quiet, 24, 80)?;
-    shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
-    shell.expect("READY")?;
-    Ok(shell)
-}
-
-/// Sends `block` and compares what comes back.
-pub(crate) fn round_trip(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
-    shell.send(block)?;
-    comes_back(shell, block, story)
-}
-
-pub(crate) fn comes_back(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
-    let mut got = Vec::with_capacity(block.len());
-    let whole = shell.drain(BACK, |portion| {
-        got.extend_from_slice(portion);
-        got.len() >= block.len()
-    });
-    let at = got.iter().zip(block).position(|(got, sent)| got != sent).unwrap_or(got.len().min(block.len()));
-    if let Err(trouble) = whole {
-        return Err(Trouble::new(format!(
-            "{story}: {} of {} bytes, {at} of them right: {trouble}",
-            got.len(),
-            block.len()
-        )));
-    }
-    ensure(got == block, || {
-        let around = String::from_utf8_lossy(&got[at.saturating_sub(20)..got.len().min(at + 60)]).into_owned();
-        format!("{story}: byte {at} of {} differs: {around:?}", block.len())
-    })
-}
 
 fn cut_and_compare(relay: &Relay, shell: &mut Terminal) -> Outcome {
     let (mut text, before) = (Text::new(7), relay.count().connections);
     for cut in 1..=CUTS {
-        // 9,000 bytes go out and come back: every cut falls among them, each at another byte.
-        relay.cut_after(1 + (cut * 2_711) % 9_000);
-        round_trip(shell, &text.take_bytes(9_000), &format!("cut {cut}"))?;
+        // What goes out and comes back, and the frames around it: every cut falls among these, each at another byte.
+        relay.cut_after(1 + (cut * 5_417) % (2 * BLOCK as u64));
+        round_trip(shell, &text.take_bytes(BLOCK), &format!("cut {cut}"))?;
     }
     let connections = relay.count().connections - before;
     ensure(connections >= CUTS, || format!("only {connections} links were needed: the cuts did not cut"))
@@ -136,6 +99,7 @@ fn a_terminated_session_ends_for_everybody() -> Outcome {
     shell.line("echo sum-$((6 * 7))")?;
     shell.expect("sum-42")?;
     lab.admin().text(&["terminate", &the_session(&lab, &device)?])?;
+    shell.expect("the session was terminated")?;
     let status = shell.finish(PATIENCE)?;
-    ensure(!status.success(), || "a terminated session looks like one that ended by itself".into())
+    ensure(status.code() == Some(ENDED), || format!("{status}"))
 }

@@ -1,14 +1,13 @@
 //! The AWS CLI with `towline` in place of its plugin: `aws ssm start-session` as a person and as a script uses it.
 
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 
+use towline_testkit::lab::operator::COMMAND;
 use towline_testkit::lab::programs::Programs;
 use towline_testkit::lab::{Device, Lab};
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
-
-use super::api::python;
+use towline_testkit::{Outcome, Trouble, process};
 
 /// `aws ssm start-session` to the device, finding our program under the plugin's name.
 fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcome<Command> {
@@ -19,23 +18,16 @@ fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcome<Command> 
     }
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path)))?;
-    let mut command = lab.admin().equip(Command::new(python()));
+    let mut command = lab.admin().python();
     // With the tool's own variable only: what the plugin knows of the gateway, it has from the tool.
     command.env_remove("TOWLINE_ENDPOINT").env_remove("TOWLINE_CA").env("PATH", path);
-    // `python3` may be a wrapper that needs to know who calls; no profile of hers is read all the same.
-    if let Some(home) = std::env::var_os("HOME") {
-        command.env("HOME", home);
-    }
-    for (variable, file) in [("AWS_CONFIG_FILE", "no-config"), ("AWS_SHARED_CREDENTIALS_FILE", "no-credentials")] {
-        command.env(variable, lab.directory().join(file));
-    }
-    command.env("TOWLINE_CONFIG", lab.directory().join("no-towline-config")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command.env("TOWLINE_CONFIG", lab.directory().join("no-towline-config"));
     command.args(["-m", "awscli", "ssm", "start-session", "--target", device.id()]).args(more);
     Ok(command)
 }
 
-fn run(mut command: Command) -> Outcome<Output> {
-    Ok(command.stdin(Stdio::null()).output()?)
+fn run(command: Command) -> Outcome<Output> {
+    process::finish(command, COMMAND)
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -27,12 +27,21 @@ fn with_mounts(script: &str) -> Vec<String> {
 fn a_device_whose_root_is_read_only_has_a_shell() -> Outcome {
     let lab = Lab::start()?;
     let mut device = lab.enrolled(&DeviceSetup::default())?;
-    let words = with_mounts("mount -o remount,bind,ro / && ! touch /tmp/towline-probe 2>/dev/null");
+    // The root, and the device's own folder, wherever that is mounted: neither may be written.
+    let own = device.directory().display().to_string();
+    let probes = [format!("/towline-probe-{}", std::process::id()), format!("{own}/probe")];
+    let words = with_mounts(&format!(
+        "mount --bind '{own}' '{own}' && mount -o remount,bind,ro '{own}' && mount -o remount,bind,ro /"
+    ));
     device.start_as(behind(&device, &words))?;
     device.wait_online(&lab.admin())?;
     shell_works(&lab, &device)?;
-    let out = lab.admin().run(&["exec", device.id(), "--", "touch", "/tmp/towline-probe"])?;
-    ensure(!out.status.success(), || "the root was not read-only: this test showed nothing".into())
+    for probe in probes {
+        let out = lab.admin().run(&["exec", device.id(), "--", "touch", &probe])?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(said.contains("Read-only file system"), || format!("{probe} could be written: {said}"))?;
+    }
+    Ok(())
 }
 
 #[test]

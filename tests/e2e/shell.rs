@@ -1,11 +1,13 @@
 //! A login shell on a device: what a person at a terminal expects of it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use towline_testkit::lab::{DeviceSetup, GatewaySetup, Lab};
-use towline_testkit::terminal::PATIENCE;
+use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, facts};
+
+use crate::codes::{DENIED, ENDED};
 
 #[test]
 fn a_shell_runs_on_a_device_that_listens_on_nothing() -> Outcome {
@@ -39,14 +41,17 @@ fn the_exit_code_of_the_shell_is_the_exit_code_of_the_command() -> Outcome {
 fn the_shell_is_a_login_shell_of_the_user_with_its_environment() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let mut shell = lab.admin().shell(device.id())?;
+    // Another kind of terminal than either end would take for want of a better one.
+    let mut towline = lab.admin().towline(&["shell", device.id()]);
+    towline.env("TERM", "screen-256color");
+    let mut shell = Terminal::start(&towline, 24, 80)?;
     shell.line("echo \"<$0 $TERM $HOME $USER $LOGNAME $(tty | cut -c1-9) $(pwd)>\"")?;
     // The typed line is echoed with `$` in it; the answer has none.
     shell.expect("<-")?;
     let answer = shell.expect(">")?;
     let fields: Vec<&str> = answer.split(' ').collect();
     ensure(fields.len() == 7, || format!("{answer:?}"))?;
-    ensure(fields[1] == "xterm-256color" && fields[3] == fields[4] && fields[5] == "/dev/pts/", || answer.clone())?;
+    ensure(fields[1] == "screen-256color" && fields[3] == fields[4] && fields[5] == "/dev/pts/", || answer.clone())?;
     ensure(fields[2] == fields[6], || format!("the shell does not begin at home: {answer:?}"))
 }
 
@@ -54,9 +59,10 @@ fn the_shell_is_a_login_shell_of_the_user_with_its_environment() -> Outcome {
 fn the_shell_follows_the_size_of_the_terminal() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let mut shell = lab.admin().shell(device.id())?;
+    // Not the size that either end would take for want of a better one.
+    let mut shell = Terminal::start(&lab.admin().towline(&["shell", device.id()]), 33, 99)?;
     shell.line("stty size; sh -c 'trap \"stty size\" WINCH; echo wait-$((1 + 1)); while :; do sleep 0.05; done'")?;
-    shell.expect("24 80")?;
+    shell.expect("33 99\r\n")?;
     shell.expect("wait-2")?;
     for (rows, cols) in [(40, 132), (1, 1), (500, 1000), (24, 80)] {
         shell.resize(rows, cols)?;
@@ -126,7 +132,7 @@ fn nothing_that_a_shell_started_outlives_it() -> Outcome {
     let mark = format!("TOWLINE_TEST_MARK={}", device.id());
     let mut shell = lab.admin().shell(device.id())?;
     shell.line(&format!(
-        "export {mark}; (setsid sh -c 'sleep 1000 & sleep 1001' &) ; nohup sleep 1002 & echo sum-$((6 * 7))"
+        "export {mark}; (setsid sh -c 'sleep 1000 & sleep 1000' &) ; nohup sleep 1000 & echo sum-$((6 * 7))"
     ))?;
     shell.expect("sum-42")?;
     eventually("the background processes run", PATIENCE, || (facts::with_environment(&mark).len() >= 3).then_some(()))?;
@@ -150,9 +156,9 @@ fn eight_sessions_run_at_once_and_a_ninth_is_refused() -> Outcome {
         shells.push(shell);
     }
     let ninth = lab.admin().run(&["shell", device.id()])?;
-    ensure(!ninth.status.success(), || "a ninth session was opened".into())?;
     let said = String::from_utf8_lossy(&ninth.stderr).into_owned();
-    ensure(said.contains("session"), || format!("the refusal does not say why: {said}"))?;
+    ensure(ninth.status.code() == Some(DENIED), || format!("a ninth session: {}: {said}", ninth.status))?;
+    ensure(said.contains("8 sessions"), || format!("the refusal does not say why: {said}"))?;
     for (number, shell) in shells.iter_mut().enumerate() {
         shell.line("echo <$mine>")?;
         shell.line("echo is-$mine-mine")?;
@@ -172,9 +178,21 @@ fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
     let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = [\"nobody\"]";
     let device = lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;
     let as_root = lab.admin().run(&["exec", "--user", "root", device.id(), "--", "id", "-un"])?;
-    ensure(!as_root.status.success(), || "root was let in against the device's own rule".into())?;
+    let said = String::from_utf8_lossy(&as_root.stderr).into_owned();
+    ensure(as_root.status.code() == Some(DENIED), || format!("root, against the device's own rule: {as_root:?}"))?;
+    ensure(said.contains("policy."), || format!("the refusal does not name the rule: {said}"))?;
     let as_nobody = lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "id", "-un"])?;
-    ensure(as_nobody.stdout == b"nobody\n", || format!("{as_nobody:?}"))
+    ensure(as_nobody.stdout == b"nobody\n", || format!("{as_nobody:?}"))?;
+    let words = ["exec", "--user", "nobody", device.id(), "--", "sh", "-c", "echo one-$((6 * 7)); read x"];
+    let mut first = lab.admin().terminal(&words)?;
+    first.expect("one-42")?;
+    let second = lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "true"])?;
+    let said = String::from_utf8_lossy(&second.stderr).into_owned();
+    ensure(second.status.code() == Some(DENIED), || format!("a second session: {second:?}"))?;
+    ensure(said.contains("sessions"), || format!("the refusal does not say why: {said}"))?;
+    first.line("")?;
+    let status = first.finish(PATIENCE)?;
+    ensure(status.success(), || format!("the first one was hurt: {status}"))
 }
 
 fn with_setting(line: &str) -> Outcome<Lab> {
@@ -185,22 +203,23 @@ fn with_setting(line: &str) -> Outcome<Lab> {
 fn an_idle_session_ends_and_its_operator_is_told_why() -> Outcome {
     let lab = with_setting("session_idle_minutes = 0.05")?;
     let device = lab.device()?;
+    // Nothing is typed, and what the login shell prints at its start is all that comes.
     let mut idle = lab.admin().shell(device.id())?;
-    idle.line("echo sum-$((6 * 7))")?;
-    idle.expect("sum-42")?;
-    idle.expect_within("dle", Duration::from_secs(30))?;
+    idle.expect_within("nothing was typed or shown for too long", Duration::from_secs(60))?;
     let status = idle.finish(PATIENCE)?;
-    ensure(!status.success(), || "the end by time-out looks like an end by exit".into())
+    ensure(status.code() == Some(ENDED), || format!("{status}"))
 }
 
 #[test]
 fn a_session_ends_at_its_maximum_duration_however_busy_it_is() -> Outcome {
-    let lab = with_setting("session_max_minutes = 0.08")?;
+    let lab = with_setting("session_max_minutes = 0.1")?;
     let device = lab.device()?;
-    let mut busy = lab.admin().shell(device.id())?;
-    busy.line("while :; do echo sum-$((6 * 7)); sleep 0.2; done")?;
-    busy.expect("sum-42")?;
-    busy.expect_within("duration", Duration::from_secs(30))?;
-    let status = busy.finish(PATIENCE)?;
-    ensure(!status.success(), || "the end by time-out looks like an end by exit".into())
+    let begin = Instant::now();
+    // A command, not a login shell: that may take longer to start on a busy machine than the session may last.
+    let busy = "while :; do echo tick; sleep 0.1; done";
+    let out = lab.admin().run(&["exec", device.id(), "--", "sh", "-c", busy])?;
+    ensure(begin.elapsed() >= Duration::from_secs(6), || format!("it ended after {:?}: {out:?}", begin.elapsed()))?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(said.contains("it reached its maximum duration"), || said.clone())?;
+    ensure(out.status.code() == Some(ENDED) && out.stdout.starts_with(b"tick\n"), || format!("{out:?}"))
 }

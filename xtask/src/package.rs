@@ -137,9 +137,8 @@ mod tests {
             "--threshold",
             MOST_EXPOSED,
         ]);
-        let Ok(out) = analyze.arg("systemd/towline-gateway.service").output() else {
-            return; // no systemd on this machine
-        };
+        let out = analyze.arg("systemd/towline-gateway.service").output();
+        let out = out.expect("this test wants systemd-analyze (Debian: package systemd; it need not run)");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 

@@ -20,6 +20,8 @@ const LONGER_FOR_A_REASON: &[(&str, &str)] = &[];
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "misc"];
 /// The one file that may hold `unsafe`: system calls around fork and exec.
 const UNSAFE_FILE: &str = "src/pty/sys.rs";
+/// The file that opens it.
+const UNSAFE_OPENER: &str = "src/pty/mod.rs";
 
 /// Which of our packages each of them may use in what it ships. What is not named here may use none.
 const MAY_USE: &[(&str, &[&str])] = &[
@@ -101,15 +103,37 @@ fn no_file_or_folder_has_an_empty_name() {
 
 #[test]
 fn unsafe_stands_in_one_file() {
-    let (allow, forbid) = (["allow(", "unsafe_code"].concat(), ["#![forbid(", "unsafe_code)]"].concat());
+    let forbid = ["#![forbid(", "unsafe_code)]"].concat();
     check_files(|name, text| {
         let is_root = name.ends_with("src/lib.rs") || (name.ends_with("src/main.rs") && !sibling_lib(name));
-        if name != UNSAFE_FILE && text.contains(&allow) && !name.starts_with("src/pty/") {
-            return Some(format!("{name}: unsafe code belongs into {UNSAFE_FILE}"));
+        if let Some(line) = unlocked(name, text) {
+            return Some(format!("{name}:{line}: unsafe code belongs into {UNSAFE_FILE}"));
         }
         let must_forbid = is_root && !name.starts_with("src/");
         (must_forbid && !text.contains(&forbid)).then(|| format!("{name}: a crate's root says {forbid}"))
     });
+}
+
+/// The first line that lets unsafe code in, other than the one that opens [`UNSAFE_FILE`].
+fn unlocked(name: &str, text: &str) -> Option<usize> {
+    let locks = ["allow(", "expect(", "warn("].map(|level| [level, "unsafe_code"].concat());
+    let mut lines = text.lines().zip(text.lines().skip(1).chain([""])).enumerate();
+    let offence = lines.find(|(_, (line, next))| {
+        let opens = locks.iter().any(|lock| line.contains(lock.as_str()));
+        opens && !(name == UNSAFE_OPENER && *next == "pub(crate) mod sys;")
+    });
+    offence.map(|(at, _)| at + 1)
+}
+
+#[test]
+fn an_unlocked_file_is_found_wherever_it_is() {
+    // Put together here, so that this file does not offend.
+    let [allow, expect] = ["allow", "expect"].map(|level| [level, "(unsafe_code)"].concat());
+    let sys = format!("mod a;\n#[{allow}] // why\npub(crate) mod sys;\n");
+    assert_eq!(unlocked(UNSAFE_OPENER, &sys), None);
+    assert_eq!(unlocked(UNSAFE_OPENER, &sys.replace("sys", "spawn")), Some(2));
+    assert_eq!(unlocked("src/pty/spawn.rs", &sys), Some(2));
+    assert_eq!(unlocked("src/pty/spawn.rs", &format!("#![{expect}]\n")), Some(1));
 }
 
 #[test]

@@ -8,22 +8,24 @@ use std::path::Path;
 use scene::Scene;
 use serde_json::Value;
 use tokio::process::Command;
+use tokio::time::timeout;
+use towline_testkit::machine;
 
 /// The test program's output, and whether it was content.
 async fn boto3(scene: &Scene, program: &str, environment: &[(&str, String)]) -> (bool, String) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/e2e/python");
-    let output = Command::new(std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into()))
+    let mut command = Command::from(machine::python());
+    command
         .arg(folder.join(program))
-        .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("TOWLINE_ENDPOINT", format!("https://localhost:{}", scene.address.port()))
         .env("TOWLINE_CA", scene.ca())
         .env("AWS_REGION", &scene.made.region)
         .env("AWS_ACCESS_KEY_ID", &scene.made.access_key_id)
         .env("AWS_SECRET_ACCESS_KEY", &scene.made.secret_access_key)
         .envs(environment.iter().map(|(name, value)| (*name, value)))
-        .output()
-        .await
-        .expect("python3 with boto3 is needed for this test");
+        .kill_on_drop(true);
+    let output = timeout(machine::SCRIPT, command.output()).await.expect("the script ends");
+    let output = output.expect("python3 with boto3 is needed for this test");
     let text = [output.stdout, output.stderr].concat();
     (output.status.success(), String::from_utf8_lossy(&text).into_owned())
 }

@@ -10,6 +10,8 @@ use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
+use towline_testkit::machine;
 
 const GATEWAY: &str = env!("CARGO_BIN_EXE_towline-gateway");
 
@@ -28,15 +30,14 @@ async fn serve(dir: &Path) -> (Child, String) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line =
-        tokio::time::timeout(Duration::from_secs(30), lines.next_line()).await.expect("it says where it listens");
+    let line = timeout(Duration::from_secs(30), lines.next_line()).await.expect("it says where it listens");
     (child, line.unwrap().unwrap())
 }
 
 async fn end(mut child: Child, signal: Signal) -> std::process::ExitStatus {
     let pid = i32::try_from(child.id().unwrap()).unwrap();
     kill(Pid::from_raw(pid), signal).unwrap();
-    tokio::time::timeout(Duration::from_secs(30), child.wait()).await.expect("it ends").unwrap()
+    timeout(Duration::from_secs(30), child.wait()).await.expect("it ends").unwrap()
 }
 
 /// Runs a few lines of boto3 as the administrator; what they print.
@@ -44,16 +45,17 @@ async fn boto3(made: &Value, line: &str, lines: &str) -> String {
     let port = line.rsplit_once(':').unwrap().1;
     let program = format!("import boto3\nssm = boto3.client('ssm', endpoint_url='https://localhost:{port}')\n{lines}");
     let text = |key: &str| made[key].as_str().unwrap().to_owned();
-    let output = Command::new(std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".into()))
+    let mut command = Command::from(machine::python());
+    command
         .args(["-c", &program])
         .env("AWS_ACCESS_KEY_ID", text("AccessKeyId"))
         .env("AWS_SECRET_ACCESS_KEY", text("SecretAccessKey"))
         .env("AWS_REGION", text("Region"))
         .env("AWS_DEFAULT_REGION", text("Region"))
         .env("AWS_CA_BUNDLE", text("CaFile"))
-        .output()
-        .await
-        .expect("python3 with boto3 is needed for this test");
+        .kill_on_drop(true);
+    let output = timeout(machine::SCRIPT, command.output()).await.expect("the script ends");
+    let output = output.expect("python3 with boto3 is needed for this test");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }

@@ -58,9 +58,14 @@ pub(crate) fn connect(lab: &Lab, key: &[u8], source: Option<IpAddr>) -> Outcome<
 
 /// The first words: the version, and a hello in the name of `device`.
 pub(crate) fn say_hello(line: &mut AgentLine, device: &str) -> Outcome {
+    say_hello_again(line, device, 1)
+}
+
+/// The same on a later connection of the same agent.
+pub(crate) fn say_hello_again(line: &mut AgentLine, device: &str, connection: u32) -> Outcome {
     let hello = Hello {
         device: device.to_owned(),
-        epoch: Epoch { boot: [9; 16], connection: 1 },
+        epoch: Epoch { boot: [9; 16], connection },
         challenge: [7; 16],
         platform: Platform::default(),
     };

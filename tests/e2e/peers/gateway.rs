@@ -1,6 +1,7 @@
 //! A false gateway: it has the real one's certificate and sits where the agent's relay leads. What it lacks, or has, is the
 //! authority's key: that is what the tests are about.
 
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -15,10 +16,10 @@ use rustls::{
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
 use towline_testkit::lab::Lab;
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, Trouble, eventually};
 use towline_wire::frame::Frame;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
-use towline_wire::message::{FromAgent, Hello, Launch, Open, ToAgent, Welcome, decode, encode};
+use towline_wire::message::{FromAgent, Hello, Launch, Open, RefusalCode, ToAgent, Welcome, decode, encode};
 
 use super::line::Line;
 
@@ -59,7 +60,10 @@ impl FalseGateway {
         let own = std::fs::read(folder.join("authority.key"))?;
         let authority = Ed25519KeyPair::from_pkcs8(authority.unwrap_or(&own))
             .map_err(|_| Trouble::new("not an authority's key"))?;
-        Ok(Self { listener: TcpListener::bind("127.0.0.1:0")?, config: Arc::new(config), authority })
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        // So that nobody waits for ever for an agent that does not come.
+        listener.set_nonblocking(true)?;
+        Ok(Self { listener, config: Arc::new(config), authority })
     }
 
     pub(crate) fn address(&self) -> Outcome<SocketAddr> {
@@ -82,7 +86,12 @@ impl FalseGateway {
     }
 
     fn accept_ungreeted(&self) -> Outcome<(Line<StreamOwned<ServerConnection, TcpStream>>, Hello)> {
-        let (socket, _) = self.listener.accept()?;
+        let socket = eventually("an agent dials the false gateway", PATIENCE, || match self.listener.accept() {
+            Ok((socket, _)) => Some(Ok(socket)),
+            Err(e) if e.kind() == ErrorKind::WouldBlock => None,
+            Err(e) => Some(Err(e)),
+        })??;
+        socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PATIENCE))?;
         let mut line = Line::new(StreamOwned::new(ServerConnection::new(Arc::clone(&self.config))?, socket));
         let hello = line.hear_message(|body| match decode(body) {
@@ -96,6 +105,15 @@ impl FalseGateway {
     pub(crate) fn accept_with_garbage(&self, bytes: &[u8]) -> Outcome {
         let (mut line, _) = self.accept_ungreeted()?;
         line.send_bytes(bytes)?;
+        line.hear_the_end()
+    }
+
+    /// Answers the next agent with a refusal: it may come back after so many seconds.
+    pub(crate) fn accept_and_send_away(&self, retry_after: u32) -> Outcome {
+        let (mut line, _) = self.accept_ungreeted()?;
+        let refusal = ToAgent::Refuse { code: RefusalCode::RateLimited, text: "not now".into(), retry_after };
+        line.send(&Frame::Version { min: 1, max: 1 })?;
+        line.send(&Frame::Control(&encode(&refusal)?))?;
         line.hear_the_end()
     }
 

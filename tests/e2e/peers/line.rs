@@ -11,7 +11,8 @@ pub(crate) enum Heard {
     Control(Vec<u8>),
     Data(Vec<u8>),
     Version(u16, u16),
-    /// Credit, fin, ping, pong: not looked into by these tests.
+    Pong,
+    /// Credit, fin, ping: not looked into by these tests.
     Other,
     /// The other side has closed the link.
     End,
@@ -69,7 +70,7 @@ impl<S: Read + Write> Line<S> {
                     }
                 }
                 Heard::End => return Err(Trouble::new("the link was closed before the awaited message")),
-                Heard::Data(_) | Heard::Version(..) | Heard::Other => {}
+                Heard::Data(_) | Heard::Version(..) | Heard::Pong | Heard::Other => {}
             }
         }
     }
@@ -86,6 +87,7 @@ fn owned(frame: &Frame<'_>) -> Heard {
         Frame::Control(body) => Heard::Control(body.to_vec()),
         Frame::Data { data, .. } => Heard::Data(data.to_vec()),
         Frame::Version { min, max } => Heard::Version(*min, *max),
+        Frame::Pong => Heard::Pong,
         _ => Heard::Other,
     }
 }

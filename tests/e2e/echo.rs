@@ -1,0 +1,49 @@
+//! A shell that is an echo: what comes back must be, byte for byte, what was sent.
+
+use std::process::Command;
+use std::time::Duration;
+
+use towline_testkit::lab::{Device, Operator};
+use towline_testkit::terminal::Terminal;
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, Trouble};
+
+/// How long bytes may take when a link has to come back in between.
+pub(crate) const BACK: Duration = Duration::from_secs(30);
+/// Opens a shell and makes it an echo. What the command line says about its connection goes to stderr, and that away.
+pub(crate) fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
+    let towline = operator.towline(&[]);
+    let mut quiet = operator.equip(Command::new("sh"));
+    quiet.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(towline.get_program()).args(["shell", device.id()]);
+    let mut shell = Terminal::start(&quiet, 24, 80)?;
+    shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
+    shell.expect("READY")?;
+    Ok(shell)
+}
+
+/// Sends `block` and compares what comes back.
+pub(crate) fn round_trip(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
+    shell.send(block)?;
+    comes_back(shell, block, story)
+}
+
+/// Compares what comes back with `block`.
+pub(crate) fn comes_back(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {
+    let mut got = Vec::with_capacity(block.len());
+    let whole = shell.drain(BACK, |portion| {
+        got.extend_from_slice(portion);
+        got.len() >= block.len()
+    });
+    let at = got.iter().zip(block).position(|(got, sent)| got != sent).unwrap_or(got.len().min(block.len()));
+    if let Err(trouble) = whole {
+        return Err(Trouble::new(format!(
+            "{story}: {} of {} bytes, {at} of them right: {trouble}",
+            got.len(),
+            block.len()
+        )));
+    }
+    ensure(got == block, || {
+        let around = String::from_utf8_lossy(&got[at.saturating_sub(20)..got.len().min(at + 60)]).into_owned();
+        format!("{story}: byte {at} of {} differs: {around:?}", block.len())
+    })
+}
