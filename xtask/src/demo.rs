@@ -7,19 +7,23 @@
 //! - It listens on loopback only.
 
 use std::fmt::Write;
-use std::process::Child;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 use std::time::Duration;
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
+use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble, eventually, files};
+use towline_testkit::{Outcome, Trouble, eventually, files, machine, process};
 
-use crate::{run, say};
+use crate::{run, say, setup};
 
 /// Longest that a demo stays open: a forgotten one ends after a day.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long a scripted step may take.
 const STEP: Duration = Duration::from_secs(30);
+/// How long a line of the second terminal may take: AWS's tools need seconds to start on a slow machine.
+const LINE: Duration = Duration::from_secs(120);
 
 /// Starts the demo and gives a shell on the device; ends with that shell.
 ///
@@ -42,30 +46,58 @@ pub(crate) fn by_hand() -> Outcome {
 /// The step that went wrong.
 pub(crate) fn unattended() -> Outcome {
     run::build_programs()?;
-    let (lab, device) = start()?;
+    let python = setup::python()?;
+    let (mut lab, device) = start()?;
     let admin = lab.admin();
     let directory = lab.directory().to_owned();
-    let agent = device.pid()?;
+    let processes = [device.pid()?, lab.gateway.process().pid()];
     manual(&lab, &device, &admin)?;
     say::step("a shell on the device, typed by a script");
-    let mut shell = admin.shell(device.id())?;
+    // Not the size that either end would take for want of a better one.
+    let mut shell = Terminal::start(&admin.towline(&["shell", device.id()]), 33, 99)?;
     shell.line("stty size; echo sum-$((6 * 7))")?;
-    ensure(shell.expect("sum-42")?.contains("24 80"), || "the terminal has the wrong size".into())?;
+    ensure(shell.expect("sum-42")?.contains("33 99"), || "the terminal has the wrong size".into())?;
     shell.line("exit 7")?;
     let status = shell.finish(STEP)?;
     ensure(status.code() == Some(7), || format!("the shell ended with {status}, not with 7"))?;
     say::step("a command without a terminal");
     let out = admin.run(&["exec", device.id(), "--", "sh", "-c", "echo out; echo err >&2; exit 3"])?;
     ensure(out.stdout == b"out\n" && out.status.code() == Some(3), || format!("exec: {out:?}"))?;
-    say::step("the list of devices");
-    ensure(admin.text(&["devices"])?.contains(device.id()), || "the device is not listed".into())?;
+    say::step("what the second terminal is told to type");
+    for line in second_terminal(device.id()) {
+        typed(&lab, &line, &python)?;
+    }
     drop((device, lab));
     ensure(!directory.exists(), || format!("{} is left over", directory.display()))?;
-    eventually("the agent is gone", STEP, || {
-        (!std::path::Path::new(&format!("/proc/{agent}")).exists()).then_some(())
-    })?;
+    for pid in processes {
+        let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
+        eventually("the agent and the gateway are gone", STEP, gone)?;
+    }
     say::line("demo: ok");
     Ok(())
+}
+
+/// Types one line of the manual, as it stands there, into a shell that has read the file with the keys and knows nothing else.
+fn typed(lab: &Lab, line: &Line, python: &Path) -> Outcome {
+    let mut shell = Command::new("sh");
+    machine::forget(&mut shell);
+    machine::settle(&mut shell);
+    // `python3` and `aws` are those that have what the lines need.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = python.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    shell.env("PATH", std::env::join_paths(folders)?);
+    shell.args(["-ec", &format!(". '{}'; {}", keys(lab).display(), line.text)]);
+    let out = process::finish(shell, LINE)?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    ensure(out.status.success() && said.contains(&line.says), || {
+        format!(
+            "`{}` ({}) did not say {:?}: {said}{}",
+            line.text,
+            out.status,
+            line.says,
+            String::from_utf8_lossy(&out.stderr)
+        )
+    })
 }
 
 fn start() -> Outcome<(Lab, Device)> {
@@ -81,7 +113,31 @@ fn start() -> Outcome<(Lab, Device)> {
     Ok((lab, device))
 }
 
-/// What to type in a second terminal. The keys stand in a file that only its owner can read.
+/// A line to type, and a word of its answer.
+struct Line {
+    text: String,
+    says: String,
+}
+
+/// What to type in a second terminal, once it has read the keys: our own commands, then AWS's tools.
+fn second_terminal(id: &str) -> [Line; 6] {
+    [
+        ("towline devices".to_owned(), id),
+        (format!("towline shell {id}"), ""),
+        (format!("towline exec {id} -- uname -a"), "Linux"),
+        ("python3 -c 'import boto3; print(boto3.client(\"ssm\").describe_instance_information())'".to_owned(), id),
+        ("aws ssm describe-instance-information".to_owned(), id),
+        (format!("aws ssm get-connection-status --target {id}"), "connected"),
+    ]
+    .map(|(text, says)| Line { text, says: says.to_owned() })
+}
+
+/// The file with the keys, which only its owner can read.
+fn keys(lab: &Lab) -> PathBuf {
+    lab.directory().join("env.sh")
+}
+
+/// What to type in a second terminal, for a person. The keys stand in a file.
 fn manual(lab: &Lab, device: &Device, admin: &Operator) -> Outcome<String> {
     let mut exports = String::new();
     for (name, value) in admin.environment() {
@@ -89,27 +145,28 @@ fn manual(lab: &Lab, device: &Device, admin: &Operator) -> Outcome<String> {
     }
     let folder = lab.programs.cli.parent().map(|p| p.display().to_string()).unwrap_or_default();
     writeln!(exports, "export PATH=\"{folder}:$PATH\"")?;
-    let file = lab.directory().join("env.sh");
-    files::write(&file, exports)?;
-    let (id, file) = (device.id(), file.display());
+    files::write(&keys(lab), exports)?;
+    let [devices, shell, exec, boto3, aws_list, aws_status] = second_terminal(device.id()).map(|line| line.text);
     Ok(format!(
         "
 The gateway is {endpoint}, the device is {id}. From a second terminal:
 
     . {file}
-    towline devices
-    towline shell {id}
-    towline exec {id} -- uname -a
+    {devices}
+    {shell}
+    {exec}
 
 The same API with AWS tools (AWS_ENDPOINT_URL needs boto3 1.28, AWS CLI 2.13 or 1.29 at least):
 
-    python3 -c 'import boto3; print(boto3.client(\"ssm\").describe_instance_information())'
-    aws ssm describe-instance-information
-    aws ssm get-connection-status --target {id}
+    {boto3}
+    {aws_list}
+    {aws_status}
 
 This shell runs on the device. Leave it (exit) and everything is stopped and removed.
 ",
         endpoint = lab.gateway.endpoint(),
+        id = device.id(),
+        file = keys(lab).display(),
     ))
 }
 
