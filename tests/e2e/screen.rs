@@ -1,0 +1,201 @@
+//! What the command line does with the terminal that it was started in: it is put back on every way out, escapes are heard,
+//! and news of the connection take one line.
+
+use std::io::Write;
+use std::process::{Command, Stdio};
+
+use towline_testkit::lab::operator::COMMAND;
+use towline_testkit::lab::{Device, Lab, Operator};
+use towline_testkit::process::Signal;
+use towline_testkit::relay::Relay;
+use towline_testkit::terminal::{PATIENCE, Terminal};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, Trouble, eventually, facts, process};
+
+/// `towline shell` as a person starts it: from a shell, which says before and after how its terminal is set.
+struct Desk {
+    terminal: Terminal,
+    before: String,
+    /// The process id of the command line.
+    towline: u32,
+}
+
+impl Desk {
+    fn start(operator: &Operator, words: &[&str]) -> Outcome<Self> {
+        let towline = operator.towline(&[]);
+        let mut outer = operator.equip(Command::new("sh"));
+        // Not the settings that a new terminal has, so that those are put back and not just any.
+        let script =
+            "stty -ixon intr ^B; echo \"before $(stty -g)!\"; \"$0\" \"$@\"; echo \"left $? after $(stty -g)!\"";
+        outer.args(["-c", script]).arg(towline.get_program()).args(words);
+        let mut terminal = Terminal::start(&outer, 24, 80)?;
+        terminal.expect("before ")?;
+        let before = terminal.expect("!\r\n")?;
+        let child = || facts::children(terminal.pid()).into_iter().find(|pid| is_called(*pid, "towline"));
+        let towline = eventually("the command line runs", PATIENCE, child)?;
+        Ok(Self { terminal, before, towline })
+    }
+
+    fn shell(operator: &Operator, device: &Device) -> Outcome<Self> {
+        let mut desk = Self::start(operator, &["shell", device.id()])?;
+        desk.terminal.line("echo sum-$((6 * 7))")?;
+        desk.terminal.expect("sum-42")?;
+        ensure(desk.terminal.is_raw()?, || "the terminal is not raw while the shell runs".into())?;
+        Ok(desk)
+    }
+
+    /// The command line has ended: with this code, and the terminal is as it was.
+    fn left(&mut self, code: u8) -> Outcome {
+        self.terminal.expect(&format!("left {code} after "))?;
+        let after = self.terminal.expect("!\r\n")?;
+        ensure(after == self.before, || format!("the terminal was {}, and is {after}", self.before))?;
+        ensure(!self.terminal.is_raw()?, || "the terminal is raw still".into())
+    }
+}
+
+fn is_called(pid: u32, name: &str) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|comm| comm.trim() == name)
+}
+
+#[test]
+fn the_terminal_is_put_back_whatever_signal_ends_the_command_line() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    for signal in [Signal::TERM, Signal::HUP, Signal::INT, Signal::QUIT] {
+        let mut desk = Desk::shell(&lab.admin(), &device)?;
+        process::send(desk.towline, signal)?;
+        desk.left(128 + u8::try_from(signal.as_raw())?)?;
+    }
+    // Each of them told the gateway: nothing goes on unseen.
+    eventually("no session is left", PATIENCE, || {
+        let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" })).ok()?;
+        active["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
+    })
+}
+
+#[test]
+fn the_terminal_is_put_back_after_an_exit_an_escape_and_a_termination() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    desk.terminal.line("exit 7")?;
+    desk.left(7)?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    desk.terminal.send("\r~.")?;
+    desk.left(251)?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
+    let id = active["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
+    lab.admin().text(&["terminate", &id])?;
+    desk.left(251)
+}
+
+#[test]
+fn a_suspended_command_line_gives_the_terminal_back_and_takes_it_again() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    desk.terminal.send("\r~\u{1a}")?;
+    eventually("the terminal is given back", PATIENCE, || (!desk.terminal.is_raw().ok()?).then_some(()))?;
+    process::send(desk.towline, Signal::CONT)?;
+    eventually("the terminal is taken again", PATIENCE, || desk.terminal.is_raw().ok()?.then_some(()))?;
+    desk.terminal.line("echo sum-$((50 - 8))")?;
+    desk.terminal.expect("sum-42")?;
+    desk.terminal.line("exit")?;
+    desk.left(0)
+}
+
+#[test]
+fn escapes_are_explained_and_can_be_typed_or_switched_off() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo sum-$((6 * 7))")?;
+    shell.expect("sum-42")?;
+    shell.send("\r~?")?;
+    for line in ["~.   end the session", "~^Z  suspend towline", "~~   send ~", "~?   this text"] {
+        shell.expect(line)?;
+    }
+    // Two of them are one, and neither is heard in the middle of a line.
+    shell.line("~~. 2>/dev/null; echo \"<~.$((40 + 2))>\"")?;
+    shell.expect("<~.42>")?;
+    shell.send("\r~.")?;
+    shell.finish(PATIENCE)?;
+    let mut deaf = lab.admin().terminal(&["shell", device.id(), "--escape-char", "none"])?;
+    deaf.line("stty -echo; echo begin-$((1 + 1)); read -r line; echo \"<$line>\"; exit 3")?;
+    deaf.expect("begin-2")?;
+    deaf.line("~.")?;
+    deaf.expect("<~.>")?;
+    let status = deaf.finish(PATIENCE)?;
+    ensure(status.code() == Some(3), || format!("{status}"))
+}
+
+/// How often `needle` stands in `text`.
+fn count(text: &str, needle: &str) -> usize {
+    text.matches(needle).count()
+}
+
+#[test]
+fn a_lost_connection_is_news_on_one_line_that_goes_away() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let relay = Relay::to(lab.gateway.address())?;
+    let operator = lab.admin().at(format!("https://{}", relay.address()));
+    let mut desk = Desk::shell(&operator, &device)?;
+    relay.close(true);
+    relay.cut();
+    let mut drawn = desk.terminal.expect("the connection to the gateway is lost")?;
+    drawn += &desk.terminal.expect("trying again")?;
+    relay.close(false);
+    desk.terminal.line("echo sum-$((50 - 8))")?;
+    drawn += &desk.terminal.expect("sum-42")?;
+    // Room for one line is made once; after that the line is drawn over, and taken away at last.
+    ensure(count(&drawn, "\n\u{1b}[A") == 1, || format!("room was not made once: {drawn:?}"))?;
+    ensure(drawn.contains("\u{1b}7\r\n\u{1b}[K\u{1b}8"), || format!("the line is not taken away: {drawn:?}"))?;
+    desk.terminal.line("exit")?;
+    desk.left(0)
+}
+
+#[test]
+fn where_there_is_no_terminal_a_lost_connection_is_a_line_and_its_return_another() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let relay = Relay::to(lab.gateway.address())?;
+    let operator = lab.admin().at(format!("https://{}", relay.address()));
+    let mark = lab.directory().join("mark");
+    let script = format!("read x; echo $x > '{}'; read y; echo got-$x-$y", mark.display());
+    let mut command = operator.towline(&["exec", device.id(), "--", "sh", "-c", &script]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?;
+    let exec = std::thread::spawn(move || process::finish_child(child, "towline exec", COMMAND));
+    stdin.write_all(b"one\n")?;
+    let heard = || std::fs::read(&mark).is_ok_and(|text| text == b"one\n").then_some(());
+    eventually("the command has heard the first line", PATIENCE, heard)?;
+    let before = relay.count().connections;
+    ensure(relay.cut() > 0, || "there was nothing to cut".into())?;
+    relay.wait_for_newcomer(before, PATIENCE)?;
+    stdin.write_all(b"two\n")?;
+    drop(stdin);
+    let out = exec.join().map_err(|_| Trouble::new("the waiting thread failed"))??;
+    ensure(out.stdout == b"got-one-two\n" && out.status.success(), || format!("{out:?}"))?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    let lines: Vec<&str> = said.lines().collect();
+    ensure(lines.len() == 2, || format!("not two lines: {said:?}"))?;
+    ensure(lines[0].starts_with("towline: the connection to the gateway is lost"), || said.clone())?;
+    ensure(lines[1] == "towline: connected again", || said.clone())
+}
+
+#[test]
+fn a_device_that_is_away_is_news_too() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    device.relay.close(true);
+    device.relay.cut();
+    desk.terminal.expect("[the device is not connected: waiting for it")?;
+    device.relay.close(false);
+    desk.terminal.expect("\u{1b}7\r\n\u{1b}[K\u{1b}8")?;
+    desk.terminal.line("echo sum-$((50 - 8)); exit")?;
+    desk.terminal.expect("sum-42")?;
+    desk.left(0)
+}
