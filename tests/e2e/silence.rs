@@ -64,15 +64,19 @@ fn a_shell_goes_on_after_its_operator_slept_while_the_device_talked() -> Outcome
     let mut shell = echo(&operator, &device)?;
     let mut text = Text::new(23);
     // The lid is shut in the middle of a block: half of the echo comes while the command line stands still.
-    let block = text.take_bytes(50_000);
+    let mut block = text.take_bytes(50_000);
     shell.send(&block)?;
     process::send(shell.pid(), Signal::STOP)?;
     // While it sleeps, its connection is forgotten on the way.
     relay.strand();
     let before = relay.count().connections;
     process::send(shell.pid(), Signal::CONT)?;
+    // Whoever wakes a laptop types something: that the key has no echo is noticed sooner than a silence is.
+    let key = text.take_bytes(1);
+    shell.send(&key)?;
+    block.extend(key);
     relay.wait_for_newcomer(before, NOTICED)?;
-    comes_back(&mut shell, &block, "what was on its way")?;
+    comes_back(&mut shell, &block, "what was on its way, and the key")?;
     round_trip(&mut shell, &text.take_bytes(5_000), "after")
 }
 
