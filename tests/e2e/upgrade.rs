@@ -8,7 +8,7 @@ use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually};
 
-use super::links::{echo, round_trip};
+use crate::echo::{comes_back, echo, round_trip};
 
 /// A device whose agent's file can be replaced.
 fn device(lab: &mut Lab) -> Outcome<Device> {
@@ -56,7 +56,7 @@ fn a_shell_outlives_twenty_changes_of_the_agents_version_byte_for_byte() -> Outc
         let block = text.take_bytes(20_000);
         shell.send(&block)?;
         change(&lab, &device, if turn % 2 == 0 { NEXT } else { CURRENT })?;
-        super::links::comes_back(&mut shell, &block, &format!("turn {turn}"))?;
+        comes_back(&mut shell, &block, &format!("turn {turn}"))?;
         round_trip(&mut shell, &text.take_bytes(5_000), &format!("after turn {turn}"))?;
     }
     ensure(device.pid()? == pid, || "another process".into())?;

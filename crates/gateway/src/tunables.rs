@@ -27,8 +27,7 @@ pub(crate) fn apply() {
     }
     let Ok(program) = std::env::current_exe() else { return };
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let error = std::os::unix::process::CommandExt::exec(
-        std::process::Command::new(program).args(arguments).env(NAME, VALUE),
-    );
+    let error =
+        std::os::unix::process::CommandExt::exec(std::process::Command::new(program).args(arguments).env(NAME, VALUE));
     tracing::warn!(%error, "the allocator keeps its cache: each device will cost some KiB more");
 }
