@@ -64,6 +64,13 @@ pub enum Command {
     },
     /// Judge the configuration.
     ConfigCheck,
+    /// Serve the files of one place on standard input and output: for the agent itself, which starts it.
+    Copy {
+        /// They are written, not read.
+        put: bool,
+        /// Which place.
+        path: String,
+    },
     /// Print the version.
     Version,
     /// Print [`HELP`].
@@ -121,6 +128,9 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments,
     read(Parser::from_args(arguments)).map_err(|error| error.to_string())
 }
 
+/// Hidden: said by the agent to its own program.
+pub const COPY: &str = "serve-copy";
+
 fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
     let (mut config, mut state_dir, mut json, mut words) = (None, None, false, Vec::new());
     let mut takes_over = None;
@@ -133,7 +143,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
             Arg::Long("state-dir") => state_dir = Some(parser.value()?.into()),
             Arg::Long("json") => json = true,
             Arg::Long("takes-over") => takes_over = Some(parser.value()?.parse()?),
-            Arg::Value(word) if words.len() < 2 => words.push(word.string()?),
+            Arg::Value(word) if words.len() < 2 || (words.len() == 2 && words[0] == COPY) => words.push(word.string()?),
             Arg::Long(name) if words.first().is_some_and(|word| word == "enroll") => {
                 let name = name.to_owned();
                 if !enrol.take(&name, &mut parser)? {
@@ -152,6 +162,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
         ["enroll"] => Command::Enrol(Box::new(enrol.strict()?)),
         ["status"] => Command::Status { json },
         ["config", "check"] => Command::ConfigCheck,
+        [COPY, way @ ("put" | "get"), path] => Command::Copy { put: way == "put", path: path.to_owned() },
         ["version"] => Command::Version,
         ["help"] => Command::Help,
         [] => return Err("a command is missing: run, enroll, status or config check; see --help".into()),

@@ -5,6 +5,8 @@
 //! | [`agent`] | the one loop: everything that can happen, and what is done |
 //! | [`link`] | the one connection to the gateway: dialled, kept alive, dialled again for ever |
 //! | [`session`] | sessions: opened by a grant, bytes both ways, ended |
+//! | [`tunnel`] | sessions that are connections to a place the device can reach |
+//! | [`copy`] | files for an operator, in a process of the session's user |
 //! | [`pty`] | accounts, terminals, child processes, and that none of them is left behind |
 //! | [`audit`] | which programs sessions execute, by the kernel's word |
 //! | [`policy`] | what the device itself permits, whatever was granted |
@@ -32,6 +34,7 @@ pub mod arguments;
 pub mod audit;
 pub mod clock;
 pub mod config;
+pub mod copy;
 pub mod enrol;
 pub mod first_boot;
 pub mod handover;
@@ -45,6 +48,7 @@ pub mod service;
 pub mod session;
 pub mod state;
 pub mod status;
+pub mod tunnel;
 
 use config::Config;
 use handover::Predecessor;

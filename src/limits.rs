@@ -120,3 +120,28 @@ pub const TAKES_OVER: Duration = Duration::from_secs(15);
 /// How often a device that belongs to nobody looks whether it does now. An enrolled device never wakes for it. Well
 /// under half of the watchdog's patience in systemd/towline-agent.service.
 pub const LOOK_FOR_ENROLMENT: Duration = Duration::from_secs(5);
+
+/// Room for bytes of one tunnel that its targets have not taken, bytes. Upload is at most this by the round trip: 1 MiB gives
+/// 10 MB/s at 100 ms. Allocated only while a target does not take what is sent to it.
+pub const TUNNEL_INPUT: u32 = 1024 * 1024;
+/// The same for all tunnels together, bytes: later ones get half of what is left, and [`TUNNEL_INPUT_LEAST`] in any case.
+pub const TUNNEL_INPUT_ALL: u32 = 4 * 1024 * 1024;
+/// See [`TUNNEL_INPUT_ALL`].
+pub const TUNNEL_INPUT_LEAST: u32 = 64 * 1024;
+/// Connections at once in one tunnel. Each is a descriptor and some 500 bytes; each connection of a tunnel whose input has
+/// its whole room may have 8 KiB under way before its window is known.
+pub const CONNECTIONS: usize = 128;
+/// Window of a new connection where there is room for it, bytes, and the widest that it grows to. Version 2 of smux only.
+pub const TUNNEL_WINDOW_FIRST: u32 = 64 * 1024;
+/// See [`TUNNEL_WINDOW_FIRST`]. One connection alone has three quarters of the tunnel's room.
+pub const TUNNEL_WINDOW: u32 = 768 * 1024;
+/// Time for one dial to a target: the look-up of its name, and all of its addresses.
+pub const TUNNEL_DIAL: Duration = Duration::from_secs(10);
+/// How long the addresses of a name are used again.
+pub const NAME_KEPT: Duration = Duration::from_secs(5);
+/// How long a target may take for the rest of a connection whose operator has closed it whole.
+pub const TUNNEL_LINGER: Duration = Duration::from_secs(30);
+
+const _: () =
+    assert!(CONNECTIONS as u32 * towline_wire::smux::INITIAL_WINDOW <= TUNNEL_INPUT, "first windows must fit");
+const _: () = assert!(TUNNEL_INPUT_LEAST >= towline_wire::smux::INITIAL_WINDOW && TUNNEL_WINDOW <= TUNNEL_INPUT);

@@ -38,6 +38,7 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
     match &arguments.command {
         Command::Help => return print(HELP),
         Command::Version => return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET)),
+        Command::Copy { put, path } => return towline_agent::copy::serve(*put, path),
         Command::Run | Command::Enrol(_) | Command::Status { .. } | Command::ConfigCheck => {}
     }
     let (config, findings) = Config::of(&arguments);
@@ -78,7 +79,7 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),
         },
-        Command::ConfigCheck | Command::Version | Command::Help => ExitCode::SUCCESS,
+        Command::ConfigCheck | Command::Copy { .. } | Command::Version | Command::Help => ExitCode::SUCCESS,
     }
 }
 

@@ -2,7 +2,10 @@
 //!
 //! Asked after a grant was found genuine. It can only take away. Patterns may end in `*`.
 
+pub mod forwards;
+
 use crate::pty::account::Account;
+use forwards::Forward;
 
 /// What the device permits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,14 +16,15 @@ pub struct DevicePolicy {
     pub allowed_users: Vec<String>,
     /// Which session documents may be used.
     pub allowed_documents: Vec<String>,
-    /// Where forwards may lead, `HOST:PORT`; none by default.
-    pub allowed_forwards: Vec<String>,
+    /// Where forwards may lead; by default to the device itself.
+    pub allowed_forwards: Vec<Forward>,
 }
 
 impl Default for DevicePolicy {
     fn default() -> Self {
         let all = || vec!["*".to_owned()];
-        Self { allow_root: true, allowed_users: all(), allowed_documents: all(), allowed_forwards: Vec::new() }
+        let allowed_forwards = Forward::parse("localhost:*").into_iter().collect();
+        Self { allow_root: true, allowed_users: all(), allowed_documents: all(), allowed_forwards }
     }
 }
 
@@ -36,6 +40,9 @@ pub enum Forbidden {
     /// That document.
     #[error("this device does not allow the document {0} (policy.allowed_documents)")]
     Document(String),
+    /// That destination.
+    #[error("this device does not allow forwards to {0} (policy.allowed_forwards)")]
+    Forward(String),
 }
 
 impl DevicePolicy {
@@ -50,6 +57,23 @@ impl DevicePolicy {
         if !names(&self.allowed_users, &account.name) {
             return Err(Forbidden::User(account.name.clone()));
         }
+        self.permit_document(document)
+    }
+
+    /// Whether a tunnel of `document` may be opened to there. It runs no program, so no user counts. What a name means is
+    /// judged with each connection.
+    ///
+    /// # Errors
+    /// The first rule that forbids it.
+    pub fn permit_tunnel(&self, host: Option<&str>, port: u16, document: &str) -> Result<(), Forbidden> {
+        self.permit_document(document)?;
+        if !forwards::may_permit(&self.allowed_forwards, host, port) {
+            return Err(Forbidden::Forward(format!("{}:{port}", host.unwrap_or("localhost"))));
+        }
+        Ok(())
+    }
+
+    fn permit_document(&self, document: &str) -> Result<(), Forbidden> {
         if !names(&self.allowed_documents, document) {
             return Err(Forbidden::Document(document.to_owned()));
         }
@@ -90,6 +114,15 @@ mod tests {
         let policy = DevicePolicy { allow_root: false, ..DevicePolicy::default() };
         assert_eq!(policy.permit(&account("toor", 0), "d"), Err(Forbidden::Root));
         assert_eq!(policy.permit(&account("ann", 1000), "d"), Ok(()));
+    }
+
+    #[test]
+    fn by_default_forwards_lead_to_the_device_itself_and_no_user_counts() {
+        let policy = DevicePolicy { allow_root: false, allowed_users: vec![], ..DevicePolicy::default() };
+        assert_eq!(policy.permit_tunnel(None, 22, "d"), Ok(()));
+        assert_eq!(policy.permit_tunnel(Some("10.0.0.1"), 22, "d"), Err(Forbidden::Forward("10.0.0.1:22".into())));
+        let policy = DevicePolicy { allowed_documents: vec![], ..policy };
+        assert_eq!(policy.permit_tunnel(None, 22, "d"), Err(Forbidden::Document("d".into())));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use crate::arguments::Arguments;
 use crate::limits;
 use crate::link::proxy::{Proxy, is_exempt};
 use crate::policy::DevicePolicy;
+use crate::policy::forwards::Forward;
 use crate::state::DEFAULT_DIR;
 use crate::state::enrolment::{Address, Trust, certificates};
 use crate::state::key::unhex32;
@@ -188,7 +189,11 @@ impl Config {
             "policy.allow_root" => self.policy.allow_root = flag(value)?,
             "policy.allowed_users" => self.policy.allowed_users = list(value)?,
             "policy.allowed_documents" => self.policy.allowed_documents = list(value)?,
-            "policy.allowed_forwards" => self.policy.allowed_forwards = list(value)?,
+            "policy.allowed_forwards" => {
+                let patterns = list(value)?;
+                self.policy.allowed_forwards =
+                    patterns.iter().map(|text| Forward::parse(text)).collect::<Result<_, _>>()?;
+            }
             other => return Err(format!("is not a key this agent knows: {other}")),
         }
         Ok(())

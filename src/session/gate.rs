@@ -8,6 +8,7 @@ use crate::clock::AuthorityClock;
 use crate::config::Config;
 use crate::handover::form::{Reader, Writer, contradiction};
 use crate::policy::Forbidden;
+use crate::policy::forwards::Forward;
 use crate::pty::account::{Account, AccountError, own_name};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
@@ -66,8 +67,10 @@ impl Refusal {
 pub struct Passed {
     /// What to start.
     pub launch: Launch,
-    /// As whom.
+    /// As whom; for a tunnel, which runs no program, as whom the agent runs.
     pub account: Account,
+    /// Where a tunnel may lead.
+    pub forwards: Vec<Forward>,
     /// For whom, for the log.
     pub grant: Grant,
 }
@@ -153,13 +156,21 @@ impl Gate {
         if matches!(&launch, Launch::ShellWithProfile { profile } if profile.len() > MAX_PROFILE_BYTES) {
             return Err(Refusal::Incomplete("the shell profile is too long"));
         }
-        if !launch.wants_terminal() && open.err.is_none() {
+        if launch.wants_err() && open.err.is_none() {
             return Err(Refusal::Incomplete("a stream for standard error is missing"));
+        }
+        if let Launch::Tunnel(to) = &launch {
+            if to.port == 0 {
+                return Err(Refusal::Incomplete("a tunnel wants a port"));
+            }
+            config.policy.permit_tunnel(to.host.as_deref(), to.port, &grant.document)?;
+            let (account, forwards) = (Account::find(&own_name())?, config.policy.allowed_forwards.clone());
+            return Ok(Passed { launch, account, forwards, grant });
         }
         let user = grant.run_as.clone().or_else(|| config.default_user.clone()).unwrap_or_else(own_name);
         let account = Account::find(&user)?;
         config.policy.permit(&account, &grant.document)?;
-        Ok(Passed { launch, account, grant })
+        Ok(Passed { launch, account, forwards: Vec::new(), grant })
     }
 }
 
@@ -169,7 +180,7 @@ mod tests {
     use ring::rand::SystemRandom;
     use ring::signature::{Ed25519KeyPair, KeyPair as _};
     use towline_wire::grant::SignedGrant;
-    use towline_wire::message::{Size, Terminal, encode};
+    use towline_wire::message::{Destination, Framing, Size, Terminal, encode};
 
     const NOW_MS: u64 = 1_800_000_000_000;
     const BOOT: BootNonce = [3; 16];
@@ -283,6 +294,27 @@ mod tests {
         world.config.policy.allowed_documents = vec!["Other".into()];
         let open = world.open(|_| ());
         world.refuses(&open, "policy.allowed_documents", RefusalCode::DevicePolicy);
+    }
+
+    #[test]
+    fn a_tunnel_leads_where_the_device_allows_whoever_it_is_for() {
+        let mut world = world();
+        world.config.policy.allowed_users = vec![];
+        let tunnel = |world: &World, nonce, host: Option<&str>| {
+            let to = Destination { host: host.map(Into::into), port: 22, framing: Framing::Smux };
+            let launch = encode(&Launch::Tunnel(to)).unwrap();
+            let digest = digest(&SHA256, &launch).as_ref().try_into().unwrap();
+            let mut open = world.open(|grant| (grant.launch, grant.nonce) = (digest, [nonce; 16]));
+            (open.launch, open.terminal) = (launch, None);
+            open
+        };
+        let open = tunnel(&world, 1, None);
+        assert!(world.gate.pass(&open, &world.config, world.start).is_ok());
+        let open = tunnel(&world, 2, Some("169.254.169.254"));
+        world.refuses(&open, "169.254.169.254:22 (policy.allowed_forwards)", RefusalCode::DevicePolicy);
+        let mut open = tunnel(&world, 3, None);
+        open.launch = tunnel(&world, 3, Some("127.0.0.1")).launch;
+        world.refuses(&open, "not what the grant was given for", RefusalCode::Grant);
     }
 
     #[test]

@@ -47,6 +47,12 @@ impl Input {
         std::mem::take(&mut self.bytes).len()
     }
 
+    /// How many bytes are kept.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// True when the program has everything.
     #[must_use]
     pub fn is_empty(&self) -> bool {

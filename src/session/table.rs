@@ -8,6 +8,7 @@ mod succession;
 
 use super::gate::{Passed, Refusal};
 use super::running::Running;
+use crate::arguments::COPY;
 use crate::limits;
 use crate::pty::cgroup::{Cgroup, Home};
 use crate::pty::ending::{Ending, Left};
@@ -15,12 +16,13 @@ use crate::pty::environment::Environment;
 use crate::pty::family::Family;
 use crate::pty::spawn::{Plan, Program, Request, SpawnError};
 use crate::pty::{Exit, Size};
+use crate::tunnel::{News, Tunnel};
 use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use towline_wire::frame::StreamId;
-use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Launch, Open, RefusalCode, encode};
+use towline_wire::message::{Destination, EndReason, ExitStatus, FromAgent, Held, Launch, Open, RefusalCode, encode};
 use towline_wire::mux::{Full, Mux};
 use towline_wire::stream::{Receiver, Sender};
 
@@ -30,6 +32,7 @@ pub struct Table {
     /// Streams of all sessions, and messages that wait for the link.
     pub mux: Mux,
     sessions: Vec<Running>,
+    tunnels: Vec<Tunnel>,
     /// Families that are being ended, with their leaders.
     endings: Vec<(Pid, Ending)>,
     cgroups: Option<Home>,
@@ -47,6 +50,7 @@ impl Table {
         Self {
             mux: Mux::new(most * 2, limits::REPLAY_ALL),
             sessions: Vec::new(),
+            tunnels: Vec::new(),
             endings: Vec::new(),
             cgroups,
             most,
@@ -59,19 +63,19 @@ impl Table {
     /// How many sessions there are.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.sessions.len()
+        self.sessions.len() + self.tunnels.len()
     }
 
     /// True when there is no session and nobody is left of earlier ones.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.sessions.is_empty() && self.endings.is_empty()
+        self.is_empty() && self.endings.is_empty()
     }
 
     /// True when there are no sessions.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.sessions.is_empty()
+        self.sessions.is_empty() && self.tunnels.is_empty()
     }
 
     /// A child of the agent that is no session's, for as long as it lives: no end of a session may touch it.
@@ -107,7 +111,8 @@ impl Table {
     /// Names all held sessions, after the gateway's welcome.
     pub fn say_held(&mut self) {
         let held = |s: &Running| Held { session: s.name.clone(), io: s.io, err: s.err, exited: s.exited };
-        let all: Vec<_> = self.sessions.iter().map(held).collect();
+        let tunnel = |t: &Tunnel| Held { session: t.name.clone(), io: t.io, err: None, exited: t.exited };
+        let all: Vec<_> = self.sessions.iter().map(held).chain(self.tunnels.iter().map(tunnel)).collect();
         for held in all {
             self.say(&FromAgent::Held(held));
         }
@@ -135,10 +140,17 @@ impl Table {
         Some((session, &mut self.mux))
     }
 
+    /// The streams of a session.
+    fn streams_of(&self, name: &str) -> Option<(StreamId, Option<StreamId>)> {
+        let program =
+            self.sessions.iter().find(|session| session.name == name).map(|session| (session.io, session.err));
+        program.or_else(|| self.tunnels.iter().find(|tunnel| tunnel.name == name).map(|tunnel| (tunnel.io, None)))
+    }
+
     /// True when the session is there.
     #[must_use]
     pub fn holds(&self, name: &str) -> bool {
-        self.position(name).is_some()
+        self.streams_of(name).is_some()
     }
 
     /// Whether one more session may be opened.
@@ -147,7 +159,7 @@ impl Table {
     /// [`Refusal::TooMany`].
     pub fn has_room(&self) -> Result<(), Refusal> {
         // Families that are being ended count too, or opening and closing fast would have no bound.
-        if self.sessions.len() >= self.most || self.endings.len() >= 2 * self.most {
+        if self.len() >= self.most || self.endings.len() >= 2 * self.most {
             return Err(Refusal::TooMany(self.most));
         }
         Ok(())
@@ -159,7 +171,10 @@ impl Table {
     /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are taken.
     pub fn open(&mut self, open: &Open, passed: &Passed) -> Result<(), Refusal> {
         self.has_room()?;
-        let streams = (open.io, open.err.filter(|_| !passed.launch.wants_terminal()));
+        if let Launch::Tunnel(to) = &passed.launch {
+            return self.open_tunnel(open, to.clone(), passed);
+        }
+        let streams = (open.io, open.err.filter(|_| passed.launch.wants_err()));
         for id in [Some(streams.0), streams.1].into_iter().flatten() {
             if self.mux.add(id, Sender::new(limits::REPLAY_ONE), Receiver::new(limits::INPUT)).is_err() {
                 if id != streams.0 {
@@ -198,6 +213,22 @@ impl Table {
         }
     }
 
+    fn open_tunnel(&mut self, open: &Open, to: Destination, passed: &Passed) -> Result<(), Refusal> {
+        let room = self.tunnel_room();
+        if self.mux.add(open.io, Sender::new(limits::REPLAY_ONE), Receiver::new(room)).is_err() {
+            return Err(Refusal::Incomplete("its stream is in use by another session"));
+        }
+        self.tunnels.push(Tunnel::new(open.session.clone(), open.io, to, passed.forwards.clone(), room));
+        Ok(())
+    }
+
+    /// Room for input of one more tunnel: all that is allowed for one, or half of what is left for all.
+    fn tunnel_room(&self) -> u32 {
+        let used: u32 = self.tunnels.iter().map(Tunnel::room).sum();
+        let left = limits::TUNNEL_INPUT_ALL.saturating_sub(used) / 2;
+        left.clamp(limits::TUNNEL_INPUT_LEAST, limits::TUNNEL_INPUT)
+    }
+
     fn remove_streams(&mut self, (io, err): (StreamId, Option<StreamId>)) {
         self.mux.remove(io);
         if let Some(err) = err {
@@ -212,7 +243,38 @@ impl Table {
                 return Poll::Ready((session.name.clone(), outcome));
             }
         }
+        self.poll_tunnels(cx);
         Poll::Pending
+    }
+
+    /// Moves bytes of all tunnels, and tells the gateway what there is to tell.
+    fn poll_tunnels(&mut self, cx: &mut Context<'_>) {
+        for at in (0..self.tunnels.len()).rev() {
+            let Poll::Ready(news) = self.tunnels[at].poll(cx, &mut self.mux) else { continue };
+            cx.waker().wake_by_ref(); // for what else it has to tell
+            let (session, io) = (self.tunnels[at].name.clone(), self.tunnels[at].io);
+            let (message, over) = match news {
+                News::Started(Ok(())) => (FromAgent::Opened { session }, false),
+                News::Started(Err(text)) => {
+                    log::warn!("session {session}: {text}");
+                    (FromAgent::NotOpened { session, code: RefusalCode::Unreachable, text }, true)
+                }
+                News::NotConnected(text) => (FromAgent::NotConnected { session, text }, false),
+                News::Ended(status) => {
+                    log::info!("session {session}: its connection is over");
+                    (FromAgent::Exited { session, status }, false)
+                }
+                News::Broken(broken) => {
+                    log::warn!("session {session}: ending it: {broken}");
+                    (FromAgent::Gone { session, reason: EndReason::Violation }, true)
+                }
+            };
+            self.say(&message);
+            if over {
+                self.tunnels.swap_remove(at);
+                self.mux.remove(io);
+            }
+        }
     }
 
     /// Tells the gateway whether a session's program runs.
@@ -230,14 +292,14 @@ impl Table {
 
     /// Sends from where the operator's client is.
     pub fn attach(&mut self, name: &str, attachment: u32, received: Option<[u64; 2]>, room: [u32; 2], now: Instant) {
-        let Some((session, mux)) = self.by_name(name) else {
+        let Some((io, err)) = self.streams_of(name) else {
             let reason = EndReason::DeviceGone;
             return self.say(&FromAgent::Gone { session: name.to_owned(), reason });
         };
         let (mut output, mut input, mut input_room) = ([0; 2], 0, 0);
         let mut violation = None;
-        for (at, id) in [Some(session.io), session.err].into_iter().enumerate() {
-            let Some((stream, budget)) = id.and_then(|id| mux.stream(id)) else { continue };
+        for (at, id) in [Some(io), err].into_iter().enumerate() {
+            let Some((stream, budget)) = id.and_then(|id| self.mux.stream(id)) else { continue };
             match stream.tx.attach(received.map(|received| received[at]), room[at], budget) {
                 Ok(position) => output[at] = position,
                 Err(error) => violation = Some(error),
@@ -255,9 +317,9 @@ impl Table {
 
     /// The client is gone: its session's rings fill from now on.
     pub fn detach(&mut self, name: &str) {
-        if let Some((session, mux)) = self.by_name(name) {
-            for id in [Some(session.io), session.err].into_iter().flatten() {
-                if let Some((stream, _)) = mux.stream(id) {
+        if let Some((io, err)) = self.streams_of(name) {
+            for id in [Some(io), err].into_iter().flatten() {
+                if let Some((stream, _)) = self.mux.stream(id) {
                     stream.tx.detach();
                 }
             }
@@ -268,6 +330,8 @@ impl Table {
     pub fn input(&mut self, id: StreamId, bytes: &[u8]) {
         if let Some((session, mux)) = self.by_stream(id) {
             session.on_input(bytes, mux);
+        } else if let Some(tunnel) = self.tunnels.iter_mut().find(|tunnel| tunnel.io == id) {
+            tunnel.on_input(bytes, &mut self.mux);
         }
     }
 
@@ -275,6 +339,8 @@ impl Table {
     pub fn input_ended(&mut self, id: StreamId) {
         if let Some((session, _)) = self.by_stream(id) {
             session.on_input_end();
+        } else if let Some(tunnel) = self.tunnels.iter_mut().find(|tunnel| tunnel.io == id) {
+            tunnel.on_input_end();
         }
     }
 
@@ -294,7 +360,8 @@ impl Table {
 
     /// The other end broke the rules of a stream: its session ends, the others go on.
     pub fn violated_on(&mut self, id: StreamId, violation: &dyn std::fmt::Display, now: Instant) {
-        if let Some(name) = self.by_stream(id).map(|(session, _)| session.name.clone()) {
+        let tunnel = self.tunnels.iter().find(|tunnel| tunnel.io == id).map(|tunnel| tunnel.name.clone());
+        if let Some(name) = tunnel.or_else(|| self.by_stream(id).map(|(session, _)| session.name.clone())) {
             self.violated(&name, violation, now);
         }
     }
@@ -305,15 +372,27 @@ impl Table {
         self.remove(name, now);
     }
 
-    /// Hangs up on a session's processes. It stays in the table until it is forgotten. False if it is not held.
+    /// Hangs up on a session's processes. It stays in the table until it is forgotten; a tunnel, of which nobody waits for
+    /// an exit, does not. False if it is not held.
     pub fn close(&mut self, name: &str, now: Instant) -> bool {
+        if self.remove_tunnel(name) {
+            return true;
+        }
         let Some(at) = self.position(name) else { return false };
         self.begin_end(at, now);
         true
     }
 
+    fn remove_tunnel(&mut self, name: &str) -> bool {
+        let Some(at) = self.tunnels.iter().position(|tunnel| tunnel.name == name) else { return false };
+        let tunnel = self.tunnels.swap_remove(at); // its sockets are closed here
+        self.mux.remove(tunnel.io);
+        true
+    }
+
     /// Drops a session; its processes are hung up if they are not yet.
     pub fn remove(&mut self, name: &str, now: Instant) {
+        self.remove_tunnel(name);
         if let Some(at) = self.position(name) {
             self.begin_end(at, now);
             let session = self.sessions.swap_remove(at);
@@ -323,6 +402,9 @@ impl Table {
 
     /// Drops all sessions, because nobody came back for them or the agent stops.
     pub fn remove_all(&mut self, now: Instant) {
+        while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
+            self.remove_tunnel(&name);
+        }
         while let Some(name) = self.sessions.last().map(|session| session.name.clone()) {
             self.remove(&name, now);
         }
@@ -376,13 +458,17 @@ impl Table {
         for session in &mut self.sessions {
             session.on_tick(now, &mut self.mux);
         }
+        for tunnel in &mut self.tunnels {
+            tunnel.on_tick(now);
+        }
     }
 
     /// When [`Self::tick`] is wanted at the latest.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let endings = self.endings.iter().map(|(_, ending)| ending.deadline());
-        endings.chain(self.sessions.iter().filter_map(Running::deadline)).min()
+        let sessions = self.sessions.iter().filter_map(Running::deadline);
+        endings.chain(sessions).chain(self.tunnels.iter().filter_map(Tunnel::deadline)).min()
     }
 }
 
@@ -396,6 +482,12 @@ fn start(open: &Open, passed: &Passed, cgroup: Option<&Cgroup>) -> Result<crate:
         Launch::Shell | Launch::ShellWithProfile { .. } => Program::LoginShell,
         Launch::Exec { argv } => Program::Arguments(argv.clone()),
         Launch::Interactive { command } => Program::Line(command.clone()),
+        Launch::Copy { path, put } => {
+            // The agent's own program, also when its file was replaced since; a path may begin with a dash.
+            let way = if *put { "put" } else { "get" };
+            Program::Arguments(["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec())
+        }
+        Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel runs no program")),
     };
     let entrance = cgroup.and_then(|cgroup| cgroup.entrance().ok());
     let request = Request {

@@ -33,4 +33,5 @@ mod screen;
 mod shell;
 mod silence;
 mod tokens;
+mod tunnel;
 mod upgrade;

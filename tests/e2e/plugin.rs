@@ -10,7 +10,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, process};
 
 /// `aws ssm start-session` to the device, finding our program under the plugin's name.
-fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcome<Command> {
+pub(crate) fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcome<Command> {
     let folder = lab.directory().join("plugin");
     if !folder.exists() {
         std::fs::create_dir(&folder)?;

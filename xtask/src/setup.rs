@@ -25,6 +25,12 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ("python3", "python3"),
     ("systemd-analyze", "systemd"),
     ("ip", "iproute2"),
+    ("ssh", "openssh-client"),
+    ("sshd", "openssh-server"),
+    ("rsync", "rsync"),
+    ("setpriv", "util-linux"),
+    // Its server is in a folder of its own, and its client is in another package that comes with it.
+    ("psql", "postgresql"),
 ];
 
 /// What the comparison with SSH needs.

@@ -13,7 +13,7 @@ use crate::api::{CallError, Sort};
 use crate::commands::TargetError;
 use crate::config::ConfigError;
 use crate::plugin::BadCall;
-use crate::session::SessionError;
+use crate::session::{CopyError, SessionError};
 
 /// The gateway cannot be reached, was lost, or one end broke the protocol.
 pub(crate) const TRANSPORT: u8 = 255;
@@ -57,6 +57,9 @@ pub(crate) enum Failure {
     /// See [`SessionError`].
     #[error(transparent)]
     Session(#[from] SessionError),
+    /// See [`CopyError`].
+    #[error(transparent)]
+    Copy(#[from] CopyError),
     /// See [`BadCall`].
     #[error(transparent)]
     Plugin(#[from] BadCall),
@@ -86,7 +89,11 @@ impl Failure {
             Self::Target(TargetError::Call(error)) => of_call(error),
             Self::Target(TargetError::None { .. } | TargetError::Several { .. }) | Self::BadDocument(_) => REFUSED,
             Self::Target(TargetError::Malformed { .. }) => USAGE,
-            Self::Session(error) => of_session(error),
+            Self::Session(error) | Self::Copy(CopyError::Session(error)) => of_session(error),
+            Self::Copy(CopyError::Ended(_)) => ENDED,
+            Self::Copy(CopyError::Device { .. }) => REFUSED,
+            Self::Copy(CopyError::Broken(_)) => TRANSPORT,
+            Self::Copy(CopyError::Local { .. }) => LOCAL,
             Self::Local { .. } => LOCAL,
         }
     }

@@ -83,6 +83,17 @@ impl Event {
     }
 }
 
+impl Event {
+    /// Its line, written to stderr here, and still to be kept.
+    pub(crate) fn row(self, at: UnixMillis) -> AuditRow {
+        let line = self.line(at);
+        info!(target: "audit", "{line}");
+        let outcome = self.error.as_ref().map_or("Done", |(code, _)| code).to_owned();
+        let action = format!("{}:{}", self.source, self.name);
+        AuditRow { at, principal: self.principal, action, outcome, line }
+    }
+}
+
 fn cut(text: &str) -> String {
     if text.chars().count() <= MAX_TEXT {
         return text.to_owned();
@@ -111,18 +122,7 @@ impl AuditLog {
 
     /// Writes an event; returns when it is in the store (or the store has failed, which is logged).
     pub async fn write(&self, event: Event) {
-        let at = self.clock.now();
-        let line = event.line(at);
-        info!(target: "audit", "{line}");
-        let outcome = event.error.as_ref().map_or("Done", |(code, _)| code).to_owned();
-        let row = AuditRow {
-            at,
-            principal: event.principal,
-            action: format!("{}:{}", event.source, event.name),
-            outcome,
-            line,
-        };
-        self.kept(Some(row)).await;
+        self.kept(Some(event.row(self.clock.now()))).await;
     }
 
     /// Waits until all that was written so far is in the store.

@@ -143,6 +143,12 @@ pub enum StartError {
         /// The device's words.
         why: String,
     },
+    /// The place that a tunnel should lead to cannot be reached from the device.
+    #[error("{why}")]
+    Unreachable {
+        /// The device's words.
+        why: String,
+    },
     /// The device has all the sessions it allows.
     #[error("the device allows {limit} sessions at once, and has them")]
     TooManySessions {

@@ -36,6 +36,9 @@ pub const SSH_SESSION: &str = "AWS-StartSSHSession";
 /// Our own: a program with its arguments as they are, standard streams apart, exit status passed on.
 pub const TOWLINE_EXEC: &str = "Towline-Exec";
 
+/// Our own: files of one place of the device, read or written as a user.
+pub const TOWLINE_COPY: &str = "Towline-Copy";
+
 /// Longest command text, and longest sum of all arguments, in bytes. One wire frame has 16 KiB; grant, names and
 /// environment need their share of it.
 pub const MAX_COMMAND_BYTES: usize = 12 * 1024;
@@ -87,6 +90,15 @@ pub enum SessionPlan {
         /// Its port.
         port: u16,
     },
+    /// Files of one place of the device.
+    Copy {
+        /// A file or folder.
+        path: String,
+        /// Written, not read.
+        put: bool,
+        /// The local user, when the operator named one.
+        run_as: Option<String>,
+    },
 }
 
 impl SessionPlan {
@@ -96,9 +108,16 @@ impl SessionPlan {
         match self {
             Self::Shell { .. } => "Standard_Stream",
             Self::InteractiveCommand { .. } => "InteractiveCommands",
-            Self::Exec { .. } | Self::NonInteractiveCommand { .. } => "NonInteractiveCommands",
+            Self::Exec { .. } | Self::NonInteractiveCommand { .. } | Self::Copy { .. } => "NonInteractiveCommands",
             Self::Port { .. } | Self::Ssh { .. } => "Port",
         }
+    }
+
+    /// Whether it shows something that is worth recording. Tunnels and copies are no sight: what they lead to and carry stands in
+    /// the audit trail.
+    #[must_use]
+    pub const fn is_shown(&self) -> bool {
+        !matches!(self, Self::Port { .. } | Self::Ssh { .. } | Self::Copy { .. })
     }
 
     /// The `Properties` of the data channel's handshake. Clients read them for ports only, and there as text; without
@@ -121,7 +140,8 @@ impl SessionPlan {
             Self::Shell { .. }
             | Self::Exec { .. }
             | Self::InteractiveCommand { .. }
-            | Self::NonInteractiveCommand { .. } => Value::Null,
+            | Self::NonInteractiveCommand { .. }
+            | Self::Copy { .. } => Value::Null,
         }
     }
 }
@@ -217,6 +237,20 @@ const HOST: Parameter = Parameter {
     },
     list: false,
 };
+const PATH: Parameter = Parameter {
+    name: "path",
+    default: None,
+    allowed_pattern: "^[^\\x00]{1,4096}$",
+    allows: |value| (1..=4096).contains(&value.len()) && !value.contains('\0'),
+    list: false,
+};
+const DIRECTION: Parameter = Parameter {
+    name: "direction",
+    default: None,
+    allowed_pattern: "^(get|put)$",
+    allows: |value| matches!(value, "get" | "put"),
+    list: false,
+};
 const ARGV: Parameter = Parameter {
     name: "argv",
     default: None,
@@ -294,6 +328,19 @@ pub const BUILT_IN: &[Document] = &[
         description: "A program with arguments, its standard streams apart and its exit status passed on.",
         parameters: &[ARGV, RUN_AS],
         plan: |values| Ok(SessionPlan::Exec { argv: values.argv()?, run_as: values.optional("runAsUser") }),
+    },
+    Document {
+        name: TOWLINE_COPY,
+        session_type: "NonInteractiveCommands",
+        description: "Files of one place of the device, read or written as a user, without any server there.",
+        parameters: &[PATH, DIRECTION, RUN_AS],
+        plan: |values| {
+            Ok(SessionPlan::Copy {
+                path: values.one("path").to_owned(),
+                put: values.one("direction") == "put",
+                run_as: values.optional("runAsUser"),
+            })
+        },
     },
 ];
 

@@ -93,6 +93,11 @@ pub enum ToClient {
         /// True when a newer client took the session over.
         taken_over: bool,
     },
+    /// A connection of a tunnel was not made; the tunnel goes on.
+    NotConnected {
+        /// What happened.
+        text: String,
+    },
 }
 
 #[cfg(test)]

@@ -22,6 +22,7 @@
 extern crate alloc;
 
 pub mod client;
+pub mod copy;
 pub mod epoch;
 pub mod frame;
 pub mod grant;
@@ -29,6 +30,7 @@ pub mod keepalive;
 pub mod message;
 pub mod mux;
 pub mod rotation;
+pub mod smux;
 pub mod stream;
 
 /// The ALPN protocol name of the agent's link (RFC 7301).

@@ -99,6 +99,14 @@ pub enum FromAgent {
         /// What is in the way, for whoever asked.
         text: String,
     },
+    /// A connection of a tunnel was not made: the far end refused, does not exist, or the device forbids it. The tunnel goes
+    /// on. Ends that speak smux version 2 hear it in their stream as well.
+    NotConnected {
+        /// Which session.
+        session: SessionName,
+        /// What happened, for the operator's eyes.
+        text: String,
+    },
 }
 
 /// Who is calling.
@@ -300,6 +308,35 @@ pub enum Launch {
         /// The text, without its last line end; at most [`MAX_PROFILE_BYTES`].
         profile: String,
     },
+    /// Connections from the device to one place.
+    Tunnel(Destination),
+    /// Files of one place of the device, read or written as the session's user: [`crate::copy`] on stdin and stdout.
+    Copy {
+        /// A file or folder; relative to the user's home unless it begins with `/`. Nothing outside is touched.
+        path: String,
+        /// Written, not read.
+        put: bool,
+    },
+}
+
+/// Where a tunnel leads.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Destination {
+    /// Name or address, resolved on the device; the device itself when absent.
+    pub host: Option<String>,
+    /// TCP port, not 0.
+    pub port: u16,
+    /// What the session's bytes are.
+    pub framing: Framing,
+}
+
+/// What the bytes of a tunnel's session are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Framing {
+    /// Those of one connection, made when the session is opened. Its end is the session's end.
+    Single,
+    /// Frames of [`crate::smux`]: any number of connections, one after the other or at once.
+    Smux,
 }
 
 /// Longest text of [`Launch::ShellWithProfile`], bytes: 512 characters of UTF-8. A terminal in its line mode holds 4095.
@@ -311,8 +348,14 @@ impl Launch {
     pub fn wants_terminal(&self) -> bool {
         match self {
             Self::Shell | Self::Interactive { .. } | Self::ShellWithProfile { .. } => true,
-            Self::Exec { .. } => false,
+            Self::Exec { .. } | Self::Tunnel(_) | Self::Copy { .. } => false,
         }
+    }
+
+    /// True when standard error has a stream of its own.
+    #[must_use]
+    pub fn wants_err(&self) -> bool {
+        matches!(self, Self::Exec { .. } | Self::Copy { .. })
     }
 }
 
@@ -399,6 +442,8 @@ pub enum RefusalCode {
     Spawn,
     /// What is asked for is not known to this agent.
     Unsupported,
+    /// The place a tunnel should lead to refused, did not answer, or does not exist.
+    Unreachable,
 }
 
 /// Why bytes are not a message.
@@ -458,6 +503,17 @@ mod tests {
         }
         let exited = FromAgent::Exited { session: "a".into(), status: ExitStatus::Signal(9) };
         assert_eq!(encode(&exited).unwrap(), [7, 1, b'a', 1, 9]);
+    }
+
+    #[test]
+    fn golden_bytes_of_a_tunnel() {
+        let to = |host: Option<&str>, framing| {
+            Launch::Tunnel(Destination { host: host.map(Into::into), port: 300, framing })
+        };
+        assert_eq!(encode(&to(None, Framing::Single)).unwrap(), [4, 0, 0xac, 2, 0]);
+        assert_eq!(encode(&to(Some("db"), Framing::Smux)).unwrap(), [4, 1, 2, b'd', b'b', 0xac, 2, 1]);
+        let failed = FromAgent::NotConnected { session: "a".into(), text: "no".into() };
+        assert_eq!(encode(&failed).unwrap(), [11, 1, b'a', 2, b'n', b'o']);
     }
 
     #[test]

@@ -11,8 +11,8 @@ use towline_wire::client::{FromClient, ToClient};
 use towline_wire::epoch::Epoch;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::message::{
-    EndReason, Enrol, ExitStatus, FromAgent, Held, Hello, Launch, Open, Platform, RefusalCode, Size, Terminal, ToAgent,
-    Welcome, decode, encode,
+    Destination, EndReason, Enrol, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open, Platform, RefusalCode,
+    Size, Terminal, ToAgent, Welcome, decode, encode,
 };
 use towline_wire::rotation::NewKey;
 
@@ -79,6 +79,7 @@ fn from_the_agent() {
         row(FromAgent::Gone { session: name(), reason: EndReason::OperatorGone }, &[&[8, 1, b'a', 5]]),
         row(FromAgent::NewKey(new_key), &[&[9, 2, 1, 2, 1, 3]]),
         row(FromAgent::NoNewKey { text: "x".into() }, &[&[10, 1, b'x']]),
+        row(FromAgent::NotConnected { session: name(), text: "x".into() }, &[&[11, 1, b'a', 1, b'x']]),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -124,6 +125,11 @@ fn what_is_launched() {
         row(Launch::Exec { argv: vec!["ls".into(), "-l".into()] }, &[&[1, 2, 2, b'l', b's', 2, b'-', b'l']]),
         row(Launch::Interactive { command: "top".into() }, &[&[2, 3, b't', b'o', b'p']]),
         row(Launch::ShellWithProfile { profile: "cd /".into() }, &[&[3, 4, b'c', b'd', b' ', b'/']]),
+        row(
+            Launch::Tunnel(Destination { host: Some("db".into()), port: 300, framing: Framing::Smux }),
+            &[&[4, 1, 2, b'd', b'b', 0xac, 2, 1]],
+        ),
+        row(Launch::Copy { path: "/x".into(), put: true }, &[&[5, 2, b'/', b'x', 1]]),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -166,6 +172,7 @@ fn between_client_and_gateway() {
         row(ToClient::Waiting { grace: 600 }, &[&[1, 0xd8, 4]]),
         row(ToClient::Ended { reason, text: String::new() }, &[&[2, 0, 0, 3, 0]]),
         row(ToClient::Refused { text: "r".into(), taken_over: true }, &[&[3, 1, b'r', 1]]),
+        row(ToClient::NotConnected { text: "n".into() }, &[&[4, 1, b'n']]),
     ]);
 }
 
@@ -181,9 +188,9 @@ fn every_variant_has_a_row(seen: &[u8]) {
 fn there_is_no_variant_beyond_the_rows() {
     use towline_wire::message::MessageError::Malformed;
     let beyond = |last: u8| vec![last + 1; 64];
-    assert!(matches!(decode::<FromAgent>(&beyond(10)), Err(Malformed(_))));
+    assert!(matches!(decode::<FromAgent>(&beyond(11)), Err(Malformed(_))));
     assert!(matches!(decode::<ToAgent>(&beyond(13)), Err(Malformed(_))));
-    assert!(matches!(decode::<Launch>(&beyond(3)), Err(Malformed(_))));
+    assert!(matches!(decode::<Launch>(&beyond(5)), Err(Malformed(_))));
     assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
-    assert!(matches!(decode::<ToClient>(&beyond(3)), Err(Malformed(_))));
+    assert!(matches!(decode::<ToClient>(&beyond(4)), Err(Malformed(_))));
 }

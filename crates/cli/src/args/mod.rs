@@ -7,6 +7,7 @@
 pub(crate) mod admin;
 pub(crate) mod evidence;
 pub(crate) mod policy;
+pub(crate) mod tunnel;
 
 use std::path::PathBuf;
 
@@ -82,6 +83,18 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Come back to a shell that goes on: the same as shell --session
     Attach(AttachArgs),
+    /// Make a port of a device, or one that it reaches, a local one
+    Forward(tunnel::ForwardArgs),
+    /// Connect standard input and output to a port of a device: a ProxyCommand for ssh
+    Proxy(tunnel::ProxyArgs),
+    /// Copy files and folders to or from a device; no server is needed there
+    Cp(tunnel::CopyArgs),
+    /// Print the lines for ~/.ssh/config with which ssh, scp, sftp and rsync reach devices
+    SshConfig {
+        /// Only the pattern for ids: asks no gateway for names
+        #[arg(long)]
+        only_ids: bool,
+    },
     /// List sessions
     Sessions(SessionsArgs),
     /// End a session

@@ -8,6 +8,7 @@ mod activation;
 mod admin;
 mod aws_config;
 mod cast_file;
+mod copy;
 mod devices;
 mod offline;
 mod play;
@@ -16,7 +17,9 @@ mod recordings;
 mod refusal;
 mod sessions;
 mod shell;
+mod ssh_config;
 mod target;
+mod tunnel;
 mod verify;
 
 use std::path::Path;
@@ -82,7 +85,10 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         }
         _ => {}
     }
-    let context = Context::new(&cli.global, env, output)?;
+    let mut context = Context::new(&cli.global, env, output)?;
+    if let Command::SshConfig { only_ids } = cli.command {
+        return ssh_config::run(&mut context, &cli.global, only_ids).await.map(|()| 0);
+    }
     online(cli.command, context).await
 }
 
@@ -91,6 +97,9 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Shell(args) => return shell::shell(context, args).await,
         Command::Exec(args) => return shell::exec(context, args).await,
         Command::Attach(args) => return shell::attach(context, args).await,
+        Command::Forward(args) => return tunnel::forward(context, args).await,
+        Command::Proxy(args) => return tunnel::proxy(context, args).await,
+        Command::Cp(args) => return copy::run(context, args).await,
         Command::Devices(args) => devices::list(&mut context, args).await?,
         Command::Tag(args) => devices::tag(&mut context, args).await?,
         Command::Whoami => admin::whoami(&mut context).await?,
@@ -106,6 +115,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Verify(_)
         | Command::Policy(_)
         | Command::AwsConfig { .. }
+        | Command::SshConfig { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => {}
     }

@@ -14,12 +14,16 @@
 //! # Invariants
 //! - The answer holds the session's token: no error repeats it.
 
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
 use serde::Deserialize;
 use serde_json::Value;
 use towline_ssm::api::session::StartSessionResponse;
 use towline_ssm::documents::{
     NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING, SSH_SESSION, TOWLINE_EXEC,
 };
+
+use crate::session::Listen;
 
 /// Begin of the names of the variables that the answer may be in.
 const VARIABLE: &str = "AWS_SSM_START_SESSION_RESPONSE";
@@ -49,7 +53,7 @@ pub(super) struct Session {
 }
 
 /// What the document makes of the session at this end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Kind {
     /// There is a terminal on the device.
     Terminal,
@@ -60,6 +64,10 @@ pub(super) enum Kind {
         /// Its standard error comes on ours; else on our standard output, among the rest.
         apart: bool,
     },
+    /// One connection, on our standard input and output.
+    Stdio,
+    /// A port of the device, made local here.
+    Port(Listen),
 }
 
 /// Why a command line is not understood.
@@ -82,9 +90,16 @@ pub(crate) enum BadCall {
     /// Not what StartSession takes.
     #[error("the request to StartSession is not as it should be: {0}")]
     Request(String),
-    /// Not there yet.
-    #[error("sessions of {0} are not served by this program yet: it has shells and commands")]
-    Document(String),
+    /// Not what can be listened at.
+    #[error("{name} cannot be `{value}`: {wanted} is wanted")]
+    Local {
+        /// The parameter.
+        name: &'static str,
+        /// What it is.
+        value: String,
+        /// What it should be.
+        wanted: &'static str,
+    },
 }
 
 /// The parts of the request that matter here.
@@ -148,11 +163,34 @@ fn kind(request: Option<&str>) -> Result<Kind, BadCall> {
         Some(TOWLINE_EXEC) => Kind::Command { input: true, apart: true },
         // As with AWS's agent such a command has no input.
         Some(NON_INTERACTIVE_COMMAND) => Kind::Command { input: false, apart: is_set(&request.parameters) },
-        Some(ports @ (PORT_FORWARDING | REMOTE_HOST_FORWARDING | SSH_SESSION)) => {
-            return Err(BadCall::Document(ports.to_owned()));
-        }
+        Some(SSH_SESSION) => Kind::Stdio,
+        Some(PORT_FORWARDING | REMOTE_HOST_FORWARDING) => Kind::Port(listen(&request.parameters)?),
         Some(_) | None => Kind::Terminal,
     })
+}
+
+/// Where to listen: a port of this machine, 0 or absent for any, or a unix socket.
+fn listen(parameters: &Value) -> Result<Listen, BadCall> {
+    let text = |name: &str| {
+        let value = &parameters[name];
+        value.get(0).unwrap_or(value).as_str().unwrap_or_default().to_owned()
+    };
+    let bad = |name, value, wanted| BadCall::Local { name, value, wanted };
+    match text("localConnectionType").as_str() {
+        "" | "tcp" => {}
+        "unix" => {
+            let path = text("localUnixSocket");
+            return match path.is_empty() {
+                true => Err(bad("localUnixSocket", path, "a path")),
+                false => Ok(Listen::Unix(path.into())),
+            };
+        }
+        other => return Err(bad("localConnectionType", other.to_owned(), "tcp or unix")),
+    }
+    let port = text("localPortNumber");
+    let number = if port.is_empty() { Ok(0) } else { port.parse::<u16>() };
+    let number = number.map_err(|_| bad("localPortNumber", port, "a number up to 65535"))?;
+    Ok(Listen::Tcp(SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), number)))
 }
 
 /// Whether `separateOutputStream` is: a list of one text, as the API has it.
@@ -197,7 +235,27 @@ mod tests {
         let apart =
             r#"{"DocumentName":"AWS-StartNonInteractiveCommand","Parameters":{"separateOutputStream":["True"]}}"#;
         assert_eq!(kind(apart), command(true));
-        assert_eq!(kind(r#"{"DocumentName":"AWS-StartSSHSession"}"#), Err(BadCall::Document(SSH_SESSION.into())));
+        assert_eq!(kind(r#"{"DocumentName":"AWS-StartSSHSession"}"#), Ok(Kind::Stdio));
+    }
+
+    #[test]
+    fn a_port_is_listened_at_where_the_parameters_say() {
+        let kind = |parameters: &str| {
+            let request = format!(r#"{{"DocumentName":"AWS-StartPortForwardingSession","Parameters":{parameters}}}"#);
+            parse(&[ANSWER, "eu-1", "StartSession", "", &request]).map(|session| session.kind)
+        };
+        let tcp = |port| Ok(Kind::Port(Listen::Tcp(([127, 0, 0, 1], port).into())));
+        assert_eq!(kind(r#"{"portNumber":["80"]}"#), tcp(0));
+        assert_eq!(kind(r#"{"portNumber":["80"],"localPortNumber":["8080"]}"#), tcp(8080));
+        let unix = r#"{"localConnectionType":["unix"],"localUnixSocket":["/run/x"]}"#;
+        assert_eq!(kind(unix), Ok(Kind::Port(Listen::Unix("/run/x".into()))));
+        for bad in [
+            r#"{"localPortNumber":["70000"]}"#,
+            r#"{"localConnectionType":["unix"]}"#,
+            r#"{"localConnectionType":["x"]}"#,
+        ] {
+            assert!(kind(bad).unwrap_err().to_string().contains("is wanted"), "{bad}");
+        }
     }
 
     #[test]

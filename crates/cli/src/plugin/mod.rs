@@ -9,7 +9,7 @@
 //! - The line with the session's id is on standard output before the first byte of the session: other tools wait for it.
 //!
 //! # Not here
-//! - Ports, and gateways that speak AWS's dialect only.
+//! - Gateways that speak AWS's dialect only.
 
 mod call;
 
@@ -21,7 +21,7 @@ use crate::args::Format;
 use crate::config::{Endpoint, Environment, Flags, Settings};
 use crate::exit::Failure;
 use crate::output::{Output, complain};
-use crate::session::{self, Begin, Manner, Token};
+use crate::session::{self, Begin, Forward, Listener, Manner, Token};
 use crate::terminal::escape;
 use call::{Call, Kind};
 
@@ -70,7 +70,22 @@ async fn serve(session: call::Session, env: &Environment, output: Output) -> Res
         stream_url: session.answer.stream_url,
         token: Token(session.answer.token_value),
     };
-    let ending = Box::pin(session::run(Client::new(settings), begin, manner(session.kind))).await?;
+    let ending = match session.kind {
+        Kind::Port(listen) => {
+            let mut ready = |listener: &Listener, id: &str| {
+                let place = match listener.port() {
+                    Some(port) => format!("Port {port}"),
+                    None => format!("Unix socket {}", listener.shown()),
+                };
+                // Nobody reading this is no reason to end a forward that others use.
+                let _ = output.text(&format!("{place} opened for sessionId {id}.\nWaiting for connections...\n"));
+            };
+            let say = &mut |line: &str| complain(line);
+            let task = Forward { settings, begin, listen, guest: true, ready: &mut ready, say };
+            Box::pin(session::forward(task)).await?
+        }
+        kind => Box::pin(session::run(Client::new(settings), begin, manner(&kind))).await?,
+    };
     output.text("\n")?;
     if let Some(line) = ending.line {
         complain(&line);
@@ -94,12 +109,11 @@ fn flags(session: &call::Session, env: &Environment) -> Result<Flags, Failure> {
     Ok(Flags { endpoint: Some(endpoint), ca: None, region: Some(session.region.clone()), profile })
 }
 
-fn manner(kind: Kind) -> Manner {
-    match kind {
-        Kind::Terminal => {
-            Manner { terminal: true, input: true, escape: Some(escape::DEFAULT), guest: true, joined: false }
-        }
-        Kind::Command { input, apart } => Manner { terminal: false, input, escape: None, guest: true, joined: !apart },
+fn manner(kind: &Kind) -> Manner {
+    match *kind {
+        Kind::Terminal => Manner { guest: true, ..Manner::on_screen(Some(escape::DEFAULT)) },
+        Kind::Command { input, apart } => Manner { guest: true, joined: !apart, ..Manner::command(input) },
+        Kind::Stdio | Kind::Port(_) => Manner::proxy(true),
     }
 }
 

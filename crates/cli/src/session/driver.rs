@@ -25,6 +25,8 @@ use crate::terminal::escape::{self, Action};
 
 /// How long the answer to a close is waited for.
 pub(super) const CLOSING: Duration = Duration::from_secs(1);
+/// Room in each direction of a session that carries bulk, bytes: as much as a device and a gateway take.
+const BULK: u32 = 1024 * 1024;
 /// As many signals to a command without an end make this program leave.
 const PATIENCE_WITH_SIGNALS: u32 = 3;
 
@@ -72,7 +74,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(session: String, link: Link, local: Local, manner: Manner) -> Self {
-        let streams = Streams::new();
+        let streams = if manner.bulk { Streams::sized(BULK, BULK as usize) } else { Streams::new() };
         Self { session, link, streams, local, manner, phase: Phase::Running, attached: false, signals: 0 }
     }
 
@@ -184,6 +186,10 @@ impl Driver {
             ToClient::Refused { text, taken_over } => {
                 let code = if taken_over { exit::ENDED } else { exit::REFUSED };
                 self.finish(Ending::new(code, printable(&text)));
+                Ok(())
+            }
+            ToClient::NotConnected { text } => {
+                self.local.status.say(&[format!("towline: {}", printable(&text))]);
                 Ok(())
             }
         }
@@ -302,7 +308,10 @@ impl Driver {
             Signal::Stop => self.suspend(),
             Signal::Continue => self.resumed(),
             Signal::Interrupt | Signal::Terminate | Signal::Quit
-                if !self.manner.terminal && self.attached && self.signals < PATIENCE_WITH_SIGNALS =>
+                if !self.manner.terminal
+                    && !self.manner.bulk
+                    && self.attached
+                    && self.signals < PATIENCE_WITH_SIGNALS =>
             {
                 self.signals += 1;
                 Ok(self.streams.control(&FromClient::Signal(signal.number()))?)
@@ -399,7 +408,7 @@ async fn until(deadline: Option<Instant>) {
 }
 
 /// A random number from 0 to 1, so that a thousand clients of a restarted gateway do not come back together.
-fn chance() -> f64 {
+pub(super) fn chance() -> f64 {
     let mut bytes = [0; 4];
     match SystemRandom::new().fill(&mut bytes) {
         Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),

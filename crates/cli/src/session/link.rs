@@ -17,11 +17,46 @@ use futures_util::{SinkExt, StreamExt};
 use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use towline_ssm::Operation;
-use towline_ssm::api::session::{ResumeSessionRequest, ResumeSessionResponse};
+use towline_ssm::api::session::{ResumeSessionRequest, ResumeSessionResponse, StartSessionResponse};
 
 use super::patience::{Backoff, Liveness, Verdict};
-use super::streams::Streams;
+use super::{Begin, SessionError};
 use crate::api::{CallError, Client, Socket};
+
+/// What the link sends.
+pub(super) trait Source {
+    /// The next message for the websocket, if there is one.
+    fn next_message(&mut self) -> Option<Message>;
+}
+
+/// A session with its first websocket.
+pub(super) struct Begun {
+    pub(super) client: Client,
+    pub(super) session: String,
+    pub(super) socket: Socket,
+    pub(super) token: Token,
+}
+
+/// Asks for a session, or takes up the one that there is.
+pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
+    let (session, socket, token) = match begin {
+        Begin::Start(request) => {
+            let answer: StartSessionResponse = client.call(Operation::StartSession, &request).await?;
+            let socket = client.upgrade(&answer.stream_url).await?;
+            (answer.session_id, socket, Token(answer.token_value))
+        }
+        Begin::Resume(session_id) => {
+            let request = ResumeSessionRequest { session_id };
+            let (socket, token) = resume(&mut client, &request).await?;
+            (request.session_id, socket, token)
+        }
+        Begin::Given { session, stream_url, token } => {
+            let socket = client.upgrade(&stream_url).await?;
+            (session, socket, token)
+        }
+    };
+    Ok(Begun { client, session, socket, token })
+}
 
 /// What the link has to say.
 #[derive(Debug)]
@@ -94,7 +129,7 @@ impl Link {
     }
 
     /// What happens next.
-    pub(super) async fn next(&mut self, streams: &mut Streams) -> Event {
+    pub(super) async fn next(&mut self, streams: &mut impl Source) -> Event {
         match &mut self.state {
             State::Up(up) => up.next(streams).await,
             State::Pause(until) => {
@@ -172,7 +207,7 @@ impl Up {
         Self { socket, liveness: Liveness::new(Instant::now()), flush: false, ping: false }
     }
 
-    async fn next(&mut self, streams: &mut Streams) -> Event {
+    async fn next(&mut self, streams: &mut impl Source) -> Event {
         loop {
             let silence = sleep_until(self.liveness.deadline());
             tokio::select! {
@@ -187,7 +222,7 @@ impl Up {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, streams: &mut Streams) -> Poll<Event> {
+    fn poll(&mut self, cx: &mut Context<'_>, streams: &mut impl Source) -> Poll<Event> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx, streams) {
             return Poll::Ready(Event::Lost(reason(&error)));
         }
@@ -207,14 +242,14 @@ impl Up {
     }
 
     /// Gives the socket what there is, as far as it takes it. Pending means only that it took not all.
-    fn poll_send(&mut self, cx: &mut Context<'_>, streams: &mut Streams) -> Poll<Result<(), WsError>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, streams: &mut impl Source) -> Poll<Result<(), WsError>> {
         loop {
             std::task::ready!(self.socket.poll_ready_unpin(cx))?;
             let message = if std::mem::take(&mut self.ping) {
                 Message::Ping(Bytes::new())
-            } else if let Some(frame) = streams.next_message() {
+            } else if let Some(message) = streams.next_message() {
                 self.liveness.sent(Instant::now());
-                Message::Binary(frame)
+                message
             } else {
                 break;
             };

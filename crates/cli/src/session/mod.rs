@@ -12,27 +12,34 @@
 //! # Not here
 //! - What may be asked of whom: the gateway and the device decide.
 
+mod copier;
 mod driver;
 mod end_of_input;
 mod ending;
+mod forward;
 mod link;
+mod listen;
 mod local;
+mod locals;
 mod outlet;
 mod patience;
+mod pipe;
 mod signals;
 mod streams;
 
 use std::io;
 
-use towline_ssm::Operation;
-use towline_ssm::api::session::{ResumeSessionRequest, StartSessionRequest, StartSessionResponse};
+use towline_ssm::api::session::StartSessionRequest;
 
+pub(crate) use copier::{Copier, CopyError};
 pub(crate) use ending::{Ending, printable};
+pub(crate) use forward::{Forward, forward};
 pub(crate) use link::Token;
+pub(crate) use listen::{Listen, Listener};
 
 use crate::api::{CallError, Client};
 use driver::Driver;
-use link::Link;
+use link::{Begun, Link};
 use local::Local;
 
 /// How a session begins.
@@ -67,19 +74,27 @@ pub(crate) struct Manner {
     pub guest: bool,
     /// Standard error of the device comes on our standard output.
     pub joined: bool,
+    /// A stream of bytes for another program: much room on the way, and every signal means the end.
+    pub bulk: bool,
 }
 
 impl Manner {
     /// A terminal on the device, and this one for it.
     #[must_use]
     pub(crate) fn on_screen(escape: Option<u8>) -> Self {
-        Self { terminal: true, input: true, escape, guest: false, joined: false }
+        Self { terminal: true, input: true, escape, guest: false, joined: false, bulk: false }
     }
 
     /// A command; `input` when it reads ours.
     #[must_use]
     pub(crate) fn command(input: bool) -> Self {
-        Self { terminal: false, input, escape: None, guest: false, joined: false }
+        Self { terminal: false, input, escape: None, guest: false, joined: false, bulk: false }
+    }
+
+    /// One connection, on standard input and output.
+    #[must_use]
+    pub(crate) fn proxy(guest: bool) -> Self {
+        Self { terminal: false, input: true, escape: None, guest, joined: false, bulk: true }
     }
 }
 
@@ -120,23 +135,8 @@ pub(crate) enum SessionError {
 ///
 /// # Errors
 /// [`SessionError`] when there is no end to report.
-pub(crate) async fn run(mut client: Client, begin: Begin, manner: Manner) -> Result<Ending, SessionError> {
-    let (session, socket, token) = match begin {
-        Begin::Start(request) => {
-            let answer: StartSessionResponse = client.call(Operation::StartSession, &request).await?;
-            let socket = client.upgrade(&answer.stream_url).await?;
-            (answer.session_id, socket, Token(answer.token_value))
-        }
-        Begin::Resume(session_id) => {
-            let request = ResumeSessionRequest { session_id };
-            let (socket, token) = link::resume(&mut client, &request).await?;
-            (request.session_id, socket, token)
-        }
-        Begin::Given { session, stream_url, token } => {
-            let socket = client.upgrade(&stream_url).await?;
-            (session, socket, token)
-        }
-    };
+pub(crate) async fn run(client: Client, begin: Begin, manner: Manner) -> Result<Ending, SessionError> {
+    let Begun { client, session, socket, token } = link::begin(client, begin).await?;
     let local = Local::open(manner)?;
     let link = Link::new(client, session.clone(), socket);
     // The driver owns the raw terminal: it is put back before the ending is returned.

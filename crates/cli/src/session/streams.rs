@@ -37,6 +37,9 @@ pub(crate) enum Broken {
     /// Our own control messages do not leave.
     #[error(transparent)]
     Full(#[from] Full),
+    /// Against the rules of a tunnel.
+    #[error(transparent)]
+    Tunnel(#[from] towline_wire::smux::Broken),
 }
 
 /// What a message of the gateway was.
@@ -60,13 +63,22 @@ pub(super) struct Streams {
     base: Option<u64>,
     finish_wanted: bool,
     pong_due: bool,
+    /// Room for output, bytes a stream, and for input.
+    window: u32,
+    ring: usize,
 }
 
 impl Streams {
     /// No bytes yet, not attached.
     #[must_use]
     pub(super) fn new() -> Self {
-        Self { mux: Mux::new(2, INPUT_RING), base: None, finish_wanted: false, pong_due: false }
+        Self::sized(WINDOW, INPUT_RING)
+    }
+
+    /// The same with room for so many bytes of output (a stream) and of input.
+    #[must_use]
+    pub(super) fn sized(window: u32, ring: usize) -> Self {
+        Self { mux: Mux::new(2, ring), base: None, finish_wanted: false, pong_due: false, window, ring }
     }
 
     /// What an attach says of the output received; nothing before the first time.
@@ -78,7 +90,7 @@ impl Streams {
 
     /// Room for output, bytes, for each stream.
     pub(super) fn room(&mut self) -> [u32; 2] {
-        [IO, ERR].map(|id| self.mux.stream(id).map_or(WINDOW, |(stream, _)| stream.rx.room()))
+        [IO, ERR].map(|id| self.mux.stream(id).map_or(self.window, |(stream, _)| stream.rx.room()))
     }
 
     /// Bytes flow from these positions on. Returns how many bytes of output are missing, which is 0 unless the device
@@ -90,10 +102,10 @@ impl Streams {
         let mut missed = 0;
         for (id, position) in [(IO, output[0]), (ERR, output[1])] {
             match self.mux.stream(id) {
-                None => self.mux.add(id, Sender::new(INPUT_RING), Receiver::starting_at(position, WINDOW))?,
+                None => self.mux.add(id, Sender::new(self.ring), Receiver::starting_at(position, self.window))?,
                 Some((stream, _)) if position > stream.rx.received() => {
                     missed += position - stream.rx.received();
-                    stream.rx = Receiver::starting_at(position, WINDOW);
+                    stream.rx = Receiver::starting_at(position, self.window);
                 }
                 Some(_) => {}
             }

@@ -16,8 +16,9 @@ use towline_wire::mux::SPARSE;
 
 /// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not drain.
 pub(super) const MAX_CONTROL_BYTES: usize = 64 * 1024;
-/// Data bytes that may wait for one link. The credit of eight sessions with full input windows is a quarter of it.
-pub(super) const MAX_DATA_BYTES: usize = 1024 * 1024;
+/// Data bytes that may wait for one link. An agent gives credit of at most 4 MiB to all of its tunnels, and of 64 KiB to each
+/// of at most 64 other sessions.
+pub(super) const MAX_DATA_BYTES: usize = 9 * 1024 * 1024;
 
 /// Something did not fit: the link has to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -56,9 +56,12 @@ impl Api {
         let parameters = wanted.as_ref().map_or(&request.parameters, |wanted| &wanted.parameters);
         self.authorize_start(call, &request.target, named, parameters).await?;
         let Resolved { plan, preferences, elevated, .. } = wanted?;
-        if matches!(plan, SessionPlan::Port { .. } | SessionPlan::Ssh { .. }) {
-            let message = "this gateway does not serve sessions of this document yet";
-            return Err(ApiError::new(ErrorCode::InvalidDocument, message));
+        if let SessionPlan::Port { port, .. } | SessionPlan::Ssh { port } = &plan {
+            let host = if let SessionPlan::Port { host: Some(host), .. } = &plan { host } else { "localhost" };
+            call.note("destination", format!("{host}:{port}"));
+        }
+        if let SessionPlan::Copy { path, put, .. } = &plan {
+            call.note(if *put { "writes" } else { "reads" }, path);
         }
         let device = self.usable_target(&request.target).await?;
         let session = SessionId::from_random(&call.caller.name, entropy::random().or_internal("no session id")?);
@@ -233,7 +236,9 @@ fn disown(question: &mut Question, call: &Call) {
 
 fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
     let code = match error {
-        StartError::NotConnected | StartError::Timeout => ErrorCode::TargetNotConnected,
+        StartError::NotConnected | StartError::Timeout | StartError::Unreachable { .. } => {
+            ErrorCode::TargetNotConnected
+        }
         StartError::Refused { .. } | StartError::NotRecorded { .. } => ErrorCode::AccessDeniedException,
         StartError::TooManySessions { .. } => ErrorCode::ServiceQuotaExceededException,
         StartError::Internal(why) => return internal("a session could not be opened", why),

@@ -81,7 +81,9 @@ pub(super) fn run_as(
     elevated: bool,
 ) -> Result<Option<String>, ApiError> {
     let asked = match plan {
-        SessionPlan::Shell { run_as } | SessionPlan::Exec { run_as, .. } => run_as.clone(),
+        SessionPlan::Shell { run_as } | SessionPlan::Exec { run_as, .. } | SessionPlan::Copy { run_as, .. } => {
+            run_as.clone()
+        }
         SessionPlan::InteractiveCommand { .. }
         | SessionPlan::NonInteractiveCommand { .. }
         | SessionPlan::Port { .. }

@@ -140,7 +140,8 @@ pub fn expect_room(recorder: Option<&Arc<Recorder>>) -> Result<(), StartError> {
 /// # Errors
 /// [`StartError::NotRecorded`] when policy demands a recording and there can be none.
 pub async fn begin(recorder: Option<&Arc<Recorder>>, start: &SessionStart) -> Result<Option<Arc<Tape>>, StartError> {
-    let Some(recorder) = recorder.filter(|recorder| recorder.demand() != Demand::Off) else { return Ok(None) };
+    let wanted = |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
+    let Some(recorder) = recorder.filter(wanted) else { return Ok(None) };
     let facts = Facts {
         session: start.session.as_str().to_owned(),
         device: start.device.as_str().to_owned(),

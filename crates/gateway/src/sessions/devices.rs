@@ -7,7 +7,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use towline_wire::message::{EndReason, FromAgent, Held, ToAgent};
+use towline_wire::message::{EndReason, FromAgent, Held, RefusalCode, ToAgent};
 
 use super::{Hub, lock, sentence};
 use crate::agents::Link;
@@ -89,7 +89,16 @@ impl Hub {
             FromAgent::NotOpened { session, code, text } => {
                 if let Some(found) = self.session_on(link, &session) {
                     tracing::info!(session, ?code, text, "the agent did not open a session");
-                    found.not_opened(StartError::Refused { why: text });
+                    found.not_opened(match code {
+                        RefusalCode::Unreachable => StartError::Unreachable { why: text },
+                        _ => StartError::Refused { why: text },
+                    });
+                }
+            }
+            FromAgent::NotConnected { session, text } => {
+                if let Some(found) = self.session_on(link, &session) {
+                    tracing::info!(session, text, "a connection of a tunnel was not made");
+                    found.not_connected(&text);
                 }
             }
             FromAgent::Attached { session, attachment, output, input, room } => {

@@ -222,6 +222,12 @@ impl Lanes {
         self.flows
     }
 
+    /// Bytes passed on in all: input, and output of the first lane.
+    #[must_use]
+    pub(super) fn carried(&self) -> (u64, u64) {
+        (self.input_next, self.out[0].forwarded)
+    }
+
     /// True when the client has acknowledged the end of each lane in use.
     #[must_use]
     pub(super) fn all_delivered(&self) -> bool {

@@ -20,6 +20,7 @@ mod session;
 #[cfg(test)]
 mod tests;
 mod token;
+mod tunnel;
 mod watch;
 
 use std::collections::HashMap;
@@ -115,11 +116,15 @@ impl Hub {
     fn meta_of_row(&self, row: &crate::store::Session) -> session::Meta {
         let age = u64::try_from(self.clock.now().0.saturating_sub(row.started_at.0)).unwrap_or(0);
         let left = row.new.max.map(|max| max.saturating_sub(Duration::from_millis(age)));
+        let tunnel = tunnel::restored(row.resume_state.as_deref());
+        let plan = tunnel.as_ref().map(tunnel::plan_of);
         session::Meta {
             name: row.new.id.clone(),
             device: row.new.device_id.clone(),
             owner: row.new.principal_arn.clone(),
             session_type: session_type_of(&row.new.session_type),
+            properties: plan.map_or_else(Default::default, |plan| plan.handshake_properties()),
+            tunnel,
             separate_output: false,
             idle: row.new.idle,
             end_at: left.map(|left| Instant::now() + left),
@@ -173,10 +178,20 @@ impl Hub {
             return;
         }
         lock(&self.sessions).remove(&session.meta.name);
-        let (hub, name, text) = (Arc::clone(self), session.meta.name.clone(), text.to_owned());
+        let totals = session.totals();
+        let (hub, name, mut text) = (Arc::clone(self), session.meta.name.clone(), text.to_owned());
+        let event = totals.as_ref().map(|totals| totals.event(&session.meta, &text));
+        if let Some(totals) = totals {
+            text = format!("{text}; {totals}");
+        }
         let failed = matches!(reason, EndReason::NotOpened);
         tokio::spawn(async move {
             let now = hub.clock.now();
+            if let Some(event) = event
+                && let Err(error) = hub.store.audit().append(&[event.row(now)]).await
+            {
+                tracing::error!(session = name, %error, "the end of a tunnel is in the log alone");
+            }
             if let Err(error) = hub.store.sessions().end(&name, failed, &text, now).await {
                 tracing::error!(session = name, %error, "the end of a session could not be stored");
             }

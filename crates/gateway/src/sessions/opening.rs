@@ -21,7 +21,7 @@ use towline_wire::message::{EndReason, Launch, Open, Size, Terminal, ToAgent, en
 
 use super::session::{Meta, Session};
 use super::token::Token;
-use super::{Hub, lock, sentence, watch};
+use super::{Hub, lock, sentence, tunnel, watch};
 use crate::agents::Link;
 use crate::seam::{SessionStart, SessionStarted, StartError};
 use crate::store::NewSession;
@@ -34,7 +34,7 @@ const GRANT_LIFE_MS: u64 = 60_000;
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
     let link = hub.link(start.device.as_str()).filter(|link| !link.is_closed()).ok_or(StartError::NotConnected)?;
     let launch = launch_of(&start)?;
-    let separate_err = !launch.wants_terminal();
+    let separate_err = launch.wants_err();
     let order = order(&hub, &link, &start, &launch)?;
     let (session, opened) = Session::opening(meta(&hub, &start), separate_err);
     {
@@ -47,7 +47,8 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     }
     let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
-    if let Err(error) = crate::evidence::expect_room(hub.recorder.as_ref()) {
+    let recorder = hub.recorder.as_ref().filter(|_| start.plan.is_shown());
+    if let Err(error) = crate::evidence::expect_room(recorder) {
         lock(&hub.sessions).remove(&session.meta.name);
         return Err(error);
     }
@@ -74,7 +75,15 @@ async fn opened_stored_recorded(
     opened: oneshot::Receiver<Result<(), StartError>>,
 ) -> Result<(), StartError> {
     let row = row(start);
-    let stored = async { hub.store.sessions().insert(&row, hub.clock.now()).await };
+    // What a restarted gateway has to know of a tunnel.
+    let state = tunnel::launch_of(&start.plan).and_then(|launch| encode(&launch).ok());
+    let stored = async {
+        hub.store.sessions().insert(&row, hub.clock.now()).await?;
+        match &state {
+            Some(state) => hub.store.sessions().set_resume_state(&row.id, state).await.map(drop),
+            None => Ok(()),
+        }
+    };
     let begun = async { crate::evidence::begin(hub.recorder.as_ref(), start).await };
     let (stored, begun, opened) = tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
     // The tape comes first: whatever else went wrong, it is ended with the session then.
@@ -110,8 +119,9 @@ fn launch_of(start: &SessionStart) -> Result<Launch, StartError> {
         SessionPlan::NonInteractiveCommand { command, .. } => {
             Ok(Launch::Exec { argv: vec!["/bin/sh".into(), "-c".into(), command.clone()] })
         }
+        SessionPlan::Copy { path, put, .. } => Ok(Launch::Copy { path: path.clone(), put: *put }),
         SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => {
-            Err(StartError::Refused { why: "this gateway does not serve port sessions yet".to_owned() })
+            tunnel::launch_of(&start.plan).ok_or_else(|| StartError::Internal("a tunnel leads nowhere".to_owned()))
         }
     }
 }
@@ -147,7 +157,7 @@ fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Resul
         launch: launch_bytes,
         terminal,
         io,
-        err: (!launch.wants_terminal()).then_some(err),
+        err: launch.wants_err().then_some(err),
     })
 }
 
@@ -166,6 +176,11 @@ fn meta(hub: &Hub, start: &SessionStart) -> Meta {
         device: start.device.as_str().to_owned(),
         owner: start.principal_arn.clone(),
         session_type: start.plan.session_type(),
+        properties: start.plan.handshake_properties(),
+        tunnel: match tunnel::launch_of(&start.plan) {
+            Some(Launch::Tunnel(to)) => Some(to),
+            _ => None,
+        },
         separate_output: matches!(start.plan, SessionPlan::NonInteractiveCommand { separate_output: true, .. }),
         idle: start.idle_timeout,
         end_at: start.max_duration.map(|max| Instant::now() + max),

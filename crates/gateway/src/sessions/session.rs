@@ -20,11 +20,12 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use towline_wire::client::ToClient;
 use towline_wire::frame::{Frame, StreamId};
-use towline_wire::message::{EndReason, ExitStatus, Size, ToAgent};
+use towline_wire::message::{Destination, EndReason, ExitStatus, Size, ToAgent};
 
 use super::lanes::{Broken, Lanes};
 use super::queue::{ClientQueue, ToChannel};
 use super::token::Token;
+use super::tunnel::Totals;
 use crate::agents::{Lane, Link};
 use crate::evidence::Tape;
 use crate::seam::{LiveState, StartError};
@@ -40,6 +41,10 @@ pub struct Meta {
     pub owner: String,
     /// What the AWS dialect calls its kind.
     pub session_type: &'static str,
+    /// What the AWS dialect tells its client of it.
+    pub properties: serde_json::Value,
+    /// Where it leads, when it is a tunnel.
+    pub tunnel: Option<Destination>,
     /// The AWS dialect keeps standard error apart.
     pub separate_output: bool,
     /// Ends it when nothing moves for so long.
@@ -456,6 +461,19 @@ impl Session {
         drop(core);
         self.changed.notify_one();
         true
+    }
+
+    /// What a tunnel has carried; `None` for other sessions.
+    #[must_use]
+    pub fn totals(&self) -> Option<Totals> {
+        let to = self.meta.tunnel.as_ref()?;
+        let (sent, received) = self.lock().lanes.carried();
+        Some(Totals::new(to, sent, received))
+    }
+
+    /// A connection of a tunnel was not made: the client may want to know.
+    pub fn not_connected(&self, text: &str) {
+        self.lock().tell(ToChannel::Word(ToClient::NotConnected { text: text.to_owned() }));
     }
 
     /// What the API shows.

@@ -32,6 +32,8 @@ fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
         device: "mi-0123456789abcdef0".into(),
         owner: "ann".into(),
         session_type: "Standard_Stream",
+        properties: serde_json::Value::Null,
+        tunnel: None,
         separate_output: false,
         idle: Duration::from_secs(1200),
         end_at: None,
@@ -86,6 +88,7 @@ fn words(queue: &ClientQueue) -> Vec<String> {
         ToChannel::Word(ToClient::Waiting { .. }) => "waiting".to_owned(),
         ToChannel::Word(ToClient::Ended { reason, .. }) => format!("ended {reason:?}"),
         ToChannel::Word(ToClient::Refused { taken_over, .. }) => format!("refused {taken_over}"),
+        ToChannel::Word(ToClient::NotConnected { text }) => format!("not connected {text}"),
     };
     queue.take(usize::MAX).0.into_iter().map(name).collect()
 }
@@ -223,4 +226,13 @@ fn a_client_that_lies_is_found_out_and_a_device_that_lies_loses_its_link() {
     assert!(session.output_credit(&client, Lane::Io, 1, 100).is_err());
     session.output(Lane::Io, 0, &[0; 101]);
     assert!(link.is_closed());
+}
+
+#[test]
+fn a_connection_of_a_tunnel_that_was_not_made_is_told_to_its_client_alone() {
+    let (session, _link, queue) = running();
+    words(&queue);
+    session.not_connected("refused");
+    assert_eq!(words(&queue), ["not connected refused"]);
+    assert_eq!(session.totals(), None, "it is no tunnel");
 }

@@ -69,6 +69,8 @@ mod tests {
             device: "mi-1".into(),
             owner: "ann".into(),
             session_type: "Standard_Stream",
+            properties: serde_json::Value::Null,
+            tunnel: None,
             separate_output: false,
             idle: 100 * SECOND,
             end_at: Some(now + 1000 * SECOND),

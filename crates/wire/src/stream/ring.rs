@@ -133,6 +133,20 @@ impl ReplayRing {
         self.len() == self.memory.len() && !can_grow
     }
 
+    /// Bytes that could be put in now, with what growth the budget allows.
+    #[must_use]
+    pub fn room(&self, budget: &Budget) -> usize {
+        let (mut capacity, mut used) = (self.memory.len(), budget.used);
+        if capacity == 0 {
+            (capacity, used) = (SMALLEST, used + SMALLEST); // granted in any case
+        }
+        while capacity * 2 <= self.cap && used + capacity <= budget.total {
+            used += capacity;
+            capacity *= 2;
+        }
+        capacity - self.len()
+    }
+
     /// The longest contiguous run of held bytes at `position`, at most `most` bytes.
     #[must_use]
     pub fn at(&self, position: u64, most: usize) -> &[u8] {

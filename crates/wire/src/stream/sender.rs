@@ -71,6 +71,12 @@ impl Sender {
         !self.finished && !self.ring.is_full(budget)
     }
 
+    /// Bytes that [`Sender::push`] would take now.
+    #[must_use]
+    pub fn room(&self, budget: &Budget) -> usize {
+        if self.finished { 0 } else { self.ring.room(budget) }
+    }
+
     /// No more bytes will come: the end of the stream is sent after the last of them.
     pub fn finish(&mut self) {
         self.finished = true;

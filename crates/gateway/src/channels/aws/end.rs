@@ -15,12 +15,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use towline_ssm::channel::{AgentChannel, AgentConfig, AgentEvent, Stream};
+use towline_ssm::message::payload::Flag;
 use towline_wire::client::{ERR, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{EndReason, ExitStatus, Size};
 use towline_wire::mux::Mux;
 use towline_wire::stream::{Receiver, Sender};
 
+use super::port::{self, Flow};
 use crate::agents::Lane;
 use crate::sessions::ToChannel;
 
@@ -53,12 +55,18 @@ pub(super) struct AwsEnd {
     /// No terminal: input means signals only, standard error may go its own way.
     commands: bool,
     separate_output: bool,
+    /// What a port session's bytes are.
+    flow: Flow,
+    properties: serde_json::Value,
+    port: bool,
     /// Received from the device, not yet written to the channel.
     held: [VecDeque<Bytes>; 2],
     written: [u64; 2],
     input_rest: Vec<u8>,
     attached_before: bool,
     ended: Option<(EndReason, String)>,
+    /// A connection of a port session was not made, for this reason.
+    refused: Option<String>,
     finished: bool,
 }
 
@@ -70,17 +78,22 @@ impl AwsEnd {
         let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::new(WINDOW));
         let _ = mux.add(ERR, Sender::new(0), Receiver::new(WINDOW));
         let commands = config.session_type == "NonInteractiveCommands";
+        let (port, properties) = (config.session_type == "Port", config.properties.clone());
         let mut end = Self {
             client_id,
             channel: AgentChannel::new(config, now),
             mux,
             commands,
             separate_output,
+            flow: Flow::Opaque,
+            properties,
+            port,
             held: [VecDeque::new(), VecDeque::new()],
             written: [0; 2],
             input_rest: Vec::new(),
             attached_before: false,
             ended: None,
+            refused: None,
             finished: false,
         };
         if commands && let Some((stream, _)) = end.mux.stream(IO) {
@@ -146,7 +159,7 @@ impl AwsEnd {
                     && !new.is_empty()
                 {
                     let new = bytes.slice_ref(new);
-                    self.held[lane.index()].push_back(new);
+                    self.hold(lane, new);
                 }
             }
             ToChannel::Fin(lane, length) => {
@@ -185,6 +198,20 @@ impl AwsEnd {
             ToClient::Refused { taken_over: true, .. } => {}
             ToClient::Refused { text, .. } => self.ended = Some((EndReason::Violation, text)),
             ToClient::Waiting { .. } => self.mux.link_lost(),
+            ToClient::NotConnected { text } => self.refused = Some(text),
+        }
+    }
+
+    /// Keeps output until the channel takes it.
+    fn hold(&mut self, lane: Lane, new: Bytes) {
+        let held = &mut self.held[lane.index()];
+        match &mut self.flow {
+            Flow::Opaque => held.push_back(new),
+            Flow::Basic(basic) => match basic.of_device(&new) {
+                Ok(bytes) if bytes.is_empty() => {}
+                Ok(bytes) => held.push_back(bytes.into()),
+                Err(error) => self.refused = Some(error.to_string()),
+            },
         }
     }
 
@@ -213,21 +240,54 @@ impl AwsEnd {
                     orders.extend(signal.map(|&(_, number)| Order::Signal(number)));
                 }
                 AgentEvent::Input(bytes) => {
-                    self.input_rest = bytes;
+                    self.input_rest = match &mut self.flow {
+                        Flow::Opaque => bytes,
+                        Flow::Basic(basic) => basic.of_client(&bytes),
+                    };
                     self.move_input();
                 }
                 AgentEvent::Size(size) => {
                     let cells = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
                     orders.push(Order::Resize(Size { rows: cells(size.rows), cols: cells(size.cols) }));
                 }
-                AgentEvent::Flag(_) | AgentEvent::Started { .. } => {}
+                AgentEvent::Flag(Flag::TerminateSession) => orders.push(Order::Close),
+                AgentEvent::Flag(Flag::DisconnectToPort) => {
+                    if let Flow::Basic(basic) = &mut self.flow {
+                        self.input_rest = basic.disconnect();
+                        self.move_input();
+                    }
+                }
+                AgentEvent::Flag(Flag::ConnectToPortError) => {}
+                AgentEvent::Started { client_version } => self.start(&client_version),
                 AgentEvent::Failed(_) | AgentEvent::PeerClosed => orders.push(Order::Close),
                 AgentEvent::Closed => orders.push(Order::Over),
+            }
+        }
+        if let Some(text) = self.refused.take() {
+            match self.flow {
+                // Clients with many connections drop this one and go on.
+                Flow::Opaque => self.channel.write_flag(Flag::ConnectToPortError, now),
+                // For one with a single connection there is nothing to go on with.
+                Flow::Basic(_) => {
+                    self.ended.get_or_insert((EndReason::NotOpened, text));
+                    orders.push(Order::Close);
+                }
             }
         }
         self.move_output(now);
         self.finish(now);
         orders
+    }
+
+    /// The handshake is complete: it is known how a port's bytes are carried.
+    fn start(&mut self, client_version: &str) {
+        if self.port {
+            self.flow = port::flow_of("Port", &self.properties, client_version);
+            if let Flow::Basic(basic) = &mut self.flow {
+                self.input_rest = basic.control();
+                self.move_input();
+            }
+        }
     }
 
     fn move_input(&mut self) {

@@ -10,6 +10,7 @@
 //! - Reading never waits for writing.
 
 mod end;
+mod port;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -134,7 +135,7 @@ impl AwsChannels {
             session_id: session.meta.name.clone(),
             target: session.meta.device.clone(),
             session_type: session.meta.session_type,
-            properties: serde_json::Value::Null,
+            properties: session.meta.properties.clone(),
             customer_message: String::new(),
             seed,
         };

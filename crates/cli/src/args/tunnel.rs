@@ -1,0 +1,134 @@
+//! What may be written for `forward`, `proxy` and `ssh-config`.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use clap::Args;
+
+/// `forward`.
+#[derive(Debug, Args)]
+pub(crate) struct ForwardArgs {
+    /// Id, name, or tag:KEY=VALUE when one device matches
+    pub device: String,
+    /// What to forward: [BIND:]LOCAL:HOST:REMOTE or LOCAL:REMOTE; LOCAL 0 lets the system choose a port and prints it; HOST is
+    /// looked up on the device
+    #[arg(value_name = "LOCAL:HOST:REMOTE", value_parser = parse_forward)]
+    pub route: Route,
+    /// Why, for the audit trail
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `proxy`.
+#[derive(Debug, Args)]
+pub(crate) struct ProxyArgs {
+    /// Id, name, or tag:KEY=VALUE when one device matches
+    pub device: String,
+    /// A TCP port of the device
+    #[arg(default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
+    pub port: u16,
+    /// Why, for the audit trail
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// `cp`.
+#[derive(Debug, Args)]
+pub(crate) struct CopyArgs {
+    /// What to copy: a path, or DEVICE:PATH
+    pub source: String,
+    /// Where to: a path, or DEVICE:PATH (relative to the user's home there); into it, if it is a folder
+    pub destination: String,
+    /// Folders with all that is in them
+    #[arg(short, long)]
+    pub recursive: bool,
+    /// No line about how far it is
+    #[arg(short, long)]
+    pub quiet: bool,
+    /// The user on the device [file: user; else what the device's administrator set]
+    #[arg(long)]
+    pub user: Option<String>,
+    /// Why, for the audit trail
+    #[arg(long)]
+    pub reason: Option<String>,
+}
+
+/// From where to where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Here.
+    pub local: SocketAddr,
+    /// There; none is the device itself.
+    pub host: Option<String>,
+    /// There.
+    pub port: u16,
+}
+
+/// Reads a route.
+pub(crate) fn parse_forward(text: &str) -> Result<Route, String> {
+    let bad = || {
+        format!(
+            "write LOCAL:HOST:REMOTE or LOCAL:REMOTE, such as 5432:db.lan:5432 or 0:80; an IPv6 address in brackets; not `{text}`"
+        )
+    };
+    let port = |text: &str| text.parse::<u16>().map_err(|_| bad());
+    let parts = parts(text).ok_or_else(bad)?;
+    let (bind, local, host, remote) = match parts.as_slice() {
+        [local, remote] => (None, local, None, remote),
+        [local, host, remote] => (None, local, Some(host), remote),
+        [bind, local, host, remote] => (Some(bind), local, Some(host), remote),
+        _ => return Err(bad()),
+    };
+    let bind = match bind.map(String::as_str) {
+        None | Some("localhost") => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Some("*") => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Some(address) => address.parse().map_err(|_| bad())?,
+    };
+    let host = host.filter(|host| *host != "localhost").cloned();
+    let remote = port(remote)?;
+    if remote == 0 || host.as_deref().is_some_and(str::is_empty) {
+        return Err(bad());
+    }
+    Ok(Route { local: SocketAddr::new(bind, port(local)?), host, port: remote })
+}
+
+/// Cuts at the colons that are not inside of brackets, and takes the brackets away.
+fn parts(text: &str) -> Option<Vec<String>> {
+    let (mut parts, mut inside) = (vec![String::new()], false);
+    for c in text.chars() {
+        match c {
+            '[' if !inside => inside = true,
+            ']' if inside => inside = false,
+            '[' | ']' => return None,
+            ':' if !inside => parts.push(String::new()),
+            c => parts.last_mut()?.push(c),
+        }
+    }
+    (!inside).then_some(parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[track_caller]
+    fn check(text: &str, local: &str, host: Option<&str>, port: u16) {
+        let route = Route { local: local.parse().unwrap(), host: host.map(str::to_owned), port };
+        assert_eq!(parse_forward(text), Ok(route), "{text}");
+    }
+
+    #[test]
+    fn a_route_is_written_as_for_ssh() {
+        check("8080:80", "127.0.0.1:8080", None, 80);
+        check("0:localhost:80", "127.0.0.1:0", None, 80);
+        check("5432:db.lan:5433", "127.0.0.1:5432", Some("db.lan"), 5433);
+        check("[::1]:1:[fd00::2]:2", "[::1]:1", Some("fd00::2"), 2);
+        check("*:1:h:2", "0.0.0.0:1", Some("h"), 2);
+    }
+
+    #[test]
+    fn another_one_is_told_how() {
+        for text in ["", "80", "a:b", "1:h:0", "1::2", "1:2:3:4:5", "1:[::1:2", "x:1:h:2", "70000:1"] {
+            assert!(parse_forward(text).unwrap_err().contains("LOCAL:HOST:REMOTE"), "{text}");
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! `forward` and `proxy`: connections of the device, on a local port or on standard input and output.
+
+use serde::Serialize;
+use towline_ssm::api::session::{Parameters, StartSessionRequest};
+use towline_ssm::documents::{PORT_FORWARDING, REMOTE_HOST_FORWARDING, SSH_SESSION};
+
+use super::{Context, target};
+use crate::args::tunnel::{ForwardArgs, ProxyArgs};
+use crate::exit::Failure;
+use crate::output::complain;
+use crate::session::{self, Begin, Forward, Listen, Listener, Manner};
+
+/// Where a forward listens, for programs.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Ready<'a> {
+    session_id: &'a str,
+    local_address: String,
+    local_port: Option<u16>,
+}
+
+/// `forward`.
+pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u8, Failure> {
+    let target = target::resolve(&mut context.client, &args.device).await?;
+    let route = args.route;
+    let one = |value: String| vec![value];
+    let mut parameters = Parameters::from([("portNumber".to_owned(), one(route.port.to_string()))]);
+    parameters.insert("localPortNumber".to_owned(), one(route.local.port().to_string()));
+    let document = match &route.host {
+        Some(host) => {
+            parameters.insert("host".to_owned(), one(host.clone()));
+            REMOTE_HOST_FORWARDING
+        }
+        None => PORT_FORWARDING,
+    };
+    let request = request(target, document, args.reason, parameters);
+    let place = format!("{}:{}:{}", args.device, route.host.as_deref().unwrap_or("localhost"), route.port);
+    let output = context.output;
+    let mut failed = None;
+    let mut ready = |listener: &Listener, session: &str| {
+        let local_address = listener.shown();
+        let text = format!("forwarding {local_address} to {place}\n");
+        let ready = Ready { session_id: session, local_port: listener.port(), local_address };
+        failed = output.answer(&ready, |_| text).err();
+    };
+    let task = Forward {
+        settings: context.client.settings().clone(),
+        begin: Begin::Start(request),
+        listen: Listen::Tcp(route.local),
+        guest: false,
+        ready: &mut ready,
+        say: &mut |line| complain(line),
+    };
+    let ending = Box::pin(session::forward(task)).await?;
+    if let Some(line) = ending.line {
+        complain(&line);
+    }
+    failed.map_or(Ok(ending.code), Err)
+}
+
+/// `proxy`.
+pub(super) async fn proxy(mut context: Context, args: ProxyArgs) -> Result<u8, Failure> {
+    let target = target::resolve(&mut context.client, &args.device).await?;
+    let parameters = Parameters::from([("portNumber".to_owned(), vec![args.port.to_string()])]);
+    let request = request(target, SSH_SESSION, args.reason, parameters);
+    let ending = Box::pin(session::run(context.client, Begin::Start(request), Manner::proxy(false))).await?;
+    if let Some(line) = ending.line {
+        complain(&line);
+    }
+    Ok(ending.code)
+}
+
+fn request(target: String, document: &str, reason: Option<String>, parameters: Parameters) -> StartSessionRequest {
+    let document_name = Some(document.to_owned());
+    StartSessionRequest { target, document_name, reason, parameters, towline_terminal: None }
+}

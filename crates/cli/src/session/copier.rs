@@ -1,0 +1,255 @@
+//! The operator's end of a copy: questions and answers of [`towline_wire::copy`] over a session.
+//!
+//! # Invariants
+//! - What a device says is checked: names are single components, offsets follow each other.
+//! - Content is never gathered: it goes from file to session and from session to file in frames.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use towline_wire::copy::{Answer, Ask, Entry, is_name};
+use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
+use towline_wire::message::{decode, encode};
+
+use super::pipe::{Happened, Pipe};
+use super::{Begin, SessionError};
+use crate::api::Client;
+
+/// Why a copy is not done.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum CopyError {
+    /// The session.
+    #[error(transparent)]
+    Session(#[from] SessionError),
+    /// The session ended before the copy did.
+    #[error("the session ended before the copy was done{}", .0.as_deref().map(|why| format!(": {why}")).unwrap_or_default())]
+    Ended(Option<String>),
+    /// The device's words.
+    #[error("{path} on the device: {why}")]
+    Device {
+        /// Where.
+        path: String,
+        /// What it says.
+        why: String,
+    },
+    /// The device says what cannot be.
+    #[error("the device broke the rules of the copy: {0}")]
+    Broken(&'static str),
+    /// A local file.
+    #[error("{}: {why}", .path.display())]
+    Local {
+        /// Which.
+        path: std::path::PathBuf,
+        /// What the system says.
+        why: std::io::Error,
+    },
+}
+
+/// What comes from the device.
+enum Piece {
+    Answer(Answer),
+    Data(u64, Bytes),
+}
+
+/// See the module.
+pub(crate) struct Copier<'a> {
+    pipe: Pipe,
+    reader: FrameReader,
+    waiting: VecDeque<Piece>,
+    say: &'a mut dyn FnMut(&str),
+}
+
+impl<'a> Copier<'a> {
+    /// Begins a session for a copy. `say` is told about the connection.
+    pub(crate) async fn begin(client: Client, begin: Begin, say: &'a mut dyn FnMut(&str)) -> Result<Self, CopyError> {
+        let pipe = Pipe::begin(client, begin).await?;
+        Ok(Self { pipe, reader: FrameReader::new(), waiting: VecDeque::new(), say })
+    }
+
+    /// Ends the session.
+    pub(crate) async fn end(mut self) {
+        self.pipe.finish();
+        let rest = async { while !matches!(self.pipe.next().await, Ok(Happened::Ended(_)) | Err(_)) {} };
+        // Whether it was told or not, the copy is done.
+        let _ = tokio::time::timeout(super::driver::CLOSING, rest).await;
+    }
+
+    /// Sends all of these bytes, taking in meanwhile what comes.
+    async fn send(&mut self, frame: &Frame<'_>) -> Result<(), CopyError> {
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes).map_err(|_| CopyError::Broken("a frame is too large"))?;
+        let mut rest = &bytes[..];
+        loop {
+            let taken = self.pipe.push(rest);
+            rest = &rest[taken..];
+            if rest.is_empty() {
+                return Ok(());
+            }
+            self.step().await?;
+        }
+    }
+
+    async fn ask(&mut self, ask: &Ask) -> Result<(), CopyError> {
+        let body = encode(ask).map_err(|_| CopyError::Broken("a path is too long"))?;
+        self.send(&Frame::Control(&body)).await
+    }
+
+    /// Waits for something of the session.
+    async fn step(&mut self) -> Result<(), CopyError> {
+        match self.pipe.next().await? {
+            Happened::Output(bytes) => self.take(&bytes),
+            Happened::Ended(ending) => Err(CopyError::Ended(ending.line)),
+            Happened::News(line) => {
+                (self.say)(&line);
+                Ok(())
+            }
+            Happened::Nothing => Ok(()),
+        }
+    }
+
+    fn take(&mut self, mut bytes: &[u8]) -> Result<(), CopyError> {
+        self.pipe.consumed(bytes.len());
+        loop {
+            let broken = |_| CopyError::Broken("what it sent is no frame");
+            while let Some(frame) = self.reader.next().map_err(broken)? {
+                match frame {
+                    Frame::Control(body) => {
+                        let answer = decode(body).map_err(|_| CopyError::Broken("what it sent is no answer"))?;
+                        self.waiting.push_back(Piece::Answer(answer));
+                    }
+                    Frame::Data { offset, data, .. } => {
+                        self.waiting.push_back(Piece::Data(offset, Bytes::copy_from_slice(data)));
+                    }
+                    _ => {}
+                }
+            }
+            if bytes.is_empty() {
+                return Ok(());
+            }
+            let spare = self.reader.spare();
+            let n = spare.len().min(bytes.len());
+            spare[..n].copy_from_slice(&bytes[..n]);
+            self.reader.filled(n);
+            bytes = &bytes[n..];
+        }
+    }
+
+    async fn piece(&mut self) -> Result<Piece, CopyError> {
+        loop {
+            match self.waiting.pop_front() {
+                Some(piece) => return Ok(piece),
+                None => self.step().await?,
+            }
+        }
+    }
+
+    async fn answer(&mut self, path: &str) -> Result<Answer, CopyError> {
+        match self.piece().await? {
+            Piece::Answer(Answer::Failed(why)) => {
+                Err(CopyError::Device { path: path.to_owned(), why: super::printable(&why) })
+            }
+            Piece::Answer(answer) => Ok(answer),
+            Piece::Data(..) => Err(CopyError::Broken("content that nobody asked for")),
+        }
+    }
+
+    /// What is there.
+    pub(crate) async fn look(&mut self, path: &str) -> Result<Entry, CopyError> {
+        self.ask(&Ask::Look(path.to_owned())).await?;
+        match self.answer(path).await? {
+            Answer::Is(entry) => Ok(entry),
+            _ => Err(CopyError::Broken("it answers another question")),
+        }
+    }
+
+    /// What is in a folder, by name; and how many have names that cannot be said.
+    pub(crate) async fn list(&mut self, path: &str) -> Result<(Vec<(String, Entry)>, u32), CopyError> {
+        /// More in one folder are not copied: the list is held in memory.
+        const MOST: usize = 1_000_000;
+        self.ask(&Ask::List(path.to_owned())).await?;
+        let mut all = Vec::new();
+        loop {
+            match self.answer(path).await? {
+                Answer::Item { name, .. } if !is_name(&name) => {
+                    return Err(CopyError::Broken("a name in a folder leads elsewhere"));
+                }
+                Answer::Item { .. } if all.len() >= MOST => return Err(CopyError::Broken("a folder has no end")),
+                Answer::Item { name, entry } => all.push((name, entry)),
+                Answer::End { unnamed } => {
+                    all.sort_by(|a, b| a.0.cmp(&b.0));
+                    return Ok((all, unnamed));
+                }
+                _ => return Err(CopyError::Broken("it answers another question")),
+            }
+        }
+    }
+
+    /// A file's content from an offset on, piece by piece; the digest of all of it.
+    pub(crate) async fn read(
+        &mut self,
+        path: &str,
+        offset: u64,
+        mut piece: impl FnMut(&[u8]) -> Result<(), CopyError>,
+    ) -> Result<[u8; 32], CopyError> {
+        self.ask(&Ask::Read { path: path.to_owned(), offset }).await?;
+        let mut at = offset;
+        loop {
+            match self.piece().await? {
+                Piece::Data(here, data) if here == at => {
+                    at += data.len() as u64;
+                    piece(&data)?;
+                }
+                Piece::Data(..) => return Err(CopyError::Broken("content is missing in between")),
+                Piece::Answer(Answer::Whole(digest)) => return Ok(digest),
+                Piece::Answer(Answer::Failed(why)) => {
+                    return Err(CopyError::Device { path: path.to_owned(), why: super::printable(&why) });
+                }
+                Piece::Answer(_) => return Err(CopyError::Broken("it answers another question")),
+            }
+        }
+    }
+
+    /// Begins to write a file; how many bytes of the same content the device has already.
+    pub(crate) async fn write(&mut self, path: &str, mode: u32, size: u64, digest: [u8; 32]) -> Result<u64, CopyError> {
+        let mut mark = [0; 8];
+        mark.copy_from_slice(&digest[..8]);
+        self.ask(&Ask::Write { path: path.to_owned(), mode, size, mark }).await?;
+        match self.answer(path).await? {
+            Answer::Have(have) if have <= size => Ok(have),
+            Answer::Have(_) => Ok(size), // the digest decides
+            _ => Err(CopyError::Broken("it answers another question")),
+        }
+    }
+
+    /// Sends content.
+    pub(crate) async fn content(&mut self, path: &str, offset: u64, data: &[u8]) -> Result<(), CopyError> {
+        for (at, data) in data.chunks(MAX_DATA).enumerate() {
+            let offset = offset + (at * MAX_DATA) as u64;
+            self.send(&Frame::Data { stream: 0, offset, data }).await?;
+        }
+        match self.waiting.front() {
+            None => Ok(()),
+            // It was told too early: the disk is full, for example.
+            Some(_) => self.done(path).await,
+        }
+    }
+
+    /// All content of the file was sent.
+    pub(crate) async fn whole(&mut self, path: &str, digest: [u8; 32]) -> Result<(), CopyError> {
+        self.ask(&Ask::Whole(digest)).await?;
+        self.done(path).await
+    }
+
+    /// Makes a folder, if it is not there.
+    pub(crate) async fn folder(&mut self, path: &str, mode: u32) -> Result<(), CopyError> {
+        self.ask(&Ask::Folder { path: path.to_owned(), mode }).await?;
+        self.done(path).await
+    }
+
+    async fn done(&mut self, path: &str) -> Result<(), CopyError> {
+        match self.answer(path).await? {
+            Answer::Done => Ok(()),
+            _ => Err(CopyError::Broken("it answers another question")),
+        }
+    }
+}

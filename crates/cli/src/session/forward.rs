@@ -1,0 +1,143 @@
+//! A forward: local connections through one session after the other.
+//!
+//! Way: listen -> the first session, so that a refusal is told at once -> bytes -> the session's end -> the next local
+//! connection asks for a new session -> ... until a signal.
+//!
+//! # Invariants
+//! - A lost link is made anew within the session, and no connection notices but by the delay.
+//! - When a session ends (idle, maximum, device gone), its connections break, and the listener stays.
+
+use std::future::poll_fn;
+
+use tokio::time::{Instant, sleep_until};
+use towline_ssm::api::session::StartSessionRequest;
+use towline_wire::smux::Version;
+
+use super::driver::CLOSING;
+use super::listen::{Listen, Listener};
+use super::locals::Locals;
+use super::pipe::{Happened, Pipe};
+use super::signals::{Signal, Signals};
+use super::{Begin, Ending, SessionError};
+use crate::api::Client;
+use crate::config::Settings;
+use crate::exit;
+
+/// What a forward is told at its start.
+pub(crate) struct Forward<'a> {
+    /// With what sessions are asked for.
+    pub settings: Settings,
+    /// How it begins. Only a [`Begin::Start`] can begin again.
+    pub begin: Begin,
+    /// Where to listen.
+    pub listen: Listen,
+    /// Whether another program has started us, see [`super::Manner`].
+    pub guest: bool,
+    /// Told once, with the listener, when the first session is there.
+    pub ready: &'a mut dyn FnMut(&Listener, &str),
+    /// For lines about connections.
+    pub say: &'a mut dyn FnMut(&str),
+}
+
+enum Outcome {
+    Over(Ending),
+    Signal(Signal),
+}
+
+/// Forwards until there is a reason to end.
+///
+/// # Errors
+/// The first session does not come about, or the listener cannot be used.
+pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
+    let local = |why| SessionError::Local { what: "cannot listen", why };
+    let listener = Listener::open(&task.listen).await.map_err(local)?;
+    let signals = Signals::listen(false, task.guest);
+    let mut signals = signals.map_err(|why| SessionError::Local { what: "cannot listen to signals", why })?;
+    let mut locals = Locals::new(listener, Version::Two);
+    let again: Option<StartSessionRequest> = match &task.begin {
+        Begin::Start(request) => Some(request.clone()),
+        Begin::Resume(_) | Begin::Given { .. } => None,
+    };
+    let mut pipe = Pipe::begin(Client::new(task.settings.clone()), task.begin).await?;
+    (task.ready)(locals.listener(), pipe.session());
+    loop {
+        let ending = match carry(&mut pipe, &mut locals, &mut signals, task.say).await {
+            Ok(Outcome::Signal(signal)) => return Ok(Ending::by_signal(signal.number())),
+            Ok(Outcome::Over(ending)) => ending,
+            Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. })) => {
+                Ending::new(exit::ENDED, error.to_string())
+            }
+            Err(error) => return Err(error),
+        };
+        locals.reset();
+        let Some(request) = again.as_ref().filter(|_| may_begin_again(&ending)) else { return Ok(ending) };
+        let why = ending.line.unwrap_or_else(|| "the session ended".to_owned());
+        (task.say)(&format!("{why}; the next connection opens a new one"));
+        pipe = loop {
+            tokio::select! {
+                signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
+                wanted = locals.wanted() => wanted.map_err(local)?,
+            }
+            match Pipe::begin(Client::new(task.settings.clone()), Begin::Start(request.clone())).await {
+                Ok(pipe) => break pipe,
+                Err(error) => {
+                    (task.say)(&error.to_string());
+                    locals.reset();
+                }
+            }
+        };
+    }
+}
+
+/// Who was ended on purpose must not come back by himself.
+fn may_begin_again(ending: &Ending) -> bool {
+    let on_purpose = ["terminated", "revoked"];
+    !ending.line.as_deref().is_some_and(|line| on_purpose.iter().any(|word| line.contains(word)))
+}
+
+async fn carry(
+    pipe: &mut Pipe,
+    locals: &mut Locals,
+    signals: &mut Signals,
+    say: &mut dyn FnMut(&str),
+) -> Result<Outcome, SessionError> {
+    let local = |why| SessionError::Local { what: "cannot accept connections", why };
+    let mut closing: Option<(Instant, Signal)> = None;
+    loop {
+        let taken = pipe.push(&locals.out);
+        bytes::Buf::advance(&mut locals.out, taken);
+        tokio::select! {
+            happened = pipe.next() => match happened? {
+                Happened::Output(bytes) => {
+                    locals.on_output(&bytes, say).map_err(super::streams::Broken::from)?;
+                    // Windows bound what connections hold: the session itself is never full.
+                    pipe.consumed(bytes.len());
+                }
+                Happened::Ended(ending) => {
+                    return Ok(closing.map_or(Outcome::Over(ending), |(_, signal)| Outcome::Signal(signal)));
+                }
+                Happened::News(line) => say(&line),
+                Happened::Nothing => {}
+            },
+            moved = poll_fn(|cx| locals.poll(cx)), if closing.is_none() => moved.map_err(local)?,
+            signal = signals.next() => {
+                if closing.is_some() || !pipe.close() {
+                    return Ok(Outcome::Signal(signal));
+                }
+                closing = Some((Instant::now() + CLOSING, signal));
+            }
+            () = until(closing.map(|(until, _)| until)) => {
+                if let Some((_, signal)) = closing {
+                    return Ok(Outcome::Signal(signal));
+                }
+            }
+        }
+    }
+}
+
+async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}

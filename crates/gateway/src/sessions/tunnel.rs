@@ -1,0 +1,102 @@
+//! What is known of a session that is a tunnel: where it leads, and how much went through it.
+//!
+//! Way: the plan -> [`launch_of`] -> grant and store (as the session's resume state, so that a restarted gateway still
+//! knows) -> [`Meta`](super::session::Meta) -> at the end [`Totals`] into the log, the session's details and the audit trail.
+//!
+//! # Invariants
+//! - Counts are the session's positions, which belong to its two ends: they hold over restarts and lost links. For
+//!   multiplexed tunnels they include the eight bytes in front of each frame.
+
+use std::fmt;
+
+use towline_ssm::documents::SessionPlan;
+use towline_wire::message::{Destination, Framing, Launch, decode};
+
+use super::session::Meta;
+use crate::audit::Event;
+
+/// A plan's tunnel, if it is one.
+pub(super) fn launch_of(plan: &SessionPlan) -> Option<Launch> {
+    let to = |host: &Option<String>, port: u16, framing| Destination { host: host.clone(), port, framing };
+    match plan {
+        SessionPlan::Port { host, port, .. } => Some(Launch::Tunnel(to(host, *port, Framing::Smux))),
+        SessionPlan::Ssh { port } => Some(Launch::Tunnel(to(&None, *port, Framing::Single))),
+        _ => None,
+    }
+}
+
+/// From what was stored with a session; `None` when it was no tunnel.
+pub(super) fn restored(state: Option<&[u8]>) -> Option<Destination> {
+    match decode(state?) {
+        Ok(Launch::Tunnel(to)) => Some(to),
+        _ => None,
+    }
+}
+
+/// The plan that leads there, for the properties of AWS's handshake.
+pub(super) fn plan_of(to: &Destination) -> SessionPlan {
+    match to.framing {
+        Framing::Single => SessionPlan::Ssh { port: to.port },
+        Framing::Smux => SessionPlan::Port { host: to.host.clone(), port: to.port, local_port: 0 },
+    }
+}
+
+/// Where a tunnel leads and what it carried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Totals {
+    /// `HOST:PORT`, as asked for.
+    pub destination: String,
+    /// Bytes to the device.
+    pub sent: u64,
+    /// Bytes from it.
+    pub received: u64,
+}
+
+impl Totals {
+    pub(super) fn new(to: &Destination, sent: u64, received: u64) -> Self {
+        let host = to.host.as_deref().unwrap_or("localhost");
+        Self { destination: format!("{host}:{}", to.port), sent, received }
+    }
+
+    /// For the audit trail.
+    pub(super) fn event(&self, meta: &Meta, why: &str) -> Event {
+        Event {
+            source: "towline",
+            name: "TunnelEnded".to_owned(),
+            principal: meta.owner.clone(),
+            facts: vec![
+                ("sessionId", meta.name.clone()),
+                ("target", meta.device.clone()),
+                ("destination", self.destination.clone()),
+                ("bytesToDevice", self.sent.to_string()),
+                ("bytesFromDevice", self.received.to_string()),
+                ("reason", why.to_owned()),
+            ],
+            ..Event::default()
+        }
+    }
+}
+
+impl fmt::Display for Totals {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "tunnel to {}: {} bytes to the device, {} bytes from it", self.destination, self.sent, self.received)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use towline_wire::message::encode;
+
+    #[test]
+    fn a_restarted_gateway_knows_where_a_tunnel_leads() {
+        let plan = SessionPlan::Port { host: Some("db".into()), port: 5432, local_port: 0 };
+        let launch = launch_of(&plan).unwrap();
+        let to = restored(Some(&encode(&launch).unwrap())).unwrap();
+        assert_eq!(plan_of(&to), plan);
+        assert_eq!(Totals::new(&to, 3, 4).to_string(), "tunnel to db:5432: 3 bytes to the device, 4 bytes from it");
+        assert_eq!(restored(Some(&encode(&Launch::Shell).unwrap())), None);
+        assert_eq!(restored(None), None);
+        assert_eq!(launch_of(&SessionPlan::Shell { run_as: None }), None);
+    }
+}

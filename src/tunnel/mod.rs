@@ -1,0 +1,130 @@
+//! Tunnels: connections from this device to one place, for an operator.
+//!
+//! Way of an opening: grant and policy ([`crate::session::gate`]) -> [`Tunnel`] in the session table -> a dial for each
+//! connection ([`place`], [`connection`]). Way of a byte: link -> frames of smux ([`many`]) or as it is ([`single`]) -> the
+//! target's socket; target -> straight into the session's replay ring, behind a frame's header.
+//!
+//! # Invariants
+//! - Polled by the agent's one loop; no thread, but for the look-up of a name by the C library.
+//! - Only an address that the device's policy allows is dialled, whatever a name means by then.
+//! - Every connection has its turn, one frame each; one that does not take its bytes holds up no other (in version 1 of
+//!   smux, which has no windows, once the session's whole room is full of its bytes it does).
+//! - Bytes held for targets are bounded by [`crate::limits::TUNNEL_INPUT`] a tunnel; connections by
+//!   [`crate::limits::CONNECTIONS`].
+//!
+//! # Known limits
+//! - Names are asked of the C library, which blocks a thread of its own for as long as it takes. A name server that does
+//!   not answer can so delay the look-up of the gateway's name as well, should the link be lost just then.
+
+mod connection;
+mod many;
+mod place;
+mod single;
+
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use towline_wire::frame::StreamId;
+use towline_wire::message::{Destination, ExitStatus, Framing};
+use towline_wire::mux::Mux;
+use towline_wire::smux::Broken;
+
+use crate::policy::forwards::Forward;
+use many::Many;
+use place::Place;
+use single::Single;
+
+/// What the table has to tell about a tunnel.
+#[derive(Debug)]
+pub enum News {
+    /// It is there; or not, and why.
+    Started(Result<(), String>),
+    /// One connection of it was not made.
+    NotConnected(String),
+    /// Its one connection is over.
+    Ended(ExitStatus),
+    /// The operator's end broke the rules.
+    Broken(Broken),
+}
+
+#[derive(Debug)]
+enum Kind {
+    Single(Single),
+    Many(Box<Many>),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Tunnel {
+    /// Name of the session.
+    pub name: String,
+    /// Its stream.
+    pub io: StreamId,
+    /// Set when it has ended by itself.
+    pub exited: Option<ExitStatus>,
+    room: u32,
+    kind: Kind,
+}
+
+impl Tunnel {
+    /// A tunnel that begins to dial with the next poll, or with its first connection. `room` is what its receiver holds.
+    #[must_use]
+    pub fn new(name: String, io: StreamId, to: Destination, forwards: Vec<Forward>, room: u32) -> Self {
+        let framing = to.framing;
+        let place = Place::new(to, forwards);
+        let kind = match framing {
+            Framing::Single => Kind::Single(Single::new(place)),
+            Framing::Smux => Kind::Many(Box::new(Many::new(place, room))),
+        };
+        Self { name, io, exited: None, room, kind }
+    }
+
+    /// What its receiver holds, bytes.
+    #[must_use]
+    pub fn room(&self) -> u32 {
+        self.room
+    }
+
+    /// Moves bytes. Ready with something to tell.
+    pub fn poll(&mut self, cx: &mut Context<'_>, mux: &mut Mux) -> Poll<News> {
+        let news = match &mut self.kind {
+            Kind::Single(single) => single.poll(cx, self.io, mux),
+            Kind::Many(many) => many.poll(cx, self.io, mux),
+        };
+        if let Poll::Ready(News::Ended(status)) = &news {
+            self.exited = Some(*status);
+        }
+        news
+    }
+
+    /// Bytes of the operator, in order.
+    pub fn on_input(&mut self, bytes: &[u8], mux: &mut Mux) {
+        match &mut self.kind {
+            Kind::Single(single) => single.on_input(bytes, self.io, mux),
+            Kind::Many(many) => many.on_input(bytes, self.io, mux),
+        }
+    }
+
+    /// The operator's bytes have ended.
+    pub fn on_input_end(&mut self) {
+        if let Kind::Single(single) = &mut self.kind {
+            single.on_input_end();
+        }
+    }
+
+    /// When [`Self::on_tick`] is wanted.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        match &self.kind {
+            Kind::Single(_) => None,
+            Kind::Many(many) => many.deadline(),
+        }
+    }
+
+    /// Ends connections whose operator has gone and whose target takes nothing.
+    pub fn on_tick(&mut self, now: Instant) {
+        if let Kind::Many(many) = &mut self.kind {
+            many.on_tick(now);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Where a tunnel leads: its addresses, judged by the device's policy, and the dial to them.
+//!
+//! # Invariants
+//! - A name is asked at most once at a time, and its answer is used for [`limits::NAME_KEPT`]: a thousand short
+//!   connections are not a thousand look-ups.
+//! - Addresses are judged after the look-up, each by itself, and it is the judged address that is dialled.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use towline_wire::message::Destination;
+
+use crate::limits;
+use crate::policy::forwards::{Forward, LOOPBACK, permits};
+
+type Asking = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
+
+/// A dial on its way.
+pub(super) type Dial = Pin<Box<dyn Future<Output = Result<TcpStream, String>>>>;
+
+enum Names {
+    Unknown,
+    Asking(Asking),
+    Known(Vec<SocketAddr>, Option<Instant>),
+}
+
+/// See the module.
+pub(super) struct Place {
+    host: Option<String>,
+    port: u16,
+    forwards: Vec<Forward>,
+    names: Names,
+}
+
+impl std::fmt::Debug for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Place").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+    }
+}
+
+impl Place {
+    pub(super) fn new(to: Destination, forwards: Vec<Forward>) -> Self {
+        let fixed = match to.host.as_deref().map(str::parse::<IpAddr>) {
+            None => Some(LOOPBACK.to_vec()),
+            Some(Ok(address)) => Some(vec![address]),
+            Some(Err(_)) => None,
+        };
+        let names = match fixed {
+            Some(all) => Names::Known(all.into_iter().map(|address| SocketAddr::new(address, to.port)).collect(), None),
+            None => Names::Unknown,
+        };
+        Self { host: to.host, port: to.port, forwards, names }
+    }
+
+    /// A dial, once the addresses are known; or why there is none.
+    pub(super) fn poll_dial(&mut self, cx: &mut Context<'_>) -> Poll<Result<Dial, String>> {
+        loop {
+            match &mut self.names {
+                Names::Known(addresses, until) if until.is_none_or(|until| Instant::now() < until) => {
+                    let (host, forwards) = (self.host.as_deref().unwrap_or("localhost"), &self.forwards);
+                    let good: Vec<_> = addresses.iter().copied().filter(|&a| permits(forwards, host, a)).collect();
+                    return Poll::Ready(match good.is_empty() {
+                        true => Err(forbidden(addresses)),
+                        false => Ok(dial(good)),
+                    });
+                }
+                Names::Unknown | Names::Known(..) => {
+                    let (host, port) = (self.host.clone().unwrap_or_default(), self.port);
+                    self.names = Names::Asking(Box::pin(async move {
+                        let asked = tokio::net::lookup_host((host.as_str(), port));
+                        let found =
+                            timeout(limits::TUNNEL_DIAL, asked).await.map_err(|_| io::ErrorKind::TimedOut)??;
+                        Ok(found.take(limits::ADDRESSES).collect())
+                    }));
+                }
+                Names::Asking(asking) => {
+                    let answer = std::task::ready!(asking.as_mut().poll(cx));
+                    self.names = Names::Unknown;
+                    match answer {
+                        Ok(found) if !found.is_empty() => {
+                            self.names = Names::Known(found, Some(Instant::now() + limits::NAME_KEPT));
+                        }
+                        Ok(_) => return Poll::Ready(Err(self.unresolved(&"it has no address"))),
+                        Err(error) => return Poll::Ready(Err(self.unresolved(&error))),
+                    }
+                }
+            }
+        }
+    }
+
+    fn unresolved(&self, why: &dyn std::fmt::Display) -> String {
+        format!("the device cannot resolve {}: {why}", self.host.as_deref().unwrap_or_default())
+    }
+}
+
+fn forbidden(addresses: &[SocketAddr]) -> String {
+    let shown = addresses.first().map(ToString::to_string).unwrap_or_default();
+    format!("this device does not allow forwards to {shown} (policy.allowed_forwards)")
+}
+
+/// Tries the addresses one after the other.
+fn dial(addresses: Vec<SocketAddr>) -> Dial {
+    Box::pin(async move {
+        let each = limits::TUNNEL_DIAL / u32::try_from(addresses.len()).unwrap_or(1).max(1);
+        let mut last = String::new();
+        for address in addresses {
+            last = match timeout(each.max(Duration::from_secs(2)), TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Who types through a tunnel waits for each key.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => format!("the device cannot connect to {address}: {error}"),
+                Err(_) => format!("the device has no answer from {address}"),
+            };
+        }
+        Err(last)
+    })
+}
