@@ -19,6 +19,7 @@ mod exec;
 mod first_boot;
 mod grants;
 mod hostile;
+mod independent;
 mod links;
 mod misbehave;
 mod names;

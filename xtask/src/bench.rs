@@ -7,12 +7,14 @@
 //! the median of the ratios. One machine's microseconds mean little; a ratio of the same minute means something.
 //!
 //! # Not here
-//! - Port forwarding: not a feature yet.
+//! - Port forwarding: [`tunnel`], a run of its own.
 
+mod delay;
 mod peer;
 mod rig;
 mod sample;
 mod stats;
+pub(crate) mod tunnel;
 
 use towline_testkit::{Outcome, Trouble};
 

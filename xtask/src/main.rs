@@ -7,6 +7,7 @@
 //! | `build` | the three programs, each in the profile it ships in |
 //! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
+//! | `bench tunnel` | forwards against `ssh -L`: throughput near and far, connections a second, keystrokes beside bulk |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
 //! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
@@ -58,13 +59,14 @@ fn command(words: &[&str]) -> Outcome {
         ["build"] => run::build_programs(),
         ["budget"] => budget::check(),
         ["bench"] => bench::compare(bench::ROUNDS),
+        ["bench", "tunnel"] => bench::tunnel::compare(),
         ["bench", rounds] => bench::compare(rounds.parse()?),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
         ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
         )),
     }
 }

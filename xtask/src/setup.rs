@@ -28,6 +28,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ("ssh", "openssh-client"),
     ("sshd", "openssh-server"),
     ("rsync", "rsync"),
+    ("node", "nodejs"),
     ("setpriv", "util-linux"),
     // Its server is in a folder of its own, and its client is in another package that comes with it.
     ("psql", "postgresql"),
@@ -129,6 +130,25 @@ fn pip(python: &Path, packages: &[&str]) -> Outcome {
     let mut pip = Command::new(python);
     pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"]).args(packages);
     run::checked(pip)
+}
+
+/// The folder of the modules of node that tests use: made in our cache directory unless it is there.
+///
+/// # Errors
+/// They cannot be installed.
+pub(crate) fn node_modules() -> Outcome<PathBuf> {
+    let folder = cache().join("npm");
+    let modules = folder.join("node_modules");
+    if ["ssm-session", "ws"].iter().all(|name| modules.join(name).is_dir()) {
+        return Ok(modules);
+    }
+    programs(&[("npm", "npm")])?;
+    std::fs::create_dir_all(&folder)?;
+    let mut npm = Command::new("npm");
+    npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder);
+    npm.args(["ssm-session@1.0.6", "ws@8"]);
+    run::checked(npm)?;
+    Ok(modules)
 }
 
 fn has_aws_tools(python: &Path) -> bool {

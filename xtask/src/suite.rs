@@ -52,7 +52,7 @@ fn tests(python: &Path, filter: Option<&str>) -> Outcome {
     let nextest = has_nextest();
     let mut command = run::cargo();
     command.args(if nextest { &["nextest", "run"][..] } else { &["test"] }).arg("--workspace");
-    command.args(filter).env(setup::PYTHON, python);
+    command.args(filter).env(setup::PYTHON, python).env("NODE_PATH", setup::node_modules()?);
     run::checked(command)?;
     if nextest && filter.is_none() {
         // nextest leaves the examples in the documentation out.

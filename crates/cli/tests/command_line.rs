@@ -201,8 +201,8 @@ fn as_the_plugin_of_aws_tools_it_says_a_version_and_what_it_cannot_do() {
     check(&plugin(&["x"]), USAGE, "", "at least 3 arguments");
     let answer = r#"{"SessionId":"s","TokenValue":"TOPSECRET","StreamUrl":"wss://127.0.0.1:1/v1/data-channel/s"}"#;
     check(&plugin(&[answer, "xx-1", "SendCommand"]), USAGE, "", "SendCommand");
-    let ports = r#"{"DocumentName":"AWS-StartPortForwardingSession"}"#;
-    check(&plugin(&[answer, "xx-1", "StartSession", "", ports]), USAGE, "", "AWS-StartPortForwardingSession");
+    let ports = r#"{"DocumentName":"AWS-StartPortForwardingSession","Parameters":{"localPortNumber":["70000"]}}"#;
+    check(&plugin(&[answer, "xx-1", "StartSession", "", ports]), USAGE, "", "localPortNumber cannot be `70000`");
     let nobody = plugin(&[answer, "xx-1", "StartSession", "", "{}", "https://127.0.0.1:1"]);
     check(&nobody, TRANSPORT, "Starting session with SessionId: s", "cannot connect to 127.0.0.1:1");
     assert!(!String::from_utf8_lossy(&nobody.stderr).contains("TOPSECRET"));

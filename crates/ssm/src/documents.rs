@@ -42,6 +42,8 @@ pub const TOWLINE_COPY: &str = "Towline-Copy";
 /// Longest command text, and longest sum of all arguments, in bytes. One wire frame has 16 KiB; grant, names and
 /// environment need their share of it.
 pub const MAX_COMMAND_BYTES: usize = 12 * 1024;
+/// Longest path of [`TOWLINE_COPY`], bytes: Linux takes no longer one.
+pub const MAX_PATH_BYTES: usize = 4095;
 /// Most arguments of [`TOWLINE_EXEC`], program included.
 pub const MAX_ARGUMENTS: usize = 256;
 
@@ -240,8 +242,8 @@ const HOST: Parameter = Parameter {
 const PATH: Parameter = Parameter {
     name: "path",
     default: None,
-    allowed_pattern: "^[^\\x00]{1,4096}$",
-    allows: |value| (1..=4096).contains(&value.len()) && !value.contains('\0'),
+    allowed_pattern: "^[^\\x00]+$",
+    allows: |value| !value.is_empty() && !value.contains('\0'),
     list: false,
 };
 const DIRECTION: Parameter = Parameter {
@@ -336,7 +338,7 @@ pub const BUILT_IN: &[Document] = &[
         parameters: &[PATH, DIRECTION, RUN_AS],
         plan: |values| {
             Ok(SessionPlan::Copy {
-                path: values.one("path").to_owned(),
+                path: values.path()?,
                 put: values.one("direction") == "put",
                 run_as: values.optional("runAsUser"),
             })
@@ -424,6 +426,14 @@ impl Values<'_> {
             return Err(invalid(format!("command must be at most {MAX_COMMAND_BYTES} bytes long")));
         }
         Ok(command.to_owned())
+    }
+
+    fn path(&self) -> Result<String, ApiError> {
+        let path = self.one("path");
+        if path.len() > MAX_PATH_BYTES {
+            return Err(invalid(format!("path must be at most {MAX_PATH_BYTES} bytes long")));
+        }
+        Ok(path.to_owned())
     }
 
     fn argv(&self) -> Result<Vec<String>, ApiError> {

@@ -112,13 +112,23 @@ fn a_command_must_fit_a_frame() {
 }
 
 #[test]
+fn a_copy_names_one_place_and_one_direction() {
+    let plan = SessionPlan::Copy { path: "/a b".into(), put: true, run_as: Some("ops".into()) };
+    means(Some(TOWLINE_COPY), &[("path", &["/a b"]), ("direction", &["put"]), ("runAsUser", &["ops"])], plan);
+    refused(TOWLINE_COPY, &[("path", &["/x"])], InvalidParameters);
+    refused(TOWLINE_COPY, &[("path", &["/x"]), ("direction", &["both"])], InvalidParameters);
+    refused(TOWLINE_COPY, &[("path", &[""]), ("direction", &["get"])], InvalidParameters);
+    refused(TOWLINE_COPY, &[("path", &[&"p".repeat(4096)]), ("direction", &["get"])], InvalidParameters);
+}
+
+#[test]
 fn every_document_says_what_kind_of_session_it_plans() {
     for document in BUILT_IN {
         let required: Parameters = document
             .parameters
             .iter()
             .filter(|p| p.default.is_none())
-            .map(|p| (p.name.to_owned(), vec!["localhost".to_owned()]))
+            .map(|p| (p.name.to_owned(), vec![if p.name == "direction" { "get" } else { "localhost" }.to_owned()]))
             .collect();
         let plan = resolve(Some(document.name), &required).unwrap();
         assert_eq!(plan.session_type(), document.session_type, "{}", document.name);

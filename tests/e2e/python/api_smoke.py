@@ -58,7 +58,8 @@ def a_session_that_cannot_be_is_refused_with_its_reason():
     wants("TargetNotConnected", ssm.start_session, Target="i-0123456789abcdef0")
     wants("InvalidDocument", ssm.start_session, Target=DEVICE, DocumentName="No-Such-Document")
     wants("InvalidParameters", ssm.start_session, Target=DEVICE, DocumentName="AWS-StartInteractiveCommand")
-    wants("InvalidDocument", ssm.start_session, Target=DEVICE, DocumentName="AWS-StartSSHSession")
+    port = {"portNumber": ["0"]}
+    wants("InvalidParameters", ssm.start_session, Target=DEVICE, DocumentName="AWS-StartSSHSession", Parameters=port)
     wants("DoesNotExistException", ssm.resume_session, SessionId="admin-0123456789abcdefg")
     assert ssm.terminate_session(SessionId="admin-0123456789abcdefg"), "an unknown id is no error, as at AWS"
 

@@ -52,6 +52,21 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// A forward to a port of the device, `ssh -N -L`, reaching the peer at this port (a delay line before it, or itself).
+    pub(super) fn forward(&self, at: u16, local: u16, target: u16) -> Command {
+        let mut command = ssh(&self.folder, at);
+        command.args(["-N", "-o", "ExitOnForwardFailure=yes", "-L", &format!("127.0.0.1:{local}:127.0.0.1:{target}")]);
+        command.arg(format!("{}@127.0.0.1", self.user));
+        command
+    }
+
+    /// Where its clients connect.
+    pub(super) fn entrance(&self) -> u16 {
+        self.entrance
+    }
+}
+
 fn keys(folder: &Path, home: &Path) -> Outcome {
     for name in ["host", "client"] {
         let mut make = Command::new("ssh-keygen");
@@ -107,10 +122,10 @@ fn ssh(folder: &Path, port: u16) -> Command {
 }
 
 /// A port that is free now. The daemons cannot take port 0 and tell us, so somebody might be quicker.
-fn free_port() -> Outcome<u16> {
+pub(super) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
 
-fn listens(port: u16) -> Outcome {
+pub(super) fn listens(port: u16) -> Outcome {
     eventually("it listens", COMES_UP, || TcpStream::connect(("127.0.0.1", port)).ok()).map(drop)
 }

@@ -65,6 +65,21 @@ impl Rig {
         self.lab.admin().towline(&["shell", self.device.id()])
     }
 
+    /// The peer itself.
+    pub(super) fn ssh_peer(&self) -> &Peer {
+        &self.peer
+    }
+
+    /// Gateway and scratch directory.
+    pub(super) fn lab(&self) -> &Lab {
+        &self.lab
+    }
+
+    /// Our device.
+    pub(super) fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// The text for bulk samples.
     pub(super) fn text(&self) -> &Path {
         &self.text

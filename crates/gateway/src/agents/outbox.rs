@@ -220,7 +220,7 @@ mod tests {
         assert!((0..10).any(|_| outbox.push_control(&Frame::Control(&body)).is_err()));
         let big = vec![0; 16_000];
         let frame = Frame::Data { stream: 1, offset: 0, data: &big };
-        assert!((0..70).any(|_| outbox.push_data(1, &frame).is_err()));
+        assert!((0..600).any(|_| outbox.push_data(1, &frame).is_err()));
     }
 
     #[test]
