@@ -6,11 +6,10 @@ use towline_testkit::lab::Lab;
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually};
+use towline_testkit::{Outcome, eventually, machine};
 
 use super::ssh::Ssh;
 use super::{PATIENCE, ask, connect, echo_server};
-use crate::api::python;
 use crate::plugin::start_session;
 
 #[test]
@@ -47,7 +46,7 @@ fn ssh_takes_the_aws_cli_for_its_proxy_command() -> Outcome {
     // The line of AWS's documents for ~/.ssh/config.
     let proxy = "Host mi-*\n    ProxyCommand sh -c \"PYTHON -m awscli ssm start-session --target %h \
                  --document-name AWS-StartSSHSession --parameters 'portNumber=%p'\"\n";
-    let ssh = Ssh::start(&lab, &proxy.replace("PYTHON", &python()))?;
+    let ssh = Ssh::start(&lab, &proxy.replace("PYTHON", &machine::program().to_string_lossy()))?;
     let mut command = start_session(&lab, &device, &[])?;
     // Its environment is what is wanted of it, not its words.
     let mut ssh_command = Command::new("ssh");
@@ -67,13 +66,9 @@ fn a_client_of_the_aws_data_channel_has_ports_of_both_kinds_and_ssh() -> Outcome
     let lab = Lab::start()?;
     let device = lab.device()?;
     let server = echo_server()?;
-    let mut command = lab.admin().equip(Command::new(python()));
+    let mut command = lab.admin().python();
     command.arg(workspace().join("tests/e2e/python/aws_ports.py"));
     command.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_ECHO", server.port().to_string());
-    command.env("PYTHONDONTWRITEBYTECODE", "1");
-    if let Some(home) = std::env::var_os("HOME") {
-        command.env("HOME", home);
-    }
     let out = command.output()?;
     ensure(out.status.success(), || {
         format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
