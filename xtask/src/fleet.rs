@@ -11,6 +11,7 @@
 mod device;
 mod hub;
 
+use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
@@ -22,12 +23,15 @@ use towline_testkit::{Outcome, Trouble, eventually};
 
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
+use crate::qemu::busybox;
 use crate::{run, say, setup};
 use device::Member;
 use hub::{ADDRESS, Hub};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 20;
+/// Devices in `cargo xtask test`.
+const IN_TESTS: &str = "5";
 /// Most that the addresses of the hub's network are enough for.
 const MOST: usize = 200;
 /// Devices that get the next version first.
@@ -46,38 +50,52 @@ const NEEDS: &[(&str, &str)] =
 /// What was lost, or did not come.
 pub(crate) fn command(words: &[&str]) -> Outcome {
     let (inside, words) = match words {
-        [INSIDE, rest @ ..] => (true, rest),
-        _ => (false, words),
+        [INSIDE, directory, rest @ ..] => (Some(Path::new(directory)), rest),
+        _ => (None, words),
     };
     let devices = match words {
         [] => DEVICES,
         [number] => number.parse().ok().filter(|n| (1..=MOST).contains(n)).ok_or_else(usage)?,
         _ => return Err(usage()),
     };
-    if inside {
-        return roll(devices);
+    if let Some(directory) = inside {
+        return roll(devices, directory);
     }
     setup::programs(NEEDS)?;
     let class = Class::read("x86_64")?;
     if build::made(&class, Program::Agent).is_none() {
         build::build(&class, Program::Agent)?;
     }
+    busybox("amd64")?; // from inside, nothing can be downloaded
     // A network and mounts of our own. The namespaces end with the last process in them.
+    let scratch = tempfile::Builder::new().prefix("towline-fleet-").tempdir()?;
     let mut again = Command::new("unshare");
     again.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
-    again.args(["fleet-upgrade", INSIDE, &devices.to_string()]);
+    again.args(["fleet-upgrade", INSIDE]).arg(scratch.path()).arg(devices.to_string());
     run::checked(again)
+}
+
+/// A small fleet, for `cargo xtask test`. Needs root, for the namespaces: without it, that is said and nothing is shown.
+///
+/// # Errors
+/// As [`command`].
+pub(crate) fn in_tests() -> Outcome {
+    if !rustix::process::geteuid().is_root() {
+        say::line("fleet-upgrade is left out: namespaces want root");
+        return Ok(());
+    }
+    command(&[IN_TESTS])
 }
 
 fn usage() -> Trouble {
     Trouble::new(format!("usage: cargo xtask fleet-upgrade [DEVICES], 1 to {MOST}"))
 }
 
-fn roll(devices: usize) -> Outcome {
+fn roll(devices: usize, directory: &Path) -> Outcome {
     let class = Class::read("x86_64")?;
     let agent = build::made(&class, Program::Agent).ok_or_else(|| Trouble::new("the agent is not built"))?;
     let agent = std::fs::read(agent)?;
-    let hub = Hub::new()?;
+    let hub = Hub::new(directory)?;
     let lab =
         Lab::with(&GatewaySetup { listen: format!("{ADDRESS}:0"), host: ADDRESS.into(), ..GatewaySetup::default() })?;
     for channel in ["stable", "canary"] {

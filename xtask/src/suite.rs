@@ -6,9 +6,9 @@ use std::process::Command;
 use towline_testkit::Outcome;
 use towline_testkit::lab::programs::workspace;
 
-use crate::{budget, demo, run, setup};
+use crate::{budget, demo, fleet, qemu, run, setup};
 
-/// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget.
+/// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget, virtual devices and a small fleet.
 ///
 /// # Errors
 /// The first step that failed.
@@ -25,7 +25,9 @@ pub(crate) fn all() -> Outcome {
     run::build_programs()?;
     tests(&python, None)?;
     demo::unattended()?;
-    budget::check()
+    budget::check()?;
+    qemu::in_tests()?;
+    fleet::in_tests()
 }
 
 /// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is for whoever has one.

@@ -67,7 +67,11 @@ impl Member {
         eventually("the device answers", PATIENCE, || {
             admin.run(&["exec", &id, "--", "true"]).ok().filter(|out| out.status.success()).map(drop)
         })?;
-        let mut shell = admin.shell(&self.id)?;
+        // What the command line says about a lost link goes to stderr, and is no byte of the shell's.
+        let mut quiet = admin.equip(Command::new("sh"));
+        quiet.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(admin.towline(&[]).get_program());
+        quiet.args(["shell", &self.id]);
+        let mut shell = Terminal::start(&quiet, 24, 80)?;
         shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
         shell.expect_within("READY", PATIENCE)?;
         self.shell = Some(shell);

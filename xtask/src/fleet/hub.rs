@@ -17,16 +17,16 @@ pub(super) const ADDRESS: &str = "10.213.0.1";
 const PORT: &str = "8080";
 const KEY: &str = "fleet@example.invalid";
 
-/// See the module. Dropped: the server ends, the directory goes.
+/// See the module. Dropped: the server ends.
 pub(super) struct Hub {
     _server: Running,
-    scratch: tempfile::TempDir,
+    /// Of whoever made the namespace: what is mounted in it is gone when the directory is removed.
+    scratch: PathBuf,
 }
 
 impl Hub {
-    /// Needs a network namespace of its own.
-    pub(super) fn new() -> Outcome<Self> {
-        let scratch = tempfile::Builder::new().prefix("towline-fleet-").tempdir()?;
+    /// Needs a network namespace of its own, and an empty directory.
+    pub(super) fn new(scratch: &Path) -> Outcome<Self> {
         ip(&["link", "set", "lo", "up"])?;
         ip(&["link", "add", "fleet", "type", "bridge"])?;
         ip(&["address", "add", &format!("{ADDRESS}/16"), "dev", "fleet"])?;
@@ -36,16 +36,16 @@ impl Hub {
         let mut own = Command::new("mount");
         own.args(["-t", "tmpfs", "fleet-names", "/run/netns"]);
         run::checked(own)?;
-        let home = scratch.path().join("gnupg");
-        let repository = scratch.path().join("repository");
+        let home = scratch.join("gnupg");
+        let repository = scratch.join("repository");
         for folder in [&home, &repository] {
             std::fs::create_dir(folder)?;
             std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         }
         let mut server = Command::new("python3");
         server.args(["-m", "http.server", "--bind", ADDRESS, "--directory"]).arg(&repository).arg(PORT);
-        let server = Running::start("the repository's server", server, &scratch.path().join("server.log"))?;
-        let hub = Self { _server: server, scratch };
+        let server = Running::start("the repository's server", server, &scratch.join("server.log"))?;
+        let hub = Self { _server: server, scratch: scratch.to_owned() };
         hub.make_key()?;
         eventually("the repository is served", Duration::from_secs(20), || {
             std::net::TcpStream::connect(format!("{ADDRESS}:{PORT}")).ok()
@@ -64,19 +64,19 @@ impl Hub {
 
     fn gpg(&self) -> Command {
         let mut gpg = Command::new("gpg");
-        gpg.args(["--batch", "--quiet"]).env("GNUPGHOME", self.scratch.path().join("gnupg"));
+        gpg.args(["--batch", "--quiet"]).env("GNUPGHOME", self.scratch.join("gnupg"));
         gpg.stderr(Stdio::null());
         gpg
     }
 
     /// The scratch directory.
     pub(super) fn directory(&self) -> &Path {
-        self.scratch.path()
+        &self.scratch
     }
 
     /// What devices check the repository with.
     pub(super) fn public_key(&self) -> PathBuf {
-        self.scratch.path().join("fleet.gpg")
+        self.scratch.join("fleet.gpg")
     }
 
     /// The line that points a device at a channel.
@@ -87,11 +87,11 @@ impl Hub {
     /// Puts a version of the agent into a channel, in place of what was there.
     pub(super) fn publish(&self, channel: &str, class: &Class, agent: &[u8], version: &str) -> Outcome {
         let deb = package::deb_of_agent(class, &another_version::bytes(agent, version)?, version)?;
-        let path = self.scratch.path().join(format!("towline-agent_{version}_{}.deb", class.packages.deb));
+        let path = self.scratch.join(format!("towline-agent_{version}_{}.deb", class.packages.deb));
         files::write(&path, deb)?;
-        let place = self.scratch.path().join("repository").join(channel);
+        let place = self.scratch.join("repository").join(channel);
         let beside = place.with_extension("partial");
-        let signer = Signer { key: KEY.into(), home: Some(self.scratch.path().join("gnupg")) };
+        let signer = Signer { key: KEY.into(), home: Some(self.scratch.join("gnupg")) };
         repo::apt(&beside.join("apt"), &signer, &[path])?;
         if place.exists() {
             std::fs::remove_dir_all(&place)?;
@@ -104,7 +104,7 @@ impl Drop for Hub {
     fn drop(&mut self) {
         // gpg leaves an agent of its own behind.
         let mut kill = Command::new("gpgconf");
-        kill.args(["--kill", "all"]).env("GNUPGHOME", self.scratch.path().join("gnupg"));
+        kill.args(["--kill", "all"]).env("GNUPGHOME", self.scratch.join("gnupg"));
         let _ = kill.status();
     }
 }

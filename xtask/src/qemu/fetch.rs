@@ -143,7 +143,14 @@ fn apt(program: &str) -> Command {
     for arch in ["amd64", "arm64", "armhf"] {
         command.arg("-o").arg(format!("APT::Architectures::={arch}"));
     }
-    command.args(["-o", "Acquire::Languages=none", "-o", "APT::Sandbox::User=root"]);
+    command.args([
+        "-o",
+        "Acquire::Languages=none",
+        "-o",
+        "APT::Sandbox::User=root",
+        "-o",
+        "APT::Update::Error-Mode=any",
+    ]);
     command
 }
 

@@ -1,7 +1,8 @@
-//! `cargo xtask qemu --table`: docs/devices.md from what was built, packed and measured.
+//! `cargo xtask qemu --table`: the table in docs/devices.md and the shorter one in the README, from what was built, packed and
+//! measured.
 
 use towline_testkit::lab::programs::workspace;
-use towline_testkit::{Outcome, files};
+use towline_testkit::{Outcome, Trouble, files};
 
 use super::device::{Facts, facts_file};
 use crate::dist::build;
@@ -19,12 +20,26 @@ the gateway's word that the device is there, emulated in software, so a real boa
 |---|---|---|---|---|---|---|---|---|
 ";
 
-/// Writes the file, and prints the table.
+/// What the README's table stands between.
+const MARKS: (&str, &str) = ("<!-- devices: cargo xtask qemu --table -->\n", "<!-- /devices -->");
+
+/// The README's columns, and what users would have otherwise, as it was given to us.
+const README_HEAD: &str = "\
+| `cargo xtask dist`, `cargo xtask qemu` | binary, bytes | deb, bytes | RSS idle (anonymous), KiB | with one shell, KiB | boot to connected, s | shown by |
+|---|---|---|---|---|---|---|
+";
+const PEER: &str = "\
+| amazon-ssm-agent 3.3.0.0, x86_64 | 99,821,125 in five | - | 48,900 in two processes | 76,400 in three | - | not taken by us, see below |
+";
+
+/// Writes both files, and prints the table.
 ///
 /// # Errors
 /// A class has a mistake.
 pub(crate) fn write() -> Outcome {
-    let rows = Class::named("all")?.iter().map(row).collect::<Outcome<Vec<_>>>()?;
+    let seen = Class::named("all")?.into_iter().map(Seen::of).collect::<Outcome<Vec<_>>>()?;
+    readme(&seen)?;
+    let rows: Vec<String> = seen.iter().map(Seen::row).collect();
     let path = workspace().join("docs/devices.md");
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     // What people wrote below the table stays.
@@ -34,26 +49,91 @@ pub(crate) fn write() -> Outcome {
     files::write(&path, format!("{text}{below}"))
 }
 
-fn row(class: &Class) -> Outcome<String> {
-    let dash = || "-".to_owned();
-    let size = |path: Option<std::path::PathBuf>| {
-        path.and_then(|path| std::fs::metadata(path).ok()).map_or_else(dash, |meta| meta.len().to_string())
-    };
-    let variant = class.packages.variant.as_ref().map(|v| format!("_{v}")).unwrap_or_default();
-    let deb = format!("towline-agent_{}_{}{variant}.deb", package::version(), class.packages.deb);
-    let binary = size(build::made(class, Program::Agent));
-    let package = size(Some(package::folder().join("deb").join(deb)));
-    let facts = std::fs::read_to_string(facts_file(&class.name)).ok();
-    let facts: Option<Facts> = facts.map(|text| serde_json::from_str(&text)).transpose()?;
-    let idle = facts.as_ref().map_or_else(dash, |f| format!("{} ({})", f.idle_kib, f.anonymous_kib));
-    let shell = facts.as_ref().map_or_else(dash, |f| f.shell_kib.to_string());
-    let boot = facts.as_ref().map_or_else(dash, |f| format!("{}.{}", f.boot_ms / 1000, f.boot_ms % 1000 / 100));
-    let shown = facts.as_ref().map_or_else(
-        || format!("`cargo xtask qemu {}`, user emulation", class.name),
-        |f| format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, f.machine_mb),
-    );
-    Ok(format!(
-        "| {} | {} | {}, {} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n",
-        class.name, class.device, class.kernel, class.libc
-    ))
+/// Puts the short table between its marks.
+fn readme(seen: &[Seen]) -> Outcome {
+    let path = workspace().join("README.md");
+    let old = std::fs::read_to_string(&path)?;
+    let parts = old.split_once(MARKS.0).and_then(|(above, rest)| Some((above, rest.split_once(MARKS.1)?.1)));
+    let (above, below) =
+        parts.ok_or_else(|| Trouble::new(format!("README.md has no {} … {}", MARKS.0.trim(), MARKS.1)))?;
+    let rows: String = seen.iter().map(Seen::short).collect();
+    files::write(&path, format!("{above}{}{README_HEAD}{rows}{PEER}{}{below}", MARKS.0, MARKS.1))?;
+    Ok(std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?)
+}
+
+/// What is known of a class, in words for a table; a dash for what was not made or measured here.
+struct Seen {
+    class: Class,
+    binary: String,
+    package: String,
+    idle: String,
+    shell: String,
+    boot: String,
+    shown: String,
+}
+
+impl Seen {
+    fn of(class: Class) -> Outcome<Self> {
+        let dash = || "-".to_owned();
+        let size = |path: Option<std::path::PathBuf>| {
+            path.and_then(|path| std::fs::metadata(path).ok()).map_or_else(dash, |meta| grouped(meta.len()))
+        };
+        let variant = class.packages.variant.as_ref().map(|v| format!("_{v}")).unwrap_or_default();
+        let deb = format!("towline-agent_{}_{}{variant}.deb", package::version(), class.packages.deb);
+        let facts = std::fs::read_to_string(facts_file(&class.name)).ok();
+        let facts: Option<Facts> = facts.map(|text| serde_json::from_str(&text)).transpose()?;
+        let facts = facts.as_ref();
+        let machine = |f: &Facts| format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, f.machine_mb);
+        Ok(Self {
+            binary: size(build::made(&class, Program::Agent)),
+            package: size(Some(package::folder().join("deb").join(deb))),
+            idle: facts.map_or_else(dash, |f| format!("{} ({})", f.idle_kib, f.anonymous_kib)),
+            shell: facts.map_or_else(dash, |f| f.shell_kib.to_string()),
+            boot: facts.map_or_else(dash, |f| format!("{}.{}", f.boot_ms / 1000, f.boot_ms % 1000 / 100)),
+            shown: facts.map_or_else(|| format!("`cargo xtask qemu {}`, user emulation", class.name), machine),
+            class,
+        })
+    }
+
+    fn row(&self) -> String {
+        let Self { class, binary, package, idle, shell, boot, shown } = self;
+        let Class { name, device, kernel, libc, .. } = class;
+        format!(
+            "| {name} | {device} | {kernel}, {libc} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n"
+        )
+    }
+
+    fn short(&self) -> String {
+        let Self { class, binary, package, idle, shell, boot, shown } = self;
+        format!("| {} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n", class.name)
+    }
+}
+
+/// With a comma between thousands.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn thousands_are_kept_apart() {
+        assert_eq!([7, 999, 1000, 1_591_456].map(grouped), ["7", "999", "1,000", "1,591,456"]);
+    }
+
+    #[test]
+    fn the_readme_has_a_place_for_the_table() {
+        let text = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+        assert!(text.split_once(MARKS.0).unwrap().1.contains(MARKS.1));
+    }
 }
