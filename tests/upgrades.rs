@@ -9,7 +9,7 @@ use scripted::{Gateway, is_alive, story};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Duration;
-use towline_wire::message::{ExitStatus, FromAgent, Held, Launch, RefusalCode, ToAgent};
+use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Launch, RefusalCode, ToAgent};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_towline-agent");
 
@@ -326,5 +326,30 @@ fn what_a_program_cannot_go_on_with_is_given_back_to_the_one_before_it() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(said.contains("what the predecessor left cannot be read"), "{said}");
         assert!(String::from_utf8_lossy(&output.stdout).starts_with("run --config"), "{output:?}");
+    });
+}
+
+#[test]
+fn a_session_that_has_ended_and_one_that_is_being_ended_are_handed_over_again_and_again() {
+    story(async || {
+        let mut gateway = Gateway::with_agent("").await;
+        let ended = gateway.session("ann-1", &shell("stty -echo; echo bye; exit 4")).await;
+        assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(4));
+        gateway.until_end(ended).await;
+        gateway.flush().await;
+        // It does not listen to the hang-up, so its end takes its time: longer than three exchanges.
+        let stubborn = gateway.session("ann-2", &exec("trap '' HUP; echo $$; while :; do sleep 1; done")).await;
+        gateway.until(stubborn, "\n").await;
+        let pid = String::from_utf8(gateway.operators[stubborn].output.clone()).unwrap();
+        gateway.send(&ToAgent::Close { session: "ann-2".into(), reason: EndReason::Terminated }).await;
+        for turn in 0..3 {
+            renew(&gateway);
+            let held = successor(&mut gateway).await;
+            let ended = held.iter().find(|held| held.session == "ann-1").expect("it was not forgotten");
+            assert_eq!(ended.exited, Some(ExitStatus::Code(4)), "turn {turn}");
+        }
+        while is_alive(&pid) {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     });
 }

@@ -109,7 +109,9 @@ impl Model {
 
     fn command(&self, parts: &Parts) -> Command {
         let mut command = Command::new(self.program);
-        command.args(self.machine).args(["-nographic", "-nodefaults", "-serial", "stdio", "-monitor", "none"]);
+        // An interrupt that is typed is the guest's, not qemu's.
+        command.args(self.machine).args(["-nographic", "-nodefaults", "-monitor", "none"]);
+        command.args(["-chardev", "stdio,id=console,signal=off", "-serial", "chardev:console"]);
         command.args(["-m", &parts.memory.unwrap_or(self.memory).to_string(), "-smp", "1"]);
         command.args(["-rtc", &format!("base={}", parts.clock)]);
         command.arg("-kernel").arg(&parts.kernel).arg("-initrd").arg(&parts.initramfs);

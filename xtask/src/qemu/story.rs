@@ -50,14 +50,16 @@ pub(crate) fn tell(model: &Model, class: &Class, agent: &Path) -> Outcome {
 
 fn memory(device: &mut Device, model: &Model, class: &Class) -> Outcome<Facts> {
     let budget = class.budget()?.agent;
-    let status = format!("/proc/{}/status", device.agent()?);
-    let idle_kib = device.machine.number(&status, "VmRSS:")?;
-    let anonymous_kib = device.machine.number(&status, "RssAnon:")?;
+    let pid = device.agent()?;
+    // Counted page by page. What `status` says is a sum that the kernel brings up to date every 64 pages.
+    let (status, pages) = (format!("/proc/{pid}/status"), format!("/proc/{pid}/smaps_rollup"));
+    let idle_kib = device.machine.number(&pages, "Rss:")?;
+    let anonymous_kib = device.machine.number(&pages, "Anonymous:")?;
     let threads = device.machine.number(&status, "Threads:")?;
     let shell = device.shell()?;
-    let shell_kib = device.machine.number(&status, "VmRSS:")?;
+    let shell_kib = device.machine.number(&pages, "Rss:")?;
     let second = device.shell()?;
-    let further = device.machine.number(&status, "VmRSS:")?.saturating_sub(shell_kib);
+    let further = device.machine.number(&pages, "Rss:")?.saturating_sub(shell_kib);
     drop((shell, second));
     let seen = format!("{}: RSS {idle_kib} KiB idle ({anonymous_kib} anonymous), {shell_kib} with a shell", class.name);
     say::line(&format!("  {seen}, {threads} thread, a further shell {further} KiB"));

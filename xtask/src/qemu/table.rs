@@ -13,7 +13,7 @@ use crate::{package, say};
 const HEAD: &str = "# Devices
 
 Made by `cargo xtask qemu --table` from `cargo xtask dist` and `cargo xtask qemu`. Binary: static, stripped. Package: the
-deb. RSS is read inside the guest (`VmRSS`; in brackets the part without a file behind it). Connected: from power-on to
+deb. RSS is read inside the guest (`smaps_rollup`; in brackets the part without a file behind it). Connected: from power-on to
 the gateway's word that the device is there, emulated in software, so a real board is quicker. `-`: not measured.
 
 | class | for example | kernel from, libc | binary, bytes | deb, bytes | RSS idle, KiB | with one shell | connected, s | shown by |
