@@ -5,6 +5,7 @@ use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble, files};
 
 use super::device::{Facts, facts_file};
+use super::machine::Model;
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
 use crate::{package, say};
@@ -13,8 +14,8 @@ use crate::{package, say};
 const HEAD: &str = "# Devices
 
 Made by `cargo xtask qemu --table` from `cargo xtask dist` and `cargo xtask qemu`. Binary: static, stripped. Package: the
-deb. RSS is read inside the guest (`smaps_rollup`; in brackets the part without a file behind it). Connected: from power-on to
-the gateway's word that the device is there, emulated in software, so a real board is quicker. `-`: not measured.
+deb. RSS is read inside the guest (`smaps_rollup`; in brackets the part without a file behind it). Connected: from a
+reboot to the answer to a command through the gateway, emulated in software, so a real board is quicker. `-`: not measured.
 
 | class | for example | kernel from, libc | binary, bytes | deb, bytes | RSS idle, KiB | with one shell | connected, s | shown by |
 |---|---|---|---|---|---|---|---|---|
@@ -83,14 +84,15 @@ impl Seen {
         let facts = std::fs::read_to_string(facts_file(&class.name)).ok();
         let facts: Option<Facts> = facts.map(|text| serde_json::from_str(&text)).transpose()?;
         let facts = facts.as_ref();
-        let machine = |f: &Facts| format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, f.machine_mb);
+        let machine = |m: Model| format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, m.memory());
+        let emulated = |_| format!("`cargo xtask qemu {}`, user emulation", class.name);
         Ok(Self {
             binary: size(build::made(&class, Program::Agent)),
             package: size(Some(package::folder().join("deb").join(deb))),
             idle: facts.map_or_else(dash, |f| format!("{} ({})", f.idle_kib, f.anonymous_kib)),
             shell: facts.map_or_else(dash, |f| f.shell_kib.to_string()),
             boot: facts.map_or_else(dash, |f| format!("{}.{}", f.boot_ms / 1000, f.boot_ms % 1000 / 100)),
-            shown: facts.map_or_else(|| format!("`cargo xtask qemu {}`, user emulation", class.name), machine),
+            shown: Model::of(&class.name).map_or_else(emulated, machine),
             class,
         })
     }
