@@ -22,7 +22,6 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ("mount", "mount"),
     ("faketime", "faketime"),
     ("vim", "vim"),
-    ("systemd-analyze", "systemd"),
     ("python3", "python3"),
     ("systemd-analyze", "systemd"),
     ("ip", "iproute2"),
