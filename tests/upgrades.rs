@@ -9,7 +9,10 @@ use scripted::{Gateway, is_alive, story};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::Path;
 use std::time::Duration;
-use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Launch, RefusalCode, ToAgent};
+use tokio::io::AsyncWriteExt as _;
+use towline_wire::message::{
+    Destination, EndReason, ExitStatus, Framing, FromAgent, Held, Launch, RefusalCode, ToAgent,
+};
 
 const AGENT: &str = env!("CARGO_BIN_EXE_towline-agent");
 
@@ -351,5 +354,30 @@ fn a_session_that_has_ended_and_one_that_is_being_ended_are_handed_over_again_an
         while is_alive(&pid) {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    });
+}
+
+#[test]
+fn a_connection_through_a_tunnel_is_not_cut_the_exchange_waits_for_its_end() {
+    story(async || {
+        let mut gateway = Gateway::with_agent("").await;
+        let target = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = target.local_addr().unwrap().port();
+        let to = Destination { host: None, port, framing: Framing::Single };
+        let operator = gateway.session("ann-1", &Launch::Tunnel(to)).await;
+        let (mut far, _) = target.accept().await.unwrap();
+        let shell = gateway.session("ann-2", &shell("stty -echo; echo up; read x; echo got $x; exit 5")).await;
+        gateway.until(shell, "up\r\n").await;
+        renew(&gateway);
+        gateway.logged("once no connection is open through a tunnel").await;
+        far.write_all(b"still there").await.unwrap();
+        gateway.until(operator, "still there").await;
+        assert!(!gateway.log().contains("handing"), "{}", gateway.log());
+        drop(far);
+        let held = successor(&mut gateway).await;
+        assert!(held.iter().any(|held| held.session == "ann-2" && held.exited.is_none()), "{held:?}");
+        gateway.attach("ann-2", shell).await;
+        gateway.type_in(shell, "it\n").await;
+        gateway.until(shell, "got it").await;
     });
 }

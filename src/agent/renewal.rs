@@ -29,7 +29,7 @@ pub(super) enum Renewal {
     No,
     /// The installed program was asked.
     Asking(Question),
-    /// To be handed over at once.
+    /// To be handed over as soon as nothing is cut by it: at once, but for connections through tunnels.
     Now,
     /// A plain restart, once no session is open.
     WhenQuiet,
@@ -85,7 +85,12 @@ impl Agent {
         let Some(answer) = question.answer(pid, exit) else { return };
         self.table.spare(None);
         self.renewal = match answer {
-            Answer::TakesOver if self.is_ours() => Renewal::Now,
+            Answer::TakesOver if self.is_ours() => {
+                if !self.table.can_be_handed_over() {
+                    log::info!("starting anew once no connection is open through a tunnel");
+                }
+                Renewal::Now
+            }
             Answer::TakesOver | Answer::OnlyWithoutSessions => {
                 log::info!("starting anew once {} sessions are over: they cannot be handed over", self.table.len());
                 Renewal::WhenQuiet
@@ -105,7 +110,8 @@ impl Agent {
 
     /// Becomes the installed program, if it is to. Returns only when there is nothing to do, or it failed.
     pub(super) fn renew(&mut self) {
-        if !matches!(self.renewal, Renewal::Now) || self.stopping.is_some() {
+        let now = matches!(self.renewal, Renewal::Now) && self.stopping.is_none();
+        if !now || !self.table.can_be_handed_over() {
             return;
         }
         log::info!("handing {} sessions over to {}", self.table.len(), installed().display());

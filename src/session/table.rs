@@ -83,6 +83,12 @@ impl Table {
         self.bystander = bystander;
     }
 
+    /// True when a hand-over would cut nothing: connections through tunnels cannot be handed over.
+    #[must_use]
+    pub fn can_be_handed_over(&self) -> bool {
+        self.tunnels.iter().all(Tunnel::is_idle)
+    }
+
     /// Queues a message for the gateway.
     pub fn say(&mut self, message: &FromAgent) {
         if !self.online {

@@ -45,6 +45,10 @@ impl Many {
         Self { place, streams, connections: Vec::new(), next: 0, started: false, untold: Vec::new(), broken: None }
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.connections.is_empty()
+    }
+
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, io: StreamId, mux: &mut Mux) -> Poll<News> {
         if !self.started {
             self.started = true;

@@ -79,6 +79,15 @@ impl Tunnel {
         Self { name, io, exited: None, room, kind }
     }
 
+    /// True while no connection is open through it, so that its end costs nobody anything.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        match &self.kind {
+            Kind::Single(_) => self.exited.is_some(),
+            Kind::Many(many) => many.is_idle(),
+        }
+    }
+
     /// What its receiver holds, bytes.
     #[must_use]
     pub fn room(&self) -> u32 {

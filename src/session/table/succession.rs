@@ -12,8 +12,8 @@ impl Table {
     /// No memory.
     pub fn hand_over<'a>(&'a self, to: &mut Writer<'a>) -> io::Result<()> {
         // `most`, `cgroups`: from the settings and the system of then. The rest is of the link, which is dialled again.
-        // `tunnels`: their connections end with this program, which is told as the end of their sessions; a forward opens the
-        // next one by itself. To write down every socket's half is not worth it for what is opened anew in a second.
+        // `tunnels`: none has a connection, see `can_be_handed_over`. They end with this program, which is told as the end of
+        // their sessions; a forward opens the next one by itself.
         let Self { mux, sessions, endings, tunnels: _, cgroups: _, most: _, bystander: _, online: _, failure: _ } =
             self;
         to.count(sessions.len())?;
