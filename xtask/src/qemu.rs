@@ -27,7 +27,7 @@ use crate::{say, setup};
 pub(crate) use fetch::busybox;
 
 /// Classes in `cargo xtask test`. The others, and the whole Debian, take longer than a test run has: `cargo xtask qemu`.
-const IN_TESTS: &[&str] = &["aarch64", "x86_64"];
+const IN_TESTS: &[&str] = &["aarch64", "x86_64", "i686"];
 
 /// What is needed of the distribution.
 const NEEDS: &[(&str, &str)] = &[
