@@ -52,13 +52,15 @@ fn a_device_is_named_by_its_id_its_name_or_a_tag_that_only_it_has() -> Outcome {
     let lab = Lab::start()?;
     let one = lab.device_with(&named("pi-1", &[("site", "shed"), ("kind", "pi")]))?;
     let two = lab.device_with(&named("pi-2", &[("site", "barn"), ("kind", "pi")]))?;
-    for (word, device) in
-        [(one.id(), &one), ("pi-1", &one), ("tag:site=shed", &one), ("pi-2", &two), ("tag:site=barn", &two)]
-    {
-        // The session's row says on which device it really was.
+    let words = [(one.id(), &one), ("pi-1", &one), ("tag:site=shed", &one), ("pi-2", &two), ("tag:site=barn", &two)];
+    for (number, (word, device)) in words.into_iter().enumerate() {
         ensure(hello(&lab, word)? == (Some(0), "in\n".into()), || format!("{word} is not {}", device.id()))?;
-        let last = json(&lab.admin(), &["sessions", "--history", "--limit", "1"])?;
-        ensure(text(&last, "/Sessions/0/Target")? == device.id(), || format!("{word}: {last}"))?;
+        // The session's row says on which device it really was. It is written when the session is over, the newest is first.
+        let history = eventually("the session is history", PATIENCE, || {
+            let history = json(&lab.admin(), &["sessions", "--history"]).ok()?;
+            (history["Sessions"].as_array()?.len() == number + 1).then_some(history)
+        })?;
+        ensure(text(&history, "/Sessions/0/Target")? == device.id(), || format!("{word}: {history}"))?;
     }
     let (code, said) = hello(&lab, "tag:kind=pi")?;
     ensure(code == Some(REFUSED) && said.contains("2 devices match"), || format!("{code:?}: {said}"))?;
