@@ -1,9 +1,10 @@
-//! The command line of `admin`: users, access keys, policies, device keys.
+//! The command line of `admin`: users, access keys, policies, device keys; roles and groups are in [`super::identity`].
 
 use std::path::PathBuf;
 
-use clap::Subcommand;
+use clap::{Args, Subcommand};
 
+use super::identity::{BoundaryArgs, GroupCommand, Of, RoleCommand};
 use super::parse_tag;
 
 /// `admin`.
@@ -15,9 +16,16 @@ pub(crate) enum AdminCommand {
     /// Access keys of users
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Policies of users
+    /// Roles: who may assume them, for how long
     #[command(subcommand)]
-    Policy(UserPolicyCommand),
+    Role(RoleCommand),
+    /// Groups of users
+    #[command(subcommand)]
+    Group(GroupCommand),
+    /// Policies of users, groups and roles
+    Policy(PolicyArgs),
+    /// Permission boundaries of users and roles
+    Boundary(BoundaryArgs),
     /// Devices and their keys
     #[command(subcommand)]
     Device(DeviceCommand),
@@ -80,9 +88,19 @@ pub(crate) enum KeyCommand {
 }
 
 /// `admin policy`.
+#[derive(Debug, Args)]
+pub(crate) struct PolicyArgs {
+    /// Whose policies
+    #[arg(long, value_enum, default_value_t = Of::User, global = true)]
+    pub of: Of,
+    #[command(subcommand)]
+    pub command: UserPolicyCommand,
+}
+
+/// What is done with a policy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserPolicyCommand {
-    /// Store a policy of a user under a name, in place of an older one
+    /// Store a policy under a name, in place of an older one
     Put {
         /// Whose
         user: String,

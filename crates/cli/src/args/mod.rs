@@ -6,6 +6,7 @@
 
 pub(crate) mod admin;
 pub(crate) mod evidence;
+pub(crate) mod identity;
 pub(crate) mod policy;
 pub(crate) mod tunnel;
 
@@ -117,12 +118,15 @@ pub(crate) enum Command {
     Activation(ActivationCommand),
     /// Set, remove or show the tags of a device
     Tag(TagArgs),
-    /// Users, access keys, policies, device keys
+    /// Users, groups, roles, access keys, policies, device keys
     #[command(subcommand)]
     Admin(admin::AdminCommand),
+    /// Ask for access to devices for a time, decide about it, get its credentials
+    #[command(subcommand)]
+    Access(identity::AccessCommand),
     /// Say as whom the gateway knows you
     Whoami,
-    /// Check and test policies, without a gateway
+    /// Check and test policies; ask who may do what on a device
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Print the profile with which AWS's tools (AWS CLI, boto3) find the gateway, or write it

@@ -1,4 +1,4 @@
-//! The command line of `policy`: documents judged without a gateway.
+//! The command line of `policy`: documents judged without a gateway, and questions to the stored ones.
 
 use std::path::PathBuf;
 
@@ -18,7 +18,21 @@ pub(crate) enum PolicyCommand {
     ///
     /// One request: exit code 0 when it is allowed, 254 when it is not. With --batch: exit code 0 when every line was
     /// understood, whatever the words; 250 when one was not: its word is `Invalid`, the reason goes to standard error.
+    ///
+    /// Without --policy and --boundary the gateway answers, by what it has stored for the principal.
     Test(TestArgs),
+    /// List who may do what on a device, by the policies that the gateway has stored
+    Who {
+        /// Id, name, or tag:KEY=VALUE when one device matches
+        device: String,
+    },
+}
+
+impl TestArgs {
+    /// Whether the question is about what the gateway has stored.
+    pub(crate) fn asks_gateway(&self) -> bool {
+        self.batch.is_none() && self.policy.is_empty() && self.boundary.is_none()
+    }
 }
 
 /// `policy test`.
@@ -29,20 +43,20 @@ pub(crate) struct TestArgs {
     /// ImplicitlyDenied
     #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "policy", "boundary", "context"])]
     pub batch: Option<PathBuf>,
-    /// Who asks: an ARN
+    /// Who asks: an ARN; for the gateway also the name of a user
     #[arg(long, value_name = "ARN", required_unless_present = "batch")]
     pub principal: Option<String>,
     /// For what, for example ssm:StartSession
     #[arg(long, required_unless_present = "batch")]
     pub action: Option<String>,
-    /// On what: an ARN, or *
+    /// On what: an ARN, or *; for the gateway also the id of a device
     #[arg(long, value_name = "ARN", required_unless_present = "batch")]
     pub resource: Option<String>,
     /// What else is known of the request, for example ssm:resourceTag/site=berlin; the same key again is one more value
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub context: Vec<(String, String)>,
     /// A policy of the one who asks, JSON; may be repeated
-    #[arg(long, value_name = "FILE", num_args = 1.., required_unless_present = "batch")]
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub policy: Vec<PathBuf>,
     /// Her permission boundary, JSON
     #[arg(long, value_name = "FILE")]

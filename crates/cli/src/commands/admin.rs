@@ -15,12 +15,12 @@ use towline_ssm::api::admin::{
 use towline_ssm::api::device::DeregisterManagedInstanceRequest;
 
 use super::{Context, read_document, tags, tags_text, target, time_text};
-use crate::args::admin::{AdminCommand, DeviceCommand, KeyCommand, UserCommand, UserPolicyCommand};
+use crate::args::admin::{AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand};
 use crate::exit::Failure;
 use crate::output::Cell;
 
 /// Most pages of one list.
-const MAX_PAGES: usize = 1000;
+pub(super) const MAX_PAGES: usize = 1000;
 
 /// `whoami`: the members that `aws sts get-caller-identity` prints.
 #[derive(Serialize)]
@@ -43,12 +43,15 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
     match command {
         AdminCommand::User(command) => user(context, command).await,
         AdminCommand::Key(command) => key(context, command).await,
-        AdminCommand::Policy(command) => policy(context, command).await,
+        AdminCommand::Policy(args) => policy(context, args).await,
+        AdminCommand::Role(command) => super::identity::role(context, command).await,
+        AdminCommand::Group(command) => super::identity::group(context, command).await,
+        AdminCommand::Boundary(args) => super::identity::boundary(context, args).await,
         AdminCommand::Device(command) => device(context, command).await,
     }
 }
 
-async fn done(context: &mut Context, operation: Operation, request: &impl Serialize) -> Result<(), Failure> {
+pub(super) async fn done(context: &mut Context, operation: Operation, request: &impl Serialize) -> Result<(), Failure> {
     let _: Empty = context.call(operation, request).await?;
     context.output.done()
 }
@@ -133,31 +136,28 @@ async fn switch_key(context: &mut Context, user: String, key: String, status: &s
     done(context, Operation::UpdateAccessKey, &request).await
 }
 
-async fn policy(context: &mut Context, command: UserPolicyCommand) -> Result<(), Failure> {
-    match command {
+async fn policy(context: &mut Context, args: PolicyArgs) -> Result<(), Failure> {
+    let principal_type = args.of.word();
+    match args.command {
         UserPolicyCommand::Put { user, name, file } => {
             let policy_document = read_document(&file)?;
-            let request = PutPrincipalPolicyRequest {
-                principal_name: user,
-                principal_type: None,
-                policy_name: name,
-                policy_document,
-            };
+            let request =
+                PutPrincipalPolicyRequest { principal_name: user, principal_type, policy_name: name, policy_document };
             done(context, Operation::PutPrincipalPolicy, &request).await
         }
         UserPolicyCommand::Get { user, name } => {
-            let request = PolicyRequest { principal_name: user, principal_type: None, policy_name: name };
+            let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
             let answer: GetPrincipalPolicyResult = context.call(Operation::GetPrincipalPolicy, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
         }
         UserPolicyCommand::List { user } => {
-            let request = PrincipalRequest { principal_name: user, principal_type: None };
+            let request = PrincipalRequest { principal_name: user, principal_type };
             let answer: ListPrincipalPoliciesResult = context.call(Operation::ListPrincipalPolicies, &request).await?;
             let lines = answer.policy_names.iter().map(|name| format!("{name}\n")).collect::<String>();
             context.output.answer(&answer, |_| lines)
         }
         UserPolicyCommand::Delete { user, name } => {
-            let request = PolicyRequest { principal_name: user, principal_type: None, policy_name: name };
+            let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
             done(context, Operation::DeletePrincipalPolicy, &request).await
         }
     }

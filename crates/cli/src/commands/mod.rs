@@ -4,12 +4,14 @@
 //! - Commands that need no gateway need no settings.
 //! - What is a list in the API is read whole, page by page, within a bound.
 
+mod access;
 mod activation;
 mod admin;
 mod aws_config;
 mod cast_file;
 mod copy;
 mod devices;
+mod identity;
 mod offline;
 mod play;
 mod policy;
@@ -33,6 +35,7 @@ use towline_ssm::clock::{EpochSeconds, format_iso8601};
 pub(crate) use target::TargetError;
 
 use crate::api::Client;
+use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command, Global};
 use crate::config::{Environment, Settings};
 use crate::exit::Failure;
@@ -106,6 +109,9 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Sessions(args) => sessions::list(&mut context, args).await?,
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,
+        Command::Access(command) => access::run(&mut context, command).await?,
+        Command::Policy(PolicyCommand::Test(args)) => return access::test(&mut context, args).await,
+        Command::Policy(PolicyCommand::Who { device }) => access::who(&mut context, &device).await?,
         Command::Admin(command) => admin::run(&mut context, command).await?,
         Command::Logs(args) => recordings::logs(&mut context, args).await?,
         Command::Audit(args) => recordings::audit(&mut context, args).await?,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use clap::CommandFactory;
 
+use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
 use crate::exit::Failure;
 use crate::output::Output;
@@ -17,6 +18,9 @@ pub(super) fn run(command: &Command, output: Output) -> Option<Result<u8, Failur
             Some(output.text(&String::from_utf8_lossy(&text)).map(|()| 0))
         }
         Command::Man { dir } => Some(manual(dir.as_deref(), output).map(|()| 0)),
+        // Questions to the stored policies are the gateway's to answer.
+        Command::Policy(PolicyCommand::Who { .. }) => None,
+        Command::Policy(PolicyCommand::Test(args)) if args.asks_gateway() => None,
         Command::Policy(command) => Some(super::policy::run(command, output)),
         Command::Verify(args) => Some(super::verify::run(args, output).map(|()| 0)),
         _ => None,

@@ -45,6 +45,7 @@ pub(super) fn run(command: &PolicyCommand, output: Output) -> Result<u8, Failure
             }
             None => one(args, output),
         },
+        PolicyCommand::Who { .. } => Err(Failure::Usage("only a gateway knows who may do what".to_owned())),
     }
 }
 

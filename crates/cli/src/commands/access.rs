@@ -1,0 +1,138 @@
+//! `access`, and the questions of `policy` that the gateway answers.
+//!
+//! # Invariants
+//! - Credentials go to standard output and nowhere else.
+
+use towline_ssm::Operation;
+use towline_ssm::api::access::{
+    AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest, GetAccessTokenRequest, GetAccessTokenResponse,
+    ListAccessRequestsRequest, ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
+};
+use towline_ssm::api::explain::{
+    DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest, ListDeviceAccessResult,
+};
+
+use super::admin::{MAX_PAGES, done};
+use super::{Context, target, time_text};
+use crate::args::identity::AccessCommand;
+use crate::args::policy::TestArgs;
+use crate::exit::{self, Failure};
+use crate::output::Cell;
+
+/// `access`.
+pub(super) async fn run(context: &mut Context, command: AccessCommand) -> Result<(), Failure> {
+    match command {
+        AccessCommand::Request { device, reason } => request(context, device, reason).await,
+        AccessCommand::List => list(context).await,
+        AccessCommand::Approve { request, minutes } => decide(context, request, "Approve", Some(minutes)).await,
+        AccessCommand::Reject { request } => decide(context, request, "Reject", None).await,
+        AccessCommand::Revoke { request } => decide(context, request, "Revoke", None).await,
+        AccessCommand::Token { request } => token(context, request).await,
+    }
+}
+
+async fn request(context: &mut Context, devices: Vec<String>, reason: String) -> Result<(), Failure> {
+    let mut targets = Vec::new();
+    let mut ids = Vec::new();
+    for device in devices {
+        match device.strip_prefix("tag:").and_then(|tag| tag.split_once('=')) {
+            Some((key, value)) => targets.push(Target { key: format!("tag:{key}"), values: vec![value.to_owned()] }),
+            None => ids.push(target::resolve(&mut context.client, &device).await?),
+        }
+    }
+    if !ids.is_empty() {
+        targets.push(Target { key: "InstanceIds".to_owned(), values: ids });
+    }
+    let request = StartAccessRequestRequest { reason, targets, tags: Vec::new() };
+    let answer: StartAccessRequestResponse = context.call(Operation::StartAccessRequest, &request).await?;
+    context.output.answer(&answer, |_| format!("{}\n", answer.access_request_id))
+}
+
+async fn list(context: &mut Context) -> Result<(), Failure> {
+    let mut request = ListAccessRequestsRequest::default();
+    let mut answer = ListAccessRequestsResult::default();
+    for _ in 0..MAX_PAGES {
+        let page: ListAccessRequestsResult = context.call(Operation::ListAccessRequests, &request).await?;
+        answer.access_requests.extend(page.access_requests);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    let row = |request: &AccessRequest| -> Vec<Cell> {
+        let status = request.status.as_str().to_lowercase();
+        let targets = request.targets.iter().map(|target| format!("{}={}", target.key, target.values.join("|")));
+        vec![
+            request.access_request_id.clone().into(),
+            request.requester.rsplit('/').next().unwrap_or_default().into(),
+            if request.status == AccessRequestStatus::Approved { Cell::Good(status) } else { status.into() },
+            time_text(Some(request.expires_date)).into(),
+            targets.collect::<Vec<_>>().join(" ").into(),
+            request.reason.clone().into(),
+        ]
+    };
+    let rows: Vec<_> = answer.access_requests.iter().map(row).collect();
+    let titles = ["REQUEST", "WHO", "STATUS", "UNTIL", "TARGETS", "REASON"];
+    context.output.answer(&answer, |output| output.table(&titles, &rows))
+}
+
+async fn decide(context: &mut Context, id: String, decision: &str, minutes: Option<i64>) -> Result<(), Failure> {
+    let request = ApproveAccessRequestRequest { access_request_id: id, decision: Some(decision.to_owned()), minutes };
+    done(context, Operation::ApproveAccessRequest, &request).await
+}
+
+async fn token(context: &mut Context, request: String) -> Result<(), Failure> {
+    let request = GetAccessTokenRequest { access_request_id: request };
+    let answer: GetAccessTokenResponse = context.call(Operation::GetAccessToken, &request).await?;
+    let Some(credentials) = &answer.credentials else {
+        let status = answer.access_request_status.as_str().to_lowercase();
+        return Err(Failure::Usage(format!("there are no credentials: the request is {status}")));
+    };
+    let text = format!(
+        "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_SESSION_TOKEN={}\n",
+        credentials.access_key_id, credentials.secret_access_key, credentials.session_token
+    );
+    context.output.answer(&answer, |_| text)
+}
+
+/// `policy test` without policies of its own: the gateway's stored ones. Returns the exit code.
+pub(super) async fn test(context: &mut Context, args: TestArgs) -> Result<u8, Failure> {
+    let mut request = ExplainAccessRequest {
+        principal: args.principal.unwrap_or_default(),
+        action: args.action.unwrap_or_default(),
+        resource: args.resource.unwrap_or_default(),
+        ..ExplainAccessRequest::default()
+    };
+    for (key, value) in args.context {
+        request.context.entry(key).or_default().push(value);
+    }
+    let answer: ExplainAccessResult = context.call(Operation::ExplainAccess, &request).await?;
+    let text = || {
+        let mut text = format!("{}: {}\n", answer.decision, answer.reason);
+        for statement in &answer.statements {
+            text.push_str(statement.trim_end());
+            text.push('\n');
+        }
+        text
+    };
+    context.output.answer(&answer, |_| text())?;
+    Ok(if answer.decision == "Allowed" { 0 } else { exit::DENIED })
+}
+
+/// `policy who`.
+pub(super) async fn who(context: &mut Context, device: &str) -> Result<(), Failure> {
+    let instance_id = target::resolve(&mut context.client, device).await?;
+    let request = ListDeviceAccessRequest { instance_id };
+    let answer: ListDeviceAccessResult = context.call(Operation::ListDeviceAccess, &request).await?;
+    let row = |access: &DeviceAccess| -> Vec<Cell> {
+        vec![
+            access.principal.rsplit(':').next().unwrap_or_default().into(),
+            access.actions.join(" ").into(),
+            access.conditional.join(" ").into(),
+            access.documents.join(" ").into(),
+        ]
+    };
+    let rows: Vec<_> = answer.access.iter().map(row).collect();
+    let titles = ["WHO", "MAY", "UNDER CONDITIONS", "DOCUMENTS"];
+    context.output.answer(&answer, |output| output.table(&titles, &rows))
+}

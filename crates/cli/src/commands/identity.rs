@@ -1,0 +1,125 @@
+//! `admin role`, `admin group` and `admin boundary`.
+
+use towline_ssm::Operation;
+use towline_ssm::api::admin::{
+    BoundaryRequest, CreatePrincipalRequest, CreatePrincipalResult, GetBoundaryResult, GroupMemberRequest,
+    ListPrincipalsRequest, ListPrincipalsResult, Principal, PrincipalRequest, PutBoundaryRequest, UpdateRoleRequest,
+};
+
+use super::admin::{MAX_PAGES, done};
+use super::{Context, read_document, tags, tags_text, time_text};
+use crate::args::identity::{BoundaryArgs, BoundaryCommand, GroupCommand, Of, RoleCommand};
+use crate::exit::Failure;
+use crate::output::Cell;
+
+/// `admin role`.
+pub(super) async fn role(context: &mut Context, command: RoleCommand) -> Result<(), Failure> {
+    match command {
+        RoleCommand::Create { name, trust, max_session, tag } => {
+            let request = CreatePrincipalRequest {
+                principal_name: name,
+                principal_type: Of::Role.word(),
+                trust_policy_document: Some(read_document(&trust)?),
+                max_session_duration: max_session,
+                tags: tags(tag),
+            };
+            made(context, &request).await
+        }
+        RoleCommand::Update { name, trust, max_session } => {
+            let request = UpdateRoleRequest {
+                principal_name: name,
+                trust_policy_document: trust.as_deref().map(read_document).transpose()?,
+                max_session_duration: max_session,
+            };
+            done(context, Operation::UpdateRole, &request).await
+        }
+        RoleCommand::Delete { name } => removed(context, name, Of::Role).await,
+        RoleCommand::List => {
+            let answer = all(context, Of::Role).await?;
+            let row = |role: &Principal| -> Vec<Cell> {
+                vec![
+                    role.principal_name.clone().into(),
+                    role.max_session_duration.map(|seconds| format!("{seconds} s")).into(),
+                    time_text(Some(role.created_date)).into(),
+                    tags_text(&role.tags).into(),
+                ]
+            };
+            let rows: Vec<_> = answer.principals.iter().map(row).collect();
+            context.output.answer(&answer, |output| output.table(&["ROLE", "LONGEST", "CREATED", "TAGS"], &rows))
+        }
+    }
+}
+
+/// `admin group`.
+pub(super) async fn group(context: &mut Context, command: GroupCommand) -> Result<(), Failure> {
+    match command {
+        GroupCommand::Create { name } => {
+            let principal_type = Of::Group.word();
+            let request =
+                CreatePrincipalRequest { principal_name: name, principal_type, ..CreatePrincipalRequest::default() };
+            made(context, &request).await
+        }
+        GroupCommand::Add { group, user } => {
+            let request = GroupMemberRequest { group_name: group, principal_name: user };
+            done(context, Operation::AddGroupMember, &request).await
+        }
+        GroupCommand::Remove { group, user } => {
+            let request = GroupMemberRequest { group_name: group, principal_name: user };
+            done(context, Operation::RemoveGroupMember, &request).await
+        }
+        GroupCommand::Delete { name } => removed(context, name, Of::Group).await,
+        GroupCommand::List => {
+            let answer = all(context, Of::Group).await?;
+            let row = |group: &Principal| -> Vec<Cell> {
+                vec![group.principal_name.clone().into(), group.members.join(",").into()]
+            };
+            let rows: Vec<_> = answer.principals.iter().map(row).collect();
+            context.output.answer(&answer, |output| output.table(&["GROUP", "MEMBERS"], &rows))
+        }
+    }
+}
+
+/// `admin boundary`.
+pub(super) async fn boundary(context: &mut Context, args: BoundaryArgs) -> Result<(), Failure> {
+    let principal_type = args.of.word();
+    match args.command {
+        BoundaryCommand::Put { name, file } => {
+            let policy_document = read_document(&file)?;
+            let request = PutBoundaryRequest { principal_name: name, principal_type, policy_document };
+            done(context, Operation::PutPrincipalBoundary, &request).await
+        }
+        BoundaryCommand::Get { name } => {
+            let request = BoundaryRequest { principal_name: name, principal_type };
+            let answer: GetBoundaryResult = context.call(Operation::GetPrincipalBoundary, &request).await?;
+            context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
+        }
+        BoundaryCommand::Delete { name } => {
+            let request = BoundaryRequest { principal_name: name, principal_type };
+            done(context, Operation::DeletePrincipalBoundary, &request).await
+        }
+    }
+}
+
+async fn made(context: &mut Context, request: &CreatePrincipalRequest) -> Result<(), Failure> {
+    let answer: CreatePrincipalResult = context.call(Operation::CreatePrincipal, request).await?;
+    context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
+}
+
+async fn removed(context: &mut Context, name: String, of: Of) -> Result<(), Failure> {
+    let request = PrincipalRequest { principal_name: name, principal_type: of.word() };
+    done(context, Operation::DeletePrincipal, &request).await
+}
+
+async fn all(context: &mut Context, of: Of) -> Result<ListPrincipalsResult, Failure> {
+    let mut request = ListPrincipalsRequest { principal_type: of.word(), ..ListPrincipalsRequest::default() };
+    let mut answer = ListPrincipalsResult::default();
+    for _ in 0..MAX_PAGES {
+        let page: ListPrincipalsResult = context.call(Operation::ListPrincipals, &request).await?;
+        answer.principals.extend(page.principals);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    Ok(answer)
+}
