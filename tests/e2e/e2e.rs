@@ -13,6 +13,7 @@ mod aws;
 mod bulk;
 mod codes;
 mod commands;
+mod documents;
 mod echo;
 mod evidence;
 mod exec;

@@ -54,6 +54,16 @@ async fn boto3_drives_every_operation_and_meets_every_class_of_error() {
     trail_is_whole(&[scene, second]).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_real_aws_cli_drives_what_is_served() {
+    let scene = Scene::start().await;
+    let device = scene.device(1, "dev").await;
+    scene.plane.connected.lock().unwrap().insert(device.clone());
+    let (passed, output) = boto3(&scene, "cli_smoke.py", &[("TOWLINE_DEVICE", device.to_string())]).await;
+    assert!(passed, "{output}");
+    println!("{output}");
+}
+
 /// Every request left a line; what went wrong is in it, and no secret is.
 async fn trail_is_whole(scenes: &[Scene]) {
     let mut lines = Vec::new();

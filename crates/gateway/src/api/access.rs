@@ -196,6 +196,11 @@ fn status(row: &store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
     if ends && row.expires_at <= now { AccessRequestStatus::Expired } else { stored }
 }
 
+/// Values as they are: `${` of a requester must not become a variable of the policy, which would name other tags.
+fn literal(values: &[String]) -> Vec<String> {
+    values.iter().map(|value| value.replace('$', "${$}")).collect()
+}
+
 /// The policy that an approved request adds to its requester's: sessions of the built-in documents on its devices, and the
 /// end of her own sessions. Own documents need a right of their own.
 pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> {
@@ -227,9 +232,54 @@ pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> 
                 "Effect": "Allow",
                 "Action": actions,
                 "Resource": names("*"),
-                "Condition": { "StringEquals": { format!("ssm:resourceTag/{key}"): target.values } },
+                "Condition": { "StringEquals": { format!("ssm:resourceTag/{key}"): literal(&target.values) } },
             }),
         });
     }
     Ok(json!({ "Version": "2012-10-17", "Statement": statements }).to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use towline_policy::{Context, NamedPolicy, Policy, PolicySet, Request, evaluate};
+
+    fn allows(targets: &str, device: &str, tag: &str) -> bool {
+        let row = store::AccessRequest {
+            id: "oi-000000000000".into(),
+            principal: "ann".into(),
+            principal_arn: String::new(),
+            reason: String::new(),
+            targets: targets.into(),
+            tags: "{}".into(),
+            status: "Approved".into(),
+            decided_by: String::new(),
+            created_at: UnixMillis(0),
+            expires_at: UnixMillis(1),
+        };
+        let policy = Policy::parse(&policy_of(&row).unwrap()).unwrap();
+        let identity = vec![NamedPolicy::new("request", std::sync::Arc::new(policy))];
+        let mut context = Context::new();
+        context.set_resource_tags([("Environment", tag)]);
+        let resource = format!("arn:aws:ssm:r:000000000000:managed-instance/{device}");
+        let request = Request::new("arn:aws:iam::000000000000:user/ann", "ssm:StartSession", &resource, context);
+        evaluate(&PolicySet { identity, ..PolicySet::default() }, &request).is_allowed()
+    }
+
+    #[test]
+    fn a_request_gives_the_devices_it_names_and_no_others() {
+        let by_id = r#"[{"Key":"InstanceIds","Values":["mi-1"]}]"#;
+        assert!(allows(by_id, "mi-1", "dev") && !allows(by_id, "mi-2", "dev"));
+        let by_tag = r#"[{"Key":"tag:Environment","Values":["dev"]}]"#;
+        assert!(allows(by_tag, "mi-1", "dev") && !allows(by_tag, "mi-1", "prod"));
+    }
+
+    #[test]
+    fn a_value_that_looks_like_a_variable_or_a_wildcard_is_a_value() {
+        for value in ["${ssm:resourceTag/Environment}", "*", "${*}"] {
+            let by_tag = format!(r#"[{{"Key":"tag:Environment","Values":["{value}"]}}]"#);
+            assert!(!allows(&by_tag, "mi-1", "dev"), "{value}");
+            assert!(allows(&by_tag, "mi-1", value), "{value}");
+        }
+    }
 }

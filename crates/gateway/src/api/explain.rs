@@ -125,7 +125,7 @@ impl Api {
         let names = built_in::names().into_iter().map(str::to_owned);
         for name in names.chain(own.into_iter().filter(|own| own.kind == "Session").map(|own| own.name)) {
             let about = self.about_document(&name).await?;
-            documents.push((name, about));
+            documents.push((name, about.with("ssm:SessionDocumentAccessCheck", ["true".to_owned()])));
         }
         let mut result = ListDeviceAccessResult::default();
         for (kind, arn) in [("", "user"), ("role/", "role")] {
