@@ -8,12 +8,14 @@
 //! - The agent stops only when it is told to; a failed link is dialled again, whatever the reason.
 //! - While nothing happens, only the keep-alive wakes it.
 
+mod command_log;
 mod greeting;
 mod messages;
 mod renewal;
 mod rotation;
 
 use crate::alarm::Alarm;
+use crate::audit::command_log::CommandLog;
 use crate::config::Config;
 use crate::handover::Predecessor;
 use crate::limits;
@@ -91,6 +93,7 @@ pub struct Agent {
     signed: SignedSeconds,
     gate: Gate,
     table: Table,
+    log: CommandLog,
     stage: Stage,
     backoff: Backoff,
     keep: KeepAlive,
@@ -169,6 +172,7 @@ impl Agent {
         Ok(Self {
             gate: Gate::new(enrolment.device.clone(), enrolment.authority, boot),
             table: Table::new(config.max_sessions, cgroups),
+            log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
             stage: Stage::Waiting { until: now },
             backoff: Backoff::new(config.reconnect_max),
             keep: KeepAlive::new(keep_alive_max),
@@ -201,6 +205,7 @@ impl Agent {
     /// Runs until somebody says stop, and all sessions are ended; or until it shall start anew.
     pub async fn run(&mut self) -> Outcome {
         self.service.ready(Instant::now());
+        self.status.command_log(self.log.means());
         log::info!("device {} of {}, version {}", self.enrolment.device, self.target.gateway, crate::platform::VERSION);
         while !self.is_over() {
             self.keep_alive();
@@ -211,6 +216,7 @@ impl Agent {
             }
             self.renew();
         }
+        self.log_stop();
         if let Stage::Linked { link, .. } = &mut self.stage {
             let goodbye = poll_fn(|cx| match link.poll_send(cx, &mut self.table.mux) {
                 Poll::Ready(_) => Poll::Ready(()),
@@ -218,6 +224,7 @@ impl Agent {
             });
             let _ = tokio::time::timeout(Duration::from_millis(500), goodbye).await;
         }
+        self.log.leave();
         self.status.gone();
         if self.stopping.is_none() {
             log::info!("starting anew");
@@ -254,6 +261,7 @@ impl Agent {
         if let Poll::Ready(news) = self.network.poll_news(cx) {
             return Poll::Ready(Event::News(news));
         }
+        self.poll_log(cx);
         self.set_alarm();
         if self.alarm.poll(cx).is_ready() {
             return Poll::Ready(Event::Tick);
@@ -267,7 +275,11 @@ impl Agent {
                 if let Poll::Ready(error) = link.poll_send(cx, &mut self.table.mux) {
                     return Poll::Ready(Event::LinkLost(error));
                 }
-                link.poll_receive(cx).map(|result| result.map_or_else(Event::LinkLost, |()| Event::Received))
+                let received = link.poll_receive(cx);
+                if self.wants_to_log() {
+                    cx.waker().wake_by_ref();
+                }
+                received.map(|result| result.map_or_else(Event::LinkLost, |()| Event::Received))
             }
         }
     }
@@ -280,8 +292,14 @@ impl Agent {
             Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::GREETING),
         };
         let grace = self.alone_since.filter(|_| !self.table.is_empty()).map(|since| since + self.grace);
-        let own =
-            [self.keep_until, self.table.deadline(), self.stopping, self.service.deadline(), self.answer_deadline()];
+        let own = [
+            self.keep_until,
+            self.table.deadline(),
+            self.stopping,
+            self.service.deadline(),
+            self.answer_deadline(),
+            self.log.deadline(),
+        ];
         if let Some(deadline) = own.into_iter().chain([stage, grace]).flatten().min() {
             self.alarm.set(deadline, Instant::now());
         }
@@ -305,6 +323,7 @@ impl Agent {
             Event::News(news) => self.on_news(news, now),
             Event::Tick => self.tick(now),
         }
+        self.log.tick(self.table.is_quiet(), now);
         self.status.sessions(self.table.len());
     }
 
@@ -415,6 +434,7 @@ impl Agent {
         }
         self.useful = false;
         self.table.link_lost();
+        self.log.link_lost();
         let asked = match error {
             LinkError::Refused { retry_after, .. } | LinkError::GoAway(retry_after) => *retry_after,
             _ => 0,

@@ -26,6 +26,7 @@ COMMANDS
       --tag KEY=VALUE              a tag; may be repeated
       --reenroll                   leave the gateway this device belongs to
   status [--json]     what this device is, and what its agent does
+  log [--json]        records of the command log that wait on this device for the gateway
   config check        tell every problem of the configuration, with file and line
   --version           version and target
 
@@ -59,6 +60,11 @@ pub enum Command {
     Enrol(Box<Enrol>),
     /// Tell how things are.
     Status {
+        /// For machines.
+        json: bool,
+    },
+    /// Show the records that wait for the gateway.
+    Log {
         /// For machines.
         json: bool,
     },
@@ -161,11 +167,12 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
         ["run"] => Command::Run,
         ["enroll"] => Command::Enrol(Box::new(enrol.strict()?)),
         ["status"] => Command::Status { json },
+        ["log"] => Command::Log { json },
         ["config", "check"] => Command::ConfigCheck,
         [COPY, way @ ("put" | "get"), path] => Command::Copy { put: way == "put", path: path.to_owned() },
         ["version"] => Command::Version,
         ["help"] => Command::Help,
-        [] => return Err("a command is missing: run, enroll, status or config check; see --help".into()),
+        [] => return Err("a command is missing: run, enroll, status, log or config check; see --help".into()),
         _ => return Err(format!("unknown command \"{}\", see --help", words.join(" ")).into()),
     };
     if takes_over.is_some() && command != Command::Run {

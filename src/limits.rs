@@ -145,3 +145,30 @@ pub const TUNNEL_LINGER: Duration = Duration::from_secs(30);
 const _: () =
     assert!(CONNECTIONS as u32 * towline_wire::smux::INITIAL_WINDOW <= TUNNEL_INPUT, "first windows must fit");
 const _: () = assert!(TUNNEL_INPUT_LEAST >= towline_wire::smux::INITIAL_WINDOW && TUNNEL_WINDOW <= TUNNEL_INPUT);
+
+/// Living processes of all sessions that the command log follows; one more is a gap. Some 60 bytes each while it lives:
+/// 240 KiB when all are there, nothing when there is no session.
+pub const LOG_MEMBERS: usize = 4096;
+/// What the watcher of processes may leave for the loop, items. A burst of 200 programs at once is 400.
+pub const LOG_SEEN: usize = 4096;
+/// Bytes of arguments and paths in these. Kept only until the loop's next turn.
+pub const LOG_SEEN_BYTES: usize = 256 * 1024;
+/// Encoded records that wait to be stored by the gateway, bytes: some 2,500 programs with their ends. More drop the
+/// oldest, or go to the spool. Grows with use, given back when all is stored.
+pub const LOG_RING: usize = 256 * 1024;
+/// Sessions whose records may still come although the session is gone. A name is at most 96 bytes.
+pub const LOG_NAMES: usize = 2 * SESSIONS_CEILING;
+/// How often the table of processes is looked at where the kernel has no events for us. Only while a session is open.
+pub const LOG_POLL: Duration = Duration::from_millis(200);
+/// How long records wait in memory without a link before they go to the disk, some at once: flash wears by the write.
+pub const SPOOL_AFTER: Duration = Duration::from_secs(5);
+/// Bytes of the spool unless set otherwise, and the most that may be set.
+pub const SPOOL: u64 = 1024 * 1024;
+/// See [`SPOOL`].
+pub const SPOOL_CEILING: u64 = 256 * 1024 * 1024;
+/// The smallest spool that makes sense, bytes: its files are a sixteenth, and hold some batches each.
+pub const SPOOL_FLOOR: u64 = 128 * 1024;
+/// Command lines of one session that wait for the loop's next turn. More come from a program that plays a terminal.
+pub const LINES: usize = 16;
+/// Stack of the watcher's thread, bytes; of these some 12 KiB are touched.
+pub const LOG_STACK: usize = 128 * 1024;

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use towline_agent::agent::Outcome;
 use towline_agent::arguments::{Arguments, Command, HELP, parse};
+use towline_agent::audit::local;
 use towline_agent::config::Config;
 use towline_agent::handover::exchange::installed;
 use towline_agent::handover::form::FORM;
@@ -39,7 +40,7 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
         Command::Help => return print(HELP),
         Command::Version => return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET)),
         Command::Copy { put, path } => return towline_agent::copy::serve(*put, path),
-        Command::Run | Command::Enrol(_) | Command::Status { .. } | Command::ConfigCheck => {}
+        Command::Run | Command::Enrol(_) | Command::Status { .. } | Command::Log { .. } | Command::ConfigCheck => {}
     }
     let (config, findings) = Config::of(&arguments);
     let unusable = findings.iter().any(|finding| finding.fatal);
@@ -67,6 +68,10 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
         Command::Status { json } => match status::report(&config, *json) {
             Ok(text) => print(&text),
             Err(error) => fail(EX_CONFIG, &error.to_string()),
+        },
+        Command::Log { json } => match local::report(&config.spool_dir(), *json) {
+            Ok(text) => print(&text),
+            Err(error) => fail(1, &format!("the spool cannot be read: {error}")),
         },
         Command::Enrol(wanted) => match in_runtime(enrol::enrol(wanted, &config)) {
             Ok(Ok(enrolled)) => print(&enrolled.to_string()),

@@ -3,6 +3,7 @@
 //! The agent listens on nothing, so nobody can ask it. The file is named after the state directory, so that two agents
 //! on one device do not share it. It is only ever a report: where it cannot be written, the agent works without.
 
+use crate::audit::watcher::Means;
 use crate::clock::system_time;
 use crate::config::Config;
 use crate::logger::utc;
@@ -36,6 +37,7 @@ pub struct Status {
     last_error: String,
     sessions: usize,
     gateway: String,
+    command_log: String,
     warned: bool,
 }
 
@@ -50,7 +52,17 @@ impl Status {
             last_error: String::new(),
             sessions: 0,
             gateway: config.gateway.as_ref().unwrap_or(&enrolment.gateway).to_string(),
+            command_log: String::new(),
             warned: false,
+        }
+    }
+
+    /// What the command log knows processes by.
+    pub fn command_log(&mut self, means: &Means) {
+        let text = means.to_string();
+        if text != self.command_log {
+            self.command_log = text;
+            self.write();
         }
     }
 
@@ -95,6 +107,7 @@ impl Status {
             ("since", quote(&utc(self.since))),
             ("lastError", quote(&self.last_error)),
             ("sessions", self.sessions.to_string()),
+            ("commandLog", quote(&self.command_log)),
         ]);
         if let Some(dir) = self.file.parent() {
             let _ = fs::create_dir_all(dir);
@@ -168,7 +181,7 @@ fn object(fields: &[(&str, String)]) -> String {
 }
 
 /// A JSON string.
-fn quote(text: &str) -> String {
+pub(crate) fn quote(text: &str) -> String {
     let mut quoted = String::from("\"");
     for c in text.chars() {
         match c {

@@ -36,6 +36,8 @@ impl Agent {
             return Err(LinkError::Time);
         }
         *greeted = true;
+        self.log.learn_time(self.gate.time());
+        self.log.link_up();
         self.keys.welcomed();
         self.signed.store(welcome.time.unix_ms / 1000, Ordering::Relaxed);
         let longest = u64::from(welcome.longest_ping).saturating_mul(1000);

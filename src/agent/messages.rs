@@ -98,6 +98,7 @@ impl Agent {
             }
             ToAgent::RotateKey => self.rotate_key(now),
             ToAgent::KeyAdded => return self.key_added(),
+            ToAgent::LogStored { boot, next } => self.log.stored(&boot, next),
             ToAgent::KeepAlive { longest } => {
                 self.keep.link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
                 self.keep_until = None;
@@ -124,7 +125,12 @@ impl Agent {
         }
         self.table.has_room()?;
         let passed = self.gate.pass(open, &self.config, now)?;
+        if !self.log.has_room() {
+            return Err(Refusal::LogFull);
+        }
+        self.log_before();
         self.table.open(open, &passed)?;
+        self.log_opened(open, now);
         let (grant, user) = (&passed.grant, &passed.account.name);
         log::info!("session {}: opened for {} as {user} by {}", open.session, grant.principal, grant.document);
         Ok(())

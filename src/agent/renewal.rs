@@ -115,6 +115,9 @@ impl Agent {
             return;
         }
         log::info!("handing {} sessions over to {}", self.table.len(), installed().display());
+        // Records are not handed over: what is not stored yet goes to the spool, for the new program to send.
+        self.log.stop(Instant::now());
+        self.log.leave();
         let error = self.hand_over();
         log::error!("nothing was handed over: {error}; starting anew once no session is open");
         self.service.ready(Instant::now());
@@ -155,6 +158,7 @@ impl Agent {
         self.gate.take_over(&mut from)?;
         self.table.take_over(&mut from, Instant::now())?;
         from.end()?;
+        self.log_taken_over();
         log::info!("version {VERSION} goes on with {} sessions of version {version}", self.table.len());
         Ok(())
     }

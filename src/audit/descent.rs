@@ -1,23 +1,35 @@
 //! Who descends from whom: the living processes of all sessions, by the kernel's forks and exits.
 //!
+//! A session is known here by its first process, its *root*: a child of the agent. Names are the log's business.
+//!
 //! # Invariants
 //! - At most [`MEMBERS`] processes; one that does not fit is reported, and so are none of its children.
 //! - A process stays a member until it ends, whatever it does to its session, parent or environment.
 
-use heapless::index_map::FnvIndexMap;
+use std::collections::BTreeMap;
+use std::time::Instant;
 
-/// Living processes of all sessions. 16 bytes each: 64 KiB in all. A power of two, for the map.
-pub const MEMBERS: usize = 4096;
+use crate::limits::LOG_MEMBERS as MEMBERS;
 
 /// A process of a session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Member {
-    /// Number of its session.
-    pub session: u16,
+    /// The first process of its session.
+    pub root: u32,
     /// Who made it.
     pub parent: u32,
-    /// Seconds of the monotonic clock at which it became the program it is; 0 before.
-    pub since: u32,
+    /// When it became the program it is; `None` while it is its parent's.
+    pub since: Option<Instant>,
+}
+
+/// What is counted of a session.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    living: u32,
+    /// Programs seen.
+    pub executions: u64,
+    /// Of these without arguments.
+    pub without_arguments: u64,
 }
 
 /// No room for another process.
@@ -27,7 +39,8 @@ pub struct Full;
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Descent {
-    members: FnvIndexMap<u32, Member, MEMBERS>,
+    members: BTreeMap<u32, Member>,
+    roots: BTreeMap<u32, Tally>,
 }
 
 impl Descent {
@@ -35,8 +48,8 @@ impl Descent {
     ///
     /// # Errors
     /// [`Full`].
-    pub fn adopt(&mut self, pid: u32, session: u16) -> Result<(), Full> {
-        self.put(pid, Member { session, parent: 0, since: 0 })
+    pub fn adopt(&mut self, root: u32, parent: u32) -> Result<(), Full> {
+        self.put(root, Member { root, parent, since: None })
     }
 
     /// A process made another.
@@ -45,22 +58,50 @@ impl Descent {
     /// [`Full`]: the child belongs to a session and there is no room for it.
     pub fn fork(&mut self, parent: u32, child: u32) -> Result<(), Full> {
         match self.members.get(&parent).copied() {
-            // A parent's program is its child's until that becomes another.
-            Some(member) => self.put(child, Member { parent, since: 0, ..member }),
+            Some(member) => self.put(child, Member { parent, since: None, ..member }),
             None => Ok(()),
         }
     }
 
     /// A process became another program, now; the member, if it is one.
-    pub fn exec(&mut self, pid: u32, now: u32) -> Option<Member> {
+    pub fn exec(&mut self, pid: u32, now: Instant) -> Option<Member> {
         let member = self.members.get_mut(&pid)?;
-        member.since = now;
+        member.since = Some(now);
         Some(*member)
     }
 
-    /// A process ended; the member, if it was one.
-    pub fn exit(&mut self, pid: u32) -> Option<Member> {
-        self.members.swap_remove(&pid)
+    /// Counts a program of a session.
+    pub fn count(&mut self, root: u32, with_arguments: bool) {
+        if let Some(tally) = self.roots.get_mut(&root) {
+            tally.executions += 1;
+            tally.without_arguments += u64::from(!with_arguments);
+        }
+    }
+
+    /// A process ended: the member, if it was one; and the tally of its session, if it was the last.
+    pub fn exit(&mut self, pid: u32) -> Option<(Member, Option<Tally>)> {
+        let member = self.members.remove(&pid)?;
+        let tally = self.roots.get_mut(&member.root)?;
+        tally.living = tally.living.saturating_sub(1);
+        let over = (tally.living == 0).then(|| self.roots.remove(&member.root)).flatten();
+        Some((member, over))
+    }
+
+    /// Whether it is a living process of a session.
+    #[must_use]
+    pub fn get(&self, pid: u32) -> Option<Member> {
+        self.members.get(&pid).copied()
+    }
+
+    /// Whether it is the first process of a session that still has living ones.
+    #[must_use]
+    pub fn is_root(&self, pid: u32) -> bool {
+        self.roots.contains_key(&pid)
+    }
+
+    /// All living members.
+    pub fn living(&self) -> impl Iterator<Item = u32> {
+        self.members.keys().copied()
     }
 
     /// Living members.
@@ -76,7 +117,13 @@ impl Descent {
     }
 
     fn put(&mut self, pid: u32, member: Member) -> Result<(), Full> {
-        self.members.insert(pid, member).map(drop).map_err(|_| Full)
+        if self.members.len() >= MEMBERS && !self.members.contains_key(&pid) {
+            return Err(Full);
+        }
+        if self.members.insert(pid, member).is_none_or(|before| before.root != member.root) {
+            self.roots.entry(member.root).or_default().living += 1;
+        }
+        Ok(())
     }
 }
 
@@ -86,22 +133,35 @@ mod tests {
 
     #[test]
     fn whoever_descends_from_a_session_belongs_to_it_and_nobody_else() {
-        let mut descent = Descent::default();
+        let (mut descent, now) = (Descent::default(), Instant::now());
         descent.adopt(10, 1).unwrap();
         descent.fork(10, 11).unwrap();
         descent.fork(11, 12).unwrap();
         assert!(descent.exit(11).is_some(), "a double fork: the middle one ends");
         descent.fork(12, 13).unwrap();
-        assert_eq!(descent.exec(13, 7).unwrap(), Member { session: 1, parent: 12, since: 7 });
+        assert_eq!(descent.exec(13, now), Some(Member { root: 10, parent: 12, since: Some(now) }));
         descent.fork(99, 100).unwrap();
-        assert_eq!(descent.exec(100, 7), None);
+        assert_eq!(descent.exec(100, now), None);
         assert_eq!(descent.exit(100), None);
+    }
+
+    #[test]
+    fn a_session_is_over_with_its_last_process_and_not_with_its_first() {
+        let mut descent = Descent::default();
+        descent.adopt(10, 1).unwrap();
+        descent.fork(10, 11).unwrap();
+        descent.count(10, true);
+        descent.count(10, false);
+        assert_eq!(descent.exit(10).unwrap().1, None);
+        let tally = descent.exit(11).unwrap().1.unwrap();
+        assert_eq!((tally.executions, tally.without_arguments), (2, 1));
+        assert!(!descent.is_root(10));
     }
 
     #[test]
     fn one_process_too_many_is_reported() {
         let mut descent = Descent::default();
-        descent.adopt(1, 1).unwrap();
+        descent.adopt(1, 0).unwrap();
         for pid in 2..=MEMBERS as u32 {
             descent.fork(1, pid).unwrap();
         }

@@ -25,6 +25,10 @@ const NLMSG: usize = 16;
 const CN_MSG: usize = 20;
 /// Where the union of `struct proc_event` begins in it: behind what, CPU and time.
 const UNION: usize = 16;
+/// `PROC_EVENT_NONE`: the answer to a request.
+const NOTHING: u32 = 0;
+/// Messages that may stand before the answer.
+const ANSWER_WITHIN: usize = 10_000;
 /// `PROC_EVENT_FORK`, `PROC_EVENT_EXEC`, `PROC_EVENT_EXIT`.
 const FORK: u32 = 0x1;
 /// See [`FORK`].
@@ -70,15 +74,40 @@ impl Events {
     /// Asks the kernel for its events. Needs `CAP_NET_ADMIN` in the first namespaces.
     ///
     /// # Errors
-    /// The kernel's: not allowed here, or built without.
+    /// The kernel's; or that it did not answer, as in a container or where it was built without.
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR))?;
         // Where forcing is not allowed the kernel's usual size has to do: more gaps, no failure.
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER);
         bind(&socket, &SocketAddrNetlink::new(0, CN_IDX_PROC))?;
-        send(&socket, &listen_message(), SendFlags::empty())?;
-        Ok(Self { socket })
+        let events = Self { socket };
+        // Kernels from 6.6 on leave out what is not wanted; older ones do not answer to that form.
+        for wanted in [Some(FORK | EXEC | EXIT), None] {
+            send(&events.socket, &listen_message(wanted), SendFlags::empty())?;
+            if events.is_heard()? {
+                return Ok(events);
+            }
+        }
+        Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel does not answer: no process events, or a container"))
+    }
+
+    /// The kernel answers before the request returns. Where it will send nothing, it does not answer.
+    fn is_heard(&self) -> io::Result<bool> {
+        let mut buffer = [0; 256];
+        for _ in 0..ANSWER_WITHIN {
+            match recv(&self.socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
+                Ok((length, _)) => match answer(buffer.get(..length).unwrap_or_default()) {
+                    Some(0) => return Ok(true),
+                    Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
+                    None => {} // an event of somebody's listening before us
+                },
+                Err(rustix::io::Errno::AGAIN) => return Ok(false),
+                Err(rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(false)
     }
 
     /// What has happened since, up to a buffer full; nothing when nothing has.
@@ -109,8 +138,10 @@ impl AsFd for Events {
     }
 }
 
-fn listen_message() -> Vec<u8> {
-    let length = (NLMSG + CN_MSG + 4) as u32;
+/// "Send me events", and only these kinds where the kernel can choose.
+fn listen_message(wanted: Option<u32>) -> Vec<u8> {
+    let body = if wanted.is_some() { 8_u16 } else { 4 };
+    let length = (NLMSG + CN_MSG) as u32 + u32::from(body);
     let mut message = Vec::with_capacity(length as usize);
     message.extend(length.to_ne_bytes());
     message.extend(3_u16.to_ne_bytes()); // NLMSG_DONE
@@ -118,10 +149,19 @@ fn listen_message() -> Vec<u8> {
     for word in [CN_IDX_PROC, 1, 0, 0] {
         message.extend(word.to_ne_bytes()); // CN_VAL_PROC is 1; sequence and ack do not matter
     }
-    message.extend(4_u16.to_ne_bytes());
+    message.extend(body.to_ne_bytes());
     message.extend(0_u16.to_ne_bytes());
     message.extend(LISTEN.to_ne_bytes());
+    message.extend(wanted.map(u32::to_ne_bytes).into_iter().flatten());
     message
+}
+
+/// The error number in the kernel's answer to [`listen_message`]; `None` for anything else.
+fn answer(message: &[u8]) -> Option<i32> {
+    let word = |at: usize| Some(u32::from_ne_bytes(message.get(at..at + 4)?.try_into().ok()?));
+    let event = NLMSG + CN_MSG;
+    let is_answer = word(NLMSG)? == CN_IDX_PROC && word(event)? == NOTHING;
+    is_answer.then(|| word(event + UNION)).flatten().map(u32::cast_signed)
 }
 
 fn parse(message: &[u8]) -> Option<Event> {

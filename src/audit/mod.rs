@@ -1,23 +1,31 @@
 //! The command log: which programs the sessions of this device really executed, by the kernel's own word.
 //!
 //! Way: the kernel's process events ([`events`]) -> which of them belong to a session ([`descent`]) -> what was executed,
-//! from the process itself ([`exec`]) -> a [`record`] -> a fixed ring of bytes ([`ring`]).
+//! from the process itself ([`watcher`], a thread; [`polling`] where the kernel has no events) -> [`seen`] -> the loop's
+//! [`command_log`], which puts names and numbers to it -> a bounded [`ring`] -> the link. One direction; only a number
+//! comes back.
 //!
 //! # Invariants
-//! - A shell never waits for this module, and memory is fixed: what does not fit is a gap record with its range.
+//! - A shell never waits for this module, and memory is bounded: what does not fit is a gap record with its range.
 //! - Membership goes by descent: a double fork, `setsid` or a cleared environment changes nothing.
+//! - What is in use is said in the log itself, in the status, and in each session's first record.
 //!
 //! # Not here
 //! - Barriers: root on the device can stop this program. The terminal is recorded at the gateway for that reason.
-//! - Spooling, shipping, and the agent's loop: nothing calls this module yet but its tests.
+//! - Judgement about commands: allow and deny belong to the gateway.
 //!
 //! # Known limits
-//! - The kernel says that a program was executed, not with which arguments: they are read from the process, and one that
-//!   has ended before leaves a record without them. `tests/exec_log.rs` counts: of 5,000 programs that end at once, on two
-//!   cores that others kept busy, all were seen, all with their exit code, and 57 in 100 with their arguments.
+//! - Processes that a session asks somebody else to start (a service manager, `cron`, a container engine) descend from
+//!   that one, and are not the session's.
+//! - A program's first thread that ends before its others counts as the program's end.
 
+pub mod command_log;
 pub mod descent;
+pub mod detect;
 pub mod events;
-pub mod exec;
-pub mod record;
+pub mod local;
+pub mod polling;
 pub mod ring;
+pub mod seen;
+pub mod spool;
+pub mod watcher;

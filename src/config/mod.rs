@@ -50,8 +50,36 @@ pub struct Config {
     pub grace: Duration,
     /// Who runs a session for which nobody was named; the agent's own account if not set.
     pub default_user: Option<String>,
+    /// The command log.
+    pub audit: AuditSettings,
     /// What the device itself permits.
     pub policy: DevicePolicy,
+}
+
+/// What the device's administrator wants of the command log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AuditSettings {
+    /// Whether it is kept.
+    pub command_log: bool,
+    /// Bytes of the spool on disk; 0: memory only.
+    pub spool_bytes: u64,
+    /// What happens when neither memory nor spool has room.
+    pub when_full: WhenFull,
+}
+
+/// See [`AuditSettings::when_full`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFull {
+    /// The oldest records go, and the log says so.
+    DropOldest,
+    /// No session is opened until the gateway has taken some. Sessions that run go on, and then the oldest records go.
+    RefuseSessions,
+}
+
+impl Default for AuditSettings {
+    fn default() -> Self {
+        Self { command_log: true, spool_bytes: limits::SPOOL, when_full: WhenFull::DropOldest }
+    }
 }
 
 impl Default for Config {
@@ -69,6 +97,7 @@ impl Default for Config {
             max_sessions: limits::SESSIONS,
             grace: limits::GRACE,
             default_user: None,
+            audit: AuditSettings::default(),
             policy: DevicePolicy::default(),
         }
     }
@@ -89,6 +118,9 @@ pub const KEYS: &[&str] = &[
     "sessions.max",
     "sessions.grace",
     "sessions.default_user",
+    "audit.command_log",
+    "audit.spool_bytes",
+    "audit.when_full",
     "policy.allow_root",
     "policy.allowed_users",
     "policy.allowed_documents",
@@ -122,6 +154,12 @@ impl Config {
             config.state_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
         }
         (config, findings)
+    }
+
+    /// Where the command log is spooled.
+    #[must_use]
+    pub fn spool_dir(&self) -> PathBuf {
+        self.state_dir.join("audit")
     }
 
     /// The proxy for a host: none if the host is exempt.
@@ -186,6 +224,15 @@ impl Config {
             "sessions.max" => self.max_sessions = number(value, 1, limits::SESSIONS_CEILING)?,
             "sessions.grace" => self.grace = between(duration(value)?, 0, 7 * 86_400)?,
             "sessions.default_user" => self.default_user = Some(text(value)?).filter(|user| !user.is_empty()),
+            "audit.command_log" => self.audit.command_log = flag(value)?,
+            "audit.spool_bytes" => self.audit.spool_bytes = spool_bytes(value)?,
+            "audit.when_full" => {
+                self.audit.when_full = match text(value)?.as_str() {
+                    "drop-oldest" => WhenFull::DropOldest,
+                    "refuse-sessions" => WhenFull::RefuseSessions,
+                    _ => return Err("must be \"drop-oldest\" or \"refuse-sessions\"".to_owned()),
+                }
+            }
             "policy.allow_root" => self.policy.allow_root = flag(value)?,
             "policy.allowed_users" => self.policy.allowed_users = list(value)?,
             "policy.allowed_documents" => self.policy.allowed_documents = list(value)?,
@@ -236,6 +283,19 @@ fn number(value: Value, least: usize, most: usize) -> Result<usize, String> {
         _ => None,
     };
     number.filter(|n| (least..=most).contains(n)).ok_or_else(|| format!("must be a number from {least} to {most}"))
+}
+
+/// A number of bytes for the spool; 0 for none.
+fn spool_bytes(value: Value) -> Result<u64, String> {
+    let bytes = match value {
+        Value::Number(number) => u64::try_from(number).ok(),
+        Value::Text(text) => text.parse().ok(),
+        _ => None,
+    };
+    let (least, most) = (limits::SPOOL_FLOOR, limits::SPOOL_CEILING);
+    bytes
+        .filter(|n| *n == 0 || (least..=most).contains(n))
+        .ok_or_else(|| format!("must be 0, or bytes from {least} to {most}"))
 }
 
 /// `90`, `"90s"`, `"5m"`, `"2h"`, `"1d"`.

@@ -37,6 +37,8 @@ pub fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     sys::watch(fd)
 }
 
+pub(crate) use sys::take_precedence;
+
 /// Size of a terminal in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Size {

@@ -243,6 +243,20 @@ pub(crate) fn inherit(raw: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
+/// Gives the calling thread the lowest of the real-time priorities: it goes before ordinary programs, and after everything
+/// else that has such a priority. What it starts does not inherit it.
+///
+/// # Errors
+/// The kernel's: no `CAP_SYS_NICE`, or a cgroup without real-time share.
+pub(crate) fn take_precedence() -> nix::Result<()> {
+    const FIRST_IN_FIRST_OUT: libc::c_int = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    let lowest: libc::c_int = 1; // `struct sched_param` of the kernel: one integer
+    // SAFETY: 0 is the calling thread; the kernel reads one integer, which lives across the call. The system call and not
+    // the C library's function, which musl does not have.
+    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, FIRST_IN_FIRST_OUT, ptr::from_ref(&lowest)) };
+    Errno::result(result).map(drop)
+}
+
 /// Registers a descriptor with the runtime, to learn when it can be read or written.
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` is open and stays the same descriptor until dropped, and only shared borrows of it are

@@ -42,6 +42,11 @@ pub enum Refusal {
     /// There are enough.
     #[error("this device holds {0} sessions already, and no more are allowed (sessions.max)")]
     TooMany(usize),
+    /// What it would execute could not be put on record.
+    #[error(
+        "the command log is full until the gateway has taken it, and this device opens no session meanwhile (audit.when_full)"
+    )]
+    LogFull,
     /// It cannot be started.
     #[error("{0}")]
     Spawn(String),
@@ -55,7 +60,7 @@ impl Refusal {
             Self::Grant(_) | Self::NoTime => RefusalCode::Grant,
             Self::Unknown(_) | Self::Incomplete(_) => RefusalCode::Unsupported,
             Self::Account(_) => RefusalCode::RunAs,
-            Self::Forbidden(_) => RefusalCode::DevicePolicy,
+            Self::Forbidden(_) | Self::LogFull => RefusalCode::DevicePolicy,
             Self::TooMany(_) => RefusalCode::TooManySessions,
             Self::Spawn(_) => RefusalCode::Spawn,
         }
@@ -133,6 +138,12 @@ impl Gate {
             self.time = Some(AuthorityClock::new(time.unix_ms, now));
         }
         genuine
+    }
+
+    /// The authority's time, once it was heard.
+    #[must_use]
+    pub fn time(&self) -> Option<AuthorityClock> {
+        self.time
     }
 
     /// Judges an order.

@@ -12,6 +12,7 @@
 mod succession;
 
 use super::input::Input;
+use crate::audit::detect::Detector;
 use crate::limits;
 use crate::pty::family::Family;
 use crate::pty::spawn::{Child, Io, Report, SpawnError, resize};
@@ -83,6 +84,10 @@ pub struct Running {
     ports: Ports,
     input: Input,
     drain_until: Option<Instant>,
+    /// Reads command lines off a terminal.
+    detector: Option<Box<Detector>>,
+    /// Lines that were read and not taken yet; at most [`limits::LINES`].
+    lines: Vec<String>,
 }
 
 impl Running {
@@ -109,7 +114,19 @@ impl Running {
             ports: Ports::new(io)?,
             input: Input::default(),
             drain_until: None,
+            detector: None,
+            lines: Vec::new(),
         })
+    }
+
+    /// Reads command lines off its terminal, of so many columns.
+    pub fn read_lines(&mut self, columns: u16) {
+        self.detector = self.ports.terminal.then(|| Box::new(Detector::new(columns)));
+    }
+
+    /// Command lines that were read since.
+    pub fn take_lines(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.lines)
     }
 
     /// Moves bytes. Ready once: when it is known whether the program runs.
@@ -117,9 +134,18 @@ impl Running {
         if let Poll::Ready(outcome) = self.poll_start(cx) {
             return Poll::Ready(outcome);
         }
-        pump_output(&mut self.ports.main, self.io, cx, mux);
+        let (detector, lines) = (&mut self.detector, &mut self.lines);
+        pump_output(&mut self.ports.main, self.io, cx, mux, |output| {
+            if let Some(detector) = detector {
+                detector.output(output, |line| {
+                    if lines.len() < limits::LINES {
+                        lines.push(line);
+                    }
+                });
+            }
+        });
         if let Some(err) = self.err {
-            pump_output(&mut self.ports.err, err, cx, mux);
+            pump_output(&mut self.ports.err, err, cx, mux, |_| {});
         }
         self.pump_input(cx, mux);
         Poll::Pending
@@ -150,6 +176,9 @@ impl Running {
     /// Input of the operator, in order.
     pub fn on_input(&mut self, bytes: &[u8], mux: &mut Mux) {
         let mut rest = bytes;
+        if let Some(detector) = &mut self.detector {
+            detector.input(bytes);
+        }
         if self.input.is_empty() {
             while let (Some(fd), false) = (self.ports.input(), rest.is_empty()) {
                 match write(fd.get_ref(), rest) {
@@ -254,7 +283,10 @@ impl Running {
     }
 
     /// Changes the size of its terminal, if it has one.
-    pub fn resize(&self, size: Size) {
+    pub fn resize(&mut self, size: Size) {
+        if let Some(detector) = &mut self.detector {
+            detector.resize(size.cols);
+        }
         let terminal = self.ports.main.as_ref().filter(|_| self.ports.terminal);
         if let Some(Err(errno)) = terminal.map(|master| resize(master.get_ref().as_fd(), size)) {
             log::debug!("session {}: cannot resize: {errno}", self.name);
@@ -269,8 +301,8 @@ impl Running {
     }
 }
 
-/// Reads what there is into the stream, as far as there is room and this turn allows.
-fn pump_output(port: &mut Option<Fd>, id: StreamId, cx: &mut Context<'_>, mux: &mut Mux) {
+/// Reads what there is into the stream, as far as there is room and this turn allows. `tap` sees it too.
+fn pump_output(port: &mut Option<Fd>, id: StreamId, cx: &mut Context<'_>, mux: &mut Mux, mut tap: impl FnMut(&[u8])) {
     let Some((stream, budget)) = mux.stream(id) else { return };
     let mut turn = limits::READ_TURN;
     while let (Some(fd), true) = (port.as_ref(), stream.tx.wants_more(budget)) {
@@ -285,6 +317,7 @@ fn pump_output(port: &mut Option<Fd>, id: StreamId, cx: &mut Context<'_>, mux: &
         }
         match read(fd.get_ref(), &mut place[..n]) {
             Ok(n) if n > 0 => {
+                tap(&place[..n]);
                 stream.tx.filled(n);
                 turn -= n;
             }

@@ -18,9 +18,10 @@ const NO_DEVICE: &str = "mi-00000000000000000";
 fn body(operation: Operation) -> &'static str {
     match operation {
         Operation::StartSession | Operation::GetConnectionStatus => r#"{"Target":"mi-00000000000000000"}"#,
-        Operation::ResumeSession | Operation::TerminateSession | Operation::GetRecording => {
-            r#"{"SessionId":"somebody-0123456789abcdefg"}"#
-        }
+        Operation::ResumeSession
+        | Operation::TerminateSession
+        | Operation::GetRecording
+        | Operation::ListSessionCommands => r#"{"SessionId":"somebody-0123456789abcdefg"}"#,
         Operation::DescribeSessions => r#"{"State":"Active"}"#,
         Operation::CreateActivation => r#"{"IamRole":"towline"}"#,
         Operation::DeleteActivation => r#"{"ActivationId":"00000000-0000-4000-8000-000000000000"}"#,

@@ -12,6 +12,7 @@ mod api;
 mod aws;
 mod bulk;
 mod codes;
+mod command_log;
 mod commands;
 mod documents;
 mod echo;

@@ -8,6 +8,8 @@
 //! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
 //! | `bench tunnel` | forwards against `ssh -L`: throughput near and far, connections a second, keystrokes beside bulk |
+//! | `endure [KILLS]` | link, agent and gateway killed at random while programs run: what the command log says then |
+//! | `recall` | how much of what a session executes is on record, and its cost |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
 //! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
@@ -21,9 +23,11 @@ mod bench;
 mod budget;
 mod demo;
 mod dist;
+mod endure;
 mod fleet;
 mod package;
 mod qemu;
+mod recall;
 mod repo;
 mod run;
 mod say;
@@ -61,12 +65,15 @@ fn command(words: &[&str]) -> Outcome {
         ["bench"] => bench::compare(bench::ROUNDS),
         ["bench", "tunnel"] => bench::tunnel::compare(),
         ["bench", rounds] => bench::compare(rounds.parse()?),
+        ["endure"] => endure::report(endure::KILLS),
+        ["endure", kills] => endure::report(kills.parse()?),
+        ["recall"] => recall::report(),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
         ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | recall | endure [KILLS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
         )),
     }
 }

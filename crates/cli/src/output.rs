@@ -81,6 +81,12 @@ impl Output {
         self.answer(&towline_ssm::api::Empty {}, |_| String::new())
     }
 
+    /// Whether answers are for machines.
+    #[must_use]
+    pub(crate) const fn is_json(self) -> bool {
+        matches!(self.format, Format::Json)
+    }
+
     /// Prints text as it is.
     ///
     /// # Errors

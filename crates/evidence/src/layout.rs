@@ -76,6 +76,22 @@ pub fn trail(prefix: &str, account: &str, region: &str, at: OffsetDateTime, uniq
     under(prefix, &format!("AWSLogs/{account}/CloudTrail/{region}/{year:04}/{month:02}/{day:02}/{file}"))
 }
 
+/// Folder of the command log's files.
+const COMMANDS: &str = "towline-commands";
+
+/// Key of a file of the command log, which begins with row `first` of the node's store.
+#[must_use]
+pub fn commands(prefix: &str, node: &str, at: OffsetDateTime, first: i64) -> String {
+    let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
+    under(prefix, &format!("{COMMANDS}/{}/{year:04}/{month:02}/{day:02}/{first:012}.jsonl.gz", part(node)))
+}
+
+/// Whether a key is that of a file of the command log.
+#[must_use]
+pub fn is_commands(key: &str) -> bool {
+    key.ends_with(".jsonl.gz") && key.split('/').any(|part| part == COMMANDS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,5 +119,8 @@ mod tests {
         assert_eq!(session_of("p/ann-1.cast.gz"), Some("ann-1"));
         assert_eq!(segment_of(&segment("p/q", "gw", 12)), Some(("gw", 12)));
         assert_eq!(segment_of("p/ann-1.cast.gz"), None);
+        let key = commands("p", "gw", OffsetDateTime::UNIX_EPOCH, 7);
+        assert_eq!(key, "p/towline-commands/gw/1970/01/01/000000000007.jsonl.gz");
+        assert!(is_commands(&key) && segment_of(&key).is_none() && !is_commands("AWSLogs/x.json.gz"));
     }
 }

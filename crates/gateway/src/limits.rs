@@ -59,6 +59,9 @@ pub const AUDIT_MAX_ROWS: i64 = 1_000_000;
 /// Age of the oldest audit row, days. AWS keeps its event history for 90 days; so do we unless rows run out first.
 pub const AUDIT_MAX_DAYS: i64 = 90;
 
+/// Rows kept of the command log. About 250 bytes each with their indexes: 4,000,000 are 1 GB at the most.
+pub const COMMAND_LOG_MAX_ROWS: i64 = 4_000_000;
+
 /// Ended sessions kept for `DescribeSessions` History, days. The AWS service documents 30 days of history.
 pub const SESSION_HISTORY_DAYS: i64 = 30;
 

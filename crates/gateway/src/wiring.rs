@@ -20,7 +20,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
 use crate::entropy::NoRandom;
-use crate::evidence::{Evidence, EvidenceError, Failures, trail};
+use crate::evidence::{Evidence, EvidenceError, Failures, command_files, trail};
 use crate::files::{self, FileError};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -169,6 +169,7 @@ impl Gateway {
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let recorder = Arc::clone(&self.evidence.recorder);
         let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
+        hub.audit_to(audit.clone());
         if let Some(failures) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).take() {
             tokio::spawn(end_unrecorded(Arc::clone(&hub), failures));
         }
@@ -238,6 +239,9 @@ impl Gateway {
         let recorder = Arc::clone(&evidence.recorder);
         if let Err(error) = trail::export(&store, &recorder, &foundation.realm, foundation.clock.now()).await {
             tracing::error!(%error, "the last events of the audit trail wait for the next start");
+        }
+        if let Err(error) = command_files::export(&store, &recorder).await {
+            tracing::error!(%error, "the last records of the command log wait for the next start");
         }
         let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
         store.close().await;

@@ -122,6 +122,7 @@ fn row_of(operation: Operation) -> Row {
         Operation::RemoveGroupMember => {
             row(user(json!({ "GroupName": "target" })), TAGGED, "ResourceNotFoundException")
         }
+        Operation::ListSessionCommands => row(json!({ "SessionId": SESSION }), PLAIN, "done"),
         Operation::GetRecording => row(json!({ "SessionId": SESSION }), PLAIN, "DoesNotExistException"),
         Operation::CreateDocument => {
             row(json!({ "Name": "Fresh-Doc", "DocumentType": "Session", "Content": DOCUMENT }), PLAIN, "done")

@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod moto;
+
+use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Child, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -15,63 +16,10 @@ use towline_evidence::recording::Lane;
 use towline_gateway::clock::Clock;
 use towline_gateway::evidence::Evidence;
 use towline_gateway::evidence::settings::{RawEvidence, Settings};
-use towline_testkit::machine;
-use towline_testkit::process::finish;
+
+use moto::Server;
 
 const PATIENCE: Duration = Duration::from_secs(90);
-
-/// The server; ended with the test.
-struct Server {
-    child: Child,
-    endpoint: String,
-}
-
-impl Server {
-    /// Starts it and waits for the line that names its port. The rest of what it says is read and dropped.
-    fn start() -> Self {
-        let mut child = machine::python()
-            .args(["-m", "moto.server", "-H", "127.0.0.1", "-p", "0"])
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("python3 with moto's server is needed for this test");
-        let said = BufReader::new(child.stderr.take().unwrap());
-        let (tell, named) = sync_channel(1);
-        std::thread::spawn(move || {
-            for line in said.lines().map_while(Result::ok) {
-                if let Some((_, url)) = line.split_once("Running on ") {
-                    // Fails when nobody waits any more.
-                    let _ = tell.try_send(url.split_whitespace().next().unwrap_or_default().to_owned());
-                }
-            }
-        });
-        let mut server = Self { child, endpoint: String::new() };
-        server.endpoint =
-            named.recv_timeout(PATIENCE).expect("moto's server did not start: pip install 'moto[s3,server]'");
-        server
-    }
-
-    /// Runs a few lines of Python with a client `s3`; what they print.
-    fn python(&self, lines: &str) -> String {
-        let program = format!("import boto3\ns3 = boto3.client('s3', endpoint_url='{}')\n{lines}", self.endpoint);
-        let mut command = machine::python();
-        command
-            .args(["-c", &program])
-            .env("AWS_ACCESS_KEY_ID", "AKIATEST")
-            .env("AWS_SECRET_ACCESS_KEY", "secret")
-            .env("AWS_DEFAULT_REGION", "us-east-1");
-        let output = finish(command, PATIENCE).unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn settings(dir: &Path, endpoint: &str) -> Settings {
     let secret = dir.join("secret");
@@ -87,7 +35,8 @@ fn settings(dir: &Path, endpoint: &str) -> Settings {
 
 async fn record(evidence: &Evidence, session: &str, megabytes: u64) {
     let facts = Facts { session: session.into(), device: "mi-1".into(), principal: "ann".into(), ..Facts::default() };
-    let tape = evidence.recorder.begin(facts, 80, 24, None).unwrap();
+    let logs = evidence.recorder.logs_wanted(None);
+    let tape = evidence.recorder.begin(facts, 80, 24, None, logs.as_ref()).unwrap();
     let (mut noise, mut offset) = (1_u64, 0);
     let file = || std::fs::metadata(evidence.recorder.local(session).unwrap()).map_or(0, |meta| meta.len());
     while offset < megabytes * 1_000_000 {
@@ -146,6 +95,30 @@ async fn recordings_reach_a_bucket_that_was_not_there_at_first_encrypted_and_who
     assert!(lines[0].ends_with("AES256") && lines[1] == format!("{size} AES256"), "{told}");
     let seals = server.python("print([o['Key'] for o in s3.list_objects_v2(Bucket='evidence')['Contents']])");
     assert!(seals.contains("towline/logs/towline-seals/gateway/000000000000.jsonl"), "{seals}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn objects_are_locked_where_that_is_wanted() {
+    let server = Server::start();
+    server.python("s3.create_bucket(Bucket='evidence', ObjectLockEnabledForBucket=True)");
+    let dir = tempfile::tempdir().unwrap();
+    let mut settings = settings(dir.path(), &server.endpoint);
+    if let towline_gateway::evidence::settings::SinkSettings::S3(s3) = &mut settings.sink {
+        (s3.object_lock_mode, s3.object_lock_days) = (Some("COMPLIANCE".into()), Some(30));
+    }
+    let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
+    record(&evidence, "ann-1", 0).await;
+    let sent = || {
+        !dir.path().join("evidence/outbox/towline/logs/ann-1.cast.gz").exists()
+            && !evidence.recorder.is_recording("ann-1")
+    };
+    until("the recording in the bucket", sent).await;
+    let told = server.python(
+        "import datetime\n\
+         head = s3.head_object(Bucket='evidence', Key='towline/logs/ann-1.cast.gz')\n\
+         print(head['ObjectLockMode'], (head['ObjectLockRetainUntilDate'] - datetime.datetime.now(datetime.timezone.utc)).days)",
+    );
+    assert_eq!(told.trim(), "COMPLIANCE 29");
 }
 
 /// A server that answers nothing while the sender lives, and then everything with 503.

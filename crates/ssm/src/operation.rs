@@ -235,6 +235,8 @@ operations! {
     ExplainAccess: Towline, read, Any;
     /// Says who may do what on a device.
     ListDeviceAccess: Towline, read, Device;
+    /// Lists what a session executed, by its device's word.
+    ListSessionCommands: Towline, read, Session;
 }
 
 impl Operation {

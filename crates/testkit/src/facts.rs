@@ -52,6 +52,17 @@ pub fn library_memory(pid: u32) -> Outcome<u64> {
     Ok(sum)
 }
 
+/// Time on processors of all threads, those that have ended too (`/proc/PID/stat`, ticks of 10 ms).
+///
+/// # Errors
+/// The process is gone.
+pub fn cpu(pid: u32) -> Outcome<std::time::Duration> {
+    let text = read(pid, "stat")?;
+    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11)).into_iter().flatten();
+    let ticks: u64 = fields.take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
+    Ok(std::time::Duration::from_millis(ticks * 10))
+}
+
 /// Number of threads.
 ///
 /// # Errors

@@ -19,6 +19,7 @@
 pub mod another_version;
 pub mod blackhole;
 pub mod connect_proxy;
+pub mod endure;
 pub mod facts;
 pub mod files;
 pub mod https;
@@ -27,6 +28,7 @@ pub mod lab;
 pub mod machine;
 pub mod netns;
 pub mod process;
+pub mod recall;
 pub mod relay;
 pub mod terminal;
 pub mod text;

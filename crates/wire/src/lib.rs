@@ -29,6 +29,7 @@ pub mod grant;
 pub mod keepalive;
 pub mod message;
 pub mod mux;
+pub mod record;
 pub mod rotation;
 pub mod smux;
 pub mod stream;

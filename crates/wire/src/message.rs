@@ -14,9 +14,10 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use crate::epoch::Epoch;
+use crate::epoch::{BootNonce, Epoch};
 use crate::frame::{MAX_CONTROL, StreamId};
 use crate::grant::{SignedGrant, SignedTime};
+use crate::record::Batch;
 use crate::rotation::NewKey;
 
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before anything else.
@@ -107,6 +108,8 @@ pub enum FromAgent {
         /// What happened, for the operator's eyes.
         text: String,
     },
+    /// Records of the command log, in the order of their numbers.
+    Log(Batch),
 }
 
 /// Who is calling.
@@ -258,6 +261,13 @@ pub enum ToAgent {
     RotateKey,
     /// The new key is let in: dial again with it.
     KeyAdded,
+    /// Records of the command log are stored: let go of them.
+    LogStored {
+        /// Which start of the agent they belong to.
+        boot: BootNonce,
+        /// The number behind the last one that is stored.
+        next: u64,
+    },
 }
 
 /// The gateway's side of the greeting.

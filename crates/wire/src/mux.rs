@@ -160,6 +160,12 @@ impl Mux {
         Ok(())
     }
 
+    /// Bytes of control messages that wait for the link. Who has many to say waits until there are none: they go first.
+    #[must_use]
+    pub fn control_waiting(&self) -> usize {
+        self.control_bytes
+    }
+
     /// The link is gone: nothing is sent until each stream is attached again, and control messages are forgotten.
     pub fn link_lost(&mut self) {
         self.control.clear();

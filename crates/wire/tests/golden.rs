@@ -14,6 +14,7 @@ use towline_wire::message::{
     Destination, EndReason, Enrol, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open, Platform, RefusalCode,
     Size, Terminal, ToAgent, Welcome, decode, encode,
 };
+use towline_wire::record::Batch;
 use towline_wire::rotation::NewKey;
 
 /// A row: the message's bytes, and that they are read back as the same message.
@@ -80,6 +81,10 @@ fn from_the_agent() {
         row(FromAgent::NewKey(new_key), &[&[9, 2, 1, 2, 1, 3]]),
         row(FromAgent::NoNewKey { text: "x".into() }, &[&[10, 1, b'x']]),
         row(FromAgent::NotConnected { session: name(), text: "x".into() }, &[&[11, 1, b'a', 1, b'x']]),
+        row(
+            FromAgent::Log(Batch { boot: SIXTEEN, first: 300, next: 301, records: vec![7, 8] }),
+            &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]],
+        ),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -114,6 +119,7 @@ fn to_the_agent() {
         row(ToAgent::KeepAlive { longest: 300 }, &[&[11, 0xac, 2]]),
         row(ToAgent::RotateKey, &[&[12]]),
         row(ToAgent::KeyAdded, &[&[13]]),
+        row(ToAgent::LogStored { boot: SIXTEEN, next: 300 }, &[&[14], &SIXTEEN, &[0xac, 2]]),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -188,8 +194,8 @@ fn every_variant_has_a_row(seen: &[u8]) {
 fn there_is_no_variant_beyond_the_rows() {
     use towline_wire::message::MessageError::Malformed;
     let beyond = |last: u8| vec![last + 1; 64];
-    assert!(matches!(decode::<FromAgent>(&beyond(11)), Err(Malformed(_))));
-    assert!(matches!(decode::<ToAgent>(&beyond(13)), Err(Malformed(_))));
+    assert!(matches!(decode::<FromAgent>(&beyond(12)), Err(Malformed(_))));
+    assert!(matches!(decode::<ToAgent>(&beyond(14)), Err(Malformed(_))));
     assert!(matches!(decode::<Launch>(&beyond(5)), Err(Malformed(_))));
     assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
     assert!(matches!(decode::<ToClient>(&beyond(4)), Err(Malformed(_))));

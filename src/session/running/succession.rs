@@ -22,7 +22,8 @@ impl Running {
     /// # Errors
     /// No memory.
     pub(in crate::session) fn hand_over<'a>(&'a self, mux: &'a Mux, to: &mut Writer<'a>) -> io::Result<()> {
-        let Self { name, io, err, pid, exited, family, starting, ports, input, drain_until } = self;
+        let Self { name, io, err, pid, exited, family, starting, ports, input, drain_until, detector: _, lines: _ } =
+            self;
         to.text(name)?;
         to.number((*io).into())?;
         to.option(*err, |to, err| to.number(err.into()))?;
@@ -68,7 +69,8 @@ impl Running {
         for id in [Some(io), err].into_iter().flatten() {
             read_stream(mux, id, from)?;
         }
-        Ok(Self { name, io, err, pid, exited, family, starting, ports, input, drain_until })
+        let (detector, lines) = (None, Vec::new());
+        Ok(Self { name, io, err, pid, exited, family, starting, ports, input, drain_until, detector, lines })
     }
 }
 

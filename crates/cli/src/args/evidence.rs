@@ -66,17 +66,46 @@ fn parse_seconds(text: &str) -> Result<f64, String> {
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
     /// Only what this user did
-    #[arg(long, conflicts_with = "device")]
+    #[arg(long)]
     pub user: Option<String>,
     /// Only what was about this device (its id)
     #[arg(long)]
     pub device: Option<String>,
-    /// Only the last so many minutes
-    #[arg(long, value_name = "MINUTES")]
-    pub since_minutes: Option<u64>,
+    /// Only since then: 90s, 15m, 2h, 7d ago, or a time such as 2026-11-25T17:00:00Z
+    #[arg(long, value_name = "TIME", value_parser = parse_since)]
+    pub since: Option<Since>,
     /// At most so many events, the newest
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
+    /// Go on with what happens from now on, oldest first, until interrupted
+    #[arg(long)]
+    pub follow: bool,
+}
+
+/// A point in time, as it was given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Since {
+    /// So many seconds ago.
+    Ago(u64),
+    /// Seconds since the epoch.
+    At(i64),
+}
+
+fn parse_since(text: &str) -> Result<Since, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_lowercase());
+    let unit = match &text[digits.len()..] {
+        "s" => 1,
+        "m" => 60,
+        "h" => 3600,
+        "d" => 86_400,
+        _ => {
+            return towline_ssm::clock::parse_iso8601(text)
+                .map(Since::At)
+                .ok_or_else(|| "a span like 90s, 15m, 2h, 7d, or a time like 2026-11-25T17:00:00Z".to_owned());
+        }
+    };
+    let number: u64 = digits.parse().map_err(|_| "a whole number before the unit".to_owned())?;
+    Ok(Since::Ago(number.saturating_mul(unit)))
 }
 
 /// `logs`.
@@ -90,5 +119,15 @@ pub(crate) struct LogsArgs {
     pub device: Option<String>,
     /// At most so many, the newest
     #[arg(long, default_value_t = 50)]
+    pub limit: u32,
+}
+
+/// `commands`.
+#[derive(Debug, Args)]
+pub(crate) struct CommandsArgs {
+    /// The session's id
+    pub session: String,
+    /// At most so many, the first
+    #[arg(long, default_value_t = 100_000)]
     pub limit: u32,
 }

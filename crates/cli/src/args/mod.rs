@@ -109,6 +109,8 @@ pub(crate) enum Command {
     Play(evidence::PlayArgs),
     /// Write the recording of a session as asciicast, text or JSON
     Export(evidence::ExportArgs),
+    /// List what a session executed, with exit codes and durations
+    Commands(evidence::CommandsArgs),
     /// Show who did what: the audit trail, newest first
     Audit(evidence::AuditArgs),
     /// Check that recordings are what was recorded, without a gateway

@@ -9,6 +9,7 @@ mod activation;
 mod admin;
 mod aws_config;
 mod cast_file;
+mod command_log;
 mod copy;
 mod devices;
 mod identity;
@@ -114,6 +115,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Policy(PolicyCommand::Who { device }) => access::who(&mut context, &device).await?,
         Command::Admin(command) => admin::run(&mut context, command).await?,
         Command::Logs(args) => recordings::logs(&mut context, args).await?,
+        Command::Commands(args) => command_log::list(&mut context, &args).await?,
         Command::Audit(args) => recordings::audit(&mut context, args).await?,
         Command::Play(args) => recordings::play(&mut context, &args).await?,
         Command::Export(args) => recordings::export(&mut context, &args).await?,

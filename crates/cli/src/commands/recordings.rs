@@ -3,8 +3,10 @@
 //! # Invariants
 //! - A recording is fetched into an unnamed file, piece by piece: memory is one piece, and nothing is left behind.
 
+use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -18,10 +20,14 @@ use towline_ssm::clock::EpochSeconds;
 use super::cast_file::Lines;
 use super::{Context, play as player, sessions, time_text};
 use crate::args::SessionsArgs;
-use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs};
+use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since};
 use crate::exit::Failure;
 use crate::output::{Cell, Output};
 
+/// How often `--follow` asks.
+const FOLLOW: Duration = Duration::from_secs(2);
+/// Events of which `--follow` knows that they were shown: more than can come within a second or two.
+const REMEMBERED: usize = 10_000;
 /// Events on one page: the most that the API gives.
 const PAGE: i64 = 50;
 
@@ -84,31 +90,78 @@ fn log_row(session: &Session) -> Vec<Cell> {
 
 /// `audit`.
 pub(super) async fn audit(context: &mut Context, args: AuditArgs) -> Result<(), Failure> {
+    let since = args.since.map(|since| match since {
+        Since::Ago(seconds) => now().saturating_sub(i64::try_from(seconds).unwrap_or(i64::MAX)),
+        Since::At(at) => at,
+    });
+    let events = search(context, &args, since).await?;
+    if !args.follow {
+        let answer = LookupEventsResponse { events, next_token: None };
+        return context.output.answer(&answer, |output| table(output, &answer.events));
+    }
+    follow(context, &args, events).await
+}
+
+fn now() -> i64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
+}
+
+/// Events since then, newest first, within the limit.
+async fn search(context: &mut Context, args: &AuditArgs, since: Option<i64>) -> Result<Vec<Event>, Failure> {
     let condition =
-        |key: &str, value: String| LookupAttribute { attribute_key: key.to_owned(), attribute_value: value };
-    let chosen = args.user.map(|user| condition("Username", user));
-    let chosen = chosen.or(args.device.map(|device| condition("ResourceName", device)));
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs();
-    let since = args.since_minutes.map(|minutes| now.saturating_sub(minutes.saturating_mul(60)));
+        |key: &str, value: &str| LookupAttribute { attribute_key: key.to_owned(), attribute_value: value.to_owned() };
+    // The API takes one condition; a second one is applied here.
+    let chosen = args.device.as_deref().map(|device| condition("ResourceName", device));
+    let chosen = chosen.or(args.user.as_deref().map(|user| condition("Username", user)));
     let mut request = LookupEventsRequest {
         lookup_attributes: chosen.into_iter().collect(),
-        start_time: since.map(|since| EpochSeconds::from_secs(i64::try_from(since).unwrap_or(i64::MAX))),
+        start_time: since.map(EpochSeconds::from_secs),
         max_results: Some(PAGE),
         ..LookupEventsRequest::default()
     };
+    let by_user = |event: &Event| args.user.as_ref().is_none_or(|user| event.username == *user);
     let mut events = Vec::new();
     // A page may be empty and still have a token: the gateway searches a bounded number of lines at once.
     while events.len() < args.limit as usize {
         let page: LookupEventsResponse = context.call(Operation::LookupEvents, &request).await?;
-        events.extend(page.events);
+        events.extend(page.events.into_iter().filter(by_user));
         request.next_token = page.next_token;
         if request.next_token.is_none() {
             break;
         }
     }
     events.truncate(args.limit as usize);
-    let answer = LookupEventsResponse { events, next_token: None };
-    context.output.answer(&answer, |output| table(output, &answer.events))
+    Ok(events)
+}
+
+/// Prints these events, oldest first, and then what happens, until somebody interrupts. As JSON: one object a line.
+async fn follow(context: &mut Context, args: &AuditArgs, mut events: Vec<Event>) -> Result<(), Failure> {
+    let mut shown: VecDeque<String> = VecDeque::new();
+    // Everything that comes within the second of the last event is looked at again: times are whole seconds.
+    let mut since = now();
+    loop {
+        events.retain(|event| !shown.contains(&event.event_id));
+        events.reverse();
+        for event in &events {
+            shown.push_back(event.event_id.clone());
+            since = since.max(event.event_time.secs());
+        }
+        while shown.len() > REMEMBERED {
+            shown.pop_front();
+        }
+        if context.output.is_json() {
+            for event in &events {
+                context.output.text(&format!("{}\n", event.cloud_trail_event))?;
+            }
+        } else if !events.is_empty() {
+            let text = table(context.output, &events);
+            let rows = text.split_once('\n').map_or("", |(_, rows)| rows);
+            context.output.text(rows)?;
+        }
+        tokio::time::sleep(FOLLOW).await;
+        events = search(context, args, Some(since - 1)).await?;
+    }
 }
 
 fn table(output: Output, events: &[Event]) -> String {

@@ -81,6 +81,7 @@ impl Api {
             Operation::ListAccessRequests => json(self.list_access_requests(call, parse(body)?).await),
             Operation::ExplainAccess => json(Box::pin(self.explain_access(call, parse(body)?)).await),
             Operation::ListDeviceAccess => json(Box::pin(self.list_device_access(call, parse(body)?)).await),
+            Operation::ListSessionCommands => json(self.list_session_commands(call, parse(body)?).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };
         if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {

@@ -16,6 +16,7 @@ mod activations;
 mod authn;
 mod authz;
 mod call;
+mod commands;
 mod device_keys;
 mod devices;
 mod dispatch;

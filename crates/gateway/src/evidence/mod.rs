@@ -11,6 +11,9 @@
 //! # Not here
 //! - Forms and verification: `towline_evidence`. Who may see a recording: the API.
 
+mod aws;
+pub mod cloudwatch;
+pub mod command_files;
 mod job;
 mod ledger;
 mod outbox;
@@ -34,6 +37,7 @@ use towline_evidence::node::What;
 use crate::clock::Clock;
 use crate::files::{self, FileError};
 use crate::seam::{SessionStart, StartError};
+use cloudwatch::Wanted;
 use ledger::Ledger;
 use outbox::Outbox;
 pub use recorder::{CannotRecord, Failures, Recorder};
@@ -80,13 +84,14 @@ impl Evidence {
     /// [`EvidenceError`].
     pub fn start(dir: &Path, settings: Settings, clock: &Clock) -> Result<(Self, Failures), EvidenceError> {
         let home = settings.home.clone();
-        for name in ["staging", "chain", "outbox", "quarantine"] {
+        for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch"] {
             files::private_dir(&home.join(name))?;
         }
         let key = key(dir)?;
         let (outbox, quarantine) = (home.join("outbox"), home.join("quarantine"));
         let ledger = Ledger::open(&settings.node, key, &home.join("chain"), &outbox, &settings.prefix)?;
-        let sink = Sink::open(&settings.sink)?;
+        let sink = Sink::open(&settings.sink, clock)?;
+        let logs = settings.cloudwatch.clone();
         let (recorder, failures) = Recorder::start(settings, ledger, clock.clone())?;
         let sender = Outbox::new(&outbox, &quarantine, sink.clone());
         let (own, more) = (Arc::clone(&recorder), Arc::clone(&recorder.finished));
@@ -96,6 +101,9 @@ impl Evidence {
                 tracing::error!(%error, "the node's chain cannot be written");
             }
         }));
+        if let Some(logs) = logs {
+            tokio::spawn(cloudwatch::Follower::new(&logs, Arc::clone(&recorder), clock)?.run());
+        }
         tokio::spawn(retention::keep(Arc::clone(&recorder), sink.clone(), clock.clone()));
         Ok((Self { recorder, sink }, failures))
     }
@@ -153,7 +161,15 @@ pub async fn begin(recorder: Option<&Arc<Recorder>>, start: &SessionStart) -> Re
     };
     let (cols, rows, term) = start.terminal.as_ref().map_or((80, 24, None), |t| (t.cols, t.rows, Some(t.term.clone())));
     let own = Arc::clone(recorder);
-    let begun = tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref())).await;
+    let wish = start.preferences.cloud_watch().map(|log| Wanted { group: log.group, streaming: log.streaming });
+    if wish.is_some() && !recorder.knows_cloudwatch() {
+        tracing::warn!(
+            session = start.session.as_str(),
+            "the session's preferences want a log in CloudWatch, and [evidence.cloudwatch] is not set"
+        );
+    }
+    let logs = own.logs_wanted(wish);
+    let begun = tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref(), logs.as_ref())).await;
     let why = match begun {
         Ok(Ok(tape)) => return Ok(Some(tape)),
         Ok(Err(error)) => error.to_string(),

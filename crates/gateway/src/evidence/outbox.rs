@@ -169,7 +169,8 @@ mod tests {
             for name in ["outbox/a", "quarantine"] {
                 std::fs::create_dir_all(dir.path().join(name)).unwrap();
             }
-            let sink = Sink::open(&SinkSettings::Directory(dir.path().join("sink"))).unwrap();
+            let sink =
+                Sink::open(&SinkSettings::Directory(dir.path().join("sink")), &crate::clock::Clock::system()).unwrap();
             let outbox = Outbox::new(&dir.path().join("outbox"), &dir.path().join("quarantine"), sink);
             Self { dir, outbox }
         }

@@ -26,6 +26,7 @@ use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::node::What;
 use towline_evidence::recording::{Recording, Resuming};
 
+use super::cloudwatch::{self, Wanted};
 use super::job::{Job, Step};
 use super::ledger::Ledger;
 use super::outbox;
@@ -153,7 +154,14 @@ impl Recorder {
     ///
     /// # Errors
     /// [`CannotRecord`].
-    pub fn begin(&self, facts: Facts, cols: u16, rows: u16, term: Option<&str>) -> Result<Arc<Tape>, CannotRecord> {
+    pub fn begin(
+        &self,
+        facts: Facts,
+        cols: u16,
+        rows: u16,
+        term: Option<&str>,
+        logs: Option<&Wanted>,
+    ) -> Result<Arc<Tape>, CannotRecord> {
         if let Some(why) = lock(&self.room).clone() {
             return Err(CannotRecord::NoRoom(why));
         }
@@ -174,11 +182,33 @@ impl Recorder {
             .append(&recording.take(0))
             .and_then(|()| staged.sync())
             .and_then(|()| self.record(What::Open { session: session.clone() }));
+        let begun = begun
+            .and_then(|()| logs.map_or(Ok(()), |logs| cloudwatch::follow(&self.settings.home, &session, &path, logs)));
         if let Err(error) = begun {
             let _ = fs::remove_file(&path); // an empty file of a session that will not be
             return Err(error.into());
         }
         Ok(self.add(&session, recording, staged, 0))
+    }
+
+    /// Whether its recording is still being written.
+    #[must_use]
+    pub fn is_recording(&self, session: &str) -> bool {
+        self.staging_path(session).exists()
+    }
+
+    /// Whether logs can go to CloudWatch at all.
+    #[must_use]
+    pub const fn knows_cloudwatch(&self) -> bool {
+        self.settings.cloudwatch.is_some()
+    }
+
+    /// Where a session's log goes beside the sink: the wish of its preferences, else the gateway's setting.
+    #[must_use]
+    pub fn logs_wanted(&self, wish: Option<Wanted>) -> Option<Wanted> {
+        let settings = self.settings.cloudwatch.as_ref()?;
+        let own = settings.group.clone().map(|group| Wanted { group, streaming: settings.streaming });
+        wish.or(own)
     }
 
     /// Goes on with the recording of a session that outlived an earlier process; `None` when there is none.
@@ -354,7 +384,8 @@ impl Recorder {
             Err(error) => Some(format!("the disk does not answer: {error}")),
             Ok(free) if free < floor => Some(format!("{} MiB are free, {} are kept", free >> 20, floor >> 20)),
             Ok(_) => {
-                let waiting = outbox::size(&home.join("outbox")) + outbox::size(&home.join("staging"));
+                let waiting =
+                    ["outbox", "staging", "cloudwatch"].iter().map(|name| outbox::size(&home.join(name))).sum::<u64>();
                 (waiting > self.settings.max_staged).then(|| format!("{} MiB wait for the sink already", waiting >> 20))
             }
         };

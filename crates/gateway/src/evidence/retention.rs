@@ -78,5 +78,7 @@ pub(super) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> us
 }
 
 fn is_ours(key: &str) -> bool {
-    layout::session_of(key).is_some() || (key.contains("AWSLogs/") && key.ends_with(".json.gz"))
+    layout::session_of(key).is_some()
+        || layout::is_commands(key)
+        || (key.contains("AWSLogs/") && key.ends_with(".json.gz"))
 }

@@ -70,6 +70,37 @@ pub struct RawEvidence {
     /// A bucket as sink.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub s3: Option<S3>,
+    /// CloudWatch Logs, beside the sink.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cloudwatch: Option<CloudWatch>,
+}
+
+/// CloudWatch Logs, word for word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CloudWatch {
+    /// Log group of all sessions; without it, only sessions whose preferences name one go there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// While sessions go on (JSON, default), or text at their end.
+    #[serde(default = "yes")]
+    pub streaming: bool,
+    /// Region.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// Endpoint URL of a server that is not AWS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<String>,
+    /// Access key; without it, `AWS_ACCESS_KEY_ID` and its siblings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    /// File that holds the secret of that key, and nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secret_access_key_file: Option<PathBuf>,
+}
+
+const fn yes() -> bool {
+    true
 }
 
 /// A bucket, word for word.
@@ -93,6 +124,12 @@ pub struct S3 {
     /// Key for `aws:kms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key_id: Option<String>,
+    /// `GOVERNANCE` or `COMPLIANCE`: each recording, audit file and segment of the chain is locked when it was sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_lock_mode: Option<String>,
+    /// For so many days.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub object_lock_days: Option<u64>,
     /// Sends a SHA-256 of each object, which a bucket with Object Lock wants.
     #[serde(default)]
     pub checksum: bool,
@@ -110,7 +147,7 @@ pub enum SinkSettings {
     /// A folder.
     Directory(PathBuf),
     /// A bucket.
-    S3(S3),
+    S3(Box<S3>),
 }
 
 /// What the section means.
@@ -136,6 +173,8 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// Where things go.
     pub sink: SinkSettings,
+    /// CloudWatch Logs, if logs go there too.
+    pub cloudwatch: Option<CloudWatch>,
     /// What keys begin with.
     pub prefix: String,
     /// Folder of what is under way.
@@ -164,6 +203,15 @@ impl RawEvidence {
             let key = s3.access_key_id.clone().unwrap_or_default();
             return Err(("evidence.s3.access_key_id", key, "given together with secret_access_key_file"));
         }
+        if let Some(s3) = &self.s3 {
+            s3.check()?;
+        }
+        if let Some(logs) =
+            self.cloudwatch.as_ref().filter(|l| l.access_key_id.is_some() != l.secret_access_key_file.is_some())
+        {
+            let key = logs.access_key_id.clone().unwrap_or_default();
+            return Err(("evidence.cloudwatch.access_key_id", key, "given together with secret_access_key_file"));
+        }
         let node = self.node.clone().unwrap_or_else(|| "gateway".to_owned());
         if node.is_empty()
             || node.len() > 64
@@ -183,11 +231,27 @@ impl RawEvidence {
             retention_bytes: self.retention_mib.map(|n| n.saturating_mul(MIB)),
             prefix: self.s3.as_ref().map(|s3| s3.prefix.clone()).unwrap_or_default(),
             sink: match &self.s3 {
-                Some(s3) => SinkSettings::S3(s3.clone()),
+                Some(s3) => SinkSettings::S3(Box::new(s3.clone())),
                 None => SinkSettings::Directory(self.directory.clone().unwrap_or_else(|| home.join("records"))),
             },
+            cloudwatch: self.cloudwatch.clone(),
             home,
         })
+    }
+}
+
+impl S3 {
+    fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
+        if let Some(mode) =
+            self.object_lock_mode.as_ref().filter(|mode| !["GOVERNANCE", "COMPLIANCE"].contains(&mode.as_str()))
+        {
+            return Err(("evidence.s3.object_lock_mode", mode.clone(), "GOVERNANCE or COMPLIANCE"));
+        }
+        if self.object_lock_mode.is_some() != self.object_lock_days.is_some_and(|days| days > 0) {
+            let days = self.object_lock_days.unwrap_or(0).to_string();
+            return Err(("evidence.s3.object_lock_days", days, "1 or more, together with object_lock_mode"));
+        }
+        Ok(())
     }
 }
 
@@ -210,6 +274,9 @@ mod tests {
         assert_eq!(refused("node = 'a/b'"), "evidence.node");
         assert_eq!(refused("directory = '/x'\ns3 = { bucket = 'b' }"), "evidence.directory");
         assert_eq!(refused("s3 = { bucket = 'b', access_key_id = 'AKIA' }"), "evidence.s3.access_key_id");
+        assert_eq!(refused("s3 = { bucket = 'b', object_lock_mode = 'FOREVER' }"), "evidence.s3.object_lock_mode");
+        assert_eq!(refused("s3 = { bucket = 'b', object_lock_mode = 'COMPLIANCE' }"), "evidence.s3.object_lock_days");
+        assert_eq!(refused("cloudwatch = { access_key_id = 'AKIA' }"), "evidence.cloudwatch.access_key_id");
         assert!(toml::from_str::<RawEvidence>("recordin = 'off'").is_err());
     }
 }

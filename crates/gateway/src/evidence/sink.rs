@@ -6,11 +6,12 @@
 //!
 //! # Not here
 //! - When to try again, and what is given up: `outbox`.
-//! - Object Lock's own headers: set the bucket's default retention; `checksum = true` makes uploads acceptable to such a
-//!   bucket.
+//! - A bucket's default retention: where that is set, `checksum = true` makes uploads acceptable to it. With
+//!   `object_lock_mode` each object is locked right after it was sent, and counts as sent only then.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::local::LocalFileSystem;
@@ -18,7 +19,12 @@ use object_store::path::Path as Key;
 use object_store::{MultipartUpload, ObjectStore, ObjectStoreExt, PutPayload, RetryConfig};
 use tokio::io::AsyncReadExt;
 
+use base64::Engine as _;
+use towline_ssm::sigv4::sha256;
+
+use super::aws::{Call, Client, Target};
 use super::settings::{S3, SinkSettings};
+use crate::clock::Clock;
 use crate::files;
 
 /// Size of a part. S3 wants at least 5 MiB for all but the last; ten thousand parts of this size are 80 GB.
@@ -35,6 +41,9 @@ pub enum SinkError {
     /// The file that should be sent.
     #[error("cannot read what should be sent: {0}")]
     Local(#[from] std::io::Error),
+    /// The object was sent, but is not locked.
+    #[error("sent, but it cannot be locked: {0}")]
+    Lock(String),
     /// The server or folder.
     #[error("{0}")]
     Store(#[from] object_store::Error),
@@ -44,6 +53,22 @@ pub enum SinkError {
 #[derive(Clone, Debug)]
 pub struct Sink {
     store: Arc<dyn ObjectStore>,
+    lock: Option<Arc<Lock>>,
+}
+
+/// Locks objects that were sent.
+struct Lock {
+    client: Client,
+    clock: Clock,
+    bucket: String,
+    mode: String,
+    days: u64,
+}
+
+impl std::fmt::Debug for Lock {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Lock({} for {} days)", self.mode, self.days)
+    }
 }
 
 impl Sink {
@@ -51,7 +76,11 @@ impl Sink {
     ///
     /// # Errors
     /// [`SinkError::Settings`].
-    pub fn open(settings: &SinkSettings) -> Result<Self, SinkError> {
+    pub fn open(settings: &SinkSettings, clock: &Clock) -> Result<Self, SinkError> {
+        let lock = match settings {
+            SinkSettings::S3(s3) => Lock::of(s3, clock)?.map(Arc::new),
+            SinkSettings::Directory(_) => None,
+        };
         let store: Arc<dyn ObjectStore> = match settings {
             SinkSettings::Directory(folder) => {
                 files::private_dir(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
@@ -60,14 +89,22 @@ impl Sink {
             }
             SinkSettings::S3(s3) => Arc::new(bucket(s3)?),
         };
-        Ok(Self { store })
+        Ok(Self { store, lock })
     }
 
-    /// Sends a file under this key, part by part when it is large.
+    /// Sends a file under this key, part by part when it is large, and locks it where that is wanted.
     ///
     /// # Errors
     /// [`SinkError`].
     pub async fn send(&self, key: &str, path: &Path) -> Result<(), SinkError> {
+        self.upload(key, path).await?;
+        match &self.lock {
+            Some(lock) => lock.set(key).await,
+            None => Ok(()),
+        }
+    }
+
+    async fn upload(&self, key: &str, path: &Path) -> Result<(), SinkError> {
         let mut file = tokio::fs::File::open(path).await?;
         let length = file.metadata().await?.len();
         let key = Key::from(key);
@@ -89,6 +126,44 @@ impl Sink {
     #[must_use]
     pub fn store(&self) -> &Arc<dyn ObjectStore> {
         &self.store
+    }
+}
+
+impl Lock {
+    fn of(s3: &S3, clock: &Clock) -> Result<Option<Self>, SinkError> {
+        let (Some(mode), Some(days)) = (s3.object_lock_mode.clone(), s3.object_lock_days) else { return Ok(None) };
+        let region = s3.region.as_deref().unwrap_or("us-east-1");
+        let endpoint = s3.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let key = s3.access_key_id.as_deref().zip(s3.secret_access_key_file.as_deref());
+        let client = Client::new(&Target { endpoint, region, key }, clock)?;
+        Ok(Some(Self { client, clock: clock.clone(), bucket: s3.bucket.clone(), mode, days }))
+    }
+
+    /// `PutObjectRetention`.
+    async fn set(&self, key: &str) -> Result<(), SinkError> {
+        let until = self.clock.now().whole_seconds().plus(Duration::from_secs(self.days.saturating_mul(86_400)));
+        let body = format!(
+            "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{}</RetainUntilDate></Retention>",
+            self.mode,
+            until.to_rfc3339()
+        )
+        .into_bytes();
+        let digest = base64::engine::general_purpose::STANDARD.encode(sha256(&body));
+        let headers = [
+            ("content-type", "application/xml".to_owned()),
+            ("x-amz-checksum-sha256", digest),
+            ("x-amz-sdk-checksum-algorithm", "SHA256".to_owned()),
+        ];
+        let path = format!("/{}/{key}", self.bucket);
+        let call = Call {
+            service: "s3",
+            method: reqwest::Method::PUT,
+            path: &path,
+            query: "retention",
+            headers: &headers,
+            body,
+        };
+        self.client.call(call).await.map(drop).map_err(|error| SinkError::Lock(error.to_string()))
     }
 }
 

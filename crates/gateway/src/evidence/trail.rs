@@ -23,6 +23,7 @@ use towline_evidence::node::What;
 use towline_evidence::trail::{self, EVENT_VERSION, Event, Resource, UserIdentity};
 use towline_ssm::ids::Realm;
 
+use super::command_files;
 use super::recorder::Recorder;
 use crate::clock::{Clock, UnixMillis};
 use crate::store::{Store, StoreError};
@@ -53,6 +54,9 @@ pub async fn keep(store: Store, recorder: Arc<Recorder>, realm: Realm, clock: Cl
         tokio::time::sleep(EVERY).await;
         if let Err(error) = export(&store, &recorder, &realm, clock.now()).await {
             tracing::error!(%error, "events of the audit trail wait");
+        }
+        if let Err(error) = command_files::export(&store, &recorder).await {
+            tracing::error!(%error, "records of the command log wait");
         }
     }
 }
@@ -96,7 +100,7 @@ fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) ->
 }
 
 /// A file that is there whole or not at all; `beside`: where it is made, since the outbox sends whatever lies in it.
-fn place(beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn place(beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
     let temporary = beside;
@@ -124,9 +128,13 @@ pub fn event(line: &str, realm: &Realm) -> Option<Event> {
         .filter(|_| name.starts_with("Start") || name.starts_with("Create"))
         .filter_map(|fact| Some((fact.to_owned(), asked.remove(fact)?)))
         .collect();
+    // What a device did is about that device.
+    let own = asked.get("deviceId").and_then(Value::as_str).filter(|_| device_event);
+    let own = own.map(|id| format!("arn:aws:ssm:{}:{}:managed-instance/{id}", realm.region, realm.account));
     let resources = line["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
     let resources =
         resources.iter().filter_map(Value::as_str).filter(|arn| *arn != "*").map(|arn| resource(arn, realm));
+    let resources = resources.chain(own.iter().map(|arn| resource(arn, realm)));
     Some(Event {
         event_version: EVENT_VERSION.to_owned(),
         user_identity: identity(&line["userIdentity"], device_event, realm),
@@ -222,9 +230,10 @@ mod tests {
 
     #[test]
     fn an_event_of_a_device_is_told_from_a_call() {
-        let event = event(r#"{"eventSource":"towline","eventName":"DeviceConnected"}"#, &realm()).unwrap();
+        let line = r#"{"eventSource":"towline","eventName":"DeviceConnected","facts":{"deviceId":"mi-1"}}"#;
+        let event = event(line, &realm()).unwrap();
+        assert_eq!(event.resources[0].arn, "arn:aws:ssm:xx-towline-1:000000000000:managed-instance/mi-1");
         assert_eq!((event.event_type.as_str(), event.user_identity.kind.as_str()), ("AwsServiceEvent", "AWSService"));
-        assert!(event.request_parameters.is_none());
         assert!(super::event("no json", &realm()).is_none());
     }
 }

@@ -89,6 +89,10 @@ impl Hub {
             FromAgent::NotOpened { session, code, text } => {
                 if let Some(found) = self.session_on(link, &session) {
                     tracing::info!(session, ?code, text, "the agent did not open a session");
+                    if matches!(code, RefusalCode::Grant | RefusalCode::DevicePolicy) {
+                        let facts = vec![("sessionId", session.clone()), ("reason", text.clone())];
+                        self.device_event("GrantRefused", link.device.as_str(), facts);
+                    }
                     found.not_opened(match code {
                         RefusalCode::Unreachable => StartError::Unreachable { why: text },
                         _ => StartError::Refused { why: text },
@@ -119,6 +123,7 @@ impl Hub {
                     self.end(&found, reason, &sentence(reason));
                 }
             }
+            FromAgent::Log(batch) => self.intake.put(link, batch),
             FromAgent::NewKey(key) => self.new_key(link, key),
             FromAgent::NoNewKey { text } => link.answer_rotation(Err(RotateError::Refused { why: text })),
             // The greeting's messages, out of their place.

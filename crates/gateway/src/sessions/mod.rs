@@ -11,6 +11,7 @@
 //! # Not here
 //! - No HTTP, no SQL, no TLS types.
 
+mod command_log;
 mod devices;
 mod lanes;
 mod opening;
@@ -24,7 +25,7 @@ mod tunnel;
 mod watch;
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -37,6 +38,7 @@ pub use queue::{ClientQueue, ToChannel};
 pub use session::Session;
 
 use crate::agents::Link;
+use crate::audit::AuditLog;
 use crate::authority::Authority;
 use crate::clock::Clock;
 use crate::evidence::Recorder;
@@ -63,6 +65,10 @@ pub struct Hub {
     settings: HubSettings,
     /// Records sessions, if they are to be recorded.
     recorder: Option<Arc<Recorder>>,
+    /// Where device events are written down, once that is known.
+    trail: OnceLock<AuditLog>,
+    /// Records of devices on their way to the store.
+    pub(crate) intake: command_log::Intake,
     links: Mutex<HashMap<String, Arc<Link>>>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
@@ -95,6 +101,8 @@ impl Hub {
             clock,
             settings,
             recorder,
+            trail: OnceLock::new(),
+            intake: command_log::Intake::default(),
             links: Mutex::default(),
             sessions: Mutex::default(),
         });
@@ -110,6 +118,7 @@ impl Hub {
         if let Some(recorder) = &hub.recorder {
             recorder.end_what_is_left();
         }
+        tokio::spawn(command_log::keep(Arc::clone(&hub)));
         Ok(hub)
     }
 
@@ -130,6 +139,20 @@ impl Hub {
             end_at: left.map(|left| Instant::now() + left),
             grace: self.settings.grace,
         }
+    }
+
+    /// Device events go to this trail. The first call counts.
+    pub fn audit_to(&self, trail: AuditLog) {
+        let _ = self.trail.set(trail);
+    }
+
+    /// Writes down what a device did. Nobody waits for it.
+    fn device_event(&self, name: &'static str, device: &str, facts: Vec<(&'static str, String)>) {
+        let Some(trail) = self.trail.get().cloned() else { return };
+        let mut all = vec![("deviceId", device.to_owned())];
+        all.extend(facts);
+        let event = crate::audit::Event { source: "towline", name: name.into(), facts: all, ..Default::default() };
+        tokio::spawn(async move { trail.write(event).await });
     }
 
     /// The authority, whose key devices pin at their enrolment.

@@ -146,6 +146,13 @@ impl Session {
         }
     }
 
+    /// A marker in its recording, if there is one.
+    pub fn mark(&self, text: &str) {
+        if let Some(tape) = self.tape.get() {
+            tape.marker(text);
+        }
+    }
+
     fn resized(&self, size: Size) {
         if let Some(tape) = self.tape.get() {
             tape.resize(size.cols, size.rows);

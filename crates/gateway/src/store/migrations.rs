@@ -11,6 +11,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "documents", include_str!("../../migrations/0002_documents.sql")),
     (3, "identity", include_str!("../../migrations/0003_identity.sql")),
+    (4, "command log", include_str!("../../migrations/0004_command_log.sql")),
 ];
 
 #[derive(Debug)]

@@ -14,6 +14,7 @@
 mod access;
 mod activations;
 mod audit;
+mod commands;
 mod devices;
 mod documents;
 mod keys;
@@ -32,6 +33,7 @@ use sqlx::{QueryBuilder, Sqlite, Transaction};
 pub use access::{AccessRequest, AccessRequests};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail};
+pub use commands::{CommandBatch, CommandLog, CommandRow, RawCommand, StoredCommand};
 pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice};
 pub use documents::{Document, DocumentText, Documents, NewDocument, Version};
 pub(crate) use documents::{SAME_NAME, SAME_TEXT};
@@ -169,6 +171,11 @@ impl Store {
     #[must_use]
     pub const fn settings(&self) -> Settings<'_> {
         Settings { store: self }
+    }
+    /// The command log of devices.
+    #[must_use]
+    pub const fn commands(&self) -> CommandLog<'_> {
+        CommandLog { store: self }
     }
     /// The audit trail.
     #[must_use]

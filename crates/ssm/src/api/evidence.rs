@@ -46,6 +46,92 @@ pub struct GetRecordingResponse {
     pub finished: bool,
 }
 
+/// Most records of one answer.
+pub const MAX_COMMANDS: i64 = 1000;
+
+/// Asks for what a session executed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListSessionCommandsRequest {
+    /// The session.
+    pub session_id: String,
+    /// Most records; 1000 when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Request for ListSessionCommandsRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+        v.range("MaxResults", self.max_results, 1, MAX_COMMANDS);
+    }
+}
+
+/// One record of a session's command log. Times are milliseconds since the epoch.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SessionCommand {
+    /// `Begin` (what the device knows processes by), `Command`, `Line` (as it was typed), `Gap` or `End`.
+    pub kind: String,
+    /// Its place in the device's log.
+    pub number: u64,
+    /// Of a gap: so many records are missing; 0 when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub covers: Option<u64>,
+    /// When it began, by the device's word.
+    pub started_at: i64,
+    /// When it ended; absent while it goes on, or when nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_at: Option<i64>,
+    /// How long it lasted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<u64>,
+    /// Process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pid: Option<u32>,
+    /// Its parent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent_pid: Option<u32>,
+    /// Effective user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<u32>,
+    /// Program and arguments; empty when the process ended before it could be asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub arguments: Vec<String>,
+    /// The arguments were longer.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
+    /// Working directory.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub directory: String,
+    /// Exit code.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit_code: Option<u8>,
+    /// Signal that ended it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<u8>,
+    /// The process became another program, whose record follows.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub replaced: bool,
+    /// Words: what is missing and why, a typed line, a count.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+}
+
+/// What a session executed, in the order of the device's log.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListSessionCommandsResponse {
+    /// The records.
+    pub commands: Vec<SessionCommand>,
+    /// Where to go on; absent at the end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
 /// One condition on events.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]

@@ -1,0 +1,84 @@
+//! `commands`: what a session executed, by its device's word.
+
+use towline_ssm::Operation;
+use towline_ssm::api::evidence::{
+    ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
+};
+use towline_ssm::clock::{EpochSeconds, format_iso8601};
+
+use super::Context;
+use crate::args::evidence::CommandsArgs;
+use crate::exit::Failure;
+use crate::output::Cell;
+
+/// `commands`.
+pub(super) async fn list(context: &mut Context, args: &CommandsArgs) -> Result<(), Failure> {
+    let mut request = ListSessionCommandsRequest {
+        session_id: args.session.clone(),
+        max_results: Some(MAX_COMMANDS.min(args.limit.max(1).into())),
+        next_token: None,
+    };
+    let mut commands = Vec::new();
+    while commands.len() < args.limit as usize {
+        let page: ListSessionCommandsResponse = context.call(Operation::ListSessionCommands, &request).await?;
+        commands.extend(page.commands);
+        request.next_token = page.next_token;
+        if request.next_token.is_none() {
+            break;
+        }
+    }
+    commands.truncate(args.limit as usize);
+    let answer = ListSessionCommandsResponse { commands, next_token: None };
+    context.output.answer(&answer, |output| {
+        let rows: Vec<Vec<Cell>> = answer.commands.iter().map(row).collect();
+        output.table(&["TIME", "LASTED", "EXIT", "UID", "PID", "PARENT", "DIRECTORY", "COMMAND"], &rows)
+    })
+}
+
+fn row(command: &SessionCommand) -> Vec<Cell> {
+    let number = |n: Option<u32>| n.map(|n| n.to_string()).unwrap_or_default();
+    vec![
+        time(command.started_at).into(),
+        command.duration.map(lasted).unwrap_or_default().into(),
+        exit(command),
+        number(command.user_id).into(),
+        number(command.pid).into(),
+        number(command.parent_pid).into(),
+        command.directory.clone().into(),
+        what(command),
+    ]
+}
+
+fn time(millis: i64) -> String {
+    let whole = format_iso8601(EpochSeconds::from_secs(millis.div_euclid(1000)).secs());
+    format!("{}.{:03}Z", whole.trim_end_matches('Z'), millis.rem_euclid(1000))
+}
+
+fn lasted(millis: u64) -> String {
+    format!("{}.{:03}", millis / 1000, millis % 1000)
+}
+
+fn exit(command: &SessionCommand) -> Cell {
+    match (command.exit_code, command.signal) {
+        (Some(0), _) => Cell::Plain("0".to_owned()),
+        (Some(code), _) => Cell::Bad(code.to_string()),
+        (None, Some(signal)) => Cell::Bad(format!("signal {signal}")),
+        (None, None) if command.replaced => Cell::Plain("exec".to_owned()),
+        (None, None) => Cell::Plain(String::new()),
+    }
+}
+
+fn what(command: &SessionCommand) -> Cell {
+    let cut = if command.cut { " …" } else { "" };
+    match command.kind.as_str() {
+        "Command" if command.arguments.is_empty() => Cell::Bad("(it ended before it could be asked)".to_owned()),
+        "Command" => Cell::Plain(format!("{}{cut}", command.arguments.join(" "))),
+        "Line" => Cell::Plain(format!("typed: {}", command.detail)),
+        "Begin" => Cell::Plain(format!("(logged by {})", command.detail)),
+        "End" => Cell::Plain(format!("(over: {})", command.detail)),
+        _ => Cell::Bad(match command.covers.unwrap_or(0) {
+            0 => format!("(gap: {})", command.detail),
+            covers => format!("(gap of {covers}: {})", command.detail),
+        }),
+    }
+}

@@ -1,0 +1,62 @@
+//! What a session executed, for those who may see its recording.
+
+use towline_ssm::api::evidence::{
+    ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
+};
+use towline_ssm::error::ApiError;
+
+use super::call::Call;
+use super::paging::page;
+use super::{Api, OrInternal as _};
+use crate::store::StoredCommand;
+
+impl Api {
+    pub(super) async fn list_session_commands(
+        &self,
+        call: &Call,
+        request: ListSessionCommandsRequest,
+    ) -> Result<ListSessionCommandsResponse, ApiError> {
+        self.authorize_session(call, &request.session_id).await?;
+        let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
+        let after = cursor.parse().unwrap_or(0);
+        let most = request.max_results.unwrap_or(MAX_COMMANDS);
+        let rows = self.store().commands().of_session(&request.session_id, after, most + 1).await;
+        let rows = rows.or_internal("cannot read the command log")?;
+        let size = usize::try_from(most).unwrap_or(1);
+        let (rows, next_token) = page(rows, size, &self.pages, call.operation, |row| row.id.to_string());
+        Ok(ListSessionCommandsResponse { commands: rows.into_iter().map(shown).collect(), next_token })
+    }
+}
+
+fn shown(row: StoredCommand) -> SessionCommand {
+    let kind = match row.kind.as_str() {
+        "exec" => "Command",
+        "begin" => "Begin",
+        "line" => "Line",
+        "end" => "End",
+        _ => "Gap",
+    };
+    let exited = row.end.as_deref() == Some("exit");
+    let (started_at, ended_at) = (row.at.0, row.ended_at.map(|at| at.0));
+    let replaced_after = ended_at.map(|end| u64::try_from(end - started_at).unwrap_or(0));
+    let arguments = row.arguments.strip_suffix(b"\0").unwrap_or(&row.arguments);
+    let words = arguments.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    SessionCommand {
+        kind: kind.to_owned(),
+        number: row.number,
+        covers: (kind == "Gap").then_some(row.covers),
+        started_at,
+        ended_at,
+        duration: if exited { row.lasted } else { replaced_after },
+        pid: row.pid,
+        parent_pid: row.parent,
+        user_id: row.uid,
+        arguments: if row.arguments.is_empty() { Vec::new() } else { words.collect() },
+        cut: row.cut,
+        directory: String::from_utf8_lossy(&row.directory).into_owned(),
+        exit_code: row.code,
+        signal: row.signal,
+        replaced: row.end.as_deref() == Some("exec"),
+        detail: row.detail,
+    }
+}

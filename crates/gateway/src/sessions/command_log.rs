@@ -1,0 +1,287 @@
+//! The command log's way in: batches of all links, one transaction after the other, and the confirmation.
+//!
+//! Way: a link's task -> [`Intake::put`], which never waits -> one task ([`keep`]) -> the store -> `LogStored` to the agent, and a
+//! marker in the session's recording for each program.
+//!
+//! # Invariants
+//! - Confirmed after the transaction, never before. A link whose records could not be stored is closed: the agent sends
+//!   them again on the next.
+//! - At most [`MOST`] bytes wait, and of one link what the wire lets an agent send ahead; beyond, that link is closed.
+//! - A device says nothing about another device's sessions: such a record is kept, and belongs to no session.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use towline_wire::message::{ExitStatus, ToAgent};
+use towline_wire::record::{self, Batch, IN_FLIGHT, Lost, Record, Source};
+
+use super::Hub;
+use crate::agents::Link;
+use crate::limits;
+use crate::store::{CommandBatch, CommandRow, StoreError};
+
+/// Bytes of records that wait for the store, of all links together.
+const MOST: usize = 16 * 1024 * 1024;
+/// What one link may have waiting: what an agent may send ahead, and a batch that was on its way.
+const MOST_OF_ONE: usize = IN_FLIGHT + 2 * record::BATCH;
+/// Batches in one transaction.
+const TRANSACTION: usize = 64;
+/// Batches between two prunings of the table.
+const PRUNE_EVERY: usize = 20_000;
+/// Longest command in a marker, characters.
+const MARKER: usize = 200;
+
+/// See the module.
+#[derive(Default)]
+pub(crate) struct Intake {
+    waiting: Mutex<Waiting>,
+    ready: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    batches: VecDeque<(Arc<Link>, Batch)>,
+    bytes: usize,
+}
+
+impl Intake {
+    /// Takes a batch of a link.
+    pub(crate) fn put(&self, link: &Arc<Link>, batch: Batch) {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = waiting.batches.iter().filter(|(other, _)| Arc::ptr_eq(other, link));
+        let own: usize = own.map(|(_, batch)| batch.records.len()).sum();
+        let size = batch.records.len();
+        if size > record::BATCH || own + size > MOST_OF_ONE {
+            return link.close("more records of the command log were sent than the wire allows");
+        }
+        if waiting.bytes + size > MOST {
+            return link.close("the store is behind with the command log: come back later");
+        }
+        waiting.bytes += size;
+        waiting.batches.push_back((Arc::clone(link), batch));
+        drop(waiting);
+        self.ready.notify_one();
+    }
+
+    async fn next(&self) -> Vec<(Arc<Link>, Batch)> {
+        loop {
+            {
+                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+                let some = waiting.batches.len().min(TRANSACTION);
+                if some > 0 {
+                    let taken: Vec<_> = waiting.batches.drain(..some).collect();
+                    waiting.bytes -= taken.iter().map(|(_, batch)| batch.records.len()).sum::<usize>();
+                    return taken;
+                }
+            }
+            self.ready.notified().await;
+        }
+    }
+}
+
+/// Stores what comes, for ever.
+pub(super) async fn keep(hub: Arc<Hub>) {
+    let mut since_pruning = PRUNE_EVERY;
+    loop {
+        let batches = hub.intake.next().await;
+        since_pruning += batches.len();
+        if let Err(error) = store(&hub, &batches).await {
+            tracing::error!(%error, "records of the command log could not be stored: their links are closed");
+            for (link, _) in &batches {
+                link.close("the store failed: the records will be asked for again");
+            }
+        }
+        if since_pruning >= PRUNE_EVERY {
+            since_pruning = 0;
+            let days = u64::try_from(limits::AUDIT_MAX_DAYS).unwrap_or(0);
+            let before = hub.clock.now().minus(Duration::from_secs(days * 86_400));
+            if let Err(error) = hub.store.commands().prune(before, limits::COMMAND_LOG_MAX_ROWS).await {
+                tracing::warn!(%error, "old records of the command log could not be removed");
+            }
+        }
+    }
+}
+
+async fn store(hub: &Arc<Hub>, batches: &[(Arc<Link>, Batch)]) -> Result<(), StoreError> {
+    let mut rows = Vec::with_capacity(batches.len());
+    let mut known = HashMap::new();
+    for (link, batch) in batches {
+        let mut of_batch = read(batch);
+        for row in of_batch.iter_mut().filter(|row| !row.session.is_empty()) {
+            if !is_own(hub, link, &row.session, &mut known).await? {
+                row.detail = format!("{} (said of session {:?}, which is not this device's)", row.detail, row.session);
+                row.session = String::new();
+            }
+        }
+        let device = link.device.as_str().to_owned();
+        rows.push(CommandBatch { device, boot: batch.boot, next: batch.next, rows: of_batch });
+    }
+    let stored = hub.store.commands().append(&rows, hub.clock.now()).await?;
+    for (((link, batch), rows), (next, new)) in batches.iter().zip(&rows).zip(stored) {
+        link.send(&ToAgent::LogStored { boot: batch.boot, next });
+        for row in rows.rows.iter().rev().take(new).rev() {
+            mark(hub, row);
+        }
+    }
+    Ok(())
+}
+
+/// Whether a session is of the device that speaks of it.
+async fn is_own(
+    hub: &Arc<Hub>,
+    link: &Link,
+    session: &str,
+    known: &mut HashMap<(String, String), bool>,
+) -> Result<bool, StoreError> {
+    let device = link.device.as_str();
+    let place = (session.to_owned(), device.to_owned());
+    if let Some(own) = known.get(&place) {
+        return Ok(*own);
+    }
+    let own = match hub.session(session) {
+        Some(session) => session.meta.device == device,
+        None => hub.store.commands().is_session_of(session, device).await?,
+    };
+    known.insert(place, own);
+    Ok(own)
+}
+
+/// A marker in the recording that is under way; what comes later is in the log alone.
+fn mark(hub: &Arc<Hub>, row: &CommandRow) {
+    let Some(session) = hub.session(&row.session) else { return };
+    match row.kind {
+        "exec" => session.mark(&marker(row)),
+        "begin" => session.mark(&format!("command log: {}", row.detail)),
+        _ => {}
+    }
+}
+
+/// `$ ls -l`, or what is known instead.
+fn marker(row: &CommandRow) -> String {
+    let arguments = row.arguments.as_deref().unwrap_or_default();
+    if arguments.is_empty() {
+        return format!("$ (process {}, arguments unknown)", row.pid.unwrap_or(0));
+    }
+    let text = String::from_utf8_lossy(arguments.strip_suffix(b"\0").unwrap_or(arguments)).replace('\0', " ");
+    let short: String = text.chars().take(MARKER).collect();
+    if short.len() < text.len() { format!("$ {short}…") } else { format!("$ {text}") }
+}
+
+/// The records of a batch as rows; fewer than there are numbers when one cannot be read.
+fn read(batch: &Batch) -> Vec<CommandRow> {
+    let (mut rest, mut number, mut rows) = (batch.records.as_slice(), batch.first, Vec::new());
+    while let Some((record, more)) = record::decode_first(rest).filter(|_| !rest.is_empty()) {
+        let covers = record.numbers();
+        // A number beyond the batch, or beyond what numbers can be, is a lie about what is missing.
+        let Some(next) = number.checked_add(covers).filter(|next| *next <= batch.next) else { break };
+        rows.push(CommandRow { number, covers, ..row(record) });
+        (rest, number) = (more, next);
+    }
+    rows
+}
+
+fn row(record: Record) -> CommandRow {
+    let empty = CommandRow::default();
+    let session = record.session().unwrap_or_default().to_owned();
+    match record {
+        Record::Started { at, source, why } => CommandRow { kind: "agent", at, detail: words(source, &why), ..empty },
+        Record::Session { at, pid, source, why, .. } => {
+            CommandRow { kind: "begin", session, at, pid: Some(pid), detail: words(source, &why), ..empty }
+        }
+        Record::Exec { at, pid, parent, uid, arguments, cut, directory, .. } => CommandRow {
+            kind: "exec",
+            session,
+            at,
+            pid: Some(pid),
+            parent: Some(parent),
+            uid,
+            arguments: Some(arguments),
+            cut,
+            directory: Some(directory),
+            ..empty
+        },
+        Record::Exit { at, pid, status, lasted, .. } => {
+            let (code, signal) = match status {
+                Some(ExitStatus::Code(code)) => (Some(code), None),
+                Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
+                None => (None, None),
+            };
+            CommandRow { kind: "exit", session, at, pid: Some(pid), code, signal, lasted: Some(lasted), ..empty }
+        }
+        Record::Line { at, text, .. } => CommandRow { kind: "line", session, at, detail: text, ..empty },
+        Record::SessionEnd { at, executions, without_arguments, .. } => {
+            let detail = format!("{executions} programs, {without_arguments} of them without arguments");
+            CommandRow { kind: "end", session, at, detail, ..empty }
+        }
+        Record::Gap { at, lost, .. } => CommandRow { kind: "gap", at, detail: reason(lost), ..empty },
+        Record::Stopped { at } => {
+            CommandRow { kind: "agent", at, detail: "the agent stopped".into(), last: true, ..empty }
+        }
+    }
+}
+
+fn words(source: Source, why: &str) -> String {
+    let by = match source {
+        Source::Kernel => "kernel events",
+        Source::KernelUnhurried => "kernel events, unhurried: arguments of short-lived programs may be missing",
+        Source::Polling => "polling: short-lived programs are not seen",
+        Source::Off => "off",
+    };
+    if why.is_empty() { by.to_owned() } else { format!("{by} ({why})") }
+}
+
+fn reason(lost: Lost) -> String {
+    match lost {
+        Lost::Kernel => "the kernel could not deliver events; how many is not known".to_owned(),
+        Lost::Processes => "more processes lived at once than the agent follows".to_owned(),
+        Lost::Reader { events } => format!("the agent did not get round to {events} events"),
+        Lost::Memory => "the agent's memory for records was full; the oldest went".to_owned(),
+        Lost::Renewal => {
+            "the agent was upgraded; programs that ran are listed anew, and what was executed meanwhile is not known"
+                .to_owned()
+        }
+        Lost::Disk => "the agent's share of the disk was full; the oldest went".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(records: &[Record], next: u64, more: &[u8]) -> Batch {
+        let mut bytes: Vec<u8> = records.iter().flat_map(record::encode).collect();
+        bytes.extend_from_slice(more);
+        Batch { boot: [1; 16], first: 5, next, records: bytes }
+    }
+
+    #[test]
+    fn records_become_rows_with_their_numbers() {
+        let records =
+            [Record::Gap { at: 1, covers: 4, lost: Lost::Memory }, Record::Stopped { at: 2 }].map(|record| record);
+        let rows = read(&batch(&records, 10, &[]));
+        let found: Vec<_> = rows.iter().map(|row| (row.number, row.covers, row.kind, row.last)).collect();
+        assert_eq!(found, [(5, 4, "gap", false), (9, 1, "agent", true)]);
+    }
+
+    #[test]
+    fn a_record_of_a_later_version_ends_the_rows_but_not_the_batch() {
+        let rows = read(&batch(&[Record::Stopped { at: 2 }], 7, &[99, 1, 2]));
+        assert_eq!(rows.len(), 1);
+    }
+
+    #[test]
+    fn a_gap_beyond_its_batch_is_not_believed() {
+        assert!(read(&batch(&[Record::Gap { at: 1, covers: u64::MAX, lost: Lost::Memory }], 6, &[])).is_empty());
+    }
+
+    #[test]
+    fn a_marker_says_the_command_or_that_it_is_not_known() {
+        let row =
+            |arguments: &[u8]| CommandRow { pid: Some(7), arguments: Some(arguments.into()), ..CommandRow::default() };
+        assert_eq!(marker(&row(b"ls\0-l\0")), "$ ls -l");
+        assert_eq!(marker(&row(b"")), "$ (process 7, arguments unknown)");
+        assert!(marker(&row(&[b'x'; 900])).chars().count() < 210);
+    }
+}

@@ -1,0 +1,301 @@
+//! Command lines as they were typed or recalled in a shell, read off the terminal.
+//!
+//! Way: a terminal's input says when a line begins and when Enter is pressed; its output says what stands on the line by
+//! then: after editing, history, completion, whatever the shell did. So nothing is taken from what is typed, and what a
+//! program does not echo (a password) is not seen here.
+//!
+//! # Invariants
+//! - Memory: one line of at most [`LINE`] characters, two prompts. Of much output at once only both ends are looked at.
+//! - A line is what follows the prompt. What stood on the line when its first key came is the prompt; the last one that
+//!   proved good serves where keys came too fast. Without a prompt there is no command line.
+//!
+//! # Not here
+//! - Truth: which programs ran is the kernel's to say ([`super::watcher`]). This adds builtins, and what was meant.
+//!
+//! # Known limits (each has a test of the same name in `tests/detector.rs`)
+//! - `a_paste_while_a_program_runs`: lines typed ahead are seen only as the shell shows them.
+//! - `the_input_of_a_repl`: what is typed at the prompt of another program looks like a command line.
+//! - `a_line_longer_than_the_bound`: the rest is not kept.
+
+/// Longest line, characters.
+pub const LINE: usize = 1024;
+/// Of more output than twice this at once, only so much of both ends is looked at.
+const ENDS: usize = 1024;
+/// Enters that may wait for their new line.
+const MOST_ENTERS: u8 = 64;
+/// Longest prompt, characters.
+const PROMPT: usize = 256;
+
+/// Where the parser of escape sequences is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Text,
+    Escape,
+    /// `ESC [`: parameters follow.
+    Control,
+    /// `ESC ]` and its kin: a string that ends with BEL or `ESC \`.
+    Text2End,
+    /// One byte that belongs to the sequence before.
+    Skip,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Detector {
+    row: Vec<char>,
+    column: usize,
+    /// A character was put into the last column: the cursor still stands there, though `column` is behind it.
+    pending: bool,
+    width: usize,
+    /// What stood there when the first key of this line came.
+    prompt: Option<String>,
+    /// The last prompt that was one.
+    proved: String,
+    /// A key of this line has come.
+    typing: bool,
+    enters: u8,
+    state: State,
+    private: bool,
+    numbers: [u16; 2],
+    number: usize,
+    /// The alternate screen: an editor, a pager.
+    alternate: bool,
+    partial: [u8; 4],
+    held: usize,
+}
+
+impl Detector {
+    /// For a terminal of this width, columns.
+    #[must_use]
+    pub fn new(width: u16) -> Self {
+        Self {
+            row: Vec::new(),
+            column: 0,
+            pending: false,
+            width: usize::from(width.max(1)),
+            prompt: None,
+            proved: String::new(),
+            typing: false,
+            enters: 0,
+            state: State::Text,
+            private: false,
+            numbers: [0; 2],
+            number: 0,
+            alternate: false,
+            partial: [0; 4],
+            held: 0,
+        }
+    }
+
+    /// The terminal has another width.
+    pub fn resize(&mut self, width: u16) {
+        self.width = usize::from(width.max(1));
+    }
+
+    /// Keys of the operator.
+    pub fn input(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            if !std::mem::replace(&mut self.typing, true) {
+                let prompt: String = self.row.iter().take(self.column.min(PROMPT)).collect();
+                if prompt == self.proved {
+                    self.enters = 0; // the shell waits: no line is under way
+                }
+                self.prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
+            }
+            if matches!(byte, b'\r' | b'\n') {
+                self.enters = (self.enters + 1).min(MOST_ENTERS);
+                self.typing = false;
+            }
+            // Given up, or the end of the input: the next key begins another line.
+            if matches!(byte, 0x03 | 0x04) {
+                self.typing = false;
+            }
+        }
+    }
+
+    /// Output of the terminal; each command line that is complete by it goes to `found`.
+    pub fn output(&mut self, bytes: &[u8], mut found: impl FnMut(String)) {
+        if bytes.len() <= 2 * ENDS {
+            return bytes.iter().for_each(|byte| self.byte(*byte, &mut found));
+        }
+        bytes[..ENDS].iter().for_each(|byte| self.byte(*byte, &mut found));
+        (self.state, self.held, self.enters) = (State::Text, 0, 0);
+        self.clear();
+        bytes[bytes.len() - ENDS..].iter().for_each(|byte| self.byte(*byte, &mut found));
+    }
+
+    fn byte(&mut self, byte: u8, found: &mut impl FnMut(String)) {
+        match self.state {
+            State::Text => self.text(byte, found),
+            State::Escape => {
+                self.state = match byte {
+                    b'[' => {
+                        (self.private, self.numbers, self.number) = (false, [0; 2], 0);
+                        State::Control
+                    }
+                    b']' | b'P' | b'X' | b'^' | b'_' => State::Text2End,
+                    b'(' | b')' | b'*' | b'+' | b'#' | b'%' | b' ' => State::Skip,
+                    _ => State::Text,
+                }
+            }
+            State::Control => self.control(byte),
+            State::Text2End => match byte {
+                0x07 => self.state = State::Text,
+                0x1b => self.state = State::Skip,
+                _ => {}
+            },
+            State::Skip => self.state = State::Text,
+        }
+    }
+
+    fn text(&mut self, byte: u8, found: &mut impl FnMut(String)) {
+        match byte {
+            0x1b => self.state = State::Escape,
+            b'\r' => self.column = self.start_of_row(),
+            b'\n' => self.new_line(found),
+            0x08 => self.column = self.column.saturating_sub(1),
+            b'\t' => self.column = (self.column / 8 + 1) * 8,
+            0x00..=0x1f | 0x7f => {}
+            0x20..=0x7e => return self.put(char::from(byte)),
+            _ => return self.beyond_ascii(byte),
+        }
+        self.pending = false;
+    }
+
+    fn beyond_ascii(&mut self, byte: u8) {
+        if byte & 0xc0 != 0x80 {
+            self.held = 0;
+        }
+        if let Some(place) = self.partial.get_mut(self.held) {
+            *place = byte;
+            self.held += 1;
+        }
+        if let Ok(text) = std::str::from_utf8(&self.partial[..self.held]) {
+            let character = text.chars().next();
+            self.held = 0;
+            if let Some(character) = character {
+                self.put(character);
+            }
+        }
+    }
+
+    fn put(&mut self, character: char) {
+        if self.column < LINE {
+            if self.row.len() <= self.column {
+                self.row.resize(self.column + 1, ' ');
+            }
+            self.row[self.column] = character;
+        }
+        self.column = (self.column + 1).min(LINE);
+        self.pending = self.column.is_multiple_of(self.width);
+    }
+
+    /// A line that is wrapped is one row here: this is where the part under the cursor begins on the screen.
+    fn start_of_row(&self) -> usize {
+        let at = self.column - usize::from(self.pending);
+        at / self.width * self.width
+    }
+
+    fn new_line(&mut self, found: &mut impl FnMut(String)) {
+        let below = self.start_of_row() + self.width;
+        if self.row.len() > below && self.enters == 0 {
+            self.column = below; // the line editor moves within its own wrapped line
+            return;
+        }
+        if self.enters > 0
+            && !self.alternate
+            && let Some(line) = self.command_line()
+        {
+            self.enters -= 1; // what a program wrote in between uses none up
+            if !line.is_empty() {
+                found(line);
+            }
+        }
+        self.clear();
+    }
+
+    /// What follows the prompt, perhaps nothing; `None` where there is no prompt.
+    fn command_line(&mut self) -> Option<String> {
+        let row: String = self.row.iter().collect();
+        let prompt = self.prompt.take();
+        let of = |prompt: &str| row.strip_prefix(prompt.trim_end()).map(|line| line.trim().to_owned());
+        let (prompt, line) = match prompt.and_then(|prompt| Some((of(&prompt)?, prompt))) {
+            Some((line, prompt)) => (prompt, line),
+            None if self.proved.is_empty() => return None,
+            None => (self.proved.clone(), of(&self.proved)?),
+        };
+        if !line.is_empty() {
+            self.proved = prompt;
+        }
+        Some(line)
+    }
+
+    fn clear(&mut self) {
+        self.row.clear();
+        self.column = 0;
+    }
+
+    fn control(&mut self, byte: u8) {
+        match byte {
+            b'0'..=b'9' => {
+                if let Some(number) = self.numbers.get_mut(self.number) {
+                    *number = number.saturating_mul(10).saturating_add(u16::from(byte - b'0'));
+                }
+                return;
+            }
+            b';' => {
+                self.number += 1;
+                return;
+            }
+            b'?' | b'>' | b'=' => {
+                self.private = true;
+                return;
+            }
+            0x20..=0x2f => return,
+            _ => {}
+        }
+        (self.state, self.pending) = (State::Text, false);
+        let first = usize::from(self.numbers[0]);
+        let some = first.max(1);
+        match byte {
+            b'h' | b'l' if self.private && matches!(first, 47 | 1047 | 1049) => {
+                self.alternate = byte == b'h';
+                self.clear();
+            }
+            _ if self.private => {}
+            b'A' => self.column = self.column.saturating_sub(some * self.width),
+            b'B' => self.column = (self.column + some * self.width).min(LINE),
+            b'C' => self.column = (self.column + some).min(LINE),
+            b'D' => self.column = self.column.saturating_sub(some),
+            b'G' => self.column = (self.start_of_row() + some - 1).min(LINE),
+            b'H' | b'f' => self.clear(),
+            b'J' | b'K' => self.erase(first),
+            b'P' => {
+                let end = (self.column + some).min(self.row.len());
+                self.row.drain(self.column.min(end)..end);
+            }
+            b'@' => {
+                let at = self.column.min(self.row.len());
+                let blanks = some.min(LINE.saturating_sub(self.row.len()));
+                self.row.splice(at..at, std::iter::repeat_n(' ', blanks));
+            }
+            b'X' => {
+                let end = (self.column + some).min(self.row.len());
+                self.row[self.column.min(end)..end].fill(' ');
+            }
+            _ => {}
+        }
+    }
+
+    /// To the end, to the start, all of it.
+    fn erase(&mut self, what: usize) {
+        match what {
+            0 => self.row.truncate(self.column),
+            1 => {
+                let end = self.column.min(self.row.len());
+                self.row[..end].fill(' ');
+            }
+            _ => self.row.clear(),
+        }
+    }
+}

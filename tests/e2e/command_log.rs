@@ -1,0 +1,194 @@
+//! The command log from the kernel to the gateway: what a session executed, each program once, with how it ended.
+
+use serde_json::Value;
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use towline_testkit::lab::{DeviceSetup, Lab};
+use towline_testkit::recall::{Workload, commands, measure, newest_session};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, eventually};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The records of the session that was opened last, once its end is among them.
+fn whole_log(lab: &Lab, device: &towline_testkit::lab::Device) -> Outcome<Vec<Value>> {
+    let session = newest_session(&lab.admin(), device)?;
+    eventually("the end of the session is on record", PATIENCE, || {
+        let records = commands(&lab.admin(), &session).ok()?;
+        records.iter().any(|record| record["Kind"] == "End").then_some(records)
+    })
+}
+
+fn of_program<'r>(records: &'r [Value], program: &str) -> Option<&'r Value> {
+    records.iter().find(|record| record["Arguments"][0].as_str() == Some(program))
+}
+
+#[test]
+fn what_a_session_executed_is_listed_with_arguments_directory_and_exit_code() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let script = "cd /usr && /bin/ls -d lib; /bin/sh -c 'kill -9 $$'; /bin/false; exit 7";
+    let out = lab.admin().run(&["exec", device.id(), "--", "/bin/sh", "-c", script])?;
+    ensure(out.status.code() == Some(7), || format!("{out:?}"))?;
+    let records = whole_log(&lab, &device)?;
+    let text = || format!("{records:#?}");
+    let missing = || towline_testkit::Trouble::new(text());
+    ensure(records[0]["Kind"] == "Begin", text)?;
+    if records[0]["Detail"] != "kernel events" {
+        println!("no process events here: {}", records[0]["Detail"]);
+        return Ok(());
+    }
+    let shell = of_program(&records, "/bin/sh").ok_or_else(missing)?;
+    ensure(shell["ExitCode"] == 7 && shell["Arguments"][2] == script && shell["UserId"] == 0, text)?;
+    let ls = of_program(&records, "/bin/ls").ok_or_else(missing)?;
+    ensure(ls["ExitCode"] == 0 && ls["Directory"] == "/usr" && ls["ParentPid"] == shell["Pid"], text)?;
+    ensure(of_program(&records, "/bin/false").ok_or_else(missing)?["ExitCode"] == 1, text)?;
+    ensure(records.iter().any(|record| record["Signal"] == 9), text)?;
+    let table = lab.admin().text(&["commands", &newest_session(&lab.admin(), &device)?])?;
+    ensure(table.contains("/bin/ls -d lib") && table.contains("signal 9"), || table.clone())
+}
+
+#[test]
+fn thousands_of_programs_are_all_on_record_and_nobody_elses() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let tally = measure(&lab.admin(), &device, &Workload::TENTH)?;
+    ensure(tally.foreign == 0 && tally.doubled == 0, || format!("{tally:?}"))?;
+    if tally.kernel {
+        ensure(tally.with_code == tally.programs && tally.gaps == 0, || format!("{tally:?}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_link_that_is_cut_again_and_again_neither_loses_nor_doubles_a_record() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let script = "n=0; sleep 1; while [ $n -lt 300 ]; do /bin/true x$n; n=$((n+1)); sleep 0.01; done";
+    let over = AtomicBool::new(false);
+    let ran = std::thread::scope(|scope| {
+        let (relay, over) = (&device.relay, &over);
+        scope.spawn(move || {
+            // The session is opened first: what is tested is what happens in it.
+            while !over.load(Ordering::Relaxed) {
+                std::thread::park_timeout(Duration::from_millis(700));
+                relay.cut();
+            }
+        });
+        let ran = lab.admin().run(&["exec", "-n", device.id(), "--", "sh", "-c", script]);
+        over.store(true, Ordering::Relaxed);
+        ran
+    })?;
+    ensure(ran.status.success(), || format!("{ran:?}"))?;
+    let records = whole_log(&lab, &device)?;
+    let numbers: Vec<u64> = records.iter().filter_map(|record| record["Number"].as_u64()).collect();
+    ensure(numbers.is_sorted_by(|a, b| a < b), || format!("{numbers:?}"))?;
+    if records[0]["Detail"] == "kernel events" {
+        let programs = records.iter().filter(|record| record["Arguments"][0] == "/bin/true").count();
+        let gaps = records.iter().filter(|record| record["Kind"] == "Gap").count();
+        ensure((programs, gaps) == (300, 0), || format!("{programs} programs, {gaps} gaps"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_killed_agent_leaves_a_gap_behind_what_it_had_sent() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo sum-$((40+2))")?;
+    shell.expect("sum-42")?;
+    let session = newest_session(&lab.admin(), &device)?;
+    eventually("the session's first program is on record", PATIENCE, || {
+        let records = commands(&lab.admin(), &session).ok()?;
+        records.iter().any(|record| record["Kind"] == "Begin").then_some(())
+    })?;
+    device.process()?.kill()?;
+    device.start()?;
+    device.wait_online(&lab.admin())?;
+    let gap = eventually("the gap is on record", PATIENCE, || {
+        let records = commands(&lab.admin(), &session).ok()?;
+        records.iter().find(|record| record["Kind"] == "Gap").map(|gap| gap["Detail"].to_string())
+    })?;
+    drop(shell);
+    ensure(gap.contains("without a word"), || gap.clone())
+}
+
+#[test]
+fn a_device_that_logs_no_commands_says_so_on_record_and_in_its_status() -> Outcome {
+    let lab = Lab::start()?;
+    let setup = DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
+    let device = lab.device_with(&setup)?;
+    lab.admin().text(&["exec", device.id(), "--", "/bin/true"])?;
+    let session = newest_session(&lab.admin(), &device)?;
+    let detail = eventually("the session's first record", PATIENCE, || {
+        let records = commands(&lab.admin(), &session).ok()?;
+        Some(records.first()?["Detail"].to_string())
+    })?;
+    ensure(detail.contains("off (switched off on the device"), || detail.clone())?;
+    let status = device.command(&["status", "--json"]).output()?;
+    let status = String::from_utf8_lossy(&status.stdout).into_owned();
+    ensure(status.contains("\"commandLog\":\"off: switched off"), || status.clone())
+}
+
+#[test]
+fn whatever_is_killed_each_record_is_stored_once_or_a_gap_covers_it() -> Outcome {
+    let mut lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let python = std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let balance = towline_testkit::endure::run(&mut lab, &mut device, 12, Path::new(&python), 7)?;
+    ensure(balance.nowhere + balance.doubled + balance.holes == 0, || format!("{balance:?}"))?;
+    ensure(balance.rows > 0 && balance.programs > 0, || format!("{balance:?}"))
+}
+
+#[test]
+fn a_session_without_a_link_is_spooled_and_comes_with_the_next_start_of_the_agent() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo sum-$((40+2))")?;
+    shell.expect("sum-42")?;
+    let session = newest_session(&lab.admin(), &device)?;
+    let spool = device.state().join("audit");
+    // Typed while there is a link, executed when there is none: only the device can tell.
+    shell.line("sleep 3; /bin/true while-away")?;
+    shell.expect("sleep 3")?;
+    device.relay.close(true);
+    device.relay.cut();
+    eventually("a file of the spool", PATIENCE, || std::fs::read_dir(&spool).ok()?.next().map(drop))?;
+    device.process()?.kill()?;
+    device.relay.close(false);
+    device.start()?;
+    device.wait_online(&lab.admin())?;
+    eventually("what was executed without a link", PATIENCE, || {
+        let records = commands(&lab.admin(), &session).ok()?;
+        records.iter().any(|record| record["Arguments"][1] == "while-away").then_some(())
+    })?;
+    eventually("an empty spool", PATIENCE, || std::fs::read_dir(&spool).ok()?.next().is_none().then_some(()))?;
+    drop(shell);
+    Ok(())
+}
+
+#[test]
+fn a_typed_line_is_on_record_and_what_is_not_echoed_is_not() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("PS1='dev''$ '")?;
+    shell.expect("dev$ ")?;
+    shell.line("cd /tmp && echo in-$((40+2))")?;
+    shell.expect("in-42")?;
+    shell.line("stty -echo; echo ready-$((40+2)); read SECRET; stty echo; echo got-$((40+2))")?;
+    shell.expect("ready-42")?;
+    shell.line("hunter2")?;
+    shell.expect("got-42")?;
+    shell.line("exit 0")?;
+    shell.finish(PATIENCE)?;
+    let records = whole_log(&lab, &device)?;
+    let lines: Vec<&str> =
+        records.iter().filter(|r| r["Kind"] == "Line").filter_map(|r| r["Detail"].as_str()).collect();
+    ensure(lines.contains(&"cd /tmp && echo in-$((40+2))"), || format!("{lines:?}"))?;
+    ensure(!format!("{records:?}").contains("hunter2"), || format!("{records:?}"))
+}

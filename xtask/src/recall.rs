@@ -1,0 +1,102 @@
+//! `cargo xtask recall`: how much of what a session executes is on record, and what that costs the device.
+//!
+//! Way: a workload of 5,000 programs, each with a number, in one session (`towline_testkit::recall`), on the agent as it ships;
+//! the same once more while both processors are kept busy by others; what `towline commands` gives is counted.
+//!
+//! # Not here
+//! - Lost links and killed processes: `cargo xtask endure`.
+
+use std::process::{Child, Command, Stdio};
+
+use towline_testkit::lab::{Device, DeviceSetup, Lab};
+use towline_testkit::recall::{Tally, Workload, measure};
+use towline_testkit::{Outcome, Trouble, facts};
+
+use crate::{run, say};
+
+/// Builds, measures, prints. A program that is not on record and in no gap is an error.
+///
+/// # Errors
+/// Something is missing and nothing says so.
+pub(crate) fn report() -> Outcome {
+    run::build_programs()?;
+    let mut rows = vec![
+        [
+            "",
+            "programs",
+            "with arguments and exit code",
+            "recall",
+            "precision",
+            "doubled",
+            "gaps",
+            "lasted",
+            "CPU of the agent",
+        ]
+        .map(str::to_owned)
+        .to_vec(),
+    ];
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    for (name, hogs) in [("as it is", 0), ("two programs that take all they get", 2)] {
+        let _busy = Hogs::start(hogs)?;
+        rows.push(one(&lab, &device, name)?);
+    }
+    let setup = DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
+    let silent = lab.device_with(&setup)?;
+    say::step("the same without the log, for its cost");
+    let before = facts::cpu(silent.pid()?)?;
+    lab.admin().text(&["exec", "-n", silent.id(), "--", "sh", "-c", &Workload::WHOLE.script()])?;
+    let without = facts::cpu(silent.pid()?)? - before;
+    say::table(&rows);
+    say::line(&format!("without the log the agent took {} ms of CPU for the session", without.as_millis()));
+    Ok(())
+}
+
+fn one(lab: &Lab, device: &Device, name: &str) -> Outcome<Vec<String>> {
+    say::step(&format!("{} programs, {name}", Workload::WHOLE.programs()));
+    let before = facts::cpu(device.pid()?)?;
+    let tally = measure(&lab.admin(), device, &Workload::WHOLE)?;
+    let cpu = facts::cpu(device.pid()?)? - before;
+    let unsaid = tally.programs.saturating_sub(tally.with_arguments + tally.without_arguments);
+    if unsaid > 0 && tally.gaps == 0 && tally.kernel {
+        return Err(Trouble::new(format!("{unsaid} programs are on record nowhere, and no gap says so: {tally:?}")));
+    }
+    Ok(row(name, &tally, cpu))
+}
+
+fn row(name: &str, tally: &Tally, cpu: std::time::Duration) -> Vec<String> {
+    let each = cpu.as_micros() / u128::try_from(tally.records.max(1)).unwrap_or(1);
+    vec![
+        name.to_owned(),
+        tally.programs.to_string(),
+        tally.with_code.to_string(),
+        format!("{:.2} %", 100.0 * tally.recall()),
+        format!("{:.2} %", 100.0 * tally.precision()),
+        tally.doubled.to_string(),
+        tally.gaps.to_string(),
+        format!("{:.1} s", tally.lasted.as_secs_f64()),
+        format!("{each} us a program"),
+    ]
+}
+
+/// Programs that compute for ever. Dropped: killed.
+struct Hogs(Vec<Child>);
+
+impl Hogs {
+    fn start(some: usize) -> Outcome<Self> {
+        let mut hogs = Self(Vec::new());
+        for _ in 0..some {
+            hogs.0.push(Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn()?);
+        }
+        Ok(hogs)
+    }
+}
+
+impl Drop for Hogs {
+    fn drop(&mut self) {
+        for hog in &mut self.0 {
+            let _ = hog.kill();
+            let _ = hog.wait();
+        }
+    }
+}
