@@ -22,9 +22,10 @@ use super::sample::{A_FAST_TYPIST, keystrokes};
 use super::{delay, stats};
 use crate::{run, say, setup};
 
-/// Bytes of one transfer, near and far.
+/// Bytes of one transfer: near, far down, and far up, where the peer has moved less than half a megabyte a second.
 const NEAR: u64 = 200_000_000;
 const FAR: u64 = 30_000_000;
+const FAR_UP: u64 = 6_000_000;
 /// Connections of one sample, one after the other: each sends a byte and has it back.
 const CONNECTIONS: usize = 400;
 
@@ -53,7 +54,8 @@ pub(crate) fn compare() -> Outcome {
     for (name, round_trip, bytes) in [("loopback", 0, NEAR), ("50 ms", 50, FAR), ("100 ms", 100, FAR)] {
         let both = Both::start(&rig, target, Duration::from_millis(round_trip))?;
         row(&format!("download, {name}"), "MB/s", both.each(|port| transfer(port, b'D', bytes))?);
-        row(&format!("upload, {name}"), "MB/s", both.each(|port| transfer(port, b'U', bytes))?);
+        let up = if round_trip == 0 { bytes } else { FAR_UP };
+        row(&format!("upload, {name}"), "MB/s", both.each(|port| transfer(port, b'U', up))?);
         if round_trip == 0 {
             row("connections, one by one", "1/s", both.each(connections)?);
             let ours = rig.ours();
