@@ -51,11 +51,7 @@ fn towline_makes_roles_groups_and_boundaries_and_explains_what_they_give() -> Ou
     let lab = Lab::start()?;
     let device = lab.device()?;
     let admin = lab.admin();
-    let file = |name: &str, text: &str| -> Outcome<String> {
-        let path = lab.directory().join(name);
-        std::fs::write(&path, text)?;
-        Ok(path.display().to_string())
-    };
+    let file = |name: &str, text: &str| -> Outcome<String> { Ok(lab.file(name, text)?.display().to_string()) };
     let start =
         r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:StartSession","Resource":"*"}]}"#;
     let start = file("start.json", start)?;
