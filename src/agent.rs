@@ -29,7 +29,9 @@ use crate::pty::spawn::SpawnError;
 use crate::service::Service;
 use crate::session::gate::Gate;
 use crate::session::table::Table;
+use crate::state::Dir;
 use crate::state::enrolment::Enrolment;
+use crate::state::journal::Journal;
 use crate::state::keyring::KeyRing;
 use crate::status::{LinkStatus, Status};
 use renewal::Renewal;
@@ -92,6 +94,7 @@ pub struct Agent {
     target: Target,
     signed: SignedSeconds,
     gate: Gate,
+    journal: Journal,
     table: Table,
     log: CommandLog,
     stage: Stage,
@@ -171,6 +174,7 @@ impl Agent {
         let keep_alive_max = u64::try_from(config.keep_alive_max.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
             gate: Gate::new(enrolment.device.clone(), enrolment.authority, boot),
+            journal: Journal::open(&Dir::at(&config.state_dir), boot),
             table: Table::new(config.max_sessions, cgroups),
             log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
             stage: Stage::Waiting { until: now },
@@ -291,7 +295,7 @@ impl Agent {
             Stage::Dialling(_) => None,
             Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::GREETING),
         };
-        let grace = self.alone_since.filter(|_| !self.table.is_empty()).map(|since| since + self.grace);
+        let grace = self.alone_since.filter(|_| self.table.in_need_of_a_link() > 0).map(|since| since + self.grace);
         let own = [
             self.keep_until,
             self.table.deadline(),
@@ -360,9 +364,9 @@ impl Agent {
             }
             Stage::Waiting { .. } | Stage::Dialling(_) | Stage::Linked { .. } => {}
         }
-        if self.alone_since.is_some_and(|since| now >= since + self.grace) && !self.table.is_empty() {
-            log::warn!("no link for {} s: ending {} sessions", self.grace.as_secs(), self.table.len());
-            self.table.remove_all(now);
+        if self.alone_since.is_some_and(|since| now >= since + self.grace) && self.table.in_need_of_a_link() > 0 {
+            log::warn!("no link for {} s: ending {} sessions", self.grace.as_secs(), self.table.in_need_of_a_link());
+            self.table.remove_what_needs_a_link(now);
         }
     }
 

@@ -11,7 +11,7 @@
 //! | [`audit`] | which programs sessions execute, by the kernel's word |
 //! | [`policy`] | what the device itself permits, whatever was granted |
 //! | [`config`] | what the administrator wrote, and what it means |
-//! | [`state`] | the device's key and its enrolment |
+//! | [`state`] | the device's key and its enrolment; which commands were started |
 //! | [`first_boot`] | a device that belongs to nobody yet waits, or enrols itself by an order |
 //! | [`enrol`], [`status`] | the other commands of the program |
 //! | [`handover`] | becoming another program while sessions go on |

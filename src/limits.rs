@@ -56,6 +56,16 @@ pub const SESSIONS_CEILING: usize = 64;
 /// Room for input of one session that its program has not read yet, bytes. Allocated only while something waits.
 pub const INPUT: u32 = 64 * 1024;
 
+/// Largest script, bytes: it waits in the stream's buffer until it is whole. In memory from its first byte to its start, and
+/// from there in the kernel's until it ends.
+pub const SCRIPT: u32 = INPUT;
+
+/// Lines of the journal that are kept: one for each start of the agent, and one for each command until the gateway has its
+/// result. What falls out at the old end is not started again, either. Some 64 bytes each.
+pub const JOURNAL: usize = 512;
+/// Largest journal that is read, bytes, and the size at which it is written anew.
+pub const JOURNAL_FILE: usize = 64 * 1024;
+
 /// Largest replay ring of one stream, bytes. Throughput is at most this by the round trip: 1 MiB gives 10 MB/s at
 /// 100 ms. Grows with use, and is given back when all was acknowledged.
 pub const REPLAY_ONE: usize = 1024 * 1024;

@@ -11,7 +11,7 @@ use crate::session::gate::Refusal;
 use std::time::{Duration, Instant};
 use towline_wire::VERSIONS;
 use towline_wire::frame::{Frame, StreamId};
-use towline_wire::message::{EndReason, FromAgent, Open, ToAgent, Version, decode};
+use towline_wire::message::{EndReason, FromAgent, Launch, Open, ToAgent, Version, decode};
 use towline_wire::mux::Incoming;
 use towline_wire::stream::Violation;
 
@@ -20,6 +20,8 @@ enum Step {
     Nothing,
     Message(ToAgent),
     Violated(StreamId, Violation),
+    /// The script of this session is whole.
+    Script(String),
 }
 
 impl Agent {
@@ -30,6 +32,7 @@ impl Agent {
             match step {
                 Step::Nothing => {}
                 Step::Message(message) => self.on_message(message, now)?,
+                Step::Script(session) => self.start_script(&session, now),
                 Step::Violated(stream, violation) => self.table.violated_on(stream, &violation, now),
             }
         }
@@ -48,10 +51,7 @@ impl Agent {
             Err((stream, violation)) => Step::Violated(stream, violation),
             Ok(Incoming::Control(body)) => Step::Message(decode(body)?),
             Ok(_) if !*greeted => Step::Nothing,
-            Ok(Incoming::Data(stream, bytes)) => {
-                self.table.input(stream, bytes);
-                Step::Nothing
-            }
+            Ok(Incoming::Data(stream, bytes)) => self.table.input(stream, bytes).map_or(Step::Nothing, Step::Script),
             Ok(Incoming::End(stream)) => {
                 self.table.input_ended(stream);
                 Step::Nothing
@@ -81,7 +81,7 @@ impl Agent {
             ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
             _ if !greeted => log::debug!("a message before the welcome is ignored"),
             ToAgent::Enrolled { .. } => log::warn!("the gateway enrols a device that is enrolled: ignored"),
-            ToAgent::Open(open) => self.open(&open, now),
+            ToAgent::Open(open) => self.open(open, now),
             ToAgent::Attach { session, attachment, received, room } => {
                 self.useful = true;
                 self.table.attach(&session, attachment, received, room, now);
@@ -94,6 +94,7 @@ impl Agent {
             ToAgent::Close { session, reason } => self.close(&session, reason, now),
             ToAgent::Forget { session } => {
                 log::info!("session {session}: over");
+                self.journal.forget(&session);
                 self.table.remove(&session, now);
             }
             ToAgent::RotateKey => self.rotate_key(now),
@@ -107,32 +108,52 @@ impl Agent {
         Ok(())
     }
 
-    fn open(&mut self, open: &Open, now: Instant) {
-        let session = &open.session;
-        if self.table.holds(session) {
-            return self.table.say(&FromAgent::Opened { session: session.clone() });
+    fn open(&mut self, open: Open, now: Instant) {
+        let session = open.session.clone();
+        if self.table.holds(&session) {
+            return self.table.say(&FromAgent::Opened { session });
         }
         if let Err(refusal) = self.try_open(open, now) {
-            log::warn!("session {session}: refused: {refusal}");
-            let (code, text) = (refusal.code(), refusal.to_string());
-            self.table.say(&FromAgent::NotOpened { session: session.clone(), code, text });
+            self.refuse(session, &refusal);
         }
     }
 
-    fn try_open(&mut self, open: &Open, now: Instant) -> Result<(), Refusal> {
+    fn refuse(&mut self, session: String, refusal: &Refusal) {
+        log::warn!("session {session}: refused: {refusal}");
+        let (code, text) = (refusal.code(), refusal.to_string());
+        self.table.say(&FromAgent::NotOpened { session, code, text });
+    }
+
+    /// A script is whole: it is noted in the journal, and started.
+    fn start_script(&mut self, session: &str, now: Instant) {
+        let journal = &mut self.journal;
+        if let Err(refusal) = self.table.start_script(session, now, |name| journal.note(name)) {
+            self.refuse(session.to_owned(), &refusal);
+        }
+    }
+
+    fn try_open(&mut self, open: Open, now: Instant) -> Result<(), Refusal> {
         if self.stopping.is_some() {
             return Err(Refusal::Spawn("the agent is stopping".to_owned()));
         }
         self.table.has_room()?;
-        let passed = self.gate.pass(open, &self.config, now)?;
+        let passed = self.gate.pass(&open, &self.config, now)?;
+        if let Launch::Script(script) = &passed.launch {
+            self.journal.admits(&open.session, &script.given_to)?;
+            // The command log is of sessions: a script stands in the gateway's own row of its command.
+            self.table.open(open, passed)?;
+            return Ok(());
+        }
         if !self.log.has_room() {
             return Err(Refusal::LogFull);
         }
         self.log_before();
-        self.table.open(open, &passed)?;
-        self.log_opened(open, now);
         let (grant, user) = (&passed.grant, &passed.account.name);
-        log::info!("session {}: opened for {} as {user} by {}", open.session, grant.principal, grant.document);
+        let opened = format!("{}: opened for {} as {user} by {}", open.session, grant.principal, grant.document);
+        let order = open.clone();
+        self.table.open(open, passed)?;
+        self.log_opened(&order, now);
+        log::info!("session {opened}");
         Ok(())
     }
 

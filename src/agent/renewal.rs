@@ -152,6 +152,7 @@ impl Agent {
         if from.number()? != u64::from(std::process::id()) {
             return Err(contradiction("it is of another process"));
         }
+        // The journal stays the one that was opened at this program's start: whether this boot stands in it was decided then.
         self.boot = from.array()?;
         self.connection = from.small()?;
         self.gate = Gate::new(self.enrolment.device.clone(), self.enrolment.authority, self.boot);

@@ -58,6 +58,7 @@ fn told(record: &Record) -> (u64, &'static str, u32, String) {
             let how = match status {
                 Some(ExitStatus::Code(code)) => format!("exit {code}"),
                 Some(ExitStatus::Signal(signal)) => format!("signal {signal}"),
+                Some(ExitStatus::TimedOut) => "ended: its time was over".to_owned(),
                 None => "exit unknown".to_owned(),
             };
             (*at, "exit", *pid, how)

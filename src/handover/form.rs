@@ -17,7 +17,7 @@ use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd, RawFd};
 use std::time::{Duration, Instant};
 
 /// The form that this program writes and reads. See the invariants for when to count it up.
-pub const FORM: u16 = 1;
+pub const FORM: u16 = 2;
 
 /// Longest text or run of bytes that is read, bytes: a whole replay ring.
 const LONGEST: usize = crate::limits::REPLAY_ONE;

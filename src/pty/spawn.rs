@@ -15,11 +15,12 @@ use crate::limits;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
 use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::stat::{Mode, fchmod};
 use nix::sys::termios::{InputFlags, SetArg, tcgetattr, tcsetattr};
-use nix::unistd::{Gid, Group, Pid, Uid, fchown, pipe2, read};
+use nix::unistd::{Gid, Group, Pid, Uid, fchown, pipe2, read, write};
 use std::ffi::CString;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
@@ -32,6 +33,14 @@ pub enum Program {
     Line(String),
     /// A program and its arguments, without a shell. The first is looked up in the session's `PATH`.
     Arguments(Vec<String>),
+    /// A script for the interpreter that its first line names, or for `/bin/sh`. It is never in an argument, where others on
+    /// the device could read it, nor in a file: the interpreter reads it from memory of the kernel.
+    Script {
+        /// Its bytes.
+        text: Vec<u8>,
+        /// Where it runs; empty: the account's home.
+        directory: String,
+    },
 }
 
 /// What is asked for.
@@ -82,7 +91,9 @@ pub struct Plan<'a> {
     argv: Strings,
     envp: Strings,
     candidates: Vec<CString>,
-    home: CString,
+    directory: CString,
+    elsewhere: bool,
+    script: Option<OwnedFd>,
     groups: Vec<Gid>,
     gid: Gid,
     uid: Uid,
@@ -132,7 +143,15 @@ impl<'a> Plan<'a> {
     /// Only [`SpawnError::Command`]: nothing of the system is touched yet.
     pub fn prepare(request: &Request<'a>) -> Result<Self, SpawnError> {
         let account = request.account;
-        let (candidates, argv) = resolve(request.program, account, request.environment)?;
+        let script = match request.program {
+            Program::Script { text, .. } => Some(in_memory(text)?),
+            _ => None,
+        };
+        let (candidates, argv) = resolve(request.program, account, request.environment, script.as_ref())?;
+        let directory = match request.program {
+            Program::Script { directory, .. } if !directory.is_empty() => Some(directory.clone()),
+            _ => None,
+        };
         if argv.len() > limits::ARGUMENTS || argv.iter().map(String::len).sum::<usize>() > limits::ARGUMENT_BYTES {
             return Err(SpawnError::Command("its arguments are too long"));
         }
@@ -145,7 +164,12 @@ impl<'a> Plan<'a> {
                 .collect::<Result<_, _>>()?,
             argv: Strings::new(argv.into_iter().map(c_string).collect::<Result<_, _>>()?),
             envp: Strings::new(envp.collect::<Result<_, _>>()?),
-            home: c_string(account.home.as_os_str().as_bytes())?,
+            elsewhere: directory.is_none(),
+            directory: match directory {
+                Some(directory) => c_string(directory)?,
+                None => c_string(account.home.as_os_str().as_bytes())?,
+            },
+            script,
             groups: account.groups.clone(),
             gid: account.gid,
             uid: account.uid,
@@ -175,7 +199,9 @@ impl<'a> Plan<'a> {
             terminal: self.terminal.is_some(),
             cgroup: self.cgroup,
             identity: root.then_some(Identity { groups: &self.groups, gid: self.gid, uid: self.uid }),
-            home: &self.home,
+            directory: &self.directory,
+            elsewhere: self.elsewhere,
+            script: self.script.as_ref().map(OwnedFd::as_fd),
             report: report_in_child.as_fd(),
         };
         let pid = sys::fork_exec(&image).map_err(system("fork"))?;
@@ -223,7 +249,7 @@ impl Report {
             Some(Stage::Descriptors) => "standard descriptors",
             Some(Stage::Groups) => "set the groups",
             Some(Stage::Identity) => "set the user",
-            Some(Stage::Directory) => "change to the home directory or /",
+            Some(Stage::Directory) => "change to the working directory",
         };
         SpawnError::System { what, errno }
     }
@@ -265,6 +291,7 @@ fn resolve(
     program: &Program,
     account: &Account,
     environment: &Environment,
+    script: Option<&OwnedFd>,
 ) -> Result<(Vec<PathBuf>, Vec<String>), SpawnError> {
     let shell = account.shell.clone();
     let shell_name = shell.file_name().map_or_else(|| "sh".to_owned(), |name| name.to_string_lossy().into_owned());
@@ -276,7 +303,36 @@ fn resolve(
             let name = name.ok_or(SpawnError::Command("it is empty"))?;
             Ok((search(name, environment.get("PATH").unwrap_or_default()), arguments.clone()))
         }
+        Program::Script { text, .. } => {
+            let (interpreter, argument) = interpreter(text);
+            let place = script.map_or_else(String::new, |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
+            let argv = [Some(interpreter.clone()), argument, Some(place)].into_iter().flatten().collect();
+            Ok((vec![PathBuf::from(interpreter)], argv))
+        }
     }
+}
+
+/// What a script's first line asks for, as the kernel reads it: a path, and the rest of the line as one argument.
+fn interpreter(script: &[u8]) -> (String, Option<String>) {
+    let line = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
+    let line = String::from_utf8_lossy(line);
+    let asked = line.strip_prefix("#!").map(str::trim).filter(|asked| !asked.is_empty());
+    let Some(asked) = asked else { return ("/bin/sh".to_owned(), None) };
+    match asked.split_once([' ', '\t']) {
+        Some((path, argument)) => (path.to_owned(), Some(argument.trim().to_owned())),
+        None => (asked.to_owned(), None),
+    }
+}
+
+/// A file in memory that holds these bytes, and that the account may read.
+fn in_memory(bytes: &[u8]) -> Result<OwnedFd, SpawnError> {
+    let file = memfd_create(c"towline-script", MFdFlags::MFD_CLOEXEC).map_err(system("keep the script in memory"))?;
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let n = write(&file, rest).map_err(system("keep the script in memory"))?;
+        rest = &rest[n..];
+    }
+    Ok(file)
 }
 
 /// Where a program may be: itself if it holds a slash, else in each directory of `path`.

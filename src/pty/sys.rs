@@ -11,7 +11,7 @@
 //! - What goes into the image: see [`super::spawn`].
 
 use nix::errno::Errno;
-use nix::fcntl::{OFlag, open};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
 use nix::libc;
 use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
 use nix::sys::stat::Mode;
@@ -59,7 +59,12 @@ pub(super) struct Image<'a> {
     pub(super) cgroup: Option<BorrowedFd<'a>>,
     /// `None` when the agent already is this account and may not change it.
     pub(super) identity: Option<Identity<'a>>,
-    pub(super) home: &'a CStr,
+    /// Where it starts.
+    pub(super) directory: &'a CStr,
+    /// It may start in `/` when that cannot be entered.
+    pub(super) elsewhere: bool,
+    /// A descriptor besides the standard ones that the program gets, under its own number.
+    pub(super) script: Option<BorrowedFd<'a>>,
     /// Close-on-exec: it closes without a word when the exec worked.
     pub(super) report: BorrowedFd<'a>,
 }
@@ -131,8 +136,13 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
         unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(at(Stage::Identity))?;
     }
     // After the change of user: a home on a network file system may be closed to root.
-    if unistd::chdir(image.home).is_err() {
-        unistd::chdir(c"/").map_err(at(Stage::Directory))?;
+    match unistd::chdir(image.directory) {
+        Err(errno) if !image.elsewhere => return Err((Stage::Directory, errno)),
+        Err(_) => unistd::chdir(c"/").map_err(at(Stage::Directory))?,
+        Ok(()) => {}
+    }
+    if let Some(script) = image.script {
+        fcntl(script, FcntlArg::F_SETFD(FdFlag::empty())).map_err(at(Stage::Descriptors))?;
     }
     forget_signals();
     Err((Stage::Exec, exec(image)))

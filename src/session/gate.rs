@@ -10,6 +10,7 @@ use crate::handover::form::{Reader, Writer, contradiction};
 use crate::policy::Forbidden;
 use crate::policy::forwards::Forward;
 use crate::pty::account::{Account, AccountError, own_name};
+use crate::state::journal::Doubt;
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::io;
@@ -50,6 +51,9 @@ pub enum Refusal {
     /// It cannot be started.
     #[error("{0}")]
     Spawn(String),
+    /// It was started before, or may have been.
+    #[error(transparent)]
+    Doubt(#[from] Doubt),
 }
 
 impl Refusal {
@@ -63,6 +67,7 @@ impl Refusal {
             Self::Forbidden(_) | Self::LogFull => RefusalCode::DevicePolicy,
             Self::TooMany(_) => RefusalCode::TooManySessions,
             Self::Spawn(_) => RefusalCode::Spawn,
+            Self::Doubt(_) => RefusalCode::AlreadyStarted,
         }
     }
 }

@@ -88,6 +88,9 @@ pub struct Running {
     detector: Option<Box<Detector>>,
     /// Lines that were read and not taken yet; at most [`limits::LINES`].
     lines: Vec<String>,
+    /// When its time is over; for scripts.
+    end_at: Option<Instant>,
+    timed_out: bool,
 }
 
 impl Running {
@@ -116,6 +119,8 @@ impl Running {
             drain_until: None,
             detector: None,
             lines: Vec::new(),
+            end_at: None,
+            timed_out: false,
         })
     }
 
@@ -127,6 +132,25 @@ impl Running {
     /// Command lines that were read since.
     pub fn take_lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
+    }
+
+    /// It is a script: nobody types, and it ends at `end_at`, with or without a link.
+    pub fn be_script(&mut self, end_at: Instant) {
+        self.on_input_end();
+        self.end_at = Some(end_at);
+    }
+
+    /// True when it does not need the link: it has a time of its own.
+    #[must_use]
+    pub fn is_script(&self) -> bool {
+        self.end_at.is_some()
+    }
+
+    /// True once, when its time is over while it runs.
+    pub fn takes_too_long(&mut self, now: Instant) -> bool {
+        let over = self.exited.is_none() && !self.timed_out && self.end_at.is_some_and(|end_at| now >= end_at);
+        self.timed_out |= over;
+        over
     }
 
     /// Moves bytes. Ready once: when it is known whether the program runs.
@@ -247,16 +271,19 @@ impl Running {
         }
     }
 
-    /// The leader has ended. What it wrote is still read.
-    pub fn on_exit(&mut self, status: ExitStatus, now: Instant) {
+    /// The leader has ended. What it wrote is still read. Returns how it ended, as it is to be told.
+    pub fn on_exit(&mut self, status: ExitStatus, now: Instant) -> ExitStatus {
+        let status = if self.timed_out { ExitStatus::TimedOut } else { status };
         self.exited = Some(status);
         self.drain_until = Some(now + limits::DRAIN_AFTER_EXIT);
+        status
     }
 
     /// When [`Self::on_tick`] is wanted.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.drain_until
+        let end_at = self.end_at.filter(|_| self.exited.is_none() && !self.timed_out);
+        [self.drain_until, end_at].into_iter().flatten().min()
     }
 
     /// Ends the outputs that somebody holds open although the leader is gone, once they are read empty.

@@ -8,6 +8,7 @@ mod succession;
 
 use super::gate::{Passed, Refusal};
 use super::running::Running;
+use super::script::Gathering;
 use crate::arguments::COPY;
 use crate::limits;
 use crate::pty::cgroup::{Cgroup, Home};
@@ -20,7 +21,7 @@ use crate::tunnel::{News, Tunnel};
 use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use towline_wire::frame::StreamId;
 use towline_wire::message::{Destination, EndReason, ExitStatus, FromAgent, Held, Launch, Open, RefusalCode, encode};
 use towline_wire::mux::{Full, Mux};
@@ -33,6 +34,8 @@ pub struct Table {
     pub mux: Mux,
     sessions: Vec<Running>,
     tunnels: Vec<Tunnel>,
+    /// Scripts that are not whole yet.
+    scripts: Vec<Gathering>,
     /// Families that are being ended, with their leaders.
     endings: Vec<(Pid, Ending)>,
     cgroups: Option<Home>,
@@ -51,6 +54,7 @@ impl Table {
             mux: Mux::new(most * 2, limits::REPLAY_ALL),
             sessions: Vec::new(),
             tunnels: Vec::new(),
+            scripts: Vec::new(),
             endings: Vec::new(),
             cgroups,
             most,
@@ -58,6 +62,12 @@ impl Table {
             online: false,
             failure: None,
         }
+    }
+
+    /// How many sessions end when nobody comes back for them.
+    #[must_use]
+    pub fn in_need_of_a_link(&self) -> usize {
+        self.tunnels.len() + self.sessions.iter().filter(|session| !session.is_script()).count()
     }
 
     /// How many sessions there are.
@@ -127,6 +137,10 @@ impl Table {
 
     /// The connection is gone: sessions go on, and wait.
     pub fn link_lost(&mut self) {
+        for script in std::mem::take(&mut self.scripts) {
+            log::info!("session {}: its script was on its way when the link was lost", script.open.session);
+            self.remove_streams((script.open.io, script.open.err));
+        }
         self.online = false;
         self.failure = None;
         self.mux.link_lost();
@@ -194,7 +208,7 @@ impl Table {
     /// [`Refusal::TooMany`].
     pub fn has_room(&self) -> Result<(), Refusal> {
         // Families that are being ended count too, or opening and closing fast would have no bound.
-        if self.len() >= self.most || self.endings.len() >= 2 * self.most {
+        if self.len() + self.scripts.len() >= self.most || self.endings.len() >= 2 * self.most {
             return Err(Refusal::TooMany(self.most));
         }
         Ok(())
@@ -204,12 +218,54 @@ impl Table {
     ///
     /// # Errors
     /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are taken.
-    pub fn open(&mut self, open: &Open, passed: &Passed) -> Result<(), Refusal> {
+    pub fn open(&mut self, open: Open, passed: Passed) -> Result<(), Refusal> {
         self.has_room()?;
         if let Launch::Tunnel(to) = &passed.launch {
-            return self.open_tunnel(open, to.clone(), passed);
+            return self.open_tunnel(&open, to.clone(), &passed);
         }
         let streams = (open.io, open.err.filter(|_| passed.launch.wants_err()));
+        self.add_streams(streams)?;
+        if let Launch::Script(script) = &passed.launch {
+            let script = script.clone();
+            let gathering = Gathering::new(open, passed, script).inspect_err(|_| self.remove_streams(streams))?;
+            self.scripts.push(gathering);
+            return Ok(());
+        }
+        self.start(&open, &passed, None).inspect_err(|_| self.remove_streams(streams))
+    }
+
+    /// Starts a script that has come whole; `note` is told right before, and may forbid it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; what the script is not, or what `note` said.
+    pub fn start_script(
+        &mut self,
+        session: &str,
+        now: Instant,
+        note: impl FnOnce(&str) -> std::io::Result<()>,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.scripts.iter().position(|script| script.open.session == session) else { return Ok(()) };
+        let mut script = self.scripts.swap_remove(at);
+        let started = script.whole().and_then(|text| {
+            note(session)
+                .map_err(|error| Refusal::Spawn(format!("the start of the command cannot be noted: {error}")))?;
+            self.start(&script.open, &script.passed, Some(text))
+        });
+        match started {
+            Ok(()) => {
+                if let Some((running, _)) = self.by_name(session) {
+                    running.be_script(now + Duration::from_secs(script.script.timeout.into()));
+                }
+                Ok(())
+            }
+            Err(refusal) => {
+                self.remove_streams((script.open.io, script.open.err));
+                Err(refusal)
+            }
+        }
+    }
+
+    fn add_streams(&mut self, streams: (StreamId, Option<StreamId>)) -> Result<(), Refusal> {
         for id in [Some(streams.0), streams.1].into_iter().flatten() {
             if self.mux.add(id, Sender::new(limits::REPLAY_ONE), Receiver::new(limits::INPUT)).is_err() {
                 if id != streams.0 {
@@ -218,8 +274,13 @@ impl Table {
                 return Err(Refusal::Incomplete("its streams are in use by another session"));
             }
         }
+        Ok(())
+    }
+
+    fn start(&mut self, open: &Open, passed: &Passed, script: Option<Vec<u8>>) -> Result<(), Refusal> {
+        let streams = (open.io, open.err.filter(|_| !passed.launch.wants_terminal()));
         let cgroup = self.cgroups.as_ref().and_then(|home| home.make(&open.session).ok());
-        match start(open, passed, cgroup.as_ref()) {
+        match start(open, passed, script, cgroup.as_ref()) {
             Ok(child) => {
                 let pid = child.pid;
                 let family = cgroup.map_or_else(|| Family::marked(pid, &open.session), Family::Cgroup);
@@ -233,7 +294,6 @@ impl Table {
                     }
                     Err(error) => {
                         // Its descriptors are closed, which hangs it up; its cgroup is swept by the next start.
-                        self.remove_streams(streams);
                         Err(Refusal::Spawn(format!("cannot watch the session: {error}")))
                     }
                 }
@@ -242,7 +302,6 @@ impl Table {
                 if let Some(cgroup) = cgroup {
                     let _ = cgroup.remove();
                 }
-                self.remove_streams(streams);
                 Err(Refusal::Spawn(error.to_string()))
             }
         }
@@ -361,13 +420,18 @@ impl Table {
         }
     }
 
-    /// Input of the operator.
-    pub fn input(&mut self, id: StreamId, bytes: &[u8]) {
+    /// Input of the operator. Some: the script of this session is whole with it.
+    #[must_use]
+    pub fn input(&mut self, id: StreamId, bytes: &[u8]) -> Option<String> {
+        if let Some(script) = self.scripts.iter_mut().find(|script| script.open.io == id) {
+            return script.take(bytes).then(|| script.open.session.clone());
+        }
         if let Some((session, mux)) = self.by_stream(id) {
             session.on_input(bytes, mux);
         } else if let Some(tunnel) = self.tunnels.iter_mut().find(|tunnel| tunnel.io == id) {
             tunnel.on_input(bytes, &mut self.mux);
         }
+        None
     }
 
     /// The operator closed the input.
@@ -413,6 +477,10 @@ impl Table {
         if self.remove_tunnel(name) {
             return true;
         }
+        if let Some(at) = self.scripts.iter().position(|script| script.open.session == name) {
+            let script = self.scripts.swap_remove(at);
+            self.remove_streams((script.open.io, script.open.err));
+        }
         let Some(at) = self.position(name) else { return false };
         self.begin_end(at, now);
         true
@@ -435,7 +503,17 @@ impl Table {
         }
     }
 
-    /// Drops all sessions, because nobody came back for them or the agent stops.
+    /// Drops the sessions that nobody came back for. Scripts go on: they have a time of their own.
+    pub fn remove_what_needs_a_link(&mut self, now: Instant) {
+        while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
+            self.remove_tunnel(&name);
+        }
+        while let Some(name) = self.sessions.iter().find(|s| !s.is_script()).map(|session| session.name.clone()) {
+            self.remove(&name, now);
+        }
+    }
+
+    /// Drops all sessions, because the agent stops.
     pub fn remove_all(&mut self, now: Instant) {
         while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
             self.remove_tunnel(&name);
@@ -475,13 +553,18 @@ impl Table {
             Exit::Signal(signal) => ExitStatus::Signal(signal),
         };
         log::info!("session {name}: ended with {status:?}");
-        self.sessions[at].on_exit(status, now);
+        let status = self.sessions[at].on_exit(status, now);
         self.begin_end(at, now);
         self.say(&FromAgent::Exited { session: name, status });
     }
 
     /// Looks after the families that are being ended; wanted after children ended, and at [`Self::deadline`].
     pub fn tick(&mut self, now: Instant) {
+        let late: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
+        for at in late {
+            log::warn!("session {}: its time is over", self.sessions[at].name);
+            self.begin_end(at, now);
+        }
         let mut at = 0;
         while at < self.endings.len() {
             let others = self.leaders_but(self.endings[at].0);
@@ -507,7 +590,12 @@ impl Table {
     }
 }
 
-fn start(open: &Open, passed: &Passed, cgroup: Option<&Cgroup>) -> Result<crate::pty::spawn::Child, SpawnError> {
+fn start(
+    open: &Open,
+    passed: &Passed,
+    script: Option<Vec<u8>>,
+    cgroup: Option<&Cgroup>,
+) -> Result<crate::pty::spawn::Child, SpawnError> {
     let terminal = open.terminal.as_ref().filter(|_| passed.launch.wants_terminal());
     let mut environment = Environment::of_login(&passed.account, &open.session, terminal.is_some());
     if let Some(terminal) = terminal.filter(|terminal| !terminal.term.is_empty()) {
@@ -523,6 +611,9 @@ fn start(open: &Open, passed: &Passed, cgroup: Option<&Cgroup>) -> Result<crate:
             Program::Arguments(["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec())
         }
         Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel runs no program")),
+        Launch::Script(order) => {
+            Program::Script { text: script.unwrap_or_default(), directory: order.working_directory.clone() }
+        }
     };
     let entrance = cgroup.and_then(|cgroup| cgroup.entrance().ok());
     let request = Request {

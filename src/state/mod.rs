@@ -6,15 +6,17 @@
 //! | `device.key.new` | the key that will take its place, while that is under way | 0600 |
 //! | `enrolment.toml` | gateway, device name, authority key, trust | 0600 |
 //! | `gateway-ca.pem` | copy of the CA given at enrolment | 0600 |
+//! | `journal` | which commands were started, by which start of the agent | 0600 |
 //!
 //! # Invariants
 //! - A file is replaced whole or not at all, also across a power cut ([`atomic`]).
-//! - Nothing is written while the agent runs, except when somebody wants a new key: a read-only or full file system does
-//!   not matter once enrolled.
+//! - Nothing is written while the agent runs, except when somebody wants a new key or has a command run, and a line in the
+//!   journal at the start: a read-only or full file system does not matter once enrolled.
 //! - One running agent for each directory: [`Dir::lock`].
 
 pub mod atomic;
 pub mod enrolment;
+pub mod journal;
 pub mod key;
 pub mod keyring;
 

@@ -23,6 +23,13 @@ fn body(operation: Operation) -> &'static str {
         | Operation::GetRecording
         | Operation::ListSessionCommands => r#"{"SessionId":"somebody-0123456789abcdefg"}"#,
         Operation::DescribeSessions => r#"{"State":"Active"}"#,
+        Operation::SendCommand => {
+            r#"{"DocumentName":"AWS-RunShellScript","InstanceIds":["mi-00000000000000000"],"Parameters":{"commands":["true"]}}"#
+        }
+        Operation::GetCommandInvocation => {
+            r#"{"CommandId":"00000000-0000-4000-8000-000000000000","InstanceId":"mi-00000000000000000"}"#
+        }
+        Operation::CancelCommand => r#"{"CommandId":"00000000-0000-4000-8000-000000000000"}"#,
         Operation::CreateActivation => r#"{"IamRole":"towline"}"#,
         Operation::DeleteActivation => r#"{"ActivationId":"00000000-0000-4000-8000-000000000000"}"#,
         Operation::AddTagsToResource => {

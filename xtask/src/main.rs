@@ -10,6 +10,7 @@
 //! | `bench tunnel` | forwards against `ssh -L`: throughput near and far, connections a second, keystrokes beside bulk |
 //! | `endure [KILLS]` | link, agent and gateway killed at random while programs run: what the command log says then |
 //! | `recall` | how much of what a session executes is on record, and its cost |
+//! | `fleet [DEVICES]` | one command for 1,000 simulated devices: time, memory of the gateway, nothing lost |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
 //! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
@@ -62,6 +63,8 @@ fn command(words: &[&str]) -> Outcome {
         ["test", filter] => suite::filtered(filter),
         ["build"] => run::build_programs(),
         ["budget"] => budget::check(),
+        ["fleet"] => suite::fleet(1000),
+        ["fleet", devices] => suite::fleet(devices.parse()?),
         ["bench"] => bench::compare(bench::ROUNDS),
         ["bench", "tunnel"] => bench::tunnel::compare(),
         ["bench", rounds] => bench::compare(rounds.parse()?),
@@ -73,7 +76,7 @@ fn command(words: &[&str]) -> Outcome {
         ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | recall | endure [KILLS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | fleet [DEVICES] | recall | endure [KILLS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
         )),
     }
 }

@@ -121,7 +121,7 @@ fn of_session(error: &SessionError) -> u8 {
 /// The part of `--help` and the manual about exit codes.
 #[must_use]
 pub(crate) fn help() -> String {
-    let mut text = "Exit codes: shell and exec pass on the exit code of the remote program (128 + n when signal n \
+    let mut text = "Exit codes: run gives 0 when all went well, the script's own code for a single device, else 1. shell and exec pass on the exit code of the remote program (128 + n when signal n \
                     killed it; 127 when there is no such program on the device, 126 when it cannot be run). Others are \
                     0, or:\n"
         .to_owned();

@@ -41,6 +41,23 @@ pub fn log(prefix: &str, session: &str) -> String {
     under(prefix, &format!("{}.log", part(session)))
 }
 
+/// Folder of the outputs of commands that name no place of their own.
+pub const OUTPUTS: &str = "commands";
+
+/// Key of a command's output on one device, as Run Command lays it out:
+/// `<prefix>/<command>/<device>/<plugin>/<step>/stdout`; `folder` is plugin and step.
+#[must_use]
+pub fn output(prefix: &str, command: &str, device: &str, folder: &str, name: &str) -> String {
+    under(prefix, &under(&format!("{command}/{device}/{folder}"), &part(name)))
+}
+
+/// Whether a key is that of a command's output.
+#[must_use]
+pub fn is_output(key: &str) -> bool {
+    let below = key.strip_prefix(OUTPUTS).or_else(|| key.split_once("/commands").map(|(_, below)| below));
+    below.is_some_and(|below| below.starts_with('/')) && (key.ends_with("/stdout") || key.ends_with("/stderr"))
+}
+
 /// The session whose recording lies under this key; `None` when it is none.
 #[must_use]
 pub fn session_of(key: &str) -> Option<&str> {
@@ -112,6 +129,14 @@ mod tests {
     fn no_name_leaves_its_folder() {
         assert_eq!(recording("../a//b", "../../etc/x"), "_/a/b/.._.._etc_x.cast.gz");
         assert_eq!(segment("", "..", 7), "towline-seals/_/000000000007.jsonl");
+    }
+
+    #[test]
+    fn outputs_lie_where_run_command_puts_them() {
+        let key = output("out/", "0f", "mi-1", "awsrunShellScript/0.awsrunShellScript", "stdout");
+        assert_eq!(key, "out/0f/mi-1/awsrunShellScript/0.awsrunShellScript/stdout");
+        assert!(is_output(&output("p/commands", "0f", "mi-1", "a/b", "stderr")) && is_output("commands/x/stdout"));
+        assert!(!is_output(&key) && !is_output("commands-2/x/stdout"));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod audit;
 pub mod authority;
 pub mod channels;
 pub mod clock;
+pub mod commands;
 pub mod config;
 pub mod enrolment;
 pub mod entropy;

@@ -65,6 +65,21 @@ pub const COMMAND_LOG_MAX_ROWS: i64 = 4_000_000;
 /// Ended sessions kept for `DescribeSessions` History, days. The AWS service documents 30 days of history.
 pub const SESSION_HISTORY_DAYS: i64 = 30;
 
+/// Ended commands kept for the lists, days. The AWS service keeps its command history for 30 days.
+pub const COMMAND_HISTORY_DAYS: i64 = 30;
+
+/// Commands kept at all; the oldest ended ones make room. Some 2 KiB each, and up to 64 KiB of script.
+pub const MAX_COMMANDS: i64 = 20_000;
+
+/// Commands on single devices that are not over yet, all commands together. Each costs some 300 bytes of memory.
+pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;
+
+/// Scripts that run at once on all devices together. Each may have 128 KiB of output on its way: 64 MiB at the worst.
+pub const MAX_RUNNING_SCRIPTS: usize = 512;
+
+/// Most output of one step on one device that is kept, bytes; a script that prints more is ended.
+pub const MAX_SCRIPT_OUTPUT: u64 = 64 * 1024 * 1024;
+
 /// Rows written to the audit table between two prunings.
 pub const AUDIT_PRUNE_EVERY: u32 = 1000;
 

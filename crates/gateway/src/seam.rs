@@ -80,6 +80,27 @@ pub trait Sessions: Send + Sync + 'static {
     }
 }
 
+/// What the API needs from the running commands. What was sent is in the store before they hear of it.
+pub trait Commands: Send + Sync + 'static {
+    /// A command was stored: begin with it.
+    fn sent(&self, id: &str) -> BoxFuture<'_, ()>;
+    /// Stops a command, on these devices or on all. Returns when that is written down; what runs takes its time to end.
+    fn cancel(&self, id: &str, devices: Option<Vec<String>>) -> BoxFuture<'_, ()>;
+    /// The device was deregistered: nothing will reach it any more.
+    fn device_removed(&self, device: &DeviceId) -> BoxFuture<'_, ()>;
+    /// The beginning of the output of a step that runs, standard output and standard error, at most so many bytes.
+    fn running_output(&self, id: &str, device: &str, folder: &str, most: [u64; 2]) -> BoxFuture<'_, [Vec<u8>; 2]>;
+    /// Whether a bucket of this name can get output.
+    ///
+    /// # Errors
+    /// Why not, for the caller.
+    fn accepts_bucket(&self, bucket: &str) -> Result<(), String>;
+    /// Where an object of the outputs lies, or will lie.
+    fn url(&self, object: &str) -> String;
+    /// What keys of outputs begin with when their command names no bucket.
+    fn outputs_prefix(&self) -> String;
+}
+
 /// A decided session, for the data plane to open.
 #[derive(Debug, Clone)]
 pub struct SessionStart {
@@ -146,6 +167,18 @@ pub enum StartError {
     /// The place that a tunnel should lead to cannot be reached from the device.
     #[error("{why}")]
     Unreachable {
+        /// The device's words.
+        why: String,
+    },
+    /// The device has all the sessions that it allows itself, in its words.
+    #[error("the device refused: {why}")]
+    Busy {
+        /// The device's words.
+        why: String,
+    },
+    /// The device has started the same before, or cannot tell that it has not.
+    #[error("{why}")]
+    AlreadyStarted {
         /// The device's words.
         why: String,
     },

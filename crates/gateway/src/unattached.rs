@@ -8,8 +8,8 @@ use futures_util::future::BoxFuture;
 use towline_ssm::ids::{DeviceId, SessionId};
 
 use crate::seam::{
-    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState, SessionStart, SessionStarted,
-    Sessions, StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, EndReason, LiveState, SessionStart,
+    SessionStarted, Sessions, StartError,
 };
 
 /// The data plane that is not there.
@@ -33,6 +33,30 @@ impl Sessions for Unattached {
         None
     }
     fn drop_device(&self, _: &DeviceId, _: &str) {}
+}
+
+impl Commands for Unattached {
+    fn sent(&self, _: &str) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+    fn cancel(&self, _: &str, _: Option<Vec<String>>) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+    fn device_removed(&self, _: &DeviceId) -> BoxFuture<'_, ()> {
+        Box::pin(async {})
+    }
+    fn running_output(&self, _: &str, _: &str, _: &str, _: [u64; 2]) -> BoxFuture<'_, [Vec<u8>; 2]> {
+        Box::pin(async { Default::default() })
+    }
+    fn accepts_bucket(&self, _: &str) -> Result<(), String> {
+        Err("this gateway runs no commands".to_owned())
+    }
+    fn url(&self, object: &str) -> String {
+        object.to_owned()
+    }
+    fn outputs_prefix(&self) -> String {
+        String::new()
+    }
 }
 
 impl AgentAcceptor for Unattached {

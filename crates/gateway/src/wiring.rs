@@ -17,6 +17,7 @@ use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
 use crate::channels::Channels;
 use crate::clock::Clock;
+use crate::commands::Commands;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
 use crate::entropy::NoRandom;
@@ -27,7 +28,7 @@ use crate::monitor::Monitor;
 use crate::port::http::HttpDoor;
 use crate::port::tls::{TlsConfigs, TlsError};
 use crate::port::{Bounds, Port, listen};
-use crate::seam::{AgentAcceptor, DataChannels, Sessions};
+use crate::seam::{self, AgentAcceptor, DataChannels, Sessions};
 use crate::sessions::{Hub, HubHandle, HubSettings, MAX_SESSIONS};
 use crate::store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 use crate::vault::{Vault, VaultError};
@@ -97,6 +98,8 @@ pub struct DataPlane {
     pub sessions: Arc<dyn Sessions>,
     /// Behind the websockets' path.
     pub channels: Arc<dyn DataChannels>,
+    /// Behind Run Command.
+    pub commands: Arc<dyn seam::Commands>,
 }
 
 /// A gateway that listens and is about to serve.
@@ -173,6 +176,8 @@ impl Gateway {
         if let Some(failures) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).take() {
             tokio::spawn(end_unrecorded(Arc::clone(&hub), failures));
         }
+        let recorder = Arc::clone(&self.evidence.recorder);
+        let commands = Commands::start(Arc::clone(&hub), recorder, store.clone(), clock.clone()).await?;
         let agents = Agents::new(
             Arc::clone(&hub),
             store.clone(),
@@ -185,6 +190,7 @@ impl Gateway {
             agents: Arc::new(AgentsHandle(Arc::new(agents))),
             sessions: Arc::new(HubHandle(Arc::clone(&hub))),
             channels: Arc::new(Channels::new(hub)),
+            commands,
         })
     }
 
@@ -217,6 +223,7 @@ impl Gateway {
             realm: foundation.realm.clone(),
             sessions: Arc::clone(&sessions),
             channels: plane.channels,
+            commands: plane.commands,
             audit: foundation.audit.clone(),
             metrics: Arc::clone(&metrics),
             evidence: Arc::clone(&evidence),

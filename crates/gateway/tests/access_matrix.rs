@@ -84,7 +84,17 @@ fn row_of(operation: Operation) -> Row {
         | Operation::ListPrincipals
         | Operation::LookupEvents
         | Operation::ListDocuments
+        | Operation::ListCommands
+        | Operation::ListCommandInvocations
         | Operation::ListAccessRequests => row(json!({}), PLAIN, "done"),
+        // Both document and device must be allowed; the one document here that has a tag is not one of commands.
+        Operation::SendCommand => {
+            row(json!({ "DocumentName": "Target-Doc", "InstanceIds": [DEVICE] }), TAGGED, "InvalidDocument")
+        }
+        Operation::GetCommandInvocation => {
+            row(json!({ "CommandId": ACTIVATION, "InstanceId": DEVICE }), TAGGED, "InvocationDoesNotExist")
+        }
+        Operation::CancelCommand => row(json!({ "CommandId": ACTIVATION }), PLAIN, "InvalidCommandId"),
         Operation::CreateActivation => row(json!({ "IamRole": "x" }), PLAIN, "done"),
         Operation::DeleteActivation => row(json!({ "ActivationId": ACTIVATION }), PLAIN, "done"),
         Operation::AddTagsToResource => row(on_device(json!({ "Tags": tags() })), TAGGED, "done"),
@@ -179,6 +189,7 @@ impl World {
             realm: Realm { region: REGION.into(), account: ACCOUNT.into() },
             sessions: Arc::new(Unattached),
             channels: Arc::new(Unattached),
+            commands: Arc::new(Unattached),
             audit,
             metrics: Arc::new(Metrics::default()),
             evidence: Arc::new(evidence),

@@ -68,6 +68,7 @@ impl Desk {
             realm: Realm { region: "xx-towline-1".into(), account: "000000000000".into() },
             sessions: Arc::new(Unattached),
             channels: Arc::new(Unattached),
+            commands: Arc::new(Unattached),
             audit,
             metrics: Arc::clone(&metrics),
             evidence,

@@ -51,6 +51,8 @@ codes! {
     DuplicateDocumentContent,
     /// The document has a version of this name already.
     DuplicateDocumentVersionName,
+    /// A device is named twice.
+    DuplicateInstanceId,
     /// A security token is past its time.
     ExpiredTokenException,
     /// The `Authorization` header is there, but not in a form that can be read.
@@ -61,7 +63,9 @@ codes! {
     InvalidActivation,
     /// No activation has this id.
     InvalidActivationId,
-    /// No such session document, or one this target cannot run.
+    /// No command has this id.
+    InvalidCommandId,
+    /// No such document, or one this target cannot run.
     InvalidDocument,
     /// The text is not a document of its kind.
     InvalidDocumentContent,
@@ -81,14 +85,24 @@ codes! {
     InvalidInstanceInformationFilterValue,
     /// A paging token that this gateway did not give.
     InvalidNextToken,
+    /// Notifications that cannot be sent.
+    InvalidNotificationConfig,
+    /// A place for output that this gateway cannot write to.
+    InvalidOutputFolder,
     /// Parameters that the document or operation does not take.
     InvalidParameters,
+    /// The document has no such step, or several and none was named.
+    InvalidPluginName,
     /// The resource to tag does not exist.
     InvalidResourceId,
     /// Resources of this type cannot be tagged here.
     InvalidResourceType,
+    /// A role that cannot be used.
+    InvalidRole,
     /// The signature is not the one the secret key gives, or its time is too far off.
     InvalidSignatureException,
+    /// The command was not sent to this device.
+    InvocationDoesNotExist,
     /// A principal, key or policy text that breaks a rule of its own (administration).
     MalformedPolicyDocument,
     /// The document is larger than a document may be.

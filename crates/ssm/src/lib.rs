@@ -1,7 +1,7 @@
 //! The AWS-facing formats of Towline, as pure functions and types: bytes and time in, values and bytes out.
 //!
 //! Way of a request: [`sigv4`] says whose it is, [`operation`] what it asks for, [`api`] whether its body is well
-//! formed, [`documents`] what session it means; [`error`] is how every refusal is answered. Way of a session's bytes:
+//! formed, [`documents`] what session and [`command_document`] what command it means; [`error`] is how every refusal is answered. Way of a session's bytes:
 //! websocket frames -> [`message`] -> [`channel`] and back.
 //!
 //! # Invariants
@@ -16,6 +16,7 @@
 pub mod api;
 pub mod channel;
 pub mod clock;
+pub mod command_document;
 pub mod documents;
 pub mod error;
 pub mod ids;

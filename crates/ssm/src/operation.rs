@@ -59,6 +59,8 @@ pub enum ResourceKind {
     Device,
     /// A device and the session document that is to run on it: both must be allowed.
     DeviceAndDocument,
+    /// Devices and the command document that is to run on them: each must be allowed.
+    DevicesAndDocument,
     /// A session.
     Session,
     /// Whatever the tags hang on, by `ResourceType` and `ResourceId`.
@@ -237,6 +239,16 @@ operations! {
     ListDeviceAccess: Towline, read, Device;
     /// Lists what a session executed, by its device's word.
     ListSessionCommands: Towline, read, Session;
+    /// Has devices run a document.
+    SendCommand: Ssm, write, DevicesAndDocument;
+    /// Lists commands.
+    ListCommands: Ssm, read, Any;
+    /// Lists what became of commands on devices.
+    ListCommandInvocations: Ssm, read, Any;
+    /// Shows what became of a command on one device, with its output.
+    GetCommandInvocation: Ssm, read, Device;
+    /// Stops a command.
+    CancelCommand: Ssm, write, Any;
 }
 
 impl Operation {

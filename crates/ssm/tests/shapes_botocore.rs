@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use towline_ssm::api::{activation::*, device::*, document::*, parse, session::*, tags::*};
+use towline_ssm::api::{activation::*, command::*, device::*, document::*, parse, session::*, tags::*};
 use towline_ssm::{ErrorCode, Operation};
 
 #[derive(Deserialize)]
@@ -125,6 +125,50 @@ fn answers_about_documents_have_no_member_that_clients_would_not_know() {
     let parameter = json!({"Name": "n", "Type": "String", "Description": "d", "DefaultValue": "v"});
     check("DocumentParameter", &known::<DocumentParameter>(parameter), true);
     check("DocumentDefaultVersionDescription", &known::<DocumentDefaultVersionDescription>(full), true);
+}
+
+#[test]
+fn requests_about_commands_know_every_member_of_the_model() {
+    let send = json!({"InstanceIds": [], "Targets": [], "DocumentName": "d", "DocumentVersion": "1", "DocumentHash": "h",
+        "DocumentHashType": "Sha256", "TimeoutSeconds": 30, "Comment": "c", "Parameters": {"a": ["b"]},
+        "OutputS3Region": "r", "OutputS3BucketName": "b", "OutputS3KeyPrefix": "p", "MaxConcurrency": "1",
+        "MaxErrors": "0", "ServiceRoleArn": "r", "NotificationConfig": {}, "CloudWatchOutputConfig": {},
+        "AlarmConfiguration": {}});
+    check("SendCommandRequest", &known::<SendCommandRequest>(send), true);
+    check("Target", &known::<Target>(json!({"Key": "k", "Values": []})), true);
+    let logs = json!({"CloudWatchLogGroupName": "g", "CloudWatchOutputEnabled": true});
+    check("CloudWatchOutputConfig", &known::<CloudWatchOutputConfig>(logs), true);
+    let list =
+        json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": [], "Details": true});
+    check("ListCommandInvocationsRequest", &known::<ListCommandInvocationsRequest>(list), true);
+    let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": []});
+    check("ListCommandsRequest", &known::<ListCommandsRequest>(list), true);
+    check("CommandFilter", &known::<CommandFilter>(json!({"key": "k", "value": "v"})), true);
+    let get = json!({"CommandId": "c", "InstanceId": "i", "PluginName": "p"});
+    check("GetCommandInvocationRequest", &known::<GetCommandInvocationRequest>(get), true);
+    check("CancelCommandRequest", &known::<CancelCommandRequest>(json!({"CommandId": "c", "InstanceIds": []})), true);
+}
+
+#[test]
+fn answers_about_commands_have_no_member_that_clients_would_not_know() {
+    let command = json!({"CommandId": "c", "DocumentName": "d", "DocumentVersion": "1", "ExpiresAfter": 1,
+        "RequestedDateTime": 1, "Status": "Success", "OutputS3Region": "r", "MaxConcurrency": "1", "MaxErrors": "0",
+        "TargetCount": 1, "CompletedCount": 1, "ErrorCount": 0, "DeliveryTimedOutCount": 0,
+        "CloudWatchOutputConfig": {}, "TimeoutSeconds": 30});
+    check("Command", &known::<Command>(command.clone()), false);
+    check("SendCommandResult", &known::<SendCommandResult>(json!({"Command": command})), true);
+    check("ListCommandsResult", &known::<ListCommandsResult>(json!({"NextToken": "n"})), true);
+    let invocation = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d", "DocumentVersion": "1",
+        "RequestedDateTime": 1, "Status": "Delayed", "CloudWatchOutputConfig": {}, "TowlineReason": "r"});
+    check("CommandInvocation", &known::<CommandInvocation>(invocation), false);
+    let page = known::<ListCommandInvocationsResult>(json!({"NextToken": "n"}));
+    check("ListCommandInvocationsResult", &page, true);
+    let plugin = json!({"Name": "n", "Status": "Failed", "ResponseCode": 1, "ResponseStartDateTime": 1,
+        "ResponseFinishDateTime": 2, "OutputS3Region": "r", "TowlineReason": "r"});
+    check("CommandPlugin", &known::<CommandPlugin>(plugin), true);
+    let one = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d", "DocumentVersion": "1", "PluginName": "p",
+        "ResponseCode": 0, "Status": "Success", "CloudWatchOutputConfig": {}, "TowlineReason": "r"});
+    check("GetCommandInvocationResult", &known::<GetCommandInvocationResult>(one), true);
 }
 
 #[test]

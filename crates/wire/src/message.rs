@@ -327,6 +327,25 @@ pub enum Launch {
         /// Written, not read.
         put: bool,
     },
+    /// A script, without a terminal and without input. It comes as the input of stream `io`, right after the order, and is
+    /// started once it is whole: a launch is a control message, and scripts may be larger than a frame.
+    Script(Script),
+}
+
+/// A script to be started at most once. The grant holds the digest of this, and this the digest of the script.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Script {
+    /// Bytes of the script.
+    pub length: u32,
+    /// SHA-256 of the script.
+    pub sha256: [u8; 32],
+    /// Where it runs; empty: the user's home.
+    pub working_directory: String,
+    /// Seconds after which the agent ends it.
+    pub timeout: u32,
+    /// Starts of the agent that were given the same script for the same session and may have started it. It is started only
+    /// if the agent's journal tells that none of them has.
+    pub given_to: Vec<BootNonce>,
 }
 
 /// Where a tunnel leads.
@@ -358,14 +377,14 @@ impl Launch {
     pub fn wants_terminal(&self) -> bool {
         match self {
             Self::Shell | Self::Interactive { .. } | Self::ShellWithProfile { .. } => true,
-            Self::Exec { .. } | Self::Tunnel(_) | Self::Copy { .. } => false,
+            Self::Exec { .. } | Self::Tunnel(_) | Self::Copy { .. } | Self::Script(_) => false,
         }
     }
 
     /// True when standard error has a stream of its own.
     #[must_use]
     pub fn wants_err(&self) -> bool {
-        matches!(self, Self::Exec { .. } | Self::Copy { .. })
+        matches!(self, Self::Exec { .. } | Self::Copy { .. } | Self::Script(_))
     }
 }
 
@@ -394,6 +413,8 @@ pub enum ExitStatus {
     Code(u8),
     /// By this signal.
     Signal(u8),
+    /// By the agent, because its time was over.
+    TimedOut,
 }
 
 /// Why a session ended.
@@ -454,6 +475,8 @@ pub enum RefusalCode {
     Unsupported,
     /// The place a tunnel should lead to refused, did not answer, or does not exist.
     Unreachable,
+    /// It was started before, or may have been: it is not started again.
+    AlreadyStarted,
 }
 
 /// Why bytes are not a message.

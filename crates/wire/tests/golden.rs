@@ -12,7 +12,7 @@ use towline_wire::epoch::Epoch;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::message::{
     Destination, EndReason, Enrol, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open, Platform, RefusalCode,
-    Size, Terminal, ToAgent, Welcome, decode, encode,
+    Script, Size, Terminal, ToAgent, Welcome, decode, encode,
 };
 use towline_wire::record::Batch;
 use towline_wire::rotation::NewKey;
@@ -126,6 +126,8 @@ fn to_the_agent() {
 
 #[test]
 fn what_is_launched() {
+    let script =
+        Script { length: 300, sha256: THIRTY_TWO, working_directory: "/".into(), timeout: 60, given_to: vec![SIXTEEN] };
     let seen = [
         row(Launch::Shell, &[&[0]]),
         row(Launch::Exec { argv: vec!["ls".into(), "-l".into()] }, &[&[1, 2, 2, b'l', b's', 2, b'-', b'l']]),
@@ -136,6 +138,7 @@ fn what_is_launched() {
             &[&[4, 1, 2, b'd', b'b', 0xac, 2, 1]],
         ),
         row(Launch::Copy { path: "/x".into(), put: true }, &[&[5, 2, b'/', b'x', 1]]),
+        row(Launch::Script(script), &[&[6, 0xac, 2], &THIRTY_TWO, &[1, b'/', 60, 1], &SIXTEEN]),
     ];
     every_variant_has_a_row(&seen);
 }

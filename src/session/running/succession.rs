@@ -22,8 +22,22 @@ impl Running {
     /// # Errors
     /// No memory.
     pub(in crate::session) fn hand_over<'a>(&'a self, mux: &'a Mux, to: &mut Writer<'a>) -> io::Result<()> {
-        let Self { name, io, err, pid, exited, family, starting, ports, input, drain_until, detector: _, lines: _ } =
-            self;
+        let Self {
+            name,
+            io,
+            err,
+            pid,
+            exited,
+            family,
+            starting,
+            ports,
+            input,
+            drain_until,
+            end_at,
+            timed_out,
+            detector: _,
+            lines: _,
+        } = self;
         to.text(name)?;
         to.number((*io).into())?;
         to.option(*err, |to, err| to.number(err.into()))?;
@@ -39,6 +53,8 @@ impl Running {
         to.runs(kept.iter().map(|run| run.len() as u64).sum(), kept.into_iter())?;
         to.flag(ended)?;
         to.flag(drain_until.is_some())?;
+        to.option(*end_at, Writer::instant)?;
+        to.flag(*timed_out)?;
         for id in [Some(*io), *err].into_iter().flatten() {
             write_stream(mux, id, to)?;
         }
@@ -66,11 +82,28 @@ impl Running {
             input.end();
         }
         let drain_until = from.flag()?.then(|| now + limits::DRAIN_AFTER_EXIT);
+        let end_at = from.option(Reader::instant)?;
+        let timed_out = from.flag()?;
         for id in [Some(io), err].into_iter().flatten() {
             read_stream(mux, id, from)?;
         }
         let (detector, lines) = (None, Vec::new());
-        Ok(Self { name, io, err, pid, exited, family, starting, ports, input, drain_until, detector, lines })
+        Ok(Self {
+            name,
+            io,
+            err,
+            pid,
+            exited,
+            family,
+            starting,
+            ports,
+            input,
+            drain_until,
+            end_at,
+            timed_out,
+            detector,
+            lines,
+        })
     }
 }
 
@@ -92,16 +125,23 @@ impl Ports {
 }
 
 fn write_status(to: &mut Writer<'_>, status: &ExitStatus) -> io::Result<()> {
-    let (signal, number) = match *status {
-        ExitStatus::Code(code) => (false, code),
-        ExitStatus::Signal(signal) => (true, signal),
+    let (kind, number) = match *status {
+        ExitStatus::Code(code) => (0, code),
+        ExitStatus::Signal(signal) => (1, signal),
+        ExitStatus::TimedOut => (2, 0),
     };
-    to.flag(signal)?;
+    to.number(kind)?;
     to.number(number.into())
 }
 
 fn read_status(from: &mut Reader<'_>) -> io::Result<ExitStatus> {
-    Ok(if from.flag()? { ExitStatus::Signal(from.small()?) } else { ExitStatus::Code(from.small()?) })
+    let (kind, number): (u8, u8) = (from.small()?, from.small()?);
+    match kind {
+        0 => Ok(ExitStatus::Code(number)),
+        1 => Ok(ExitStatus::Signal(number)),
+        2 => Ok(ExitStatus::TimedOut),
+        _ => Err(contradiction("how a program ended")),
+    }
 }
 
 fn write_stream(mux: &Mux, id: StreamId, to: &mut Writer<'_>) -> io::Result<()> {

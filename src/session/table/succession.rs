@@ -12,10 +12,21 @@ impl Table {
     /// No memory.
     pub fn hand_over<'a>(&'a self, to: &mut Writer<'a>) -> io::Result<()> {
         // `most`, `cgroups`: from the settings and the system of then. The rest is of the link, which is dialled again.
+        // Scripts that are not whole were not started, and come again.
         // `tunnels`: none has a connection, see `can_be_handed_over`. They end with this program, which is told as the end of
         // their sessions; a forward opens the next one by itself.
-        let Self { mux, sessions, endings, tunnels: _, cgroups: _, most: _, bystander: _, online: _, failure: _ } =
-            self;
+        let Self {
+            mux,
+            sessions,
+            scripts: _,
+            endings,
+            tunnels: _,
+            cgroups: _,
+            most: _,
+            bystander: _,
+            online: _,
+            failure: _,
+        } = self;
         to.count(sessions.len())?;
         for session in sessions {
             session.hand_over(mux, to)?;

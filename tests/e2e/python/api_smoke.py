@@ -14,6 +14,19 @@ from checks import DEVICE, OTHER, UNKNOWN, allow, check, new_user, run, wants
 from towline_client import ADMIN, ENDPOINT, REGION, boto, host_of, raw, towline
 
 
+# ---- commands; what they do on devices is in run_command.py
+
+@check
+def every_operation_about_commands_answers():
+    ssm = boto("ssm")
+    sent = ssm.send_command(DocumentName="AWS-RunShellScript", InstanceIds=[DEVICE], Parameters={"commands": ["true"]})
+    command = sent["Command"]["CommandId"]
+    assert [c["CommandId"] for c in ssm.list_commands(CommandId=command)["Commands"]] == [command]
+    assert ssm.list_command_invocations(CommandId=command)["CommandInvocations"][0]["InstanceId"] == DEVICE
+    assert ssm.get_command_invocation(CommandId=command, InstanceId=DEVICE)["PluginName"] == "aws:runShellScript"
+    ssm.cancel_command(CommandId=command)
+
+
 # ---- sessions
 
 @check

@@ -8,6 +8,7 @@ pub(crate) mod admin;
 pub(crate) mod evidence;
 pub(crate) mod identity;
 pub(crate) mod policy;
+pub(crate) mod run;
 pub(crate) mod tunnel;
 
 use std::path::PathBuf;
@@ -82,6 +83,8 @@ pub(crate) enum Command {
     Shell(ShellArgs),
     /// Run a program on a device, without a terminal
     Exec(ExecArgs),
+    /// Run a command on many devices, and say what came out
+    Run(run::RunArgs),
     /// Come back to a shell that goes on: the same as shell --session
     Attach(AttachArgs),
     /// Make a port of a device, or one that it reaches, a local one

@@ -18,6 +18,7 @@ mod play;
 mod policy;
 mod recordings;
 mod refusal;
+mod run;
 mod sessions;
 mod shell;
 mod ssh_config;
@@ -100,6 +101,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
     match command {
         Command::Shell(args) => return shell::shell(context, args).await,
         Command::Exec(args) => return shell::exec(context, args).await,
+        Command::Run(args) => return run::run(context, args).await,
         Command::Attach(args) => return shell::attach(context, args).await,
         Command::Forward(args) => return tunnel::forward(context, args).await,
         Command::Proxy(args) => return tunnel::proxy(context, args).await,

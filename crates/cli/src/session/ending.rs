@@ -41,6 +41,7 @@ impl Ending {
                     format!("the remote program was killed by {}", name(number)),
                 );
             }
+            EndReason::Exited(ExitStatus::TimedOut) => (124, "the remote program took longer than it may"), // as timeout(1)
             EndReason::IdleTimeout => (exit::ENDED, "the session ended: nothing was typed or shown for too long"),
             EndReason::MaxDuration => (exit::ENDED, "the session ended: it reached its maximum duration"),
             EndReason::Terminated => (exit::ENDED, "the session was terminated"),

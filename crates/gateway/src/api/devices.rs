@@ -129,6 +129,7 @@ impl Api {
             return Err(unknown());
         }
         self.parts.sessions.drop_device(&id, "the device was deregistered");
+        self.parts.commands.device_removed(&id).await;
         Ok(Empty {})
     }
 }

@@ -82,6 +82,11 @@ impl Api {
             Operation::ExplainAccess => json(Box::pin(self.explain_access(call, parse(body)?)).await),
             Operation::ListDeviceAccess => json(Box::pin(self.list_device_access(call, parse(body)?)).await),
             Operation::ListSessionCommands => json(self.list_session_commands(call, parse(body)?).await),
+            Operation::SendCommand => json(Box::pin(self.send_command(call, parse(body)?)).await),
+            Operation::ListCommands => json(self.list_commands(call, parse(body)?).await),
+            Operation::ListCommandInvocations => json(self.list_command_invocations(call, parse(body)?).await),
+            Operation::GetCommandInvocation => json(self.get_command_invocation(call, parse(body)?).await),
+            Operation::CancelCommand => json(self.cancel_command(call, parse(body)?).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };
         if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {

@@ -29,6 +29,7 @@ mod paging;
 mod principals;
 mod replay;
 mod roles;
+mod run_commands;
 mod sessions;
 mod sts;
 mod tags;
@@ -48,7 +49,7 @@ use crate::clock::Clock;
 use crate::entropy::NoRandom;
 use crate::evidence::Evidence;
 use crate::metrics::Metrics;
-use crate::seam::{DataChannels, Sessions};
+use crate::seam::{Commands, DataChannels, Sessions};
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::vault::{Vault, VaultError};
@@ -67,6 +68,8 @@ pub struct Parts {
     pub sessions: Arc<dyn Sessions>,
     /// Takes websockets.
     pub channels: Arc<dyn DataChannels>,
+    /// The running commands.
+    pub commands: Arc<dyn Commands>,
     /// The audit trail.
     pub audit: AuditLog,
     /// Counters.

@@ -239,8 +239,10 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
         StartError::NotConnected | StartError::Timeout | StartError::Unreachable { .. } => {
             ErrorCode::TargetNotConnected
         }
-        StartError::Refused { .. } | StartError::NotRecorded { .. } => ErrorCode::AccessDeniedException,
-        StartError::TooManySessions { .. } => ErrorCode::ServiceQuotaExceededException,
+        StartError::Refused { .. } | StartError::NotRecorded { .. } | StartError::AlreadyStarted { .. } => {
+            ErrorCode::AccessDeniedException
+        }
+        StartError::Busy { .. } | StartError::TooManySessions { .. } => ErrorCode::ServiceQuotaExceededException,
         StartError::Internal(why) => return internal("a session could not be opened", why),
     };
     ApiError::new(code, format!("{device}: {error}"))
@@ -268,7 +270,7 @@ fn filter(request: &DescribeSessionsRequest) -> Result<SessionFilter, ApiError> 
     Ok(filter)
 }
 
-fn instant(text: &str) -> Result<UnixMillis, ApiError> {
+pub(super) fn instant(text: &str) -> Result<UnixMillis, ApiError> {
     let bad = |_| ApiError::validation("InvokedAfter and InvokedBefore must be times such as 2026-01-31T12:00:00Z");
     OffsetDateTime::parse(text, &Rfc3339).map(UnixMillis::from).map_err(bad)
 }

@@ -26,7 +26,7 @@ use super::{Api, OrInternal as _};
 use crate::store::{Document, SessionLimits, Version};
 
 /// The principal's tag that says as which user its sessions run, as at AWS.
-const RUN_AS_TAG: &str = "SSMSessionRunAs";
+pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";
 /// The user of elevated commands.
 const ROOT: &str = "root";
 

@@ -17,6 +17,7 @@ pub mod command_files;
 mod job;
 mod ledger;
 mod outbox;
+mod outputs;
 pub mod recorder;
 mod retention;
 pub mod settings;

@@ -131,16 +131,21 @@ impl Recorder {
     /// Where a session's recording lies, or will lie, as a URL; `None` where nothing is recorded.
     #[must_use]
     pub fn url(&self, session: &str) -> Option<String> {
-        let object = self.object(session);
-        let url = match &self.settings.sink {
+        let url = self.url_of(&self.object(session));
+        (self.settings.recording != Demand::Off).then_some(url)
+    }
+
+    /// The URL of an object in the sink.
+    #[must_use]
+    pub fn url_of(&self, object: &str) -> String {
+        match &self.settings.sink {
             SinkSettings::Directory(folder) => format!("file://{}/{object}", folder.display()),
             SinkSettings::S3(s3) => {
                 let region = s3.region.as_deref().unwrap_or("us-east-1");
                 let server = s3.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
                 format!("{}/{}/{object}", server.trim_end_matches('/'), s3.bucket)
             }
-        };
-        (self.settings.recording != Demand::Off).then_some(url)
+        }
     }
 
     /// The file of a recording that is not, or not yet, in the sink.

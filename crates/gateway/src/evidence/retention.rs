@@ -80,5 +80,6 @@ pub(super) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> us
 fn is_ours(key: &str) -> bool {
     layout::session_of(key).is_some()
         || layout::is_commands(key)
+        || layout::is_output(key)
         || (key.contains("AWSLogs/") && key.ends_with(".json.gz"))
 }

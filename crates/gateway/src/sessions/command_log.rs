@@ -206,7 +206,7 @@ fn row(record: Record) -> CommandRow {
             let (code, signal) = match status {
                 Some(ExitStatus::Code(code)) => (Some(code), None),
                 Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
-                None => (None, None),
+                Some(ExitStatus::TimedOut) | None => (None, None),
             };
             CommandRow { kind: "exit", session, at, pid: Some(pid), code, signal, lasted: Some(lasted), ..empty }
         }

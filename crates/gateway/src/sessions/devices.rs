@@ -77,6 +77,9 @@ impl Hub {
             }
             self.end(&session, EndReason::DeviceGone, &sentence(EndReason::DeviceGone));
         }
+        if let Some(arrived) = self.arrivals.get() {
+            arrived(link.device.as_str());
+        }
     }
 
     /// Any other message about a session.
@@ -93,10 +96,7 @@ impl Hub {
                         let facts = vec![("sessionId", session.clone()), ("reason", text.clone())];
                         self.device_event("GrantRefused", link.device.as_str(), facts);
                     }
-                    found.not_opened(match code {
-                        RefusalCode::Unreachable => StartError::Unreachable { why: text },
-                        _ => StartError::Refused { why: text },
-                    });
+                    found.not_opened(refusal(code, text));
                 }
             }
             FromAgent::NotConnected { session, text } => {
@@ -133,8 +133,23 @@ impl Hub {
         }
     }
 
+    /// Tells `heard` of each device from now on. The first call counts.
+    pub fn when_arrived(&self, heard: impl Fn(&str) + Send + Sync + 'static) {
+        let _ = self.arrivals.set(Box::new(heard));
+    }
+
     /// The session of this name, if it is the device's own.
     fn session_on(&self, link: &Link, name: &str) -> Option<Arc<super::Session>> {
         self.session(name).filter(|session| session.meta.device == link.device.as_str())
+    }
+}
+
+/// What an agent's refusal means to whoever asked.
+fn refusal(code: RefusalCode, why: String) -> StartError {
+    match code {
+        RefusalCode::TooManySessions => StartError::Busy { why },
+        RefusalCode::AlreadyStarted => StartError::AlreadyStarted { why },
+        RefusalCode::Unreachable => StartError::Unreachable { why },
+        _ => StartError::Refused { why },
     }
 }

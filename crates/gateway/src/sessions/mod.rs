@@ -17,6 +17,7 @@ mod lanes;
 mod opening;
 mod queue;
 mod rotation;
+mod scripts;
 mod session;
 #[cfg(test)]
 mod tests;
@@ -35,6 +36,7 @@ use towline_wire::message::{EndReason, ToAgent};
 
 pub(crate) use queue::MAX_WINDOW;
 pub use queue::{ClientQueue, ToChannel};
+pub use scripts::{Order, StepSession};
 pub use session::Session;
 
 use crate::agents::Link;
@@ -57,6 +59,9 @@ pub struct HubSettings {
     pub most_sessions: usize,
 }
 
+/// Hears of a device.
+type Arrivals = Box<dyn Fn(&str) + Send + Sync>;
+
 /// See the module.
 pub struct Hub {
     store: Store,
@@ -70,6 +75,8 @@ pub struct Hub {
     /// Records of devices on their way to the store.
     pub(crate) intake: command_log::Intake,
     links: Mutex<HashMap<String, Arc<Link>>>,
+    /// Hears of each device whose link is there, once it is known what the device holds.
+    arrivals: OnceLock<Arrivals>,
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
@@ -104,6 +111,7 @@ impl Hub {
             trail: OnceLock::new(),
             intake: command_log::Intake::default(),
             links: Mutex::default(),
+            arrivals: OnceLock::new(),
             sessions: Mutex::default(),
         });
         let rows = hub.store.sessions().list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX)).await?;
@@ -138,6 +146,7 @@ impl Hub {
             idle: row.new.idle,
             end_at: left.map(|left| Instant::now() + left),
             grace: self.settings.grace,
+            step: false,
         }
     }
 
@@ -201,6 +210,9 @@ impl Hub {
             return;
         }
         lock(&self.sessions).remove(&session.meta.name);
+        if session.meta.step {
+            return; // its story stands among the commands
+        }
         let totals = session.totals();
         let (hub, name, mut text) = (Arc::clone(self), session.meta.name.clone(), text.to_owned());
         let event = totals.as_ref().map(|totals| totals.event(&session.meta, &text));
@@ -236,6 +248,7 @@ pub fn sentence(reason: EndReason) -> String {
         EndReason::Exited(ExitStatus::Code(0)) => "the program ended".to_owned(),
         EndReason::Exited(ExitStatus::Code(code)) => format!("the program ended with exit code {code}"),
         EndReason::Exited(ExitStatus::Signal(signal)) => format!("the program was killed by signal {signal}"),
+        EndReason::Exited(ExitStatus::TimedOut) => "the program took longer than it may".to_owned(),
         EndReason::IdleTimeout => "ended: nothing was typed or shown for the idle time-out".to_owned(),
         EndReason::MaxDuration => "ended: the session reached its maximum duration".to_owned(),
         EndReason::Terminated => "terminated".to_owned(),

@@ -128,6 +128,26 @@ fn launch_of(start: &SessionStart) -> Result<Launch, StartError> {
 
 /// The order with its grant.
 fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Result<Open, StartError> {
+    let whom = Whom {
+        session: start.session.as_str(),
+        principal: &start.principal_arn,
+        document: &start.document,
+        run_as: start.run_as.clone(),
+    };
+    let open = sign(hub, link, whom, launch)?;
+    Ok(Open { terminal: launch.wants_terminal().then(|| terminal(start)), ..open })
+}
+
+/// For whom a grant is.
+pub(super) struct Whom<'a> {
+    pub(super) session: &'a str,
+    pub(super) principal: &'a str,
+    pub(super) document: &'a str,
+    pub(super) run_as: Option<String>,
+}
+
+/// An order without a terminal, with its grant.
+pub(super) fn sign(hub: &Hub, link: &Link, whom: Whom<'_>, launch: &Launch) -> Result<Open, StartError> {
     let internal = |what: &str| StartError::Internal(what.to_owned());
     let launch_bytes = encode(launch).map_err(|_| internal("the command is too long for the wire"))?;
     let mut nonce = [0; 16];
@@ -136,12 +156,12 @@ fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Resul
     launch_digest.copy_from_slice(digest(&SHA256, &launch_bytes).as_ref()); // SHA-256 has 32 bytes
     let issued_at = u64::try_from(hub.clock.now().0).unwrap_or(0);
     let grant = Grant {
-        device: start.device.as_str().to_owned(),
-        session: start.session.as_str().to_owned(),
-        principal: start.principal_arn.clone(),
-        document: start.document.clone(),
+        device: link.device.as_str().to_owned(),
+        session: whom.session.to_owned(),
+        principal: whom.principal.to_owned(),
+        document: whom.document.to_owned(),
         launch: launch_digest,
-        run_as: start.run_as.clone(),
+        run_as: whom.run_as,
         boot: link.epoch.boot,
         nonce,
         issued_at,
@@ -150,12 +170,11 @@ fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Resul
     let grant = SignedGrant::sign(&grant, |bytes| hub.authority.sign(bytes))
         .map_err(|_| internal("the grant is too long for the wire"))?;
     let (io, err) = link.new_streams();
-    let terminal = launch.wants_terminal().then(|| terminal(start));
     Ok(Open {
-        session: start.session.as_str().to_owned(),
+        session: whom.session.to_owned(),
         grant,
         launch: launch_bytes,
-        terminal,
+        terminal: None,
         io,
         err: launch.wants_err().then_some(err),
     })
@@ -185,6 +204,7 @@ fn meta(hub: &Hub, start: &SessionStart) -> Meta {
         idle: start.idle_timeout,
         end_at: start.max_duration.map(|max| Instant::now() + max),
         grace: hub.settings.grace,
+        step: false,
     }
 }
 

@@ -53,6 +53,9 @@ pub struct Meta {
     pub end_at: Option<Instant>,
     /// How long it waits for a lost device or a lost client.
     pub grace: std::time::Duration,
+    /// A step of a command: it has no row among the sessions and no watch, and one that was being opened when the link was
+    /// lost may run all the same. What becomes of it is decided by [`crate::commands`].
+    pub step: bool,
 }
 
 /// Where a session stands.
@@ -190,7 +193,29 @@ impl Session {
             let _ = client.push(ToChannel::Word(ToClient::Waiting { grace }));
         }
         self.changed.notify_one();
+        if self.meta.step && matches!(core.phase, Phase::Opening(_)) {
+            // Dropping the sender tells the opener that there is no answer.
+            core.phase = Phase::Running;
+            return false;
+        }
         matches!(core.phase, Phase::Opening(_))
+    }
+
+    /// How the process ended, if that was told.
+    #[must_use]
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        self.lock().exited
+    }
+
+    /// True while a link carries it.
+    #[must_use]
+    pub fn is_carried(&self) -> bool {
+        self.lock().carried.is_some()
+    }
+
+    /// Waits until its exit, its link or its end may have changed. For one waiter.
+    pub async fn has_changed(&self) {
+        self.changed.notified().await;
     }
 
     /// True when an agent that does not name it as held has lost it: it was opened, and not on this very link.

@@ -38,6 +38,7 @@ fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
         idle: Duration::from_secs(1200),
         end_at: None,
         grace: Duration::from_secs(600),
+        step: false,
     };
     Session::opening(meta, false)
 }

@@ -75,6 +75,7 @@ mod tests {
             idle: 100 * SECOND,
             end_at: Some(now + 1000 * SECOND),
             grace: 50 * SECOND,
+            step: false,
         }
     }
 

@@ -12,6 +12,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (2, "documents", include_str!("../../migrations/0002_documents.sql")),
     (3, "identity", include_str!("../../migrations/0003_identity.sql")),
     (4, "command log", include_str!("../../migrations/0004_command_log.sql")),
+    (5, "run commands", include_str!("../../migrations/0005_commands.sql")),
 ];
 
 #[derive(Debug)]

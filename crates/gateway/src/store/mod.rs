@@ -1,4 +1,4 @@
-//! What the gateway remembers: devices, activations, principals, sessions, settings, the audit trail.
+//! What the gateway remembers: devices, activations, principals, sessions, commands, settings, the audit trail.
 //!
 //! Way: the API and the data plane call a theme's handle (`store.devices()`, ...) -> SQL with bound parameters -> rows as
 //! plain structs. SQLite embedded, write-ahead log, every commit synced: what was answered is still there after a power cut.
@@ -21,6 +21,7 @@ mod keys;
 mod migrations;
 mod principals;
 mod roles;
+mod run_commands;
 mod sessions;
 mod settings;
 mod tags;
@@ -40,6 +41,9 @@ pub(crate) use documents::{SAME_NAME, SAME_TEXT};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use principals::{AccessKey, Principal, Principals};
 pub use roles::{Role, Roles};
+pub use run_commands::{
+    CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand, OutputHeads, SentCommand,
+};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use tags::{Tag, TagKind, Tags};
@@ -161,6 +165,11 @@ impl Store {
     #[must_use]
     pub const fn access_requests(&self) -> AccessRequests<'_> {
         AccessRequests { store: self }
+    }
+    /// Commands.
+    #[must_use]
+    pub const fn run_commands(&self) -> CommandStore<'_> {
+        CommandStore { store: self }
     }
     /// Sessions.
     #[must_use]

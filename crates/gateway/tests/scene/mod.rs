@@ -21,6 +21,7 @@ use towline_gateway::seam::{
     Sessions, StartError,
 };
 use towline_gateway::store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store};
+use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
 use towline_ssm::ids::{DeviceId, SessionId};
 
@@ -63,7 +64,12 @@ impl Scene {
             dropped: Mutex::default(),
         });
         let (stop, stopped) = watch::channel(false);
-        let doors = DataPlane { agents: plane.clone(), sessions: plane.clone(), channels: plane.clone() };
+        let doors = DataPlane {
+            agents: plane.clone(),
+            sessions: plane.clone(),
+            channels: plane.clone(),
+            commands: Arc::new(Unattached),
+        };
         let serving = tokio::spawn(async move { gateway.serve(doors, stopped).await.unwrap() });
         Self { made, address, monitor, store, plane, agents, stop, serving, dir }
     }

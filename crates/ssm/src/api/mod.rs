@@ -16,6 +16,7 @@ pub mod access;
 pub mod activation;
 pub mod admin;
 pub mod check;
+pub mod command;
 pub mod device;
 pub mod document;
 mod document_list;

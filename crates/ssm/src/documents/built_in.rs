@@ -1,12 +1,9 @@
 //! The texts of the built-in documents, as GetDocument shows them.
 //!
-//! Way: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents.
+//! Way: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents; the command document stands in a file as it is.
 //!
 //! # Invariants
 //! - Made from the table that StartSession resolves with: parameters, defaults and patterns cannot differ from what counts.
-//!
-//! # Not here
-//! - Built-in command documents: whoever serves them adds them to [`text`] and [`names`].
 
 use serde_json::{Map, Value, json};
 
@@ -15,6 +12,7 @@ use super::{
     BUILT_IN, Document, INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING,
     RUN_SHELL, SSH_SESSION,
 };
+use crate::command_document::{RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT};
 
 /// Beginnings of names that are not for own documents: those of AWS, and ours.
 pub const RESERVED_PREFIXES: &[&str] = &["aws", "amazon", "amzn", "towline-"];
@@ -22,6 +20,9 @@ pub const RESERVED_PREFIXES: &[&str] = &["aws", "amazon", "amzn", "towline-"];
 /// The kind and text (JSON) of a built-in document.
 #[must_use]
 pub fn text(name: &str) -> Option<(Kind, String)> {
+    if name == RUN_SHELL_SCRIPT {
+        return Some((Kind::Command, RUN_SHELL_SCRIPT_TEXT.to_owned()));
+    }
     let document = BUILT_IN.iter().find(|document| document.name == name)?;
     Some((Kind::Session, format!("{:#}", session(document))))
 }
@@ -29,7 +30,7 @@ pub fn text(name: &str) -> Option<(Kind, String)> {
 /// The names of all built-in documents, sorted.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
-    let mut names: Vec<_> = BUILT_IN.iter().map(|document| document.name).collect();
+    let mut names: Vec<_> = BUILT_IN.iter().map(|document| document.name).chain([RUN_SHELL_SCRIPT]).collect();
     names.sort_unstable();
     names
 }

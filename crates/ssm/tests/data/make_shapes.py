@@ -12,7 +12,8 @@ import botocore.session
 OPERATIONS = """StartSession ResumeSession TerminateSession DescribeSessions GetConnectionStatus
 DescribeInstanceInformation CreateActivation DescribeActivations DeleteActivation AddTagsToResource
 RemoveTagsFromResource ListTagsForResource DeregisterManagedInstance CreateDocument UpdateDocument UpdateDocumentDefaultVersion
-GetDocument DescribeDocument ListDocuments ListDocumentVersions DeleteDocument""".split()
+GetDocument DescribeDocument ListDocuments ListDocumentVersions DeleteDocument SendCommand ListCommands
+ListCommandInvocations GetCommandInvocation CancelCommand""".split()
 
 model = botocore.session.get_session().get_service_model("ssm")
 shapes = {}

@@ -338,6 +338,7 @@ impl AwsEnd {
             let code = match *status {
                 ExitStatus::Code(code) => i32::from(code),
                 ExitStatus::Signal(signal) => 128 + i32::from(signal),
+                ExitStatus::TimedOut => 124, // as timeout(1) says it
             };
             self.channel.write_exit_code(code, now);
         }

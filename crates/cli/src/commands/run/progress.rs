@@ -1,0 +1,154 @@
+//! What is said on stderr while a command runs.
+//!
+//! # Invariants
+//! - On a terminal one line is written over; elsewhere a line is added only when something has changed.
+//! - What a device printed cannot steer the terminal.
+
+use std::io::{self, IsTerminal, Write};
+use std::sync::mpsc::{self, TryRecvError};
+use std::time::Duration;
+
+use tokio::time::sleep;
+use towline_ssm::api::command::Command;
+
+use crate::session::printable;
+
+/// How often it is looked whether a line was typed: nobody notices so little.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// What somebody wants who pressed Ctrl-C.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Wait on.
+    GoOn,
+    /// Stop it on the devices.
+    Cancel,
+    /// Let it run, and wait no more.
+    Leave,
+}
+
+/// How many devices are where.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Counts {
+    waiting: i64,
+    running: i64,
+    done: i64,
+    failed: i64,
+}
+
+impl Counts {
+    /// As of the command, and those that run.
+    pub(super) fn of(command: &Command, running: usize) -> Self {
+        let running = i64::try_from(running).unwrap_or(i64::MAX);
+        let failed = command.error_count + command.delivery_timed_out_count;
+        Self {
+            waiting: (command.target_count - command.completed_count - running).max(0),
+            running,
+            done: command.completed_count - failed,
+            failed,
+        }
+    }
+}
+
+impl std::fmt::Display for Counts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { waiting, running, done, failed } = self;
+        write!(f, "{waiting} waiting, {running} running, {done} done, {failed} failed")
+    }
+}
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Progress {
+    terminal: bool,
+    shown: Option<Counts>,
+}
+
+impl Progress {
+    /// On standard error. Without colour nothing is written over, either: it may be a screen reader's wish.
+    pub(super) fn new(plain: bool) -> Self {
+        Self { terminal: io::stderr().is_terminal() && !plain, shown: None }
+    }
+
+    /// Says something that stays.
+    pub(super) fn say(&mut self, text: &str) {
+        self.clear();
+        write(&format!("{}\n", printable(text)));
+        if let Some(counts) = self.shown.take() {
+            self.show(&counts);
+        }
+    }
+
+    /// Shows how it stands.
+    pub(super) fn show(&mut self, counts: &Counts) {
+        if self.shown == Some(*counts) {
+            return;
+        }
+        self.shown = Some(*counts);
+        write(&if self.terminal { format!("\r\x1b[K{counts}") } else { format!("{counts}\n") });
+    }
+
+    /// Takes the line away.
+    pub(super) fn clear(&mut self) {
+        if self.terminal && self.shown.is_some() {
+            write("\r\x1b[K");
+        }
+    }
+
+    /// Prints output of a device that is watched.
+    pub(super) fn output(&mut self, text: &str) {
+        if text.is_empty() {
+            return;
+        }
+        self.clear();
+        let lines: Vec<String> = text.split('\n').map(printable).collect();
+        write(&lines.join("\n"));
+        self.shown = None;
+    }
+
+    /// Somebody pressed Ctrl-C: asks what is wanted. Where nobody can answer, the command is left to run.
+    pub(super) async fn ask(&mut self, id: &str) -> Answer {
+        self.clear();
+        let left = format!("command {id} goes on; `aws ssm cancel-command --command-id {id}` stops it\n");
+        if !io::stdin().is_terminal() {
+            write(&left);
+            return Answer::Leave;
+        }
+        write("\ncancel it on all devices? [y]es, [n]o: wait on, Ctrl-C: leave it running ");
+        let line = typed_line();
+        tokio::select! {
+            line = line => match line.trim() {
+                "y" | "Y" | "yes" => Answer::Cancel,
+                _ => Answer::GoOn,
+            },
+            _ = tokio::signal::ctrl_c() => {
+                write(&format!("\n{left}"));
+                Answer::Leave
+            }
+        }
+    }
+}
+
+/// A line from the terminal. It is read by a thread that nobody waits for, so that this program can end without it.
+async fn typed_line() -> String {
+    let (tell, told) = mpsc::sync_channel(1);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        let _ = io::stdin().read_line(&mut line);
+        let _ = tell.send(line); // gone: nobody wants to know any more
+    });
+    loop {
+        match told.try_recv() {
+            Ok(line) => return line,
+            Err(TryRecvError::Disconnected) => return String::new(),
+            Err(TryRecvError::Empty) => sleep(LOOK).await,
+        }
+    }
+}
+
+/// A failure to write is ignored: it is only news.
+fn write(text: &str) {
+    let mut stderr = io::stderr().lock();
+    let _ = stderr.write_all(text.as_bytes());
+    let _ = stderr.flush();
+}

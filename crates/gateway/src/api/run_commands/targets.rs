@@ -1,0 +1,123 @@
+//! Whom a command is for, and whether the caller may send it to each of them.
+//!
+//! # Invariants
+//! - By ids: a device that may not be used is refused by its name. By tags: a refusal says that some devices are not allowed, and
+//!   not which, since a caller who may not use a device need not learn that it exists.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use towline_ssm::api::command::{SendCommandRequest, Target};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::DeviceId;
+
+use super::super::call::Call;
+use super::super::{Api, OrInternal as _};
+use super::Facts;
+use crate::limits::MAX_DEVICES;
+use crate::store::{DeviceFilter, DeviceStatus};
+
+/// Devices whose resources stand in the audit line; it holds no more.
+const NOTED: usize = 8;
+
+impl Api {
+    /// The devices, all of them allowed.
+    pub(super) async fn devices_meant(
+        &self,
+        call: &Call,
+        request: &SendCommandRequest,
+        facts: &Facts,
+    ) -> Result<Vec<String>, ApiError> {
+        match &request.instance_ids {
+            Some(ids) if !ids.is_empty() => self.named(call, ids, facts).await,
+            _ => self.by_description(call, request.targets.as_deref().unwrap_or_default(), facts).await,
+        }
+    }
+
+    async fn named(&self, call: &Call, ids: &[String], facts: &Facts) -> Result<Vec<String>, ApiError> {
+        if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
+            return Err(ApiError::new(ErrorCode::DuplicateInstanceId, "InstanceIds names a device twice"));
+        }
+        for id in ids {
+            let mut question = self.about_device(id).await?;
+            question.facts.extend(facts.iter().cloned());
+            self.authorize(call, &question).await?;
+        }
+        for id in ids {
+            let shown: String = id.chars().take(64).collect();
+            let invalid = || {
+                let message = format!("{shown} is no device that commands can be sent to; nothing was sent");
+                ApiError::new(ErrorCode::InvalidInstanceId, message)
+            };
+            let device: DeviceId = id.parse().map_err(|_| invalid())?;
+            self.active_device(&device).await?.ok_or_else(invalid)?;
+        }
+        Ok(ids.to_vec())
+    }
+
+    async fn by_description(&self, call: &Call, targets: &[Target], facts: &Facts) -> Result<Vec<String>, ApiError> {
+        let mut devices: BTreeMap<String, ()> = BTreeMap::new();
+        for filter in filters(targets)? {
+            let found =
+                self.store().devices().list(&filter, "", MAX_DEVICES).await.or_internal("cannot list devices")?;
+            devices.extend(found.into_iter().map(|device| (device.id, ())));
+        }
+        let devices: Vec<String> = devices.into_keys().collect();
+        if devices.is_empty() {
+            let message = "no device matches the targets: nothing was sent";
+            return Err(ApiError::new(ErrorCode::InvalidInstanceId, message));
+        }
+        let mut denied = 0;
+        for (at, id) in devices.iter().enumerate() {
+            let mut question = self.about_device(id).await?;
+            question.facts.extend(facts.iter().cloned());
+            let allowed = self.would_allow(call, &question).await?;
+            denied += usize::from(!allowed);
+            if allowed && at < NOTED {
+                call.asked(question.names.first().map_or("*", String::as_str), true);
+            }
+        }
+        if denied == 0 {
+            return Ok(devices);
+        }
+        let whom = if denied == devices.len() { "the devices" } else { "some of the devices" };
+        call.asked("*", false);
+        let message = format!(
+            "User: {} is not authorized to perform: {} on {whom} that the targets mean; nothing was sent: \
+             narrow the targets to devices that you may use",
+            call.caller.arn,
+            call.operation.iam_action()
+        );
+        Err(ApiError::new(ErrorCode::AccessDeniedException, message))
+    }
+}
+
+/// The store's filters: devices that match one of them are meant.
+fn filters(targets: &[Target]) -> Result<Vec<DeviceFilter>, ApiError> {
+    let mut base = DeviceFilter { statuses: vec![DeviceStatus::Active], ..DeviceFilter::default() };
+    let mut one_of_keys: Option<&[String]> = None;
+    for target in targets {
+        if target.values.is_empty() && !target.key.starts_with("tag:") {
+            return Err(ApiError::validation("a target must have values"));
+        }
+        match target.key.split_once(':') {
+            Some(("tag", key)) if !key.is_empty() => base.tags.push((key.to_owned(), target.values.clone())),
+            None if target.key == "tag-key" && one_of_keys.is_none() => one_of_keys = Some(&target.values),
+            None if target.key.eq_ignore_ascii_case("InstanceIds") => {
+                if !target.values.iter().any(|value| value == "*") {
+                    base.ids.extend(target.values.iter().cloned());
+                }
+            }
+            _ => {
+                let message = "targets are InstanceIds, tag:KEY, and once tag-key";
+                return Err(ApiError::validation(message));
+            }
+        }
+    }
+    let Some(keys) = one_of_keys else { return Ok(vec![base]) };
+    let with = |key: &String| {
+        let mut filter = base.clone();
+        filter.tags.push((key.clone(), Vec::new()));
+        filter
+    };
+    Ok(keys.iter().map(with).collect())
+}

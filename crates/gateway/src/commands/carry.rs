@@ -1,0 +1,307 @@
+//! One step on one device: from its order to its last byte, through lost links.
+//!
+//! Way: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits one that an earlier process
+//! ordered) -> output into the [`Outlet`], credit as it is written -> exit and both ends -> the scheduler stores the end ->
+//! the last credit, with which the device may forget the step.
+//!
+//! # Invariants
+//! - The device is told that everything has arrived only after the end is stored: a crash before that asks again, and the
+//!   device answers from what it keeps.
+//! - Output waits for the disk, never the other way round: without room no credit is given, and the script stops printing.
+
+use std::sync::Arc;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Duration;
+use towline_ssm::command_document::PlannedStep;
+use towline_wire::client::ToClient;
+use towline_wire::message::{EndReason, ExitStatus};
+
+use super::live::Facts;
+use super::output::{Outlet, Wrote};
+use super::scheduler::Event;
+use super::step::End;
+use super::{Shared, session_name};
+use crate::agents::{Lane, Link};
+use crate::seam::StartError;
+use crate::sessions::{Order, StepSession, ToChannel};
+
+/// Output that may be on its way from one device, bytes of each stream.
+const ROOM: u32 = 64 * 1024;
+/// Output that is written at once.
+const BATCH: usize = 64 * 1024;
+/// How long to wait when the disk takes nothing.
+const DISK_AGAIN: Duration = Duration::from_secs(1);
+
+/// What the scheduler wants of a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Wish {
+    /// Go on.
+    Go,
+    /// End it: somebody cancelled the command.
+    Cancel,
+    /// Let go of it: everything of the command is over.
+    LetGo,
+}
+
+/// A task's work.
+pub(super) struct Job {
+    pub(super) facts: Arc<Facts>,
+    pub(super) device: String,
+    pub(super) step: usize,
+    /// The link that the step is given to; `None` when it may run already.
+    pub(super) link: Option<Arc<Link>>,
+    /// Starts of the agent that may have begun it.
+    pub(super) given_to: Vec<[u8; 16]>,
+    pub(super) wishes: watch::Receiver<Wish>,
+}
+
+/// How a task came to its end.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// The step is over.
+    Ended(End),
+    /// The device does not hold it: it may be given again.
+    NotHeld,
+    /// The device has no room for it: later.
+    Busy,
+}
+
+/// Carries a step. The scheduler hears of its stages, and of its end.
+pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Event>) {
+    let Some(planned) = job.facts.plan.steps.get(job.step).cloned() else { return };
+    let folder = shared.folder(&job.facts.id, &job.device, &planned.folder);
+    let mut carrier =
+        Carrier { outlet: Outlet::open(folder), shared, job, events, ended: [None, None], confirmed: false };
+    let step = match carrier.begin(&planned) {
+        Ok(step) => step,
+        Err(error) => return carrier.over(Over::Ended(End::Broken(error.to_string()))).await,
+    };
+    let over = carrier.go(step, &planned).await;
+    if let Some(over) = over {
+        carrier.over(over).await;
+    }
+}
+
+struct Carrier {
+    shared: Arc<Shared>,
+    job: Job,
+    events: mpsc::Sender<Event>,
+    outlet: Outlet,
+    /// Where each stream ended.
+    ended: [Option<u64>; 2],
+    confirmed: bool,
+}
+
+impl Carrier {
+    fn begin(&self, planned: &PlannedStep) -> Result<StepSession, StartError> {
+        let (job, hub) = (&self.job, &self.shared.hub);
+        let session = session_name(&job.facts.id, &job.device, job.step);
+        let Some(link) = &job.link else {
+            return hub.await_step(&session, &job.device, &job.facts.principal, ROOM);
+        };
+        let given_to = job.given_to.clone();
+        let order = Order {
+            session: &session,
+            principal: &job.facts.principal,
+            document: &job.facts.document,
+            run_as: job.facts.run_as.clone(),
+            script: planned.script.as_bytes(),
+            working_directory: &planned.working_directory,
+            timeout: planned.timeout,
+            given_to,
+        };
+        hub.open_step(link, &order, ROOM)
+    }
+
+    /// Until it is over; `None` when the end was told already.
+    async fn go(&mut self, mut step: StepSession, planned: &PlannedStep) -> Option<Over> {
+        let mut answer = step.answer.take();
+        loop {
+            tokio::select! {
+                told = async { match &mut answer { Some(answer) => answer.await, None => std::future::pending().await } } => {
+                    answer = None;
+                    match told {
+                        Ok(Ok(())) => self.stage(true).await,
+                        Ok(Err(why)) => {
+                            self.shared.hub.drop_step(&step);
+                            return Some(refused(why));
+                        }
+                        Err(_) => self.stage(false).await, // the link was lost before the answer
+                    }
+                }
+                () = step.queue.ready() => {}
+                () = step.session.has_changed() => {
+                    let carried = step.session.is_carried();
+                    if answer.is_none() && !carried {
+                        self.stage(false).await;
+                    }
+                }
+                changed = self.job.wishes.changed() => {
+                    if changed.is_err() {
+                        return None; // the gateway stops: the next process goes on
+                    }
+                }
+            }
+            if let Some(over) = self.take(&step).await {
+                return over;
+            }
+            let wish = *self.job.wishes.borrow_and_update();
+            if let Some(over) = self.obey(wish, &step) {
+                return Some(over);
+            }
+            if let Some(status) = step.session.exit_status()
+                && self.ended.iter().all(Option::is_some)
+            {
+                self.finish(&step, planned, status).await;
+                return None;
+            }
+        }
+    }
+
+    /// What the scheduler wants.
+    fn obey(&self, wish: Wish, step: &StepSession) -> Option<Over> {
+        let hub = &self.shared.hub;
+        match wish {
+            Wish::Go => None,
+            Wish::Cancel if step.session.is_carried() => {
+                hub.end_step(step, EndReason::Terminated, "cancelled");
+                Some(Over::Ended(End::Cancelled))
+            }
+            // Told when the device is back, or when everything is over.
+            Wish::Cancel => None,
+            Wish::LetGo => {
+                hub.end_step(step, EndReason::DeviceGone, "the device did not come back in time");
+                Some(Over::Ended(End::Lost))
+            }
+        }
+    }
+
+    /// Takes what has come. Some: nothing more is to be done here.
+    async fn take(&mut self, step: &StepSession) -> Option<Option<Over>> {
+        loop {
+            let (items, over) = step.queue.take(BATCH);
+            if items.is_empty() {
+                return over.then_some(Some(Over::NotHeld));
+            }
+            let mut last = None;
+            let mut moved = [None; 2];
+            for item in items {
+                match item {
+                    ToChannel::Data(lane, offset, data) => {
+                        moved[lane.index()] = Some(offset + data.len() as u64);
+                        if self.write(lane, offset, &data).await == Wrote::TooMuch {
+                            self.shared.hub.end_step(step, EndReason::Terminated, "it printed too much");
+                            return Some(Some(Over::Ended(End::TooMuchOutput)));
+                        }
+                    }
+                    ToChannel::Fin(lane, length) => self.ended[lane.index()] = Some(length),
+                    ToChannel::Word(ToClient::Attached { .. }) => self.stage(true).await,
+                    ToChannel::Word(ToClient::Ended { reason, text }) => last = Some(ended(reason, text)),
+                    ToChannel::Word(ToClient::Refused { text, .. }) => last = Some(Over::Ended(End::Broken(text))),
+                    ToChannel::Word(_) | ToChannel::Credit { .. } => {}
+                }
+            }
+            for lane in [Lane::Io, Lane::Err] {
+                if let Some(received) = moved[lane.index()] {
+                    self.shared.hub.take_output(step, lane, received, ROOM);
+                }
+            }
+            if let Some(last) = last {
+                return Some(Some(last));
+            }
+        }
+    }
+
+    /// Writes until it is written: a full disk makes the script wait.
+    async fn write(&mut self, lane: Lane, offset: u64, data: &[u8]) -> Wrote {
+        loop {
+            let room = self.shared.recorder.has_room_for_output();
+            match self.outlet.write(lane, offset, data) {
+                Ok(wrote) if room => return wrote,
+                Ok(Wrote::TooMuch) => return Wrote::TooMuch,
+                Ok(Wrote::Kept) => tracing::warn!(command = self.job.facts.id, "output waits: the disk is too full"),
+                Err(error) => {
+                    tracing::warn!(command = self.job.facts.id, %error, "output waits: the disk does not take it")
+                }
+            }
+            tokio::time::sleep(DISK_AGAIN).await;
+            if room && !self.shared.recorder.has_room_for_output() {
+                continue;
+            }
+            if *self.job.wishes.borrow() != Wish::Go {
+                return Wrote::Kept; // what is not written is not credited; nobody wants it any more
+            }
+        }
+    }
+
+    /// Everything is here: store it, then let the device forget it.
+    async fn finish(&mut self, step: &StepSession, planned: &PlannedStep, status: ExitStatus) {
+        self.tell(Over::Ended(End::Exited(status))).await;
+        self.shared.hand_over(&self.job.facts, &self.job.device, &planned.folder);
+        for (lane, length) in [Lane::Io, Lane::Err].into_iter().zip(self.ended) {
+            // One more than the length acknowledges the end itself.
+            self.shared.hub.take_output(step, lane, length.unwrap_or(0) + 1, 0);
+        }
+    }
+
+    async fn over(&mut self, over: Over) {
+        let ended = matches!(over, Over::Ended(_));
+        self.tell(over).await;
+        if let (true, Some(planned)) = (ended, self.job.facts.plan.steps.get(self.job.step)) {
+            self.shared.hand_over(&self.job.facts, &self.job.device, &planned.folder);
+        }
+    }
+
+    /// Tells the scheduler of the end, and waits until it is stored.
+    async fn tell(&mut self, over: Over) {
+        let heads = matches!(over, Over::Ended(_)).then(|| self.outlet.heads());
+        if let Err(error) = self.outlet.sync() {
+            tracing::error!(command = self.job.facts.id, %error, "output may not be on the disk");
+        }
+        let (stored, told) = oneshot::channel();
+        let event = Event::Over {
+            command: self.job.facts.id.clone(),
+            device: self.job.device.clone(),
+            over,
+            written: self.outlet.written(),
+            missing: self.outlet.missing(),
+            heads,
+            stored,
+        };
+        if self.events.send(event).await.is_ok() {
+            let _ = told.await; // gone: the gateway stops, and the next process asks again
+        }
+    }
+
+    /// Whether the device's link is there, and with it the word that the step runs.
+    async fn stage(&mut self, there: bool) {
+        if there && self.confirmed {
+            return;
+        }
+        self.confirmed = there;
+        let (command, device) = (self.job.facts.id.clone(), self.job.device.clone());
+        let _ = self.events.send(Event::Active { command, device, active: there }).await;
+    }
+}
+
+/// What a session's end means for its step.
+fn ended(reason: EndReason, text: String) -> Over {
+    match reason {
+        EndReason::DeviceGone | EndReason::NotOpened => Over::NotHeld,
+        EndReason::DeviceRevoked => Over::Ended(End::Broken("the device was deregistered".to_owned())),
+        EndReason::Exited(status) => Over::Ended(End::Exited(status)),
+        _ => Over::Ended(End::Broken(text)),
+    }
+}
+
+/// What a refusal means for its step.
+fn refused(why: StartError) -> Over {
+    match why {
+        StartError::Busy { .. } => Over::Busy,
+        StartError::NotConnected | StartError::Timeout => Over::NotHeld,
+        StartError::AlreadyStarted { why } => Over::Ended(End::Broken(why)),
+        StartError::Refused { why } => Over::Ended(End::Refused(why)),
+        other => Over::Ended(End::Broken(other.to_string())),
+    }
+}

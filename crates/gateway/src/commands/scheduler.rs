@@ -1,0 +1,385 @@
+//! The scheduler: one task that hears all events, stores what they change, and gives steps to devices.
+//!
+//! Way: a batch of events -> `live` (what follows) -> one transaction -> tasks are started, and whoever waited is told.
+//!
+//! # Invariants
+//! - Nothing is sent, and nobody is told, before it is stored. While the store fails it tries again, and everybody waits.
+//! - All that waits is bounded: events by their channel, commands and invocations by the store's limits.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, PoisonError};
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Duration, Instant};
+use towline_ssm::api::command::CommandStatus;
+
+use super::carry::{Job, Over, Wish, carry};
+use super::live::Live;
+use super::step::End;
+use super::{Shared, facts_of, hand_over};
+use crate::clock::UnixMillis;
+use crate::limits::MAX_RUNNING_SCRIPTS;
+use crate::store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
+
+/// Events of one transaction.
+const BATCH: usize = 128;
+/// When a device that had no room is asked again.
+const BUSY_AGAIN: Duration = Duration::from_secs(5);
+/// When the store is tried again after a failure.
+const STORE_AGAIN: Duration = Duration::from_secs(1);
+/// The longest sleep between two looks at deadlines: clocks jump.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Everything that can happen to commands. A closed list, but for devices that come and time that goes.
+pub(super) enum Event {
+    /// A command was stored.
+    Sent { id: String, done: oneshot::Sender<()> },
+    /// Somebody stops a command.
+    Cancel { id: String, devices: Option<Vec<String>>, done: oneshot::Sender<()> },
+    /// A device was deregistered.
+    Removed { device: String, done: oneshot::Sender<()> },
+    /// A task's device is there and runs the step, or is lost.
+    Active { command: String, device: String, active: bool },
+    /// A task is over.
+    Over {
+        command: String,
+        device: String,
+        over: Over,
+        written: [u64; 2],
+        missing: u64,
+        heads: Option<[Vec<u8>; 2]>,
+        stored: oneshot::Sender<()>,
+    },
+}
+
+/// What one batch of events leads to.
+#[derive(Default)]
+struct Outcome {
+    changes: Vec<InvocationChange>,
+    touched: Vec<String>,
+    told: Vec<oneshot::Sender<()>>,
+    jobs: Vec<Job>,
+}
+
+/// See the module.
+pub(super) struct Scheduler {
+    shared: Arc<Shared>,
+    events: mpsc::Sender<Event>,
+    live: HashMap<String, Live>,
+    /// What tasks are wished to do, by command and device.
+    wishes: HashMap<(String, String), watch::Sender<Wish>>,
+    /// Devices without room, and when they are asked again.
+    later: Vec<(Instant, String, String)>,
+}
+
+impl Scheduler {
+    pub(super) fn new(shared: Arc<Shared>, events: mpsc::Sender<Event>) -> Self {
+        Self { shared, events, live: HashMap::new(), wishes: HashMap::new(), later: Vec::new() }
+    }
+
+    /// Takes up the commands that were not over when an earlier process ended.
+    pub(super) async fn restore(&mut self) -> Result<(), StoreError> {
+        let mut out = Outcome::default();
+        for row in self.shared.store.run_commands().open().await? {
+            self.take_up(&row, &mut out).await?;
+        }
+        self.store(&mut out).await;
+        self.start(out);
+        self.hand_over_what_is_left().await
+    }
+
+    async fn take_up(&mut self, row: &SentCommand, out: &mut Outcome) -> Result<(), StoreError> {
+        let facts = facts_of(row).map_err(|error| StoreError::Row(format!("command {}: {error}", row.new.id)))?;
+        let rows = self.shared.store.run_commands().invocations_of(&row.new.id).await?;
+        let mut live = Live::new(row, facts, rows);
+        let given: Vec<String> = live
+            .invocations
+            .iter()
+            .filter(|(_, one)| !one.given_to.is_empty())
+            .map(|(device, _)| device.clone())
+            .collect();
+        for device in given {
+            live.awaited(&device);
+            let job = self.job(&live, &device, None, Vec::new());
+            out.jobs.extend(job);
+        }
+        let id = row.new.id.clone();
+        let cancelled = live.is_cancelled();
+        self.live.insert(id.clone(), live);
+        if cancelled {
+            self.cancel(&id, None, out);
+        }
+        out.touched.push(id);
+        Ok(())
+    }
+
+    /// Outputs of steps that ended right before the earlier process did.
+    async fn hand_over_what_is_left(&self) -> Result<(), StoreError> {
+        let home = self.shared.recorder.outputs();
+        for folder in step_folders(&home) {
+            let Some((command, device, step)) = split(&home, &folder) else { continue };
+            let Some(row) = self.shared.store.run_commands().get(&command).await? else { continue };
+            let Ok(facts) = facts_of(&row) else { continue };
+            let present = self.live.get(&command).and_then(|live| live.invocations.get(&device)).map(|one| one.step);
+            if present.and_then(|at| facts.plan.steps.get(at)).is_some_and(|planned| planned.folder == step) {
+                continue; // it goes on
+            }
+            hand_over(&self.shared.recorder, &facts.prefix, &command, &device, &step, &folder);
+        }
+        Ok(())
+    }
+
+    /// Hears events for ever.
+    pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        loop {
+            let deadline = self.deadline();
+            let shared = Arc::clone(&self.shared);
+            tokio::select! {
+                heard = inbox.recv_many(&mut batch, BATCH) => if heard == 0 { return },
+                () = shared.news.notified() => {}
+                () = tokio::time::sleep(deadline) => {}
+            }
+            let mut out = Outcome::default();
+            for event in batch.drain(..) {
+                self.on_event(event, &mut out).await;
+            }
+            self.on_arrivals();
+            self.on_time(&mut out);
+            self.give(&mut out);
+            self.store(&mut out).await;
+            self.start(out);
+        }
+    }
+
+    async fn on_event(&mut self, event: Event, out: &mut Outcome) {
+        match event {
+            Event::Sent { id, done } => {
+                match self.shared.store.run_commands().get(&id).await {
+                    Ok(Some(row)) => {
+                        if let Err(error) = self.take_up(&row, out).await {
+                            tracing::error!(command = id, %error, "a command waits for the next start of the gateway");
+                        }
+                    }
+                    Ok(None) => {}
+                    Err(error) => tracing::error!(command = id, %error, "a command waits for the next start"),
+                }
+                out.told.push(done);
+            }
+            Event::Cancel { id, devices, done } => {
+                self.cancel(&id, devices, out);
+                out.told.push(done);
+            }
+            Event::Removed { device, done } => {
+                for (id, live) in &mut self.live {
+                    let waits =
+                        live.invocations.get(&device).is_some_and(|one| one.stage == super::live::Stage::Waiting);
+                    if waits {
+                        let why = "the device was deregistered";
+                        out.changes.extend(live.give_up(&device, CommandStatus::Failed, "Undeliverable", why));
+                        out.touched.push(id.clone());
+                    }
+                }
+                out.told.push(done);
+            }
+            Event::Active { command, device, active } => {
+                if let Some(live) = self.live.get_mut(&command) {
+                    out.changes.extend(live.set_active(&device, active));
+                }
+            }
+            Event::Over { command, device, over, written, missing, heads, stored } => {
+                self.wishes.remove(&(command.clone(), device.clone()));
+                self.on_over(&command, &device, over, written, missing, heads, out);
+                out.touched.push(command);
+                out.told.push(stored);
+            }
+        }
+    }
+
+    #[allow(clippy::too_many_arguments)] // the fields of one event
+    fn on_over(
+        &mut self,
+        command: &str,
+        device: &str,
+        over: Over,
+        written: [u64; 2],
+        missing: u64,
+        heads: Option<[Vec<u8>; 2]>,
+        out: &mut Outcome,
+    ) {
+        let now = self.shared.clock.now();
+        let Some(live) = self.live.get_mut(command) else { return };
+        let cancelled = live.invocations.get(device).is_some_and(|one| one.cancelled);
+        let end = match over {
+            Over::Ended(end) => end,
+            Over::NotHeld | Over::Busy if cancelled => End::Cancelled,
+            Over::NotHeld => {
+                out.changes.extend(live.back_to_queue(device, true));
+                return;
+            }
+            Over::Busy => {
+                out.changes.extend(live.back_to_queue(device, false));
+                self.later.push((Instant::now() + BUSY_AGAIN, command.to_owned(), device.to_owned()));
+                return;
+            }
+        };
+        let step = live.invocations.get(device).and_then(|one| i64::try_from(one.step).ok()).unwrap_or(0);
+        let heads = heads
+            .map(|[stdout, stderr]| OutputHeads { step, stdout, stderr })
+            .filter(|heads| !heads.stdout.is_empty() || !heads.stderr.is_empty());
+        let (mut change, _) = live.ended(device, &end, written, heads, now);
+        if let Some(change) = change.as_mut().filter(|_| missing > 0) {
+            let lost = format!("{missing} bytes of output were lost when the gateway's machine stopped");
+            let reason = [change.reason.as_str(), &lost].into_iter().filter(|r| !r.is_empty()).collect::<Vec<_>>();
+            change.reason = reason.join("; ");
+        }
+        out.changes.extend(change);
+    }
+
+    fn cancel(&mut self, id: &str, devices: Option<Vec<String>>, out: &mut Outcome) {
+        let Some(live) = self.live.get_mut(id) else { return };
+        let whom = devices.unwrap_or_else(|| {
+            live.cancel_all();
+            live.invocations.keys().cloned().collect()
+        });
+        for device in whom {
+            let Some((change, running)) = live.cancel(&device) else { continue };
+            out.changes.push(change);
+            if let Some(wish) = self.wishes.get(&(id.to_owned(), device)).filter(|_| running) {
+                wish.send_replace(Wish::Cancel);
+            }
+        }
+        out.touched.push(id.to_owned());
+    }
+
+    fn on_arrivals(&mut self) {
+        let arrived = std::mem::take(&mut *self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner));
+        for live in self.live.values_mut() {
+            for device in &arrived {
+                live.arrived(device);
+            }
+        }
+        let now = Instant::now();
+        for (_, command, device) in self.later.extract_if(.., |(at, ..)| *at <= now) {
+            if let Some(live) = self.live.get_mut(&command) {
+                live.again(&device);
+            }
+        }
+    }
+
+    fn on_time(&mut self, out: &mut Outcome) {
+        let now = self.shared.clock.now();
+        for (id, live) in &mut self.live {
+            let overdue = live.overdue(now);
+            if !overdue.is_empty() {
+                out.changes.extend(overdue);
+                out.touched.push(id.clone());
+            }
+            for device in live.outlived(now) {
+                if let Some(wish) = self.wishes.get(&(id.clone(), device)) {
+                    wish.send_replace(Wish::LetGo);
+                }
+            }
+        }
+    }
+
+    fn deadline(&self) -> Duration {
+        let now = self.shared.clock.now();
+        let busy = self.later.iter().map(|(at, ..)| at.saturating_duration_since(Instant::now()));
+        let millis = |at: UnixMillis| Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or(0));
+        self.live.values().map(|live| millis(live.deadline(now))).chain(busy).chain([LOOK]).min().unwrap_or(LOOK)
+    }
+
+    /// Gives steps to devices that are there, as far as concurrency and memory allow.
+    fn give(&mut self, out: &mut Outcome) {
+        let now = self.shared.clock.now();
+        let ids: Vec<String> = self.live.keys().cloned().collect();
+        for id in ids {
+            let Some(mut live) = self.live.remove(&id) else { continue };
+            for _ in 0..live.room() {
+                if self.wishes.len() >= MAX_RUNNING_SCRIPTS {
+                    break;
+                }
+                let hub = &self.shared.hub;
+                let is_there = |device: &str| hub.link(device).is_some_and(|link| !link.is_closed());
+                let Some(device) = live.next(is_there) else { break };
+                let Some(link) = hub.link(&device) else { continue };
+                let before = live.invocations.get(&device).map(|one| one.given_to.clone()).unwrap_or_default();
+                out.touched.push(id.clone());
+                match live.give(&device, link.epoch.boot, now) {
+                    Some(change) => {
+                        out.changes.push(change);
+                        out.jobs.extend(self.job(&live, &device, Some(link), before));
+                    }
+                    None => {
+                        let why = "the device's agent was restarted each time that it was given the command";
+                        out.changes.extend(live.give_up(&device, CommandStatus::Failed, "Undeliverable", why));
+                    }
+                }
+            }
+            self.live.insert(id, live);
+        }
+    }
+
+    fn job(
+        &mut self,
+        live: &Live,
+        device: &str,
+        link: Option<Arc<crate::agents::Link>>,
+        given_to: Vec<[u8; 16]>,
+    ) -> Option<Job> {
+        let one = live.invocations.get(device)?;
+        let (wish, wishes) = watch::channel(if one.cancelled { Wish::Cancel } else { Wish::Go });
+        self.wishes.insert((live.facts.id.clone(), device.to_owned()), wish);
+        Some(Job { facts: Arc::clone(&live.facts), device: device.to_owned(), step: one.step, link, given_to, wishes })
+    }
+
+    /// Stores what has changed, however long that takes, and lets go of what is over.
+    async fn store(&mut self, out: &mut Outcome) {
+        out.touched.sort_unstable();
+        out.touched.dedup();
+        let standings: Vec<CommandEnd> =
+            out.touched.iter().filter_map(|id| Some(self.live.get(id)?.standing())).collect();
+        if !out.changes.is_empty() || !standings.is_empty() {
+            let commands = self.shared.store.run_commands();
+            while let Err(error) = commands.change(&out.changes, &standings, self.shared.clock.now()).await {
+                tracing::error!(%error, "commands wait: what became of them cannot be stored");
+                tokio::time::sleep(STORE_AGAIN).await;
+            }
+        }
+        for over in standings.iter().filter(|standing| standing.ended) {
+            self.live.remove(&over.id);
+        }
+    }
+
+    fn start(&self, out: Outcome) {
+        for job in out.jobs {
+            tokio::spawn(carry(Arc::clone(&self.shared), job, self.events.clone()));
+        }
+        for told in out.told {
+            let _ = told.send(()); // gone: nobody waits any more
+        }
+    }
+}
+
+/// Folders that hold a step's files.
+fn step_folders(home: &Path) -> Vec<std::path::PathBuf> {
+    let (mut found, mut folders) = (Vec::new(), vec![home.to_owned()]);
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        let (below, files): (Vec<_>, Vec<_>) =
+            entries.flatten().map(|entry| entry.path()).partition(|path| path.is_dir());
+        if !files.is_empty() {
+            found.push(folder);
+        }
+        folders.extend(below);
+    }
+    found
+}
+
+/// Command, device, and the step's folder below them.
+fn split(home: &Path, folder: &Path) -> Option<(String, String, String)> {
+    let mut parts = folder.strip_prefix(home).ok()?.to_str()?.splitn(3, '/');
+    Some((parts.next()?.to_owned(), parts.next()?.to_owned(), parts.next()?.to_owned()))
+}

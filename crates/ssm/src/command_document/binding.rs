@@ -1,0 +1,184 @@
+//! Putting parameters into their places.
+//!
+//! # Invariants
+//! - One pass: what stands in a value is never taken for a placeholder.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use super::parameter::Kind;
+use super::{
+    CommandDocument, DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT, Plan, PlannedStep, RUN_SHELL_SCRIPT, Step, content,
+    invalid,
+};
+use crate::api::session::Parameters;
+use crate::error::ApiError;
+
+type Values<'a> = BTreeMap<&'a str, Cow<'a, [String]>>;
+
+impl CommandDocument {
+    /// What the document `name` does with these parameters.
+    ///
+    /// # Errors
+    /// `InvalidParameters` with what would be right; no value is repeated.
+    pub fn bind(&self, name: &str, given: &Parameters) -> Result<Plan, ApiError> {
+        let values = self.values(name, given)?;
+        let folder = |step: &Step| match name {
+            RUN_SHELL_SCRIPT => "awsrunShellScript/0.awsrunShellScript".to_owned(),
+            _ => format!("awsrunShellScript/{}", step.name.replace(':', "")),
+        };
+        let mut steps = Vec::new();
+        for step in self.steps.iter().filter(|step| step.for_linux) {
+            let script = script(step, &values);
+            if script.len() > MAX_SCRIPT {
+                let message = format!(
+                    "the script of step {} has {} bytes; at most {MAX_SCRIPT} are possible",
+                    step.name,
+                    script.len()
+                );
+                return Err(invalid(message));
+            }
+            steps.push(PlannedStep {
+                name: step.name.clone(),
+                folder: folder(step),
+                script,
+                working_directory: put(&step.working_directory, &values),
+                timeout: timeout(step, &values)?,
+                on_success: step.on_success,
+                on_failure: step.on_failure,
+                finally: step.finally,
+            });
+        }
+        if steps.is_empty() {
+            return Err(ApiError::new(
+                crate::ErrorCode::UnsupportedPlatformType,
+                "no step of the document is for Linux",
+            ));
+        }
+        Ok(Plan { steps })
+    }
+
+    fn values<'a>(&'a self, name: &str, given: &'a Parameters) -> Result<Values<'a>, ApiError> {
+        if let Some(unknown) = given.keys().find(|key| !self.parameters.contains_key(*key)) {
+            let names = self.parameters.keys().cloned().collect::<Vec<_>>().join(", ");
+            let shown: String = unknown.chars().take(64).collect();
+            return Err(invalid(format!("{name} has no parameter {shown:?}; it takes {names}")));
+        }
+        let mut values = Values::new();
+        for (key, parameter) in &self.parameters {
+            let value: Cow<'_, [String]> = match (given.get(key), &parameter.default) {
+                (Some(given), _) => {
+                    parameter.allow(key, given)?;
+                    if given.iter().any(|value| mentions_a_store(value)) {
+                        return Err(invalid(format!(
+                            "{key} asks for a value of AWS's parameter store, which is not here"
+                        )));
+                    }
+                    Cow::Borrowed(given)
+                }
+                (None, Some(default)) => Cow::Borrowed(default),
+                (None, None) => return Err(invalid(format!("{name} needs the parameter {key}"))),
+            };
+            values.insert(key, value);
+        }
+        Ok(values)
+    }
+
+    /// Whether each placeholder that asks for AWS's stores can be answered: none can.
+    pub(super) fn check_placeholders(&self) -> Result<(), ApiError> {
+        for step in &self.steps {
+            let texts = step.run_command.iter().chain([&step.working_directory, &step.timeout_seconds]);
+            if texts.into_iter().any(|text| mentions_a_store(text)) {
+                return Err(content(format!(
+                    "step {} asks for a value of AWS's parameter store, which is not here",
+                    step.name
+                )));
+            }
+            let whole = whole_placeholder(&step.timeout_seconds);
+            if whole.is_some_and(|name| !self.parameters.contains_key(name)) {
+                return Err(content(format!("step {}: timeoutSeconds names no parameter", step.name)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn script(step: &Step, values: &Values<'_>) -> String {
+    let mut script = String::new();
+    for line in &step.run_command {
+        match whole_placeholder(line).and_then(|name| values.get(name)) {
+            Some(list) => list.iter().for_each(|line| add(&mut script, line)),
+            None => add(&mut script, &put(line, values)),
+        }
+    }
+    script
+}
+
+fn add(script: &mut String, line: &str) {
+    script.push_str(line);
+    script.push('\n');
+}
+
+fn timeout(step: &Step, values: &Values<'_>) -> Result<u32, ApiError> {
+    let text = put(&step.timeout_seconds, values);
+    if text.is_empty() {
+        return Ok(DEFAULT_TIMEOUT);
+    }
+    let seconds = text.parse().ok().filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
+    seconds.ok_or_else(|| invalid(format!("the time-out of step {} must be 1 to {MAX_TIMEOUT} seconds", step.name)))
+}
+
+/// The name in a text that is nothing but `{{ name }}`.
+fn whole_placeholder(text: &str) -> Option<&str> {
+    let name = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
+    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
+}
+
+/// The text with its placeholders replaced. What names no parameter stays: `{{` is also other programs' notation.
+fn put(text: &str, values: &Values<'_>) -> String {
+    let (mut out, mut rest) = (String::with_capacity(text.len()), text);
+    while let Some(at) = rest.find("{{") {
+        out.push_str(&rest[..at]);
+        let inside = rest[at + 2..].find("}}").map(|end| &rest[at + 2..at + 2 + end]);
+        match inside.and_then(|name| Some((values.get(name.trim())?, name.len()))) {
+            Some((value, length)) => {
+                out.push_str(&joined(value));
+                rest = &rest[at + 2 + length + 2..];
+            }
+            None => {
+                out.push_str("{{");
+                rest = &rest[at + 2..];
+            }
+        }
+    }
+    out.push_str(rest);
+    out
+}
+
+/// A list inside a line is what a shell takes for several words.
+fn joined(values: &[String]) -> String {
+    values.join(" ")
+}
+
+/// `{{ssm:…}}`, `{{ ssm-secure:… }}`, `{{resolve:…}}`.
+fn mentions_a_store(text: &str) -> bool {
+    text.match_indices("{{").any(|(at, _)| {
+        let inside = text[at + 2..].trim_start();
+        ["ssm:", "ssm-secure:", "resolve:"].iter().any(|store| inside.starts_with(store))
+    })
+}
+
+impl super::Parameter {
+    /// The word for its type, as documents write it.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self.kind {
+            Kind::Text => "String",
+            Kind::List => "StringList",
+            Kind::Boolean => "Boolean",
+            Kind::Integer => "Integer",
+            Kind::Map => "StringMap",
+            Kind::MapList => "MapList",
+        }
+    }
+}

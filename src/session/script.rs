@@ -1,0 +1,57 @@
+//! Scripts on their way: what has come of each, until it is whole and may be started.
+//!
+//! Way: an order that passed the gate -> [`Gathering`] (the stream's bytes are kept here) -> whole and of the right digest ->
+//! the journal -> a process.
+//!
+//! # Invariants
+//! - Nothing of a script is started before all of it is here and is what the grant was given for.
+//! - A script that was on its way when the link was lost is dropped: it was not started, and comes again.
+
+use super::gate::{Passed, Refusal};
+use crate::limits;
+use ring::digest::{SHA256, digest};
+use towline_wire::message::{Open, Script};
+
+/// A script that is not whole yet.
+#[derive(Debug)]
+pub struct Gathering {
+    /// The order.
+    pub open: Open,
+    /// What the gate found.
+    pub passed: Passed,
+    /// What the order says of it.
+    pub script: Script,
+    bytes: Vec<u8>,
+}
+
+impl Gathering {
+    /// Nothing has come yet.
+    ///
+    /// # Errors
+    /// [`Refusal::Incomplete`] when there is no room for it.
+    pub fn new(open: Open, passed: Passed, script: Script) -> Result<Self, Refusal> {
+        if script.length == 0 || script.length > limits::SCRIPT {
+            return Err(Refusal::Incomplete("a script has 1 byte to 64 KiB"));
+        }
+        Ok(Self { open, passed, script, bytes: Vec::new() })
+    }
+
+    /// Takes what has come. True when it is whole.
+    pub fn take(&mut self, bytes: &[u8]) -> bool {
+        // The receiver's credit bounds what comes; the length bounds what is kept.
+        let room = (self.script.length as usize).saturating_sub(self.bytes.len());
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.bytes.len() == self.script.length as usize
+    }
+
+    /// The script, if it is the one that was granted.
+    ///
+    /// # Errors
+    /// [`Refusal::Incomplete`].
+    pub fn whole(&mut self) -> Result<Vec<u8>, Refusal> {
+        if digest(&SHA256, &self.bytes).as_ref() != self.script.sha256 {
+            return Err(Refusal::Incomplete("the script is not the one that was granted"));
+        }
+        Ok(std::mem::take(&mut self.bytes))
+    }
+}

@@ -1,0 +1,292 @@
+//! The journal: which commands were started, so that none is started twice, not even after a power cut.
+//!
+//! One line for each start of the agent (`boot NONCE`), one for each command that it starts (`start SESSION`), synced before the
+//! command's process is made. When the gateway asks again for a command that it gave to an earlier start of this agent,
+//! [`Journal::admits`] says yes only if the journal has that start, and no line of the command after it.
+//!
+//! # Invariants
+//! - A start of the agent stands in the file only if every command of it does. If a line cannot be written, the whole file is
+//!   removed (that needs no free space): what cannot be proved is not started again, and what was not started yet is.
+//! - Where the state cannot be written at all, nothing is: commands run, and only the memory of this process guards them.
+//! - The oldest lines fall out first, so what is missing is never taken for "not started".
+//!
+//! # Known limit
+//! - A disk that answers a sync with a lie, and loses the last lines in a power cut.
+
+use super::{Dir, atomic};
+use crate::limits;
+use std::collections::VecDeque;
+use std::fs::{self, File};
+use std::io::{self, Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use towline_wire::epoch::BootNonce;
+
+const FILE: &str = "journal";
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Line {
+    Boot(BootNonce),
+    Start(String),
+}
+
+/// Where lines go.
+#[derive(Debug, PartialEq, Eq)]
+enum Keeping {
+    /// The file has this start, and all its commands.
+    File,
+    /// The file, if there is one, does not have this start: nothing can be proved of it later.
+    Memory,
+    /// The file has this start, cannot be written, and cannot be removed.
+    Stuck,
+}
+
+/// Why a command is not started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Doubt {
+    /// It has a line.
+    #[error("this command was started before: it is not started a second time")]
+    Started,
+    /// An earlier start of the agent is not in the journal.
+    #[error(
+        "this command was given to an earlier start of the agent, and no journal tells whether that started it: \
+         it is not started again"
+    )]
+    Unknown,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    lines: VecDeque<Line>,
+    /// Bytes in the file.
+    length: usize,
+    keeping: Keeping,
+}
+
+impl Journal {
+    /// Reads what earlier starts left, and adds this one.
+    #[must_use]
+    pub fn open(dir: &Dir, boot: BootNonce) -> Self {
+        let path = dir.file(FILE);
+        let mut journal = Self { lines: read(&path), path, length: 0, keeping: Keeping::Memory };
+        journal.push(Line::Boot(boot));
+        match journal.rewrite() {
+            Ok(()) => journal.keeping = Keeping::File,
+            Err(error) => {
+                log::info!("no journal of commands ({error}): a command that a crash interrupts stays unknown")
+            }
+        }
+        journal
+    }
+
+    /// Whether a command may be started that these starts of the agent were given before.
+    ///
+    /// # Errors
+    /// [`Doubt`].
+    pub fn admits(&self, session: &str, given_to: &[BootNonce]) -> Result<(), Doubt> {
+        if self.lines.iter().any(|line| matches!(line, Line::Start(name) if name == session)) {
+            return Err(Doubt::Started);
+        }
+        let known = |boot: &BootNonce| self.lines.iter().any(|line| matches!(line, Line::Boot(known) if known == boot));
+        if given_to.iter().all(known) { Ok(()) } else { Err(Doubt::Unknown) }
+    }
+
+    /// Notes that a command is about to be started. Only then it may be.
+    ///
+    /// # Errors
+    /// The line could not be written, nor the file removed; the command must not be started.
+    pub fn note(&mut self, session: &str) -> io::Result<()> {
+        if self.keeping != Keeping::Memory {
+            let line = format!("start {session}\n");
+            let full = self.length + line.len() > limits::JOURNAL_FILE;
+            self.push(Line::Start(session.to_owned()));
+            let written = if full || self.keeping == Keeping::Stuck { self.rewrite() } else { self.append(&line) };
+            return match written {
+                Ok(()) => {
+                    self.keeping = Keeping::File;
+                    Ok(())
+                }
+                Err(error) => self.give_up(&error),
+            };
+        }
+        self.push(Line::Start(session.to_owned()));
+        Ok(())
+    }
+
+    /// The gateway has the command's result, and will not ask for it again.
+    pub fn forget(&mut self, session: &str) {
+        self.lines.retain(|line| !matches!(line, Line::Start(name) if name == session));
+    }
+
+    fn push(&mut self, line: Line) {
+        if self.lines.len() >= limits::JOURNAL {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    fn append(&mut self, line: &str) -> io::Result<()> {
+        let mut file = File::options().append(true).open(&self.path)?;
+        file.write_all(line.as_bytes())?;
+        file.sync_data()?;
+        self.length += line.len();
+        Ok(())
+    }
+
+    fn rewrite(&mut self) -> io::Result<()> {
+        let text: String = self.lines.iter().map(line_text).collect();
+        atomic::replace(&self.path, text.as_bytes(), 0o600)?;
+        self.length = text.len();
+        Ok(())
+    }
+
+    /// A line could not be written: without the file nothing is proved by it.
+    fn give_up(&mut self, error: &io::Error) -> io::Result<()> {
+        log::warn!("the journal of commands cannot be written ({error}): it is given up until the next start");
+        let removed = fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path));
+        self.keeping = match removed {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Keeping::Stuck,
+            _ => Keeping::Memory,
+        };
+        if self.keeping == Keeping::Memory {
+            return Ok(());
+        }
+        self.lines.pop_back(); // it is not started
+        Err(io::Error::new(error.kind(), error.to_string()))
+    }
+}
+
+fn sync_folder(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+fn line_text(line: &Line) -> String {
+    match line {
+        Line::Boot(boot) => format!("boot {}\n", boot.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        Line::Start(session) => format!("start {session}\n"),
+    }
+}
+
+/// The lines of a file; none if it cannot be read or has a line that is none. A last line without its end was never synced.
+fn read(path: &Path) -> VecDeque<Line> {
+    let mut text = String::new();
+    let most = limits::JOURNAL_FILE as u64 * 2;
+    if File::open(path).and_then(|file| file.take(most).read_to_string(&mut text)).is_err() {
+        return VecDeque::new();
+    }
+    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+    let lines: Option<VecDeque<Line>> = whole.lines().map(parse).collect();
+    let mut lines = lines.unwrap_or_else(|| {
+        log::warn!("the journal {} is damaged: it begins anew", path.display());
+        VecDeque::new()
+    });
+    while lines.len() >= limits::JOURNAL {
+        lines.pop_front();
+    }
+    lines
+}
+
+fn parse(line: &str) -> Option<Line> {
+    if let Some(session) = line.strip_prefix("start ") {
+        return (!session.is_empty()).then(|| Line::Start(session.to_owned()));
+    }
+    let hex = line.strip_prefix("boot ").filter(|hex| hex.len() == 32 && hex.is_ascii())?;
+    let mut boot = BootNonce::default();
+    for (at, byte) in boot.iter_mut().enumerate() {
+        *byte = u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).ok()?;
+    }
+    Some(Line::Boot(boot))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt as _;
+
+    const FIRST: BootNonce = [1; 16];
+    const SECOND: BootNonce = [2; 16];
+
+    fn scratch() -> (tempfile::TempDir, Dir) {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = Dir::at(temp.path());
+        (temp, dir)
+    }
+
+    #[test]
+    fn a_command_that_was_started_is_not_started_by_the_next_start_of_the_agent() {
+        let (_temp, dir) = scratch();
+        let mut first = Journal::open(&dir, FIRST);
+        first.note("cmd-a").unwrap();
+        assert_eq!(first.admits("cmd-a", &[FIRST]), Err(Doubt::Started));
+        let second = Journal::open(&dir, SECOND);
+        assert_eq!(second.admits("cmd-a", &[FIRST]), Err(Doubt::Started));
+        assert_eq!(second.admits("cmd-b", &[FIRST]), Ok(()), "it was given to the first, which never started it");
+        assert_eq!(second.admits("cmd-b", &[[9; 16]]), Err(Doubt::Unknown), "a start that nobody wrote down");
+    }
+
+    #[test]
+    fn a_result_that_has_arrived_is_forgotten() {
+        let (_temp, dir) = scratch();
+        let mut journal = Journal::open(&dir, FIRST);
+        journal.note("cmd-a").unwrap();
+        journal.forget("cmd-a");
+        assert_eq!(journal.admits("cmd-a", &[]), Ok(()));
+    }
+
+    #[test]
+    fn a_journal_that_was_lost_proves_nothing() {
+        let (temp, dir) = scratch();
+        Journal::open(&dir, FIRST).note("cmd-a").unwrap();
+        fs::remove_file(temp.path().join(FILE)).unwrap();
+        assert_eq!(Journal::open(&dir, SECOND).admits("cmd-b", &[FIRST]), Err(Doubt::Unknown));
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_written_gives_the_proof_up_and_not_the_command() {
+        let (temp, dir) = scratch();
+        let mut journal = Journal::open(&dir, FIRST);
+        fs::remove_file(temp.path().join(FILE)).unwrap();
+        journal.note("cmd-a").unwrap();
+        assert_eq!(journal.admits("cmd-a", &[]), Err(Doubt::Started), "this process still knows");
+        assert_eq!(Journal::open(&dir, SECOND).admits("cmd-b", &[FIRST]), Err(Doubt::Unknown));
+    }
+
+    #[test]
+    fn a_file_that_can_be_neither_written_nor_removed_stops_commands_but_only_then() {
+        let (temp, dir) = scratch();
+        let mut journal = Journal::open(&dir, FIRST);
+        let path = temp.path().join(FILE);
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(journal.note("cmd-a").is_err());
+        fs::remove_dir(&path).unwrap();
+        journal.note("cmd-b").unwrap();
+        assert_eq!(Journal::open(&dir, SECOND).admits("cmd-b", &[FIRST]), Err(Doubt::Started));
+    }
+
+    #[test]
+    fn a_torn_last_line_was_never_started_and_a_damaged_file_proves_nothing() {
+        let (temp, dir) = scratch();
+        let path = temp.path().join(FILE);
+        Journal::open(&dir, FIRST).note("cmd-a").unwrap();
+        File::options().append(true).open(&path).unwrap().write_all(b"start cmd-b").unwrap();
+        let journal = Journal::open(&dir, SECOND);
+        assert_eq!(journal.admits("cmd-b", &[FIRST]), Ok(()));
+        assert_eq!(journal.admits("cmd-a", &[FIRST]), Err(Doubt::Started));
+        File::create(&path).unwrap().write_all(b"boot xyz\nstart cmd-a\n").unwrap();
+        assert_eq!(Journal::open(&dir, [3; 16]).admits("cmd-a", &[FIRST]), Err(Doubt::Unknown));
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn it_stays_small_and_what_falls_out_is_not_started_again() {
+        let (temp, dir) = scratch();
+        let mut journal = Journal::open(&dir, FIRST);
+        for n in 0..limits::JOURNAL * 3 {
+            journal.note(&format!("cmd-{n}-{}", "x".repeat(60))).unwrap();
+        }
+        assert!(fs::metadata(temp.path().join(FILE)).unwrap().len() <= limits::JOURNAL_FILE as u64);
+        assert_eq!(journal.admits("cmd-0", &[FIRST]), Err(Doubt::Unknown));
+    }
+}
