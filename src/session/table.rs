@@ -4,6 +4,7 @@
 //! - What is said while there is no link is not said: `Held` says it again on the next one.
 //! - A full queue of messages ends the link (see [`Table::take_failure`]), not the session.
 
+mod scripts;
 mod succession;
 
 use super::gate::{Passed, Refusal};
@@ -21,7 +22,7 @@ use crate::tunnel::{News, Tunnel};
 use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use towline_wire::frame::StreamId;
 use towline_wire::message::{Destination, EndReason, ExitStatus, FromAgent, Held, Launch, Open, RefusalCode, encode};
 use towline_wire::mux::{Full, Mux};
@@ -232,37 +233,6 @@ impl Table {
             return Ok(());
         }
         self.start(&open, &passed, None).inspect_err(|_| self.remove_streams(streams))
-    }
-
-    /// Starts a script that has come whole; `note` is told right before, and may forbid it.
-    ///
-    /// # Errors
-    /// As [`Self::open`]; what the script is not, or what `note` said.
-    pub fn start_script(
-        &mut self,
-        session: &str,
-        now: Instant,
-        note: impl FnOnce(&str) -> std::io::Result<()>,
-    ) -> Result<(), Refusal> {
-        let Some(at) = self.scripts.iter().position(|script| script.open.session == session) else { return Ok(()) };
-        let mut script = self.scripts.swap_remove(at);
-        let started = script.whole().and_then(|text| {
-            note(session)
-                .map_err(|error| Refusal::Spawn(format!("the start of the command cannot be noted: {error}")))?;
-            self.start(&script.open, &script.passed, Some(text))
-        });
-        match started {
-            Ok(()) => {
-                if let Some((running, _)) = self.by_name(session) {
-                    running.be_script(now + Duration::from_secs(script.script.timeout.into()));
-                }
-                Ok(())
-            }
-            Err(refusal) => {
-                self.remove_streams((script.open.io, script.open.err));
-                Err(refusal)
-            }
-        }
     }
 
     fn add_streams(&mut self, streams: (StreamId, Option<StreamId>)) -> Result<(), Refusal> {

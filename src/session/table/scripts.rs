@@ -1,0 +1,37 @@
+//! Scripts of the table: from the last byte to the process.
+
+use super::{Refusal, Table};
+use std::time::{Duration, Instant};
+
+impl Table {
+    /// Starts a script that has come whole; `note` is told right before, and may forbid it.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; what the script is not, or what `note` said.
+    pub fn start_script(
+        &mut self,
+        session: &str,
+        now: Instant,
+        note: impl FnOnce(&str) -> std::io::Result<()>,
+    ) -> Result<(), Refusal> {
+        let Some(at) = self.scripts.iter().position(|script| script.open.session == session) else { return Ok(()) };
+        let mut script = self.scripts.swap_remove(at);
+        let started = script.whole().and_then(|text| {
+            note(session)
+                .map_err(|error| Refusal::Spawn(format!("the start of the command cannot be noted: {error}")))?;
+            self.start(&script.open, &script.passed, Some(text))
+        });
+        match started {
+            Ok(()) => {
+                if let Some((running, _)) = self.by_name(session) {
+                    running.be_script(now + Duration::from_secs(script.script.timeout.into()));
+                }
+                Ok(())
+            }
+            Err(refusal) => {
+                self.remove_streams((script.open.io, script.open.err));
+                Err(refusal)
+            }
+        }
+    }
+}
