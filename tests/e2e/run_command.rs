@@ -261,3 +261,34 @@ fn a_device_without_a_writable_state_runs_commands_all_the_same() -> Outcome {
     ensure(over["StandardOutputContent"] == "still here\n", || format!("{over}"))?;
     ensure(device.logged().contains("no journal of commands"), || device.logged())
 }
+
+#[test]
+fn towline_run_follows_a_command_says_what_came_out_and_its_exit_code_is_the_result() -> Outcome {
+    let lab = Lab::start()?;
+    let first = lab.device_with(&setup(&[("Environment", "dev")]))?;
+    let _second = lab.device_with(&setup(&[("Environment", "dev")]))?;
+    let admin = lab.admin();
+    let dev = ["run", "--target", "tag:Environment=dev"];
+    let good = admin.run(&[&dev[..], &["--concurrency", "50%", "--", "echo same"]].concat())?;
+    let text = String::from_utf8_lossy(&good.stdout).into_owned();
+    ensure(
+        good.status.code() == Some(0) && text.contains("== 2 × Success, exit 0") && text.contains("   same\n"),
+        || format!("{good:?}"),
+    )?;
+    let bad = admin.run(&[&dev[..], &["--max-errors", "5", "--", "sh", "-c", "exit 7"]].concat())?;
+    let said = String::from_utf8_lossy(&bad.stderr).into_owned();
+    ensure(bad.status.code() == Some(1) && said.matches(": Failed").count() == 2, || format!("{bad:?}"))?;
+    let json = admin.run(&[&dev[..], &["-o", "json", "--", "true"]].concat())?;
+    let whole: Value = serde_json::from_slice(&json.stdout)?;
+    ensure(
+        whole["Command"]["Status"] == "Success"
+            && whole["CommandInvocations"].as_array().is_some_and(|all| all.len() == 2),
+        || format!("{whole}"),
+    )?;
+    let one = admin.run(&["run", "--target", first.id(), "--watch", first.id(), "--", "echo seen; exit 9"])?;
+    ensure(one.status.code() == Some(9) && String::from_utf8_lossy(&one.stderr).contains("seen\n"), || {
+        format!("{one:?}")
+    })?;
+    let none = admin.run(&["run", "--target", "tag:Environment=none", "--", "true"])?;
+    ensure(none.status.code() == Some(250), || format!("{none:?}"))
+}
