@@ -84,11 +84,13 @@ fn a_link_that_is_cut_again_and_again_neither_loses_nor_doubles_a_record() -> Ou
     ensure(ran.status.success(), || format!("{ran:?}"))?;
     let records = whole_log(&lab, &device)?;
     let numbers: Vec<u64> = records.iter().filter_map(|record| record["Number"].as_u64()).collect();
-    ensure(numbers.is_sorted_by(|a, b| a < b), || format!("{numbers:?}"))?;
+    // What was made on the device has numbers without a hole: none lost and none doubled on the way.
+    ensure(numbers.is_sorted_by(|a, b| a + 1 == *b), || format!("{numbers:?}"))?;
     if records[0]["Detail"] == "kernel events" {
         let programs = records.iter().filter(|record| record["Arguments"][0] == "/bin/true").count();
         let gaps = records.iter().filter(|record| record["Kind"] == "Gap").count();
-        ensure((programs, gaps) == (300, 0), || format!("{programs} programs, {gaps} gaps"))?;
+        // A program that is over at once may leave no arguments to be read (`cargo xtask recall` counts these).
+        ensure((297..=300).contains(&programs) && gaps == 0, || format!("{programs} programs, {gaps} gaps"))?;
     }
     Ok(())
 }
