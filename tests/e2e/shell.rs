@@ -7,7 +7,7 @@ use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, facts};
 
-use crate::codes::{DENIED, ENDED};
+use crate::codes::{DENIED, ENDED, REFUSED};
 
 #[test]
 fn a_shell_runs_on_a_device_that_listens_on_nothing() -> Outcome {
@@ -157,7 +157,7 @@ fn eight_sessions_run_at_once_and_a_ninth_is_refused() -> Outcome {
     }
     let ninth = lab.admin().run(&["shell", device.id()])?;
     let said = String::from_utf8_lossy(&ninth.stderr).into_owned();
-    ensure(ninth.status.code() == Some(DENIED), || format!("a ninth session: {}: {said}", ninth.status))?;
+    ensure(ninth.status.code() == Some(REFUSED), || format!("a ninth session: {}: {said}", ninth.status))?;
     ensure(said.contains("8 sessions"), || format!("the refusal does not say why: {said}"))?;
     for (number, shell) in shells.iter_mut().enumerate() {
         shell.line("echo <$mine>")?;
@@ -188,7 +188,7 @@ fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
     first.expect("one-42")?;
     let second = lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&second.stderr).into_owned();
-    ensure(second.status.code() == Some(DENIED), || format!("a second session: {second:?}"))?;
+    ensure(second.status.code() == Some(REFUSED), || format!("a second session: {second:?}"))?;
     ensure(said.contains("sessions"), || format!("the refusal does not say why: {said}"))?;
     first.line("")?;
     let status = first.finish(PATIENCE)?;

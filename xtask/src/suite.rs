@@ -6,7 +6,10 @@ use std::process::Command;
 use towline_testkit::Outcome;
 use towline_testkit::lab::programs::workspace;
 
-use crate::{budget, demo, fleet, qemu, run, setup};
+use crate::{budget, demo, fleet, qemu, run, say, setup};
+
+/// Set, it leaves the virtual devices and the fleet out of a test run, which says so.
+const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
 
 /// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget, virtual devices and a small fleet.
 ///
@@ -26,6 +29,10 @@ pub(crate) fn all() -> Outcome {
     tests(&python, None)?;
     demo::unattended()?;
     budget::check()?;
+    if std::env::var_os(WITHOUT_MACHINES).is_some() {
+        say::step(&format!("no virtual devices and no fleet: {WITHOUT_MACHINES} is set"));
+        return Ok(());
+    }
     qemu::in_tests()?;
     fleet::in_tests()
 }
