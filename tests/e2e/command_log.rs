@@ -51,8 +51,7 @@ fn listed(lab: &Lab, device: &towline_testkit::lab::Device) -> Outcome {
     let missing = || towline_testkit::Trouble::new(text());
     ensure(records[0]["Kind"] == "Begin", text)?;
     if records[0]["Detail"] != "kernel events" {
-        println!("no process events here: {}", records[0]["Detail"]);
-        return Ok(());
+        return Err(towline_testkit::Trouble::new(format!("no process events here: {}", records[0]["Detail"])));
     }
     let shell = of_program(&records, "/bin/sh").ok_or_else(missing)?;
     ensure(shell["ExitCode"] == 7 && shell["Arguments"][2] == script && shell["UserId"] == 0, text)?;
