@@ -182,3 +182,9 @@ pub const SPOOL_FLOOR: u64 = 128 * 1024;
 pub const LINES: usize = 16;
 /// Stack of the watcher's thread, bytes; of these some 12 KiB are touched.
 pub const LOG_STACK: usize = 128 * 1024;
+
+/// How often the state directory's lock is asked for at the start, and the pause in between: two seconds in all. An agent that
+/// was killed while it forked leaves the lock with a child that has not yet begun its program, for some milliseconds (seen).
+pub const LOCK_TRIES: usize = 41;
+/// See [`LOCK_TRIES`].
+pub const LOCK_PAUSE: Duration = Duration::from_millis(50);

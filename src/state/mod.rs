@@ -20,6 +20,7 @@ pub mod journal;
 pub mod key;
 pub mod keyring;
 
+use crate::limits;
 use nix::fcntl::{Flock, FlockArg};
 use std::fs::{self, DirBuilder, File};
 use std::io;
@@ -110,7 +111,17 @@ impl Dir {
     fn lock_file(&self, name: &str) -> Result<Flock<File>, StateError> {
         let path = self.file(name);
         let file = File::open(&path).map_err(|source| self.missing_or(source, "read", &path))?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StateError::InUse(self.path.clone()))
+        let mut file = file;
+        for attempt in 0..limits::LOCK_TRIES {
+            if attempt > 0 {
+                std::thread::sleep(limits::LOCK_PAUSE);
+            }
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(lock),
+                Err((back, _)) => file = back,
+            }
+        }
+        Err(StateError::InUse(self.path.clone()))
     }
 
     fn missing_or(&self, source: io::Error, doing: &'static str, path: &Path) -> StateError {
