@@ -108,6 +108,7 @@ impl Dir {
         self.lock_file(key::FILE)
     }
 
+    #[allow(clippy::disallowed_methods)] // at the start, before there is a loop; who holds the lock tells nobody when it goes
     fn lock_file(&self, name: &str) -> Result<Flock<File>, StateError> {
         let path = self.file(name);
         let file = File::open(&path).map_err(|source| self.missing_or(source, "read", &path))?;
