@@ -139,7 +139,7 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
         Err(error) => return Err(error),
     };
     let fingerprint = DeviceKey::load(&dir).map(|key| key.fingerprint()).unwrap_or_default();
-    let running = matches!(dir.lock(), Err(StateError::InUse(_)));
+    let running = matches!(dir.lock_now(), Err(StateError::InUse(_)));
     let agent = fs::read_to_string(file_of(&config.runtime_dir, &config.state_dir)).ok().filter(|_| running);
     let of = |value: &dyn Fn(&Enrolment) -> String| enrolment.as_ref().map_or_else(String::new, value);
     let trust = |e: &Enrolment| match &e.trust {

@@ -104,25 +104,29 @@ impl Dir {
     ///
     /// # Errors
     /// [`StateError::InUse`], or the key file is missing.
+    #[allow(clippy::disallowed_methods)] // at the start, before there is a loop; who holds the lock tells nobody when it goes
     pub fn lock(&self) -> Result<Flock<File>, StateError> {
+        for _ in 1..limits::LOCK_TRIES {
+            match self.lock_now() {
+                Err(StateError::InUse(_)) => std::thread::sleep(limits::LOCK_PAUSE),
+                outcome => return outcome,
+            }
+        }
+        self.lock_now()
+    }
+
+    /// The same without a wait: for whoever only wants to know whether an agent runs.
+    ///
+    /// # Errors
+    /// As [`Dir::lock`].
+    pub fn lock_now(&self) -> Result<Flock<File>, StateError> {
         self.lock_file(key::FILE)
     }
 
-    #[allow(clippy::disallowed_methods)] // at the start, before there is a loop; who holds the lock tells nobody when it goes
     fn lock_file(&self, name: &str) -> Result<Flock<File>, StateError> {
         let path = self.file(name);
         let file = File::open(&path).map_err(|source| self.missing_or(source, "read", &path))?;
-        let mut file = file;
-        for attempt in 0..limits::LOCK_TRIES {
-            if attempt > 0 {
-                std::thread::sleep(limits::LOCK_PAUSE);
-            }
-            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-                Ok(lock) => return Ok(lock),
-                Err((back, _)) => file = back,
-            }
-        }
-        Err(StateError::InUse(self.path.clone()))
+        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StateError::InUse(self.path.clone()))
     }
 
     fn missing_or(&self, source: io::Error, doing: &'static str, path: &Path) -> StateError {
