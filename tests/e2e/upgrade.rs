@@ -36,7 +36,7 @@ fn shown(operator: &Operator, device: &Device) -> Outcome<String> {
     let filter = serde_json::json!([{ "Key": "InstanceIds", "Values": [device.id()] }]);
     let answer = operator.api("AmazonSSM.DescribeInstanceInformation", &serde_json::json!({ "Filters": filter }))?;
     let device = &answer["InstanceInformationList"][0];
-    for named in ["PlatformName", "PlatformVersion", "ComputerName"] {
+    for named in ["PlatformName", "PlatformVersion", "ComputerName", "TowlineTarget"] {
         ensure(device[named].is_string(), || format!("no {named}: {device}"))?;
     }
     Ok(device["AgentVersion"].as_str().unwrap_or_default().to_owned())

@@ -14,6 +14,7 @@
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
 //! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
+//! | `packages` | rpm, apk, ipk and tarball, each installed in a root file system of its kind; the Yocto recipe, parsed |
 //! | `repo CHANNEL KEY` | signed package repositories of what `dist` packed |
 //!
 //! # Not here
@@ -74,9 +75,10 @@ fn command(words: &[&str]) -> Outcome {
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
         ["fleet-upgrade", more @ ..] => fleet::command(more),
+        ["packages"] => package::rooted::try_all(),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | fleet [DEVICES] | recall | endure [KILLS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | fleet [DEVICES] | recall | endure [KILLS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
         )),
     }
 }

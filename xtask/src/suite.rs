@@ -6,7 +6,7 @@ use std::process::Command;
 use towline_testkit::Outcome;
 use towline_testkit::lab::programs::workspace;
 
-use crate::{budget, demo, fleet, qemu, run, say, setup};
+use crate::{budget, demo, fleet, package, qemu, run, say, setup};
 
 /// Set, it leaves the virtual devices and the fleet out of a test run, which says so.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
@@ -34,7 +34,8 @@ pub(crate) fn all() -> Outcome {
         return Ok(());
     }
     qemu::in_tests()?;
-    fleet::in_tests()
+    fleet::in_tests()?;
+    package::rooted::try_all()
 }
 
 /// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is for whoever has one.

@@ -229,7 +229,8 @@ pub fn hash_code(code: &str) -> Vec<u8> {
 
 fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
     let report = &request.report;
-    let texts = [&report.agent_version, &report.platform_name, &report.platform_version, &report.hostname];
+    let texts =
+        [&report.agent_version, &report.platform_name, &report.platform_version, &report.hostname, &report.target];
     let plain = |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
     if !texts.into_iter().all(|text| plain(text, MAX_REPORT)) {
         return Err(EnrolmentError::Malformed(

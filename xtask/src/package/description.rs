@@ -31,6 +31,8 @@ pub(crate) struct Description {
     files: Vec<FileLine>,
     #[serde(default, rename = "directory")]
     directories: Vec<DirectoryLine>,
+    #[serde(default)]
+    pub(super) made: Vec<MadeLine>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -54,6 +56,18 @@ struct DirectoryLine {
     path: String,
     mode: u32,
     only: Option<Vec<Format>>,
+}
+
+/// What the program itself writes: manual pages, completions.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct MadeLine {
+    /// Its arguments.
+    pub(super) run: Vec<String>,
+    /// A file, which gets what is printed; or a folder (with a slash at its end), whose name follows the arguments.
+    pub(super) to: String,
+    /// Not in all formats.
+    pub(super) only: Option<Vec<Format>>,
 }
 
 const fn readable() -> u32 {
@@ -153,6 +167,12 @@ impl Description {
 }
 
 impl Content {
+    /// Adds files.
+    pub(super) fn add(&mut self, more: Vec<Entry>) {
+        self.entries.extend(more);
+        self.entries.sort_by(|a, b| a.path.cmp(&b.path));
+    }
+
     /// Paths of the administrator's files.
     pub(crate) fn config_files(&self) -> impl Iterator<Item = &str> {
         self.entries.iter().filter(|entry| entry.config).map(|entry| entry.path.as_str())

@@ -84,12 +84,18 @@ fn table(output: Output, devices: &[InstanceInformation]) -> String {
                 time_text(device.last_ping_date_time).into(),
                 platform.collect::<Vec<_>>().join(" ").into(),
                 device.agent_version.clone().into(),
+                device.towline_target.as_deref().map(architecture).into(),
                 device.ip_address.clone().into(),
                 tags_text(&device.towline_tags).into(),
             ]
         })
         .collect();
-    output.table(&["ID", "NAME", "STATE", "LAST SEEN", "PLATFORM", "AGENT", "ADDRESS", "TAGS"], &rows)
+    output.table(&["ID", "NAME", "STATE", "LAST SEEN", "PLATFORM", "AGENT", "TARGET", "ADDRESS", "TAGS"], &rows)
+}
+
+/// What tells one target of ours from another: all are Linux.
+fn architecture(triple: &str) -> String {
+    triple.replacen("-unknown-linux", "", 1)
 }
 
 fn state(device: &InstanceInformation) -> Cell {

@@ -155,5 +155,6 @@ fn report(platform: &Platform) -> DeviceReport {
         platform_name: platform.name.clone(),
         platform_version: platform.version.clone(),
         hostname: platform.hostname.clone(),
+        target: platform.target.clone(),
     }
 }

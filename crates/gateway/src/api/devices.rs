@@ -108,6 +108,7 @@ impl Api {
             name: text(device.name),
             ip_address: text(device.ip),
             computer_name: text(device.report.hostname),
+            towline_target: text(device.report.target),
             towline_tags: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
             towline_state: Some(device.status.as_str().to_owned()).filter(|_| device.status != DeviceStatus::Active),
             instance_id: device.id,

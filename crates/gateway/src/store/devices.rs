@@ -81,6 +81,8 @@ pub struct DeviceReport {
     pub platform_version: String,
     /// Host name.
     pub hostname: String,
+    /// Target triple of its agent.
+    pub target: String,
 }
 
 /// A device about to be registered.
@@ -129,7 +131,7 @@ pub struct Devices<'a> {
 }
 
 const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_version, platform_name, platform_version, hostname, \
-     ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
+     target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
 
 fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
     Ok(Device {
@@ -142,6 +144,7 @@ fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
             platform_name: row.try_get("platform_name")?,
             platform_version: row.try_get("platform_version")?,
             hostname: row.try_get("hostname")?,
+            target: row.try_get("target")?,
         },
         ip: row.try_get("ip")?,
         activation_id: row.try_get("activation_id")?,
@@ -172,8 +175,8 @@ impl Devices<'_> {
             return Err(StoreError::Missing("activation with a use left"));
         }
         sqlx::query(
-            "INSERT INTO devices (id, name, status, agent_version, platform_name, platform_version, hostname, ip, \
-             activation_id, iam_role, registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO devices (id, name, status, agent_version, platform_name, platform_version, hostname, target, \
+             ip, activation_id, iam_role, registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.name)
@@ -182,6 +185,7 @@ impl Devices<'_> {
         .bind(&new.report.platform_name)
         .bind(&new.report.platform_version)
         .bind(&new.report.hostname)
+        .bind(&new.report.target)
         .bind(&new.ip)
         .bind(&new.activation_id)
         .bind(&new.iam_role)
@@ -276,13 +280,14 @@ impl Devices<'_> {
     /// The database's own.
     pub async fn seen(&self, id: &str, report: &DeviceReport, ip: &str, now: UnixMillis) -> Result<(), StoreError> {
         sqlx::query(
-            "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, ip = ?, \
-             last_ping = ? WHERE id = ?",
+            "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
+             ip = ?, last_ping = ? WHERE id = ?",
         )
         .bind(&report.agent_version)
         .bind(&report.platform_name)
         .bind(&report.platform_version)
         .bind(&report.hostname)
+        .bind(&report.target)
         .bind(ip)
         .bind(now.0)
         .bind(id)

@@ -235,6 +235,9 @@ pub struct InstanceInformation {
     /// Our extension: its tags, so that a list of devices needs no further call. Other clients ignore it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub towline_tags: Vec<super::tags::Tag>,
+    /// Our extension: the target triple of its agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_target: Option<String>,
     /// Our extension: `pending`, `quarantined` or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_state: Option<String>,

@@ -1,11 +1,15 @@
 SUMMARY = "Outbound-only shell access to edge devices: the agent"
+DESCRIPTION = "Dials out to a Towline gateway and opens shells and commands that its authority has signed for. Listens on nothing."
 HOMEPAGE = "https://example.invalid/towline"
+SECTION = "console/network"
+CVE_PRODUCT = "towline"
 LICENSE = "MIT | Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE-MIT;md5=817079d568732eb15f82229d45ef56a8 \
                     file://LICENSE-APACHE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
 # The tree that this layer stands in: one commit holds the recipe and what it builds. Nothing is fetched in
 # do_compile; `cargo vendor` beside the tree, or a mirror, is for a build without a network.
+SRC_URI = ""
 inherit externalsrc cargo cargo-update-recipe-crates systemd
 EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../..'))}"
 
