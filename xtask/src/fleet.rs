@@ -30,8 +30,6 @@ use hub::{ADDRESS, Hub};
 
 /// Devices, unless told otherwise.
 const DEVICES: usize = 20;
-/// Devices in `cargo xtask test`.
-const IN_TESTS: &str = "5";
 /// Most that the addresses of the hub's network are enough for.
 const MOST: usize = 200;
 /// Devices that get the next version first.
@@ -75,7 +73,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     run::checked(again)
 }
 
-/// A small fleet, for `cargo xtask test`. Needs root, for the namespaces: without it, that is said and nothing is shown.
+/// The fleet, for `cargo xtask test`. Needs root, for the namespaces: without it, that is said and nothing is shown.
 ///
 /// # Errors
 /// As [`command`].
@@ -84,7 +82,7 @@ pub(crate) fn in_tests() -> Outcome {
         say::line("fleet-upgrade is left out: namespaces want root");
         return Ok(());
     }
-    command(&[IN_TESTS])
+    command(&[])
 }
 
 fn usage() -> Trouble {

@@ -120,7 +120,7 @@ impl Root {
             tar.arg("--directory").arg(self.scratch.path());
             tar
         })?;
-        kept.map_or(Ok(()), |text| Ok(std::fs::write(self.at(SETTINGS), text)?))
+        kept.map_or(Ok(()), |text| files::write(&self.at(SETTINGS), text))
     }
 
     /// The program is there in this version and runs.
@@ -132,9 +132,9 @@ impl Root {
 
     /// An administrator's and a device's traces.
     fn lived_in(&self) -> Outcome {
-        std::fs::write(self.at(SETTINGS), CHANGED)?;
+        files::write(&self.at(SETTINGS), CHANGED)?;
         std::fs::create_dir_all(self.at(IDENTITY).with_file_name(""))?;
-        Ok(std::fs::write(self.at(IDENTITY), "device = \"mi-0\"\n")?)
+        files::write(&self.at(IDENTITY), "device = \"mi-0\"\n")
     }
 
     fn keeps_settings(&self) -> Outcome {
@@ -203,7 +203,7 @@ fn alpine(agent: &[u8]) -> Outcome {
 
 fn open_wrt(agent: &[u8]) -> Outcome {
     let root = Root::new()?;
-    std::fs::write(root.at("/etc/rc.common"), RC_COMMON)?;
+    files::write(&root.at("/etc/rc.common"), RC_COMMON)?;
     root.run("chmod 755 /etc/rc.common")?;
     for version in [CURRENT, NEXT] {
         let content = packed(agent, Format::Ipk, version)?;
@@ -215,7 +215,7 @@ fn open_wrt(agent: &[u8]) -> Outcome {
         let asked = root.read(ASKED);
         let wanted = if version == CURRENT { "set_param command /usr/bin/towline-agent" } else { "send_signal" };
         ensure(asked.contains(wanted), || format!("procd was asked for: {asked}"))?;
-        std::fs::write(root.at("/running"), "")?;
+        files::write(&root.at("/running"), "")?;
         if version == CURRENT {
             root.lived_in()?;
         }
