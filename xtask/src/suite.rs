@@ -6,7 +6,7 @@ use std::process::Command;
 use towline_testkit::Outcome;
 use towline_testkit::lab::programs::workspace;
 
-use crate::{budget, demo, fleet, package, qemu, run, say, setup};
+use crate::{budget, demo, dist, fleet, package, qemu, run, say, setup};
 
 /// Set, it leaves the virtual devices and the fleet out of a test run, which says so.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
@@ -35,7 +35,8 @@ pub(crate) fn all() -> Outcome {
     }
     qemu::in_tests()?;
     fleet::in_tests()?;
-    package::rooted::try_all()
+    package::rooted::try_all()?;
+    dist::cross::check()
 }
 
 /// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is for whoever has one.
