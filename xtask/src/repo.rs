@@ -4,10 +4,17 @@
 //! | below `target/dist/repo/CHANNEL/` | for | signed by |
 //! |---|---|---|
 //! | `apt/`, `apt-armv6/` | apt, as a flat repository | gpg, the key named KEY: `InRelease` |
-//! | `opkg/<arch>/` | OpenWrt up to 24.10 | nothing here: sign `Packages` with usign where its key is |
+//! | `opkg/<arch>/` | OpenWrt up to 24.10 | the key of `--opkg-key`, in usign's form: `Packages.sig` |
+//! | `alpine/<arch>/`, `openwrt-apk/<arch>/` | Alpine; OpenWrt from 25 on | the key of `--apk-key`, RSA |
+//!
+//! Without a key an index is made and not signed, which is said.
 //!
 //! # Invariants
 //! - Only a whole repository is put in place: it is made beside and renamed, so no client sees half of it.
+
+mod alpine;
+mod opkg;
+pub(crate) mod signed;
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -20,25 +27,51 @@ use crate::package::{self, archive};
 use crate::{run, say};
 
 /// How `repo` is called.
-const USAGE: &str = "usage: cargo xtask repo CHANNEL KEY (a secret key that gpg knows, by its fingerprint or address)";
+const USAGE: &str = "usage: cargo xtask repo CHANNEL KEY [--opkg-key FILE] [--apk-key FILE] (KEY: a secret key that gpg knows, by its fingerprint or address; the files: usign's or signify's secret key, a PEM file)";
+
+/// Keys that are files.
+#[derive(Debug, Default)]
+struct Keys {
+    opkg: Option<PathBuf>,
+    apk: Option<PathBuf>,
+}
+
+impl Keys {
+    fn read(words: &[&str]) -> Outcome<Self> {
+        let mut keys = Self::default();
+        for pair in words.chunks(2) {
+            match pair {
+                ["--opkg-key", file] => keys.opkg = Some(PathBuf::from(file)),
+                ["--apk-key", file] => keys.apk = Some(PathBuf::from(file)),
+                _ => return Err(Trouble::new(USAGE)),
+            }
+        }
+        for (key, what) in [(&keys.opkg, "opkg"), (&keys.apk, "apk")] {
+            if key.is_none() {
+                say::line(&format!("no --{what}-key: the indexes for {what} are not signed"));
+            }
+        }
+        Ok(keys)
+    }
+}
 
 /// `cargo xtask repo WORDS…`.
 ///
 /// # Errors
 /// Nothing is packed, or gpg does not sign.
 pub(crate) fn command(words: &[&str]) -> Outcome {
-    let [channel, key] = words else { return Err(Trouble::new(USAGE)) };
+    let [channel, key, more @ ..] = words else { return Err(Trouble::new(USAGE)) };
+    let keys = Keys::read(more)?;
     let place = build::folder().join("repo").join(channel);
     let beside = place.with_extension("partial");
     // Left over from a run that was broken off.
     let _ = std::fs::remove_dir_all(&beside);
     let signer = Signer { key: (*key).to_owned(), home: None };
     let debs = digest::all_files(&package::folder().join("deb"))?;
-    let (armv6, others): (Vec<_>, Vec<_>) =
-        debs.into_iter().partition(|path| path.to_string_lossy().contains("_armv6"));
-    apt(&beside.join("apt"), &signer, &others)?;
+    let (armv6, usual): (Vec<_>, Vec<_>) = debs.into_iter().partition(|path| path.to_string_lossy().contains("_armv6"));
+    apt(&beside.join("apt"), &signer, &usual)?;
     apt(&beside.join("apt-armv6"), &signer, &armv6)?;
-    opkg(&beside.join("opkg"))?;
+    others(&beside, &keys)?;
     let _ = std::fs::remove_dir_all(&place);
     std::fs::rename(&beside, &place)?;
     say::line(&format!("{}: ready to be served", place.display()));
@@ -107,23 +140,22 @@ fn release(place: &Path, signer: &Signer) -> Outcome {
     readable(place)
 }
 
-/// An index for each of OpenWrt's architectures.
-fn opkg(place: &Path) -> Outcome {
+/// An index for each architecture of OpenWrt and of Alpine.
+fn others(place: &Path, keys: &Keys) -> Outcome {
     for class in Class::named("all")? {
         for arch in &class.packages.ipk {
             let name = format!("towline-agent_{}-1_{arch}.ipk", package::version());
             let path = package::folder().join("openwrt-ipk").join(&name);
-            let Ok(bytes) = std::fs::read(&path) else { continue };
-            let folder = place.join(arch);
-            std::fs::create_dir_all(&folder)?;
-            let version = package::version();
-            let index = format!(
-                "Package: towline-agent\nVersion: {version}-1\nArchitecture: {arch}\nFilename: {name}\nSize: {}\nSHA256sum: {}\n\n",
-                bytes.len(),
-                digest::sha256(&bytes)
-            );
-            files::write(&folder.join(&name), bytes)?;
-            write_index(&folder, &index)?;
+            if path.is_file() {
+                opkg::publish(&place.join("opkg").join(arch), &path, arch, keys.opkg.as_deref())?;
+            }
+        }
+        let of_class = std::iter::once(("alpine", &class.packages.apk));
+        for (family, arch) in of_class.chain(class.packages.ipk.iter().map(|arch| ("openwrt-apk", arch))) {
+            let folder = package::folder().join(family).join(arch);
+            if folder.is_dir() {
+                alpine::publish(&place.join(family).join(arch), &digest::all_files(&folder)?, keys.apk.as_deref())?;
+            }
         }
     }
     Ok(())

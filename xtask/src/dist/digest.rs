@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY, SHA256};
 use towline_testkit::{Outcome, files};
 
@@ -12,9 +14,18 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
 
 /// SHA-1 in hexadecimal digits: what apk wants beside each file, as a check of its content and not of its origin.
 pub(crate) fn sha1(bytes: &[u8]) -> String {
+    hex(&sha1_bytes(bytes))
+}
+
+/// The same in base64, as an index of apk has it.
+pub(crate) fn sha1_base64(bytes: &[u8]) -> String {
+    BASE64_STANDARD.encode(sha1_bytes(bytes))
+}
+
+fn sha1_bytes(bytes: &[u8]) -> Vec<u8> {
     let mut context = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
     context.update(bytes);
-    hex(context.finish().as_ref())
+    context.finish().as_ref().to_vec()
 }
 
 /// Writes `SHA256SUMS` over all files below a directory, in the form that `sha256sum --check` reads.

@@ -69,6 +69,7 @@ pub(crate) fn try_all() -> Outcome {
     alpine(&agent)?;
     open_wrt(&agent)?;
     anything(&agent)?;
+    repositories(&agent)?;
     super::yocto::parsed()
 }
 
@@ -225,6 +226,14 @@ fn open_wrt(agent: &[u8]) -> Outcome {
     ensure(root.read(ASKED).contains("disable"), || root.read(ASKED))?;
     say::line("  ipk: unpacked, its scripts run against a stand-in of procd, upgraded by a signal (without opkg)");
     Ok(())
+}
+
+fn repositories(agent: &[u8]) -> Outcome {
+    let scratch = tempfile::Builder::new().prefix("towline-repositories-").tempdir()?;
+    let (ipk, apk) = (scratch.path().join("towline-agent.ipk"), scratch.path().join("towline-agent.apk"));
+    files::write(&ipk, ipk::write(&packed(agent, Format::Ipk, CURRENT)?, "x86_64")?)?;
+    files::write(&apk, apk::write(&packed(agent, Format::Apk, CURRENT)?, "x86_64", "r0")?)?;
+    crate::repo::signed::tried(&ipk, &apk)
 }
 
 fn anything(agent: &[u8]) -> Outcome {
