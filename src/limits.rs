@@ -163,6 +163,16 @@ pub const LOG_MEMBERS: usize = 4096;
 pub const LOG_SEEN: usize = 4096;
 /// Bytes of arguments and paths in these. Kept only until the loop's next turn.
 pub const LOG_SEEN_BYTES: usize = 256 * 1024;
+/// How long an event of the kernel waits for what comes right after it, see `audit::ahead`. Records come that much later.
+pub const LOG_AHEAD_FOR: Duration = Duration::from_millis(20);
+/// Events that may wait so, of some 50 bytes: 200 KiB in a storm of forks, a few hundred otherwise.
+pub const LOG_AHEAD: usize = 4096;
+/// What processes answered and no event was handled for yet. At 20 ms an event this is 12,000 execs a second.
+pub const LOG_ANSWERS: usize = 256;
+/// Bytes of arguments and paths in these.
+pub const LOG_ANSWER_BYTES: usize = 128 * 1024;
+/// Threads that ask, one a processor. Each touches some 12 KiB of stack, and only while a session is open.
+pub const LOG_ASKERS: usize = 16;
 /// Encoded records that wait to be stored by the gateway, bytes: some 2,500 programs with their ends. More drop the
 /// oldest, or go to the spool. Grows with use, given back when all is stored.
 pub const LOG_RING: usize = 256 * 1024;

@@ -6,6 +6,7 @@
 //! # Invariants
 //! - A shell never waits for this module.
 //! - The watcher runs only while there is a session, or processes of one.
+//! - Programs on record without arguments are counted in a gap behind them ([`Lost::Arguments`]), before their session's end.
 //! - Number 0 of each boot says what processes will be known by; each session's first record says it again.
 
 use super::ring::{Parcel, Ring};
@@ -48,6 +49,8 @@ pub struct CommandLog {
     watcher: Option<Outbox>,
     means: Means,
     sessions: VecDeque<Named>,
+    /// Programs on record without arguments that no gap counts yet.
+    unread: u64,
     idle_since: Option<Instant>,
     time: Option<AuthorityClock>,
 }
@@ -73,6 +76,7 @@ impl CommandLog {
             watcher: None,
             means,
             sessions: VecDeque::new(),
+            unread: 0,
             idle_since: None,
             time: None,
         };
@@ -104,7 +108,7 @@ impl CommandLog {
             return;
         }
         if let Some(mut old) = self.watcher.take() {
-            old.take().into_iter().for_each(|seen| self.take(seen, Instant::now()));
+            self.take_all(old.take(), Instant::now());
         }
         let started = seen::pair().and_then(|(inbox, outbox)| Ok((watcher::start(inbox, roots)?, outbox)));
         match started {
@@ -155,7 +159,7 @@ impl CommandLog {
             }
             return;
         };
-        seen.into_iter().for_each(|seen| self.take(seen, now));
+        self.take_all(seen, now);
         cx.waker().wake_by_ref(); // once more, after the others had their turn
     }
 
@@ -200,10 +204,8 @@ impl CommandLog {
 
     /// The agent stops: nothing follows.
     pub fn stop(&mut self, now: Instant) {
-        if let Some(watcher) = &mut self.watcher {
-            for seen in watcher.take() {
-                self.take(seen, now);
-            }
+        if let Some(seen) = self.watcher.as_mut().map(Outbox::take) {
+            self.take_all(seen, now);
         }
         self.push(now, |at| Record::Stopped { at });
     }
@@ -299,10 +301,24 @@ impl CommandLog {
         self.ring.lost()
     }
 
+    fn take_all(&mut self, seen: VecDeque<Seen>, now: Instant) {
+        seen.into_iter().for_each(|seen| self.take(seen, now));
+        self.own_up(now);
+    }
+
+    /// Says how many records have no arguments, if that was not said.
+    fn own_up(&mut self, now: Instant) {
+        let programs = std::mem::take(&mut self.unread);
+        if programs > 0 {
+            self.push(now, |at| Record::Gap { at, covers: 0, lost: Lost::Arguments { programs } });
+        }
+    }
+
     fn take(&mut self, seen: Seen, now: Instant) {
         match seen {
             Seen::Exec { root, at, pid, parent, program } => {
                 let Some(session) = self.name_of(root) else { return };
+                self.unread += u64::from(program.arguments.is_empty());
                 let (uid, arguments, cut, directory) = (program.uid, program.arguments, program.cut, program.directory);
                 self.push(at, |at| Record::Exec { session, at, pid, parent, uid, arguments, cut, directory });
             }
@@ -315,6 +331,7 @@ impl CommandLog {
                 let Some(found) = self.sessions.iter().position(|named| named.root == root) else { return };
                 let Some(named) = self.sessions.remove(found) else { return };
                 let session = named.name;
+                self.own_up(at);
                 self.push(at, |at| Record::SessionEnd { session, at, executions, without_arguments });
             }
             Seen::Missed(lost) => self.missed(lost, now),

@@ -1,5 +1,7 @@
 //! Process events of the kernel (netlink connector, `CONFIG_PROC_EVENTS`): fork, exec, exit of every process.
 //!
+//! Two kinds of listeners: one hears all ([`Events::open`]), one only the execs of one processor ([`Events::of_execs_on`]).
+//!
 //! # Invariants
 //! - What the kernel could not deliver is [`Event::Lost`], never a silence.
 //! - Only messages of the kernel count: other senders on the same group are passed over.
@@ -10,6 +12,7 @@
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use crate::pty::{Filter, filter_messages};
 use rustix::net::netlink::{CONNECTOR, SocketAddrNetlink};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with, sockopt,
@@ -64,6 +67,17 @@ pub enum Event {
     Lost,
 }
 
+/// An event with its circumstances.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// When, nanoseconds of the monotonic clock; 0 for [`Event::Lost`].
+    pub at: u64,
+    /// On which processor.
+    pub cpu: u32,
+    /// What.
+    pub event: Event,
+}
+
 /// The kernel's events, as they come.
 #[derive(Debug)]
 pub struct Events {
@@ -92,6 +106,26 @@ impl Events {
         Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel does not answer: no process events, or a container"))
     }
 
+    /// As [`Self::open`], but only execs, and only those on this processor: nobody is woken for any other.
+    ///
+    /// # Errors
+    /// As [`Self::open`]; or the kernel takes no filter.
+    pub fn of_execs_on(cpu: u32) -> io::Result<Self> {
+        let events = Self::open()?;
+        let event = (NLMSG + CN_MSG) as u32;
+        // A filter reads numbers with the highest byte first, the message has them as this machine does.
+        filter_messages(
+            events.socket.as_fd(),
+            &[
+                Filter::Load { at: event },
+                Filter::Want { value: EXEC.to_be() },
+                Filter::Load { at: event + 4 },
+                Filter::Want { value: cpu.to_be() },
+            ],
+        )?;
+        Ok(events)
+    }
+
     /// The kernel answers before the request returns. Where it will send nothing, it does not answer.
     fn is_heard(&self) -> io::Result<bool> {
         let mut buffer = [0; 256];
@@ -114,18 +148,18 @@ impl Events {
     ///
     /// # Errors
     /// The kernel's; the events are then over.
-    pub fn read(&self, mut each: impl FnMut(Event)) -> io::Result<()> {
+    pub fn read(&self, mut each: impl FnMut(Told)) -> io::Result<()> {
         let mut buffer = [0; 4096];
         loop {
             match recv(&self.socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
                 Ok((length, _)) => {
-                    if let Some(event) = parse(buffer.get(..length).unwrap_or_default()) {
-                        each(event);
+                    if let Some(told) = parse(buffer.get(..length).unwrap_or_default()) {
+                        each(told);
                     }
                 }
                 Err(rustix::io::Errno::AGAIN) => return Ok(()),
                 Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::NOBUFS) => each(Event::Lost),
+                Err(rustix::io::Errno::NOBUFS) => each(Told { at: 0, cpu: 0, event: Event::Lost }),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -164,20 +198,22 @@ fn answer(message: &[u8]) -> Option<i32> {
     is_answer.then(|| word(event + UNION)).flatten().map(u32::cast_signed)
 }
 
-fn parse(message: &[u8]) -> Option<Event> {
+fn parse(message: &[u8]) -> Option<Told> {
     let word = |at: usize| Some(u32::from_ne_bytes(message.get(at..at + 4)?.try_into().ok()?));
     if word(NLMSG)? != CN_IDX_PROC {
         return None;
     }
     let event = NLMSG + CN_MSG;
     let member = |n: usize| word(event + UNION + 4 * n);
-    match word(event)? {
+    let at = u64::from_ne_bytes(message.get(event + 8..event + 16)?.try_into().ok()?);
+    let what = match word(event)? {
         // Parent's thread and process, child's thread and process. A new thread is no process.
-        FORK if member(2)? == member(3)? => Some(Event::Fork { parent: member(1)?, child: member(3)? }),
-        EXEC => Some(Event::Exec { pid: member(1)? }),
-        EXIT if member(0)? == member(1)? => Some(Event::Exit { pid: member(1)?, status: member(2)? }),
-        _ => None,
-    }
+        FORK if member(2)? == member(3)? => Event::Fork { parent: member(1)?, child: member(3)? },
+        EXEC => Event::Exec { pid: member(1)? },
+        EXIT if member(0)? == member(1)? => Event::Exit { pid: member(1)?, status: member(2)? },
+        _ => return None,
+    };
+    Some(Told { at, cpu: word(event + 4)?, event: what })
 }
 
 #[cfg(test)]
@@ -189,13 +225,21 @@ mod tests {
         bytes.extend(CN_IDX_PROC.to_ne_bytes());
         bytes.extend([0; 16]);
         bytes.extend(what.to_ne_bytes());
-        bytes.extend([0; 12]);
+        bytes.extend(3_u32.to_ne_bytes());
+        bytes.extend(5_u64.to_ne_bytes());
         bytes.extend(members.iter().flat_map(|member| member.to_ne_bytes()));
         bytes
     }
 
     #[test]
+    fn an_event_says_when_and_where_it_was() {
+        let told = parse(&message(EXEC, [7, 6, 0, 0])).unwrap();
+        assert_eq!((told.at, told.cpu), (5, 3));
+    }
+
+    #[test]
     fn processes_count_and_threads_do_not() {
+        let parse = |message: &[u8]| super::parse(message).map(|told| told.event);
         assert_eq!(parse(&message(FORK, [9, 8, 7, 7])), Some(Event::Fork { parent: 8, child: 7 }));
         assert_eq!(parse(&message(FORK, [9, 8, 7, 8])), None);
         assert_eq!(parse(&message(EXEC, [7, 6, 0, 0])), Some(Event::Exec { pid: 6 }));

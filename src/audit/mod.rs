@@ -1,8 +1,8 @@
 //! The command log: which programs the sessions of this device really executed, by the kernel's own word.
 //!
 //! Way: the kernel's process events ([`events`]) -> which of them belong to a session ([`descent`]) -> what was executed,
-//! from the process itself ([`watcher`], a thread; [`polling`] where the kernel has no events) -> [`seen`] -> the loop's
-//! [`command_log`], which puts names and numbers to it -> a bounded [`ring`] -> the link. One direction; only a number
+//! from the process itself ([`watcher`] with its [`askers`], threads; [`polling`] where the kernel has no events) -> [`seen`]
+//! -> the loop's [`command_log`], which puts names and numbers to it -> a bounded [`ring`] -> the link. One direction; only a number
 //! comes back.
 //!
 //! # Invariants
@@ -19,6 +19,9 @@
 //!   that one, and are not the session's.
 //! - A program's first thread that ends before its others counts as the program's end.
 
+pub mod ahead;
+pub mod ask;
+mod askers;
 pub mod command_log;
 pub mod descent;
 pub mod detect;

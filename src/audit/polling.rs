@@ -5,9 +5,9 @@
 //!   is kept this way.
 //! - How a process ended cannot be told; when, only as well as the looks come.
 
+use super::ask::ask;
 use super::descent::Descent;
 use super::seen::{Inbox, Program, Seen};
-use super::watcher::ask;
 use crate::limits;
 use crate::pty::proc_table::{Entry, living};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -23,11 +23,11 @@ pub(super) fn run(inbox: &Inbox, own: u32, roots: &[u32]) {
     }
     let wait = PollTimeout::try_from(limits::LOG_POLL).unwrap_or(PollTimeout::MAX);
     while !inbox.is_dismissed() {
-        looks.look(&living(), ask, inbox, Instant::now());
+        looks.look(&living(), |pid| ask(pid).0, inbox, Instant::now());
         inbox.ring();
         let _ = poll(&mut [PollFd::new(inbox.call(), PollFlags::POLLIN)], wait);
     }
-    looks.look(&living(), ask, inbox, Instant::now());
+    looks.look(&living(), |pid| ask(pid).0, inbox, Instant::now());
     inbox.end();
 }
 

@@ -1,39 +1,40 @@
-//! The watcher: one more thread, while a session is open, that does nothing but ask processes what they are.
+//! The watcher: more threads, while a session is open, that do nothing but ask processes what they are.
 //!
-//! Way: the kernel's [`Events`] -> whose process it is ([`Descent`]) -> what it is, from the process itself -> the loop, through
-//! [`Inbox`]. Where there are no events: the table of processes, again and again ([`super::polling`]).
+//! Way: the kernel's [`Events`] -> wait a moment for what comes right after ([`Ahead`]) -> whose process it is ([`Descent`]) -> what
+//! it is, as the [`askers`] heard from the process itself -> the loop, through [`Inbox`]. Where there are no events: the table of
+//! processes, again and again ([`super::polling`]).
 //!
-//! # Why a thread
+//! # Why threads
 //! The kernel says that a program was executed, not with which arguments: those must be read from the process, and many a
-//! process lives for less than a turn of the loop. The kernel sends its event from within the exec. With the lowest of the
-//! real-time priorities this thread runs before the new program's first instruction on that processor, so it comes in
-//! time: a prototype missed none of 5,000, and one in five without the priority; the agent's figure is in the README
-//! (`cargo xtask recall`). The loop itself
-//! stays an ordinary program: bulk output must not displace what else the device does. What this thread does for one
-//! event is some 20 us of work, and the kernel bounds real-time programs to 95 % of a processor.
+//! process lives for less than a turn of the loop. The kernel sends its event from within the exec. An asker is bound to one
+//! processor, is woken by the execs there alone, and has the lowest of the real-time priorities: so it runs before the new
+//! program's first instruction. What comes out of that stands in the README (`cargo xtask recall`). The loop itself
+//! stays an ordinary program: bulk output must not displace what else the device does. What is done for one
+//! exec is some 20 us of work, and the kernel bounds real-time programs to 95 % of a processor.
 //!
 //! # Invariants
 //! - It waits for nobody: not for the loop, not for the network.
 //! - What it starts with the priority, it does not hand down: the priority is reset on fork.
+//! - Each execution is on record. Its arguments, user and directory are its own, or they are missing: see [`super::ahead`].
 
+use super::ahead::{Ahead, Answer, Answers};
+use super::ask::{ask, clock};
+use super::askers;
 use super::descent::Descent;
-use super::events::{Event, Events};
+use super::events::{Event, Events, Told};
 use super::polling;
 use super::seen::{Inbox, Program, Seen};
 use crate::limits;
 use crate::pty::proc_table::living;
 use crate::pty::take_precedence;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::os::fd::AsFd as _;
-use std::os::unix::ffi::OsStringExt as _;
-use std::os::unix::fs::MetadataExt as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 use towline_wire::message::ExitStatus;
-use towline_wire::record::{ARGUMENTS, Lost, PATH, Source};
+use towline_wire::record::{Lost, Source};
 
 /// What processes are known by, and why not by something better.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +67,9 @@ pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
     let why = events.as_ref().err().map(ToString::to_string);
     let (own, hurried) = (std::process::id(), Arc::new(AtomicU8::new(UNKNOWN)));
     let told = Arc::clone(&hurried);
+    let answers = Arc::<Answers>::default();
+    // Before any session: an exec waits for its asker, not the other way round.
+    let asked = if events.is_ok() { askers::start(&inbox, &answers) } else { Vec::new() };
     let me = std::thread::current();
     std::thread::Builder::new().name("command-log".to_owned()).stack_size(limits::LOG_STACK).spawn(move || {
         let result = events.map(|events| (take_precedence(), events));
@@ -76,7 +80,9 @@ pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
         me.unpark();
         match result {
             Ok((_, events)) => {
-                let mut watcher = Watcher { inbox, descent: Descent::default(), own };
+                let ahead = Ahead::default();
+                let begin = (Instant::now(), clock());
+                let mut watcher = Watcher { inbox, descent: Descent::default(), own, ahead, answers, asked, begin };
                 watcher.find(&roots);
                 watcher.run(&events);
             }
@@ -111,20 +117,20 @@ pub fn probe() -> Means {
 }
 
 /// See the module.
-pub struct Watcher {
+struct Watcher {
     inbox: Inbox,
     descent: Descent,
     /// The agent: its children are the first processes of sessions.
     own: u32,
+    ahead: Ahead,
+    answers: Arc<Answers>,
+    /// Processors that have an asker.
+    asked: Vec<u32>,
+    /// One moment by both clocks.
+    begin: (Instant, u64),
 }
 
 impl Watcher {
-    /// A watcher that is fed by hand.
-    #[must_use]
-    pub fn new(inbox: Inbox, own: u32) -> Self {
-        Self { inbox, descent: Descent::default(), own }
-    }
-
     /// Takes sessions up that run already, with all that descends from them by now.
     fn find(&mut self, roots: &[u32]) {
         if roots.is_empty() {
@@ -135,14 +141,18 @@ impl Watcher {
             self.inbox.push(Seen::Missed(Lost::Processes));
         }
         for pid in self.descent.living().collect::<Vec<_>>() {
-            self.executed(pid, ask(pid), Instant::now());
+            self.executed(pid, ask(pid).0, Instant::now());
         }
     }
 
     fn run(mut self, events: &Events) {
+        let everywhere = askers::processors().iter().all(|cpu| self.asked.iter().any(|asked| *asked as usize == *cpu));
         loop {
             let over = self.inbox.is_dismissed(); // asked before the events are read: all that came before is read
-            let read = events.read(|event| self.on(event, Instant::now()));
+            let read = self.hear(events);
+            while let Some(told) = self.ahead.next(Instant::now(), over || read.is_err()) {
+                self.on(told, events);
+            }
             if let Err(error) = &read {
                 log::error!("the kernel gives no process events any more: {error}");
                 self.inbox.push(Seen::Missed(Lost::Kernel));
@@ -151,14 +161,36 @@ impl Watcher {
             if over || read.is_err() {
                 return self.inbox.end();
             }
-            let mut descriptors = [events.as_fd(), self.inbox.call()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
-            let _ = poll(&mut descriptors, PollTimeout::NONE);
+            self.wait(events, everywhere);
         }
     }
 
-    /// One event.
-    pub fn on(&mut self, event: Event, now: Instant) {
-        match event {
+    /// Until there is something to do. While events wait and askers do the asking, newer ones may wait, too.
+    fn wait(&self, events: &Events, everywhere: bool) {
+        let due = self.ahead.due().map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let limit = due.and_then(|due| PollTimeout::try_from(due).ok()).unwrap_or(PollTimeout::NONE);
+        let mut descriptors = [self.inbox.call(), events.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let some = if due.is_some() && everywhere { 1 } else { 2 };
+        let _ = poll(&mut descriptors[..some], limit);
+    }
+
+    /// Takes what the kernel has. Where nobody else asks, asks at once.
+    fn hear(&mut self, events: &Events) -> io::Result<()> {
+        events.read(|told| {
+            if let Event::Exec { pid } = told.event
+                && !self.asked.contains(&told.cpu)
+            {
+                let (program, read_at) = ask(pid);
+                self.answers.put(Answer { pid, at: told.at, read_at, program });
+            }
+            self.ahead.push(told, Instant::now());
+        })
+    }
+
+    /// One event, with what came after it in view.
+    fn on(&mut self, told: Told, events: &Events) {
+        let now = self.instant(told.at);
+        match told.event {
             Event::Fork { parent, child } => {
                 let own = parent == self.own;
                 let kept = if own { self.descent.adopt(child, parent) } else { self.descent.fork(parent, child) };
@@ -167,14 +199,32 @@ impl Watcher {
                 }
             }
             Event::Exec { pid } => {
+                let answer = self.answers.take(pid, told.at);
                 if self.descent.get(pid).is_some() {
-                    let program = ask(pid);
+                    let program = self.program(pid, told.at, answer, events);
                     self.executed(pid, program, now);
                 }
             }
             Event::Exit { pid, status } => self.ended(pid, Some(status_of(status)), now),
             Event::Lost => self.inbox.push(Seen::Missed(Lost::Kernel)),
         }
+    }
+
+    /// What a process became at an exec: nothing rather than what it, or another with its number, became later.
+    fn program(&mut self, pid: u32, at: u64, answer: Option<Answer>, events: &Events) -> Program {
+        let answer = answer.unwrap_or_else(|| {
+            let (program, read_at) = ask(pid);
+            // What has come meanwhile says whether it was still the same program.
+            let _ = self.hear(events); // an error comes again, and is told then
+            Answer { pid, at, read_at, program }
+        });
+        if self.ahead.is_doubtful(&answer, &self.answers) { Program::default() } else { answer.program }
+    }
+
+    /// A time of the kernel's as one of ours.
+    fn instant(&self, at: u64) -> Instant {
+        let (now, since) = (Instant::now(), Duration::from_nanos(at.saturating_sub(self.begin.1)));
+        self.begin.0.checked_add(since).map_or(now, |instant| instant.min(now))
     }
 
     fn executed(&mut self, pid: u32, program: Program, at: Instant) {
@@ -205,25 +255,6 @@ fn status_of(status: u32) -> ExitStatus {
     }
 }
 
-/// Asks a process what it is: its arguments first, they go soonest. One that has ended says nothing.
-pub(super) fn ask(pid: u32) -> Program {
-    let mut program = Program::default();
-    let mut path = format!("/proc/{pid}/cmdline");
-    if let Ok(file) = File::open(&path) {
-        // A process that ends while it is read gives nothing: it is then a record without arguments.
-        let _ = file.take(ARGUMENTS as u64 + 1).read_to_end(&mut program.arguments);
-    }
-    path.truncate(path.len() - "/cmdline".len());
-    // The directory belongs to the effective user, whatever the program forbids to be read.
-    program.uid = std::fs::metadata(&path).ok().map(|meta| meta.uid());
-    path.push_str("/cwd");
-    program.directory = std::fs::read_link(&path).map(|path| path.into_os_string().into_vec()).unwrap_or_default();
-    program.cut = program.arguments.len() > ARGUMENTS;
-    program.arguments.truncate(ARGUMENTS);
-    program.directory.truncate(PATH);
-    program
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -233,17 +264,5 @@ mod tests {
         assert_eq!(status_of(3 << 8), ExitStatus::Code(3));
         assert_eq!(status_of(9), ExitStatus::Signal(9));
         assert_eq!(status_of(0x80 | 11), ExitStatus::Signal(11), "with a core dump");
-    }
-
-    #[test]
-    fn this_process_says_what_it_is() {
-        let program = ask(std::process::id());
-        assert!(!program.arguments.is_empty() && program.uid.is_some());
-        assert_eq!(program.directory, std::env::current_dir().unwrap().into_os_string().into_vec());
-    }
-
-    #[test]
-    fn a_process_that_is_gone_says_nothing() {
-        assert_eq!(ask(u32::MAX), Program::default());
     }
 }

@@ -37,7 +37,7 @@ pub fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     sys::watch(fd)
 }
 
-pub(crate) use sys::take_precedence;
+pub(crate) use sys::{Filter, filter_messages, take_precedence};
 
 /// Size of a terminal in characters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! The only file of the agent with `unsafe`: fork, what the child does until exec, two calls on terminals, and taking
-//! descriptors that were left open across an exec.
+//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on terminals and sockets that have no
+//! safe form, and taking descriptors that were left open across an exec.
 //!
 //! # The rule of this file
 //! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic, no destructor.
@@ -227,6 +227,53 @@ pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> nix::Resu
             libc::IPPROTO_TCP,
             libc::TCP_NOTSENT_LOWAT,
             ptr::from_ref(&bytes).cast(),
+            size,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// A step of a filter of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// Takes the four bytes at this place, the highest first.
+    Load {
+        /// Bytes from the message's begin.
+        at: u32,
+    },
+    /// Drops the message unless what was taken is this.
+    Want {
+        /// The number.
+        value: u32,
+    },
+}
+
+/// Lets only those messages into a socket's buffer for which all steps hold (classic BPF, linux/filter.h).
+///
+/// # Errors
+/// The kernel's; or more steps than the jumps of this language reach over.
+pub(crate) fn filter_messages(socket: BorrowedFd<'_>, steps: &[Filter]) -> nix::Result<()> {
+    let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut jumps = Vec::with_capacity(steps.len() + 2);
+    for (done, filter) in steps.iter().enumerate() {
+        let to_the_last = u8::try_from(steps.len() - done).map_err(|_| Errno::E2BIG)?;
+        jumps.push(match *filter {
+            Filter::Load { at } => step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, at),
+            Filter::Want { value } => step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_last, value),
+        });
+    }
+    jumps.extend([step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX), step(libc::BPF_RET | libc::BPF_K, 0, 0)]);
+    let len = u16::try_from(jumps.len()).map_err(|_| Errno::E2BIG)?;
+    let program = libc::sock_fprog { len, filter: jumps.as_mut_ptr() };
+    let size = size_of_val(&program) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so open; the option reads one `sock_fprog` and the `len` steps behind its pointer,
+    // and both live across the call. The kernel checks the program itself.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            ptr::from_ref(&program).cast(),
             size,
         )
     };

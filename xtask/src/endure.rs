@@ -42,6 +42,7 @@ fn rows(balance: &Balance) -> Vec<Vec<String>> {
         ("programs executed to their end", balance.programs),
         ("... on record, once", balance.on_record),
         ("... in a gap behind a killed agent's last record", balance.in_gaps),
+        ("records of programs without arguments", balance.unread),
         ("... nowhere", balance.nowhere),
         ("... on record twice", balance.doubled),
         ("rows of the store", balance.rows),

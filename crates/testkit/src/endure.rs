@@ -42,6 +42,8 @@ pub struct Balance {
     pub on_record: usize,
     /// Of these not on record, in a session whose agent was killed: behind its last record stands a gap.
     pub in_gaps: usize,
+    /// Records of programs without arguments, which gaps count: as many of those above may be among them.
+    pub unread: usize,
     /// Of these neither on record nor in a gap.
     pub nowhere: usize,
     /// On record more than once.
@@ -197,6 +199,9 @@ fn count(python: &Path, database: &Path, truth: &Path, balance: &mut Balance) ->
             balance.nowhere += 1;
         }
     }
+    let sql = "SELECT COUNT(*) FROM command_log WHERE kind = 'exec' AND length(arguments) = 0";
+    balance.unread = query(python, database, sql)?.trim().parse()?;
+    balance.nowhere = balance.nowhere.saturating_sub(balance.unread);
     Ok(())
 }
 

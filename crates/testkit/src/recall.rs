@@ -85,7 +85,9 @@ pub struct Tally {
     pub foreign: usize,
     /// All records of programs.
     pub records: usize,
-    /// Gaps.
+    /// Records without arguments as gaps count them.
+    pub said: usize,
+    /// Other gaps.
     pub gaps: usize,
     /// How long the workload took.
     pub lasted: Duration,
@@ -94,6 +96,15 @@ pub struct Tally {
 }
 
 impl Tally {
+    /// Whether the log is right, however much it knows: by the kernel's events each program has its record, with its own arguments
+    /// and exit code or counted as being without; none is there twice, and nobody else's.
+    #[must_use]
+    pub const fn is_sound(&self) -> bool {
+        let whole = self.with_arguments + self.without_arguments >= self.programs && self.gaps == 0;
+        let right = self.with_code == self.with_arguments && self.doubled == 0;
+        self.foreign == 0 && self.said == self.without_arguments && (!self.kernel || (whole && right))
+    }
+
     /// Share of the workload's programs on record with arguments and exit code.
     #[must_use]
     #[allow(clippy::cast_precision_loss)] // thousands
@@ -165,12 +176,20 @@ pub fn commands(admin: &Operator, session: &str) -> Outcome<Vec<Value>> {
     Ok(answer["Commands"].as_array().cloned().unwrap_or_default())
 }
 
+/// How many programs a gap says to be without their arguments; `None` for another gap.
+fn arguments_gone(gap: &Value) -> Option<usize> {
+    gap["Detail"].as_str()?.strip_prefix("the arguments of ")?.split(' ').next()?.parse().ok()
+}
+
 fn count(records: &[Value], workload: &Workload) -> Tally {
     let mut tally = Tally { programs: workload.programs(), ..Tally::default() };
     let mut seen: HashMap<usize, bool> = HashMap::new();
     for record in records {
         match record["Kind"].as_str().unwrap_or_default() {
-            "Gap" => tally.gaps += 1,
+            "Gap" => match arguments_gone(record) {
+                Some(programs) => tally.said += programs,
+                None => tally.gaps += 1,
+            },
             "Begin" => tally.kernel = record["Detail"].as_str() == Some("kernel events"),
             "Command" => {
                 tally.records += 1;

@@ -67,6 +67,12 @@ pub enum Lost {
     Disk,
     /// The agent became another program, an upgrade: what was executed meanwhile is not known.
     Renewal,
+    /// Programs since the gap before whose arguments were gone, or might have been another program's, when they were read: their
+    /// records have none.
+    Arguments {
+        /// How many.
+        programs: u64,
+    },
 }
 
 /// One line of the log. `at`: milliseconds since the epoch, by the authority's clock where the device has heard it.
@@ -264,13 +270,14 @@ mod tests {
 
     #[test]
     fn golden_bytes_of_records() {
-        let cases: [(Record, &[u8]); 4] = [
+        let cases: [(Record, &[u8]); 5] = [
             (exec(b"ls\0"), &[2, 1, b'a', 5, 0xac, 2, 1, 1, 0, 3, b'l', b's', 0, 0, 1, b'/']),
             (
                 Record::Exit { session: "a".into(), at: 6, pid: 7, status: Some(ExitStatus::Signal(9)), lasted: 1 },
                 &[3, 1, b'a', 6, 7, 1, 1, 9, 1],
             ),
             (Record::Gap { at: 7, covers: 300, lost: Lost::Memory }, &[6, 7, 0xac, 2, 3]),
+            (Record::Gap { at: 7, covers: 0, lost: Lost::Arguments { programs: 300 } }, &[6, 7, 0, 6, 0xac, 2]),
             (Record::Stopped { at: 8 }, &[7, 8]),
         ];
         for (record, bytes) in cases {

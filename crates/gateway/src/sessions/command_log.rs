@@ -243,6 +243,9 @@ fn reason(lost: Lost) -> String {
                 .to_owned()
         }
         Lost::Disk => "the agent's share of the disk was full; the oldest went".to_owned(),
+        Lost::Arguments { programs } => {
+            format!("the arguments of {programs} programs before this were gone when they were read")
+        }
     }
 }
 
