@@ -175,6 +175,57 @@ fn the_device_s_own_policy_has_the_last_word() {
 }
 
 #[test]
+fn with_refuse_sessions_none_begins_while_records_of_commands_are_about_to_be_dropped() {
+    story(async || {
+        let settings = "[audit]\nwhen_full = \"refuse-sessions\"\nspool_bytes = 0\n";
+        let mut gateway = Gateway::with_agent(settings).await;
+        // Records of some 1,100 bytes, none of them confirmed: memory for them is 256 KiB.
+        let fill = "a=$(head -c 1000 /dev/zero | tr '\\0' x); for n in 1 2 3 4; do for m in $(seq 100); do /bin/true $a; done; done";
+        let filler = gateway.session("ann-0", &exec(fill)).await;
+        gateway.until_end(filler).await;
+        let mut n = 0;
+        let text = loop {
+            n += 1;
+            let open = gateway.open(&format!("ann-{n}"), &exec("exit 0"), |_| ());
+            gateway.send(&ToAgent::Open(open)).await;
+            let answer = gateway
+                .message(|message| match message {
+                    FromAgent::Opened { .. } => Some(None),
+                    FromAgent::NotOpened { code: RefusalCode::DevicePolicy, text, .. } => Some(Some(text.clone())),
+                    _ => None,
+                })
+                .await;
+            // The last records may still be on their way to memory, and a session needs a moment to go.
+            if let Some(text) = answer {
+                break text;
+            }
+            gateway.send(&ToAgent::Close { session: format!("ann-{n}"), reason: EndReason::Terminated }).await;
+            gateway.send(&ToAgent::Forget { session: format!("ann-{n}") }).await;
+        };
+        assert!(text.contains("when_full"), "{text}");
+        // A gateway that stores them makes room.
+        loop {
+            if let Some((boot, next)) = gateway.logged_to.take() {
+                gateway.send(&ToAgent::LogStored { boot, next }).await;
+            }
+            n += 1;
+            let open = gateway.open(&format!("ann-{n}"), &exec("exit 0"), |_| ());
+            gateway.send(&ToAgent::Open(open)).await;
+            let opened = gateway
+                .message(|message| match message {
+                    FromAgent::Opened { .. } => Some(true),
+                    FromAgent::NotOpened { .. } => Some(false),
+                    _ => None,
+                })
+                .await;
+            if opened {
+                break;
+            }
+        }
+    });
+}
+
+#[test]
 fn eight_sessions_run_at_once_and_a_ninth_is_refused() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;

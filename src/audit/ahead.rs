@@ -198,6 +198,7 @@ mod tests {
         assert_eq!(answers.take(1, 1), Some(answer(1, 1, 1, b"x")));
         assert_eq!(answers.take(1, 1), None);
         answers.put(answer(2, 0, 0, &vec![b'x'; limits::LOG_ANSWER_BYTES]));
-        assert_eq!((answers.heap().answers.len(), answers.heap().bytes), (1, limits::LOG_ANSWER_BYTES));
+        let heap = answers.heap();
+        assert_eq!((heap.answers.len(), heap.bytes), (1, limits::LOG_ANSWER_BYTES));
     }
 }

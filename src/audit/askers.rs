@@ -23,38 +23,56 @@ use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
-use std::sync::mpsc::sync_channel;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+const _: () = assert!(limits::LOG_ASKERS <= 32, "one bit for each");
+
+/// What askers say when they begin: who of them is bound to its processor, and how many have tried.
+#[derive(Debug, Default)]
+struct Begun {
+    bound: AtomicU32,
+    tried: AtomicU32,
+}
 
 /// Starts them. The processors that have one.
 pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Vec<u32> {
-    let (ready, reports) = sync_channel(limits::LOG_ASKERS);
+    let (cpus, begun, starter) = (processors(), Arc::<Begun>::default(), std::thread::current());
     let mut started = 0;
-    for cpu in processors() {
-        let Ok(events) = u32::try_from(cpu).map_err(std::io::Error::other).and_then(Events::of_execs_on) else { break };
-        let (inbox, answers, ready) = (inbox.clone(), Arc::clone(answers), ready.clone());
-        let thread = std::thread::Builder::new().name(format!("command-log-{cpu}")).stack_size(limits::LOG_STACK);
+    for (nth, cpu) in cpus.iter().copied().enumerate() {
+        let Ok(events) = Events::of_execs_on(cpu) else { break };
+        let (inbox, answers, begun, starter) =
+            (inbox.clone(), Arc::clone(answers), Arc::clone(&begun), starter.clone());
+        let thread = std::thread::Builder::new().name("command-log-ask".to_owned()).stack_size(limits::LOG_STACK);
         let spawned = thread.spawn(move || {
-            let bound = bind_to(cpu).and_then(|()| take_precedence());
-            let _ = ready.send(bound.is_ok().then_some(cpu));
-            if bound.is_ok() {
+            let bound = bind_to(cpu).and_then(|()| take_precedence()).is_ok();
+            begun.bound.fetch_or(u32::from(bound) << nth, Ordering::AcqRel);
+            begun.tried.fetch_add(1, Ordering::AcqRel);
+            starter.unpark();
+            if bound {
                 run(&events, &inbox, &answers);
             }
         });
-        started += usize::from(spawned.is_ok());
+        started += u32::from(spawned.is_ok());
     }
-    reports.iter().take(started).flatten().filter_map(|cpu| u32::try_from(cpu).ok()).collect()
+    while begun.tried.load(Ordering::Acquire) < started {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    let bound = begun.bound.load(Ordering::Acquire);
+    cpus.into_iter().enumerate().filter(|(nth, _)| bound >> nth & 1 == 1).map(|(_, cpu)| cpu).collect()
 }
 
 /// Those that this program may run on.
-pub(super) fn processors() -> Vec<usize> {
+pub(super) fn processors() -> Vec<u32> {
     let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
-    (0..CpuSet::count()).filter(|cpu| allowed.is_set(*cpu).unwrap_or(false)).take(limits::LOG_ASKERS).collect()
+    let may = |cpu: &u32| allowed.is_set(*cpu as usize).unwrap_or(false);
+    (0..CpuSet::count() as u32).filter(may).take(limits::LOG_ASKERS).collect()
 }
 
 /// Binds the calling thread to a processor.
-fn bind_to(cpu: usize) -> nix::Result<()> {
+fn bind_to(cpu: u32) -> nix::Result<()> {
     let mut only = CpuSet::new();
-    only.set(cpu)?;
+    only.set(cpu as usize)?;
     sched_setaffinity(Pid::from_raw(0), &only)
 }
 

@@ -26,6 +26,9 @@ use towline_wire::record::{BATCH, Batch, Lost, Record, Source, TEXT};
 /// How long the watcher stays when all sessions and their processes are gone: the next one may come at once.
 const LINGER: Duration = Duration::from_secs(3);
 
+/// How long a stopping agent waits for what its watcher has seen: some milliseconds, unless the device is starved.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+
 /// A session that the log knows.
 #[derive(Debug)]
 struct Named {
@@ -204,7 +207,7 @@ impl CommandLog {
 
     /// The agent stops: nothing follows.
     pub fn stop(&mut self, now: Instant) {
-        if let Some(seen) = self.watcher.as_mut().map(Outbox::take) {
+        if let Some(seen) = self.watcher.as_mut().map(|watcher| watcher.finish(LAST_WORDS)) {
             self.take_all(seen, now);
         }
         self.push(now, |at| Record::Stopped { at });

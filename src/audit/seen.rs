@@ -7,6 +7,7 @@
 
 use crate::limits;
 use crate::pty::watch;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::eventfd::{EfdFlags, EventFd};
 use std::collections::VecDeque;
 use std::io;
@@ -14,7 +15,7 @@ use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use towline_wire::message::ExitStatus;
 use towline_wire::record::Lost;
@@ -191,6 +192,24 @@ impl Outbox {
     pub fn dismiss(&self) {
         self.inbox.dismissed.store(true, Ordering::Release);
         let _ = self.inbox.call.write(1);
+    }
+
+    /// Tells the watcher that nothing more is wanted and takes what it has seen by now, all of it unless that takes longer than
+    /// this; then a gap says so.
+    pub fn finish(&mut self, within: Duration) -> VecDeque<Seen> {
+        self.dismiss();
+        let end = Instant::now() + within;
+        while !self.has_ended() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                self.inbox.push(Seen::Missed(Lost::Kernel));
+                break;
+            }
+            let left = PollTimeout::try_from(left).unwrap_or(PollTimeout::ZERO);
+            let _ = poll(&mut [PollFd::new(self.inbox.bell.as_fd(), PollFlags::POLLIN)], left);
+            let _ = self.inbox.bell.read();
+        }
+        self.take()
     }
 
     /// Whether the watcher was told that nothing more is wanted.

@@ -146,7 +146,7 @@ impl Watcher {
     }
 
     fn run(mut self, events: &Events) {
-        let everywhere = askers::processors().iter().all(|cpu| self.asked.iter().any(|asked| *asked as usize == *cpu));
+        let everywhere = askers::processors().iter().all(|cpu| self.asked.contains(cpu));
         loop {
             let over = self.inbox.is_dismissed(); // asked before the events are read: all that came before is read
             let read = self.hear(events);

@@ -9,6 +9,7 @@
 
 mod access;
 mod api;
+mod audit_trail;
 mod aws;
 mod bulk;
 mod codes;
@@ -17,6 +18,7 @@ mod commands;
 mod documents;
 mod echo;
 mod evidence;
+mod evidence_faults;
 mod exec;
 mod first_boot;
 mod fleet;
@@ -37,6 +39,7 @@ mod run_command;
 mod screen;
 mod shell;
 mod silence;
+mod tampering;
 mod tokens;
 mod tunnel;
 mod upgrade;

@@ -3,6 +3,7 @@
 use towline_testkit::another_version::{CURRENT, NEXT, install};
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::process::hang_up;
+use towline_testkit::recall::{commands, newest_session};
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
@@ -76,6 +77,39 @@ fn the_shell_that_runs_the_upgrade_gives_its_exit_code_to_the_operator() -> Outc
     shell.line("exit 7")?;
     let status = shell.finish(PATIENCE)?;
     ensure(status.code() == Some(7), || format!("{status}"))
+}
+
+#[test]
+fn the_command_log_goes_on_over_an_upgrade_and_names_what_it_could_not_see() -> Outcome {
+    let mut lab = Lab::start()?;
+    let device = device(&mut lab)?;
+    let mut shell: Terminal = lab.admin().shell(device.id())?;
+    let mut run = |n: usize| {
+        shell.line(&format!("/bin/true turn-{n}; echo sum-{n}-$((6 * 7))"))?;
+        shell.expect(&format!("sum-{n}-42")).map(drop)
+    };
+    run(0)?;
+    let session = newest_session(&lab.admin(), &device)?;
+    for turn in 1..=3 {
+        change(&lab, &device, if turn % 2 == 0 { CURRENT } else { NEXT })?;
+        run(turn)?;
+    }
+    shell.line("exit 0")?;
+    shell.finish(PATIENCE)?;
+    let records = eventually("the end of the session is on record", PATIENCE, || {
+        let records = commands(&lab.admin(), &session).ok()?;
+        records.iter().any(|record| record["Kind"] == "End").then_some(records)
+    })?;
+    let text = || format!("{records:#?}");
+    for turn in 0..=3 {
+        let name = format!("turn-{turn}");
+        let found = records.iter().filter(|record| record["Arguments"][1] == name.as_str()).count();
+        // A program without arguments is on record, too, and counted: see `command_log.rs`.
+        let unread = records.iter().any(|r| r["Detail"].as_str().is_some_and(|d| d.starts_with("the arguments of")));
+        ensure(found == 1 || (found == 0 && unread), text)?;
+    }
+    let upgrades = records.iter().filter(|r| r["Detail"].as_str().is_some_and(|d| d.contains("upgraded"))).count();
+    ensure(upgrades == 3, text)
 }
 
 #[test]

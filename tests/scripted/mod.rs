@@ -66,6 +66,8 @@ pub(crate) struct Gateway {
     pub(crate) grace: u32,
     next_stream: StreamId,
     attachment: u32,
+    /// The end of the last batch of the command log that came.
+    pub(crate) logged_to: Option<([u8; 16], u64)>,
 }
 
 impl Drop for Gateway {
@@ -157,6 +159,7 @@ impl Gateway {
             grace: 600,
             next_stream: 1,
             attachment: 0,
+            logged_to: None,
         }
     }
 
@@ -493,8 +496,8 @@ impl Gateway {
         while let Some(frame) = self.reader.next().unwrap() {
             match self.mux.on_frame(frame).unwrap() {
                 Incoming::Control(body) => match decode(body).unwrap() {
-                    // The command log has tests of its own; here it would only be in the way.
-                    FromAgent::Log(_) => {}
+                    // Never confirmed, unless a test does it.
+                    FromAgent::Log(batch) => self.logged_to = Some((batch.boot, batch.next)),
                     message => self.inbox.insert(0, message),
                 },
                 Incoming::Data(id, bytes) => {

@@ -10,6 +10,7 @@
 //! | `bench tunnel` | forwards against `ssh -L`: throughput near and far, connections a second, keystrokes beside bulk |
 //! | `endure [KILLS]` | link, agent and gateway killed at random while programs run: what the command log says then |
 //! | `recall` | how much of what a session executes is on record, and its cost |
+//! | `flood [MB]` | a session that writes two gigabytes: memory, processor time and disk on both sides |
 //! | `fleet [DEVICES]` | one command for 1,000 simulated devices: time, memory of the gateway, nothing lost |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
@@ -27,6 +28,7 @@ mod demo;
 mod dist;
 mod endure;
 mod fleet;
+mod flood;
 mod package;
 mod qemu;
 mod recall;
@@ -72,13 +74,15 @@ fn command(words: &[&str]) -> Outcome {
         ["endure"] => endure::report(endure::KILLS),
         ["endure", kills] => endure::report(kills.parse()?),
         ["recall"] => recall::report(),
+        ["flood"] => flood::report(flood::MEGABYTES),
+        ["flood", megabytes] => flood::report(megabytes.parse()?),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
         ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["packages"] => package::rooted::try_all(),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | fleet [DEVICES] | recall | endure [KILLS] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | fleet [DEVICES] | recall | endure [KILLS] | flood [MB] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
         )),
     }
 }

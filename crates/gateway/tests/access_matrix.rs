@@ -331,6 +331,7 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         source_ip: String::new(),
         just_in_time: false,
         session_type: String::new(),
+        output_url: String::new(),
         idle: std::time::Duration::from_secs(60),
         max: None,
     };

@@ -36,8 +36,8 @@ fn begin(evidence: &Evidence, session: &str) -> std::sync::Arc<Tape> {
         run_as: Some("ann".into()),
         ..Facts::default()
     };
-    let logs = evidence.recorder.logs_wanted(None);
-    evidence.recorder.begin(facts, 80, 24, Some("xterm"), logs.as_ref()).unwrap()
+    let places = evidence.recorder.places(&Default::default()).unwrap();
+    evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places).unwrap()
 }
 
 /// Messages of a session's stream so far, one a line.

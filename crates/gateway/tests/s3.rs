@@ -35,8 +35,8 @@ fn settings(dir: &Path, endpoint: &str) -> Settings {
 
 async fn record(evidence: &Evidence, session: &str, megabytes: u64) {
     let facts = Facts { session: session.into(), device: "mi-1".into(), principal: "ann".into(), ..Facts::default() };
-    let logs = evidence.recorder.logs_wanted(None);
-    let tape = evidence.recorder.begin(facts, 80, 24, None, logs.as_ref()).unwrap();
+    let places = evidence.recorder.places(&Default::default()).unwrap();
+    let tape = evidence.recorder.begin(facts, 80, 24, None, &places).unwrap();
     let (mut noise, mut offset) = (1_u64, 0);
     let file = || std::fs::metadata(evidence.recorder.local(session).unwrap()).map_or(0, |meta| meta.len());
     while offset < megabytes * 1_000_000 {

@@ -22,6 +22,7 @@ pub mod connect_proxy;
 pub mod endure;
 pub mod facts;
 pub mod files;
+pub mod flood;
 pub mod https;
 pub mod interrupt;
 pub mod lab;

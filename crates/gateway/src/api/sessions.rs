@@ -51,6 +51,9 @@ impl Api {
         let named = request.document_name.as_deref().map(bare_name).transpose()?;
         let document = named.unwrap_or(RUN_SHELL).to_owned();
         call.note("documentName", &*document);
+        if let Some(reason) = &request.reason {
+            call.note("reason", reason);
+        }
         // Resolved before policy is asked, for its parameters are part of the question; told only after it.
         let wanted = self.wanted_session(&document, &request.parameters).await;
         let parameters = wanted.as_ref().map_or(&request.parameters, |wanted| &wanted.parameters);
@@ -206,14 +209,17 @@ impl Api {
         let with_place = |row: store::Session| {
             let ended = row.ended_at.is_some();
             let live = SessionId::try_from(row.new.id.clone()).ok().and_then(|id| self.parts.sessions.live(&id));
+            let told: Option<SessionManagerOutputUrl> = serde_json::from_str(&row.new.output_url).ok();
             let mut session = shown(row);
             if let Some(state) = live.filter(|_| !ended) {
                 session.status = stage(state);
             }
-            session.output_url = recorder
-                .url(&session.session_id)
-                .filter(|_| ended)
-                .map(|url| SessionManagerOutputUrl { s3_output_url: Some(url), cloud_watch_output_url: None });
+            // Sessions from before this was kept: where a recording would be.
+            let guess = || {
+                let s3_output_url = Some(recorder.url(&session.session_id)?);
+                Some(SessionManagerOutputUrl { s3_output_url, cloud_watch_output_url: None })
+            };
+            session.output_url = if ended { told.or_else(guess) } else { None };
             session
         };
         Ok(DescribeSessionsResponse { sessions: rows.into_iter().map(with_place).collect(), next_token })

@@ -305,18 +305,27 @@ fn sessions(folder: &Path) -> Vec<String> {
 fn open(folder: &Path, session: &str, path: &Path) -> io::Result<Followed> {
     let note = fs::read_to_string(folder.join(format!("{session}.note")))?;
     let note: Note = serde_json::from_str(&note)?;
-    let mut first = Vec::new();
-    let file = BufReader::new(File::open(path)?);
-    BufReader::new(GzDecoder::new(file)).take(MAX_LINE as u64).read_until(b'\n', &mut first)?;
-    let header = Header::parse(first.strip_suffix(b"\n").unwrap_or(&first)).map_err(io::Error::other)?;
+    let header = header(path)?;
     let facts = header.towline.unwrap_or_default();
     let terminal = header.env.contains_key("TERM") || !facts.document.contains("NonInteractive");
     let (tamer, rest) = (Tamer::text_only(), String::new());
     Ok(Followed { note, facts, began: header.timestamp * 1000, terminal, tamer, rest, refused: 0 })
 }
 
+fn header(path: &Path) -> io::Result<Header> {
+    let mut first = Vec::new();
+    let file = BufReader::new(File::open(path)?);
+    BufReader::new(GzDecoder::new(file)).take(MAX_LINE as u64).read_until(b'\n', &mut first)?;
+    Header::parse(first.strip_suffix(b"\n").unwrap_or(&first)).map_err(io::Error::other)
+}
+
+/// When a recording began, ms since the epoch.
+pub(super) fn began(path: &Path) -> io::Result<i64> {
+    Ok(header(path)?.timestamp * 1000)
+}
+
 /// Output of whole blocks from `offset` on, with the times of its pieces, and the place behind them.
-fn read_on(path: &Path, offset: u64) -> io::Result<(Vec<(u64, String)>, u64)> {
+pub(super) fn read_on(path: &Path, offset: u64) -> io::Result<(Vec<(u64, String)>, u64)> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut reader = BufReader::new(file);

@@ -89,6 +89,11 @@ impl Job {
         self.over
     }
 
+    /// Whether a block waits because the disk refused it.
+    pub(super) const fn is_stuck(&self) -> bool {
+        self.pending.is_some()
+    }
+
     /// Why nothing is recorded, if that was not told yet.
     pub(super) fn failure(&self) -> Option<&str> {
         self.stopped.as_deref().filter(|_| !self.told)

@@ -14,12 +14,15 @@
 mod aws;
 pub mod cloudwatch;
 pub mod command_files;
+pub mod copies;
 mod job;
 mod ledger;
 mod outbox;
 mod outputs;
+pub mod places;
 pub mod recorder;
 mod retention;
+mod room;
 pub mod settings;
 pub mod sink;
 mod staging;
@@ -38,9 +41,10 @@ use towline_evidence::node::What;
 use crate::clock::Clock;
 use crate::files::{self, FileError};
 use crate::seam::{SessionStart, StartError};
-use cloudwatch::Wanted;
+use copies::Copier;
 use ledger::Ledger;
 use outbox::Outbox;
+pub use places::Places;
 pub use recorder::{CannotRecord, Failures, Recorder};
 use settings::{Demand, Settings};
 use sink::{Sink, SinkError};
@@ -85,7 +89,7 @@ impl Evidence {
     /// [`EvidenceError`].
     pub fn start(dir: &Path, settings: Settings, clock: &Clock) -> Result<(Self, Failures), EvidenceError> {
         let home = settings.home.clone();
-        for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch"] {
+        for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch", "copies"] {
             files::private_dir(&home.join(name))?;
         }
         let key = key(dir)?;
@@ -104,6 +108,9 @@ impl Evidence {
         }));
         if let Some(logs) = logs {
             tokio::spawn(cloudwatch::Follower::new(&logs, Arc::clone(&recorder), clock)?.run());
+        }
+        if let Some(s3) = recorder.s3() {
+            tokio::spawn(Copier::new(s3, Arc::clone(&recorder), clock).run());
         }
         tokio::spawn(retention::keep(Arc::clone(&recorder), sink.clone(), clock.clone()));
         Ok((Self { recorder, sink }, failures))
@@ -133,14 +140,17 @@ impl From<crate::agents::Lane> for towline_evidence::recording::Lane {
     }
 }
 
-/// Whether a recording that policy demands can begin, as far as that is known without asking the disk.
+/// Where the output of a session goes besides its recording, if it is recorded; and whether it can be, as far as that is known
+/// without asking the disk.
 ///
 /// # Errors
-/// [`StartError::NotRecorded`].
-pub fn expect_room(recorder: Option<&Arc<Recorder>>) -> Result<(), StartError> {
-    match recorder.filter(|recorder| recorder.demand() == Demand::Demanded).and_then(|recorder| recorder.no_room()) {
+/// [`StartError::NotRecorded`]: a demanded recording, or a log that preferences want, is not possible.
+pub fn expect_room(recorder: Option<&Arc<Recorder>>, start: &SessionStart) -> Result<Places, StartError> {
+    let Some(recorder) = recorder.filter(|_| start.plan.is_shown()) else { return Ok(Places::default()) };
+    let places = recorder.places(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
+    match recorder.no_room().filter(|_| recorder.demand() == Demand::Demanded) {
         Some(why) => Err(StartError::NotRecorded { why }),
-        None => Ok(()),
+        None => Ok(places),
     }
 }
 
@@ -148,7 +158,11 @@ pub fn expect_room(recorder: Option<&Arc<Recorder>>) -> Result<(), StartError> {
 ///
 /// # Errors
 /// [`StartError::NotRecorded`] when policy demands a recording and there can be none.
-pub async fn begin(recorder: Option<&Arc<Recorder>>, start: &SessionStart) -> Result<Option<Arc<Tape>>, StartError> {
+pub async fn begin(
+    recorder: Option<&Arc<Recorder>>,
+    start: &SessionStart,
+    places: Places,
+) -> Result<Option<Arc<Tape>>, StartError> {
     let wanted = |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
     let Some(recorder) = recorder.filter(wanted) else { return Ok(None) };
     let facts = Facts {
@@ -162,15 +176,7 @@ pub async fn begin(recorder: Option<&Arc<Recorder>>, start: &SessionStart) -> Re
     };
     let (cols, rows, term) = start.terminal.as_ref().map_or((80, 24, None), |t| (t.cols, t.rows, Some(t.term.clone())));
     let own = Arc::clone(recorder);
-    let wish = start.preferences.cloud_watch().map(|log| Wanted { group: log.group, streaming: log.streaming });
-    if wish.is_some() && !recorder.knows_cloudwatch() {
-        tracing::warn!(
-            session = start.session.as_str(),
-            "the session's preferences want a log in CloudWatch, and [evidence.cloudwatch] is not set"
-        );
-    }
-    let logs = own.logs_wanted(wish);
-    let begun = tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref(), logs.as_ref())).await;
+    let begun = tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref(), &places)).await;
     let why = match begun {
         Ok(Ok(tape)) => return Ok(Some(tape)),
         Ok(Err(error)) => error.to_string(),

@@ -14,7 +14,6 @@ use towline_evidence::digest::Running;
 use towline_evidence::node::What;
 
 use super::recorder::Recorder;
-use super::settings::SinkSettings;
 use super::staging::free_space;
 
 impl Recorder {
@@ -47,10 +46,7 @@ impl Recorder {
     /// The bucket that objects go to, if they go to one.
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
-        match &self.settings.sink {
-            SinkSettings::S3(s3) => Some(&s3.bucket),
-            SinkSettings::Directory(_) => None,
-        }
+        self.s3().map(|s3| s3.bucket.as_str())
     }
 
     /// Writes an output's digest into the node's chain.

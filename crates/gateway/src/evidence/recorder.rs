@@ -26,13 +26,13 @@ use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::node::What;
 use towline_evidence::recording::{Recording, Resuming};
 
-use super::cloudwatch::{self, Wanted};
 use super::job::{Job, Step};
 use super::ledger::Ledger;
-use super::outbox;
+use super::places::Places;
 use super::settings::{Demand, Settings, SinkSettings, WhenFailing};
-use super::staging::{self, Staged};
+use super::staging::Staged;
 use super::tape::{List, Tape};
+use super::{cloudwatch, copies};
 use crate::clock::Clock;
 
 /// How long something may lie in memory only.
@@ -65,14 +65,14 @@ pub struct Recorder {
     /// Recordings that an earlier process left, until it is known whether their sessions live.
     left: Mutex<HashMap<String, (Recording, Staged, i64)>>,
     ledger: Mutex<Ledger>,
-    room: Mutex<Option<String>>,
+    pub(super) room: Mutex<Option<String>>,
     stopping: AtomicBool,
     pub(super) finished: Arc<Notify>,
     failures: mpsc::Sender<(String, String)>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner) // each holder leaves the value whole between its steps
 }
 
@@ -140,11 +140,7 @@ impl Recorder {
     pub fn url_of(&self, object: &str) -> String {
         match &self.settings.sink {
             SinkSettings::Directory(folder) => format!("file://{}/{object}", folder.display()),
-            SinkSettings::S3(s3) => {
-                let region = s3.region.as_deref().unwrap_or("us-east-1");
-                let server = s3.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
-                format!("{}/{}/{object}", server.trim_end_matches('/'), s3.bucket)
-            }
+            SinkSettings::S3(s3) => format!("{}/{}/{object}", s3.server(), s3.bucket),
         }
     }
 
@@ -165,7 +161,7 @@ impl Recorder {
         cols: u16,
         rows: u16,
         term: Option<&str>,
-        logs: Option<&Wanted>,
+        places: &Places,
     ) -> Result<Arc<Tape>, CannotRecord> {
         if let Some(why) = lock(&self.room).clone() {
             return Err(CannotRecord::NoRoom(why));
@@ -187,8 +183,10 @@ impl Recorder {
             .append(&recording.take(0))
             .and_then(|()| staged.sync())
             .and_then(|()| self.record(What::Open { session: session.clone() }));
+        let home = &self.settings.home;
         let begun = begun
-            .and_then(|()| logs.map_or(Ok(()), |logs| cloudwatch::follow(&self.settings.home, &session, &path, logs)));
+            .and_then(|()| places.logs.as_ref().map_or(Ok(()), |logs| cloudwatch::follow(home, &session, &path, logs)))
+            .and_then(|()| places.copy.as_ref().map_or(Ok(()), |copy| copies::expect(home, &session, &path, copy)));
         if let Err(error) = begun {
             let _ = fs::remove_file(&path); // an empty file of a session that will not be
             return Err(error.into());
@@ -200,20 +198,6 @@ impl Recorder {
     #[must_use]
     pub fn is_recording(&self, session: &str) -> bool {
         self.staging_path(session).exists()
-    }
-
-    /// Whether logs can go to CloudWatch at all.
-    #[must_use]
-    pub const fn knows_cloudwatch(&self) -> bool {
-        self.settings.cloudwatch.is_some()
-    }
-
-    /// Where a session's log goes beside the sink: the wish of its preferences, else the gateway's setting.
-    #[must_use]
-    pub fn logs_wanted(&self, wish: Option<Wanted>) -> Option<Wanted> {
-        let settings = self.settings.cloudwatch.as_ref()?;
-        let own = settings.group.clone().map(|group| Wanted { group, streaming: settings.streaming });
-        wish.or(own)
     }
 
     /// Goes on with the recording of a session that outlived an earlier process; `None` when there is none.
@@ -332,6 +316,10 @@ impl Recorder {
         let mut job = lock(&job);
         let room = lock(&self.room).clone();
         job.step(step, room.as_deref());
+        if job.is_stuck() && self.use_reserve() {
+            let room = lock(&self.room).clone();
+            job.step(Step::Flush, room.as_deref());
+        }
         if job.is_over() {
             self.hand_over(session, &mut job);
         } else if let Some(why) = job.failure() {
@@ -359,7 +347,10 @@ impl Recorder {
         });
         match moved {
             Ok(()) => drop(lock(&self.jobs).remove(session)),
-            Err(error) => tracing::error!(session, %error, "a finished recording waits: it cannot be handed over"),
+            Err(error) => {
+                tracing::error!(session, %error, "a finished recording waits: it cannot be handed over");
+                self.use_reserve();
+            }
         }
     }
 
@@ -379,25 +370,6 @@ impl Recorder {
             && let Err(error) = self.checkpoint()
         {
             tracing::error!(%error, "the node's chain cannot be signed");
-        }
-    }
-
-    fn look_for_room(&self) {
-        let home = &self.settings.home;
-        let floor = self.settings.free_space_floor;
-        let why = match staging::free_space(home) {
-            Err(error) => Some(format!("the disk does not answer: {error}")),
-            Ok(free) if free < floor => Some(format!("{} MiB are free, {} are kept", free >> 20, floor >> 20)),
-            Ok(_) => {
-                let waiting =
-                    ["outbox", "staging", "cloudwatch"].iter().map(|name| outbox::size(&home.join(name))).sum::<u64>();
-                (waiting > self.settings.max_staged).then(|| format!("{} MiB wait for the sink already", waiting >> 20))
-            }
-        };
-        let mut room = lock(&self.room);
-        if *room != why {
-            tracing::warn!(why = why.as_deref().unwrap_or("there is room again"), "room for recordings");
-            *room = why;
         }
     }
 }

@@ -49,6 +49,18 @@ pub enum SinkError {
     Store(#[from] object_store::Error),
 }
 
+impl SinkError {
+    /// Whether the server understood and said no: trying again changes nothing unless somebody does.
+    #[must_use]
+    pub fn is_refusal(&self) -> bool {
+        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
+        matches!(
+            self,
+            Self::Settings(_) | Self::Store(NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
+        )
+    }
+}
+
 /// A sink. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sink {

@@ -111,7 +111,7 @@ fn facts(session: &str) -> Facts {
 }
 
 fn begin(evidence: &Evidence, session: &str) -> Arc<Tape> {
-    evidence.recorder.begin(facts(session), 80, 24, Some("xterm"), None).unwrap()
+    evidence.recorder.begin(facts(session), 80, 24, Some("xterm"), &Places::default()).unwrap()
 }
 
 async fn stop(evidence: Evidence) {
@@ -202,7 +202,7 @@ async fn on_a_disk_without_room_a_demanded_session_does_not_begin() {
     let mut scene = Scene::new("recording = 'demanded'");
     scene.settings.free_space_floor = u64::MAX;
     let (evidence, _failures) = scene.start();
-    let error = evidence.recorder.begin(facts("ann-1"), 80, 24, None, None).unwrap_err();
+    let error = evidence.recorder.begin(facts("ann-1"), 80, 24, None, &Places::default()).unwrap_err();
     assert!(error.to_string().contains("MiB are free"), "{error}");
     assert!(walk(&scene.dir.path().join("evidence/staging")).is_empty());
 }

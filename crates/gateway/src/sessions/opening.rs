@@ -15,6 +15,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
+use towline_ssm::api::session::SessionManagerOutputUrl;
 use towline_ssm::documents::SessionPlan;
 use towline_wire::grant::{Grant, SignedGrant};
 use towline_wire::message::{EndReason, Launch, Open, Size, Terminal, ToAgent, encode};
@@ -23,6 +24,7 @@ use super::session::{Meta, Session};
 use super::token::Token;
 use super::{Hub, lock, sentence, tunnel, watch};
 use crate::agents::Link;
+use crate::evidence::Places;
 use crate::seam::{SessionStart, SessionStarted, StartError};
 use crate::store::NewSession;
 
@@ -47,17 +49,19 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     }
     let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
-    let recorder = hub.recorder.as_ref().filter(|_| start.plan.is_shown());
-    if let Err(error) = crate::evidence::expect_room(recorder) {
-        lock(&hub.sessions).remove(&session.meta.name);
-        return Err(error);
-    }
+    let places = match crate::evidence::expect_room(hub.recorder.as_ref(), &start) {
+        Ok(places) => places,
+        Err(error) => {
+            lock(&hub.sessions).remove(&session.meta.name);
+            return Err(error);
+        }
+    };
     link.bind(&session, order.io, order.err);
     session.link_up(&link, order.io, order.err);
     link.send(&ToAgent::Open(order));
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
 
-    match opened_stored_recorded(&hub, &session, &start, opened).await {
+    match opened_stored_recorded(&hub, &session, &start, places, opened).await {
         Ok(()) => Ok(SessionStarted { token: text }),
         Err(error) => {
             hub.end(&session, EndReason::NotOpened, &format!("{}: {error}", sentence(EndReason::NotOpened)));
@@ -72,9 +76,12 @@ async fn opened_stored_recorded(
     hub: &Hub,
     session: &Arc<Session>,
     start: &SessionStart,
+    places: Places,
     opened: oneshot::Receiver<Result<(), StartError>>,
 ) -> Result<(), StartError> {
-    let row = row(start);
+    let recorder = hub.recorder.as_ref().filter(|_| start.plan.is_shown());
+    let output = recorder.map(|recorder| recorder.output_url(start.session.as_str(), &places));
+    let row = row(start, output);
     // What a restarted gateway has to know of a tunnel.
     let state = tunnel::launch_of(&start.plan).and_then(|launch| encode(&launch).ok());
     let stored = async {
@@ -84,7 +91,7 @@ async fn opened_stored_recorded(
             None => Ok(()),
         }
     };
-    let begun = async { crate::evidence::begin(hub.recorder.as_ref(), start).await };
+    let begun = async { crate::evidence::begin(hub.recorder.as_ref(), start, places).await };
     let (stored, begun, opened) = tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
     // The tape comes first: whatever else went wrong, it is ended with the session then.
     let begun = begun.map(|tape| tape.into_iter().for_each(|tape| session.record(tape)));
@@ -208,7 +215,7 @@ fn meta(hub: &Hub, start: &SessionStart) -> Meta {
     }
 }
 
-fn row(start: &SessionStart) -> NewSession {
+fn row(start: &SessionStart, output: Option<SessionManagerOutputUrl>) -> NewSession {
     NewSession {
         id: start.session.as_str().to_owned(),
         device_id: start.device.as_str().to_owned(),
@@ -220,6 +227,7 @@ fn row(start: &SessionStart) -> NewSession {
         source_ip: start.source_ip.to_string(),
         just_in_time: start.just_in_time,
         session_type: start.plan.session_type().to_owned(),
+        output_url: output.and_then(|output| serde_json::to_string(&output).ok()).unwrap_or_default(),
         idle: start.idle_timeout,
         max: start.max_duration,
     }

@@ -13,6 +13,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (3, "identity", include_str!("../../migrations/0003_identity.sql")),
     (4, "command log", include_str!("../../migrations/0004_command_log.sql")),
     (5, "run commands", include_str!("../../migrations/0005_commands.sql")),
+    (6, "where logs lie", include_str!("../../migrations/0006_where_logs_lie.sql")),
     (9, "target", include_str!("../../migrations/0009_target.sql")),
 ];
 

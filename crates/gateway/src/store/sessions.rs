@@ -81,6 +81,8 @@ pub struct NewSession {
     pub just_in_time: bool,
     /// What its data channel calls it, for the time after a restart.
     pub session_type: String,
+    /// Where its output lies: an OutputUrl as JSON; empty when nowhere.
+    pub output_url: String,
     /// Idle time after which it ends.
     pub idle: Duration,
     /// Age at which it ends.
@@ -131,7 +133,7 @@ pub struct SessionStore<'a> {
 }
 
 const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, access_type, \
-     session_type, status, details, idle_ms, max_ms, started_at, ended_at, resume_state FROM sessions";
+     session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state FROM sessions";
 
 fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -148,6 +150,7 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
             source_ip: row.try_get("source_ip")?,
             just_in_time: row.try_get::<String, _>("access_type")? == JUST_IN_TIME,
             session_type: row.try_get("session_type")?,
+            output_url: row.try_get("output_url")?,
             idle: millis(row.try_get("idle_ms")?),
             max: row.try_get::<Option<i64>, _>("max_ms")?.map(millis),
         },
@@ -182,8 +185,8 @@ impl SessionStore<'_> {
             .await?;
         sqlx::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
-             access_type, session_type, status, idle_ms, max_ms, started_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?)",
+             access_type, session_type, output_url, status, idle_ms, max_ms, started_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -195,6 +198,7 @@ impl SessionStore<'_> {
         .bind(&new.source_ip)
         .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
         .bind(&new.session_type)
+        .bind(&new.output_url)
         .bind(as_millis(new.idle))
         .bind(new.max.map(as_millis))
         .bind(now.0)
@@ -324,6 +328,7 @@ mod tests {
             source_ip: "192.0.2.1".into(),
             just_in_time: false,
             session_type: "Standard_Stream".into(),
+            output_url: String::new(),
             idle: Duration::from_secs(1200),
             max: Some(Duration::from_secs(3600)),
         }

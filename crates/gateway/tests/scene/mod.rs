@@ -157,6 +157,7 @@ impl Sessions for Pretended {
                 source_ip: start.source_ip.to_string(),
                 just_in_time: start.just_in_time,
                 session_type: start.plan.session_type().to_owned(),
+                output_url: String::new(),
                 idle: start.idle_timeout,
                 max: start.max_duration,
             };
