@@ -175,7 +175,7 @@ impl Agent {
         Ok(Self {
             gate: Gate::new(enrolment.device.clone(), enrolment.authority, boot),
             journal: Journal::open(&Dir::at(&config.state_dir), boot),
-            table: Table::new(config.max_sessions, cgroups),
+            table: Table::new(config.max_sessions, config.window, cgroups),
             log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
             stage: Stage::Waiting { until: now },
             backoff: Backoff::new(config.reconnect_max),

@@ -66,12 +66,23 @@ pub const JOURNAL: usize = 512;
 /// Largest journal that is read, bytes, and the size at which it is written anew.
 pub const JOURNAL_FILE: usize = 64 * 1024;
 
-/// Largest replay ring of one stream, bytes. Throughput is at most this by the round trip: 1 MiB gives 10 MB/s at
-/// 100 ms. Grows with use, and is given back when all was acknowledged.
+/// Largest replay ring of one stream of a shell or a command, bytes. Throughput is at most this by the round trip: 1 MiB
+/// gives 10 MB/s at 100 ms. Grows with use, and is given back when all was acknowledged.
 pub const REPLAY_ONE: usize = 1024 * 1024;
 
-/// All replay rings together, bytes.
+/// All replay rings together, bytes; two [`WINDOW`]s where those are set to more. A ring that grows needs half as much again
+/// for a moment, while its bytes are moved.
 pub const REPLAY_ALL: usize = 4 * 1024 * 1024;
+
+/// Bytes of one tunnel or copy that may be under way in each direction, unless set otherwise (`sessions.window_bytes`): its
+/// replay ring, and the room for what its targets have not taken. Throughput is at most this by the round trip: 2 MiB give
+/// 20 MB/s at 100 ms and 40 at 50, as OpenSSH's own window does. Both grow with use.
+pub const WINDOW: u32 = 2 * 1024 * 1024;
+/// Least and most that may be set. A ring takes the largest power of two in it. With the most, rings and rooms together may
+/// come to 16 MiB, half of it in a stream's ring and the other only while targets take nothing.
+pub const WINDOW_FLOOR: u32 = 256 * 1024;
+/// See [`WINDOW_FLOOR`]. What a gateway passes on for one client.
+pub const WINDOW_CEILING: u32 = 4 * 1024 * 1024;
 
 /// Bytes read from one program in one turn of the loop, so that no program holds up the others.
 pub const READ_TURN: usize = 64 * 1024;
@@ -131,20 +142,18 @@ pub const TAKES_OVER: Duration = Duration::from_secs(15);
 /// under half of the watchdog's patience in systemd/towline-agent.service.
 pub const LOOK_FOR_ENROLMENT: Duration = Duration::from_secs(5);
 
-/// Room for bytes of one tunnel that its targets have not taken, bytes. Upload is at most this by the round trip: 1 MiB gives
-/// 10 MB/s at 100 ms. Allocated only while a target does not take what is sent to it.
-pub const TUNNEL_INPUT: u32 = 1024 * 1024;
-/// The same for all tunnels together, bytes: later ones get half of what is left, and [`TUNNEL_INPUT_LEAST`] in any case.
+/// Room of all tunnels and copies together for bytes that their targets have not taken, bytes; two [`WINDOW`]s where those are
+/// set to more. One has a window; later ones get half of what is left, and [`TUNNEL_INPUT_LEAST`] in any case. Allocated
+/// only while a target does not take what is sent to it.
 pub const TUNNEL_INPUT_ALL: u32 = 4 * 1024 * 1024;
 /// See [`TUNNEL_INPUT_ALL`].
 pub const TUNNEL_INPUT_LEAST: u32 = 64 * 1024;
 /// Connections at once in one tunnel. Each is a descriptor and some 500 bytes; each connection of a tunnel whose input has
 /// its whole room may have 8 KiB under way before its window is known.
 pub const CONNECTIONS: usize = 128;
-/// Window of a new connection where there is room for it, bytes, and the widest that it grows to. Version 2 of smux only.
+/// Window of a new connection where there is room for it, bytes; it grows to three quarters of the tunnel's room. Version 2
+/// of smux only.
 pub const TUNNEL_WINDOW_FIRST: u32 = 64 * 1024;
-/// See [`TUNNEL_WINDOW_FIRST`]. One connection alone has three quarters of the tunnel's room.
-pub const TUNNEL_WINDOW: u32 = 768 * 1024;
 /// Time for one dial to a target: the look-up of its name, and all of its addresses.
 pub const TUNNEL_DIAL: Duration = Duration::from_secs(10);
 /// How long the addresses of a name are used again.
@@ -152,9 +161,10 @@ pub const NAME_KEPT: Duration = Duration::from_secs(5);
 /// How long a target may take for the rest of a connection whose operator has closed it whole.
 pub const TUNNEL_LINGER: Duration = Duration::from_secs(30);
 
+const _: () = assert!(CONNECTIONS as u32 * towline_wire::smux::INITIAL_WINDOW <= WINDOW, "first windows must fit");
+const _: () = assert!(TUNNEL_INPUT_LEAST >= towline_wire::smux::INITIAL_WINDOW && TUNNEL_INPUT_LEAST <= WINDOW_FLOOR);
 const _: () =
-    assert!(CONNECTIONS as u32 * towline_wire::smux::INITIAL_WINDOW <= TUNNEL_INPUT, "first windows must fit");
-const _: () = assert!(TUNNEL_INPUT_LEAST >= towline_wire::smux::INITIAL_WINDOW && TUNNEL_WINDOW <= TUNNEL_INPUT);
+    assert!(2 * WINDOW as usize <= REPLAY_ALL && 2 * WINDOW <= TUNNEL_INPUT_ALL, "one must leave half to others");
 
 /// Living processes of all sessions that the command log follows; one more is a gap. Some 60 bytes each while it lives:
 /// 240 KiB when all are there, nothing when there is no session.

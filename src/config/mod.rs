@@ -48,6 +48,8 @@ pub struct Config {
     pub max_sessions: usize,
     /// How long sessions outlive the link.
     pub grace: Duration,
+    /// Bytes of one tunnel or copy that may be under way in each direction.
+    pub window: u32,
     /// Who runs a session for which nobody was named; the agent's own account if not set.
     pub default_user: Option<String>,
     /// The command log.
@@ -96,6 +98,7 @@ impl Default for Config {
             keep_alive_max: Duration::from_millis(towline_wire::keepalive::LONGEST),
             max_sessions: limits::SESSIONS,
             grace: limits::GRACE,
+            window: limits::WINDOW,
             default_user: None,
             audit: AuditSettings::default(),
             policy: DevicePolicy::default(),
@@ -117,6 +120,7 @@ pub const KEYS: &[&str] = &[
     "gateway.keep_alive_max",
     "sessions.max",
     "sessions.grace",
+    "sessions.window_bytes",
     "sessions.default_user",
     "audit.command_log",
     "audit.spool_bytes",
@@ -223,6 +227,10 @@ impl Config {
             "gateway.keep_alive_max" => self.keep_alive_max = between(duration(value)?, 20, 1_500)?,
             "sessions.max" => self.max_sessions = number(value, 1, limits::SESSIONS_CEILING)?,
             "sessions.grace" => self.grace = between(duration(value)?, 0, 7 * 86_400)?,
+            "sessions.window_bytes" => {
+                let bytes = number(value, limits::WINDOW_FLOOR as usize, limits::WINDOW_CEILING as usize)?;
+                self.window = u32::try_from(bytes).unwrap_or(limits::WINDOW);
+            }
             "sessions.default_user" => self.default_user = Some(text(value)?).filter(|user| !user.is_empty()),
             "audit.command_log" => self.audit.command_log = flag(value)?,
             "audit.spool_bytes" => self.audit.spool_bytes = spool_bytes(value)?,

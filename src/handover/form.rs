@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 /// The form that this program writes and reads. See the invariants for when to count it up.
 pub const FORM: u16 = 2;
 
-/// Longest text or run of bytes that is read, bytes: a whole replay ring.
-const LONGEST: usize = crate::limits::REPLAY_ONE;
+/// Longest text or run of bytes that is read, bytes: a whole replay ring, of a copy the largest that may be set.
+const LONGEST: usize = crate::limits::WINDOW_CEILING as usize;
 
 /// Most items of one list.
 const MOST: u32 = 1024;

@@ -40,7 +40,7 @@ pub(super) struct Many {
 impl Many {
     pub(super) fn new(place: Place, room: u32) -> Self {
         let most = usize::try_from(room / INITIAL_WINDOW).unwrap_or(usize::MAX).clamp(1, limits::CONNECTIONS);
-        let (first, widest) = (limits::TUNNEL_WINDOW_FIRST, limits::TUNNEL_WINDOW);
+        let (first, widest) = (limits::TUNNEL_WINDOW_FIRST, room / 4 * 3);
         let streams = Streams::server(Rule { most, first, widest, capacity: room });
         Self { place, streams, connections: Vec::new(), next: 0, started: false, untold: Vec::new(), broken: None }
     }

@@ -9,7 +9,7 @@
 //! - Only an address that the device's policy allows is dialled, whatever a name means by then.
 //! - Every connection has its turn, one frame each; one that does not take its bytes holds up no other (in version 1 of
 //!   smux, which has no windows, once the session's whole room is full of its bytes it does).
-//! - Bytes held for targets are bounded by [`crate::limits::TUNNEL_INPUT`] a tunnel; connections by
+//! - Bytes held for targets are bounded by [`crate::limits::WINDOW`] a tunnel; connections by
 //!   [`crate::limits::CONNECTIONS`].
 //!
 //! # Known limits

@@ -9,6 +9,7 @@
 //! # Not here
 //! - Port forwarding: [`tunnel`], a run of its own.
 
+mod copy;
 mod delay;
 mod peer;
 mod rig;

@@ -38,6 +38,7 @@ pub(crate) const FOR_TESTS: &[Need] = &[
 pub(crate) const FOR_BENCH: &[Need] = &[
     ("setsid", "util-linux"),
     ("ssh", "openssh-client"),
+    ("scp", "openssh-client"),
     ("ssh-keygen", "openssh-client"),
     ("sshd", "openssh-server"),
     ("dropbear", "dropbear-bin"),

@@ -95,6 +95,11 @@ pub trait Commands: Send + Sync + 'static {
     /// # Errors
     /// Why not, for the caller.
     fn accepts_bucket(&self, bucket: &str) -> Result<(), String>;
+    /// Whether CloudWatch Logs can get output.
+    ///
+    /// # Errors
+    /// Why not, for the caller.
+    fn accepts_logs(&self) -> Result<(), String>;
     /// Where an object of the outputs lies, or will lie.
     fn url(&self, object: &str) -> String;
     /// What keys of outputs begin with when their command names no bucket.

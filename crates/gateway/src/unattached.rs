@@ -51,6 +51,9 @@ impl Commands for Unattached {
     fn accepts_bucket(&self, _: &str) -> Result<(), String> {
         Err("this gateway runs no commands".to_owned())
     }
+    fn accepts_logs(&self) -> Result<(), String> {
+        Err("this gateway runs no commands".to_owned())
+    }
     fn url(&self, object: &str) -> String {
         object.to_owned()
     }

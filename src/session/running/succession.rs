@@ -165,7 +165,8 @@ fn read_stream(mux: &mut Mux, id: StreamId, from: &mut Reader<'_>) -> io::Result
     let held = from.bytes()?;
     let rx = ReceiverState { received: from.number()?, consumed: from.number()?, length: from.option(Reader::number)? };
     let rx = Receiver::succeeding(&rx, limits::INPUT).ok_or_else(|| contradiction("an input stream"))?;
-    let added = mux.add(id, Sender::new(limits::REPLAY_ONE), rx);
+    // A copy may have more than a ring of today's settings holds.
+    let added = mux.add(id, Sender::new(limits::REPLAY_ONE.max(held.len().next_power_of_two())), rx);
     added.map_err(|full| contradiction(&full.to_string()))?;
     let succeeds = mux.stream(id).is_some_and(|(stream, budget)| stream.tx.succeed(&tx, &held, budget));
     if succeeds { Ok(()) } else { Err(contradiction("an output stream, or there is no room for it")) }

@@ -2,6 +2,7 @@
 
 use super::{Refusal, Table};
 use std::time::{Duration, Instant};
+use towline_wire::message::FromAgent;
 
 impl Table {
     /// Starts a script that has come whole; `note` is told right before, and may forbid it.
@@ -33,5 +34,21 @@ impl Table {
                 Err(refusal)
             }
         }
+    }
+    /// Drops a script that is not whole yet.
+    pub(super) fn remove_script(&mut self, session: &str) {
+        if let Some(at) = self.scripts.iter().position(|script| script.open.session == session) {
+            let script = self.scripts.swap_remove(at);
+            self.remove_streams((script.open.io, script.open.err));
+        }
+    }
+
+    /// A script will never be whole: it is dropped, and the gateway is told why.
+    pub(super) fn not_whole(&mut self, session: &str, why: &'static str) {
+        log::warn!("session {session}: {why}");
+        self.remove_script(session);
+        let refusal = Refusal::Incomplete(why);
+        let (session, code, text) = (session.to_owned(), refusal.code(), refusal.to_string());
+        self.say(&FromAgent::NotOpened { session, code, text });
     }
 }

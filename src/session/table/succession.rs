@@ -11,7 +11,7 @@ impl Table {
     /// # Errors
     /// No memory.
     pub fn hand_over<'a>(&'a self, to: &mut Writer<'a>) -> io::Result<()> {
-        // `most`, `cgroups`: from the settings and the system of then. The rest is of the link, which is dialled again.
+        // `most`, `window`, `cgroups`: from the settings and the system of then. The rest is of the link, which is dialled again.
         // Scripts that are not whole were not started, and come again.
         // `tunnels`: none has a connection, see `can_be_handed_over`. They end with this program, which is told as the end of
         // their sessions; a forward opens the next one by itself.
@@ -23,6 +23,7 @@ impl Table {
             tunnels: _,
             cgroups: _,
             most: _,
+            window: _,
             bystander: _,
             online: _,
             failure: _,

@@ -20,6 +20,10 @@ const COMES_UP: Duration = Duration::from_secs(20);
 /// The peer's processes. Dropped: they are killed.
 pub(super) struct Peer {
     folder: PathBuf,
+    /// Where sshd listens for clients: the jump host.
+    relay: u16,
+    /// Where dropbear listens, on the device.
+    device: u16,
     /// Where sshd listens for the device's tunnel: where the client connects.
     entrance: u16,
     user: String,
@@ -41,7 +45,7 @@ impl Peer {
         tunnel.args(["-R", &format!("127.0.0.1:{entrance}:127.0.0.1:{device}"), &format!("{user}@127.0.0.1")]);
         let tunnel = Running::start("ssh -R", tunnel, &folder.join("tunnel.log"))?;
         listens(entrance).map_err(|e| Trouble::new(format!("{e}: {}", files::tail(&folder.join("tunnel.log"), 20))))?;
-        Ok(Self { folder, entrance, user, _processes: vec![tunnel, dropbear, sshd] })
+        Ok(Self { folder, relay, device, entrance, user, _processes: vec![tunnel, dropbear, sshd] })
     }
 
     /// The client's command line.
@@ -64,6 +68,35 @@ impl Peer {
     /// Where its clients connect.
     pub(super) fn entrance(&self) -> u16 {
         self.entrance
+    }
+
+    /// Where the jump host listens.
+    pub(super) fn relay(&self) -> u16 {
+        self.relay
+    }
+
+    /// Where the device's own server for SSH listens.
+    pub(super) fn device(&self) -> u16 {
+        self.device
+    }
+
+    /// A configuration for scp: the device as `device` through the jump host at this port, and as `tunnelled` through this
+    /// command. Its file.
+    pub(super) fn config(&self, jump: u16, proxy: &str) -> Outcome<PathBuf> {
+        let path = self.folder.join(format!("ssh-{jump}.conf"));
+        let common = format!(
+            "HostName 127.0.0.1\nUser {}\nIdentityFile {}\nIdentitiesOnly yes\nUserKnownHostsFile /dev/null\n\
+             StrictHostKeyChecking no\nLogLevel ERROR\n",
+            self.user,
+            self.folder.join("client").display()
+        );
+        let hosts = [
+            format!("Host jump\n{common}Port {jump}\n"),
+            format!("Host device\n{common}Port {}\nProxyJump jump\n", self.entrance),
+            format!("Host tunnelled\n{common}ProxyCommand {proxy}\n"),
+        ];
+        files::write(&path, hosts.concat())?;
+        Ok(path)
     }
 }
 

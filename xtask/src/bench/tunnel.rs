@@ -3,6 +3,8 @@
 //! The peer is `ssh -L -> sshd <- ssh -R -> dropbear`; ours is command line, gateway and agent. The far ones have a delay line
 //! between the operator's client and the server ([`super::delay`]).
 //!
+//! Files go beside them: scp through a jump host, `towline cp`, and scp through `towline proxy` ([`super::copy`]).
+//!
 //! Way: one target on this machine -> both forwards up -> each sample for the peer, then for ours -> a table. One run, the two
 //! beside each other: a busy machine slows both, but not evenly.
 
@@ -19,7 +21,7 @@ use towline_testkit::{Outcome, Trouble};
 use super::peer::{free_port, listens};
 use super::rig::Rig;
 use super::sample::{A_FAST_TYPIST, keystrokes};
-use super::{delay, stats};
+use super::{copy, delay, stats};
 use crate::{run, say, setup};
 
 /// Bytes of one transfer: near, far down, and far up, where the peer has moved less than half a megabyte a second.
@@ -61,6 +63,24 @@ pub(crate) fn compare() -> Outcome {
             let ours = rig.ours();
             let busy = |port, command: &Command| beside_bulk(port, || keystrokes(command, Some(A_FAST_TYPIST)));
             row("keystroke p50 beside a full download", "us", [busy(both.peer, &rig.peer())?, busy(both.ours, &ours)?]);
+        }
+    }
+    say::table(&rows);
+    copies(&rig)
+}
+
+/// A table of its own: there are three ways.
+fn copies(rig: &Rig) -> Outcome {
+    let mut rows =
+        vec![["one file", "scp -J", "towline cp", "scp, towline proxy", "unit", "ratios"].map(str::to_owned).to_vec()];
+    for (name, round_trip, bytes) in [("loopback", 0, NEAR / 2), ("50 ms", 50, FAR), ("100 ms", 100, FAR)] {
+        let both = copy::Ways::new(rig, Duration::from_millis(round_trip))?.copy(bytes)?;
+        for (way, [peer, cp, proxy]) in ["to the device", "from the device"].into_iter().zip(both) {
+            say::line(&format!("{way}, {name}: scp -J {peer:.1}, towline cp {cp:.1}, scp by proxy {proxy:.1} MB/s"));
+            let mut row = vec![format!("{way}, {name}")];
+            row.extend([peer, cp, proxy].map(|value| format!("{value:.1}")));
+            row.extend(["MB/s".to_owned(), format!("{:.2}, {:.2}", cp / peer, proxy / peer)]);
+            rows.push(row);
         }
     }
     say::table(&rows);

@@ -16,6 +16,7 @@ use towline_wire::message::decode;
 use super::ending::printable;
 use super::link::{self, Link, Token};
 use super::local::Local;
+use super::pipe::ROOM;
 use super::signals::Signal;
 use super::streams::{Received, Streams};
 use super::{Ending, Manner, SessionError};
@@ -25,8 +26,6 @@ use crate::terminal::escape::{self, Action};
 
 /// How long the answer to a close is waited for.
 pub(super) const CLOSING: Duration = Duration::from_secs(1);
-/// Room in each direction of a session that carries bulk, bytes: as much as a device and a gateway take.
-const BULK: u32 = 1024 * 1024;
 /// As many signals to a command without an end make this program leave.
 const PATIENCE_WITH_SIGNALS: u32 = 3;
 
@@ -74,7 +73,7 @@ pub(super) struct Driver {
 
 impl Driver {
     pub(super) fn new(session: String, link: Link, local: Local, manner: Manner) -> Self {
-        let streams = if manner.bulk { Streams::sized(BULK, BULK as usize) } else { Streams::new() };
+        let streams = if manner.bulk { Streams::sized(ROOM, ROOM as usize) } else { Streams::new() };
         Self { session, link, streams, local, manner, phase: Phase::Running, attached: false, signals: 0 }
     }
 

@@ -4,7 +4,7 @@
 //! program, or its connection's own buffer while it does not read.
 //!
 //! # Invariants
-//! - Each connection has its own window: one that is not read holds up no other. Memory is bounded by [`CONNECTIONS`] windows.
+//! - Each connection has its own window: one that is not read holds up no other. Memory is bounded by [`WINDOWS`].
 //! - One direction's end is passed on by itself; a connection that broke at the far end is broken here as well, so that half
 //!   of an answer is not taken for a whole one.
 //! - With [`CONNECTIONS`] of them no more are accepted until one ends.
@@ -21,8 +21,11 @@ use super::listen::{Listener, Socket};
 
 /// Connections at once: what an agent takes in one tunnel.
 pub(super) const CONNECTIONS: usize = 128;
-/// Room for what a local program has not read, bytes a connection. Download is at most this by the round trip.
-const WINDOW: u32 = 1024 * 1024;
+/// Room for what a local program has not read, bytes a connection: more than a device can be set to have under way, so that the
+/// device's setting alone bounds a download.
+const WINDOW: u32 = 4 * 1024 * 1024;
+/// The same for all connections together, bytes. Later ones get half of what is left.
+const WINDOWS: u32 = 64 * 1024 * 1024;
 /// Frames made ahead of the session, bytes.
 const AHEAD: usize = 128 * 1024;
 
@@ -53,10 +56,7 @@ pub(super) struct Locals {
 }
 
 fn fresh(version: Version) -> Streams {
-    Streams::client(
-        Rule { most: CONNECTIONS, first: WINDOW, widest: WINDOW, capacity: CONNECTIONS as u32 * WINDOW },
-        version,
-    )
+    Streams::client(Rule { most: CONNECTIONS, first: WINDOW, widest: WINDOW, capacity: WINDOWS }, version)
 }
 
 impl Locals {

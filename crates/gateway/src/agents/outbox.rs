@@ -16,9 +16,9 @@ use towline_wire::mux::SPARSE;
 
 /// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not drain.
 pub(super) const MAX_CONTROL_BYTES: usize = 64 * 1024;
-/// Data bytes that may wait for one link. An agent gives credit of at most 4 MiB to all of its tunnels, and of 64 KiB to each
-/// of at most 64 other sessions.
-pub(super) const MAX_DATA_BYTES: usize = 9 * 1024 * 1024;
+/// Data bytes that may wait for one link. An agent gives credit of at most 8 MiB to all of its tunnels and copies, and of 64 KiB
+/// to each of at most 64 other sessions.
+pub(super) const MAX_DATA_BYTES: usize = 13 * 1024 * 1024;
 
 /// Something did not fit: the link has to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -220,7 +220,7 @@ mod tests {
         assert!((0..10).any(|_| outbox.push_control(&Frame::Control(&body)).is_err()));
         let big = vec![0; 16_000];
         let frame = Frame::Data { stream: 1, offset: 0, data: &big };
-        assert!((0..600).any(|_| outbox.push_data(1, &frame).is_err()));
+        assert!((0..=MAX_DATA_BYTES / 16_000).any(|_| outbox.push_data(1, &frame).is_err()));
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub(super) struct Facts {
     pub(super) run_as: Option<String>,
     /// What the keys of its outputs begin with.
     pub(super) prefix: String,
+    /// The log group that gets its outputs too.
+    pub(super) log_group: Option<String>,
     pub(super) deliver_by: UnixMillis,
     pub(super) expires_at: UnixMillis,
 }

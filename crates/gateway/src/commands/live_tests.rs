@@ -81,6 +81,7 @@ fn live(devices: usize, concurrency: &str, errors: &str, steps: usize) -> Live {
         document: "D".into(),
         run_as: None,
         prefix: String::new(),
+        log_group: None,
         deliver_by: DELIVER_BY,
         expires_at: EXPIRES_AT,
     };
@@ -244,6 +245,7 @@ fn facts_like(live: &Live) -> Facts {
         document: live.facts.document.clone(),
         run_as: None,
         prefix: String::new(),
+        log_group: None,
         deliver_by: DELIVER_BY,
         expires_at: EXPIRES_AT,
     }

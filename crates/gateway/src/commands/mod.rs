@@ -34,7 +34,7 @@ use towline_ssm::ids::DeviceId;
 pub use step::StepState;
 
 use crate::clock::{Clock, UnixMillis};
-use crate::evidence::Recorder;
+use crate::evidence::{OutputNote, Recorder};
 use crate::seam;
 use crate::sessions::Hub;
 use crate::store::{SentCommand, Store, StoreError};
@@ -83,13 +83,22 @@ impl Shared {
         let path = self.folder(&facts.id, device, folder);
         let (recorder, facts, device, folder) =
             (Arc::clone(&self.recorder), Arc::clone(facts), device.to_owned(), folder.to_owned());
-        tokio::task::spawn_blocking(move || hand_over(&recorder, &facts.prefix, &facts.id, &device, &folder, &path));
+        let now = self.clock.now();
+        tokio::task::spawn_blocking(move || hand_over(&recorder, &facts, &device, &folder, &path, now));
     }
 }
 
-fn hand_over(recorder: &Recorder, prefix: &str, command: &str, device: &str, folder: &str, path: &Path) {
-    let key = |name: &str| layout::output(prefix, command, device, folder, name);
-    let sent = |key: &str, path: &Path| recorder.note_output(key, path);
+fn hand_over(recorder: &Recorder, facts: &Facts, device: &str, folder: &str, path: &Path, now: UnixMillis) {
+    let command = &facts.id;
+    let key = |name: &str| layout::output(&facts.prefix, command, device, folder, name);
+    let step = facts.plan.steps.iter().find(|step| step.folder == folder).map_or(folder, |step| step.name.as_str());
+    let sent = |key: &str, path: &Path| {
+        if let Some(group) = &facts.log_group {
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            recorder.log_output(path, &OutputNote::new(group, command, device, step, &name, now))?;
+        }
+        recorder.note_output(key, path)
+    };
     if let Err(error) = output::hand_over(path, &recorder.outbox(), key, sent) {
         tracing::error!(command, device, %error, "output waits here: it cannot be handed over; the next start tries again");
         return;
@@ -176,6 +185,11 @@ impl seam::Commands for Commands {
         }
     }
 
+    fn accepts_logs(&self) -> Result<(), String> {
+        let why = "this gateway has no CloudWatch Logs ([evidence.cloudwatch] in gateway.toml): leave CloudWatchOutputEnabled out";
+        if self.shared.recorder.knows_cloudwatch() { Ok(()) } else { Err(why.to_owned()) }
+    }
+
     fn url(&self, object: &str) -> String {
         self.shared.recorder.url_of(object)
     }
@@ -195,6 +209,7 @@ fn facts_of(row: &SentCommand) -> Result<Facts, serde_json::Error> {
         principal: row.new.principal_arn.clone(),
         document: row.new.document.clone(),
         run_as: Some(row.new.run_as.clone()).filter(|user| !user.is_empty()),
+        log_group: place.log_group.filter(|_| place.log_enabled == Some(true)),
         prefix: place.prefix,
         deliver_by: row.new.deliver_by,
         expires_at: row.new.expires_at,

@@ -125,7 +125,7 @@ impl Scheduler {
             if present.and_then(|at| facts.plan.steps.get(at)).is_some_and(|planned| planned.folder == step) {
                 continue; // it goes on
             }
-            hand_over(&self.shared.recorder, &facts.prefix, &command, &device, &step, &folder);
+            hand_over(&self.shared.recorder, &facts, &device, &step, &folder, self.shared.clock.now());
         }
         Ok(())
     }

@@ -104,12 +104,21 @@ fn write_note(folder: &Path, session: &str, note: &Note) -> io::Result<()> {
     fs::rename(fresh, folder.join(format!("{session}.note")))
 }
 
+fn region(settings: &CloudWatch) -> String {
+    settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())
+}
+
+/// A client for the service.
+pub(super) fn client(settings: &CloudWatch, clock: &Clock) -> Result<Client, SinkError> {
+    let region = region(settings);
+    let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://logs.{region}.amazonaws.com"));
+    let key = settings.access_key_id.as_deref().zip(settings.secret_access_key_file.as_deref());
+    Client::new(&Target { endpoint, region: &region, key }, clock)
+}
+
 impl Follower {
     pub(super) fn new(settings: &CloudWatch, recorder: Arc<Recorder>, clock: &Clock) -> Result<Self, SinkError> {
-        let region = settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
-        let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://logs.{region}.amazonaws.com"));
-        let key = settings.access_key_id.as_deref().zip(settings.secret_access_key_file.as_deref());
-        let client = Client::new(&Target { endpoint, region: &region, key }, clock)?;
+        let (client, region) = (client(settings, clock)?, region(settings));
         let home = &recorder.settings.home;
         let (folder, quarantine) = (home.join("cloudwatch"), home.join("quarantine"));
         Ok(Self { folder, quarantine, client, region, recorder, followed: HashMap::new() })

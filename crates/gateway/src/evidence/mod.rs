@@ -18,6 +18,7 @@ pub mod copies;
 mod job;
 mod ledger;
 mod outbox;
+mod output_logs;
 mod outputs;
 pub mod places;
 pub mod recorder;
@@ -44,6 +45,7 @@ use crate::seam::{SessionStart, StartError};
 use copies::Copier;
 use ledger::Ledger;
 use outbox::Outbox;
+pub use output_logs::Note as OutputNote;
 pub use places::Places;
 pub use recorder::{CannotRecord, Failures, Recorder};
 use settings::{Demand, Settings};
@@ -89,7 +91,7 @@ impl Evidence {
     /// [`EvidenceError`].
     pub fn start(dir: &Path, settings: Settings, clock: &Clock) -> Result<(Self, Failures), EvidenceError> {
         let home = settings.home.clone();
-        for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch", "copies"] {
+        for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch", "cloudwatch/outputs", "copies"] {
             files::private_dir(&home.join(name))?;
         }
         let key = key(dir)?;
@@ -108,6 +110,8 @@ impl Evidence {
         }));
         if let Some(logs) = logs {
             tokio::spawn(cloudwatch::Follower::new(&logs, Arc::clone(&recorder), clock)?.run());
+            let client = cloudwatch::client(&logs, clock)?;
+            tokio::spawn(output_logs::OutputLogs::new(client, Arc::clone(&recorder), clock).run());
         }
         if let Some(s3) = recorder.s3() {
             tokio::spawn(Copier::new(s3, Arc::clone(&recorder), clock).run());

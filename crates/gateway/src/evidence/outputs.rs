@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use towline_evidence::digest::Running;
 use towline_evidence::node::What;
 
+use super::output_logs::{self, Note};
 use super::recorder::Recorder;
 use super::staging::free_space;
 
@@ -65,6 +66,14 @@ impl Recorder {
             bytes += n as u64;
         }
         self.record(What::File { object: key.to_owned(), sha256: digest.finish(), bytes, records: 0 })
+    }
+
+    /// Keeps an output for CloudWatch Logs as well; from there on its first name may go.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn log_output(&self, path: &Path, note: &Note) -> std::io::Result<()> {
+        output_logs::keep(&self.settings.home, path, note)
     }
 
     /// Something is in the outbox.

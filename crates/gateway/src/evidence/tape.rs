@@ -35,7 +35,7 @@ const JOINED: usize = 16 * 1024;
 
 /// A tape with more bytes is behind, and its session slows down: what may still be on its way fits above it.
 const BEHIND: usize = TAPE / 3;
-const _: () = assert!(BEHIND as u64 + 2 * crate::sessions::MAX_WINDOW <= TAPE as u64);
+const _: () = assert!(BEHIND as u64 + 2 * crate::sessions::RECORDED_WINDOW <= TAPE as u64);
 
 /// Called when the recorder has taken what was on a tape.
 struct Taker(Box<dyn Fn() + Send + Sync>);

@@ -6,7 +6,7 @@
 //! - Output is passed on without holes and never beyond the client's credit.
 //! - Nothing is passed on between [`Lanes::stop`] and the [`Lanes::start`] that answers the latest [`Lanes::attach`].
 
-use super::queue::MAX_WINDOW;
+use super::queue::{MAX_WINDOW, RECORDED_WINDOW};
 use crate::agents::Lane;
 
 /// A rule that one side broke.
@@ -65,6 +65,8 @@ pub(super) struct Lanes {
     /// Positions that the latest attach named.
     asked: Option<[u64; 2]>,
     flows: bool,
+    /// Most bytes that may be on their way to the client.
+    window: u32,
 }
 
 impl Lanes {
@@ -82,7 +84,13 @@ impl Lanes {
             attachment: 0,
             asked: None,
             flows: false,
+            window: MAX_WINDOW as u32,
         }
+    }
+
+    /// The output is recorded: no more of it may be on its way than a tape has room for.
+    pub(super) fn be_recorded(&mut self) {
+        self.window = RECORDED_WINDOW as u32;
     }
 
     /// Whether stderr has a lane of its own.
@@ -115,7 +123,7 @@ impl Lanes {
             let room = self.out.map(|out| u32::try_from(out.limit.saturating_sub(out.forwarded)).unwrap_or(u32::MAX));
             (Some(self.out.map(|out| out.forwarded)), room)
         });
-        let room = room.map(|room| room.min(MAX_WINDOW as u32));
+        let room = room.map(|room| room.min(self.window));
         self.asked = received;
         (self.attachment, received, room)
     }
@@ -135,7 +143,7 @@ impl Lanes {
         let fresh = self.wanted.take();
         for (at, out) in self.out.iter_mut().enumerate() {
             if let Some((_, rooms)) = fresh {
-                let room = u64::from(rooms[at]).min(MAX_WINDOW);
+                let room = u64::from(rooms[at].min(self.window));
                 *out = Out { forwarded: output[at], limit: output[at] + room, acked: output[at], length: None };
             } else {
                 out.forwarded = output[at];
@@ -185,7 +193,7 @@ impl Lanes {
             return Err(Broken::AckedUnsent { acked, forwarded: out.forwarded });
         }
         out.acked = out.acked.max(acked);
-        out.limit = out.limit.max(limit.min(acked.saturating_add(MAX_WINDOW)));
+        out.limit = out.limit.max(limit.min(acked.saturating_add(self.window.into())));
         Ok(out.limit)
     }
 

@@ -34,7 +34,7 @@ use tokio::time::Instant;
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::message::{EndReason, ToAgent};
 
-pub(crate) use queue::MAX_WINDOW;
+pub(crate) use queue::RECORDED_WINDOW;
 pub use queue::{ClientQueue, ToChannel};
 pub use scripts::{Order, StepSession};
 pub use session::Session;

@@ -16,8 +16,11 @@ use towline_wire::client::ToClient;
 
 use crate::agents::Lane;
 
-/// Most bytes that may be on their way to one client, whatever credit it gives.
-pub(crate) const MAX_WINDOW: u64 = 1024 * 1024;
+/// Most bytes that may be on their way to one client, whatever credit it gives. As much as an agent can be set to keep for one
+/// tunnel or copy, so that the agent's setting alone bounds their throughput.
+pub(crate) const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+/// The same for a session that is recorded: what its tape has room for.
+pub(crate) const RECORDED_WINDOW: u64 = 1024 * 1024;
 /// Most messages other than data that may wait. They are states that replace each other in practice.
 const MAX_WORDS: usize = 256;
 

@@ -144,7 +144,12 @@ impl Session {
             }
         });
         let tape = self.tape.get_or_init(move || tape);
-        if matches!(self.lock().phase, Phase::Ended) {
+        let over = {
+            let mut core = self.lock();
+            core.lanes.be_recorded();
+            matches!(core.phase, Phase::Ended)
+        };
+        if over {
             tape.end("the session ended while it was opened");
         }
     }

@@ -12,12 +12,15 @@ use super::parser::{Parser, Piece};
 use super::window::{In, Out};
 use super::{Broken, Command, HEADER, Header, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, MAX_REASON, Version};
 
+/// A window is not made wider by less, bytes: it is not worth the frame that says so.
+const LEAST_MORE: u32 = 4 * 1024;
+
 /// How much this end takes in.
 #[derive(Debug, Clone, Copy)]
 pub struct Rule {
     /// Streams at once.
     pub most: usize,
-    /// Window that a new stream gets at once if there is room, bytes.
+    /// Window that a new stream gets at once if there is room, bytes. It gets an eighth of what is left if that is more.
     pub first: u32,
     /// Widest window of one stream, bytes.
     pub widest: u32,
@@ -117,15 +120,20 @@ impl Streams {
         let (out, input) = (Out::new(), In::new());
         self.streams.push(Stream { id, syn_due, out, input, finishing: false, fin_sent: false, ended: false });
         self.granted += INITIAL_WINDOW;
-        self.widen(id, self.rule.first);
+        self.widen(id, self.rule.first.max(self.left() / 8));
     }
 
-    /// Gives a wider window if there is room for it.
+    /// What is not given yet, bytes.
+    fn left(&self) -> u32 {
+        self.rule.capacity.saturating_sub(self.granted)
+    }
+
+    /// Gives a wider window: as wide as this, but no more than half of what is left for all.
     fn widen(&mut self, id: u32, window: u32) {
-        let (granted, capacity, widest) = (self.granted, self.rule.capacity, self.rule.widest);
+        let (most, widest) = (self.left() / 2, self.rule.widest);
         let Some(stream) = self.find(id) else { return };
-        let more = window.min(widest).saturating_sub(stream.input.window());
-        if more > 0 && granted.saturating_add(more) <= capacity {
+        let more = window.min(widest).saturating_sub(stream.input.window()).min(most);
+        if more >= LEAST_MORE {
             stream.input.widen(stream.input.window() + more);
             self.granted += more;
         }

@@ -4,6 +4,8 @@
 //!
 //! # Invariants
 //! - What is promised never shrinks; it grows by doubling, and only for a stream that uses it up.
+//! - The far end hears of every eighth of a window, so that at least seven eighths of it can be under way. Told of halves only,
+//!   a sender whose own buffer is about as large as the window waits for the second half in every round trip.
 
 use super::INITIAL_WINDOW;
 
@@ -50,11 +52,19 @@ pub(super) struct In {
     told: u32,
     told_window: u32,
     window: u32,
+    /// What was consumed when it was last found to be used up.
+    used: u32,
+}
+
+/// Bytes consumed that the far end hears of at once.
+const fn telling(window: u32) -> u32 {
+    let eighth = window / 8;
+    if eighth > INITIAL_WINDOW / 2 { eighth } else { INITIAL_WINDOW / 2 }
 }
 
 impl In {
     pub(super) const fn new() -> Self {
-        Self { received: 0, consumed: 0, told: 0, told_window: INITIAL_WINDOW, window: INITIAL_WINDOW }
+        Self { received: 0, consumed: 0, told: 0, told_window: INITIAL_WINDOW, window: INITIAL_WINDOW, used: 0 }
     }
 
     /// The present window, bytes.
@@ -72,15 +82,19 @@ impl In {
         self.received.wrapping_sub(self.told) <= self.told_window
     }
 
-    /// So many bytes more have been passed on. True when half of the window was used since it was told last.
+    /// So many bytes more have been passed on. True when half of the window was used since that was said last.
     pub(super) const fn consumed(&mut self, n: u32) -> bool {
         self.consumed = self.consumed.wrapping_add(n);
-        self.consumed.wrapping_sub(self.told) >= self.window / 2
+        let half = self.consumed.wrapping_sub(self.used) >= self.window / 2;
+        if half {
+            self.used = self.consumed;
+        }
+        half
     }
 
     /// Whether the far end should hear.
     pub(super) const fn is_due(&self) -> bool {
-        self.window != self.told_window || self.consumed.wrapping_sub(self.told) >= self.window / 2
+        self.window != self.told_window || self.consumed.wrapping_sub(self.told) >= telling(self.window)
     }
 
     /// What it hears.
@@ -115,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn the_far_end_hears_of_half_a_window_and_of_a_wider_one() {
+    fn the_far_end_hears_of_half_a_first_window_and_of_a_wider_one() {
         let mut side = In::new();
         assert!(side.on_data(INITIAL_WINDOW) && !side.is_due());
         assert!(!side.consumed(INITIAL_WINDOW / 2 - 1));
@@ -124,5 +138,20 @@ mod tests {
         side.widen(2 * INITIAL_WINDOW);
         assert!(side.is_due());
         assert!(!side.on_data(INITIAL_WINDOW), "it was not told of the wider one yet");
+    }
+
+    #[test]
+    fn of_a_wide_window_the_far_end_hears_each_eighth_and_half_of_it_is_used_up_once() {
+        let (mut side, window) = (In::new(), 64 * INITIAL_WINDOW);
+        side.widen(window);
+        let _ = side.tell();
+        let mut used_up = 0;
+        for eighth in 1..=8 {
+            assert!(side.on_data(window / 8) && !side.is_due());
+            used_up += u32::from(side.consumed(window / 8));
+            assert!(side.is_due());
+            assert_eq!(side.tell(), (eighth * window / 8, window));
+        }
+        assert_eq!(used_up, 2);
     }
 }

@@ -74,6 +74,12 @@ impl Receiver {
         })
     }
 
+    /// Bytes of the caller's buffer.
+    #[must_use]
+    pub fn capacity(&self) -> u32 {
+        self.capacity
+    }
+
     /// Position after the last byte received in order: what an attach says.
     #[must_use]
     pub fn received(&self) -> u64 {

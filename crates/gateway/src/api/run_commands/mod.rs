@@ -64,7 +64,7 @@ impl Api {
         self.authorize(call, &document).await?;
         let found = found?;
         let plan = found.document.bind(name, &request.parameters)?;
-        let place = self.place(&request)?;
+        let place = self.place(name, &request)?;
         refuse_what_is_not_served(&request)?;
         let devices = self.devices_meant(call, &request, &facts).await?;
         let new = self.new_command(call, name, &request, &found, &plan, &place)?;
@@ -102,23 +102,29 @@ impl Api {
     }
 
     /// Where output goes.
-    fn place(&self, request: &SendCommandRequest) -> Result<Place, ApiError> {
+    fn place(&self, document: &str, request: &SendCommandRequest) -> Result<Place, ApiError> {
+        let refused = |why| ApiError::new(ErrorCode::InvalidOutputFolder, why);
         let prefix = match &request.output_s3_bucket_name {
             Some(bucket) => {
-                let refused = |why| ApiError::new(ErrorCode::InvalidOutputFolder, why);
                 self.parts.commands.accepts_bucket(bucket).map_err(refused)?;
                 request.output_s3_key_prefix.clone().unwrap_or_default()
             }
             None => self.parts.commands.outputs_prefix(),
         };
         let logs = request.cloud_watch_output_config.as_ref();
+        let enabled = logs.and_then(|logs| logs.cloud_watch_output_enabled);
+        if enabled == Some(true) {
+            self.parts.commands.accepts_logs().map_err(refused)?;
+        }
+        let group = logs.and_then(|logs| logs.cloud_watch_log_group_name.clone());
         Ok(Place {
             prefix,
             bucket: request.output_s3_bucket_name.clone(),
             key_prefix: request.output_s3_key_prefix.clone(),
             region: request.output_s3_region.clone(),
-            log_group: logs.and_then(|logs| logs.cloud_watch_log_group_name.clone()),
-            log_enabled: logs.and_then(|logs| logs.cloud_watch_output_enabled),
+            // Without a name, as at AWS: of the document.
+            log_group: group.or_else(|| enabled.filter(|on| *on).map(|_| format!("/aws/ssm/{document}"))),
+            log_enabled: enabled,
         })
     }
 
@@ -201,12 +207,6 @@ fn refuse_what_is_not_served(request: &SendCommandRequest) -> Result<(), ApiErro
     }
     if request.alarm_configuration.is_some() {
         return Err(ApiError::validation("AlarmConfiguration must be left out: there are no alarms here"));
-    }
-    let logs = request.cloud_watch_output_config.as_ref();
-    if logs.is_some_and(|logs| logs.cloud_watch_output_enabled == Some(true)) {
-        let message = "this gateway writes outputs of commands to its evidence store and not to CloudWatch Logs: \
-                       leave CloudWatchOutputEnabled out";
-        return Err(ApiError::new(ErrorCode::InvalidOutputFolder, message));
     }
     Ok(())
 }

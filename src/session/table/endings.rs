@@ -1,0 +1,129 @@
+//! Ends of the table's sessions, whoever wants them, and the processes that are left of them until there are none.
+//!
+//! # Invariants
+//! - An end touches the processes of its own session only: leaders of others and the bystander are named to it.
+
+use super::Table;
+use crate::pty::Exit;
+use crate::pty::ending::{Ending, Left};
+use crate::session::running::Running;
+use crate::tunnel::Tunnel;
+use nix::unistd::Pid;
+use std::time::Instant;
+use towline_wire::message::{ExitStatus, FromAgent};
+
+impl Table {
+    /// Hangs up on a session's processes. It stays in the table until it is forgotten; a tunnel, of which nobody waits for
+    /// an exit, does not. False if it is not held.
+    pub fn close(&mut self, name: &str, now: Instant) -> bool {
+        if self.remove_tunnel(name) {
+            return true;
+        }
+        self.remove_script(name);
+        let Some(at) = self.position(name) else { return false };
+        self.begin_end(at, now);
+        true
+    }
+
+    /// Drops a session; its processes are hung up if they are not yet.
+    pub fn remove(&mut self, name: &str, now: Instant) {
+        self.remove_tunnel(name);
+        self.remove_script(name);
+        if let Some(at) = self.position(name) {
+            self.begin_end(at, now);
+            let session = self.sessions.swap_remove(at);
+            self.remove_streams((session.io, session.err));
+        }
+    }
+
+    /// Drops the sessions that nobody came back for. Scripts go on: they have a time of their own.
+    pub fn remove_what_needs_a_link(&mut self, now: Instant) {
+        while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
+            self.remove_tunnel(&name);
+        }
+        while let Some(name) = self.sessions.iter().find(|s| !s.is_script()).map(|session| session.name.clone()) {
+            self.remove(&name, now);
+        }
+    }
+
+    /// Drops all sessions, because the agent stops.
+    pub fn remove_all(&mut self, now: Instant) {
+        while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
+            self.remove_tunnel(&name);
+        }
+        while let Some(name) = self.sessions.last().map(|session| session.name.clone()) {
+            self.remove(&name, now);
+        }
+    }
+
+    fn begin_end(&mut self, at: usize, now: Instant) {
+        let pid = self.sessions[at].pid;
+        let others = self.leaders_but(pid);
+        if let Some(family) = self.sessions[at].family.take() {
+            self.endings.push((pid, Ending::begin(family, &others, now)));
+        }
+    }
+
+    fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
+        let running = self.sessions.iter().filter(|session| session.exited.is_none()).map(|session| session.pid);
+        let ending = self.endings.iter().map(|(leader, _)| *leader);
+        running.chain(ending).chain(self.bystander).filter(|leader| *leader != pid).collect()
+    }
+
+    /// A child of the agent ended; perhaps the leader of a session.
+    pub fn on_exit(&mut self, pid: Pid, exit: Exit, now: Instant) {
+        let Some(at) = self.sessions.iter().position(|s| s.pid == pid && s.exited.is_none()) else { return };
+        let name = self.sessions[at].name.clone();
+        if let Some(outcome) = self.sessions[at].outcome() {
+            let failed = outcome.is_err();
+            self.on_started(&name, outcome, now);
+            if failed {
+                return;
+            }
+        }
+        let status = match exit {
+            Exit::Code(code) => ExitStatus::Code(code),
+            Exit::Signal(signal) => ExitStatus::Signal(signal),
+        };
+        log::info!("session {name}: ended with {status:?}");
+        let status = self.sessions[at].on_exit(status, now);
+        self.begin_end(at, now);
+        self.say(&FromAgent::Exited { session: name, status });
+    }
+
+    /// Looks after the families that are being ended; wanted after children ended, and at [`Self::deadline`].
+    pub fn tick(&mut self, now: Instant) {
+        let late: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
+        for at in late {
+            log::warn!("session {}: its time is over", self.sessions[at].name);
+            self.begin_end(at, now);
+        }
+        let mut at = 0;
+        while at < self.endings.len() {
+            let others = self.leaders_but(self.endings[at].0);
+            match self.endings[at].1.poke(&others, now) {
+                Left::Some => at += 1,
+                Left::Nothing => drop(self.endings.swap_remove(at)),
+            }
+        }
+        for session in &mut self.sessions {
+            session.on_tick(now, &mut self.mux);
+        }
+        for tunnel in &mut self.tunnels {
+            tunnel.on_tick(now);
+        }
+    }
+
+    /// When [`Self::tick`] is wanted at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        let endings = self.endings.iter().map(|(_, ending)| ending.deadline());
+        let sessions = self.sessions.iter().filter_map(Running::deadline);
+        endings.chain(sessions).chain(self.tunnels.iter().filter_map(Tunnel::deadline)).min()
+    }
+
+    /// A child of the agent that is no session's, for as long as it lives: no end of a session may touch it.
+    pub fn spare(&mut self, bystander: Option<Pid>) {
+        self.bystander = bystander;
+    }
+}

@@ -1,0 +1,149 @@
+//! From an order that passed the gate to a running program, or to a script that is awaited.
+//!
+//! # Invariants
+//! - What fails leaves nothing: neither streams nor a cgroup.
+//! - No two sessions of one name, whether they run or their scripts are still on their way.
+
+use super::{Refusal, Table};
+use crate::arguments::COPY;
+use crate::limits;
+use crate::pty::Size;
+use crate::pty::cgroup::Cgroup;
+use crate::pty::environment::Environment;
+use crate::pty::family::Family;
+use crate::pty::spawn::{Plan, Program, Request, SpawnError};
+use crate::session::gate::Passed;
+use crate::session::running::Running;
+use crate::session::script::Gathering;
+use std::os::fd::AsFd as _;
+use towline_wire::frame::StreamId;
+use towline_wire::message::{Launch, Open};
+use towline_wire::stream::{Receiver, Sender};
+
+impl Table {
+    /// Whether one more session may be opened.
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`].
+    pub fn has_room(&self) -> Result<(), Refusal> {
+        // Families that are being ended count too, or opening and closing fast would have no bound.
+        if self.len() + self.scripts.len() >= self.most || self.endings.len() >= 2 * self.most {
+            return Err(Refusal::TooMany(self.most));
+        }
+        Ok(())
+    }
+
+    /// Starts what passed the gate. Whether it runs is told by [`Self::poll`].
+    ///
+    /// # Errors
+    /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are taken.
+    pub fn open(&mut self, open: Open, passed: Passed) -> Result<(), Refusal> {
+        self.has_room()?;
+        // Two orders for one session would be two processes: the first is on its way.
+        if self.holds(&open.session) || self.scripts.iter().any(|script| script.open.session == open.session) {
+            return Err(Refusal::Incomplete("a session of this name is being opened already"));
+        }
+        if let Launch::Tunnel(to) = &passed.launch {
+            return self.open_tunnel(&open, to.clone(), &passed);
+        }
+        let streams = (open.io, open.err.filter(|_| passed.launch.wants_err()));
+        self.add_streams(streams, &passed.launch)?;
+        if let Launch::Script(script) = &passed.launch {
+            let script = script.clone();
+            let gathering = Gathering::new(open, passed, script).inspect_err(|_| self.remove_streams(streams))?;
+            self.scripts.push(gathering);
+            return Ok(());
+        }
+        self.start(&open, &passed, None).inspect_err(|_| self.remove_streams(streams))
+    }
+
+    /// Streams for a program; a copy carries bulk and has a window like a tunnel's.
+    fn add_streams(&mut self, streams: (StreamId, Option<StreamId>), launch: &Launch) -> Result<(), Refusal> {
+        let (ring, room) = match launch {
+            Launch::Copy { .. } => (self.window as usize, self.bulk_room()),
+            _ => (limits::REPLAY_ONE, limits::INPUT),
+        };
+        for id in [Some(streams.0), streams.1].into_iter().flatten() {
+            if self.mux.add(id, Sender::new(ring), Receiver::new(room)).is_err() {
+                if id != streams.0 {
+                    self.mux.remove(streams.0);
+                }
+                return Err(Refusal::Incomplete("its streams are in use by another session"));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, open: &Open, passed: &Passed, script: Option<Vec<u8>>) -> Result<(), Refusal> {
+        let streams = (open.io, open.err.filter(|_| !passed.launch.wants_terminal()));
+        let cgroup = self.cgroups.as_ref().and_then(|home| home.make(&open.session).ok());
+        match start(open, passed, script, cgroup.as_ref()) {
+            Ok(child) => {
+                let pid = child.pid;
+                let family = cgroup.map_or_else(|| Family::marked(pid, &open.session), Family::Cgroup);
+                match Running::new(open.session.clone(), streams, child, Some(family)) {
+                    Ok(session) => {
+                        if let Launch::ShellWithProfile { profile } = &passed.launch {
+                            session.type_first(profile);
+                        }
+                        self.sessions.push(session);
+                        Ok(())
+                    }
+                    Err(error) => {
+                        // Its descriptors are closed, which hangs it up; its cgroup is swept by the next start.
+                        Err(Refusal::Spawn(format!("cannot watch the session: {error}")))
+                    }
+                }
+            }
+            Err(error) => {
+                if let Some(cgroup) = cgroup {
+                    let _ = cgroup.remove();
+                }
+                Err(Refusal::Spawn(error.to_string()))
+            }
+        }
+    }
+
+    pub(super) fn remove_streams(&mut self, (io, err): (StreamId, Option<StreamId>)) {
+        self.mux.remove(io);
+        if let Some(err) = err {
+            self.mux.remove(err);
+        }
+    }
+}
+
+fn start(
+    open: &Open,
+    passed: &Passed,
+    script: Option<Vec<u8>>,
+    cgroup: Option<&Cgroup>,
+) -> Result<crate::pty::spawn::Child, SpawnError> {
+    let terminal = open.terminal.as_ref().filter(|_| passed.launch.wants_terminal());
+    let mut environment = Environment::of_login(&passed.account, &open.session, terminal.is_some());
+    if let Some(terminal) = terminal.filter(|terminal| !terminal.term.is_empty()) {
+        environment.ask("TERM", &terminal.term);
+    }
+    let program = match &passed.launch {
+        Launch::Shell | Launch::ShellWithProfile { .. } => Program::LoginShell,
+        Launch::Exec { argv } => Program::Arguments(argv.clone()),
+        Launch::Interactive { command } => Program::Line(command.clone()),
+        Launch::Copy { path, put } => {
+            // The agent's own program, also when its file was replaced since; a path may begin with a dash.
+            let way = if *put { "put" } else { "get" };
+            Program::Arguments(["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec())
+        }
+        Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel runs no program")),
+        Launch::Script(order) => {
+            Program::Script { text: script.unwrap_or_default(), directory: order.working_directory.clone() }
+        }
+    };
+    let entrance = cgroup.and_then(|cgroup| cgroup.entrance().ok());
+    let request = Request {
+        account: &passed.account,
+        program: &program,
+        terminal: terminal.map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
+        environment: &environment,
+        cgroup: entrance.as_ref().map(std::fs::File::as_fd),
+    };
+    Plan::prepare(&request)?.start()
+}

@@ -1,0 +1,73 @@
+//! Tunnels of the table: opened, moved, told about, ended. What they are: [`crate::tunnel`].
+
+use super::{Refusal, Table};
+use crate::limits;
+use crate::session::gate::Passed;
+use crate::tunnel::{News, Tunnel};
+use std::task::{Context, Poll};
+use towline_wire::message::{Destination, EndReason, FromAgent, Open, RefusalCode};
+use towline_wire::stream::{Receiver, Sender};
+
+impl Table {
+    pub(super) fn open_tunnel(&mut self, open: &Open, to: Destination, passed: &Passed) -> Result<(), Refusal> {
+        let room = self.bulk_room();
+        if self.mux.add(open.io, Sender::new(self.window as usize), Receiver::new(room)).is_err() {
+            return Err(Refusal::Incomplete("its stream is in use by another session"));
+        }
+        self.tunnels.push(Tunnel::new(open.session.clone(), open.io, to, passed.forwards.clone(), room));
+        Ok(())
+    }
+
+    /// Room for input of one more tunnel or copy: a window, or half of what is left for all.
+    pub(super) fn bulk_room(&self) -> u32 {
+        let tunnels: u32 = self.tunnels.iter().map(Tunnel::room).sum();
+        let inputs = self.sessions.iter().filter_map(|session| Some(self.mux.ends(session.io)?.1.capacity()));
+        let used = tunnels + inputs.filter(|room| *room > limits::INPUT).sum::<u32>();
+        let all = limits::TUNNEL_INPUT_ALL.max(2 * self.window);
+        let left = all.saturating_sub(used) / 2;
+        left.clamp(limits::TUNNEL_INPUT_LEAST, self.window)
+    }
+
+    /// Moves bytes of all tunnels, and tells the gateway what there is to tell.
+    pub(super) fn poll_tunnels(&mut self, cx: &mut Context<'_>) {
+        for at in (0..self.tunnels.len()).rev() {
+            let Poll::Ready(news) = self.tunnels[at].poll(cx, &mut self.mux) else { continue };
+            cx.waker().wake_by_ref(); // for what else it has to tell
+            let (session, io) = (self.tunnels[at].name.clone(), self.tunnels[at].io);
+            let (message, over) = match news {
+                News::Started(Ok(())) => (FromAgent::Opened { session }, false),
+                News::Started(Err(text)) => {
+                    log::warn!("session {session}: {text}");
+                    (FromAgent::NotOpened { session, code: RefusalCode::Unreachable, text }, true)
+                }
+                News::NotConnected(text) => (FromAgent::NotConnected { session, text }, false),
+                News::Ended(status) => {
+                    log::info!("session {session}: its connection is over");
+                    (FromAgent::Exited { session, status }, false)
+                }
+                News::Broken(broken) => {
+                    log::warn!("session {session}: ending it: {broken}");
+                    (FromAgent::Gone { session, reason: EndReason::Violation }, true)
+                }
+            };
+            self.say(&message);
+            if over {
+                self.tunnels.swap_remove(at);
+                self.mux.remove(io);
+            }
+        }
+    }
+
+    pub(super) fn remove_tunnel(&mut self, name: &str) -> bool {
+        let Some(at) = self.tunnels.iter().position(|tunnel| tunnel.name == name) else { return false };
+        let tunnel = self.tunnels.swap_remove(at); // its sockets are closed here
+        self.mux.remove(tunnel.io);
+        true
+    }
+
+    /// True when a hand-over would cut nothing: connections through tunnels cannot be handed over.
+    #[must_use]
+    pub fn can_be_handed_over(&self) -> bool {
+        self.tunnels.iter().all(Tunnel::is_idle)
+    }
+}
