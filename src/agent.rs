@@ -166,7 +166,7 @@ impl Agent {
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
-        let cgroups = crate::pty::cgroup::Home::find();
+        let cgroups = crate::pty::cgroup::Home::find(config.max_processes);
         let swept = cgroups.as_ref().map_or(0, crate::pty::cgroup::Home::sweep);
         if swept > 0 {
             log::warn!("ended {swept} sessions that an earlier agent left behind");

@@ -25,6 +25,10 @@ pub const FAMILY_PASS: usize = 4096;
 /// Depth of nested cgroups below a session that are walked; the kernel's own kill needs no walk.
 pub const CGROUP_DEPTH: usize = 8;
 
+/// Most processes (and threads) of one session unless set otherwise, or half of what the kernel has for all if that is less. As
+/// many as the command log follows. A script that forks for ever comes to its end here, and the device stays usable.
+pub const PROCESSES: u32 = 4096;
+
 /// Largest `/etc/environment` that is read, in bytes; only while a session is being opened.
 pub const ENVIRONMENT_FILE: usize = 64 * 1024;
 

@@ -64,9 +64,9 @@ fn story<F: AsyncFnOnce() -> ()>(tell: F) {
 fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&Cgroup>) -> World {
     let account = Account::find(name).unwrap();
     let environment = Environment::of_login(&account, &session(), terminal.is_some());
-    let entrance = cgroup.map(|c| c.entrance().unwrap());
-    let entrance = entrance.as_ref().map(std::os::fd::AsFd::as_fd);
-    let request = Request { account: &account, program, terminal, environment: &environment, cgroup: entrance };
+    let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
+    let cgroups = entrances.each_ref().map(|file| file.as_ref().map(std::os::fd::AsFd::as_fd));
+    let request = Request { account: &account, program, terminal, environment: &environment, cgroups };
     let reaper = Reaper::new().unwrap();
     let mut child = Plan::prepare(&request).unwrap().start().unwrap();
     let source = match &mut child.io {
@@ -394,7 +394,7 @@ fn nothing_is_left() {
 
 #[test]
 fn the_end_of_a_session_leaves_no_process_with_cgroups() {
-    let home = cgroup::Home::find();
+    let home = cgroup::Home::find(None);
     machine_has("a cgroup v2 hierarchy in which it may make directories", home.is_some());
     let Some(home) = home else { return };
     story(async || {
@@ -407,6 +407,30 @@ fn the_end_of_a_session_leaves_no_process_with_cgroups() {
         world.end(Family::Cgroup(cgroup)).await;
         nothing_is_left();
         assert!(home.make("test-end").unwrap().remove().is_ok(), "the directory was left");
+    });
+}
+
+#[test]
+fn a_session_that_forks_for_ever_comes_to_its_limit_and_its_end_leaves_nothing() {
+    let home = cgroup::Home::find(Some(12)).filter(cgroup::Home::limits_processes);
+    machine_has("a cgroup in which the number of processes can be limited", home.is_some());
+    let Some(home) = home else { return };
+    story(async || {
+        let cgroup = home.make("test-forks").unwrap();
+        let [nap, ..] = naps();
+        // As many as it gets; whoever gets no more says how many there were.
+        let forks = format!("i=0; while [ $i -lt 100 ]; do (exec sleep {nap}) & i=$((i+1)); echo \"made $i\"; done");
+        let mut world =
+            login(&own_name(), &line(&format!("({forks}) 2>&1; echo over; read x")), Some(SIZE), Some(&cgroup));
+        world.until("over").await;
+        let made = world.text().matches("made ").count();
+        // The shell, the subshell, and the terminal's own reader of it count too.
+        assert!((1..12).contains(&made), "{made} of 100 processes: {}", world.text());
+        world.write("\n");
+        assert_eq!(world.exit().await, Exit::Code(0));
+        world.end(Family::Cgroup(cgroup)).await;
+        nothing_is_left();
+        assert!(home.make("test-forks").unwrap().remove().is_ok(), "a directory was left");
     });
 }
 

@@ -46,6 +46,8 @@ pub struct Config {
     pub keep_alive_max: Duration,
     /// Most sessions at once.
     pub max_sessions: usize,
+    /// Most processes of one session; 0 for any number, and unset a number after the device's size.
+    pub max_processes: Option<u32>,
     /// How long sessions outlive the link.
     pub grace: Duration,
     /// Bytes of one tunnel or copy that may be under way in each direction.
@@ -97,6 +99,7 @@ impl Default for Config {
             reconnect_max: limits::RECONNECT_MAX,
             keep_alive_max: Duration::from_millis(towline_wire::keepalive::LONGEST),
             max_sessions: limits::SESSIONS,
+            max_processes: None,
             grace: limits::GRACE,
             window: limits::WINDOW,
             default_user: None,
@@ -119,6 +122,7 @@ pub const KEYS: &[&str] = &[
     "gateway.reconnect_max",
     "gateway.keep_alive_max",
     "sessions.max",
+    "sessions.max_processes",
     "sessions.grace",
     "sessions.window_bytes",
     "sessions.default_user",
@@ -226,6 +230,7 @@ impl Config {
             "gateway.reconnect_max" => self.reconnect_max = between(duration(value)?, 1, 86_400)?,
             "gateway.keep_alive_max" => self.keep_alive_max = between(duration(value)?, 20, 1_500)?,
             "sessions.max" => self.max_sessions = number(value, 1, limits::SESSIONS_CEILING)?,
+            "sessions.max_processes" => self.max_processes = u32::try_from(number(value, 0, 1 << 22)?).ok(),
             "sessions.grace" => self.grace = between(duration(value)?, 0, 7 * 86_400)?,
             "sessions.window_bytes" => {
                 let bytes = number(value, limits::WINDOW_FLOOR as usize, limits::WINDOW_CEILING as usize)?;

@@ -2,18 +2,21 @@
 //!
 //! A process cannot leave its cgroup by forking, by `setsid`, or by clearing its environment: with a cgroup, "all
 //! that this session started" is a fact kept by the kernel, and ending it is one write. The agent makes its
-//! directories below the cgroup it was started in (under systemd: its unit, with `Delegate=yes`), sets no limits and
-//! turns on no controllers.
+//! directories below the cgroup it was started in (under systemd: its unit, with `Delegate=yes`). The one limit that it sets,
+//! and the one controller that it turns on, is the number of processes ([`tasks`]).
 //!
 //! # Invariants
 //! - A directory's name holds the agent's process id: two agents on one device never touch each other's.
 //! - What a killed agent left behind is ended by the next one's [`Home::sweep`].
+
+mod tasks;
 
 use crate::limits;
 use nix::unistd::Pid;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use tasks::Tasks;
 
 const PREFIX: &str = "towline";
 
@@ -21,19 +24,45 @@ const PREFIX: &str = "towline";
 #[derive(Debug, Clone)]
 pub struct Home {
     dir: PathBuf,
+    tasks: Option<Tasks>,
+    most: u32,
 }
 
 impl Home {
-    /// The agent's own cgroup, if there is one in a cgroup v2 hierarchy, and directories can be made in it.
+    /// The agent's own cgroup, if there is one in a cgroup v2 hierarchy, and directories can be made in it. Each session may
+    /// have `most` processes; unless set half of the kernel's, at most [`limits::PROCESSES`]; 0 for any number.
     #[must_use]
-    pub fn find() -> Option<Self> {
-        let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
-        let own = fs::read_to_string("/proc/self/cgroup").ok()?;
-        let home = Self { dir: locate(&mounts, &own)? };
-        let probe = home.dir.join(format!("{PREFIX}-{}-probe", std::process::id()));
-        fs::create_dir(&probe).ok()?;
-        fs::remove_dir(&probe).ok()?;
-        Some(home)
+    pub fn find(most: Option<u32>) -> Option<Self> {
+        let unlimited = |why: &str| log::warn!("sessions may have any number of processes: {why}");
+        let read =
+            || Some((fs::read_to_string("/proc/self/mountinfo").ok()?, fs::read_to_string("/proc/self/cgroup").ok()?));
+        let probe = format!("{PREFIX}-{}-probe", std::process::id());
+        let found = read().and_then(|(mounts, own)| {
+            let dir = locate(&mounts, &own)?;
+            fs::create_dir(dir.join(&probe)).ok()?;
+            fs::remove_dir(dir.join(&probe)).ok()?;
+            Some((dir, mounts, own))
+        });
+        let Some((dir, mounts, own)) = found else {
+            unlimited("this device has no cgroup (version 2) that can be written to");
+            return None;
+        };
+        let most = most.unwrap_or_else(|| tasks::half_of_all(limits::PROCESSES));
+        let tasks = match most {
+            0 => None,
+            _ => Tasks::find(&dir, &mounts, &own, &probe).inspect_err(|why| unlimited(why)).ok(),
+        };
+        if let Some(tasks) = &tasks {
+            tasks.tidy();
+            log::info!("each session may have {most} processes");
+        }
+        Some(Self { dir, tasks, most })
+    }
+
+    /// Whether sessions have a limit of processes.
+    #[must_use]
+    pub fn limits_processes(&self) -> bool {
+        self.tasks.is_some()
     }
 
     /// Makes the cgroup of one session.
@@ -44,10 +73,16 @@ impl Home {
         let safe: String =
             session.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(64).collect();
         let dir = self.dir.join(format!("{PREFIX}-{}-{safe}", std::process::id()));
-        match fs::create_dir(&dir) {
-            Ok(()) => Ok(Cgroup { dir }),
-            Err(error) => Err(error),
-        }
+        fs::create_dir(&dir)?;
+        let apart = match self.tasks.as_ref().map(|tasks| tasks.limit(&dir, self.most)) {
+            Some(Ok(apart)) => apart,
+            None => None,
+            Some(Err(error)) => {
+                log::warn!("session {session} may have any number of processes: {error}");
+                None
+            }
+        };
+        Ok(Cgroup { dir, apart })
     }
 
     /// Ends what agents that are no more left running, and removes their directories. Returns how many there were.
@@ -57,7 +92,7 @@ impl Home {
         entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_str().and_then(owner_of).is_some_and(|pid| !is_alive(pid)))
-            .map(|entry| Cgroup { dir: entry.path() })
+            .map(|entry| Cgroup::at(entry.path()))
             .filter(|left| {
                 left.kill();
                 left.remove().is_ok()
@@ -92,13 +127,15 @@ fn locate(mounts: &str, own: &str) -> Option<PathBuf> {
 #[derive(Debug)]
 pub struct Cgroup {
     dir: PathBuf,
+    /// The directory with its limit of processes, where that is another one.
+    apart: Option<PathBuf>,
 }
 
 impl Cgroup {
     /// One that is there already, made by the program before us.
     #[must_use]
     pub fn at(dir: PathBuf) -> Self {
-        Self { dir }
+        Self { dir, apart: None }
     }
 
     /// Its directory.
@@ -107,12 +144,12 @@ impl Cgroup {
         &self.dir
     }
 
-    /// Opens the file through which the child moves itself in, see [`super::spawn::Request::cgroup`].
-    ///
-    /// # Errors
-    /// The directory was removed by somebody else.
-    pub fn entrance(&self) -> io::Result<File> {
-        File::options().write(true).open(self.dir.join("cgroup.procs"))
+    /// Opens the files through which the child moves itself in, see [`super::spawn::Request::cgroups`]. One that cannot be
+    /// opened, because somebody else removed its directory, is `None`.
+    #[must_use]
+    pub fn entrances(&self) -> [Option<File>; 2] {
+        let open = |dir: &Path| File::options().write(true).open(dir.join("cgroup.procs")).ok();
+        [open(&self.dir), self.apart.as_deref().and_then(open)]
     }
 
     /// Processes in it and in cgroups made below it, at most [`limits::FAMILY_PASS`].
@@ -146,7 +183,12 @@ impl Cgroup {
     /// # Errors
     /// It is not empty.
     pub fn remove(&self) -> io::Result<()> {
-        remove(&self.dir, limits::CGROUP_DEPTH)
+        remove(&self.dir, limits::CGROUP_DEPTH)?;
+        if let Some(apart) = &self.apart {
+            // Not empty for a moment longer: the next session's start tries again.
+            let _ = fs::remove_dir(apart);
+        }
+        Ok(())
     }
 }
 

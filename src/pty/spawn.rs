@@ -54,8 +54,8 @@ pub struct Request<'a> {
     pub terminal: Option<Size>,
     /// Its whole environment.
     pub environment: &'a Environment,
-    /// Open `cgroup.procs` of the session's own cgroup, where there is one.
-    pub cgroup: Option<BorrowedFd<'a>>,
+    /// Open `cgroup.procs` of the session's own cgroup, where there is one, and of the one that limits its processes.
+    pub cgroups: [Option<BorrowedFd<'a>>; 2],
 }
 
 /// Why a session did not start.
@@ -99,7 +99,7 @@ pub struct Plan<'a> {
     uid: Uid,
     program: String,
     terminal: Option<Size>,
-    cgroup: Option<BorrowedFd<'a>>,
+    cgroups: [Option<BorrowedFd<'a>>; 2],
 }
 
 /// The agent's ends of a running session. None of them blocks.
@@ -174,7 +174,7 @@ impl<'a> Plan<'a> {
             gid: account.gid,
             uid: account.uid,
             terminal: request.terminal,
-            cgroup: request.cgroup,
+            cgroups: request.cgroups,
         })
     }
 
@@ -197,7 +197,7 @@ impl<'a> Plan<'a> {
             stdout: theirs[1 % theirs.len()].as_fd(),
             stderr: theirs[2 % theirs.len()].as_fd(),
             terminal: self.terminal.is_some(),
-            cgroup: self.cgroup,
+            cgroups: self.cgroups,
             identity: root.then_some(Identity { groups: &self.groups, gid: self.gid, uid: self.uid }),
             directory: &self.directory,
             elsewhere: self.elsewhere,

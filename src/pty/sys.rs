@@ -55,8 +55,8 @@ pub(super) struct Image<'a> {
     pub(super) stderr: BorrowedFd<'a>,
     /// Standard input is a terminal, to become the controlling one.
     pub(super) terminal: bool,
-    /// Open `cgroup.procs` of the session's own cgroup.
-    pub(super) cgroup: Option<BorrowedFd<'a>>,
+    /// Open `cgroup.procs` of the session's own cgroup, and of the one with its limit.
+    pub(super) cgroups: [Option<BorrowedFd<'a>>; 2],
     /// `None` when the agent already is this account and may not change it.
     pub(super) identity: Option<Identity<'a>>,
     /// Where it starts.
@@ -124,7 +124,7 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
     if image.terminal {
         take_terminal(image.stdin).map_err(at(Stage::Terminal))?;
     }
-    join_cgroup(image.cgroup);
+    join_cgroups(image.cgroups);
     be_ordinary_when_memory_is_short();
     unistd::dup2_stdin(image.stdin).map_err(at(Stage::Descriptors))?;
     unistd::dup2_stdout(image.stdout).map_err(at(Stage::Descriptors))?;
@@ -148,10 +148,10 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
     Err((Stage::Exec, exec(image)))
 }
 
-/// Moves the calling process into the session's cgroup. The right to do so was checked when the file was opened.
+/// Moves the calling process into the session's cgroups. The right to do so was checked when the files were opened.
 /// A failure is no reason to refuse a shell: the session's family is then found by its marks.
-fn join_cgroup(procs: Option<BorrowedFd<'_>>) {
-    if let Some(procs) = procs {
+fn join_cgroups(procs: [Option<BorrowedFd<'_>>; 2]) {
+    for procs in procs.into_iter().flatten() {
         let _ = unistd::write(procs, b"0");
     }
 }

@@ -12,7 +12,7 @@ use towline_testkit::{Outcome, Trouble, eventually};
 use crate::echo::{comes_back, echo, round_trip};
 
 /// A device whose agent's file can be replaced.
-fn device(lab: &mut Lab) -> Outcome<Device> {
+pub(crate) fn replaceable(lab: &mut Lab) -> Outcome<Device> {
     let built = lab.programs.agent.clone();
     let place = lab.directory().join("agent");
     install(&built, CURRENT, &place)?;
@@ -23,7 +23,7 @@ fn device(lab: &mut Lab) -> Outcome<Device> {
 }
 
 /// Replaces the agent's file and asks it to start anew; returns when the gateway shows the version.
-fn change(lab: &Lab, device: &Device, version: &str) -> Outcome {
+pub(crate) fn change(lab: &Lab, device: &Device, version: &str) -> Outcome {
     install(&lab.programs.agent, version, &lab.directory().join("agent"))?;
     hang_up(device.pid()?)?;
     let wanted = format!("{version}.0");
@@ -50,7 +50,7 @@ fn restarts(device: &Device) -> usize {
 #[test]
 fn a_shell_outlives_twenty_changes_of_the_agents_version_byte_for_byte() -> Outcome {
     let mut lab = Lab::start()?;
-    let device = device(&mut lab)?;
+    let device = replaceable(&mut lab)?;
     let mut shell = echo(&lab.admin(), &device)?;
     let (mut text, pid) = (Text::new(17), device.pid()?);
     for turn in 0..20 {
@@ -67,7 +67,7 @@ fn a_shell_outlives_twenty_changes_of_the_agents_version_byte_for_byte() -> Outc
 #[test]
 fn the_shell_that_runs_the_upgrade_gives_its_exit_code_to_the_operator() -> Outcome {
     let mut lab = Lab::start()?;
-    let device = device(&mut lab)?;
+    let device = replaceable(&mut lab)?;
     let mut shell: Terminal = lab.admin().shell(device.id())?;
     install(&lab.programs.agent, NEXT, &lab.directory().join("agent"))?;
     shell.line("kill -HUP $PPID; echo sum-$((6 * 7))")?;
@@ -115,7 +115,7 @@ fn the_command_log_goes_on_over_an_upgrade_and_names_what_it_could_not_see() -> 
 #[test]
 fn devices_whose_agent_is_behind_are_listed() -> Outcome {
     let mut lab = Lab::start()?;
-    let ahead = device(&mut lab)?;
+    let ahead = replaceable(&mut lab)?;
     let behind = lab.device()?;
     let listed = |words: &[&str]| lab.admin().text(&[&["devices"], words].concat());
     ensure(!listed(&["--outdated"])?.contains("mi-"), || "all are of one version".into())?;

@@ -6,7 +6,7 @@
 //! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy. [`netns`]: a network of one's own.
 //!   [`blackhole`]: an address that answers nobody.
 //! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time. [`facts`]: what the kernel says
-//!   of a process. [`machine`]: what a test must not take from where it runs.
+//!   of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]: what a test must not take from where it runs.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an event.
@@ -27,6 +27,7 @@ pub mod https;
 pub mod interrupt;
 pub mod lab;
 pub mod machine;
+pub mod moto;
 pub mod netns;
 pub mod process;
 pub mod recall;

@@ -64,47 +64,41 @@ impl Running {
     /// # Errors
     /// See [`Reader`]; or the descriptors cannot be watched.
     pub(in crate::session) fn take_over(from: &mut Reader<'_>, mux: &mut Mux, now: Instant) -> io::Result<Self> {
-        let name = from.text()?;
-        let io = from.small()?;
-        let err = from.option(Reader::small)?;
-        let pid = from.pid()?;
-        let exited = from.option(read_status)?;
-        let family = from.option(Family::take_over)?;
-        let starting = from.option(|from| {
-            let report = Report::of(from.descriptor()?, from.text()?);
-            let ready = watch(report.as_fd().try_clone_to_owned()?)?;
-            Ok((report, ready))
-        })?;
-        let ports = Ports::take_over(from)?;
-        let mut input = Input::default();
-        input.keep(&from.bytes()?);
-        if from.flag()? {
-            input.end();
-        }
-        let drain_until = from.flag()?.then(|| now + limits::DRAIN_AFTER_EXIT);
-        let end_at = from.option(Reader::instant)?;
-        let timed_out = from.flag()?;
-        for id in [Some(io), err].into_iter().flatten() {
+        // Read in the order in which they are written.
+        let running = Self {
+            name: from.text()?,
+            io: from.small()?,
+            err: from.option(Reader::small)?,
+            pid: from.pid()?,
+            exited: from.option(read_status)?,
+            family: from.option(Family::take_over)?,
+            starting: from.option(|from| {
+                let report = Report::of(from.descriptor()?, from.text()?);
+                let ready = watch(report.as_fd().try_clone_to_owned()?)?;
+                Ok((report, ready))
+            })?,
+            ports: Ports::take_over(from)?,
+            input: read_input(from)?,
+            drain_until: from.flag()?.then(|| now + limits::DRAIN_AFTER_EXIT),
+            end_at: from.option(Reader::instant)?,
+            timed_out: from.flag()?,
+            detector: None,
+            lines: Vec::new(),
+        };
+        for id in [Some(running.io), running.err].into_iter().flatten() {
             read_stream(mux, id, from)?;
         }
-        let (detector, lines) = (None, Vec::new());
-        Ok(Self {
-            name,
-            io,
-            err,
-            pid,
-            exited,
-            family,
-            starting,
-            ports,
-            input,
-            drain_until,
-            end_at,
-            timed_out,
-            detector,
-            lines,
-        })
+        Ok(running)
     }
+}
+
+fn read_input(from: &mut Reader<'_>) -> io::Result<Input> {
+    let mut input = Input::default();
+    input.keep(&from.bytes()?);
+    if from.flag()? {
+        input.end();
+    }
+    Ok(input)
 }
 
 impl Ports {

@@ -137,13 +137,13 @@ fn start(
             Program::Script { text: script.unwrap_or_default(), directory: order.working_directory.clone() }
         }
     };
-    let entrance = cgroup.and_then(|cgroup| cgroup.entrance().ok());
+    let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
     let request = Request {
         account: &passed.account,
         program: &program,
         terminal: terminal.map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
         environment: &environment,
-        cgroup: entrance.as_ref().map(std::fs::File::as_fd),
+        cgroups: entrances.each_ref().map(|file| file.as_ref().map(std::fs::File::as_fd)),
     };
     Plan::prepare(&request)?.start()
 }

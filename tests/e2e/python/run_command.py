@@ -161,6 +161,7 @@ def what_cannot_be_done_as_asked_is_refused_and_nothing_is_sent():
         ("ValidationException", {"MaxErrors": "many"}),
         ("ValidationException", {"TimeoutSeconds": 2_592_001}),
         ("InvalidOutputFolder", {"OutputS3BucketName": "somebody-elses"}),
+        ("InvalidOutputFolder", {"CloudWatchOutputConfig": {"CloudWatchOutputEnabled": True}}),
         ("InvalidNotificationConfig", {"NotificationConfig": {"NotificationArn": "arn:aws:sns:x:1:t"}}),
     ):
         message = wants(code, ssm.send_command, **{**base, **change})

@@ -91,7 +91,16 @@ fn copies(rig: &Rig) -> Outcome {
 struct Both {
     peer: u16,
     ours: u16,
-    _running: [Running; 2],
+    running: [Running; 2],
+}
+
+/// A forward that is killed leaves its session to wait for it, with a full ring: the next would be measured beside it.
+impl Drop for Both {
+    fn drop(&mut self) {
+        for running in &mut self.running {
+            let _ = running.stop();
+        }
+    }
 }
 
 impl Both {
@@ -109,7 +118,7 @@ impl Both {
         let forward = operator.towline(&["forward", rig.device().id(), &format!("{ours}:{}", target.port())]);
         let forward = Running::start("forward", forward, &folder.join(format!("ours-{}.log", round_trip.as_millis())))?;
         listens(ours)?;
-        Ok(Self { peer, ours, _running: [ssh, forward] })
+        Ok(Self { peer, ours, running: [ssh, forward] })
     }
 
     fn each(&self, sample: impl Fn(u16) -> Outcome<f64>) -> Outcome<[f64; 2]> {

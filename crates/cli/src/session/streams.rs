@@ -78,7 +78,8 @@ impl Streams {
     /// The same with room for so many bytes of output (a stream) and of input.
     #[must_use]
     pub(super) fn sized(window: u32, ring: usize) -> Self {
-        Self { mux: Mux::new(2, ring), base: None, finish_wanted: false, pong_due: false, window, ring }
+        // A ring grows by no more than half of what is left: with twice its size it has all of it.
+        Self { mux: Mux::new(2, 2 * ring), base: None, finish_wanted: false, pong_due: false, window, ring }
     }
 
     /// What an attach says of the output received; nothing before the first time.

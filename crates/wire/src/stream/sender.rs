@@ -218,9 +218,8 @@ impl Sender {
         if !fits || !(state.base..=state.end).contains(&state.sent) || self.ring.end() != 0 {
             return false;
         }
-        self.ring.start_at(state.base);
         (self.sent, self.finished, self.fin_acked) = (state.sent, state.finished, state.fin_acked);
-        self.ring.push(bytes, budget) == bytes.len()
+        self.ring.restore(state.base, bytes, budget)
     }
 
     /// Gives the ring's memory back; the sender is of no more use.

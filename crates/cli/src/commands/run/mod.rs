@@ -24,7 +24,7 @@ use towline_ssm::command_document::RUN_SHELL_SCRIPT;
 use super::{Context, target};
 use crate::args::run::RunArgs;
 use crate::exit::Failure;
-use progress::{Answer, Counts, Progress};
+use progress::{Answer, Counts, Interrupts, Progress};
 
 /// How often the gateway is asked.
 const EVERY: Duration = Duration::from_millis(700);
@@ -71,6 +71,8 @@ async fn follow(
 ) -> Result<Option<Command>, Failure> {
     let mut told: Vec<String> = Vec::new();
     let (mut completed, mut shown) = (-1, 0);
+    // One listener for all the time: what is pressed while an answer is awaited is heard afterwards.
+    let mut interrupt = Interrupts::listen()?;
     loop {
         let request = ListCommandsRequest { command_id: Some(id.to_owned()), ..Default::default() };
         let listed: ListCommandsResult = context.call(Operation::ListCommands, &request).await?;
@@ -99,7 +101,7 @@ async fn follow(
         }
         tokio::select! {
             () = sleep(EVERY) => {}
-            _ = tokio::signal::ctrl_c() => match progress.ask(id).await {
+            () = interrupt.next() => match progress.ask(id, &mut interrupt).await {
                 Answer::GoOn => {}
                 Answer::Leave => return Ok(None),
                 Answer::Cancel => {

@@ -8,9 +8,11 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, TryRecvError};
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use towline_ssm::api::command::Command;
 
+use crate::exit::Failure;
 use crate::session::printable;
 
 /// How often it is looked whether a line was typed: nobody notices so little.
@@ -25,6 +27,28 @@ pub(super) enum Answer {
     Cancel,
     /// Let it run, and wait no more.
     Leave,
+}
+
+/// Ctrl-C, listened to from the beginning: one that comes while nobody waits for it is not lost.
+#[derive(Debug)]
+pub(super) struct Interrupts(Signal);
+
+impl Interrupts {
+    /// From now on Ctrl-C does not end this program.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let source = signal(SignalKind::interrupt());
+        source.map(Self).map_err(|why| Failure::Local { what: "cannot listen to signals".to_owned(), why })
+    }
+
+    /// The next one.
+    pub(super) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
 }
 
 /// How many devices are where.
@@ -107,7 +131,7 @@ impl Progress {
     }
 
     /// Somebody pressed Ctrl-C: asks what is wanted. Where nobody can answer, the command is left to run.
-    pub(super) async fn ask(&mut self, id: &str) -> Answer {
+    pub(super) async fn ask(&mut self, id: &str, interrupts: &mut Interrupts) -> Answer {
         self.clear();
         let left = format!("command {id} goes on; `aws ssm cancel-command --command-id {id}` stops it\n");
         if !io::stdin().is_terminal() {
@@ -121,7 +145,7 @@ impl Progress {
                 "y" | "Y" | "yes" => Answer::Cancel,
                 _ => Answer::GoOn,
             },
-            _ = tokio::signal::ctrl_c() => {
+            () = interrupts.next() => {
                 write(&format!("\n{left}"));
                 Answer::Leave
             }

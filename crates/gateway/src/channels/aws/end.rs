@@ -73,7 +73,7 @@ pub(super) struct AwsEnd {
 impl AwsEnd {
     /// An end that nobody is attached to yet.
     pub(super) fn new(client_id: String, config: AgentConfig, separate_output: bool, now: Duration) -> Self {
-        let mut mux = Mux::new(2, INPUT_RING);
+        let mut mux = Mux::new(2, 2 * INPUT_RING);
         // Two streams in a new mux of two: there is room, and the numbers differ.
         let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::new(WINDOW));
         let _ = mux.add(ERR, Sender::new(0), Receiver::new(WINDOW));
