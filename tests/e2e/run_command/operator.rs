@@ -59,6 +59,7 @@ fn ctrl_c_offers_to_cancel_and_who_says_yes_sees_the_command_end() -> Outcome {
     run.send("\x03")?;
     run.expect("cancel it on all devices?")?;
     run.line("n")?;
+    run.expect("1 running")?;
     is(&look(&lab, &device, &id)?, "InProgress")?;
     run.send("\x03")?;
     run.expect("cancel it on all devices?")?;

@@ -133,6 +133,7 @@ impl Progress {
     /// Somebody pressed Ctrl-C: asks what is wanted. Where nobody can answer, the command is left to run.
     pub(super) async fn ask(&mut self, id: &str, interrupts: &mut Interrupts) -> Answer {
         self.clear();
+        self.shown = None; // whoever waits on sees again how it stands
         let left = format!("command {id} goes on; `aws ssm cancel-command --command-id {id}` stops it\n");
         if !io::stdin().is_terminal() {
             write(&left);
