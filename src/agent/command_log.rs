@@ -7,7 +7,7 @@
 use super::{Agent, Stage};
 use std::task::Context;
 use std::time::Instant;
-use towline_wire::message::{FromAgent, Open};
+use towline_wire::message::{FromAgent, Terminal};
 
 impl Agent {
     /// Takes what was seen, and gives the link the next batch if it has nothing else to say.
@@ -40,13 +40,13 @@ impl Agent {
         self.status.command_log(self.log.means());
     }
 
-    /// A session was started.
-    pub(super) fn log_opened(&mut self, open: &Open, now: Instant) {
-        if let Some(leader) = self.table.leader(&open.session) {
-            self.log.session(&open.session, leader, now);
+    /// A session was started, or the step of a command.
+    pub(super) fn log_opened(&mut self, session: &str, terminal: Option<&Terminal>, now: Instant) {
+        if let Some(leader) = self.table.leader(session) {
+            self.log.session(session, leader, now);
         }
-        if let Some(terminal) = open.terminal.as_ref().filter(|_| self.config.audit.command_log) {
-            self.table.read_lines(&open.session, terminal.size.cols);
+        if let Some(terminal) = terminal.filter(|_| self.config.audit.command_log) {
+            self.table.read_lines(session, terminal.size.cols);
         }
     }
 

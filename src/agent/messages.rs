@@ -126,9 +126,11 @@ impl Agent {
 
     /// A script is whole: it is noted in the journal, and started.
     fn start_script(&mut self, session: &str, now: Instant) {
+        self.log_before();
         let journal = &mut self.journal;
-        if let Err(refusal) = self.table.start_script(session, now, |name| journal.note(name)) {
-            self.refuse(session.to_owned(), &refusal);
+        match self.table.start_script(session, now, |name| journal.note(name)) {
+            Ok(()) => self.log_opened(session, None, now),
+            Err(refusal) => self.refuse(session.to_owned(), &refusal),
         }
     }
 
@@ -138,21 +140,20 @@ impl Agent {
         }
         self.table.has_room()?;
         let passed = self.gate.pass(&open, &self.config, now)?;
-        if let Launch::Script(script) = &passed.launch {
-            self.journal.admits(&open.session, &script.given_to)?;
-            // The command log is of sessions: a script stands in the gateway's own row of its command.
-            self.table.open(open, passed)?;
-            return Ok(());
-        }
         if !self.log.has_room() {
             return Err(Refusal::LogFull);
+        }
+        if let Launch::Script(script) = &passed.launch {
+            self.journal.admits(&open.session, &script.given_to)?;
+            // It is started, and logged, when it is whole.
+            return self.table.open(open, passed);
         }
         self.log_before();
         let (grant, user) = (&passed.grant, &passed.account.name);
         let opened = format!("{}: opened for {} as {user} by {}", open.session, grant.principal, grant.document);
-        let order = open.clone();
+        let (session, terminal) = (open.session.clone(), open.terminal.clone());
         self.table.open(open, passed)?;
-        self.log_opened(&order, now);
+        self.log_opened(&session, terminal.as_ref(), now);
         log::info!("session {opened}");
         Ok(())
     }

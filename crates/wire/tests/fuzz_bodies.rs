@@ -10,12 +10,15 @@ mod frame;
 mod message;
 #[path = "../fuzz/bodies/mux.rs"]
 mod mux;
+#[path = "../fuzz/bodies/smux.rs"]
+mod smux;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use towline_wire::client::{FromClient, ToClient};
 use towline_wire::frame::Frame;
 use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Size, ToAgent, encode};
+use towline_wire::smux::{Command, Header, Version};
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..most)
@@ -78,6 +81,24 @@ fn messages() -> Vec<Vec<u8>> {
     all.into_iter().flatten().collect()
 }
 
+/// Frames of a tunnel, with data on streams that may be there.
+fn tunnel_frames() -> Vec<Vec<u8>> {
+    let of = |command, stream, data: &[u8]| {
+        let length = u16::try_from(data.len()).unwrap_or(u16::MAX);
+        [&Header { version: Version::Two, command, length, stream }.encode()[..], data].concat()
+    };
+    let mut all = Vec::new();
+    for stream in [3, 5, 7] {
+        all.push(of(Command::Syn, stream, &[]));
+        all.push(of(Command::Psh, stream, &[7; 900]));
+        all.push(of(Command::Fin, stream, &[]));
+        all.push(of(Command::Rst, stream, b"no"));
+        all.push(of(Command::Upd, stream, &[0, 0, 0, 0, 0, 0, 1, 0]));
+    }
+    all.push(of(Command::Nop, 0, &[]));
+    all
+}
+
 fn prefixed(body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes()[..], body].concat()
@@ -104,5 +125,13 @@ proptest! {
     #[test]
     fn a_hostile_peer_cannot_make_a_mux_grow(input in vec(nearly(frames()), 0..40), steps in bytes(40)) {
         mux::run((input, steps));
+    }
+
+    #[test]
+    fn a_hostile_client_of_a_tunnel_gets_no_more_than_its_streams(
+        input in prop_oneof![vec(prop::sample::select(tunnel_frames()), 0..60), vec(nearly(tunnel_frames()), 0..40)],
+        steps in bytes(40),
+    ) {
+        smux::run((input.concat(), steps));
     }
 }

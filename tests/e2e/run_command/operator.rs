@@ -4,9 +4,9 @@ use serde_json::{Value, json};
 use towline_testkit::lab::{Device, Lab};
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
+use towline_testkit::{Outcome, Trouble, eventually};
 
-use super::{begun, ended, is, look, mark, setup};
+use super::{begun, ended, is, look, mark, send, setup};
 
 #[test]
 fn towline_run_follows_a_command_says_what_came_out_and_its_exit_code_is_the_result() -> Outcome {
@@ -37,6 +37,28 @@ fn towline_run_follows_a_command_says_what_came_out_and_its_exit_code_is_the_res
     })?;
     let none = admin.run(&["run", "--target", "tag:Environment=none", "--", "true"])?;
     ensure(none.status.code() == Some(250), || format!("{none:?}"))
+}
+
+#[test]
+fn what_a_command_executed_stands_in_the_command_log_like_that_of_a_session() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let id = send(&lab, &device, "uname -s; env true; sh -c 'exit 3'", 60)?;
+    is(&ended(&lab, &device, &id)?, "Failed")?;
+    let mut seen = Value::Null;
+    let complete = eventually("the log is whole", PATIENCE, || {
+        seen = serde_json::from_str(&lab.admin().text(&["-o", "json", "commands", &id]).ok()?).ok()?;
+        let kind =
+            |kind: &str| seen["Commands"].as_array().is_some_and(|all| all.iter().any(|one| one["Kind"] == kind));
+        (kind("Begin") && kind("End")).then_some(())
+    });
+    complete.map_err(|error| Trouble::new(format!("{error}: {seen}; the device says {}", device.logged())))?;
+    let commands = seen["Commands"].as_array().cloned().unwrap_or_default();
+    let with = |words: &[&str]| commands.iter().find(|one| one["Arguments"] == json!(words)).cloned();
+    let exit = with(&["sh", "-c", "exit 3"]).unwrap_or_default();
+    ensure(with(&["uname", "-s"]).is_some() && exit["ExitCode"] == 3, || format!("{seen}"))?;
+    let text = lab.admin().text(&["commands", &id, "--device", device.id()])?;
+    ensure(text.contains("uname -s"), || text.clone())
 }
 
 /// `towline run` of something that does not end by itself, once it has begun; the command's id.

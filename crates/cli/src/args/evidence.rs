@@ -125,8 +125,11 @@ pub(crate) struct LogsArgs {
 /// `commands`.
 #[derive(Debug, Args)]
 pub(crate) struct CommandsArgs {
-    /// The session's id
+    /// The session's id, or that of a command (`towline run`)
     pub session: String,
+    /// On this device, when a command was for several: id, or a name as `towline devices` has it
+    #[arg(long)]
+    pub device: Option<String>,
     /// At most so many, the first
     #[arg(long, default_value_t = 100_000)]
     pub limit: u32,

@@ -1,30 +1,33 @@
-//! `commands`: what a session executed, by its device's word.
+//! `commands`: what a session, or a command on one device, executed, by its device's word.
 
 use towline_ssm::Operation;
+use towline_ssm::api::command::{ListCommandInvocationsRequest, ListCommandInvocationsResult};
 use towline_ssm::api::evidence::{
     ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
 };
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
-use super::Context;
+use super::{Context, target};
 use crate::args::evidence::CommandsArgs;
 use crate::exit::Failure;
 use crate::output::Cell;
 
 /// `commands`.
 pub(super) async fn list(context: &mut Context, args: &CommandsArgs) -> Result<(), Failure> {
-    let mut request = ListSessionCommandsRequest {
-        session_id: args.session.clone(),
-        max_results: Some(MAX_COMMANDS.min(args.limit.max(1).into())),
-        next_token: None,
-    };
     let mut commands = Vec::new();
-    while commands.len() < args.limit as usize {
-        let page: ListSessionCommandsResponse = context.call(Operation::ListSessionCommands, &request).await?;
-        commands.extend(page.commands);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
+    for session_id in sessions(context, args).await? {
+        let mut request = ListSessionCommandsRequest {
+            session_id,
+            max_results: Some(MAX_COMMANDS.min(args.limit.max(1).into())),
+            next_token: None,
+        };
+        while commands.len() < args.limit as usize {
+            let page: ListSessionCommandsResponse = context.call(Operation::ListSessionCommands, &request).await?;
+            commands.extend(page.commands);
+            request.next_token = page.next_token;
+            if request.next_token.is_none() {
+                break;
+            }
         }
     }
     commands.truncate(args.limit as usize);
@@ -33,6 +36,38 @@ pub(super) async fn list(context: &mut Context, args: &CommandsArgs) -> Result<(
         let rows: Vec<Vec<Cell>> = answer.commands.iter().map(row).collect();
         output.table(&["TIME", "LASTED", "EXIT", "UID", "PID", "PARENT", "DIRECTORY", "COMMAND"], &rows)
     })
+}
+
+/// The session that is meant, or those of a command's steps on one device.
+async fn sessions(context: &mut Context, args: &CommandsArgs) -> Result<Vec<String>, Failure> {
+    let id = &args.session;
+    let is_command = id.len() == 36 && id.bytes().all(|b| b.is_ascii_hexdigit() || b == b'-');
+    if !is_command {
+        return Ok(vec![id.clone()]);
+    }
+    let device = match &args.device {
+        Some(device) => Some(target::resolve(&mut context.client, device).await?),
+        None => None,
+    };
+    let request = ListCommandInvocationsRequest {
+        command_id: Some(id.clone()),
+        instance_id: device,
+        details: Some(true),
+        ..Default::default()
+    };
+    let found: ListCommandInvocationsResult = context.call(Operation::ListCommandInvocations, &request).await?;
+    match found.command_invocations.as_slice() {
+        [] => Err(Failure::Usage(format!("no command {id} was sent to such a device"))),
+        [one] => {
+            let device = one.instance_id.trim_start_matches("mi-");
+            Ok((0..one.command_plugins.len()).map(|step| format!("cmd-{id}-{device}-{step}")).collect())
+        }
+        several => {
+            let all: Vec<&str> = several.iter().take(5).map(|one| one.instance_id.as_str()).collect();
+            let more = if several.len() > all.len() || found.next_token.is_some() { ", …" } else { "" };
+            Err(Failure::Usage(format!("{id} was sent to several devices: --device one of {}{more}", all.join(", "))))
+        }
+    }
 }
 
 fn row(command: &SessionCommand) -> Vec<Cell> {

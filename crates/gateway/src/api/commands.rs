@@ -1,4 +1,5 @@
-//! What a session executed, for those who may see its recording.
+//! What a session, or the step of a command, executed: for those who may see the one's recording, or may ask this of the
+//! other's device.
 
 use towline_ssm::api::evidence::{
     ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
@@ -16,7 +17,13 @@ impl Api {
         call: &Call,
         request: ListSessionCommandsRequest,
     ) -> Result<ListSessionCommandsResponse, ApiError> {
-        self.authorize_session(call, &request.session_id).await?;
+        match crate::commands::of_step(&request.session_id) {
+            Some((command, device)) => {
+                call.note("commandId", &*command);
+                self.authorize(call, &self.about_device(&device).await?).await?;
+            }
+            None => drop(self.authorize_session(call, &request.session_id).await?),
+        }
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let after = cursor.parse().unwrap_or(0);
         let most = request.max_results.unwrap_or(MAX_COMMANDS);

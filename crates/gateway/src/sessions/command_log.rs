@@ -142,7 +142,12 @@ async fn is_own(
     }
     let own = match hub.session(session) {
         Some(session) => session.meta.device == device,
-        None => hub.store.commands().is_session_of(session, device).await?,
+        None => match crate::commands::of_step(session) {
+            Some((command, own)) => {
+                own == device && hub.store.run_commands().invocation(&command, device).await?.is_some()
+            }
+            None => hub.store.commands().is_session_of(session, device).await?,
+        },
     };
     known.insert(place, own);
     Ok(own)
