@@ -82,7 +82,7 @@ fn the_shell_that_runs_the_upgrade_gives_its_exit_code_to_the_operator() -> Outc
 #[test]
 fn the_command_log_goes_on_over_an_upgrade_and_names_what_it_could_not_see() -> Outcome {
     let mut lab = Lab::start()?;
-    let device = device(&mut lab)?;
+    let device = replaceable(&mut lab)?;
     let mut shell: Terminal = lab.admin().shell(device.id())?;
     let mut run = |n: usize| {
         shell.line(&format!("/bin/true turn-{n}; echo sum-{n}-$((6 * 7))"))?;

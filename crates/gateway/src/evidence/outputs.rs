@@ -68,6 +68,12 @@ impl Recorder {
         self.record(What::File { object: key.to_owned(), sha256: digest.finish(), bytes, records: 0 })
     }
 
+    /// Whether outputs can go to CloudWatch Logs.
+    #[must_use]
+    pub const fn knows_cloudwatch(&self) -> bool {
+        self.settings.cloudwatch.is_some()
+    }
+
     /// Keeps an output for CloudWatch Logs as well; from there on its first name may go.
     ///
     /// # Errors
