@@ -30,6 +30,7 @@ mod misbehave;
 mod names;
 mod peers;
 mod piped;
+mod playback;
 mod plugin;
 mod policies;
 mod programs;

@@ -77,7 +77,7 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
     run::checked(install)
 }
 
-/// A Python that has boto3 and the AWS CLI: the machine's own, or one in our cache directory.
+/// A Python that has boto3, the AWS CLI, moto and asciinema: the machine's own, or one in our cache directory.
 ///
 /// # Errors
 /// None is there and none can be made.
@@ -91,7 +91,7 @@ pub(crate) fn python() -> Outcome<PathBuf> {
     }
     say::step(&format!("a Python with boto3 and the AWS CLI in {}", own.display()));
     make_venv(&own)?;
-    pip(&in_venv, &["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5"])?;
+    pip(&in_venv, &["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5", "asciinema==2.4.0"])?;
     Ok(in_venv)
 }
 
@@ -169,7 +169,7 @@ pub(crate) fn node_modules() -> Outcome<PathBuf> {
 
 fn has_aws_tools(python: &Path) -> bool {
     let mut probe = Command::new(python);
-    probe.args(["-c", "import awscli, boto3, moto.server, flask, sys; sys.exit(sys.version_info < (3, 9))"]);
+    probe.args(["-c", "import asciinema, awscli, boto3, moto.server, flask, sys; sys.exit(sys.version_info < (3, 9))"]);
     probe.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }

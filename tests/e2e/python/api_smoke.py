@@ -5,6 +5,7 @@ Needs the environment of towline_client, and two devices: TOWLINE_DEVICE is conn
 TOWLINE_OTHER is not connected and tagged Environment=prod. TOWLINE_OTHER is deregistered at the end.
 Prints a line for each check; exits non-zero when one fails.
 """
+import datetime
 import json
 import pathlib
 
@@ -400,6 +401,20 @@ def what_was_done_is_looked_up_in_the_form_of_cloudtrail():
     assert len(ids) == len(set(ids)) == 40, ids
     nobody = trail.lookup_events(LookupAttributes=[{"AttributeKey": "Username", "AttributeValue": "no-such-user"}])
     assert nobody["Events"] == [], nobody
+    # One that policy was asked about; somebody without a signature has neither a name nor a resource.
+    chosen, whole = next((e, w) for e in events if "resources" in (w := json.loads(e["CloudTrailEvent"])) and e.get("AccessKeyId"))
+    resource = whole["resources"][0]
+    found_by = {
+        "EventId": whole["eventID"], "EventName": "StartSession", "EventSource": "ssm.amazonaws.com", "ReadOnly": "false",
+        "Username": chosen["Username"], "AccessKeyId": chosen["AccessKeyId"],
+        "ResourceType": resource["type"], "ResourceName": resource["ARN"].rsplit("/", 1)[-1],
+    }
+    for key, value in found_by.items():
+        page = trail.lookup_events(LookupAttributes=[{"AttributeKey": key, "AttributeValue": value}])
+        while whole["eventID"] not in [event["EventId"] for event in page["Events"]]:
+            assert page.get("NextToken"), (key, value)
+            page = trail.lookup_events(LookupAttributes=[{"AttributeKey": key, "AttributeValue": value}], NextToken=page["NextToken"])
+    assert trail.lookup_events(EndTime=datetime.datetime(2001, 1, 1))["Events"] == []
     two = [{"AttributeKey": "Username", "AttributeValue": "a"}, {"AttributeKey": "EventName", "AttributeValue": "b"}]
     wants("ValidationException", trail.lookup_events, LookupAttributes=two)
 

@@ -44,7 +44,7 @@ pub(crate) enum ExportFormat {
 /// `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A recording (.cast or .cast.gz), or a folder: everything in a sink
+    /// A recording (.cast or .cast.gz), or a folder: everything in a sink. Or the id of a session, to be fetched from the gateway
     pub path: PathBuf,
     /// The public key, as hex digits or as a file that holds them (evidence.pub of the gateway); for a folder
     #[arg(long)]

@@ -116,7 +116,7 @@ pub(crate) enum Command {
     Commands(evidence::CommandsArgs),
     /// Show who did what: the audit trail, newest first
     Audit(evidence::AuditArgs),
-    /// Check that recordings are what was recorded, without a gateway
+    /// Check that recordings are what was recorded; files and folders without a gateway
     Verify(evidence::VerifyArgs),
     /// Let new devices in
     #[command(subcommand)]

@@ -121,6 +121,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Audit(args) => recordings::audit(&mut context, args).await?,
         Command::Play(args) => recordings::play(&mut context, &args).await?,
         Command::Export(args) => recordings::export(&mut context, &args).await?,
+        Command::Verify(args) if verify::is_session(&args.path) => recordings::verify(&mut context, &args).await?,
         // Done without a gateway, before this.
         Command::Verify(_)
         | Command::Policy(_)

@@ -22,6 +22,8 @@ pub(super) fn run(command: &Command, output: Output) -> Option<Result<u8, Failur
         Command::Policy(PolicyCommand::Who { .. }) => None,
         Command::Policy(PolicyCommand::Test(args)) if args.asks_gateway() => None,
         Command::Policy(command) => Some(super::policy::run(command, output)),
+        // What is no path may be a session.
+        Command::Verify(args) if super::verify::is_session(&args.path) => None,
         Command::Verify(args) => Some(super::verify::run(args, output).map(|()| 0)),
         _ => None,
     }

@@ -18,9 +18,9 @@ use towline_ssm::api::session::{DescribeSessionsResponse, Session};
 use towline_ssm::clock::EpochSeconds;
 
 use super::cast_file::Lines;
-use super::{Context, play as player, sessions, time_text};
+use super::{Context, play as player, sessions, time_text, verify as verifier};
 use crate::args::SessionsArgs;
-use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since};
+use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since, VerifyArgs};
 use crate::exit::Failure;
 use crate::output::{Cell, Output};
 
@@ -41,6 +41,13 @@ pub(super) async fn play(context: &mut Context, args: &PlayArgs) -> Result<(), F
 pub(super) async fn export(context: &mut Context, args: &ExportArgs) -> Result<(), Failure> {
     let lines = fetch(context, &args.recording).await?;
     player::export(lines, args, context.output)
+}
+
+/// `verify` of a session: what the gateway hands out, by its own seals.
+pub(super) async fn verify(context: &mut Context, args: &VerifyArgs) -> Result<(), Failure> {
+    let session = args.path.to_string_lossy();
+    let lines = fetch(context, &session).await?;
+    verifier::session(lines, &session, context.output)
 }
 
 async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {

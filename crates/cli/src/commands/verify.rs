@@ -1,4 +1,5 @@
-//! `verify`: is what lies here what was recorded? Needs no gateway, only the public key.
+//! `verify`: is what lies here what was recorded? Files and folders need no gateway, a folder only the public key. The seals of one
+//! recording by itself say that it is whole; that it is the one that was made, only the signed chain in the folder says.
 //!
 //! # Invariants
 //! - The first fault of each thing is named; anything but a clean result is a failure of the command.
@@ -13,6 +14,7 @@ use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::digest::{Digest, Running};
 use towline_evidence::layout;
 use towline_evidence::verify::{Fault, Ledger, NodeVerifier, RecordingVerifier, Sealed};
+use towline_ssm::ids::SessionId;
 
 use super::cast_file::Lines;
 use crate::args::evidence::VerifyArgs;
@@ -44,7 +46,21 @@ struct Report {
 /// `verify`.
 pub(super) fn run(args: &VerifyArgs, output: Output) -> Result<(), Failure> {
     let report = if args.path.is_dir() { folder(args)? } else { file(&args.path)? };
-    output.answer(&report, |_| text(&report))?;
+    answer(&report, output)
+}
+
+/// Whether this names no file or folder and may name a session.
+pub(super) fn is_session(path: &Path) -> bool {
+    !path.exists() && path.to_str().is_some_and(|name| name.parse::<SessionId>().is_ok())
+}
+
+/// `verify` of a session's recording, fetched.
+pub(super) fn session(lines: Lines, session: &str, output: Output) -> Result<(), Failure> {
+    answer(&single(session, recorded(lines, Some(session), Vec::new())?), output)
+}
+
+fn answer(report: &Report, output: Output) -> Result<(), Failure> {
+    output.answer(report, |_| text(report))?;
     match report.faults.first() {
         None => Ok(()),
         Some(first) => Err(Failure::BadDocument(format!("not as it was recorded: {first}"))),
@@ -78,19 +94,30 @@ fn text(report: &Report) -> String {
 
 /// One recording by itself: its seals, without a signed head.
 fn file(path: &Path) -> Result<Report, Failure> {
+    Ok(single(&path.display().to_string(), recording(path, None, Vec::new())?))
+}
+
+fn single(name: &str, told: Result<Sealed, Fault>) -> Report {
     let mut report = Report { recordings: 1, ..Report::default() };
-    match recording(path, None, Vec::new())? {
+    match told {
         Ok(sealed) if !sealed.ended => {
-            report.faults.push(format!("{}: {}", path.display(), Fault::Truncated(sealed.lines - sealed.unsealed)));
+            report.faults.push(format!("{name}: {}", Fault::Truncated(sealed.lines - sealed.unsealed)));
         }
         Ok(sealed) => report.gaps = sealed.gaps,
-        Err(fault) => report.faults.push(format!("{}: {fault}", path.display())),
+        Err(fault) => report.faults.push(format!("{name}: {fault}")),
     }
-    Ok(report)
+    report
 }
 
 fn recording(path: &Path, session: Option<&str>, signed: Vec<(u64, Digest)>) -> Result<Result<Sealed, Fault>, Failure> {
-    let mut lines = Lines::open(path)?;
+    recorded(Lines::open(path)?, session, signed)
+}
+
+fn recorded(
+    mut lines: Lines,
+    session: Option<&str>,
+    signed: Vec<(u64, Digest)>,
+) -> Result<Result<Sealed, Fault>, Failure> {
     let mut verifier = RecordingVerifier::new(session, signed);
     while let Some(line) = lines.next()? {
         if let Err(fault) = verifier.line(&line) {

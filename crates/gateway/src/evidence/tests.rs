@@ -229,6 +229,48 @@ async fn two_hundred_sessions_at_once_are_all_recorded() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn retention_by_age_removes_what_is_older_and_nothing_else() {
+    let mut scene = Scene::new("retention_days = 30");
+    scene.settings.retention_bytes = None;
+    let (evidence, _failures) = scene.start();
+    for session in ["ann-old", "ann-new"] {
+        begin(&evidence, session).end("the program ended");
+        let _ = scene.object(&format!("{session}.cast.gz"));
+    }
+    let thirty_one_days_ago = std::time::SystemTime::now() - Duration::from_secs(31 * 86_400);
+    let old = std::fs::File::options().append(true).open(scene.records().join("ann-old.cast.gz")).unwrap();
+    old.set_modified(thirty_one_days_ago).unwrap();
+    assert_eq!(retention::apply(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
+    assert!(!scene.records().join("ann-old.cast.gz").exists() && scene.records().join("ann-new.cast.gz").exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn retention_by_size_removes_the_oldest_and_stops_when_it_is_enough() {
+    let mut scene = Scene::new("");
+    let (evidence, _failures) = scene.start();
+    let mut sizes = Vec::new();
+    for (n, session) in ["ann-1", "ann-2", "ann-3"].into_iter().enumerate() {
+        begin(&evidence, session).end("the program ended");
+        sizes.push(scene.object(&format!("{session}.cast.gz")).len() as u64);
+        let path = scene.records().join(format!("{session}.cast.gz"));
+        let age = Duration::from_secs(3600 * (10 - n as u64));
+        std::fs::File::options()
+            .append(true)
+            .open(path)
+            .unwrap()
+            .set_modified(std::time::SystemTime::now() - age)
+            .unwrap();
+    }
+    stop(evidence).await;
+    scene.settings.retention_bytes = Some(sizes[1] + sizes[2]);
+    let (evidence, _failures) = scene.start();
+    assert_eq!(retention::apply(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
+    let left = walk(&scene.records());
+    let is_left = |session: &str| left.iter().any(|key| key == &format!("{session}.cast.gz"));
+    assert_eq!((is_left("ann-1"), is_left("ann-2"), is_left("ann-3")), (false, true, true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn what_retention_removes_is_written_down() {
     let mut scene = Scene::new("");
     scene.settings.retention_bytes = Some(0);
