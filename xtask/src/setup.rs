@@ -155,14 +155,14 @@ fn pip(python: &Path, packages: &[&str]) -> Outcome {
 pub(crate) fn node_modules() -> Outcome<PathBuf> {
     let folder = cache().join("npm");
     let modules = folder.join("node_modules");
-    if ["ssm-session", "ws"].iter().all(|name| modules.join(name).is_dir()) {
+    if ["ssm-session", "ws", "s3rver"].iter().all(|name| modules.join(name).is_dir()) {
         return Ok(modules);
     }
     programs(&[("npm", "npm")])?;
     std::fs::create_dir_all(&folder)?;
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder);
-    npm.args(["ssm-session@1.0.6", "ws@8"]);
+    npm.args(["ssm-session@1.0.6", "ws@8", "s3rver@3.7.1"]);
     run::checked(npm)?;
     Ok(modules)
 }

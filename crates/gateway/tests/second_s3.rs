@@ -1,0 +1,126 @@
+//! The same sink on an S3 server that somebody else wrote (`s3rver` of npm): what is fetched from it is what was recorded.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use object_store::ObjectStoreExt;
+use object_store::path::Path as Key;
+use towline_evidence::cast::Facts;
+use towline_evidence::recording::Lane;
+use towline_evidence::verify::RecordingVerifier;
+use towline_gateway::clock::Clock;
+use towline_gateway::evidence::settings::{RawEvidence, Settings};
+use towline_gateway::evidence::{Evidence, Places};
+
+const PATIENCE: Duration = Duration::from_secs(90);
+const PROGRAM: &str = "const S3rver = require('s3rver');\n\
+    new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: process.argv[1], configureBuckets: [{ name: 'evidence' }] })\n\
+      .run().then(address => console.log(address.port));";
+
+/// The server; ended with the test.
+struct Server {
+    child: Child,
+    endpoint: String,
+}
+
+impl Server {
+    fn start(directory: &Path) -> Self {
+        let modules =
+            std::env::var_os("NODE_PATH").expect("NODE_PATH is not set: `cargo xtask test` installs its modules");
+        let mut child = Command::new("node")
+            .args(["-e", PROGRAM])
+            .arg(directory)
+            .env("NODE_PATH", modules)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node is needed for this test");
+        let mut port = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
+        let port: u16 = port.trim().parse().expect("s3rver of npm is needed for this test: npm install s3rver@3.7.1");
+        Self { child, endpoint: format!("http://127.0.0.1:{port}") }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn settings(dir: &Path, endpoint: &str) -> Settings {
+    let secret = dir.join("secret");
+    std::fs::File::create(&secret).and_then(|mut file| file.write_all(b"S3RVER\n")).unwrap();
+    let text = format!(
+        "free_space_floor_mib = 0\n[s3]\nbucket = 'evidence'\nprefix = 'site a'\nregion = 'us-east-1'\nendpoint = '{endpoint}'\n\
+         access_key_id = 'S3RVER'\nsecret_access_key_file = '{}'\n",
+        secret.display()
+    );
+    toml::from_str::<RawEvidence>(&text).unwrap().settings(dir).unwrap()
+}
+
+/// A session of so much noise.
+async fn record(evidence: &Evidence, session: &str, bytes: u64) {
+    let facts = Facts { session: session.into(), ..Facts::default() };
+    let tape = evidence.recorder.begin(facts, 80, 24, None, &Places::default()).unwrap();
+    let (mut noise, mut offset) = (3_u64, 0);
+    while offset < bytes {
+        let piece: Vec<u8> = std::iter::repeat_with(|| {
+            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            b' ' + (noise >> 57) as u8 % 95
+        })
+        .take(64 * 1024)
+        .collect();
+        tape.output(Lane::Io, offset, &piece);
+        offset += piece.len() as u64;
+        // The recorder keeps up, so that all of it is recorded: more than one part of an upload is wanted.
+        let start = Instant::now();
+        let file = || std::fs::metadata(evidence.recorder.local(session).unwrap()).map_or(0, |meta| meta.len());
+        while file() + 2_000_000 < offset * 3 / 4 {
+            assert!(start.elapsed() < PATIENCE, "the recorder stands still");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+    tape.length(Lane::Io, offset);
+    tape.end("the program ended");
+}
+
+/// The object, once it is there.
+async fn fetched(evidence: &Evidence, key: &str) -> Vec<u8> {
+    let start = Instant::now();
+    loop {
+        match evidence.sink.store().get(&Key::from(key)).await {
+            Ok(object) => return object.bytes().await.unwrap().to_vec(),
+            Err(error) => assert!(start.elapsed() < PATIENCE, "{key}: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_fetched_from_another_server_is_what_was_recorded() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(&dir.path().join("s3"));
+    let settings = settings(dir.path(), &server.endpoint);
+    let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
+    record(&evidence, "ann-small", 1).await;
+    record(&evidence, "ann-large", 14_000_000).await;
+    for (session, least) in [("ann-small", 100), ("ann-large", 8 * 1024 * 1024)] {
+        let packed = fetched(&evidence, &evidence.recorder.object(session)).await;
+        assert!(packed.len() > least, "{session}: {} bytes", packed.len());
+        let mut lines = Vec::new();
+        flate2::read::MultiGzDecoder::new(&packed[..]).read_to_end(&mut lines).unwrap();
+        let mut verifier = RecordingVerifier::new(Some(session), Vec::new());
+        for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            verifier.line(line).unwrap();
+        }
+        let sealed = verifier.finish().unwrap();
+        assert!(sealed.ended && sealed.unsealed == 0, "{session}: {sealed:?}");
+    }
+    let seals = fetched(&evidence, "site_a/towline-seals/gateway/000000000000.jsonl").await;
+    assert!(String::from_utf8(seals).unwrap().contains("ann-small"));
+}
