@@ -33,8 +33,9 @@ fn asciinemas_own_player_shows_what_was_on_the_screen() -> Outcome {
     shell.line("PS1='dev''$ '; printf '\\033[31mred\\033[0m \\303\\244 %s\\n' sum-$((6 * 7))")?;
     shell.expect("sum-42")?;
     shell.resize(30, 100)?;
-    shell.line("echo cols-$(stty size | cut -d' ' -f2)-end; exit 0")?;
-    shell.expect("cols-100-end")?;
+    // The new size is on its way beside the keys.
+    shell.line("until [ \"$(stty size)\" = '30 100' ]; do sleep 0.05; done; echo resi''zed; exit 0")?;
+    shell.expect("resized")?;
     shell.finish(PATIENCE)?;
     let cast = lab.admin().text(&["export", &recording(&lab)?.to_string_lossy()])?;
 
