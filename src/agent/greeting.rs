@@ -39,7 +39,8 @@ impl Agent {
         self.log.learn_time(self.gate.time());
         self.log.link_up();
         self.keys.welcomed();
-        self.signed.store(welcome.time.unix_ms / 1000, Ordering::Relaxed);
+        let seconds = u32::try_from(welcome.time.unix_ms / 1000).unwrap_or(u32::MAX);
+        self.signed.store(seconds, Ordering::Relaxed);
         let longest = u64::from(welcome.longest_ping).saturating_mul(1000);
         self.keep.link_up(millis(self.started, now), longest);
         self.keep_until = None;

@@ -18,7 +18,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 /// Why TLS cannot be set up at all. Only what the administrator gave can be wrong.
@@ -35,8 +35,9 @@ pub enum TlsError {
     Host(String),
 }
 
-/// The last time that an authority signed, seconds since the epoch; 0 for none yet. Shared with the verifier.
-pub type SignedSeconds = Arc<AtomicU64>;
+/// The last time that an authority signed, seconds since the epoch, until 2106; 0 for none yet. Shared with the verifier.
+/// 32 bits: ARMv5 has no atomic of 64.
+pub type SignedSeconds = Arc<AtomicU32>;
 
 /// The TLS settings for dialling.
 ///
@@ -107,7 +108,8 @@ struct Verifier {
 
 impl Verifier {
     fn now(&self) -> UnixTime {
-        let signed = Some(self.signed.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0).map(Duration::from_secs);
+        let signed = Some(self.signed.load(Ordering::Relaxed)).filter(|seconds| *seconds > 0);
+        let signed = signed.map(|seconds| Duration::from_secs(u64::from(seconds)));
         UnixTime::since_unix_epoch(clock::reckon(clock::system_time(), clock::build_time(), signed))
     }
 }

@@ -10,7 +10,7 @@ use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble};
 
 /// All classes, in the order in which they are built and listed: the most common first.
-pub(crate) const ALL: &[&str] = &["x86_64", "aarch64", "armv7", "armv6", "i686", "riscv64"];
+pub(crate) const ALL: &[&str] = &["x86_64", "aarch64", "armv7", "armv6", "armel", "i686", "riscv64"];
 
 /// One of our programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
