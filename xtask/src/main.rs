@@ -7,7 +7,7 @@
 //! | `build` | the three programs, each in the profile it ships in |
 //! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
-//! | `bench tunnel` | forwards against `ssh -L`: throughput near and far, connections a second, keystrokes beside bulk |
+//! | `bench tunnel [near]` | forwards against `ssh -L`, files against scp: throughput (`near`: on loopback only), connections a second, keystrokes beside bulk |
 //! | `endure [KILLS]` | link, agent and gateway killed at random while programs run: what the command log says then |
 //! | `recall` | how much of what a session executes is on record, and its cost |
 //! | `flood [MB]` | a session that writes two gigabytes: memory, processor time and disk on both sides |
@@ -69,7 +69,8 @@ fn command(words: &[&str]) -> Outcome {
         ["fleet"] => suite::fleet(1000),
         ["fleet", devices] => suite::fleet(devices.parse()?),
         ["bench"] => bench::compare(bench::ROUNDS),
-        ["bench", "tunnel"] => bench::tunnel::compare(),
+        ["bench", "tunnel"] => bench::tunnel::compare(false),
+        ["bench", "tunnel", "near"] => bench::tunnel::compare(true),
         ["bench", rounds] => bench::compare(rounds.parse()?),
         ["endure"] => endure::report(endure::KILLS),
         ["endure", kills] => endure::report(kills.parse()?),
@@ -82,7 +83,7 @@ fn command(words: &[&str]) -> Outcome {
         ["packages"] => package::rooted::try_all(),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel] | fleet [DEVICES] | recall | endure [KILLS] | flood [MB] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | tunnel [near]] | fleet [DEVICES] | recall | endure [KILLS] | flood [MB] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
         )),
     }
 }

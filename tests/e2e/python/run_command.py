@@ -13,7 +13,7 @@ import uuid
 from botocore.exceptions import WaiterError
 
 from checks import allow, check, new_user, run, wants
-from towline_client import boto
+from towline_client import boto, raw
 
 DEVICE, SECOND, OTHER = (os.environ[name] for name in ("TOWLINE_DEVICE", "TOWLINE_SECOND", "TOWLINE_OTHER"))
 DOCUMENT = "AWS-RunShellScript"
@@ -166,6 +166,9 @@ def what_cannot_be_done_as_asked_is_refused_and_nothing_is_sent():
     ):
         message = wants(code, ssm.send_command, **{**base, **change})
         assert len(message) > 20, message
+    for wrong in ("true", [7], {"a": "b"}):
+        answer = raw("AmazonSSM.SendCommand", {**base, "Parameters": {"commands": wrong}})
+        assert answer.status == 400 and answer.code in ("SerializationException", "ValidationException"), (wrong, answer.body)
     assert len(ssm.list_commands(MaxResults=50)["Commands"]) == before, "something was sent after all"
     unknown = str(uuid.uuid4())
     wants("InvocationDoesNotExist", ssm.get_command_invocation, CommandId=unknown, InstanceId=DEVICE)

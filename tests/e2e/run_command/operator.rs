@@ -40,6 +40,40 @@ fn towline_run_follows_a_command_says_what_came_out_and_its_exit_code_is_the_res
 }
 
 #[test]
+fn towline_run_takes_a_document_with_its_parameters_and_says_what_is_wrong_with_others() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let content = json!({
+        "schemaVersion": "2.2",
+        "parameters": { "word": { "type": "String", "allowedPattern": "[a-z]{1,8}" } },
+        "mainSteps": [{ "action": "aws:runShellScript", "name": "say-it", "inputs": { "runCommand": ["echo said {{ word }}"] } }],
+    });
+    let made = json!({ "Name": "Say-Word", "DocumentType": "Command", "Content": content.to_string() });
+    lab.admin().api("AmazonSSM.CreateDocument", &made)?;
+    let run = |words: &[&str]| lab.admin().run(&[&["run", "--target", device.id()], words].concat());
+    let good = run(&["--document", "Say-Word", "--param", "word=hello"])?;
+    ensure(good.status.success() && String::from_utf8_lossy(&good.stdout).contains("said hello"), || {
+        format!("{good:?}")
+    })?;
+    let too_long = "x".repeat(65_537);
+    for (words, said) in [
+        (&["--document", "Say-Word", "--param", "word=NO!"][..], "word"),
+        (&["--document", "Say-Word", "--param", "ward=hello"], "ward"),
+        (&["--document", "Say-Word"], "word"),
+        (&["--document", "No-Such-Document"], "no document of this name"),
+        (&["--document", "AWS-StartSSHSession"], "not one of commands"),
+        (&["--max-errors", "many", "--", "true"], "MaxErrors"),
+        (&["--", &too_long], "at most 65536"),
+    ] {
+        let out = run(words)?;
+        let text = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(out.status.code() == Some(250) && text.contains(said), || format!("{words:.40?}: {out:?}"))?;
+    }
+    let sent = lab.admin().api("AmazonSSM.ListCommands", &json!({ "InstanceId": device.id() }))?;
+    ensure(sent["Commands"].as_array().is_some_and(|all| all.len() == 1), || format!("something was sent: {sent}"))
+}
+
+#[test]
 fn what_a_command_executed_stands_in_the_command_log_like_that_of_a_session() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
