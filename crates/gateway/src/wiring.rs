@@ -189,7 +189,7 @@ impl Gateway {
         Ok(DataPlane {
             agents: Arc::new(AgentsHandle(Arc::new(agents))),
             sessions: Arc::new(HubHandle(Arc::clone(&hub))),
-            channels: Arc::new(Channels::new(hub)),
+            channels: Arc::new(Channels::new(hub, &config.dir)),
             commands,
         })
     }

@@ -50,6 +50,46 @@ proptest! {
     }
 
     #[test]
+    fn no_byte_is_lost_or_doubled_however_often_the_agent_s_process_is_killed(
+        seed: u64, latency in 0_u64..80, deaths in 1_u64..25, len in 0_usize..1_000_000,
+    ) {
+        let mut dice = Dice(seed);
+        let output = dice.bytes(len);
+        let mut wire = Wire::new("Standard_Stream", latency);
+        wire.pending.extend(&output);
+        wire.connect();
+        let mut typed: Vec<u8> = Vec::new();
+        for _ in 0..deaths {
+            for _ in 0..dice.roll() % 40 {
+                if wire.plugin.ready && dice.percent(15) {
+                    let count = 1 + usize::try_from(dice.roll() % 40).unwrap();
+                    let keys = dice.bytes(count);
+                    typed.extend(&keys);
+                    let now = wire.now;
+                    wire.plugin.send(PayloadType::Output, keys, now);
+                }
+                wire.step(Duration::from_millis(1 + dice.roll() % 9));
+            }
+            if dice.percent(30) {
+                wire.cut();
+            } else {
+                wire.kill(dice.percent(50), &output);
+            }
+            // The successor runs for a while before the client is back; the bytes come in its own time.
+            for _ in 0..dice.roll() % 5 {
+                wire.step(Duration::from_millis(dice.roll() % 300));
+            }
+            wire.connect();
+        }
+        wire.run_until(120_000, |w| w.pending.is_empty() && w.plugin.unacked() == 0);
+        wire.agent.finish("bye", wire.now);
+        wire.run_until(8_000, |w| w.plugin.closed.is_some());
+        prop_assert!(wire.plugin.output == output, "{} of {} bytes", wire.plugin.output.len(), output.len());
+        prop_assert!(wire.input == typed, "{} of {} keys", wire.input.len(), typed.len());
+        prop_assert!(wire.most_buffered <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES);
+    }
+
+    #[test]
     fn our_two_halves_agree_over_a_pipe_that_loses_repeats_and_reorders(seed: u64, loss in 0_u64..35) {
         let mut pair = Pair::new(seed, loss);
         let down = pair.dice.bytes(60_000);

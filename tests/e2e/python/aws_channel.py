@@ -127,7 +127,7 @@ class Plugin:
         self.ssm = boto("ssm")
         self.session = self.ssm.start_session(Target=DEVICE, **start)
         self.client = str(uuid.uuid4())
-        self.next_in, self.next_out = 0, 0
+        self.next_in, self.next_out, self.unacked = 0, 0, {}
         self.early, self.ready, self.done = {}, False, False
         self.out, self.err, self.exit_code = b"", b"", None
         self.repeated = 0
@@ -143,13 +143,19 @@ class Plugin:
         self.socket.send(1, json.dumps(opening).encode())
 
     def resume(self):
+        """As the plugin does: a new token, a new websocket, and everything again that was not acknowledged."""
         self.socket.drop()
         again = self.ssm.resume_session(SessionId=self.session["SessionId"])
+        assert again["TokenValue"], "the session is over"
         self.connect(again["TokenValue"])
+        for frame in list(self.unacked.values()):
+            self.socket.send(2, frame)
 
     def say(self, payload_type, payload):
-        self.socket.send(2, encode("input_stream_data", self.next_out, payload_type, payload))
+        frame = encode("input_stream_data", self.next_out, payload_type, payload)
+        self.unacked[self.next_out] = frame
         self.next_out += 1
+        self.socket.send(2, frame)
 
     def type(self, text):
         for at in range(0, len(text), 1024):
@@ -174,6 +180,8 @@ class Plugin:
         kind, sequence, flags, number, payload_type, payload = decode(frame)
         if kind == "channel_closed":
             raise Closed(json.loads(payload)["Output"])
+        if kind == "acknowledge":
+            self.unacked.pop(json.loads(payload)["AcknowledgedMessageSequenceNumber"], None)
         if kind != "output_stream_data":
             return
         if sequence < self.next_in:

@@ -66,6 +66,8 @@ pub(super) struct Streams {
     /// Room for output, bytes a stream, and for input.
     window: u32,
     ring: usize,
+    /// What the room was counted with that was stated last.
+    stated: [u64; 2],
 }
 
 impl Streams {
@@ -79,7 +81,8 @@ impl Streams {
     #[must_use]
     pub(super) fn sized(window: u32, ring: usize) -> Self {
         // A ring grows by no more than half of what is left: with twice its size it has all of it.
-        Self { mux: Mux::new(2, 2 * ring), base: None, finish_wanted: false, pong_due: false, window, ring }
+        let mux = Mux::new(2, 2 * ring);
+        Self { mux, base: None, finish_wanted: false, pong_due: false, window, ring, stated: [0; 2] }
     }
 
     /// What an attach says of the output received; nothing before the first time.
@@ -91,6 +94,9 @@ impl Streams {
 
     /// Room for output, bytes, for each stream.
     pub(super) fn room(&mut self) -> [u32; 2] {
+        for (at, id) in [IO, ERR].into_iter().enumerate() {
+            self.stated[at] = self.mux.stream(id).map_or(0, |(stream, _)| stream.rx.passed_on());
+        }
         [IO, ERR].map(|id| self.mux.stream(id).map_or(self.window, |(stream, _)| stream.rx.room()))
     }
 
@@ -101,14 +107,14 @@ impl Streams {
     /// [`Broken::Stream`] when the device wants input again that it had acknowledged.
     pub(super) fn attached(&mut self, output: [u64; 2], input: u64, room: u32) -> Result<u64, Broken> {
         let mut missed = 0;
-        for (id, position) in [(IO, output[0]), (ERR, output[1])] {
+        for (at, (id, position)) in [(IO, output[0]), (ERR, output[1])].into_iter().enumerate() {
             match self.mux.stream(id) {
                 None => self.mux.add(id, Sender::new(self.ring), Receiver::starting_at(position, self.window))?,
                 Some((stream, _)) if position > stream.rx.received() => {
                     missed += position - stream.rx.received();
                     stream.rx = Receiver::starting_at(position, self.window);
                 }
-                Some(_) => {}
+                Some((stream, _)) => stream.rx.restate(self.stated[at]),
             }
         }
         let base = *self.base.get_or_insert(input);
@@ -285,6 +291,23 @@ mod tests {
         assert!(streams.on_message(&body(Frame::Data { stream: IO, offset: 256_000, data: &[0; 16_000] })).is_err());
         streams.consumed(IO, 256_000);
         assert_eq!(streams.room(), [WINDOW; 2]);
+    }
+
+    #[test]
+    fn room_that_was_made_while_an_attach_was_under_way_is_told_after_it() {
+        let mut streams = Streams::new();
+        streams.attached([0, 0], 0, 0).unwrap();
+        for n in 0..16 {
+            let data = [0; 16_000];
+            streams.on_message(&body(Frame::Data { stream: IO, offset: n * 16_000, data: &data })).unwrap();
+        }
+        streams.link_lost();
+        assert_eq!(streams.room(), [WINDOW - 256_000, WINDOW]);
+        streams.consumed(IO, 256_000);
+        assert_eq!(sent(&mut streams).len(), 1, "said while nobody listens");
+        streams.attached([256_000, 0], 0, 0).unwrap();
+        let credit = Frame::Credit { stream: IO, acked: 256_000, limit: 256_000 + u64::from(WINDOW) };
+        assert_eq!(sent(&mut streams), [body(credit)]);
     }
 
     #[test]

@@ -11,6 +11,7 @@
 mod aws;
 mod towline;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::response::Response;
@@ -28,10 +29,10 @@ pub struct Channels {
 }
 
 impl Channels {
-    /// For the sessions of this hub.
+    /// For the sessions of this hub, in the gateway's directory.
     #[must_use]
-    pub fn new(hub: Arc<Hub>) -> Self {
-        Self { aws: Arc::new(aws::AwsChannels::new(Arc::clone(&hub))), hub }
+    pub fn new(hub: Arc<Hub>, directory: &Path) -> Self {
+        Self { aws: Arc::new(aws::AwsChannels::new(Arc::clone(&hub), directory)), hub }
     }
 }
 

@@ -17,7 +17,9 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use super::half::{Half, Seen};
+use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
+use super::state::{ChannelState, CutKind, Reached};
 use super::{
     AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT, Transmit, millis, unnumbered,
 };
@@ -39,6 +41,8 @@ pub struct AgentConfig {
     pub session_type: &'static str,
     /// Properties for the client's handler; it reads them for ports only.
     pub properties: serde_json::Value,
+    /// Standard error has a kind of message of its own, and the exit status is told; else both streams are one.
+    pub separate_output: bool,
     /// A line for the user, or nothing.
     pub customer_message: String,
     /// Random bytes for message ids.
@@ -113,17 +117,58 @@ impl AgentChannel {
     /// A channel that nobody is attached to yet.
     #[must_use]
     pub fn new(config: AgentConfig, now: Duration) -> Self {
-        let mut half = Half::new(Sender::to_client(), MessageType::InputStreamData, config.seed);
-        let request = HandshakeRequest {
-            agent_version: ANNOUNCED_AGENT_VERSION.into(),
-            requested_client_actions: vec![RequestedAction {
-                action_type: ACTION_SESSION_TYPE.into(),
-                action_parameters: json!({ "SessionType": config.session_type, "Properties": config.properties }),
-            }],
-        };
-        half.push(PayloadType::HandshakeRequest, request.to_payload(), now);
+        let receiver = Receiver::new(Promise::Taken, 0);
+        let mut half = Half::new(Sender::to_client(), receiver, MessageType::InputStreamData, config.seed);
+        half.push(PayloadType::HandshakeRequest, request(&config), now);
         let stage = Stage::Handshake { asked: now, since: now };
         Self { config, half, stage, notices: VecDeque::new(), peer_closed: false, sized: false }
+    }
+
+    /// A channel that takes the place of one which had this state. The bytes of the messages in it are to be written
+    /// again, from the oldest on.
+    #[must_use]
+    pub fn resume(config: AgentConfig, state: &ChannelState, now: Duration) -> Self {
+        let (sender, receiver) = (Sender::resumed(state.base, state.ready), Receiver::new(Promise::Taken, state.taken));
+        let mut half = Half::new(sender, receiver, MessageType::InputStreamData, config.seed);
+        for cut in &state.cuts {
+            match cut.kind {
+                CutKind::HandshakeRequest => half.push(PayloadType::HandshakeRequest, request(&config), now),
+                CutKind::HandshakeComplete => {
+                    half.push(PayloadType::HandshakeComplete, complete(&config, Duration::ZERO), now);
+                }
+                CutKind::Flag => half.push(PayloadType::Flag, Flag::ConnectToPortError.to_payload().to_vec(), now),
+                CutKind::Bytes(stream) => {
+                    half.sender.push_awaited(kind_of(&config, stream), stream, cut.len as usize);
+                }
+            }
+        }
+        half.sender.set_sent();
+        let stage = match state.reached {
+            Reached::Handshake => Stage::Handshake { asked: now, since: now },
+            Reached::Size => Stage::AwaitingSize { since: now },
+            Reached::Open => Stage::Open,
+        };
+        Self { config, half, stage, notices: VecDeque::new(), peer_closed: false, sized: state.sized }
+    }
+
+    /// What a successor needs; nothing once the session is ending, since there is nothing to go on with.
+    #[must_use]
+    pub fn state(&self) -> Option<ChannelState> {
+        let reached = match self.stage {
+            Stage::Handshake { .. } => Reached::Handshake,
+            Stage::AwaitingSize { .. } => Reached::Size,
+            Stage::Open => Reached::Open,
+            Stage::Closing { .. } | Stage::Closed => return None,
+        };
+        let Half { sender, receiver, .. } = &self.half;
+        Some(ChannelState {
+            reached,
+            sized: self.sized,
+            ready: sender.is_ready(),
+            base: sender.base(),
+            taken: receiver.taken(),
+            cuts: sender.cuts(),
+        })
     }
 
     /// A websocket is up and its token was right. What is not acknowledged goes out again.
@@ -177,11 +222,10 @@ impl AgentChannel {
         if !matches!(self.stage, Stage::Open) || self.half.paused {
             return 0;
         }
-        let kind = match stream {
-            Stream::Stdout => PayloadType::Output,
-            Stream::Stderr => PayloadType::StdErr,
-        };
-        self.half.write(kind, data, AGENT_PAYLOAD, now)
+        let Half { sender, ids, .. } = &mut self.half;
+        let awaited = sender.fill(stream, data, ids, now);
+        let kind = kind_of(&self.config, stream);
+        awaited + self.half.write(kind, Some(stream), &data[awaited..], AGENT_PAYLOAD, now)
     }
 
     /// Bytes that `write` would take now.
@@ -227,7 +271,7 @@ impl AgentChannel {
             if matches!(self.stage, Stage::Closed) {
                 return None;
             }
-            let (kind, payload) = self.half.receiver.pop()?;
+            let (kind, payload) = self.half.receive(now)?;
             match kind {
                 PayloadType::HandshakeResponse => self.on_response(&payload, now),
                 PayloadType::Output if !payload.is_empty() => {
@@ -284,11 +328,8 @@ impl AgentChannel {
             self.fail("the client cannot take part in a session of this type", now);
             return;
         }
-        let complete = HandshakeComplete {
-            handshake_time_to_complete: i64::try_from(now.saturating_sub(asked).as_nanos()).unwrap_or(i64::MAX),
-            customer_message: self.config.customer_message.clone(),
-        };
-        self.half.push(PayloadType::HandshakeComplete, complete.to_payload(), now);
+        let complete = complete(&self.config, now.saturating_sub(asked));
+        self.half.push(PayloadType::HandshakeComplete, complete, now);
         let open = self.sized || self.config.session_type == "Port";
         self.stage = if open { Stage::Open } else { Stage::AwaitingSize { since: now } };
         self.notices.push_back(AgentEvent::Started { client_version: response.client_version });
@@ -362,22 +403,15 @@ impl AgentChannel {
     /// `ClientId` in its opening frame), the owner makes a new channel and writes this into it first.
     #[must_use]
     pub fn undelivered(&self) -> Vec<(Stream, Vec<u8>)> {
-        let output = self.half.sender.unacknowledged().filter_map(|(kind, payload)| match kind {
-            PayloadType::Output => Some((Stream::Stdout, payload.to_vec())),
-            PayloadType::StdErr => Some((Stream::Stderr, payload.to_vec())),
-            _ => None,
-        });
-        output.collect()
+        let output = self.half.sender.unacknowledged();
+        output.filter_map(|(stream, payload)| Some((stream?, payload.to_vec()))).collect()
     }
 
-    /// Bytes of a stream that were written and not acknowledged. What is not in them has reached the client for good.
+    /// Bytes of a stream that were written and are needed again by a successor: from the oldest message on that is not
+    /// acknowledged. What was written before has reached the client for good.
     #[must_use]
-    pub fn unacknowledged(&self, stream: Stream) -> usize {
-        let wanted = match stream {
-            Stream::Stdout => PayloadType::Output,
-            Stream::Stderr => PayloadType::StdErr,
-        };
-        self.half.sender.unacknowledged().filter(|(kind, _)| *kind == wanted).map(|(_, payload)| payload.len()).sum()
+    pub fn outstanding(&self, stream: Stream) -> usize {
+        self.half.sender.outstanding(stream)
     }
 
     /// Payload bytes kept for both directions; bounded by the constants of this module.
@@ -390,5 +424,33 @@ impl AgentChannel {
     #[must_use]
     pub fn forgotten(&self) -> u64 {
         self.half.sender.forgotten()
+    }
+}
+
+/// The first message.
+fn request(config: &AgentConfig) -> Vec<u8> {
+    let request = HandshakeRequest {
+        agent_version: ANNOUNCED_AGENT_VERSION.into(),
+        requested_client_actions: vec![RequestedAction {
+            action_type: ACTION_SESSION_TYPE.into(),
+            action_parameters: json!({ "SessionType": config.session_type, "Properties": config.properties }),
+        }],
+    };
+    request.to_payload()
+}
+
+/// The go-ahead.
+fn complete(config: &AgentConfig, took: Duration) -> Vec<u8> {
+    let complete = HandshakeComplete {
+        handshake_time_to_complete: i64::try_from(took.as_nanos()).unwrap_or(i64::MAX),
+        customer_message: config.customer_message.clone(),
+    };
+    complete.to_payload()
+}
+
+fn kind_of(config: &AgentConfig, stream: Stream) -> PayloadType {
+    match stream {
+        Stream::Stderr if config.separate_output => PayloadType::StdErr,
+        Stream::Stdout | Stream::Stderr => PayloadType::Output,
     }
 }

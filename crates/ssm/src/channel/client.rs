@@ -14,6 +14,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::half::{Half, Seen};
+use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
 use super::{CLIENT_PAYLOAD, Transmit};
 use crate::message::payload::{
@@ -92,7 +93,8 @@ impl ClientChannel {
     /// A channel without a websocket yet.
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
-        let half = Half::new(Sender::to_agent(), MessageType::OutputStreamData, config.seed);
+        let receiver = Receiver::new(Promise::Received, 0);
+        let half = Half::new(Sender::to_agent(), receiver, MessageType::OutputStreamData, config.seed);
         Self { config, half, stage: Stage::New, opening: None, size: None, notices: VecDeque::new(), ended: None }
     }
 
@@ -131,7 +133,7 @@ impl ClientChannel {
     #[must_use = "what was not taken must be kept and offered again"]
     pub fn write(&mut self, data: &[u8], now: Duration) -> usize {
         if matches!(self.stage, Stage::Started) && !self.half.paused {
-            self.half.write(PayloadType::Output, data, CLIENT_PAYLOAD, now)
+            self.half.write(PayloadType::Output, None, data, CLIENT_PAYLOAD, now)
         } else {
             0
         }
@@ -168,7 +170,7 @@ impl ClientChannel {
             if matches!(self.stage, Stage::Closed) {
                 return None;
             }
-            let Some((kind, payload)) = self.half.receiver.pop() else {
+            let Some((kind, payload)) = self.half.receive(now) else {
                 let text = self.ended.take()?;
                 self.stage = Stage::Closed;
                 return Some(ClientEvent::Closed(text));

@@ -5,15 +5,16 @@
 //! # Invariants
 //! - Acknowledgements go before data, so a peer never repeats because of our own bulk.
 //! - A numbered message whose acknowledgement would find no room is not taken in.
+//! - What an acknowledgement promises is the receiver's [`Promise`].
 
 use core::time::Duration;
 use std::collections::VecDeque;
 
-use super::receiver::{Receiver, Verdict};
+use super::receiver::{Item, Promise, Receiver, Verdict};
 use super::sender::{Next, Sender};
-use super::{PENDING_ACKS, Transmit, acknowledgement};
+use super::{PENDING_ACKS, Stream, Transmit, acknowledgement};
 use crate::message::payload::{Acknowledge, JsonPayload};
-use crate::message::{AgentMessage, MessageError, MessageIds, MessageType, PayloadType};
+use crate::message::{AgentMessage, MessageError, MessageId, MessageIds, MessageType, PayloadType};
 
 /// One half without its character.
 #[derive(Debug)]
@@ -41,11 +42,11 @@ pub(super) enum Seen {
 }
 
 impl Half {
-    pub(super) fn new(sender: Sender, incoming: MessageType, seed: [u8; 16]) -> Self {
+    pub(super) fn new(sender: Sender, receiver: Receiver, incoming: MessageType, seed: [u8; 16]) -> Self {
         Self {
             ids: MessageIds::new(seed),
             sender,
-            receiver: Receiver::default(),
+            receiver,
             incoming,
             acks: VecDeque::new(),
             attached: false,
@@ -60,7 +61,22 @@ impl Half {
     }
 
     pub(super) fn push(&mut self, kind: PayloadType, payload: Vec<u8>, now: Duration) {
-        self.sender.push(kind, payload, &mut self.ids, now);
+        self.sender.push(kind, None, payload, &mut self.ids, now);
+    }
+
+    /// The next payload in order. It counts as taken.
+    pub(super) fn receive(&mut self, now: Duration) -> Option<(PayloadType, Vec<u8>)> {
+        let Item { sequence, id, kind, payload } = self.receiver.pop()?;
+        // Without room for it, or without a websocket, the peer asks again.
+        if self.receiver.promise() == Promise::Taken && self.attached && self.acks.len() < PENDING_ACKS {
+            self.acknowledge(sequence, &id, now);
+        }
+        Some((kind, payload))
+    }
+
+    fn acknowledge(&mut self, sequence: i64, id: &MessageId, now: Duration) {
+        let ack = acknowledgement(&self.incoming, sequence, id, &mut self.ids, now);
+        self.acks.push_back(ack);
     }
 
     pub(super) fn on_frame(&mut self, frame: &[u8], now: Duration) -> Result<Seen, MessageError> {
@@ -85,14 +101,13 @@ impl Half {
         Ok(Seen::Handled)
     }
 
-    fn on_numbered(&mut self, mut message: AgentMessage, now: Duration) {
+    fn on_numbered(&mut self, message: AgentMessage, now: Duration) {
         if self.acks.len() >= PENDING_ACKS {
             return;
         }
-        let payload = core::mem::take(&mut message.payload);
-        if self.receiver.accept(message.sequence, message.payload_type, payload) == Verdict::Acknowledge {
-            let ack = acknowledgement(&message, &mut self.ids, now);
-            self.acks.push_back(ack);
+        let AgentMessage { sequence, id, payload_type, payload, .. } = message;
+        if self.receiver.accept(Item { sequence, id, kind: payload_type, payload }) == Verdict::Acknowledge {
+            self.acknowledge(sequence, &id, now);
         }
     }
 
@@ -124,12 +139,19 @@ impl Half {
     }
 
     /// Cuts `data` into messages of at most `max` bytes while there is room, and returns how many bytes went in.
-    pub(super) fn write(&mut self, kind: PayloadType, data: &[u8], max: usize, now: Duration) -> usize {
+    pub(super) fn write(
+        &mut self,
+        kind: PayloadType,
+        stream: Option<Stream>,
+        data: &[u8],
+        max: usize,
+        now: Duration,
+    ) -> usize {
         let mut taken = 0;
         while taken < data.len() && self.sender.room() > 0 {
             let rest = &data[taken..];
             let len = whole_characters(rest, max);
-            self.push(kind, rest[..len].to_vec(), now);
+            self.sender.push(kind, stream, rest[..len].to_vec(), &mut self.ids, now);
             taken += len;
         }
         taken

@@ -14,7 +14,8 @@
 //! # Invariants
 //! - Memory is bounded by the constants below, whatever the peer does: what finds no room is not acknowledged, so the
 //!   peer keeps it and repeats it.
-//! - Bytes come out once and in order, over any number of lost websockets.
+//! - Bytes come out once and in order, over any number of lost websockets, and at the agent's half over any number of lost
+//!   processes ([`ChannelState`]): it acknowledges what its owner has taken, not what is in memory.
 //! - `channel_closed` is sent after the last output was acknowledged, or after [`LINGER`] without any progress.
 //!
 //! # Not here
@@ -26,14 +27,18 @@ mod half;
 mod receiver;
 mod rtt;
 mod sender;
+mod state;
 
 pub use agent::{AgentChannel, AgentConfig, AgentEvent, Stream};
 pub use client::{ClientChannel, ClientConfig, ClientEvent};
+pub use state::{BadState, ChannelState, Cut, CutKind, MAX_STATE, Reached};
 
 use core::time::Duration;
 
 use crate::message::payload::{Acknowledge, JsonPayload};
-use crate::message::{AgentMessage, FLAGS_FIN, FLAGS_SYN, MAX_PAYLOAD, MessageIds, MessageType, PayloadType};
+use crate::message::{
+    AgentMessage, FLAGS_FIN, FLAGS_SYN, MAX_PAYLOAD, MessageId, MessageIds, MessageType, PayloadType,
+};
 
 #[cfg(doc)]
 use crate::message::payload::Flag;
@@ -100,11 +105,17 @@ fn unnumbered(message_type: MessageType, payload: Vec<u8>, ids: &mut MessageIds,
 }
 
 /// The acknowledgement of a message, as a frame.
-fn acknowledgement(of: &AgentMessage, ids: &mut MessageIds, now: Duration) -> Vec<u8> {
+fn acknowledgement(
+    message_type: &MessageType,
+    sequence: i64,
+    id: &MessageId,
+    ids: &mut MessageIds,
+    now: Duration,
+) -> Vec<u8> {
     let payload = Acknowledge {
-        message_type: of.message_type.as_str().to_owned(),
-        message_id: of.id.to_string(),
-        sequence: of.sequence,
+        message_type: message_type.as_str().to_owned(),
+        message_id: id.to_string(),
+        sequence,
         is_sequential: true,
     };
     unnumbered(MessageType::Acknowledge, payload.to_payload(), ids, now).encode()

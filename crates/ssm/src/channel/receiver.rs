@@ -3,20 +3,39 @@
 //! Way: numbered message -> [`Receiver::accept`] -> acknowledge or not; in order -> [`Receiver::pop`].
 //!
 //! # Invariants
-//! - What is acknowledged is kept until it is popped; what finds no room is not acknowledged.
+//! - What finds no room is not acknowledged. What is acknowledged is kept until it is popped; with [`Promise::Taken`] it is
+//!   not acknowledged before that, so that an owner which loses its memory loses nothing that it had acknowledged.
 //! - A message that is missing cannot be kept out by later ones: the two rooms are apart.
 
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{HELD_BYTES, HELD_MESSAGES, READY_BYTES, READY_MESSAGES};
-use crate::message::PayloadType;
+use crate::message::{MessageId, PayloadType};
 
-/// A payload with its kind.
-pub(super) type Item = (PayloadType, Vec<u8>);
+/// What an acknowledgement promises.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Promise {
+    /// The message is in memory.
+    Received,
+    /// The owner has taken it.
+    Taken,
+}
+
+/// A payload with its kind, and what its acknowledgement names.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Item {
+    pub(super) sequence: i64,
+    pub(super) id: MessageId,
+    pub(super) kind: PayloadType,
+    pub(super) payload: Vec<u8>,
+}
 
 /// Receives one direction's numbered messages.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Receiver {
+    promise: Promise,
+    /// Everything below was popped.
+    taken: i64,
     expected: i64,
     ready: VecDeque<Item>,
     ready_bytes: usize,
@@ -30,37 +49,71 @@ pub(super) struct Receiver {
 pub(super) enum Verdict {
     /// New, or known already: acknowledge it.
     Acknowledge,
+    /// In memory, and acknowledged when it is popped.
+    Later,
     /// No room: the peer keeps it and will repeat it.
     NoRoom,
 }
 
 impl Receiver {
+    /// Expects this number next.
+    pub(super) fn new(promise: Promise, next: i64) -> Self {
+        Self {
+            promise,
+            taken: next,
+            expected: next,
+            ready: VecDeque::new(),
+            ready_bytes: 0,
+            held: BTreeMap::new(),
+            held_bytes: 0,
+        }
+    }
+
+    /// Number of the message that is popped next.
+    pub(super) fn taken(&self) -> i64 {
+        self.taken
+    }
+
+    /// What acknowledgements promise.
+    pub(super) fn promise(&self) -> Promise {
+        self.promise
+    }
+
     /// Takes a message in, if there is room.
-    pub(super) fn accept(&mut self, sequence: i64, kind: PayloadType, payload: Vec<u8>) -> Verdict {
-        if sequence < self.expected || self.held.contains_key(&sequence) {
+    pub(super) fn accept(&mut self, item: Item) -> Verdict {
+        let (sequence, len) = (item.sequence, item.payload.len());
+        let kept = match self.promise {
+            Promise::Received => Verdict::Acknowledge,
+            Promise::Taken => Verdict::Later,
+        };
+        if sequence < self.taken {
             // Its acknowledgement was lost. The official agent answers again, the official client does not.
             return Verdict::Acknowledge;
         }
+        if sequence < self.expected || self.held.contains_key(&sequence) {
+            return kept;
+        }
         if sequence == self.expected {
-            if !self.has_ready_room(payload.len()) {
+            if !self.has_ready_room(len) {
                 return Verdict::NoRoom;
             }
-            self.push_ready((kind, payload));
+            self.push_ready(item);
             self.release_held();
-            return Verdict::Acknowledge;
+            return kept;
         }
-        if self.held.len() >= HELD_MESSAGES || self.held_bytes + payload.len() > HELD_BYTES {
+        if self.held.len() >= HELD_MESSAGES || self.held_bytes + len > HELD_BYTES {
             return Verdict::NoRoom;
         }
-        self.held_bytes += payload.len();
-        self.held.insert(sequence, (kind, payload));
-        Verdict::Acknowledge
+        self.held_bytes += len;
+        self.held.insert(sequence, item);
+        kept
     }
 
     /// The next payload in order.
     pub(super) fn pop(&mut self) -> Option<Item> {
         let item = self.ready.pop_front()?;
-        self.ready_bytes -= item.1.len();
+        self.taken = item.sequence.saturating_add(1);
+        self.ready_bytes -= item.payload.len();
         self.release_held();
         Some(item)
     }
@@ -75,7 +128,7 @@ impl Receiver {
     }
 
     fn push_ready(&mut self, item: Item) {
-        self.ready_bytes += item.1.len();
+        self.ready_bytes += item.payload.len();
         self.ready.push_back(item);
         self.expected = self.expected.saturating_add(1);
     }
@@ -85,7 +138,7 @@ impl Receiver {
             if *entry.key() != self.expected {
                 return;
             }
-            let len = entry.get().1.len();
+            let len = entry.get().payload.len();
             if self.ready.len() >= READY_MESSAGES || self.ready_bytes + len > READY_BYTES {
                 return;
             }
@@ -99,25 +152,46 @@ impl Receiver {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::MessageIds;
+
+    fn item(sequence: i64, payload: Vec<u8>) -> Item {
+        Item { sequence, id: MessageIds::new([1; 16]).next_id(), kind: PayloadType::Output, payload }
+    }
 
     fn accept(receiver: &mut Receiver, sequence: i64, len: usize) -> Verdict {
-        receiver.accept(sequence, PayloadType::Output, vec![0; len])
+        receiver.accept(item(sequence, vec![0; len]))
+    }
+
+    fn receiver() -> Receiver {
+        Receiver::new(Promise::Received, 0)
     }
 
     #[test]
     fn messages_come_out_in_order_whatever_order_they_came_in() {
-        let mut receiver = Receiver::default();
+        let mut receiver = receiver();
         for sequence in [3, 1, 0, 0, 3, 2] {
             let payload = vec![u8::try_from(sequence).unwrap()];
-            assert_eq!(receiver.accept(sequence, PayloadType::Output, payload), Verdict::Acknowledge);
+            assert_eq!(receiver.accept(item(sequence, payload)), Verdict::Acknowledge);
         }
-        let order: Vec<u8> = std::iter::from_fn(|| receiver.pop()).map(|(_, payload)| payload[0]).collect();
+        let order: Vec<u8> = std::iter::from_fn(|| receiver.pop()).map(|item| item.payload[0]).collect();
         assert_eq!(order, [0, 1, 2, 3]);
     }
 
     #[test]
+    fn who_may_lose_its_memory_acknowledges_only_what_its_owner_has_taken() {
+        let mut receiver = Receiver::new(Promise::Taken, 7);
+        assert_eq!(accept(&mut receiver, 6, 1), Verdict::Acknowledge, "taken in an earlier life");
+        for sequence in [8, 7, 7, 8] {
+            assert_eq!(accept(&mut receiver, sequence, 1), Verdict::Later, "{sequence}");
+        }
+        assert_eq!(receiver.pop().map(|item| item.sequence), Some(7));
+        assert_eq!((accept(&mut receiver, 7, 1), receiver.taken()), (Verdict::Acknowledge, 8));
+        assert_eq!(accept(&mut receiver, 8, 1), Verdict::Later);
+    }
+
+    #[test]
     fn a_full_room_takes_nothing_more_until_something_was_popped() {
-        let mut receiver = Receiver::default();
+        let mut receiver = receiver();
         let half = READY_BYTES / 2;
         assert_eq!(accept(&mut receiver, 0, half), Verdict::Acknowledge);
         assert_eq!(accept(&mut receiver, 1, half), Verdict::Acknowledge);
@@ -131,7 +205,7 @@ mod tests {
 
     #[test]
     fn messages_from_the_far_future_are_bounded_and_keep_nothing_out() {
-        let mut receiver = Receiver::default();
+        let mut receiver = receiver();
         let kept = (1..100_000).filter(|i| accept(&mut receiver, i * 1000, 100) == Verdict::Acknowledge).count();
         assert_eq!(kept, HELD_MESSAGES);
         assert_eq!(accept(&mut receiver, i64::MAX, 1), Verdict::NoRoom);

@@ -11,6 +11,10 @@
 //! be ready. A message that was first sent on this very websocket is never forgotten, only repeated. Agents answer
 //! repeated messages as well, so towards an agent nothing is ever forgotten.
 //!
+//! # When the owner has lost its memory
+//! It kept the boundaries of what was not acknowledged ([`Cut`]); the bytes come from their source once more. Until then
+//! such a message is awaited: it has its number, and is not sent. So each number means the same bytes for ever.
+//!
 //! # Invariants
 //! - At most [`SEND_WINDOW_MESSAGES`] messages and [`SEND_WINDOW_BYTES`] bytes (plus one payload) are kept.
 //! - Only the oldest message is repeated by time; after a new websocket all are, once, in order.
@@ -19,7 +23,8 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::rtt::Rtt;
-use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, millis};
+use super::state::{Cut, CutKind};
+use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, Stream, millis};
 use crate::message::{AgentMessage, FLAGS_SYN, HEADER, MessageIds, MessageType, PayloadType};
 
 /// How often a message must be proven read and silent before it is forgotten. One would do for a client that answers
@@ -41,6 +46,10 @@ struct Entry {
     /// message it does not take is bounded by the window too.
     len: usize,
     kind: PayloadType,
+    /// Whose bytes these are.
+    stream: Option<Stream>,
+    /// The bytes so far of a message whose owner lost its memory.
+    awaited: Option<Vec<u8>>,
     /// The websocket on which it was sent first; 0 before that.
     first_socket: u32,
     /// First transmission on the present websocket: the one an acknowledgement proves at least.
@@ -107,11 +116,27 @@ impl Sender {
         }
     }
 
+    /// A sender to a client that goes on behind message `base`; `ready` as it was. Its entries are pushed next.
+    pub(super) fn resumed(base: i64, ready: bool) -> Self {
+        // One websocket has been there: what was cut then was sent then.
+        Self { base, ready, socket: 1, ..Self::to_client() }
+    }
+
+    /// Whether the client is known to consume ordinary data.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    /// Number of the oldest message that is not acknowledged.
+    pub(super) fn base(&self) -> i64 {
+        self.base
+    }
+
     /// A new websocket: everything that is not acknowledged goes out again.
     pub(super) fn attach(&mut self) {
         self.socket = self.socket.saturating_add(1);
         self.ping_wanted = false;
-        for entry in self.entries.iter_mut().filter(|entry| !entry.acked) {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.acked && entry.awaited.is_none()) {
             entry.due = true;
             entry.repeats = 0;
             entry.first_here = None;
@@ -145,8 +170,62 @@ impl Sender {
     }
 
     /// Adds a message. Payloads must not be empty: the official ends cannot read those.
-    pub(super) fn push(&mut self, kind: PayloadType, payload: Vec<u8>, ids: &mut MessageIds, now: Duration) {
-        let sequence = self.base.saturating_add(i64::try_from(self.entries.len()).unwrap_or(i64::MAX));
+    pub(super) fn push(
+        &mut self,
+        kind: PayloadType,
+        stream: Option<Stream>,
+        payload: Vec<u8>,
+        ids: &mut MessageIds,
+        now: Duration,
+    ) {
+        let len = payload.len();
+        let frame = self.frame(self.entries.len(), kind, payload, ids, now);
+        self.keep(Entry {
+            frame,
+            len,
+            kind,
+            stream,
+            awaited: None,
+            first_socket: 0,
+            first_here: None,
+            last: None,
+            repeats: 0,
+            passes: 0,
+            acked: false,
+            due: true,
+        });
+    }
+
+    /// Adds a message that was sent in an earlier life; its `len` bytes of this stream are still to come.
+    pub(super) fn push_awaited(&mut self, kind: PayloadType, stream: Stream, len: usize) {
+        self.keep(Entry {
+            frame: Vec::new(),
+            len,
+            kind,
+            stream: Some(stream),
+            awaited: Some(Vec::new()),
+            first_socket: self.socket,
+            first_here: None,
+            last: None,
+            repeats: 0,
+            passes: 0,
+            acked: false,
+            due: false,
+        });
+    }
+
+    /// The messages so far were sent in an earlier life.
+    pub(super) fn set_sent(&mut self) {
+        self.entries.iter_mut().for_each(|entry| entry.first_socket = self.socket);
+    }
+
+    fn keep(&mut self, entry: Entry) {
+        self.bytes += entry.len;
+        self.entries.push_back(entry);
+    }
+
+    fn frame(&self, index: usize, kind: PayloadType, payload: Vec<u8>, ids: &mut MessageIds, now: Duration) -> Vec<u8> {
+        let sequence = self.base.saturating_add(i64::try_from(index).unwrap_or(i64::MAX));
         let flags = if self.marks_first && sequence == 0 { FLAGS_SYN } else { 0 };
         let message = AgentMessage {
             message_type: self.message_type.clone(),
@@ -157,20 +236,43 @@ impl Sender {
             payload_type: kind,
             payload,
         };
-        let len = message.payload.len();
-        self.bytes += len;
-        self.entries.push_back(Entry {
-            frame: message.encode(),
-            len,
-            kind,
-            first_socket: 0,
-            first_here: None,
-            last: None,
-            repeats: 0,
-            passes: 0,
-            acked: false,
-            due: true,
-        });
+        message.encode()
+    }
+
+    /// Gives bytes of a stream to the messages that wait for them, in order; how many bytes they took.
+    pub(super) fn fill(&mut self, stream: Stream, data: &[u8], ids: &mut MessageIds, now: Duration) -> usize {
+        let mut taken = 0;
+        while taken < data.len() {
+            let waits = |entry: &Entry| entry.awaited.is_some() && entry.stream == Some(stream);
+            let Some(index) = self.entries.iter().position(waits) else { break };
+            let entry = &mut self.entries[index];
+            let (kind, len) = (entry.kind, entry.len);
+            let mut bytes = entry.awaited.take().unwrap_or_default();
+            let more = (len - bytes.len()).min(data.len() - taken);
+            bytes.extend_from_slice(&data[taken..taken + more]);
+            taken += more;
+            if bytes.len() < len {
+                entry.awaited = Some(bytes);
+                break;
+            }
+            let frame = self.frame(index, kind, bytes, ids, now);
+            let entry = &mut self.entries[index];
+            (entry.frame, entry.due) = (frame, true);
+        }
+        taken
+    }
+
+    /// The boundaries of what is not acknowledged, in order from [`Sender::base`].
+    pub(super) fn cuts(&self) -> Vec<Cut> {
+        let kind = |entry: &Entry| match (entry.stream, entry.kind) {
+            (Some(stream), _) => CutKind::Bytes(stream),
+            (None, PayloadType::HandshakeRequest) => CutKind::HandshakeRequest,
+            (None, PayloadType::HandshakeComplete) => CutKind::HandshakeComplete,
+            // The only flag that an agent sends: a connection was not made.
+            (None, _) => CutKind::Flag,
+        };
+        let len = |entry: &Entry| u32::try_from(entry.len).unwrap_or(u32::MAX);
+        self.entries.iter().map(|entry| Cut { kind: kind(entry), len: len(entry) }).collect()
     }
 
     /// An acknowledgement. Numbers that are not outstanding are ignored.
@@ -213,6 +315,7 @@ impl Sender {
 
     fn settle(entry: &mut Entry) {
         entry.frame = Vec::new();
+        entry.awaited = None;
         entry.acked = true;
         entry.due = false;
     }
@@ -280,14 +383,21 @@ impl Sender {
 
     /// When the oldest message is to be repeated.
     pub(super) fn repeat_at(&self) -> Option<Duration> {
-        let entry = self.entries.front().filter(|entry| !entry.due && !entry.acked)?;
+        let entry = self.entries.front().filter(|entry| !entry.due && !entry.acked && entry.awaited.is_none())?;
         Some(entry.last?.at.saturating_add(self.rtt.timeout(entry.repeats)))
     }
 
-    /// The payloads that nobody acknowledged, in order, with their kinds.
-    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (PayloadType, &[u8])> {
+    /// The payloads that nobody acknowledged, in order, with their streams.
+    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (Option<Stream>, &[u8])> {
         let open = self.entries.iter().filter(|entry| !entry.acked);
-        open.map(|entry| (entry.kind, entry.frame.get(HEADER..).unwrap_or_default()))
+        open.map(|entry| (entry.stream, entry.frame.get(HEADER..).unwrap_or_default()))
+    }
+
+    /// Bytes of a stream that are in messages and not behind us: everything from the oldest message on that nobody has
+    /// acknowledged, later ones included that somebody has.
+    pub(super) fn outstanding(&self, stream: Stream) -> usize {
+        let of_it = self.entries.iter().filter(|entry| entry.stream == Some(stream));
+        of_it.map(|entry| entry.awaited.as_ref().map_or(entry.len, Vec::len)).sum()
     }
 
     /// Payload bytes kept.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use towline_ssm::channel::{AgentChannel, AgentConfig, AgentEvent, Stream, Transmit};
+use towline_ssm::channel::{AgentChannel, AgentConfig, AgentEvent, ChannelState, MAX_STATE, Stream, Transmit};
 use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
 
 /// Where simulated time starts; any time will do, zero would hide a missing one.
@@ -23,6 +23,7 @@ pub(crate) fn config(session_type: &'static str) -> AgentConfig {
         target: "mi-0123456789abcdef0".into(),
         session_type,
         properties: Value::Null,
+        separate_output: true,
         customer_message: String::new(),
         seed: [3; 16],
     }
@@ -227,6 +228,20 @@ pub(crate) struct Wire {
     /// Output that the agent has not taken yet.
     pub(crate) pending: VecDeque<u8>,
     pub(crate) most_buffered: usize,
+    session_type: &'static str,
+    /// Bytes of output given to the agent so far.
+    written: usize,
+    journal: Journal,
+}
+
+/// What the agent's process has written down before it sent anything.
+#[derive(Default)]
+struct Journal {
+    state: Vec<u8>,
+    /// Where the output begins that a successor needs.
+    output: usize,
+    /// Bytes of input that the owner has.
+    input: usize,
 }
 
 impl Wire {
@@ -243,6 +258,9 @@ impl Wire {
             events: Vec::new(),
             pending: VecDeque::new(),
             most_buffered: 0,
+            session_type,
+            written: 0,
+            journal: Journal::default(),
         }
     }
 
@@ -272,10 +290,33 @@ impl Wire {
             self.plugin.tick(self.now);
         }
         self.agent.tick(self.now);
-        self.turn();
+        self.turn(false);
     }
 
-    fn turn(&mut self) {
+    /// The agent's process is killed, in the middle of a turn if `within`, and another one takes its place. `source` is all
+    /// output that there ever was: what is needed of it is read again. Input that was not written down is lost.
+    pub(crate) fn kill(&mut self, within: bool, source: &[u8]) {
+        if within {
+            self.now += Duration::from_millis(1);
+            if self.connected {
+                self.deliver();
+            }
+            self.turn(true);
+        }
+        self.cut();
+        if self.journal.state.is_empty() {
+            self.agent = AgentChannel::new(config(self.session_type), self.now);
+        } else {
+            let state = ChannelState::decode(&self.journal.state).unwrap();
+            self.agent = AgentChannel::resume(config(self.session_type), &state, self.now);
+        }
+        self.input.truncate(self.journal.input);
+        self.written = self.journal.output;
+        self.pending = source[self.written..].iter().copied().collect();
+    }
+
+    /// Everything that is due; a process that `dies` in it does so after it has changed and before it has written that down.
+    fn turn(&mut self, dies: bool) {
         while let Some(event) = self.agent.poll_event(self.now) {
             match event {
                 AgentEvent::Input(bytes) => self.input.extend(bytes),
@@ -284,6 +325,17 @@ impl Wire {
         }
         let taken = self.agent.write(Stream::Stdout, self.pending.make_contiguous(), self.now);
         self.pending.drain(..taken);
+        self.written += taken;
+        if dies {
+            return;
+        }
+        if let Some(state) = self.agent.state() {
+            // A test may have written beside `pending`; it does not kill the agent then.
+            let output = self.written.saturating_sub(self.agent.outstanding(Stream::Stdout));
+            let state = state.encode();
+            assert!(state.len() <= MAX_STATE);
+            self.journal = Journal { state, output, input: self.input.len() };
+        }
         self.most_buffered = self.most_buffered.max(self.agent.buffered());
         while let Some(transmit) = self.agent.poll_transmit(self.now) {
             let down = match transmit {

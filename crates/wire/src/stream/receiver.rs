@@ -93,6 +93,18 @@ impl Receiver {
         self.capacity.saturating_sub(held)
     }
 
+    /// An attach was answered that had stated this much room when `consumed` bytes were passed on. Credits between the two
+    /// may have fallen on the ground: what they said is due again.
+    pub fn restate(&mut self, consumed: u64) {
+        self.told = self.told.min(consumed);
+    }
+
+    /// Position up to which bytes were passed on: what [`Receiver::room`] is counted with.
+    #[must_use]
+    pub fn passed_on(&self) -> u64 {
+        self.consumed
+    }
+
     /// Bytes received that the caller has not passed on yet.
     #[must_use]
     pub fn unconsumed(&self) -> u64 {

@@ -8,7 +8,8 @@
 //! # Invariants
 //! - Output held and unacknowledged never exceeds [`WINDOW`] a lane: that is the credit which the device gets.
 //! - Input held never exceeds [`INPUT_RING`] and one payload; what finds no room is not acknowledged to the plugin.
-//! - The end outlives its websockets, as long as its session lives.
+//! - The end outlives its websockets, as long as its session lives, and by its [`Record`] the process: what the device is told
+//!   to forget, and what the client is told was taken, is in the record before.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -20,16 +21,17 @@ use towline_wire::client::{ERR, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{EndReason, ExitStatus, Size};
 use towline_wire::mux::Mux;
-use towline_wire::stream::{Receiver, Sender};
+use towline_wire::stream::{Budget, Receiver, Sender, SenderState};
 
 use super::port::{self, Flow};
+use super::record::{MAX_CLIENT_ID, Record};
 use crate::agents::Lane;
 use crate::sessions::ToChannel;
 
 /// Output on its way to one client, bytes a lane. At 50 ms of round trip this is 5 MB/s.
 pub(super) const WINDOW: u32 = 256 * 1024;
 /// Input that the device has not taken yet, bytes.
-const INPUT_RING: usize = 64 * 1024;
+pub(super) const INPUT_RING: usize = 64 * 1024;
 /// What the plugin's signals become in a session without a terminal: the bytes it sends for them, and their numbers.
 const SIGNALS: [(u8, u8); 3] = [(0x03, 2), (0x1c, 3), (0x1a, 20)];
 
@@ -61,9 +63,14 @@ pub(super) struct AwsEnd {
     port: bool,
     /// Received from the device, not yet written to the channel.
     held: [VecDeque<Bytes>; 2],
-    written: [u64; 2],
     input_rest: Vec<u8>,
     attached_before: bool,
+    /// What the room was counted with that the latest attach has stated.
+    stated: [u64; 2],
+    /// The terminal's size, as the client said it last.
+    size: Option<Size>,
+    /// The device is to be told the size although the client did not say it again.
+    resize: bool,
     ended: Option<(EndReason, String)>,
     /// A connection of a port session was not made, for this reason.
     refused: Option<String>,
@@ -72,34 +79,86 @@ pub(super) struct AwsEnd {
 
 impl AwsEnd {
     /// An end that nobody is attached to yet.
-    pub(super) fn new(client_id: String, config: AgentConfig, separate_output: bool, now: Duration) -> Self {
-        let mut mux = Mux::new(2, 2 * INPUT_RING);
-        // Two streams in a new mux of two: there is room, and the numbers differ.
-        let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::new(WINDOW));
-        let _ = mux.add(ERR, Sender::new(0), Receiver::new(WINDOW));
-        let commands = config.session_type == "NonInteractiveCommands";
-        let (port, properties) = (config.session_type == "Port", config.properties.clone());
-        let mut end = Self {
-            client_id,
-            channel: AgentChannel::new(config, now),
-            mux,
-            commands,
-            separate_output,
-            flow: Flow::Opaque,
-            properties,
-            port,
-            held: [VecDeque::new(), VecDeque::new()],
-            written: [0; 2],
-            input_rest: Vec::new(),
-            attached_before: false,
-            ended: None,
-            refused: None,
-            finished: false,
-        };
-        if commands && let Some((stream, _)) = end.mux.stream(IO) {
+    pub(super) fn new(client_id: String, config: AgentConfig, now: Duration) -> Self {
+        let mut end = Self::around(client_id, &config, AgentChannel::new(config.clone(), now), [0; 2]);
+        if end.commands
+            && let Some((stream, _)) = end.mux.stream(IO)
+        {
             stream.tx.finish(); // a command of this kind has no input
         }
         end
+    }
+
+    /// The end that another process had, with the input that its record names. Nothing when it cannot be gone on with.
+    pub(super) fn resume(record: Record, input: &[u8], config: AgentConfig, now: Duration) -> Option<Self> {
+        let channel = AgentChannel::resume(config.clone(), &record.channel?, now);
+        let mut end = Self::around(record.client_id, &config, channel, record.output);
+        let (ring, rest) = input.split_at(input.len().min(INPUT_RING));
+        let (base, finished) = (record.input.start, end.commands);
+        let last = base.checked_add(ring.len() as u64)?;
+        let (stream, budget) = end.mux.stream(IO)?;
+        let state = SenderState { base, end: last, sent: last, finished, fin_acked: false };
+        if !stream.tx.succeed(&state, ring, budget) {
+            return None;
+        }
+        end.input_rest = rest.to_vec();
+        (end.attached_before, end.size, end.resize) = (record.attached, record.size, record.size.is_some());
+        Some(end)
+    }
+
+    fn around(client_id: String, config: &AgentConfig, channel: AgentChannel, output: [u64; 2]) -> Self {
+        let mut mux = Mux::new(2, 2 * INPUT_RING);
+        // Two streams in a new mux of two: there is room, and the numbers differ.
+        let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::starting_at(output[0], WINDOW));
+        let _ = mux.add(ERR, Sender::new(0), Receiver::starting_at(output[1], WINDOW));
+        Self {
+            client_id,
+            channel,
+            mux,
+            commands: config.session_type == "NonInteractiveCommands",
+            separate_output: config.separate_output,
+            flow: Flow::Opaque,
+            properties: config.properties.clone(),
+            port: config.session_type == "Port",
+            held: [VecDeque::new(), VecDeque::new()],
+            input_rest: Vec::new(),
+            attached_before: false,
+            stated: [0; 2],
+            size: None,
+            resize: false,
+            ended: None,
+            refused: None,
+            finished: false,
+        }
+    }
+
+    /// What another process needs to go on with this client; nothing once the client is being told the end.
+    pub(super) fn record(&self) -> Option<Record> {
+        let channel = self.channel.state()?;
+        let (input, _) = self.mux.ends(IO)?;
+        let mut output = [0; 2];
+        for (at, id, stream) in [(0, IO, Stream::Stdout), (1, ERR, Stream::Stderr)] {
+            output[at] = self.mux.ends(id)?.1.received() - self.open(at, stream) as u64;
+        }
+        // The one connection of an old client's port lives in this process alone.
+        let whole = matches!(self.flow, Flow::Opaque) && self.client_id.len() <= MAX_CLIENT_ID;
+        Some(Record {
+            client_id: if whole { self.client_id.clone() } else { String::new() },
+            attached: self.attached_before,
+            separate_output: self.separate_output,
+            size: self.size,
+            output,
+            input: input.base()..input.end() + self.input_rest.len() as u64,
+            channel: whole.then_some(channel),
+        })
+    }
+
+    /// Input that was taken from the client, from this position on.
+    pub(super) fn input_from(&self, position: u64) -> Vec<u8> {
+        let Some((input, _)) = self.mux.ends(IO) else { return Vec::new() };
+        let skip = usize::try_from(position.saturating_sub(input.base())).unwrap_or(usize::MAX);
+        let all = input.held().flatten().chain(&self.input_rest);
+        all.skip(skip).copied().collect()
     }
 
     /// An end that only says why there is no session for it.
@@ -109,10 +168,11 @@ impl AwsEnd {
             target: String::new(),
             session_type: "Standard_Stream",
             properties: serde_json::Value::Null,
+            separate_output: false,
             customer_message: String::new(),
             seed: [0; 16],
         };
-        let mut end = Self::new(String::new(), config, false, now);
+        let mut end = Self::new(String::new(), config, now);
         end.channel.abort(why, now);
         end
     }
@@ -133,6 +193,7 @@ impl AwsEnd {
         for (id, at) in [(IO, 0), (ERR, 1)] {
             if let Some((stream, _)) = self.mux.stream(id) {
                 state[at] = (stream.rx.received(), stream.rx.room());
+                self.stated[at] = stream.rx.passed_on();
             }
         }
         let [(io, io_room), (err, err_room)] = state;
@@ -184,6 +245,11 @@ impl AwsEnd {
                     if let Some((stream, budget)) = self.mux.stream(id) {
                         if fresh {
                             stream.rx = Receiver::starting_at(output[at], WINDOW);
+                        } else {
+                            stream.rx.restate(self.stated[at]);
+                        }
+                        if fresh && id == IO {
+                            begin_at(&mut stream.tx, input, budget);
                         }
                         if id == IO {
                             // An end that does not fit is the device's violation; the session is told by what follows.
@@ -231,6 +297,9 @@ impl AwsEnd {
     pub(super) fn step(&mut self, now: Duration) -> Vec<Order> {
         self.channel.tick(now);
         let mut orders = Vec::new();
+        if std::mem::take(&mut self.resize) {
+            orders.extend(self.size.map(Order::Resize));
+        }
         self.move_input();
         while self.input_rest.is_empty() {
             let Some(event) = self.channel.poll_event(now) else { break };
@@ -248,7 +317,9 @@ impl AwsEnd {
                 }
                 AgentEvent::Size(size) => {
                     let cells = |n: u32| u16::try_from(n).unwrap_or(u16::MAX);
-                    orders.push(Order::Resize(Size { rows: cells(size.rows), cols: cells(size.cols) }));
+                    let size = Size { rows: cells(size.rows), cols: cells(size.cols) };
+                    self.size = Some(size);
+                    orders.push(Order::Resize(size));
                 }
                 AgentEvent::Flag(Flag::TerminateSession) => orders.push(Order::Close),
                 AgentEvent::Flag(Flag::DisconnectToPort) => {
@@ -300,27 +371,27 @@ impl AwsEnd {
     fn move_output(&mut self, now: Duration) {
         for (lane, id) in [(Lane::Io, IO), (Lane::Err, ERR)] {
             let at = lane.index();
-            let kind = if lane == Lane::Err && self.separate_output { Stream::Stderr } else { Stream::Stdout };
+            let stream = if lane == Lane::Err { Stream::Stderr } else { Stream::Stdout };
             while let Some(front) = self.held[at].front_mut() {
-                let taken = self.channel.write(kind, front, now);
-                self.written[at] += taken as u64;
+                let taken = self.channel.write(stream, front, now);
                 if taken < front.len() {
                     let _ = front.split_to(taken);
                     break;
                 }
                 self.held[at].pop_front();
             }
-            self.confirm(at, id);
+            self.confirm(at, id, stream);
         }
     }
 
+    /// Bytes of a lane that the client has not acknowledged, from the oldest on.
+    fn open(&self, at: usize, stream: Stream) -> usize {
+        self.channel.outstanding(stream) + self.held[at].iter().map(Bytes::len).sum::<usize>()
+    }
+
     /// Gives the device's bytes free that the client has acknowledged.
-    fn confirm(&mut self, at: usize, id: StreamId) {
-        // Both lanes share one kind of message unless output is separate: then all of it counts for both, which only
-        // defers the confirmation.
-        let kind = if at == 1 && self.separate_output { Stream::Stderr } else { Stream::Stdout };
-        let held: usize = self.held[at].iter().map(Bytes::len).sum();
-        let open = self.channel.unacknowledged(kind) + held;
+    fn confirm(&mut self, at: usize, id: StreamId, lane: Stream) {
+        let open = self.open(at, lane);
         if let Some((stream, _)) = self.mux.stream(id) {
             let waiting = usize::try_from(stream.rx.unconsumed()).unwrap_or(usize::MAX);
             stream.rx.consumed(waiting.saturating_sub(open));
@@ -361,6 +432,20 @@ impl AwsEnd {
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         self.channel.next_timeout()
     }
+}
+
+/// What was typed before the device said where its input stands has its place there.
+fn begin_at(tx: &mut Sender, position: u64, budget: &mut Budget) {
+    if position == tx.base() {
+        return;
+    }
+    let bytes: Vec<u8> = tx.held().flatten().copied().collect();
+    let end = position.saturating_add(bytes.len() as u64);
+    let state = SenderState { base: position, end, sent: position, finished: tx.is_finished(), fin_acked: false };
+    tx.release(budget);
+    *tx = Sender::new(INPUT_RING);
+    // It fitted the ring before.
+    let _ = tx.succeed(&state, &bytes, budget);
 }
 
 const fn stream_of(lane: Lane) -> StreamId {

@@ -1,19 +1,23 @@
 //! The dialect of AWS: the data channel that session-manager-plugin and boto3-made clients speak.
 //!
-//! Way: websocket -> opening text frame (token, client id) -> the session's [`AwsEnd`] -> binary messages both ways. The
-//! protocol itself is `towline_ssm::channel`; this file brings the socket, the clock and the session.
+//! Way: websocket -> opening text frame (token, client id) -> the session's [`AwsEnd`] -> its journal ([`shelf`]) -> binary
+//! messages both ways. The protocol itself is `towline_ssm::channel`; this file brings the socket, the clock and the session.
 //!
 //! # Invariants
 //! - A refusal is said inside of the channel, as `channel_closed` with words: these clients hang for ever on a refused
 //!   upgrade.
-//! - An end is kept for its session while its websockets come and go; it is dropped with the session.
+//! - An end is kept for its session while its websockets come and go, and through a restart; it is dropped with the session.
+//! - Nothing is sent to either side before it is written down.
 //! - Reading never waits for writing.
 
 mod end;
+mod journal;
 mod port;
+mod record;
+mod shelf;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::{Message, WebSocket};
@@ -28,6 +32,7 @@ use towline_wire::message::{EndReason, ToAgent};
 use crate::agents::Lane;
 use crate::sessions::{ClientQueue, Hub, Session, sentence};
 use end::{AwsEnd, Order};
+use shelf::{Kept, Shelf, lock};
 
 /// Time for the opening frame.
 const FIRST_WORD: Duration = Duration::from_secs(15);
@@ -55,24 +60,19 @@ impl Time {
     }
 }
 
-type Ends = HashMap<String, Arc<Mutex<AwsEnd>>>;
-
 /// All ends of this gateway.
 pub(super) struct AwsChannels {
     hub: Arc<Hub>,
     time: Time,
-    ends: Mutex<Ends>,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // The state machines keep their own invariants; a panic elsewhere leaves them usable.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+    shelf: Shelf,
 }
 
 impl AwsChannels {
-    pub(super) fn new(hub: Arc<Hub>) -> Self {
+    /// For the sessions of this hub; journals in this directory.
+    pub(super) fn new(hub: Arc<Hub>, directory: &Path) -> Self {
         let at_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { hub, time: Time { at_start, start: Instant::now() }, ends: Mutex::default() }
+        let shelf = Shelf::open(directory, |name| hub.session(name).is_some());
+        Self { hub, time: Time { at_start, start: Instant::now() }, shelf }
     }
 
     /// Serves one websocket.
@@ -81,18 +81,19 @@ impl AwsChannels {
         let opening = tokio::time::timeout(FIRST_WORD, opening(&mut stream)).await;
         let Ok(Some(opening)) = opening else { return };
         match self.attach(&name, &opening) {
-            Ok((session, queue, end)) => {
+            Ok((session, queue, end, turn)) => {
                 self.hub.mark(&session);
-                Carrier { channels: &self, session: &session, queue: &queue, end: &end }
+                Carrier { channels: &self, session: &session, queue: &queue, end: &end, turn }
                     .carry(&mut sink, &mut stream)
                     .await;
                 if session.client_gone(&queue) {
-                    lock(&end).detach();
+                    lock(&end).end.detach();
                     self.hub.mark(&session);
                 }
             }
             Err(why) => {
                 tracing::info!(session = name, why, "an AWS client was not attached");
+                self.shelf.tidy(|name| self.hub.session(name).is_some());
                 let mut end = AwsEnd::refusing(&name, why, self.time.now());
                 while let Some(transmit) = end.poll_transmit(self.time.now()) {
                     let message = message_of(transmit);
@@ -106,40 +107,42 @@ impl AwsChannels {
     }
 
     /// The session's end, attached with the token.
-    #[allow(clippy::type_complexity)] // three things that belong together for one call
+    #[allow(clippy::type_complexity)] // four things that belong together for one call
     fn attach(
         &self,
         name: &str,
         opening: &OpenDataChannel,
-    ) -> Result<(Arc<Session>, Arc<ClientQueue>, Arc<Mutex<AwsEnd>>), &'static str> {
+    ) -> Result<(Arc<Session>, Arc<ClientQueue>, Arc<Mutex<Kept>>, u64), &'static str> {
         let session = self.hub.session(name).ok_or("the session is over, or was never there")?;
-        let end = {
-            let mut ends = lock(&self.ends);
-            ends.retain(|name, _| self.hub.session(name).is_some());
-            let known = ends.get(name).filter(|end| lock(end).client_id == opening.client_id).cloned();
-            known.unwrap_or_else(|| Arc::new(Mutex::new(self.fresh_end(&session, opening))))
-        };
-        let (received, room) = lock(&end).position();
+        self.shelf.tidy(|name| self.hub.session(name).is_some());
+        let end = self.shelf.take(&session, &opening.client_id, config(&session), self.time.now())?;
+        let (received, room) = lock(&end).end.position();
         let queue = session.attach(&opening.token_value, received, room, None)?;
         // Only a client with a right token may replace an end that another client has left.
-        lock(&self.ends).insert(name.to_owned(), Arc::clone(&end));
-        lock(&end).attach(self.time.now());
-        Ok((session, queue, end))
-    }
-
-    fn fresh_end(&self, session: &Session, opening: &OpenDataChannel) -> AwsEnd {
-        let mut seed = [0; 16];
-        // Without randomness message ids repeat those of another channel, which nobody compares.
-        let _ = SystemRandom::new().fill(&mut seed);
-        let config = AgentConfig {
-            session_id: session.meta.name.clone(),
-            target: session.meta.device.clone(),
-            session_type: session.meta.session_type,
-            properties: session.meta.properties.clone(),
-            customer_message: String::new(),
-            seed,
+        self.shelf.put(name, &end);
+        let turn = {
+            let mut kept = lock(&end);
+            kept.turn += 1;
+            kept.end.attach(self.time.now());
+            kept.turn
         };
-        AwsEnd::new(opening.client_id.clone(), config, session.meta.separate_output, self.time.now())
+        Ok((session, queue, end, turn))
+    }
+}
+
+/// What the protocol has to know of a session.
+fn config(session: &Session) -> AgentConfig {
+    let mut seed = [0; 16];
+    // Without randomness message ids repeat those of another channel, which nobody compares.
+    let _ = SystemRandom::new().fill(&mut seed);
+    AgentConfig {
+        session_id: session.meta.name.clone(),
+        target: session.meta.device.clone(),
+        session_type: session.meta.session_type,
+        properties: session.meta.properties.clone(),
+        separate_output: session.meta.separate_output,
+        customer_message: String::new(),
+        seed,
     }
 }
 
@@ -169,7 +172,8 @@ struct Carrier<'a> {
     channels: &'a AwsChannels,
     session: &'a Arc<Session>,
     queue: &'a Arc<ClientQueue>,
-    end: &'a Mutex<AwsEnd>,
+    end: &'a Mutex<Kept>,
+    turn: u64,
 }
 
 impl Carrier<'_> {
@@ -190,14 +194,15 @@ impl Carrier<'_> {
                 return;
             }
             let pause = self.pause(&mut paused);
-            let due = lock(self.end).next_timeout().map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
+            let due =
+                lock(self.end).end.next_timeout().map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
             let wake = due.min(pause.unwrap_or(IDLE_TICK));
             tokio::select! {
                 message = stream.next(), if pause.is_none() => {
                     paused = None;
                     match message {
-                        Some(Ok(Message::Binary(frame))) => lock(self.end).on_frame(&frame, self.channels.time.now()),
-                        Some(Ok(Message::Pong(content))) => lock(self.end).on_pong(&content),
+                        Some(Ok(Message::Binary(frame))) => lock(self.end).end.on_frame(&frame, self.channels.time.now()),
+                        Some(Ok(Message::Pong(content))) => lock(self.end).end.on_pong(&content),
                         Some(Ok(Message::Text(_) | Message::Ping(_))) => {}
                         Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     }
@@ -214,7 +219,7 @@ impl Carrier<'_> {
 
     /// What is left of a pause in reading; `None`: read.
     fn pause(&self, since: &mut Option<Instant>) -> Option<Duration> {
-        if !lock(self.end).is_congested() {
+        if !lock(self.end).end.is_congested() {
             *since = None;
             return None;
         }
@@ -222,19 +227,24 @@ impl Carrier<'_> {
         (!left.is_zero()).then_some(left)
     }
 
+    /// The end, while it is this websocket's.
+    fn mine(&self) -> Option<MutexGuard<'_, Kept>> {
+        Some(lock(self.end)).filter(|kept| kept.turn == self.turn)
+    }
+
     fn next_message(&self) -> Option<Message> {
-        lock(self.end).poll_transmit(self.channels.time.now()).map(message_of)
+        self.mine()?.end.poll_transmit(self.channels.time.now()).map(message_of)
     }
 
     /// Moves bytes between session and end; true when everything was said.
     fn step(&self) -> bool {
         let (items, last) = self.queue.take(BATCH);
         let orders = {
-            let mut end = lock(self.end);
+            let Some(mut kept) = self.mine() else { return true };
             for item in items {
-                end.take(item);
+                kept.end.take(item);
             }
-            end.step(self.channels.time.now())
+            kept.step(&self.session.meta.name, self.channels.time.now())
         };
         let mut over = false;
         for order in orders {
@@ -250,7 +260,7 @@ impl Carrier<'_> {
         }
         self.forward();
         // An end that was told its session's last word still has to say it; one that was taken over must not.
-        over || (last && !lock(self.end).is_finishing())
+        over || (last && !lock(self.end).end.is_finishing())
     }
 
     /// False: the client has to go. This dialect has no words for it, so they stand in the log; its session waits.
@@ -267,7 +277,8 @@ impl Carrier<'_> {
     fn forward(&self) {
         loop {
             let mut ended = None;
-            let more = lock(self.end).next_frame(|frame| match frame {
+            let Some(mut kept) = self.mine() else { return };
+            let more = kept.end.next_frame(|frame| match frame {
                 Frame::Data { offset, data, .. } => {
                     let _ = self.session.input(self.queue, offset, data);
                 }
@@ -278,6 +289,7 @@ impl Carrier<'_> {
                 }
                 _ => {}
             });
+            drop(kept);
             if let Some(reason) = ended {
                 self.channels.hub.end(self.session, reason, &sentence(reason));
             }
