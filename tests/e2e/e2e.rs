@@ -22,6 +22,7 @@ mod evidence_faults;
 mod exec;
 mod first_boot;
 mod fleet;
+mod foreign;
 mod grants;
 mod hostile;
 mod independent;

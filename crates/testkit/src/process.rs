@@ -2,13 +2,14 @@
 //! for ever.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
 pub use rustix::process::Signal;
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, kill_process, kill_process_group, test_kill_process_group};
 
 use crate::{Outcome, Trouble, eventually, files};
 
@@ -21,6 +22,8 @@ pub struct Running {
     name: String,
     child: Child,
     log: PathBuf,
+    /// It leads a process group of its own: what it starts gets its signals, too, and ends with it.
+    group: bool,
 }
 
 impl Running {
@@ -28,13 +31,26 @@ impl Running {
     ///
     /// # Errors
     /// The program cannot be started.
-    pub fn start(name: &str, mut command: Command, log: &Path) -> Outcome<Self> {
+    pub fn start(name: &str, command: Command, log: &Path) -> Outcome<Self> {
+        Self::begin(name, command, log, false)
+    }
+
+    /// The same for a program that starts others: they get each signal as well, and none of them outlives this value.
+    ///
+    /// # Errors
+    /// The program cannot be started.
+    pub fn start_group(name: &str, mut command: Command, log: &Path) -> Outcome<Self> {
+        command.process_group(0);
+        Self::begin(name, command, log, true)
+    }
+
+    fn begin(name: &str, mut command: Command, log: &Path, group: bool) -> Outcome<Self> {
         let out = files::log(log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().map_err(|e| {
             Trouble::new(format!("{name}: cannot start {}: {e}", command.get_program().to_string_lossy()))
         })?;
-        Ok(Self { name: name.to_owned(), child, log: log.to_owned() })
+        Ok(Self { name: name.to_owned(), child, log: log.to_owned(), group })
     }
 
     /// Its process id.
@@ -90,7 +106,16 @@ impl Running {
     /// # Errors
     /// The process is gone.
     pub fn signal(&self, signal: Signal) -> Outcome {
-        send(self.child.id(), signal)
+        match self.group {
+            true => Ok(kill_process_group(pid_of(self.child.id())?, signal)?),
+            false => send(self.child.id(), signal),
+        }
+    }
+
+    /// Whether a process of its group is there, itself included.
+    #[must_use]
+    pub fn has_group(&self) -> bool {
+        pid_of(self.child.id()).is_ok_and(|pid| test_kill_process_group(pid).is_ok())
     }
 
     /// Waits for its end.
@@ -124,7 +149,11 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Both fail only when it has ended already, which is what is wanted.
+        // All fail only when it has ended already, which is what is wanted. The number of a group is nobody else's while one of
+        // its processes is there.
+        if self.group {
+            let _ = self.signal(Signal::KILL);
+        }
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -186,8 +215,11 @@ fn read_beside(mut pipe: impl Read + Send + 'static) -> Receiver<Vec<u8>> {
 /// # Errors
 /// The process is gone.
 pub fn send(pid: u32, signal: Signal) -> Outcome {
-    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| Trouble::new("not a process id"))?;
-    Ok(kill_process(pid, signal)?)
+    Ok(kill_process(pid_of(pid)?, signal)?)
+}
+
+fn pid_of(pid: u32) -> Outcome<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw).ok_or_else(|| Trouble::new("not a process id"))
 }
 
 /// Asks a process of ours to read its settings anew, or whatever SIGHUP means to it.

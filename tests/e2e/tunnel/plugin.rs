@@ -25,7 +25,8 @@ fn the_aws_cli_makes_a_port_local_and_says_which() -> Outcome {
         ),
     ] {
         let command = start_session(&lab, &device, &["--document-name", document, "--parameters", &parameters])?;
-        let mut running = Running::start("aws", command, &lab.directory().join(format!("{document}.log")))?;
+        // The AWS CLI dies of the signal and leaves its plugin alone with it.
+        let mut running = Running::start_group("aws", command, &lab.directory().join(format!("{document}.log")))?;
         let port = running.wait_for("the plugin listens", 0, PATIENCE, |text| {
             let number = text.split_once("Port ")?.1.split_once(" opened for sessionId ")?.0;
             text.contains("Waiting for connections...").then(|| number.parse::<u16>().ok())?
@@ -35,6 +36,9 @@ fn the_aws_cli_makes_a_port_local_and_says_which() -> Outcome {
             ask(stream, b"a word through the plugin")?;
         }
         running.stop()?;
+        eventually("the plugin has ended with the tool that started it", PATIENCE, || {
+            (!running.has_group()).then_some(())
+        })?;
     }
     Ok(())
 }

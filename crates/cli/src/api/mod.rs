@@ -37,6 +37,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use towline_ssm::Operation;
 use towline_ssm::api::sts::{self, CallerIdentity};
 use towline_ssm::api::{error_from_answer, from_answer, to_json};
+use towline_ssm::message::{HEADER, MAX_PAYLOAD};
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_wire::client::SUBPROTOCOL;
@@ -57,12 +58,25 @@ const USER_AGENT: &str = concat!("towline/", env!("CARGO_PKG_VERSION"));
 /// Content type of AWS JSON 1.1.
 const JSON: &str = "application/x-amz-json-1.1";
 
+/// Largest message of a stream, bytes: of ours or of AWS's.
+const MAX_MESSAGE: usize = HEADER + MAX_PAYLOAD;
+const _: () = assert!(MAX_MESSAGE >= 2 * MAX_FRAME);
+
 /// Bytes read from the socket at once. The TLS library asks for 4 KiB a time: a full record would be five system calls.
 const READ_BUFFER: usize = 64 * 1024;
 /// A connection to the gateway, encrypted.
 pub(crate) type Stream = TlsStream<BufReader<TcpStream>>;
 /// A session's stream.
 pub(crate) type Socket = WebSocketStream<Stream>;
+
+/// What is spoken on a session's stream.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Dialect {
+    /// Our own: the gateway took the subprotocol that was offered.
+    Towline,
+    /// That of AWS, which offers none: the gateway took no notice of ours.
+    Aws,
+}
 
 /// See the module.
 pub(crate) struct Client {
@@ -127,7 +141,7 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn upgrade(&mut self, url: &str) -> Result<Socket, CallError> {
+    pub(crate) async fn upgrade(&mut self, url: &str) -> Result<(Socket, Dialect), CallError> {
         let to = Endpoint::parse(url).map_err(|why| self.not_a_gateway(format!("its stream address is bad: {why}")))?;
         let kept = self.connection.take().filter(|c| !c.is_closed() && to.same_server(&self.settings.endpoint));
         let mut connection = match kept {
@@ -248,7 +262,7 @@ async fn exchange(
 }
 
 /// Turns a good answer to an upgrade into a websocket; the raw TLS stream below it, without hyper.
-async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Result<Socket, CallError> {
+async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Result<(Socket, Dialect), CallError> {
     let refuse = |why: String| CallError::NotAGateway { to: to.to_string(), why };
     if response.status().is_server_error() {
         let message = format!("the stream was not opened: HTTP status {}", response.status());
@@ -261,19 +275,21 @@ async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Resul
     if !is(header::SEC_WEBSOCKET_ACCEPT, &derive_accept_key(key.as_bytes())) {
         return Err(refuse("its websocket answer is not for this request".to_owned()));
     }
-    if !is(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) {
-        return Err(refuse(format!("it does not speak {SUBPROTOCOL}")));
-    }
+    let dialect = match response.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
+        Some(_) if is(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) => Dialect::Towline,
+        Some(_) => return Err(refuse(format!("it does not speak {SUBPROTOCOL}"))),
+        None => Dialect::Aws,
+    };
     let upgraded = hyper::upgrade::on(response).await.map_err(|error| broken(to, &error))?;
     let parts = upgraded.downcast::<TokioIo<Stream>>().map_err(|_| refuse("the stream is of no known kind".into()))?;
     let config = WebSocketConfig::default()
-        .max_message_size(Some(2 * MAX_FRAME))
-        .max_frame_size(Some(2 * MAX_FRAME))
+        .max_message_size(Some(MAX_MESSAGE))
+        .max_frame_size(Some(MAX_MESSAGE))
         // Each message goes to the socket at once; only what the socket does not take waits here.
         .write_buffer_size(0)
         .max_write_buffer_size(4 * MAX_FRAME);
     let (io, early) = (parts.io.into_inner(), parts.read_buf.to_vec());
-    Ok(WebSocketStream::from_partially_read(io, early, Role::Client, Some(config)).await)
+    Ok((WebSocketStream::from_partially_read(io, early, Role::Client, Some(config)).await, dialect))
 }
 
 fn broken(to: &Endpoint, error: &dyn std::fmt::Display) -> CallError {

@@ -1,15 +1,13 @@
 //! In place of AWS's session-manager-plugin: `towline` installed or linked under that name.
 //!
 //! Way: `aws ssm start-session` asks the gateway for a session and calls us with the answer ([`call`]) -> the session's
-//! stream, in our own dialect ([`crate::session`]) -> the terminal of whoever called the tool.
+//! stream, in our own dialect where the gateway knows it, else in AWS's ([`crate::session`]) -> the terminal of whoever
+//! called the tool.
 //!
 //! # Invariants
 //! - However the session ended, if it was told to us the exit code is 0, as the tools expect; what went wrong has a line
 //!   on standard error and another code, and never hangs.
 //! - The line with the session's id is on standard output before the first byte of the session: other tools wait for it.
-//!
-//! # Not here
-//! - Gateways that speak AWS's dialect only.
 
 mod call;
 
@@ -30,7 +28,7 @@ pub(crate) use call::BadCall;
 /// Under which name the tools look for it.
 const NAME: &str = "session-manager-plugin";
 /// The version that is told: the tools want four numbers, and warn below 1.2.764.0. What 1.2.835.0 takes, we take.
-const VERSION: &str = "1.2.835.0";
+const VERSION: &str = session::CLIENT_VERSION;
 
 /// The plugin's arguments, when this is a call of the plugin: by the program's name, or by the first word behind it.
 #[must_use]
@@ -84,7 +82,14 @@ async fn serve(session: call::Session, env: &Environment, output: Output) -> Res
             let task = Forward { settings, begin, listen, guest: true, ready: &mut ready, say };
             Box::pin(session::forward(task)).await?
         }
-        kind => Box::pin(session::run(Client::new(settings), begin, manner(&kind))).await?,
+        kind => {
+            let ending = Box::pin(session::run(Client::new(settings), begin, manner(&kind))).await?;
+            if let (Kind::Command { input: false, apart: true }, None) = (&kind, &ending.line) {
+                // As the official one writes it; scripts look for it.
+                output.text(&format!("EXIT_CODE: {}", ending.code))?;
+            }
+            ending
+        }
     };
     output.text("\n")?;
     if let Some(line) = ending.line {

@@ -11,7 +11,6 @@ use std::future::poll_fn;
 
 use tokio::time::{Instant, sleep_until};
 use towline_ssm::api::session::StartSessionRequest;
-use towline_wire::smux::Version;
 
 use super::driver::CLOSING;
 use super::listen::{Listen, Listener};
@@ -53,18 +52,19 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
     let listener = Listener::open(&task.listen).await.map_err(local)?;
     let signals = Signals::listen(false, task.guest);
     let mut signals = signals.map_err(|why| SessionError::Local { what: "cannot listen to signals", why })?;
-    let mut locals = Locals::new(listener, Version::Two);
     let again: Option<StartSessionRequest> = match &task.begin {
         Begin::Start(request) => Some(request.clone()),
         Begin::Resume(_) | Begin::Given { .. } => None,
     };
     let mut pipe = Pipe::begin(Client::new(task.settings.clone()), task.begin).await?;
+    let mut locals = Locals::new(listener, pipe.smux());
     (task.ready)(locals.listener(), pipe.session());
     loop {
         let ending = match carry(&mut pipe, &mut locals, &mut signals, task.say).await {
             Ok(Outcome::Signal(signal)) => return Ok(Ending::by_signal(signal.number())),
             Ok(Outcome::Over(ending)) => ending,
-            Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. })) => {
+            // Who cannot begin again has nothing left to do: that is a failure, and no end that somebody told.
+            Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. })) if again.is_some() => {
                 Ending::new(exit::ENDED, error.to_string())
             }
             Err(error) => return Err(error),
@@ -107,7 +107,7 @@ async fn carry(
         let taken = pipe.push(&locals.out);
         bytes::Buf::advance(&mut locals.out, taken);
         tokio::select! {
-            happened = pipe.next() => match happened? {
+            happened = pipe.next(), if !locals.is_full() => match happened? {
                 Happened::Output(bytes) => {
                     locals.on_output(&bytes, say).map_err(super::streams::Broken::from)?;
                     // Windows bound what connections hold: the session itself is never full.

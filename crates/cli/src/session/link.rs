@@ -1,4 +1,5 @@
-//! The websocket of a session, and its return after a loss.
+//! The websocket of a session, and its return after a loss. Where the gateway speaks AWS's dialect, a translator ([`Aws`])
+//! stands between the two.
 //!
 //! Way: [`Link::next`] sends what the streams have, takes what comes, watches the silence; [`Link::lost`] begins the
 //! return: a pause, ResumeSession, a new websocket ([`Event::Back`]).
@@ -14,14 +15,18 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{SinkExt, StreamExt};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep, sleep_until};
 use tokio_tungstenite::tungstenite::{Error as WsError, Message};
 use towline_ssm::Operation;
-use towline_ssm::api::session::{ResumeSessionRequest, ResumeSessionResponse, StartSessionResponse};
+use towline_ssm::api::session::{
+    ResumeSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
+};
+use towline_wire::smux::Version;
 
+use super::aws::Aws;
 use super::patience::{Backoff, Liveness, Verdict};
 use super::{Begin, SessionError};
-use crate::api::{CallError, Client, Socket};
+use crate::api::{CallError, Client, Dialect, Socket};
 
 /// What the link sends.
 pub(super) trait Source {
@@ -31,31 +36,29 @@ pub(super) trait Source {
 
 /// A session with its first websocket.
 pub(super) struct Begun {
-    pub(super) client: Client,
+    pub(super) link: Link,
     pub(super) session: String,
-    pub(super) socket: Socket,
     pub(super) token: Token,
 }
 
 /// Asks for a session, or takes up the one that there is.
 pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
-    let (session, socket, token) = match begin {
+    let (session, url, token) = match begin {
         Begin::Start(request) => {
             let answer: StartSessionResponse = client.call(Operation::StartSession, &request).await?;
-            let socket = client.upgrade(&answer.stream_url).await?;
-            (answer.session_id, socket, Token(answer.token_value))
+            (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
         Begin::Resume(session_id) => {
-            let request = ResumeSessionRequest { session_id };
-            let (socket, token) = resume(&mut client, &request).await?;
-            (request.session_id, socket, token)
+            let (url, token) = ask_again(&mut client, &session_id).await?;
+            (session_id, url.unwrap_or_default(), token)
         }
-        Begin::Given { session, stream_url, token } => {
-            let socket = client.upgrade(&stream_url).await?;
-            (session, socket, token)
-        }
+        Begin::Given { session, stream_url, token } => (session, stream_url, token),
     };
-    Ok(Begun { client, session, socket, token })
+    let (socket, dialect) = client.upgrade(&url).await?;
+    let aws = (dialect == Dialect::Aws).then(|| Box::new(Aws::new()));
+    let state = State::Up(Box::new(Up::new(socket)));
+    let link = Link { state, client: Some(Box::new(client)), session: session.clone(), url, aws, outage: None };
+    Ok(Begun { link, session, token })
 }
 
 /// What the link has to say.
@@ -83,7 +86,7 @@ impl std::fmt::Debug for Token {
     }
 }
 
-type Try = Pin<Box<dyn Future<Output = (Box<Client>, Result<(Socket, Token), CallError>)>>>;
+type Try = Pin<Box<dyn Future<Output = (Box<Client>, Result<(Socket, String, Token), CallError>)>>>;
 
 enum State {
     Up(Box<Up>),
@@ -106,14 +109,18 @@ pub(super) struct Link {
     /// Away while a try has it.
     client: Option<Box<Client>>,
     session: String,
+    /// Where its stream was opened last.
+    url: String,
+    /// Speaks for us where the gateway does not know our dialect.
+    aws: Option<Box<Aws>>,
     outage: Option<Backoff>,
 }
 
 impl Link {
-    /// A link with an open websocket.
+    /// The version of smux that the other end of a tunnel speaks.
     #[must_use]
-    pub(super) fn new(client: Client, session: String, socket: Socket) -> Self {
-        Self { state: State::Up(Box::new(Up::new(socket))), client: Some(Box::new(client)), session, outage: None }
+    pub(super) fn smux(&self) -> Version {
+        if self.aws.is_some() { Version::One } else { Version::Two }
     }
 
     /// Whether messages can leave now.
@@ -130,8 +137,9 @@ impl Link {
 
     /// What happens next.
     pub(super) async fn next(&mut self, streams: &mut impl Source) -> Event {
+        self.terminate_if_wanted();
         match &mut self.state {
-            State::Up(up) => up.next(streams).await,
+            State::Up(up) => up.next(&mut Traffic { streams, aws: self.aws.as_deref_mut() }).await,
             State::Pause(until) => {
                 sleep_until(*until).await;
                 Event::PauseOver
@@ -141,7 +149,8 @@ impl Link {
                 self.client = Some(client);
                 self.state = State::Down;
                 match result {
-                    Ok((socket, token)) => {
+                    Ok((socket, url, token)) => {
+                        self.url = url;
                         self.state = State::Up(Box::new(Up::new(socket)));
                         Event::Back(token)
                     }
@@ -155,6 +164,9 @@ impl Link {
     /// The websocket is of no more use: plans the next try. False when it is time to give up.
     pub(super) fn lost(&mut self, chance: f64) -> bool {
         let now = Instant::now();
+        if let Some(aws) = &mut self.aws {
+            aws.link_lost();
+        }
         let first = self.outage.is_none();
         let pause = self.outage.get_or_insert_with(|| Backoff::new(now)).next_pause(now, chance);
         self.state = match pause {
@@ -174,22 +186,98 @@ impl Link {
     /// Begins a try.
     pub(super) fn attempt(&mut self) {
         let Some(mut client) = self.client.take() else { return };
-        let request = ResumeSessionRequest { session_id: self.session.clone() };
+        let (session, old) = (self.session.clone(), self.url.clone());
+        let dialect = if self.aws.is_some() { Dialect::Aws } else { Dialect::Towline };
         self.state = State::Trying(Box::pin(async move {
-            let result = resume(&mut client, &request).await;
+            let result = resume(&mut client, &session, old, dialect).await;
             (client, result)
         }));
     }
+
+    /// A gateway of AWS's dialect has no word for the end of a shell on the stream: it is asked by its API. Nobody waits for the
+    /// answer but as long as for any other.
+    fn terminate_if_wanted(&mut self) {
+        if self.aws.as_deref_mut().is_some_and(Aws::take_terminate)
+            && let Some(mut client) = self.client.take()
+        {
+            let request = TerminateSessionRequest { session_id: self.session.clone() };
+            tokio::spawn(async move {
+                let answer = client.call::<TerminateSessionResponse>(Operation::TerminateSession, &request).await;
+                // Without a key, for example: the gateway will end the session for want of a client.
+                drop(answer);
+            });
+        }
+    }
+}
+
+/// The answer to ResumeSession, whoever gives it: only the token is sure to be there.
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase", default)]
+#[derive(Default)]
+struct Resumed {
+    token_value: Option<String>,
+    stream_url: Option<String>,
+}
+
+/// Asks for a new token, and where to use it.
+async fn ask_again(client: &mut Client, session: &str) -> Result<(Option<String>, Token), CallError> {
+    let request = ResumeSessionRequest { session_id: session.to_owned() };
+    let answer: Resumed = client.call(Operation::ResumeSession, &request).await?;
+    let over = || CallError::Refused {
+        code: "DoesNotExistException".to_owned(),
+        message: "there is no token for it any more".to_owned(),
+    };
+    let token = answer.token_value.filter(|token| !token.is_empty()).ok_or_else(over)?;
+    Ok((answer.stream_url.filter(|url| !url.is_empty()), Token(token)))
 }
 
 /// Asks for a new token and opens a websocket for it.
-///
-/// # Errors
-/// [`CallError`].
-pub(super) async fn resume(client: &mut Client, request: &ResumeSessionRequest) -> Result<(Socket, Token), CallError> {
-    let answer: ResumeSessionResponse = client.call(Operation::ResumeSession, request).await?;
-    let socket = client.upgrade(&answer.stream_url).await?;
-    Ok((socket, Token(answer.token_value)))
+async fn resume(
+    client: &mut Client,
+    session: &str,
+    old: String,
+    spoken: Dialect,
+) -> Result<(Socket, String, Token), CallError> {
+    let (url, token) = ask_again(client, session).await?;
+    let url = url.unwrap_or(old);
+    let (socket, dialect) = client.upgrade(&url).await?;
+    if dialect != spoken {
+        let why = format!("the session was in the dialect {spoken:?}, now it offers {dialect:?}");
+        return Err(CallError::NotAGateway { to: url, why });
+    }
+    Ok((socket, url, token))
+}
+
+/// What goes over the websocket: the streams' own frames, or what the translator makes of them.
+struct Traffic<'a, S> {
+    streams: &'a mut S,
+    aws: Option<&'a mut Aws>,
+}
+
+impl<S: Source> Traffic<'_, S> {
+    fn next_message(&mut self) -> Result<Option<Message>, String> {
+        let Some(aws) = &mut self.aws else { return Ok(self.streams.next_message()) };
+        while let Some(message) = self.streams.next_message() {
+            aws.from_local(&message.into_data()).map_err(|why| why.to_string())?;
+        }
+        Ok(aws.to_gateway())
+    }
+
+    /// A frame for the streams that is there already.
+    fn waiting(&mut self) -> Option<Bytes> {
+        self.aws.as_mut()?.to_local()
+    }
+
+    /// What came, as a frame for the streams if it is one.
+    fn received(&mut self, message: Bytes) -> Result<Option<Bytes>, String> {
+        let Some(aws) = &mut self.aws else { return Ok(Some(message)) };
+        aws.from_gateway(&message).map_err(|why| why.to_string())?;
+        Ok(aws.to_local())
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.aws.as_ref()?.due_in()
+    }
 }
 
 /// In few words: the line about it has one line.
@@ -207,12 +295,15 @@ impl Up {
         Self { socket, liveness: Liveness::new(Instant::now()), flush: false, ping: false }
     }
 
-    async fn next(&mut self, streams: &mut impl Source) -> Event {
+    async fn next(&mut self, traffic: &mut Traffic<'_, impl Source>) -> Event {
         loop {
             let silence = sleep_until(self.liveness.deadline());
+            let due = traffic.due_in();
             tokio::select! {
                 biased;
-                event = poll_fn(|cx| self.poll(cx, streams)) => return event,
+                event = poll_fn(|cx| self.poll(cx, traffic)) => return event,
+                // Something is to be repeated; the next round does it.
+                () = sleep(due.unwrap_or_default()), if due.is_some() => {}
                 () = silence => match self.liveness.judge(Instant::now()) {
                     Verdict::Wait => {}
                     Verdict::Ping => self.ping = true,
@@ -222,18 +313,26 @@ impl Up {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, streams: &mut impl Source) -> Poll<Event> {
-        if let Poll::Ready(Err(error)) = self.poll_send(cx, streams) {
-            return Poll::Ready(Event::Lost(reason(&error)));
-        }
+    fn poll(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic<'_, impl Source>) -> Poll<Event> {
         loop {
+            if let Poll::Ready(Err(why)) = self.poll_send(cx, traffic) {
+                return Poll::Ready(Event::Lost(why));
+            }
+            if let Some(frame) = traffic.waiting() {
+                return Poll::Ready(Event::Frame(frame));
+            }
             let message = match self.socket.poll_next_unpin(cx) {
                 Poll::Pending => return Poll::Pending,
                 Poll::Ready(message) => message,
             };
             self.liveness.heard(Instant::now());
             match message {
-                Some(Ok(Message::Binary(frame))) => return Poll::Ready(Event::Frame(frame)),
+                Some(Ok(Message::Binary(message))) => match traffic.received(message) {
+                    Ok(Some(frame)) => return Poll::Ready(Event::Frame(frame)),
+                    // Translated, and nothing for the streams: an answer may have to be sent.
+                    Ok(None) => {}
+                    Err(why) => return Poll::Ready(Event::Lost(why)),
+                },
                 Some(Ok(Message::Close(_))) | None => return Poll::Ready(Event::Lost("it was closed".to_owned())),
                 Some(Err(error)) => return Poll::Ready(Event::Lost(reason(&error))),
                 Some(Ok(_)) => {}
@@ -242,22 +341,23 @@ impl Up {
     }
 
     /// Gives the socket what there is, as far as it takes it. Pending means only that it took not all.
-    fn poll_send(&mut self, cx: &mut Context<'_>, streams: &mut impl Source) -> Poll<Result<(), WsError>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic<'_, impl Source>) -> Poll<Result<(), String>> {
+        let lost = |error: WsError| reason(&error);
         loop {
-            std::task::ready!(self.socket.poll_ready_unpin(cx))?;
+            std::task::ready!(self.socket.poll_ready_unpin(cx)).map_err(lost)?;
             let message = if std::mem::take(&mut self.ping) {
                 Message::Ping(Bytes::new())
-            } else if let Some(message) = streams.next_message() {
+            } else if let Some(message) = traffic.next_message()? {
                 self.liveness.sent(Instant::now());
                 message
             } else {
                 break;
             };
-            self.socket.start_send_unpin(message)?;
+            self.socket.start_send_unpin(message).map_err(lost)?;
             self.flush = true;
         }
         if self.flush {
-            std::task::ready!(self.socket.poll_flush_unpin(cx))?;
+            std::task::ready!(self.socket.poll_flush_unpin(cx)).map_err(lost)?;
             self.flush = false;
         }
         Poll::Ready(Ok(()))

@@ -26,6 +26,8 @@ pub(super) const CONNECTIONS: usize = 128;
 const WINDOW: u32 = 4 * 1024 * 1024;
 /// The same for all connections together, bytes. Later ones get half of what is left.
 const WINDOWS: u32 = 64 * 1024 * 1024;
+/// Most bytes kept for local programs where there are no windows: the official client's.
+const KEPT: usize = 4 * 1024 * 1024;
 /// Frames made ahead of the session, bytes.
 const AHEAD: usize = 128 * 1024;
 
@@ -210,6 +212,13 @@ impl Locals {
             any = true;
         }
         any
+    }
+
+    /// True while more is kept for local programs than may be: the first version of smux knows no windows, so all
+    /// connections have to wait for the one that does not read.
+    pub(super) fn is_full(&self) -> bool {
+        let kept = || self.connections.iter().map(|connection| connection.pending.len()).sum::<usize>();
+        self.version == Version::One && kept() >= KEPT
     }
 
     /// Bytes of the session. What is to be said about a connection goes to `say`.

@@ -12,6 +12,7 @@
 //! # Not here
 //! - What may be asked of whom: the gateway and the device decide.
 
+mod aws;
 mod copier;
 mod driver;
 mod end_of_input;
@@ -31,6 +32,7 @@ use std::io;
 
 use towline_ssm::api::session::StartSessionRequest;
 
+pub(crate) use aws::CLIENT_VERSION;
 pub(crate) use copier::{Copier, CopyError};
 pub(crate) use ending::{Ending, printable};
 pub(crate) use forward::{Forward, forward};
@@ -39,7 +41,7 @@ pub(crate) use listen::{Listen, Listener};
 
 use crate::api::{CallError, Client};
 use driver::Driver;
-use link::{Begun, Link};
+use link::Begun;
 use local::Local;
 
 /// How a session begins.
@@ -136,9 +138,8 @@ pub(crate) enum SessionError {
 /// # Errors
 /// [`SessionError`] when there is no end to report.
 pub(crate) async fn run(client: Client, begin: Begin, manner: Manner) -> Result<Ending, SessionError> {
-    let Begun { client, session, socket, token } = link::begin(client, begin).await?;
+    let Begun { link, session, token } = link::begin(client, begin).await?;
     let local = Local::open(manner)?;
-    let link = Link::new(client, session.clone(), socket);
     // The driver owns the raw terminal: it is put back before the ending is returned.
     Driver::new(session, link, local, manner).run(token).await
 }

@@ -21,9 +21,9 @@ pub(super) const ANSWER: Duration = Duration::from_secs(8);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Upper bound of the first pause; doubles with each try.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// After so long without success the session is left alone. The device ends it after its grace time of ten minutes
-/// unless somebody comes back; a little more, so that an expiry is reported by the gateway and not guessed.
-pub(super) const GIVE_UP: Duration = Duration::from_secs(15 * 60);
+/// After so long without success the session is left alone: the grace time of devices and gateways, unless they are told
+/// otherwise. Later there is nothing to come back to, and nobody to say so.
+pub(super) const GIVE_UP: Duration = Duration::from_secs(10 * 60);
 
 /// What to do about a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

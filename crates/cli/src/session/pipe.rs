@@ -8,6 +8,7 @@ use bytes::Bytes;
 use tokio_tungstenite::tungstenite::Message;
 use towline_wire::client::{FromClient, IO, ToClient};
 use towline_wire::message::decode;
+use towline_wire::smux::Version;
 
 use super::driver::chance;
 use super::ending::printable;
@@ -53,13 +54,8 @@ impl Pipe {
     /// # Errors
     /// As [`super::run`].
     pub(super) async fn begin(client: Client, begin: Begin) -> Result<Self, SessionError> {
-        let Begun { client, session, socket, token } = link::begin(client, begin).await?;
-        let mut pipe = Self {
-            link: Link::new(client, session.clone(), socket),
-            session,
-            streams: Streams::sized(ROOM, ROOM as usize),
-            said_lost: false,
-        };
+        let Begun { link, session, token } = link::begin(client, begin).await?;
+        let mut pipe = Self { link, session, streams: Streams::sized(ROOM, ROOM as usize), said_lost: false };
         pipe.attach(token)?;
         Ok(pipe)
     }
@@ -67,6 +63,11 @@ impl Pipe {
     /// The session's id.
     pub(super) fn session(&self) -> &str {
         &self.session
+    }
+
+    /// The version of smux that the other end speaks.
+    pub(super) fn smux(&self) -> Version {
+        self.link.smux()
     }
 
     fn attach(&mut self, Token(token): Token) -> Result<(), Broken> {
