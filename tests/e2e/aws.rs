@@ -20,8 +20,11 @@ fn a_client_of_the_aws_data_channel_has_shells_commands_and_resumption() -> Outc
     ensure(out.status.success(), || {
         format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
     })?;
-    // Nothing of the ended sessions stays on the device.
-    eventually("the device holds no session", Duration::from_secs(20), || {
+    no_session_is_left(&lab)
+}
+
+fn no_session_is_left(lab: &Lab) -> Outcome {
+    eventually("no session is left", Duration::from_secs(20), || {
         let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" })).ok()?;
         active["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
@@ -48,6 +51,7 @@ fn a_client_of_the_aws_data_channel_survives_a_killed_gateway_without_a_byte_los
     client.wait_for("it is done", 0, SCRIPT, |said| said.lines().any(|line| line == "well").then_some(()))?;
     ensure(client.wait(SCRIPT)?.success(), || "it ended badly".into())?;
     // A session takes its journal along, at the latest when the next client comes or the gateway starts.
+    no_session_is_left(&lab)?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;
     let left = std::fs::read_dir(lab.gateway.directory().join("channels"))?.count();

@@ -1,4 +1,5 @@
-//! What one decision costs: 1,000 statements and a request, on one core.
+//! What one decision costs: 1,000 statements and a request, on one core; and what hostile policies cost as they grow: twice
+//! the statements, the list or the text must be about twice the time.
 //!
 //! The promise (issue 3): under 100 microseconds. Run with the gateway's profile, since the agent's is made for size:
 //! `cargo bench -p towline-policy --profile server`.
@@ -67,5 +68,40 @@ fn decide(c: &mut Criterion) {
     c.bench_function("1000 statements, explained", |b| b.iter(|| explain(black_box(&policies), black_box(&request))));
 }
 
-criterion_group!(benches, decide);
+/// A policy with one statement, from its text.
+fn single(statement: &str) -> PolicySet {
+    let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#);
+    #[allow(clippy::expect_used, reason = "a bench that cannot start has nothing to say")]
+    let parsed = Policy::parse(&text).expect("the bench's own policy");
+    PolicySet { identity: vec![NamedPolicy::new("bench", Arc::new(parsed))], ..PolicySet::default() }
+}
+
+fn hostile(c: &mut Criterion) {
+    let mut group = c.benchmark_group("hostile");
+    for size in [250, 500, 1_000] {
+        // Each pattern fails only at its last character, after every star was tried.
+        let nested: String = std::iter::repeat_n("*a", 20).collect();
+        let values: Vec<String> = (0..size).map(|n| format!("\"{nested}*{n}b\"")).collect();
+        let list = single(&format!(
+            r#"{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{{"StringLike":{{"aws:UserAgent":[{}]}}}}}}"#,
+            values.join(",")
+        ));
+        let context = Context::new().with("aws:UserAgent", ["a".repeat(200).as_str()]);
+        let request = Request::new("arn:aws:iam::123456789012:user/alice", "ssm:StartSession", "*", context);
+        group.bench_function(format!("list of {size} nested wildcards"), |b| {
+            b.iter(|| evaluate(black_box(&list), black_box(&request)));
+        });
+        let one = single(&format!(
+            r#"{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{{"StringLike":{{"aws:UserAgent":"{nested}*b"}}}}}}"#
+        ));
+        let context = Context::new().with("aws:UserAgent", ["a".repeat(size).as_str()]);
+        let request = Request::new("arn:aws:iam::123456789012:user/alice", "ssm:StartSession", "*", context);
+        group.bench_function(format!("nested wildcards against {size} characters"), |b| {
+            b.iter(|| evaluate(black_box(&one), black_box(&request)));
+        });
+    }
+    group.finish();
+}
+
+criterion_group!(benches, decide, hostile);
 criterion_main!(benches);

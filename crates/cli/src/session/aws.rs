@@ -1,7 +1,7 @@
 //! Gateways that speak the dialect of AWS only: a translator between them and the rest of this program, which knows our own.
 //!
-//! Way out: frames of [`Streams`](super::streams::Streams) -> [`Aws::from_local`] -> `ClientChannel` -> [`Aws::to_gateway`] ->
-//! websocket. Way in: websocket -> [`Aws::from_gateway`] -> [`Aws::to_local`], as frames again. To the rest this is a gateway:
+//! Way out: frames of [`Streams`](super::streams::Streams) -> [`Aws::take_local`] -> `ClientChannel` -> [`Aws::next_message`] ->
+//! websocket. Way in: websocket -> [`Aws::take_message`] -> [`Aws::next_frame`], as frames again. To the rest this is a gateway:
 //! it answers the attach, gives credit, and says the last word after the last byte was taken.
 //!
 //! # Invariants
@@ -116,7 +116,7 @@ impl Aws {
     }
 
     /// A frame of the rest of this program.
-    pub(super) fn from_local(&mut self, frame: &[u8]) -> Result<(), Broken> {
+    pub(super) fn take_local(&mut self, frame: &[u8]) -> Result<(), Broken> {
         match self.mux.on_frame(Frame::decode(frame)?).map_err(|(id, violation)| Broken::Stream(id, violation))? {
             Incoming::Control(body) => {
                 let message = decode(body)?;
@@ -186,7 +186,7 @@ impl Aws {
     }
 
     /// A message of the gateway. One that cannot be read is ignored, as the official ends do.
-    pub(super) fn from_gateway(&mut self, message: &[u8]) -> Result<(), Broken> {
+    pub(super) fn take_message(&mut self, message: &[u8]) -> Result<(), Broken> {
         let _ = self.channel.on_frame(message, self.now());
         self.pump()
     }
@@ -281,7 +281,7 @@ impl Aws {
     }
 
     /// The next frame for the rest of this program.
-    pub(super) fn to_local(&mut self) -> Option<Bytes> {
+    pub(super) fn next_frame(&mut self) -> Option<Bytes> {
         let mut out = Vec::new();
         if self.mux.next_frame(MAX_DATA, |frame| frame.encode_body(&mut out)) {
             return Some(out.into());
@@ -292,7 +292,7 @@ impl Aws {
     }
 
     /// The next message for the websocket.
-    pub(super) fn to_gateway(&mut self) -> Option<Message> {
+    pub(super) fn next_message(&mut self) -> Option<Message> {
         let now = self.now();
         self.channel.poll_transmit(now).map(|transmit| match transmit {
             Transmit::Text(text) => Message::Text(text.into()),
@@ -301,7 +301,7 @@ impl Aws {
         })
     }
 
-    /// How long until [`Aws::to_gateway`] has something to repeat.
+    /// How long until [`Aws::next_message`] has something to repeat.
     pub(super) fn due_in(&self) -> Option<Duration> {
         self.channel.next_timeout().map(|at| at.saturating_sub(self.now()))
     }
@@ -369,10 +369,10 @@ mod tests {
         fn step(&mut self) -> bool {
             let mut moved = false;
             while let Some(frame) = self.streams.next_message() {
-                self.aws.from_local(&frame).unwrap();
+                self.aws.take_local(&frame).unwrap();
                 moved = true;
             }
-            while let Some(message) = self.aws.to_gateway() {
+            while let Some(message) = self.aws.next_message() {
                 if let Message::Binary(frame) = message {
                     self.agent.on_frame(&frame, self.aws.now()).unwrap();
                 }
@@ -387,11 +387,11 @@ mod tests {
             }
             while let Some(transmit) = self.agent.poll_transmit(self.aws.now()) {
                 if let Transmit::Binary(frame) = transmit {
-                    self.aws.from_gateway(&frame).unwrap();
+                    self.aws.take_message(&frame).unwrap();
                 }
                 moved = true;
             }
-            while let Some(frame) = self.aws.to_local() {
+            while let Some(frame) = self.aws.next_frame() {
                 self.take(&frame);
                 moved = true;
             }

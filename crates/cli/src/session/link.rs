@@ -258,21 +258,21 @@ impl<S: Source> Traffic<'_, S> {
     fn next_message(&mut self) -> Result<Option<Message>, String> {
         let Some(aws) = &mut self.aws else { return Ok(self.streams.next_message()) };
         while let Some(message) = self.streams.next_message() {
-            aws.from_local(&message.into_data()).map_err(|why| why.to_string())?;
+            aws.take_local(&message.into_data()).map_err(|why| why.to_string())?;
         }
-        Ok(aws.to_gateway())
+        Ok(aws.next_message())
     }
 
     /// A frame for the streams that is there already.
     fn waiting(&mut self) -> Option<Bytes> {
-        self.aws.as_mut()?.to_local()
+        self.aws.as_mut()?.next_frame()
     }
 
     /// What came, as a frame for the streams if it is one.
     fn received(&mut self, message: Bytes) -> Result<Option<Bytes>, String> {
         let Some(aws) = &mut self.aws else { return Ok(Some(message)) };
-        aws.from_gateway(&message).map_err(|why| why.to_string())?;
-        Ok(aws.to_local())
+        aws.take_message(&message).map_err(|why| why.to_string())?;
+        Ok(aws.next_frame())
     }
 
     fn due_in(&self) -> Option<Duration> {

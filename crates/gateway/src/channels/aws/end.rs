@@ -79,8 +79,8 @@ pub(super) struct AwsEnd {
 
 impl AwsEnd {
     /// An end that nobody is attached to yet.
-    pub(super) fn new(client_id: String, config: AgentConfig, now: Duration) -> Self {
-        let mut end = Self::around(client_id, &config, AgentChannel::new(config.clone(), now), [0; 2]);
+    pub(super) fn new(client_id: String, config: &AgentConfig, now: Duration) -> Self {
+        let mut end = Self::around(client_id, config, AgentChannel::new(config.clone(), now), [0; 2]);
         if end.commands
             && let Some((stream, _)) = end.mux.stream(IO)
         {
@@ -90,9 +90,9 @@ impl AwsEnd {
     }
 
     /// The end that another process had, with the input that its record names. Nothing when it cannot be gone on with.
-    pub(super) fn resume(record: Record, input: &[u8], config: AgentConfig, now: Duration) -> Option<Self> {
+    pub(super) fn resume(record: Record, input: &[u8], config: &AgentConfig, now: Duration) -> Option<Self> {
         let channel = AgentChannel::resume(config.clone(), &record.channel?, now);
-        let mut end = Self::around(record.client_id, &config, channel, record.output);
+        let mut end = Self::around(record.client_id, config, channel, record.output);
         let (ring, rest) = input.split_at(input.len().min(INPUT_RING));
         let (base, finished) = (record.input.start, end.commands);
         let last = base.checked_add(ring.len() as u64)?;
@@ -172,7 +172,7 @@ impl AwsEnd {
             customer_message: String::new(),
             seed: [0; 16],
         };
-        let mut end = Self::new(String::new(), config, now);
+        let mut end = Self::new(String::new(), &config, now);
         end.channel.abort(why, now);
         end
     }

@@ -197,6 +197,12 @@ mod tests {
         }
     }
 
+    /// The file with this content, as a killed process could have left it.
+    fn put(path: &Path, bytes: &[u8]) {
+        let file = OpenOptions::new().write(true).truncate(true).open(path).unwrap();
+        file.write_all_at(bytes, 0).unwrap();
+    }
+
     /// The byte at a position of some input.
     fn bytes(range: std::ops::Range<u64>) -> Vec<u8> {
         range.map(|position| (position % 251) as u8).collect()
@@ -247,14 +253,14 @@ mod tests {
         for cut in 0..HEAD + 40 {
             let mut torn = whole.clone();
             torn[latest + cut] ^= 0x55;
-            std::fs::write(&path, &torn).unwrap();
+            put(&path, &torn);
             expect(&path, 0..10);
         }
-        std::fs::write(&path, &whole).unwrap();
+        put(&path, &whole);
         expect(&path, 5..20);
         journal.save(&Record { channel: None, ..record(20..20) }, |_| Vec::new()).unwrap();
         assert!(matches!(Journal::open(&path), Found::Useless), "it was given up");
-        std::fs::write(&path, b"short").unwrap();
+        put(&path, b"short");
         assert!(matches!(Journal::open(&path), Found::Useless));
     }
 }

@@ -90,6 +90,7 @@ impl AwsChannels {
                     lock(&end).end.detach();
                     self.hub.mark(&session);
                 }
+                self.shelf.tidy(|name| self.hub.session(name).is_some());
             }
             Err(why) => {
                 tracing::info!(session = name, why, "an AWS client was not attached");

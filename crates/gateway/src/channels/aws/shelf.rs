@@ -103,7 +103,7 @@ impl Shelf {
             match Journal::open(&self.folder.join(name)) {
                 Found::Record(journal, record, input) if record.client_id == client_id => {
                     let config = AgentConfig { separate_output: record.separate_output, ..config };
-                    let end = AwsEnd::resume(record, &input, config, now).ok_or(LOST)?;
+                    let end = AwsEnd::resume(record, &input, &config, now).ok_or(LOST)?;
                     return Ok(Arc::new(Mutex::new(Kept { end, turn: 0, journal: Some(journal) })));
                 }
                 Found::Useless => {
@@ -115,7 +115,7 @@ impl Shelf {
                 Found::Record(..) | Found::Nothing => {}
             }
         }
-        let end = AwsEnd::new(client_id.to_owned(), config, now);
+        let end = AwsEnd::new(client_id.to_owned(), &config, now);
         Ok(Arc::new(Mutex::new(Kept { end, turn: 0, journal: None })))
     }
 
