@@ -13,6 +13,7 @@ use towline_evidence::digest::Digest;
 use towline_evidence::node::What;
 use towline_evidence::recording::{Lane, Recording};
 
+use super::room::is_full;
 use super::staging::Staged;
 use super::tape::{Piece, Taken, Tape};
 
@@ -38,6 +39,8 @@ pub(super) struct Job {
     limit: u64,
     /// A block that could not be written yet.
     pending: Option<Vec<u8>>,
+    /// ... for want of room.
+    disk_full: bool,
     /// Why nothing is recorded now.
     stopped: Option<String>,
     told: bool,
@@ -57,6 +60,7 @@ impl Job {
             staged,
             limit,
             pending: None,
+            disk_full: false,
             stopped: None,
             told: false,
             skipped: [0; 2],
@@ -89,9 +93,9 @@ impl Job {
         self.over
     }
 
-    /// Whether a block waits because the disk refused it.
+    /// Whether a block waits because the disk is full.
     pub(super) const fn is_stuck(&self) -> bool {
-        self.pending.is_some()
+        self.pending.is_some() && self.disk_full
     }
 
     /// Why nothing is recorded, if that was not told yet.
@@ -206,6 +210,7 @@ impl Job {
         }
         if let Err(error) = self.staged.append(&block) {
             self.stopped = Some(format!("the disk failed: {error}"));
+            self.disk_full = is_full(&error);
             self.pending = Some(block);
         }
     }

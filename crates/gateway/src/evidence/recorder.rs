@@ -29,6 +29,7 @@ use towline_evidence::recording::{Recording, Resuming};
 use super::job::{Job, Step};
 use super::ledger::Ledger;
 use super::places::Places;
+use super::room::is_full;
 use super::settings::{Demand, Settings, SinkSettings, WhenFailing};
 use super::staging::Staged;
 use super::tape::{List, Tape};
@@ -349,7 +350,9 @@ impl Recorder {
             Ok(()) => drop(lock(&self.jobs).remove(session)),
             Err(error) => {
                 tracing::error!(session, %error, "a finished recording waits: it cannot be handed over");
-                self.use_reserve();
+                if is_full(&error) {
+                    self.use_reserve();
+                }
             }
         }
     }

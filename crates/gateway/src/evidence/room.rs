@@ -18,6 +18,11 @@ use super::{outbox, staging};
 /// Size of the reserve, bytes: a last block of 64 KiB and some lines for each of sixty recordings that end on a full disk.
 const RESERVE: u64 = 4 * 1024 * 1024;
 
+/// Whether a write failed for want of room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 fn reserve(home: &Path) -> PathBuf {
     home.join("reserve")
 }
