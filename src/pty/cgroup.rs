@@ -53,7 +53,7 @@ impl Home {
             _ => Tasks::find(&dir, &mounts, &own, &probe).inspect_err(|why| unlimited(why)).ok(),
         };
         if let Some(tasks) = &tasks {
-            tasks.tidy();
+            tasks.tidy(&dir);
             log::info!("each session may have {most} processes");
         }
         Some(Self { dir, tasks, most })

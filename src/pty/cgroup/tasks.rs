@@ -6,7 +6,8 @@
 //!
 //! # Invariants
 //! - The limit never keeps a session from starting: without it the session has none, and the agent's log says so.
-//! - A second directory that is left over is empty, and goes when the next session is made or the next agent starts.
+//! - A second directory that is left over is empty, and goes when the next session is made or the next agent starts. None goes
+//!   that a child may be about to enter: neither another agent's, nor one whose session has its own cgroup still.
 
 use std::fs;
 use std::io;
@@ -54,7 +55,7 @@ impl Tasks {
             Self::Own => write(&cgroup.join("pids.max"), &most).map(|()| None),
             Self::Apart(home) => {
                 let name = cgroup.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-                self.tidy();
+                self.tidy(cgroup.parent().unwrap_or(Path::new("/")));
                 let dir = home.join(name);
                 fs::create_dir(&dir)?;
                 write(&dir.join("pids.max"), &most).inspect_err(|_| drop(fs::remove_dir(&dir)))?;
@@ -63,12 +64,18 @@ impl Tasks {
         }
     }
 
-    /// Removes second directories that nobody is in: those of sessions that are over.
-    pub(super) fn tidy(&self) {
+    /// Removes second directories of sessions that are over: of this agent, which makes its cgroups in `cgroups`, and of agents
+    /// that are no more.
+    pub(super) fn tidy(&self, cgroups: &Path) {
         let Self::Apart(home) = self else { return };
         for dir in super::below(home) {
-            let ours = dir.file_name().and_then(|name| super::owner_of(name.to_str()?)).is_some();
-            if ours {
+            let Some(name) = dir.file_name().and_then(|name| name.to_str()) else { continue };
+            let over = match super::owner_of(name) {
+                Some(owner) if owner == std::process::id() => !cgroups.join(name).exists(),
+                Some(owner) => !super::is_alive(owner),
+                None => false,
+            };
+            if over {
                 // Fails while processes are in it.
                 let _ = fs::remove_dir(dir);
             }
