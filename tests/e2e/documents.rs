@@ -1,5 +1,7 @@
 //! Documents on a real device: what they say reaches the shell; and the commands for roles, groups, boundaries and access.
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use towline_testkit::Outcome;
 use towline_testkit::lab::Lab;
@@ -25,6 +27,19 @@ fn the_shell_profile_is_typed_before_the_user() -> Outcome {
     shell.line("echo again-$MARK; exit")?;
     shell.expect("again-profile-42")?;
     ensure(shell.finish(PATIENCE)?.success(), || "the shell did not end well".into())
+}
+
+/// A minute is the shortest that the document knows, so this test takes one; the gateway's own is twenty.
+#[test]
+fn an_idle_session_ends_when_the_preferences_say_so() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let inputs = json!({ "idleSessionTimeout": "1" });
+    let preferences = json!({ "schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs });
+    create(&lab, "SSM-SessionManagerRunShell", &preferences)?;
+    let mut idle = lab.admin().shell(device.id())?;
+    idle.expect_within("nothing was typed or shown for too long", Duration::from_secs(180))?;
+    ensure(!idle.finish(PATIENCE)?.success(), || "nobody left it".into())
 }
 
 #[test]

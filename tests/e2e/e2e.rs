@@ -8,6 +8,7 @@
 //! - Tests whose name holds `alone` measure, and run with nothing beside them.
 
 mod access;
+mod access_requests;
 mod api;
 mod audit_trail;
 mod aws;

@@ -80,17 +80,22 @@ impl Desk {
     /// A request signed now, to be sent when and as often as the test likes.
     fn signed(&self, (target, body): (&str, &str), secret: &str) -> Vec<(String, String)> {
         let headers = [("host", "gw.test"), ("x-amz-target", target), ("content-type", "application/x-amz-json-1.1")];
-        let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
+        self.signed_as(&headers, body, "ssm", (KEY, secret, None))
+    }
+
+    /// The same with any headers, for any service, by access key, secret and session token.
+    fn signed_as(
+        &self,
+        headers: &[(&str, &str)],
+        body: &str,
+        service: &str,
+        (access_key, secret, session_token): (&str, &str, Option<&str>),
+    ) -> Vec<(String, String)> {
+        let parts = RequestParts { method: "POST", path: "/", query: "", headers };
         let secret = SecretAccessKey::new(secret.into());
-        let credentials = Credentials {
-            access_key: KEY,
-            secret: &secret,
-            session_token: None,
-            region: "xx-towline-1",
-            service: "ssm",
-        };
+        let credentials = Credentials { access_key, secret: &secret, session_token, region: "xx-towline-1", service };
         let added = sign(&parts, &sha256(body.as_bytes()), &credentials, self.clock.now().0 / 1000).unwrap();
-        let headers = headers.into_iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         headers.chain(added.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
     }
 
@@ -100,15 +105,51 @@ impl Desk {
     }
 
     async fn send_body(&self, headers: &[(String, String)], body: Body, from: &str) -> String {
+        let bytes = self.ask(headers, body, from).await;
+        let answer: Value = serde_json::from_slice(&bytes).unwrap();
+        answer["__type"].as_str().unwrap_or("done").to_owned()
+    }
+
+    /// Temporary credentials of the administrator, for so many seconds.
+    async fn temporary(&self, seconds: u32) -> (String, String, String) {
+        let body = format!("Action=GetSessionToken&Version=2011-06-15&DurationSeconds={seconds}");
+        let headers = [("host", "gw.test"), ("content-type", "application/x-www-form-urlencoded")];
+        let request = self.signed_as(&headers, &body, "sts", (KEY, SECRET, None));
+        let answer = self.ask(&request, Body::from(body), HERE).await;
+        let answer = String::from_utf8(answer.to_vec()).unwrap();
+        let part = |name: &str| {
+            let (_, rest) = answer.split_once(&format!("<{name}>")).unwrap();
+            rest.split_once('<').unwrap().0.to_owned()
+        };
+        (part("AccessKeyId"), part("SecretAccessKey"), part("SessionToken"))
+    }
+
+    async fn ask(&self, headers: &[(String, String)], body: Body, from: &str) -> bytes::Bytes {
         let mut request = Request::post("/").extension(Peer(from.parse::<SocketAddr>().unwrap()));
         for (name, value) in headers {
             request = request.header(name, value);
         }
         let response = self.routes.clone().oneshot(request.body(body).unwrap()).await.unwrap();
-        let bytes = response.into_body().collect().await.unwrap().to_bytes();
-        let answer: Value = serde_json::from_slice(&bytes).unwrap();
-        answer["__type"].as_str().unwrap_or("done").to_owned()
+        response.into_body().collect().await.unwrap().to_bytes()
     }
+}
+
+#[tokio::test]
+async fn a_session_token_holds_to_its_last_second_and_is_expired_then() {
+    let desk = Desk::open().await;
+    let (key, secret, token) = desk.temporary(900).await;
+    let signed = |token: &str| {
+        let headers = [("host", "gw.test"), ("x-amz-target", READ.0), ("content-type", "application/x-amz-json-1.1")];
+        desk.signed_as(&headers, READ.1, "ssm", (&key, &secret, Some(token)))
+    };
+    assert_eq!(desk.send(&signed(&token), READ.1, HERE).await, "done");
+    desk.clock.advance(MINUTE * 15 - Duration::from_secs(1));
+    assert_eq!(desk.send(&signed(&token), READ.1, HERE).await, "done");
+    desk.clock.advance(Duration::from_secs(1));
+    assert_eq!(desk.send(&signed(&token), READ.1, HERE).await, "ExpiredTokenException");
+    // Another token of the same key, or one that was changed, is no token at all.
+    let changed: String = token.chars().rev().collect();
+    assert_eq!(desk.send(&signed(&changed), READ.1, HERE).await, "UnrecognizedClientException");
 }
 
 #[tokio::test]
