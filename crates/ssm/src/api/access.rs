@@ -17,17 +17,8 @@ use crate::ids::DeviceId;
 /// Minutes for which access can be given: a quarter of an hour to twelve hours; an hour when nothing is said.
 pub const MINUTES: core::ops::RangeInclusive<i64> = 15..=720;
 
-/// Devices that are asked for: `InstanceIds`, or `tag:KEY`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct Target {
-    /// `InstanceIds` or `tag:KEY`.
-    #[serde(default)]
-    pub key: String,
-    /// Ids, or values of the tag.
-    #[serde(default)]
-    pub values: Vec<String>,
-}
+/// Devices that are asked for: `InstanceIds` with ids, or `tag:KEY` with values of the tag. The shape is that of commands.
+pub use super::command::Target;
 
 /// Asks for access.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
