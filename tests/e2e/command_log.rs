@@ -157,7 +157,7 @@ fn whatever_is_killed_each_record_is_stored_once_or_a_gap_covers_it() -> Outcome
     let python = std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let balance = towline_testkit::endure::run(&mut lab, &mut device, 12, Path::new(&python), 7)?;
     ensure(balance.nowhere + balance.doubled + balance.holes == 0, || format!("{balance:?}"))?;
-    ensure(balance.rows > 0 && balance.programs > 0, || format!("{balance:?}"))
+    ensure(balance.rows > 0 && balance.programs > 0 && balance.on_record > 0, || format!("{balance:?}"))
 }
 
 #[test]
