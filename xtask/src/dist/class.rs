@@ -177,11 +177,13 @@ mod tests {
     }
 
     #[test]
-    fn cross_knows_every_triple_and_no_other() {
+    fn cross_knows_every_triple_that_it_has_an_image_for_and_no_other() {
         let text = std::fs::read_to_string(workspace().join("Cross.toml")).unwrap();
         let cross: toml::Table = toml::from_str(&text).unwrap();
         let mut named: Vec<String> = cross["target"].as_table().unwrap().keys().cloned().collect();
-        let mut ours: Vec<String> = Class::named("all").unwrap().into_iter().map(|class| class.triple).collect();
+        let classes = Class::named("all").unwrap().into_iter();
+        let known = classes.filter(|class| !super::super::cross::WITHOUT_IMAGE.contains(&class.name.as_str()));
+        let mut ours: Vec<String> = known.map(|class| class.triple).collect();
         named.sort();
         ours.sort();
         assert_eq!(named, ours);

@@ -39,7 +39,7 @@ exec \"$STAND_IN_RUSTUP\" \"$@\"
 ";
 
 /// Classes without an image in that release, see `Cross.toml`. Cross would fall back to cargo on the host.
-const WITHOUT_IMAGE: &[&str] = &["riscv64"];
+pub(super) const WITHOUT_IMAGE: &[&str] = &["riscv64"];
 
 /// Checks the image of each class.
 ///
