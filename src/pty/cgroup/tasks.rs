@@ -1,7 +1,7 @@
 //! The most processes of one session, where the kernel's pids controller can be had for its cgroup.
 //!
-//! It stands at one of two places: in the session's own cgroup, when the controller belongs to the unified hierarchy and can be
-//! turned on for those below the agent; or in a hierarchy of its own, which devices with the old ones beside the unified have. There
+//! It stands at one of two places: in the session's own cgroup, when the controller belongs to the unified hierarchy and is on
+//! for those below the agent, or can be turned on there without harm ([`enable`]); or in a hierarchy of its own, which devices with the old ones beside the unified have. There
 //! the session gets a second directory of the same name.
 //!
 //! # Invariants
@@ -28,8 +28,7 @@ impl Tasks {
     /// # Errors
     /// Why there is none, in words.
     pub(super) fn find(home: &Path, mounts: &str, own: &str, probe: &str) -> Result<Self, String> {
-        // Refused where other controllers are in use beside processes; the kernel allows it for this one alone.
-        let enabled = write(&home.join("cgroup.subtree_control"), "+pids");
+        let enabled = enable(home);
         if enabled.is_ok() {
             return Ok(Self::Own);
         }
@@ -81,6 +80,23 @@ impl Tasks {
             }
         }
     }
+}
+
+/// Turns the controller on for those below `home`, if it is not.
+///
+/// Only at the root of the hierarchy. In any other cgroup that has processes of its own (the agent) the kernel would take it and
+/// from then on let nobody enter what is below: no session, and none of systemd's helpers, so that a reload of the unit fails
+/// (Documentation/admin-guide/cgroup-v2.rst, "Threads"; seen on Debian 12).
+fn enable(home: &Path) -> io::Result<()> {
+    let controllers = home.join("cgroup.subtree_control");
+    if fs::read_to_string(&controllers)?.split_whitespace().any(|name| name == "pids") {
+        return Ok(());
+    }
+    // The root alone has no type.
+    if home.join("cgroup.type").exists() {
+        return Err(io::Error::other("the agent's own process is in the cgroup above those of its sessions"));
+    }
+    write(&controllers, "+pids")
 }
 
 /// Half of what the kernel has for all, and no more than `most`.
