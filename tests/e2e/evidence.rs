@@ -133,6 +133,50 @@ fn what_was_done_is_on_record_in_files_as_cloudtrail_lays_them_out() -> Outcome 
     Ok(())
 }
 
+/// Asks boto3 for the only session of this state, which it must be able to read whatever we added.
+const ASK_BOTO3: &str = "import boto3, os, json
+ssm = boto3.client('ssm', endpoint_url=os.environ['AWS_ENDPOINT_URL'])
+[found] = ssm.describe_sessions(State=os.environ['TOWLINE_STATE'])['Sessions']
+print(found['SessionId'], found['Status'])";
+
+#[test]
+fn logs_tell_how_many_commands_a_session_ran_and_how_large_its_recording_is() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("/bin/true; echo here$((40+2))")?;
+    shell.expect("here42")?;
+    let logs = || -> Option<serde_json::Value> {
+        let said = lab.admin().text(&["logs", "--device", device.id(), "-o", "json"]).ok()?;
+        serde_json::from_str::<serde_json::Value>(&said).ok()?["Sessions"].get(0).cloned()
+    };
+    let going_on = until("what is known so far", || {
+        let session = logs()?;
+        (session["TowlineCommands"].as_i64()? >= 2 && session["TowlineRecordingBytes"].as_i64()? > 0).then_some(session)
+    })?;
+    ensure(going_on["EndDate"].is_null(), || going_on.to_string())?;
+    shell.line("exit 0")?;
+    shell.finish(PATIENCE)?;
+    let recording = until("the recording", || recordings(&records(&lab)).pop())?;
+    let bytes = i64::try_from(std::fs::metadata(&recording)?.len()).unwrap_or(0);
+    let session = session_of(&recording);
+    let listed = || towline_testkit::recall::commands(&lab.admin(), &session).ok();
+    until("the end of the session is on record", || listed()?.iter().any(|row| row["Kind"] == "End").then_some(()))?;
+    let programs = listed().unwrap_or_default().iter().filter(|row| row["Kind"] == "Command").count() as i64;
+    let over = until("the session and its size", || logs().filter(|one| !one["TowlineRecordingBytes"].is_null()))?;
+    let known = (over["TowlineRecordingBytes"].as_i64(), over["TowlineCommands"].as_i64());
+    ensure(known == (Some(bytes), Some(programs)) && !over["EndDate"].is_null(), || {
+        format!("{over}, {bytes}, {programs}")
+    })?;
+    let table = lab.admin().text(&["logs"])?;
+    ensure(table.contains("COMMANDS") && table.contains("SIZE") && table.contains(" B "), || table.clone())?;
+    let mut boto3 = lab.admin().python();
+    boto3.args(["-c", ASK_BOTO3]).env("TOWLINE_STATE", "History");
+    let out = towline_testkit::process::finish(boto3, PATIENCE)?;
+    let said = String::from_utf8_lossy(&out.stdout).into_owned();
+    ensure(said.trim() == format!("{session} Terminated"), || format!("{out:?}"))
+}
+
 fn first_file(folder: &Path) -> Option<PathBuf> {
     let path = std::fs::read_dir(folder).ok()?.flatten().next()?.path();
     if path.is_dir() { first_file(&path) } else { Some(path) }

@@ -21,7 +21,7 @@ use crate::commands::Commands;
 use crate::config::{self, Config, ConfigError};
 use crate::enrolment::Enrolment;
 use crate::entropy::NoRandom;
-use crate::evidence::{Evidence, EvidenceError, Failures, command_files, trail};
+use crate::evidence::{Evidence, EvidenceError, News, Told, command_files, trail};
 use crate::files::{self, FileError};
 use crate::metrics::Metrics;
 use crate::monitor::Monitor;
@@ -110,7 +110,7 @@ pub struct Gateway {
     listener: TcpListener,
     monitor: Option<TcpListener>,
     evidence: Arc<Evidence>,
-    failures: Mutex<Option<Failures>>,
+    news: Mutex<Option<News>>,
 }
 
 impl Gateway {
@@ -146,15 +146,15 @@ impl Gateway {
         let enrolment = Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
-        let (evidence, failures) = Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
-        let (evidence, failures) = (Arc::new(evidence), Mutex::new(Some(failures)));
+        let (evidence, news) = Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
+        let (evidence, news) = (Arc::new(evidence), Mutex::new(Some(news)));
         tokio::spawn(trail::keep(
             foundation.store.clone(),
             Arc::clone(&evidence.recorder),
             foundation.realm.clone(),
             foundation.clock.clone(),
         ));
-        Ok(Self { foundation, vault, tls, listener, monitor, evidence, failures })
+        Ok(Self { foundation, vault, tls, listener, monitor, evidence, news })
     }
 
     /// What a data plane is built on.
@@ -173,8 +173,8 @@ impl Gateway {
         let recorder = Arc::clone(&self.evidence.recorder);
         let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
         hub.audit_to(audit.clone());
-        if let Some(failures) = self.failures.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            tokio::spawn(end_unrecorded(Arc::clone(&hub), failures));
+        if let Some(news) = self.news.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            tokio::spawn(hear(Arc::clone(&hub), store.clone(), news));
         }
         let recorder = Arc::clone(&self.evidence.recorder);
         let commands = Commands::start(Arc::clone(&hub), recorder, store.clone(), clock.clone()).await?;
@@ -260,11 +260,21 @@ fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
     listen::listen(address).map_err(|source| GatewayError::Listen { address, source })
 }
 
-/// Ends sessions whose recording is demanded and fails.
-async fn end_unrecorded(hub: Arc<Hub>, mut failures: Failures) {
-    while let Some((name, why)) = failures.recv().await {
-        if let Some(session) = hub.session(&name) {
-            hub.end(&session, EndReason::Terminated, &format!("ended: it must be recorded, and cannot be: {why}"));
+/// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.
+async fn hear(hub: Arc<Hub>, store: Store, mut news: News) {
+    while let Some(told) = news.recv().await {
+        match told {
+            Told::Failed { session, why } => {
+                if let Some(session) = hub.session(&session) {
+                    let text = format!("ended: it must be recorded, and cannot be: {why}");
+                    hub.end(&session, EndReason::Terminated, &text);
+                }
+            }
+            Told::Finished { session, bytes } => {
+                if let Err(error) = store.sessions().set_recording_bytes(&session, bytes).await {
+                    tracing::warn!(session, %error, "the size of a recording could not be stored");
+                }
+            }
         }
     }
 }

@@ -180,7 +180,7 @@ fn answers_have_no_member_that_clients_would_not_know() {
     check("DescribeSessionsResponse", &known::<DescribeSessionsResponse>(json!({"NextToken": "n"})), true);
     let session = json!({"SessionId": "s", "Target": "t", "Status": "Failed", "StartDate": 1, "EndDate": 2,
         "DocumentName": "d", "Owner": "o", "Reason": "r", "Details": "d", "OutputUrl": {}, "MaxSessionDuration": "1",
-        "AccessType": "Standard"});
+        "AccessType": "Standard", "TowlineCommands": 3, "TowlineRecordingBytes": 400});
     check("Session", &known::<Session>(session), true);
     let urls = json!({"S3OutputUrl": "s", "CloudWatchOutputUrl": "c"});
     check("SessionManagerOutputUrl", &known::<SessionManagerOutputUrl>(urls), true);

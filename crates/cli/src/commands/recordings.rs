@@ -72,17 +72,34 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
 
 /// `logs`.
 pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
-    let asked = SessionsArgs { history: true, owner: args.owner, device: args.device, limit: args.limit };
-    let answer = DescribeSessionsResponse { sessions: sessions::fetch(context, asked).await?, next_token: None };
+    // What goes on is on record as well, as far as it has come.
+    let asked =
+        |history, limit| SessionsArgs { history, owner: args.owner.clone(), device: args.device.clone(), limit };
+    let mut sessions = sessions::fetch(context, asked(false, args.limit)).await?;
+    let left = args.limit.saturating_sub(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
+    if left > 0 {
+        sessions.extend(sessions::fetch(context, asked(true, left)).await?);
+    }
+    let answer = DescribeSessionsResponse { sessions, next_token: None };
     context.output.answer(&answer, |output| {
         let rows: Vec<Vec<Cell>> = answer.sessions.iter().map(log_row).collect();
-        output.table(&["SESSION", "USER", "DEVICE", "STARTED", "LASTED", "ENDED", "RECORDING"], &rows)
+        let head = ["SESSION", "USER", "DEVICE", "STARTED", "LASTED", "COMMANDS", "SIZE", "ENDED", "RECORDING"];
+        output.table(&head, &rows)
     })
 }
 
+/// Bytes for people: at most four digits and a unit.
+fn size(bytes: i64) -> String {
+    let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    let Some((unit, one)) = units.into_iter().find(|(_, one)| bytes >= *one) else { return format!("{bytes} B") };
+    let tenths = bytes.saturating_mul(10) / one;
+    if tenths < 100 { format!("{}.{} {unit}", tenths / 10, tenths % 10) } else { format!("{} {unit}", tenths / 10) }
+}
+
 fn log_row(session: &Session) -> Vec<Cell> {
-    let end = session.end_date.map_or_else(|| session.start_date.secs(), EpochSeconds::secs);
-    let lasted = end.saturating_sub(session.start_date.secs());
+    let lasted = session.end_date.map_or_else(now, EpochSeconds::secs).saturating_sub(session.start_date.secs()).max(0);
+    let goes_on = session.end_date.is_none().then(|| "goes on".to_owned());
+    let unknown = || "-".to_owned();
     let place = session.output_url.as_ref().and_then(|url| url.s3_output_url.as_deref());
     vec![
         session.session_id.clone().into(),
@@ -90,7 +107,9 @@ fn log_row(session: &Session) -> Vec<Cell> {
         session.target.clone().into(),
         time_text(Some(session.start_date)).into(),
         format!("{}:{:02}:{:02}", lasted / 3600, lasted / 60 % 60, lasted % 60).into(),
-        session.details.clone().into(),
+        session.towline_commands.map_or_else(unknown, |number| number.to_string()).into(),
+        session.towline_recording_bytes.map_or_else(unknown, size).into(),
+        goes_on.or_else(|| session.details.clone()).into(),
         place.and_then(|url| url.rsplit('/').next()).unwrap_or_default().into(),
     ]
 }
@@ -186,4 +205,15 @@ fn table(output: Output, events: &[Event]) -> String {
     };
     let rows: Vec<Vec<Cell>> = events.iter().map(row).collect();
     output.table(&["TIME", "USER", "EVENT", "RESOURCE", "FROM", "ERROR"], &rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::size;
+
+    #[test]
+    fn a_size_has_at_most_four_digits_and_a_unit() {
+        let sizes = [0, 1023, 1024, 10_200, 10_240, 1_047_552, 1_048_576, 5 << 30].map(size);
+        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "9.9 KiB", "10 KiB", "1023 KiB", "1.0 MiB", "5.0 GiB"]);
+    }
 }

@@ -214,6 +214,10 @@ impl Api {
             if let Some(state) = live.filter(|_| !ended) {
                 session.status = stage(state);
             }
+            if !ended {
+                let so_far = recorder.bytes_so_far(&session.session_id);
+                session.towline_recording_bytes = so_far.and_then(|bytes| i64::try_from(bytes).ok());
+            }
             // Sessions from before this was kept: where a recording would be.
             let guess = || {
                 let s3_output_url = Some(recorder.url(&session.session_id)?);
@@ -315,5 +319,7 @@ fn shown(row: store::Session) -> Session {
         output_url: None,
         max_session_duration: row.new.max.map(minutes),
         access_type: Some(if just_in_time { "JustInTime" } else { "Standard" }.to_owned()),
+        towline_commands: row.commands,
+        towline_recording_bytes: row.recording_bytes,
     }
 }

@@ -132,6 +132,11 @@ impl Job {
         }
     }
 
+    /// Bytes in its file.
+    pub(super) fn bytes(&self) -> u64 {
+        self.staged.length()
+    }
+
     pub(super) fn sync(&self) -> io::Result<()> {
         self.staged.sync()
     }

@@ -47,7 +47,7 @@ use ledger::Ledger;
 use outbox::Outbox;
 pub use output_logs::Note as OutputNote;
 pub use places::Places;
-pub use recorder::{CannotRecord, Failures, Recorder};
+pub use recorder::{CannotRecord, News, Recorder, Told};
 use settings::{Demand, Settings};
 use sink::{Sink, SinkError};
 pub use tape::Tape;
@@ -89,7 +89,7 @@ impl Evidence {
     ///
     /// # Errors
     /// [`EvidenceError`].
-    pub fn start(dir: &Path, settings: Settings, clock: &Clock) -> Result<(Self, Failures), EvidenceError> {
+    pub fn start(dir: &Path, settings: Settings, clock: &Clock) -> Result<(Self, News), EvidenceError> {
         let home = settings.home.clone();
         for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch", "cloudwatch/outputs", "copies"] {
             files::private_dir(&home.join(name))?;
@@ -99,7 +99,7 @@ impl Evidence {
         let ledger = Ledger::open(&settings.node, key, &home.join("chain"), &outbox, &settings.prefix)?;
         let sink = Sink::open(&settings.sink, clock)?;
         let logs = settings.cloudwatch.clone();
-        let (recorder, failures) = Recorder::start(settings, ledger, clock.clone())?;
+        let (recorder, news) = Recorder::start(settings, ledger, clock.clone())?;
         let sender = Outbox::new(&outbox, &quarantine, sink.clone());
         let (own, more) = (Arc::clone(&recorder), Arc::clone(&recorder.finished));
         tokio::spawn(sender.run(more, move |key, why| {
@@ -117,7 +117,7 @@ impl Evidence {
             tokio::spawn(Copier::new(s3, Arc::clone(&recorder), clock).run());
         }
         tokio::spawn(retention::keep(Arc::clone(&recorder), sink.clone(), clock.clone()));
-        Ok((Self { recorder, sink }, failures))
+        Ok((Self { recorder, sink }, news))
     }
 }
 

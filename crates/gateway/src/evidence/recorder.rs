@@ -10,7 +10,7 @@
 //! - A recording that began is in the node's chain until it has ended there.
 //!
 //! # Not here
-//! - Sending: `outbox`. What happens to sessions whose recording fails: whoever listens to [`Failures`].
+//! - Sending: `outbox`. What happens to sessions whose recording fails or is over: whoever listens to [`News`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -20,6 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use towline_evidence::cast::{Facts, Header};
 use towline_evidence::checkpoint::PublicKey;
@@ -40,11 +41,30 @@ use crate::clock::Clock;
 pub(super) const TICK: Duration = Duration::from_secs(1);
 /// How often free space and what waits are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// Sessions that may be told to end at once; when more fail together the rest is told at the next tick.
-const FAILURES: usize = 64;
+/// News that may wait at once; when there are more, the rest is told at the next tick.
+const NEWS: usize = 256;
 
-/// Sessions whose demanded recording failed, each with the reason.
-pub type Failures = mpsc::Receiver<(String, String)>;
+/// What sessions should hear of their recordings.
+pub type News = mpsc::Receiver<Told>;
+
+/// One piece of news.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Told {
+    /// A demanded recording failed.
+    Failed {
+        /// The session, which has to end.
+        session: String,
+        /// Why.
+        why: String,
+    },
+    /// A recording is over. Told before it is handed over; of a process that is killed right then, it is not told again.
+    Finished {
+        /// The session.
+        session: String,
+        /// Bytes of the recording.
+        bytes: u64,
+    },
+}
 
 /// Why a session cannot be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -69,7 +89,7 @@ pub struct Recorder {
     pub(super) room: Mutex<Option<String>>,
     stopping: AtomicBool,
     pub(super) finished: Arc<Notify>,
-    failures: mpsc::Sender<(String, String)>,
+    news: mpsc::Sender<Told>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -79,8 +99,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Recorder {
     /// Starts the thread, after reading what an earlier process left.
-    pub(super) fn start(settings: Settings, ledger: Ledger, clock: Clock) -> std::io::Result<(Arc<Self>, Failures)> {
-        let (failures, told) = mpsc::channel(FAILURES);
+    pub(super) fn start(settings: Settings, ledger: Ledger, clock: Clock) -> std::io::Result<(Arc<Self>, News)> {
+        let (news, told) = mpsc::channel(NEWS);
         let recorder = Arc::new(Self {
             settings,
             clock,
@@ -91,7 +111,7 @@ impl Recorder {
             room: Mutex::new(None),
             stopping: AtomicBool::new(false),
             finished: Arc::default(),
-            failures,
+            news,
             thread: Mutex::new(None),
         });
         recorder.read_what_is_left()?;
@@ -143,6 +163,12 @@ impl Recorder {
             SinkSettings::Directory(folder) => format!("file://{}/{object}", folder.display()),
             SinkSettings::S3(s3) => format!("{}/{}/{object}", s3.server(), s3.bucket),
         }
+    }
+
+    /// Bytes of a recording that goes on, as far as they are on the disk; `None` where there is none.
+    #[must_use]
+    pub fn bytes_so_far(&self, session: &str) -> Option<u64> {
+        fs::metadata(self.staging_path(session)).ok().map(|file| file.len())
     }
 
     /// The file of a recording that is not, or not yet, in the sink.
@@ -327,7 +353,8 @@ impl Recorder {
             tracing::error!(session, why, "a session is not recorded");
             let ends =
                 self.settings.recording == Demand::Demanded && self.settings.when_failing == WhenFailing::EndSession;
-            if ends && self.failures.try_send((session.to_owned(), why.to_owned())).is_err() {
+            let told = Told::Failed { session: session.to_owned(), why: why.to_owned() };
+            if ends && self.news.try_send(told).is_err() {
                 return; // told again at the next tick
             }
             job.failure_told();
@@ -336,6 +363,11 @@ impl Recorder {
 
     /// A recording with its last seal: signed, and into the outbox.
     fn hand_over(&self, session: &str, job: &mut Job) {
+        let told = Told::Finished { session: session.to_owned(), bytes: job.bytes() };
+        // Nobody listens any more when the gateway stops: then it is handed over all the same.
+        if matches!(self.news.try_send(told), Err(TrySendError::Full(_))) && !self.stopping.load(Ordering::SeqCst) {
+            return; // once more at the next tick
+        }
         let object = self.object(session);
         let target = self.settings.home.join("outbox").join(&object);
         let moved = job.sync().and_then(|()| {

@@ -26,7 +26,7 @@ impl Scene {
         Self { dir, settings }
     }
 
-    fn start(&self) -> (Evidence, Failures) {
+    fn start(&self) -> (Evidence, News) {
         Evidence::start(self.dir.path(), self.settings.clone(), &Clock::system()).unwrap()
     }
 
@@ -174,11 +174,11 @@ async fn a_recording_whose_session_is_over_after_a_restart_is_finished() {
 async fn a_recording_that_reached_its_limit_says_so_and_ends_well() {
     let mut scene = Scene::new("recording = 'demanded'");
     scene.settings.max_recording = 64 * 1024;
-    let (evidence, mut failures) = scene.start();
+    let (evidence, mut news) = scene.start();
     let tape = begin(&evidence, "ann-1");
     let mut noise = 1_u32;
     let mut offset = 0;
-    while failures.try_recv().is_err() {
+    while news.try_recv().is_err() {
         let bytes: Vec<u8> = std::iter::repeat_with(|| {
             noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             b' ' + (noise >> 24) as u8 % 90

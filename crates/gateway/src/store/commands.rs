@@ -6,6 +6,9 @@
 //! - A record's place is (device, boot, number). What came before is passed over; a number that never came is a gap row.
 //! - Rows are only added, and removed by age and number.
 //! - An agent that went without a word leaves a gap row behind its last record, written when its successor reports.
+//! - The programs of a session are counted in its own row, in the same transaction: who lists sessions counts nothing.
+
+use std::collections::BTreeMap;
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row, Sqlite, Transaction};
@@ -249,6 +252,7 @@ async fn append_one(
     }
     let mut next = head.map_or(0, i64::cast_unsigned);
     let (mut new, mut last) = (0, false);
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for row in &batch.rows {
         if row.number + row.covers.max(1) <= next {
             continue; // it was stored before
@@ -260,6 +264,9 @@ async fn append_one(
         let end = row.number + row.covers.max(1);
         let begin = row.number.max(next);
         insert(tx, batch, &CommandRow { number: begin, covers: end - begin, ..row.clone() }, now).await?;
+        if let Some(programs) = programs(row) {
+            *counts.entry(&row.session).or_default() += programs;
+        }
         (next, new, last) = (end, new + 1, row.last);
     }
     if batch.next > next {
@@ -268,6 +275,7 @@ async fn append_one(
         insert(tx, batch, &missing(next, batch.next - next, at, why), now).await?;
         next = batch.next;
     }
+    count(tx, &counts).await?;
     sqlx::query(
         "INSERT INTO log_heads (device_id, boot, next, closed, heard_at) VALUES (?, ?, ?, ?, ?)
          ON CONFLICT (device_id, boot) DO UPDATE SET next = excluded.next, closed = excluded.closed, heard_at = excluded.heard_at",
@@ -280,6 +288,27 @@ async fn append_one(
     .execute(&mut **tx)
     .await?;
     Ok((next, new))
+}
+
+/// What a row adds to the programs of its session: nothing but the beginning of a log says that there were none. A device that
+/// logs nothing says so at the beginning. (Migration 10 and `SessionStore::insert` say the same in SQL.)
+fn programs(row: &CommandRow) -> Option<i64> {
+    match row.kind {
+        "exec" => Some(1),
+        "begin" if !row.detail.starts_with("off") => Some(0),
+        _ => None,
+    }
+}
+
+async fn count(tx: &mut Transaction<'static, Sqlite>, counts: &BTreeMap<&str, i64>) -> Result<(), StoreError> {
+    for (session, programs) in counts.iter().filter(|(session, _)| !session.is_empty()) {
+        sqlx::query("UPDATE sessions SET commands = COALESCE(commands, 0) + ? WHERE id = ?")
+            .bind(programs)
+            .bind(session)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
 }
 
 fn missing(number: u64, covers: u64, at: u64, why: &str) -> CommandRow {
@@ -395,6 +424,7 @@ fn read_raw(row: &SqliteRow) -> Result<RawCommand, sqlx::Error> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sessions::tests::new as new_of;
     use super::super::testing::scratch;
     use super::*;
 
@@ -409,6 +439,10 @@ mod tests {
     fn batch(boot: BootNonce, rows: Vec<CommandRow>) -> CommandBatch {
         let next = rows.last().map_or(0, |row| row.number + row.covers.max(1));
         CommandBatch { device: "mi-1".into(), boot, next, rows }
+    }
+
+    fn new_session(id: &str) -> super::super::NewSession {
+        new_of(id, "mi-1")
     }
 
     async fn kinds(store: &Store) -> Vec<(String, u64, u64)> {
@@ -458,6 +492,35 @@ mod tests {
         store.commands().append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin"), goodbye])], now).await.unwrap();
         store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
         assert_eq!(kinds(&store).await, [("begin".into(), 1, 1)]);
+    }
+
+    async fn programs_of(store: &Store, session: &str) -> Option<i64> {
+        store.sessions().get(session).await.unwrap().unwrap().commands
+    }
+
+    #[tokio::test]
+    async fn programs_are_counted_once_in_the_row_of_their_session() {
+        let (store, _dir) = scratch().await;
+        let now = UnixMillis(9);
+        let before = batch(BOOT, vec![row(0, "agent"), row(1, "begin"), row(2, "exec")]);
+        store.commands().append(std::slice::from_ref(&before), now).await.unwrap();
+        store.sessions().insert(&new_session("ann-1"), now).await.unwrap();
+        assert_eq!(programs_of(&store, "ann-1").await, Some(1), "what came before the row");
+        let more = batch(BOOT, vec![row(2, "exec"), row(3, "exit"), row(4, "exec"), row(5, "line")]);
+        store.commands().append(&[before, more], now).await.unwrap();
+        assert_eq!(programs_of(&store, "ann-1").await, Some(2));
+    }
+
+    #[tokio::test]
+    async fn of_a_device_that_logs_nothing_no_number_is_known() {
+        let (store, _dir) = scratch().await;
+        let now = UnixMillis(9);
+        store.sessions().insert(&new_session("ann-1"), now).await.unwrap();
+        let off = CommandRow { detail: "off (switched off on the device)".into(), ..row(1, "begin") };
+        store.commands().append(&[batch(BOOT, vec![row(0, "agent"), off])], now).await.unwrap();
+        assert_eq!(programs_of(&store, "ann-1").await, None);
+        store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent"), row(1, "begin")])], now).await.unwrap();
+        assert_eq!(programs_of(&store, "ann-1").await, Some(0));
     }
 
     #[tokio::test]

@@ -4,7 +4,8 @@
 //! which sessions may still be alive on their devices.
 //!
 //! # Invariants
-//! - An ended session is never changed again: the first reason is the one kept.
+//! - An ended session's end is never changed again: the first reason is the one kept. What it left is still counted after it:
+//!   the device may report late, and the recording is over a moment later.
 //! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] go when new ones come.
 
 use std::time::Duration;
@@ -104,6 +105,10 @@ pub struct Session {
     pub ended_at: Option<UnixMillis>,
     /// Whatever the data plane needs to take the session up again after a restart. Opaque here.
     pub resume_state: Option<Vec<u8>>,
+    /// Programs that it executed, as far as the device was heard; `None` where nothing was heard.
+    pub commands: Option<i64>,
+    /// Bytes of its recording, once that is over.
+    pub recording_bytes: Option<i64>,
 }
 
 /// Which sessions to list. `None` or empty: any.
@@ -133,7 +138,8 @@ pub struct SessionStore<'a> {
 }
 
 const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, access_type, \
-     session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state FROM sessions";
+     session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
+     recording_bytes FROM sessions";
 
 fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -160,6 +166,8 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
         started_at: UnixMillis(row.try_get("started_at")?),
         ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
         resume_state: row.try_get("resume_state")?,
+        commands: row.try_get("commands")?,
+        recording_bytes: row.try_get("recording_bytes")?,
     })
 }
 
@@ -171,7 +179,8 @@ fn as_millis(duration: Duration) -> i64 {
 }
 
 impl SessionStore<'_> {
-    /// Stores a session, status Connecting, and lets go of history that is too old.
+    /// Stores a session, status Connecting, and lets go of history that is too old. What the device has reported of it already,
+    /// in the moment before, is counted.
     ///
     /// # Errors
     /// [`StoreError::Exists`] for an id that is taken.
@@ -185,8 +194,10 @@ impl SessionStore<'_> {
             .await?;
         sqlx::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
-             access_type, session_type, output_url, status, idle_ms, max_ms, started_at) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?)",
+             access_type, session_type, output_url, status, idle_ms, max_ms, started_at, commands) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             (SELECT SUM(kind = 'exec') FROM command_log \
+             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND detail NOT LIKE 'off%'))))",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -202,6 +213,7 @@ impl SessionStore<'_> {
         .bind(as_millis(new.idle))
         .bind(new.max.map(as_millis))
         .bind(now.0)
+        .bind(&new.id)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("session"))?;
@@ -251,6 +263,19 @@ impl SessionStore<'_> {
         .execute(&self.store.pool)
         .await?;
         Ok(done.rows_affected() > 0)
+    }
+
+    /// Keeps how large its recording has become.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn set_recording_bytes(&self, id: &str, bytes: u64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET recording_bytes = ? WHERE id = ?")
+            .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(())
     }
 
     /// The session of this id.
@@ -312,11 +337,11 @@ impl SessionStore<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::super::testing::scratch;
     use super::*;
 
-    fn new(id: &str, device: &str) -> NewSession {
+    pub(in crate::store) fn new(id: &str, device: &str) -> NewSession {
         NewSession {
             id: id.into(),
             device_id: device.into(),

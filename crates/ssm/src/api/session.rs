@@ -245,6 +245,12 @@ pub struct Session {
     /// `Standard` or `JustInTime`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<String>,
+    /// Not of AWS: programs that it executed, as far as its device was heard; absent where nothing was heard.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_commands: Option<i64>,
+    /// Not of AWS: bytes of its recording, of one that goes on as far as they are on the disk; absent where there is none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_recording_bytes: Option<i64>,
 }
 
 /// Where the record of a session is.
