@@ -14,38 +14,27 @@
 //! - Sessions without a terminal are not streamed, as with AWS; their text comes at the end.
 
 use std::collections::HashMap;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use flate2::bufread::GzDecoder;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
+use serde_json::json;
 use towline_evidence::cast::{Code, Event, Facts, Header, MAX_LINE};
 use towline_evidence::tame::Tamer;
 
-use super::aws::{Call, CallError, Client, Target};
+use super::log_events::{EVENT, EVENTS, LogEvents};
+use super::queue::{self, Place, Sender, Turn, read_note, write_note};
 use super::recorder::Recorder;
-use super::settings::CloudWatch;
-use super::sink::SinkError;
-use crate::clock::Clock;
 
-/// How often files are read on. Session Manager looks once a second, too.
-const EVERY: Duration = Duration::from_secs(1);
-/// Longest wait after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
 /// Text in one streamed event, bytes; what Session Manager sends.
 const STREAMED: usize = 33_000;
-/// Text in one event at the end, bytes, and events of one call; what Session Manager sends.
-const AT_END: usize = 200_000;
-/// See [`AT_END`].
-const EVENTS: usize = 4;
 /// Bytes of one recording that are unpacked in one round.
 const ROUND: u64 = 8 * 1024 * 1024;
-/// Refusals of one session, each while another got through, until it is put aside.
-const PATIENCE: u32 = 5;
+/// Where recordings wait.
+const PLACE: Place = Place { folder: "cloudwatch", files: &["cast", "note"], lost: "cloudwatch:" };
 
 /// Where a session's log goes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,86 +65,31 @@ struct Followed {
     tamer: Tamer,
     /// Text that is no whole line yet.
     rest: String,
-    refused: u32,
 }
 
 /// See the module.
 pub(super) struct Follower {
     folder: PathBuf,
-    quarantine: PathBuf,
-    client: Client,
-    region: String,
+    service: LogEvents,
     recorder: Arc<Recorder>,
     followed: HashMap<String, Followed>,
 }
 
 /// Gives a recording that begins its second name. `path`: the file that the recorder writes.
 pub(super) fn follow(home: &Path, session: &str, path: &Path, wanted: &Wanted) -> io::Result<()> {
-    let folder = home.join("cloudwatch");
     let note = Note { wanted: wanted.clone(), offset: 0, stream: false };
-    write_note(&folder, session, &note)?;
-    fs::hard_link(path, folder.join(format!("{session}.cast")))
+    queue::add(home, &PLACE, session, path, &note)
 }
 
-fn write_note(folder: &Path, session: &str, note: &Note) -> io::Result<()> {
-    let text = serde_json::to_string(note).unwrap_or_default(); // plain data: cannot fail
-    let fresh = folder.join(format!("{session}.new"));
-    fs::File::create(&fresh).and_then(|mut file| io::Write::write_all(&mut file, text.as_bytes()))?;
-    fs::rename(fresh, folder.join(format!("{session}.note")))
-}
+impl Sender for Follower {
+    type Error = String;
+    const PLACE: Place = PLACE;
+    const PATIENCE: u32 = 5;
+    /// Streamed sessions are read on in each round, so there is room for more of them than a gateway carries.
+    const ROUND: usize = 16_384;
 
-fn region(settings: &CloudWatch) -> String {
-    settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned())
-}
-
-/// A client for the service.
-pub(super) fn client(settings: &CloudWatch, clock: &Clock) -> Result<Client, SinkError> {
-    let region = region(settings);
-    let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://logs.{region}.amazonaws.com"));
-    let key = settings.access_key_id.as_deref().zip(settings.secret_access_key_file.as_deref());
-    Client::new(&Target { endpoint, region: &region, key }, clock)
-}
-
-impl Follower {
-    pub(super) fn new(settings: &CloudWatch, recorder: Arc<Recorder>, clock: &Clock) -> Result<Self, SinkError> {
-        let (client, region) = (client(settings, clock)?, region(settings));
-        let home = &recorder.settings.home;
-        let (folder, quarantine) = (home.join("cloudwatch"), home.join("quarantine"));
-        Ok(Self { folder, quarantine, client, region, recorder, followed: HashMap::new() })
-    }
-
-    /// Follows for ever.
-    pub(super) async fn run(mut self) {
-        let mut wait = EVERY;
-        loop {
-            tokio::time::sleep(wait).await;
-            let (sent, failed) = self.round().await;
-            wait = if failed > 0 && sent == 0 { (wait * 2).min(LONGEST_WAIT) } else { EVERY };
-        }
-    }
-
-    /// Reads each file on; how many calls got through, and how many sessions failed.
-    pub(super) async fn round(&mut self) -> (usize, usize) {
-        let (mut sent, mut failures) = (0, Vec::new());
-        for session in sessions(&self.folder) {
-            match self.go_on(&session).await {
-                Ok(calls) => sent += calls,
-                Err(error) => failures.push((session, error)),
-            }
-        }
-        let failed = failures.len();
-        for (session, error) in failures {
-            tracing::warn!(session, error, "the log for CloudWatch waits");
-            let Some(followed) = self.followed.get_mut(&session) else { continue };
-            followed.refused += u32::from(sent > 0);
-            if followed.refused >= PATIENCE {
-                self.put_aside(&session, &error);
-            }
-        }
-        (sent, failed)
-    }
-
-    async fn go_on(&mut self, session: &str) -> Result<usize, String> {
+    /// Reads a recording on; calls that got through.
+    async fn send(&mut self, session: &str) -> Result<Turn, String> {
         let path = self.folder.join(format!("{session}.cast"));
         // Asked before the file is read: what is over by now is read to its end.
         let over = !self.recorder.is_recording(session);
@@ -163,31 +97,36 @@ impl Follower {
             Some(followed) => followed,
             None => open(&self.folder, session, &path).map_err(|e| e.to_string())?,
         };
-        let result = self.send(session, &path, &mut followed, over).await;
-        let done = matches!(result, Ok((_, true)));
-        if done {
-            for suffix in ["cast", "note"] {
-                let _ = fs::remove_file(self.folder.join(format!("{session}.{suffix}")));
-            }
-        } else {
+        let result = self.send_new(session, &path, &mut followed, over).await;
+        if !matches!(result, Ok(Turn { done: true, .. })) {
             self.followed.insert(session.to_owned(), followed);
         }
-        result.map(|(calls, _)| calls)
+        result
     }
 
-    /// Sends what is new; the number of calls, and whether that was all.
-    async fn send(
-        &self,
-        session: &str,
-        path: &Path,
-        followed: &mut Followed,
-        over: bool,
-    ) -> Result<(usize, bool), String> {
+    fn say_waits(session: &str, error: &String) {
+        tracing::warn!(session, error, "the log for CloudWatch waits");
+    }
+
+    fn put_aside(&mut self, session: &str, why: &String) {
+        self.followed.remove(session);
+        tracing::error!(session, why, "a log for CloudWatch was put into quarantine: look at it, then move it back");
+    }
+}
+
+impl Follower {
+    pub(super) fn new(service: LogEvents, recorder: Arc<Recorder>) -> Self {
+        let folder = recorder.settings.home.join(PLACE.folder);
+        Self { folder, service, recorder, followed: HashMap::new() }
+    }
+
+    /// Sends what is new.
+    async fn send_new(&self, session: &str, path: &Path, followed: &mut Followed, over: bool) -> Result<Turn, String> {
         let streaming = followed.note.wanted.streaming && followed.terminal;
         if !streaming && !over {
-            return Ok((0, false));
+            return Ok(Turn { through: 0, done: false });
         }
-        let (mut calls, wanted) = (0, followed.note.wanted.clone());
+        let (mut through, group, stream) = (0, followed.note.wanted.group.clone(), stream_of(session));
         loop {
             let before = (followed.tamer.clone(), followed.rest.clone());
             let (text, end) = read_on(path, followed.note.offset).map_err(|e| e.to_string())?;
@@ -195,19 +134,19 @@ impl Follower {
             let lines = followed.lines(&text, over && at_end);
             for events in self.events(session, followed, &lines, streaming) {
                 if !followed.note.stream {
-                    self.make_stream(&wanted.group, session).await.map_err(|e| e.to_string())?;
+                    self.service.make_stream(&group, &stream).await.map_err(|e| e.to_string())?;
                     followed.note.stream = true;
                 }
-                if let Err(error) = self.put(&wanted.group, session, &events).await {
+                if let Err(error) = self.service.put(&group, &stream, &events).await {
                     (followed.tamer, followed.rest) = before; // the same is made of the same bytes once more
                     return Err(error.to_string());
                 }
-                calls += 1;
+                through += 1;
             }
             followed.note.offset = end;
             write_note(&self.folder, session, &followed.note).map_err(|e| e.to_string())?;
             if at_end {
-                return Ok((calls, over));
+                return Ok(Turn { through, done: over });
             }
         }
     }
@@ -220,7 +159,7 @@ impl Follower {
         lines: &[(i64, String)],
         streaming: bool,
     ) -> Vec<Vec<(i64, String)>> {
-        let most = if streaming { STREAMED } else { AT_END };
+        let most = if streaming { STREAMED } else { EVENT };
         let mut events: Vec<(i64, Vec<&str>, usize)> = Vec::new();
         for (at, line) in lines {
             for piece in pieces(line, most) {
@@ -248,7 +187,7 @@ impl Follower {
         json!({
             "eventVersion": "1.0",
             "eventTime": crate::clock::UnixMillis(at).to_rfc3339(),
-            "awsRegion": self.region,
+            "awsRegion": self.service.region,
             "target": { "id": facts.device },
             "userIdentity": { "arn": facts.principal },
             "runAsUser": facts.run_as.clone().unwrap_or_default(),
@@ -257,44 +196,6 @@ impl Follower {
         })
         .to_string()
     }
-
-    async fn logs(&self, action: &str, body: Value) -> Result<Vec<u8>, CallError> {
-        let headers = [
-            ("content-type", "application/x-amz-json-1.1".to_owned()),
-            ("x-amz-target", format!("Logs_20140328.{action}")),
-        ];
-        let body = body.to_string().into_bytes();
-        let method = reqwest::Method::POST;
-        self.client.call(Call { service: "logs", method, path: "/", query: "", headers: &headers, body }).await
-    }
-
-    async fn make_stream(&self, group: &str, session: &str) -> Result<(), CallError> {
-        let body = json!({ "logGroupName": group, "logStreamName": stream_of(session) });
-        match self.logs("CreateLogStream", body).await {
-            Err(error) if error.is("ResourceAlreadyExistsException") => Ok(()),
-            result => result.map(drop),
-        }
-    }
-
-    async fn put(&self, group: &str, session: &str, events: &[(i64, String)]) -> Result<(), CallError> {
-        let events: Vec<Value> =
-            events.iter().map(|(at, message)| json!({ "timestamp": at, "message": message })).collect();
-        let body = json!({ "logGroupName": group, "logStreamName": stream_of(session), "logEvents": events });
-        self.logs("PutLogEvents", body).await.map(drop)
-    }
-
-    fn put_aside(&mut self, session: &str, why: &str) {
-        self.followed.remove(session);
-        for suffix in ["cast", "note"] {
-            let name = format!("{session}.{suffix}");
-            let _ = fs::rename(self.folder.join(&name), self.quarantine.join(format!("cloudwatch__{name}")));
-        }
-        tracing::error!(session, why, "a log for CloudWatch was put into quarantine: look at it, then move it back");
-        let (name, why) = (format!("cloudwatch:{session}"), why.to_owned());
-        if let Err(error) = self.recorder.record(towline_evidence::node::What::Lost { name, why }) {
-            tracing::error!(%error, "the node's chain cannot be written");
-        }
-    }
 }
 
 /// The stream's name: the session's, without what the service forbids.
@@ -302,23 +203,13 @@ pub(super) fn stream_of(session: &str) -> String {
     session.replace([':', '*'], "")
 }
 
-/// Names of all sessions that are followed, by their files.
-fn sessions(folder: &Path) -> Vec<String> {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let mut names: Vec<String> =
-        entries.filter_map(|e| Some(e.file_name().to_str()?.strip_suffix(".cast")?.to_owned())).collect();
-    names.sort();
-    names
-}
-
 fn open(folder: &Path, session: &str, path: &Path) -> io::Result<Followed> {
-    let note = fs::read_to_string(folder.join(format!("{session}.note")))?;
-    let note: Note = serde_json::from_str(&note)?;
+    let note = read_note(folder, session)?;
     let header = header(path)?;
     let facts = header.towline.unwrap_or_default();
     let terminal = header.env.contains_key("TERM") || !facts.document.contains("NonInteractive");
     let (tamer, rest) = (Tamer::text_only(), String::new());
-    Ok(Followed { note, facts, began: header.timestamp * 1000, terminal, tamer, rest, refused: 0 })
+    Ok(Followed { note, facts, began: header.timestamp * 1000, terminal, tamer, rest })
 }
 
 fn header(path: &Path) -> io::Result<Header> {

@@ -13,29 +13,24 @@
 //! # Not here
 //! - The sealed recording: it is in the gateway's own sink, whatever preferences say. Copies elsewhere are not sealed.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use towline_evidence::layout;
-use towline_evidence::node::What;
 
 use super::cloudwatch::{began, read_on};
+use super::queue::{self, Place, Sender, Turn, read_note};
 use super::recorder::Recorder;
 use super::settings::{S3, SinkSettings};
 use super::sink::{Sink, SinkError};
 use crate::clock::{Clock, UnixMillis};
 
-/// How often finished sessions are looked for.
-const EVERY: Duration = Duration::from_secs(1);
-/// Longest wait after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// Refusals of one copy until it is put aside: with the waits between them more than an hour.
-const PATIENCE: u32 = 20;
+/// Where recordings wait; `log` is what is made of one.
+const PLACE: Place = Place { folder: "copies", files: &["cast", "note", "log"], lost: "copy:" };
 /// Buckets that are kept open.
 const CLIENTS: usize = 16;
 
@@ -60,64 +55,34 @@ impl CopyWanted {
 
 /// Notes that a recording that begins is to be copied. `path`: the file that the recorder writes.
 pub(super) fn expect(home: &Path, session: &str, path: &Path, wanted: &CopyWanted) -> io::Result<()> {
-    let folder = home.join("copies");
-    let text = serde_json::to_string(wanted).unwrap_or_default(); // plain data: cannot fail
-    let fresh = folder.join(format!("{session}.new"));
-    File::create(&fresh).and_then(|mut file| file.write_all(text.as_bytes()))?;
-    fs::rename(fresh, folder.join(format!("{session}.note")))?;
-    fs::hard_link(path, folder.join(format!("{session}.cast")))
+    queue::add(home, &PLACE, session, path, wanted)
 }
 
 /// See the module.
 pub(super) struct Copier {
     folder: PathBuf,
-    quarantine: PathBuf,
     s3: S3,
     clock: Clock,
     recorder: Arc<Recorder>,
     buckets: BTreeMap<(String, bool), Sink>,
-    refused: HashMap<String, u32>,
 }
 
-impl Copier {
-    pub(super) fn new(s3: &S3, recorder: Arc<Recorder>, clock: &Clock) -> Self {
-        let home = &recorder.settings.home;
-        let (folder, quarantine) = (home.join("copies"), home.join("quarantine"));
-        let (s3, clock) = (s3.clone(), clock.clone());
-        Self { folder, quarantine, s3, clock, recorder, buckets: BTreeMap::new(), refused: HashMap::new() }
-    }
+impl Sender for Copier {
+    type Error = SinkError;
+    const PLACE: Place = PLACE;
+    /// With the waits between them, more than an hour.
+    const PATIENCE: u32 = 20;
+    /// A recording that goes on costs one look at it.
+    const ROUND: usize = 16_384;
 
-    /// Copies for ever.
-    pub(super) async fn run(mut self) {
-        let mut wait = EVERY;
-        loop {
-            tokio::time::sleep(wait).await;
-            let (mut sent, mut failed) = (0, 0);
-            for session in self.finished() {
-                match self.copy(&session).await {
-                    Ok(()) => sent += 1,
-                    Err(error) => {
-                        failed += 1;
-                        self.note_failure(&session, &error);
-                    }
-                }
-            }
-            wait = if failed > 0 && sent == 0 { (wait * 2).min(LONGEST_WAIT) } else { EVERY };
+    /// Copies a recording that is over.
+    async fn send(&mut self, session: &str) -> Result<Turn, SinkError> {
+        if self.recorder.is_recording(session) {
+            return Ok(Turn { through: 0, done: false });
         }
-    }
-
-    /// Sessions that are over and not copied.
-    fn finished(&self) -> Vec<String> {
-        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let names = entries.filter_map(|e| Some(e.file_name().to_str()?.strip_suffix(".cast")?.to_owned()));
-        names.filter(|session| !self.recorder.is_recording(session)).collect()
-    }
-
-    async fn copy(&mut self, session: &str) -> Result<(), SinkError> {
-        let wanted: CopyWanted =
-            serde_json::from_slice(&fs::read(self.path(session, "note"))?).map_err(io::Error::other)?;
-        let (cast, log) = (self.path(session, "cast"), self.path(session, "log"));
-        let (from, to) = (cast.clone(), log.clone());
+        let wanted: CopyWanted = read_note(&self.folder, session)?;
+        let (from, log) = (self.path(session, "cast"), self.path(session, "log"));
+        let to = log.clone();
         let written =
             tokio::task::spawn_blocking(move || if to.exists() { Ok(()) } else { write_log(&from, &to) }).await;
         written.map_err(io::Error::other)??;
@@ -126,11 +91,27 @@ impl Copier {
             self.recorder.note_output(&key, &log)?; // in the sink's own bucket nothing lies that the chain does not name
         }
         self.bucket(&wanted)?.send(&key, &log).await?;
-        self.refused.remove(session);
-        for suffix in ["cast", "note", "log"] {
-            let _ = fs::remove_file(self.path(session, suffix)); // sent: what stays is sent once more
-        }
-        Ok(())
+        Ok(Turn { through: 1, done: true })
+    }
+
+    fn blames(error: &SinkError, _: bool) -> bool {
+        error.is_refusal()
+    }
+
+    fn say_waits(session: &str, error: &SinkError) {
+        tracing::warn!(session, %error, "the log that the session's preferences want waits");
+    }
+
+    fn put_aside(&mut self, session: &str, _: &SinkError) {
+        tracing::error!(session, "the bucket refuses the session's log: it lies in quarantine");
+    }
+}
+
+impl Copier {
+    pub(super) fn new(s3: &S3, recorder: Arc<Recorder>, clock: &Clock) -> Self {
+        let folder = recorder.settings.home.join(PLACE.folder);
+        let (s3, clock) = (s3.clone(), clock.clone());
+        Self { folder, s3, clock, recorder, buckets: BTreeMap::new() }
     }
 
     fn bucket(&mut self, wanted: &CopyWanted) -> Result<Sink, SinkError> {
@@ -148,24 +129,6 @@ impl Copier {
         }
         self.buckets.insert(place, sink.clone());
         Ok(sink)
-    }
-
-    fn note_failure(&mut self, session: &str, error: &SinkError) {
-        tracing::warn!(session, %error, "the log that the session's preferences want waits");
-        let refused = self.refused.entry(session.to_owned()).or_default();
-        *refused += u32::from(error.is_refusal());
-        if *refused >= PATIENCE {
-            self.refused.remove(session);
-            for suffix in ["cast", "note", "log"] {
-                let name = format!("{session}.{suffix}");
-                let _ = fs::rename(self.folder.join(&name), self.quarantine.join(format!("copies__{name}")));
-            }
-            tracing::error!(session, "the bucket refuses the session's log: it lies in quarantine");
-            let (name, why) = (format!("copy:{session}"), error.to_string());
-            if let Err(error) = self.recorder.record(What::Lost { name, why }) {
-                tracing::error!(%error, "the node's chain cannot be written");
-            }
-        }
     }
 
     fn path(&self, session: &str, suffix: &str) -> PathBuf {

@@ -17,10 +17,12 @@ pub mod command_files;
 pub mod copies;
 mod job;
 mod ledger;
+mod log_events;
 mod outbox;
 mod output_logs;
 mod outputs;
 pub mod places;
+mod queue;
 pub mod recorder;
 mod retention;
 mod room;
@@ -37,16 +39,17 @@ use std::sync::Arc;
 
 use towline_evidence::cast::Facts;
 use towline_evidence::checkpoint::{KeyError, SigningKey};
-use towline_evidence::node::What;
 
 use crate::clock::Clock;
 use crate::files::{self, FileError};
 use crate::seam::{SessionStart, StartError};
 use copies::Copier;
 use ledger::Ledger;
+use log_events::LogEvents;
 use outbox::Outbox;
 pub use output_logs::Note as OutputNote;
 pub use places::Places;
+use queue::Queue;
 pub use recorder::{CannotRecord, News, Recorder, Told};
 use settings::{Demand, Settings};
 use sink::{Sink, SinkError};
@@ -102,23 +105,25 @@ impl Evidence {
         let (recorder, news) = Recorder::start(settings, ledger, clock.clone())?;
         let sender = Outbox::new(&outbox, &quarantine, sink.clone());
         let (own, more) = (Arc::clone(&recorder), Arc::clone(&recorder.finished));
-        tokio::spawn(sender.run(more, move |key, why| {
-            let (name, why) = (key.to_owned(), why.to_owned());
-            if let Err(error) = own.record(What::Lost { name, why }) {
-                tracing::error!(%error, "the node's chain cannot be written");
-            }
-        }));
+        tokio::spawn(sender.run(more, move |key, why| own.lost(key.to_owned(), why.to_owned())));
         if let Some(logs) = logs {
-            tokio::spawn(cloudwatch::Follower::new(&logs, Arc::clone(&recorder), clock)?.run());
-            let client = cloudwatch::client(&logs, clock)?;
-            tokio::spawn(output_logs::OutputLogs::new(client, Arc::clone(&recorder), clock).run());
+            let service = LogEvents::new(&logs, clock)?;
+            start_queue(&recorder, cloudwatch::Follower::new(service, Arc::clone(&recorder)));
+            let service = LogEvents::new(&logs, clock)?;
+            start_queue(&recorder, output_logs::OutputLogs::new(&recorder.settings.home, service, clock));
         }
         if let Some(s3) = recorder.s3() {
-            tokio::spawn(Copier::new(s3, Arc::clone(&recorder), clock).run());
+            start_queue(&recorder, Copier::new(s3, Arc::clone(&recorder), clock));
         }
         tokio::spawn(retention::keep(Arc::clone(&recorder), sink.clone(), clock.clone()));
         Ok((Self { recorder, sink }, news))
     }
+}
+
+/// Sends what waits in a queue, for ever; what is given up is written into the node's chain.
+fn start_queue(recorder: &Arc<Recorder>, sender: impl queue::Sender + 'static) {
+    let (home, own) = (&recorder.settings.home, Arc::clone(recorder));
+    tokio::spawn(Queue::new(home, sender, move |name, why| own.lost(name, why)).run());
 }
 
 /// The key of checkpoints; made at the first start.
