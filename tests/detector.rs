@@ -98,6 +98,35 @@ fn a_line_longer_than_the_bound() {
 }
 
 #[test]
+fn a_run_of_text_is_read_as_its_bytes_one_by_one() {
+    let texts: [&[u8]; 5] = [
+        b"$ plain \xc3\xa4\xc3\xb6 text\tand a tab",
+        b"\x1b[1mbold\x1b[0m and \x1b]0;a title\x07 more",
+        &[b'w'; LINE - 30],
+        b"\t\t\t\t\t\t beyond the bound",
+        b"\x1b[999G\t\t\t\t\t and over it",
+    ];
+    for width in [1, 80, u16::MAX] {
+        for first in texts {
+            for second in texts {
+                let read = |most: usize| {
+                    let (mut detector, mut found) = (Detector::new(width), Vec::new());
+                    detector.output(b"$ ", |_| {});
+                    detector.input(b"x");
+                    for some in [first, second].concat().chunks(most) {
+                        detector.output(some, |line| found.push(line));
+                    }
+                    detector.input(b"\r");
+                    detector.output(b"\r\n", |line| found.push(line));
+                    found
+                };
+                assert_eq!(read(2 * 1024), read(1));
+            }
+        }
+    }
+}
+
+#[test]
 fn a_full_screen_program_has_no_command_lines() {
     let (mut detector, mut found) = (Detector::new(80), Vec::new());
     for (input, output) in [("vi\r", "$ vi\r\n\x1b[?1049h\x1b[H~\r\n~"), ("ihello\r", "hello\r\n"), (":q\r", "\r\n")] {

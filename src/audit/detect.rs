@@ -21,6 +21,8 @@
 pub const LINE: usize = 1024;
 /// Of more output than twice this at once, only so much of both ends is looked at.
 const ENDS: usize = 1024;
+/// What moves the cursor by one and does nothing else.
+const PLAIN: std::ops::RangeInclusive<u8> = 0x20..=0x7e;
 /// Enters that may wait for their new line.
 const MOST_ENTERS: u8 = 64;
 /// Longest prompt, characters.
@@ -116,12 +118,30 @@ impl Detector {
     /// Output of the terminal; each command line that is complete by it goes to `found`.
     pub fn output(&mut self, bytes: &[u8], mut found: impl FnMut(String)) {
         if bytes.len() <= 2 * ENDS {
-            return bytes.iter().for_each(|byte| self.byte(*byte, &mut found));
+            return self.stretch(bytes, &mut found);
         }
-        bytes[..ENDS].iter().for_each(|byte| self.byte(*byte, &mut found));
+        self.stretch(&bytes[..ENDS], &mut found);
         (self.state, self.held, self.enters) = (State::Text, 0, 0);
         self.clear();
-        bytes[bytes.len() - ENDS..].iter().for_each(|byte| self.byte(*byte, &mut found));
+        self.stretch(&bytes[bytes.len() - ENDS..], &mut found);
+    }
+
+    /// Plain text goes run by run: a program that writes much pays a copy for it and not a step for each byte.
+    fn stretch(&mut self, mut bytes: &[u8], found: &mut impl FnMut(String)) {
+        while let Some((&first, rest)) = bytes.split_first() {
+            let plain = match self.state {
+                State::Text => bytes.iter().position(|byte| !PLAIN.contains(byte)).unwrap_or(bytes.len()),
+                _ => 0,
+            };
+            if plain > 0 {
+                let (run, rest) = bytes.split_at(plain);
+                self.put_plain(run);
+                bytes = rest;
+            } else {
+                self.byte(first, found);
+                bytes = rest;
+            }
+        }
     }
 
     fn byte(&mut self, byte: u8, found: &mut impl FnMut(String)) {
@@ -156,7 +176,7 @@ impl Detector {
             0x08 => self.column = self.column.saturating_sub(1),
             b'\t' => self.column = (self.column / 8 + 1) * 8,
             0x00..=0x1f | 0x7f => {}
-            0x20..=0x7e => return self.put(char::from(byte)),
+            0x20..=0x7e => return self.put_plain(&[byte]),
             _ => return self.beyond_ascii(byte),
         }
         self.pending = false;
@@ -179,15 +199,33 @@ impl Detector {
         }
     }
 
-    fn put(&mut self, character: char) {
-        if self.column < LINE {
-            if self.row.len() <= self.column {
-                self.row.resize(self.column + 1, ' ');
-            }
-            self.row[self.column] = character;
+    /// Characters of ASCII that are seen, at least one.
+    fn put_plain(&mut self, run: &[u8]) {
+        let end = (self.column + run.len()).min(LINE);
+        if self.row.len() < end {
+            self.row.resize(end, ' ');
         }
-        self.column = (self.column + 1).min(LINE);
-        self.pending = self.column.is_multiple_of(self.width);
+        let places = self.row.get_mut(self.column..end).unwrap_or_default(); // a tab may have gone beyond the bound
+        for (place, byte) in places.iter_mut().zip(run) {
+            *place = char::from(*byte);
+        }
+        self.moved_to(end);
+    }
+
+    fn put(&mut self, character: char) {
+        let end = (self.column + 1).min(LINE);
+        if self.row.len() < end {
+            self.row.resize(end, ' ');
+        }
+        if let Some(place) = self.row.get_mut(self.column) {
+            *place = character;
+        }
+        self.moved_to(end);
+    }
+
+    fn moved_to(&mut self, column: usize) {
+        self.column = column;
+        self.pending = column.is_multiple_of(self.width);
     }
 
     /// A line that is wrapped is one row here: this is where the part under the cursor begins on the screen.

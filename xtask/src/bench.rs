@@ -77,6 +77,29 @@ pub(crate) fn compare(rounds: usize) -> Outcome {
     Ok(())
 }
 
+/// Bulk output alone: the sample that is taken apart with a profiler beside it.
+///
+/// # Errors
+/// A rig does not work.
+pub(crate) fn compare_bulk(rounds: usize) -> Outcome {
+    setup::programs(setup::FOR_BENCH)?;
+    run::build_programs()?;
+    let rig = Rig::start(BULK)?;
+    say::line(&format!("machine: {}", stats::machine()));
+    let mut series: [Series; 3] = Default::default();
+    for round in 1..=rounds {
+        for (way, command) in [rig.floor(), rig.peer(), rig.ours()].iter().enumerate() {
+            series[way].push(bulk(command, rig.text(), BULK)?);
+        }
+        let [floor, peer, ours] = series.each_ref().map(|s| s.last().copied().unwrap_or(f64::NAN));
+        say::line(&format!(
+            "round {round}: floor {floor:.1}, peer {peer:.1}, ours {ours:.1} MB/s, ratio {:.2}",
+            ours / peer
+        ));
+    }
+    Ok(())
+}
+
 fn report_round(series: &[[Series; 3]; 4]) {
     for (goal, [floor, peer, ours]) in GOALS.iter().zip(series) {
         let last = |s: &Series| s.last().copied().unwrap_or(f64::NAN);

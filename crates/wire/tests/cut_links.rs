@@ -168,6 +168,23 @@ fn a_link_cut_after_every_single_byte_of_a_conversation_loses_nothing() {
 }
 
 #[test]
+fn while_bytes_wait_a_quarter_of_them_is_acknowledged_at_once_and_never_less_when_none_wait() {
+    let mut receiver = Receiver::new(256 * 1024);
+    receiver.on_data(0, &vec![0; 200_000]).unwrap();
+    receiver.consumed(40_000);
+    assert!(!receiver.is_credit_due(), "bytes wait, and less than a quarter was passed on");
+    receiver.consumed(10_000);
+    assert!(receiver.credit_due(1).is_some());
+    receiver.consumed(150_000);
+    assert!(receiver.credit_due(1).is_some(), "none wait");
+    receiver.on_data(200_000, &[0; 4096]).unwrap();
+    receiver.consumed(4095);
+    assert!(!receiver.is_credit_due());
+    receiver.consumed(1);
+    assert!(receiver.is_credit_due(), "a sender whose ring is the smallest waits for this");
+}
+
+#[test]
 fn a_far_end_that_lies_is_found_out() {
     let mut sender = Sender::new(8192);
     let mut budget = towline_wire::stream::Budget::new(8192);

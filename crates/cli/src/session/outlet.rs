@@ -100,6 +100,7 @@ mod tests {
         runtime.block_on(async {
             let (mut reader, writer) = std::io::pipe().unwrap();
             let mut outlet = Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
+            outlet.stream.as_ref().unwrap().writable().await.unwrap();
             let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
             let mut done = outlet.put(&bytes[..150_000]).unwrap();
             assert!(done < 150_000 && !outlet.is_empty());

@@ -97,7 +97,7 @@ impl LocalStream {
         }
     }
 
-    /// Writes what fits now; `WouldBlock` when that is nothing.
+    /// Writes what fits now; `WouldBlock` when that is nothing, or the kernel has not told yet that there is room.
     ///
     /// # Errors
     /// What the kernel says; `EPIPE` when nobody reads any more.
@@ -111,13 +111,19 @@ impl LocalStream {
                     writable_now(fd.as_fd()).and_then(|()| How::Shared.write(fd.as_fd(), bytes))
                 })
             }
-            Self::Polled(Polled { fd, how }) => match how.write(fd.get_ref().as_fd(), bytes) {
-                // Again, so that readiness from before this call is forgotten.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    fd.try_io(Interest::WRITABLE, |fd| how.write(fd.as_fd(), bytes))
-                }
-                result => result,
-            },
+            Self::Polled(Polled { fd, how }) => {
+                // A terminal takes a few kilobytes at a time: what it does not take now it will not take at a second call, so
+                // readiness from before this one is forgotten.
+                let mut some = None;
+                let all = fd.try_io(Interest::WRITABLE, |fd| match how.write(fd.as_fd(), bytes)? {
+                    n if n < bytes.len() => {
+                        some = Some(n);
+                        Err(io::ErrorKind::WouldBlock.into())
+                    }
+                    n => Ok(n),
+                });
+                some.map_or(all, Ok)
+            }
         }
     }
 
@@ -215,10 +221,12 @@ mod tests {
             let (mut reader, writer) = std::io::pipe().unwrap();
             let before = fcntl_getfl(&writer).unwrap();
             let stream = LocalStream::open(writer.as_fd(), Access::Write).unwrap();
+            stream.writable().await.unwrap();
             let mut written = 0;
             while let Ok(n) = stream.try_write(&[7; 65_536]) {
                 written += n;
             }
+            assert!(written >= 4096, "{written}");
             let mut buffer = vec![0; written];
             reader.read_exact(&mut buffer).unwrap();
             stream.writable().await.unwrap();
@@ -252,6 +260,7 @@ mod tests {
             let (reader, writer) = std::io::pipe().unwrap();
             let stream = LocalStream::open(writer.as_fd(), Access::Write).unwrap();
             drop(reader);
+            stream.writable().await.unwrap();
             assert_eq!(stream.try_write(b"x").unwrap_err().kind(), io::ErrorKind::BrokenPipe);
         });
     }

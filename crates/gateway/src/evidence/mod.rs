@@ -21,6 +21,7 @@ mod log_events;
 mod outbox;
 mod output_logs;
 mod outputs;
+mod pack;
 pub mod places;
 mod queue;
 pub mod recorder;

@@ -1,6 +1,6 @@
 //! The outbox: finished files on this disk on their way to the sink, tried again until they are there.
 //!
-//! Way: a file appears in `outbox/<key>` -> the sink -> it is removed here. The folder is the queue, so nothing is forgotten
+//! Way: a file appears in `outbox/<key>` -> the sink -> it is removed here (or was moved, into a folder of this disk). The folder is the queue, so nothing is forgotten
 //! by a restart, and what is sent twice has the same bytes under the same key.
 //!
 //! # Invariants
@@ -72,11 +72,13 @@ impl Outbox {
         let mut failed = Vec::new();
         for path in waiting(&self.folder) {
             let Some(key) = key_of(&self.folder, &path) else { continue };
-            match self.sink.send(&key, &path).await {
+            match self.sink.hand_over(&key, &path).await {
                 Ok(()) => {
                     round.sent += 1;
                     self.failures.remove(&key);
-                    if let Err(error) = tokio::fs::remove_file(&path).await {
+                    if let Err(error) = tokio::fs::remove_file(&path).await
+                        && error.kind() != std::io::ErrorKind::NotFound
+                    {
                         tracing::warn!(key, %error, "sent, but cannot be removed here: it will be sent again");
                     }
                 }

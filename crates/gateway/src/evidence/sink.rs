@@ -66,6 +66,8 @@ impl SinkError {
 pub struct Sink {
     store: Arc<dyn ObjectStore>,
     lock: Option<Arc<Lock>>,
+    /// The same store, where it is a folder of this machine.
+    folder: Option<Arc<LocalFileSystem>>,
 }
 
 /// Locks objects that were sent.
@@ -93,15 +95,36 @@ impl Sink {
             SinkSettings::S3(s3) => Lock::of(s3, clock)?.map(Arc::new),
             SinkSettings::Directory(_) => None,
         };
-        let store: Arc<dyn ObjectStore> = match settings {
+        let (store, folder): (Arc<dyn ObjectStore>, _) = match settings {
             SinkSettings::Directory(folder) => {
                 files::private_dir(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
                 let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
-                Arc::new(store.with_automatic_cleanup(true))
+                let store = Arc::new(store.with_automatic_cleanup(true));
+                (Arc::clone(&store) as Arc<dyn ObjectStore>, Some(store))
             }
-            SinkSettings::S3(s3) => Arc::new(bucket(s3)?),
+            SinkSettings::S3(s3) => (Arc::new(bucket(s3)?), None),
         };
-        Ok(Self { store, lock })
+        Ok(Self { store, lock, folder })
+    }
+
+    /// Sends a file that is of no more use here. It may be gone from here then: into a folder of the same file system it is moved,
+    /// which costs neither time nor disk.
+    ///
+    /// # Errors
+    /// [`SinkError`]; the file is still here.
+    pub async fn hand_over(&self, key: &str, path: &Path) -> Result<(), SinkError> {
+        if self.moved(key, path).await { Ok(()) } else { self.send(key, path).await }
+    }
+
+    /// Whether the file could be moved. Why not is of no interest: sending it says what is wrong.
+    async fn moved(&self, key: &str, path: &Path) -> bool {
+        let Some(folder) = &self.folder else { return false };
+        let (Ok(target), path) = (folder.path_to_filesystem(&Key::from(key)), path.to_owned()) else { return false };
+        let moved = tokio::task::spawn_blocking(move || {
+            target.parent().map_or(Ok(()), std::fs::create_dir_all)?;
+            std::fs::rename(path, target)
+        });
+        matches!(moved.await, Ok(Ok(())))
     }
 
     /// Sends a file under this key, part by part when it is large, and locks it where that is wanted.

@@ -13,11 +13,11 @@ use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use flate2::Compression;
 use flate2::bufread::GzDecoder;
-use flate2::write::GzEncoder;
 use towline_evidence::cast::MAX_LINE;
 use towline_evidence::digest::{Digest, Running};
+
+use super::pack::packed;
 
 /// Largest member, bytes when unpacked: a block of the longest lines. What is larger was not written by us.
 const MAX_MEMBER: u64 = (towline_evidence::seal::BLOCK as u64 + 2) * MAX_LINE as u64;
@@ -87,15 +87,16 @@ impl Staged {
 
     /// Adds a block as one member. On an error the file is as it was.
     pub(super) fn append(&mut self, block: &[u8]) -> io::Result<()> {
-        let mut encoder = GzEncoder::new(Vec::with_capacity(block.len() / 4 + 64), Compression::fast());
-        encoder.write_all(block)?;
-        let member = encoder.finish()?;
+        packed(block, |member| self.append_member(member))?
+    }
+
+    fn append_member(&mut self, member: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.length))?;
-        if let Err(error) = self.file.write_all(&member) {
+        if let Err(error) = self.file.write_all(member) {
             let _ = self.file.set_len(self.length); // if this fails too, the next append or opening cuts it off
             return Err(error);
         }
-        self.digest.0.update(&member);
+        self.digest.0.update(member);
         self.length += member.len() as u64;
         Ok(())
     }
