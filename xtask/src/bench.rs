@@ -53,55 +53,65 @@ pub(crate) fn compare(rounds: usize) -> Outcome {
     if rounds == 0 {
         return Err(Trouble::new("at least one round"));
     }
-    setup::programs(setup::FOR_BENCH)?;
-    run::build_programs()?;
-    let rig = Rig::start(BULK)?;
-    say::line(&format!("machine: {}", stats::machine()));
+    let rig = rig()?;
     let mut series: [[Series; 3]; 4] = Default::default();
     for round in 1..=rounds {
         say::step(&format!("round {round} of {rounds}"));
         for (way, command) in [rig.floor(), rig.peer(), rig.ours()].iter().enumerate() {
-            let values = [
-                keystrokes(command, None)?,
-                keystrokes(command, Some(sample::A_FAST_TYPIST))?,
-                starts(command)?,
-                bulk(command, rig.text(), BULK)?,
-            ];
-            for (goal, value) in values.into_iter().enumerate() {
-                series[goal][way].push(value);
+            for (goal, series) in series.iter_mut().enumerate() {
+                series[way].push(sample(goal, command, &rig)?);
             }
         }
-        report_round(&series);
+        report_round(&GOALS, &series);
     }
-    report(&series);
+    report(&GOALS, &series);
     Ok(())
 }
 
-/// Bulk output alone: the sample that is taken apart with a profiler beside it.
+/// One of the samples alone: what is taken apart with a profiler beside it.
 ///
 /// # Errors
-/// A rig does not work.
-pub(crate) fn compare_bulk(rounds: usize) -> Outcome {
+/// There is no such sample, or a rig does not work.
+pub(crate) fn compare_one(what: &str, rounds: usize) -> Outcome {
+    let goal = match what {
+        "keys" => 0,
+        "typed" => 1,
+        "starts" => 2,
+        "bulk" => 3,
+        _ => return Err(Trouble::new(format!("there is no sample {what}: keys, typed, starts, bulk"))),
+    };
+    let rig = rig()?;
+    let mut series: [Series; 3] = Default::default();
+    for _ in 0..rounds {
+        for (way, command) in [rig.floor(), rig.peer(), rig.ours()].iter().enumerate() {
+            series[way].push(sample(goal, command, &rig)?);
+        }
+        report_round(&GOALS[goal..=goal], std::slice::from_ref(&series));
+    }
+    report(&GOALS[goal..=goal], std::slice::from_ref(&series));
+    Ok(())
+}
+
+fn rig() -> Outcome<Rig> {
     setup::programs(setup::FOR_BENCH)?;
     run::build_programs()?;
     let rig = Rig::start(BULK)?;
     say::line(&format!("machine: {}", stats::machine()));
-    let mut series: [Series; 3] = Default::default();
-    for round in 1..=rounds {
-        for (way, command) in [rig.floor(), rig.peer(), rig.ours()].iter().enumerate() {
-            series[way].push(bulk(command, rig.text(), BULK)?);
-        }
-        let [floor, peer, ours] = series.each_ref().map(|s| s.last().copied().unwrap_or(f64::NAN));
-        say::line(&format!(
-            "round {round}: floor {floor:.1}, peer {peer:.1}, ours {ours:.1} MB/s, ratio {:.2}",
-            ours / peer
-        ));
-    }
-    Ok(())
+    Ok(rig)
 }
 
-fn report_round(series: &[[Series; 3]; 4]) {
-    for (goal, [floor, peer, ours]) in GOALS.iter().zip(series) {
+/// The sample of this number in [`GOALS`].
+fn sample(goal: usize, command: &std::process::Command, rig: &Rig) -> Outcome<f64> {
+    match goal {
+        0 => keystrokes(command, None),
+        1 => keystrokes(command, Some(sample::A_FAST_TYPIST)),
+        2 => starts(command),
+        _ => bulk(command, rig.text(), BULK),
+    }
+}
+
+fn report_round(goals: &[Goal], series: &[[Series; 3]]) {
+    for (goal, [floor, peer, ours]) in goals.iter().zip(series) {
         let last = |s: &Series| s.last().copied().unwrap_or(f64::NAN);
         let (floor, peer, ours) = (last(floor), last(peer), last(ours));
         let ratio = ours / peer;
@@ -112,11 +122,11 @@ fn report_round(series: &[[Series; 3]; 4]) {
     }
 }
 
-fn report(series: &[[Series; 3]; 4]) {
+fn report(goals: &[Goal], series: &[[Series; 3]]) {
     let mut rows = vec![
         ["median of rounds", "floor", "peer", "ours", "unit", "ratio (range)", "goal", ""].map(str::to_owned).to_vec(),
     ];
-    for (goal, [floor, peer, ours]) in GOALS.iter().zip(series) {
+    for (goal, [floor, peer, ours]) in goals.iter().zip(series) {
         let mut ratios: Vec<f64> = ours.iter().zip(peer).map(|(ours, peer)| ours / peer).collect();
         ratios.sort_by(f64::total_cmp);
         let ratio = median(&ratios);

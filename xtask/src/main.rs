@@ -7,7 +7,7 @@
 //! | `build` | the three programs, each in the profile it ships in |
 //! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
 //! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
-//! | `bench bulk [ROUNDS]` | bulk output alone |
+//! | `bench only SAMPLE [ROUNDS]` | one of its samples: `keys`, `typed`, `starts`, `bulk` |
 //! | `bench tunnel [near]` | forwards against `ssh -L`, files against scp: throughput (`near`: on loopback only), connections a second, keystrokes beside bulk |
 //! | `endure [KILLS]` | link, agent and gateway killed at random while programs run: what the command log says then |
 //! | `recall` | how much of what a session executes is on record, and its cost |
@@ -72,8 +72,8 @@ fn command(words: &[&str]) -> Outcome {
         ["bench"] => bench::compare(bench::ROUNDS),
         ["bench", "tunnel"] => bench::tunnel::compare(false),
         ["bench", "tunnel", "near"] => bench::tunnel::compare(true),
-        ["bench", "bulk"] => bench::compare_bulk(bench::ROUNDS),
-        ["bench", "bulk", rounds] => bench::compare_bulk(rounds.parse()?),
+        ["bench", "only", sample] => bench::compare_one(sample, bench::ROUNDS),
+        ["bench", "only", sample, rounds] => bench::compare_one(sample, rounds.parse()?),
         ["bench", rounds] => bench::compare(rounds.parse()?),
         ["endure"] => endure::report(endure::KILLS),
         ["endure", kills] => endure::report(kills.parse()?),
@@ -86,7 +86,7 @@ fn command(words: &[&str]) -> Outcome {
         ["packages"] => package::rooted::try_all(),
         ["repo", more @ ..] => repo::command(more),
         _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | bulk [ROUNDS] | tunnel [near]] | fleet [DEVICES] | recall | endure [KILLS] | flood [MB] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
+            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | only SAMPLE [ROUNDS] | tunnel [near]] | fleet [DEVICES] | recall | endure [KILLS] | flood [MB] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
         )),
     }
 }
