@@ -13,6 +13,7 @@
 use crate::limits::{MAX_ALIASES, MAX_ARN_BYTES, MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
 use crate::principal::Caller;
 use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hasher as _};
 
 /// One question to the policies.
 #[derive(Debug, Clone, Default)]
@@ -68,11 +69,11 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(name: &str) -> Self {
         let name = name.to_lowercase();
-        // FNV-1a. It only orders a bounded list that is searched by halving: hash collisions cost nothing worth an attack.
-        let hash = name
-            .bytes()
-            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-        Self { hash, name: name.into() }
+        // Of no seed, so that it is the same in a policy and in a request. It only orders a bounded list that is searched by
+        // halving: collisions cost nothing worth an attack.
+        let mut hasher = DefaultHasher::new();
+        hasher.write(name.as_bytes());
+        Self { hash: hasher.finish(), name: name.into() }
     }
 
     /// In small letters.
