@@ -14,7 +14,7 @@ mod apk;
 pub(crate) mod archive;
 mod deb;
 mod description;
-mod ipk;
+pub(crate) mod ipk;
 mod made;
 pub(crate) mod rooted;
 mod rpm;

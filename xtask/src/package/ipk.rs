@@ -5,6 +5,11 @@ use towline_testkit::Outcome;
 use super::Content;
 use super::archive::{Style, control, gzip, tree};
 
+/// The fields by which opkg knows a package, the same in the package and in an index.
+pub(crate) fn identity(name: &str, version: &str, architecture: &str) -> String {
+    format!("Package: {name}\nVersion: {version}-1\nArchitecture: {architecture}\n")
+}
+
 /// A package for OpenWrt's name of an architecture.
 ///
 /// # Errors
@@ -12,8 +17,8 @@ use super::archive::{Style, control, gzip, tree};
 pub(crate) fn write(content: &Content, architecture: &str) -> Outcome<Vec<u8>> {
     let Content { name, version, maintainer, section, homepage, summary, license, time, .. } = content;
     let fields = format!(
-        "Package: {name}\nVersion: {version}-1\nArchitecture: {architecture}\nMaintainer: {maintainer}\n\
-         License: {license}\nSection: {section}\nURL: {homepage}\nInstalled-Size: {}\nDescription: {summary}\n",
+        "{}Maintainer: {maintainer}\nLicense: {license}\nSection: {section}\nURL: {homepage}\nInstalled-Size: {}\nDescription: {summary}\n",
+        identity(name, version, architecture),
         content.installed_bytes()
     );
     let mut files = vec![("control".to_owned(), 0o644, fields.into_bytes())];

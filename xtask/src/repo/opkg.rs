@@ -10,7 +10,8 @@ use towline_testkit::{Outcome, files};
 
 use super::{readable, write_index};
 use crate::dist::digest;
-use crate::{package, run, setup};
+use crate::package::{self, ipk};
+use crate::{run, setup};
 
 /// Who signs in signify's form.
 pub(super) const SIGNIFY: (&str, &str) = ("signify-openbsd", "signify-openbsd");
@@ -24,8 +25,8 @@ pub(super) fn publish(folder: &Path, package: &Path, arch: &str, key: Option<&Pa
     let bytes = std::fs::read(package)?;
     let name = package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let index = format!(
-        "Package: towline-agent\nVersion: {}-1\nArchitecture: {arch}\nFilename: {name}\nSize: {}\nSHA256sum: {}\n\n",
-        package::version(),
+        "{}Filename: {name}\nSize: {}\nSHA256sum: {}\n\n",
+        ipk::identity("towline-agent", &package::version(), arch),
         bytes.len(),
         digest::sha256(&bytes)
     );
