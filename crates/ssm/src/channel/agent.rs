@@ -399,14 +399,6 @@ impl AgentChannel {
         }
     }
 
-    /// Output that no client acknowledged. When a client comes that does not know this channel's numbers (another
-    /// `ClientId` in its opening frame), the owner makes a new channel and writes this into it first.
-    #[must_use]
-    pub fn undelivered(&self) -> Vec<(Stream, Vec<u8>)> {
-        let output = self.half.sender.unacknowledged();
-        output.filter_map(|(stream, payload)| Some((stream?, payload.to_vec()))).collect()
-    }
-
     /// Bytes of a stream that were written and are needed again by a successor: from the oldest message on that is not
     /// acknowledged. What was written before has reached the client for good.
     #[must_use]

@@ -25,7 +25,7 @@ use std::collections::VecDeque;
 use super::rtt::Rtt;
 use super::state::{Cut, CutKind};
 use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, Stream, millis};
-use crate::message::{AgentMessage, FLAGS_SYN, HEADER, MessageIds, MessageType, PayloadType};
+use crate::message::{AgentMessage, FLAGS_SYN, MessageIds, MessageType, PayloadType};
 
 /// How often a message must be proven read and silent before it is forgotten. One would do for a client that answers
 /// in order; clients that acknowledge from another thread get two more rounds.
@@ -385,12 +385,6 @@ impl Sender {
     pub(super) fn repeat_at(&self) -> Option<Duration> {
         let entry = self.entries.front().filter(|entry| !entry.due && !entry.acked && entry.awaited.is_none())?;
         Some(entry.last?.at.saturating_add(self.rtt.timeout(entry.repeats)))
-    }
-
-    /// The payloads that nobody acknowledged, in order, with their streams.
-    pub(super) fn unacknowledged(&self) -> impl Iterator<Item = (Option<Stream>, &[u8])> {
-        let open = self.entries.iter().filter(|entry| !entry.acked);
-        open.map(|entry| (entry.stream, entry.frame.get(HEADER..).unwrap_or_default()))
     }
 
     /// Bytes of a stream that are in messages and not behind us: everything from the oldest message on that nobody has
