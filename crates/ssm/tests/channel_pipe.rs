@@ -25,28 +25,12 @@ proptest! {
         wire.connect();
         let mut typed: Vec<u8> = Vec::new();
         for _ in 0..cuts {
-            for _ in 0..dice.roll() % 60 {
-                // The plugin reads no keys before its handler runs.
-                if wire.plugin.ready && dice.percent(10) {
-                    let count = 1 + usize::try_from(dice.roll() % 40).unwrap();
-                    let keys = dice.bytes(count);
-                    typed.extend(&keys);
-                    let now = wire.now;
-                    wire.plugin.send(PayloadType::Output, keys, now);
-                }
-                wire.step(Duration::from_millis(1 + dice.roll() % 9));
-            }
+            type_for(dice.roll() % 60, 10, &mut wire, &mut dice, &mut typed);
             wire.cut();
             wire.step(Duration::from_millis(dice.roll() % 900));
             wire.connect();
         }
-        wire.run_until(120_000, |w| w.pending.is_empty() && w.plugin.unacked() == 0);
-        wire.agent.finish("bye", wire.now);
-        wire.run_until(4_000, |w| w.plugin.closed.is_some());
-        prop_assert!(wire.plugin.output == output, "{} of {} bytes", wire.plugin.output.len(), output.len());
-        prop_assert!(wire.input == typed, "{} of {} keys", wire.input.len(), typed.len());
-        prop_assert_eq!(wire.plugin.closed.as_deref(), Some("bye"));
-        prop_assert!(wire.most_buffered <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES);
+        all_came_through(&mut wire, &output, &typed)?;
     }
 
     #[test]
@@ -60,16 +44,7 @@ proptest! {
         wire.connect();
         let mut typed: Vec<u8> = Vec::new();
         for _ in 0..deaths {
-            for _ in 0..dice.roll() % 40 {
-                if wire.plugin.ready && dice.percent(15) {
-                    let count = 1 + usize::try_from(dice.roll() % 40).unwrap();
-                    let keys = dice.bytes(count);
-                    typed.extend(&keys);
-                    let now = wire.now;
-                    wire.plugin.send(PayloadType::Output, keys, now);
-                }
-                wire.step(Duration::from_millis(1 + dice.roll() % 9));
-            }
+            type_for(dice.roll() % 40, 15, &mut wire, &mut dice, &mut typed);
             if dice.percent(30) {
                 wire.cut();
             } else {
@@ -81,12 +56,7 @@ proptest! {
             }
             wire.connect();
         }
-        wire.run_until(120_000, |w| w.pending.is_empty() && w.plugin.unacked() == 0);
-        wire.agent.finish("bye", wire.now);
-        wire.run_until(8_000, |w| w.plugin.closed.is_some());
-        prop_assert!(wire.plugin.output == output, "{} of {} bytes", wire.plugin.output.len(), output.len());
-        prop_assert!(wire.input == typed, "{} of {} keys", wire.input.len(), typed.len());
-        prop_assert!(wire.most_buffered <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES);
+        all_came_through(&mut wire, &output, &typed)?;
     }
 
     #[test]
@@ -170,6 +140,33 @@ proptest! {
             prop_assert!(wire.agent.buffered() <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES);
         }
     }
+}
+
+/// So many steps, in some of which somebody types.
+fn type_for(steps: u64, percent: u64, wire: &mut Wire, dice: &mut Dice, typed: &mut Vec<u8>) {
+    for _ in 0..steps {
+        // The plugin reads no keys before its handler runs.
+        if wire.plugin.ready && dice.percent(percent) {
+            let count = 1 + usize::try_from(dice.roll() % 40).unwrap();
+            let keys = dice.bytes(count);
+            typed.extend(&keys);
+            let now = wire.now;
+            wire.plugin.send(PayloadType::Output, keys, now);
+        }
+        wire.step(Duration::from_millis(1 + dice.roll() % 9));
+    }
+}
+
+/// To the end of the session: each byte has come out once, and nothing was kept beyond the bounds.
+fn all_came_through(wire: &mut Wire, output: &[u8], typed: &[u8]) -> Result<(), TestCaseError> {
+    wire.run_until(120_000, |w| w.pending.is_empty() && w.plugin.unacked() == 0);
+    wire.agent.finish("bye", wire.now);
+    wire.run_until(8_000, |w| w.plugin.closed.is_some());
+    prop_assert!(wire.plugin.output == output, "{} of {} bytes", wire.plugin.output.len(), output.len());
+    prop_assert!(wire.input == typed, "{} of {} keys", wire.input.len(), typed.len());
+    prop_assert_eq!(wire.plugin.closed.as_deref(), Some("bye"));
+    prop_assert!(wire.most_buffered <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES);
+    Ok(())
 }
 
 fn client() -> ClientChannel {
