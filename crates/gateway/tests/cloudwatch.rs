@@ -3,29 +3,21 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod moto;
+mod sinks;
 
-use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use moto::Server;
+use sinks::until;
 use towline_evidence::cast::Facts;
 use towline_evidence::recording::Lane;
 use towline_gateway::clock::Clock;
-use towline_gateway::evidence::settings::{RawEvidence, Settings};
+use towline_gateway::evidence::settings::Settings;
 use towline_gateway::evidence::{Evidence, Tape};
 
-const PATIENCE: Duration = Duration::from_secs(90);
-
 fn settings(dir: &Path, endpoint: &str, streaming: bool) -> Settings {
-    let secret = dir.join("secret");
-    std::fs::File::create(&secret).and_then(|mut file| file.write_all(b"secret\n")).unwrap();
-    let text = format!(
-        "free_space_floor_mib = 0\n[cloudwatch]\ngroup = '/towline/sessions'\nstreaming = {streaming}\nendpoint = '{endpoint}'\n\
-         access_key_id = 'AKIATEST'\nsecret_access_key_file = '{}'\n",
-        secret.display()
-    );
-    toml::from_str::<RawEvidence>(&text).unwrap().settings(dir).unwrap()
+    let group = format!("group = '/towline/sessions'\nstreaming = {streaming}\nendpoint = '{endpoint}'\n");
+    sinks::settings(dir, &format!("[cloudwatch]\n{group}ACCESS\n"))
 }
 
 fn begin(evidence: &Evidence, session: &str) -> std::sync::Arc<Tape> {
@@ -46,14 +38,6 @@ fn messages(server: &Server, session: &str) -> String {
         "try:\n  events = logs.get_log_events(logGroupName='/towline/sessions', logStreamName='{session}', startFromHead=True)['events']\n  \
          [print(e['message']) for e in events]\nexcept Exception as e:\n  print('none', type(e).__name__)"
     ))
-}
-
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(200)).await;
-    }
 }
 
 fn is_followed(dir: &Path, session: &str) -> bool {

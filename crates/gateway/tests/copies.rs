@@ -3,39 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod moto;
+mod sinks;
 
-use std::io::Write;
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use moto::Server;
 use serde_json::json;
+use sinks::{bucket, settings, until};
 use towline_evidence::cast::Facts;
 use towline_evidence::recording::Lane;
 use towline_gateway::clock::Clock;
 use towline_gateway::evidence::Evidence;
-use towline_gateway::evidence::settings::{RawEvidence, Settings};
+use towline_gateway::evidence::settings::Settings;
 use towline_ssm::documents::preferences::SessionPreferences;
 
-const PATIENCE: Duration = Duration::from_secs(90);
-
-fn settings(dir: &Path, more: &str) -> Settings {
-    let secret = dir.join("secret");
-    std::fs::File::create(&secret).and_then(|mut file| file.write_all(b"secret\n")).unwrap();
-    let text = format!("free_space_floor_mib = 0\ncheckpoint_seconds = 1\n{more}")
-        .replace("SECRET", &secret.display().to_string());
-    toml::from_str::<RawEvidence>(&text).unwrap().settings(dir).unwrap()
-}
-
 fn with_s3(dir: &Path, endpoint: &str) -> Settings {
-    settings(
-        dir,
-        &format!(
-            "[s3]\nbucket = 'evidence'\nregion = 'us-east-1'\nendpoint = '{endpoint}'\naccess_key_id = 'AKIATEST'\n\
-             secret_access_key_file = 'SECRET'\n[cloudwatch]\nendpoint = '{endpoint}'\naccess_key_id = 'AKIATEST'\n\
-             secret_access_key_file = 'SECRET'\n"
-        ),
-    )
+    let logs = format!("[cloudwatch]\nendpoint = '{endpoint}'\nACCESS\n");
+    settings(dir, &format!("checkpoint_seconds = 1\n{}{logs}", bucket(endpoint, "")))
 }
 
 fn preferences(inputs: &serde_json::Value) -> SessionPreferences {
@@ -50,14 +34,6 @@ fn session(evidence: &Evidence, name: &str, wishes: &SessionPreferences) {
     tape.output(Lane::Io, 0, text.as_bytes());
     tape.length(Lane::Io, text.len() as u64);
     tape.end("the program ended");
-}
-
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
 }
 
 fn waits(dir: &Path, session: &str) -> bool {

@@ -3,68 +3,24 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod moto;
+mod sinks;
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
 
-use towline_evidence::cast::Facts;
-use towline_evidence::recording::Lane;
 use towline_gateway::clock::Clock;
 use towline_gateway::evidence::Evidence;
-use towline_gateway::evidence::settings::{RawEvidence, Settings};
+use towline_gateway::evidence::settings::Settings;
 
 use moto::Server;
-
-const PATIENCE: Duration = Duration::from_secs(90);
+use sinks::{PATIENCE, bucket, record, until};
 
 fn settings(dir: &Path, endpoint: &str) -> Settings {
-    let secret = dir.join("secret");
-    std::fs::File::create(&secret).and_then(|mut file| file.write_all(b"secret\n")).unwrap();
-    let text = format!(
-        "free_space_floor_mib = 0\n[s3]\nbucket = 'evidence'\nprefix = 'towline/logs'\nregion = 'us-east-1'\n\
-         endpoint = '{endpoint}'\nserver_side_encryption = 'AES256'\nchecksum = true\naccess_key_id = 'AKIATEST'\n\
-         secret_access_key_file = '{}'\n",
-        secret.display()
-    );
-    toml::from_str::<RawEvidence>(&text).unwrap().settings(dir).unwrap()
-}
-
-async fn record(evidence: &Evidence, session: &str, megabytes: u64) {
-    let facts = Facts { session: session.into(), device: "mi-1".into(), principal: "ann".into(), ..Facts::default() };
-    let places = evidence.recorder.places(&Default::default()).unwrap();
-    let tape = evidence.recorder.begin(facts, 80, 24, None, &places).unwrap();
-    let (mut noise, mut offset) = (1_u64, 0);
-    let file = || std::fs::metadata(evidence.recorder.local(session).unwrap()).map_or(0, |meta| meta.len());
-    while offset < megabytes * 1_000_000 {
-        let bytes: Vec<u8> = std::iter::repeat_with(|| {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            b' ' + (noise >> 57) as u8 % 95
-        })
-        .take(64 * 1024)
-        .collect();
-        tape.output(Lane::Io, offset, &bytes);
-        offset += bytes.len() as u64;
-        // A producer faster than the disk would make gaps; here all of it is wanted.
-        let start = Instant::now();
-        while file() + 2_000_000 < offset * 3 / 4 {
-            assert!(start.elapsed() < PATIENCE, "the recorder stands still");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    tape.length(Lane::Io, offset);
-    tape.end("the program ended");
-}
-
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let more = "prefix = 'towline/logs'\nserver_side_encryption = 'AES256'\nchecksum = true\n";
+    sinks::settings(dir, &bucket(endpoint, more))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -75,7 +31,7 @@ async fn recordings_reach_a_bucket_that_was_not_there_at_first_encrypted_and_who
         Evidence::start(dir.path(), settings(dir.path(), &server.endpoint), &Clock::system()).unwrap();
     record(&evidence, "ann-small", 0).await;
     // 14 MB of noise: more than one part of an upload.
-    record(&evidence, "ann-large", 14).await;
+    record(&evidence, "ann-large", 14_000_000).await;
     let waiting = dir.path().join("evidence/outbox/towline/logs");
     until("both recordings in the outbox", || waiting.join("ann-large.cast.gz").is_file()).await;
     let size = std::fs::metadata(waiting.join("ann-large.cast.gz")).unwrap().len();

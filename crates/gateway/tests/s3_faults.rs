@@ -2,20 +2,19 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
+mod sinks;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use towline_evidence::cast::Facts;
-use towline_evidence::recording::Lane;
 use towline_gateway::clock::Clock;
 use towline_gateway::evidence::Evidence;
-use towline_gateway::evidence::settings::{RawEvidence, Settings};
 
-const PATIENCE: Duration = Duration::from_secs(90);
+use sinks::{bucket, record, settings, until};
 
 /// How the server behaves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,45 +120,6 @@ fn serve(
     stream.write_all(answer.as_bytes())
 }
 
-fn settings(dir: &Path, endpoint: &str) -> Settings {
-    let secret = dir.join("secret");
-    std::fs::File::create(&secret).and_then(|mut file| file.write_all(b"secret\n")).unwrap();
-    let text = format!(
-        "free_space_floor_mib = 0\n[s3]\nbucket = 'evidence'\nregion = 'us-east-1'\nendpoint = '{endpoint}'\n\
-         access_key_id = 'AKIATEST'\nsecret_access_key_file = '{}'\n",
-        secret.display()
-    );
-    toml::from_str::<RawEvidence>(&text).unwrap().settings(dir).unwrap()
-}
-
-/// A session of `bytes` of noise, to its end.
-async fn record(evidence: &Evidence, session: &str, bytes: u64) {
-    let facts = Facts { session: session.into(), ..Facts::default() };
-    let tape = evidence.recorder.begin(facts, 80, 24, None, &towline_gateway::evidence::Places::default()).unwrap();
-    let (mut noise, mut offset) = (7_u64, 0);
-    while offset < bytes {
-        let piece: Vec<u8> = std::iter::repeat_with(|| {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            b' ' + (noise >> 57) as u8 % 95
-        })
-        .take(32 * 1024)
-        .collect();
-        tape.output(Lane::Io, offset, &piece);
-        offset += piece.len() as u64;
-        tokio::task::yield_now().await;
-    }
-    tape.length(Lane::Io, offset);
-    tape.end("the program ended");
-}
-
-async fn until(what: &str, mut done: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !done() {
-        assert!(start.elapsed() < PATIENCE, "waited in vain for {what}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
 fn outbox(dir: &Path) -> PathBuf {
     dir.join("evidence/outbox")
 }
@@ -172,7 +132,7 @@ fn quarantine(dir: &Path) -> usize {
 async fn survives(mood: Mood) {
     let server = Server::start(mood);
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), &server.endpoint);
+    let settings = settings(dir.path(), &bucket(&server.endpoint, ""));
     let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
     for n in 0..5 {
         record(&evidence, &format!("ann-{n}"), 64 * 1024).await;
@@ -210,7 +170,7 @@ async fn a_server_that_hangs_up_in_the_middle_is_asked_again() {
 async fn a_server_that_reads_slowly_holds_up_no_session() {
     let server = Server::start(Mood::ReadsSlowly);
     let dir = tempfile::tempdir().unwrap();
-    let settings = settings(dir.path(), &server.endpoint);
+    let settings = settings(dir.path(), &bucket(&server.endpoint, ""));
     let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
     record(&evidence, "ann-slow", 8 * 1024 * 1024).await;
     until("the large recording in the outbox", || outbox(dir.path()).join("ann-slow.cast.gz").exists()).await;

@@ -2,21 +2,21 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use std::io::{BufRead, BufReader, Read, Write};
+mod sinks;
+
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use object_store::ObjectStoreExt;
 use object_store::path::Path as Key;
-use towline_evidence::cast::Facts;
-use towline_evidence::recording::Lane;
 use towline_evidence::verify::RecordingVerifier;
 use towline_gateway::clock::Clock;
-use towline_gateway::evidence::settings::{RawEvidence, Settings};
-use towline_gateway::evidence::{Evidence, Places};
+use towline_gateway::evidence::Evidence;
 
-const PATIENCE: Duration = Duration::from_secs(90);
+use sinks::{PATIENCE, bucket, record, settings};
+
 const PROGRAM: &str = "const S3rver = require('s3rver');\n\
     new S3rver({ port: 0, address: '127.0.0.1', silent: true, directory: process.argv[1], configureBuckets: [{ name: 'evidence' }] })\n\
       .run().then(address => console.log(address.port));";
@@ -52,43 +52,6 @@ impl Drop for Server {
     }
 }
 
-fn settings(dir: &Path, endpoint: &str) -> Settings {
-    let secret = dir.join("secret");
-    std::fs::File::create(&secret).and_then(|mut file| file.write_all(b"S3RVER\n")).unwrap();
-    let text = format!(
-        "free_space_floor_mib = 0\n[s3]\nbucket = 'evidence'\nprefix = 'site a'\nregion = 'us-east-1'\nendpoint = '{endpoint}'\n\
-         access_key_id = 'S3RVER'\nsecret_access_key_file = '{}'\n",
-        secret.display()
-    );
-    toml::from_str::<RawEvidence>(&text).unwrap().settings(dir).unwrap()
-}
-
-/// A session of so much noise.
-async fn record(evidence: &Evidence, session: &str, bytes: u64) {
-    let facts = Facts { session: session.into(), ..Facts::default() };
-    let tape = evidence.recorder.begin(facts, 80, 24, None, &Places::default()).unwrap();
-    let (mut noise, mut offset) = (3_u64, 0);
-    while offset < bytes {
-        let piece: Vec<u8> = std::iter::repeat_with(|| {
-            noise = noise.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            b' ' + (noise >> 57) as u8 % 95
-        })
-        .take(64 * 1024)
-        .collect();
-        tape.output(Lane::Io, offset, &piece);
-        offset += piece.len() as u64;
-        // The recorder keeps up, so that all of it is recorded: more than one part of an upload is wanted.
-        let start = Instant::now();
-        let file = || std::fs::metadata(evidence.recorder.local(session).unwrap()).map_or(0, |meta| meta.len());
-        while file() + 2_000_000 < offset * 3 / 4 {
-            assert!(start.elapsed() < PATIENCE, "the recorder stands still");
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
-    }
-    tape.length(Lane::Io, offset);
-    tape.end("the program ended");
-}
-
 /// The object, once it is there with more than `least` bytes and no longer grows: this server shows what it still writes.
 async fn fetched(evidence: &Evidence, key: &str, least: usize) -> Vec<u8> {
     let (start, mut before) = (Instant::now(), 0);
@@ -111,7 +74,7 @@ async fn fetched(evidence: &Evidence, key: &str, least: usize) -> Vec<u8> {
 async fn what_is_fetched_from_another_server_is_what_was_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("s3"));
-    let settings = settings(dir.path(), &server.endpoint);
+    let settings = settings(dir.path(), &bucket(&server.endpoint, "prefix = 'site a'\n"));
     let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
     record(&evidence, "ann-small", 1).await;
     record(&evidence, "ann-large", 14_000_000).await;
