@@ -11,7 +11,7 @@ use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, process};
 
-use crate::plugin::start_session;
+use crate::plugin::{start_port, start_session};
 use crate::tunnel::{ask, connect, echo_server};
 
 /// The proxy.
@@ -116,11 +116,7 @@ fn a_port_of_such_a_gateway_is_made_local() -> Outcome {
     let parameters = format!(r#"{{"portNumber":["{}"]}}"#, server.port());
     let document = ["--document-name", "AWS-StartPortForwardingSession", "--parameters", &parameters];
     let command = proxy.start_session(&lab, &device, &document)?;
-    let mut running = Running::start_group("aws", command, &lab.directory().join("foreign-port.log"))?;
-    let port = running.wait_for("the plugin listens", 0, PATIENCE, |text| {
-        let number = text.split_once("Port ")?.1.split_once(" opened for sessionId ")?.0;
-        text.contains("Waiting for connections...").then(|| number.parse::<u16>().ok())?
-    })?;
+    let (mut running, port) = start_port(command, &lab.directory().join("foreign-port.log"))?;
     let mut streams = [connect(port)?, connect(port)?];
     for stream in &mut streams {
         ask(stream, b"a word through smux of the first version")?;

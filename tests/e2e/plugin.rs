@@ -1,10 +1,12 @@
 //! The AWS CLI with `towline` in place of its plugin: `aws ssm start-session` as a person and as a script uses it.
 
+use std::path::Path;
 use std::process::{Command, Output};
 
 use towline_testkit::lab::operator::COMMAND;
 use towline_testkit::lab::programs::Programs;
 use towline_testkit::lab::{Device, Lab};
+use towline_testkit::process::Running;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, process};
@@ -24,6 +26,17 @@ pub(crate) fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcom
     command.env("TOWLINE_CONFIG", lab.directory().join("no-towline-config"));
     command.args(["-m", "awscli", "ssm", "start-session", "--target", device.id()]).args(more);
     Ok(command)
+}
+
+/// The AWS CLI with a port made local, and that port, once its plugin listens. The CLI dies of a signal and leaves its plugin
+/// alone with it: so both are one group.
+pub(crate) fn start_port(command: Command, log: &Path) -> Outcome<(Running, u16)> {
+    let mut running = Running::start_group("aws", command, log)?;
+    let port = running.wait_for("the plugin listens", 0, PATIENCE, |text| {
+        let number = text.split_once("Port ")?.1.split_once(" opened for sessionId ")?.0;
+        text.contains("Waiting for connections...").then(|| number.parse::<u16>().ok())?
+    })?;
+    Ok((running, port))
 }
 
 fn run(command: Command) -> Outcome<Output> {

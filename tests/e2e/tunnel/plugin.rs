@@ -4,13 +4,12 @@ use std::process::{Command, Stdio};
 
 use towline_testkit::lab::Lab;
 use towline_testkit::lab::programs::workspace;
-use towline_testkit::process::Running;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, machine};
 
 use super::ssh::Ssh;
 use super::{PATIENCE, ask, connect, echo_server};
-use crate::plugin::start_session;
+use crate::plugin::{start_port, start_session};
 
 #[test]
 fn the_aws_cli_makes_a_port_local_and_says_which() -> Outcome {
@@ -25,12 +24,7 @@ fn the_aws_cli_makes_a_port_local_and_says_which() -> Outcome {
         ),
     ] {
         let command = start_session(&lab, &device, &["--document-name", document, "--parameters", &parameters])?;
-        // The AWS CLI dies of the signal and leaves its plugin alone with it.
-        let mut running = Running::start_group("aws", command, &lab.directory().join(format!("{document}.log")))?;
-        let port = running.wait_for("the plugin listens", 0, PATIENCE, |text| {
-            let number = text.split_once("Port ")?.1.split_once(" opened for sessionId ")?.0;
-            text.contains("Waiting for connections...").then(|| number.parse::<u16>().ok())?
-        })?;
+        let (mut running, port) = start_port(command, &lab.directory().join(format!("{document}.log")))?;
         let mut streams = [connect(port)?, connect(port)?];
         for stream in &mut streams {
             ask(stream, b"a word through the plugin")?;
