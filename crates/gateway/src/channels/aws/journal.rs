@@ -11,8 +11,15 @@
 //!   recognised and not used.
 //! - The file never exceeds [`INPUT_AT`] + [`INPUT_ROOM`] bytes; it is readable by the gateway only.
 //!
+//! # What it costs
+//! Measured on ext4, two cores, optimised: a round 1.5 µs with 16 messages under way and 3 µs with 250, of which the encoding is
+//! less than a third. So, reckoned by messages, some 3 ms for a megabyte of input (messages of 1 KiB) and a tenth of it for one
+//! of output (32 KiB). A keystroke's, from a processor that was asleep, 15 to 30 µs. That is the page cache. Where the disk took
+//! 50 ms for each write, the file system's own journal made a few of a thousand take 0.1 to 3 s: [`Journal::write`] is for
+//! somebody who may wait (decision 69).
+//!
 //! # Not here
-//! - When a journal is written and when it is removed: [`super::shelf`].
+//! - When a journal is written, by whom, and when it is removed: [`super::shelf`].
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -43,13 +50,25 @@ pub(super) struct Journal {
     last: Vec<u8>,
     /// Input below this position is in the ring, or was taken by the device.
     written: u64,
+    /// Where the next place is put together.
+    slot: Vec<u8>,
+}
+
+/// What is new in a record, ready to be written by somebody who may wait for the disk.
+#[derive(Debug)]
+pub(super) struct Change {
+    record: Record,
+    bytes: Vec<u8>,
+    /// Input that is not in the file yet, and where it begins.
+    input: Vec<u8>,
+    from: u64,
 }
 
 /// What stands in a journal.
 #[derive(Debug)]
 pub(super) enum Found {
     /// A record of this boot, with the input that it names.
-    Record(Journal, Record, Vec<u8>),
+    Record(Journal, Box<Record>, Vec<u8>),
     /// Something that cannot be used. Whoever it belongs to cannot go on.
     Useless,
     /// Nothing.
@@ -57,15 +76,19 @@ pub(super) enum Found {
 }
 
 impl Journal {
-    /// A new one, in place of what may be there.
+    /// A new one, in place of what may be there: whoever still writes into that one writes what nobody will find.
     ///
     /// # Errors
     /// The system's.
     pub(super) fn create(path: &Path) -> io::Result<Self> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
         // The places get their blocks now: a disk that is full later cannot keep a record from being replaced.
         file.write_all_at(&[0; 2 * SLOT], 0)?;
-        Ok(Self { file, generation: 0, last: Vec::new(), written: 0 })
+        Ok(Self { file, generation: 0, last: Vec::new(), written: 0, slot: Vec::new() })
     }
 
     /// Reads the one that an earlier process of this machine's boot has left.
@@ -84,38 +107,58 @@ impl Journal {
             return Found::Useless;
         }
         let last = record.encode();
-        let journal = Self { file, generation, last, written: record.input.end };
+        let journal = Self { file, generation, last, written: record.input.end, slot: Vec::new() };
         match journal.input(&record) {
-            Some(input) => Found::Record(journal, record, input),
+            Some(input) => Found::Record(journal, Box::new(record), input),
             None => Found::Useless,
         }
     }
 
-    /// Writes a record down, and before it the input that it names: `input` gives the bytes from a position on.
+    /// What is to be written of a record; nothing where nothing is new. `input` gives the input from a position on.
+    pub(super) fn change(&self, record: Record, input: impl FnOnce(u64) -> Vec<u8>) -> Option<Change> {
+        let bytes = record.encode();
+        if bytes == self.last {
+            return None;
+        }
+        let from = self.written.max(record.input.start);
+        let input = if from < record.input.end { input(from) } else { Vec::new() };
+        Some(Change { record, bytes, input, from })
+    }
+
+    /// Writes a change down, the input before the record that names it. May wait for the disk.
     ///
     /// # Errors
     /// The system's. What is in the file then is the older record.
-    pub(super) fn save(&mut self, record: &Record, input: impl FnOnce(u64) -> Vec<u8>) -> io::Result<()> {
-        let bytes = record.encode();
-        if bytes == self.last {
-            return Ok(());
-        }
-        let from = self.written.max(record.input.start);
-        if from < record.input.end {
-            self.write_input(from, &input(from))?;
-            self.written = record.input.end;
+    pub(super) fn write(&mut self, change: &Change) -> io::Result<()> {
+        if !change.input.is_empty() {
+            self.write_input(change.from, &change.input)?;
+            self.written = change.record.input.end;
         }
         let generation = self.generation + 1;
-        let mut slot = vec![0; 8];
-        slot.extend(generation.to_be_bytes());
-        slot.extend(u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
-        slot.extend(boot());
-        slot.extend(&bytes);
-        let sum = checksum(&slot[8..]);
-        slot[..8].copy_from_slice(&sum.to_be_bytes());
-        self.file.write_all_at(&slot, (generation % 2) * SLOT as u64)?;
-        (self.generation, self.last) = (generation, bytes);
+        self.slot.clear();
+        self.slot.extend([0; 8]);
+        self.slot.extend(generation.to_be_bytes());
+        self.slot.extend(u32::try_from(change.bytes.len()).unwrap_or(u32::MAX).to_be_bytes());
+        self.slot.extend(boot());
+        self.slot.extend(&change.bytes);
+        let sum = checksum(&self.slot[8..]);
+        self.slot[..8].copy_from_slice(&sum.to_be_bytes());
+        self.file.write_all_at(&self.slot, (generation % 2) * SLOT as u64)?;
+        self.generation = generation;
+        self.last.clone_from(&change.bytes);
         Ok(())
+    }
+
+    /// Writes down that there is no way back to what this change is of: better none than a wrong one. Its place in the file
+    /// has its blocks already.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(super) fn give_up(&mut self, change: Change) -> io::Result<()> {
+        let mut record = change.record;
+        record.channel = None;
+        record.input = record.input.end..record.input.end;
+        self.change(record, |_| Vec::new()).map_or(Ok(()), |change| self.write(&change))
     }
 
     fn write_input(&self, mut position: u64, mut bytes: &[u8]) -> io::Result<()> {
@@ -209,14 +252,16 @@ mod tests {
     }
 
     fn save(journal: &mut Journal, range: std::ops::Range<u64>) {
-        journal.save(&record(range.clone()), |from| bytes(from..range.end)).unwrap();
+        let change = journal.change(record(range.clone()), |from| bytes(from..range.end)).unwrap();
+        journal.write(&change).unwrap();
+        assert!(journal.change(record(range), |_| panic!("nothing is new")).is_none());
     }
 
     #[track_caller]
     fn expect(path: &Path, range: std::ops::Range<u64>) -> Journal {
         match Journal::open(path) {
             Found::Record(journal, found, input) => {
-                assert_eq!((found, input), (record(range.clone()), bytes(range)));
+                assert_eq!((*found, input), (record(range.clone()), bytes(range)));
                 journal
             }
             other => panic!("{other:?}"),
@@ -242,6 +287,19 @@ mod tests {
     }
 
     #[test]
+    fn an_end_that_another_client_s_took_the_place_of_writes_what_nobody_finds() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("j");
+        let mut older = Journal::create(&path).unwrap();
+        for end in 1..5 {
+            save(&mut older, 0..end);
+        }
+        save(&mut Journal::create(&path).unwrap(), 0..7);
+        save(&mut older, 0..6);
+        expect(&path, 0..7);
+    }
+
+    #[test]
     fn a_write_that_was_cut_off_leaves_the_record_before_it() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("j");
@@ -258,7 +316,8 @@ mod tests {
         }
         put(&path, &whole);
         expect(&path, 5..20);
-        journal.save(&Record { channel: None, ..record(20..20) }, |_| Vec::new()).unwrap();
+        let change = journal.change(record(20..20), |_| Vec::new()).unwrap();
+        journal.give_up(change).unwrap();
         assert!(matches!(Journal::open(&path), Found::Useless), "it was given up");
         put(&path, b"short");
         assert!(matches!(Journal::open(&path), Found::Useless));

@@ -9,6 +9,7 @@
 //! - An end is kept for its session while its websockets come and go, and through a restart; it is dropped with the session.
 //! - Nothing is sent to either side before it is written down.
 //! - Reading never waits for writing.
+//! - A disk that is slow holds up the clients of this dialect, whose journals lie on it, and nobody else.
 
 mod end;
 mod journal;
@@ -17,13 +18,15 @@ mod record;
 mod shelf;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use ring::rand::{SecureRandom as _, SystemRandom};
+use tokio::sync::Semaphore;
+use tokio::task::block_in_place;
 use towline_ssm::channel::{AgentConfig, Transmit};
 use towline_ssm::message::payload::{JsonPayload as _, MAX_OPEN_FRAME, OpenDataChannel};
 use towline_wire::frame::Frame;
@@ -32,7 +35,7 @@ use towline_wire::message::{EndReason, ToAgent};
 use crate::agents::Lane;
 use crate::sessions::{ClientQueue, Hub, Session, sentence};
 use end::{AwsEnd, Order};
-use shelf::{Kept, Shelf, lock};
+use shelf::{Kept, Shelf};
 
 /// Time for the opening frame.
 const FIRST_WORD: Duration = Duration::from_secs(15);
@@ -44,6 +47,9 @@ const STALLED: Duration = Duration::from_secs(90);
 /// and repeat a dropped message only every 100 ms. Not for ever: their acknowledgements, without which output stops, come
 /// on the same websocket, and a device that shows no output may take no input.
 const PAUSE: Duration = Duration::from_millis(100);
+/// Rounds that may wait for the disk at once, gateway-wide. Each takes one of the runtime's 512 threads for that; who finds no
+/// place waits without one.
+const WRITERS: usize = 128;
 /// When nothing is due, the loop looks around so often.
 const IDLE_TICK: Duration = Duration::from_secs(30);
 
@@ -65,6 +71,7 @@ pub(super) struct AwsChannels {
     hub: Arc<Hub>,
     time: Time,
     shelf: Shelf,
+    writers: Semaphore,
 }
 
 impl AwsChannels {
@@ -72,7 +79,7 @@ impl AwsChannels {
     pub(super) fn new(hub: Arc<Hub>, directory: &Path) -> Self {
         let at_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shelf = Shelf::open(directory, |name| hub.session(name).is_some());
-        Self { hub, time: Time { at_start, start: Instant::now() }, shelf }
+        Self { hub, time: Time { at_start, start: Instant::now() }, shelf, writers: Semaphore::new(WRITERS) }
     }
 
     /// Serves one websocket.
@@ -80,14 +87,18 @@ impl AwsChannels {
         let (mut sink, mut stream) = socket.split();
         let opening = tokio::time::timeout(FIRST_WORD, opening(&mut stream)).await;
         let Ok(Some(opening)) = opening else { return };
-        match self.attach(&name, &opening) {
+        let attached = {
+            let Ok(_writer) = self.writers.acquire().await else { return };
+            block_in_place(|| self.attach(&name, &opening))
+        };
+        match attached {
             Ok((session, queue, end, turn)) => {
                 self.hub.mark(&session);
                 Carrier { channels: &self, session: &session, queue: &queue, end: &end, turn }
                     .carry(&mut sink, &mut stream)
                     .await;
                 if session.client_gone(&queue) {
-                    lock(&end).end.detach();
+                    end.state().end.detach();
                     self.hub.mark(&session);
                 }
                 self.shelf.tidy(|name| self.hub.session(name).is_some());
@@ -107,25 +118,25 @@ impl AwsChannels {
         let _ = tokio::time::timeout(FIRST_WORD, sink.close()).await;
     }
 
-    /// The session's end, attached with the token.
+    /// The session's end, attached with the token. May wait for the disk.
     #[allow(clippy::type_complexity)] // four things that belong together for one call
     fn attach(
         &self,
         name: &str,
         opening: &OpenDataChannel,
-    ) -> Result<(Arc<Session>, Arc<ClientQueue>, Arc<Mutex<Kept>>, u64), &'static str> {
+    ) -> Result<(Arc<Session>, Arc<ClientQueue>, Arc<Kept>, u64), &'static str> {
         let session = self.hub.session(name).ok_or("the session is over, or was never there")?;
         self.shelf.tidy(|name| self.hub.session(name).is_some());
         let end = self.shelf.take(&session, &opening.client_id, config(&session), self.time.now())?;
-        let (received, room) = lock(&end).end.position();
+        let (received, room) = end.state().end.position();
         let queue = session.attach(&opening.token_value, received, room, None)?;
         // Only a client with a right token may replace an end that another client has left.
         self.shelf.put(name, &end);
         let turn = {
-            let mut kept = lock(&end);
-            kept.turn += 1;
-            kept.end.attach(self.time.now());
-            kept.turn
+            let mut state = end.state();
+            state.turn += 1;
+            state.end.attach(self.time.now());
+            state.turn
         };
         Ok((session, queue, end, turn))
     }
@@ -173,7 +184,7 @@ struct Carrier<'a> {
     channels: &'a AwsChannels,
     session: &'a Arc<Session>,
     queue: &'a Arc<ClientQueue>,
-    end: &'a Mutex<Kept>,
+    end: &'a Kept,
     turn: u64,
 }
 
@@ -181,7 +192,9 @@ impl Carrier<'_> {
     async fn carry(&self, sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStream<WebSocket>) {
         let (mut unflushed, mut paused) = (false, None);
         loop {
+            let Ok(writer) = self.channels.writers.acquire().await else { return };
             let over = self.step();
+            drop(writer);
             if !unflushed {
                 // Taken one by one, so that no lock is held while something is sent.
                 while let Some(message) = self.next_message() {
@@ -196,14 +209,14 @@ impl Carrier<'_> {
             }
             let pause = self.pause(&mut paused);
             let due =
-                lock(self.end).end.next_timeout().map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
+                self.end.state().end.next_timeout().map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
             let wake = due.min(pause.unwrap_or(IDLE_TICK));
             tokio::select! {
                 message = stream.next(), if pause.is_none() => {
                     paused = None;
                     match message {
-                        Some(Ok(Message::Binary(frame))) => lock(self.end).end.on_frame(&frame, self.channels.time.now()),
-                        Some(Ok(Message::Pong(content))) => lock(self.end).end.on_pong(&content),
+                        Some(Ok(Message::Binary(frame))) => self.end.state().end.on_frame(&frame, self.channels.time.now()),
+                        Some(Ok(Message::Pong(content))) => self.end.state().end.on_pong(&content),
                         Some(Ok(Message::Text(_) | Message::Ping(_))) => {}
                         Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     }
@@ -220,7 +233,7 @@ impl Carrier<'_> {
 
     /// What is left of a pause in reading; `None`: read.
     fn pause(&self, since: &mut Option<Instant>) -> Option<Duration> {
-        if !lock(self.end).end.is_congested() {
+        if !self.end.state().end.is_congested() {
             *since = None;
             return None;
         }
@@ -228,25 +241,15 @@ impl Carrier<'_> {
         (!left.is_zero()).then_some(left)
     }
 
-    /// The end, while it is this websocket's.
-    fn mine(&self) -> Option<MutexGuard<'_, Kept>> {
-        Some(lock(self.end)).filter(|kept| kept.turn == self.turn)
-    }
-
     fn next_message(&self) -> Option<Message> {
-        self.mine()?.end.poll_transmit(self.channels.time.now()).map(message_of)
+        self.end.mine(self.turn)?.end.poll_transmit(self.channels.time.now()).map(message_of)
     }
 
     /// Moves bytes between session and end; true when everything was said.
     fn step(&self) -> bool {
         let (items, last) = self.queue.take(BATCH);
-        let orders = {
-            let Some(mut kept) = self.mine() else { return true };
-            for item in items {
-                kept.end.take(item);
-            }
-            kept.step(&self.session.meta.name, self.channels.time.now())
-        };
+        let (name, now) = (&self.session.meta.name, self.channels.time.now());
+        let Some(orders) = self.end.step(self.turn, items, name, now) else { return true };
         let mut over = false;
         for order in orders {
             match order {
@@ -261,7 +264,7 @@ impl Carrier<'_> {
         }
         self.forward();
         // An end that was told its session's last word still has to say it; one that was taken over must not.
-        over || (last && !lock(self.end).end.is_finishing())
+        over || (last && !self.end.state().end.is_finishing())
     }
 
     /// False: the client has to go. This dialect has no words for it, so they stand in the log; its session waits.
@@ -278,8 +281,8 @@ impl Carrier<'_> {
     fn forward(&self) {
         loop {
             let mut ended = None;
-            let Some(mut kept) = self.mine() else { return };
-            let more = kept.end.next_frame(|frame| match frame {
+            let Some(mut state) = self.end.mine(self.turn) else { return };
+            let more = state.end.next_frame(|frame| match frame {
                 Frame::Data { offset, data, .. } => {
                     let _ = self.session.input(self.queue, offset, data);
                 }
@@ -290,7 +293,7 @@ impl Carrier<'_> {
                 }
                 _ => {}
             });
-            drop(kept);
+            drop(state);
             if let Some(reason) = ended {
                 self.channels.hub.end(self.session, reason, &sentence(reason));
             }

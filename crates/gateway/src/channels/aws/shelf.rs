@@ -2,21 +2,24 @@
 //!
 //! # Invariants
 //! - [`Kept::step`] writes down what changed before it returns: what the caller sends after it survives this process.
+//! - A write may wait for the disk, for seconds where that is slow. It waits beside the runtime, which goes on with its other
+//!   tasks, and while it does, no lock is held that another session, or another task of this one, would wait for.
 //! - A journal goes with its session. One whose session is gone at the start is removed.
 //! - A journal that cannot be written costs this client its survival of a restart, and nothing else; the log says so.
 
 use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
+use tokio::task::block_in_place;
 use towline_ssm::channel::AgentConfig;
 
 use super::end::{AwsEnd, Order};
-use super::journal::{Found, Journal};
+use super::journal::{Change, Found, Journal};
 use crate::files;
-use crate::sessions::Session;
+use crate::sessions::{Session, ToChannel};
 
 /// Name of the folder.
 const FOLDER: &str = "channels";
@@ -26,40 +29,89 @@ const LOST: &str =
 
 /// An end with its journal.
 pub(super) struct Kept {
+    /// The end's client.
+    client_id: String,
+    state: Mutex<State>,
+    /// Locked before the state, and for as long as a write takes: what is written is written in the order in which it came to be.
+    journal: Mutex<Option<Journal>>,
+}
+
+/// What a [`Kept`] moves.
+pub(super) struct State {
     pub(super) end: AwsEnd,
     /// Counts its websockets. Only the latest may move anything: what an older one took would be lost with it.
     pub(super) turn: u64,
-    journal: Option<Journal>,
 }
 
 impl Kept {
-    /// As [`AwsEnd::step`]; on its return everything that changed is written down.
-    pub(super) fn step(&mut self, session: &str, now: Duration) -> Vec<Order> {
-        let orders = self.end.step(now);
-        self.save(session);
-        orders
+    fn new(end: AwsEnd, journal: Option<Journal>) -> Arc<Self> {
+        let (client_id, state) = (end.client_id.clone(), Mutex::new(State { end, turn: 0 }));
+        Arc::new(Self { client_id, state, journal: Mutex::new(journal) })
     }
 
-    fn save(&mut self, session: &str) {
-        let (Some(journal), Some(mut record)) = (&mut self.journal, self.end.record()) else { return };
-        let end = &self.end;
-        if let Err(error) = journal.save(&record, |from| end.input_from(from)) {
-            tracing::warn!(session, %error, "the journal of an AWS client cannot be written: it will not survive a restart");
-            record.channel = None;
-            // Better no way back than a wrong one. Its place in the file has its blocks already.
-            record.input = record.input.end..record.input.end;
-            if let Err(error) = journal.save(&record, |_| Vec::new()) {
-                tracing::error!(session, %error, "the journal of an AWS client cannot be given up either");
+    /// The end. Nobody holds this while something is written.
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        lock(&self.state)
+    }
+
+    /// The end, while it is this websocket's.
+    pub(super) fn mine(&self, turn: u64) -> Option<MutexGuard<'_, State>> {
+        Some(self.state()).filter(|state| state.turn == turn)
+    }
+
+    /// Takes what came of the session, and is as [`AwsEnd::step`]; on its return everything that changed is written down.
+    /// Nothing when the end is another websocket's by now.
+    pub(super) fn step(&self, turn: u64, items: Vec<ToChannel>, session: &str, now: Duration) -> Option<Vec<Order>> {
+        let mut journal = self.journal();
+        let (orders, change) = {
+            let mut state = self.mine(turn)?;
+            for item in items {
+                state.end.take(item);
             }
-            self.journal = None;
+            let orders = state.end.step(now);
+            (orders, change(journal.as_ref(), &state.end))
+        };
+        write(&mut journal, change, session);
+        Some(orders)
+    }
+
+    /// The journal. Another websocket of this end may hold it, and wait for the disk.
+    fn journal(&self) -> MutexGuard<'_, Option<Journal>> {
+        match self.journal.try_lock() {
+            Ok(journal) => journal,
+            Err(TryLockError::Poisoned(journal)) => journal.into_inner(),
+            Err(TryLockError::WouldBlock) => block_in_place(|| lock(&self.journal)),
         }
+    }
+}
+
+/// What is new in an end since its journal was written.
+fn change(journal: Option<&Journal>, end: &AwsEnd) -> Option<Change> {
+    journal?.change(end.record()?, |from| end.input_from(from))
+}
+
+/// Writes a change down. A journal that cannot be written is given up.
+fn write(journal: &mut Option<Journal>, change: Option<Change>, session: &str) {
+    let (Some(open), Some(change)) = (journal.as_mut(), change) else { return };
+    let written = block_in_place(|| {
+        let Err(error) = open.write(&change) else { return true };
+        tracing::warn!(session, %error, "the journal of an AWS client cannot be written: it will not survive a restart");
+        if let Err(error) = open.give_up(change) {
+            tracing::error!(session, %error, "the journal of an AWS client cannot be given up either");
+        }
+        false
+    });
+    if !written {
+        *journal = None;
     }
 }
 
 /// See the module.
 pub(super) struct Shelf {
     folder: PathBuf,
-    kept: Mutex<HashMap<String, Arc<Mutex<Kept>>>>,
+    kept: Mutex<HashMap<String, Arc<Kept>>>,
+    /// Held while an end takes its place: its file is made in the same order. May take as long as the disk.
+    taking: Mutex<()>,
 }
 
 /// Locks; the state machines keep their own invariants, so a panic elsewhere leaves them usable.
@@ -80,10 +132,11 @@ impl Shelf {
                 remove(&file.path());
             }
         }
-        Self { folder, kept: Mutex::default() }
+        Self { folder, kept: Mutex::default(), taking: Mutex::default() }
     }
 
-    /// The end of this client in this session: the one that it had, also in an earlier process, or a fresh one.
+    /// The end of this client in this session: the one that it had, also in an earlier process, or a fresh one. May wait for
+    /// the disk.
     ///
     /// # Errors
     /// Words for a client that had one which cannot be gone on with.
@@ -93,18 +146,19 @@ impl Shelf {
         client_id: &str,
         config: AgentConfig,
         now: Duration,
-    ) -> Result<Arc<Mutex<Kept>>, &'static str> {
+    ) -> Result<Arc<Kept>, &'static str> {
         let name = &session.meta.name;
-        if let Some(kept) = lock(&self.kept).get(name) {
-            if lock(kept).end.client_id == client_id {
-                return Ok(Arc::clone(kept));
+        let known = lock(&self.kept).get(name).cloned();
+        if let Some(kept) = known {
+            if kept.client_id == client_id {
+                return Ok(kept);
             }
         } else {
             match Journal::open(&self.folder.join(name)) {
                 Found::Record(journal, record, input) if record.client_id == client_id => {
                     let config = AgentConfig { separate_output: record.separate_output, ..config };
-                    let end = AwsEnd::resume(record, &input, &config, now).ok_or(LOST)?;
-                    return Ok(Arc::new(Mutex::new(Kept { end, turn: 0, journal: Some(journal) })));
+                    let end = AwsEnd::resume(*record, &input, &config, now).ok_or(LOST)?;
+                    return Ok(Kept::new(end, Some(journal)));
                 }
                 Found::Useless => {
                     // Most likely this client's: under numbers that begin anew it would wait for ever. Said once; who
@@ -115,19 +169,20 @@ impl Shelf {
                 Found::Record(..) | Found::Nothing => {}
             }
         }
-        let end = AwsEnd::new(client_id.to_owned(), &config, now);
-        Ok(Arc::new(Mutex::new(Kept { end, turn: 0, journal: None })))
+        Ok(Kept::new(AwsEnd::new(client_id.to_owned(), &config, now), None))
     }
 
-    /// This end is the session's from now on: one that another client has left is forgotten.
-    pub(super) fn put(&self, session: &str, kept: &Arc<Mutex<Kept>>) {
-        let mut all = lock(&self.kept);
-        let known = all.insert(session.to_owned(), Arc::clone(kept)).is_some_and(|older| Arc::ptr_eq(&older, kept));
-        let mut kept = lock(kept);
-        if !known && kept.journal.is_none() {
-            kept.journal = self.begin(session);
+    /// This end is the session's from now on: one that another client has left is forgotten. May wait for the disk.
+    pub(super) fn put(&self, session: &str, kept: &Arc<Kept>) {
+        let _taking = lock(&self.taking);
+        let older = lock(&self.kept).insert(session.to_owned(), Arc::clone(kept));
+        let known = older.is_some_and(|older| Arc::ptr_eq(&older, kept));
+        let mut journal = kept.journal();
+        if !known && journal.is_none() {
+            *journal = self.begin(session);
         }
-        kept.save(session);
+        let change = change(journal.as_ref(), &kept.state().end);
+        write(&mut journal, change, session);
     }
 
     fn begin(&self, session: &str) -> Option<Journal> {
@@ -140,13 +195,10 @@ impl Shelf {
 
     /// Forgets the ends of sessions that live no more.
     pub(super) fn tidy(&self, lives: impl Fn(&str) -> bool) {
-        lock(&self.kept).retain(|name, _| {
-            let lives = lives(name);
-            if !lives {
-                remove(&self.folder.join(name));
-            }
-            lives
-        });
+        let gone: Vec<String> = lock(&self.kept).extract_if(|name, _| !lives(name)).map(|(name, _)| name).collect();
+        if !gone.is_empty() {
+            block_in_place(|| gone.iter().for_each(|name| remove(&self.folder.join(name))));
+        }
     }
 }
 
@@ -156,5 +208,60 @@ fn remove(path: &Path) {
             tracing::warn!(path = %path.display(), %error, "a journal that nobody needs cannot be removed");
         }
         Ok(()) | Err(_) => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc::sync_channel;
+
+    fn kept(journal: Option<Journal>) -> Arc<Kept> {
+        let config = AgentConfig {
+            session_id: "ann-1".into(),
+            target: "mi-1".into(),
+            session_type: "Standard_Stream",
+            properties: serde_json::Value::Null,
+            separate_output: false,
+            customer_message: String::new(),
+            seed: [0; 16],
+        };
+        Kept::new(AwsEnd::new("client".into(), &config, Duration::ZERO), journal)
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+    async fn while_one_end_waits_for_the_disk_the_runtime_s_only_thread_serves_the_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let stuck = kept(Some(Journal::create(&folder.path().join("stuck")).unwrap()));
+        let other = kept(Some(Journal::create(&folder.path().join("other")).unwrap()));
+        let (entered, inside) = sync_channel(1);
+        let waiting = {
+            // The journal is in use: that is how a write which takes its time looks from here.
+            let writing = lock(&stuck.journal);
+            let end = Arc::clone(&stuck);
+            let waiting = tokio::spawn(async move {
+                entered.send(()).unwrap();
+                end.step(0, Vec::new(), "ann-1", Duration::ZERO).is_some()
+            });
+            block_in_place(|| inside.recv()).unwrap();
+            let end = Arc::clone(&other);
+            let served = tokio::spawn(async move { end.step(0, Vec::new(), "ann-2", Duration::ZERO).is_some() });
+            let (said, told) = sync_channel(1);
+            tokio::spawn(async move { said.send(served.await.unwrap()) });
+            assert!(block_in_place(|| told.recv()).unwrap());
+            assert!(stuck.state.try_lock().is_ok(), "the end itself can be looked at");
+            assert!(!waiting.is_finished(), "nothing leaves before it is written");
+            drop(writing);
+            waiting
+        };
+        assert!(waiting.await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn an_end_moves_nothing_for_a_websocket_that_another_one_has_followed() {
+        let end = kept(None);
+        end.state().turn += 1;
+        assert!(end.step(0, Vec::new(), "ann-1", Duration::ZERO).is_none());
+        assert!(end.step(1, Vec::new(), "ann-1", Duration::ZERO).is_some());
     }
 }
