@@ -283,7 +283,7 @@ mod tests {
 
         fn add(&self, name: &str) {
             let path = self.dir.path().join("whole");
-            fs::write(&path, "x").unwrap();
+            File::create(&path).unwrap();
             add(self.dir.path(), &PLACE, name, &path, &7).unwrap();
         }
 
@@ -308,7 +308,7 @@ mod tests {
             scene.add(name);
         }
         assert_eq!(read_note::<u8>(&scene.queue.folder, "a").unwrap(), 7);
-        fs::write(scene.queue.folder.join("a.made"), "y").unwrap();
+        File::create(scene.queue.folder.join("a.made")).unwrap();
         assert_eq!(scene.round().await, (2, 0));
         assert_eq!(scene.files(PLACE.folder), ["idle.note", "idle.text"]);
         assert_eq!(scene.round().await, (0, 0));
