@@ -265,6 +265,7 @@ impl Agent {
         if let Poll::Ready(news) = self.network.poll_news(cx) {
             return Poll::Ready(Event::News(news));
         }
+        self.table.say_echoes();
         self.poll_log(cx);
         self.set_alarm();
         if self.alarm.poll(cx).is_ready() {
@@ -280,7 +281,7 @@ impl Agent {
                     return Poll::Ready(Event::LinkLost(error));
                 }
                 let received = link.poll_receive(cx);
-                if self.wants_to_log() {
+                if self.wants_to_log() || self.table.owes_echo() {
                     cx.waker().wake_by_ref();
                 }
                 received.map(|result| result.map_or_else(Event::LinkLost, |()| Event::Received))

@@ -57,6 +57,10 @@ pub const SESSIONS: usize = 8;
 /// Most sessions that may be set.
 pub const SESSIONS_CEILING: usize = 64;
 
+/// With so many bytes of messages waiting for the link, echoes are not told but joined (see [`crate::session::echo`]): input that
+/// comes while nothing goes out must not fill the queue, which would end the link.
+pub const ECHO_WAITS: usize = towline_wire::mux::CONTROL_QUEUE / 4;
+
 /// Room for input of one session that its program has not read yet, bytes. Allocated only while something waits.
 pub const INPUT: u32 = 64 * 1024;
 

@@ -100,6 +100,10 @@ impl Agent {
             ToAgent::RotateKey => self.rotate_key(now),
             ToAgent::KeyAdded => return self.key_added(),
             ToAgent::LogStored { boot, next } => self.log.stored(&boot, next),
+            ToAgent::TellEcho { session } => {
+                log::info!("session {session}: the gateway records its input, as far as it is echoed");
+                self.table.tell_echo(&session);
+            }
             ToAgent::KeepAlive { longest } => {
                 self.keep.link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
                 self.keep_until = None;

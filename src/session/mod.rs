@@ -11,6 +11,7 @@
 //!   its own time); its processes are ended
 //!   by [`crate::pty::ending`] even when the session is long gone.
 
+pub mod echo;
 pub mod gate;
 pub mod input;
 pub mod running;

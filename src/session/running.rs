@@ -11,6 +11,7 @@
 
 mod succession;
 
+use super::echo::{Watch, stands};
 use super::input::Input;
 use crate::audit::detect::Detector;
 use crate::limits;
@@ -25,6 +26,7 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::unix::AsyncFd;
+use towline_wire::echo::{Echo, Echoed};
 use towline_wire::frame::StreamId;
 use towline_wire::message::{ExitStatus, MAX_PROFILE_BYTES};
 use towline_wire::mux::Mux;
@@ -88,6 +90,8 @@ pub struct Running {
     detector: Option<Box<Detector>>,
     /// Lines that were read and not taken yet; at most [`limits::LINES`].
     lines: Vec<String>,
+    /// Set while the gateway wants to hear whether input is echoed.
+    echo: Option<Watch>,
     /// When its time is over; for scripts.
     end_at: Option<Instant>,
     timed_out: bool,
@@ -119,6 +123,7 @@ impl Running {
             drain_until: None,
             detector: None,
             lines: Vec::new(),
+            echo: None,
             end_at: None,
             timed_out: false,
         })
@@ -132,6 +137,46 @@ impl Running {
     /// Command lines that were read since.
     pub fn take_lines(&mut self) -> Vec<String> {
         std::mem::take(&mut self.lines)
+    }
+
+    /// The gateway of this link wants to hear whether input is echoed. Nothing is to be heard of what is no terminal.
+    pub fn tell_echo(&mut self, mux: &mut Mux) {
+        if let (Some(echo), Some((input, output))) = (self.stands(), positions(self.io, mux)) {
+            self.echo = Some(Watch::new(input, output, echo));
+        }
+    }
+
+    /// The link is gone, and with it who asked.
+    pub fn stop_telling(&mut self) {
+        self.echo = None;
+    }
+
+    /// True when there is something to tell of the echo.
+    #[must_use]
+    pub fn owes_echo(&self) -> bool {
+        self.echo.as_ref().is_some_and(Watch::waits)
+    }
+
+    /// What is to be told of the echo.
+    pub fn take_echo(&mut self) -> Option<Echoed> {
+        self.echo.as_mut()?.take(&self.name)
+    }
+
+    fn stands(&self) -> Option<Echo> {
+        self.ports.main.as_ref().filter(|_| self.ports.terminal).map(|master| stands(master.get_ref()))
+    }
+
+    /// How the terminal stands, if somebody wants to know.
+    fn watched(&self) -> Option<Echo> {
+        self.echo.as_ref().and_then(|_| self.stands())
+    }
+
+    /// Input went to the terminal, which stood like this before.
+    fn wrote(&mut self, before: Option<Echo>, mux: &mut Mux) {
+        let after = self.watched().unwrap_or(Echo::Hidden);
+        if let (Some(watch), Some(before), Some((input, output))) = (&mut self.echo, before, positions(self.io, mux)) {
+            watch.wrote(input, output, before.max(after));
+        }
     }
 
     /// It is a script: nobody types, and it ends at `end_at`, with or without a link.
@@ -203,6 +248,7 @@ impl Running {
         if let Some(detector) = &mut self.detector {
             detector.input(bytes);
         }
+        let before = self.watched();
         if self.input.is_empty() {
             while let (Some(fd), false) = (self.ports.input(), rest.is_empty()) {
                 match write(fd.get_ref(), rest) {
@@ -216,7 +262,10 @@ impl Running {
         if self.ports.input().is_none() {
             rest = &[]; // nobody will ever read it
         }
-        self.consumed(bytes.len() - rest.len(), mux);
+        if bytes.len() > rest.len() {
+            self.consumed(bytes.len() - rest.len(), mux);
+            self.wrote(before, mux);
+        }
         self.input.keep(rest);
     }
 
@@ -249,10 +298,12 @@ impl Running {
                 return self.consumed(n, mux);
             };
             let Poll::Ready(guard) = fd.poll_write_ready(cx) else { return };
+            let before = self.watched();
             match write(fd.get_ref(), self.input.next()) {
                 Ok(n) => {
                     self.input.taken(n);
                     self.consumed(n, mux);
+                    self.wrote(before, mux);
                 }
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => match guard {
@@ -326,6 +377,11 @@ impl Running {
             let _ = killpg(self.pid, signal);
         }
     }
+}
+
+/// Input that was passed on, and output that was read, bytes.
+fn positions(io: StreamId, mux: &mut Mux) -> Option<(u64, u64)> {
+    mux.stream(io).map(|(stream, _)| (stream.rx.passed_on(), stream.tx.end()))
 }
 
 /// Reads what there is into the stream, as far as there is room and this turn allows. `tap` sees it too.

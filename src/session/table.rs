@@ -136,9 +136,34 @@ impl Table {
             log::info!("session {}: its script was on its way when the link was lost", script.open.session);
             self.remove_streams((script.open.io, script.open.err));
         }
+        self.sessions.iter_mut().for_each(Running::stop_telling);
         self.online = false;
         self.failure = None;
         self.mux.link_lost();
+    }
+
+    /// The gateway wants to hear whether a session's input is echoed.
+    pub fn tell_echo(&mut self, name: &str) {
+        if let Some((session, mux)) = self.by_name(name) {
+            session.tell_echo(mux);
+        }
+    }
+
+    /// True when there is something to tell of an echo, and the link has room for it.
+    #[must_use]
+    pub fn owes_echo(&self) -> bool {
+        self.mux.control_waiting() < limits::ECHO_WAITS && self.sessions.iter().any(Running::owes_echo)
+    }
+
+    /// Tells what there is to tell of echoes.
+    pub fn say_echoes(&mut self) {
+        for at in 0..self.sessions.len() {
+            if self.mux.control_waiting() < limits::ECHO_WAITS
+                && let Some(echoed) = self.sessions[at].take_echo()
+            {
+                self.say(&FromAgent::Echoed(echoed));
+            }
+        }
     }
 
     fn position(&self, name: &str) -> Option<usize> {

@@ -62,6 +62,9 @@ pub struct Facts {
     pub reason: Option<String>,
     /// Where the owner's request came from.
     pub source_ip: String,
+    /// Whether input is recorded, as far as it was echoed ([`crate::typed`]).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub input: bool,
 }
 
 /// What an event is.

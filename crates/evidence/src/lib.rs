@@ -2,8 +2,8 @@
 //!
 //! Way of a recording: bytes of a terminal -> [`recording`] (asciicast v2 lines, each in the session's hash chain, seals
 //! between them) -> heads of sessions into [`node`]'s chain -> signed checkpoints. Way back: [`verify`], which needs the
-//! lines and a public key, and nothing else. Beside it [`trail`]: events in CloudTrail's form, and [`layout`]: where
-//! things lie in a sink.
+//! lines and a public key, and nothing else. Beside it [`typed`]: which input may be recorded,
+//! [`trail`]: events in CloudTrail's form, and [`layout`]: where things lie in a sink.
 //!
 //! # Invariants
 //! - No I/O, no clock, no randomness: the caller brings bytes, times and keys. So the gateway writes and the command line
@@ -25,4 +25,5 @@ pub mod seal;
 pub mod tame;
 pub mod text;
 pub mod trail;
+pub mod typed;
 pub mod verify;

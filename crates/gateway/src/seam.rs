@@ -140,6 +140,15 @@ pub struct SessionStart {
     pub source_ip: IpAddr,
 }
 
+impl SessionStart {
+    /// Whether what is typed is recorded: preferences want it, and there is a terminal, which alone can tell what it echoes.
+    #[must_use]
+    pub fn records_input(&self) -> bool {
+        self.preferences.record_input == Some(true)
+            && matches!(self.plan, SessionPlan::Shell { .. } | SessionPlan::InteractiveCommand { .. })
+    }
+}
+
 /// A terminal's type and size.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Terminal {

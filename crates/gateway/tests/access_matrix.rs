@@ -332,6 +332,7 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         just_in_time: false,
         session_type: String::new(),
         output_url: String::new(),
+        input_recorded: false,
         idle: std::time::Duration::from_secs(60),
         max: None,
     };

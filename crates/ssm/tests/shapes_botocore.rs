@@ -173,14 +173,15 @@ fn answers_about_commands_have_no_member_that_clients_would_not_know() {
 
 #[test]
 fn answers_have_no_member_that_clients_would_not_know() {
-    let start = json!({"SessionId": "s", "TokenValue": "t", "StreamUrl": "u"});
+    let start = json!({"SessionId": "s", "TokenValue": "t", "StreamUrl": "u", "TowlineInputRecorded": true});
     check("StartSessionResponse", &known::<StartSessionResponse>(start.clone()), true);
     check("ResumeSessionResponse", &known::<ResumeSessionResponse>(start), true);
     check("TerminateSessionResponse", &known::<TerminateSessionResponse>(json!({"SessionId": "s"})), true);
     check("DescribeSessionsResponse", &known::<DescribeSessionsResponse>(json!({"NextToken": "n"})), true);
     let session = json!({"SessionId": "s", "Target": "t", "Status": "Failed", "StartDate": 1, "EndDate": 2,
         "DocumentName": "d", "Owner": "o", "Reason": "r", "Details": "d", "OutputUrl": {}, "MaxSessionDuration": "1",
-        "AccessType": "Standard", "TowlineCommands": 3, "TowlineRecordingBytes": 400});
+        "AccessType": "Standard", "TowlineCommands": 3, "TowlineRecordingBytes": 400,
+        "TowlineInputRecorded": true});
     check("Session", &known::<Session>(session), true);
     let urls = json!({"S3OutputUrl": "s", "CloudWatchOutputUrl": "c"});
     check("SessionManagerOutputUrl", &known::<SessionManagerOutputUrl>(urls), true);

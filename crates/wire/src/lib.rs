@@ -23,6 +23,7 @@ extern crate alloc;
 
 pub mod client;
 pub mod copy;
+pub mod echo;
 pub mod epoch;
 pub mod frame;
 pub mod grant;
@@ -37,4 +38,6 @@ pub mod stream;
 /// The ALPN protocol name of the agent's link (RFC 7301).
 pub const ALPN: &[u8] = b"towline/1";
 /// The lowest and the highest wire version that this crate speaks. See [`message::Version`].
-pub const VERSIONS: message::Version = message::Version { min: 1, max: 1 };
+pub const VERSIONS: message::Version = message::Version { min: 1, max: 2 };
+/// The version since which a gateway may ask for [`echo::Echoed`].
+pub const TELLS_ECHO: u16 = 2;

@@ -14,6 +14,7 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::echo::Echoed;
 use crate::epoch::{BootNonce, Epoch};
 use crate::frame::{MAX_CONTROL, StreamId};
 use crate::grant::{SignedGrant, SignedTime};
@@ -110,6 +111,8 @@ pub enum FromAgent {
     },
     /// Records of the command log, in the order of their numbers.
     Log(Batch),
+    /// How a terminal stood when it took input. Since version 2, and for sessions only of which the gateway has asked it.
+    Echoed(Echoed),
 }
 
 /// Who is calling.
@@ -267,6 +270,11 @@ pub enum ToAgent {
         boot: BootNonce,
         /// The number behind the last one that is stored.
         next: u64,
+    },
+    /// Say [`FromAgent::Echoed`] of a session's terminal from now on, until this link is over. Since version 2.
+    TellEcho {
+        /// Which session.
+        session: SessionName,
     },
 }
 

@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used)] // a test that cannot go on says so by failing
 
 use towline_wire::client::{FromClient, ToClient};
+use towline_wire::echo::{Echo, Echoed};
 use towline_wire::epoch::Epoch;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::message::{
@@ -85,6 +86,10 @@ fn from_the_agent() {
             FromAgent::Log(Batch { boot: SIXTEEN, first: 300, next: 301, records: vec![7, 8] }),
             &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]],
         ),
+        row(
+            FromAgent::Echoed(Echoed { session: name(), from: 3, until: 300, output: 4, echo: Echo::Hidden }),
+            &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]],
+        ),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -120,6 +125,7 @@ fn to_the_agent() {
         row(ToAgent::RotateKey, &[&[12]]),
         row(ToAgent::KeyAdded, &[&[13]]),
         row(ToAgent::LogStored { boot: SIXTEEN, next: 300 }, &[&[14], &SIXTEEN, &[0xac, 2]]),
+        row(ToAgent::TellEcho { session: name() }, &[&[15, 1, b'a']]),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -141,6 +147,11 @@ fn what_is_launched() {
         row(Launch::Script(script), &[&[6, 0xac, 2], &THIRTY_TWO, &[1, b'/', 60, 1], &SIXTEEN]),
     ];
     every_variant_has_a_row(&seen);
+}
+
+#[test]
+fn how_a_terminal_stands() {
+    every_variant_has_a_row(&[row(Echo::Terminal, &[&[0]]), row(Echo::Program, &[&[1]]), row(Echo::Hidden, &[&[2]])]);
 }
 
 #[test]
@@ -197,8 +208,8 @@ fn every_variant_has_a_row(seen: &[u8]) {
 fn there_is_no_variant_beyond_the_rows() {
     use towline_wire::message::MessageError::Malformed;
     let beyond = |last: u8| vec![last + 1; 64];
-    assert!(matches!(decode::<FromAgent>(&beyond(12)), Err(Malformed(_))));
-    assert!(matches!(decode::<ToAgent>(&beyond(14)), Err(Malformed(_))));
+    assert!(matches!(decode::<FromAgent>(&beyond(13)), Err(Malformed(_))));
+    assert!(matches!(decode::<ToAgent>(&beyond(15)), Err(Malformed(_))));
     assert!(matches!(decode::<Launch>(&beyond(5)), Err(Malformed(_))));
     assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
     assert!(matches!(decode::<ToClient>(&beyond(4)), Err(Malformed(_))));

@@ -37,6 +37,8 @@ impl Running {
             timed_out,
             detector: _,
             lines: _,
+            // The gateway asks again on the next link.
+            echo: _,
         } = self;
         to.text(name)?;
         to.number((*io).into())?;
@@ -84,6 +86,7 @@ impl Running {
             timed_out: from.flag()?,
             detector: None,
             lines: Vec::new(),
+            echo: None,
         };
         for id in [Some(running.io), running.err].into_iter().flatten() {
             read_stream(mux, id, from)?;

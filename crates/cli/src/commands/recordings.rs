@@ -83,7 +83,8 @@ pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
     let answer = DescribeSessionsResponse { sessions, next_token: None };
     context.output.answer(&answer, |output| {
         let rows: Vec<Vec<Cell>> = answer.sessions.iter().map(log_row).collect();
-        let head = ["SESSION", "USER", "DEVICE", "STARTED", "LASTED", "COMMANDS", "SIZE", "ENDED", "RECORDING"];
+        let head =
+            ["SESSION", "USER", "DEVICE", "STARTED", "LASTED", "COMMANDS", "SIZE", "INPUT", "ENDED", "RECORDING"];
         output.table(&head, &rows)
     })
 }
@@ -109,6 +110,7 @@ fn log_row(session: &Session) -> Vec<Cell> {
         format!("{}:{:02}:{:02}", lasted / 3600, lasted / 60 % 60, lasted % 60).into(),
         session.towline_commands.map_or_else(unknown, |number| number.to_string()).into(),
         session.towline_recording_bytes.map_or_else(unknown, size).into(),
+        if session.towline_input_recorded == Some(true) { "yes" } else { "" }.into(),
         goes_on.or_else(|| session.details.clone()).into(),
         place.and_then(|url| url.rsplit('/').next()).unwrap_or_default().into(),
     ]

@@ -27,6 +27,7 @@ use super::aws::Aws;
 use super::patience::{Backoff, Liveness, Verdict};
 use super::{Begin, SessionError};
 use crate::api::{CallError, Client, Dialect, Socket};
+use crate::output::complain;
 
 /// What the link sends.
 pub(super) trait Source {
@@ -46,6 +47,9 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
     let (session, url, token) = match begin {
         Begin::Start(request) => {
             let answer: StartSessionResponse = client.call(Operation::StartSession, &request).await?;
+            if answer.towline_input_recorded == Some(true) {
+                complain("what you type is recorded in this session, as far as the screen shows it");
+            }
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
         Begin::Resume(session_id) => {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
+use towline_wire::VERSIONS;
 use towline_wire::frame::{Frame, FrameReader, MAX_FRAME};
 use towline_wire::message::{FromAgent, RefusalCode, ToAgent, decode, encode};
 
@@ -60,7 +61,7 @@ impl Io {
     /// Says one thing to somebody who is hung up on then.
     pub(super) async fn say(&mut self, message: &ToAgent) {
         let mut out = Vec::new();
-        let version = Frame::Version { min: 1, max: 1 }.encode(&mut out);
+        let version = Frame::Version { min: VERSIONS.min, max: VERSIONS.max }.encode(&mut out);
         let Ok(body) = encode(message) else { return };
         if version.is_err() || Frame::Control(&body).encode(&mut out).is_err() {
             return;

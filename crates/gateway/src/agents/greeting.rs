@@ -31,8 +31,8 @@ const RETRY_THROTTLED: u32 = 60;
 pub(super) enum Caller {
     /// A key with an activation.
     Stranger(Box<Enrol>),
-    /// A key with a name.
-    Device(Box<Hello>),
+    /// A key with a name, and the wire version that both speak.
+    Device(Box<Hello>, u16),
 }
 
 /// Hears the version and the first message. The error is for the caller's log and the agent.
@@ -43,18 +43,18 @@ pub(super) async fn listen(io: &mut Io) -> Result<Caller, String> {
             other => Err(format!("the first frame must be a version, it is {other:?}")),
         });
         let offered = offered.await?;
-        if VERSIONS.agree(offered).is_none() {
+        let Some(version) = VERSIONS.agree(offered) else {
             return Err(format!(
                 "this gateway speaks wire versions {} to {}, the agent {} to {}",
                 VERSIONS.min, VERSIONS.max, offered.min, offered.max
             ));
-        }
+        };
         let message = io.next_frame(|frame| match frame {
             Frame::Control(body) => decode::<FromAgent>(body).map_err(|error| error.to_string()),
             other => Err(format!("the second frame must be a hello or an enrolment, it is {other:?}")),
         });
         match message.await? {
-            FromAgent::Hello(hello) => Ok(Caller::Device(Box::new(hello))),
+            FromAgent::Hello(hello) => Ok(Caller::Device(Box::new(hello), version)),
             FromAgent::Enrol(enrol) => Ok(Caller::Stranger(Box::new(enrol))),
             _ => Err("the first message must be a hello or an enrolment".to_owned()),
         }

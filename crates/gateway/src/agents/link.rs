@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 use towline_ssm::ids::DeviceId;
+use towline_wire::TELLS_ECHO;
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{ToAgent, encode};
@@ -51,6 +52,8 @@ pub struct Link {
     pub epoch: Epoch,
     /// Random bytes of the agent's hello; a new key signs them.
     pub challenge: [u8; 16],
+    /// The wire version that both speak.
+    version: u16,
     /// Who waits for a new key of this device.
     rotation: Mutex<Option<oneshot::Sender<Rotated>>>,
     outbox: Mutex<Outbox>,
@@ -75,11 +78,12 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 impl Link {
     /// A link with nothing on it.
     #[must_use]
-    pub fn new(device: DeviceId, epoch: Epoch, challenge: [u8; 16]) -> Self {
+    pub fn new(device: DeviceId, epoch: Epoch, challenge: [u8; 16], version: u16) -> Self {
         Self {
             device,
             epoch,
             challenge,
+            version,
             rotation: Mutex::default(),
             outbox: Mutex::default(),
             ready: Notify::new(),
@@ -91,6 +95,12 @@ impl Link {
             heard: AtomicU64::new(0),
             heard_changed: Notify::new(),
         }
+    }
+
+    /// Whether the agent can be asked what its terminals do with input.
+    #[must_use]
+    pub const fn tells_echo(&self) -> bool {
+        self.version >= TELLS_ECHO
     }
 
     /// Two stream numbers that this link has not used.

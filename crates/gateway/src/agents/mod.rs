@@ -20,8 +20,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use towline_wire::VERSIONS;
 use towline_wire::epoch::Verdict;
-use towline_wire::message::{RefusalCode, ToAgent};
+use towline_wire::frame::Frame;
+use towline_wire::message::{Hello, RefusalCode, ToAgent};
 
 pub use link::{Lane, Link};
 
@@ -105,10 +107,10 @@ impl Agents {
                 io.say(&answer).await;
                 None
             }
-            Caller::Device(hello) => match self.admit(&greeting, &hello).await {
+            Caller::Device(hello, version) => match self.admit(&greeting, &hello, version).await {
                 Ok(link) => {
                     let welcome = greeting.welcome(&hello);
-                    link.send_frame(&towline_wire::frame::Frame::Version { min: 1, max: 1 });
+                    link.send_frame(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max });
                     link.send(&welcome);
                     Some(Greeted { link, io, peer })
                 }
@@ -148,9 +150,9 @@ impl Agents {
     }
 
     /// Decides about an enrolled device that says hello.
-    async fn admit(&self, greeting: &Greeting<'_>, hello: &towline_wire::message::Hello) -> Result<Arc<Link>, ToAgent> {
+    async fn admit(&self, greeting: &Greeting<'_>, hello: &Hello, version: u16) -> Result<Arc<Link>, ToAgent> {
         let device = greeting.device(hello).await?;
-        let link = Arc::new(Link::new(device, hello.epoch, hello.challenge));
+        let link = Arc::new(Link::new(device, hello.epoch, hello.challenge, version));
         if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
             match held.epoch.judge(&link.epoch) {
                 Verdict::Supersedes => {}

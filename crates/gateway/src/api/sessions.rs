@@ -90,6 +90,7 @@ impl Api {
         };
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
+                towline_input_recorded: start.records_input().then_some(true),
                 stream_url: self.stream_url(call, &start.session),
                 session_id: start.session.into(),
                 token_value: started.token,
@@ -143,7 +144,12 @@ impl Api {
         let id: SessionId = session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
         // An empty token tells session-manager-plugin that the session is over; an error would make it try for ever.
         let token_value = self.parts.sessions.resume(&id).unwrap_or_default();
-        Ok(ResumeSessionResponse { stream_url: self.stream_url(call, &id), session_id: id.into(), token_value })
+        Ok(ResumeSessionResponse {
+            stream_url: self.stream_url(call, &id),
+            session_id: id.into(),
+            token_value,
+            towline_input_recorded: session.new.input_recorded.then_some(true),
+        })
     }
 
     pub(super) async fn terminate_session(
@@ -321,5 +327,6 @@ fn shown(row: store::Session) -> Session {
         access_type: Some(if just_in_time { "JustInTime" } else { "Standard" }.to_owned()),
         towline_commands: row.commands,
         towline_recording_bytes: row.recording_bytes,
+        towline_input_recorded: row.new.input_recorded.then_some(true),
     }
 }

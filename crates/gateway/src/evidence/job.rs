@@ -12,6 +12,7 @@ use std::sync::Arc;
 use towline_evidence::digest::Digest;
 use towline_evidence::node::What;
 use towline_evidence::recording::{Lane, Recording};
+use towline_evidence::typed::{self, Found, Typed};
 
 use super::room::is_full;
 use super::staging::Staged;
@@ -49,6 +50,8 @@ pub(super) struct Job {
     end: Option<(u64, String)>,
     over: bool,
     signed_lines: u64,
+    /// Input that may have to be recorded; empty for sessions of which none is.
+    typed: Typed,
 }
 
 impl Job {
@@ -67,6 +70,7 @@ impl Job {
             end: None,
             over,
             signed_lines: 0,
+            typed: Typed::default(),
         }
     }
 
@@ -175,9 +179,24 @@ impl Job {
 
     fn drain(&mut self, taken: Taken) {
         for piece in taken.pieces {
+            if self.stopped.is_some() {
+                self.typed.forget();
+            }
             match (piece, self.stopped.is_some()) {
                 (Piece::Output { at, lane, offset, data, why }, false) => {
                     self.recording.output(at, lane, offset, &data, why);
+                    if lane == Lane::Io && self.typed.is_awake() {
+                        self.typed.output(offset, &data);
+                        self.record_input(at);
+                    }
+                }
+                (Piece::Input { at, offset, data }, false) => {
+                    self.typed.input(offset, &data);
+                    self.record_input(at);
+                }
+                (Piece::Said { at, said }, false) => {
+                    self.typed.said(said);
+                    self.record_input(at);
                 }
                 (Piece::Output { lane, offset, data, .. }, true) => {
                     let skipped = &mut self.skipped[usize::from(lane == Lane::Err)];
@@ -185,7 +204,7 @@ impl Job {
                 }
                 (Piece::Resize { at, cols, rows }, false) => self.recording.resize(at, cols, rows),
                 (Piece::Marker { at, text }, false) => self.recording.marker(at, &text),
-                (Piece::Resize { .. } | Piece::Marker { .. }, true) => {}
+                (Piece::Resize { .. } | Piece::Marker { .. } | Piece::Input { .. } | Piece::Said { .. }, true) => {}
             }
             if self.recording.waiting() >= BLOCK_BYTES {
                 self.write();
@@ -195,6 +214,8 @@ impl Job {
             }
         }
         if let Some((at, why)) = taken.end {
+            self.typed.finish();
+            self.record_input(at);
             let stopped = self.stopped.clone().unwrap_or_else(|| "it did not reach the recorder".to_owned());
             self.name_what_was_missed(&stopped);
             for (lane, length) in LANES.into_iter().zip(taken.lengths) {
@@ -204,6 +225,17 @@ impl Job {
                 self.recording.gap(at, "the last of the output was not recorded: the recorder was too slow");
             }
             self.end = Some((at, why));
+        }
+    }
+
+    /// Records the input that is known to have been shown by now.
+    fn record_input(&mut self, at: u64) {
+        for found in self.typed.take() {
+            match found {
+                Found::Input(text) => self.recording.input(at, &text),
+                Found::Hidden => self.recording.marker(at, typed::HIDDEN),
+                Found::Missing(why) => self.recording.gap(at, &format!("some input was not recorded: {why}")),
+            }
         }
     }
 

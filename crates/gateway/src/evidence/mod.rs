@@ -183,6 +183,7 @@ pub async fn begin(
         run_as: start.run_as.clone(),
         reason: start.reason.clone(),
         source_ip: start.source_ip.to_string(),
+        input: start.records_input(),
     };
     let (cols, rows, term) = start.terminal.as_ref().map_or((80, 24, None), |t| (t.cols, t.rows, Some(t.term.clone())));
     let own = Arc::clone(recorder);

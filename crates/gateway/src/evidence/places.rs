@@ -47,9 +47,10 @@ impl Recorder {
     /// Why it cannot be done, for people.
     pub fn places(&self, preferences: &SessionPreferences) -> Result<Places, String> {
         let (copy, logs) = (preferences.s3(), preferences.cloud_watch());
-        if (copy.is_some() || logs.is_some()) && self.demand() == Demand::Off {
+        let input = preferences.record_input == Some(true);
+        if (copy.is_some() || logs.is_some() || input) && self.demand() == Demand::Off {
             return Err(
-                "the session's preferences want a log of it, and this gateway records nothing ([evidence] recording \
+                "the session's preferences want a record of it, and this gateway records nothing ([evidence] recording \
                         in gateway.toml)"
                     .to_owned(),
             );

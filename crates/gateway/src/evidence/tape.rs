@@ -18,6 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 use towline_evidence::recording::Lane;
+use towline_evidence::typed::Said;
 
 /// Bytes in one tape: what makes it count as behind, and the windows of both lanes that may still come.
 pub const TAPE: usize = 3 * 1024 * 1024;
@@ -55,6 +56,10 @@ pub(super) enum Piece {
     Resize { at: u64, cols: u16, rows: u16 },
     /// A marker.
     Marker { at: u64, text: String },
+    /// Input on its way to the device, which is not in the recording by that alone.
+    Input { at: u64, offset: u64, data: Vec<u8> },
+    /// What the device said of input.
+    Said { at: u64, said: Said },
 }
 
 /// What the recorder's thread takes at once.
@@ -148,6 +153,21 @@ impl Tape {
         drop(self.take());
     }
 
+    /// What is on it, in words.
+    #[cfg(test)]
+    pub(crate) fn words(&self) -> Vec<String> {
+        let word = |piece| match piece {
+            Piece::Output { offset, data, .. } => format!("output {offset}+{}", data.len()),
+            Piece::Resize { cols, rows, .. } => format!("size {cols}x{rows}"),
+            Piece::Marker { text, .. } => text,
+            Piece::Input { offset, data, .. } => format!("input {offset}+{}", data.len()),
+            Piece::Said { said, .. } => {
+                format!("said {}..{} at {} {:?}", said.from, said.until, said.output, said.echo)
+            }
+        };
+        self.take().pieces.into_iter().map(word).collect()
+    }
+
     /// Time since the session's start, microseconds.
     #[must_use]
     pub fn now(&self) -> u64 {
@@ -158,10 +178,7 @@ impl Tape {
     pub fn output(self: &Arc<Self>, lane: Lane, offset: u64, data: &[u8]) {
         let at = self.now();
         let mut inner = lock(&self.inner);
-        let all = self.list.bytes.load(Ordering::Relaxed);
-        let full =
-            inner.bytes + data.len() > TAPE || all + data.len() > ALL_TAPES || inner.taken.pieces.len() >= PIECES;
-        if inner.closed || full {
+        if inner.closed || inner.taken.pieces.len() >= PIECES || !self.fits(&inner, data.len()) {
             inner.taken.dropped = true;
             return;
         }
@@ -203,6 +220,23 @@ impl Tape {
         self.small(|at| Piece::Resize { at, cols, rows });
     }
 
+    /// Input on its way to the device. What does not fit is not recorded; its position is missed by the recorder.
+    pub fn input(self: &Arc<Self>, offset: u64, data: &[u8]) {
+        let at = self.now();
+        let mut inner = lock(&self.inner);
+        if !inner.closed && inner.taken.pieces.len() < PIECES && self.fits(&inner, data.len()) {
+            inner.bytes += data.len();
+            self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
+            inner.taken.pieces.push_back(Piece::Input { at, offset, data: data.to_vec() });
+            self.list(&mut inner);
+        }
+    }
+
+    /// The device's word for input.
+    pub fn said(self: &Arc<Self>, said: Said) {
+        self.small(|at| Piece::Said { at, said });
+    }
+
     /// A marker.
     pub fn marker(self: &Arc<Self>, text: &str) {
         self.small(|at| Piece::Marker { at, text: text.to_owned() });
@@ -216,6 +250,10 @@ impl Tape {
             inner.taken.end = Some((at, why.to_owned()));
             self.list(&mut inner);
         }
+    }
+
+    fn fits(&self, inner: &Inner, more: usize) -> bool {
+        inner.bytes + more <= TAPE && self.list.bytes.load(Ordering::Relaxed) + more <= ALL_TAPES
     }
 
     fn small(self: &Arc<Self>, piece: impl FnOnce(u64) -> Piece) {

@@ -123,6 +123,11 @@ impl Hub {
                     self.end(&found, reason, &sentence(reason));
                 }
             }
+            FromAgent::Echoed(told) => {
+                if let Some(found) = self.session_on(link, &told.session) {
+                    found.echoed(&told);
+                }
+            }
             FromAgent::Log(batch) => self.intake.put(link, batch),
             FromAgent::NewKey(key) => self.new_key(link, key),
             FromAgent::NoNewKey { text } => link.answer_rotation(Err(RotateError::Refused { why: text })),

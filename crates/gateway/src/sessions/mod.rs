@@ -147,6 +147,7 @@ impl Hub {
             end_at: left.map(|left| Instant::now() + left),
             grace: self.settings.grace,
             step: false,
+            input: row.new.input_recorded,
         }
     }
 

@@ -59,10 +59,14 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     link.bind(&session, order.io, order.err);
     session.link_up(&link, order.io, order.err);
     link.send(&ToAgent::Open(order));
+    session.ask_for_echo(&link);
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
 
     match opened_stored_recorded(&hub, &session, &start, places, opened).await {
-        Ok(()) => Ok(SessionStarted { token: text }),
+        Ok(()) => {
+            session.own_up_to_lost_input(&link);
+            Ok(SessionStarted { token: text })
+        }
         Err(error) => {
             hub.end(&session, EndReason::NotOpened, &format!("{}: {error}", sentence(EndReason::NotOpened)));
             hub.forget_failed(&session, &error).await;
@@ -212,6 +216,7 @@ fn meta(hub: &Hub, start: &SessionStart) -> Meta {
         end_at: start.max_duration.map(|max| Instant::now() + max),
         grace: hub.settings.grace,
         step: false,
+        input: start.records_input(),
     }
 }
 
@@ -227,6 +232,7 @@ fn row(start: &SessionStart, output: Option<SessionManagerOutputUrl>) -> NewSess
         source_ip: start.source_ip.to_string(),
         just_in_time: start.just_in_time,
         session_type: start.plan.session_type().to_owned(),
+        input_recorded: start.records_input(),
         output_url: output.and_then(|output| serde_json::to_string(&output).ok()).unwrap_or_default(),
         idle: start.idle_timeout,
         max: start.max_duration,

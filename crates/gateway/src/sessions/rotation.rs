@@ -112,7 +112,7 @@ mod tests {
         let authority = Arc::new(Authority::from_pkcs8(&Authority::generate().unwrap()).unwrap());
         let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
         let hub = Hub::restore(store.clone(), authority, Clock::manual(NOW), settings, None).await.unwrap();
-        let link = Arc::new(Link::new(id(), Epoch { boot: [1; 16], connection: 1 }, [7; 16]));
+        let link = Arc::new(Link::new(id(), Epoch { boot: [1; 16], connection: 1 }, [7; 16], 1));
         hub.link_up(&link);
         Scene { hub, link, store, _dir: dir }
     }

@@ -143,6 +143,7 @@ impl Hub {
             end_at: None,
             grace: self.settings.grace,
             step: true,
+            input: false,
         }
     }
 }

@@ -59,7 +59,12 @@ pub struct Meta {
     /// A step of a command: it has no row among the sessions and no watch, and one that was being opened when the link was
     /// lost may run all the same. What becomes of it is decided by [`crate::commands`].
     pub step: bool,
+    /// Its input is recorded, as far as the device says that it was echoed.
+    pub input: bool,
 }
+
+/// What the recording says when the input is not in it after all.
+const TOO_OLD: &str = "input: not recorded, for the device's agent is of a version that does not say what is echoed";
 
 /// Where a session stands.
 enum Phase {
@@ -161,6 +166,21 @@ impl Session {
     pub fn mark(&self, text: &str) {
         if let Some(tape) = self.tape.get() {
             tape.marker(text);
+        }
+    }
+
+    /// Asks the device what its terminal does with input, if that is to be recorded; or says in the recording why it is not. The
+    /// device forgets it with the link.
+    pub(super) fn ask_for_echo(&self, link: &Link) {
+        if self.meta.input && link.tells_echo() {
+            link.send(&ToAgent::TellEcho { session: self.meta.name.clone() });
+        }
+    }
+
+    /// Says in the recording that this device cannot tell what is echoed.
+    pub(super) fn own_up_to_lost_input(&self, link: &Link) {
+        if self.meta.input && !link.tells_echo() {
+            self.mark(TOO_OLD);
         }
     }
 

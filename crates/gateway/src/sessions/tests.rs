@@ -1,6 +1,7 @@
 //! A session between a scripted link and a scripted client: who is told what, and what happens to bytes in between.
 
 mod full;
+mod input;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,12 +23,21 @@ use crate::seam::{LiveState, StartError};
 const IO: u32 = 1;
 
 fn link(connection: u32) -> Arc<Link> {
+    link_of(connection, 2)
+}
+
+/// A link of an agent that speaks this version of the wire.
+fn link_of(connection: u32, version: u16) -> Arc<Link> {
     let device = DeviceId::try_from("mi-0123456789abcdef0".to_owned()).unwrap();
-    Arc::new(Link::new(device, Epoch { boot: [1; 16], connection }, [7; 16]))
+    Arc::new(Link::new(device, Epoch { boot: [1; 16], connection }, [7; 16], version))
 }
 
 fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
-    let meta = Meta {
+    Session::opening(meta(), false)
+}
+
+fn meta() -> Meta {
+    Meta {
         name: "ann-1".into(),
         device: "mi-0123456789abcdef0".into(),
         owner: "ann".into(),
@@ -39,8 +49,8 @@ fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
         end_at: None,
         grace: Duration::from_secs(600),
         step: false,
-    };
-    Session::opening(meta, false)
+        input: false,
+    }
 }
 
 /// What waits for the agent, control messages decoded, the rest as text.

@@ -76,6 +76,7 @@ mod tests {
             end_at: Some(now + 1000 * SECOND),
             grace: 50 * SECOND,
             step: false,
+            input: false,
         }
     }
 

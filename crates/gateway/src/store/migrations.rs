@@ -16,6 +16,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (6, "where logs lie", include_str!("../../migrations/0006_where_logs_lie.sql")),
     (9, "target", include_str!("../../migrations/0009_target.sql")),
     (10, "what a session left", include_str!("../../migrations/0010_what_a_session_left.sql")),
+    (11, "recorded input", include_str!("../../migrations/0011_recorded_input.sql")),
 ];
 
 #[derive(Debug)]

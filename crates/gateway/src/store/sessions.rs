@@ -84,6 +84,8 @@ pub struct NewSession {
     pub session_type: String,
     /// Where its output lies: an OutputUrl as JSON; empty when nowhere.
     pub output_url: String,
+    /// Whether its input is recorded, as far as it is echoed.
+    pub input_recorded: bool,
     /// Idle time after which it ends.
     pub idle: Duration,
     /// Age at which it ends.
@@ -139,7 +141,7 @@ pub struct SessionStore<'a> {
 
 const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, access_type, \
      session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
-     recording_bytes FROM sessions";
+     recording_bytes, input_recorded FROM sessions";
 
 fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -157,6 +159,7 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
             just_in_time: row.try_get::<String, _>("access_type")? == JUST_IN_TIME,
             session_type: row.try_get("session_type")?,
             output_url: row.try_get("output_url")?,
+            input_recorded: row.try_get("input_recorded")?,
             idle: millis(row.try_get("idle_ms")?),
             max: row.try_get::<Option<i64>, _>("max_ms")?.map(millis),
         },
@@ -194,8 +197,8 @@ impl SessionStore<'_> {
             .await?;
         sqlx::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
-             access_type, session_type, output_url, status, idle_ms, max_ms, started_at, commands) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
              (SELECT SUM(kind = 'exec') FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND detail NOT LIKE 'off%'))))",
         )
@@ -210,6 +213,7 @@ impl SessionStore<'_> {
         .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
         .bind(&new.session_type)
         .bind(&new.output_url)
+        .bind(new.input_recorded)
         .bind(as_millis(new.idle))
         .bind(new.max.map(as_millis))
         .bind(now.0)
@@ -354,6 +358,7 @@ pub(super) mod tests {
             just_in_time: false,
             session_type: "Standard_Stream".into(),
             output_url: String::new(),
+            input_recorded: false,
             idle: Duration::from_secs(1200),
             max: Some(Duration::from_secs(3600)),
         }

@@ -158,6 +158,7 @@ impl Sessions for Pretended {
                 just_in_time: start.just_in_time,
                 session_type: start.plan.session_type().to_owned(),
                 output_url: String::new(),
+                input_recorded: false,
                 idle: start.idle_timeout,
                 max: start.max_duration,
             };

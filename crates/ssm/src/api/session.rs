@@ -100,6 +100,9 @@ pub struct StartSessionResponse {
     pub token_value: String,
     /// Websocket address of the stream.
     pub stream_url: String,
+    /// Not of AWS: what is typed is recorded, as far as it is echoed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_input_recorded: Option<bool>,
 }
 
 /// ResumeSession answers with the same members.
@@ -251,6 +254,9 @@ pub struct Session {
     /// Not of AWS: bytes of its recording, of one that goes on as far as they are on the disk; absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_recording_bytes: Option<i64>,
+    /// Not of AWS: what was typed is recorded, as far as it was echoed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_input_recorded: Option<bool>,
 }
 
 /// Where the record of a session is.

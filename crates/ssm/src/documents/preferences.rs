@@ -8,7 +8,7 @@
 //! - An empty text, and an absent member, say nothing; what a document says wins over what the account's preferences say.
 //!
 //! # Not here
-//! - Nothing is enforced here. Encryption with a KMS key is refused: there is no such service, and TLS is always there.
+//! - Nothing is enforced here. `recordInput` is ours; the other members are AWS's. Encryption with a KMS key is refused: there is no such service, and TLS is always there.
 
 use serde_json::{Map, Value};
 
@@ -70,6 +70,8 @@ pub struct SessionPreferences {
     pub cloud_watch_encrypted: Option<bool>,
     /// Whether log events go out while the session lives.
     pub cloud_watch_streaming: Option<bool>,
+    /// Not of AWS: whether what is typed into a terminal is recorded, as far as it is echoed.
+    pub record_input: Option<bool>,
 }
 
 impl SessionPreferences {
@@ -94,6 +96,7 @@ impl SessionPreferences {
                 }
                 "cloudWatchEncryptionEnabled" => read.cloud_watch_encrypted = switch(key, value)?,
                 "cloudWatchStreamingEnabled" => read.cloud_watch_streaming = switch(key, value)?,
+                "recordInput" => read.record_input = switch(key, value)?,
                 "kmsKeyId" if text(key, value)?.is_none() => {}
                 "kmsKeyId" => {
                     return Err(invalid(
@@ -121,6 +124,7 @@ impl SessionPreferences {
             cloud_watch_group: self.cloud_watch_group.or(account.cloud_watch_group),
             cloud_watch_encrypted: self.cloud_watch_encrypted.or(account.cloud_watch_encrypted),
             cloud_watch_streaming: self.cloud_watch_streaming.or(account.cloud_watch_streaming),
+            record_input: self.record_input.or(account.record_input),
         }
     }
 
@@ -287,6 +291,7 @@ mod tests {
             (json!({"runAsDefaultUser": "root"}), "root"),
             (json!({"runAsDefaultUser": "a b"}), "local user"),
             (json!({"runAsEnabled": "yes"}), "true or false"),
+            (json!({"recordInput": "shown"}), "true or false"),
             (json!({"kmsKeyId": "alias/x"}), "KMS"),
             (json!({"shellProfile": {"linux": "x".repeat(513)}}), "512"),
             (json!({"shellProfile": "x"}), "object"),
@@ -302,9 +307,9 @@ mod tests {
     #[test]
     fn a_document_s_own_word_wins_member_by_member() {
         let account = read(json!({"idleSessionTimeout": "5", "s3BucketName": "logs-1"})).unwrap();
-        let own = read(json!({"idleSessionTimeout": "10"})).unwrap();
+        let own = read(json!({"idleSessionTimeout": "10", "recordInput": "true"})).unwrap();
         let both = own.over(account);
-        assert_eq!(both.idle_minutes, Some(10));
+        assert_eq!((both.idle_minutes, both.record_input), (Some(10), Some(true)));
         assert_eq!(both.s3(), Some(S3Log { bucket: "logs-1".into(), prefix: String::new(), encrypted: false }));
     }
 }

@@ -100,6 +100,9 @@ impl Session {
             Ok(true) => {
                 if let Some(Carried { link, io, .. }) = &core.carried {
                     link.send_data(*io, &Frame::Data { stream: *io, offset, data });
+                    if let Some(tape) = self.tape.get().filter(|_| self.meta.input && link.tells_echo()) {
+                        tape.input(offset, data);
+                    }
                 }
                 true
             }

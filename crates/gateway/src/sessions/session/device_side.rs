@@ -9,7 +9,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
+use towline_evidence::typed::{self, Said};
 use towline_wire::client::ToClient;
+use towline_wire::echo::{Echo, Echoed};
 use towline_wire::frame::StreamId;
 use towline_wire::message::{EndReason, ExitStatus};
 
@@ -29,9 +31,23 @@ impl Session {
         core.carried = Some(Carried { link: Arc::clone(link), io, err });
         core.since.no_link = None;
         if matches!(core.phase, Phase::Running) {
+            self.ask_for_echo(link);
+            self.own_up_to_lost_input(link);
             core.attach(&self.meta.name);
         }
         self.changed.notify_one();
+    }
+
+    /// What the device's terminal did with input. Not asked for, it means nothing.
+    pub fn echoed(&self, told: &Echoed) {
+        if let Some(tape) = self.tape.get().filter(|_| self.meta.input) {
+            let echo = match told.echo {
+                Echo::Terminal => typed::Echo::Terminal,
+                Echo::Program => typed::Echo::Program,
+                Echo::Hidden => typed::Echo::Hidden,
+            };
+            tape.said(Said { from: told.from, until: told.until, output: told.output, echo });
+        }
     }
 
     /// The link is gone. True when the session was still being opened: it is over then.
