@@ -101,8 +101,9 @@ impl Agent {
             ToAgent::KeyAdded => return self.key_added(),
             ToAgent::LogStored { boot, next } => self.log.stored(&boot, next),
             ToAgent::TellEcho { session } => {
-                log::info!("session {session}: the gateway records its input, as far as it is echoed");
-                self.table.tell_echo(&session);
+                if self.table.tell_echo(&session) {
+                    log::info!("session {session}: the gateway records its input, as far as it is echoed");
+                }
             }
             ToAgent::KeepAlive { longest } => {
                 self.keep.link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));

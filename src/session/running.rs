@@ -139,11 +139,11 @@ impl Running {
         std::mem::take(&mut self.lines)
     }
 
-    /// The gateway of this link wants to hear whether input is echoed. Nothing is to be heard of what is no terminal.
-    pub fn tell_echo(&mut self, mux: &mut Mux) {
-        if let (Some(echo), Some((input, output))) = (self.stands(), positions(self.io, mux)) {
-            self.echo = Some(Watch::new(input, output, echo));
-        }
+    /// The gateway of this link wants to hear whether input is echoed. False: of what is no terminal nothing is to be heard.
+    pub fn tell_echo(&mut self, mux: &mut Mux) -> bool {
+        let known = self.stands().zip(positions(self.io, mux));
+        self.echo = known.map(|(echo, (input, output))| Watch::new(input, output, echo));
+        self.echo.is_some()
     }
 
     /// The link is gone, and with it who asked.

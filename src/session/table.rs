@@ -142,11 +142,9 @@ impl Table {
         self.mux.link_lost();
     }
 
-    /// The gateway wants to hear whether a session's input is echoed.
-    pub fn tell_echo(&mut self, name: &str) {
-        if let Some((session, mux)) = self.by_name(name) {
-            session.tell_echo(mux);
-        }
+    /// The gateway wants to hear whether a session's input is echoed. False: there is no such session, or no terminal.
+    pub fn tell_echo(&mut self, name: &str) -> bool {
+        self.by_name(name).is_some_and(|(session, mux)| session.tell_echo(mux))
     }
 
     /// True when there is something to tell of an echo, and the link has room for it.

@@ -214,8 +214,10 @@ impl Job {
             }
         }
         if let Some((at, why)) = taken.end {
-            self.typed.finish();
-            self.record_input(at);
+            if self.stopped.is_none() {
+                self.typed.finish();
+                self.record_input(at);
+            }
             let stopped = self.stopped.clone().unwrap_or_else(|| "it did not reach the recorder".to_owned());
             self.name_what_was_missed(&stopped);
             for (lane, length) in LANES.into_iter().zip(taken.lengths) {

@@ -26,6 +26,8 @@ pub const TAPE: usize = 3 * 1024 * 1024;
 pub const ALL_TAPES: usize = 64 * 1024 * 1024;
 /// Pieces in one tape: bounds what tiny pieces cost beside their bytes.
 const PIECES: usize = 8192;
+/// With so many, nothing of input is added: keystrokes sent one by one must not crowd out the output.
+const INPUT_PIECES: usize = PIECES / 2;
 /// So many bytes on a tape call the thread; less waits for its tick.
 const URGENT: usize = 64 * 1024;
 const _: () = assert!(URGENT < BEHIND, "a session would be slowed down before anybody was called");
@@ -217,14 +219,14 @@ impl Tape {
 
     /// A new size of the terminal.
     pub fn resize(self: &Arc<Self>, cols: u16, rows: u16) {
-        self.small(|at| Piece::Resize { at, cols, rows });
+        self.small(PIECES, |at| Piece::Resize { at, cols, rows });
     }
 
     /// Input on its way to the device. What does not fit is not recorded; its position is missed by the recorder.
     pub fn input(self: &Arc<Self>, offset: u64, data: &[u8]) {
         let at = self.now();
         let mut inner = lock(&self.inner);
-        if !inner.closed && inner.taken.pieces.len() < PIECES && self.fits(&inner, data.len()) {
+        if !inner.closed && inner.taken.pieces.len() < INPUT_PIECES && self.fits(&inner, data.len()) {
             inner.bytes += data.len();
             self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
             inner.taken.pieces.push_back(Piece::Input { at, offset, data: data.to_vec() });
@@ -234,12 +236,12 @@ impl Tape {
 
     /// The device's word for input.
     pub fn said(self: &Arc<Self>, said: Said) {
-        self.small(|at| Piece::Said { at, said });
+        self.small(INPUT_PIECES, |at| Piece::Said { at, said });
     }
 
     /// A marker.
     pub fn marker(self: &Arc<Self>, text: &str) {
-        self.small(|at| Piece::Marker { at, text: text.to_owned() });
+        self.small(PIECES, |at| Piece::Marker { at, text: text.to_owned() });
     }
 
     /// The session is over. The first call counts.
@@ -256,10 +258,10 @@ impl Tape {
         inner.bytes + more <= TAPE && self.list.bytes.load(Ordering::Relaxed) + more <= ALL_TAPES
     }
 
-    fn small(self: &Arc<Self>, piece: impl FnOnce(u64) -> Piece) {
+    fn small(self: &Arc<Self>, most: usize, piece: impl FnOnce(u64) -> Piece) {
         let at = self.now();
         let mut inner = lock(&self.inner);
-        if !inner.closed && inner.taken.pieces.len() < PIECES {
+        if !inner.closed && inner.taken.pieces.len() < most {
             inner.taken.pieces.push_back(piece(at));
             self.list(&mut inner);
         }
@@ -355,6 +357,18 @@ mod tests {
             .map(|piece| if let Piece::Output { data, .. } = piece { data.len() } else { 0 })
             .collect();
         assert_eq!(sizes, [4, 2, 1]);
+    }
+
+    #[test]
+    fn keystrokes_without_number_leave_room_for_output() {
+        let (tape, _list) = tape();
+        for n in 0..2 * PIECES as u64 {
+            tape.input(n, b"k");
+            tape.said(Said { from: n, until: n + 1, output: 0, echo: towline_evidence::typed::Echo::Terminal });
+        }
+        tape.output(Lane::Io, 0, b"shown");
+        let taken = tape.take();
+        assert!(taken.pieces.len() == INPUT_PIECES + 1 && !taken.dropped);
     }
 
     #[test]
