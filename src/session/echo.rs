@@ -1,6 +1,6 @@
 //! Whether a terminal shows what is typed: told to a gateway that has asked, because it records input.
 //!
-//! Way: input is written to the terminal -> its settings, looked at before and after ([`stands`]) -> [`Watch::wrote`] -> one message.
+//! Way: the terminal's settings are looked at ([`stands`]) -> input is written to it -> [`Watch::wrote`] -> one message.
 //!
 //! # Invariants
 //! - The input itself is not in what is told.
@@ -8,8 +8,9 @@
 //! - Nobody is told who has not asked on this link: an older gateway does not know the message.
 //!
 //! # Known limits
-//! - The kernel takes what was written a moment later. Settings that change in just that moment are not seen; the gateway
-//!   records nothing that did not come back, either.
+//! - Settings that change between the look and the moment in which the kernel takes what was written are not seen. The gateway
+//!   records nothing that did not come back, either. (A second look after the write would mostly see what the line just
+//!   typed has begun.)
 
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use std::os::fd::AsFd;

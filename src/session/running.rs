@@ -173,9 +173,8 @@ impl Running {
 
     /// Input went to the terminal, which stood like this before.
     fn wrote(&mut self, before: Option<Echo>, mux: &mut Mux) {
-        let after = self.watched().unwrap_or(Echo::Hidden);
         if let (Some(watch), Some(before), Some((input, output))) = (&mut self.echo, before, positions(self.io, mux)) {
-            watch.wrote(input, output, before.max(after));
+            watch.wrote(input, output, before);
         }
     }
 

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde_json::{Value, json};
+use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{Device, Lab};
+use towline_testkit::machine::SCRIPT;
 use towline_testkit::recall::newest_session;
 use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble, eventually, facts};
+use towline_testkit::{Outcome, Trouble, eventually, facts, process};
 
 use crate::evidence::{recordings, verify_folder};
 
@@ -162,6 +164,22 @@ fn a_password_is_nowhere_in_the_store_however_it_was_asked_for() -> Outcome {
     let (input, markers) = (texts(&lines, "i"), texts(&lines, "m"));
     ensure(input.contains(bash) && input.contains("echo still-$((40+2))\r"), || format!("{input:?}"))?;
     ensure(markers.contains("input: something was typed that the screen did not show"), || markers.clone())?;
+    password_is_nowhere(&lab)
+}
+
+#[test]
+fn what_comes_by_the_aws_data_channel_is_recorded_alike() -> Outcome {
+    let lab = Lab::start()?;
+    prefer(&lab, &json!({ "recordInput": "true" }))?;
+    let device = lab.device()?;
+    let mut client = lab.admin().python();
+    client.arg(workspace().join("tests/e2e/python/aws_input.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    client.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_PASSWORD", PASSWORD);
+    let out = process::finish(client, SCRIPT)?;
+    ensure(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
+    let (_, lines) = recording(&lab)?;
+    let input = texts(&lines, "i");
+    ensure(input.contains("echo channel-$((40+2))\r") && input.contains("exit\r"), || format!("{input:?}"))?;
     password_is_nowhere(&lab)
 }
 

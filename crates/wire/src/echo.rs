@@ -31,6 +31,6 @@ pub struct Echoed {
     pub until: u64,
     /// Output that the agent had read by then, bytes: an echo comes behind it.
     pub output: u64,
-    /// How it stood, before and after. Where that is not the same, the one that stands last in [`Echo`].
+    /// How it stood right before. Of stretches that were joined the one that stands last in [`Echo`].
     pub echo: Echo,
 }
