@@ -80,16 +80,7 @@ pub fn parse_amz_date(text: &str) -> Option<i64> {
 /// Writes epoch seconds in the form of `X-Amz-Date`. Times outside 1970 to 9999 are moved to the nearer end.
 #[must_use]
 pub fn format_amz_date(seconds: i64) -> String {
-    let at = utc(seconds);
-    format!(
-        "{:04}{:02}{:02}T{:02}{:02}{:02}Z",
-        at.year(),
-        u8::from(at.month()),
-        at.day(),
-        at.hour(),
-        at.minute(),
-        at.second()
-    )
+    format_iso8601(seconds).replace(['-', ':'], "")
 }
 
 /// Reads ISO 8601 text as people write it in session filters: `2026-01-05T10:11:12Z`, with a fraction or an offset,
