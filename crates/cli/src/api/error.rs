@@ -70,6 +70,14 @@ pub(crate) enum CallError {
         /// The API's sentence.
         message: String,
     },
+    /// A list is longer than what is read of one.
+    #[error(
+        "the list has more than {pages} pages, and is not shown in part: ask for less of it, or read it page by page by the API"
+    )]
+    Endless {
+        /// Pages that were read.
+        pages: usize,
+    },
     /// Something answered that does not speak this API.
     #[error("{to} answered, but not as a Towline gateway does: {why}")]
     NotAGateway {
@@ -104,6 +112,7 @@ impl CallError {
         match self {
             Self::CaFile { .. } | Self::NoKey => Sort::Setting,
             Self::Refused { code, .. } => sort_of_code(code),
+            Self::Endless { .. } => Sort::Refused,
             Self::Resolve { .. }
             | Self::Connect { .. }
             | Self::Timeout { .. }

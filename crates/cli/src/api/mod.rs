@@ -13,6 +13,7 @@
 
 mod dial;
 mod error;
+mod pages;
 mod tls;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -12,7 +12,7 @@ use towline_ssm::api::explain::{
     DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest, ListDeviceAccessResult,
 };
 
-use super::admin::{MAX_PAGES, done};
+use super::admin::done;
 use super::{Context, target, time_text};
 use crate::args::identity::AccessCommand;
 use crate::args::policy::TestArgs;
@@ -49,16 +49,8 @@ async fn request(context: &mut Context, devices: Vec<String>, reason: String) ->
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
-    let mut request = ListAccessRequestsRequest::default();
-    let mut answer = ListAccessRequestsResult::default();
-    for _ in 0..MAX_PAGES {
-        let page: ListAccessRequestsResult = context.call(Operation::ListAccessRequests, &request).await?;
-        answer.access_requests.extend(page.access_requests);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
-        }
-    }
+    let access_requests = context.client.list(ListAccessRequestsRequest::default()).await?;
+    let answer = ListAccessRequestsResult { access_requests, next_token: None };
     let row = |request: &AccessRequest| -> Vec<Cell> {
         let status = request.status.as_str().to_lowercase();
         let targets = request.targets.iter().map(|target| format!("{}={}", target.key, target.values.join("|")));

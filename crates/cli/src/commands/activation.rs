@@ -20,8 +20,6 @@ use crate::output::{Cell, Output};
 
 /// Activations on one page: the most that the API gives.
 const PAGE: i64 = 50;
-/// Most pages of one list.
-const MAX_PAGES: usize = 1000;
 
 /// `activation`.
 pub(super) async fn run(context: &mut Context, command: ActivationCommand) -> Result<(), Failure> {
@@ -68,16 +66,8 @@ fn from_now(seconds: u64) -> EpochSeconds {
 }
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
-    let mut request = DescribeActivationsRequest { max_results: Some(PAGE), ..Default::default() };
-    let mut answer = DescribeActivationsResult::default();
-    for _ in 0..MAX_PAGES {
-        let page: DescribeActivationsResult = context.call(Operation::DescribeActivations, &request).await?;
-        answer.activation_list.extend(page.activation_list);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
-        }
-    }
+    let request = DescribeActivationsRequest { max_results: Some(PAGE), ..Default::default() };
+    let answer = DescribeActivationsResult { activation_list: context.client.list(request).await?, next_token: None };
     context.output.answer(&answer, |output| table(output, &answer.activation_list))
 }
 

@@ -9,18 +9,16 @@ use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult, DeleteAccessKeyRequest,
     DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult, ListAccessKeysResult, ListDeviceKeysResult,
-    ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult, PolicyRequest, Principal,
-    PrincipalRequest, PutPrincipalPolicyRequest, RevokeDeviceKeyRequest, UpdateAccessKeyRequest,
+    ListPrincipalPoliciesResult, PolicyRequest, Principal, PrincipalRequest, PutPrincipalPolicyRequest,
+    RevokeDeviceKeyRequest, UpdateAccessKeyRequest,
 };
 use towline_ssm::api::device::DeregisterManagedInstanceRequest;
 
 use super::{Context, read_document, tags, tags_text, target, time_text};
 use crate::args::admin::{AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand};
+use crate::args::identity::Of;
 use crate::exit::Failure;
 use crate::output::Cell;
-
-/// Most pages of one list.
-pub(super) const MAX_PAGES: usize = 1000;
 
 /// `whoami`: the members that `aws sts get-caller-identity` prints.
 #[derive(Serialize)]
@@ -73,16 +71,7 @@ async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure
 }
 
 async fn list_users(context: &mut Context) -> Result<(), Failure> {
-    let mut request = ListPrincipalsRequest::default();
-    let mut answer = ListPrincipalsResult::default();
-    for _ in 0..MAX_PAGES {
-        let page: ListPrincipalsResult = context.call(Operation::ListPrincipals, &request).await?;
-        answer.principals.extend(page.principals);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
-        }
-    }
+    let answer = super::identity::all(context, Of::User).await?;
     let row = |user: &Principal| -> Vec<Cell> {
         vec![
             user.principal_name.clone().into(),

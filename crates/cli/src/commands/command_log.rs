@@ -14,23 +14,15 @@ use crate::output::Cell;
 
 /// `commands`.
 pub(super) async fn list(context: &mut Context, args: &CommandsArgs) -> Result<(), Failure> {
-    let mut commands = Vec::new();
+    let (mut commands, most) = (Vec::new(), args.limit as usize);
     for session_id in sessions(context, args).await? {
-        let mut request = ListSessionCommandsRequest {
-            session_id,
-            max_results: Some(MAX_COMMANDS.min(args.limit.max(1).into())),
-            next_token: None,
-        };
-        while commands.len() < args.limit as usize {
-            let page: ListSessionCommandsResponse = context.call(Operation::ListSessionCommands, &request).await?;
-            commands.extend(page.commands);
-            request.next_token = page.next_token;
-            if request.next_token.is_none() {
-                break;
-            }
+        let max_results = Some(MAX_COMMANDS.min(args.limit.max(1).into()));
+        let request = ListSessionCommandsRequest { session_id, max_results, next_token: None };
+        let left = most - commands.len();
+        if left > 0 {
+            commands.extend(context.client.list_most(request, left).await?);
         }
     }
-    commands.truncate(args.limit as usize);
     let answer = ListSessionCommandsResponse { commands, next_token: None };
     context.output.answer(&answer, |output| {
         let rows: Vec<Vec<Cell>> = answer.commands.iter().map(row).collect();

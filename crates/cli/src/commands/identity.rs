@@ -6,7 +6,7 @@ use towline_ssm::api::admin::{
     ListPrincipalsRequest, ListPrincipalsResult, Principal, PrincipalRequest, PutBoundaryRequest, UpdateRoleRequest,
 };
 
-use super::admin::{MAX_PAGES, done};
+use super::admin::done;
 use super::{Context, read_document, tags, tags_text, time_text};
 use crate::args::identity::{BoundaryArgs, BoundaryCommand, GroupCommand, Of, RoleCommand};
 use crate::exit::Failure;
@@ -110,16 +110,8 @@ async fn removed(context: &mut Context, name: String, of: Of) -> Result<(), Fail
     done(context, Operation::DeletePrincipal, &request).await
 }
 
-async fn all(context: &mut Context, of: Of) -> Result<ListPrincipalsResult, Failure> {
-    let mut request = ListPrincipalsRequest { principal_type: of.word(), ..ListPrincipalsRequest::default() };
-    let mut answer = ListPrincipalsResult::default();
-    for _ in 0..MAX_PAGES {
-        let page: ListPrincipalsResult = context.call(Operation::ListPrincipals, &request).await?;
-        answer.principals.extend(page.principals);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
-        }
-    }
-    Ok(answer)
+/// All of a kind.
+pub(super) async fn all(context: &mut Context, of: Of) -> Result<ListPrincipalsResult, Failure> {
+    let request = ListPrincipalsRequest { principal_type: of.word(), ..ListPrincipalsRequest::default() };
+    Ok(ListPrincipalsResult { principals: context.client.list(request).await?, next_token: None })
 }

@@ -29,24 +29,13 @@ pub(super) async fn fetch(context: &mut Context, args: SessionsArgs) -> Result<V
     }
     filters.extend(args.owner.map(|value| SessionFilter { key: "Owner".to_owned(), value }));
     let most = args.limit as usize;
-    let mut request = DescribeSessionsRequest {
+    let request = DescribeSessionsRequest {
         state: if args.history { "History" } else { "Active" }.to_owned(),
         max_results: Some(i64::try_from(PAGE.min(most)).unwrap_or(1)),
         next_token: None,
         filters: if filters.is_empty() { None } else { Some(filters) },
     };
-    let mut sessions = Vec::new();
-    // Each page but the last has at least one session: no more rounds than sessions are wanted.
-    for _ in 0..=most {
-        let page: DescribeSessionsResponse = context.call(Operation::DescribeSessions, &request).await?;
-        sessions.extend(page.sessions);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() || sessions.len() >= most {
-            break;
-        }
-    }
-    sessions.truncate(most);
-    Ok(sessions)
+    Ok(context.client.list_most(request, most).await?)
 }
 
 fn table(output: Output, sessions: &[Session]) -> String {

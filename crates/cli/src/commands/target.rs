@@ -4,10 +4,8 @@
 //! - An id costs no request: a session begins with its first packet.
 //! - Several matches are an error that names them: a command never runs on a device that was not meant.
 
-use towline_ssm::Operation;
 use towline_ssm::api::device::{
-    DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
-    InstanceInformationStringFilter, PingStatus,
+    DescribeInstanceInformationRequest, InstanceInformation, InstanceInformationStringFilter, PingStatus,
 };
 use towline_ssm::ids::DeviceId;
 
@@ -15,8 +13,6 @@ use crate::api::{CallError, Client};
 
 /// Devices on one page: the most that the API gives.
 const PAGE: i64 = 50;
-/// Most pages of one list: 50,000 devices.
-const MAX_PAGES: usize = 1000;
 /// Most matches that an error names.
 const NAMED: usize = 8;
 
@@ -97,22 +93,12 @@ pub(super) async fn all(
     client: &mut Client,
     filters: Vec<InstanceInformationStringFilter>,
 ) -> Result<Vec<InstanceInformation>, CallError> {
-    let mut devices = Vec::new();
-    let mut request = DescribeInstanceInformationRequest {
+    let request = DescribeInstanceInformationRequest {
         filters: if filters.is_empty() { None } else { Some(filters) },
         max_results: Some(PAGE),
         ..Default::default()
     };
-    for _ in 0..MAX_PAGES {
-        let page: DescribeInstanceInformationResult =
-            client.call(Operation::DescribeInstanceInformation, &request).await?;
-        devices.extend(page.instance_information_list);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            break;
-        }
-    }
-    Ok(devices)
+    client.list(request).await
 }
 
 /// Its name counts; its host name where it has no name.

@@ -16,8 +16,8 @@ use towline_ssm::Operation;
 use towline_ssm::api::Empty;
 use towline_ssm::api::command::{
     CancelCommandRequest, Command, CommandFilter, CommandInvocation, GetCommandInvocationRequest,
-    GetCommandInvocationResult, ListCommandInvocationsRequest, ListCommandInvocationsResult, ListCommandsRequest,
-    ListCommandsResult, SendCommandRequest, SendCommandResult, Target,
+    GetCommandInvocationResult, ListCommandInvocationsRequest, ListCommandsRequest, ListCommandsResult,
+    SendCommandRequest, SendCommandResult, Target,
 };
 use towline_ssm::command_document::RUN_SHELL_SCRIPT;
 
@@ -139,22 +139,14 @@ async fn invocations(
     details: bool,
 ) -> Result<Vec<CommandInvocation>, Failure> {
     let filter = |value: &str| vec![CommandFilter { key: "Status".to_owned(), value: value.to_owned() }];
-    let mut request = ListCommandInvocationsRequest {
+    let request = ListCommandInvocationsRequest {
         command_id: Some(id.to_owned()),
         max_results: Some(PAGE),
         filters: status.map(filter),
         details: details.then_some(true),
         ..Default::default()
     };
-    let mut all = Vec::new();
-    loop {
-        let page: ListCommandInvocationsResult = context.call(Operation::ListCommandInvocations, &request).await?;
-        all.extend(page.command_invocations);
-        request.next_token = page.next_token;
-        if request.next_token.is_none() {
-            return Ok(all);
-        }
-    }
+    Ok(context.client.list(request).await?)
 }
 
 async fn request(context: &mut Context, args: &RunArgs) -> Result<SendCommandRequest, Failure> {
