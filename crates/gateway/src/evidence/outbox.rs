@@ -6,7 +6,7 @@
 //! # Invariants
 //! - While the sink is away nothing is given up. What fails again and again while *others* succeed is poisoned: it goes to
 //!   `quarantine/`, is written down, and stops nobody.
-//! - One file at a time, waits that grow to [`LONGEST_WAIT`].
+//! - One file at a time, waits that grow as those of `queue` do.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -15,12 +15,9 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
+use super::queue::{EVERY, next_wait};
 use super::sink::{Sink, SinkError};
 
-/// Longest wait between two tries.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-/// First wait after a failure.
-const FIRST_WAIT: Duration = Duration::from_secs(1);
 /// Tries of one file, each while another file got through, until it is put aside.
 const PATIENCE: u32 = 5;
 /// Files looked at in one round; the rest waits for the next.
@@ -51,13 +48,13 @@ impl Outbox {
 
     /// Sends for ever; `more` says that something came. `lost` hears of what was put aside.
     pub(super) async fn run(mut self, more: Arc<Notify>, lost: impl Fn(&str, &str)) {
-        let mut wait = FIRST_WAIT;
+        let mut wait = EVERY;
         loop {
             let round = self.round().await;
             for key in &round.quarantined {
                 lost(key, "the sink refused it again and again; it lies in quarantine");
             }
-            wait = if round.failed > 0 && round.sent == 0 { (wait * 2).min(LONGEST_WAIT) } else { FIRST_WAIT };
+            wait = next_wait(wait, (round.sent, round.failed));
             let pause = if round.failed > 0 { wait } else { IDLE };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}

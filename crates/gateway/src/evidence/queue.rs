@@ -28,7 +28,7 @@ use towline_evidence::node::What;
 use super::recorder::Recorder;
 
 /// How often a folder is looked at. Session Manager looks once a second, too.
-const EVERY: Duration = Duration::from_secs(1);
+pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// Longest wait after failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -205,8 +205,8 @@ impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
     }
 }
 
-/// How long to wait after a round.
-fn next_wait(wait: Duration, (through, failed): (usize, usize)) -> Duration {
+/// How long to wait after a round, in which so many got through and so many failed.
+pub(super) fn next_wait(wait: Duration, (through, failed): (usize, usize)) -> Duration {
     if failed > 0 && through == 0 { (wait * 2).min(LONGEST_WAIT) } else { EVERY }
 }
 

@@ -168,9 +168,8 @@ impl Lock {
     fn of(s3: &S3, clock: &Clock) -> Result<Option<Self>, SinkError> {
         let (Some(mode), Some(days)) = (s3.object_lock_mode.clone(), s3.object_lock_days) else { return Ok(None) };
         let region = s3.region.as_deref().unwrap_or("us-east-1");
-        let endpoint = s3.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         let key = s3.access_key_id.as_deref().zip(s3.secret_access_key_file.as_deref());
-        let client = Client::new(&Target { endpoint, region, key }, clock)?;
+        let client = Client::new(&Target { endpoint: s3.server(), region, key }, clock)?;
         Ok(Some(Self { client, clock: clock.clone(), bucket: s3.bucket.clone(), mode, days }))
     }
 
