@@ -15,6 +15,7 @@
 //! | `fleet [DEVICES]` | one command for 1,000 simulated devices: time, memory of the gateway, nothing lost |
 //! | `dist [--target CLASS]` | static programs for devices, and packages of them |
 //! | `qemu [CLASS...]` | the packaged agent on virtual devices |
+//! | `qemu servers CLASS` | the class's static gateway and command line under user emulation |
 //! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
 //! | `packages` | rpm, apk, ipk and tarball, each installed in a root file system of its kind; the Yocto recipe, parsed |
 //! | `repo CHANNEL KEY` | signed package repositories of what `dist` packed |

@@ -1,4 +1,4 @@
-//! `cargo xtask qemu [CLASS…|debian|--tests|--table]`: the packaged agent on machines like those it is meant for.
+//! `cargo xtask qemu [CLASS…|debian|servers CLASS|--tests|--table]`: the packaged agent on machines like those it is meant for.
 //!
 //! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel -> [`machine`] -> [`story`];
 //! classes without a machine run under qemu's user mode: [`user`].
@@ -13,6 +13,7 @@ mod fetch;
 mod initramfs;
 mod machine;
 mod modules;
+mod servers;
 mod story;
 pub(crate) mod table;
 mod user;
@@ -50,6 +51,9 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     }
     if words == ["--tests"] {
         return in_tests();
+    }
+    if let ["servers", class] = words {
+        return servers::tell(&Class::read(class)?);
     }
     let classes = match words {
         [] => Class::named("all")?,

@@ -48,7 +48,14 @@ impl Lab {
     /// # Errors
     /// As [`Lab::start`].
     pub fn with(setup: &GatewaySetup) -> Outcome<Self> {
-        let programs = Programs::find()?;
+        Self::of(Programs::find()?, setup)
+    }
+
+    /// The same with these programs.
+    ///
+    /// # Errors
+    /// As [`Lab::start`].
+    pub fn of(programs: Programs, setup: &GatewaySetup) -> Outcome<Self> {
         let directory = tempfile::Builder::new().prefix("towline-lab-").tempdir()?;
         let gateway = Gateway::start(&programs, &directory.path().join("gateway"), setup)?;
         Ok(Self { gateway, programs, directory, devices: std::cell::Cell::new(0) })
