@@ -41,7 +41,7 @@ pub(crate) const MODELS: &[Model] = &[
         machine: &["-M", "virt", "-cpu", "cortex-a53"],
         console: "ttyAMA0",
         bus: "device",
-        memory: 96,
+        memory: 64,
     },
     Model {
         class: "armv7",
