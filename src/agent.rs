@@ -24,6 +24,7 @@ use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
 use crate::link::network::{Network, News};
 use crate::link::tls::SignedSeconds;
+use crate::pty::cgroup::Home;
 use crate::pty::reap::{Reaper, next_exit};
 use crate::pty::spawn::SpawnError;
 use crate::service::Service;
@@ -166,8 +167,8 @@ impl Agent {
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
-        let cgroups = crate::pty::cgroup::Home::find(config.max_processes);
-        let swept = cgroups.as_ref().map_or(0, crate::pty::cgroup::Home::sweep);
+        let (cgroups, max_processes) = Home::find(config.max_processes);
+        let swept = cgroups.as_ref().map_or(0, Home::sweep);
         if swept > 0 {
             log::warn!("ended {swept} sessions that an earlier agent left behind");
         }
@@ -196,7 +197,7 @@ impl Agent {
             alone_since: Some(now),
             grace: config.grace,
             useful: false,
-            status: Status::new(&config, &enrolment),
+            status: Status::new(&config, &enrolment, max_processes),
             config,
             enrolment,
             keys,

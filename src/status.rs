@@ -38,13 +38,14 @@ pub struct Status {
     sessions: usize,
     gateway: String,
     command_log: String,
+    max_processes: String,
     warned: bool,
 }
 
 impl Status {
-    /// Nothing is written yet.
+    /// Nothing is written yet. `max_processes` says how many a session may have, or why any number.
     #[must_use]
-    pub fn new(config: &Config, enrolment: &Enrolment) -> Self {
+    pub fn new(config: &Config, enrolment: &Enrolment, max_processes: String) -> Self {
         Self {
             file: file_of(&config.runtime_dir, &config.state_dir),
             link: LinkStatus::Dialling,
@@ -53,6 +54,7 @@ impl Status {
             sessions: 0,
             gateway: config.gateway.as_ref().unwrap_or(&enrolment.gateway).to_string(),
             command_log: String::new(),
+            max_processes,
             warned: false,
         }
     }
@@ -108,6 +110,7 @@ impl Status {
             ("lastError", quote(&self.last_error)),
             ("sessions", self.sessions.to_string()),
             ("commandLog", quote(&self.command_log)),
+            ("maxProcesses", quote(&self.max_processes)),
         ]);
         if let Some(dir) = self.file.parent() {
             let _ = fs::create_dir_all(dir);

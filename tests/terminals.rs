@@ -394,7 +394,7 @@ fn nothing_is_left() {
 
 #[test]
 fn the_end_of_a_session_leaves_no_process_with_cgroups() {
-    let home = cgroup::Home::find(None);
+    let (home, _) = cgroup::Home::find(None);
     machine_has("a cgroup v2 hierarchy in which it may make directories", home.is_some());
     let Some(home) = home else { return };
     story(async || {
@@ -412,7 +412,7 @@ fn the_end_of_a_session_leaves_no_process_with_cgroups() {
 
 #[test]
 fn a_session_that_forks_for_ever_comes_to_its_limit_and_its_end_leaves_nothing() {
-    let home = cgroup::Home::find(Some(12)).filter(cgroup::Home::limits_processes);
+    let home = cgroup::Home::find(Some(12)).0.filter(cgroup::Home::limits_processes);
     machine_has("a cgroup in which the number of processes can be limited", home.is_some());
     let Some(home) = home else { return };
     story(async || {

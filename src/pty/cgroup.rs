@@ -2,13 +2,14 @@
 //!
 //! A process cannot leave its cgroup by forking, by `setsid`, or by clearing its environment: with a cgroup, "all
 //! that this session started" is a fact kept by the kernel, and ending it is one write. The agent makes its
-//! directories below the cgroup it was started in (under systemd: its unit, with `Delegate=yes`). The one limit that it sets,
-//! and the one controller that it turns on, is the number of processes ([`tasks`]).
+//! directories below the cgroup it was started in (under systemd: its unit, with `Delegate=yes`; there it moves itself into
+//! a [`leaf`] first). The one limit that it sets, and the one controller that it turns on, is the number of processes ([`tasks`]).
 //!
 //! # Invariants
 //! - A directory's name holds the agent's process id: two agents on one device never touch each other's.
 //! - What a killed agent left behind is ended by the next one's [`Home::sweep`].
 
+mod leaf;
 mod tasks;
 
 use crate::limits;
@@ -29,34 +30,44 @@ pub struct Home {
 }
 
 impl Home {
-    /// The agent's own cgroup, if there is one in a cgroup v2 hierarchy, and directories can be made in it. Each session may
-    /// have `most` processes; unless set half of the kernel's, at most [`limits::PROCESSES`]; 0 for any number.
+    /// The agent's own cgroup or the one above its leaf, if it is of version 2, and directories can be made in it. Each session
+    /// may have `most` processes; unless set half of the kernel's, at most [`limits::PROCESSES`]; 0 for any number. What came of
+    /// that is the text, for people.
     #[must_use]
-    pub fn find(most: Option<u32>) -> Option<Self> {
-        let unlimited = |why: &str| log::warn!("sessions may have any number of processes: {why}");
+    pub fn find(most: Option<u32>) -> (Option<Self>, String) {
+        let most = most.unwrap_or_else(|| tasks::half_of_all(limits::PROCESSES));
+        let (home, tasks) = Self::found(most);
+        let level = if tasks.is_ok() || home.is_some() && most == 0 { log::Level::Info } else { log::Level::Warn };
+        let limit = tasks.map_or_else(|why| format!("any number: {why}"), |_| format!("at most {most}"));
+        log::log!(level, "processes of one session: {limit}");
+        (home, limit)
+    }
+
+    fn found(most: u32) -> (Option<Self>, Result<Tasks, String>) {
+        let probe = format!("{PREFIX}-{}-probe", std::process::id());
         let read =
             || Some((fs::read_to_string("/proc/self/mountinfo").ok()?, fs::read_to_string("/proc/self/cgroup").ok()?));
-        let probe = format!("{PREFIX}-{}-probe", std::process::id());
         let found = read().and_then(|(mounts, own)| {
-            let dir = locate(&mounts, &own)?;
+            let dir = leaf::home(locate(&mounts, &own)?);
             fs::create_dir(dir.join(&probe)).ok()?;
             fs::remove_dir(dir.join(&probe)).ok()?;
             Some((dir, mounts, own))
         });
         let Some((dir, mounts, own)) = found else {
-            unlimited("this device has no cgroup (version 2) that can be written to");
-            return None;
+            return (None, Err("this device has no cgroup (version 2) that can be written to".to_owned()));
         };
-        let most = most.unwrap_or_else(|| tasks::half_of_all(limits::PROCESSES));
         let tasks = match most {
-            0 => None,
-            _ => Tasks::find(&dir, &mounts, &own, &probe).inspect_err(|why| unlimited(why)).ok(),
+            0 => Err("its settings say so".to_owned()),
+            _ => Tasks::find(&dir, &mounts, &own, &probe),
         };
-        if let Some(tasks) = &tasks {
-            tasks.tidy(&dir);
-            log::info!("each session may have {most} processes");
+        if let Err(error) = can_be_entered(&dir.join(&probe)) {
+            // A session that could not enter its cgroup would be taken for one that is over.
+            return (None, Err(error.to_string()));
         }
-        Some(Self { dir, tasks, most })
+        if let Ok(tasks) = &tasks {
+            tasks.tidy(&dir);
+        }
+        (Some(Self { dir, tasks: tasks.clone().ok(), most }), tasks)
     }
 
     /// Whether sessions have a limit of processes.
@@ -108,6 +119,18 @@ fn owner_of(name: &str) -> Option<u32> {
 
 fn is_alive(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
+}
+
+/// Whether processes can enter a directory that is made here for the trial: not below a cgroup that holds processes and passes
+/// controllers on. Kernels before 4.14 do not know the question.
+fn can_be_entered(probe: &Path) -> io::Result<()> {
+    fs::create_dir(probe)?;
+    let kind = fs::read_to_string(probe.join("cgroup.type"));
+    let _ = fs::remove_dir(probe);
+    match kind {
+        Ok(kind) if kind.trim() != "domain" => Err(io::Error::other("no process can enter a cgroup below the agent's")),
+        _ => Ok(()),
+    }
 }
 
 /// From the mount table and this process's membership to its cgroup v2 directory.

@@ -1,5 +1,5 @@
-//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on terminals and sockets that have no
-//! safe form, and taking descriptors that were left open across an exec.
+//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on terminals, sockets and files that have
+//! no safe form, and taking descriptors that were left open across an exec.
 //!
 //! # The rule of this file
 //! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic, no destructor.
@@ -312,6 +312,15 @@ pub(crate) fn take_precedence() -> nix::Result<()> {
     // the C library's function, which musl does not have.
     let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, FIRST_IN_FIRST_OUT, ptr::from_ref(&lowest)) };
     Errno::result(result).map(drop)
+}
+
+/// Whether an extended attribute of a file has just this value, of at most eight bytes.
+pub(super) fn has_attribute(path: &CStr, name: &CStr, value: &[u8]) -> bool {
+    let mut found = [0_u8; 8];
+    // SAFETY: both names are null-terminated, and the kernel writes at most as many bytes as it is told to an array that lives
+    // across the call.
+    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), found.as_mut_ptr().cast(), found.len()) };
+    usize::try_from(length).is_ok_and(|length| found.get(..length) == Some(value))
 }
 
 /// Registers a descriptor with the runtime, to learn when it can be read or written.

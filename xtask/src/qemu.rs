@@ -1,4 +1,4 @@
-//! `cargo xtask qemu [CLASS…|debian|servers CLASS|--tests|--table]`: the packaged agent on machines like those it is meant for.
+//! `cargo xtask qemu [CLASS…|debian [SUITE]|servers CLASS|--tests|--table]`: the packaged agent on machines like those it is meant for.
 //!
 //! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel -> [`machine`] -> [`story`];
 //! classes without a machine run under qemu's user mode: [`user`].
@@ -46,8 +46,10 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         return table::write();
     }
     setup::programs(NEEDS)?;
-    if words == ["debian"] {
-        return debian();
+    match words {
+        ["debian"] => return debian(debian::SUITE),
+        ["debian", suite] => return debian(suite),
+        _ => {}
     }
     if words == ["--tests"] {
         return in_tests();
@@ -60,7 +62,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         names => names.iter().map(|name| Class::read(name)).collect::<Outcome<_>>()?,
     };
     classes.iter().try_for_each(tell)?;
-    if words.is_empty() { debian() } else { Ok(()) }
+    if words.is_empty() { debian(debian::SUITE) } else { Ok(()) }
 }
 
 fn tell(class: &Class) -> Outcome {
@@ -88,14 +90,14 @@ pub(crate) fn in_tests() -> Outcome {
         tell(&class)?;
         say::line(&format!("  virtual devices: {} s so far", start.elapsed().as_secs()));
     }
-    debian()?;
+    debian(debian::SUITE)?;
     say::line(&format!("  virtual devices: {} s", start.elapsed().as_secs()));
     ensure(over.is_empty(), || format!("the agent is larger than promised: {}", over.join(", ")))
 }
 
-fn debian() -> Outcome {
+fn debian(suite: &str) -> Outcome {
     let class = Class::read("x86_64")?;
-    debian::tell(&class, &agent(&class)?)
+    debian::tell(suite, &class, &agent(&class)?)
 }
 
 fn agent(class: &Class) -> Outcome<PathBuf> {

@@ -1,14 +1,15 @@
 //! The most processes of one session, where the kernel's pids controller can be had for its cgroup.
 //!
 //! It stands at one of two places: in the session's own cgroup, when the controller belongs to the unified hierarchy and is on
-//! for those below the agent, or can be turned on there without harm ([`enable`]); or in a hierarchy of its own, which devices with the old ones beside the unified have. There
-//! the session gets a second directory of the same name.
+//! for those below the agent's, or can be turned on there ([`enable`]); or in a hierarchy of its own, which devices with the old
+//! ones beside the unified have. There the session gets a second directory of the same name.
 //!
 //! # Invariants
 //! - The limit never keeps a session from starting: without it the session has none, and the agent's log says so.
 //! - A second directory that is left over is empty, and goes when the next session is made or the next agent starts. None goes
 //!   that a child may be about to enter: neither another agent's, nor one whose session has its own cgroup still.
 
+use super::leaf;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,21 +24,17 @@ pub(super) enum Tasks {
 }
 
 impl Tasks {
-    /// Finds the place, given the agent's own cgroup and the texts of `mountinfo` and `cgroup` in `/proc/self`.
+    /// Finds the place, given the cgroup in which those of sessions are made, and the texts of `mountinfo` and `cgroup` in `/proc/self`.
     ///
     /// # Errors
     /// Why there is none, in words.
     pub(super) fn find(home: &Path, mounts: &str, own: &str, probe: &str) -> Result<Self, String> {
-        let enabled = enable(home);
-        if enabled.is_ok() {
-            return Ok(Self::Own);
-        }
-        let Some(apart) = locate(mounts, own) else {
-            return Err(match enabled {
-                Err(error) => format!("the kernel's controller of processes cannot be turned on: {error}"),
-                Ok(()) => String::new(),
-            });
+        let error = match enable(home, probe, leaf::is_given(home)) {
+            Ok(()) => return Ok(Self::Own),
+            Err(error) => error,
         };
+        let apart = locate(mounts, own)
+            .ok_or_else(|| format!("the kernel's controller of processes cannot be turned on: {error}"))?;
         let probe = apart.join(probe);
         let probed = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
         probed.map_err(|error| format!("no directory can be made in {}: {error}", apart.display()))?;
@@ -84,19 +81,37 @@ impl Tasks {
 
 /// Turns the controller on for those below `home`, if it is not.
 ///
-/// Only at the root of the hierarchy. In any other cgroup that has processes of its own (the agent) the kernel would take it and
-/// from then on let nobody enter what is below: no session, and none of systemd's helpers, so that a reload of the unit fails
-/// (Documentation/admin-guide/cgroup-v2.rst, "Threads"; seen on Debian 12).
-fn enable(home: &Path) -> io::Result<()> {
+/// In a cgroup that has processes of its own the kernel would take it and from then on let nobody enter what is below: no session,
+/// and none of systemd's helpers. So it is done at the root of the hierarchy, for which that does not hold, and in a cgroup that
+/// is `given` to the agent, which leaves it first ([`leaf`]).
+fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
     let controllers = home.join("cgroup.subtree_control");
-    if fs::read_to_string(&controllers)?.split_whitespace().any(|name| name == "pids") {
-        return Ok(());
+    if !lists(&home.join("cgroup.controllers"))? {
+        return Err(io::Error::other("this cgroup does not have it"));
     }
+    let on = lists(&controllers)?;
     // The root alone has no type.
-    if home.join("cgroup.type").exists() {
-        return Err(io::Error::other("the agent's own process is in the cgroup above those of its sessions"));
+    let root = !home.join("cgroup.type").exists();
+    if given {
+        // Started by systemd above sessions that outlived the agent before: nobody can enter then until it is off.
+        leaf::enter(home).or_else(|_| write(&controllers, "-pids").and_then(|()| leaf::enter(home)))?;
+    } else if !on && !root {
+        return Err(io::Error::other("the agent is in a cgroup that is not its own (`Delegate=yes`, systemd 240)"));
     }
-    write(&controllers, "+pids")
+    if given || !on {
+        write(&controllers, "+pids")?;
+    }
+    super::can_be_entered(&home.join(probe)).inspect_err(|_| {
+        // Somebody else's process is beside. Better no limit than no cgroups.
+        if given {
+            let _ = write(&controllers, "-pids");
+        }
+    })
+}
+
+/// Whether a file that lists controllers has this one.
+fn lists(file: &Path) -> io::Result<bool> {
+    Ok(fs::read_to_string(file)?.split_whitespace().any(|name| name == "pids"))
 }
 
 /// Half of what the kernel has for all, and no more than `most`.
@@ -105,7 +120,8 @@ pub(super) fn half_of_all(most: u32) -> u32 {
     all.map_or(most, |all| (all / 2).clamp(1, most))
 }
 
-fn write(path: &Path, text: &str) -> io::Result<()> {
+/// Writes to a file of the kernel's, which has to be there.
+pub(super) fn write(path: &Path, text: &str) -> io::Result<()> {
     let mut file = fs::File::options().write(true).open(path)?;
     io::Write::write_all(&mut file, text.as_bytes())
 }
@@ -132,6 +148,7 @@ fn locate(mounts: &str, own: &str) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::state::atomic;
 
     #[test]
     fn a_hybrid_device_has_the_controller_in_a_hierarchy_of_its_own() {
@@ -142,6 +159,55 @@ mod tests {
         assert_eq!(locate(mounts, own), Some("/sys/fs/cgroup/pids/system.slice/towline-agent.service".into()));
         assert_eq!(locate(mounts, "8:cpu:/x\n0::/\n"), None);
         assert_eq!(locate("32 22 0:29 / /sys/fs/cgroup rw - cgroup2 none rw", "0::/x\n"), None);
+    }
+
+    /// A directory that looks like a cgroup with these controllers, with an empty leaf.
+    fn cgroup(controllers: &str, on: &str) -> tempfile::TempDir {
+        let dir = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| atomic::replace(&dir.path().join(name), text.as_bytes(), 0o600).unwrap();
+        file("cgroup.controllers", controllers);
+        file("cgroup.subtree_control", on);
+        file("cgroup.type", "domain\n");
+        fs::create_dir(dir.path().join(leaf::LEAF)).unwrap();
+        file(&format!("{}/cgroup.procs", leaf::LEAF), "");
+        dir
+    }
+
+    /// What was written: into the leaf, and to the controllers.
+    #[track_caller]
+    fn written(dir: &tempfile::TempDir) -> (String, String) {
+        let text = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+        (text(&format!("{}/cgroup.procs", leaf::LEAF)), text("cgroup.subtree_control"))
+    }
+
+    #[test]
+    fn in_a_cgroup_that_was_given_to_it_the_agent_goes_into_its_leaf_and_turns_the_controller_on() {
+        let dir = cgroup("cpu memory pids", "");
+        enable(dir.path(), "probe", true).unwrap();
+        assert_eq!(written(&dir), ("0".into(), "+pids".into()));
+        assert!(!dir.path().join("probe").exists());
+    }
+
+    #[test]
+    fn a_cgroup_that_was_not_given_to_it_stays_as_it_is() {
+        let dir = cgroup("cpu memory pids", "");
+        let error = enable(dir.path(), "probe", false).unwrap_err();
+        assert!(error.to_string().contains("Delegate=yes"), "{error}");
+        assert_eq!(written(&dir), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn nobody_moves_for_a_controller_that_is_not_there() {
+        let dir = cgroup("cpu memory", "");
+        enable(dir.path(), "probe", true).unwrap_err();
+        assert_eq!(written(&dir), (String::new(), String::new()));
+    }
+
+    #[test]
+    fn a_controller_that_is_on_already_is_used() {
+        let dir = cgroup("pids", "pids");
+        enable(dir.path(), "probe", false).unwrap();
+        assert_eq!(written(&dir), (String::new(), "pids".into()));
     }
 
     #[test]

@@ -1,5 +1,7 @@
-//! `cargo xtask qemu debian`: a whole Debian with systemd in a machine, and the life of the deb on it: installed, waiting,
-//! enrolled by an order, upgraded and downgraded under an open shell, killed, removed, installed again, purged.
+//! `cargo xtask qemu debian [SUITE]`: a whole Debian with systemd in a machine, and the life of the deb on it: installed, waiting,
+//! enrolled by an order, upgraded and downgraded under an open shell, killed, removed, installed again, purged. And its cgroups.
+
+mod cgroups;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -21,6 +23,8 @@ use crate::dist::class::Class;
 use crate::package;
 use crate::{run, say, setup};
 
+/// Which Debian, unless another is named: of those that devices have, the one with the oldest systemd that is still kept up.
+pub(crate) const SUITE: &str = "bookworm";
 /// What the distribution has beside its minimum.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,init,sudo,procps";
 /// The whole distribution and room to work.
@@ -44,10 +48,14 @@ const STEPS: &[Step] = &[
     ("systemd finds nothing wrong with the unit", verified),
     ("an order in /etc/towline enrols the device, and is gone afterwards", enrolled),
     ("sudo works in a session, and a session is no safer from the OOM killer than others", sudo),
+    ("a session that forks for ever comes to its limit, while another one and the agent work on", cgroups::bomb),
     ("an upgrade cuts no shell, and the new program takes over at once", upgraded),
     ("a downgrade is the same", downgraded),
     ("an upgrade to a program that does not work changes nothing", broken),
     ("a killed agent is back at once", killed),
+    ("stopped, nothing is left; started and restarted, it is there again", cgroups::stopped),
+    ("a process that outlives the agent does not keep it from coming back", cgroups::outlived),
+    ("in a cgroup that is not its own the agent says that there is no limit", cgroups::not_given),
     ("removed and installed again, the device is who it was", removed),
     ("purged, nothing is left", purged),
 ];
@@ -56,10 +64,10 @@ const STEPS: &[Step] = &[
 ///
 /// # Errors
 /// The step that failed.
-pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
+pub(crate) fn tell(suite: &str, class: &Class, agent: &Path) -> Outcome {
     setup::programs(&[("mmdebstrap", "mmdebstrap")])?;
-    say::step(&format!("debian: systemd in a machine with {MEMORY_MB} MB"));
-    let mut debian = Debian::booted(class, agent)?;
+    say::step(&format!("debian: systemd of {suite} in a machine with {MEMORY_MB} MB"));
+    let mut debian = Debian::booted(suite, class, agent)?;
     for (sentence, step) in STEPS {
         step(&mut debian).map_err(|trouble| {
             // Whatever still runs on the console is interrupted, and shown with what waits for what.
@@ -76,13 +84,13 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
 }
 
 impl Debian {
-    fn booted(class: &Class, agent: &Path) -> Outcome<Self> {
+    fn booted(suite: &str, class: &Class, agent: &Path) -> Outcome<Self> {
         let model = Model::of("x86_64")?;
         let lab = Lab::with(&GatewaySetup { host: "10.0.2.2".into(), ..GatewaySetup::default() })?;
         let guest = fetch::guest(model.debian.0, model.debian.1)?;
         let scratch = tempfile::Builder::new().prefix("towline-debian-").tempdir()?;
         let root = scratch.path().join("root");
-        unpack(&root)?;
+        unpack(suite, &root)?;
         furnish(&root, class, agent, lab.gateway.ca())?;
         let disk = scratch.path().join("disk");
         machine::disk(&disk, DISK_MB, &root)?;
@@ -140,6 +148,7 @@ impl Debian {
             (answer["InstanceInformationList"][0]["AgentVersion"].as_str() == Some(&wanted)).then_some(())
         })?;
         answers(&mut shell, 2)?;
+        cgroups::limited(self)?;
         shell.line("exit 5")?;
         let status = shell.finish(ANSWER)?;
         ensure(status.code() == Some(5), || format!("the shell ended with {status}"))?;
@@ -239,13 +248,17 @@ fn purged(debian: &mut Debian) -> Outcome {
 }
 
 /// The distribution's files; made once, kept in the cache directory.
-fn unpack(root: &Path) -> Outcome {
-    let tar = fetch::cache().join("debian-systemd.tar");
+fn unpack(suite: &str, root: &Path) -> Outcome {
+    let tar = fetch::cache().join(if suite == SUITE {
+        "debian-systemd.tar".into()
+    } else {
+        format!("debian-systemd-{suite}.tar")
+    });
     if !tar.is_file() {
         std::fs::create_dir_all(fetch::cache())?;
         let partial: PathBuf = tar.with_extension("partial.tar");
         let mut debootstrap = Command::new("mmdebstrap");
-        debootstrap.args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), "bookworm"]).arg(&partial);
+        debootstrap.args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&partial);
         run::checked(debootstrap)?;
         std::fs::rename(&partial, &tar)?;
     }
