@@ -22,6 +22,10 @@ pub const DRAIN_AFTER_EXIT: Duration = Duration::from_millis(500);
 /// Processes looked at in one pass over a session's family. More are found by the next pass. 4 bytes each.
 pub const FAMILY_PASS: usize = 4096;
 
+/// How often, and after which pauses, the agent looks at its start whether the processes of left-over sessions are gone.
+pub const SWEEP_LOOKS: u32 = 10;
+/// See [`SWEEP_LOOKS`]. Together a tenth of a second: a start is not kept by a process that cannot be killed.
+pub const SWEEP_PAUSE: Duration = Duration::from_millis(10);
 /// Depth of nested cgroups below a session that are walked; the kernel's own kill needs no walk.
 pub const CGROUP_DEPTH: usize = 8;
 

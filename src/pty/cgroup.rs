@@ -100,16 +100,32 @@ impl Home {
     #[must_use]
     pub fn sweep(&self) -> usize {
         let Ok(entries) = fs::read_dir(&self.dir) else { return 0 };
-        entries
+        let mut left: Vec<Cgroup> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_str().and_then(owner_of).is_some_and(|pid| !is_alive(pid)))
             .map(|entry| Cgroup::at(entry.path()))
-            .filter(|left| {
-                left.kill();
-                left.remove().is_ok()
-            })
-            .count()
+            .collect();
+        left.iter().for_each(Cgroup::kill);
+        let found = left.len();
+        // Who was killed is gone a moment later; or, on a dead file system, not for a long time.
+        for look in 0..limits::SWEEP_LOOKS {
+            if look > 0 {
+                nap();
+            }
+            left.retain(|cgroup| cgroup.remove().is_err());
+            if left.is_empty() {
+                return found;
+            }
+        }
+        log::warn!("{} sessions of an earlier agent have processes that do not go when they are killed", left.len());
+        found - left.len()
     }
+}
+
+/// Between two looks whether killed processes are gone.
+#[allow(clippy::disallowed_methods)] // at the start, before there is a loop
+fn nap() {
+    std::thread::sleep(limits::SWEEP_PAUSE);
 }
 
 /// The process id in a directory's name.

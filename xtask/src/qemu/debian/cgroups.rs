@@ -42,14 +42,17 @@ pub(super) fn bomb(debian: &mut Debian) -> Outcome {
 
 /// The agent is in its leaf, every session has the limit, and the agent says so.
 pub(super) fn limited(debian: &mut Debian) -> Outcome {
-    debian.until(&format!("towline-agent status --json | grep -qF '\"maxProcesses\":\"at most {MOST}\"'"))?;
-    let pid = debian.pid()?;
-    debian
-        .machine
-        .run(&format!("grep -qx '0::{}/towline-leaf' /proc/{pid}/cgroup", HOME.replace("/sys/fs/cgroup", "")))?;
+    in_its_leaf(debian)?;
     let all =
         format!("for f in $(ls {HOME}/towline-[0-9]*/pids.max 2>/dev/null); do grep -qx {MOST} $f || exit 1; done");
     debian.machine.run(&format!("({all})")).map(drop)
+}
+
+fn in_its_leaf(debian: &mut Debian) -> Outcome {
+    debian.until(&format!("towline-agent status --json | grep -qF '\"maxProcesses\":\"at most {MOST}\"'"))?;
+    let pid = debian.pid()?;
+    let leaf = format!("0::{}/towline-leaf", HOME.replace("/sys/fs/cgroup", ""));
+    debian.machine.run(&format!("grep -qx '{leaf}' /proc/{pid}/cgroup")).map(drop)
 }
 
 /// Stopped, nothing is left; started and restarted, everything is there again.
@@ -74,7 +77,7 @@ pub(super) fn outlived(debian: &mut Debian) -> Outcome {
     debian.machine.run(&format!("kill -9 {before}"))?;
     debian.until(&format!("systemctl -q is-active {UNIT} && test $(systemctl show -P MainPID {UNIT}) != {before}"))?;
     debian.answers_calls()?;
-    limited(debian)?;
+    in_its_leaf(debian)?;
     // The agent's own sweep.
     debian.until("! pidof sleep")?;
     let refused = debian.machine.run(&format!("journalctl -q --no-pager -u {UNIT} | grep -c 219/CGROUP || true"))?;
