@@ -131,6 +131,37 @@ fn a_forward_of_ssh_within_and_a_lost_link_are_nothing_to_ssh() -> Outcome {
 }
 
 #[test]
+fn a_proxy_ends_with_the_program_that_started_it_also_while_the_gateway_is_away() -> Outcome {
+    let mut lab = Lab::start()?;
+    let device = lab.device()?;
+    let server = super::serve(|mut stream| {
+        let _ = stream.write_all(b"hello\n");
+        // Silent from then on.
+        let _ = stream.read_to_end(&mut Vec::new());
+    })?;
+    for away in [false, true] {
+        let log = lab.directory().join(format!("proxy-{away}.log"));
+        let mut command = lab.admin().towline(&["proxy", device.id(), &server.port().to_string()]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
+        let mut proxy = command.spawn()?;
+        // Kept open: the end of the input alone is only the end of what is said.
+        let (stdin, mut stdout) = (proxy.stdin.take(), proxy.stdout.take());
+        let mut first = [0; 6];
+        stdout.as_mut().ok_or_else(|| Trouble::new("no pipe"))?.read_exact(&mut first)?;
+        if away {
+            lab.gateway.kill()?;
+            eventually("the proxy misses the gateway", PATIENCE, || {
+                std::fs::read_to_string(&log).ok()?.contains("connecting again").then_some(())
+            })?;
+        }
+        drop(stdout);
+        eventually("the proxy has ended", PATIENCE, || proxy.try_wait().ok()?)?;
+        drop(stdin);
+    }
+    Ok(())
+}
+
+#[test]
 fn what_the_server_says_first_is_heard_and_its_end_is_the_end() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;

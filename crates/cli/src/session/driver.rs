@@ -23,6 +23,7 @@ use super::{Ending, Manner, SessionError};
 use crate::api::{CallError, Sort};
 use crate::exit;
 use crate::terminal::escape::{self, Action};
+use crate::terminal::reader::Reader;
 
 /// How long the answer to a close is waited for.
 pub(super) const CLOSING: Duration = Duration::from_secs(1);
@@ -41,6 +42,8 @@ enum Event {
     Signal(Signal),
     /// The terminal on the device may not know yet that input has ended.
     EndAgain,
+    /// Nobody reads the output any more.
+    Abandoned,
     /// Closing has taken long enough.
     Deadline,
 }
@@ -69,12 +72,14 @@ pub(super) struct Driver {
     attached: bool,
     /// Signals passed on so far.
     signals: u32,
+    /// Whose going is the end.
+    reader: Option<Reader>,
 }
 
 impl Driver {
-    pub(super) fn new(session: String, link: Link, local: Local, manner: Manner) -> Self {
+    pub(super) fn new(session: String, link: Link, local: Local, manner: Manner, reader: Option<Reader>) -> Self {
         let streams = if manner.bulk { Streams::sized(ROOM, ROOM as usize) } else { Streams::new() };
-        Self { session, link, streams, local, manner, phase: Phase::Running, attached: false, signals: 0 }
+        Self { session, link, streams, local, manner, phase: Phase::Running, attached: false, signals: 0, reader }
     }
 
     /// Drives the session to its end.
@@ -95,6 +100,8 @@ impl Driver {
                 Event::Writable(id) => self.on_writable(id)?,
                 Event::Signal(signal) => self.on_signal(signal)?,
                 Event::EndAgain => self.local.end_input_again(&mut self.streams),
+                // Told here and not by a write: the link may be away, or the device silent.
+                Event::Abandoned => self.close(Ending::abandoned())?,
                 Event::Deadline => self.leave(),
             }
         }
@@ -117,6 +124,7 @@ impl Driver {
             () = err.writable() => Event::Writable(ERR),
             signal = signals.next() => Event::Signal(signal),
             () = until(again) => Event::EndAgain,
+            () = super::abandoned(self.reader.as_ref()), if running => Event::Abandoned,
             () = until(deadline) => Event::Deadline,
         }
     }
@@ -294,7 +302,7 @@ impl Driver {
                     return Ok(());
                 }
                 self.close(match error.kind() {
-                    io::ErrorKind::BrokenPipe => Ending::by_signal(13),
+                    io::ErrorKind::BrokenPipe => Ending::abandoned(),
                     _ => Ending::new(exit::LOCAL, format!("cannot write to standard output: {error}")),
                 })
             }

@@ -30,6 +30,12 @@ impl Ending {
         Self { code: 128 + number, line: None }
     }
 
+    /// Nobody reads our output any more: what a write would have met.
+    #[must_use]
+    pub(crate) fn abandoned() -> Self {
+        Self::by_signal(13) // SIGPIPE
+    }
+
     /// What the gateway's last message means; `text` is its own word, and may be empty.
     #[must_use]
     pub(crate) fn of(reason: EndReason, text: &str) -> Self {

@@ -29,6 +29,7 @@ mod signals;
 mod streams;
 
 use std::io;
+use std::os::fd::AsFd;
 
 use towline_ssm::api::session::StartSessionRequest;
 
@@ -40,6 +41,7 @@ pub(crate) use link::Token;
 pub(crate) use listen::{Listen, Listener};
 
 use crate::api::{CallError, Client};
+use crate::terminal::reader::Reader;
 use driver::Driver;
 use link::Begun;
 use local::Local;
@@ -76,7 +78,8 @@ pub(crate) struct Manner {
     pub guest: bool,
     /// Standard error of the device comes on our standard output.
     pub joined: bool,
-    /// A stream of bytes for another program: much room on the way, and every signal means the end.
+    /// A stream of bytes for another program: much room on the way, and every signal means the end, as does that nobody reads
+    /// it any more.
     pub bulk: bool,
 }
 
@@ -138,8 +141,21 @@ pub(crate) enum SessionError {
 /// # Errors
 /// [`SessionError`] when there is no end to report.
 pub(crate) async fn run(client: Client, begin: Begin, manner: Manner) -> Result<Ending, SessionError> {
-    let Begun { link, session, token } = link::begin(client, begin).await?;
+    let reader = manner.bulk.then(|| Reader::of(io::stdout().as_fd()));
+    let Begun { link, session, token } = tokio::select! {
+        begun = link::begin(client, begin) => begun?,
+        // A session that was made meanwhile ends for want of a client.
+        () = abandoned(reader.as_ref()) => return Ok(Ending::abandoned()),
+    };
     let local = Local::open(manner)?;
     // The driver owns the raw terminal: it is put back before the ending is returned.
-    Driver::new(session, link, local, manner).run(token).await
+    Driver::new(session, link, local, manner, reader).run(token).await
+}
+
+/// Waits until nobody reads our output any more, if that is to be an end.
+async fn abandoned(reader: Option<&Reader>) {
+    match reader {
+        Some(reader) => reader.gone().await,
+        None => std::future::pending().await,
+    }
 }

@@ -9,6 +9,7 @@
 
 pub(crate) mod escape;
 pub(crate) mod raw;
+pub(crate) mod reader;
 pub(crate) mod status;
 pub(crate) mod stdio;
 

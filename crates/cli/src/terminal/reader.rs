@@ -1,0 +1,91 @@
+//! Whether anybody still reads what we write.
+//!
+//! The kernel tells it only to who writes, or to who asks: a proxy that has nothing to write, because its connection says nothing
+//! or is away, would outlive the program that started it by as long.
+//!
+//! # Invariants
+//! - A descriptor of its own: waiting here takes no readiness from who writes.
+//! - Who only shuts down its own writing still reads.
+
+use std::os::fd::{BorrowedFd, OwnedFd};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+/// The other end of an output.
+#[derive(Debug)]
+pub(crate) struct Reader(Option<AsyncFd<OwnedFd>>);
+
+impl Reader {
+    /// Of this pipe, socket or terminal. Of anything else, a file for example, it is never gone. Must be called within the runtime.
+    #[must_use]
+    pub(crate) fn of(output: BorrowedFd<'_>) -> Self {
+        // Urgent bytes, which never come: what is always reported besides is what is waited for. Deprecated because a type could lend
+        // its descriptor and close it meanwhile; `OwnedFd` is what cannot.
+        #[allow(deprecated)]
+        let registered = output.try_clone_to_owned().and_then(|own| AsyncFd::with_interest(own, Interest::PRIORITY));
+        Self(registered.ok())
+    }
+
+    /// Returns once nobody reads any more. May be dropped and called again.
+    pub(crate) async fn gone(&self) {
+        let Some(fd) = &self.0 else { return std::future::pending().await };
+        while let Ok(mut ready) = fd.ready(Interest::PRIORITY | Interest::ERROR).await {
+            if ready.ready().is_error() || ready.ready().is_read_closed() {
+                return;
+            }
+            ready.clear_ready();
+        }
+        // The runtime ends.
+        std::future::pending().await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::future::Future;
+    use std::os::fd::AsFd;
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(test)
+    }
+
+    #[test]
+    fn the_reader_of_a_pipe_is_gone_when_its_last_end_is_closed() {
+        run(async {
+            let (read, write) = std::io::pipe().unwrap();
+            let again = read.try_clone().unwrap();
+            let reader = Reader::of(write.as_fd());
+            drop(read);
+            assert!(reader.gone().now_or_never().is_none());
+            drop(again);
+            reader.gone().await;
+            reader.gone().await;
+        });
+    }
+
+    #[test]
+    fn the_reader_of_a_socket_is_there_until_it_is_closed_also_when_it_writes_no_more() {
+        run(async {
+            let (ours, theirs) = std::os::unix::net::UnixStream::pair().unwrap();
+            let reader = Reader::of(ours.as_fd());
+            theirs.shutdown(std::net::Shutdown::Write).unwrap();
+            tokio::task::yield_now().await;
+            assert!(reader.gone().now_or_never().is_none());
+            drop(theirs);
+            reader.gone().await;
+        });
+    }
+
+    #[test]
+    fn a_file_and_null_have_no_reader_that_could_go() {
+        run(async {
+            for name in ["/dev/null", "/proc/self/exe"] {
+                let file = std::fs::File::open(name).unwrap();
+                assert!(Reader::of(file.as_fd()).gone().now_or_never().is_none());
+            }
+        });
+    }
+}
