@@ -452,7 +452,9 @@ fn the_end_of_a_session_leaves_no_process_without_cgroups() {
 fn who_obeys_the_hang_up_is_not_waited_for() {
     story(async || {
         let [nap, ..] = naps();
-        let mut world = terminal(&format!("trap 'echo obeyed; exit 0' HUP; echo ready; sleep {nap} & wait"));
+        // Ready when the sleeper is one: a hang-up between the fork and its own program would be lost with the shell's trap.
+        let asleep = "until read name < /proc/$!/comm && [ \"$name\" = sleep ]; do :; done";
+        let mut world = terminal(&format!("trap 'echo obeyed; exit 0' HUP; sleep {nap} & {asleep}; echo ready; wait"));
         world.until("ready").await;
         let family = Family::marked(world.child.pid, &session());
         world.end_without_a_kill(family).await;
