@@ -168,9 +168,9 @@ impl Agent {
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
         let (cgroups, max_processes) = Home::find(config.max_processes);
-        let swept = cgroups.as_ref().map_or(0, Home::sweep);
-        if swept > 0 {
-            log::warn!("ended {swept} sessions that an earlier agent left behind");
+        let (found, left) = cgroups.as_ref().map_or((0, 0), Home::sweep);
+        if found > 0 {
+            log::warn!("ended {found} sessions that an earlier agent left behind; {left} do not go");
         }
         let keep_alive_max = u64::try_from(config.keep_alive_max.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {

@@ -54,10 +54,10 @@ impl Home {
             Some((dir, mounts, own))
         });
         let Some((dir, mounts, own)) = found else {
-            return (None, Err("this device has no cgroup (version 2) that can be written to".to_owned()));
+            return (None, Err("no writable cgroup (version 2)".to_owned()));
         };
         let tasks = match most {
-            0 => Err("its settings say so".to_owned()),
+            0 => Err("so it is set".to_owned()),
             _ => Tasks::find(&dir, &mounts, &own, &probe),
         };
         if let Err(error) = can_be_entered(&dir.join(&probe)) {
@@ -76,30 +76,26 @@ impl Home {
         self.tasks.is_some()
     }
 
-    /// Makes the cgroup of one session.
+    /// Makes the cgroup of one session. What it lacks stands in the log.
     ///
     /// # Errors
     /// The directory cannot be made: the hierarchy's limits, or rights that changed since [`Self::find`].
     pub fn make(&self, session: &str) -> io::Result<Cgroup> {
+        let unlimited = |error: &io::Error| log::warn!("session {session} may have any number of processes: {error}");
         let safe: String =
             session.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(64).collect();
         let dir = self.dir.join(format!("{PREFIX}-{}-{safe}", std::process::id()));
-        fs::create_dir(&dir)?;
-        let apart = match self.tasks.as_ref().map(|tasks| tasks.limit(&dir, self.most)) {
-            Some(Ok(apart)) => apart,
-            None => None,
-            Some(Err(error)) => {
-                log::warn!("session {session} may have any number of processes: {error}");
-                None
-            }
-        };
+        fs::create_dir(&dir).inspect_err(unlimited)?;
+        let limit = self.tasks.as_ref().map(|tasks| tasks.limit(&dir, self.most));
+        let apart = limit.and_then(|limit| limit.inspect_err(unlimited).ok().flatten());
         Ok(Cgroup { dir, apart })
     }
 
-    /// Ends what agents that are no more left running, and removes their directories. Returns how many there were.
+    /// Ends what agents that are no more left running, and removes their directories. Returns how many there were, and how many
+    /// of them have processes that do not go when they are killed.
     #[must_use]
-    pub fn sweep(&self) -> usize {
-        let Ok(entries) = fs::read_dir(&self.dir) else { return 0 };
+    pub fn sweep(&self) -> (usize, usize) {
+        let Ok(entries) = fs::read_dir(&self.dir) else { return (0, 0) };
         let mut left: Vec<Cgroup> = entries
             .filter_map(Result::ok)
             .filter(|entry| entry.file_name().to_str().and_then(owner_of).is_some_and(|pid| !is_alive(pid)))
@@ -114,11 +110,10 @@ impl Home {
             }
             left.retain(|cgroup| cgroup.remove().is_err());
             if left.is_empty() {
-                return found;
+                break;
             }
         }
-        log::warn!("{} sessions of an earlier agent have processes that do not go when they are killed", left.len());
-        found - left.len()
+        (found, left.len())
     }
 }
 
@@ -144,7 +139,7 @@ fn can_be_entered(probe: &Path) -> io::Result<()> {
     let kind = fs::read_to_string(probe.join("cgroup.type"));
     let _ = fs::remove_dir(probe);
     match kind {
-        Ok(kind) if kind.trim() != "domain" => Err(io::Error::other("no process can enter a cgroup below the agent's")),
+        Ok(kind) if kind.trim() != "domain" => Err(io::Error::other("nobody can enter cgroups below")),
         _ => Ok(()),
     }
 }

@@ -33,8 +33,7 @@ impl Tasks {
             Ok(()) => return Ok(Self::Own),
             Err(error) => error,
         };
-        let apart = locate(mounts, own)
-            .ok_or_else(|| format!("the kernel's controller of processes cannot be turned on: {error}"))?;
+        let apart = locate(mounts, own).ok_or_else(|| format!("no controller of processes: {error}"))?;
         let probe = apart.join(probe);
         let probed = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
         probed.map_err(|error| format!("no directory can be made in {}: {error}", apart.display()))?;
@@ -87,7 +86,7 @@ impl Tasks {
 fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
     let controllers = home.join("cgroup.subtree_control");
     if !lists(&home.join("cgroup.controllers"))? {
-        return Err(io::Error::other("this cgroup does not have it"));
+        return Err(io::Error::other("its cgroup lacks it"));
     }
     let on = lists(&controllers)?;
     // The root alone has no type.
@@ -96,7 +95,7 @@ fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
         // Started by systemd above sessions that outlived the agent before: nobody can enter then until it is off.
         leaf::enter(home).or_else(|_| write(&controllers, "-pids").and_then(|()| leaf::enter(home)))?;
     } else if !on && !root {
-        return Err(io::Error::other("the agent is in a cgroup that is not its own (`Delegate=yes`, systemd 240)"));
+        return Err(io::Error::other("cgroup not given by systemd (Delegate=yes)"));
     }
     if given || !on {
         write(&controllers, "+pids")?;

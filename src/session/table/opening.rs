@@ -76,11 +76,7 @@ impl Table {
 
     pub(super) fn start(&mut self, open: &Open, passed: &Passed, script: Option<Vec<u8>>) -> Result<(), Refusal> {
         let streams = (open.io, open.err.filter(|_| !passed.launch.wants_terminal()));
-        let cgroup = self.cgroups.as_ref().and_then(|home| {
-            let unlimited =
-                |e: &_| log::warn!("session {} may have any number of processes: no cgroup: {e}", open.session);
-            home.make(&open.session).inspect_err(unlimited).ok()
-        });
+        let cgroup = self.cgroups.as_ref().and_then(|home| home.make(&open.session).ok());
         match start(open, passed, script, cgroup.as_ref()) {
             Ok(child) => {
                 let pid = child.pid;
