@@ -105,6 +105,8 @@ struct Up {
     liveness: Liveness,
     flush: bool,
     ping: bool,
+    /// Why nothing can be sent any more. What has come is still read: it may be the last word.
+    mute: Option<String>,
 }
 
 /// See the module.
@@ -296,7 +298,7 @@ fn reason(error: &WsError) -> String {
 
 impl Up {
     fn new(socket: Socket) -> Self {
-        Self { socket, liveness: Liveness::new(Instant::now()), flush: false, ping: false }
+        Self { socket, liveness: Liveness::new(Instant::now()), flush: false, ping: false, mute: None }
     }
 
     async fn next(&mut self, traffic: &mut Traffic<'_, impl Source>) -> Event {
@@ -319,14 +321,16 @@ impl Up {
 
     fn poll(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic<'_, impl Source>) -> Poll<Event> {
         loop {
-            if let Poll::Ready(Err(why)) = self.poll_send(cx, traffic) {
-                return Poll::Ready(Event::Lost(why));
+            if self.mute.is_none()
+                && let Poll::Ready(Err(why)) = self.poll_send(cx, traffic)
+            {
+                self.mute = Some(why);
             }
             if let Some(frame) = traffic.waiting() {
                 return Poll::Ready(Event::Frame(frame));
             }
             let message = match self.socket.poll_next_unpin(cx) {
-                Poll::Pending => return Poll::Pending,
+                Poll::Pending => return self.mute.take().map_or(Poll::Pending, |why| Poll::Ready(Event::Lost(why))),
                 Poll::Ready(message) => message,
             };
             self.liveness.heard(Instant::now());
