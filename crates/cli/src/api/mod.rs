@@ -62,6 +62,8 @@ const JSON: &str = "application/x-amz-json-1.1";
 /// Largest message of a stream, bytes: of ours or of AWS's.
 const MAX_MESSAGE: usize = HEADER + MAX_PAYLOAD;
 const _: () = assert!(MAX_MESSAGE >= 2 * MAX_FRAME);
+/// Bytes of the gateway that are taken from TLS at once: some of its frames.
+const READ_AHEAD: usize = 32 * 1024;
 
 /// Bytes read from the socket at once. The TLS library asks for 4 KiB a time: a full record would be five system calls.
 const READ_BUFFER: usize = 64 * 1024;
@@ -286,6 +288,8 @@ async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Resul
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))
+        // Zeroed before each try to read.
+        .read_buffer_size(READ_AHEAD)
         // Each message goes to the socket at once; only what the socket does not take waits here.
         .write_buffer_size(0)
         .max_write_buffer_size(4 * MAX_FRAME);

@@ -22,6 +22,9 @@ use towline_wire::frame::MAX_FRAME;
 use crate::seam::{ChannelRequest, DataChannels};
 use crate::sessions::Hub;
 
+/// Bytes of a client that are read at once. The library zeroes and keeps so many for each client, 128 KiB unless told.
+const READ_AHEAD: usize = 16 * 1024;
+
 /// Opens data channels.
 pub struct Channels {
     hub: Arc<Hub>,
@@ -44,13 +47,17 @@ impl DataChannels for Channels {
         let session = request.session;
         if ours {
             let hub = Arc::clone(&self.hub);
-            let upgrade =
-                request.upgrade.protocols([SUBPROTOCOL]).max_message_size(MAX_FRAME).max_frame_size(MAX_FRAME);
+            let upgrade = request
+                .upgrade
+                .protocols([SUBPROTOCOL])
+                .max_message_size(MAX_FRAME)
+                .max_frame_size(MAX_FRAME)
+                .read_buffer_size(READ_AHEAD);
             return upgrade.on_upgrade(move |socket| async move { towline::serve(hub, session, socket).await });
         }
         let aws = Arc::clone(&self.aws);
         let largest = HEADER + MAX_PAYLOAD;
-        let upgrade = request.upgrade.max_message_size(largest).max_frame_size(largest);
+        let upgrade = request.upgrade.max_message_size(largest).max_frame_size(largest).read_buffer_size(READ_AHEAD);
         upgrade.on_upgrade(move |socket| async move { aws.serve(session, socket).await })
     }
 }
