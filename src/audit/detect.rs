@@ -135,7 +135,7 @@ impl Detector {
             };
             if plain > 0 {
                 let (run, rest) = bytes.split_at(plain);
-                self.put_plain(run);
+                self.put(run.iter().map(|byte| char::from(*byte)));
                 bytes = rest;
             } else {
                 self.byte(first, found);
@@ -176,7 +176,7 @@ impl Detector {
             0x08 => self.column = self.column.saturating_sub(1),
             b'\t' => self.column = (self.column / 8 + 1) * 8,
             0x00..=0x1f | 0x7f => {}
-            0x20..=0x7e => return self.put_plain(&[byte]),
+            0x20..=0x7e => return self.put(std::iter::once(char::from(byte))),
             _ => return self.beyond_ascii(byte),
         }
         self.pending = false;
@@ -194,38 +194,23 @@ impl Detector {
             let character = text.chars().next();
             self.held = 0;
             if let Some(character) = character {
-                self.put(character);
+                self.put(std::iter::once(character));
             }
         }
     }
 
-    /// Characters of ASCII that are seen, at least one.
-    fn put_plain(&mut self, run: &[u8]) {
+    /// Characters that are seen, at least one, side by side.
+    fn put(&mut self, run: impl ExactSizeIterator<Item = char>) {
         let end = (self.column + run.len()).min(LINE);
         if self.row.len() < end {
             self.row.resize(end, ' ');
         }
         let places = self.row.get_mut(self.column..end).unwrap_or_default(); // a tab may have gone beyond the bound
-        for (place, byte) in places.iter_mut().zip(run) {
-            *place = char::from(*byte);
-        }
-        self.moved_to(end);
-    }
-
-    fn put(&mut self, character: char) {
-        let end = (self.column + 1).min(LINE);
-        if self.row.len() < end {
-            self.row.resize(end, ' ');
-        }
-        if let Some(place) = self.row.get_mut(self.column) {
+        for (place, character) in places.iter_mut().zip(run) {
             *place = character;
         }
-        self.moved_to(end);
-    }
-
-    fn moved_to(&mut self, column: usize) {
-        self.column = column;
-        self.pending = column.is_multiple_of(self.width);
+        self.column = end;
+        self.pending = end.is_multiple_of(self.width);
     }
 
     /// A line that is wrapped is one row here: this is where the part under the cursor begins on the screen.

@@ -34,6 +34,16 @@ pub(crate) fn recordings(folder: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(".cast.gz")).collect()
 }
 
+/// Waits until the recording of the one session that goes on has this in its file, in this format: what is older than a second.
+pub(crate) fn on_disk(lab: &Lab, format: &str, wanted: &str) -> Outcome {
+    let staging = lab.gateway.directory().join("evidence/staging");
+    until("a block on the disk", || {
+        let name = std::fs::read_dir(&staging).ok()?.flatten().next()?.file_name().into_string().ok()?;
+        let text = lab.admin().text(&["export", name.strip_suffix(".part")?, "--format", format]).ok()?;
+        text.contains(wanted).then_some(())
+    })
+}
+
 fn verify(lab: &Lab, path: &Path) -> Outcome<Output> {
     verify_folder(lab, path, &[])
 }
@@ -93,13 +103,7 @@ fn a_gateway_that_is_killed_goes_on_with_the_recording() -> Outcome {
     let mut shell = lab.admin().shell(device.id())?;
     shell.line("echo before$((40+2))")?;
     shell.expect("before42")?;
-    // What is older than a second is on the disk, and can be read while the session goes on.
-    let staging = lab.gateway.directory().join("evidence/staging");
-    until("a block on the disk", || {
-        let name = std::fs::read_dir(&staging).ok()?.flatten().next()?.file_name().into_string().ok()?;
-        let text = lab.admin().text(&["export", name.strip_suffix(".part")?, "--format", "txt"]).ok()?;
-        text.contains("before42").then_some(())
-    })?;
+    on_disk(&lab, "txt", "before42")?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;
     shell.line("echo after$((40+2))")?;

@@ -13,7 +13,7 @@ use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, facts, process};
 
-use crate::evidence::{recordings, verify_folder};
+use crate::evidence::{on_disk, recordings, verify_folder};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// What is typed as a password. Its parts are nowhere else, and no prompt begins with one.
@@ -211,13 +211,7 @@ fn input_is_recorded_on_after_a_lost_link_and_a_killed_gateway() -> Outcome {
     shell.line("echo second-$((40+2))")?;
     shell.expect("second-42\r\n")?;
     shell.expect("dev$ ")?;
-    // What is older than a second is on the disk, and outlives the gateway.
-    let staging = lab.gateway.directory().join("evidence/staging");
-    eventually("the first line on the disk", PATIENCE, || {
-        let name = std::fs::read_dir(&staging).ok()?.flatten().next()?.file_name().into_string().ok()?;
-        let cast = lab.admin().text(&["export", name.strip_suffix(".part")?]).ok()?;
-        cast.contains("\"i\",\"echo second").then_some(())
-    })?;
+    on_disk(&lab, "cast", "\"i\",\"echo second")?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;
     shell.line("echo third-$((40+2))")?;

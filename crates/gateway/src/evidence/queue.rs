@@ -102,8 +102,12 @@ pub(super) fn read_note<T: DeserializeOwned>(folder: &Path, name: &str) -> io::R
 /// The disk's; `AlreadyExists` when this name is in the queue.
 pub(super) fn add(home: &Path, place: &Place, name: &str, path: &Path, note: &impl Serialize) -> io::Result<()> {
     let folder = folder(home, place);
+    let file = folder.join(format!("{name}.{}", place.files[0]));
+    if file.exists() {
+        return Err(io::ErrorKind::AlreadyExists.into()); // its note says how far it was sent
+    }
     write_note(&folder, name, note)?;
-    fs::hard_link(path, folder.join(format!("{name}.{}", place.files[0])))
+    fs::hard_link(path, file)
 }
 
 /// See the module. `L` hears the name and the reason of what was given up.
@@ -315,11 +319,12 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_name_is_not_put_into_the_queue_twice() {
+    async fn a_name_is_not_put_into_the_queue_twice_and_its_note_stays() {
         let scene = Scene::new();
         scene.add("a");
         let again = add(scene.dir.path(), &PLACE, "a", &scene.dir.path().join("whole"), &8);
         assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(read_note::<u8>(&scene.dir.path().join(PLACE.folder), "a").unwrap(), 7);
     }
 
     #[tokio::test]
