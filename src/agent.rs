@@ -1,10 +1,13 @@
-//! The one loop. All that can happen to the agent is an [`Event`]; all that it does follows from one.
+//! The one loop. All that can happen to the agent is an [`Event`]; all that it does follows from
+//! one.
 //!
-//! Way: [`Agent::next_event`] polls every source once (sessions, link, children, network, timer, signals) and gives the
-//! first event; [`Agent::on_event`] acts on it. Bytes of sessions move inside the poll, without an event.
+//! Way: [`Agent::next_event`] polls every source once (sessions, link, children, network, timer,
+//! signals) and gives the first event; [`Agent::on_event`] acts on it. Bytes of sessions move
+//! inside the poll, without an event.
 //!
 //! # Invariants
-//! - Nothing in the loop waits: dialling is polled like everything else, so sessions go on while there is no link.
+//! - Nothing in the loop waits: dialling is polled like everything else, so sessions go on while
+//!   there is no link.
 //! - The agent stops only when it is told to; a failed link is dialled again, whatever the reason.
 //! - While nothing happens, only the keep-alive wakes it.
 
@@ -148,11 +151,12 @@ pub struct Parts {
 }
 
 impl Agent {
-    /// An agent that will dial at once, and goes on with the sessions of a predecessor. Wants to be made inside a runtime, once
-    /// in a process.
+    /// An agent that will dial at once, and goes on with the sessions of a predecessor. Wants to be
+    /// made inside a runtime, once in a process.
     ///
     /// # Errors
-    /// The kernel gives no random numbers, signals or child events; or what the predecessor left cannot be gone on with.
+    /// The kernel gives no random numbers, signals or child events; or what the predecessor left
+    /// cannot be gone on with.
     pub fn new(parts: Parts, predecessor: Option<&mut Predecessor>) -> io::Result<Self> {
         let mut agent = Self::fresh(parts)?;
         if let Some(predecessor) = predecessor {
@@ -170,7 +174,9 @@ impl Agent {
         let (cgroups, max_processes) = Home::find(config.max_processes);
         let (found, left) = cgroups.as_ref().map_or((0, 0), Home::sweep);
         if found > 0 {
-            log::warn!("ended {found} sessions that an earlier agent left behind; {left} do not go");
+            log::warn!(
+                "ended {found} sessions that an earlier agent left behind; {left} do not go"
+            );
         }
         let keep_alive_max = u64::try_from(config.keep_alive_max.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
@@ -211,7 +217,12 @@ impl Agent {
     pub async fn run(&mut self) -> Outcome {
         self.service.ready(Instant::now());
         self.status.command_log(self.log.means());
-        log::info!("device {} of {}, version {}", self.enrolment.device, self.target.gateway, crate::platform::VERSION);
+        log::info!(
+            "device {} of {}, version {}",
+            self.enrolment.device,
+            self.target.gateway,
+            crate::platform::VERSION
+        );
         while !self.is_over() {
             self.keep_alive();
             let event = self.next_event().await;
@@ -274,9 +285,10 @@ impl Agent {
         }
         match &mut self.stage {
             Stage::Waiting { .. } => Poll::Pending,
-            Stage::Dialling(dialling) => {
-                dialling.as_mut().poll(cx).map(|result| Event::Dialled(result.map(|s| Box::new(Link::new(s)))))
-            }
+            Stage::Dialling(dialling) => dialling
+                .as_mut()
+                .poll(cx)
+                .map(|result| Event::Dialled(result.map(|s| Box::new(Link::new(s))))),
             Stage::Linked { link, .. } => {
                 if let Poll::Ready(error) = link.poll_send(cx, &mut self.table.mux) {
                     return Poll::Ready(Event::LinkLost(error));
@@ -297,7 +309,10 @@ impl Agent {
             Stage::Dialling(_) => None,
             Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::GREETING),
         };
-        let grace = self.alone_since.filter(|_| self.table.in_need_of_a_link() > 0).map(|since| since + self.grace);
+        let grace = self
+            .alone_since
+            .filter(|_| self.table.in_need_of_a_link() > 0)
+            .map(|since| since + self.grace);
         let own = [
             self.keep_until,
             self.table.deadline(),
@@ -366,8 +381,14 @@ impl Agent {
             }
             Stage::Waiting { .. } | Stage::Dialling(_) | Stage::Linked { .. } => {}
         }
-        if self.alone_since.is_some_and(|since| now >= since + self.grace) && self.table.in_need_of_a_link() > 0 {
-            log::warn!("no link for {} s: ending {} sessions", self.grace.as_secs(), self.table.in_need_of_a_link());
+        if self.alone_since.is_some_and(|since| now >= since + self.grace)
+            && self.table.in_need_of_a_link() > 0
+        {
+            log::warn!(
+                "no link for {} s: ending {} sessions",
+                self.grace.as_secs(),
+                self.table.in_need_of_a_link()
+            );
             self.table.remove_what_needs_a_link(now);
         }
     }
@@ -400,7 +421,8 @@ impl Agent {
         }
     }
 
-    /// A reason to doubt the link, or to dial at once. Rare news only: some devices change routes all the time.
+    /// A reason to doubt the link, or to dial at once. Rare news only: some devices change routes
+    /// all the time.
     fn on_news(&mut self, news: News, now: Instant) {
         let again = self.news_heard.is_some_and(|heard| now < heard + limits::NEWS_PAUSE);
         if again && !matches!(self.stage, Stage::Waiting { .. }) {
@@ -408,7 +430,10 @@ impl Agent {
         }
         match &mut self.stage {
             Stage::Waiting { until } => {
-                let earliest = self.news_heard.filter(|_| again).map_or(now, |heard| heard + limits::NEWS_PAUSE);
+                let earliest = self
+                    .news_heard
+                    .filter(|_| again)
+                    .map_or(now, |heard| heard + limits::NEWS_PAUSE);
                 *until = (*until).min(earliest);
                 self.backoff.reset();
             }
@@ -455,7 +480,11 @@ impl Agent {
             0 => self.backoff.next(random()),
             seconds => self.backoff.asked(Duration::from_secs(seconds.into()), random()),
         };
-        log::warn!("{error}; dialling again in {:.1} s, {} sessions wait", wait.as_secs_f32(), self.table.len());
+        log::warn!(
+            "{error}; dialling again in {:.1} s, {} sessions wait",
+            wait.as_secs_f32(),
+            self.table.len()
+        );
         self.wait(wait, error, now);
     }
 

@@ -1,7 +1,8 @@
 //! The loop's one timer: exactly one wake-up for each deadline.
 //!
-//! The runtime's own timers sort deadlines into ever finer slots, and wake the process a few times on the way to a
-//! distant one. On a battery each of these counts, so the loop has a timer of the kernel.
+//! The runtime's own timers sort deadlines into ever finer slots, and wake the process a few times
+//! on the way to a distant one. On a battery each of these counts, so the loop has a timer of the
+//! kernel.
 
 use crate::pty::watch;
 use nix::errno::Errno;
@@ -28,13 +29,17 @@ impl Alarm {
     /// # Errors
     /// The system is out of descriptors.
     pub fn new() -> io::Result<Self> {
-        let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+        let timer = TimerFd::new(
+            ClockId::CLOCK_MONOTONIC,
+            TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK,
+        )?;
         let watched = watch(timer.as_fd().try_clone_to_owned()?)?;
         Ok(Self { timer, watched, due: None })
     }
 
-    /// Sees to it that [`Self::poll`] is ready at `deadline` at the latest. A timer that is due earlier stays: traffic
-    /// moves deadlines back all the time, and the loop finds out by itself that there is nothing to do yet.
+    /// Sees to it that [`Self::poll`] is ready at `deadline` at the latest. A timer that is due
+    /// earlier stays: traffic moves deadlines back all the time, and the loop finds out by itself
+    /// that there is nothing to do yet.
     pub fn set(&mut self, deadline: Instant, now: Instant) {
         if self.due.is_some_and(|due| due <= deadline) {
             return;
@@ -56,7 +61,9 @@ impl Alarm {
     /// Ready when the timer has gone off; it is then not set any more.
     pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         loop {
-            let Ok(mut guard) = ready!(self.watched.poll_read_ready(cx)) else { return Poll::Pending };
+            let Ok(mut guard) = ready!(self.watched.poll_read_ready(cx)) else {
+                return Poll::Pending;
+            };
             match nix::unistd::read(self.watched.get_ref(), &mut [0; 8]) {
                 Err(Errno::EAGAIN) => guard.clear_ready(),
                 Err(Errno::EINTR) => {}

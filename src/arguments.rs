@@ -45,7 +45,8 @@ pub struct Arguments {
     pub config: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// `--takes-over`: only say whether `run` would go on with sessions that are written down in this form.
+    /// `--takes-over`: only say whether `run` would go on with sessions that are written down in
+    /// this form.
     pub takes_over: Option<u16>,
     /// What to do.
     pub command: Command,
@@ -70,7 +71,8 @@ pub enum Command {
     },
     /// Judge the configuration.
     ConfigCheck,
-    /// Serve the files of one place on standard input and output: for the agent itself, which starts it.
+    /// Serve the files of one place on standard input and output: for the agent itself, which
+    /// starts it.
     Copy {
         /// They are written, not read.
         put: bool,
@@ -149,7 +151,9 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
             Arg::Long("state-dir") => state_dir = Some(parser.value()?.into()),
             Arg::Long("json") => json = true,
             Arg::Long("takes-over") => takes_over = Some(parser.value()?.parse()?),
-            Arg::Value(word) if words.len() < 2 || (words.len() == 2 && words[0] == COPY) => words.push(word.string()?),
+            Arg::Value(word) if words.len() < 2 || (words.len() == 2 && words[0] == COPY) => {
+                words.push(word.string()?)
+            }
             Arg::Long(name) if words.first().is_some_and(|word| word == "enroll") => {
                 let name = name.to_owned();
                 if !enrol.take(&name, &mut parser)? {
@@ -169,10 +173,16 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
         ["status"] => Command::Status { json },
         ["log"] => Command::Log { json },
         ["config", "check"] => Command::ConfigCheck,
-        [COPY, way @ ("put" | "get"), path] => Command::Copy { put: way == "put", path: path.to_owned() },
+        [COPY, way @ ("put" | "get"), path] => {
+            Command::Copy { put: way == "put", path: path.to_owned() }
+        }
         ["version"] => Command::Version,
         ["help"] => Command::Help,
-        [] => return Err("a command is missing: run, enroll, status, log or config check; see --help".into()),
+        [] => {
+            return Err(
+                "a command is missing: run, enroll, status, log or config check; see --help".into(),
+            );
+        }
         _ => return Err(format!("unknown command \"{}\", see --help", words.join(" ")).into()),
     };
     if takes_over.is_some() && command != Command::Run {
@@ -244,24 +254,30 @@ mod tests {
     fn options_may_stand_before_and_behind_the_command() {
         for line in ["--config /a run", "run --config /a", "run --config=/a"] {
             let config = Some("/a".into());
-            let expected = Arguments { config, state_dir: None, takes_over: None, command: Command::Run };
+            let expected =
+                Arguments { config, state_dir: None, takes_over: None, command: Command::Run };
             assert_eq!(read(line).unwrap(), expected);
         }
     }
 
     #[test]
     fn an_enrolment_has_all_its_parts() {
-        let line =
-            "enroll --gateway g --activation-id i --activation-code-file - --pin ab --name n --tag a=b=c --tag d=";
+        let line = "enroll --gateway g --activation-id i --activation-code-file - --pin ab --name n --tag a=b=c --tag d=";
         let Command::Enrol(enrol) = read(line).unwrap().command else { panic!("not an enrolment") };
-        assert_eq!((enrol.gateway.as_str(), enrol.code.clone()), ("g", CodeSource::File("-".into())));
+        assert_eq!(
+            (enrol.gateway.as_str(), enrol.code.clone()),
+            ("g", CodeSource::File("-".into()))
+        );
         assert_eq!(enrol.tags, [("a".into(), "b=c".into()), ("d".into(), String::new())]);
         assert!(!enrol.reenroll);
     }
 
     #[test]
     fn without_a_code_it_is_taken_from_the_environment() {
-        let Command::Enrol(enrol) = read("enroll --gateway g --activation-id i").unwrap().command else { panic!() };
+        let Command::Enrol(enrol) = read("enroll --gateway g --activation-id i").unwrap().command
+        else {
+            panic!()
+        };
         assert_eq!(enrol.code, CodeSource::Variable);
     }
 

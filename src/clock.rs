@@ -1,12 +1,14 @@
 //! What time it is, for a device that may not know.
 //!
-//! Two questions, two answers. *Is a certificate valid?* [`reckon`]: the system clock while it is believable, else the
-//! latest time that is certainly past. *Is a grant alive?* [`AuthorityClock`]: the authority's own time, signed for this
-//! link, advanced by a monotonic clock; the device's clock plays no part.
+//! Two questions, two answers. *Is a certificate valid?* [`reckon`]: the system clock while it is
+//! believable, else the latest time that is certainly past. *Is a grant alive?* [`AuthorityClock`]:
+//! the authority's own time, signed for this link, advanced by a monotonic clock; the device's
+//! clock plays no part.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-/// A clock further ahead of the build than this is taken for broken: an agent that old is not running.
+/// A clock further ahead of the build than this is taken for broken: an agent that old is not
+/// running.
 const BELIEVABLE: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// When this binary was built, since the epoch.
@@ -21,8 +23,8 @@ pub fn system_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The time for checking certificates: `system` if it lies within ten years after `build`, else the later of `build`
-/// and the last time an authority signed.
+/// The time for checking certificates: `system` if it lies within ten years after `build`, else the
+/// later of `build` and the last time an authority signed.
 #[must_use]
 pub fn reckon(system: Duration, build: Duration, signed: Option<Duration>) -> Duration {
     if system >= build && system <= build + BELIEVABLE {

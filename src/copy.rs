@@ -1,12 +1,13 @@
 //! Files for an operator: the device's end of [`towline_wire::copy`], on standard input and output.
 //!
-//! A process of its own, as the session's user, started by a session of a copy from the agent's own program. It is given the
-//! one place that was granted, and whether that is read or written.
+//! A process of its own, as the session's user, started by a session of a copy from the agent's own
+//! program. It is given the one place that was granted, and whether that is read or written.
 //!
 //! # Invariants
-//! - No path outside of the granted place, by its letters; what the user may not do, it may not either.
-//! - A file is put together under another name, and has its own only when its digest is right. A copy that breaks off leaves
-//!   that other name behind, for the next one to go on with.
+//! - No path outside of the granted place, by its letters; what the user may not do, it may not
+//!   either.
+//! - A file is put together under another name, and has its own only when its digest is right. A
+//!   copy that breaks off leaves that other name behind, for the next one to go on with.
 //! - One buffer of one frame; nothing grows with the size of files or folders.
 //!
 //! # Not here
@@ -36,7 +37,8 @@ struct Writing {
 /// Serves until standard input ends.
 #[must_use]
 pub fn serve(put: bool, root: &str) -> ExitCode {
-    let served = Server { root, put, writing: None, out: io::stdout() }.run(&mut io::stdin().lock());
+    let served =
+        Server { root, put, writing: None, out: io::stdout() }.run(&mut io::stdin().lock());
     if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -56,7 +58,9 @@ impl Server<'_> {
                     Frame::Data { data, .. } => self.take(data)?,
                     Frame::Control(body) => {
                         let ask = decode(body).map_err(io::Error::other)?;
-                        let answer = self.answer(ask).unwrap_or_else(|error| Answer::Failed(error.to_string()));
+                        let answer = self
+                            .answer(ask)
+                            .unwrap_or_else(|error| Answer::Failed(error.to_string()));
                         self.say(&answer)?;
                     }
                     _ => {}
@@ -102,7 +106,9 @@ impl Server<'_> {
             Ask::Folder { path, mode } => {
                 let path = self.granted(&path, Some(true))?;
                 match fs::DirBuilder::new().mode(mode & 0o777).create(path) {
-                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists && Path::new(path).is_dir() => {}
+                    Err(error)
+                        if error.kind() == io::ErrorKind::AlreadyExists
+                            && Path::new(path).is_dir() => {}
                     result => result?,
                 }
                 Ok(Answer::Done)
@@ -113,7 +119,11 @@ impl Server<'_> {
     /// The path, if it is granted for this.
     fn granted<'p>(&self, path: &'p str, put: Option<bool>) -> io::Result<&'p str> {
         let right = is_below(self.root, path) && put.is_none_or(|put| put == self.put);
-        if right { Ok(path) } else { Err(io::Error::other("this session was not granted for that")) }
+        if right {
+            Ok(path)
+        } else {
+            Err(io::Error::other("this session was not granted for that"))
+        }
     }
 
     fn list(&mut self, path: &str) -> io::Result<Answer> {
@@ -154,7 +164,8 @@ impl Server<'_> {
     fn write(&mut self, path: &str, mode: u32, mark: [u8; 8]) -> io::Result<Answer> {
         self.writing = None;
         let target = Path::new(self.granted(path, Some(true))?);
-        let name = target.file_name().ok_or_else(|| io::Error::other("it has no name"))?.to_string_lossy();
+        let name =
+            target.file_name().ok_or_else(|| io::Error::other("it has no name"))?.to_string_lossy();
         if target.is_dir() {
             return Err(io::Error::other("it is a folder"));
         }
@@ -178,15 +189,19 @@ impl Server<'_> {
             }
         }
         file.seek(SeekFrom::Start(have))?;
-        self.writing = Some(Writing { file, part, target: target.to_owned(), digest, mode: mode & 0o777 });
+        self.writing =
+            Some(Writing { file, part, target: target.to_owned(), digest, mode: mode & 0o777 });
         Ok(Answer::Have(have))
     }
 
     fn whole(&mut self, digest: [u8; 32]) -> io::Result<Answer> {
-        let writing = self.writing.take().ok_or_else(|| io::Error::other("nothing is being written"))?;
+        let writing =
+            self.writing.take().ok_or_else(|| io::Error::other("nothing is being written"))?;
         if bytes_of(writing.digest) != digest {
             fs::remove_file(&writing.part)?;
-            return Err(io::Error::other("what arrived has another digest than what was sent: it is thrown away"));
+            return Err(io::Error::other(
+                "what arrived has another digest than what was sent: it is thrown away",
+            ));
         }
         writing.file.set_permissions(fs::Permissions::from_mode(writing.mode))?;
         writing.file.sync_all()?;

@@ -1,10 +1,11 @@
 //! `enroll`: makes this device known to a gateway, once.
 //!
-//! Way: check what was given -> make the key if there is none -> dial -> [`FromAgent::Enrol`] -> the answer -> store.
+//! Way: check what was given -> make the key if there is none -> dial -> [`FromAgent::Enrol`] ->
+//! the answer -> store.
 //!
 //! # Invariants
-//! - A device that belongs to a gateway is not enrolled elsewhere without `--reenroll`, which makes a new key: the old
-//!   gateway cannot recognise the device at the new one.
+//! - A device that belongs to a gateway is not enrolled elsewhere without `--reenroll`, which makes
+//!   a new key: the old gateway cannot recognise the device at the new one.
 //! - The activation code is never stored, logged or shown.
 
 use crate::arguments::{CodeSource, Enrol};
@@ -34,7 +35,9 @@ pub enum EnrolError {
     #[error("{0}")]
     Argument(String),
     /// It belongs to somebody.
-    #[error("this device belongs to {gateway} as {device}: to move it, stop its agent and enrol it with --reenroll")]
+    #[error(
+        "this device belongs to {gateway} as {device}: to move it, stop its agent and enrol it with --reenroll"
+    )]
     Taken {
         /// Whose it is.
         gateway: Address,
@@ -91,7 +94,10 @@ impl std::fmt::Display for Enrolled {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         writeln!(f, "enrolled as {}\nkey fingerprint {}", self.device, self.fingerprint)?;
         if self.pending {
-            writeln!(f, "pending: somebody has to approve it at the gateway, comparing the fingerprint")?;
+            writeln!(
+                f,
+                "pending: somebody has to approve it at the gateway, comparing the fingerprint"
+            )?;
         }
         Ok(())
     }
@@ -121,7 +127,8 @@ pub async fn enrol(arguments: &Enrol, config: &Config) -> Result<Enrolled, Enrol
         platform: platform::describe(link.local_address()),
     };
     let answer = tokio::time::timeout(limits::GREETING, ask(&mut link, request)).await;
-    let (device, authority, pending) = answer.map_err(|_| EnrolError::Link(LinkError::NoGreeting))??;
+    let (device, authority, pending) =
+        answer.map_err(|_| EnrolError::Link(LinkError::NoGreeting))??;
     Enrolment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
     Ok(Enrolled { device, pending, fingerprint: key.fingerprint() })
 }
@@ -135,7 +142,9 @@ fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrolError> {
     };
     match Enrolment::load(dir) {
         Err(StateError::NotEnrolled(_)) => Ok(DeviceKey::load_or_make(dir)?),
-        Ok(enrolment) if !reenroll => Err(EnrolError::Taken { gateway: enrolment.gateway, device: enrolment.device }),
+        Ok(enrolment) if !reenroll => {
+            Err(EnrolError::Taken { gateway: enrolment.gateway, device: enrolment.device })
+        }
         Ok(enrolment) => {
             log::warn!("leaving {}, where this device was {}", enrolment.gateway, enrolment.device);
             Ok(DeviceKey::make(dir)?)
@@ -183,7 +192,10 @@ fn read_code(path: &PathBuf) -> io::Result<String> {
 }
 
 /// Says who we are, and waits for the answer.
-async fn ask(link: &mut Link, request: message::Enrol) -> Result<(String, [u8; 32], bool), EnrolError> {
+async fn ask(
+    link: &mut Link,
+    request: message::Enrol,
+) -> Result<(String, [u8; 32], bool), EnrolError> {
     let body = message::encode(&FromAgent::Enrol(request)).map_err(LinkError::Message)?;
     link.push(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max })?;
     link.push(&Frame::Control(&body))?;
@@ -200,8 +212,12 @@ async fn ask(link: &mut Link, request: message::Enrol) -> Result<(String, [u8; 3
                     return Err(LinkError::Version { min, max }.into());
                 }
                 Frame::Control(body) => match decode(body).map_err(LinkError::Message)? {
-                    ToAgent::Enrolled { device, authority, pending } => return Ok((device, authority, pending)),
-                    ToAgent::Refuse { code, text, .. } => return Err(EnrolError::Refused { code, text }),
+                    ToAgent::Enrolled { device, authority, pending } => {
+                        return Ok((device, authority, pending));
+                    }
+                    ToAgent::Refuse { code, text, .. } => {
+                        return Err(EnrolError::Refused { code, text });
+                    }
                     _ => {}
                 },
                 _ => {}
@@ -220,7 +236,8 @@ mod tests {
         let dir = Dir::at(temp.path());
         let first = own_key(&dir, false).unwrap();
         let gateway = Address { host: "gw".into(), port: 8443 };
-        let enrolment = Enrolment { gateway, trust: Trust::Public, device: "mi-1".into(), authority: [1; 32] };
+        let enrolment =
+            Enrolment { gateway, trust: Trust::Public, device: "mi-1".into(), authority: [1; 32] };
         enrolment.store(&dir).unwrap();
         let refused = own_key(&dir, false).unwrap_err();
         assert!(refused.to_string().contains("--reenroll"), "{refused}");
@@ -232,7 +249,10 @@ mod tests {
     fn a_key_that_was_made_for_a_try_that_failed_is_used_again() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::at(temp.path());
-        assert_eq!(own_key(&dir, false).unwrap().fingerprint(), own_key(&dir, false).unwrap().fingerprint());
+        assert_eq!(
+            own_key(&dir, false).unwrap().fingerprint(),
+            own_key(&dir, false).unwrap().fingerprint()
+        );
     }
 
     #[test]

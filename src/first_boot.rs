@@ -1,13 +1,16 @@
-//! A device that belongs to nobody yet: it waits, quietly, and enrols itself when somebody has said where to.
+//! A device that belongs to nobody yet: it waits, quietly, and enrols itself when somebody has said
+//! where to.
 //!
-//! Way: [`until_enrolled`] looks for an enrolment (made by `enroll` in another process), then for an [`order`] (a file in
-//! the image or on a stick, variables, the kernel's command line); an order is carried out until the gateway takes or
-//! refuses it, and its file is removed.
+//! Way: [`until_enrolled`] looks for an enrolment (made by `enroll` in another process), then for
+//! an [`order`] (a file in the image or on a stick, variables, the kernel's command line); an order
+//! is carried out until the gateway takes or refuses it, and its file is removed.
 //!
 //! # Invariants
-//! - The service manager hears that the agent is ready: waiting is no failure, so nothing restarts it in a loop.
+//! - The service manager hears that the agent is ready: waiting is no failure, so nothing restarts
+//!   it in a loop.
 //! - An order never moves a device that belongs to somebody: it is not even read then.
-//! - The activation code is used once; an order on a medium that cannot be written is told, not hidden.
+//! - The activation code is used once; an order on a medium that cannot be written is told, not
+//!   hidden.
 
 pub mod order;
 
@@ -27,7 +30,8 @@ use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Returns `None` when the device is enrolled, at once if it was; else how the wait ended without it.
+/// Returns `None` when the device is enrolled, at once if it was; else how the wait ended without
+/// it.
 ///
 /// # Errors
 /// The state directory cannot be used.
@@ -36,7 +40,9 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
         return Ok(None);
     }
     let mut wait = Wait::new()?;
-    log::info!("this device is not enrolled: waiting for `towline-agent enroll` or for an order, see enroll.toml");
+    log::info!(
+        "this device is not enrolled: waiting for `towline-agent enroll` or for an order, see enroll.toml"
+    );
     let mut backoff = Backoff::new(config.reconnect_max);
     let mut told = String::new();
     loop {
@@ -68,7 +74,12 @@ fn tell(told: &mut String, text: &str) {
 
 async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrolError> {
     let enrolled = enrol::enrol(&order.enrol, config).await?;
-    log::info!("enrolled as {} by {}; key fingerprint {}", enrolled.device, order.source, enrolled.fingerprint);
+    log::info!(
+        "enrolled as {} by {}; key fingerprint {}",
+        enrolled.device,
+        order.source,
+        enrolled.fingerprint
+    );
     if enrolled.pending {
         log::warn!("somebody has to approve this device at the gateway, comparing the fingerprint");
     }
@@ -107,14 +118,20 @@ impl Wait {
         })
     }
 
-    /// Waits so long. `Some(None)`: enrolled. `Some(Some(_))`: told to stop or to start anew. `None`: nothing happened.
-    async fn for_enrolment(&mut self, config: &Config, pause: Duration) -> Result<Option<Option<Outcome>>, StartError> {
+    /// Waits so long. `Some(None)`: enrolled. `Some(Some(_))`: told to stop or to start anew.
+    /// `None`: nothing happened.
+    async fn for_enrolment(
+        &mut self,
+        config: &Config,
+        pause: Duration,
+    ) -> Result<Option<Option<Outcome>>, StartError> {
         let end = Instant::now() + pause;
         while Instant::now() < end {
             if is_enrolled(config)? {
                 return Ok(Some(None));
             }
-            let step = limits::LOOK_FOR_ENROLMENT.min(end.saturating_duration_since(Instant::now()));
+            let step =
+                limits::LOOK_FOR_ENROLMENT.min(end.saturating_duration_since(Instant::now()));
             // A whole interval of the watchdog is longer than one step, see the limits.
             self.service.tick(Instant::now());
             if let Ok(outcome) = tokio::time::timeout(step, self.signalled()).await {

@@ -26,7 +26,8 @@
 //!
 //! # Not here
 //! - No listener of any kind: no socket of this program accepts.
-//! - No judgement of policy beyond the device's own: who may do what is decided where grants are signed.
+//! - No judgement of policy beyond the device's own: who may do what is decided where grants are
+//!   signed.
 
 pub mod agent;
 pub mod alarm;
@@ -85,13 +86,18 @@ impl StartError {
     }
 }
 
-/// Runs the agent until it is told to stop. Wants a current-thread runtime, and to be the only one in its process.
+/// Runs the agent until it is told to stop. Wants a current-thread runtime, and to be the only one
+/// in its process.
 ///
-/// What a predecessor in this process left is gone on with; it is taken out of its place when that worked.
+/// What a predecessor in this process left is gone on with; it is taken out of its place when that
+/// worked.
 ///
 /// # Errors
 /// [`StartError`], only before it serves.
-pub async fn run(config: Config, predecessor: &mut Option<Predecessor>) -> Result<agent::Outcome, StartError> {
+pub async fn run(
+    config: Config,
+    predecessor: &mut Option<Predecessor>,
+) -> Result<agent::Outcome, StartError> {
     if predecessor.is_none()
         && let Some(outcome) = first_boot::until_enrolled(&config).await?
     {
@@ -115,7 +121,8 @@ pub async fn run(config: Config, predecessor: &mut Option<Predecessor>) -> Resul
     Ok(agent.run().await)
 }
 
-/// Whether [`run`] would get as far as serving, with these settings and this state. Claims nothing, changes nothing.
+/// Whether [`run`] would get as far as serving, with these settings and this state. Claims nothing,
+/// changes nothing.
 ///
 /// # Errors
 /// [`StartError`]: what it would fail with.

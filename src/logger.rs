@@ -1,7 +1,8 @@
-//! The agent's log: lines on standard error, for journald, procd or whoever started it. No files, no buffers.
+//! The agent's log: lines on standard error, for journald, procd or whoever started it. No files,
+//! no buffers.
 //!
-//! Under systemd (`JOURNAL_STREAM` is set) each line begins with its priority as sd-daemon(3) wants it, and has no time:
-//! the journal knows it.
+//! Under systemd (`JOURNAL_STREAM` is set) each line begins with its priority as sd-daemon(3) wants
+//! it, and has no time: the journal knows it.
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use std::io::Write as _;
@@ -54,7 +55,8 @@ fn one_line(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }
 
-/// Seconds since the epoch as `YYYY-MM-DDTHH:MM:SSZ` (days to date after Hinnant's civil-from-days).
+/// Seconds since the epoch as `YYYY-MM-DDTHH:MM:SSZ` (days to date after Hinnant's
+/// civil-from-days).
 #[must_use]
 pub fn utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);

@@ -38,9 +38,15 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
     };
     match &arguments.command {
         Command::Help => return print(HELP),
-        Command::Version => return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET)),
+        Command::Version => {
+            return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET));
+        }
         Command::Copy { put, path } => return towline_agent::copy::serve(*put, path),
-        Command::Run | Command::Enrol(_) | Command::Status { .. } | Command::Log { .. } | Command::ConfigCheck => {}
+        Command::Run
+        | Command::Enrol(_)
+        | Command::Status { .. }
+        | Command::Log { .. }
+        | Command::ConfigCheck => {}
     }
     let (config, findings) = Config::of(&arguments);
     let unusable = findings.iter().any(|finding| finding.fatal);
@@ -49,7 +55,9 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
     }
     match arguments.command {
         Command::ConfigCheck if unusable => ExitCode::from(EX_CONFIG),
-        Command::ConfigCheck => print(&format!("the configuration is usable, {} warnings\n", findings.len())),
+        Command::ConfigCheck => {
+            print(&format!("the configuration is usable, {} warnings\n", findings.len()))
+        }
         _ if unusable => fail(EX_CONFIG, "the configuration cannot be used, see above"),
         _ => act(&arguments, config, predecessor),
     }
@@ -60,7 +68,10 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
     if let Some(form) = arguments.takes_over {
         return match would_run(&config) {
             Ok(()) if form == FORM => ExitCode::SUCCESS,
-            Ok(()) => fail(OTHER_FORM, &format!("this program takes sessions over in form {FORM}, not {form}")),
+            Ok(()) => fail(
+                OTHER_FORM,
+                &format!("this program takes sessions over in form {FORM}, not {form}"),
+            ),
             Err(error) => fail(error.exit_code(), &format!("would not take over: {error}")),
         };
     }
@@ -84,14 +95,21 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),
         },
-        Command::ConfigCheck | Command::Copy { .. } | Command::Version | Command::Help => ExitCode::SUCCESS,
+        Command::ConfigCheck | Command::Copy { .. } | Command::Version | Command::Help => {
+            ExitCode::SUCCESS
+        }
     }
 }
 
-/// One thread. Names are resolved by the C library, which blocks: for that time, and not longer, there is a second.
+/// One thread. Names are resolved by the C library, which blocks: for that time, and not longer,
+/// there is a second.
 fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
     let mut builder = tokio::runtime::Builder::new_current_thread();
-    let runtime = builder.enable_all().max_blocking_threads(1).thread_keep_alive(Duration::from_millis(1)).build()?;
+    let runtime = builder
+        .enable_all()
+        .max_blocking_threads(1)
+        .thread_keep_alive(Duration::from_millis(1))
+        .build()?;
     let outcome = runtime.block_on(work);
     runtime.shutdown_background(); // a look-up that hangs must not hold up the end
     Ok(outcome)

@@ -8,17 +8,21 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// The target triple it was built for.
 pub const TARGET: &str = env!("TOWLINE_TARGET");
 
-/// What DescribeInstanceInformation says of this device. `address` is the source address of the link.
+/// What DescribeInstanceInformation says of this device. `address` is the source address of the
+/// link.
 #[must_use]
 pub fn describe(address: String) -> Platform {
-    let release = fs::read_to_string("/etc/os-release").or_else(|_| fs::read_to_string("/usr/lib/os-release"));
+    let release = fs::read_to_string("/etc/os-release")
+        .or_else(|_| fs::read_to_string("/usr/lib/os-release"));
     let release = release.unwrap_or_default();
     Platform {
         agent_version: format!("{VERSION}.0"), // AWS wants four numbers
         target: TARGET.to_owned(),
         name: os_value(&release, "NAME").unwrap_or_else(|| "Linux".to_owned()),
         version: os_value(&release, "VERSION_ID").unwrap_or_default(),
-        hostname: fs::read_to_string("/proc/sys/kernel/hostname").map(|name| short(name.trim())).unwrap_or_default(),
+        hostname: fs::read_to_string("/proc/sys/kernel/hostname")
+            .map(|name| short(name.trim()))
+            .unwrap_or_default(),
         address,
     }
 }

@@ -60,12 +60,17 @@ impl DevicePolicy {
         self.permit_document(document)
     }
 
-    /// Whether a tunnel of `document` may be opened to there. It runs no program, so no user counts. What a name means is
-    /// judged with each connection.
+    /// Whether a tunnel of `document` may be opened to there. It runs no program, so no user
+    /// counts. What a name means is judged with each connection.
     ///
     /// # Errors
     /// The first rule that forbids it.
-    pub fn permit_tunnel(&self, host: Option<&str>, port: u16, document: &str) -> Result<(), Forbidden> {
+    pub fn permit_tunnel(
+        &self,
+        host: Option<&str>,
+        port: u16,
+        document: &str,
+    ) -> Result<(), Forbidden> {
         self.permit_document(document)?;
         if !forwards::may_permit(&self.allowed_forwards, host, port) {
             return Err(Forbidden::Forward(format!("{}:{port}", host.unwrap_or("localhost"))));
@@ -118,9 +123,13 @@ mod tests {
 
     #[test]
     fn by_default_forwards_lead_to_the_device_itself_and_no_user_counts() {
-        let policy = DevicePolicy { allow_root: false, allowed_users: vec![], ..DevicePolicy::default() };
+        let policy =
+            DevicePolicy { allow_root: false, allowed_users: vec![], ..DevicePolicy::default() };
         assert_eq!(policy.permit_tunnel(None, 22, "d"), Ok(()));
-        assert_eq!(policy.permit_tunnel(Some("10.0.0.1"), 22, "d"), Err(Forbidden::Forward("10.0.0.1:22".into())));
+        assert_eq!(
+            policy.permit_tunnel(Some("10.0.0.1"), 22, "d"),
+            Err(Forbidden::Forward("10.0.0.1:22".into()))
+        );
         let policy = DevicePolicy { allowed_documents: vec![], ..policy };
         assert_eq!(policy.permit_tunnel(None, 22, "d"), Err(Forbidden::Document("d".into())));
     }
@@ -134,6 +143,9 @@ mod tests {
         };
         assert_eq!(policy.permit(&account("ops-ann", 1), "Shell"), Ok(()));
         assert_eq!(policy.permit(&account("ann", 1), "Shell"), Err(Forbidden::User("ann".into())));
-        assert_eq!(policy.permit(&account("ops-ann", 1), "Shell2"), Err(Forbidden::Document("Shell2".into())));
+        assert_eq!(
+            policy.permit(&account("ops-ann", 1), "Shell2"),
+            Err(Forbidden::Document("Shell2".into()))
+        );
     }
 }

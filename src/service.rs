@@ -1,7 +1,7 @@
 //! Talk with the service manager that started us, after sd_notify(3): ready, alive, stopping.
 //!
-//! One datagram each to the socket named by `NOTIFY_SOCKET`. Without a manager that asks for it, nothing is sent, and
-//! the loop is not woken for it.
+//! One datagram each to the socket named by `NOTIFY_SOCKET`. Without a manager that asks for it,
+//! nothing is sent, and the loop is not woken for it.
 
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
@@ -26,8 +26,11 @@ impl Service {
         });
         let manager = address.and_then(|address| Some((UnixDatagram::unbound().ok()?, address)));
         let for_us = variable("WATCHDOG_PID").is_none_or(|wanted| wanted == pid.to_string());
-        let patience = variable("WATCHDOG_USEC").and_then(|micros| micros.parse().ok()).map(Duration::from_micros);
-        let interval = patience.filter(|patience| for_us && manager.is_some() && !patience.is_zero());
+        let patience = variable("WATCHDOG_USEC")
+            .and_then(|micros| micros.parse().ok())
+            .map(Duration::from_micros);
+        let interval =
+            patience.filter(|patience| for_us && manager.is_some() && !patience.is_zero());
         Self { manager, interval: interval.map(|patience| patience / 2), next: None }
     }
 
@@ -46,7 +49,8 @@ impl Service {
         self.next = self.interval.map(|interval| now + interval);
     }
 
-    /// Another program takes this one's place in this process; [`Self::ready`] comes from it, or from us when it failed.
+    /// Another program takes this one's place in this process; [`Self::ready`] comes from it, or
+    /// from us when it failed.
     pub fn reloading(&self) {
         let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
             .ok()
@@ -80,7 +84,8 @@ mod tests {
 
     #[test]
     fn without_a_manager_nothing_is_ever_due() {
-        let mut service = Service::of(|name| (name == "WATCHDOG_USEC").then(|| "1000000".into()), 1);
+        let mut service =
+            Service::of(|name| (name == "WATCHDOG_USEC").then(|| "1000000".into()), 1);
         service.ready(Instant::now());
         assert_eq!(service.deadline(), None);
     }

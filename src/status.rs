@@ -1,7 +1,9 @@
-//! What the agent is doing, for `towline-agent status`: a small file in memory, written only when something changes.
+//! What the agent is doing, for `towline-agent status`: a small file in memory, written only when
+//! something changes.
 //!
-//! The agent listens on nothing, so nobody can ask it. The file is named after the state directory, so that two agents
-//! on one device do not share it. It is only ever a report: where it cannot be written, the agent works without.
+//! The agent listens on nothing, so nobody can ask it. The file is named after the state directory,
+//! so that two agents on one device do not share it. It is only ever a report: where it cannot be
+//! written, the agent works without.
 
 use crate::audit::watcher::Means;
 use crate::clock::system_time;
@@ -68,9 +70,11 @@ impl Status {
         }
     }
 
-    /// The link's state. Dialling after a failure is no news: a device that is offline must not write all the time.
+    /// The link's state. Dialling after a failure is no news: a device that is offline must not
+    /// write all the time.
     pub fn link(&mut self, link: &LinkStatus) {
-        let retrying = matches!((&self.link, link), (LinkStatus::Waiting { .. }, LinkStatus::Dialling));
+        let retrying =
+            matches!((&self.link, link), (LinkStatus::Waiting { .. }, LinkStatus::Dialling));
         if *link == self.link && self.since != 0 || retrying {
             return;
         }
@@ -143,8 +147,11 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
     };
     let fingerprint = DeviceKey::load(&dir).map(|key| key.fingerprint()).unwrap_or_default();
     let running = matches!(dir.lock_now(), Err(StateError::InUse(_)));
-    let agent = fs::read_to_string(file_of(&config.runtime_dir, &config.state_dir)).ok().filter(|_| running);
-    let of = |value: &dyn Fn(&Enrolment) -> String| enrolment.as_ref().map_or_else(String::new, value);
+    let agent = fs::read_to_string(file_of(&config.runtime_dir, &config.state_dir))
+        .ok()
+        .filter(|_| running);
+    let of =
+        |value: &dyn Fn(&Enrolment) -> String| enrolment.as_ref().map_or_else(String::new, value);
     let trust = |e: &Enrolment| match &e.trust {
         Trust::Public => "public".to_owned(),
         Trust::Ca(_) => "ca".to_owned(),
@@ -158,9 +165,13 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
         ("stateDir", config.state_dir.display().to_string()),
     ];
     if json {
-        let mut fields = vec![("enrolled", enrolment.is_some().to_string()), ("running", running.to_string())];
+        let mut fields =
+            vec![("enrolled", enrolment.is_some().to_string()), ("running", running.to_string())];
         fields.extend(rows.iter().map(|(name, value)| (*name, quote(value))));
-        fields.push(("agent", agent.map_or_else(|| "null".to_owned(), |text| text.trim().to_owned())));
+        fields.push((
+            "agent",
+            agent.map_or_else(|| "null".to_owned(), |text| text.trim().to_owned()),
+        ));
         return Ok(object(&fields));
     }
     let state = match (&enrolment, running) {
@@ -218,7 +229,9 @@ mod tests {
     fn a_device_that_is_not_enrolled_says_so() {
         let temp = tempfile::tempdir().unwrap();
         let config = Config { state_dir: temp.path().into(), ..Config::default() };
-        assert!(report(&config, true).unwrap().starts_with("{\"enrolled\":false,\"running\":false,"));
+        assert!(
+            report(&config, true).unwrap().starts_with("{\"enrolled\":false,\"running\":false,")
+        );
         assert!(report(&config, false).unwrap().contains("not enrolled"));
     }
 }

@@ -1,5 +1,5 @@
-//! Command lines read off recorded terminals. Each stream was recorded from a real shell by `tests/streams/record.py`;
-//! a misreading seen in the field becomes another one.
+//! Command lines read off recorded terminals. Each stream was recorded from a real shell by
+//! `tests/streams/record.py`; a misreading seen in the field becomes another one.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -30,10 +30,14 @@ fn check(stream: &str, expected: &[&str]) {
 
 #[test]
 fn lines_that_were_edited_recalled_searched_and_completed_are_read_as_they_were_run() {
-    let whole = ["echo one", "echo two", "echo two", "echo one", "cd /tmp/", "cd /", "false", "exit"];
+    let whole =
+        ["echo one", "echo two", "echo two", "echo one", "cd /tmp/", "cd /", "false", "exit"];
     check("bash-editing", &whole);
     // This shell has no search in its history: what was typed for one is a line.
-    check("busybox-editing", &["echo one", "echo two", "echo two", "one", "cd /tmp/", "cd /", "false", "exit"]);
+    check(
+        "busybox-editing",
+        &["echo one", "echo two", "echo two", "one", "cd /tmp/", "cd /", "false", "exit"],
+    );
 }
 
 #[test]
@@ -62,7 +66,10 @@ fn what_is_typed_without_echo_is_never_read() {
             assert!(!line.contains("hunter2") && !line.contains("topsecret"), "{shell}: {line}");
         }
     }
-    check("bash-password", &["read -s SECRET", "echo done", "stty -echo; cat; stty echo", "echo over", "exit"]);
+    check(
+        "bash-password",
+        &["read -s SECRET", "echo done", "stty -echo; cat; stty echo", "echo over", "exit"],
+    );
 }
 
 #[test]
@@ -73,7 +80,8 @@ fn a_paste_of_many_lines_is_read_line_by_line() {
 
 #[test]
 fn a_paste_while_a_program_runs() {
-    // `echo ahead` was typed while `sleep` ran: the shell never showed it as a line of its own in this recording.
+    // `echo ahead` was typed while `sleep` ran: the shell never showed it as a line of its own in
+    // this recording.
     let found = lines_of("bash-paste", usize::MAX);
     assert_eq!(found[3], "sleep 1");
     assert!(!found.contains(&"sleep 1 echo ahead".to_owned()), "{found:?}");
@@ -129,7 +137,9 @@ fn a_run_of_text_is_read_as_its_bytes_one_by_one() {
 #[test]
 fn a_full_screen_program_has_no_command_lines() {
     let (mut detector, mut found) = (Detector::new(80), Vec::new());
-    for (input, output) in [("vi\r", "$ vi\r\n\x1b[?1049h\x1b[H~\r\n~"), ("ihello\r", "hello\r\n"), (":q\r", "\r\n")] {
+    for (input, output) in
+        [("vi\r", "$ vi\r\n\x1b[?1049h\x1b[H~\r\n~"), ("ihello\r", "hello\r\n"), (":q\r", "\r\n")]
+    {
         detector.input(input.as_bytes());
         detector.output(output.as_bytes(), |line| found.push(line));
     }
@@ -141,7 +151,8 @@ fn any_bytes_cost_bounded_memory_and_no_panic() {
     let mut random = 1_u64;
     let mut bytes = vec![0; 64 * 1024];
     for byte in &mut bytes {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        random =
+            random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         *byte = random.to_le_bytes()[5];
     }
     for width in [0, 1, 80, u16::MAX] {
@@ -153,9 +164,14 @@ fn any_bytes_cost_bounded_memory_and_no_panic() {
                 detector.output(some, |line| assert!(line.len() <= 4 * LINE))
             }
         }
-        for sequence in
-            ["\x1b[65535A", "\x1b[65535@x", "\x1b[65535P", "\x1b[65535C\x1b[K", "\x1b[65535X", "\x1b[65535Bx\r\n"]
-        {
+        for sequence in [
+            "\x1b[65535A",
+            "\x1b[65535@x",
+            "\x1b[65535P",
+            "\x1b[65535C\x1b[K",
+            "\x1b[65535X",
+            "\x1b[65535Bx\r\n",
+        ] {
             detector.output(sequence.as_bytes(), |_| {});
         }
     }

@@ -1,4 +1,5 @@
-//! What an agent says of its terminals' echo: to a gateway that asks on this very link, and to no other.
+//! What an agent says of its terminals' echo: to a gateway that asks on this very link, and to no
+//! other.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod scripted;
@@ -26,7 +27,8 @@ async fn ask(gateway: &mut Gateway) {
 fn an_agent_that_is_asked_says_how_its_terminal_stood_when_it_took_what_was_typed() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
-        let shell = gateway.session("ann-1", &Launch::Interactive { command: PROGRAM.into() }).await;
+        let shell =
+            gateway.session("ann-1", &Launch::Interactive { command: PROGRAM.into() }).await;
         gateway.until(shell, "ready-42\r\n").await;
         ask(&mut gateway).await;
         assert_eq!(gateway.message(told).await, (0, 0, Echo::Terminal), "it has heard");
@@ -47,7 +49,8 @@ fn an_agent_that_is_asked_says_how_its_terminal_stood_when_it_took_what_was_type
 fn a_gateway_that_has_not_asked_on_this_link_is_told_nothing() {
     story(async || {
         let mut gateway = Gateway::with_agent("[gateway]\nreconnect_max = \"1s\"\n").await;
-        let shell = gateway.session("ann-1", &Launch::Interactive { command: "exec cat".into() }).await;
+        let shell =
+            gateway.session("ann-1", &Launch::Interactive { command: "exec cat".into() }).await;
         gateway.type_in(shell, "first\n").await;
         gateway.until(shell, "first\r\nfirst\r\n").await;
         ask(&mut gateway).await;

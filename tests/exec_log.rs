@@ -1,7 +1,7 @@
 //! What the watcher sees of the programs that are executed below this process, by this kernel.
 //!
-//! Needs root and a kernel with process events for the whole; elsewhere it says by what it watches, and the test holds it to
-//! that. The figure for a whole device: `cargo xtask recall`.
+//! Needs root and a kernel with process events for the whole; elsewhere it says by what it watches,
+//! and the test holds it to that. The figure for a whole device: `cargo xtask recall`.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -15,8 +15,8 @@ use towline_agent::audit::watcher;
 use towline_wire::message::ExitStatus;
 use towline_wire::record::Source;
 
-/// 600 short-lived programs one after another, some nested two deep, 100 at once, some orphaned and in sessions of their
-/// own; each with a number. The second hundred fails.
+/// 600 short-lived programs one after another, some nested two deep, 100 at once, some orphaned and
+/// in sessions of their own; each with a number. The second hundred fails.
 const WORKLOAD: &str = r#"
 n=0
 while [ $n -lt 100 ]; do /bin/true x$n; n=$((n+1)); done
@@ -49,8 +49,9 @@ impl Found {
             Seen::Exec { root, pid, program, .. } if root == session => {
                 let words: Vec<&[u8]> = program.arguments.split(|b| *b == 0).collect();
                 let own = words[0].starts_with(b"/bin/");
-                let number =
-                    words.get(1).and_then(|word| std::str::from_utf8(word).ok()?.strip_prefix('x')?.parse().ok());
+                let number = words.get(1).and_then(|word| {
+                    std::str::from_utf8(word).ok()?.strip_prefix('x')?.parse().ok()
+                });
                 self.executions += 1;
                 self.without += usize::from(program.arguments.is_empty());
                 self.foreign += usize::from(words.contains(&&b"outsider"[..]));
@@ -80,12 +81,18 @@ fn the_watcher_knows_what_a_session_executed_or_says_that_something_is_missing()
     let (means, found) = runtime.block_on(async {
         let (inbox, mut outbox) = seen::pair().unwrap();
         let means = watcher::start(inbox, Vec::new()).unwrap();
-        let run = |script: &str| Command::new("sh").args(["-c", script]).stdout(Stdio::null()).spawn().unwrap();
+        let run = |script: &str| {
+            Command::new("sh").args(["-c", script]).stdout(Stdio::null()).spawn().unwrap()
+        };
         let mut session = run(WORKLOAD);
         let mut other = run("for n in 1 2 3; do /bin/true outsider; done");
         let (mut found, start) = (Found::default(), Instant::now());
         while found.over.is_none() && start.elapsed() < PATIENCE {
-            let taken = tokio::time::timeout(Duration::from_millis(200), poll_fn(|cx| outbox.poll_take(cx))).await;
+            let taken = tokio::time::timeout(
+                Duration::from_millis(200),
+                poll_fn(|cx| outbox.poll_take(cx)),
+            )
+            .await;
             for seen in taken.into_iter().flatten() {
                 found.take(session.id(), seen);
             }
@@ -106,14 +113,25 @@ fn the_watcher_knows_what_a_session_executed_or_says_that_something_is_missing()
         found.missed
     );
     let counted = found.over.expect("the end of the session was seen");
-    assert_eq!(counted, (found.executions as u64, found.without as u64), "what is missing is counted");
-    assert_eq!((found.foreign, found.doubled, found.wrong_code), (0, 0, 0), "what is on record is right");
+    assert_eq!(
+        counted,
+        (found.executions as u64, found.without as u64),
+        "what is missing is counted"
+    );
+    assert_eq!(
+        (found.foreign, found.doubled, found.wrong_code),
+        (0, 0, 0),
+        "what is on record is right"
+    );
     match means.source {
-        // Every execution is there, with its own arguments or without any: the host of a virtual machine may take a processor
-        // away at any moment, so how many have them is measured (`cargo xtask recall`) and not demanded here.
+        // Every execution is there, with its own arguments or without any: the host of a virtual
+        // machine may take a processor away at any moment, so how many have them is measured
+        // (`cargo xtask recall`) and not demanded here.
         Source::Kernel | Source::KernelUnhurried => {
             assert!(found.with_arguments.len() + found.without >= PROGRAMS || found.missed > 0);
         }
-        Source::Polling | Source::Off => assert!(!means.why.is_empty(), "what is less than whole says why"),
+        Source::Polling | Source::Off => {
+            assert!(!means.why.is_empty(), "what is less than whole says why")
+        }
     }
 }

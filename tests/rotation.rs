@@ -1,4 +1,5 @@
-//! The agent's real binary is asked for a new key by a scripted gateway: sessions go on, and no crash locks it out.
+//! The agent's real binary is asked for a new key by a scripted gateway: sessions go on, and no
+//! crash locks it out.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod scripted;
@@ -52,7 +53,9 @@ fn a_shell_goes_on_while_the_key_is_replaced() {
 
         let new = rotate(&mut gateway).await;
         let signed = NewKey::signed_bytes(&gateway.challenge, DEVICE);
-        UnparsedPublicKey::new(&ED25519, &new.spki[12..]).verify(&signed, &new.proof).expect("the new key is proved");
+        UnparsedPublicKey::new(&ED25519, &new.spki[12..])
+            .verify(&signed, &new.proof)
+            .expect("the new key is proved");
         assert_ne!(new.spki, old);
         assert_eq!(stored(&gateway), old, "until the new one was welcomed");
 
@@ -60,7 +63,10 @@ fn a_shell_goes_on_while_the_key_is_replaced() {
         while gateway.step().await {}
         gateway.cut();
         let held = gateway.welcome().await;
-        assert!(matches!(&held[..], [FromAgent::Held(held)] if held.session == "ann-1"), "{held:?}");
+        assert!(
+            matches!(&held[..], [FromAgent::Held(held)] if held.session == "ann-1"),
+            "{held:?}"
+        );
         assert_eq!(shown(&gateway), new.spki);
         gateway.attach("ann-1", shell).await;
         gateway.type_in(shell, "echo b-$mine\n").await;
@@ -109,12 +115,16 @@ fn a_state_directory_that_cannot_be_written_keeps_the_old_key_and_says_why() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
         let old = shown(&gateway);
-        // Root writes through any mode; a directory in the file's place stops it as a read-only file system does.
+        // Root writes through any mode; a directory in the file's place stops it as a read-only
+        // file system does.
         let in_the_way = gateway.path("state").join("device.key.new");
         std::fs::create_dir(&in_the_way).unwrap();
         gateway.send(&ToAgent::RotateKey).await;
-        let why =
-            gateway.message(|m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None }).await;
+        let why = gateway
+            .message(
+                |m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None },
+            )
+            .await;
         assert!(why.contains("cannot write") && why.contains("device.key.new"), "{why}");
         assert_eq!(stored(&gateway), old);
         assert_eq!(leftovers(&gateway.path("state")), 0, "no half-written key lies about");
@@ -126,7 +136,9 @@ fn a_state_directory_that_cannot_be_written_keeps_the_old_key_and_says_why() {
 
 /// Files that a write left beside its target.
 fn leftovers(state: &Path) -> usize {
-    let names = std::fs::read_dir(state).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let names = std::fs::read_dir(state)
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap());
     names.filter(|name| name.matches(".new").count() == 2).count()
 }
 
@@ -136,8 +148,11 @@ fn keys_are_not_made_one_after_another() {
         let mut gateway = Gateway::with_agent("").await;
         let new = rotate(&mut gateway).await;
         gateway.send(&ToAgent::RotateKey).await;
-        let why =
-            gateway.message(|m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None }).await;
+        let why = gateway
+            .message(
+                |m| if let FromAgent::NoNewKey { text } = m { Some(text.clone()) } else { None },
+            )
+            .await;
         assert!(why.contains("within the last"), "{why}");
         gateway.send(&ToAgent::KeyAdded).await;
         while gateway.step().await {}

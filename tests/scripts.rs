@@ -19,7 +19,11 @@ fn order(text: &str) -> Launch {
 }
 
 fn refusal_of(message: &FromAgent) -> Option<(RefusalCode, String)> {
-    if let FromAgent::NotOpened { code, text, .. } = message { Some((*code, text.clone())) } else { None }
+    if let FromAgent::NotOpened { code, text, .. } = message {
+        Some((*code, text.clone()))
+    } else {
+        None
+    }
 }
 
 fn exit_of(message: &FromAgent) -> Option<ExitStatus> {
@@ -31,7 +35,9 @@ fn opened(message: &FromAgent) -> Option<String> {
 }
 
 async fn data(gateway: &mut Gateway, open: &Open, offset: usize, text: &str) {
-    gateway.send_frame(&Frame::Data { stream: open.io, offset: offset as u64, data: text.as_bytes() }).await;
+    gateway
+        .send_frame(&Frame::Data { stream: open.io, offset: offset as u64, data: text.as_bytes() })
+        .await;
 }
 
 #[test]
@@ -41,11 +47,15 @@ fn an_order_that_comes_twice_while_its_script_is_on_its_way_starts_one_process()
         let mark = gateway.path("starts");
         let script = format!("echo x >> {}; exit 3", mark.display());
         let launch = order(&script);
-        let (first, second) = (gateway.open("cmd-1", &launch, |_| ()), gateway.open("cmd-1", &launch, |_| ()));
+        let (first, second) =
+            (gateway.open("cmd-1", &launch, |_| ()), gateway.open("cmd-1", &launch, |_| ()));
         gateway.send(&ToAgent::Open(first.clone())).await;
         gateway.send(&ToAgent::Open(second.clone())).await;
         let (code, text) = gateway.message(refusal_of).await;
-        assert!(code == RefusalCode::Unsupported && text.contains("being opened already"), "{code:?} {text}");
+        assert!(
+            code == RefusalCode::Unsupported && text.contains("being opened already"),
+            "{code:?} {text}"
+        );
         data(&mut gateway, &first, 0, &script).await;
         data(&mut gateway, &second, 0, &script).await;
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(3));
@@ -62,7 +72,10 @@ fn a_script_that_ends_before_it_is_whole_is_refused_and_its_place_is_free() {
         data(&mut gateway, &open, 0, "exit 0").await;
         gateway.send_frame(&Frame::Fin { stream: open.io, length: 6 }).await;
         let (code, text) = gateway.message(refusal_of).await;
-        assert!(code == RefusalCode::Unsupported && text.contains("before the script was whole"), "{code:?} {text}");
+        assert!(
+            code == RefusalCode::Unsupported && text.contains("before the script was whole"),
+            "{code:?} {text}"
+        );
         let again = gateway.open("cmd-1", &order("exit 4"), |_| ());
         gateway.send(&ToAgent::Open(again.clone())).await;
         data(&mut gateway, &again, 0, "exit 4").await;

@@ -1,4 +1,5 @@
-//! The agent's real binary against a scripted gateway: enrolment, sessions, refusals, lost links, the end.
+//! The agent's real binary against a scripted gateway: enrolment, sessions, refusals, lost links,
+//! the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod scripted;
@@ -10,7 +11,9 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, copy_bidirectional};
 use towline_wire::frame::Frame;
 use towline_wire::grant::Grant;
-use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Launch, RefusalCode, Size, ToAgent};
+use towline_wire::message::{
+    EndReason, ExitStatus, FromAgent, Held, Launch, RefusalCode, Size, ToAgent,
+};
 
 fn exec(script: &str) -> Launch {
     Launch::Exec { argv: ["sh", "-c", script].map(String::from).to_vec() }
@@ -21,7 +24,11 @@ fn exit_of(message: &FromAgent) -> Option<ExitStatus> {
 }
 
 fn refusal_of(message: &FromAgent) -> Option<(RefusalCode, String)> {
-    if let FromAgent::NotOpened { code, text, .. } = message { Some((*code, text.clone())) } else { None }
+    if let FromAgent::NotOpened { code, text, .. } = message {
+        Some((*code, text.clone()))
+    } else {
+        None
+    }
 }
 
 #[test]
@@ -30,11 +37,17 @@ fn a_device_is_enrolled_and_says_so_and_stays_where_it_is() {
         let mut gateway = Gateway::new().await;
         let output = gateway.enrol(&["--name", "pump-7", "--tag", "site=north"]).await;
         let text = String::from_utf8(output.stdout).unwrap();
-        assert!(output.status.success() && text.starts_with(&format!("enrolled as {DEVICE}\n")), "{text}");
+        assert!(
+            output.status.success() && text.starts_with(&format!("enrolled as {DEVICE}\n")),
+            "{text}"
+        );
 
         let status = gateway.command(&["status", "--json"]).output().unwrap();
         let status = String::from_utf8(status.stdout).unwrap();
-        assert!(status.starts_with("{\"enrolled\":true,\"running\":false,\"device\":\"mi-"), "{status}");
+        assert!(
+            status.starts_with("{\"enrolled\":true,\"running\":false,\"device\":\"mi-"),
+            "{status}"
+        );
 
         let again = gateway.command(&["enroll", "--gateway", "elsewhere", "--activation-id", "i"]);
         let mut again = again;
@@ -75,7 +88,9 @@ fn a_shell_answers_knows_its_size_and_tells_its_exit_code() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
         let shell = gateway.session("ann-1", &Launch::Shell).await;
-        gateway.send(&ToAgent::Resize { session: "ann-1".into(), size: Size { rows: 50, cols: 211 } }).await;
+        gateway
+            .send(&ToAgent::Resize { session: "ann-1".into(), size: Size { rows: 50, cols: 211 } })
+            .await;
         gateway.type_in(shell, "stty size; echo $TERM-ünï; exit 7\n").await;
         gateway.until(shell, "50 211").await;
         gateway.until(shell, "xterm-ünï").await;
@@ -165,7 +180,8 @@ fn a_grant_that_was_used_opens_nothing_again_when_its_session_is_over() {
 #[test]
 fn the_device_s_own_policy_has_the_last_word() {
     story(async || {
-        let mut gateway = Gateway::with_agent("[policy]\nallowed_documents = [\"Nothing-*\"]\n").await;
+        let mut gateway =
+            Gateway::with_agent("[policy]\nallowed_documents = [\"Nothing-*\"]\n").await;
         let open = gateway.open("ann-1", &Launch::Shell, |_| ());
         gateway.send(&ToAgent::Open(open)).await;
         let (code, text) = gateway.message(refusal_of).await;
@@ -191,15 +207,23 @@ fn with_refuse_sessions_none_begins_while_records_of_commands_are_about_to_be_dr
             let answer = gateway
                 .message(|message| match message {
                     FromAgent::Opened { .. } => Some(None),
-                    FromAgent::NotOpened { code: RefusalCode::DevicePolicy, text, .. } => Some(Some(text.clone())),
+                    FromAgent::NotOpened { code: RefusalCode::DevicePolicy, text, .. } => {
+                        Some(Some(text.clone()))
+                    }
                     _ => None,
                 })
                 .await;
-            // The last records may still be on their way to memory, and a session needs a moment to go.
+            // The last records may still be on their way to memory, and a session needs a moment to
+            // go.
             if let Some(text) = answer {
                 break text;
             }
-            gateway.send(&ToAgent::Close { session: format!("ann-{n}"), reason: EndReason::Terminated }).await;
+            gateway
+                .send(&ToAgent::Close {
+                    session: format!("ann-{n}"),
+                    reason: EndReason::Terminated,
+                })
+                .await;
             gateway.send(&ToAgent::Forget { session: format!("ann-{n}") }).await;
         };
         assert!(text.contains("when_full"), "{text}");
@@ -248,22 +272,29 @@ fn no_byte_is_lost_or_doubled_when_the_link_is_cut_again_and_again() {
     const LINES: usize = 200_000;
     story(async || {
         let mut gateway = Gateway::with_agent("[gateway]\nreconnect_max = \"1s\"\n").await;
-        let command = gateway.session("ann-1", &exec(&format!("read x; seq {LINES}; read y; echo $x$y"))).await;
+        let command = gateway
+            .session("ann-1", &exec(&format!("read x; seq {LINES}; read y; echo $x$y")))
+            .await;
         gateway.type_in(command, "one\n").await;
         for cut in 0..12 {
             let wanted = gateway.operators[command].output.len() + 1 + cut * 7_919;
-            while gateway.operators[command].output.len() < wanted && !gateway.operators[command].output_ended {
+            while gateway.operators[command].output.len() < wanted
+                && !gateway.operators[command].output_ended
+            {
                 assert!(gateway.step().await);
             }
             gateway.cut();
             let held = gateway.welcome().await;
-            let [FromAgent::Held(Held { session, exited: None, .. })] = &held[..] else { panic!("{held:?}") };
+            let [FromAgent::Held(Held { session, exited: None, .. })] = &held[..] else {
+                panic!("{held:?}")
+            };
             assert_eq!(session, "ann-1");
             gateway.attach("ann-1", command).await;
         }
         gateway.type_in(command, "two\n").await;
         gateway.until_end(command).await;
-        let expected: String = (1..=LINES).map(|n| format!("{n}\n")).chain(["onetwo\n".to_owned()]).collect();
+        let expected: String =
+            (1..=LINES).map(|n| format!("{n}\n")).chain(["onetwo\n".to_owned()]).collect();
         assert!(gateway.operators[command].output == expected.as_bytes(), "the transcript differs");
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(0));
     });
@@ -289,7 +320,9 @@ fn what_ended_without_a_link_is_told_on_the_next_one() {
 #[test]
 fn sessions_end_when_nobody_comes_back_within_the_grace_time() {
     story(async || {
-        let mut gateway = Gateway::with_agent("[sessions]\ngrace = \"1s\"\n[gateway]\nreconnect_max = \"1s\"\n").await;
+        let mut gateway =
+            Gateway::with_agent("[sessions]\ngrace = \"1s\"\n[gateway]\nreconnect_max = \"1s\"\n")
+                .await;
         let command = gateway.session("ann-1", &exec("echo $$; exec sleep 1000")).await;
         gateway.until(command, "\n").await;
         let pid = String::from_utf8(gateway.operators[command].output.clone()).unwrap();
@@ -311,11 +344,17 @@ fn a_session_closed_by_the_gateway_is_hung_up_and_then_forgotten() {
         let shell = gateway.session("ann-1", &Launch::Shell).await;
         gateway.type_in(shell, "echo pid:$$:\n").await;
         gateway.until(shell, "pid:").await;
-        gateway.send(&ToAgent::Close { session: "ann-1".into(), reason: EndReason::Terminated }).await;
+        gateway
+            .send(&ToAgent::Close { session: "ann-1".into(), reason: EndReason::Terminated })
+            .await;
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Signal(1));
         gateway.send(&ToAgent::Forget { session: "ann-1".into() }).await;
-        gateway.send(&ToAgent::Close { session: "ann-1".into(), reason: EndReason::Terminated }).await;
-        let gone = gateway.message(|m| if let FromAgent::Gone { reason, .. } = m { Some(*reason) } else { None }).await;
+        gateway
+            .send(&ToAgent::Close { session: "ann-1".into(), reason: EndReason::Terminated })
+            .await;
+        let gone = gateway
+            .message(|m| if let FromAgent::Gone { reason, .. } = m { Some(*reason) } else { None })
+            .await;
         assert_eq!(gone, EndReason::DeviceGone);
     });
 }
@@ -328,7 +367,9 @@ fn an_end_that_breaks_the_rules_of_a_stream_ends_that_session_only() {
         let good = gateway.session("good-1", &exec("cat")).await;
         let stream = gateway.operators[bad].io;
         gateway.send_frame(&Frame::Credit { stream, acked: 1 << 40, limit: 1 << 41 }).await;
-        let gone = gateway.message(|m| if let FromAgent::Gone { reason, .. } = m { Some(*reason) } else { None }).await;
+        let gone = gateway
+            .message(|m| if let FromAgent::Gone { reason, .. } = m { Some(*reason) } else { None })
+            .await;
         assert_eq!(gone, EndReason::Violation);
         gateway.type_in(good, "still here\n").await;
         gateway.until(good, "still here\n").await;
@@ -367,13 +408,17 @@ fn a_gateway_that_cannot_prove_the_time_is_not_believed() {
 fn told_to_stop_the_agent_ends_its_sessions_and_leaves_nothing() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
-        let command = gateway.session("ann-1", &exec("(trap '' HUP; echo $$; exec sleep 1000)")).await;
+        let command =
+            gateway.session("ann-1", &exec("(trap '' HUP; echo $$; exec sleep 1000)")).await;
         gateway.until(command, "\n").await;
         let pid = String::from_utf8(gateway.operators[command].output.clone()).unwrap();
         kill(Pid::from_raw(gateway.agent_pid()), Signal::SIGTERM).unwrap();
         assert_eq!(gateway.agent_exit().await, Some(0));
         assert!(!is_alive(&pid));
-        assert!(!gateway.path("run").read_dir().unwrap().any(|entry| entry.is_ok()), "the status file was left");
+        assert!(
+            !gateway.path("run").read_dir().unwrap().any(|entry| entry.is_ok()),
+            "the status file was left"
+        );
     });
 }
 
@@ -398,7 +443,9 @@ fn a_second_agent_with_the_same_state_does_not_start() {
         let gateway = Gateway::with_agent("").await;
         let second = gateway.command(&["run"]).output().unwrap();
         assert_eq!(second.status.code(), Some(78));
-        assert!(String::from_utf8(second.stderr).unwrap().contains("another towline-agent is running"));
+        assert!(
+            String::from_utf8(second.stderr).unwrap().contains("another towline-agent is running")
+        );
     });
 }
 

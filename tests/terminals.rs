@@ -1,4 +1,5 @@
-//! Real terminals and real processes: what a session is given, how it ends, and that nothing of it is left.
+//! Real terminals and real processes: what a session is given, how it ends, and that nothing of it
+//! is left.
 //!
 //! All tests share one lock: they wait for children of the one test process.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
@@ -17,13 +18,16 @@ use towline_agent::pty::ending::{Ending, Left};
 use towline_agent::pty::environment::Environment;
 use towline_agent::pty::family::Family;
 use towline_agent::pty::reap::{Reaper, next_exit};
-use towline_agent::pty::spawn::{Child, Io, Plan, Program, Request, SpawnError, foreground, resize};
+use towline_agent::pty::spawn::{
+    Child, Io, Plan, Program, Request, SpawnError, foreground, resize,
+};
 use towline_agent::pty::{Exit, Size, watch};
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SIZE: Size = Size { rows: 24, cols: 80 };
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-/// Set to anything, it lets tests pass that the machine has not the means for. Whoever sets it reads their output.
+/// Set to anything, it lets tests pass that the machine has not the means for. Whoever sets it
+/// reads their output.
 const MAY_SKIP: &str = "TOWLINE_MAY_SKIP";
 /// How soon a fact without an event is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -39,7 +43,10 @@ fn session() -> String {
 /// It lacks it, and nobody said that this is all right.
 #[track_caller]
 fn machine_has(what: &str, has: bool) -> bool {
-    assert!(has || std::env::var_os(MAY_SKIP).is_some(), "this test wants {what}; {MAY_SKIP}=1 lets it pass without");
+    assert!(
+        has || std::env::var_os(MAY_SKIP).is_some(),
+        "this test wants {what}; {MAY_SKIP}=1 lets it pass without"
+    );
     if !has {
         eprintln!("skipped: no {what}");
     }
@@ -58,7 +65,9 @@ struct World {
 fn story<F: AsyncFnOnce() -> ()>(tell: F) {
     let _alone = ONE_AT_A_TIME.lock().unwrap_or_else(PoisonError::into_inner);
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, tell()).await.expect("the story takes too long") });
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, tell()).await.expect("the story takes too long")
+    });
 }
 
 fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&Cgroup>) -> World {
@@ -66,7 +75,8 @@ fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&
     let environment = Environment::of_login(&account, &session(), terminal.is_some());
     let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
     let cgroups = entrances.each_ref().map(|file| file.as_ref().map(std::os::fd::AsFd::as_fd));
-    let request = Request { account: &account, program, terminal, environment: &environment, cgroups };
+    let request =
+        Request { account: &account, program, terminal, environment: &environment, cgroups };
     let reaper = Reaper::new().unwrap();
     let mut child = Plan::prepare(&request).unwrap().start().unwrap();
     let source = match &mut child.io {
@@ -90,7 +100,8 @@ fn terminal(text: &str) -> World {
 }
 
 impl World {
-    /// Reads on; false at the end of the output. A terminal without a session says EIO, which is its end.
+    /// Reads on; false at the end of the output. A terminal without a session says EIO, which is
+    /// its end.
     async fn read_more(&mut self) -> bool {
         let Some(output) = &self.output else { return false };
         let mut buffer = [0; 8192];
@@ -111,7 +122,11 @@ impl World {
 
     async fn until(&mut self, wanted: &str) -> String {
         while !self.text().contains(wanted) {
-            assert!(self.read_more().await, "the output ended before {wanted:?}: {:?}", self.text());
+            assert!(
+                self.read_more().await,
+                "the output ended before {wanted:?}: {:?}",
+                self.text()
+            );
         }
         self.text()
     }
@@ -174,7 +189,8 @@ impl World {
         }
     }
 
-    /// Hangs up on a family, and waits until it is gone by itself: for the ending no time passes, so it never kills.
+    /// Hangs up on a family, and waits until it is gone by itself: for the ending no time passes,
+    /// so it never kills.
     async fn end_without_a_kill(&mut self, family: Family) {
         let now = Instant::now();
         let mut ending = Ending::begin(family, &[], now);
@@ -203,7 +219,9 @@ fn another_user_gets_its_ids_groups_home_and_terminal_and_nothing_of_root() {
         return;
     }
     story(async || {
-        let Some(user) = ["postgres", "nobody"].into_iter().find(|name| Account::find(name).is_ok()) else {
+        let Some(user) =
+            ["postgres", "nobody"].into_iter().find(|name| Account::find(name).is_ok())
+        else {
             panic!("this test wants a user besides root, such as nobody")
         };
         let account = Account::find(user).unwrap();
@@ -216,7 +234,8 @@ fn another_user_gets_its_ids_groups_home_and_terminal_and_nothing_of_root() {
         let text = world.rest().await.replace('\r', "");
         let groups: Vec<_> = account.groups.iter().map(ToString::to_string).collect();
         let home = account.home.display();
-        let start = format!("{}\n{}\n{home} {user} {user}\n{user}\n", account.uid, groups.join(" "));
+        let start =
+            format!("{}\n{}\n{home} {user} {user}\n{user}\n", account.uid, groups.join(" "));
         assert!(text.starts_with(&start), "{text:?} is not {start:?}");
         assert!(text.contains("CapEff:\t0000000000000000"), "{text}");
         assert_ne!(world.exit().await, Exit::Code(0), "root's directory was written");
@@ -227,18 +246,28 @@ fn another_user_gets_its_ids_groups_home_and_terminal_and_nothing_of_root() {
 fn a_session_inherits_three_descriptors_default_signals_and_an_empty_mask() {
     story(async || {
         let careless = File::open("/dev/null").unwrap();
-        nix::fcntl::fcntl(&careless, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+        nix::fcntl::fcntl(&careless, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
+            .unwrap();
         // `ls` itself opens the directory as descriptor 3.
         let program = Program::Arguments(
-            ["sh", "-c", "ls /proc/self/fd | tr '\\n' ' '; grep -E '^Sig(Blk|Ign)' /proc/self/status"]
-                .map(String::from)
-                .to_vec(),
+            [
+                "sh",
+                "-c",
+                "ls /proc/self/fd | tr '\\n' ' '; grep -E '^Sig(Blk|Ign)' /proc/self/status",
+            ]
+            .map(String::from)
+            .to_vec(),
         );
         let mut world = login(&own_name(), &program, None, None);
         let text = world.rest().await;
         assert!(text.starts_with("0 1 2 3 SigBlk"), "{text:?}");
         assert!(text.contains("SigBlk:\t0000000000000000\n"), "{text:?}");
-        let ignored = text.trim().rsplit('\t').next().and_then(|mask| u64::from_str_radix(mask, 16).ok()).unwrap();
+        let ignored = text
+            .trim()
+            .rsplit('\t')
+            .next()
+            .and_then(|mask| u64::from_str_radix(mask, 16).ok())
+            .unwrap();
         let of_the_c_library = 0b11 << 31; // signals 32 and 33 cannot be set by programs
         assert_eq!(ignored & !of_the_c_library, 0, "{text:?}");
     });
@@ -278,7 +307,10 @@ fn a_program_that_does_not_exist_is_told_by_name_and_reason() {
         let program = Program::Arguments(vec!["/no/such/program".into()]);
         let mut world = login(&own_name(), &program, None, None);
         let error = world.outcome().await.unwrap_err();
-        assert_eq!(error.to_string(), "cannot run /no/such/program: ENOENT: No such file or directory");
+        assert_eq!(
+            error.to_string(),
+            "cannot run /no/such/program: ENOENT: No such file or directory"
+        );
         assert_eq!(world.exit().await, Exit::Code(127));
     });
 }
@@ -312,7 +344,8 @@ fn a_home_that_is_missing_does_not_keep_anybody_out() {
 #[test]
 fn a_resize_reaches_the_program_in_front() {
     story(async || {
-        let mut world = terminal("sleep 1000 & trap 'stty size; kill $!; exit 0' WINCH; echo ready; wait");
+        let mut world =
+            terminal("sleep 1000 & trap 'stty size; kill $!; exit 0' WINCH; echo ready; wait");
         world.until("ready").await;
         let Io::Terminal(master) = &world.child.io else { panic!("asked for a terminal") };
         resize(master.as_fd(), Size { rows: 50, cols: 200 }).unwrap();
@@ -373,9 +406,10 @@ fn leftovers() -> String {
 
 fn is_running(nap: &str) -> bool {
     let entries = std::fs::read_dir("/proc").unwrap().filter_map(Result::ok);
-    entries
-        .filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok())
-        .any(|line| line == format!("sleep\0{nap}\0").as_bytes() || line == format!("/bin/sleep\0{nap}\0").as_bytes())
+    entries.filter_map(|entry| std::fs::read(entry.path().join("cmdline")).ok()).any(|line| {
+        line == format!("sleep\0{nap}\0").as_bytes()
+            || line == format!("/bin/sleep\0{nap}\0").as_bytes()
+    })
 }
 
 /// They are forked, but may still be on their way to `sleep`.
@@ -419,9 +453,15 @@ fn a_session_that_forks_for_ever_comes_to_its_limit_and_its_end_leaves_nothing()
         let cgroup = home.make("test-forks").unwrap();
         let [nap, ..] = naps();
         // As many as it gets; whoever gets no more says how many there were.
-        let forks = format!("i=0; while [ $i -lt 100 ]; do (exec sleep {nap}) & i=$((i+1)); echo \"made $i\"; done");
-        let mut world =
-            login(&own_name(), &line(&format!("({forks}) 2>&1; echo over; read x")), Some(SIZE), Some(&cgroup));
+        let forks = format!(
+            "i=0; while [ $i -lt 100 ]; do (exec sleep {nap}) & i=$((i+1)); echo \"made $i\"; done"
+        );
+        let mut world = login(
+            &own_name(),
+            &line(&format!("({forks}) 2>&1; echo over; read x")),
+            Some(SIZE),
+            Some(&cgroup),
+        );
         world.until("over").await;
         let made = world.text().matches("made ").count();
         // The shell, the subshell, and the terminal's own reader of it count too.
@@ -452,9 +492,12 @@ fn the_end_of_a_session_leaves_no_process_without_cgroups() {
 fn who_obeys_the_hang_up_is_not_waited_for() {
     story(async || {
         let [nap, ..] = naps();
-        // Ready when the sleeper is one: a hang-up between the fork and its own program would be lost with the shell's trap.
+        // Ready when the sleeper is one: a hang-up between the fork and its own program would be
+        // lost with the shell's trap.
         let asleep = "until read name < /proc/$!/comm && [ \"$name\" = sleep ]; do :; done";
-        let mut world = terminal(&format!("trap 'echo obeyed; exit 0' HUP; sleep {nap} & {asleep}; echo ready; wait"));
+        let mut world = terminal(&format!(
+            "trap 'echo obeyed; exit 0' HUP; sleep {nap} & {asleep}; echo ready; wait"
+        ));
         world.until("ready").await;
         let family = Family::marked(world.child.pid, &session());
         world.end_without_a_kill(family).await;

@@ -1,4 +1,5 @@
-//! The agent becomes another program while sessions are open: upgrades, downgrades, and programs that do not work.
+//! The agent becomes another program while sessions are open: upgrades, downgrades, and programs
+//! that do not work.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
 mod scripted;
@@ -43,7 +44,8 @@ async fn with_replaceable_agent() -> Gateway {
 /// Installs a script in the agent's place.
 fn install(gateway: &Gateway, script: &str) {
     let new = gateway.path("agent.new");
-    towline_agent::state::atomic::replace(&new, format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755).unwrap();
+    towline_agent::state::atomic::replace(&new, format!("#!/bin/sh\n{script}\n").as_bytes(), 0o755)
+        .unwrap();
     std::fs::set_permissions(&new, std::fs::Permissions::from_mode(0o755)).unwrap();
     std::fs::rename(new, &gateway.program).unwrap();
 }
@@ -83,7 +85,11 @@ fn a_shell_with_running_output_outlives_twenty_upgrades_byte_for_byte() {
             renew(&gateway);
             gateway.type_in(operator, &letter.to_string()).await;
             let held = successor(&mut gateway).await;
-            assert_eq!((held.len(), held[0].session.as_str(), held[0].exited), (1, "ann-1", None), "{letter}");
+            assert_eq!(
+                (held.len(), held[0].session.as_str(), held[0].exited),
+                (1, "ann-1", None),
+                "{letter}"
+            );
             gateway.attach("ann-1", operator).await;
             gateway.flush().await;
         }
@@ -110,7 +116,8 @@ fn a_command_keeps_its_pipes_its_waiting_input_and_its_errors() {
         let mut gateway = Gateway::with_agent("").await;
         let script = "echo up; until [ -e \"$0\" ]; do sleep 0.02; done; cat; echo bad >&2; exit 3";
         let go = gateway.path("go").display().to_string();
-        let launch = Launch::Exec { argv: vec!["sh".into(), "-c".into(), script.into(), go.clone()] };
+        let launch =
+            Launch::Exec { argv: vec!["sh".into(), "-c".into(), script.into(), go.clone()] };
         let slow = gateway.session("ann-1", &launch).await;
         gateway.until(slow, "up\n").await;
         // More than the pipe takes: the rest waits in the agent, through the exchange.
@@ -124,7 +131,10 @@ fn a_command_keeps_its_pipes_its_waiting_input_and_its_errors() {
         gateway.flush().await;
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(3), "{}", gateway.log());
         gateway.until_end(slow).await;
-        assert_eq!(String::from_utf8_lossy(&gateway.operators[slow].output), format!("up\n{input}"));
+        assert_eq!(
+            String::from_utf8_lossy(&gateway.operators[slow].output),
+            format!("up\n{input}")
+        );
         assert_eq!(gateway.operators[slow].errors, b"bad\n");
     });
 }
@@ -137,7 +147,9 @@ fn a_program_that_ends_while_the_agent_changes_is_not_missed() {
             let name = format!("ann-{turn}");
             // It ends at another moment of the exchange each time.
             let pause = format!("0.{:03}", turn * 7);
-            let operator = gateway.session(&name, &exec(&format!("read x; sleep {pause}; echo bye; exit 4"))).await;
+            let operator = gateway
+                .session(&name, &exec(&format!("read x; sleep {pause}; echo bye; exit 4")))
+                .await;
             gateway.type_in(operator, "go\n").await;
             renew(&gateway);
             let held = successor(&mut gateway).await;
@@ -195,7 +207,8 @@ fn a_grant_that_was_used_before_the_upgrade_is_used_up_after_it() {
 fn signals_that_come_during_the_exchange_wait_for_the_successor() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
-        let operator = gateway.session("ann-1", &exec("echo up; while read -r x; do echo got $x; done")).await;
+        let operator =
+            gateway.session("ann-1", &exec("echo up; while read -r x; do echo got $x; done")).await;
         gateway.until(operator, "up\n").await;
         for _ in 0..40 {
             renew(&gateway); // whatever the agent is about to do
@@ -204,7 +217,8 @@ fn signals_that_come_during_the_exchange_wait_for_the_successor() {
         // The agent may be renewed once or twice more: such links are left at once.
         loop {
             assert_eq!(gateway.welcome_in_the_end().await.len(), 1);
-            if gateway.try_attach("ann-1", operator).await && answers(&mut gateway, operator).await {
+            if gateway.try_attach("ann-1", operator).await && answers(&mut gateway, operator).await
+            {
                 break;
             }
         }
@@ -228,7 +242,9 @@ async fn answers(gateway: &mut Gateway, operator: usize) -> bool {
 fn stays(script: &'static str, word: &'static str) {
     story(async || {
         let mut gateway = with_replaceable_agent().await;
-        let operator = gateway.session("ann-1", &shell("stty -echo; echo up; read x; echo got $x; exit 5")).await;
+        let operator = gateway
+            .session("ann-1", &shell("stty -echo; echo up; read x; echo got $x; exit 5"))
+            .await;
         gateway.until(operator, "up\r\n").await;
         install(&gateway, script);
         renew(&gateway);
@@ -284,7 +300,10 @@ fn a_program_that_knows_another_form_gets_its_turn_when_no_session_is_open() {
         let mut gateway = with_replaceable_agent().await;
         let (pid, boot) = (gateway.agent_pid(), gateway.boot);
         let operator = gateway.session("ann-1", &exec("read x; exit 5")).await;
-        install(&gateway, &format!("case \"$*\" in *takes-over*) exit 3;; esac; exec {AGENT} \"$@\""));
+        install(
+            &gateway,
+            &format!("case \"$*\" in *takes-over*) exit 3;; esac; exec {AGENT} \"$@\""),
+        );
         renew(&gateway);
         gateway.logged("starting anew once 1 sessions are over").await;
         gateway.type_in(operator, "go\n").await;
@@ -317,10 +336,12 @@ fn what_a_program_cannot_go_on_with_is_given_back_to_the_one_before_it() {
         gateway.enrol(&[]).await;
         let echo = std::fs::File::open("/bin/echo").unwrap();
         let garbage = gateway.path("garbage");
-        towline_agent::state::atomic::replace(&garbage, b"not what an agent writes", 0o600).unwrap();
+        towline_agent::state::atomic::replace(&garbage, b"not what an agent writes", 0o600)
+            .unwrap();
         let state = std::fs::File::open(garbage).unwrap();
         for left in [&echo, &state] {
-            nix::fcntl::fcntl(left, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty())).unwrap();
+            nix::fcntl::fcntl(left, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::empty()))
+                .unwrap();
         }
         let number = std::os::fd::AsRawFd::as_raw_fd;
         let mut successor = gateway.command(&["run"]);
@@ -340,15 +361,21 @@ fn a_session_that_has_ended_and_one_that_is_being_ended_are_handed_over_again_an
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(4));
         gateway.until_end(ended).await;
         gateway.flush().await;
-        // It does not listen to the hang-up, so its end takes its time: longer than three exchanges.
-        let stubborn = gateway.session("ann-2", &exec("trap '' HUP; echo $$; while :; do sleep 1; done")).await;
+        // It does not listen to the hang-up, so its end takes its time: longer than three
+        // exchanges.
+        let stubborn = gateway
+            .session("ann-2", &exec("trap '' HUP; echo $$; while :; do sleep 1; done"))
+            .await;
         gateway.until(stubborn, "\n").await;
         let pid = String::from_utf8(gateway.operators[stubborn].output.clone()).unwrap();
-        gateway.send(&ToAgent::Close { session: "ann-2".into(), reason: EndReason::Terminated }).await;
+        gateway
+            .send(&ToAgent::Close { session: "ann-2".into(), reason: EndReason::Terminated })
+            .await;
         for turn in 0..3 {
             renew(&gateway);
             let held = successor(&mut gateway).await;
-            let ended = held.iter().find(|held| held.session == "ann-1").expect("it was not forgotten");
+            let ended =
+                held.iter().find(|held| held.session == "ann-1").expect("it was not forgotten");
             assert_eq!(ended.exited, Some(ExitStatus::Code(4)), "turn {turn}");
         }
         while is_alive(&pid) {
@@ -366,7 +393,9 @@ fn a_connection_through_a_tunnel_is_not_cut_the_exchange_waits_for_its_end() {
         let to = Destination { host: None, port, framing: Framing::Single };
         let operator = gateway.session("ann-1", &Launch::Tunnel(to)).await;
         let (mut far, _) = target.accept().await.unwrap();
-        let shell = gateway.session("ann-2", &shell("stty -echo; echo up; read x; echo got $x; exit 5")).await;
+        let shell = gateway
+            .session("ann-2", &shell("stty -echo; echo up; read x; echo got $x; exit 5"))
+            .await;
         gateway.until(shell, "up\r\n").await;
         renew(&gateway);
         gateway.logged("once no connection is open through a tunnel").await;
@@ -375,7 +404,10 @@ fn a_connection_through_a_tunnel_is_not_cut_the_exchange_waits_for_its_end() {
         assert!(!gateway.log().contains("handing"), "{}", gateway.log());
         drop(far);
         let held = successor(&mut gateway).await;
-        assert!(held.iter().any(|held| held.session == "ann-2" && held.exited.is_none()), "{held:?}");
+        assert!(
+            held.iter().any(|held| held.session == "ann-2" && held.exited.is_none()),
+            "{held:?}"
+        );
         gateway.attach("ann-2", shell).await;
         gateway.type_in(shell, "it\n").await;
         gateway.until(shell, "got it").await;

@@ -1,8 +1,9 @@
-//! The command log on the loop: what was seen is taken, and what the gateway has not stored is sent.
+//! The command log on the loop: what was seen is taken, and what the gateway has not stored is
+//! sent.
 //!
 //! # Invariants
-//! - One batch waits for the link at a time, and only when no other message does: records never hold up a session by more
-//!   than one of them.
+//! - One batch waits for the link at a time, and only when no other message does: records never
+//!   hold up a session by more than one of them.
 
 use super::{Agent, Stage};
 use std::task::Context;
@@ -50,7 +51,8 @@ impl Agent {
         }
     }
 
-    /// Sessions were taken over from another program in this process: their processes are known anew.
+    /// Sessions were taken over from another program in this process: their processes are known
+    /// anew.
     pub(super) fn log_taken_over(&mut self) {
         let (leaders, now) = (self.table.leaders(), Instant::now());
         if leaders.is_empty() {

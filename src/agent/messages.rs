@@ -1,7 +1,8 @@
 //! What comes from the gateway: frames to their streams, messages to what they mean.
 //!
 //! # Invariants
-//! - A broken rule of one stream ends that session; a broken rule of the link ends the link. Neither ends the agent.
+//! - A broken rule of one stream ends that session; a broken rule of the link ends the link.
+//!   Neither ends the agent.
 //! - No message opens anything without a grant that [`crate::session::gate`] found good.
 
 use super::{Agent, Stage, millis};
@@ -33,7 +34,9 @@ impl Agent {
                 Step::Nothing => {}
                 Step::Message(message) => self.on_message(message, now)?,
                 Step::Script(session) => self.start_script(&session, now),
-                Step::Violated(stream, violation) => self.table.violated_on(stream, &violation, now),
+                Step::Violated(stream, violation) => {
+                    self.table.violated_on(stream, &violation, now)
+                }
             }
         }
         Ok(())
@@ -51,7 +54,9 @@ impl Agent {
             Err((stream, violation)) => Step::Violated(stream, violation),
             Ok(Incoming::Control(body)) => Step::Message(decode(body)?),
             Ok(_) if !*greeted => Step::Nothing,
-            Ok(Incoming::Data(stream, bytes)) => self.table.input(stream, bytes).map_or(Step::Nothing, Step::Script),
+            Ok(Incoming::Data(stream, bytes)) => {
+                self.table.input(stream, bytes).map_or(Step::Nothing, Step::Script)
+            }
             Ok(Incoming::End(stream)) => {
                 self.table.input_ended(stream);
                 Step::Nothing
@@ -80,7 +85,9 @@ impl Agent {
             }
             ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
             _ if !greeted => log::debug!("a message before the welcome is ignored"),
-            ToAgent::Enrolled { .. } => log::warn!("the gateway enrols a device that is enrolled: ignored"),
+            ToAgent::Enrolled { .. } => {
+                log::warn!("the gateway enrols a device that is enrolled: ignored")
+            }
             ToAgent::Open(open) => self.open(open, now),
             ToAgent::Attach { session, attachment, received, room } => {
                 self.useful = true;
@@ -102,11 +109,14 @@ impl Agent {
             ToAgent::LogStored { boot, next } => self.log.stored(&boot, next),
             ToAgent::TellEcho { session } => {
                 if self.table.tell_echo(&session) {
-                    log::info!("session {session}: the gateway records its input, as far as it is echoed");
+                    log::info!(
+                        "session {session}: the gateway records its input, as far as it is echoed"
+                    );
                 }
             }
             ToAgent::KeepAlive { longest } => {
-                self.keep.link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
+                self.keep
+                    .link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
                 self.keep_until = None;
             }
         }
@@ -155,7 +165,10 @@ impl Agent {
         }
         self.log_before();
         let (grant, user) = (&passed.grant, &passed.account.name);
-        let opened = format!("{}: opened for {} as {user} by {}", open.session, grant.principal, grant.document);
+        let opened = format!(
+            "{}: opened for {} as {user} by {}",
+            open.session, grant.principal, grant.document
+        );
         let (session, terminal) = (open.session.clone(), open.terminal.clone());
         self.table.open(open, passed)?;
         self.log_opened(&session, terminal.as_ref(), now);

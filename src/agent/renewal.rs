@@ -1,7 +1,8 @@
 //! Told to start anew: becoming the program, with the settings, that are there now.
 //!
-//! Way: SIGHUP -> the installed program is asked -> it would take over: everything is handed over to it, at once. It works but
-//! cannot take sessions over: when no session is open, as a plain restart in this process. It does not work: we stay.
+//! Way: SIGHUP -> the installed program is asked -> it would take over: everything is handed over
+//! to it, at once. It works but cannot take sessions over: when no session is open, as a plain
+//! restart in this process. It does not work: we stay.
 //!
 //! # Invariants
 //! - Nobody's session ends because of an upgrade, whatever the new program is like.
@@ -29,7 +30,8 @@ pub(super) enum Renewal {
     No,
     /// The installed program was asked.
     Asking(Question),
-    /// To be handed over as soon as nothing is cut by it: at once, but for connections through tunnels.
+    /// To be handed over as soon as nothing is cut by it: at once, but for connections through
+    /// tunnels.
     Now,
     /// A plain restart, once no session is open.
     WhenQuiet,
@@ -47,7 +49,10 @@ impl Agent {
         self.renewal = match Question::ask(now) {
             Ok(question) => Renewal::Asking(question),
             Err(error) => {
-                log::error!("not starting anew: {} cannot be executed: {error}", installed().display());
+                log::error!(
+                    "not starting anew: {} cannot be executed: {error}",
+                    installed().display()
+                );
                 Renewal::No
             }
         };
@@ -92,11 +97,17 @@ impl Agent {
                 Renewal::Now
             }
             Answer::TakesOver | Answer::OnlyWithoutSessions => {
-                log::info!("starting anew once {} sessions are over: they cannot be handed over", self.table.len());
+                log::info!(
+                    "starting anew once {} sessions are over: they cannot be handed over",
+                    self.table.len()
+                );
                 Renewal::WhenQuiet
             }
             Answer::Broken(exit) => {
-                log::error!("not starting anew: {} does not work here: {exit:?}", installed().display());
+                log::error!(
+                    "not starting anew: {} does not work here: {exit:?}",
+                    installed().display()
+                );
                 Renewal::No
             }
         };
@@ -105,17 +116,21 @@ impl Agent {
     /// Whether the device still belongs to those for whom the sessions were opened.
     fn is_ours(&self) -> bool {
         let now = Enrolment::load(&Dir::at(&self.config.state_dir));
-        now.is_ok_and(|now| now.device == self.enrolment.device && now.authority == self.enrolment.authority)
+        now.is_ok_and(|now| {
+            now.device == self.enrolment.device && now.authority == self.enrolment.authority
+        })
     }
 
-    /// Becomes the installed program, if it is to. Returns only when there is nothing to do, or it failed.
+    /// Becomes the installed program, if it is to. Returns only when there is nothing to do, or it
+    /// failed.
     pub(super) fn renew(&mut self) {
         let now = matches!(self.renewal, Renewal::Now) && self.stopping.is_none();
         if !now || !self.table.can_be_handed_over() {
             return;
         }
         log::info!("handing {} sessions over to {}", self.table.len(), installed().display());
-        // Records are not handed over: what is not stored yet goes to the spool, for the new program to send.
+        // Records are not handed over: what is not stored yet goes to the spool, for the new
+        // program to send.
         self.log.stop(Instant::now());
         self.log.leave();
         let error = self.hand_over();
@@ -152,7 +167,8 @@ impl Agent {
         if from.number()? != u64::from(std::process::id()) {
             return Err(contradiction("it is of another process"));
         }
-        // The journal stays the one that was opened at this program's start: whether this boot stands in it was decided then.
+        // The journal stays the one that was opened at this program's start: whether this boot
+        // stands in it was decided then.
         self.boot = from.array()?;
         self.connection = from.small()?;
         self.gate = Gate::new(self.enrolment.device.clone(), self.enrolment.authority, self.boot);
@@ -160,7 +176,10 @@ impl Agent {
         self.table.take_over(&mut from, Instant::now())?;
         from.end()?;
         self.log_taken_over();
-        log::info!("version {VERSION} goes on with {} sessions of version {version}", self.table.len());
+        log::info!(
+            "version {VERSION} goes on with {} sessions of version {version}",
+            self.table.len()
+        );
         Ok(())
     }
 

@@ -1,10 +1,12 @@
 //! The device's key is replaced while its sessions go on.
 //!
-//! Way: the gateway asks -> a new key is made and stored -> it is proved on this link -> the gateway has added it -> we
-//! dial again with it. What a crash or a lost link in between leaves is [`crate::state::keyring`]'s to sort out.
+//! Way: the gateway asks -> a new key is made and stored -> it is proved on this link -> the
+//! gateway has added it -> we dial again with it. What a crash or a lost link in between leaves is
+//! [`crate::state::keyring`]'s to sort out.
 //!
 //! # Invariants
-//! - The only write while the agent runs, and no more often than [`limits::ROTATION_PAUSE`]: flash wears.
+//! - The only write while the agent runs, and no more often than [`limits::ROTATION_PAUSE`]: flash
+//!   wears.
 //! - Whoever asked hears why no key was made.
 
 use super::{Agent, Stage};
@@ -31,7 +33,10 @@ impl Agent {
 
     fn new_key(&mut self, signed: &[u8], now: Instant) -> Result<NewKey, String> {
         if self.rotated.is_some_and(|at| now < at + limits::ROTATION_PAUSE) {
-            return Err(format!("a key was made within the last {} s", limits::ROTATION_PAUSE.as_secs()));
+            return Err(format!(
+                "a key was made within the last {} s",
+                limits::ROTATION_PAUSE.as_secs()
+            ));
         }
         let key = self.keys.make_next().map_err(|error| error.to_string())?;
         self.rotated = Some(now);

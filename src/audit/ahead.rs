@@ -1,13 +1,16 @@
-//! Events of the kernel that wait for what comes right after them, and what processes answered meanwhile.
+//! Events of the kernel that wait for what comes right after them, and what processes answered
+//! meanwhile.
 //!
-//! A process may execute one program after another: whoever reads its arguments for the first may get those of the second,
-//! and a number of a process may be used again. An event is therefore handled only when what came within
-//! [`limits::LOG_AHEAD_FOR`] after it is known, and an answer that may belong to something later counts for the later one
-//! alone: no arguments are better than wrong ones.
+//! A process may execute one program after another: whoever reads its arguments for the first may
+//! get those of the second, and a number of a process may be used again. An event is therefore
+//! handled only when what came within [`limits::LOG_AHEAD_FOR`] after it is known, and an answer
+//! that may belong to something later counts for the later one alone: no arguments are better than
+//! wrong ones.
 //!
 //! # Invariants
-//! - At most [`limits::LOG_AHEAD`] events, [`limits::LOG_ANSWERS`] answers and [`limits::LOG_ANSWER_BYTES`] bytes in these.
-//!   More events: the oldest goes at once. More answers: the oldest is forgotten, and the process asked again, late.
+//! - At most [`limits::LOG_AHEAD`] events, [`limits::LOG_ANSWERS`] answers and
+//!   [`limits::LOG_ANSWER_BYTES`] bytes in these. More events: the oldest goes at once. More
+//!   answers: the oldest is forgotten, and the process asked again, late.
 //! - Events leave in the order in which they came.
 
 use super::events::{Event, Told};
@@ -17,7 +20,8 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Nanoseconds within which a program's event comes after its arguments can be read: the kernel shows them first.
+/// Nanoseconds within which a program's event comes after its arguments can be read: the kernel
+/// shows them first.
 const SHOWN_BEFORE: u64 = 100_000;
 
 /// What a process said at an exec.
@@ -72,7 +76,8 @@ impl Answers {
         Some(answer)
     }
 
-    /// Whether there is an answer to the exec of `pid` at `at` with other arguments; `None` without an answer.
+    /// Whether there is an answer to the exec of `pid` at `at` with other arguments; `None` without
+    /// an answer.
     fn differs(&self, pid: u32, at: u64, arguments: &[u8]) -> Option<bool> {
         let heap = self.heap();
         let answer = heap.answers.iter().find(|answer| (answer.pid, answer.at) == (pid, at))?;
@@ -95,7 +100,8 @@ impl Ahead {
     /// The oldest event, if it has waited long enough; with `all`, if there is one.
     pub fn next(&mut self, now: Instant, all: bool) -> Option<Told> {
         let (came, _) = self.waiting.front()?;
-        let ripe = all || now >= *came + limits::LOG_AHEAD_FOR || self.waiting.len() > limits::LOG_AHEAD;
+        let ripe =
+            all || now >= *came + limits::LOG_AHEAD_FOR || self.waiting.len() > limits::LOG_AHEAD;
         if ripe { self.waiting.pop_front().map(|(_, told)| told) } else { None }
     }
 
@@ -105,7 +111,8 @@ impl Ahead {
         self.waiting.front().map(|(came, _)| *came + limits::LOG_AHEAD_FOR)
     }
 
-    /// Whether what was answered may belong to something that the process, or another with its number, became later.
+    /// Whether what was answered may belong to something that the process, or another with its
+    /// number, became later.
     #[must_use]
     pub fn is_doubtful(&self, answer: &Answer, answers: &Answers) -> bool {
         let arguments = &answer.program.arguments;
@@ -117,7 +124,9 @@ impl Ahead {
                 };
                 later.at <= answer.read_at || !surely_later
             }
-            Event::Fork { child, .. } => child == answer.pid && later.at <= answer.read_at && later.at > answer.at,
+            Event::Fork { child, .. } => {
+                child == answer.pid && later.at <= answer.read_at && later.at > answer.at
+            }
             Event::Exec { .. } | Event::Exit { .. } | Event::Lost => false,
         })
     }
@@ -128,14 +137,20 @@ mod tests {
     use super::*;
 
     fn answer(pid: u32, at: u64, read_at: u64, arguments: &[u8]) -> Answer {
-        Answer { pid, at, read_at, program: Program { arguments: arguments.into(), ..Program::default() } }
+        Answer {
+            pid,
+            at,
+            read_at,
+            program: Program { arguments: arguments.into(), ..Program::default() },
+        }
     }
 
     fn exec(pid: u32, at: u64) -> Told {
         Told { at, cpu: 0, event: Event::Exec { pid } }
     }
 
-    /// One answer to the exec of process 7 at 1,000,000, and one to its exec at 2,000,000, if there is one.
+    /// One answer to the exec of process 7 at 1,000,000, and one to its exec at 2,000,000, if there
+    /// is one.
     #[track_caller]
     fn check(first: &Answer, later: Told, second: Option<Answer>, doubtful: bool) {
         let (mut ahead, answers) = (Ahead::default(), Answers::default());
@@ -178,7 +193,10 @@ mod tests {
     fn events_wait_for_a_while_and_no_more_of_them_than_fit() {
         let (mut ahead, now) = (Ahead::default(), Instant::now());
         ahead.push(exec(1, 1), now);
-        assert_eq!((ahead.next(now, false), ahead.due()), (None, Some(now + limits::LOG_AHEAD_FOR)));
+        assert_eq!(
+            (ahead.next(now, false), ahead.due()),
+            (None, Some(now + limits::LOG_AHEAD_FOR))
+        );
         assert_eq!(ahead.next(now + limits::LOG_AHEAD_FOR, false), Some(exec(1, 1)));
         for at in 0..=limits::LOG_AHEAD as u64 {
             ahead.push(exec(1, at), now);

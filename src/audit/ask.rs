@@ -1,4 +1,5 @@
-//! Asking a process what it is, with as few system calls as that takes: it may be gone at any of them.
+//! Asking a process what it is, with as few system calls as that takes: it may be gone at any of
+//! them.
 //!
 //! # Not here
 //! - Which program of a process it was that answered: [`super::ahead`].
@@ -21,8 +22,8 @@ pub fn clock() -> u64 {
     now.map_or(0, |now| part(now.tv_sec().into()) * 1_000_000_000 + part(now.tv_nsec().into()))
 }
 
-/// What a process is, its arguments first: they go soonest. With when the arguments had been read ([`clock`]). One that has
-/// ended says nothing.
+/// What a process is, its arguments first: they go soonest. With when the arguments had been read
+/// ([`clock`]). One that has ended says nothing.
 #[must_use]
 pub fn ask(pid: u32) -> (Program, u64) {
     let mut program = Program::default();
@@ -39,7 +40,8 @@ pub fn ask(pid: u32) -> (Program, u64) {
     // The directory belongs to the effective user, whatever the program forbids to be read.
     program.uid = std::fs::metadata(&path).ok().map(|meta| meta.uid());
     path.push_str("/cwd");
-    program.directory = std::fs::read_link(&path).map(|path| path.into_os_string().into_vec()).unwrap_or_default();
+    program.directory =
+        std::fs::read_link(&path).map(|path| path.into_os_string().into_vec()).unwrap_or_default();
     program.directory.truncate(PATH);
     (program, read_at)
 }

@@ -1,16 +1,20 @@
 //! Askers: one thread for each processor, which asks what was executed on it.
 //!
-//! Way: the kernel's event of an exec, let through by a filter only on that processor -> the asker, which is bound to it and has
-//! a real-time priority -> [`ask`] -> [`Answers`], where the watcher finds it.
+//! Way: the kernel's event of an exec, let through by a filter only on that processor -> the asker,
+//! which is bound to it and has a real-time priority -> [`ask`] -> [`Answers`], where the watcher
+//! finds it.
 //!
 //! # Why one for each
-//! The event is sent from within the exec. A thread that is woken on the same processor, and goes before everything ordinary
-//! there, reads before the new program has run one instruction. A thread on another processor races with it, and loses when the
-//! host of a virtual machine takes that other one away.
+//! The event is sent from within the exec. A thread that is woken on the same processor, and goes
+//! before everything ordinary there, reads before the new program has run one instruction. A thread
+//! on another processor races with it, and loses when the host of a virtual machine takes that
+//! other one away.
 //!
 //! # Invariants
-//! - They only read and leave answers; what belongs to a session, and in which order, is the watcher's business.
-//! - A processor without an asker (no right to run there, more than [`limits::LOG_ASKERS`]) is the watcher's to ask for.
+//! - They only read and leave answers; what belongs to a session, and in which order, is the
+//!   watcher's business.
+//! - A processor without an asker (no right to run there, more than [`limits::LOG_ASKERS`]) is the
+//!   watcher's to ask for.
 
 use super::ahead::{Answer, Answers};
 use super::ask::ask;
@@ -43,7 +47,9 @@ pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Vec<u32> {
         let Ok(events) = Events::of_execs_on(cpu) else { break };
         let (inbox, answers, begun, starter) =
             (inbox.clone(), Arc::clone(answers), Arc::clone(&begun), starter.clone());
-        let thread = std::thread::Builder::new().name("command-log-ask".to_owned()).stack_size(limits::LOG_STACK);
+        let thread = std::thread::Builder::new()
+            .name("command-log-ask".to_owned())
+            .stack_size(limits::LOG_STACK);
         let spawned = thread.spawn(move || {
             let bound = bind_to(cpu).and_then(|()| take_precedence()).is_ok();
             begun.bound.fetch_or(u32::from(bound) << nth, Ordering::AcqRel);
@@ -59,7 +65,11 @@ pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Vec<u32> {
         std::thread::park_timeout(Duration::from_millis(10));
     }
     let bound = begun.bound.load(Ordering::Acquire);
-    cpus.into_iter().enumerate().filter(|(nth, _)| bound >> nth & 1 == 1).map(|(_, cpu)| cpu).collect()
+    cpus.into_iter()
+        .enumerate()
+        .filter(|(nth, _)| bound >> nth & 1 == 1)
+        .map(|(_, cpu)| cpu)
+        .collect()
 }
 
 /// Those that this program may run on.
@@ -87,7 +97,8 @@ fn run(events: &Events, inbox: &Inbox, answers: &Answers) {
         if read.is_err() {
             return; // the watcher's own socket tells of it
         }
-        let mut descriptors = [events.as_fd(), inbox.call()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let mut descriptors =
+            [events.as_fd(), inbox.call()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         let _ = poll(&mut descriptors, PollTimeout::NONE);
     }
 }

@@ -1,13 +1,16 @@
-//! The command log as the loop knows it: sessions with names, records with numbers, batches for the gateway.
+//! The command log as the loop knows it: sessions with names, records with numbers, batches for the
+//! gateway.
 //!
-//! Way: the watcher leaves what it has seen ([`super::seen`]) -> names and times are put to it here -> the [`Ring`] ->
-//! [`CommandLog::parcel`] on the link -> [`CommandLog::stored`].
+//! Way: the watcher leaves what it has seen ([`super::seen`]) -> names and times are put to it here
+//! -> the [`Ring`] -> [`CommandLog::parcel`] on the link -> [`CommandLog::stored`].
 //!
 //! # Invariants
 //! - A shell never waits for this module.
 //! - The watcher runs only while there is a session, or processes of one.
-//! - Programs on record without arguments are counted in a gap behind them ([`Lost::Arguments`]), before their session's end.
-//! - Number 0 of each boot says what processes will be known by; each session's first record says it again.
+//! - Programs on record without arguments are counted in a gap behind them ([`Lost::Arguments`]),
+//!   before their session's end.
+//! - Number 0 of each boot says what processes will be known by; each session's first record says
+//!   it again.
 
 use super::ring::{Parcel, Ring};
 use super::seen::{self, Outbox, Seen};
@@ -23,10 +26,12 @@ use std::time::{Duration, Instant};
 use towline_wire::epoch::BootNonce;
 use towline_wire::record::{BATCH, Batch, Lost, Record, Source, TEXT};
 
-/// How long the watcher stays when all sessions and their processes are gone: the next one may come at once.
+/// How long the watcher stays when all sessions and their processes are gone: the next one may come
+/// at once.
 const LINGER: Duration = Duration::from_secs(3);
 
-/// How long a stopping agent waits for what its watcher has seen: some milliseconds, unless the device is starved.
+/// How long a stopping agent waits for what its watcher has seen: some milliseconds, unless the
+/// device is starved.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A session that the log knows.
@@ -40,7 +45,8 @@ struct Named {
 #[derive(Debug)]
 pub struct CommandLog {
     settings: AuditSettings,
-    /// Of this log, not of the agent's process: a program that takes sessions over begins a log of its own.
+    /// Of this log, not of the agent's process: a program that takes sessions over begins a log of
+    /// its own.
     boot: BootNonce,
     ring: Ring,
     spool: Option<Spool>,
@@ -63,10 +69,17 @@ impl CommandLog {
     #[must_use]
     pub fn new(settings: AuditSettings, dir: &Path, boot: BootNonce, now: Instant) -> Self {
         let enabled = settings.command_log;
-        let off = || Means { source: Source::Off, why: "switched off on the device (audit.command_log)".to_owned() };
+        let off = || Means {
+            source: Source::Off,
+            why: "switched off on the device (audit.command_log)".to_owned(),
+        };
         let means = if enabled { watcher::probe() } else { off() };
         if means.source != Source::Kernel {
-            log::warn!("the command log is not what it could be: {:?}: {}", means.source, means.why);
+            log::warn!(
+                "the command log is not what it could be: {:?}: {}",
+                means.source,
+                means.why
+            );
         }
         let mut log = Self {
             settings,
@@ -107,13 +120,16 @@ impl CommandLog {
     /// As [`Self::listen`]; `roots` are first processes of sessions that run already.
     pub fn listen_to(&mut self, roots: Vec<u32>) {
         self.idle_since = None;
-        if !self.settings.command_log || self.watcher.as_ref().is_some_and(|watcher| !watcher.is_dismissed()) {
+        if !self.settings.command_log
+            || self.watcher.as_ref().is_some_and(|watcher| !watcher.is_dismissed())
+        {
             return;
         }
         if let Some(mut old) = self.watcher.take() {
             self.take_all(old.take(), Instant::now());
         }
-        let started = seen::pair().and_then(|(inbox, outbox)| Ok((watcher::start(inbox, roots)?, outbox)));
+        let started =
+            seen::pair().and_then(|(inbox, outbox)| Ok((watcher::start(inbox, roots)?, outbox)));
         match started {
             Ok((means, outbox)) => {
                 self.means = means;
@@ -121,7 +137,10 @@ impl CommandLog {
             }
             Err(error) => {
                 log::error!("no process can be watched: {error}");
-                self.means = Means { source: Source::Off, why: format!("no process can be watched: {error}") };
+                self.means = Means {
+                    source: Source::Off,
+                    why: format!("no process can be watched: {error}"),
+                };
             }
         }
     }
@@ -166,7 +185,8 @@ impl CommandLog {
         cx.waker().wake_by_ref(); // once more, after the others had their turn
     }
 
-    /// Stops watching when there is nothing to watch. `quiet`: no session, and no process of one that we know of.
+    /// Stops watching when there is nothing to watch. `quiet`: no session, and no process of one
+    /// that we know of.
     pub fn tick(&mut self, quiet: bool, now: Instant) {
         self.spool_if_due(now);
         let Some(watcher) = &self.watcher else { return };
@@ -188,7 +208,8 @@ impl CommandLog {
         [dismissal, spooling].into_iter().flatten().min()
     }
 
-    /// Records that wait without a link go to the disk, some seconds' worth at a time; and at once when memory is full.
+    /// Records that wait without a link go to the disk, some seconds' worth at a time; and at once
+    /// when memory is full.
     fn spool_if_due(&mut self, now: Instant) {
         if self.spool.is_none() || self.ring.is_empty() {
             self.waiting_since = None;
@@ -218,14 +239,16 @@ impl CommandLog {
         self.spill();
     }
 
-    /// Whether a session may be opened: with `refuse-sessions`, not while records are about to be dropped.
+    /// Whether a session may be opened: with `refuse-sessions`, not while records are about to be
+    /// dropped.
     #[must_use]
     pub fn has_room(&self) -> bool {
         if self.settings.when_full == WhenFull::DropOldest || !self.settings.command_log {
             return true;
         }
         let spool = self.spool.as_ref().filter(|_| !self.spool_failed);
-        let spool_has_room = spool.is_some_and(|spool| spool.len() < self.settings.spool_bytes / 8 * 7);
+        let spool_has_room =
+            spool.is_some_and(|spool| spool.len() < self.settings.spool_bytes / 8 * 7);
         spool_has_room || self.ring.len() < limits::LOG_RING / 4 * 3
     }
 
@@ -279,12 +302,16 @@ impl CommandLog {
             match spool.append(&self.boot, first, next, &records) {
                 Ok(gone) if gone.is_empty() => self.spool_failed = false,
                 Ok(gone) => {
-                    log::warn!("the spool of the command log is full: the oldest records went ({gone:?})");
+                    log::warn!(
+                        "the spool of the command log is full: the oldest records went ({gone:?})"
+                    );
                     self.spool_failed = false;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.spool_failed, true) {
-                        log::warn!("the command log cannot be spooled, and stays in memory: {error}");
+                        log::warn!(
+                            "the command log cannot be spooled, and stays in memory: {error}"
+                        );
                     }
                     return self.ring.put_back(&Parcel { first, next, records });
                 }
@@ -322,8 +349,18 @@ impl CommandLog {
             Seen::Exec { root, at, pid, parent, program } => {
                 let Some(session) = self.name_of(root) else { return };
                 self.unread += u64::from(program.arguments.is_empty());
-                let (uid, arguments, cut, directory) = (program.uid, program.arguments, program.cut, program.directory);
-                self.push(at, |at| Record::Exec { session, at, pid, parent, uid, arguments, cut, directory });
+                let (uid, arguments, cut, directory) =
+                    (program.uid, program.arguments, program.cut, program.directory);
+                self.push(at, |at| Record::Exec {
+                    session,
+                    at,
+                    pid,
+                    parent,
+                    uid,
+                    arguments,
+                    cut,
+                    directory,
+                });
             }
             Seen::Exit { root, at, pid, status, since } => {
                 let Some(session) = self.name_of(root) else { return };
@@ -331,11 +368,18 @@ impl CommandLog {
                 self.push(at, |at| Record::Exit { session, at, pid, status, lasted });
             }
             Seen::Over { root, at, executions, without_arguments } => {
-                let Some(found) = self.sessions.iter().position(|named| named.root == root) else { return };
+                let Some(found) = self.sessions.iter().position(|named| named.root == root) else {
+                    return;
+                };
                 let Some(named) = self.sessions.remove(found) else { return };
                 let session = named.name;
                 self.own_up(at);
-                self.push(at, |at| Record::SessionEnd { session, at, executions, without_arguments });
+                self.push(at, |at| Record::SessionEnd {
+                    session,
+                    at,
+                    executions,
+                    without_arguments,
+                });
             }
             Seen::Missed(lost) => self.missed(lost, now),
         }

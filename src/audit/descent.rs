@@ -1,10 +1,13 @@
 //! Who descends from whom: the living processes of all sessions, by the kernel's forks and exits.
 //!
-//! A session is known here by its first process, its *root*: a child of the agent. Names are the log's business.
+//! A session is known here by its first process, its *root*: a child of the agent. Names are the
+//! log's business.
 //!
 //! # Invariants
-//! - At most [`MEMBERS`] processes; one that does not fit is reported, and so are none of its children.
-//! - A process stays a member until it ends, whatever it does to its session, parent or environment.
+//! - At most [`MEMBERS`] processes; one that does not fit is reported, and so are none of its
+//!   children.
+//! - A process stays a member until it ends, whatever it does to its session, parent or
+//!   environment.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -78,7 +81,8 @@ impl Descent {
         }
     }
 
-    /// A process ended: the member, if it was one; and the tally of its session, if it was the last.
+    /// A process ended: the member, if it was one; and the tally of its session, if it was the
+    /// last.
     pub fn exit(&mut self, pid: u32) -> Option<(Member, Option<Tally>)> {
         let member = self.members.remove(&pid)?;
         let tally = self.roots.get_mut(&member.root)?;

@@ -1,20 +1,25 @@
 //! Command lines as they were typed or recalled in a shell, read off the terminal.
 //!
-//! Way: a terminal's input says when a line begins and when Enter is pressed; its output says what stands on the line by
-//! then: after editing, history, completion, whatever the shell did. So nothing is taken from what is typed, and what a
-//! program does not echo (a password) is not seen here.
+//! Way: a terminal's input says when a line begins and when Enter is pressed; its output says what
+//! stands on the line by then: after editing, history, completion, whatever the shell did. So
+//! nothing is taken from what is typed, and what a program does not echo (a password) is not seen
+//! here.
 //!
 //! # Invariants
-//! - Memory: one line of at most [`LINE`] characters, two prompts. Of much output at once only both ends are looked at.
-//! - A line is what follows the prompt. What stood on the line when its first key came is the prompt; the last one that
-//!   proved good serves where keys came too fast. Without a prompt there is no command line.
+//! - Memory: one line of at most [`LINE`] characters, two prompts. Of much output at once only both
+//!   ends are looked at.
+//! - A line is what follows the prompt. What stood on the line when its first key came is the
+//!   prompt; the last one that proved good serves where keys came too fast. Without a prompt there
+//!   is no command line.
 //!
 //! # Not here
-//! - Truth: which programs ran is the kernel's to say ([`super::watcher`]). This adds builtins, and what was meant.
+//! - Truth: which programs ran is the kernel's to say ([`super::watcher`]). This adds builtins, and
+//!   what was meant.
 //!
 //! # Known limits (each has a test of the same name in `tests/detector.rs`)
 //! - `a_paste_while_a_program_runs`: lines typed ahead are seen only as the shell shows them.
-//! - `the_input_of_a_repl`: what is typed at the prompt of another program looks like a command line.
+//! - `the_input_of_a_repl`: what is typed at the prompt of another program looks like a command
+//!   line.
 //! - `a_line_longer_than_the_bound`: the rest is not kept.
 
 /// Longest line, characters.
@@ -46,7 +51,8 @@ enum State {
 pub struct Detector {
     row: Vec<char>,
     column: usize,
-    /// A character was put into the last column: the cursor still stands there, though `column` is behind it.
+    /// A character was put into the last column: the cursor still stands there, though `column` is
+    /// behind it.
     pending: bool,
     width: usize,
     /// What stood there when the first key of this line came.
@@ -126,11 +132,14 @@ impl Detector {
         self.stretch(&bytes[bytes.len() - ENDS..], &mut found);
     }
 
-    /// Plain text goes run by run: a program that writes much pays a copy for it and not a step for each byte.
+    /// Plain text goes run by run: a program that writes much pays a copy for it and not a step for
+    /// each byte.
     fn stretch(&mut self, mut bytes: &[u8], found: &mut impl FnMut(String)) {
         while let Some((&first, rest)) = bytes.split_first() {
             let plain = match self.state {
-                State::Text => bytes.iter().position(|byte| !PLAIN.contains(byte)).unwrap_or(bytes.len()),
+                State::Text => {
+                    bytes.iter().position(|byte| !PLAIN.contains(byte)).unwrap_or(bytes.len())
+                }
                 _ => 0,
             };
             if plain > 0 {
@@ -213,7 +222,8 @@ impl Detector {
         self.pending = end.is_multiple_of(self.width);
     }
 
-    /// A line that is wrapped is one row here: this is where the part under the cursor begins on the screen.
+    /// A line that is wrapped is one row here: this is where the part under the cursor begins on
+    /// the screen.
     fn start_of_row(&self) -> usize {
         let at = self.column - usize::from(self.pending);
         at / self.width * self.width
@@ -241,7 +251,8 @@ impl Detector {
     fn command_line(&mut self) -> Option<String> {
         let row: String = self.row.iter().collect();
         let prompt = self.prompt.take();
-        let of = |prompt: &str| row.strip_prefix(prompt.trim_end()).map(|line| line.trim().to_owned());
+        let of =
+            |prompt: &str| row.strip_prefix(prompt.trim_end()).map(|line| line.trim().to_owned());
         let (prompt, line) = match prompt.and_then(|prompt| Some((of(&prompt)?, prompt))) {
             Some((line, prompt)) => (prompt, line),
             None if self.proved.is_empty() => return None,

@@ -1,6 +1,8 @@
-//! Process events of the kernel (netlink connector, `CONFIG_PROC_EVENTS`): fork, exec, exit of every process.
+//! Process events of the kernel (netlink connector, `CONFIG_PROC_EVENTS`): fork, exec, exit of
+//! every process.
 //!
-//! Two kinds of listeners: one hears all ([`Events::open`]), one only the execs of one processor ([`Events::of_execs_on`]).
+//! Two kinds of listeners: one hears all ([`Events::open`]), one only the execs of one processor
+//! ([`Events::of_execs_on`]).
 //!
 //! # Invariants
 //! - What the kernel could not deliver is [`Event::Lost`], never a silence.
@@ -15,10 +17,12 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use crate::pty::{Filter, filter_messages};
 use rustix::net::netlink::{CONNECTOR, SocketAddrNetlink};
 use rustix::net::{
-    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with, sockopt,
+    AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, send, socket_with,
+    sockopt,
 };
 
-/// The connector's number for process events (`CN_IDX_PROC`, linux/connector.h), also its multicast group.
+/// The connector's number for process events (`CN_IDX_PROC`, linux/connector.h), also its multicast
+/// group.
 const CN_IDX_PROC: u32 = 1;
 /// "Send me events" (`PROC_CN_MCAST_LISTEN`, linux/cn_proc.h).
 const LISTEN: u32 = 1;
@@ -38,7 +42,8 @@ const FORK: u32 = 0x1;
 const EXEC: u32 = 0x2;
 /// See [`FORK`].
 const EXIT: u32 = 0x8000_0000;
-/// The kernel's buffer for us, bytes. An event costs it about 800: some 5,000 wait there while this program does not run.
+/// The kernel's buffer for us, bytes. An event costs it about 800: some 5,000 wait there while this
+/// program does not run.
 const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 
 /// What happened.
@@ -91,7 +96,8 @@ impl Events {
     /// The kernel's; or that it did not answer, as in a container or where it was built without.
     pub fn open() -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR))?;
+        let socket =
+            socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR))?;
         // Where forcing is not allowed the kernel's usual size has to do: more gaps, no failure.
         let _ = sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER);
         bind(&socket, &SocketAddrNetlink::new(0, CN_IDX_PROC))?;
@@ -103,17 +109,22 @@ impl Events {
                 return Ok(events);
             }
         }
-        Err(io::Error::new(io::ErrorKind::Unsupported, "the kernel does not answer: no process events, or a container"))
+        Err(io::Error::new(
+            io::ErrorKind::Unsupported,
+            "the kernel does not answer: no process events, or a container",
+        ))
     }
 
-    /// As [`Self::open`], but only execs, and only those on this processor: nobody is woken for any other.
+    /// As [`Self::open`], but only execs, and only those on this processor: nobody is woken for any
+    /// other.
     ///
     /// # Errors
     /// As [`Self::open`]; or the kernel takes no filter.
     pub fn of_execs_on(cpu: u32) -> io::Result<Self> {
         let events = Self::open()?;
         let event = (NLMSG + CN_MSG) as u32;
-        // A filter reads numbers with the highest byte first, the message has them as this machine does.
+        // A filter reads numbers with the highest byte first, the message has them as this machine
+        // does.
         filter_messages(
             events.socket.as_fd(),
             &[
@@ -126,7 +137,8 @@ impl Events {
         Ok(events)
     }
 
-    /// The kernel answers before the request returns. Where it will send nothing, it does not answer.
+    /// The kernel answers before the request returns. Where it will send nothing, it does not
+    /// answer.
     fn is_heard(&self) -> io::Result<bool> {
         let mut buffer = [0; 256];
         for _ in 0..ANSWER_WITHIN {
@@ -243,7 +255,10 @@ mod tests {
         assert_eq!(parse(&message(FORK, [9, 8, 7, 7])), Some(Event::Fork { parent: 8, child: 7 }));
         assert_eq!(parse(&message(FORK, [9, 8, 7, 8])), None);
         assert_eq!(parse(&message(EXEC, [7, 6, 0, 0])), Some(Event::Exec { pid: 6 }));
-        assert_eq!(parse(&message(EXIT, [7, 7, 256, 0])), Some(Event::Exit { pid: 7, status: 256 }));
+        assert_eq!(
+            parse(&message(EXIT, [7, 7, 256, 0])),
+            Some(Event::Exit { pid: 7, status: 256 })
+        );
         assert_eq!(parse(&message(EXIT, [8, 7, 0, 0])), None);
     }
 

@@ -1,7 +1,8 @@
 //! `towline-agent log`: what waits on this device for the gateway, for whoever stands before it.
 //!
 //! # Not here
-//! - Records in the running agent's memory (it listens to nobody): some seconds' worth without a link, what is on its way with one.
+//! - Records in the running agent's memory (it listens to nobody): some seconds' worth without a
+//!   link, what is on its way with one.
 //! - What the gateway has confirmed: `towline commands` has it.
 
 use super::spool;
@@ -48,8 +49,12 @@ fn line(text: &mut String, number: u64, record: &Record, json: bool) {
 
 fn told(record: &Record) -> (u64, &'static str, u32, String) {
     match record {
-        Record::Started { at, source, why } => (*at, "agent", 0, format!("started, {source:?} {why}")),
-        Record::Session { at, pid, source, why, .. } => (*at, "begin", *pid, format!("{source:?} {why}")),
+        Record::Started { at, source, why } => {
+            (*at, "agent", 0, format!("started, {source:?} {why}"))
+        }
+        Record::Session { at, pid, source, why, .. } => {
+            (*at, "begin", *pid, format!("{source:?} {why}"))
+        }
         Record::Exec { at, pid, arguments, .. } => {
             let words = arguments.strip_suffix(b"\0").unwrap_or(arguments);
             (*at, "exec", *pid, String::from_utf8_lossy(words).replace('\0', " "))
@@ -64,7 +69,9 @@ fn told(record: &Record) -> (u64, &'static str, u32, String) {
             (*at, "exit", *pid, how)
         }
         Record::Line { at, text, .. } => (*at, "line", 0, text.clone()),
-        Record::SessionEnd { at, executions, .. } => (*at, "end", 0, format!("{executions} programs")),
+        Record::SessionEnd { at, executions, .. } => {
+            (*at, "end", 0, format!("{executions} programs"))
+        }
         Record::Gap { at, covers, lost } => (*at, "gap", 0, format!("{covers} records: {lost:?}")),
         Record::Stopped { at } => (*at, "agent", 0, "stopped".to_owned()),
     }
@@ -79,12 +86,18 @@ mod tests {
     #[test]
     fn what_waits_is_told_line_by_line_and_cannot_steer_a_terminal() {
         let dir = tempfile::tempdir().unwrap();
-        let line = Record::Line { session: "ann-1".into(), at: 1_700_000_000_000, text: "ls \x1b[2J".into() };
+        let line = Record::Line {
+            session: "ann-1".into(),
+            at: 1_700_000_000_000,
+            text: "ls \x1b[2J".into(),
+        };
         let records = [encode(&line), encode(&Record::Stopped { at: 1_700_000_001_000 })].concat();
         Spool::open(dir.path(), 1 << 20).append(&[1; 16], 7, 9, &records).unwrap();
         let text = report(dir.path(), false).unwrap();
         assert!(
-            text.contains("2023-11-14T22:13:20Z  ann-1") && text.contains("ls  [2J") && text.lines().count() == 2,
+            text.contains("2023-11-14T22:13:20Z  ann-1")
+                && text.contains("ls  [2J")
+                && text.lines().count() == 2,
             "{text}"
         );
         let json = report(dir.path(), true).unwrap();

@@ -1,8 +1,9 @@
-//! What the watcher does where the kernel has no process events for it: it looks at the table of processes, again and again.
+//! What the watcher does where the kernel has no process events for it: it looks at the table of
+//! processes, again and again.
 //!
 //! # Known limits
-//! - A program that begins and ends between two looks ([`limits::LOG_POLL`]) is not seen. The log says at its start that it
-//!   is kept this way.
+//! - A program that begins and ends between two looks ([`limits::LOG_POLL`]) is not seen. The log
+//!   says at its start that it is kept this way.
 //! - How a process ended cannot be told; when, only as well as the looks come.
 
 use super::ask::ask;
@@ -46,9 +47,12 @@ impl Looks {
     }
 
     fn look(&mut self, table: &[Entry], ask: impl Fn(u32) -> Program, inbox: &Inbox, at: Instant) {
-        let now: BTreeSet<u32> = table.iter().map(|entry| entry.pid.as_raw().cast_unsigned()).collect();
+        let now: BTreeSet<u32> =
+            table.iter().map(|entry| entry.pid.as_raw().cast_unsigned()).collect();
         let gone: Vec<u32> = self.descent.living().filter(|pid| !now.contains(pid)).collect();
-        if join(&mut self.descent, table, Some(self.own)) && !std::mem::replace(&mut self.full, true) {
+        if join(&mut self.descent, table, Some(self.own))
+            && !std::mem::replace(&mut self.full, true)
+        {
             inbox.push(Seen::Missed(Lost::Processes));
         }
         for pid in self.descent.living().collect::<Vec<_>>() {
@@ -87,8 +91,8 @@ impl Looks {
     }
 }
 
-/// Children of members are members; children of the agent, if it is given, are first processes, unless they fell to it as
-/// orphans of a session. True when there was no room for one.
+/// Children of members are members; children of the agent, if it is given, are first processes,
+/// unless they fell to it as orphans of a session. True when there was no room for one.
 pub(super) fn join(descent: &mut Descent, table: &[Entry], agent: Option<u32>) -> bool {
     let mut full = false;
     loop {
@@ -124,7 +128,9 @@ mod tests {
 
     fn table(rows: &[(i32, i32, i32)]) -> Vec<Entry> {
         let pid = Pid::from_raw;
-        rows.iter().map(|&(p, pp, s)| Entry { pid: pid(p), parent: pid(pp), session: pid(s) }).collect()
+        rows.iter()
+            .map(|&(p, pp, s)| Entry { pid: pid(p), parent: pid(pp), session: pid(s) })
+            .collect()
     }
 
     fn named(pid: u32) -> Program {
@@ -148,7 +154,10 @@ mod tests {
                 Seen::Missed(lost) => format!("{lost:?}"),
             })
             .collect();
-        assert_eq!(seen, ["exec 10 of 10", "exec 11 of 10", "exit 10 of 10", "exit 11 of 10", "over 10 after 2"]);
+        assert_eq!(
+            seen,
+            ["exec 10 of 10", "exec 11 of 10", "exit 10 of 10", "exit 11 of 10", "over 10 after 2"]
+        );
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! The command log's ring: encoded records with their numbers, until the gateway has stored them.
 //!
 //! # Invariants
-//! - At most [`Ring::new`]'s bytes, two for the length of each record counted. The oldest leave when there is no room.
+//! - At most [`Ring::new`]'s bytes, two for the length of each record counted. The oldest leave
+//!   when there is no room.
 //! - Numbers have no holes: what was dropped is covered by a gap record, sent in its place.
-//! - A record leaves for good only when it is confirmed or dropped; what was sent and not confirmed is sent again on the
-//!   next link.
+//! - A record leaves for good only when it is confirmed or dropped; what was sent and not confirmed
+//!   is sent again on the next link.
 
 use std::collections::VecDeque;
 use towline_wire::record::{BATCH, IN_FLIGHT, Lost, Record, decode_first, encode};
@@ -20,7 +21,8 @@ pub struct Ring {
     /// Number of the first record held, and the one behind the last.
     first: u64,
     next: u64,
-    /// What was sent on this link: bytes from the front, and the number of the first record that was not.
+    /// What was sent on this link: bytes from the front, and the number of the first record that
+    /// was not.
     sent: usize,
     sent_to: u64,
     /// Numbers from here up to `first` were dropped and are not confirmed as a gap.
@@ -51,10 +53,20 @@ impl Ring {
     /// An empty ring for so many bytes.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Self { bytes: VecDeque::new(), most, first: 0, next: 0, sent: 0, sent_to: 0, dropped: None, lost: 0 }
+        Self {
+            bytes: VecDeque::new(),
+            most,
+            first: 0,
+            next: 0,
+            sent: 0,
+            sent_to: 0,
+            dropped: None,
+            lost: 0,
+        }
     }
 
-    /// Adds a record; the oldest leave when there is no room. `at`: the time, for a gap. Its number.
+    /// Adds a record; the oldest leave when there is no room. `at`: the time, for a gap. Its
+    /// number.
     pub fn push(&mut self, record: &Record, at: u64) -> u64 {
         let record = encode(record);
         let length = u16::try_from(record.len()).unwrap_or(u16::MAX); // records are far below, see `LARGEST`
@@ -121,7 +133,8 @@ impl Ring {
         }
     }
 
-    /// Takes the oldest records out, not more than `most` bytes of them: whoever takes them answers for them.
+    /// Takes the oldest records out, not more than `most` bytes of them: whoever takes them answers
+    /// for them.
     pub fn take(&mut self, most: usize) -> Option<Parcel> {
         let (first, mut records) = (self.first, Vec::new());
         while let Some(length) = self.length_at(0) {

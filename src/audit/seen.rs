@@ -1,9 +1,10 @@
 //! What was seen of processes, and the place where the watcher leaves it for the loop.
 //!
 //! # Invariants
-//! - At most [`limits::LOG_SEEN`] items and [`limits::LOG_SEEN_BYTES`] bytes; what does not fit is counted, and the count is
-//!   the next item that the loop gets.
-//! - The lock is held for a push or a swap, never for work: the watcher may have a real-time priority, the loop has not.
+//! - At most [`limits::LOG_SEEN`] items and [`limits::LOG_SEEN_BYTES`] bytes; what does not fit is
+//!   counted, and the count is the next item that the loop gets.
+//! - The lock is held for a push or a swap, never for work: the watcher may have a real-time
+//!   priority, the loop has not.
 
 use crate::limits;
 use crate::pty::watch;
@@ -121,7 +122,8 @@ fn lock(heap: &Mutex<Heap>) -> MutexGuard<'_, Heap> {
 pub fn pair() -> io::Result<(Inbox, Outbox)> {
     let bell = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
     let heard = watch(bell.as_fd().try_clone_to_owned()?)?;
-    let inbox = Inbox::new(bell, EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
+    let inbox =
+        Inbox::new(bell, EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?);
     Ok((inbox.clone(), Outbox { inbox, heard }))
 }
 
@@ -175,7 +177,8 @@ impl Drop for Outbox {
 }
 
 impl Outbox {
-    /// Takes all that was left. Pending when there is nothing: whoever waits is woken by the next [`Inbox::ring`].
+    /// Takes all that was left. Pending when there is nothing: whoever waits is woken by the next
+    /// [`Inbox::ring`].
     pub fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<VecDeque<Seen>> {
         while let Poll::Ready(guard) = self.heard.poll_read_ready(cx) {
             match (self.inbox.bell.read(), guard) {
@@ -194,8 +197,8 @@ impl Outbox {
         let _ = self.inbox.call.write(1);
     }
 
-    /// Tells the watcher that nothing more is wanted and takes what it has seen by now, all of it unless that takes longer than
-    /// this; then a gap says so.
+    /// Tells the watcher that nothing more is wanted and takes what it has seen by now, all of it
+    /// unless that takes longer than this; then a gap says so.
     pub fn finish(&mut self, within: Duration) -> VecDeque<Seen> {
         self.dismiss();
         let end = Instant::now() + within;

@@ -1,19 +1,25 @@
-//! The spool: records that wait for the gateway longer than memory should hold them, in a few checksummed files.
+//! The spool: records that wait for the gateway longer than memory should hold them, in a few
+//! checksummed files.
 //!
-//! Way: [`Ring`](super::ring::Ring) -> [`Spool::append`], a block at a time, while there is no link -> [`Spool::parcel`] on the next
-//! one, also of a later start of the agent -> [`Spool::confirmed`].
+//! Way: [`Ring`](super::ring::Ring) -> [`Spool::append`], a block at a time, while there is no link
+//! -> [`Spool::parcel`] on the next one, also of a later start of the agent ->
+//! [`Spool::confirmed`].
 //!
 //! # Form
-//! Files `<running number>-<boot>.log` in `audit/` of the state directory. A file is a row of blocks: 4 bytes length of the
-//! records, 8 bytes number of the first, 8 bytes the number behind the last (all little-endian), 8 bytes of a SHA-256 over
-//! boot, these and the records, the records.
+//! Files `<running number>-<boot>.log` in `audit/` of the state directory. A file is a row of
+//! blocks: 4 bytes length of the records, 8 bytes number of the first, 8 bytes the number behind
+//! the last (all little-endian), 8 bytes of a SHA-256 over boot, these and the records, the
+//! records.
 //!
 //! # Invariants
-//! - A block counts when its digest holds. What a power cut leaves behind the last whole block of a file is not read: the
-//!   gateway misses those numbers, and says so.
-//! - All files together are at most the cap; the oldest file goes first, and what it held is told to whoever adds.
-//! - A file is removed when all in it is confirmed. Nothing is written while the gateway takes records at once.
-//! - A disk that fails costs the spool, never a session: errors are values, and the ring goes on alone.
+//! - A block counts when its digest holds. What a power cut leaves behind the last whole block of a
+//!   file is not read: the gateway misses those numbers, and says so.
+//! - All files together are at most the cap; the oldest file goes first, and what it held is told
+//!   to whoever adds.
+//! - A file is removed when all in it is confirmed. Nothing is written while the gateway takes
+//!   records at once.
+//! - A disk that fails costs the spool, never a session: errors are values, and the ring goes on
+//!   alone.
 
 use ring::digest::{Context, SHA256};
 use std::collections::VecDeque;
@@ -70,7 +76,8 @@ impl Spool {
     #[must_use]
     pub fn open(dir: &Path, cap: u64) -> Self {
         let found = files_in(dir);
-        let mut spool = Self { dir: dir.to_owned(), cap, segments: VecDeque::new(), flying: VecDeque::new() };
+        let mut spool =
+            Self { dir: dir.to_owned(), cap, segments: VecDeque::new(), flying: VecDeque::new() };
         for mut segment in found {
             match survey(dir, &mut segment) {
                 Ok(()) if segment.next > segment.first => spool.segments.push_back(segment),
@@ -97,10 +104,18 @@ impl Spool {
     ///
     /// # Errors
     /// The disk's; nothing was added then.
-    pub fn append(&mut self, boot: &BootNonce, first: u64, next: u64, records: &[u8]) -> io::Result<Vec<Gone>> {
+    pub fn append(
+        &mut self,
+        boot: &BootNonce,
+        first: u64,
+        next: u64,
+        records: &[u8],
+    ) -> io::Result<Vec<Gone>> {
         fs::create_dir_all(&self.dir)?;
         let size = (HEAD + records.len()) as u64;
-        let fits = |last: &Segment| last.boot == *boot && last.next == first && last.bytes + size <= self.cap / FILES;
+        let fits = |last: &Segment| {
+            last.boot == *boot && last.next == first && last.bytes + size <= self.cap / FILES
+        };
         let continued = self.segments.back().is_some_and(fits);
         let mut segment = match self.segments.back().filter(|_| continued) {
             Some(last) => last.clone(),
@@ -115,7 +130,8 @@ impl Spool {
         };
         let path = self.path(&segment);
         let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-        let written = file.write_all(&block(boot, first, next, records)).and_then(|()| file.sync_data());
+        let written =
+            file.write_all(&block(boot, first, next, records)).and_then(|()| file.sync_data());
         if let Err(error) = written {
             // Half a block would hide all that comes behind it.
             let _ = file.set_len(segment.bytes);
@@ -146,7 +162,8 @@ impl Spool {
         gone
     }
 
-    /// The next records for the link; none when all were sent, or enough was sent and not confirmed.
+    /// The next records for the link; none when all were sent, or enough was sent and not
+    /// confirmed.
     pub fn parcel(&mut self) -> Option<Batch> {
         if self.in_flight() > IN_FLIGHT {
             return None;
@@ -191,7 +208,8 @@ impl Spool {
     pub fn confirmed(&mut self, boot: &BootNonce, next: u64) {
         self.flying.retain(|(of, behind, _)| of != boot || *behind > next);
         let done = |segment: &Segment| segment.boot == *boot && segment.next <= next;
-        let (gone, stay) = std::mem::take(&mut self.segments).into_iter().partition::<VecDeque<_>, _>(done);
+        let (gone, stay) =
+            std::mem::take(&mut self.segments).into_iter().partition::<VecDeque<_>, _>(done);
         self.segments = stay;
         gone.iter().for_each(|segment| self.remove(segment));
     }
@@ -215,7 +233,8 @@ impl Spool {
     }
 }
 
-/// Everything that is spooled in `dir`, oldest first, for whoever wants to read it there. Nothing is changed.
+/// Everything that is spooled in `dir`, oldest first, for whoever wants to read it there. Nothing
+/// is changed.
 ///
 /// # Errors
 /// A file cannot be read.
@@ -296,10 +315,13 @@ fn read_block(path: &Path, boot: &BootNonce, at: u64) -> io::Result<Option<(u64,
     let number = |range: std::ops::Range<usize>| -> Option<u64> {
         Some(head.get(range)?.iter().rev().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     };
-    let (Some(length), Some(first), Some(next)) = (number(0..4), number(4..12), number(12..20)) else {
+    let (Some(length), Some(first), Some(next)) = (number(0..4), number(4..12), number(12..20))
+    else {
         return Ok(None);
     };
-    let Some(told) = head.get(20..HEAD).filter(|_| length <= BATCH as u64 && first < next) else { return Ok(None) };
+    let Some(told) = head.get(20..HEAD).filter(|_| length <= BATCH as u64 && first < next) else {
+        return Ok(None);
+    };
     let mut records = Vec::new();
     file.take(length).read_to_end(&mut records)?;
     let holds = records.len() as u64 == length && digest(boot, &head[..20], &records) == told;
@@ -315,11 +337,14 @@ mod tests {
 
     /// What a link would be sent: boot, first, next.
     fn sent(spool: &mut Spool) -> Vec<(u8, u64, u64)> {
-        std::iter::from_fn(|| spool.parcel()).map(|batch| (batch.boot[0], batch.first, batch.next)).collect()
+        std::iter::from_fn(|| spool.parcel())
+            .map(|batch| (batch.boot[0], batch.first, batch.next))
+            .collect()
     }
 
     fn files(dir: &Path) -> Vec<PathBuf> {
-        let mut files: Vec<_> = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut files: Vec<_> =
+            fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
         files.sort();
         files
     }
@@ -378,7 +403,11 @@ mod tests {
             assert_eq!(sent(&mut spool), expected, "cut at {cut}");
             // What comes after goes into a file of its own, behind no torn block.
             spool.append(&NEXT_BOOT, 0, 1, b"more").unwrap();
-            assert_eq!(sent(&mut Spool::open(dir.path(), 1 << 20)).last(), Some(&(2, 0, 1)), "cut at {cut}");
+            assert_eq!(
+                sent(&mut Spool::open(dir.path(), 1 << 20)).last(),
+                Some(&(2, 0, 1)),
+                "cut at {cut}"
+            );
         }
     }
 
@@ -410,7 +439,10 @@ mod tests {
             let mut bent = bytes.clone();
             bent[at / 8] ^= 1 << (at % 8);
             let dir = tempfile::tempdir().unwrap();
-            File::create(dir.path().join(file.file_name().unwrap())).unwrap().write_all(&bent).unwrap();
+            File::create(dir.path().join(file.file_name().unwrap()))
+                .unwrap()
+                .write_all(&bent)
+                .unwrap();
             assert_eq!(sent(&mut Spool::open(dir.path(), 1 << 20)), [], "bit {at}");
         }
     }

@@ -1,21 +1,26 @@
-//! The watcher: more threads, while a session is open, that do nothing but ask processes what they are.
+//! The watcher: more threads, while a session is open, that do nothing but ask processes what they
+//! are.
 //!
-//! Way: the kernel's [`Events`] -> wait a moment for what comes right after ([`Ahead`]) -> whose process it is ([`Descent`]) -> what
-//! it is, as the [`askers`] heard from the process itself -> the loop, through [`Inbox`]. Where there are no events: the table of
-//! processes, again and again ([`super::polling`]).
+//! Way: the kernel's [`Events`] -> wait a moment for what comes right after ([`Ahead`]) -> whose
+//! process it is ([`Descent`]) -> what it is, as the [`askers`] heard from the process itself ->
+//! the loop, through [`Inbox`]. Where there are no events: the table of processes, again and again
+//! ([`super::polling`]).
 //!
 //! # Why threads
-//! The kernel says that a program was executed, not with which arguments: those must be read from the process, and many a
-//! process lives for less than a turn of the loop. The kernel sends its event from within the exec. An asker is bound to one
-//! processor, is woken by the execs there alone, and has the lowest of the real-time priorities: so it runs before the new
-//! program's first instruction. What comes out of that stands in the README (`cargo xtask recall`). The loop itself
-//! stays an ordinary program: bulk output must not displace what else the device does. What is done for one
-//! exec is some 20 us of work, and the kernel bounds real-time programs to 95 % of a processor.
+//! The kernel says that a program was executed, not with which arguments: those must be read from
+//! the process, and many a process lives for less than a turn of the loop. The kernel sends its
+//! event from within the exec. An asker is bound to one processor, is woken by the execs there
+//! alone, and has the lowest of the real-time priorities: so it runs before the new program's first
+//! instruction. What comes out of that stands in the README (`cargo xtask recall`). The loop itself
+//! stays an ordinary program: bulk output must not displace what else the device does. What is done
+//! for one exec is some 20 us of work, and the kernel bounds real-time programs to 95 % of a
+//! processor.
 //!
 //! # Invariants
 //! - It waits for nobody: not for the loop, not for the network.
 //! - What it starts with the priority, it does not hand down: the priority is reset on fork.
-//! - Each execution is on record. Its arguments, user and directory are its own, or they are missing: see [`super::ahead`].
+//! - Each execution is on record. Its arguments, user and directory are its own, or they are
+//!   missing: see [`super::ahead`].
 
 use super::ahead::{Ahead, Answer, Answers};
 use super::ask::{ask, clock};
@@ -57,8 +62,8 @@ impl std::fmt::Display for Means {
     }
 }
 
-/// Starts watching all children that this process makes from now on, and what descends from them; and from `roots`, first
-/// processes of sessions that run already.
+/// Starts watching all children that this process makes from now on, and what descends from them;
+/// and from `roots`, first processes of sessions that run already.
 ///
 /// # Errors
 /// No thread can be had.
@@ -71,24 +76,35 @@ pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
     // Before any session: an exec waits for its asker, not the other way round.
     let asked = if events.is_ok() { askers::start(&inbox, &answers) } else { Vec::new() };
     let me = std::thread::current();
-    std::thread::Builder::new().name("command-log".to_owned()).stack_size(limits::LOG_STACK).spawn(move || {
-        let result = events.map(|events| (take_precedence(), events));
-        told.store(
-            result.as_ref().map_or(SLOW, |(hurry, _)| if hurry.is_ok() { FAST } else { SLOW }),
-            Ordering::Release,
-        );
-        me.unpark();
-        match result {
-            Ok((_, events)) => {
-                let ahead = Ahead::default();
-                let begin = (Instant::now(), clock());
-                let mut watcher = Watcher { inbox, descent: Descent::default(), own, ahead, answers, asked, begin };
-                watcher.find(&roots);
-                watcher.run(&events);
+    std::thread::Builder::new()
+        .name("command-log".to_owned())
+        .stack_size(limits::LOG_STACK)
+        .spawn(move || {
+            let result = events.map(|events| (take_precedence(), events));
+            told.store(
+                result.as_ref().map_or(SLOW, |(hurry, _)| if hurry.is_ok() { FAST } else { SLOW }),
+                Ordering::Release,
+            );
+            me.unpark();
+            match result {
+                Ok((_, events)) => {
+                    let ahead = Ahead::default();
+                    let begin = (Instant::now(), clock());
+                    let mut watcher = Watcher {
+                        inbox,
+                        descent: Descent::default(),
+                        own,
+                        ahead,
+                        answers,
+                        asked,
+                        begin,
+                    };
+                    watcher.find(&roots);
+                    watcher.run(&events);
+                }
+                Err(_) => polling::run(&inbox, own, &roots),
             }
-            Err(_) => polling::run(&inbox, own, &roots),
-        }
-    })?;
+        })?;
     while hurried.load(Ordering::Acquire) == UNKNOWN {
         std::thread::park_timeout(Duration::from_millis(10));
     }
@@ -165,11 +181,17 @@ impl Watcher {
         }
     }
 
-    /// Until there is something to do. While events wait and askers do the asking, newer ones may wait, too.
+    /// Until there is something to do. While events wait and askers do the asking, newer ones may
+    /// wait, too.
     fn wait(&self, events: &Events, everywhere: bool) {
-        let due = self.ahead.due().map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
-        let limit = due.and_then(|due| PollTimeout::try_from(due).ok()).unwrap_or(PollTimeout::NONE);
-        let mut descriptors = [self.inbox.call(), events.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
+        let due = self
+            .ahead
+            .due()
+            .map(|due| due.saturating_duration_since(Instant::now()) + Duration::from_millis(1));
+        let limit =
+            due.and_then(|due| PollTimeout::try_from(due).ok()).unwrap_or(PollTimeout::NONE);
+        let mut descriptors =
+            [self.inbox.call(), events.as_fd()].map(|fd| PollFd::new(fd, PollFlags::POLLIN));
         let some = if due.is_some() && everywhere { 1 } else { 2 };
         let _ = poll(&mut descriptors[..some], limit);
     }
@@ -193,7 +215,11 @@ impl Watcher {
         match told.event {
             Event::Fork { parent, child } => {
                 let own = parent == self.own;
-                let kept = if own { self.descent.adopt(child, parent) } else { self.descent.fork(parent, child) };
+                let kept = if own {
+                    self.descent.adopt(child, parent)
+                } else {
+                    self.descent.fork(parent, child)
+                };
                 if kept.is_err() {
                     self.inbox.push(Seen::Missed(Lost::Processes));
                 }
@@ -210,7 +236,8 @@ impl Watcher {
         }
     }
 
-    /// What a process became at an exec: nothing rather than what it, or another with its number, became later.
+    /// What a process became at an exec: nothing rather than what it, or another with its number,
+    /// became later.
     fn program(&mut self, pid: u32, at: u64, answer: Option<Answer>, events: &Events) -> Program {
         let answer = answer.unwrap_or_else(|| {
             let (program, read_at) = ask(pid);
@@ -218,7 +245,11 @@ impl Watcher {
             let _ = self.hear(events); // an error comes again, and is told then
             Answer { pid, at, read_at, program }
         });
-        if self.ahead.is_doubtful(&answer, &self.answers) { Program::default() } else { answer.program }
+        if self.ahead.is_doubtful(&answer, &self.answers) {
+            Program::default()
+        } else {
+            answer.program
+        }
     }
 
     /// A time of the kernel's as one of ours.
@@ -230,7 +261,13 @@ impl Watcher {
     fn executed(&mut self, pid: u32, program: Program, at: Instant) {
         if let Some(member) = self.descent.exec(pid, at) {
             self.descent.count(member.root, !program.arguments.is_empty());
-            self.inbox.push(Seen::Exec { root: member.root, at, pid, parent: member.parent, program });
+            self.inbox.push(Seen::Exec {
+                root: member.root,
+                at,
+                pid,
+                parent: member.parent,
+                program,
+            });
         }
     }
 

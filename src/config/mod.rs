@@ -1,7 +1,9 @@
-//! What the configuration means. Nothing invalid passes: who holds a [`Config`] need not check it again.
+//! What the configuration means. Nothing invalid passes: who holds a [`Config`] need not check it
+//! again.
 //!
-//! Way: [`raw`] (keys and values with their places) -> [`Config::read`]. Unknown keys and harmless mistakes are warnings; what
-//! would change who may enter is an error, and the agent does not start with it.
+//! Way: [`raw`] (keys and values with their places) -> [`Config::read`]. Unknown keys and harmless
+//! mistakes are warnings; what would change who may enter is an error, and the agent does not start
+//! with it.
 
 pub mod raw;
 
@@ -76,7 +78,8 @@ pub struct AuditSettings {
 pub enum WhenFull {
     /// The oldest records go, and the log says so.
     DropOldest,
-    /// No session is opened until the gateway has taken some. Sessions that run go on, and then the oldest records go.
+    /// No session is opened until the gateway has taken some. Sessions that run go on, and then the
+    /// oldest records go.
     RefuseSessions,
 }
 
@@ -136,10 +139,13 @@ pub const KEYS: &[&str] = &[
 ];
 
 impl Config {
-    /// Reads files and environment. The findings are worth telling; with a fatal one among them the configuration is
-    /// not to be used.
+    /// Reads files and environment. The findings are worth telling; with a fatal one among them the
+    /// configuration is not to be used.
     #[must_use]
-    pub fn read(file: Option<&Path>, variable: impl Fn(&str) -> Option<String>) -> (Self, Vec<Finding>) {
+    pub fn read(
+        file: Option<&Path>,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
         let mut entries = raw::read_files(path, file.is_some(), &mut findings);
@@ -152,11 +158,13 @@ impl Config {
         (config, findings)
     }
 
-    /// The configuration that a command line names, with its `--state-dir`, and the environment of this process.
+    /// The configuration that a command line names, with its `--state-dir`, and the environment of
+    /// this process.
     #[must_use]
     pub fn of(arguments: &Arguments) -> (Self, Vec<Finding>) {
         let variable = |name: &str| std::env::var(name).ok();
-        let named = arguments.config.clone().or_else(|| variable("TOWLINE_CONFIG").map(PathBuf::from));
+        let named =
+            arguments.config.clone().or_else(|| variable("TOWLINE_CONFIG").map(PathBuf::from));
         let (mut config, findings) = Self::read(named.as_deref(), variable);
         if let Some(dir) = &arguments.state_dir {
             config.state_dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
@@ -183,7 +191,9 @@ impl Config {
     ) {
         let either = |name: &str| {
             let found = [name.to_owned(), name.to_ascii_lowercase()].into_iter();
-            found.filter_map(|name| Some((variable(&name)?, name))).find(|(value, _)| !value.is_empty())
+            found
+                .filter_map(|name| Some((variable(&name)?, name)))
+                .find(|(value, _)| !value.is_empty())
         };
         if let Some((list, _)) = either("NO_PROXY") {
             self.no_proxy = list;
@@ -191,7 +201,9 @@ impl Config {
         if let Some((url, name)) = either("HTTPS_PROXY") {
             match Proxy::parse(&url) {
                 Ok(proxy) => self.proxy = Some(proxy),
-                Err(text) => findings.push(Finding { place: Place::Variable(name), fatal: false, text }),
+                Err(text) => {
+                    findings.push(Finding { place: Place::Variable(name), fatal: false, text })
+                }
             }
         }
     }
@@ -212,31 +224,44 @@ impl Config {
         match key {
             "state_dir" => self.state_dir = path(value)?,
             "runtime_dir" => self.runtime_dir = path(value)?,
-            "log" => self.log = text(value)?.parse().map_err(|_| "must be error, warn, info, debug, trace or off")?,
+            "log" => {
+                self.log = text(value)?
+                    .parse()
+                    .map_err(|_| "must be error, warn, info, debug, trace or off")?
+            }
             "gateway.address" => {
-                self.gateway =
-                    Some(Address::parse(&text(value)?).ok_or("must be HOST or HOST:PORT, without https://")?);
+                self.gateway = Some(
+                    Address::parse(&text(value)?)
+                        .ok_or("must be HOST or HOST:PORT, without https://")?,
+                );
             }
             "gateway.ca_file" => self.trust = Some(Trust::Ca(read_ca(&path(value)?)?)),
             "gateway.pin" => {
-                let pin = unhex32(&text(value)?).ok_or("must be a SHA-256 in 64 hexadecimal digits")?;
+                let pin =
+                    unhex32(&text(value)?).ok_or("must be a SHA-256 in 64 hexadecimal digits")?;
                 self.trust = Some(Trust::Pin(pin));
             }
             "gateway.proxy" => {
                 let url = text(value)?;
-                self.proxy = if url == "none" || url.is_empty() { None } else { Some(Proxy::parse(&url)?) };
+                self.proxy =
+                    if url == "none" || url.is_empty() { None } else { Some(Proxy::parse(&url)?) };
             }
             "gateway.no_proxy" => self.no_proxy = list(value)?.join(","),
             "gateway.reconnect_max" => self.reconnect_max = between(duration(value)?, 1, 86_400)?,
             "gateway.keep_alive_max" => self.keep_alive_max = between(duration(value)?, 20, 1_500)?,
             "sessions.max" => self.max_sessions = number(value, 1, limits::SESSIONS_CEILING)?,
-            "sessions.max_processes" => self.max_processes = u32::try_from(number(value, 0, 1 << 22)?).ok(),
+            "sessions.max_processes" => {
+                self.max_processes = u32::try_from(number(value, 0, 1 << 22)?).ok()
+            }
             "sessions.grace" => self.grace = between(duration(value)?, 0, 7 * 86_400)?,
             "sessions.window_bytes" => {
-                let bytes = number(value, limits::WINDOW_FLOOR as usize, limits::WINDOW_CEILING as usize)?;
+                let bytes =
+                    number(value, limits::WINDOW_FLOOR as usize, limits::WINDOW_CEILING as usize)?;
                 self.window = u32::try_from(bytes).unwrap_or(limits::WINDOW);
             }
-            "sessions.default_user" => self.default_user = Some(text(value)?).filter(|user| !user.is_empty()),
+            "sessions.default_user" => {
+                self.default_user = Some(text(value)?).filter(|user| !user.is_empty())
+            }
             "audit.command_log" => self.audit.command_log = flag(value)?,
             "audit.spool_bytes" => self.audit.spool_bytes = spool_bytes(value)?,
             "audit.when_full" => {
@@ -284,7 +309,12 @@ fn flag(value: Value) -> Result<bool, String> {
 fn list(value: Value) -> Result<Vec<String>, String> {
     match value {
         Value::List(list) => Ok(list),
-        Value::Text(text) => Ok(text.split(',').map(str::trim).filter(|s| !s.is_empty()).map(str::to_owned).collect()),
+        Value::Text(text) => Ok(text
+            .split(',')
+            .map(str::trim)
+            .filter(|s| !s.is_empty())
+            .map(str::to_owned)
+            .collect()),
         other => Err(format!("must be a list of strings, not {}", kind(&other))),
     }
 }
@@ -295,7 +325,9 @@ fn number(value: Value, least: usize, most: usize) -> Result<usize, String> {
         Value::Text(text) => text.parse().ok(),
         _ => None,
     };
-    number.filter(|n| (least..=most).contains(n)).ok_or_else(|| format!("must be a number from {least} to {most}"))
+    number
+        .filter(|n| (least..=most).contains(n))
+        .ok_or_else(|| format!("must be a number from {least} to {most}"))
 }
 
 /// A number of bytes for the spool; 0 for none.
@@ -349,7 +381,8 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn read_ca(path: &Path) -> Result<String, String> {
-    let pem = std::fs::read_to_string(path).map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
+    let pem = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
     certificates(&pem).map_err(|why| format!("is not usable: {}: {why}", path.display()))?;
     Ok(pem)
 }
@@ -387,8 +420,14 @@ mod tests {
         );
         assert_eq!(findings, [""; 0]);
         assert_eq!(config.gateway.unwrap().port, 443);
-        assert_eq!((config.reconnect_max.as_secs(), config.grace.as_secs(), config.max_sessions), (120, 90, 3));
-        assert_eq!((config.policy.allow_root, config.policy.allowed_users), (false, vec!["ann".to_owned()]));
+        assert_eq!(
+            (config.reconnect_max.as_secs(), config.grace.as_secs(), config.max_sessions),
+            (120, 90, 3)
+        );
+        assert_eq!(
+            (config.policy.allow_root, config.policy.allowed_users),
+            (false, vec!["ann".to_owned()])
+        );
         assert!(config.proxy.is_some());
     }
 
@@ -396,7 +435,9 @@ mod tests {
     fn an_unknown_key_is_a_warning_with_a_guess() {
         check(
             "[session]\nmax = 3\n",
-            &["agent.toml:2: warning: unknown key `session.max` is ignored; did you mean `sessions.max`?"],
+            &[
+                "agent.toml:2: warning: unknown key `session.max` is ignored; did you mean `sessions.max`?",
+            ],
         );
     }
 
@@ -411,7 +452,9 @@ mod tests {
         );
         check(
             "[gateway]\nreconnect_max = \"0s\"\n",
-            &["agent.toml:2: error: `gateway.reconnect_max` must be from 1 to 86400 seconds, not 0"],
+            &[
+                "agent.toml:2: error: `gateway.reconnect_max` must be from 1 to 86400 seconds, not 0",
+            ],
         );
     }
 

@@ -1,7 +1,8 @@
-//! What the configuration says: keys, values, and where each was written. Nothing is judged here but the form.
+//! What the configuration says: keys, values, and where each was written. Nothing is judged here
+//! but the form.
 //!
-//! Order, later wins: `agent.toml`, the files of `agent.d/` by name, `TOWLINE_*` variables. A key `sessions.max` is the
-//! variable `TOWLINE_SESSIONS_MAX`; lists are separated by commas there.
+//! Order, later wins: `agent.toml`, the files of `agent.d/` by name, `TOWLINE_*` variables. A key
+//! `sessions.max` is the variable `TOWLINE_SESSIONS_MAX`; lists are separated by commas there.
 
 use crate::limits;
 use std::fs::{self, File};
@@ -72,8 +73,8 @@ impl std::fmt::Display for Finding {
     }
 }
 
-/// All entries of the main file and of the directory beside it (`agent.toml` -> `agent.d/*.toml`). A main file that is
-/// missing is an empty one, unless it was asked for by name.
+/// All entries of the main file and of the directory beside it (`agent.toml` -> `agent.d/*.toml`).
+/// A main file that is missing is an empty one, unless it was asked for by name.
 pub fn read_files(main: &Path, must_exist: bool, findings: &mut Vec<Finding>) -> Vec<Entry> {
     let mut entries = Vec::new();
     let mut files = vec![main.to_owned()];
@@ -111,7 +112,11 @@ pub fn parse(file: &Path, text: &str, entries: &mut Vec<Entry>, findings: &mut V
         Ok(table) => table,
         Err(error) => {
             let place = place(error.span().unwrap_or(0..0));
-            findings.push(Finding { place, fatal: true, text: format!("not TOML: {}", error.message()) });
+            findings.push(Finding {
+                place,
+                fatal: true,
+                text: format!("not TOML: {}", error.message()),
+            });
             return;
         }
     };
@@ -121,10 +126,18 @@ pub fn parse(file: &Path, text: &str, entries: &mut Vec<Entry>, findings: &mut V
         if let DeValue::Table(inner) = value.get_ref() {
             for (key, value) in inner {
                 let key_text = format!("{name}.{}", key.get_ref());
-                entries.push(Entry { key: key_text, value: value_of(value.get_ref()), place: place(key.span()) });
+                entries.push(Entry {
+                    key: key_text,
+                    value: value_of(value.get_ref()),
+                    place: place(key.span()),
+                });
             }
         } else {
-            entries.push(Entry { key: name.to_string(), value: value_of(value.get_ref()), place: place(key.span()) });
+            entries.push(Entry {
+                key: name.to_string(),
+                value: value_of(value.get_ref()),
+                place: place(key.span()),
+            });
         }
     }
     // The parser orders by name; people read by line.
@@ -140,15 +153,18 @@ fn line_of(text: &str, at: usize) -> usize {
 
 fn value_of(value: &DeValue<'_>) -> Value {
     let texts = |list: &toml::de::DeArray<'_>| {
-        list.iter().map(|item| item.get_ref().as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        list.iter()
+            .map(|item| item.get_ref().as_str().map(str::to_owned))
+            .collect::<Option<Vec<_>>>()
     };
     match value {
         DeValue::String(text) => Value::Text(text.to_string()),
         DeValue::Boolean(flag) => Value::Flag(*flag),
-        DeValue::Integer(number) => {
-            i64::from_str_radix(number.as_str(), number.radix()).map_or(Value::Other("number too large"), Value::Number)
+        DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
+            .map_or(Value::Other("number too large"), Value::Number),
+        DeValue::Array(list) => {
+            texts(list).map_or(Value::Other("list of other things than strings"), Value::List)
         }
-        DeValue::Array(list) => texts(list).map_or(Value::Other("list of other things than strings"), Value::List),
         other => Value::Other(other.type_str()),
     }
 }
@@ -203,10 +219,14 @@ mod tests {
 
     #[test]
     fn variables_are_named_after_keys() {
-        let found =
-            read_variables(&["sessions.max", "log"], |name| (name == "TOWLINE_SESSIONS_MAX").then(|| "4".into()));
+        let found = read_variables(&["sessions.max", "log"], |name| {
+            (name == "TOWLINE_SESSIONS_MAX").then(|| "4".into())
+        });
         assert_eq!(found.len(), 1);
-        assert_eq!((found[0].key.as_str(), &found[0].value), ("sessions.max", &Value::Text("4".into())));
+        assert_eq!(
+            (found[0].key.as_str(), &found[0].value),
+            ("sessions.max", &Value::Text("4".into()))
+        );
     }
 
     #[test]
@@ -224,7 +244,8 @@ mod tests {
             crate::state::atomic::replace(&path, text.as_bytes(), 0o600).unwrap();
         }
         let mut findings = Vec::new();
-        let values: Vec<_> = read_files(&main, true, &mut findings).into_iter().map(|entry| entry.value).collect();
+        let values: Vec<_> =
+            read_files(&main, true, &mut findings).into_iter().map(|entry| entry.value).collect();
         assert_eq!(values, ["1", "2", "3"].map(|text| Value::Text(text.into())));
         assert!(findings.is_empty());
     }

@@ -1,4 +1,5 @@
-//! An order to enrol: what an image, a stick, the environment or the boot loader says, before anybody can log in.
+//! An order to enrol: what an image, a stick, the environment or the boot loader says, before
+//! anybody can log in.
 //!
 //! | where | how |
 //! |---|---|
@@ -6,7 +7,8 @@
 //! | `/etc/towline/enroll.toml`, then `towline/enroll.toml` on the boot partition or a mounted stick | keys of the same names, and a table `tags` |
 //! | kernel's command line | `towline.gateway=`, `towline.activation_id=`, ... |
 //!
-//! The first that says anything counts, and alone. Names and tags may hold `{hostname}`, `{serial}`, `{machine}`.
+//! The first that says anything counts, and alone. Names and tags may hold `{hostname}`,
+//! `{serial}`, `{machine}`.
 
 use crate::arguments::{CodeSource, Enrol};
 use crate::config::raw::{self, Value};
@@ -28,9 +30,11 @@ pub struct Order {
 const KEYS: [&str; 6] = ["gateway", "activation_id", "activation_code", "ca", "pin", "name"];
 const FILES: [&str; 3] =
     ["/etc/towline/enroll.toml", "/boot/towline/enroll.toml", "/boot/firmware/towline/enroll.toml"];
-/// Where sticks are mounted: directly below the first two, and one level further down below the third.
+/// Where sticks are mounted: directly below the first two, and one level further down below the
+/// third.
 const STICKS: [&str; 3] = ["/mnt", "/media", "/run/media"];
-/// Longest kernel command line that is looked at, bytes; the kernel's own limit on the larger machines.
+/// Longest kernel command line that is looked at, bytes; the kernel's own limit on the larger
+/// machines.
 const COMMAND_LINE: u64 = 4096;
 
 /// The order that holds for this device, if there is one.
@@ -40,7 +44,9 @@ const COMMAND_LINE: u64 = 4096;
 pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, String> {
     let mut from_variables: Vec<(String, String)> = KEYS
         .iter()
-        .filter_map(|key| Some(((*key).to_owned(), variable(&format!("TOWLINE_ENROLL_{}", key.to_uppercase()))?)))
+        .filter_map(|key| {
+            Some(((*key).to_owned(), variable(&format!("TOWLINE_ENROLL_{}", key.to_uppercase()))?))
+        })
         .filter(|(_, value)| !value.is_empty())
         .collect();
     if !from_variables.is_empty() {
@@ -55,12 +61,17 @@ pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, 
     }
     let words = text_of(Path::new("/proc/cmdline"), COMMAND_LINE);
     let pairs = from_command_line(&words);
-    if pairs.is_empty() { Ok(None) } else { order(pairs, "the kernel's command line", None).map(Some) }
+    if pairs.is_empty() {
+        Ok(None)
+    } else {
+        order(pairs, "the kernel's command line", None).map(Some)
+    }
 }
 
 fn files() -> Vec<PathBuf> {
     let below = |folder: &Path| -> Vec<PathBuf> {
-        let entries = std::fs::read_dir(folder).map(|dir| dir.filter_map(Result::ok).take(limits::CONFIG_FILES));
+        let entries = std::fs::read_dir(folder)
+            .map(|dir| dir.filter_map(Result::ok).take(limits::CONFIG_FILES));
         entries.map(|entries| entries.map(|entry| entry.path()).collect()).unwrap_or_default()
     };
     let mut found: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
@@ -69,7 +80,9 @@ fn files() -> Vec<PathBuf> {
         for stick in below(Path::new(sticks)) {
             found.push(stick.join("towline/enroll.toml"));
             if sticks == "/run/media" {
-                found.extend(below(&stick).into_iter().map(|stick| stick.join("towline/enroll.toml")));
+                found.extend(
+                    below(&stick).into_iter().map(|stick| stick.join("towline/enroll.toml")),
+                );
             }
         }
     }
@@ -101,12 +114,17 @@ fn text_of(file: &Path, most: u64) -> String {
 }
 
 fn from_command_line(words: &str) -> Vec<(String, String)> {
-    let ours = words.split_whitespace().filter_map(|word| word.strip_prefix("towline.")?.split_once('='));
+    let ours =
+        words.split_whitespace().filter_map(|word| word.strip_prefix("towline.")?.split_once('='));
     let known = ours.filter(|(key, _)| KEYS.contains(key) || key.starts_with("tags."));
     known.map(|(key, value)| (key.to_owned(), value.to_owned())).collect()
 }
 
-fn order(pairs: Vec<(String, String)>, source: &str, file: Option<PathBuf>) -> Result<Order, String> {
+fn order(
+    pairs: Vec<(String, String)>,
+    source: &str,
+    file: Option<PathBuf>,
+) -> Result<Order, String> {
     let mut enrol = Enrol {
         gateway: String::new(),
         activation_id: String::new(),
@@ -124,7 +142,11 @@ fn order(pairs: Vec<(String, String)>, source: &str, file: Option<PathBuf>) -> R
             "activation_id" => enrol.activation_id = value,
             "activation_code" => code = value,
             // Beside the order, on whatever medium that is, unless it says from the root on.
-            "ca" => enrol.ca = Some(file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(value)),
+            "ca" => {
+                enrol.ca = Some(
+                    file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(value),
+                )
+            }
             "pin" => enrol.pin = Some(value),
             "name" => enrol.name = filled(&value),
             other => match other.strip_prefix("tags.") {
@@ -133,9 +155,15 @@ fn order(pairs: Vec<(String, String)>, source: &str, file: Option<PathBuf>) -> R
             },
         }
     }
-    let missing = [("gateway", &enrol.gateway), ("activation_id", &enrol.activation_id), ("activation_code", &code)];
+    let missing = [
+        ("gateway", &enrol.gateway),
+        ("activation_id", &enrol.activation_id),
+        ("activation_code", &code),
+    ];
     if let Some((key, _)) = missing.iter().find(|(_, value)| value.is_empty()) {
-        return Err(format!("{source}: `{key}` is missing, so this device cannot be enrolled by it"));
+        return Err(format!(
+            "{source}: `{key}` is missing, so this device cannot be enrolled by it"
+        ));
     }
     enrol.code = CodeSource::Given(code);
     Ok(Order { enrol, source: source.to_owned(), file })
@@ -146,7 +174,10 @@ fn filled(template: &str) -> String {
     let mut text = template.to_owned();
     for (name, files) in FACTS {
         if text.contains(name) {
-            let fact = files.iter().map(|file| text_of(Path::new(file), 256)).find(|fact| !fact.trim().is_empty());
+            let fact = files
+                .iter()
+                .map(|file| text_of(Path::new(file), 256))
+                .find(|fact| !fact.trim().is_empty());
             let fact = fact.unwrap_or_default();
             text = text.replace(name, fact.trim_matches(['\0', '\n', ' ']));
         }
@@ -159,7 +190,10 @@ fn filled(template: &str) -> String {
 
 const FACTS: [(&str, &[&str]); 2] = [
     ("{hostname}", &["/proc/sys/kernel/hostname"]),
-    ("{serial}", &["/sys/firmware/devicetree/base/serial-number", "/sys/class/dmi/id/product_serial"]),
+    (
+        "{serial}",
+        &["/sys/firmware/devicetree/base/serial-number", "/sys/class/dmi/id/product_serial"],
+    ),
 ];
 
 #[cfg(test)]
@@ -186,7 +220,9 @@ mod tests {
 
     #[test]
     fn the_kernels_command_line_is_an_order() {
-        let found = from_command_line("quiet root=/dev/sda1 towline.gateway=gw towline.tags.site=north towline.x=1");
+        let found = from_command_line(
+            "quiet root=/dev/sda1 towline.gateway=gw towline.tags.site=north towline.x=1",
+        );
         assert_eq!(found, pairs(&[("gateway", "gw"), ("tags.site", "north")]));
     }
 
@@ -204,13 +240,20 @@ mod tests {
 
     #[test]
     fn an_order_without_a_code_says_what_is_missing() {
-        let error = order(pairs(&[("gateway", "gw"), ("activation_id", "i")]), "a file", None).unwrap_err();
-        assert_eq!(error, "a file: `activation_code` is missing, so this device cannot be enrolled by it");
+        let error =
+            order(pairs(&[("gateway", "gw"), ("activation_id", "i")]), "a file", None).unwrap_err();
+        assert_eq!(
+            error,
+            "a file: `activation_code` is missing, so this device cannot be enrolled by it"
+        );
     }
 
     #[test]
     fn a_mistyped_key_is_told() {
-        assert_eq!(order(pairs(&[("gatway", "gw")]), "a file", None).unwrap_err(), "a file: there is no key `gatway`");
+        assert_eq!(
+            order(pairs(&[("gatway", "gw")]), "a file", None).unwrap_err(),
+            "a file: there is no key `gatway`"
+        );
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! One program takes the place of another in this process.
 //!
 //! # Invariants
-//! - Returning means that nothing changed: descriptors are closed at an exec again, signals are heard again.
+//! - Returning means that nothing changed: descriptors are closed at an exec again, signals are
+//!   heard again.
 
 use super::VARIABLE;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -64,10 +65,15 @@ pub fn path_of(program: &File) -> PathBuf {
     PathBuf::from(format!("/proc/self/fd/{}", program.as_raw_fd()))
 }
 
-/// Executes `path` in this process with the same arguments, and leaves it `state`, `kept` and, where there is one, the program
-/// to go back to. Returns only when that failed.
+/// Executes `path` in this process with the same arguments, and leaves it `state`, `kept` and,
+/// where there is one, the program to go back to. Returns only when that failed.
 #[must_use]
-pub fn execute(path: &Path, state: &File, program: Option<&File>, kept: &[BorrowedFd<'_>]) -> io::Error {
+pub fn execute(
+    path: &Path,
+    state: &File,
+    program: Option<&File>,
+    kept: &[BorrowedFd<'_>],
+) -> io::Error {
     let left: Vec<BorrowedFd<'_>> =
         kept.iter().copied().chain([state.as_fd()]).chain(program.map(File::as_fd)).collect();
     let mut before = SigSet::empty();
@@ -97,13 +103,19 @@ fn close_at_exec(descriptors: &[BorrowedFd<'_>], close: bool) -> io::Result<()> 
 /// By hand, because the standard library's exec lets all signals through first.
 fn exec(path: &Path, state: &File, program: Option<&File>) -> io::Result<std::convert::Infallible> {
     let c_string = |bytes: Vec<u8>| CString::new(bytes).map_err(io::Error::from);
-    let arguments = std::env::args_os().map(|word| c_string(word.into_vec())).collect::<io::Result<Vec<_>>>()?;
+    let arguments = std::env::args_os()
+        .map(|word| c_string(word.into_vec()))
+        .collect::<io::Result<Vec<_>>>()?;
     let others = std::env::vars_os().filter(|(name, _)| name != VARIABLE);
     let others = others.map(|(name, value)| [name.as_bytes(), b"=", value.as_bytes()].concat());
     let program = program.map(|file| file.as_raw_fd().to_string()).unwrap_or_default();
     let ours = format!("{VARIABLE}={}:{program}", state.as_raw_fd()).into_bytes();
     let environment = others.chain([ours]).map(c_string).collect::<io::Result<Vec<_>>>()?;
-    Ok(nix::unistd::execve(&c_string(path.as_os_str().as_bytes().to_vec())?, &arguments, &environment)?)
+    Ok(nix::unistd::execve(
+        &c_string(path.as_os_str().as_bytes().to_vec())?,
+        &arguments,
+        &environment,
+    )?)
 }
 
 #[cfg(test)]
@@ -112,8 +124,14 @@ mod tests {
 
     #[test]
     fn a_program_whose_file_was_replaced_is_found_by_its_old_name() {
-        assert_eq!(without_mark(Path::new("/usr/bin/towline-agent (deleted)")), Path::new("/usr/bin/towline-agent"));
-        assert_eq!(without_mark(Path::new("/usr/bin/towline-agent")), Path::new("/usr/bin/towline-agent"));
+        assert_eq!(
+            without_mark(Path::new("/usr/bin/towline-agent (deleted)")),
+            Path::new("/usr/bin/towline-agent")
+        );
+        assert_eq!(
+            without_mark(Path::new("/usr/bin/towline-agent")),
+            Path::new("/usr/bin/towline-agent")
+        );
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! How sessions are written down for a successor, and read again.
 //!
-//! Numbers are little-endian and of fixed size; bytes and texts have their length before them; each list its count. What
-//! stands where is said by the code that writes a thing, and read by the function next to it (`succession.rs` of a module).
+//! Numbers are little-endian and of fixed size; bytes and texts have their length before them; each
+//! list its count. What stands where is said by the code that writes a thing, and read by the
+//! function next to it (`succession.rs` of a module).
 //!
 //! # Invariants
-//! - [`FORM`] changes whenever anything that is written changes. A program that does not know a form says so before the exec
-//!   (see [`super::question`]), so no reader ever guesses.
-//! - Nothing read is believed: a length beyond its bound, a number that cannot be, a descriptor that was not left for us are
-//!   errors, and the old program then takes everything back.
+//! - [`FORM`] changes whenever anything that is written changes. A program that does not know a
+//!   form says so before the exec (see [`super::question`]), so no reader ever guesses.
+//! - Nothing read is believed: a length beyond its bound, a number that cannot be, a descriptor
+//!   that was not left for us are errors, and the old program then takes everything back.
 
 use crate::pty::sys;
 use nix::unistd::Pid;
@@ -19,14 +20,18 @@ use std::time::{Duration, Instant};
 /// The form that this program writes and reads. See the invariants for when to count it up.
 pub const FORM: u16 = 2;
 
-/// Longest text or run of bytes that is read, bytes: a whole replay ring, of a copy the largest that may be set.
+/// Longest text or run of bytes that is read, bytes: a whole replay ring, of a copy the largest
+/// that may be set.
 const LONGEST: usize = crate::limits::WINDOW_CEILING as usize;
 
 /// Most items of one list.
 const MOST: u32 = 1024;
 
 fn wrong(what: &str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, format!("what the predecessor left cannot be read: {what}"))
+    io::Error::new(
+        io::ErrorKind::InvalidData,
+        format!("what the predecessor left cannot be read: {what}"),
+    )
 }
 
 /// An error for a value that contradicts others.
@@ -83,7 +88,11 @@ impl<'a> Writer<'a> {
     }
 
     /// Bytes, in however many runs: `length` of them.
-    pub fn runs<'b>(&mut self, length: u64, runs: impl Iterator<Item = &'b [u8]>) -> io::Result<()> {
+    pub fn runs<'b>(
+        &mut self,
+        length: u64,
+        runs: impl Iterator<Item = &'b [u8]>,
+    ) -> io::Result<()> {
         self.number(length)?;
         for run in runs {
             self.out.write_all(run)?;
@@ -202,7 +211,10 @@ impl<'a> Reader<'a> {
     }
 
     /// Something that may be missing.
-    pub fn option<T>(&mut self, read: impl FnOnce(&mut Self) -> io::Result<T>) -> io::Result<Option<T>> {
+    pub fn option<T>(
+        &mut self,
+        read: impl FnOnce(&mut Self) -> io::Result<T>,
+    ) -> io::Result<Option<T>> {
         if self.flag()? { read(self).map(Some) } else { Ok(None) }
     }
 
@@ -212,7 +224,8 @@ impl<'a> Reader<'a> {
         self.now.checked_add(wait).ok_or_else(|| wrong("a time that never comes"))
     }
 
-    /// A descriptor: a copy to work with. The one that was left stays open until it is certain that we go on.
+    /// A descriptor: a copy to work with. The one that was left stays open until it is certain that
+    /// we go on.
     pub fn descriptor(&mut self) -> io::Result<OwnedFd> {
         let left = sys::inherit(self.small::<RawFd>()?)?;
         let copy = left.as_fd().try_clone_to_owned();
@@ -263,7 +276,11 @@ mod tests {
 
     /// The first number is `number`; reading must fail with `text`.
     #[track_caller]
-    fn refused<T: std::fmt::Debug>(number: u64, read: impl FnOnce(&mut Reader<'_>) -> io::Result<T>, text: &str) {
+    fn refused<T: std::fmt::Debug>(
+        number: u64,
+        read: impl FnOnce(&mut Reader<'_>) -> io::Result<T>,
+        text: &str,
+    ) {
         let file = written(|to| to.number(number).unwrap());
         let mut kept = Vec::new();
         let error = read(&mut Reader::new(&file, &mut kept)).unwrap_err().to_string();

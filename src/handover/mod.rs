@@ -1,19 +1,23 @@
-//! The agent becomes another program without a session noticing: an upgrade, a downgrade, new settings.
+//! The agent becomes another program without a session noticing: an upgrade, a downgrade, new
+//! settings.
 //!
-//! Way: told to start anew -> [`question`] (the installed program, in a process of its own, says whether it would take
-//! over) -> everything that sessions are made of goes into a file in memory, in the [`form`] below -> [`exchange`] executes
-//! the installed program in this process -> it finds its [`Predecessor`] in the environment and goes on. The children stay
-//! children of the same process; only the link is dialled again, and resuming covers its bytes.
+//! Way: told to start anew -> [`question`] (the installed program, in a process of its own, says
+//! whether it would take over) -> everything that sessions are made of goes into a file in memory,
+//! in the [`form`] below -> [`exchange`] executes the installed program in this process -> it finds
+//! its [`Predecessor`] in the environment and goes on. The children stay children of the same
+//! process; only the link is dialled again, and resuming covers its bytes.
 //!
 //! # Invariants
-//! - Until the exec has worked nothing is given up: whatever fails before it leaves the agent, its link and its sessions as
-//!   they were.
-//! - A new program that cannot go on with what it was left executes the old one again, which takes its sessions back.
+//! - Until the exec has worked nothing is given up: whatever fails before it leaves the agent, its
+//!   link and its sessions as they were.
+//! - A new program that cannot go on with what it was left executes the old one again, which takes
+//!   its sessions back.
 //! - A signal that comes in between waits: none ends the process while nobody listens.
 //! - A descriptor is handed over by being left open on purpose, and is taken once.
 //!
 //! # Not here
-//! - The link: TLS state is not handed over. It is a secret, and would be a format of somebody else's library.
+//! - The link: TLS state is not handed over. It is a secret, and would be a format of somebody
+//!   else's library.
 
 pub mod exchange;
 pub mod form;
@@ -24,8 +28,8 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 
-/// The variable in which a successor finds what it was left: `STATE:PROGRAM`, two descriptors. The second is missing when
-/// the program that reads it is the one that wrote the state.
+/// The variable in which a successor finds what it was left: `STATE:PROGRAM`, two descriptors. The
+/// second is missing when the program that reads it is the one that wrote the state.
 pub const VARIABLE: &str = "TOWLINE_HANDOVER";
 
 /// What the program before us in this process left.
@@ -44,10 +48,14 @@ impl Predecessor {
     /// # Errors
     /// The variable is there and does not name descriptors that were left open for us.
     pub fn find(variable: impl Fn(&str) -> Option<String>) -> io::Result<Option<Self>> {
-        let Some(words) = variable(VARIABLE).filter(|words| !words.is_empty()) else { return Ok(None) };
+        let Some(words) = variable(VARIABLE).filter(|words| !words.is_empty()) else {
+            return Ok(None);
+        };
         let untrue = || io::Error::other(format!("{VARIABLE} does not name what we were left"));
         let (state, program) = words.split_once(':').ok_or_else(untrue)?;
-        let take = |word: &str| word.parse::<RawFd>().map_err(|_| untrue()).and_then(sys::inherit).map(File::from);
+        let take = |word: &str| {
+            word.parse::<RawFd>().map_err(|_| untrue()).and_then(sys::inherit).map(File::from)
+        };
         let program = if program.is_empty() { None } else { Some(take(program)?) };
         let mut state = take(state)?;
         state.seek(SeekFrom::Start(0))?;

@@ -1,11 +1,14 @@
-//! Whether the installed program would take over: asked of itself, in a process of its own, before anything is given up.
+//! Whether the installed program would take over: asked of itself, in a process of its own, before
+//! anything is given up.
 //!
-//! The program is started as this one was, and with `--takes-over FORM`. It reads its configuration, its enrolment and its
-//! key, says by its exit status whether it could go on with sessions written down in that form, and ends. What it has to
-//! complain about it writes into our log.
+//! The program is started as this one was, and with `--takes-over FORM`. It reads its
+//! configuration, its enrolment and its key, says by its exit status whether it could go on with
+//! sessions written down in that form, and ends. What it has to complain about it writes into our
+//! log.
 //!
 //! # Invariants
-//! - A program that does not run, hangs, or cannot use the settings never gets the place of one that works.
+//! - A program that does not run, hangs, or cannot use the settings never gets the place of one
+//!   that works.
 //! - The answer has a deadline; the loop goes on in the meantime.
 
 use super::exchange::installed;
@@ -66,7 +69,11 @@ impl Question {
     pub fn ask(now: Instant) -> io::Result<Self> {
         let mut command = Command::new(installed());
         command.args(std::env::args_os().skip(1)).args([OPTION, &FORM.to_string()]);
-        command.env_remove("NOTIFY_SOCKET").env_remove(super::VARIABLE).stdin(Stdio::null()).stdout(Stdio::null());
+        command
+            .env_remove("NOTIFY_SOCKET")
+            .env_remove(super::VARIABLE)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null());
         let child = command.spawn()?;
         let pid = Pid::from_raw(child.id().cast_signed());
         Ok(Self { pid, deadline: now + limits::TAKES_OVER })

@@ -1,7 +1,8 @@
 //! When to dial again: full jitter under a cap, and at once when there is a reason.
 //!
-//! The wait is drawn evenly from zero to a bound that doubles with each failure up to the cap (default 5 minutes), so
-//! that a fleet that lost its gateway does not come back in step. There is no last try.
+//! The wait is drawn evenly from zero to a bound that doubles with each failure up to the cap
+//! (default 5 minutes), so that a fleet that lost its gateway does not come back in step. There is
+//! no last try.
 
 use std::time::Duration;
 
@@ -33,7 +34,8 @@ impl Backoff {
         Duration::from_millis(random % span.saturating_add(1)).max(SHORTEST)
     }
 
-    /// A wait the gateway asked for, spread by a tenth so that a fleet told the same does not do the same.
+    /// A wait the gateway asked for, spread by a tenth so that a fleet told the same does not do
+    /// the same.
     #[must_use]
     pub fn asked(&self, wanted: Duration, random: u64) -> Duration {
         let wanted = wanted.min(self.cap).max(SHORTEST);

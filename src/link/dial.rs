@@ -1,14 +1,15 @@
 //! From an address to an open TLS connection.
 //!
-//! Way: resolve -> race the addresses (RFC 8305: families in turn, a new one each 250 ms) -> CONNECT through the proxy,
-//! where there is one -> TLS. Each step has its time; the whole has too.
+//! Way: resolve -> race the addresses (RFC 8305: families in turn, a new one each 250 ms) ->
+//! CONNECT through the proxy, where there is one -> TLS. Each step has its time; the whole has too.
 //!
 //! # Invariants
-//! - Every error is one to be waited out: see [`super::backoff`]. Nothing here is cached between tries, so a name
-//!   that resolves again, or a file that was mended, is noticed by the next try.
+//! - Every error is one to be waited out: see [`super::backoff`]. Nothing here is cached between
+//!   tries, so a name that resolves again, or a file that was mended, is noticed by the next try.
 //!
 //! # Known cost
-//! - The C library resolves names and blocks: a thread lives for the time of the look-up. Addresses need none.
+//! - The C library resolves names and blocks: a thread lives for the time of the look-up. Addresses
+//!   need none.
 
 use super::proxy::{Proxy, ProxyError};
 use super::tls::{self, TlsError};
@@ -119,8 +120,8 @@ async fn dial_without_limit(target: &Target) -> Result<TlsStream<TcpStream>, Dia
     Ok(stream)
 }
 
-/// Keystrokes must not wait for more bytes, nor behind bulk in the kernel; a peer that vanished must not hold the
-/// socket for the kernel's quarter of an hour.
+/// Keystrokes must not wait for more bytes, nor behind bulk in the kernel; a peer that vanished
+/// must not hold the socket for the kernel's quarter of an hour.
 fn tune(tcp: &TcpStream) {
     let _ = tcp.set_nodelay(true);
     let _ = sys::set_notsent_lowat(tcp.as_fd(), limits::NOTSENT_LOWAT);
@@ -135,7 +136,8 @@ async fn resolve(address: &Address) -> Result<Vec<SocketAddr>, DialError> {
     let fail = |source| DialError::Resolve { host: address.host.clone(), source };
     let late = |_| fail(io::ErrorKind::TimedOut.into());
     let found = tokio::net::lookup_host((address.host.as_str(), address.port));
-    let found: Vec<_> = timeout(limits::RESOLVE, found).await.map_err(late)?.map_err(fail)?.collect();
+    let found: Vec<_> =
+        timeout(limits::RESOLVE, found).await.map_err(late)?.map_err(fail)?.collect();
     if found.is_empty() {
         return Err(fail(io::ErrorKind::NotFound.into()));
     }
@@ -188,7 +190,10 @@ async fn race(address: &Address, candidates: Vec<SocketAddr>) -> Result<TcpStrea
                 }
                 None if running.is_empty() => {
                     let source = std::mem::replace(&mut last, io::ErrorKind::Other.into());
-                    return Poll::Ready(Err(DialError::Connect { address: address.clone(), source }));
+                    return Poll::Ready(Err(DialError::Connect {
+                        address: address.clone(),
+                        source,
+                    }));
                 }
                 None => return Poll::Pending,
             }
@@ -222,7 +227,8 @@ mod tests {
     fn an_address_that_refuses_does_not_keep_from_the_one_that_accepts() {
         with_runtime(async {
             let open = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let closed =
+                tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             let address = Address { host: "test".into(), port: 1 };
             let stream = race(&address, vec![closed, open.local_addr().unwrap()]).await.unwrap();
             assert_eq!(stream.peer_addr().unwrap(), open.local_addr().unwrap());
@@ -232,7 +238,8 @@ mod tests {
     #[test]
     fn when_all_refuse_the_error_names_the_gateway() {
         with_runtime(async {
-            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let closed =
+                tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             let address = Address { host: "gw.example".into(), port: 443 };
             let error = race(&address, vec![closed]).await.unwrap_err();
             assert!(error.to_string().starts_with("cannot connect to gw.example:443"), "{error}");

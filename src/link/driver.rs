@@ -1,7 +1,8 @@
-//! Wire's frames on a TLS connection: what is encoded ahead, what has been read, and the keep-alive.
+//! Wire's frames on a TLS connection: what is encoded ahead, what has been read, and the
+//! keep-alive.
 //!
-//! Poll-based: the agent's loop asks, nothing here waits. What is to be sent stays in the [`Mux`] until the connection
-//! takes it, so a keystroke's echo overtakes bulk at the last possible moment.
+//! Poll-based: the agent's loop asks, nothing here waits. What is to be sent stays in the [`Mux`]
+//! until the connection takes it, so a keystroke's echo overtakes bulk at the last possible moment.
 
 use crate::limits;
 use std::io;
@@ -47,7 +48,9 @@ pub enum LinkError {
         max: u16,
     },
     /// The authority's time is not signed by the authority.
-    #[error("the gateway cannot prove the time by the authority this device was enrolled with: grants would not work")]
+    #[error(
+        "the gateway cannot prove the time by the authority this device was enrolled with: grants would not work"
+    )]
     Time,
     /// It said so.
     #[error("the gateway refuses this device ({code:?}): {text}")]
@@ -87,7 +90,12 @@ impl Link {
     /// The device's own address on this connection.
     #[must_use]
     pub fn local_address(&self) -> String {
-        self.stream.get_ref().0.local_addr().map(|address| address.ip().to_string()).unwrap_or_default()
+        self.stream
+            .get_ref()
+            .0
+            .local_addr()
+            .map(|address| address.ip().to_string())
+            .unwrap_or_default()
     }
 
     /// Encodes a small frame that goes before whatever the mux has: versions, pings, pongs.
@@ -102,8 +110,8 @@ impl Link {
         Ok(frame.encode(&mut self.out)?)
     }
 
-    /// Sends what there is: first what is encoded, then what the mux gives. Pending when all is sent or the connection
-    /// takes no more; ready only with an error.
+    /// Sends what there is: first what is encoded, then what the mux gives. Pending when all is
+    /// sent or the connection takes no more; ready only with an error.
     pub fn poll_send(&mut self, cx: &mut Context<'_>, mux: &mut Mux) -> Poll<LinkError> {
         loop {
             while self.out.len() < limits::LINK_OUT {

@@ -1,11 +1,15 @@
-//! News from the kernel that make waiting pointless: an address or route appeared, or the clock was set.
+//! News from the kernel that make waiting pointless: an address or route appeared, or the clock was
+//! set.
 //!
-//! Two descriptors, no polling: a netlink socket (addresses and routes) and a timer that is never due but is cancelled
-//! when somebody sets the clock. Where the kernel gives neither, the agent works without, and only waits longer.
+//! Two descriptors, no polling: a netlink socket (addresses and routes) and a timer that is never
+//! due but is cancelled when somebody sets the clock. Where the kernel gives neither, the agent
+//! works without, and only waits longer.
 
 use crate::pty::watch;
 use nix::errno::Errno;
-use nix::sys::socket::{self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType};
+use nix::sys::socket::{
+    self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType,
+};
 use nix::sys::time::{TimeSpec, TimeValLike as _};
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
 use std::os::fd::{AsRawFd as _, OwnedFd};
@@ -21,7 +25,8 @@ pub enum News {
     Clock,
 }
 
-/// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE of linux/rtnetlink.h.
+/// RTMGRP_IPV4_IFADDR, RTMGRP_IPV4_ROUTE, RTMGRP_IPV6_IFADDR, RTMGRP_IPV6_ROUTE of
+/// linux/rtnetlink.h.
 const GROUPS: u32 = 0x10 | 0x40 | 0x100 | 0x400;
 
 /// The sources of news.
@@ -35,8 +40,13 @@ impl Network {
     /// Opens what the kernel offers.
     #[must_use]
     pub fn watch() -> Self {
-        let said = |what, error: &dyn std::fmt::Display| log::debug!("no news of {what} from this kernel: {error}");
-        let open = |source: nix::Result<OwnedFd>, what| match source.map_err(std::io::Error::from).and_then(watch) {
+        let said = |what, error: &dyn std::fmt::Display| {
+            log::debug!("no news of {what} from this kernel: {error}")
+        };
+        let open = |source: nix::Result<OwnedFd>, what| match source
+            .map_err(std::io::Error::from)
+            .and_then(watch)
+        {
             Ok(fd) => Some(fd),
             Err(error) => {
                 said(what, &error);
@@ -64,7 +74,8 @@ impl Network {
 
 fn open_routes() -> nix::Result<OwnedFd> {
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
-    let fd = socket::socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
+    let fd =
+        socket::socket(AddressFamily::Netlink, SockType::Raw, flags, SockProtocol::NetlinkRoute)?;
     socket::bind(fd.as_raw_fd(), &NetlinkAddr::new(0, GROUPS))?;
     Ok(fd)
 }
@@ -89,7 +100,8 @@ fn poll_routes(fd: &AsyncFd<OwnedFd>, cx: &mut Context<'_>) -> Poll<News> {
 }
 
 fn open_clock() -> nix::Result<OwnedFd> {
-    let timer = TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
+    let timer =
+        TimerFd::new(ClockId::CLOCK_REALTIME, TimerFlags::TFD_CLOEXEC | TimerFlags::TFD_NONBLOCK)?;
     let never = TimeSpec::seconds(i64::from(i32::MAX));
     let flags = TimerSetTimeFlags::TFD_TIMER_ABSTIME | TimerSetTimeFlags::TFD_TIMER_CANCEL_ON_SET;
     timer.set(Expiration::OneShot(never), flags)?;

@@ -1,7 +1,8 @@
 //! HTTP proxies: which one, for whom, and the CONNECT that opens a tunnel through it.
 //!
-//! The setting is a URL, `http://[USER:PASSWORD@]HOST[:PORT]`, from the configuration or `HTTPS_PROXY`. Hosts in
-//! `NO_PROXY` are dialled directly. Credentials never show in a log, an error or a debug print.
+//! The setting is a URL, `http://[USER:PASSWORD@]HOST[:PORT]`, from the configuration or
+//! `HTTPS_PROXY`. Hosts in `NO_PROXY` are dialled directly. Credentials never show in a log, an
+//! error or a debug print.
 
 use crate::limits;
 use crate::state::enrolment::Address;
@@ -34,7 +35,9 @@ pub enum ProxyError {
     #[error("the proxy hung up: {0}")]
     Io(#[from] io::Error),
     /// It wants other credentials.
-    #[error("the proxy refuses our credentials (407): put them into the proxy's URL, http://USER:PASSWORD@HOST:PORT")]
+    #[error(
+        "the proxy refuses our credentials (407): put them into the proxy's URL, http://USER:PASSWORD@HOST:PORT"
+    )]
     Credentials,
     /// It refuses the gateway.
     #[error("the proxy refuses to connect us to the gateway: {0}")]
@@ -52,7 +55,11 @@ impl Proxy {
     pub fn parse(url: &str) -> Result<Self, String> {
         let rest = match url.split_once("://") {
             Some(("http", rest)) => rest,
-            Some((scheme, _)) => return Err(format!("a proxy of scheme \"{scheme}\" is not supported, use http://")),
+            Some((scheme, _)) => {
+                return Err(format!(
+                    "a proxy of scheme \"{scheme}\" is not supported, use http://"
+                ));
+            }
             None => url,
         };
         let authority = rest.trim_end_matches('/');
@@ -61,9 +68,12 @@ impl Proxy {
             None => (None, authority),
         };
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
-        let with_port = if has_port && !host.ends_with(']') { host.to_owned() } else { format!("{host}:3128") };
-        let address = Address::parse(&with_port).ok_or("it is not of the form http://[USER:PASSWORD@]HOST[:PORT]")?;
-        let credentials = user.map(|user| percent_decode(user).ok_or("its user or password is badly encoded"));
+        let with_port =
+            if has_port && !host.ends_with(']') { host.to_owned() } else { format!("{host}:3128") };
+        let address = Address::parse(&with_port)
+            .ok_or("it is not of the form http://[USER:PASSWORD@]HOST[:PORT]")?;
+        let credentials =
+            user.map(|user| percent_decode(user).ok_or("its user or password is badly encoded"));
         Ok(Self { address, credentials: credentials.transpose()? })
     }
 
@@ -71,10 +81,17 @@ impl Proxy {
     ///
     /// # Errors
     /// [`ProxyError`].
-    pub async fn connect(&self, stream: &mut TcpStream, target: &Address) -> Result<(), ProxyError> {
+    pub async fn connect(
+        &self,
+        stream: &mut TcpStream,
+        target: &Address,
+    ) -> Result<(), ProxyError> {
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
         if let Some(credentials) = &self.credentials {
-            request.push_str(&format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(credentials)));
+            request.push_str(&format!(
+                "Proxy-Authorization: Basic {}\r\n",
+                STANDARD.encode(credentials)
+            ));
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
@@ -101,12 +118,15 @@ fn judge(head: &[u8]) -> Result<(), ProxyError> {
     match status {
         Some(status) if status.starts_with('2') => Ok(()),
         Some("407") => Err(ProxyError::Credentials),
-        Some(_) => Err(ProxyError::Refused(line.chars().filter(|c| !c.is_control()).take(80).collect())),
+        Some(_) => {
+            Err(ProxyError::Refused(line.chars().filter(|c| !c.is_control()).take(80).collect()))
+        }
         None => Err(ProxyError::NotHttp),
     }
 }
 
-/// Whether `NO_PROXY` names this host: `*`, the name itself, a domain above it, an address, or an IPv4/IPv6 network.
+/// Whether `NO_PROXY` names this host: `*`, the name itself, a domain above it, an address, or an
+/// IPv4/IPv6 network.
 #[must_use]
 pub fn is_exempt(no_proxy: &str, host: &str) -> bool {
     let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -124,8 +144,12 @@ pub fn is_exempt(no_proxy: &str, host: &str) -> bool {
 
 fn in_network(rule: &str, address: IpAddr) -> bool {
     let Some((network, bits)) = rule.split_once('/') else { return false };
-    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else { return false };
-    let same_front = |a: u128, b: u128, width: u32| bits <= width && (bits == 0 || (a ^ b) >> (width - bits) == 0);
+    let (Ok(network), Ok(bits)) = (network.parse::<IpAddr>(), bits.parse::<u32>()) else {
+        return false;
+    };
+    let same_front = |a: u128, b: u128, width: u32| {
+        bits <= width && (bits == 0 || (a ^ b) >> (width - bits) == 0)
+    };
     match (network, address) {
         (IpAddr::V4(n), IpAddr::V4(a)) => same_front(n.to_bits().into(), a.to_bits().into(), 32),
         (IpAddr::V6(n), IpAddr::V6(a)) => same_front(n.to_bits(), a.to_bits(), 128),
@@ -162,7 +186,10 @@ mod tests {
     #[test]
     fn a_url_without_a_port_means_3128() {
         assert_eq!(Proxy::parse("proxy").unwrap().address.port, 3128);
-        assert_eq!(Proxy::parse("http://[fd00::2]").unwrap().address, Address { host: "fd00::2".into(), port: 3128 });
+        assert_eq!(
+            Proxy::parse("http://[fd00::2]").unwrap().address,
+            Address { host: "fd00::2".into(), port: 3128 }
+        );
     }
 
     #[test]
@@ -173,7 +200,9 @@ mod tests {
     #[test]
     fn exemptions_are_names_domains_addresses_and_networks() {
         let list = "localhost, .corp.example,10.0.0.0/8,fd00::/8,192.168.1.5";
-        for host in ["localhost", "a.corp.example", "corp.example", "10.9.8.7", "fd00::7", "192.168.1.5"] {
+        for host in
+            ["localhost", "a.corp.example", "corp.example", "10.9.8.7", "fd00::7", "192.168.1.5"]
+        {
             assert!(is_exempt(list, host), "{host}");
         }
         for host in ["example", "notcorp.example", "11.0.0.1", "fe80::1", "192.168.1.6"] {

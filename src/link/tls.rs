@@ -1,12 +1,12 @@
 //! TLS towards the gateway: we show a raw public key (RFC 7250), the gateway shows a certificate.
 //!
-//! TLS 1.3 only, ALPN `towline/1`. The handshake itself proves who the device is; the gateway is judged by the
-//! [`Trust`] that was fixed at enrolment.
+//! TLS 1.3 only, ALPN `towline/1`. The handshake itself proves who the device is; the gateway is
+//! judged by the [`Trust`] that was fixed at enrolment.
 //!
 //! # Invariants
 //! - A pin is compared with the server's key and nothing else: no clock, no name, no authority.
-//! - With an authority, the time is [`clock::reckon`]'s, so a device without a clock can still connect, and an expired
-//!   certificate is still refused by one that has a clock.
+//! - With an authority, the time is [`clock::reckon`]'s, so a device without a clock can still
+//!   connect, and an expired certificate is still refused by one that has a clock.
 
 use crate::clock;
 use crate::state::enrolment::{Address, Trust, certificates};
@@ -16,7 +16,9 @@ use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServer
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
-use rustls::{CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
@@ -35,23 +37,32 @@ pub enum TlsError {
     Host(String),
 }
 
-/// The last time that an authority signed, seconds since the epoch, until 2106; 0 for none yet. Shared with the verifier.
-/// 32 bits: ARMv5 has no atomic of 64.
+/// The last time that an authority signed, seconds since the epoch, until 2106; 0 for none yet.
+/// Shared with the verifier. 32 bits: ARMv5 has no atomic of 64.
 pub type SignedSeconds = Arc<AtomicU32>;
 
 /// The TLS settings for dialling.
 ///
 /// # Errors
 /// [`TlsError`]: what the administrator gave cannot be used.
-pub fn client_config(trust: &Trust, key: &DeviceKey, signed: &SignedSeconds) -> Result<Arc<ClientConfig>, TlsError> {
+pub fn client_config(
+    trust: &Trust,
+    key: &DeviceKey,
+    signed: &SignedSeconds,
+) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier =
-        Verifier { judge: Judge::new(trust, &provider)?, provider: provider.clone(), signed: signed.clone() };
+    let verifier = Verifier {
+        judge: Judge::new(trust, &provider)?,
+        provider: provider.clone(),
+        signed: signed.clone(),
+    };
     let mut config = ClientConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13])?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(key.for_tls()?)));
+        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(
+            key.for_tls()?,
+        )));
     config.alpn_protocols = vec![towline_wire::ALPN.to_vec()];
     // A link lives for days: tickets would cost memory and save one signature a week.
     config.resumption = Resumption::disabled();
@@ -62,9 +73,13 @@ pub fn client_config(trust: &Trust, key: &DeviceKey, signed: &SignedSeconds) -> 
 ///
 /// # Errors
 /// The library does not take the key.
-pub fn with_key(config: &ClientConfig, key: &DeviceKey) -> Result<Arc<ClientConfig>, rustls::Error> {
+pub fn with_key(
+    config: &ClientConfig,
+    key: &DeviceKey,
+) -> Result<Arc<ClientConfig>, rustls::Error> {
     let mut config = config.clone();
-    config.client_auth_cert_resolver = Arc::new(AlwaysResolvesClientRawPublicKeys::new(key.for_tls()?));
+    config.client_auth_cert_resolver =
+        Arc::new(AlwaysResolvesClientRawPublicKeys::new(key.for_tls()?));
     Ok(Arc::new(config))
 }
 
@@ -94,7 +109,8 @@ impl Judge {
                 }
             }
         }
-        let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
+        let verifier =
+            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider.clone()).build();
         verifier.map(Self::Roots).map_err(|error| TlsError::Ca(error.to_string()))
     }
 }
@@ -124,16 +140,24 @@ impl ServerCertVerifier for Verifier {
         _believed_by_the_library: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
         match &self.judge {
-            Judge::Roots(roots) => {
-                roots.verify_server_cert(end_entity, intermediates, server_name, ocsp_response, self.now())
-            }
+            Judge::Roots(roots) => roots.verify_server_cert(
+                end_entity,
+                intermediates,
+                server_name,
+                ocsp_response,
+                self.now(),
+            ),
             Judge::Pin(pin) => {
                 let spki = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
                 let seen = ring::digest::digest(&ring::digest::SHA256, &spki);
                 if seen.as_ref() == pin {
                     return Ok(ServerCertVerified::assertion());
                 }
-                log::warn!("the gateway shows a key with pin {}, {} is expected", hex(seen.as_ref()), hex(pin));
+                log::warn!(
+                    "the gateway shows a key with pin {}, {} is expected",
+                    hex(seen.as_ref()),
+                    hex(pin)
+                );
                 Err(CertificateError::ApplicationVerificationFailure.into())
             }
         }

@@ -1,14 +1,17 @@
-//! Where forwards may lead: patterns of the device's administrator, asked with the name and with every address it means.
+//! Where forwards may lead: patterns of the device's administrator, asked with the name and with
+//! every address it means.
 //!
 //! # Forms
-//! `HOST:PORT`, where HOST is a name, `*.SUFFIX`, an address (`[::1]`), a network (`10.0.0.0/8`), `localhost` (this device, by
-//! whatever address) or `*`; and PORT is a number, `LOW-HIGH` or `*`.
+//! `HOST:PORT`, where HOST is a name, `*.SUFFIX`, an address (`[::1]`), a network (`10.0.0.0/8`),
+//! `localhost` (this device, by whatever address) or `*`; and PORT is a number, `LOW-HIGH` or `*`.
 //!
 //! # Invariants
-//! - What is dialled is an address that was judged, never a name that could mean something else by then.
-//! - Link-local addresses, where clouds keep their metadata services, are reached only if an address or network of the list
-//!   holds them. The device's own addresses of loopback are not reached by a name or `*`-suffix that a name server could
-//!   point at them: `localhost`, an address, a network or a plain `*` has to allow them.
+//! - What is dialled is an address that was judged, never a name that could mean something else by
+//!   then.
+//! - Link-local addresses, where clouds keep their metadata services, are reached only if an
+//!   address or network of the list holds them. The device's own addresses of loopback are not
+//!   reached by a name or `*`-suffix that a name server could point at them: `localhost`, an
+//!   address, a network or a plain `*` has to allow them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -43,21 +46,25 @@ impl Forward {
         let (host, port) = text.rsplit_once(':').ok_or_else(bad)?;
         let (low, high) = match (port, port.split_once('-')) {
             ("*", _) => (1, u16::MAX),
-            (_, Some((low, high))) => (low.parse().map_err(|_| bad())?, high.parse().map_err(|_| bad())?),
+            (_, Some((low, high))) => {
+                (low.parse().map_err(|_| bad())?, high.parse().map_err(|_| bad())?)
+            }
             (one, None) => (one.parse().map_err(|_| bad())?, one.parse().map_err(|_| bad())?),
         };
         if low == 0 || low > high {
             return Err(bad());
         }
-        let plain = host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
+        let plain =
+            host.strip_prefix('[').and_then(|inner| inner.strip_suffix(']')).unwrap_or(host);
         let host = match plain.split_once('/') {
             _ if plain == "*" => Host::Any,
             _ if plain.eq_ignore_ascii_case("localhost") => Host::Loopback,
             Some((network, bits)) => network_of(network, bits).ok_or_else(bad)?,
             None => match plain.parse::<IpAddr>() {
-                Ok(address) => {
-                    Host::Network(address.to_canonical(), if address.to_canonical().is_ipv4() { 32 } else { 128 })
-                }
+                Ok(address) => Host::Network(
+                    address.to_canonical(),
+                    if address.to_canonical().is_ipv4() { 32 } else { 128 },
+                ),
                 Err(_) => name_of(plain).ok_or_else(bad)?,
             },
         };
@@ -74,7 +81,9 @@ impl Forward {
             Host::Name(known) => known.eq_ignore_ascii_case(name),
             Host::Suffix(suffix) => {
                 let front = name.len().checked_sub(suffix.len());
-                front.is_some_and(|at| at > 0 && name.is_char_boundary(at) && name[at..].eq_ignore_ascii_case(suffix))
+                front.is_some_and(|at| {
+                    at > 0 && name.is_char_boundary(at) && name[at..].eq_ignore_ascii_case(suffix)
+                })
             }
             Host::Loopback | Host::Network(..) => false,
         }
@@ -101,55 +110,70 @@ fn name_of(text: &str) -> Option<Host> {
         Some(_) => return None,
         None => (false, text),
     };
-    let good = !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    let good =
+        !rest.is_empty() && rest.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
     good.then(|| if suffix { Host::Suffix(rest.to_owned()) } else { Host::Name(rest.to_owned()) })
 }
 
 fn same_front(network: IpAddr, address: IpAddr, bits: u8) -> bool {
     let shift = |width: u32| width - u32::from(bits);
     match (network, address) {
-        (IpAddr::V4(a), IpAddr::V4(b)) => bits == 0 || a.to_bits() >> shift(32) == b.to_bits() >> shift(32),
-        (IpAddr::V6(a), IpAddr::V6(b)) => bits == 0 || a.to_bits() >> shift(128) == b.to_bits() >> shift(128),
+        (IpAddr::V4(a), IpAddr::V4(b)) => {
+            bits == 0 || a.to_bits() >> shift(32) == b.to_bits() >> shift(32)
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) => {
+            bits == 0 || a.to_bits() >> shift(128) == b.to_bits() >> shift(128)
+        }
         (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
     }
 }
 
-/// Whether a tunnel to this place may be opened at all. What a name means is judged later, by [`permits`].
+/// Whether a tunnel to this place may be opened at all. What a name means is judged later, by
+/// [`permits`].
 #[must_use]
 pub fn may_permit(forwards: &[Forward], host: Option<&str>, port: u16) -> bool {
     let mut of_port = forwards.iter().filter(|forward| forward.has_port(port));
     match host {
-        None => {
-            forwards.iter().any(|f| f.has_port(port) && (f.host == Host::Any || LOOPBACK.iter().any(|&a| f.holds(a))))
-        }
+        None => forwards.iter().any(|f| {
+            f.has_port(port) && (f.host == Host::Any || LOOPBACK.iter().any(|&a| f.holds(a)))
+        }),
         Some(host) => match host.parse::<IpAddr>() {
             Ok(address) => permits(forwards, host, SocketAddr::new(address, port)),
-            Err(_) => {
-                of_port.any(|forward| forward.names(host) || matches!(forward.host, Host::Loopback | Host::Network(..)))
-            }
+            Err(_) => of_port.any(|forward| {
+                forward.names(host) || matches!(forward.host, Host::Loopback | Host::Network(..))
+            }),
         },
     }
 }
 
 /// The device itself.
-pub const LOOPBACK: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+pub const LOOPBACK: [IpAddr; 2] =
+    [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
 
 /// Whether this address may be dialled for that name.
 #[must_use]
 pub fn permits(forwards: &[Forward], host: &str, target: SocketAddr) -> bool {
     let address = plain(target.ip());
-    if address.is_unspecified() || address.is_multicast() || address == IpAddr::V4(Ipv4Addr::BROADCAST) {
+    if address.is_unspecified()
+        || address.is_multicast()
+        || address == IpAddr::V4(Ipv4Addr::BROADCAST)
+    {
         return false; // the kernel takes the first of these for this device, whatever it was written for
     }
-    forwards.iter().filter(|forward| forward.has_port(target.port())).any(|forward| match forward.host {
-        _ if forward.holds(address) => true,
-        Host::Any => !is_link_local(address),
-        Host::Name(_) | Host::Suffix(_) => forward.names(host) && !is_link_local(address) && !address.is_loopback(),
-        Host::Loopback | Host::Network(..) => false,
+    forwards.iter().filter(|forward| forward.has_port(target.port())).any(|forward| {
+        match forward.host {
+            _ if forward.holds(address) => true,
+            Host::Any => !is_link_local(address),
+            Host::Name(_) | Host::Suffix(_) => {
+                forward.names(host) && !is_link_local(address) && !address.is_loopback()
+            }
+            Host::Loopback | Host::Network(..) => false,
+        }
     })
 }
 
-/// An IPv4 address that is dressed as an IPv6 one, without its dress: `::ffff:a.b.c.d`, and `64:ff9b::a.b.c.d` (RFC 6052).
+/// An IPv4 address that is dressed as an IPv6 one, without its dress: `::ffff:a.b.c.d`, and
+/// `64:ff9b::a.b.c.d` (RFC 6052).
 fn plain(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(six) if six.segments()[..6] == [0x64, 0xff9b, 0, 0, 0, 0] => {
@@ -159,7 +183,8 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where a device's closest network answers: metadata, time and name services of clouds among others.
+/// Where a device's closest network answers: metadata, time and name services of clouds among
+/// others.
 fn is_link_local(address: IpAddr) -> bool {
     match address {
         IpAddr::V4(four) => four.is_link_local(),
@@ -178,7 +203,11 @@ mod tests {
     #[track_caller]
     fn check(patterns: &[&str], host: &str, address: &str, permitted: bool) {
         let target = address.parse().unwrap();
-        assert_eq!(permits(&all(patterns), host, target), permitted, "{patterns:?} {host} {address}");
+        assert_eq!(
+            permits(&all(patterns), host, target),
+            permitted,
+            "{patterns:?} {host} {address}"
+        );
     }
 
     #[test]
@@ -204,7 +233,12 @@ mod tests {
             "[::ffff:169.254.169.254]:80",
             "[64:ff9b::a9fe:a9fe]:80",
         ] {
-            check(&["*:*", "rebound.lan:80", "*.lan:80", "localhost:*"], "rebound.lan", address, false);
+            check(
+                &["*:*", "rebound.lan:80", "*.lan:80", "localhost:*"],
+                "rebound.lan",
+                address,
+                false,
+            );
         }
         check(&["169.254.169.254:80"], "169.254.169.254", "169.254.169.254:80", true);
         check(&["169.254.0.0/16:*"], "x", "[::ffff:169.254.169.254]:80", true);
@@ -236,9 +270,18 @@ mod tests {
 
     #[test]
     fn a_pattern_that_is_none_is_refused_with_the_right_form() {
-        for text in
-            ["", "host", "host:", "host:0", "host:70000", "h ost:1", "10.0.0.0/33:1", "host:9-1", "a*b:1", "*lan:1"]
-        {
+        for text in [
+            "",
+            "host",
+            "host:",
+            "host:0",
+            "host:70000",
+            "h ost:1",
+            "10.0.0.0/33:1",
+            "host:9-1",
+            "a*b:1",
+            "*lan:1",
+        ] {
             assert!(Forward::parse(text).unwrap_err().contains("HOST:PORT"), "{text}");
         }
     }

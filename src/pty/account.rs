@@ -1,7 +1,8 @@
 //! Who a session runs as: one account of the device's user database.
 //!
-//! Read through the C library, so whatever it knows (files; with a dynamic C library also directory services) is
-//! known here. Read at each opening, never kept: an account that was removed a second ago opens nothing.
+//! Read through the C library, so whatever it knows (files; with a dynamic C library also directory
+//! services) is known here. Read at each opening, never kept: an account that was removed a second
+//! ago opens nothing.
 
 use crate::limits;
 use nix::unistd::{Gid, Uid, User};
@@ -56,15 +57,19 @@ impl Account {
     /// No such account, an unreadable database, or an agent without the right to change its user.
     pub fn find(name: &str) -> Result<Self, AccountError> {
         let database = |source| AccountError::Database { name: name.to_owned(), source };
-        let user = User::from_name(name).map_err(database)?.ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
+        let user = User::from_name(name)
+            .map_err(database)?
+            .ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
         let own = nix::unistd::geteuid();
         if !own.is_root() && own != user.uid {
             return Err(AccountError::NotRoot { own: own_name(), wanted: name.to_owned() });
         }
-        let c_name = CString::new(user.name.as_str()).map_err(|_| AccountError::Unknown(name.to_owned()))?;
+        let c_name =
+            CString::new(user.name.as_str()).map_err(|_| AccountError::Unknown(name.to_owned()))?;
         let mut groups = nix::unistd::getgrouplist(&c_name, user.gid).map_err(database)?;
         groups.truncate(limits::GROUPS);
-        let shell = if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
+        let shell =
+            if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
         Ok(Self { name: user.name, uid: user.uid, gid: user.gid, groups, home: user.dir, shell })
     }
 

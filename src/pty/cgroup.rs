@@ -1,12 +1,14 @@
 //! A cgroup of its own for each session, where the device has a writable cgroup v2 file system.
 //!
-//! A process cannot leave its cgroup by forking, by `setsid`, or by clearing its environment: with a cgroup, "all
-//! that this session started" is a fact kept by the kernel, and ending it is one write. The agent makes its
-//! directories below the cgroup it was started in (under systemd: its unit, with `Delegate=yes`; there it moves itself into
-//! a [`leaf`] first). The one limit that it sets, and the one controller that it turns on, is the number of processes ([`tasks`]).
+//! A process cannot leave its cgroup by forking, by `setsid`, or by clearing its environment: with
+//! a cgroup, "all that this session started" is a fact kept by the kernel, and ending it is one
+//! write. The agent makes its directories below the cgroup it was started in (under systemd: its
+//! unit, with `Delegate=yes`; there it moves itself into a [`leaf`] first). The one limit that it
+//! sets, and the one controller that it turns on, is the number of processes ([`tasks`]).
 //!
 //! # Invariants
-//! - A directory's name holds the agent's process id: two agents on one device never touch each other's.
+//! - A directory's name holds the agent's process id: two agents on one device never touch each
+//!   other's.
 //! - What a killed agent left behind is ended by the next one's [`Home::sweep`].
 
 mod leaf;
@@ -30,23 +32,32 @@ pub struct Home {
 }
 
 impl Home {
-    /// The agent's own cgroup or the one above its leaf, if it is of version 2, and directories can be made in it. Each session
-    /// may have `most` processes; unless set half of the kernel's, at most [`limits::PROCESSES`]; 0 for any number. What came of
-    /// that is the text, for people.
+    /// The agent's own cgroup or the one above its leaf, if it is of version 2, and directories can
+    /// be made in it. Each session may have `most` processes; unless set half of the kernel's, at
+    /// most [`limits::PROCESSES`]; 0 for any number. What came of that is the text, for people.
     #[must_use]
     pub fn find(most: Option<u32>) -> (Option<Self>, String) {
         let most = most.unwrap_or_else(|| tasks::half_of_all(limits::PROCESSES));
         let (home, tasks) = Self::found(most);
-        let level = if tasks.is_ok() || home.is_some() && most == 0 { log::Level::Info } else { log::Level::Warn };
-        let limit = tasks.map_or_else(|why| format!("any number: {why}"), |_| format!("at most {most}"));
+        let level = if tasks.is_ok() || home.is_some() && most == 0 {
+            log::Level::Info
+        } else {
+            log::Level::Warn
+        };
+        let limit =
+            tasks.map_or_else(|why| format!("any number: {why}"), |_| format!("at most {most}"));
         log::log!(level, "processes of one session: {limit}");
         (home, limit)
     }
 
     fn found(most: u32) -> (Option<Self>, Result<Tasks, String>) {
         let probe = format!("{PREFIX}-{}-probe", std::process::id());
-        let read =
-            || Some((fs::read_to_string("/proc/self/mountinfo").ok()?, fs::read_to_string("/proc/self/cgroup").ok()?));
+        let read = || {
+            Some((
+                fs::read_to_string("/proc/self/mountinfo").ok()?,
+                fs::read_to_string("/proc/self/cgroup").ok()?,
+            ))
+        };
         let found = read().and_then(|(mounts, own)| {
             let dir = leaf::home(locate(&mounts, &own)?);
             fs::create_dir(dir.join(&probe)).ok()?;
@@ -79,11 +90,17 @@ impl Home {
     /// Makes the cgroup of one session. What it lacks stands in the log.
     ///
     /// # Errors
-    /// The directory cannot be made: the hierarchy's limits, or rights that changed since [`Self::find`].
+    /// The directory cannot be made: the hierarchy's limits, or rights that changed since
+    /// [`Self::find`].
     pub fn make(&self, session: &str) -> io::Result<Cgroup> {
-        let unlimited = |error: &io::Error| log::warn!("session {session} may have any number of processes: {error}");
-        let safe: String =
-            session.chars().filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_')).take(64).collect();
+        let unlimited = |error: &io::Error| {
+            log::warn!("session {session} may have any number of processes: {error}")
+        };
+        let safe: String = session
+            .chars()
+            .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
+            .take(64)
+            .collect();
         let dir = self.dir.join(format!("{PREFIX}-{}-{safe}", std::process::id()));
         fs::create_dir(&dir).inspect_err(unlimited)?;
         let limit = self.tasks.as_ref().map(|tasks| tasks.limit(&dir, self.most));
@@ -91,14 +108,16 @@ impl Home {
         Ok(Cgroup { dir, apart })
     }
 
-    /// Ends what agents that are no more left running, and removes their directories. Returns how many there were, and how many
-    /// of them have processes that do not go when they are killed.
+    /// Ends what agents that are no more left running, and removes their directories. Returns how
+    /// many there were, and how many of them have processes that do not go when they are killed.
     #[must_use]
     pub fn sweep(&self) -> (usize, usize) {
         let Ok(entries) = fs::read_dir(&self.dir) else { return (0, 0) };
         let mut left: Vec<Cgroup> = entries
             .filter_map(Result::ok)
-            .filter(|entry| entry.file_name().to_str().and_then(owner_of).is_some_and(|pid| !is_alive(pid)))
+            .filter(|entry| {
+                entry.file_name().to_str().and_then(owner_of).is_some_and(|pid| !is_alive(pid))
+            })
             .map(|entry| Cgroup::at(entry.path()))
             .collect();
         left.iter().for_each(Cgroup::kill);
@@ -132,14 +151,16 @@ fn is_alive(pid: u32) -> bool {
     Path::new("/proc").join(pid.to_string()).exists()
 }
 
-/// Whether processes can enter a directory that is made here for the trial: not below a cgroup that holds processes and passes
-/// controllers on. Kernels before 4.14 do not know the question.
+/// Whether processes can enter a directory that is made here for the trial: not below a cgroup that
+/// holds processes and passes controllers on. Kernels before 4.14 do not know the question.
 fn can_be_entered(probe: &Path) -> io::Result<()> {
     fs::create_dir(probe)?;
     let kind = fs::read_to_string(probe.join("cgroup.type"));
     let _ = fs::remove_dir(probe);
     match kind {
-        Ok(kind) if kind.trim() != "domain" => Err(io::Error::other("nobody can enter cgroups below")),
+        Ok(kind) if kind.trim() != "domain" => {
+            Err(io::Error::other("nobody can enter cgroups below"))
+        }
         _ => Ok(()),
     }
 }
@@ -151,7 +172,8 @@ fn locate(mounts: &str, own: &str) -> Option<PathBuf> {
     let (root, point) = mounts.lines().find_map(|line| {
         let (left, right) = line.split_once(" - ")?;
         let mut fields = left.split(' ').skip(3);
-        (right.split(' ').next() == Some("cgroup2")).then(|| Some((fields.next()?, fields.next()?)))?
+        (right.split(' ').next() == Some("cgroup2"))
+            .then(|| Some((fields.next()?, fields.next()?)))?
     })?;
     let below = Path::new(membership).strip_prefix(root).unwrap_or(Path::new(""));
     Some(Path::new(point).join(below))
@@ -178,8 +200,9 @@ impl Cgroup {
         &self.dir
     }
 
-    /// Opens the files through which the child moves itself in, see [`super::spawn::Request::cgroups`]. One that cannot be
-    /// opened, because somebody else removed its directory, is `None`.
+    /// Opens the files through which the child moves itself in, see
+    /// [`super::spawn::Request::cgroups`]. One that cannot be opened, because somebody else removed
+    /// its directory, is `None`.
     #[must_use]
     pub fn entrances(&self) -> [Option<File>; 2] {
         let open = |dir: &Path| File::options().write(true).open(dir.join("cgroup.procs")).ok();
@@ -205,7 +228,8 @@ impl Cgroup {
         }
     }
 
-    /// True when no living process is in it or below it. One that cannot be read is gone, and so empty.
+    /// True when no living process is in it or below it. One that cannot be read is gone, and so
+    /// empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         fs::read_to_string(self.dir.join("cgroup.events"))
@@ -247,7 +271,12 @@ fn remove(dir: &Path, depth: usize) -> io::Result<()> {
 fn below(dir: &Path) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(dir) else { return Vec::new() };
     let is_dir = |entry: &fs::DirEntry| entry.file_type().is_ok_and(|kind| kind.is_dir());
-    entries.filter_map(Result::ok).filter(is_dir).map(|entry| entry.path()).take(limits::FAMILY_PASS).collect()
+    entries
+        .filter_map(Result::ok)
+        .filter(is_dir)
+        .map(|entry| entry.path())
+        .take(limits::FAMILY_PASS)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The end of a session's processes: hang up, wait a little, kill, until none is left.
 //!
-//! Pure of clocks: the caller brings the time, and calls [`Ending::poke`] when a child of the agent ended (which, the
-//! agent being the subreaper, is whenever any process of a session ends) or when [`Ending::deadline`] has come.
+//! Pure of clocks: the caller brings the time, and calls [`Ending::poke`] when a child of the agent
+//! ended (which, the agent being the subreaper, is whenever any process of a session ends) or when
+//! [`Ending::deadline`] has come.
 //!
 //! # Invariants
 //! - It ends only by an empty family, never by giving up.

@@ -1,8 +1,9 @@
-//! The environment of a login: what a user expects to find after logging in, and nothing of the agent's own.
+//! The environment of a login: what a user expects to find after logging in, and nothing of the
+//! agent's own.
 //!
-//! Order, later wins: the defaults for the account; the device's locale; `/etc/environment`; what the operator asked for (`TERM`,
-//! `LANG` and the like, see [`ACCEPTED`]); the session's own variables. The agent's environment is not passed on:
-//! it may hold a proxy password.
+//! Order, later wins: the defaults for the account; the device's locale; `/etc/environment`; what
+//! the operator asked for (`TERM`, `LANG` and the like, see [`ACCEPTED`]); the session's own
+//! variables. The agent's environment is not passed on: it may hold a proxy password.
 
 use super::account::Account;
 use crate::limits;
@@ -12,8 +13,8 @@ use std::path::Path;
 /// Marks each process of a session, so that it is found again where there are no cgroups.
 pub const SESSION_VARIABLE: &str = "TOWLINE_SESSION_ID";
 
-/// Variables an operator may set, by name or (with a trailing `*`) by prefix. As OpenSSH's servers are usually set
-/// up: locale and terminal, nothing that changes which code runs.
+/// Variables an operator may set, by name or (with a trailing `*`) by prefix. As OpenSSH's servers
+/// are usually set up: locale and terminal, nothing that changes which code runs.
 pub const ACCEPTED: &[&str] = &["TERM", "COLORTERM", "LANG", "LANGUAGE", "LC_*", "TZ", "NO_COLOR"];
 
 const PATH_ROOT: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -52,16 +53,20 @@ impl Environment {
         for (name, value) in system_wide(Path::new("/etc/environment")) {
             env.set(&name, &value);
         }
-        for (name, value) in
-            [("HOME", &*home), ("USER", &*account.name), ("LOGNAME", &*account.name), ("SHELL", &*shell)]
-        {
+        for (name, value) in [
+            ("HOME", &*home),
+            ("USER", &*account.name),
+            ("LOGNAME", &*account.name),
+            ("SHELL", &*shell),
+        ] {
             env.set(name, value);
         }
         env.set(SESSION_VARIABLE, session);
         env
     }
 
-    /// Takes over what the operator asked for. Returns false, and changes nothing, for a name that is not accepted.
+    /// Takes over what the operator asked for. Returns false, and changes nothing, for a name that
+    /// is not accepted.
     pub fn ask(&mut self, name: &str, value: &str) -> bool {
         let accepted = ACCEPTED.iter().any(|rule| match rule.strip_suffix('*') {
             Some(prefix) => name.starts_with(prefix),
@@ -70,7 +75,8 @@ impl Environment {
         accepted && self.set(name, value)
     }
 
-    /// Sets a variable; false if the name or value cannot stand in an environment, or there is no room.
+    /// Sets a variable; false if the name or value cannot stand in an environment, or there is no
+    /// room.
     pub fn set(&mut self, name: &str, value: &str) -> bool {
         if name.is_empty() || name.contains(['=', '\0']) || value.contains('\0') {
             return false;
@@ -108,7 +114,8 @@ fn system_wide(path: &Path) -> Vec<(String, String)> {
     parse(&String::from_utf8_lossy(&text))
 }
 
-/// `NAME=value` by line, as `pam_env` reads it: `#` comments, an optional `export`, optional quotes around a value.
+/// `NAME=value` by line, as `pam_env` reads it: `#` comments, an optional `export`, optional quotes
+/// around a value.
 fn parse(text: &str) -> Vec<(String, String)> {
     text.lines()
         .map(str::trim)
@@ -120,7 +127,10 @@ fn parse(text: &str) -> Vec<(String, String)> {
 }
 
 fn unquote(value: &str) -> &str {
-    ['"', '\''].iter().find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote)).unwrap_or(value)
+    ['"', '\'']
+        .iter()
+        .find_map(|&quote| value.strip_prefix(quote)?.strip_suffix(quote))
+        .unwrap_or(value)
 }
 
 #[cfg(test)]
@@ -142,7 +152,9 @@ mod tests {
     #[test]
     fn a_login_knows_its_user_home_and_shell() {
         let env = Environment::of_login(&account(1000), "s-1", true);
-        for (name, value) in [("HOME", "/home/mia"), ("USER", "mia"), ("LOGNAME", "mia"), ("SHELL", "/bin/zsh")] {
+        for (name, value) in
+            [("HOME", "/home/mia"), ("USER", "mia"), ("LOGNAME", "mia"), ("SHELL", "/bin/zsh")]
+        {
             assert_eq!(env.get(name), Some(value));
         }
         assert_eq!(env.get(SESSION_VARIABLE), Some("s-1"));

@@ -1,12 +1,13 @@
 //! Who belongs to a session: every process its leader started, and what those started.
 //!
-//! Asked of the kernel by [`Cgroup`] where there is one. Else put together from [`proc_table`]: those in the leader's
-//! session, those with the session's mark in their environment, the children of such, and the orphans that fell to
-//! the agent (which is their "subreaper") while this was the only session.
+//! Asked of the kernel by [`Cgroup`] where there is one. Else put together from [`proc_table`]:
+//! those in the leader's session, those with the session's mark in their environment, the children
+//! of such, and the orphans that fell to the agent (which is their "subreaper") while this was the
+//! only session.
 //!
 //! # Known limit, only without cgroups
-//! - A process that leaves its session, clears its environment and loses its parent while other sessions are open
-//!   is found only when the last of these ends.
+//! - A process that leaves its session, clears its environment and loses its parent while other
+//!   sessions are open is found only when the last of these ends.
 
 use super::cgroup::Cgroup;
 use super::environment::SESSION_VARIABLE;
@@ -88,7 +89,13 @@ impl Family {
 }
 
 /// The relation, without the system: see the module's text.
-fn related(table: &[Entry], leader: Pid, agent: Pid, others: &[Pid], is_marked: impl Fn(Pid) -> bool) -> Vec<Pid> {
+fn related(
+    table: &[Entry],
+    leader: Pid,
+    agent: Pid,
+    others: &[Pid],
+    is_marked: impl Fn(Pid) -> bool,
+) -> Vec<Pid> {
     let mut members: Vec<Pid> = Vec::new();
     for entry in table {
         let stray = others.is_empty() && entry.parent == agent;
@@ -120,8 +127,10 @@ mod tests {
     #[track_caller]
     fn check(table: &[(i32, i32, i32)], others: &[i32], expected: &[i32]) {
         let pid = Pid::from_raw;
-        let table: Vec<Entry> =
-            table.iter().map(|&(p, pp, s)| Entry { pid: pid(p), parent: pid(pp), session: pid(s) }).collect();
+        let table: Vec<Entry> = table
+            .iter()
+            .map(|&(p, pp, s)| Entry { pid: pid(p), parent: pid(pp), session: pid(s) })
+            .collect();
         let others: Vec<Pid> = others.iter().copied().map(pid).collect();
         let found = related(&table, pid(100), pid(AGENT), &others, |p| p.as_raw() >= 900);
         assert_eq!(found, expected.iter().copied().map(pid).collect::<Vec<_>>());

@@ -1,18 +1,20 @@
 //! Terminals, child processes, and that none of them is left behind.
 //!
-//! Way of an opening: [`account`] (who) + [`environment`] (with which variables) -> [`spawn::Plan`] (all that the
-//! child needs, ready before the fork) -> [`spawn::Child`] (a process and the descriptors to talk to it).
-//! Way of an end: [`reap`] tells which child ended; [`ending::Ending`] ends whoever else the session has left,
-//! found by its [`family::Family`].
+//! Way of an opening: [`account`] (who) + [`environment`] (with which variables) -> [`spawn::Plan`]
+//! (all that the child needs, ready before the fork) -> [`spawn::Child`] (a process and the
+//! descriptors to talk to it). Way of an end: [`reap`] tells which child ended; [`ending::Ending`]
+//! ends whoever else the session has left, found by its [`family::Family`].
 //!
 //! # Invariants
-//! - Between fork and exec the child allocates nothing and takes no lock: [`sys`] is the only file with `unsafe`.
+//! - Between fork and exec the child allocates nothing and takes no lock: [`sys`] is the only file
+//!   with `unsafe`.
 //! - Each descriptor is close-on-exec: a session inherits its three standard ones and nothing else.
-//! - A session's end leaves no process, whatever the session's programs did to hide (given a cgroup v2 file system;
-//!   without one, see the limits in [`family`]).
+//! - A session's end leaves no process, whatever the session's programs did to hide (given a cgroup
+//!   v2 file system; without one, see the limits in [`family`]).
 //!
 //! # Not here
-//! - No PAM and no login records: the agent is a static binary, and starts a shell with nothing writable.
+//! - No PAM and no login records: the agent is a static binary, and starts a shell with nothing
+//!   writable.
 
 pub mod account;
 pub mod cgroup;
@@ -32,7 +34,8 @@ use tokio::io::unix::AsyncFd;
 /// Registers a descriptor with the runtime, to learn when it can be read or written.
 ///
 /// # Errors
-/// The descriptor is of a kind that cannot be waited for (a plain file), or the system is out of memory.
+/// The descriptor is of a kind that cannot be waited for (a plain file), or the system is out of
+/// memory.
 pub fn watch(fd: OwnedFd) -> std::io::Result<AsyncFd<OwnedFd>> {
     sys::watch(fd)
 }
@@ -52,7 +55,12 @@ impl Size {
     /// The size as the kernel wants it. Zero would make full-screen programs divide by it.
     pub(crate) fn to_kernel(self) -> nix::pty::Winsize {
         let or = |value, fallback| if value == 0 { fallback } else { value };
-        nix::pty::Winsize { ws_row: or(self.rows, 24), ws_col: or(self.cols, 80), ws_xpixel: 0, ws_ypixel: 0 }
+        nix::pty::Winsize {
+            ws_row: or(self.rows, 24),
+            ws_col: or(self.cols, 80),
+            ws_xpixel: 0,
+            ws_ypixel: 0,
+        }
     }
 }
 

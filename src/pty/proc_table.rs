@@ -1,7 +1,7 @@
 //! The process table as `/proc` shows it: parent, session and mark of each living process.
 //!
-//! Used where there is no cgroup to ask. A snapshot: processes may come and go while it is taken, so whoever acts on
-//! one takes another until it is empty.
+//! Used where there is no cgroup to ask. A snapshot: processes may come and go while it is taken,
+//! so whoever acts on one takes another until it is empty.
 
 use crate::limits;
 use nix::unistd::Pid;
@@ -40,7 +40,8 @@ pub fn has_mark(pid: Pid, mark: &str) -> bool {
     read.is_ok() && environment.split(|byte| *byte == 0).any(|entry| entry == mark.as_bytes())
 }
 
-/// `PID (NAME) STATE PARENT GROUP SESSION ...`; the name may hold anything, so the last parenthesis counts.
+/// `PID (NAME) STATE PARENT GROUP SESSION ...`; the name may hold anything, so the last parenthesis
+/// counts.
 fn parse(stat: &str) -> Option<Entry> {
     let (front, rest) = stat.rsplit_once(')')?;
     let pid = front.split_once(' ')?.0.parse().ok()?;
@@ -49,7 +50,11 @@ fn parse(stat: &str) -> Option<Entry> {
     let parent = fields.next()?.parse().ok()?;
     let session = fields.nth(1)?.parse().ok()?;
     let alive = !matches!(state, "Z" | "X");
-    alive.then_some(Entry { pid: Pid::from_raw(pid), parent: Pid::from_raw(parent), session: Pid::from_raw(session) })
+    alive.then_some(Entry {
+        pid: Pid::from_raw(pid),
+        parent: Pid::from_raw(parent),
+        session: Pid::from_raw(session),
+    })
 }
 
 #[cfg(test)]
@@ -59,7 +64,10 @@ mod tests {
     #[test]
     fn a_name_with_parentheses_and_spaces_does_not_move_the_fields() {
         let entry = parse("12 (a) S (b) R 7 12 12 0 -1").unwrap();
-        assert_eq!((entry.pid.as_raw(), entry.parent.as_raw(), entry.session.as_raw()), (12, 7, 12));
+        assert_eq!(
+            (entry.pid.as_raw(), entry.parent.as_raw(), entry.session.as_raw()),
+            (12, 7, 12)
+        );
     }
 
     #[test]

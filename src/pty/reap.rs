@@ -1,7 +1,8 @@
 //! Child exit as an event: one SIGCHLD source for all sessions.
 //!
-//! The agent makes itself the subreaper of all it starts, so a process whose parent is gone falls to the agent, and
-//! its end is seen here too. Every child is waited for; nothing of a session stays behind as a zombie.
+//! The agent makes itself the subreaper of all it starts, so a process whose parent is gone falls
+//! to the agent, and its end is seen here too. Every child is waited for; nothing of a session
+//! stays behind as a zombie.
 
 use super::Exit;
 use super::spawn::exit_of;
@@ -19,14 +20,14 @@ pub struct Reaper {
 }
 
 impl Reaper {
-    /// Makes this process the subreaper of its descendants, and listens for the ends of its children. Once in a
-    /// process, and before the first child.
+    /// Makes this process the subreaper of its descendants, and listens for the ends of its
+    /// children. Once in a process, and before the first child.
     ///
     /// # Errors
     /// The kernel or the runtime refuses, which neither does on a supported device.
     pub fn new() -> io::Result<Self> {
-        // Missing before Linux 3.4 and in emulators: then who forks away from a session twice escapes the reaping, and
-        // is still found by its cgroup or its environment.
+        // Missing before Linux 3.4 and in emulators: then who forks away from a session twice
+        // escapes the reaping, and is still found by its cgroup or its environment.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
             log::warn!("this kernel gives orphans to init and not to us: {error}");
         }

@@ -1,7 +1,9 @@
-//! Starts the process of a session: all is prepared before the fork, and nothing can fail silently after it.
+//! Starts the process of a session: all is prepared before the fork, and nothing can fail silently
+//! after it.
 //!
-//! Way: [`Request`] -> [`Plan::prepare`] (strings, paths, ids) -> [`Plan::start`] (descriptors, fork) ->
-//! [`Child`], whose [`Report::outcome`] says when the program really runs, or at which step it failed.
+//! Way: [`Request`] -> [`Plan::prepare`] (strings, paths, ids) -> [`Plan::start`] (descriptors,
+//! fork) -> [`Child`], whose [`Report::outcome`] says when the program really runs, or at which
+//! step it failed.
 //!
 //! # Invariants
 //! - The agent's ends of terminal and pipes never block; the session's ends do.
@@ -31,10 +33,12 @@ pub enum Program {
     LoginShell,
     /// A line for the account's shell: `SHELL -c LINE`.
     Line(String),
-    /// A program and its arguments, without a shell. The first is looked up in the session's `PATH`.
+    /// A program and its arguments, without a shell. The first is looked up in the session's
+    /// `PATH`.
     Arguments(Vec<String>),
-    /// A script for the interpreter that its first line names, or for `/bin/sh`. It is never in an argument, where others on
-    /// the device could read it, nor in a file: the interpreter reads it from memory of the kernel.
+    /// A script for the interpreter that its first line names, or for `/bin/sh`. It is never in an
+    /// argument, where others on the device could read it, nor in a file: the interpreter reads it
+    /// from memory of the kernel.
     Script {
         /// Its bytes.
         text: Vec<u8>,
@@ -54,7 +58,8 @@ pub struct Request<'a> {
     pub terminal: Option<Size>,
     /// Its whole environment.
     pub environment: &'a Environment,
-    /// Open `cgroup.procs` of the session's own cgroup, where there is one, and of the one that limits its processes.
+    /// Open `cgroup.procs` of the session's own cgroup, where there is one, and of the one that
+    /// limits its processes.
     pub cgroups: [Option<BorrowedFd<'a>>; 2],
 }
 
@@ -118,7 +123,8 @@ pub enum Io {
     },
 }
 
-/// A started process. Dropping it neither ends nor reaps it: see [`super::ending`] and [`super::reap`].
+/// A started process. Dropping it neither ends nor reaps it: see [`super::ending`] and
+/// [`super::reap`].
 #[derive(Debug)]
 pub struct Child {
     /// Its process id, also its process group and its session.
@@ -147,15 +153,19 @@ impl<'a> Plan<'a> {
             Program::Script { text, .. } => Some(in_memory(text)?),
             _ => None,
         };
-        let (candidates, argv) = resolve(request.program, account, request.environment, script.as_ref())?;
+        let (candidates, argv) =
+            resolve(request.program, account, request.environment, script.as_ref())?;
         let directory = match request.program {
             Program::Script { directory, .. } if !directory.is_empty() => Some(directory.clone()),
             _ => None,
         };
-        if argv.len() > limits::ARGUMENTS || argv.iter().map(String::len).sum::<usize>() > limits::ARGUMENT_BYTES {
+        if argv.len() > limits::ARGUMENTS
+            || argv.iter().map(String::len).sum::<usize>() > limits::ARGUMENT_BYTES
+        {
             return Err(SpawnError::Command("its arguments are too long"));
         }
-        let envp = request.environment.iter().map(|(name, value)| c_string(format!("{name}={value}")));
+        let envp =
+            request.environment.iter().map(|(name, value)| c_string(format!("{name}={value}")));
         Ok(Self {
             program: candidates.last().map(|path| path.display().to_string()).unwrap_or_default(),
             candidates: candidates
@@ -181,9 +191,11 @@ impl<'a> Plan<'a> {
     /// Opens the descriptors and forks.
     ///
     /// # Errors
-    /// No free terminal, descriptor or process. A program that cannot run is told later, by [`Report::outcome`].
+    /// No free terminal, descriptor or process. A program that cannot run is told later, by
+    /// [`Report::outcome`].
     pub fn start(self) -> Result<Child, SpawnError> {
-        let (report, report_in_child) = pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(system("pipe"))?;
+        let (report, report_in_child) =
+            pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(system("pipe"))?;
         let (io, theirs) = match self.terminal {
             Some(size) => open_terminal(size, self.uid)?,
             None => open_pipes()?,
@@ -198,7 +210,11 @@ impl<'a> Plan<'a> {
             stderr: theirs[2 % theirs.len()].as_fd(),
             terminal: self.terminal.is_some(),
             cgroups: self.cgroups,
-            identity: root.then_some(Identity { groups: &self.groups, gid: self.gid, uid: self.uid }),
+            identity: root.then_some(Identity {
+                groups: &self.groups,
+                gid: self.gid,
+                uid: self.uid,
+            }),
             directory: &self.directory,
             elsewhere: self.elsewhere,
             script: self.script.as_ref().map(OwnedFd::as_fd),
@@ -235,7 +251,8 @@ impl Report {
         match read(&self.pipe, &mut report) {
             Err(Errno::EAGAIN | Errno::EINTR) => None,
             Ok(5) => Some(Err(self.failure(report))),
-            // The pipe closed by the exec; or the child was killed before it, which its exit status tells.
+            // The pipe closed by the exec; or the child was killed before it, which its exit status
+            // tells.
             Ok(_) | Err(_) => Some(Ok(())),
         }
     }
@@ -243,7 +260,9 @@ impl Report {
     fn failure(&self, [stage, errno @ ..]: [u8; 5]) -> SpawnError {
         let errno = Errno::from_raw(i32::from_le_bytes(errno));
         let what = match Stage::from_byte(stage) {
-            Some(Stage::Exec) | None => return SpawnError::Program { program: self.program.clone(), errno },
+            Some(Stage::Exec) | None => {
+                return SpawnError::Program { program: self.program.clone(), errno };
+            }
             Some(Stage::Session) => "new session",
             Some(Stage::Terminal) => "controlling terminal",
             Some(Stage::Descriptors) => "standard descriptors",
@@ -294,7 +313,9 @@ fn resolve(
     script: Option<&OwnedFd>,
 ) -> Result<(Vec<PathBuf>, Vec<String>), SpawnError> {
     let shell = account.shell.clone();
-    let shell_name = shell.file_name().map_or_else(|| "sh".to_owned(), |name| name.to_string_lossy().into_owned());
+    let shell_name = shell
+        .file_name()
+        .map_or_else(|| "sh".to_owned(), |name| name.to_string_lossy().into_owned());
     match program {
         Program::LoginShell => Ok((vec![shell], vec![format!("-{shell_name}")])),
         Program::Line(line) => Ok((vec![shell], vec![shell_name, "-c".to_owned(), line.clone()])),
@@ -305,14 +326,17 @@ fn resolve(
         }
         Program::Script { text, .. } => {
             let (interpreter, argument) = interpreter(text);
-            let place = script.map_or_else(String::new, |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
-            let argv = [Some(interpreter.clone()), argument, Some(place)].into_iter().flatten().collect();
+            let place =
+                script.map_or_else(String::new, |fd| format!("/proc/self/fd/{}", fd.as_raw_fd()));
+            let argv =
+                [Some(interpreter.clone()), argument, Some(place)].into_iter().flatten().collect();
             Ok((vec![PathBuf::from(interpreter)], argv))
         }
     }
 }
 
-/// What a script's first line asks for, as the kernel reads it: a path, and the rest of the line as one argument.
+/// What a script's first line asks for, as the kernel reads it: a path, and the rest of the line as
+/// one argument.
 fn interpreter(script: &[u8]) -> (String, Option<String>) {
     let line = script.split(|byte| *byte == b'\n').next().unwrap_or_default();
     let line = String::from_utf8_lossy(line);
@@ -326,7 +350,8 @@ fn interpreter(script: &[u8]) -> (String, Option<String>) {
 
 /// A file in memory that holds these bytes, and that the account may read.
 fn in_memory(bytes: &[u8]) -> Result<OwnedFd, SpawnError> {
-    let file = memfd_create(c"towline-script", MFdFlags::MFD_CLOEXEC).map_err(system("keep the script in memory"))?;
+    let file = memfd_create(c"towline-script", MFdFlags::MFD_CLOEXEC)
+        .map_err(system("keep the script in memory"))?;
     let mut rest = bytes;
     while !rest.is_empty() {
         let n = write(&file, rest).map_err(system("keep the script in memory"))?;
@@ -340,40 +365,50 @@ fn search(name: &str, path: &str) -> Vec<PathBuf> {
     if name.contains('/') {
         return vec![PathBuf::from(name)];
     }
-    path.split(':').filter(|dir| dir.starts_with('/')).map(|dir| Path::new(dir).join(name)).collect()
+    path.split(':')
+        .filter(|dir| dir.starts_with('/'))
+        .map(|dir| Path::new(dir).join(name))
+        .collect()
 }
 
 fn open_terminal(size: Size, owner: Uid) -> Result<(Io, Vec<OwnedFd>), SpawnError> {
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
-    let master = posix_openpt(flags | OFlag::O_NONBLOCK).map_err(system("open a terminal (is /dev/pts mounted?)"))?;
+    let master = posix_openpt(flags | OFlag::O_NONBLOCK)
+        .map_err(system("open a terminal (is /dev/pts mounted?)"))?;
     grantpt(&master).map_err(system("grant a terminal"))?;
     unlockpt(&master).map_err(system("unlock a terminal"))?;
     let name = ptsname_r(&master).map_err(system("name a terminal"))?;
-    let slave = open(name.as_str(), flags, Mode::empty()).map_err(system("open the session's terminal"))?;
+    let slave =
+        open(name.as_str(), flags, Mode::empty()).map_err(system("open the session's terminal"))?;
     let master = OwnedFd::from(master);
     resize(master.as_fd(), size).map_err(system("size a terminal"))?;
     let mut settings = tcgetattr(&slave).map_err(system("read a terminal's settings"))?;
     settings.input_flags.insert(InputFlags::IUTF8); // erase removes characters, not bytes
-    tcsetattr(&slave, SetArg::TCSANOW, &settings).map_err(system("change a terminal's settings"))?;
+    tcsetattr(&slave, SetArg::TCSANOW, &settings)
+        .map_err(system("change a terminal's settings"))?;
     if nix::unistd::geteuid().is_root() {
         give_to(&slave, owner);
     }
     Ok((Io::Terminal(master), vec![slave]))
 }
 
-/// As `login` leaves a terminal: the user's, and `write`able by the group tty. The session works without it, only
-/// programs that open their terminal by name do not; so a failure is no reason to refuse.
+/// As `login` leaves a terminal: the user's, and `write`able by the group tty. The session works
+/// without it, only programs that open their terminal by name do not; so a failure is no reason to
+/// refuse.
 fn give_to(slave: &OwnedFd, owner: Uid) {
     let tty = Group::from_name("tty").ok().flatten().map(|group| group.gid);
     let mode = if tty.is_some() { 0o620 } else { 0o600 };
-    if let Err(errno) = fchown(slave, Some(owner), tty).and_then(|()| fchmod(slave, Mode::from_bits_truncate(mode))) {
+    if let Err(errno) =
+        fchown(slave, Some(owner), tty).and_then(|()| fchmod(slave, Mode::from_bits_truncate(mode)))
+    {
         log::debug!("a terminal keeps its owner: {errno}");
     }
 }
 
 fn open_pipes() -> Result<(Io, Vec<OwnedFd>), SpawnError> {
     let pipe = || pipe2(OFlag::O_CLOEXEC).map_err(system("pipe"));
-    let ((in_theirs, stdin), (stdout, out_theirs), (stderr, err_theirs)) = (pipe()?, pipe()?, pipe()?);
+    let ((in_theirs, stdin), (stdout, out_theirs), (stderr, err_theirs)) =
+        (pipe()?, pipe()?, pipe()?);
     for end in [&stdin, &stdout, &stderr] {
         fcntl(end, FcntlArg::F_SETFL(OFlag::O_NONBLOCK)).map_err(system("pipe"))?;
     }

@@ -1,4 +1,5 @@
-//! Families and their ends, written for a successor and read from a predecessor; see [`crate::handover`].
+//! Families and their ends, written for a successor and read from a predecessor; see
+//! [`crate::handover`].
 
 use super::cgroup::Cgroup;
 use super::ending::Ending;

@@ -1,11 +1,13 @@
-//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on terminals, sockets and files that have
-//! no safe form, and taking descriptors that were left open across an exec.
+//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on
+//! terminals, sockets and files that have no safe form, and taking descriptors that were left open
+//! across an exec.
 //!
 //! # The rule of this file
-//! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic, no destructor.
-//! All memory the child reads was made before the fork and is only borrowed ([`Image`]). On a failure the child
-//! writes five bytes (stage and errno) to the report pipe and leaves by `_exit`, so that no exit handler of the
-//! agent runs twice. Each `unsafe` block holds one call, with its proof.
+//! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic,
+//! no destructor. All memory the child reads was made before the fork and is only borrowed
+//! ([`Image`]). On a failure the child writes five bytes (stage and errno) to the report pipe and
+//! leaves by `_exit`, so that no exit handler of the agent runs twice. Each `unsafe` block holds
+//! one call, with its proof.
 //!
 //! # Not here
 //! - What goes into the image: see [`super::spawn`].
@@ -84,19 +86,29 @@ pub(super) enum Stage {
 
 impl Stage {
     pub(super) fn from_byte(byte: u8) -> Option<Self> {
-        [Self::Session, Self::Terminal, Self::Descriptors, Self::Groups, Self::Identity, Self::Directory, Self::Exec]
-            .into_iter()
-            .find(|stage| *stage as u8 == byte)
+        [
+            Self::Session,
+            Self::Terminal,
+            Self::Descriptors,
+            Self::Groups,
+            Self::Identity,
+            Self::Directory,
+            Self::Exec,
+        ]
+        .into_iter()
+        .find(|stage| *stage as u8 == byte)
     }
 }
 
-/// Forks, and lets the child become what `image` says. Returns the child's id at once; whether its exec worked comes
-/// through the report pipe.
+/// Forks, and lets the child become what `image` says. Returns the child's id at once; whether its
+/// exec worked comes through the report pipe.
 pub(super) fn fork_exec(image: &Image<'_>) -> nix::Result<Pid> {
-    // All signals wait across the fork: no handler of the agent may run in the child on the agent's pipes.
+    // All signals wait across the fork: no handler of the agent may run in the child on the agent's
+    // pipes.
     let mut before = SigSet::empty();
     sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    // SAFETY: the child runs only `become_session`, which keeps the rule of this file and never returns.
+    // SAFETY: the child runs only `become_session`, which keeps the rule of this file and never
+    // returns.
     let forked = unsafe { unistd::fork() };
     if matches!(forked, Ok(ForkResult::Child)) {
         become_session(image);
@@ -148,17 +160,21 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
     Err((Stage::Exec, exec(image)))
 }
 
-/// Moves the calling process into the session's cgroups. The right to do so was checked when the files were opened.
-/// A failure is no reason to refuse a shell: the session's family is then found by its marks.
+/// Moves the calling process into the session's cgroups. The right to do so was checked when the
+/// files were opened. A failure is no reason to refuse a shell: the session's family is then found
+/// by its marks.
 fn join_cgroups(procs: [Option<BorrowedFd<'_>>; 2]) {
     for procs in procs.into_iter().flatten() {
         let _ = unistd::write(procs, b"0");
     }
 }
 
-/// The agent may be protected from the kernel's out-of-memory killer; what its sessions start must not be.
+/// The agent may be protected from the kernel's out-of-memory killer; what its sessions start must
+/// not be.
 fn be_ordinary_when_memory_is_short() {
-    if let Ok(score) = open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+    if let Ok(score) =
+        open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+    {
         let _ = unistd::write(&score, b"0");
     }
 }
@@ -170,18 +186,23 @@ fn take_terminal(terminal: BorrowedFd<'_>) -> nix::Result<()> {
     Errno::result(result).map(drop)
 }
 
-/// Marks every descriptor above standard error close-on-exec. The agent's own are so already; this is for those
-/// that were given to it at start by a careless parent. Kernels before 5.11 lack the call: see `close_on_exec_all`.
+/// Marks every descriptor above standard error close-on-exec. The agent's own are so already; this
+/// is for those that were given to it at start by a careless parent. Kernels before 5.11 lack the
+/// call: see `close_on_exec_all`.
 fn inherit_nothing_else() {
     const CLOEXEC: libc::c_uint = 4; // CLOSE_RANGE_CLOEXEC of linux/close_range.h
     // SAFETY: three integers; descriptors are only marked, none is closed, so no owner loses one.
-    let _ = unsafe { libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, CLOEXEC) };
+    let _ = unsafe {
+        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, CLOEXEC)
+    };
 }
 
-/// Default dispositions and an empty mask: the runtime ignores SIGPIPE, and a shell must not inherit that.
+/// Default dispositions and an empty mask: the runtime ignores SIGPIPE, and a shell must not
+/// inherit that.
 fn forget_signals() {
     for signal in 1..=64 {
-        // SAFETY: setting the default disposition runs no code of ours; numbers that cannot be set are refused.
+        // SAFETY: setting the default disposition runs no code of ours; numbers that cannot be set
+        // are refused.
         let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
     let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
@@ -191,8 +212,11 @@ fn forget_signals() {
 fn exec(image: &Image<'_>) -> Errno {
     let mut telling = Errno::ENOENT;
     for path in image.candidates {
-        // SAFETY: the path and both arrays are null-terminated and outlive the call: the image owns them.
-        unsafe { libc::execve(path.as_ptr(), image.argv.pointers.as_ptr(), image.envp.pointers.as_ptr()) };
+        // SAFETY: the path and both arrays are null-terminated and outlive the call: the image owns
+        // them.
+        unsafe {
+            libc::execve(path.as_ptr(), image.argv.pointers.as_ptr(), image.envp.pointers.as_ptr())
+        };
         match Errno::last() {
             Errno::ENOENT | Errno::ENOTDIR => {}
             other => telling = other,
@@ -201,26 +225,32 @@ fn exec(image: &Image<'_>) -> Errno {
     telling
 }
 
-/// Sets the size of a terminal; its foreground programs get SIGWINCH from the kernel when it changed.
+/// Sets the size of a terminal; its foreground programs get SIGWINCH from the kernel when it
+/// changed.
 pub(super) fn set_size(master: BorrowedFd<'_>, size: &nix::pty::Winsize) -> nix::Result<()> {
-    // SAFETY: the descriptor is borrowed, so open; the request reads one `winsize`, which lives across the call.
-    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ as _, ptr::from_ref(size)) };
+    // SAFETY: the descriptor is borrowed, so open; the request reads one `winsize`, which lives
+    // across the call.
+    let result =
+        unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ as _, ptr::from_ref(size)) };
     Errno::result(result).map(drop)
 }
 
 /// The process group in the foreground of the terminal whose master end this is.
 pub(super) fn foreground_group(master: BorrowedFd<'_>) -> nix::Result<Pid> {
     let mut group: libc::pid_t = 0;
-    // SAFETY: the descriptor is borrowed, so open; the request writes one `pid_t`, which lives across the call.
-    let result = unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPGRP as _, ptr::from_mut(&mut group)) };
+    // SAFETY: the descriptor is borrowed, so open; the request writes one `pid_t`, which lives
+    // across the call.
+    let result =
+        unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPGRP as _, ptr::from_mut(&mut group)) };
     Errno::result(result).map(|_| Pid::from_raw(group))
 }
 
-/// Keeps the kernel from waking this socket's writer before at most `bytes` of what it holds are unsent, so that a
-/// keystroke never queues behind more bulk than that.
+/// Keeps the kernel from waking this socket's writer before at most `bytes` of what it holds are
+/// unsent, so that a keystroke never queues behind more bulk than that.
 pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> nix::Result<()> {
     let size = size_of_val(&bytes) as libc::socklen_t;
-    // SAFETY: the descriptor is borrowed, so open; the option reads four bytes, which live across the call.
+    // SAFETY: the descriptor is borrowed, so open; the option reads four bytes, which live across
+    // the call.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -248,7 +278,8 @@ pub(crate) enum Filter {
     },
 }
 
-/// Lets only those messages into a socket's buffer for which all steps hold (classic BPF, linux/filter.h).
+/// Lets only those messages into a socket's buffer for which all steps hold (classic BPF,
+/// linux/filter.h).
 ///
 /// # Errors
 /// The kernel's; or more steps than the jumps of this language reach over.
@@ -259,15 +290,21 @@ pub(crate) fn filter_messages(socket: BorrowedFd<'_>, steps: &[Filter]) -> nix::
         let to_the_last = u8::try_from(steps.len() - done).map_err(|_| Errno::E2BIG)?;
         jumps.push(match *filter {
             Filter::Load { at } => step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, at),
-            Filter::Want { value } => step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_last, value),
+            Filter::Want { value } => {
+                step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_last, value)
+            }
         });
     }
-    jumps.extend([step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX), step(libc::BPF_RET | libc::BPF_K, 0, 0)]);
+    jumps.extend([
+        step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0),
+    ]);
     let len = u16::try_from(jumps.len()).map_err(|_| Errno::E2BIG)?;
     let program = libc::sock_fprog { len, filter: jumps.as_mut_ptr() };
     let size = size_of_val(&program) as libc::socklen_t;
-    // SAFETY: the descriptor is borrowed, so open; the option reads one `sock_fprog` and the `len` steps behind its pointer,
-    // and both live across the call. The kernel checks the program itself.
+    // SAFETY: the descriptor is borrowed, so open; the option reads one `sock_fprog` and the `len`
+    // steps behind its pointer, and both live across the call. The kernel checks the program
+    // itself.
     let result = unsafe {
         libc::setsockopt(
             socket.as_raw_fd(),
@@ -280,10 +317,12 @@ pub(crate) fn filter_messages(socket: BorrowedFd<'_>, steps: &[Filter]) -> nix::
     Errno::result(result).map(drop)
 }
 
-/// Takes a descriptor that the program before us in this process left open on purpose, and marks it as taken.
+/// Takes a descriptor that the program before us in this process left open on purpose, and marks it
+/// as taken.
 ///
-/// "On purpose" is what the close-on-exec mark says: whatever this program opened itself carries it, and what was taken
-/// carries it from then on. So a descriptor with an owner is never taken, and none is taken twice.
+/// "On purpose" is what the close-on-exec mark says: whatever this program opened itself carries
+/// it, and what was taken carries it from then on. So a descriptor with an owner is never taken,
+/// and none is taken twice.
 pub(crate) fn inherit(raw: RawFd) -> io::Result<OwnedFd> {
     let not_left = || io::Error::other(format!("descriptor {raw} was not left for us"));
     if raw <= libc::STDERR_FILENO {
@@ -300,32 +339,37 @@ pub(crate) fn inherit(raw: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
-/// Gives the calling thread the lowest of the real-time priorities: it goes before ordinary programs, and after everything
-/// else that has such a priority. What it starts does not inherit it.
+/// Gives the calling thread the lowest of the real-time priorities: it goes before ordinary
+/// programs, and after everything else that has such a priority. What it starts does not inherit
+/// it.
 ///
 /// # Errors
 /// The kernel's: no `CAP_SYS_NICE`, or a cgroup without real-time share.
 pub(crate) fn take_precedence() -> nix::Result<()> {
     const FIRST_IN_FIRST_OUT: libc::c_int = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
     let lowest: libc::c_int = 1; // `struct sched_param` of the kernel: one integer
-    // SAFETY: 0 is the calling thread; the kernel reads one integer, which lives across the call. The system call and not
-    // the C library's function, which musl does not have.
-    let result = unsafe { libc::syscall(libc::SYS_sched_setscheduler, 0, FIRST_IN_FIRST_OUT, ptr::from_ref(&lowest)) };
+    // SAFETY: 0 is the calling thread; the kernel reads one integer, which lives across the call.
+    // The system call and not the C library's function, which musl does not have.
+    let result = unsafe {
+        libc::syscall(libc::SYS_sched_setscheduler, 0, FIRST_IN_FIRST_OUT, ptr::from_ref(&lowest))
+    };
     Errno::result(result).map(drop)
 }
 
 /// Whether an extended attribute of a file has just this value, of at most eight bytes.
 pub(super) fn has_attribute(path: &CStr, name: &CStr, value: &[u8]) -> bool {
     let mut found = [0_u8; 8];
-    // SAFETY: both names are null-terminated, and the kernel writes at most as many bytes as it is told to an array that lives
-    // across the call.
-    let length = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), found.as_mut_ptr().cast(), found.len()) };
+    // SAFETY: both names are null-terminated, and the kernel writes at most as many bytes as it is
+    // told to an array that lives across the call.
+    let length = unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), found.as_mut_ptr().cast(), found.len())
+    };
     usize::try_from(length).is_ok_and(|length| found.get(..length) == Some(value))
 }
 
 /// Registers a descriptor with the runtime, to learn when it can be read or written.
 pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` is open and stays the same descriptor until dropped, and only shared borrows of it are
-    // given out while the `AsyncFd` owns it.
+    // SAFETY: an `OwnedFd` is open and stays the same descriptor until dropped, and only shared
+    // borrows of it are given out while the `AsyncFd` owns it.
     unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
 }

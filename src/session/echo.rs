@@ -1,16 +1,19 @@
-//! Whether a terminal shows what is typed: told to a gateway that has asked, because it records input.
+//! Whether a terminal shows what is typed: told to a gateway that has asked, because it records
+//! input.
 //!
-//! Way: the terminal's settings are looked at ([`stands`]) -> input is written to it -> [`Watch::wrote`] -> one message.
+//! Way: the terminal's settings are looked at ([`stands`]) -> input is written to it ->
+//! [`Watch::wrote`] -> one message.
 //!
 //! # Invariants
 //! - The input itself is not in what is told.
-//! - One stretch waits at the most: what cannot be told in time is joined to it, and the worst counts for all of it.
+//! - One stretch waits at the most: what cannot be told in time is joined to it, and the worst
+//!   counts for all of it.
 //! - Nobody is told who has not asked on this link: an older gateway does not know the message.
 //!
 //! # Known limits
-//! - Settings that change between the look and the moment in which the kernel takes what was written are not seen. The gateway
-//!   records nothing that did not come back, either. (A second look after the write would mostly see what the line just
-//!   typed has begun.)
+//! - Settings that change between the look and the moment in which the kernel takes what was
+//!   written are not seen. The gateway records nothing that did not come back, either. (A second
+//!   look after the write would mostly see what the line just typed has begun.)
 
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use std::os::fd::AsFd;
@@ -60,7 +63,13 @@ impl Watch {
     pub fn take(&mut self, session: &str) -> Option<Echoed> {
         let echo = self.waits.take()?;
         let from = std::mem::replace(&mut self.from, self.until);
-        Some(Echoed { session: session.to_owned(), from, until: self.until, output: self.output, echo })
+        Some(Echoed {
+            session: session.to_owned(),
+            from,
+            until: self.until,
+            output: self.output,
+            echo,
+        })
     }
 }
 
@@ -98,6 +107,10 @@ mod tests {
         assert_eq!(set(LocalFlags::ICANON | LocalFlags::ECHO), Echo::Terminal);
         assert_eq!(set(LocalFlags::empty()), Echo::Program);
         assert_eq!(set(LocalFlags::ICANON), Echo::Hidden);
-        assert_eq!(stands(std::fs::File::open("/dev/null").unwrap()), Echo::Hidden, "what is no terminal");
+        assert_eq!(
+            stands(std::fs::File::open("/dev/null").unwrap()),
+            Echo::Hidden,
+            "what is no terminal"
+        );
     }
 }

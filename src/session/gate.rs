@@ -135,10 +135,12 @@ impl Gate {
         UnparsedPublicKey::new(&ED25519, &self.authority).verify(bytes, signature).is_ok()
     }
 
-    /// Takes the authority's time for a link with this challenge; false if the authority did not sign it.
+    /// Takes the authority's time for a link with this challenge; false if the authority did not
+    /// sign it.
     #[must_use]
     pub fn learn_time(&mut self, time: &SignedTime, challenge: &[u8; 16], now: Instant) -> bool {
-        let genuine = self.verify(&SignedTime::signed_bytes(challenge, time.unix_ms), &time.signature);
+        let genuine =
+            self.verify(&SignedTime::signed_bytes(challenge, time.unix_ms), &time.signature);
         if genuine {
             self.time = Some(AuthorityClock::new(time.unix_ms, now));
         }
@@ -156,20 +158,30 @@ impl Gate {
     /// # Errors
     /// [`Refusal`]; the grant is used up only if it was genuine.
     pub fn pass(&mut self, open: &Open, config: &Config, now: Instant) -> Result<Passed, Refusal> {
-        let launch_digest: [u8; 32] =
-            digest(&SHA256, &open.launch).as_ref().try_into().map_err(|_| Refusal::Incomplete("digest"))?;
+        let launch_digest: [u8; 32] = digest(&SHA256, &open.launch)
+            .as_ref()
+            .try_into()
+            .map_err(|_| Refusal::Incomplete("digest"))?;
         let now = self.time.ok_or(Refusal::NoTime)?.at(now);
         let mut seen = std::mem::take(&mut self.seen);
-        let expected =
-            Expected { device: &self.device, session: &open.session, launch: &launch_digest, boot: &self.boot, now };
-        let accepted = open.grant.accept(&expected, &mut seen, |bytes, signature| self.verify(bytes, signature));
+        let expected = Expected {
+            device: &self.device,
+            session: &open.session,
+            launch: &launch_digest,
+            boot: &self.boot,
+            now,
+        };
+        let accepted = open
+            .grant
+            .accept(&expected, &mut seen, |bytes, signature| self.verify(bytes, signature));
         self.seen = seen;
         let grant = accepted?;
         let launch: Launch = decode(&open.launch)?;
         if launch.wants_terminal() && open.terminal.is_none() {
             return Err(Refusal::Incomplete("a terminal is wanted, but its size is missing"));
         }
-        if matches!(&launch, Launch::ShellWithProfile { profile } if profile.len() > MAX_PROFILE_BYTES) {
+        if matches!(&launch, Launch::ShellWithProfile { profile } if profile.len() > MAX_PROFILE_BYTES)
+        {
             return Err(Refusal::Incomplete("the shell profile is too long"));
         }
         if launch.wants_err() && open.err.is_none() {
@@ -180,10 +192,12 @@ impl Gate {
                 return Err(Refusal::Incomplete("a tunnel wants a port"));
             }
             config.policy.permit_tunnel(to.host.as_deref(), to.port, &grant.document)?;
-            let (account, forwards) = (Account::find(&own_name())?, config.policy.allowed_forwards.clone());
+            let (account, forwards) =
+                (Account::find(&own_name())?, config.policy.allowed_forwards.clone());
             return Ok(Passed { launch, account, forwards, grant });
         }
-        let user = grant.run_as.clone().or_else(|| config.default_user.clone()).unwrap_or_else(own_name);
+        let user =
+            grant.run_as.clone().or_else(|| config.default_user.clone()).unwrap_or_else(own_name);
         let account = Account::find(&user)?;
         config.policy.permit(&account, &grant.document)?;
         Ok(Passed { launch, account, forwards: Vec::new(), grant })
@@ -246,7 +260,8 @@ mod tests {
             };
             change(&mut grant);
             let grant = SignedGrant::sign(&grant, |bytes| sign(&self.authority, bytes)).unwrap();
-            let terminal = Some(Terminal { term: "xterm".into(), size: Size { rows: 24, cols: 80 } });
+            let terminal =
+                Some(Terminal { term: "xterm".into(), size: Size { rows: 24, cols: 80 } });
             Open { session: "ann-1".into(), grant, launch, terminal, io: 1, err: None }
         }
 
@@ -289,7 +304,8 @@ mod tests {
     #[test]
     fn a_grant_that_is_late_for_another_device_or_another_boot_is_refused() {
         let mut world = world();
-        let open = world.open(|grant| (grant.issued_at, grant.not_after) = (NOW_MS - 9_000, NOW_MS - 1));
+        let open =
+            world.open(|grant| (grant.issued_at, grant.not_after) = (NOW_MS - 9_000, NOW_MS - 1));
         world.refuses(&open, "expired", RefusalCode::Grant);
         let open = world.open(|grant| grant.device = "mi-2".into());
         world.refuses(&open, "device mi-2", RefusalCode::Grant);
@@ -300,8 +316,13 @@ mod tests {
     #[test]
     fn a_time_that_the_authority_did_not_sign_for_this_link_is_not_learnt() {
         let mut world = world();
-        let signature = sign(&world.authority, &SignedTime::signed_bytes(&[9; 16], NOW_MS)).to_vec();
-        assert!(!world.gate.learn_time(&SignedTime { unix_ms: NOW_MS, signature }, &CHALLENGE, world.start));
+        let signature =
+            sign(&world.authority, &SignedTime::signed_bytes(&[9; 16], NOW_MS)).to_vec();
+        assert!(!world.gate.learn_time(
+            &SignedTime { unix_ms: NOW_MS, signature },
+            &CHALLENGE,
+            world.start
+        ));
     }
 
     #[test]
@@ -327,7 +348,11 @@ mod tests {
         let open = tunnel(&world, 1, None);
         assert!(world.gate.pass(&open, &world.config, world.start).is_ok());
         let open = tunnel(&world, 2, Some("169.254.169.254"));
-        world.refuses(&open, "169.254.169.254:22 (policy.allowed_forwards)", RefusalCode::DevicePolicy);
+        world.refuses(
+            &open,
+            "169.254.169.254:22 (policy.allowed_forwards)",
+            RefusalCode::DevicePolicy,
+        );
         let mut open = tunnel(&world, 3, None);
         open.launch = tunnel(&world, 3, Some("127.0.0.1")).launch;
         world.refuses(&open, "not what the grant was given for", RefusalCode::Grant);

@@ -2,7 +2,8 @@
 
 use std::collections::VecDeque;
 
-/// A byte queue that holds at most what the stream's receiver gives credit for, and no memory while empty.
+/// A byte queue that holds at most what the stream's receiver gives credit for, and no memory while
+/// empty.
 #[derive(Debug, Default)]
 pub struct Input {
     bytes: VecDeque<u8>,
@@ -11,7 +12,8 @@ pub struct Input {
 }
 
 impl Input {
-    /// Keeps what a direct write could not take. The bound is the receiver's credit: it refuses more before this.
+    /// Keeps what a direct write could not take. The bound is the receiver's credit: it refuses
+    /// more before this.
     pub fn keep(&mut self, bytes: &[u8]) {
         self.bytes.extend(bytes);
     }

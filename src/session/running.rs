@@ -1,13 +1,14 @@
 //! One session: its process, its descriptors, and the bytes between them and the streams.
 //!
-//! Poll-based: [`Running::poll`] moves what can be moved and registers for the rest. Output is read straight into the
-//! stream's replay ring, and only while there is room; input is written straight to the program, and kept only when
-//! that would block.
+//! Poll-based: [`Running::poll`] moves what can be moved and registers for the rest. Output is read
+//! straight into the stream's replay ring, and only while there is room; input is written straight
+//! to the program, and kept only when that would block.
 //!
 //! # Invariants
-//! - Both directions are always served: a program that echoes more than it reads blocks nobody but itself.
-//! - The stream of an output ends when the program's side is closed by all who hold it; or, once the program has
-//!   ended, when nothing was left to read at [`limits::DRAIN_AFTER_EXIT`].
+//! - Both directions are always served: a program that echoes more than it reads blocks nobody but
+//!   itself.
+//! - The stream of an output ends when the program's side is closed by all who hold it; or, once
+//!   the program has ended, when nothing was left to read at [`limits::DRAIN_AFTER_EXIT`].
 
 mod succession;
 
@@ -35,7 +36,8 @@ type Fd = AsyncFd<OwnedFd>;
 
 /// What a terminal in its line mode holds at the least (`N_TTY_BUF_SIZE` of Linux, less one).
 const TERMINAL_QUEUE: usize = 4095;
-const _: () = assert!(MAX_PROFILE_BYTES < TERMINAL_QUEUE, "a profile must fit the empty queue of a terminal");
+const _: () =
+    assert!(MAX_PROFILE_BYTES < TERMINAL_QUEUE, "a profile must fit the empty queue of a terminal");
 
 /// The program's side of the streams. An end that is closed is `None`.
 #[derive(Debug)]
@@ -52,7 +54,9 @@ struct Ports {
 impl Ports {
     fn new(io: Io) -> io::Result<Self> {
         match io {
-            Io::Terminal(master) => Ok(Self { main: Some(watch(master)?), err: None, stdin: None, terminal: true }),
+            Io::Terminal(master) => {
+                Ok(Self { main: Some(watch(master)?), err: None, stdin: None, terminal: true })
+            }
             Io::Pipes { stdin, stdout, stderr } => Ok(Self {
                 main: Some(watch(stdout)?),
                 err: Some(watch(stderr)?),
@@ -139,7 +143,8 @@ impl Running {
         std::mem::take(&mut self.lines)
     }
 
-    /// The gateway of this link wants to hear whether input is echoed. False: of what is no terminal nothing is to be heard.
+    /// The gateway of this link wants to hear whether input is echoed. False: of what is no
+    /// terminal nothing is to be heard.
     pub fn tell_echo(&mut self, mux: &mut Mux) -> bool {
         let known = self.stands().zip(positions(self.io, mux));
         self.echo = known.map(|(echo, (input, output))| Watch::new(input, output, echo));
@@ -163,7 +168,11 @@ impl Running {
     }
 
     fn stands(&self) -> Option<Echo> {
-        self.ports.main.as_ref().filter(|_| self.ports.terminal).map(|master| stands(master.get_ref()))
+        self.ports
+            .main
+            .as_ref()
+            .filter(|_| self.ports.terminal)
+            .map(|master| stands(master.get_ref()))
     }
 
     /// How the terminal stands, if somebody wants to know.
@@ -173,7 +182,9 @@ impl Running {
 
     /// Input went to the terminal, which stood like this before.
     fn wrote(&mut self, before: Option<Echo>, mux: &mut Mux) {
-        if let (Some(watch), Some(before), Some((input, output))) = (&mut self.echo, before, positions(self.io, mux)) {
+        if let (Some(watch), Some(before), Some((input, output))) =
+            (&mut self.echo, before, positions(self.io, mux))
+        {
             watch.wrote(input, output, before);
         }
     }
@@ -192,7 +203,9 @@ impl Running {
 
     /// True once, when its time is over while it runs.
     pub fn takes_too_long(&mut self, now: Instant) -> bool {
-        let over = self.exited.is_none() && !self.timed_out && self.end_at.is_some_and(|end_at| now >= end_at);
+        let over = self.exited.is_none()
+            && !self.timed_out
+            && self.end_at.is_some_and(|end_at| now >= end_at);
         self.timed_out |= over;
         over
     }
@@ -321,7 +334,8 @@ impl Running {
         }
     }
 
-    /// The leader has ended. What it wrote is still read. Returns how it ended, as it is to be told.
+    /// The leader has ended. What it wrote is still read. Returns how it ended, as it is to be
+    /// told.
     pub fn on_exit(&mut self, status: ExitStatus, now: Instant) -> ExitStatus {
         let status = if self.timed_out { ExitStatus::TimedOut } else { status };
         self.exited = Some(status);
@@ -336,7 +350,8 @@ impl Running {
         [self.drain_until, end_at].into_iter().flatten().min()
     }
 
-    /// Ends the outputs that somebody holds open although the leader is gone, once they are read empty.
+    /// Ends the outputs that somebody holds open although the leader is gone, once they are read
+    /// empty.
     pub fn on_tick(&mut self, now: Instant, mux: &mut Mux) {
         if self.drain_until.is_none_or(|until| now < until) {
             return;
@@ -346,16 +361,24 @@ impl Running {
         self.drain_until = (!(main && err)).then(|| now + limits::DRAIN_AFTER_EXIT);
     }
 
-    /// Types a line into the fresh terminal, before any input of the operator. The queue of a terminal is empty then and
-    /// holds more than the longest line that may come ([`MAX_PROFILE_BYTES`]), so this never waits.
+    /// Types a line into the fresh terminal, before any input of the operator. The queue of a
+    /// terminal is empty then and holds more than the longest line that may come
+    /// ([`MAX_PROFILE_BYTES`]), so this never waits.
     pub fn type_first(&self, line: &str) {
-        let Some(terminal) = self.ports.main.as_ref().filter(|_| self.ports.terminal) else { return };
+        let Some(terminal) = self.ports.main.as_ref().filter(|_| self.ports.terminal) else {
+            return;
+        };
         let mut bytes = line.as_bytes().to_vec();
         bytes.push(b'\n');
         match write(terminal.get_ref(), &bytes) {
             Ok(n) if n == bytes.len() => {}
-            Ok(n) => log::warn!("session {}: only {n} bytes of its shell profile could be typed", self.name),
-            Err(errno) => log::warn!("session {}: its shell profile could not be typed: {errno}", self.name),
+            Ok(n) => log::warn!(
+                "session {}: only {n} bytes of its shell profile could be typed",
+                self.name
+            ),
+            Err(errno) => {
+                log::warn!("session {}: its shell profile could not be typed: {errno}", self.name)
+            }
         }
     }
 
@@ -370,7 +393,8 @@ impl Running {
         }
     }
 
-    /// Signals the leader's process group, unless the leader has ended (its number may be somebody else's by now).
+    /// Signals the leader's process group, unless the leader has ended (its number may be somebody
+    /// else's by now).
     pub fn signal(&self, number: u8) {
         if let (None, Ok(signal)) = (self.exited, Signal::try_from(i32::from(number))) {
             let _ = killpg(self.pid, signal);
@@ -383,8 +407,15 @@ fn positions(io: StreamId, mux: &mut Mux) -> Option<(u64, u64)> {
     mux.stream(io).map(|(stream, _)| (stream.rx.passed_on(), stream.tx.end()))
 }
 
-/// Reads what there is into the stream, as far as there is room and this turn allows. `tap` sees it too.
-fn pump_output(port: &mut Option<Fd>, id: StreamId, cx: &mut Context<'_>, mux: &mut Mux, mut tap: impl FnMut(&[u8])) {
+/// Reads what there is into the stream, as far as there is room and this turn allows. `tap` sees it
+/// too.
+fn pump_output(
+    port: &mut Option<Fd>,
+    id: StreamId,
+    cx: &mut Context<'_>,
+    mux: &mut Mux,
+    mut tap: impl FnMut(&[u8]),
+) {
     let Some((stream, budget)) = mux.stream(id) else { return };
     let mut turn = limits::READ_TURN;
     while let (Some(fd), true) = (port.as_ref(), stream.tx.wants_more(budget)) {
@@ -417,7 +448,8 @@ fn pump_output(port: &mut Option<Fd>, id: StreamId, cx: &mut Context<'_>, mux: &
     }
 }
 
-/// True when the port is closed now. With no room in the stream it may not be read empty, and stays.
+/// True when the port is closed now. With no room in the stream it may not be read empty, and
+/// stays.
 fn close_if_read_empty(port: &mut Option<Fd>, id: StreamId, mux: &mut Mux) -> bool {
     let Some((stream, budget)) = mux.stream(id) else { return true };
     if port.is_some() && stream.tx.wants_more(budget) {

@@ -1,11 +1,12 @@
 //! Scripts on their way: what has come of each, until it is whole and may be started.
 //!
-//! Way: an order that passed the gate -> [`Gathering`] (the stream's bytes are kept here) -> whole and of the right digest ->
-//! the journal -> a process.
+//! Way: an order that passed the gate -> [`Gathering`] (the stream's bytes are kept here) -> whole
+//! and of the right digest -> the journal -> a process.
 //!
 //! # Invariants
 //! - Nothing of a script is started before all of it is here and is what the grant was given for.
-//! - A script that was on its way when the link was lost is dropped: it was not started, and comes again.
+//! - A script that was on its way when the link was lost is dropped: it was not started, and comes
+//!   again.
 
 use super::gate::{Passed, Refusal};
 use crate::limits;

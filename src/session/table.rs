@@ -1,7 +1,8 @@
-//! All sessions of this agent, the streams they share, and the processes that are still being ended.
+//! All sessions of this agent, the streams they share, and the processes that are still being
+//! ended.
 //!
-//! Here: who is there, what is told to the gateway, and which bytes go where. Opening, tunnels, scripts, ends and the hand-over
-//! have a file each below this one.
+//! Here: who is there, what is told to the gateway, and which bytes go where. Opening, tunnels,
+//! scripts, ends and the hand-over have a file each below this one.
 //!
 //! # Invariants
 //! - What is said while there is no link is not said: `Held` says it again on the next one.
@@ -52,7 +53,8 @@ pub struct Table {
 }
 
 impl Table {
-    /// No sessions; at most `most` at once, and tunnels and copies with so many bytes on their way in each direction.
+    /// No sessions; at most `most` at once, and tunnels and copies with so many bytes on their way
+    /// in each direction.
     #[must_use]
     pub fn new(most: usize, window: u32, cgroups: Option<Home>) -> Self {
         Self {
@@ -121,9 +123,12 @@ impl Table {
 
     /// Names all held sessions, after the gateway's welcome.
     pub fn say_held(&mut self) {
-        let held = |s: &Running| Held { session: s.name.clone(), io: s.io, err: s.err, exited: s.exited };
-        let tunnel = |t: &Tunnel| Held { session: t.name.clone(), io: t.io, err: None, exited: t.exited };
-        let all: Vec<_> = self.sessions.iter().map(held).chain(self.tunnels.iter().map(tunnel)).collect();
+        let held =
+            |s: &Running| Held { session: s.name.clone(), io: s.io, err: s.err, exited: s.exited };
+        let tunnel =
+            |t: &Tunnel| Held { session: t.name.clone(), io: t.io, err: None, exited: t.exited };
+        let all: Vec<_> =
+            self.sessions.iter().map(held).chain(self.tunnels.iter().map(tunnel)).collect();
         for held in all {
             self.say(&FromAgent::Held(held));
         }
@@ -133,7 +138,10 @@ impl Table {
     /// The connection is gone: sessions go on, and wait.
     pub fn link_lost(&mut self) {
         for script in std::mem::take(&mut self.scripts) {
-            log::info!("session {}: its script was on its way when the link was lost", script.open.session);
+            log::info!(
+                "session {}: its script was on its way when the link was lost",
+                script.open.session
+            );
             self.remove_streams((script.open.io, script.open.err));
         }
         self.sessions.iter_mut().for_each(Running::stop_telling);
@@ -142,7 +150,8 @@ impl Table {
         self.mux.link_lost();
     }
 
-    /// The gateway wants to hear whether a session's input is echoed. False: there is no such session, or no terminal.
+    /// The gateway wants to hear whether a session's input is echoed. False: there is no such
+    /// session, or no terminal.
     pub fn tell_echo(&mut self, name: &str) -> bool {
         self.by_name(name).is_some_and(|(session, mux)| session.tell_echo(mux))
     }
@@ -150,7 +159,8 @@ impl Table {
     /// True when there is something to tell of an echo, and the link has room for it.
     #[must_use]
     pub fn owes_echo(&self) -> bool {
-        self.mux.control_waiting() < limits::ECHO_WAITS && self.sessions.iter().any(Running::owes_echo)
+        self.mux.control_waiting() < limits::ECHO_WAITS
+            && self.sessions.iter().any(Running::owes_echo)
     }
 
     /// Tells what there is to tell of echoes.
@@ -180,9 +190,14 @@ impl Table {
 
     /// The streams of a session.
     fn streams_of(&self, name: &str) -> Option<(StreamId, Option<StreamId>)> {
-        let program =
-            self.sessions.iter().find(|session| session.name == name).map(|session| (session.io, session.err));
-        program.or_else(|| self.tunnels.iter().find(|tunnel| tunnel.name == name).map(|tunnel| (tunnel.io, None)))
+        let program = self
+            .sessions
+            .iter()
+            .find(|session| session.name == name)
+            .map(|session| (session.io, session.err));
+        program.or_else(|| {
+            self.tunnels.iter().find(|tunnel| tunnel.name == name).map(|tunnel| (tunnel.io, None))
+        })
     }
 
     /// True when the session is there.
@@ -209,14 +224,25 @@ impl Table {
             Err(error) => {
                 log::warn!("session {name}: {error}");
                 let text = error.to_string();
-                self.say(&FromAgent::NotOpened { session: name.to_owned(), code: RefusalCode::Spawn, text });
+                self.say(&FromAgent::NotOpened {
+                    session: name.to_owned(),
+                    code: RefusalCode::Spawn,
+                    text,
+                });
                 self.remove(name, now);
             }
         }
     }
 
     /// Sends from where the operator's client is.
-    pub fn attach(&mut self, name: &str, attachment: u32, received: Option<[u64; 2]>, room: [u32; 2], now: Instant) {
+    pub fn attach(
+        &mut self,
+        name: &str,
+        attachment: u32,
+        received: Option<[u64; 2]>,
+        room: [u32; 2],
+        now: Instant,
+    ) {
         let Some((io, err)) = self.streams_of(name) else {
             let reason = EndReason::DeviceGone;
             return self.say(&FromAgent::Gone { session: name.to_owned(), reason });
@@ -298,8 +324,11 @@ impl Table {
             let name = script.open.session.clone();
             return self.not_whole(&name, "more than the script was sent");
         }
-        let tunnel = self.tunnels.iter().find(|tunnel| tunnel.io == id).map(|tunnel| tunnel.name.clone());
-        if let Some(name) = tunnel.or_else(|| self.by_stream(id).map(|(session, _)| session.name.clone())) {
+        let tunnel =
+            self.tunnels.iter().find(|tunnel| tunnel.io == id).map(|tunnel| tunnel.name.clone());
+        if let Some(name) =
+            tunnel.or_else(|| self.by_stream(id).map(|(session, _)| session.name.clone()))
+        {
             self.violated(&name, violation, now);
         }
     }

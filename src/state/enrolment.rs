@@ -36,7 +36,11 @@ impl Address {
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let whole = |host: &str, port: &str| {
-            let port = if port.is_empty() { DEFAULT_PORT } else { port.parse().ok().filter(|port| *port != 0)? };
+            let port = if port.is_empty() {
+                DEFAULT_PORT
+            } else {
+                port.parse().ok().filter(|port| *port != 0)?
+            };
             let plain = !host.is_empty() && !host.contains(['/', ' ', '@', '"', '\\']);
             plain.then(|| Self { host: host.to_owned(), port })
         };
@@ -82,8 +86,10 @@ impl Enrolment {
     /// [`StateError::NotEnrolled`] when there is none.
     pub fn load(dir: &Dir) -> Result<Self, StateError> {
         let damaged = |why: String| StateError::Damaged { path: dir.file(FILE), why };
-        let text = String::from_utf8(dir.read(FILE)?).map_err(|_| damaged("not UTF-8".to_owned()))?;
-        let value = |key: &str| value_of(&text, key).ok_or_else(|| damaged(format!("`{key}` is missing")));
+        let text =
+            String::from_utf8(dir.read(FILE)?).map_err(|_| damaged("not UTF-8".to_owned()))?;
+        let value =
+            |key: &str| value_of(&text, key).ok_or_else(|| damaged(format!("`{key}` is missing")));
         let trust = match value("trust")? {
             "public" => Trust::Public,
             "ca" => Trust::Ca(Self::load_ca(dir)?),
@@ -92,14 +98,17 @@ impl Enrolment {
                 None => return Err(damaged(format!("`trust` is \"{pin}\""))),
             },
         };
-        let gateway = Address::parse(value("gateway")?).ok_or_else(|| damaged("`gateway` is no address".to_owned()))?;
-        let authority = unhex32(value("authority")?).ok_or_else(|| damaged("`authority` is no key".to_owned()))?;
+        let gateway = Address::parse(value("gateway")?)
+            .ok_or_else(|| damaged("`gateway` is no address".to_owned()))?;
+        let authority = unhex32(value("authority")?)
+            .ok_or_else(|| damaged("`authority` is no key".to_owned()))?;
         Ok(Self { gateway, trust, device: value("device")?.to_owned(), authority })
     }
 
     fn load_ca(dir: &Dir) -> Result<String, StateError> {
         let damaged = |why| StateError::Damaged { path: dir.file(CA_FILE), why };
-        let pem = String::from_utf8(dir.read(CA_FILE)?).map_err(|_| damaged("not UTF-8".to_owned()))?;
+        let pem =
+            String::from_utf8(dir.read(CA_FILE)?).map_err(|_| damaged("not UTF-8".to_owned()))?;
         certificates(&pem).map_err(damaged)?;
         Ok(pem)
     }

@@ -1,13 +1,17 @@
-//! The journal: which commands were started, so that none is started twice, not even after a power cut.
+//! The journal: which commands were started, so that none is started twice, not even after a power
+//! cut.
 //!
-//! One line for each start of the agent (`boot NONCE`), one for each command that it starts (`start SESSION`), synced before the
-//! command's process is made. When the gateway asks again for a command that it gave to an earlier start of this agent,
-//! [`Journal::admits`] says yes only if the journal has that start, and no line of the command after it.
+//! One line for each start of the agent (`boot NONCE`), one for each command that it starts (`start
+//! SESSION`), synced before the command's process is made. When the gateway asks again for a
+//! command that it gave to an earlier start of this agent, [`Journal::admits`] says yes only if the
+//! journal has that start, and no line of the command after it.
 //!
 //! # Invariants
-//! - A start of the agent stands in the file only if every command of it does. If a line cannot be written, the whole file is
-//!   removed (that needs no free space): what cannot be proved is not started again, and what was not started yet is.
-//! - Where the state cannot be written at all, nothing is: commands run, and only the memory of this process guards them.
+//! - A start of the agent stands in the file only if every command of it does. If a line cannot be
+//!   written, the whole file is removed (that needs no free space): what cannot be proved is not
+//!   started again, and what was not started yet is.
+//! - Where the state cannot be written at all, nothing is: commands run, and only the memory of
+//!   this process guards them.
 //! - The oldest lines fall out first, so what is missing is never taken for "not started".
 //!
 //! # Known limit
@@ -74,7 +78,9 @@ impl Journal {
         match journal.rewrite() {
             Ok(()) => journal.keeping = Keeping::File,
             Err(error) => {
-                log::info!("no journal of commands ({error}): a command that a crash interrupts stays unknown")
+                log::info!(
+                    "no journal of commands ({error}): a command that a crash interrupts stays unknown"
+                )
             }
         }
         journal
@@ -88,7 +94,9 @@ impl Journal {
         if self.lines.iter().any(|line| matches!(line, Line::Start(name) if name == session)) {
             return Err(Doubt::Started);
         }
-        let known = |boot: &BootNonce| self.lines.iter().any(|line| matches!(line, Line::Boot(known) if known == boot));
+        let known = |boot: &BootNonce| {
+            self.lines.iter().any(|line| matches!(line, Line::Boot(known) if known == boot))
+        };
         if given_to.iter().all(known) { Ok(()) } else { Err(Doubt::Unknown) }
     }
 
@@ -101,7 +109,11 @@ impl Journal {
             let line = format!("start {session}\n");
             let full = self.length + line.len() > limits::JOURNAL_FILE;
             self.push(Line::Start(session.to_owned()));
-            let written = if full || self.keeping == Keeping::Stuck { self.rewrite() } else { self.append(&line) };
+            let written = if full || self.keeping == Keeping::Stuck {
+                self.rewrite()
+            } else {
+                self.append(&line)
+            };
             return match written {
                 Ok(()) => {
                     self.keeping = Keeping::File;
@@ -143,7 +155,9 @@ impl Journal {
 
     /// A line could not be written: without the file nothing is proved by it.
     fn give_up(&mut self, error: &io::Error) -> io::Result<()> {
-        log::warn!("the journal of commands cannot be written ({error}): it is given up until the next start");
+        log::warn!(
+            "the journal of commands cannot be written ({error}): it is given up until the next start"
+        );
         let removed = fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path));
         self.keeping = match removed {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Keeping::Stuck,
@@ -163,12 +177,15 @@ fn sync_folder(path: &Path) -> io::Result<()> {
 
 fn line_text(line: &Line) -> String {
     match line {
-        Line::Boot(boot) => format!("boot {}\n", boot.iter().map(|byte| format!("{byte:02x}")).collect::<String>()),
+        Line::Boot(boot) => {
+            format!("boot {}\n", boot.iter().map(|byte| format!("{byte:02x}")).collect::<String>())
+        }
         Line::Start(session) => format!("start {session}\n"),
     }
 }
 
-/// The lines of a file; none if it cannot be read or has a line that is none. A last line without its end was never synced.
+/// The lines of a file; none if it cannot be read or has a line that is none. A last line without
+/// its end was never synced.
 fn read(path: &Path) -> VecDeque<Line> {
     let mut text = String::new();
     let most = limits::JOURNAL_FILE as u64 * 2;
@@ -221,8 +238,16 @@ mod tests {
         assert_eq!(first.admits("cmd-a", &[FIRST]), Err(Doubt::Started));
         let second = Journal::open(&dir, SECOND);
         assert_eq!(second.admits("cmd-a", &[FIRST]), Err(Doubt::Started));
-        assert_eq!(second.admits("cmd-b", &[FIRST]), Ok(()), "it was given to the first, which never started it");
-        assert_eq!(second.admits("cmd-b", &[[9; 16]]), Err(Doubt::Unknown), "a start that nobody wrote down");
+        assert_eq!(
+            second.admits("cmd-b", &[FIRST]),
+            Ok(()),
+            "it was given to the first, which never started it"
+        );
+        assert_eq!(
+            second.admits("cmd-b", &[[9; 16]]),
+            Err(Doubt::Unknown),
+            "a start that nobody wrote down"
+        );
     }
 
     #[test]

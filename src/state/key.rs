@@ -1,7 +1,7 @@
 //! The device's Ed25519 key: the device's whole identity.
 //!
-//! Made once, never sent anywhere, never printed. What leaves the device is the public half (in the TLS handshake, as
-//! a raw public key of RFC 7250) and signatures.
+//! Made once, never sent anywhere, never printed. What leaves the device is the public half (in the
+//! TLS handshake, as a raw public key of RFC 7250) and signatures.
 
 use super::{Dir, StateError};
 use ring::rand::SystemRandom;
@@ -14,9 +14,10 @@ pub(super) const FILE: &str = "device.key";
 /// A key that is to take the place of [`FILE`], see [`super::keyring`].
 pub(super) const NEXT_FILE: &str = "device.key.new";
 
-/// SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410, section 4): sequence of 42, algorithm
-/// 1.3.101.112, bit string of 33 with no unused bits.
-const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// SubjectPublicKeyInfo of an Ed25519 key up to the key itself (RFC 8410, section 4): sequence of
+/// 42, algorithm 1.3.101.112, bit string of 33 with no unused bits.
+const SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// The key pair.
 pub struct DeviceKey {
@@ -26,7 +27,9 @@ pub struct DeviceKey {
 
 impl std::fmt::Debug for DeviceKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DeviceKey").field("fingerprint", &self.fingerprint()).finish_non_exhaustive()
+        f.debug_struct("DeviceKey")
+            .field("fingerprint", &self.fingerprint())
+            .finish_non_exhaustive()
     }
 }
 
@@ -69,14 +72,18 @@ impl DeviceKey {
     }
 
     pub(super) fn make_in(dir: &Dir, name: &str) -> Result<Self, StateError> {
-        let pkcs8 = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| StateError::Random)?;
+        let pkcs8 =
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| StateError::Random)?;
         dir.write(name, pkcs8.as_ref())?;
-        Self::parse(pkcs8.as_ref().to_vec()).map_err(|why| StateError::Damaged { path: dir.file(name), why })
+        Self::parse(pkcs8.as_ref().to_vec())
+            .map_err(|why| StateError::Damaged { path: dir.file(name), why })
     }
 
     fn parse(pkcs8: Vec<u8>) -> Result<Self, String> {
-        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8).map_err(|error| format!("not an Ed25519 key ({error})"))?;
-        let public = pair.public_key().as_ref().try_into().map_err(|_| "not an Ed25519 key".to_owned())?;
+        let pair = Ed25519KeyPair::from_pkcs8(&pkcs8)
+            .map_err(|error| format!("not an Ed25519 key ({error})"))?;
+        let public =
+            pair.public_key().as_ref().try_into().map_err(|_| "not an Ed25519 key".to_owned())?;
         Ok(Self { pkcs8, public })
     }
 
@@ -86,7 +93,8 @@ impl DeviceKey {
         [&SPKI_PREFIX[..], &self.public].concat()
     }
 
-    /// SHA-256 of [`Self::spki`] in hexadecimal: what an administrator compares before approving a device.
+    /// SHA-256 of [`Self::spki`] in hexadecimal: what an administrator compares before approving a
+    /// device.
     #[must_use]
     pub fn fingerprint(&self) -> String {
         hex(ring::digest::digest(&ring::digest::SHA256, &self.spki()).as_ref())
@@ -147,7 +155,8 @@ mod tests {
         dir.prepare().unwrap();
         let made = DeviceKey::load_or_make(&dir).unwrap().fingerprint();
         assert_eq!(DeviceKey::load_or_make(&dir).unwrap().fingerprint(), made);
-        let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mode =
+            |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!((mode(dir.path()), mode(&dir.file(FILE))), (0o700, 0o600));
     }
 

@@ -1,12 +1,13 @@
 //! The key in use, and the one that will take its place.
 //!
-//! Way: [`KeyRing::make_next`] stores a new key as `device.key.new` -> the gateway learns it -> a link dialled with it is
-//! welcomed -> [`KeyRing::welcomed`] renames it over `device.key`.
+//! Way: [`KeyRing::make_next`] stores a new key as `device.key.new` -> the gateway learns it -> a
+//! link dialled with it is welcomed -> [`KeyRing::welcomed`] renames it over `device.key`.
 //!
 //! # Invariants
-//! - At each instant one of the two files is a key that the gateway lets in: a key that was welcomed last is never
-//!   overwritten before another one was welcomed.
-//! - The next key is tried first, the old one only when the gateway does not know the next: see [`KeyRing::refused`].
+//! - At each instant one of the two files is a key that the gateway lets in: a key that was
+//!   welcomed last is never overwritten before another one was welcomed.
+//! - The next key is tried first, the old one only when the gateway does not know the next: see
+//!   [`KeyRing::refused`].
 //! - The directory stays claimed by this process while its key file is replaced.
 
 use super::key::{self, DeviceKey};
@@ -46,7 +47,15 @@ impl KeyRing {
             }
         };
         let ahead = next.is_some();
-        Ok(Self { dir: dir.clone(), current, next, ahead, both_tried: false, unsettled: false, claim })
+        Ok(Self {
+            dir: dir.clone(),
+            current,
+            next,
+            ahead,
+            both_tried: false,
+            unsettled: false,
+            claim,
+        })
     }
 
     /// The key for the next dial.
@@ -86,7 +95,8 @@ impl KeyRing {
         self.both_tried = false;
         let Some(next) = self.next.take() else { return };
         if !std::mem::take(&mut self.ahead) {
-            // The gateway never heard of it. A file that stays would cost one refused dial at each start.
+            // The gateway never heard of it. A file that stays would cost one refused dial at each
+            // start.
             log::info!("the new key {} was not taken; the old one stays", next.fingerprint());
             let _ = fs::remove_file(self.dir.file(key::NEXT_FILE));
             return;
@@ -99,12 +109,14 @@ impl KeyRing {
         }
     }
 
-    /// Gives the welcomed key its place. The claim goes with the file: the lock is on what is renamed.
+    /// Gives the welcomed key its place. The claim goes with the file: the lock is on what is
+    /// renamed.
     fn settle(&mut self) -> Result<(), StateError> {
         if self.unsettled {
             let claim = self.dir.lock_file(key::NEXT_FILE)?;
             let (from, to) = (self.dir.file(key::NEXT_FILE), self.dir.file(key::FILE));
-            let moved = fs::rename(from, &to).and_then(|()| File::open(self.dir.path())?.sync_all());
+            let moved =
+                fs::rename(from, &to).and_then(|()| File::open(self.dir.path())?.sync_all());
             moved.map_err(|source| StateError::File { doing: "replace", path: to, source })?;
             self.claim = claim;
             self.unsettled = false;
@@ -131,11 +143,17 @@ mod tests {
         assert_eq!(ring.in_use().fingerprint(), old);
         let new = ring.make_next().unwrap().fingerprint();
         assert_ne!(new, old);
-        assert_eq!((ring.in_use().fingerprint(), DeviceKey::load(&dir).unwrap().fingerprint()), (new.clone(), old));
+        assert_eq!(
+            (ring.in_use().fingerprint(), DeviceKey::load(&dir).unwrap().fingerprint()),
+            (new.clone(), old)
+        );
         ring.welcomed();
         assert_eq!(DeviceKey::load(&dir).unwrap().fingerprint(), new);
         assert!(!dir.file(key::NEXT_FILE).exists());
-        assert!(matches!(KeyRing::load(&dir), Err(StateError::InUse(_))), "the claim holds for the new file");
+        assert!(
+            matches!(KeyRing::load(&dir), Err(StateError::InUse(_))),
+            "the claim holds for the new file"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! What the device remembers: its key and its enrolment, in one small directory that is written only when they change.
+//! What the device remembers: its key and its enrolment, in one small directory that is written
+//! only when they change.
 //!
 //! | file | what | mode |
 //! |---|---|---|
@@ -10,8 +11,9 @@
 //!
 //! # Invariants
 //! - A file is replaced whole or not at all, also across a power cut ([`atomic`]).
-//! - Nothing is written while the agent runs, except when somebody wants a new key or has a command run, and a line in the
-//!   journal at the start: a read-only or full file system does not matter once enrolled.
+//! - Nothing is written while the agent runs, except when somebody wants a new key or has a command
+//!   run, and a line in the journal at the start: a read-only or full file system does not matter
+//!   once enrolled.
 //! - One running agent for each directory: [`Dir::lock`].
 
 pub mod atomic;
@@ -52,10 +54,14 @@ pub enum StateError {
         why: String,
     },
     /// There is no enrolment.
-    #[error("this device is not enrolled (no {0}): run `towline-agent enroll --gateway HOST --activation-id ID`")]
+    #[error(
+        "this device is not enrolled (no {0}): run `towline-agent enroll --gateway HOST --activation-id ID`"
+    )]
     NotEnrolled(PathBuf),
     /// Another agent uses the directory.
-    #[error("another towline-agent is running with the state directory {0}: stop it, or use another --state-dir")]
+    #[error(
+        "another towline-agent is running with the state directory {0}: stop it, or use another --state-dir"
+    )]
     InUse(PathBuf),
     /// The kernel has no random numbers.
     #[error("cannot make a key: the system gave no random numbers")]
@@ -90,17 +96,20 @@ impl Dir {
     /// # Errors
     /// [`StateError::File`].
     pub fn prepare(&self) -> Result<(), StateError> {
-        let fail = |doing| move |source| StateError::File { doing, path: self.path.clone(), source };
+        let fail =
+            |doing| move |source| StateError::File { doing, path: self.path.clone(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(&self.path).map_err(fail("make"))?;
         let mode = fs::metadata(&self.path).map_err(fail("read"))?.permissions().mode();
         if mode & 0o077 != 0 {
-            fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700)).map_err(fail("close to others"))?;
+            fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))
+                .map_err(fail("close to others"))?;
         }
         Ok(())
     }
 
-    /// Claims the directory for this process until the guard is dropped. Two agents with one key would look like a
-    /// copied device and be locked out. The key file itself is locked: it needs no writable file system.
+    /// Claims the directory for this process until the guard is dropped. Two agents with one key
+    /// would look like a copied device and be locked out. The key file itself is locked: it needs
+    /// no writable file system.
     ///
     /// # Errors
     /// [`StateError::InUse`], or the key file is missing.
@@ -126,7 +135,8 @@ impl Dir {
     fn lock_file(&self, name: &str) -> Result<Flock<File>, StateError> {
         let path = self.file(name);
         let file = File::open(&path).map_err(|source| self.missing_or(source, "read", &path))?;
-        Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|_| StateError::InUse(self.path.clone()))
+        Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| StateError::InUse(self.path.clone()))
     }
 
     fn missing_or(&self, source: io::Error, doing: &'static str, path: &Path) -> StateError {
@@ -142,13 +152,18 @@ impl Dir {
         let path = self.file(name);
         let read = || {
             let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut io::Read::take(File::open(&path)?, 64 * 1024), &mut bytes).map(|_| bytes)
+            io::Read::read_to_end(&mut io::Read::take(File::open(&path)?, 64 * 1024), &mut bytes)
+                .map(|_| bytes)
         };
         read().map_err(|source| self.missing_or(source, "read", &path))
     }
 
     fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
         let path = self.file(name);
-        atomic::replace(&path, bytes, 0o600).map_err(|source| StateError::File { doing: "write", path, source })
+        atomic::replace(&path, bytes, 0o600).map_err(|source| StateError::File {
+            doing: "write",
+            path,
+            source,
+        })
     }
 }

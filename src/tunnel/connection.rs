@@ -56,7 +56,11 @@ impl Connection {
     }
 
     /// Dials on. Ready when there is a connection; or why there will be none.
-    pub(super) fn poll_open(&mut self, cx: &mut Context<'_>, place: &mut Place) -> Poll<Result<(), String>> {
+    pub(super) fn poll_open(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: &mut Place,
+    ) -> Poll<Result<(), String>> {
         loop {
             match &mut self.stage {
                 Stage::Waiting => match std::task::ready!(place.poll_dial(cx)) {
@@ -91,24 +95,27 @@ impl Connection {
         done
     }
 
-    /// Writes what is kept; how many bytes are done with. Closes the target's input when it has all.
+    /// Writes what is kept; how many bytes are done with. Closes the target's input when it has
+    /// all.
     pub(super) fn pump_input(&mut self, cx: &mut Context<'_>) -> usize {
         let Stage::Open(stream) = &self.stage else { return 0 };
         let mut done = 0;
         while !self.input.is_empty() {
             match stream.poll_write_ready(cx) {
                 Poll::Pending => return done,
-                Poll::Ready(ready) => match ready.and_then(|()| stream.try_write(self.input.next())) {
-                    Ok(n) => {
-                        self.input.taken(n);
-                        done += n;
+                Poll::Ready(ready) => {
+                    match ready.and_then(|()| stream.try_write(self.input.next())) {
+                        Ok(n) => {
+                            self.input.taken(n);
+                            done += n;
+                        }
+                        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                        Err(_) => {
+                            self.deaf = true;
+                            done += self.input.discard();
+                        }
                     }
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    Err(_) => {
-                        self.deaf = true;
-                        done += self.input.discard();
-                    }
-                },
+                }
             }
         }
         if self.input.is_over() && !self.input_over {
@@ -120,7 +127,11 @@ impl Connection {
     }
 
     /// Reads from the target; `Ok(0)` is its end.
-    pub(super) fn poll_read(&mut self, cx: &mut Context<'_>, place: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &mut self,
+        cx: &mut Context<'_>,
+        place: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         let Stage::Open(stream) = &self.stage else { return Poll::Pending };
         loop {
             std::task::ready!(stream.poll_read_ready(cx))?;

@@ -2,10 +2,11 @@
 //!
 //! # Invariants
 //! - A frame is put into the session's ring whole, or not at all.
-//! - Turns: in each poll frames without data go first, then each connection that has something sends one frame, round by
-//!   round, until this turn of the loop is used up.
-//! - In version 2 every byte that came is accounted to its own stream's window and the session's room is free again at
-//!   once; in version 1, which has no windows, the session's room is what bounds the bytes that targets have not taken.
+//! - Turns: in each poll frames without data go first, then each connection that has something
+//!   sends one frame, round by round, until this turn of the loop is used up.
+//! - In version 2 every byte that came is accounted to its own stream's window and the session's
+//!   room is free again at once; in version 1, which has no windows, the session's room is what
+//!   bounds the bytes that targets have not taken.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -13,7 +14,9 @@ use std::time::Instant;
 
 use towline_wire::frame::StreamId;
 use towline_wire::mux::Mux;
-use towline_wire::smux::{Broken, Event, HEADER, INITIAL_WINDOW, MAX_CONTROL, Rule, Streams, Version};
+use towline_wire::smux::{
+    Broken, Event, HEADER, INITIAL_WINDOW, MAX_CONTROL, Rule, Streams, Version,
+};
 
 use super::News;
 use super::connection::Connection;
@@ -39,10 +42,20 @@ pub(super) struct Many {
 
 impl Many {
     pub(super) fn new(place: Place, room: u32) -> Self {
-        let most = usize::try_from(room / INITIAL_WINDOW).unwrap_or(usize::MAX).clamp(1, limits::CONNECTIONS);
+        let most = usize::try_from(room / INITIAL_WINDOW)
+            .unwrap_or(usize::MAX)
+            .clamp(1, limits::CONNECTIONS);
         let (first, widest) = (limits::TUNNEL_WINDOW_FIRST, room / 4 * 3);
         let streams = Streams::server(Rule { most, first, widest, capacity: room });
-        Self { place, streams, connections: Vec::new(), next: 0, started: false, untold: Vec::new(), broken: None }
+        Self {
+            place,
+            streams,
+            connections: Vec::new(),
+            next: 0,
+            started: false,
+            untold: Vec::new(),
+            broken: None,
+        }
     }
 
     pub(super) fn is_idle(&self) -> bool {
@@ -136,7 +149,9 @@ impl Many {
     fn settle(&self, io: StreamId, mux: &mut Mux) {
         let Some((stream, _)) = mux.stream(io) else { return };
         let held = match self.streams.version() {
-            Some(Version::One) => self.connections.iter().map(|connection| connection.input.len()).sum(),
+            Some(Version::One) => {
+                self.connections.iter().map(|connection| connection.input.len()).sum()
+            }
             _ => 0,
         };
         let waiting = usize::try_from(stream.rx.unconsumed()).unwrap_or(usize::MAX);
@@ -181,7 +196,13 @@ impl Many {
     }
 
     /// Reads from a target straight into the ring, behind the place of the header.
-    fn send_frame(&mut self, at: usize, cx: &mut Context<'_>, io: StreamId, mux: &mut Mux) -> Poll<io::Result<usize>> {
+    fn send_frame(
+        &mut self,
+        at: usize,
+        cx: &mut Context<'_>,
+        io: StreamId,
+        mux: &mut Mux,
+    ) -> Poll<io::Result<usize>> {
         let connection = &mut self.connections[at];
         let Some((stream, budget)) = mux.stream(io) else { return Poll::Pending };
         let quota = self.streams.quota(connection.id);
@@ -214,10 +235,14 @@ impl Many {
             match self.streams.on_bytes(&mut bytes) {
                 Ok(None) => break,
                 Ok(Some(Event::Opened(id))) => self.connections.push(Connection::new(id)),
-                Ok(Some(Event::Refused(_))) => self.tell("too many connections at once in this tunnel".to_owned()),
+                Ok(Some(Event::Refused(_))) => {
+                    self.tell("too many connections at once in this tunnel".to_owned())
+                }
                 Ok(Some(Event::Data(id, data))) => self.on_data(id, data),
                 Ok(Some(Event::Ended(id))) => self.on_end(id),
-                Ok(Some(Event::Reset(id, _))) => self.connections.retain(|connection| connection.id != id),
+                Ok(Some(Event::Reset(id, _))) => {
+                    self.connections.retain(|connection| connection.id != id)
+                }
                 Ok(Some(Event::Room(_))) => {}
                 Err(broken) => self.broken = Some(broken),
             }

@@ -1,20 +1,23 @@
 //! Tunnels: connections from this device to one place, for an operator.
 //!
-//! Way of an opening: grant and policy ([`crate::session::gate`]) -> [`Tunnel`] in the session table -> a dial for each
-//! connection ([`place`], [`connection`]). Way of a byte: link -> frames of smux ([`many`]) or as it is ([`single`]) -> the
-//! target's socket; target -> straight into the session's replay ring, behind a frame's header.
+//! Way of an opening: grant and policy ([`crate::session::gate`]) -> [`Tunnel`] in the session
+//! table -> a dial for each connection ([`place`], [`connection`]). Way of a byte: link -> frames
+//! of smux ([`many`]) or as it is ([`single`]) -> the target's socket; target -> straight into the
+//! session's replay ring, behind a frame's header.
 //!
 //! # Invariants
 //! - Polled by the agent's one loop; no thread, but for the look-up of a name by the C library.
 //! - Only an address that the device's policy allows is dialled, whatever a name means by then.
-//! - Every connection has its turn, one frame each; one that does not take its bytes holds up no other (in version 1 of
-//!   smux, which has no windows, once the session's whole room is full of its bytes it does).
+//! - Every connection has its turn, one frame each; one that does not take its bytes holds up no
+//!   other (in version 1 of smux, which has no windows, once the session's whole room is full of
+//!   its bytes it does).
 //! - Bytes held for targets are bounded by [`crate::limits::WINDOW`] a tunnel; connections by
 //!   [`crate::limits::CONNECTIONS`].
 //!
 //! # Known limits
-//! - Names are asked of the C library, which blocks a thread of its own for as long as it takes. A name server that does
-//!   not answer can so delay the look-up of the gateway's name as well, should the link be lost just then.
+//! - Names are asked of the C library, which blocks a thread of its own for as long as it takes. A
+//!   name server that does not answer can so delay the look-up of the gateway's name as well,
+//!   should the link be lost just then.
 
 mod connection;
 mod many;
@@ -67,9 +70,16 @@ pub struct Tunnel {
 }
 
 impl Tunnel {
-    /// A tunnel that begins to dial with the next poll, or with its first connection. `room` is what its receiver holds.
+    /// A tunnel that begins to dial with the next poll, or with its first connection. `room` is
+    /// what its receiver holds.
     #[must_use]
-    pub fn new(name: String, io: StreamId, to: Destination, forwards: Vec<Forward>, room: u32) -> Self {
+    pub fn new(
+        name: String,
+        io: StreamId,
+        to: Destination,
+        forwards: Vec<Forward>,
+        room: u32,
+    ) -> Self {
         let framing = to.framing;
         let place = Place::new(to, forwards);
         let kind = match framing {

@@ -1,9 +1,10 @@
 //! Where a tunnel leads: its addresses, judged by the device's policy, and the dial to them.
 //!
 //! # Invariants
-//! - A name is asked at most once at a time, and its answer is used for [`limits::NAME_KEPT`]: a thousand short
-//!   connections are not a thousand look-ups.
-//! - Addresses are judged after the look-up, each by itself, and it is the judged address that is dialled.
+//! - A name is asked at most once at a time, and its answer is used for [`limits::NAME_KEPT`]: a
+//!   thousand short connections are not a thousand look-ups.
+//! - Addresses are judged after the look-up, each by itself, and it is the judged address that is
+//!   dialled.
 
 use std::future::Future;
 use std::io;
@@ -40,7 +41,10 @@ pub(super) struct Place {
 
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place").field("host", &self.host).field("port", &self.port).finish_non_exhaustive()
+        f.debug_struct("Place")
+            .field("host", &self.host)
+            .field("port", &self.port)
+            .finish_non_exhaustive()
     }
 }
 
@@ -52,7 +56,10 @@ impl Place {
             Some(Err(_)) => None,
         };
         let names = match fixed {
-            Some(all) => Names::Known(all.into_iter().map(|address| SocketAddr::new(address, to.port)).collect(), None),
+            Some(all) => Names::Known(
+                all.into_iter().map(|address| SocketAddr::new(address, to.port)).collect(),
+                None,
+            ),
             None => Names::Unknown,
         };
         Self { host: to.host, port: to.port, forwards, names }
@@ -62,9 +69,13 @@ impl Place {
     pub(super) fn poll_dial(&mut self, cx: &mut Context<'_>) -> Poll<Result<Dial, String>> {
         loop {
             match &mut self.names {
-                Names::Known(addresses, until) if until.is_none_or(|until| Instant::now() < until) => {
-                    let (host, forwards) = (self.host.as_deref().unwrap_or("localhost"), &self.forwards);
-                    let good: Vec<_> = addresses.iter().copied().filter(|&a| permits(forwards, host, a)).collect();
+                Names::Known(addresses, until)
+                    if until.is_none_or(|until| Instant::now() < until) =>
+                {
+                    let (host, forwards) =
+                        (self.host.as_deref().unwrap_or("localhost"), &self.forwards);
+                    let good: Vec<_> =
+                        addresses.iter().copied().filter(|&a| permits(forwards, host, a)).collect();
                     return Poll::Ready(match good.is_empty() {
                         true => Err(forbidden(addresses)),
                         false => Ok(dial(good)),
@@ -74,8 +85,9 @@ impl Place {
                     let (host, port) = (self.host.clone().unwrap_or_default(), self.port);
                     self.names = Names::Asking(Box::pin(async move {
                         let asked = tokio::net::lookup_host((host.as_str(), port));
-                        let found =
-                            timeout(limits::TUNNEL_DIAL, asked).await.map_err(|_| io::ErrorKind::TimedOut)??;
+                        let found = timeout(limits::TUNNEL_DIAL, asked)
+                            .await
+                            .map_err(|_| io::ErrorKind::TimedOut)??;
                         Ok(found.take(limits::ADDRESSES).collect())
                     }));
                 }
@@ -84,7 +96,8 @@ impl Place {
                     self.names = Names::Unknown;
                     match answer {
                         Ok(found) if !found.is_empty() => {
-                            self.names = Names::Known(found, Some(Instant::now() + limits::NAME_KEPT));
+                            self.names =
+                                Names::Known(found, Some(Instant::now() + limits::NAME_KEPT));
                         }
                         Ok(_) => return Poll::Ready(Err(self.unresolved(&"it has no address"))),
                         Err(error) => return Poll::Ready(Err(self.unresolved(&error))),
@@ -110,7 +123,9 @@ fn dial(addresses: Vec<SocketAddr>) -> Dial {
         let each = limits::TUNNEL_DIAL / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = String::new();
         for address in addresses {
-            last = match timeout(each.max(Duration::from_secs(2)), TcpStream::connect(address)).await {
+            last = match timeout(each.max(Duration::from_secs(2)), TcpStream::connect(address))
+                .await
+            {
                 Ok(Ok(stream)) => {
                     // Who types through a tunnel waits for each key.
                     let _ = stream.set_nodelay(true);

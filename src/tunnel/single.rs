@@ -1,7 +1,8 @@
 //! A tunnel of one connection, whose bytes are the session's: what `ssh` wants of a proxy command.
 //!
 //! # Invariants
-//! - It is dialled when the session is opened: a target that refuses is told in place of the session.
+//! - It is dialled when the session is opened: a target that refuses is told in place of the
+//!   session.
 //! - The target's end is the session's end; the operator's end of input closes one direction only.
 
 use std::io;
@@ -56,7 +57,12 @@ impl Single {
     }
 
     /// True at the target's end.
-    fn move_bytes(&mut self, cx: &mut Context<'_>, io: StreamId, mux: &mut Mux) -> io::Result<bool> {
+    fn move_bytes(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: StreamId,
+        mux: &mut Mux,
+    ) -> io::Result<bool> {
         let Some((stream, budget)) = mux.stream(io) else { return Ok(false) };
         stream.rx.consumed(self.connection.pump_input(cx));
         let mut turn = limits::READ_TURN;

@@ -1,5 +1,5 @@
-//! The access matrix: every operation there is, by a caller without a key, with a wrong one, with a right one without the
-//! right, and with the right.
+//! The access matrix: every operation there is, by a caller without a key, with a wrong one, with a
+//! right one without the right, and with the right.
 //!
 //! The list is made from `Operation::ALL`: a new operation is in this test on the day it is served.
 
@@ -11,13 +11,16 @@ use towline_testkit::lab::{Keys, Lab, Operator};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble};
 
-/// A device that does not exist: what is asked about it is refused by policy before anybody looks for it.
+/// A device that does not exist: what is asked about it is refused by policy before anybody looks
+/// for it.
 const NO_DEVICE: &str = "mi-00000000000000000";
 
 /// A body that is well formed, so that what is refused is refused for want of a right.
 fn body(operation: Operation) -> &'static str {
     match operation {
-        Operation::StartSession | Operation::GetConnectionStatus => r#"{"Target":"mi-00000000000000000"}"#,
+        Operation::StartSession | Operation::GetConnectionStatus => {
+            r#"{"Target":"mi-00000000000000000"}"#
+        }
         Operation::ResumeSession
         | Operation::TerminateSession
         | Operation::GetRecording
@@ -38,7 +41,9 @@ fn body(operation: Operation) -> &'static str {
         Operation::RemoveTagsFromResource => {
             r#"{"ResourceType":"ManagedInstance","ResourceId":"mi-00000000000000000","TagKeys":["k"]}"#
         }
-        Operation::ListTagsForResource => r#"{"ResourceType":"ManagedInstance","ResourceId":"mi-00000000000000000"}"#,
+        Operation::ListTagsForResource => {
+            r#"{"ResourceType":"ManagedInstance","ResourceId":"mi-00000000000000000"}"#
+        }
         Operation::DeregisterManagedInstance => r#"{"InstanceId":"mi-00000000000000000"}"#,
         Operation::RotateDeviceKey | Operation::ListDeviceKeys | Operation::ApproveDevice => {
             r#"{"InstanceId":"mi-00000000000000000"}"#
@@ -49,7 +54,9 @@ fn body(operation: Operation) -> &'static str {
         Operation::UpdateAccessKey => {
             r#"{"PrincipalName":"somebody","AccessKeyId":"AKIA0000000000000000","Status":"Inactive"}"#
         }
-        Operation::DeleteAccessKey => r#"{"PrincipalName":"somebody","AccessKeyId":"AKIA0000000000000000"}"#,
+        Operation::DeleteAccessKey => {
+            r#"{"PrincipalName":"somebody","AccessKeyId":"AKIA0000000000000000"}"#
+        }
         Operation::PutPrincipalPolicy => {
             r#"{"PrincipalName":"somebody","PolicyName":"p","PolicyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":[]}"}"#
         }
@@ -68,16 +75,18 @@ fn body(operation: Operation) -> &'static str {
 /// The same for documents, roles and access for a time.
 fn body_of_newer(operation: Operation) -> &'static str {
     match operation {
-        Operation::CreateDocument => r#"{"Name":"somebodys","Content":"{}","DocumentType":"Session"}"#,
+        Operation::CreateDocument => {
+            r#"{"Name":"somebodys","Content":"{}","DocumentType":"Session"}"#
+        }
         Operation::UpdateDocument => r#"{"Name":"somebodys","Content":"{}"}"#,
         Operation::UpdateDocumentDefaultVersion => r#"{"Name":"somebodys","DocumentVersion":"1"}"#,
         Operation::GetDocument
         | Operation::DescribeDocument
         | Operation::ListDocumentVersions
         | Operation::DeleteDocument => r#"{"Name":"somebodys"}"#,
-        Operation::UpdateRole | Operation::GetPrincipalBoundary | Operation::DeletePrincipalBoundary => {
-            r#"{"PrincipalName":"somebody"}"#
-        }
+        Operation::UpdateRole
+        | Operation::GetPrincipalBoundary
+        | Operation::DeletePrincipalBoundary => r#"{"PrincipalName":"somebody"}"#,
         Operation::AddGroupMember | Operation::RemoveGroupMember => {
             r#"{"GroupName":"some","PrincipalName":"somebody"}"#
         }
@@ -87,7 +96,9 @@ fn body_of_newer(operation: Operation) -> &'static str {
         Operation::StartAccessRequest => {
             r#"{"Reason":"a test","Targets":[{"Key":"InstanceIds","Values":["mi-00000000000000000"]}]}"#
         }
-        Operation::GetAccessToken | Operation::ApproveAccessRequest => r#"{"AccessRequestId":"oi-000000000000"}"#,
+        Operation::GetAccessToken | Operation::ApproveAccessRequest => {
+            r#"{"AccessRequestId":"oi-000000000000"}"#
+        }
         Operation::ExplainAccess => {
             r#"{"Principal":"somebody","Action":"ssm:StartSession","Resource":"arn:aws:ssm:*:*:document/x"}"#
         }
@@ -108,7 +119,8 @@ fn request(operation: Operation) -> Request {
     }
 }
 
-/// A source of its own for each case: a gateway turns sources away that fail too often, and that is another test.
+/// A source of its own for each case: a gateway turns sources away that fail too often, and that is
+/// another test.
 fn sources() -> impl Iterator<Item = IpAddr> {
     (0..u16::MAX).map(|n| IpAddr::V4(Ipv4Addr::new(127, 1, (n >> 8) as u8, (n & 255) as u8 | 1)))
 }
@@ -130,7 +142,8 @@ fn every_operation(
 ) -> Outcome {
     let mut wrong = Vec::new();
     for (operation, source) in Operation::ALL.iter().copied().zip(sources()) {
-        let answer = ask(operation, source).map_err(|e| Trouble::new(format!("{}: {e}", operation.name())))?;
+        let answer = ask(operation, source)
+            .map_err(|e| Trouble::new(format!("{}: {e}", operation.name())))?;
         if !right(operation, &answer) {
             wrong.push(format!("{}: HTTP {} {}", operation.name(), answer.status, answer.body));
         }
@@ -143,7 +156,10 @@ fn without_a_key_every_operation_is_refused() -> Outcome {
     let lab = Lab::start()?;
     every_operation(
         |operation, source| lab.admin().from_address(source).send_unsigned(&request(operation)),
-        |_, answer| matches!(answer.status, 400 | 403) && code(answer).starts_with("MissingAuthenticationToken"),
+        |_, answer| {
+            matches!(answer.status, 400 | 403)
+                && code(answer).starts_with("MissingAuthenticationToken")
+        },
     )
 }
 
@@ -152,7 +168,9 @@ fn with_a_wrong_secret_every_operation_is_refused() -> Outcome {
     let lab = Lab::start()?;
     let wrong = Keys { id: lab.gateway.admin().id.clone(), secret: "x".repeat(40) };
     every_operation(
-        |operation, source| lab.operator(wrong.clone()).from_address(source).send(&request(operation)),
+        |operation, source| {
+            lab.operator(wrong.clone()).from_address(source).send(&request(operation))
+        },
         |_, answer| {
             let code = code(answer);
             matches!(answer.status, 400 | 403)
@@ -166,7 +184,9 @@ fn with_an_unknown_key_every_operation_is_refused() -> Outcome {
     let lab = Lab::start()?;
     let unknown = Keys { id: "AKIAQQQQQQQQQQQQQQQQ".into(), secret: "x".repeat(40) };
     every_operation(
-        |operation, source| lab.operator(unknown.clone()).from_address(source).send(&request(operation)),
+        |operation, source| {
+            lab.operator(unknown.clone()).from_address(source).send(&request(operation))
+        },
         |_, answer| {
             let code = code(answer);
             matches!(answer.status, 400 | 403)
@@ -199,11 +219,16 @@ fn a_right_for_one_operation_opens_that_one_alone() -> Outcome {
         let own = user.send(&request(operation))?;
         // A role that is not there is refused like one that does not trust the caller.
         if code(&own).starts_with("AccessDenied") && operation != Operation::AssumeRole {
-            wrong.push(format!("{} is refused in spite of its right: {}", operation.name(), own.body));
+            wrong.push(format!(
+                "{} is refused in spite of its right: {}",
+                operation.name(),
+                own.body
+            ));
         }
         let other = Operation::ALL[(number + 1) % Operation::ALL.len()];
         let answer = user.send(&request(other))?;
-        if other.resource_kind() != ResourceKind::None && !code(&answer).starts_with("AccessDenied") {
+        if other.resource_kind() != ResourceKind::None && !code(&answer).starts_with("AccessDenied")
+        {
             wrong.push(format!("{} is opened by the right to {}", other.name(), operation.name()));
         }
     }
@@ -262,17 +287,26 @@ fn a_policy_on_tags_opens_the_devices_with_these_tags_alone() -> Outcome {
 fn every_request_leaves_an_audit_line_without_secrets() -> Outcome {
     let lab = Lab::start()?;
     let nobody = lab.user("nobody", None)?;
-    nobody.send(&Request::json("AmazonSSM.StartSession", &format!(r#"{{"Target":"{NO_DEVICE}"}}"#)))?;
+    nobody.send(&Request::json(
+        "AmazonSSM.StartSession",
+        &format!(r#"{{"Target":"{NO_DEVICE}"}}"#),
+    ))?;
     lab.admin().send_unsigned(&request(Operation::CreateActivation))?;
     lab.admin().send(&request(Operation::GetCallerIdentity))?;
-    towline_testkit::eventually("the lines are written", std::time::Duration::from_secs(10), || {
-        let logged = lab.gateway.logged();
-        let has = |words: &[&str]| logged.lines().any(|line| words.iter().all(|word| line.contains(word)));
-        (has(&["StartSession", "nobody", "AccessDenied"])
-            && has(&["CreateActivation", "MissingAuthenticationToken"])
-            && has(&["GetCallerIdentity", "admin"]))
-        .then_some(())
-    })?;
+    towline_testkit::eventually(
+        "the lines are written",
+        std::time::Duration::from_secs(10),
+        || {
+            let logged = lab.gateway.logged();
+            let has = |words: &[&str]| {
+                logged.lines().any(|line| words.iter().all(|word| line.contains(word)))
+            };
+            (has(&["StartSession", "nobody", "AccessDenied"])
+                && has(&["CreateActivation", "MissingAuthenticationToken"])
+                && has(&["GetCallerIdentity", "admin"]))
+            .then_some(())
+        },
+    )?;
     let logged = lab.gateway.logged();
     for keys in [lab.gateway.admin(), nobody.keys()] {
         ensure(!logged.contains(&keys.secret), || "a secret key stands in the log".into())?;

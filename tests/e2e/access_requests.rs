@@ -1,4 +1,5 @@
-//! Access with approval, by the command line alone: asked for, decided, used, taken back (decision 32).
+//! Access with approval, by the command line alone: asked for, decided, used, taken back (decision
+//! 32).
 
 use std::process::Output;
 
@@ -31,7 +32,9 @@ fn exec(ann: &Operator, exports: &str, device: &str) -> Outcome<Output> {
 
 fn refused(out: &Output, words: &str) -> Outcome {
     let said = String::from_utf8_lossy(&out.stderr);
-    ensure(!out.status.success() && said.contains(words), || format!("not refused with {words:?}: {out:?}"))
+    ensure(!out.status.success() && said.contains(words), || {
+        format!("not refused with {words:?}: {out:?}")
+    })
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! AWS's own client against the gateway: boto3 drives every operation and meets every class of error.
+//! AWS's own client against the gateway: boto3 drives every operation and meets every class of
+//! error.
 
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{Device, DeviceSetup, Lab};
@@ -31,6 +32,10 @@ fn boto3_drives_every_operation_and_meets_every_error() -> Outcome {
     command.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_OTHER", other.id());
     let out = process::finish(command, SCRIPT)?;
     ensure(out.status.success(), || {
-        format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+        format!(
+            "{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })
 }

@@ -1,4 +1,5 @@
-//! `towline audit`: who did what, by user, device and time, and while it happens; and what devices themselves have to say.
+//! `towline audit`: who did what, by user, device and time, and while it happens; and what devices
+//! themselves have to say.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::Stdio;
@@ -52,9 +53,11 @@ fn the_trail_is_searched_by_user_by_device_and_by_time() -> Outcome {
 fn a_follower_sees_what_happens_from_now_on_once() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let mut command = lab.admin().towline(&["audit", "--follow", "-o", "json", "--device", device.id()]);
+    let mut command =
+        lab.admin().towline(&["audit", "--follow", "-o", "json", "--device", device.id()]);
     let mut follower = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    let lines = BufReader::new(follower.stdout.take().ok_or_else(|| Trouble::new("no output"))?).lines();
+    let lines =
+        BufReader::new(follower.stdout.take().ok_or_else(|| Trouble::new("no output"))?).lines();
     let (tell, told) = sync_channel::<String>(1_000);
     let reader = std::thread::spawn(move || {
         for line in lines.map_while(Result::ok) {
@@ -68,7 +71,10 @@ fn a_follower_sees_what_happens_from_now_on_once() -> Outcome {
         lab.admin().text(&["exec", "--reason", &format!("turn-{n}"), device.id(), "--", "true"])?;
         let reason = format!("turn-{n}");
         while !seen.iter().any(|line| line.contains(&reason)) {
-            seen.push(told.recv_timeout(PATIENCE).map_err(|_| Trouble::new(format!("{reason} never came: {seen:?}")))?);
+            seen.push(
+                told.recv_timeout(PATIENCE)
+                    .map_err(|_| Trouble::new(format!("{reason} never came: {seen:?}")))?,
+            );
         }
     }
     follower.kill()?;
@@ -86,13 +92,16 @@ fn a_follower_sees_what_happens_from_now_on_once() -> Outcome {
 #[test]
 fn what_a_device_does_and_refuses_is_an_event_of_its_own() -> Outcome {
     let lab = Lab::start()?;
-    let setup = DeviceSetup { config: "policy.allow_root = false".to_owned(), ..DeviceSetup::default() };
+    let setup =
+        DeviceSetup { config: "policy.allow_root = false".to_owned(), ..DeviceSetup::default() };
     let device = lab.device_with(&setup)?;
     let out = lab.admin().run(&["exec", device.id(), "--", "true"])?;
     ensure(!out.status.success(), || "root was let in".into())?;
     let events = names(&lab, &["--device", device.id()])?;
     for wanted in ["EnrolDevice", "DeviceConnected", "GrantRefused"] {
-        ensure(events.iter().any(|(name, _)| name == wanted), || format!("no {wanted}: {events:?}"))?;
+        ensure(events.iter().any(|(name, _)| name == wanted), || {
+            format!("no {wanted}: {events:?}")
+        })?;
     }
     let text = lab.admin().text(&["audit", "--device", device.id(), "-o", "json"])?;
     ensure(text.contains("policy.allow_root"), || text.clone())

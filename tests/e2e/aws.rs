@@ -1,5 +1,6 @@
-//! The data channel of AWS, as session-manager-plugin speaks it, by a scripted client that checks what the plugin would
-//! suffer from: sizes, acknowledgements, retransmission, resumption, bulk in both directions, ends and their words.
+//! The data channel of AWS, as session-manager-plugin speaks it, by a scripted client that checks
+//! what the plugin would suffer from: sizes, acknowledgements, retransmission, resumption, bulk in
+//! both directions, ends and their words.
 
 use std::time::Duration;
 
@@ -15,17 +16,26 @@ fn a_client_of_the_aws_data_channel_has_shells_commands_and_resumption() -> Outc
     let lab = Lab::start()?;
     let device = lab.device()?;
     let mut command = lab.admin().python();
-    command.arg(workspace().join("tests/e2e/python/aws_channel.py")).env("TOWLINE_DEVICE", device.id());
+    command
+        .arg(workspace().join("tests/e2e/python/aws_channel.py"))
+        .env("TOWLINE_DEVICE", device.id());
     let out = process::finish(command, SCRIPT)?;
     ensure(out.status.success(), || {
-        format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+        format!(
+            "{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })?;
     no_session_is_left(&lab)
 }
 
 fn no_session_is_left(lab: &Lab) -> Outcome {
     eventually("no session is left", Duration::from_secs(20), || {
-        let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" })).ok()?;
+        let active = lab
+            .admin()
+            .api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))
+            .ok()?;
         active["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
 }
@@ -34,13 +44,17 @@ fn no_session_is_left(lab: &Lab) -> Outcome {
 const KILLS: usize = 5;
 
 #[test]
-fn a_client_of_the_aws_data_channel_survives_a_killed_gateway_without_a_byte_lost_or_doubled() -> Outcome {
+fn a_client_of_the_aws_data_channel_survives_a_killed_gateway_without_a_byte_lost_or_doubled()
+-> Outcome {
     let mut lab = Lab::start()?;
     let device = lab.device()?;
     let mut command = lab.admin().python();
-    command.arg(workspace().join("tests/e2e/python/aws_restart.py")).env("TOWLINE_DEVICE", device.id());
+    command
+        .arg(workspace().join("tests/e2e/python/aws_restart.py"))
+        .env("TOWLINE_DEVICE", device.id());
     command.env("TOWLINE_FLAG", lab.directory().join("go-on"));
-    let mut client = Running::start("the client", command, &lab.directory().join("aws-restart.log"))?;
+    let mut client =
+        Running::start("the client", command, &lab.directory().join("aws-restart.log"))?;
     for number in 1..=KILLS {
         client.wait_for("it asks for a kill", 0, SCRIPT, |said| {
             (said.lines().filter(|line| *line == "kill").count() >= number).then_some(())
@@ -48,9 +62,12 @@ fn a_client_of_the_aws_data_channel_survives_a_killed_gateway_without_a_byte_los
         lab.gateway.kill()?;
         lab.gateway.start_again()?;
     }
-    client.wait_for("it is done", 0, SCRIPT, |said| said.lines().any(|line| line == "well").then_some(()))?;
+    client.wait_for("it is done", 0, SCRIPT, |said| {
+        said.lines().any(|line| line == "well").then_some(())
+    })?;
     ensure(client.wait(SCRIPT)?.success(), || "it ended badly".into())?;
-    // A session takes its journal along, at the latest when the next client comes or the gateway starts.
+    // A session takes its journal along, at the latest when the next client comes or the gateway
+    // starts.
     no_session_is_left(&lab)?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;

@@ -13,22 +13,29 @@ use towline_testkit::{Outcome, Trouble, eventually, facts, files};
 const SIZE: usize = 200_000_000;
 /// How long that may take on a slow machine.
 const LIMIT: Duration = Duration::from_secs(180);
-/// What an agent may have on top of its idle memory while one session is at full speed, KiB: all replay rings together may
-/// have 4 MiB (the agent's `limits.rs`), one ring and its predecessor while it grows 1.5 MiB, buffers 64 KiB each.
+/// What an agent may have on top of its idle memory while one session is at full speed, KiB: all
+/// replay rings together may have 4 MiB (the agent's `limits.rs`), one ring and its predecessor
+/// while it grows 1.5 MiB, buffers 64 KiB each.
 const MOST_GROWTH: u64 = 4_096;
-/// How much larger the second half of a transfer may find the agent than the first half did, KiB: a replay ring that is
-/// doubled late holds its old and its new self for a moment (0.5 + 1 MiB). What grew with the bytes would be 100 MB.
+/// How much larger the second half of a transfer may find the agent than the first half did, KiB: a
+/// replay ring that is doubled late holds its old and its new self for a moment (0.5 + 1 MiB). What
+/// grew with the bytes would be 100 MB.
 const FLAT: u64 = 1_536;
 
-/// What may be on its way between a program on the device and the screen, bytes: the largest replay ring (1 MiB), what the
-/// gateway has for a client, and what three sockets and two terminals hold. Endless output would be any number.
+/// What may be on its way between a program on the device and the screen, bytes: the largest replay
+/// ring (1 MiB), what the gateway has for a client, and what three sockets and two terminals hold.
+/// Endless output would be any number.
 const MOST_ON_THE_WAY: u64 = 16 << 20;
-/// So many looks in a row, milliseconds apart, that find a writer asleep at the same byte: it stands still.
+/// So many looks in a row, milliseconds apart, that find a writer asleep at the same byte: it
+/// stands still.
 const STILL: u32 = 100;
 
 fn raw_cat(lab: &Lab, device: &Device, file: &std::path::Path) -> Outcome<Terminal> {
     let mut shell = lab.admin().shell(device.id())?;
-    shell.line(&format!("stty raw -echo; printf 'RE''ADY'; cat {}; printf 'DO''NE'", file.display()))?;
+    shell.line(&format!(
+        "stty raw -echo; printf 'RE''ADY'; cat {}; printf 'DO''NE'",
+        file.display()
+    ))?;
     shell.expect("READY")?;
     Ok(shell)
 }
@@ -77,15 +84,21 @@ fn two_hundred_megabytes_arrive_whole_and_leave_the_agent_small_alone() -> Outco
     };
     let (first, second) = (until(SIZE / 2)?, until(SIZE)?);
     ensure(wrong.is_none(), || format!("it differs near byte {wrong:?}"))?;
-    ensure(second <= first + FLAT, || format!("the agent had {first} KiB in the first half, then {second} KiB"))?;
-    ensure(second <= before + MOST_GROWTH, || format!("the agent grew from {before} KiB to {second} KiB"))
+    ensure(second <= first + FLAT, || {
+        format!("the agent had {first} KiB in the first half, then {second} KiB")
+    })?;
+    ensure(second <= before + MOST_GROWTH, || {
+        format!("the agent grew from {before} KiB to {second} KiB")
+    })
 }
 
-/// What the marked writer on the device has written so far, bytes; and whether it sleeps, which `yes` does only when nobody
-/// takes what it writes.
+/// What the marked writer on the device has written so far, bytes; and whether it sleeps, which
+/// `yes` does only when nobody takes what it writes.
 fn writer(mark: &str) -> Outcome<(u64, bool)> {
     let all = facts::with_environment(mark);
-    let pid = all.iter().find(|pid| std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"yes\n"));
+    let pid = all
+        .iter()
+        .find(|pid| std::fs::read(format!("/proc/{pid}/comm")).is_ok_and(|name| name == b"yes\n"));
     let pid = pid.ok_or_else(|| Trouble::new("the writer does not run"))?;
     Ok((facts::written(*pid)?, facts::sleeps(*pid)?))
 }
@@ -113,9 +126,13 @@ fn a_reader_who_stops_reading_stops_the_writer_and_not_the_agent() -> Outcome {
         other.expect(&format!("is-{}", number + 1))?;
     }
     let after = facts::memory(pid)?.rss;
-    ensure(after <= before + MOST_GROWTH, || format!("the agent grew from {before} KiB to {after} KiB"))?;
+    ensure(after <= before + MOST_GROWTH, || {
+        format!("the agent grew from {before} KiB to {after} KiB")
+    })?;
     let (written, _) = writer(&mark)?;
-    ensure(written <= stopped + MOST_ON_THE_WAY, || format!("the writer went on from {stopped} to {written} bytes"))
+    ensure(written <= stopped + MOST_ON_THE_WAY, || {
+        format!("the writer went on from {stopped} to {written} bytes")
+    })
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The exit codes of the command line, as its manual promises them to scripts (`towline --help`): written down once more,
-//! so that a change of the program does not change its tests with it.
+//! The exit codes of the command line, as its manual promises them to scripts (`towline --help`):
+//! written down once more, so that a change of the program does not change its tests with it.
 
 /// The access key is not accepted, or its policies do not allow this.
 pub(crate) const DENIED: i32 = 254;

@@ -1,4 +1,5 @@
-//! The command log from the kernel to the gateway: what a session executed, each program once, with how it ended.
+//! The command log from the kernel to the gateway: what a session executed, each program once, with
+//! how it ended.
 
 use serde_json::Value;
 use std::path::Path;
@@ -25,7 +26,8 @@ fn of_program<'r>(records: &'r [Value], program: &str) -> Option<&'r Value> {
     records.iter().find(|record| record["Arguments"][0].as_str() == Some(program))
 }
 
-/// Tries of what a program that is over at once may spoil by leaving no arguments to be read, which then is on record.
+/// Tries of what a program that is over at once may spoil by leaving no arguments to be read, which
+/// then is on record.
 const TRIES: usize = 5;
 
 #[test]
@@ -36,7 +38,8 @@ fn what_a_session_executed_is_listed_with_arguments_directory_and_exit_code() ->
     for _ in 0..TRIES {
         last = listed(&lab, &device);
         let session = newest_session(&lab.admin(), &device)?;
-        let owned_up = commands(&lab.admin(), &session)?.iter().any(|record| record["Kind"] == "Gap");
+        let owned_up =
+            commands(&lab.admin(), &session)?.iter().any(|record| record["Kind"] == "Gap");
         if last.is_ok() || !owned_up {
             break;
         }
@@ -53,12 +56,21 @@ fn listed(lab: &Lab, device: &towline_testkit::lab::Device) -> Outcome {
     let missing = || towline_testkit::Trouble::new(text());
     ensure(records[0]["Kind"] == "Begin", text)?;
     if records[0]["Detail"] != "kernel events" {
-        return Err(towline_testkit::Trouble::new(format!("no process events here: {}", records[0]["Detail"])));
+        return Err(towline_testkit::Trouble::new(format!(
+            "no process events here: {}",
+            records[0]["Detail"]
+        )));
     }
     let shell = of_program(&records, "/bin/sh").ok_or_else(missing)?;
-    ensure(shell["ExitCode"] == 7 && shell["Arguments"][2] == script && shell["UserId"] == 0, text)?;
+    ensure(
+        shell["ExitCode"] == 7 && shell["Arguments"][2] == script && shell["UserId"] == 0,
+        text,
+    )?;
     let ls = of_program(&records, "/bin/ls").ok_or_else(missing)?;
-    ensure(ls["ExitCode"] == 0 && ls["Directory"] == "/usr" && ls["ParentPid"] == shell["Pid"], text)?;
+    ensure(
+        ls["ExitCode"] == 0 && ls["Directory"] == "/usr" && ls["ParentPid"] == shell["Pid"],
+        text,
+    )?;
     ensure(of_program(&records, "/bin/false").ok_or_else(missing)?["ExitCode"] == 1, text)?;
     ensure(records.iter().any(|record| record["Signal"] == 9), text)?;
     let table = lab.admin().text(&["commands", &newest_session(&lab.admin(), device)?])?;
@@ -77,7 +89,8 @@ fn thousands_of_programs_are_all_on_record_and_nobody_elses() -> Outcome {
 fn a_link_that_is_cut_again_and_again_neither_loses_nor_doubles_a_record() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let script = "n=0; sleep 1; while [ $n -lt 300 ]; do /bin/true x$n; n=$((n+1)); sleep 0.01; done";
+    let script =
+        "n=0; sleep 1; while [ $n -lt 300 ]; do /bin/true x$n; n=$((n+1)); sleep 0.01; done";
     let over = AtomicBool::new(false);
     let ran = std::thread::scope(|scope| {
         let (relay, over) = (&device.relay, &over);
@@ -101,13 +114,16 @@ fn a_link_that_is_cut_again_and_again_neither_loses_nor_doubles_a_record() -> Ou
         .filter(|r| r["Arguments"][0] == "/bin/true")
         .filter_map(|r| r["Arguments"][1].as_str())
         .collect();
-    let unread =
-        records.iter().filter(|r| r["Kind"] == "Command" && r["Arguments"].as_array().is_none_or(Vec::is_empty));
+    let unread = records
+        .iter()
+        .filter(|r| r["Kind"] == "Command" && r["Arguments"].as_array().is_none_or(Vec::is_empty));
     let (all, unread) = (found.len(), unread.count());
     found.sort_unstable();
     found.dedup();
     let whole = found.len() == all && (300..=300 + unread).contains(&(all + unread));
-    ensure(whole, || format!("{all} programs, {} of them once, {unread} without arguments", found.len()))
+    ensure(whole, || {
+        format!("{all} programs, {} of them once, {unread} without arguments", found.len())
+    })
 }
 
 #[test]
@@ -136,7 +152,8 @@ fn a_killed_agent_leaves_a_gap_behind_what_it_had_sent() -> Outcome {
 #[test]
 fn a_device_that_logs_no_commands_says_so_on_record_and_in_its_status() -> Outcome {
     let lab = Lab::start()?;
-    let setup = DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
+    let setup =
+        DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
     let device = lab.device_with(&setup)?;
     lab.admin().text(&["exec", device.id(), "--", "/bin/true"])?;
     let session = newest_session(&lab.admin(), &device)?;
@@ -157,7 +174,9 @@ fn whatever_is_killed_each_record_is_stored_once_or_a_gap_covers_it() -> Outcome
     let python = std::env::var("TOWLINE_PYTHON").unwrap_or_else(|_| "python3".to_owned());
     let balance = towline_testkit::endure::run(&mut lab, &mut device, 12, Path::new(&python), 7)?;
     ensure(balance.nowhere + balance.doubled + balance.holes == 0, || format!("{balance:?}"))?;
-    ensure(balance.rows > 0 && balance.programs > 0 && balance.on_record > 0, || format!("{balance:?}"))
+    ensure(balance.rows > 0 && balance.programs > 0 && balance.on_record > 0, || {
+        format!("{balance:?}")
+    })
 }
 
 #[test]
@@ -174,7 +193,9 @@ fn a_session_without_a_link_is_spooled_and_comes_with_the_next_start_of_the_agen
     shell.expect("sleep 3")?;
     device.relay.close(true);
     device.relay.cut();
-    eventually("a file of the spool", PATIENCE, || std::fs::read_dir(&spool).ok()?.next().map(drop))?;
+    eventually("a file of the spool", PATIENCE, || {
+        std::fs::read_dir(&spool).ok()?.next().map(drop)
+    })?;
     device.process()?.kill()?;
     device.relay.close(false);
     device.start()?;
@@ -183,7 +204,9 @@ fn a_session_without_a_link_is_spooled_and_comes_with_the_next_start_of_the_agen
         let records = commands(&lab.admin(), &session).ok()?;
         records.iter().any(|record| record["Arguments"][1] == "while-away").then_some(())
     })?;
-    eventually("an empty spool", PATIENCE, || std::fs::read_dir(&spool).ok()?.next().is_none().then_some(()))?;
+    eventually("an empty spool", PATIENCE, || {
+        std::fs::read_dir(&spool).ok()?.next().is_none().then_some(())
+    })?;
     drop(shell);
     Ok(())
 }
@@ -204,8 +227,11 @@ fn a_typed_line_is_on_record_and_what_is_not_echoed_is_not() -> Outcome {
     shell.line("exit 0")?;
     shell.finish(PATIENCE)?;
     let records = whole_log(&lab, &device)?;
-    let lines: Vec<&str> =
-        records.iter().filter(|r| r["Kind"] == "Line").filter_map(|r| r["Detail"].as_str()).collect();
+    let lines: Vec<&str> = records
+        .iter()
+        .filter(|r| r["Kind"] == "Line")
+        .filter_map(|r| r["Detail"].as_str())
+        .collect();
     ensure(lines.contains(&"cd /tmp && echo in-$((40+2))"), || format!("{lines:?}"))?;
     ensure(!format!("{records:?}").contains("hunter2"), || format!("{records:?}"))
 }

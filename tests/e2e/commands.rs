@@ -1,5 +1,5 @@
-//! The command line's other commands against a real gateway: what they print for people, what they print for scripts
-//! (the API's own objects), what they change, and how a device is named.
+//! The command line's other commands against a real gateway: what they print for people, what they
+//! print for scripts (the API's own objects), what they change, and how a device is named.
 
 use std::io::Write;
 use std::process::Stdio;
@@ -20,7 +20,8 @@ const READER: &str = r#"{"Version":"2012-10-17","Statement":[
 /// `towline WORDS… -o json`, read.
 fn json(operator: &Operator, words: &[&str]) -> Outcome<Value> {
     let text = operator.text(&[words, &["-o", "json"]].concat())?;
-    serde_json::from_str(&text).map_err(|e| Trouble::new(format!("towline {}: {e}: {text}", words.join(" "))))
+    serde_json::from_str(&text)
+        .map_err(|e| Trouble::new(format!("towline {}: {e}: {text}", words.join(" "))))
 }
 
 /// The string at `path` (a JSON pointer).
@@ -31,7 +32,8 @@ fn text(value: &Value, path: &str) -> Outcome<String> {
 
 /// The strings of member `name` of all objects in the list `list`.
 fn column(value: &Value, list: &str, name: &str) -> Outcome<Vec<String>> {
-    let items = value[list].as_array().ok_or_else(|| Trouble::new(format!("no list {list} in {value}")))?;
+    let items =
+        value[list].as_array().ok_or_else(|| Trouble::new(format!("no list {list} in {value}")))?;
     items.iter().map(|item| text(item, &format!("/{name}"))).collect()
 }
 
@@ -52,22 +54,39 @@ fn a_device_is_named_by_its_id_its_name_or_a_tag_that_only_it_has() -> Outcome {
     let lab = Lab::start()?;
     let one = lab.device_with(&named("pi-1", &[("site", "shed"), ("kind", "pi")]))?;
     let two = lab.device_with(&named("pi-2", &[("site", "barn"), ("kind", "pi")]))?;
-    let words = [(one.id(), &one), ("pi-1", &one), ("tag:site=shed", &one), ("pi-2", &two), ("tag:site=barn", &two)];
+    let words = [
+        (one.id(), &one),
+        ("pi-1", &one),
+        ("tag:site=shed", &one),
+        ("pi-2", &two),
+        ("tag:site=barn", &two),
+    ];
     for (number, (word, device)) in words.into_iter().enumerate() {
-        ensure(hello(&lab, word)? == (Some(0), "in\n".into()), || format!("{word} is not {}", device.id()))?;
-        // The session's row says on which device it really was. It is written when the session is over, the newest is first.
+        ensure(hello(&lab, word)? == (Some(0), "in\n".into()), || {
+            format!("{word} is not {}", device.id())
+        })?;
+        // The session's row says on which device it really was. It is written when the session is
+        // over, the newest is first.
         let history = eventually("the session is history", PATIENCE, || {
             let history = json(&lab.admin(), &["sessions", "--history"]).ok()?;
             (history["Sessions"].as_array()?.len() == number + 1).then_some(history)
         })?;
-        ensure(text(&history, "/Sessions/0/Target")? == device.id(), || format!("{word}: {history}"))?;
+        ensure(text(&history, "/Sessions/0/Target")? == device.id(), || {
+            format!("{word}: {history}")
+        })?;
     }
     let (code, said) = hello(&lab, "tag:kind=pi")?;
-    ensure(code == Some(REFUSED) && said.contains("2 devices match"), || format!("{code:?}: {said}"))?;
-    ensure(said.contains(one.id()) && said.contains(two.id()), || format!("it does not name both: {said}"))?;
+    ensure(code == Some(REFUSED) && said.contains("2 devices match"), || {
+        format!("{code:?}: {said}")
+    })?;
+    ensure(said.contains(one.id()) && said.contains(two.id()), || {
+        format!("it does not name both: {said}")
+    })?;
     for nobody in ["pi-3", "tag:site=attic", "tag:kind=PI"] {
         let (code, said) = hello(&lab, nobody)?;
-        ensure(code == Some(REFUSED) && said.contains("no device matches"), || format!("{nobody}: {code:?}: {said}"))?;
+        ensure(code == Some(REFUSED) && said.contains("no device matches"), || {
+            format!("{nobody}: {code:?}: {said}")
+        })?;
     }
     let (code, said) = hello(&lab, "tag:site")?;
     ensure(code == Some(USAGE) && said.contains("tag:KEY=VALUE"), || format!("{code:?}: {said}"))
@@ -81,8 +100,11 @@ fn devices_are_listed_by_tag_and_by_state() -> Outcome {
     let never = lab.enrolled(&named("never", &[]))?;
     gone.process()?.stop()?;
     let ids = |words: &[&str]| -> Outcome<Vec<String>> {
-        let mut ids =
-            column(&json(&lab.admin(), &[&["devices"], words].concat())?, "InstanceInformationList", "InstanceId")?;
+        let mut ids = column(
+            &json(&lab.admin(), &[&["devices"], words].concat())?,
+            "InstanceInformationList",
+            "InstanceId",
+        )?;
         ids.sort();
         Ok(ids)
     };
@@ -109,11 +131,15 @@ fn devices_are_listed_by_tag_and_by_state() -> Outcome {
     let table = lab.admin().text(&["devices"])?;
     let line = table.lines().find(|line| line.contains(here.id())).unwrap_or_default();
     ensure(table.starts_with("ID ") && table.lines().count() == 4, || table.clone())?;
-    ensure(line.contains("here") && line.contains("online") && line.contains("site=shed"), || table.clone())?;
+    ensure(line.contains("here") && line.contains("online") && line.contains("site=shed"), || {
+        table.clone()
+    })?;
     ensure(table.matches(" offline ").count() == 2, || table.clone())?;
     let wrong = lab.admin().run(&["devices", "--tag", "shed"])?;
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    ensure(wrong.status.code() == Some(USAGE) && said.contains("KEY=VALUE"), || format!("{}: {said}", wrong.status))
+    ensure(wrong.status.code() == Some(USAGE) && said.contains("KEY=VALUE"), || {
+        format!("{}: {said}", wrong.status)
+    })
 }
 
 #[test]
@@ -123,8 +149,10 @@ fn tags_are_set_shown_and_removed_and_policies_see_them() -> Outcome {
     let admin = lab.admin();
     admin.text(&["tag", "pi", "floor=2", "site=barn"])?;
     let shown = json(&admin, &["tag", device.id()])?;
-    let mut tags: Vec<_> =
-        column(&shown, "TagList", "Key")?.into_iter().zip(column(&shown, "TagList", "Value")?).collect();
+    let mut tags: Vec<_> = column(&shown, "TagList", "Key")?
+        .into_iter()
+        .zip(column(&shown, "TagList", "Value")?)
+        .collect();
     tags.sort();
     let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
     ensure(tags == [pair("floor", "2"), pair("site", "barn")], || format!("{tags:?}"))?;
@@ -134,7 +162,9 @@ fn tags_are_set_shown_and_removed_and_policies_see_them() -> Outcome {
     let refused = lab.user("reader", Some(READER))?.run(&["tag", device.id(), "floor=3"])?;
     let said = String::from_utf8_lossy(&refused.stderr).into_owned();
     ensure(refused.status.code() == Some(DENIED), || format!("{refused:?}"))?;
-    ensure(said.contains("ssm:AddTagsToResource"), || format!("the refusal does not name the action: {said}"))
+    ensure(said.contains("ssm:AddTagsToResource"), || {
+        format!("the refusal does not name the action: {said}")
+    })
 }
 
 #[test]
@@ -142,7 +172,9 @@ fn sessions_are_listed_attached_to_and_ended() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device_with(&named("pi", &[]))?;
     let admin = lab.admin();
-    ensure(json(&admin, &["sessions"])?["Sessions"] == serde_json::json!([]), || "a session before any".into())?;
+    ensure(json(&admin, &["sessions"])?["Sessions"] == serde_json::json!([]), || {
+        "a session before any".into()
+    })?;
     let mut shell = admin.terminal(&["shell", "pi", "--reason", "a look at the log"])?;
     shell.line("secret=kept; echo sum-$((6 * 7))")?;
     shell.expect("sum-42")?;
@@ -172,9 +204,14 @@ fn sessions_are_listed_attached_to_and_ended() -> Outcome {
     ensure(text(&history, "/Sessions/0/Status")? == "Terminated", || history.to_string())?;
     ensure(history.pointer("/Sessions/0/EndDate").is_some(), || history.to_string())?;
     let table = admin.text(&["sessions", "--history"])?;
-    ensure(table.starts_with("SESSION ") && table.contains(&id) && table.contains(device.id()), || table.clone())?;
+    ensure(
+        table.starts_with("SESSION ") && table.contains(&id) && table.contains(device.id()),
+        || table.clone(),
+    )?;
     let over = admin.run(&["attach", &id])?;
-    ensure(!over.status.success() && over.stdout.is_empty(), || format!("a session that is over: {over:?}"))
+    ensure(!over.status.success() && over.stdout.is_empty(), || {
+        format!("a session that is over: {over:?}")
+    })
 }
 
 #[test]
@@ -198,26 +235,47 @@ fn an_activation_is_made_used_listed_and_deleted() -> Outcome {
             "for the shed",
         ],
     )?;
-    let activation = Activation { id: text(&made, "/ActivationId")?, code: text(&made, "/ActivationCode")? };
+    let activation =
+        Activation { id: text(&made, "/ActivationId")?, code: text(&made, "/ActivationCode")? };
     let mut device = lab.unenrolled(&DeviceSetup::default())?;
     device.enrol(&activation)?;
     device.start()?;
     device.wait_online(&admin)?;
     // It got its name and its tag from the activation.
-    ensure(hello(&lab, "shed")?.0 == Some(0) && hello(&lab, "tag:site=shed")?.0 == Some(0), || "not so".into())?;
+    ensure(
+        hello(&lab, "shed")?.0 == Some(0) && hello(&lab, "tag:site=shed")?.0 == Some(0),
+        || "not so".into(),
+    )?;
     let listed = json(&admin, &["activation", "list"])?;
-    let of_it = |name: &str| listed.pointer(&format!("/ActivationList/0/{name}")).cloned().unwrap_or_default();
+    let of_it = |name: &str| {
+        listed.pointer(&format!("/ActivationList/0/{name}")).cloned().unwrap_or_default()
+    };
     ensure(of_it("ActivationId") == activation.id.as_str(), || listed.to_string())?;
-    ensure(of_it("RegistrationLimit") == 2 && of_it("RegistrationsCount") == 1, || listed.to_string())?;
-    ensure(of_it("Description") == "for the shed" && of_it("DefaultInstanceName") == "shed", || listed.to_string())?;
-    ensure(!listed.to_string().contains(&activation.code), || "the code is shown once more".into())?;
+    ensure(of_it("RegistrationLimit") == 2 && of_it("RegistrationsCount") == 1, || {
+        listed.to_string()
+    })?;
+    ensure(
+        of_it("Description") == "for the shed" && of_it("DefaultInstanceName") == "shed",
+        || listed.to_string(),
+    )?;
+    ensure(!listed.to_string().contains(&activation.code), || {
+        "the code is shown once more".into()
+    })?;
     let table = admin.text(&["activation", "list"])?;
-    ensure(table.contains(&activation.id) && table.contains("1/2") && table.contains("valid"), || table.clone())?;
+    ensure(
+        table.contains(&activation.id) && table.contains("1/2") && table.contains("valid"),
+        || table.clone(),
+    )?;
     admin.text(&["activation", "delete", &activation.id])?;
-    ensure(json(&admin, &["activation", "list"])?["ActivationList"] == serde_json::json!([]), || "not deleted".into())?;
+    ensure(
+        json(&admin, &["activation", "list"])?["ActivationList"] == serde_json::json!([]),
+        || "not deleted".into(),
+    )?;
     let late = lab.unenrolled(&DeviceSetup::default())?.try_enrol(&activation, &[])?;
     ensure(!late.status.success(), || "a deleted activation let a device in".into())?;
-    ensure(hello(&lab, "shed")?.0 == Some(0), || "the device that came in with it does not stay".into())
+    ensure(hello(&lab, "shed")?.0 == Some(0), || {
+        "the device that came in with it does not stay".into()
+    })
 }
 
 #[test]
@@ -226,7 +284,8 @@ fn an_activation_for_people_names_its_id_and_its_code() -> Outcome {
     let said = lab.admin().text(&["activation", "create"])?;
     let after = |label: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(label));
-        line.map(|rest| rest.trim().to_owned()).ok_or_else(|| Trouble::new(format!("no {label}: {said}")))
+        line.map(|rest| rest.trim().to_owned())
+            .ok_or_else(|| Trouble::new(format!("no {label}: {said}")))
     };
     let activation = Activation { id: after("Activation id")?, code: after("Activation code")? };
     lab.unenrolled(&DeviceSetup::default())?.enrol(&activation)
@@ -244,22 +303,32 @@ fn users_keys_and_policies_are_administered() -> Outcome {
     let ann = lab.operator(Keys::from_json(&key["AccessKey"])?);
     ensure(ann.text(&["whoami"])? == format!("{arn}\n"), || "not ann".into())?;
     let identity = json(&ann, &["whoami"])?;
-    ensure(text(&identity, "/Arn")? == arn && text(&identity, "/Account")? == lab.gateway.account(), || {
-        identity.to_string()
-    })?;
+    ensure(
+        text(&identity, "/Arn")? == arn && text(&identity, "/Account")? == lab.gateway.account(),
+        || identity.to_string(),
+    )?;
     let denied = ann.run(&["devices"])?;
-    ensure(denied.status.code() == Some(DENIED), || format!("a user without a policy: {denied:?}"))?;
+    ensure(denied.status.code() == Some(DENIED), || {
+        format!("a user without a policy: {denied:?}")
+    })?;
     let file = lab.file("reader.json", READER)?.display().to_string();
     admin.text(&["admin", "policy", "put", "ann", "reader", &file])?;
-    ensure(ann.text(&["devices"])?.contains(device.id()), || "the policy is without effect".into())?;
+    ensure(ann.text(&["devices"])?.contains(device.id()), || {
+        "the policy is without effect".into()
+    })?;
     ensure(admin.text(&["admin", "policy", "list", "ann"])? == "reader\n", || "no list".into())?;
-    let got: Value = serde_json::from_str(&admin.text(&["admin", "policy", "get", "ann", "reader"])?)?;
+    let got: Value =
+        serde_json::from_str(&admin.text(&["admin", "policy", "get", "ann", "reader"])?)?;
     ensure(got == serde_json::from_str::<Value>(READER)?, || got.to_string())?;
     admin.text(&["admin", "policy", "delete", "ann", "reader"])?;
     let denied = ann.run(&["devices"])?;
-    ensure(denied.status.code() == Some(DENIED), || format!("a policy outlives its end: {denied:?}"))?;
+    ensure(denied.status.code() == Some(DENIED), || {
+        format!("a policy outlives its end: {denied:?}")
+    })?;
     let users = json(&admin, &["admin", "user", "list"])?;
-    ensure(column(&users, "Principals", "PrincipalName")?.contains(&"ann".to_owned()), || users.to_string())?;
+    ensure(column(&users, "Principals", "PrincipalName")?.contains(&"ann".to_owned()), || {
+        users.to_string()
+    })?;
     let table = admin.text(&["admin", "user", "list"])?;
     ensure(table.starts_with("USER ") && table.contains("team=field"), || table.clone())?;
     admin.text(&["admin", "user", "delete", "ann"])?;
@@ -274,11 +343,13 @@ fn an_access_key_is_listed_switched_off_and_on_and_removed() -> Outcome {
     admin.text(&["admin", "user", "create", "bob"])?;
     let file = admin.text(&["admin", "key", "create", "bob"])?;
     let setting = |name: &str| {
-        let line = file.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
+        let line =
+            file.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix('='));
         line.map(|rest| rest.trim().to_owned()).ok_or_else(|| Trouble::new(format!("no {name}")))
     };
     ensure(file.starts_with("[bob]\n"), || "not the form of a credentials file".into())?;
-    let keys = Keys { id: setting("aws_access_key_id")?, secret: setting("aws_secret_access_key")? };
+    let keys =
+        Keys { id: setting("aws_access_key_id")?, secret: setting("aws_secret_access_key")? };
     // As it stands: a credentials file that AWS's tools and ours read.
     let credentials = lab.file("credentials", &file)?;
     let mut with_profile = admin.towline(&["whoami", "--profile", "bob"]);
@@ -287,13 +358,17 @@ fn an_access_key_is_listed_switched_off_and_on_and_removed() -> Outcome {
     let out = process::finish(with_profile, COMMAND)?;
     ensure(String::from_utf8_lossy(&out.stdout).ends_with(":user/bob\n"), || format!("{out:?}"))?;
     let bob = lab.operator(keys.clone());
-    for (word, wanted) in [("disable", Some(DENIED)), ("enable", Some(0)), ("delete", Some(DENIED))] {
+    for (word, wanted) in [("disable", Some(DENIED)), ("enable", Some(0)), ("delete", Some(DENIED))]
+    {
         admin.text(&["admin", "key", word, "bob", &keys.id])?;
         let listed = json(&admin, &["admin", "key", "list", "bob"])?;
-        let status = listed.pointer("/AccessKeys/0/Status").and_then(Value::as_str).map(str::to_owned);
+        let status =
+            listed.pointer("/AccessKeys/0/Status").and_then(Value::as_str).map(str::to_owned);
         let right = [("disable", Some("Inactive")), ("enable", Some("Active")), ("delete", None)];
         ensure(right.contains(&(word, status.as_deref())), || format!("{word}: {listed}"))?;
-        ensure(!listed.to_string().contains(&keys.secret), || "the secret is shown once more".into())?;
+        ensure(!listed.to_string().contains(&keys.secret), || {
+            "the secret is shown once more".into()
+        })?;
         let out = bob.run(&["whoami"])?;
         ensure(out.status.code() == wanted, || format!("after {word}: {out:?}"))?;
     }
@@ -312,7 +387,10 @@ fn a_policy_that_is_none_is_refused_with_its_fault_and_the_old_one_stays() -> Ou
     drop(stdin);
     let out = process::finish_child(child, "towline admin policy put", COMMAND)?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(out.status.code() == Some(REFUSED) && said.contains("Effect"), || format!("{}: {said}", out.status))?;
-    let kept: Value = serde_json::from_str(&lab.admin().text(&["admin", "policy", "get", "ann", "test"])?)?;
+    ensure(out.status.code() == Some(REFUSED) && said.contains("Effect"), || {
+        format!("{}: {said}", out.status)
+    })?;
+    let kept: Value =
+        serde_json::from_str(&lab.admin().text(&["admin", "policy", "get", "ann", "test"])?)?;
     ensure(kept == serde_json::from_str::<Value>(READER)?, || kept.to_string())
 }

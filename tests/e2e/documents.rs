@@ -1,4 +1,5 @@
-//! Documents on a real device: what they say reaches the shell; and the commands for roles, groups, boundaries and access.
+//! Documents on a real device: what they say reaches the shell; and the commands for roles, groups,
+//! boundaries and access.
 
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use towline_testkit::trouble::ensure;
 use super::plugin::start_session;
 
 fn create(lab: &Lab, name: &str, content: &Value) -> Outcome<Value> {
-    let request = json!({ "Name": name, "DocumentType": "Session", "Content": content.to_string() });
+    let request =
+        json!({ "Name": name, "DocumentType": "Session", "Content": content.to_string() });
     lab.admin().api("AmazonSSM.CreateDocument", &request)
 }
 
@@ -20,7 +22,8 @@ fn the_shell_profile_is_typed_before_the_user() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let inputs = json!({ "shellProfile": { "linux": "MARK=profile-$((6 * 7)); echo $MARK" } });
-    let preferences = json!({ "schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs });
+    let preferences =
+        json!({ "schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs });
     create(&lab, "SSM-SessionManagerRunShell", &preferences)?;
     let mut shell = lab.admin().shell(device.id())?;
     shell.expect("profile-42")?;
@@ -29,13 +32,15 @@ fn the_shell_profile_is_typed_before_the_user() -> Outcome {
     ensure(shell.finish(PATIENCE)?.success(), || "the shell did not end well".into())
 }
 
-/// A minute is the shortest that the document knows, so this test takes one; the gateway's own is twenty.
+/// A minute is the shortest that the document knows, so this test takes one; the gateway's own is
+/// twenty.
 #[test]
 fn an_idle_session_ends_when_the_preferences_say_so() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let inputs = json!({ "idleSessionTimeout": "1" });
-    let preferences = json!({ "schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs });
+    let preferences =
+        json!({ "schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs });
     create(&lab, "SSM-SessionManagerRunShell", &preferences)?;
     let mut idle = lab.admin().shell(device.id())?;
     idle.expect_within("nothing was typed or shown for too long", Duration::from_secs(180))?;
@@ -52,7 +57,9 @@ fn the_aws_cli_runs_an_own_document_with_its_parameter_and_no_other_value() -> O
         "properties": { "linux": { "commands": "echo said-{{ word }}-$((6 * 7))" } },
     });
     create(&lab, "Say-Word", &document)?;
-    let run = |word: &str| start_session(&lab, &device, &["--document-name", "Say-Word", "--parameters", word]);
+    let run = |word: &str| {
+        start_session(&lab, &device, &["--document-name", "Say-Word", "--parameters", word])
+    };
     let mut said = Terminal::start(&run("word=hello")?, 24, 80)?;
     said.expect("said-hello-42")?;
     ensure(said.finish(PATIENCE)?.success(), || "the document did not end well".into())?;
@@ -66,9 +73,10 @@ fn towline_makes_roles_groups_and_boundaries_and_explains_what_they_give() -> Ou
     let lab = Lab::start()?;
     let device = lab.device()?;
     let admin = lab.admin();
-    let file = |name: &str, text: &str| -> Outcome<String> { Ok(lab.file(name, text)?.display().to_string()) };
-    let start =
-        r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:StartSession","Resource":"*"}]}"#;
+    let file = |name: &str, text: &str| -> Outcome<String> {
+        Ok(lab.file(name, text)?.display().to_string())
+    };
+    let start = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:StartSession","Resource":"*"}]}"#;
     let start = file("start.json", start)?;
     let none = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"sts:*","Resource":"*"}]}"#;
     let none = file("none.json", none)?;
@@ -90,7 +98,16 @@ fn towline_makes_roles_groups_and_boundaries_and_explains_what_they_give() -> Ou
     ensure(roles.contains("ops") && roles.contains("7200"), || roles.clone())?;
     let who = admin.text(&["policy", "who", device.id()])?;
     ensure(who.contains("user/ann") && who.contains("role/ops"), || who.clone())?;
-    let question = ["policy", "test", "--principal", "ann", "--action", "ssm:StartSession", "--resource", device.id()];
+    let question = [
+        "policy",
+        "test",
+        "--principal",
+        "ann",
+        "--action",
+        "ssm:StartSession",
+        "--resource",
+        device.id(),
+    ];
     let told = admin.text(&question)?;
     ensure(told.contains("Allowed") && told.contains("group/edge: p"), || told.clone())?;
     admin.text(&["admin", "boundary", "put", "ann", &none])?;

@@ -1,10 +1,12 @@
 //! The real agent, gateway and command line against each other, as separate processes on loopback.
 //!
-//! Every test has a gateway and devices of its own in a scratch directory. The programs are those in the target directory,
-//! in the profiles they ship in: `cargo xtask build` (or `cargo xtask test`) makes them.
+//! Every test has a gateway and devices of its own in a scratch directory. The programs are those
+//! in the target directory, in the profiles they ship in: `cargo xtask build` (or `cargo xtask
+//! test`) makes them.
 //!
 //! # Invariants
-//! - A test waits for what it can see, with a deadline; it never waits for time alone where it can see something.
+//! - A test waits for what it can see, with a deadline; it never waits for time alone where it can
+//!   see something.
 //! - Tests whose name holds `alone` measure, and run with nothing beside them.
 
 mod access;

@@ -10,11 +10,15 @@ use towline_testkit::{Outcome, Trouble};
 
 /// How long bytes may take when a link has to come back in between.
 pub(crate) const BACK: Duration = Duration::from_secs(30);
-/// Opens a shell and makes it an echo. What the command line says about its connection goes to stderr, and that away.
+/// Opens a shell and makes it an echo. What the command line says about its connection goes to
+/// stderr, and that away.
 pub(crate) fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
     let towline = operator.towline(&[]);
     let mut quiet = operator.equip(Command::new("sh"));
-    quiet.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(towline.get_program()).args(["shell", device.id()]);
+    quiet
+        .args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"])
+        .arg(towline.get_program())
+        .args(["shell", device.id()]);
     let mut shell = Terminal::start(&quiet, 24, 80)?;
     shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
     shell.expect("READY")?;
@@ -34,7 +38,11 @@ pub(crate) fn comes_back(shell: &mut Terminal, block: &[u8], story: &str) -> Out
         got.extend_from_slice(portion);
         got.len() >= block.len()
     });
-    let at = got.iter().zip(block).position(|(got, sent)| got != sent).unwrap_or(got.len().min(block.len()));
+    let at = got
+        .iter()
+        .zip(block)
+        .position(|(got, sent)| got != sent)
+        .unwrap_or(got.len().min(block.len()));
     if let Err(trouble) = whole {
         return Err(Trouble::new(format!(
             "{story}: {} of {} bytes, {at} of them right: {trouble}",
@@ -43,7 +51,8 @@ pub(crate) fn comes_back(shell: &mut Terminal, block: &[u8], story: &str) -> Out
         )));
     }
     ensure(got == block, || {
-        let around = String::from_utf8_lossy(&got[at.saturating_sub(20)..got.len().min(at + 60)]).into_owned();
+        let around = String::from_utf8_lossy(&got[at.saturating_sub(20)..got.len().min(at + 60)])
+            .into_owned();
         format!("{story}: byte {at} of {} differs: {around:?}", block.len())
     })
 }

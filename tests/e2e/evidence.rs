@@ -1,4 +1,5 @@
-//! What stays behind a session: a recording that verifies, plays and names its holes; an audit trail in files.
+//! What stays behind a session: a recording that verifies, plays and names its holes; an audit
+//! trail in files.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -31,15 +32,21 @@ fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> Outcome<T> {
 /// Names of all recordings in the sink.
 pub(crate) fn recordings(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.map(|entry| entry.path()).filter(|path| path.to_string_lossy().ends_with(".cast.gz")).collect()
+    entries
+        .map(|entry| entry.path())
+        .filter(|path| path.to_string_lossy().ends_with(".cast.gz"))
+        .collect()
 }
 
-/// Waits until the recording of the one session that goes on has this in its file, in this format: what is older than a second.
+/// Waits until the recording of the one session that goes on has this in its file, in this format:
+/// what is older than a second.
 pub(crate) fn on_disk(lab: &Lab, format: &str, wanted: &str) -> Outcome {
     let staging = lab.gateway.directory().join("evidence/staging");
     until("a block on the disk", || {
-        let name = std::fs::read_dir(&staging).ok()?.flatten().next()?.file_name().into_string().ok()?;
-        let text = lab.admin().text(&["export", name.strip_suffix(".part")?, "--format", format]).ok()?;
+        let name =
+            std::fs::read_dir(&staging).ok()?.flatten().next()?.file_name().into_string().ok()?;
+        let text =
+            lab.admin().text(&["export", name.strip_suffix(".part")?, "--format", format]).ok()?;
         text.contains(wanted).then_some(())
     })
 }
@@ -51,11 +58,18 @@ fn verify(lab: &Lab, path: &Path) -> Outcome<Output> {
 /// `towline verify` with the gateway's public key; it asks no gateway.
 pub(crate) fn verify_folder(lab: &Lab, path: &Path, words: &[&str]) -> Outcome<Output> {
     let key = lab.gateway.directory().join("evidence.pub");
-    lab.admin().run(&[&["verify", &path.to_string_lossy(), "--key", &key.to_string_lossy()], words].concat())
+    lab.admin().run(
+        &[&["verify", &path.to_string_lossy(), "--key", &key.to_string_lossy()], words].concat(),
+    )
 }
 
 fn session_of(recording: &Path) -> String {
-    recording.file_name().unwrap_or_default().to_string_lossy().trim_end_matches(".cast.gz").to_owned()
+    recording
+        .file_name()
+        .unwrap_or_default()
+        .to_string_lossy()
+        .trim_end_matches(".cast.gz")
+        .to_owned()
 }
 
 #[test]
@@ -74,7 +88,9 @@ fn a_shell_leaves_a_recording_that_verifies_and_plays() -> Outcome {
     let played = lab.admin().text(&["play", &session, "--speed", "1000"])?;
     ensure(played.contains("here42"), || played.clone())?;
     // The last segment of the chain comes a moment after the recording that it names.
-    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    until("a sink that verifies", || {
+        verify(&lab, &records(&lab)).ok().filter(|out| out.status.success())
+    })?;
     Ok(())
 }
 
@@ -82,9 +98,18 @@ fn a_shell_leaves_a_recording_that_verifies_and_plays() -> Outcome {
 fn a_recording_that_was_touched_is_named_with_its_record() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    lab.admin().text(&["exec", device.id(), "--", "sh", "-c", "for n in 1 2 3; do echo line $n; done"])?;
+    lab.admin().text(&[
+        "exec",
+        device.id(),
+        "--",
+        "sh",
+        "-c",
+        "for n in 1 2 3; do echo line $n; done",
+    ])?;
     let recording = until("the recording", || recordings(&records(&lab)).pop())?;
-    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    until("a sink that verifies", || {
+        verify(&lab, &records(&lab)).ok().filter(|out| out.status.success())
+    })?;
     let plain = lab.admin().text(&["export", &recording.to_string_lossy()])?;
     let forged = lab.file("forged.cast", &plain.replacen("line 1", "line 9", 1))?;
     let out = verify(&lab, &forged)?;
@@ -113,7 +138,9 @@ fn a_gateway_that_is_killed_goes_on_with_the_recording() -> Outcome {
     let recording = until("the recording", || recordings(&records(&lab)).pop())?;
     let text = lab.admin().text(&["export", &recording.to_string_lossy(), "--format", "txt"])?;
     ensure(text.contains("before42") && text.contains("after42"), || text.clone())?;
-    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    until("a sink that verifies", || {
+        verify(&lab, &records(&lab)).ok().filter(|out| out.status.success())
+    })?;
     Ok(())
 }
 
@@ -127,13 +154,16 @@ fn what_was_done_is_on_record_in_files_as_cloudtrail_lays_them_out() -> Outcome 
     ensure(logs.contains(".cast.gz") && logs.contains(device.id()), || logs.clone())?;
     let audit = lab.admin().text(&["audit", "--device", device.id()])?;
     ensure(audit.contains("StartSession") && audit.contains("admin"), || audit.clone())?;
-    // A gateway that is told to stop writes the file of what was not yet in one; the next start sends it.
+    // A gateway that is told to stop writes the file of what was not yet in one; the next start
+    // sends it.
     lab.gateway.process().stop()?;
     lab.gateway.start_again()?;
     let folder = records(&lab).join("AWSLogs/000000000000/CloudTrail");
     let file = until("a file of the audit trail", || first_file(&folder))?;
     ensure(file.to_string_lossy().ends_with(".json.gz"), || file.display().to_string())?;
-    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    until("a sink that verifies", || {
+        verify(&lab, &records(&lab)).ok().filter(|out| out.status.success())
+    })?;
     Ok(())
 }
 
@@ -156,7 +186,9 @@ fn logs_tell_how_many_commands_a_session_ran_and_how_large_its_recording_is() ->
     };
     let going_on = until("what is known so far", || {
         let session = logs()?;
-        (session["TowlineCommands"].as_i64()? >= 2 && session["TowlineRecordingBytes"].as_i64()? > 0).then_some(session)
+        (session["TowlineCommands"].as_i64()? >= 2
+            && session["TowlineRecordingBytes"].as_i64()? > 0)
+            .then_some(session)
     })?;
     ensure(going_on["EndDate"].is_null(), || going_on.to_string())?;
     shell.line("exit 0")?;
@@ -165,9 +197,14 @@ fn logs_tell_how_many_commands_a_session_ran_and_how_large_its_recording_is() ->
     let bytes = i64::try_from(std::fs::metadata(&recording)?.len()).unwrap_or(0);
     let session = session_of(&recording);
     let listed = || towline_testkit::recall::commands(&lab.admin(), &session).ok();
-    until("the end of the session is on record", || listed()?.iter().any(|row| row["Kind"] == "End").then_some(()))?;
-    let programs = listed().unwrap_or_default().iter().filter(|row| row["Kind"] == "Command").count() as i64;
-    let over = until("the session and its size", || logs().filter(|one| !one["TowlineRecordingBytes"].is_null()))?;
+    until("the end of the session is on record", || {
+        listed()?.iter().any(|row| row["Kind"] == "End").then_some(())
+    })?;
+    let programs =
+        listed().unwrap_or_default().iter().filter(|row| row["Kind"] == "Command").count() as i64;
+    let over = until("the session and its size", || {
+        logs().filter(|one| !one["TowlineRecordingBytes"].is_null())
+    })?;
     let known = (over["TowlineRecordingBytes"].as_i64(), over["TowlineCommands"].as_i64());
     ensure(known == (Some(bytes), Some(programs)) && !over["EndDate"].is_null(), || {
         format!("{over}, {bytes}, {programs}")
@@ -194,7 +231,8 @@ fn where_a_recording_is_demanded_and_impossible_no_session_begins() -> Outcome {
     let file = lab.gateway.directory().join("gateway.toml");
     let mut text = std::fs::read_to_string(&file)?;
     text.push_str("\n[evidence]\nrecording = \"demanded\"\nfree_space_floor_mib = 1000000000\n");
-    std::fs::File::create(&file).and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()))?;
+    std::fs::File::create(&file)
+        .and_then(|mut f| std::io::Write::write_all(&mut f, text.as_bytes()))?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;
     device.wait_online(&lab.admin())?;
@@ -207,9 +245,12 @@ fn where_a_recording_is_demanded_and_impossible_no_session_begins() -> Outcome {
 fn megabytes_of_noise_leave_a_readable_recording() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let out = lab.admin().run(&["exec", device.id(), "--", "head", "-c", "20000000", "/dev/urandom"])?;
+    let out =
+        lab.admin().run(&["exec", device.id(), "--", "head", "-c", "20000000", "/dev/urandom"])?;
     ensure(out.stdout.len() == 20_000_000, || format!("{} bytes", out.stdout.len()))?;
     until("the recording", || recordings(&records(&lab)).pop())?;
-    until("a sink that verifies", || verify(&lab, &records(&lab)).ok().filter(|out| out.status.success()))?;
+    until("a sink that verifies", || {
+        verify(&lab, &records(&lab)).ok().filter(|out| out.status.success())
+    })?;
     Ok(())
 }

@@ -18,8 +18,11 @@ struct SmallDisk(PathBuf);
 
 impl SmallDisk {
     fn mount(at: &Path, size: &str) -> Outcome<Self> {
-        let status = Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(at).status()?;
-        ensure(status.success(), || format!("cannot mount a tmpfs on {}: root is needed", at.display()))?;
+        let status =
+            Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(at).status()?;
+        ensure(status.success(), || {
+            format!("cannot mount a tmpfs on {}: root is needed", at.display())
+        })?;
         Ok(Self(at.to_owned()))
     }
 }
@@ -39,7 +42,9 @@ fn on_a_small_disk(settings: &str) -> Outcome<(Lab, Device, SmallDisk)> {
     let file = lab.gateway.directory().join("gateway.toml");
     let text = std::fs::read_to_string(&file)?;
     let sink = sink(&lab).display().to_string();
-    let settings = format!("[evidence]\nfree_space_floor_mib = 0\nnode = 'small'\ndirectory = '{sink}'\n{settings}");
+    let settings = format!(
+        "[evidence]\nfree_space_floor_mib = 0\nnode = 'small'\ndirectory = '{sink}'\n{settings}"
+    );
     files::write(&file, format!("{text}\n{settings}\n"))?;
     lab.gateway.start_again()?;
     device.wait_online(&lab.admin())?;
@@ -53,7 +58,9 @@ fn sink(lab: &Lab) -> PathBuf {
 /// Waits until the sink verifies, then says how many gaps it has.
 fn gaps(lab: &Lab) -> Outcome<u64> {
     eventually("a sink that verifies", PATIENCE, || {
-        let out = verify_folder(lab, &sink(lab), &["-o", "json"]).ok().filter(|out| out.status.success())?;
+        let out = verify_folder(lab, &sink(lab), &["-o", "json"])
+            .ok()
+            .filter(|out| out.status.success())?;
         let told: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
         told["Gaps"].as_u64()
     })
@@ -65,22 +72,33 @@ fn a_disk_that_fills_up_marks_a_hole_and_the_session_goes_on() -> Outcome {
     let noise = ["exec", "-n", device.id(), "--", "head", "-c", "30000000", "/dev/urandom"];
     let out = lab.admin().run(&noise)?;
     ensure(out.status.success() && out.stdout.len() == 30_000_000, || {
-        format!("{} after {} bytes: {}", out.status, out.stdout.len(), String::from_utf8_lossy(&out.stderr))
+        format!(
+            "{} after {} bytes: {}",
+            out.status,
+            out.stdout.len(),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })?;
     eventually("the recording in the sink", PATIENCE, || recordings(&sink(&lab)).pop())?;
     ensure(gaps(&lab)? > 0, || "24 MB are missing, and nothing says so".into())?;
     // The disk is free again: what comes now is recorded, and whole.
-    eventually("room", PATIENCE, || lab.gateway.logged().contains("there is room again").then_some(()))?;
+    eventually("room", PATIENCE, || {
+        lab.gateway.logged().contains("there is room again").then_some(())
+    })?;
     lab.admin().text(&["exec", "-n", device.id(), "--", "echo", "again-42"])?;
-    eventually("the second recording", PATIENCE, || (recordings(&sink(&lab)).len() == 2).then_some(()))?;
+    eventually("the second recording", PATIENCE, || {
+        (recordings(&sink(&lab)).len() == 2).then_some(())
+    })?;
     gaps(&lab).map(drop)
 }
 
 #[test]
 fn where_recording_is_demanded_a_full_disk_ends_the_session_and_says_why() -> Outcome {
     let (lab, device, _disk) = on_a_small_disk("recording = 'demanded'")?;
-    let mut endless = lab.admin().towline(&["exec", "-n", device.id(), "--", "cat", "/dev/urandom"]);
-    let child = endless.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn()?;
+    let mut endless =
+        lab.admin().towline(&["exec", "-n", device.id(), "--", "cat", "/dev/urandom"]);
+    let child =
+        endless.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::piped()).spawn()?;
     let out = towline_testkit::process::finish_child(child, "endless noise", PATIENCE)?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure(!out.status.success() && said.contains("record"), || format!("{}: {said}", out.status))?;
@@ -88,9 +106,9 @@ fn where_recording_is_demanded_a_full_disk_ends_the_session_and_says_why() -> Ou
     gaps(&lab).map(drop)
 }
 
-/// What a gateway may grow by while one session is at full speed, KiB: its queues for one client and one link are some 4 MiB, a
-/// tape and a block of the recorder as much again; the rest is what an allocator keeps. What grew with the bytes would be ten times
-/// as much.
+/// What a gateway may grow by while one session is at full speed, KiB: its queues for one client
+/// and one link are some 4 MiB, a tape and a block of the recorder as much again; the rest is what
+/// an allocator keeps. What grew with the bytes would be ten times as much.
 const GATEWAY_GROWTH: u64 = 24 * 1024;
 /// The same of an agent: see `bulk.rs`.
 const AGENT_GROWTH: u64 = 4 * 1024;
@@ -137,7 +155,8 @@ fn a_line_of_64_kib_is_recorded_whole_and_harms_nobody() -> Outcome {
     // Each event of the file is a line that any player takes.
     let cast = lab.admin().text(&["export", &recording.to_string_lossy()])?;
     for line in cast.lines() {
-        let _: serde_json::Value = serde_json::from_str(line).map_err(|e| Trouble::new(format!("{e}: {line:.80}")))?;
+        let _: serde_json::Value =
+            serde_json::from_str(line).map_err(|e| Trouble::new(format!("{e}: {line:.80}")))?;
     }
     eventually("a sink that verifies", PATIENCE, || {
         verify_folder(&lab, &records, &[]).ok().filter(|out| out.status.success())

@@ -30,14 +30,17 @@ fn stdout_and_stderr_are_apart_and_the_exit_code_comes_through() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let out = exec(&lab, &device, &["sh", "-c", "echo out; echo err >&2; exit 3"], b"")?;
-    ensure(out.stdout == b"out\n" && out.stderr == b"err\n" && out.status.code() == Some(3), || format!("{out:?}"))
+    ensure(out.stdout == b"out\n" && out.stderr == b"err\n" && out.status.code() == Some(3), || {
+        format!("{out:?}")
+    })
 }
 
 #[test]
 fn arguments_arrive_as_they_were_given() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let out = exec(&lab, &device, &["printf", "<%s>", "a b", "", "$HOME", "*", "--help", "ü'\""], b"")?;
+    let out =
+        exec(&lab, &device, &["printf", "<%s>", "a b", "", "$HOME", "*", "--help", "ü'\""], b"")?;
     ensure(out.stdout == "<a b><><$HOME><*><--help><ü'\">".as_bytes(), || format!("{out:?}"))
 }
 
@@ -83,5 +86,7 @@ fn a_device_that_is_not_connected_is_told_apart_from_a_refusal() -> Outcome {
     let denied = stranger.run(&["exec", device.id(), "--", "true"])?;
     ensure(denied.status.code() == Some(DENIED), || format!("{denied:?}"))?;
     let said = String::from_utf8_lossy(&denied.stderr);
-    ensure(said.contains("ssm:StartSession"), || format!("the refusal does not name the action: {said}"))
+    ensure(said.contains("ssm:StartSession"), || {
+        format!("the refusal does not name the action: {said}")
+    })
 }

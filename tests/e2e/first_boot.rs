@@ -1,4 +1,5 @@
-//! A device that nobody logs in to enrols itself by an order: from wherever an image or a person may have left one.
+//! A device that nobody logs in to enrols itself by an order: from wherever an image or a person
+//! may have left one.
 //!
 //! Each device runs in a mount namespace, where the places that orders come from are its own.
 
@@ -25,7 +26,8 @@ fn order(lab: &Lab, activation: &Activation, gateway: &str, folder: &Path) -> Ou
     files::write(&folder.join("enroll.toml"), text)
 }
 
-/// Words that run the agent with `script` done before it, in a mount namespace and under a host name of its own.
+/// Words that run the agent with `script` done before it, in a mount namespace and under a host
+/// name of its own.
 fn behind(script: &str) -> Vec<String> {
     let script = format!("set -e; hostname golden; {script}; exec \"$@\"");
     ["unshare", "--mount", "--uts", "--propagation", "private", "sh", "-c", &script, "first-boot"]
@@ -33,7 +35,8 @@ fn behind(script: &str) -> Vec<String> {
         .to_vec()
 }
 
-/// Has a folder appear as `above/towline`, where the machine that tests may have none: `above` is a copy of what is there.
+/// Has a folder appear as `above/towline`, where the machine that tests may have none: `above` is a
+/// copy of what is there.
 fn bind(folder: &Path, above: &str) -> String {
     let (folder, copy) = (folder.display(), folder.with_file_name("above").display().to_string());
     format!(
@@ -44,8 +47,13 @@ fn bind(folder: &Path, above: &str) -> String {
 /// The gateway's record of the only device that is called so.
 fn enrolled(lab: &Lab, device: &Device, name: impl Fn(&str) -> bool) -> Outcome<Value> {
     let found = eventually("the device has enrolled itself", ENROLS, || {
-        let answer = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &serde_json::json!({})).ok()?;
-        let online = |d: &&Value| d["PingStatus"] == "Online" && name(d["Name"].as_str().unwrap_or_default());
+        let answer = lab
+            .admin()
+            .api("AmazonSSM.DescribeInstanceInformation", &serde_json::json!({}))
+            .ok()?;
+        let online = |d: &&Value| {
+            d["PingStatus"] == "Online" && name(d["Name"].as_str().unwrap_or_default())
+        };
         answer["InstanceInformationList"].as_array()?.iter().find(online).cloned()
     });
     found.map_err(|e| Trouble::new(format!("{e}; its agent says:\n{}", device.logged())))
@@ -65,22 +73,30 @@ fn story(place: impl FnOnce(&Path) -> String) -> Outcome {
         place(&folder),
         serial.display()
     );
-    let mut device = lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
+    let mut device =
+        lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
     let gateway = device.relay.address().to_string();
     let activation = lab.activation(1)?;
     order(&lab, &activation, &gateway, &folder)?;
     device.start()?;
-    let known = enrolled(&lab, &device, |name| name.starts_with("golden-") && name.contains(std::env::consts::ARCH))?;
+    let known = enrolled(&lab, &device, |name| {
+        name.starts_with("golden-") && name.contains(std::env::consts::ARCH)
+    })?;
     ensure(tags(&known).contains("at-golden"), || format!("no tag of the order: {known}"))?;
     let order: PathBuf = folder.join("enroll.toml");
     ensure(!order.exists(), || "the order is still there, with its code".into())?;
     // Started again, with an order that is nobody's: it stays who it is.
     device.process()?.stop()?;
-    files::write(&order, "gateway = \"elsewhere\"\nactivation_id = \"x\"\nactivation_code = \"y\"\n")?;
+    files::write(
+        &order,
+        "gateway = \"elsewhere\"\nactivation_id = \"x\"\nactivation_code = \"y\"\n",
+    )?;
     device.start()?;
     let again = enrolled(&lab, &device, |name| name.starts_with("golden-"))?;
     ensure(again["InstanceId"] == known["InstanceId"], || format!("another device: {again}"))?;
-    ensure(order.exists(), || "an order was carried out for a device that belongs to somebody".into())
+    ensure(order.exists(), || {
+        "an order was carried out for a device that belongs to somebody".into()
+    })
 }
 
 #[test]
@@ -97,7 +113,9 @@ fn an_order_on_the_boot_partition_enrols_the_device_once() -> Outcome {
 fn an_order_on_a_stick_enrols_the_device_once() -> Outcome {
     story(|folder| {
         let stick = folder.display();
-        format!("mount -t tmpfs none /media; mkdir -p /media/stick/towline; mount --bind {stick} /media/stick/towline")
+        format!(
+            "mount -t tmpfs none /media; mkdir -p /media/stick/towline; mount --bind {stick} /media/stick/towline"
+        )
     })
 }
 
@@ -107,7 +125,8 @@ fn an_order_on_the_kernels_command_line_enrols_the_device() -> Outcome {
     let activation = lab.activation(1)?;
     let words = lab.directory().join("cmdline");
     let script = format!("mount --bind {} /proc/cmdline", words.display());
-    let mut device = lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
+    let mut device =
+        lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
     let line = format!(
         "quiet towline.gateway={} towline.activation_id={} towline.activation_code={} towline.ca={} \
          towline.name=by-{{hostname}} towline.tags.site=north\n",
@@ -130,9 +149,15 @@ fn an_order_in_the_environment_enrols_the_device() -> Outcome {
     let mut command = device.command(&["run"]);
     command.env("TOWLINE_ENROLL_GATEWAY", device.relay.address().to_string());
     command.env("TOWLINE_ENROLL_ACTIVATION_ID", &activation.id);
-    command.env("TOWLINE_ENROLL_ACTIVATION_CODE", &activation.code).env("TOWLINE_ENROLL_CA", lab.gateway.ca());
-    command.env("TOWLINE_ENROLL_NAME", "by-variable").env("TOWLINE_ENROLL_TAGS", "site=south,role=pump");
+    command
+        .env("TOWLINE_ENROLL_ACTIVATION_CODE", &activation.code)
+        .env("TOWLINE_ENROLL_CA", lab.gateway.ca());
+    command
+        .env("TOWLINE_ENROLL_NAME", "by-variable")
+        .env("TOWLINE_ENROLL_TAGS", "site=south,role=pump");
     device.start_as(command)?;
     let known = enrolled(&lab, &device, |name| name == "by-variable")?;
-    ensure(tags(&known).contains("south") && tags(&known).contains("pump"), || format!("no tags: {known}"))
+    ensure(tags(&known).contains("south") && tags(&known).contains("pump"), || {
+        format!("no tags: {known}")
+    })
 }

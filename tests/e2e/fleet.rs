@@ -1,6 +1,8 @@
-//! A fleet: many simulated devices, each with a key, a TLS link and the real wire, take one command of the real gateway.
+//! A fleet: many simulated devices, each with a key, a TLS link and the real wire, take one command
+//! of the real gateway.
 //!
-//! `TOWLINE_FLEET=1000` sets how many (`cargo xtask fleet` does); without it a few dozen, so that each run of the tests has it.
+//! `TOWLINE_FLEET=1000` sets how many (`cargo xtask fleet` does); without it a few dozen, so that
+//! each run of the tests has it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -48,7 +50,9 @@ fn join(lab: &Lab, activation: &Activation) -> Outcome<(AgentLine, String)> {
     };
     let mut line = agent::connect(lab, &key, None)?;
     agent::say_hello(&mut line, &device)?;
-    let ToAgent::Welcome(_) = agent::answer(&mut line)? else { return Err(Trouble::new("not welcome")) };
+    let ToAgent::Welcome(_) = agent::answer(&mut line)? else {
+        return Err(Trouble::new("not welcome"));
+    };
     say(&mut line, &FromAgent::HeldEnd)?;
     Ok((line, device))
 }
@@ -72,7 +76,10 @@ fn serve(mut line: AgentLine, device: &str, ledger: &Ledger) -> Outcome {
                 }
                 ToAgent::Attach { session, attachment, .. } => {
                     let (input, room) = (0, 0);
-                    say(&mut line, &FromAgent::Attached { session, attachment, output: [0; 2], input, room })?;
+                    say(
+                        &mut line,
+                        &FromAgent::Attached { session, attachment, output: [0; 2], input, room },
+                    )?;
                     if let Some((open, _)) = order.take() {
                         work(&mut line, &open, ledger)?;
                     }
@@ -83,7 +90,8 @@ fn serve(mut line: AgentLine, device: &str, ledger: &Ledger) -> Outcome {
                 if let Some((open, left)) = order.as_mut() {
                     *left = left.saturating_sub(bytes.len());
                     if *left == 0 {
-                        let mut starts = ledger.starts.lock().unwrap_or_else(PoisonError::into_inner);
+                        let mut starts =
+                            ledger.starts.lock().unwrap_or_else(PoisonError::into_inner);
                         *starts.entry(device.to_owned()).or_default() += 1;
                         drop(starts);
                         let running = ledger.running.fetch_add(1, Ordering::SeqCst) + 1;
@@ -117,10 +125,15 @@ fn resident(lab: &mut Lab) -> Outcome<u64> {
     number.ok_or_else(|| Trouble::new("no VmRSS"))
 }
 
-fn connect_all(lab: &Lab, devices: usize, ledger: &Arc<Ledger>) -> Outcome<Vec<thread::JoinHandle<()>>> {
+fn connect_all(
+    lab: &Lab,
+    devices: usize,
+    ledger: &Arc<Ledger>,
+) -> Outcome<Vec<thread::JoinHandle<()>>> {
     let mut serving = Vec::with_capacity(devices);
     // An activation lets in 1000 devices at most.
-    let activations = (0..devices.div_ceil(1000)).map(|_| lab.activation(1000)).collect::<Outcome<Vec<_>>>()?;
+    let activations =
+        (0..devices.div_ceil(1000)).map(|_| lab.activation(1000)).collect::<Outcome<Vec<_>>>()?;
     for n in 0..devices {
         let (line, id) = join(lab, &activations[n / 1000])?;
         let ledger = Arc::clone(ledger);
@@ -153,13 +166,18 @@ fn a_fleet_takes_one_command_a_tenth_at_a_time_and_no_invocation_is_lost_or_doub
     let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
     let id = sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned();
     let (mut peak, mut last) = (idle, Value::Null);
-    let over = eventually("every device has run it", Duration::from_secs(if devices > 100 { 180 } else { 30 }), || {
-        let listed = lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id })).ok()?;
-        peak = peak.max(resident(&mut lab).ok()?);
-        let command = listed["Commands"][0].clone();
-        last = command.clone();
-        (!["Pending", "InProgress"].contains(&command["Status"].as_str()?)).then_some(command)
-    });
+    let over = eventually(
+        "every device has run it",
+        Duration::from_secs(if devices > 100 { 180 } else { 30 }),
+        || {
+            let listed =
+                lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id })).ok()?;
+            peak = peak.max(resident(&mut lab).ok()?);
+            let command = listed["Commands"][0].clone();
+            last = command.clone();
+            (!["Pending", "InProgress"].contains(&command["Status"].as_str()?)).then_some(command)
+        },
+    );
     if over.is_err() {
         let open = json!({ "CommandId": id, "Details": true, "Filters": [{ "key": "Status", "value": "InProgress" }] });
         let listed = lab.admin().api("AmazonSSM.ListCommandInvocations", &open)?;
@@ -169,7 +187,9 @@ fn a_fleet_takes_one_command_a_tenth_at_a_time_and_no_invocation_is_lost_or_doub
     let took = begin.elapsed();
     ledger.stop.store(true, Ordering::Relaxed);
     let most = ledger.most.load(Ordering::SeqCst);
-    println!("devices | connected in | command took | at once | gateway RSS: empty | all connected | most");
+    println!(
+        "devices | connected in | command took | at once | gateway RSS: empty | all connected | most"
+    );
     println!(
         "{devices} | {:.1} s | {:.1} s | {most} | {:.1} MB | {:.1} MB | {:.1} MB",
         connected.as_secs_f64(),
@@ -194,7 +214,9 @@ fn mb(kib: u64) -> f64 {
 
 fn check(lab: &Lab, command: &Value, id: &str, devices: usize, ledger: &Ledger) -> Outcome {
     let all = i64::try_from(devices)?;
-    ensure(command["Status"] == "Success" && command["CompletedCount"] == all, || format!("{command}"))?;
+    ensure(command["Status"] == "Success" && command["CompletedCount"] == all, || {
+        format!("{command}")
+    })?;
     let starts = ledger.starts.lock().unwrap_or_else(PoisonError::into_inner);
     ensure(starts.len() == devices && starts.values().all(|n| *n == 1), || {
         format!("{} devices started it, {} times", starts.len(), starts.values().sum::<usize>())

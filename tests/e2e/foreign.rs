@@ -1,5 +1,5 @@
-//! `towline` in place of AWS's plugin, against a gateway that speaks AWS's dialect only: the real one, behind a proxy that
-//! takes the offer of our own dialect out of each upgrade.
+//! `towline` in place of AWS's plugin, against a gateway that speaks AWS's dialect only: the real
+//! one, behind a proxy that takes the offer of our own dialect out of each upgrade.
 
 use std::process::Command;
 
@@ -27,7 +27,8 @@ impl AwsOnly {
         command.env("TOWLINE_UPSTREAM", lab.gateway.address().to_string());
         command.env("TOWLINE_CERTIFICATE", lab.gateway.directory().join("server.pem"));
         command.env("TOWLINE_KEY", lab.gateway.directory().join("server.key.pem"));
-        let mut running = Running::start("the proxy", command, &lab.directory().join("aws-only.log"))?;
+        let mut running =
+            Running::start("the proxy", command, &lab.directory().join("aws-only.log"))?;
         let port = running.wait_for("the proxy listens", 0, PATIENCE, |said| {
             said.lines().find_map(|line| line.strip_prefix("listening on "))?.parse().ok()
         })?;
@@ -87,7 +88,10 @@ fn a_shell_of_such_a_gateway_goes_on_after_it_was_killed_and_the_escape_ends_it_
     shell.send("\r~.")?;
     ensure(shell.finish(PATIENCE)?.success(), || "~. is a normal end".into())?;
     eventually("the session is over at the gateway, too", PATIENCE, || {
-        let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" })).ok()?;
+        let active = lab
+            .admin()
+            .api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))
+            .ok()?;
         active["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
 }
@@ -97,11 +101,11 @@ fn a_command_of_such_a_gateway_keeps_its_outputs_apart_and_tells_its_exit_code()
     let lab = Lab::start()?;
     let device = lab.device()?;
     let proxy = AwsOnly::start(&lab)?;
-    let asked =
-        r#"{"command":["echo out-$((6 * 7)); echo err-$((6 * 7)) >&2; exit 3"],"separateOutputStream":["true"]}"#;
+    let asked = r#"{"command":["echo out-$((6 * 7)); echo err-$((6 * 7)) >&2; exit 3"],"separateOutputStream":["true"]}"#;
     let document = ["--document-name", "AWS-StartNonInteractiveCommand", "--parameters", asked];
     let out = process::finish(proxy.start_session(&lab, &device, &document)?, COMMAND)?;
-    let (said, complained) = (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+    let (said, complained) =
+        (String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
     ensure(out.status.success(), || format!("{out:?}"))?;
     ensure(said.contains("out-42\n") && said.contains("EXIT_CODE: 3"), || format!("{said}"))?;
     ensure(complained.contains("err-42\n"), || format!("{complained}"))
@@ -114,7 +118,8 @@ fn a_port_of_such_a_gateway_is_made_local() -> Outcome {
     let proxy = AwsOnly::start(&lab)?;
     let server = echo_server()?;
     let parameters = format!(r#"{{"portNumber":["{}"]}}"#, server.port());
-    let document = ["--document-name", "AWS-StartPortForwardingSession", "--parameters", &parameters];
+    let document =
+        ["--document-name", "AWS-StartPortForwardingSession", "--parameters", &parameters];
     let command = proxy.start_session(&lab, &device, &document)?;
     let (mut running, port) = start_port(command, &lab.directory().join("foreign-port.log"))?;
     let mut streams = [connect(port)?, connect(port)?];

@@ -1,4 +1,5 @@
-//! Who owns a relay, owns no shell: a false gateway with the right certificate cannot make an agent open anything.
+//! Who owns a relay, owns no shell: a false gateway with the right certificate cannot make an agent
+//! open anything.
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab};
 use towline_testkit::terminal::PATIENCE;
@@ -9,7 +10,8 @@ use towline_wire::message::{FromAgent, RefusalCode};
 use crate::peers::agent::fresh_key;
 use crate::peers::gateway::{FalseGateway, now_ms};
 
-/// An agent whose relay leads to a false gateway, which knows the authority's key unless another is given.
+/// An agent whose relay leads to a false gateway, which knows the authority's key unless another is
+/// given.
 fn led_astray(lab: &Lab, authority: Option<&[u8]>) -> Outcome<(Device, FalseGateway)> {
     let mut device = lab.enrolled(&DeviceSetup::default())?;
     let gateway = FalseGateway::start(lab, authority)?;
@@ -30,7 +32,9 @@ fn a_grant_opens_one_session_once() -> Outcome {
     let (grant, launch) = gateway.grant(&agent, "test-1")?;
     let signed = gateway.sign(&grant)?;
     let first = agent.order("test-1", signed.clone(), launch.clone(), 10)?;
-    ensure(matches!(first, FromAgent::Opened { .. }), || format!("a right grant was refused: {first:?}"))?;
+    ensure(matches!(first, FromAgent::Opened { .. }), || {
+        format!("a right grant was refused: {first:?}")
+    })?;
     agent.forget("test-1")?;
     let again = agent.order("test-1", signed.clone(), launch.clone(), 20)?;
     ensure(is_refused(&again), || format!("a used grant opened a session: {again:?}"))?;

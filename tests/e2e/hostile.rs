@@ -1,4 +1,5 @@
-//! Peers that mean harm, or are broken: each costs the gateway little, gains nothing, and hurts nobody else.
+//! Peers that mean harm, or are broken: each costs the gateway little, gains nothing, and hurts
+//! nobody else.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, Ipv4Addr, TcpStream};
@@ -13,7 +14,8 @@ use towline_wire::message::{RefusalCode, ToAgent};
 
 use crate::peers::agent::{self, AgentLine};
 
-/// How soon a connection that does nothing right must be closed: the longest of the gateway's own patiences, and a margin.
+/// How soon a connection that does nothing right must be closed: the longest of the gateway's own
+/// patiences, and a margin.
 const HANGS_UP: Duration = Duration::from_secs(25);
 
 fn works(lab: &Lab, device: &Device) -> Outcome {
@@ -28,7 +30,12 @@ fn is_hung_up_on(mut socket: impl Read) -> bool {
         match socket.read(&mut chunk) {
             Ok(0) => return true,
             Ok(_) => {}
-            Err(e) => return !matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+            Err(e) => {
+                return !matches!(
+                    e.kind(),
+                    std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut
+                );
+            }
         }
     }
 }
@@ -37,12 +44,16 @@ fn is_hung_up_on(mut socket: impl Read) -> bool {
 fn garbage_in_place_of_tls_is_hung_up_on() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    for garbage in [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 4096], &[0x16, 3, 1, 0xff, 0xff, 1], &[0xff; 70_000]] {
+    for garbage in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], &[0; 4096], &[0x16, 3, 1, 0xff, 0xff, 1], &[0xff; 70_000]]
+    {
         let mut socket = TcpStream::connect(lab.gateway.address())?;
         socket.set_read_timeout(Some(HANGS_UP))?;
         // A write may fail: the other side may have hung up in the middle of it.
         let _ = socket.write_all(garbage);
-        ensure(is_hung_up_on(socket), || format!("{} bytes of garbage hold a connection", garbage.len()))?;
+        ensure(is_hung_up_on(socket), || {
+            format!("{} bytes of garbage hold a connection", garbage.len())
+        })?;
     }
     works(&lab, &device)
 }
@@ -66,7 +77,9 @@ fn a_request_that_comes_byte_by_byte_is_hung_up_on_and_others_are_served_meanwhi
     let mut slow = https::connect(&lab.gateway.address().to_string(), lab.gateway.ca(), None)?;
     let begin = Instant::now();
     let mut closed = false;
-    for byte in b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ".iter().copied().chain(std::iter::repeat(b'a')) {
+    for byte in
+        b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ".iter().copied().chain(std::iter::repeat(b'a'))
+    {
         if slow.write_all(&[byte]).and_then(|()| slow.flush()).is_err() {
             closed = true;
             break;
@@ -118,7 +131,9 @@ fn an_unknown_key_without_an_activation_is_refused() -> Outcome {
     // In the name of a device that exists: the name is nothing without its key.
     agent::say_hello(&mut line, device.id())?;
     let answer = agent::answer(&mut line)?;
-    ensure(matches!(answer, ToAgent::Refuse { code: RefusalCode::UnknownDevice, .. }), || format!("{answer:?}"))?;
+    ensure(matches!(answer, ToAgent::Refuse { code: RefusalCode::UnknownDevice, .. }), || {
+        format!("{answer:?}")
+    })?;
     line.hear_the_end()?;
     works(&lab, &device)
 }
@@ -159,7 +174,9 @@ fn an_activation_is_used_as_often_as_it_says_and_no_more() -> Outcome {
     }
     let enrolled = answers.iter().filter(|a| matches!(a, ToAgent::Enrolled { .. })).count();
     ensure(enrolled == 2, || format!("{answers:?}"))?;
-    ensure(matches!(answers[2], ToAgent::Refuse { code: RefusalCode::Activation, .. }), || format!("{answers:?}"))
+    ensure(matches!(answers[2], ToAgent::Refuse { code: RefusalCode::Activation, .. }), || {
+        format!("{answers:?}")
+    })
 }
 
 #[test]
@@ -189,21 +206,24 @@ fn a_request_that_was_overheard_cannot_be_sent_again() -> Outcome {
     let bytes = request.signed(&host, lab.gateway.admin(), lab.gateway.region(), https::now())?;
     let first = https::exchange(&host, lab.gateway.ca(), None, &bytes)?;
     ensure(first.status == 200, || first.body.clone())?;
-    // For two seconds equal requests are taken: clients sign with whole seconds, and a script may mean both.
+    // For two seconds equal requests are taken: clients sign with whole seconds, and a script may
+    // mean both.
     let again = eventually("the overheard request is refused", Duration::from_secs(10), || {
         let again = https::exchange(&host, lab.gateway.ca(), None, &bytes).ok()?;
         (again.status != 200).then_some(again)
     })?;
-    ensure(again.body.contains("InvalidSignatureException") && again.body.contains("already"), || {
-        format!("HTTP {}: {}", again.status, again.body)
-    })
+    ensure(
+        again.body.contains("InvalidSignatureException") && again.body.contains("already"),
+        || format!("HTTP {}: {}", again.status, again.body),
+    )
 }
 
 #[test]
 fn who_fails_too_often_is_turned_away_and_others_are_not() -> Outcome {
     let lab = Lab::start()?;
     let guesser = IpAddr::V4(Ipv4Addr::new(127, 8, 8, 8));
-    let wrong = towline_testkit::lab::Keys { id: lab.gateway.admin().id.clone(), secret: "x".repeat(40) };
+    let wrong =
+        towline_testkit::lab::Keys { id: lab.gateway.admin().id.clone(), secret: "x".repeat(40) };
     let bad = lab.operator(wrong).from_address(guesser);
     let request = Request::json("AmazonSSM.DescribeActivations", "{}");
     let mut last = 0;
@@ -211,7 +231,9 @@ fn who_fails_too_often_is_turned_away_and_others_are_not() -> Outcome {
         last = bad.send(&request)?.status;
     }
     let right_key_wrong_place = lab.admin().from_address(guesser).send(&request)?;
-    ensure(right_key_wrong_place.status != 200, || format!("still let in after 30 failures (last: {last})"))?;
+    ensure(right_key_wrong_place.status != 200, || {
+        format!("still let in after 30 failures (last: {last})")
+    })?;
     let elsewhere = lab.admin().send(&request)?;
     ensure(elsewhere.status == 200, || elsewhere.body.clone())
 }

@@ -1,4 +1,5 @@
-//! Input in a recording: there where preferences want it and the screen showed it, and nowhere else; passwords never.
+//! Input in a recording: there where preferences want it and the screen showed it, and nowhere
+//! else; passwords never.
 
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -48,12 +49,18 @@ fn recording(lab: &Lab) -> Outcome<(PathBuf, Vec<Value>)> {
         verify_folder(lab, &records, &[]).ok().filter(|out| out.status.success())
     })?;
     let cast = lab.admin().text(&["export", &path.to_string_lossy()])?;
-    let lines = cast.lines().map(|line| serde_json::from_str(line).map_err(|e| Trouble::new(format!("{e}: {line}"))));
+    let lines = cast
+        .lines()
+        .map(|line| serde_json::from_str(line).map_err(|e| Trouble::new(format!("{e}: {line}"))));
     Ok((path, lines.collect::<Outcome<_>>()?))
 }
 
 fn texts(lines: &[Value], code: &str) -> String {
-    lines[1..].iter().filter(|event| event[1] == code).filter_map(|event| event[2].as_str()).collect()
+    lines[1..]
+        .iter()
+        .filter(|event| event[1] == code)
+        .filter_map(|event| event[2].as_str())
+        .collect()
 }
 
 /// Every file below this folder, and what is in it when it is unpacked.
@@ -78,9 +85,13 @@ fn everything(folder: &Path, found: &mut Vec<(PathBuf, Vec<u8>)>) -> Outcome {
 fn password_is_nowhere(lab: &Lab) -> Outcome {
     let mut files = Vec::new();
     everything(lab.gateway.directory(), &mut files)?;
-    ensure(files.iter().any(|(path, _)| path.extension().is_some_and(|end| end == "gz")), || "no recording".into())?;
-    let holds = |bytes: &[u8]| bytes.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
-    let where_it_is: Vec<_> = files.iter().filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path).collect();
+    ensure(files.iter().any(|(path, _)| path.extension().is_some_and(|end| end == "gz")), || {
+        "no recording".into()
+    })?;
+    let holds =
+        |bytes: &[u8]| bytes.windows(PASSWORD.len()).any(|window| window == PASSWORD.as_bytes());
+    let where_it_is: Vec<_> =
+        files.iter().filter(|(_, bytes)| holds(bytes)).map(|(path, _)| path).collect();
     ensure(where_it_is.is_empty(), || format!("the password is in {where_it_is:?}"))
 }
 
@@ -124,7 +135,8 @@ fn what_is_typed_and_shown_is_in_the_recording_where_preferences_want_it() -> Ou
     ensure(played.contains("one-42") && played.matches("exit 0").count() == 1, || played.clone())
 }
 
-/// True when the terminal of the device's only session gathers lines and echoes: `cat` has it, not the shell.
+/// True when the terminal of the device's only session gathers lines and echoes: `cat` has it, not
+/// the shell.
 fn device_terminal_is_in_line_mode(device: &Device) -> Option<()> {
     let shell = *facts::children(device.pid().ok()?).first()?;
     let terminal = std::fs::read_link(format!("/proc/{shell}/fd/0")).ok()?;
@@ -142,7 +154,8 @@ fn a_password_is_nowhere_in_the_store_however_it_was_asked_for() -> Outcome {
     let silent = "stty -echo; printf 'secret''? '; read LINE; stty echo; echo got-$((40+2))";
     let bash = "read -s -p 'secret''? ' LINE; echo got-$((40+2))";
     let key_by_key = "read -s -n 13 -p 'secret''? ' LINE; echo got-$((40+2))";
-    let raw = "stty raw -echo; printf 'secret''? '; head -c 14 >/dev/null; stty sane; echo got-$((40+2))";
+    let raw =
+        "stty raw -echo; printf 'secret''? '; head -c 14 >/dev/null; stty sane; echo got-$((40+2))";
     for question in [silent, bash, key_by_key, raw] {
         shell.line(question)?;
         shell.expect("secret? ")?;
@@ -162,8 +175,12 @@ fn a_password_is_nowhere_in_the_store_however_it_was_asked_for() -> Outcome {
 
     let (_, lines) = recording(&lab)?;
     let (input, markers) = (texts(&lines, "i"), texts(&lines, "m"));
-    ensure(input.contains(bash) && input.contains("echo still-$((40+2))\r"), || format!("{input:?}"))?;
-    ensure(markers.contains("input: something was typed that the screen did not show"), || markers.clone())?;
+    ensure(input.contains(bash) && input.contains("echo still-$((40+2))\r"), || {
+        format!("{input:?}")
+    })?;
+    ensure(markers.contains("input: something was typed that the screen did not show"), || {
+        markers.clone()
+    })?;
     password_is_nowhere(&lab)
 }
 
@@ -173,13 +190,17 @@ fn what_comes_by_the_aws_data_channel_is_recorded_alike() -> Outcome {
     prefer(&lab, &json!({ "recordInput": "true" }))?;
     let device = lab.device()?;
     let mut client = lab.admin().python();
-    client.arg(workspace().join("tests/e2e/python/aws_input.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    client
+        .arg(workspace().join("tests/e2e/python/aws_input.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     client.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_PASSWORD", PASSWORD);
     let out = process::finish(client, SCRIPT)?;
     ensure(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
     let (_, lines) = recording(&lab)?;
     let input = texts(&lines, "i");
-    ensure(input.contains("echo channel-$((40+2))\r") && input.contains("exit\r"), || format!("{input:?}"))?;
+    ensure(input.contains("echo channel-$((40+2))\r") && input.contains("exit\r"), || {
+        format!("{input:?}")
+    })?;
     password_is_nowhere(&lab)
 }
 
@@ -193,7 +214,9 @@ fn input_is_not_recorded_unless_somebody_wants_it() -> Outcome {
     shell.line("exit 0")?;
     shell.finish(PATIENCE)?;
     let (_, lines) = recording(&lab)?;
-    ensure(texts(&lines, "i").is_empty() && lines[0]["towline"].get("input").is_none(), || lines[0].to_string())?;
+    ensure(texts(&lines, "i").is_empty() && lines[0]["towline"].get("input").is_none(), || {
+        lines[0].to_string()
+    })?;
     let listed = lab.admin().text(&["logs", "-o", "json"])?;
     ensure(!listed.contains("TowlineInputRecorded"), || listed.clone())
 }
@@ -221,7 +244,9 @@ fn input_is_recorded_on_after_a_lost_link_and_a_killed_gateway() -> Outcome {
     shell.finish(PATIENCE)?;
     let (_, lines) = recording(&lab)?;
     let input = texts(&lines, "i");
-    for typed in ["echo first-$((40+2))\r", "echo second-$((40+2))\r", "echo third-$((40+2))\r", "exit 0\r"] {
+    for typed in
+        ["echo first-$((40+2))\r", "echo second-$((40+2))\r", "echo third-$((40+2))\r", "exit 0\r"]
+    {
         ensure(input.matches(typed).count() == 1, || format!("{typed:?} in {input:?}"))?;
     }
     Ok(())
@@ -234,11 +259,14 @@ fn a_gateway_that_records_nothing_refuses_sessions_whose_input_is_wanted() -> Ou
     let device = lab.device()?;
     let file = lab.gateway.directory().join("gateway.toml");
     let text = std::fs::read_to_string(&file)? + "\n[evidence]\nrecording = \"off\"\n";
-    std::fs::File::create(&file).and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))?;
+    std::fs::File::create(&file)
+        .and_then(|mut file| std::io::Write::write_all(&mut file, text.as_bytes()))?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;
     device.wait_online(&lab.admin())?;
     let out = lab.admin().run(&["exec", device.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(!out.status.success() && said.contains("this gateway records nothing"), || format!("{out:?}"))
+    ensure(!out.status.success() && said.contains("this gateway records nothing"), || {
+        format!("{out:?}")
+    })
 }

@@ -1,6 +1,7 @@
 //! What a shell lives through: cut links, a killed gateway, a killed command line.
 //!
-//! The far side runs `cat` on a raw terminal, so what comes back must be, byte for byte, what was sent.
+//! The far side runs `cat` on a raw terminal, so what comes back must be, byte for byte, what was
+//! sent.
 
 use towline_testkit::lab::{Device, Lab};
 use towline_testkit::relay::Relay;
@@ -20,12 +21,15 @@ const CUTS: u64 = 50;
 fn cut_and_compare(relay: &Relay, shell: &mut Terminal) -> Outcome {
     let (mut text, before) = (Text::new(7), relay.count().connections);
     for cut in 1..=CUTS {
-        // What goes out and comes back, and the frames around it: every cut falls among these, each at another byte.
+        // What goes out and comes back, and the frames around it: every cut falls among these, each
+        // at another byte.
         relay.cut_after(1 + (cut * 5_417) % (2 * BLOCK as u64));
         round_trip(shell, &text.take_bytes(BLOCK), &format!("cut {cut}"))?;
     }
     let connections = relay.count().connections - before;
-    ensure(connections >= CUTS, || format!("only {connections} links were needed: the cuts did not cut"))
+    ensure(connections >= CUTS, || {
+        format!("only {connections} links were needed: the cuts did not cut")
+    })
 }
 
 #[test]

@@ -1,5 +1,6 @@
-//! Peers that were let in and then break the rules: a device after its welcome, a client of `towline.stream.1` with a right
-//! token. Each is told, or written down, what it did; the gateway and everybody else go on.
+//! Peers that were let in and then break the rules: a device after its welcome, a client of
+//! `towline.stream.1` with a right token. Each is told, or written down, what it did; the gateway
+//! and everybody else go on.
 
 use std::collections::BTreeSet;
 
@@ -15,8 +16,9 @@ use crate::peers::agent::{self, AgentLine};
 use crate::peers::client::{self, Channel, Started};
 use crate::peers::line::Heard;
 
-/// What a gateway may grow by while somebody floods it, KiB: two outboxes at their bounds (1 MiB of data and 64 KiB of
-/// control bytes each), a client's window, and what the allocator keeps. A flood that is kept would be ten times that.
+/// What a gateway may grow by while somebody floods it, KiB: two outboxes at their bounds (1 MiB of
+/// data and 64 KiB of control bytes each), a client's window, and what the allocator keeps. A flood
+/// that is kept would be ten times that.
 const MOST_GROWTH: u64 = 16 << 10;
 
 /// Somebody decent at work while others misbehave, on a device of their own.
@@ -40,7 +42,8 @@ impl Bystander {
     }
 }
 
-/// A device that has a key and a name, and no good intentions. Each link is one connection later than the last.
+/// A device that has a key and a name, and no good intentions. Each link is one connection later
+/// than the last.
 struct BadDevice {
     key: Vec<u8>,
     id: String,
@@ -87,11 +90,13 @@ fn say(line: &mut AgentLine, message: &FromAgent) -> Outcome {
 
 /// The id of the only session on a device.
 fn session_on(lab: &Lab, device: &Device) -> Outcome<String> {
-    let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
+    let active =
+        lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
     let all = active["Sessions"].as_array().cloned().unwrap_or_default();
     let ours = all.iter().find(|session| session["Target"].as_str() == Some(device.id()));
     let id = ours.and_then(|session| session["SessionId"].as_str());
-    id.map(str::to_owned).ok_or_else(|| Trouble::new(format!("no session on {}: {active}", device.id())))
+    id.map(str::to_owned)
+        .ok_or_else(|| Trouble::new(format!("no session on {}: {active}", device.id())))
 }
 
 #[test]
@@ -120,7 +125,10 @@ fn a_welcomed_device_that_breaks_the_wire_loses_its_link_and_the_gateway_says_wh
             new.lines().any(|line| line.contains("link ended") && line.contains(why)).then_some(())
         })
         .map_err(|e| {
-            Trouble::new(format!("{bytes:?}: {e}; {}", lab.gateway.logged().get(before..).unwrap_or_default()))
+            Trouble::new(format!(
+                "{bytes:?}: {e}; {}",
+                lab.gateway.logged().get(before..).unwrap_or_default()
+            ))
         })?;
         bystander.works()?;
     }
@@ -149,13 +157,24 @@ fn what_a_device_says_about_sessions_and_streams_of_others_is_without_effect() -
     let mut bad = BadDevice::enrolled(&lab)?;
     let mut line = bad.welcomed(&lab)?;
     // As one that it held before: the gateway tells it to let go.
-    say(&mut line, &FromAgent::Held(Held { session: session.clone(), io: 1, err: None, exited: None }))?;
+    say(
+        &mut line,
+        &FromAgent::Held(Held { session: session.clone(), io: 1, err: None, exited: None }),
+    )?;
     let answer = agent::answer(&mut line)?;
-    ensure(matches!(&answer, ToAgent::Close { session: s, .. } if *s == session), || format!("{answer:?}"))?;
+    ensure(matches!(&answer, ToAgent::Close { session: s, .. } if *s == session), || {
+        format!("{answer:?}")
+    })?;
     say(&mut line, &FromAgent::HeldEnd)?;
     for message in [
         FromAgent::Opened { session: session.clone() },
-        FromAgent::Attached { session: session.clone(), attachment: 1, output: [0; 2], input: 0, room: 9 },
+        FromAgent::Attached {
+            session: session.clone(),
+            attachment: 1,
+            output: [0; 2],
+            input: 0,
+            room: 9,
+        },
         FromAgent::Exited { session: session.clone(), status: ExitStatus::Code(0) },
         FromAgent::Gone { session: session.clone(), reason: EndReason::DeviceGone },
     ] {
@@ -201,7 +220,11 @@ fn a_device_that_floods_is_held_to_its_bounds_and_slows_nobody() -> Outcome {
     // Data for streams that nobody has: thrown away, however much it is.
     let mut line = bad.welcomed(&lab)?;
     for number in 0..4_000_u32 {
-        line.send(&Frame::Data { stream: number % 7, offset: u64::from(number), data: &[b'x'; 8_000] })?;
+        line.send(&Frame::Data {
+            stream: number % 7,
+            offset: u64::from(number),
+            data: &[b'x'; 8_000],
+        })?;
         if number % 1_000 == 0 {
             bystander.works()?;
         }
@@ -213,10 +236,14 @@ fn a_device_that_floods_is_held_to_its_bounds_and_slows_nobody() -> Outcome {
     let ping = [0, 2, 4, 60].repeat(4_000);
     let closed = (0..2_000).any(|_| line.send_bytes(&ping).is_err());
     ensure(closed, || "a device may leave any number of answers unread".into())?;
-    eventually("the gateway says why", PATIENCE, || lab.gateway.logged().contains("does not drain").then_some(()))?;
+    eventually("the gateway says why", PATIENCE, || {
+        lab.gateway.logged().contains("does not drain").then_some(())
+    })?;
     bystander.works()?;
     let after = facts::memory(gateway)?.rss;
-    ensure(after <= before + MOST_GROWTH, || format!("the gateway grew from {before} KiB to {after} KiB"))
+    ensure(after <= before + MOST_GROWTH, || {
+        format!("the gateway grew from {before} KiB to {after} KiB")
+    })
 }
 
 /// A session on `device` with a client of the test's own attached, and what the gateway told it.
@@ -251,10 +278,16 @@ const MISDEEDS: &[(&str, Misdeed)] = &[
     ("text messages mean nothing here", |channel, _, _| Ok(channel.send("ls\n".into())?)),
     ("a frame is malformed", |channel, _, _| Ok(channel.send(vec![1_u8, 0xff].into())?)),
     ("a frame is malformed", |channel, _, _| Ok(channel.send(Vec::<u8>::new().into())?)),
-    ("a control message is malformed", |channel, _, _| Ok(channel.send(vec![0_u8, 0xff, 0xff].into())?)),
-    ("input was sent beyond the credit", |channel, input, room| data(channel, IO, input + u64::from(room))),
+    ("a control message is malformed", |channel, _, _| {
+        Ok(channel.send(vec![0_u8, 0xff, 0xff].into())?)
+    }),
+    ("input was sent beyond the credit", |channel, input, room| {
+        data(channel, IO, input + u64::from(room))
+    }),
     ("there is no input on that stream", |channel, _, _| data(channel, ERR, 0)),
-    ("there is no input on that stream", |channel, _, _| client::send(channel, &Frame::Fin { stream: 9, length: 0 })),
+    ("there is no input on that stream", |channel, _, _| {
+        client::send(channel, &Frame::Fin { stream: 9, length: 0 })
+    }),
     ("there is no such stream", |channel, _, _| {
         client::send(channel, &Frame::Credit { stream: 9, acked: 0, limit: 1 })
     }),
@@ -262,13 +295,15 @@ const MISDEEDS: &[(&str, Misdeed)] = &[
         client::send(channel, &Frame::Credit { stream: IO, acked: 1 << 40, limit: 1 << 41 })
     }),
     ("a client attaches once", |channel, _, _| {
-        let again = FromClient::Attach { token: "x".into(), received: None, room: [1; 2], size: None };
+        let again =
+            FromClient::Attach { token: "x".into(), received: None, room: [1; 2], size: None };
         client::say(channel, &again)
     }),
 ];
 
 #[test]
-fn a_client_that_breaks_the_rules_is_told_which_and_its_session_waits_for_a_better_one() -> Outcome {
+fn a_client_that_breaks_the_rules_is_told_which_and_its_session_waits_for_a_better_one() -> Outcome
+{
     let lab = Lab::start()?;
     let device = lab.device()?;
     // On the same device, so on the same link.
@@ -287,7 +322,9 @@ fn a_client_that_breaks_the_rules_is_told_which_and_its_session_waits_for_a_bett
             other => return Err(Trouble::new(format!("after {why:?}: {other:?}"))),
         }
     }
-    ensure(device.relay.count().connections == links, || "the device lost its link over a client".into())?;
+    ensure(device.relay.count().connections == links, || {
+        "the device lost its link over a client".into()
+    })?;
     client::say(&mut channel, &FromClient::Close)
 }
 
@@ -328,9 +365,13 @@ fn a_client_that_floods_the_device_harms_only_itself() -> Outcome {
     let mut bystander = Bystander::at_work(&lab, &device)?;
     let (links, before) = (device.relay.count().connections, facts::memory(gateway)?.rss);
     let floods: [(u16, Flood); 4] = [
-        (20_000, |channel, _, n| client::say(channel, &FromClient::Resize(Size { rows: 1 + n % 99, cols: 80 }))),
+        (20_000, |channel, _, n| {
+            client::say(channel, &FromClient::Resize(Size { rows: 1 + n % 99, cols: 80 }))
+        }),
         (20_000, |channel, _, _| client::say(channel, &FromClient::Signal(28))),
-        (20_000, |channel, input, _| client::send(channel, &Frame::Fin { stream: IO, length: input })),
+        (20_000, |channel, input, _| {
+            client::send(channel, &Frame::Fin { stream: IO, length: input })
+        }),
         (2_000, |channel, input, _| {
             client::send(channel, &Frame::Data { stream: IO, offset: input, data: &[b'#'; 8_000] })
         }),
@@ -346,7 +387,11 @@ fn a_client_that_floods_the_device_harms_only_itself() -> Outcome {
         bystander.works()?;
         drop(channel);
     }
-    ensure(device.relay.count().connections == links, || "the device lost its link over a client".into())?;
+    ensure(device.relay.count().connections == links, || {
+        "the device lost its link over a client".into()
+    })?;
     let after = facts::memory(gateway)?.rss;
-    ensure(after <= before + MOST_GROWTH, || format!("the gateway grew from {before} KiB to {after} KiB"))
+    ensure(after <= before + MOST_GROWTH, || {
+        format!("the gateway grew from {before} KiB to {after} KiB")
+    })
 }

@@ -1,4 +1,5 @@
-//! A gateway that is known by a name: one that cannot be resolved yet, and one whose first address answers nobody.
+//! A gateway that is known by a name: one that cannot be resolved yet, and one whose first address
+//! answers nobody.
 
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
@@ -13,9 +14,11 @@ use towline_testkit::{Outcome, eventually, files};
 /// The gateway's name. It stands in the certificate beside the address that operators use.
 const NAME: &str = "gateway.towline.test";
 
-/// A lab whose gateway has a name, and a device that looks it up in a file of its own: the machine's names are not asked.
+/// A lab whose gateway has a name, and a device that looks it up in a file of its own: the
+/// machine's names are not asked.
 fn named() -> Outcome<(Lab, Device, PathBuf)> {
-    let lab = Lab::with(&GatewaySetup { more_hosts: vec![NAME.into()], ..GatewaySetup::default() })?;
+    let lab =
+        Lab::with(&GatewaySetup { more_hosts: vec![NAME.into()], ..GatewaySetup::default() })?;
     let hosts = lab.file("hosts", &format!("127.0.0.1 {NAME}\n"))?;
     let rules = lab.file("nsswitch.conf", "hosts: files\n")?;
     let nobody = lab.file("resolv.conf", "nameserver 127.0.0.1\noptions timeout:1 attempts:1\n")?;
@@ -64,7 +67,9 @@ fn an_address_that_answers_nobody_does_not_hold_up_the_one_that_does() -> Outcom
     files::write(&hosts, format!("::1 {NAME}\n127.0.0.1 {NAME}\n"))?;
     device.start()?;
     device.wait_online(&lab.admin())?;
-    ensure(hole.has_swallowed()?, || "the first address was never tried: this test showed nothing".into())?;
+    ensure(hole.has_swallowed()?, || {
+        "the first address was never tried: this test showed nothing".into()
+    })?;
     let logged = device.logged();
     ensure(!logged.contains("no answer from") && !logged.contains("next try"), || {
         format!("a try failed before the other address was dialled: {logged}")

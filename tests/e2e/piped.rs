@@ -1,4 +1,5 @@
-//! Shells and commands with pipes and files in place of a person: where input ends, and what an exit code says.
+//! Shells and commands with pipes and files in place of a person: where input ends, and what an
+//! exit code says.
 
 use std::io::Write;
 use std::process::{Output, Stdio};
@@ -11,17 +12,21 @@ use towline_testkit::{Outcome, Trouble, eventually};
 /// `towline shell` with this input from a pipe, to its end.
 fn shell(lab: &Lab, device: &Device, input: &str) -> Outcome<Output> {
     let mut command = lab.admin().towline(&["shell", device.id()]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut stdin = child.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?;
     stdin.write_all(input.as_bytes())?;
     drop(stdin);
-    let ended =
-        eventually("the shell ends with its input", Duration::from_secs(20), || child.try_wait().ok().flatten());
+    let ended = eventually("the shell ends with its input", Duration::from_secs(20), || {
+        child.try_wait().ok().flatten()
+    });
     if ended.is_err() {
         child.kill()?;
     }
     let out = child.wait_with_output()?;
-    ended.map_err(|trouble| Trouble::new(format!("{trouble}; {}", String::from_utf8_lossy(&out.stdout))))?;
+    ended.map_err(|trouble| {
+        Trouble::new(format!("{trouble}; {}", String::from_utf8_lossy(&out.stdout)))
+    })?;
     Ok(out)
 }
 
@@ -42,7 +47,9 @@ fn the_end_of_input_reaches_each_program_that_reads() -> Outcome {
     let device = lab.device()?;
     let out = shell(&lab, &device, "echo sum-$((6 * 7)); wc -c; sh -c 'cat; exit 5'\n")?;
     let said = String::from_utf8_lossy(&out.stdout).into_owned();
-    ensure(said.contains("sum-42") && out.status.code() == Some(5), || format!("{}: {said}", out.status))
+    ensure(said.contains("sum-42") && out.status.code() == Some(5), || {
+        format!("{}: {said}", out.status)
+    })
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Where DescribeSessions says that the output of a session lies, when that is a bucket: there it lies.
+//! Where DescribeSessions says that the output of a session lies, when that is a bucket: there it
+//! lies.
 
 use std::time::Duration;
 
@@ -10,7 +11,8 @@ use towline_testkit::{Outcome, Trouble, eventually, process};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A gateway whose sink is the bucket `records`, on a real S3 server; there is a bucket `team-logs` beside it.
+/// A gateway whose sink is the bucket `records`, on a real S3 server; there is a bucket `team-logs`
+/// beside it.
 fn gateway(moto: &Moto) -> Outcome<Lab> {
     moto.python("s3.create_bucket(Bucket='records')\ns3.create_bucket(Bucket='team-logs')")?;
     let access = [("AWS_ACCESS_KEY_ID", ACCESS_KEY), ("AWS_SECRET_ACCESS_KEY", SECRET)];
@@ -36,15 +38,20 @@ fn urls(lab: &Lab, expected: usize) -> Outcome<Vec<String>> {
         let mut boto3 = lab.admin().python();
         boto3.args(["-c", ASK_BOTO3]);
         let out = process::finish(boto3, PATIENCE).ok().filter(|out| out.status.success())?;
-        let urls: Vec<String> = String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect();
+        let urls: Vec<String> =
+            String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect();
         (urls.len() == expected).then_some(urls)
     })
 }
 
-/// What lies at a URL of this server, once something does; as boto3 gets it, unpacked where it is packed.
+/// What lies at a URL of this server, once something does; as boto3 gets it, unpacked where it is
+/// packed.
 fn fetch(moto: &Moto, url: &str) -> Outcome<String> {
-    let place = url.strip_prefix(moto.endpoint()).and_then(|rest| rest.trim_start_matches('/').split_once('/'));
-    let (bucket, key) = place.ok_or_else(|| Trouble::new(format!("{url} is not a bucket's of {}", moto.endpoint())))?;
+    let place = url
+        .strip_prefix(moto.endpoint())
+        .and_then(|rest| rest.trim_start_matches('/').split_once('/'));
+    let (bucket, key) = place
+        .ok_or_else(|| Trouble::new(format!("{url} is not a bucket's of {}", moto.endpoint())))?;
     let lines = format!(
         "import gzip\nbody = s3.get_object(Bucket='{bucket}', Key='{key}')['Body'].read()\n\
          print(gzip.decompress(body).decode() if body[:2] == b'\\x1f\\x8b' else body.decode())"

@@ -1,4 +1,5 @@
-//! A recording in the hands of people: played, sought, exported, and opened by asciinema's own player.
+//! A recording in the hands of people: played, sought, exported, and opened by asciinema's own
+//! player.
 
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -22,7 +23,9 @@ fn recording(lab: &Lab) -> Outcome<PathBuf> {
 
 /// Lines of an asciicast, each as JSON.
 fn parsed(cast: &str) -> Outcome<Vec<Value>> {
-    cast.lines().map(|line| serde_json::from_str(line).map_err(|e| Trouble::new(format!("{e}: {line}")))).collect()
+    cast.lines()
+        .map(|line| serde_json::from_str(line).map_err(|e| Trouble::new(format!("{e}: {line}"))))
+        .collect()
 }
 
 #[test]
@@ -34,20 +37,29 @@ fn asciinemas_own_player_shows_what_was_on_the_screen() -> Outcome {
     shell.expect("sum-42")?;
     shell.resize(30, 100)?;
     // The new size is on its way beside the keys.
-    shell.line("until [ \"$(stty size)\" = '30 100' ]; do sleep 0.05; done; echo resi''zed; exit 0")?;
+    shell.line(
+        "until [ \"$(stty size)\" = '30 100' ]; do sleep 0.05; done; echo resi''zed; exit 0",
+    )?;
     shell.expect("resized")?;
     shell.finish(PATIENCE)?;
     let cast = lab.admin().text(&["export", &recording(&lab)?.to_string_lossy()])?;
 
     let lines = parsed(&cast)?;
     let header = &lines[0];
-    ensure(header["version"] == 2 && header["width"].is_u64() && header["height"].is_u64(), || header.to_string())?;
-    ensure(header["timestamp"].is_i64() && header["env"]["TERM"].is_string(), || header.to_string())?;
+    ensure(
+        header["version"] == 2 && header["width"].is_u64() && header["height"].is_u64(),
+        || header.to_string(),
+    )?;
+    ensure(header["timestamp"].is_i64() && header["env"]["TERM"].is_string(), || {
+        header.to_string()
+    })?;
     let mut before = 0.0;
     for event in &lines[1..] {
         let fields = event.as_array().map_or(0, Vec::len);
         let (at, code) = (event[0].as_f64().unwrap_or(-1.0), event[1].as_str().unwrap_or_default());
-        ensure(fields == 3 && at >= before && code.len() == 1 && event[2].is_string(), || event.to_string())?;
+        ensure(fields == 3 && at >= before && code.len() == 1 && event[2].is_string(), || {
+            event.to_string()
+        })?;
         before = at;
     }
     let has = |code: &str| lines[1..].iter().any(|event| event[1] == code);
@@ -57,15 +69,18 @@ fn asciinemas_own_player_shows_what_was_on_the_screen() -> Outcome {
     let mut player = machine::python();
     player.args(["-m", "asciinema", "cat"]).arg(&file).stdin(Stdio::null());
     let out = towline_testkit::process::finish(player, PATIENCE)?;
-    ensure(out.status.success(), || format!("asciinema: {}", String::from_utf8_lossy(&out.stderr)))?;
-    let shown: String = lines[1..].iter().filter(|e| e[1] == "o").filter_map(|e| e[2].as_str()).collect();
+    ensure(out.status.success(), || {
+        format!("asciinema: {}", String::from_utf8_lossy(&out.stderr))
+    })?;
+    let shown: String =
+        lines[1..].iter().filter(|e| e[1] == "o").filter_map(|e| e[2].as_str()).collect();
     ensure(String::from_utf8_lossy(&out.stdout) == shown, || format!("{out:?}"))?;
     ensure(shown.contains("\u{1b}[31mred\u{1b}[0m ä sum-42"), || shown.clone())
 }
 
-/// A program that would write to the viewer's clipboard, set a title, and have the terminal type an answer.
-const HOSTILE: &str =
-    "printf 'before\\033]52;c;ZXZpbA==\\007\\033]0;title\\033\\\\\\033[c\\033[6n\\033P+q544e\\033\\\\after\\n'";
+/// A program that would write to the viewer's clipboard, set a title, and have the terminal type an
+/// answer.
+const HOSTILE: &str = "printf 'before\\033]52;c;ZXZpbA==\\007\\033]0;title\\033\\\\\\033[c\\033[6n\\033P+q544e\\033\\\\after\\n'";
 
 #[test]
 fn what_would_act_on_the_viewers_terminal_is_recorded_and_not_played() -> Outcome {
@@ -74,11 +89,14 @@ fn what_would_act_on_the_viewers_terminal_is_recorded_and_not_played() -> Outcom
     lab.admin().text(&["exec", device.id(), "--", "sh", "-c", HOSTILE])?;
     let path = recording(&lab)?;
     let path = path.to_string_lossy();
-    for words in [vec!["play", &path, "--speed", "1000"], vec!["export", &path, "--format", "txt"]] {
+    for words in [vec!["play", &path, "--speed", "1000"], vec!["export", &path, "--format", "txt"]]
+    {
         let shown = lab.admin().text(&words)?;
         ensure(shown.contains("beforeafter"), || format!("{words:?}: {shown:?}"))?;
         for hostile in ["]52", "ZXZpbA", "title", "\u{1b}[c", "\u{1b}[6n", "\u{1b}P"] {
-            ensure(!shown.contains(hostile), || format!("{words:?} lets {hostile:?} through: {shown:?}"))?;
+            ensure(!shown.contains(hostile), || {
+                format!("{words:?} lets {hostile:?} through: {shown:?}")
+            })?;
         }
     }
     let kept = lab.admin().text(&["export", &path])?;
@@ -86,7 +104,14 @@ fn what_would_act_on_the_viewers_terminal_is_recorded_and_not_played() -> Outcom
 }
 
 fn two_lines(lab: &Lab, device: &Device) -> Outcome<String> {
-    lab.admin().text(&["exec", device.id(), "--", "sh", "-c", "echo first; sleep 1.2; echo second"])?;
+    lab.admin().text(&[
+        "exec",
+        device.id(),
+        "--",
+        "sh",
+        "-c",
+        "echo first; sleep 1.2; echo second",
+    ])?;
     recording(lab)?;
     newest_session(&lab.admin(), device)
 }
@@ -97,7 +122,8 @@ fn a_session_is_sought_in_and_exported_in_three_forms() -> Outcome {
     let device = lab.device()?;
     let session = two_lines(&lab, &device)?;
     // From behind the end: all is shown at once, whatever the speed and the limit of pauses.
-    let words = ["play", &session, "--from", "100000", "--speed", "0.05", "--idle-limit", "1000000"];
+    let words =
+        ["play", &session, "--from", "100000", "--speed", "0.05", "--idle-limit", "1000000"];
     let shown = lab.admin().text(&words)?;
     ensure(shown.contains("first") && shown.contains("second"), || shown.clone())?;
     let wrong = lab.admin().run(&["play", &session, "--speed", "0"])?;
@@ -106,13 +132,17 @@ fn a_session_is_sought_in_and_exported_in_three_forms() -> Outcome {
     let text = lab.admin().text(&["export", &session, "--format", "txt"])?;
     ensure(text.lines().eq(["first", "second"]), || text.clone())?;
     let json = parsed(&lab.admin().text(&["export", &session, "--format", "json"])?)?;
-    ensure(json[0].to_string().contains(&session) && json[0].to_string().contains(device.id()), || {
-        json[0].to_string()
-    })?;
+    ensure(
+        json[0].to_string().contains(&session) && json[0].to_string().contains(device.id()),
+        || json[0].to_string(),
+    )?;
     let outputs = |event: &&Value| event["Kind"] == "output" && event["Seconds"].is_f64();
-    let said: String = json.iter().filter(outputs).filter_map(|event| event["Text"].as_str()).collect();
+    let said: String =
+        json.iter().filter(outputs).filter_map(|event| event["Text"].as_str()).collect();
     ensure(said == "first\nsecond\n" || said == "first\r\nsecond\r\n", || said.clone())?;
-    ensure(parsed(&lab.admin().text(&["export", &session])?)?[0]["version"] == 2, || "no asciicast".into())
+    ensure(parsed(&lab.admin().text(&["export", &session])?)?[0]["version"] == 2, || {
+        "no asciicast".into()
+    })
 }
 
 #[test]
@@ -136,8 +166,13 @@ fn sessions_are_listed_with_who_where_and_the_place_of_their_recording() -> Outc
     let listed = lab.admin().text(&["logs", "--device", one.id(), "-o", "json"])?;
     let listed: Value = serde_json::from_str(&listed)?;
     let sessions = listed["Sessions"].as_array().cloned().unwrap_or_default();
-    ensure(sessions.len() == 1 && sessions[0]["SessionId"] == session.as_str(), || listed.to_string())?;
-    ensure(sessions[0]["Owner"].as_str().is_some_and(|owner| owner.ends_with("user/admin")), || listed.to_string())?;
+    ensure(sessions.len() == 1 && sessions[0]["SessionId"] == session.as_str(), || {
+        listed.to_string()
+    })?;
+    ensure(
+        sessions[0]["Owner"].as_str().is_some_and(|owner| owner.ends_with("user/admin")),
+        || listed.to_string(),
+    )?;
     let url = sessions[0]["OutputUrl"]["S3OutputUrl"].as_str().unwrap_or_default().to_owned();
     let path = url.strip_prefix("file://").ok_or_else(|| Trouble::new(url.clone()))?;
     ensure(std::path::Path::new(path).is_file(), || format!("nothing lies at {url}"))
@@ -157,9 +192,15 @@ fn preferences_that_this_gateway_cannot_obey_are_refused_in_words() -> Outcome {
     lab.admin().api("AmazonSSM.CreateDocument", &body)?;
     let out = lab.admin().run(&["exec", device.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(!out.status.success() && said.contains("bucket team-logs") && said.contains("[evidence.s3]"), || {
-        said.clone()
-    })?;
-    lab.admin().api("AmazonSSM.DeleteDocument", &serde_json::json!({ "Name": "SSM-SessionManagerRunShell" }))?;
+    ensure(
+        !out.status.success()
+            && said.contains("bucket team-logs")
+            && said.contains("[evidence.s3]"),
+        || said.clone(),
+    )?;
+    lab.admin().api(
+        "AmazonSSM.DeleteDocument",
+        &serde_json::json!({ "Name": "SSM-SessionManagerRunShell" }),
+    )?;
     lab.admin().text(&["exec", device.id(), "--", "true"]).map(drop)
 }

@@ -1,4 +1,5 @@
-//! The AWS CLI with `towline` in place of its plugin: `aws ssm start-session` as a person and as a script uses it.
+//! The AWS CLI with `towline` in place of its plugin: `aws ssm start-session` as a person and as a
+//! script uses it.
 
 use std::path::Path;
 use std::process::{Command, Output};
@@ -21,15 +22,16 @@ pub(crate) fn start_session(lab: &Lab, device: &Device, more: &[&str]) -> Outcom
     let path = std::env::var_os("PATH").unwrap_or_default();
     let path = std::env::join_paths(std::iter::once(folder).chain(std::env::split_paths(&path)))?;
     let mut command = lab.admin().python();
-    // With the tool's own variable only: what the plugin knows of the gateway, it has from the tool.
+    // With the tool's own variable only: what the plugin knows of the gateway, it has from the
+    // tool.
     command.env_remove("TOWLINE_ENDPOINT").env_remove("TOWLINE_CA").env("PATH", path);
     command.env("TOWLINE_CONFIG", lab.directory().join("no-towline-config"));
     command.args(["-m", "awscli", "ssm", "start-session", "--target", device.id()]).args(more);
     Ok(command)
 }
 
-/// The AWS CLI with a port made local, and that port, once its plugin listens. The CLI dies of a signal and leaves its plugin
-/// alone with it: so both are one group.
+/// The AWS CLI with a port made local, and that port, once its plugin listens. The CLI dies of a
+/// signal and leaves its plugin alone with it: so both are one group.
 pub(crate) fn start_port(command: Command, log: &Path) -> Outcome<(Running, u16)> {
     let mut running = Running::start_group("aws", command, log)?;
     let port = running.wait_for("the plugin listens", 0, PATIENCE, |text| {
@@ -66,15 +68,18 @@ fn keys_and_sizes_reach_the_shell_although_the_aws_cli_is_deaf_to_them() -> Outc
     let lab = Lab::start()?;
     let device = lab.device()?;
     let mut shell = Terminal::start(&start_session(&lab, &device, &[])?, 24, 80)?;
-    // One program that has said something, waits, and reads no key: a shell may lose Ctrl-C between its last word and its last
-    // program, and a reader that dies of it may take the next line along.
+    // One program that has said something, waits, and reads no key: a shell may lose Ctrl-C between
+    // its last word and its last program, and a reader that dies of it may take the next line
+    // along.
     shell.line("f=$(mktemp); echo begin-$((1 + 1)) >$f; tail -f $f")?;
     shell.expect("begin-2")?;
     shell.send("\u{3}")?;
     shell.line("echo status-$?; rm $f")?;
     shell.expect("status-130")?;
     shell.resize(40, 132)?;
-    shell.line("sh -c 'until [ \"$(stty size)\" = \"40 132\" ]; do sleep 0.02; done'; echo sum-$((6 * 7))")?;
+    shell.line(
+        "sh -c 'until [ \"$(stty size)\" = \"40 132\" ]; do sleep 0.02; done'; echo sum-$((6 * 7))",
+    )?;
     shell.expect("sum-42")?;
     shell.send("\r~.")?;
     ensure(shell.finish(PATIENCE)?.success(), || "~. is a normal end".into())
@@ -85,8 +90,10 @@ fn an_interactive_command_has_a_terminal() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let document = ["--document-name", "AWS-StartInteractiveCommand"];
-    let asked = ["--parameters", r#"{"command":["read -r line; echo \"<$line> $(tty | cut -c1-9)\""]}"#];
-    let mut shell = Terminal::start(&start_session(&lab, &device, &[document, asked].concat())?, 24, 80)?;
+    let asked =
+        ["--parameters", r#"{"command":["read -r line; echo \"<$line> $(tty | cut -c1-9)\""]}"#];
+    let mut shell =
+        Terminal::start(&start_session(&lab, &device, &[document, asked].concat())?, 24, 80)?;
     shell.expect("Starting session")?;
     shell.line("a word")?;
     shell.expect("<a word> /dev/pts/")?;
@@ -98,11 +105,16 @@ fn a_command_without_a_terminal_gives_its_output_and_a_normal_end() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let document = ["--document-name", "AWS-StartNonInteractiveCommand"];
-    let asked = ["--parameters", r#"{"command":["echo out-$((6 * 7)); echo err-$((6 * 7)) >&2; cat; exit 3"]}"#];
+    let asked = [
+        "--parameters",
+        r#"{"command":["echo out-$((6 * 7)); echo err-$((6 * 7)) >&2; cat; exit 3"]}"#,
+    ];
     let out = run(start_session(&lab, &device, &[document, asked].concat())?)?;
     let (said, complained) = (text(&out.stdout), text(&out.stderr));
     ensure(out.status.success() && complained.is_empty(), || format!("{out:?}"))?;
-    ensure(said.contains("out-42\n") && said.contains("err-42\n"), || format!("both outputs are one: {said}"))?;
+    ensure(said.contains("out-42\n") && said.contains("err-42\n"), || {
+        format!("both outputs are one: {said}")
+    })?;
     let apart = r#"{"command":["echo err-$((6 * 7)) >&2"],"separateOutputStream":["true"]}"#;
     let out = run(start_session(&lab, &device, &[document, ["--parameters", apart]].concat())?)?;
     ensure(text(&out.stderr).contains("err-42\n"), || format!("{out:?}"))
@@ -127,11 +139,19 @@ fn a_session_of_the_aws_cli_goes_on_after_the_gateway_was_killed() -> Outcome {
 fn a_stream_that_cannot_be_reached_is_an_error_and_not_a_silence() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    let answer = lab.admin().api("AmazonSSM.StartSession", &serde_json::json!({ "Target": device.id() }))?;
+    let answer =
+        lab.admin().api("AmazonSSM.StartSession", &serde_json::json!({ "Target": device.id() }))?;
     // The tool's environment, but nobody who vouches for the gateway.
     let mut command = lab.admin().equip(Command::new(Programs::find()?.cli));
     command.env_remove("AWS_CA_BUNDLE").env_remove("TOWLINE_CA").env_remove("SSL_CERT_FILE");
-    command.args(["session-manager-plugin", &answer.to_string(), lab.gateway.region(), "StartSession", "", "{}"]);
+    command.args([
+        "session-manager-plugin",
+        &answer.to_string(),
+        lab.gateway.region(),
+        "StartSession",
+        "",
+        "{}",
+    ]);
     let out = run(command)?;
     let said = text(&out.stderr);
     ensure(!out.status.success() && said.contains("private authority"), || format!("{out:?}"))?;

@@ -1,7 +1,8 @@
-//! The policies that people start from: the one of the design's fixtures, verbatim, and the one in `docs/policies`.
+//! The policies that people start from: the one of the design's fixtures, verbatim, and the one in
+//! `docs/policies`.
 //!
-//! What is shown is what `towline` does with them, on devices of two environments; the language itself is
-//! `crates/policy`'s to test.
+//! What is shown is what `towline` does with them, on devices of two environments; the language
+//! itself is `crates/policy`'s to test.
 
 use std::process::Command;
 
@@ -34,20 +35,26 @@ fn shell_works(operator: &Operator, device: &str) -> Outcome<Terminal> {
 fn is_refused(operator: &Operator, words: &[&str]) -> Outcome {
     let out = operator.run(words)?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(out.status.code() == Some(DENIED) && out.stdout.is_empty(), || format!("{words:?}: {out:?}"))?;
-    ensure(said.contains("not authorized") || said.contains("AccessDenied"), || format!("{words:?}: {said}"))
+    ensure(out.status.code() == Some(DENIED) && out.stdout.is_empty(), || {
+        format!("{words:?}: {out:?}")
+    })?;
+    ensure(said.contains("not authorized") || said.contains("AccessDenied"), || {
+        format!("{words:?}: {said}")
+    })
 }
 
 #[test]
 fn the_fixture_opens_shells_on_development_devices_and_nothing_else() -> Outcome {
     let lab = Lab::start()?;
     let (dev, prod) = (device(&lab, "dev")?, device(&lab, "prod")?);
-    let ann = lab.user("ann", Some(&policy("crates/policy/tests/fixtures/environment-dev.json")?))?;
+    let ann =
+        lab.user("ann", Some(&policy("crates/policy/tests/fixtures/environment-dev.json")?))?;
     let mut shell = shell_works(&ann, dev.id())?;
     shell.line("exit 0")?;
     shell.finish(PATIENCE)?;
     is_refused(&ann, &["shell", prod.id()])?;
-    // A named document is a right of its own, and so is the list of devices, which a name is looked up in.
+    // A named document is a right of its own, and so is the list of devices, which a name is looked
+    // up in.
     is_refused(&ann, &["exec", dev.id(), "--", "true"])?;
     is_refused(&ann, &["devices"])
 }
@@ -68,14 +75,20 @@ fn a_developer_works_on_development_devices_and_comes_back_to_her_own_sessions()
     let log = lab.directory().join("ann.err");
     let towline = through.towline(&[]);
     let mut apart = through.equip(Command::new("sh"));
-    apart.args(["-c", "exec \"$0\" shell \"$1\" 2>\"$2\""]).arg(towline.get_program()).arg(dev.id()).arg(&log);
+    apart
+        .args(["-c", "exec \"$0\" shell \"$1\" 2>\"$2\""])
+        .arg(towline.get_program())
+        .arg(dev.id())
+        .arg(&log);
     let mut shell = Terminal::start(&apart, 24, 80)?;
     shell.line("echo sum-$((6 * 7))")?;
     shell.expect("sum-42")?;
     let session = the_session(&bob)?;
     ensure(relay.cut() > 0, || "there was nothing to cut".into())?;
     shell.line("echo sum-$((6 * 8))")?;
-    shell.expect("sum-48").map_err(|e| towline_testkit::Trouble::new(format!("{e}: {}", files::tail(&log, 20))))?;
+    shell
+        .expect("sum-48")
+        .map_err(|e| towline_testkit::Trouble::new(format!("{e}: {}", files::tail(&log, 20))))?;
     is_refused(&bob, &["terminate", &session])?;
     is_refused(&bob, &["attach", &session])?;
     ann.text(&["terminate", &session])?;
@@ -84,7 +97,8 @@ fn a_developer_works_on_development_devices_and_comes_back_to_her_own_sessions()
 
 /// The one live session, as the list shows it.
 fn the_session(operator: &Operator) -> Outcome<String> {
-    let list: serde_json::Value = serde_json::from_str(&operator.text(&["sessions", "-o", "json"])?)?;
+    let list: serde_json::Value =
+        serde_json::from_str(&operator.text(&["sessions", "-o", "json"])?)?;
     let id = list["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
     ensure(id.starts_with("ann-"), || format!("{list}"))?;
     Ok(id)

@@ -1,4 +1,5 @@
-//! A device's identity over time: its key is replaced under an open shell, and a new device waits for a person.
+//! A device's identity over time: its key is replaced under an open shell, and a new device waits
+//! for a person.
 
 use std::time::Duration;
 
@@ -15,10 +16,16 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fingerprints and states of the device's keys, newest first.
 fn keys(lab: &Lab, device: &Device) -> Outcome<Vec<(String, String)>> {
-    let answer = lab.admin().api("Towline.ListDeviceKeys", &json!({ "InstanceId": device.id() }))?;
+    let answer =
+        lab.admin().api("Towline.ListDeviceKeys", &json!({ "InstanceId": device.id() }))?;
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    let rows = answer["DeviceKeys"].as_array().ok_or_else(|| Trouble::new(format!("no keys in {answer}")))?;
-    Ok(rows.iter().map(|row| (text(&row["KeyFingerprint"]), text(&row["Status"]).to_lowercase())).collect())
+    let rows = answer["DeviceKeys"]
+        .as_array()
+        .ok_or_else(|| Trouble::new(format!("no keys in {answer}")))?;
+    Ok(rows
+        .iter()
+        .map(|row| (text(&row["KeyFingerprint"]), text(&row["Status"]).to_lowercase()))
+        .collect())
 }
 
 #[test]
@@ -34,10 +41,13 @@ fn a_shell_goes_on_while_the_key_is_rotated_and_the_old_key_is_refused_afterward
     lab.admin().text(&["admin", "device", "rotate-key", device.id()])?;
     let after = eventually("the old key is retired", PATIENCE, || {
         let keys = keys(&lab, &device).ok()?;
-        (keys.len() == 2 && keys.iter().filter(|(_, status)| status == "active").count() == 1).then_some(keys)
+        (keys.len() == 2 && keys.iter().filter(|(_, status)| status == "active").count() == 1)
+            .then_some(keys)
     })?;
     let retired = after.iter().find(|(_, status)| status == "retired").map(|(key, _)| key);
-    ensure(retired == before.first().map(|(key, _)| key), || format!("before {before:?}, after {after:?}"))?;
+    ensure(retired == before.first().map(|(key, _)| key), || {
+        format!("before {before:?}, after {after:?}")
+    })?;
     shell.line("echo still-$mine")?;
     shell.expect("still-kept")?;
     let own = std::fs::read(device.state().join("device.key"))?;
@@ -46,7 +56,9 @@ fn a_shell_goes_on_while_the_key_is_rotated_and_the_old_key_is_refused_afterward
     let mut line = agent::connect(&lab, &copied, None)?;
     agent::say_hello(&mut line, device.id())?;
     let answer = agent::answer(&mut line)?;
-    ensure(matches!(answer, ToAgent::Refuse { code: RefusalCode::UnknownDevice, .. }), || format!("{answer:?}"))?;
+    ensure(matches!(answer, ToAgent::Refuse { code: RefusalCode::UnknownDevice, .. }), || {
+        format!("{answer:?}")
+    })?;
     let logged = lab.gateway.logged();
     ensure(logged.contains("DeviceKeyReplaced"), || "no audit line about the replaced key".into())
 }
@@ -75,7 +87,9 @@ fn a_device_that_cannot_store_a_key_says_so_to_whoever_asked() -> Outcome {
     std::fs::create_dir(device.state().join("device.key.new"))?;
     let out = lab.admin().run(&["admin", "device", "rotate-key", device.id()])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(!out.status.success() && said.contains("cannot write"), || format!("{}: {said}", out.status))?;
+    ensure(!out.status.success() && said.contains("cannot write"), || {
+        format!("{}: {said}", out.status)
+    })?;
     let keys = keys(&lab, &device)?;
     ensure(keys.len() == 1 && keys[0].1 == "active", || format!("{keys:?}"))
 }
@@ -83,14 +97,17 @@ fn a_device_that_cannot_store_a_key_says_so_to_whoever_asked() -> Outcome {
 #[test]
 fn a_device_that_waits_for_approval_comes_by_itself_once_it_is_approved() -> Outcome {
     let lab = Lab::start()?;
-    let body = json!({ "IamRole": "towline", "RegistrationLimit": 1, "TowlineRequireApproval": true });
+    let body =
+        json!({ "IamRole": "towline", "RegistrationLimit": 1, "TowlineRequireApproval": true });
     let made = lab.admin().api("AmazonSSM.CreateActivation", &body)?;
     let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
     let activation = Activation { id: text("ActivationId"), code: text("ActivationCode") };
     let mut device = lab.unenrolled(&DeviceSetup::default())?;
     device.enrol(&activation)?;
     device.start()?;
-    eventually("the device is told to wait", PATIENCE, || device.logged().contains("Pending").then_some(()))?;
+    eventually("the device is told to wait", PATIENCE, || {
+        device.logged().contains("Pending").then_some(())
+    })?;
     let refused = lab.admin().run(&["exec", device.id(), "--", "true"])?;
     ensure(!refused.status.success(), || "a pending device was reached".into())?;
 

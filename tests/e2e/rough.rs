@@ -1,4 +1,5 @@
-//! Devices in rough places: nothing can be written, the clock is wrong, a proxy is in the way, there is only IPv6.
+//! Devices in rough places: nothing can be written, the clock is wrong, a proxy is in the way,
+//! there is only IPv6.
 
 use std::process::Command;
 
@@ -17,7 +18,8 @@ fn shell_works(lab: &Lab, device: &Device) -> Outcome {
     ensure(status.code() == Some(7), || format!("the shell ended with {status}"))
 }
 
-/// Runs a command line in a mount namespace of its own, after `script` has changed the mounts there.
+/// Runs a command line in a mount namespace of its own, after `script` has changed the mounts
+/// there.
 fn with_mounts(script: &str) -> Vec<String> {
     let script = format!("mount --make-rprivate / && {script} && exec \"$@\"");
     ["unshare", "--mount", "sh", "-c", &script, "sh"].map(str::to_owned).to_vec()
@@ -39,7 +41,9 @@ fn a_device_whose_root_is_read_only_has_a_shell() -> Outcome {
     for probe in probes {
         let out = lab.admin().run(&["exec", device.id(), "--", "touch", &probe])?;
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        ensure(said.contains("Read-only file system"), || format!("{probe} could be written: {said}"))?;
+        ensure(said.contains("Read-only file system"), || {
+            format!("{probe} could be written: {said}")
+        })?;
     }
     Ok(())
 }
@@ -79,12 +83,14 @@ fn behind(device: &Device, words: &[String]) -> Command {
     command
 }
 
-/// Puts the agent's wall clock elsewhere; its monotonic clock goes on as it is. The library without its wrapper program:
-/// that one would stay between us and the agent.
+/// Puts the agent's wall clock elsewhere; its monotonic clock goes on as it is. The library without
+/// its wrapper program: that one would stay between us and the agent.
 fn at_date(date: &str) -> Outcome<Vec<(String, String)>> {
     let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
-    let library = folders.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|file| file.exists());
-    let library = library.ok_or_else(|| Trouble::new("no libfaketime: on Debian, package faketime"))?;
+    let library =
+        folders.map(|folder| folder.join("faketime/libfaketime.so.1")).find(|file| file.exists());
+    let library =
+        library.ok_or_else(|| Trouble::new("no libfaketime: on Debian, package faketime"))?;
     let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     Ok(vec![
         setting("LD_PRELOAD", &library.display().to_string()),
@@ -96,13 +102,18 @@ fn at_date(date: &str) -> Outcome<Vec<(String, String)>> {
 
 fn enrols_and_works_at(date: &str) -> Outcome {
     let lab = Lab::start()?;
-    let device = lab.device_with(&DeviceSetup { environment: at_date(date)?, ..DeviceSetup::default() })?;
+    let device =
+        lab.device_with(&DeviceSetup { environment: at_date(date)?, ..DeviceSetup::default() })?;
     let environ = std::fs::read(format!("/proc/{}/maps", device.pid()?))?;
-    ensure(String::from_utf8_lossy(&environ).contains("libfaketime"), || "the clock was not moved".into())?;
+    ensure(String::from_utf8_lossy(&environ).contains("libfaketime"), || {
+        "the clock was not moved".into()
+    })?;
     shell_works(&lab, &device)?;
     let logged = device.logged();
     let year = date.trim_start_matches('@').split('-').next().unwrap_or_default().to_owned();
-    ensure(logged.contains(&format!("{year}-")), || format!("the agent does not live in {year}: {logged}"))
+    ensure(logged.contains(&format!("{year}-")), || {
+        format!("the agent does not live in {year}: {logged}")
+    })
 }
 
 #[test]
@@ -116,7 +127,8 @@ fn a_device_that_lives_in_2039_enrols_and_has_a_shell() -> Outcome {
 }
 
 fn through_proxy(url: &str) -> DeviceSetup {
-    let environment = vec![("HTTPS_PROXY".to_owned(), url.to_owned()), ("NO_PROXY".to_owned(), String::new())];
+    let environment =
+        vec![("HTTPS_PROXY".to_owned(), url.to_owned()), ("NO_PROXY".to_owned(), String::new())];
     DeviceSetup { environment, ..DeviceSetup::default() }
 }
 
@@ -136,10 +148,13 @@ fn a_proxy_that_wants_a_password_gets_it_and_nobody_reads_it_in_a_log() -> Outco
     let lab = Lab::start()?;
     // ann:s3cret-word
     let proxy = ConnectProxy::start(Some("YW5uOnMzY3JldC13b3Jk"))?;
-    let device = lab.device_with(&through_proxy(&format!("http://ann:s3cret-word@{}", proxy.address())))?;
+    let device =
+        lab.device_with(&through_proxy(&format!("http://ann:s3cret-word@{}", proxy.address())))?;
     shell_works(&lab, &device)?;
     ensure(proxy.asked().iter().all(|a| a.granted), || format!("{:?}", proxy.asked()))?;
-    ensure(!device.logged().contains("s3cret-word"), || "the password of the proxy stands in the log".into())
+    ensure(!device.logged().contains("s3cret-word"), || {
+        "the password of the proxy stands in the log".into()
+    })
 }
 
 #[test]
@@ -157,7 +172,8 @@ fn a_host_that_is_exempt_is_reached_without_the_proxy() -> Outcome {
 
 #[test]
 fn everything_works_where_there_is_only_ipv6() -> Outcome {
-    let setup = GatewaySetup { listen: "[::1]:0".into(), host: "::1".into(), ..GatewaySetup::default() };
+    let setup =
+        GatewaySetup { listen: "[::1]:0".into(), host: "::1".into(), ..GatewaySetup::default() };
     let lab = Lab::with(&setup)?;
     let device = lab.device()?;
     shell_works(&lab, &device)

@@ -1,4 +1,5 @@
-//! Run Command: what AWS's own client sees of it, and what it makes of losses, limits, sinks and an operator's terminal.
+//! Run Command: what AWS's own client sees of it, and what it makes of losses, limits, sinks and an
+//! operator's terminal.
 
 mod limits;
 mod losses;
@@ -32,7 +33,10 @@ pub(crate) fn send(lab: &Lab, device: &Device, script: &str, timeout: u32) -> Ou
         "Parameters": { "commands": [script], "executionTimeout": [timeout.to_string()] },
     });
     let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
-    sent["Command"]["CommandId"].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("no id: {sent}")))
+    sent["Command"]["CommandId"]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Trouble::new(format!("no id: {sent}")))
 }
 
 pub(crate) fn look(lab: &Lab, device: &Device, id: &str) -> Outcome<Value> {
@@ -45,14 +49,21 @@ pub(crate) fn ended(lab: &Lab, device: &Device, id: &str) -> Outcome<Value> {
     ended_within(SOON, lab, device, id)
 }
 
-pub(crate) fn ended_within(within: Duration, lab: &Lab, device: &Device, id: &str) -> Outcome<Value> {
+pub(crate) fn ended_within(
+    within: Duration,
+    lab: &Lab,
+    device: &Device,
+    id: &str,
+) -> Outcome<Value> {
     let mut last = Value::Null;
     let over = eventually("the command is over", within, || {
         last = look(lab, device, id).ok()?;
         let running = ["Pending", "InProgress", "Delayed", "Cancelling"];
         (!running.contains(&last["Status"].as_str()?)).then(|| last.clone())
     });
-    over.map_err(|error| Trouble::new(format!("{error}; it stands at {last}; the device says {}", device.logged())))
+    over.map_err(|error| {
+        Trouble::new(format!("{error}; it stands at {last}; the device says {}", device.logged()))
+    })
 }
 
 /// A file that a script writes to.
@@ -88,10 +99,19 @@ fn boto3_sends_lists_looks_and_cancels() -> Outcome {
     let mut other = lab.device_with(&setup(&[("Environment", "prod")]))?;
     other.process()?.stop()?;
     let mut command = lab.admin().python();
-    command.arg(workspace().join("tests/e2e/python/run_command.py")).env("PYTHONDONTWRITEBYTECODE", "1");
-    command.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_SECOND", second.id()).env("TOWLINE_OTHER", other.id());
+    command
+        .arg(workspace().join("tests/e2e/python/run_command.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .env("TOWLINE_DEVICE", device.id())
+        .env("TOWLINE_SECOND", second.id())
+        .env("TOWLINE_OTHER", other.id());
     let out = command.output()?;
     ensure(out.status.success(), || {
-        format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+        format!(
+            "{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })
 }

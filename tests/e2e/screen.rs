@@ -1,5 +1,5 @@
-//! What the command line does with the terminal that it was started in: it is put back on every way out, escapes are heard,
-//! and news of the connection take one line.
+//! What the command line does with the terminal that it was started in: it is put back on every way
+//! out, escapes are heard, and news of the connection take one line.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
@@ -12,7 +12,8 @@ use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, facts, process};
 
-/// `towline shell` as a person starts it: from a shell, which says before and after how its terminal is set.
+/// `towline shell` as a person starts it: from a shell, which says before and after how its
+/// terminal is set.
 struct Desk {
     terminal: Terminal,
     before: String,
@@ -25,13 +26,13 @@ impl Desk {
         let towline = operator.towline(&[]);
         let mut outer = operator.equip(Command::new("sh"));
         // Not the settings that a new terminal has, so that those are put back and not just any.
-        let script =
-            "stty -ixon intr ^B; echo \"before $(stty -g)!\"; \"$0\" \"$@\"; echo \"left $? after $(stty -g)!\"";
+        let script = "stty -ixon intr ^B; echo \"before $(stty -g)!\"; \"$0\" \"$@\"; echo \"left $? after $(stty -g)!\"";
         outer.args(["-c", script]).arg(towline.get_program()).args(words);
         let mut terminal = Terminal::start(&outer, 24, 80)?;
         terminal.expect("before ")?;
         let before = terminal.expect("!\r\n")?;
-        let child = || facts::children(terminal.pid()).into_iter().find(|pid| is_called(*pid, "towline"));
+        let child =
+            || facts::children(terminal.pid()).into_iter().find(|pid| is_called(*pid, "towline"));
         let towline = eventually("the command line runs", PATIENCE, child)?;
         Ok(Self { terminal, before, towline })
     }
@@ -48,7 +49,9 @@ impl Desk {
     fn left(&mut self, code: u8) -> Outcome {
         self.terminal.expect(&format!("left {code} after "))?;
         let after = self.terminal.expect("!\r\n")?;
-        ensure(after == self.before, || format!("the terminal was {}, and is {after}", self.before))?;
+        ensure(after == self.before, || {
+            format!("the terminal was {}, and is {after}", self.before)
+        })?;
         ensure(!self.terminal.is_raw()?, || "the terminal is raw still".into())
     }
 }
@@ -68,7 +71,10 @@ fn the_terminal_is_put_back_whatever_signal_ends_the_command_line() -> Outcome {
     }
     // Each of them told the gateway: nothing goes on unseen.
     eventually("no session is left", PATIENCE, || {
-        let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" })).ok()?;
+        let active = lab
+            .admin()
+            .api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))
+            .ok()?;
         active["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
 }
@@ -84,7 +90,8 @@ fn the_terminal_is_put_back_after_an_exit_an_escape_and_a_termination() -> Outco
     desk.terminal.send("\r~.")?;
     desk.left(251)?;
     let mut desk = Desk::shell(&lab.admin(), &device)?;
-    let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
+    let active =
+        lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
     let id = active["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
     lab.admin().text(&["terminate", &id])?;
     desk.left(251)
@@ -96,9 +103,13 @@ fn a_suspended_command_line_gives_the_terminal_back_and_takes_it_again() -> Outc
     let device = lab.device()?;
     let mut desk = Desk::shell(&lab.admin(), &device)?;
     desk.terminal.send("\r~\u{1a}")?;
-    eventually("the terminal is given back", PATIENCE, || (!desk.terminal.is_raw().ok()?).then_some(()))?;
+    eventually("the terminal is given back", PATIENCE, || {
+        (!desk.terminal.is_raw().ok()?).then_some(())
+    })?;
     process::send(desk.towline, Signal::CONT)?;
-    eventually("the terminal is taken again", PATIENCE, || desk.terminal.is_raw().ok()?.then_some(()))?;
+    eventually("the terminal is taken again", PATIENCE, || {
+        desk.terminal.is_raw().ok()?.then_some(())
+    })?;
     desk.terminal.line("echo sum-$((50 - 8))")?;
     desk.terminal.expect("sum-42")?;
     desk.terminal.line("exit")?;
@@ -151,7 +162,9 @@ fn a_lost_connection_is_news_on_one_line_that_goes_away() -> Outcome {
     drawn += &desk.terminal.expect("sum-42")?;
     // Room for one line is made once; after that the line is drawn over, and taken away at last.
     ensure(count(&drawn, "\n\u{1b}[A") == 1, || format!("room was not made once: {drawn:?}"))?;
-    ensure(drawn.contains("\u{1b}7\r\n\u{1b}[K\u{1b}8"), || format!("the line is not taken away: {drawn:?}"))?;
+    ensure(drawn.contains("\u{1b}7\r\n\u{1b}[K\u{1b}8"), || {
+        format!("the line is not taken away: {drawn:?}")
+    })?;
     desk.terminal.line("exit")?;
     desk.left(0)
 }
@@ -165,7 +178,8 @@ fn where_there_is_no_terminal_a_lost_connection_is_a_line_and_its_return_another
     let mark = lab.directory().join("mark");
     let script = format!("read x; echo $x > '{}'; read y; echo got-$x-$y", mark.display());
     let mut command = operator.towline(&["exec", device.id(), "--", "sh", "-c", &script]);
-    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut child =
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let mut stdin = child.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?;
     let exec = std::thread::spawn(move || process::finish_child(child, "towline exec", COMMAND));
     stdin.write_all(b"one\n")?;
@@ -181,7 +195,9 @@ fn where_there_is_no_terminal_a_lost_connection_is_a_line_and_its_return_another
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     let lines: Vec<&str> = said.lines().collect();
     ensure(lines.len() == 2, || format!("not two lines: {said:?}"))?;
-    ensure(lines[0].starts_with("towline: the connection to the gateway is lost"), || said.clone())?;
+    ensure(lines[0].starts_with("towline: the connection to the gateway is lost"), || {
+        said.clone()
+    })?;
     ensure(lines[1] == "towline: connected again", || said.clone())
 }
 

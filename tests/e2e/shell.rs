@@ -26,7 +26,8 @@ fn a_shell_runs_on_a_device_that_listens_on_nothing() -> Outcome {
 fn the_exit_code_of_the_shell_is_the_exit_code_of_the_command() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    for (line, wanted) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 128 + 9)] {
+    for (line, wanted) in [("exit 0", 0), ("exit 7", 7), ("exit 255", 255), ("kill -9 $$", 128 + 9)]
+    {
         let mut shell = lab.admin().shell(device.id())?;
         shell.line("echo sum-$((6 * 7))")?;
         shell.expect("sum-42")?;
@@ -51,7 +52,10 @@ fn the_shell_is_a_login_shell_of_the_user_with_its_environment() -> Outcome {
     let answer = shell.expect(">")?;
     let fields: Vec<&str> = answer.split(' ').collect();
     ensure(fields.len() == 7, || format!("{answer:?}"))?;
-    ensure(fields[1] == "screen-256color" && fields[3] == fields[4] && fields[5] == "/dev/pts/", || answer.clone())?;
+    ensure(
+        fields[1] == "screen-256color" && fields[3] == fields[4] && fields[5] == "/dev/pts/",
+        || answer.clone(),
+    )?;
     ensure(fields[2] == fields[6], || format!("the shell does not begin at home: {answer:?}"))
 }
 
@@ -91,7 +95,9 @@ fn a_full_screen_editor_has_the_size_of_the_terminal() -> Outcome {
     let device = lab.device()?;
     let mut shell = lab.admin().shell(device.id())?;
     shell.resize(37, 101)?;
-    shell.line("sh -c 'until [ \"$(stty size)\" = \"37 101\" ]; do sleep 0.02; done'; echo sum-$((6 * 7))")?;
+    shell.line(
+        "sh -c 'until [ \"$(stty size)\" = \"37 101\" ]; do sleep 0.02; done'; echo sum-$((6 * 7))",
+    )?;
     shell.expect("sum-42")?;
     shell.line("vim -u NONE -i NONE -n")?;
     // Switches to the other screen.
@@ -111,8 +117,9 @@ fn control_c_and_job_control_reach_the_right_process() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let mut shell = lab.admin().shell(device.id())?;
-    // One program that has said something, waits, and reads no key: a shell may lose Ctrl-C between its last word and its last
-    // program, and a reader that dies of it may take the next line along.
+    // One program that has said something, waits, and reads no key: a shell may lose Ctrl-C between
+    // its last word and its last program, and a reader that dies of it may take the next line
+    // along.
     shell.line("f=$(mktemp); echo begin-$((1 + 1)) >$f; tail -f $f")?;
     shell.expect("begin-2")?;
     shell.send("\u{3}")?;
@@ -137,10 +144,14 @@ fn nothing_that_a_shell_started_outlives_it() -> Outcome {
         "export {mark}; (setsid sh -c 'sleep 1000 & sleep 1000' &) ; nohup sleep 1000 & echo sum-$((6 * 7))"
     ))?;
     shell.expect("sum-42")?;
-    eventually("the background processes run", PATIENCE, || (facts::with_environment(&mark).len() >= 3).then_some(()))?;
+    eventually("the background processes run", PATIENCE, || {
+        (facts::with_environment(&mark).len() >= 3).then_some(())
+    })?;
     shell.send("\r~.")?;
     shell.finish(PATIENCE)?;
-    eventually("they are gone", PATIENCE, || facts::with_environment(&mark).is_empty().then_some(()))?;
+    eventually("they are gone", PATIENCE, || {
+        facts::with_environment(&mark).is_empty().then_some(())
+    })?;
     eventually("the agent has no child left", PATIENCE, || {
         facts::children(device.pid().unwrap_or(0)).is_empty().then_some(())
     })
@@ -159,7 +170,9 @@ fn eight_sessions_run_at_once_and_a_ninth_is_refused() -> Outcome {
     }
     let ninth = lab.admin().run(&["shell", device.id()])?;
     let said = String::from_utf8_lossy(&ninth.stderr).into_owned();
-    ensure(ninth.status.code() == Some(REFUSED), || format!("a ninth session: {}: {said}", ninth.status))?;
+    ensure(ninth.status.code() == Some(REFUSED), || {
+        format!("a ninth session: {}: {said}", ninth.status)
+    })?;
     ensure(said.contains("8 sessions"), || format!("the refusal does not say why: {said}"))?;
     for (number, shell) in shells.iter_mut().enumerate() {
         shell.line("echo <$mine>")?;
@@ -178,14 +191,19 @@ fn eight_sessions_run_at_once_and_a_ninth_is_refused() -> Outcome {
 fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
     let lab = Lab::start()?;
     let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = [\"nobody\"]";
-    let device = lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;
+    let device =
+        lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;
     let as_root = lab.admin().run(&["exec", "--user", "root", device.id(), "--", "id", "-un"])?;
     let said = String::from_utf8_lossy(&as_root.stderr).into_owned();
-    ensure(as_root.status.code() == Some(DENIED), || format!("root, against the device's own rule: {as_root:?}"))?;
+    ensure(as_root.status.code() == Some(DENIED), || {
+        format!("root, against the device's own rule: {as_root:?}")
+    })?;
     ensure(said.contains("policy."), || format!("the refusal does not name the rule: {said}"))?;
-    let as_nobody = lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "id", "-un"])?;
+    let as_nobody =
+        lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "id", "-un"])?;
     ensure(as_nobody.stdout == b"nobody\n", || format!("{as_nobody:?}"))?;
-    let words = ["exec", "--user", "nobody", device.id(), "--", "sh", "-c", "echo one-$((6 * 7)); read x"];
+    let words =
+        ["exec", "--user", "nobody", device.id(), "--", "sh", "-c", "echo one-$((6 * 7)); read x"];
     let mut first = lab.admin().terminal(&words)?;
     first.expect("one-42")?;
     let second = lab.admin().run(&["exec", "--user", "nobody", device.id(), "--", "true"])?;
@@ -217,11 +235,16 @@ fn a_session_ends_at_its_maximum_duration_however_busy_it_is() -> Outcome {
     let lab = with_setting("session_max_minutes = 0.1")?;
     let device = lab.device()?;
     let begin = Instant::now();
-    // A command, not a login shell: that may take longer to start on a busy machine than the session may last.
+    // A command, not a login shell: that may take longer to start on a busy machine than the
+    // session may last.
     let busy = "while :; do echo tick; sleep 0.1; done";
     let out = lab.admin().run(&["exec", device.id(), "--", "sh", "-c", busy])?;
-    ensure(begin.elapsed() >= Duration::from_secs(6), || format!("it ended after {:?}: {out:?}", begin.elapsed()))?;
+    ensure(begin.elapsed() >= Duration::from_secs(6), || {
+        format!("it ended after {:?}: {out:?}", begin.elapsed())
+    })?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure(said.contains("it reached its maximum duration"), || said.clone())?;
-    ensure(out.status.code() == Some(ENDED) && out.stdout.starts_with(b"tick\n"), || format!("{out:?}"))
+    ensure(out.status.code() == Some(ENDED) && out.stdout.starts_with(b"tick\n"), || {
+        format!("{out:?}")
+    })
 }

@@ -1,5 +1,6 @@
-//! A connection that dies without a word: a NAT box that forgot it, a network that was left, a laptop whose lid was shut.
-//! Nothing is closed and nothing is reset; bytes just do not arrive any more. And the network that comes back.
+//! A connection that dies without a word: a NAT box that forgot it, a network that was left, a
+//! laptop whose lid was shut. Nothing is closed and nothing is reset; bytes just do not arrive any
+//! more. And the network that comes back.
 
 use std::time::Duration;
 
@@ -15,7 +16,8 @@ use towline_testkit::{Outcome, eventually};
 use crate::echo::{comes_back, echo, round_trip};
 use crate::peers::gateway::FalseGateway;
 
-/// How soon an end that doubts a connection gives it up: it asks, and waits 15 s (agent) or 4 and 8 s (operator).
+/// How soon an end that doubts a connection gives it up: it asks, and waits 15 s (agent) or 4 and 8
+/// s (operator).
 const NOTICED: Duration = Duration::from_secs(60);
 
 #[test]
@@ -30,7 +32,8 @@ fn a_shell_goes_on_when_the_agents_connection_has_died_in_silence() -> Outcome {
     device.relay.strand();
     let lost = text.take_bytes(20_000);
     shell.send(&lost)?;
-    // News of the network make the agent ask at once; without them it would ask after a minute or so.
+    // News of the network make the agent ask at once; without them it would ask after a minute or
+    // so.
     network.change("192.0.2.7/32")?;
     device.relay.wait_for_newcomer(before, NOTICED)?;
     comes_back(&mut shell, &lost, "what was sent into the silence")?;
@@ -63,7 +66,8 @@ fn a_shell_goes_on_after_its_operator_slept_while_the_device_talked() -> Outcome
     let operator = lab.admin().at(format!("https://{}", relay.address()));
     let mut shell = echo(&operator, &device)?;
     let mut text = Text::new(23);
-    // The lid is shut in the middle of a block: half of the echo comes while the command line stands still.
+    // The lid is shut in the middle of a block: half of the echo comes while the command line
+    // stands still.
     let mut block = text.take_bytes(50_000);
     shell.send(&block)?;
     process::send(shell.pid(), Signal::STOP)?;
@@ -71,7 +75,8 @@ fn a_shell_goes_on_after_its_operator_slept_while_the_device_talked() -> Outcome
     relay.strand();
     let before = relay.count().connections;
     process::send(shell.pid(), Signal::CONT)?;
-    // Whoever wakes a laptop types something: that the key has no echo is noticed sooner than a silence is.
+    // Whoever wakes a laptop types something: that the key has no echo is noticed sooner than a
+    // silence is.
     let key = text.take_bytes(1);
     shell.send(&key)?;
     block.extend(key);
@@ -112,7 +117,9 @@ fn an_agent_that_waits_dials_at_once_when_the_network_changes() -> Outcome {
     device.relay.retarget(away.address()?);
     device.start()?;
     away.accept_and_send_away(300)?;
-    eventually("the agent waits", PATIENCE, || device.logged().contains("dialling again in 3").then_some(()))?;
+    eventually("the agent waits", PATIENCE, || {
+        device.logged().contains("dialling again in 3").then_some(())
+    })?;
     device.relay.retarget(lab.gateway.address());
     network.change("192.0.2.9/32")?;
     device.wait_online(&lab.admin())?;

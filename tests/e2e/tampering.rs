@@ -1,4 +1,5 @@
-//! What is done to a copy of the sink, is found by `towline verify`, named, and makes it fail; with nothing but the public key.
+//! What is done to a copy of the sink, is found by `towline verify`, named, and makes it fail; with
+//! nothing but the public key.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -26,11 +27,14 @@ impl Scene {
         let mut lab = Lab::start()?;
         let device = lab.device()?;
         for n in 1..=3 {
-            let script = format!("for m in 1 2 3 4 5 6 7 8; do echo session {n} line $m; sleep 0.05; done");
+            let script =
+                format!("for m in 1 2 3 4 5 6 7 8; do echo session {n} line $m; sleep 0.05; done");
             lab.admin().text(&["exec", device.id(), "--", "sh", "-c", &script])?;
         }
         let records = lab.gateway.directory().join("evidence/records");
-        eventually("three recordings", PATIENCE, || (recordings(&records).len() == 3).then_some(()))?;
+        eventually("three recordings", PATIENCE, || {
+            (recordings(&records).len() == 3).then_some(())
+        })?;
         lab.gateway.process().stop()?;
         lab.gateway.start_again()?; // what was signed at the stop is sent by the next start
         let told = eventually("a sink that verifies", PATIENCE, || {
@@ -48,7 +52,8 @@ impl Scene {
     fn after(&mut self, change: impl FnOnce(&Path) -> Outcome, words: &[&str]) -> Outcome<Output> {
         self.copies += 1;
         let copy = self.lab.directory().join(format!("copy-{}", self.copies));
-        let done = std::process::Command::new("cp").arg("-a").arg(&self.whole).arg(&copy).status()?;
+        let done =
+            std::process::Command::new("cp").arg("-a").arg(&self.whole).arg(&copy).status()?;
         ensure(done.success(), || "cp failed".into())?;
         change(&copy)?;
         verify_folder(&self.lab, &copy, words)
@@ -79,7 +84,8 @@ fn sorted(copy: &Path) -> Vec<PathBuf> {
 
 /// Changes the lines of a segment.
 fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<String>)) -> Outcome {
-    let mut lines: Vec<String> = std::fs::read_to_string(path)?.lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        std::fs::read_to_string(path)?.lines().map(str::to_owned).collect();
     change(&mut lines);
     files::write(path, lines.iter().map(|line| format!("{line}\n")).collect::<String>())
 }
@@ -88,7 +94,8 @@ fn rewrite(path: &Path, change: impl FnOnce(&mut Vec<String>)) -> Outcome {
 fn record(path: &Path, change: impl FnOnce(&mut Vec<String>)) -> Outcome {
     let gzip = |words: &[&str]| std::process::Command::new("gzip").args(words).arg(path).output();
     let out = gzip(&["-dc"])?;
-    let mut lines: Vec<String> = String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect();
+    let mut lines: Vec<String> =
+        String::from_utf8_lossy(&out.stdout).lines().map(str::to_owned).collect();
     change(&mut lines);
     let plain = path.with_extension("");
     files::write(&plain, lines.iter().map(|line| format!("{line}\n")).collect::<String>())?;
@@ -102,9 +109,13 @@ fn whatever_is_done_to_a_recording_is_found_and_named() -> Outcome {
     let mut scene = Scene::new()?;
     let first = |copy: &Path| sorted(copy)[0].clone();
     scene.finds("a flipped bit", "altered", |copy| {
-        record(&first(copy), |lines| lines[3] = lines[3].replacen("\\r", "\\t", 1).replacen("\\n", "\\t", 1))
+        record(&first(copy), |lines| {
+            lines[3] = lines[3].replacen("\\r", "\\t", 1).replacen("\\n", "\\t", 1)
+        })
     })?;
-    scene.finds("a dropped record", "missing", |copy| record(&first(copy), |lines| drop(lines.remove(2))))?;
+    scene.finds("a dropped record", "missing", |copy| {
+        record(&first(copy), |lines| drop(lines.remove(2)))
+    })?;
     scene.finds("two records in another order", "not in its place", |copy| {
         record(&first(copy), |lines| {
             // Two of one block: no seal between them.
@@ -113,7 +124,9 @@ fn whatever_is_done_to_a_recording_is_found_and_named() -> Outcome {
             lines.swap(pair, pair + 1);
         })
     })?;
-    scene.finds("an end that was cut off", "truncated", |copy| record(&first(copy), |lines| drop(lines.pop())))?;
+    scene.finds("an end that was cut off", "truncated", |copy| {
+        record(&first(copy), |lines| drop(lines.pop()))
+    })?;
     scene.finds("an added record", "added", |copy| {
         record(&first(copy), |lines| lines.push("[99.0,\"o\",\"more\"]".to_owned()))
     })?;
@@ -126,12 +139,15 @@ fn whatever_is_done_to_a_recording_is_found_and_named() -> Outcome {
         files::write(&first(copy), [&bytes[..], b"more"].concat())
     })?;
     scene.finds("two sessions that were swapped", "holds the recording of session", |copy| {
-        let (one, two, spare) = (sorted(copy)[0].clone(), sorted(copy)[1].clone(), copy.join("spare"));
+        let (one, two, spare) =
+            (sorted(copy)[0].clone(), sorted(copy)[1].clone(), copy.join("spare"));
         std::fs::rename(&one, &spare)?;
         std::fs::rename(&two, &one)?;
         Ok(std::fs::rename(&spare, &two)?)
     })?;
-    scene.finds("a session that was removed", "is missing", |copy| Ok(std::fs::remove_file(first(copy))?))?;
+    scene.finds("a session that was removed", "is missing", |copy| {
+        Ok(std::fs::remove_file(first(copy))?)
+    })?;
     scene.finds("a session that never was", "does not name it", |copy| {
         Ok(std::fs::copy(first(copy), copy.join("eve-0123456789abcdef0.cast.gz")).map(drop)?)
     })?;
@@ -146,14 +162,19 @@ fn whatever_is_done_to_the_chain_is_found_and_named() -> Outcome {
     scene.finds("an altered record", "altered", |copy| {
         rewrite(&middle(copy)?, |lines| lines[0] = lines[0].replacen("\"at\":1", "\"at\":2", 1))
     })?;
-    scene.finds("a dropped record", "is missing", |copy| rewrite(&middle(copy)?, |lines| drop(lines.remove(0))))?;
-    scene.finds("records in another order", "missing", |copy| rewrite(&middle(copy)?, |lines| lines.swap(0, 1)))?;
+    scene.finds("a dropped record", "is missing", |copy| {
+        rewrite(&middle(copy)?, |lines| drop(lines.remove(0)))
+    })?;
+    scene.finds("records in another order", "missing", |copy| {
+        rewrite(&middle(copy)?, |lines| lines.swap(0, 1))
+    })?;
     scene.finds("a record twice", "not in its place", |copy| {
         rewrite(&middle(copy)?, |lines| lines.insert(1, lines[0].clone()))
     })?;
     scene.finds("a checkpoint in place of another", "not signed by this key", |copy| {
         let older = std::fs::read_to_string(&segments(copy)?[0])?;
-        let signature = |line: &str| line.split_once("\"signature\":").map(|(_, rest)| rest.to_owned());
+        let signature =
+            |line: &str| line.split_once("\"signature\":").map(|(_, rest)| rest.to_owned());
         let older = older.lines().last().and_then(signature).unwrap_or_default();
         let newest = segments(copy)?.pop().ok_or_else(|| Trouble::new("no segment"))?;
         rewrite(&newest, |lines| {
@@ -174,8 +195,8 @@ fn whatever_is_done_to_the_chain_is_found_and_named() -> Outcome {
     })
 }
 
-/// No chain knows its own end (decision 11): whoever removes the newest segments with all that they name leaves one that holds. A
-/// checkpoint that was seen before tells.
+/// No chain knows its own end (decision 11): whoever removes the newest segments with all that they
+/// name leaves one that holds. A checkpoint that was seen before tells.
 #[test]
 fn a_tail_that_was_removed_with_all_it_names_is_found_by_a_checkpoint_seen_before() -> Outcome {
     let mut scene = Scene::new()?;
@@ -185,8 +206,12 @@ fn a_tail_that_was_removed_with_all_it_names_is_found_by_a_checkpoint_seen_befor
             std::fs::remove_file(segment)?;
         }
         let kept = std::fs::read_to_string(&chain[0])?;
-        let named = |path: &Path| path.file_name().is_some_and(|name| kept.contains(&*name.to_string_lossy()));
-        for path in walk(copy)?.into_iter().filter(|path| !path.starts_with(copy.join("towline-seals"))) {
+        let named = |path: &Path| {
+            path.file_name().is_some_and(|name| kept.contains(&*name.to_string_lossy()))
+        };
+        for path in
+            walk(copy)?.into_iter().filter(|path| !path.starts_with(copy.join("towline-seals")))
+        {
             if !named(&path) {
                 std::fs::remove_file(path)?;
             }

@@ -16,7 +16,9 @@ fn a_token_opens_one_channel_and_no_second_one() -> Outcome {
     let answer = attach(&mut first, &token)?;
     ensure(matches!(answer, ToClient::Attached { .. }), || format!("{answer:?}"))?;
     let again = attach(&mut open(&lab, &url)?, &token)?;
-    ensure(matches!(again, ToClient::Refused { taken_over: false, .. }), || format!("a used token: {again:?}"))?;
+    ensure(matches!(again, ToClient::Refused { taken_over: false, .. }), || {
+        format!("a used token: {again:?}")
+    })?;
     // The first channel is not disturbed.
     say(&mut first, &FromClient::Close)
 }
@@ -37,7 +39,11 @@ fn a_guessed_token_opens_nothing_and_is_not_repeated_to_anybody() -> Outcome {
     let Started { url, token, .. } = start(&lab, &device)?;
     let guess: String = token.chars().rev().collect();
     let answer = attach(&mut open(&lab, &url)?, &guess)?;
-    ensure(matches!(&answer, ToClient::Refused { text, .. } if !text.contains(&guess)), || format!("{answer:?}"))?;
+    ensure(matches!(&answer, ToClient::Refused { text, .. } if !text.contains(&guess)), || {
+        format!("{answer:?}")
+    })?;
     let logged = lab.gateway.logged();
-    ensure(!logged.contains(&guess) && !logged.contains(&token), || "a token stands in the log".into())
+    ensure(!logged.contains(&guess) && !logged.contains(&token), || {
+        "a token stands in the log".into()
+    })
 }

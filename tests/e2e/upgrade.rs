@@ -1,4 +1,5 @@
-//! The agent is upgraded and downgraded under open shells, as a package manager does it: file replaced, SIGHUP.
+//! The agent is upgraded and downgraded under open shells, as a package manager does it: file
+//! replaced, SIGHUP.
 
 use towline_testkit::another_version::{CURRENT, NEXT, install};
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
@@ -27,15 +28,18 @@ pub(crate) fn change(lab: &Lab, device: &Device, version: &str) -> Outcome {
     install(&lab.programs.agent, version, &lab.directory().join("agent"))?;
     hang_up(device.pid()?)?;
     let wanted = format!("{version}.0");
-    eventually("the gateway shows the version", PATIENCE, || shown(&lab.admin(), device).ok().filter(|v| *v == wanted))
-        .map_err(|e| Trouble::new(format!("{e}; the agent says:\n{}", device.logged())))
-        .map(drop)
+    eventually("the gateway shows the version", PATIENCE, || {
+        shown(&lab.admin(), device).ok().filter(|v| *v == wanted)
+    })
+    .map_err(|e| Trouble::new(format!("{e}; the agent says:\n{}", device.logged())))
+    .map(drop)
 }
 
 /// The agent's version, as the gateway shows it.
 fn shown(operator: &Operator, device: &Device) -> Outcome<String> {
     let filter = serde_json::json!([{ "Key": "InstanceIds", "Values": [device.id()] }]);
-    let answer = operator.api("AmazonSSM.DescribeInstanceInformation", &serde_json::json!({ "Filters": filter }))?;
+    let answer = operator
+        .api("AmazonSSM.DescribeInstanceInformation", &serde_json::json!({ "Filters": filter }))?;
     let device = &answer["InstanceInformationList"][0];
     for named in ["PlatformName", "PlatformVersion", "ComputerName", "TowlineTarget"] {
         ensure(device[named].is_string(), || format!("no {named}: {device}"))?;
@@ -73,7 +77,9 @@ fn the_shell_that_runs_the_upgrade_gives_its_exit_code_to_the_operator() -> Outc
     shell.line("kill -HUP $PPID; echo sum-$((6 * 7))")?;
     shell.expect("sum-42")?;
     let wanted = format!("{NEXT}.0");
-    eventually("the upgrade is done", PATIENCE, || shown(&lab.admin(), &device).ok().filter(|v| *v == wanted))?;
+    eventually("the upgrade is done", PATIENCE, || {
+        shown(&lab.admin(), &device).ok().filter(|v| *v == wanted)
+    })?;
     shell.line("exit 7")?;
     let status = shell.finish(PATIENCE)?;
     ensure(status.code() == Some(7), || format!("{status}"))
@@ -105,10 +111,15 @@ fn the_command_log_goes_on_over_an_upgrade_and_names_what_it_could_not_see() -> 
         let name = format!("turn-{turn}");
         let found = records.iter().filter(|record| record["Arguments"][1] == name.as_str()).count();
         // A program without arguments is on record, too, and counted: see `command_log.rs`.
-        let unread = records.iter().any(|r| r["Detail"].as_str().is_some_and(|d| d.starts_with("the arguments of")));
+        let unread = records
+            .iter()
+            .any(|r| r["Detail"].as_str().is_some_and(|d| d.starts_with("the arguments of")));
         ensure(found == 1 || (found == 0 && unread), text)?;
     }
-    let upgrades = records.iter().filter(|r| r["Detail"].as_str().is_some_and(|d| d.contains("upgraded"))).count();
+    let upgrades = records
+        .iter()
+        .filter(|r| r["Detail"].as_str().is_some_and(|d| d.contains("upgraded")))
+        .count();
     ensure(upgrades == 3, text)
 }
 
@@ -122,7 +133,9 @@ fn devices_whose_agent_is_behind_are_listed() -> Outcome {
     change(&lab, &ahead, NEXT)?;
     for words in [&["--outdated"][..], &["--outdated=0.1.1"]] {
         let text = listed(words)?;
-        ensure(text.contains(behind.id()) && !text.contains(ahead.id()), || format!("{words:?}: {text}"))?;
+        ensure(text.contains(behind.id()) && !text.contains(ahead.id()), || {
+            format!("{words:?}: {text}")
+        })?;
     }
     ensure(!listed(&["--outdated=0.1.0"])?.contains("mi-"), || "none is older than that".into())
 }

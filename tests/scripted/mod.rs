@@ -1,7 +1,8 @@
-//! A scripted gateway: the other end of the wire, driven line by line by a test, against the agent's real binary.
+//! A scripted gateway: the other end of the wire, driven line by line by a test, against the
+//! agent's real binary.
 //!
-//! It is gateway, authority and operator's client in one: it signs grants, and it keeps the operator's end of the
-//! streams across links, so that a test can compare every byte.
+//! It is gateway, authority and operator's client in one: it signs grants, and it keeps the
+//! operator's end of the streams across links, so that a test can compare every byte.
 #![allow(dead_code)] // each test file uses its part
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
@@ -24,7 +25,9 @@ use tokio_rustls::server::TlsStream;
 use towline_wire::epoch::BootNonce;
 use towline_wire::frame::{Frame, FrameReader, MAX_DATA, StreamId};
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
-use towline_wire::message::{FromAgent, Hello, Launch, Open, Size, Terminal, ToAgent, Welcome, decode, encode};
+use towline_wire::message::{
+    FromAgent, Hello, Launch, Open, Size, Terminal, ToAgent, Welcome, decode, encode,
+};
 use towline_wire::mux::{Incoming, Mux};
 use towline_wire::stream::{Receiver, Sender};
 
@@ -35,7 +38,9 @@ const PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) fn story<F: AsyncFnOnce()>(tell: F) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(PATIENCE, tell()).await.expect("the story takes too long") });
+    runtime.block_on(async {
+        tokio::time::timeout(PATIENCE, tell()).await.expect("the story takes too long")
+    });
 }
 
 /// The operator's end of one session.
@@ -124,11 +129,13 @@ impl ClientCertVerifier for AnyRawKey {
 impl Gateway {
     /// A gateway that listens, and an agent enrolled with it that was not started yet.
     pub(crate) async fn new() -> Self {
-        let CertifiedKey { cert, signing_key } = generate_simple_self_signed(vec!["localhost".into()]).unwrap();
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed(vec!["localhost".into()]).unwrap();
         let temp = tempfile::tempdir().unwrap();
         std::fs::File::create_new(temp.path().join("ca.pem")).unwrap();
         let pem = cert.pem();
-        towline_agent::state::atomic::replace(&temp.path().join("ca.pem"), pem.as_bytes(), 0o600).unwrap();
+        towline_agent::state::atomic::replace(&temp.path().join("ca.pem"), pem.as_bytes(), 0o600)
+            .unwrap();
         let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ServerConfig::builder_with_provider(provider)
@@ -174,7 +181,8 @@ impl Gateway {
     pub(crate) fn configure(&self, more: &str) {
         let runtime = self.path("run").display().to_string();
         let text = format!("log = \"debug\"\nruntime_dir = \"{runtime}\"\n{more}");
-        towline_agent::state::atomic::replace(&self.path("agent.toml"), text.as_bytes(), 0o600).unwrap();
+        towline_agent::state::atomic::replace(&self.path("agent.toml"), text.as_bytes(), 0o600)
+            .unwrap();
     }
 
     /// The agent's binary with this world's settings, in an empty environment.
@@ -208,12 +216,18 @@ impl Gateway {
         }
         arguments.extend(more);
         let mut command = self.command(&arguments);
-        command.env("TOWLINE_ACTIVATION_CODE", "hunter2").stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .env("TOWLINE_ACTIVATION_CODE", "hunter2")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let child = command.spawn().unwrap();
         let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
         self.accept().await;
         let FromAgent::Enrol(enrol) = self.next_message().await else { panic!("not an enrolment") };
-        assert_eq!((enrol.activation_id.as_str(), enrol.activation_code.as_str()), ("id", "hunter2"));
+        assert_eq!(
+            (enrol.activation_id.as_str(), enrol.activation_code.as_str()),
+            ("id", "hunter2")
+        );
         let authority = self.authority.public_key().as_ref().try_into().unwrap();
         self.send(&ToAgent::Enrolled { device: DEVICE.into(), authority, pending: false }).await;
         self.cut();
@@ -230,7 +244,9 @@ impl Gateway {
         let mut command = self.command(&["run"]);
         command.envs(variables.iter().copied());
         if std::env::var_os("SHOW_AGENT").is_none() {
-            command.stderr(std::fs::File::options().append(true).create(true).open(self.path("log")).unwrap());
+            command.stderr(
+                std::fs::File::options().append(true).create(true).open(self.path("log")).unwrap(),
+            );
         }
         self.agent = Some(command.spawn().unwrap());
     }
@@ -324,7 +340,11 @@ impl Gateway {
     pub(crate) async fn greet(&mut self, hello: &Hello) {
         assert_eq!(hello.device, DEVICE);
         (self.boot, self.challenge) = (hello.epoch.boot, hello.challenge);
-        let signature = self.authority.sign(&SignedTime::signed_bytes(&self.challenge, NOW_MS)).as_ref().to_vec();
+        let signature = self
+            .authority
+            .sign(&SignedTime::signed_bytes(&self.challenge, NOW_MS))
+            .as_ref()
+            .to_vec();
         let time = SignedTime { unix_ms: NOW_MS, signature };
         self.send(&ToAgent::Welcome(Welcome { time, longest_ping: 300, grace: self.grace })).await;
     }
@@ -354,7 +374,12 @@ impl Gateway {
     }
 
     /// A grant for a launch, as the authority would give it, after `change`.
-    pub(crate) fn open(&mut self, session: &str, launch: &Launch, change: impl FnOnce(&mut Grant)) -> Open {
+    pub(crate) fn open(
+        &mut self,
+        session: &str,
+        launch: &Launch,
+        change: impl FnOnce(&mut Grant),
+    ) -> Open {
         let launch_bytes = encode(launch).unwrap();
         let mut nonce = [0; 16];
         SystemRandom::new().fill(&mut nonce).unwrap();
@@ -387,11 +412,21 @@ impl Gateway {
         let (io, err) = (open.io, open.err);
         self.send(&ToAgent::Open(open)).await;
         let answer = self.next_message().await;
-        assert!(matches!(&answer, FromAgent::Opened { session } if session == name), "{answer:?}\n{}", self.log());
+        assert!(
+            matches!(&answer, FromAgent::Opened { session } if session == name),
+            "{answer:?}\n{}",
+            self.log()
+        );
         for id in [Some(io), err].into_iter().flatten() {
             self.mux.add(id, Sender::new(1 << 20), Receiver::new(1 << 18)).unwrap();
         }
-        self.operators.push(Operator { io, err, output: Vec::new(), errors: Vec::new(), output_ended: false });
+        self.operators.push(Operator {
+            io,
+            err,
+            output: Vec::new(),
+            errors: Vec::new(),
+            output_ended: false,
+        });
         let operator = self.operators.len() - 1;
         self.attach(name, operator).await;
         operator
@@ -414,7 +449,8 @@ impl Gateway {
             }
         }
         let received = Some([has[0].0, has[1].0]);
-        self.send(&ToAgent::Attach { session, attachment, received, room: [has[0].1, has[1].1] }).await;
+        self.send(&ToAgent::Attach { session, attachment, received, room: [has[0].1, has[1].1] })
+            .await;
         let mut others = Vec::new();
         loop {
             match self.inbox.pop() {
@@ -512,7 +548,10 @@ impl Gateway {
                     self.mux.stream(id).unwrap().0.rx.consumed(n);
                 }
                 Incoming::End(id) => {
-                    self.operators.iter_mut().filter(|o| o.io == id).for_each(|o| o.output_ended = true);
+                    self.operators
+                        .iter_mut()
+                        .filter(|o| o.io == id)
+                        .for_each(|o| o.output_ended = true);
                 }
                 Incoming::Ping(_) => pong = true,
                 Incoming::Credit(_) | Incoming::Pong | Incoming::Nothing => {}

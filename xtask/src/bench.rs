@@ -1,10 +1,13 @@
-//! `cargo xtask bench`: ours against the fair peer, an SSH reverse tunnel: `ssh -> sshd <- ssh -R -> dropbear`.
+//! `cargo xtask bench`: ours against the fair peer, an SSH reverse tunnel: `ssh -> sshd <- ssh -R
+//! -> dropbear`.
 //!
-//! Both reach a shell on a device that dialled out, over a relay, all on loopback. The one is two encryptions end to end
-//! in OpenSSH and dropbear, the other is our command line, gateway and agent.
+//! Both reach a shell on a device that dialled out, over a relay, all on loopback. The one is two
+//! encryptions end to end in OpenSSH and dropbear, the other is our command line, gateway and
+//! agent.
 //!
-//! Way: both rigs up -> rounds, the two interleaved within each, the floor (no network) first -> ratios within a round ->
-//! the median of the ratios. One machine's microseconds mean little; a ratio of the same minute means something.
+//! Way: both rigs up -> rounds, the two interleaved within each, the floor (no network) first ->
+//! ratios within a round -> the median of the ratios. One machine's microseconds mean little; a
+//! ratio of the same minute means something.
 //!
 //! # Not here
 //! - Port forwarding: [`tunnel`], a run of its own.
@@ -45,7 +48,8 @@ const GOALS: [Goal; 4] = [
     Goal { what: "bulk output", unit: "MB/s", goal: 1.0, less: false },
 ];
 
-/// Runs the rounds and prints the ratios. A goal that is missed is printed, not an error: speed depends on the machine.
+/// Runs the rounds and prints the ratios. A goal that is missed is printed, not an error: speed
+/// depends on the machine.
 ///
 /// # Errors
 /// A rig does not work.
@@ -78,7 +82,11 @@ pub(crate) fn compare_one(what: &str, rounds: usize) -> Outcome {
         "typed" => 1,
         "starts" => 2,
         "bulk" => 3,
-        _ => return Err(Trouble::new(format!("there is no sample {what}: keys, typed, starts, bulk"))),
+        _ => {
+            return Err(Trouble::new(format!(
+                "there is no sample {what}: keys, typed, starts, bulk"
+            )));
+        }
     };
     let rig = rig()?;
     let mut series: [Series; 3] = Default::default();
@@ -124,7 +132,9 @@ fn report_round(goals: &[Goal], series: &[[Series; 3]]) {
 
 fn report(goals: &[Goal], series: &[[Series; 3]]) {
     let mut rows = vec![
-        ["median of rounds", "floor", "peer", "ours", "unit", "ratio (range)", "goal", ""].map(str::to_owned).to_vec(),
+        ["median of rounds", "floor", "peer", "ours", "unit", "ratio (range)", "goal", ""]
+            .map(str::to_owned)
+            .to_vec(),
     ];
     for (goal, [floor, peer, ours]) in goals.iter().zip(series) {
         let mut ratios: Vec<f64> = ours.iter().zip(peer).map(|(ours, peer)| ours / peer).collect();
@@ -132,7 +142,8 @@ fn report(goals: &[Goal], series: &[[Series; 3]]) {
         let ratio = median(&ratios);
         let met = if goal.less { ratio <= goal.goal } else { ratio >= goal.goal };
         let sign = if goal.less { "<=" } else { ">=" };
-        let (low, high) = (ratios.first().copied().unwrap_or(ratio), ratios.last().copied().unwrap_or(ratio));
+        let (low, high) =
+            (ratios.first().copied().unwrap_or(ratio), ratios.last().copied().unwrap_or(ratio));
         rows.push(vec![
             goal.what.into(),
             format!("{:.1}", median(floor)),

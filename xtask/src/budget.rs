@@ -1,7 +1,8 @@
-//! `cargo xtask budget`: what the agent and the gateway cost, against what `targets/*/budget.toml` promises.
+//! `cargo xtask budget`: what the agent and the gateway cost, against what `targets/*/budget.toml`
+//! promises.
 //!
-//! Way: the promise of this machine's class -> measurements on the programs as they ship -> a table, and a failure when
-//! one is over. The figures are promises: they only shrink.
+//! Way: the promise of this machine's class -> measurements on the programs as they ship -> a
+//! table, and a failure when one is over. The figures are promises: they only shrink.
 //!
 //! # Not here
 //! - Speed: `cargo xtask bench`. Sizes of other targets: where those are built.
@@ -17,7 +18,8 @@ use towline_testkit::{Outcome, Trouble, interrupt};
 use crate::say;
 
 /// Class of the machine that runs us.
-const HOST: &str = if cfg!(target_arch = "x86_64") { "x86_64-linux-gnu" } else { "aarch64-linux-gnu" };
+const HOST: &str =
+    if cfg!(target_arch = "x86_64") { "x86_64-linux-gnu" } else { "aarch64-linux-gnu" };
 
 /// One class of devices, as its `budget.toml` says. Unknown keys are mistakes.
 #[derive(Debug, Deserialize)]
@@ -85,11 +87,14 @@ pub(crate) fn check() -> Outcome {
 impl Figure {
     fn row(&self) -> Vec<String> {
         let verdict = if self.found > self.most { "OVER" } else { "ok" };
-        [self.what, &self.found.to_string(), &self.most.to_string(), self.unit, verdict].map(str::to_owned).to_vec()
+        [self.what, &self.found.to_string(), &self.most.to_string(), self.unit, verdict]
+            .map(str::to_owned)
+            .to_vec()
     }
 }
 
 fn read(path: &Path) -> Outcome<Promise> {
-    let text = std::fs::read_to_string(path).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
     toml::from_str(&text).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))
 }

@@ -1,9 +1,11 @@
 //! `cargo xtask demo`: the whole on one machine, in a scratch directory, as separate processes.
 //!
-//! Way: build -> gateway with its embedded store -> activation -> agent enrolled and running -> a shell through both.
+//! Way: build -> gateway with its embedded store -> activation -> agent enrolled and running -> a
+//! shell through both.
 //!
 //! # Invariants
-//! - Nothing outlives it: processes and directory end with their values, on success, error, Ctrl-C and SIGTERM.
+//! - Nothing outlives it: processes and directory end with their values, on success, error, Ctrl-C
+//!   and SIGTERM.
 //! - It listens on loopback only.
 
 use std::fmt::Write;
@@ -22,7 +24,8 @@ use crate::{run, say, setup};
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
 /// How long a scripted step may take.
 const STEP: Duration = Duration::from_secs(30);
-/// How long a line of the second terminal may take: AWS's tools need seconds to start on a slow machine.
+/// How long a line of the second terminal may take: AWS's tools need seconds to start on a slow
+/// machine.
 const LINE: Duration = Duration::from_secs(120);
 
 /// Starts the demo and gives a shell on the device; ends with that shell.
@@ -61,7 +64,8 @@ pub(crate) fn unattended() -> Outcome {
     let status = shell.finish(STEP)?;
     ensure(status.code() == Some(7), || format!("the shell ended with {status}, not with 7"))?;
     say::step("a command without a terminal");
-    let out = admin.run(&["exec", device.id(), "--", "sh", "-c", "echo out; echo err >&2; exit 3"])?;
+    let out =
+        admin.run(&["exec", device.id(), "--", "sh", "-c", "echo out; echo err >&2; exit 3"])?;
     ensure(out.stdout == b"out\n" && out.status.code() == Some(3), || format!("exec: {out:?}"))?;
     say::step("what the second terminal is told to type");
     for line in second_terminal(device.id()) {
@@ -77,14 +81,16 @@ pub(crate) fn unattended() -> Outcome {
     Ok(())
 }
 
-/// Types one line of the manual, as it stands there, into a shell that has read the file with the keys and knows nothing else.
+/// Types one line of the manual, as it stands there, into a shell that has read the file with the
+/// keys and knows nothing else.
 fn typed(lab: &Lab, line: &Line, python: &Path) -> Outcome {
     let mut shell = Command::new("sh");
     machine::forget(&mut shell);
     machine::settle(&mut shell);
     // `python3` and `aws` are those that have what the lines need.
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = python.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
+    let folders =
+        python.parent().map(Path::to_owned).into_iter().chain(std::env::split_paths(&path));
     shell.env("PATH", std::env::join_paths(folders)?);
     shell.args(["-ec", &format!(". '{}'; {}", keys(lab).display(), line.text)]);
     let out = process::finish(shell, LINE)?;
@@ -119,7 +125,8 @@ struct Line {
     says: String,
 }
 
-/// What to type in a second terminal, once it has read the keys: our own commands, then AWS's tools.
+/// What to type in a second terminal, once it has read the keys: our own commands, then AWS's
+/// tools.
 fn second_terminal(id: &str) -> [Line; 6] {
     [
         ("towline devices".to_owned(), id),
@@ -146,7 +153,8 @@ fn manual(lab: &Lab, device: &Device, admin: &Operator) -> Outcome<String> {
     let folder = lab.programs.cli.parent().map(|p| p.display().to_string()).unwrap_or_default();
     writeln!(exports, "export PATH=\"{folder}:$PATH\"")?;
     files::write(&keys(lab), exports)?;
-    let [devices, shell, exec, boto3, aws_list, aws_status] = second_terminal(device.id()).map(|line| line.text);
+    let [devices, shell, exec, boto3, aws_list, aws_status] =
+        second_terminal(device.id()).map(|line| line.text);
     Ok(format!(
         "
 The gateway is {endpoint}, the device is {id}. From a second terminal:

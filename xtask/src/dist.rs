@@ -1,11 +1,12 @@
-//! `cargo xtask dist`: what is handed out. Static programs for each class of devices, packages of them, digests and
-//! bills of materials.
+//! `cargo xtask dist`: what is handed out. Static programs for each class of devices, packages of
+//! them, digests and bills of materials.
 //!
-//! Way: `targets/<class>/` -> [`build`] with the toolchain that [`toolchain`] finds -> `target/dist/out/<class>/` ->
-//! [`crate::package`] -> `target/dist/packages/` -> SHA256SUMS.
+//! Way: `targets/<class>/` -> [`build`] with the toolchain that [`toolchain`] finds ->
+//! `target/dist/out/<class>/` -> [`crate::package`] -> `target/dist/packages/` -> SHA256SUMS.
 //!
 //! # Invariants
-//! - The same commit gives the same bytes: paths are remapped, the time is the commit's. `dist --twice` shows it.
+//! - The same commit gives the same bytes: paths are remapped, the time is the commit's. `dist
+//!   --twice` shows it.
 //! - An agent over its budget is a failure, not a remark.
 //! - Everything is made below `target/dist`; downloads are kept in the cache directory.
 
@@ -50,10 +51,13 @@ struct Wanted {
 
 impl Wanted {
     fn read(words: &[&str]) -> Outcome<Self> {
-        let mut wanted = Self { classes: Vec::new(), agent_only: false, version: package::version() };
+        let mut wanted =
+            Self { classes: Vec::new(), agent_only: false, version: package::version() };
         let mut words = words.iter();
         while let Some(word) = words.next() {
-            let mut value = || words.next().ok_or_else(|| Trouble::new(format!("{word} wants a value; {USAGE}")));
+            let mut value = || {
+                words.next().ok_or_else(|| Trouble::new(format!("{word} wants a value; {USAGE}")))
+            };
             match *word {
                 "--target" => wanted.classes = Class::named(value()?)?,
                 "--package-version" => (*value()?).clone_into(&mut wanted.version),
@@ -69,10 +73,12 @@ impl Wanted {
 }
 
 fn all(wanted: &Wanted) -> Outcome {
-    let mut rows = vec![["class", "program", "bytes", "promised", "std"].map(str::to_owned).to_vec()];
+    let mut rows =
+        vec![["class", "program", "bytes", "promised", "std"].map(str::to_owned).to_vec()];
     let mut over = Vec::new();
     for class in &wanted.classes {
-        let programs = class.programs.iter().filter(|p| !wanted.agent_only || **p == Program::Agent);
+        let programs =
+            class.programs.iter().filter(|p| !wanted.agent_only || **p == Program::Agent);
         for program in programs {
             interrupt::check()?;
             let built = build::build(class, *program)?;

@@ -1,5 +1,5 @@
-//! `cargo xtask endure [KILLS]`: link, agent and gateway are killed at random while a device executes programs; what the
-//! command log says afterwards, as a table.
+//! `cargo xtask endure [KILLS]`: link, agent and gateway are killed at random while a device
+//! executes programs; what the command log says afterwards, as a table.
 
 use std::time::Instant;
 
@@ -12,7 +12,8 @@ use crate::{run, say, setup};
 /// Kills when nothing else is said.
 pub(crate) const KILLS: usize = 200;
 
-/// Builds, kills, prints. A record that is twice in the store, or missing without a gap, is an error.
+/// Builds, kills, prints. A record that is twice in the store, or missing without a gap, is an
+/// error.
 ///
 /// # Errors
 /// See above; or something does not come back.

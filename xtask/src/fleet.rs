@@ -1,12 +1,16 @@
-//! `cargo xtask fleet-upgrade [DEVICES]`: a fleet is rolled from one version to the next by its own package manager, from a
-//! signed repository, while somebody works in a shell on every device. No shell may notice.
+//! `cargo xtask fleet-upgrade [DEVICES]`: a fleet is rolled from one version to the next by its own
+//! package manager, from a signed repository, while somebody works in a shell on every device. No
+//! shell may notice.
 //!
-//! Way: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for each [`device`] -> version N from
-//! the channel -> a shell each -> N+1 in `canary`: two devices are pointed at it -> N+1 in `stable`: the others follow.
+//! Way: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for each
+//! [`device`] -> version N from the channel -> a shell each -> N+1 in `canary`: two devices are
+//! pointed at it -> N+1 in `stable`: the others follow.
 //!
 //! # Invariants
-//! - Nothing of the host's network is touched: all of it happens in namespaces that end with this program.
-//! - What the devices run is what `cargo xtask dist` makes, packed and signed as `cargo xtask repo` does it.
+//! - Nothing of the host's network is touched: all of it happens in namespaces that end with this
+//!   program.
+//! - What the devices run is what `cargo xtask dist` makes, packed and signed as `cargo xtask repo`
+//!   does it.
 
 mod device;
 mod hub;
@@ -39,8 +43,13 @@ const SHOWN: Duration = Duration::from_secs(60);
 /// Says to a copy of this program that it is inside.
 const INSIDE: &str = "inside";
 
-const NEEDS: &[(&str, &str)] =
-    &[("ip", "iproute2"), ("gpg", "gpg"), ("apt-get", "apt"), ("python3", "python3"), ("unshare", "util-linux")];
+const NEEDS: &[(&str, &str)] = &[
+    ("ip", "iproute2"),
+    ("gpg", "gpg"),
+    ("apt-get", "apt"),
+    ("python3", "python3"),
+    ("unshare", "util-linux"),
+];
 
 /// `cargo xtask fleet-upgrade WORDS…`.
 ///
@@ -68,12 +77,15 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     // A network and mounts of our own. The namespaces end with the last process in them.
     let scratch = tempfile::Builder::new().prefix("towline-fleet-").tempdir()?;
     let mut again = Command::new("unshare");
-    again.args(["--net", "--mount", "--propagation", "private", "--"]).arg(std::env::current_exe()?);
+    again
+        .args(["--net", "--mount", "--propagation", "private", "--"])
+        .arg(std::env::current_exe()?);
     again.args(["fleet-upgrade", INSIDE]).arg(scratch.path()).arg(devices.to_string());
     run::checked(again)
 }
 
-/// The fleet, for `cargo xtask test`. Needs root, for the namespaces: without it, that is said and nothing is shown.
+/// The fleet, for `cargo xtask test`. Needs root, for the namespaces: without it, that is said and
+/// nothing is shown.
 ///
 /// # Errors
 /// As [`command`].
@@ -91,16 +103,21 @@ fn usage() -> Trouble {
 
 fn roll(devices: usize, directory: &Path) -> Outcome {
     let class = Class::read("x86_64")?;
-    let agent = build::made(&class, Program::Agent).ok_or_else(|| Trouble::new("the agent is not built"))?;
+    let agent = build::made(&class, Program::Agent)
+        .ok_or_else(|| Trouble::new("the agent is not built"))?;
     let agent = std::fs::read(agent)?;
     let hub = Hub::new(directory)?;
-    let lab =
-        Lab::with(&GatewaySetup { listen: format!("{ADDRESS}:0"), host: ADDRESS.into(), ..GatewaySetup::default() })?;
+    let lab = Lab::with(&GatewaySetup {
+        listen: format!("{ADDRESS}:0"),
+        host: ADDRESS.into(),
+        ..GatewaySetup::default()
+    })?;
     for channel in ["stable", "canary"] {
         hub.publish(channel, &class, &agent, CURRENT)?;
     }
     say::step(&format!("{devices} devices, version {CURRENT}"));
-    let mut fleet = (1..=devices).map(|number| Member::new(number, &hub, &lab)).collect::<Outcome<Vec<_>>>()?;
+    let mut fleet =
+        (1..=devices).map(|number| Member::new(number, &hub, &lab)).collect::<Outcome<Vec<_>>>()?;
     for member in &mut fleet {
         member.work(&lab)?;
     }
@@ -160,7 +177,11 @@ fn block(text: &mut Text) -> Vec<u8> {
 /// The bytes that came are those that were sent.
 fn same(got: &[u8], sent: &[u8], who: &str) -> Outcome {
     ensure(got == sent, || {
-        let at = got.iter().zip(sent).position(|(got, sent)| got != sent).unwrap_or(got.len().min(sent.len()));
+        let at = got
+            .iter()
+            .zip(sent)
+            .position(|(got, sent)| got != sent)
+            .unwrap_or(got.len().min(sent.len()));
         format!("{who}: {} of {} bytes came back, the first {at} right", got.len(), sent.len())
     })
 }

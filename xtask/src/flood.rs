@@ -1,4 +1,5 @@
-//! `cargo xtask flood [MB]`: a session that writes two gigabytes, noise and text, and what that costs both sides.
+//! `cargo xtask flood [MB]`: a session that writes two gigabytes, noise and text, and what that
+//! costs both sides.
 
 use towline_testkit::flood::{Flood, run as flood};
 use towline_testkit::lab::{GatewaySetup, Lab};

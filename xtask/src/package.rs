@@ -1,10 +1,12 @@
-//! Packages: deb, rpm, apk, ipk and a tarball, from one description for each program (`packaging/*.toml`).
+//! Packages: deb, rpm, apk, ipk and a tarball, from one description for each program
+//! (`packaging/*.toml`).
 //!
-//! Way: description -> [`Content`] (every file with its bytes, for one format) -> the writer of the format ->
-//! `target/dist/packages/<format>/`.
+//! Way: description -> [`Content`] (every file with its bytes, for one format) -> the writer of the
+//! format -> `target/dist/packages/<format>/`.
 //!
 //! # Invariants
-//! - Same input, same bytes: times are the commit's, owners are root, entries are sorted as described.
+//! - Same input, same bytes: times are the commit's, owners are root, entries are sorted as
+//!   described.
 //! - What a script does is in `packaging/scripts`, and is shell that one can read.
 //!
 //! # Not here
@@ -88,19 +90,27 @@ fn pack(class: &Class, format: Format, content: &Content) -> Outcome {
     let (name, version, names) = (&content.name, &content.version, &class.packages);
     match format {
         Format::Deb => {
-            let variant = names.variant.as_ref().map(|variant| format!("_{variant}")).unwrap_or_default();
-            put("deb", &format!("{name}_{version}_{}{variant}.deb", names.deb), &deb::write(content, &names.deb)?)
+            let variant =
+                names.variant.as_ref().map(|variant| format!("_{variant}")).unwrap_or_default();
+            put(
+                "deb",
+                &format!("{name}_{version}_{}{variant}.deb", names.deb),
+                &deb::write(content, &names.deb)?,
+            )
         }
-        Format::Rpm => names
-            .rpm
-            .as_ref()
-            .map_or(Ok(()), |arch| put("rpm", &format!("{name}-{version}-1.{arch}.rpm"), &rpm::write(content, arch)?)),
+        Format::Rpm => names.rpm.as_ref().map_or(Ok(()), |arch| {
+            put("rpm", &format!("{name}-{version}-1.{arch}.rpm"), &rpm::write(content, arch)?)
+        }),
         Format::Apk => {
             let file = format!("{name}-{version}-r0.apk");
             put(&format!("alpine/{}", names.apk), &file, &apk::write(content, &names.apk, "r0")?)
         }
         Format::Ipk => names.ipk.iter().try_for_each(|arch| {
-            put("openwrt-ipk", &format!("{name}_{version}-1_{arch}.ipk"), &ipk::write(content, arch)?)?;
+            put(
+                "openwrt-ipk",
+                &format!("{name}_{version}-1_{arch}.ipk"),
+                &ipk::write(content, arch)?,
+            )?;
             let file = format!("{name}-{version}-r1.apk");
             put(&format!("openwrt-apk/{arch}"), &file, &apk::write(content, arch, "r1")?)
         }),
@@ -142,7 +152,8 @@ mod tests {
             MOST_EXPOSED,
         ]);
         let out = analyze.arg("systemd/towline-gateway.service").output();
-        let out = out.expect("this test wants systemd-analyze (Debian: package systemd; it need not run)");
+        let out = out
+            .expect("this test wants systemd-analyze (Debian: package systemd; it need not run)");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
 

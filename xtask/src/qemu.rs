@@ -1,7 +1,8 @@
-//! `cargo xtask qemu [CLASS…|debian [SUITE]|servers CLASS|--tests|--table]`: the packaged agent on machines like those it is meant for.
+//! `cargo xtask qemu [CLASS…|debian [SUITE]|servers CLASS|--tests|--table]`: the packaged agent on
+//! machines like those it is meant for.
 //!
-//! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel -> [`machine`] -> [`story`];
-//! classes without a machine run under qemu's user mode: [`user`].
+//! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel ->
+//! [`machine`] -> [`story`]; classes without a machine run under qemu's user mode: [`user`].
 //!
 //! # Invariants
 //! - Downloads are kept in the cache directory; the tree stays clean.
@@ -85,7 +86,12 @@ pub(crate) fn in_tests() -> Outcome {
     for class in Class::named("all")? {
         // Built anew: what was built for an earlier commit proves nothing about this one.
         let built = build::build(&class, Program::Agent)?;
-        say::line(&format!("  {}: {} bytes, at most {} are promised", class.name, built.bytes, class.most_bytes()?));
+        say::line(&format!(
+            "  {}: {} bytes, at most {} are promised",
+            class.name,
+            built.bytes,
+            class.most_bytes()?
+        ));
         over.extend((built.bytes > class.most_bytes()?).then(|| class.name.clone()));
         tell(&class)?;
         say::line(&format!("  virtual devices: {} s so far", start.elapsed().as_secs()));
@@ -101,5 +107,6 @@ fn debian(suite: &str) -> Outcome {
 }
 
 fn agent(class: &Class) -> Outcome<PathBuf> {
-    build::made(class, Program::Agent).map_or_else(|| Ok(build::build(class, Program::Agent)?.path), Ok)
+    build::made(class, Program::Agent)
+        .map_or_else(|| Ok(build::build(class, Program::Agent)?.path), Ok)
 }

@@ -1,7 +1,9 @@
-//! `cargo xtask recall`: how much of what a session executes is on record, and what that costs the device.
+//! `cargo xtask recall`: how much of what a session executes is on record, and what that costs the
+//! device.
 //!
-//! Way: a workload of 5,000 programs, each with a number, in one session (`towline_testkit::recall`), on the agent as it ships;
-//! the same once more while both processors are kept busy by others; what `towline commands` gives is counted.
+//! Way: a workload of 5,000 programs, each with a number, in one session
+//! (`towline_testkit::recall`), on the agent as it ships; the same once more while both processors
+//! are kept busy by others; what `towline commands` gives is counted.
 //!
 //! # Not here
 //! - Lost links and killed processes: `cargo xtask endure`.
@@ -42,14 +44,18 @@ pub(crate) fn report() -> Outcome {
         let _busy = Hogs::start(hogs)?;
         rows.push(one(&lab, &device, name)?);
     }
-    let setup = DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
+    let setup =
+        DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
     let silent = lab.device_with(&setup)?;
     say::step("the same without the log, for its cost");
     let before = facts::cpu(silent.pid()?)?;
     lab.admin().text(&["exec", "-n", silent.id(), "--", "sh", "-c", &Workload::WHOLE.script()])?;
     let without = facts::cpu(silent.pid()?)? - before;
     say::table(&rows);
-    say::line(&format!("without the log the agent took {} ms of CPU for the session", without.as_millis()));
+    say::line(&format!(
+        "without the log the agent took {} ms of CPU for the session",
+        without.as_millis()
+    ));
     Ok(())
 }
 
@@ -89,7 +95,12 @@ impl Hogs {
     fn start(some: usize) -> Outcome<Self> {
         let mut hogs = Self(Vec::new());
         for _ in 0..some {
-            hogs.0.push(Command::new("sh").args(["-c", "while :; do :; done"]).stdin(Stdio::null()).spawn()?);
+            hogs.0.push(
+                Command::new("sh")
+                    .args(["-c", "while :; do :; done"])
+                    .stdin(Stdio::null())
+                    .spawn()?,
+            );
         }
         Ok(hogs)
     }

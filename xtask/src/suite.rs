@@ -11,7 +11,8 @@ use crate::{budget, demo, dist, fleet, package, qemu, run, say, setup};
 /// Set, it leaves the virtual devices and the fleet out of a test run, which says so.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
 
-/// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget, virtual devices and a small fleet.
+/// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget, virtual devices
+/// and a small fleet.
 ///
 /// # Errors
 /// The first step that failed.
@@ -39,7 +40,8 @@ pub(crate) fn all() -> Outcome {
     dist::cross::check()
 }
 
-/// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is for whoever has one.
+/// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is
+/// for whoever has one.
 fn dependencies() -> Outcome {
     let mut deny = Command::new(setup::cargo_deny()?);
     deny.current_dir(workspace()).args(["--workspace", "--log-level", "error"]);
@@ -58,7 +60,8 @@ pub(crate) fn filtered(filter: &str) -> Outcome {
     tests(&python, Some(filter))
 }
 
-/// Runs the workspace's tests: by nextest where it is installed (each in a process of its own), else by cargo alone.
+/// Runs the workspace's tests: by nextest where it is installed (each in a process of its own),
+/// else by cargo alone.
 fn tests(python: &Path, filter: Option<&str>) -> Outcome {
     let nextest = has_nextest();
     let mut command = run::cargo();
@@ -74,14 +77,25 @@ fn tests(python: &Path, filter: Option<&str>) -> Outcome {
     Ok(())
 }
 
-/// The simulated fleet of `tests/e2e/fleet.rs` with so many devices, alone, with its table on the terminal.
+/// The simulated fleet of `tests/e2e/fleet.rs` with so many devices, alone, with its table on the
+/// terminal.
 ///
 /// # Errors
 /// The first step that failed.
 pub(crate) fn fleet(devices: u32) -> Outcome {
     run::build_programs()?;
     let mut command = run::cargo();
-    command.args(["test", "--release", "--package", "towline-e2e", "--test", "e2e", "--", "fleet::", "--nocapture"]);
+    command.args([
+        "test",
+        "--release",
+        "--package",
+        "towline-e2e",
+        "--test",
+        "e2e",
+        "--",
+        "fleet::",
+        "--nocapture",
+    ]);
     command.env("TOWLINE_FLEET", devices.to_string());
     run::checked(command)
 }

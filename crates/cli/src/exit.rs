@@ -1,8 +1,8 @@
 //! Exit codes, and the failures they stand for.
 //!
-//! `shell` and `exec` pass on the exit code of the remote program, 128 and the number of the signal that killed it; 127
-//! and 126 when it could not be started. The codes of this program itself are at the upper end, where remote programs
-//! rarely are; 255 is what ssh uses.
+//! `shell` and `exec` pass on the exit code of the remote program, 128 and the number of the signal
+//! that killed it; 127 and 126 when it could not be started. The codes of this program itself are
+//! at the upper end, where remote programs rarely are; 255 is what ssh uses.
 //!
 //! # Invariants
 //! - The list in `--help` and the manual is made from [`TABLE`]: there is no second one.
@@ -36,7 +36,10 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (DENIED, "the access key is not accepted, or its policies do not allow this"),
     (NOT_CONNECTED, "the device is not connected"),
     (USAGE, "the command line or a setting is wrong"),
-    (ENDED, "the session ended otherwise than by the end of its program (idle, maximum, terminated, ~.)"),
+    (
+        ENDED,
+        "the session ended otherwise than by the end of its program (idle, maximum, terminated, ~.)",
+    ),
     (REFUSED, "the gateway or the device refused; no such device, for example"),
     (LOCAL, "a local file or standard output cannot be used"),
 ];
@@ -87,7 +90,8 @@ impl Failure {
             Self::Config(_) | Self::Usage(_) | Self::Plugin(_) => USAGE,
             Self::Call(error) => of_call(error),
             Self::Target(TargetError::Call(error)) => of_call(error),
-            Self::Target(TargetError::None { .. } | TargetError::Several { .. }) | Self::BadDocument(_) => REFUSED,
+            Self::Target(TargetError::None { .. } | TargetError::Several { .. })
+            | Self::BadDocument(_) => REFUSED,
             Self::Target(TargetError::Malformed { .. }) => USAGE,
             Self::Session(error) | Self::Copy(CopyError::Session(error)) => of_session(error),
             Self::Copy(CopyError::Ended(_)) => ENDED,
@@ -146,8 +150,9 @@ mod tests {
 
     #[test]
     fn denied_not_connected_and_transport_have_codes_of_their_own() {
-        let refused =
-            |code: &str| Failure::Call(CallError::Refused { code: code.into(), message: String::new() }).code();
+        let refused = |code: &str| {
+            Failure::Call(CallError::Refused { code: code.into(), message: String::new() }).code()
+        };
         assert_eq!(refused("AccessDeniedException"), DENIED);
         assert_eq!(refused("TargetNotConnected"), NOT_CONNECTED);
         assert_eq!(refused("ValidationException"), REFUSED);

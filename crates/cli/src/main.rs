@@ -1,8 +1,9 @@
-//! `towline`, the operator's command line: devices, shells and commands on them, sessions, administration.
+//! `towline`, the operator's command line: devices, shells and commands on them, sessions,
+//! administration.
 //!
-//! Way: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`]) or a session
-//! ([`session`]) between the device and the local terminal ([`terminal`]) -> an exit code ([`exit`]). Called by AWS's tools
-//! under the name of their plugin: [`plugin`].
+//! Way: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`])
+//! or a session ([`session`]) between the device and the local terminal ([`terminal`]) -> an exit
+//! code ([`exit`]). Called by AWS's tools under the name of their plugin: [`plugin`].
 //!
 //! # Invariants
 //! - One thread, one connection; nothing is written to disk but by `aws-config --write`.
@@ -62,7 +63,8 @@ fn run<F: Future<Output = Result<u8, Failure>>>(work: impl FnOnce() -> F) -> Res
         .build()
         .map_err(|why| Failure::Local { what: "cannot start".to_owned(), why })?;
     let result = runtime.block_on(work());
-    // A name look-up that was given up may still stand in the system's resolver: nobody waits for it.
+    // A name look-up that was given up may still stand in the system's resolver: nobody waits for
+    // it.
     runtime.shutdown_background();
     result
 }

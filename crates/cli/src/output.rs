@@ -1,7 +1,8 @@
 //! Standard output: the one place that writes to it, but for the bytes of a session.
 //!
 //! # Invariants
-//! - What a device or another user chose to be called cannot steer the terminal: control characters become spaces.
+//! - What a device or another user chose to be called cannot steer the terminal: control characters
+//!   become spaces.
 //! - No colour where it is no terminal, and none with `NO_COLOR`.
 //! - Nobody reading any more is no error: `towline devices | head` is fine.
 
@@ -63,17 +64,23 @@ impl Output {
     ///
     /// # Errors
     /// [`Failure::Local`] when it cannot be written.
-    pub(crate) fn answer<T: Serialize>(self, object: &T, table: impl FnOnce(Self) -> String) -> Result<(), Failure> {
+    pub(crate) fn answer<T: Serialize>(
+        self,
+        object: &T,
+        table: impl FnOnce(Self) -> String,
+    ) -> Result<(), Failure> {
         match self.format {
             Format::Json => {
-                let text = serde_json::to_string_pretty(object).map_err(|error| local(error.into()))?;
+                let text =
+                    serde_json::to_string_pretty(object).map_err(|error| local(error.into()))?;
                 self.text(&format!("{text}\n"))
             }
             Format::Table => self.text(&table(self)),
         }
     }
 
-    /// Prints the answer of an operation that has nothing to say: an empty object as JSON, else nothing.
+    /// Prints the answer of an operation that has nothing to say: an empty object as JSON, else
+    /// nothing.
     ///
     /// # Errors
     /// [`Failure::Local`] when it cannot be written.
@@ -102,11 +109,17 @@ impl Output {
     /// A table with a head and aligned columns; only a head when there are no rows.
     #[must_use]
     pub(crate) fn table(self, head: &[&str], rows: &[Vec<Cell>]) -> String {
-        let cells = |row: &[Cell]| row.iter().map(|cell| cut(&printable(cell.text()))).collect::<Vec<_>>();
+        let cells =
+            |row: &[Cell]| row.iter().map(|cell| cut(&printable(cell.text()))).collect::<Vec<_>>();
         let mut plain = vec![head.iter().map(|&name| name.to_owned()).collect::<Vec<_>>()];
         plain.extend(rows.iter().map(|row| cells(row)));
         let width = |column| {
-            plain.iter().filter_map(|row| row.get(column)).map(|c: &String| c.chars().count()).max().unwrap_or(0)
+            plain
+                .iter()
+                .filter_map(|row| row.get(column))
+                .map(|c: &String| c.chars().count())
+                .max()
+                .unwrap_or(0)
         };
         let widths: Vec<usize> = (0..head.len()).map(width).collect();
         let mut text = String::new();
@@ -114,7 +127,11 @@ impl Output {
             let mut line = String::new();
             for (column, cell) in row.iter().enumerate() {
                 let padding = widths.get(column).map_or(0, |width| width - cell.chars().count());
-                let styled = match number.checked_sub(1).and_then(|n| rows.get(n)).and_then(|row| row.get(column)) {
+                let styled = match number
+                    .checked_sub(1)
+                    .and_then(|n| rows.get(n))
+                    .and_then(|row| row.get(column))
+                {
                     Some(cell_of) => self.paint(cell_of, cell),
                     None => cell.clone(),
                 };
@@ -171,8 +188,10 @@ mod tests {
     use super::*;
 
     fn table(colour: bool) -> String {
-        let rows =
-            vec![vec![Cell::Good("on".into()), "ü\x1b]0;x".into()], vec![Cell::Bad("offline".into()), "".into()]];
+        let rows = vec![
+            vec![Cell::Good("on".into()), "ü\x1b]0;x".into()],
+            vec![Cell::Bad("offline".into()), "".into()],
+        ];
         Output { format: Format::Table, colour }.table(&["STATE", "NAME"], &rows)
     }
 
@@ -183,7 +202,8 @@ mod tests {
 
     #[test]
     fn colour_does_not_disturb_the_columns() {
-        let plain = table(true).replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[0m", "");
+        let plain =
+            table(true).replace("\x1b[32m", "").replace("\x1b[31m", "").replace("\x1b[0m", "");
         assert_eq!(plain, table(false));
         assert_ne!(table(true), table(false));
     }

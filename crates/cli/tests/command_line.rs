@@ -1,8 +1,10 @@
-//! The program as scripts see it, without a gateway: exit codes, what goes to which output, files it makes.
+//! The program as scripts see it, without a gateway: exit codes, what goes to which output, files
+//! it makes.
 //!
 //! With a gateway: `crates/e2e`.
 
-// The functions below stand outside of `#[test]`, where clippy.toml's exception does not reach: a test fails by panicking.
+// The functions below stand outside of `#[test]`, where clippy.toml's exception does not reach: a
+// test fails by panicking.
 #![allow(clippy::unwrap_used)]
 
 use std::io::Write;
@@ -31,13 +33,15 @@ fn towline(arguments: &[&str], variables: &[(&str, &str)], input: &str) -> Outpu
 
 #[track_caller]
 fn check(output: &Output, code: i32, out: &str, err: &str) {
-    let (stdout, stderr) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    let (stdout, stderr) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert_eq!(output.status.code(), Some(code), "{stdout}{stderr}");
     assert!(stdout.contains(out), "{out:?} is not in {stdout}");
     assert!(stderr.contains(err), "{err:?} is not in {stderr}");
 }
 
-const KEYS: [(&str, &str); 2] = [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "TOPSECRET")];
+const KEYS: [(&str, &str); 2] =
+    [("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE"), ("AWS_SECRET_ACCESS_KEY", "TOPSECRET")];
 
 #[test]
 fn help_and_version_are_answers_and_a_wrong_line_is_not() {
@@ -51,12 +55,26 @@ fn help_and_version_are_answers_and_a_wrong_line_is_not() {
 #[test]
 fn without_a_gateway_or_a_key_it_says_what_to_set() {
     check(&towline(&["devices"], &[], ""), USAGE, "", "TOWLINE_ENDPOINT");
-    check(&towline(&["devices", "--endpoint", "https://localhost"], &[], ""), USAGE, "", "AWS_ACCESS_KEY_ID");
-    check(&towline(&["devices", "--endpoint", "http://localhost"], &KEYS, ""), USAGE, "", "https://");
+    check(
+        &towline(&["devices", "--endpoint", "https://localhost"], &[], ""),
+        USAGE,
+        "",
+        "AWS_ACCESS_KEY_ID",
+    );
+    check(
+        &towline(&["devices", "--endpoint", "http://localhost"], &KEYS, ""),
+        USAGE,
+        "",
+        "https://",
+    );
     let arguments = ["devices", "--endpoint", "https://localhost", "--ca", "/nonexistent"];
     check(&towline(&arguments, &KEYS, ""), USAGE, "", "/nonexistent");
     check(
-        &towline(&["shell", "x", "--escape-char", "ab", "--endpoint", "https://localhost"], &KEYS, ""),
+        &towline(
+            &["shell", "x", "--escape-char", "ab", "--endpoint", "https://localhost"],
+            &KEYS,
+            "",
+        ),
         USAGE,
         "",
         "none",
@@ -108,11 +126,17 @@ fn a_batch_is_answered_by_a_word_a_line() {
     let input = format!("{berlin}\n{paris}\n\n{denied}");
     let output = towline(&["policy", "test", "--batch", "-"], &[], &input);
     check(&output, 0, "", "");
-    assert_eq!(String::from_utf8_lossy(&output.stdout), "Allowed\nImplicitlyDenied\nExplicitlyDenied\n");
+    assert_eq!(
+        String::from_utf8_lossy(&output.stdout),
+        "Allowed\nImplicitlyDenied\nExplicitlyDenied\n"
+    );
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("cases.jsonl");
     std::fs::File::create(&path).unwrap().write_all(input.as_bytes()).unwrap();
-    assert_eq!(towline(&["policy", "test", "--batch", path.to_str().unwrap()], &[], "").stdout, output.stdout);
+    assert_eq!(
+        towline(&["policy", "test", "--batch", path.to_str().unwrap()], &[], "").stdout,
+        output.stdout
+    );
 }
 
 #[test]
@@ -132,8 +156,11 @@ fn a_batch_that_stays_open_is_answered_line_by_line() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let (mut input, mut answers) = (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
-    for (action, word) in [("ssm:StartSession", "Allowed\n"), ("ssm:TerminateSession", "ImplicitlyDenied\n")] {
+    let (mut input, mut answers) =
+        (child.stdin.take().unwrap(), BufReader::new(child.stdout.take().unwrap()));
+    for (action, word) in
+        [("ssm:StartSession", "Allowed\n"), ("ssm:TerminateSession", "ImplicitlyDenied\n")]
+    {
         let asked = line(action, r#""ssm:resourceTag/site":"berlin""#);
         input.write_all(format!("{asked}\n").as_bytes()).unwrap();
         let mut answer = String::new();
@@ -147,15 +174,22 @@ fn a_batch_that_stays_open_is_answered_line_by_line() {
 #[test]
 fn a_request_is_explained_and_its_exit_code_is_the_decision() {
     let test = |context: &str| {
-        let common = ["--principal", "arn:aws:iam::000000000001:user/ada", "--action", "ssm:StartSession"];
-        let mut words = vec!["policy", "test", "--resource", "*", "--policy", "-", "--context", context];
+        let common =
+            ["--principal", "arn:aws:iam::000000000001:user/ada", "--action", "ssm:StartSession"];
+        let mut words =
+            vec!["policy", "test", "--resource", "*", "--policy", "-", "--context", context];
         words.extend(common);
         towline(&words, &[], READER)
     };
     check(&test("ssm:resourceTag/site=berlin"), 0, "Allowed", "");
     check(&test("ssm:resourceTag/site=paris"), DENIED, "the request has [\"paris\"]", "");
     check(&towline(&["policy", "test", "--action", "x"], &[], ""), USAGE, "", "--principal");
-    check(&towline(&["policy", "test", "--batch", "-", "--action", "x"], &[], ""), USAGE, "", "--action");
+    check(
+        &towline(&["policy", "test", "--batch", "-", "--action", "x"], &[], ""),
+        USAGE,
+        "",
+        "--action",
+    );
 }
 
 #[test]
@@ -163,7 +197,8 @@ fn a_profile_for_aws_tools_is_printed_or_added_once() {
     let folder = tempfile::tempdir().unwrap();
     let (home, ca) = (folder.path().to_str().unwrap(), folder.path().join("ca.pem"));
     std::fs::File::create(&ca).unwrap();
-    let variables = [("HOME", home), ("TOWLINE_ENDPOINT", "https://g.example:8443"), ("AWS_REGION", "xx-1")];
+    let variables =
+        [("HOME", home), ("TOWLINE_ENDPOINT", "https://g.example:8443"), ("AWS_REGION", "xx-1")];
     let run = |more: &[&str]| {
         let all = ["aws-config", "--ca", ca.to_str().unwrap()];
         towline(&[&all, more].concat(), &variables, "")
@@ -182,9 +217,17 @@ fn a_profile_for_aws_tools_is_printed_or_added_once() {
     assert_eq!(std::fs::read(&config).unwrap(), printed.stdout);
     check(&run(&["--write"]), 0, "already", "");
     check(&run(&["--write", "--region", "yy-1"]), USAGE, "", "[profile towline]");
-    check(&run(&["--write", "--region", "yy-1", "--profile", "other"]), 0, "profile other is in", "");
+    check(
+        &run(&["--write", "--region", "yy-1", "--profile", "other"]),
+        0,
+        "profile other is in",
+        "",
+    );
     let text = std::fs::read_to_string(&config).unwrap();
-    assert!(text.starts_with(&wanted) && text.contains("\n\n[profile other]\nregion = yy-1\n"), "{text}");
+    assert!(
+        text.starts_with(&wanted) && text.contains("\n\n[profile other]\nregion = yy-1\n"),
+        "{text}"
+    );
     check(&run(&["--profile", "a]b"]), USAGE, "", "--profile");
     // Our own reading of it agrees: the keys alone are missing.
     let output = towline(&["devices", "--profile", "other"], &[("HOME", home)], "");
@@ -202,9 +245,19 @@ fn as_the_plugin_of_aws_tools_it_says_a_version_and_what_it_cannot_do() {
     let answer = r#"{"SessionId":"s","TokenValue":"TOPSECRET","StreamUrl":"wss://127.0.0.1:1/v1/data-channel/s"}"#;
     check(&plugin(&[answer, "xx-1", "SendCommand"]), USAGE, "", "SendCommand");
     let ports = r#"{"DocumentName":"AWS-StartPortForwardingSession","Parameters":{"localPortNumber":["70000"]}}"#;
-    check(&plugin(&[answer, "xx-1", "StartSession", "", ports]), USAGE, "", "localPortNumber cannot be `70000`");
+    check(
+        &plugin(&[answer, "xx-1", "StartSession", "", ports]),
+        USAGE,
+        "",
+        "localPortNumber cannot be `70000`",
+    );
     let nobody = plugin(&[answer, "xx-1", "StartSession", "", "{}", "https://127.0.0.1:1"]);
-    check(&nobody, TRANSPORT, "Starting session with SessionId: s", "cannot connect to 127.0.0.1:1");
+    check(
+        &nobody,
+        TRANSPORT,
+        "Starting session with SessionId: s",
+        "cannot connect to 127.0.0.1:1",
+    );
     assert!(!String::from_utf8_lossy(&nobody.stderr).contains("TOPSECRET"));
 }
 

@@ -1,9 +1,11 @@
 //! The rules of the tree that a compiler does not check: who may use whom, headers, sizes, names.
 //!
-//! Way: `cargo metadata` and the files of the tree -> a list of offences -> one failure that names them all.
+//! Way: `cargo metadata` and the files of the tree -> a list of offences -> one failure that names
+//! them all.
 //!
 //! # Not here
-//! - What clippy says (function lengths, banned calls: `clippy.toml`) and what cargo-deny says (`deny.toml`).
+//! - What clippy says (function lengths, banned calls: `clippy.toml`) and what cargo-deny says
+//!   (`deny.toml`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -23,7 +25,8 @@ const UNSAFE_FILE: &str = "src/pty/sys.rs";
 /// The file that opens it.
 const UNSAFE_OPENER: &str = "src/pty/mod.rs";
 
-/// Which of our packages each of them may use in what it ships. What is not named here may use none.
+/// Which of our packages each of them may use in what it ships. What is not named here may use
+/// none.
 const MAY_USE: &[(&str, &[&str])] = &[
     ("towline-wire", &[]),
     ("towline-policy", &[]),
@@ -39,11 +42,19 @@ const MAY_USE: &[(&str, &[&str])] = &[
 
 /// Third-party crates that may not be in what a package ships, with the reason.
 const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
-    ("towline-wire", &["tokio", "rustls", "ring", "std"], "the wire does no I/O and builds without std"),
+    (
+        "towline-wire",
+        &["tokio", "rustls", "ring", "std"],
+        "the wire does no I/O and builds without std",
+    ),
     ("towline-policy", &["tokio", "rustls", "sqlx", "hyper"], "policy is pure"),
     ("towline-ssm", &["tokio", "rustls", "sqlx", "hyper"], "formats do no I/O"),
     ("towline-evidence", &["tokio", "rustls", "sqlx", "hyper"], "what verifies does no I/O"),
-    ("towline-agent", &["clap", "anyhow", "tracing", "sqlx", "hyper", "serde_json"], "the agent stays small"),
+    (
+        "towline-agent",
+        &["clap", "anyhow", "tracing", "sqlx", "hyper", "serde_json"],
+        "the agent stays small",
+    ),
 ];
 
 #[test]
@@ -56,7 +67,10 @@ fn nobody_uses_what_the_table_forbids() -> Outcome {
             continue;
         };
         for used in package.ours.iter().filter(|used| !allowed.contains(&used.as_str())) {
-            offences.push(format!("{} uses {used}, which ARCHITECTURE.md, \"Parts\", forbids", package.name));
+            offences.push(format!(
+                "{} uses {used}, which ARCHITECTURE.md, \"Parts\", forbids",
+                package.name
+            ));
         }
         for (_, banned, why) in MUST_NOT_USE.iter().filter(|(name, ..)| *name == package.name) {
             for used in package.others.iter().filter(|used| banned.contains(&used.as_str())) {
@@ -80,7 +94,8 @@ fn no_source_file_is_too_long() {
     check_files(|name, text| {
         let lines = text.lines().count();
         let excused = LONGER_FOR_A_REASON.iter().any(|(file, _)| *file == name);
-        (lines > LONGEST_FILE && !excused).then(|| format!("{name}: {lines} lines, at most {LONGEST_FILE}"))
+        (lines > LONGEST_FILE && !excused)
+            .then(|| format!("{name}: {lines} lines, at most {LONGEST_FILE}"))
     });
 }
 
@@ -89,7 +104,11 @@ fn every_excuse_is_still_needed() {
     let gone = LONGER_FOR_A_REASON.iter().filter(|(file, _)| {
         std::fs::read_to_string(root().join(file)).map_or(0, |t| t.lines().count()) <= LONGEST_FILE
     });
-    report(&gone.map(|(file, _)| format!("{file}: no longer too long, drop its excuse")).collect::<Vec<_>>());
+    report(
+        &gone
+            .map(|(file, _)| format!("{file}: no longer too long, drop its excuse"))
+            .collect::<Vec<_>>(),
+    );
 }
 
 #[test]
@@ -97,7 +116,9 @@ fn no_file_or_folder_has_an_empty_name() {
     check_files(|name, _| {
         let parts = name.trim_end_matches(".rs").split('/');
         let empty = parts.filter(|part| EMPTY_NAMES.contains(part)).collect::<Vec<_>>();
-        (!empty.is_empty()).then(|| format!("{name}: `{}` says nothing, name it after its idea", empty.join("`, `")))
+        (!empty.is_empty()).then(|| {
+            format!("{name}: `{}` says nothing, name it after its idea", empty.join("`, `"))
+        })
     });
 }
 
@@ -105,12 +126,14 @@ fn no_file_or_folder_has_an_empty_name() {
 fn unsafe_stands_in_one_file() {
     let forbid = ["#![forbid(", "unsafe_code)]"].concat();
     check_files(|name, text| {
-        let is_root = name.ends_with("src/lib.rs") || (name.ends_with("src/main.rs") && !sibling_lib(name));
+        let is_root =
+            name.ends_with("src/lib.rs") || (name.ends_with("src/main.rs") && !sibling_lib(name));
         if let Some(line) = unlocked(name, text) {
             return Some(format!("{name}:{line}: unsafe code belongs into {UNSAFE_FILE}"));
         }
         let must_forbid = is_root && !name.starts_with("src/");
-        (must_forbid && !text.contains(&forbid)).then(|| format!("{name}: a crate's root says {forbid}"))
+        (must_forbid && !text.contains(&forbid))
+            .then(|| format!("{name}: a crate's root says {forbid}"))
     });
 }
 
@@ -138,7 +161,8 @@ fn an_unlocked_file_is_found_wherever_it_is() {
 
 #[test]
 fn no_test_is_switched_off_and_nothing_is_left_to_do() {
-    let marks = [["#[", "ignore"].concat(), ["todo", "!("].concat(), ["unimplemented", "!("].concat()];
+    let marks =
+        [["#[", "ignore"].concat(), ["todo", "!("].concat(), ["unimplemented", "!("].concat()];
     check_files(|name, text| {
         let found = marks.iter().find(|mark| text.contains(mark.as_str()))?;
         Some(format!("{name}: holds `{found}`"))
@@ -148,9 +172,12 @@ fn no_test_is_switched_off_and_nothing_is_left_to_do() {
 #[test]
 fn nothing_names_a_folder_of_the_machine_it_was_written_on() {
     // Put together here, so that this file does not offend.
-    let folders = [["/wo", "rk/"].concat(), ["/tmp/br", "ief"].concat(), ["/root/.py", "env"].concat()];
+    let folders =
+        [["/wo", "rk/"].concat(), ["/tmp/br", "ief"].concat(), ["/root/.py", "env"].concat()];
     check_files(|name, text| {
-        let line = text.lines().position(|line| folders.iter().any(|folder| line.contains(folder.as_str())))?;
+        let line = text
+            .lines()
+            .position(|line| folders.iter().any(|folder| line.contains(folder.as_str())))?;
         Some(format!("{name}:{}: holds a path of somebody's machine", line + 1))
     });
 }
@@ -174,14 +201,20 @@ fn packages() -> Outcome<Vec<Package>> {
         .current_dir(root())
         .output()?;
     if !out.status.success() {
-        return Err(Trouble::new(format!("cargo metadata: {}", String::from_utf8_lossy(&out.stderr))));
+        return Err(Trouble::new(format!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )));
     }
     let metadata: serde_json::Value = serde_json::from_slice(&out.stdout)?;
-    let edges: BTreeMap<String, Vec<(String, bool)>> = list(&metadata, "packages").map(edges_of).collect();
+    let edges: BTreeMap<String, Vec<(String, bool)>> =
+        list(&metadata, "packages").map(edges_of).collect();
     let names: BTreeSet<String> = edges.keys().cloned().collect();
     let is_ours = |used: &String| names.contains(used);
     let package = |(name, edges): (String, Vec<(String, bool)>)| {
-        let counts = edges.into_iter().filter(|(used, dev)| !(*dev && (used == "towline-testkit" || !is_ours(used))));
+        let counts = edges
+            .into_iter()
+            .filter(|(used, dev)| !(*dev && (used == "towline-testkit" || !is_ours(used))));
         let (ours, others) = counts.map(|(used, _)| used).partition(is_ours);
         Package { name, ours, others }
     };
@@ -191,12 +224,17 @@ fn packages() -> Outcome<Vec<Package>> {
 fn edges_of(package: &serde_json::Value) -> (String, Vec<(String, bool)>) {
     let name = package["name"].as_str().unwrap_or_default().to_owned();
     let edges = list(package, "dependencies")
-        .map(|d| (d["name"].as_str().unwrap_or_default().to_owned(), d["kind"].as_str() == Some("dev")))
+        .map(|d| {
+            (d["name"].as_str().unwrap_or_default().to_owned(), d["kind"].as_str() == Some("dev"))
+        })
         .collect();
     (name, edges)
 }
 
-fn list<'a>(value: &'a serde_json::Value, key: &str) -> impl Iterator<Item = &'a serde_json::Value> + use<'a> {
+fn list<'a>(
+    value: &'a serde_json::Value,
+    key: &str,
+) -> impl Iterator<Item = &'a serde_json::Value> + use<'a> {
     value[key].as_array().into_iter().flatten()
 }
 

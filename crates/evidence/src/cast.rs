@@ -1,19 +1,21 @@
 //! asciicast v2: one header line, then one line an event, `[seconds, code, text]`.
 //!
-//! Source of the form: docs.asciinema.org/manual/asciicast/v2. Codes `o` (output), `i` (input), `r` (resize, `COLSxROWS`)
-//! and `m` (marker) are the format's own; `z` is ours (see [`crate::seal`]), and players pass over codes they do not know.
+//! Source of the form: docs.asciinema.org/manual/asciicast/v2. Codes `o` (output), `i` (input), `r`
+//! (resize, `COLSxROWS`) and `m` (marker) are the format's own; `z` is ours (see [`crate::seal`]),
+//! and players pass over codes they do not know.
 //!
 //! # Invariants
 //! - A line never holds a newline, whatever the text is: JSON escapes it.
-//! - Seconds have six digits behind the point and come from whole microseconds: the same event is the same line.
+//! - Seconds have six digits behind the point and come from whole microseconds: the same event is
+//!   the same line.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde::{Deserialize, Serialize};
 
-/// Longest line that is read or written, bytes. An event of [`crate::recording::MAX_TEXT`] bytes of control characters,
-/// six bytes each in JSON, stays below it.
+/// Longest line that is read or written, bytes. An event of [`crate::recording::MAX_TEXT`] bytes of
+/// control characters, six bytes each in JSON, stays below it.
 pub const MAX_LINE: usize = 512 * 1024;
 
 /// A line that is not of this format.
@@ -132,7 +134,11 @@ impl Header {
     /// [`NotCast`] with the reason.
     pub fn parse(line: &[u8]) -> Result<Self, NotCast> {
         let header: Self = serde_json::from_slice(line).map_err(|e| NotCast(e.to_string()))?;
-        if header.version == 2 { Ok(header) } else { Err(NotCast(format!("version {}", header.version))) }
+        if header.version == 2 {
+            Ok(header)
+        } else {
+            Err(NotCast(format!("version {}", header.version)))
+        }
     }
 }
 
@@ -153,7 +159,8 @@ impl Event {
         if !seconds.is_finite() || seconds < 0.0 {
             return Err(NotCast("a time before the start".to_owned()));
         }
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // checked above; `as` stops at the end
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        // checked above; `as` stops at the end
         let at = (seconds * 1e6).round() as u64;
         Ok(Self { at, code: Code::of(&code), text })
     }
@@ -189,9 +196,13 @@ mod tests {
 
     #[test]
     fn a_header_of_another_recorder_is_read_without_our_facts() {
-        let header =
-            Header::parse(br#"{"version": 2, "width": 80, "height": 24, "timestamp": 5, "theme": {}}"#).unwrap();
+        let header = Header::parse(
+            br#"{"version": 2, "width": 80, "height": 24, "timestamp": 5, "theme": {}}"#,
+        )
+        .unwrap();
         assert_eq!((header.width, header.towline), (80, None));
-        assert!(Header::parse(br#"{"version": 3, "width": 80, "height": 24, "timestamp": 5}"#).is_err());
+        assert!(
+            Header::parse(br#"{"version": 3, "width": 80, "height": 24, "timestamp": 5}"#).is_err()
+        );
     }
 }

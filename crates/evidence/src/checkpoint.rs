@@ -78,7 +78,8 @@ impl SigningKey {
     /// # Errors
     /// [`KeyError::NoRandom`].
     pub fn generate() -> Result<Vec<u8>, KeyError> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyError::NoRandom)?;
+        let document =
+            Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| KeyError::NoRandom)?;
         Ok(document.as_ref().to_vec())
     }
 
@@ -121,7 +122,10 @@ impl core::fmt::Debug for PublicKey {
 impl core::str::FromStr for PublicKey {
     type Err = KeyError;
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        unhex(text.trim()).and_then(|bytes| bytes.try_into().ok()).map(Self).ok_or(KeyError::NotAPublicKey)
+        unhex(text.trim())
+            .and_then(|bytes| bytes.try_into().ok())
+            .map(Self)
+            .ok_or(KeyError::NotAPublicKey)
     }
 }
 

@@ -1,7 +1,8 @@
 //! SHA-256 digests and the one step that makes a chain of them.
 //!
 //! # Invariants
-//! - A chain's start depends on what it is for: a session's chain cannot be shown as another session's.
+//! - A chain's start depends on what it is for: a session's chain cannot be shown as another
+//!   session's.
 
 use core::fmt;
 use core::str::FromStr;
@@ -153,7 +154,10 @@ mod tests {
     #[test]
     fn a_digest_is_sha_256_and_reads_back_from_its_text() {
         let digest = Digest::of(&[b"a", b"bc"]);
-        assert_eq!(digest.to_string(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            digest.to_string(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
         assert_eq!(digest.to_string().parse(), Ok(digest));
         assert_eq!("BA".parse::<Digest>(), Err(NotADigest));
         assert_eq!(unhex("0"), None);
@@ -162,6 +166,9 @@ mod tests {
     #[test]
     fn chains_of_different_names_never_meet() {
         let record = Digest::of(&[b"x"]);
-        assert_ne!(Digest::chain_start("session", "a").then(record), Digest::chain_start("session", "b").then(record));
+        assert_ne!(
+            Digest::chain_start("session", "a").then(record),
+            Digest::chain_start("session", "b").then(record)
+        );
     }
 }

@@ -1,8 +1,9 @@
 //! Where things lie in a sink: keys of objects.
 //!
-//! Recordings lie where Session Manager puts its logs (`<prefix>/<session id>...`, colons removed); audit files where
-//! CloudTrail puts its own (`AWSLogs/<account>/CloudTrail/<region>/<y>/<m>/<d>/...json.gz`), so that tools which look
-//! there find them. The node's chain lies under `towline-seals/<node>/`.
+//! Recordings lie where Session Manager puts its logs (`<prefix>/<session id>...`, colons removed);
+//! audit files where CloudTrail puts its own
+//! (`AWSLogs/<account>/CloudTrail/<region>/<y>/<m>/<d>/...json.gz`), so that tools which look there
+//! find them. The node's chain lies under `towline-seals/<node>/`.
 //!
 //! # Invariants
 //! - A key has no empty part, no `..` and no colon, whatever names it is made of.
@@ -54,8 +55,10 @@ pub fn output(prefix: &str, command: &str, device: &str, folder: &str, name: &st
 /// Whether a key is that of a command's output.
 #[must_use]
 pub fn is_output(key: &str) -> bool {
-    let below = key.strip_prefix(OUTPUTS).or_else(|| key.split_once("/commands").map(|(_, below)| below));
-    below.is_some_and(|below| below.starts_with('/')) && (key.ends_with("/stdout") || key.ends_with("/stderr"))
+    let below =
+        key.strip_prefix(OUTPUTS).or_else(|| key.split_once("/commands").map(|(_, below)| below));
+    below.is_some_and(|below| below.starts_with('/'))
+        && (key.ends_with("/stdout") || key.ends_with("/stderr"))
 }
 
 /// The session whose recording lies under this key; `None` when it is none.
@@ -82,7 +85,13 @@ pub fn segment_of(key: &str) -> Option<(&str, u64)> {
 
 /// Key of an audit file; `unique`: 16 characters that make two files of one minute differ.
 #[must_use]
-pub fn trail(prefix: &str, account: &str, region: &str, at: OffsetDateTime, unique: &str) -> String {
+pub fn trail(
+    prefix: &str,
+    account: &str,
+    region: &str,
+    at: OffsetDateTime,
+    unique: &str,
+) -> String {
     let (account, region, unique) = (part(account), part(region), part(unique));
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
     let file = format!(
@@ -90,7 +99,10 @@ pub fn trail(prefix: &str, account: &str, region: &str, at: OffsetDateTime, uniq
         at.hour(),
         at.minute()
     );
-    under(prefix, &format!("AWSLogs/{account}/CloudTrail/{region}/{year:04}/{month:02}/{day:02}/{file}"))
+    under(
+        prefix,
+        &format!("AWSLogs/{account}/CloudTrail/{region}/{year:04}/{month:02}/{day:02}/{file}"),
+    )
 }
 
 /// Folder of the command log's files.
@@ -100,7 +112,10 @@ const COMMANDS: &str = "towline-commands";
 #[must_use]
 pub fn commands(prefix: &str, node: &str, at: OffsetDateTime, first: i64) -> String {
     let (year, month, day) = (at.year(), u8::from(at.month()), at.day());
-    under(prefix, &format!("{COMMANDS}/{}/{year:04}/{month:02}/{day:02}/{first:012}.jsonl.gz", part(node)))
+    under(
+        prefix,
+        &format!("{COMMANDS}/{}/{year:04}/{month:02}/{day:02}/{first:012}.jsonl.gz", part(node)),
+    )
 }
 
 /// Whether a key is that of a file of the command log.
@@ -135,7 +150,10 @@ mod tests {
     fn outputs_lie_where_run_command_puts_them() {
         let key = output("out/", "0f", "mi-1", "awsrunShellScript/0.awsrunShellScript", "stdout");
         assert_eq!(key, "out/0f/mi-1/awsrunShellScript/0.awsrunShellScript/stdout");
-        assert!(is_output(&output("p/commands", "0f", "mi-1", "a/b", "stderr")) && is_output("commands/x/stdout"));
+        assert!(
+            is_output(&output("p/commands", "0f", "mi-1", "a/b", "stderr"))
+                && is_output("commands/x/stdout")
+        );
         assert!(!is_output(&key) && !is_output("commands-2/x/stdout"));
     }
 
@@ -146,6 +164,8 @@ mod tests {
         assert_eq!(segment_of("p/ann-1.cast.gz"), None);
         let key = commands("p", "gw", OffsetDateTime::UNIX_EPOCH, 7);
         assert_eq!(key, "p/towline-commands/gw/1970/01/01/000000000007.jsonl.gz");
-        assert!(is_commands(&key) && segment_of(&key).is_none() && !is_commands("AWSLogs/x.json.gz"));
+        assert!(
+            is_commands(&key) && segment_of(&key).is_none() && !is_commands("AWSLogs/x.json.gz")
+        );
     }
 }

@@ -1,12 +1,15 @@
-//! The node's chain: what one gateway has recorded, each line bound to the one before, signed at checkpoints.
+//! The node's chain: what one gateway has recorded, each line bound to the one before, signed at
+//! checkpoints.
 //!
-//! A line is one JSON object: `n` (from 0, without holes), `prev` (SHA-256 of the line before; of nothing but a name for the
-//! first), `at` (ms since 1970), `kind` and what belongs to it. The chain is kept in segments; each ends with a checkpoint and
-//! is an object of its own, so what lies in a sink is always signed.
+//! A line is one JSON object: `n` (from 0, without holes), `prev` (SHA-256 of the line before; of
+//! nothing but a name for the first), `at` (ms since 1970), `kind` and what belongs to it. The
+//! chain is kept in segments; each ends with a checkpoint and is an object of its own, so what lies
+//! in a sink is always signed.
 //!
 //! # Invariants
 //! - A checkpoint signs the head before it, and with it everything since the node's first line.
-//! - A session that began stands here before its first byte of output: a recording cannot vanish without a trace.
+//! - A session that began stands here before its first byte of output: a recording cannot vanish
+//!   without a trace.
 
 use serde::{Deserialize, Serialize};
 
@@ -161,7 +164,8 @@ impl NodeChain {
     /// A checkpoint's line.
     #[must_use]
     pub fn checkpoint(&mut self, at: i64, key: &SigningKey) -> String {
-        let signature = key.sign(&Statement { node: &self.node, records: self.next, at, head: self.head });
+        let signature =
+            key.sign(&Statement { node: &self.node, records: self.next, at, head: self.head });
         let node = self.node.clone();
         self.push(at, What::Checkpoint { node, signature })
     }
@@ -185,6 +189,9 @@ mod tests {
         let mut chain = NodeChain::new("gw");
         let line = chain.push(1, What::Open { session: "ann-1".into() });
         let prev = Digest::chain_start("node", "gw");
-        assert_eq!(line, format!(r#"{{"n":0,"prev":"{prev}","at":1,"kind":"open","session":"ann-1"}}"#));
+        assert_eq!(
+            line,
+            format!(r#"{{"n":0,"prev":"{prev}","at":1,"kind":"open","session":"ann-1"}}"#)
+        );
     }
 }

@@ -1,13 +1,14 @@
 //! One session's recording, made line by line: positions checked, gaps named, blocks sealed.
 //!
-//! Way: output with its position -> [`Recording`] trims what was recorded before and names what is missing -> asciicast lines
-//! -> the session's chain -> bytes for whoever writes them ([`Recording::take`]).
+//! Way: output with its position -> [`Recording`] trims what was recorded before and names what is
+//! missing -> asciicast lines -> the session's chain -> bytes for whoever writes them
+//! ([`Recording::take`]).
 //!
 //! # Invariants
 //! - A byte of output is recorded at most once, however often it is replayed after a lost link.
 //! - A byte that was not recorded lies in a gap record with its range and reason.
-//! - What [`Recording::take`] gives ends with a seal, or is asked for too early and is nothing: a file made of it can be cut
-//!   after any of these pieces and goes on from there ([`Resuming`]).
+//! - What [`Recording::take`] gives ends with a seal, or is asked for too early and is nothing: a
+//!   file made of it can be cut after any of these pieces and goes on from there ([`Resuming`]).
 //!
 //! # Not here
 //! - When to seal by time (the caller knows the clock), compression, files.
@@ -66,7 +67,8 @@ pub struct Recording {
 #[error("the lines before do not end with a seal that fits them")]
 pub struct NotResumable;
 
-/// A recording that an earlier writer left, while its lines are read. They have to be cut after their last seal.
+/// A recording that an earlier writer left, while its lines are read. They have to be cut after
+/// their last seal.
 #[derive(Debug)]
 pub struct Resuming {
     recording: Recording,
@@ -101,13 +103,18 @@ impl Resuming {
         }
     }
 
-    /// The recording, to be gone on with (or, if it [is ended](Recording::is_ended), to be handed over).
+    /// The recording, to be gone on with (or, if it [is ended](Recording::is_ended), to be handed
+    /// over).
     ///
     /// # Errors
     /// [`NotResumable`].
     pub fn finish(self) -> Result<Recording, NotResumable> {
         let chain = &self.recording.chain;
-        if self.broken || chain.has_unsealed() || chain.lines() == 0 { Err(NotResumable) } else { Ok(self.recording) }
+        if self.broken || chain.has_unsealed() || chain.lines() == 0 {
+            Err(NotResumable)
+        } else {
+            Ok(self.recording)
+        }
     }
 }
 
@@ -132,8 +139,8 @@ impl Recording {
         }
     }
 
-    /// Output that begins at position `offset`, seen `at` microseconds after the start. `why`: the reason to name if bytes
-    /// before it are missing.
+    /// Output that begins at position `offset`, seen `at` microseconds after the start. `why`: the
+    /// reason to name if bytes before it are missing.
     pub fn output(&mut self, at: u64, lane: Lane, offset: u64, bytes: &[u8], why: &str) {
         let next = self.positions[lane.index()];
         if offset > next {
@@ -161,8 +168,11 @@ impl Recording {
             self.event(at, Code::Output, &rest);
         }
         self.positions[lane.index()] = position;
-        let text =
-            format!("{} bytes of {} from {from} to {position} were not recorded: {why}", position - from, lane.name());
+        let text = format!(
+            "{} bytes of {} from {from} to {position} were not recorded: {why}",
+            position - from,
+            lane.name()
+        );
         self.gap(at, &text);
     }
 
@@ -208,14 +218,18 @@ impl Recording {
         }
         let replaced: u64 = self.decoders.iter().map(Decoder::replaced).sum();
         if replaced > 0 {
-            self.marker(at, &format!("{replaced} pieces of output were no UTF-8 text and stand as U+FFFD"));
+            self.marker(
+                at,
+                &format!("{replaced} pieces of output were no UTF-8 text and stand as U+FFFD"),
+            );
         }
         self.marker(at, &format!("end: {why}"));
         self.seal(at, true);
         self.ended = true;
     }
 
-    /// The lines since the last call, sealed: whole lines, each with its newline. Empty when there are none.
+    /// The lines since the last call, sealed: whole lines, each with its newline. Empty when there
+    /// are none.
     pub fn take(&mut self, at: u64) -> Vec<u8> {
         if self.chain.has_unsealed() {
             self.seal(at, false);

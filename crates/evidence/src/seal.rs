@@ -1,22 +1,27 @@
 //! A session's hash chain, and the seals that stand in its recording.
 //!
-//! Every line of a recording is a record of the chain. A seal is an event of code `z` behind at most [`BLOCK`] lines:
-//! `1 block from=N count=N io=N err=N head=HEX marks=HEX`; the last one says `end` in place of `block`. `head` is the
-//! chain's head after all lines before the seal; `marks` has four bytes of the digest of each line of the block, so that a later
-//! change can be placed to the line; `io` and `err` are the output positions up to which is recorded. A seal is itself a line
-//! of the chain, the first of the next block: so the next seal vouches for this one, and the node's chain for the last.
+//! Every line of a recording is a record of the chain. A seal is an event of code `z` behind at
+//! most [`BLOCK`] lines: `1 block from=N count=N io=N err=N head=HEX marks=HEX`; the last one says
+//! `end` in place of `block`. `head` is the chain's head after all lines before the seal; `marks`
+//! has four bytes of the digest of each line of the block, so that a later change can be placed to
+//! the line; `io` and `err` are the output positions up to which is recorded. A seal is itself a
+//! line of the chain, the first of the next block: so the next seal vouches for this one, and the
+//! node's chain for the last.
 //!
 //! # Invariants
-//! - The chain starts from the session's id: a recording cannot be shown as that of another session.
+//! - The chain starts from the session's id: a recording cannot be shown as that of another
+//!   session.
 //!
 //! # Not here
-//! - Proof against somebody who writes the whole recording anew: that is what [`crate::node`]'s signed heads are for.
+//! - Proof against somebody who writes the whole recording anew: that is what [`crate::node`]'s
+//!   signed heads are for.
 
 use core::fmt::Write as _;
 
 use crate::digest::{Digest, hex, unhex};
 
-/// Lines in one block at the most. Bounds what a writer and a verifier keep: 4 bytes and 36 bytes a line.
+/// Lines in one block at the most. Bounds what a writer and a verifier keep: 4 bytes and 36 bytes a
+/// line.
 pub const BLOCK: usize = 512;
 
 /// What the chain's start is for.
@@ -51,7 +56,12 @@ impl SessionChain {
     /// The chain of a session, without a line.
     #[must_use]
     pub fn new(session: &str) -> Self {
-        Self { head: Digest::chain_start(PURPOSE, session), lines: 0, marks: Vec::new(), fresh: false }
+        Self {
+            head: Digest::chain_start(PURPOSE, session),
+            lines: 0,
+            marks: Vec::new(),
+            fresh: false,
+        }
     }
 
     /// Adds a line (without newline).
@@ -139,7 +149,8 @@ impl Seal {
         let head = value("head")?.parse().ok()?;
         let marks = unhex(value("marks")?)?;
         let (marks, rest) = marks.as_chunks::<4>();
-        let whole = rest.is_empty() && marks.len() == count && count <= BLOCK && words.next().is_none();
+        let whole =
+            rest.is_empty() && marks.len() == count && count <= BLOCK && words.next().is_none();
         whole.then(|| Self { end, from, positions, head, marks: marks.to_vec() })
     }
 }

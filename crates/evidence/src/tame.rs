@@ -1,12 +1,15 @@
-//! Terminal output made harmless: what draws stays, what acts on the terminal of whoever looks is taken out.
+//! Terminal output made harmless: what draws stays, what acts on the terminal of whoever looks is
+//! taken out.
 //!
-//! A recording is written by programs that its viewer did not choose. Taken out are: strings for the terminal's owner
-//! (titles, clipboard, hyperlinks, notifications: OSC, DCS, APC, PM, SOS), questions that the terminal would answer as if
-//! somebody typed (device attributes, reports), mouse and paste modes, resizing of windows, resets, and 8-bit controls.
+//! A recording is written by programs that its viewer did not choose. Taken out are: strings for
+//! the terminal's owner (titles, clipboard, hyperlinks, notifications: OSC, DCS, APC, PM, SOS),
+//! questions that the terminal would answer as if somebody typed (device attributes, reports),
+//! mouse and paste modes, resizing of windows, resets, and 8-bit controls.
 //!
 //! # Invariants
 //! - What is let through is on a list; what is not known is taken out.
-//! - A sequence may be cut anywhere between two pieces; one that never ends is taken out until [`LONGEST`] and then given up.
+//! - A sequence may be cut anywhere between two pieces; one that never ends is taken out until
+//!   [`LONGEST`] and then given up.
 //!
 //! # Not here
 //! - A terminal: positions and screens are the viewer's own terminal's business.
@@ -16,7 +19,8 @@ const LONGEST: usize = 4096;
 
 /// Final characters of CSI sequences that only draw: cursor, erase, scroll, tabs, colours, margins.
 const DRAWING: &str = "@ABCDEFGHIJKLMPSTXZ`abdefgmr";
-/// Modes (`CSI ? n h` and `l`) that only draw: cursor keys aside, wrap, cursor visible, alternate screens.
+/// Modes (`CSI ? n h` and `l`) that only draw: cursor keys aside, wrap, cursor visible, alternate
+/// screens.
 const DRAWING_MODES: &[&str] = &["5", "6", "7", "12", "25", "47", "1047", "1048", "1049"];
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,7 +136,8 @@ fn harmless(parameters: &str, last: char) -> bool {
         ('J' | 'K', Some(_)) => true,
         (_, Some(_)) => false,
         (last, None) => {
-            DRAWING.contains(last) && parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':')
+            DRAWING.contains(last)
+                && parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':')
         }
     }
 }
@@ -146,7 +151,11 @@ mod tests {
         assert_eq!(Tamer::drawing().push(input), drawn);
         for cut in (0..=input.len()).filter(|cut| input.is_char_boundary(*cut)) {
             let mut tamer = Tamer::drawing();
-            assert_eq!(tamer.push(&input[..cut]) + &tamer.push(&input[cut..]), drawn, "cut at {cut}");
+            assert_eq!(
+                tamer.push(&input[..cut]) + &tamer.push(&input[cut..]),
+                drawn,
+                "cut at {cut}"
+            );
         }
     }
 
@@ -182,6 +191,9 @@ mod tests {
 
     #[test]
     fn a_transcript_has_text_only() {
-        assert_eq!(Tamer::text_only().push("\u{1b}[1mls\u{1b}[0m\r\n\tfile\u{8}\r\n"), "ls\n\tfile\n");
+        assert_eq!(
+            Tamer::text_only().push("\u{1b}[1mls\u{1b}[0m\r\n\tfile\u{8}\r\n"),
+            "ls\n\tfile\n"
+        );
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - At most three bytes are held back, and only while they can still become one character.
-//! - Bytes that are no UTF-8 become U+FFFD; how many is counted, so that a recording can say that it is not exact.
+//! - Bytes that are no UTF-8 become U+FFFD; how many is counted, so that a recording can say that
+//!   it is not exact.
 
 /// Longest beginning of a UTF-8 character that is not yet whole, bytes.
 const LONGEST_HEAD: usize = 3;
@@ -22,7 +23,8 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// The text of `bytes`, with what was held back before in front; the beginning of a last character is held back.
+    /// The text of `bytes`, with what was held back before in front; the beginning of a last
+    /// character is held back.
     pub fn push(&mut self, bytes: &[u8]) -> String {
         if self.held.is_empty() {
             return self.decode(bytes);

@@ -1,10 +1,11 @@
 //! The audit trail's events in CloudTrail's form, and its files (`{"Records":[...]}`).
 //!
-//! Source of the form: the CloudTrail record contents page of the AWS documentation, event version 1.09; member names are
-//! its own, in its order.
+//! Source of the form: the CloudTrail record contents page of the AWS documentation, event version
+//! 1.09; member names are its own, in its order.
 //!
 //! # Invariants
-//! - Secrets have no place: whoever fills `request_parameters` and `response_elements` names what goes in, member by member.
+//! - Secrets have no place: whoever fills `request_parameters` and `response_elements` names what
+//!   goes in, member by member.
 //!
 //! # Not here
 //! - Compression, and where files go: [`crate::layout`] and the gateway.
@@ -128,8 +129,11 @@ mod tests {
 
     #[test]
     fn an_event_has_the_members_that_importers_look_for() {
-        let event =
-            Event { event_version: EVENT_VERSION.into(), event_name: "StartSession".into(), ..Event::default() };
+        let event = Event {
+            event_version: EVENT_VERSION.into(),
+            event_name: "StartSession".into(),
+            ..Event::default()
+        };
         let line = serde_json::to_string(&event).unwrap();
         let file: Value = serde_json::from_str(&file(&[line.clone(), line])).unwrap();
         let record = file["Records"][1].as_object().unwrap();

@@ -1,4 +1,5 @@
-//! What is done to a recording, to a node's chain or to a set of both, is found and named by its first record.
+//! What is done to a recording, to a node's chain or to a set of both, is found and named by its
+//! first record.
 
 #![allow(clippy::unwrap_used, clippy::panic, clippy::needless_pass_by_value, clippy::ptr_arg)] // tests: that is how they fail
 
@@ -9,16 +10,27 @@ use towline_evidence::checkpoint::{PublicKey, SigningKey};
 use towline_evidence::digest::Digest;
 use towline_evidence::node::{NodeChain, What};
 use towline_evidence::recording::{Lane, Recording};
-use towline_evidence::verify::{Fault, Ledger, NodeFault, NodeVerifier, RecordingVerifier, Sealed, SetFault};
+use towline_evidence::verify::{
+    Fault, Ledger, NodeFault, NodeVerifier, RecordingVerifier, Sealed, SetFault,
+};
 
 type Lines = Vec<Vec<u8>>;
 
 fn header(session: &str) -> Header {
     let towline = Some(Facts { session: session.into(), ..Facts::default() });
-    Header { version: 2, width: 80, height: 24, timestamp: 1, title: String::new(), env: Default::default(), towline }
+    Header {
+        version: 2,
+        width: 80,
+        height: 24,
+        timestamp: 1,
+        title: String::new(),
+        env: Default::default(),
+        towline,
+    }
 }
 
-/// A recording of several blocks: 1 header, then in each block five records and a seal; the last block has the end.
+/// A recording of several blocks: 1 header, then in each block five records and a seal; the last
+/// block has the end.
 fn recording(session: &str) -> Lines {
     let mut recording = Recording::start(session, &header(session));
     let mut bytes = Vec::new();
@@ -97,7 +109,11 @@ fn each_record_that_is_dropped_is_named() {
         let mut lines = whole.clone();
         lines.remove(at);
         let fault = verify(&lines, "ann-1", signed.clone()).unwrap_err();
-        let expected = if at + 1 == whole.len() { Fault::Truncated(at as u64) } else { Fault::Missing(at as u64) };
+        let expected = if at + 1 == whole.len() {
+            Fault::Truncated(at as u64)
+        } else {
+            Fault::Missing(at as u64)
+        };
         assert_eq!(fault, expected);
     }
 }
@@ -126,7 +142,10 @@ fn a_recording_is_truncated_wherever_it_is_cut() {
     let signed = signed(&whole);
     for length in 0..whole.len() {
         let lines = whole[..length].to_vec();
-        assert_eq!(verify(&lines, "ann-1", signed.clone()).unwrap_err(), Fault::Truncated(length as u64));
+        assert_eq!(
+            verify(&lines, "ann-1", signed.clone()).unwrap_err(),
+            Fault::Truncated(length as u64)
+        );
     }
 }
 
@@ -152,7 +171,8 @@ fn a_recording_written_anew_with_fitting_seals_does_not_fit_the_signed_head() {
 fn a_signed_head_in_the_middle_narrows_down_what_was_written_anew() {
     let whole = recording("ann-1");
     let middle = verify(&whole[..13].to_vec(), "ann-1", vec![]).unwrap();
-    let fault = verify(&whole, "ann-1", vec![(13, middle.head), (19, Digest([0; 32]))]).unwrap_err();
+    let fault =
+        verify(&whole, "ann-1", vec![(13, middle.head), (19, Digest([0; 32]))]).unwrap_err();
     assert_eq!(fault, Fault::Rewritten { from: 13, signed: 19 });
 }
 
@@ -162,7 +182,8 @@ fn the_recording_of_another_session_is_named() {
     assert_eq!(fault, Fault::OtherSession { wanted: "ann-1".into(), found: "bob-1".into() });
 }
 
-// ---- the node's chain and the set ---------------------------------------------------------------------------------
+// ---- the node's chain and the set
+// ---------------------------------------------------------------------------------
 
 fn key() -> SigningKey {
     SigningKey::from_pkcs8(&SigningKey::generate().unwrap()).unwrap()
@@ -171,13 +192,17 @@ fn key() -> SigningKey {
 /// Two sessions, checkpoints after each.
 fn node(key: &SigningKey) -> Lines {
     let mut chain = NodeChain::new("gw");
-    let mut lines = vec![chain.push(1, What::Start { node: "gw".into(), key: key.public().to_string() })];
+    let mut lines =
+        vec![chain.push(1, What::Start { node: "gw".into(), key: key.public().to_string() })];
     for session in ["ann-1", "bob-1"] {
         let recording = recording(session);
         let sealed = verify(&recording, session, vec![]).unwrap();
         lines.push(chain.push(2, What::Open { session: session.into() }));
         let progress = verify(&recording[..7].to_vec(), session, vec![]).unwrap();
-        lines.push(chain.push(3, What::Progress { session: session.into(), lines: 7, head: progress.head }));
+        lines.push(
+            chain
+                .push(3, What::Progress { session: session.into(), lines: 7, head: progress.head }),
+        );
         lines.push(chain.checkpoint(3, key));
         let bytes = recording.concat();
         lines.push(chain.push(
@@ -228,7 +253,8 @@ fn each_record_of_the_chain_that_is_altered_is_named() {
     let whole = node(&key);
     for at in 0..whole.len() {
         let text = String::from_utf8(whole[at].clone()).unwrap();
-        for (from, to) in [("\"at\":", "\"at\":9"), ("\"prev\":\"", "\"prev\":\"0"), ("ann", "eve")] {
+        for (from, to) in [("\"at\":", "\"at\":9"), ("\"prev\":\"", "\"prev\":\"0"), ("ann", "eve")]
+        {
             let altered = text.replacen(from, to, 1);
             if altered == text {
                 continue;
@@ -249,7 +275,10 @@ fn records_of_the_chain_that_are_dropped_or_moved_are_named() {
     check_node(|lines| drop(lines.remove(4)), NodeFault::Missing(4));
     check_node(|lines| drop(lines.drain(..3)), NodeFault::Missing(0));
     check_node(|lines| lines.swap(4, 6), NodeFault::Missing(4));
-    check_node(|lines| lines.insert(5, lines[2].clone()), NodeFault::Reordered { expected: 5, found: 2 });
+    check_node(
+        |lines| lines.insert(5, lines[2].clone()),
+        NodeFault::Reordered { expected: 5, found: 2 },
+    );
 }
 
 #[test]
@@ -271,8 +300,10 @@ fn a_checkpoint_that_is_replaced_by_an_older_one_is_named() {
             let older = String::from_utf8(lines[3].clone()).unwrap();
             let signature = older.split_once("\"signature\":").unwrap().1.to_owned();
             let newer = String::from_utf8(lines[10].clone()).unwrap();
-            lines[10] =
-                (newer.split_once("\"signature\":").unwrap().0.to_owned() + "\"signature\":" + &signature).into_bytes();
+            lines[10] = (newer.split_once("\"signature\":").unwrap().0.to_owned()
+                + "\"signature\":"
+                + &signature)
+                .into_bytes();
         },
         NodeFault::BadSignature(10),
     );
@@ -284,7 +315,8 @@ fn two_sessions_that_are_swapped_are_named() {
     let ledger = ledger(&node(&key), key.public()).unwrap();
     let bob = recording("bob-1");
     let told = verify(&bob, "ann-1", ledger.heads("ann-1.cast.gz"));
-    let fault = ledger.check("ann-1.cast.gz", Digest::of(&[&bob.concat()]), Some(&told)).unwrap_err();
+    let fault =
+        ledger.check("ann-1.cast.gz", Digest::of(&[&bob.concat()]), Some(&told)).unwrap_err();
     assert_eq!(fault, SetFault::Swapped { wanted: "ann-1".into(), found: "bob-1".into() });
 }
 

@@ -30,7 +30,8 @@ pub(crate) struct Init {
     /// The directory; it is made.
     #[arg(long)]
     pub(crate) dir: PathBuf,
-    /// A name or address under which clients and agents reach the gateway; may be given more than once.
+    /// A name or address under which clients and agents reach the gateway; may be given more than
+    /// once.
     #[arg(long = "hostname", value_name = "H")]
     hostnames: Vec<String>,
     /// A certificate chain (PEM) instead of a private CA's.
@@ -100,7 +101,10 @@ pub(crate) fn for_people(made: &Made, dir: &Path) -> String {
         let ca = ca.display();
         text.push_str(&format!("export AWS_CA_BUNDLE={ca}\nexport TOWLINE_CA={ca}\n"));
     }
-    text.push_str(&format!("\nFor agents, in place of the CA file: towline-agent enroll … --pin {}\n", made.pin));
+    text.push_str(&format!(
+        "\nFor agents, in place of the CA file: towline-agent enroll … --pin {}\n",
+        made.pin
+    ));
     text.push_str(&format!("\nStart it: towline-gateway serve --dir {}", dir.display()));
     text
 }

@@ -1,12 +1,16 @@
-//! The audit trail: one JSON object a line for every request and for what devices do, to stderr and to the store.
+//! The audit trail: one JSON object a line for every request and for what devices do, to stderr and
+//! to the store.
 //!
-//! Way: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction for many lines -> the caller
-//! goes on. So an answer that a client has seen has its line on the disk.
+//! Way: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction for
+//! many lines -> the caller goes on. So an answer that a client has seen has its line on the disk.
 //!
 //! # Invariants
-//! - A full queue makes requests wait; no line is dropped. Only when the store itself fails is a line on stderr alone.
-//! - No secret: what is written is named field by field, a request's body never. Every text is cut at its bound.
-//! - Requests turned away unread by the rate limit have one line for the whole window, not one each.
+//! - A full queue makes requests wait; no line is dropped. Only when the store itself fails is a
+//!   line on stderr alone.
+//! - No secret: what is written is named field by field, a request's body never. Every text is cut
+//!   at its bound.
+//! - Requests turned away unread by the rate limit have one line for the whole window, not one
+//!   each.
 //!
 //! # Not here
 //! - Sealing, files, sinks: the evidence module's.
@@ -52,8 +56,11 @@ pub struct Event {
 
 impl Event {
     fn line(&self, at: UnixMillis) -> String {
-        let facts: Map<String, Value> =
-            self.facts.iter().map(|(name, value)| ((*name).to_owned(), Value::from(cut(value)))).collect();
+        let facts: Map<String, Value> = self
+            .facts
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Value::from(cut(value))))
+            .collect();
         let mut line = json!({
             "eventTime": at.to_rfc3339(),
             "eventID": entropy::uuid().unwrap_or_default(),
@@ -153,7 +160,9 @@ async fn keep(store: Store, clock: Clock, mut waiting: mpsc::Receiver<Waiting>) 
         since_prune = since_prune.saturating_add(u32::try_from(rows.len()).unwrap_or(u32::MAX));
         if since_prune >= limits::AUDIT_PRUNE_EVERY {
             since_prune = 0;
-            let oldest = clock.now().minus(Duration::from_secs(limits::AUDIT_MAX_DAYS.unsigned_abs() * 86_400));
+            let oldest = clock
+                .now()
+                .minus(Duration::from_secs(limits::AUDIT_MAX_DAYS.unsigned_abs() * 86_400));
             if let Err(error) = store.audit().prune(oldest, limits::AUDIT_MAX_ROWS).await {
                 error!(%error, "cannot prune the audit table");
             }
@@ -169,8 +178,10 @@ mod tests {
     #[tokio::test]
     async fn an_event_is_in_the_store_when_write_returns() {
         let (store, _dir) = scratch().await;
-        let (log, task) = AuditLog::start(store.clone(), Clock::manual(UnixMillis(1_700_000_000_000)));
-        let event = Event { source: "ssm.amazonaws.com", name: "StartSession".into(), ..Event::default() };
+        let (log, task) =
+            AuditLog::start(store.clone(), Clock::manual(UnixMillis(1_700_000_000_000)));
+        let event =
+            Event { source: "ssm.amazonaws.com", name: "StartSession".into(), ..Event::default() };
         log.write(event).await;
         let lines = store.audit().list(0, 10).await.unwrap();
         let line: Value = serde_json::from_str(&lines[0].1).unwrap();

@@ -1,4 +1,5 @@
-//! The authority: the Ed25519 key whose public half each device pinned at enrolment, and which signs session grants.
+//! The authority: the Ed25519 key whose public half each device pinned at enrolment, and which
+//! signs session grants.
 //!
 //! # Invariants
 //! - The private key leaves this module only as signatures; it has no `Debug`.
@@ -16,7 +17,9 @@ use zeroize::Zeroizing;
 #[derive(Debug, thiserror::Error)]
 pub enum AuthorityError {
     /// The file holds something else.
-    #[error("authority.key is not an Ed25519 key in PKCS#8 form: restore it from its backup, devices pinned it")]
+    #[error(
+        "authority.key is not an Ed25519 key in PKCS#8 form: restore it from its backup, devices pinned it"
+    )]
     NotAKey,
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
@@ -48,7 +51,8 @@ impl Authority {
     /// # Errors
     /// [`AuthorityError::NoRandom`].
     pub fn generate() -> Result<Zeroizing<Vec<u8>>, AuthorityError> {
-        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| AuthorityError::NoRandom)?;
+        let document = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+            .map_err(|_| AuthorityError::NoRandom)?;
         Ok(Zeroizing::new(document.as_ref().to_vec()))
     }
 

@@ -1,7 +1,9 @@
-//! Time as the control plane uses it: whole milliseconds since the epoch, from a clock that tests can set.
+//! Time as the control plane uses it: whole milliseconds since the epoch, from a clock that tests
+//! can set.
 //!
 //! # Invariants
-//! - No module but this one asks the system for the time of day; all take a [`Clock`] or an instant as an argument.
+//! - No module but this one asks the system for the time of day; all take a [`Clock`] or an instant
+//!   as an argument.
 //!
 //! # Not here
 //! - Monotonic time for time-outs: tokio's clock serves those, and tests pause it.
@@ -47,7 +49,8 @@ impl UnixMillis {
     /// The instant as a calendar time. A value that no calendar here can show becomes the epoch.
     #[must_use]
     pub fn to_datetime(self) -> OffsetDateTime {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .unwrap_or(OffsetDateTime::UNIX_EPOCH)
     }
 
     /// The RFC 3339 form in UTC, as audit lines carry it.
@@ -56,7 +59,8 @@ impl UnixMillis {
         self.to_datetime().format(&Rfc3339).unwrap_or_default()
     }
 
-    /// From the seconds of an AWS request. Values beyond the range of [`i64`] milliseconds stop at its ends.
+    /// From the seconds of an AWS request. Values beyond the range of [`i64`] milliseconds stop at
+    /// its ends.
     #[must_use]
     #[allow(clippy::cast_possible_truncation)] // `as` saturates, which is what is wanted
     pub fn from_epoch_seconds(seconds: f64) -> Self {

@@ -1,12 +1,16 @@
 //! Enrolment: an unknown key shows an activation, and becomes a device.
 //!
-//! Way: agents' link -> [`Enrolment::enrol`] -> one transaction in the store -> the device's id, active or pending.
+//! Way: agents' link -> [`Enrolment::enrol`] -> one transaction in the store -> the device's id,
+//! active or pending.
 //!
 //! # Invariants
-//! - A wrong id, a wrong code and a removed activation are told apart nowhere: guessing ids gains nothing.
+//! - A wrong id, a wrong code and a removed activation are told apart nowhere: guessing ids gains
+//!   nothing.
 //! - The code is compared in constant time, as its hash; failures are counted per source.
-//! - A key that is known is answered with its device and takes no use: an agent whose answer was lost may ask again.
-//! - Tags of the activation win over tags that the device asks for: a device cannot put itself into another group.
+//! - A key that is known is answered with its device and takes no use: an agent whose answer was
+//!   lost may ask again.
+//! - Tags of the activation win over tags that the device asks for: a device cannot put itself into
+//!   another group.
 //!
 //! # Not here
 //! - Proof that the peer holds the key: the TLS handshake gave it.
@@ -25,7 +29,10 @@ use crate::clock::UnixMillis;
 use crate::entropy;
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::store::{Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag, fingerprint};
+use crate::store::{
+    Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag,
+    fingerprint,
+};
 use crate::throttle::Throttle;
 
 /// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
@@ -50,7 +57,9 @@ pub struct EnrolmentRequest {
 
 impl std::fmt::Debug for EnrolmentRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnrolmentRequest").field("activation_id", &self.activation_id).finish_non_exhaustive()
+        f.debug_struct("EnrolmentRequest")
+            .field("activation_id", &self.activation_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -63,7 +72,8 @@ pub struct EnrolmentOutcome {
     pub pending: bool,
 }
 
-/// Why a key did not become a device. The sentences are for the device's owner and give nothing away.
+/// Why a key did not become a device. The sentences are for the device's owner and give nothing
+/// away.
 #[derive(Debug, thiserror::Error)]
 pub enum EnrolmentError {
     /// No such activation, or the wrong code.
@@ -166,7 +176,10 @@ impl Enrolment {
                 self.metrics.enrolments_refused.add(1);
                 event.error = Some(("EnrolmentRefused".into(), error.to_string()));
                 if !error.may_heal() && self.failures.failed(source, now) {
-                    event.facts.push(("sourceBlockedSeconds", limits::FAILURE_WINDOW.as_secs().to_string()));
+                    event.facts.push((
+                        "sourceBlockedSeconds",
+                        limits::FAILURE_WINDOW.as_secs().to_string(),
+                    ));
                 }
             }
         }
@@ -192,10 +205,13 @@ impl Enrolment {
         }
         let range = &activation.new.source_cidr;
         // A range that cannot be read was never stored by this version: nobody is in it.
-        if !range.is_empty() && !parse_cidr(range).is_some_and(|range| cidr_contains(range, source)) {
+        if !range.is_empty() && !parse_cidr(range).is_some_and(|range| cidr_contains(range, source))
+        {
             return Err(EnrolmentError::WrongSource(source));
         }
-        let id = DeviceId::from_random(entropy::random().map_err(|e| EnrolmentError::Internal(e.to_string()))?);
+        let id = DeviceId::from_random(
+            entropy::random().map_err(|e| EnrolmentError::Internal(e.to_string()))?,
+        );
         let device = new_device(&id, spki, request, &activation, source)?;
         self.store.devices().register(&device, now).await?;
         Ok(EnrolmentOutcome { device_id: id, pending: device.status == DeviceStatus::Pending })
@@ -207,8 +223,10 @@ impl Enrolment {
         if key.status != KeyStatus::Active {
             return Err(EnrolmentError::KeyRevoked);
         }
-        let device = self.store.devices().get(&key.device_id).await?.ok_or(EnrolmentError::KeyRevoked)?;
-        let device_id = device.id.parse().map_err(|_| EnrolmentError::Internal("a stored device id".into()))?;
+        let device =
+            self.store.devices().get(&key.device_id).await?.ok_or(EnrolmentError::KeyRevoked)?;
+        let device_id =
+            device.id.parse().map_err(|_| EnrolmentError::Internal("a stored device id".into()))?;
         Ok(Some(EnrolmentOutcome { device_id, pending: device.status == DeviceStatus::Pending }))
     }
 }
@@ -229,22 +247,35 @@ pub fn hash_code(code: &str) -> Vec<u8> {
 
 fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
     let report = &request.report;
-    let texts =
-        [&report.agent_version, &report.platform_name, &report.platform_version, &report.hostname, &report.target];
-    let plain = |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
+    let texts = [
+        &report.agent_version,
+        &report.platform_name,
+        &report.platform_version,
+        &report.hostname,
+        &report.target,
+    ];
+    let plain =
+        |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
     if !texts.into_iter().all(|text| plain(text, MAX_REPORT)) {
         return Err(EnrolmentError::Malformed(
             "what the device says about itself is too long or has control characters",
         ));
     }
     if !plain(&request.name, MAX_NAME) {
-        return Err(EnrolmentError::Malformed("the device's name is too long or has control characters"));
+        return Err(EnrolmentError::Malformed(
+            "the device's name is too long or has control characters",
+        ));
     }
     let good = |(key, value): &Tag| {
-        !key.is_empty() && plain(key, 128) && plain(value, 256) && !key.to_ascii_lowercase().starts_with("aws:")
+        !key.is_empty()
+            && plain(key, 128)
+            && plain(value, 256)
+            && !key.to_ascii_lowercase().starts_with("aws:")
     };
     if request.tags.len() > limits::MAX_TAGS || !request.tags.iter().all(good) {
-        return Err(EnrolmentError::Malformed("a tag of the device has no key, is too long, or begins with aws:"));
+        return Err(EnrolmentError::Malformed(
+            "a tag of the device has no key, is too long, or begins with aws:",
+        ));
     }
     Ok(())
 }
@@ -259,11 +290,15 @@ fn new_device(
     let mut tags: BTreeMap<String, String> = request.tags.into_iter().collect();
     tags.extend(activation.new.tags.iter().cloned());
     if tags.len() > limits::MAX_TAGS {
-        return Err(EnrolmentError::Malformed("the device and its activation have too many tags together"));
+        return Err(EnrolmentError::Malformed(
+            "the device and its activation have too many tags together",
+        ));
     }
-    let names = [request.name, activation.new.default_name.clone(), request.report.hostname.clone()];
+    let names =
+        [request.name, activation.new.default_name.clone(), request.report.hostname.clone()];
     let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
-    let status = if activation.new.require_approval { DeviceStatus::Pending } else { DeviceStatus::Active };
+    let status =
+        if activation.new.require_approval { DeviceStatus::Pending } else { DeviceStatus::Active };
     Ok(NewDevice {
         id: id.to_string(),
         name,

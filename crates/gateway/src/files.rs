@@ -1,7 +1,9 @@
-//! Files of the gateway's directory: made once, readable by their owner only, whole or not there at all.
+//! Files of the gateway's directory: made once, readable by their owner only, whole or not there at
+//! all.
 //!
 //! # Invariants
-//! - A file appears under its name only after its bytes are on the disk (temporary file, fsync, link, fsync of the folder).
+//! - A file appears under its name only after its bytes are on the disk (temporary file, fsync,
+//!   link, fsync of the folder).
 //! - No file is ever replaced: an existing name is an error, so `init` cannot destroy a key.
 //!
 //! # Not here
@@ -34,8 +36,13 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErr
 /// # Errors
 /// When the folder cannot be made or its mode not be set.
 pub fn private_dir(dir: &Path) -> Result<(), FileError> {
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed("cannot create", dir))?;
-    fs::set_permissions(dir, Permissions::from_mode(0o700)).map_err(failed("cannot close to others", dir))
+    fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .map_err(failed("cannot create", dir))?;
+    fs::set_permissions(dir, Permissions::from_mode(0o700))
+        .map_err(failed("cannot close to others", dir))
 }
 
 /// Writes `bytes` as the new file `path`, mode 0600.

@@ -1,16 +1,17 @@
 //! The Towline gateway: one TLS port for agents, the AWS-compatible API and data channels.
 //!
-//! Map, control plane: [`config`] and [`init`] (the directory) -> [`wiring`] (the only file that puts things together)
-//! -> [`port`] (TLS, two doors) -> [`api`] (signature, policy, operation) -> [`store`]. Beside them [`enrolment`],
-//! [`authority`], [`vault`], [`audit`], [`monitor`].
-//! The data plane hangs on [`seam`].
+//! Map, control plane: [`config`] and [`init`] (the directory) -> [`wiring`] (the only file that
+//! puts things together) -> [`port`] (TLS, two doors) -> [`api`] (signature, policy, operation) ->
+//! [`store`]. Beside them [`enrolment`], [`authority`], [`vault`], [`audit`], [`monitor`]. The data
+//! plane hangs on [`seam`].
 //!
 //! # Invariants
 //! - Every request passes signature and policy, and leaves an audit line.
 //! - Everything is bounded, by a line in [`limits`].
 //!
 //! # Not here
-//! - Formats of AWS: `towline_ssm`. The policy language: `towline_policy`. The agents' wire: `towline_wire`.
+//! - Formats of AWS: `towline_ssm`. The policy language: `towline_policy`. The agents' wire:
+//!   `towline_wire`.
 #![forbid(unsafe_code)]
 
 pub mod agents;

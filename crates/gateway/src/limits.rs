@@ -1,28 +1,33 @@
-//! Every capacity of the gateway's control plane, its reason and what it costs. One page to edit for a smaller or larger
-//! host; nothing in this crate is allowed to grow without a line here.
+//! Every capacity of the gateway's control plane, its reason and what it costs. One page to edit
+//! for a smaller or larger host; nothing in this crate is allowed to grow without a line here.
 //!
 //! # Not here
 //! - Limits of the agents' links, sessions and data channels: they stand beside those modules.
-//! - Limits of the AWS interface (lengths of names, page sizes): they belong to `towline_ssm`, with their source.
+//! - Limits of the AWS interface (lengths of names, page sizes): they belong to `towline_ssm`, with
+//!   their source.
 
 use std::time::Duration;
 
 use towline_ssm::api::admin::{MAX_ACCESS_KEYS_PER_USER, MAX_POLICIES_PER_USER};
 
-/// Largest request body, bytes. AWS's own largest request of this service (a document of 64 KiB, escaped) fits many times.
+/// Largest request body, bytes. AWS's own largest request of this service (a document of 64 KiB,
+/// escaped) fits many times.
 pub const MAX_BODY: usize = 1024 * 1024;
 
-/// Largest request head (request line and headers), bytes. A SigV4 request with a session token stays below 4 KiB.
+/// Largest request head (request line and headers), bytes. A SigV4 request with a session token
+/// stays below 4 KiB.
 pub const MAX_HEAD: usize = 16 * 1024;
 
-/// TLS connections open at once, agents and HTTP together. 8192 links of 16 KiB are 128 MiB; also keeps us below the usual
-/// 16384 soft limit of file descriptors raised by service managers.
+/// TLS connections open at once, agents and HTTP together. 8192 links of 16 KiB are 128 MiB; also
+/// keeps us below the usual 16384 soft limit of file descriptors raised by service managers.
 pub const MAX_CONNECTIONS: usize = 8192;
 
-/// Connections that have not finished their TLS handshake. Small: a stranger pays nothing to be here.
+/// Connections that have not finished their TLS handshake. Small: a stranger pays nothing to be
+/// here.
 pub const MAX_HANDSHAKES: usize = 512;
 
-/// Time for the whole TLS handshake, `ClientHello` included. A cellular link at 3 s round trip still makes it.
+/// Time for the whole TLS handshake, `ClientHello` included. A cellular link at 3 s round trip
+/// still makes it.
 pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Time for a whole request head to arrive; a slow-loris holds its place no longer than this.
@@ -34,17 +39,20 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server waits for open HTTP requests when it is told to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Failed authentications or enrolments a source may have in one [`FAILURE_WINDOW`] before it is turned away unread.
+/// Failed authentications or enrolments a source may have in one [`FAILURE_WINDOW`] before it is
+/// turned away unread.
 pub const MAX_FAILURES: u32 = 20;
 
 /// The window that [`MAX_FAILURES`] counts in.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
-/// Sources remembered by one failure table. About 64 bytes each; when full, the entry nearest its end makes room.
+/// Sources remembered by one failure table. About 64 bytes each; when full, the entry nearest its
+/// end makes room.
 pub const MAX_SOURCES: usize = 4096;
 
-/// Signatures remembered, so that a captured mutating request cannot be sent a second time within the clock skew.
-/// 32 bytes of digest and a time each: 32768 are about 2 MiB and allow 50 mutating requests a second without eviction.
+/// Signatures remembered, so that a captured mutating request cannot be sent a second time within
+/// the clock skew. 32 bytes of digest and a time each: 32768 are about 2 MiB and allow 50 mutating
+/// requests a second without eviction.
 pub const MAX_SEEN_SIGNATURES: usize = 32 * 1024;
 
 /// Audit lines waiting for their transaction. A full queue makes requests wait (never lose a line).
@@ -56,25 +64,31 @@ pub const AUDIT_BATCH: usize = 128;
 /// Rows kept in the audit table. About 600 bytes each: 1,000,000 are 600 MB at the most.
 pub const AUDIT_MAX_ROWS: i64 = 1_000_000;
 
-/// Age of the oldest audit row, days. AWS keeps its event history for 90 days; so do we unless rows run out first.
+/// Age of the oldest audit row, days. AWS keeps its event history for 90 days; so do we unless rows
+/// run out first.
 pub const AUDIT_MAX_DAYS: i64 = 90;
 
-/// Rows kept of the command log. About 250 bytes each with their indexes: 4,000,000 are 1 GB at the most.
+/// Rows kept of the command log. About 250 bytes each with their indexes: 4,000,000 are 1 GB at the
+/// most.
 pub const COMMAND_LOG_MAX_ROWS: i64 = 4_000_000;
 
-/// Ended sessions kept for `DescribeSessions` History, days. The AWS service documents 30 days of history.
+/// Ended sessions kept for `DescribeSessions` History, days. The AWS service documents 30 days of
+/// history.
 pub const SESSION_HISTORY_DAYS: i64 = 30;
 
 /// Ended commands kept for the lists, days. The AWS service keeps its command history for 30 days.
 pub const COMMAND_HISTORY_DAYS: i64 = 30;
 
-/// Commands kept at all; the oldest ended ones make room. Some 2 KiB each, and up to 64 KiB of script.
+/// Commands kept at all; the oldest ended ones make room. Some 2 KiB each, and up to 64 KiB of
+/// script.
 pub const MAX_COMMANDS: i64 = 20_000;
 
-/// Commands on single devices that are not over yet, all commands together. Each costs some 300 bytes of memory.
+/// Commands on single devices that are not over yet, all commands together. Each costs some 300
+/// bytes of memory.
 pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;
 
-/// Scripts that run at once on all devices together. Each may have 128 KiB of output on its way: 64 MiB at the worst.
+/// Scripts that run at once on all devices together. Each may have 128 KiB of output on its way: 64
+/// MiB at the worst.
 pub const MAX_RUNNING_SCRIPTS: usize = 512;
 
 /// Most output of one step on one device that is kept, bytes; a script that prints more is ended.
@@ -83,10 +97,12 @@ pub const MAX_SCRIPT_OUTPUT: u64 = 64 * 1024 * 1024;
 /// Rows written to the audit table between two prunings.
 pub const AUDIT_PRUNE_EVERY: u32 = 1000;
 
-/// Longest audit line, bytes; longer values are cut with a mark, so that one request cannot fill a disk.
+/// Longest audit line, bytes; longer values are cut with a mark, so that one request cannot fill a
+/// disk.
 pub const AUDIT_LINE: usize = 4096;
 
-/// Connections to the embedded store. SQLite has one writer; more readers than this gain nothing on small hosts.
+/// Connections to the embedded store. SQLite has one writer; more readers than this gain nothing on
+/// small hosts.
 pub const STORE_CONNECTIONS: u32 = 4;
 
 /// How long a statement waits for the writer's lock before it is an error.
@@ -107,8 +123,9 @@ pub const MAX_ACCESS_KEYS: i64 = MAX_ACCESS_KEYS_PER_USER as i64;
 /// Policies of one principal.
 pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
 
-/// Bytes of policy text of one principal, all together. 20 managed policies of 6144 characters are 120 KiB; most
-/// of that is white space in practice, and parsed policies cost several times their text in the cache.
+/// Bytes of policy text of one principal, all together. 20 managed policies of 6144 characters are
+/// 120 KiB; most of that is white space in practice, and parsed policies cost several times their
+/// text in the cache.
 pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
 /// Groups of one user: IAM's quota is 10.
@@ -123,11 +140,12 @@ pub const MAX_PENDING_REQUESTS: i64 = 10;
 /// How long a decision may be waited for.
 pub const ACCESS_DECISION: Duration = Duration::from_secs(24 * 3600);
 
-/// Longest session token, bytes: a session policy of 2048 characters and fifty tags, sealed and in base64, stay below. A
-/// request's head has [`MAX_HEAD`].
+/// Longest session token, bytes: a session policy of 2048 characters and fifty tags, sealed and in
+/// base64, stay below. A request's head has [`MAX_HEAD`].
 pub const MAX_SESSION_TOKEN: usize = 12 * 1024;
 
-/// Own documents kept. AWS's quota; with [`MAX_DOCUMENT_VERSIONS`] of 64 KiB each the table could take 3 GB at the very most.
+/// Own documents kept. AWS's quota; with [`MAX_DOCUMENT_VERSIONS`] of 64 KiB each the table could
+/// take 3 GB at the very most.
 pub const MAX_DOCUMENTS: i64 = 500;
 
 /// Versions of one document. AWS allows 1000; a hundred is a history that people still read.
@@ -136,7 +154,8 @@ pub const MAX_DOCUMENT_VERSIONS: i64 = 100;
 /// Tags of one resource: the AWS quota is 50.
 pub const MAX_TAGS: usize = 50;
 
-/// Times between two writes of an access key's last use: a busy key costs one write a minute, not one a request.
+/// Times between two writes of an access key's last use: a busy key costs one write a minute, not
+/// one a request.
 pub const LAST_USED_EVERY: Duration = Duration::from_secs(60);
 
 /// Requests the monitoring listener serves at once.

@@ -1,4 +1,5 @@
-//! Where lines go: everything to stderr. Prose for people; audit lines (target `audit`) as bare JSON, one a line.
+//! Where lines go: everything to stderr. Prose for people; audit lines (target `audit`) as bare
+//! JSON, one a line.
 //!
 //! # Invariants
 //! - A machine that reads audit lines takes the lines that begin with `{`: prose never does.
@@ -35,7 +36,12 @@ where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
 {
-    fn format_event(&self, context: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
         if event.metadata().target() != "audit" {
             return self.prose.format_event(context, writer, event);
         }

@@ -39,19 +39,27 @@ fn main() -> ExitCode {
     }
 }
 
-/// One worker less than there are cores, and one at least. A keystroke passes two tasks here; on one worker the second
-/// runs right after the first, on two it has to be woken on another core, which costs more than all the work (seen: two
-/// cores, 4 futex calls a keystroke, p50 a sixth higher). The core that is left serves the store's threads.
+/// One worker less than there are cores, and one at least. A keystroke passes two tasks here; on
+/// one worker the second runs right after the first, on two it has to be woken on another core,
+/// which costs more than all the work (seen: two cores, 4 futex calls a keystroke, p50 a sixth
+/// higher). The core that is left serves the store's threads.
 fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    tokio::runtime::Builder::new_multi_thread().worker_threads(cores.saturating_sub(1).max(1)).enable_all().build()
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(cores.saturating_sub(1).max(1))
+        .enable_all()
+        .build()
 }
 
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(options) => {
             let made = init::run(&options.to_options()).await?;
-            let text = if options.json { serde_json::to_string(&made)? } else { args::for_people(&made, &options.dir) };
+            let text = if options.json {
+                serde_json::to_string(&made)?
+            } else {
+                args::for_people(&made, &options.dir)
+            };
             writeln!(std::io::stdout(), "{text}")?;
             Ok(())
         }

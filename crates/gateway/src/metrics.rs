@@ -1,4 +1,5 @@
-//! Counters and gauges in the Prometheus text format, without a library: the whole format we need is below.
+//! Counters and gauges in the Prometheus text format, without a library: the whole format we need
+//! is below.
 //!
 //! # Invariants
 //! - A fixed set of series: nothing a client sends becomes a label.
@@ -114,7 +115,8 @@ impl Metrics {
         }
     }
 
-    /// The text that Prometheus reads. `devices` is the number of devices by status, from the store.
+    /// The text that Prometheus reads. `devices` is the number of devices by status, from the
+    /// store.
     #[must_use]
     pub fn render(&self, devices: &[(String, i64)]) -> String {
         let mut out = String::with_capacity(8 * 1024);
@@ -125,14 +127,26 @@ impl Metrics {
                 "TCP connections closed for want of a place.",
                 self.connections_refused.get(),
             ),
-            ("towline_handshakes_failed_total", "TLS handshakes that came to nothing.", self.handshakes_failed.get()),
+            (
+                "towline_handshakes_failed_total",
+                "TLS handshakes that came to nothing.",
+                self.handshakes_failed.get(),
+            ),
             (
                 "towline_authentication_failed_total",
                 "Requests whose signature was not accepted.",
                 self.authentication_failed.get(),
             ),
-            ("towline_throttled_total", "Requests and enrolments turned away by the rate limit.", self.throttled.get()),
-            ("towline_enrolments_refused_total", "Enrolments refused.", self.enrolments_refused.get()),
+            (
+                "towline_throttled_total",
+                "Requests and enrolments turned away by the rate limit.",
+                self.throttled.get(),
+            ),
+            (
+                "towline_enrolments_refused_total",
+                "Enrolments refused.",
+                self.enrolments_refused.get(),
+            ),
         ];
         for (name, help, value) in counters {
             head(&mut out, name, help, "counter");
@@ -144,12 +158,24 @@ impl Metrics {
         for (status, number) in devices {
             let _ = writeln!(out, "towline_devices{{status=\"{status}\"}} {number}");
         }
-        head(&mut out, "towline_requests_total", "API requests answered, by operation and outcome.", "counter");
+        head(
+            &mut out,
+            "towline_requests_total",
+            "API requests answered, by operation and outcome.",
+            "counter",
+        );
         for (operation, answers) in Operation::ALL.iter().zip(&self.answers) {
-            let outcomes = [("done", &answers.done), ("refused", &answers.refused), ("failed", &answers.failed)];
+            let outcomes = [
+                ("done", &answers.done),
+                ("refused", &answers.refused),
+                ("failed", &answers.failed),
+            ];
             for (outcome, count) in outcomes.into_iter().filter(|(_, count)| count.get() > 0) {
                 let (name, count) = (operation.name(), count.get());
-                let _ = writeln!(out, "towline_requests_total{{operation=\"{name}\",outcome=\"{outcome}\"}} {count}");
+                let _ = writeln!(
+                    out,
+                    "towline_requests_total{{operation=\"{name}\",outcome=\"{outcome}\"}} {count}"
+                );
             }
         }
         out

@@ -1,4 +1,5 @@
-//! The monitoring listener: `/healthz` and `/metrics`, plain HTTP, on an address of its own and off by default.
+//! The monitoring listener: `/healthz` and `/metrics`, plain HTTP, on an address of its own and off
+//! by default.
 //!
 //! # Invariants
 //! - Nothing here can be asked to do anything: two GETs, no body is read.
@@ -35,7 +36,10 @@ pub struct Monitor {
 impl Monitor {
     /// Serves until `stop` becomes true.
     pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let routes = Router::new().route("/healthz", get(health)).route("/metrics", get(metrics)).with_state(self);
+        let routes = Router::new()
+            .route("/healthz", get(health))
+            .route("/metrics", get(metrics))
+            .with_state(self);
         let places = Arc::new(Semaphore::new(limits::MAX_MONITOR_CONNECTIONS));
         loop {
             let accepted = tokio::select! {

@@ -1,4 +1,5 @@
-//! The process's limit of open files: a connection is a file, and many systems start processes with 1024.
+//! The process's limit of open files: a connection is a file, and many systems start processes with
+//! 1024.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use towline_gateway::limits::MAX_CONNECTIONS;
@@ -17,6 +18,8 @@ pub(crate) fn raise() {
     if let Err(error) = setrlimit(Resource::RLIMIT_NOFILE, possible, hard) {
         tracing::warn!(%error, "cannot raise the limit of open files from {soft}");
     } else if possible < wanted {
-        tracing::warn!("the system allows {possible} open files: that many connections, not {MAX_CONNECTIONS}");
+        tracing::warn!(
+            "the system allows {possible} open files: that many connections, not {MAX_CONNECTIONS}"
+        );
     }
 }

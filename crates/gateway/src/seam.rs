@@ -1,11 +1,14 @@
-//! The seam between the control plane (this crate's API and TLS port) and the data plane (agents' links, sessions,
-//! data channels). Each side knows only what stands here.
+//! The seam between the control plane (this crate's API and TLS port) and the data plane (agents'
+//! links, sessions, data channels). Each side knows only what stands here.
 //!
-//! Way: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`]; the API asks [`Sessions`].
+//! Way: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`]; the API
+//! asks [`Sessions`].
 //!
 //! # Invariants
-//! - The API has decided by policy before it calls [`Sessions::start`]; the data plane asks no policy.
-//! - Nothing here names a store, a socket library's session type beyond the two streams handed over, or SQL.
+//! - The API has decided by policy before it calls [`Sessions::start`]; the data plane asks no
+//!   policy.
+//! - Nothing here names a store, a socket library's session type beyond the two streams handed
+//!   over, or SQL.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -16,7 +19,8 @@ use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::ids::{DeviceId, SessionId};
 
-/// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is known is not yet asked.
+/// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
+/// known is not yet asked.
 pub struct AgentConnection {
     /// The connection, past its handshake.
     pub stream: tokio_rustls::server::TlsStream<tokio::net::TcpStream>,
@@ -26,7 +30,8 @@ pub struct AgentConnection {
     pub peer: SocketAddr,
 }
 
-/// Takes agents from the TLS port. Returns when the link has ended; the port counts it as open until then.
+/// Takes agents from the TLS port. Returns when the link has ended; the port counts it as open
+/// until then.
 pub trait AgentAcceptor: Send + Sync + 'static {
     /// Serves one agent's link until its end.
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()>;
@@ -66,30 +71,41 @@ pub trait Sessions: Send + Sync + 'static {
     fn live(&self, id: &SessionId) -> Option<LiveState>;
     /// The device was deregistered or its key revoked: cut its link and sessions.
     fn drop_device(&self, device: &DeviceId, why: &str);
-    /// Asks the device to make a new key, and lets that in; its fingerprint. The older keys are retired when the device has
-    /// come with it.
+    /// Asks the device to make a new key, and lets that in; its fingerprint. The older keys are
+    /// retired when the device has come with it.
     fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {
         let _ = device;
         Box::pin(async { Err(RotateError::NotConnected) })
     }
-    /// This process is about to stop: each agent is told when to dial again, so that thousands do not come at once.
+    /// This process is about to stop: each agent is told when to dial again, so that thousands do
+    /// not come at once.
     fn going_away(&self) {}
-    /// The device was pending or quarantined, and may be used from now on. Its next link would find out by itself.
+    /// The device was pending or quarantined, and may be used from now on. Its next link would find
+    /// out by itself.
     fn device_approved(&self, device: &DeviceId) {
         let _ = device;
     }
 }
 
-/// What the API needs from the running commands. What was sent is in the store before they hear of it.
+/// What the API needs from the running commands. What was sent is in the store before they hear of
+/// it.
 pub trait Commands: Send + Sync + 'static {
     /// A command was stored: begin with it.
     fn sent(&self, id: &str) -> BoxFuture<'_, ()>;
-    /// Stops a command, on these devices or on all. Returns when that is written down; what runs takes its time to end.
+    /// Stops a command, on these devices or on all. Returns when that is written down; what runs
+    /// takes its time to end.
     fn cancel(&self, id: &str, devices: Option<Vec<String>>) -> BoxFuture<'_, ()>;
     /// The device was deregistered: nothing will reach it any more.
     fn device_removed(&self, device: &DeviceId) -> BoxFuture<'_, ()>;
-    /// The beginning of the output of a step that runs, standard output and standard error, at most so many bytes.
-    fn running_output(&self, id: &str, device: &str, folder: &str, most: [u64; 2]) -> BoxFuture<'_, [Vec<u8>; 2]>;
+    /// The beginning of the output of a step that runs, standard output and standard error, at most
+    /// so many bytes.
+    fn running_output(
+        &self,
+        id: &str,
+        device: &str,
+        folder: &str,
+        most: [u64; 2],
+    ) -> BoxFuture<'_, [Vec<u8>; 2]>;
     /// Whether a bucket of this name can get output.
     ///
     /// # Errors
@@ -129,8 +145,9 @@ pub struct SessionStart {
     pub reason: Option<String>,
     /// Whether an approved request for access is behind it.
     pub just_in_time: bool,
-    /// What is wanted of this session: of the account's preferences, and of its document. Times and user are in the members
-    /// below and above; the shell profile is for the data plane, the logs for whoever keeps logs.
+    /// What is wanted of this session: of the account's preferences, and of its document. Times and
+    /// user are in the members below and above; the shell profile is for the data plane, the logs
+    /// for whoever keeps logs.
     pub preferences: SessionPreferences,
     /// Ends a session in which nobody types and nothing is shown.
     pub idle_timeout: Duration,
@@ -141,11 +158,15 @@ pub struct SessionStart {
 }
 
 impl SessionStart {
-    /// Whether what is typed is recorded: preferences want it, and there is a terminal, which alone can tell what it echoes.
+    /// Whether what is typed is recorded: preferences want it, and there is a terminal, which alone
+    /// can tell what it echoes.
     #[must_use]
     pub fn records_input(&self) -> bool {
         self.preferences.record_input == Some(true)
-            && matches!(self.plan, SessionPlan::Shell { .. } | SessionPlan::InteractiveCommand { .. })
+            && matches!(
+                self.plan,
+                SessionPlan::Shell { .. } | SessionPlan::InteractiveCommand { .. }
+            )
     }
 }
 

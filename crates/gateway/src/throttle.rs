@@ -1,7 +1,8 @@
 //! Failures counted per source, so that guessing costs time: failed signatures, failed enrolments.
 //!
 //! # Invariants
-//! - At most [`limits::MAX_SOURCES`] sources are remembered; when the table is full, the one whose window ends first leaves.
+//! - At most [`limits::MAX_SOURCES`] sources are remembered; when the table is full, the one whose
+//!   window ends first leaves.
 //! - Only failures count. A source that succeeds is never slowed by its own number of requests.
 //! - IPv6 sources count by their /64: one subscriber has that many addresses for free.
 
@@ -28,7 +29,9 @@ impl Throttle {
     /// Whether this source is to be turned away now.
     pub fn blocks(&self, source: IpAddr, now: UnixMillis) -> bool {
         let sources = self.lock();
-        sources.get(&subscriber(source)).is_some_and(|w| w.ends > now && w.failures >= limits::MAX_FAILURES)
+        sources
+            .get(&subscriber(source))
+            .is_some_and(|w| w.ends > now && w.failures >= limits::MAX_FAILURES)
     }
 
     /// Counts a failure. `true` when it is the one that closes the door.
@@ -58,7 +61,10 @@ fn make_room(sources: &mut HashMap<IpAddr, Window>, now: UnixMillis) {
     if sources.len() < limits::MAX_SOURCES {
         return;
     }
-    let first = sources.iter().min_by_key(|(_, window)| (window.failures, window.ends)).map(|(source, _)| *source);
+    let first = sources
+        .iter()
+        .min_by_key(|(_, window)| (window.failures, window.ends))
+        .map(|(source, _)| *source);
     if let Some(first) = first {
         sources.remove(&first);
     }

@@ -1,4 +1,5 @@
-//! A data plane without devices: every session is refused as not connected, every agent and websocket turned away.
+//! A data plane without devices: every session is refused as not connected, every agent and
+//! websocket turned away.
 //!
 //! It serves the tests of the control plane, and a gateway that is to answer its API only.
 
@@ -8,8 +9,8 @@ use futures_util::future::BoxFuture;
 use towline_ssm::ids::{DeviceId, SessionId};
 
 use crate::seam::{
-    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, EndReason, LiveState, SessionStart,
-    SessionStarted, Sessions, StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, EndReason, LiveState,
+    SessionStart, SessionStarted, Sessions, StartError,
 };
 
 /// The data plane that is not there.
@@ -45,7 +46,13 @@ impl Commands for Unattached {
     fn device_removed(&self, _: &DeviceId) -> BoxFuture<'_, ()> {
         Box::pin(async {})
     }
-    fn running_output(&self, _: &str, _: &str, _: &str, _: [u64; 2]) -> BoxFuture<'_, [Vec<u8>; 2]> {
+    fn running_output(
+        &self,
+        _: &str,
+        _: &str,
+        _: &str,
+        _: [u64; 2],
+    ) -> BoxFuture<'_, [Vec<u8>; 2]> {
         Box::pin(async { Default::default() })
     }
     fn accepts_bucket(&self, _: &str) -> Result<(), String> {

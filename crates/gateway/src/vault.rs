@@ -1,10 +1,12 @@
 //! The store key: seals what the store must keep but must not show (the secrets of access keys).
 //!
-//! Way: secret -> [`Vault::seal`] -> bytes in a row -> [`Vault::open`] -> secret, for the length of one signature check.
-//! SigV4 needs the secret itself, so a hash will not do; what is kept is AES-256-GCM under a key file beside the store.
+//! Way: secret -> [`Vault::seal`] -> bytes in a row -> [`Vault::open`] -> secret, for the length of
+//! one signature check. SigV4 needs the secret itself, so a hash will not do; what is kept is
+//! AES-256-GCM under a key file beside the store.
 //!
 //! # Invariants
-//! - A sealed value is bound to the name it was sealed for: a row copied to another access key does not open.
+//! - A sealed value is bound to the name it was sealed for: a row copied to another access key does
+//!   not open.
 //! - The key appears in no `Debug`, log or error.
 //!
 //! # Not here
@@ -21,10 +23,14 @@ pub const KEY_LEN: usize = 32;
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub enum VaultError {
     /// The key file has the wrong length.
-    #[error("the store key must be {KEY_LEN} bytes, this one has {0}: restore store.key from its backup")]
+    #[error(
+        "the store key must be {KEY_LEN} bytes, this one has {0}: restore store.key from its backup"
+    )]
     KeyLength(usize),
     /// The value was sealed under another key or for another name, or was altered.
-    #[error("a sealed value does not open: store.key does not belong to this store, or the row was altered")]
+    #[error(
+        "a sealed value does not open: store.key does not belong to this store, or the row was altered"
+    )]
     DoesNotOpen,
     /// The system gave no random bytes.
     #[error("the system's random number generator failed")]
@@ -49,7 +55,8 @@ impl Vault {
     /// # Errors
     /// [`VaultError::KeyLength`].
     pub fn new(key: &[u8]) -> Result<Self, VaultError> {
-        let key = UnboundKey::new(&AES_256_GCM, key).map_err(|_| VaultError::KeyLength(key.len()))?;
+        let key =
+            UnboundKey::new(&AES_256_GCM, key).map_err(|_| VaultError::KeyLength(key.len()))?;
         Ok(Self { key: LessSafeKey::new(key), random: SystemRandom::new() })
     }
 
@@ -72,7 +79,11 @@ impl Vault {
         self.random.fill(&mut nonce).map_err(|_| VaultError::NoRandom)?;
         let mut body = secret.to_vec();
         self.key
-            .seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), Aad::from(name.as_bytes()), &mut body)
+            .seal_in_place_append_tag(
+                Nonce::assume_unique_for_key(nonce),
+                Aad::from(name.as_bytes()),
+                &mut body,
+            )
             .map_err(|_| VaultError::NoRandom)?;
         let mut sealed = nonce.to_vec();
         sealed.append(&mut body);
@@ -107,8 +118,15 @@ mod tests {
         let sealed = vault.seal("AKIA1", b"secret").unwrap();
         assert_eq!(&**vault.open("AKIA1", &sealed).unwrap(), b"secret");
         assert_eq!(vault.open("AKIA2", &sealed), Err(VaultError::DoesNotOpen));
-        assert_eq!(Vault::new(&[8; KEY_LEN]).unwrap().open("AKIA1", &sealed), Err(VaultError::DoesNotOpen));
-        assert_ne!(sealed, vault.seal("AKIA1", b"secret").unwrap(), "each sealing has its own nonce");
+        assert_eq!(
+            Vault::new(&[8; KEY_LEN]).unwrap().open("AKIA1", &sealed),
+            Err(VaultError::DoesNotOpen)
+        );
+        assert_ne!(
+            sealed,
+            vault.seal("AKIA1", b"secret").unwrap(),
+            "each sealing has its own nonce"
+        );
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! Puts the gateway together: the only file that names concrete stores, sessions, doors.
 //!
-//! Way: a directory made by `init` -> [`Gateway::open`] (everything read and checked) -> [`Gateway::serve`].
+//! Way: a directory made by `init` -> [`Gateway::open`] (everything read and checked) ->
+//! [`Gateway::serve`].
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -126,15 +127,20 @@ impl Gateway {
         let mut config = Config::load(dir)?;
         config.listen = listen.unwrap_or(config.listen);
         config.metrics = metrics.or(config.metrics);
-        let read = |name: &str| files::read(&dir.join(name), config::MAX_FILE).map(zeroize::Zeroizing::new);
+        let read = |name: &str| {
+            files::read(&dir.join(name), config::MAX_FILE).map(zeroize::Zeroizing::new)
+        };
         let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
         let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
         let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
         let store = Store::open(&dir.join(config::STORE)).await?;
         // The file is the whole truth: a line that was taken out of it has its default again.
-        for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)] {
+        for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)]
+        {
             match value {
-                Some(value) => store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?,
+                Some(value) => {
+                    store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?
+                }
                 None => store.settings().clear(key).await?,
             }
         }
@@ -143,10 +149,13 @@ impl Gateway {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::default());
         let (audit, _) = AuditLog::start(store.clone(), clock.clone());
-        let enrolment = Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
+        let enrolment =
+            Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
-        let foundation = Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
-        let (evidence, news) = Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
+        let foundation =
+            Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
+        let (evidence, news) =
+            Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let (evidence, news) = (Arc::new(evidence), Mutex::new(Some(news)));
         tokio::spawn(trail::keep(
             foundation.store.clone(),
@@ -163,7 +172,8 @@ impl Gateway {
         &self.foundation
     }
 
-    /// The data plane on this foundation, waiting for the sessions that were alive when the gateway stopped.
+    /// The data plane on this foundation, waiting for the sessions that were alive when the gateway
+    /// stopped.
     ///
     /// # Errors
     /// The store's.
@@ -171,13 +181,21 @@ impl Gateway {
         let Foundation { config, store, authority, enrolment, audit, clock, .. } = &self.foundation;
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let recorder = Arc::clone(&self.evidence.recorder);
-        let hub = Hub::restore(store.clone(), Arc::clone(authority), clock.clone(), settings, Some(recorder)).await?;
+        let hub = Hub::restore(
+            store.clone(),
+            Arc::clone(authority),
+            clock.clone(),
+            settings,
+            Some(recorder),
+        )
+        .await?;
         hub.audit_to(audit.clone());
         if let Some(news) = self.news.lock().unwrap_or_else(PoisonError::into_inner).take() {
             tokio::spawn(hear(Arc::clone(&hub), store.clone(), news));
         }
         let recorder = Arc::clone(&self.evidence.recorder);
-        let commands = Commands::start(Arc::clone(&hub), recorder, store.clone(), clock.clone()).await?;
+        let commands =
+            Commands::start(Arc::clone(&hub), recorder, store.clone(), clock.clone()).await?;
         let agents = Agents::new(
             Arc::clone(&hub),
             store.clone(),
@@ -212,7 +230,11 @@ impl Gateway {
     ///
     /// # Errors
     /// [`GatewayError::Random`].
-    pub async fn serve(self, plane: DataPlane, stop: watch::Receiver<bool>) -> Result<(), GatewayError> {
+    pub async fn serve(
+        self,
+        plane: DataPlane,
+        stop: watch::Receiver<bool>,
+    ) -> Result<(), GatewayError> {
         let Self { foundation, vault, tls, listener, monitor, evidence, .. } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
@@ -239,12 +261,16 @@ impl Gateway {
             crate::port::stopped(&mut stopping).await;
             sessions.going_away();
         });
-        let port = Arc::new(Port { tls, agents: plane.agents, http, metrics, bounds: Bounds::default() });
+        let port =
+            Arc::new(Port { tls, agents: plane.agents, http, metrics, bounds: Bounds::default() });
         port.serve(listener, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.
-        let _ = tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
+        let _ =
+            tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
         let recorder = Arc::clone(&evidence.recorder);
-        if let Err(error) = trail::export(&store, &recorder, &foundation.realm, foundation.clock.now()).await {
+        if let Err(error) =
+            trail::export(&store, &recorder, &foundation.realm, foundation.clock.now()).await
+        {
             tracing::error!(%error, "the last events of the audit trail wait for the next start");
         }
         if let Err(error) = command_files::export(&store, &recorder).await {

@@ -1,7 +1,8 @@
-//! The access matrix: every operation, asked without a key, with a wrong key, with the right key without the right, with the
-//! right on another tag, and with the right.
+//! The access matrix: every operation, asked without a key, with a wrong key, with the right key
+//! without the right, with the right on another tag, and with the right.
 //!
-//! The rows are one `match` over [`Operation`] without a `_` arm: an operation without a row does not compile.
+//! The rows are one `match` over [`Operation`] without a `_` arm: an operation without a row does
+//! not compile.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 use std::collections::BTreeMap;
@@ -23,8 +24,8 @@ use towline_gateway::evidence::settings::RawEvidence;
 use towline_gateway::metrics::Metrics;
 use towline_gateway::port::http::Peer;
 use towline_gateway::store::{
-    AccessRequest, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice, NewDocument, NewSession, Role,
-    Store,
+    AccessRequest, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice, NewDocument,
+    NewSession, Role, Store,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
@@ -44,7 +45,8 @@ const SESSION: &str = "ann-00000000000000001";
 const ACTIVATION: &str = "01234567-89ab-cdef-0123-456789abcdef";
 const REQUEST: &str = "oi-0123456789ab";
 const NOW: UnixMillis = UnixMillis(1_800_000_000_000);
-const POLICY: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:*","Resource":"*"}]}"#;
+const POLICY: &str =
+    r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"ssm:*","Resource":"*"}]}"#;
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}"#;
 const DOCUMENT: &str = r#"{"schemaVersion":"1.0","sessionType":"Standard_Stream"}"#;
 
@@ -52,7 +54,8 @@ const DOCUMENT: &str = r#"{"schemaVersion":"1.0","sessionType":"Standard_Stream"
 struct Row {
     /// A JSON object, or for STS the fields of a form.
     body: Value,
-    /// Whether the thing it is about is there with the tag Environment=dev; else it has no tags to be permitted by.
+    /// Whether the thing it is about is there with the tag Environment=dev; else it has no tags to
+    /// be permitted by.
     tagged: bool,
     /// What comes of it with the right: `done`, or the code of what is missing in this small world.
     right: &'static str,
@@ -70,13 +73,17 @@ fn row_of(operation: Operation) -> Row {
     let device = || json!({ "InstanceId": DEVICE });
     let target = || json!({ "Target": DEVICE });
     let tags = || json!([{ "Key": "Site", "Value": "a" }]);
-    let on_device = |more: Value| merged(json!({ "ResourceType": "ManagedInstance", "ResourceId": DEVICE }), more);
+    let on_device = |more: Value| {
+        merged(json!({ "ResourceType": "ManagedInstance", "ResourceId": DEVICE }), more)
+    };
     let user = |more: Value| merged(json!({ "PrincipalName": "target" }), more);
     let policy = || json!({ "PolicyName": "p" });
     let document = |more: Value| merged(json!({ "Name": "Target-Doc" }), more);
     match operation {
         Operation::StartSession => row(target(), TAGGED, "TargetNotConnected"),
-        Operation::ResumeSession | Operation::TerminateSession => row(json!({ "SessionId": SESSION }), PLAIN, "done"),
+        Operation::ResumeSession | Operation::TerminateSession => {
+            row(json!({ "SessionId": SESSION }), PLAIN, "done")
+        }
         Operation::DescribeSessions => row(json!({ "State": "Active" }), PLAIN, "done"),
         Operation::GetConnectionStatus => row(target(), TAGGED, "done"),
         Operation::DescribeInstanceInformation
@@ -87,18 +94,27 @@ fn row_of(operation: Operation) -> Row {
         | Operation::ListCommands
         | Operation::ListCommandInvocations
         | Operation::ListAccessRequests => row(json!({}), PLAIN, "done"),
-        // Both document and device must be allowed; the one document here that has a tag is not one of commands.
-        Operation::SendCommand => {
-            row(json!({ "DocumentName": "Target-Doc", "InstanceIds": [DEVICE] }), TAGGED, "InvalidDocument")
+        // Both document and device must be allowed; the one document here that has a tag is not one
+        // of commands.
+        Operation::SendCommand => row(
+            json!({ "DocumentName": "Target-Doc", "InstanceIds": [DEVICE] }),
+            TAGGED,
+            "InvalidDocument",
+        ),
+        Operation::GetCommandInvocation => row(
+            json!({ "CommandId": ACTIVATION, "InstanceId": DEVICE }),
+            TAGGED,
+            "InvocationDoesNotExist",
+        ),
+        Operation::CancelCommand => {
+            row(json!({ "CommandId": ACTIVATION }), PLAIN, "InvalidCommandId")
         }
-        Operation::GetCommandInvocation => {
-            row(json!({ "CommandId": ACTIVATION, "InstanceId": DEVICE }), TAGGED, "InvocationDoesNotExist")
-        }
-        Operation::CancelCommand => row(json!({ "CommandId": ACTIVATION }), PLAIN, "InvalidCommandId"),
         Operation::CreateActivation => row(json!({ "IamRole": "x" }), PLAIN, "done"),
         Operation::DeleteActivation => row(json!({ "ActivationId": ACTIVATION }), PLAIN, "done"),
         Operation::AddTagsToResource => row(on_device(json!({ "Tags": tags() })), TAGGED, "done"),
-        Operation::RemoveTagsFromResource => row(on_device(json!({ "TagKeys": ["Site"] })), TAGGED, "done"),
+        Operation::RemoveTagsFromResource => {
+            row(on_device(json!({ "TagKeys": ["Site"] })), TAGGED, "done")
+        }
         Operation::ListTagsForResource => row(on_device(json!({})), TAGGED, "done"),
         Operation::DeregisterManagedInstance
         | Operation::RevokeDeviceKey
@@ -121,26 +137,40 @@ fn row_of(operation: Operation) -> Row {
         Operation::UpdateAccessKey => {
             row(user(json!({ "AccessKeyId": OTHER_KEY, "Status": "Inactive" })), TAGGED, "done")
         }
-        Operation::DeleteAccessKey => row(user(json!({ "AccessKeyId": OTHER_KEY })), TAGGED, "done"),
+        Operation::DeleteAccessKey => {
+            row(user(json!({ "AccessKeyId": OTHER_KEY })), TAGGED, "done")
+        }
         Operation::PutPrincipalPolicy => {
             row(user(merged(policy(), json!({ "PolicyDocument": POLICY }))), TAGGED, "done")
         }
-        Operation::GetPrincipalPolicy | Operation::DeletePrincipalPolicy => row(user(policy()), TAGGED, "done"),
-        Operation::PutPrincipalBoundary => row(user(json!({ "PolicyDocument": POLICY })), TAGGED, "done"),
+        Operation::GetPrincipalPolicy | Operation::DeletePrincipalPolicy => {
+            row(user(policy()), TAGGED, "done")
+        }
+        Operation::PutPrincipalBoundary => {
+            row(user(json!({ "PolicyDocument": POLICY })), TAGGED, "done")
+        }
         Operation::UpdateRole => row(user(json!({ "MaxSessionDuration": 7200 })), TAGGED, "done"),
         Operation::AddGroupMember => row(user(json!({ "GroupName": "target" })), TAGGED, "done"),
         Operation::RemoveGroupMember => {
             row(user(json!({ "GroupName": "target" })), TAGGED, "ResourceNotFoundException")
         }
         Operation::ListSessionCommands => row(json!({ "SessionId": SESSION }), PLAIN, "done"),
-        Operation::GetRecording => row(json!({ "SessionId": SESSION }), PLAIN, "DoesNotExistException"),
-        Operation::CreateDocument => {
-            row(json!({ "Name": "Fresh-Doc", "DocumentType": "Session", "Content": DOCUMENT }), PLAIN, "done")
+        Operation::GetRecording => {
+            row(json!({ "SessionId": SESSION }), PLAIN, "DoesNotExistException")
         }
-        Operation::UpdateDocument => {
-            row(document(json!({ "Content": DOCUMENT.replace("1.0", "1.0\",\"description\":\"2") })), TAGGED, "done")
+        Operation::CreateDocument => row(
+            json!({ "Name": "Fresh-Doc", "DocumentType": "Session", "Content": DOCUMENT }),
+            PLAIN,
+            "done",
+        ),
+        Operation::UpdateDocument => row(
+            document(json!({ "Content": DOCUMENT.replace("1.0", "1.0\",\"description\":\"2") })),
+            TAGGED,
+            "done",
+        ),
+        Operation::UpdateDocumentDefaultVersion => {
+            row(document(json!({ "DocumentVersion": "1" })), TAGGED, "done")
         }
-        Operation::UpdateDocumentDefaultVersion => row(document(json!({ "DocumentVersion": "1" })), TAGGED, "done"),
         Operation::GetDocument
         | Operation::DescribeDocument
         | Operation::ListDocumentVersions
@@ -149,11 +179,17 @@ fn row_of(operation: Operation) -> Row {
             let targets = json!([{ "Key": "InstanceIds", "Values": [DEVICE] }]);
             row(json!({ "Reason": "r", "Targets": targets }), TAGGED, "done")
         }
-        Operation::GetAccessToken => row(json!({ "AccessRequestId": REQUEST }), TAGGED, "ResourceNotFoundException"),
-        Operation::ApproveAccessRequest => row(json!({ "AccessRequestId": REQUEST }), TAGGED, "done"),
-        Operation::ExplainAccess => {
-            row(json!({ "Principal": "target", "Action": "ssm:StartSession", "Resource": DEVICE }), PLAIN, "done")
+        Operation::GetAccessToken => {
+            row(json!({ "AccessRequestId": REQUEST }), TAGGED, "ResourceNotFoundException")
         }
+        Operation::ApproveAccessRequest => {
+            row(json!({ "AccessRequestId": REQUEST }), TAGGED, "done")
+        }
+        Operation::ExplainAccess => row(
+            json!({ "Principal": "target", "Action": "ssm:StartSession", "Resource": DEVICE }),
+            PLAIN,
+            "done",
+        ),
     }
 }
 
@@ -164,7 +200,8 @@ fn merged(mut base: Value, more: Value) -> Value {
     base
 }
 
-/// An API whose clock stands still, with one of everything, tagged Environment=dev; and `ann`, who may do nothing yet.
+/// An API whose clock stands still, with one of everything, tagged Environment=dev; and `ann`, who
+/// may do nothing yet.
 struct World {
     routes: Router,
     store: Store,
@@ -199,9 +236,11 @@ impl World {
         Self { routes, store, next_source: AtomicU16::new(1), _dir: dir }
     }
 
-    /// Lets `ann` do this operation, under a condition or none. The store is written behind the API, before its first request.
+    /// Lets `ann` do this operation, under a condition or none. The store is written behind the
+    /// API, before its first request.
     async fn permit(&self, operation: Operation, condition: Option<Value>) {
-        let mut statement = json!({ "Effect": "Allow", "Action": operation.iam_action(), "Resource": "*" });
+        let mut statement =
+            json!({ "Effect": "Allow", "Action": operation.iam_action(), "Resource": "*" });
         if let Some(condition) = condition {
             statement["Condition"] = condition;
         }
@@ -210,22 +249,35 @@ impl World {
     }
 
     /// The error code of the answer, or `done`. `secret`: `None` does not sign.
-    async fn ask(&self, operation: Operation, body: &Value, key: &str, secret: Option<&str>) -> String {
+    async fn ask(
+        &self,
+        operation: Operation,
+        body: &Value,
+        key: &str,
+        secret: Option<&str>,
+    ) -> String {
         let form = operation.service() == Service::Sts;
-        let content_type = if form { "application/x-www-form-urlencoded" } else { "application/x-amz-json-1.1" };
+        let content_type =
+            if form { "application/x-www-form-urlencoded" } else { "application/x-amz-json-1.1" };
         let text = if form { form_of(operation, body) } else { body.to_string() };
         let target = operation.target().unwrap_or_default();
         let mut headers = vec![("host", "gw.test"), ("content-type", content_type)];
         if !form {
             headers.push(("x-amz-target", target.as_str()));
         }
-        let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        let mut all: Vec<(String, String)> =
+            headers.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
         if let Some(secret) = secret {
             let secret = SecretAccessKey::new(secret.to_owned());
             let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
             let service = operation.service().signing_name();
-            let credentials =
-                Credentials { access_key: key, secret: &secret, session_token: None, region: REGION, service };
+            let credentials = Credentials {
+                access_key: key,
+                secret: &secret,
+                session_token: None,
+                region: REGION,
+                service,
+            };
             let added = sign(&parts, &sha256(text.as_bytes()), &credentials, NOW.0 / 1000).unwrap();
             all.extend(added.into_iter().map(|(name, value)| (name.to_owned(), value)));
         }
@@ -236,10 +288,12 @@ impl World {
         for (name, value) in all {
             request = request.header(name, value);
         }
-        let response = self.routes.clone().oneshot(request.body(Body::from(text)).unwrap()).await.unwrap();
+        let response =
+            self.routes.clone().oneshot(request.body(Body::from(text)).unwrap()).await.unwrap();
         let bytes = response.into_body().collect().await.unwrap().to_bytes();
         if form {
-            return error_from_xml(std::str::from_utf8(&bytes).unwrap()).map_or("done".into(), |(code, _)| code);
+            return error_from_xml(std::str::from_utf8(&bytes).unwrap())
+                .map_or("done".into(), |(code, _)| code);
         }
         let answer: Value = serde_json::from_slice(&bytes).unwrap();
         answer["__type"].as_str().unwrap_or("done").to_owned()
@@ -259,14 +313,21 @@ async fn populate(store: &Store, vault: &Vault) {
     let dev = [("Environment".to_owned(), "dev".to_owned())];
     let principals = store.principals();
     principals.create("ann", &[], NOW).await.unwrap();
-    principals.add_key("ann", KEY, &vault.seal(KEY, SECRET.as_bytes()).unwrap(), NOW).await.unwrap();
+    principals
+        .add_key("ann", KEY, &vault.seal(KEY, SECRET.as_bytes()).unwrap(), NOW)
+        .await
+        .unwrap();
     for name in ["target", "group/target"] {
         principals.create(name, &dev, NOW).await.unwrap();
     }
-    principals.add_key("target", OTHER_KEY, &vault.seal(OTHER_KEY, b"x").unwrap(), NOW).await.unwrap();
+    principals
+        .add_key("target", OTHER_KEY, &vault.seal(OTHER_KEY, b"x").unwrap(), NOW)
+        .await
+        .unwrap();
     principals.put_policy("target", "p", POLICY, NOW).await.unwrap();
     store.roles().set_boundary("target", POLICY).await.unwrap();
-    let role = Role { unique_id: "AROAAAAAAAAAAAAAAAAA".into(), trust: TRUST.into(), max_seconds: 3600 };
+    let role =
+        Role { unique_id: "AROAAAAAAAAAAAAAAAAA".into(), trust: TRUST.into(), max_seconds: 3600 };
     store.roles().create("role/target", &role, &dev, NOW).await.unwrap();
     let text = DocumentText {
         format: "JSON".into(),
@@ -275,7 +336,12 @@ async fn populate(store: &Store, vault: &Vault) {
         schema_version: "1.0".into(),
         ..DocumentText::default()
     };
-    let document = NewDocument { name: "Target-Doc".into(), kind: "Session".into(), text, ..NewDocument::default() };
+    let document = NewDocument {
+        name: "Target-Doc".into(),
+        kind: "Session".into(),
+        text,
+        ..NewDocument::default()
+    };
     store.documents().create(&document, &dev, NOW).await.unwrap();
     things_of_devices(store, &dev).await;
     let request = AccessRequest {
@@ -358,7 +424,11 @@ async fn nobody_without_a_proven_key_gets_anything() {
         let missing = code(operation, ErrorCode::MissingAuthenticationTokenException);
         assert_eq!(world.ask(operation, &body, KEY, None).await, missing, "{name} without a key");
         let wrong = code(operation, ErrorCode::InvalidSignatureException);
-        assert_eq!(world.ask(operation, &body, KEY, Some("a guess")).await, wrong, "{name} with a wrong secret");
+        assert_eq!(
+            world.ask(operation, &body, KEY, Some("a guess")).await,
+            wrong,
+            "{name} with a wrong secret"
+        );
         let unknown = code(operation, ErrorCode::UnrecognizedClientException);
         let stranger = world.ask(operation, &body, "AKIACCCCCCCCCCCCCCCC", Some(SECRET)).await;
         assert_eq!(stranger, unknown, "{name} with an unknown key");
@@ -370,7 +440,11 @@ async fn a_proven_key_without_the_right_gets_nothing() {
     let world = World::new().await;
     for operation in Operation::ALL.iter().copied() {
         let open = operation.resource_kind() == ResourceKind::None;
-        let denied = if open { "done".to_owned() } else { code(operation, ErrorCode::AccessDeniedException) };
+        let denied = if open {
+            "done".to_owned()
+        } else {
+            code(operation, ErrorCode::AccessDeniedException)
+        };
         let answer = world.ask(operation, &row_of(operation).body, KEY, Some(SECRET)).await;
         assert_eq!(answer, denied, "{}", operation.name());
     }
@@ -382,12 +456,24 @@ async fn a_right_on_another_tag_is_none_and_a_right_is_enough() {
         let Row { body, tagged, right } = row_of(operation);
         let name = operation.name();
         let open = operation.resource_kind() == ResourceKind::None;
-        let denied = if open { "done".to_owned() } else { code(operation, ErrorCode::AccessDeniedException) };
+        let denied = if open {
+            "done".to_owned()
+        } else {
+            code(operation, ErrorCode::AccessDeniedException)
+        };
         let world = World::new().await;
         world.permit(operation, environment("prod")).await;
-        assert_eq!(world.ask(operation, &body, KEY, Some(SECRET)).await, denied, "{name} with a right on another tag");
+        assert_eq!(
+            world.ask(operation, &body, KEY, Some(SECRET)).await,
+            denied,
+            "{name} with a right on another tag"
+        );
         let world = World::new().await;
         world.permit(operation, tagged.then(|| environment("dev")).flatten()).await;
-        assert_eq!(world.ask(operation, &body, KEY, Some(SECRET)).await, right, "{name} with the right");
+        assert_eq!(
+            world.ask(operation, &body, KEY, Some(SECRET)).await,
+            right,
+            "{name} with the right"
+        );
     }
 }

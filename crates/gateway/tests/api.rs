@@ -36,19 +36,26 @@ async fn boto3_drives_every_operation_and_meets_every_class_of_error() {
     let device = scene.device(1, "dev").await;
     let other = scene.device(2, "prod").await;
     scene.plane.connected.lock().unwrap().insert(device.clone());
-    let environment = [("TOWLINE_DEVICE", device.to_string()), ("TOWLINE_OTHER", other.to_string())];
+    let environment =
+        [("TOWLINE_DEVICE", device.to_string()), ("TOWLINE_OTHER", other.to_string())];
     let (passed, output) = boto3(&scene, "api_smoke.py", &environment).await;
     assert!(passed, "{output}");
     println!("{output}");
     let (passed, output) = boto3(&scene, "documents_smoke.py", &environment).await;
     assert!(passed, "{output}");
     println!("{output}");
-    assert_eq!(*scene.plane.dropped.lock().unwrap(), [other], "a deregistered device loses its link");
-    // A gateway of its own: the wrong keys of both programs together are more than one address may try in a minute.
+    assert_eq!(
+        *scene.plane.dropped.lock().unwrap(),
+        [other],
+        "a deregistered device loses its link"
+    );
+    // A gateway of its own: the wrong keys of both programs together are more than one address may
+    // try in a minute.
     let second = Scene::start().await;
     let device = second.device(1, "dev").await;
     second.plane.connected.lock().unwrap().insert(device.clone());
-    let (passed, output) = boto3(&second, "identity_smoke.py", &[("TOWLINE_DEVICE", device.to_string())]).await;
+    let (passed, output) =
+        boto3(&second, "identity_smoke.py", &[("TOWLINE_DEVICE", device.to_string())]).await;
     assert!(passed, "{output}");
     println!("{output}");
     trail_is_whole(&[scene, second]).await;
@@ -59,7 +66,8 @@ async fn the_real_aws_cli_drives_what_is_served() {
     let scene = Scene::start().await;
     let device = scene.device(1, "dev").await;
     scene.plane.connected.lock().unwrap().insert(device.clone());
-    let (passed, output) = boto3(&scene, "cli_smoke.py", &[("TOWLINE_DEVICE", device.to_string())]).await;
+    let (passed, output) =
+        boto3(&scene, "cli_smoke.py", &[("TOWLINE_DEVICE", device.to_string())]).await;
     assert!(passed, "{output}");
     println!("{output}");
 }
@@ -70,9 +78,14 @@ async fn trail_is_whole(scenes: &[Scene]) {
     for scene in scenes {
         lines.extend(scene.store.audit().list(0, 10_000).await.unwrap());
     }
-    let events: Vec<Value> = lines.iter().map(|(_, line)| serde_json::from_str(line).unwrap()).collect();
+    let events: Vec<Value> =
+        lines.iter().map(|(_, line)| serde_json::from_str(line).unwrap()).collect();
     for operation in towline_ssm::operation::Operation::ALL {
-        assert!(events.iter().any(|e| e["eventName"] == operation.name()), "no line of {}", operation.name());
+        assert!(
+            events.iter().any(|e| e["eventName"] == operation.name()),
+            "no line of {}",
+            operation.name()
+        );
     }
     for code in [
         "AccessDeniedException",

@@ -1,4 +1,5 @@
-//! Session preferences that name a bucket: the plain log is there when the session is over, in a real S3 server (moto's).
+//! Session preferences that name a bucket: the plain log is there when the session is over, in a
+//! real S3 server (moto's).
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -46,10 +47,17 @@ async fn a_log_goes_to_the_bucket_and_the_prefix_that_preferences_name() {
     server.python("[s3.create_bucket(Bucket=b) for b in ('evidence', 'team-logs')]");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system()).unwrap();
-    let wishes = preferences(&json!({"s3BucketName": "team-logs", "s3KeyPrefix": "a/b", "s3EncryptionEnabled": true}));
+        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
+            .unwrap();
+    let wishes = preferences(
+        &json!({"s3BucketName": "team-logs", "s3KeyPrefix": "a/b", "s3EncryptionEnabled": true}),
+    );
     session(&evidence, "ann-1", &wishes);
-    session(&evidence, "ann-2", &preferences(&json!({"s3BucketName": "evidence", "s3EncryptionEnabled": false})));
+    session(
+        &evidence,
+        "ann-2",
+        &preferences(&json!({"s3BucketName": "evidence", "s3EncryptionEnabled": false})),
+    );
     until("both copies", || !waits(dir.path(), "ann-1") && !waits(dir.path(), "ann-2")).await;
     let told = server.python(
         "o = s3.get_object(Bucket='team-logs', Key='a/b/ann-1.log')\nprint(o.get('ServerSideEncryption'))\nprint(o['Body'].read())\n\
@@ -57,11 +65,21 @@ async fn a_log_goes_to_the_bucket_and_the_prefix_that_preferences_name() {
     );
     let lines: Vec<&str> = told.lines().collect();
     assert_eq!(lines[0], "AES256", "{told}");
-    assert!(lines[1].starts_with("b'Script started on 20") && lines[1].contains("Script done on 20"), "{told}");
+    assert!(
+        lines[1].starts_with("b'Script started on 20") && lines[1].contains("Script done on 20"),
+        "{told}"
+    );
     assert!(lines[1].contains(r"\x1b[1mann-1\x1b[0m\r\n") && lines[2].contains("ann-2"), "{told}");
-    // The sealed recording is where it always is, and the chain names whatever lies in its own bucket.
-    let keys = || server.python("print([o['Key'] for o in s3.list_objects_v2(Bucket='evidence')['Contents']])");
-    until("the recordings", || keys().contains("ann-1.cast.gz") && keys().contains("ann-2.cast.gz")).await;
+    // The sealed recording is where it always is, and the chain names whatever lies in its own
+    // bucket.
+    let keys = || {
+        server
+            .python("print([o['Key'] for o in s3.list_objects_v2(Bucket='evidence')['Contents']])")
+    };
+    until("the recordings", || {
+        keys().contains("ann-1.cast.gz") && keys().contains("ann-2.cast.gz")
+    })
+    .await;
     let chain = || {
         server.python("print(*[s3.get_object(Bucket='evidence', Key=o['Key'])['Body'].read() for o in s3.list_objects_v2(Bucket='evidence', Prefix='towline-seals')['Contents']])")
     };
@@ -78,7 +96,8 @@ async fn a_bucket_that_is_not_there_is_waited_for_and_holds_up_nobody() {
     server.python("[s3.create_bucket(Bucket=b) for b in ('evidence', 'there')]");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system()).unwrap();
+        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
+            .unwrap();
     session(&evidence, "ann-1", &preferences(&json!({"s3BucketName": "later"})));
     session(&evidence, "ann-2", &preferences(&json!({"s3BucketName": "there"})));
     until("the copy for the bucket that is there", || !waits(dir.path(), "ann-2")).await;
@@ -90,33 +109,51 @@ async fn a_bucket_that_is_not_there_is_waited_for_and_holds_up_nobody() {
 #[tokio::test(flavor = "multi_thread")]
 async fn what_preferences_want_and_this_gateway_cannot_do_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
-    let (evidence, _failures) = Evidence::start(dir.path(), settings(dir.path(), ""), &Clock::system()).unwrap();
-    let refused = |wishes: &serde_json::Value| evidence.recorder.places(&preferences(wishes)).unwrap_err();
+    let (evidence, _failures) =
+        Evidence::start(dir.path(), settings(dir.path(), ""), &Clock::system()).unwrap();
+    let refused =
+        |wishes: &serde_json::Value| evidence.recorder.places(&preferences(wishes)).unwrap_err();
     let bucket = refused(&json!({"s3BucketName": "team-logs"}));
     assert!(bucket.contains("bucket team-logs") && bucket.contains("[evidence.s3]"), "{bucket}");
     let group = refused(&json!({"cloudWatchLogGroupName": "/team"}));
-    assert!(group.contains("log group /team") && group.contains("[evidence.cloudwatch]"), "{group}");
-    assert!(evidence.recorder.places(&preferences(&json!({"s3BucketName": "", "s3KeyPrefix": "x"}))).is_ok());
+    assert!(
+        group.contains("log group /team") && group.contains("[evidence.cloudwatch]"),
+        "{group}"
+    );
+    assert!(
+        evidence
+            .recorder
+            .places(&preferences(&json!({"s3BucketName": "", "s3KeyPrefix": "x"})))
+            .is_ok()
+    );
 
     let elsewhere = tempfile::tempdir().unwrap();
     let off = settings(elsewhere.path(), "recording = 'off'\n");
     let (evidence, _failures) = Evidence::start(elsewhere.path(), off, &Clock::system()).unwrap();
-    let why = evidence.recorder.places(&preferences(&json!({"s3BucketName": "team-logs"}))).unwrap_err();
+    let why =
+        evidence.recorder.places(&preferences(&json!({"s3BucketName": "team-logs"}))).unwrap_err();
     assert!(why.contains("records nothing"), "{why}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn preferences_name_the_log_group_and_whether_it_is_streamed() {
     let server = Server::start();
-    server.python("s3.create_bucket(Bucket='evidence')\nlogs.create_log_group(logGroupName='/team')");
+    server
+        .python("s3.create_bucket(Bucket='evidence')\nlogs.create_log_group(logGroupName='/team')");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system()).unwrap();
-    let streamed = preferences(&json!({"cloudWatchLogGroupName": "/team", "cloudWatchStreamingEnabled": true}));
-    let at_end = preferences(&json!({"cloudWatchLogGroupName": "/team", "cloudWatchStreamingEnabled": false}));
+        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
+            .unwrap();
+    let streamed = preferences(
+        &json!({"cloudWatchLogGroupName": "/team", "cloudWatchStreamingEnabled": true}),
+    );
+    let at_end = preferences(
+        &json!({"cloudWatchLogGroupName": "/team", "cloudWatchStreamingEnabled": false}),
+    );
     session(&evidence, "ann-1", &streamed);
     session(&evidence, "ann-2", &at_end);
-    let followed = |name: &str| dir.path().join(format!("evidence/cloudwatch/{name}.cast")).exists();
+    let followed =
+        |name: &str| dir.path().join(format!("evidence/cloudwatch/{name}.cast")).exists();
     until("both logs", || !followed("ann-1") && !followed("ann-2")).await;
     let messages = |name: &str| {
         server.python(&format!(
@@ -126,5 +163,7 @@ async fn preferences_name_the_log_group_and_whether_it_is_streamed() {
     assert!(messages("ann-1").contains("\"sessionData\":[\"ann-1\"]"), "{}", messages("ann-1"));
     assert_eq!(messages("ann-2").trim(), "ann-2");
     let url = evidence.recorder.output_url("ann-1", &evidence.recorder.places(&streamed).unwrap());
-    assert!(url.cloud_watch_output_url.unwrap().ends_with("#logEventViewer:group=/team;stream=ann-1"));
+    assert!(
+        url.cloud_watch_output_url.unwrap().ends_with("#logEventViewer:group=/team;stream=ann-1")
+    );
 }

@@ -41,12 +41,14 @@ fn client(
 
 fn agent(scene: &Scene, key: Arc<CertifiedKey>) -> ClientConfig {
     let resolver = AlwaysResolvesClientRawPublicKeys::new(key);
-    let mut config = client(scene, &[&version::TLS13]).with_client_cert_resolver(Arc::new(resolver));
+    let mut config =
+        client(scene, &[&version::TLS13]).with_client_cert_resolver(Arc::new(resolver));
     config.alpn_protocols = vec![b"towline/1".to_vec()];
     config
 }
 
-/// Whether the gateway let this client through its handshake: TLS 1.3 tells a client of a refusal with its first read.
+/// Whether the gateway let this client through its handshake: TLS 1.3 tells a client of a refusal
+/// with its first read.
 async fn is_let_in(scene: &Scene, config: ClientConfig) -> bool {
     let Ok(mut stream) = soon(scene.connect(config)).await else { return false };
     let mut byte = [0];
@@ -82,8 +84,9 @@ async fn an_agent_without_a_key_or_with_an_old_protocol_stays_out() {
     // A certificate in place of a key, as an agent of another product would show.
     let own = rcgen::generate_simple_self_signed(vec!["device".into()]).unwrap();
     let private = PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
-    let mut certified =
-        client(&scene, &[&version::TLS13]).with_client_auth_cert(vec![own.cert.der().clone()], private).unwrap();
+    let mut certified = client(&scene, &[&version::TLS13])
+        .with_client_auth_cert(vec![own.cert.der().clone()], private)
+        .unwrap();
     certified.alpn_protocols = vec![b"towline/1".to_vec()];
     assert!(!is_let_in(&scene, certified).await);
     assert!(scene.agents.try_recv().is_err(), "nobody of these came through");
@@ -93,13 +96,21 @@ async fn an_agent_without_a_key_or_with_an_old_protocol_stays_out() {
 async fn http_is_served_with_and_without_its_protocol_name_and_by_both_versions() {
     let scene = Scene::start().await;
     for versions in [&[&version::TLS13][..], &[&version::TLS12][..]] {
-        for protocols in [vec![], vec![b"http/1.1".to_vec()], vec![b"h2".to_vec(), b"http/1.1".to_vec()]] {
+        for protocols in
+            [vec![], vec![b"http/1.1".to_vec()], vec![b"h2".to_vec(), b"http/1.1".to_vec()]]
+        {
             let mut config = client(&scene, versions).with_no_client_auth();
             config.alpn_protocols = protocols;
             let mut stream = scene.connect(config).await.unwrap();
-            stream.write_all(b"GET /no HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.unwrap();
+            stream
+                .write_all(b"GET /no HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+                .await
+                .unwrap();
             let answer = String::from_utf8(until_end(&mut stream).await).unwrap();
-            assert!(answer.starts_with("HTTP/1.1 404") && answer.contains("UnknownOperationException"), "{answer}");
+            assert!(
+                answer.starts_with("HTTP/1.1 404") && answer.contains("UnknownOperationException"),
+                "{answer}"
+            );
         }
     }
 }
@@ -107,7 +118,8 @@ async fn http_is_served_with_and_without_its_protocol_name_and_by_both_versions(
 #[tokio::test]
 async fn a_websocket_reaches_the_data_channels() {
     let scene = Scene::start().await;
-    let mut stream = scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
+    let mut stream =
+        scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
     let request = "GET /v1/data-channel/admin-x?role=publish_subscribe HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n\
                    Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
@@ -119,17 +131,23 @@ async fn a_websocket_reaches_the_data_channels() {
 #[tokio::test]
 async fn a_data_channel_that_is_no_websocket_gets_an_error_that_clients_can_read() {
     let scene = Scene::start().await;
-    let mut stream = scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
+    let mut stream =
+        scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
     let request = "GET /v1/data-channel/x?a=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
     stream.write_all(request.as_bytes()).await.unwrap();
     let answer = String::from_utf8(until_end(&mut stream).await).unwrap();
-    assert!(answer.starts_with("HTTP/1.1 400") && answer.contains("ValidationException"), "{answer}");
+    assert!(
+        answer.starts_with("HTTP/1.1 400") && answer.contains("ValidationException"),
+        "{answer}"
+    );
 }
 
 #[tokio::test]
 async fn garbage_in_place_of_a_handshake_is_shown_the_door() {
     let scene = Scene::start().await;
-    for garbage in [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 4096][..], &[0x16, 3, 1, 0xff, 0xff, 1][..]] {
+    for garbage in
+        [&b"GET / HTTP/1.0\r\n\r\n"[..], &[0xff; 4096][..], &[0x16, 3, 1, 0xff, 0xff, 1][..]]
+    {
         let mut stream = TcpStream::connect(scene.address).await.unwrap();
         stream.write_all(garbage).await.unwrap();
         stream.shutdown().await.unwrap();
@@ -144,7 +162,8 @@ async fn whoever_dawdles_in_the_handshake_is_cut_off() {
     let scene = Scene::start().await;
     let mut stream = TcpStream::connect(scene.address).await.unwrap();
     stream.write_all(&[0x16, 3, 1]).await.unwrap();
-    // Time flies only once the gateway waits: with nothing to do, the paused clock jumps to the next deadline.
+    // Time flies only once the gateway waits: with nothing to do, the paused clock jumps to the
+    // next deadline.
     tokio::time::pause();
     let mut byte = [0];
     let read = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT * 2, stream.read(&mut byte)).await;
@@ -154,7 +173,8 @@ async fn whoever_dawdles_in_the_handshake_is_cut_off() {
 #[tokio::test]
 async fn whoever_dawdles_in_the_request_head_is_cut_off() {
     let scene = Scene::start().await;
-    let mut stream = scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
+    let mut stream =
+        scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
     stream.write_all(b"POST / HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.unwrap();
     tokio::time::pause();
     let mut all = Vec::new();
@@ -165,8 +185,12 @@ async fn whoever_dawdles_in_the_request_head_is_cut_off() {
 #[tokio::test]
 async fn a_request_head_has_a_bound() {
     let scene = Scene::start().await;
-    let mut stream = scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
-    let head = format!("POST / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n", "x".repeat(limits::MAX_HEAD * 2));
+    let mut stream =
+        scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
+    let head = format!(
+        "POST / HTTP/1.1\r\nHost: x\r\nX-Long: {}\r\n\r\n",
+        "x".repeat(limits::MAX_HEAD * 2)
+    );
     let _ = stream.write_all(head.as_bytes()).await;
     let answer = until_end(&mut stream).await;
     assert!(!String::from_utf8_lossy(&answer).contains("200 OK"));
@@ -175,7 +199,8 @@ async fn a_request_head_has_a_bound() {
 #[tokio::test]
 async fn stopping_closes_idle_connections_and_ends() {
     let mut scene = Scene::start().await;
-    let mut idle = scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
+    let mut idle =
+        scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();
     idle.write_all(b"GET /no HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
     let mut some = [0; 64];
     soon(idle.read(&mut some)).await.unwrap();
@@ -189,7 +214,9 @@ async fn stopping_closes_idle_connections_and_ends() {
 async fn the_monitoring_listener_tells_health_and_counters() {
     let scene = Scene::start().await;
     scene.device(1, "dev").await;
-    for (path, wanted) in [("/healthz", "ok"), ("/metrics", "towline_devices{status=\"active\"} 1"), ("/", "404")] {
+    for (path, wanted) in
+        [("/healthz", "ok"), ("/metrics", "towline_devices{status=\"active\"} 1"), ("/", "404")]
+    {
         let mut stream = TcpStream::connect(scene.monitor).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -30,7 +30,9 @@ async fn serve(dir: &Path) -> (Child, String) {
         .spawn()
         .unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let line = timeout(Duration::from_secs(30), lines.next_line()).await.expect("it says where it listens");
+    let line = timeout(Duration::from_secs(30), lines.next_line())
+        .await
+        .expect("it says where it listens");
     (child, line.unwrap().unwrap())
 }
 
@@ -43,7 +45,9 @@ async fn end(mut child: Child, signal: Signal) -> std::process::ExitStatus {
 /// Runs a few lines of boto3 as the administrator; what they print.
 async fn boto3(made: &Value, line: &str, lines: &str) -> String {
     let port = line.rsplit_once(':').unwrap().1;
-    let program = format!("import boto3\nssm = boto3.client('ssm', endpoint_url='https://localhost:{port}')\n{lines}");
+    let program = format!(
+        "import boto3\nssm = boto3.client('ssm', endpoint_url='https://localhost:{port}')\n{lines}"
+    );
     let text = |key: &str| made[key].as_str().unwrap().to_owned();
     let mut command = Command::from(machine::python());
     command
@@ -76,7 +80,8 @@ async fn init_prints_one_object_and_a_second_one_is_refused() {
 #[tokio::test]
 async fn serve_without_a_directory_of_init_says_what_is_missing() {
     let dir = tempfile::tempdir().unwrap();
-    let output = Command::new(GATEWAY).args(["serve", "--dir"]).arg(dir.path()).output().await.unwrap();
+    let output =
+        Command::new(GATEWAY).args(["serve", "--dir"]).arg(dir.path()).output().await.unwrap();
     assert!(!output.status.success());
     assert!(String::from_utf8_lossy(&output.stderr).contains("towline-gateway init"));
 }

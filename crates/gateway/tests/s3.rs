@@ -1,4 +1,5 @@
-//! Recordings in a bucket of a real S3 server (moto's, a separate process): away at first, then there.
+//! Recordings in a bucket of a real S3 server (moto's, a separate process): away at first, then
+//! there.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -28,7 +29,8 @@ async fn recordings_reach_a_bucket_that_was_not_there_at_first_encrypted_and_who
     let server = Server::start();
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), settings(dir.path(), &server.endpoint), &Clock::system()).unwrap();
+        Evidence::start(dir.path(), settings(dir.path(), &server.endpoint), &Clock::system())
+            .unwrap();
     record(&evidence, "ann-small", 0).await;
     // 14 MB of noise: more than one part of an upload.
     record(&evidence, "ann-large", 14_000_000).await;
@@ -49,7 +51,8 @@ async fn recordings_reach_a_bucket_that_was_not_there_at_first_encrypted_and_who
     );
     let lines: Vec<&str> = told.lines().collect();
     assert!(lines[0].ends_with("AES256") && lines[1] == format!("{size} AES256"), "{told}");
-    let seals = server.python("print([o['Key'] for o in s3.list_objects_v2(Bucket='evidence')['Contents']])");
+    let seals = server
+        .python("print([o['Key'] for o in s3.list_objects_v2(Bucket='evidence')['Contents']])");
     assert!(seals.contains("towline/logs/towline-seals/gateway/000000000000.jsonl"), "{seals}");
 }
 
@@ -89,7 +92,9 @@ fn troubled() -> (String, SyncSender<()>) {
             let _ = stream.read(&mut [0; 4096]);
             // Nothing is ever sent: it returns when the sender is dropped.
             let _ = waiting.lock().unwrap_or_else(PoisonError::into_inner).recv();
-            let _ = stream.write_all(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+            let _ = stream.write_all(
+                b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
         });
     };
     std::thread::spawn(move || listener.incoming().flatten().take(1000).for_each(serve));
@@ -100,7 +105,8 @@ fn troubled() -> (String, SyncSender<()>) {
 async fn a_server_in_trouble_costs_disk_and_no_session_its_time() {
     let (endpoint, silent) = troubled();
     let dir = tempfile::tempdir().unwrap();
-    let (evidence, _failures) = Evidence::start(dir.path(), settings(dir.path(), &endpoint), &Clock::system()).unwrap();
+    let (evidence, _failures) =
+        Evidence::start(dir.path(), settings(dir.path(), &endpoint), &Clock::system()).unwrap();
     let recorder = Arc::clone(&evidence.recorder);
     // While the server says nothing at all: a session that waited for it would wait for ever.
     let sessions = tokio::spawn(async move {
@@ -109,7 +115,10 @@ async fn a_server_in_trouble_costs_disk_and_no_session_its_time() {
         }
         evidence
     });
-    let _evidence = tokio::time::timeout(PATIENCE, sessions).await.expect("no session waits for the server").unwrap();
+    let _evidence = tokio::time::timeout(PATIENCE, sessions)
+        .await
+        .expect("no session waits for the server")
+        .unwrap();
     let waiting = dir.path().join("evidence/outbox/towline/logs");
     let count = || std::fs::read_dir(&waiting).map_or(0, |entries| entries.count());
     until("fifty recordings in the outbox", || count() >= 50).await;

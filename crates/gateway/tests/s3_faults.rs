@@ -1,4 +1,5 @@
-//! A bucket's server that says no, says "later", reads slowly: nothing is lost, nothing is given up, no session waits.
+//! A bucket's server that says no, says "later", reads slowly: nothing is lost, nothing is given
+//! up, no session waits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -43,13 +44,18 @@ impl Server {
     fn start(mood: Mood) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let server =
-            Self { endpoint, mood: Arc::new(Mutex::new(mood)), taken: Arc::default(), requests: Arc::default() };
+        let server = Self {
+            endpoint,
+            mood: Arc::new(Mutex::new(mood)),
+            taken: Arc::default(),
+            requests: Arc::default(),
+        };
         let (mood, taken) = (Arc::clone(&server.mood), Arc::clone(&server.taken));
         let requests = Arc::clone(&server.requests);
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten().take(10_000) {
-                let (mood, taken, requests) = (Arc::clone(&mood), Arc::clone(&taken), Arc::clone(&requests));
+                let (mood, taken, requests) =
+                    (Arc::clone(&mood), Arc::clone(&taken), Arc::clone(&requests));
                 // A client that hangs up is no news here.
                 std::thread::spawn(move || serve(stream, &mood, &taken, &requests).ok());
             }
@@ -104,17 +110,24 @@ fn serve(
     requests.fetch_add(1, Ordering::SeqCst);
     let mut stream = reader.into_inner();
     let error = |status: &str, code: &str| {
-        let body = format!("<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code}</Message></Error>");
-        format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}", body.len())
+        let body = format!(
+            "<?xml version=\"1.0\"?><Error><Code>{code}</Code><Message>{code}</Message></Error>"
+        );
+        format!(
+            "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
+            body.len()
+        )
     };
     let answer = match now {
         Mood::Denies => error("403 Forbidden", "AccessDenied"),
         Mood::Busy => error("503 Slow Down", "SlowDown"),
         Mood::HangsUp => return Ok(()),
         Mood::ReadsSlowly | Mood::Takes => {
-            let key = first.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
+            let key =
+                first.split(' ').nth(1).unwrap_or_default().split('?').next().unwrap_or_default();
             taken.lock().unwrap().push(key.to_owned());
-            "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n".to_owned()
+            "HTTP/1.1 200 OK\r\nETag: \"1\"\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+                .to_owned()
         }
     };
     stream.write_all(answer.as_bytes())
@@ -147,7 +160,10 @@ async fn survives(mood: Mood) {
     .await;
     assert_eq!(quarantine(dir.path()), 0, "a server in trouble is no fault of the files");
     server.turns(Mood::Takes);
-    until("an empty outbox", || (0..5).all(|n| !outbox(dir.path()).join(format!("ann-{n}.cast.gz")).exists())).await;
+    until("an empty outbox", || {
+        (0..5).all(|n| !outbox(dir.path()).join(format!("ann-{n}.cast.gz")).exists())
+    })
+    .await;
     assert!((0..5).all(|n| server.has(&format!("/evidence/ann-{n}.cast.gz"))));
 }
 
@@ -173,14 +189,21 @@ async fn a_server_that_reads_slowly_holds_up_no_session() {
     let settings = settings(dir.path(), &bucket(&server.endpoint, ""));
     let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
     record(&evidence, "ann-slow", 8 * 1024 * 1024).await;
-    until("the large recording in the outbox", || outbox(dir.path()).join("ann-slow.cast.gz").exists()).await;
+    until("the large recording in the outbox", || {
+        outbox(dir.path()).join("ann-slow.cast.gz").exists()
+    })
+    .await;
     // While it is being read, sessions begin and end as ever.
     for n in 0..20 {
         record(&evidence, &format!("ann-{n}"), 1024).await;
     }
-    until("twenty finished recordings", || !(0..20).any(|n| evidence.recorder.is_recording(&format!("ann-{n}")))).await;
+    until("twenty finished recordings", || {
+        !(0..20).any(|n| evidence.recorder.is_recording(&format!("ann-{n}")))
+    })
+    .await;
     until("all of them at the server", || {
-        server.has("/evidence/ann-slow.cast.gz") && (0..20).all(|n| server.has(&format!("/evidence/ann-{n}.cast.gz")))
+        server.has("/evidence/ann-slow.cast.gz")
+            && (0..20).all(|n| server.has(&format!("/evidence/ann-{n}.cast.gz")))
     })
     .await;
     assert_eq!(quarantine(dir.path()), 0);

@@ -1,4 +1,5 @@
-//! The same sink on an S3 server that somebody else wrote (`s3rver` of npm): what is fetched from it is what was recorded.
+//! The same sink on an S3 server that somebody else wrote (`s3rver` of npm): what is fetched from
+//! it is what was recorded.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
@@ -29,8 +30,8 @@ struct Server {
 
 impl Server {
     fn start(directory: &Path) -> Self {
-        let modules =
-            std::env::var_os("NODE_PATH").expect("NODE_PATH is not set: `cargo xtask test` installs its modules");
+        let modules = std::env::var_os("NODE_PATH")
+            .expect("NODE_PATH is not set: `cargo xtask test` installs its modules");
         let mut child = Command::new("node")
             .args(["-e", PROGRAM])
             .arg(directory)
@@ -40,7 +41,10 @@ impl Server {
             .expect("node is needed for this test");
         let mut port = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut port).unwrap();
-        let port: u16 = port.trim().parse().expect("s3rver of npm is needed for this test: npm install s3rver@3.7.1");
+        let port: u16 = port
+            .trim()
+            .parse()
+            .expect("s3rver of npm is needed for this test: npm install s3rver@3.7.1");
         Self { child, endpoint: format!("http://127.0.0.1:{port}") }
     }
 }
@@ -52,12 +56,15 @@ impl Drop for Server {
     }
 }
 
-/// The object, once it is there with more than `least` bytes and no longer grows: this server shows what it still writes.
+/// The object, once it is there with more than `least` bytes and no longer grows: this server shows
+/// what it still writes.
 async fn fetched(evidence: &Evidence, key: &str, least: usize) -> Vec<u8> {
     let (start, mut before) = (Instant::now(), 0);
     loop {
         let seen = match evidence.sink.store().get(&Key::from(key)).await {
-            Ok(object) => object.bytes().await.map(|bytes| bytes.to_vec()).map_err(|error| error.to_string()),
+            Ok(object) => {
+                object.bytes().await.map(|bytes| bytes.to_vec()).map_err(|error| error.to_string())
+            }
             Err(error) => Err(error.to_string()),
         };
         match seen {

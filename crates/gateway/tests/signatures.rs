@@ -1,4 +1,5 @@
-//! Signed requests against the clock: skew, replay, and sources that fail too often. Time is moved by hand.
+//! Signed requests against the clock: skew, replay, and sources that fail too often. Time is moved
+//! by hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
 use std::future::poll_fn;
@@ -79,7 +80,11 @@ impl Desk {
 
     /// A request signed now, to be sent when and as often as the test likes.
     fn signed(&self, (target, body): (&str, &str), secret: &str) -> Vec<(String, String)> {
-        let headers = [("host", "gw.test"), ("x-amz-target", target), ("content-type", "application/x-amz-json-1.1")];
+        let headers = [
+            ("host", "gw.test"),
+            ("x-amz-target", target),
+            ("content-type", "application/x-amz-json-1.1"),
+        ];
         self.signed_as(&headers, body, "ssm", (KEY, secret, None))
     }
 
@@ -93,8 +98,15 @@ impl Desk {
     ) -> Vec<(String, String)> {
         let parts = RequestParts { method: "POST", path: "/", query: "", headers };
         let secret = SecretAccessKey::new(secret.into());
-        let credentials = Credentials { access_key, secret: &secret, session_token, region: "xx-towline-1", service };
-        let added = sign(&parts, &sha256(body.as_bytes()), &credentials, self.clock.now().0 / 1000).unwrap();
+        let credentials = Credentials {
+            access_key,
+            secret: &secret,
+            session_token,
+            region: "xx-towline-1",
+            service,
+        };
+        let added = sign(&parts, &sha256(body.as_bytes()), &credentials, self.clock.now().0 / 1000)
+            .unwrap();
         let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         headers.chain(added.into_iter().map(|(name, value)| (name.to_owned(), value))).collect()
     }
@@ -139,7 +151,11 @@ async fn a_session_token_holds_to_its_last_second_and_is_expired_then() {
     let desk = Desk::open().await;
     let (key, secret, token) = desk.temporary(900).await;
     let signed = |token: &str| {
-        let headers = [("host", "gw.test"), ("x-amz-target", READ.0), ("content-type", "application/x-amz-json-1.1")];
+        let headers = [
+            ("host", "gw.test"),
+            ("x-amz-target", READ.0),
+            ("content-type", "application/x-amz-json-1.1"),
+        ];
         desk.signed_as(&headers, READ.1, "ssm", (&key, &secret, Some(token)))
     };
     assert_eq!(desk.send(&signed(&token), READ.1, HERE).await, "done");
@@ -167,7 +183,11 @@ async fn a_captured_request_that_changes_something_cannot_be_sent_again() {
     let desk = Desk::open().await;
     let request = desk.signed(WRITE, SECRET);
     assert_eq!(desk.send(&request, WRITE.1, HERE).await, "done");
-    assert_eq!(desk.send(&request, WRITE.1, HERE).await, "done", "the same second: a script that means it twice");
+    assert_eq!(
+        desk.send(&request, WRITE.1, HERE).await,
+        "done",
+        "the same second: a script that means it twice"
+    );
     desk.clock.advance(MINUTE);
     assert_eq!(desk.send(&request, WRITE.1, HERE).await, "InvalidSignatureException");
     assert_eq!(desk.send(&desk.signed(WRITE, SECRET), WRITE.1, HERE).await, "done", "signed anew");
@@ -208,7 +228,8 @@ async fn a_wrong_clock_is_no_guess_and_closes_no_door() {
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_answered_in_time() {
     let desk = Desk::open().await;
-    let never = Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let never =
+        Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
     let request = desk.signed(READ, SECRET);
     let mut answer = pin!(desk.send_body(&request, never, HERE));
     // Once, so that the request waits for its body before time moves.

@@ -1,13 +1,15 @@
 //! ARNs as patterns: where a wildcard may cross a colon and where not.
 //!
 //! Two rules, by the IAM User Guide:
-//! - `Resource` ("IAM JSON policy elements: Resource"): wildcards stand within a segment, but a `*` that ends its segment
-//!   may go on past the colon. The sixth segment, the resource itself, may hold colons and is one segment to us.
-//! - `ArnLike` and its family ("Condition operators", ARN): the six parts are compared one by one, and no wildcard of one
-//!   part reaches into the next.
+//! - `Resource` ("IAM JSON policy elements: Resource"): wildcards stand within a segment, but a `*`
+//!   that ends its segment may go on past the colon. The sixth segment, the resource itself, may
+//!   hold colons and is one segment to us.
+//! - `ArnLike` and its family ("Condition operators", ARN): the six parts are compared one by one,
+//!   and no wildcard of one part reaches into the next.
 //!
 //! # Invariants
-//! - A variable stands only in the resource part of a `Resource` (IAM User Guide, "Variables and tags").
+//! - A variable stands only in the resource part of a `Resource` (IAM User Guide, "Variables and
+//!   tags").
 //! - Both matchers cost at most pattern times text.
 
 use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, glob, literal, tokenise};
@@ -21,9 +23,13 @@ pub(crate) const PARTS: usize = 6;
 pub(crate) enum ResourceError {
     #[error(transparent)]
     Pattern(#[from] PatternError),
-    #[error("a resource is \"*\" or an ARN of six parts, arn:partition:service:region:account:resource")]
+    #[error(
+        "a resource is \"*\" or an ARN of six parts, arn:partition:service:region:account:resource"
+    )]
     NotAnArn,
-    #[error("a policy variable may stand only in the resource part of an ARN, after the fifth colon")]
+    #[error(
+        "a policy variable may stand only in the resource part of an ARN, after the fifth colon"
+    )]
     VariableTooEarly,
 }
 
@@ -43,7 +49,8 @@ pub(crate) fn resource(source: &str, variables: bool) -> Result<Pattern, Resourc
     Ok(Pattern::from_pieces(source, pieces))
 }
 
-/// Keeps wildcards before the resource part inside their segment, unless they end it. Answers the number of colons.
+/// Keeps wildcards before the resource part inside their segment, unless they end it. Answers the
+/// number of colons.
 fn confine_wildcards(pieces: &mut [Piece]) -> Result<usize, ResourceError> {
     let mut colons = 0;
     for at in 0..pieces.len() {
@@ -64,7 +71,8 @@ fn confine_wildcards(pieces: &mut [Piece]) -> Result<usize, ResourceError> {
     Ok(colons)
 }
 
-/// Like [`glob`], for patterns whose wildcards differ in what they may cross: all reachable places at once.
+/// Like [`glob`], for patterns whose wildcards differ in what they may cross: all reachable places
+/// at once.
 pub(crate) fn glob_segments(pieces: &[Piece], text: &str, context: &Context) -> bool {
     let bytes = text.as_bytes();
     let mut reached = vec![false; bytes.len() + 1];
@@ -128,7 +136,11 @@ impl ArnPattern {
         self.whole.pieces() == [Piece::Many]
     }
 
-    pub(crate) fn matches<'a>(&'a self, arn: &str, context: &Context) -> Result<bool, Unresolved<'a>> {
+    pub(crate) fn matches<'a>(
+        &'a self,
+        arn: &str,
+        context: &Context,
+    ) -> Result<bool, Unresolved<'a>> {
         if self.is_everything() {
             return Ok(true);
         }

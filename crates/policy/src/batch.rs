@@ -1,13 +1,17 @@
 //! Policy tests without a gateway: one JSON object in, one word out.
 //!
-//! A line is `{"policies":[...],"boundary":{...}|null,"request":{"principal":ARN,"action":...,"resource":ARN,
-//! "context":{key: value or list}}}`. Optional beside `boundary`: `session`, a session policy, and `resource`, the
-//! resource's policy. A context value is a string, a Boolean, a number, or a list of them.
+//! A line is
+//! `{"policies":[...],"boundary":{...}|null,"request":{"principal":ARN,"action":...,"resource":ARN,
+//! "context":{key: value or list}}}`. Optional beside `boundary`: `session`, a session policy, and
+//! `resource`, the resource's policy. A context value is a string, a Boolean, a number, or a list
+//! of them.
 //!
 //! # Invariants
-//! - The request is judged as it is written: the resource has the one name given, and only what follows from the
-//!   principal's ARN is added to the context (`aws:username` and its like, see [`Context::fill_from_principal`]).
-//! - A line that is not understood is an error, never a word: a test must not pass by a typing mistake.
+//! - The request is judged as it is written: the resource has the one name given, and only what
+//!   follows from the principal's ARN is added to the context (`aws:username` and its like, see
+//!   [`Context::fill_from_principal`]).
+//! - A line that is not understood is an error, never a word: a test must not pass by a typing
+//!   mistake.
 //!
 //! # Not here
 //! - Reading files and printing: the command line.
@@ -109,7 +113,8 @@ pub fn read_line(line: &str) -> Result<Line, BatchError> {
 
 fn policy(json: &Json, which: &str) -> Result<NamedPolicy, BatchError> {
     // The size of the document alone is not known here; the line's limit bounds it.
-    let parsed = document(json, 0).map_err(|error| BatchError::Policy { which: which.to_owned(), error })?;
+    let parsed =
+        document(json, 0).map_err(|error| BatchError::Policy { which: which.to_owned(), error })?;
     let names_principal = parsed.statements.iter().any(|statement| statement.principals.is_some());
     if names_principal && which != "resource" {
         return Err(form(which, "only a resource's policy has a Principal"));
@@ -138,7 +143,9 @@ fn read_request(json: &Json) -> Result<Request, BatchError> {
         }
     }
     match (principal, action, resource) {
-        (Some(principal), Some(action), Some(resource)) => Ok(Request::new(principal, action, resource, context)),
+        (Some(principal), Some(action), Some(resource)) => {
+            Ok(Request::new(principal, action, resource, context))
+        }
         (None, _, _) => Err(form("request.principal", "is missing")),
         (_, None, _) => Err(form("request.action", "is missing")),
         (_, _, None) => Err(form("request.resource", "is missing")),
@@ -149,7 +156,10 @@ fn context_values(key: &str, json: &Json) -> Result<Vec<String>, BatchError> {
     let one = |json: &Json| match json {
         Json::String(text) | Json::Number(text) => Ok(text.clone()),
         Json::Bool(truth) => Ok(truth.to_string()),
-        _ => Err(form(format!("request.context[{key:?}]"), "must be a string, a Boolean, a number or a list of them")),
+        _ => Err(form(
+            format!("request.context[{key:?}]"),
+            "must be a string, a Boolean, a number or a list of them",
+        )),
     };
     match json {
         Json::Array(items) => items.iter().map(one).collect(),

@@ -1,19 +1,23 @@
 //! One line of a `Condition` block: an operator, a key, the values it is compared with.
 //!
-//! Sources: IAM User Guide, "Condition operators" and "Conditions with multiple context keys or values".
+//! Sources: IAM User Guide, "Condition operators" and "Conditions with multiple context keys or
+//! values".
 //!
 //! # Invariants
-//! - A key that is missing, or present without a value, meets no positive test and every negated one; `IfExists` and
-//!   `ForAllValues` are met by it, `ForAnyValue` never.
-//! - Several wanted values are alternatives: a positive test needs one of them, a negated test none.
+//! - A key that is missing, or present without a value, meets no positive test and every negated
+//!   one; `IfExists` and `ForAllValues` are met by it, `ForAnyValue` never.
+//! - Several wanted values are alternatives: a positive test needs one of them, a negated test
+//!   none.
 //! - For set operators a key whose values are all empty texts counts as missing.
-//! - A value that is not of the operator's type (`ten` as a number) equals nothing: no error, no match.
-//! - A policy variable without a value matches nothing. Under a negation that would be "everything else", so there the
-//!   statement's effect decides: an `Allow` is not met, a `Deny` is. Never the wider right.
+//! - A value that is not of the operator's type (`ten` as a number) equals nothing: no error, no
+//!   match.
+//! - A policy variable without a value matches nothing. Under a negation that would be "everything
+//!   else", so there the statement's effect decides: an `Allow` is not met, a `Deny` is. Never the
+//!   wider right.
 //!
 //! # Known limits
-//! - Without a set operator a key of several values passes when one of them does (all, for a negation). IAM leaves this
-//!   open and asks for a set operator.
+//! - Without a set operator a key of several values passes when one of them does (all, for a
+//!   negation). IAM leaves this open and asks for a set operator.
 
 use crate::arn::ArnPattern;
 use crate::document::Effect;
@@ -104,7 +108,9 @@ impl Condition {
             Wanted::Text(p) | Wanted::TextIgnoreCase(p) | Wanted::TextLike(p) | Wanted::Bool(p) => {
                 p.iter().flat_map(Pattern::variables).collect()
             }
-            Wanted::Arn(patterns) => patterns.iter().flat_map(|arn| arn.whole().variables()).collect(),
+            Wanted::Arn(patterns) => {
+                patterns.iter().flat_map(|arn| arn.whole().variables()).collect()
+            }
             _ => Vec::new(),
         }
     }
@@ -183,12 +189,21 @@ fn same_letters(a: &str, b: &str) -> bool {
 }
 
 impl Wanted {
-    fn compile(family: Family, values: &[String], variables: bool) -> Result<Self, (usize, ValueError)> {
-        let exact = |text: &str| Ok(Pattern::compile(text, Syntax { wildcards: false, variables })?);
+    fn compile(
+        family: Family,
+        values: &[String],
+        variables: bool,
+    ) -> Result<Self, (usize, ValueError)> {
+        let exact =
+            |text: &str| Ok(Pattern::compile(text, Syntax { wildcards: false, variables })?);
         let like = |text: &str| Ok(Pattern::compile(text, Syntax { wildcards: true, variables })?);
         let truth = |text: &str| {
             let pattern = exact(text)?;
-            if pattern.has_variables() || boolean(text).is_some() { Ok(pattern) } else { Err(ValueError::Type) }
+            if pattern.has_variables() || boolean(text).is_some() {
+                Ok(pattern)
+            } else {
+                Err(ValueError::Type)
+            }
         };
         Ok(match family {
             Family::Text => Self::Text(each(values, exact)?),
@@ -199,7 +214,9 @@ impl Wanted {
             Family::Bool => Self::Bool(each(values, truth)?),
             Family::Binary => Self::Binary(each(values, typed(binary))?),
             Family::Address => Self::Address(each(values, typed(Network::read))?),
-            Family::Arn => Self::Arn(each(values, |text| Ok(ArnPattern::compile(text, variables)?))?),
+            Family::Arn => {
+                Self::Arn(each(values, |text| Ok(ArnPattern::compile(text, variables)?))?)
+            }
             Family::Null => Self::Null(each(values, typed(boolean))?),
         })
     }
@@ -207,7 +224,9 @@ impl Wanted {
     fn find(&self, given: &str, context: &Context) -> Found {
         match self {
             Self::Text(wanted) => any(wanted, |text| Ok(text.text(context)? == given)),
-            Self::TextIgnoreCase(wanted) => any(wanted, |text| Ok(same_letters(&text.text(context)?, given))),
+            Self::TextIgnoreCase(wanted) => {
+                any(wanted, |text| Ok(same_letters(&text.text(context)?, given)))
+            }
             Self::TextLike(wanted) => any(wanted, |pattern| pattern.matches(given, context)),
             Self::Arn(wanted) => any(wanted, |arn| arn.matches(given, context)),
             Self::Bool(wanted) => match boolean(given) {
@@ -232,7 +251,10 @@ impl Wanted {
     }
 }
 
-fn each<T>(values: &[String], read: impl Fn(&str) -> Result<T, ValueError>) -> Result<Vec<T>, (usize, ValueError)> {
+fn each<T>(
+    values: &[String],
+    read: impl Fn(&str) -> Result<T, ValueError>,
+) -> Result<Vec<T>, (usize, ValueError)> {
     values.iter().enumerate().map(|(at, value)| read(value).map_err(|error| (at, error))).collect()
 }
 

@@ -1,16 +1,18 @@
 //! The decision: may this request go on, and because of which statement.
 //!
-//! Order, by the IAM User Guide, "Policy evaluation logic" (within one account): an explicit deny anywhere; a resource
-//! policy that names the caller; the permission boundary; the session policy; the identity policies; and if nothing has
-//! allowed, no.
+//! Order, by the IAM User Guide, "Policy evaluation logic" (within one account): an explicit deny
+//! anywhere; a resource policy that names the caller; the permission boundary; the session policy;
+//! the identity policies; and if nothing has allowed, no.
 //!
 //! # Invariants
-//! - Deny by default: an oversized request, an empty set of policies, a missing value end in a denial.
-//! - No allocation per statement; only policy variables allocate, bounded by [`crate::limits::MAX_EXPANDED_BYTES`].
+//! - Deny by default: an oversized request, an empty set of policies, a missing value end in a
+//!   denial.
+//! - No allocation per statement; only policy variables allocate, bounded by
+//!   [`crate::limits::MAX_EXPANDED_BYTES`].
 //!
 //! # Not here
-//! - Which policies a principal has, and telling the caller: the gateway. The full account of a decision:
-//!   [`crate::explain`].
+//! - Which policies a principal has, and telling the caller: the gateway. The full account of a
+//!   decision: [`crate::explain`].
 
 use crate::document::{Effect, Element, Policy, Statement};
 use crate::pattern::{Pattern, Unresolved};
@@ -43,7 +45,8 @@ pub struct PolicySet {
     pub identity: Vec<NamedPolicy>,
     /// The most that identity policies can grant; `None` limits nothing.
     pub boundary: Option<NamedPolicy>,
-    /// Given when the session's credentials were made; `None` limits nothing, an empty list everything.
+    /// Given when the session's credentials were made; `None` limits nothing, an empty list
+    /// everything.
     pub session: Option<Vec<NamedPolicy>>,
     /// Of the resource.
     pub resource: Vec<NamedPolicy>,
@@ -185,11 +188,13 @@ pub fn evaluate(policies: &PolicySet, request: &Request) -> Decision {
     }
     let asked = Asked::new(request);
     let identity = asked.ask(&policies.identity, Scope::Identity);
-    let boundary = policies.boundary.as_ref().map(|one| asked.ask(std::slice::from_ref(one), Scope::Boundary));
+    let boundary =
+        policies.boundary.as_ref().map(|one| asked.ask(std::slice::from_ref(one), Scope::Boundary));
     let session = policies.session.as_ref().map(|all| asked.ask(all, Scope::Session));
     let resource = asked.ask(&policies.resource, Scope::Resource);
     let limits = [boundary, session];
-    let denies = std::iter::once(&identity).chain(limits.iter().flatten()).chain(std::iter::once(&resource));
+    let denies =
+        std::iter::once(&identity).chain(limits.iter().flatten()).chain(std::iter::once(&resource));
     if let Some(deny) = denies.filter_map(|found| found.deny.as_ref()).next() {
         return Decision::denied(deny.clone());
     }
@@ -209,8 +214,8 @@ pub fn evaluate(policies: &PolicySet, request: &Request) -> Decision {
 
 /// Decides whether a role's trust policy lets the caller assume it: the policy itself must allow.
 ///
-/// `true` beside the decision says that it names the caller's account only, so that the caller's identity policies have
-/// to allow `sts:AssumeRole` on the role as well (ask [`evaluate`]).
+/// `true` beside the decision says that it names the caller's account only, so that the caller's
+/// identity policies have to allow `sts:AssumeRole` on the role as well (ask [`evaluate`]).
 #[must_use]
 pub fn evaluate_trust(trust: &NamedPolicy, request: &Request) -> (Decision, bool) {
     if !request.fits() {
@@ -253,8 +258,12 @@ impl<'r> Asked<'r> {
                     continue;
                 }
                 let Some(level) = self.matches(statement, scope) else { continue };
-                let reference =
-                    || StatementRef { scope, policy: named.name.clone(), index, sid: statement.sid.clone() };
+                let reference = || StatementRef {
+                    scope,
+                    policy: named.name.clone(),
+                    index,
+                    sid: statement.sid.clone(),
+                };
                 if statement.effect == Effect::Deny {
                     found.deny = Some(reference());
                     return found;
@@ -275,16 +284,21 @@ impl<'r> Asked<'r> {
         let level = self.principal_matches(statement, scope);
         let context = &self.request.context;
         let met = level != Named::No
-            && statement.conditions.iter().all(|condition| condition.is_met(context, statement.effect));
+            && statement
+                .conditions
+                .iter()
+                .all(|condition| condition.is_met(context, statement.effect));
         met.then_some(level)
     }
 
     pub(crate) fn action_matches(&self, statement: &Statement) -> bool {
         let Element { negated, entries } = &statement.actions;
-        entries.iter().any(|pattern| pattern.covers(&self.action, &self.request.context)) != *negated
+        entries.iter().any(|pattern| pattern.covers(&self.action, &self.request.context))
+            != *negated
     }
 
-    /// Identity policies speak of whom they are attached to; a resource policy without a principal of nobody.
+    /// Identity policies speak of whom they are attached to; a resource policy without a principal
+    /// of nobody.
     pub(crate) fn principal_matches(&self, statement: &Statement, scope: Scope) -> Named {
         match (&statement.principals, scope) {
             (None, Scope::Resource) => Named::No,

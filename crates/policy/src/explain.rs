@@ -1,11 +1,13 @@
-//! The full account of a decision: for each statement what matched, and for each condition why it failed.
+//! The full account of a decision: for each statement what matched, and for each condition why it
+//! failed.
 //!
-//! For people: `towline policy test`, and an operator who asks why. Slower than [`crate::evaluate`], and the decision in
-//! it is that function's, not a second opinion.
+//! For people: `towline policy test`, and an operator who asks why. Slower than
+//! [`crate::evaluate`], and the decision in it is that function's, not a second opinion.
 //!
 //! # Invariants
 //! - Every part of a statement is judged, also after one has failed.
-//! - Size is bounded by the policies' and the request's limits; the text shows at most [`SHOWN`] values of a list.
+//! - Size is bounded by the policies' and the request's limits; the text shows at most [`SHOWN`]
+//!   values of a list.
 
 use crate::condition::Condition;
 use crate::document::{Effect, Statement};
@@ -47,7 +49,10 @@ impl StatementReport {
     /// Whether it applies: all of its parts match.
     #[must_use]
     pub fn applies(&self) -> bool {
-        self.principal && self.action && self.resource && self.conditions.iter().all(|condition| condition.met)
+        self.principal
+            && self.action
+            && self.resource
+            && self.conditions.iter().all(|condition| condition.met)
     }
 }
 
@@ -78,7 +83,9 @@ pub fn explain(policies: &PolicySet, request: &Request) -> Explanation {
         let mut report = |scope, policies: &[NamedPolicy]| {
             for named in policies {
                 let all = named.policy.statements.iter().enumerate();
-                statements.extend(all.map(|(index, statement)| judge(&asked, scope, named, index, statement)));
+                statements.extend(
+                    all.map(|(index, statement)| judge(&asked, scope, named, index, statement)),
+                );
             }
         };
         report(Scope::Identity, &policies.identity);
@@ -89,20 +96,36 @@ pub fn explain(policies: &PolicySet, request: &Request) -> Explanation {
     Explanation { decision, statements }
 }
 
-fn judge(asked: &Asked<'_>, scope: Scope, named: &NamedPolicy, index: usize, statement: &Statement) -> StatementReport {
+fn judge(
+    asked: &Asked<'_>,
+    scope: Scope,
+    named: &NamedPolicy,
+    index: usize,
+    statement: &Statement,
+) -> StatementReport {
     let context = &asked.request.context;
     StatementReport {
-        statement: StatementRef { scope, policy: named.name.clone(), index, sid: statement.sid.clone() },
+        statement: StatementRef {
+            scope,
+            policy: named.name.clone(),
+            index,
+            sid: statement.sid.clone(),
+        },
         effect: statement.effect,
         principal: asked.principal_matches(statement, scope) != Named::No,
         action: asked.action_matches(statement),
         resource: asked.resource_matches(statement),
-        conditions: statement.conditions.iter().map(|one| judge_condition(one, context, statement.effect)).collect(),
+        conditions: statement
+            .conditions
+            .iter()
+            .map(|one| judge_condition(one, context, statement.effect))
+            .collect(),
     }
 }
 
 fn judge_condition(condition: &Condition, context: &Context, effect: Effect) -> ConditionReport {
-    let unresolved = condition.variables().into_iter().filter(|variable| variable.value(context).is_none());
+    let unresolved =
+        condition.variables().into_iter().filter(|variable| variable.value(context).is_none());
     ConditionReport {
         operator: condition.operator_name().to_owned(),
         key: condition.key_name().to_owned(),
@@ -130,11 +153,15 @@ impl fmt::Display for StatementReport {
             return writeln!(f, "- {} {verb} it", self.statement);
         }
         writeln!(f, "- {} does not apply", self.statement)?;
-        let parts = [(self.principal, "principal"), (self.action, "action"), (self.resource, "resource")];
+        let parts =
+            [(self.principal, "principal"), (self.action, "action"), (self.resource, "resource")];
         for (_, part) in parts.iter().filter(|(matches, _)| !matches) {
             writeln!(f, "    the {part} does not match")?;
         }
-        self.conditions.iter().filter(|condition| !condition.met).try_for_each(|condition| write!(f, "{condition}"))
+        self.conditions
+            .iter()
+            .filter(|condition| !condition.met)
+            .try_for_each(|condition| write!(f, "{condition}"))
     }
 }
 

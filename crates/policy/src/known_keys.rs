@@ -1,13 +1,16 @@
 //! The condition keys a stored policy may use.
 //!
-//! A key nobody fills in makes a condition that never holds (or, negated, always): a misspelt `ssm:resorceTag/Env` would
-//! be found the day it matters. So a document with an unknown key is not stored.
+//! A key nobody fills in makes a condition that never holds (or, negated, always): a misspelt
+//! `ssm:resorceTag/Env` would be found the day it matters. So a document with an unknown key is not
+//! stored.
 //!
-//! Sources: IAM User Guide, "AWS global condition context keys"; Service Authorization Reference, "Actions, resources, and
-//! condition keys for AWS Systems Manager" and "... for AWS Security Token Service".
+//! Sources: IAM User Guide, "AWS global condition context keys"; Service Authorization Reference,
+//! "Actions, resources, and condition keys for AWS Systems Manager" and "... for AWS Security Token
+//! Service".
 //!
 //! # Invariants
-//! - Names are in small letters and sorted within their group for the reader; key names have no case.
+//! - Names are in small letters and sorted within their group for the reader; key names have no
+//!   case.
 //! - A name that ends with `/` stands for that name with any tag key after it.
 //!
 //! # Not here
@@ -97,7 +100,8 @@ const TOKEN_SERVICE: &[&str] = &[
     "sts:transitivetagkeys",
 ];
 
-/// Our own: the parameters of the session document or command that is asked for, defaults included, by name.
+/// Our own: the parameters of the session document or command that is asked for, defaults included,
+/// by name.
 const TOWLINE: &[&str] = &["towline:documentparameter/"];
 
 /// Whether `key`, in small letters, is a key of AWS's or one of `own` (small letters, same form).

@@ -1,11 +1,13 @@
 //! The IAM policy language: parse, evaluate, explain. Pure: no I/O, no clock, no state.
 //!
-//! Way of a document: text -> [`Policy::parse`] -> [`Policy::validate_for_storage`] -> the gateway's store.
-//! Way of a request: [`Request`] and [`PolicySet`] -> [`evaluate`] -> [`Decision`], with [`explain`] for people.
+//! Way of a document: text -> [`Policy::parse`] -> [`Policy::validate_for_storage`] -> the
+//! gateway's store. Way of a request: [`Request`] and [`PolicySet`] -> [`evaluate`] ->
+//! [`Decision`], with [`explain`] for people.
 //!
-//! Map: `json` (a tree that keeps repeated keys) -> `parse` (grammar) -> `document` (compiled) made of `pattern`, `arn`,
-//! `principal`, `condition` over `operator` and `values`; `evaluate` and `explain` read it; `storage` over `known_keys`
-//! says what may be stored; `batch` answers JSON lines; `limits` bounds it all.
+//! Map: `json` (a tree that keeps repeated keys) -> `parse` (grammar) -> `document` (compiled) made
+//! of `pattern`, `arn`, `principal`, `condition` over `operator` and `values`; `evaluate` and
+//! `explain` read it; `storage` over `known_keys` says what may be stored; `batch` answers JSON
+//! lines; `limits` bounds it all.
 //!
 //! # Invariants
 //! - Deny by default, and an explicit deny wins.
@@ -34,7 +36,9 @@ mod storage;
 mod values;
 
 pub use document::{Effect, Policy, Version};
-pub use evaluate::{Decision, NamedPolicy, Outcome, PolicySet, Scope, StatementRef, Why, evaluate, evaluate_trust};
+pub use evaluate::{
+    Decision, NamedPolicy, Outcome, PolicySet, Scope, StatementRef, Why, evaluate, evaluate_trust,
+};
 pub use explain::{ConditionReport, Explanation, SHOWN, StatementReport, explain};
 pub use parse::ParseError;
 pub use request::{Context, Request, device_aliases};

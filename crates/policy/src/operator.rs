@@ -1,7 +1,8 @@
 //! The names of condition operators: `[ForAllValues:|ForAnyValue:]Name[IfExists]`.
 //!
-//! Source: IAM User Guide, "IAM JSON policy elements: Condition operators". Names are spelt exactly as there; a name in
-//! other letters is refused with the right spelling, because a policy that silently means nothing is worse.
+//! Source: IAM User Guide, "IAM JSON policy elements: Condition operators". Names are spelt exactly
+//! as there; a name in other letters is refused with the right spelling, because a policy that
+//! silently means nothing is worse.
 //!
 //! # Invariants
 //! - [`NAMES`] is the whole language: an operator that is not in it does not parse.
@@ -124,7 +125,8 @@ impl Operator {
         };
         let found = NAMES.iter().find(|(known, _, _)| *known == base);
         let Some(&(_, family, negated)) = found else { return Err(respell(name)) };
-        // Null asks for existence itself: neither a condition on existence nor a count of values adds anything to it.
+        // Null asks for existence itself: neither a condition on existence nor a count of values
+        // adds anything to it.
         if family == Family::Null && (if_exists || quantifier != Quantifier::Plain) {
             return Err(Some("Null".to_owned()));
         }
@@ -136,8 +138,12 @@ impl Operator {
 fn respell(name: &str) -> Option<String> {
     let (prefix, rest) = match name.split_once(':') {
         None => ("", name),
-        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("ForAllValues") => ("ForAllValues:", rest),
-        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("ForAnyValue") => ("ForAnyValue:", rest),
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("ForAllValues") => {
+            ("ForAllValues:", rest)
+        }
+        Some((prefix, rest)) if prefix.eq_ignore_ascii_case("ForAnyValue") => {
+            ("ForAnyValue:", rest)
+        }
         Some(_) => return None,
     };
     let suffix = "IfExists";
@@ -146,7 +152,8 @@ fn respell(name: &str) -> Option<String> {
         Some((base, tail)) if tail.eq_ignore_ascii_case(suffix) => (base, suffix),
         _ => (rest, ""),
     };
-    let known = NAMES.iter().map(|(known, _, _)| known).find(|known| known.eq_ignore_ascii_case(base))?;
+    let known =
+        NAMES.iter().map(|(known, _, _)| known).find(|known| known.eq_ignore_ascii_case(base))?;
     Some(format!("{prefix}{known}{suffix}"))
 }
 
@@ -174,12 +181,18 @@ mod tests {
     #[test]
     fn every_name_reads_with_every_prefix_and_suffix() {
         for (name, family, negated) in NAMES.into_iter().filter(|(name, ..)| *name != "Null") {
-            for (prefix, quantifier) in
-                [("", Quantifier::Plain), ("ForAllValues:", Quantifier::All), ("ForAnyValue:", Quantifier::Any)]
-            {
+            for (prefix, quantifier) in [
+                ("", Quantifier::Plain),
+                ("ForAllValues:", Quantifier::All),
+                ("ForAnyValue:", Quantifier::Any),
+            ] {
                 for (suffix, if_exists) in [("", false), ("IfExists", true)] {
                     let read = Operator::read(&format!("{prefix}{name}{suffix}"));
-                    assert_eq!(read, Ok(Operator { quantifier, family, negated, if_exists }), "{prefix}{name}{suffix}");
+                    assert_eq!(
+                        read,
+                        Ok(Operator { quantifier, family, negated, if_exists }),
+                        "{prefix}{name}{suffix}"
+                    );
                 }
             }
         }

@@ -1,14 +1,15 @@
 //! Text with wildcards and policy variables: compiled once, matched many times.
 //!
-//! Way: source text -> [`Pattern::compile`] -> pieces; at a request [`Pattern::resolve`] puts the values of variables in,
-//! [`glob`] matches. Sources: IAM User Guide, "IAM policy elements: Variables and tags" and "IAM JSON policy elements:
-//! Resource".
+//! Way: source text -> [`Pattern::compile`] -> pieces; at a request [`Pattern::resolve`] puts the
+//! values of variables in, [`glob`] matches. Sources: IAM User Guide, "IAM policy elements:
+//! Variables and tags" and "IAM JSON policy elements: Resource".
 //!
 //! # Invariants
-//! - Matching never recurses and never tries a position twice for the same `*`: at most text times pattern steps, and
-//!   text plus pattern steps when no `?` follows a `*`.
+//! - Matching never recurses and never tries a position twice for the same `*`: at most text times
+//!   pattern steps, and text plus pattern steps when no `?` follows a `*`.
 //! - What comes out of a variable is plain text: a user called `*` is not every user.
-//! - A variable that has no single value and no default makes the pattern [`Unresolved`]; it never becomes an empty text.
+//! - A variable that has no single value and no default makes the pattern [`Unresolved`]; it never
+//!   becomes an empty text.
 //!
 //! # Not here
 //! - What a colon means in an ARN: [`crate::arn`].
@@ -85,7 +86,8 @@ impl Pattern {
     pub(crate) fn from_pieces(source: &str, mut pieces: Vec<Piece>) -> Self {
         order_wildcards(&mut pieces);
         let has_variables = pieces.iter().any(|piece| matches!(piece, Piece::Variable(_)));
-        let segmented = pieces.iter().any(|piece| matches!(piece, Piece::OneInSegment | Piece::ManyInSegment));
+        let segmented =
+            pieces.iter().any(|piece| matches!(piece, Piece::OneInSegment | Piece::ManyInSegment));
         Self { source: source.into(), pieces, has_variables, segmented }
     }
 
@@ -111,7 +113,10 @@ impl Pattern {
     }
 
     /// The pieces with every variable replaced. Allocates only when there is one.
-    pub(crate) fn resolve<'a>(&'a self, context: &Context) -> Result<Cow<'a, [Piece]>, Unresolved<'a>> {
+    pub(crate) fn resolve<'a>(
+        &'a self,
+        context: &Context,
+    ) -> Result<Cow<'a, [Piece]>, Unresolved<'a>> {
         if !self.has_variables {
             return Ok(Cow::Borrowed(&self.pieces));
         }
@@ -166,7 +171,11 @@ impl Pattern {
 
     /// Whether the whole of `text` is covered. A variable without a value covers nothing.
     pub(crate) fn covers(&self, text: &str, context: &Context) -> bool {
-        if self.segmented { glob_segments(&self.pieces, text, context) } else { glob(&self.pieces, text, context) }
+        if self.segmented {
+            glob_segments(&self.pieces, text, context)
+        } else {
+            glob(&self.pieces, text, context)
+        }
     }
 
     /// The same, where a variable without a value has to be told from a text that differs.
@@ -247,7 +256,8 @@ fn variable(inner: &str) -> Option<Variable> {
     Some(Variable { key: Key::new(key), default: default.map(Into::into) })
 }
 
-/// Within a run of `*` and `?`, all `?` first and one `*` last: the same language, and no search inside the run.
+/// Within a run of `*` and `?`, all `?` first and one `*` last: the same language, and no search
+/// inside the run.
 fn order_wildcards(pieces: &mut Vec<Piece>) {
     let mut ordered: Vec<Piece> = Vec::with_capacity(pieces.len());
     for piece in pieces.drain(..) {
@@ -263,7 +273,8 @@ fn order_wildcards(pieces: &mut Vec<Piece>) {
     *pieces = ordered;
 }
 
-/// The exact text a piece stands for in this request; `None` for wildcards and for variables without a value.
+/// The exact text a piece stands for in this request; `None` for wildcards and for variables
+/// without a value.
 pub(crate) fn literal<'a>(piece: &'a Piece, context: &'a Context) -> Option<&'a str> {
     match piece {
         Piece::Text(text) => Some(text),
@@ -272,9 +283,11 @@ pub(crate) fn literal<'a>(piece: &'a Piece, context: &'a Context) -> Option<&'a 
     }
 }
 
-/// Whether `pieces` cover the whole of `text`. No piece is bound to a segment, see [`glob_segments`].
+/// Whether `pieces` cover the whole of `text`. No piece is bound to a segment, see
+/// [`glob_segments`].
 ///
-/// Works on bytes: both sides are UTF-8, where a text can only be found at the start of a character.
+/// Works on bytes: both sides are UTF-8, where a text can only be found at the start of a
+/// character.
 pub(crate) fn glob(pieces: &[Piece], text: &str, context: &Context) -> bool {
     let mut rest = text.as_bytes();
     let mut left = pieces;
@@ -308,9 +321,13 @@ pub(crate) fn glob(pieces: &[Piece], text: &str, context: &Context) -> bool {
 /// What is left of pieces and text.
 type Left<'p, 't> = (&'p [Piece], &'t [u8]);
 
-/// The first place from where on `pieces`, which follow a `*`, could match: what is left behind the piece that was sought,
-/// and the text where the next attempt may begin, if there can be one.
-fn seek<'p, 't>(pieces: &'p [Piece], text: &'t [u8], context: &Context) -> Option<(Left<'p, 't>, Option<&'t [u8]>)> {
+/// The first place from where on `pieces`, which follow a `*`, could match: what is left behind the
+/// piece that was sought, and the text where the next attempt may begin, if there can be one.
+fn seek<'p, 't>(
+    pieces: &'p [Piece],
+    text: &'t [u8],
+    context: &Context,
+) -> Option<(Left<'p, 't>, Option<&'t [u8]>)> {
     let (first, after) = pieces.split_first()?;
     match literal(first, context).map(str::as_bytes) {
         Some(wanted) if !wanted.is_empty() => {
@@ -341,8 +358,8 @@ fn step<'t>(piece: &Piece, text: &'t [u8], context: &Context) -> Option<&'t [u8]
     text.strip_prefix(literal(piece, context)?.as_bytes())
 }
 
-/// The first hit of `wanted`, in linear time. A short one is sought by its first byte, as the linear search costs more to
-/// prepare than it saves.
+/// The first hit of `wanted`, in linear time. A short one is sought by its first byte, as the
+/// linear search costs more to prepare than it saves.
 fn find(text: &[u8], wanted: &[u8]) -> Option<usize> {
     match wanted {
         [] => Some(0),

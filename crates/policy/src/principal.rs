@@ -1,15 +1,16 @@
 //! `Principal` and `NotPrincipal`: whom a trust or resource policy speaks of.
 //!
-//! Source: IAM User Guide, "AWS JSON policy elements: Principal" and "NotPrincipal", and for the levels of a grant
-//! "Policy evaluation logic", resource-based policies.
+//! Source: IAM User Guide, "AWS JSON policy elements: Principal" and "NotPrincipal", and for the
+//! levels of a grant "Policy evaluation logic", resource-based policies.
 //!
 //! # Invariants
 //! - No wildcard but the lone `*`: parts of a name cannot be left open.
 //! - Naming an account delegates to it; it does not by itself grant anything inside the account.
 //!
 //! # Known limits
-//! - A path of a role is not part of a session's ARN, so `role/path/name` and `role/name` both stand for the sessions of
-//!   the role `name` of that account (role names are unique in an account whatever their path).
+//! - A path of a role is not part of a session's ARN, so `role/path/name` and `role/name` both
+//!   stand for the sessions of the role `name` of that account (role names are unique in an account
+//!   whatever their path).
 
 use crate::limits::MAX_ARN_BYTES;
 
@@ -108,16 +109,19 @@ impl Entry {
                 }
             }
             Self::Arn(arn) => {
-                // Only the ARN of the role itself stands for its sessions; a session's ARN for no other session.
+                // Only the ARN of the role itself stands for its sessions; a session's ARN for no
+                // other session.
                 let entry = Caller::read(arn);
-                let same_role = !entry.is_session() && entry.role().is_some_and(|role| Some(role) == caller.role());
+                let same_role = !entry.is_session()
+                    && entry.role().is_some_and(|role| Some(role) == caller.role());
                 if same_role { Named::Role } else { Named::No }
             }
         }
     }
 
-    /// Whether a `NotPrincipal` with this entry spares the caller: only one that names it, and an account its root. A role
-    /// spares none of its sessions, whoever lists both means the one session.
+    /// Whether a `NotPrincipal` with this entry spares the caller: only one that names it, and an
+    /// account its root. A role spares none of its sessions, whoever lists both means the one
+    /// session.
     pub(crate) fn spares(&self, caller: &Caller<'_>) -> bool {
         match self.names(caller) {
             Named::No | Named::Role => false,

@@ -3,14 +3,18 @@
 //! The caller (the gateway, the command line) fills a [`Request`]; evaluation only reads it.
 //!
 //! # Invariants
-//! - Key names have no case: `aws:SourceIp` and `AWS:sourceip` are one key (IAM User Guide, "IAM JSON policy elements:
-//!   Condition"). Values keep theirs.
-//! - Bounded: a request beyond [`crate::limits`] is not cut to fit, it is remembered as oversized and then denied.
+//! - Key names have no case: `aws:SourceIp` and `AWS:sourceip` are one key (IAM User Guide, "IAM
+//!   JSON policy elements: Condition"). Values keep theirs.
+//! - Bounded: a request beyond [`crate::limits`] is not cut to fit, it is remembered as oversized
+//!   and then denied.
 //!
 //! # Not here
 //! - The truth of the values. Who fills in `aws:MultiFactorAuthPresent` vouches for it.
 
-use crate::limits::{MAX_ALIASES, MAX_ARN_BYTES, MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_KEY_BYTES, MAX_VALUE_BYTES};
+use crate::limits::{
+    MAX_ALIASES, MAX_ARN_BYTES, MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_KEY_BYTES,
+    MAX_VALUE_BYTES,
+};
 use crate::principal::Caller;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -22,8 +26,9 @@ pub struct Request {
     pub principal: String,
     /// Such as `ssm:StartSession`. No case.
     pub action: String,
-    /// The names of ONE resource. A device is asked for under its `managed-instance` and its `instance` ARN, see
-    /// [`device_aliases`]; a `Resource` matches when any name does, a `NotResource` when none of them is excepted.
+    /// The names of ONE resource. A device is asked for under its `managed-instance` and its
+    /// `instance` ARN, see [`device_aliases`]; a `Resource` matches when any name does, a
+    /// `NotResource` when none of them is excepted.
     pub resources: Vec<String>,
     /// The circumstances.
     pub context: Context,
@@ -35,7 +40,12 @@ impl Request {
     #[must_use]
     pub fn new(principal: &str, action: &str, resource: &str, mut context: Context) -> Self {
         context.fill_from_principal(principal);
-        Self { principal: principal.into(), action: action.into(), resources: vec![resource.into()], context }
+        Self {
+            principal: principal.into(),
+            action: action.into(),
+            resources: vec![resource.into()],
+            context,
+        }
     }
 
     /// Whether it is within the limits; what is not is denied unread.
@@ -49,8 +59,8 @@ impl Request {
     }
 }
 
-/// The two names of a device, `mi-...` being its id: as Systems Manager calls it and as EC2 does. Policies written for
-/// either meaning then work unchanged.
+/// The two names of a device, `mi-...` being its id: as Systems Manager calls it and as EC2 does.
+/// Policies written for either meaning then work unchanged.
 #[must_use]
 pub fn device_aliases(region: &str, account: &str, id: &str) -> Vec<String> {
     vec![
@@ -59,7 +69,8 @@ pub fn device_aliases(region: &str, account: &str, id: &str) -> Vec<String> {
     ]
 }
 
-/// The name of a condition key, without case, with its hash: policies hash theirs when they are parsed.
+/// The name of a condition key, without case, with its hash: policies hash theirs when they are
+/// parsed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key {
     hash: u64,
@@ -69,8 +80,8 @@ pub(crate) struct Key {
 impl Key {
     pub(crate) fn new(name: &str) -> Self {
         let name = name.to_lowercase();
-        // Of no seed, so that it is the same in a policy and in a request. It only orders a bounded list that is searched by
-        // halving: collisions cost nothing worth an attack.
+        // Of no seed, so that it is the same in a policy and in a request. It only orders a bounded
+        // list that is searched by halving: collisions cost nothing worth an attack.
         let mut hasher = DefaultHasher::new();
         hasher.write(name.as_bytes());
         Self { hash: hasher.finish(), name: name.into() }
@@ -85,7 +96,8 @@ impl Key {
 /// The circumstances of a request: keys without case, each with its values.
 #[derive(Debug, Clone, Default)]
 pub struct Context {
-    /// Hashes of the keys, sorted; apart from the entries because this list is all that most look-ups touch.
+    /// Hashes of the keys, sorted; apart from the entries because this list is all that most
+    /// look-ups touch.
     hashes: Vec<u64>,
     /// In the order of `hashes`.
     entries: Vec<(Key, Vec<String>)>,
@@ -101,7 +113,8 @@ impl Context {
 
     /// Sets the values of a key. None at all is the same as the key not being there.
     pub fn set<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
-        let values: Vec<String> = values.into_iter().take(MAX_CONTEXT_VALUES + 1).map(Into::into).collect();
+        let values: Vec<String> =
+            values.into_iter().take(MAX_CONTEXT_VALUES + 1).map(Into::into).collect();
         let fits = values.len() <= MAX_CONTEXT_VALUES
             && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES)
             && key.len() <= MAX_KEY_BYTES
@@ -123,7 +136,8 @@ impl Context {
     /// Where the key is, or where it would go.
     fn place(&self, key: &Key) -> Result<usize, usize> {
         let first = self.hashes.partition_point(|hash| *hash < key.hash);
-        let same_hash = self.entries[first..].iter().take_while(|(known, _)| known.hash == key.hash);
+        let same_hash =
+            self.entries[first..].iter().take_while(|(known, _)| known.hash == key.hash);
         let found = same_hash.map(|(known, _)| known).position(|known| known.name == key.name);
         found.map(|offset| first + offset).ok_or(first)
     }
@@ -135,12 +149,20 @@ impl Context {
         self
     }
 
-    /// Sets `PREFIX/KEY` for every tag, such as `aws:ResourceTag`. Two tags that differ in case only are one key with two
-    /// values: a test on either value meets it, and as a policy variable it has no value.
-    pub fn set_tags<'t>(&mut self, prefix: &str, tags: impl IntoIterator<Item = (&'t str, &'t str)>) {
+    /// Sets `PREFIX/KEY` for every tag, such as `aws:ResourceTag`. Two tags that differ in case
+    /// only are one key with two values: a test on either value meets it, and as a policy variable
+    /// it has no value.
+    pub fn set_tags<'t>(
+        &mut self,
+        prefix: &str,
+        tags: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) {
         let mut fresh: HashMap<String, Vec<String>> = HashMap::new();
         for (key, value) in tags.into_iter().take(MAX_CONTEXT_KEYS + 1) {
-            fresh.entry(format!("{prefix}/{key}").to_lowercase()).or_default().push(value.to_owned());
+            fresh
+                .entry(format!("{prefix}/{key}").to_lowercase())
+                .or_default()
+                .push(value.to_owned());
         }
         for (key, values) in fresh {
             self.set(&key, values);
@@ -148,7 +170,10 @@ impl Context {
     }
 
     /// Sets a device's tags under both names that policies use for them.
-    pub fn set_resource_tags<'t>(&mut self, tags: impl IntoIterator<Item = (&'t str, &'t str)> + Clone) {
+    pub fn set_resource_tags<'t>(
+        &mut self,
+        tags: impl IntoIterator<Item = (&'t str, &'t str)> + Clone,
+    ) {
         self.set_tags("aws:ResourceTag", tags.clone());
         self.set_tags("ssm:resourceTag", tags);
     }
@@ -165,9 +190,10 @@ impl Context {
         self.get(&Key::new(key))
     }
 
-    /// Adds what follows from the caller's ARN, where not set already: `aws:PrincipalArn`, `aws:PrincipalAccount`,
-    /// `aws:PrincipalType`, and for a user `aws:username`. A role session has no user name (IAM User Guide, "Variables
-    /// and tags", table of principal key values), and its `aws:PrincipalArn` is the role's.
+    /// Adds what follows from the caller's ARN, where not set already: `aws:PrincipalArn`,
+    /// `aws:PrincipalAccount`, `aws:PrincipalType`, and for a user `aws:username`. A role session
+    /// has no user name (IAM User Guide, "Variables and tags", table of principal key values), and
+    /// its `aws:PrincipalArn` is the role's.
     pub fn fill_from_principal(&mut self, principal: &str) {
         let caller = Caller::read(principal);
         let known = [

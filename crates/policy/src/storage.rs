@@ -1,13 +1,15 @@
 //! What a document must satisfy, beyond the grammar, to be stored for a given use.
 //!
-//! Sources: IAM User Guide, "IAM and AWS STS quotas" (sizes), "Grammar of the IAM JSON policy language" (notes on
-//! `Principal` and `Sid`), "AWS JSON policy elements: NotPrincipal".
+//! Sources: IAM User Guide, "IAM and AWS STS quotas" (sizes), "Grammar of the IAM JSON policy
+//! language" (notes on `Principal` and `Sid`), "AWS JSON policy elements: NotPrincipal".
 //!
 //! # Invariants
-//! - Evaluation never depends on these rules: a policy that was stored by an older gateway is still evaluated safely.
+//! - Evaluation never depends on these rules: a policy that was stored by an older gateway is still
+//!   evaluated safely.
 //!
 //! # Not here
-//! - The sum over all inline policies of a principal: the store knows the others, see [`Use::quota`].
+//! - The sum over all inline policies of a principal: the store knows the others, see
+//!   [`Use::quota`].
 
 use crate::document::{Effect, Policy, Statement};
 use crate::known_keys::is_known;
@@ -120,12 +122,16 @@ pub enum StorageError {
 }
 
 impl Policy {
-    /// Checks what storing adds to the grammar. `own_keys` are the gateway's condition keys beyond AWS's, in small
-    /// letters; one that ends with `/` stands for any tag after it.
+    /// Checks what storing adds to the grammar. `own_keys` are the gateway's condition keys beyond
+    /// AWS's, in small letters; one that ends with `/` stands for any tag after it.
     ///
     /// # Errors
     /// The first rule that the document breaks for this use.
-    pub fn validate_for_storage(&self, purpose: Use, own_keys: &[&str]) -> Result<(), StorageError> {
+    pub fn validate_for_storage(
+        &self,
+        purpose: Use,
+        own_keys: &[&str],
+    ) -> Result<(), StorageError> {
         let (chars, quota) = (self.counted_chars(), purpose.quota());
         if chars > quota {
             return Err(StorageError::TooLong { chars, quota });
@@ -155,19 +161,31 @@ fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageE
     }
     let plain = |sid: &str| sid.chars().all(|c| c.is_ascii_alphanumeric());
     match &statement.sid {
-        Some(sid) if !plain(sid) && purpose != Use::Resource => Err(StorageError::Sid { path: format!("{path}.Sid") }),
+        Some(sid) if !plain(sid) && purpose != Use::Resource => {
+            Err(StorageError::Sid { path: format!("{path}.Sid") })
+        }
         _ => Ok(()),
     }
 }
 
 fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageError> {
     for condition in &statement.conditions {
-        let place = || format!("{path}.Condition.{}[{:?}]", condition.operator_name(), condition.key_name());
+        let place = || {
+            format!("{path}.Condition.{}[{:?}]", condition.operator_name(), condition.key_name())
+        };
         if !is_known(condition.key().name(), own) {
-            return Err(StorageError::UnknownKey { path: place(), key: condition.key_name().to_owned() });
+            return Err(StorageError::UnknownKey {
+                path: place(),
+                key: condition.key_name().to_owned(),
+            });
         }
-        if let Some(variable) = condition.variables().into_iter().find(|variable| !is_known(variable.key.name(), own)) {
-            return Err(StorageError::UnknownKey { path: place(), key: variable.key.name().to_owned() });
+        if let Some(variable) =
+            condition.variables().into_iter().find(|variable| !is_known(variable.key.name(), own))
+        {
+            return Err(StorageError::UnknownKey {
+                path: place(),
+                key: variable.key.name().to_owned(),
+            });
         }
         if let Some(value) = condition.arn_that_is_none() {
             return Err(StorageError::NotAnArn { path: place(), value: value.to_owned() });
@@ -176,7 +194,9 @@ fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageEr
     let Some(element) = &statement.resources else { return Ok(()) };
     let name = if element.negated { "NotResource" } else { "Resource" };
     for (index, pattern) in element.entries.iter().enumerate() {
-        if let Some(variable) = pattern.variables().find(|variable| !is_known(variable.key.name(), own)) {
+        if let Some(variable) =
+            pattern.variables().find(|variable| !is_known(variable.key.name(), own))
+        {
             let path = format!("{path}.{name}[{index}]");
             return Err(StorageError::UnknownKey { path, key: variable.key.name().to_owned() });
         }

@@ -1,8 +1,7 @@
 //! The published rules as data: every case of `tests/cases/*.json` through one `check`.
 //!
-//! A case has a `name`, a `source` (title of the page whose rule it shows, with the section where a page has many rules; or
-//! our own rule where IAM leaves one open) and
-//! is one of three kinds:
+//! A case has a `name`, a `source` (title of the page whose rule it shows, with the section where a
+//! page has many rules; or our own rule where IAM leaves one open) and is one of three kinds:
 //! - `condition`, `context`, `met`: asked once in an `Allow` and once in a `Deny` statement;
 //! - `line`, `expect`: a line of a batch and its word;
 //! - `document`, `error`: what parses, or where and why it does not.
@@ -32,10 +31,12 @@ const ENOUGH: usize = 500;
 /// Most cases of one source: a page that stands for more is too general to find the rule in.
 const MOST_OF_ONE_SOURCE: usize = 150;
 /// Where the rules come from.
-const GUIDES: [&str; 4] = ["IAM User Guide: ", "Systems Manager User Guide: ", "W3C note: ", "Towline "];
+const GUIDES: [&str; 4] =
+    ["IAM User Guide: ", "Systems Manager User Guide: ", "W3C note: ", "Towline "];
 
 fn cases(file: &str) -> Vec<Value> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(format!("{file}.json"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/cases").join(format!("{file}.json"));
     let text = std::fs::read_to_string(&path).expect("the file of cases");
     serde_json::from_str(&text).expect("an array of cases")
 }
@@ -56,7 +57,8 @@ fn check(file: &str) {
             } else {
                 ask_grammar(case)
             };
-            said.err().map(|said| format!("{} ({}): {said}", text(case, "name"), text(case, "source")))
+            said.err()
+                .map(|said| format!("{} ({}): {said}", text(case, "name"), text(case, "source")))
         })
         .collect();
     assert!(wrong.is_empty(), "{} cases of {file}:\n{}", wrong.len(), wrong.join("\n"));
@@ -68,7 +70,11 @@ fn word(line: &Value) -> Result<Outcome, String> {
 
 fn expect(wanted: &str, line: &Value) -> Result<(), String> {
     let said = word(line)?;
-    if said.to_string() == wanted { Ok(()) } else { Err(format!("says {said}, not {wanted}: {line}")) }
+    if said.to_string() == wanted {
+        Ok(())
+    } else {
+        Err(format!("says {said}, not {wanted}: {line}"))
+    }
 }
 
 fn ask_condition(case: &Value) -> Result<(), String> {
@@ -168,7 +174,10 @@ fn there_are_enough_cases_each_with_a_source_and_a_name_of_its_own() {
     for file in FILES {
         for mut case in cases(file) {
             let (name, source) = (text(&case, "name").to_owned(), text(&case, "source").to_owned());
-            assert!(GUIDES.iter().any(|guide| source.len() > guide.len() && source.starts_with(guide)), "{case}");
+            assert!(
+                GUIDES.iter().any(|guide| source.len() > guide.len() && source.starts_with(guide)),
+                "{case}"
+            );
             assert!(names.insert((file, name.clone())), "twice: {name}");
             *sources.entry(source).or_insert(0_usize) += 1;
             // What is asked, whatever it is called: a case under a second name proves nothing.
@@ -180,7 +189,8 @@ fn there_are_enough_cases_each_with_a_source_and_a_name_of_its_own() {
         }
     }
     assert!(asked.len() >= ENOUGH, "only {} cases that differ", asked.len());
-    let general: Vec<_> = sources.iter().filter(|(_, count)| **count > MOST_OF_ONE_SOURCE).collect();
+    let general: Vec<_> =
+        sources.iter().filter(|(_, count)| **count > MOST_OF_ONE_SOURCE).collect();
     assert!(general.is_empty(), "too general to find the rule in: {general:?}");
 }
 

@@ -1,7 +1,8 @@
-//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as a test run has time for.
+//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
+//! a test run has time for.
 //!
-//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody runs. Beside any text it
-//! tries nearly right documents: those get past the first check.
+//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody
+//! runs. Beside any text it tries nearly right documents: those get past the first check.
 #![allow(missing_docs)]
 
 #[path = "../fuzz/bodies/document.rs"]
@@ -26,15 +27,17 @@ const DOCUMENTS: &[&str] = &[
 /// One of the documents, with some characters put in the place of others, and its end cut.
 fn nearly() -> impl Strategy<Value = String> {
     let edits = vec((any::<prop::sample::Index>(), any::<char>()), 0..4);
-    (prop::sample::select(DOCUMENTS), edits, any::<prop::sample::Index>()).prop_map(|(text, edits, cut)| {
-        let mut one: Vec<char> = text.chars().collect();
-        for (at, character) in edits {
-            let at = at.index(one.len());
-            one[at] = character;
-        }
-        one.truncate(cut.index(one.len() + 1).max(one.len() / 2));
-        one.into_iter().collect()
-    })
+    (prop::sample::select(DOCUMENTS), edits, any::<prop::sample::Index>()).prop_map(
+        |(text, edits, cut)| {
+            let mut one: Vec<char> = text.chars().collect();
+            for (at, character) in edits {
+                let at = at.index(one.len());
+                one[at] = character;
+            }
+            one.truncate(cut.index(one.len() + 1).max(one.len() / 2));
+            one.into_iter().collect()
+        },
+    )
 }
 
 proptest! {

@@ -1,15 +1,19 @@
-//! Hostile and random input: wildcards against a slow reference, text that is no policy, patterns made to be expensive.
+//! Hostile and random input: wildcards against a slow reference, text that is no policy, patterns
+//! made to be expensive.
 //!
 //! # Invariants shown
 //! - Matching agrees with the definition of `*` and `?` for every pattern and text.
 //! - Parsing and evaluating never panic; every error names a place.
-//! - Cost grows with the product of pattern and text at most, never with the number of ways to split the text.
+//! - Cost grows with the product of pattern and text at most, never with the number of ways to
+//!   split the text.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use proptest::prelude::*;
 use std::sync::Arc;
 use towline_policy::batch::{evaluate_line, read_line};
-use towline_policy::{Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain, limits};
+use towline_policy::{
+    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain, limits,
+};
 
 /// The definition: a star is nothing, or one character and a star.
 fn reference(pattern: &[char], text: &[char]) -> bool {
@@ -23,23 +27,30 @@ fn reference(pattern: &[char], text: &[char]) -> bool {
     }
 }
 
-/// The same for a `Resource`: before the fifth colon only a star that ends its segment crosses colons.
+/// The same for a `Resource`: before the fifth colon only a star that ends its segment crosses
+/// colons.
 fn reference_resource(pattern: &[char], colons: usize, text: &[char]) -> bool {
     let inside = colons < 5 && pattern.get(1).is_some_and(|next| *next != ':');
     match (pattern.first(), text.first()) {
         (None, None) => true,
         (Some('*'), text_first) => {
             let rest = reference_resource(&pattern[1..], colons, text);
-            rest || text_first.is_some_and(|c| !inside || *c != ':') && reference_resource(pattern, colons, &text[1..])
+            rest || text_first.is_some_and(|c| !inside || *c != ':')
+                && reference_resource(pattern, colons, &text[1..])
         }
-        (Some('?'), Some(c)) => (colons >= 5 || *c != ':') && reference_resource(&pattern[1..], colons, &text[1..]),
-        (Some(p), Some(t)) if p == t => reference_resource(&pattern[1..], colons + usize::from(*p == ':'), &text[1..]),
+        (Some('?'), Some(c)) => {
+            (colons >= 5 || *c != ':') && reference_resource(&pattern[1..], colons, &text[1..])
+        }
+        (Some(p), Some(t)) if p == t => {
+            reference_resource(&pattern[1..], colons + usize::from(*p == ':'), &text[1..])
+        }
         _ => false,
     }
 }
 
 fn one(statement: &str) -> PolicySet {
-    let policy = Policy::parse(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#)).expect(statement);
+    let policy = Policy::parse(&format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#))
+        .expect(statement);
     PolicySet { identity: vec![NamedPolicy::new("p", Arc::new(policy))], ..PolicySet::default() }
 }
 
@@ -48,7 +59,8 @@ fn like(pattern: &str, text: &str) -> bool {
     let policies = one(&format!(
         r#"{{"Effect":"Allow","Action":"*","Resource":"*","Condition":{{"StringLike":{{"a:b":{pattern}}}}}}}"#
     ));
-    evaluate(&policies, &Request::new("x", "a:b", "r", Context::new().with("a:b", [text]))).is_allowed()
+    evaluate(&policies, &Request::new("x", "a:b", "r", Context::new().with("a:b", [text])))
+        .is_allowed()
 }
 
 fn names(pattern: &str, text: &str) -> bool {
@@ -90,7 +102,8 @@ fn nearly_a_policy() -> impl Strategy<Value = String> {
         "${",
         "${a, 'b'}",
     ]);
-    let text = prop_oneof![word.clone().prop_map(str::to_owned), ".{0,8}"].prop_map(serde_json::Value::from);
+    let text = prop_oneof![word.clone().prop_map(str::to_owned), ".{0,8}"]
+        .prop_map(serde_json::Value::from);
     let leaf = prop_oneof![
         4 => text,
         1 => any::<bool>().prop_map(serde_json::Value::from),
@@ -114,9 +127,17 @@ fn nearly_a_policy() -> impl Strategy<Value = String> {
 fn statement() -> impl Strategy<Value = String> {
     let effect = prop::sample::select(vec!["Allow", "Deny"]);
     let action = prop::sample::select(vec!["*", "ssm:*", "ssm:Start*", "ec2:?*"]);
-    let resource = prop::sample::select(vec!["*", "arn:aws:ssm:*:*:session/${aws:username}-*", "arn:aws:s*:x?:*:*y*"]);
-    let operator =
-        prop::sample::select(vec!["StringLike", "ForAnyValue:StringNotEquals", "ArnNotLikeIfExists", "StringEquals"]);
+    let resource = prop::sample::select(vec![
+        "*",
+        "arn:aws:ssm:*:*:session/${aws:username}-*",
+        "arn:aws:s*:x?:*:*y*",
+    ]);
+    let operator = prop::sample::select(vec![
+        "StringLike",
+        "ForAnyValue:StringNotEquals",
+        "ArnNotLikeIfExists",
+        "StringEquals",
+    ]);
     let key = prop::sample::select(vec!["aws:username", "aws:TagKeys", "aws:PrincipalArn"]);
     let value = prop::sample::select(vec![
         "*",
@@ -219,7 +240,10 @@ fn variables_cannot_make_a_pattern_longer_than_its_bound() {
     ));
     let long = "u".repeat(limits::MAX_VALUE_BYTES);
     let context = Context::new().with("a:b", [long.as_str()]).with("aws:username", [long.as_str()]);
-    assert_eq!(evaluate(&policies, &Request::new("x", "a:b", "r", context)).effect, Outcome::ImplicitlyDenied);
+    assert_eq!(
+        evaluate(&policies, &Request::new("x", "a:b", "r", context)).effect,
+        Outcome::ImplicitlyDenied
+    );
 }
 
 #[test]
@@ -228,7 +252,8 @@ fn documents_beyond_the_limits_are_refused() {
     let many = vec![statement; limits::MAX_STATEMENTS + 1].join(",");
     let error = Policy::parse(&format!(r#"{{"Statement":[{many}]}}"#)).expect_err("too many");
     assert_eq!(error.path(), "$.Statement");
-    let long = format!(r#"{{"Statement":[{statement}]}}{}"#, " ".repeat(limits::MAX_DOCUMENT_BYTES));
+    let long =
+        format!(r#"{{"Statement":[{statement}]}}{}"#, " ".repeat(limits::MAX_DOCUMENT_BYTES));
     assert!(Policy::parse(&long).expect_err("too long").rule().contains("bytes"));
 }
 
@@ -241,12 +266,24 @@ fn a_line_of_a_batch_that_is_not_understood_is_an_error_not_a_word() {
         (r#"{"policies":[]}"#, "request: is missing"),
         (&format!("{{{request}}}"), "policies: is missing"),
         (&format!(r#"{{"policies":{{}},{request}}}"#), "must be an array"),
-        (&format!(r#"{{"policies":[{{}}],{request}}}"#), "policies[0]: $: the element Statement is missing"),
+        (
+            &format!(r#"{{"policies":[{{}}],{request}}}"#),
+            "policies[0]: $: the element Statement is missing",
+        ),
         (&format!(r#"{{"policies":[],"boundry":null,{request}}}"#), "boundry: unknown member"),
         (&format!(r#"{{"policies":[],"policies":[],{request}}}"#), "twice"),
-        (&format!(r#"{{"policies":[],{}}}"#, request.replace("action", "actions")), "request.actions: unknown"),
-        (&format!(r#"{{"policies":[],{}}}"#, request.replace("{}", r#"{"a:b":{}}"#)), "must be a string, a Boolean"),
-        (&format!(r#"{{"policies":[],{}}}"#, request.replace(r#""p""#, "1")), "request.principal: must be a string"),
+        (
+            &format!(r#"{{"policies":[],{}}}"#, request.replace("action", "actions")),
+            "request.actions: unknown",
+        ),
+        (
+            &format!(r#"{{"policies":[],{}}}"#, request.replace("{}", r#"{"a:b":{}}"#)),
+            "must be a string, a Boolean",
+        ),
+        (
+            &format!(r#"{{"policies":[],{}}}"#, request.replace(r#""p""#, "1")),
+            "request.principal: must be a string",
+        ),
         (
             &format!(
                 r#"{{"policies":[{{"Statement":{{"Effect":"Allow","Action":"*","Resource":"*","Principal":"*"}}}}],{request}}}"#

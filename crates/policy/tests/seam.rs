@@ -1,10 +1,11 @@
-//! The seam the gateway builds on: aliases of a device, tags in the context, reasons, trust, storing.
+//! The seam the gateway builds on: aliases of a device, tags in the context, reasons, trust,
+//! storing.
 #![allow(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::sync::Arc;
 use towline_policy::{
-    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, Scope, StorageError, Use, Why, device_aliases, evaluate,
-    evaluate_trust, explain, limits,
+    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, Scope, StorageError, Use, Why,
+    device_aliases, evaluate, evaluate_trust, explain, limits,
 };
 
 const ENVIRONMENT_DEV: &str = include_str!("fixtures/environment-dev.json");
@@ -35,12 +36,18 @@ fn outcome(policies: &PolicySet, request: &Request) -> Outcome {
 #[test]
 fn environment_dev_lets_alice_into_devices_of_dev_only() {
     let policies = identity(ENVIRONMENT_DEV);
-    assert_eq!(outcome(&policies, &about_device("ssm:StartSession", &[("Environment", "dev")])), Outcome::Allowed);
+    assert_eq!(
+        outcome(&policies, &about_device("ssm:StartSession", &[("Environment", "dev")])),
+        Outcome::Allowed
+    );
     assert_eq!(
         outcome(&policies, &about_device("ssm:StartSession", &[("Environment", "prod")])),
         Outcome::ImplicitlyDenied
     );
-    assert_eq!(outcome(&policies, &about_device("ssm:StartSession", &[])), Outcome::ImplicitlyDenied);
+    assert_eq!(
+        outcome(&policies, &about_device("ssm:StartSession", &[])),
+        Outcome::ImplicitlyDenied
+    );
 }
 
 #[test]
@@ -52,15 +59,22 @@ fn environment_dev_may_be_stored() {
 #[test]
 fn a_device_is_met_under_either_of_its_names() {
     for name in ["arn:aws:ssm:*:*:managed-instance/*", "arn:aws:ec2:*:*:instance/mi-*"] {
-        let allow = format!(r#"{{"Statement":{{"Effect":"Allow","Action":"ssm:*","Resource":"{name}"}}}}"#);
-        assert_eq!(outcome(&identity(&allow), &about_device("ssm:StartSession", &[])), Outcome::Allowed, "{name}");
+        let allow =
+            format!(r#"{{"Statement":{{"Effect":"Allow","Action":"ssm:*","Resource":"{name}"}}}}"#);
+        assert_eq!(
+            outcome(&identity(&allow), &about_device("ssm:StartSession", &[])),
+            Outcome::Allowed,
+            "{name}"
+        );
     }
 }
 
 #[test]
 fn an_exception_of_either_name_excepts_the_device() {
     for name in ["arn:aws:ssm:*:*:managed-instance/*", "arn:aws:ec2:*:*:instance/mi-*"] {
-        let allow = format!(r#"{{"Statement":{{"Effect":"Allow","Action":"ssm:*","NotResource":"{name}"}}}}"#);
+        let allow = format!(
+            r#"{{"Statement":{{"Effect":"Allow","Action":"ssm:*","NotResource":"{name}"}}}}"#
+        );
         let said = outcome(&identity(&allow), &about_device("ssm:StartSession", &[]));
         assert_eq!(said, Outcome::ImplicitlyDenied, "{name}");
     }
@@ -88,34 +102,55 @@ fn two_tags_that_differ_in_case_are_no_value_for_a_variable() {
 
 #[test]
 fn a_decision_names_the_policy_and_the_statement() {
-    let decision = evaluate(&identity(ENVIRONMENT_DEV), &about_device("ssm:StartSession", &[("Environment", "dev")]));
+    let decision = evaluate(
+        &identity(ENVIRONMENT_DEV),
+        &about_device("ssm:StartSession", &[("Environment", "dev")]),
+    );
     let Why::Statement(statement) = &decision.why else { panic!("{decision}") };
     assert_eq!((statement.index, statement.sid.as_deref()), (0, Some("SessionManagerConnect")));
-    assert_eq!(decision.to_string(), "Allowed: statement 0 (SessionManagerConnect) of the identity policy test");
+    assert_eq!(
+        decision.to_string(),
+        "Allowed: statement 0 (SessionManagerConnect) of the identity policy test"
+    );
 }
 
 #[test]
 fn a_denial_by_default_names_who_would_have_to_allow() {
     let mut policies = identity(r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#);
-    policies.boundary = Some(named("edge", r#"{"Statement":{"Effect":"Allow","Action":"ec2:*","Resource":"*"}}"#));
+    policies.boundary =
+        Some(named("edge", r#"{"Statement":{"Effect":"Allow","Action":"ec2:*","Resource":"*"}}"#));
     let decision = evaluate(&policies, &about_device("ssm:StartSession", &[]));
     assert_eq!(decision.why, Why::NothingAllows(Scope::Boundary));
 }
 
 #[test]
 fn an_explanation_says_which_condition_failed_and_with_what() {
-    let account = explain(&identity(ENVIRONMENT_DEV), &about_device("ssm:StartSession", &[("Environment", "prod")]));
+    let account = explain(
+        &identity(ENVIRONMENT_DEV),
+        &about_device("ssm:StartSession", &[("Environment", "prod")]),
+    );
     let connect = &account.statements[0];
     assert!(connect.action && connect.resource && !connect.applies());
     let condition = &connect.conditions[0];
-    assert_eq!((condition.operator.as_str(), condition.key.as_str()), ("StringLike", "ssm:resourceTag/Environment"));
-    assert_eq!((condition.given.as_slice(), condition.met), (["prod".to_owned()].as_slice(), false));
+    assert_eq!(
+        (condition.operator.as_str(), condition.key.as_str()),
+        ("StringLike", "ssm:resourceTag/Environment")
+    );
+    assert_eq!(
+        (condition.given.as_slice(), condition.met),
+        (["prod".to_owned()].as_slice(), false)
+    );
     let text = account.to_string();
     assert!(
         text.contains(r#"StringLike of ssm:resourceTag/Environment with ["dev"] fails: the request has ["prod"]"#),
         "{text}"
     );
-    assert!(text.contains("statement 1 (SessionManagerAccess) of the identity policy test does not apply"), "{text}");
+    assert!(
+        text.contains(
+            "statement 1 (SessionManagerAccess) of the identity policy test does not apply"
+        ),
+        "{text}"
+    );
 }
 
 #[test]
@@ -144,7 +179,12 @@ fn a_trust_policy_must_allow_by_itself_and_an_account_only_delegates() {
         let policy = named("trust", &text);
         assert_eq!(policy.policy.validate_for_storage(Use::Trust, &[]), Ok(()));
         let alice = "arn:aws:iam::123456789012:user/alice";
-        let request = Request::new(alice, "sts:AssumeRole", "arn:aws:iam::123456789012:role/ops", Context::new());
+        let request = Request::new(
+            alice,
+            "sts:AssumeRole",
+            "arn:aws:iam::123456789012:role/ops",
+            Context::new(),
+        );
         let (decision, needs_identity) = evaluate_trust(&policy, &request);
         (decision.effect, needs_identity)
     };
@@ -171,7 +211,9 @@ fn an_oversized_request_is_denied_unread() {
 fn stored(purpose: Use, statement: &str, wanted: &str) {
     let text = format!(r#"{{"Version":"2012-10-17","Statement":[{statement}]}}"#);
     let policy = Policy::parse(&text).expect(&text);
-    let said = policy.validate_for_storage(purpose, &["towline:command"]).map_err(|error| error.to_string());
+    let said = policy
+        .validate_for_storage(purpose, &["towline:command"])
+        .map_err(|error| error.to_string());
     match said {
         Ok(()) => assert_eq!(wanted, "", "{text} was stored"),
         Err(said) => assert!(!wanted.is_empty() && said.contains(wanted), "{text}: {said}"),
@@ -180,8 +222,9 @@ fn stored(purpose: Use, statement: &str, wanted: &str) {
 
 #[test]
 fn unknown_condition_keys_are_not_stored() {
-    let with =
-        |condition: &str| format!(r#"{{"Effect":"Allow","Action":"ssm:*","Resource":"*","Condition":{condition}}}"#);
+    let with = |condition: &str| {
+        format!(r#"{{"Effect":"Allow","Action":"ssm:*","Resource":"*","Condition":{condition}}}"#)
+    };
     stored(Use::Managed, &with(r#"{"StringEquals":{"SSM:ResourceTag/Env":"dev"}}"#), "");
     stored(Use::Managed, &with(r#"{"StringEquals":{"towline:Command":"uptime"}}"#), "");
     stored(
@@ -191,7 +234,11 @@ fn unknown_condition_keys_are_not_stored() {
     );
     stored(Use::Managed, &with(r#"{"StringEquals":{"aws:username":"${aws:user}"}}"#), "aws:user");
     stored(Use::Managed, &with(r#"{"ArnLike":{"aws:PrincipalArn":"${aws:arn}"}}"#), "aws:arn");
-    stored(Use::Managed, &with(r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam:*"}}"#), "no ARN of six parts");
+    stored(
+        Use::Managed,
+        &with(r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam:*"}}"#),
+        "no ARN of six parts",
+    );
     stored(
         Use::Managed,
         r#"{"Effect":"Allow","Action":"*","Resource":["*","arn:aws:s3:::x/${aws:user}"]}"#,
@@ -216,15 +263,24 @@ fn each_use_has_its_own_elements() {
         r#"{"Effect":"Allow","Action":"sts:AssumeRole","NotPrincipal":{"AWS":"123456789012"}}"#,
         "Deny only",
     );
-    stored(Use::Managed, r#"{"Sid":"a b","Effect":"Allow","Action":"ssm:*","Resource":"*"}"#, "letters and digits");
-    stored(Use::Resource, r#"{"Sid":"a b","Effect":"Allow","Action":"ssm:*","Resource":"*","Principal":"*"}"#, "");
+    stored(
+        Use::Managed,
+        r#"{"Sid":"a b","Effect":"Allow","Action":"ssm:*","Resource":"*"}"#,
+        "letters and digits",
+    );
+    stored(
+        Use::Resource,
+        r#"{"Sid":"a b","Effect":"Allow","Action":"ssm:*","Resource":"*","Principal":"*"}"#,
+        "",
+    );
 }
 
 #[test]
 fn a_document_is_stored_up_to_the_last_character_of_its_quota() {
     let of = |chars: usize| {
         let action = |chars: usize| format!(r#","a:{}""#, "b".repeat(chars - r#","a:""#.len()));
-        let (head, tail) = (r#"{"Statement":{"Effect":"Allow","Resource":"*","Action":["a:b""#, "]}}\n\t ");
+        let (head, tail) =
+            (r#"{"Statement":{"Effect":"Allow","Resource":"*","Action":["a:b""#, "]}}\n\t ");
         let mut actions = String::new();
         let mut missing = chars - head.len() - tail.trim_end().len();
         while missing > 2_000 {
@@ -233,12 +289,17 @@ fn a_document_is_stored_up_to_the_last_character_of_its_quota() {
         }
         Policy::parse(&format!("{head}{actions}{}{tail}", action(missing))).expect("parses")
     };
-    for purpose in [Use::Managed, Use::UserInline, Use::Session, Use::Trust, Use::GroupInline, Use::RoleInline] {
+    for purpose in
+        [Use::Managed, Use::UserInline, Use::Session, Use::Trust, Use::GroupInline, Use::RoleInline]
+    {
         let full = of(purpose.quota());
         assert_eq!(full.counted_chars(), purpose.quota());
         let said = full.validate_for_storage(purpose, &[]);
         assert!(!matches!(said, Err(StorageError::TooLong { .. })), "{purpose:?}");
         let over = of(purpose.quota() + 1).validate_for_storage(purpose, &[]);
-        assert_eq!(over, Err(StorageError::TooLong { chars: purpose.quota() + 1, quota: purpose.quota() }));
+        assert_eq!(
+            over,
+            Err(StorageError::TooLong { chars: purpose.quota() + 1, quota: purpose.quota() })
+        );
     }
 }

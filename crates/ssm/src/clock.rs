@@ -1,4 +1,5 @@
-//! Time as AWS writes it: `20260105T101112Z` in signatures, epoch seconds in JSON, ISO 8601 text in filters.
+//! Time as AWS writes it: `20260105T101112Z` in signatures, epoch seconds in JSON, ISO 8601 text in
+//! filters.
 //!
 //! Way: the caller's clock -> [`EpochSeconds`] -> one of the three texts, and back.
 //!
@@ -13,7 +14,8 @@ use time::{Date, Month, OffsetDateTime, PrimitiveDateTime, Time};
 /// The last second of the year 9999: the end of what the date formats can say.
 const LAST: f64 = 253_402_300_799.0;
 
-/// Seconds since 1970-01-01T00:00:00Z, with a fraction. JSON has it as a number, as AWS JSON 1.1 wants.
+/// Seconds since 1970-01-01T00:00:00Z, with a fraction. JSON has it as a number, as AWS JSON 1.1
+/// wants.
 #[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
 pub struct EpochSeconds(f64);
 
@@ -25,7 +27,8 @@ impl EpochSeconds {
         Self((seconds.clamp(0, LAST as i64)) as f64)
     }
 
-    /// From milliseconds; the fraction is kept. Times outside 1970 to 9999 are moved to the nearer end.
+    /// From milliseconds; the fraction is kept. Times outside 1970 to 9999 are moved to the nearer
+    /// end.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
     pub fn from_millis(millis: i64) -> Self {
@@ -43,8 +46,13 @@ impl EpochSeconds {
 impl Serialize for EpochSeconds {
     #[allow(clippy::cast_possible_truncation)]
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        // A whole second is written without ".0": some strict readers of the AWS format want an integer there.
-        if self.0.fract() == 0.0 { serializer.serialize_i64(self.0 as i64) } else { serializer.serialize_f64(self.0) }
+        // A whole second is written without ".0": some strict readers of the AWS format want an
+        // integer there.
+        if self.0.fract() == 0.0 {
+            serializer.serialize_i64(self.0 as i64)
+        } else {
+            serializer.serialize_f64(self.0)
+        }
     }
 }
 
@@ -71,20 +79,25 @@ pub fn parse_amz_date(text: &str) -> Option<i64> {
         digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
     };
     let small = |from, to| number(from, to).and_then(|n| u8::try_from(n).ok());
-    let date =
-        Date::from_calendar_date(i32::from(number(0, 4)?), Month::try_from(small(4, 6)?).ok()?, small(6, 8)?).ok()?;
+    let date = Date::from_calendar_date(
+        i32::from(number(0, 4)?),
+        Month::try_from(small(4, 6)?).ok()?,
+        small(6, 8)?,
+    )
+    .ok()?;
     let time = Time::from_hms(small(9, 11)?, small(11, 13)?, small(13, 15)?).ok()?;
     Some(PrimitiveDateTime::new(date, time).assume_utc().unix_timestamp())
 }
 
-/// Writes epoch seconds in the form of `X-Amz-Date`. Times outside 1970 to 9999 are moved to the nearer end.
+/// Writes epoch seconds in the form of `X-Amz-Date`. Times outside 1970 to 9999 are moved to the
+/// nearer end.
 #[must_use]
 pub fn format_amz_date(seconds: i64) -> String {
     format_iso8601(seconds).replace(['-', ':'], "")
 }
 
-/// Reads ISO 8601 text as people write it in session filters: `2026-01-05T10:11:12Z`, with a fraction or an offset,
-/// or a bare date, which means its first second.
+/// Reads ISO 8601 text as people write it in session filters: `2026-01-05T10:11:12Z`, with a
+/// fraction or an offset, or a bare date, which means its first second.
 #[must_use]
 pub fn parse_iso8601(text: &str) -> Option<i64> {
     if let Ok(at) = OffsetDateTime::parse(text, &Rfc3339) {
@@ -97,7 +110,8 @@ pub fn parse_iso8601(text: &str) -> Option<i64> {
     None
 }
 
-/// Writes epoch seconds as `2026-01-05T10:11:12Z`. Times outside 1970 to 9999 are moved to the nearer end.
+/// Writes epoch seconds as `2026-01-05T10:11:12Z`. Times outside 1970 to 9999 are moved to the
+/// nearer end.
 #[must_use]
 pub fn format_iso8601(seconds: i64) -> String {
     let at = utc(seconds);
@@ -113,7 +127,8 @@ pub fn format_iso8601(seconds: i64) -> String {
 }
 
 fn utc(seconds: i64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp(seconds.clamp(0, LAST as i64)).unwrap_or(OffsetDateTime::UNIX_EPOCH)
+    OffsetDateTime::from_unix_timestamp(seconds.clamp(0, LAST as i64))
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 #[cfg(test)]

@@ -1,14 +1,18 @@
-//! The built-in session documents: what each is called, which parameters it takes, and what session it means.
+//! The built-in session documents: what each is called, which parameters it takes, and what session
+//! it means.
 //!
-//! Way: StartSession's `DocumentName` and `Parameters` -> [`resolve`] -> [`SessionPlan`] -> the gateway's grant.
+//! Way: StartSession's `DocumentName` and `Parameters` -> [`resolve`] -> [`SessionPlan`] -> the
+//! gateway's grant.
 //!
 //! # Invariants
-//! - A plan holds only values that passed the `allowedPattern` of their parameter and the limits below, so whatever
-//!   is put into a grant fits a frame of the wire.
-//! - A parameter that the document does not have is refused, never ignored: a misspelt restriction must not vanish.
+//! - A plan holds only values that passed the `allowedPattern` of their parameter and the limits
+//!   below, so whatever is put into a grant fits a frame of the wire.
+//! - A parameter that the document does not have is refused, never ignored: a misspelt restriction
+//!   must not vanish.
 //!
 //! # Not here
-//! - No permission and no user look-up. Which plans are served, and as whom, is decided by the gateway and the device.
+//! - No permission and no user look-up. Which plans are served, and as whom, is decided by the
+//!   gateway and the device.
 
 pub mod built_in;
 pub mod content;
@@ -33,14 +37,15 @@ pub const PORT_FORWARDING: &str = "AWS-StartPortForwardingSession";
 pub const REMOTE_HOST_FORWARDING: &str = "AWS-StartPortForwardingSessionToRemoteHost";
 /// A byte stream to the device's SSH server.
 pub const SSH_SESSION: &str = "AWS-StartSSHSession";
-/// Our own: a program with its arguments as they are, standard streams apart, exit status passed on.
+/// Our own: a program with its arguments as they are, standard streams apart, exit status passed
+/// on.
 pub const TOWLINE_EXEC: &str = "Towline-Exec";
 
 /// Our own: files of one place of the device, read or written as a user.
 pub const TOWLINE_COPY: &str = "Towline-Copy";
 
-/// Longest command text, and longest sum of all arguments, in bytes. One wire frame has 16 KiB; grant, names and
-/// environment need their share of it.
+/// Longest command text, and longest sum of all arguments, in bytes. One wire frame has 16 KiB;
+/// grant, names and environment need their share of it.
 pub const MAX_COMMAND_BYTES: usize = 12 * 1024;
 /// Longest path of [`TOWLINE_COPY`], bytes: Linux takes no longer one.
 pub const MAX_PATH_BYTES: usize = 4095;
@@ -110,20 +115,23 @@ impl SessionPlan {
         match self {
             Self::Shell { .. } => "Standard_Stream",
             Self::InteractiveCommand { .. } => "InteractiveCommands",
-            Self::Exec { .. } | Self::NonInteractiveCommand { .. } | Self::Copy { .. } => "NonInteractiveCommands",
+            Self::Exec { .. } | Self::NonInteractiveCommand { .. } | Self::Copy { .. } => {
+                "NonInteractiveCommands"
+            }
             Self::Port { .. } | Self::Ssh { .. } => "Port",
         }
     }
 
-    /// Whether it shows something that is worth recording. Tunnels and copies are no sight: what they lead to and carry stands in
-    /// the audit trail.
+    /// Whether it shows something that is worth recording. Tunnels and copies are no sight: what
+    /// they lead to and carry stands in the audit trail.
     #[must_use]
     pub const fn is_shown(&self) -> bool {
         !matches!(self, Self::Port { .. } | Self::Ssh { .. } | Self::Copy { .. })
     }
 
-    /// The `Properties` of the data channel's handshake. Clients read them for ports only, and there as text; without
-    /// `type` they take standard input and output for the stream, as SSH wants it.
+    /// The `Properties` of the data channel's handshake. Clients read them for ports only, and
+    /// there as text; without `type` they take standard input and output for the stream, as SSH
+    /// wants it.
     #[must_use]
     pub fn handshake_properties(&self) -> Value {
         match self {
@@ -207,7 +215,8 @@ const fn prefix(name: &'static str) -> Parameter {
         default: Some(""),
         allowed_pattern: "^[a-zA-Z0-9\\r\\n_:-]{0,30}$",
         allows: |value| {
-            value.len() <= 30 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"\r\n_:-".contains(&b))
+            value.len() <= 30
+                && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"\r\n_:-".contains(&b))
         },
         list: false,
     }
@@ -235,7 +244,8 @@ const HOST: Parameter = Parameter {
     default: None,
     allowed_pattern: "^[0-9A-Za-z._:-]{1,253}$",
     allows: |value| {
-        (1..=253).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+        (1..=253).contains(&value.len())
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     },
     list: false,
 };
@@ -329,7 +339,9 @@ pub const BUILT_IN: &[Document] = &[
         session_type: "NonInteractiveCommands",
         description: "A program with arguments, its standard streams apart and its exit status passed on.",
         parameters: &[ARGV, RUN_AS],
-        plan: |values| Ok(SessionPlan::Exec { argv: values.argv()?, run_as: values.optional("runAsUser") }),
+        plan: |values| {
+            Ok(SessionPlan::Exec { argv: values.argv()?, run_as: values.optional("runAsUser") })
+        },
     },
     Document {
         name: TOWLINE_COPY,
@@ -346,10 +358,12 @@ pub const BUILT_IN: &[Document] = &[
     },
 ];
 
-/// The plan of a session: `document` as StartSession has it (absent means [`RUN_SHELL`]), with these parameters.
+/// The plan of a session: `document` as StartSession has it (absent means [`RUN_SHELL`]), with
+/// these parameters.
 ///
 /// # Errors
-/// `InvalidDocument` when there is no such document, `InvalidParameters` when the parameters do not fit it.
+/// `InvalidDocument` when there is no such document, `InvalidParameters` when the parameters do not
+/// fit it.
 pub fn resolve(document: Option<&str>, parameters: &Parameters) -> Result<SessionPlan, ApiError> {
     let document = find(document.unwrap_or(RUN_SHELL))?;
     let values = Values { document, given: parameters };
@@ -357,11 +371,14 @@ pub fn resolve(document: Option<&str>, parameters: &Parameters) -> Result<Sessio
     (document.plan)(&values)
 }
 
-/// The values that count for a built-in document, defaults included, for policies. What was given and does not fit the
-/// document is left as it is: [`resolve`] refuses it.
+/// The values that count for a built-in document, defaults included, for policies. What was given
+/// and does not fit the document is left as it is: [`resolve`] refuses it.
 #[must_use]
 pub fn effective(document: &Document, given: &Parameters) -> Parameters {
-    let defaults = document.parameters.iter().filter_map(|p| Some((p.name.to_owned(), vec![p.default?.to_owned()])));
+    let defaults = document
+        .parameters
+        .iter()
+        .filter_map(|p| Some((p.name.to_owned(), vec![p.default?.to_owned()])));
     defaults.chain(given.iter().map(|(name, values)| (name.clone(), values.clone()))).collect()
 }
 
@@ -370,10 +387,9 @@ pub fn effective(document: &Document, given: &Parameters) -> Parameters {
 /// # Errors
 /// `InvalidDocument` when there is none.
 pub fn find(name: &str) -> Result<&'static Document, ApiError> {
-    BUILT_IN
-        .iter()
-        .find(|document| document.name == name)
-        .ok_or_else(|| ApiError::new(ErrorCode::InvalidDocument, "no session document of this name exists here"))
+    BUILT_IN.iter().find(|document| document.name == name).ok_or_else(|| {
+        ApiError::new(ErrorCode::InvalidDocument, "no session document of this name exists here")
+    })
 }
 
 /// The parameters of a request, seen through their document.
@@ -396,10 +412,17 @@ impl Values<'_> {
                 return Err(invalid(format!("{} takes exactly one value", parameter.name)));
             }
             if !values.iter().all(|value| (parameter.allows)(value)) {
-                return Err(invalid(format!("{} must match {}", parameter.name, parameter.allowed_pattern)));
+                return Err(invalid(format!(
+                    "{} must match {}",
+                    parameter.name, parameter.allowed_pattern
+                )));
             }
         }
-        let missing = self.document.parameters.iter().find(|p| p.default.is_none() && !self.given.contains_key(p.name));
+        let missing = self
+            .document
+            .parameters
+            .iter()
+            .find(|p| p.default.is_none() && !self.given.contains_key(p.name));
         missing.map_or(Ok(()), |p| Err(invalid(format!("{name} needs the parameter {}", p.name))))
     }
 
@@ -408,8 +431,12 @@ impl Values<'_> {
     }
 
     fn one(&self, name: &str) -> &str {
-        let default = self.document.parameters.iter().find(|p| p.name == name).and_then(|p| p.default);
-        self.given.get(name).and_then(|values| values.first()).map_or(default.unwrap_or_default(), String::as_str)
+        let default =
+            self.document.parameters.iter().find(|p| p.name == name).and_then(|p| p.default);
+        self.given
+            .get(name)
+            .and_then(|values| values.first())
+            .map_or(default.unwrap_or_default(), String::as_str)
     }
 
     fn optional(&self, name: &str) -> Option<String> {
@@ -443,7 +470,9 @@ impl Values<'_> {
         }
         let bytes: usize = argv.iter().map(|argument| argument.len() + 1).sum();
         if argv.len() > MAX_ARGUMENTS || bytes > MAX_COMMAND_BYTES {
-            let limits = format!("argv must have at most {MAX_ARGUMENTS} arguments and {MAX_COMMAND_BYTES} bytes");
+            let limits = format!(
+                "argv must have at most {MAX_ARGUMENTS} arguments and {MAX_COMMAND_BYTES} bytes"
+            );
             return Err(invalid(limits));
         }
         Ok(argv)

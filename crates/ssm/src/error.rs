@@ -1,11 +1,14 @@
-//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for whoever must act.
+//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for whoever
+//! must act.
 //!
-//! Way: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the client, which turns the
-//! code into an exception of that name.
+//! Way: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the
+//! client, which turns the code into an exception of that name.
 //!
 //! # Invariants
-//! - All codes are in [`ErrorCode`]; [`ErrorCode::ALL`] lists them, so tests and documents can be made from it.
-//! - Client errors are HTTP 400, as AWS JSON 1.1 has them; only [`ErrorCode::InternalServerError`] is 500.
+//! - All codes are in [`ErrorCode`]; [`ErrorCode::ALL`] lists them, so tests and documents can be
+//!   made from it.
+//! - Client errors are HTTP 400, as AWS JSON 1.1 has them; only [`ErrorCode::InternalServerError`]
+//!   is 500.
 //!
 //! # Not here
 //! - No logging and no secrets: a message is shown to the caller as it is.
@@ -14,7 +17,8 @@ use serde_json::json;
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident),+ $(,)?) => {
-        /// Every error code this product answers with. The variant is spelled as the code on the wire.
+        /// Every error code this product answers with. The variant is spelled as the code on the
+        /// wire.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum ErrorCode {
@@ -147,8 +151,9 @@ impl ErrorCode {
         }
     }
 
-    /// The spelling that services with the query protocol (STS) use for the same thing. Their codes are older than
-    /// the JSON ones, lack the suffix, and the signature errors come with other names.
+    /// The spelling that services with the query protocol (STS) use for the same thing. Their codes
+    /// are older than the JSON ones, lack the suffix, and the signature errors come with other
+    /// names.
     #[must_use]
     pub const fn query_str(self) -> &'static str {
         match self {
@@ -181,7 +186,8 @@ impl ErrorCode {
     }
 }
 
-/// A refusal, ready to be sent. `message` is for a person: it says what to change, and holds no secret.
+/// A refusal, ready to be sent. `message` is for a person: it says what to change, and holds no
+/// secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", .code.as_str())]
 pub struct ApiError {
@@ -225,7 +231,10 @@ mod tests {
     fn a_refusal_has_the_two_members_that_clients_read() {
         let error = ApiError::new(ErrorCode::TargetNotConnected, "mi-1 is not \"connected\"");
         let body: serde_json::Value = serde_json::from_str(&error.json_body()).unwrap();
-        assert_eq!(body, json!({"__type": "TargetNotConnected", "message": "mi-1 is not \"connected\""}));
+        assert_eq!(
+            body,
+            json!({"__type": "TargetNotConnected", "message": "mi-1 is not \"connected\""})
+        );
         assert_eq!(error.status(), 400);
     }
 

@@ -1,10 +1,13 @@
-//! Names of things in the forms AWS clients and IAM policies expect: devices, sessions, access keys, ARNs.
+//! Names of things in the forms AWS clients and IAM policies expect: devices, sessions, access
+//! keys, ARNs.
 //!
-//! Way: random bytes from the caller -> a new id; text from outside -> `parse` -> a value that cannot be malformed.
+//! Way: random bytes from the caller -> a new id; text from outside -> `parse` -> a value that
+//! cannot be malformed.
 //!
 //! # Invariants
 //! - A value of these types always has its form; there is no other way to make one.
-//! - A session id starts with the name of its owner, because IAM patterns such as `session/${aws:username}-*` need it.
+//! - A session id starts with the name of its owner, because IAM patterns such as
+//!   `session/${aws:username}-*` need it.
 //! - [`SecretAccessKey`] shows nothing in `Debug` and is wiped when dropped.
 //!
 //! # Not here
@@ -89,8 +92,10 @@ impl DeviceId {
 
     fn check(text: &str) -> Result<(), BadId> {
         let hex = text.strip_prefix("mi-").unwrap_or_default();
-        let good = hex.len() == RANDOM_CHARS && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
-        good.then_some(()).ok_or(BadId { what: "device id", form: "`mi-` and 17 lower-case hex digits" })
+        let good = hex.len() == RANDOM_CHARS
+            && hex.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        good.then_some(())
+            .ok_or(BadId { what: "device id", form: "`mi-` and 17 lower-case hex digits" })
     }
 }
 
@@ -121,11 +126,15 @@ impl SessionId {
     }
 
     fn check(text: &str) -> Result<(), BadId> {
-        let bad = BadId { what: "session id", form: "a user name, a hyphen and 17 lower-case letters or digits" };
+        let bad = BadId {
+            what: "session id",
+            form: "a user name, a hyphen and 17 lower-case letters or digits",
+        };
         let Some((owner, tail)) = text.rsplit_once('-') else { return Err(bad) };
-        let tail_good =
-            tail.len() == RANDOM_CHARS && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-        let owner_good = (1..=MAX_OWNER_IN_SESSION_ID).contains(&owner.len()) && owner.bytes().all(is_user_byte);
+        let tail_good = tail.len() == RANDOM_CHARS
+            && tail.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+        let owner_good =
+            (1..=MAX_OWNER_IN_SESSION_ID).contains(&owner.len()) && owner.bytes().all(is_user_byte);
         (tail_good && owner_good).then_some(()).ok_or(bad)
     }
 }
@@ -139,11 +148,13 @@ text_id!(UserName);
 impl UserName {
     fn check(text: &str) -> Result<(), BadId> {
         let good = (1..=MAX_USER_NAME).contains(&text.len()) && text.bytes().all(is_user_byte);
-        good.then_some(()).ok_or(BadId { what: "user name", form: "1 to 64 letters, digits or any of +=,.@_-" })
+        good.then_some(())
+            .ok_or(BadId { what: "user name", form: "1 to 64 letters, digits or any of +=,.@_-" })
     }
 }
 
-const _: () = assert!(MAX_USER_NAME <= MAX_OWNER_IN_SESSION_ID, "every user name must fit a session id");
+const _: () =
+    assert!(MAX_USER_NAME <= MAX_OWNER_IN_SESSION_ID, "every user name must fit a session id");
 
 fn is_user_byte(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || b"+=,.@_-".contains(&byte)
@@ -184,8 +195,10 @@ impl AccessKeyId {
         let good = text.len() == 20
             && (text.starts_with("AKIA") || text.starts_with("ASIA"))
             && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit());
-        good.then_some(())
-            .ok_or(BadId { what: "access key id", form: "20 capital letters or digits from AKIA or ASIA" })
+        good.then_some(()).ok_or(BadId {
+            what: "access key id",
+            form: "20 capital letters or digits from AKIA or ASIA",
+        })
     }
 }
 
@@ -195,19 +208,23 @@ fn base32(random: [u8; 10]) -> String {
     (0..16).rev().map(|place| char::from(ALPHABET[((bits >> (5 * place)) & 31) as usize])).collect()
 }
 
-/// The secret half of an access key. Shows nothing in `Debug`, is wiped when dropped, has no `Display`.
+/// The secret half of an access key. Shows nothing in `Debug`, is wiped when dropped, has no
+/// `Display`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretAccessKey(Zeroizing<String>);
 
 impl SecretAccessKey {
-    /// A new secret from 240 random bits: 40 characters of letters, digits, `+` and `/`, the form of AWS.
+    /// A new secret from 240 random bits: 40 characters of letters, digits, `+` and `/`, the form
+    /// of AWS.
     #[must_use]
     pub fn from_random(random: [u8; 30]) -> Self {
-        const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const ALPHABET: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
         let random = Zeroizing::new(random);
         let mut text = Zeroizing::new(String::with_capacity(40));
         for three in random.chunks_exact(3) {
-            let bits = (u32::from(three[0]) << 16) | (u32::from(three[1]) << 8) | u32::from(three[2]);
+            let bits =
+                (u32::from(three[0]) << 16) | (u32::from(three[1]) << 8) | u32::from(three[2]);
             for shift in [18, 12, 6, 0] {
                 text.push(char::from(ALPHABET[((bits >> shift) & 63) as usize]));
             }
@@ -262,7 +279,8 @@ impl Realm {
         format!("arn:aws:ssm:{}:{}:session/{session}", self.region, self.account)
     }
 
-    /// A session document. Built-in documents that are named `AWS-...` belong to no account, as at AWS.
+    /// A session document. Built-in documents that are named `AWS-...` belong to no account, as at
+    /// AWS.
     #[must_use]
     pub fn document_arn(&self, name: &str) -> String {
         let account = if name.starts_with("AWS-") { "" } else { &self.account };
@@ -316,7 +334,11 @@ impl Realm {
 #[must_use]
 pub fn hex_lower(bytes: &[u8]) -> String {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    bytes.iter().flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]]).map(char::from).collect()
+    bytes
+        .iter()
+        .flat_map(|b| [DIGITS[usize::from(b >> 4)], DIGITS[usize::from(b & 15)]])
+        .map(char::from)
+        .collect()
 }
 
 #[cfg(test)]
@@ -346,15 +368,29 @@ mod tests {
 
     #[test]
     fn ids_of_another_form_are_refused() {
-        for text in
-            ["", "mi-", "i-0123456789abcdef0", "mi-0123456789abcdef", "mi-0123456789ABCDEF0", "mi-0123456789abcdef01"]
-        {
+        for text in [
+            "",
+            "mi-",
+            "i-0123456789abcdef0",
+            "mi-0123456789abcdef",
+            "mi-0123456789ABCDEF0",
+            "mi-0123456789abcdef01",
+        ] {
             assert!(text.parse::<DeviceId>().is_err(), "{text}");
         }
-        for text in ["", "x", "-0123456789abcdefg", "a b-0123456789abcdefg", "a-0123456789ABCDEFG", "a-0123456789"] {
+        for text in [
+            "",
+            "x",
+            "-0123456789abcdefg",
+            "a b-0123456789abcdefg",
+            "a-0123456789ABCDEFG",
+            "a-0123456789",
+        ] {
             assert!(text.parse::<SessionId>().is_err(), "{text}");
         }
-        for text in ["", "AKIA", "AKIAabcdefghijklmnop", "AXIAABCDEFGHIJKLMNOP", "AKIAABCDEFGHIJKLMNO/"] {
+        for text in
+            ["", "AKIA", "AKIAabcdefghijklmnop", "AXIAABCDEFGHIJKLMNOP", "AKIAABCDEFGHIJKLMNO/"]
+        {
             assert!(text.parse::<AccessKeyId>().is_err(), "{text}");
         }
     }
@@ -367,7 +403,13 @@ mod tests {
     #[test]
     fn documents_of_aws_belong_to_no_account() {
         let realm = Realm { region: "eu-central-1".into(), account: "123456789012".into() };
-        assert_eq!(realm.document_arn("AWS-StartSSHSession"), "arn:aws:ssm:eu-central-1::document/AWS-StartSSHSession");
-        assert_eq!(realm.document_arn("Mine"), "arn:aws:ssm:eu-central-1:123456789012:document/Mine");
+        assert_eq!(
+            realm.document_arn("AWS-StartSSHSession"),
+            "arn:aws:ssm:eu-central-1::document/AWS-StartSSHSession"
+        );
+        assert_eq!(
+            realm.document_arn("Mine"),
+            "arn:aws:ssm:eu-central-1:123456789012:document/Mine"
+        );
     }
 }

@@ -1,12 +1,16 @@
-//! The AWS-facing formats of Towline, as pure functions and types: bytes and time in, values and bytes out.
+//! The AWS-facing formats of Towline, as pure functions and types: bytes and time in, values and
+//! bytes out.
 //!
-//! Way of a request: [`sigv4`] says whose it is, [`operation`] what it asks for, [`api`] whether its body is well
-//! formed, [`documents`] what session and [`command_document`] what command it means; [`error`] is how every refusal is answered. Way of a session's bytes:
-//! websocket frames -> [`message`] -> [`channel`] and back.
+//! Way of a request: [`sigv4`] says whose it is, [`operation`] what it asks for, [`api`] whether
+//! its body is well formed, [`documents`] what session and [`command_document`] what command it
+//! means; [`error`] is how every refusal is answered. Way of a session's bytes: websocket frames ->
+//! [`message`] -> [`channel`] and back.
 //!
 //! # Invariants
-//! - No I/O, no clock, no randomness, no runtime: the caller brings bytes, the time and random bytes.
-//! - Member names, limits and error codes are those of AWS, so that unmodified AWS clients are content.
+//! - No I/O, no clock, no randomness, no runtime: the caller brings bytes, the time and random
+//!   bytes.
+//! - Member names, limits and error codes are those of AWS, so that unmodified AWS clients are
+//!   content.
 //! - No secret is ever in an error, a `Debug` text or a message for the user.
 //!
 //! # Not here

@@ -1,9 +1,12 @@
-//! The closed list of served operations: how each is called, signed, named in policies and authorised.
+//! The closed list of served operations: how each is called, signed, named in policies and
+//! authorised.
 //!
-//! Way: `X-Amz-Target` or the STS form's `Action` -> [`Operation`] -> the gateway's dispatch, one exhaustive `match`.
+//! Way: `X-Amz-Target` or the STS form's `Action` -> [`Operation`] -> the gateway's dispatch, one
+//! exhaustive `match`.
 //!
 //! # Invariants
-//! - One table row holds all there is to say of an operation; a new one without a row does not compile.
+//! - One table row holds all there is to say of an operation; a new one without a row does not
+//!   compile.
 //! - [`Operation::ALL`] is complete, so that tests (access matrix) can be made from it.
 //!
 //! # Not here
@@ -11,7 +14,8 @@
 
 use crate::error::{ApiError, ErrorCode};
 
-/// The API an operation belongs to. It decides the target prefix, the body format and the signing name.
+/// The API an operation belongs to. It decides the target prefix, the body format and the signing
+/// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Service {
     /// Systems Manager: AWS JSON 1.1, prefix `AmazonSSM`.
@@ -25,7 +29,8 @@ pub enum Service {
 }
 
 impl Service {
-    /// The service name in the credential scope of a signature, and in front of the colon in IAM actions.
+    /// The service name in the credential scope of a signature, and in front of the colon in IAM
+    /// actions.
     #[must_use]
     pub const fn signing_name(self) -> &'static str {
         match self {
@@ -103,7 +108,8 @@ macro_rules! operations {
                 match self { $(Self::$name => Service::$service,)+ }
             }
 
-            /// Whether it leaves everything as it is; audit events and read-only principals go by it.
+            /// Whether it leaves everything as it is; audit events and read-only principals go by
+            /// it.
             #[must_use]
             pub const fn read_only(self) -> bool {
                 match self { $(Self::$name => operations!(@ $access),)+ }
@@ -257,8 +263,12 @@ impl Operation {
     /// # Errors
     /// `UnknownOperationException` for anything that is not served, however it is written.
     pub fn parse(target: &str) -> Result<Self, ApiError> {
-        let unknown =
-            || ApiError::new(ErrorCode::UnknownOperationException, "X-Amz-Target names no operation of this service");
+        let unknown = || {
+            ApiError::new(
+                ErrorCode::UnknownOperationException,
+                "X-Amz-Target names no operation of this service",
+            )
+        };
         let (prefix, name) = target.rsplit_once('.').ok_or_else(unknown)?;
         Self::ALL
             .iter()
@@ -272,9 +282,16 @@ impl Operation {
     /// # Errors
     /// `UnknownOperationException` for anything that is not served.
     pub fn parse_sts_action(action: &str) -> Result<Self, ApiError> {
-        Self::ALL.iter().copied().find(|op| op.service() == Service::Sts && op.name() == action).ok_or_else(|| {
-            ApiError::new(ErrorCode::UnknownOperationException, "Action names no operation of this service")
-        })
+        Self::ALL
+            .iter()
+            .copied()
+            .find(|op| op.service() == Service::Sts && op.name() == action)
+            .ok_or_else(|| {
+                ApiError::new(
+                    ErrorCode::UnknownOperationException,
+                    "Action names no operation of this service",
+                )
+            })
     }
 
     /// The `X-Amz-Target` header a client sends for it; none for STS.
@@ -311,7 +328,11 @@ mod tests {
             "AmazonSSM.GetCallerIdentity",
             "X.StartSession",
         ] {
-            assert_eq!(Operation::parse(target).unwrap_err().code, ErrorCode::UnknownOperationException, "{target}");
+            assert_eq!(
+                Operation::parse(target).unwrap_err().code,
+                ErrorCode::UnknownOperationException,
+                "{target}"
+            );
         }
     }
 }

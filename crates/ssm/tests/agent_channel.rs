@@ -23,7 +23,8 @@ fn a_shell_starts_with_a_handshake_and_its_first_prompt_is_not_dropped() {
     wire.run_until(1000, |w| !w.plugin.output.is_empty());
     assert_eq!(wire.plugin.output, b"$ ");
     assert_eq!(wire.events, [started(), SIZE]);
-    // Three one-way trips for the handshake, one for the size, one for the prompt: no repetition in between.
+    // Three one-way trips for the handshake, one for the size, one for the prompt: no repetition in
+    // between.
     assert!(wire.now <= ms(5 * 25), "{:?}", wire.now - START);
 }
 
@@ -32,12 +33,20 @@ fn nothing_but_the_handshake_is_sent_before_the_first_size() {
     let mut agent = AgentChannel::new(config("Standard_Stream"), START);
     agent.attach(START);
     assert_eq!(agent.write(Stream::Stdout, b"$ ", START), 0);
-    let Some(Transmit::Binary(frame)) = agent.poll_transmit(START) else { panic!("a handshake is expected") };
+    let Some(Transmit::Binary(frame)) = agent.poll_transmit(START) else {
+        panic!("a handshake is expected")
+    };
     let first = AgentMessage::decode(&frame).unwrap();
-    assert_eq!((first.payload_type, first.sequence, first.flags), (PayloadType::HandshakeRequest, 0, 1));
+    assert_eq!(
+        (first.payload_type, first.sequence, first.flags),
+        (PayloadType::HandshakeRequest, 0, 1)
+    );
     let request: serde_json::Value = serde_json::from_slice(&first.payload).unwrap();
     assert_eq!(request["AgentVersion"], ANNOUNCED_AGENT_VERSION);
-    assert_eq!(request["RequestedClientActions"][0]["ActionParameters"]["SessionType"], "Standard_Stream");
+    assert_eq!(
+        request["RequestedClientActions"][0]["ActionParameters"]["SessionType"],
+        "Standard_Stream"
+    );
     assert_eq!(agent.poll_transmit(START), None);
     assert_eq!(agent.next_timeout(), Some(ms(200)));
 }
@@ -176,8 +185,10 @@ fn a_paused_channel_keeps_its_output_and_goes_on_when_started() {
     let mut wire = Wire::new("Standard_Stream", 5);
     wire.connect();
     wire.run_until(1000, |w| w.events.contains(&SIZE));
-    let publication =
-        |kind| AgentMessage { message_type: kind, ..decoded(&numbered(0, PayloadType::None, vec![1])) }.encode();
+    let publication = |kind| {
+        AgentMessage { message_type: kind, ..decoded(&numbered(0, PayloadType::None, vec![1])) }
+            .encode()
+    };
     wire.agent.on_frame(&publication(MessageType::PausePublication), wire.now).unwrap();
     wire.pending.extend(b"later");
     let end = wire.now + Duration::from_secs(2);
@@ -188,7 +199,8 @@ fn a_paused_channel_keeps_its_output_and_goes_on_when_started() {
 }
 
 #[test]
-fn after_a_lost_websocket_messages_that_were_consumed_are_recognised_although_the_plugin_is_silent() {
+fn after_a_lost_websocket_messages_that_were_consumed_are_recognised_although_the_plugin_is_silent()
+{
     let mut wire = Wire::new("Standard_Stream", 20);
     wire.connect();
     wire.run_until(1000, |w| w.events.contains(&SIZE));
@@ -257,7 +269,10 @@ fn what_a_client_has_not_acknowledged_is_counted_by_stream() {
     wire.run_until(1000, |w| w.events.contains(&SIZE));
     assert_eq!(wire.agent.write(Stream::Stderr, b"err", wire.now), 3);
     assert_eq!(wire.agent.write(Stream::Stdout, b"output", wire.now), 6);
-    assert_eq!((wire.agent.outstanding(Stream::Stdout), wire.agent.outstanding(Stream::Stderr)), (6, 3));
+    assert_eq!(
+        (wire.agent.outstanding(Stream::Stdout), wire.agent.outstanding(Stream::Stderr)),
+        (6, 3)
+    );
     wire.run_until(1000, |w| w.agent.outstanding(Stream::Stdout) == 0);
     assert_eq!(wire.agent.outstanding(Stream::Stderr), 0);
 }
@@ -265,7 +280,8 @@ fn what_a_client_has_not_acknowledged_is_counted_by_stream() {
 fn numbered(sequence: i64, payload_type: PayloadType, payload: Vec<u8>) -> Vec<u8> {
     let id = MessageIds::new([1; 16]).next_id();
     let message_type = MessageType::InputStreamData;
-    AgentMessage { message_type, created: 1, sequence, flags: 0, id, payload_type, payload }.encode()
+    AgentMessage { message_type, created: 1, sequence, flags: 0, id, payload_type, payload }
+        .encode()
 }
 
 fn decoded(frame: &[u8]) -> AgentMessage {
@@ -277,7 +293,9 @@ fn a_flood_that_nobody_takes_is_bounded_and_not_acknowledged() {
     let mut agent = AgentChannel::new(config("Port"), START);
     agent.attach(START);
     for sequence in (0..2000).chain(5000..7000) {
-        agent.on_frame(&numbered(sequence, PayloadType::Output, vec![7; MAX_PAYLOAD]), START).unwrap();
+        agent
+            .on_frame(&numbered(sequence, PayloadType::Output, vec![7; MAX_PAYLOAD]), START)
+            .unwrap();
         assert!(agent.buffered() <= READY_BYTES + HELD_BYTES + MAX_PAYLOAD);
     }
     let acks = |agent: &mut AgentChannel| {
@@ -320,7 +338,9 @@ fn acknowledgements_of_what_was_never_sent_and_strange_pongs_do_no_harm() {
     wire.connect();
     let mut ids = MessageIds::new([4; 16]);
     for sequence in [i64::MIN, -1, 5, 1 << 40, i64::MAX] {
-        wire.agent.on_frame(&ack_frame(sequence, "output_stream_data", &mut ids, START), START).unwrap();
+        wire.agent
+            .on_frame(&ack_frame(sequence, "output_stream_data", &mut ids, START), START)
+            .unwrap();
     }
     for pong in [&b""[..], b"keepalive", &u64::MAX.to_be_bytes(), &[0; 8]] {
         wire.agent.on_pong(pong);

@@ -1,5 +1,5 @@
-//! Bytes come out once and in order, whatever the pipe does: cut websockets against the plugin's model, and loss,
-//! repetition and disorder between our own two halves.
+//! Bytes come out once and in order, whatever the pipe does: cut websockets against the plugin's
+//! model, and loss, repetition and disorder between our own two halves.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 mod simulation;
@@ -50,7 +50,8 @@ proptest! {
             } else {
                 wire.kill(dice.percent(50), &output);
             }
-            // The successor runs for a while before the client is back; the bytes come in its own time.
+            // The successor runs for a while before the client is back; the bytes come in its own
+            // time.
             for _ in 0..dice.roll() % 5 {
                 wire.step(Duration::from_millis(dice.roll() % 300));
             }
@@ -162,18 +163,30 @@ fn all_came_through(wire: &mut Wire, output: &[u8], typed: &[u8]) -> Result<(), 
     wire.run_until(120_000, |w| w.pending.is_empty() && w.plugin.unacked() == 0);
     wire.agent.finish("bye", wire.now);
     wire.run_until(8_000, |w| w.plugin.closed.is_some());
-    prop_assert!(wire.plugin.output == output, "{} of {} bytes", wire.plugin.output.len(), output.len());
+    prop_assert!(
+        wire.plugin.output == output,
+        "{} of {} bytes",
+        wire.plugin.output.len(),
+        output.len()
+    );
     prop_assert!(wire.input == typed, "{} of {} keys", wire.input.len(), typed.len());
     prop_assert_eq!(wire.plugin.closed.as_deref(), Some("bye"));
-    prop_assert!(wire.most_buffered <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES);
+    prop_assert!(
+        wire.most_buffered <= SEND_WINDOW_BYTES + AGENT_PAYLOAD + READY_BYTES + HELD_BYTES
+    );
     Ok(())
 }
 
 fn client() -> ClientChannel {
-    ClientChannel::new(ClientConfig { client_version: "1.2.900.0".into(), client_id: "c".into(), seed: [8; 16] })
+    ClientChannel::new(ClientConfig {
+        client_version: "1.2.900.0".into(),
+        client_id: "c".into(),
+        seed: [8; 16],
+    })
 }
 
-/// Our agent half and our client half with a very bad pipe between them. One websocket, no ping ever comes back.
+/// Our agent half and our client half with a very bad pipe between them. One websocket, no ping
+/// ever comes back.
 struct Pair {
     agent: AgentChannel,
     client: ClientChannel,
@@ -303,5 +316,8 @@ fn a_client_of_ours_meets_an_agent_of_ours_and_hears_the_end_after_the_output() 
         }
         pair.now += Duration::from_millis(20);
     }
-    assert_eq!(events, [ClientEvent::Output(b"last words".to_vec()), ClientEvent::Closed("idle".into())]);
+    assert_eq!(
+        events,
+        [ClientEvent::Output(b"last words".to_vec()), ClientEvent::Closed("idle".into())]
+    );
 }

@@ -1,7 +1,8 @@
-//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as a test run has time for.
+//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
+//! a test run has time for.
 //!
-//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody runs. Beside any bytes it
-//! tries nearly right ones: those get past the first check.
+//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody
+//! runs. Beside any bytes it tries nearly right ones: those get past the first check.
 #![allow(missing_docs, clippy::needless_pass_by_value, clippy::type_complexity)] // the bodies take what the fuzzer gives
 
 #[path = "../fuzz/bodies/agent_channel.rs"]
@@ -69,10 +70,18 @@ fn messages() -> impl Strategy<Value = Vec<u8>> {
     };
     let size = br#"{"cols":80,"rows":24}"#;
     let kinds = ["input_stream_data", "acknowledge", "channel_closed"].map(MessageType::from_name);
-    nearly(kinds.into_iter().flatten().map(|kind| message(kind, size).encode()).chain([size.to_vec()]).collect())
+    nearly(
+        kinds
+            .into_iter()
+            .flatten()
+            .map(|kind| message(kind, size).encode())
+            .chain([size.to_vec()])
+            .collect(),
+    )
 }
 
-/// Well framed messages of any kind, with numbers near each other, so that windows and gaps are met.
+/// Well framed messages of any kind, with numbers near each other, so that windows and gaps are
+/// met.
 fn conversation() -> impl Strategy<Value = Vec<(u8, i16, u8, Vec<u8>)>> {
     vec((any::<u8>(), -3_i16..40, any::<u8>(), bytes(200)), 0..60)
 }

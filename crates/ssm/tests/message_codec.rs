@@ -3,7 +3,9 @@
 
 use proptest::prelude::*;
 use towline_ssm::message::payload::{Acknowledge, JsonPayload, OpenDataChannel, Size};
-use towline_ssm::message::{AgentMessage, HEADER, MAX_PAYLOAD, MessageError, MessageId, MessageType, PayloadType};
+use towline_ssm::message::{
+    AgentMessage, HEADER, MAX_PAYLOAD, MessageError, MessageId, MessageType, PayloadType,
+};
 
 /// Made by hand from the published layout, field by field, with an independent SHA-256 of `ls\n`.
 const GOLDEN: &str = concat!(
@@ -13,11 +15,11 @@ const GOLDEN: &str = concat!(
     "0000019b8d9d3680",                                                 // created
     "0000000000000007",                                                 // sequence number
     "0000000000000000",                                                 // flags
-    "8899aabbccddeeff0011223344556677",                                 // id with its halves exchanged
+    "8899aabbccddeeff0011223344556677", // id with its halves exchanged
     "e9fe7e88e89d532379960402db8f9458194dae772aa5fda5a12806c22215f0ff", // digest
-    "00000001",                                                         // payload type Output
-    "00000003",                                                         // payload length
-    "6c730a",                                                           // ls and newline
+    "00000001",                         // payload type Output
+    "00000003",                         // payload length
+    "6c730a",                           // ls and newline
 );
 
 fn bytes(hex: &str) -> Vec<u8> {
@@ -51,7 +53,9 @@ fn a_type_padded_with_nuls_is_read_as_well() {
 
 #[test]
 fn publication_messages_need_no_time_and_no_payload() {
-    let mut frame = AgentMessage { message_type: MessageType::PausePublication, payload: vec![], ..message() }.encode();
+    let mut frame =
+        AgentMessage { message_type: MessageType::PausePublication, payload: vec![], ..message() }
+            .encode();
     frame[40..48].fill(0);
     assert_eq!(AgentMessage::decode(&frame).unwrap().message_type, MessageType::PausePublication);
 }
@@ -66,7 +70,10 @@ fn refused(change: impl FnOnce(&mut Vec<u8>), error: MessageError) {
 #[test]
 fn a_frame_that_breaks_a_rule_is_refused_with_that_rule() {
     refused(|f| f.truncate(HEADER - 1), MessageError::Length(HEADER - 1));
-    refused(|f| f.resize(HEADER + MAX_PAYLOAD + 1, 0), MessageError::Length(HEADER + MAX_PAYLOAD + 1));
+    refused(
+        |f| f.resize(HEADER + MAX_PAYLOAD + 1, 0),
+        MessageError::Length(HEADER + MAX_PAYLOAD + 1),
+    );
     refused(|f| f[3] = 117, MessageError::HeaderLength(117));
     refused(|f| f[4..36].fill(b' '), MessageError::Type);
     refused(|f| f[4] = 0xff, MessageError::Type);
@@ -87,7 +94,8 @@ fn only_a_client_looks_at_the_digest() {
 
 #[test]
 fn frames_of_an_independent_client_are_read_with_all_their_quirks() {
-    let frames: serde_json::Value = serde_json::from_str(include_str!("data/messages.json")).unwrap();
+    let frames: serde_json::Value =
+        serde_json::from_str(include_str!("data/messages.json")).unwrap();
     let open = OpenDataChannel::from_payload(frames["open"].as_str().unwrap().as_bytes()).unwrap();
     assert_eq!((open.token_value.as_str(), open.client_id.as_str()), ("made-up", ""));
     let read = |name: &str| AgentMessage::decode(&bytes(frames[name].as_str().unwrap())).unwrap();
@@ -98,7 +106,10 @@ fn frames_of_an_independent_client_are_read_with_all_their_quirks() {
     );
     assert_eq!(Size::from_payload(&size.payload), Ok(Size { cols: 132, rows: 43 }));
     let input = read("input");
-    assert_eq!((input.sequence, input.payload_type, input.payload), (1, PayloadType::Output, "ls ü\n".into()));
+    assert_eq!(
+        (input.sequence, input.payload_type, input.payload),
+        (1, PayloadType::Output, "ls ü\n".into())
+    );
     let ack = read("acknowledge");
     assert_eq!(
         (ack.message_type, Acknowledge::from_payload(&ack.payload).unwrap().sequence),

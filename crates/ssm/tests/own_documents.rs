@@ -2,19 +2,29 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use serde_json::{Value, json};
-use towline_ssm::ErrorCode::{self, InvalidDocumentContent, InvalidDocumentSchemaVersion, InvalidParameters};
+use towline_ssm::ErrorCode::{
+    self, InvalidDocumentContent, InvalidDocumentSchemaVersion, InvalidParameters,
+};
 use towline_ssm::api::session::Parameters;
 use towline_ssm::documents::content::{Content, Format, Kind, MAX_CONTENT, converted};
 use towline_ssm::documents::own::OwnDocument;
-use towline_ssm::documents::{BUILT_IN, SessionPlan, TOWLINE_COPY, TOWLINE_EXEC, built_in, resolve};
+use towline_ssm::documents::{
+    BUILT_IN, SessionPlan, TOWLINE_COPY, TOWLINE_EXEC, built_in, resolve,
+};
 use towline_ssm::error::ApiError;
 
 fn parameters(pairs: &[(&str, &[&str])]) -> Parameters {
-    pairs.iter().map(|(name, values)| ((*name).to_owned(), values.iter().map(|v| (*v).to_owned()).collect())).collect()
+    pairs
+        .iter()
+        .map(|(name, values)| {
+            ((*name).to_owned(), values.iter().map(|v| (*v).to_owned()).collect())
+        })
+        .collect()
 }
 
 fn read(tree: &Value) -> Result<OwnDocument, ApiError> {
-    Content::read(Kind::Session, Format::Json, &tree.to_string()).and_then(|content| OwnDocument::read(&content))
+    Content::read(Kind::Session, Format::Json, &tree.to_string())
+        .and_then(|content| OwnDocument::read(&content))
 }
 
 /// The document of AWS's own guide that shows a log file.
@@ -42,11 +52,23 @@ fn refused(tree: &Value, code: ErrorCode, named: &str) {
 fn a_parameter_goes_into_the_command_only_when_its_pattern_matches_all_of_it() {
     let document = read(&tail()).unwrap();
     let meant = document.resolve(&parameters(&[("logpath", &["/var/log/x.log"])])).unwrap();
-    assert_eq!(meant.plan, SessionPlan::InteractiveCommand { command: "tail -f /var/log/x.log".into() });
+    assert_eq!(
+        meant.plan,
+        SessionPlan::InteractiveCommand { command: "tail -f /var/log/x.log".into() }
+    );
     assert!(meant.elevated);
     let default = document.resolve(&Parameters::new()).unwrap();
     assert_eq!(default.parameters["logpath"], ["/var/log/amazon/ssm/amazon-ssm-agent.log"]);
-    for value in ["/etc/shadow", "x.log; id", "x.log\n", "\nx.log", "$(id).log", "x.log || id", "", "x.log\0"] {
+    for value in [
+        "/etc/shadow",
+        "x.log; id",
+        "x.log\n",
+        "\nx.log",
+        "$(id).log",
+        "x.log || id",
+        "",
+        "x.log\0",
+    ] {
         let error = document.resolve(&parameters(&[("logpath", &[value])])).unwrap_err();
         assert_eq!(error.code, InvalidParameters, "{value:?}");
     }
@@ -56,7 +78,9 @@ fn a_parameter_goes_into_the_command_only_when_its_pattern_matches_all_of_it() {
 
 #[test]
 fn a_pattern_cannot_open_the_frame_that_holds_it() {
-    for pattern in ["a)|(.*", "(?x)a #", "a\\", "(", "(a{1000}){1000}", "(?!root)[a-z]+", &"a".repeat(2000)] {
+    for pattern in
+        ["a)|(.*", "(?x)a #", "a\\", "(", "(a{1000}){1000}", "(?!root)[a-z]+", &"a".repeat(2000)]
+    {
         let mut tree = tail();
         tree["parameters"]["logpath"] = json!({"type": "String", "allowedPattern": pattern});
         refused(&tree, InvalidDocumentContent, "allowedPattern");
@@ -64,8 +88,13 @@ fn a_pattern_cannot_open_the_frame_that_holds_it() {
     let mut tree = tail();
     tree["parameters"]["logpath"] = json!({"type": "String", "allowedPattern": "a|b"});
     let document = read(&tree).unwrap();
-    for (value, good) in [("a", true), ("b", true), ("ab", false), ("b; id", false), ("x a", false)] {
-        assert_eq!(document.resolve(&parameters(&[("logpath", &[value])])).is_ok(), good, "{value}");
+    for (value, good) in [("a", true), ("b", true), ("ab", false), ("b; id", false), ("x a", false)]
+    {
+        assert_eq!(
+            document.resolve(&parameters(&[("logpath", &[value])])).is_ok(),
+            good,
+            "{value}"
+        );
     }
 }
 
@@ -79,7 +108,9 @@ fn a_value_that_looks_like_a_placeholder_stays_a_value() {
     let meant = read(&tree).unwrap().resolve(&parameters(&[("a", &["{{ b }}"])])).unwrap();
     assert_eq!(
         meant.plan,
-        SessionPlan::InteractiveCommand { command: "echo {{ b }} secret {{}} {{ not closed".into() }
+        SessionPlan::InteractiveCommand {
+            command: "echo {{ b }} secret {{}} {{ not closed".into()
+        }
     );
 }
 
@@ -104,15 +135,28 @@ fn what_a_document_says_wrongly_is_refused_with_its_place() {
     refused(&change("/schemaVersion", json!(1.0)), InvalidDocumentContent, "schemaVersion");
     refused(&change("/sessionType", json!("Shell")), InvalidDocumentContent, "sessionType");
     refused(&change("/properties", json!({"linux": {}})), InvalidDocumentContent, "commands");
-    refused(&change("/properties", json!({"linux": {"commands": "{{ other }}"}})), InvalidDocumentContent, "other");
-    refused(&change("/properties", json!({"linux": {"commands": "x", "user": "y"}})), InvalidDocumentContent, "user");
-    refused(&change("/parameters", json!({"p": {"type": "StringList"}})), InvalidDocumentContent, "type");
+    refused(
+        &change("/properties", json!({"linux": {"commands": "{{ other }}"}})),
+        InvalidDocumentContent,
+        "other",
+    );
+    refused(
+        &change("/properties", json!({"linux": {"commands": "x", "user": "y"}})),
+        InvalidDocumentContent,
+        "user",
+    );
+    refused(
+        &change("/parameters", json!({"p": {"type": "StringList"}})),
+        InvalidDocumentContent,
+        "type",
+    );
     refused(
         &change("/parameters", json!({"p": {"type": "String", "pattern": "x"}})),
         InvalidDocumentContent,
         "pattern",
     );
-    let bad_default = json!({"logpath": {"type": "String", "default": "x", "allowedValues": ["y"]}});
+    let bad_default =
+        json!({"logpath": {"type": "String", "default": "x", "allowedValues": ["y"]}});
     refused(&change("/parameters", bad_default), InvalidDocumentContent, "default");
     let mut extra = tail();
     extra["propertys"] = json!({});
@@ -120,8 +164,7 @@ fn what_a_document_says_wrongly_is_refused_with_its_place() {
     let mut shell = tail();
     shell["sessionType"] = json!("Standard_Stream");
     refused(&shell, InvalidDocumentContent, "properties");
-    let long =
-        json!({"schemaVersion": "1.0", "sessionType": "Standard_Stream", "description": "x".repeat(MAX_CONTENT)});
+    let long = json!({"schemaVersion": "1.0", "sessionType": "Standard_Stream", "description": "x".repeat(MAX_CONTENT)});
     assert_eq!(read(&long).unwrap_err().code, ErrorCode::MaxDocumentSizeExceeded);
 }
 
@@ -133,14 +176,23 @@ fn ports_of_own_documents_are_fixed_or_asked_for() {
             "parameters": {"p": {"type": "String", "allowedPattern": "^[0-9]+$"}}, "properties": properties
         })
     };
-    let fixed =
-        json!({"portNumber": "5432", "host": "db.local", "localPortNumber": "{{ p }}", "type": "LocalPortForwarding"});
+    let fixed = json!({"portNumber": "5432", "host": "db.local", "localPortNumber": "{{ p }}", "type": "LocalPortForwarding"});
     let meant = read(&tree(fixed)).unwrap().resolve(&parameters(&[("p", &["15432"])])).unwrap();
-    assert_eq!(meant.plan, SessionPlan::Port { host: Some("db.local".into()), port: 5432, local_port: 15432 });
+    assert_eq!(
+        meant.plan,
+        SessionPlan::Port { host: Some("db.local".into()), port: 5432, local_port: 15432 }
+    );
     let ssh = read(&tree(json!({"portNumber": "{{ p }}"}))).unwrap();
-    assert_eq!(ssh.resolve(&parameters(&[("p", &["2222"])])).unwrap().plan, SessionPlan::Ssh { port: 2222 });
+    assert_eq!(
+        ssh.resolve(&parameters(&[("p", &["2222"])])).unwrap().plan,
+        SessionPlan::Ssh { port: 2222 }
+    );
     for port in ["0", "65536", "022"] {
-        assert_eq!(ssh.resolve(&parameters(&[("p", &[port])])).unwrap_err().code, InvalidParameters, "{port}");
+        assert_eq!(
+            ssh.resolve(&parameters(&[("p", &[port])])).unwrap_err().code,
+            InvalidParameters,
+            "{port}"
+        );
     }
     refused(&tree(json!({"portNumber": "1", "type": "Other"})), InvalidDocumentContent, "type");
     refused(&tree(json!({})), InvalidDocumentContent, "portNumber");
@@ -190,15 +242,25 @@ fn the_text_of_a_built_in_document_means_what_it_does() {
         "AWS-StartNonInteractiveCommand" => {
             parameters(&[("command", &["uptime"]), ("separateOutputStream", &["true"])])
         }
-        "AWS-StartPortForwardingSessionToRemoteHost" => parameters(&[("host", &["db"]), ("portNumber", &["22"])]),
+        "AWS-StartPortForwardingSessionToRemoteHost" => {
+            parameters(&[("host", &["db"]), ("portNumber", &["22"])])
+        }
         _ => Parameters::new(),
     };
     // Ours mean what no content in AWS's form can say.
-    for document in BUILT_IN.iter().filter(|document| ![TOWLINE_EXEC, TOWLINE_COPY].contains(&document.name)) {
+    for document in
+        BUILT_IN.iter().filter(|document| ![TOWLINE_EXEC, TOWLINE_COPY].contains(&document.name))
+    {
         let (kind, text) = built_in::text(document.name).unwrap();
-        let content = Content::read(kind, Format::Json, &text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let content = Content::read(kind, Format::Json, &text)
+            .unwrap_or_else(|error| panic!("{text}: {error}"));
         let own = OwnDocument::read(&content).unwrap().resolve(&given(document.name)).unwrap();
-        assert_eq!(Ok(own.plan), resolve(Some(document.name), &given(document.name)), "{}", document.name);
+        assert_eq!(
+            Ok(own.plan),
+            resolve(Some(document.name), &given(document.name)),
+            "{}",
+            document.name
+        );
     }
 }
 
@@ -244,7 +306,11 @@ fn the_patterns_of_built_in_documents_allow_what_their_code_allows() {
                 let by_code = (parameter.allows)(value);
                 // Booleans are taken in any case by the code, as the official agent takes them.
                 let case = parameter.name == "separateOutputStream" && value == "True";
-                assert!(by_pattern == by_code || case, "{} {value:?}: pattern {by_pattern}", parameter.name);
+                assert!(
+                    by_pattern == by_code || case,
+                    "{} {value:?}: pattern {by_pattern}",
+                    parameter.name
+                );
             }
         }
     }

@@ -1,4 +1,5 @@
-//! Which requests pass and which code the others get. Every limit is shown at its last good and first bad value.
+//! Which requests pass and which code the others get. Every limit is shown at its last good and
+//! first bad value.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use towline_ssm::ErrorCode::{self, InvalidFilterKey, SerializationException, ValidationException};
@@ -26,7 +27,8 @@ fn quoted(c: &str, count: usize) -> String {
 
 #[test]
 fn unknown_members_are_ignored_and_null_counts_as_absent() {
-    let request: StartSessionRequest = good(r#"{"Target":"t","Reason":null,"Parameters":null,"Novelty":[1,{"a":2}]}"#);
+    let request: StartSessionRequest =
+        good(r#"{"Target":"t","Reason":null,"Parameters":null,"Novelty":[1,{"a":2}]}"#);
     assert_eq!(request.reason, None);
     bad::<StartSessionRequest>(r#"{"Target":null}"#, ValidationException);
 }
@@ -36,24 +38,37 @@ fn what_is_not_json_of_the_right_type_is_a_serialization_error() {
     for body in ["{", "[]", "\"x\"", "nul", r#"{"Target":5}"#, r#"{"Target":["t"]}"#, "\u{0}"] {
         bad::<StartSessionRequest>(body, SerializationException);
     }
-    bad::<StartSessionRequest>(&start("Parameters", r#"{"a":"not a list"}"#), SerializationException);
+    bad::<StartSessionRequest>(
+        &start("Parameters", r#"{"a":"not a list"}"#),
+        SerializationException,
+    );
     bad::<StartSessionRequest>(&start("Parameters", r#"{"a":[null]}"#), SerializationException);
-    bad::<DescribeSessionsRequest>(r#"{"State":"Active","MaxResults":"5"}"#, SerializationException);
-    bad::<CreateActivationRequest>(r#"{"IamRole":"r","ExpirationDate":"tomorrow"}"#, SerializationException);
+    bad::<DescribeSessionsRequest>(
+        r#"{"State":"Active","MaxResults":"5"}"#,
+        SerializationException,
+    );
+    bad::<CreateActivationRequest>(
+        r#"{"IamRole":"r","ExpirationDate":"tomorrow"}"#,
+        SerializationException,
+    );
     bad::<StartSessionRequest>(&"[".repeat(100_000), SerializationException);
 }
 
 #[test]
 fn start_session_keeps_the_limits_of_the_model() {
     good::<StartSessionRequest>(&format!(r#"{{"Target":{}}}"#, quoted("t", 400)));
-    bad::<StartSessionRequest>(&format!(r#"{{"Target":{}}}"#, quoted("t", 401)), ValidationException);
+    bad::<StartSessionRequest>(
+        &format!(r#"{{"Target":{}}}"#, quoted("t", 401)),
+        ValidationException,
+    );
     bad::<StartSessionRequest>(r#"{"Target":""}"#, ValidationException);
     good::<StartSessionRequest>(&start("Reason", &quoted("ü", 256)));
     for reason in [quoted("ü", 257), quoted("", 0), r#""two\nlines""#.into()] {
         bad::<StartSessionRequest>(&start("Reason", &reason), ValidationException);
     }
     good::<StartSessionRequest>(&start("DocumentName", &quoted("d", 128)));
-    for name in [quoted("d", 129), quoted("d", 2), r#""with space""#.into(), r#""tür-auf""#.into()] {
+    for name in [quoted("d", 129), quoted("d", 2), r#""with space""#.into(), r#""tür-auf""#.into()]
+    {
         bad::<StartSessionRequest>(&start("DocumentName", &name), ValidationException);
     }
     bad::<StartSessionRequest>(&start("Parameters", r#"{"":["v"]}"#), ValidationException);
@@ -66,19 +81,29 @@ fn start_session_keeps_the_limits_of_the_model() {
 
 #[test]
 fn our_extensions_of_start_session_have_limits_too() {
-    let exec = r#"{"Target":"t","DocumentName":"Towline-Exec","Parameters":{"argv":["printf",""]}}"#;
+    let exec =
+        r#"{"Target":"t","DocumentName":"Towline-Exec","Parameters":{"argv":["printf",""]}}"#;
     assert_eq!(good::<StartSessionRequest>(exec).parameters["argv"], ["printf", ""]);
-    let terminal = |term: &str, rows: u32| format!(r#"{{"Term":"{term}","Rows":{rows},"Cols":80}}"#);
+    let terminal =
+        |term: &str, rows: u32| format!(r#"{{"Term":"{term}","Rows":{rows},"Cols":80}}"#);
     good::<StartSessionRequest>(&start("TowlineTerminal", &terminal("xterm-256color", 10_000)));
     for (term, rows) in [("", 24), ("x y", 24), ("xterm", 0), ("xterm", 10_001)] {
-        bad::<StartSessionRequest>(&start("TowlineTerminal", &terminal(term, rows)), ValidationException);
+        bad::<StartSessionRequest>(
+            &start("TowlineTerminal", &terminal(term, rows)),
+            ValidationException,
+        );
     }
-    bad::<StartSessionRequest>(&start("TowlineTerminal", &terminal("xterm", 70_000)), SerializationException);
+    bad::<StartSessionRequest>(
+        &start("TowlineTerminal", &terminal("xterm", 70_000)),
+        SerializationException,
+    );
 }
 
 #[test]
 fn lists_keep_their_page_sizes_and_filters() {
-    good::<DescribeSessionsRequest>(r#"{"State":"History","MaxResults":200,"Filters":[{"key":"Owner","value":"a"}]}"#);
+    good::<DescribeSessionsRequest>(
+        r#"{"State":"History","MaxResults":200,"Filters":[{"key":"Owner","value":"a"}]}"#,
+    );
     for body in [
         r#"{"State":"active"}"#,
         r#"{"State":"Active","MaxResults":0}"#,
@@ -106,19 +131,31 @@ fn both_styles_of_device_filters_become_conditions() {
         good(r#"{"InstanceInformationFilterList":[{"key":"PingStatus","valueSet":["Online"]}]}"#);
     let online = ["Online".to_owned()];
     assert_eq!(old.conditions(), Ok(vec![DeviceFilter::Property("PingStatus", &online)]));
-    let new: DescribeInstanceInformationRequest =
-        good(r#"{"Filters":[{"Key":"tag:a:b","Values":["Online"]},{"Key":"tag-key","Values":["Online"]}]}"#);
-    assert_eq!(new.conditions(), Ok(vec![DeviceFilter::Tag("a:b", &online), DeviceFilter::TagKey(&online)]));
+    let new: DescribeInstanceInformationRequest = good(
+        r#"{"Filters":[{"Key":"tag:a:b","Values":["Online"]},{"Key":"tag-key","Values":["Online"]}]}"#,
+    );
+    assert_eq!(
+        new.conditions(),
+        Ok(vec![DeviceFilter::Tag("a:b", &online), DeviceFilter::TagKey(&online)])
+    );
     for key in ["tag:", "Colour", "pingstatus", "tag"] {
         let body = format!(r#"{{"Filters":[{{"Key":"{key}","Values":["x"]}}]}}"#);
-        assert_eq!(good::<DescribeInstanceInformationRequest>(&body).conditions().unwrap_err().code, InvalidFilterKey);
+        assert_eq!(
+            good::<DescribeInstanceInformationRequest>(&body).conditions().unwrap_err().code,
+            InvalidFilterKey
+        );
     }
-    bad::<DescribeInstanceInformationRequest>(r#"{"Filters":[{"Key":"PingStatus","Values":[]}]}"#, ValidationException);
+    bad::<DescribeInstanceInformationRequest>(
+        r#"{"Filters":[{"Key":"PingStatus","Values":[]}]}"#,
+        ValidationException,
+    );
 }
 
 #[test]
 fn activations_keep_the_limits_of_the_model() {
-    good::<CreateActivationRequest>(r#"{"IamRole":"r","RegistrationLimit":1000,"TowlineSourceCidr":"10.0.0.0/8"}"#);
+    good::<CreateActivationRequest>(
+        r#"{"IamRole":"r","RegistrationLimit":1000,"TowlineSourceCidr":"10.0.0.0/8"}"#,
+    );
     for body in [
         r#"{"IamRole":""}"#.to_owned(),
         format!(r#"{{"IamRole":{}}}"#, quoted("r", 65)),
@@ -133,22 +170,32 @@ fn activations_keep_the_limits_of_the_model() {
         bad::<CreateActivationRequest>(&body, ValidationException);
     }
     bad::<DeleteActivationRequest>(r#"{"ActivationId":"nonsense"}"#, ValidationException);
-    bad::<DeregisterManagedInstanceRequest>(r#"{"InstanceId":"i-0123456789abcdef0"}"#, ValidationException);
+    bad::<DeregisterManagedInstanceRequest>(
+        r#"{"InstanceId":"i-0123456789abcdef0"}"#,
+        ValidationException,
+    );
 }
 
 #[test]
 fn tags_have_the_characters_and_lengths_of_the_model_and_hang_on_devices() {
     let add = |key: &str, value: &str| {
-        format!(r#"{{"ResourceType":"ManagedInstance","ResourceId":"x","Tags":[{{"Key":{key},"Value":{value}}}]}}"#)
+        format!(
+            r#"{{"ResourceType":"ManagedInstance","ResourceId":"x","Tags":[{{"Key":{key},"Value":{value}}}]}}"#
+        )
     };
     good::<AddTagsToResourceRequest>(&add(&quoted("ß", 128), &quoted("語", 256)));
     good::<AddTagsToResourceRequest>(&add(r#""a b_.:/=+-@9""#, r#""""#));
-    for (key, value) in
-        [(quoted("k", 129), "\"\"".into()), (quoted("k", 1), quoted("v", 257)), (r#""a\tb""#.into(), quoted("v", 1))]
-    {
+    for (key, value) in [
+        (quoted("k", 129), "\"\"".into()),
+        (quoted("k", 1), quoted("v", 257)),
+        (r#""a\tb""#.into(), quoted("v", 1)),
+    ] {
         bad::<AddTagsToResourceRequest>(&add(&key, &value), ValidationException);
     }
-    bad::<ListTagsForResourceRequest>(r#"{"ResourceType":"Toaster","ResourceId":"x"}"#, ValidationException);
+    bad::<ListTagsForResourceRequest>(
+        r#"{"ResourceType":"Toaster","ResourceId":"x"}"#,
+        ValidationException,
+    );
     assert_eq!(resource_of("Parameter", "x").unwrap_err().code, ErrorCode::InvalidResourceType);
     assert_eq!(resource_of("ManagedInstance", "x").unwrap_err().code, ErrorCode::InvalidResourceId);
     assert!(resource_of("ManagedInstance", "mi-0123456789abcdef0").is_ok());
@@ -158,13 +205,25 @@ fn tags_have_the_characters_and_lengths_of_the_model_and_hang_on_devices() {
 fn administration_keeps_its_limits() {
     good::<CreatePrincipalRequest>(r#"{"PrincipalName":"a.b+c=d,e@f_g-h"}"#);
     for name in ["", "a b", "a/b", &"n".repeat(65)] {
-        bad::<CreatePrincipalRequest>(&format!(r#"{{"PrincipalName":"{name}"}}"#), ValidationException);
+        bad::<CreatePrincipalRequest>(
+            &format!(r#"{{"PrincipalName":"{name}"}}"#),
+            ValidationException,
+        );
     }
-    let update =
-        |status: &str| format!(r#"{{"PrincipalName":"a","AccessKeyId":"AKIAABCDEFGHIJKLMNOP","Status":"{status}"}}"#);
-    assert_eq!(good::<UpdateAccessKeyRequest>(&update("Inactive")).wanted(), AccessKeyStatus::Inactive);
+    let update = |status: &str| {
+        format!(
+            r#"{{"PrincipalName":"a","AccessKeyId":"AKIAABCDEFGHIJKLMNOP","Status":"{status}"}}"#
+        )
+    };
+    assert_eq!(
+        good::<UpdateAccessKeyRequest>(&update("Inactive")).wanted(),
+        AccessKeyStatus::Inactive
+    );
     bad::<UpdateAccessKeyRequest>(&update("Paused"), ValidationException);
-    bad::<DeleteAccessKeyRequest>(r#"{"PrincipalName":"a","AccessKeyId":"x"}"#, ValidationException);
+    bad::<DeleteAccessKeyRequest>(
+        r#"{"PrincipalName":"a","AccessKeyId":"x"}"#,
+        ValidationException,
+    );
     bad::<PutPrincipalPolicyRequest>(
         r#"{"PrincipalName":"a","PolicyName":"p p","PolicyDocument":"{}"}"#,
         ValidationException,

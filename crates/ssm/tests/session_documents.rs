@@ -6,7 +6,12 @@ use towline_ssm::api::session::Parameters;
 use towline_ssm::documents::*;
 
 fn parameters(pairs: &[(&str, &[&str])]) -> Parameters {
-    pairs.iter().map(|(name, values)| ((*name).to_owned(), values.iter().map(|v| (*v).to_owned()).collect())).collect()
+    pairs
+        .iter()
+        .map(|(name, values)| {
+            ((*name).to_owned(), values.iter().map(|v| (*v).to_owned()).collect())
+        })
+        .collect()
 }
 
 #[track_caller]
@@ -22,7 +27,11 @@ fn refused(document: &str, pairs: &[(&str, &[&str])], code: ErrorCode) {
 #[test]
 fn no_document_means_a_login_shell() {
     means(None, &[], SessionPlan::Shell { run_as: None });
-    means(Some(RUN_SHELL), &[("runAsUser", &["ops"])], SessionPlan::Shell { run_as: Some("ops".into()) });
+    means(
+        Some(RUN_SHELL),
+        &[("runAsUser", &["ops"])],
+        SessionPlan::Shell { run_as: Some("ops".into()) },
+    );
 }
 
 #[test]
@@ -39,8 +48,11 @@ fn a_command_goes_through_as_it_is() {
         stdout_prefix: "OUT: ".trim().into(),
         stderr_prefix: String::new(),
     };
-    let pairs: &[(&str, &[&str])] =
-        &[("command", &[&command]), ("separateOutputStream", &["True"]), ("stdOutSeparatorPrefix", &["OUT:"])];
+    let pairs: &[(&str, &[&str])] = &[
+        ("command", &[&command]),
+        ("separateOutputStream", &["True"]),
+        ("stdOutSeparatorPrefix", &["OUT:"]),
+    ];
     means(Some(NON_INTERACTIVE_COMMAND), pairs, plan);
 }
 
@@ -66,9 +78,13 @@ fn ports_have_the_defaults_of_aws() {
 
 #[test]
 fn clients_are_told_of_ports_in_text_and_of_ssh_without_a_type() {
-    let port =
-        resolve(Some(REMOTE_HOST_FORWARDING), &parameters(&[("host", &["db"]), ("portNumber", &["5432"])])).unwrap();
-    let expected = r#"{"host":"db","localPortNumber":"0","portNumber":"5432","type":"LocalPortForwarding"}"#;
+    let port = resolve(
+        Some(REMOTE_HOST_FORWARDING),
+        &parameters(&[("host", &["db"]), ("portNumber", &["5432"])]),
+    )
+    .unwrap();
+    let expected =
+        r#"{"host":"db","localPortNumber":"0","portNumber":"5432","type":"LocalPortForwarding"}"#;
     assert_eq!(port.handshake_properties().to_string(), expected);
     let ssh = resolve(Some(SSH_SESSION), &parameters(&[])).unwrap();
     assert_eq!(ssh.handshake_properties().to_string(), r#"{"portNumber":"22"}"#);
@@ -93,7 +109,11 @@ fn values_that_break_their_pattern_are_refused() {
         refused(REMOTE_HOST_FORWARDING, &[("host", &[host])], InvalidParameters);
     }
     refused(INTERACTIVE_COMMAND, &[("command", &["a\0b"])], InvalidParameters);
-    refused(NON_INTERACTIVE_COMMAND, &[("command", &["a"]), ("stdErrSeparatorPrefix", &["é"])], InvalidParameters);
+    refused(
+        NON_INTERACTIVE_COMMAND,
+        &[("command", &["a"]), ("stdErrSeparatorPrefix", &["é"])],
+        InvalidParameters,
+    );
     refused(TOWLINE_EXEC, &[("argv", &[])], InvalidParameters);
     refused(TOWLINE_EXEC, &[("argv", &["", "x"])], InvalidParameters);
 }
@@ -114,11 +134,19 @@ fn a_command_must_fit_a_frame() {
 #[test]
 fn a_copy_names_one_place_and_one_direction() {
     let plan = SessionPlan::Copy { path: "/a b".into(), put: true, run_as: Some("ops".into()) };
-    means(Some(TOWLINE_COPY), &[("path", &["/a b"]), ("direction", &["put"]), ("runAsUser", &["ops"])], plan);
+    means(
+        Some(TOWLINE_COPY),
+        &[("path", &["/a b"]), ("direction", &["put"]), ("runAsUser", &["ops"])],
+        plan,
+    );
     refused(TOWLINE_COPY, &[("path", &["/x"])], InvalidParameters);
     refused(TOWLINE_COPY, &[("path", &["/x"]), ("direction", &["both"])], InvalidParameters);
     refused(TOWLINE_COPY, &[("path", &[""]), ("direction", &["get"])], InvalidParameters);
-    refused(TOWLINE_COPY, &[("path", &[&"p".repeat(4096)]), ("direction", &["get"])], InvalidParameters);
+    refused(
+        TOWLINE_COPY,
+        &[("path", &[&"p".repeat(4096)]), ("direction", &["get"])],
+        InvalidParameters,
+    );
 }
 
 #[test]
@@ -128,7 +156,12 @@ fn every_document_says_what_kind_of_session_it_plans() {
             .parameters
             .iter()
             .filter(|p| p.default.is_none())
-            .map(|p| (p.name.to_owned(), vec![if p.name == "direction" { "get" } else { "localhost" }.to_owned()]))
+            .map(|p| {
+                (
+                    p.name.to_owned(),
+                    vec![if p.name == "direction" { "get" } else { "localhost" }.to_owned()],
+                )
+            })
             .collect();
         let plan = resolve(Some(document.name), &required).unwrap();
         assert_eq!(plan.session_type(), document.session_type, "{}", document.name);

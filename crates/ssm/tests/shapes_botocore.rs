@@ -1,14 +1,16 @@
 //! Our shapes against botocore's model (`data/shapes.json`, made by `data/make_shapes.py`).
 //!
-//! A request of ours knows every member of AWS's and a few of our own, all named `Towline...`. An answer of ours has no
-//! member that AWS's has not, but for those.
+//! A request of ours knows every member of AWS's and a few of our own, all named `Towline...`. An
+//! answer of ours has no member that AWS's has not, but for those.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use towline_ssm::api::{activation::*, command::*, device::*, document::*, parse, session::*, tags::*};
+use towline_ssm::api::{
+    activation::*, command::*, device::*, document::*, parse, session::*, tags::*,
+};
 use towline_ssm::{ErrorCode, Operation};
 
 #[derive(Deserialize)]
@@ -37,7 +39,8 @@ fn known<T: Serialize + for<'a> Deserialize<'a>>(full: Value) -> BTreeSet<String
 fn check(shape: &str, ours: &BTreeSet<String>, complete: bool) {
     let model = model();
     let theirs = &model.shapes[shape];
-    let foreign: Vec<_> = ours.iter().filter(|m| !theirs.members.contains(*m) && !m.starts_with("Towline")).collect();
+    let foreign: Vec<_> =
+        ours.iter().filter(|m| !theirs.members.contains(*m) && !m.starts_with("Towline")).collect();
     assert!(foreign.is_empty(), "{shape} has members AWS does not know: {foreign:?}");
     let wanted = if complete { &theirs.members } else { &theirs.required };
     let missing: Vec<_> = wanted.difference(ours).collect();
@@ -54,19 +57,35 @@ fn requests_know_every_member_of_the_model() {
         "TowlineTerminal": {"Term": "xterm", "Rows": 1, "Cols": 1}});
     check("StartSessionRequest", &known::<StartSessionRequest>(session), true);
     check("ResumeSessionRequest", &known::<ResumeSessionRequest>(json!({"SessionId": "s"})), true);
-    check("TerminateSessionRequest", &known::<TerminateSessionRequest>(json!({"SessionId": "s"})), true);
+    check(
+        "TerminateSessionRequest",
+        &known::<TerminateSessionRequest>(json!({"SessionId": "s"})),
+        true,
+    );
     let sessions = json!({"State": "Active", "MaxResults": 1, "NextToken": "n", "Filters": []});
     check("DescribeSessionsRequest", &known::<DescribeSessionsRequest>(sessions), true);
     check("SessionFilter", &known::<SessionFilter>(json!({"key": "k", "value": "v"})), true);
-    check("GetConnectionStatusRequest", &known::<GetConnectionStatusRequest>(json!({"Target": "t"})), true);
+    check(
+        "GetConnectionStatusRequest",
+        &known::<GetConnectionStatusRequest>(json!({"Target": "t"})),
+        true,
+    );
     let devices = json!({"InstanceInformationFilterList": [], "Filters": [], "MaxResults": 5, "NextToken": "n"});
-    check("DescribeInstanceInformationRequest", &known::<DescribeInstanceInformationRequest>(devices), true);
+    check(
+        "DescribeInstanceInformationRequest",
+        &known::<DescribeInstanceInformationRequest>(devices),
+        true,
+    );
     let old = json!({"key": "k", "valueSet": []});
     check("InstanceInformationFilter", &known::<InstanceInformationFilter>(old), true);
     let new = json!({"Key": "k", "Values": []});
     check("InstanceInformationStringFilter", &known::<InstanceInformationStringFilter>(new), true);
     let dereg = json!({"InstanceId": "i"});
-    check("DeregisterManagedInstanceRequest", &known::<DeregisterManagedInstanceRequest>(dereg), true);
+    check(
+        "DeregisterManagedInstanceRequest",
+        &known::<DeregisterManagedInstanceRequest>(dereg),
+        true,
+    );
 }
 
 #[test]
@@ -79,11 +98,19 @@ fn requests_about_activations_and_tags_know_every_member_of_the_model() {
     check("DescribeActivationsRequest", &known::<DescribeActivationsRequest>(list), true);
     let filter = json!({"FilterKey": "IamRole", "FilterValues": []});
     check("DescribeActivationsFilter", &known::<DescribeActivationsFilter>(filter), true);
-    check("DeleteActivationRequest", &known::<DeleteActivationRequest>(json!({"ActivationId": "a"})), true);
+    check(
+        "DeleteActivationRequest",
+        &known::<DeleteActivationRequest>(json!({"ActivationId": "a"})),
+        true,
+    );
     check("Tag", &known::<Tag>(tag()), true);
     let id = json!({"ResourceType": "t", "ResourceId": "i", "Tags": [], "TagKeys": []});
     check("AddTagsToResourceRequest", &known::<AddTagsToResourceRequest>(id.clone()), true);
-    check("RemoveTagsFromResourceRequest", &known::<RemoveTagsFromResourceRequest>(id.clone()), true);
+    check(
+        "RemoveTagsFromResourceRequest",
+        &known::<RemoveTagsFromResourceRequest>(id.clone()),
+        true,
+    );
     check("ListTagsForResourceRequest", &known::<ListTagsForResourceRequest>(id), true);
 }
 
@@ -98,7 +125,11 @@ fn requests_about_documents_know_every_member_of_the_model() {
         "DocumentVersion": "1", "Force": true});
     check("CreateDocumentRequest", &known::<CreateDocumentRequest>(all.clone()), true);
     check("UpdateDocumentRequest", &known::<UpdateDocumentRequest>(all.clone()), true);
-    check("UpdateDocumentDefaultVersionRequest", &known::<UpdateDocumentDefaultVersionRequest>(all.clone()), true);
+    check(
+        "UpdateDocumentDefaultVersionRequest",
+        &known::<UpdateDocumentDefaultVersionRequest>(all.clone()),
+        true,
+    );
     check("GetDocumentRequest", &known::<GetDocumentRequest>(all.clone()), true);
     check("DescribeDocumentRequest", &known::<DescribeDocumentRequest>(all.clone()), true);
     check("DeleteDocumentRequest", &known::<DeleteDocumentRequest>(all), true);
@@ -107,7 +138,11 @@ fn requests_about_documents_know_every_member_of_the_model() {
     check("ListDocumentsRequest", &known::<ListDocumentsRequest>(list.clone()), true);
     check("ListDocumentVersionsRequest", &known::<ListDocumentVersionsRequest>(list), true);
     check("DocumentFilter", &known::<DocumentFilter>(json!({"key": "k", "value": "v"})), true);
-    check("DocumentKeyValuesFilter", &known::<DocumentKeyValuesFilter>(json!({"Key": "k", "Values": ["v"]})), true);
+    check(
+        "DocumentKeyValuesFilter",
+        &known::<DocumentKeyValuesFilter>(json!({"Key": "k", "Values": ["v"]})),
+        true,
+    );
 }
 
 #[test]
@@ -124,7 +159,11 @@ fn answers_about_documents_have_no_member_that_clients_would_not_know() {
     check("ListDocumentsResult", &known::<ListDocumentsResult>(full.clone()), true);
     let parameter = json!({"Name": "n", "Type": "String", "Description": "d", "DefaultValue": "v"});
     check("DocumentParameter", &known::<DocumentParameter>(parameter), true);
-    check("DocumentDefaultVersionDescription", &known::<DocumentDefaultVersionDescription>(full), true);
+    check(
+        "DocumentDefaultVersionDescription",
+        &known::<DocumentDefaultVersionDescription>(full),
+        true,
+    );
 }
 
 #[test]
@@ -138,15 +177,18 @@ fn requests_about_commands_know_every_member_of_the_model() {
     check("Target", &known::<Target>(json!({"Key": "k", "Values": []})), true);
     let logs = json!({"CloudWatchLogGroupName": "g", "CloudWatchOutputEnabled": true});
     check("CloudWatchOutputConfig", &known::<CloudWatchOutputConfig>(logs), true);
-    let list =
-        json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": [], "Details": true});
+    let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": [], "Details": true});
     check("ListCommandInvocationsRequest", &known::<ListCommandInvocationsRequest>(list), true);
     let list = json!({"CommandId": "c", "InstanceId": "i", "MaxResults": 1, "NextToken": "n", "Filters": []});
     check("ListCommandsRequest", &known::<ListCommandsRequest>(list), true);
     check("CommandFilter", &known::<CommandFilter>(json!({"key": "k", "value": "v"})), true);
     let get = json!({"CommandId": "c", "InstanceId": "i", "PluginName": "p"});
     check("GetCommandInvocationRequest", &known::<GetCommandInvocationRequest>(get), true);
-    check("CancelCommandRequest", &known::<CancelCommandRequest>(json!({"CommandId": "c", "InstanceIds": []})), true);
+    check(
+        "CancelCommandRequest",
+        &known::<CancelCommandRequest>(json!({"CommandId": "c", "InstanceIds": []})),
+        true,
+    );
 }
 
 #[test]
@@ -176,8 +218,16 @@ fn answers_have_no_member_that_clients_would_not_know() {
     let start = json!({"SessionId": "s", "TokenValue": "t", "StreamUrl": "u", "TowlineInputRecorded": true});
     check("StartSessionResponse", &known::<StartSessionResponse>(start.clone()), true);
     check("ResumeSessionResponse", &known::<ResumeSessionResponse>(start), true);
-    check("TerminateSessionResponse", &known::<TerminateSessionResponse>(json!({"SessionId": "s"})), true);
-    check("DescribeSessionsResponse", &known::<DescribeSessionsResponse>(json!({"NextToken": "n"})), true);
+    check(
+        "TerminateSessionResponse",
+        &known::<TerminateSessionResponse>(json!({"SessionId": "s"})),
+        true,
+    );
+    check(
+        "DescribeSessionsResponse",
+        &known::<DescribeSessionsResponse>(json!({"NextToken": "n"})),
+        true,
+    );
     let session = json!({"SessionId": "s", "Target": "t", "Status": "Failed", "StartDate": 1, "EndDate": 2,
         "DocumentName": "d", "Owner": "o", "Reason": "r", "Details": "d", "OutputUrl": {}, "MaxSessionDuration": "1",
         "AccessType": "Standard", "TowlineCommands": 3, "TowlineRecordingBytes": 400,
@@ -196,7 +246,11 @@ fn answers_have_no_member_that_clients_would_not_know() {
     check("InstanceInformation", &known::<InstanceInformation>(device), false);
     let made = json!({"ActivationId": "a", "ActivationCode": "c"});
     check("CreateActivationResult", &known::<CreateActivationResult>(made), true);
-    check("DescribeActivationsResult", &known::<DescribeActivationsResult>(json!({"NextToken": "n"})), true);
+    check(
+        "DescribeActivationsResult",
+        &known::<DescribeActivationsResult>(json!({"NextToken": "n"})),
+        true,
+    );
     let activation = json!({"ActivationId": "a", "Description": "d", "DefaultInstanceName": "n", "IamRole": "r",
         "RegistrationLimit": 1, "RegistrationsCount": 1, "ExpirationDate": 1, "Expired": false, "CreatedDate": 1,
         "Tags": [tag()]});
@@ -207,9 +261,18 @@ fn answers_have_no_member_that_clients_would_not_know() {
 #[test]
 fn a_request_without_a_required_member_is_a_validation_error() {
     let missing = |result: Result<(), towline_ssm::ApiError>| result.unwrap_err().code;
-    assert_eq!(missing(parse::<StartSessionRequest>(b"{}").map(drop)), ErrorCode::ValidationException);
-    assert_eq!(missing(parse::<DescribeSessionsRequest>(b"").map(drop)), ErrorCode::ValidationException);
-    assert_eq!(missing(parse::<AddTagsToResourceRequest>(b"{}").map(drop)), ErrorCode::ValidationException);
+    assert_eq!(
+        missing(parse::<StartSessionRequest>(b"{}").map(drop)),
+        ErrorCode::ValidationException
+    );
+    assert_eq!(
+        missing(parse::<DescribeSessionsRequest>(b"").map(drop)),
+        ErrorCode::ValidationException
+    );
+    assert_eq!(
+        missing(parse::<AddTagsToResourceRequest>(b"{}").map(drop)),
+        ErrorCode::ValidationException
+    );
 }
 
 #[test]
@@ -217,7 +280,10 @@ fn every_modelled_error_of_a_served_operation_has_a_code() {
     for (operation, errors) in model().errors {
         assert!(Operation::parse(&format!("AmazonSSM.{operation}")).is_ok(), "{operation}");
         for error in errors {
-            assert!(ErrorCode::ALL.iter().any(|code| code.as_str() == error), "{operation}: {error}");
+            assert!(
+                ErrorCode::ALL.iter().any(|code| code.as_str() == error),
+                "{operation}: {error}"
+            );
         }
     }
 }

@@ -1,13 +1,14 @@
 //! What botocore signed is accepted, and any change to it is not.
 //!
-//! The vectors in `data/sigv4_vectors.json` were made by `data/make_sigv4_vectors.py` with the real library, so they
-//! hold our reading of the algorithm against that of the clients in use.
+//! The vectors in `data/sigv4_vectors.json` were made by `data/make_sigv4_vectors.py` with the real
+//! library, so they hold our reading of the algorithm against that of the clients in use.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use serde::Deserialize;
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{
-    Authorization, Credentials, Expected, RequestParts, SignatureError, Verified, sha256, sign, verify,
+    Authorization, Credentials, Expected, RequestParts, SignatureError, Verified, sha256, sign,
+    verify,
 };
 
 #[derive(Deserialize)]
@@ -39,9 +40,21 @@ fn vectors() -> Vectors {
 fn outcome(case: &Case, secret: &str, now: i64) -> Result<Verified, SignatureError> {
     let headers: Vec<_> = case.headers.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
     let auth = Authorization::from_headers(&headers)?;
-    let parts = RequestParts { method: &case.method, path: &case.path, query: &case.query, headers: &headers };
-    let expected = Expected { region: &case.region, service: &case.service, now, allowed_skew: 300 };
-    verify(&auth, &parts, &sha256(case.body.as_bytes()), &SecretAccessKey::new(secret.into()), &expected)
+    let parts = RequestParts {
+        method: &case.method,
+        path: &case.path,
+        query: &case.query,
+        headers: &headers,
+    };
+    let expected =
+        Expected { region: &case.region, service: &case.service, now, allowed_skew: 300 };
+    verify(
+        &auth,
+        &parts,
+        &sha256(case.body.as_bytes()),
+        &SecretAccessKey::new(secret.into()),
+        &expected,
+    )
 }
 
 #[test]
@@ -49,7 +62,8 @@ fn every_request_that_botocore_signed_is_accepted() {
     let v = vectors();
     assert!(v.cases.len() >= 12);
     for case in &v.cases {
-        let verified = outcome(case, &v.secret, v.now).unwrap_or_else(|e| panic!("{}: {e}", case.name));
+        let verified =
+            outcome(case, &v.secret, v.now).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         assert_eq!((verified.signed_at, verified.forget_at), (v.now, v.now + 301));
     }
 }
@@ -64,7 +78,9 @@ fn our_signature_is_the_one_botocore_makes() {
             .headers
             .iter()
             .map(|(n, v)| (n.as_str(), v.as_str()))
-            .filter(|(n, _)| !added.iter().chain(&wire_only).any(|other| n.eq_ignore_ascii_case(other)))
+            .filter(|(n, _)| {
+                !added.iter().chain(&wire_only).any(|other| n.eq_ignore_ascii_case(other))
+            })
             .collect();
         let secret = SecretAccessKey::new(v.secret.clone());
         let credentials = Credentials {
@@ -74,10 +90,16 @@ fn our_signature_is_the_one_botocore_makes() {
             region: &case.region,
             service: &case.service,
         };
-        let parts = RequestParts { method: &case.method, path: &case.path, query: &case.query, headers: &before };
+        let parts = RequestParts {
+            method: &case.method,
+            path: &case.path,
+            query: &case.query,
+            headers: &before,
+        };
         let ours = sign(&parts, &sha256(case.body.as_bytes()), &credentials, v.now).unwrap();
         for (name, value) in ours {
-            let theirs = case.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v);
+            let theirs =
+                case.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v);
             assert_eq!(theirs, Some(&value), "{}: {name}", case.name);
         }
     }
@@ -93,7 +115,9 @@ fn any_change_to_a_signed_request_is_refused() {
         changed.push(Case { query: format!("{}&x=1", case.query), ..case.clone() });
         changed.push(Case { body: format!("{} ", case.body), ..case.clone() });
         for (i, (name, value)) in case.headers.iter().enumerate() {
-            if ["content-length", "amz-sdk-request", "authorization"].contains(&name.to_lowercase().as_str()) {
+            if ["content-length", "amz-sdk-request", "authorization"]
+                .contains(&name.to_lowercase().as_str())
+            {
                 continue;
             }
             let mut other = case.clone();
@@ -108,7 +132,12 @@ fn any_change_to_a_signed_request_is_refused() {
             changed.push(doubled);
         }
         for other in changed {
-            assert!(outcome(&other, &v.secret, v.now).is_err(), "{}: {:?}", case.name, other.headers);
+            assert!(
+                outcome(&other, &v.secret, v.now).is_err(),
+                "{}: {:?}",
+                case.name,
+                other.headers
+            );
         }
         assert_eq!(outcome(case, "another secret", v.now), Err(SignatureError::Mismatch));
     }
@@ -122,5 +151,8 @@ fn a_signature_is_good_for_five_minutes_in_both_directions_and_no_second_more() 
         assert!(outcome(case, &v.secret, now).is_ok());
     }
     assert!(matches!(outcome(case, &v.secret, v.now + 301), Err(SignatureError::Expired { .. })));
-    assert!(matches!(outcome(case, &v.secret, v.now - 301), Err(SignatureError::NotYetCurrent { .. })));
+    assert!(matches!(
+        outcome(case, &v.secret, v.now - 301),
+        Err(SignatureError::NotYetCurrent { .. })
+    ));
 }

@@ -1,11 +1,13 @@
-//! The form of a signature, which refusal each broken form gets, and what holds for any request at all.
+//! The form of a signature, which refusal each broken form gets, and what holds for any request at
+//! all.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use proptest::prelude::*;
 use towline_ssm::ErrorCode::{self, *};
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::sigv4::{
-    Authorization, Credentials, Expected, RequestParts, SignatureError, Verified, sha256, sign, verify,
+    Authorization, Credentials, Expected, RequestParts, SignatureError, Verified, sha256, sign,
+    verify,
 };
 use towline_ssm::{ApiError, clock};
 
@@ -16,15 +18,25 @@ fn secret() -> SecretAccessKey {
     SecretAccessKey::new("a made-up secret".into())
 }
 
-/// Signs these headers for ssm, adds the signature's own headers, lets `change` have its way, and verifies.
-fn after(headers: &[(&str, &str)], change: impl FnOnce(&mut Vec<(String, String)>)) -> Result<Verified, ApiError> {
+/// Signs these headers for ssm, adds the signature's own headers, lets `change` have its way, and
+/// verifies.
+fn after(
+    headers: &[(&str, &str)],
+    change: impl FnOnce(&mut Vec<(String, String)>),
+) -> Result<Verified, ApiError> {
     let hash = sha256(b"{}");
     let parts = RequestParts { method: "POST", path: "/", query: "", headers };
     let secret = secret();
-    let credentials =
-        Credentials { access_key: KEY, secret: &secret, session_token: Some("token"), region: "r1", service: "ssm" };
+    let credentials = Credentials {
+        access_key: KEY,
+        secret: &secret,
+        session_token: Some("token"),
+        region: "r1",
+        service: "ssm",
+    };
     let added = sign(&parts, &hash, &credentials, NOW).unwrap();
-    let mut all: Vec<(String, String)> = headers.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
+    let mut all: Vec<(String, String)> =
+        headers.iter().map(|(n, v)| ((*n).into(), (*v).into())).collect();
     all.extend(added.into_iter().map(|(n, v)| (n.to_owned(), v)));
     change(&mut all);
     let all: Vec<_> = all.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
@@ -33,8 +45,11 @@ fn after(headers: &[(&str, &str)], change: impl FnOnce(&mut Vec<(String, String)
     Ok(verify(&auth, &RequestParts { headers: &all, ..parts }, &hash, &secret, &expected)?)
 }
 
-const HEADERS: &[(&str, &str)] =
-    &[("Host", "gw"), ("Content-Type", "application/x-amz-json-1.1"), ("X-Amz-Target", "AmazonSSM.StartSession")];
+const HEADERS: &[(&str, &str)] = &[
+    ("Host", "gw"),
+    ("Content-Type", "application/x-amz-json-1.1"),
+    ("X-Amz-Target", "AmazonSSM.StartSession"),
+];
 
 #[track_caller]
 fn refused(code: ErrorCode, change: impl FnOnce(&mut Vec<(String, String)>)) {
@@ -44,7 +59,9 @@ fn refused(code: ErrorCode, change: impl FnOnce(&mut Vec<(String, String)>)) {
 }
 
 fn set(name: &'static str, value: &'static str) -> impl FnOnce(&mut Vec<(String, String)>) {
-    move |headers| headers.iter_mut().filter(|(n, _)| n == name).for_each(|(_, v)| *v = value.to_owned())
+    move |headers| {
+        headers.iter_mut().filter(|(n, _)| n == name).for_each(|(_, v)| *v = value.to_owned())
+    }
 }
 
 #[test]
@@ -70,13 +87,24 @@ fn an_authorization_header_that_cannot_be_read_is_incomplete() {
         format!("AWS4-HMAC-SHA256 Credential={scope}, Signature={sig}"),
         format!("AWS4-HMAC-SHA256 SignedHeaders=host, Signature={sig}"),
         format!("AWS4-HMAC-SHA256 Credential={scope}/x, SignedHeaders=host, Signature={sig}"),
-        format!("AWS4-HMAC-SHA256 Credential=/20260105/r1/ssm/aws4_request, SignedHeaders=host, Signature={sig}"),
+        format!(
+            "AWS4-HMAC-SHA256 Credential=/20260105/r1/ssm/aws4_request, SignedHeaders=host, Signature={sig}"
+        ),
         format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=x;host, Signature={sig}"),
         format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host;host, Signature={sig}"),
         format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={sig}0"),
-        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={}", "g".repeat(64)),
-        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={}é", "0".repeat(62)),
-        format!("AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={}, Signature={sig}", "a".repeat(5000)),
+        format!(
+            "AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={}",
+            "g".repeat(64)
+        ),
+        format!(
+            "AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders=host, Signature={}é",
+            "0".repeat(62)
+        ),
+        format!(
+            "AWS4-HMAC-SHA256 Credential={scope}, SignedHeaders={}, Signature={sig}",
+            "a".repeat(5000)
+        ),
     ] {
         let error: ApiError = Authorization::parse(&text).unwrap_err().into();
         assert_eq!(error.code, IncompleteSignatureException, "{text:.100}");
@@ -87,8 +115,12 @@ fn an_authorization_header_that_cannot_be_read_is_incomplete() {
 
 #[test]
 fn a_header_that_means_something_must_be_signed() {
-    refused(InvalidSignatureException, |h| h.push(("X-Amz-Content-SHA256".into(), "UNSIGNED-PAYLOAD".into())));
-    refused(IncompleteSignatureException, |h| h.push(("x-amz-target".into(), "AmazonSSM.TerminateSession".into())));
+    refused(InvalidSignatureException, |h| {
+        h.push(("X-Amz-Content-SHA256".into(), "UNSIGNED-PAYLOAD".into()))
+    });
+    refused(IncompleteSignatureException, |h| {
+        h.push(("x-amz-target".into(), "AmazonSSM.TerminateSession".into()))
+    });
     refused(IncompleteSignatureException, |h| h.retain(|(n, _)| n != "x-amz-date"));
     refused(IncompleteSignatureException, |h| h.retain(|(n, _)| n != "Host"));
     refused(InvalidSignatureException, |h| h.retain(|(n, _)| n != "X-Amz-Target"));
@@ -113,10 +145,15 @@ fn a_signature_for_another_place_or_day_is_refused() {
 
 #[test]
 fn the_time_is_named_when_the_clock_is_the_reason() {
-    let late: ApiError = SignatureError::Expired { signed_at: NOW, now: NOW + 900, allowed: 300 }.into();
+    let late: ApiError =
+        SignatureError::Expired { signed_at: NOW, now: NOW + 900, allowed: 300 }.into();
     assert_eq!(late.code, InvalidSignatureException);
-    assert!(late.message.starts_with("Signature expired") && late.message.contains(&clock::format_amz_date(NOW)));
-    let early: ApiError = SignatureError::NotYetCurrent { signed_at: NOW, now: NOW - 900, allowed: 300 }.into();
+    assert!(
+        late.message.starts_with("Signature expired")
+            && late.message.contains(&clock::format_amz_date(NOW))
+    );
+    let early: ApiError =
+        SignatureError::NotYetCurrent { signed_at: NOW, now: NOW - 900, allowed: 300 }.into();
     assert!(early.message.starts_with("Signature not yet current"));
 }
 

@@ -1,7 +1,8 @@
-//! The same program under another version number, without building it a second time: for tests of upgrades.
+//! The same program under another version number, without building it a second time: for tests of
+//! upgrades.
 //!
-//! A program names its version in one constant. All places where its bytes stand are changed, to one of the same length; what
-//! else is hit (a path in a message) plays no part.
+//! A program names its version in one constant. All places where its bytes stand are changed, to
+//! one of the same length; what else is hit (a path in a message) plays no part.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,7 +14,10 @@ pub const CURRENT: &str = env!("CARGO_PKG_VERSION");
 /// One later, of the same length.
 pub const NEXT: &str = "0.1.1";
 
-const _: () = assert!(CURRENT.len() == NEXT.len(), "another length would move everything that comes behind it");
+const _: () = assert!(
+    CURRENT.len() == NEXT.len(),
+    "another length would move everything that comes behind it"
+);
 
 /// The bytes of `program`, calling itself `version`.
 ///
@@ -50,7 +54,8 @@ fn position(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     }
 }
 
-/// Puts `program` under another version in the place of `to`, whole or not at all, as a package manager does.
+/// Puts `program` under another version in the place of `to`, whole or not at all, as a package
+/// manager does.
 ///
 /// # Errors
 /// As [`bytes`], or what the system says.

@@ -1,6 +1,8 @@
-//! An address that swallows connections: packets to it are neither answered nor refused, as on a path that is broken.
+//! An address that swallows connections: packets to it are neither answered nor refused, as on a
+//! path that is broken.
 //!
-//! A listener whose backlog is full does that: Linux drops the first packet of each further connection. And counts it.
+//! A listener whose backlog is full does that: Linux drops the first packet of each further
+//! connection. And counts it.
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -24,7 +26,8 @@ pub struct BlackHole {
 }
 
 impl BlackHole {
-    /// Makes one of this address. Meant for a [`crate::netns::Network`] of one's own: there nobody else is swallowed.
+    /// Makes one of this address. Meant for a [`crate::netns::Network`] of one's own: there nobody
+    /// else is swallowed.
     ///
     /// # Errors
     /// The address is taken, or the system answers in spite of all.
@@ -35,7 +38,9 @@ impl BlackHole {
         let mut filling = Vec::new();
         while let Ok(stream) = TcpStream::connect_timeout(&address, SWALLOWED) {
             filling.push(stream);
-            ensure(filling.len() < MOST, || format!("{address} still answers after {MOST} connections"))?;
+            ensure(filling.len() < MOST, || {
+                format!("{address} still answers after {MOST} connections")
+            })?;
         }
         Ok(Self { _listener: listener, _filling: filling, swallowed_before: swallowed()? })
     }
@@ -49,13 +54,15 @@ impl BlackHole {
     }
 }
 
-/// First packets of connections that listeners of this network dropped so far (`TcpExt: ListenDrops`).
+/// First packets of connections that listeners of this network dropped so far (`TcpExt:
+/// ListenDrops`).
 fn swallowed() -> Outcome<u64> {
     let text = std::fs::read_to_string("/proc/thread-self/net/netstat")?;
     let mut lines = text.lines().filter_map(|line| line.strip_prefix("TcpExt:"));
     let (names, values) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let mut pairs = names.split_whitespace().zip(values.split_whitespace());
-    let drops = pairs.find_map(|(name, value)| (name == "ListenDrops").then(|| value.parse().ok())?);
+    let drops =
+        pairs.find_map(|(name, value)| (name == "ListenDrops").then(|| value.parse().ok())?);
     drops.ok_or_else(|| Trouble::new("netstat has no ListenDrops"))
 }
 

@@ -31,7 +31,8 @@ pub struct ConnectProxy {
 }
 
 impl ConnectProxy {
-    /// Listens on a free port. With `password` (`user:word` in base64) only those get through that show it.
+    /// Listens on a free port. With `password` (`user:word` in base64) only those get through that
+    /// show it.
     ///
     /// # Errors
     /// No port is to be had.
@@ -62,14 +63,19 @@ impl ConnectProxy {
     }
 }
 
-fn serve(mut client: TcpStream, remembered: &Mutex<Vec<Asked>>, password: Option<&str>) -> std::io::Result<()> {
+fn serve(
+    mut client: TcpStream,
+    remembered: &Mutex<Vec<Asked>>,
+    password: Option<&str>,
+) -> std::io::Result<()> {
     client.set_read_timeout(Some(SILENCE))?;
     let (target, authorization) = read_head(&client)?;
     let granted = password.is_none_or(|p| authorization.as_deref() == Some(&format!("Basic {p}")));
     let asked = Asked { target: target.clone(), authorization, granted };
     remembered.lock().unwrap_or_else(PoisonError::into_inner).push(asked);
     if !granted {
-        return client.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
+        return client
+            .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n");
     }
     let Ok(server) = TcpStream::connect(&target) else {
         return client.write_all(b"HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n");
@@ -82,7 +88,8 @@ fn serve(mut client: TcpStream, remembered: &Mutex<Vec<Asked>>, password: Option
     Ok(())
 }
 
-/// The target and the proxy password. Reads byte by byte: what follows the head belongs to the tunnel.
+/// The target and the proxy password. Reads byte by byte: what follows the head belongs to the
+/// tunnel.
 fn read_head(client: &TcpStream) -> std::io::Result<(String, Option<String>)> {
     let mut head = BufReader::with_capacity(1, client.try_clone()?.take(MOST_HEAD));
     let (mut target, mut authorization) = (String::new(), None);
@@ -94,7 +101,9 @@ fn read_head(client: &TcpStream) -> std::io::Result<(String, Option<String>)> {
         if let Some(rest) = line.strip_prefix("CONNECT ") {
             target = rest.split_whitespace().next().unwrap_or_default().to_owned();
         }
-        if let Some((_, value)) = line.split_once(':').filter(|(n, _)| n.eq_ignore_ascii_case("proxy-authorization")) {
+        if let Some((_, value)) =
+            line.split_once(':').filter(|(n, _)| n.eq_ignore_ascii_case("proxy-authorization"))
+        {
             authorization = Some(value.trim().to_owned());
         }
     }

@@ -1,11 +1,12 @@
-//! A run in which link, agent and gateway are killed at random while a device executes programs, and what its command log
-//! says afterwards.
+//! A run in which link, agent and gateway are killed at random while a device executes programs,
+//! and what its command log says afterwards.
 //!
-//! Way: a session that executes numbered programs and writes each number into a file (the truth) -> kills -> the gateway's
-//! store, read as a database -> [`Balance`].
+//! Way: a session that executes numbered programs and writes each number into a file (the truth) ->
+//! kills -> the gateway's store, read as a database -> [`Balance`].
 //!
 //! # Invariants
-//! - Chance comes from a seed, so that a run can be repeated as far as the machine's own chance allows.
+//! - Chance comes from a seed, so that a run can be repeated as far as the machine's own chance
+//!   allows.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -18,7 +19,8 @@ use crate::{Outcome, Trouble, eventually, trouble::pause};
 /// How long the last records may take to reach the store.
 const ARRIVES: Duration = Duration::from_secs(120);
 
-/// Programs of our sessions: `/bin/true` and a zero byte. Not by `LIKE`, which some builds of SQLite refuse to bytes.
+/// Programs of our sessions: `/bin/true` and a zero byte. Not by `LIKE`, which some builds of
+/// SQLite refuse to bytes.
 const OURS: &str = "substr(arguments, 1, 10) = x'2f62696e2f7472756500'";
 
 /// What is killed.
@@ -43,9 +45,11 @@ pub struct Balance {
     pub programs: usize,
     /// Of these on record.
     pub on_record: usize,
-    /// Of these not on record, in a session whose agent was killed: behind its last record stands a gap.
+    /// Of these not on record, in a session whose agent was killed: behind its last record stands a
+    /// gap.
     pub in_gaps: usize,
-    /// Records of programs without arguments, which gaps count: as many of those above may be among them.
+    /// Records of programs without arguments, which gaps count: as many of those above may be among
+    /// them.
     pub unread: usize,
     /// Of these neither on record nor in a gap.
     pub nowhere: usize,
@@ -63,7 +67,13 @@ pub struct Balance {
 ///
 /// # Errors
 /// Something does not come back.
-pub fn run(lab: &mut Lab, device: &mut Device, kills: usize, python: &Path, mut seed: u64) -> Outcome<Balance> {
+pub fn run(
+    lab: &mut Lab,
+    device: &mut Device,
+    kills: usize,
+    python: &Path,
+    mut seed: u64,
+) -> Outcome<Balance> {
     let mut balance = Balance::default();
     let truth = lab.directory().join("truth");
     let mut session = Session::start(lab, device, &truth, &mut balance)?;
@@ -115,7 +125,8 @@ impl Session {
             "n=0; while [ ! -e {0}.stop ]; do /bin/true p{number}.$n && echo p{number}.$n >> {0}; n=$((n+1)); sleep 0.02; done",
             truth.display()
         );
-        let mut command = lab.admin().towline(&["exec", "-n", device.id(), "--", "sh", "-c", &script]);
+        let mut command =
+            lab.admin().towline(&["exec", "-n", device.id(), "--", "sh", "-c", &script]);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         Ok(Self(command.spawn()?))
     }
@@ -142,7 +153,11 @@ impl Drop for Session {
 fn settle(python: &Path, database: &Path) -> Outcome {
     let (mut last, mut since) = (0, Instant::now());
     eventually("the store has all records", ARRIVES, || {
-        let rows: usize = query(python, database, "SELECT COUNT(*) FROM command_log").ok()?.trim().parse().ok()?;
+        let rows: usize = query(python, database, "SELECT COUNT(*) FROM command_log")
+            .ok()?
+            .trim()
+            .parse()
+            .ok()?;
         if rows != last {
             (last, since) = (rows, Instant::now());
         }
@@ -166,11 +181,17 @@ pub fn query(python: &Path, database: &Path, sql: &str) -> Outcome<String> {
 }
 
 fn count(python: &Path, database: &Path, truth: &Path, balance: &mut Balance) -> Outcome {
-    let rows = query(python, database, "SELECT boot, number, covers, kind FROM command_log ORDER BY boot, number")?;
+    let rows = query(
+        python,
+        database,
+        "SELECT boot, number, covers, kind FROM command_log ORDER BY boot, number",
+    )?;
     let (mut boot, mut next) = (String::new(), 0);
     for row in rows.lines() {
         let fields: Vec<&str> = row.split('|').collect();
-        let [of, number, covers, kind] = fields[..] else { return Err(Trouble::new(format!("a row: {row}"))) };
+        let [of, number, covers, kind] = fields[..] else {
+            return Err(Trouble::new(format!("a row: {row}")));
+        };
         let (number, covers): (u64, u64) = (number.parse()?, covers.parse()?);
         if of != boot {
             (boot, next) = (of.to_owned(), 0);
@@ -191,7 +212,8 @@ fn count(python: &Path, database: &Path, truth: &Path, balance: &mut Balance) ->
         "SELECT DISTINCT arguments FROM command_log WHERE kind = 'exec' AND {OURS} \
          AND boot IN (SELECT boot FROM command_log WHERE kind = 'gap' AND covers = 0)"
     );
-    let cut: BTreeSet<String> = query(python, database, &sql)?.lines().map(|hex| session_of(&word_of(hex))).collect();
+    let cut: BTreeSet<String> =
+        query(python, database, &sql)?.lines().map(|hex| session_of(&word_of(hex))).collect();
     let all_sessions: BTreeSet<String> = found.iter().map(|word| session_of(word)).collect();
     for program in std::fs::read_to_string(truth)?.lines() {
         balance.programs += 1;
@@ -212,9 +234,14 @@ fn count(python: &Path, database: &Path, truth: &Path, balance: &mut Balance) ->
 
 /// The second argument, of arguments in hexadecimal digits.
 fn word_of(hex: &str) -> String {
-    let byte = |at| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
+    let byte =
+        |at| hex.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
     let bytes: Vec<u8> = (0..hex.len()).step_by(2).map(byte).collect();
-    bytes.split(|byte| *byte == 0).nth(1).map(|word| String::from_utf8_lossy(word).into_owned()).unwrap_or_default()
+    bytes
+        .split(|byte| *byte == 0)
+        .nth(1)
+        .map(|word| String::from_utf8_lossy(word).into_owned())
+        .unwrap_or_default()
 }
 
 fn session_of(word: &str) -> String {

@@ -1,6 +1,7 @@
 //! What the kernel says of a process: memory, threads, context switches, children, sockets.
 //!
-//! Way: files of `/proc/PID` -> numbers. Linux only. A process that is gone is an error, never a zero.
+//! Way: files of `/proc/PID` -> numbers. Linux only. A process that is gone is an error, never a
+//! zero.
 
 use std::path::PathBuf;
 
@@ -23,8 +24,9 @@ pub struct Memory {
 /// The process is gone, or belongs to somebody else.
 pub fn memory(pid: u32) -> Outcome<Memory> {
     let text = read(pid, "smaps_rollup")?;
-    let field =
-        |name: &str| number_after(&text, name).ok_or_else(|| Trouble::new(format!("smaps_rollup has no {name}")));
+    let field = |name: &str| {
+        number_after(&text, name).ok_or_else(|| Trouble::new(format!("smaps_rollup has no {name}")))
+    };
     Ok(Memory {
         rss: field("Rss:")?,
         anonymous: field("Anonymous:")?,
@@ -32,8 +34,8 @@ pub fn memory(pid: u32) -> Outcome<Memory> {
     })
 }
 
-/// Resident pages that belong to files other than the program itself (`/proc/PID/smaps`), KiB: shared libraries, which the
-/// whole machine shares.
+/// Resident pages that belong to files other than the program itself (`/proc/PID/smaps`), KiB:
+/// shared libraries, which the whole machine shares.
 ///
 /// # Errors
 /// The process is gone.
@@ -58,7 +60,11 @@ pub fn library_memory(pid: u32) -> Outcome<u64> {
 /// The process is gone.
 pub fn cpu(pid: u32) -> Outcome<std::time::Duration> {
     let text = read(pid, "stat")?;
-    let fields = text.rsplit_once(')').map(|(_, rest)| rest.split_whitespace().skip(11)).into_iter().flatten();
+    let fields = text
+        .rsplit_once(')')
+        .map(|(_, rest)| rest.split_whitespace().skip(11))
+        .into_iter()
+        .flatten();
     let ticks: u64 = fields.take(2).filter_map(|field| field.parse::<u64>().ok()).sum();
     Ok(std::time::Duration::from_millis(ticks * 10))
 }
@@ -68,11 +74,12 @@ pub fn cpu(pid: u32) -> Outcome<std::time::Duration> {
 /// # Errors
 /// The process is gone.
 pub fn threads(pid: u32) -> Outcome<u64> {
-    number_after(&read(pid, "status")?, "Threads:").ok_or_else(|| Trouble::new("status has no Threads"))
+    number_after(&read(pid, "status")?, "Threads:")
+        .ok_or_else(|| Trouble::new("status has no Threads"))
 }
 
-/// Times that a thread went to sleep and was woken since start (voluntary context switches), of all threads. The others
-/// depend on who else is on the machine.
+/// Times that a thread went to sleep and was woken since start (voluntary context switches), of all
+/// threads. The others depend on who else is on the machine.
 ///
 /// # Errors
 /// The process is gone.
@@ -116,7 +123,8 @@ pub fn sleeps(pid: u32) -> Outcome<bool> {
     state.map(|s| s.trim().starts_with('S')).ok_or_else(|| Trouble::new("status has no State"))
 }
 
-/// Listening sockets of a process: lines of `/proc/PID/net/tcp*` in state LISTEN whose inode it holds.
+/// Listening sockets of a process: lines of `/proc/PID/net/tcp*` in state LISTEN whose inode it
+/// holds.
 ///
 /// # Errors
 /// The process is gone.
@@ -162,7 +170,8 @@ pub fn with_environment(entry: &str) -> Vec<u32> {
 pub fn with_argument(text: &str) -> Vec<u32> {
     let has = |pid: &u32| {
         let arguments = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let line = arguments.split(|b| *b == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
+        let line =
+            arguments.split(|b| *b == 0).map(String::from_utf8_lossy).collect::<Vec<_>>().join(" ");
         line.contains(text)
     };
     all_processes().into_iter().filter(has).collect()

@@ -7,12 +7,14 @@ use std::path::Path;
 
 use crate::Outcome;
 
-/// Writes a scratch file, readable by its owner only. Not atomic: nothing reads it before this returns.
+/// Writes a scratch file, readable by its owner only. Not atomic: nothing reads it before this
+/// returns.
 ///
 /// # Errors
 /// The path and what the system says.
 pub fn write(path: &Path, content: impl AsRef<[u8]>) -> Outcome {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+    let mut file =
+        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
     file.write_all(content.as_ref())?;
     Ok(())
 }
@@ -25,7 +27,8 @@ pub fn log(path: &Path) -> Outcome<File> {
     Ok(OpenOptions::new().create(true).append(true).open(path)?)
 }
 
-/// The last `lines` lines of a text file, for a failed test's message. Empty when there is no such file.
+/// The last `lines` lines of a text file, for a failed test's message. Empty when there is no such
+/// file.
 #[must_use]
 pub fn tail(path: &Path, lines: usize) -> String {
     let bytes = std::fs::read(path).unwrap_or_default();

@@ -1,7 +1,8 @@
 //! Much output of one session: what it costs both sides, and what is left of it on record.
 //!
-//! Way: `towline exec` of a program that writes without end or sense -> every byte is taken and counted here, none kept -> memory
-//! and processor time of agent and gateway meanwhile, and the size of the recording.
+//! Way: `towline exec` of a program that writes without end or sense -> every byte is taken and
+//! counted here, none kept -> memory and processor time of agent and gateway meanwhile, and the
+//! size of the recording.
 //!
 //! # Not here
 //! - Whether the bytes are the right ones: the tests of bulk output.
@@ -65,8 +66,10 @@ pub fn run(lab: &mut Lab, device: &Device, script: &str) -> Outcome<Flood> {
             let mut peaks = Peaks { agent: before[0], gateway: before[1], folder: 0 };
             while !over.load(Ordering::SeqCst) {
                 peaks.agent = peaks.agent.max(facts::memory(agent).map_or(0, |memory| memory.rss));
-                peaks.gateway = peaks.gateway.max(facts::memory(gateway).map_or(0, |memory| memory.rss));
-                peaks.folder = peaks.folder.max(size(&home.join("staging")) + size(&home.join("outbox")));
+                peaks.gateway =
+                    peaks.gateway.max(facts::memory(gateway).map_or(0, |memory| memory.rss));
+                peaks.folder =
+                    peaks.folder.max(size(&home.join("staging")) + size(&home.join("outbox")));
                 pause(Duration::from_millis(50));
             }
             peaks
@@ -79,7 +82,9 @@ pub fn run(lab: &mut Lab, device: &Device, script: &str) -> Outcome<Flood> {
     let lasted = start.elapsed();
     let session = newest_session(&lab.admin(), device)?;
     let object = home.join("records").join(format!("{session}.cast.gz"));
-    let recorded = eventually("the recording", ARRIVES, || std::fs::metadata(&object).ok().map(|meta| meta.len()))?;
+    let recorded = eventually("the recording", ARRIVES, || {
+        std::fs::metadata(&object).ok().map(|meta| meta.len())
+    })?;
     Ok(Flood {
         session,
         bytes,
@@ -107,7 +112,11 @@ fn take(lab: &Lab, device: &Device, script: &str) -> Outcome<u64> {
         }
     }
     let status = child.wait()?;
-    if status.success() { Ok(bytes) } else { Err(Trouble::new(format!("{script}: {status} after {bytes} bytes"))) }
+    if status.success() {
+        Ok(bytes)
+    } else {
+        Err(Trouble::new(format!("{script}: {status} after {bytes} bytes")))
+    }
 }
 
 /// Bytes of the files in a folder and below it.

@@ -1,7 +1,7 @@
 //! One HTTPS request on one connection, signed or not: what an access test says to a gateway.
 //!
-//! Way: [`Request`] -> headers with or without a signature -> TLS -> [`Answer`]. The command line and boto3 are the real
-//! clients; this one can also do what no decent client does.
+//! Way: [`Request`] -> headers with or without a signature -> TLS -> [`Answer`]. The command line
+//! and boto3 are the real clients; this one can also do what no decent client does.
 
 use std::io::{Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream, ToSocketAddrs};
@@ -59,14 +59,20 @@ impl Request {
             _ => "ssm",
         };
         let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let headers = vec![header("content-type", "application/x-amz-json-1.1"), header("x-amz-target", target)];
+        let headers = vec![
+            header("content-type", "application/x-amz-json-1.1"),
+            header("x-amz-target", target),
+        ];
         Self { headers, body: body.to_owned(), service }
     }
 
     /// An operation of the query protocol (STS).
     #[must_use]
     pub fn form(action: &str) -> Self {
-        let headers = vec![("content-type".to_owned(), "application/x-www-form-urlencoded; charset=utf-8".to_owned())];
+        let headers = vec![(
+            "content-type".to_owned(),
+            "application/x-www-form-urlencoded; charset=utf-8".to_owned(),
+        )];
         Self { headers, body: format!("Action={action}&Version=2011-06-15"), service: "sts" }
     }
 
@@ -77,13 +83,19 @@ impl Request {
     pub fn signed(&self, host: &str, keys: &Keys, region: &str, now: i64) -> Outcome<Vec<u8>> {
         let secret = SecretAccessKey::new(keys.secret.clone());
         let mut headers: Vec<(&str, &str)> = vec![("host", host)];
-        // A gateway takes a signature once: two equal requests within one second must differ in something signed.
+        // A gateway takes a signature once: two equal requests within one second must differ in
+        // something signed.
         let number = format!("{}-{}", std::process::id(), REQUESTS.fetch_add(1, Ordering::Relaxed));
         headers.push(("amz-sdk-invocation-id", &number));
         headers.extend(self.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
         let parts = RequestParts { method: "POST", path: "/", query: "", headers: &headers };
-        let credentials =
-            Credentials { access_key: &keys.id, secret: &secret, session_token: None, region, service: self.service };
+        let credentials = Credentials {
+            access_key: &keys.id,
+            secret: &secret,
+            session_token: None,
+            region,
+            service: self.service,
+        };
         let added = sign(&parts, &sha256(self.body.as_bytes()), &credentials, now)?;
         let added = added.iter().map(|(name, value)| (*name, value.as_str()));
         Ok(self.bytes(host, added.chain([("amz-sdk-invocation-id", number.as_str())])))
@@ -109,16 +121,24 @@ impl Request {
 /// Seconds since the epoch.
 #[must_use]
 pub fn now() -> i64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| i64::try_from(d.as_secs()).unwrap_or(i64::MAX))
 }
 
 /// Connects with TLS to `host` (`NAME:PORT`), trusting `ca` alone.
 ///
 /// # Errors
 /// No connection, or a certificate that is not trusted.
-pub fn connect(host: &str, ca: &Path, source: Option<IpAddr>) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
+pub fn connect(
+    host: &str,
+    ca: &Path,
+    source: Option<IpAddr>,
+) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(ca).map_err(|e| Trouble::new(format!("{}: {e}", ca.display())))? {
+    for certificate in CertificateDer::pem_file_iter(ca)
+        .map_err(|e| Trouble::new(format!("{}: {e}", ca.display())))?
+    {
         roots.add(certificate.map_err(|e| Trouble::new(format!("{}: {e}", ca.display())))?)?;
     }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -140,7 +160,10 @@ pub fn connect(host: &str, ca: &Path, source: Option<IpAddr>) -> Outcome<StreamO
 /// No connection, or no such address.
 pub fn dial(host: &str, source: Option<IpAddr>) -> Outcome<TcpStream> {
     let Some(source) = source else { return Ok(TcpStream::connect(host)?) };
-    let target = host.to_socket_addrs()?.next().ok_or_else(|| Trouble::new(format!("{host} has no address")))?;
+    let target = host
+        .to_socket_addrs()?
+        .next()
+        .ok_or_else(|| Trouble::new(format!("{host} has no address")))?;
     let socket = Socket::new(Domain::for_address(target), Type::STREAM, None)?;
     socket.bind(&SocketAddr::new(source, 0).into())?;
     socket.connect(&target.into())?;
@@ -165,7 +188,9 @@ pub fn exchange(host: &str, ca: &Path, source: Option<IpAddr>, request: &[u8]) -
 }
 
 fn parse(text: &str) -> Outcome<Answer> {
-    let (head, body) = text.split_once("\r\n\r\n").ok_or_else(|| Trouble::new(format!("no HTTP answer: {text:?}")))?;
+    let (head, body) = text
+        .split_once("\r\n\r\n")
+        .ok_or_else(|| Trouble::new(format!("no HTTP answer: {text:?}")))?;
     let status = head.split_whitespace().nth(1).and_then(|s| s.parse().ok());
     let status = status.ok_or_else(|| Trouble::new(format!("no HTTP status: {head:?}")))?;
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
@@ -193,16 +218,22 @@ mod tests {
     fn an_answer_is_taken_apart() {
         let answer = parse("HTTP/1.1 400 Bad\r\nx: y\r\n\r\n{}").unwrap();
         assert_eq!((answer.status, answer.body.as_str()), (400, "{}"));
-        let chunked =
-            parse("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n").unwrap();
+        let chunked = parse(
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        )
+        .unwrap();
         assert_eq!(chunked.body, "abcde");
     }
 
     #[test]
     fn a_signed_request_holds_no_secret() {
         let keys = Keys { id: "AKIAABCDEFGHIJKLMNOP".into(), secret: "S".repeat(40) };
-        let bytes = Request::json("AmazonSSM.X", "{}").signed("h:1", &keys, "xx-towline-1", 0).unwrap();
+        let bytes =
+            Request::json("AmazonSSM.X", "{}").signed("h:1", &keys, "xx-towline-1", 0).unwrap();
         let text = String::from_utf8(bytes).unwrap();
-        assert!(text.contains("authorization: AWS4-HMAC-SHA256") && !text.contains("SSSS"), "{text}");
+        assert!(
+            text.contains("authorization: AWS4-HMAC-SHA256") && !text.contains("SSSS"),
+            "{text}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Whether somebody asked us to stop. Every wait of the kit looks at it, so that a run that is broken off still cleans up.
+//! Whether somebody asked us to stop. Every wait of the kit looks at it, so that a run that is
+//! broken off still cleans up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,6 +1,8 @@
-//! A gateway, its devices and its operators in a scratch directory on loopback: the real programs, as separate processes.
+//! A gateway, its devices and its operators in a scratch directory on loopback: the real programs,
+//! as separate processes.
 //!
-//! Way: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enrol, run) -> [`Lab::admin`] drives the command line.
+//! Way: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enrol, run) -> [`Lab::admin`]
+//! drives the command line.
 //!
 //! # Invariants
 //! - The gateway listens on a free port and keeps that port when it is started again.
@@ -90,12 +92,14 @@ impl Lab {
             let body = serde_json::json!({ "PrincipalName": name, "PolicyName": "test", "PolicyDocument": policy });
             admin.api("Towline.PutPrincipalPolicy", &body)?;
         }
-        let made = admin.api("Towline.CreateAccessKey", &serde_json::json!({ "PrincipalName": name }))?;
+        let made =
+            admin.api("Towline.CreateAccessKey", &serde_json::json!({ "PrincipalName": name }))?;
         let key = if made["AccessKey"].is_object() { &made["AccessKey"] } else { &made };
         Ok(self.operator(Keys::from_json(key)?))
     }
 
-    /// Enrols a device and runs its agent, behind a relay of its own; returns when the gateway says that it is online.
+    /// Enrols a device and runs its agent, behind a relay of its own; returns when the gateway says
+    /// that it is online.
     ///
     /// # Errors
     /// With the agent's log.

@@ -1,15 +1,18 @@
-//! What tests of the whole are made of: the real programs as separate processes, a scripted terminal, a bad network.
+//! What tests of the whole are made of: the real programs as separate processes, a scripted
+//! terminal, a bad network.
 //!
-//! - [`lab`]: a gateway, its devices and its operators in a scratch directory on loopback. Everything that was started
-//!   ends with the value that stands for it.
+//! - [`lab`]: a gateway, its devices and its operators in a scratch directory on loopback.
+//!   Everything that was started ends with the value that stands for it.
 //! - [`terminal`]: a program on a pseudo-terminal, driven by what it prints.
-//! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy. [`netns`]: a network of one's own.
-//!   [`blackhole`]: an address that answers nobody.
-//! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time. [`facts`]: what the kernel says
-//!   of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]: what a test must not take from where it runs.
+//! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy.
+//!   [`netns`]: a network of one's own. [`blackhole`]: an address that answers nobody.
+//! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time.
+//!   [`facts`]: what the kernel says of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]:
+//!   what a test must not take from where it runs.
 //!
 //! # Invariants
-//! - Free ports only, scratch directories only; no step waits for time where it can wait for an event.
+//! - Free ports only, scratch directories only; no step waits for time where it can wait for an
+//!   event.
 //! - Every wait has a deadline, and says at its end what it saw in the meantime.
 //!
 //! # Not here

@@ -1,7 +1,9 @@
-//! What a test must not take from the machine it runs on: somebody's AWS profile, proxy, gateway. And the Python it may.
+//! What a test must not take from the machine it runs on: somebody's AWS profile, proxy, gateway.
+//! And the Python it may.
 //!
 //! # Invariants
-//! - A command that went through [`forget`] knows no key, no proxy and no endpoint but those that the test gives it.
+//! - A command that went through [`forget`] knows no key, no proxy and no endpoint but those that
+//!   the test gives it.
 
 use std::ffi::OsString;
 use std::process::Command;
@@ -43,7 +45,8 @@ const SOMEBODYS: &[&str] = &[
     "no_proxy",
 ];
 
-/// Takes what belongs to somebody out of a command's environment. What the command sets itself must be set afterwards.
+/// Takes what belongs to somebody out of a command's environment. What the command sets itself must
+/// be set afterwards.
 pub fn forget(command: &mut Command) {
     for name in SOMEBODYS {
         command.env_remove(name);
@@ -65,7 +68,8 @@ pub fn program() -> OsString {
     std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into())
 }
 
-/// The home of whoever runs us, because `python3` may be a wrapper that looks there for its settings; but no profile in it.
+/// The home of whoever runs us, because `python3` may be a wrapper that looks there for its
+/// settings; but no profile in it.
 pub fn settle(command: &mut Command) {
     if let Some(home) = std::env::var_os("HOME") {
         command.env("HOME", home);

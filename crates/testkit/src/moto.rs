@@ -23,7 +23,8 @@ pub struct Moto {
 }
 
 impl Moto {
-    /// Starts it and waits for the line that names its port. The rest of what it says is read and dropped.
+    /// Starts it and waits for the line that names its port. The rest of what it says is read and
+    /// dropped.
     ///
     /// # Errors
     /// There is no Python with moto, or it does not come up.
@@ -37,13 +38,15 @@ impl Moto {
             .map_err(|error| Trouble::new(format!("{missing}: {error}")))?;
         let said = child.stderr.take();
         let mut moto = Self { child, endpoint: String::new() };
-        let said = BufReader::new(said.ok_or_else(|| Trouble::new("moto without a standard error"))?);
+        let said =
+            BufReader::new(said.ok_or_else(|| Trouble::new("moto without a standard error"))?);
         let (tell, named) = sync_channel(1);
         std::thread::spawn(move || {
             for line in said.lines().map_while(Result::ok) {
                 if let Some((_, url)) = line.split_once("Running on ") {
                     // Fails when nobody waits any more.
-                    let _ = tell.try_send(url.split_whitespace().next().unwrap_or_default().to_owned());
+                    let _ =
+                        tell.try_send(url.split_whitespace().next().unwrap_or_default().to_owned());
                 }
             }
         });

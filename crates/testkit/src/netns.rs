@@ -1,8 +1,9 @@
-//! A network of one's own: a test's thread, and all that is started from it, in a namespace with nothing but loopback.
+//! A network of one's own: a test's thread, and all that is started from it, in a namespace with
+//! nothing but loopback.
 //!
-//! Way: a holder process makes the namespace ([`unshare`(1)], root is needed) -> [`Network::enter`] moves the calling thread
-//! into it -> processes and threads that are started from there are in it too. What a test does to this network, nobody
-//! else on the machine sees.
+//! Way: a holder process makes the namespace ([`unshare`(1)], root is needed) -> [`Network::enter`]
+//! moves the calling thread into it -> processes and threads that are started from there are in it
+//! too. What a test does to this network, nobody else on the machine sees.
 //!
 //! # Invariants
 //! - Only the calling thread moves. A test has a thread of its own, so it need not move back.
@@ -35,7 +36,9 @@ impl Network {
         let ours = std::fs::read_link("/proc/self/ns/net")?;
         let mut command = Command::new("unshare");
         command.args(["--net", "sleep", "infinity"]).stdin(Stdio::null());
-        let holder = command.spawn().map_err(|e| Trouble::new(format!("unshare (package util-linux): {e}")))?;
+        let holder = command
+            .spawn()
+            .map_err(|e| Trouble::new(format!("unshare (package util-linux): {e}")))?;
         let mut network = Self { holder };
         let place = format!("/proc/{}/ns/net", network.holder.id());
         let there = || std::fs::read_link(&place).is_ok_and(|theirs| theirs != ours);
@@ -54,10 +57,14 @@ impl Network {
     /// # Errors
     /// What it says.
     pub fn ip(&self, words: &[&str]) -> Outcome {
-        let mut command = Command::new(process::find("ip").ok_or_else(|| Trouble::new("no ip (package iproute2)"))?);
+        let mut command = Command::new(
+            process::find("ip").ok_or_else(|| Trouble::new("no ip (package iproute2)"))?,
+        );
         command.args(words);
         let out = process::finish(command, PATIENCE)?;
-        ensure(out.status.success(), || format!("ip {}: {}", words.join(" "), String::from_utf8_lossy(&out.stderr)))
+        ensure(out.status.success(), || {
+            format!("ip {}: {}", words.join(" "), String::from_utf8_lossy(&out.stderr))
+        })
     }
 
     /// Tells everybody in it that the network has changed: an address comes.

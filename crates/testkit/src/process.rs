@@ -1,5 +1,5 @@
-//! A child process that ends when its value is dropped, with its output in a file; and one that is run to its end, but not
-//! for ever.
+//! A child process that ends when its value is dropped, with its output in a file; and one that is
+//! run to its end, but not for ever.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;
@@ -35,7 +35,8 @@ impl Running {
         Self::begin(name, command, log, false)
     }
 
-    /// The same for a program that starts others: they get each signal as well, and none of them outlives this value.
+    /// The same for a program that starts others: they get each signal as well, and none of them
+    /// outlives this value.
     ///
     /// # Errors
     /// The program cannot be started.
@@ -48,7 +49,10 @@ impl Running {
         let out = files::log(log)?;
         command.stdin(Stdio::null()).stdout(out.try_clone()?).stderr(out);
         let child = command.spawn().map_err(|e| {
-            Trouble::new(format!("{name}: cannot start {}: {e}", command.get_program().to_string_lossy()))
+            Trouble::new(format!(
+                "{name}: cannot start {}: {e}",
+                command.get_program().to_string_lossy()
+            ))
         })?;
         Ok(Self { name: name.to_owned(), child, log: log.to_owned(), group })
     }
@@ -88,12 +92,18 @@ impl Running {
             let printed = self.printed();
             match find(printed.get(skip..).unwrap_or_default()) {
                 Some(found) => Some(Ok(found)),
-                None => ended.map(|status| Err(Trouble::new(format!("{what}: it ended ({status})")))),
+                None => {
+                    ended.map(|status| Err(Trouble::new(format!("{what}: it ended ({status})"))))
+                }
             }
         });
-        found
-            .and_then(|inner| inner)
-            .map_err(|e| Trouble::new(format!("{}: {e}; its log ends:\n{}", self.name, files::tail(&self.log, 30))))
+        found.and_then(|inner| inner).map_err(|e| {
+            Trouble::new(format!(
+                "{}: {e}; its log ends:\n{}",
+                self.name,
+                files::tail(&self.log, 30)
+            ))
+        })
     }
 
     /// Whether it still runs.
@@ -149,8 +159,8 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // All fail only when it has ended already, which is what is wanted. The number of a group is nobody else's while one of
-        // its processes is there.
+        // All fail only when it has ended already, which is what is wanted. The number of a group
+        // is nobody else's while one of its processes is there.
         if self.group {
             let _ = self.signal(Signal::KILL);
         }
@@ -159,7 +169,8 @@ impl Drop for Running {
     }
 }
 
-/// Where a program is: on the path, or in the system's own folders, which a person's path often leaves out.
+/// Where a program is: on the path, or in the system's own folders, which a person's path often
+/// leaves out.
 #[must_use]
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
@@ -167,10 +178,12 @@ pub fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|file| file.is_file())
 }
 
-/// Runs `command` to its end, as [`Command::output`] does, but with nothing on its stdin and not for ever.
+/// Runs `command` to its end, as [`Command::output`] does, but with nothing on its stdin and not
+/// for ever.
 ///
 /// # Errors
-/// It cannot be started, or it did not end in time: it is killed, and what it said stands in the error.
+/// It cannot be started, or it did not end in time: it is killed, and what it said stands in the
+/// error.
 pub fn finish(mut command: Command, within: Duration) -> Outcome<Output> {
     let name = command.get_program().to_string_lossy().into_owned();
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -183,17 +196,25 @@ pub fn finish(mut command: Command, within: Duration) -> Outcome<Output> {
 /// # Errors
 /// As [`finish`].
 pub fn finish_child(mut child: Child, name: &str, within: Duration) -> Outcome<Output> {
-    let (stdout, stderr) = (child.stdout.take().map(read_beside), child.stderr.take().map(read_beside));
+    let (stdout, stderr) =
+        (child.stdout.take().map(read_beside), child.stderr.take().map(read_beside));
     let status = eventually(&format!("{name} ends"), within, || child.try_wait().ok().flatten());
     if status.is_err() {
         child.kill()?;
         child.wait()?;
     }
-    // A grandchild may still hold a pipe: what it says is waited for no longer than the child itself was.
-    let said = |reader: Option<Receiver<Vec<u8>>>| reader.map_or(Ok(Vec::new()), |r| r.recv_timeout(within));
+    // A grandchild may still hold a pipe: what it says is waited for no longer than the child
+    // itself was.
+    let said = |reader: Option<Receiver<Vec<u8>>>| {
+        reader.map_or(Ok(Vec::new()), |r| r.recv_timeout(within))
+    };
     let (stdout, stderr) = (said(stdout), said(stderr));
-    let text = |bytes: &Result<Vec<u8>, _>| String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned();
-    let status = status.map_err(|e| Trouble::new(format!("{e}; it said:\n{}\n{}", text(&stdout), text(&stderr))))?;
+    let text = |bytes: &Result<Vec<u8>, _>| {
+        String::from_utf8_lossy(bytes.as_deref().unwrap_or_default()).into_owned()
+    };
+    let status = status.map_err(|e| {
+        Trouble::new(format!("{e}; it said:\n{}\n{}", text(&stdout), text(&stderr)))
+    })?;
     let held = |_| Trouble::new(format!("{name} has ended, but somebody holds its output open"));
     Ok(Output { status, stdout: stdout.map_err(held)?, stderr: stderr.map_err(held)? })
 }
@@ -242,13 +263,20 @@ mod tests {
 
     #[test]
     fn what_a_program_says_on_both_pipes_is_read_however_much_it_is() {
-        let out = finish(sh("head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 3"), POLITE).unwrap();
-        assert_eq!((out.stdout.len(), out.stderr.len(), out.status.code()), (300_000, 300_000, Some(3)));
+        let out =
+            finish(sh("head -c 300000 /dev/zero; head -c 300000 /dev/zero >&2; exit 3"), POLITE)
+                .unwrap();
+        assert_eq!(
+            (out.stdout.len(), out.stderr.len(), out.status.code()),
+            (300_000, 300_000, Some(3))
+        );
     }
 
     #[test]
     fn a_program_that_does_not_end_is_killed_and_quoted() {
-        let error = finish(sh("echo so far; exec sleep 1000"), Duration::from_millis(300)).unwrap_err().to_string();
+        let error = finish(sh("echo so far; exec sleep 1000"), Duration::from_millis(300))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("sh ends") && error.contains("so far"), "{error}");
     }
 }

@@ -1,8 +1,8 @@
-//! How much of what a session executes stands in its command log: a workload of which every execution is known, and the
-//! count of what came out.
+//! How much of what a session executes stands in its command log: a workload of which every
+//! execution is known, and the count of what came out.
 //!
-//! Way: [`Workload`] (a shell script; each program gets a number as its argument) -> `towline exec` -> `towline commands -o json`
-//! -> [`Tally`].
+//! Way: [`Workload`] (a shell script; each program gets a number as its argument) -> `towline exec`
+//! -> `towline commands -o json` -> [`Tally`].
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -34,7 +34,8 @@ pub struct Workload {
 
 impl Workload {
     /// The one whose figure is published: 5,000 programs.
-    pub const WHOLE: Self = Self { short: 4000, failing: 400, nested: 200, at_once: 200, daemons: 200 };
+    pub const WHOLE: Self =
+        Self { short: 4000, failing: 400, nested: 200, at_once: 200, daemons: 200 };
     /// A tenth of it, for tests.
     pub const TENTH: Self = Self { short: 300, failing: 50, nested: 50, at_once: 50, daemons: 50 };
 
@@ -96,13 +97,16 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// Whether the log is right, however much it knows: by the kernel's events each program has its record, with its own arguments
-    /// and exit code or counted as being without; none is there twice, and nobody else's.
+    /// Whether the log is right, however much it knows: by the kernel's events each program has its
+    /// record, with its own arguments and exit code or counted as being without; none is there
+    /// twice, and nobody else's.
     #[must_use]
     pub const fn is_sound(&self) -> bool {
         let whole = self.with_arguments + self.without_arguments >= self.programs && self.gaps == 0;
         let right = self.with_code == self.with_arguments && self.doubled == 0;
-        self.foreign == 0 && self.said == self.without_arguments && (!self.kernel || (whole && right))
+        self.foreign == 0
+            && self.said == self.without_arguments
+            && (!self.kernel || (whole && right))
     }
 
     /// Share of the workload's programs on record with arguments and exit code.
@@ -132,13 +136,26 @@ pub fn measure(admin: &Operator, device: &Device, workload: &Workload) -> Outcom
         .stderr(Stdio::null())
         .spawn()?;
     let start = Instant::now();
-    let ran = admin.run(&["exec", "-n", "--reason", &marker, device.id(), "--", "sh", "-c", &workload.script()]);
+    let ran = admin.run(&[
+        "exec",
+        "-n",
+        "--reason",
+        &marker,
+        device.id(),
+        "--",
+        "sh",
+        "-c",
+        &workload.script(),
+    ]);
     let lasted = start.elapsed();
     outsider.kill()?;
     outsider.wait()?;
     let ran = ran?;
     if !ran.status.success() {
-        return Err(Trouble::new(format!("the workload: {}", String::from_utf8_lossy(&ran.stderr))));
+        return Err(Trouble::new(format!(
+            "the workload: {}",
+            String::from_utf8_lossy(&ran.stderr)
+        )));
     }
     let session = newest_session(admin, device)?;
     let records = eventually("the end of the session is on record", ARRIVES, || {
@@ -194,12 +211,17 @@ fn count(records: &[Value], workload: &Workload) -> Tally {
             "Command" => {
                 tally.records += 1;
                 let arguments = record["Arguments"].as_array();
-                let words: Vec<&str> = arguments.into_iter().flatten().filter_map(Value::as_str).collect();
+                let words: Vec<&str> =
+                    arguments.into_iter().flatten().filter_map(Value::as_str).collect();
                 tally.without_arguments += usize::from(words.is_empty());
                 tally.foreign += usize::from(words.contains(&"outsider"));
-                // `setsid` is a program with the number too; the one that is counted is what it becomes.
+                // `setsid` is a program with the number too; the one that is counted is what it
+                // becomes.
                 let own = words.first().is_some_and(|program| program.starts_with("/bin/"));
-                let number = words.get(1).and_then(|word| word.strip_prefix('x')?.parse().ok()).filter(|_| own);
+                let number = words
+                    .get(1)
+                    .and_then(|word| word.strip_prefix('x')?.parse().ok())
+                    .filter(|_| own);
                 if let Some(number) = number {
                     let right = record["ExitCode"].as_i64() == Some(workload.code_of(number));
                     tally.doubled += usize::from(seen.insert(number, right).is_some());

@@ -1,11 +1,14 @@
-//! A TCP relay on loopback that can be cut, held still, closed to newcomers, slowed down; and that counts.
+//! A TCP relay on loopback that can be cut, held still, closed to newcomers, slowed down; and that
+//! counts.
 //!
-//! Way: a client connects to [`Relay::address`] -> two threads pump bytes to and from the target -> what the test
-//! orders ([`Relay::cut`], [`Relay::cut_after`], [`Relay::hold`], ...) happens to all connections.
+//! Way: a client connects to [`Relay::address`] -> two threads pump bytes to and from the target ->
+//! what the test orders ([`Relay::cut`], [`Relay::cut_after`], [`Relay::hold`], ...) happens to all
+//! connections.
 //!
 //! # Invariants
 //! - Nothing is kept but one chunk a direction: a relay does not hide back-pressure.
-//! - A cut shuts both sides down in mid-stream (a FIN each). Silence, as of a pulled cable, is [`Relay::hold`].
+//! - A cut shuts both sides down in mid-stream (a FIN each). Silence, as of a pulled cable, is
+//!   [`Relay::hold`].
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -101,18 +104,21 @@ impl Relay {
         self.shared.cut()
     }
 
-    /// Resets all connections by itself when so many more bytes have gone through: in the middle of whatever it is.
+    /// Resets all connections by itself when so many more bytes have gone through: in the middle of
+    /// whatever it is.
     pub fn cut_after(&self, bytes: u64) {
         self.shared.until_cut.store(bytes, Ordering::SeqCst);
     }
 
-    /// Leaves the connections of now open, but moves none of their bytes ever again, while newcomers get through: what a NAT
-    /// box that has forgotten them does, or a network that was left.
+    /// Leaves the connections of now open, but moves none of their bytes ever again, while
+    /// newcomers get through: what a NAT box that has forgotten them does, or a network that was
+    /// left.
     pub fn strand(&self) {
         self.shared.orders().stranded = self.shared.connections.load(Ordering::SeqCst);
     }
 
-    /// Holds all bytes still, with the connections open: what a dead NAT entry looks like. `false` lets them go on.
+    /// Holds all bytes still, with the connections open: what a dead NAT entry looks like. `false`
+    /// lets them go on.
     pub fn hold(&self, held: bool) {
         self.shared.orders().held = held;
         self.shared.changed.notify_all();
@@ -188,16 +194,18 @@ impl Shared {
         orders.delay
     }
 
-    /// Takes `n` bytes from what may pass before the next cut; gives how many of them still pass, and whether to cut.
+    /// Takes `n` bytes from what may pass before the next cut; gives how many of them still pass,
+    /// and whether to cut.
     fn spend(&self, n: usize) -> (usize, bool) {
         let left = |before: u64| {
             let left = before.saturating_sub(n as u64);
             if left == 0 { NEVER } else { left }
         };
-        // Two threads spend from one budget: in one step each, so that no byte is spent twice and one cut comes of it.
-        let spent = self
-            .until_cut
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| (before != NEVER).then(|| left(before)));
+        // Two threads spend from one budget: in one step each, so that no byte is spent twice and
+        // one cut comes of it.
+        let spent = self.until_cut.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |before| {
+            (before != NEVER).then(|| left(before))
+        });
         spent.map_or((n, false), |before| {
             (usize::try_from(before).map_or(n, |before| before.min(n)), left(before) == NEVER)
         })
@@ -221,7 +229,12 @@ fn accept(listener: &TcpListener, shared: &Arc<Shared>) {
     }
 }
 
-fn connect(number: u64, client: TcpStream, target: TcpStream, shared: &Arc<Shared>) -> std::io::Result<()> {
+fn connect(
+    number: u64,
+    client: TcpStream,
+    target: TcpStream,
+    shared: &Arc<Shared>,
+) -> std::io::Result<()> {
     client.set_nodelay(true)?;
     target.set_nodelay(true)?;
     shared.orders().live.push((number, client.try_clone()?, target.try_clone()?));
@@ -269,7 +282,9 @@ mod tests {
         let address = listener.local_addr().unwrap();
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
-                std::thread::spawn(move || std::io::copy(&mut stream.try_clone().unwrap(), &mut stream));
+                std::thread::spawn(move || {
+                    std::io::copy(&mut stream.try_clone().unwrap(), &mut stream)
+                });
             }
         });
         address
@@ -348,7 +363,10 @@ mod tests {
         say(&mut TcpStream::connect(relay.address()).unwrap(), b"new").unwrap();
         stream.set_read_timeout(Some(Duration::from_millis(50))).unwrap();
         let error = stream.read(&mut [0; 4]).unwrap_err();
-        assert!(matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut), "{error}");
+        assert!(
+            matches!(error.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::TimedOut),
+            "{error}"
+        );
     }
 
     #[test]

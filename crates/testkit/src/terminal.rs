@@ -1,13 +1,16 @@
 //! A program on a pseudo-terminal, driven by what it prints, as a person would.
 //!
-//! Way: [`Terminal::start`] -> `send`, `expect`, `resize`, ... -> the exit status. The master side never blocks: while
-//! something is written, output is read, so a program that echoes much cannot lock up with us.
+//! Way: [`Terminal::start`] -> `send`, `expect`, `resize`, ... -> the exit status. The master side
+//! never blocks: while something is written, output is read, so a program that echoes much cannot
+//! lock up with us.
 //!
 //! # Invariants
 //! - Every wait has a deadline; its error shows the end of what the terminal has printed.
-//! - Dropped: the terminal is closed (the program gets SIGHUP), then the program is killed and reaped.
+//! - Dropped: the terminal is closed (the program gets SIGHUP), then the program is killed and
+//!   reaped.
 //!
-//! `setsid --ctty` of util-linux makes the controlling terminal: between fork and exec only `unsafe` code could.
+//! `setsid --ctty` of util-linux makes the controlling terminal: between fork and exec only
+//! `unsafe` code could.
 
 use std::os::fd::OwnedFd;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -22,9 +25,11 @@ use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
 use crate::trouble::ensure;
 use crate::{Outcome, Trouble, eventually, interrupt, process};
 
-/// How long a step may take where a test says nothing else: long enough for a busy machine, short enough for a person.
+/// How long a step may take where a test says nothing else: long enough for a busy machine, short
+/// enough for a person.
 pub const PATIENCE: Duration = Duration::from_secs(20);
-/// Most bytes kept of what was printed and not yet expected. Bulk goes through [`Terminal::drain`], which keeps nothing.
+/// Most bytes kept of what was printed and not yet expected. Bulk goes through [`Terminal::drain`],
+/// which keeps nothing.
 const MOST_KEPT: usize = 4 << 20;
 /// One read.
 const CHUNK: usize = 64 << 10;
@@ -52,7 +57,10 @@ impl Terminal {
         grantpt(&master)?;
         unlockpt(&master)?;
         let name = ptsname(&master, Vec::new())?;
-        let slave = std::fs::OpenOptions::new().read(true).write(true).open(name.to_string_lossy().as_ref())?;
+        let slave = std::fs::OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(name.to_string_lossy().as_ref())?;
         tcsetwinsize(&master, size(rows, cols))?;
         let child = on_terminal(command)
             .stdin(Stdio::from(slave.try_clone()?))
@@ -62,7 +70,13 @@ impl Terminal {
             .map_err(|e| Trouble::new(format!("cannot start setsid (package util-linux): {e}")))?;
         let flags = rustix::fs::fcntl_getfl(&master)?;
         rustix::fs::fcntl_setfl(&master, flags | rustix::fs::OFlags::NONBLOCK)?;
-        Ok(Self { master: Some(master), child, unread: Vec::new(), ended: false, chunk: vec![0; CHUNK] })
+        Ok(Self {
+            master: Some(master),
+            child,
+            unread: Vec::new(),
+            ended: false,
+            chunk: vec![0; CHUNK],
+        })
     }
 
     /// The program's process id.
@@ -82,7 +96,9 @@ impl Terminal {
             match rustix::io::write(self.master()?, rest) {
                 Ok(n) => rest = &rest[n..],
                 Err(Errno::AGAIN) => {
-                    ensure(Instant::now() < end, || format!("the terminal takes no input; {}", self.story()))?;
+                    ensure(Instant::now() < end, || {
+                        format!("the terminal takes no input; {}", self.story())
+                    })?;
                     self.wait_ready(PollFlags::IN | PollFlags::OUT, end)?;
                     self.read_once()?;
                 }
@@ -100,7 +116,8 @@ impl Terminal {
         self.send(format!("{text}\r"))
     }
 
-    /// Waits until `text` is printed, within [`PATIENCE`]; gives what came before it and forgets both.
+    /// Waits until `text` is printed, within [`PATIENCE`]; gives what came before it and forgets
+    /// both.
     ///
     /// # Errors
     /// It was not printed in time, or the terminal ended before.
@@ -132,14 +149,19 @@ impl Terminal {
             }
             looked_at = self.unread.len().saturating_sub(wanted.len());
             let wanted = || String::from_utf8_lossy(wanted).into_owned();
-            ensure(!self.ended, || format!("the terminal ended without {:?}; {}", wanted(), self.story()))?;
-            ensure(Instant::now() < end, || format!("no {:?} within {within:?}; {}", wanted(), self.story()))?;
+            ensure(!self.ended, || {
+                format!("the terminal ended without {:?}; {}", wanted(), self.story())
+            })?;
+            ensure(Instant::now() < end, || {
+                format!("no {:?} within {within:?}; {}", wanted(), self.story())
+            })?;
             self.wait_ready(PollFlags::IN, end)?;
             self.read_once()?;
         }
     }
 
-    /// Reads one portion of output, waiting at most until `end`. Empty: nothing came, or the terminal has ended.
+    /// Reads one portion of output, waiting at most until `end`. Empty: nothing came, or the
+    /// terminal has ended.
     ///
     /// # Errors
     /// The terminal is broken.
@@ -170,8 +192,9 @@ impl Terminal {
         }
     }
 
-    /// Reads until `marker`, whose first byte must not occur in what comes before it; gives the number of bytes before it.
-    /// Nothing is kept but what follows the marker. Not generic, so that it is fast wherever it is called from.
+    /// Reads until `marker`, whose first byte must not occur in what comes before it; gives the
+    /// number of bytes before it. Nothing is kept but what follows the marker. Not generic, so that
+    /// it is fast wherever it is called from.
     ///
     /// # Errors
     /// As [`Terminal::drain`].
@@ -188,7 +211,9 @@ impl Terminal {
             }
             begun.len() >= marker.len()
         })?;
-        ensure(begun.starts_with(marker), || format!("not the marker: {:?}", String::from_utf8_lossy(&begun)))?;
+        ensure(begun.starts_with(marker), || {
+            format!("not the marker: {:?}", String::from_utf8_lossy(&begun))
+        })?;
         self.unread = begun.split_off(marker.len());
         Ok(count)
     }
@@ -217,7 +242,9 @@ impl Terminal {
     pub fn finish(&mut self, within: Duration) -> Outcome<ExitStatus> {
         let end = Instant::now() + within;
         while !self.ended {
-            ensure(Instant::now() < end, || format!("the program did not end within {within:?}; {}", self.story()))?;
+            ensure(Instant::now() < end, || {
+                format!("the program did not end within {within:?}; {}", self.story())
+            })?;
             self.wait_ready(PollFlags::IN, end)?;
             self.read_once()?;
         }
@@ -258,7 +285,10 @@ impl Terminal {
         let mut fds = [PollFd::new(self.master()?, flags)];
         interrupt::check()?;
         let left = end.saturating_duration_since(Instant::now()).min(LONGEST_POLL);
-        let timeout = Timespec { tv_sec: i64::try_from(left.as_secs())?, tv_nsec: i64::from(left.subsec_nanos()) };
+        let timeout = Timespec {
+            tv_sec: i64::try_from(left.as_secs())?,
+            tv_nsec: i64::from(left.subsec_nanos()),
+        };
         match poll(&mut fds, Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => Ok(()),
             Err(e) => Err(e.into()),
@@ -274,7 +304,9 @@ impl Terminal {
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
-        ensure(self.unread.len() <= MOST_KEPT, || format!("more than {MOST_KEPT} bytes that nobody expected"))
+        ensure(self.unread.len() <= MOST_KEPT, || {
+            format!("more than {MOST_KEPT} bytes that nobody expected")
+        })
     }
 
     fn story(&self) -> String {
@@ -286,7 +318,8 @@ impl Terminal {
 impl Drop for Terminal {
     fn drop(&mut self) {
         drop(self.master.take());
-        let hung_up = eventually("end", Duration::from_millis(500), || self.child.try_wait().ok().flatten());
+        let hung_up =
+            eventually("end", Duration::from_millis(500), || self.child.try_wait().ok().flatten());
         if hung_up.is_err() {
             // Both fail only when it has ended in this instant.
             let _ = self.child.kill();
@@ -343,7 +376,8 @@ mod tests {
     #[test]
     fn what_was_not_printed_is_reported_with_what_was() {
         let mut terminal = shell("echo one thing; read line");
-        let error = terminal.expect_within("another", Duration::from_millis(300)).unwrap_err().to_string();
+        let error =
+            terminal.expect_within("another", Duration::from_millis(300)).unwrap_err().to_string();
         assert!(error.contains("another") && error.contains("one thing"), "{error}");
     }
 
@@ -362,8 +396,9 @@ mod tests {
 
     #[test]
     fn a_marker_is_found_among_much_text_and_what_follows_is_kept() {
-        let mut terminal =
-            shell("stty raw -echo; head -c 300000 /dev/zero; printf '~~DO'; sleep 0.1; printf 'NE~~after'; read x");
+        let mut terminal = shell(
+            "stty raw -echo; head -c 300000 /dev/zero; printf '~~DO'; sleep 0.1; printf 'NE~~after'; read x",
+        );
         assert_eq!(terminal.drain_until(b"~~DONE~~", PATIENCE).unwrap(), 300_000);
         terminal.expect("after").unwrap();
     }

@@ -1,4 +1,5 @@
-//! Text that cannot be guessed or compressed by accident, the same in every run: what bulk tests move and compare.
+//! Text that cannot be guessed or compressed by accident, the same in every run: what bulk tests
+//! move and compare.
 
 /// Columns of a line, the newline not counted.
 const COLUMNS: u64 = 76;
@@ -15,7 +16,10 @@ impl Text {
     /// The text that belongs to this number.
     #[must_use]
     pub fn new(number: u64) -> Self {
-        Self { state: number.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15), at: 0 }
+        Self {
+            state: number.wrapping_mul(2).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            at: 0,
+        }
     }
 
     /// Its next `n` bytes.

@@ -1,11 +1,13 @@
-//! The one error of the kit: a sentence for the person who reads a failed test. And the one way to wait for a fact.
+//! The one error of the kit: a sentence for the person who reads a failed test. And the one way to
+//! wait for a fact.
 
 use std::fmt::{self, Debug, Display};
 use std::time::{Duration, Instant};
 
 use crate::interrupt;
 
-/// What went wrong in a test, in words. Prints the same in `Debug`, because that is what a failed test shows.
+/// What went wrong in a test, in words. Prints the same in `Debug`, because that is what a failed
+/// test shows.
 pub struct Trouble(String);
 
 /// What most functions of the kit, and most tests, return.
@@ -48,11 +50,16 @@ pub fn ensure(fact: bool, text: impl FnOnce() -> String) -> Outcome {
 /// How often a fact that nobody announces is looked at again.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
 
-/// Waits until `look` gives something; for facts without an event to wait for, such as a line in /proc.
+/// Waits until `look` gives something; for facts without an event to wait for, such as a line in
+/// /proc.
 ///
 /// # Errors
 /// What was awaited and for how long, when it did not come.
-pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Option<T>) -> Outcome<T> {
+pub fn eventually<T>(
+    what: &str,
+    within: Duration,
+    mut look: impl FnMut() -> Option<T>,
+) -> Outcome<T> {
     let end = Instant::now() + within;
     loop {
         if let Some(found) = look() {
@@ -66,10 +73,12 @@ pub fn eventually<T>(what: &str, within: Duration, mut look: impl FnMut() -> Opt
     }
 }
 
-/// Lets time pass, for measurements over a span of time. A test that waits for something uses [`eventually`].
+/// Lets time pass, for measurements over a span of time. A test that waits for something uses
+/// [`eventually`].
 pub fn pause(span: Duration) {
     let end = Instant::now() + span;
-    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+    while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+    {
         std::thread::park_timeout(left);
     }
 }

@@ -1,16 +1,18 @@
 //! The dialect `towline.stream.1`: how our own clients speak to the gateway at a `StreamUrl`.
 //!
-//! Each binary websocket message is one [`crate::frame::Frame`] without length prefix. Stream 0 carries the terminal, or
-//! stdin and stdout; stream 1 carries stderr. Positions are those of the agent: the gateway only passes on, so a session
-//! survives its restart.
+//! Each binary websocket message is one [`crate::frame::Frame`] without length prefix. Stream 0
+//! carries the terminal, or stdin and stdout; stream 1 carries stderr. Positions are those of the
+//! agent: the gateway only passes on, so a session survives its restart.
 //!
-//! Order: the client sends [`FromClient::Attach`] first; the gateway answers [`ToClient::Attached`] once the device is
-//! there, or [`ToClient::Waiting`] until then, or [`ToClient::Ended`]. `Attached` may come again at any time (the
-//! device's link was lost and is back): the client then sends its input again from the position named there.
+//! Order: the client sends [`FromClient::Attach`] first; the gateway answers [`ToClient::Attached`]
+//! once the device is there, or [`ToClient::Waiting`] until then, or [`ToClient::Ended`].
+//! `Attached` may come again at any time (the device's link was lost and is back): the client then
+//! sends its input again from the position named there.
 //!
 //! # Invariants
 //! - The token is in the first message, never in the URL.
-//! - [`ToClient::Ended`] is the last message; it comes after the last byte of output was acknowledged.
+//! - [`ToClient::Ended`] is the last message; it comes after the last byte of output was
+//!   acknowledged.
 
 use alloc::string::String;
 
@@ -33,7 +35,8 @@ pub enum FromClient {
     Attach {
         /// `TokenValue` of StartSession or ResumeSession: a secret.
         token: String,
-        /// Output bytes already there, for [`IO`] and [`ERR`]; `None` for a client that starts anew.
+        /// Output bytes already there, for [`IO`] and [`ERR`]; `None` for a client that starts
+        /// anew.
         received: Option<[u64; 2]>,
         /// Room for output from there on, bytes, for [`IO`] and [`ERR`].
         room: [u32; 2],
@@ -52,9 +55,12 @@ impl core::fmt::Debug for FromClient {
     /// Without the token.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
-            Self::Attach { received, room, size, .. } => {
-                f.debug_struct("Attach").field("received", received).field("room", room).field("size", size).finish()
-            }
+            Self::Attach { received, room, size, .. } => f
+                .debug_struct("Attach")
+                .field("received", received)
+                .field("room", room)
+                .field("size", size)
+                .finish(),
             Self::Resize(size) => f.debug_tuple("Resize").field(size).finish(),
             Self::Signal(signal) => f.debug_tuple("Signal").field(signal).finish(),
             Self::Close => f.write_str("Close"),
@@ -114,14 +120,16 @@ mod tests {
             size: Some(Size { rows: 24, cols: 80 }),
         };
         assert_eq!(encode(&attach).unwrap(), [0, 1, b't', 0, 0xac, 2, 1, 1, 24, 80]);
-        let ended = ToClient::Ended { reason: EndReason::Exited(ExitStatus::Code(3)), text: String::new() };
+        let ended =
+            ToClient::Ended { reason: EndReason::Exited(ExitStatus::Code(3)), text: String::new() };
         assert_eq!(encode(&ended).unwrap(), [2, 0, 0, 3, 0]);
         assert_eq!(decode::<ToClient>(&[2, 0, 0, 3, 0]).unwrap(), ended);
     }
 
     #[test]
     fn a_token_is_not_printed() {
-        let attach = FromClient::Attach { token: "SECRET".into(), received: None, room: [0, 0], size: None };
+        let attach =
+            FromClient::Attach { token: "SECRET".into(), received: None, room: [0, 0], size: None };
         assert!(!alloc::format!("{attach:?}").contains("SECRET"));
     }
 }

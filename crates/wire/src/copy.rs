@@ -1,21 +1,26 @@
 //! Files between an operator and a device: what the two ends of a copy say to each other.
 //!
-//! On the device a program of the agent's speaks this on its standard input and output, as the session's user. Frames are those
-//! of [`crate::frame`]: control for the messages here, data (stream 0, offset in the file) for content.
+//! On the device a program of the agent's speaks this on its standard input and output, as the
+//! session's user. Frames are those of [`crate::frame`]: control for the messages here, data
+//! (stream 0, offset in the file) for content.
 //!
 //! One question at a time; the operator asks:
 //! - [`Ask::Look`] is answered by [`Answer::Is`].
 //! - [`Ask::List`] is answered by any number of [`Answer::Item`] and [`Answer::End`].
 //! - [`Ask::Read`] is answered by data from that offset on, and [`Answer::Whole`].
-//! - [`Ask::Write`] is answered by [`Answer::Have`]; the operator sends data from there on, and [`Ask::Whole`], which is answered by
-//!   [`Answer::Done`]. Until then the content has another name, and stays under it when the copy breaks off: the next one goes on there.
+//! - [`Ask::Write`] is answered by [`Answer::Have`]; the operator sends data from there on, and
+//!   [`Ask::Whole`], which is answered by [`Answer::Done`]. Until then the content has another
+//!   name, and stays under it when the copy breaks off: the next one goes on there.
 //! - [`Ask::Folder`] is answered by [`Answer::Done`].
 //!
-//! Any of them may be answered by [`Answer::Failed`] instead; for a write that is the end of its data as well.
+//! Any of them may be answered by [`Answer::Failed`] instead; for a write that is the end of its
+//! data as well.
 //!
 //! # Invariants
-//! - A file has its own name only when it is whole: the digest is over all of its content, whatever was there before.
-//! - Paths are below the place that the session was granted for; names of a listing are one component each.
+//! - A file has its own name only when it is whole: the digest is over all of its content, whatever
+//!   was there before.
+//! - Paths are below the place that the session was granted for; names of a listing are one
+//!   component each.
 
 use alloc::string::String;
 
@@ -56,7 +61,8 @@ pub enum Ask {
         mode: u32,
         /// Bytes it will have: room for them is asked for.
         size: u64,
-        /// First bytes of the content's digest, by which a broken off copy of the same content is known again.
+        /// First bytes of the content's digest, by which a broken off copy of the same content is
+        /// known again.
         mark: [u8; 8],
     },
     /// All content was sent; SHA-256 of it.
@@ -146,12 +152,19 @@ mod tests {
 
     #[test]
     fn a_path_below_the_root_is_told_by_its_letters() {
-        for (root, path) in [("/a", "/a"), ("/a", "/a/b/c"), ("/a/", "/a/b"), ("/", "/a"), ("a", "a/b"), ("/", "/")] {
+        for (root, path) in
+            [("/a", "/a"), ("/a", "/a/b/c"), ("/a/", "/a/b"), ("/", "/a"), ("a", "a/b"), ("/", "/")]
+        {
             assert!(is_below(root, path), "{root} {path}");
         }
-        for (root, path) in
-            [("/a", "/ab"), ("/a", "/a/../b"), ("/a", "/a/./b"), ("/a", "/a//b"), ("/a", "/"), ("a", "/a")]
-        {
+        for (root, path) in [
+            ("/a", "/ab"),
+            ("/a", "/a/../b"),
+            ("/a", "/a/./b"),
+            ("/a", "/a//b"),
+            ("/a", "/"),
+            ("a", "/a"),
+        ] {
             assert!(!is_below(root, path), "{root} {path}");
         }
         for name in ["", ".", "..", "a/b", "a\0"] {

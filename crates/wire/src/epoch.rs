@@ -1,12 +1,14 @@
 //! Connection epochs: which of two links of one device is live.
 //!
-//! An agent draws a boot nonce at start and counts its connections. A later connection of the same boot supersedes the
-//! earlier ones, whatever order their ends are noticed in; that ends the class of bugs in which a stale link keeps a
-//! device "online". Another boot with the same key is a reboot, or a copied key: only asking the old link can tell.
+//! An agent draws a boot nonce at start and counts its connections. A later connection of the same
+//! boot supersedes the earlier ones, whatever order their ends are noticed in; that ends the class
+//! of bugs in which a stale link keeps a device "online". Another boot with the same key is a
+//! reboot, or a copied key: only asking the old link can tell.
 
 use serde::{Deserialize, Serialize};
 
-/// Random bytes an agent draws at each start. Grants are bound to it, so none survives a restart of the agent.
+/// Random bytes an agent draws at each start. Grants are bound to it, so none survives a restart of
+/// the agent.
 pub type BootNonce = [u8; 16];
 
 /// One connection of one agent process.
@@ -25,7 +27,8 @@ pub enum Verdict {
     Supersedes,
     /// The new link is an earlier one, delivered late: refuse it, keep the old one.
     Stale,
-    /// Another process with the same key: a restart if the old link is dead, a clone if it still answers.
+    /// Another process with the same key: a restart if the old link is dead, a clone if it still
+    /// answers.
     OtherBoot,
 }
 
@@ -57,7 +60,11 @@ mod tests {
             (2, 1, Verdict::OtherBoot),
             (2, 9, Verdict::OtherBoot),
         ] {
-            assert_eq!(held.judge(&Epoch { boot: [boot; 16], connection }), verdict, "{boot} {connection}");
+            assert_eq!(
+                held.judge(&Epoch { boot: [boot; 16], connection }),
+                verdict,
+                "{boot} {connection}"
+            );
         }
     }
 }

@@ -1,21 +1,24 @@
-//! Frames: the length prefix, the kinds, and a reader that reassembles them from any cut of the byte stream.
+//! Frames: the length prefix, the kinds, and a reader that reassembles them from any cut of the
+//! byte stream.
 //!
 //! ```text
 //! u16 BE  length of what follows, 1 ..= MAX_FRAME - 2
 //! u8      kind
 //! ...     body, by kind (integers are LEB128 varints as postcard writes them, at most 10 bytes)
 //! ```
-//! A frame fits one TLS record. On a websocket, which has frames of its own, the length prefix is left out
-//! ([`Frame::decode`] and [`Frame::encode_body`] work on what follows it).
+//! A frame fits one TLS record. On a websocket, which has frames of its own, the length prefix is
+//! left out ([`Frame::decode`] and [`Frame::encode_body`] work on what follows it).
 //!
 //! # Invariants
 //! - [`FrameReader`] holds at most one frame: its buffer never grows past [`MAX_FRAME`].
-//! - A frame of a kind this version does not know is [`Frame::Unknown`]: skipped by length, never an error.
+//! - A frame of a kind this version does not know is [`Frame::Unknown`]: skipped by length, never
+//!   an error.
 //! - Data bytes are handed on as a slice; nothing here looks into them.
 
 use alloc::vec::Vec;
 
-/// Bytes of the largest frame with its length prefix: the plaintext limit of one TLS record (RFC 8446, section 5.1).
+/// Bytes of the largest frame with its length prefix: the plaintext limit of one TLS record (RFC
+/// 8446, section 5.1).
 pub const MAX_FRAME: usize = 16 * 1024;
 /// Bytes of the length prefix.
 pub const PREFIX: usize = 2;
@@ -44,9 +47,11 @@ pub type StreamId = u32;
 /// One frame, borrowed from the buffer it was read into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Frame<'a> {
-    /// A postcard message of [`crate::message`] (agent's link) or [`crate::client`] (operator's websocket).
+    /// A postcard message of [`crate::message`] (agent's link) or [`crate::client`] (operator's
+    /// websocket).
     Control(&'a [u8]),
-    /// Bytes of a stream; `offset` is the position of the first one, counted from the stream's start.
+    /// Bytes of a stream; `offset` is the position of the first one, counted from the stream's
+    /// start.
     Data {
         /// Which stream.
         stream: StreamId,
@@ -73,12 +78,14 @@ pub enum Frame<'a> {
     },
     /// Asks for a [`Frame::Pong`].
     Ping {
-        /// Seconds until the next ping if nothing else is sent; the other side derives its patience from it.
+        /// Seconds until the next ping if nothing else is sent; the other side derives its patience
+        /// from it.
         next_in: u32,
     },
     /// Answers a [`Frame::Ping`].
     Pong,
-    /// First frame of each direction: what versions the sender speaks (agent), or which one was chosen (gateway).
+    /// First frame of each direction: what versions the sender speaks (agent), or which one was
+    /// chosen (gateway).
     Version {
         /// Lowest version.
         min: u16,
@@ -119,7 +126,11 @@ impl<'a> Frame<'a> {
             kind::DATA => {
                 let (stream, rest) = take::<u32>(rest, bad)?;
                 let (offset, data) = take::<u64>(rest, bad)?;
-                if data.is_empty() { Err(FrameError::Empty(stream)) } else { Ok(Self::Data { stream, offset, data }) }
+                if data.is_empty() {
+                    Err(FrameError::Empty(stream))
+                } else {
+                    Ok(Self::Data { stream, offset, data })
+                }
             }
             kind::CREDIT => {
                 let (stream, rest) = take(rest, bad)?;
@@ -230,9 +241,9 @@ fn take<T: TryFrom<u64>>(bytes: &[u8], bad: FrameError) -> Result<(T, &[u8]), Fr
 
 /// Reassembles frames from a byte stream that may be cut anywhere.
 ///
-/// Read into [`FrameReader::spare`], say how much with [`FrameReader::filled`], then take frames until there is none.
-/// The buffer starts small, doubles up to [`MAX_FRAME`] under load, and [`FrameReader::relax`] makes it small again:
-/// a gateway holds one of these for each idle device.
+/// Read into [`FrameReader::spare`], say how much with [`FrameReader::filled`], then take frames
+/// until there is none. The buffer starts small, doubles up to [`MAX_FRAME`] under load, and
+/// [`FrameReader::relax`] makes it small again: a gateway holds one of these for each idle device.
 #[derive(Debug)]
 pub struct FrameReader {
     buffer: Vec<u8>,
@@ -273,7 +284,8 @@ impl FrameReader {
         }
     }
 
-    /// Says that `n` bytes were put into [`FrameReader::spare`]; more than it offered is taken as all of it.
+    /// Says that `n` bytes were put into [`FrameReader::spare`]; more than it offered is taken as
+    /// all of it.
     pub fn filled(&mut self, n: usize) {
         self.end = self.end.saturating_add(n).min(self.buffer.len());
     }
@@ -322,7 +334,10 @@ mod tests {
     fn golden_bytes_of_every_kind() {
         golden(Frame::Control(&[7, 8]), &[0, 3, 0, 7, 8]);
         golden(Frame::Data { stream: 5, offset: 300, data: b"x" }, &[0, 5, 1, 5, 0xac, 0x02, b'x']);
-        golden(Frame::Credit { stream: 1, acked: 2, limit: 65536 }, &[0, 6, 2, 1, 2, 0x80, 0x80, 0x04]);
+        golden(
+            Frame::Credit { stream: 1, acked: 2, limit: 65536 },
+            &[0, 6, 2, 1, 2, 0x80, 0x80, 0x04],
+        );
         golden(Frame::Fin { stream: 1, length: 0 }, &[0, 3, 3, 1, 0]);
         golden(Frame::Ping { next_in: 60 }, &[0, 2, 4, 60]);
         golden(Frame::Pong, &[0, 1, 5]);
@@ -370,7 +385,10 @@ mod tests {
 
     #[test]
     fn numbers_longer_than_their_type_are_refused() {
-        assert_eq!(Frame::decode(&[1, 0xff, 0xff, 0xff, 0xff, 0x1f, 0, 1]), Err(FrameError::Header(1)));
+        assert_eq!(
+            Frame::decode(&[1, 0xff, 0xff, 0xff, 0xff, 0x1f, 0, 1]),
+            Err(FrameError::Header(1))
+        );
         assert_eq!(Frame::decode(&[4, 0x80]), Err(FrameError::Header(4)));
         let endless = [2, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0];
         assert_eq!(Frame::decode(&endless), Err(FrameError::Header(2)));

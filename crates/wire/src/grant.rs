@@ -1,13 +1,15 @@
 //! Grants: what the authority signs, and what an agent demands of it.
 //!
-//! An agent opens nothing because a gateway says so. It opens a session because the *authority* (a key pinned at
-//! enrolment, separable from the gateway) signed that this principal may have this session on this device.
+//! An agent opens nothing because a gateway says so. It opens a session because the *authority* (a
+//! key pinned at enrolment, separable from the gateway) signed that this principal may have this
+//! session on this device.
 //!
 //! # Invariants
-//! - A grant works once: [`SeenNonces`] remembers each until it would have expired anyway, and refuses when full.
+//! - A grant works once: [`SeenNonces`] remembers each until it would have expired anyway, and
+//!   refuses when full.
 //! - A grant does not survive a restart of the agent: it names the agent's boot nonce.
-//! - No clock of the device is needed: time is the authority's, signed over a challenge of this very link
-//!   ([`SignedTime`]), and advanced by the device's monotonic clock.
+//! - No clock of the device is needed: time is the authority's, signed over a challenge of this
+//!   very link ([`SignedTime`]), and advanced by the device's monotonic clock.
 //!
 //! # Not here
 //! - The signature algorithm (Ed25519) and SHA-256 are brought by the caller.
@@ -20,11 +22,13 @@ use serde::{Deserialize, Serialize};
 use crate::epoch::BootNonce;
 use crate::message::{MessageError, decode, encode};
 
-/// Longest life of a grant, milliseconds. A session opens within seconds; what is older was held back by somebody.
+/// Longest life of a grant, milliseconds. A session opens within seconds; what is older was held
+/// back by somebody.
 pub const MAX_LIFE_MS: u64 = 120_000;
 /// How far ahead of the agent's idea of the authority's time a grant may be issued, milliseconds.
 pub const MAX_AHEAD_MS: u64 = 30_000;
-/// Put before the bytes of a grant when they are signed, so that no other signature can be taken for one.
+/// Put before the bytes of a grant when they are signed, so that no other signature can be taken
+/// for one.
 pub const GRANT_CONTEXT: &[u8] = b"towline grant v1\0";
 /// Put before the bytes of a time.
 pub const TIME_CONTEXT: &[u8] = b"towline time v1\0";
@@ -102,7 +106,9 @@ pub enum GrantError {
     #[error("the grant was made for an earlier start of this agent: ask for a new one")]
     Boot,
     /// Too old, too far in the future, or with too long a life.
-    #[error("the grant has expired or is not valid yet (issued {issued_at}, until {not_after}, now {now}, all ms)")]
+    #[error(
+        "the grant has expired or is not valid yet (issued {issued_at}, until {not_after}, now {now}, all ms)"
+    )]
     Time {
         /// From the grant.
         issued_at: u64,
@@ -153,7 +159,8 @@ impl SignedGrant {
 
     /// Checks everything about the grant and uses it up.
     ///
-    /// `verify` gets the signed bytes and the signature. It is asked first: nothing unsigned is looked into.
+    /// `verify` gets the signed bytes and the signature. It is asked first: nothing unsigned is
+    /// looked into.
     ///
     /// # Errors
     /// [`GrantError`]; a refused grant is not used up.
@@ -188,11 +195,16 @@ impl Grant {
             return Err(GrantError::Boot);
         }
         let life = self.not_after.checked_sub(self.issued_at);
-        let alive = expected.now < self.not_after && self.issued_at <= expected.now.saturating_add(MAX_AHEAD_MS);
+        let alive = expected.now < self.not_after
+            && self.issued_at <= expected.now.saturating_add(MAX_AHEAD_MS);
         if alive && life.is_some_and(|life| life <= MAX_LIFE_MS) {
             return Ok(());
         }
-        Err(GrantError::Time { issued_at: self.issued_at, not_after: self.not_after, now: expected.now })
+        Err(GrantError::Time {
+            issued_at: self.issued_at,
+            not_after: self.not_after,
+            now: expected.now,
+        })
     }
 }
 
@@ -266,7 +278,8 @@ mod tests {
     }
 
     fn accept(signed: &SignedGrant, now: u64, seen: &mut SeenNonces) -> Result<Grant, GrantError> {
-        let expected = Expected { device: "mi-1", session: "ann-1", launch: &[7; 32], boot: &[1; 16], now };
+        let expected =
+            Expected { device: "mi-1", session: "ann-1", launch: &[7; 32], boot: &[1; 16], now };
         signed.accept(&expected, seen, |bytes, signature| toy(bytes) == signature)
     }
 
@@ -297,7 +310,10 @@ mod tests {
     #[test]
     fn a_grant_out_of_its_time_is_refused() {
         assert!(matches!(refused(|g| g.not_after = NOW), GrantError::Time { .. }));
-        assert!(matches!(refused(|g| g.not_after = g.issued_at + MAX_LIFE_MS + 1), GrantError::Time { .. }));
+        assert!(matches!(
+            refused(|g| g.not_after = g.issued_at + MAX_LIFE_MS + 1),
+            GrantError::Time { .. }
+        ));
         assert!(matches!(refused(|g| g.not_after = g.issued_at - 1), GrantError::Time { .. }));
         let ahead = refused(|g| {
             g.issued_at = NOW + MAX_AHEAD_MS + 1;
@@ -311,7 +327,10 @@ mod tests {
         let mut signed = SignedGrant::sign(&grant(), toy).unwrap();
         for at in 0..signed.grant.len() {
             signed.grant[at] ^= 1;
-            assert_eq!(accept(&signed, NOW, &mut SeenNonces::default()), Err(GrantError::Signature));
+            assert_eq!(
+                accept(&signed, NOW, &mut SeenNonces::default()),
+                Err(GrantError::Signature)
+            );
             signed.grant[at] ^= 1;
         }
     }

@@ -1,16 +1,17 @@
 //! Keep-alive that learns how long the NATs on the way stay silent.
 //!
-//! The interval starts at [`START`], widens by a quarter after each ping that was answered across a silence, and steps
-//! back to the last good one when a link dies in a wider silence. What was learnt outlives the link. Time is the
-//! caller's: milliseconds of any monotonic clock.
+//! The interval starts at [`START`], widens by a quarter after each ping that was answered across a
+//! silence, and steps back to the last good one when a link dies in a wider silence. What was
+//! learnt outlives the link. Time is the caller's: milliseconds of any monotonic clock.
 //!
 //! # Invariants
 //! - A dead link is noticed at most `interval + ANSWER` after its last byte.
-//! - Traffic costs nothing: a ping is sent only when nothing was heard for the whole interval, or the link is doubted.
+//! - Traffic costs nothing: a ping is sent only when nothing was heard for the whole interval, or
+//!   the link is doubted.
 //! - Only a silence of the whole interval teaches something: a ping out of doubt comes sooner.
 
-/// First interval, ms. NAT time-outs for TCP are seldom below two minutes (RFC 5382 asks for 124 minutes), but mobile
-/// networks are known for less.
+/// First interval, ms. NAT time-outs for TCP are seldom below two minutes (RFC 5382 asks for 124
+/// minutes), but mobile networks are known for less.
 pub const START: u64 = 60_000;
 /// Shortest interval, ms: even with the worst NAT a device does not call more often.
 pub const SHORTEST: u64 = 20_000;
@@ -56,7 +57,16 @@ impl KeepAlive {
     pub fn new(longest: u64) -> Self {
         let longest = longest.clamp(SHORTEST, LONGEST);
         let interval = START.min(longest);
-        Self { interval, longest, good: SHORTEST, bad: None, heard: 0, asked: None, doubted: false, learns: true }
+        Self {
+            interval,
+            longest,
+            good: SHORTEST,
+            bad: None,
+            heard: 0,
+            asked: None,
+            doubted: false,
+            learns: true,
+        }
     }
 
     /// A new link is up. `longest` is what the gateway accepts, ms.
@@ -73,7 +83,10 @@ impl KeepAlive {
         if self.asked.take().is_some() && self.learns {
             self.good = self.good.max(self.interval);
             let wider = self.interval + self.interval / 4;
-            let ceiling = self.bad.map_or(self.longest, |bad| (bad - bad / 8).max(self.good)).min(self.longest);
+            let ceiling = self
+                .bad
+                .map_or(self.longest, |bad| (bad - bad / 8).max(self.good))
+                .min(self.longest);
             self.interval = wider.min(ceiling).max(self.interval.min(self.longest));
         }
         self.heard = now;
@@ -91,14 +104,16 @@ impl KeepAlive {
                 self.asked = Some(now);
                 self.learns = now >= self.heard + self.interval;
                 self.doubted = false;
-                Action::Ping { next_in: u32::try_from(self.interval.div_ceil(1000)).unwrap_or(u32::MAX) }
+                Action::Ping {
+                    next_in: u32::try_from(self.interval.div_ceil(1000)).unwrap_or(u32::MAX),
+                }
             }
             None => Action::Wait(self.heard + self.interval),
         }
     }
 
-    /// Asks at the next [`Self::poll`], whatever the interval: the caller doubts the link (the network changed, the clock
-    /// jumped). Whatever is heard before that settles the doubt.
+    /// Asks at the next [`Self::poll`], whatever the interval: the caller doubts the link (the
+    /// network changed, the clock jumped). Whatever is heard before that settles the doubt.
     pub fn doubt(&mut self) {
         self.doubted = self.asked.is_none();
     }
@@ -122,7 +137,8 @@ impl KeepAlive {
 mod tests {
     use super::*;
 
-    /// Lives through a network that drops what is silent for `nat` ms; returns the interval after `days`.
+    /// Lives through a network that drops what is silent for `nat` ms; returns the interval after
+    /// `days`.
     fn live(nat: u64, days: u64) -> (u64, u64) {
         let (mut keep, mut now, mut deaths) = (KeepAlive::new(LONGEST), 0, 0);
         keep.link_up(now, LONGEST);

@@ -1,13 +1,17 @@
 //! Control messages of the agent's link, and how they become bytes.
 //!
-//! Order on a new link: both sides send [`Version`]; the agent adds [`FromAgent::Hello`] (or [`FromAgent::Enrol`]) at
-//! once; the gateway answers [`ToAgent::Welcome`], [`ToAgent::Enrolled`] or [`ToAgent::Refuse`]. After the welcome the
-//! agent names each session it still holds with [`FromAgent::Held`], then [`FromAgent::HeldEnd`].
+//! Order on a new link: both sides send [`Version`]; the agent adds [`FromAgent::Hello`] (or
+//! [`FromAgent::Enrol`]) at once; the gateway answers [`ToAgent::Welcome`], [`ToAgent::Enrolled`]
+//! or [`ToAgent::Refuse`]. After the welcome the agent names each session it still holds with
+//! [`FromAgent::Held`], then [`FromAgent::HeldEnd`].
 //!
 //! # Invariants
-//! - Every message can be repeated: a lost link loses messages, and what counts is said again by `Held` and `Attach`.
-//! - Variants and fields are only appended, and a field is only appended together with a new version.
-//! - Strings are bounded by the frame; [`decode`] refuses trailing bytes, so two encodings of one message do not exist.
+//! - Every message can be repeated: a lost link loses messages, and what counts is said again by
+//!   `Held` and `Attach`.
+//! - Variants and fields are only appended, and a field is only appended together with a new
+//!   version.
+//! - Strings are bounded by the frame; [`decode`] refuses trailing bytes, so two encodings of one
+//!   message do not exist.
 
 mod ending;
 mod from_agent;
@@ -27,7 +31,8 @@ pub use self::launch::{Destination, Framing, Launch, MAX_PROFILE_BYTES, Script, 
 pub use self::to_agent::{Open, ToAgent, Welcome};
 use crate::frame::MAX_CONTROL;
 
-/// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before anything else.
+/// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
+/// anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Version {
     /// Lowest.

@@ -1,15 +1,18 @@
 //! All streams of one end on one link, and whose turn it is.
 //!
-//! Way out: control messages first, then due credits, then data in fair turns. Way in: [`Mux::on_frame`] finds the
-//! stream, checks the rules and hands out what is new.
+//! Way out: control messages first, then due credits, then data in fair turns. Way in:
+//! [`Mux::on_frame`] finds the stream, checks the rules and hands out what is new.
 //!
 //! # Fair turns
-//! Each turn is one frame. A stream with little to send ([`SPARSE`] bytes or less: a keystroke's echo) goes before bulk,
-//! once per round, so it never waits behind more than the frame being sent, and can never starve the bulk either.
+//! Each turn is one frame. A stream with little to send ([`SPARSE`] bytes or less: a keystroke's
+//! echo) goes before bulk, once per round, so it never waits behind more than the frame being sent,
+//! and can never starve the bulk either.
 //!
 //! # Invariants
-//! - At most `most` streams, [`CONTROL_QUEUE`] bytes of control messages, and the budget's bytes of replay rings.
-//! - A frame for a stream that is not there is ignored: it was on its way when the stream was removed.
+//! - At most `most` streams, [`CONTROL_QUEUE`] bytes of control messages, and the budget's bytes of
+//!   replay rings.
+//! - A frame for a stream that is not there is ignored: it was on its way when the stream was
+//!   removed.
 //!
 //! # Not here
 //! - No meaning of control messages; no bytes received are kept (see [`crate::stream::Receiver`]).
@@ -20,8 +23,9 @@ use alloc::vec::Vec;
 use crate::frame::{Frame, StreamId};
 use crate::stream::{Budget, Receiver, Sender, Violation};
 
-/// Bytes of control messages that may wait for the link. A full queue means that the link does not drain: the caller
-/// should drop the link, since all control messages are said again after a reconnect.
+/// Bytes of control messages that may wait for the link. A full queue means that the link does not
+/// drain: the caller should drop the link, since all control messages are said again after a
+/// reconnect.
 pub const CONTROL_QUEUE: usize = 48 * 1024;
 /// A stream with so many bytes to send, or fewer, goes before bulk.
 pub const SPARSE: u64 = 1024;
@@ -43,7 +47,8 @@ pub enum Full {
 /// What a frame meant.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Incoming<'a> {
-    /// New bytes, in order. Keep them, and call [`Receiver::consumed`] when they have been passed on.
+    /// New bytes, in order. Keep them, and call [`Receiver::consumed`] when they have been passed
+    /// on.
     Data(StreamId, &'a [u8]),
     /// Nothing more will come on this stream; everything before has come.
     End(StreamId),
@@ -160,13 +165,15 @@ impl Mux {
         Ok(())
     }
 
-    /// Bytes of control messages that wait for the link. Who has many to say waits until there are none: they go first.
+    /// Bytes of control messages that wait for the link. Who has many to say waits until there are
+    /// none: they go first.
     #[must_use]
     pub fn control_waiting(&self) -> usize {
         self.control_bytes
     }
 
-    /// The link is gone: nothing is sent until each stream is attached again, and control messages are forgotten.
+    /// The link is gone: nothing is sent until each stream is attached again, and control messages
+    /// are forgotten.
     pub fn link_lost(&mut self) {
         self.control.clear();
         self.control_bytes = 0;
@@ -178,10 +185,12 @@ impl Mux {
     /// True when [`Mux::next_frame`] would give a frame.
     #[must_use]
     pub fn is_ready(&self) -> bool {
-        !self.control.is_empty() || self.streams.iter().any(|s| s.tx.is_ready() || s.rx.is_credit_due())
+        !self.control.is_empty()
+            || self.streams.iter().any(|s| s.tx.is_ready() || s.rx.is_credit_due())
     }
 
-    /// Gives the next frame to `send`; false when there is none. `most` bounds the data bytes of the frame.
+    /// Gives the next frame to `send`; false when there is none. `most` bounds the data bytes of
+    /// the frame.
     pub fn next_frame(&mut self, most: usize, send: impl FnOnce(Frame<'_>)) -> bool {
         if let Some(message) = self.control.pop_front() {
             self.control_bytes -= message.len();
@@ -205,7 +214,8 @@ impl Mux {
         }
     }
 
-    /// A sparse stream that has not had its turn in this round, else the next ready one, which ends the round.
+    /// A sparse stream that has not had its turn in this round, else the next ready one, which ends
+    /// the round.
     fn whose_turn(&mut self) -> Option<usize> {
         let round = self.round;
         let sparse = |s: &Stream| s.round != round && s.tx.is_ready() && s.tx.backlog() <= SPARSE;
@@ -214,8 +224,10 @@ impl Mux {
             return Some(at);
         }
         let n = self.streams.len();
-        let in_turn = || (0..n).map(|i| (self.next + i) % n).filter(|&i| self.streams[i].tx.is_ready());
-        let had_its_turn = |&i: &usize| self.streams[i].round == round && self.streams[i].tx.backlog() <= SPARSE;
+        let in_turn =
+            || (0..n).map(|i| (self.next + i) % n).filter(|&i| self.streams[i].tx.is_ready());
+        let had_its_turn =
+            |&i: &usize| self.streams[i].round == round && self.streams[i].tx.backlog() <= SPARSE;
         let at = in_turn().find(|i| !had_its_turn(i)).or_else(|| in_turn().next())?;
         self.next = (at + 1) % n;
         self.round = self.round.wrapping_add(1);
@@ -226,18 +238,30 @@ impl Mux {
     ///
     /// # Errors
     /// A stream and the rule that was broken on it: end its session.
-    pub fn on_frame<'a>(&mut self, frame: Frame<'a>) -> Result<Incoming<'a>, (StreamId, Violation)> {
+    pub fn on_frame<'a>(
+        &mut self,
+        frame: Frame<'a>,
+    ) -> Result<Incoming<'a>, (StreamId, Violation)> {
         let (id, result) = match frame {
             Frame::Control(body) => return Ok(Incoming::Control(body)),
             Frame::Ping { next_in } => return Ok(Incoming::Ping(next_in)),
             Frame::Pong => return Ok(Incoming::Pong),
             Frame::Version { .. } | Frame::Unknown(_) => return Ok(Incoming::Nothing),
             Frame::Data { stream, offset, data } => match self.position(stream) {
-                Some(at) => (stream, self.streams[at].rx.on_data(offset, data).map(|new| data_or_nothing(stream, new))),
+                Some(at) => (
+                    stream,
+                    self.streams[at]
+                        .rx
+                        .on_data(offset, data)
+                        .map(|new| data_or_nothing(stream, new)),
+                ),
                 None => return Ok(Incoming::Nothing),
             },
             Frame::Fin { stream, length } => match self.position(stream) {
-                Some(at) => (stream, self.streams[at].rx.on_fin(length).map(|whole| end_or_nothing(stream, whole))),
+                Some(at) => (
+                    stream,
+                    self.streams[at].rx.on_fin(length).map(|whole| end_or_nothing(stream, whole)),
+                ),
                 None => return Ok(Incoming::Nothing),
             },
             Frame::Credit { stream, acked, limit } => match self.position(stream) {

@@ -1,12 +1,13 @@
 //! Records of the command log: what the sessions of a device executed, on their way to the gateway.
 //!
 //! Way: the agent numbers each record, keeps it encoded, and sends it in batches
-//! ([`crate::message::FromAgent::Log`]); the gateway stores a batch in one transaction and says up to where
-//! ([`crate::message::ToAgent::LogStored`]); only then the agent lets go of it.
+//! ([`crate::message::FromAgent::Log`]); the gateway stores a batch in one transaction and says up
+//! to where ([`crate::message::ToAgent::LogStored`]); only then the agent lets go of it.
 //!
 //! # Invariants
-//! - (device, boot, number) names a record for ever. Numbers of one boot begin at 0 and have no holes: a record that was
-//!   lost is covered by a [`Record::Gap`] that takes the numbers of all that it covers ([`Record::numbers`]).
+//! - (device, boot, number) names a record for ever. Numbers of one boot begin at 0 and have no
+//!   holes: a record that was lost is covered by a [`Record::Gap`] that takes the numbers of all
+//!   that it covers ([`Record::numbers`]).
 //! - A record is at most [`LARGEST`] bytes; longer arguments are cut, and say so.
 //!
 //! # Not here
@@ -28,7 +29,8 @@ pub const PATH: usize = 256;
 pub const TEXT: usize = 1024;
 /// Largest encoded record: arguments, path, a session's name (96 bytes) and numbers.
 pub const LARGEST: usize = ARGUMENTS + PATH + 256;
-/// Most bytes of records in one batch. A quarter of a frame: a keystroke that comes meanwhile waits for little.
+/// Most bytes of records in one batch. A quarter of a frame: a keystroke that comes meanwhile waits
+/// for little.
 pub const BATCH: usize = 4 * 1024;
 /// Most bytes of records that were sent and not yet confirmed; the agent sends no more until then.
 pub const IN_FLIGHT: usize = 32 * 1024;
@@ -40,8 +42,8 @@ const _: () = assert!(LARGEST <= BATCH, "a record would fit into no batch");
 pub enum Source {
     /// The kernel's process events, read before the process that caused one goes on.
     Kernel,
-    /// The kernel's process events, read when it is this program's turn: of short-lived programs the arguments may be
-    /// missing, and then say so.
+    /// The kernel's process events, read when it is this program's turn: of short-lived programs
+    /// the arguments may be missing, and then say so.
     KernelUnhurried,
     /// The table of processes, looked at again and again: short-lived programs are not seen.
     Polling,
@@ -67,15 +69,16 @@ pub enum Lost {
     Disk,
     /// The agent became another program, an upgrade: what was executed meanwhile is not known.
     Renewal,
-    /// Programs since the gap before whose arguments were gone, or might have been another program's, when they were read: their
-    /// records have none.
+    /// Programs since the gap before whose arguments were gone, or might have been another
+    /// program's, when they were read: their records have none.
     Arguments {
         /// How many.
         programs: u64,
     },
 }
 
-/// One line of the log. `at`: milliseconds since the epoch, by the authority's clock where the device has heard it.
+/// One line of the log. `at`: milliseconds since the epoch, by the authority's clock where the
+/// device has heard it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Record {
     /// The agent began: number 0 of its boot.
@@ -112,7 +115,8 @@ pub enum Record {
         parent: u32,
         /// As which user; `None` when the process had ended before it could be asked.
         uid: Option<u32>,
-        /// Its arguments, each ended by a zero byte; empty when the process had ended before it could be asked.
+        /// Its arguments, each ended by a zero byte; empty when the process had ended before it
+        /// could be asked.
         #[serde(with = "bytes")]
         arguments: Vec<u8>,
         /// Whether arguments were cut.
@@ -201,7 +205,8 @@ pub struct Batch {
     pub boot: BootNonce,
     /// Number of the first.
     pub first: u64,
-    /// The number behind the last: a receiver that cannot read all of them knows what it has missed.
+    /// The number behind the last: a receiver that cannot read all of them knows what it has
+    /// missed.
     pub next: u64,
     /// The records, at most [`BATCH`] bytes.
     #[serde(with = "bytes")]
@@ -214,8 +219,8 @@ pub fn encode(record: &Record) -> Vec<u8> {
     postcard::to_allocvec(record).unwrap_or_default() // plain data into memory: cannot fail
 }
 
-/// The first record of some bytes, and what follows it; `None` for bytes that begin with no record, or with one of a
-/// later version.
+/// The first record of some bytes, and what follows it; `None` for bytes that begin with no record,
+/// or with one of a later version.
 #[must_use]
 pub fn decode_first(bytes: &[u8]) -> Option<(Record, &[u8])> {
     postcard::take_from_bytes(bytes).ok()
@@ -245,7 +250,9 @@ mod bytes {
         }
     }
 
-    pub(super) fn deserialize<'d, D: Deserializer<'d>>(deserializer: D) -> Result<Vec<u8>, D::Error> {
+    pub(super) fn deserialize<'d, D: Deserializer<'d>>(
+        deserializer: D,
+    ) -> Result<Vec<u8>, D::Error> {
         deserializer.deserialize_bytes(Whole)
     }
 }
@@ -273,11 +280,20 @@ mod tests {
         let cases: [(Record, &[u8]); 5] = [
             (exec(b"ls\0"), &[2, 1, b'a', 5, 0xac, 2, 1, 1, 0, 3, b'l', b's', 0, 0, 1, b'/']),
             (
-                Record::Exit { session: "a".into(), at: 6, pid: 7, status: Some(ExitStatus::Signal(9)), lasted: 1 },
+                Record::Exit {
+                    session: "a".into(),
+                    at: 6,
+                    pid: 7,
+                    status: Some(ExitStatus::Signal(9)),
+                    lasted: 1,
+                },
                 &[3, 1, b'a', 6, 7, 1, 1, 9, 1],
             ),
             (Record::Gap { at: 7, covers: 300, lost: Lost::Memory }, &[6, 7, 0xac, 2, 3]),
-            (Record::Gap { at: 7, covers: 0, lost: Lost::Arguments { programs: 300 } }, &[6, 7, 0, 6, 0xac, 2]),
+            (
+                Record::Gap { at: 7, covers: 0, lost: Lost::Arguments { programs: 300 } },
+                &[6, 7, 0, 6, 0xac, 2],
+            ),
             (Record::Stopped { at: 8 }, &[7, 8]),
         ];
         for (record, bytes) in cases {

@@ -1,11 +1,13 @@
 //! A device's key is replaced by a new one, on a link that the old one has proved.
 //!
-//! Way: [`ToAgent::RotateKey`] -> [`NewKey`] or [`FromAgent::NoNewKey`] -> [`ToAgent::KeyAdded`] -> the agent dials again
-//! with the new key -> the gateway lets the older keys in no more.
+//! Way: [`ToAgent::RotateKey`] -> [`NewKey`] or [`FromAgent::NoNewKey`] -> [`ToAgent::KeyAdded`] ->
+//! the agent dials again with the new key -> the gateway lets the older keys in no more.
 //!
 //! # Invariants
-//! - Both keys are proved: the old one by the link's handshake, the new one by its signature over this link's challenge.
-//! - Between [`NewKey`] and the first link of the new key both keys are let in, so that no lost message locks a device out.
+//! - Both keys are proved: the old one by the link's handshake, the new one by its signature over
+//!   this link's challenge.
+//! - Between [`NewKey`] and the first link of the new key both keys are let in, so that no lost
+//!   message locks a device out.
 //!
 //! # Not here
 //! - The signature algorithm (Ed25519) is brought by the caller.
@@ -18,7 +20,8 @@ use alloc::vec::Vec;
 
 use serde::{Deserialize, Serialize};
 
-/// Put before the bytes that a new key signs, so that no other signature can be taken for its proof.
+/// Put before the bytes that a new key signs, so that no other signature can be taken for its
+/// proof.
 pub const NEW_KEY_CONTEXT: &[u8] = b"towline new key v1\0";
 
 /// A key that the device will dial with from now on.
@@ -50,7 +53,10 @@ mod tests {
         assert_eq!(encode(&ToAgent::KeyAdded).unwrap(), [13]);
         let new = NewKey { spki: vec![1, 2], proof: vec![3] };
         assert_eq!(encode(&FromAgent::NewKey(new)).unwrap(), [9, 2, 1, 2, 1, 3]);
-        assert_eq!(encode(&FromAgent::NoNewKey { text: "no".into() }).unwrap(), [10, 2, b'n', b'o']);
+        assert_eq!(
+            encode(&FromAgent::NoNewKey { text: "no".into() }).unwrap(),
+            [10, 2, b'n', b'o']
+        );
         assert_eq!(
             NewKey::signed_bytes(&[7; 16], "mi-1"),
             *b"towline new key v1\0\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07\x07mi-1"

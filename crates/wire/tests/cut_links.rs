@@ -1,8 +1,8 @@
-//! The promise of the wire: cut the link at any byte, any number of times, in both directions, and what comes out is
-//! what went in, with never more memory than the bound.
+//! The promise of the wire: cut the link at any byte, any number of times, in both directions, and
+//! what comes out is what went in, with never more memory than the bound.
 //!
-//! Two ends with one duplex stream talk over a pipe that this test cuts after any number of bytes. After each cut both
-//! ends attach again from what they have, as agent and client do.
+//! Two ends with one duplex stream talk over a pipe that this test cuts after any number of bytes.
+//! After each cut both ends attach again from what they have, as agent and client do.
 
 #![allow(clippy::unwrap_used)] // a test that fails should say where
 
@@ -49,7 +49,12 @@ impl End {
         if self.said == self.to_say.len() {
             stream.tx.finish();
         }
-        assert!(self.mux.memory() <= self.memory_cap, "{} > {}", self.mux.memory(), self.memory_cap);
+        assert!(
+            self.mux.memory() <= self.memory_cap,
+            "{} > {}",
+            self.mux.memory(),
+            self.memory_cap
+        );
     }
 
     /// Passes on some of what was received; the rest stays in the buffer.
@@ -62,7 +67,9 @@ impl End {
 
     fn transmit(&mut self) -> Vec<u8> {
         let mut out = Vec::new();
-        while out.len() < MAX_FRAME && self.mux.next_frame(5000, |frame| frame.encode(&mut out).unwrap()) {}
+        while out.len() < MAX_FRAME
+            && self.mux.next_frame(5000, |frame| frame.encode(&mut out).unwrap())
+        {}
         out
     }
 
@@ -92,17 +99,20 @@ impl End {
 
 /// A new link: each end goes on from what the other one has.
 fn attach(a: &mut End, b: &mut End) {
-    let ((a, budget_a), (b, budget_b)) = (a.mux.stream(STREAM).unwrap(), b.mux.stream(STREAM).unwrap());
+    let ((a, budget_a), (b, budget_b)) =
+        (a.mux.stream(STREAM).unwrap(), b.mux.stream(STREAM).unwrap());
     a.tx.attach(Some(b.rx.received()), b.rx.room(), budget_a).unwrap();
     b.tx.attach(Some(a.rx.received()), a.rx.room(), budget_b).unwrap();
 }
 
-/// Runs until both are done; each link lives for the bytes that `cuts` says, then the last one for ever.
+/// Runs until both are done; each link lives for the bytes that `cuts` says, then the last one for
+/// ever.
 fn converse(mut a: End, mut b: End, cuts: &[usize], bites: &[usize]) -> (End, End) {
     let mut bites = bites.iter().cycle();
     for cut in cuts.iter().copied().chain([usize::MAX]) {
         attach(&mut a, &mut b);
-        let (mut read_a, mut read_b, mut left, mut idle) = (FrameReader::new(), FrameReader::new(), cut, 0);
+        let (mut read_a, mut read_b, mut left, mut idle) =
+            (FrameReader::new(), FrameReader::new(), cut, 0);
         while left > 0 && !(a.done() && b.done()) {
             a.produce();
             b.produce();
@@ -191,7 +201,10 @@ fn a_far_end_that_lies_is_found_out() {
     sender.push(b"hello", &mut budget);
     sender.attach(None, 3, &mut budget).unwrap();
     while sender.next_frame(1, 100).is_some() {}
-    assert!(sender.on_credit(4, 9, &mut budget).is_err(), "acknowledged what the credit never allowed");
+    assert!(
+        sender.on_credit(4, 9, &mut budget).is_err(),
+        "acknowledged what the credit never allowed"
+    );
     sender.on_credit(2, 9, &mut budget).unwrap();
     assert!(sender.attach(Some(1), 9, &mut budget).is_err(), "asked for what it had acknowledged");
     assert!(sender.attach(Some(6), 9, &mut budget).is_err(), "has what was never sent");

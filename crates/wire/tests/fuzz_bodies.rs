@@ -1,7 +1,8 @@
-//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as a test run has time for.
+//! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
+//! a test run has time for.
 //!
-//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody runs. Beside any bytes it
-//! tries nearly right ones: those get past the first check.
+//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody
+//! runs. Beside any bytes it tries nearly right ones: those get past the first check.
 #![allow(missing_docs, clippy::needless_pass_by_value)] // the bodies take what the fuzzer gives
 
 #[path = "../fuzz/bodies/frame.rs"]
@@ -65,13 +66,25 @@ fn frames() -> Vec<Vec<u8>> {
 /// Control messages of each side.
 fn messages() -> Vec<Vec<u8>> {
     let session = || "ann-0123456789abcdefg".to_owned();
-    let held = Held { session: session(), io: 1, err: Some(2), exited: Some(ExitStatus::Signal(9)) };
+    let held =
+        Held { session: session(), io: 1, err: Some(2), exited: Some(ExitStatus::Signal(9)) };
     let size = Size { rows: 24, cols: 80 };
-    let attach = FromClient::Attach { token: "t".into(), received: Some([1, 2]), room: [9; 2], size: Some(size) };
+    let attach = FromClient::Attach {
+        token: "t".into(),
+        received: Some([1, 2]),
+        room: [9; 2],
+        size: Some(size),
+    };
     let ended = ToClient::Ended { reason: EndReason::Terminated, text: "so".into() };
     let all = [
         encode(&FromAgent::Held(held)),
-        encode(&FromAgent::Attached { session: session(), attachment: 1, output: [300, 0], input: 9, room: 8 }),
+        encode(&FromAgent::Attached {
+            session: session(),
+            attachment: 1,
+            output: [300, 0],
+            input: 9,
+            room: 8,
+        }),
         encode(&FromAgent::Gone { session: session(), reason: EndReason::IdleTimeout }),
         encode(&ToAgent::Resize { session: session(), size }),
         encode(&ToAgent::Close { session: session(), reason: EndReason::MaxDuration }),

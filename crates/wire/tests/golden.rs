@@ -1,10 +1,13 @@
-//! The exact bytes of every control message: what `docs/wire.md` promises to those who write another end.
+//! The exact bytes of every control message: what `docs/wire.md` promises to those who write
+//! another end.
 //!
-//! Way: a message with small values -> its bytes, written out by hand from the rules of postcard (numbers as varints, a
-//! string or list behind its length, a variant by its number, an array without one) -> and back.
+//! Way: a message with small values -> its bytes, written out by hand from the rules of postcard
+//! (numbers as varints, a string or list behind its length, a variant by its number, an array
+//! without one) -> and back.
 //!
 //! # Invariants
-//! - Each variant of each message has a row: [`every_variant_has_a_row`] counts them by the first byte.
+//! - Each variant of each message has a row: [`every_variant_has_a_row`] counts them by the first
+//!   byte.
 #![allow(clippy::unwrap_used)] // a test that cannot go on says so by failing
 
 use towline_wire::client::{FromClient, ToClient};
@@ -12,8 +15,8 @@ use towline_wire::echo::{Echo, Echoed};
 use towline_wire::epoch::Epoch;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::message::{
-    Destination, EndReason, Enrol, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open, Platform, RefusalCode,
-    Script, Size, Terminal, ToAgent, Welcome, decode, encode,
+    Destination, EndReason, Enrol, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open,
+    Platform, RefusalCode, Script, Size, Terminal, ToAgent, Welcome, decode, encode,
 };
 use towline_wire::record::Batch;
 use towline_wire::rotation::NewKey;
@@ -67,27 +70,57 @@ fn from_the_agent() {
     let code = RefusalCode::DevicePolicy;
     let new_key = NewKey { spki: vec![1, 2], proof: vec![3] };
     let seen = [
-        row(FromAgent::Hello(hello), &[&[0, 2, b'm', b'i'], &SIXTEEN, &[0xac, 2], &[9; 16], PLATFORM]),
-        row(FromAgent::Enrol(enrol), &[&[1, 1, b'i', 1, b'c', 1, b'n', 1, 1, b'k', 1, b'v'], PLATFORM]),
+        row(
+            FromAgent::Hello(hello),
+            &[&[0, 2, b'm', b'i'], &SIXTEEN, &[0xac, 2], &[9; 16], PLATFORM],
+        ),
+        row(
+            FromAgent::Enrol(enrol),
+            &[&[1, 1, b'i', 1, b'c', 1, b'n', 1, 1, b'k', 1, b'v'], PLATFORM],
+        ),
         row(FromAgent::Held(held), &[&[2, 1, b'a', 1, 1, 2, 1, 0, 3]]),
         row(FromAgent::HeldEnd, &[&[3]]),
         row(FromAgent::Opened { session: name() }, &[&[4, 1, b'a']]),
-        row(FromAgent::NotOpened { session: name(), code, text: "no".into() }, &[&[5, 1, b'a', 9, 2, b'n', b'o']]),
         row(
-            FromAgent::Attached { session: name(), attachment: 1, output: [2, 3], input: 4, room: 300 },
+            FromAgent::NotOpened { session: name(), code, text: "no".into() },
+            &[&[5, 1, b'a', 9, 2, b'n', b'o']],
+        ),
+        row(
+            FromAgent::Attached {
+                session: name(),
+                attachment: 1,
+                output: [2, 3],
+                input: 4,
+                room: 300,
+            },
             &[&[6, 1, b'a', 1, 2, 3, 4, 0xac, 2]],
         ),
-        row(FromAgent::Exited { session: name(), status: ExitStatus::Signal(9) }, &[&[7, 1, b'a', 1, 9]]),
-        row(FromAgent::Gone { session: name(), reason: EndReason::OperatorGone }, &[&[8, 1, b'a', 5]]),
+        row(
+            FromAgent::Exited { session: name(), status: ExitStatus::Signal(9) },
+            &[&[7, 1, b'a', 1, 9]],
+        ),
+        row(
+            FromAgent::Gone { session: name(), reason: EndReason::OperatorGone },
+            &[&[8, 1, b'a', 5]],
+        ),
         row(FromAgent::NewKey(new_key), &[&[9, 2, 1, 2, 1, 3]]),
         row(FromAgent::NoNewKey { text: "x".into() }, &[&[10, 1, b'x']]),
-        row(FromAgent::NotConnected { session: name(), text: "x".into() }, &[&[11, 1, b'a', 1, b'x']]),
+        row(
+            FromAgent::NotConnected { session: name(), text: "x".into() },
+            &[&[11, 1, b'a', 1, b'x']],
+        ),
         row(
             FromAgent::Log(Batch { boot: SIXTEEN, first: 300, next: 301, records: vec![7, 8] }),
             &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]],
         ),
         row(
-            FromAgent::Echoed(Echoed { session: name(), from: 3, until: 300, output: 4, echo: Echo::Hidden }),
+            FromAgent::Echoed(Echoed {
+                session: name(),
+                from: 3,
+                until: 300,
+                output: 4,
+                echo: Echo::Hidden,
+            }),
             &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]],
         ),
     ];
@@ -99,26 +132,50 @@ fn to_the_agent() {
     let time = SignedTime { unix_ms: 300, signature: vec![6; 3] };
     let grant = SignedGrant { grant: vec![1, 2], signature: vec![3] };
     let terminal = Terminal { term: "x".into(), size: Size { rows: 24, cols: 300 } };
-    let open = Open { session: name(), grant, launch: vec![0], terminal: Some(terminal), io: 1, err: None };
+    let open = Open {
+        session: name(),
+        grant,
+        launch: vec![0],
+        terminal: Some(terminal),
+        io: 1,
+        err: None,
+    };
     let seen = [
         row(
             ToAgent::Welcome(Welcome { time, longest_ping: 60, grace: 600 }),
             &[&[0, 0xac, 2, 3, 6, 6, 6, 60, 0xd8, 4]],
         ),
-        row(ToAgent::Refuse { code: RefusalCode::Pending, text: "w".into(), retry_after: 60 }, &[&[1, 1, 1, b'w', 60]]),
+        row(
+            ToAgent::Refuse { code: RefusalCode::Pending, text: "w".into(), retry_after: 60 },
+            &[&[1, 1, 1, b'w', 60]],
+        ),
         row(
             ToAgent::Enrolled { device: "mi".into(), authority: THIRTY_TWO, pending: true },
             &[&[2, 2, b'm', b'i'], &THIRTY_TWO, &[1]],
         ),
-        row(ToAgent::Open(open), &[&[3, 1, b'a', 2, 1, 2, 1, 3, 1, 0, 1, 1, b'x', 24, 0xac, 2, 1, 0]]),
         row(
-            ToAgent::Attach { session: name(), attachment: 1, received: Some([2, 0]), room: [9, 0] },
+            ToAgent::Open(open),
+            &[&[3, 1, b'a', 2, 1, 2, 1, 3, 1, 0, 1, 1, b'x', 24, 0xac, 2, 1, 0]],
+        ),
+        row(
+            ToAgent::Attach {
+                session: name(),
+                attachment: 1,
+                received: Some([2, 0]),
+                room: [9, 0],
+            },
             &[&[4, 1, b'a', 1, 1, 2, 0, 9, 0]],
         ),
         row(ToAgent::Detach { session: name() }, &[&[5, 1, b'a']]),
-        row(ToAgent::Resize { session: name(), size: Size { rows: 24, cols: 300 } }, &[&[6, 1, b'a', 24, 0xac, 2]]),
+        row(
+            ToAgent::Resize { session: name(), size: Size { rows: 24, cols: 300 } },
+            &[&[6, 1, b'a', 24, 0xac, 2]],
+        ),
         row(ToAgent::Signal { session: name(), signal: 15 }, &[&[7, 1, b'a', 15]]),
-        row(ToAgent::Close { session: name(), reason: EndReason::IdleTimeout }, &[&[8, 1, b'a', 1]]),
+        row(
+            ToAgent::Close { session: name(), reason: EndReason::IdleTimeout },
+            &[&[8, 1, b'a', 1]],
+        ),
         row(ToAgent::Forget { session: name() }, &[&[9, 1, b'a']]),
         row(ToAgent::GoAway { retry_after: 5 }, &[&[10, 5]]),
         row(ToAgent::KeepAlive { longest: 300 }, &[&[11, 0xac, 2]]),
@@ -132,15 +189,30 @@ fn to_the_agent() {
 
 #[test]
 fn what_is_launched() {
-    let script =
-        Script { length: 300, sha256: THIRTY_TWO, working_directory: "/".into(), timeout: 60, given_to: vec![SIXTEEN] };
+    let script = Script {
+        length: 300,
+        sha256: THIRTY_TWO,
+        working_directory: "/".into(),
+        timeout: 60,
+        given_to: vec![SIXTEEN],
+    };
     let seen = [
         row(Launch::Shell, &[&[0]]),
-        row(Launch::Exec { argv: vec!["ls".into(), "-l".into()] }, &[&[1, 2, 2, b'l', b's', 2, b'-', b'l']]),
-        row(Launch::Interactive { command: "top".into() }, &[&[2, 3, b't', b'o', b'p']]),
-        row(Launch::ShellWithProfile { profile: "cd /".into() }, &[&[3, 4, b'c', b'd', b' ', b'/']]),
         row(
-            Launch::Tunnel(Destination { host: Some("db".into()), port: 300, framing: Framing::Smux }),
+            Launch::Exec { argv: vec!["ls".into(), "-l".into()] },
+            &[&[1, 2, 2, b'l', b's', 2, b'-', b'l']],
+        ),
+        row(Launch::Interactive { command: "top".into() }, &[&[2, 3, b't', b'o', b'p']]),
+        row(
+            Launch::ShellWithProfile { profile: "cd /".into() },
+            &[&[3, 4, b'c', b'd', b' ', b'/']],
+        ),
+        row(
+            Launch::Tunnel(Destination {
+                host: Some("db".into()),
+                port: 300,
+                framing: Framing::Smux,
+            }),
             &[&[4, 1, 2, b'd', b'b', 0xac, 2, 1]],
         ),
         row(Launch::Copy { path: "/x".into(), put: true }, &[&[5, 2, b'/', b'x', 1]]),
@@ -151,7 +223,11 @@ fn what_is_launched() {
 
 #[test]
 fn how_a_terminal_stands() {
-    every_variant_has_a_row(&[row(Echo::Terminal, &[&[0]]), row(Echo::Program, &[&[1]]), row(Echo::Hidden, &[&[2]])]);
+    every_variant_has_a_row(&[
+        row(Echo::Terminal, &[&[0]]),
+        row(Echo::Program, &[&[1]]),
+        row(Echo::Hidden, &[&[2]]),
+    ]);
 }
 
 #[test]
@@ -196,8 +272,9 @@ fn between_client_and_gateway() {
     ]);
 }
 
-/// The first byte is the variant's number: appended variants must not leave a hole, and none may be forgotten here. (That
-/// there is no further one is seen by the decoder: the next number is not a message.)
+/// The first byte is the variant's number: appended variants must not leave a hole, and none may be
+/// forgotten here. (That there is no further one is seen by the decoder: the next number is not a
+/// message.)
 #[track_caller]
 fn every_variant_has_a_row(seen: &[u8]) {
     let numbers: Vec<u8> = (0..u8::try_from(seen.len()).unwrap()).collect();

@@ -1,8 +1,11 @@
-//! Two ends of a tunnel over a pipe that cuts anywhere: bytes arrive whole, windows hold, streams come and go.
+//! Two ends of a tunnel over a pipe that cuts anywhere: bytes arrive whole, windows hold, streams
+//! come and go.
 
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-use towline_wire::smux::{Broken, Event, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, Rule, Streams, Version};
+use towline_wire::smux::{
+    Broken, Event, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, Rule, Streams, Version,
+};
 
 const RULE: Rule = Rule { most: 4, first: 16 * 1024, widest: 64 * 1024, capacity: 128 * 1024 };
 
@@ -52,7 +55,10 @@ fn the_first_bytes_go_with_the_opening_and_each_direction_ends_by_itself() {
     let request = data(&mut client, id, b"GET /");
     client.finish(id);
     let rest = control(&mut client);
-    assert_eq!(take(&mut server, &[opening, request, rest].concat()).unwrap(), ["open 3", "room 3", "3:5", "end 3"]);
+    assert_eq!(
+        take(&mut server, &[opening, request, rest].concat()).unwrap(),
+        ["open 3", "room 3", "3:5", "end 3"]
+    );
     assert_eq!(server.quota(id), MAX_DATA, "the client has told of its window");
     let answer = data(&mut server, id, &[7; 1000]);
     server.finish(id);
@@ -156,7 +162,11 @@ fn rules_that_are_broken_are_found_out() {
         Err(Broken::Overrun(3)),
         "taken, but never sent"
     );
-    assert_eq!(with(&[2, 1, 0, 0, 3, 0, 0, 0, 2, 2, 1, 0, 3, 0, 0, 0, 0]), Err(Broken::Overrun(3)), "behind its end");
+    assert_eq!(
+        with(&[2, 1, 0, 0, 3, 0, 0, 0, 2, 2, 1, 0, 3, 0, 0, 0, 0]),
+        Err(Broken::Overrun(3)),
+        "behind its end"
+    );
     let long = [&[2, 2, 0xff, 0xff, 3, 0, 0, 0][..], &[0; 0xffff]].concat();
     assert_eq!(with(&long), Err(Broken::Overrun(3)), "beyond the window");
     let (mut client, _) = pair(Version::Two);
@@ -176,7 +186,8 @@ fn a_reset_says_why_on_one_line_and_forgets_the_stream() {
 }
 
 proptest! {
-    /// Bytes in both directions over many streams, cut anywhere, taken whenever: all arrive, in order, once.
+    /// Bytes in both directions over many streams, cut anywhere, taken whenever: all arrive, in
+    /// order, once.
     #[test]
     fn all_bytes_arrive_in_order_on_their_own_streams(
         steps in proptest::collection::vec((0..6_u8, 0..4_u32, 1..5000_usize), 1..200),

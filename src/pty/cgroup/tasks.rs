@@ -1,13 +1,16 @@
 //! The most processes of one session, where the kernel's pids controller can be had for its cgroup.
 //!
-//! It stands at one of two places: in the session's own cgroup, when the controller belongs to the unified hierarchy and is on
-//! for those below the agent's, or can be turned on there ([`enable`]); or in a hierarchy of its own, which devices with the old
-//! ones beside the unified have. There the session gets a second directory of the same name.
+//! It stands at one of two places: in the session's own cgroup, when the controller belongs to the
+//! unified hierarchy and is on for those below the agent's, or can be turned on there ([`enable`]);
+//! or in a hierarchy of its own, which devices with the old ones beside the unified have. There the
+//! session gets a second directory of the same name.
 //!
 //! # Invariants
-//! - The limit never keeps a session from starting: without it the session has none, and the agent's log says so.
-//! - A second directory that is left over is empty, and goes when the next session is made or the next agent starts. None goes
-//!   that a child may be about to enter: neither another agent's, nor one whose session has its own cgroup still.
+//! - The limit never keeps a session from starting: without it the session has none, and the
+//!   agent's log says so.
+//! - A second directory that is left over is empty, and goes when the next session is made or the
+//!   next agent starts. None goes that a child may be about to enter: neither another agent's, nor
+//!   one whose session has its own cgroup still.
 
 use super::leaf;
 use std::fs;
@@ -24,7 +27,8 @@ pub(super) enum Tasks {
 }
 
 impl Tasks {
-    /// Finds the place, given the cgroup in which those of sessions are made, and the texts of `mountinfo` and `cgroup` in `/proc/self`.
+    /// Finds the place, given the cgroup in which those of sessions are made, and the texts of
+    /// `mountinfo` and `cgroup` in `/proc/self`.
     ///
     /// # Errors
     /// Why there is none, in words.
@@ -33,10 +37,12 @@ impl Tasks {
             Ok(()) => return Ok(Self::Own),
             Err(error) => error,
         };
-        let apart = locate(mounts, own).ok_or_else(|| format!("no controller of processes: {error}"))?;
+        let apart =
+            locate(mounts, own).ok_or_else(|| format!("no controller of processes: {error}"))?;
         let probe = apart.join(probe);
         let probed = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
-        probed.map_err(|error| format!("no directory can be made in {}: {error}", apart.display()))?;
+        probed
+            .map_err(|error| format!("no directory can be made in {}: {error}", apart.display()))?;
         Ok(Self::Apart(apart))
     }
 
@@ -59,8 +65,8 @@ impl Tasks {
         }
     }
 
-    /// Removes second directories of sessions that are over: of this agent, which makes its cgroups in `cgroups`, and of agents
-    /// that are no more.
+    /// Removes second directories of sessions that are over: of this agent, which makes its cgroups
+    /// in `cgroups`, and of agents that are no more.
     pub(super) fn tidy(&self, cgroups: &Path) {
         let Self::Apart(home) = self else { return };
         for dir in super::below(home) {
@@ -80,9 +86,10 @@ impl Tasks {
 
 /// Turns the controller on for those below `home`, if it is not.
 ///
-/// In a cgroup that has processes of its own the kernel would take it and from then on let nobody enter what is below: no session,
-/// and none of systemd's helpers. So it is done at the root of the hierarchy, for which that does not hold, and in a cgroup that
-/// is `given` to the agent, which leaves it first ([`leaf`]).
+/// In a cgroup that has processes of its own the kernel would take it and from then on let nobody
+/// enter what is below: no session, and none of systemd's helpers. So it is done at the root of the
+/// hierarchy, for which that does not hold, and in a cgroup that is `given` to the agent, which
+/// leaves it first ([`leaf`]).
 fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
     let controllers = home.join("cgroup.subtree_control");
     if !lists(&home.join("cgroup.controllers"))? {
@@ -92,8 +99,10 @@ fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
     // The root alone has no type.
     let root = !home.join("cgroup.type").exists();
     if given {
-        // Started by systemd above sessions that outlived the agent before: nobody can enter then until it is off.
-        leaf::enter(home).or_else(|_| write(&controllers, "-pids").and_then(|()| leaf::enter(home)))?;
+        // Started by systemd above sessions that outlived the agent before: nobody can enter then
+        // until it is off.
+        leaf::enter(home)
+            .or_else(|_| write(&controllers, "-pids").and_then(|()| leaf::enter(home)))?;
     } else if !on && !root {
         return Err(io::Error::other("cgroup not given by systemd (Delegate=yes)"));
     }
@@ -115,7 +124,9 @@ fn lists(file: &Path) -> io::Result<bool> {
 
 /// Half of what the kernel has for all, and no more than `most`.
 pub(super) fn half_of_all(most: u32) -> u32 {
-    let all = fs::read_to_string("/proc/sys/kernel/threads-max").ok().and_then(|text| text.trim().parse::<u32>().ok());
+    let all = fs::read_to_string("/proc/sys/kernel/threads-max")
+        .ok()
+        .and_then(|text| text.trim().parse::<u32>().ok());
     all.map_or(most, |all| (all / 2).clamp(1, most))
 }
 
@@ -155,7 +166,10 @@ mod tests {
                       31 22 0:28 / /sys/fs/cgroup/pids rw,nosuid - cgroup cgroup rw,pids\n\
                       32 22 0:29 / /sys/fs/cgroup/unified rw - cgroup2 none rw";
         let own = "8:cpu:/x\n7:pids:/system.slice/towline-agent.service\n0::/\n";
-        assert_eq!(locate(mounts, own), Some("/sys/fs/cgroup/pids/system.slice/towline-agent.service".into()));
+        assert_eq!(
+            locate(mounts, own),
+            Some("/sys/fs/cgroup/pids/system.slice/towline-agent.service".into())
+        );
         assert_eq!(locate(mounts, "8:cpu:/x\n0::/\n"), None);
         assert_eq!(locate("32 22 0:29 / /sys/fs/cgroup rw - cgroup2 none rw", "0::/x\n"), None);
     }
@@ -163,7 +177,9 @@ mod tests {
     /// A directory that looks like a cgroup with these controllers, with an empty leaf.
     fn cgroup(controllers: &str, on: &str) -> tempfile::TempDir {
         let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| atomic::replace(&dir.path().join(name), text.as_bytes(), 0o600).unwrap();
+        let file = |name: &str, text: &str| {
+            atomic::replace(&dir.path().join(name), text.as_bytes(), 0o600).unwrap()
+        };
         file("cgroup.controllers", controllers);
         file("cgroup.subtree_control", on);
         file("cgroup.type", "domain\n");

@@ -1,7 +1,8 @@
 //! One session, written for a successor and read from a predecessor; see [`crate::handover`].
 //!
 //! # Invariants
-//! - All that a session is made of is named here: a new field does not compile before it was decided about.
+//! - All that a session is made of is named here: a new field does not compile before it was
+//!   decided about.
 
 use super::{Fd, Ports, Running};
 use crate::handover::form::{Reader, Writer, contradiction};
@@ -21,7 +22,11 @@ use towline_wire::stream::{Receiver, ReceiverState, Sender, SenderState};
 impl Running {
     /// # Errors
     /// No memory.
-    pub(in crate::session) fn hand_over<'a>(&'a self, mux: &'a Mux, to: &mut Writer<'a>) -> io::Result<()> {
+    pub(in crate::session) fn hand_over<'a>(
+        &'a self,
+        mux: &'a Mux,
+        to: &mut Writer<'a>,
+    ) -> io::Result<()> {
         let Self {
             name,
             io,
@@ -65,7 +70,11 @@ impl Running {
 
     /// # Errors
     /// See [`Reader`]; or the descriptors cannot be watched.
-    pub(in crate::session) fn take_over(from: &mut Reader<'_>, mux: &mut Mux, now: Instant) -> io::Result<Self> {
+    pub(in crate::session) fn take_over(
+        from: &mut Reader<'_>,
+        mux: &mut Mux,
+        now: Instant,
+    ) -> io::Result<Self> {
         // Read in the order in which they are written.
         let running = Self {
             name: from.text()?,
@@ -116,7 +125,8 @@ impl Ports {
 
     fn take_over(from: &mut Reader<'_>) -> io::Result<Self> {
         let terminal = from.flag()?;
-        let mut port = || -> io::Result<Option<Fd>> { from.option(|from| watch(from.descriptor()?)) };
+        let mut port =
+            || -> io::Result<Option<Fd>> { from.option(|from| watch(from.descriptor()?)) };
         Ok(Self { main: port()?, err: port()?, stdin: port()?, terminal })
     }
 }
@@ -160,11 +170,22 @@ fn read_stream(mux: &mut Mux, id: StreamId, from: &mut Reader<'_>) -> io::Result
     let (base, end, sent) = (from.number()?, from.number()?, from.number()?);
     let tx = SenderState { base, end, sent, finished: from.flag()?, fin_acked: from.flag()? };
     let held = from.bytes()?;
-    let rx = ReceiverState { received: from.number()?, consumed: from.number()?, length: from.option(Reader::number)? };
-    let rx = Receiver::succeeding(&rx, limits::INPUT).ok_or_else(|| contradiction("an input stream"))?;
+    let rx = ReceiverState {
+        received: from.number()?,
+        consumed: from.number()?,
+        length: from.option(Reader::number)?,
+    };
+    let rx =
+        Receiver::succeeding(&rx, limits::INPUT).ok_or_else(|| contradiction("an input stream"))?;
     // A copy may have more than a ring of today's settings holds.
-    let added = mux.add(id, Sender::new(limits::REPLAY_ONE.max(held.len().next_power_of_two())), rx);
+    let added =
+        mux.add(id, Sender::new(limits::REPLAY_ONE.max(held.len().next_power_of_two())), rx);
     added.map_err(|full| contradiction(&full.to_string()))?;
-    let succeeds = mux.stream(id).is_some_and(|(stream, budget)| stream.tx.succeed(&tx, &held, budget));
-    if succeeds { Ok(()) } else { Err(contradiction("an output stream, or there is no room for it")) }
+    let succeeds =
+        mux.stream(id).is_some_and(|(stream, budget)| stream.tx.succeed(&tx, &held, budget));
+    if succeeds {
+        Ok(())
+    } else {
+        Err(contradiction("an output stream, or there is no room for it"))
+    }
 }

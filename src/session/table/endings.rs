@@ -1,7 +1,9 @@
-//! Ends of the table's sessions, whoever wants them, and the processes that are left of them until there are none.
+//! Ends of the table's sessions, whoever wants them, and the processes that are left of them until
+//! there are none.
 //!
 //! # Invariants
-//! - An end touches the processes of its own session only: leaders of others and the bystander are named to it.
+//! - An end touches the processes of its own session only: leaders of others and the bystander are
+//!   named to it.
 
 use super::Table;
 use crate::pty::Exit;
@@ -13,8 +15,8 @@ use std::time::Instant;
 use towline_wire::message::{ExitStatus, FromAgent};
 
 impl Table {
-    /// Hangs up on a session's processes. It stays in the table until it is forgotten; a tunnel, of which nobody waits for
-    /// an exit, does not. False if it is not held.
+    /// Hangs up on a session's processes. It stays in the table until it is forgotten; a tunnel, of
+    /// which nobody waits for an exit, does not. False if it is not held.
     pub fn close(&mut self, name: &str, now: Instant) -> bool {
         if self.remove_tunnel(name) {
             return true;
@@ -41,7 +43,9 @@ impl Table {
         while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
             self.remove_tunnel(&name);
         }
-        while let Some(name) = self.sessions.iter().find(|s| !s.is_script()).map(|session| session.name.clone()) {
+        while let Some(name) =
+            self.sessions.iter().find(|s| !s.is_script()).map(|session| session.name.clone())
+        {
             self.remove(&name, now);
         }
     }
@@ -65,14 +69,20 @@ impl Table {
     }
 
     fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
-        let running = self.sessions.iter().filter(|session| session.exited.is_none()).map(|session| session.pid);
+        let running = self
+            .sessions
+            .iter()
+            .filter(|session| session.exited.is_none())
+            .map(|session| session.pid);
         let ending = self.endings.iter().map(|(leader, _)| *leader);
         running.chain(ending).chain(self.bystander).filter(|leader| *leader != pid).collect()
     }
 
     /// A child of the agent ended; perhaps the leader of a session.
     pub fn on_exit(&mut self, pid: Pid, exit: Exit, now: Instant) {
-        let Some(at) = self.sessions.iter().position(|s| s.pid == pid && s.exited.is_none()) else { return };
+        let Some(at) = self.sessions.iter().position(|s| s.pid == pid && s.exited.is_none()) else {
+            return;
+        };
         let name = self.sessions[at].name.clone();
         if let Some(outcome) = self.sessions[at].outcome() {
             let failed = outcome.is_err();
@@ -91,9 +101,11 @@ impl Table {
         self.say(&FromAgent::Exited { session: name, status });
     }
 
-    /// Looks after the families that are being ended; wanted after children ended, and at [`Self::deadline`].
+    /// Looks after the families that are being ended; wanted after children ended, and at
+    /// [`Self::deadline`].
     pub fn tick(&mut self, now: Instant) {
-        let late: Vec<usize> = (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
+        let late: Vec<usize> =
+            (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
         for at in late {
             log::warn!("session {}: its time is over", self.sessions[at].name);
             self.begin_end(at, now);
@@ -122,7 +134,8 @@ impl Table {
         endings.chain(sessions).chain(self.tunnels.iter().filter_map(Tunnel::deadline)).min()
     }
 
-    /// A child of the agent that is no session's, for as long as it lives: no end of a session may touch it.
+    /// A child of the agent that is no session's, for as long as it lives: no end of a session may
+    /// touch it.
     pub fn spare(&mut self, bystander: Option<Pid>) {
         self.bystander = bystander;
     }

@@ -36,11 +36,14 @@ impl Table {
     /// Starts what passed the gate. Whether it runs is told by [`Self::poll`].
     ///
     /// # Errors
-    /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are taken.
+    /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are
+    /// taken.
     pub fn open(&mut self, open: Open, passed: Passed) -> Result<(), Refusal> {
         self.has_room()?;
         // Two orders for one session would be two processes: the first is on its way.
-        if self.holds(&open.session) || self.scripts.iter().any(|script| script.open.session == open.session) {
+        if self.holds(&open.session)
+            || self.scripts.iter().any(|script| script.open.session == open.session)
+        {
             return Err(Refusal::Incomplete("a session of this name is being opened already"));
         }
         if let Launch::Tunnel(to) = &passed.launch {
@@ -50,7 +53,8 @@ impl Table {
         self.add_streams(streams, &passed.launch)?;
         if let Launch::Script(script) = &passed.launch {
             let script = script.clone();
-            let gathering = Gathering::new(open, passed, script).inspect_err(|_| self.remove_streams(streams))?;
+            let gathering = Gathering::new(open, passed, script)
+                .inspect_err(|_| self.remove_streams(streams))?;
             self.scripts.push(gathering);
             return Ok(());
         }
@@ -58,7 +62,11 @@ impl Table {
     }
 
     /// Streams for a program; a copy carries bulk and has a window like a tunnel's.
-    fn add_streams(&mut self, streams: (StreamId, Option<StreamId>), launch: &Launch) -> Result<(), Refusal> {
+    fn add_streams(
+        &mut self,
+        streams: (StreamId, Option<StreamId>),
+        launch: &Launch,
+    ) -> Result<(), Refusal> {
         let (ring, room) = match launch {
             Launch::Copy { .. } => (self.window as usize, self.bulk_room()),
             _ => (limits::REPLAY_ONE, limits::INPUT),
@@ -74,13 +82,19 @@ impl Table {
         Ok(())
     }
 
-    pub(super) fn start(&mut self, open: &Open, passed: &Passed, script: Option<Vec<u8>>) -> Result<(), Refusal> {
+    pub(super) fn start(
+        &mut self,
+        open: &Open,
+        passed: &Passed,
+        script: Option<Vec<u8>>,
+    ) -> Result<(), Refusal> {
         let streams = (open.io, open.err.filter(|_| !passed.launch.wants_terminal()));
         let cgroup = self.cgroups.as_ref().and_then(|home| home.make(&open.session).ok());
         match start(open, passed, script, cgroup.as_ref()) {
             Ok(child) => {
                 let pid = child.pid;
-                let family = cgroup.map_or_else(|| Family::marked(pid, &open.session), Family::Cgroup);
+                let family =
+                    cgroup.map_or_else(|| Family::marked(pid, &open.session), Family::Cgroup);
                 match Running::new(open.session.clone(), streams, child, Some(family)) {
                     Ok(session) => {
                         if let Launch::ShellWithProfile { profile } = &passed.launch {
@@ -90,7 +104,8 @@ impl Table {
                         Ok(())
                     }
                     Err(error) => {
-                        // Its descriptors are closed, which hangs it up; its cgroup is swept by the next start.
+                        // Its descriptors are closed, which hangs it up; its cgroup is swept by the
+                        // next start.
                         Err(Refusal::Spawn(format!("cannot watch the session: {error}")))
                     }
                 }
@@ -128,20 +143,25 @@ fn start(
         Launch::Exec { argv } => Program::Arguments(argv.clone()),
         Launch::Interactive { command } => Program::Line(command.clone()),
         Launch::Copy { path, put } => {
-            // The agent's own program, also when its file was replaced since; a path may begin with a dash.
+            // The agent's own program, also when its file was replaced since; a path may begin with
+            // a dash.
             let way = if *put { "put" } else { "get" };
-            Program::Arguments(["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec())
+            Program::Arguments(
+                ["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec(),
+            )
         }
         Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel runs no program")),
-        Launch::Script(order) => {
-            Program::Script { text: script.unwrap_or_default(), directory: order.working_directory.clone() }
-        }
+        Launch::Script(order) => Program::Script {
+            text: script.unwrap_or_default(),
+            directory: order.working_directory.clone(),
+        },
     };
     let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
     let request = Request {
         account: &passed.account,
         program: &program,
-        terminal: terminal.map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
+        terminal: terminal
+            .map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
         environment: &environment,
         cgroups: entrances.each_ref().map(|file| file.as_ref().map(std::fs::File::as_fd)),
     };

@@ -15,11 +15,14 @@ impl Table {
         now: Instant,
         note: impl FnOnce(&str) -> std::io::Result<()>,
     ) -> Result<(), Refusal> {
-        let Some(at) = self.scripts.iter().position(|script| script.open.session == session) else { return Ok(()) };
+        let Some(at) = self.scripts.iter().position(|script| script.open.session == session) else {
+            return Ok(());
+        };
         let mut script = self.scripts.swap_remove(at);
         let started = script.whole().and_then(|text| {
-            note(session)
-                .map_err(|error| Refusal::Spawn(format!("the start of the command cannot be noted: {error}")))?;
+            note(session).map_err(|error| {
+                Refusal::Spawn(format!("the start of the command cannot be noted: {error}"))
+            })?;
             self.start(&script.open, &script.passed, Some(text))
         });
         match started {

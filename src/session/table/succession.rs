@@ -11,10 +11,11 @@ impl Table {
     /// # Errors
     /// No memory.
     pub fn hand_over<'a>(&'a self, to: &mut Writer<'a>) -> io::Result<()> {
-        // `most`, `window`, `cgroups`: from the settings and the system of then. The rest is of the link, which is dialled again.
-        // Scripts that are not whole were not started, and come again.
-        // `tunnels`: none has a connection, see `can_be_handed_over`. They end with this program, which is told as the end of
-        // their sessions; a forward opens the next one by itself.
+        // `most`, `window`, `cgroups`: from the settings and the system of then. The rest is of the
+        // link, which is dialled again. Scripts that are not whole were not started, and come
+        // again. `tunnels`: none has a connection, see `can_be_handed_over`. They end with this
+        // program, which is told as the end of their sessions; a forward opens the next one by
+        // itself.
         let Self {
             mux,
             sessions,
@@ -40,7 +41,8 @@ impl Table {
         Ok(())
     }
 
-    /// Into a table that is empty. There may be more sessions than the settings allow now: no further one is opened then.
+    /// Into a table that is empty. There may be more sessions than the settings allow now: no
+    /// further one is opened then.
     ///
     /// # Errors
     /// See [`Reader`].

@@ -9,19 +9,33 @@ use towline_wire::message::{Destination, EndReason, FromAgent, Open, RefusalCode
 use towline_wire::stream::{Receiver, Sender};
 
 impl Table {
-    pub(super) fn open_tunnel(&mut self, open: &Open, to: Destination, passed: &Passed) -> Result<(), Refusal> {
+    pub(super) fn open_tunnel(
+        &mut self,
+        open: &Open,
+        to: Destination,
+        passed: &Passed,
+    ) -> Result<(), Refusal> {
         let room = self.bulk_room();
         if self.mux.add(open.io, Sender::new(self.window as usize), Receiver::new(room)).is_err() {
             return Err(Refusal::Incomplete("its stream is in use by another session"));
         }
-        self.tunnels.push(Tunnel::new(open.session.clone(), open.io, to, passed.forwards.clone(), room));
+        self.tunnels.push(Tunnel::new(
+            open.session.clone(),
+            open.io,
+            to,
+            passed.forwards.clone(),
+            room,
+        ));
         Ok(())
     }
 
     /// Room for input of one more tunnel or copy: a window, or half of what is left for all.
     pub(super) fn bulk_room(&self) -> u32 {
         let tunnels: u32 = self.tunnels.iter().map(Tunnel::room).sum();
-        let inputs = self.sessions.iter().filter_map(|session| Some(self.mux.ends(session.io)?.1.capacity()));
+        let inputs = self
+            .sessions
+            .iter()
+            .filter_map(|session| Some(self.mux.ends(session.io)?.1.capacity()));
         let used = tunnels + inputs.filter(|room| *room > limits::INPUT).sum::<u32>();
         let all = limits::TUNNEL_INPUT_ALL.max(2 * self.window);
         let left = all.saturating_sub(used) / 2;
@@ -59,7 +73,9 @@ impl Table {
     }
 
     pub(super) fn remove_tunnel(&mut self, name: &str) -> bool {
-        let Some(at) = self.tunnels.iter().position(|tunnel| tunnel.name == name) else { return false };
+        let Some(at) = self.tunnels.iter().position(|tunnel| tunnel.name == name) else {
+            return false;
+        };
         let tunnel = self.tunnels.swap_remove(at); // its sockets are closed here
         self.mux.remove(tunnel.io);
         true

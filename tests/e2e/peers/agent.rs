@@ -20,34 +20,41 @@ use towline_wire::message::{Enrol, FromAgent, Hello, Platform, ToAgent, decode, 
 
 use super::line::Line;
 
-/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410, section 4).
-const SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410,
+/// section 4).
+const SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
-/// How long a gateway may take for an answer, or for hanging up: its own greeting takes 15 s at most.
+/// How long a gateway may take for an answer, or for hanging up: its own greeting takes 15 s at
+/// most.
 const PATIENCE: Duration = Duration::from_secs(25);
 
 pub(crate) type AgentLine = Line<StreamOwned<ClientConnection, TcpStream>>;
 
 /// A fresh key (PKCS#8).
 pub(crate) fn fresh_key() -> Outcome<Vec<u8>> {
-    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new()).map_err(|_| Trouble::new("no random bytes"))?;
+    let made = Ed25519KeyPair::generate_pkcs8(&SystemRandom::new())
+        .map_err(|_| Trouble::new("no random bytes"))?;
     Ok(made.as_ref().to_vec())
 }
 
 /// Connects as an agent with this key, from this source.
 pub(crate) fn connect(lab: &Lab, key: &[u8], source: Option<IpAddr>) -> Outcome<AgentLine> {
     let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(lab.gateway.ca()).map_err(|e| Trouble::new(e.to_string()))? {
+    for certificate in
+        CertificateDer::pem_file_iter(lab.gateway.ca()).map_err(|e| Trouble::new(e.to_string()))?
+    {
         roots.add(certificate.map_err(|e| Trouble::new(e.to_string()))?)?;
     }
     let pair = Ed25519KeyPair::from_pkcs8(key).map_err(|_| Trouble::new("not a key"))?;
     let spki = [&SPKI_PREFIX[..], pair.public_key().as_ref()].concat();
     let signer = any_eddsa_type(&PrivatePkcs8KeyDer::from(key.to_vec()))?;
     let shown = Arc::new(CertifiedKey::new(vec![CertificateDer::from(spki)], signer));
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
-        .with_protocol_versions(&[&rustls::version::TLS13])?
-        .with_root_certificates(roots)
-        .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
+    let mut config =
+        ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .with_protocol_versions(&[&rustls::version::TLS13])?
+            .with_root_certificates(roots)
+            .with_client_cert_resolver(Arc::new(AlwaysResolvesClientRawPublicKeys::new(shown)));
     config.alpn_protocols = vec![towline_wire::ALPN.to_vec()];
     let address = lab.gateway.address();
     let socket = https::dial(&address.to_string(), source)?;

@@ -1,4 +1,5 @@
-//! A client of `towline.stream.1`, played by a test: it says what the test wants, in the order that the test wants.
+//! A client of `towline.stream.1`, played by a test: it says what the test wants, in the order that
+//! the test wants.
 
 use std::net::TcpStream;
 use std::time::Duration;
@@ -29,12 +30,16 @@ pub(crate) struct Started {
 }
 
 fn text(answer: &serde_json::Value, name: &str) -> Outcome<String> {
-    answer[name].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("no {name} in the answer")))
+    answer[name]
+        .as_str()
+        .map(str::to_owned)
+        .ok_or_else(|| Trouble::new(format!("no {name} in the answer")))
 }
 
 /// Asks for a session.
 pub(crate) fn start(lab: &Lab, device: &Device) -> Outcome<Started> {
-    let started = lab.admin().api("AmazonSSM.StartSession", &serde_json::json!({ "Target": device.id() }))?;
+    let started =
+        lab.admin().api("AmazonSSM.StartSession", &serde_json::json!({ "Target": device.id() }))?;
     Ok(Started {
         id: text(&started, "SessionId")?,
         url: text(&started, "StreamUrl")?,
@@ -48,13 +53,19 @@ pub(crate) fn open(lab: &Lab, url: &str) -> Outcome<Channel> {
     request.headers_mut().insert("sec-websocket-protocol", SUBPROTOCOL.parse()?);
     let stream = https::connect(&lab.gateway.address().to_string(), lab.gateway.ca(), None)?;
     stream.sock.set_read_timeout(Some(PATIENCE))?;
-    let (channel, _) = tungstenite::client(request, stream).map_err(|e| Trouble::new(format!("no websocket: {e}")))?;
+    let (channel, _) = tungstenite::client(request, stream)
+        .map_err(|e| Trouble::new(format!("no websocket: {e}")))?;
     Ok(channel)
 }
 
 /// Attaches anew, with room for a page; gives the answer.
 pub(crate) fn attach(channel: &mut Channel, token: &str) -> Outcome<ToClient> {
-    let attach = FromClient::Attach { token: token.to_owned(), received: None, room: [65_536; 2], size: None };
+    let attach = FromClient::Attach {
+        token: token.to_owned(),
+        received: None,
+        room: [65_536; 2],
+        size: None,
+    };
     say(channel, &attach)?;
     hear(channel)
 }
@@ -80,7 +91,9 @@ pub(crate) fn hear(channel: &mut Channel) -> Outcome<ToClient> {
                     return Ok(decode(body)?);
                 }
             }
-            Ok(Message::Close(_)) | Err(_) => return Err(Trouble::new("the channel was closed without a word")),
+            Ok(Message::Close(_)) | Err(_) => {
+                return Err(Trouble::new("the channel was closed without a word"));
+            }
             Ok(_) => {}
         }
     }
@@ -88,6 +101,7 @@ pub(crate) fn hear(channel: &mut Channel) -> Outcome<ToClient> {
 
 /// A new token for a session that goes on: where its stream is, and the token.
 pub(crate) fn resume(lab: &Lab, session: &str) -> Outcome<(String, String)> {
-    let resumed = lab.admin().api("AmazonSSM.ResumeSession", &serde_json::json!({ "SessionId": session }))?;
+    let resumed =
+        lab.admin().api("AmazonSSM.ResumeSession", &serde_json::json!({ "SessionId": session }))?;
     Ok((text(&resumed, "StreamUrl")?, text(&resumed, "TokenValue")?))
 }

@@ -1,5 +1,5 @@
-//! A false gateway: it has the real one's certificate and sits where the agent's relay leads. What it lacks, or has, is the
-//! authority's key: that is what the tests are about.
+//! A false gateway: it has the real one's certificate and sits where the agent's relay leads. What
+//! it lacks, or has, is the authority's key: that is what the tests are about.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,7 +11,8 @@ use rustls::client::danger::HandshakeSignatureValid;
 use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, ServerConfig, ServerConnection, SignatureScheme, StreamOwned,
+    DigitallySignedStruct, DistinguishedName, Error, ServerConfig, ServerConnection,
+    SignatureScheme, StreamOwned,
 };
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, SubjectPublicKeyInfoDer, UnixTime};
@@ -19,7 +20,9 @@ use towline_testkit::lab::Lab;
 use towline_testkit::{Outcome, Trouble, eventually};
 use towline_wire::frame::Frame;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
-use towline_wire::message::{FromAgent, Hello, Launch, Open, RefusalCode, ToAgent, Welcome, decode, encode};
+use towline_wire::message::{
+    FromAgent, Hello, Launch, Open, RefusalCode, ToAgent, Welcome, decode, encode,
+};
 
 use super::line::Line;
 
@@ -44,11 +47,14 @@ impl FalseGateway {
     /// With the certificate of the lab's gateway, and its authority's key, or another one.
     pub(crate) fn start(lab: &Lab, authority: Option<&[u8]>) -> Outcome<Self> {
         let folder = lab.gateway.directory();
-        let pem = |e: rustls_pki_types::pem::Error| Trouble::new(format!("the gateway's certificate: {e}"));
-        let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_file_iter(folder.join("server.pem"))
-            .map_err(pem)?
-            .collect::<Result<_, _>>()
-            .map_err(pem)?;
+        let pem = |e: rustls_pki_types::pem::Error| {
+            Trouble::new(format!("the gateway's certificate: {e}"))
+        };
+        let chain: Vec<CertificateDer<'static>> =
+            CertificateDer::pem_file_iter(folder.join("server.pem"))
+                .map_err(pem)?
+                .collect::<Result<_, _>>()
+                .map_err(pem)?;
         let key = PrivateKeyDer::from_pem_file(folder.join("server.key.pem")).map_err(pem)?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let anybody = Arc::new(Anybody(provider.signature_verification_algorithms));
@@ -76,7 +82,10 @@ impl FalseGateway {
         let now = now_ms();
         let signed = SignedTime::signed_bytes(&hello.challenge, now);
         let welcome = Welcome {
-            time: SignedTime { unix_ms: now, signature: self.authority.sign(&signed).as_ref().to_vec() },
+            time: SignedTime {
+                unix_ms: now,
+                signature: self.authority.sign(&signed).as_ref().to_vec(),
+            },
             longest_ping: 60,
             grace: 600,
         };
@@ -86,14 +95,17 @@ impl FalseGateway {
     }
 
     fn accept_ungreeted(&self) -> Outcome<(Line<StreamOwned<ServerConnection, TcpStream>>, Hello)> {
-        let socket = eventually("an agent dials the false gateway", PATIENCE, || match self.listener.accept() {
-            Ok((socket, _)) => Some(Ok(socket)),
-            Err(e) if e.kind() == ErrorKind::WouldBlock => None,
-            Err(e) => Some(Err(e)),
+        let socket = eventually("an agent dials the false gateway", PATIENCE, || {
+            match self.listener.accept() {
+                Ok((socket, _)) => Some(Ok(socket)),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => None,
+                Err(e) => Some(Err(e)),
+            }
         })??;
         socket.set_nonblocking(false)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        let mut line = Line::new(StreamOwned::new(ServerConnection::new(Arc::clone(&self.config))?, socket));
+        let mut line =
+            Line::new(StreamOwned::new(ServerConnection::new(Arc::clone(&self.config))?, socket));
         let hello = line.hear_message(|body| match decode(body) {
             Ok(FromAgent::Hello(hello)) => Some(hello),
             _ => None,
@@ -111,14 +123,19 @@ impl FalseGateway {
     /// Answers the next agent with a refusal: it may come back after so many seconds.
     pub(crate) fn accept_and_send_away(&self, retry_after: u32) -> Outcome {
         let (mut line, _) = self.accept_ungreeted()?;
-        let refusal = ToAgent::Refuse { code: RefusalCode::RateLimited, text: "not now".into(), retry_after };
+        let refusal =
+            ToAgent::Refuse { code: RefusalCode::RateLimited, text: "not now".into(), retry_after };
         line.send(&Frame::Version { min: 1, max: 1 })?;
         line.send(&Frame::Control(&encode(&refusal)?))?;
         line.hear_the_end()
     }
 
     /// A grant that is right in everything, for `agent` and `session`, and what it is for.
-    pub(crate) fn grant(&self, agent: &AgentAtFalseGateway, session: &str) -> Outcome<(Grant, Vec<u8>)> {
+    pub(crate) fn grant(
+        &self,
+        agent: &AgentAtFalseGateway,
+        session: &str,
+    ) -> Outcome<(Grant, Vec<u8>)> {
         let launch = encode(&Launch::Exec { argv: vec!["true".into()] })?;
         let mut digest = [0; 32];
         digest.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, &launch).as_ref());
@@ -160,10 +177,19 @@ impl AgentAtFalseGateway {
         stream: u32,
     ) -> Outcome<FromAgent> {
         let session = session.to_owned();
-        let open = Open { session: session.clone(), grant, launch, terminal: None, io: stream, err: Some(stream + 1) };
+        let open = Open {
+            session: session.clone(),
+            grant,
+            launch,
+            terminal: None,
+            io: stream,
+            err: Some(stream + 1),
+        };
         self.line.send(&Frame::Control(&encode(&ToAgent::Open(open))?))?;
         self.line.hear_message(|body| match decode(body).ok()? {
-            FromAgent::Opened { session: opened } if opened == session => Some(FromAgent::Opened { session: opened }),
+            FromAgent::Opened { session: opened } if opened == session => {
+                Some(FromAgent::Opened { session: opened })
+            }
             FromAgent::NotOpened { session: refused, code, text } if refused == session => {
                 Some(FromAgent::NotOpened { session: refused, code, text })
             }
@@ -179,7 +205,9 @@ impl AgentAtFalseGateway {
 
 /// Milliseconds since the epoch.
 pub(crate) fn now_ms() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0))
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| u64::try_from(d.as_millis()).unwrap_or(0))
 }
 
 /// Takes any key.
@@ -215,7 +243,12 @@ impl ClientCertVerifier for Anybody {
         cert: &CertificateDer<'_>,
         dss: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature_with_raw_key(message, &SubjectPublicKeyInfoDer::from(cert.as_ref()), dss, &self.0)
+        verify_tls13_signature_with_raw_key(
+            message,
+            &SubjectPublicKeyInfoDer::from(cert.as_ref()),
+            dss,
+            &self.0,
+        )
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -52,7 +52,9 @@ impl<S: Read + Write> Line<S> {
                 Ok(0) => return Ok(Heard::End),
                 Ok(n) => self.reader.filled(n),
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                    return Err(Trouble::new("the other side says nothing, and does not close the link"));
+                    return Err(Trouble::new(
+                        "the other side says nothing, and does not close the link",
+                    ));
                 }
                 // Reset, or closed without a TLS goodbye: closed.
                 Err(_) => return Ok(Heard::End),
@@ -69,7 +71,9 @@ impl<S: Read + Write> Line<S> {
                         return Ok(found);
                     }
                 }
-                Heard::End => return Err(Trouble::new("the link was closed before the awaited message")),
+                Heard::End => {
+                    return Err(Trouble::new("the link was closed before the awaited message"));
+                }
                 Heard::Data(_) | Heard::Version(..) | Heard::Pong | Heard::Other => {}
             }
         }

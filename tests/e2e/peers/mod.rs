@@ -1,4 +1,5 @@
-//! The other end, played by a test: an agent that is none, a gateway that is none, a client that is none. They speak the wire byte by byte.
+//! The other end, played by a test: an agent that is none, a gateway that is none, a client that is
+//! none. They speak the wire byte by byte.
 
 pub(crate) mod agent;
 pub(crate) mod client;

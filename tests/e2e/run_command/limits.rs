@@ -44,18 +44,31 @@ fn a_script_that_forks_for_ever_leaves_nobody_when_its_time_is_over() -> Outcome
 fn a_script_that_forks_for_ever_gets_no_more_processes_than_a_session_may_have() -> Outcome {
     let lab = Lab::start()?;
     let limited = ("TOWLINE_SESSIONS_MAX_PROCESSES".to_owned(), "25".to_owned());
-    let device = lab.device_with(&DeviceSetup { environment: vec![limited], ..DeviceSetup::default() })?;
+    let device =
+        lab.device_with(&DeviceSetup { environment: vec![limited], ..DeviceSetup::default() })?;
     if device.logged().contains("processes of one session: any number: ") {
         // Said in words: there is nothing to be limited on this machine.
         return Ok(());
     }
-    let id = send(&lab, &device, "i=0; while [ $i -lt 500 ]; do sleep 30 & i=$((i+1)); echo made; done; sleep 60", 20)?;
+    let id = send(
+        &lab,
+        &device,
+        "i=0; while [ $i -lt 500 ]; do sleep 30 & i=$((i+1)); echo made; done; sleep 60",
+        20,
+    )?;
     let over = ended(&lab, &device, &id)?;
     let made = over["StandardOutputContent"].as_str().unwrap_or_default().matches("made").count();
     ensure((1..25).contains(&made), || format!("{made} processes: {over}"))?;
     ensure(over["Status"] != "Success", || format!("{over}"))?;
     // The limit was the session's own: the next one has all of its own again.
-    is(&ended(&lab, &device, &send(&lab, &device, "for i in 1 2 3 4 5; do sleep 0 & done; wait", 20)?)?, "Success")
+    is(
+        &ended(
+            &lab,
+            &device,
+            &send(&lab, &device, "for i in 1 2 3 4 5; do sleep 0 & done; wait", 20)?,
+        )?,
+        "Success",
+    )
 }
 
 #[test]
@@ -78,12 +91,16 @@ fn a_device_that_does_not_come_back_in_time_never_gets_the_command() -> Outcome 
     is(&look(&lab, &away, &id)?, "Pending")?;
     let over = ended_within(Duration::from_secs(90), &lab, &away, &id)?;
     let words = over["TowlineReason"].as_str().unwrap_or_default();
-    ensure(over["Status"] == "TimedOut" && over["StatusDetails"] == "DeliveryTimedOut" && !words.is_empty(), || {
-        format!("{over}")
-    })?;
+    ensure(
+        over["Status"] == "TimedOut"
+            && over["StatusDetails"] == "DeliveryTimedOut"
+            && !words.is_empty(),
+        || format!("{over}"),
+    )?;
     let listed = lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id }))?;
     let command: &Value = &listed["Commands"][0];
-    let counts = ["TargetCount", "CompletedCount", "ErrorCount", "DeliveryTimedOutCount"].map(|name| &command[name]);
+    let counts = ["TargetCount", "CompletedCount", "ErrorCount", "DeliveryTimedOutCount"]
+        .map(|name| &command[name]);
     ensure(counts == [2, 2, 0, 1] && command["Status"] == "TimedOut", || format!("{command}"))?;
     away.start()?;
     away.wait_online(&lab.admin())?;

@@ -12,7 +12,8 @@ use towline_testkit::{Outcome, files};
 use super::{begun, ended, is, lines, look, mark, send, whole_output};
 use crate::upgrade::{change, replaceable};
 
-/// Kills an agent in the middle of a script and starts it again, after `between`; how the command ended, which is badly.
+/// Kills an agent in the middle of a script and starts it again, after `between`; how the command
+/// ended, which is badly.
 fn killed_in_the_middle(between: impl FnOnce(&Device) -> Outcome) -> Outcome<Value> {
     let lab = Lab::start()?;
     let mut device = lab.device()?;
@@ -54,9 +55,13 @@ fn links_that_are_cut_all_the_time_neither_start_it_twice_nor_lose_a_byte() -> O
         let id = send(&lab, &device, &script, 60)?;
         let over = ended(&lab, &device, &id)?;
         is(&over, "Success")?;
-        ensure(lines(&starts) == round + 1, || format!("cut after {bytes}: {} starts", lines(&starts)))?;
+        ensure(lines(&starts) == round + 1, || {
+            format!("cut after {bytes}: {} starts", lines(&starts))
+        })?;
         let expected: String = (1..=20_000).map(|n| format!("{n}\n")).collect();
-        ensure(whole_output(&over)? == expected, || format!("cut after {bytes}: the output is not whole"))?;
+        ensure(whole_output(&over)? == expected, || {
+            format!("cut after {bytes}: the output is not whole")
+        })?;
     }
     Ok(())
 }
@@ -66,7 +71,10 @@ fn a_gateway_that_is_killed_goes_on_with_the_command_and_its_output() -> Outcome
     let mut lab = Lab::start()?;
     let device = lab.device()?;
     let starts = mark(&lab, "starts");
-    let script = format!("echo x >> {}; for i in $(seq 1 60); do seq 1 500; sleep 0.05; done", starts.display());
+    let script = format!(
+        "echo x >> {}; for i in $(seq 1 60); do seq 1 500; sleep 0.05; done",
+        starts.display()
+    );
     let id = send(&lab, &device, &script, 60)?;
     begun(&starts)?;
     for _ in 0..3 {
@@ -77,7 +85,9 @@ fn a_gateway_that_is_killed_goes_on_with_the_command_and_its_output() -> Outcome
     let over = ended(&lab, &device, &id)?;
     is(&over, "Success")?;
     let once: String = (1..=500).map(|n| format!("{n}\n")).collect();
-    ensure(whole_output(&over)? == once.repeat(60) && lines(&starts) == 1, || format!("{} starts", lines(&starts)))
+    ensure(whole_output(&over)? == once.repeat(60) && lines(&starts) == 1, || {
+        format!("{} starts", lines(&starts))
+    })
 }
 
 #[test]
@@ -92,7 +102,8 @@ fn an_order_that_never_reached_a_device_which_then_lost_its_power_is_given_again
     let lab = Lab::start()?;
     let mut device = lab.device()?;
     let starts = mark(&lab, "starts");
-    // From here on nothing goes through: the gateway gives the order to a device that is as good as dead.
+    // From here on nothing goes through: the gateway gives the order to a device that is as good as
+    // dead.
     device.relay.hold(true);
     let id = send(&lab, &device, &format!("echo x >> {}", starts.display()), 60)?;
     is(&look(&lab, &device, &id)?, "InProgress")?;
@@ -106,7 +117,8 @@ fn an_order_that_never_reached_a_device_which_then_lost_its_power_is_given_again
 
 #[test]
 fn a_device_that_lost_its_journal_is_not_trusted_to_know() -> Outcome {
-    killed_in_the_middle(|device| Ok(std::fs::remove_file(device.state().join("journal"))?)).map(drop)
+    killed_in_the_middle(|device| Ok(std::fs::remove_file(device.state().join("journal"))?))
+        .map(drop)
 }
 
 #[test]
@@ -115,7 +127,12 @@ fn gateway_and_agent_killed_at_random_moments_start_no_command_twice_and_lose_no
     let mut device = lab.device()?;
     for round in 0..6 {
         let starts = mark(&lab, &format!("starts-{round}"));
-        let id = send(&lab, &device, &format!("echo x >> {}; sleep 0.2; echo done", starts.display()), 60)?;
+        let id = send(
+            &lab,
+            &device,
+            &format!("echo x >> {}; sleep 0.2; echo done", starts.display()),
+            60,
+        )?;
         // A moment between the order and the end of the script; another one each round.
         pause(Duration::from_millis(60 * round));
         if round % 2 == 0 {
@@ -139,7 +156,8 @@ fn a_device_without_a_writable_state_runs_commands_all_the_same() -> Outcome {
     let lab = Lab::start()?;
     let mut device = lab.enrolled(&DeviceSetup::default())?;
     // A read-only bind mount over the state, in a mount namespace of the agent's own.
-    let read_only = "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && exec \"$@\"";
+    let read_only =
+        "mount --bind \"$1\" \"$1\" && mount -o remount,bind,ro \"$1\" && shift && exec \"$@\"";
     let agent = device.command(&["run"]);
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", read_only, "sh"]).arg(device.state());
@@ -171,9 +189,12 @@ fn an_upgrade_of_the_agent_under_a_running_script_neither_loses_nor_repeats_it()
     files::write(&go, "")?;
     let over = ended(&lab, &device, &id)?;
     is(&over, "Failed")?;
-    ensure(over["ResponseCode"] == 5 && lines(&starts) == 1, || format!("{} starts: {over}", lines(&starts)))?;
+    ensure(over["ResponseCode"] == 5 && lines(&starts) == 1, || {
+        format!("{} starts: {over}", lines(&starts))
+    })?;
     let output = whole_output(&over)?;
-    let rounds = output.lines().last().and_then(|line| line.strip_suffix(" rounds")?.parse::<usize>().ok());
+    let rounds =
+        output.lines().last().and_then(|line| line.strip_suffix(" rounds")?.parse::<usize>().ok());
     let once: String = (1..=200).map(|n| format!("{n}\n")).collect();
     let rounds = rounds.unwrap_or(0);
     ensure(rounds > 0 && output == format!("{}{rounds} rounds\n", once.repeat(rounds)), || {

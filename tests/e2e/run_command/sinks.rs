@@ -1,4 +1,5 @@
-//! Where output goes beside the gateway: a bucket of the caller's choice of prefix, and CloudWatch Logs; both of a real server.
+//! Where output goes beside the gateway: a bucket of the caller's choice of prefix, and CloudWatch
+//! Logs; both of a real server.
 
 use towline_testkit::Outcome;
 use towline_testkit::lab::programs::workspace;
@@ -24,10 +25,16 @@ fn boto3_finds_the_output_in_its_bucket_and_in_its_log_group() -> Outcome {
     let lab = Lab::with(&setup)?;
     let device = lab.device()?;
     let mut command = lab.admin().python();
-    command.arg(workspace().join("tests/e2e/python/run_command_sinks.py")).env("PYTHONDONTWRITEBYTECODE", "1");
+    command
+        .arg(workspace().join("tests/e2e/python/run_command_sinks.py"))
+        .env("PYTHONDONTWRITEBYTECODE", "1");
     command.env("TOWLINE_DEVICE", device.id()).env("MOTO_ENDPOINT", moto.endpoint());
     let out = command.output()?;
     ensure(out.status.success(), || {
-        format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+        format!(
+            "{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })
 }

@@ -1,4 +1,5 @@
-//! `towline cp`: files and folders, whole or not at all, gone on with after a break, and nowhere else than asked for.
+//! `towline cp`: files and folders, whole or not at all, gone on with after a break, and nowhere
+//! else than asked for.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -34,7 +35,8 @@ fn a_file_goes_there_and_back_with_its_content_and_its_mode() -> Outcome {
     let device = lab.device()?;
     let at = |name: &str| lab.directory().join(name);
     for (n, size) in [0, 1, 70_000, 5_000_000].into_iter().enumerate() {
-        let (here, there, back) = (at(&format!("here-{n}")), at(&format!("there-{n}")), at(&format!("back-{n}")));
+        let (here, there, back) =
+            (at(&format!("here-{n}")), at(&format!("there-{n}")), at(&format!("back-{n}")));
         files::write(&here, pattern(11, size))?;
         std::fs::set_permissions(&here, std::fs::Permissions::from_mode(0o751))?;
         cp_well(&lab, &[&here.display().to_string(), &on(&device, &there)])?;
@@ -44,10 +46,15 @@ fn a_file_goes_there_and_back_with_its_content_and_its_mode() -> Outcome {
         let mode = std::fs::metadata(&back)?.permissions().mode() & 0o777;
         ensure(mode == 0o751, || format!("{mode:o}"))?;
     }
-    let left: Vec<_> = std::fs::read_dir(lab.directory())?.flatten().map(|entry| entry.file_name()).collect();
-    ensure(!left.iter().any(|name| name.to_string_lossy().contains("part")), || format!("{left:?}"))?;
+    let left: Vec<_> =
+        std::fs::read_dir(lab.directory())?.flatten().map(|entry| entry.file_name()).collect();
+    ensure(!left.iter().any(|name| name.to_string_lossy().contains("part")), || {
+        format!("{left:?}")
+    })?;
     let trail = lab.admin().text(&["-o", "json", "audit"])?;
-    ensure(trail.contains("writes") && trail.contains(&at("there-1").display().to_string()), || trail)
+    ensure(trail.contains("writes") && trail.contains(&at("there-1").display().to_string()), || {
+        trail
+    })
 }
 
 #[test]
@@ -72,7 +79,9 @@ fn a_folder_goes_there_and_back_and_what_is_no_file_is_left_out_with_a_word() ->
     std::os::unix::fs::symlink("/etc/passwd", there.join("link"))?;
     let out = cp(&lab, &["-r", &on(&device, &there), &back.display().to_string()])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(out.status.code() == Some(249) && said.contains("link is left out"), || format!("{out:?}"))?;
+    ensure(out.status.code() == Some(249) && said.contains("link is left out"), || {
+        format!("{out:?}")
+    })?;
     ensure(!back.join("link").exists(), || "a link was followed".into())?;
     same(&tree, &back.join("tree"))
 }
@@ -98,7 +107,8 @@ fn a_copy_that_was_broken_off_is_gone_on_with() -> Outcome {
         }
         device.relay.delay(std::time::Duration::from_millis(20));
         let mut broken = start(words)?;
-        let begun = eventually("the copy has begun", PATIENCE, || part().filter(|&size| size > 1_000_000));
+        let begun =
+            eventually("the copy has begun", PATIENCE, || part().filter(|&size| size > 1_000_000));
         broken.kill()?;
         broken.wait()?;
         begun?;
@@ -109,7 +119,9 @@ fn a_copy_that_was_broken_off_is_gone_on_with() -> Outcome {
         let before = moved(&device)?;
         cp_well(&lab, &words[1..])?;
         let moved = moved(&device)? - before;
-        ensure(moved < SIZE as u64 - have / 2, || format!("{have} bytes were there, and {moved} moved"))?;
+        ensure(moved < SIZE as u64 - have / 2, || {
+            format!("{have} bytes were there, and {moved} moved")
+        })?;
         ensure(part().is_none(), || "a part is left".into())?;
     }
     ensure(std::fs::read(&here)? == pattern(12, SIZE), || "it came back as something else".into())
@@ -150,7 +162,9 @@ fn what_cannot_be_copied_is_said_and_nothing_is_left() -> Outcome {
     ] {
         let out = cp(&lab, &words)?;
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
-        ensure(out.status.code() == Some(code) && said.contains(word), || format!("{words:?}: {out:?}"))?;
+        ensure(out.status.code() == Some(code) && said.contains(word), || {
+            format!("{words:?}: {out:?}")
+        })?;
     }
     Ok(())
 }
@@ -166,7 +180,11 @@ fn a_copy_touches_nothing_but_the_place_that_was_granted() -> Outcome {
     ensure(out.status.code() == Some(254), || format!("a copy is a right of its own: {out:?}"))?;
     // The device's end itself, as a hostile operator's program would use it.
     let mut end = Command::new(&lab.programs.agent);
-    let mut end = end.args(["serve-copy", "get", "--", "/etc"]).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut end = end
+        .args(["serve-copy", "get", "--", "/etc"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()?;
     let asked = [
         towline_wire::copy::Ask::Look("/etc/../root".into()),
         towline_wire::copy::Ask::Read { path: "/etcetera".into(), offset: 0 },
@@ -177,7 +195,10 @@ fn a_copy_touches_nothing_but_the_place_that_was_granted() -> Outcome {
         let body = towline_wire::message::encode(ask)?;
         towline_wire::frame::Frame::Control(&body).encode(&mut bytes)?;
     }
-    std::io::Write::write_all(&mut end.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?, &bytes)?;
+    std::io::Write::write_all(
+        &mut end.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?,
+        &bytes,
+    )?;
     let out = end.wait_with_output()?;
     let refused = String::from_utf8_lossy(&out.stdout).matches("not granted").count();
     ensure(refused == asked.len(), || format!("{refused} of {} were refused", asked.len()))

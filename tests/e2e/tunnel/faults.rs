@@ -1,4 +1,5 @@
-//! What goes wrong: links that are cut, gateways that are killed, places that refuse, policies that say no.
+//! What goes wrong: links that are cut, gateways that are killed, places that refuse, policies that
+//! say no.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -64,12 +65,15 @@ fn refused(operator: &Operator, device: &Device, route: &str) -> Outcome<(Option
     Ok((out.status.code(), String::from_utf8_lossy(&out.stderr).into_owned()))
 }
 
-/// What the forward prints when a local connection leads nowhere; the connection is broken, not closed politely.
+/// What the forward prints when a local connection leads nowhere; the connection is broken, not
+/// closed politely.
 fn leads_nowhere(forward: &mut Forward, word: &str) -> Outcome {
     let mut stream = forward.connect()?;
     let end = stream.read(&mut [0; 1]);
     ensure(end.is_err(), || format!("the connection did not break: {end:?}"))?;
-    forward.running.wait_for("the forward says why", 0, PATIENCE, |text| text.contains(word).then_some(()))
+    forward
+        .running
+        .wait_for("the forward says why", 0, PATIENCE, |text| text.contains(word).then_some(()))
 }
 
 #[test]
@@ -85,7 +89,9 @@ fn a_port_that_refuses_and_a_name_that_nobody_knows_break_one_connection_with_a_
     leads_nowhere(&mut forward, "Connection refused")?;
     // The forward goes on: as soon as somebody listens there, it leads there.
     let late = TcpListener::bind(closed)?;
-    let serving = std::thread::spawn(move || late.accept().and_then(|(mut stream, _)| stream.write_all(b"late")));
+    let serving = std::thread::spawn(move || {
+        late.accept().and_then(|(mut stream, _)| stream.write_all(b"late"))
+    });
     let mut word = [0; 4];
     forward.connect()?.read_exact(&mut word)?;
     ensure(word == *b"late", || format!("{word:?}"))?;
@@ -95,7 +101,9 @@ fn a_port_that_refuses_and_a_name_that_nobody_knows_break_one_connection_with_a_
     // `proxy` dials at once, and says the same in place of a session.
     let out = lab.admin().run(&["proxy", device.id(), &closed.port().to_string()])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(out.status.code() == Some(253) && said.contains("Connection refused"), || format!("{out:?}"))
+    ensure(out.status.code() == Some(253) && said.contains("Connection refused"), || {
+        format!("{out:?}")
+    })
 }
 
 #[test]
@@ -110,10 +118,15 @@ fn the_device_has_the_last_word_about_where_a_forward_leads() -> Outcome {
         ensure(code == Some(254) && said.contains(word), || format!("{route}: {code:?} {said}"))?;
     }
     // A star lets everything be reached but what only the closest network should reach.
-    let setup = DeviceSetup { config: "policy.allowed_forwards = [\"*:80\"]".into(), ..DeviceSetup::default() };
+    let setup = DeviceSetup {
+        config: "policy.allowed_forwards = [\"*:80\"]".into(),
+        ..DeviceSetup::default()
+    };
     let open = lab.device_with(&setup)?;
     let (code, said) = refused(&lab.admin(), &open, "0:169.254.169.254:80")?;
-    ensure(code == Some(254) && said.contains("169.254.169.254:80"), || format!("{code:?} {said}"))?;
+    ensure(code == Some(254) && said.contains("169.254.169.254:80"), || {
+        format!("{code:?} {said}")
+    })?;
     let (code, said) = refused(&lab.admin(), &open, "0:localhost:22")?;
     ensure(code == Some(254) && said.contains("localhost:22"), || format!("{code:?} {said}"))
 }
@@ -146,8 +159,10 @@ fn the_end_of_a_tunnel_says_where_it_led_and_what_it_carried() -> Outcome {
     forward.running.stop()?;
     let place = format!("tunnel to localhost:{}: ", server.port());
     let details = eventually("the session is over", PATIENCE, || {
-        let sessions =
-            lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "History" })).ok()?;
+        let sessions = lab
+            .admin()
+            .api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "History" }))
+            .ok()?;
         let details = sessions["Sessions"][0]["Details"].as_str()?.to_owned();
         details.contains(&place).then_some(details)
     })?;
@@ -159,7 +174,10 @@ fn the_end_of_a_tunnel_says_where_it_led_and_what_it_carried() -> Outcome {
     let right = |n: Option<u64>| n.is_some_and(|n| (50_000..52_000).contains(&n));
     ensure(right(sent) && right(received), || format!("50,000 bytes each way: {details}"))?;
     let trail = lab.admin().text(&["-o", "json", "audit"])?;
-    ensure(trail.contains("TunnelEnded") && trail.contains(&format!("localhost:{}", server.port())), || trail.clone())
+    ensure(
+        trail.contains("TunnelEnded") && trail.contains(&format!("localhost:{}", server.port())),
+        || trail.clone(),
+    )
 }
 
 #[test]
@@ -169,20 +187,25 @@ fn a_session_that_was_terminated_ends_the_forward_and_an_idle_one_comes_back() -
     let server = echo_server()?;
     let mut forward = Forward::start(&lab, &device, &format!("0:{}", server.port()))?;
     ask(&mut forward.connect()?, b"before")?;
-    let sessions = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
-    let id = sessions["Sessions"][0]["SessionId"].as_str().ok_or_else(|| Trouble::new("no session"))?.to_owned();
+    let sessions =
+        lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))?;
+    let id = sessions["Sessions"][0]["SessionId"]
+        .as_str()
+        .ok_or_else(|| Trouble::new("no session"))?
+        .to_owned();
     lab.admin().api("AmazonSSM.TerminateSession", &serde_json::json!({ "SessionId": id }))?;
     eventually("the forward ends", PATIENCE, || (!forward.running.is_running()).then_some(()))?;
-    // The device is gone for good and comes back as a new process: its sessions are gone, the forward is not.
+    // The device is gone for good and comes back as a new process: its sessions are gone, the
+    // forward is not.
     let mut device = lab.device()?;
     let mut forward = Forward::start(&lab, &device, &format!("0:127.0.0.1:{}", server.port()))?;
     ask(&mut forward.connect()?, b"before")?;
     device.process()?.stop()?;
     device.start()?;
     device.wait_online(&lab.admin())?;
-    forward
-        .running
-        .wait_for("the session is over", 0, PATIENCE, |text| text.contains("opens a new one").then_some(()))?;
+    forward.running.wait_for("the session is over", 0, PATIENCE, |text| {
+        text.contains("opens a new one").then_some(())
+    })?;
     eventually("a new session carries the next connection", PATIENCE, || {
         ask(&mut forward.connect().ok()?, b"after").ok()
     })

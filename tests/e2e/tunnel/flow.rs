@@ -1,4 +1,5 @@
-//! Bytes through a forward: whole, in both directions, each by itself, many at once, and none in another's way.
+//! Bytes through a forward: whole, in both directions, each by itself, many at once, and none in
+//! another's way.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -20,8 +21,14 @@ fn a_web_server_behind_a_forward_answers_many_requests_at_once() -> Outcome {
     let page = pattern(1, 700_000);
     files::write(&folder.join("page"), &page)?;
     let mut server = std::process::Command::new("python3");
-    server.args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"]).arg(&folder);
-    let mut server = towline_testkit::process::Running::start("http.server", server, &lab.directory().join("www.log"))?;
+    server
+        .args(["-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory"])
+        .arg(&folder);
+    let mut server = towline_testkit::process::Running::start(
+        "http.server",
+        server,
+        &lab.directory().join("www.log"),
+    )?;
     let port = server.wait_for("the web server listens", 0, PATIENCE, |text| {
         text.split_once("port ")?.1.split_whitespace().next()?.parse::<u16>().ok()
     })?;
@@ -34,7 +41,10 @@ fn a_web_server_behind_a_forward_answers_many_requests_at_once() -> Outcome {
                     stream.write_all(b"GET /page HTTP/1.0\r\n\r\n")?;
                     let mut answer = Vec::new();
                     stream.read_to_end(&mut answer)?;
-                    let at = answer.windows(4).position(|part| part == b"\r\n\r\n").map_or(0, |at| at + 4);
+                    let at = answer
+                        .windows(4)
+                        .position(|part| part == b"\r\n\r\n")
+                        .map_or(0, |at| at + 4);
                     Ok(answer.split_off(at))
                 })
             })
@@ -101,7 +111,8 @@ fn a_connection_that_nobody_reads_slows_no_other() -> Outcome {
         stuck.set_nonblocking(true)?;
         held.push(stuck);
     }
-    // Fills every buffer on the way to the one that does not read; the other one's fills by itself, unread.
+    // Fills every buffer on the way to the one that does not read; the other one's fills by itself,
+    // unread.
     let (mut sent, mut last) = (0, Instant::now());
     while last.elapsed() < Duration::from_millis(700) {
         match held[0].write(&[0; 65_536]) {
@@ -118,7 +129,9 @@ fn a_connection_that_nobody_reads_slows_no_other() -> Outcome {
         ask(&mut other, &n.to_le_bytes())?;
     }
     let took = begin.elapsed();
-    ensure(took < Duration::from_secs(20), || format!("200 words took {took:?} beside two stuck connections"))
+    ensure(took < Duration::from_secs(20), || {
+        format!("200 words took {took:?} beside two stuck connections")
+    })
 }
 
 #[test]
@@ -143,15 +156,19 @@ fn thousands_of_short_connections_leave_nothing_behind_alone() -> Outcome {
     let settled = |what: &str, pid: u32, most: usize| {
         eventually(what, PATIENCE, || (descriptors(pid) <= most).then(|| descriptors(pid)))
     };
-    // The threads of the target close when they see the end; then nothing is left but what every idle forward has.
-    let idle = [settled("the agent is idle", agent, 40)?, settled("the forward is idle", client, 40)?];
+    // The threads of the target close when they see the end; then nothing is left but what every
+    // idle forward has.
+    let idle =
+        [settled("the agent is idle", agent, 40)?, settled("the forward is idle", client, 40)?];
     let before = [facts::memory(agent)?.anonymous, facts::memory(client)?.anonymous];
     (0..ROUNDS).try_for_each(round)?;
     settled("the agent has no more descriptors than before", agent, idle[0])?;
     settled("the forward has no more descriptors than before", client, idle[1])?;
     for (pid, before) in [agent, client].into_iter().zip(before) {
         let after = facts::memory(pid)?.anonymous;
-        ensure(after <= before + 512, || format!("{ROUNDS} x {AT_ONCE} connections: {before} KiB, then {after} KiB"))?;
+        ensure(after <= before + 512, || {
+            format!("{ROUNDS} x {AT_ONCE} connections: {before} KiB, then {after} KiB")
+        })?;
     }
     Ok(())
 }
@@ -194,7 +211,9 @@ fn a_shell_stays_responsive_beside_a_saturated_forward() -> Outcome {
     let moved = reader.join().map_err(|_| Trouble::new("the reader failed"))?;
     ensure(moved > 1_000_000, || format!("the forward was not saturated: {moved} bytes"))?;
     // Measured by `cargo xtask bench tunnel`; here only that nobody waits behind a queue of bulk.
-    ensure(times[30] < Duration::from_millis(500), || format!("half of the keys took longer than {:?}", times[30]))
+    ensure(times[30] < Duration::from_millis(500), || {
+        format!("half of the keys took longer than {:?}", times[30])
+    })
 }
 
 #[test]
@@ -202,9 +221,16 @@ fn a_unix_socket_or_another_address_may_be_listened_at() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let server = echo_server()?;
-    let forward = Forward::start(&lab, &device, &format!("127.0.0.1:0:127.0.0.1:{}", server.port()))?;
+    let forward =
+        Forward::start(&lab, &device, &format!("127.0.0.1:0:127.0.0.1:{}", server.port()))?;
     ask(&mut forward.connect()?, b"by address")?;
-    let out = lab.admin().run(&["forward", device.id(), &format!("{}:{}", forward.port, server.port())])?;
+    let out = lab.admin().run(&[
+        "forward",
+        device.id(),
+        &format!("{}:{}", forward.port, server.port()),
+    ])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(!out.status.success() && said.contains("cannot listen"), || format!("a port that is taken: {said}"))
+    ensure(!out.status.success() && said.contains("cannot listen"), || {
+        format!("a port that is taken: {said}")
+    })
 }

@@ -1,6 +1,7 @@
 //! Tunnels: `towline forward` with servers behind it, and what the rest of the world makes of them.
 //!
-//! Targets are threads of the test, so that each side of a connection can be held, broken and looked at.
+//! Targets are threads of the test, so that each side of a connection can be held, broken and
+//! looked at.
 
 mod copy;
 mod faults;
@@ -17,7 +18,8 @@ use towline_testkit::lab::{Device, Lab, Operator};
 use towline_testkit::process::Running;
 use towline_testkit::{Outcome, Trouble};
 
-/// How long a forward may take until it listens, or a connection until it answers: a debug build on a busy machine.
+/// How long a forward may take until it listens, or a connection until it answers: a debug build on
+/// a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// `towline forward` in the background. Dropped: it is killed.
@@ -31,7 +33,12 @@ impl Forward {
         Self::of(&lab.admin(), lab, device, route)
     }
 
-    pub(crate) fn of(operator: &Operator, lab: &Lab, device: &Device, route: &str) -> Outcome<Self> {
+    pub(crate) fn of(
+        operator: &Operator,
+        lab: &Lab,
+        device: &Device,
+        route: &str,
+    ) -> Outcome<Self> {
         let log = lab.directory().join(format!("forward-{}.log", route.replace(['/', ':'], "-")));
         let command = operator.towline(&["-o", "json", "forward", device.id(), route]);
         let mut running = Running::start("towline forward", command, &log)?;
@@ -60,8 +67,11 @@ pub(crate) fn connect(port: u16) -> Outcome<TcpStream> {
     Ok(stream)
 }
 
-/// A server on a free port of this machine, a thread for each connection; the threads end with the test's process.
-pub(crate) fn serve(work: impl Fn(TcpStream) + Send + Sync + Clone + 'static) -> Outcome<SocketAddr> {
+/// A server on a free port of this machine, a thread for each connection; the threads end with the
+/// test's process.
+pub(crate) fn serve(
+    work: impl Fn(TcpStream) + Send + Sync + Clone + 'static,
+) -> Outcome<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
     std::thread::spawn(move || {
@@ -92,7 +102,11 @@ pub(crate) fn ask(stream: &mut TcpStream, word: &[u8]) -> Outcome {
     stream.write_all(word)?;
     let mut answer = vec![0; word.len()];
     stream.read_exact(&mut answer)?;
-    if answer == word { Ok(()) } else { Err(Trouble::new("another answer than the word that was sent")) }
+    if answer == word {
+        Ok(())
+    } else {
+        Err(Trouble::new("another answer than the word that was sent"))
+    }
 }
 
 /// Bytes that differ everywhere, the same for the same seed.

@@ -1,4 +1,5 @@
-//! The AWS CLI with `towline` in place of its plugin, and clients of AWS's data channel, with ports.
+//! The AWS CLI with `towline` in place of its plugin, and clients of AWS's data channel, with
+//! ports.
 
 use std::process::{Command, Stdio};
 
@@ -20,11 +21,19 @@ fn the_aws_cli_makes_a_port_local_and_says_which() -> Outcome {
         ("AWS-StartPortForwardingSession", format!(r#"{{"portNumber":["{}"]}}"#, server.port())),
         (
             "AWS-StartPortForwardingSessionToRemoteHost",
-            format!(r#"{{"host":["127.0.0.1"],"portNumber":["{}"],"localPortNumber":["0"]}}"#, server.port()),
+            format!(
+                r#"{{"host":["127.0.0.1"],"portNumber":["{}"],"localPortNumber":["0"]}}"#,
+                server.port()
+            ),
         ),
     ] {
-        let command = start_session(&lab, &device, &["--document-name", document, "--parameters", &parameters])?;
-        let (mut running, port) = start_port(command, &lab.directory().join(format!("{document}.log")))?;
+        let command = start_session(
+            &lab,
+            &device,
+            &["--document-name", document, "--parameters", &parameters],
+        )?;
+        let (mut running, port) =
+            start_port(command, &lab.directory().join(format!("{document}.log")))?;
         let mut streams = [connect(port)?, connect(port)?];
         for stream in &mut streams {
             ask(stream, b"a word through the plugin")?;
@@ -48,7 +57,10 @@ fn ssh_takes_the_aws_cli_for_its_proxy_command() -> Outcome {
     let mut command = start_session(&lab, &device, &[])?;
     // Its environment is what is wanted of it, not its words.
     let mut ssh_command = Command::new("ssh");
-    ssh_command.arg("-F").arg(lab.directory().join("ssh/config")).args([device.id(), "echo sum-$((6 * 7))"]);
+    ssh_command
+        .arg("-F")
+        .arg(lab.directory().join("ssh/config"))
+        .args([device.id(), "echo sum-$((6 * 7))"]);
     for (name, value) in command.stdin(Stdio::null()).get_envs() {
         match value {
             Some(value) => ssh_command.env(name, value),
@@ -56,7 +68,9 @@ fn ssh_takes_the_aws_cli_for_its_proxy_command() -> Outcome {
         };
     }
     let out = ssh_command.stdin(Stdio::null()).output()?;
-    ensure(out.status.success() && out.stdout == b"sum-42\n", || format!("port {}: {out:?}", ssh.port))
+    ensure(out.status.success() && out.stdout == b"sum-42\n", || {
+        format!("port {}: {out:?}", ssh.port)
+    })
 }
 
 #[test]
@@ -69,10 +83,17 @@ fn a_client_of_the_aws_data_channel_has_ports_of_both_kinds_and_ssh() -> Outcome
     command.env("TOWLINE_DEVICE", device.id()).env("TOWLINE_ECHO", server.port().to_string());
     let out = command.output()?;
     ensure(out.status.success(), || {
-        format!("{}\n{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr))
+        format!(
+            "{}\n{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        )
     })?;
     eventually("no session is left", PATIENCE, || {
-        let active = lab.admin().api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" })).ok()?;
+        let active = lab
+            .admin()
+            .api("AmazonSSM.DescribeSessions", &serde_json::json!({ "State": "Active" }))
+            .ok()?;
         active["Sessions"].as_array().is_some_and(Vec::is_empty).then_some(())
     })
 }

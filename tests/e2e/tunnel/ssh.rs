@@ -1,4 +1,5 @@
-//! OpenSSH's own programs through `towline proxy`: ssh, scp, sftp, rsync, and ssh's own forwards within.
+//! OpenSSH's own programs through `towline proxy`: ssh, scp, sftp, rsync, and ssh's own forwards
+//! within.
 
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -39,7 +40,9 @@ impl Ssh {
             folder.join("known").display()
         );
         files::write(&config, format!("{printed}\n{common}"))?;
-        eventually("sshd listens", PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", port)).ok())?;
+        eventually("sshd listens", PATIENCE, || {
+            std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+        })?;
         Ok(Self { folder, port, config, _sshd: sshd })
     }
 
@@ -67,8 +70,11 @@ fn sshd(folder: &Path, port: u16) -> Outcome<Running> {
     );
     files::write(&folder.join("sshd.conf"), config)?;
     let _ = std::fs::create_dir_all("/run/sshd"); // where it locks its unprivileged half in; made by its package's service
-    let program = ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).is_file());
-    let mut command = Command::new(program.ok_or_else(|| Trouble::new("no sshd: the package openssh-server has it"))?);
+    let program =
+        ["/usr/sbin/sshd", "/usr/bin/sshd"].into_iter().find(|path| Path::new(path).is_file());
+    let mut command = Command::new(
+        program.ok_or_else(|| Trouble::new("no sshd: the package openssh-server has it"))?,
+    );
     command.args(["-D", "-e", "-f"]).arg(folder.join("sshd.conf"));
     Running::start("sshd", command, &folder.join("sshd.log"))
 }
@@ -87,7 +93,8 @@ fn ssh_scp_sftp_and_rsync_reach_a_device_by_its_id_and_by_its_name() -> Outcome 
     let out = ssh.command(&lab, "ssh").args([device.id(), "exit 7"]).output()?;
     ensure(out.status.code() == Some(7), || format!("the exit code of the command: {out:?}"))?;
 
-    let (from, there, back) = (ssh.folder.join("from"), ssh.folder.join("there"), ssh.folder.join("back"));
+    let (from, there, back) =
+        (ssh.folder.join("from"), ssh.folder.join("there"), ssh.folder.join("back"));
     let content = pattern(7, 3_000_000);
     files::write(&from, &content)?;
     let (from, there) = (from.display().to_string(), there.display().to_string());
@@ -121,7 +128,14 @@ fn a_forward_of_ssh_within_and_a_lost_link_are_nothing_to_ssh() -> Outcome {
     let server = super::echo_server()?;
     let local = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut command = ssh.command(&lab, "ssh");
-    command.args(["-N", "-o", "ExitOnForwardFailure=yes", "-L", &format!("{local}:{server}"), device.id()]);
+    command.args([
+        "-N",
+        "-o",
+        "ExitOnForwardFailure=yes",
+        "-L",
+        &format!("{local}:{server}"),
+        device.id(),
+    ]);
     let mut running = Running::start("ssh -L", command, &ssh.folder.join("ssh.log"))?;
     let mut stream = eventually("ssh listens", PATIENCE, || super::connect(local).ok())?;
     super::ask(&mut stream, b"before")?;
@@ -172,15 +186,20 @@ fn what_the_server_says_first_is_heard_and_its_end_is_the_end() -> Outcome {
         let _ = stream.write_all(&pattern(9, 1_000_000));
     })?;
     let mut proxy = lab.admin().towline(&["proxy", device.id(), &server.port().to_string()]);
-    let mut proxy = proxy.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let mut proxy =
+        proxy.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let (mut stdin, mut stdout) = (proxy.stdin.take(), proxy.stdout.take());
-    let (Some(stdin), Some(stdout)) = (&mut stdin, &mut stdout) else { return Err(Trouble::new("no pipes")) };
+    let (Some(stdin), Some(stdout)) = (&mut stdin, &mut stdout) else {
+        return Err(Trouble::new("no pipes"));
+    };
     let mut first = [0; 6];
     stdout.read_exact(&mut first)?;
     stdin.write_all(b"then?")?;
     let mut rest = Vec::new();
     stdout.read_to_end(&mut rest)?;
     let status = proxy.wait()?;
-    ensure(first == *b"hello\n" && rest == pattern(9, 1_000_000), || format!("{} bytes", rest.len()))?;
+    ensure(first == *b"hello\n" && rest == pattern(9, 1_000_000), || {
+        format!("{} bytes", rest.len())
+    })?;
     ensure(status.success(), || format!("{status}"))
 }

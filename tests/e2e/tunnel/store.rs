@@ -1,4 +1,5 @@
-//! PostgreSQL behind a forward: a protocol that people use, with a client that opens several connections at once.
+//! PostgreSQL behind a forward: a protocol that people use, with a client that opens several
+//! connections at once.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,7 +14,9 @@ use super::{Forward, PATIENCE};
 /// The newest PostgreSQL of this machine.
 fn programs() -> Outcome<PathBuf> {
     let mut all: Vec<PathBuf> = std::fs::read_dir("/usr/lib/postgresql")
-        .map_err(|_| Trouble::new("no PostgreSQL: `cargo xtask test` installs the package postgresql"))?
+        .map_err(|_| {
+            Trouble::new("no PostgreSQL: `cargo xtask test` installs the package postgresql")
+        })?
         .filter_map(|entry| Some(entry.ok()?.path().join("bin")))
         .collect();
     all.sort();
@@ -44,16 +47,34 @@ fn a_database_behind_a_forward_loads_and_dumps_a_table() -> Outcome {
     ensure(out.status.success(), || format!("{}", String::from_utf8_lossy(&out.stderr)))?;
     let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     let mut server = as_nobody(bin.join("postgres"));
-    server.args(["-c", "fsync=off", "-c", "listen_addresses=127.0.0.1", "-p", &port.to_string(), "-k"]).arg(&scratch.0);
+    server
+        .args([
+            "-c",
+            "fsync=off",
+            "-c",
+            "listen_addresses=127.0.0.1",
+            "-p",
+            &port.to_string(),
+            "-k",
+        ])
+        .arg(&scratch.0);
     server.arg("-D").arg(&data).current_dir("/");
     let _server = Running::start("postgres", server, &lab.directory().join("postgres.log"))?;
-    eventually("the database listens", PATIENCE, || std::net::TcpStream::connect(("127.0.0.1", port)).ok())?;
+    eventually("the database listens", PATIENCE, || {
+        std::net::TcpStream::connect(("127.0.0.1", port)).ok()
+    })?;
     let forward = Forward::start(&lab, &device, &format!("0:{port}"))?;
     let psql = |sql: &str| -> Outcome<String> {
         let mut command = Command::new(bin.join("psql"));
-        let there = format!("host=127.0.0.1 port={} user=ann dbname=postgres sslmode=disable", forward.port);
-        let out = command.args(["-X", "-v", "ON_ERROR_STOP=1", "-At", "-c", sql]).arg(there).output()?;
-        ensure(out.status.success(), || format!("{sql}: {}", String::from_utf8_lossy(&out.stderr)))?;
+        let there = format!(
+            "host=127.0.0.1 port={} user=ann dbname=postgres sslmode=disable",
+            forward.port
+        );
+        let out =
+            command.args(["-X", "-v", "ON_ERROR_STOP=1", "-At", "-c", sql]).arg(there).output()?;
+        ensure(out.status.success(), || {
+            format!("{sql}: {}", String::from_utf8_lossy(&out.stderr))
+        })?;
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     };
     eventually("it takes queries", PATIENCE, || psql("select 1").ok())?;
@@ -61,8 +82,9 @@ fn a_database_behind_a_forward_loads_and_dumps_a_table() -> Outcome {
     let rows = psql("copy (select h from t order by n) to stdout")?;
     ensure(rows.lines().count() == 50_000, || format!("{} rows", rows.lines().count()))?;
     std::thread::scope(|scope| {
-        let asked: Vec<_> =
-            (1..=6).map(|n| scope.spawn(move || psql(&format!("select h from t where n = {n}")))).collect();
+        let asked: Vec<_> = (1..=6)
+            .map(|n| scope.spawn(move || psql(&format!("select h from t where n = {n}"))))
+            .collect();
         for (question, line) in asked.into_iter().zip(rows.lines()) {
             let answer = question.join().map_err(|_| Trouble::new("a query failed"))??;
             ensure(answer.trim() == line, || format!("{answer} is not {line}"))?;

@@ -1,7 +1,9 @@
-//! Files for `cargo xtask bench tunnel`: scp through a jump host, `towline cp`, and scp through `towline proxy`.
+//! Files for `cargo xtask bench tunnel`: scp through a jump host, `towline cp`, and scp through
+//! `towline proxy`.
 //!
-//! All three put a file on the same device and get one from it, as people type it: what is measured holds the greeting, the
-//! session's start and the end. The far ones have a delay line before the jump host, or before the gateway.
+//! All three put a file on the same device and get one from it, as people type it: what is measured
+//! holds the greeting, the session's start and the end. The far ones have a delay line before the
+//! jump host, or before the gateway.
 
 use std::net::SocketAddr;
 use std::path::Path;
@@ -29,11 +31,14 @@ pub(super) struct Ways<'a> {
 impl<'a> Ways<'a> {
     /// Makes the delay lines.
     pub(super) fn new(rig: &'a Rig, round_trip: Duration) -> Outcome<Self> {
-        let far = |at: SocketAddr| if round_trip.is_zero() { Ok(at) } else { delay::line(at, round_trip) };
+        let far = |at: SocketAddr| {
+            if round_trip.is_zero() { Ok(at) } else { delay::line(at, round_trip) }
+        };
         let peer = rig.ssh_peer();
         let jump = far(SocketAddr::from(([127, 0, 0, 1], peer.relay())))?;
         let gateway = far(rig.lab().gateway.address())?;
-        let proxy = rig.lab().admin().towline(&["proxy", rig.device().id(), &peer.device().to_string()]);
+        let proxy =
+            rig.lab().admin().towline(&["proxy", rig.device().id(), &peer.device().to_string()]);
         let words: Vec<_> = [proxy.get_program()].into_iter().chain(proxy.get_args()).collect();
         let words: Vec<_> = words.iter().map(|word| word.to_string_lossy().into_owned()).collect();
         Ok(Self { rig, config: peer.config(jump.port(), &words.join(" "))?, gateway })
@@ -52,7 +57,8 @@ impl<'a> Ways<'a> {
         for (way, host) in ["device", id, "tunnelled"].into_iter().enumerate() {
             let (local, remote) = (here.display().to_string(), at(host, &there));
             up[way] = timed(self.command(way, &local, &remote), bytes, &there)?;
-            down[way] = timed(self.command(way, &remote, &back.display().to_string()), bytes, &back)?;
+            down[way] =
+                timed(self.command(way, &remote, &back.display().to_string()), bytes, &back)?;
             std::fs::remove_file(&there)?;
             std::fs::remove_file(&back)?;
         }
@@ -78,7 +84,11 @@ fn timed(command: Command, bytes: u64, made: &Path) -> Outcome<f64> {
     let took = start.elapsed().as_secs_f64();
     let whole = std::fs::metadata(made).map_or(0, |meta| meta.len());
     ensure(out.status.success() && whole == bytes, || {
-        format!("a copy failed: {}: {whole} of {bytes} bytes: {}", out.status, String::from_utf8_lossy(&out.stderr))
+        format!(
+            "a copy failed: {}: {whole} of {bytes} bytes: {}",
+            out.status,
+            String::from_utf8_lossy(&out.stderr)
+        )
     })?;
     Ok(bytes as f64 / took / 1e6)
 }

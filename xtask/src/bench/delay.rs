@@ -1,7 +1,8 @@
 //! A delay line: TCP on loopback that takes its time, without slowing anything down otherwise.
 //!
-//! Way: client -> reader thread (stamps) -> bounded queue -> writer thread (waits for the stamp's time) -> target; and back.
-//! Unlike the tests' relay it delays bytes, not portions: what is under way at once is bounded by [`QUEUE`] alone.
+//! Way: client -> reader thread (stamps) -> bounded queue -> writer thread (waits for the stamp's
+//! time) -> target; and back. Unlike the tests' relay it delays bytes, not portions: what is under
+//! way at once is bounded by [`QUEUE`] alone.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -11,7 +12,8 @@ use std::time::{Duration, Instant};
 use towline_testkit::Outcome;
 use towline_testkit::trouble::pause;
 
-/// Portions under way in one direction; each has at most [`CHUNK`] bytes. 64 MiB: more than any window here.
+/// Portions under way in one direction; each has at most [`CHUNK`] bytes. 64 MiB: more than any
+/// window here.
 const QUEUE: usize = 4096;
 const CHUNK: usize = 16 * 1024;
 

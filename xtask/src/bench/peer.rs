@@ -1,7 +1,9 @@
-//! The fair peer: a device that dialled out with `ssh -R` to an sshd, dropbear behind it, and `ssh` as the client.
+//! The fair peer: a device that dialled out with `ssh -R` to an sshd, dropbear behind it, and `ssh`
+//! as the client.
 //!
-//! Way: `ssh -tt -p REMOTE` -> sshd (the relay) -> `ssh -R` (on the device) -> dropbear (on the device) -> the shell.
-//! Keys are made for the occasion; dropbear finds the authorised one in the scratch home.
+//! Way: `ssh -tt -p REMOTE` -> sshd (the relay) -> `ssh -R` (on the device) -> dropbear (on the
+//! device) -> the shell. Keys are made for the occasion; dropbear finds the authorised one in the
+//! scratch home.
 
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
@@ -35,16 +37,23 @@ impl Peer {
     pub(super) fn start(scratch: &Path, home: &Path) -> Outcome<Self> {
         let folder = scratch.join("peer");
         std::fs::create_dir(&folder)?;
-        let user = std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "root".into());
+        let user =
+            std::env::var("USER").ok().filter(|u| !u.is_empty()).unwrap_or_else(|| "root".into());
         let (relay, device, entrance) = (free_port()?, free_port()?, free_port()?);
         keys(&folder, home)?;
         let sshd = sshd(&folder, relay)?;
         let dropbear = dropbear(&folder, home, device)?;
         let mut tunnel = ssh(&folder, relay);
         tunnel.args(["-N", "-o", "ExitOnForwardFailure=yes", "-o", "ServerAliveInterval=30"]);
-        tunnel.args(["-R", &format!("127.0.0.1:{entrance}:127.0.0.1:{device}"), &format!("{user}@127.0.0.1")]);
+        tunnel.args([
+            "-R",
+            &format!("127.0.0.1:{entrance}:127.0.0.1:{device}"),
+            &format!("{user}@127.0.0.1"),
+        ]);
         let tunnel = Running::start("ssh -R", tunnel, &folder.join("tunnel.log"))?;
-        listens(entrance).map_err(|e| Trouble::new(format!("{e}: {}", files::tail(&folder.join("tunnel.log"), 20))))?;
+        listens(entrance).map_err(|e| {
+            Trouble::new(format!("{e}: {}", files::tail(&folder.join("tunnel.log"), 20)))
+        })?;
         Ok(Self { folder, relay, device, entrance, user, _processes: vec![tunnel, dropbear, sshd] })
     }
 
@@ -57,10 +66,17 @@ impl Peer {
 }
 
 impl Peer {
-    /// A forward to a port of the device, `ssh -N -L`, reaching the peer at this port (a delay line before it, or itself).
+    /// A forward to a port of the device, `ssh -N -L`, reaching the peer at this port (a delay line
+    /// before it, or itself).
     pub(super) fn forward(&self, at: u16, local: u16, target: u16) -> Command {
         let mut command = ssh(&self.folder, at);
-        command.args(["-N", "-o", "ExitOnForwardFailure=yes", "-L", &format!("127.0.0.1:{local}:127.0.0.1:{target}")]);
+        command.args([
+            "-N",
+            "-o",
+            "ExitOnForwardFailure=yes",
+            "-L",
+            &format!("127.0.0.1:{local}:127.0.0.1:{target}"),
+        ]);
         command.arg(format!("{}@127.0.0.1", self.user));
         command
     }
@@ -80,8 +96,8 @@ impl Peer {
         self.device
     }
 
-    /// A configuration for scp: the device as `device` through the jump host at this port, and as `tunnelled` through this
-    /// command. Its file.
+    /// A configuration for scp: the device as `device` through the jump host at this port, and as
+    /// `tunnelled` through this command. Its file.
     pub(super) fn config(&self, jump: u16, proxy: &str) -> Outcome<PathBuf> {
         let path = self.folder.join(format!("ssh-{jump}.conf"));
         let common = format!(
@@ -139,7 +155,9 @@ fn dropbear(folder: &Path, home: &Path, port: u16) -> Outcome<Running> {
     let words = at_home(home);
     let mut command = Command::new(&words[0]);
     command.args(&words[1..]).arg(find("dropbear").ok_or_else(|| Trouble::new("no dropbear"))?);
-    command.args(["-F", "-E", "-s", "-p", &format!("127.0.0.1:{port}"), "-r"]).arg(folder.join("dropbear"));
+    command
+        .args(["-F", "-E", "-s", "-p", &format!("127.0.0.1:{port}"), "-r"])
+        .arg(folder.join("dropbear"));
     let running = Running::start("dropbear", command, &folder.join("dropbear.log"))?;
     listens(port).map_err(|e| Trouble::new(format!("{e}: {}", running.printed())))?;
     Ok(running)
@@ -148,13 +166,19 @@ fn dropbear(folder: &Path, home: &Path, port: u16) -> Outcome<Running> {
 fn ssh(folder: &Path, port: u16) -> Command {
     let mut command = Command::new("ssh");
     command.args(["-F", "none", "-p", &port.to_string(), "-i"]).arg(folder.join("client"));
-    for option in ["IdentitiesOnly=yes", "UserKnownHostsFile=/dev/null", "StrictHostKeyChecking=no", "LogLevel=ERROR"] {
+    for option in [
+        "IdentitiesOnly=yes",
+        "UserKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=no",
+        "LogLevel=ERROR",
+    ] {
         command.args(["-o", option]);
     }
     command
 }
 
-/// A port that is free now. The daemons cannot take port 0 and tell us, so somebody might be quicker.
+/// A port that is free now. The daemons cannot take port 0 and tell us, so somebody might be
+/// quicker.
 pub(super) fn free_port() -> Outcome<u16> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }

@@ -1,4 +1,5 @@
-//! The three ways to a shell: none (the floor), the SSH peer, ours. All shells see the same empty home.
+//! The three ways to a shell: none (the floor), the SSH peer, ours. All shells see the same empty
+//! home.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,7 +30,9 @@ impl Rig {
     /// Starts both, and writes `bytes` of text.
     pub(super) fn start(bytes: usize) -> Outcome<Self> {
         if !rustix::process::geteuid().is_root() {
-            return Err(Trouble::new("bench needs root: both shells get an empty home in a mount namespace"));
+            return Err(Trouble::new(
+                "bench needs root: both shells get an empty home in a mount namespace",
+            ));
         }
         let lab = Lab::start()?;
         let home = lab.directory().join("home");

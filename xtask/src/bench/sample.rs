@@ -1,6 +1,8 @@
-//! The samples: how long a keystroke's echo, a session's start and a lot of text take through an interactive command.
+//! The samples: how long a keystroke's echo, a session's start and a lot of text take through an
+//! interactive command.
 //!
-//! Each takes a command that opens an interactive shell on a terminal, so that floor, peer and ours are driven alike.
+//! Each takes a command that opens an interactive shell on a terminal, so that floor, peer and ours
+//! are driven alike.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -72,7 +74,10 @@ pub(super) fn bulk(command: &Command, text: &std::path::Path, size: usize) -> Ou
     const END: &[u8] = b"~~DONE~~";
     let mut terminal = Terminal::start(command, 24, 80)?;
     at_prompt(&mut terminal)?;
-    terminal.line(&format!("stty raw -echo; printf 'RE''ADY'; cat {}; printf '~~DO''NE~~'", text.display()))?;
+    terminal.line(&format!(
+        "stty raw -echo; printf 'RE''ADY'; cat {}; printf '~~DO''NE~~'",
+        text.display()
+    ))?;
     terminal.expect("READY")?;
     let begin = Instant::now();
     let got = terminal.drain_until(END, BULK_LIMIT)?;

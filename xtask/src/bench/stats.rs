@@ -18,7 +18,11 @@ pub(super) fn median(values: &[f64]) -> f64 {
 pub(super) fn machine() -> String {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let cores = std::thread::available_parallelism().map_or(0, usize::from);
-    format!("Linux {}, {cores} cores, load {}", read("/proc/sys/kernel/osrelease"), read("/proc/loadavg"))
+    format!(
+        "Linux {}, {cores} cores, load {}",
+        read("/proc/sys/kernel/osrelease"),
+        read("/proc/loadavg")
+    )
 }
 
 #[cfg(test)]

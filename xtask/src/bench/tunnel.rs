@@ -1,12 +1,14 @@
-//! `cargo xtask bench tunnel`: `towline forward` against `ssh -L`, both to a device that dialled out.
+//! `cargo xtask bench tunnel`: `towline forward` against `ssh -L`, both to a device that dialled
+//! out.
 //!
-//! The peer is `ssh -L -> sshd <- ssh -R -> dropbear`; ours is command line, gateway and agent. The far ones have a delay line
-//! between the operator's client and the server ([`super::delay`]).
+//! The peer is `ssh -L -> sshd <- ssh -R -> dropbear`; ours is command line, gateway and agent. The
+//! far ones have a delay line between the operator's client and the server ([`super::delay`]).
 //!
-//! Files go beside them: scp through a jump host, `towline cp`, and scp through `towline proxy` ([`super::copy`]).
+//! Files go beside them: scp through a jump host, `towline cp`, and scp through `towline proxy`
+//! ([`super::copy`]).
 //!
-//! Way: one target on this machine -> both forwards up -> each sample for the peer, then for ours -> a table. One run, the two
-//! beside each other: a busy machine slows both, but not evenly.
+//! Way: one target on this machine -> both forwards up -> each sample for the peer, then for ours
+//! -> a table. One run, the two beside each other: a busy machine slows both, but not evenly.
 
 use std::io::{Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -24,13 +26,15 @@ use super::sample::{A_FAST_TYPIST, keystrokes};
 use super::{copy, delay, stats};
 use crate::{run, say, setup};
 
-/// Bytes of one transfer: near, far down, and far up, where the peer has moved less than half a megabyte a second.
+/// Bytes of one transfer: near, far down, and far up, where the peer has moved less than half a
+/// megabyte a second.
 const NEAR: u64 = 200_000_000;
 const FAR: u64 = 30_000_000;
 const FAR_UP: u64 = 6_000_000;
 /// Connections of one sample, one after the other: each sends a byte and has it back.
 const CONNECTIONS: usize = 400;
-/// Rounds of keystrokes beside a download; a single one moves by a factor of ten on a machine that does other things, too.
+/// Rounds of keystrokes beside a download; a single one moves by a factor of ten on a machine that
+/// does other things, too.
 const KEY_ROUNDS: usize = 3;
 
 /// Runs all samples, or those without a delay line only, and prints the table.
@@ -55,7 +59,9 @@ pub(crate) fn compare(near: bool) -> Outcome {
             format!("{:.2}", ours / peer),
         ]);
     };
-    for (name, round_trip, bytes) in [("loopback", 0, NEAR), ("50 ms", 50, FAR), ("100 ms", 100, FAR)] {
+    for (name, round_trip, bytes) in
+        [("loopback", 0, NEAR), ("50 ms", 50, FAR), ("100 ms", 100, FAR)]
+    {
         if near && round_trip > 0 {
             break;
         }
@@ -66,13 +72,18 @@ pub(crate) fn compare(near: bool) -> Outcome {
         if round_trip == 0 {
             row("connections, one by one", "1/s", both.each(connections)?);
             let ours = rig.ours();
-            let busy = |port, command: &Command| beside_bulk(port, || keystrokes(command, Some(A_FAST_TYPIST)));
+            let busy = |port, command: &Command| {
+                beside_bulk(port, || keystrokes(command, Some(A_FAST_TYPIST)))
+            };
             let mut times = [const { Vec::new() }; 2];
             for _ in 0..KEY_ROUNDS {
                 times[0].push(busy(both.peer, &rig.peer())?);
                 times[1].push(busy(both.ours, &ours)?);
             }
-            say::line(&format!("keystrokes, round by round: peer {:.0?}, ours {:.0?} us", times[0], times[1]));
+            say::line(&format!(
+                "keystrokes, round by round: peer {:.0?}, ours {:.0?} us",
+                times[0], times[1]
+            ));
             row("keystroke p50 beside a full download", "us", times.map(|all| stats::median(&all)));
         }
     }
@@ -82,12 +93,19 @@ pub(crate) fn compare(near: bool) -> Outcome {
 
 /// A table of its own: there are three ways.
 fn copies(rig: &Rig) -> Outcome {
-    let mut rows =
-        vec![["one file", "scp -J", "towline cp", "scp, towline proxy", "unit", "ratios"].map(str::to_owned).to_vec()];
-    for (name, round_trip, bytes) in [("loopback", 0, NEAR / 2), ("50 ms", 50, FAR), ("100 ms", 100, FAR)] {
+    let mut rows = vec![
+        ["one file", "scp -J", "towline cp", "scp, towline proxy", "unit", "ratios"]
+            .map(str::to_owned)
+            .to_vec(),
+    ];
+    for (name, round_trip, bytes) in
+        [("loopback", 0, NEAR / 2), ("50 ms", 50, FAR), ("100 ms", 100, FAR)]
+    {
         let both = copy::Ways::new(rig, Duration::from_millis(round_trip))?.copy(bytes)?;
         for (way, [peer, cp, proxy]) in ["to the device", "from the device"].into_iter().zip(both) {
-            say::line(&format!("{way}, {name}: scp -J {peer:.1}, towline cp {cp:.1}, scp by proxy {proxy:.1} MB/s"));
+            say::line(&format!(
+                "{way}, {name}: scp -J {peer:.1}, towline cp {cp:.1}, scp by proxy {proxy:.1} MB/s"
+            ));
             let mut row = vec![format!("{way}, {name}")];
             row.extend([peer, cp, proxy].map(|value| format!("{value:.1}")));
             row.extend(["MB/s".to_owned(), format!("{:.2}, {:.2}", cp / peer, proxy / peer)]);
@@ -105,7 +123,8 @@ struct Both {
     running: [Running; 2],
 }
 
-/// A forward that is killed leaves its session to wait for it, with a full ring: the next would be measured beside it.
+/// A forward that is killed leaves its session to wait for it, with a full ring: the next would be
+/// measured beside it.
 impl Drop for Both {
     fn drop(&mut self) {
         for running in &mut self.running {
@@ -116,18 +135,29 @@ impl Drop for Both {
 
 impl Both {
     fn start(rig: &Rig, target: SocketAddr, round_trip: Duration) -> Outcome<Self> {
-        let far = |at: SocketAddr| if round_trip.is_zero() { Ok(at) } else { delay::line(at, round_trip) };
+        let far = |at: SocketAddr| {
+            if round_trip.is_zero() { Ok(at) } else { delay::line(at, round_trip) }
+        };
         let entrance = far(SocketAddr::from(([127, 0, 0, 1], rig.ssh_peer().entrance())))?;
         let gateway = far(rig.lab().gateway.address())?;
         let folder = rig.lab().directory();
         let peer = free_port()?;
         let ssh = rig.ssh_peer().forward(entrance.port(), peer, target.port());
-        let ssh = Running::start("ssh -L", ssh, &folder.join(format!("ssh-{}.log", round_trip.as_millis())))?;
+        let ssh = Running::start(
+            "ssh -L",
+            ssh,
+            &folder.join(format!("ssh-{}.log", round_trip.as_millis())),
+        )?;
         listens(peer)?;
         let ours = free_port()?;
         let operator = rig.lab().admin().at(format!("https://{gateway}"));
-        let forward = operator.towline(&["forward", rig.device().id(), &format!("{ours}:{}", target.port())]);
-        let forward = Running::start("forward", forward, &folder.join(format!("ours-{}.log", round_trip.as_millis())))?;
+        let forward =
+            operator.towline(&["forward", rig.device().id(), &format!("{ours}:{}", target.port())]);
+        let forward = Running::start(
+            "forward",
+            forward,
+            &folder.join(format!("ours-{}.log", round_trip.as_millis())),
+        )?;
         listens(ours)?;
         Ok(Self { peer, ours, running: [ssh, forward] })
     }
@@ -137,7 +167,8 @@ impl Both {
     }
 }
 
-/// A server that does what the first byte says: `D` sends without end, `U` takes all and says a word, `E` echoes.
+/// A server that does what the first byte says: `D` sends without end, `U` takes all and says a
+/// word, `E` echoes.
 fn target() -> Outcome<SocketAddr> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let address = listener.local_addr()?;
@@ -187,7 +218,11 @@ fn transfer(port: u16, word: u8, bytes: u64) -> Outcome<f64> {
     let mut left = bytes;
     while left > 0 {
         let most = usize::try_from(left).unwrap_or(buffer.len()).min(buffer.len());
-        let n = if word == b'D' { stream.read(&mut buffer[..most])? } else { stream.write(&buffer[..most])? };
+        let n = if word == b'D' {
+            stream.read(&mut buffer[..most])?
+        } else {
+            stream.write(&buffer[..most])?
+        };
         ensure(n > 0, || "the transfer broke off".into())?;
         left -= n as u64;
     }

@@ -14,7 +14,8 @@ use crate::say;
 pub(super) const IDLE: Duration = Duration::from_secs(120);
 /// Time for memory to settle after something was opened.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Devices that are there before the gateway's memory is read first: what is allocated once is not a device's cost.
+/// Devices that are there before the gateway's memory is read first: what is allocated once is not
+/// a device's cost.
 const FIRST_DEVICES: usize = 100;
 /// Devices added for the second reading.
 const MORE_DEVICES: usize = 200;
@@ -31,7 +32,10 @@ pub(super) fn all(promise: &Promise) -> Outcome<Vec<Figure>> {
     say::step(&format!("the agent with 1 and with {SHELLS} shells"));
     figures.push(shells(&lab, &device, promise)?);
     drop(device);
-    say::step(&format!("the gateway with {FIRST_DEVICES} and with {} devices", FIRST_DEVICES + MORE_DEVICES));
+    say::step(&format!(
+        "the gateway with {FIRST_DEVICES} and with {} devices",
+        FIRST_DEVICES + MORE_DEVICES
+    ));
     figures.push(gateway(&promise.gateway)?);
     Ok(figures)
 }
@@ -45,7 +49,10 @@ fn idle(device: &Device, promise: &Promise) -> Outcome<Vec<Figure>> {
     let pid = device.pid()?;
     pause(SETTLE);
     let (memory, libraries) = (facts::memory(pid)?, facts::library_memory(pid)?);
-    say::line(&format!("agent: RSS {} KiB, of these {libraries} KiB of shared libraries", memory.rss));
+    say::line(&format!(
+        "agent: RSS {} KiB, of these {libraries} KiB of shared libraries",
+        memory.rss
+    ));
     let (wake_ups, count) = (facts::wake_ups(pid)?, device.relay.count());
     pause(IDLE);
     let wake_ups = facts::wake_ups(pid)? - wake_ups;
@@ -65,9 +72,24 @@ fn idle(device: &Device, promise: &Promise) -> Outcome<Vec<Figure>> {
             found: memory.anonymous,
             most: agent.idle_anonymous_kib,
         },
-        Figure { what: "agent: threads", unit: "", found: facts::threads(pid)?, most: agent.threads },
-        Figure { what: "agent: wake-ups in 120 s", unit: "", found: wake_ups, most: agent.idle_wake_ups },
-        Figure { what: "agent: idle bytes in 120 s", unit: "bytes", found: bytes, most: agent.idle_bytes },
+        Figure {
+            what: "agent: threads",
+            unit: "",
+            found: facts::threads(pid)?,
+            most: agent.threads,
+        },
+        Figure {
+            what: "agent: wake-ups in 120 s",
+            unit: "",
+            found: wake_ups,
+            most: agent.idle_wake_ups,
+        },
+        Figure {
+            what: "agent: idle bytes in 120 s",
+            unit: "bytes",
+            found: bytes,
+            most: agent.idle_bytes,
+        },
     ])
 }
 
@@ -87,9 +109,17 @@ fn shells(lab: &Lab, device: &Device, promise: &Promise) -> Outcome<Figure> {
     }
     pause(SETTLE);
     let with_all = facts::memory(pid)?;
-    say::line(&format!("agent: RSS with 1 shell {} KiB, with {SHELLS} shells {} KiB", with_one.rss, with_all.rss));
+    say::line(&format!(
+        "agent: RSS with 1 shell {} KiB, with {SHELLS} shells {} KiB",
+        with_one.rss, with_all.rss
+    ));
     let found = with_all.rss.saturating_sub(with_one.rss).div_ceil(SHELLS as u64 - 1);
-    Ok(Figure { what: "agent: RSS of a further shell", unit: "KiB", found, most: promise.agent.per_shell_kib })
+    Ok(Figure {
+        what: "agent: RSS of a further shell",
+        unit: "KiB",
+        found,
+        most: promise.agent.per_shell_kib,
+    })
 }
 
 fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
@@ -110,11 +140,17 @@ fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
     let after = facts::memory(pid)?;
     say::line(&format!("gateway: RSS {} KiB, then {} KiB", before.rss, after.rss));
     let found = after.rss.saturating_sub(before.rss).div_ceil(MORE_DEVICES as u64);
-    Ok(Figure { what: "gateway: RSS of a further idle device", unit: "KiB", found, most: promise.per_device_kib })
+    Ok(Figure {
+        what: "gateway: RSS of a further idle device",
+        unit: "KiB",
+        found,
+        most: promise.per_device_kib,
+    })
 }
 
 /// Real agents: what they cost the gateway is what a device costs it.
 fn enrol(lab: &Lab, number: usize) -> Outcome<Vec<Device>> {
-    let setup = DeviceSetup { direct: Some(lab.gateway.address().to_string()), ..DeviceSetup::default() };
+    let setup =
+        DeviceSetup { direct: Some(lab.gateway.address().to_string()), ..DeviceSetup::default() };
     (0..number).map(|_| lab.enrolled(&setup)).collect()
 }

@@ -25,7 +25,8 @@ pub(crate) struct Built {
     pub(crate) std: Std,
 }
 
-/// Everything that `dist` makes: apart from what a programmer builds, whose cargo is then not kept waiting.
+/// Everything that `dist` makes: apart from what a programmer builds, whose cargo is then not kept
+/// waiting.
 pub(crate) fn folder() -> PathBuf {
     target_directory().join("dist")
 }
@@ -76,12 +77,18 @@ pub(crate) fn same_again(class: &Class) -> Outcome {
     Ok(())
 }
 
-fn compile(toolchain: &Toolchain, class: &Class, program: Program, target_dir: &Path) -> Outcome<PathBuf> {
+fn compile(
+    toolchain: &Toolchain,
+    class: &Class,
+    program: Program,
+    target_dir: &Path,
+) -> Outcome<PathBuf> {
     run::checked(toolchain.command(class, program, target_dir)?)?;
     Ok(target_dir.join(&class.triple).join(program.profile()).join(program.file()))
 }
 
-/// When this commit was made: the time that is stamped into what is built. `SOURCE_DATE_EPOCH` wins.
+/// When this commit was made: the time that is stamped into what is built. `SOURCE_DATE_EPOCH`
+/// wins.
 ///
 /// # Errors
 /// Neither is there.
@@ -91,18 +98,21 @@ pub(crate) fn commit_time() -> Outcome<u64> {
     }
     let mut git = Command::new("git");
     let out = git.current_dir(workspace()).args(["log", "-1", "--format=%ct"]).output()?;
-    String::from_utf8_lossy(&out.stdout)
-        .trim()
-        .parse()
-        .map_err(|_| Trouble::new("git knows no commit here: set SOURCE_DATE_EPOCH to seconds since 1970"))
+    String::from_utf8_lossy(&out.stdout).trim().parse().map_err(|_| {
+        Trouble::new("git knows no commit here: set SOURCE_DATE_EPOCH to seconds since 1970")
+    })
 }
 
-/// Whether an ELF program asks for no interpreter. A static PIE has a dynamic section, but no `PT_INTERP`.
+/// Whether an ELF program asks for no interpreter. A static PIE has a dynamic section, but no
+/// `PT_INTERP`.
 fn is_static(elf: &[u8]) -> bool {
     let wide = elf.get(4) == Some(&2);
     let number = |at: usize, size: usize| -> Option<usize> {
         let bytes = elf.get(at..at + size)?;
-        bytes.iter().rev().try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
+        bytes
+            .iter()
+            .rev()
+            .try_fold(0_usize, |sum, byte| sum.checked_mul(256)?.checked_add(usize::from(*byte)))
     };
     let header = if wide {
         (number(32, 8), number(54, 2), number(56, 2))

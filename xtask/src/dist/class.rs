@@ -1,7 +1,9 @@
-//! A class of devices, as `targets/<class>/target.toml` says it: what to build, for what, and what packages call it.
+//! A class of devices, as `targets/<class>/target.toml` says it: what to build, for what, and what
+//! packages call it.
 //!
 //! # Not here
-//! - What it may cost: `budget.toml` beside it, read by [`super::size`] and by the tests in virtual machines.
+//! - What it may cost: `budget.toml` beside it, read by [`super::size`] and by the tests in virtual
+//!   machines.
 
 use std::path::PathBuf;
 
@@ -10,7 +12,8 @@ use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble};
 
 /// All classes, in the order in which they are built and listed: the most common first.
-pub(crate) const ALL: &[&str] = &["x86_64", "aarch64", "armv7", "armv6", "armel", "i686", "riscv64"];
+pub(crate) const ALL: &[&str] =
+    &["x86_64", "aarch64", "armv7", "armv6", "armel", "i686", "riscv64"];
 
 /// One of our programs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -101,9 +104,11 @@ impl Class {
     /// There is none of this name, or its file has a mistake.
     pub(crate) fn read(name: &str) -> Outcome<Self> {
         let path = folder(name).join("target.toml");
-        let text = std::fs::read_to_string(&path)
-            .map_err(|_| Trouble::new(format!("no class `{name}`; there are {}, and all", ALL.join(", "))))?;
-        let mut class: Self = toml::from_str(&text).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(&path).map_err(|_| {
+            Trouble::new(format!("no class `{name}`; there are {}, and all", ALL.join(", ")))
+        })?;
+        let mut class: Self =
+            toml::from_str(&text).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
         name.clone_into(&mut class.name);
         Ok(class)
     }
@@ -113,7 +118,11 @@ impl Class {
     /// # Errors
     /// As [`Class::read`].
     pub(crate) fn named(name: &str) -> Outcome<Vec<Self>> {
-        if name == "all" { ALL.iter().map(|name| Self::read(name)).collect() } else { Ok(vec![Self::read(name)?]) }
+        if name == "all" {
+            ALL.iter().map(|name| Self::read(name)).collect()
+        } else {
+            Ok(vec![Self::read(name)?])
+        }
     }
 
     /// The largest agent that was promised for it, bytes.
@@ -130,7 +139,8 @@ impl Class {
     /// Its `budget.toml` has a mistake.
     pub(crate) fn budget(&self) -> Outcome<Budget> {
         let path = folder(&self.name).join("budget.toml");
-        let text = std::fs::read_to_string(&path).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
         toml::from_str(&text).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))
     }
 }
@@ -171,7 +181,12 @@ mod tests {
     fn every_class_is_read_with_its_budget() {
         for class in Class::named("all").unwrap() {
             assert!(class.budget().unwrap().agent.binary_bytes > 0, "{}", class.name);
-            assert!(class.triple.contains("-linux-musl"), "{}: {} is not static", class.name, class.triple);
+            assert!(
+                class.triple.contains("-linux-musl"),
+                "{}: {} is not static",
+                class.name,
+                class.triple
+            );
             assert!(class.programs.contains(&Program::Agent), "{} has no agent", class.name);
         }
     }
@@ -182,7 +197,8 @@ mod tests {
         let cross: toml::Table = toml::from_str(&text).unwrap();
         let mut named: Vec<String> = cross["target"].as_table().unwrap().keys().cloned().collect();
         let classes = Class::named("all").unwrap().into_iter();
-        let known = classes.filter(|class| !super::super::cross::WITHOUT_IMAGE.contains(&class.name.as_str()));
+        let known = classes
+            .filter(|class| !super::super::cross::WITHOUT_IMAGE.contains(&class.name.as_str()));
         let mut ours: Vec<String> = known.map(|class| class.triple).collect();
         named.sort();
         ours.sort();
@@ -194,7 +210,9 @@ mod tests {
         let mut names: Vec<String> = Class::named("all")
             .unwrap()
             .into_iter()
-            .map(|class| format!("{}{}", class.packages.deb, class.packages.variant.unwrap_or_default()))
+            .map(|class| {
+                format!("{}{}", class.packages.deb, class.packages.variant.unwrap_or_default())
+            })
             .collect();
         let all = names.len();
         names.sort();

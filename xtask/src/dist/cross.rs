@@ -1,11 +1,12 @@
-//! `dist --check-cross`: asks `cross` itself, with a stand-in for the container engine, what it would start for each
-//! of our triples. For those who build with cross; we do not.
+//! `dist --check-cross`: asks `cross` itself, with a stand-in for the container engine, what it
+//! would start for each of our triples. For those who build with cross; we do not.
 //!
 //! # Invariants
-//! - Nothing of the host changes: an engine and a rustup that give no orders stand before the real ones.
+//! - Nothing of the host changes: an engine and a rustup that give no orders stand before the real
+//!   ones.
 //!
-//! Way: a script that answers as an engine and writes down how it was called -> `cross build` for each class -> the
-//! image in what was written down has the triple in its name.
+//! Way: a script that answers as an engine and writes down how it was called -> `cross build` for
+//! each class -> the image in what was written down has the triple in its name.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -29,8 +30,9 @@ esac
 exit 0
 ";
 
-/// Hands questions to the real rustup, and says yes to orders without obeying: cross 0.2.5 does not recognise an active
-/// toolchain in a newer rustup's list, and would install it again, which brings it up to date.
+/// Hands questions to the real rustup, and says yes to orders without obeying: cross 0.2.5 does not
+/// recognise an active toolchain in a newer rustup's list, and would install it again, which brings
+/// it up to date.
 const RUSTUP: &str = "#!/bin/sh
 for word in \"$@\"; do
 	case \"$word\" in add | install | update | remove | uninstall | set) exit 0 ;; esac
@@ -38,7 +40,8 @@ done
 exec \"$STAND_IN_RUSTUP\" \"$@\"
 ";
 
-/// Classes without an image in that release, see `Cross.toml`. Cross would fall back to cargo on the host.
+/// Classes without an image in that release, see `Cross.toml`. Cross would fall back to cargo on
+/// the host.
 pub(super) const WITHOUT_IMAGE: &[&str] = &["riscv64"];
 
 /// Checks the image of each class.
@@ -80,8 +83,17 @@ pub(crate) fn check() -> Outcome {
 fn image(cross: &Path, engine: &Path, scratch: &Path, class: &Class) -> Outcome<String> {
     let log = scratch.join(&class.name);
     let mut command = Command::new(cross);
-    command.current_dir(workspace()).args(["build", "--package", "towline-agent", "--target", &class.triple]);
-    command.env("CROSS_CONTAINER_ENGINE", engine).env("STAND_IN_LOG", &log).env("CROSS_CUSTOM_TOOLCHAIN", "1");
+    command.current_dir(workspace()).args([
+        "build",
+        "--package",
+        "towline-agent",
+        "--target",
+        &class.triple,
+    ]);
+    command
+        .env("CROSS_CONTAINER_ENGINE", engine)
+        .env("STAND_IN_LOG", &log)
+        .env("CROSS_CUSTOM_TOOLCHAIN", "1");
     command.env("CROSS_SKIP_TARGET_INSTALL", "1").env("CARGO_TARGET_DIR", scratch.join("target"));
     let path = std::env::var("PATH").unwrap_or_default();
     command.env("PATH", format!("{}:{path}", scratch.display()));
@@ -91,7 +103,8 @@ fn image(cross: &Path, engine: &Path, scratch: &Path, class: &Class) -> Outcome<
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         Trouble::new(format!("{}: cross started no container: {said}", class.triple))
     })?;
-    let image = called.split_whitespace().rev().find(|word| word.contains(":") && word.contains("linux"));
+    let image =
+        called.split_whitespace().rev().find(|word| word.contains(":") && word.contains("linux"));
     // Its host is cross's affair.
     Ok(image.and_then(|image| image.rsplit('/').next()).unwrap_or_default().to_owned())
 }
@@ -104,7 +117,9 @@ fn cross() -> Outcome<PathBuf> {
     let cross = root.join("bin/cross");
     if !cross.is_file() {
         let mut install = run::cargo();
-        install.args(["install", "--quiet", "--locked", "--version", CROSS, "cross", "--root"]).arg(&root);
+        install
+            .args(["install", "--quiet", "--locked", "--version", CROSS, "cross", "--root"])
+            .arg(&root);
         run::checked(install)?;
     }
     Ok(cross)

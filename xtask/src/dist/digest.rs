@@ -12,7 +12,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> String {
     hex(ring::digest::digest(&SHA256, bytes).as_ref())
 }
 
-/// SHA-1 in hexadecimal digits: what apk wants beside each file, as a check of its content and not of its origin.
+/// SHA-1 in hexadecimal digits: what apk wants beside each file, as a check of its content and not
+/// of its origin.
 pub(crate) fn sha1(bytes: &[u8]) -> String {
     hex(&sha1_bytes(bytes))
 }
@@ -28,7 +29,8 @@ fn sha1_bytes(bytes: &[u8]) -> Vec<u8> {
     context.finish().as_ref().to_vec()
 }
 
-/// Writes `SHA256SUMS` over all files below a directory, in the form that `sha256sum --check` reads.
+/// Writes `SHA256SUMS` over all files below a directory, in the form that `sha256sum --check`
+/// reads.
 ///
 /// # Errors
 /// What the system says.
@@ -72,6 +74,9 @@ mod tests {
     #[test]
     fn digests_are_those_of_everybody_else() {
         assert_eq!(sha1(b"abc"), "a9993e364706816aba3e25717850c26c9cd0d89d");
-        assert_eq!(sha256(b"abc"), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+        assert_eq!(
+            sha256(b"abc"),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
     }
 }

@@ -1,7 +1,9 @@
-//! A bill of materials in CycloneDX form: which crates are in a program, from which source, under which licence.
+//! A bill of materials in CycloneDX form: which crates are in a program, from which source, under
+//! which licence.
 //!
-//! Way: `cargo metadata` for the triple -> what the program's package reaches without its tests and build scripts ->
-//! JSON without a clock or a random number, so that the same commit gives the same bytes.
+//! Way: `cargo metadata` for the triple -> what the program's package reaches without its tests and
+//! build scripts -> JSON without a clock or a random number, so that the same commit gives the same
+//! bytes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -49,7 +51,11 @@ fn component(package: &Value) -> Value {
     let (name, version) = (text(package, "name"), text(package, "version"));
     let ours = package["source"].is_null();
     // A package of this workspace is in no registry, so it has no address there.
-    let address = if ours { format!("pkg:generic/{name}@{version}") } else { format!("pkg:cargo/{name}@{version}") };
+    let address = if ours {
+        format!("pkg:generic/{name}@{version}")
+    } else {
+        format!("pkg:cargo/{name}@{version}")
+    };
     json!({
         "type": "library",
         "bom-ref": address,
@@ -62,9 +68,14 @@ fn component(package: &Value) -> Value {
 
 fn metadata(triple: &str) -> Outcome<Value> {
     let mut cargo = run::cargo();
-    let out = cargo.args(["metadata", "--format-version=1", "--locked", "--filter-platform", triple]).output()?;
+    let out = cargo
+        .args(["metadata", "--format-version=1", "--locked", "--filter-platform", triple])
+        .output()?;
     if !out.status.success() {
-        return Err(Trouble::new(format!("cargo metadata: {}", String::from_utf8_lossy(&out.stderr))));
+        return Err(Trouble::new(format!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )));
     }
     Ok(serde_json::from_slice(&out.stdout)?)
 }
@@ -110,8 +121,10 @@ mod tests {
     fn the_agent_holds_its_tls_library_and_not_its_test_tools() {
         let metadata = metadata("x86_64-unknown-linux-musl").unwrap();
         let reached = reached(&metadata, "towline-agent").unwrap();
-        let names: Vec<String> =
-            list(&metadata, "packages").filter(|p| reached.contains(&text(p, "id"))).map(|p| text(p, "name")).collect();
+        let names: Vec<String> = list(&metadata, "packages")
+            .filter(|p| reached.contains(&text(p, "id")))
+            .map(|p| text(p, "name"))
+            .collect();
         assert!(names.iter().any(|name| name == "rustls"), "{names:?}");
         assert!(!names.iter().any(|name| name == "tempfile"), "{names:?}");
     }

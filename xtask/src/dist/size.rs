@@ -1,7 +1,9 @@
-//! `dist --sizes CLASS`: what each crate costs in the agent, from the symbols of an unstripped build; docs/size.md.
+//! `dist --sizes CLASS`: what each crate costs in the agent, from the symbols of an unstripped
+//! build; docs/size.md.
 //!
 //! # Known limits
-//! - Code that was inlined counts for whom it was inlined into. Constants without a symbol count as `other`.
+//! - Code that was inlined counts for whom it was inlined into. Constants without a symbol count as
+//!   `other`.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +24,8 @@ pub(crate) fn write(class: &Class) -> Outcome {
     let mut command = Toolchain::find(class)?.command(class, Program::Agent, &target_dir)?;
     command.env("CARGO_PROFILE_RELEASE_STRIP", "none");
     run::checked(command)?;
-    let elf = std::fs::read(target_dir.join(&class.triple).join("release").join(Program::Agent.file()))?;
+    let elf =
+        std::fs::read(target_dir.join(&class.triple).join("release").join(Program::Agent.file()))?;
     let shipped = build::build(class, Program::Agent)?;
     let symbols = symbols(&elf).ok_or_else(|| Trouble::new("the program has no symbols"))?;
     let mut crates: BTreeMap<String, u64> = BTreeMap::new();
@@ -36,9 +39,9 @@ pub(crate) fn write(class: &Class) -> Outcome {
         shipped.bytes.saturating_sub(known),
     ));
     table.sort_by_key(|(_, size)| std::cmp::Reverse(*size));
-    let rows = table
-        .iter()
-        .map(|(name, size)| format!("| {name} | {size} | {:.1} % |\n", *size as f64 * 100.0 / shipped.bytes as f64));
+    let rows = table.iter().map(|(name, size)| {
+        format!("| {name} | {size} | {:.1} % |\n", *size as f64 * 100.0 / shipped.bytes as f64)
+    });
     let text = format!(
         "Class `{}` ({}), {} bytes as shipped. Made by `cargo xtask dist --sizes {}`.\n\n| crate | bytes | share |\n|---|---|---|\n{}",
         class.name,
@@ -139,7 +142,11 @@ fn named(text: &str) -> Option<String> {
 }
 
 fn crate_of_type(name: &str) -> String {
-    let plain = name.trim_start_matches('_').replace("$LT$", "").replace("$RF$", "").replace("mut$u20$", "");
+    let plain = name
+        .trim_start_matches('_')
+        .replace("$LT$", "")
+        .replace("$RF$", "")
+        .replace("mut$u20$", "");
     let first = plain.split("..").next().unwrap_or_default();
     if first.is_empty() || first.contains('$') { "other".into() } else { first.to_owned() }
 }

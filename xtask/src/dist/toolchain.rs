@@ -8,7 +8,8 @@
 //! | neither | the lines to type |
 //!
 //! # Invariants
-//! - Zig and cargo-zigbuild are of one known version each and stand in the cache directory, not in the tree.
+//! - Zig and cargo-zigbuild are of one known version each and stand in the cache directory, not in
+//!   the tree.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -62,31 +63,62 @@ impl Toolchain {
             return Ok(Self { std: Std::Rustup, said, zig });
         }
         install_pair()?;
-        let said = format!("{}: std from source, by {}, linked by zig", class.triple, version(Path::new(PAIR[0].1)));
+        let said = format!(
+            "{}: std from source, by {}, linked by zig",
+            class.triple,
+            version(Path::new(PAIR[0].1))
+        );
         Ok(Self { std: Std::Source, said, zig })
     }
 
-    /// `cargo zigbuild` for a program of a class, with everything that makes the bytes the same each time.
+    /// `cargo zigbuild` for a program of a class, with everything that makes the bytes the same
+    /// each time.
     ///
     /// # Errors
     /// Git knows no commit.
-    pub(crate) fn command(&self, class: &Class, program: Program, target_dir: &Path) -> Outcome<Command> {
+    pub(crate) fn command(
+        &self,
+        class: &Class,
+        program: Program,
+        target_dir: &Path,
+    ) -> Outcome<Command> {
         let bin = self.zig.join("bin");
         let mut command = Command::new(bin.join("cargo-zigbuild"));
-        command.current_dir(workspace()).args(["zigbuild", "--locked", "--profile", program.profile()]);
-        command.args(["--package", program.file(), "--bin", program.file(), "--target", &class.triple]);
+        command.current_dir(workspace()).args([
+            "zigbuild",
+            "--locked",
+            "--profile",
+            program.profile(),
+        ]);
+        command.args([
+            "--package",
+            program.file(),
+            "--bin",
+            program.file(),
+            "--target",
+            &class.triple,
+        ]);
         command.arg("--target-dir").arg(target_dir);
-        for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_PATH"] {
+        for name in
+            ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_PATH"]
+        {
             command.env_remove(name);
         }
         let mut flags = class.rustflags.clone();
         flags.extend(remaps());
         if self.std == Std::Source {
-            // What std needs to say when it cannot go on, and no more: the binaries are stripped, so the machinery
-            // that prints a backtrace could only print addresses.
-            let crates = if program == Program::Agent { "std,panic_abort" } else { "std,panic_unwind,panic_abort" };
-            let features = if program == Program::Agent { "optimize_for_size" } else { "panic-unwind" };
-            command.arg(format!("-Zbuild-std={crates}")).arg(format!("-Zbuild-std-features={features}"));
+            // What std needs to say when it cannot go on, and no more: the binaries are stripped,
+            // so the machinery that prints a backtrace could only print addresses.
+            let crates = if program == Program::Agent {
+                "std,panic_abort"
+            } else {
+                "std,panic_unwind,panic_abort"
+            };
+            let features =
+                if program == Program::Agent { "optimize_for_size" } else { "panic-unwind" };
+            command
+                .arg(format!("-Zbuild-std={crates}"))
+                .arg(format!("-Zbuild-std-features={features}"));
             command.env("RUSTC", PAIR[0].1).env("CARGO", PAIR[1].1).env("RUSTC_BOOTSTRAP", "1");
             command.env_remove("RUSTUP_TOOLCHAIN");
             // Without it the link asks for start files that rustup would have brought.
@@ -108,22 +140,33 @@ impl Toolchain {
 fn remaps() -> Vec<String> {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);
     let cargo = std::env::var_os("CARGO_HOME").map_or_else(|| home.join(".cargo"), PathBuf::from);
-    let source =
-        std::fs::canonicalize("/usr/lib/rustlib/src/rust").unwrap_or_else(|_| "/usr/lib/rustlib/src/rust".into());
-    [(workspace(), "/towline"), (cargo, "/cargo"), (source, "/rust"), ("/usr/lib/rustlib/src/rust".into(), "/rust")]
-        .into_iter()
-        .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
-        .collect()
+    let source = std::fs::canonicalize("/usr/lib/rustlib/src/rust")
+        .unwrap_or_else(|_| "/usr/lib/rustlib/src/rust".into());
+    [
+        (workspace(), "/towline"),
+        (cargo, "/cargo"),
+        (source, "/rust"),
+        ("/usr/lib/rustlib/src/rust".into(), "/rust"),
+    ]
+    .into_iter()
+    .map(|(from, to)| format!("--remap-path-prefix={}={to}", from.display()))
+    .collect()
 }
 
 fn rustup_has(triple: &str) -> bool {
-    let listed = Command::new("rustup").args(["target", "list", "--installed"]).stderr(Stdio::null()).output();
+    let listed = Command::new("rustup")
+        .args(["target", "list", "--installed"])
+        .stderr(Stdio::null())
+        .output();
     listed.is_ok_and(|out| String::from_utf8_lossy(&out.stdout).lines().any(|line| line == triple))
 }
 
 fn version(rustc: &Path) -> String {
     let out = Command::new(rustc).arg("--version").output();
-    out.map_or_else(|_| "rustc".into(), |out| String::from_utf8_lossy(&out.stdout).trim().to_owned())
+    out.map_or_else(
+        |_| "rustc".into(),
+        |out| String::from_utf8_lossy(&out.stdout).trim().to_owned(),
+    )
 }
 
 fn install_pair() -> Outcome {
@@ -132,7 +175,9 @@ fn install_pair() -> Outcome {
     }
     let packages: Vec<&str> = PAIR.iter().map(|(package, _)| *package).collect();
     setup::install(&packages).map_err(|e| {
-        Trouble::new(format!("no std for this target: rustup target add it (and cargo xtask dist again), or: {e}"))
+        Trouble::new(format!(
+            "no std for this target: rustup target add it (and cargo xtask dist again), or: {e}"
+        ))
     })
 }
 

@@ -1,6 +1,8 @@
-//! One device of the fleet: a root directory with busybox and dpkg's database, a network namespace, an agent, a shell on it.
+//! One device of the fleet: a root directory with busybox and dpkg's database, a network namespace,
+//! an agent, a shell on it.
 //!
-//! It has no service manager. `tests/fleet/systemctl` stands for one: what the package's scripts ask of it, it does.
+//! It has no service manager. `tests/fleet/systemctl` stands for one: what the package's scripts
+//! ask of it, it does.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,16 +50,38 @@ impl Member {
         let activation = lab.activation(1)?;
         let gateway = format!("{ADDRESS}:{}", lab.gateway.address().port());
         let mut enrol = inside(&name, &root);
-        enrol.args(["/usr/bin/towline-agent", "enroll", "--gateway", &gateway, "--activation-id", &activation.id]);
-        enrol.args(["--ca", "/ca.pem", "--name", &name]).env("TOWLINE_ACTIVATION_CODE", &activation.code);
+        enrol.args([
+            "/usr/bin/towline-agent",
+            "enroll",
+            "--gateway",
+            &gateway,
+            "--activation-id",
+            &activation.id,
+        ]);
+        enrol
+            .args(["--ca", "/ca.pem", "--name", &name])
+            .env("TOWLINE_ACTIVATION_CODE", &activation.code);
         let out = enrol.output()?;
-        let said = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
-        let id = device_id(&said).ok_or_else(|| Trouble::new(format!("{name}: enroll named no device: {said}")))?;
+        let said = format!(
+            "{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
+        let id = device_id(&said)
+            .ok_or_else(|| Trouble::new(format!("{name}: enroll named no device: {said}")))?;
         let mut run = inside(&name, &root);
         run.args(["/usr/bin/towline-agent", "run"]);
         let agent = Running::start(&name, run, &hub.directory().join(format!("{name}.log")))?;
         files::write(&root.join("run/towline-agent.pid"), agent.pid().to_string())?;
-        Ok(Self { text: Text::new(number as u64), name, root, id, shell: None, agent, sent: Vec::new() })
+        Ok(Self {
+            text: Text::new(number as u64),
+            name,
+            root,
+            id,
+            shell: None,
+            agent,
+            sent: Vec::new(),
+        })
     }
 
     /// Opens a shell that gives back what it gets, and leaves bytes on their way in it.
@@ -65,9 +89,14 @@ impl Member {
         let admin = lab.admin();
         let id = self.id.clone();
         eventually("the device answers", PATIENCE, || {
-            admin.run(&["exec", &id, "--", "true"]).ok().filter(|out| out.status.success()).map(drop)
+            admin
+                .run(&["exec", &id, "--", "true"])
+                .ok()
+                .filter(|out| out.status.success())
+                .map(drop)
         })?;
-        // What the command line says about a lost link goes to stderr, and is no byte of the shell's.
+        // What the command line says about a lost link goes to stderr, and is no byte of the
+        // shell's.
         let mut quiet = admin.equip(Command::new("sh"));
         quiet.args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"]).arg(admin.towline(&[]).get_program());
         quiet.args(["shell", &self.id]);
@@ -110,7 +139,8 @@ impl Member {
         self.send()
     }
 
-    /// The shell gave everything back, goes on, and ends when it is told to; the agent is the process it was.
+    /// The shell gave everything back, goes on, and ends when it is told to; the agent is the
+    /// process it was.
     pub(super) fn done(&mut self) -> Outcome {
         self.send()?;
         self.compare()?;
@@ -127,9 +157,18 @@ impl Member {
 
 /// What is there before the first package.
 fn furnish(root: &Path) -> Outcome {
-    for folder in
-        ["bin", "sbin", "usr/bin", "usr/sbin", "etc/apt", "proc", "dev/pts", "tmp", "root", "run/systemd/system"]
-    {
+    for folder in [
+        "bin",
+        "sbin",
+        "usr/bin",
+        "usr/sbin",
+        "etc/apt",
+        "proc",
+        "dev/pts",
+        "tmp",
+        "root",
+        "run/systemd/system",
+    ] {
         std::fs::create_dir_all(root.join(folder))?;
     }
     for folder in [
@@ -148,16 +187,19 @@ fn furnish(root: &Path) -> Outcome {
     files::write(&root.join("etc/group"), "root:x:0:\n")?;
     let box_ = root.join("bin/busybox");
     std::fs::copy(busybox("amd64")?, &box_)?;
-    for name in ["sh", "stty", "cat", "printf", "true", "rm", "kill", "test", "[", "command", "sed"] {
+    for name in ["sh", "stty", "cat", "printf", "true", "rm", "kill", "test", "[", "command", "sed"]
+    {
         std::os::unix::fs::symlink("busybox", root.join("bin").join(name))?;
     }
     let systemctl = root.join("usr/bin/systemctl");
     std::fs::copy(workspace().join("tests/fleet/systemctl"), &systemctl)?;
     std::fs::set_permissions(&systemctl, std::os::unix::fs::PermissionsExt::from_mode(0o755))?;
     // Terminals, and the process table, which ends of sessions are found by.
-    for (kind, options, place) in
-        [("proc", "", "proc"), ("tmpfs", "mode=0755", "dev"), ("devpts", "newinstance,ptmxmode=0666", "dev/pts")]
-    {
+    for (kind, options, place) in [
+        ("proc", "", "proc"),
+        ("tmpfs", "mode=0755", "dev"),
+        ("devpts", "newinstance,ptmxmode=0666", "dev/pts"),
+    ] {
         std::fs::create_dir_all(root.join(place))?;
         let mut mount = Command::new("mount");
         mount.args(["-t", kind, "-o", options, kind]).arg(root.join(place));

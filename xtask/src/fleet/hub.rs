@@ -43,8 +43,12 @@ impl Hub {
             std::fs::set_permissions(folder, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
         }
         let mut server = Command::new("python3");
-        server.args(["-m", "http.server", "--bind", ADDRESS, "--directory"]).arg(&repository).arg(PORT);
-        let server = Running::start("the repository's server", server, &scratch.join("server.log"))?;
+        server
+            .args(["-m", "http.server", "--bind", ADDRESS, "--directory"])
+            .arg(&repository)
+            .arg(PORT);
+        let server =
+            Running::start("the repository's server", server, &scratch.join("server.log"))?;
         let hub = Self { _server: server, scratch: scratch.to_owned() };
         hub.make_key()?;
         eventually("the repository is served", Duration::from_secs(20), || {
@@ -81,11 +85,20 @@ impl Hub {
 
     /// The line that points a device at a channel.
     pub(super) fn source(&self, channel: &str) -> String {
-        format!("deb [signed-by={}] http://{ADDRESS}:{PORT}/{channel}/apt ./\n", self.public_key().display())
+        format!(
+            "deb [signed-by={}] http://{ADDRESS}:{PORT}/{channel}/apt ./\n",
+            self.public_key().display()
+        )
     }
 
     /// Puts a version of the agent into a channel, in place of what was there.
-    pub(super) fn publish(&self, channel: &str, class: &Class, agent: &[u8], version: &str) -> Outcome {
+    pub(super) fn publish(
+        &self,
+        channel: &str,
+        class: &Class,
+        agent: &[u8],
+        version: &str,
+    ) -> Outcome {
         let deb = package::deb_of_agent(class, &another_version::bytes(agent, version)?, version)?;
         let path = self.scratch.join(format!("towline-agent_{version}_{}.deb", class.packages.deb));
         files::write(&path, deb)?;

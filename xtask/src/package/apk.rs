@@ -1,7 +1,8 @@
-//! apk's format, version 2: gzip streams one after the other, each a part of one tar: control, then data.
+//! apk's format, version 2: gzip streams one after the other, each a part of one tar: control, then
+//! data.
 //!
-//! Read by Alpine's apk-tools 2 and 3, and by OpenWrt from 25 on. Unsigned by itself: the index of a repository is
-//! signed, or `--allow-untrusted` says that one knows where the file comes from.
+//! Read by Alpine's apk-tools 2 and 3, and by OpenWrt from 25 on. Unsigned by itself: the index of
+//! a repository is signed, or `--allow-untrusted` says that one knows where the file comes from.
 
 use towline_testkit::Outcome;
 
@@ -9,7 +10,8 @@ use super::Content;
 use super::archive::{Style, control, gzip, tree, without_end};
 use crate::dist::digest;
 
-/// A package for Alpine's or OpenWrt's name of an architecture; `release` as the system's packages count it.
+/// A package for Alpine's or OpenWrt's name of an architecture; `release` as the system's packages
+/// count it.
 ///
 /// # Errors
 /// A path is too long for tar.

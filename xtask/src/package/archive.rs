@@ -1,4 +1,5 @@
-//! Archives with nothing of this machine in them: tar with root's entries and one time, gzip without a name, ar.
+//! Archives with nothing of this machine in them: tar with root's entries and one time, gzip
+//! without a name, ar.
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
@@ -32,7 +33,9 @@ pub(crate) fn tree(entries: &[Entry], style: Style, time: u64) -> Outcome<Vec<u8
         let path = entry.path.trim_start_matches('/');
         for (at, _) in path.match_indices('/') {
             let folder = &path[..at];
-            let described = entries.iter().any(|e| e.bytes.is_none() && e.path.trim_start_matches('/') == folder);
+            let described = entries
+                .iter()
+                .any(|e| e.bytes.is_none() && e.path.trim_start_matches('/') == folder);
             if !described && above.insert(folder.to_owned()) {
                 append(&mut tar, folder, 0o755, None, style, time)?;
             }
@@ -46,7 +49,11 @@ pub(crate) fn tree(entries: &[Entry], style: Style, time: u64) -> Outcome<Vec<u8
 ///
 /// # Errors
 /// A name is too long for the format.
-pub(crate) fn control(files: &[(String, u32, Vec<u8>)], dotted: bool, time: u64) -> Outcome<Vec<u8>> {
+pub(crate) fn control(
+    files: &[(String, u32, Vec<u8>)],
+    dotted: bool,
+    time: u64,
+) -> Outcome<Vec<u8>> {
     let mut tar = Builder::new(Vec::new());
     if dotted {
         append(&mut tar, "", 0o755, None, Style::Dotted, time)?;
@@ -58,7 +65,14 @@ pub(crate) fn control(files: &[(String, u32, Vec<u8>)], dotted: bool, time: u64)
     Ok(tar.into_inner()?)
 }
 
-fn append(tar: &mut Builder<Vec<u8>>, path: &str, mode: u32, bytes: Option<&[u8]>, style: Style, time: u64) -> Outcome {
+fn append(
+    tar: &mut Builder<Vec<u8>>,
+    path: &str,
+    mode: u32,
+    bytes: Option<&[u8]>,
+    style: Style,
+    time: u64,
+) -> Outcome {
     let slash = if bytes.is_none() { "/" } else { "" };
     let name = match style {
         Style::Dotted => format!("./{path}{}", if path.is_empty() { "" } else { slash }),
@@ -77,11 +91,10 @@ fn header(name: &str, mode: u32, size: Option<usize>, time: u64) -> Outcome<Head
     header.set_entry_type(if size.is_some() { EntryType::Regular } else { EntryType::Directory });
     // Set by hand: `set_path` would take the leading `./` away, which dpkg and opkg expect.
     let bytes = name.as_bytes();
-    let field = header
-        .as_old_mut()
-        .name
-        .get_mut(..bytes.len())
-        .ok_or_else(|| towline_testkit::Trouble::new(format!("{name}: longer than 100 bytes")))?;
+    let field =
+        header.as_old_mut().name.get_mut(..bytes.len()).ok_or_else(|| {
+            towline_testkit::Trouble::new(format!("{name}: longer than 100 bytes"))
+        })?;
     field.copy_from_slice(bytes);
     header.set_mode(mode);
     header.set_size(u64::try_from(size.unwrap_or(0))?);
@@ -114,7 +127,8 @@ pub(crate) fn without_end(mut tar: Vec<u8>) -> Vec<u8> {
 pub(crate) fn ar(members: &[(&str, &[u8])], time: u64) -> Vec<u8> {
     let mut out = b"!<arch>\n".to_vec();
     for (name, bytes) in members {
-        let head = format!("{name:<16}{time:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 100_644, bytes.len());
+        let head =
+            format!("{name:<16}{time:<12}{:<6}{:<6}{:<8}{:<10}`\n", 0, 0, 100_644, bytes.len());
         out.extend_from_slice(head.as_bytes());
         out.extend_from_slice(bytes);
         if bytes.len() % 2 == 1 {

@@ -1,4 +1,5 @@
-//! Debian's format: an ar of `debian-binary`, control and data, see deb(5). gzip, which every dpkg reads.
+//! Debian's format: an ar of `debian-binary`, control and data, see deb(5). gzip, which every dpkg
+//! reads.
 
 use towline_testkit::Outcome;
 

@@ -64,7 +64,8 @@ struct DirectoryLine {
 pub(super) struct MadeLine {
     /// Its arguments.
     pub(super) run: Vec<String>,
-    /// A file, which gets what is printed; or a folder (with a slash at its end), whose name follows the arguments.
+    /// A file, which gets what is printed; or a folder (with a slash at its end), whose name
+    /// follows the arguments.
     pub(super) to: String,
     /// Not in all formats.
     pub(super) only: Option<Vec<Format>>,
@@ -111,7 +112,8 @@ impl Description {
     /// It has a mistake.
     pub(crate) fn read(name: &str) -> Outcome<Self> {
         let path = workspace().join("packaging").join(format!("{name}.toml"));
-        let text = std::fs::read_to_string(&path).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
+        let text = std::fs::read_to_string(&path)
+            .map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?;
         toml::from_str(&text).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))
     }
 
@@ -119,8 +121,14 @@ impl Description {
     ///
     /// # Errors
     /// A file that it names is not there.
-    pub(crate) fn content(&self, format: Format, program: &[u8], version: &str) -> Outcome<Content> {
-        let here = |only: &Option<Vec<Format>>| only.as_ref().is_none_or(|only| only.contains(&format));
+    pub(crate) fn content(
+        &self,
+        format: Format,
+        program: &[u8],
+        version: &str,
+    ) -> Outcome<Content> {
+        let here =
+            |only: &Option<Vec<Format>>| only.as_ref().is_none_or(|only| only.contains(&format));
         let mut entries = Vec::new();
         for line in self.files.iter().filter(|line| here(&line.only)) {
             let bytes = if line.from == "program" { program.to_vec() } else { read(&line.from)? };
@@ -128,7 +136,12 @@ impl Description {
             entries.push(Entry { path, mode, bytes: Some(bytes), config });
         }
         for line in self.directories.iter().filter(|line| here(&line.only)) {
-            entries.push(Entry { path: line.path.clone(), mode: line.mode, bytes: None, config: false });
+            entries.push(Entry {
+                path: line.path.clone(),
+                mode: line.mode,
+                bytes: None,
+                config: false,
+            });
         }
         entries.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(Content {
@@ -148,7 +161,9 @@ impl Description {
 
     /// The scripts of a service's package; a program that is no service has none.
     fn scripts(&self, format: Format) -> Outcome<BTreeMap<String, String>> {
-        let (Some(state), Some(upgrade)) = (&self.state, &self.upgrade) else { return Ok(BTreeMap::new()) };
+        let (Some(state), Some(upgrade)) = (&self.state, &self.upgrade) else {
+            return Ok(BTreeMap::new());
+        };
         let (prefix, names): (&str, &[&str]) = match format {
             Format::Deb => ("deb", &["postinst", "prerm", "postrm"]),
             Format::Rpm => ("rpm", &["post", "preun"]),
@@ -159,7 +174,10 @@ impl Description {
         let mut scripts = BTreeMap::new();
         for name in names {
             let text = String::from_utf8(read(&format!("packaging/scripts/{prefix}.{name}"))?)?;
-            let text = text.replace("@name@", &self.name).replace("@state@", state).replace("@upgrade@", upgrade);
+            let text = text
+                .replace("@name@", &self.name)
+                .replace("@state@", state)
+                .replace("@upgrade@", upgrade);
             scripts.insert((*name).to_owned(), text);
         }
         Ok(scripts)
@@ -193,7 +211,8 @@ fn read(name: &str) -> Outcome<Vec<u8>> {
 mod tests {
     use super::*;
 
-    const FORMATS: [Format; 5] = [Format::Deb, Format::Rpm, Format::Apk, Format::Ipk, Format::Tarball];
+    const FORMATS: [Format; 5] =
+        [Format::Deb, Format::Rpm, Format::Apk, Format::Ipk, Format::Tarball];
 
     #[test]
     fn every_description_can_be_packed_in_each_of_its_formats() {
@@ -201,7 +220,10 @@ mod tests {
             let description = Description::read(name).unwrap();
             for format in &description.formats {
                 let content = description.content(*format, b"program", "1.2.3").unwrap();
-                assert!(content.entries.iter().any(|e| e.path.starts_with("/usr/bin/")), "{name} {format:?}");
+                assert!(
+                    content.entries.iter().any(|e| e.path.starts_with("/usr/bin/")),
+                    "{name} {format:?}"
+                );
                 let left = content.scripts.values().find(|script| script.contains('@'));
                 assert!(left.is_none(), "{name} {format:?}: a placeholder is left in {left:?}");
             }
@@ -211,9 +233,11 @@ mod tests {
     #[test]
     fn no_package_of_the_agent_carries_an_identity() {
         for format in FORMATS {
-            let content = Description::read("agent").unwrap().content(format, b"program", "1.2.3").unwrap();
-            let inside =
-                |e: &&Entry| e.path.starts_with("/var/lib/towline/") || e.path.starts_with("/etc/towline/state");
+            let content =
+                Description::read("agent").unwrap().content(format, b"program", "1.2.3").unwrap();
+            let inside = |e: &&Entry| {
+                e.path.starts_with("/var/lib/towline/") || e.path.starts_with("/etc/towline/state")
+            };
             assert_eq!(content.entries.iter().find(inside).map(|e| &e.path), None, "{format:?}");
         }
     }
@@ -221,8 +245,13 @@ mod tests {
     #[test]
     fn the_configuration_belongs_to_the_administrator() {
         for format in FORMATS {
-            let content = Description::read("agent").unwrap().content(format, b"program", "1.2.3").unwrap();
-            assert_eq!(content.config_files().collect::<Vec<_>>(), ["/etc/towline/agent.toml"], "{format:?}");
+            let content =
+                Description::read("agent").unwrap().content(format, b"program", "1.2.3").unwrap();
+            assert_eq!(
+                content.config_files().collect::<Vec<_>>(),
+                ["/etc/towline/agent.toml"],
+                "{format:?}"
+            );
         }
     }
 }

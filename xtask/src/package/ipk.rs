@@ -15,7 +15,8 @@ pub(crate) fn identity(name: &str, version: &str, architecture: &str) -> String 
 /// # Errors
 /// A path is too long for tar.
 pub(crate) fn write(content: &Content, architecture: &str) -> Outcome<Vec<u8>> {
-    let Content { name, version, maintainer, section, homepage, summary, license, time, .. } = content;
+    let Content { name, version, maintainer, section, homepage, summary, license, time, .. } =
+        content;
     let fields = format!(
         "{}Maintainer: {maintainer}\nLicense: {license}\nSection: {section}\nURL: {homepage}\nInstalled-Size: {}\nDescription: {summary}\n",
         identity(name, version, architecture),

@@ -1,9 +1,12 @@
-//! Files of a package that its program writes itself: manual pages and completions, which so never differ from it.
+//! Files of a package that its program writes itself: manual pages and completions, which so never
+//! differ from it.
 //!
-//! Way: `[[made]]` in a description -> the program of this host's own class, as `dist` built it -> [`Entry`].
+//! Way: `[[made]]` in a description -> the program of this host's own class, as `dist` built it ->
+//! [`Entry`].
 //!
 //! # Invariants
-//! - What cannot run here is not run: for another class the program of this host's class speaks, of the same commit.
+//! - What cannot run here is not run: for another class the program of this host's class speaks, of
+//!   the same commit.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -28,7 +31,11 @@ pub(super) fn entries(description: &Description, format: Format) -> Outcome<Vec<
     let mut entries = Vec::new();
     for line in description.made.iter().filter(wanted) {
         let program = of_this_host(description.program)?;
-        entries.extend(if line.to.ends_with('/') { folder(&program, line)? } else { vec![printed(&program, line)?] });
+        entries.extend(if line.to.ends_with('/') {
+            folder(&program, line)?
+        } else {
+            vec![printed(&program, line)?]
+        });
     }
     Ok(entries)
 }
@@ -37,13 +44,18 @@ fn of_this_host(program: Program) -> Outcome<PathBuf> {
     let class = Class::read(std::env::consts::ARCH)?;
     build::made(&class, program).ok_or_else(|| {
         let name = program.file();
-        Trouble::new(format!("pages of {name} are written by {name}: cargo xtask dist --target {} first", class.name))
+        Trouble::new(format!(
+            "pages of {name} are written by {name}: cargo xtask dist --target {} first",
+            class.name
+        ))
     })
 }
 
 fn printed(program: &PathBuf, line: &MadeLine) -> Outcome<Entry> {
     let bytes = output(Command::new(program).args(&line.run))?;
-    ensure(!bytes.is_empty(), || format!("{} {} printed nothing", program.display(), line.run.join(" ")))?;
+    ensure(!bytes.is_empty(), || {
+        format!("{} {} printed nothing", program.display(), line.run.join(" "))
+    })?;
     Ok(Entry { path: line.to.clone(), mode: READABLE, bytes: Some(bytes), config: false })
 }
 
@@ -54,9 +66,16 @@ fn folder(program: &PathBuf, line: &MadeLine) -> Outcome<Vec<Entry>> {
     for file in std::fs::read_dir(place.path())? {
         let file = file?;
         let path = format!("{}{}", line.to, file.file_name().to_string_lossy());
-        entries.push(Entry { path, mode: READABLE, bytes: Some(std::fs::read(file.path())?), config: false });
+        entries.push(Entry {
+            path,
+            mode: READABLE,
+            bytes: Some(std::fs::read(file.path())?),
+            config: false,
+        });
     }
-    ensure(!entries.is_empty(), || format!("{} {} wrote nothing", program.display(), line.run.join(" ")))?;
+    ensure(!entries.is_empty(), || {
+        format!("{} {} wrote nothing", program.display(), line.run.join(" "))
+    })?;
     Ok(entries)
 }
 

@@ -1,12 +1,14 @@
-//! `cargo xtask packages`: rpm, apk, ipk and tarball of the agent, each in a root file system like those it is meant for:
-//! installed, set up, upgraded, removed.
+//! `cargo xtask packages`: rpm, apk, ipk and tarball of the agent, each in a root file system like
+//! those it is meant for: installed, set up, upgraded, removed.
 //!
-//! Way: the x86_64 agent of `dist` -> a package in two versions -> a root made of busybox -> rpm itself, or what apk and opkg
-//! do with a package (unpack, keep the administrator's files, run the scripts) -> what stands in the root then.
+//! Way: the x86_64 agent of `dist` -> a package in two versions -> a root made of busybox -> rpm
+//! itself, or what apk and opkg do with a package (unpack, keep the administrator's files, run the
+//! scripts) -> what stands in the root then.
 //!
 //! # Known limits
-//! - apk-tools and opkg cannot be had from Debian: their part is played by [`Root::unpacked`], and procd's by a script that
-//!   writes down what it is asked for. What the real ones would refuse, this does not see.
+//! - apk-tools and opkg cannot be had from Debian: their part is played by [`Root::unpacked`], and
+//!   procd's by a script that writes down what it is asked for. What the real ones would refuse,
+//!   this does not see.
 //!
 //! # Not here
 //! - The deb: it is installed on a whole Debian, `cargo xtask qemu debian`.
@@ -48,7 +50,8 @@ esac
 
 const NEEDS: &[(&str, &str)] = &[("rpm", "rpm"), ("chroot", "coreutils"), ("tar", "tar")];
 
-/// Every format but Debian's. Needs root, to change into a root file system; without it, that is said and nothing is shown.
+/// Every format but Debian's. Needs root, to change into a root file system; without it, that is
+/// said and nothing is shown.
 ///
 /// # Errors
 /// What is not there, or should not be.
@@ -81,14 +84,25 @@ struct Root {
 impl Root {
     fn new() -> Outcome<Self> {
         let root = Self { scratch: tempfile::Builder::new().prefix("towline-root-").tempdir()? };
-        for folder in
-            ["bin", "sbin", "usr/bin", "usr/sbin", "usr/lib", "etc/init.d", "var/lib", "tmp", "dev", "packages"]
-        {
+        for folder in [
+            "bin",
+            "sbin",
+            "usr/bin",
+            "usr/sbin",
+            "usr/lib",
+            "etc/init.d",
+            "var/lib",
+            "tmp",
+            "dev",
+            "packages",
+        ] {
             std::fs::create_dir_all(root.at(folder))?;
         }
         std::fs::copy(busybox("amd64")?, root.at("/bin/busybox"))?;
         // Scripts throw output away; a container may forbid the device, and a file takes it too.
-        root.run("/bin/busybox --install -s /bin; mknod -m 666 /dev/null c 1 3 || touch /dev/null")?;
+        root.run(
+            "/bin/busybox --install -s /bin; mknod -m 666 /dev/null c 1 3 || touch /dev/null",
+        )?;
         Ok(root)
     }
 
@@ -110,7 +124,8 @@ impl Root {
         std::fs::read_to_string(self.at(path)).unwrap_or_default()
     }
 
-    /// What apk and opkg do with an archive: everything is put where it belongs, but a settings file that is there.
+    /// What apk and opkg do with an archive: everything is put where it belongs, but a settings
+    /// file that is there.
     fn unpacked(&self, archive: &[u8]) -> Outcome {
         files::write(&self.at("/packages/data.tar.gz"), archive)?;
         let kept = self.at(SETTINGS).exists().then(|| self.read(SETTINGS));
@@ -139,7 +154,9 @@ impl Root {
     }
 
     fn keeps_settings(&self) -> Outcome {
-        ensure(self.read(SETTINGS) == CHANGED, || format!("its settings are: {}", self.read(SETTINGS)))
+        ensure(self.read(SETTINGS) == CHANGED, || {
+            format!("its settings are: {}", self.read(SETTINGS))
+        })
     }
 
     fn keeps_identity_only(&self) -> Outcome {
@@ -158,7 +175,11 @@ fn red_hat(agent: &[u8]) -> Outcome {
     let rpm = |words: &[&str], file: Option<&Path>| -> Outcome {
         let mut command = Command::new(run::find("rpm").unwrap_or_else(|| "rpm".into()));
         // Debian's own rpm wants to be told that the files are not Debian's.
-        command.arg("--root").arg(root.scratch.path()).args(["--dbpath", "/usr/lib/sysimage/rpm"]).args(words);
+        command
+            .arg("--root")
+            .arg(root.scratch.path())
+            .args(["--dbpath", "/usr/lib/sysimage/rpm"])
+            .args(words);
         run::checked({
             command.args(file);
             command
@@ -178,7 +199,9 @@ fn red_hat(agent: &[u8]) -> Outcome {
     rpm(&["--verify", "--nodeps", "--noscripts", "--noconfig", "towline-agent"], None)?;
     rpm(&["--erase", "towline-agent"], None)?;
     root.keeps_identity_only()?;
-    say::line("  rpm: installed by rpm, upgraded with its settings kept, verified, erased with its identity kept");
+    say::line(
+        "  rpm: installed by rpm, upgraded with its settings kept, verified, erased with its identity kept",
+    );
     Ok(())
 }
 
@@ -188,7 +211,9 @@ fn alpine(agent: &[u8]) -> Outcome {
         let content = packed(agent, Format::Apk, version)?;
         // Control and data are one tar in several gzip streams: unpacked alike.
         root.unpacked(&apk::write(&content, "x86_64", "r0")?)?;
-        ensure(root.read("/.PKGINFO").contains(&format!("pkgver = {version}-r0")), || root.read("/.PKGINFO"))?;
+        ensure(root.read("/.PKGINFO").contains(&format!("pkgver = {version}-r0")), || {
+            root.read("/.PKGINFO")
+        })?;
         root.run(&format!("sh /.{script} {version}"))?;
         root.has(version)?;
         root.run("sh -n /etc/init.d/towline-agent")?;
@@ -198,7 +223,9 @@ fn alpine(agent: &[u8]) -> Outcome {
     }
     root.keeps_settings()?;
     root.run("sh /.pre-deinstall")?;
-    say::line("  apk: unpacked, its scripts run, upgraded with its settings kept (without apk-tools)");
+    say::line(
+        "  apk: unpacked, its scripts run, upgraded with its settings kept (without apk-tools)",
+    );
     Ok(())
 }
 
@@ -214,7 +241,11 @@ fn open_wrt(agent: &[u8]) -> Outcome {
         root.run("sh /packages/control/postinst configure")?;
         root.has(version)?;
         let asked = root.read(ASKED);
-        let wanted = if version == CURRENT { "set_param command /usr/bin/towline-agent" } else { "send_signal" };
+        let wanted = if version == CURRENT {
+            "set_param command /usr/bin/towline-agent"
+        } else {
+            "send_signal"
+        };
         ensure(asked.contains(wanted), || format!("procd was asked for: {asked}"))?;
         files::write(&root.at("/running"), "")?;
         if version == CURRENT {
@@ -224,13 +255,16 @@ fn open_wrt(agent: &[u8]) -> Outcome {
     root.keeps_settings()?;
     root.run("sh /packages/control/prerm remove")?;
     ensure(root.read(ASKED).contains("disable"), || root.read(ASKED))?;
-    say::line("  ipk: unpacked, its scripts run against a stand-in of procd, upgraded by a signal (without opkg)");
+    say::line(
+        "  ipk: unpacked, its scripts run against a stand-in of procd, upgraded by a signal (without opkg)",
+    );
     Ok(())
 }
 
 fn repositories(agent: &[u8]) -> Outcome {
     let scratch = tempfile::Builder::new().prefix("towline-repositories-").tempdir()?;
-    let (ipk, apk) = (scratch.path().join("towline-agent.ipk"), scratch.path().join("towline-agent.apk"));
+    let (ipk, apk) =
+        (scratch.path().join("towline-agent.ipk"), scratch.path().join("towline-agent.apk"));
     files::write(&ipk, ipk::write(&packed(agent, Format::Ipk, CURRENT)?, "x86_64")?)?;
     files::write(&apk, apk::write(&packed(agent, Format::Apk, CURRENT)?, "x86_64", "r0")?)?;
     crate::repo::signed::tried(&ipk, &apk)
@@ -254,7 +288,9 @@ fn anything(agent: &[u8]) -> Outcome {
     root.run(&format!("/packages/towline-agent-{NEXT}/install.sh --remove"))?;
     root.keeps_identity_only()?;
     root.run(&format!("/packages/towline-agent-{NEXT}/install.sh --remove --purge"))?;
-    ensure(!root.at(IDENTITY).exists() && !root.at(SETTINGS).exists(), || "purged, something is left".into())?;
+    ensure(!root.at(IDENTITY).exists() && !root.at(SETTINGS).exists(), || {
+        "purged, something is left".into()
+    })?;
     say::line("  tarball: installed by its script, upgraded, removed, purged");
     Ok(())
 }

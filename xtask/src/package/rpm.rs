@@ -11,11 +11,24 @@ use super::Content;
 /// What the format does not allow.
 pub(crate) fn write(content: &Content, architecture: &str) -> Outcome<Vec<u8>> {
     let time = u32::try_from(content.time)?;
-    let mut package =
-        PackageBuilder::new(&content.name, &content.version, &content.license, architecture, &content.summary);
+    let mut package = PackageBuilder::new(
+        &content.name,
+        &content.version,
+        &content.license,
+        architecture,
+        &content.summary,
+    );
+    package.using_config(
+        BuildConfig::default()
+            .compression(CompressionType::Gzip)
+            .source_date(time)
+            .reserved_space(None),
+    );
     package
-        .using_config(BuildConfig::default().compression(CompressionType::Gzip).source_date(time).reserved_space(None));
-    package.release("1").description(&content.description).url(&content.homepage).vendor(&content.maintainer);
+        .release("1")
+        .description(&content.description)
+        .url(&content.homepage)
+        .vendor(&content.maintainer);
     // Not the name of the machine that builds.
     package.build_host("localhost");
     for entry in &content.entries {

@@ -1,4 +1,5 @@
-//! The Yocto layer in `targets/meta-towline`: read by a parser of BitBake's language, which also knows what a recipe must have.
+//! The Yocto layer in `targets/meta-towline`: read by a parser of BitBake's language, which also
+//! knows what a recipe must have.
 //!
 //! # Known limits
 //! - Nothing is built: that takes BitBake and the layers of OpenEmbedded, some tens of gigabytes.
@@ -23,7 +24,9 @@ pub(crate) fn parsed() -> Outcome {
     let recipe = recipe()?;
     let mut parser = Command::new(setup::recipe_parser()?);
     // Warnings ask for a homepage that can be reached.
-    parser.args(["--quiet", "--hide", "info", "--hide", "warning", "--release", RELEASE]).arg(&recipe);
+    parser
+        .args(["--quiet", "--hide", "info", "--hide", "warning", "--release", RELEASE])
+        .arg(&recipe);
     run::checked(parser)?;
     say::line("  Yocto: the recipe is read by a parser of BitBake's language, without an error");
     Ok(())
@@ -32,7 +35,8 @@ pub(crate) fn parsed() -> Outcome {
 fn recipe() -> Outcome<PathBuf> {
     let folder = workspace().join("targets/meta-towline/recipes-core/towline-agent");
     let entries = std::fs::read_dir(&folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let recipes: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "bb")).collect();
+    let recipes: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "bb")).collect();
     ensure(recipes.len() == 1, || format!("{} recipes in {}", recipes.len(), folder.display()))?;
     recipes.into_iter().next().ok_or_else(|| Trouble::new("no recipe"))
 }
@@ -49,8 +53,15 @@ mod tests {
         let text = std::fs::read_to_string(&path).unwrap();
         for licence in ["LICENSE-MIT", "LICENSE-APACHE"] {
             let sum = Command::new("md5sum").arg(workspace().join(licence)).output().unwrap();
-            let digest = String::from_utf8_lossy(&sum.stdout).split(' ').next().unwrap_or_default().to_owned();
-            assert!(digest.len() == 32 && text.contains(&format!("file://{licence};md5={digest}")), "{licence}");
+            let digest = String::from_utf8_lossy(&sum.stdout)
+                .split(' ')
+                .next()
+                .unwrap_or_default()
+                .to_owned();
+            assert!(
+                digest.len() == 32 && text.contains(&format!("file://{licence};md5={digest}")),
+                "{licence}"
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! `cargo xtask qemu debian [SUITE]`: a whole Debian with systemd in a machine, and the life of the deb on it: installed, waiting,
-//! enrolled by an order, upgraded and downgraded under an open shell, killed, removed, installed again, purged. And its cgroups.
+//! `cargo xtask qemu debian [SUITE]`: a whole Debian with systemd in a machine, and the life of the
+//! deb on it: installed, waiting, enrolled by an order, upgraded and downgraded under an open
+//! shell, killed, removed, installed again, purged. And its cgroups.
 
 mod cgroups;
 
@@ -23,7 +24,8 @@ use crate::dist::class::Class;
 use crate::package;
 use crate::{run, say, setup};
 
-/// Which Debian, unless another is named: of those that devices have, the one with the oldest systemd that is still kept up.
+/// Which Debian, unless another is named: of those that devices have, the one with the oldest
+/// systemd that is still kept up.
 pub(crate) const SUITE: &str = "bookworm";
 /// What the distribution has beside its minimum.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,init,sudo,procps";
@@ -44,11 +46,17 @@ struct Debian {
 type Step = (&'static str, fn(&mut Debian) -> Outcome);
 
 const STEPS: &[Step] = &[
-    ("the package is installed; the service is enabled, runs, and waits without a word of error", installed),
+    (
+        "the package is installed; the service is enabled, runs, and waits without a word of error",
+        installed,
+    ),
     ("systemd finds nothing wrong with the unit", verified),
     ("an order in /etc/towline enrols the device, and is gone afterwards", enrolled),
     ("sudo works in a session, and a session is no safer from the OOM killer than others", sudo),
-    ("a session that forks for ever comes to its limit, while another one and the agent work on", cgroups::bomb),
+    (
+        "a session that forks for ever comes to its limit, while another one and the agent work on",
+        cgroups::bomb,
+    ),
     ("an upgrade cuts no shell, and the new program takes over at once", upgraded),
     ("a downgrade is the same", downgraded),
     ("an upgrade to a program that does not work changes nothing", broken),
@@ -70,7 +78,8 @@ pub(crate) fn tell(suite: &str, class: &Class, agent: &Path) -> Outcome {
     let mut debian = Debian::booted(suite, class, agent)?;
     for (sentence, step) in STEPS {
         step(&mut debian).map_err(|trouble| {
-            // Whatever still runs on the console is interrupted, and shown with what waits for what.
+            // Whatever still runs on the console is interrupted, and shown with what waits for
+            // what.
             let look = format!(
                 "\u{3}systemctl list-jobs --no-pager; ps axf | tail -n 25; journalctl --no-pager -n 30 -u {UNIT}"
             );
@@ -99,7 +108,14 @@ impl Debian {
         files::write(&initramfs, initial(&guest.root)?)?;
         let words = "systemd.show_status=0 loglevel=3".to_owned();
         let (kernel, clock) = (fetch::image(&guest)?, "utc");
-        let mut machine = model.start(&Parts { kernel, initramfs, disk, words, clock, memory: Some(MEMORY_MB) })?;
+        let mut machine = model.start(&Parts {
+            kernel,
+            initramfs,
+            disk,
+            words,
+            clock,
+            memory: Some(MEMORY_MB),
+        })?;
         machine.expect("console> ", BOOT)?;
         // Boot goes on behind the console; the first dpkg would meet a half-started system.
         machine.outcome("systemctl is-system-running --wait", BOOT)?;
@@ -114,7 +130,11 @@ impl Debian {
     fn answers_calls(&self) -> Outcome {
         let operator = self.operator();
         eventually("the device answers", CONNECTS, || {
-            operator.run(&["exec", &self.id, "--", "true"]).ok().filter(|out| out.status.success()).map(drop)
+            operator
+                .run(&["exec", &self.id, "--", "true"])
+                .ok()
+                .filter(|out| out.status.success())
+                .map(drop)
         })
     }
 
@@ -126,7 +146,8 @@ impl Debian {
 
     /// Waits inside the guest until a condition holds.
     fn until(&mut self, condition: &str) -> Outcome {
-        let line = format!("for i in $(seq 300); do {condition} && break; sleep 0.2; done; {condition}");
+        let line =
+            format!("for i in $(seq 300); do {condition} && break; sleep 0.2; done; {condition}");
         let (text, status) = self.machine.outcome(&line, Duration::from_secs(120))?;
         ensure(status == "0", || format!("never true: {condition}: {text}"))
     }
@@ -135,7 +156,8 @@ impl Debian {
         self.machine.run(&format!("systemctl show -P MainPID {UNIT}"))
     }
 
-    /// Installs a version under an open shell: the new program is there at once, and the shell as well.
+    /// Installs a version under an open shell: the new program is there at once, and the shell as
+    /// well.
     fn change_to(&mut self, version: &str) -> Outcome {
         let mut shell = self.shell()?;
         let before = self.pid()?;
@@ -143,9 +165,11 @@ impl Debian {
         self.until(&format!("readlink /proc/{before}/exe | grep -qx /usr/bin/towline-agent"))?;
         let (operator, id, wanted) = (self.operator(), self.id.clone(), format!("{version}.0"));
         eventually("the gateway shows the new version", CONNECTS, || {
-            let filter = serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [id] }] });
+            let filter =
+                serde_json::json!({ "Filters": [{ "Key": "InstanceIds", "Values": [id] }] });
             let answer = operator.api("AmazonSSM.DescribeInstanceInformation", &filter).ok()?;
-            (answer["InstanceInformationList"][0]["AgentVersion"].as_str() == Some(&wanted)).then_some(())
+            (answer["InstanceInformationList"][0]["AgentVersion"].as_str() == Some(&wanted))
+                .then_some(())
         })?;
         answers(&mut shell, 2)?;
         cgroups::limited(self)?;
@@ -192,7 +216,8 @@ fn enrolled(debian: &mut Debian) -> Outcome {
     debian.machine.run("mv /etc/towline/enroll.new /etc/towline/enroll.toml")?;
     debian.until("test -e /var/lib/towline/enrolment.toml -a ! -e /etc/towline/enroll.toml")?;
     let known = debian.machine.run("grep ^device /var/lib/towline/enrolment.toml")?;
-    debian.id = towline_testkit::lab::device::device_id(&known).ok_or_else(|| Trouble::new(known))?;
+    debian.id =
+        towline_testkit::lab::device::device_id(&known).ok_or_else(|| Trouble::new(known))?;
     debian.answers_calls()
 }
 
@@ -217,7 +242,9 @@ fn broken(debian: &mut Debian) -> Outcome {
     let mut shell = debian.shell()?;
     let before = debian.pid()?;
     debian.machine.run("printf '#!/bin/sh\\nexit 1\\n' >/tmp/agent; chmod 755 /tmp/agent")?;
-    debian.machine.run("cp -p /usr/bin/towline-agent /tmp/whole; mv /tmp/agent /usr/bin/towline-agent")?;
+    debian
+        .machine
+        .run("cp -p /usr/bin/towline-agent /tmp/whole; mv /tmp/agent /usr/bin/towline-agent")?;
     debian.machine.run(&format!("systemctl reload {UNIT}"))?;
     debian.until(&format!("journalctl -q --no-pager -u {UNIT} | grep -q 'does not work here'"))?;
     answers(&mut shell, 3)?;
@@ -229,7 +256,9 @@ fn broken(debian: &mut Debian) -> Outcome {
 fn killed(debian: &mut Debian) -> Outcome {
     let before = debian.pid()?;
     debian.machine.run(&format!("kill -9 {before}"))?;
-    debian.until(&format!("systemctl -q is-active {UNIT} && test $(systemctl show -P MainPID {UNIT}) != {before}"))?;
+    debian.until(&format!(
+        "systemctl -q is-active {UNIT} && test $(systemctl show -P MainPID {UNIT}) != {before}"
+    ))?;
     debian.answers_calls()
 }
 
@@ -242,8 +271,11 @@ fn removed(debian: &mut Debian) -> Outcome {
 
 fn purged(debian: &mut Debian) -> Outcome {
     debian.machine.run("dpkg -P towline-agent")?;
-    debian.machine.run("! pidof towline-agent && ! test -e /var/lib/towline && ! test -e /etc/towline/agent.toml")?;
-    let left = debian.machine.run(&format!("systemctl list-unit-files --no-legend {UNIT} | wc -l"))?;
+    debian.machine.run(
+        "! pidof towline-agent && ! test -e /var/lib/towline && ! test -e /etc/towline/agent.toml",
+    )?;
+    let left =
+        debian.machine.run(&format!("systemctl list-unit-files --no-legend {UNIT} | wc -l"))?;
     ensure(left == "0", || "systemd still knows the unit".into())
 }
 
@@ -258,14 +290,20 @@ fn unpack(suite: &str, root: &Path) -> Outcome {
         std::fs::create_dir_all(fetch::cache())?;
         let partial: PathBuf = tar.with_extension("partial.tar");
         let mut debootstrap = Command::new("mmdebstrap");
-        debootstrap.args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), suite]).arg(&partial);
+        debootstrap
+            .args(["--quiet", "--variant=minbase", &format!("--include={PACKAGES}"), suite])
+            .arg(&partial);
         run::checked(debootstrap)?;
         std::fs::rename(&partial, &tar)?;
     }
     std::fs::create_dir(root)?;
     let mut unpack = Command::new("tar");
     // Device nodes come from devtmpfs; a machine without the right to make them can still unpack.
-    unpack.args(["--extract", "--exclude=./dev/*", "--file"]).arg(&tar).arg("--directory").arg(root);
+    unpack
+        .args(["--extract", "--exclude=./dev/*", "--file"])
+        .arg(&tar)
+        .arg("--directory")
+        .arg(root);
     unpack.stdout(Stdio::null());
     run::checked(unpack)
 }
@@ -297,10 +335,16 @@ fn furnish(root: &Path, class: &Class, agent: &Path, ca: &Path) -> Outcome {
         "stty -echo cols 500\nPS1='console> '\nPROMPT_COMMAND=\nbind 'set enable-bracketed-paste off'\n",
     )?;
     write("root/.bash_profile", ". ~/.bashrc\n")?;
-    write("etc/systemd/network/eth.network", "[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n")?;
+    write(
+        "etc/systemd/network/eth.network",
+        "[Match]\nName=e*\n[Network]\nAddress=10.0.2.15/24\nGateway=10.0.2.2\n",
+    )?;
     let wants = root.join("etc/systemd/system/multi-user.target.wants");
     std::fs::create_dir_all(&wants)?;
-    std::os::unix::fs::symlink("/lib/systemd/system/systemd-networkd.service", wants.join("systemd-networkd.service"))?;
+    std::os::unix::fs::symlink(
+        "/lib/systemd/system/systemd-networkd.service",
+        wants.join("systemd-networkd.service"),
+    )?;
     let passwd = std::fs::read_to_string(root.join("etc/passwd"))?;
     write("etc/passwd", &format!("{passwd}ops:*:1000:1000::/tmp:/bin/sh\n"))?;
     write("etc/sudoers.d/ops", "ops ALL=(ALL) NOPASSWD: ALL\n")

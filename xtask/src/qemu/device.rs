@@ -1,4 +1,5 @@
-//! A small device in a virtual machine, behind a relay, with the agent of the package; and what an operator does with it.
+//! A small device in a virtual machine, behind a relay, with the agent of the package; and what an
+//! operator does with it.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -61,18 +62,21 @@ impl Device {
         let body = serde_json::json!({ "IamRole": "towline", "RegistrationLimit": 1 });
         let made = self.operator().api("AmazonSSM.CreateActivation", &body)?;
         let (id, code) = (made["ActivationId"].as_str(), made["ActivationCode"].as_str());
-        let (id, code) = id.zip(code).ok_or_else(|| Trouble::new("CreateActivation gave no activation"))?;
+        let (id, code) =
+            id.zip(code).ok_or_else(|| Trouble::new("CreateActivation gave no activation"))?;
         let port = self.relay.address().port();
         let line = format!(
             "echo {code} | towline-agent --state-dir /data/state enroll --gateway 10.0.2.2:{port} --activation-id {id} \
              --activation-code-file - --ca /data/ca.pem --name virtual"
         );
         let said = self.machine.run(&line)?;
-        self.id = device_id(&said).ok_or_else(|| Trouble::new(format!("enroll named no device: {said}")))?;
+        self.id = device_id(&said)
+            .ok_or_else(|| Trouble::new(format!("enroll named no device: {said}")))?;
         self.wait_connected()
     }
 
-    /// An operator on this host; the gateway's name for the guest is not one that the host can reach.
+    /// An operator on this host; the gateway's name for the guest is not one that the host can
+    /// reach.
     pub(crate) fn operator(&self) -> Operator {
         self.lab.admin().at(format!("https://127.0.0.1:{}", self.lab.gateway.address().port()))
     }
@@ -89,7 +93,8 @@ impl Device {
         };
         let waited = eventually("the device is connected", CONNECTS, connected);
         waited.map_err(|trouble| {
-            let log = self.machine.run("tail -n 30 /tmp/agent.log").unwrap_or_else(|e| e.to_string());
+            let log =
+                self.machine.run("tail -n 30 /tmp/agent.log").unwrap_or_else(|e| e.to_string());
             Trouble::new(format!("{trouble}; its agent says:\n{log}"))
         })
     }
@@ -110,19 +115,27 @@ impl Device {
     /// It does not run.
     pub(crate) fn agent(&mut self) -> Outcome<u64> {
         let text = self.machine.run("pidof towline-agent")?;
-        text.split_whitespace().next().and_then(|pid| pid.parse().ok()).ok_or_else(|| Trouble::new("no agent runs"))
+        text.split_whitespace()
+            .next()
+            .and_then(|pid| pid.parse().ok())
+            .ok_or_else(|| Trouble::new("no agent runs"))
     }
 
-    /// Does something to the device, and waits until its agent has dialled anew and is connected. Gives the time it took.
+    /// Does something to the device, and waits until its agent has dialled anew and is connected.
+    /// Gives the time it took.
     ///
     /// # Errors
     /// It does not come back.
-    pub(crate) fn comes_back_after(&mut self, disturb: impl FnOnce(&mut Machine) -> Outcome) -> Outcome<Duration> {
+    pub(crate) fn comes_back_after(
+        &mut self,
+        disturb: impl FnOnce(&mut Machine) -> Outcome,
+    ) -> Outcome<Duration> {
         let before = self.relay.count().connections;
         let start = Instant::now();
         disturb(&mut self.machine)?;
         self.relay.wait_for_newcomer(before, BOOT)?;
-        // The gateway may still show the link that died without a word, so that is no proof: an answer is.
+        // The gateway may still show the link that died without a word, so that is no proof: an
+        // answer is.
         let (operator, id) = (self.operator(), self.id.clone());
         eventually("the device answers again", CONNECTS, || {
             operator.run(&["exec", &id, "--", "true"]).ok().filter(|out| out.status.success())
@@ -131,7 +144,8 @@ impl Device {
     }
 }
 
-/// A shell says what it is asked: the arithmetic shows that the device computed it, and not an echo.
+/// A shell says what it is asked: the arithmetic shows that the device computed it, and not an
+/// echo.
 ///
 /// # Errors
 /// It does not.
@@ -149,9 +163,18 @@ fn parts(guest: &Guest, agent: &Path, lab: &Lab, scratch: &Path, class: &Class) 
     copy_tc(&guest.tc, &content.join("tc"))?;
     let disk = scratch.join("disk");
     machine::disk(&disk, DISK_MB, &content)?;
-    ensure(class.packages.deb == guest_arch(guest), || format!("{} is not for this guest", class.name))?;
+    ensure(class.packages.deb == guest_arch(guest), || {
+        format!("{} is not for this guest", class.name)
+    })?;
     let clock = "1970-01-01T00:01:00";
-    Ok(Parts { kernel: fetch::image(guest)?, initramfs, disk, words: String::new(), clock, memory: None })
+    Ok(Parts {
+        kernel: fetch::image(guest)?,
+        initramfs,
+        disk,
+        words: String::new(),
+        clock,
+        memory: None,
+    })
 }
 
 fn guest_arch(guest: &Guest) -> String {
@@ -164,7 +187,18 @@ fn build_initramfs(guest: &Guest, agent: &Path) -> Outcome<Vec<u8>> {
     let mut archive = Initramfs::default();
     archive.device("/dev/console", 5, 1);
     archive.device("/dev/null", 1, 3);
-    for folder in ["/bin", "/sbin", "/usr/sbin", "/proc", "/sys", "/run", "/tmp", "/data", "/root", "/var/lib"] {
+    for folder in [
+        "/bin",
+        "/sbin",
+        "/usr/sbin",
+        "/proc",
+        "/sys",
+        "/run",
+        "/tmp",
+        "/data",
+        "/root",
+        "/var/lib",
+    ] {
         archive.folder(folder);
     }
     archive.file("/bin/busybox", 0o755, &std::fs::read(guest.root.join("bin/busybox"))?);
@@ -178,8 +212,11 @@ fn build_initramfs(guest: &Guest, agent: &Path) -> Outcome<Vec<u8>> {
     for (name, path) in &order {
         archive.file(&format!("/modules/{name}.ko"), 0o644, &std::fs::read(path)?);
     }
-    let package =
-        Description::read("agent")?.content(Format::Ipk, &std::fs::read(agent)?, &crate::package::version())?;
+    let package = Description::read("agent")?.content(
+        Format::Ipk,
+        &std::fs::read(agent)?,
+        &crate::package::version(),
+    )?;
     for entry in package.entries {
         match entry.bytes {
             Some(bytes) => archive.file(&entry.path, entry.mode, &bytes),
@@ -189,14 +226,18 @@ fn build_initramfs(guest: &Guest, agent: &Path) -> Outcome<Vec<u8>> {
     Ok(archive.finish())
 }
 
-/// tc and its libraries, flat: it is started by the dynamic linker itself, with this folder as library path.
+/// tc and its libraries, flat: it is started by the dynamic linker itself, with this folder as
+/// library path.
 fn copy_tc(from: &Path, to: &Path) -> Outcome {
     std::fs::create_dir(to)?;
     for path in crate::dist::digest::all_files(from)? {
-        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let name =
+            path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         let wanted = path.ends_with("sbin/tc") || name.contains(".so");
         // Plugins of other tools, and the two dozen modules for names and character sets.
-        let useless = path.components().any(|c| ["gconv", "audit", "xtables"].iter().any(|n| c.as_os_str() == *n));
+        let useless = path
+            .components()
+            .any(|c| ["gconv", "audit", "xtables"].iter().any(|n| c.as_os_str() == *n));
         if wanted && !useless && path.is_file() {
             std::fs::copy(&path, to.join(&name))?;
         }

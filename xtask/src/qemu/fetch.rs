@@ -1,7 +1,9 @@
-//! Kernels, busybox and tc for virtual devices: Debian packages, downloaded once and unpacked in the cache directory.
+//! Kernels, busybox and tc for virtual devices: Debian packages, downloaded once and unpacked in
+//! the cache directory.
 //!
 //! # Invariants
-//! - apt works in a state directory of its own: foreign architectures and lists stay out of the machine's.
+//! - apt works in a state directory of its own: foreign architectures and lists stay out of the
+//!   machine's.
 //! - What is unpacked is complete: it is unpacked beside its place and then renamed.
 
 use std::path::{Path, PathBuf};
@@ -13,7 +15,8 @@ use crate::{run, say, setup};
 
 /// The suite that kernels come from.
 const SUITE: &str = "bookworm";
-/// What is fetched beside the kernel: a userland for the initramfs, and tc with its libraries for bad networks.
+/// What is fetched beside the kernel: a userland for the initramfs, and tc with its libraries for
+/// bad networks.
 const USERLAND: &[&str] = &["busybox-static"];
 const TC: &[&str] = &[
     "iproute2",
@@ -43,7 +46,8 @@ pub(crate) fn cache() -> PathBuf {
     setup::cache().join("qemu")
 }
 
-/// Kernel and userland for a Debian architecture; `meta` is the package that depends on the current kernel.
+/// Kernel and userland for a Debian architecture; `meta` is the package that depends on the current
+/// kernel.
 ///
 /// # Errors
 /// Nothing can be downloaded, and nothing was before.
@@ -80,8 +84,9 @@ pub(crate) fn busybox(arch: &str) -> Outcome<PathBuf> {
 pub(crate) fn image(guest: &Guest) -> Outcome<PathBuf> {
     let boot = guest.root.join("boot");
     let entries = std::fs::read_dir(&boot)?.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut images =
-        entries.filter(|path| path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz")));
+    let mut images = entries.filter(|path| {
+        path.file_name().is_some_and(|n| n.to_string_lossy().starts_with("vmlinuz"))
+    });
     images.next().ok_or_else(|| Trouble::new(format!("no kernel in {}", boot.display())))
 }
 
@@ -91,7 +96,8 @@ fn kernel(arch: &str, meta: &str) -> Outcome<String> {
     let out = apt("apt-cache").args(["depends", &format!("{meta}:{arch}")]).output()?;
     let text = String::from_utf8_lossy(&out.stdout);
     let line = text.lines().find_map(|line| line.trim().strip_prefix("Depends: linux-image"));
-    let name = line.ok_or_else(|| Trouble::new(format!("{meta}:{arch} is not in Debian's lists")))?;
+    let name =
+        line.ok_or_else(|| Trouble::new(format!("{meta}:{arch} is not in Debian's lists")))?;
     let name = name.split(':').next().unwrap_or(name);
     Ok(format!("linux-image{name}"))
 }
@@ -107,7 +113,10 @@ fn update() -> Outcome {
     }
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
     let mirror = mirror();
-    files::write(&state.join("sources.list"), format!("deb [signed-by={keyring}] {mirror} {SUITE} main\n"))?;
+    files::write(
+        &state.join("sources.list"),
+        format!("deb [signed-by={keyring}] {mirror} {SUITE} main\n"),
+    )?;
     let mut first = apt("apt-get");
     first.args(["update", "--quiet"]).stdout(Stdio::null());
     if run::checked(first).is_err() {
@@ -121,7 +130,8 @@ fn update() -> Outcome {
 /// The mirror that this machine uses for itself.
 fn mirror() -> String {
     let policy = Command::new("apt-cache").arg("policy").output();
-    let text = policy.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
+    let text =
+        policy.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
     let line = text.lines().find(|line| line.contains(&format!("{SUITE}/main")));
     let found = line.and_then(|line| line.split_whitespace().find(|word| word.starts_with("http")));
     found.unwrap_or("http://deb.debian.org/debian").to_owned()

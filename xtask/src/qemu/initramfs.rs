@@ -56,7 +56,8 @@ impl Initramfs {
         self.number += 1;
         let size = u32::try_from(content.len()).unwrap_or(u32::MAX);
         let name = u32::try_from(path.len() + 1).unwrap_or(u32::MAX);
-        // inode, mode, uid, gid, links, time, size, device of the file system (2), device (2), length of name, checksum.
+        // inode, mode, uid, gid, links, time, size, device of the file system (2), device (2),
+        // length of name, checksum.
         let fields = [self.number, mode, 0, 0, 1, 0, size, 0, 0, device.0, device.1, name, 0];
         self.bytes.extend_from_slice(b"070701");
         for field in fields {

@@ -64,8 +64,15 @@ pub(crate) const MODELS: &[Model] = &[
 ];
 
 /// Modules that a guest needs: its bus, network, disk, file system, bad network.
-pub(crate) const MODULES: &[&str] =
-    &["virtio_mmio", "virtio_pci", "virtio_net", "virtio_blk", "crc32c_generic", "ext4", "sch_netem"];
+pub(crate) const MODULES: &[&str] = &[
+    "virtio_mmio",
+    "virtio_pci",
+    "virtio_net",
+    "virtio_blk",
+    "crc32c_generic",
+    "ext4",
+    "sch_netem",
+];
 
 /// What a machine is started with.
 #[derive(Debug, Clone)]
@@ -115,11 +122,15 @@ impl Model {
         command.args(["-m", &parts.memory.unwrap_or(self.memory).to_string(), "-smp", "1"]);
         command.args(["-rtc", &format!("base={}", parts.clock)]);
         command.arg("-kernel").arg(&parts.kernel).arg("-initrd").arg(&parts.initramfs);
-        command.args(["-append", &format!("console={} quiet panic=1 {}", self.console, parts.words)]);
+        command
+            .args(["-append", &format!("console={} quiet panic=1 {}", self.console, parts.words)]);
         command.args(["-netdev", "user,id=net"]);
         let rom = if self.bus == "pci" { ",romfile=" } else { "" };
         command.args(["-device", &format!("virtio-net-{},netdev=net{rom}", self.bus)]);
-        command.args(["-drive", &format!("if=none,id=disk,format=raw,cache=unsafe,file={}", parts.disk.display())]);
+        command.args([
+            "-drive",
+            &format!("if=none,id=disk,format=raw,cache=unsafe,file={}", parts.disk.display()),
+        ]);
         command.args(["-device", &format!("virtio-blk-{},drive=disk", self.bus)]);
         command
     }
@@ -156,7 +167,11 @@ impl Machine {
     /// It does not end in time, or fails.
     pub(crate) fn run(&mut self, line: &str) -> Outcome<String> {
         let (text, status) = self.outcome(line, ANSWER)?;
-        if status == "0" { Ok(text) } else { Err(Trouble::new(format!("`{line}` gave {status}: {text}"))) }
+        if status == "0" {
+            Ok(text)
+        } else {
+            Err(Trouble::new(format!("`{line}` gave {status}: {text}")))
+        }
     }
 
     /// Like [`Machine::run`], whatever comes of it: what was printed, and the exit status.

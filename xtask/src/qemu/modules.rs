@@ -1,5 +1,5 @@
-//! Kernel modules in the order in which they must be loaded: the package carries no index, but each module names what it
-//! depends on.
+//! Kernel modules in the order in which they must be loaded: the package carries no index, but each
+//! module names what it depends on.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -9,8 +9,8 @@ use towline_testkit::{Outcome, Trouble};
 /// A module's name and its file.
 pub(crate) type Module = (String, PathBuf);
 
-/// The wanted modules and all that they depend on, each after what it needs. A module that is built in is not there,
-/// and not needed.
+/// The wanted modules and all that they depend on, each after what it needs. A module that is built
+/// in is not there, and not needed.
 ///
 /// # Errors
 /// The package cannot be read.
@@ -44,14 +44,17 @@ fn visit(
 /// The names after `depends=` in a module's information section.
 fn depends(module: &[u8]) -> Vec<String> {
     const KEY: &[u8] = b"\0depends=";
-    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else { return Vec::new() };
+    let Some(at) = module.windows(KEY.len()).position(|window| window == KEY) else {
+        return Vec::new();
+    };
     let value = module[at + KEY.len()..].split(|byte| *byte == 0).next().unwrap_or_default();
     let text = String::from_utf8_lossy(value);
     text.split(',').filter(|name| !name.is_empty()).map(|name| name.replace('-', "_")).collect()
 }
 
 fn index(folder: &Path, files: &mut BTreeMap<String, PathBuf>) -> Outcome {
-    let entries = std::fs::read_dir(folder).map_err(|e| Trouble::new(format!("{}: {e}", folder.display())))?;
+    let entries = std::fs::read_dir(folder)
+        .map_err(|e| Trouble::new(format!("{}: {e}", folder.display())))?;
     for entry in entries {
         let path = entry?.path();
         if path.is_dir() {
@@ -70,7 +73,10 @@ mod tests {
 
     #[test]
     fn a_module_names_what_it_depends_on() {
-        assert_eq!(depends(b"x\0license=GPL\0depends=jbd2,crc16,net-x\0intree=Y\0"), ["jbd2", "crc16", "net_x"]);
+        assert_eq!(
+            depends(b"x\0license=GPL\0depends=jbd2,crc16,net-x\0intree=Y\0"),
+            ["jbd2", "crc16", "net_x"]
+        );
         assert!(depends(b"\0depends=\0").is_empty());
     }
 }

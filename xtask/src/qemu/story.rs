@@ -1,4 +1,5 @@
-//! What a device must stand, in the order in which it happens to one machine. Each step is a sentence that is printed.
+//! What a device must stand, in the order in which it happens to one machine. Each step is a
+//! sentence that is printed.
 
 use std::path::Path;
 use std::time::Duration;
@@ -36,12 +37,17 @@ pub(crate) fn tell(model: &Model, class: &Class, agent: &Path) -> Outcome {
     say::line(&format!("  {}: enrolled as {} and connected", class.name, device.id));
     let mut facts = memory(&mut device, model, class)?;
     for (sentence, step) in STEPS {
-        step(&mut device, class).map_err(|e| Trouble::new(format!("{}: {sentence}: {e}", class.name)))?;
+        step(&mut device, class)
+            .map_err(|e| Trouble::new(format!("{}: {sentence}: {e}", class.name)))?;
         say::line(&format!("  {}: {sentence}", class.name));
     }
     let took = device.comes_back_after(|machine| machine.send("reboot -f"))?;
     drop(device.shell()?);
-    say::line(&format!("  {}: comes back by itself after a reboot, in {} ms", class.name, took.as_millis()));
+    say::line(&format!(
+        "  {}: comes back by itself after a reboot, in {} ms",
+        class.name,
+        took.as_millis()
+    ));
     facts.boot_ms = u64::try_from(took.as_millis())?;
     let path = facts_file(&class.name);
     std::fs::create_dir_all(path.with_file_name(""))?;
@@ -51,7 +57,8 @@ pub(crate) fn tell(model: &Model, class: &Class, agent: &Path) -> Outcome {
 fn memory(device: &mut Device, model: &Model, class: &Class) -> Outcome<Facts> {
     let budget = class.budget()?.agent;
     let pid = device.agent()?;
-    // Counted page by page. What `status` says is a sum that the kernel brings up to date every 64 pages.
+    // Counted page by page. What `status` says is a sum that the kernel brings up to date every 64
+    // pages.
     let (status, pages) = (format!("/proc/{pid}/status"), format!("/proc/{pid}/smaps_rollup"));
     let idle_kib = device.machine.number(&pages, "Rss:")?;
     let anonymous_kib = device.machine.number(&pages, "Anonymous:")?;
@@ -61,14 +68,24 @@ fn memory(device: &mut Device, model: &Model, class: &Class) -> Outcome<Facts> {
     let second = device.shell()?;
     let further = device.machine.number(&pages, "Rss:")?.saturating_sub(shell_kib);
     drop((shell, second));
-    let seen = format!("{}: RSS {idle_kib} KiB idle ({anonymous_kib} anonymous), {shell_kib} with a shell", class.name);
+    let seen = format!(
+        "{}: RSS {idle_kib} KiB idle ({anonymous_kib} anonymous), {shell_kib} with a shell",
+        class.name
+    );
     say::line(&format!("  {seen}, {threads} thread, a further shell {further} KiB"));
     ensure(idle_kib <= budget.idle_rss_kib && anonymous_kib <= budget.idle_anonymous_kib, || {
         format!("{seen}: promised {} ({})", budget.idle_rss_kib, budget.idle_anonymous_kib)
     })?;
     ensure(further <= budget.per_shell_kib, || format!("a further shell costs {further} KiB"))?;
     ensure(threads <= budget.threads, || format!("{threads} threads"))?;
-    Ok(Facts { class: class.name.clone(), machine_mb: model.memory(), idle_kib, anonymous_kib, shell_kib, boot_ms: 0 })
+    Ok(Facts {
+        class: class.name.clone(),
+        machine_mb: model.memory(),
+        idle_kib,
+        anonymous_kib,
+        shell_kib,
+        boot_ms: 0,
+    })
 }
 
 fn clock(device: &mut Device, _: &Class) -> Outcome {
@@ -95,19 +112,23 @@ fn full_screen(device: &mut Device, _: &Class) -> Outcome {
     // The 29th line is the last of the text; the 30th is the editor's own.
     shell.expect_within("\u{1b}[29;1H29", ANSWER)?;
     let drawn = shell.expect_within("/tmp/text 1/99", ANSWER)?;
-    ensure(drawn.contains("\u{1b}[30;1H") && !drawn.contains("[31;"), || format!("it drew elsewhere: {drawn:?}"))?;
+    ensure(drawn.contains("\u{1b}[30;1H") && !drawn.contains("[31;"), || {
+        format!("it drew elsewhere: {drawn:?}")
+    })?;
     shell.send(":q!\r")?;
     answers(&mut shell, 2)
 }
 
 fn no_listener(device: &mut Device, _: &Class) -> Outcome {
-    let tables =
-        "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw /proc/net/raw6 2>/dev/null";
+    let tables = "cat /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6 /proc/net/raw /proc/net/raw6 2>/dev/null";
     let text = device.machine.run(tables)?;
-    let sockets: Vec<&str> =
-        text.lines().filter(|line| line.trim().contains(": ") && !line.contains("local_address")).collect();
+    let sockets: Vec<&str> = text
+        .lines()
+        .filter(|line| line.trim().contains(": ") && !line.contains("local_address"))
+        .collect();
     // State 01: connected, by us. Anything else in these tables waits for somebody.
-    let waiting: Vec<&&str> = sockets.iter().filter(|line| line.split_whitespace().nth(3) == Some("0A")).collect();
+    let waiting: Vec<&&str> =
+        sockets.iter().filter(|line| line.split_whitespace().nth(3) == Some("0A")).collect();
     ensure(!sockets.is_empty(), || format!("not even the link is to be seen: {text}"))?;
     ensure(waiting.is_empty(), || format!("these listen: {waiting:?}"))
 }
@@ -123,7 +144,9 @@ fn cut(device: &mut Device, _: &Class) -> Outcome {
 
 fn netem(device: &mut Device, _: &Class) -> Outcome {
     let tc = "cd /data/tc; TC_LIB_DIR=/data/tc $(ls ld-linux*.so.* | head -n 1 | sed s,^,./,) --library-path . ./tc";
-    device.machine.run(&format!("({tc} qdisc add dev eth0 root netem delay 100ms 30ms loss 5%)"))?;
+    device
+        .machine
+        .run(&format!("({tc} qdisc add dev eth0 root netem delay 100ms 30ms loss 5%)"))?;
     let worked = (|| {
         let mut shell = device.shell()?;
         (20..25).try_for_each(|number| answers(&mut shell, number))

@@ -1,5 +1,5 @@
-//! `cargo xtask qemu --table`: the table in docs/devices.md and the shorter one in the README, from what was built, packed and
-//! measured.
+//! `cargo xtask qemu --table`: the table in docs/devices.md and the shorter one in the README, from
+//! what was built, packed and measured.
 
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble, files};
@@ -44,7 +44,8 @@ pub(crate) fn write() -> Outcome {
     let path = workspace().join("docs/devices.md");
     let old = std::fs::read_to_string(&path).unwrap_or_default();
     // What people wrote below the table stays.
-    let below = old.split_once("\n## ").map(|(_, below)| format!("\n## {below}")).unwrap_or_default();
+    let below =
+        old.split_once("\n## ").map(|(_, below)| format!("\n## {below}")).unwrap_or_default();
     let text = format!("{HEAD}{}", rows.concat());
     say::line(&text);
     files::write(&path, format!("{text}{below}"))
@@ -54,9 +55,12 @@ pub(crate) fn write() -> Outcome {
 fn readme(seen: &[Seen]) -> Outcome {
     let path = workspace().join("README.md");
     let old = std::fs::read_to_string(&path)?;
-    let parts = old.split_once(MARKS.0).and_then(|(above, rest)| Some((above, rest.split_once(MARKS.1)?.1)));
-    let (above, below) =
-        parts.ok_or_else(|| Trouble::new(format!("README.md has no {} … {}", MARKS.0.trim(), MARKS.1)))?;
+    let parts = old
+        .split_once(MARKS.0)
+        .and_then(|(above, rest)| Some((above, rest.split_once(MARKS.1)?.1)));
+    let (above, below) = parts.ok_or_else(|| {
+        Trouble::new(format!("README.md has no {} … {}", MARKS.0.trim(), MARKS.1))
+    })?;
     let rows: String = seen.iter().map(Seen::short).collect();
     files::write(&path, format!("{above}{}{README_HEAD}{rows}{PEER}{}{below}", MARKS.0, MARKS.1))?;
     Ok(std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?)
@@ -77,21 +81,26 @@ impl Seen {
     fn of(class: Class) -> Outcome<Self> {
         let dash = || "-".to_owned();
         let size = |path: Option<std::path::PathBuf>| {
-            path.and_then(|path| std::fs::metadata(path).ok()).map_or_else(dash, |meta| grouped(meta.len()))
+            path.and_then(|path| std::fs::metadata(path).ok())
+                .map_or_else(dash, |meta| grouped(meta.len()))
         };
         let variant = class.packages.variant.as_ref().map(|v| format!("_{v}")).unwrap_or_default();
-        let deb = format!("towline-agent_{}_{}{variant}.deb", package::version(), class.packages.deb);
+        let deb =
+            format!("towline-agent_{}_{}{variant}.deb", package::version(), class.packages.deb);
         let facts = std::fs::read_to_string(facts_file(&class.name)).ok();
         let facts: Option<Facts> = facts.map(|text| serde_json::from_str(&text)).transpose()?;
         let facts = facts.as_ref();
-        let machine = |m: Model| format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, m.memory());
+        let machine = |m: Model| {
+            format!("`cargo xtask qemu {}`, a machine with {} MB", class.name, m.memory())
+        };
         let emulated = |_| format!("`cargo xtask qemu {}`, user emulation", class.name);
         Ok(Self {
             binary: size(build::made(&class, Program::Agent)),
             package: size(Some(package::folder().join("deb").join(deb))),
             idle: facts.map_or_else(dash, |f| format!("{} ({})", f.idle_kib, f.anonymous_kib)),
             shell: facts.map_or_else(dash, |f| f.shell_kib.to_string()),
-            boot: facts.map_or_else(dash, |f| format!("{}.{}", f.boot_ms / 1000, f.boot_ms % 1000 / 100)),
+            boot: facts
+                .map_or_else(dash, |f| format!("{}.{}", f.boot_ms / 1000, f.boot_ms % 1000 / 100)),
             shown: Model::of(&class.name).map_or_else(emulated, machine),
             class,
         })

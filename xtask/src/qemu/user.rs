@@ -1,4 +1,5 @@
-//! Classes without a machine of their own: the program runs under qemu's user mode on this host, against a real gateway.
+//! Classes without a machine of their own: the program runs under qemu's user mode on this host,
+//! against a real gateway.
 
 use std::path::Path;
 
@@ -18,7 +19,8 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
     say::step(&format!("{}: under {}", class.name, class.emulation.user));
     let mut lab = Lab::start()?;
     lab.programs.agent = agent.to_owned();
-    let emulator = run::find(&class.emulation.user).unwrap_or_else(|| class.emulation.user.clone().into());
+    let emulator =
+        run::find(&class.emulation.user).unwrap_or_else(|| class.emulation.user.clone().into());
     let mut behind = vec![emulator.display().to_string()];
     behind.extend(class.emulation.cpu.iter().flat_map(|cpu| ["-cpu".to_owned(), cpu.clone()]));
     let device = lab.device_with(&DeviceSetup { behind, ..DeviceSetup::default() })?;
@@ -31,6 +33,9 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
     ensure(status.code() == Some(7), || format!("the shell ended with {status}"))?;
     let listening = facts::listening_sockets(device.pid()?)?;
     ensure(listening.is_empty(), || format!("these listen: {listening:?}"))?;
-    say::line(&format!("  {}: enrolled, a shell over a cut link, its exit code, no listener", class.name));
+    say::line(&format!(
+        "  {}: enrolled, a shell over a cut link, its exit code, no listener",
+        class.name
+    ));
     Ok(())
 }

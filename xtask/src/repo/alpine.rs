@@ -1,9 +1,10 @@
 //! An index for apk (Alpine; OpenWrt from 25 on): `APKINDEX.tar.gz`, signed as abuild-sign does it.
 //!
-//! Way: the first gzip stream of each package holds what it says of itself -> a line for each field -> a tar -> another gzip
-//! stream before it, with the signature over it.
+//! Way: the first gzip stream of each package holds what it says of itself -> a line for each field
+//! -> a tar -> another gzip stream before it, with the signature over it.
 //!
-//! The signature is RSA over SHA-1 because every apk-tools in the field takes that; it covers digests of the packages.
+//! The signature is RSA over SHA-1 because every apk-tools in the field takes that; it covers
+//! digests of the packages.
 //!
 //! # Not here
 //! - The key: `openssl genrsa`; devices have its public half under [`key_name`] in `/etc/apk/keys`.
@@ -45,11 +46,16 @@ pub(super) fn publish(folder: &Path, packages: &[PathBuf], key: Option<&Path>) -
     let mut index = String::new();
     for path in packages {
         let bytes = std::fs::read(path)?;
-        index.push_str(&paragraph(&bytes).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?);
+        index.push_str(
+            &paragraph(&bytes).map_err(|e| Trouble::new(format!("{}: {e}", path.display())))?,
+        );
         files::write(&folder.join(path.file_name().unwrap_or_default()), bytes)?;
     }
     let time = build::commit_time()?;
-    let parts = [("DESCRIPTION".into(), 0o644, b"towline".to_vec()), ("APKINDEX".into(), 0o644, index.into_bytes())];
+    let parts = [
+        ("DESCRIPTION".into(), 0o644, b"towline".to_vec()),
+        ("APKINDEX".into(), 0o644, index.into_bytes()),
+    ];
     let unsigned = gzip(&control(&parts, false, time)?)?;
     let place = folder.join("APKINDEX.tar.gz");
     files::write(&place, &unsigned)?;
@@ -71,7 +77,9 @@ fn signature(file: &Path, key: &Path) -> Outcome<Vec<u8>> {
     let mut sign = Command::new(run::find("openssl").unwrap_or_else(|| "openssl".into()));
     let out = sign.args(["dgst", "-sha1", "-sign"]).arg(key).arg(file).output()?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(out.status.success(), || format!("openssl signs nothing with {}: {said}", key.display()))?;
+    ensure(out.status.success(), || {
+        format!("openssl signs nothing with {}: {said}", key.display())
+    })?;
     Ok(out.stdout)
 }
 
@@ -82,8 +90,13 @@ fn paragraph(package: &[u8]) -> Outcome<String> {
     let head = package.get(..length).unwrap_or_default();
     let mut text = format!("C:Q1{}\nS:{}\n", digest::sha1_base64(head), package.len());
     for (name, letter) in FIELDS {
-        let line = info.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix("= "));
-        writeln!(text, "{letter}:{}", line.ok_or_else(|| Trouble::new(format!("it says no {name}")))?)?;
+        let line =
+            info.lines().find_map(|line| line.strip_prefix(name)?.trim_start().strip_prefix("= "));
+        writeln!(
+            text,
+            "{letter}:{}",
+            line.ok_or_else(|| Trouble::new(format!("it says no {name}")))?
+        )?;
     }
     text.push('\n');
     Ok(text)

@@ -1,7 +1,9 @@
-//! An index for opkg (OpenWrt up to 24.10): `Packages`, and `Packages.sig` in the form of usign, which is signify's.
+//! An index for opkg (OpenWrt up to 24.10): `Packages`, and `Packages.sig` in the form of usign,
+//! which is signify's.
 //!
 //! # Not here
-//! - The key: `usign -G` or `signify -G -n` makes it, and devices have its public half in `/etc/opkg/keys`.
+//! - The key: `usign -G` or `signify -G -n` makes it, and devices have its public half in
+//!   `/etc/opkg/keys`.
 
 use std::path::Path;
 use std::process::Command;
@@ -16,14 +18,16 @@ use crate::{run, setup};
 /// Who signs in signify's form.
 pub(super) const SIGNIFY: (&str, &str) = ("signify-openbsd", "signify-openbsd");
 
-/// Puts one package for one of OpenWrt's architectures into a folder, with its index; signed, if there is a key.
+/// Puts one package for one of OpenWrt's architectures into a folder, with its index; signed, if
+/// there is a key.
 ///
 /// # Errors
 /// The signer does not take the key.
 pub(super) fn publish(folder: &Path, package: &Path, arch: &str, key: Option<&Path>) -> Outcome {
     std::fs::create_dir_all(folder)?;
     let bytes = std::fs::read(package)?;
-    let name = package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name =
+        package.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let index = format!(
         "{}Filename: {name}\nSize: {}\nSHA256sum: {}\n\n",
         ipk::identity("towline-agent", &package::version(), arch),

@@ -1,5 +1,6 @@
-//! Are the indexes for opkg and apk what their readers check? Keys are made, a repository is signed with them, and the other
-//! end of each signature says yes; then one byte is changed, and it says no.
+//! Are the indexes for opkg and apk what their readers check? Keys are made, a repository is signed
+//! with them, and the other end of each signature says yes; then one byte is changed, and it says
+//! no.
 //!
 //! # Not here
 //! - apt's: a fleet of twenty installs from it, `cargo xtask fleet-upgrade`.
@@ -22,7 +23,9 @@ pub(crate) fn tried(ipk: &Path, apk: &Path) -> Outcome {
     let scratch = tempfile::Builder::new().prefix("towline-signed-").tempdir()?;
     for_opkg(scratch.path(), ipk)?;
     for_apk(scratch.path(), apk)?;
-    say::line("  repositories: the indexes for opkg and apk are signed, and a changed byte is noticed");
+    say::line(
+        "  repositories: the indexes for opkg and apk are signed, and a changed byte is noticed",
+    );
     Ok(())
 }
 
@@ -37,14 +40,21 @@ fn for_opkg(scratch: &Path, ipk: &Path) -> Outcome {
     let index = folder.join("Packages");
     let holds = || -> Outcome<bool> {
         let mut verify = signify();
-        verify.args(["-V", "-q", "-p"]).arg(&public).arg("-m").arg(&index).arg("-x").arg(folder.join("Packages.sig"));
+        verify
+            .args(["-V", "-q", "-p"])
+            .arg(&public)
+            .arg("-m")
+            .arg(&index)
+            .arg("-x")
+            .arg(folder.join("Packages.sig"));
         Ok(verify.output()?.status.success())
     };
     twice("opkg", &index, holds)
 }
 
 fn for_apk(scratch: &Path, apk: &Path) -> Outcome {
-    let (secret, public) = (scratch.join("fleet.pem"), scratch.join(alpine::key_name(Path::new("fleet.pem"))));
+    let (secret, public) =
+        (scratch.join("fleet.pem"), scratch.join(alpine::key_name(Path::new("fleet.pem"))));
     run::checked(openssl(&["genrsa", "-out"], &[&secret, Path::new("2048")]))?;
     run::checked(openssl(&["rsa", "-pubout", "-in"], &[&secret, Path::new("-out"), &public]))?;
     let folder = scratch.join("apk");
@@ -62,7 +72,8 @@ fn for_apk(scratch: &Path, apk: &Path) -> Outcome {
             return Ok(false);
         }
         let signature = parts.join(".SIGN.RSA.fleet.rsa.pub");
-        let words: [&Path; 4] = [&public, Path::new("-signature"), &signature, &parts.join("signed")];
+        let words: [&Path; 4] =
+            [&public, Path::new("-signature"), &signature, &parts.join("signed")];
         Ok(openssl(&["dgst", "-sha1", "-verify"], &words).output()?.status.success())
     };
     ensure(holds()?, || "openssl does not take the signature of the index for apk".into())?;
@@ -72,7 +83,8 @@ fn for_apk(scratch: &Path, apk: &Path) -> Outcome {
 }
 
 fn openssl(words: &[&str], paths: &[&Path]) -> Command {
-    let mut openssl = Command::new(run::find("openssl").unwrap_or_else(|| PathBuf::from("openssl")));
+    let mut openssl =
+        Command::new(run::find("openssl").unwrap_or_else(|| PathBuf::from("openssl")));
     openssl.args(words).args(paths);
     openssl
 }

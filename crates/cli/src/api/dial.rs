@@ -1,4 +1,5 @@
-//! From a name to a TCP connection: all addresses of the name are tried, a new one before the last has failed.
+//! From a name to a TCP connection: all addresses of the name are tried, a new one before the last
+//! has failed.
 //!
 //! # Invariants
 //! - At most [`MAX_ADDRESSES`] addresses are tried, and all together at most [`DIAL_TIMEOUT`].
@@ -29,30 +30,38 @@ const MAX_ADDRESSES: usize = 8;
 /// Connects to the host and port.
 ///
 /// # Errors
-/// [`CallError::Resolve`], [`CallError::Connect`] with the last address's reason, [`CallError::Timeout`].
+/// [`CallError::Resolve`], [`CallError::Connect`] with the last address's reason,
+/// [`CallError::Timeout`].
 pub(super) async fn dial(to: &Endpoint) -> Result<TcpStream, CallError> {
     let waited = DIAL_TIMEOUT;
-    let stream =
-        timeout(waited, connect(to)).await.map_err(|_| CallError::Timeout { to: to.to_string(), waited })??;
-    let failed = |error: io::Error| CallError::Connect { to: to.to_string(), why: error.to_string() };
+    let stream = timeout(waited, connect(to))
+        .await
+        .map_err(|_| CallError::Timeout { to: to.to_string(), waited })??;
+    let failed =
+        |error: io::Error| CallError::Connect { to: to.to_string(), why: error.to_string() };
     stream.set_nodelay(true).map_err(failed)?;
     Ok(stream)
 }
 
 async fn connect(to: &Endpoint) -> Result<TcpStream, CallError> {
     let resolve = |why: String| CallError::Resolve { host: to.host.clone(), why };
-    let found = tokio::net::lookup_host((to.host.as_str(), to.port)).await.map_err(|e| resolve(e.to_string()))?;
+    let found = tokio::net::lookup_host((to.host.as_str(), to.port))
+        .await
+        .map_err(|e| resolve(e.to_string()))?;
     let addresses = interleave(found.collect());
     if addresses.is_empty() {
         return Err(resolve("it has no address".to_owned()));
     }
-    race(&addresses).await.map_err(|error| CallError::Connect { to: to.to_string(), why: error.to_string() })
+    race(&addresses)
+        .await
+        .map_err(|error| CallError::Connect { to: to.to_string(), why: error.to_string() })
 }
 
 /// IPv6 and IPv4 in turns, beginning with what the system put first.
 fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_six = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (a, b): (Vec<_>, Vec<_>) = found.into_iter().partition(|address| address.is_ipv6() == first_is_six);
+    let (a, b): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| address.is_ipv6() == first_is_six);
     let (mut a, mut b) = (a.into_iter(), b.into_iter());
     let mut all = Vec::new();
     while all.len() < MAX_ADDRESSES {
@@ -95,7 +104,10 @@ mod tests {
     fn families_take_turns_and_the_number_is_bounded() {
         let address = |text: &str| text.parse::<SocketAddr>().unwrap();
         let found = vec![address("[::1]:1"), address("[::2]:1"), address("1.1.1.1:1")];
-        assert_eq!(interleave(found), [address("[::1]:1"), address("1.1.1.1:1"), address("[::2]:1")]);
+        assert_eq!(
+            interleave(found),
+            [address("[::1]:1"), address("1.1.1.1:1"), address("[::2]:1")]
+        );
         assert_eq!(interleave(vec![address("1.1.1.1:1"); 30]).len(), MAX_ADDRESSES);
         assert!(interleave(Vec::new()).is_empty());
     }
@@ -106,7 +118,8 @@ mod tests {
         runtime.block_on(async {
             let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
             let good = listener.local_addr().unwrap();
-            let closed = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+            let closed =
+                tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
             assert!(race(&[closed, good]).await.is_ok());
             assert!(race(&[closed]).await.is_err());
         });

@@ -142,7 +142,9 @@ impl CallError {
 fn sort_of_code(code: &str) -> Sort {
     match code {
         "TargetNotConnected" => Sort::NotConnected,
-        "ThrottlingException" | "InternalServerError" | "ServiceUnavailable" | "TooManyUpdates" => Sort::Busy,
+        "ThrottlingException" | "InternalServerError" | "ServiceUnavailable" | "TooManyUpdates" => {
+            Sort::Busy
+        }
         "AccessDeniedException"
         | "AccessDenied"
         | "ExpiredTokenException"
@@ -172,7 +174,8 @@ mod tests {
         for code in ["ThrottlingException", "InternalServerError", "TargetNotConnected"] {
             assert!(refused(code).may_heal(), "{code}");
         }
-        for code in ["AccessDeniedException", "DoesNotExistException", "InvalidSignatureException"] {
+        for code in ["AccessDeniedException", "DoesNotExistException", "InvalidSignatureException"]
+        {
             assert!(!refused(code).may_heal(), "{code}");
         }
         assert!(CallError::Broken { to: "g".into(), why: "reset".into() }.may_heal());

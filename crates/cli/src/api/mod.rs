@@ -1,8 +1,8 @@
 //! Requests to the gateway: signed, one after the other, on one connection.
 //!
-//! Way: a shape of `towline-ssm` -> [`Client::call`] -> signature -> HTTP/1.1 over TLS -> answer or [`CallError`].
-//! The same connection becomes the session's websocket ([`Client::upgrade`]) when the stream is served by the same
-//! host and port: a session costs one TCP and one TLS handshake.
+//! Way: a shape of `towline-ssm` -> [`Client::call`] -> signature -> HTTP/1.1 over TLS -> answer or
+//! [`CallError`]. The same connection becomes the session's websocket ([`Client::upgrade`]) when
+//! the stream is served by the same host and port: a session costs one TCP and one TLS handshake.
 //!
 //! # Invariants
 //! - Nothing leaves before the gateway's certificate is good.
@@ -50,7 +50,8 @@ use crate::config::{Endpoint, Settings};
 
 /// Largest answer, bytes. A page of 200 sessions with all their texts has less than half of that.
 const MAX_ANSWER: usize = 4 * 1024 * 1024;
-/// How long an answer may take. Opening a session waits for a device that may be on a slow mobile link.
+/// How long an answer may take. Opening a session waits for a device that may be on a slow mobile
+/// link.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(30);
 /// For the TLS handshake, after the TCP connection is there.
 const TLS_TIMEOUT: Duration = Duration::from_secs(10);
@@ -65,7 +66,8 @@ const _: () = assert!(MAX_MESSAGE >= 2 * MAX_FRAME);
 /// Bytes of the gateway that are taken from TLS at once: some of its frames.
 const READ_AHEAD: usize = 32 * 1024;
 
-/// Bytes read from the socket at once. The TLS library asks for 4 KiB a time: a full record would be five system calls.
+/// Bytes read from the socket at once. The TLS library asks for 4 KiB a time: a full record would
+/// be five system calls.
 const READ_BUFFER: usize = 64 * 1024;
 /// A connection to the gateway, encrypted.
 pub(crate) type Stream = TlsStream<BufReader<TcpStream>>;
@@ -130,14 +132,16 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub(crate) async fn caller_identity(&mut self) -> Result<CallerIdentity, CallError> {
-        let body = format!("Action={}&Version={}", Operation::GetCallerIdentity.name(), sts::VERSION);
+        let body =
+            format!("Action={}&Version={}", Operation::GetCallerIdentity.name(), sts::VERSION);
         let headers = [("content-type", sts::FORM_CONTENT_TYPE)];
         let (status, body) = self.post(Service::Sts, &headers, body.into_bytes()).await?;
         let text = String::from_utf8_lossy(&body);
         if status != StatusCode::OK {
             return Err(self.refusal(status, sts::error_from_xml(&text)));
         }
-        CallerIdentity::from_xml(&text).ok_or_else(|| self.not_a_gateway("no identity is in the answer".to_owned()))
+        CallerIdentity::from_xml(&text)
+            .ok_or_else(|| self.not_a_gateway("no identity is in the answer".to_owned()))
     }
 
     /// Opens the websocket at `url`, on the connection that is there already if it may serve.
@@ -145,8 +149,12 @@ impl Client {
     /// # Errors
     /// [`CallError`].
     pub(crate) async fn upgrade(&mut self, url: &str) -> Result<(Socket, Dialect), CallError> {
-        let to = Endpoint::parse(url).map_err(|why| self.not_a_gateway(format!("its stream address is bad: {why}")))?;
-        let kept = self.connection.take().filter(|c| !c.is_closed() && to.same_server(&self.settings.endpoint));
+        let to = Endpoint::parse(url)
+            .map_err(|why| self.not_a_gateway(format!("its stream address is bad: {why}")))?;
+        let kept = self
+            .connection
+            .take()
+            .filter(|c| !c.is_closed() && to.same_server(&self.settings.endpoint));
         let mut connection = match kept {
             Some(connection) => connection,
             None => self.connect(&to).await?,
@@ -178,14 +186,18 @@ impl Client {
         all.extend_from_slice(headers);
         let added = self.signature(service, &to.path, &all, &body)?;
         let mut request = Request::post(&to.path).header(header::USER_AGENT, USER_AGENT);
-        for (name, value) in all.iter().copied().chain(added.iter().map(|(name, value)| (*name, value.as_str()))) {
+        for (name, value) in
+            all.iter().copied().chain(added.iter().map(|(name, value)| (*name, value.as_str())))
+        {
             request = request.header(name, value);
         }
-        let request = request.body(Full::new(Bytes::from(body))).map_err(|error| broken(&to, &error))?;
-        let mut connection = match self.connection.take().filter(|connection| !connection.is_closed()) {
-            Some(connection) => connection,
-            None => self.connect(&to).await?,
-        };
+        let request =
+            request.body(Full::new(Bytes::from(body))).map_err(|error| broken(&to, &error))?;
+        let mut connection =
+            match self.connection.take().filter(|connection| !connection.is_closed()) {
+                Some(connection) => connection,
+                None => self.connect(&to).await?,
+            };
         let response = exchange(&mut connection, request, &to).await?;
         let status = response.status();
         let reading = Limited::new(response.into_body(), MAX_ANSWER).collect();
@@ -223,15 +235,20 @@ impl Client {
             None => self.connector.insert(tls::connector(self.settings.ca.as_deref())?).clone(),
         };
         let tls_error = |why: String| CallError::Tls { to: to.to_string(), why };
-        let name = ServerName::try_from(to.host.clone()).map_err(|_| tls_error("the host name is not valid".into()))?;
+        let name = ServerName::try_from(to.host.clone())
+            .map_err(|_| tls_error("the host name is not valid".into()))?;
         let tcp = BufReader::with_capacity(READ_BUFFER, dial::dial(to).await?);
         let shaken = timeout(TLS_TIMEOUT, connector.connect(name, tcp)).await;
-        let shaken = shaken.map_err(|_| CallError::Timeout { to: to.to_string(), waited: TLS_TIMEOUT })?;
-        let stream = shaken.map_err(|error| match error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {
-            true => tls_error(tls::explain(&error, self.settings.ca.is_some())),
-            false => broken(to, &error),
+        let shaken =
+            shaken.map_err(|_| CallError::Timeout { to: to.to_string(), waited: TLS_TIMEOUT })?;
+        let stream = shaken.map_err(|error| {
+            match error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) {
+                true => tls_error(tls::explain(&error, self.settings.ca.is_some())),
+                false => broken(to, &error),
+            }
         })?;
-        let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|error| broken(to, &error))?;
+        let (sender, connection) =
+            handshake(TokioIo::new(stream)).await.map_err(|error| broken(to, &error))?;
         // Ends with the connection; what it has to say about its end comes out at the request.
         tokio::spawn(connection.with_upgrades());
         Ok(sender)
@@ -240,9 +257,10 @@ impl Client {
     fn refusal(&self, status: StatusCode, said: Option<(String, String)>) -> CallError {
         match said {
             Some((code, message)) => CallError::Refused { code, message },
-            None if status.is_server_error() => {
-                CallError::Refused { code: "ServiceUnavailable".to_owned(), message: format!("HTTP status {status}") }
-            }
+            None if status.is_server_error() => CallError::Refused {
+                code: "ServiceUnavailable".to_owned(),
+                message: format!("HTTP status {status}"),
+            },
             None => self.not_a_gateway(format!("HTTP status {status}")),
         }
     }
@@ -265,7 +283,11 @@ async fn exchange(
 }
 
 /// Turns a good answer to an upgrade into a websocket; the raw TLS stream below it, without hyper.
-async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Result<(Socket, Dialect), CallError> {
+async fn accept(
+    response: Response<Incoming>,
+    key: &str,
+    to: &Endpoint,
+) -> Result<(Socket, Dialect), CallError> {
     let refuse = |why: String| CallError::NotAGateway { to: to.to_string(), why };
     if response.status().is_server_error() {
         let message = format!("the stream was not opened: HTTP status {}", response.status());
@@ -274,7 +296,9 @@ async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Resul
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
         return Err(refuse(format!("no websocket but HTTP status {}", response.status())));
     }
-    let is = |name: header::HeaderName, value: &str| response.headers().get(name).is_some_and(|v| v == value);
+    let is = |name: header::HeaderName, value: &str| {
+        response.headers().get(name).is_some_and(|v| v == value)
+    };
     if !is(header::SEC_WEBSOCKET_ACCEPT, &derive_accept_key(key.as_bytes())) {
         return Err(refuse("its websocket answer is not for this request".to_owned()));
     }
@@ -284,7 +308,9 @@ async fn accept(response: Response<Incoming>, key: &str, to: &Endpoint) -> Resul
         None => Dialect::Aws,
     };
     let upgraded = hyper::upgrade::on(response).await.map_err(|error| broken(to, &error))?;
-    let parts = upgraded.downcast::<TokioIo<Stream>>().map_err(|_| refuse("the stream is of no known kind".into()))?;
+    let parts = upgraded
+        .downcast::<TokioIo<Stream>>()
+        .map_err(|_| refuse("the stream is of no known kind".into()))?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))

@@ -4,19 +4,28 @@
 //! - At most [`MAX_PAGES`] requests. A list that goes on behind them is an error, not a short list.
 //!
 //! # Not here
-//! - What is searched rather than listed, where a page may be empty and the next one not: `commands::recordings`.
+//! - What is searched rather than listed, where a page may be empty and the next one not:
+//!   `commands::recordings`.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use towline_ssm::Operation;
-use towline_ssm::api::access::{AccessRequest, ListAccessRequestsRequest, ListAccessRequestsResult};
-use towline_ssm::api::activation::{Activation, DescribeActivationsRequest, DescribeActivationsResult};
+use towline_ssm::api::access::{
+    AccessRequest, ListAccessRequestsRequest, ListAccessRequestsResult,
+};
+use towline_ssm::api::activation::{
+    Activation, DescribeActivationsRequest, DescribeActivationsResult,
+};
 use towline_ssm::api::admin::{ListPrincipalsRequest, ListPrincipalsResult, Principal};
-use towline_ssm::api::command::{CommandInvocation, ListCommandInvocationsRequest, ListCommandInvocationsResult};
+use towline_ssm::api::command::{
+    CommandInvocation, ListCommandInvocationsRequest, ListCommandInvocationsResult,
+};
 use towline_ssm::api::device::{
     DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
 };
-use towline_ssm::api::evidence::{ListSessionCommandsRequest, ListSessionCommandsResponse, SessionCommand};
+use towline_ssm::api::evidence::{
+    ListSessionCommandsRequest, ListSessionCommandsResponse, SessionCommand,
+};
 use towline_ssm::api::session::{DescribeSessionsRequest, DescribeSessionsResponse, Session};
 
 use super::{CallError, Client};
@@ -83,7 +92,11 @@ impl Client {
     ///
     /// # Errors
     /// [`CallError`].
-    pub(crate) async fn list_most<R: Paged>(&mut self, request: R, most: usize) -> Result<Vec<R::Item>, CallError> {
+    pub(crate) async fn list_most<R: Paged>(
+        &mut self,
+        request: R,
+        most: usize,
+    ) -> Result<Vec<R::Item>, CallError> {
         gather(request, most, async |request| self.call(R::OPERATION, request).await).await
     }
 }
@@ -113,7 +126,11 @@ mod tests {
     use super::*;
 
     /// Records, `of` of them, two on a page; what was asked for is `asked`.
-    async fn list(of: usize, most: usize, asked: &mut Vec<Option<String>>) -> Result<usize, CallError> {
+    async fn list(
+        of: usize,
+        most: usize,
+        asked: &mut Vec<Option<String>>,
+    ) -> Result<usize, CallError> {
         let ask = async |request: &ListSessionCommandsRequest| {
             asked.push(request.next_token.clone());
             let left = of.saturating_sub(2 * (asked.len() - 1));
@@ -122,7 +139,11 @@ mod tests {
                 next_token: (left > 2).then(|| asked.len().to_string()),
             })
         };
-        let request = ListSessionCommandsRequest { session_id: "ann-1".into(), max_results: None, next_token: None };
+        let request = ListSessionCommandsRequest {
+            session_id: "ann-1".into(),
+            max_results: None,
+            next_token: None,
+        };
         gather(request, most, ask).await.map(|all| all.len())
     }
 

@@ -1,7 +1,8 @@
 //! Whom to trust: the CA file of the settings, else the public authorities.
 //!
 //! # Invariants
-//! - A CA file replaces the public authorities: who pins a private gateway does not want the rest of the world.
+//! - A CA file replaces the public authorities: who pins a private gateway does not want the rest
+//!   of the world.
 //! - There is no switch that turns the check off.
 
 use std::path::Path;
@@ -51,7 +52,9 @@ fn from_pem(pem: &[u8]) -> Result<RootCertStore, String> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem) {
         let certificate = certificate.map_err(|error| format!("it is not PEM: {error:?}"))?;
-        roots.add(certificate).map_err(|error| format!("a certificate in it is not valid: {error}"))?;
+        roots
+            .add(certificate)
+            .map_err(|error| format!("a certificate in it is not valid: {error}"))?;
     }
     if roots.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(roots) }
 }

@@ -1,4 +1,5 @@
-//! The command line of `admin`: users, access keys, policies, device keys; roles and groups are in [`super::identity`].
+//! The command line of `admin`: users, access keys, policies, device keys; roles and groups are in
+//! [`super::identity`].
 
 use std::path::PathBuf;
 

@@ -44,9 +44,11 @@ pub(crate) enum ExportFormat {
 /// `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A recording (.cast or .cast.gz), or a folder: everything in a sink. Or the id of a session, to be fetched from the gateway
+    /// A recording (.cast or .cast.gz), or a folder: everything in a sink. Or the id of a session,
+    /// to be fetched from the gateway
     pub path: PathBuf,
-    /// The public key, as hex digits or as a file that holds them (evidence.pub of the gateway); for a folder
+    /// The public key, as hex digits or as a file that holds them (evidence.pub of the gateway);
+    /// for a folder
     #[arg(long)]
     pub key: Option<String>,
     /// A checkpoint that was seen before, as verify printed it: the chain must still hold it
@@ -55,11 +57,17 @@ pub(crate) struct VerifyArgs {
 }
 
 fn parse_speed(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|speed| (0.05..=1000.0).contains(speed)).ok_or_else(|| "0.05 to 1000".to_owned())
+    text.parse()
+        .ok()
+        .filter(|speed| (0.05..=1000.0).contains(speed))
+        .ok_or_else(|| "0.05 to 1000".to_owned())
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|s| (0.0..=1e9).contains(s)).ok_or_else(|| "seconds, 0 or more".to_owned())
+    text.parse()
+        .ok()
+        .filter(|s| (0.0..=1e9).contains(s))
+        .ok_or_else(|| "seconds, 0 or more".to_owned())
 }
 
 /// `audit`.
@@ -99,9 +107,9 @@ fn parse_since(text: &str) -> Result<Since, String> {
         "h" => 3600,
         "d" => 86_400,
         _ => {
-            return towline_ssm::clock::parse_iso8601(text)
-                .map(Since::At)
-                .ok_or_else(|| "a span like 90s, 15m, 2h, 7d, or a time like 2026-11-25T17:00:00Z".to_owned());
+            return towline_ssm::clock::parse_iso8601(text).map(Since::At).ok_or_else(|| {
+                "a span like 90s, 15m, 2h, 7d, or a time like 2026-11-25T17:00:00Z".to_owned()
+            });
         }
     };
     let number: u64 = digits.parse().map_err(|_| "a whole number before the unit".to_owned())?;

@@ -35,7 +35,8 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The gateway, https://HOST[:PORT] [env: TOWLINE_ENDPOINT, AWS_ENDPOINT_URL_SSM; file: endpoint]
+    /// The gateway, https://HOST[:PORT] [env: TOWLINE_ENDPOINT, AWS_ENDPOINT_URL_SSM; file:
+    /// endpoint]
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint: Option<String>,
     /// The authorities to trust, a PEM file [env: TOWLINE_CA, AWS_CA_BUNDLE; file: ca]
@@ -136,7 +137,8 @@ pub(crate) enum Command {
     Policy(policy::PolicyCommand),
     /// Print the profile with which AWS's tools (AWS CLI, boto3) find the gateway, or write it
     ///
-    /// The profile is named by --profile, `towline` when it is not. It holds no access key: see docs/aws-tools.md.
+    /// The profile is named by --profile, `towline` when it is not. It holds no access key: see
+    /// docs/aws-tools.md.
     AwsConfig {
         /// Add it to ~/.aws/config [env: AWS_CONFIG_FILE]
         #[arg(long)]

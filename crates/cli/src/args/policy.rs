@@ -1,4 +1,5 @@
-//! The command line of `policy`: documents judged without a gateway, and questions to the stored ones.
+//! The command line of `policy`: documents judged without a gateway, and questions to the stored
+//! ones.
 
 use std::path::PathBuf;
 
@@ -16,10 +17,12 @@ pub(crate) enum PolicyCommand {
     },
     /// Say whether policies allow a request, and why; or answer many requests, a word each
     ///
-    /// One request: exit code 0 when it is allowed, 254 when it is not. With --batch: exit code 0 when every line was
-    /// understood, whatever the words; 250 when one was not: its word is `Invalid`, the reason goes to standard error.
+    /// One request: exit code 0 when it is allowed, 254 when it is not. With --batch: exit code 0
+    /// when every line was understood, whatever the words; 250 when one was not: its word is
+    /// `Invalid`, the reason goes to standard error.
     ///
-    /// Without --policy and --boundary the gateway answers, by what it has stored for the principal.
+    /// Without --policy and --boundary the gateway answers, by what it has stored for the
+    /// principal.
     Test(TestArgs),
     /// List who may do what on a device, by the policies that the gateway has stored
     Who {
@@ -38,9 +41,10 @@ impl TestArgs {
 /// `policy test`.
 #[derive(Debug, Args)]
 pub(crate) struct TestArgs {
-    /// JSON lines, `-` for standard input: {"policies":[…],"boundary":{…}|null,"request":{"principal":ARN,"action":…,
-    /// "resource":ARN,"context":{key: value or list}}}; the answer to each is Allowed, ExplicitlyDenied or
-    /// ImplicitlyDenied
+    /// JSON lines, `-` for standard input:
+    /// {"policies":[…],"boundary":{…}|null,"request":{"principal":ARN,"action":…,
+    /// "resource":ARN,"context":{key: value or list}}}; the answer to each is Allowed,
+    /// ExplicitlyDenied or ImplicitlyDenied
     #[arg(long, value_name = "FILE", conflicts_with_all = ["principal", "action", "resource", "policy", "boundary", "context"])]
     pub batch: Option<PathBuf>,
     /// Who asks: an ARN; for the gateway also the name of a user
@@ -52,7 +56,8 @@ pub(crate) struct TestArgs {
     /// On what: an ARN, or *; for the gateway also the id of a device
     #[arg(long, value_name = "ARN", required_unless_present = "batch")]
     pub resource: Option<String>,
-    /// What else is known of the request, for example ssm:resourceTag/site=berlin; the same key again is one more value
+    /// What else is known of the request, for example ssm:resourceTag/site=berlin; the same key
+    /// again is one more value
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub context: Vec<(String, String)>,
     /// A policy of the one who asks, JSON; may be repeated

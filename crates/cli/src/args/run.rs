@@ -7,8 +7,8 @@ use super::parse_tag;
 /// `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Whom: an id, a name, tag:KEY=VALUE, tag-key:KEY, or `all`; may be repeated (values of one tag: any of them; several tags:
-    /// all of them)
+    /// Whom: an id, a name, tag:KEY=VALUE, tag-key:KEY, or `all`; may be repeated (values of one
+    /// tag: any of them; several tags: all of them)
     #[arg(short, long = "target", required = true, value_name = "TARGET")]
     pub target: Vec<String>,
     /// How many devices at once: a number or a percentage
@@ -18,7 +18,12 @@ pub(crate) struct RunArgs {
     #[arg(long, default_value = "0", value_name = "N|N%")]
     pub max_errors: String,
     /// Run this document instead of a command
-    #[arg(long, value_name = "NAME", required_unless_present = "command", conflicts_with = "command")]
+    #[arg(
+        long,
+        value_name = "NAME",
+        required_unless_present = "command",
+        conflicts_with = "command"
+    )]
     pub document: Option<String>,
     /// A parameter of the document; repeated for each further value of a list
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag)]

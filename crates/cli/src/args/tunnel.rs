@@ -9,8 +9,8 @@ use clap::Args;
 pub(crate) struct ForwardArgs {
     /// Id, name, or tag:KEY=VALUE when one device matches
     pub device: String,
-    /// What to forward: [BIND:]LOCAL:HOST:REMOTE or LOCAL:REMOTE; LOCAL 0 lets the system choose a port and prints it; HOST is
-    /// looked up on the device
+    /// What to forward: [BIND:]LOCAL:HOST:REMOTE or LOCAL:REMOTE; LOCAL 0 lets the system choose a
+    /// port and prints it; HOST is looked up on the device
     #[arg(value_name = "LOCAL:HOST:REMOTE", value_parser = parse_forward)]
     pub route: Route,
     /// Why, for the audit trail
@@ -36,7 +36,8 @@ pub(crate) struct ProxyArgs {
 pub(crate) struct CopyArgs {
     /// What to copy: a path, or DEVICE:PATH
     pub source: String,
-    /// Where to: a path, or DEVICE:PATH (relative to the user's home there); into it, if it is a folder
+    /// Where to: a path, or DEVICE:PATH (relative to the user's home there); into it, if it is a
+    /// folder
     pub destination: String,
     /// Folders with all that is in them
     #[arg(short, long)]
@@ -127,7 +128,9 @@ mod tests {
 
     #[test]
     fn another_one_is_told_how() {
-        for text in ["", "80", "a:b", "1:h:0", "1::2", "1:2:3:4:5", "1:[::1:2", "x:1:h:2", "70000:1"] {
+        for text in
+            ["", "80", "a:b", "1:h:0", "1::2", "1:2:3:4:5", "1:[::1:2", "x:1:h:2", "70000:1"]
+        {
             assert!(parse_forward(text).unwrap_err().contains("LOCAL:HOST:REMOTE"), "{text}");
         }
     }

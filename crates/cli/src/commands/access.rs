@@ -5,11 +5,13 @@
 
 use towline_ssm::Operation;
 use towline_ssm::api::access::{
-    AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest, GetAccessTokenRequest, GetAccessTokenResponse,
-    ListAccessRequestsRequest, ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
+    AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest, GetAccessTokenRequest,
+    GetAccessTokenResponse, ListAccessRequestsRequest, ListAccessRequestsResult,
+    StartAccessRequestRequest, StartAccessRequestResponse, Target,
 };
 use towline_ssm::api::explain::{
-    DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest, ListDeviceAccessResult,
+    DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest,
+    ListDeviceAccessResult,
 };
 
 use super::admin::done;
@@ -24,19 +26,27 @@ pub(super) async fn run(context: &mut Context, command: AccessCommand) -> Result
     match command {
         AccessCommand::Request { device, reason } => request(context, device, reason).await,
         AccessCommand::List => list(context).await,
-        AccessCommand::Approve { request, minutes } => decide(context, request, "Approve", Some(minutes)).await,
+        AccessCommand::Approve { request, minutes } => {
+            decide(context, request, "Approve", Some(minutes)).await
+        }
         AccessCommand::Reject { request } => decide(context, request, "Reject", None).await,
         AccessCommand::Revoke { request } => decide(context, request, "Revoke", None).await,
         AccessCommand::Token { request } => token(context, request).await,
     }
 }
 
-async fn request(context: &mut Context, devices: Vec<String>, reason: String) -> Result<(), Failure> {
+async fn request(
+    context: &mut Context,
+    devices: Vec<String>,
+    reason: String,
+) -> Result<(), Failure> {
     let mut targets = Vec::new();
     let mut ids = Vec::new();
     for device in devices {
         match device.strip_prefix("tag:").and_then(|tag| tag.split_once('=')) {
-            Some((key, value)) => targets.push(Target { key: format!("tag:{key}"), values: vec![value.to_owned()] }),
+            Some((key, value)) => {
+                targets.push(Target { key: format!("tag:{key}"), values: vec![value.to_owned()] })
+            }
             None => ids.push(target::resolve(&mut context.client, &device).await?),
         }
     }
@@ -44,7 +54,8 @@ async fn request(context: &mut Context, devices: Vec<String>, reason: String) ->
         targets.push(Target { key: "InstanceIds".to_owned(), values: ids });
     }
     let request = StartAccessRequestRequest { reason, targets, tags: Vec::new() };
-    let answer: StartAccessRequestResponse = context.call(Operation::StartAccessRequest, &request).await?;
+    let answer: StartAccessRequestResponse =
+        context.call(Operation::StartAccessRequest, &request).await?;
     context.output.answer(&answer, |_| format!("{}\n", answer.access_request_id))
 }
 
@@ -53,11 +64,18 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     let answer = ListAccessRequestsResult { access_requests, next_token: None };
     let row = |request: &AccessRequest| -> Vec<Cell> {
         let status = request.status.as_str().to_lowercase();
-        let targets = request.targets.iter().map(|target| format!("{}={}", target.key, target.values.join("|")));
+        let targets = request
+            .targets
+            .iter()
+            .map(|target| format!("{}={}", target.key, target.values.join("|")));
         vec![
             request.access_request_id.clone().into(),
             request.requester.rsplit('/').next().unwrap_or_default().into(),
-            if request.status == AccessRequestStatus::Approved { Cell::Good(status) } else { status.into() },
+            if request.status == AccessRequestStatus::Approved {
+                Cell::Good(status)
+            } else {
+                status.into()
+            },
             time_text(Some(request.expires_date)).into(),
             targets.collect::<Vec<_>>().join(" ").into(),
             request.reason.clone().into(),
@@ -68,8 +86,17 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
     context.output.answer(&answer, |output| output.table(&titles, &rows))
 }
 
-async fn decide(context: &mut Context, id: String, decision: &str, minutes: Option<i64>) -> Result<(), Failure> {
-    let request = ApproveAccessRequestRequest { access_request_id: id, decision: Some(decision.to_owned()), minutes };
+async fn decide(
+    context: &mut Context,
+    id: String,
+    decision: &str,
+    minutes: Option<i64>,
+) -> Result<(), Failure> {
+    let request = ApproveAccessRequestRequest {
+        access_request_id: id,
+        decision: Some(decision.to_owned()),
+        minutes,
+    };
     done(context, Operation::ApproveAccessRequest, &request).await
 }
 
@@ -115,7 +142,8 @@ pub(super) async fn test(context: &mut Context, args: TestArgs) -> Result<u8, Fa
 pub(super) async fn who(context: &mut Context, device: &str) -> Result<(), Failure> {
     let instance_id = target::resolve(&mut context.client, device).await?;
     let request = ListDeviceAccessRequest { instance_id };
-    let answer: ListDeviceAccessResult = context.call(Operation::ListDeviceAccess, &request).await?;
+    let answer: ListDeviceAccessResult =
+        context.call(Operation::ListDeviceAccess, &request).await?;
     let row = |access: &DeviceAccess| -> Vec<Cell> {
         vec![
             access.principal.rsplit(':').next().unwrap_or_default().into(),

@@ -8,8 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use towline_ssm::Operation;
 use towline_ssm::api::Empty;
 use towline_ssm::api::activation::{
-    Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsRequest,
-    DescribeActivationsResult,
+    Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest,
+    DescribeActivationsRequest, DescribeActivationsResult,
 };
 use towline_ssm::clock::EpochSeconds;
 
@@ -46,7 +46,8 @@ async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failu
         towline_require_approval: args.approval,
         towline_source_cidr: args.from,
     };
-    let answer: CreateActivationResult = context.call(Operation::CreateActivation, &request).await?;
+    let answer: CreateActivationResult =
+        context.call(Operation::CreateActivation, &request).await?;
     let settings = context.client.settings();
     let gateway = format!("{}:{}", settings.endpoint.host, settings.endpoint.port);
     let trust = if settings.ca.is_some() { " --ca ca.pem" } else { "" };
@@ -67,7 +68,10 @@ fn from_now(seconds: u64) -> EpochSeconds {
 
 async fn list(context: &mut Context) -> Result<(), Failure> {
     let request = DescribeActivationsRequest { max_results: Some(PAGE), ..Default::default() };
-    let answer = DescribeActivationsResult { activation_list: context.client.list(request).await?, next_token: None };
+    let answer = DescribeActivationsResult {
+        activation_list: context.client.list(request).await?,
+        next_token: None,
+    };
     context.output.answer(&answer, |output| table(output, &answer.activation_list))
 }
 

@@ -7,15 +7,18 @@ use serde::Serialize;
 use towline_ssm::Operation;
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
-    AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult, DeleteAccessKeyRequest,
-    DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult, ListAccessKeysResult, ListDeviceKeysResult,
-    ListPrincipalPoliciesResult, PolicyRequest, Principal, PrincipalRequest, PutPrincipalPolicyRequest,
-    RevokeDeviceKeyRequest, UpdateAccessKeyRequest,
+    AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
+    DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult,
+    ListAccessKeysResult, ListDeviceKeysResult, ListPrincipalPoliciesResult, PolicyRequest,
+    Principal, PrincipalRequest, PutPrincipalPolicyRequest, RevokeDeviceKeyRequest,
+    UpdateAccessKeyRequest,
 };
 use towline_ssm::api::device::DeregisterManagedInstanceRequest;
 
 use super::{Context, read_document, tags, tags_text, target, time_text};
-use crate::args::admin::{AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand};
+use crate::args::admin::{
+    AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand,
+};
 use crate::args::identity::Of;
 use crate::exit::Failure;
 use crate::output::Cell;
@@ -49,7 +52,11 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
     }
 }
 
-pub(super) async fn done(context: &mut Context, operation: Operation, request: &impl Serialize) -> Result<(), Failure> {
+pub(super) async fn done(
+    context: &mut Context,
+    operation: Operation,
+    request: &impl Serialize,
+) -> Result<(), Failure> {
     let _: Empty = context.call(operation, request).await?;
     context.output.done()
 }
@@ -57,14 +64,22 @@ pub(super) async fn done(context: &mut Context, operation: Operation, request: &
 async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure> {
     match command {
         UserCommand::Create { name, tag } => {
-            let request =
-                CreatePrincipalRequest { principal_name: name, tags: tags(tag), ..CreatePrincipalRequest::default() };
-            let answer: CreatePrincipalResult = context.call(Operation::CreatePrincipal, &request).await?;
+            let request = CreatePrincipalRequest {
+                principal_name: name,
+                tags: tags(tag),
+                ..CreatePrincipalRequest::default()
+            };
+            let answer: CreatePrincipalResult =
+                context.call(Operation::CreatePrincipal, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
         }
         UserCommand::Delete { name } => {
-            done(context, Operation::DeletePrincipal, &PrincipalRequest { principal_name: name, principal_type: None })
-                .await
+            done(
+                context,
+                Operation::DeletePrincipal,
+                &PrincipalRequest { principal_name: name, principal_type: None },
+            )
+            .await
         }
         UserCommand::List => list_users(context).await,
     }
@@ -87,7 +102,8 @@ async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> 
     match command {
         KeyCommand::Create { user } => {
             let request = PrincipalRequest { principal_name: user, principal_type: None };
-            let answer: CreateAccessKeyResult = context.call(Operation::CreateAccessKey, &request).await?;
+            let answer: CreateAccessKeyResult =
+                context.call(Operation::CreateAccessKey, &request).await?;
             let key = &answer.access_key;
             let text = format!(
                 "[{}]\naws_access_key_id = {}\naws_secret_access_key = {}\n",
@@ -117,11 +133,22 @@ async fn list_keys(context: &mut Context, user: String) -> Result<(), Failure> {
         ]
     };
     let rows: Vec<_> = answer.access_keys.iter().map(row).collect();
-    context.output.answer(&answer, |output| output.table(&["KEY", "STATUS", "CREATED", "LAST USED"], &rows))
+    context
+        .output
+        .answer(&answer, |output| output.table(&["KEY", "STATUS", "CREATED", "LAST USED"], &rows))
 }
 
-async fn switch_key(context: &mut Context, user: String, key: String, status: &str) -> Result<(), Failure> {
-    let request = UpdateAccessKeyRequest { principal_name: user, access_key_id: key, status: status.to_owned() };
+async fn switch_key(
+    context: &mut Context,
+    user: String,
+    key: String,
+    status: &str,
+) -> Result<(), Failure> {
+    let request = UpdateAccessKeyRequest {
+        principal_name: user,
+        access_key_id: key,
+        status: status.to_owned(),
+    };
     done(context, Operation::UpdateAccessKey, &request).await
 }
 
@@ -130,19 +157,26 @@ async fn policy(context: &mut Context, args: PolicyArgs) -> Result<(), Failure> 
     match args.command {
         UserPolicyCommand::Put { user, name, file } => {
             let policy_document = read_document(&file)?;
-            let request =
-                PutPrincipalPolicyRequest { principal_name: user, principal_type, policy_name: name, policy_document };
+            let request = PutPrincipalPolicyRequest {
+                principal_name: user,
+                principal_type,
+                policy_name: name,
+                policy_document,
+            };
             done(context, Operation::PutPrincipalPolicy, &request).await
         }
         UserPolicyCommand::Get { user, name } => {
             let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
-            let answer: GetPrincipalPolicyResult = context.call(Operation::GetPrincipalPolicy, &request).await?;
+            let answer: GetPrincipalPolicyResult =
+                context.call(Operation::GetPrincipalPolicy, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
         }
         UserPolicyCommand::List { user } => {
             let request = PrincipalRequest { principal_name: user, principal_type };
-            let answer: ListPrincipalPoliciesResult = context.call(Operation::ListPrincipalPolicies, &request).await?;
-            let lines = answer.policy_names.iter().map(|name| format!("{name}\n")).collect::<String>();
+            let answer: ListPrincipalPoliciesResult =
+                context.call(Operation::ListPrincipalPolicies, &request).await?;
+            let lines =
+                answer.policy_names.iter().map(|name| format!("{name}\n")).collect::<String>();
             context.output.answer(&answer, |_| lines)
         }
         UserPolicyCommand::Delete { user, name } => {
@@ -160,7 +194,9 @@ async fn device(context: &mut Context, command: DeviceCommand) -> Result<(), Fai
     | DeviceCommand::Deregister { device }) = &command;
     let instance_id = target::resolve(&mut context.client, device).await?;
     match command {
-        DeviceCommand::Approve { .. } => done(context, Operation::ApproveDevice, &DeviceRequest { instance_id }).await,
+        DeviceCommand::Approve { .. } => {
+            done(context, Operation::ApproveDevice, &DeviceRequest { instance_id }).await
+        }
         DeviceCommand::RotateKey { .. } => {
             done(context, Operation::RotateDeviceKey, &DeviceRequest { instance_id }).await
         }
@@ -177,16 +213,23 @@ async fn device(context: &mut Context, command: DeviceCommand) -> Result<(), Fai
 }
 
 async fn list_device_keys(context: &mut Context, instance_id: String) -> Result<(), Failure> {
-    let answer: ListDeviceKeysResult = context.call(Operation::ListDeviceKeys, &DeviceRequest { instance_id }).await?;
+    let answer: ListDeviceKeysResult =
+        context.call(Operation::ListDeviceKeys, &DeviceRequest { instance_id }).await?;
     let row = |key: &DeviceKey| -> Vec<Cell> {
         let status = format!("{:?}", key.status).to_lowercase();
         vec![
             key.key_fingerprint.clone().into(),
-            if key.status == DeviceKeyStatus::Active { Cell::Good(status) } else { Cell::Bad(status) },
+            if key.status == DeviceKeyStatus::Active {
+                Cell::Good(status)
+            } else {
+                Cell::Bad(status)
+            },
             time_text(Some(key.created_date)).into(),
             time_text(key.ended_date).into(),
         ]
     };
     let rows: Vec<_> = answer.device_keys.iter().map(row).collect();
-    context.output.answer(&answer, |output| output.table(&["FINGERPRINT", "STATUS", "SINCE", "UNTIL"], &rows))
+    context
+        .output
+        .answer(&answer, |output| output.table(&["FINGERPRINT", "STATUS", "SINCE", "UNTIL"], &rows))
 }

@@ -1,10 +1,13 @@
 //! `aws-config`: the profile with which AWS's own tools find the gateway.
 //!
-//! Way: settings -> [`profile`], two sections of text -> standard output, or the end of the tools' configuration file.
+//! Way: settings -> [`profile`], two sections of text -> standard output, or the end of the tools'
+//! configuration file.
 //!
 //! # Invariants
-//! - No access key is in it: keys belong into the credentials file, and are not this command's business.
-//! - What stands in the file stays as it is: sections are added, never changed. The file is replaced whole or not at all.
+//! - No access key is in it: keys belong into the credentials file, and are not this command's
+//!   business.
+//! - What stands in the file stays as it is: sections are added, never changed. The file is
+//!   replaced whole or not at all.
 //! - Certificates are named by their full path: the tools run in any folder.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -25,10 +28,17 @@ const SERVICES: [&str; 3] = ["ssm", "sts", "cloudtrail"];
 const MAX_FILE: u64 = 1024 * 1024;
 
 /// Prints the profile, or writes it.
-pub(super) fn run(global: &Global, write: bool, env: &Environment, output: Output) -> Result<(), Failure> {
+pub(super) fn run(
+    global: &Global,
+    write: bool,
+    env: &Environment,
+    output: Output,
+) -> Result<(), Failure> {
     let name = global.profile.as_deref().unwrap_or(NAME);
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) || name.is_empty() {
-        return Err(Failure::Usage("--profile: letters, digits, -, _ and . make a name here".to_owned()));
+        return Err(Failure::Usage(
+            "--profile: letters, digits, -, _ and . make a name here".to_owned(),
+        ));
     }
     // The profile is to be made: nothing can be read from it.
     let flags = Flags { profile: None, ..global.flags() };
@@ -38,7 +48,9 @@ pub(super) fn run(global: &Global, write: bool, env: &Environment, output: Outpu
         return output.text(&profile);
     }
     let path = env.aws_file("AWS_CONFIG_FILE", "config");
-    let path = path.ok_or_else(|| Failure::Usage("set HOME or AWS_CONFIG_FILE: no file is known".to_owned()))?;
+    let path = path.ok_or_else(|| {
+        Failure::Usage("set HOME or AWS_CONFIG_FILE: no file is known".to_owned())
+    })?;
     let old = read(&path)?;
     let said = if has(&old, &profile) {
         format!("{} has this profile already\n", path.display())
@@ -60,7 +72,8 @@ pub(super) fn run(global: &Global, write: bool, env: &Environment, output: Outpu
 
 /// How the tools write the headers of the two sections.
 fn sections(name: &str) -> [String; 2] {
-    let profile = if name == "default" { "[default]".to_owned() } else { format!("[profile {name}]") };
+    let profile =
+        if name == "default" { "[default]".to_owned() } else { format!("[profile {name}]") };
     [profile, format!("[services {name}]")]
 }
 
@@ -81,12 +94,16 @@ fn profile(name: &str, settings: &Settings) -> Result<String, Failure> {
 
 /// Whether the file says it already, line by line.
 fn has(old: &str, profile: &str) -> bool {
-    profile.split("\n\n").all(|section| format!("\n{old}\n\n").contains(&format!("\n{}\n", section.trim_end())))
+    profile
+        .split("\n\n")
+        .all(|section| format!("\n{old}\n\n").contains(&format!("\n{}\n", section.trim_end())))
 }
 
 /// Whether the file has a section of this header, however it is spaced.
 fn names(old: &str, section: &str) -> bool {
-    let plain = |text: &str| text.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ").replace("[ ", "[");
+    let plain = |text: &str| {
+        text.replace('"', "").split_whitespace().collect::<Vec<_>>().join(" ").replace("[ ", "[")
+    };
     old.lines().any(|line| plain(line).replace(" ]", "]").starts_with(section))
 }
 
@@ -110,7 +127,8 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Puts a new file in place of the old one, with its rights; a power cut leaves the old or the new one.
+/// Puts a new file in place of the old one, with its rights; a power cut leaves the old or the new
+/// one.
 fn replace(path: &Path, text: &str) -> io::Result<()> {
     // Behind a link stands the file that is meant.
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
@@ -134,7 +152,12 @@ mod tests {
 
     #[test]
     fn a_section_is_found_however_it_is_spaced() {
-        for old in ["[profile ops]", "[ profile  ops ]", "[profile \"ops\"] # mine", "x = 1\n[profile ops]\ny = 2"] {
+        for old in [
+            "[profile ops]",
+            "[ profile  ops ]",
+            "[profile \"ops\"] # mine",
+            "x = 1\n[profile ops]\ny = 2",
+        ] {
             assert!(names(old, "[profile ops]"), "{old}");
         }
         for old in ["", "[profile ops2]", "[services ops]", "# [profile ops]"] {
@@ -144,7 +167,8 @@ mod tests {
 
     #[test]
     fn a_profile_that_is_there_is_known_again_only_if_it_is_the_same() {
-        let profile = "[profile t]\nregion = a\n\n[services t]\nssm =\n  endpoint_url = https://g\n";
+        let profile =
+            "[profile t]\nregion = a\n\n[services t]\nssm =\n  endpoint_url = https://g\n";
         assert!(has(&format!("[default]\nx = 1\n\n{profile}"), profile));
         assert!(has(&format!("{profile}\n[profile u]\n"), profile));
         assert!(!has("", profile));

@@ -22,14 +22,17 @@ impl Lines {
     /// Opens a file.
     pub(super) fn open(path: &Path) -> Result<Self, Failure> {
         let name = path.display().to_string();
-        let file = File::open(path).map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
+        let file = File::open(path)
+            .map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
         Self::of(file, name)
     }
 
     /// Of bytes from anywhere; packed if they begin like gzip.
     pub(super) fn of(bytes: impl Read + 'static, name: String) -> Result<Self, Failure> {
         let mut plain = BufReader::with_capacity(64 * 1024, bytes);
-        let start = plain.fill_buf().map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
+        let start = plain
+            .fill_buf()
+            .map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
         let reader: Box<dyn BufRead> = if start.starts_with(&[0x1f, 0x8b]) {
             Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(plain)))
         } else {
@@ -43,16 +46,23 @@ impl Lines {
         let mut line = Vec::new();
         let read = (&mut self.reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
         match read {
-            // A packed file that was cut ends here; what is missing is for whoever counts the lines.
-            Err(error) if matches!(error.kind(), io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput) => {
+            // A packed file that was cut ends here; what is missing is for whoever counts the
+            // lines.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidInput
+                ) =>
+            {
                 Ok(None)
             }
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Ok(None),
             Err(why) => Err(Failure::Local { what: format!("cannot read {}", self.name), why }),
             Ok(0) => Ok(None),
-            Ok(_) if line.len() > MAX_LINE => {
-                Err(Failure::BadDocument(format!("{}: a line is longer than any of a recording", self.name)))
-            }
+            Ok(_) if line.len() > MAX_LINE => Err(Failure::BadDocument(format!(
+                "{}: a line is longer than any of a recording",
+                self.name
+            ))),
             Ok(_) => {
                 if line.last() == Some(&b'\n') {
                     line.pop();

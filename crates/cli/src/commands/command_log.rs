@@ -26,7 +26,10 @@ pub(super) async fn list(context: &mut Context, args: &CommandsArgs) -> Result<(
     let answer = ListSessionCommandsResponse { commands, next_token: None };
     context.output.answer(&answer, |output| {
         let rows: Vec<Vec<Cell>> = answer.commands.iter().map(row).collect();
-        output.table(&["TIME", "LASTED", "EXIT", "UID", "PID", "PARENT", "DIRECTORY", "COMMAND"], &rows)
+        output.table(
+            &["TIME", "LASTED", "EXIT", "UID", "PID", "PARENT", "DIRECTORY", "COMMAND"],
+            &rows,
+        )
     })
 }
 
@@ -47,17 +50,25 @@ async fn sessions(context: &mut Context, args: &CommandsArgs) -> Result<Vec<Stri
         details: Some(true),
         ..Default::default()
     };
-    let found: ListCommandInvocationsResult = context.call(Operation::ListCommandInvocations, &request).await?;
+    let found: ListCommandInvocationsResult =
+        context.call(Operation::ListCommandInvocations, &request).await?;
     match found.command_invocations.as_slice() {
         [] => Err(Failure::Usage(format!("no command {id} was sent to such a device"))),
         [one] => {
             let device = one.instance_id.trim_start_matches("mi-");
-            Ok((0..one.command_plugins.len()).map(|step| format!("cmd-{id}-{device}-{step}")).collect())
+            Ok((0..one.command_plugins.len())
+                .map(|step| format!("cmd-{id}-{device}-{step}"))
+                .collect())
         }
         several => {
-            let all: Vec<&str> = several.iter().take(5).map(|one| one.instance_id.as_str()).collect();
-            let more = if several.len() > all.len() || found.next_token.is_some() { ", …" } else { "" };
-            Err(Failure::Usage(format!("{id} was sent to several devices: --device one of {}{more}", all.join(", "))))
+            let all: Vec<&str> =
+                several.iter().take(5).map(|one| one.instance_id.as_str()).collect();
+            let more =
+                if several.len() > all.len() || found.next_token.is_some() { ", …" } else { "" };
+            Err(Failure::Usage(format!(
+                "{id} was sent to several devices: --device one of {}{more}",
+                all.join(", ")
+            )))
         }
     }
 }
@@ -98,7 +109,9 @@ fn exit(command: &SessionCommand) -> Cell {
 fn what(command: &SessionCommand) -> Cell {
     let cut = if command.cut { " …" } else { "" };
     match command.kind.as_str() {
-        "Command" if command.arguments.is_empty() => Cell::Bad("(it ended before it could be asked)".to_owned()),
+        "Command" if command.arguments.is_empty() => {
+            Cell::Bad("(it ended before it could be asked)".to_owned())
+        }
         "Command" => Cell::Plain(format!("{}{cut}", command.arguments.join(" "))),
         "Line" => Cell::Plain(format!("typed: {}", command.detail)),
         "Begin" => Cell::Plain(format!("(logged by {})", command.detail)),

@@ -3,10 +3,12 @@
 use towline_ssm::Operation;
 use towline_ssm::api::Empty;
 use towline_ssm::api::device::{
-    DescribeInstanceInformationResult, InstanceInformation, InstanceInformationStringFilter, PingStatus,
+    DescribeInstanceInformationResult, InstanceInformation, InstanceInformationStringFilter,
+    PingStatus,
 };
 use towline_ssm::api::tags::{
-    AddTagsToResourceRequest, ListTagsForResourceRequest, ListTagsForResourceResult, RemoveTagsFromResourceRequest, Tag,
+    AddTagsToResourceRequest, ListTagsForResourceRequest, ListTagsForResourceResult,
+    RemoveTagsFromResourceRequest, Tag,
 };
 
 use super::{Context, tags, tags_text, target, time_text};
@@ -22,7 +24,10 @@ pub(super) async fn list(context: &mut Context, args: DevicesArgs) -> Result<(),
     let mut filters: Vec<InstanceInformationStringFilter> = args
         .tag
         .into_iter()
-        .map(|(key, value)| InstanceInformationStringFilter { key: format!("tag:{key}"), values: vec![value] })
+        .map(|(key, value)| InstanceInformationStringFilter {
+            key: format!("tag:{key}"),
+            values: vec![value],
+        })
         .collect();
     let states: &[&str] = match args.state {
         Some(DeviceState::Online) => &["Online"],
@@ -35,15 +40,21 @@ pub(super) async fn list(context: &mut Context, args: DevicesArgs) -> Result<(),
     }
     let mut devices = target::all(&mut context.client, filters).await?;
     match args.state {
-        Some(DeviceState::Pending) => devices.retain(|d| d.towline_state.as_deref() == Some("pending")),
-        Some(DeviceState::Quarantined) => devices.retain(|d| d.towline_state.as_deref() == Some("quarantined")),
+        Some(DeviceState::Pending) => {
+            devices.retain(|d| d.towline_state.as_deref() == Some("pending"))
+        }
+        Some(DeviceState::Quarantined) => {
+            devices.retain(|d| d.towline_state.as_deref() == Some("quarantined"))
+        }
         Some(DeviceState::Online | DeviceState::Offline) | None => {}
     }
     if let Some(version) = args.outdated {
-        let newest = if version.is_empty() { newest(context).await? } else { Version::of(&version) };
+        let newest =
+            if version.is_empty() { newest(context).await? } else { Version::of(&version) };
         devices.retain(|device| version_of(device) < newest);
     }
-    let answer = DescribeInstanceInformationResult { instance_information_list: devices, next_token: None };
+    let answer =
+        DescribeInstanceInformationResult { instance_information_list: devices, next_token: None };
     context.output.answer(&answer, |output| table(output, &answer.instance_information_list))
 }
 
@@ -52,7 +63,8 @@ pub(super) async fn list(context: &mut Context, args: DevicesArgs) -> Result<(),
 struct Version(Vec<u64>);
 
 impl Version {
-    /// What is no number counts as 0; zeroes at the end count nothing: an agent calls its 1.2.3 `1.2.3.0`.
+    /// What is no number counts as 0; zeroes at the end count nothing: an agent calls its 1.2.3
+    /// `1.2.3.0`.
     fn of(text: &str) -> Self {
         let mut numbers: Vec<u64> = text.split('.').map(|part| part.parse().unwrap_or(0)).collect();
         while numbers.last() == Some(&0) {
@@ -76,7 +88,8 @@ fn table(output: Output, devices: &[InstanceInformation]) -> String {
     let rows: Vec<Vec<Cell>> = devices
         .iter()
         .map(|device| {
-            let platform = [&device.platform_name, &device.platform_version].into_iter().flatten().cloned();
+            let platform =
+                [&device.platform_name, &device.platform_version].into_iter().flatten().cloned();
             vec![
                 device.instance_id.clone().into(),
                 device.name.clone().or_else(|| device.computer_name.clone()).into(),
@@ -90,7 +103,10 @@ fn table(output: Output, devices: &[InstanceInformation]) -> String {
             ]
         })
         .collect();
-    output.table(&["ID", "NAME", "STATE", "LAST SEEN", "PLATFORM", "AGENT", "TARGET", "ADDRESS", "TAGS"], &rows)
+    output.table(
+        &["ID", "NAME", "STATE", "LAST SEEN", "PLATFORM", "AGENT", "TARGET", "ADDRESS", "TAGS"],
+        &rows,
+    )
 }
 
 /// What tells one target of ours from another: all are Linux.
@@ -134,7 +150,8 @@ pub(super) async fn tag(context: &mut Context, args: TagArgs) -> Result<(), Fail
 
 async fn show_tags(context: &mut Context, resource_id: String) -> Result<(), Failure> {
     let request = ListTagsForResourceRequest { resource_type: DEVICE.to_owned(), resource_id };
-    let answer: ListTagsForResourceResult = context.call(Operation::ListTagsForResource, &request).await?;
+    let answer: ListTagsForResourceResult =
+        context.call(Operation::ListTagsForResource, &request).await?;
     context.output.answer(&answer, |output| {
         let row = |tag: &Tag| vec![Cell::from(tag.key.clone()), tag.value.clone().into()];
         output.table(&["KEY", "VALUE"], &answer.tag_list.iter().map(row).collect::<Vec<_>>())
@@ -147,7 +164,9 @@ mod tests {
 
     #[test]
     fn versions_are_compared_as_numbers() {
-        for (older, newer) in [("0.9.0.0", "0.10.0"), ("1.2.3.0", "1.2.4"), ("", "0.1"), ("1.2", "1.2.0.1")] {
+        for (older, newer) in
+            [("0.9.0.0", "0.10.0"), ("1.2.3.0", "1.2.4"), ("", "0.1"), ("1.2", "1.2.0.1")]
+        {
             assert!(Version::of(older) < Version::of(newer), "{older} {newer}");
         }
         assert_eq!(Version::of("1.2.3.0"), Version::of("1.2.3"));

@@ -2,8 +2,9 @@
 
 use towline_ssm::Operation;
 use towline_ssm::api::admin::{
-    BoundaryRequest, CreatePrincipalRequest, CreatePrincipalResult, GetBoundaryResult, GroupMemberRequest,
-    ListPrincipalsRequest, ListPrincipalsResult, Principal, PrincipalRequest, PutBoundaryRequest, UpdateRoleRequest,
+    BoundaryRequest, CreatePrincipalRequest, CreatePrincipalResult, GetBoundaryResult,
+    GroupMemberRequest, ListPrincipalsRequest, ListPrincipalsResult, Principal, PrincipalRequest,
+    PutBoundaryRequest, UpdateRoleRequest,
 };
 
 use super::admin::done;
@@ -45,7 +46,9 @@ pub(super) async fn role(context: &mut Context, command: RoleCommand) -> Result<
                 ]
             };
             let rows: Vec<_> = answer.principals.iter().map(row).collect();
-            context.output.answer(&answer, |output| output.table(&["ROLE", "LONGEST", "CREATED", "TAGS"], &rows))
+            context.output.answer(&answer, |output| {
+                output.table(&["ROLE", "LONGEST", "CREATED", "TAGS"], &rows)
+            })
         }
     }
 }
@@ -55,8 +58,11 @@ pub(super) async fn group(context: &mut Context, command: GroupCommand) -> Resul
     match command {
         GroupCommand::Create { name } => {
             let principal_type = Of::Group.word();
-            let request =
-                CreatePrincipalRequest { principal_name: name, principal_type, ..CreatePrincipalRequest::default() };
+            let request = CreatePrincipalRequest {
+                principal_name: name,
+                principal_type,
+                ..CreatePrincipalRequest::default()
+            };
             made(context, &request).await
         }
         GroupCommand::Add { group, user } => {
@@ -85,12 +91,14 @@ pub(super) async fn boundary(context: &mut Context, args: BoundaryArgs) -> Resul
     match args.command {
         BoundaryCommand::Put { name, file } => {
             let policy_document = read_document(&file)?;
-            let request = PutBoundaryRequest { principal_name: name, principal_type, policy_document };
+            let request =
+                PutBoundaryRequest { principal_name: name, principal_type, policy_document };
             done(context, Operation::PutPrincipalBoundary, &request).await
         }
         BoundaryCommand::Get { name } => {
             let request = BoundaryRequest { principal_name: name, principal_type };
-            let answer: GetBoundaryResult = context.call(Operation::GetPrincipalBoundary, &request).await?;
+            let answer: GetBoundaryResult =
+                context.call(Operation::GetPrincipalBoundary, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
         }
         BoundaryCommand::Delete { name } => {
@@ -112,6 +120,7 @@ async fn removed(context: &mut Context, name: String, of: Of) -> Result<(), Fail
 
 /// All of a kind.
 pub(super) async fn all(context: &mut Context, of: Of) -> Result<ListPrincipalsResult, Failure> {
-    let request = ListPrincipalsRequest { principal_type: of.word(), ..ListPrincipalsRequest::default() };
+    let request =
+        ListPrincipalsRequest { principal_type: of.word(), ..ListPrincipalsRequest::default() };
     Ok(ListPrincipalsResult { principals: context.client.list(request).await?, next_token: None })
 }

@@ -79,7 +79,9 @@ pub(crate) async fn run(cli: Cli) -> Result<u8, Failure> {
         return result;
     }
     match &cli.command {
-        Command::AwsConfig { write } => return aws_config::run(&cli.global, *write, &env, output).map(|()| 0),
+        Command::AwsConfig { write } => {
+            return aws_config::run(&cli.global, *write, &env, output).map(|()| 0);
+        }
         Command::Play(args) if play::is_file(&args.recording) => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
             return play::play(lines, args, output).await.map(|()| 0);
@@ -113,15 +115,21 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,
         Command::Access(command) => access::run(&mut context, command).await?,
-        Command::Policy(PolicyCommand::Test(args)) => return access::test(&mut context, args).await,
-        Command::Policy(PolicyCommand::Who { device }) => access::who(&mut context, &device).await?,
+        Command::Policy(PolicyCommand::Test(args)) => {
+            return access::test(&mut context, args).await;
+        }
+        Command::Policy(PolicyCommand::Who { device }) => {
+            access::who(&mut context, &device).await?
+        }
         Command::Admin(command) => admin::run(&mut context, command).await?,
         Command::Logs(args) => recordings::logs(&mut context, args).await?,
         Command::Commands(args) => command_log::list(&mut context, &args).await?,
         Command::Audit(args) => recordings::audit(&mut context, args).await?,
         Command::Play(args) => recordings::play(&mut context, &args).await?,
         Command::Export(args) => recordings::export(&mut context, &args).await?,
-        Command::Verify(args) if verify::is_session(&args.path) => recordings::verify(&mut context, &args).await?,
+        Command::Verify(args) if verify::is_session(&args.path) => {
+            recordings::verify(&mut context, &args).await?
+        }
         // Done without a gateway, before this.
         Command::Verify(_)
         | Command::Policy(_)
@@ -153,10 +161,14 @@ fn read_document(path: &Path) -> Result<String, Failure> {
     let read = if path == Path::new("-") {
         std::io::stdin().lock().take(MAX_DOCUMENT + 1).read_to_string(&mut text)
     } else {
-        std::fs::File::open(path).and_then(|file| file.take(MAX_DOCUMENT + 1).read_to_string(&mut text))
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_DOCUMENT + 1).read_to_string(&mut text))
     };
     if read.map_err(failed)? as u64 > MAX_DOCUMENT {
-        return Err(Failure::Usage(format!("{} is larger than {MAX_DOCUMENT} bytes", path.display())));
+        return Err(Failure::Usage(format!(
+            "{} is larger than {MAX_DOCUMENT} bytes",
+            path.display()
+        )));
     }
     Ok(text)
 }

@@ -1,7 +1,8 @@
 //! `play` and `export`: a recording in this terminal, or in another form.
 //!
 //! # Invariants
-//! - Nothing of a recording acts on this terminal: it is drawn through [`Tamer`], which lets only drawing pass.
+//! - Nothing of a recording acts on this terminal: it is drawn through [`Tamer`], which lets only
+//!   drawing pass.
 //! - The terminal is itself again afterwards, however the player is ended.
 
 use std::path::Path;
@@ -42,7 +43,8 @@ pub(super) async fn play(mut lines: Lines, args: &PlayArgs, output: Output) -> R
             let Ok(event) = Event::parse(&line) else { continue };
             let now = seconds(&event);
             if now >= args.from {
-                let pause = (now - before.unwrap_or(args.from)).clamp(0.0, args.idle_limit) / args.speed;
+                let pause =
+                    (now - before.unwrap_or(args.from)).clamp(0.0, args.idle_limit) / args.speed;
                 tokio::time::sleep(Duration::from_secs_f64(pause)).await;
                 before = Some(now);
             }
@@ -84,9 +86,11 @@ pub(super) fn export(mut lines: Lines, args: &ExportArgs, output: Output) -> Res
             Code::Seal | Code::Other => continue,
         };
         match args.format {
-            ExportFormat::Json => {
-                output.text(&line_of(&Exported { seconds: seconds(&event), kind, text: &event.text })?)?
-            }
+            ExportFormat::Json => output.text(&line_of(&Exported {
+                seconds: seconds(&event),
+                kind,
+                text: &event.text,
+            })?)?,
             _ if event.code == Code::Output => output.text(&tamer.push(&event.text))?,
             _ => {}
         }
@@ -103,7 +107,9 @@ fn header(lines: &mut Lines) -> Result<(Header, Facts), Failure> {
 
 fn line_of(object: &impl Serialize) -> Result<String, Failure> {
     let what = || "cannot write JSON".to_owned();
-    serde_json::to_string(object).map(|text| text + "\n").map_err(|e| Failure::Local { what: what(), why: e.into() })
+    serde_json::to_string(object)
+        .map(|text| text + "\n")
+        .map_err(|e| Failure::Local { what: what(), why: e.into() })
 }
 
 #[allow(clippy::cast_precision_loss)] // 2^53 microseconds are 285 years

@@ -1,12 +1,12 @@
 //! `policy`: documents checked, requests judged and explained, without a gateway.
 //!
-//! Way of a batch: a line -> [`towline_policy::batch`] -> a word. Way of one request: arguments and files ->
-//! [`towline_policy::explain`] -> the decision, and how each statement stands to it.
+//! Way of a batch: a line -> [`towline_policy::batch`] -> a word. Way of one request: arguments and
+//! files -> [`towline_policy::explain`] -> the decision, and how each statement stands to it.
 //!
 //! # Invariants
 //! - The gateway's own evaluation answers: there is no second one here.
-//! - A batch answers line by line as it reads, so it may be a pipe that stays open; a line that is not understood gets
-//!   [`INVALID`], so that answers and lines still belong together.
+//! - A batch answers line by line as it reads, so it may be a pipe that stays open; a line that is
+//!   not understood gets [`INVALID`], so that answers and lines still belong together.
 //! - One line at a time is held, at most [`MAX_BATCH_LINE_BYTES`] of it.
 
 use std::fs::File;
@@ -18,7 +18,8 @@ use serde_json::{Value, json};
 use towline_policy::batch::evaluate_line;
 use towline_policy::limits::MAX_BATCH_LINE_BYTES;
 use towline_policy::{
-    Context, Effect, Explanation, NamedPolicy, Policy, PolicySet, Request, StatementReport, Use, explain,
+    Context, Effect, Explanation, NamedPolicy, Policy, PolicySet, Request, StatementReport, Use,
+    explain,
 };
 
 use super::read_document;
@@ -38,14 +39,18 @@ pub(super) fn run(command: &PolicyCommand, output: Output) -> Result<u8, Failure
     match command {
         PolicyCommand::Check { file } => check(&read_document(file)?, output).map(|()| 0),
         PolicyCommand::Test(args) => match &args.batch {
-            Some(path) if path == Path::new("-") => batch(BufReader::new(io::stdin().lock()), output).map(|()| 0),
+            Some(path) if path == Path::new("-") => {
+                batch(BufReader::new(io::stdin().lock()), output).map(|()| 0)
+            }
             Some(path) => {
                 let file = File::open(path).map_err(unreadable(path))?;
                 batch(BufReader::new(file), output).map(|()| 0)
             }
             None => one(args, output),
         },
-        PolicyCommand::Who { .. } => Err(Failure::Usage("only a gateway knows who may do what".to_owned())),
+        PolicyCommand::Who { .. } => {
+            Err(Failure::Usage("only a gateway knows who may do what".to_owned()))
+        }
     }
 }
 
@@ -55,10 +60,14 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
 
 fn check(text: &str, output: Output) -> Result<(), Failure> {
     let policy = Policy::parse(text).map_err(|error| Failure::BadDocument(error.to_string()))?;
-    policy.validate_for_storage(Use::Managed, &[]).map_err(|error| Failure::BadDocument(error.to_string()))?;
+    policy
+        .validate_for_storage(Use::Managed, &[])
+        .map_err(|error| Failure::BadDocument(error.to_string()))?;
     let answer = json!({ "Valid": true, "Statements": policy.statement_count() });
     let statements = if policy.statement_count() == 1 { "statement" } else { "statements" };
-    output.answer(&answer, |_| format!("the policy is valid: {} {statements}\n", policy.statement_count()))
+    output.answer(&answer, |_| {
+        format!("the policy is valid: {} {statements}\n", policy.statement_count())
+    })
 }
 
 /// A line of a batch.
@@ -103,7 +112,8 @@ fn batch(mut lines: BufReader<impl Read>, output: Output) -> Result<(), Failure>
     }
 }
 
-/// The next line without its end; nothing at the end of the input. Of a line that is too long, nothing is kept.
+/// The next line without its end; nothing at the end of the input. Of a line that is too long,
+/// nothing is kept.
 fn next_line(lines: &mut impl BufRead) -> io::Result<Option<Line>> {
     let mut bytes = Vec::new();
     let most = MAX_BATCH_LINE_BYTES as u64 + 1;
@@ -146,7 +156,8 @@ fn one(args: &TestArgs, output: Output) -> Result<u8, Failure> {
     };
     // The command line has seen to it that they are there.
     let text = |of: &Option<String>| of.clone().unwrap_or_default();
-    let (principal, action, resource) = (text(&args.principal), text(&args.action), text(&args.resource));
+    let (principal, action, resource) =
+        (text(&args.principal), text(&args.action), text(&args.resource));
     let request = Request::new(&principal, &action, &resource, context(&args.context));
     let explanation = explain(&policies, &request);
     output.answer(&as_json(&explanation), |_| explanation.to_string())?;
@@ -156,7 +167,10 @@ fn one(args: &TestArgs, output: Output) -> Result<u8, Failure> {
 fn context(pairs: &[(String, String)]) -> Context {
     let mut context = Context::new();
     for (key, _) in pairs {
-        let values = pairs.iter().filter(|(other, _)| other.eq_ignore_ascii_case(key)).map(|(_, value)| value.as_str());
+        let values = pairs
+            .iter()
+            .filter(|(other, _)| other.eq_ignore_ascii_case(key))
+            .map(|(_, value)| value.as_str());
         context.set(key, values);
     }
     context
@@ -204,7 +218,9 @@ mod tests {
         let long = format!("{}\nnext\nlast", "x".repeat(MAX_BATCH_LINE_BYTES + 70_000));
         let mut lines = BufReader::new(long.as_bytes());
         assert!(matches!(next_line(&mut lines).unwrap(), Some(Line::Bad(_))));
-        assert!(matches!(next_line(&mut lines).unwrap(), Some(Line::Text(text)) if text == "next\n"));
+        assert!(
+            matches!(next_line(&mut lines).unwrap(), Some(Line::Text(text)) if text == "next\n")
+        );
         assert!(matches!(next_line(&mut lines).unwrap(), Some(Line::Text(text)) if text == "last"));
         assert!(next_line(&mut lines).unwrap().is_none());
     }

@@ -1,7 +1,8 @@
 //! `logs`, `play`, `export` and `audit` of what the gateway has.
 //!
 //! # Invariants
-//! - A recording is fetched into an unnamed file, piece by piece: memory is one piece, and nothing is left behind.
+//! - A recording is fetched into an unnamed file, piece by piece: memory is one piece, and nothing
+//!   is left behind.
 
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
@@ -12,7 +13,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use towline_ssm::Operation;
 use towline_ssm::api::evidence::{
-    Event, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest, LookupEventsResponse,
+    Event, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest,
+    LookupEventsResponse,
 };
 use towline_ssm::api::session::{DescribeSessionsResponse, Session};
 use towline_ssm::clock::EpochSeconds;
@@ -26,7 +28,8 @@ use crate::output::{Cell, Output};
 
 /// How often `--follow` asks.
 const FOLLOW: Duration = Duration::from_secs(2);
-/// Events of which `--follow` knows that they were shown: more than can come within a second or two.
+/// Events of which `--follow` knows that they were shown: more than can come within a second or
+/// two.
 const REMEMBERED: usize = 10_000;
 /// Events on one page: the most that the API gives.
 const PAGE: i64 = 50;
@@ -51,15 +54,18 @@ pub(super) async fn verify(context: &mut Context, args: &VerifyArgs) -> Result<(
 }
 
 async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
-    let local = |why| Failure::Local { what: "cannot keep the recording for a moment".to_owned(), why };
+    let local =
+        |why| Failure::Local { what: "cannot keep the recording for a moment".to_owned(), why };
     let path = std::env::temp_dir().join(format!("towline-{}-{session}", std::process::id()));
-    let mut file = OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(local)?;
+    let mut file =
+        OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(local)?;
     std::fs::remove_file(&path).map_err(local)?; // open, but without a name: gone with this process
     let mut request = GetRecordingRequest { session_id: session.to_owned(), offset: 0 };
     loop {
         let piece: GetRecordingResponse = context.call(Operation::GetRecording, &request).await?;
-        let bytes =
-            STANDARD.decode(&piece.data).map_err(|e| Failure::BadDocument(format!("the answer is damaged: {e}")))?;
+        let bytes = STANDARD
+            .decode(&piece.data)
+            .map_err(|e| Failure::BadDocument(format!("the answer is damaged: {e}")))?;
         file.write_all(&bytes).map_err(local)?;
         match piece.next_offset.filter(|next| *next > request.offset) {
             Some(next) => request.offset = next,
@@ -73,8 +79,12 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
 /// `logs`.
 pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
     // What goes on is on record as well, as far as it has come.
-    let asked =
-        |history, limit| SessionsArgs { history, owner: args.owner.clone(), device: args.device.clone(), limit };
+    let asked = |history, limit| SessionsArgs {
+        history,
+        owner: args.owner.clone(),
+        device: args.device.clone(),
+        limit,
+    };
     let mut sessions = sessions::fetch(context, asked(false, args.limit)).await?;
     let left = args.limit.saturating_sub(u32::try_from(sessions.len()).unwrap_or(u32::MAX));
     if left > 0 {
@@ -83,8 +93,18 @@ pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
     let answer = DescribeSessionsResponse { sessions, next_token: None };
     context.output.answer(&answer, |output| {
         let rows: Vec<Vec<Cell>> = answer.sessions.iter().map(log_row).collect();
-        let head =
-            ["SESSION", "USER", "DEVICE", "STARTED", "LASTED", "COMMANDS", "SIZE", "INPUT", "ENDED", "RECORDING"];
+        let head = [
+            "SESSION",
+            "USER",
+            "DEVICE",
+            "STARTED",
+            "LASTED",
+            "COMMANDS",
+            "SIZE",
+            "INPUT",
+            "ENDED",
+            "RECORDING",
+        ];
         output.table(&head, &rows)
     })
 }
@@ -92,13 +112,23 @@ pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Fa
 /// Bytes for people: at most four digits and a unit.
 fn size(bytes: i64) -> String {
     let units = [("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
-    let Some((unit, one)) = units.into_iter().find(|(_, one)| bytes >= *one) else { return format!("{bytes} B") };
+    let Some((unit, one)) = units.into_iter().find(|(_, one)| bytes >= *one) else {
+        return format!("{bytes} B");
+    };
     let tenths = bytes.saturating_mul(10) / one;
-    if tenths < 100 { format!("{}.{} {unit}", tenths / 10, tenths % 10) } else { format!("{} {unit}", tenths / 10) }
+    if tenths < 100 {
+        format!("{}.{} {unit}", tenths / 10, tenths % 10)
+    } else {
+        format!("{} {unit}", tenths / 10)
+    }
 }
 
 fn log_row(session: &Session) -> Vec<Cell> {
-    let lasted = session.end_date.map_or_else(now, EpochSeconds::secs).saturating_sub(session.start_date.secs()).max(0);
+    let lasted = session
+        .end_date
+        .map_or_else(now, EpochSeconds::secs)
+        .saturating_sub(session.start_date.secs())
+        .max(0);
     let goes_on = session.end_date.is_none().then(|| "goes on".to_owned());
     let unknown = || "-".to_owned();
     let place = session.output_url.as_ref().and_then(|url| url.s3_output_url.as_deref());
@@ -131,14 +161,21 @@ pub(super) async fn audit(context: &mut Context, args: AuditArgs) -> Result<(), 
 }
 
 fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let since =
+        std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
 }
 
 /// Events since then, newest first, within the limit.
-async fn search(context: &mut Context, args: &AuditArgs, since: Option<i64>) -> Result<Vec<Event>, Failure> {
-    let condition =
-        |key: &str, value: &str| LookupAttribute { attribute_key: key.to_owned(), attribute_value: value.to_owned() };
+async fn search(
+    context: &mut Context,
+    args: &AuditArgs,
+    since: Option<i64>,
+) -> Result<Vec<Event>, Failure> {
+    let condition = |key: &str, value: &str| LookupAttribute {
+        attribute_key: key.to_owned(),
+        attribute_value: value.to_owned(),
+    };
     // The API takes one condition; a second one is applied here.
     let chosen = args.device.as_deref().map(|device| condition("ResourceName", device));
     let chosen = chosen.or(args.user.as_deref().map(|user| condition("Username", user)));
@@ -150,7 +187,8 @@ async fn search(context: &mut Context, args: &AuditArgs, since: Option<i64>) -> 
     };
     let by_user = |event: &Event| args.user.as_ref().is_none_or(|user| event.username == *user);
     let mut events = Vec::new();
-    // A page may be empty and still have a token: the gateway searches a bounded number of lines at once.
+    // A page may be empty and still have a token: the gateway searches a bounded number of lines at
+    // once.
     while events.len() < args.limit as usize {
         let page: LookupEventsResponse = context.call(Operation::LookupEvents, &request).await?;
         events.extend(page.events.into_iter().filter(by_user));
@@ -163,10 +201,16 @@ async fn search(context: &mut Context, args: &AuditArgs, since: Option<i64>) -> 
     Ok(events)
 }
 
-/// Prints these events, oldest first, and then what happens, until somebody interrupts. As JSON: one object a line.
-async fn follow(context: &mut Context, args: &AuditArgs, mut events: Vec<Event>) -> Result<(), Failure> {
+/// Prints these events, oldest first, and then what happens, until somebody interrupts. As JSON:
+/// one object a line.
+async fn follow(
+    context: &mut Context,
+    args: &AuditArgs,
+    mut events: Vec<Event>,
+) -> Result<(), Failure> {
     let mut shown: VecDeque<String> = VecDeque::new();
-    // Everything that comes within the second of the last event is looked at again: times are whole seconds.
+    // Everything that comes within the second of the last event is looked at again: times are whole
+    // seconds.
     let mut since = now();
     loop {
         events.retain(|event| !shown.contains(&event.event_id));
@@ -194,7 +238,8 @@ async fn follow(context: &mut Context, args: &AuditArgs, mut events: Vec<Event>)
 
 fn table(output: Output, events: &[Event]) -> String {
     let row = |event: &Event| -> Vec<Cell> {
-        let whole: serde_json::Value = serde_json::from_str(&event.cloud_trail_event).unwrap_or_default();
+        let whole: serde_json::Value =
+            serde_json::from_str(&event.cloud_trail_event).unwrap_or_default();
         let error = whole["errorCode"].as_str().unwrap_or_default().to_owned();
         vec![
             time_text(Some(event.event_time)).into(),
@@ -216,6 +261,9 @@ mod tests {
     #[test]
     fn a_size_has_at_most_four_digits_and_a_unit() {
         let sizes = [0, 1023, 1024, 10_200, 10_240, 1_047_552, 1_048_576, 5 << 30].map(size);
-        assert_eq!(sizes, ["0 B", "1023 B", "1.0 KiB", "9.9 KiB", "10 KiB", "1023 KiB", "1.0 MiB", "5.0 GiB"]);
+        assert_eq!(
+            sizes,
+            ["0 B", "1023 B", "1.0 KiB", "9.9 KiB", "10 KiB", "1023 KiB", "1.0 MiB", "5.0 GiB"]
+        );
     }
 }

@@ -16,9 +16,12 @@ pub(super) const NOT_RUN: u8 = 126;
 /// Before the program's name, in the device's words.
 const CANNOT_RUN: &str = "cannot run ";
 
-/// The exit code for a program that could not be started, and the device's words; nothing for another failure.
+/// The exit code for a program that could not be started, and the device's words; nothing for
+/// another failure.
 pub(super) fn of_program(failure: &Failure, program: &str) -> Option<(u8, String)> {
-    let Failure::Session(SessionError::Call(CallError::Refused { message, .. })) = failure else { return None };
+    let Failure::Session(SessionError::Call(CallError::Refused { message, .. })) = failure else {
+        return None;
+    };
     let (_, behind) = message.split_once(CANNOT_RUN)?;
     let why = behind.strip_prefix(program)?.strip_prefix(": ")?;
     let code = if why.starts_with("ENOENT") { NOT_FOUND } else { NOT_RUN };
@@ -30,22 +33,30 @@ mod tests {
     use super::*;
 
     fn failure(message: &str) -> Failure {
-        let refused = CallError::Refused { code: "AccessDeniedException".into(), message: message.into() };
+        let refused =
+            CallError::Refused { code: "AccessDeniedException".into(), message: message.into() };
         Failure::Session(SessionError::Call(refused))
     }
 
     #[test]
     fn a_missing_program_and_one_that_cannot_be_run_have_the_codes_of_a_shell() {
-        let said = "mi-1: the device refused: cannot run /no/such: ENOENT: No such file or directory";
+        let said =
+            "mi-1: the device refused: cannot run /no/such: ENOENT: No such file or directory";
         let (code, line) = of_program(&failure(said), "/no/such").unwrap();
-        assert_eq!((code, line.as_str()), (NOT_FOUND, "cannot run /no/such: ENOENT: No such file or directory"));
+        assert_eq!(
+            (code, line.as_str()),
+            (NOT_FOUND, "cannot run /no/such: ENOENT: No such file or directory")
+        );
         let said = "mi-1: the device refused: cannot run /etc: EACCES: Permission denied";
         assert_eq!(of_program(&failure(said), "/etc").unwrap().0, NOT_RUN);
     }
 
     #[test]
     fn other_refusals_stay_what_they_are() {
-        assert_eq!(of_program(&failure("mi-1: the device refused: root is not allowed"), "ls"), None);
+        assert_eq!(
+            of_program(&failure("mi-1: the device refused: root is not allowed"), "ls"),
+            None
+        );
         assert_eq!(of_program(&failure("cannot run other: ENOENT"), "ls"), None);
         assert_eq!(of_program(&Failure::Usage("cannot run ls: ENOENT".into()), "ls"), None);
     }

@@ -2,8 +2,8 @@
 
 use towline_ssm::Operation;
 use towline_ssm::api::session::{
-    DescribeSessionsRequest, DescribeSessionsResponse, Session, SessionFilter, SessionStatus, TerminateSessionRequest,
-    TerminateSessionResponse,
+    DescribeSessionsRequest, DescribeSessionsResponse, Session, SessionFilter, SessionStatus,
+    TerminateSessionRequest, TerminateSessionResponse,
 };
 
 use super::{Context, target, time_text};
@@ -16,12 +16,16 @@ const PAGE: usize = 200;
 
 /// `sessions`.
 pub(super) async fn list(context: &mut Context, args: SessionsArgs) -> Result<(), Failure> {
-    let answer = DescribeSessionsResponse { sessions: fetch(context, args).await?, next_token: None };
+    let answer =
+        DescribeSessionsResponse { sessions: fetch(context, args).await?, next_token: None };
     context.output.answer(&answer, |output| table(output, &answer.sessions))
 }
 
 /// The sessions that are asked for, over all pages.
-pub(super) async fn fetch(context: &mut Context, args: SessionsArgs) -> Result<Vec<Session>, Failure> {
+pub(super) async fn fetch(
+    context: &mut Context,
+    args: SessionsArgs,
+) -> Result<Vec<Session>, Failure> {
     let mut filters = Vec::new();
     if let Some(device) = &args.device {
         let value = target::resolve(&mut context.client, device).await?;
@@ -45,7 +49,11 @@ fn table(output: Output, sessions: &[Session]) -> String {
             session.session_id.clone().into(),
             session.target.clone().into(),
             session.owner.rsplit('/').next().unwrap_or_default().into(),
-            if session.status == SessionStatus::Connected { Cell::Good(status) } else { status.into() },
+            if session.status == SessionStatus::Connected {
+                Cell::Good(status)
+            } else {
+                status.into()
+            },
             time_text(Some(session.start_date)).into(),
             time_text(session.end_date).into(),
             session.document_name.clone().into(),
@@ -53,12 +61,16 @@ fn table(output: Output, sessions: &[Session]) -> String {
         ]
     };
     let rows: Vec<Vec<Cell>> = sessions.iter().map(row).collect();
-    output.table(&["SESSION", "DEVICE", "OWNER", "STATUS", "STARTED", "ENDED", "DOCUMENT", "DETAILS"], &rows)
+    output.table(
+        &["SESSION", "DEVICE", "OWNER", "STATUS", "STARTED", "ENDED", "DOCUMENT", "DETAILS"],
+        &rows,
+    )
 }
 
 /// `terminate`.
 pub(super) async fn terminate(context: &mut Context, session_id: String) -> Result<(), Failure> {
     let request = TerminateSessionRequest { session_id };
-    let answer: TerminateSessionResponse = context.call(Operation::TerminateSession, &request).await?;
+    let answer: TerminateSessionResponse =
+        context.call(Operation::TerminateSession, &request).await?;
     context.output.answer(&answer, |_| format!("{} is terminated\n", answer.session_id))
 }

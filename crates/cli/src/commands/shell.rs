@@ -79,6 +79,11 @@ fn run_as(user: Option<String>) -> Parameters {
 }
 
 fn terminal(context: &Context) -> TowlineTerminal {
-    let size = size_of(std::io::stdin()).or_else(|| size_of(std::io::stdout())).unwrap_or(ASSUMED_SIZE);
-    TowlineTerminal { term: term(context.env.text("TERM").as_deref()), rows: size.rows, cols: size.cols }
+    let size =
+        size_of(std::io::stdin()).or_else(|| size_of(std::io::stdout())).unwrap_or(ASSUMED_SIZE);
+    TowlineTerminal {
+        term: term(context.env.text("TERM").as_deref()),
+        rows: size.rows,
+        cols: size.cols,
+    }
 }

@@ -1,7 +1,9 @@
-//! `ssh-config`: the lines with which plain ssh, scp, sftp, rsync and editors over ssh reach devices.
+//! `ssh-config`: the lines with which plain ssh, scp, sftp, rsync and editors over ssh reach
+//! devices.
 //!
 //! # Invariants
-//! - Only names that can stand in a pattern of ssh_config(5) are written, and only those that one device has.
+//! - Only names that can stand in a pattern of ssh_config(5) are written, and only those that one
+//!   device has.
 //! - No key, and no path of one.
 
 use std::collections::BTreeMap;
@@ -11,7 +13,11 @@ use crate::args::Global;
 use crate::exit::Failure;
 
 /// Prints the block.
-pub(super) async fn run(context: &mut Context, global: &Global, only_ids: bool) -> Result<(), Failure> {
+pub(super) async fn run(
+    context: &mut Context,
+    global: &Global,
+    only_ids: bool,
+) -> Result<(), Failure> {
     let mut count: BTreeMap<String, usize> = BTreeMap::new();
     if !only_ids {
         for device in target::all(&mut context.client, Vec::new()).await? {
@@ -20,8 +26,10 @@ pub(super) async fn run(context: &mut Context, global: &Global, only_ids: bool) 
             }
         }
     }
-    let names: Vec<String> = count.into_iter().filter(|(_, devices)| *devices == 1).map(|(name, _)| name).collect();
-    let program = std::env::current_exe().map_or_else(|_| "towline".to_owned(), |path| path.display().to_string());
+    let names: Vec<String> =
+        count.into_iter().filter(|(_, devices)| *devices == 1).map(|(name, _)| name).collect();
+    let program = std::env::current_exe()
+        .map_or_else(|_| "towline".to_owned(), |path| path.display().to_string());
     context.output.text(&block(&program, global, &names))
 }
 
@@ -31,17 +39,19 @@ fn block(program: &str, global: &Global, names: &[String]) -> String {
         ("--endpoint", global.endpoint.clone()),
         (
             "--ca",
-            global
-                .ca
-                .as_ref()
-                .map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()),
+            global.ca.as_ref().map(|path| {
+                std::path::absolute(path).unwrap_or_else(|_| path.clone()).display().to_string()
+            }),
         ),
         ("--region", global.region.clone()),
         ("--profile", global.profile.clone()),
     ] {
         words.extend(value.map(|value| [flag.to_owned(), quoted(&value)]).into_iter().flatten());
     }
-    let hosts = std::iter::once("mi-*").chain(names.iter().map(String::as_str)).collect::<Vec<_>>().join(" ");
+    let hosts = std::iter::once("mi-*")
+        .chain(names.iter().map(String::as_str))
+        .collect::<Vec<_>>()
+        .join(" ");
     format!(
         "# Put this into ~/.ssh/config, or into a file that is included there. Made by `towline ssh-config`.\n\
          Host {hosts}\n    ProxyCommand {} proxy %h %p\n    ServerAliveInterval 30\n    ConnectTimeout 60\n",
@@ -51,7 +61,8 @@ fn block(program: &str, global: &Global, names: &[String]) -> String {
 
 /// For the shell that runs the command, and for ssh, which takes `%` for its own.
 fn quoted(word: &str) -> String {
-    let plain = !word.is_empty() && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-:=,@+".contains(&b));
+    let plain = !word.is_empty()
+        && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-:=,@+".contains(&b));
     let doubled = word.replace('%', "%%");
     if plain { doubled } else { format!("'{}'", doubled.replace('\'', "'\\''")) }
 }

@@ -2,10 +2,12 @@
 //!
 //! # Invariants
 //! - An id costs no request: a session begins with its first packet.
-//! - Several matches are an error that names them: a command never runs on a device that was not meant.
+//! - Several matches are an error that names them: a command never runs on a device that was not
+//!   meant.
 
 use towline_ssm::api::device::{
-    DescribeInstanceInformationRequest, InstanceInformation, InstanceInformationStringFilter, PingStatus,
+    DescribeInstanceInformationRequest, InstanceInformation, InstanceInformationStringFilter,
+    PingStatus,
 };
 use towline_ssm::ids::DeviceId;
 
@@ -58,7 +60,10 @@ fn parse(text: &str) -> Option<Wanted<'_>> {
         return Some(Wanted::Id(text));
     }
     match text.strip_prefix("tag:") {
-        Some(tag) => tag.split_once('=').filter(|(key, _)| !key.is_empty()).map(|(key, value)| Wanted::Tag(key, value)),
+        Some(tag) => tag
+            .split_once('=')
+            .filter(|(key, _)| !key.is_empty())
+            .map(|(key, value)| Wanted::Tag(key, value)),
         None if text.is_empty() => None,
         None => Some(Wanted::Name(text)),
     }
@@ -73,7 +78,10 @@ pub(super) async fn resolve(client: &mut Client, text: &str) -> Result<String, T
     let devices = match parse(text).ok_or_else(|| TargetError::Malformed { wanted: wanted() })? {
         Wanted::Id(id) => return Ok(id.to_owned()),
         Wanted::Tag(key, value) => {
-            let filter = InstanceInformationStringFilter { key: format!("tag:{key}"), values: vec![value.to_owned()] };
+            let filter = InstanceInformationStringFilter {
+                key: format!("tag:{key}"),
+                values: vec![value.to_owned()],
+            };
             all(client, vec![filter]).await?
         }
         Wanted::Name(name) => {
@@ -112,8 +120,13 @@ fn only_one(devices: &[InstanceInformation], wanted: &str) -> Result<String, Tar
         [device] => Ok(device.instance_id.clone()),
         several => {
             let name = |device: &InstanceInformation| {
-                let state = if device.ping_status == PingStatus::Online { "online" } else { "offline" };
-                format!("{} ({}, {state})", device.instance_id, device.name.as_deref().unwrap_or("no name"))
+                let state =
+                    if device.ping_status == PingStatus::Online { "online" } else { "offline" };
+                format!(
+                    "{} ({}, {state})",
+                    device.instance_id,
+                    device.name.as_deref().unwrap_or("no name")
+                )
             };
             let mut matches: Vec<String> = several.iter().take(NAMED).map(name).collect();
             if several.len() > NAMED {
@@ -153,10 +166,13 @@ mod tests {
 
     #[test]
     fn several_matches_are_named_and_none_is_chosen() {
-        let devices: Vec<_> = (0..10).map(|n| device(&format!("mi-{n}"), Some("pi"), "h")).collect();
+        let devices: Vec<_> =
+            (0..10).map(|n| device(&format!("mi-{n}"), Some("pi"), "h")).collect();
         let error = only_one(&devices, "pi").unwrap_err().to_string();
         assert!(
-            error.starts_with("10 devices match `pi`") && error.contains("mi-0 (pi, online)") && error.ends_with('…')
+            error.starts_with("10 devices match `pi`")
+                && error.contains("mi-0 (pi, online)")
+                && error.ends_with('…')
         );
         assert_eq!(only_one(&[device("mi-1", None, "h")], "h").unwrap(), "mi-1");
         assert!(only_one(&[], "x").unwrap_err().to_string().contains("`x`"));

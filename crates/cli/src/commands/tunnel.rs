@@ -1,4 +1,5 @@
-//! `forward` and `proxy`: connections of the device, on a local port or on standard input and output.
+//! `forward` and `proxy`: connections of the device, on a local port or on standard input and
+//! output.
 
 use serde::Serialize;
 use towline_ssm::api::session::{Parameters, StartSessionRequest};
@@ -34,7 +35,8 @@ pub(super) async fn forward(mut context: Context, args: ForwardArgs) -> Result<u
         None => PORT_FORWARDING,
     };
     let request = request(target, document, args.reason, parameters);
-    let place = format!("{}:{}:{}", args.device, route.host.as_deref().unwrap_or("localhost"), route.port);
+    let place =
+        format!("{}:{}:{}", args.device, route.host.as_deref().unwrap_or("localhost"), route.port);
     let output = context.output;
     let mut failed = None;
     let mut ready = |listener: &Listener, session: &str| {
@@ -63,14 +65,20 @@ pub(super) async fn proxy(mut context: Context, args: ProxyArgs) -> Result<u8, F
     let target = target::resolve(&mut context.client, &args.device).await?;
     let parameters = Parameters::from([("portNumber".to_owned(), vec![args.port.to_string()])]);
     let request = request(target, SSH_SESSION, args.reason, parameters);
-    let ending = Box::pin(session::run(context.client, Begin::Start(request), Manner::proxy(false))).await?;
+    let ending =
+        Box::pin(session::run(context.client, Begin::Start(request), Manner::proxy(false))).await?;
     if let Some(line) = ending.line {
         complain(&line);
     }
     Ok(ending.code)
 }
 
-fn request(target: String, document: &str, reason: Option<String>, parameters: Parameters) -> StartSessionRequest {
+fn request(
+    target: String,
+    document: &str,
+    reason: Option<String>,
+    parameters: Parameters,
+) -> StartSessionRequest {
     let document_name = Some(document.to_owned());
     StartSessionRequest { target, document_name, reason, parameters, towline_terminal: None }
 }

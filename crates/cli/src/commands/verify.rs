@@ -1,8 +1,10 @@
-//! `verify`: is what lies here what was recorded? Files and folders need no gateway, a folder only the public key. The seals of one
-//! recording by itself say that it is whole; that it is the one that was made, only the signed chain in the folder says.
+//! `verify`: is what lies here what was recorded? Files and folders need no gateway, a folder only
+//! the public key. The seals of one recording by itself say that it is whole; that it is the one
+//! that was made, only the signed chain in the folder says.
 //!
 //! # Invariants
-//! - The first fault of each thing is named; anything but a clean result is a failure of the command.
+//! - The first fault of each thing is named; anything but a clean result is a failure of the
+//!   command.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -101,7 +103,9 @@ fn single(name: &str, told: Result<Sealed, Fault>) -> Report {
     let mut report = Report { recordings: 1, ..Report::default() };
     match told {
         Ok(sealed) if !sealed.ended => {
-            report.faults.push(format!("{name}: {}", Fault::Truncated(sealed.lines - sealed.unsealed)));
+            report
+                .faults
+                .push(format!("{name}: {}", Fault::Truncated(sealed.lines - sealed.unsealed)));
         }
         Ok(sealed) => report.gaps = sealed.gaps,
         Err(fault) => report.faults.push(format!("{name}: {fault}")),
@@ -109,7 +113,11 @@ fn single(name: &str, told: Result<Sealed, Fault>) -> Report {
     report
 }
 
-fn recording(path: &Path, session: Option<&str>, signed: Vec<(u64, Digest)>) -> Result<Result<Sealed, Fault>, Failure> {
+fn recording(
+    path: &Path,
+    session: Option<&str>,
+    signed: Vec<(u64, Digest)>,
+) -> Result<Result<Sealed, Fault>, Failure> {
     recorded(Lines::open(path)?, session, signed)
 }
 
@@ -160,10 +168,9 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
 }
 
 fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
-    let given = args
-        .key
-        .as_deref()
-        .ok_or_else(|| Failure::Usage("--key: the gateway's evidence.pub is needed for a folder".to_owned()))?;
+    let given = args.key.as_deref().ok_or_else(|| {
+        Failure::Usage("--key: the gateway's evidence.pub is needed for a folder".to_owned())
+    })?;
     let text = match given.parse::<PublicKey>() {
         Ok(key) => return Ok(key),
         Err(_) => super::read_document(Path::new(given))?,
@@ -171,7 +178,10 @@ fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("--key: {error}")))
 }
 
-fn chain(key: PublicKey, segments: &BTreeMap<u64, PathBuf>) -> Result<Result<Ledger, String>, Failure> {
+fn chain(
+    key: PublicKey,
+    segments: &BTreeMap<u64, PathBuf>,
+) -> Result<Result<Ledger, String>, Failure> {
     let mut verifier = NodeVerifier::new(key);
     for path in segments.values() {
         let mut lines = Lines::open(path)?;
@@ -201,9 +211,14 @@ fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
     }
 }
 
-fn objects(report: &mut Report, files: &BTreeMap<String, PathBuf>, ledgers: &[Ledger]) -> Result<(), Failure> {
+fn objects(
+    report: &mut Report,
+    files: &BTreeMap<String, PathBuf>,
+    ledgers: &[Ledger],
+) -> Result<(), Failure> {
     for (name, path) in files.iter().filter(|(name, _)| layout::segment_of(name).is_none()) {
-        let ledger = ledgers.iter().find(|ledger| ledger.objects.contains_key(name)).or(ledgers.first());
+        let ledger =
+            ledgers.iter().find(|ledger| ledger.objects.contains_key(name)).or(ledgers.first());
         let Some(ledger) = ledger else { continue };
         let told = match layout::session_of(name) {
             Some(session) => Some(recording(path, Some(session), ledger.heads(name))?),
@@ -220,9 +235,11 @@ fn objects(report: &mut Report, files: &BTreeMap<String, PathBuf>, ledgers: &[Le
     }
     let present: BTreeSet<String> = files.keys().cloned().collect();
     for ledger in ledgers {
-        report
-            .faults
-            .extend(ledger.missing(&present).map(|name| format!("{name}: it is missing, and no rule removed it")));
+        report.faults.extend(
+            ledger
+                .missing(&present)
+                .map(|name| format!("{name}: it is missing, and no rule removed it")),
+        );
     }
     Ok(())
 }

@@ -1,13 +1,14 @@
 //! The files of AWS's tools: profiles with access keys, regions and endpoints.
 //!
-//! Way: `~/.aws/config` and `~/.aws/credentials` -> [`Sections`] -> [`Profile`]. Where both say something of a profile,
-//! the credentials file wins for keys, as in AWS's tools.
+//! Way: `~/.aws/config` and `~/.aws/credentials` -> [`Sections`] -> [`Profile`]. Where both say
+//! something of a profile, the credentials file wins for keys, as in AWS's tools.
 //!
 //! # Invariants
 //! - Errors name file and line, never what the line says: it may be a secret.
 //!
 //! # Not here
-//! - Roles, single sign-on and credential processes: what a profile names of those is told in [`Profile::hint`].
+//! - Roles, single sign-on and credential processes: what a profile names of those is told in
+//!   [`Profile::hint`].
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -35,7 +36,8 @@ impl Profile {
     /// Reads the profile of this name, `default` when there is none. A named one must exist.
     pub(super) fn read(env: &Environment, name: Option<&str>) -> Result<Self, ConfigError> {
         let config = Sections::read(env.aws_file("AWS_CONFIG_FILE", "config").as_deref())?;
-        let keys = Sections::read(env.aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials").as_deref())?;
+        let keys =
+            Sections::read(env.aws_file("AWS_SHARED_CREDENTIALS_FILE", "credentials").as_deref())?;
         let wanted = name.unwrap_or("default");
         let of_config = config.get(&format!("profile {wanted}")).or_else(|| config.get(wanted));
         let of_keys = keys.get(wanted);
@@ -43,8 +45,11 @@ impl Profile {
             return Err(ConfigError::NoProfile(wanted.to_owned()));
         }
         let in_config = |key: &str| of_config.and_then(|section| section.get(key)).cloned();
-        let in_both = |key: &str| of_keys.and_then(|section| section.get(key)).cloned().or_else(|| in_config(key));
-        let services = in_config("services").and_then(|name| config.get(&format!("services {name}")));
+        let in_both = |key: &str| {
+            of_keys.and_then(|section| section.get(key)).cloned().or_else(|| in_config(key))
+        };
+        let services =
+            in_config("services").and_then(|name| config.get(&format!("services {name}")));
         let of_service = services.and_then(|section| section.get("ssm.endpoint_url")).cloned();
         let elsewhere = ["role_arn", "sso_session", "sso_start_url", "credential_process"];
         Ok(Self {
@@ -72,7 +77,8 @@ impl Sections {
     fn read(path: Option<&Path>) -> Result<Self, ConfigError> {
         let Some(path) = path else { return Ok(Self::default()) };
         let Some(text) = read_bounded(path)? else { return Ok(Self::default()) };
-        Self::parse(&text).map_err(|why| ConfigError::Malformed { path: path.display().to_string(), why })
+        Self::parse(&text)
+            .map_err(|why| ConfigError::Malformed { path: path.display().to_string(), why })
     }
 
     fn get(&self, section: &str) -> Option<&HashMap<String, String>> {
@@ -89,13 +95,15 @@ impl Sections {
                 continue;
             }
             if let Some(header) = content.strip_prefix('[') {
-                let (name, _) = header.split_once(']').ok_or_else(|| bad("a section must end with ]"))?;
+                let (name, _) =
+                    header.split_once(']').ok_or_else(|| bad("a section must end with ]"))?;
                 let name = name.split_whitespace().collect::<Vec<_>>().join(" ").replace('"', "");
                 all.0.entry(name.clone()).or_default();
                 (section, outer) = (Some(name), String::new());
                 continue;
             }
-            let (key, value) = content.split_once('=').ok_or_else(|| bad("expected `key = value`"))?;
+            let (key, value) =
+                content.split_once('=').ok_or_else(|| bad("expected `key = value`"))?;
             let section = section.as_ref().and_then(|name| all.0.get_mut(name));
             let section = section.ok_or_else(|| bad("a key stands before the first [section]"))?;
             let key = key.trim().to_ascii_lowercase();
@@ -118,16 +126,25 @@ fn without_comment(value: &str) -> &str {
 
 /// A file's text; nothing when it is not there.
 pub(super) fn read_bounded(path: &Path) -> Result<Option<String>, ConfigError> {
-    let unreadable = |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };
+    let unreadable =
+        |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };
     let file = match std::fs::File::open(path) {
         Ok(file) => file,
-        Err(error) if matches!(error.kind(), std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory) => {
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
             return Ok(None);
         }
         Err(error) => return Err(unreadable(error.to_string())),
     };
     let mut text = String::new();
-    let read = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(|error| unreadable(error.to_string()))?;
+    let read = file
+        .take(MAX_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(error.to_string()))?;
     if read as u64 > MAX_FILE {
         return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
     }
@@ -143,7 +160,9 @@ mod tests {
         let text = "# c\n[default]\nregion = eu-west-1 # here\n[profile  \"a b\"]\nkey=v#alue\n\
                     [services x]\nssm =\n  endpoint_url = https://g\ns3 =\n  endpoint_url = https://s\nplain = 1\n";
         let sections = Sections::parse(text).unwrap();
-        let get = |section: &str, key: &str| sections.get(section).and_then(|s| s.get(key)).map(String::as_str);
+        let get = |section: &str, key: &str| {
+            sections.get(section).and_then(|s| s.get(key)).map(String::as_str)
+        };
         assert_eq!(get("default", "region"), Some("eu-west-1"));
         assert_eq!(get("profile a b", "key"), Some("v#alue"));
         assert_eq!(get("services x", "ssm.endpoint_url"), Some("https://g"));
@@ -153,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_by_its_number_and_not_repeated() {
-        for (text, line) in [("[a\n", "line 1"), ("[a]\nSECRET\n", "line 2"), ("SECRET=1\n", "line 1")] {
+        for (text, line) in
+            [("[a\n", "line 1"), ("[a]\nSECRET\n", "line 2"), ("SECRET=1\n", "line 1")]
+        {
             let error = Sections::parse(text).err().unwrap();
             assert!(error.starts_with(line) && !error.contains("SECRET"), "{error}");
         }

@@ -1,7 +1,8 @@
 //! Addresses: of the gateway (`https://`), and of a session's stream (`wss://`).
 //!
 //! # Invariants
-//! - Only TLS: a plain address is refused, since the access key's signature and the session would be open to all.
+//! - Only TLS: a plain address is refused, since the access key's signature and the session would
+//!   be open to all.
 
 use std::fmt;
 
@@ -15,7 +16,9 @@ pub(crate) enum BadUrl {
     #[error("the address must begin with https://")]
     Scheme,
     /// The address would not be encrypted.
-    #[error("the address must begin with https://: without TLS anybody on the way could read and change the session")]
+    #[error(
+        "the address must begin with https://: without TLS anybody on the way could read and change the session"
+    )]
     Plain,
     /// No host.
     #[error("the address has no host name")]
@@ -69,7 +72,8 @@ impl Endpoint {
     /// Value of the `Host` header: with the port unless it is the usual one.
     #[must_use]
     pub(crate) fn authority(&self) -> String {
-        let host = if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
+        let host =
+            if self.host.contains(':') { format!("[{}]", self.host) } else { self.host.clone() };
         if self.port == DEFAULT_PORT { host } else { format!("{host}:{}", self.port) }
     }
 
@@ -95,7 +99,11 @@ fn split_port(authority: &str) -> Result<(&str, u16), BadUrl> {
     let (host, port) = match authority.strip_prefix('[') {
         Some(rest) => {
             let (host, after) = rest.split_once(']').ok_or(BadUrl::Host)?;
-            let port = if after.is_empty() { None } else { Some(after.strip_prefix(':').ok_or(BadUrl::Port)?) };
+            let port = if after.is_empty() {
+                None
+            } else {
+                Some(after.strip_prefix(':').ok_or(BadUrl::Port)?)
+            };
             (host, port)
         }
         None => match authority.split_once(':') {
@@ -118,7 +126,10 @@ mod tests {
     #[track_caller]
     fn check(url: &str, host: &str, port: u16, path: &str, authority: &str) {
         let endpoint = Endpoint::parse(url).unwrap();
-        assert_eq!((endpoint.host.as_str(), endpoint.port, endpoint.path.as_str()), (host, port, path));
+        assert_eq!(
+            (endpoint.host.as_str(), endpoint.port, endpoint.path.as_str()),
+            (host, port, path)
+        );
         assert_eq!(endpoint.authority(), authority);
     }
 
@@ -126,7 +137,13 @@ mod tests {
     fn addresses_are_taken_apart() {
         check("https://g.example", "g.example", 443, "/", "g.example");
         check("https://g.example:8443/", "g.example", 8443, "/", "g.example:8443");
-        check("wss://[::1]:8443/v1/data-channel/x?a=b", "::1", 8443, "/v1/data-channel/x?a=b", "[::1]:8443");
+        check(
+            "wss://[::1]:8443/v1/data-channel/x?a=b",
+            "::1",
+            8443,
+            "/v1/data-channel/x?a=b",
+            "[::1]:8443",
+        );
         check("HTTPS://127.0.0.1?x", "127.0.0.1", 443, "/?x", "127.0.0.1");
     }
 

@@ -1,7 +1,8 @@
 //! Where the gateway is and who is asking: what all sources together mean.
 //!
-//! Way: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and `~/.aws/credentials` ->
-//! [`Settings::resolve`] -> [`Settings`]. The first source that says something wins, in this order.
+//! Way: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and
+//! `~/.aws/credentials` -> [`Settings::resolve`] -> [`Settings`]. The first source that says
+//! something wins, in this order.
 //!
 //! # Invariants
 //! - After start there is no invalid setting anywhere.
@@ -25,7 +26,8 @@ pub(crate) use raw::{Environment, Flags};
 use aws::Profile;
 use raw::OwnFile;
 
-/// The region when nothing names one: what a fresh gateway is made with (`towline-gateway init --region`).
+/// The region when nothing names one: what a fresh gateway is made with (`towline-gateway init
+/// --region`).
 pub(crate) const DEFAULT_REGION: &str = "xx-towline-1";
 
 /// Why there are no settings to work with. Everything here is for the operator to mend.
@@ -124,14 +126,18 @@ impl Settings {
     /// [`ConfigError`], with what to do.
     pub(crate) fn resolve(flags: &Flags, env: &Environment) -> Result<Self, ConfigError> {
         let own = OwnFile::read(env)?;
-        let name = flags.profile.clone().or_else(|| env.text("AWS_PROFILE")).or_else(|| own.profile.clone());
+        let name = flags
+            .profile
+            .clone()
+            .or_else(|| env.text("AWS_PROFILE"))
+            .or_else(|| own.profile.clone());
         let profile = Profile::read(env, name.as_deref())?;
         let settings = Self::gather(flags, env, own, &profile)?;
         Ok(Self { identity: Some(identity_of(flags, env, profile)?), ..settings })
     }
 
-    /// The same for what works without a key, next to AWS's tools: where no key is found there is none, and the profile
-    /// is the tools' own, not that of our own file.
+    /// The same for what works without a key, next to AWS's tools: where no key is found there is
+    /// none, and the profile is the tools' own, not that of our own file.
     ///
     /// # Errors
     /// [`ConfigError`], with what to do.
@@ -148,7 +154,12 @@ impl Settings {
     }
 
     /// All but the key.
-    fn gather(flags: &Flags, env: &Environment, own: OwnFile, profile: &Profile) -> Result<Self, ConfigError> {
+    fn gather(
+        flags: &Flags,
+        env: &Environment,
+        own: OwnFile,
+        profile: &Profile,
+    ) -> Result<Self, ConfigError> {
         Ok(Self {
             endpoint: endpoint_of(flags, env, &own, profile)?,
             ca: ca_of(flags, env, &own, profile),
@@ -164,7 +175,12 @@ impl Settings {
     }
 }
 
-fn endpoint_of(flags: &Flags, env: &Environment, own: &OwnFile, profile: &Profile) -> Result<Endpoint, ConfigError> {
+fn endpoint_of(
+    flags: &Flags,
+    env: &Environment,
+    own: &OwnFile,
+    profile: &Profile,
+) -> Result<Endpoint, ConfigError> {
     let sources = [
         ("--endpoint", flags.endpoint.clone()),
         ("TOWLINE_ENDPOINT", env.text("TOWLINE_ENDPOINT")),
@@ -173,9 +189,12 @@ fn endpoint_of(flags: &Flags, env: &Environment, own: &OwnFile, profile: &Profil
         ("endpoint of towline's config.toml", own.endpoint.clone()),
         ("endpoint_url of ~/.aws/config", profile.endpoint.clone()),
     ];
-    let found = sources.into_iter().find_map(|(source_name, url)| url.map(|url| (source_name, url)));
+    let found =
+        sources.into_iter().find_map(|(source_name, url)| url.map(|url| (source_name, url)));
     let Some((source_name, url)) = found else {
-        let file = env.own_file().map_or("~/.config/towline/config.toml".to_owned(), |path| path.display().to_string());
+        let file = env
+            .own_file()
+            .map_or("~/.config/towline/config.toml".to_owned(), |path| path.display().to_string());
         return Err(ConfigError::NoEndpoint { file });
     };
     Endpoint::parse(&url).map_err(|why| ConfigError::Url { source_name, why })
@@ -190,18 +209,27 @@ fn ca_of(flags: &Flags, env: &Environment, own: &OwnFile, profile: &Profile) -> 
         .or_else(|| env.text("SSL_CERT_FILE").map(PathBuf::from))
 }
 
-/// The environment goes before a profile, unless the profile was named on the command line: AWS's own order.
-fn identity_of(flags: &Flags, env: &Environment, profile: Profile) -> Result<Identity, ConfigError> {
+/// The environment goes before a profile, unless the profile was named on the command line: AWS's
+/// own order.
+fn identity_of(
+    flags: &Flags,
+    env: &Environment,
+    profile: Profile,
+) -> Result<Identity, ConfigError> {
     if flags.profile.is_none()
         && let Some(identity) = identity_of_environment(env)?
     {
         return Ok(identity);
     }
     match (profile.access_key, profile.secret) {
-        (Some(access_key), Some(secret)) => {
-            Ok(Identity { access_key, secret: SecretAccessKey::new(secret), session_token: profile.session_token })
+        (Some(access_key), Some(secret)) => Ok(Identity {
+            access_key,
+            secret: SecretAccessKey::new(secret),
+            session_token: profile.session_token,
+        }),
+        (None, None) => {
+            Err(ConfigError::NoCredentials { profile: profile.name, hint: profile.hint })
         }
-        (None, None) => Err(ConfigError::NoCredentials { profile: profile.name, hint: profile.hint }),
         (Some(_), None) => Err(half("aws_access_key_id", "aws_secret_access_key")),
         (None, Some(_)) => Err(half("aws_secret_access_key", "aws_access_key_id")),
     }

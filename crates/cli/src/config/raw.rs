@@ -33,7 +33,11 @@ impl Environment {
     /// Those of this process. A value that is not UTF-8 counts as absent.
     #[must_use]
     pub(crate) fn of_process() -> Self {
-        Self(std::env::vars_os().filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?))).collect())
+        Self(
+            std::env::vars_os()
+                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .collect(),
+        )
     }
 
     /// A variable; an empty one counts as absent.

@@ -16,7 +16,11 @@ impl Home {
         Self(folder)
     }
 
-    fn resolve<const N: usize>(&self, flags: &Flags, variables: [(&str, &str); N]) -> Result<Settings, ConfigError> {
+    fn resolve<const N: usize>(
+        &self,
+        flags: &Flags,
+        variables: [(&str, &str); N],
+    ) -> Result<Settings, ConfigError> {
         let home = self.0.path().to_str().unwrap().to_owned();
         let mut all: Vec<(&str, &str)> = variables.to_vec();
         all.push(("HOME", &home));
@@ -38,7 +42,9 @@ fn flags() -> Flags {
 
 #[test]
 fn the_default_profile_serves_when_nothing_is_said() {
-    let settings = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)]).resolve(&flags(), []).unwrap();
+    let settings = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)])
+        .resolve(&flags(), [])
+        .unwrap();
     assert_eq!(settings.identity.as_ref().unwrap().access_key, "AKIADEFAULT");
     assert_eq!(settings.identity.as_ref().unwrap().secret.expose(), "s1");
     assert_eq!(settings.region, "eu-west-1");
@@ -51,20 +57,25 @@ fn a_profile_brings_keys_token_region_endpoint_and_authority() {
     let settings = home.resolve(&Flags::default(), [("AWS_PROFILE", "ops")]).unwrap();
     assert_eq!(settings.identity.as_ref().unwrap().access_key, "AKIAOPS");
     assert_eq!(settings.identity.as_ref().unwrap().session_token.as_deref(), Some("t2"));
-    assert_eq!((settings.region.as_str(), settings.endpoint.host.as_str()), ("eu-north-1", "ops.example"));
+    assert_eq!(
+        (settings.region.as_str(), settings.endpoint.host.as_str()),
+        ("eu-north-1", "ops.example")
+    );
     assert_eq!(settings.ca, Some(home.0.path().join("ops.pem")));
 }
 
 #[test]
 fn the_environment_goes_before_files_but_not_before_a_profile_named_on_the_command_line() {
     let home = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)]);
-    let environment = [("AWS_ACCESS_KEY_ID", "AKIAENV"), ("AWS_SECRET_ACCESS_KEY", "s3"), ("AWS_REGION", "xx-1")];
+    let environment =
+        [("AWS_ACCESS_KEY_ID", "AKIAENV"), ("AWS_SECRET_ACCESS_KEY", "s3"), ("AWS_REGION", "xx-1")];
     let settings = home.resolve(&flags(), environment).unwrap();
     assert_eq!(
         (settings.identity.as_ref().unwrap().access_key.as_str(), settings.region.as_str()),
         ("AKIAENV", "xx-1")
     );
-    let settings = home.resolve(&Flags { profile: Some("ops".into()), ..flags() }, environment).unwrap();
+    let settings =
+        home.resolve(&Flags { profile: Some("ops".into()), ..flags() }, environment).unwrap();
     assert_eq!(settings.identity.as_ref().unwrap().access_key, "AKIAOPS");
 }
 
@@ -73,7 +84,10 @@ fn the_endpoint_is_that_of_flag_environment_own_file_and_profile_in_this_order()
     let own = "endpoint = \"https://own.example\"\nca = \"/own.pem\"\nuser = \"pi\"\n";
     let home = Home::with(&[(".aws/credentials", KEYS), (".config/towline/config.toml", own)]);
     let host = |flags: &Flags, variables| home.resolve(flags, variables).unwrap().endpoint.host;
-    let both = [("TOWLINE_ENDPOINT", "https://env.example"), ("AWS_ENDPOINT_URL_SSM", "https://aws.example")];
+    let both = [
+        ("TOWLINE_ENDPOINT", "https://env.example"),
+        ("AWS_ENDPOINT_URL_SSM", "https://aws.example"),
+    ];
     assert_eq!(host(&flags(), both), "flag.example");
     assert_eq!(host(&Flags::default(), both), "env.example");
     assert_eq!(host(&Flags::default(), [both[1], ("X", "")]), "aws.example");
@@ -94,15 +108,20 @@ fn what_is_missing_is_said_with_what_to_do() {
     assert!(half.contains("AWS_ACCESS_KEY_ID is not") && !half.contains("TOPSECRET"), "{half}");
     let role = Home::with(&[(".aws/config", "[default]\nrole_arn = arn:x\n")]);
     assert!(text(role.resolve(&flags(), [])).contains("role"));
-    let misspelt = Home::with(&[(".aws/credentials", KEYS), (".config/towline/config.toml", "endpiont = \"x\"\n")]);
+    let misspelt = Home::with(&[
+        (".aws/credentials", KEYS),
+        (".config/towline/config.toml", "endpiont = \"x\"\n"),
+    ]);
     assert!(text(misspelt.resolve(&flags(), [])).contains("endpiont"));
 }
 
 #[test]
 fn a_secret_is_not_printed() {
-    let settings =
-        Home::with(&[(".aws/credentials", "[default]\naws_access_key_id=A\naws_secret_access_key=TOPSECRET\n")])
-            .resolve(&flags(), [])
-            .unwrap();
+    let settings = Home::with(&[(
+        ".aws/credentials",
+        "[default]\naws_access_key_id=A\naws_secret_access_key=TOPSECRET\n",
+    )])
+    .resolve(&flags(), [])
+    .unwrap();
     assert!(!format!("{settings:?}").contains("TOPSECRET"));
 }

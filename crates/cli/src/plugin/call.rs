@@ -114,7 +114,10 @@ struct Request {
 
 impl Call {
     /// Reads the arguments behind the program's name; `variable` looks into the environment.
-    pub(super) fn parse(arguments: &[String], variable: impl Fn(&str) -> Option<String>) -> Result<Self, BadCall> {
+    pub(super) fn parse(
+        arguments: &[String],
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, BadCall> {
         match arguments {
             [] => return Ok(Self::Greeting),
             [one] if one == "--version" => return Ok(Self::Version),
@@ -145,9 +148,13 @@ fn place(error: &serde_json::Error) -> String {
 }
 
 fn read_answer(text: &str) -> Result<StartSessionResponse, BadCall> {
-    let answer: StartSessionResponse = serde_json::from_str(text).map_err(|error| BadCall::Answer(place(&error)))?;
-    let parts =
-        [("SessionId", &answer.session_id), ("TokenValue", &answer.token_value), ("StreamUrl", &answer.stream_url)];
+    let answer: StartSessionResponse =
+        serde_json::from_str(text).map_err(|error| BadCall::Answer(place(&error)))?;
+    let parts = [
+        ("SessionId", &answer.session_id),
+        ("TokenValue", &answer.token_value),
+        ("StreamUrl", &answer.stream_url),
+    ];
     match parts.iter().find(|(_, value)| value.is_empty()) {
         Some((name, _)) => Err(BadCall::Answer(format!("{name} is empty"))),
         None => Ok(answer),
@@ -156,13 +163,17 @@ fn read_answer(text: &str) -> Result<StartSessionResponse, BadCall> {
 
 fn kind(request: Option<&str>) -> Result<Kind, BadCall> {
     let request: Request = match request {
-        Some(text) => serde_json::from_str(text).map_err(|error| BadCall::Request(place(&error)))?,
+        Some(text) => {
+            serde_json::from_str(text).map_err(|error| BadCall::Request(place(&error)))?
+        }
         None => Request::default(),
     };
     Ok(match request.document.as_deref() {
         Some(TOWLINE_EXEC) => Kind::Command { input: true, apart: true },
         // As with AWS's agent such a command has no input.
-        Some(NON_INTERACTIVE_COMMAND) => Kind::Command { input: false, apart: is_set(&request.parameters) },
+        Some(NON_INTERACTIVE_COMMAND) => {
+            Kind::Command { input: false, apart: is_set(&request.parameters) }
+        }
         Some(SSH_SESSION) => Kind::Stdio,
         Some(PORT_FORWARDING | REMOTE_HOST_FORWARDING) => Kind::Port(listen(&request.parameters)?),
         Some(_) | None => Kind::Terminal,
@@ -207,7 +218,8 @@ mod tests {
 
     fn parse(arguments: &[&str]) -> Result<Session, BadCall> {
         let arguments: Vec<String> = arguments.iter().map(|&text| text.to_owned()).collect();
-        let variable = |name: &str| (name == "AWS_SSM_START_SESSION_RESPONSE").then(|| ANSWER.to_owned());
+        let variable =
+            |name: &str| (name == "AWS_SSM_START_SESSION_RESPONSE").then(|| ANSWER.to_owned());
         match Call::parse(&arguments, variable)? {
             Call::Session(session) => Ok(*session),
             Call::Greeting | Call::Version => panic!("no session"),
@@ -216,10 +228,20 @@ mod tests {
 
     #[test]
     fn the_answer_is_an_argument_or_in_a_variable() {
-        let named =
-            parse(&["AWS_SSM_START_SESSION_RESPONSE", "eu-1", "StartSession", "ops", "{}", "https://g"]).unwrap();
+        let named = parse(&[
+            "AWS_SSM_START_SESSION_RESPONSE",
+            "eu-1",
+            "StartSession",
+            "ops",
+            "{}",
+            "https://g",
+        ])
+        .unwrap();
         assert_eq!((named.answer.token_value.as_str(), named.region.as_str()), ("SECRET", "eu-1"));
-        assert_eq!((named.profile.as_deref(), named.endpoint.as_deref()), (Some("ops"), Some("https://g")));
+        assert_eq!(
+            (named.profile.as_deref(), named.endpoint.as_deref()),
+            (Some("ops"), Some("https://g"))
+        );
         let given = parse(&[ANSWER, "eu-1", "StartSession", "", "", ""]).unwrap();
         assert_eq!((given.profile, given.endpoint, given.kind), (None, None, Kind::Terminal));
         assert!(parse(&[ANSWER, "eu-1", "StartSession"]).is_ok(), "old tools give no more");
@@ -227,13 +249,14 @@ mod tests {
 
     #[test]
     fn the_document_says_whether_there_is_a_terminal() {
-        let kind = |request: &str| parse(&[ANSWER, "eu-1", "StartSession", "", request]).map(|session| session.kind);
+        let kind = |request: &str| {
+            parse(&[ANSWER, "eu-1", "StartSession", "", request]).map(|session| session.kind)
+        };
         let command = |apart| Ok(Kind::Command { input: false, apart });
         assert_eq!(kind(r#"{"Target":"mi-1"}"#), Ok(Kind::Terminal));
         assert_eq!(kind(r#"{"DocumentName":"AWS-StartInteractiveCommand"}"#), Ok(Kind::Terminal));
         assert_eq!(kind(r#"{"DocumentName":"AWS-StartNonInteractiveCommand"}"#), command(false));
-        let apart =
-            r#"{"DocumentName":"AWS-StartNonInteractiveCommand","Parameters":{"separateOutputStream":["True"]}}"#;
+        let apart = r#"{"DocumentName":"AWS-StartNonInteractiveCommand","Parameters":{"separateOutputStream":["True"]}}"#;
         assert_eq!(kind(apart), command(true));
         assert_eq!(kind(r#"{"DocumentName":"AWS-StartSSHSession"}"#), Ok(Kind::Stdio));
     }
@@ -241,7 +264,9 @@ mod tests {
     #[test]
     fn a_port_is_listened_at_where_the_parameters_say() {
         let kind = |parameters: &str| {
-            let request = format!(r#"{{"DocumentName":"AWS-StartPortForwardingSession","Parameters":{parameters}}}"#);
+            let request = format!(
+                r#"{{"DocumentName":"AWS-StartPortForwardingSession","Parameters":{parameters}}}"#
+            );
             parse(&[ANSWER, "eu-1", "StartSession", "", &request]).map(|session| session.kind)
         };
         let tcp = |port| Ok(Kind::Port(Listen::Tcp(([127, 0, 0, 1], port).into())));
@@ -266,7 +291,14 @@ mod tests {
             (vec![ANSWER, "eu-1", "SendCommand"], "`SendCommand`"),
             (vec!["AWS_SSM_START_SESSION_RESPONSE_2", "eu-1", "StartSession"], "_2, which"),
             (vec![broken.as_str(), "eu-1", "StartSession"], "no JSON"),
-            (vec![r#"{"SessionId":"a","TokenValue":"SECRET","StreamUrl":""}"#, "eu-1", "StartSession"], "StreamUrl"),
+            (
+                vec![
+                    r#"{"SessionId":"a","TokenValue":"SECRET","StreamUrl":""}"#,
+                    "eu-1",
+                    "StartSession",
+                ],
+                "StreamUrl",
+            ),
             (vec![ANSWER, "eu-1", "StartSession", "", "SECRET"], "the request"),
         ] {
             let error = parse(&arguments).err().unwrap().to_string();

@@ -1,13 +1,14 @@
 //! In place of AWS's session-manager-plugin: `towline` installed or linked under that name.
 //!
-//! Way: `aws ssm start-session` asks the gateway for a session and calls us with the answer ([`call`]) -> the session's
-//! stream, in our own dialect where the gateway knows it, else in AWS's ([`crate::session`]) -> the terminal of whoever
-//! called the tool.
+//! Way: `aws ssm start-session` asks the gateway for a session and calls us with the answer
+//! ([`call`]) -> the session's stream, in our own dialect where the gateway knows it, else in AWS's
+//! ([`crate::session`]) -> the terminal of whoever called the tool.
 //!
 //! # Invariants
-//! - However the session ended, if it was told to us the exit code is 0, as the tools expect; what went wrong has a line
-//!   on standard error and another code, and never hangs.
-//! - The line with the session's id is on standard output before the first byte of the session: other tools wait for it.
+//! - However the session ended, if it was told to us the exit code is 0, as the tools expect; what
+//!   went wrong has a line on standard error and another code, and never hangs.
+//! - The line with the session's id is on standard output before the first byte of the session:
+//!   other tools wait for it.
 
 mod call;
 
@@ -27,12 +28,16 @@ pub(crate) use call::BadCall;
 
 /// Under which name the tools look for it.
 const NAME: &str = "session-manager-plugin";
-/// The version that is told: the tools want four numbers, and warn below 1.2.764.0. What 1.2.835.0 takes, we take.
+/// The version that is told: the tools want four numbers, and warn below 1.2.764.0. What 1.2.835.0
+/// takes, we take.
 const VERSION: &str = session::CLIENT_VERSION;
 
-/// The plugin's arguments, when this is a call of the plugin: by the program's name, or by the first word behind it.
+/// The plugin's arguments, when this is a call of the plugin: by the program's name, or by the
+/// first word behind it.
 #[must_use]
-pub(crate) fn arguments(mut words: impl Iterator<Item = std::ffi::OsString>) -> Option<Vec<String>> {
+pub(crate) fn arguments(
+    mut words: impl Iterator<Item = std::ffi::OsString>,
+) -> Option<Vec<String>> {
     let program = words.next()?;
     let linked = Path::new(&program).file_stem() == Some(OsStr::new(NAME));
     if !linked && words.next()? != NAME {
@@ -76,14 +81,17 @@ async fn serve(session: call::Session, env: &Environment, output: Output) -> Res
                     None => format!("Unix socket {}", listener.shown()),
                 };
                 // Nobody reading this is no reason to end a forward that others use.
-                let _ = output.text(&format!("{place} opened for sessionId {id}.\nWaiting for connections...\n"));
+                let _ = output.text(&format!(
+                    "{place} opened for sessionId {id}.\nWaiting for connections...\n"
+                ));
             };
             let say = &mut |line: &str| complain(line);
             let task = Forward { settings, begin, listen, guest: true, ready: &mut ready, say };
             Box::pin(session::forward(task)).await?
         }
         kind => {
-            let ending = Box::pin(session::run(Client::new(settings), begin, manner(&kind))).await?;
+            let ending =
+                Box::pin(session::run(Client::new(settings), begin, manner(&kind))).await?;
             if let (Kind::Command { input: false, apart: true }, None) = (&kind, &ending.line) {
                 // As the official one writes it; scripts look for it.
                 output.text(&format!("EXIT_CODE: {}", ending.code))?;
@@ -109,15 +117,19 @@ fn flags(session: &call::Session, env: &Environment) -> Result<Flags, Failure> {
         Some(endpoint) => endpoint.clone(),
         None => of_stream()?,
     };
-    // Named by the environment, it has the rank of the environment: an exported key goes before it, as in the tools.
-    let profile = session.profile.clone().filter(|name| env.text("AWS_PROFILE").as_ref() != Some(name));
+    // Named by the environment, it has the rank of the environment: an exported key goes before it,
+    // as in the tools.
+    let profile =
+        session.profile.clone().filter(|name| env.text("AWS_PROFILE").as_ref() != Some(name));
     Ok(Flags { endpoint: Some(endpoint), ca: None, region: Some(session.region.clone()), profile })
 }
 
 fn manner(kind: &Kind) -> Manner {
     match *kind {
         Kind::Terminal => Manner { guest: true, ..Manner::on_screen(Some(escape::DEFAULT)) },
-        Kind::Command { input, apart } => Manner { guest: true, joined: !apart, ..Manner::command(input) },
+        Kind::Command { input, apart } => {
+            Manner { guest: true, joined: !apart, ..Manner::command(input) }
+        }
         Kind::Stdio | Kind::Port(_) => Manner::proxy(true),
     }
 }
@@ -132,9 +144,15 @@ mod tests {
 
     #[test]
     fn it_is_the_plugin_by_its_name_or_by_the_first_word() {
-        assert_eq!(arguments_of(&["/usr/bin/session-manager-plugin", "--version"]), Some(vec!["--version".into()]));
+        assert_eq!(
+            arguments_of(&["/usr/bin/session-manager-plugin", "--version"]),
+            Some(vec!["--version".into()])
+        );
         assert_eq!(arguments_of(&["session-manager-plugin.exe"]), Some(vec![]));
-        assert_eq!(arguments_of(&["towline", "session-manager-plugin", "a"]), Some(vec!["a".into()]));
+        assert_eq!(
+            arguments_of(&["towline", "session-manager-plugin", "a"]),
+            Some(vec!["a".into()])
+        );
         assert_eq!(arguments_of(&["towline", "shell", "session-manager-plugin"]), None);
         assert_eq!(arguments_of(&["towline"]), None);
     }

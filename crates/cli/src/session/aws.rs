@@ -1,11 +1,14 @@
-//! Gateways that speak the dialect of AWS only: a translator between them and the rest of this program, which knows our own.
+//! Gateways that speak the dialect of AWS only: a translator between them and the rest of this
+//! program, which knows our own.
 //!
-//! Way out: frames of [`Streams`](super::streams::Streams) -> [`Aws::take_local`] -> `ClientChannel` -> [`Aws::next_message`] ->
-//! websocket. Way in: websocket -> [`Aws::take_message`] -> [`Aws::next_frame`], as frames again. To the rest this is a gateway:
-//! it answers the attach, gives credit, and says the last word after the last byte was taken.
+//! Way out: frames of [`Streams`](super::streams::Streams) -> [`Aws::take_local`] ->
+//! `ClientChannel` -> [`Aws::next_message`] -> websocket. Way in: websocket ->
+//! [`Aws::take_message`] -> [`Aws::next_frame`], as frames again. To the rest this is a gateway: it
+//! answers the attach, gives credit, and says the last word after the last byte was taken.
 //!
 //! # Invariants
-//! - Output waits in at most [`ROOM`] and what the channel bounds; what finds no room is not acknowledged to the gateway.
+//! - Output waits in at most [`ROOM`] and what the channel bounds; what finds no room is not
+//!   acknowledged to the gateway.
 //! - Bytes come once and in order over any number of websockets: the channel numbers its messages.
 //!
 //! # Not here
@@ -33,11 +36,13 @@ use super::streams::Broken;
 pub(crate) const CLIENT_VERSION: &str = "1.2.835.0";
 /// Room in each direction, bytes.
 const ROOM: usize = 256 * 1024;
-/// The size of a terminal where there is none, as the official plugin has it: agents may wait for one.
+/// The size of a terminal where there is none, as the official plugin has it: agents may wait for
+/// one.
 const NO_TERMINAL: Size = Size { rows: 100, cols: 300 };
 /// From this agent on ports are smux without keep-alive; before it they are something else.
 const MULTIPLEXED: [u32; 4] = [3, 1, 1511, 1];
-/// Signals as the bytes that stand for them in this dialect; for any other the first is the nearest.
+/// Signals as the bytes that stand for them in this dialect; for any other the first is the
+/// nearest.
 const SIGNALS: [(u8, u8); 3] = [(2, 0x03), (3, 0x1c), (20, 0x1a)];
 
 /// What a session is to its agent.
@@ -117,7 +122,11 @@ impl Aws {
 
     /// A frame of the rest of this program.
     pub(super) fn take_local(&mut self, frame: &[u8]) -> Result<(), Broken> {
-        match self.mux.on_frame(Frame::decode(frame)?).map_err(|(id, violation)| Broken::Stream(id, violation))? {
+        match self
+            .mux
+            .on_frame(Frame::decode(frame)?)
+            .map_err(|(id, violation)| Broken::Stream(id, violation))?
+        {
             Incoming::Control(body) => {
                 let message = decode(body)?;
                 self.on_control(message)?;
@@ -138,10 +147,14 @@ impl Aws {
                 for (at, id) in [IO, ERR].into_iter().enumerate() {
                     if let Some((stream, budget)) = self.mux.stream(id) {
                         let from = received.map(|received| received[at]);
-                        output[at] = stream.tx.attach(from, room[at], budget).map_err(|why| Broken::Stream(id, why))?;
+                        output[at] = stream
+                            .tx
+                            .attach(from, room[at], budget)
+                            .map_err(|why| Broken::Stream(id, why))?;
                     }
                 }
-                let (input, room) = self.mux.ends(IO).map_or((0, 0), |(_, rx)| (rx.received(), rx.room()));
+                let (input, room) =
+                    self.mux.ends(IO).map_or((0, 0), |(_, rx)| (rx.received(), rx.room()));
                 self.say(&ToClient::Attached { output, input, room })
             }
             FromClient::Resize(size) => {
@@ -149,7 +162,10 @@ impl Aws {
                 Ok(())
             }
             FromClient::Signal(number) => {
-                let byte = SIGNALS.iter().find(|(signal, _)| *signal == number).map_or(SIGNALS[0].1, |(_, byte)| *byte);
+                let byte = SIGNALS
+                    .iter()
+                    .find(|(signal, _)| *signal == number)
+                    .map_or(SIGNALS[0].1, |(_, byte)| *byte);
                 self.input.push_back(byte);
                 Ok(())
             }
@@ -209,8 +225,13 @@ impl Aws {
             let waiting = usize::try_from(stream.rx.unconsumed()).unwrap_or(usize::MAX);
             stream.rx.consumed(waiting.saturating_sub(self.input.len()));
         }
-        // The program that reads the one connection's bytes has closed its side: this dialect knows no half.
-        if self.input_over && self.kind == Kind::Raw && self.input.is_empty() && self.channel.is_flushed() {
+        // The program that reads the one connection's bytes has closed its side: this dialect knows
+        // no half.
+        if self.input_over
+            && self.kind == Kind::Raw
+            && self.input.is_empty()
+            && self.channel.is_flushed()
+        {
             self.input_over = false;
             self.channel.write_flag(Flag::TerminateSession, now);
         }
@@ -236,11 +257,16 @@ impl Aws {
             ClientEvent::ExitCode(code) => self.exit = Some(code),
             ClientEvent::Closed(text) => self.closed = Some(text),
             ClientEvent::Flag(Flag::ConnectToPortError) => {
-                self.say(&ToClient::NotConnected { text: "the device could not make a connection".to_owned() })?;
+                self.say(&ToClient::NotConnected {
+                    text: "the device could not make a connection".to_owned(),
+                })?;
             }
             ClientEvent::Flag(_) => {}
             ClientEvent::Unsupported(what) => {
-                let text = format!("the other side asks for {}, which is not spoken here", printable(&what));
+                let text = format!(
+                    "the other side asks for {}, which is not spoken here",
+                    printable(&what)
+                );
                 self.say(&ToClient::NotConnected { text })?;
             }
             ClientEvent::Started { session_type, properties, agent_version, customer_message } => {
@@ -251,8 +277,10 @@ impl Aws {
                     _ => Kind::Shell,
                 };
                 if self.kind == Kind::Ports && !is_multiplexed(&agent_version) {
-                    self.closed =
-                        Some(format!("ports need an agent above 3.1.1511.0, there is {}", printable(&agent_version)));
+                    self.closed = Some(format!(
+                        "ports need an agent above 3.1.1511.0, there is {}",
+                        printable(&agent_version)
+                    ));
                     self.end();
                 }
                 if !customer_message.is_empty() {
@@ -351,7 +379,9 @@ mod tests {
 
         fn attach(&mut self, size: Option<Size>) {
             let (received, room) = (self.streams.received(), self.streams.room());
-            self.streams.control(&FromClient::Attach { token: "t".into(), received, room, size }).unwrap();
+            self.streams
+                .control(&FromClient::Attach { token: "t".into(), received, room, size })
+                .unwrap();
             self.agent.attach(self.aws.now());
         }
 
@@ -422,14 +452,21 @@ mod tests {
         let mut world = World::new("Standard_Stream");
         world.attach(Some(Size { rows: 33, cols: 99 }));
         world.settle();
-        assert!(world.events.contains(&AgentEvent::Size(Cells { cols: 99, rows: 33 })), "{:?}", world.events);
+        assert!(
+            world.events.contains(&AgentEvent::Size(Cells { cols: 99, rows: 33 })),
+            "{:?}",
+            world.events
+        );
         assert_eq!(world.agent.write(Stream::Stdout, b"$ ", world.aws.now()), 2);
         world.streams.push_input(b"ls\r");
         world.settle();
         assert_eq!((&world.out[..], &world.at_agent[..]), (&b"$ "[..], &b"ls\r"[..]));
         world.agent.finish("idle for too long", world.aws.now());
         world.settle();
-        let ended = ToClient::Ended { reason: EndReason::ClosedByOperator, text: "idle for too long".into() };
+        let ended = ToClient::Ended {
+            reason: EndReason::ClosedByOperator,
+            text: "idle for too long".into(),
+        };
         assert_eq!(world.said.last(), Some(&ended));
     }
 
@@ -470,7 +507,11 @@ mod tests {
         world.streams.finish_input();
         world.settle();
         assert_eq!(world.at_agent, b"bye");
-        assert!(world.events.contains(&AgentEvent::Flag(Flag::TerminateSession)), "{:?}", world.events);
+        assert!(
+            world.events.contains(&AgentEvent::Flag(Flag::TerminateSession)),
+            "{:?}",
+            world.events
+        );
     }
 
     #[test]
@@ -489,9 +530,13 @@ mod tests {
 
     #[test]
     fn agents_without_smux_are_told_apart() {
-        for (version, is) in
-            [("3.3.0.0", true), ("3.1.1511.0", false), ("3.1.1512.0", true), ("4.0", false), ("", false)]
-        {
+        for (version, is) in [
+            ("3.3.0.0", true),
+            ("3.1.1511.0", false),
+            ("3.1.1512.0", true),
+            ("4.0", false),
+            ("", false),
+        ] {
             assert_eq!(is_multiplexed(version), is, "{version}");
         }
     }

@@ -61,7 +61,11 @@ pub(crate) struct Copier<'a> {
 
 impl<'a> Copier<'a> {
     /// Begins a session for a copy. `say` is told about the connection.
-    pub(crate) async fn begin(client: Client, begin: Begin, say: &'a mut dyn FnMut(&str)) -> Result<Self, CopyError> {
+    pub(crate) async fn begin(
+        client: Client,
+        begin: Begin,
+        say: &'a mut dyn FnMut(&str),
+    ) -> Result<Self, CopyError> {
         let pipe = Pipe::begin(client, begin).await?;
         Ok(Self { pipe, reader: FrameReader::new(), waiting: VecDeque::new(), say })
     }
@@ -69,7 +73,8 @@ impl<'a> Copier<'a> {
     /// Ends the session.
     pub(crate) async fn end(mut self) {
         self.pipe.finish();
-        let rest = async { while !matches!(self.pipe.next().await, Ok(Happened::Ended(_)) | Err(_)) {} };
+        let rest =
+            async { while !matches!(self.pipe.next().await, Ok(Happened::Ended(_)) | Err(_)) {} };
         // Whether it was told or not, the copy is done.
         let _ = tokio::time::timeout(super::driver::CLOSING, rest).await;
     }
@@ -114,7 +119,8 @@ impl<'a> Copier<'a> {
             while let Some(frame) = self.reader.next().map_err(broken)? {
                 match frame {
                     Frame::Control(body) => {
-                        let answer = decode(body).map_err(|_| CopyError::Broken("what it sent is no answer"))?;
+                        let answer = decode(body)
+                            .map_err(|_| CopyError::Broken("what it sent is no answer"))?;
                         self.waiting.push_back(Piece::Answer(answer));
                     }
                     Frame::Data { offset, data, .. } => {
@@ -163,7 +169,10 @@ impl<'a> Copier<'a> {
     }
 
     /// What is in a folder, by name; and how many have names that cannot be said.
-    pub(crate) async fn list(&mut self, path: &str) -> Result<(Vec<(String, Entry)>, u32), CopyError> {
+    pub(crate) async fn list(
+        &mut self,
+        path: &str,
+    ) -> Result<(Vec<(String, Entry)>, u32), CopyError> {
         /// More in one folder are not copied: the list is held in memory.
         const MOST: usize = 1_000_000;
         self.ask(&Ask::List(path.to_owned())).await?;
@@ -173,7 +182,9 @@ impl<'a> Copier<'a> {
                 Answer::Item { name, .. } if !is_name(&name) => {
                     return Err(CopyError::Broken("a name in a folder leads elsewhere"));
                 }
-                Answer::Item { .. } if all.len() >= MOST => return Err(CopyError::Broken("a folder has no end")),
+                Answer::Item { .. } if all.len() >= MOST => {
+                    return Err(CopyError::Broken("a folder has no end"));
+                }
                 Answer::Item { name, entry } => all.push((name, entry)),
                 Answer::End { unnamed } => {
                     all.sort_by(|a, b| a.0.cmp(&b.0));
@@ -202,7 +213,10 @@ impl<'a> Copier<'a> {
                 Piece::Data(..) => return Err(CopyError::Broken("content is missing in between")),
                 Piece::Answer(Answer::Whole(digest)) => return Ok(digest),
                 Piece::Answer(Answer::Failed(why)) => {
-                    return Err(CopyError::Device { path: path.to_owned(), why: super::printable(&why) });
+                    return Err(CopyError::Device {
+                        path: path.to_owned(),
+                        why: super::printable(&why),
+                    });
                 }
                 Piece::Answer(_) => return Err(CopyError::Broken("it answers another question")),
             }
@@ -210,7 +224,13 @@ impl<'a> Copier<'a> {
     }
 
     /// Begins to write a file; how many bytes of the same content the device has already.
-    pub(crate) async fn write(&mut self, path: &str, mode: u32, size: u64, digest: [u8; 32]) -> Result<u64, CopyError> {
+    pub(crate) async fn write(
+        &mut self,
+        path: &str,
+        mode: u32,
+        size: u64,
+        digest: [u8; 32],
+    ) -> Result<u64, CopyError> {
         let mut mark = [0; 8];
         mark.copy_from_slice(&digest[..8]);
         self.ask(&Ask::Write { path: path.to_owned(), mode, size, mark }).await?;
@@ -222,7 +242,12 @@ impl<'a> Copier<'a> {
     }
 
     /// Sends content.
-    pub(crate) async fn content(&mut self, path: &str, offset: u64, data: &[u8]) -> Result<(), CopyError> {
+    pub(crate) async fn content(
+        &mut self,
+        path: &str,
+        offset: u64,
+        data: &[u8],
+    ) -> Result<(), CopyError> {
         for (at, data) in data.chunks(MAX_DATA).enumerate() {
             let offset = offset + (at * MAX_DATA) as u64;
             self.send(&Frame::Data { stream: 0, offset, data }).await?;

@@ -77,9 +77,26 @@ pub(super) struct Driver {
 }
 
 impl Driver {
-    pub(super) fn new(session: String, link: Link, local: Local, manner: Manner, reader: Option<Reader>) -> Self {
-        let streams = if manner.bulk { Streams::sized(ROOM, ROOM as usize) } else { Streams::new() };
-        Self { session, link, streams, local, manner, phase: Phase::Running, attached: false, signals: 0, reader }
+    pub(super) fn new(
+        session: String,
+        link: Link,
+        local: Local,
+        manner: Manner,
+        reader: Option<Reader>,
+    ) -> Self {
+        let streams =
+            if manner.bulk { Streams::sized(ROOM, ROOM as usize) } else { Streams::new() };
+        Self {
+            session,
+            link,
+            streams,
+            local,
+            manner,
+            phase: Phase::Running,
+            attached: false,
+            signals: 0,
+            reader,
+        }
     }
 
     /// Drives the session to its end.
@@ -115,7 +132,12 @@ impl Driver {
             Phase::Running | Phase::Over(_) => None,
         };
         let wants_input = running && self.attached && self.local.wants_input(&mut self.streams);
-        let again = self.local.ended.as_ref().and_then(super::end_of_input::EndOfInput::due).filter(|_| running);
+        let again = self
+            .local
+            .ended
+            .as_ref()
+            .and_then(super::end_of_input::EndOfInput::due)
+            .filter(|_| running);
         let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
         tokio::select! {
             event = self.link.next(&mut self.streams), if !over => Event::Link(event),
@@ -176,13 +198,16 @@ impl Driver {
                 self.link.recovered();
                 self.local.status.clear("connected again");
                 if missed > 0 {
-                    self.local.status.say(&[format!("towline: {missed} bytes of output were lost")]);
+                    self.local
+                        .status
+                        .say(&[format!("towline: {missed} bytes of output were lost")]);
                 }
                 self.pass_on()
             }
             ToClient::Waiting { grace } => {
                 self.attached = false;
-                let text = format!("the device is not connected: waiting for it, at most {grace} s");
+                let text =
+                    format!("the device is not connected: waiting for it, at most {grace} s");
                 self.local.status.show(&text, self.local.size());
                 Ok(())
             }
@@ -209,7 +234,8 @@ impl Driver {
             self.leave();
             return Ok(());
         }
-        let text = format!("the connection to the gateway is lost ({}): connecting again", printable(why));
+        let text =
+            format!("the connection to the gateway is lost ({}): connecting again", printable(why));
         self.local.status.show(&text, self.local.size());
         self.retry(CallError::Broken { to: "the gateway".to_owned(), why: why.to_owned() })
     }
@@ -225,7 +251,10 @@ impl Driver {
         }
         if self.manner.terminal {
             let seconds = self.link.down_for().as_secs();
-            let text = format!("no connection for {seconds} s, trying again: {}", printable(&error.to_string()));
+            let text = format!(
+                "no connection for {seconds} s, trying again: {}",
+                printable(&error.to_string())
+            );
             self.local.status.show(&text, self.local.size());
         }
         self.retry(error)
@@ -241,7 +270,9 @@ impl Driver {
     fn on_input(&mut self, result: &io::Result<usize>) -> Result<(), SessionError> {
         match result {
             // A raw terminal has no end of input: it is gone.
-            Ok(0) | Err(_) if self.local.raw.is_some() => self.close(Ending::by_signal(Signal::Hangup.number())),
+            Ok(0) | Err(_) if self.local.raw.is_some() => {
+                self.close(Ending::by_signal(Signal::Hangup.number()))
+            }
             Ok(0) | Err(_) => {
                 self.local.end_input(&mut self.streams, self.manner.terminal);
                 Ok(())
@@ -268,14 +299,19 @@ impl Driver {
     fn act(&mut self, action: Option<Action>) -> Result<(), SessionError> {
         match action {
             None => Ok(()),
-            Some(Action::Disconnect) => self.close(Ending::new(exit::ENDED, "the session was closed")),
+            Some(Action::Disconnect) => {
+                self.close(Ending::new(exit::ENDED, "the session was closed"))
+            }
             Some(Action::Help) => {
                 let lines = escape::help(self.manner.escape.unwrap_or(escape::DEFAULT));
                 self.local.status.say(&lines);
                 Ok(())
             }
             Some(Action::Suspend) if self.manner.guest => {
-                self.local.status.say(&["towline: the program that called this one would not stop with it".to_owned()]);
+                self.local
+                    .status
+                    .say(&["towline: the program that called this one would not stop with it"
+                        .to_owned()]);
                 Ok(())
             }
             Some(Action::Suspend) => self.suspend(),
@@ -288,7 +324,12 @@ impl Driver {
     }
 
     /// What became of output; `fresh` bytes of it are new, the others waited.
-    fn written(&mut self, id: StreamId, fresh: usize, result: io::Result<usize>) -> Result<(), SessionError> {
+    fn written(
+        &mut self,
+        id: StreamId,
+        fresh: usize,
+        result: io::Result<usize>,
+    ) -> Result<(), SessionError> {
         match result {
             Ok(done) => {
                 self.streams.consumed(id, done);
@@ -303,7 +344,10 @@ impl Driver {
                 }
                 self.close(match error.kind() {
                     io::ErrorKind::BrokenPipe => Ending::abandoned(),
-                    _ => Ending::new(exit::LOCAL, format!("cannot write to standard output: {error}")),
+                    _ => Ending::new(
+                        exit::LOCAL,
+                        format!("cannot write to standard output: {error}"),
+                    ),
                 })
             }
         }
@@ -342,7 +386,8 @@ impl Driver {
             raw.pause();
         }
         // Here this program stands still until SIGCONT.
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
         self.resumed()
     }
 
@@ -400,7 +445,10 @@ impl Driver {
     }
 }
 
-async fn read(input: Option<&crate::terminal::stdio::LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
+async fn read(
+    input: Option<&crate::terminal::stdio::LocalStream>,
+    buffer: &mut [u8],
+) -> io::Result<usize> {
     match input {
         Some(input) => input.read(buffer).await,
         None => std::future::pending().await,
@@ -414,7 +462,8 @@ async fn until(deadline: Option<Instant>) {
     }
 }
 
-/// A random number from 0 to 1, so that a thousand clients of a restarted gateway do not come back together.
+/// A random number from 0 to 1, so that a thousand clients of a restarted gateway do not come back
+/// together.
 pub(super) fn chance() -> f64 {
     let mut bytes = [0; 4];
     match SystemRandom::new().fill(&mut bytes) {

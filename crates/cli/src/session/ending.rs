@@ -1,7 +1,8 @@
 //! How a session ended: the exit code, and the line that says so.
 //!
 //! # Invariants
-//! - The device's own exit code is passed on as it is; a killing signal is 128 and its number, as shells have it.
+//! - The device's own exit code is passed on as it is; a killing signal is 128 and its number, as
+//!   shells have it.
 //! - An ordinary end says nothing.
 
 use towline_wire::message::{EndReason, ExitStatus};
@@ -47,18 +48,36 @@ impl Ending {
                     format!("the remote program was killed by {}", name(number)),
                 );
             }
-            EndReason::Exited(ExitStatus::TimedOut) => (124, "the remote program took longer than it may"), // as timeout(1)
-            EndReason::IdleTimeout => (exit::ENDED, "the session ended: nothing was typed or shown for too long"),
-            EndReason::MaxDuration => (exit::ENDED, "the session ended: it reached its maximum duration"),
+            EndReason::Exited(ExitStatus::TimedOut) => {
+                (124, "the remote program took longer than it may")
+            } // as timeout(1)
+            EndReason::IdleTimeout => {
+                (exit::ENDED, "the session ended: nothing was typed or shown for too long")
+            }
+            EndReason::MaxDuration => {
+                (exit::ENDED, "the session ended: it reached its maximum duration")
+            }
             EndReason::Terminated => (exit::ENDED, "the session was terminated"),
             EndReason::ClosedByOperator => (exit::ENDED, "the session was closed"),
-            EndReason::OperatorGone => (exit::ENDED, "the session ended: nobody came back to it in time"),
-            EndReason::DeviceGone => (exit::NOT_CONNECTED, "the session ended: the device did not come back with it"),
+            EndReason::OperatorGone => {
+                (exit::ENDED, "the session ended: nobody came back to it in time")
+            }
+            EndReason::DeviceGone => {
+                (exit::NOT_CONNECTED, "the session ended: the device did not come back with it")
+            }
             EndReason::NotOpened => (exit::REFUSED, "the device did not open the session"),
-            EndReason::DeviceRevoked => (exit::ENDED, "the session ended: the device was revoked or deregistered"),
-            EndReason::Violation => (exit::TRANSPORT, "the session ended: one end broke the rules of the stream"),
+            EndReason::DeviceRevoked => {
+                (exit::ENDED, "the session ended: the device was revoked or deregistered")
+            }
+            EndReason::Violation => {
+                (exit::TRANSPORT, "the session ended: one end broke the rules of the stream")
+            }
         };
-        if text.is_empty() { Self::new(code, what) } else { Self::new(code, format!("{what}: {}", printable(text))) }
+        if text.is_empty() {
+            Self::new(code, what)
+        } else {
+            Self::new(code, format!("{what}: {}", printable(text)))
+        }
     }
 }
 
@@ -112,7 +131,10 @@ mod tests {
     fn other_ends_have_a_code_and_the_words_of_the_gateway_without_control_characters() {
         let ending = Ending::of(EndReason::NotOpened, "root is\x1b[2J not allowed");
         assert_eq!(ending.code, exit::REFUSED);
-        assert_eq!(ending.line.unwrap(), "the device did not open the session: root is [2J not allowed");
+        assert_eq!(
+            ending.line.unwrap(),
+            "the device did not open the session: root is [2J not allowed"
+        );
         assert_eq!(Ending::of(EndReason::DeviceGone, "").code, exit::NOT_CONNECTED);
         assert_eq!(Ending::of(EndReason::IdleTimeout, "").code, exit::ENDED);
     }

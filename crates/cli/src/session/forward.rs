@@ -1,11 +1,12 @@
 //! A forward: local connections through one session after the other.
 //!
-//! Way: listen -> the first session, so that a refusal is told at once -> bytes -> the session's end -> the next local
-//! connection asks for a new session -> ... until a signal.
+//! Way: listen -> the first session, so that a refusal is told at once -> bytes -> the session's
+//! end -> the next local connection asks for a new session -> ... until a signal.
 //!
 //! # Invariants
 //! - A lost link is made anew within the session, and no connection notices but by the delay.
-//! - When a session ends (idle, maximum, device gone), its connections break, and the listener stays.
+//! - When a session ends (idle, maximum, device gone), its connections break, and the listener
+//!   stays.
 
 use std::future::poll_fn;
 
@@ -51,7 +52,8 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
     let local = |why| SessionError::Local { what: "cannot listen", why };
     let listener = Listener::open(&task.listen).await.map_err(local)?;
     let signals = Signals::listen(false, task.guest);
-    let mut signals = signals.map_err(|why| SessionError::Local { what: "cannot listen to signals", why })?;
+    let mut signals =
+        signals.map_err(|why| SessionError::Local { what: "cannot listen to signals", why })?;
     let again: Option<StartSessionRequest> = match &task.begin {
         Begin::Start(request) => Some(request.clone()),
         Begin::Resume(_) | Begin::Given { .. } => None,
@@ -63,14 +65,19 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
         let ending = match carry(&mut pipe, &mut locals, &mut signals, task.say).await {
             Ok(Outcome::Signal(signal)) => return Ok(Ending::by_signal(signal.number())),
             Ok(Outcome::Over(ending)) => ending,
-            // Who cannot begin again has nothing left to do: that is a failure, and no end that somebody told.
-            Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. })) if again.is_some() => {
+            // Who cannot begin again has nothing left to do: that is a failure, and no end that
+            // somebody told.
+            Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. }))
+                if again.is_some() =>
+            {
                 Ending::new(exit::ENDED, error.to_string())
             }
             Err(error) => return Err(error),
         };
         locals.reset();
-        let Some(request) = again.as_ref().filter(|_| may_begin_again(&ending)) else { return Ok(ending) };
+        let Some(request) = again.as_ref().filter(|_| may_begin_again(&ending)) else {
+            return Ok(ending);
+        };
         let why = ending.line.unwrap_or_else(|| "the session ended".to_owned());
         (task.say)(&format!("{why}; the next connection opens a new one"));
         pipe = loop {
@@ -78,7 +85,9 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
                 signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
                 wanted = locals.wanted() => wanted.map_err(local)?,
             }
-            match Pipe::begin(Client::new(task.settings.clone()), Begin::Start(request.clone())).await {
+            match Pipe::begin(Client::new(task.settings.clone()), Begin::Start(request.clone()))
+                .await
+            {
                 Ok(pipe) => break pipe,
                 Err(error) => {
                     (task.say)(&error.to_string());

@@ -1,12 +1,13 @@
-//! The websocket of a session, and its return after a loss. Where the gateway speaks AWS's dialect, a translator ([`Aws`])
-//! stands between the two.
+//! The websocket of a session, and its return after a loss. Where the gateway speaks AWS's dialect,
+//! a translator ([`Aws`]) stands between the two.
 //!
-//! Way: [`Link::next`] sends what the streams have, takes what comes, watches the silence; [`Link::lost`] begins the
-//! return: a pause, ResumeSession, a new websocket ([`Event::Back`]).
+//! Way: [`Link::next`] sends what the streams have, takes what comes, watches the silence;
+//! [`Link::lost`] begins the return: a pause, ResumeSession, a new websocket ([`Event::Back`]).
 //!
 //! # Invariants
 //! - [`Link::next`] may be dropped at any await without losing anything.
-//! - Sending never keeps from receiving: both go on in the same poll, so two full sockets cannot wait for each other.
+//! - Sending never keeps from receiving: both go on in the same poll, so two full sockets cannot
+//!   wait for each other.
 
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -46,9 +47,12 @@ pub(super) struct Begun {
 pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
     let (session, url, token) = match begin {
         Begin::Start(request) => {
-            let answer: StartSessionResponse = client.call(Operation::StartSession, &request).await?;
+            let answer: StartSessionResponse =
+                client.call(Operation::StartSession, &request).await?;
             if answer.towline_input_recorded == Some(true) {
-                complain("what you type is recorded in this session, as far as the screen shows it");
+                complain(
+                    "what you type is recorded in this session, as far as the screen shows it",
+                );
             }
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
@@ -61,7 +65,14 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
     let (socket, dialect) = client.upgrade(&url).await?;
     let aws = (dialect == Dialect::Aws).then(|| Box::new(Aws::new()));
     let state = State::Up(Box::new(Up::new(socket)));
-    let link = Link { state, client: Some(Box::new(client)), session: session.clone(), url, aws, outage: None };
+    let link = Link {
+        state,
+        client: Some(Box::new(client)),
+        session: session.clone(),
+        url,
+        aws,
+        outage: None,
+    };
     Ok(Begun { link, session, token })
 }
 
@@ -200,16 +211,19 @@ impl Link {
         }));
     }
 
-    /// A gateway of AWS's dialect has no word for the end of a shell on the stream: it is asked by its API. Nobody waits for the
-    /// answer but as long as for any other.
+    /// A gateway of AWS's dialect has no word for the end of a shell on the stream: it is asked by
+    /// its API. Nobody waits for the answer but as long as for any other.
     fn terminate_if_wanted(&mut self) {
         if self.aws.as_deref_mut().is_some_and(Aws::take_terminate)
             && let Some(mut client) = self.client.take()
         {
             let request = TerminateSessionRequest { session_id: self.session.clone() };
             tokio::spawn(async move {
-                let answer = client.call::<TerminateSessionResponse>(Operation::TerminateSession, &request).await;
-                // Without a key, for example: the gateway will end the session for want of a client.
+                let answer = client
+                    .call::<TerminateSessionResponse>(Operation::TerminateSession, &request)
+                    .await;
+                // Without a key, for example: the gateway will end the session for want of a
+                // client.
                 drop(answer);
             });
         }
@@ -226,7 +240,10 @@ struct Resumed {
 }
 
 /// Asks for a new token, and where to use it.
-async fn ask_again(client: &mut Client, session: &str) -> Result<(Option<String>, Token), CallError> {
+async fn ask_again(
+    client: &mut Client,
+    session: &str,
+) -> Result<(Option<String>, Token), CallError> {
     let request = ResumeSessionRequest { session_id: session.to_owned() };
     let answer: Resumed = client.call(Operation::ResumeSession, &request).await?;
     let over = || CallError::Refused {
@@ -289,16 +306,26 @@ impl<S: Source> Traffic<'_, S> {
 /// In few words: the line about it has one line.
 fn reason(error: &WsError) -> String {
     match error {
-        WsError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => "it was closed".to_owned(),
+        WsError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {
+            "it was closed".to_owned()
+        }
         WsError::Io(error) => error.to_string(),
-        WsError::ConnectionClosed | WsError::AlreadyClosed | WsError::Protocol(_) => "it was closed".to_owned(),
+        WsError::ConnectionClosed | WsError::AlreadyClosed | WsError::Protocol(_) => {
+            "it was closed".to_owned()
+        }
         other => other.to_string(),
     }
 }
 
 impl Up {
     fn new(socket: Socket) -> Self {
-        Self { socket, liveness: Liveness::new(Instant::now()), flush: false, ping: false, mute: None }
+        Self {
+            socket,
+            liveness: Liveness::new(Instant::now()),
+            flush: false,
+            ping: false,
+            mute: None,
+        }
     }
 
     async fn next(&mut self, traffic: &mut Traffic<'_, impl Source>) -> Event {
@@ -319,7 +346,11 @@ impl Up {
         }
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic<'_, impl Source>) -> Poll<Event> {
+    fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        traffic: &mut Traffic<'_, impl Source>,
+    ) -> Poll<Event> {
         loop {
             if self.mute.is_none()
                 && let Poll::Ready(Err(why)) = self.poll_send(cx, traffic)
@@ -330,7 +361,12 @@ impl Up {
                 return Poll::Ready(Event::Frame(frame));
             }
             let message = match self.socket.poll_next_unpin(cx) {
-                Poll::Pending => return self.mute.take().map_or(Poll::Pending, |why| Poll::Ready(Event::Lost(why))),
+                Poll::Pending => {
+                    return self
+                        .mute
+                        .take()
+                        .map_or(Poll::Pending, |why| Poll::Ready(Event::Lost(why)));
+                }
                 Poll::Ready(message) => message,
             };
             self.liveness.heard(Instant::now());
@@ -341,15 +377,22 @@ impl Up {
                     Ok(None) => {}
                     Err(why) => return Poll::Ready(Event::Lost(why)),
                 },
-                Some(Ok(Message::Close(_))) | None => return Poll::Ready(Event::Lost("it was closed".to_owned())),
+                Some(Ok(Message::Close(_))) | None => {
+                    return Poll::Ready(Event::Lost("it was closed".to_owned()));
+                }
                 Some(Err(error)) => return Poll::Ready(Event::Lost(reason(&error))),
                 Some(Ok(_)) => {}
             }
         }
     }
 
-    /// Gives the socket what there is, as far as it takes it. Pending means only that it took not all.
-    fn poll_send(&mut self, cx: &mut Context<'_>, traffic: &mut Traffic<'_, impl Source>) -> Poll<Result<(), String>> {
+    /// Gives the socket what there is, as far as it takes it. Pending means only that it took not
+    /// all.
+    fn poll_send(
+        &mut self,
+        cx: &mut Context<'_>,
+        traffic: &mut Traffic<'_, impl Source>,
+    ) -> Poll<Result<(), String>> {
         let lost = |error: WsError| reason(&error);
         loop {
             std::task::ready!(self.socket.poll_ready_unpin(cx)).map_err(lost)?;

@@ -1,4 +1,5 @@
-//! Where a forward listens: TCP on an address of this machine, or a unix socket; and what it accepts.
+//! Where a forward listens: TCP on an address of this machine, or a unix socket; and what it
+//! accepts.
 
 use std::io;
 use std::net::SocketAddr;
@@ -43,7 +44,9 @@ impl Listener {
     pub(crate) async fn open(listen: &Listen) -> io::Result<Self> {
         match listen {
             Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
-            Listen::Unix(path) => UnixListener::bind(path).map(|listener| Self::Unix(listener, path.clone())),
+            Listen::Unix(path) => {
+                UnixListener::bind(path).map(|listener| Self::Unix(listener, path.clone()))
+            }
         }
     }
 
@@ -51,7 +54,9 @@ impl Listener {
     #[must_use]
     pub(crate) fn shown(&self) -> String {
         match self {
-            Self::Tcp(listener) => listener.local_addr().map(|address| address.to_string()).unwrap_or_default(),
+            Self::Tcp(listener) => {
+                listener.local_addr().map(|address| address.to_string()).unwrap_or_default()
+            }
             Self::Unix(_, path) => path.display().to_string(),
         }
     }
@@ -72,7 +77,9 @@ impl Listener {
                 let _ = stream.set_nodelay(true);
                 Socket::Tcp(stream)
             }),
-            Self::Unix(listener, _) => listener.poll_accept(cx).map_ok(|(stream, _)| Socket::Unix(stream)),
+            Self::Unix(listener, _) => {
+                listener.poll_accept(cx).map_ok(|(stream, _)| Socket::Unix(stream))
+            }
         }
     }
 }
@@ -94,7 +101,11 @@ impl AsFd for Socket {
 }
 
 impl Socket {
-    pub(super) fn poll_read(&self, cx: &mut Context<'_>, place: &mut [u8]) -> Poll<io::Result<usize>> {
+    pub(super) fn poll_read(
+        &self,
+        cx: &mut Context<'_>,
+        place: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
         loop {
             let ready = match self {
                 Self::Tcp(stream) => stream.poll_read_ready(cx),

@@ -1,7 +1,9 @@
-//! The local end of a session: standard streams, the raw terminal, signals, and the line about the connection.
+//! The local end of a session: standard streams, the raw terminal, signals, and the line about the
+//! connection.
 //!
 //! # Invariants
-//! - Bytes read and not yet taken by the session are kept, at most one buffer; nothing is read meanwhile.
+//! - Bytes read and not yet taken by the session are kept, at most one buffer; nothing is read
+//!   meanwhile.
 
 use std::io::{self, Stderr};
 use std::os::fd::AsFd;
@@ -50,10 +52,12 @@ impl Local {
         let stdin = io::stdin();
         let on_terminal = manner.terminal && manner.input && is_terminal(&stdin);
         let failed = |what| move |why: io::Error| SessionError::Local { what, why };
-        let signals = Signals::listen(on_terminal, manner.guest).map_err(failed("cannot listen to signals"))?;
-        let input = if manner.input { LocalStream::open(stdin.as_fd(), Access::Read).ok() } else { None };
-        let out =
-            LocalStream::open(io::stdout().as_fd(), Access::Write).map_err(failed("cannot use standard output"))?;
+        let signals = Signals::listen(on_terminal, manner.guest)
+            .map_err(failed("cannot listen to signals"))?;
+        let input =
+            if manner.input { LocalStream::open(stdin.as_fd(), Access::Read).ok() } else { None };
+        let out = LocalStream::open(io::stdout().as_fd(), Access::Write)
+            .map_err(failed("cannot use standard output"))?;
         let err = match manner.joined {
             true => LocalStream::open(io::stdout().as_fd(), Access::Write).ok(),
             false => LocalStream::open(io::stderr().as_fd(), Access::Write).ok(),
@@ -84,7 +88,10 @@ impl Local {
 
     /// Whether standard input should be read now.
     pub(super) fn wants_input(&self, streams: &mut Streams) -> bool {
-        self.input.is_some() && self.held.is_empty() && self.behind.is_empty() && streams.wants_input()
+        self.input.is_some()
+            && self.held.is_empty()
+            && self.behind.is_empty()
+            && streams.wants_input()
     }
 
     /// Passes on the first `n` bytes of the buffer, up to an escape.
@@ -106,8 +113,9 @@ impl Local {
         met
     }
 
-    /// Standard input has ended. A terminal on the device is told so by its own end-of-file character, more than once if
-    /// need be (see [`EndOfInput`]), and its stream stays open for that.
+    /// Standard input has ended. A terminal on the device is told so by its own end-of-file
+    /// character, more than once if need be (see [`EndOfInput`]), and its stream stays open for
+    /// that.
     pub(super) fn end_input(&mut self, streams: &mut Streams, terminal: bool) {
         self.input = None;
         self.held.extend(self.escapes.finish());
@@ -134,7 +142,11 @@ impl Local {
     pub(super) fn finish_if_passed_on(&mut self, streams: &mut Streams) {
         let taken = streams.push_input(&self.held);
         self.held.drain(..taken);
-        if self.input.is_none() && self.ended.is_none() && self.held.is_empty() && self.behind.is_empty() {
+        if self.input.is_none()
+            && self.ended.is_none()
+            && self.held.is_empty()
+            && self.behind.is_empty()
+        {
             streams.finish_input();
         }
     }

@@ -1,12 +1,15 @@
-//! The local side of a forward: a listener, the connections that it accepted, and their streams in the tunnel.
+//! The local side of a forward: a listener, the connections that it accepted, and their streams in
+//! the tunnel.
 //!
-//! Way out: local program -> frames of smux in [`Locals::out`] -> the session. Way in: [`Locals::on_output`] -> the local
-//! program, or its connection's own buffer while it does not read.
+//! Way out: local program -> frames of smux in [`Locals::out`] -> the session. Way in:
+//! [`Locals::on_output`] -> the local program, or its connection's own buffer while it does not
+//! read.
 //!
 //! # Invariants
-//! - Each connection has its own window: one that is not read holds up no other. Memory is bounded by [`WINDOWS`].
-//! - One direction's end is passed on by itself; a connection that broke at the far end is broken here as well, so that half
-//!   of an answer is not taken for a whole one.
+//! - Each connection has its own window: one that is not read holds up no other. Memory is bounded
+//!   by [`WINDOWS`].
+//! - One direction's end is passed on by itself; a connection that broke at the far end is broken
+//!   here as well, so that half of an answer is not taken for a whole one.
 //! - With [`CONNECTIONS`] of them no more are accepted until one ends.
 
 use std::io;
@@ -21,8 +24,8 @@ use super::listen::{Listener, Socket};
 
 /// Connections at once: what an agent takes in one tunnel.
 pub(super) const CONNECTIONS: usize = 128;
-/// Room for what a local program has not read, bytes a connection: more than a device can be set to have under way, so that the
-/// device's setting alone bounds a download.
+/// Room for what a local program has not read, bytes a connection: more than a device can be set to
+/// have under way, so that the device's setting alone bounds a download.
 const WINDOW: u32 = 4 * 1024 * 1024;
 /// The same for all connections together, bytes. Later ones get half of what is left.
 const WINDOWS: u32 = 64 * 1024 * 1024;
@@ -58,7 +61,10 @@ pub(super) struct Locals {
 }
 
 fn fresh(version: Version) -> Streams {
-    Streams::client(Rule { most: CONNECTIONS, first: WINDOW, widest: WINDOW, capacity: WINDOWS }, version)
+    Streams::client(
+        Rule { most: CONNECTIONS, first: WINDOW, widest: WINDOW, capacity: WINDOWS },
+        version,
+    )
 }
 
 impl Locals {
@@ -121,7 +127,8 @@ impl Locals {
                 None => match self.listener.poll_accept(cx) {
                     Poll::Pending => break,
                     Poll::Ready(Ok(socket)) => socket,
-                    // Who came has gone again, or descriptors are short for the moment: those that are there go on.
+                    // Who came has gone again, or descriptors are short for the moment: those that
+                    // are there go on.
                     Poll::Ready(Err(error)) if may_pass(&error) => break,
                     Poll::Ready(Err(error)) => return Err(error),
                 },
@@ -184,7 +191,8 @@ impl Locals {
         let (mut any, n, first) = (false, self.connections.len(), self.next);
         for step in 0..n {
             let at = (first + step) % n;
-            if self.out.len() >= AHEAD || at >= self.connections.len() || self.connections[at].read {
+            if self.out.len() >= AHEAD || at >= self.connections.len() || self.connections[at].read
+            {
                 continue;
             }
             let id = self.connections[at].id;
@@ -214,15 +222,20 @@ impl Locals {
         any
     }
 
-    /// True while more is kept for local programs than may be: the first version of smux knows no windows, so all
-    /// connections have to wait for the one that does not read.
+    /// True while more is kept for local programs than may be: the first version of smux knows no
+    /// windows, so all connections have to wait for the one that does not read.
     pub(super) fn is_full(&self) -> bool {
-        let kept = || self.connections.iter().map(|connection| connection.pending.len()).sum::<usize>();
+        let kept =
+            || self.connections.iter().map(|connection| connection.pending.len()).sum::<usize>();
         self.version == Version::One && kept() >= KEPT
     }
 
     /// Bytes of the session. What is to be said about a connection goes to `say`.
-    pub(super) fn on_output(&mut self, mut bytes: &[u8], say: &mut dyn FnMut(&str)) -> Result<(), Broken> {
+    pub(super) fn on_output(
+        &mut self,
+        mut bytes: &[u8],
+        say: &mut dyn FnMut(&str),
+    ) -> Result<(), Broken> {
         while let Some(event) = self.streams.on_bytes(&mut bytes)? {
             match event {
                 Event::Data(id, data) => match self.position(id) {

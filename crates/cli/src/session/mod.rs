@@ -1,13 +1,14 @@
 //! A session from the first request to the exit code: one task, one loop, a closed list of events.
 //!
-//! Way: [`run`] asks for the session, opens its websocket, sets up the local end ([`local`]) and drives both
-//! ([`driver`]) until there is an [`Ending`].
+//! Way: [`run`] asks for the session, opens its websocket, sets up the local end ([`local`]) and
+//! drives both ([`driver`]) until there is an [`Ending`].
 //!
 //! # Invariants
 //! - The terminal is raw only while bytes flow, and put back before anything is said about the end.
-//! - A lost websocket is made anew from within; what the operator sees has no byte missing and none twice.
-//! - What ends a session on purpose (`~.`, a closed terminal, a signal) tells the gateway, and waits for its answer
-//!   for at most [`driver::CLOSING`].
+//! - A lost websocket is made anew from within; what the operator sees has no byte missing and none
+//!   twice.
+//! - What ends a session on purpose (`~.`, a closed terminal, a signal) tells the gateway, and
+//!   waits for its answer for at most [`driver::CLOSING`].
 //!
 //! # Not here
 //! - What may be asked of whom: the gateway and the device decide.
@@ -73,13 +74,14 @@ pub(crate) struct Manner {
     pub input: bool,
     /// The escape character.
     pub escape: Option<u8>,
-    /// Another program has started us and waits, deaf to the keyboard's signals, which it made us ignore as well: they
-    /// are for us all the same, and to stop for a while would stop nothing but ourselves.
+    /// Another program has started us and waits, deaf to the keyboard's signals, which it made us
+    /// ignore as well: they are for us all the same, and to stop for a while would stop nothing but
+    /// ourselves.
     pub guest: bool,
     /// Standard error of the device comes on our standard output.
     pub joined: bool,
-    /// A stream of bytes for another program: much room on the way, and every signal means the end, as does that nobody reads
-    /// it any more.
+    /// A stream of bytes for another program: much room on the way, and every signal means the end,
+    /// as does that nobody reads it any more.
     pub bulk: bool,
 }
 
@@ -140,7 +142,11 @@ pub(crate) enum SessionError {
 ///
 /// # Errors
 /// [`SessionError`] when there is no end to report.
-pub(crate) async fn run(client: Client, begin: Begin, manner: Manner) -> Result<Ending, SessionError> {
+pub(crate) async fn run(
+    client: Client,
+    begin: Begin,
+    manner: Manner,
+) -> Result<Ending, SessionError> {
     let reader = manner.bulk.then(|| Reader::of(io::stdout().as_fd()));
     let Begun { link, session, token } = tokio::select! {
         begun = link::begin(client, begin) => begun?,

@@ -1,4 +1,5 @@
-//! One local output: written straight from the frame, and kept only as far as the local end does not take it.
+//! One local output: written straight from the frame, and kept only as far as the local end does
+//! not take it.
 //!
 //! # Invariants
 //! - At most a window of bytes waits: the device gets credit only for what was written.
@@ -99,7 +100,8 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let (mut reader, writer) = std::io::pipe().unwrap();
-            let mut outlet = Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
+            let mut outlet =
+                Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
             outlet.stream.as_ref().unwrap().writable().await.unwrap();
             let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
             let mut done = outlet.put(&bytes[..150_000]).unwrap();

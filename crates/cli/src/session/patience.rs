@@ -3,15 +3,17 @@
 //! Pure: the caller brings the time and the chance.
 //!
 //! # Invariants
-//! - A silent connection is asked after [`IDLE`], one that swallows keystrokes after [`UNANSWERED`]; without an answer
-//!   within [`ANSWER`] it is dead. A healthy idle one costs one ping per [`IDLE`].
+//! - A silent connection is asked after [`IDLE`], one that swallows keystrokes after
+//!   [`UNANSWERED`]; without an answer within [`ANSWER`] it is dead. A healthy idle one costs one
+//!   ping per [`IDLE`].
 //! - Tries begin at once, are never more than [`LONGEST_PAUSE`] apart, and end after [`GIVE_UP`].
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// Silence after which the gateway is asked whether it is there. Half of the shortest time-out of usual NAT boxes.
+/// Silence after which the gateway is asked whether it is there. Half of the shortest time-out of
+/// usual NAT boxes.
 pub(super) const IDLE: Duration = Duration::from_secs(30);
 /// The same while something sent has had no answer of any kind: an echo takes one round trip.
 pub(super) const UNANSWERED: Duration = Duration::from_secs(4);
@@ -21,8 +23,8 @@ pub(super) const ANSWER: Duration = Duration::from_secs(8);
 pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 /// Upper bound of the first pause; doubles with each try.
 pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// After so long without success the session is left alone: the grace time of devices and gateways, unless they are told
-/// otherwise. Later there is nothing to come back to, and nobody to say so.
+/// After so long without success the session is left alone: the grace time of devices and gateways,
+/// unless they are told otherwise. Later there is nothing to come back to, and nobody to say so.
 pub(super) const GIVE_UP: Duration = Duration::from_secs(10 * 60);
 
 /// What to do about a silence.
@@ -99,8 +101,8 @@ impl Backoff {
         Self { since: now, tries: 0 }
     }
 
-    /// The pause before the next try: a random part (`chance` of 0 to 1) of a bound that doubles; nothing when it is
-    /// time to give up.
+    /// The pause before the next try: a random part (`chance` of 0 to 1) of a bound that doubles;
+    /// nothing when it is time to give up.
     pub(super) fn next_pause(&mut self, now: Instant, chance: f64) -> Option<Duration> {
         if now.duration_since(self.since) >= GIVE_UP {
             return None;
@@ -149,7 +151,8 @@ mod tests {
     fn pauses_grow_to_their_bound_and_end() {
         let start = Instant::now();
         let mut backoff = Backoff::new(start);
-        let pauses: Vec<_> = (0..8).map(|_| backoff.next_pause(start, 1.0).unwrap().as_millis()).collect();
+        let pauses: Vec<_> =
+            (0..8).map(|_| backoff.next_pause(start, 1.0).unwrap().as_millis()).collect();
         assert_eq!(pauses, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
         assert_eq!(backoff.next_pause(start, 0.5), Some(LONGEST_PAUSE / 2));
         assert_eq!(backoff.next_pause(start + GIVE_UP, 0.5), None);

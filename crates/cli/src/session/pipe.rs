@@ -1,4 +1,5 @@
-//! A session as a pipe of bytes: what tunnels are made of, without a terminal, standard streams or signals.
+//! A session as a pipe of bytes: what tunnels are made of, without a terminal, standard streams or
+//! signals.
 //!
 //! # Invariants
 //! - A lost websocket is made anew from within; the bytes go on where they were.
@@ -17,8 +18,8 @@ use super::streams::{Broken, Received, Streams};
 use super::{Begin, Ending, SessionError};
 use crate::api::{CallError, Client, Sort};
 
-/// Room for bytes in each direction: as much as a device can be set to take, and a gateway passes on. At 100 ms of round trip it
-/// is 40 MB/s; a device has half of that unless set otherwise.
+/// Room for bytes in each direction: as much as a device can be set to take, and a gateway passes
+/// on. At 100 ms of round trip it is 40 MB/s; a device has half of that unless set otherwise.
 pub(super) const ROOM: u32 = 4 * 1024 * 1024;
 
 /// What happened.
@@ -55,7 +56,8 @@ impl Pipe {
     /// As [`super::run`].
     pub(super) async fn begin(client: Client, begin: Begin) -> Result<Self, SessionError> {
         let Begun { link, session, token } = link::begin(client, begin).await?;
-        let mut pipe = Self { link, session, streams: Streams::sized(ROOM, ROOM as usize), said_lost: false };
+        let mut pipe =
+            Self { link, session, streams: Streams::sized(ROOM, ROOM as usize), said_lost: false };
         pipe.attach(token)?;
         Ok(pipe)
     }
@@ -106,7 +108,10 @@ impl Pipe {
                 self.streams.link_lost();
                 let first = !std::mem::replace(&mut self.said_lost, true);
                 self.retry(CallError::Broken { to: "the gateway".to_owned(), why: why.clone() })?;
-                let news = format!("the connection to the gateway is lost ({}): connecting again", printable(&why));
+                let news = format!(
+                    "the connection to the gateway is lost ({}): connecting again",
+                    printable(&why)
+                );
                 Ok(if first { Happened::News(news) } else { Happened::Nothing })
             }
             link::Event::PauseOver => {
@@ -157,18 +162,27 @@ impl Pipe {
                 let missed = self.streams.attached(output, input, room)?;
                 self.link.recovered();
                 if missed > 0 {
-                    let line = format!("{missed} bytes were lost on the way: the tunnel cannot go on");
+                    let line =
+                        format!("{missed} bytes were lost on the way: the tunnel cannot go on");
                     return Ok(Happened::Ended(Ending::new(crate::exit::TRANSPORT, line)));
                 }
                 let back = std::mem::take(&mut self.said_lost);
-                Ok(if back { Happened::News("connected again".to_owned()) } else { Happened::Nothing })
+                Ok(if back {
+                    Happened::News("connected again".to_owned())
+                } else {
+                    Happened::Nothing
+                })
             }
             ToClient::Waiting { grace } => {
                 self.said_lost = true;
-                Ok(Happened::News(format!("the device is not connected: waiting for it, at most {grace} s")))
+                Ok(Happened::News(format!(
+                    "the device is not connected: waiting for it, at most {grace} s"
+                )))
             }
             ToClient::Ended { reason, text } => Ok(Happened::Ended(Ending::of(reason, &text))),
-            ToClient::Refused { text, .. } => Ok(Happened::Ended(Ending::new(crate::exit::REFUSED, printable(&text)))),
+            ToClient::Refused { text, .. } => {
+                Ok(Happened::Ended(Ending::new(crate::exit::REFUSED, printable(&text))))
+            }
             // The stream of the connection says the same.
             ToClient::NotConnected { .. } => Ok(Happened::Nothing),
         }

@@ -1,9 +1,11 @@
 //! Signals as events of the session.
 //!
 //! # Invariants
-//! - A signal that was ignored when this program started stays ignored: `nohup` and background jobs of scripts rely on it.
-//!   Not so for a guest of a program that ignores the keyboard's signals and leaves them to us.
-//! - Nothing is polled: the size of the terminal is asked for when the kernel says that it has changed.
+//! - A signal that was ignored when this program started stays ignored: `nohup` and background jobs
+//!   of scripts rely on it. Not so for a guest of a program that ignores the keyboard's signals and
+//!   leaves them to us.
+//! - Nothing is polled: the size of the terminal is asked for when the kernel says that it has
+//!   changed.
 
 use std::future::poll_fn;
 use std::io;
@@ -54,17 +56,21 @@ const OF_A_TERMINAL: &[Signal] = &[Signal::WindowChange, Signal::Stop, Signal::C
 pub(super) struct Signals(Vec<(Signal, Source)>);
 
 impl Signals {
-    /// Listens to the signals that end a program, and with a raw terminal to those that concern it. As a `guest` also to
-    /// those of the keyboard that are ignored.
+    /// Listens to the signals that end a program, and with a raw terminal to those that concern it.
+    /// As a `guest` also to those of the keyboard that are ignored.
     ///
     /// # Errors
     /// What the kernel says.
     pub(super) fn listen(raw_terminal: bool, guest: bool) -> io::Result<Self> {
         let ignored = ignored();
         let heeded = |signal: &Signal| guest && matches!(signal, Signal::Interrupt | Signal::Quit);
-        let wanted = ENDING.iter().filter(|signal| ignored >> (signal.number() - 1) & 1 == 0 || heeded(signal));
+        let wanted = ENDING
+            .iter()
+            .filter(|signal| ignored >> (signal.number() - 1) & 1 == 0 || heeded(signal));
         let terminal = OF_A_TERMINAL.iter().filter(|_| raw_terminal);
-        let sources = wanted.chain(terminal).map(|&s| Ok((s, signal(SignalKind::from_raw(s.number().into()))?)));
+        let sources = wanted
+            .chain(terminal)
+            .map(|&s| Ok((s, signal(SignalKind::from_raw(s.number().into()))?)));
         sources.collect::<io::Result<_>>().map(Self)
     }
 

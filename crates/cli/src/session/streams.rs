@@ -1,12 +1,14 @@
 //! The session's bytes: counted, acknowledged, and the same whatever is lost on the way.
 //!
 //! Way out: keyboard -> [`Streams::push_input`] -> ring -> [`Streams::next_message`] -> websocket.
-//! Way in: websocket -> [`Streams::on_message`] -> the new bytes -> local output -> [`Streams::consumed`].
+//! Way in: websocket -> [`Streams::on_message`] -> the new bytes -> local output ->
+//! [`Streams::consumed`].
 //!
 //! # Invariants
 //! - Input waits in at most [`INPUT_RING`] bytes, output in at most [`WINDOW`] bytes a stream.
-//! - Positions on the wire are the agent's. A client that takes a session over joins in the middle of its input: what
-//!   it sends first has the position [`Attached.input`](towline_wire::client::ToClient::Attached), not 0.
+//! - Positions on the wire are the agent's. A client that takes a session over joins in the middle
+//!   of its input: what it sends first has the position
+//!   [`Attached.input`](towline_wire::client::ToClient::Attached), not 0.
 
 use bytes::Bytes;
 use towline_wire::client::{ERR, FromClient, IO};
@@ -15,8 +17,8 @@ use towline_wire::message::{MessageError, encode};
 use towline_wire::mux::{Full, Incoming, Mux};
 use towline_wire::stream::{Receiver, Sender, Violation};
 
-/// Room for output that the local end has not taken yet, bytes a stream. Together with the round trip it bounds the
-/// throughput: 256 KiB in 20 ms are 12 MiB/s.
+/// Room for output that the local end has not taken yet, bytes a stream. Together with the round
+/// trip it bounds the throughput: 256 KiB in 20 ms are 12 MiB/s.
 pub(super) const WINDOW: u32 = 256 * 1024;
 /// Room for input that the device has not taken yet, bytes.
 pub(super) const INPUT_RING: usize = 64 * 1024;
@@ -82,7 +84,15 @@ impl Streams {
     pub(super) fn sized(window: u32, ring: usize) -> Self {
         // A ring grows by no more than half of what is left: with twice its size it has all of it.
         let mux = Mux::new(2, 2 * ring);
-        Self { mux, base: None, finish_wanted: false, pong_due: false, window, ring, stated: [0; 2] }
+        Self {
+            mux,
+            base: None,
+            finish_wanted: false,
+            pong_due: false,
+            window,
+            ring,
+            stated: [0; 2],
+        }
     }
 
     /// What an attach says of the output received; nothing before the first time.
@@ -100,16 +110,25 @@ impl Streams {
         [IO, ERR].map(|id| self.mux.stream(id).map_or(self.window, |(stream, _)| stream.rx.room()))
     }
 
-    /// Bytes flow from these positions on. Returns how many bytes of output are missing, which is 0 unless the device
-    /// could not keep them.
+    /// Bytes flow from these positions on. Returns how many bytes of output are missing, which is 0
+    /// unless the device could not keep them.
     ///
     /// # Errors
     /// [`Broken::Stream`] when the device wants input again that it had acknowledged.
-    pub(super) fn attached(&mut self, output: [u64; 2], input: u64, room: u32) -> Result<u64, Broken> {
+    pub(super) fn attached(
+        &mut self,
+        output: [u64; 2],
+        input: u64,
+        room: u32,
+    ) -> Result<u64, Broken> {
         let mut missed = 0;
         for (at, (id, position)) in [(IO, output[0]), (ERR, output[1])].into_iter().enumerate() {
             match self.mux.stream(id) {
-                None => self.mux.add(id, Sender::new(self.ring), Receiver::starting_at(position, self.window))?,
+                None => self.mux.add(
+                    id,
+                    Sender::new(self.ring),
+                    Receiver::starting_at(position, self.window),
+                )?,
                 Some((stream, _)) if position > stream.rx.received() => {
                     missed += position - stream.rx.received();
                     stream.rx = Receiver::starting_at(position, self.window);
@@ -119,7 +138,10 @@ impl Streams {
         }
         let base = *self.base.get_or_insert(input);
         let Some((stream, budget)) = self.mux.stream(IO) else { return Ok(missed) };
-        stream.tx.attach(Some(input.saturating_sub(base)), room, budget).map_err(|v| Broken::Stream(IO, v))?;
+        stream
+            .tx
+            .attach(Some(input.saturating_sub(base)), room, budget)
+            .map_err(|v| Broken::Stream(IO, v))?;
         if self.finish_wanted {
             stream.tx.finish();
         }
@@ -128,7 +150,8 @@ impl Streams {
 
     /// Whether input should be read.
     pub(super) fn wants_input(&mut self) -> bool {
-        !self.finish_wanted && self.mux.stream(IO).is_some_and(|(stream, budget)| stream.tx.wants_more(budget))
+        !self.finish_wanted
+            && self.mux.stream(IO).is_some_and(|(stream, budget)| stream.tx.wants_more(budget))
     }
 
     /// Takes as much input as there is room for; how many bytes that were.
@@ -179,7 +202,9 @@ impl Streams {
                     out.reserve_exact(data.len() + towline_wire::frame::DATA_OVERHEAD);
                     Frame::Data { stream: IO, offset: offset + base, data }
                 }
-                Frame::Fin { stream: IO, length } => Frame::Fin { stream: IO, length: length + base },
+                Frame::Fin { stream: IO, length } => {
+                    Frame::Fin { stream: IO, length: length + base }
+                }
                 other => other,
             };
             frame.encode_body(&mut out);
@@ -233,11 +258,17 @@ mod tests {
     #[test]
     fn nothing_is_sent_or_read_before_the_device_is_there() {
         let mut streams = Streams::new();
-        assert_eq!((streams.received(), streams.room(), streams.wants_input()), (None, [WINDOW; 2], false));
+        assert_eq!(
+            (streams.received(), streams.room(), streams.wants_input()),
+            (None, [WINDOW; 2], false)
+        );
         streams.attached([0, 0], 0, 100).unwrap();
         assert_eq!((streams.received(), streams.wants_input()), (Some([0, 0]), true));
         assert_eq!(streams.push_input(b"ls\r"), 3);
-        assert_eq!(sent(&mut streams), [body(Frame::Data { stream: IO, offset: 0, data: b"ls\r" })]);
+        assert_eq!(
+            sent(&mut streams),
+            [body(Frame::Data { stream: IO, offset: 0, data: b"ls\r" })]
+        );
     }
 
     #[test]
@@ -264,7 +295,10 @@ mod tests {
         streams.push_input(b"!");
         assert!(sent(&mut streams).is_empty());
         streams.attached([0, 0], 2, 100).unwrap();
-        assert_eq!(sent(&mut streams), [body(Frame::Data { stream: IO, offset: 2, data: b"llo!" })]);
+        assert_eq!(
+            sent(&mut streams),
+            [body(Frame::Data { stream: IO, offset: 2, data: b"llo!" })]
+        );
     }
 
     #[test]
@@ -285,10 +319,16 @@ mod tests {
         streams.attached([0, 0], 0, 100).unwrap();
         for n in 0..16 {
             let data = [0; 16_000];
-            streams.on_message(&body(Frame::Data { stream: IO, offset: n * 16_000, data: &data })).unwrap();
+            streams
+                .on_message(&body(Frame::Data { stream: IO, offset: n * 16_000, data: &data }))
+                .unwrap();
         }
         assert_eq!(streams.room(), [WINDOW - 256_000, WINDOW]);
-        assert!(streams.on_message(&body(Frame::Data { stream: IO, offset: 256_000, data: &[0; 16_000] })).is_err());
+        assert!(
+            streams
+                .on_message(&body(Frame::Data { stream: IO, offset: 256_000, data: &[0; 16_000] }))
+                .is_err()
+        );
         streams.consumed(IO, 256_000);
         assert_eq!(streams.room(), [WINDOW; 2]);
     }
@@ -299,14 +339,17 @@ mod tests {
         streams.attached([0, 0], 0, 0).unwrap();
         for n in 0..16 {
             let data = [0; 16_000];
-            streams.on_message(&body(Frame::Data { stream: IO, offset: n * 16_000, data: &data })).unwrap();
+            streams
+                .on_message(&body(Frame::Data { stream: IO, offset: n * 16_000, data: &data }))
+                .unwrap();
         }
         streams.link_lost();
         assert_eq!(streams.room(), [WINDOW - 256_000, WINDOW]);
         streams.consumed(IO, 256_000);
         assert_eq!(sent(&mut streams).len(), 1, "said while nobody listens");
         streams.attached([256_000, 0], 0, 0).unwrap();
-        let credit = Frame::Credit { stream: IO, acked: 256_000, limit: 256_000 + u64::from(WINDOW) };
+        let credit =
+            Frame::Credit { stream: IO, acked: 256_000, limit: 256_000 + u64::from(WINDOW) };
         assert_eq!(sent(&mut streams), [body(credit)]);
     }
 

@@ -1,11 +1,13 @@
 //! The operator's escapes: what she types to this program and not to the device.
 //!
-//! Way: bytes from the keyboard -> [`Escapes::feed`] -> bytes for the device, and now and then an [`Action`].
-//! An escape begins after a line end (or at the very beginning) with the escape character, `~` unless told otherwise.
+//! Way: bytes from the keyboard -> [`Escapes::feed`] -> bytes for the device, and now and then an
+//! [`Action`]. An escape begins after a line end (or at the very beginning) with the escape
+//! character, `~` unless told otherwise.
 //!
 //! # Invariants
 //! - Bytes that belong to no escape come out unchanged and in order.
-//! - At most one byte is held back: the escape character itself, until the next byte says what it meant.
+//! - At most one byte is held back: the escape character itself, until the next byte says what it
+//!   meant.
 //!
 //! # Not here
 //! - Nothing is done: the session acts.
@@ -49,7 +51,8 @@ impl Escapes {
         Self { character, state: State::LineStart }
     }
 
-    /// Passes bytes on into `out` until an action is met. Returns how many bytes were taken, and the action.
+    /// Passes bytes on into `out` until an action is met. Returns how many bytes were taken, and
+    /// the action.
     pub(crate) fn feed(&mut self, input: &[u8], out: &mut Vec<u8>) -> (usize, Option<Action>) {
         let Some(escape) = self.character else {
             out.extend_from_slice(input);
@@ -117,7 +120,9 @@ pub(crate) fn parse_character(text: &str) -> Result<Option<u8>, String> {
         b"none" => Ok(None),
         [byte] if byte.is_ascii_graphic() => Ok(Some(*byte)),
         [b'^', letter @ (b'a'..=b'z' | b'@'..=b'_')] => Ok(Some(letter & 0x1f)),
-        _ => Err("give one character such as ~, a control character such as ^A, or none".to_owned()),
+        _ => {
+            Err("give one character such as ~, a control character such as ^A, or none".to_owned())
+        }
     }
 }
 
@@ -130,7 +135,8 @@ mod tests {
     fn check(input: &[u8], sent: &[u8], actions: &[Action]) {
         // The same whether the bytes come at once or one by one.
         for size in [1, 2, input.len().max(1)] {
-            let (mut escapes, mut out, mut met) = (Escapes::new(Some(DEFAULT)), Vec::new(), Vec::new());
+            let (mut escapes, mut out, mut met) =
+                (Escapes::new(Some(DEFAULT)), Vec::new(), Vec::new());
             for chunk in input.chunks(size) {
                 let mut rest = chunk;
                 while !rest.is_empty() {
@@ -140,7 +146,11 @@ mod tests {
                 }
             }
             out.extend(escapes.finish());
-            assert_eq!((out.as_slice(), met.as_slice()), (sent, actions), "{input:?} in chunks of {size}");
+            assert_eq!(
+                (out.as_slice(), met.as_slice()),
+                (sent, actions),
+                "{input:?} in chunks of {size}"
+            );
         }
     }
 

@@ -20,7 +20,8 @@ use towline_wire::message::Size;
 /// The size that is assumed without a terminal, as of old.
 pub(crate) const ASSUMED_SIZE: Size = Size { rows: 24, cols: 80 };
 
-/// The size of the terminal behind `fd`; nothing when it is no terminal, or one that does not know its size.
+/// The size of the terminal behind `fd`; nothing when it is no terminal, or one that does not know
+/// its size.
 #[must_use]
 pub(crate) fn size_of(fd: impl AsFd) -> Option<Size> {
     let size = rustix::termios::tcgetwinsize(fd).ok()?;
@@ -37,7 +38,8 @@ pub(crate) fn is_terminal(fd: impl AsFd) -> bool {
 #[must_use]
 pub(crate) fn term(variable: Option<&str>) -> String {
     let good = |text: &&str| {
-        (1..=64).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
+        (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
     };
     variable.filter(good).unwrap_or("dumb").to_owned()
 }

@@ -1,11 +1,13 @@
 //! Raw mode of the local terminal, and the promise that it ends.
 //!
-//! Way: [`RawMode::enter`] keeps the settings in one place of the process; whoever comes first puts them back: the
-//! guard's end (normal, error, unwinding), [`RawMode::pause`] (suspended), or the panic hook (a build that aborts).
-//! Signals need nothing here: they are events of the session, which ends and drops the guard.
+//! Way: [`RawMode::enter`] keeps the settings in one place of the process; whoever comes first puts
+//! them back: the guard's end (normal, error, unwinding), [`RawMode::pause`] (suspended), or the
+//! panic hook (a build that aborts). Signals need nothing here: they are events of the session,
+//! which ends and drops the guard.
 //!
 //! # Invariants
-//! - The settings are put back at once and without waiting for output: a stopped terminal cannot hold up the end.
+//! - The settings are put back at once and without waiting for output: a stopped terminal cannot
+//!   hold up the end.
 //! - One terminal at a time.
 
 use std::io;
@@ -49,7 +51,8 @@ impl RawMode {
         put_back();
     }
 
-    /// Makes it raw again. The settings found are those to go back to: somebody may have changed them meanwhile.
+    /// Makes it raw again. The settings found are those to go back to: somebody may have changed
+    /// them meanwhile.
     pub(crate) fn resume(&self) {
         let mut saved = SAVED.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(saved) = saved.as_mut() else { return };
@@ -112,7 +115,10 @@ mod tests {
     }
 
     fn is_raw(fd: &OwnedFd) -> bool {
-        !tcgetattr(fd).unwrap().local_modes.intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+        !tcgetattr(fd)
+            .unwrap()
+            .local_modes
+            .intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
     }
 
     // One test, because there is one terminal in a process.

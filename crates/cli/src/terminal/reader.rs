@@ -1,7 +1,8 @@
 //! Whether anybody still reads what we write.
 //!
-//! The kernel tells it only to who writes, or to who asks: a proxy that has nothing to write, because its connection says nothing
-//! or is away, would outlive the program that started it by as long.
+//! The kernel tells it only to who writes, or to who asks: a proxy that has nothing to write,
+//! because its connection says nothing or is away, would outlive the program that started it by as
+//! long.
 //!
 //! # Invariants
 //! - A descriptor of its own: waiting here takes no readiness from who writes.
@@ -17,13 +18,17 @@ use tokio::io::unix::AsyncFd;
 pub(crate) struct Reader(Option<AsyncFd<OwnedFd>>);
 
 impl Reader {
-    /// Of this pipe, socket or terminal. Of anything else, a file for example, it is never gone. Must be called within the runtime.
+    /// Of this pipe, socket or terminal. Of anything else, a file for example, it is never gone.
+    /// Must be called within the runtime.
     #[must_use]
     pub(crate) fn of(output: BorrowedFd<'_>) -> Self {
-        // Urgent bytes, which never come: what is always reported besides is what is waited for. Deprecated because a type could lend
-        // its descriptor and close it meanwhile; `OwnedFd` is what cannot.
+        // Urgent bytes, which never come: what is always reported besides is what is waited for.
+        // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is
+        // what cannot.
         #[allow(deprecated)]
-        let registered = output.try_clone_to_owned().and_then(|own| AsyncFd::with_interest(own, Interest::PRIORITY));
+        let registered = output
+            .try_clone_to_owned()
+            .and_then(|own| AsyncFd::with_interest(own, Interest::PRIORITY));
         Self(registered.ok())
     }
 

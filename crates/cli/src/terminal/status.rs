@@ -1,8 +1,8 @@
 //! The one line about the connection, drawn below what the device has drawn, and taken away again.
 //!
 //! # Invariants
-//! - The cursor, and the line it is in, stay where the device left them: room is made below, the line is written
-//!   there, and the cursor goes back.
+//! - The cursor, and the line it is in, stay where the device left them: room is made below, the
+//!   line is written there, and the cursor goes back.
 //! - Without a raw terminal each change is one ordinary line on stderr.
 //! - A failure to write is ignored: it is only news.
 
@@ -28,7 +28,8 @@ impl<W: Write> StatusLine<W> {
     /// Shows the text in place of the last one.
     pub(crate) fn show(&mut self, text: &str, size: Option<Size>) {
         if self.drawn {
-            // Line feed and cursor up: from here on there is a line below, whatever was at the bottom.
+            // Line feed and cursor up: from here on there is a line below, whatever was at the
+            // bottom.
             let room = if self.shown { "" } else { "\n\x1b[A" };
             let text = cut(text, size);
             self.write(&format!("{room}\x1b7\r\n\x1b[K[{text}]\x1b8"));
@@ -69,7 +70,8 @@ impl<W: Write> StatusLine<W> {
     }
 }
 
-/// As much of the text as stands in one line with its brackets; a character more would make two lines of it.
+/// As much of the text as stands in one line with its brackets; a character more would make two
+/// lines of it.
 fn cut(text: &str, size: Option<Size>) -> &str {
     let most = usize::from(size.map_or(80, |size| size.cols)).saturating_sub(3);
     match text.char_indices().nth(most) {
@@ -94,7 +96,8 @@ mod tests {
 
     #[test]
     fn a_terminal_gets_one_line_that_is_rewritten_and_cleared() {
-        let expected = "\n\x1b[A\x1b7\r\n\x1b[K[lost]\x1b8\x1b7\r\n\x1b[K[still]\x1b8\x1b7\r\n\x1b[K\x1b8";
+        let expected =
+            "\n\x1b[A\x1b7\r\n\x1b[K[lost]\x1b8\x1b7\r\n\x1b[K[still]\x1b8\x1b7\r\n\x1b[K\x1b8";
         assert_eq!(shown(true), expected);
     }
 

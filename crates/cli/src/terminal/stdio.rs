@@ -1,7 +1,8 @@
 //! Standard input and output without blocking and without a thread, whatever they are.
 //!
-//! A flag such as `O_NONBLOCK` belongs to the open file *description*, which the parent shell and the other programs of
-//! a pipeline share. To set it there would break them, and a killed program could never set it back. So:
+//! A flag such as `O_NONBLOCK` belongs to the open file *description*, which the parent shell and
+//! the other programs of a pipeline share. To set it there would break them, and a killed program
+//! could never set it back. So:
 //!
 //! | what it is | how it is used |
 //! |---|---|
@@ -22,7 +23,8 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Most bytes of one write to a description that may block: what POSIX promises to fit a pipe that polls as writable.
+/// Most bytes of one write to a description that may block: what POSIX promises to fit a pipe that
+/// polls as writable.
 const SMALL_WRITE: usize = 512;
 
 /// In which direction it is used.
@@ -72,7 +74,8 @@ impl LocalStream {
             _ => return Ok(Self::Direct(fd.try_clone_to_owned()?)),
         };
         let interest = if access == Access::Read { Interest::READABLE } else { Interest::WRITABLE };
-        // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is what cannot.
+        // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is
+        // what cannot.
         #[allow(deprecated)]
         match AsyncFd::try_with_interest(own, interest) {
             Ok(fd) => Ok(Self::Polled(Polled { fd, how })),
@@ -97,7 +100,8 @@ impl LocalStream {
         }
     }
 
-    /// Writes what fits now; `WouldBlock` when that is nothing, or the kernel has not told yet that there is room.
+    /// Writes what fits now; `WouldBlock` when that is nothing, or the kernel has not told yet that
+    /// there is room.
     ///
     /// # Errors
     /// What the kernel says; `EPIPE` when nobody reads any more.
@@ -112,16 +116,17 @@ impl LocalStream {
                 })
             }
             Self::Polled(Polled { fd, how }) => {
-                // A terminal takes a few kilobytes at a time: what it does not take now it will not take at a second call, so
-                // readiness from before this one is forgotten.
+                // A terminal takes a few kilobytes at a time: what it does not take now it will not
+                // take at a second call, so readiness from before this one is forgotten.
                 let mut some = None;
-                let all = fd.try_io(Interest::WRITABLE, |fd| match how.write(fd.as_fd(), bytes)? {
-                    n if n < bytes.len() => {
-                        some = Some(n);
-                        Err(io::ErrorKind::WouldBlock.into())
-                    }
-                    n => Ok(n),
-                });
+                let all =
+                    fd.try_io(Interest::WRITABLE, |fd| match how.write(fd.as_fd(), bytes)? {
+                        n if n < bytes.len() => {
+                            some = Some(n);
+                            Err(io::ErrorKind::WouldBlock.into())
+                        }
+                        n => Ok(n),
+                    });
                 some.map_or(all, Ok)
             }
         }
@@ -245,7 +250,14 @@ mod tests {
             assert_eq!(stream.read(&mut buffer).await.unwrap(), 3);
 
             let null = std::fs::File::open("/dev/null").unwrap();
-            assert_eq!(LocalStream::open(null.as_fd(), Access::Read).unwrap().read(&mut buffer).await.unwrap(), 0);
+            assert_eq!(
+                LocalStream::open(null.as_fd(), Access::Read)
+                    .unwrap()
+                    .read(&mut buffer)
+                    .await
+                    .unwrap(),
+                0
+            );
 
             let mut file = tempfile::tempfile().unwrap();
             file.write_all(b"x").unwrap();

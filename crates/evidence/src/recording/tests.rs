@@ -20,7 +20,10 @@ fn fresh() -> Recording {
 
 fn resume(session: &str, bytes: &[u8]) -> Result<Recording, NotResumable> {
     let mut resuming = Resuming::new(session);
-    bytes.split(|b| *b == b'\n').filter(|line| !line.is_empty()).for_each(|line| resuming.line(line));
+    bytes
+        .split(|b| *b == b'\n')
+        .filter(|line| !line.is_empty())
+        .for_each(|line| resuming.line(line));
     resuming.finish()
 }
 
@@ -32,7 +35,11 @@ fn events(bytes: &[u8]) -> Vec<(Code, String)> {
 }
 
 fn output(bytes: &[u8]) -> String {
-    events(bytes).into_iter().filter(|(code, _)| *code == Code::Output).map(|(_, text)| text).collect()
+    events(bytes)
+        .into_iter()
+        .filter(|(code, _)| *code == Code::Output)
+        .map(|(_, text)| text)
+        .collect()
 }
 
 #[test]
@@ -54,7 +61,10 @@ fn bytes_that_never_came_are_a_gap_record_with_range_and_reason() {
     let bytes = recording.take(3);
     assert_eq!(output(&bytes), "abkl");
     let (_, gap) = events(&bytes).into_iter().find(|(code, _)| *code == Code::Marker).unwrap();
-    assert_eq!(gap, "gap: 8 bytes of output from 2 to 10 were not recorded: the recorder was too slow");
+    assert_eq!(
+        gap,
+        "gap: 8 bytes of output from 2 to 10 were not recorded: the recorder was too slow"
+    );
     assert_eq!(recording.gaps(), 1);
 }
 
@@ -81,8 +91,11 @@ fn time_never_runs_back() {
     recording.marker(9, "late");
     recording.marker(3, "later");
     let bytes = recording.take(1);
-    let times: Vec<u64> =
-        bytes.split(|b| *b == b'\n').filter_map(|line| Event::parse(line).ok()).map(|e| e.at).collect();
+    let times: Vec<u64> = bytes
+        .split(|b| *b == b'\n')
+        .filter_map(|line| Event::parse(line).ok())
+        .map(|e| e.at)
+        .collect();
     assert_eq!(times, [9, 9, 9]);
 }
 

@@ -1,7 +1,7 @@
 //! One line of input under judgement: whether each of its characters came back.
 //!
-//! A character must be the next one that is shown after it was typed. Keys that are no characters (arrows, Tab, Ctrl) show whatever
-//! they show; they go the way of their line.
+//! A character must be the next one that is shown after it was typed. Keys that are no characters
+//! (arrows, Tab, Ctrl) show whatever they show; they go the way of their line.
 //!
 //! # Invariants
 //! - Of a line that is left out no byte is kept.
@@ -49,7 +49,8 @@ pub(super) struct Line {
 }
 
 impl Line {
-    /// The next byte that was typed, after so much output. True: the line has become too long to wait any more.
+    /// The next byte that was typed, after so much output. True: the line has become too long to
+    /// wait any more.
     pub(super) fn typed(&mut self, byte: u8, output: u64) -> bool {
         if byte < 0x80 && !self.partial.is_empty() {
             self.hide(); // half a character, which no screen shows
@@ -94,7 +95,9 @@ impl Line {
     /// A character was shown at this position of the output.
     pub(super) fn shown(&mut self, character: char, at: u64) {
         match self.awaited.front() {
-            Some((awaited, since)) if at >= *since && *awaited == character => drop(self.awaited.pop_front()),
+            Some((awaited, since)) if at >= *since && *awaited == character => {
+                drop(self.awaited.pop_front())
+            }
             Some((_, since)) if at >= *since => self.hide(),
             Some(_) | None => {}
         }
@@ -109,7 +112,9 @@ impl Line {
 
     /// A new line was shown.
     pub(super) fn new_line(&mut self, at: u64) {
-        if !std::mem::take(&mut self.new_line_due) && self.awaited.front().is_some_and(|(_, since)| at >= *since) {
+        if !std::mem::take(&mut self.new_line_due)
+            && self.awaited.front().is_some_and(|(_, since)| at >= *since)
+        {
             self.hide();
         }
     }
@@ -121,7 +126,8 @@ impl Line {
         }
     }
 
-    /// What was typed so far had another addressee; a line that has ended stays what it is. True: something is left out.
+    /// What was typed so far had another addressee; a line that has ended stays what it is. True:
+    /// something is left out.
     pub(super) fn restart(&mut self) -> bool {
         if self.ended {
             return false;

@@ -1,23 +1,29 @@
 //! Input for a recording: of what was typed, that which the screen has shown.
 //!
-//! Way: bytes on their way to the device ([`Typed::input`]) wait -> the device says how its terminal stood when it took them
-//! ([`Typed::said`]) -> what was typed is put to what came back ([`Typed::output`]), line by line ([`line`]) -> [`Found`].
+//! Way: bytes on their way to the device ([`Typed::input`]) wait -> the device says how its
+//! terminal stood when it took them ([`Typed::said`]) -> what was typed is put to what came back
+//! ([`Typed::output`]), line by line ([`line`]) -> [`Found`].
 //!
 //! # Invariants
-//! - Nothing is given out that the device did not speak of, and nothing typed while it said [`Echo::Hidden`] (a terminal in its line
-//!   mode that does not echo: a password).
-//! - Of a line, all is given out or nothing: all, when each character came back as the next thing that was shown after it was typed. So
-//!   no text stands in a recording as input that does not stand there as output.
-//! - At most [`MOST`] bytes wait for the device's word, and as many for their echo. What does not fit is not recorded, and that is said.
+//! - Nothing is given out that the device did not speak of, and nothing typed while it said
+//!   [`Echo::Hidden`] (a terminal in its line mode that does not echo: a password).
+//! - Of a line, all is given out or nothing: all, when each character came back as the next thing
+//!   that was shown after it was typed. So no text stands in a recording as input that does not
+//!   stand there as output.
+//! - At most [`MOST`] bytes wait for the device's word, and as many for their echo. What does not
+//!   fit is not recorded, and that is said.
 //! - What is left out is said without its length: a length is a hint at a password.
 //!
 //! # Not here
 //! - Files, time, and who wants input recorded at all.
 //!
 //! # Known limits (each has a test of the same name below)
-//! - `keys_that_draw_something_else`: editors, pagers, menus, searches in the history: the line is left out.
-//! - `lines_typed_ahead_of_a_prompt`: what is typed before the prompt is drawn comes back behind it: the line is left out.
-//! - `stars_for_a_password_of_stars`: a program that shows `*` for each key shows what was typed, if that was `*`.
+//! - `keys_that_draw_something_else`: editors, pagers, menus, searches in the history: the line is
+//!   left out.
+//! - `lines_typed_ahead_of_a_prompt`: what is typed before the prompt is drawn comes back behind
+//!   it: the line is left out.
+//! - `stars_for_a_password_of_stars`: a program that shows `*` for each key shows what was typed,
+//!   if that was `*`.
 
 mod line;
 mod screen;
@@ -30,13 +36,15 @@ use crate::text::Decoder;
 use line::{Fate, Line};
 use screen::{Screen, Shown};
 
-/// Bytes that wait for the device's word, and bytes that wait for their echo: as much as a device takes ahead.
+/// Bytes that wait for the device's word, and bytes that wait for their echo: as much as a device
+/// takes ahead.
 pub const MOST: usize = 64 * 1024;
 /// Stretches that wait: one for each keystroke that was not echoed yet.
 const STRETCHES: usize = 4096;
 
 /// A marker: something was typed that is not recorded.
-pub const HIDDEN: &str = "input: something was typed that the screen did not show; it is not recorded";
+pub const HIDDEN: &str =
+    "input: something was typed that the screen did not show; it is not recorded";
 
 /// How a terminal stood when it took input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -1,4 +1,5 @@
-//! What output puts onto a screen, as far as it matters for finding an echo: characters, blanks that erase, new lines.
+//! What output puts onto a screen, as far as it matters for finding an echo: characters, blanks
+//! that erase, new lines.
 //!
 //! # Invariants
 //! - Constant memory; a sequence of any length, cut anywhere.
@@ -62,7 +63,8 @@ impl Screen {
             State::Control => match byte {
                 0x40..=0x7e => {
                     self.state = State::Text;
-                    let left = byte == b'l' && matches!(&*self.parameters, b"?1049" | b"?1047" | b"?47");
+                    let left =
+                        byte == b'l' && matches!(&*self.parameters, b"?1049" | b"?1047" | b"?47");
                     return left.then_some(Shown::ScreenLeft);
                 }
                 _ if self.parameters.len() < PARAMETERS => self.parameters.push(byte),
@@ -96,7 +98,8 @@ impl Screen {
             self.partial.clear();
         }
         self.partial.push(byte);
-        let character = std::str::from_utf8(&self.partial).ok().and_then(|text| text.chars().next());
+        let character =
+            std::str::from_utf8(&self.partial).ok().and_then(|text| text.chars().next());
         if character.is_some() || self.partial.len() >= 4 {
             self.partial.clear();
         }

@@ -1,4 +1,5 @@
-//! Shells, prompts and programs as they look from the gateway: what is typed, what the device says, what comes back.
+//! Shells, prompts and programs as they look from the gateway: what is typed, what the device says,
+//! what comes back.
 #![allow(clippy::unwrap_used)]
 
 use super::*;
@@ -70,7 +71,11 @@ fn what_a_terminal_or_a_line_editor_echoes_is_input() {
 #[test]
 fn a_password_in_line_mode_is_not_input_whatever_is_shown_meanwhile() {
     let mut session = Session::default();
-    session.shows("$ ").echoed(Terminal, "read -s x\r").unseen(Hidden, "hunter2\r").shows("hunter2\r\n$ ");
+    session
+        .shows("$ ")
+        .echoed(Terminal, "read -s x\r")
+        .unseen(Hidden, "hunter2\r")
+        .shows("hunter2\r\n$ ");
     session.echoed(Terminal, "ls\r");
     assert_eq!(session.recorded(), "read -s x\r<hidden>ls\r");
 }
@@ -101,15 +106,29 @@ fn a_password_that_a_program_reads_key_by_key_is_not_input() {
 #[test]
 fn a_password_typed_ahead_with_its_command_is_not_input() {
     let mut session = Session::default();
-    session.shows("$ ").keys(Program, "read -s x\rhunter2\r").shows("read -s x\r\n$ ").echoed(Program, "ls\r");
+    session
+        .shows("$ ")
+        .keys(Program, "read -s x\rhunter2\r")
+        .shows("read -s x\r\n$ ")
+        .echoed(Program, "ls\r");
     assert_eq!(session.recorded(), "read -s x\r<hidden>ls\r");
 }
 
 #[test]
 fn keys_that_edit_go_with_their_line() {
     let mut session = Session::default();
-    session.shows("$ ").echoed(Program, "lx").keys(Program, "\u{7f}").shows("\u{8} \u{8}").echoed(Program, "s");
-    session.keys(Program, "\u{1b}[D").shows("\u{8}").keys(Program, "\u{1b}[C").shows("s").echoed(Program, "\r");
+    session
+        .shows("$ ")
+        .echoed(Program, "lx")
+        .keys(Program, "\u{7f}")
+        .shows("\u{8} \u{8}")
+        .echoed(Program, "s");
+    session
+        .keys(Program, "\u{1b}[D")
+        .shows("\u{8}")
+        .keys(Program, "\u{1b}[C")
+        .shows("s")
+        .echoed(Program, "\r");
     session.shows("$ ").keys(Program, "\u{1b}[A").shows("ls").echoed(Program, "\r");
     assert_eq!(session.recorded(), "lx\u{7f}s\u{1b}[D\u{1b}[C\r\u{1b}[A\r");
 }
@@ -197,12 +216,17 @@ fn while_nothing_is_recorded_nothing_is_kept() {
     assert_eq!(session.recorded(), "ls\r");
 }
 
-// ---- known limits ---------------------------------------------------------------------------------------------
+// ---- known limits
+// ---------------------------------------------------------------------------------------------
 
 #[test]
 fn keys_that_draw_something_else() {
     let mut session = Session::default();
-    session.shows("\u{1b}[?1049h\u{1b}[H").keys(Program, "j").shows("a new last line").keys(Program, "q");
+    session
+        .shows("\u{1b}[?1049h\u{1b}[H")
+        .keys(Program, "j")
+        .shows("a new last line")
+        .keys(Program, "q");
     session.shows("\r\u{1b}[K\u{1b}[?1049l$ ").echoed(Program, "ls\r");
     assert_eq!(session.recorded(), "<hidden>ls\r");
     let mut search = Session::default();

@@ -10,7 +10,8 @@ use crate::checkpoint::{PublicKey, Statement};
 use crate::digest::Digest;
 use crate::node::{Record, What};
 
-/// Records between two checkpoints at the most; a writer signs after far fewer. Bounds what a verifier keeps unbelieved.
+/// Records between two checkpoints at the most; a writer signs after far fewer. Bounds what a
+/// verifier keeps unbelieved.
 const MAX_UNSIGNED: usize = 100_000;
 
 /// What is wrong with a node's chain.
@@ -23,7 +24,9 @@ pub enum NodeFault {
     #[error("record {0} of the node's chain is missing")]
     Missing(u64),
     /// A record stands where another should.
-    #[error("record {found} of the node's chain is not in its place: {expected} should stand there")]
+    #[error(
+        "record {found} of the node's chain is not in its place: {expected} should stand there"
+    )]
     Reordered {
         /// The number that should be.
         expected: u64,
@@ -109,7 +112,8 @@ pub enum SetFault {
     /// The recording has a fault.
     #[error(transparent)]
     Recording(#[from] Fault),
-    /// Its bytes are not those that were sealed, though what they hold reads the same or cannot be placed.
+    /// Its bytes are not those that were sealed, though what they hold reads the same or cannot be
+    /// placed.
     #[error("its bytes were altered")]
     Bytes,
 }
@@ -130,7 +134,14 @@ impl NodeVerifier {
     /// A verifier of a chain that this key signs.
     #[must_use]
     pub fn new(key: PublicKey) -> Self {
-        Self { key, head: None, next: 0, doubt: None, waiting: Vec::new(), ledger: Ledger::default() }
+        Self {
+            key,
+            head: None,
+            next: 0,
+            doubt: None,
+            waiting: Vec::new(),
+            ledger: Ledger::default(),
+        }
     }
 
     /// The next line, without newline.
@@ -138,8 +149,8 @@ impl NodeVerifier {
     /// # Errors
     /// The first [`NodeFault`].
     pub fn line(&mut self, line: &[u8]) -> Result<(), NodeFault> {
-        let record: Record =
-            serde_json::from_slice(line).map_err(|_| NodeFault::Altered(self.doubt.unwrap_or(self.next)))?;
+        let record: Record = serde_json::from_slice(line)
+            .map_err(|_| NodeFault::Altered(self.doubt.unwrap_or(self.next)))?;
         let fits = self.head.is_none_or(|head| head == record.prev);
         if let Some(doubtful) = self.doubt {
             // If this line fits the doubtful one, that one is whole and the line before it is not.
@@ -166,7 +177,11 @@ impl NodeVerifier {
         let What::Checkpoint { node, signature } = &record.what else {
             let n = record.n;
             self.waiting.push(record);
-            return if self.waiting.len() > MAX_UNSIGNED { Err(NodeFault::Truncated(n)) } else { Ok(()) };
+            return if self.waiting.len() > MAX_UNSIGNED {
+                Err(NodeFault::Truncated(n))
+            } else {
+                Ok(())
+            };
         };
         let statement = Statement { node, records: record.n, at: record.at, head: record.prev };
         let first = self.ledger.node.is_empty();
@@ -181,7 +196,8 @@ impl NodeVerifier {
             }
             self.ledger.node.clone_from(node);
         }
-        self.ledger.last_checkpoint = Some(Checkpoint { n: record.n, at: record.at, head: record.prev });
+        self.ledger.last_checkpoint =
+            Some(Checkpoint { n: record.n, at: record.at, head: record.prev });
         self.ledger.checkpoints.insert(format!("{}:{}", record.n, record.prev));
         for believed in std::mem::take(&mut self.waiting) {
             self.ledger.add(believed.what);
@@ -222,10 +238,14 @@ impl Ledger {
                 let mut heads = self.open.remove(&session).unwrap_or_default();
                 heads.push((lines, head));
                 self.heads.insert(object.clone(), heads);
-                self.objects.insert(object, Ended { session, lines, head: Some(head), sha256, bytes });
+                self.objects
+                    .insert(object, Ended { session, lines, head: Some(head), sha256, bytes });
             }
             What::File { object, sha256, bytes, .. } => {
-                self.objects.insert(object, Ended { session: String::new(), lines: 0, head: None, sha256, bytes });
+                self.objects.insert(
+                    object,
+                    Ended { session: String::new(), lines: 0, head: None, sha256, bytes },
+                );
             }
             What::Removed { object, .. } => {
                 self.removed.insert(object);
@@ -249,7 +269,8 @@ impl Ledger {
         self.heads.get(object).cloned().unwrap_or_default()
     }
 
-    /// Judges an object that is there. `recording`: what a verifier with [`Ledger::heads`] said; `None` for other files.
+    /// Judges an object that is there. `recording`: what a verifier with [`Ledger::heads`] said;
+    /// `None` for other files.
     ///
     /// # Errors
     /// The [`SetFault`].

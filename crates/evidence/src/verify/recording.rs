@@ -42,7 +42,9 @@ pub enum Fault {
     #[error("truncated: record {0} (line {line}) and what follows is missing", line = .0 + 1)]
     Truncated(u64),
     /// The seals fit the lines, but not the signed head: all was written anew.
-    #[error("rewritten: the records from {from} on do not fit the head that was signed for the first {signed}")]
+    #[error(
+        "rewritten: the records from {from} on do not fit the head that was signed for the first {signed}"
+    )]
     Rewritten {
         /// The first record that is not vouched for.
         from: u64,
@@ -85,8 +87,8 @@ pub struct RecordingVerifier {
 }
 
 impl RecordingVerifier {
-    /// A verifier; `session`, if given, is whose it must be. `signed`: heads after so many records that a node's chain
-    /// vouches for, in any order.
+    /// A verifier; `session`, if given, is whose it must be. `signed`: heads after so many records
+    /// that a node's chain vouches for, in any order.
     #[must_use]
     pub fn new(session: Option<&str>, mut signed: Vec<(u64, Digest)>) -> Self {
         signed.sort_by_key(|(lines, _)| std::cmp::Reverse(*lines));
@@ -114,7 +116,8 @@ impl RecordingVerifier {
             return Err(Fault::Added(chain.lines()));
         }
         let event = Event::parse(line).ok();
-        let seal = event.as_ref().filter(|e| e.code == Code::Seal).and_then(|e| Seal::parse(&e.text));
+        let seal =
+            event.as_ref().filter(|e| e.code == Code::Seal).and_then(|e| Seal::parse(&e.text));
         if event.is_some_and(|e| e.code == Code::Marker && e.text.starts_with(GAP)) {
             self.gaps += 1;
         }
@@ -125,7 +128,8 @@ impl RecordingVerifier {
     }
 
     fn header(&mut self, line: &[u8]) -> Result<(), Fault> {
-        let facts = Header::parse(line).ok().and_then(|header| header.towline).ok_or(Fault::NoHeader)?;
+        let facts =
+            Header::parse(line).ok().and_then(|header| header.towline).ok_or(Fault::NoHeader)?;
         if let Some(wanted) = self.wanted.as_ref().filter(|wanted| **wanted != facts.session) {
             return Err(Fault::OtherSession { wanted: wanted.clone(), found: facts.session });
         }
@@ -147,7 +151,9 @@ impl RecordingVerifier {
         let Some(chain) = &mut self.chain else { return Err(Fault::NoHeader) };
         chain.add(line);
         let (lines, head) = (chain.lines(), chain.head());
-        while let Some((signed, expected)) = self.signed.last().copied().filter(|(signed, _)| *signed <= lines) {
+        while let Some((signed, expected)) =
+            self.signed.last().copied().filter(|(signed, _)| *signed <= lines)
+        {
             self.signed.pop();
             if signed == lines && head != expected {
                 return Err(Fault::Rewritten { from: self.vouched, signed });
@@ -181,8 +187,10 @@ impl RecordingVerifier {
         };
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
         if skipped > 0 && found.len() < skipped + expected.len() {
-            // A seal went missing, and with it lines before or behind it: what is there at the end still fits.
-            let same = found.iter().rev().zip(expected.iter().rev()).take_while(|(a, b)| a == b).count();
+            // A seal went missing, and with it lines before or behind it: what is there at the end
+            // still fits.
+            let same =
+                found.iter().rev().zip(expected.iter().rev()).take_while(|(a, b)| a == b).count();
             return Some(Fault::Missing(self.from + (found.len() - same) as u64));
         }
         let found = found.get(skipped..).unwrap_or_default();

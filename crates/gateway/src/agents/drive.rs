@@ -1,9 +1,12 @@
-//! The task of one agent's link: both directions of the socket always go on, and silence has an end.
+//! The task of one agent's link: both directions of the socket always go on, and silence has an
+//! end.
 //!
 //! # Invariants
-//! - Reading never waits for writing, nor writing for reading: a peer that does the same cannot deadlock with us.
+//! - Reading never waits for writing, nor writing for reading: a peer that does the same cannot
+//!   deadlock with us.
 //! - At most one frame is held on the way in, and one batch on the way out.
-//! - A link on which nothing was heard for the announced interval (and half of it, and 30 s) is dead.
+//! - A link on which nothing was heard for the announced interval (and half of it, and 30 s) is
+//!   dead.
 
 use std::collections::HashSet;
 use std::io;
@@ -21,7 +24,8 @@ use towline_wire::message::{FromAgent, RefusalCode, ToAgent, decode, encode};
 use super::{Link, refuse};
 use crate::sessions::Hub;
 
-/// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits for little.
+/// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits
+/// for little.
 const BATCH: usize = 2 * MAX_FRAME;
 /// What an agent announces before its first ping, s (the wire's first interval).
 const FIRST_PING: u32 = 60;
@@ -69,7 +73,8 @@ impl Io {
         let said = async {
             self.write.write_all(&out).await?;
             self.write.shutdown().await?;
-            // The close of a socket with unread bytes resets it, and the last words would be lost with it.
+            // The close of a socket with unread bytes resets it, and the last words would be lost
+            // with it.
             let mut rest = [0; 512];
             while self.read.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
@@ -85,7 +90,8 @@ impl Io {
 
 /// Carries frames until the link ends; returns why it did.
 pub(super) async fn drive(hub: &Arc<Hub>, link: &Arc<Link>, mut io: Io) -> String {
-    let mut inbound = Inbound { hub, link, held: Some(HashSet::new()), patience: patience(FIRST_PING) };
+    let mut inbound =
+        Inbound { hub, link, held: Some(HashSet::new()), patience: patience(FIRST_PING) };
     let (mut out, mut sent, mut unflushed) = (Vec::new(), 0, false);
     let silence = tokio::time::sleep(inbound.patience);
     tokio::pin!(silence);

@@ -11,7 +11,9 @@ use towline_ssm::ids::DeviceId;
 use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
 use towline_wire::grant::SignedTime;
-use towline_wire::message::{Enrol, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode};
+use towline_wire::message::{
+    Enrol, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode,
+};
 
 use super::drive::Io;
 use super::{Agents, LONGEST_PING, refuse};
@@ -20,9 +22,11 @@ use crate::store::{Device, DeviceReport, DeviceStatus};
 
 /// How long the greeting may take. A cellular link at 3 s round trip still makes it.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// What a device that must wait for a person is told to wait, s: soon enough to be there when it is approved.
+/// What a device that must wait for a person is told to wait, s: soon enough to be there when it is
+/// approved.
 const RETRY_PENDING: u32 = 60;
-/// What a device that is not welcome is told to wait, s. It may come back: a person can change that.
+/// What a device that is not welcome is told to wait, s. It may come back: a person can change
+/// that.
 const RETRY_REFUSED: u32 = 600;
 /// What a throttled source is told to wait, s: the length of the window it is counted in.
 const RETRY_THROTTLED: u32 = 60;
@@ -51,7 +55,9 @@ pub(super) async fn listen(io: &mut Io) -> Result<Caller, String> {
         };
         let message = io.next_frame(|frame| match frame {
             Frame::Control(body) => decode::<FromAgent>(body).map_err(|error| error.to_string()),
-            other => Err(format!("the second frame must be a hello or an enrolment, it is {other:?}")),
+            other => {
+                Err(format!("the second frame must be a hello or an enrolment, it is {other:?}"))
+            }
         });
         match message.await? {
             FromAgent::Hello(hello) => Ok(Caller::Device(Box::new(hello), version)),
@@ -87,11 +93,19 @@ impl Greeting<'_> {
                 pending: done.pending,
             },
             Err(error) => match &error {
-                EnrolmentError::Throttled => refuse(RefusalCode::RateLimited, &error.to_string(), RETRY_THROTTLED),
-                EnrolmentError::KeyRevoked => refuse(RefusalCode::Revoked, &error.to_string(), RETRY_REFUSED),
+                EnrolmentError::Throttled => {
+                    refuse(RefusalCode::RateLimited, &error.to_string(), RETRY_THROTTLED)
+                }
+                EnrolmentError::KeyRevoked => {
+                    refuse(RefusalCode::Revoked, &error.to_string(), RETRY_REFUSED)
+                }
                 EnrolmentError::Internal(_) => {
                     tracing::error!(peer = %self.peer, %error, "an enrolment failed");
-                    refuse(RefusalCode::RateLimited, "the gateway cannot enrol now: try again later", RETRY_THROTTLED)
+                    refuse(
+                        RefusalCode::RateLimited,
+                        "the gateway cannot enrol now: try again later",
+                        RETRY_THROTTLED,
+                    )
                 }
                 _ => refuse(RefusalCode::Activation, &error.to_string(), RETRY_REFUSED),
             },
@@ -107,7 +121,11 @@ impl Greeting<'_> {
         };
         let busy = |error| {
             tracing::error!(peer = %self.peer, %error, "a device could not be looked up");
-            refuse(RefusalCode::RateLimited, "the gateway's store does not answer: try again later", RETRY_THROTTLED)
+            refuse(
+                RefusalCode::RateLimited,
+                "the gateway's store does not answer: try again later",
+                RETRY_THROTTLED,
+            )
         };
         let row = store.devices().by_spki(self.spki).await.map_err(busy)?.ok_or_else(unknown)?;
         if row.id != hello.device {
@@ -140,11 +158,17 @@ impl Greeting<'_> {
 fn refusal_of(device: &Device) -> Option<ToAgent> {
     let (code, text, retry_after) = match device.status {
         DeviceStatus::Active => return None,
-        DeviceStatus::Pending => (RefusalCode::Pending, "the device waits for a person's approval", RETRY_PENDING),
-        DeviceStatus::Quarantined => (RefusalCode::Quarantined, device.status_reason.as_str(), RETRY_REFUSED),
-        DeviceStatus::Revoked => {
-            (RefusalCode::Revoked, "the device was revoked: make a new key to enrol again", RETRY_REFUSED)
+        DeviceStatus::Pending => {
+            (RefusalCode::Pending, "the device waits for a person's approval", RETRY_PENDING)
         }
+        DeviceStatus::Quarantined => {
+            (RefusalCode::Quarantined, device.status_reason.as_str(), RETRY_REFUSED)
+        }
+        DeviceStatus::Revoked => (
+            RefusalCode::Revoked,
+            "the device was revoked: make a new key to enrol again",
+            RETRY_REFUSED,
+        ),
     };
     Some(refuse(code, text, retry_after))
 }

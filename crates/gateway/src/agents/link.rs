@@ -1,6 +1,8 @@
-//! One agent's link as the rest of the gateway sees it: who it is, what waits for it, which sessions its streams carry.
+//! One agent's link as the rest of the gateway sees it: who it is, what waits for it, which
+//! sessions its streams carry.
 //!
-//! The link's own task (`agents::drive`) holds the socket; everybody else holds an `Arc<Link>` and never waits.
+//! The link's own task (`agents::drive`) holds the socket; everybody else holds an `Arc<Link>` and
+//! never waits.
 //!
 //! # Invariants
 //! - Locks here are leaves: nothing else is locked while one is held.
@@ -136,7 +138,11 @@ impl Link {
     /// Takes all sessions off a link that has ended.
     pub fn take_sessions(&self) -> Vec<Arc<Session>> {
         let streams = std::mem::take(&mut *lock(&self.streams));
-        streams.into_values().filter(|(_, lane)| *lane == Lane::Io).map(|(session, _)| session).collect()
+        streams
+            .into_values()
+            .filter(|(_, lane)| *lane == Lane::Io)
+            .map(|(session, _)| session)
+            .collect()
     }
 
     /// Queues a control message.
@@ -147,8 +153,9 @@ impl Link {
         }
     }
 
-    /// Queues a control message of a client, unless what waits leaves too little room for the gateway's own. False: it was
-    /// not queued. A closed link takes nothing, and that is no fault of the client.
+    /// Queues a control message of a client, unless what waits leaves too little room for the
+    /// gateway's own. False: it was not queued. A closed link takes nothing, and that is no fault
+    /// of the client.
     #[must_use]
     pub fn offer(&self, message: &ToAgent) -> bool {
         let Ok(body) = encode(message) else { return false };

@@ -1,11 +1,12 @@
 //! Agents' links: who is calling, whether it may, and the task that carries its frames.
 //!
-//! Way: TLS port -> [`AgentsHandle`] -> `greeting` (version, hello or enrolment) -> [`Link`] in the hub -> `drive`
-//! (frames in and out) -> link down.
+//! Way: TLS port -> [`AgentsHandle`] -> `greeting` (version, hello or enrolment) -> [`Link`] in the
+//! hub -> `drive` (frames in and out) -> link down.
 //!
 //! # Invariants
 //! - Nothing of an agent is believed but its key, which the TLS handshake proved.
-//! - A stranger gets one answer and is hung up on; all that it costs is bounded by time and by the port's places.
+//! - A stranger gets one answer and is hung up on; all that it costs is bounded by time and by the
+//!   port's places.
 //! - Two live processes with one key are both locked out, and that is written down.
 //!
 //! # Not here
@@ -35,9 +36,11 @@ use crate::sessions::Hub;
 use crate::store::{DeviceStatus, Store, fingerprint};
 use greeting::{Caller, Greeting};
 
-/// How long a link that is already there may take to show that it is alive, when another process claims its key.
+/// How long a link that is already there may take to show that it is alive, when another process
+/// claims its key.
 const CLONE_PROBE: Duration = Duration::from_secs(5);
-/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents try on their own.
+/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
+/// try on their own.
 pub const LONGEST_PING: u32 = 1500;
 
 /// Serves agents' links.
@@ -63,7 +66,8 @@ pub struct AgentsHandle(pub Arc<Agents>);
 impl AgentAcceptor for AgentsHandle {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
         let agents = Arc::clone(&self.0);
-        // A box of its own: the room of the greeting is given back before the link, which lasts for days, begins.
+        // A box of its own: the room of the greeting is given back before the link, which lasts for
+        // days, begins.
         let greeting = Box::pin(Arc::clone(&agents).greet(connection));
         Box::pin(async move {
             let greeted = greeting.await;
@@ -122,7 +126,8 @@ impl Agents {
         }
     }
 
-    /// Carries a link until it ends. What is awaited only at its ends is boxed: it costs nothing in between.
+    /// Carries a link until it ends. What is awaited only at its ends is boxed: it costs nothing in
+    /// between.
     async fn carry(&self, link: &Arc<Link>, io: drive::Io, peer: std::net::SocketAddr) {
         Box::pin(self.event("DeviceConnected", link, peer, None)).await;
         let why = drive::drive(&self.hub, link, io).await;
@@ -133,7 +138,9 @@ impl Agents {
 
     /// Writes down that a link is over.
     async fn ended(&self, link: &Link, peer: std::net::SocketAddr, why: String) {
-        if let Err(error) = self.store.devices().pinged(link.device.as_str(), self.clock.now()).await {
+        if let Err(error) =
+            self.store.devices().pinged(link.device.as_str(), self.clock.now()).await
+        {
             tracing::warn!(device = %link.device, %error, "the last sign of life could not be stored");
         }
         let why = link.why_closed().unwrap_or(why);
@@ -141,23 +148,43 @@ impl Agents {
         self.event("DeviceDisconnected", link, peer, Some(why)).await;
     }
 
-    async fn event(&self, name: &str, link: &Link, peer: std::net::SocketAddr, why: Option<String>) {
+    async fn event(
+        &self,
+        name: &str,
+        link: &Link,
+        peer: std::net::SocketAddr,
+        why: Option<String>,
+    ) {
         let mut facts = vec![("deviceId", link.device.to_string())];
         facts.extend(why.map(|why| ("reason", why)));
-        let event =
-            Event { source: "towline", name: name.into(), source_ip: peer.ip().to_string(), facts, ..Event::default() };
+        let event = Event {
+            source: "towline",
+            name: name.into(),
+            source_ip: peer.ip().to_string(),
+            facts,
+            ..Event::default()
+        };
         self.audit.write(event).await;
     }
 
     /// Decides about an enrolled device that says hello.
-    async fn admit(&self, greeting: &Greeting<'_>, hello: &Hello, version: u16) -> Result<Arc<Link>, ToAgent> {
+    async fn admit(
+        &self,
+        greeting: &Greeting<'_>,
+        hello: &Hello,
+        version: u16,
+    ) -> Result<Arc<Link>, ToAgent> {
         let device = greeting.device(hello).await?;
         let link = Arc::new(Link::new(device, hello.epoch, hello.challenge, version));
         if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
             match held.epoch.judge(&link.epoch) {
                 Verdict::Supersedes => {}
                 Verdict::Stale => {
-                    return Err(refuse(RefusalCode::Stale, "a newer connection of this agent is live", 0));
+                    return Err(refuse(
+                        RefusalCode::Stale,
+                        "a newer connection of this agent is live",
+                        0,
+                    ));
                 }
                 Verdict::OtherBoot if held.answers(CLONE_PROBE).await => {
                     return Err(self.quarantine(greeting, &held).await);
@@ -183,11 +210,16 @@ impl Agents {
                     ("keyFingerprint", fingerprint(greeting.spki)),
                     ("keysRetired", retired.to_string()),
                 ];
-                let (name, source_ip) = ("DeviceKeyReplaced".into(), greeting.peer.ip().to_string());
-                self.audit.write(Event { source: "towline", name, source_ip, facts, ..Event::default() }).await;
+                let (name, source_ip) =
+                    ("DeviceKeyReplaced".into(), greeting.peer.ip().to_string());
+                self.audit
+                    .write(Event { source: "towline", name, source_ip, facts, ..Event::default() })
+                    .await;
             }
             // The next link tries again.
-            Err(error) => tracing::warn!(device = %link.device, %error, "older keys could not be retired"),
+            Err(error) => {
+                tracing::warn!(device = %link.device, %error, "older keys could not be retired")
+            }
         }
     }
 
@@ -195,7 +227,11 @@ impl Agents {
     async fn quarantine(&self, greeting: &Greeting<'_>, held: &Arc<Link>) -> ToAgent {
         let why = "the same key was seen on two live devices: it has been copied";
         tracing::error!(device = %held.device, peer = %greeting.peer, "{why}; the device is quarantined");
-        if let Err(error) = self.store.devices().set_status(held.device.as_str(), DeviceStatus::Quarantined, why).await
+        if let Err(error) = self
+            .store
+            .devices()
+            .set_status(held.device.as_str(), DeviceStatus::Quarantined, why)
+            .await
         {
             tracing::error!(device = %held.device, %error, "the quarantine could not be stored");
         }
@@ -212,7 +248,11 @@ impl Agents {
             ..Event::default()
         };
         self.audit.write(event).await;
-        crate::seam::Sessions::drop_device(&crate::sessions::HubHandle(Arc::clone(&self.hub)), &held.device, why);
+        crate::seam::Sessions::drop_device(
+            &crate::sessions::HubHandle(Arc::clone(&self.hub)),
+            &held.device,
+            why,
+        );
         refuse(RefusalCode::Quarantined, why, 3600)
     }
 }

@@ -1,11 +1,12 @@
 //! What waits for one agent's link: control messages, credits, and stream data in fair turns.
 //!
-//! Way: sessions push from any task -> the link's own task takes batches and writes them. Nobody waits here: what does
-//! not fit is an error, and the error ends the link, because everything in here is said again after a reconnect.
+//! Way: sessions push from any task -> the link's own task takes batches and writes them. Nobody
+//! waits here: what does not fit is an error, and the error ends the link, because everything in
+//! here is said again after a reconnect.
 //!
 //! # Invariants
-//! - Control bytes stay below [`MAX_CONTROL_BYTES`]; data bytes are bounded by the credit that the agent gave, and in any
-//!   case by [`MAX_DATA_BYTES`] for a link.
+//! - Control bytes stay below [`MAX_CONTROL_BYTES`]; data bytes are bounded by the credit that the
+//!   agent gave, and in any case by [`MAX_DATA_BYTES`] for a link.
 //! - A credit is a state, not an event: a newer one replaces an older one that still waits.
 //! - A stream with little to send goes before bulk once per round, as in `towline_wire::mux`.
 
@@ -14,10 +15,11 @@ use std::collections::VecDeque;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::mux::SPARSE;
 
-/// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not drain.
+/// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not
+/// drain.
 pub(super) const MAX_CONTROL_BYTES: usize = 64 * 1024;
-/// Data bytes that may wait for one link. An agent gives credit of at most 8 MiB to all of its tunnels and copies, and of 64 KiB
-/// to each of at most 64 other sessions.
+/// Data bytes that may wait for one link. An agent gives credit of at most 8 MiB to all of its
+/// tunnels and copies, and of 64 KiB to each of at most 64 other sessions.
 pub(super) const MAX_DATA_BYTES: usize = 13 * 1024 * 1024;
 
 /// Something did not fit: the link has to be closed.
@@ -60,8 +62,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// Queues a control message that came from a client: only in the first half of the room, so that clients who send too
-    /// many harm nobody but themselves. False: there was no room.
+    /// Queues a control message that came from a client: only in the first half of the room, so
+    /// that clients who send too many harm nobody but themselves. False: there was no room.
     pub(super) fn offer_control(&mut self, frame: &Frame<'_>) -> bool {
         let Ok(bytes) = encoded(frame) else { return false };
         if self.control_bytes + bytes.len() > MAX_CONTROL_BYTES / 2 {
@@ -84,17 +86,22 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Overflow`] when more waits than any credit allows.
-    pub(super) fn push_data(&mut self, stream: StreamId, frame: &Frame<'_>) -> Result<(), Overflow> {
+    pub(super) fn push_data(
+        &mut self,
+        stream: StreamId,
+        frame: &Frame<'_>,
+    ) -> Result<(), Overflow> {
         let bytes = encoded(frame)?;
         if self.data_bytes + bytes.len() > MAX_DATA_BYTES {
             return Err(Overflow("stream data"));
         }
         self.data_bytes += bytes.len();
-        let at = self.data.iter().position(|waiting| waiting.stream == stream).unwrap_or_else(|| {
-            let round = self.round.wrapping_sub(1);
-            self.data.push_back(Waiting { stream, frames: VecDeque::new(), bytes: 0, round });
-            self.data.len() - 1
-        });
+        let at =
+            self.data.iter().position(|waiting| waiting.stream == stream).unwrap_or_else(|| {
+                let round = self.round.wrapping_sub(1);
+                self.data.push_back(Waiting { stream, frames: VecDeque::new(), bytes: 0, round });
+                self.data.len() - 1
+            });
         let waiting = &mut self.data[at];
         waiting.bytes += bytes.len();
         waiting.frames.push_back(bytes);
@@ -163,9 +170,11 @@ mod tests {
     #[test]
     fn clients_fill_half_of_the_room_for_control_messages_and_the_gateway_has_the_rest() {
         let (mut outbox, body) = (Outbox::default(), [7; 100]);
-        let taken = (0..10_000).take_while(|_| outbox.offer_control(&Frame::Control(&body))).count();
+        let taken =
+            (0..10_000).take_while(|_| outbox.offer_control(&Frame::Control(&body))).count();
         assert_eq!(taken, MAX_CONTROL_BYTES / 2 / 103);
-        let own = (0..10_000).take_while(|_| outbox.push_control(&Frame::Control(&body)).is_ok()).count();
+        let own =
+            (0..10_000).take_while(|_| outbox.push_control(&Frame::Control(&body)).is_ok()).count();
         assert!(own >= taken, "{own} after {taken}");
         outbox.take(&mut Vec::new(), 1);
         assert!(outbox.offer_control(&Frame::Control(&body)));
@@ -188,7 +197,9 @@ mod tests {
             while let Some(frame) = reader.next().unwrap() {
                 names.push(match frame {
                     Frame::Data { stream, .. } => format!("data {stream}"),
-                    Frame::Credit { stream, acked, limit } => format!("credit {stream} {acked} {limit}"),
+                    Frame::Credit { stream, acked, limit } => {
+                        format!("credit {stream} {acked} {limit}")
+                    }
                     Frame::Pong => "pong".to_owned(),
                     other => format!("{other:?}"),
                 });

@@ -1,13 +1,14 @@
 //! Access for a time, with approval.
 //!
-//! Way: StartAccessRequest -> somebody else decides with ApproveAccessRequest -> GetAccessToken gives the requester temporary
-//! credentials that may, beside what she may anyway, start sessions on the devices of the request.
+//! Way: StartAccessRequest -> somebody else decides with ApproveAccessRequest -> GetAccessToken
+//! gives the requester temporary credentials that may, beside what she may anyway, start sessions
+//! on the devices of the request.
 //!
 //! # Invariants
 //! - Nobody decides about her own request.
 //! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
-//! - Taken back, or past its time, a request gives nothing from the next call on. A session that runs then goes on until it
-//!   is ended: `TerminateSession` is for that.
+//! - Taken back, or past its time, a request gives nothing from the next call on. A session that
+//!   runs then goes on until it is ended: `TerminateSession` is for that.
 
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -15,9 +16,9 @@ use std::time::Duration;
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::access::{
-    AccessCredentials, AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest, GetAccessTokenRequest,
-    GetAccessTokenResponse, ListAccessRequestsRequest, ListAccessRequestsResult, StartAccessRequestRequest,
-    StartAccessRequestResponse, Target,
+    AccessCredentials, AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest,
+    GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
+    ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -54,7 +55,11 @@ impl Api {
                 let mut question = match target.key.strip_prefix("tag:") {
                     None => self.about_device(value).await?,
                     Some(key) => Question {
-                        names: towline_policy::device_aliases(&self.realm().region, &self.realm().account, "*"),
+                        names: towline_policy::device_aliases(
+                            &self.realm().region,
+                            &self.realm().account,
+                            "*",
+                        ),
                         tags: BTreeMap::from([(key.to_owned(), value.clone())]),
                         facts: vec![],
                     },
@@ -68,7 +73,8 @@ impl Api {
         }
         let random: [u8; 6] = entropy::random().or_internal("no request id")?;
         let id = format!("oi-{}", hex_lower(&random));
-        let tags: BTreeMap<_, _> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let tags: BTreeMap<_, _> =
+            request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let text = |error| internal("a request cannot be written", &error);
         let new = store::AccessRequest {
             id: id.clone(),
@@ -82,19 +88,29 @@ impl Api {
             created_at: call.now,
             expires_at: call.now.plus(limits::ACCESS_DECISION),
         };
-        self.store().access_requests().create(&new, call.now).await.or_internal("cannot store a request")?;
+        self.store()
+            .access_requests()
+            .create(&new, call.now)
+            .await
+            .or_internal("cannot store a request")?;
         call.note("accessRequestId", &*id);
         Ok(StartAccessRequestResponse { access_request_id: id })
     }
 
     /// A request, once policy has said yes to this operation on it.
-    async fn permitted_request(&self, call: &Call, id: &str) -> Result<Option<store::AccessRequest>, ApiError> {
+    async fn permitted_request(
+        &self,
+        call: &Call,
+        id: &str,
+    ) -> Result<Option<store::AccessRequest>, ApiError> {
         call.note("accessRequestId", id);
-        let row = self.store().access_requests().get(id).await.or_internal("cannot read a request")?;
-        let mut question =
-            Question::about(self.realm().access_request_arn(id)).with("ssm:AccessRequestId", [id.to_owned()]);
+        let row =
+            self.store().access_requests().get(id).await.or_internal("cannot read a request")?;
+        let mut question = Question::about(self.realm().access_request_arn(id))
+            .with("ssm:AccessRequestId", [id.to_owned()]);
         if let Some(row) = &row {
-            question.tags = serde_json::from_str(&row.tags).map_err(|error| internal("a stored request", &error))?;
+            question.tags = serde_json::from_str(&row.tags)
+                .map_err(|error| internal("a stored request", &error))?;
         }
         self.authorize(call, &question).await?;
         Ok(row)
@@ -112,7 +128,11 @@ impl Api {
             return Ok(GetAccessTokenResponse { credentials: None, access_request_status });
         }
         let holder = Holder::Access { name: row.principal, request: row.id };
-        let root_key = call.caller.temporary.as_ref().map_or(&call.caller.access_key, |temporary| &temporary.root_key);
+        let root_key = call
+            .caller
+            .temporary
+            .as_ref()
+            .map_or(&call.caller.access_key, |temporary| &temporary.root_key);
         let left = Duration::from_millis(u64::try_from(row.expires_at.0 - call.now.0).unwrap_or(0));
         let made = self.mint(Token::new(holder, root_key, call.now, left))?;
         call.note("issuedAccessKeyId", &*made.access_key_id);
@@ -131,10 +151,13 @@ impl Api {
         request: ApproveAccessRequestRequest,
     ) -> Result<Empty, ApiError> {
         let row = self.permitted_request(call, &request.access_request_id).await?;
-        let row =
-            row.ok_or_else(|| ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request"))?;
+        let row = row.ok_or_else(|| {
+            ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request")
+        })?;
         if row.principal == call.caller.principal {
-            return Err(ApiError::validation("nobody decides about her own request: let somebody else do it"));
+            return Err(ApiError::validation(
+                "nobody decides about her own request: let somebody else do it",
+            ));
         }
         let minutes = request.minutes.unwrap_or(DEFAULT_MINUTES);
         let life = Duration::from_secs(u64::try_from(minutes).unwrap_or(0) * 60);
@@ -145,12 +168,19 @@ impl Api {
             "Revoke" => (("Approved", "Revoked"), row.expires_at),
             _ => (("Pending", "Approved"), call.now.plus(life)),
         };
-        let decided = self.store().access_requests().decide(&row.id, steps, &call.caller.arn, until, call.now).await;
+        let decided = self
+            .store()
+            .access_requests()
+            .decide(&row.id, steps, &call.caller.arn, until, call.now)
+            .await;
         if decided.or_internal("cannot decide about a request")? {
             return Ok(Empty {});
         }
         let now = status(&row, call.now).as_str();
-        Err(ApiError::validation(format!("this request is {now}: only one that is {} can be decided so", steps.0)))
+        Err(ApiError::validation(format!(
+            "this request is {now}: only one that is {} can be decided so",
+            steps.0
+        )))
     }
 
     pub(super) async fn list_access_requests(
@@ -160,9 +190,15 @@ impl Api {
     ) -> Result<ListAccessRequestsResult, ApiError> {
         self.authorize(call, &Question::anything()).await?;
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
-        let before = cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
+        let before =
+            cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
         let size = request.max_results.unwrap_or(PAGE);
-        let rows = self.store().access_requests().list(before, size + 1).await.or_internal("cannot list requests")?;
+        let rows = self
+            .store()
+            .access_requests()
+            .list(before, size + 1)
+            .await
+            .or_internal("cannot list requests")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &store::AccessRequest| format!("{} {}", row.created_at.0, row.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
@@ -196,13 +232,14 @@ fn status(row: &store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
     if ends && row.expires_at <= now { AccessRequestStatus::Expired } else { stored }
 }
 
-/// Values as they are: `${` of a requester must not become a variable of the policy, which would name other tags.
+/// Values as they are: `${` of a requester must not become a variable of the policy, which would
+/// name other tags.
 fn literal(values: &[String]) -> Vec<String> {
     values.iter().map(|value| value.replace('$', "${$}")).collect()
 }
 
-/// The policy that an approved request adds to its requester's: sessions of the built-in documents on its devices, and the
-/// end of her own sessions. Own documents need a right of their own.
+/// The policy that an approved request adds to its requester's: sessions of the built-in documents
+/// on its devices, and the end of her own sessions. Own documents need a right of their own.
 pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> {
     let documents = ["SSM-SessionManagerRunShell", "AWS-Start*", "Towline-Exec"]
         .map(|name| format!("arn:aws:ssm:*:*:document/{name}"));
@@ -219,8 +256,12 @@ pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> 
         }),
     ];
     for target in targets(row)? {
-        let names =
-            |id: &str| vec![format!("arn:aws:ssm:*:*:managed-instance/{id}"), format!("arn:aws:ec2:*:*:instance/{id}")];
+        let names = |id: &str| {
+            vec![
+                format!("arn:aws:ssm:*:*:managed-instance/{id}"),
+                format!("arn:aws:ec2:*:*:instance/{id}"),
+            ]
+        };
         let actions = ["ssm:StartSession", "ssm:GetConnectionStatus"];
         statements.push(match target.key.strip_prefix("tag:") {
             None => json!({
@@ -262,7 +303,12 @@ mod tests {
         let mut context = Context::new();
         context.set_resource_tags([("Environment", tag)]);
         let resource = format!("arn:aws:ssm:r:000000000000:managed-instance/{device}");
-        let request = Request::new("arn:aws:iam::000000000000:user/ann", "ssm:StartSession", &resource, context);
+        let request = Request::new(
+            "arn:aws:iam::000000000000:user/ann",
+            "ssm:StartSession",
+            &resource,
+            context,
+        );
         evaluate(&PolicySet { identity, ..PolicySet::default() }, &request).is_allowed()
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::activation::{
-    Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest, DescribeActivationsRequest,
-    DescribeActivationsResult,
+    Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest,
+    DescribeActivationsRequest, DescribeActivationsResult,
 };
 use towline_ssm::api::tags::{MAX_TAGS_PER_RESOURCE, Tag};
 use towline_ssm::clock::EpochSeconds;
@@ -28,7 +28,8 @@ use crate::store::{self, ActivationFilter, NewActivation};
 const DAY: Duration = Duration::from_secs(86_400);
 /// Life of an activation that says nothing: a day, as at AWS.
 const DEFAULT_LIFE: Duration = DAY;
-/// Longest life of an activation. AWS has 30 days; users with devices in boxes asked for more (user-asks 52).
+/// Longest life of an activation. AWS has 30 days; users with devices in boxes asked for more
+/// (user-asks 52).
 const LONGEST_LIFE: Duration = Duration::from_secs(366 * 86_400);
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;
@@ -50,7 +51,8 @@ impl Api {
         let expires_at = expiry(request.expiration_date, call.now)?;
         let id = entropy::uuid().or_internal("no activation id")?;
         let code = hex_lower(&entropy::random::<20>().or_internal("no activation code")?);
-        let tags: std::collections::BTreeMap<_, _> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let tags: std::collections::BTreeMap<_, _> =
+            request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let new = NewActivation {
             id: id.clone(),
             code_hash: hash_code(&code),
@@ -64,7 +66,11 @@ impl Api {
             created_by: call.caller.arn.clone(),
             expires_at,
         };
-        self.store().activations().create(&new, call.now).await.or_internal("cannot store an activation")?;
+        self.store()
+            .activations()
+            .create(&new, call.now)
+            .await
+            .or_internal("cannot store an activation")?;
         call.note("activationId", &*id);
         Ok(CreateActivationResult { activation_id: id, activation_code: code })
     }
@@ -78,10 +84,15 @@ impl Api {
         let after = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let size = request.max_results.unwrap_or(PAGE);
         let filter = filter(&request)?;
-        let rows =
-            self.store().activations().list(&filter, &after, size + 1).await.or_internal("cannot list activations")?;
+        let rows = self
+            .store()
+            .activations()
+            .list(&filter, &after, size + 1)
+            .await
+            .or_internal("cannot list activations")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let (rows, next_token) = page(rows, size, &self.pages, call.operation, |row| row.new.id.clone());
+        let (rows, next_token) =
+            page(rows, size, &self.pages, call.operation, |row| row.new.id.clone());
         Ok(DescribeActivationsResult {
             activation_list: rows.into_iter().map(|row| shown(row, call.now)).collect(),
             next_token,

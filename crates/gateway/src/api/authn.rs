@@ -1,11 +1,12 @@
 //! Whose request is it? AWS Signature V4, checked for real.
 //!
-//! Way: headers -> the claim (access key) -> the key's secret from the store, opened for this check -> the signature over
-//! the request as it arrived -> the replay window -> [`Caller`].
+//! Way: headers -> the claim (access key) -> the key's secret from the store, opened for this check
+//! -> the signature over the request as it arrived -> the replay window -> [`Caller`].
 //!
 //! # Invariants
 //! - An unknown key, one switched off and one whose user is gone give the same answer.
-//! - A security token goes with its own access key only, and is believed because it was sealed here.
+//! - A security token goes with its own access key only, and is believed because it was sealed
+//!   here.
 //! - A failure counts against its source, but for a wrong clock: that one tests no secret.
 //!
 //! # Not here
@@ -19,7 +20,9 @@ use axum::http::request;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::operation::Operation;
-use towline_ssm::sigv4::{self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, SignatureError, Verified};
+use towline_ssm::sigv4::{
+    self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, SignatureError, Verified,
+};
 
 use super::call::Caller;
 use super::{Api, OrInternal as _, internal};
@@ -73,7 +76,8 @@ impl Api {
     ) -> Result<Caller, Unproven> {
         let headers = text_headers(head);
         let claim = Authorization::from_headers(&headers);
-        let access_key = claim.as_ref().map_or_else(|_| String::new(), |claim| claim.access_key.clone());
+        let access_key =
+            claim.as_ref().map_or_else(|_| String::new(), |claim| claim.access_key.clone());
         let proven = match claim {
             Ok(claim) => self.prove(operation, &claim, head, &headers, body, now).await,
             Err(error) => Err(Failure::of(error)),
@@ -98,13 +102,20 @@ impl Api {
     ) -> Result<Caller, Failure> {
         if let Some(token) = head.headers.get(SECURITY_TOKEN) {
             let token = token.to_str().map_err(|_| Failure::unknown_key())?;
-            let token = self.open_token(&claim.access_key, token, now).map_err(Failure::of_token)?;
+            let token =
+                self.open_token(&claim.access_key, token, now).map_err(Failure::of_token)?;
             let secret = SecretAccessKey::new(token.secret().to_owned());
-            let verified = self.check_signature(operation, claim, &secret, head, headers, body, now)?;
+            let verified =
+                self.check_signature(operation, claim, &secret, head, headers, body, now)?;
             self.admit_once(operation, &verified, now)?;
             return self.holder(token, claim.access_key.clone()).await.map_err(Failure::of_token);
         }
-        let key = self.store().principals().key(&claim.access_key).await.or_internal("cannot read an access key")?;
+        let key = self
+            .store()
+            .principals()
+            .key(&claim.access_key)
+            .await
+            .or_internal("cannot read an access key")?;
         let key = key.filter(|key| key.active).ok_or_else(Failure::unknown_key)?;
         let secret = self.opened(&key)?;
         let verified = self.check_signature(operation, claim, &secret, head, headers, body, now)?;
@@ -120,7 +131,12 @@ impl Api {
     }
 
     /// A request that changes something is taken once.
-    fn admit_once(&self, operation: Operation, verified: &Verified, now: UnixMillis) -> Result<(), Failure> {
+    fn admit_once(
+        &self,
+        operation: Operation,
+        verified: &Verified,
+        now: UnixMillis,
+    ) -> Result<(), Failure> {
         if operation.read_only() || self.replays.admit(verified, now) {
             return Ok(());
         }
@@ -130,10 +146,13 @@ impl Api {
 
     /// The secret of a long-lived key.
     fn opened(&self, key: &AccessKey) -> Result<SecretAccessKey, Failure> {
-        let opened =
-            self.parts.vault.open(&key.id, &key.sealed).or_internal("cannot open the secret of an access key")?;
-        let text =
-            String::from_utf8(opened.to_vec()).map_err(|error| Failure::ours(internal("a stored secret", &error)))?;
+        let opened = self
+            .parts
+            .vault
+            .open(&key.id, &key.sealed)
+            .or_internal("cannot open the secret of an access key")?;
+        let text = String::from_utf8(opened.to_vec())
+            .map_err(|error| Failure::ours(internal("a stored secret", &error)))?;
         Ok(SecretAccessKey::new(text))
     }
 
@@ -164,11 +183,14 @@ impl Api {
     }
 }
 
-/// Headers whose values are text. One that is not cannot be signed by any client we know, and is then missed by the check.
+/// Headers whose values are text. One that is not cannot be signed by any client we know, and is
+/// then missed by the check.
 fn text_headers(head: &request::Parts) -> Vec<(&str, &str)> {
     head.headers
         .iter()
-        .filter_map(|(name, value)| Some((name.as_str(), std::str::from_utf8(value.as_bytes()).ok()?)))
+        .filter_map(|(name, value)| {
+            Some((name.as_str(), std::str::from_utf8(value.as_bytes()).ok()?))
+        })
         .collect()
 }
 
@@ -180,7 +202,8 @@ struct Failure {
 
 impl Failure {
     fn of(error: SignatureError) -> Self {
-        let counts = !matches!(error, SignatureError::Expired { .. } | SignatureError::NotYetCurrent { .. });
+        let counts =
+            !matches!(error, SignatureError::Expired { .. } | SignatureError::NotYetCurrent { .. });
         Self { error: error.into(), counts }
     }
 
@@ -189,7 +212,10 @@ impl Failure {
     }
 
     fn unknown_key() -> Self {
-        Self::of_code(ErrorCode::UnrecognizedClientException, "the access key or security token is not valid here")
+        Self::of_code(
+            ErrorCode::UnrecognizedClientException,
+            "the access key or security token is not valid here",
+        )
     }
 
     /// A token that was made here and is over tests no secret; one that was not made here does.

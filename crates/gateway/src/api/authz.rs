@@ -1,18 +1,22 @@
 //! May this caller do that? Every operation asks here before it does anything.
 //!
-//! Way: what is asked about ([`Question`]) and the circumstances of the call -> `towline_policy` -> yes, or the error that
-//! the client gets, and in both cases a note for the audit line.
+//! Way: what is asked about ([`Question`]) and the circumstances of the call -> `towline_policy` ->
+//! yes, or the error that the client gets, and in both cases a note for the audit line.
 //!
 //! # Invariants
-//! - Deny by default: a user without policies, and a stored policy that does not parse, allow nothing.
-//! - A refusal names action, resource and principal. Statements are named only to callers who may read their own
-//!   policies: otherwise a refusal would tell what the rules are.
-//! - The cache of parsed policies holds what the store holds: every change through the API empties it.
+//! - Deny by default: a user without policies, and a stored policy that does not parse, allow
+//!   nothing.
+//! - A refusal names action, resource and principal. Statements are named only to callers who may
+//!   read their own policies: otherwise a refusal would tell what the rules are.
+//! - The cache of parsed policies holds what the store holds: every change through the API empties
+//!   it.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use towline_policy::{Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain};
+use towline_policy::{
+    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain,
+};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
 
@@ -45,7 +49,11 @@ impl Question {
     }
 
     /// With a further condition key.
-    pub(super) fn with(mut self, key: impl Into<String>, values: impl IntoIterator<Item = String>) -> Self {
+    pub(super) fn with(
+        mut self,
+        key: impl Into<String>,
+        values: impl IntoIterator<Item = String>,
+    ) -> Self {
         self.facts.push((key.into(), values.into_iter().collect()));
         self
     }
@@ -111,13 +119,18 @@ impl Api {
     }
 
     /// The same without consequences: for questions that only choose between two ways to go on.
-    pub(super) async fn would_allow(&self, call: &Call, question: &Question) -> Result<bool, ApiError> {
+    pub(super) async fn would_allow(
+        &self,
+        call: &Call,
+        question: &Question,
+    ) -> Result<bool, ApiError> {
         let set = self.policies_of(call).await?;
         let request = asked(call, self, call.operation.iam_action(), question);
         Ok(evaluate(&set, &request).is_allowed())
     }
 
-    /// All policies that count for a call: those of its principal, and what its credentials add and take.
+    /// All policies that count for a call: those of its principal, and what its credentials add and
+    /// take.
     pub(super) async fn policies_of(&self, call: &Call) -> Result<Arc<PolicySet>, ApiError> {
         let stored = self.stored_policies(&call.caller.principal).await?;
         let Some(temporary) = &call.caller.temporary else { return Ok(stored) };
@@ -135,23 +148,31 @@ impl Api {
     }
 
     /// The stored policies of a user with those of her groups, or of a role, and the boundary.
-    pub(super) async fn stored_policies(&self, principal: &str) -> Result<Arc<PolicySet>, ApiError> {
+    pub(super) async fn stored_policies(
+        &self,
+        principal: &str,
+    ) -> Result<Arc<PolicySet>, ApiError> {
         let (cached, as_of) = self.policies.get(principal);
         if let Some(set) = cached {
             return Ok(set);
         }
         let (principals, roles) = (self.store().principals(), self.store().roles());
         let mut identity = Vec::new();
-        for (policy, document) in principals.policies(principal).await.or_internal("cannot read policies")? {
+        for (policy, document) in
+            principals.policies(principal).await.or_internal("cannot read policies")?
+        {
             identity.push(parsed(&policy, &document)?);
         }
         for group in roles.groups_of(principal).await.or_internal("cannot read groups")? {
-            for (policy, document) in principals.policies(&group).await.or_internal("cannot read policies")? {
+            for (policy, document) in
+                principals.policies(&group).await.or_internal("cannot read policies")?
+            {
                 identity.push(parsed(&format!("{group}: {policy}"), &document)?);
             }
         }
         let boundary = roles.boundary(principal).await.or_internal("cannot read a boundary")?;
-        let boundary = boundary.map(|document| parsed("permission boundary", &document)).transpose()?;
+        let boundary =
+            boundary.map(|document| parsed("permission boundary", &document)).transpose()?;
         let set = Arc::new(PolicySet { identity, boundary, ..PolicySet::default() });
         self.policies.put(principal, Arc::clone(&set), as_of);
         Ok(set)
@@ -165,11 +186,16 @@ impl Api {
         request: &Request,
         outcome: Outcome,
     ) -> ApiError {
-        let (action, principal, resource) = (call.operation.iam_action(), &call.caller.arn, question.shown());
-        let mut message = format!("User: {principal} is not authorized to perform: {action} on resource: {resource} ");
+        let (action, principal, resource) =
+            (call.operation.iam_action(), &call.caller.arn, question.shown());
+        let mut message = format!(
+            "User: {principal} is not authorized to perform: {action} on resource: {resource} "
+        );
         message.push_str(match outcome {
             Outcome::ExplicitlyDenied => "with an explicit deny in a policy",
-            Outcome::ImplicitlyDenied | Outcome::Allowed => "because its policies together do not allow it",
+            Outcome::ImplicitlyDenied | Outcome::Allowed => {
+                "because its policies together do not allow it"
+            }
         });
         if self.may_read_own_policies(call, set) {
             message.push_str(&missing(set, request, outcome, action, resource));
@@ -179,26 +205,40 @@ impl Api {
 
     fn may_read_own_policies(&self, call: &Call, set: &PolicySet) -> bool {
         let own = Question::about(call.caller.arn.clone());
-        evaluate(set, &asked(call, self, Operation::GetPrincipalPolicy.iam_action(), &own)).is_allowed()
+        evaluate(set, &asked(call, self, Operation::GetPrincipalPolicy.iam_action(), &own))
+            .is_allowed()
     }
 }
 
-/// A stored policy. One that cannot be read may have held a Deny: nothing is allowed until it is mended.
+/// A stored policy. One that cannot be read may have held a Deny: nothing is allowed until it is
+/// mended.
 fn parsed(name: &str, document: &str) -> Result<NamedPolicy, ApiError> {
-    let wrong = |error| super::internal("a stored policy does not parse; its principal is refused", &error);
+    let wrong =
+        |error| super::internal("a stored policy does not parse; its principal is refused", &error);
     Ok(NamedPolicy::new(name, Arc::new(Policy::parse(document).map_err(wrong)?)))
 }
 
-/// In words: the statement that denied, the ones that nearly allowed, or the one that would be needed.
-fn missing(set: &PolicySet, request: &Request, outcome: Outcome, action: &str, resource: &str) -> String {
+/// In words: the statement that denied, the ones that nearly allowed, or the one that would be
+/// needed.
+fn missing(
+    set: &PolicySet,
+    request: &Request,
+    outcome: Outcome,
+    action: &str,
+    resource: &str,
+) -> String {
     let explanation = explain(set, request);
     if outcome == Outcome::ExplicitlyDenied {
         return format!("; {} denies it", explanation.decision.why);
     }
-    let near = explanation.statements.iter().filter(|s| s.action && s.resource && !s.applies()).take(3);
-    let reports: Vec<String> = near.map(|s| s.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+    let near =
+        explanation.statements.iter().filter(|s| s.action && s.resource && !s.applies()).take(3);
+    let reports: Vec<String> =
+        near.map(|s| s.to_string().split_whitespace().collect::<Vec<_>>().join(" ")).collect();
     if reports.is_empty() {
-        return format!("; missing is a statement with Effect Allow, Action {action} and Resource {resource}");
+        return format!(
+            "; missing is a statement with Effect Allow, Action {action} and Resource {resource}"
+        );
     }
     format!("; nearest: {}", reports.join(" "))
 }
@@ -212,7 +252,10 @@ pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -
         context.set("aws:TokenIssueTime", [temporary.issued_at.whole_seconds().to_rfc3339()]);
         context.set("aws:MultiFactorAuthPresent", ["false"]); // known to be so: there are no second factors here
         context.set("aws:SourceIdentity", temporary.source_identity.iter().map(String::as_str));
-        context.set("ssm:AccessRequestId", temporary.access.iter().map(|(request, _)| request.as_str()));
+        context.set(
+            "ssm:AccessRequestId",
+            temporary.access.iter().map(|(request, _)| request.as_str()),
+        );
     }
     context.set("aws:SourceIp", [call.source.to_string()]);
     context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
@@ -223,7 +266,10 @@ pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -
     if !call.user_agent.is_empty() {
         context.set("aws:UserAgent", [call.user_agent.as_str()]);
     }
-    context.set_tags("aws:PrincipalTag", call.caller.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    context.set_tags(
+        "aws:PrincipalTag",
+        call.caller.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())),
+    );
     context.set_resource_tags(question.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
     for (key, values) in &question.facts {
         context.set(key, values.iter().map(String::as_str));

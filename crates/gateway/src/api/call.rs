@@ -1,4 +1,5 @@
-//! One request on its way through the API: who asks, from where, and what will stand in its audit line.
+//! One request on its way through the API: who asks, from where, and what will stand in its audit
+//! line.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

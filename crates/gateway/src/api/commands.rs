@@ -1,5 +1,5 @@
-//! What a session, or the step of a command, executed: for those who may see the one's recording, or may ask this of the
-//! other's device.
+//! What a session, or the step of a command, executed: for those who may see the one's recording,
+//! or may ask this of the other's device.
 
 use towline_ssm::api::evidence::{
     ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
@@ -30,8 +30,12 @@ impl Api {
         let rows = self.store().commands().of_session(&request.session_id, after, most + 1).await;
         let rows = rows.or_internal("cannot read the command log")?;
         let size = usize::try_from(most).unwrap_or(1);
-        let (rows, next_token) = page(rows, size, &self.pages, call.operation, |row| row.id.to_string());
-        Ok(ListSessionCommandsResponse { commands: rows.into_iter().map(shown).collect(), next_token })
+        let (rows, next_token) =
+            page(rows, size, &self.pages, call.operation, |row| row.id.to_string());
+        Ok(ListSessionCommandsResponse {
+            commands: rows.into_iter().map(shown).collect(),
+            next_token,
+        })
     }
 }
 
@@ -47,7 +51,8 @@ fn shown(row: StoredCommand) -> SessionCommand {
     let (started_at, ended_at) = (row.at.0, row.ended_at.map(|at| at.0));
     let replaced_after = ended_at.map(|end| u64::try_from(end - started_at).unwrap_or(0));
     let arguments = row.arguments.strip_suffix(b"\0").unwrap_or(&row.arguments);
-    let words = arguments.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
+    let words =
+        arguments.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned());
     SessionCommand {
         kind: kind.to_owned(),
         number: row.number,

@@ -20,7 +20,12 @@ impl Api {
         request: DeviceRequest,
     ) -> Result<ListDeviceKeysResult, ApiError> {
         let (_, device) = self.device_of(call, &request.instance_id).await?;
-        let mut keys = self.store().device_keys().of(&device.id).await.or_internal("cannot list device keys")?;
+        let mut keys = self
+            .store()
+            .device_keys()
+            .of(&device.id)
+            .await
+            .or_internal("cannot list device keys")?;
         keys.reverse();
         let shown = |key: crate::store::DeviceKey| DeviceKey {
             status: key_status(key.status, device.status),
@@ -31,7 +36,11 @@ impl Api {
         Ok(ListDeviceKeysResult { device_keys: keys.into_iter().map(shown).collect() })
     }
 
-    pub(super) async fn rotate_device_key(&self, call: &Call, request: DeviceRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn rotate_device_key(
+        &self,
+        call: &Call,
+        request: DeviceRequest,
+    ) -> Result<Empty, ApiError> {
         let (id, _) = self.device_of(call, &request.instance_id).await?;
         let fingerprint = self.parts.sessions.rotate_key(&id).await.map_err(|error| {
             let code = match &error {
@@ -55,8 +64,10 @@ impl Api {
         let reason = format!("revoked by {}", call.caller.arn);
         let fingerprint = request.key_fingerprint.as_deref();
         let keys = self.store().device_keys();
-        let revoked =
-            keys.revoke(&device.id, fingerprint, &reason, call.now).await.or_internal("cannot revoke keys")?;
+        let revoked = keys
+            .revoke(&device.id, fingerprint, &reason, call.now)
+            .await
+            .or_internal("cannot revoke keys")?;
         if revoked == 0 {
             return Err(ApiError::new(
                 ErrorCode::ResourceNotFoundException,
@@ -65,16 +76,22 @@ impl Api {
         }
         let left = keys.of(&device.id).await.or_internal("cannot list device keys")?;
         if !left.iter().any(|key| key.status == KeyStatus::Active) {
-            let marked = self.store().devices().set_status(&device.id, DeviceStatus::Revoked, &reason).await;
+            let marked =
+                self.store().devices().set_status(&device.id, DeviceStatus::Revoked, &reason).await;
             marked.or_internal("cannot mark a device")?;
         }
         call.note("keysRevoked", revoked.to_string());
-        // Also with a key left: the link that is up may be the revoked one's, and the other comes back by itself.
+        // Also with a key left: the link that is up may be the revoked one's, and the other comes
+        // back by itself.
         self.parts.sessions.drop_device(&id, "its key was revoked");
         Ok(Empty {})
     }
 
-    pub(super) async fn approve_device(&self, call: &Call, request: DeviceRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn approve_device(
+        &self,
+        call: &Call,
+        request: DeviceRequest,
+    ) -> Result<Empty, ApiError> {
         let (id, device) = self.device_of(call, &request.instance_id).await?;
         match device.status {
             DeviceStatus::Active => return Ok(Empty {}),
@@ -84,7 +101,8 @@ impl Api {
                 return Err(ApiError::validation(message));
             }
         }
-        let approved = self.store().devices().set_status(&device.id, DeviceStatus::Active, "").await;
+        let approved =
+            self.store().devices().set_status(&device.id, DeviceStatus::Active, "").await;
         approved.or_internal("cannot approve a device")?;
         call.note("was", device.status.as_str());
         self.parts.sessions.device_approved(&id);
@@ -92,12 +110,17 @@ impl Api {
     }
 
     /// The device of a request: authorised, and there.
-    async fn device_of(&self, call: &Call, instance_id: &str) -> Result<(DeviceId, Device), ApiError> {
+    async fn device_of(
+        &self,
+        call: &Call,
+        instance_id: &str,
+    ) -> Result<(DeviceId, Device), ApiError> {
         call.note("deviceId", instance_id);
         self.authorize(call, &self.about_device(instance_id).await?).await?;
         let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
         let id: DeviceId = instance_id.parse().map_err(|_| unknown())?;
-        let device = self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
+        let device =
+            self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
         Ok((id, device.ok_or_else(unknown)?))
     }
 }
@@ -108,6 +131,8 @@ const fn key_status(key: KeyStatus, device: DeviceStatus) -> DeviceKeyStatus {
         (KeyStatus::Revoked, _) => DeviceKeyStatus::Revoked,
         (KeyStatus::Active, DeviceStatus::Pending) => DeviceKeyStatus::Pending,
         (KeyStatus::Active, DeviceStatus::Quarantined) => DeviceKeyStatus::Quarantined,
-        (KeyStatus::Active, DeviceStatus::Active | DeviceStatus::Revoked) => DeviceKeyStatus::Active,
+        (KeyStatus::Active, DeviceStatus::Active | DeviceStatus::Revoked) => {
+            DeviceKeyStatus::Active
+        }
     }
 }

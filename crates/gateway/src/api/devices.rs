@@ -39,16 +39,20 @@ impl Api {
         call.note("target", &*request.target);
         self.authorize(call, &self.about_device(&request.target).await?).await?;
         let connected = match request.target.parse::<DeviceId>() {
-            Ok(id) => self.active_device(&id).await?.is_some() && self.parts.sessions.is_connected(&id),
+            Ok(id) => {
+                self.active_device(&id).await?.is_some() && self.parts.sessions.is_connected(&id)
+            }
             Err(_) => false,
         };
-        let status = if connected { ConnectionStatus::Connected } else { ConnectionStatus::NotConnected };
+        let status =
+            if connected { ConnectionStatus::Connected } else { ConnectionStatus::NotConnected };
         Ok(GetConnectionStatusResponse { target: request.target, status })
     }
 
     /// The device, if it is there and may be used.
     pub(super) async fn active_device(&self, id: &DeviceId) -> Result<Option<Device>, ApiError> {
-        let device = self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
+        let device =
+            self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
         Ok(device.filter(|device| device.status == DeviceStatus::Active))
     }
 
@@ -63,19 +67,27 @@ impl Api {
         let size = usize::try_from(request.max_results.unwrap_or(PAGE)).unwrap_or(usize::MAX);
         let mut found: Vec<InstanceInformation> = Vec::new();
         while !wanted.nothing && found.len() <= size {
-            let rows =
-                self.store().devices().list(&wanted.stored, &after, SCAN).await.or_internal("cannot list devices")?;
+            let rows = self
+                .store()
+                .devices()
+                .list(&wanted.stored, &after, SCAN)
+                .await
+                .or_internal("cannot list devices")?;
             let Some(last) = rows.last() else { break };
             after.clone_from(&last.id);
             for device in rows {
                 let ping = self.ping(&device);
-                if found.len() <= size && wanted.ping.as_ref().is_none_or(|pings| pings.contains(&ping)) {
+                if found.len() <= size
+                    && wanted.ping.as_ref().is_none_or(|pings| pings.contains(&ping))
+                {
                     found.push(self.shown(device, ping).await?);
                 }
             }
         }
         let (found, next_token) =
-            super::paging::page(found, size, &self.pages, call.operation, |device| device.instance_id.clone());
+            super::paging::page(found, size, &self.pages, call.operation, |device| {
+                device.instance_id.clone()
+            });
         Ok(DescribeInstanceInformationResult { instance_information_list: found, next_token })
     }
 
@@ -89,10 +101,20 @@ impl Api {
         }
     }
 
-    async fn shown(&self, device: Device, ping: PingStatus) -> Result<InstanceInformation, ApiError> {
-        let tags = self.store().tags().of(TagKind::Device, &device.id).await.or_internal("cannot read tags")?;
+    async fn shown(
+        &self,
+        device: Device,
+        ping: PingStatus,
+    ) -> Result<InstanceInformation, ApiError> {
+        let tags = self
+            .store()
+            .tags()
+            .of(TagKind::Device, &device.id)
+            .await
+            .or_internal("cannot read tags")?;
         let text = |text: String| Some(text).filter(|text| !text.is_empty());
-        let seen = if ping == PingStatus::Online { self.parts.clock.now() } else { device.last_ping };
+        let seen =
+            if ping == PingStatus::Online { self.parts.clock.now() } else { device.last_ping };
         Ok(InstanceInformation {
             ping_status: ping,
             last_ping_date_time: Some(EpochSeconds::from_millis(seen.0)),
@@ -110,7 +132,8 @@ impl Api {
             computer_name: text(device.report.hostname),
             towline_target: text(device.report.target),
             towline_tags: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
-            towline_state: Some(device.status.as_str().to_owned()).filter(|_| device.status != DeviceStatus::Active),
+            towline_state: Some(device.status.as_str().to_owned())
+                .filter(|_| device.status != DeviceStatus::Active),
             instance_id: device.id,
         })
     }
@@ -124,8 +147,12 @@ impl Api {
         self.authorize(call, &self.about_device(&request.instance_id).await?).await?;
         let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
         let id: DeviceId = request.instance_id.parse().map_err(|_| unknown())?;
-        let removed =
-            self.store().devices().remove(id.as_str(), call.now).await.or_internal("cannot remove a device")?;
+        let removed = self
+            .store()
+            .devices()
+            .remove(id.as_str(), call.now)
+            .await
+            .or_internal("cannot remove a device")?;
         if !removed {
             return Err(unknown());
         }
@@ -139,11 +166,17 @@ fn wanted(request: &DescribeInstanceInformationRequest) -> Result<Wanted, ApiErr
     let mut wanted = Wanted::default();
     for condition in request.conditions()? {
         match condition {
-            Condition::Tag(key, values) => wanted.stored.tags.push((key.to_owned(), values.to_vec())),
-            // One of several keys: the store asks for each alone, so more than one cannot be said to it.
+            Condition::Tag(key, values) => {
+                wanted.stored.tags.push((key.to_owned(), values.to_vec()))
+            }
+            // One of several keys: the store asks for each alone, so more than one cannot be said
+            // to it.
             Condition::TagKey([key]) => wanted.stored.tags.push((key.clone(), vec![])),
             Condition::TagKey(_) => {
-                return Err(ApiError::new(ErrorCode::InvalidInstanceInformationFilterValue, "tag-key takes one value"));
+                return Err(ApiError::new(
+                    ErrorCode::InvalidInstanceInformationFilterValue,
+                    "tag-key takes one value",
+                ));
             }
             Condition::Property(key, values) => property(&mut wanted, key, values)?,
         }
@@ -156,7 +189,8 @@ fn property(wanted: &mut Wanted, key: &str, values: &[String]) -> Result<(), Api
     match key {
         "InstanceIds" => {
             if !values.iter().all(|value| value.parse::<DeviceId>().is_ok()) {
-                let message = "InstanceIds must be ids of devices: `mi-` and 17 lower-case hex digits";
+                let message =
+                    "InstanceIds must be ids of devices: `mi-` and 17 lower-case hex digits";
                 return Err(ApiError::new(ErrorCode::InvalidInstanceId, message));
             }
             wanted.stored.ids.extend(values.iter().cloned());
@@ -170,10 +204,17 @@ fn property(wanted: &mut Wanted, key: &str, values: &[String]) -> Result<(), Api
                 ("ConnectionLost", PingStatus::ConnectionLost),
                 ("Inactive", PingStatus::Inactive),
             ];
-            let asked = all.into_iter().filter(|(word, _)| has(word)).map(|(_, ping)| ping).collect::<Vec<_>>();
+            let asked = all
+                .into_iter()
+                .filter(|(word, _)| has(word))
+                .map(|(_, ping)| ping)
+                .collect::<Vec<_>>();
             if asked.is_empty() {
                 let message = "PingStatus must be Online, ConnectionLost or Inactive";
-                return Err(ApiError::new(ErrorCode::InvalidInstanceInformationFilterValue, message));
+                return Err(ApiError::new(
+                    ErrorCode::InvalidInstanceInformationFilterValue,
+                    message,
+                ));
             }
             wanted.ping = Some(asked);
         }

@@ -2,7 +2,8 @@
 //!
 //! # Invariants
 //! - No `_` arm: a new operation of `towline_ssm` does not compile until it is served here.
-//! - An operation that answers without having asked policy is our mistake; its answer does not leave.
+//! - An operation that answers without having asked policy is our mistake; its answer does not
+//!   leave.
 
 use serde::Serialize;
 use towline_ssm::api::{parse, to_json};
@@ -21,24 +22,37 @@ fn json<T: Serialize>(answer: Result<T, ApiError>) -> Result<Vec<u8>, ApiError> 
 impl Api {
     /// Serves an authenticated request.
     #[allow(clippy::too_many_lines)] // one line for each operation
-    pub(super) async fn dispatch(&self, call: &Call, body: &[u8], request_id: &str) -> Result<Vec<u8>, ApiError> {
+    pub(super) async fn dispatch(
+        &self,
+        call: &Call,
+        body: &[u8],
+        request_id: &str,
+    ) -> Result<Vec<u8>, ApiError> {
         let answer = match call.operation {
-            Operation::GetCallerIdentity => Ok(self.caller_identity(call).to_xml(request_id).into_bytes()),
-            Operation::GetSessionToken => {
-                self.session_token(call, body).map(|answer| answer.to_session_token_xml(request_id).into_bytes())
+            Operation::GetCallerIdentity => {
+                Ok(self.caller_identity(call).to_xml(request_id).into_bytes())
             }
-            Operation::AssumeRole => {
-                Box::pin(self.assume_role(call, body)).await.map(|answer| answer.to_xml(request_id).into_bytes())
-            }
+            Operation::GetSessionToken => self
+                .session_token(call, body)
+                .map(|answer| answer.to_session_token_xml(request_id).into_bytes()),
+            Operation::AssumeRole => Box::pin(self.assume_role(call, body))
+                .await
+                .map(|answer| answer.to_xml(request_id).into_bytes()),
             Operation::StartSession => json(Box::pin(self.start_session(call, parse(body)?)).await),
             Operation::ResumeSession => json(self.resume_session(call, parse(body)?).await),
             Operation::TerminateSession => json(self.terminate_session(call, parse(body)?).await),
             Operation::DescribeSessions => json(self.describe_sessions(call, parse(body)?).await),
-            Operation::GetConnectionStatus => json(self.connection_status(call, parse(body)?).await),
-            Operation::DescribeInstanceInformation => json(self.describe_devices(call, parse(body)?).await),
+            Operation::GetConnectionStatus => {
+                json(self.connection_status(call, parse(body)?).await)
+            }
+            Operation::DescribeInstanceInformation => {
+                json(self.describe_devices(call, parse(body)?).await)
+            }
             Operation::DeregisterManagedInstance => json(self.deregister(call, parse(body)?).await),
             Operation::CreateActivation => json(self.create_activation(call, parse(body)?).await),
-            Operation::DescribeActivations => json(self.describe_activations(call, parse(body)?).await),
+            Operation::DescribeActivations => {
+                json(self.describe_activations(call, parse(body)?).await)
+            }
             Operation::DeleteActivation => json(self.delete_activation(call, parse(body)?).await),
             Operation::AddTagsToResource => json(self.add_tags(call, parse(body)?).await),
             Operation::RemoveTagsFromResource => json(self.remove_tags(call, parse(body)?).await),
@@ -67,30 +81,58 @@ impl Api {
             Operation::GetDocument => json(self.get_document(call, parse(body)?).await),
             Operation::DescribeDocument => json(self.describe_document(call, parse(body)?).await),
             Operation::ListDocuments => json(self.list_documents(call, parse(body)?).await),
-            Operation::ListDocumentVersions => json(self.list_document_versions(call, parse(body)?).await),
+            Operation::ListDocumentVersions => {
+                json(self.list_document_versions(call, parse(body)?).await)
+            }
             Operation::DeleteDocument => json(self.delete_document(call, parse(body)?).await),
             Operation::UpdateRole => json(self.update_role(call, parse(body)?).await),
             Operation::AddGroupMember => json(self.add_group_member(call, parse(body)?).await),
-            Operation::RemoveGroupMember => json(self.remove_group_member(call, parse(body)?).await),
+            Operation::RemoveGroupMember => {
+                json(self.remove_group_member(call, parse(body)?).await)
+            }
             Operation::PutPrincipalBoundary => json(self.put_boundary(call, parse(body)?).await),
             Operation::GetPrincipalBoundary => json(self.get_boundary(call, parse(body)?).await),
-            Operation::DeletePrincipalBoundary => json(self.delete_boundary(call, parse(body)?).await),
-            Operation::StartAccessRequest => json(self.start_access_request(call, parse(body)?).await),
+            Operation::DeletePrincipalBoundary => {
+                json(self.delete_boundary(call, parse(body)?).await)
+            }
+            Operation::StartAccessRequest => {
+                json(self.start_access_request(call, parse(body)?).await)
+            }
             Operation::GetAccessToken => json(self.get_access_token(call, parse(body)?).await),
-            Operation::ApproveAccessRequest => json(self.approve_access_request(call, parse(body)?).await),
-            Operation::ListAccessRequests => json(self.list_access_requests(call, parse(body)?).await),
-            Operation::ExplainAccess => json(Box::pin(self.explain_access(call, parse(body)?)).await),
-            Operation::ListDeviceAccess => json(Box::pin(self.list_device_access(call, parse(body)?)).await),
-            Operation::ListSessionCommands => json(self.list_session_commands(call, parse(body)?).await),
+            Operation::ApproveAccessRequest => {
+                json(self.approve_access_request(call, parse(body)?).await)
+            }
+            Operation::ListAccessRequests => {
+                json(self.list_access_requests(call, parse(body)?).await)
+            }
+            Operation::ExplainAccess => {
+                json(Box::pin(self.explain_access(call, parse(body)?)).await)
+            }
+            Operation::ListDeviceAccess => {
+                json(Box::pin(self.list_device_access(call, parse(body)?)).await)
+            }
+            Operation::ListSessionCommands => {
+                json(self.list_session_commands(call, parse(body)?).await)
+            }
             Operation::SendCommand => json(Box::pin(self.send_command(call, parse(body)?)).await),
             Operation::ListCommands => json(self.list_commands(call, parse(body)?).await),
-            Operation::ListCommandInvocations => json(self.list_command_invocations(call, parse(body)?).await),
-            Operation::GetCommandInvocation => json(self.get_command_invocation(call, parse(body)?).await),
+            Operation::ListCommandInvocations => {
+                json(self.list_command_invocations(call, parse(body)?).await)
+            }
+            Operation::GetCommandInvocation => {
+                json(self.get_command_invocation(call, parse(body)?).await)
+            }
             Operation::CancelCommand => json(self.cancel_command(call, parse(body)?).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };
-        if answer.is_ok() && call.operation.resource_kind() != ResourceKind::None && !call.record().allowed {
-            return Err(internal("an operation answered without asking policy", &call.operation.name()));
+        if answer.is_ok()
+            && call.operation.resource_kind() != ResourceKind::None
+            && !call.record().allowed
+        {
+            return Err(internal(
+                "an operation answered without asking policy",
+                &call.operation.name(),
+            ));
         }
         answer
     }

@@ -1,12 +1,14 @@
 //! Documents in lists, and what DescribeDocument shows.
 //!
 //! # Invariants
-//! - Built-in and own documents stand in one list, by name; an own shell document stands in the built-in one's place.
+//! - Built-in and own documents stand in one list, by name; an own shell document stands in the
+//!   built-in one's place.
 
 use std::collections::BTreeMap;
 
 use towline_ssm::api::document::{
-    DocumentDescription, DocumentIdentifier, DocumentParameter, ListDocumentsRequest, ListDocumentsResult,
+    DocumentDescription, DocumentIdentifier, DocumentParameter, ListDocumentsRequest,
+    ListDocumentsResult,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::documents::built_in;
@@ -55,7 +57,8 @@ impl Api {
                 break;
             }
         }
-        let (document_identifiers, next_token) = page(rows, size, &self.pages, call.operation, |row| row.name.clone());
+        let (document_identifiers, next_token) =
+            page(rows, size, &self.pages, call.operation, |row| row.name.clone());
         Ok(ListDocumentsResult { document_identifiers, next_token })
     }
 
@@ -77,15 +80,19 @@ impl Api {
     }
 
     /// All that is known of a document's version.
-    pub(super) async fn described(&self, document: Document) -> Result<DocumentDescription, ApiError> {
+    pub(super) async fn described(
+        &self,
+        document: Document,
+    ) -> Result<DocumentDescription, ApiError> {
         let format = format_of(Some(&document.text.format));
         let content = Content::outline(kind_of(&document)?, format, &document.text.content)?;
-        let parameter = |parameter: towline_ssm::documents::content::ParameterOutline| DocumentParameter {
-            name: parameter.name,
-            kind: if parameter.list { "StringList" } else { "String" }.to_owned(),
-            description: parameter.description,
-            default_value: parameter.default,
-        };
+        let parameter =
+            |parameter: towline_ssm::documents::content::ParameterOutline| DocumentParameter {
+                name: parameter.name,
+                kind: if parameter.list { "StringList" } else { "String" }.to_owned(),
+                description: parameter.description,
+                default_value: parameter.default,
+            };
         Ok(DocumentDescription {
             created_date: date(&document),
             owner: self.owner(&document),
@@ -116,7 +123,12 @@ impl Api {
     }
 
     async fn tags_of_document(&self, name: &str) -> Result<Vec<Tag>, ApiError> {
-        let tags = self.store().tags().of(TagKind::Document, name).await.or_internal("cannot read tags")?;
+        let tags = self
+            .store()
+            .tags()
+            .of(TagKind::Document, name)
+            .await
+            .or_internal("cannot read tags")?;
         Ok(tags.into_iter().map(|(key, value)| Tag { key, value }).collect())
     }
 }
@@ -138,7 +150,10 @@ enum Key {
 }
 
 fn filters(request: &ListDocumentsRequest) -> Result<Vec<Filter>, ApiError> {
-    let old = request.document_filter_list.iter().map(|filter| (filter.key.as_str(), vec![filter.value.clone()]));
+    let old = request
+        .document_filter_list
+        .iter()
+        .map(|filter| (filter.key.as_str(), vec![filter.value.clone()]));
     let new = request.filters.iter().map(|filter| (filter.key.as_str(), filter.values.clone()));
     old.chain(new)
         .map(|(key, values)| {

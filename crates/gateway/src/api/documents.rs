@@ -1,11 +1,11 @@
 //! Documents: the built-in ones, and own ones with their versions.
 //!
-//! Way: a request -> policy on the document's ARN with its tags and type -> the store. Sessions and commands ask
-//! [`Api::document`] for what is to run.
+//! Way: a request -> policy on the document's ARN with its tags and type -> the store. Sessions and
+//! commands ask [`Api::document`] for what is to run.
 //!
 //! # Invariants
-//! - A built-in document cannot be changed, removed or hidden. The shell document can be replaced: its `inputs` are the
-//!   preferences of all sessions; removing it brings the built-in one back.
+//! - A built-in document cannot be changed, removed or hidden. The shell document can be replaced:
+//!   its `inputs` are the preferences of all sessions; removing it brings the built-in one back.
 //! - What is stored was read and checked as a document of its kind.
 //!
 //! # Not here
@@ -15,9 +15,10 @@ use ring::digest::{SHA256, digest};
 use towline_ssm::api::Empty;
 use towline_ssm::api::document::{
     CreateDocumentRequest, DeleteDocumentRequest, DescribeDocumentRequest, DescribeDocumentResult,
-    DocumentDefaultVersionDescription, DocumentDescriptionResult, DocumentVersionInfo, GetDocumentRequest,
-    GetDocumentResult, ListDocumentVersionsRequest, ListDocumentVersionsResult, UpdateDocumentDefaultVersionRequest,
-    UpdateDocumentDefaultVersionResult, UpdateDocumentRequest, bare_name,
+    DocumentDefaultVersionDescription, DocumentDescriptionResult, DocumentVersionInfo,
+    GetDocumentRequest, GetDocumentResult, ListDocumentVersionsRequest, ListDocumentVersionsResult,
+    UpdateDocumentDefaultVersionRequest, UpdateDocumentDefaultVersionResult, UpdateDocumentRequest,
+    bare_name,
 };
 use towline_ssm::api::tags::MAX_TAGS_PER_RESOURCE;
 use towline_ssm::clock::EpochSeconds;
@@ -32,15 +33,27 @@ use super::paging::page;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
-use crate::store::{Document, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind, Version};
+use crate::store::{
+    Document, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind, Version,
+};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 pub(super) const PAGE: i64 = 50;
 
 impl Api {
-    /// A document's version, built-in or own; `None`: there is no such document, or it has no such version.
-    pub(super) async fn document(&self, name: &str, version: &Version) -> Result<Option<Document>, ApiError> {
-        let stored = self.store().documents().get(name, version).await.or_internal("cannot read a document")?;
+    /// A document's version, built-in or own; `None`: there is no such document, or it has no such
+    /// version.
+    pub(super) async fn document(
+        &self,
+        name: &str,
+        version: &Version,
+    ) -> Result<Option<Document>, ApiError> {
+        let stored = self
+            .store()
+            .documents()
+            .get(name, version)
+            .await
+            .or_internal("cannot read a document")?;
         if stored.is_some() || self.is_stored(name).await? {
             return Ok(stored);
         }
@@ -49,27 +62,44 @@ impl Api {
     }
 
     /// The same for a request that cannot go on without it.
-    pub(super) async fn existing_document(&self, name: &str, version: &Version) -> Result<Document, ApiError> {
+    pub(super) async fn existing_document(
+        &self,
+        name: &str,
+        version: &Version,
+    ) -> Result<Document, ApiError> {
         match self.document(name, version).await? {
             Some(document) => Ok(document),
-            None if self.document(name, &Version::Default).await?.is_some() => {
-                Err(ApiError::new(ErrorCode::InvalidDocumentVersion, "the document has no such version"))
-            }
-            None => Err(ApiError::new(ErrorCode::InvalidDocument, "no document of this name exists here")),
+            None if self.document(name, &Version::Default).await?.is_some() => Err(ApiError::new(
+                ErrorCode::InvalidDocumentVersion,
+                "the document has no such version",
+            )),
+            None => Err(ApiError::new(
+                ErrorCode::InvalidDocument,
+                "no document of this name exists here",
+            )),
         }
     }
 
     /// Whether the store has a document of this name.
     async fn is_stored(&self, name: &str) -> Result<bool, ApiError> {
-        let stored =
-            self.store().documents().get(name, &Version::Default).await.or_internal("cannot read a document")?;
+        let stored = self
+            .store()
+            .documents()
+            .get(name, &Version::Default)
+            .await
+            .or_internal("cannot read a document")?;
         Ok(stored.is_some())
     }
 
     /// The question about a document: its ARN, its tags and its type.
     pub(super) async fn about_document(&self, name: &str) -> Result<Question, ApiError> {
         let mut question = Question::about(self.realm().document_arn(name));
-        question.tags = self.store().tags().of(TagKind::Document, name).await.or_internal("cannot read tags")?;
+        question.tags = self
+            .store()
+            .tags()
+            .of(TagKind::Document, name)
+            .await
+            .or_internal("cannot read tags")?;
         if let Some(document) = self.document(name, &Version::Default).await? {
             question = question.with("ssm:DocumentType", [document.kind]);
         }
@@ -91,8 +121,8 @@ impl Api {
         let name = request.name;
         call.note("documentName", &*name);
         let kind = request.document_type.as_deref().and_then(Kind::parse).unwrap_or(Kind::Command);
-        let mut question =
-            Question::about(self.realm().document_arn(&name)).with("ssm:DocumentType", [kind.as_str().to_owned()]);
+        let mut question = Question::about(self.realm().document_arn(&name))
+            .with("ssm:DocumentType", [kind.as_str().to_owned()]);
         question = question.with("aws:TagKeys", request.tags.iter().map(|tag| tag.key.clone()));
         question.facts.extend(request_tags(&request.tags));
         self.authorize(call, &question).await?;
@@ -104,13 +134,18 @@ impl Api {
             return Err(ApiError::validation(message));
         }
         if name == RUN_SHELL && kind != Kind::Session {
-            return Err(ApiError::validation("the preferences of sessions are a document of type Session"));
+            return Err(ApiError::validation(
+                "the preferences of sessions are a document of type Session",
+            ));
         }
         if request.tags.len() > MAX_TAGS_PER_RESOURCE {
-            return Err(ApiError::validation(format!("a document can have {MAX_TAGS_PER_RESOURCE} tags")));
+            return Err(ApiError::validation(format!(
+                "a document can have {MAX_TAGS_PER_RESOURCE} tags"
+            )));
         }
         let format = format_of(request.document_format.as_deref());
-        let text = checked(kind, format, request.content, request.version_name, request.display_name)?;
+        let text =
+            checked(kind, format, request.content, request.version_name, request.display_name)?;
         let new = NewDocument {
             name: name.clone(),
             kind: kind.as_str().to_owned(),
@@ -118,7 +153,11 @@ impl Api {
             text,
         };
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
-        self.store().documents().create(&new, &tags, call.now).await.map_err(|error| refused(&error))?;
+        self.store()
+            .documents()
+            .create(&new, &tags, call.now)
+            .await
+            .map_err(|error| refused(&error))?;
         let made = self.existing_document(&name, &Version::Latest).await?;
         Ok(DocumentDescriptionResult { document_description: self.described(made).await? })
     }
@@ -137,12 +176,16 @@ impl Api {
             Version::Default | Version::Latest | Version::Named(_) => None,
         };
         if meant.is_some_and(|meant| meant != latest.latest_version) {
-            let message = format!("only the latest version can be updated: {}, or $LATEST", latest.latest_version);
+            let message = format!(
+                "only the latest version can be updated: {}, or $LATEST",
+                latest.latest_version
+            );
             return Err(ApiError::new(ErrorCode::InvalidDocumentVersion, message));
         }
         let kind = kind_of(&latest)?;
         let format = format_of(request.document_format.as_deref());
-        let text = checked(kind, format, request.content, request.version_name, request.display_name)?;
+        let text =
+            checked(kind, format, request.content, request.version_name, request.display_name)?;
         if !self.is_stored(&name).await? {
             self.keep_built_in(latest, call.now).await?;
         }
@@ -172,10 +215,17 @@ impl Api {
         self.may(call, &name).await?;
         let version = version_of(Some(&request.document_version), None);
         let document = self.changeable(&name, &version).await?;
-        let set =
-            self.store().documents().set_default(&name, document.version).await.or_internal("cannot set a default")?;
+        let set = self
+            .store()
+            .documents()
+            .set_default(&name, document.version)
+            .await
+            .or_internal("cannot set a default")?;
         if !set && self.is_stored(&name).await? {
-            return Err(ApiError::new(ErrorCode::InvalidDocumentVersion, "the document has no such version"));
+            return Err(ApiError::new(
+                ErrorCode::InvalidDocumentVersion,
+                "the document has no such version",
+            ));
         }
         Ok(UpdateDocumentDefaultVersionResult {
             description: DocumentDefaultVersionDescription {
@@ -196,7 +246,8 @@ impl Api {
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(name, &version).await?;
         let stored = format_of(Some(&document.text.format));
-        let wanted = request.document_format.as_deref().map_or(stored, |format| format_of(Some(format)));
+        let wanted =
+            request.document_format.as_deref().map_or(stored, |format| format_of(Some(format)));
         Ok(GetDocumentResult {
             created_date: date(&document),
             display_name: some(document.text.display_name),
@@ -234,12 +285,17 @@ impl Api {
         let before = cursor.parse().unwrap_or(i64::MAX);
         let size = request.max_results.unwrap_or(PAGE);
         let rows = if self.is_stored(name).await? {
-            self.store().documents().versions(name, before, size + 1).await.or_internal("cannot list versions")?
+            self.store()
+                .documents()
+                .versions(name, before, size + 1)
+                .await
+                .or_internal("cannot list versions")?
         } else {
             vec![document]
         };
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let (rows, next_token) = page(rows, size, &self.pages, call.operation, |row| row.version.to_string());
+        let (rows, next_token) =
+            page(rows, size, &self.pages, call.operation, |row| row.version.to_string());
         let shown = |row: Document| DocumentVersionInfo {
             created_date: date(&row),
             is_default_version: row.version == row.default_version,
@@ -250,28 +306,41 @@ impl Api {
             document_format: row.text.format,
             status: ACTIVE.to_owned(),
         };
-        Ok(ListDocumentVersionsResult { document_versions: rows.into_iter().map(shown).collect(), next_token })
+        Ok(ListDocumentVersionsResult {
+            document_versions: rows.into_iter().map(shown).collect(),
+            next_token,
+        })
     }
 
-    pub(super) async fn delete_document(&self, call: &Call, request: DeleteDocumentRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn delete_document(
+        &self,
+        call: &Call,
+        request: DeleteDocumentRequest,
+    ) -> Result<Empty, ApiError> {
         let name = request.name;
         self.may(call, &name).await?;
         let named = request.document_version.is_some() || request.version_name.is_some();
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(&name, &version).await?;
         if !self.is_stored(&name).await? {
-            return Err(ApiError::new(ErrorCode::InvalidDocumentOperation, "a built-in document cannot be removed"));
+            return Err(ApiError::new(
+                ErrorCode::InvalidDocumentOperation,
+                "a built-in document cannot be removed",
+            ));
         }
         let documents = self.store().documents();
         if !named {
             documents.delete(&name).await.or_internal("cannot remove a document")?;
             return Ok(Empty {});
         }
-        if documents.delete_version(&name, document.version).await.or_internal("cannot remove a version")? {
+        if documents
+            .delete_version(&name, document.version)
+            .await
+            .or_internal("cannot remove a version")?
+        {
             return Ok(Empty {});
         }
-        let message =
-            "the default version cannot be removed alone: choose another default first, or remove the document";
+        let message = "the default version cannot be removed alone: choose another default first, or remove the document";
         Err(ApiError::new(ErrorCode::InvalidDocumentOperation, message))
     }
 
@@ -369,7 +438,9 @@ fn refused(error: &StoreError) -> ApiError {
         StoreError::Exists(what) if *what == SAME_NAME => ErrorCode::DuplicateDocumentVersionName,
         StoreError::Exists(_) => ErrorCode::DocumentAlreadyExists,
         StoreError::Full { what: "documents", .. } => ErrorCode::DocumentLimitExceeded,
-        StoreError::Full { what: "versions of this document", .. } => ErrorCode::DocumentVersionLimitExceeded,
+        StoreError::Full { what: "versions of this document", .. } => {
+            ErrorCode::DocumentVersionLimitExceeded
+        }
         StoreError::Full { .. } => ErrorCode::ServiceQuotaExceededException,
         StoreError::Missing(_) => ErrorCode::InvalidDocument,
         StoreError::Row(_) | StoreError::Database(_) | StoreError::Migrate(_) => {

@@ -1,7 +1,8 @@
 //! What is on record, for those who may see it: recordings, and events of the audit trail.
 //!
 //! # Invariants
-//! - A recording is read by the right to its session (`towline:GetRecording`), piece by piece: memory is one piece.
+//! - A recording is read by the right to its session (`towline:GetRecording`), piece by piece:
+//!   memory is one piece.
 //! - A search looks at a bounded number of lines and then gives a token to go on, found or not.
 
 use base64::Engine as _;
@@ -9,8 +10,8 @@ use base64::engine::general_purpose::STANDARD;
 use object_store::ObjectStoreExt as _;
 use object_store::path::Path as Key;
 use towline_ssm::api::evidence::{
-    Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest,
-    LookupEventsResponse, MAX_EVENTS,
+    Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute,
+    LookupEventsRequest, LookupEventsResponse, MAX_EVENTS,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -35,18 +36,25 @@ impl Api {
         request: GetRecordingRequest,
     ) -> Result<GetRecordingResponse, ApiError> {
         let session = self.authorize_session(call, &request.session_id).await?;
-        let none = || ApiError::new(ErrorCode::DoesNotExistException, "there is no recording of such a session");
-        // A recording outlives the session's row; its name then has to be one that a session may have.
+        let none = || {
+            ApiError::new(
+                ErrorCode::DoesNotExistException,
+                "there is no recording of such a session",
+            )
+        };
+        // A recording outlives the session's row; its name then has to be one that a session may
+        // have.
         if session.is_none() && request.session_id.parse::<towline_ssm::ids::SessionId>().is_err() {
             return Err(none());
         }
         let evidence = &self.parts.evidence;
         let object = evidence.recorder.object(&request.session_id);
         if let Some(file) = evidence.recorder.local(&request.session_id) {
-            let (bytes, length) = tokio::task::spawn_blocking(move || read_local(&file, request.offset))
-                .await
-                .map_err(|error| unreadable(&error))?
-                .map_err(|error| unreadable(&error))?;
+            let (bytes, length) =
+                tokio::task::spawn_blocking(move || read_local(&file, request.offset))
+                    .await
+                    .map_err(|error| unreadable(&error))?
+                    .map_err(|error| unreadable(&error))?;
             return Ok(answer(&bytes, request.offset, length, object, false));
         }
         let (store, key) = (evidence.sink.store(), Key::from(object.as_str()));
@@ -59,7 +67,8 @@ impl Api {
         if request.offset >= end {
             return Ok(answer(&[], request.offset, length, object, true));
         }
-        let bytes = store.get_range(&key, request.offset..end).await.map_err(|error| unreadable(&error))?;
+        let bytes =
+            store.get_range(&key, request.offset..end).await.map_err(|error| unreadable(&error))?;
         Ok(answer(&bytes, request.offset, length, object, true))
     }
 
@@ -72,16 +81,22 @@ impl Api {
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let mut before = cursor.parse().unwrap_or(i64::MAX);
         let most = usize::try_from(request.max_results.unwrap_or(MAX_EVENTS)).unwrap_or(1);
-        let millis = |time: Option<EpochSeconds>, none| time.map_or(none, |t| t.secs().saturating_mul(1000));
+        let millis =
+            |time: Option<EpochSeconds>, none| time.map_or(none, |t| t.secs().saturating_mul(1000));
         let from = UnixMillis(millis(request.start_time, i64::MIN));
         let to = UnixMillis(millis(request.end_time, i64::MAX - 1000).saturating_add(1000));
         let (mut events, mut looked) = (Vec::new(), 0);
         while looked < SEARCHED {
-            let lines =
-                self.store().audit().newest(before, from, to, BATCH).await.or_internal("cannot read the trail")?;
+            let lines = self
+                .store()
+                .audit()
+                .newest(before, from, to, BATCH)
+                .await
+                .or_internal("cannot read the trail")?;
             for (id, at, line) in &lines {
                 (before, looked) = (*id, looked + 1);
-                let found = shown(line, *at, self.realm()).filter(|event| matches(event, &request.lookup_attributes));
+                let found = shown(line, *at, self.realm())
+                    .filter(|event| matches(event, &request.lookup_attributes));
                 events.extend(found);
                 if events.len() == most {
                     break;
@@ -113,7 +128,13 @@ fn read_local(file: &std::path::Path, offset: u64) -> std::io::Result<(Vec<u8>, 
     Ok((bytes, length))
 }
 
-fn answer(bytes: &[u8], offset: u64, length: u64, object: String, finished: bool) -> GetRecordingResponse {
+fn answer(
+    bytes: &[u8],
+    offset: u64,
+    length: u64,
+    object: String,
+    finished: bool,
+) -> GetRecordingResponse {
     let next = offset.saturating_add(bytes.len() as u64);
     let next_offset = (next < length && !bytes.is_empty()).then_some(next);
     GetRecordingResponse { data: STANDARD.encode(bytes), next_offset, object, finished }
@@ -121,10 +142,10 @@ fn answer(bytes: &[u8], offset: u64, length: u64, object: String, finished: bool
 
 fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<Event> {
     let event = trail::event(line, realm)?;
-    let resources = event
-        .resources
-        .iter()
-        .map(|resource| EventResource { resource_type: resource.kind.clone(), resource_name: resource.arn.clone() });
+    let resources = event.resources.iter().map(|resource| EventResource {
+        resource_type: resource.kind.clone(),
+        resource_name: resource.arn.clone(),
+    });
     Some(Event {
         resources: resources.collect(),
         cloud_trail_event: trail::text(&event),
@@ -148,10 +169,14 @@ fn matches(event: &Event, attributes: &[LookupAttribute]) -> bool {
             "Username" => event.username == value,
             "EventSource" => event.event_source == value,
             "AccessKeyId" => event.access_key_id == value,
-            "ResourceType" => event.resources.iter().any(|resource| resource.resource_type == value),
-            // CloudTrail's names are ARNs for some types and bare names for others: both are found here.
+            "ResourceType" => {
+                event.resources.iter().any(|resource| resource.resource_type == value)
+            }
+            // CloudTrail's names are ARNs for some types and bare names for others: both are found
+            // here.
             "ResourceName" => event.resources.iter().any(|resource| {
-                resource.resource_name == value || resource.resource_name.rsplit(['/', ':']).next() == Some(value)
+                resource.resource_name == value
+                    || resource.resource_name.rsplit(['/', ':']).next() == Some(value)
             }),
             _ => false,
         }

@@ -1,17 +1,19 @@
 //! Questions to the stored policies, for people.
 //!
-//! Way: a principal by ARN or name -> its policies from the store -> `towline_policy::explain` -> text.
+//! Way: a principal by ARN or name -> its policies from the store -> `towline_policy::explain` ->
+//! text.
 //!
 //! # Invariants
-//! - The decision is made by the same function and over the same policies as that of a request; only what comes with a
-//!   request (address, time, session policy) is the asker's to say.
+//! - The decision is made by the same function and over the same policies as that of a request;
+//!   only what comes with a request (address, time, session policy) is the asker's to say.
 //! - Nothing here changes anything.
 
 use std::collections::BTreeMap;
 
 use towline_policy::{Context, PolicySet, Request, evaluate, explain};
 use towline_ssm::api::explain::{
-    DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest, ListDeviceAccessResult,
+    DeviceAccess, ExplainAccessRequest, ExplainAccessResult, ListDeviceAccessRequest,
+    ListDeviceAccessResult,
 };
 use towline_ssm::documents::built_in;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -38,7 +40,8 @@ impl Api {
     /// A principal by its ARN, or a user by her name.
     async fn asked_principal(&self, text: &str) -> Result<Asked, ApiError> {
         let account = &self.realm().account;
-        let of = |prefix: &str| text.strip_prefix(&format!("{prefix}{account}:")).map(str::to_owned);
+        let of =
+            |prefix: &str| text.strip_prefix(&format!("{prefix}{account}:")).map(str::to_owned);
         let (principal, user_id) = match (of("arn:aws:iam::"), of("arn:aws:sts::")) {
             (Some(resource), _) => match resource.split_once('/') {
                 Some(("user", name)) => (name.to_owned(), name.to_owned()),
@@ -46,17 +49,32 @@ impl Api {
                 _ => return Err(unknown_principal()),
             },
             (None, Some(session)) => match session.split('/').collect::<Vec<_>>()[..] {
-                ["assumed-role", role, session] => (format!("role/{role}"), format!("{role}:{session}")),
+                ["assumed-role", role, session] => {
+                    (format!("role/{role}"), format!("{role}:{session}"))
+                }
                 _ => return Err(unknown_principal()),
             },
             (None, None) if text.starts_with("arn:") => return Err(unknown_principal()),
             (None, None) => (text.to_owned(), text.to_owned()),
         };
-        let found = self.store().principals().get(&principal).await.or_internal("cannot read a principal")?;
+        let found = self
+            .store()
+            .principals()
+            .get(&principal)
+            .await
+            .or_internal("cannot read a principal")?;
         found.ok_or_else(unknown_principal)?;
-        let arn =
-            if text.starts_with("arn:") { text.to_owned() } else { format!("arn:aws:iam::{account}:user/{text}") };
-        let tags = self.store().tags().of(TagKind::Principal, &principal).await.or_internal("cannot read tags")?;
+        let arn = if text.starts_with("arn:") {
+            text.to_owned()
+        } else {
+            format!("arn:aws:iam::{account}:user/{text}")
+        };
+        let tags = self
+            .store()
+            .tags()
+            .of(TagKind::Principal, &principal)
+            .await
+            .or_internal("cannot read tags")?;
         Ok(Asked { arn, user_id, tags, policies: self.stored_policies(&principal).await? })
     }
 
@@ -76,7 +94,13 @@ impl Api {
         }
     }
 
-    fn hypothetical(&self, call: &Call, asked: &Asked, action: &str, question: &Question) -> Request {
+    fn hypothetical(
+        &self,
+        call: &Call,
+        asked: &Asked,
+        action: &str,
+        question: &Question,
+    ) -> Request {
         let mut context = Context::new();
         context.set("aws:userid", [asked.user_id.as_str()]);
         context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
@@ -84,13 +108,19 @@ impl Api {
         context.set("aws:SecureTransport", ["true"]);
         context.set("aws:RequestedRegion", [self.realm().region.as_str()]);
         context.set("aws:ResourceAccount", [self.realm().account.as_str()]);
-        context.set_tags("aws:PrincipalTag", asked.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        context
+            .set_tags("aws:PrincipalTag", asked.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         context.set_resource_tags(question.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         for (key, values) in &question.facts {
             context.set(key, values.iter().map(String::as_str));
         }
         context.fill_from_principal(&asked.arn);
-        Request { principal: asked.arn.clone(), action: action.to_owned(), resources: question.names.clone(), context }
+        Request {
+            principal: asked.arn.clone(),
+            action: action.to_owned(),
+            resources: question.names.clone(),
+            context,
+        }
     }
 
     pub(super) async fn explain_access(
@@ -102,7 +132,8 @@ impl Api {
         let asked = self.asked_principal(&request.principal).await?;
         let mut question = self.asked_resource(&request.resource).await?;
         question.facts.extend(request.context);
-        let explanation = explain(&asked.policies, &self.hypothetical(call, &asked, &request.action, &question));
+        let explanation =
+            explain(&asked.policies, &self.hypothetical(call, &asked, &request.action, &question));
         let near = explanation.statements.iter().filter(|statement| statement.action);
         Ok(ExplainAccessResult {
             decision: explanation.decision.effect.to_string(),
@@ -118,14 +149,23 @@ impl Api {
     ) -> Result<ListDeviceAccessResult, ApiError> {
         let question = self.about_device(&request.instance_id).await?;
         self.authorize(call, &question).await?;
-        let device = self.store().devices().get(&request.instance_id).await.or_internal("cannot read a device")?;
-        device.ok_or_else(|| ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id"))?;
+        let device = self
+            .store()
+            .devices()
+            .get(&request.instance_id)
+            .await
+            .or_internal("cannot read a device")?;
+        device
+            .ok_or_else(|| ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id"))?;
         let mut documents = Vec::new();
         let own = self.store().documents().list().await.or_internal("cannot list documents")?;
         let names = built_in::names().into_iter().map(str::to_owned);
-        for name in names.chain(own.into_iter().filter(|own| own.kind == "Session").map(|own| own.name)) {
+        for name in
+            names.chain(own.into_iter().filter(|own| own.kind == "Session").map(|own| own.name))
+        {
             let about = self.about_document(&name).await?;
-            documents.push((name, about.with("ssm:SessionDocumentAccessCheck", ["true".to_owned()])));
+            documents
+                .push((name, about.with("ssm:SessionDocumentAccessCheck", ["true".to_owned()])));
         }
         let mut result = ListDeviceAccessResult::default();
         for (kind, arn) in [("", "user"), ("role/", "role")] {
@@ -138,8 +178,9 @@ impl Api {
             result.truncated |= i64::try_from(rows.len()).is_ok_and(|rows| rows == MOST_PRINCIPALS);
             for row in rows {
                 let name = row.name.strip_prefix(kind).unwrap_or(&row.name);
-                let asked =
-                    self.asked_principal(&format!("arn:aws:iam::{}:{arn}/{name}", self.realm().account)).await?;
+                let asked = self
+                    .asked_principal(&format!("arn:aws:iam::{}:{arn}/{name}", self.realm().account))
+                    .await?;
                 let access = self.access_of(call, &asked, &question, &documents);
                 if !(access.actions.is_empty() && access.conditional.is_empty()) {
                     result.access.push(access);
@@ -157,11 +198,13 @@ impl Api {
         documents: &[(String, Question)],
     ) -> DeviceAccess {
         let mut access = DeviceAccess { principal: asked.arn.clone(), ..DeviceAccess::default() };
-        let about_devices =
-            |op: &&Operation| matches!(op.resource_kind(), ResourceKind::Device | ResourceKind::DeviceAndDocument);
+        let about_devices = |op: &&Operation| {
+            matches!(op.resource_kind(), ResourceKind::Device | ResourceKind::DeviceAndDocument)
+        };
         for operation in Operation::ALL.iter().filter(about_devices) {
             let action = operation.iam_action();
-            let explanation = explain(&asked.policies, &self.hypothetical(call, asked, action, device));
+            let explanation =
+                explain(&asked.policies, &self.hypothetical(call, asked, action, device));
             // An Allow that only its conditions keep from applying may apply to a real request.
             let conditional = explanation.statements.iter().any(|statement| {
                 statement.effect == towline_policy::Effect::Allow
@@ -178,14 +221,22 @@ impl Api {
         let start = Operation::StartSession.iam_action();
         if access.actions.iter().chain(&access.conditional).any(|action| action == start) {
             let may = |about: &Question| {
-                evaluate(&asked.policies, &self.hypothetical(call, asked, start, about)).is_allowed()
+                evaluate(&asked.policies, &self.hypothetical(call, asked, start, about))
+                    .is_allowed()
             };
-            access.documents = documents.iter().filter(|(_, about)| may(about)).map(|(name, _)| name.clone()).collect();
+            access.documents = documents
+                .iter()
+                .filter(|(_, about)| may(about))
+                .map(|(name, _)| name.clone())
+                .collect();
         }
         access
     }
 }
 
 fn unknown_principal() -> ApiError {
-    ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such user or role: give a user's name, or an ARN")
+    ApiError::new(
+        ErrorCode::ResourceNotFoundException,
+        "there is no such user or role: give a user's name, or an ARN",
+    )
 }

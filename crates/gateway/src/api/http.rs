@@ -1,8 +1,11 @@
-//! The API's HTTP side: which request it is, a body within bounds, and the answer in the form of its protocol.
+//! The API's HTTP side: which request it is, a body within bounds, and the answer in the form of
+//! its protocol.
 //!
 //! # Invariants
-//! - Every answer carries a request id, and errors their code, in the form that the client's protocol has for them.
-//! - A source that failed too often is answered before its body is read; its requests leave a counter, not a line each.
+//! - Every answer carries a request id, and errors their code, in the form that the client's
+//!   protocol has for them.
+//! - A source that failed too often is answered before its body is read; its requests leave a
+//!   counter, not a line each.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -54,14 +57,18 @@ async fn data_channel(
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
     let (Ok(Path(session)), Ok(Query(query)), Ok(upgrade)) = (session, query, upgrade) else {
-        let error = ApiError::validation("a data channel is a websocket: GET with an upgrade, HTTP/1.1");
+        let error =
+            ApiError::validation("a data channel is a websocket: GET with an upgrade, HTTP/1.1");
         return refuse(&error, Protocol::Json, "", StatusCode::BAD_REQUEST);
     };
     api.parts.channels.open(ChannelRequest { session, query, headers, peer, upgrade })
 }
 
 async fn nothing_here() -> Response<Body> {
-    let error = ApiError::new(ErrorCode::UnknownOperationException, "this path is not served: send the request to /");
+    let error = ApiError::new(
+        ErrorCode::UnknownOperationException,
+        "this path is not served: send the request to /",
+    );
     refuse(&error, Protocol::Json, "", StatusCode::NOT_FOUND)
 }
 
@@ -83,20 +90,39 @@ async fn call(
     let request_id = match entropy::uuid() {
         Ok(id) => id,
         Err(error) => {
-            return refuse(&internal("no request id", &error), protocol, "", StatusCode::INTERNAL_SERVER_ERROR);
+            return refuse(
+                &internal("no request id", &error),
+                protocol,
+                "",
+                StatusCode::INTERNAL_SERVER_ERROR,
+            );
         }
     };
     let outcome = api.answer(&head, body, protocol, peer.ip(), &request_id).await;
     match outcome {
         Ok(bytes) => respond(StatusCode::OK, protocol, &request_id, Body::from(bytes)),
         Err(error) => {
-            let code = if protocol == Protocol::Query { error.code.query_status() } else { error.status() };
-            refuse(&error, protocol, &request_id, StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST))
+            let code = if protocol == Protocol::Query {
+                error.code.query_status()
+            } else {
+                error.status()
+            };
+            refuse(
+                &error,
+                protocol,
+                &request_id,
+                StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_REQUEST),
+            )
         }
     }
 }
 
-fn refuse(error: &ApiError, protocol: Protocol, request_id: &str, status: StatusCode) -> Response<Body> {
+fn refuse(
+    error: &ApiError,
+    protocol: Protocol,
+    request_id: &str,
+    status: StatusCode,
+) -> Response<Body> {
     let body = match protocol {
         Protocol::Json => error.json_body(),
         Protocol::Query => sts::error_xml(error, request_id),
@@ -139,7 +165,9 @@ impl Api {
             ..Event::default()
         };
         let outcome = match read(head, body).await {
-            Ok(body) => Box::pin(self.operate(head, &body, protocol, source, now, &mut event)).await,
+            Ok(body) => {
+                Box::pin(self.operate(head, &body, protocol, source, now, &mut event)).await
+            }
             Err(error) => Err(error),
         };
         if let Err(error) = &outcome {
@@ -178,7 +206,8 @@ impl Api {
                 event.principal.clone_from(&caller.arn);
                 event.access_key.clone_from(&caller.access_key);
                 let host = text(&head.headers, header::HOST.as_str()).to_owned();
-                let call = Call::new(operation, caller, source, event.user_agent.clone(), host, now);
+                let call =
+                    Call::new(operation, caller, source, event.user_agent.clone(), host, now);
                 let answer = self.dispatch(&call, body, &event.request_id).await;
                 let Record { resources, facts, .. } = call.record();
                 (event.resources, event.facts) = (resources, facts);
@@ -200,17 +229,26 @@ impl Api {
 /// The body, if the request is one that has one: bounded in size and time.
 async fn read(head: &request::Parts, body: Body) -> Result<Bytes, ApiError> {
     if head.method != Method::POST {
-        return Err(ApiError::new(ErrorCode::UnknownOperationException, "requests are made with POST"));
+        return Err(ApiError::new(
+            ErrorCode::UnknownOperationException,
+            "requests are made with POST",
+        ));
     }
-    let collected = tokio::time::timeout(limits::BODY_TIMEOUT, Limited::new(body, limits::MAX_BODY).collect()).await;
+    let collected =
+        tokio::time::timeout(limits::BODY_TIMEOUT, Limited::new(body, limits::MAX_BODY).collect())
+            .await;
     match collected {
-        Err(_) => Err(ApiError::new(ErrorCode::SerializationException, "the body did not arrive in time")),
+        Err(_) => {
+            Err(ApiError::new(ErrorCode::SerializationException, "the body did not arrive in time"))
+        }
         Ok(Ok(body)) => Ok(body.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
             ErrorCode::SerializationException,
             format!("the body is larger than {} bytes", limits::MAX_BODY),
         )),
-        Ok(Err(_)) => Err(ApiError::new(ErrorCode::SerializationException, "the body is not whole")),
+        Ok(Err(_)) => {
+            Err(ApiError::new(ErrorCode::SerializationException, "the body is not whole"))
+        }
     }
 }
 

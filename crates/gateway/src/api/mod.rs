@@ -1,15 +1,19 @@
 //! The API: AWS JSON 1.1 at `POST /`, and the query protocol of STS at the same place.
 //!
-//! Way: [`http`] (bounded body) -> [`authn`] (whose is it?) -> [`dispatch`] (one exhaustive match) -> an operation's file,
-//! which asks [`authz`] before it does anything -> answer -> one audit line -> the client.
+//! Way: [`http`] (bounded body) -> [`authn`] (whose is it?) -> [`dispatch`] (one exhaustive match)
+//! -> an operation's file, which asks [`authz`] before it does anything -> answer -> one audit line
+//! -> the client.
 //!
 //! # Invariants
-//! - No operation without a valid signature; none answers with success without having asked policy: dispatch checks.
+//! - No operation without a valid signature; none answers with success without having asked policy:
+//!   dispatch checks.
 //! - Every request that was read leaves one audit line before its answer leaves.
-//! - What a request refers to is authorised first and looked up second: a stranger learns nothing about what exists.
+//! - What a request refers to is authorised first and looked up second: a stranger learns nothing
+//!   about what exists.
 //!
 //! # Not here
-//! - Shapes, limits and codes of AWS: `towline_ssm`. The running sessions: [`crate::seam::Sessions`].
+//! - Shapes, limits and codes of AWS: `towline_ssm`. The running sessions:
+//!   [`crate::seam::Sessions`].
 
 mod access;
 mod activations;
@@ -124,10 +128,14 @@ impl Api {
 /// An error of ours: logged with its cause, told to the client without it.
 fn internal(what: &str, cause: &dyn std::fmt::Display) -> ApiError {
     tracing::error!(%cause, "{what}");
-    ApiError::new(ErrorCode::InternalServerError, "the gateway failed; the request may be tried again")
+    ApiError::new(
+        ErrorCode::InternalServerError,
+        "the gateway failed; the request may be tried again",
+    )
 }
 
-/// Turns failures below into answers. A bound of the store is the client's to act upon; the rest is ours.
+/// Turns failures below into answers. A bound of the store is the client's to act upon; the rest is
+/// ours.
 trait OrInternal<T> {
     fn or_internal(self, what: &str) -> Result<T, ApiError>;
 }
@@ -135,10 +143,18 @@ trait OrInternal<T> {
 impl<T> OrInternal<T> for Result<T, StoreError> {
     fn or_internal(self, what: &str) -> Result<T, ApiError> {
         self.map_err(|error| match &error {
-            StoreError::Full { .. } => ApiError::new(ErrorCode::ServiceQuotaExceededException, error.to_string()),
-            StoreError::Exists(_) => ApiError::new(ErrorCode::ResourceAlreadyExistsException, error.to_string()),
-            StoreError::Missing(_) => ApiError::new(ErrorCode::ResourceNotFoundException, error.to_string()),
-            StoreError::Row(_) | StoreError::Database(_) | StoreError::Migrate(_) => internal(what, &error),
+            StoreError::Full { .. } => {
+                ApiError::new(ErrorCode::ServiceQuotaExceededException, error.to_string())
+            }
+            StoreError::Exists(_) => {
+                ApiError::new(ErrorCode::ResourceAlreadyExistsException, error.to_string())
+            }
+            StoreError::Missing(_) => {
+                ApiError::new(ErrorCode::ResourceNotFoundException, error.to_string())
+            }
+            StoreError::Row(_) | StoreError::Database(_) | StoreError::Migrate(_) => {
+                internal(what, &error)
+            }
         })
     }
 }

@@ -1,7 +1,8 @@
 //! Paging: `NextToken`s that mean something to this gateway only.
 //!
-//! A token is the operation and the last row's key under a MAC, so that a client cannot make one, nor use one operation's
-//! with another. The key is made at each start: a token does not outlive the process, a client then begins anew.
+//! A token is the operation and the last row's key under a MAC, so that a client cannot make one,
+//! nor use one operation's with another. The key is made at each start: a token does not outlive
+//! the process, a client then begins anew.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +12,8 @@ use towline_ssm::operation::Operation;
 
 use crate::entropy::{NoRandom, random};
 
-/// Bytes of the MAC that a token carries. Guessing one gives a page of a list that the caller may read anyway.
+/// Bytes of the MAC that a token carries. Guessing one gives a page of a list that the caller may
+/// read anyway.
 const TAG: usize = 16;
 /// Longest token that is read, characters. Ours have about 200.
 const MAX_TOKEN: usize = 1024;
@@ -39,7 +41,11 @@ impl Pages {
     ///
     /// # Errors
     /// `InvalidNextToken` for what this process did not make for this operation.
-    pub(super) fn cursor(&self, operation: Operation, token: Option<&str>) -> Result<String, ApiError> {
+    pub(super) fn cursor(
+        &self,
+        operation: Operation,
+        token: Option<&str>,
+    ) -> Result<String, ApiError> {
         let Some(token) = token.filter(|token| !token.is_empty()) else { return Ok(String::new()) };
         self.open(operation, token).ok_or_else(|| {
             ApiError::new(
@@ -55,7 +61,8 @@ impl Pages {
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
         let (tag, cursor) = bytes.split_at_checked(TAG)?;
-        let same: bool = subtle::ConstantTimeEq::ct_eq(self.tag(operation, cursor).as_slice(), tag).into();
+        let same: bool =
+            subtle::ConstantTimeEq::ct_eq(self.tag(operation, cursor).as_slice(), tag).into();
         if same { String::from_utf8(cursor.to_vec()).ok() } else { None }
     }
 
@@ -72,7 +79,8 @@ impl Pages {
     }
 }
 
-/// Cuts a list that was read one row too long to its page. `cursor` names a row; the token is made of the last one kept.
+/// Cuts a list that was read one row too long to its page. `cursor` names a row; the token is made
+/// of the last one kept.
 pub(super) fn page<T>(
     mut rows: Vec<T>,
     size: usize,

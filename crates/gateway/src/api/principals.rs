@@ -1,4 +1,5 @@
-//! Administration of principals: users with their access keys, groups, roles, and the policies of all three.
+//! Administration of principals: users with their access keys, groups, roles, and the policies of
+//! all three.
 //!
 //! # Invariants
 //! - A secret leaves once, in the answer that made it; it is stored sealed.
@@ -8,10 +9,11 @@
 use towline_policy::Use;
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
-    AccessKeyMetadata, AccessKeyStatus, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
-    CreatedAccessKey, DeleteAccessKeyRequest, GetPrincipalPolicyResult, ListAccessKeysResult,
-    ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult, PolicyRequest, Principal, PrincipalKind,
-    PrincipalRequest, PutPrincipalPolicyRequest, ROLE_SECONDS, UpdateAccessKeyRequest,
+    AccessKeyMetadata, AccessKeyStatus, CreateAccessKeyResult, CreatePrincipalRequest,
+    CreatePrincipalResult, CreatedAccessKey, DeleteAccessKeyRequest, GetPrincipalPolicyResult,
+    ListAccessKeysResult, ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult,
+    PolicyRequest, Principal, PrincipalKind, PrincipalRequest, PutPrincipalPolicyRequest,
+    ROLE_SECONDS, UpdateAccessKeyRequest,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
@@ -89,24 +91,47 @@ const fn inline_use(kind: PrincipalKind) -> Use {
 
 impl Api {
     /// Authorises a request about a principal. Whether it is there is asked afterwards.
-    async fn about_principal(&self, call: &Call, named: &Named, tags: &[Tag]) -> Result<(), ApiError> {
+    async fn about_principal(
+        &self,
+        call: &Call,
+        named: &Named,
+        tags: &[Tag],
+    ) -> Result<(), ApiError> {
         let stored = named.stored();
         call.note("principalName", &*stored);
         let mut question = Question::about(named.arn(self.realm()));
-        question.tags = self.store().tags().of(TagKind::Principal, &stored).await.or_internal("cannot read tags")?;
+        question.tags = self
+            .store()
+            .tags()
+            .of(TagKind::Principal, &stored)
+            .await
+            .or_internal("cannot read tags")?;
         question.facts.extend(request_tags(tags));
         self.authorize(call, &question).await
     }
 
     /// A principal that policy lets the caller ask about, and that is there.
-    pub(super) async fn existing(&self, call: &Call, named: &Named) -> Result<store::Principal, ApiError> {
+    pub(super) async fn existing(
+        &self,
+        call: &Call,
+        named: &Named,
+    ) -> Result<store::Principal, ApiError> {
         self.about_principal(call, named, &[]).await?;
-        let found = self.store().principals().get(&named.stored()).await.or_internal("cannot read a principal")?;
+        let found = self
+            .store()
+            .principals()
+            .get(&named.stored())
+            .await
+            .or_internal("cannot read a principal")?;
         found.ok_or_else(|| missing("principal"))
     }
 
     /// The same for what only users have.
-    async fn existing_user(&self, call: &Call, request: &PrincipalRequest) -> Result<UserName, ApiError> {
+    async fn existing_user(
+        &self,
+        call: &Call,
+        request: &PrincipalRequest,
+    ) -> Result<UserName, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         if named.kind != PrincipalKind::User {
             return Err(ApiError::validation("only users have access keys"));
@@ -114,10 +139,20 @@ impl Api {
         self.existing(call, &named).await.map(|_| named.name)
     }
 
-    async fn shown_principal(&self, row: store::Principal, kind: PrincipalKind) -> Result<Principal, ApiError> {
-        let tags = self.store().tags().of(TagKind::Principal, &row.name).await.or_internal("cannot read tags")?;
+    async fn shown_principal(
+        &self,
+        row: store::Principal,
+        kind: PrincipalKind,
+    ) -> Result<Principal, ApiError> {
+        let tags = self
+            .store()
+            .tags()
+            .of(TagKind::Principal, &row.name)
+            .await
+            .or_internal("cannot read tags")?;
         let bare = row.name.strip_prefix(prefix(kind)).unwrap_or(&row.name);
-        let name: UserName = bare.parse().map_err(|error| super::internal("a stored principal", &error))?;
+        let name: UserName =
+            bare.parse().map_err(|error| super::internal("a stored principal", &error))?;
         let roles = self.store().roles();
         let members = match kind {
             PrincipalKind::User => roles.groups_of(&row.name).await,
@@ -133,7 +168,10 @@ impl Api {
             principal_name: named.name.to_string(),
             principal_type: Some(kind.as_str().to_owned()).filter(|_| kind != PrincipalKind::User),
             created_date: date(row.created_at),
-            members: members.into_iter().map(|name| name.trim_start_matches("group/").to_owned()).collect(),
+            members: members
+                .into_iter()
+                .map(|name| name.trim_start_matches("group/").to_owned())
+                .collect(),
             max_session_duration: role.as_ref().map(|role| role.max_seconds),
             trust_policy_document: role.map(|role| role.trust),
             has_boundary: boundary.is_some(),
@@ -154,7 +192,9 @@ impl Api {
             Some(trust) => {
                 checked_policy(trust, Use::Trust)?;
                 let role = store::Role {
-                    unique_id: AccessKeyId::role_id_from_random(entropy::random().or_internal("no role id")?),
+                    unique_id: AccessKeyId::role_id_from_random(
+                        entropy::random().or_internal("no role id")?,
+                    ),
                     trust: trust.clone(),
                     max_seconds: request.max_session_duration.unwrap_or(*ROLE_SECONDS.start()),
                 };
@@ -180,7 +220,8 @@ impl Api {
         let rows = self.store().principals().list(prefix(kind), &after, size + 1).await;
         let rows = rows.or_internal("cannot list principals")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let (rows, next_token) = page(rows, size, &self.pages, call.operation, |row| row.name.clone());
+        let (rows, next_token) =
+            page(rows, size, &self.pages, call.operation, |row| row.name.clone());
         let mut principals = Vec::with_capacity(rows.len());
         for row in rows {
             principals.push(self.shown_principal(row, kind).await?);
@@ -188,13 +229,23 @@ impl Api {
         Ok(ListPrincipalsResult { principals, next_token })
     }
 
-    pub(super) async fn delete_principal(&self, call: &Call, request: PrincipalRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn delete_principal(
+        &self,
+        call: &Call,
+        request: PrincipalRequest,
+    ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let row = self.existing(call, &named).await?;
         if row.name == call.caller.principal {
-            return Err(ApiError::validation("nobody can remove herself: let another administrator do it"));
+            return Err(ApiError::validation(
+                "nobody can remove herself: let another administrator do it",
+            ));
         }
-        self.store().principals().delete(&row.name).await.or_internal("cannot remove a principal")?;
+        self.store()
+            .principals()
+            .delete(&row.name)
+            .await
+            .or_internal("cannot remove a principal")?;
         self.policies.changed();
         Ok(Empty {})
     }
@@ -206,9 +257,13 @@ impl Api {
     ) -> Result<CreateAccessKeyResult, ApiError> {
         let name = self.existing_user(call, &request).await?;
         let (id, secret) = new_access_key()?;
-        let sealed =
-            self.parts.vault.seal(id.as_str(), secret.expose().as_bytes()).or_internal("cannot seal a secret")?;
-        let added = self.store().principals().add_key(name.as_str(), id.as_str(), &sealed, call.now).await;
+        let sealed = self
+            .parts
+            .vault
+            .seal(id.as_str(), secret.expose().as_bytes())
+            .or_internal("cannot seal a secret")?;
+        let added =
+            self.store().principals().add_key(name.as_str(), id.as_str(), &sealed, call.now).await;
         added.or_internal("cannot store an access key")?;
         call.note("accessKeyId", id.as_str());
         Ok(CreateAccessKeyResult {
@@ -227,7 +282,12 @@ impl Api {
         request: PrincipalRequest,
     ) -> Result<ListAccessKeysResult, ApiError> {
         let name = self.existing_user(call, &request).await?;
-        let keys = self.store().principals().keys(name.as_str()).await.or_internal("cannot list access keys")?;
+        let keys = self
+            .store()
+            .principals()
+            .keys(name.as_str())
+            .await
+            .or_internal("cannot list access keys")?;
         let shown = |key: store::AccessKey| AccessKeyMetadata {
             principal_name: key.principal,
             access_key_id: key.id,
@@ -243,11 +303,19 @@ impl Api {
         call: &Call,
         request: UpdateAccessKeyRequest,
     ) -> Result<Empty, ApiError> {
-        let name = self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?.name;
+        let name = self
+            .existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?)
+            .await?
+            .name;
         call.note("accessKeyId", &*request.access_key_id);
         let active = request.wanted() == AccessKeyStatus::Active;
-        let done = self.store().principals().set_key_active(&name, &request.access_key_id, active).await;
-        if done.or_internal("cannot switch an access key")? { Ok(Empty {}) } else { Err(missing("access key")) }
+        let done =
+            self.store().principals().set_key_active(&name, &request.access_key_id, active).await;
+        if done.or_internal("cannot switch an access key")? {
+            Ok(Empty {})
+        } else {
+            Err(missing("access key"))
+        }
     }
 
     pub(super) async fn delete_access_key(
@@ -255,19 +323,32 @@ impl Api {
         call: &Call,
         request: DeleteAccessKeyRequest,
     ) -> Result<Empty, ApiError> {
-        let name = self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?.name;
+        let name = self
+            .existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?)
+            .await?
+            .name;
         call.note("accessKeyId", &*request.access_key_id);
         let done = self.store().principals().delete_key(&name, &request.access_key_id).await;
-        if done.or_internal("cannot remove an access key")? { Ok(Empty {}) } else { Err(missing("access key")) }
+        if done.or_internal("cannot remove an access key")? {
+            Ok(Empty {})
+        } else {
+            Err(missing("access key"))
+        }
     }
 
-    pub(super) async fn put_policy(&self, call: &Call, request: PutPrincipalPolicyRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn put_policy(
+        &self,
+        call: &Call,
+        request: PutPrincipalPolicyRequest,
+    ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let name = self.existing(call, &named).await?.name;
         call.note("policyName", &*request.policy_name);
         checked_policy(&request.policy_document, inline_use(named.kind))?;
         let principals = self.store().principals();
-        let put = principals.put_policy(&name, &request.policy_name, &request.policy_document, call.now).await;
+        let put = principals
+            .put_policy(&name, &request.policy_name, &request.policy_document, call.now)
+            .await;
         put.or_internal("cannot store a policy")?;
         self.policies.changed();
         Ok(Empty {})
@@ -280,11 +361,17 @@ impl Api {
     ) -> Result<GetPrincipalPolicyResult, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let name = self.existing(call, &named).await?.name;
-        let policies = self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
+        let policies =
+            self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
         let found = policies.into_iter().find(|(policy, _)| *policy == request.policy_name);
         let (policy_name, policy_document) = found.ok_or_else(|| missing("policy"))?;
         let (principal_name, principal_type) = (request.principal_name, request.principal_type);
-        Ok(GetPrincipalPolicyResult { principal_name, principal_type, policy_name, policy_document })
+        Ok(GetPrincipalPolicyResult {
+            principal_name,
+            principal_type,
+            policy_name,
+            policy_document,
+        })
     }
 
     pub(super) async fn list_policies(
@@ -294,11 +381,18 @@ impl Api {
     ) -> Result<ListPrincipalPoliciesResult, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let name = self.existing(call, &named).await?.name;
-        let policies = self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
-        Ok(ListPrincipalPoliciesResult { policy_names: policies.into_iter().map(|(policy, _)| policy).collect() })
+        let policies =
+            self.store().principals().policies(&name).await.or_internal("cannot read policies")?;
+        Ok(ListPrincipalPoliciesResult {
+            policy_names: policies.into_iter().map(|(policy, _)| policy).collect(),
+        })
     }
 
-    pub(super) async fn delete_policy(&self, call: &Call, request: PolicyRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn delete_policy(
+        &self,
+        call: &Call,
+        request: PolicyRequest,
+    ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let name = self.existing(call, &named).await?.name;
         call.note("policyName", &*request.policy_name);

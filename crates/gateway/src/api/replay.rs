@@ -1,11 +1,13 @@
 //! Requests that change something are taken once.
 //!
-//! A signature holds for the clock skew of five minutes; whoever captured a request could send it again in that time.
-//! A signature that was seen is refused, but for the first [`GRACE`]: clients sign with whole seconds, so two equal
-//! requests of one second (a script that starts eight sessions, a quick retry) have one signature and are both meant.
+//! A signature holds for the clock skew of five minutes; whoever captured a request could send it
+//! again in that time. A signature that was seen is refused, but for the first [`GRACE`]: clients
+//! sign with whole seconds, so two equal requests of one second (a script that starts eight
+//! sessions, a quick retry) have one signature and are both meant.
 //!
 //! # Invariants
-//! - At most [`limits::MAX_SEEN_SIGNATURES`] are remembered; when full, the one that would be forgotten first leaves.
+//! - At most [`limits::MAX_SEEN_SIGNATURES`] are remembered; when full, the one that would be
+//!   forgotten first leaves.
 //! - Only signatures that were right come in here.
 
 use std::collections::{BTreeSet, HashMap};

@@ -4,12 +4,14 @@
 //! - A trust policy, and a boundary, that does not parse or breaks a rule of its use is not stored.
 //!
 //! # Not here
-//! - Making, listing and removing principals of any kind, and their policies: [`super::principals`].
+//! - Making, listing and removing principals of any kind, and their policies:
+//!   [`super::principals`].
 
 use towline_policy::{Policy, Use};
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
-    BoundaryRequest, GetBoundaryResult, GroupMemberRequest, PrincipalKind, PutBoundaryRequest, UpdateRoleRequest,
+    BoundaryRequest, GetBoundaryResult, GroupMemberRequest, PrincipalKind, PutBoundaryRequest,
+    UpdateRoleRequest,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 
@@ -26,7 +28,11 @@ pub(super) fn checked_policy(text: &str, purpose: Use) -> Result<Policy, ApiErro
 }
 
 impl Api {
-    pub(super) async fn update_role(&self, call: &Call, request: UpdateRoleRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn update_role(
+        &self,
+        call: &Call,
+        request: UpdateRoleRequest,
+    ) -> Result<Empty, ApiError> {
         let named = Named::new(PrincipalKind::Role, &request.principal_name)?;
         let role = self.existing(call, &named).await?.name;
         if let Some(trust) = &request.trust_policy_document {
@@ -37,10 +43,19 @@ impl Api {
         if done.or_internal("cannot change a role")? { Ok(Empty {}) } else { Err(missing("role")) }
     }
 
-    pub(super) async fn add_group_member(&self, call: &Call, request: GroupMemberRequest) -> Result<Empty, ApiError> {
-        let group = self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
+    pub(super) async fn add_group_member(
+        &self,
+        call: &Call,
+        request: GroupMemberRequest,
+    ) -> Result<Empty, ApiError> {
+        let group =
+            self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
         call.note("memberName", &*request.principal_name);
-        self.store().roles().join(&group.name, &request.principal_name).await.or_internal("cannot change a group")?;
+        self.store()
+            .roles()
+            .join(&group.name, &request.principal_name)
+            .await
+            .or_internal("cannot change a group")?;
         self.policies.changed();
         Ok(Empty {})
     }
@@ -50,7 +65,8 @@ impl Api {
         call: &Call,
         request: GroupMemberRequest,
     ) -> Result<Empty, ApiError> {
-        let group = self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
+        let group =
+            self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
         call.note("memberName", &*request.principal_name);
         let done = self.store().roles().leave(&group.name, &request.principal_name).await;
         let done = done.or_internal("cannot change a group")?;
@@ -58,11 +74,16 @@ impl Api {
         if done { Ok(Empty {}) } else { Err(missing("member of this group")) }
     }
 
-    pub(super) async fn put_boundary(&self, call: &Call, request: PutBoundaryRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn put_boundary(
+        &self,
+        call: &Call,
+        request: PutBoundaryRequest,
+    ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
         checked_policy(&request.policy_document, Use::Managed)?;
-        let set = self.store().roles().set_boundary(&principal.name, &request.policy_document).await;
+        let set =
+            self.store().roles().set_boundary(&principal.name, &request.policy_document).await;
         set.or_internal("cannot set a boundary")?;
         self.policies.changed();
         Ok(Empty {})
@@ -75,7 +96,12 @@ impl Api {
     ) -> Result<GetBoundaryResult, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
-        let document = self.store().roles().boundary(&principal.name).await.or_internal("cannot read a boundary")?;
+        let document = self
+            .store()
+            .roles()
+            .boundary(&principal.name)
+            .await
+            .or_internal("cannot read a boundary")?;
         Ok(GetBoundaryResult {
             principal_name: request.principal_name,
             principal_type: request.principal_type,
@@ -83,11 +109,19 @@ impl Api {
         })
     }
 
-    pub(super) async fn delete_boundary(&self, call: &Call, request: BoundaryRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn delete_boundary(
+        &self,
+        call: &Call,
+        request: BoundaryRequest,
+    ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
-        let done =
-            self.store().roles().remove_boundary(&principal.name).await.or_internal("cannot remove a boundary")?;
+        let done = self
+            .store()
+            .roles()
+            .remove_boundary(&principal.name)
+            .await
+            .or_internal("cannot remove a boundary")?;
         self.policies.changed();
         if done { Ok(Empty {}) } else { Err(missing("boundary")) }
     }

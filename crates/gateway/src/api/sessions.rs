@@ -1,12 +1,15 @@
 //! Sessions: decided here, run by the data plane.
 //!
-//! Way of StartSession: document and parameters -> a plan -> policy, on the device and on the document -> the data plane
-//! opens it on the device, and keeps its row in the store -> token and URL for the client.
+//! Way of StartSession: document and parameters -> a plan -> policy, on the device and on the
+//! document -> the data plane opens it on the device, and keeps its row in the store -> token and
+//! URL for the client.
 //!
 //! # Invariants
-//! - Whoever names a document needs a right to that document as well; without one named, only policies that ask for it
-//!   by `ssm:SessionDocumentAccessCheck` have the default document checked.
-//! - An id that does not exist and one that is not the caller's are told apart only after policy has said yes.
+//! - Whoever names a document needs a right to that document as well; without one named, only
+//!   policies that ask for it by `ssm:SessionDocumentAccessCheck` have the default document
+//!   checked.
+//! - An id that does not exist and one that is not the caller's are told apart only after policy
+//!   has said yes.
 
 use std::time::Duration;
 
@@ -14,9 +17,9 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::{
-    DescribeSessionsRequest, DescribeSessionsResponse, Parameters, ResumeSessionRequest, ResumeSessionResponse,
-    Session, SessionManagerOutputUrl, SessionStatus as ShownStatus, StartSessionRequest, StartSessionResponse,
-    TerminateSessionRequest, TerminateSessionResponse,
+    DescribeSessionsRequest, DescribeSessionsResponse, Parameters, ResumeSessionRequest,
+    ResumeSessionResponse, Session, SessionManagerOutputUrl, SessionStatus as ShownStatus,
+    StartSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::documents::own::Resolved;
@@ -54,22 +57,31 @@ impl Api {
         if let Some(reason) = &request.reason {
             call.note("reason", reason);
         }
-        // Resolved before policy is asked, for its parameters are part of the question; told only after it.
+        // Resolved before policy is asked, for its parameters are part of the question; told only
+        // after it.
         let wanted = self.wanted_session(&document, &request.parameters).await;
         let parameters = wanted.as_ref().map_or(&request.parameters, |wanted| &wanted.parameters);
         self.authorize_start(call, &request.target, named, parameters).await?;
         let Resolved { plan, preferences, elevated, .. } = wanted?;
         if let SessionPlan::Port { port, .. } | SessionPlan::Ssh { port } = &plan {
-            let host = if let SessionPlan::Port { host: Some(host), .. } = &plan { host } else { "localhost" };
+            let host = if let SessionPlan::Port { host: Some(host), .. } = &plan {
+                host
+            } else {
+                "localhost"
+            };
             call.note("destination", format!("{host}:{port}"));
         }
         if let SessionPlan::Copy { path, put, .. } = &plan {
             call.note(if *put { "writes" } else { "reads" }, path);
         }
         let device = self.usable_target(&request.target).await?;
-        let session = SessionId::from_random(&call.caller.name, entropy::random().or_internal("no session id")?);
+        let session = SessionId::from_random(
+            &call.caller.name,
+            entropy::random().or_internal("no session id")?,
+        );
         call.note("sessionId", session.as_str());
-        let limits = self.store().settings().session_limits().await.or_internal("cannot read settings")?;
+        let limits =
+            self.store().settings().session_limits().await.or_internal("cannot read settings")?;
         let run_as = run_as(call, &plan, &preferences, elevated)?;
         let limits = with_preferences(limits, &preferences);
         let start = SessionStart {
@@ -80,9 +92,17 @@ impl Api {
             document,
             plan,
             run_as,
-            terminal: request.towline_terminal.map(|t| Terminal { term: t.term, rows: t.rows, cols: t.cols }),
+            terminal: request.towline_terminal.map(|t| Terminal {
+                term: t.term,
+                rows: t.rows,
+                cols: t.cols,
+            }),
             reason: request.reason,
-            just_in_time: call.caller.temporary.as_ref().is_some_and(|temporary| temporary.access.is_some()),
+            just_in_time: call
+                .caller
+                .temporary
+                .as_ref()
+                .is_some_and(|temporary| temporary.access.is_some()),
             preferences,
             idle_timeout: limits.idle,
             max_duration: limits.max,
@@ -124,7 +144,8 @@ impl Api {
     }
 
     async fn usable_target(&self, target: &str) -> Result<DeviceId, ApiError> {
-        let not_connected = || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
+        let not_connected =
+            || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
         let id: DeviceId = target.parse().map_err(|_| not_connected())?;
         match self.active_device(&id).await? {
             Some(_) => Ok(id),
@@ -139,10 +160,15 @@ impl Api {
     ) -> Result<ResumeSessionResponse, ApiError> {
         let session = self.authorize_session(call, &request.session_id).await?;
         let Some(session) = session else {
-            return Err(ApiError::new(ErrorCode::DoesNotExistException, "there is no such session"));
+            return Err(ApiError::new(
+                ErrorCode::DoesNotExistException,
+                "there is no such session",
+            ));
         };
-        let id: SessionId = session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
-        // An empty token tells session-manager-plugin that the session is over; an error would make it try for ever.
+        let id: SessionId =
+            session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
+        // An empty token tells session-manager-plugin that the session is over; an error would make
+        // it try for ever.
         let token_value = self.parts.sessions.resume(&id).unwrap_or_default();
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
@@ -160,24 +186,32 @@ impl Api {
         let session = self.authorize_session(call, &request.session_id).await?;
         // AWS answers an unknown id with success, and clients in a hurry rely on it.
         if let Some(session) = session.filter(|session| session.ended_at.is_none()) {
-            let id: SessionId = session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
+            let id: SessionId =
+                session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
             let reason = EndReason::Terminated { by: call.caller.arn.clone() };
             let sentence = reason.sentence();
             self.parts.sessions.terminate(&id, reason);
-            // The data plane writes the same in its own time. Here it is waited for: who has terminated a session must
-            // not find it active; and one that is not alive here has nothing else than its row.
+            // The data plane writes the same in its own time. Here it is waited for: who has
+            // terminated a session must not find it active; and one that is not alive here has
+            // nothing else than its row.
             let ended = self.store().sessions().end(id.as_str(), false, &sentence, call.now).await;
             ended.or_internal("cannot end a session")?;
         }
         Ok(TerminateSessionResponse { session_id: request.session_id })
     }
 
-    /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's sessions.
-    pub(super) async fn authorize_session(&self, call: &Call, id: &str) -> Result<Option<store::Session>, ApiError> {
+    /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's
+    /// sessions.
+    pub(super) async fn authorize_session(
+        &self,
+        call: &Call,
+        id: &str,
+    ) -> Result<Option<store::Session>, ApiError> {
         call.note("sessionId", id);
         let realm = self.realm();
         let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
-        let mut question = Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
+        let mut question =
+            Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
         if let Some(session) = &session {
             let owned = session.new.principal_arn == call.caller.arn;
             // A role's session may be called like a user: only the whole ARN tells them apart.
@@ -188,7 +222,9 @@ impl Api {
                 (false, false) => &session.new.principal_name,
             };
             question.tags.insert("aws:ssmmessages:session-id".to_owned(), owner.clone());
-            question.tags.insert("aws:ssmmessages:target-id".to_owned(), session.new.device_id.clone());
+            question
+                .tags
+                .insert("aws:ssmmessages:target-id".to_owned(), session.new.device_id.clone());
             if !owned {
                 disown(&mut question, call);
             }
@@ -204,25 +240,35 @@ impl Api {
     ) -> Result<DescribeSessionsResponse, ApiError> {
         self.authorize(call, &Question::anything()).await?;
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
-        let after = cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
+        let after =
+            cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
         let size = request.max_results.unwrap_or(PAGE);
         let filter = filter(&request)?;
-        let rows = self.store().sessions().query(&filter, after, size + 1).await.or_internal("cannot list sessions")?;
+        let rows = self
+            .store()
+            .sessions()
+            .query(&filter, after, size + 1)
+            .await
+            .or_internal("cannot list sessions")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &store::Session| format!("{} {}", row.started_at.0, row.new.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
         let recorder = &self.parts.evidence.recorder;
         let with_place = |row: store::Session| {
             let ended = row.ended_at.is_some();
-            let live = SessionId::try_from(row.new.id.clone()).ok().and_then(|id| self.parts.sessions.live(&id));
-            let told: Option<SessionManagerOutputUrl> = serde_json::from_str(&row.new.output_url).ok();
+            let live = SessionId::try_from(row.new.id.clone())
+                .ok()
+                .and_then(|id| self.parts.sessions.live(&id));
+            let told: Option<SessionManagerOutputUrl> =
+                serde_json::from_str(&row.new.output_url).ok();
             let mut session = shown(row);
             if let Some(state) = live.filter(|_| !ended) {
                 session.status = stage(state);
             }
             if !ended {
                 let so_far = recorder.bytes_so_far(&session.session_id);
-                session.towline_recording_bytes = so_far.and_then(|bytes| i64::try_from(bytes).ok());
+                session.towline_recording_bytes =
+                    so_far.and_then(|bytes| i64::try_from(bytes).ok());
             }
             // Sessions from before this was kept: where a recording would be.
             let guess = || {
@@ -232,7 +278,10 @@ impl Api {
             session.output_url = if ended { told.or_else(guess) } else { None };
             session
         };
-        Ok(DescribeSessionsResponse { sessions: rows.into_iter().map(with_place).collect(), next_token })
+        Ok(DescribeSessionsResponse {
+            sessions: rows.into_iter().map(with_place).collect(),
+            next_token,
+        })
     }
 
     fn stream_url(&self, call: &Call, session: &SessionId) -> String {
@@ -241,8 +290,9 @@ impl Api {
     }
 }
 
-/// The pattern `session/${aws:username}-*` of AWS's documents, filled in for `ann`, also matches the sessions of
-/// `ann-lee`. For a session that is not the caller's, the names in it get a character that no session id has.
+/// The pattern `session/${aws:username}-*` of AWS's documents, filled in for `ann`, also matches
+/// the sessions of `ann-lee`. For a session that is not the caller's, the names in it get a
+/// character that no session id has.
 fn disown(question: &mut Question, call: &Call) {
     let nobody = format!("{}/", call.caller.name);
     for key in ["aws:username", "aws:userid"] {
@@ -255,10 +305,12 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
         StartError::NotConnected | StartError::Timeout | StartError::Unreachable { .. } => {
             ErrorCode::TargetNotConnected
         }
-        StartError::Refused { .. } | StartError::NotRecorded { .. } | StartError::AlreadyStarted { .. } => {
-            ErrorCode::AccessDeniedException
+        StartError::Refused { .. }
+        | StartError::NotRecorded { .. }
+        | StartError::AlreadyStarted { .. } => ErrorCode::AccessDeniedException,
+        StartError::Busy { .. } | StartError::TooManySessions { .. } => {
+            ErrorCode::ServiceQuotaExceededException
         }
-        StartError::Busy { .. } | StartError::TooManySessions { .. } => ErrorCode::ServiceQuotaExceededException,
         StartError::Internal(why) => return internal("a session could not be opened", why),
     };
     ApiError::new(code, format!("{device}: {error}"))
@@ -266,7 +318,8 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
 
 /// The store's filter.
 fn filter(request: &DescribeSessionsRequest) -> Result<SessionFilter, ApiError> {
-    let mut filter = SessionFilter { ended: request.state == "History", ..SessionFilter::default() };
+    let mut filter =
+        SessionFilter { ended: request.state == "History", ..SessionFilter::default() };
     for one in request.filters.as_deref().unwrap_or_default() {
         match one.key.as_str() {
             "InvokedAfter" => filter.invoked_after = Some(instant(&one.value)?),
@@ -276,22 +329,36 @@ fn filter(request: &DescribeSessionsRequest) -> Result<SessionFilter, ApiError> 
             "SessionId" => filter.ids.push(one.value.clone()),
             "Status" => match SessionStatus::parse(&one.value) {
                 Some(status) => filter.statuses.push(status),
-                None => return Err(ApiError::validation("Status must be a status of sessions, such as Connected")),
+                None => {
+                    return Err(ApiError::validation(
+                        "Status must be a status of sessions, such as Connected",
+                    ));
+                }
             },
             "AccessType" if one.value == "Standard" => filter.just_in_time = Some(false),
             "AccessType" if one.value == "JustInTime" => filter.just_in_time = Some(true),
-            _ => return Err(ApiError::new(ErrorCode::InvalidFilterKey, "this key or value is not one of sessions")),
+            _ => {
+                return Err(ApiError::new(
+                    ErrorCode::InvalidFilterKey,
+                    "this key or value is not one of sessions",
+                ));
+            }
         }
     }
     Ok(filter)
 }
 
 pub(super) fn instant(text: &str) -> Result<UnixMillis, ApiError> {
-    let bad = |_| ApiError::validation("InvokedAfter and InvokedBefore must be times such as 2026-01-31T12:00:00Z");
+    let bad = |_| {
+        ApiError::validation(
+            "InvokedAfter and InvokedBefore must be times such as 2026-01-31T12:00:00Z",
+        )
+    };
     OffsetDateTime::parse(text, &Rfc3339).map(UnixMillis::from).map_err(bad)
 }
 
-/// What a live session is doing, in the words of AWS. The rows know of its beginning and its end only.
+/// What a live session is doing, in the words of AWS. The rows know of its beginning and its end
+/// only.
 const fn stage(live: LiveState) -> ShownStatus {
     match live {
         LiveState::Connecting => ShownStatus::Connecting,

@@ -1,12 +1,15 @@
 //! GetCallerIdentity, GetSessionToken, AssumeRole.
 //!
-//! Way of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a token ([`super::tokens`]).
+//! Way of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a token
+//! ([`super::tokens`]).
 //!
 //! # Invariants
-//! - The trust policy itself must allow. One that names the account alone leaves it to the caller's policies as well; an
-//!   explicit deny anywhere wins; a boundary and a session policy of the caller limit always.
+//! - The trust policy itself must allow. One that names the account alone leaves it to the caller's
+//!   policies as well; an explicit deny anywhere wins; a boundary and a session policy of the
+//!   caller limit always.
 //! - A role that is not there and one that does not trust the caller give the same answer.
-//! - Who holds temporary credentials of a user gets no further ones of the user; a role's chain lives an hour at the most.
+//! - Who holds temporary credentials of a user gets no further ones of the user; a role's chain
+//!   lives an hour at the most.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +17,8 @@ use std::time::Duration;
 use towline_policy::{NamedPolicy, Outcome, Policy, Use, evaluate, evaluate_trust};
 use towline_ssm::api::sts::{CallerIdentity, StsRequest};
 use towline_ssm::api::sts_tokens::{
-    AssumeRoleRequest, AssumedRole, GetSessionTokenRequest, ROLE_SECONDS, SESSION_TOKEN_SECONDS, TemporaryCredentials,
+    AssumeRoleRequest, AssumedRole, GetSessionTokenRequest, ROLE_SECONDS, SESSION_TOKEN_SECONDS,
+    TemporaryCredentials,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::UserName;
@@ -50,7 +54,11 @@ impl Api {
         }
     }
 
-    pub(super) fn session_token(&self, call: &Call, body: &[u8]) -> Result<TemporaryCredentials, ApiError> {
+    pub(super) fn session_token(
+        &self,
+        call: &Call,
+        body: &[u8],
+    ) -> Result<TemporaryCredentials, ApiError> {
         let request = GetSessionTokenRequest::read(&StsRequest::parse(body)?.fields)?;
         if request.serial_number.is_some() || request.token_code.is_some() {
             return Err(no_second_factor());
@@ -66,19 +74,27 @@ impl Api {
         Ok(credentials)
     }
 
-    pub(super) async fn assume_role(&self, call: &Call, body: &[u8]) -> Result<AssumedRole, ApiError> {
+    pub(super) async fn assume_role(
+        &self,
+        call: &Call,
+        body: &[u8],
+    ) -> Result<AssumedRole, ApiError> {
         let request = AssumeRoleRequest::read(&StsRequest::parse(body)?.fields)?;
         call.note("roleArn", &*request.role_arn);
         call.note("roleSessionName", &*request.role_session_name);
         if request.serial_number.is_some() || request.token_code.is_some() {
             return Err(no_second_factor());
         }
-        let name: UserName = request.role_session_name.parse().map_err(|error| internal("a checked name", &error))?;
+        let name: UserName = request
+            .role_session_name
+            .parse()
+            .map_err(|error| internal("a checked name", &error))?;
         let role = self.trusting_role(call, &request).await?;
         let duration = request.duration.unwrap_or(ROLE_SECONDS);
         let chained = call.caller.principal.starts_with("role/");
         if duration > role.max_seconds || (chained && duration > CHAINED_SECONDS) {
-            let most = if chained { CHAINED_SECONDS.min(role.max_seconds) } else { role.max_seconds };
+            let most =
+                if chained { CHAINED_SECONDS.min(role.max_seconds) } else { role.max_seconds };
             return Err(ApiError::validation(format!(
                 "DurationSeconds exceeds the {most} seconds that are possible here"
             )));
@@ -86,10 +102,15 @@ impl Api {
         if let Some(policy) = &request.policy {
             let malformed = |why: String| ApiError::new(ErrorCode::MalformedPolicyDocument, why);
             let parsed = Policy::parse(policy).map_err(|error| malformed(error.to_string()))?;
-            parsed.validate_for_storage(Use::Session, &[]).map_err(|error| malformed(error.to_string()))?;
+            parsed
+                .validate_for_storage(Use::Session, &[])
+                .map_err(|error| malformed(error.to_string()))?;
         }
-        let holder =
-            Holder::Role { role: role.name.to_string(), unique_id: role.unique_id.clone(), session: name.to_string() };
+        let holder = Holder::Role {
+            role: role.name.to_string(),
+            unique_id: role.unique_id.clone(),
+            session: name.to_string(),
+        };
         let temporary = call.caller.temporary.as_ref();
         let root_key = temporary.map_or(&call.caller.access_key, |temporary| &temporary.root_key);
         let mut token = Token::new(holder, root_key, call.now, seconds(duration));
@@ -119,7 +140,11 @@ impl Api {
     }
 
     /// The role of a request, if it trusts the caller.
-    async fn trusting_role(&self, call: &Call, request: &AssumeRoleRequest) -> Result<TrustedRole, ApiError> {
+    async fn trusting_role(
+        &self,
+        call: &Call,
+        request: &AssumeRoleRequest,
+    ) -> Result<TrustedRole, ApiError> {
         let denied = |action: &str| {
             let message = format!(
                 "User: {} is not authorized to perform: {action} on resource: {}",
@@ -128,15 +153,21 @@ impl Api {
             ApiError::new(ErrorCode::AccessDeniedException, message)
         };
         call.asked(&request.role_arn, false);
-        let name = self.realm().role_of_arn(&request.role_arn).ok_or_else(|| denied("sts:AssumeRole"))?;
+        let name =
+            self.realm().role_of_arn(&request.role_arn).ok_or_else(|| denied("sts:AssumeRole"))?;
         let principal = format!("role/{name}");
         let role = self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
         let role = role.ok_or_else(|| denied("sts:AssumeRole"))?;
-        let trust =
-            Policy::parse(&role.trust).map_err(|error| internal("a stored trust policy does not parse", &error))?;
+        let trust = Policy::parse(&role.trust)
+            .map_err(|error| internal("a stored trust policy does not parse", &error))?;
         let trust = NamedPolicy::new("trust policy", Arc::new(trust));
         let mut question = Question::about(request.role_arn.clone());
-        question.tags = self.store().tags().of(TagKind::Principal, &principal).await.or_internal("cannot read tags")?;
+        question.tags = self
+            .store()
+            .tags()
+            .of(TagKind::Principal, &principal)
+            .await
+            .or_internal("cannot read tags")?;
         question.facts = facts(request);
         let mut actions = vec!["sts:AssumeRole"];
         if !request.tags.is_empty() {
@@ -156,7 +187,10 @@ impl Api {
                 && (!limited || of_caller.is_allowed());
             call.asked(&request.role_arn, good);
             if !good {
-                call.note("denied", if said.is_allowed() { of_caller.to_string() } else { said.to_string() });
+                call.note(
+                    "denied",
+                    if said.is_allowed() { of_caller.to_string() } else { said.to_string() },
+                );
                 return Err(denied(action));
             }
         }
@@ -173,13 +207,23 @@ struct TrustedRole {
 
 /// What a trust policy can ask about.
 fn facts(request: &AssumeRoleRequest) -> Vec<(String, Vec<String>)> {
-    let mut facts = vec![("sts:RoleSessionName".to_owned(), vec![request.role_session_name.clone()])];
-    for (key, value) in [("sts:ExternalId", &request.external_id), ("sts:SourceIdentity", &request.source_identity)] {
+    let mut facts =
+        vec![("sts:RoleSessionName".to_owned(), vec![request.role_session_name.clone()])];
+    for (key, value) in
+        [("sts:ExternalId", &request.external_id), ("sts:SourceIdentity", &request.source_identity)]
+    {
         facts.extend(value.iter().map(|value| (key.to_owned(), vec![value.clone()])));
     }
-    facts.extend(request.duration.map(|seconds| ("sts:DurationSeconds".to_owned(), vec![seconds.to_string()])));
+    facts.extend(
+        request
+            .duration
+            .map(|seconds| ("sts:DurationSeconds".to_owned(), vec![seconds.to_string()])),
+    );
     if !request.tags.is_empty() {
-        facts.push(("aws:TagKeys".to_owned(), request.tags.iter().map(|tag| tag.key.clone()).collect()));
+        facts.push((
+            "aws:TagKeys".to_owned(),
+            request.tags.iter().map(|tag| tag.key.clone()).collect(),
+        ));
         facts.extend(request_tags(&request.tags));
     }
     if !request.transitive_tag_keys.is_empty() {

@@ -1,13 +1,13 @@
 //! Tags of devices and documents.
 //!
 //! # Invariants
-//! - A change is authorised with both the tags the thing has and those of the request, so that a policy can say
-//!   who may move a thing from one group to another.
+//! - A change is authorised with both the tags the thing has and those of the request, so that a
+//!   policy can say who may move a thing from one group to another.
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::tags::{
-    AddTagsToResourceRequest, ListTagsForResourceRequest, ListTagsForResourceResult, RemoveTagsFromResourceRequest,
-    Tag, TaggedResource, resource_of,
+    AddTagsToResourceRequest, ListTagsForResourceRequest, ListTagsForResourceResult,
+    RemoveTagsFromResourceRequest, Tag, TaggedResource, resource_of,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 
@@ -23,14 +23,20 @@ struct Tagged {
 }
 
 impl Api {
-    pub(super) async fn add_tags(&self, call: &Call, request: AddTagsToResourceRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn add_tags(
+        &self,
+        call: &Call,
+        request: AddTagsToResourceRequest,
+    ) -> Result<Empty, ApiError> {
         let keys = request.tags.iter().map(|tag| tag.key.clone());
         let mut facts = vec![("aws:TagKeys".to_owned(), keys.collect())];
         facts.extend(request_tags(&request.tags));
         let tagged = self.tagged(call, &request.resource_type, &request.resource_id, facts).await?;
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         match self.store().tags().put(tagged.kind, &tagged.id, &tags).await {
-            Err(error @ StoreError::Full { .. }) => Err(ApiError::new(ErrorCode::TooManyTagsError, error.to_string())),
+            Err(error @ StoreError::Full { .. }) => {
+                Err(ApiError::new(ErrorCode::TooManyTagsError, error.to_string()))
+            }
             other => other.or_internal("cannot set tags").map(|()| Empty {}),
         }
     }
@@ -51,9 +57,17 @@ impl Api {
         call: &Call,
         request: ListTagsForResourceRequest,
     ) -> Result<ListTagsForResourceResult, ApiError> {
-        let tagged = self.tagged(call, &request.resource_type, &request.resource_id, vec![]).await?;
-        let tags = self.store().tags().of(tagged.kind, &tagged.id).await.or_internal("cannot read tags")?;
-        Ok(ListTagsForResourceResult { tag_list: tags.into_iter().map(|(key, value)| Tag { key, value }).collect() })
+        let tagged =
+            self.tagged(call, &request.resource_type, &request.resource_id, vec![]).await?;
+        let tags = self
+            .store()
+            .tags()
+            .of(tagged.kind, &tagged.id)
+            .await
+            .or_internal("cannot read tags")?;
+        Ok(ListTagsForResourceResult {
+            tag_list: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
+        })
     }
 
     /// What a request about tags names: authorised first, then looked up.
@@ -71,7 +85,12 @@ impl Api {
                 let mut question = self.about_device(device.as_str()).await?;
                 question.facts = facts;
                 self.authorize(call, &question).await?;
-                let row = self.store().devices().get(device.as_str()).await.or_internal("cannot read a device")?;
+                let row = self
+                    .store()
+                    .devices()
+                    .get(device.as_str())
+                    .await
+                    .or_internal("cannot read a device")?;
                 row.ok_or_else(|| missing("no device has this id"))?;
                 Ok(Tagged { kind: TagKind::Device, id: device.into() })
             }
@@ -81,8 +100,9 @@ impl Api {
                 question.facts.extend(facts);
                 self.authorize(call, &question).await?;
                 let row = self.store().documents().get(&name, &Version::Default).await;
-                row.or_internal("cannot read a document")?
-                    .ok_or_else(|| missing("no own document has this name; built-in ones have no tags"))?;
+                row.or_internal("cannot read a document")?.ok_or_else(|| {
+                    missing("no own document has this name; built-in ones have no tags")
+                })?;
                 Ok(Tagged { kind: TagKind::Document, id: name })
             }
         }
@@ -91,8 +111,13 @@ impl Api {
     /// The question about a device: both of its names, and its tags.
     pub(super) async fn about_device(&self, id: &str) -> Result<Question, ApiError> {
         let realm = self.realm();
-        let tags = self.store().tags().of(TagKind::Device, id).await.or_internal("cannot read tags")?;
-        Ok(Question { names: towline_policy::device_aliases(&realm.region, &realm.account, id), tags, facts: vec![] })
+        let tags =
+            self.store().tags().of(TagKind::Device, id).await.or_internal("cannot read tags")?;
+        Ok(Question {
+            names: towline_policy::device_aliases(&realm.region, &realm.account, id),
+            tags,
+            facts: vec![],
+        })
     }
 }
 

@@ -1,12 +1,14 @@
 //! Temporary credentials: made, and proven when they come back.
 //!
-//! Way: who holds them, for how long, under which session policy -> sealed under the store key -> the session token that the
-//! client sends with each request -> opened again -> [`Caller`]. Nothing is stored: a token is its own row.
+//! Way: who holds them, for how long, under which session policy -> sealed under the store key ->
+//! the session token that the client sends with each request -> opened again -> [`Caller`]. Nothing
+//! is stored: a token is its own row.
 //!
 //! # Invariants
 //! - A token is bound to its access key: the secret in it opens for no other.
-//! - Credentials end with what they were made from: the long-lived key that began the chain, the user, the role of that
-//!   unique id, the approved request. Any of these switched off or gone, and they are refused.
+//! - Credentials end with what they were made from: the long-lived key that began the chain, the
+//!   user, the role of that unique id, the approved request. Any of these switched off or gone, and
+//!   they are refused.
 //!
 //! # Not here
 //! - Whether somebody may have them: [`super::sts`] and [`super::access`].
@@ -99,7 +101,10 @@ impl Token {
 }
 
 fn unknown() -> ApiError {
-    ApiError::new(ErrorCode::UnrecognizedClientException, "the access key or security token is not valid here")
+    ApiError::new(
+        ErrorCode::UnrecognizedClientException,
+        "the access key or security token is not valid here",
+    )
 }
 
 fn expired(why: &str) -> ApiError {
@@ -109,11 +114,17 @@ fn expired(why: &str) -> ApiError {
 impl Api {
     /// Makes the credentials of a token.
     pub(super) fn mint(&self, mut token: Token) -> Result<TemporaryCredentials, ApiError> {
-        let id = AccessKeyId::temporary_from_random(entropy::random().or_internal("no access key id")?);
+        let id =
+            AccessKeyId::temporary_from_random(entropy::random().or_internal("no access key id")?);
         let secret = SecretAccessKey::from_random(entropy::random().or_internal("no secret")?);
         token.secret = secret.expose().to_owned();
-        let text = serde_json::to_vec(&token).map_err(|error| internal("a token cannot be written", &error))?;
-        let sealed = self.parts.vault.seal(&sealed_name(id.as_str()), &text).or_internal("cannot seal a token")?;
+        let text = serde_json::to_vec(&token)
+            .map_err(|error| internal("a token cannot be written", &error))?;
+        let sealed = self
+            .parts
+            .vault
+            .seal(&sealed_name(id.as_str()), &text)
+            .or_internal("cannot seal a token")?;
         let session_token = STANDARD_NO_PAD.encode(sealed);
         if session_token.len() > limits::MAX_SESSION_TOKEN {
             return Err(ApiError::validation("session policy and tags are too large together"));
@@ -129,13 +140,20 @@ impl Api {
     /// Opens a token that came with this access key.
     ///
     /// # Errors
-    /// `UnrecognizedClientException` for what was not made here for this key, `ExpiredTokenException` when it is over.
-    pub(super) fn open_token(&self, access_key: &str, text: &str, now: UnixMillis) -> Result<Token, ApiError> {
+    /// `UnrecognizedClientException` for what was not made here for this key,
+    /// `ExpiredTokenException` when it is over.
+    pub(super) fn open_token(
+        &self,
+        access_key: &str,
+        text: &str,
+        now: UnixMillis,
+    ) -> Result<Token, ApiError> {
         if text.len() > limits::MAX_SESSION_TOKEN {
             return Err(unknown());
         }
         let sealed = STANDARD_NO_PAD.decode(text).map_err(|_| unknown())?;
-        let opened = self.parts.vault.open(&sealed_name(access_key), &sealed).map_err(|_| unknown())?;
+        let opened =
+            self.parts.vault.open(&sealed_name(access_key), &sealed).map_err(|_| unknown())?;
         let token: Token = serde_json::from_slice(&opened).map_err(|_| unknown())?;
         if now.0 >= token.expires_at {
             return Err(expired("The security token included in the request is expired"));
@@ -144,8 +162,17 @@ impl Api {
     }
 
     /// Whose request a proven token makes it.
-    pub(super) async fn holder(&self, token: Token, access_key: String) -> Result<Caller, ApiError> {
-        let root = self.store().principals().key(&token.root_key).await.or_internal("cannot read an access key")?;
+    pub(super) async fn holder(
+        &self,
+        token: Token,
+        access_key: String,
+    ) -> Result<Caller, ApiError> {
+        let root = self
+            .store()
+            .principals()
+            .key(&token.root_key)
+            .await
+            .or_internal("cannot read an access key")?;
         root.filter(|key| key.active).ok_or_else(unknown)?;
         let mut temporary = Temporary {
             issued_at: UnixMillis(token.issued_at),
@@ -162,21 +189,37 @@ impl Api {
         match token.holder {
             Holder::User { name } => self.user(&name, access_key, Some(temporary)).await,
             Holder::Access { name, request } => {
-                let row = self.store().access_requests().get(&request).await.or_internal("cannot read a request")?;
-                let row = row.filter(|row| row.status == "Approved" && row.expires_at > self.parts.clock.now());
-                let row = row.ok_or_else(|| expired("the access that was asked for is over, or was taken back"))?;
+                let row = self
+                    .store()
+                    .access_requests()
+                    .get(&request)
+                    .await
+                    .or_internal("cannot read a request")?;
+                let row = row.filter(|row| {
+                    row.status == "Approved" && row.expires_at > self.parts.clock.now()
+                });
+                let row = row.ok_or_else(|| {
+                    expired("the access that was asked for is over, or was taken back")
+                })?;
                 temporary.access = Some((request, super::access::policy_of(&row)?));
                 self.user(&name, access_key, Some(temporary)).await
             }
             Holder::Role { role, unique_id, session } => {
                 let principal = format!("role/{role}");
-                let row = self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
+                let row =
+                    self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
                 row.filter(|row| row.unique_id == unique_id).ok_or_else(unknown)?;
-                let mut tags =
-                    self.store().tags().of(TagKind::Principal, &principal).await.or_internal("cannot read tags")?;
+                let mut tags = self
+                    .store()
+                    .tags()
+                    .of(TagKind::Principal, &principal)
+                    .await
+                    .or_internal("cannot read tags")?;
                 tags.extend(token.tags);
-                let role: UserName = role.parse().map_err(|error| internal("a role in a token", &error))?;
-                let name: UserName = session.parse().map_err(|error| internal("a session in a token", &error))?;
+                let role: UserName =
+                    role.parse().map_err(|error| internal("a role in a token", &error))?;
+                let name: UserName =
+                    session.parse().map_err(|error| internal("a session in a token", &error))?;
                 Ok(Caller {
                     arn: self.realm().role_session_arn(&role, &name),
                     user_id: format!("{unique_id}:{name}"),
@@ -197,8 +240,14 @@ impl Api {
         access_key: String,
         temporary: Option<Temporary>,
     ) -> Result<Caller, ApiError> {
-        let tags = self.store().tags().of(TagKind::Principal, name).await.or_internal("cannot read tags")?;
-        let name: UserName = name.parse().map_err(|error| internal("a stored principal", &error))?;
+        let tags = self
+            .store()
+            .tags()
+            .of(TagKind::Principal, name)
+            .await
+            .or_internal("cannot read tags")?;
+        let name: UserName =
+            name.parse().map_err(|error| internal("a stored principal", &error))?;
         Ok(Caller {
             arn: self.realm().user_arn(&name),
             user_id: name.to_string(),
@@ -211,7 +260,8 @@ impl Api {
     }
 }
 
-/// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as the other.
+/// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as the
+/// other.
 fn sealed_name(access_key: &str) -> String {
     format!("token {access_key}")
 }

@@ -1,12 +1,13 @@
 //! What session is wanted: its document with its parameters, and the account's preferences.
 //!
-//! Way: StartSession's `DocumentName` and `Parameters` -> a built-in document or the default version of an own one -> what it
-//! does, as whom, for how long.
+//! Way: StartSession's `DocumentName` and `Parameters` -> a built-in document or the default
+//! version of an own one -> what it does, as whom, for how long.
 //!
 //! # Invariants
-//! - The `inputs` of the shell document hold for every session; an own document's `inputs` win, member by member.
-//! - With run-as switched on, the user is the one of the principal's tag or of the preferences, never root, and nobody
-//!   chooses another.
+//! - The `inputs` of the shell document hold for every session; an own document's `inputs` win,
+//!   member by member.
+//! - With run-as switched on, the user is the one of the principal's tag or of the preferences,
+//!   never root, and nobody chooses another.
 //!
 //! # Not here
 //! - Permission: [`super::sessions`]. The device's own word about users: the device.
@@ -32,7 +33,11 @@ const ROOT: &str = "root";
 
 impl Api {
     /// The session that a request means; nothing of it is permitted yet.
-    pub(super) async fn wanted_session(&self, name: &str, given: &Parameters) -> Result<Resolved, ApiError> {
+    pub(super) async fn wanted_session(
+        &self,
+        name: &str,
+        given: &Parameters,
+    ) -> Result<Resolved, ApiError> {
         let account = self.account_preferences().await?;
         if let Ok(document) = documents::find(name) {
             return Ok(Resolved {
@@ -48,7 +53,8 @@ impl Api {
         Ok(resolved)
     }
 
-    /// The preferences of the account: what the shell document's default version says, if it was ever replaced.
+    /// The preferences of the account: what the shell document's default version says, if it was
+    /// ever replaced.
     pub(super) async fn account_preferences(&self) -> Result<SessionPreferences, ApiError> {
         let stored = self.store().documents().get(RUN_SHELL, &Version::Default).await;
         match stored.or_internal("cannot read the preferences of sessions")? {
@@ -61,7 +67,10 @@ impl Api {
 /// A stored document, as a session document.
 fn session_document(document: &Document) -> Result<OwnDocument, ApiError> {
     if kind_of(document)? != Kind::Session {
-        let message = format!("{} is a document of type {}, not one of sessions", document.name, document.kind);
+        let message = format!(
+            "{} is a document of type {}, not one of sessions",
+            document.name, document.kind
+        );
         return Err(ApiError::new(ErrorCode::InvalidDocument, message));
     }
     let format = format_of(Some(&document.text.format));
@@ -69,8 +78,12 @@ fn session_document(document: &Document) -> Result<OwnDocument, ApiError> {
 }
 
 /// The condition keys for a document's parameters.
-pub(super) fn parameter_facts(parameters: &Parameters) -> impl Iterator<Item = (String, Vec<String>)> {
-    parameters.iter().map(|(name, values)| (format!("towline:DocumentParameter/{name}"), values.clone()))
+pub(super) fn parameter_facts(
+    parameters: &Parameters,
+) -> impl Iterator<Item = (String, Vec<String>)> {
+    parameters
+        .iter()
+        .map(|(name, values)| (format!("towline:DocumentParameter/{name}"), values.clone()))
 }
 
 /// The user of a session; `None` leaves it to the device.
@@ -81,9 +94,9 @@ pub(super) fn run_as(
     elevated: bool,
 ) -> Result<Option<String>, ApiError> {
     let asked = match plan {
-        SessionPlan::Shell { run_as } | SessionPlan::Exec { run_as, .. } | SessionPlan::Copy { run_as, .. } => {
-            run_as.clone()
-        }
+        SessionPlan::Shell { run_as }
+        | SessionPlan::Exec { run_as, .. }
+        | SessionPlan::Copy { run_as, .. } => run_as.clone(),
         SessionPlan::InteractiveCommand { .. }
         | SessionPlan::NonInteractiveCommand { .. }
         | SessionPlan::Port { .. }
@@ -96,21 +109,32 @@ pub(super) fn run_as(
     if preferences.run_as != Some(true) {
         return Ok(asked.or(of_principal));
     }
-    let denied = |why: String| ApiError::new(ErrorCode::AccessDeniedException, format!("run-as is on: {why}"));
+    let denied = |why: String| {
+        ApiError::new(ErrorCode::AccessDeniedException, format!("run-as is on: {why}"))
+    };
     let Some(user) = of_principal.or_else(|| preferences.run_as_default_user.clone()) else {
-        return Err(denied(format!("neither the principal's tag {RUN_AS_TAG} nor runAsDefaultUser names a user")));
+        return Err(denied(format!(
+            "neither the principal's tag {RUN_AS_TAG} nor runAsDefaultUser names a user"
+        )));
     };
     if user == ROOT {
-        return Err(denied(format!("the principal's tag {RUN_AS_TAG} must name another user than root")));
+        return Err(denied(format!(
+            "the principal's tag {RUN_AS_TAG} must name another user than root"
+        )));
     }
     if asked.as_ref().is_some_and(|asked| *asked != user) {
-        return Err(denied(format!("sessions of this principal run as {user}, and as nobody else")));
+        return Err(denied(format!(
+            "sessions of this principal run as {user}, and as nobody else"
+        )));
     }
     Ok(Some(user))
 }
 
 /// The gateway's limits, where the preferences say nothing else.
-pub(super) fn with_preferences(limits: SessionLimits, preferences: &SessionPreferences) -> SessionLimits {
+pub(super) fn with_preferences(
+    limits: SessionLimits,
+    preferences: &SessionPreferences,
+) -> SessionLimits {
     let minutes = |minutes: u32| Duration::from_secs(u64::from(minutes) * 60);
     SessionLimits {
         idle: preferences.idle_minutes.map_or(limits.idle, minutes),

@@ -1,11 +1,11 @@
 //! Data channels: the websockets at a session's `StreamUrl`, in the dialect that the client speaks.
 //!
-//! Way: upgrade request -> dialect by subprotocol -> `towline` (our own clients) or `aws` (session-manager-plugin and
-//! its kin, which offer none). The session's bytes are not looked into.
+//! Way: upgrade request -> dialect by subprotocol -> `towline` (our own clients) or `aws`
+//! (session-manager-plugin and its kin, which offer none). The session's bytes are not looked into.
 //!
 //! # Invariants
-//! - The upgrade is accepted whatever the session: clients of AWS hang without a word on a refused upgrade, so the
-//!   refusal is said inside of the channel.
+//! - The upgrade is accepted whatever the session: clients of AWS hang without a word on a refused
+//!   upgrade, so the refusal is said inside of the channel.
 //! - The token is in the first message, never in the URL.
 
 mod aws;
@@ -22,7 +22,8 @@ use towline_wire::frame::MAX_FRAME;
 use crate::seam::{ChannelRequest, DataChannels};
 use crate::sessions::Hub;
 
-/// Bytes of a client that are read at once. The library zeroes and keeps so many for each client, 128 KiB unless told.
+/// Bytes of a client that are read at once. The library zeroes and keeps so many for each client,
+/// 128 KiB unless told.
 const READ_AHEAD: usize = 16 * 1024;
 
 /// Opens data channels.
@@ -42,7 +43,9 @@ impl Channels {
 impl DataChannels for Channels {
     fn open(&self, request: ChannelRequest) -> Response {
         let ours = request.headers.get_all("sec-websocket-protocol").iter().any(|offered| {
-            offered.to_str().is_ok_and(|offered| offered.split(',').any(|one| one.trim() == SUBPROTOCOL))
+            offered
+                .to_str()
+                .is_ok_and(|offered| offered.split(',').any(|one| one.trim() == SUBPROTOCOL))
         });
         let session = request.session;
         if ours {
@@ -53,11 +56,17 @@ impl DataChannels for Channels {
                 .max_message_size(MAX_FRAME)
                 .max_frame_size(MAX_FRAME)
                 .read_buffer_size(READ_AHEAD);
-            return upgrade.on_upgrade(move |socket| async move { towline::serve(hub, session, socket).await });
+            return upgrade.on_upgrade(move |socket| async move {
+                towline::serve(hub, session, socket).await
+            });
         }
         let aws = Arc::clone(&self.aws);
         let largest = HEADER + MAX_PAYLOAD;
-        let upgrade = request.upgrade.max_message_size(largest).max_frame_size(largest).read_buffer_size(READ_AHEAD);
+        let upgrade = request
+            .upgrade
+            .max_message_size(largest)
+            .max_frame_size(largest)
+            .read_buffer_size(READ_AHEAD);
         upgrade.on_upgrade(move |socket| async move { aws.serve(session, socket).await })
     }
 }

@@ -1,9 +1,11 @@
 //! The dialect `towline.stream.1`: frames of the wire, one in each binary message.
 //!
-//! Way in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue -> frames -> messages.
+//! Way in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue ->
+//! frames -> messages.
 //!
 //! # Invariants
-//! - Reading never waits for writing: Ctrl-C gets through while output is on its way over a slow line.
+//! - Reading never waits for writing: Ctrl-C gets through while output is on its way over a slow
+//!   line.
 //! - A client that breaks the rules is told and hung up on; its session waits for another one.
 
 use std::sync::Arc;
@@ -46,7 +48,9 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
     let attached = first.and_then(|body| match Frame::decode(&body) {
         Ok(Frame::Control(message)) => match decode::<FromClient>(message) {
             Ok(FromClient::Attach { token, received, room, size }) => match hub.session(&name) {
-                Some(session) => session.attach(&token, received, room, size).map(|queue| (session, queue)),
+                Some(session) => {
+                    session.attach(&token, received, room, size).map(|queue| (session, queue))
+                }
                 None => Err("there is no such session, or it is over"),
             },
             _ => Err("the first message must be an attach"),
@@ -78,7 +82,9 @@ async fn first_word(stream: &mut Stream) -> Option<Result<Bytes, &'static str>> 
         loop {
             return match stream.next().await? {
                 Ok(Message::Binary(body)) => Some(Ok(body)),
-                Ok(Message::Text(_)) => Some(Err("the first message must be binary: a control frame with an attach")),
+                Ok(Message::Text(_)) => {
+                    Some(Err("the first message must be binary: a control frame with an attach"))
+                }
                 Ok(Message::Ping(_) | Message::Pong(_)) => continue,
                 Ok(Message::Close(_)) | Err(_) => None,
             };
@@ -172,8 +178,12 @@ impl Client<'_> {
                 Ok(message) => self.control(&message),
                 Err(_) => Next::Refuse("a control message is malformed"),
             },
-            Ok(Frame::Ping { .. } | Frame::Pong | Frame::Version { .. } | Frame::Unknown(_)) => Next::GoOn,
-            Ok(Frame::Data { .. } | Frame::Fin { .. }) => Next::Refuse("there is no input on that stream"),
+            Ok(Frame::Ping { .. } | Frame::Pong | Frame::Version { .. } | Frame::Unknown(_)) => {
+                Next::GoOn
+            }
+            Ok(Frame::Data { .. } | Frame::Fin { .. }) => {
+                Next::Refuse("there is no input on that stream")
+            }
             Err(_) => Next::Refuse("a frame is malformed"),
         }
     }
@@ -205,7 +215,9 @@ impl Client<'_> {
     fn control(&self, message: &FromClient) -> Next {
         match *message {
             FromClient::Resize(size) => self.pass_on(|session| ToAgent::Resize { session, size }),
-            FromClient::Signal(signal) => self.pass_on(|session| ToAgent::Signal { session, signal }),
+            FromClient::Signal(signal) => {
+                self.pass_on(|session| ToAgent::Signal { session, signal })
+            }
             FromClient::Close => {
                 let reason = EndReason::ClosedByOperator;
                 self.hub.end(self.session, reason, &sentence(reason));

@@ -1,13 +1,15 @@
 //! One step on one device: from its order to its last byte, through lost links.
 //!
-//! Way: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits one that an earlier process
-//! ordered) -> output into the [`Outlet`], credit as it is written -> exit and both ends -> the scheduler stores the end ->
-//! the last credit, with which the device may forget the step.
+//! Way: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits
+//! one that an earlier process ordered) -> output into the [`Outlet`], credit as it is written ->
+//! exit and both ends -> the scheduler stores the end -> the last credit, with which the device may
+//! forget the step.
 //!
 //! # Invariants
-//! - The device is told that everything has arrived only after the end is stored: a crash before that asks again, and the
-//!   device answers from what it keeps.
-//! - Output waits for the disk, never the other way round: without room no credit is given, and the script stops printing.
+//! - The device is told that everything has arrived only after the end is stored: a crash before
+//!   that asks again, and the device answers from what it keeps.
+//! - Output waits for the disk, never the other way round: without room no credit is given, and the
+//!   script stops printing.
 
 use std::sync::Arc;
 
@@ -71,8 +73,14 @@ pub(super) enum Over {
 pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Event>) {
     let Some(planned) = job.facts.plan.steps.get(job.step).cloned() else { return };
     let folder = shared.folder(&job.facts.id, &job.device, &planned.folder);
-    let mut carrier =
-        Carrier { outlet: Outlet::open(folder), shared, job, events, ended: [None, None], confirmed: false };
+    let mut carrier = Carrier {
+        outlet: Outlet::open(folder),
+        shared,
+        job,
+        events,
+        ended: [None, None],
+        confirmed: false,
+    };
     let step = match carrier.begin(&planned) {
         Ok(step) => step,
         Err(error) => return carrier.over(Over::Ended(End::Broken(error.to_string()))).await,
@@ -191,14 +199,22 @@ impl Carrier {
                     ToChannel::Data(lane, offset, data) => {
                         moved[lane.index()] = Some(offset + data.len() as u64);
                         if self.write(lane, offset, &data).await == Wrote::TooMuch {
-                            self.shared.hub.end_step(step, EndReason::Terminated, "it printed too much");
+                            self.shared.hub.end_step(
+                                step,
+                                EndReason::Terminated,
+                                "it printed too much",
+                            );
                             return Some(Some(Over::Ended(End::TooMuchOutput)));
                         }
                     }
                     ToChannel::Fin(lane, length) => self.ended[lane.index()] = Some(length),
                     ToChannel::Word(ToClient::Attached { .. }) => self.stage(true).await,
-                    ToChannel::Word(ToClient::Ended { reason, text }) => last = Some(ended(reason, text)),
-                    ToChannel::Word(ToClient::Refused { text, .. }) => last = Some(Over::Ended(End::Broken(text))),
+                    ToChannel::Word(ToClient::Ended { reason, text }) => {
+                        last = Some(ended(reason, text))
+                    }
+                    ToChannel::Word(ToClient::Refused { text, .. }) => {
+                        last = Some(Over::Ended(End::Broken(text)))
+                    }
                     ToChannel::Word(_) | ToChannel::Credit { .. } => {}
                 }
             }
@@ -220,7 +236,10 @@ impl Carrier {
             match self.outlet.write(lane, offset, data) {
                 Ok(wrote) if room => return wrote,
                 Ok(Wrote::TooMuch) => return Wrote::TooMuch,
-                Ok(Wrote::Kept) => tracing::warn!(command = self.job.facts.id, "output waits: the disk is too full"),
+                Ok(Wrote::Kept) => tracing::warn!(
+                    command = self.job.facts.id,
+                    "output waits: the disk is too full"
+                ),
                 Err(error) => {
                     tracing::warn!(command = self.job.facts.id, %error, "output waits: the disk does not take it")
                 }
@@ -289,7 +308,9 @@ impl Carrier {
 fn ended(reason: EndReason, text: String) -> Over {
     match reason {
         EndReason::DeviceGone | EndReason::NotOpened => Over::NotHeld,
-        EndReason::DeviceRevoked => Over::Ended(End::Broken("the device was deregistered".to_owned())),
+        EndReason::DeviceRevoked => {
+            Over::Ended(End::Broken("the device was deregistered".to_owned()))
+        }
         EndReason::Exited(status) => Over::Ended(End::Exited(status)),
         _ => Over::Ended(End::Broken(text)),
     }

@@ -1,11 +1,15 @@
-//! A command that is not over: which devices wait, which run, what was counted, and what follows from each event.
+//! A command that is not over: which devices wait, which run, what was counted, and what follows
+//! from each event.
 //!
-//! Pure: no I/O and no clock. The scheduler brings events and time, and stores the changes that come back.
+//! Pure: no I/O and no clock. The scheduler brings events and time, and stores the changes that
+//! come back.
 //!
 //! # Invariants
-//! - At most `concurrency` devices are active at once. One whose link is lost is not active: others may go on meanwhile.
+//! - At most `concurrency` devices are active at once. One whose link is lost is not active: others
+//!   may go on meanwhile.
 //! - An invocation leaves `invocations` exactly once, and is counted then.
-//! - A step is handed out only together with the boot that gets it, and the change that says so is stored before it is sent.
+//! - A step is handed out only together with the boot that gets it, and the change that says so is
+//!   stored before it is sent.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
@@ -18,8 +22,8 @@ use super::step::{self, End, SKIPPED, StepState};
 use crate::clock::UnixMillis;
 use crate::store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, SentCommand};
 
-/// Starts of an agent that may have begun one step, at most. Each more needs a crash between an order and its answer; who
-/// crashes so often is not given it again.
+/// Starts of an agent that may have begun one step, at most. Each more needs a crash between an
+/// order and its answer; who crashes so often is not given it again.
 const MAX_GIVEN: usize = 4;
 
 /// What a device may take for the end of a script whose time is over.
@@ -103,7 +107,8 @@ impl Live {
     /// A command as it stands in the store; everybody who is not over waits.
     pub(super) fn new(row: &SentCommand, facts: Facts, rows: Vec<InvocationRow>) -> Self {
         let targets = rows.len();
-        let share = |text: &str, zero| Share::parse(text, zero).unwrap_or(Share::Number(0)).of(targets);
+        let share =
+            |text: &str, zero| Share::parse(text, zero).unwrap_or(Share::Number(0)).of(targets);
         let mut live = Self {
             facts: Arc::new(facts),
             invocations: HashMap::new(),
@@ -178,15 +183,22 @@ impl Live {
         }
     }
 
-    /// Some step on a device was handed to a task that waits for the device; nothing is given to it.
+    /// Some step on a device was handed to a task that waits for the device; nothing is given to
+    /// it.
     pub(super) fn awaited(&mut self, device: &str) {
         if let Some(one) = self.invocations.get_mut(device) {
             one.stage = Stage::Running { active: false };
         }
     }
 
-    /// The present step is about to be given to this boot of the device's agent. `None`: it was given too often.
-    pub(super) fn give(&mut self, device: &str, boot: [u8; 16], now: UnixMillis) -> Option<InvocationChange> {
+    /// The present step is about to be given to this boot of the device's agent. `None`: it was
+    /// given too often.
+    pub(super) fn give(
+        &mut self,
+        device: &str,
+        boot: [u8; 16],
+        now: UnixMillis,
+    ) -> Option<InvocationChange> {
         let one = self.invocations.get_mut(device)?;
         if !one.given_to.contains(&boot) {
             if one.given_to.len() >= MAX_GIVEN {
@@ -204,7 +216,10 @@ impl Live {
 
     /// A task's link is lost, or there; with it, the device may have said that the step runs.
     pub(super) fn set_active(&mut self, device: &str, active: bool) -> Option<InvocationChange> {
-        let one = self.invocations.get_mut(device).filter(|one| matches!(one.stage, Stage::Running { .. }))?;
+        let one = self
+            .invocations
+            .get_mut(device)
+            .filter(|one| matches!(one.stage, Stage::Running { .. }))?;
         let confirmed = one.confirmed || active;
         let shown_alike = one.confirmed || one.stage == Stage::Running { active: true };
         (one.stage, one.confirmed) = (Stage::Running { active }, confirmed);
@@ -215,7 +230,11 @@ impl Live {
     }
 
     /// The device turned out not to hold what it was given, or to have no room: it waits again.
-    pub(super) fn back_to_queue(&mut self, device: &str, at_once: bool) -> Option<InvocationChange> {
+    pub(super) fn back_to_queue(
+        &mut self,
+        device: &str,
+        at_once: bool,
+    ) -> Option<InvocationChange> {
         let one = self.invocations.get_mut(device)?;
         one.stage = Stage::Waiting;
         if at_once {
@@ -293,14 +312,17 @@ impl Live {
         match (status, details) {
             (CommandStatus::Success, _) => counts.successes += 1,
             (CommandStatus::TimedOut, "DeliveryTimedOut") => counts.undelivered += 1,
-            (CommandStatus::TimedOut, _) => (counts.errors, counts.too_long) = (counts.errors + 1, counts.too_long + 1),
+            (CommandStatus::TimedOut, _) => {
+                (counts.errors, counts.too_long) = (counts.errors + 1, counts.too_long + 1)
+            }
             (CommandStatus::Failed, "Undeliverable") => {}
             (CommandStatus::Failed, _) => counts.errors += 1,
             _ => {}
         }
     }
 
-    /// Stops it on one device; `None` when it is over there. The second value: a task carries it, and has to be told.
+    /// Stops it on one device; `None` when it is over there. The second value: a task carries it,
+    /// and has to be told.
     pub(super) fn cancel(&mut self, device: &str) -> Option<(InvocationChange, bool)> {
         let one = self.invocations.get_mut(device)?;
         one.cancelled = true;
@@ -351,14 +373,19 @@ impl Live {
         changes
     }
 
-    /// Those that a task carries though everything should be over: their device was lost, or does not end them.
+    /// Those that a task carries though everything should be over: their device was lost, or does
+    /// not end them.
     pub(super) fn outlived(&self, now: UnixMillis) -> Vec<String> {
         let late = |one: &Invocation| match one.stage {
             Stage::Waiting => false,
             Stage::Running { active: false } => now >= self.facts.expires_at,
             Stage::Running { active: true } => now >= self.facts.expires_at.plus(SLACK),
         };
-        self.invocations.iter().filter(|(_, one)| late(one)).map(|(device, _)| device.clone()).collect()
+        self.invocations
+            .iter()
+            .filter(|(_, one)| late(one))
+            .map(|(device, _)| device.clone())
+            .collect()
     }
 
     /// When [`Live::overdue`] or [`Live::outlived`] may have something.
@@ -415,7 +442,12 @@ impl Live {
     }
 
     /// The row of a device as it stands.
-    fn change(&self, device: &str, heads: Option<OutputHeads>, ended: bool) -> Option<InvocationChange> {
+    fn change(
+        &self,
+        device: &str,
+        heads: Option<OutputHeads>,
+        ended: bool,
+    ) -> Option<InvocationChange> {
         let one = self.invocations.get(device)?;
         let (status, details) = if ended {
             step::whole(&self.facts.plan, &one.steps)
@@ -432,7 +464,11 @@ impl Live {
             };
             (status, status.as_str().to_owned())
         };
-        let reason = one.steps.iter().filter(|s| s.details != SKIPPED).find_map(|state| state.reason.clone());
+        let reason = one
+            .steps
+            .iter()
+            .filter(|s| s.details != SKIPPED)
+            .find_map(|state| state.reason.clone());
         Some(InvocationChange {
             command: self.facts.id.clone(),
             device: device.to_owned(),

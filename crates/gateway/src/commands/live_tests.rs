@@ -101,7 +101,8 @@ fn give(live: &mut Live) -> Vec<String> {
 }
 
 fn end(live: &mut Live, device: &str, code: u8) -> (InvocationChange, bool) {
-    let (change, follows) = live.ended(device, &End::Exited(ExitStatus::Code(code)), [0; 2], None, NOW);
+    let (change, follows) =
+        live.ended(device, &End::Exited(ExitStatus::Code(code)), [0; 2], None, NOW);
     (change.unwrap(), follows)
 }
 
@@ -161,7 +162,11 @@ fn more_errors_than_allowed_stop_it_for_those_who_wait() {
     assert!(give(&mut live).is_empty());
     let given_up = live.overdue(NOW);
     assert_eq!(given_up.len(), 2);
-    assert!(given_up.iter().all(|change| change.status == "Cancelled" && change.details == "Terminated"));
+    assert!(
+        given_up
+            .iter()
+            .all(|change| change.status == "Cancelled" && change.details == "Terminated")
+    );
     end(&mut live, "mi-02", 0);
     is(&live, "Failed", "Failed");
     assert_eq!((live.standing().completed, live.standing().errors), (5, 2));
@@ -178,7 +183,10 @@ fn whoever_was_not_there_in_time_is_told_apart_from_failures() {
     assert_eq!((late.status.as_str(), late.details.as_str()), ("TimedOut", "DeliveryTimedOut"));
     assert!(late.reason.contains("may have begun"), "{}", late.reason);
     is(&live, "Failed", "Incomplete");
-    assert_eq!((live.standing().errors, live.standing().undelivered, live.standing().ended), (0, 1, true));
+    assert_eq!(
+        (live.standing().errors, live.standing().undelivered, live.standing().ended),
+        (0, 1, true)
+    );
 }
 
 #[test]
@@ -201,7 +209,9 @@ fn steps_follow_each_other_on_a_device_and_a_failed_one_ends_the_document() {
     let mut live = live(1, "1", "0", 2);
     give(&mut live);
     let (change, follows) = end(&mut live, "mi-00", 0);
-    assert!(follows && change.step == 1 && change.status == "InProgress" && change.given_to.is_empty());
+    assert!(
+        follows && change.step == 1 && change.status == "InProgress" && change.given_to.is_empty()
+    );
     assert_eq!(give(&mut live), ["mi-00"]);
     let (change, follows) = end(&mut live, "mi-00", 3);
     assert!(!follows && change.ended && change.status == "Failed");
@@ -220,7 +230,11 @@ fn all_that_is_stored_is_taken_up_again_after_a_restart() {
     let mut second = Live::new(&row("1", "0"), facts, rows);
     assert_eq!(second.invocations["mi-00"].given_to, [BOOT]);
     second.awaited("mi-00");
-    assert_eq!(give(&mut second), ["mi-02"], "what is awaited takes nobody's place, and is given to nobody");
+    assert_eq!(
+        give(&mut second),
+        ["mi-02"],
+        "what is awaited takes nobody's place, and is given to nobody"
+    );
     end(&mut second, "mi-00", 0);
     end(&mut second, "mi-02", 0);
     is(&second, CommandStatus::Success.as_str(), "Success");

@@ -1,14 +1,18 @@
 //! Run Command: commands for many devices, carried to each at most once.
 //!
-//! Way: the API stores a command and its invocations, and says [`seam::Commands::sent`] -> `scheduler` (one task: who gets it
-//! when, what is stored) -> `carry` (one task a device and step: order, output, end) over [`crate::sessions`] -> `output` (files)
-//! -> [`crate::evidence`]. What is decided is decided in `live` and `step`, which do no I/O.
+//! Way: the API stores a command and its invocations, and says [`seam::Commands::sent`] ->
+//! `scheduler` (one task: who gets it when, what is stored) -> `carry` (one task a device and step:
+//! order, output, end) over [`crate::sessions`] -> `output` (files) -> [`crate::evidence`]. What is
+//! decided is decided in `live` and `step`, which do no I/O.
 //!
 //! # Invariants
-//! - That a step is given to a device stands in the store before the order leaves; how it ended before the device may forget it.
-//! - Whether a device has begun a step that it does not hold is known to its journal alone: the order names every start of the
-//!   agent that may have begun it, and the device refuses when one of them has.
-//! - Memory: some 300 bytes for each device that is not over, and for each that runs what may be on its way.
+//! - That a step is given to a device stands in the store before the order leaves; how it ended
+//!   before the device may forget it.
+//! - Whether a device has begun a step that it does not hold is known to its journal alone: the
+//!   order names every start of the agent that may have begun it, and the device refuses when one
+//!   of them has.
+//! - Memory: some 300 bytes for each device that is not over, and for each that runs what may be on
+//!   its way.
 //!
 //! # Not here
 //! - Who may send what where: the API asks policy before anything is stored.
@@ -84,18 +88,33 @@ impl Shared {
         let (recorder, facts, device, folder) =
             (Arc::clone(&self.recorder), Arc::clone(facts), device.to_owned(), folder.to_owned());
         let now = self.clock.now();
-        tokio::task::spawn_blocking(move || hand_over(&recorder, &facts, &device, &folder, &path, now));
+        tokio::task::spawn_blocking(move || {
+            hand_over(&recorder, &facts, &device, &folder, &path, now)
+        });
     }
 }
 
-fn hand_over(recorder: &Recorder, facts: &Facts, device: &str, folder: &str, path: &Path, now: UnixMillis) {
+fn hand_over(
+    recorder: &Recorder,
+    facts: &Facts,
+    device: &str,
+    folder: &str,
+    path: &Path,
+    now: UnixMillis,
+) {
     let command = &facts.id;
     let key = |name: &str| layout::output(&facts.prefix, command, device, folder, name);
-    let step = facts.plan.steps.iter().find(|step| step.folder == folder).map_or(folder, |step| step.name.as_str());
+    let step = facts
+        .plan
+        .steps
+        .iter()
+        .find(|step| step.folder == folder)
+        .map_or(folder, |step| step.name.as_str());
     let sent = |key: &str, path: &Path| {
         if let Some(group) = &facts.log_group {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
-            recorder.log_output(path, &OutputNote::new(group, command, device, step, &name, now))?;
+            recorder
+                .log_output(path, &OutputNote::new(group, command, device, step, &name, now))?;
         }
         recorder.note_output(key, path)
     };
@@ -107,7 +126,8 @@ fn hand_over(recorder: &Recorder, facts: &Facts, device: &str, folder: &str, pat
     output::tidy(path, &recorder.outputs());
 }
 
-/// The name of a step's session: no other device of the command, and no other step, has the same. At most 61 characters.
+/// The name of a step's session: no other device of the command, and no other step, has the same.
+/// At most 61 characters.
 fn session_name(command: &str, device: &str, step: usize) -> String {
     format!("cmd-{command}-{}-{step}", device.trim_start_matches("mi-"))
 }
@@ -142,7 +162,14 @@ impl Commands {
         store: Store,
         clock: Clock,
     ) -> Result<Arc<Self>, StoreError> {
-        let shared = Arc::new(Shared { hub, recorder, store, clock, arrived: Mutex::default(), news: Notify::new() });
+        let shared = Arc::new(Shared {
+            hub,
+            recorder,
+            store,
+            clock,
+            arrived: Mutex::default(),
+            news: Notify::new(),
+        });
         let (events, inbox) = mpsc::channel(EVENTS);
         let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
         scheduler.restore().await?;
@@ -180,11 +207,19 @@ impl seam::Commands for Commands {
         Box::pin(self.tell(|done| Event::Removed { device, done }))
     }
 
-    fn running_output(&self, id: &str, device: &str, folder: &str, most: [u64; 2]) -> BoxFuture<'_, [Vec<u8>; 2]> {
+    fn running_output(
+        &self,
+        id: &str,
+        device: &str,
+        folder: &str,
+        most: [u64; 2],
+    ) -> BoxFuture<'_, [Vec<u8>; 2]> {
         let folder = self.shared.folder(id, device, folder);
-        Box::pin(
-            async move { tokio::task::spawn_blocking(move || output::heads(&folder, most)).await.unwrap_or_default() },
-        )
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || output::heads(&folder, most))
+                .await
+                .unwrap_or_default()
+        })
     }
 
     fn accepts_bucket(&self, bucket: &str) -> Result<(), String> {
@@ -245,7 +280,13 @@ mod tests {
         let (command, device) = ("137dc699-d400-47fb-916e-01a2dc3e4c86", "mi-0123456789abcdef0");
         let name = session_name(command, device, 12);
         assert_eq!(of_step(&name), Some((command.to_owned(), device.to_owned())));
-        for other in ["cmd-0123456789abcdefg", "ann-0123456789abcdefg", "cmd-", &name[1..], &name[..name.len() - 2]] {
+        for other in [
+            "cmd-0123456789abcdefg",
+            "ann-0123456789abcdefg",
+            "cmd-",
+            &name[1..],
+            &name[..name.len() - 2],
+        ] {
             assert_eq!(of_step(other), None, "{other}");
         }
     }

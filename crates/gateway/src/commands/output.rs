@@ -1,11 +1,15 @@
-//! A step's output on this disk: two files while it comes, two objects on their way to the sink when it has ended.
+//! A step's output on this disk: two files while it comes, two objects on their way to the sink
+//! when it has ended.
 //!
-//! Way: bytes with their positions -> [`Outlet::write`] -> `evidence/commands/<command>/<device>/<folder>/stdout` ->
-//! [`Outlet::sync`] -> the end is stored -> [`hand_over`] -> `evidence/outbox/<key>` -> the sink.
+//! Way: bytes with their positions -> [`Outlet::write`] ->
+//! `evidence/commands/<command>/<device>/<folder>/stdout` -> [`Outlet::sync`] -> the end is stored
+//! -> [`hand_over`] -> `evidence/outbox/<key>` -> the sink.
 //!
 //! # Invariants
-//! - What is acknowledged to the device is in the file; the end of a step is stored only after the file is synced.
-//! - A file is handed over whole, once, after the end of its step was stored: a crash in between is mended at the next start.
+//! - What is acknowledged to the device is in the file; the end of a step is stored only after the
+//!   file is synced.
+//! - A file is handed over whole, once, after the end of its step was stored: a crash in between is
+//!   mended at the next start.
 //!
 //! # Not here
 //! - Sending: [`crate::evidence`].
@@ -22,8 +26,10 @@ use crate::limits::MAX_SCRIPT_OUTPUT;
 /// Names of the two files, as Run Command calls its objects.
 pub(super) const NAMES: [&str; 2] = ["stdout", "stderr"];
 /// Bytes of each stream that the API may show: four for each character.
-pub(super) const HEADS: [u64; 2] =
-    [4 * towline_ssm::api::command::MAX_STDOUT as u64, 4 * towline_ssm::api::command::MAX_STDERR as u64];
+pub(super) const HEADS: [u64; 2] = [
+    4 * towline_ssm::api::command::MAX_STDOUT as u64,
+    4 * towline_ssm::api::command::MAX_STDERR as u64,
+];
 
 /// What became of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -115,7 +121,8 @@ impl Outlet {
 pub(super) fn heads(folder: &Path, most: [u64; 2]) -> [Vec<u8>; 2] {
     let head = |(name, most): (&str, u64)| {
         let mut bytes = Vec::new();
-        let read = File::open(folder.join(name)).and_then(|file| file.take(most).read_to_end(&mut bytes));
+        let read =
+            File::open(folder.join(name)).and_then(|file| file.take(most).read_to_end(&mut bytes));
         read.map_or_else(|_| Vec::new(), |_| bytes)
     };
     [head((NAMES[0], most[0])), head((NAMES[1], most[1]))]

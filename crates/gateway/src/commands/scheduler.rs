@@ -1,10 +1,14 @@
-//! The scheduler: one task that hears all events, stores what they change, and gives steps to devices.
+//! The scheduler: one task that hears all events, stores what they change, and gives steps to
+//! devices.
 //!
-//! Way: a batch of events -> `live` (what follows) -> one transaction -> tasks are started, and whoever waited is told.
+//! Way: a batch of events -> `live` (what follows) -> one transaction -> tasks are started, and
+//! whoever waited is told.
 //!
 //! # Invariants
-//! - Nothing is sent, and nobody is told, before it is stored. While the store fails it tries again, and everybody waits.
-//! - All that waits is bounded: events by their channel, commands and invocations by the store's limits.
+//! - Nothing is sent, and nobody is told, before it is stored. While the store fails it tries
+//!   again, and everybody waits.
+//! - All that waits is bounded: events by their channel, commands and invocations by the store's
+//!   limits.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -31,7 +35,8 @@ const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// The longest sleep between two looks at deadlines: clocks jump.
 const LOOK: Duration = Duration::from_secs(60);
 
-/// Everything that can happen to commands. A closed list, but for devices that come and time that goes.
+/// Everything that can happen to commands. A closed list, but for devices that come and time that
+/// goes.
 pub(super) enum Event {
     /// A command was stored.
     Sent { id: String, done: oneshot::Sender<()> },
@@ -90,7 +95,8 @@ impl Scheduler {
     }
 
     async fn take_up(&mut self, row: &SentCommand, out: &mut Outcome) -> Result<(), StoreError> {
-        let facts = facts_of(row).map_err(|error| StoreError::Row(format!("command {}: {error}", row.new.id)))?;
+        let facts = facts_of(row)
+            .map_err(|error| StoreError::Row(format!("command {}: {error}", row.new.id)))?;
         let rows = self.shared.store.run_commands().invocations_of(&row.new.id).await?;
         let mut live = Live::new(row, facts, rows);
         let given: Vec<String> = live
@@ -121,11 +127,25 @@ impl Scheduler {
             let Some((command, device, step)) = split(&home, &folder) else { continue };
             let Some(row) = self.shared.store.run_commands().get(&command).await? else { continue };
             let Ok(facts) = facts_of(&row) else { continue };
-            let present = self.live.get(&command).and_then(|live| live.invocations.get(&device)).map(|one| one.step);
-            if present.and_then(|at| facts.plan.steps.get(at)).is_some_and(|planned| planned.folder == step) {
+            let present = self
+                .live
+                .get(&command)
+                .and_then(|live| live.invocations.get(&device))
+                .map(|one| one.step);
+            if present
+                .and_then(|at| facts.plan.steps.get(at))
+                .is_some_and(|planned| planned.folder == step)
+            {
                 continue; // it goes on
             }
-            hand_over(&self.shared.recorder, &facts, &device, &step, &folder, self.shared.clock.now());
+            hand_over(
+                &self.shared.recorder,
+                &facts,
+                &device,
+                &step,
+                &folder,
+                self.shared.clock.now(),
+            );
         }
         Ok(())
     }
@@ -163,7 +183,9 @@ impl Scheduler {
                         }
                     }
                     Ok(None) => {}
-                    Err(error) => tracing::error!(command = id, %error, "a command waits for the next start"),
+                    Err(error) => {
+                        tracing::error!(command = id, %error, "a command waits for the next start")
+                    }
                 }
                 out.told.push(done);
             }
@@ -173,11 +195,18 @@ impl Scheduler {
             }
             Event::Removed { device, done } => {
                 for (id, live) in &mut self.live {
-                    let waits =
-                        live.invocations.get(&device).is_some_and(|one| one.stage == super::live::Stage::Waiting);
+                    let waits = live
+                        .invocations
+                        .get(&device)
+                        .is_some_and(|one| one.stage == super::live::Stage::Waiting);
                     if waits {
                         let why = "the device was deregistered";
-                        out.changes.extend(live.give_up(&device, CommandStatus::Failed, "Undeliverable", why));
+                        out.changes.extend(live.give_up(
+                            &device,
+                            CommandStatus::Failed,
+                            "Undeliverable",
+                            why,
+                        ));
                         out.touched.push(id.clone());
                     }
                 }
@@ -220,18 +249,27 @@ impl Scheduler {
             }
             Over::Busy => {
                 out.changes.extend(live.back_to_queue(device, false));
-                self.later.push((Instant::now() + BUSY_AGAIN, command.to_owned(), device.to_owned()));
+                self.later.push((
+                    Instant::now() + BUSY_AGAIN,
+                    command.to_owned(),
+                    device.to_owned(),
+                ));
                 return;
             }
         };
-        let step = live.invocations.get(device).and_then(|one| i64::try_from(one.step).ok()).unwrap_or(0);
+        let step =
+            live.invocations.get(device).and_then(|one| i64::try_from(one.step).ok()).unwrap_or(0);
         let heads = heads
             .map(|[stdout, stderr]| OutputHeads { step, stdout, stderr })
             .filter(|heads| !heads.stdout.is_empty() || !heads.stderr.is_empty());
         let (mut change, _) = live.ended(device, &end, written, heads, now);
         if let Some(change) = change.as_mut().filter(|_| missing > 0) {
-            let lost = format!("{missing} bytes of output were lost when the gateway's machine stopped");
-            let reason = [change.reason.as_str(), &lost].into_iter().filter(|r| !r.is_empty()).collect::<Vec<_>>();
+            let lost =
+                format!("{missing} bytes of output were lost when the gateway's machine stopped");
+            let reason = [change.reason.as_str(), &lost]
+                .into_iter()
+                .filter(|r| !r.is_empty())
+                .collect::<Vec<_>>();
             change.reason = reason.join("; ");
         }
         out.changes.extend(change);
@@ -254,7 +292,9 @@ impl Scheduler {
     }
 
     fn on_arrivals(&mut self) {
-        let arrived = std::mem::take(&mut *self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner));
+        let arrived = std::mem::take(
+            &mut *self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner),
+        );
         for live in self.live.values_mut() {
             for device in &arrived {
                 live.arrived(device);
@@ -287,8 +327,15 @@ impl Scheduler {
     fn deadline(&self) -> Duration {
         let now = self.shared.clock.now();
         let busy = self.later.iter().map(|(at, ..)| at.saturating_duration_since(Instant::now()));
-        let millis = |at: UnixMillis| Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or(0));
-        self.live.values().map(|live| millis(live.deadline(now))).chain(busy).chain([LOOK]).min().unwrap_or(LOOK)
+        let millis =
+            |at: UnixMillis| Duration::from_millis(u64::try_from(at.0 - now.0).unwrap_or(0));
+        self.live
+            .values()
+            .map(|live| millis(live.deadline(now)))
+            .chain(busy)
+            .chain([LOOK])
+            .min()
+            .unwrap_or(LOOK)
     }
 
     /// Gives steps to devices that are there, as far as concurrency and memory allow.
@@ -302,10 +349,15 @@ impl Scheduler {
                     break;
                 }
                 let hub = &self.shared.hub;
-                let is_there = |device: &str| hub.link(device).is_some_and(|link| !link.is_closed());
+                let is_there =
+                    |device: &str| hub.link(device).is_some_and(|link| !link.is_closed());
                 let Some(device) = live.next(is_there) else { break };
                 let Some(link) = hub.link(&device) else { continue };
-                let before = live.invocations.get(&device).map(|one| one.given_to.clone()).unwrap_or_default();
+                let before = live
+                    .invocations
+                    .get(&device)
+                    .map(|one| one.given_to.clone())
+                    .unwrap_or_default();
                 out.touched.push(id.clone());
                 match live.give(&device, link.epoch.boot, now) {
                     Some(change) => {
@@ -314,7 +366,12 @@ impl Scheduler {
                     }
                     None => {
                         let why = "the device's agent was restarted each time that it was given the command";
-                        out.changes.extend(live.give_up(&device, CommandStatus::Failed, "Undeliverable", why));
+                        out.changes.extend(live.give_up(
+                            &device,
+                            CommandStatus::Failed,
+                            "Undeliverable",
+                            why,
+                        ));
                     }
                 }
             }
@@ -332,7 +389,14 @@ impl Scheduler {
         let one = live.invocations.get(device)?;
         let (wish, wishes) = watch::channel(if one.cancelled { Wish::Cancel } else { Wish::Go });
         self.wishes.insert((live.facts.id.clone(), device.to_owned()), wish);
-        Some(Job { facts: Arc::clone(&live.facts), device: device.to_owned(), step: one.step, link, given_to, wishes })
+        Some(Job {
+            facts: Arc::clone(&live.facts),
+            device: device.to_owned(),
+            step: one.step,
+            link,
+            given_to,
+            wishes,
+        })
     }
 
     /// Stores what has changed, however long that takes, and lets go of what is over.
@@ -343,7 +407,9 @@ impl Scheduler {
             out.touched.iter().filter_map(|id| Some(self.live.get(id)?.standing())).collect();
         if !out.changes.is_empty() || !standings.is_empty() {
             let commands = self.shared.store.run_commands();
-            while let Err(error) = commands.change(&out.changes, &standings, self.shared.clock.now()).await {
+            while let Err(error) =
+                commands.change(&out.changes, &standings, self.shared.clock.now()).await
+            {
                 tracing::error!(%error, "commands wait: what became of them cannot be stored");
                 tokio::time::sleep(STORE_AGAIN).await;
             }

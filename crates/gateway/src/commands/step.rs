@@ -1,7 +1,8 @@
 //! One step of a command on one device: where it stands, how it ended, and which step follows.
 //!
 //! # Invariants
-//! - What follows is computed from the plan and the states alone, so it is the same after a restart.
+//! - What follows is computed from the plan and the states alone, so it is the same after a
+//!   restart.
 
 use serde::{Deserialize, Serialize};
 use towline_ssm::api::command::CommandStatus;
@@ -96,18 +97,24 @@ fn judged(end: &End) -> (CommandStatus, &'static str, i64, Option<String>) {
     match end {
         End::Exited(ExitStatus::Code(0)) => (Success, "Success", 0, None),
         End::Exited(ExitStatus::Code(code)) => (Failed, "Failed", i64::from(*code), None),
-        End::Exited(ExitStatus::Signal(signal)) => {
-            (Failed, "Failed", 128 + i64::from(*signal), Some(format!("the script was killed by signal {signal}")))
-        }
+        End::Exited(ExitStatus::Signal(signal)) => (
+            Failed,
+            "Failed",
+            128 + i64::from(*signal),
+            Some(format!("the script was killed by signal {signal}")),
+        ),
         End::Exited(ExitStatus::TimedOut) => {
-            let why = "the script took longer than its execution time-out, and was ended".to_owned();
+            let why =
+                "the script took longer than its execution time-out, and was ended".to_owned();
             (TimedOut, "ExecutionTimedOut", -1, Some(why))
         }
         End::Refused(why) => failed(format!("the device did not run it: {why}")),
         End::Cancelled => (Cancelled, "Cancelled", -1, None),
         End::TooMuchOutput => {
             let most = crate::limits::MAX_SCRIPT_OUTPUT;
-            failed(format!("the script printed more than {most} bytes, and was ended; what is kept is cut there"))
+            failed(format!(
+                "the script printed more than {most} bytes, and was ended; what is kept is cut there"
+            ))
         }
         End::Lost => {
             let why =
@@ -128,18 +135,27 @@ pub(super) fn next(plan: &Plan, states: &[StepState]) -> Option<usize> {
             }
             continue;
         }
-        let after = if state.status == CommandStatus::Success { step.on_success } else { step.on_failure };
+        let after =
+            if state.status == CommandStatus::Success { step.on_success } else { step.on_failure };
         over |= after != After::Continue;
     }
     None
 }
 
-/// How the whole went on one device: the first step that did not go well, unless its document says that this is well.
+/// How the whole went on one device: the first step that did not go well, unless its document says
+/// that this is well.
 pub(super) fn whole(plan: &Plan, states: &[StepState]) -> (CommandStatus, String) {
     for (step, state) in plan.steps.iter().zip(states) {
-        let forgiven = step.on_failure == After::SuccessAndExit && state.status == CommandStatus::Failed;
-        let skipped = state.status == CommandStatus::Cancelled && state.ended.is_none() && state.details == SKIPPED;
-        if state.status.is_final() && state.status != CommandStatus::Success && !forgiven && !skipped {
+        let forgiven =
+            step.on_failure == After::SuccessAndExit && state.status == CommandStatus::Failed;
+        let skipped = state.status == CommandStatus::Cancelled
+            && state.ended.is_none()
+            && state.details == SKIPPED;
+        if state.status.is_final()
+            && state.status != CommandStatus::Success
+            && !forgiven
+            && !skipped
+        {
             return (state.status, state.details.clone());
         }
     }
@@ -155,16 +171,17 @@ mod tests {
     use towline_ssm::command_document::PlannedStep;
 
     fn plan(after: &[(After, After, bool)]) -> Plan {
-        let step = |(at, (on_success, on_failure, finally)): (usize, &(After, After, bool))| PlannedStep {
-            name: format!("step{at}"),
-            folder: String::new(),
-            script: String::new(),
-            working_directory: String::new(),
-            timeout: 1,
-            on_success: *on_success,
-            on_failure: *on_failure,
-            finally: *finally,
-        };
+        let step =
+            |(at, (on_success, on_failure, finally)): (usize, &(After, After, bool))| PlannedStep {
+                name: format!("step{at}"),
+                folder: String::new(),
+                script: String::new(),
+                working_directory: String::new(),
+                timeout: 1,
+                on_success: *on_success,
+                on_failure: *on_failure,
+                finally: *finally,
+            };
         Plan { steps: after.iter().enumerate().map(step).collect() }
     }
 
@@ -182,8 +199,16 @@ mod tests {
         assert_eq!(next(&go_on, &[fresh(), fresh()]), Some(0));
         assert_eq!(next(&go_on, &[ended(1), fresh()]), Some(1));
         assert_eq!(whole(&go_on, &[ended(1), ended(0)]).0, CommandStatus::Failed);
-        let stop = plan(&[(Continue, Exit, false), (Continue, Continue, false), (Continue, Continue, true)]);
-        assert_eq!(next(&stop, &[ended(1), fresh(), fresh()]), Some(2), "the final step runs whatever came before");
+        let stop = plan(&[
+            (Continue, Exit, false),
+            (Continue, Continue, false),
+            (Continue, Continue, true),
+        ]);
+        assert_eq!(
+            next(&stop, &[ended(1), fresh(), fresh()]),
+            Some(2),
+            "the final step runs whatever came before"
+        );
         assert_eq!(next(&stop, &[ended(1), fresh(), ended(0)]), None);
         let forgive = plan(&[(Continue, SuccessAndExit, false), (Continue, Continue, false)]);
         assert_eq!(next(&forgive, &[ended(1), fresh()]), None);

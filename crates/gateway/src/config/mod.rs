@@ -1,4 +1,5 @@
-//! The gateway's configuration: read once, checked once; after [`Config::load`] nothing invalid is left.
+//! The gateway's configuration: read once, checked once; after [`Config::load`] nothing invalid is
+//! left.
 //!
 //! Way: `gateway.toml` -> [`raw::RawConfig`] -> [`Config`]. Flags of `serve` win over the file.
 //!
@@ -90,8 +91,8 @@ impl Config {
         let path = dir.join(FILE);
         let bytes = files::read(&path, MAX_FILE)?;
         let text = String::from_utf8_lossy(&bytes);
-        let raw: RawConfig =
-            toml::from_str(&text).map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;
+        let raw: RawConfig = toml::from_str(&text)
+            .map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;
         Self::new(dir, raw)
     }
 
@@ -100,7 +101,8 @@ impl Config {
     /// # Errors
     /// [`ConfigError::Value`] for the first key that cannot be.
     pub fn new(dir: &Path, raw: RawConfig) -> Result<Self, ConfigError> {
-        let value = |key, value: &str, want| ConfigError::Value { key, value: value.to_owned(), want };
+        let value =
+            |key, value: &str, want| ConfigError::Value { key, value: value.to_owned(), want };
         if !is_region(&raw.region) {
             return Err(value("region", &raw.region, "a region name such as xx-towline-1"));
         }
@@ -108,13 +110,22 @@ impl Config {
             return Err(value("account_id", &raw.account_id, "twelve digits"));
         }
         if let Some(host) = raw.stream_url_host.as_deref().filter(|h| !is_host(h)) {
-            return Err(value("stream_url_host", host, "a host name or HOST:PORT, without a scheme or path"));
+            return Err(value(
+                "stream_url_host",
+                host,
+                "a host name or HOST:PORT, without a scheme or path",
+            ));
         }
         let evidence = raw.evidence.clone().unwrap_or_default();
-        let evidence = evidence.settings(dir).map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
+        let evidence = evidence.settings(dir).map_err(|(key, value, want)| ConfigError::Value {
+            key,
+            value,
+            want,
+        })?;
         Ok(Self {
             evidence,
-            session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?.unwrap_or(DEFAULT_GRACE),
+            session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?
+                .unwrap_or(DEFAULT_GRACE),
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
             session_max: minutes("session_max_minutes", raw.session_max_minutes)?,
             dir: dir.to_owned(),
@@ -129,7 +140,8 @@ impl Config {
     }
 }
 
-/// How long a session waits for a lost device or client when nothing is set: a roaming device, a closed laptop lid.
+/// How long a session waits for a lost device or client when nothing is set: a roaming device, a
+/// closed laptop lid.
 const DEFAULT_GRACE: Duration = Duration::from_secs(600);
 /// Most minutes of any session setting: a day, what AWS allows for the maximum duration.
 const MAX_MINUTES: f64 = 1440.0;
@@ -137,10 +149,14 @@ const MAX_MINUTES: f64 = 1440.0;
 fn minutes(key: &'static str, value: Option<f64>) -> Result<Option<Duration>, ConfigError> {
     match value {
         None => Ok(None),
-        Some(minutes) if minutes > 0.0 && minutes <= MAX_MINUTES => Ok(Some(Duration::from_secs_f64(minutes * 60.0))),
-        Some(wrong) => {
-            Err(ConfigError::Value { key, value: wrong.to_string(), want: "minutes, more than 0 and at most 1440" })
+        Some(minutes) if minutes > 0.0 && minutes <= MAX_MINUTES => {
+            Ok(Some(Duration::from_secs_f64(minutes * 60.0)))
         }
+        Some(wrong) => Err(ConfigError::Value {
+            key,
+            value: wrong.to_string(),
+            want: "minutes, more than 0 and at most 1440",
+        }),
     }
 }
 
@@ -156,7 +172,8 @@ pub fn address(key: &'static str, text: &str) -> Result<SocketAddr, ConfigError>
     })
 }
 
-/// Whether `text` has the form that AWS tools take for a region: `xx-word-1`, with more words if one likes.
+/// Whether `text` has the form that AWS tools take for a region: `xx-word-1`, with more words if
+/// one likes.
 #[must_use]
 pub fn is_region(text: &str) -> bool {
     let parts: Vec<&str> = text.split('-').collect();
@@ -174,7 +191,9 @@ pub fn is_region(text: &str) -> bool {
 fn is_host(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= 260
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']'))
+        && text.bytes().all(|b| {
+            b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+        })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What `gateway.toml` says, word for word. [`super::Config`] is what it means.
 //!
-//! Unknown keys are refused: a mistyped setting of a gateway must not be a setting that silently is not there.
+//! Unknown keys are refused: a mistyped setting of a gateway must not be a setting that silently is
+//! not there.
 
 use serde::{Deserialize, Serialize};
 
@@ -16,22 +17,26 @@ pub struct RawConfig {
     pub listen: String,
     /// URL that `init` told its caller; informative.
     pub endpoint: String,
-    /// Host, with port if it is not 443, of the `StreamUrl`; without it, the host the client itself used.
+    /// Host, with port if it is not 443, of the `StreamUrl`; without it, the host the client itself
+    /// used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream_url_host: Option<String>,
     /// Address of the monitoring listener; without it there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,
-    /// Minutes that a session waits for a lost device or a lost client; fractions allowed. 10 when not given.
+    /// Minutes that a session waits for a lost device or a lost client; fractions allowed. 10 when
+    /// not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_grace_minutes: Option<f64>,
-    /// Minutes after which a session in which nothing moves is ended; fractions allowed. 20 when not given.
+    /// Minutes after which a session in which nothing moves is ended; fractions allowed. 20 when
+    /// not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_idle_minutes: Option<f64>,
     /// Minutes after which any session is ended; fractions allowed. Never when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_max_minutes: Option<f64>,
-    /// Recordings and the audit trail's files: where they go, what happens when they cannot be written.
+    /// Recordings and the audit trail's files: where they go, what happens when they cannot be
+    /// written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<crate::evidence::settings::RawEvidence>,
     /// The server's certificate chain, PEM; relative to the folder of this file.

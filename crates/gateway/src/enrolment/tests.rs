@@ -28,11 +28,19 @@ async fn scene(change: impl FnOnce(&mut NewActivation)) -> Scene {
 }
 
 fn request(code: &str) -> EnrolmentRequest {
-    EnrolmentRequest { activation_id: "act".into(), code: code.into(), ..EnrolmentRequest::default() }
+    EnrolmentRequest {
+        activation_id: "act".into(),
+        code: code.into(),
+        ..EnrolmentRequest::default()
+    }
 }
 
 impl Scene {
-    async fn enrol(&self, key: &str, request: EnrolmentRequest) -> Result<EnrolmentOutcome, EnrolmentError> {
+    async fn enrol(
+        &self,
+        key: &str,
+        request: EnrolmentRequest,
+    ) -> Result<EnrolmentOutcome, EnrolmentError> {
         self.enrolment.enrol(key.as_bytes(), request, HERE, NOW).await
     }
 }
@@ -86,7 +94,10 @@ async fn an_activation_ends_by_time_by_number_and_by_place() {
     assert!(matches!(one.enrol("key-2", request("the-code")).await, Err(EnrolmentError::UsedUp)));
 
     let elsewhere = scene(|a| a.source_cidr = "10.0.0.0/8".into()).await;
-    assert!(matches!(elsewhere.enrol("k", request("the-code")).await, Err(EnrolmentError::WrongSource(_))));
+    assert!(matches!(
+        elsewhere.enrol("k", request("the-code")).await,
+        Err(EnrolmentError::WrongSource(_))
+    ));
     let here = scene(|a| a.source_cidr = "192.0.2.0/24".into()).await;
     here.enrol("k", request("the-code")).await.unwrap();
 }
@@ -96,7 +107,10 @@ async fn a_revoked_key_is_refused_even_with_a_good_activation() {
     let scene = scene(|_| {}).await;
     let done = scene.enrol("key-1", request("the-code")).await.unwrap();
     scene.store.devices().remove(done.device_id.as_str(), NOW).await.unwrap();
-    assert!(matches!(scene.enrol("key-1", request("the-code")).await, Err(EnrolmentError::KeyRevoked)));
+    assert!(matches!(
+        scene.enrol("key-1", request("the-code")).await,
+        Err(EnrolmentError::KeyRevoked)
+    ));
 }
 
 #[tokio::test]
@@ -105,7 +119,10 @@ async fn a_source_that_guesses_is_turned_away_even_when_it_finds_the_code() {
     for _ in 0..limits::MAX_FAILURES {
         let _ = scene.enrol("key-1", request("guess")).await;
     }
-    assert!(matches!(scene.enrol("key-1", request("the-code")).await, Err(EnrolmentError::Throttled)));
+    assert!(matches!(
+        scene.enrol("key-1", request("the-code")).await,
+        Err(EnrolmentError::Throttled)
+    ));
     let later = NOW.plus(limits::FAILURE_WINDOW);
     let late = scene.enrolment.enrol(b"key-1", request("the-code"), HERE, later).await;
     assert!(matches!(late, Err(EnrolmentError::Expired)), "the door is open again: {late:?}");
@@ -133,5 +150,8 @@ async fn each_attempt_leaves_a_line_without_the_code() {
     let _ = scene.enrol("key-2", request("a-wrong-code")).await;
     let lines = scene.store.audit().list(0, 10).await.unwrap();
     assert_eq!(lines.len(), 2);
-    assert!(lines.iter().all(|(_, line)| !line.contains("-code") && line.contains("EnrolDevice")), "{lines:?}");
+    assert!(
+        lines.iter().all(|(_, line)| !line.contains("-code") && line.contains("EnrolDevice")),
+        "{lines:?}"
+    );
 }

@@ -1,4 +1,5 @@
-//! Calls of AWS's own protocols for which `object_store` has no word: CloudWatch Logs, and the retention of an object.
+//! Calls of AWS's own protocols for which `object_store` has no word: CloudWatch Logs, and the
+//! retention of an object.
 //!
 //! # Invariants
 //! - Everything that is sent is signed; the secret leaves as nothing but a signature.
@@ -48,7 +49,8 @@ pub(super) enum CallError {
     /// No answer.
     #[error("no answer: {0}")]
     Away(String),
-    /// The server says no; its word for it, such as `ResourceAlreadyExistsException`, and the whole.
+    /// The server says no; its word for it, such as `ResourceAlreadyExistsException`, and the
+    /// whole.
     #[error("refused with {status}: {text}")]
     Refused { status: u16, text: String },
     /// Our mistake.
@@ -79,12 +81,18 @@ impl Client {
     pub(super) fn new(target: &Target<'_>, clock: &Clock) -> Result<Self, SinkError> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let wrong = |what: String| SinkError::Settings(what);
-        let url = reqwest::Url::parse(&target.endpoint).map_err(|e| wrong(format!("{}: {e}", target.endpoint)))?;
-        let name = url.host_str().ok_or_else(|| wrong(format!("{} names no host", target.endpoint)))?;
+        let url = reqwest::Url::parse(&target.endpoint)
+            .map_err(|e| wrong(format!("{}: {e}", target.endpoint)))?;
+        let name =
+            url.host_str().ok_or_else(|| wrong(format!("{} names no host", target.endpoint)))?;
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let (access_key, secret, token) = credentials(target)?;
-        let http = reqwest::Client::builder().timeout(PATIENCE).build().map_err(|e| wrong(e.to_string()))?;
-        let (endpoint, region) = (target.endpoint.trim_end_matches('/').to_owned(), target.region.to_owned());
+        let http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            .build()
+            .map_err(|e| wrong(e.to_string()))?;
+        let (endpoint, region) =
+            (target.endpoint.trim_end_matches('/').to_owned(), target.region.to_owned());
         let secret = SecretAccessKey::new(secret);
         Ok(Self { http, endpoint, host, region, access_key, secret, token, clock: clock.clone() })
     }
@@ -93,10 +101,15 @@ impl Client {
     pub(super) async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, CallError> {
         let digest = sha256(&call.body);
         let hash = hex_lower(&digest);
-        let mut headers: Vec<(&str, &str)> = vec![("host", &self.host), ("x-amz-content-sha256", &hash)];
+        let mut headers: Vec<(&str, &str)> =
+            vec![("host", &self.host), ("x-amz-content-sha256", &hash)];
         headers.extend(call.headers.iter().map(|(name, value)| (*name, value.as_str())));
-        let parts =
-            RequestParts { method: call.method.as_str(), path: call.path, query: call.query, headers: &headers };
+        let parts = RequestParts {
+            method: call.method.as_str(),
+            path: call.path,
+            query: call.query,
+            headers: &headers,
+        };
         let credentials = Credentials {
             access_key: &self.access_key,
             secret: &self.secret,
@@ -105,7 +118,8 @@ impl Client {
             service: call.service,
         };
         let now = self.clock.now().0.div_euclid(1000);
-        let added = sign(&parts, &digest, &credentials, now).map_err(|e| CallError::Ours(e.to_string()))?;
+        let added =
+            sign(&parts, &digest, &credentials, now).map_err(|e| CallError::Ours(e.to_string()))?;
         let mark = if call.query.is_empty() { "" } else { "?" };
         let url = format!("{}{}{mark}{}", self.endpoint, call.path, call.query);
         let mut request = self.http.request(call.method.clone(), url).body(call.body);
@@ -128,7 +142,10 @@ impl Client {
         if status.is_success() {
             return Ok(body);
         }
-        Err(CallError::Refused { status: status.as_u16(), text: String::from_utf8_lossy(&body).into_owned() })
+        Err(CallError::Refused {
+            status: status.as_u16(),
+            text: String::from_utf8_lossy(&body).into_owned(),
+        })
     }
 }
 

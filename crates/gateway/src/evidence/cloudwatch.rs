@@ -1,11 +1,14 @@
-//! CloudWatch Logs: what terminals show, as Session Manager writes it there: streamed as JSON, or as text at the end.
+//! CloudWatch Logs: what terminals show, as Session Manager writes it there: streamed as JSON, or
+//! as text at the end.
 //!
-//! Way: a recording begins, and its file gets a second name in `cloudwatch/` -> once a second each of these is read on, block
-//! by block -> text without control sequences -> `PutLogEvents` on a stream that is named after the session -> the place is
-//! noted beside it -> when the recording is over and sent, both names go.
+//! Way: a recording begins, and its file gets a second name in `cloudwatch/` -> once a second each
+//! of these is read on, block by block -> text without control sequences -> `PutLogEvents` on a
+//! stream that is named after the session -> the place is noted beside it -> when the recording is
+//! over and sent, both names go.
 //!
 //! # Invariants
-//! - The recorder never waits for this: it reads what is on the disk. A dead endpoint costs disk, which the recorder counts.
+//! - The recorder never waits for this: it reads what is on the disk. A dead endpoint costs disk,
+//!   which the recorder counts.
 //! - What was sent is sent again only after a crash between an answer and its note.
 //! - What the service refuses again and again while it takes others goes to quarantine.
 //!
@@ -85,7 +88,8 @@ impl Sender for Follower {
     type Error = String;
     const PLACE: Place = PLACE;
     const PATIENCE: u32 = 5;
-    /// Streamed sessions are read on in each round, so there is room for more of them than a gateway carries.
+    /// Streamed sessions are read on in each round, so there is room for more of them than a
+    /// gateway carries.
     const ROUND: usize = 16_384;
 
     /// Reads a recording on; calls that got through.
@@ -110,7 +114,11 @@ impl Sender for Follower {
 
     fn put_aside(&mut self, session: &str, why: &String) {
         self.followed.remove(session);
-        tracing::error!(session, why, "a log for CloudWatch was put into quarantine: look at it, then move it back");
+        tracing::error!(
+            session,
+            why,
+            "a log for CloudWatch was put into quarantine: look at it, then move it back"
+        );
     }
 }
 
@@ -121,12 +129,19 @@ impl Follower {
     }
 
     /// Sends what is new.
-    async fn send_new(&self, session: &str, path: &Path, followed: &mut Followed, over: bool) -> Result<Turn, String> {
+    async fn send_new(
+        &self,
+        session: &str,
+        path: &Path,
+        followed: &mut Followed,
+        over: bool,
+    ) -> Result<Turn, String> {
         let streaming = followed.note.wanted.streaming && followed.terminal;
         if !streaming && !over {
             return Ok(Turn { through: 0, done: false });
         }
-        let (mut through, group, stream) = (0, followed.note.wanted.group.clone(), stream_of(session));
+        let (mut through, group, stream) =
+            (0, followed.note.wanted.group.clone(), stream_of(session));
         loop {
             let before = (followed.tamer.clone(), followed.rest.clone());
             let (text, end) = read_on(path, followed.note.offset).map_err(|e| e.to_string())?;
@@ -175,7 +190,11 @@ impl Follower {
         let made: Vec<(i64, String)> = events
             .into_iter()
             .map(|(at, list, _)| {
-                let message = if streaming { self.streamed(session, followed, at, &list) } else { list.join("\n") };
+                let message = if streaming {
+                    self.streamed(session, followed, at, &list)
+                } else {
+                    list.join("\n")
+                };
                 (at, if message.is_empty() { " ".to_owned() } else { message })
             })
             .collect();
@@ -224,7 +243,8 @@ pub(super) fn began(path: &Path) -> io::Result<i64> {
     Ok(header(path)?.timestamp * 1000)
 }
 
-/// Output of whole blocks from `offset` on, with the times of its pieces, and the place behind them.
+/// Output of whole blocks from `offset` on, with the times of its pieces, and the place behind
+/// them.
 pub(super) fn read_on(path: &Path, offset: u64) -> io::Result<(Vec<(u64, String)>, u64)> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
@@ -234,7 +254,9 @@ pub(super) fn read_on(path: &Path, offset: u64) -> io::Result<(Vec<(u64, String)
         let mut member = Vec::new();
         let mut decoder = GzDecoder::new(&mut reader);
         // A block that is just being written is not whole: it is for the next round.
-        if (&mut decoder).take(ROUND * 8).read_to_end(&mut member).is_err() || !member.ends_with(b"\n") {
+        if (&mut decoder).take(ROUND * 8).read_to_end(&mut member).is_err()
+            || !member.ends_with(b"\n")
+        {
             break;
         }
         drop(decoder);
@@ -258,7 +280,9 @@ impl Followed {
         for (at, text) in pieces {
             last = self.began + i64::try_from(at / 1000).unwrap_or(0);
             self.rest.push_str(&self.tamer.push(text));
-            while let Some(end) = self.rest.find('\n').or_else(|| (self.rest.len() > STREAMED).then_some(STREAMED)) {
+            while let Some(end) =
+                self.rest.find('\n').or_else(|| (self.rest.len() > STREAMED).then_some(STREAMED))
+            {
                 let end = (0..=end).rev().find(|at| self.rest.is_char_boundary(*at)).unwrap_or(0);
                 let after = self.rest[end..].starts_with('\n');
                 lines.push((last, plain(&self.rest[..end])));

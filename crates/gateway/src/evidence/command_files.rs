@@ -1,11 +1,12 @@
-//! The command log in files: what devices said, sealed and on its way to the sink like everything else on record.
+//! The command log in files: what devices said, sealed and on its way to the sink like everything
+//! else on record.
 //!
-//! Way: rows of the store -> a gzip file of JSON lines in the outbox, and its record in the node's chain -> the number of the
-//! last exported row in `commands.cursor`.
+//! Way: rows of the store -> a gzip file of JSON lines in the outbox, and its record in the node's
+//! chain -> the number of the last exported row in `commands.cursor`.
 //!
 //! # Invariants
-//! - Every row that the store keeps is exported: the cursor moves only after the file is in the outbox and on record. A
-//!   crash in between exports the same rows under the same key again.
+//! - Every row that the store keeps is exported: the cursor moves only after the file is in the
+//!   outbox and on record. A crash in between exports the same rows under the same key again.
 
 use std::io::Write as _;
 
@@ -37,11 +38,14 @@ pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, TrailEr
     let fresh = home.join("commands.new");
     let mut exported = 0;
     for _ in 0..FILES {
-        let cursor = std::fs::read_to_string(home.join(CURSOR)).ok().and_then(|text| text.trim().parse().ok());
+        let cursor = std::fs::read_to_string(home.join(CURSOR))
+            .ok()
+            .and_then(|text| text.trim().parse().ok());
         let rows = store.commands().raw(cursor.unwrap_or(0), FILE).await?;
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { break };
         let at = UnixMillis(first.stored_at).to_datetime();
-        let key = layout::commands(&recorder.settings.prefix, &recorder.settings.node, at, first.id);
+        let key =
+            layout::commands(&recorder.settings.prefix, &recorder.settings.node, at, first.id);
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
         for row in &rows {
             writeln!(packed, "{}", line(row))?;

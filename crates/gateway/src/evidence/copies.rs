@@ -1,17 +1,21 @@
-//! Plain logs of sessions in buckets that session preferences name (`s3BucketName`, `s3KeyPrefix`), as Session Manager puts them
-//! there: one object `<prefix>/<session>.log` when the session is over, what `script` makes of its output.
+//! Plain logs of sessions in buckets that session preferences name (`s3BucketName`, `s3KeyPrefix`),
+//! as Session Manager puts them there: one object `<prefix>/<session>.log` when the session is
+//! over, what `script` makes of its output.
 //!
-//! Way: a recording begins, and its file gets a second name in `copies/` with a note of the wish -> when it is over, the output of
-//! its blocks is written beside it -> sent -> all three names go.
+//! Way: a recording begins, and its file gets a second name in `copies/` with a note of the wish ->
+//! when it is over, the output of its blocks is written beside it -> sent -> all three names go.
 //!
 //! # Invariants
-//! - The recorder never waits for this; a bucket that is away costs disk, which the recorder counts.
-//! - At most [`CLIENTS`] buckets are kept open. Access is the one of `[evidence.s3]`: no document brings credentials along.
-//! - A bucket that says no (not there, not allowed) again and again loses the copy to quarantine, and the node's chain says so.
-//!   One that is away, or says "later", is waited for.
+//! - The recorder never waits for this; a bucket that is away costs disk, which the recorder
+//!   counts.
+//! - At most [`CLIENTS`] buckets are kept open. Access is the one of `[evidence.s3]`: no document
+//!   brings credentials along.
+//! - A bucket that says no (not there, not allowed) again and again loses the copy to quarantine,
+//!   and the node's chain says so. One that is away, or says "later", is waited for.
 //!
 //! # Not here
-//! - The sealed recording: it is in the gateway's own sink, whatever preferences say. Copies elsewhere are not sealed.
+//! - The sealed recording: it is in the gateway's own sink, whatever preferences say. Copies
+//!   elsewhere are not sealed.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -54,7 +58,12 @@ impl CopyWanted {
 }
 
 /// Notes that a recording that begins is to be copied. `path`: the file that the recorder writes.
-pub(super) fn expect(home: &Path, session: &str, path: &Path, wanted: &CopyWanted) -> io::Result<()> {
+pub(super) fn expect(
+    home: &Path,
+    session: &str,
+    path: &Path,
+    wanted: &CopyWanted,
+) -> io::Result<()> {
     queue::add(home, &PLACE, session, path, wanted)
 }
 
@@ -84,7 +93,10 @@ impl Sender for Copier {
         let (from, log) = (self.path(session, "cast"), self.path(session, "log"));
         let to = log.clone();
         let written =
-            tokio::task::spawn_blocking(move || if to.exists() { Ok(()) } else { write_log(&from, &to) }).await;
+            tokio::task::spawn_blocking(
+                move || if to.exists() { Ok(()) } else { write_log(&from, &to) },
+            )
+            .await;
         written.map_err(io::Error::other)??;
         let key = wanted.key(session);
         if wanted.bucket == self.s3.bucket {

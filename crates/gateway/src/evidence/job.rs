@@ -1,8 +1,10 @@
-//! One recording under way: its tape, its lines, its file, and what to do when the file cannot be written.
+//! One recording under way: its tape, its lines, its file, and what to do when the file cannot be
+//! written.
 //!
 //! # Invariants
-//! - The chain never runs ahead of the file by more than one block: a block that could not be written is kept and tried again,
-//!   and what comes meanwhile is missed, by its positions, with the reason.
+//! - The chain never runs ahead of the file by more than one block: a block that could not be
+//!   written is kept and tried again, and what comes meanwhile is missed, by its positions, with
+//!   the reason.
 //! - After the recording's limit nothing but its end is added.
 
 use std::io;
@@ -115,7 +117,10 @@ impl Job {
     /// Lines and head to be signed, if there are new ones and all of them are in the file.
     pub(super) fn progress(&mut self) -> Option<(u64, Digest)> {
         let (lines, head) = self.recording.state();
-        let new = !self.over && self.pending.is_none() && self.recording.waiting() == 0 && lines > self.signed_lines;
+        let new = !self.over
+            && self.pending.is_none()
+            && self.recording.waiting() == 0
+            && lines > self.signed_lines;
         new.then(|| {
             self.signed_lines = lines;
             (lines, head)
@@ -204,13 +209,20 @@ impl Job {
                 }
                 (Piece::Resize { at, cols, rows }, false) => self.recording.resize(at, cols, rows),
                 (Piece::Marker { at, text }, false) => self.recording.marker(at, &text),
-                (Piece::Resize { .. } | Piece::Marker { .. } | Piece::Input { .. } | Piece::Said { .. }, true) => {}
+                (
+                    Piece::Resize { .. }
+                    | Piece::Marker { .. }
+                    | Piece::Input { .. }
+                    | Piece::Said { .. },
+                    true,
+                ) => {}
             }
             if self.recording.waiting() >= BLOCK_BYTES {
                 self.write();
             }
             if self.stopped.is_none() && self.staged.length() >= self.limit {
-                self.stopped = Some(format!("the recording reached its limit of {} MiB", self.limit >> 20));
+                self.stopped =
+                    Some(format!("the recording reached its limit of {} MiB", self.limit >> 20));
             }
         }
         if let Some((at, why)) = taken.end {
@@ -218,13 +230,15 @@ impl Job {
                 self.typed.finish();
                 self.record_input(at);
             }
-            let stopped = self.stopped.clone().unwrap_or_else(|| "it did not reach the recorder".to_owned());
+            let stopped =
+                self.stopped.clone().unwrap_or_else(|| "it did not reach the recorder".to_owned());
             self.name_what_was_missed(&stopped);
             for (lane, length) in LANES.into_iter().zip(taken.lengths) {
                 self.recording.missing(at, lane, length.unwrap_or(0), &stopped);
             }
             if taken.dropped && taken.lengths[0].is_none() {
-                self.recording.gap(at, "the last of the output was not recorded: the recorder was too slow");
+                self.recording
+                    .gap(at, "the last of the output was not recorded: the recorder was too slow");
             }
             self.end = Some((at, why));
         }
@@ -236,7 +250,9 @@ impl Job {
             match found {
                 Found::Input(text) => self.recording.input(at, &text),
                 Found::Hidden => self.recording.marker(at, typed::HIDDEN),
-                Found::Missing(why) => self.recording.gap(at, &format!("some input was not recorded: {why}")),
+                Found::Missing(why) => {
+                    self.recording.gap(at, &format!("some input was not recorded: {why}"))
+                }
             }
         }
     }

@@ -1,7 +1,8 @@
 //! The node's chain on this disk: appended, synced, signed, and handed over segment by segment.
 //!
-//! Way: [`Ledger::add`] -> the open segment in `chain/` -> [`Ledger::checkpoint`] closes it -> a hard link in the outbox.
-//! The newest closed segment stays in `chain/`: it says where the chain goes on after a restart.
+//! Way: [`Ledger::add`] -> the open segment in `chain/` -> [`Ledger::checkpoint`] closes it -> a
+//! hard link in the outbox. The newest closed segment stays in `chain/`: it says where the chain
+//! goes on after a restart.
 //!
 //! # Invariants
 //! - A record is on the disk when `add` returns; one that could not be written is not in the chain.
@@ -16,7 +17,8 @@ use towline_evidence::checkpoint::{PublicKey, SigningKey};
 use towline_evidence::layout;
 use towline_evidence::node::{NodeChain, Record, What};
 
-/// Records in a segment before a checkpoint comes whatever the clock says. 4096 lines of 400 bytes are 1.6 MB.
+/// Records in a segment before a checkpoint comes whatever the clock says. 4096 lines of 400 bytes
+/// are 1.6 MB.
 const SEGMENT: u64 = 4096;
 /// Largest segment that is read back, bytes.
 const MAX_SEGMENT: u64 = (SEGMENT + 2) * towline_evidence::node::MAX_LINE as u64;
@@ -40,7 +42,13 @@ struct Segment {
 
 impl Ledger {
     /// Opens the chain of `node` in `folder`, or begins it.
-    pub(super) fn open(node: &str, key: SigningKey, folder: &Path, outbox: &Path, prefix: &str) -> io::Result<Self> {
+    pub(super) fn open(
+        node: &str,
+        key: SigningKey,
+        folder: &Path,
+        outbox: &Path,
+        prefix: &str,
+    ) -> io::Result<Self> {
         let mut ledger = Self {
             chain: NodeChain::new(node),
             key,
@@ -64,18 +72,21 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Takes up a segment: a closed one is handed over (again: the same bytes under the same key), an open one goes on.
+    /// Takes up a segment: a closed one is handed over (again: the same bytes under the same key),
+    /// an open one goes on.
     fn read(&mut self, first: u64, path: PathBuf) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
         let mut bytes = Vec::new();
         (&mut file).take(MAX_SEGMENT).read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
         file.set_len(whole as u64)?; // a line that a power cut left half-written was never answered for
-        let Some(last) = bytes[..whole].split(|b| *b == b'\n').rfind(|line| !line.is_empty()) else {
+        let Some(last) = bytes[..whole].split(|b| *b == b'\n').rfind(|line| !line.is_empty())
+        else {
             return fs::remove_file(&path);
         };
-        let wrong =
-            |e: serde_json::Error| io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", path.display()));
+        let wrong = |e: serde_json::Error| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("{}: {e}", path.display()))
+        };
         let record: Record = serde_json::from_slice(last).map_err(wrong)?;
         self.chain = NodeChain::after(self.chain.node(), last).map_err(wrong)?;
         if matches!(record.what, What::Checkpoint { .. }) {
@@ -125,7 +136,12 @@ impl Ledger {
         if self.open.is_none() {
             let first = self.chain.next();
             let path = self.folder.join(format!("{first:012}.jsonl"));
-            let file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            let file = OpenOptions::new()
+                .write(true)
+                .create(true)
+                .truncate(true)
+                .mode(0o600)
+                .open(&path)?;
             File::open(&self.folder)?.sync_all()?;
             self.open = Some(Segment { first, path, file, length: 0 });
         }
@@ -181,17 +197,27 @@ mod tests {
 
         fn ledger(&self) -> Ledger {
             let key = SigningKey::from_pkcs8(&self.key).unwrap();
-            Ledger::open("gw", key, &self.dir.path().join("chain"), &self.dir.path().join("outbox"), "").unwrap()
+            Ledger::open(
+                "gw",
+                key,
+                &self.dir.path().join("chain"),
+                &self.dir.path().join("outbox"),
+                "",
+            )
+            .unwrap()
         }
 
         /// The records of all segments in the outbox, after verification.
         fn verified(&self) -> u64 {
-            let mut verifier = NodeVerifier::new(SigningKey::from_pkcs8(&self.key).unwrap().public());
+            let mut verifier =
+                NodeVerifier::new(SigningKey::from_pkcs8(&self.key).unwrap().public());
             let folder = self.dir.path().join("outbox/towline-seals/gw");
-            let mut files: Vec<_> = fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
+            let mut files: Vec<_> =
+                fs::read_dir(folder).unwrap().map(|e| e.unwrap().path()).collect();
             files.sort();
             for file in files {
-                for line in fs::read(file).unwrap().split(|b| *b == b'\n').filter(|l| !l.is_empty()) {
+                for line in fs::read(file).unwrap().split(|b| *b == b'\n').filter(|l| !l.is_empty())
+                {
                     verifier.line(line).unwrap();
                 }
             }

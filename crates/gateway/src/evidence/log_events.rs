@@ -1,8 +1,10 @@
-//! The calls of CloudWatch Logs that sessions and outputs of commands need, and the sizes that go with them.
+//! The calls of CloudWatch Logs that sessions and outputs of commands need, and the sizes that go
+//! with them.
 //!
 //! # Invariants
 //! - What is there already is made: a stream is made once, by whoever comes first.
-//! - A call has at most [`EVENTS`] events of [`EVENT`] bytes: together under the service's 1 MiB, each under its 256 KiB.
+//! - A call has at most [`EVENTS`] events of [`EVENT`] bytes: together under the service's 1 MiB,
+//!   each under its 256 KiB.
 //!
 //! # Not here
 //! - Trying again: `queue`.
@@ -30,7 +32,10 @@ impl LogEvents {
     /// A client for the service.
     pub(super) fn new(settings: &CloudWatch, clock: &Clock) -> Result<Self, SinkError> {
         let region = settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
-        let endpoint = settings.endpoint.clone().unwrap_or_else(|| format!("https://logs.{region}.amazonaws.com"));
+        let endpoint = settings
+            .endpoint
+            .clone()
+            .unwrap_or_else(|| format!("https://logs.{region}.amazonaws.com"));
         let key = settings.access_key_id.as_deref().zip(settings.secret_access_key_file.as_deref());
         let client = Client::new(&Target { endpoint, region: &region, key }, clock)?;
         Ok(Self { client, region })
@@ -43,13 +48,21 @@ impl LogEvents {
 
     /// Makes a stream, unless it is there.
     pub(super) async fn make_stream(&self, group: &str, stream: &str) -> Result<(), CallError> {
-        self.make("CreateLogStream", json!({ "logGroupName": group, "logStreamName": stream })).await
+        self.make("CreateLogStream", json!({ "logGroupName": group, "logStreamName": stream }))
+            .await
     }
 
     /// Sends events: times in milliseconds, and messages, of which none may be empty.
-    pub(super) async fn put(&self, group: &str, stream: &str, events: &[(i64, String)]) -> Result<(), CallError> {
-        let events: Vec<Value> =
-            events.iter().map(|(at, message)| json!({ "timestamp": at, "message": message })).collect();
+    pub(super) async fn put(
+        &self,
+        group: &str,
+        stream: &str,
+        events: &[(i64, String)],
+    ) -> Result<(), CallError> {
+        let events: Vec<Value> = events
+            .iter()
+            .map(|(at, message)| json!({ "timestamp": at, "message": message }))
+            .collect();
         let body = json!({ "logGroupName": group, "logStreamName": stream, "logEvents": events });
         self.call("PutLogEvents", &body).await
     }

@@ -1,11 +1,12 @@
 //! Evidence: recordings of sessions and files of the audit trail, sealed, on their way to a sink.
 //!
-//! Way: a session's output -> [`tape`] (never waits) -> [`recorder`] (one thread: seals, compresses, stages on this disk)
-//! -> `outbox` (tries until it is there) -> [`sink`] (a folder, or S3). Beside it `ledger`, the node's signed chain.
+//! Way: a session's output -> [`tape`] (never waits) -> [`recorder`] (one thread: seals,
+//! compresses, stages on this disk) -> `outbox` (tries until it is there) -> [`sink`] (a folder, or
+//! S3). Beside it `ledger`, the node's signed chain.
 //!
 //! # Invariants
-//! - A slow or dead sink costs disk, up to a bound; a slow or dead disk costs memory, up to a bound; neither costs a session
-//!   time, unless policy says that an unrecorded session must end.
+//! - A slow or dead sink costs disk, up to a bound; a slow or dead disk costs memory, up to a
+//!   bound; neither costs a session time, unless policy says that an unrecorded session must end.
 //! - What was not recorded is a gap record; what was lost is a record in the node's chain.
 //!
 //! # Not here
@@ -89,18 +90,32 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Starts recording and sending, in the gateway's directory `dir`; makes the key if there is none.
+    /// Starts recording and sending, in the gateway's directory `dir`; makes the key if there is
+    /// none.
     ///
     /// # Errors
     /// [`EvidenceError`].
-    pub fn start(dir: &Path, settings: Settings, clock: &Clock) -> Result<(Self, News), EvidenceError> {
+    pub fn start(
+        dir: &Path,
+        settings: Settings,
+        clock: &Clock,
+    ) -> Result<(Self, News), EvidenceError> {
         let home = settings.home.clone();
-        for name in ["staging", "chain", "outbox", "quarantine", "cloudwatch", "cloudwatch/outputs", "copies"] {
+        for name in [
+            "staging",
+            "chain",
+            "outbox",
+            "quarantine",
+            "cloudwatch",
+            "cloudwatch/outputs",
+            "copies",
+        ] {
             files::private_dir(&home.join(name))?;
         }
         let key = key(dir)?;
         let (outbox, quarantine) = (home.join("outbox"), home.join("quarantine"));
-        let ledger = Ledger::open(&settings.node, key, &home.join("chain"), &outbox, &settings.prefix)?;
+        let ledger =
+            Ledger::open(&settings.node, key, &home.join("chain"), &outbox, &settings.prefix)?;
         let sink = Sink::open(&settings.sink, clock)?;
         let logs = settings.cloudwatch.clone();
         let (recorder, news) = Recorder::start(settings, ledger, clock.clone())?;
@@ -111,7 +126,10 @@ impl Evidence {
             let service = LogEvents::new(&logs, clock)?;
             start_queue(&recorder, cloudwatch::Follower::new(service, Arc::clone(&recorder)));
             let service = LogEvents::new(&logs, clock)?;
-            start_queue(&recorder, output_logs::OutputLogs::new(&recorder.settings.home, service, clock));
+            start_queue(
+                &recorder,
+                output_logs::OutputLogs::new(&recorder.settings.home, service, clock),
+            );
         }
         if let Some(s3) = recorder.s3() {
             start_queue(&recorder, Copier::new(s3, Arc::clone(&recorder), clock));
@@ -150,14 +168,20 @@ impl From<crate::agents::Lane> for towline_evidence::recording::Lane {
     }
 }
 
-/// Where the output of a session goes besides its recording, if it is recorded; and whether it can be, as far as that is known
-/// without asking the disk.
+/// Where the output of a session goes besides its recording, if it is recorded; and whether it can
+/// be, as far as that is known without asking the disk.
 ///
 /// # Errors
 /// [`StartError::NotRecorded`]: a demanded recording, or a log that preferences want, is not possible.
-pub fn expect_room(recorder: Option<&Arc<Recorder>>, start: &SessionStart) -> Result<Places, StartError> {
-    let Some(recorder) = recorder.filter(|_| start.plan.is_shown()) else { return Ok(Places::default()) };
-    let places = recorder.places(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
+pub fn expect_room(
+    recorder: Option<&Arc<Recorder>>,
+    start: &SessionStart,
+) -> Result<Places, StartError> {
+    let Some(recorder) = recorder.filter(|_| start.plan.is_shown()) else {
+        return Ok(Places::default());
+    };
+    let places =
+        recorder.places(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
     match recorder.no_room().filter(|_| recorder.demand() == Demand::Demanded) {
         Some(why) => Err(StartError::NotRecorded { why }),
         None => Ok(places),
@@ -173,7 +197,8 @@ pub async fn begin(
     start: &SessionStart,
     places: Places,
 ) -> Result<Option<Arc<Tape>>, StartError> {
-    let wanted = |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
+    let wanted =
+        |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
     let Some(recorder) = recorder.filter(wanted) else { return Ok(None) };
     let facts = Facts {
         session: start.session.as_str().to_owned(),
@@ -185,14 +210,21 @@ pub async fn begin(
         source_ip: start.source_ip.to_string(),
         input: start.records_input(),
     };
-    let (cols, rows, term) = start.terminal.as_ref().map_or((80, 24, None), |t| (t.cols, t.rows, Some(t.term.clone())));
+    let (cols, rows, term) =
+        start.terminal.as_ref().map_or((80, 24, None), |t| (t.cols, t.rows, Some(t.term.clone())));
     let own = Arc::clone(recorder);
-    let begun = tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref(), &places)).await;
+    let begun =
+        tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref(), &places))
+            .await;
     let why = match begun {
         Ok(Ok(tape)) => return Ok(Some(tape)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the recorder failed".to_owned(),
     };
     tracing::error!(session = start.session.as_str(), why, "a session cannot be recorded");
-    if recorder.demand() == Demand::Demanded { Err(StartError::NotRecorded { why }) } else { Ok(None) }
+    if recorder.demand() == Demand::Demanded {
+        Err(StartError::NotRecorded { why })
+    } else {
+        Ok(None)
+    }
 }

@@ -1,11 +1,13 @@
-//! The outbox: finished files on this disk on their way to the sink, tried again until they are there.
+//! The outbox: finished files on this disk on their way to the sink, tried again until they are
+//! there.
 //!
-//! Way: a file appears in `outbox/<key>` -> the sink -> it is removed here (or was moved, into a folder of this disk). The folder is the queue, so nothing is forgotten
-//! by a restart, and what is sent twice has the same bytes under the same key.
+//! Way: a file appears in `outbox/<key>` -> the sink -> it is removed here (or was moved, into a
+//! folder of this disk). The folder is the queue, so nothing is forgotten by a restart, and what is
+//! sent twice has the same bytes under the same key.
 //!
 //! # Invariants
-//! - While the sink is away nothing is given up. What fails again and again while *others* succeed is poisoned: it goes to
-//!   `quarantine/`, is written down, and stops nobody.
+//! - While the sink is away nothing is given up. What fails again and again while *others* succeed
+//!   is poisoned: it goes to `quarantine/`, is written down, and stops nobody.
 //! - One file at a time, waits that grow as those of `queue` do.
 
 use std::collections::HashMap;
@@ -43,7 +45,12 @@ pub(super) struct Outbox {
 
 impl Outbox {
     pub(super) fn new(folder: &Path, quarantine: &Path, sink: Sink) -> Self {
-        Self { folder: folder.to_owned(), quarantine: quarantine.to_owned(), sink, failures: HashMap::new() }
+        Self {
+            folder: folder.to_owned(),
+            quarantine: quarantine.to_owned(),
+            sink,
+            failures: HashMap::new(),
+        }
     }
 
     /// Sends for ever; `more` says that something came. `lost` hears of what was put aside.
@@ -108,7 +115,10 @@ impl Outbox {
         if let Err(error) = std::fs::rename(path, &target) {
             tracing::error!(key, %error, "evidence cannot be put into quarantine");
         } else {
-            tracing::error!(key, "evidence was put into quarantine: look at it, then move it back into the outbox");
+            tracing::error!(
+                key,
+                "evidence was put into quarantine: look at it, then move it back into the outbox"
+            );
         }
     }
 }
@@ -122,7 +132,9 @@ fn waiting(folder: &Path) -> Vec<PathBuf> {
         for entry in entries.flatten() {
             match entry.metadata() {
                 Ok(meta) if meta.is_dir() => folders.push(entry.path()),
-                Ok(meta) => found.push((meta.modified().unwrap_or(std::time::UNIX_EPOCH), entry.path())),
+                Ok(meta) => {
+                    found.push((meta.modified().unwrap_or(std::time::UNIX_EPOCH), entry.path()))
+                }
                 Err(_) => {}
             }
         }
@@ -168,9 +180,13 @@ mod tests {
             for name in ["outbox/a", "quarantine"] {
                 std::fs::create_dir_all(dir.path().join(name)).unwrap();
             }
-            let sink =
-                Sink::open(&SinkSettings::Directory(dir.path().join("sink")), &crate::clock::Clock::system()).unwrap();
-            let outbox = Outbox::new(&dir.path().join("outbox"), &dir.path().join("quarantine"), sink);
+            let sink = Sink::open(
+                &SinkSettings::Directory(dir.path().join("sink")),
+                &crate::clock::Clock::system(),
+            )
+            .unwrap();
+            let outbox =
+                Outbox::new(&dir.path().join("outbox"), &dir.path().join("quarantine"), sink);
             Self { dir, outbox }
         }
 

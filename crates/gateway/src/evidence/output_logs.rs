@@ -1,16 +1,19 @@
 //! CloudWatch Logs for outputs of commands: what a step printed, as text, when it has ended.
 //!
-//! Way: a step has ended -> [`keep`]: its file gets a second name in `cloudwatch/outputs/`, and a note beside it -> the group and
-//! the stream `COMMAND/DEVICE/STEP/stdout` are made where they are not there -> lines in events, as Session Manager puts them ->
-//! the place is noted after each call -> both names go.
+//! Way: a step has ended -> [`keep`]: its file gets a second name in `cloudwatch/outputs/`, and a
+//! note beside it -> the group and the stream `COMMAND/DEVICE/STEP/stdout` are made where they are
+//! not there -> lines in events, as Session Manager puts them -> the place is noted after each call
+//! -> both names go.
 //!
 //! # Invariants
-//! - Nobody waits for this: it reads what is on the disk. A dead endpoint costs disk, which the recorder counts.
+//! - Nobody waits for this: it reads what is on the disk. A dead endpoint costs disk, which the
+//!   recorder counts.
 //! - What was sent is sent again only after a crash between an answer and its note.
 //! - What the service refuses again and again while it takes others goes to quarantine.
 //!
 //! # Not here
-//! - Output while it comes: `GetCommandInvocation` shows that. The evidence in the sink stays whole beside this.
+//! - Output while it comes: `GetCommandInvocation` shows that. The evidence in the sink stays whole
+//!   beside this.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
@@ -25,7 +28,8 @@ use super::queue::{self, Place, Sender, Turn, read_note, write_note};
 use crate::clock::{Clock, UnixMillis};
 
 /// Where outputs wait.
-const PLACE: Place = Place { folder: "cloudwatch/outputs", files: &["text", "note"], lost: "cloudwatch:outputs:" };
+const PLACE: Place =
+    Place { folder: "cloudwatch/outputs", files: &["text", "note"], lost: "cloudwatch:outputs:" };
 
 /// Where an output goes, and how far that is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,7 +49,14 @@ pub struct Note {
 impl Note {
     /// For an output of which nothing was sent. `step` is its name in the document.
     #[must_use]
-    pub fn new(group: &str, command: &str, device: &str, step: &str, name: &str, at: UnixMillis) -> Self {
+    pub fn new(
+        group: &str,
+        command: &str,
+        device: &str,
+        step: &str,
+        name: &str,
+        at: UnixMillis,
+    ) -> Self {
         let stream = format!("{command}/{device}/{}/{name}", step.replace([':', '*'], "-"));
         Self { group: group.to_owned(), stream, at: at.0, offset: 0, made: false }
     }
@@ -76,7 +87,8 @@ impl Sender for OutputLogs {
     async fn send(&mut self, name: &str) -> Result<Turn, String> {
         let local = |error: io::Error| error.to_string();
         let mut note: Note = read_note(&self.folder, name).map_err(local)?;
-        // The service takes nothing that is older than two weeks: an endpoint may have been away for longer.
+        // The service takes nothing that is older than two weeks: an endpoint may have been away
+        // for longer.
         let at = note.at.max(self.clock.now().minus(Duration::from_secs(13 * 86_400)).0);
         let mut through = 0;
         loop {
@@ -90,8 +102,12 @@ impl Sender for OutputLogs {
                 self.make(&note).await.map_err(|error| error.to_string())?;
                 note.made = true;
             }
-            let events: Vec<(i64, String)> = events.iter().map(|bytes| (at, message(bytes))).collect();
-            self.service.put(&note.group, &note.stream, &events).await.map_err(|error| error.to_string())?;
+            let events: Vec<(i64, String)> =
+                events.iter().map(|bytes| (at, message(bytes))).collect();
+            self.service
+                .put(&note.group, &note.stream, &events)
+                .await
+                .map_err(|error| error.to_string())?;
             through += 1;
             note.offset += bytes as u64;
             write_note(&self.folder, name, &note).map_err(local)?;
@@ -103,7 +119,11 @@ impl Sender for OutputLogs {
     }
 
     fn put_aside(&mut self, name: &str, why: &String) {
-        tracing::error!(name, why, "an output for CloudWatch was put into quarantine: look at it, then move it back");
+        tracing::error!(
+            name,
+            why,
+            "an output for CloudWatch was put into quarantine: look at it, then move it back"
+        );
     }
 }
 
@@ -141,8 +161,11 @@ fn read_on(path: &Path, offset: u64) -> io::Result<Vec<Vec<u8>>> {
         let most = rest.len().min(EVENT);
         let last = rest[..most].iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
         // The end of the file needs no end of line; a line without one is cut between characters.
-        let end =
-            if most == rest.len() && bytes.len() < EVENTS * EVENT { most } else { last.unwrap_or(between(rest, most)) };
+        let end = if most == rest.len() && bytes.len() < EVENTS * EVENT {
+            most
+        } else {
+            last.unwrap_or(between(rest, most))
+        };
         events.push(rest[..end].to_vec());
         rest = &rest[end..];
     }
@@ -188,7 +211,9 @@ mod tests {
         let line = [&[b'x'; 999][..], b"\n"].concat();
         assert_eq!(events(&line.repeat(1000)), [200_000; 5]);
         let odd = [&[b'x'; 1498][..], b"\n"].concat();
-        assert!(events(&odd.repeat(1000)).iter().all(|length| length % 1499 == 0 && *length <= EVENT));
+        assert!(
+            events(&odd.repeat(1000)).iter().all(|length| length % 1499 == 0 && *length <= EVENT)
+        );
     }
 
     #[test]

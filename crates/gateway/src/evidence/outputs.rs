@@ -1,10 +1,12 @@
-//! Outputs of commands on their way through the evidence: where they wait, and what the node's chain says of them.
+//! Outputs of commands on their way through the evidence: where they wait, and what the node's
+//! chain says of them.
 //!
-//! Way: [`crate::commands`] writes them below [`Recorder::outputs`], then has each one noted by [`Recorder::note_output`] and
-//! moves it into the outbox.
+//! Way: [`crate::commands`] writes them below [`Recorder::outputs`], then has each one noted by
+//! [`Recorder::note_output`] and moves it into the outbox.
 //!
 //! # Not here
-//! - Writing them: a command's output is kept whatever `recording` says, since it is what the command was sent for.
+//! - Writing them: a command's output is kept whatever `recording` says, since it is what the
+//!   command was sent for.
 
 use std::fs::File;
 use std::io::Read;
@@ -65,7 +67,12 @@ impl Recorder {
             digest.update(&buffer[..n]);
             bytes += n as u64;
         }
-        self.record(What::File { object: key.to_owned(), sha256: digest.finish(), bytes, records: 0 })
+        self.record(What::File {
+            object: key.to_owned(),
+            sha256: digest.finish(),
+            bytes,
+            records: 0,
+        })
     }
 
     /// Whether outputs can go to CloudWatch Logs.

@@ -1,4 +1,5 @@
-//! Gzip of one block, with a compressor that a thread makes once: its 300 KiB would be zeroed for each block otherwise.
+//! Gzip of one block, with a compressor that a thread makes once: its 300 KiB would be zeroed for
+//! each block otherwise.
 //!
 //! Source of the form: RFC 1952, section 2.3.
 //!
@@ -11,7 +12,8 @@ use flate2::{Compress, Compression, Crc, FlushCompress, Status};
 
 /// RFC 1952: magic, deflate, no flags, no time, "fastest", system unknown.
 const HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 4, 255];
-/// Room for the output that is kept for the next block, bytes; a block that needs more gets it for itself.
+/// Room for the output that is kept for the next block, bytes; a block that needs more gets it for
+/// itself.
 const KEPT: usize = 256 * 1024;
 
 struct Packer {
@@ -24,7 +26,8 @@ thread_local! {
         RefCell::new(Packer { compress: Compress::new(Compression::fast(), false), member: Vec::new() });
 }
 
-/// Gives `take` the block as one gzip member. For threads that do nothing else: the compressor stays with them.
+/// Gives `take` the block as one gzip member. For threads that do nothing else: the compressor
+/// stays with them.
 pub(super) fn packed<T>(block: &[u8], take: impl FnOnce(&[u8]) -> T) -> std::io::Result<T> {
     PACKER.with_borrow_mut(|packer| {
         packer.pack(block)?;
@@ -65,7 +68,8 @@ mod tests {
 
     #[test]
     fn any_reader_of_gzip_unpacks_each_block_and_the_same_block_gives_the_same_bytes() {
-        let random: Vec<u8> = (0..300_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+        let random: Vec<u8> =
+            (0..300_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
         for block in [&b""[..], b"one line\n", &[b'x'; 200_000], &random] {
             let member = packed(block, <[u8]>::to_vec).unwrap();
             let mut unpacked = Vec::new();

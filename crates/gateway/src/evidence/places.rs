@@ -1,8 +1,9 @@
-//! Where a session's output goes besides its sealed recording, and what that is called for those who look for it.
+//! Where a session's output goes besides its sealed recording, and what that is called for those
+//! who look for it.
 //!
 //! # Invariants
-//! - What preferences name and this gateway cannot write to is refused in words, before the session begins: a log that is wanted
-//!   and silently not made is worse than no session.
+//! - What preferences name and this gateway cannot write to is refused in words, before the session
+//!   begins: a log that is wanted and silently not made is worse than no session.
 
 use towline_ssm::api::session::SessionManagerOutputUrl;
 use towline_ssm::documents::preferences::SessionPreferences;
@@ -26,7 +27,8 @@ impl S3 {
     #[must_use]
     pub fn server(&self) -> String {
         let region = self.region.as_deref().unwrap_or("us-east-1");
-        let server = self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        let server =
+            self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
         server.trim_end_matches('/').to_owned()
     }
 }
@@ -70,29 +72,47 @@ impl Recorder {
             ));
         }
         let wish = logs.map(|log| Wanted { group: log.group, streaming: log.streaming });
-        let copy = copy.map(|s3| CopyWanted { bucket: s3.bucket, prefix: s3.prefix, encrypted: s3.encrypted });
+        let copy = copy.map(|s3| CopyWanted {
+            bucket: s3.bucket,
+            prefix: s3.prefix,
+            encrypted: s3.encrypted,
+        });
         Ok(Places { logs: self.logs_wanted(wish), copy })
     }
 
-    /// Where a session's log goes beside the sink: the wish of its preferences, else the gateway's setting.
+    /// Where a session's log goes beside the sink: the wish of its preferences, else the gateway's
+    /// setting.
     #[must_use]
     pub fn logs_wanted(&self, wish: Option<Wanted>) -> Option<Wanted> {
         let settings = self.settings.cloudwatch.as_ref()?;
-        let own = settings.group.clone().map(|group| Wanted { group, streaming: settings.streaming });
+        let own =
+            settings.group.clone().map(|group| Wanted { group, streaming: settings.streaming });
         wish.or(own)
     }
 
-    /// What is told of a session's output; the bucket that preferences name goes before the gateway's own.
+    /// What is told of a session's output; the bucket that preferences name goes before the
+    /// gateway's own.
     #[must_use]
     pub fn output_url(&self, session: &str, places: &Places) -> SessionManagerOutputUrl {
         let copy = places.copy.as_ref().zip(self.s3());
-        let copy = copy.map(|(copy, s3)| format!("{}/{}/{}", s3.server(), copy.bucket, copy.key(session)));
-        let logs = places.logs.as_ref().zip(self.settings.cloudwatch.as_ref()).map(|(logs, settings)| {
-            let region = settings.region.as_deref().unwrap_or("us-east-1");
-            let console = format!("https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}");
-            let server = settings.endpoint.clone().unwrap_or(console);
-            format!("{server}#logEventViewer:group={};stream={}", logs.group, stream_of(session))
-        });
-        SessionManagerOutputUrl { s3_output_url: copy.or_else(|| self.url(session)), cloud_watch_output_url: logs }
+        let copy =
+            copy.map(|(copy, s3)| format!("{}/{}/{}", s3.server(), copy.bucket, copy.key(session)));
+        let logs =
+            places.logs.as_ref().zip(self.settings.cloudwatch.as_ref()).map(|(logs, settings)| {
+                let region = settings.region.as_deref().unwrap_or("us-east-1");
+                let console = format!(
+                    "https://{region}.console.aws.amazon.com/cloudwatch/home?region={region}"
+                );
+                let server = settings.endpoint.clone().unwrap_or(console);
+                format!(
+                    "{server}#logEventViewer:group={};stream={}",
+                    logs.group,
+                    stream_of(session)
+                )
+            });
+        SessionManagerOutputUrl {
+            s3_output_url: copy.or_else(|| self.url(session)),
+            cloud_watch_output_url: logs,
+        }
     }
 }

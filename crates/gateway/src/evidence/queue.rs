@@ -1,12 +1,15 @@
-//! Queues of notes: a folder of files that wait to be sent, each with a note of where it goes and how far that is.
+//! Queues of notes: a folder of files that wait to be sent, each with a note of where it goes and
+//! how far that is.
 //!
-//! Way: a file gets a second name in the queue's folder, and a note beside it ([`add`]) -> in each round its turn comes -> its
-//! [`Sender`] sends what there is -> when all is sent, its names go. The folder is the queue: a restart forgets nothing.
+//! Way: a file gets a second name in the queue's folder, and a note beside it ([`add`]) -> in each
+//! round its turn comes -> its [`Sender`] sends what there is -> when all is sent, its names go.
+//! The folder is the queue: a restart forgets nothing.
 //!
 //! # Invariants
-//! - A round takes at most [`Sender::ROUND`] names and goes on behind the last one of the round before: those that fail hold up
-//!   nobody, however many they are.
-//! - Nothing is given up while nothing gets through, unless the sender says that a failure is final by its nature.
+//! - A round takes at most [`Sender::ROUND`] names and goes on behind the last one of the round
+//!   before: those that fail hold up nobody, however many they are.
+//! - Nothing is given up while nothing gets through, unless the sender says that a failure is final
+//!   by its nature.
 //! - What is given up lies in `quarantine/`, and the node's chain names it.
 //! - Waits grow to [`LONGEST_WAIT`] while everything fails.
 //!
@@ -32,11 +35,13 @@ pub(super) const EVERY: Duration = Duration::from_secs(1);
 /// Longest wait after failures.
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
-/// What tells one queue's files from another's. A gateway that is upgraded finds its queue by these: they stay as they are.
+/// What tells one queue's files from another's. A gateway that is upgraded finds its queue by
+/// these: they stay as they are.
 pub(super) struct Place {
     /// The folder, below the evidence's own.
     pub(super) folder: &'static str,
-    /// Endings of the files of one name, without the dot. By the first one it is known that the name waits.
+    /// Endings of the files of one name, without the dot. By the first one it is known that the
+    /// name waits.
     pub(super) files: &'static [&'static str],
     /// In front of a name in the node's chain, when it was given up.
     pub(super) lost: &'static str,
@@ -65,7 +70,8 @@ pub(super) trait Sender: Send {
     /// One name's turn.
     fn send(&mut self, name: &str) -> impl Future<Output = Result<Turn, Self::Error>> + Send;
 
-    /// Whether a failure is the name's own fault. As a rule: when something else got through in the same round.
+    /// Whether a failure is the name's own fault. As a rule: when something else got through in the
+    /// same round.
     fn blames(_error: &Self::Error, others_got_through: bool) -> bool {
         others_got_through
     }
@@ -96,11 +102,18 @@ pub(super) fn read_note<T: DeserializeOwned>(folder: &Path, name: &str) -> io::R
     serde_json::from_str(&text).map_err(io::Error::other)
 }
 
-/// Puts a file into a queue, under a second name and with its note, in the evidence's folder `home`.
+/// Puts a file into a queue, under a second name and with its note, in the evidence's folder
+/// `home`.
 ///
 /// # Errors
 /// The disk's; `AlreadyExists` when this name is in the queue.
-pub(super) fn add(home: &Path, place: &Place, name: &str, path: &Path, note: &impl Serialize) -> io::Result<()> {
+pub(super) fn add(
+    home: &Path,
+    place: &Place,
+    name: &str,
+    path: &Path,
+    note: &impl Serialize,
+) -> io::Result<()> {
     let folder = folder(home, place);
     let file = folder.join(format!("{name}.{}", place.files[0]));
     if file.exists() {
@@ -171,7 +184,9 @@ impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
         let (mut behind, mut before) = (BTreeSet::new(), BTreeSet::new());
         for entry in entries {
             let name = entry.file_name();
-            let Some(name) = name.to_str().and_then(|name| name.strip_suffix(&ending)) else { continue };
+            let Some(name) = name.to_str().and_then(|name| name.strip_suffix(&ending)) else {
+                continue;
+            };
             let half = if name > self.last.as_str() { &mut behind } else { &mut before };
             half.insert(name.to_owned());
             if half.len() > S::ROUND {
@@ -201,8 +216,12 @@ impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
         let mark = place.folder.replace('/', "__");
         for ending in place.files {
             let file = format!("{name}.{ending}");
-            // Not every name has all its files. One that cannot be moved stays in the queue, and is blamed anew.
-            let _ = fs::rename(self.folder.join(&file), self.quarantine.join(format!("{mark}__{file}")));
+            // Not every name has all its files. One that cannot be moved stays in the queue, and is
+            // blamed anew.
+            let _ = fs::rename(
+                self.folder.join(&file),
+                self.quarantine.join(format!("{mark}__{file}")),
+            );
         }
         self.sender.put_aside(name, error);
         (self.lost)(format!("{}{name}", place.lost), error.to_string());
@@ -228,7 +247,8 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    const PLACE: Place = Place { folder: "some/logs", files: &["text", "note", "made"], lost: "some:logs:" };
+    const PLACE: Place =
+        Place { folder: "some/logs", files: &["text", "note", "made"], lost: "some:logs:" };
 
     /// Sends what is not called `bad...`; `final...` fails for good.
     #[derive(Default)]

@@ -1,16 +1,19 @@
-//! The recorder: one thread that turns tapes into sealed recordings on this disk, and hands them over.
+//! The recorder: one thread that turns tapes into sealed recordings on this disk, and hands them
+//! over.
 //!
-//! Way: [`Recorder::begin`] (a file, and a record in the node's chain, before the session's first byte) -> the session's
-//! [`Tape`] -> this thread -> blocks in `staging/` -> at the end `outbox/`, and a signed record of it.
+//! Way: [`Recorder::begin`] (a file, and a record in the node's chain, before the session's first
+//! byte) -> the session's [`Tape`] -> this thread -> blocks in `staging/` -> at the end `outbox/`,
+//! and a signed record of it.
 //!
 //! # Invariants
 //! - No session ever waits for this thread: it waits for them.
-//! - Of a process that is killed, what is older than [`TICK`] is on the disk; what is missing shows as a gap when the session
-//!   goes on.
+//! - Of a process that is killed, what is older than [`TICK`] is on the disk; what is missing shows
+//!   as a gap when the session goes on.
 //! - A recording that began is in the node's chain until it has ended there.
 //!
 //! # Not here
-//! - Sending: `outbox`. What happens to sessions whose recording fails or is over: whoever listens to [`News`].
+//! - Sending: `outbox`. What happens to sessions whose recording fails or is over: whoever listens
+//!   to [`News`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -39,8 +42,9 @@ use crate::clock::Clock;
 
 /// How long something may lie in memory only.
 pub(super) const TICK: Duration = Duration::from_secs(1);
-/// The thread steps back behind those that carry bytes: it has a tape's length of time, and they have none. With it bulk output of one
-/// session is a tenth faster on two processors. A session whose tape is behind waits, so a busy machine starves no recording.
+/// The thread steps back behind those that carry bytes: it has a tape's length of time, and they
+/// have none. With it bulk output of one session is a tenth faster on two processors. A session
+/// whose tape is behind waits, so a busy machine starves no recording.
 const NICENESS: i32 = 5;
 /// How often free space and what waits are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
@@ -60,7 +64,8 @@ pub enum Told {
         /// Why.
         why: String,
     },
-    /// A recording is over. Told before it is handed over; of a process that is killed right then, it is not told again.
+    /// A recording is over. Told before it is handed over; of a process that is killed right then,
+    /// it is not told again.
     Finished {
         /// The session.
         session: String,
@@ -102,7 +107,11 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 impl Recorder {
     /// Starts the thread, after reading what an earlier process left.
-    pub(super) fn start(settings: Settings, ledger: Ledger, clock: Clock) -> std::io::Result<(Arc<Self>, News)> {
+    pub(super) fn start(
+        settings: Settings,
+        ledger: Ledger,
+        clock: Clock,
+    ) -> std::io::Result<(Arc<Self>, News)> {
         let (news, told) = mpsc::channel(NEWS);
         let recorder = Arc::new(Self {
             settings,
@@ -123,8 +132,11 @@ impl Recorder {
         let key = recorder.public_key().to_string();
         recorder.record(What::Start { node, key })?;
         let own = Arc::clone(&recorder);
-        *lock(&recorder.thread) =
-            Some(std::thread::Builder::new().name("towline-evidence".to_owned()).spawn(move || own.run())?);
+        *lock(&recorder.thread) = Some(
+            std::thread::Builder::new()
+                .name("towline-evidence".to_owned())
+                .spawn(move || own.run())?,
+        );
         Ok((recorder, told))
     }
 
@@ -168,7 +180,8 @@ impl Recorder {
         }
     }
 
-    /// Bytes of a recording that goes on, as far as they are on the disk; `None` where there is none.
+    /// Bytes of a recording that goes on, as far as they are on the disk; `None` where there is
+    /// none.
     #[must_use]
     pub fn bytes_so_far(&self, session: &str) -> Option<u64> {
         fs::metadata(self.staging_path(session)).ok().map(|file| file.len())
@@ -203,7 +216,9 @@ impl Recorder {
             height: rows,
             timestamp: self.clock.now().0.div_euclid(1000),
             title: format!("{} on {}", facts.principal, facts.device),
-            env: term.map(|term| BTreeMap::from([("TERM".to_owned(), term.to_owned())])).unwrap_or_default(),
+            env: term
+                .map(|term| BTreeMap::from([("TERM".to_owned(), term.to_owned())]))
+                .unwrap_or_default(),
             towline: Some(facts),
         };
         let path = self.staging_path(&session);
@@ -215,8 +230,18 @@ impl Recorder {
             .and_then(|()| self.record(What::Open { session: session.clone() }));
         let home = &self.settings.home;
         let begun = begun
-            .and_then(|()| places.logs.as_ref().map_or(Ok(()), |logs| cloudwatch::follow(home, &session, &path, logs)))
-            .and_then(|()| places.copy.as_ref().map_or(Ok(()), |copy| copies::expect(home, &session, &path, copy)));
+            .and_then(|()| {
+                places
+                    .logs
+                    .as_ref()
+                    .map_or(Ok(()), |logs| cloudwatch::follow(home, &session, &path, logs))
+            })
+            .and_then(|()| {
+                places
+                    .copy
+                    .as_ref()
+                    .map_or(Ok(()), |copy| copies::expect(home, &session, &path, copy))
+            });
         if let Err(error) = begun {
             let _ = fs::remove_file(&path); // an empty file of a session that will not be
             return Err(error.into());
@@ -230,10 +255,16 @@ impl Recorder {
         self.staging_path(session).exists()
     }
 
-    /// Goes on with the recording of a session that outlived an earlier process; `None` when there is none.
+    /// Goes on with the recording of a session that outlived an earlier process; `None` when there
+    /// is none.
     pub fn rejoin(&self, session: &str) -> Option<Arc<Tape>> {
         let (mut recording, staged, timestamp) = lock(&self.left).remove(session)?;
-        let since = self.clock.now().0.saturating_mul(1000).saturating_sub(timestamp.saturating_mul(1_000_000));
+        let since = self
+            .clock
+            .now()
+            .0
+            .saturating_mul(1000)
+            .saturating_sub(timestamp.saturating_mul(1_000_000));
         let base = recording.last().max(u64::try_from(since).unwrap_or(0));
         recording.marker(base, "the gateway was restarted");
         Some(self.add(session, recording, staged, base))
@@ -289,14 +320,19 @@ impl Recorder {
     fn read_what_is_left(&self) -> std::io::Result<()> {
         for entry in fs::read_dir(self.settings.home.join("staging"))? {
             let path = entry?.path();
-            let Some(session) = path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".part")) else {
+            let Some(session) =
+                path.file_name().and_then(|n| n.to_str()).and_then(|n| n.strip_suffix(".part"))
+            else {
                 continue;
             };
             match read_left(&path, session) {
                 Ok(left) => drop(lock(&self.left).insert(session.to_owned(), left)),
                 Err(error) => {
                     tracing::error!(session, %error, "a recording cannot be gone on with: it lies in quarantine");
-                    fs::rename(&path, self.settings.home.join("quarantine").join(format!("{session}.part")))?;
+                    fs::rename(
+                        &path,
+                        self.settings.home.join("quarantine").join(format!("{session}.part")),
+                    )?;
                     self.record(What::Lost { name: session.to_owned(), why: error.to_string() })?;
                 }
             }
@@ -304,7 +340,8 @@ impl Recorder {
         Ok(())
     }
 
-    // ---- the thread -------------------------------------------------------------------------------------------
+    // ---- the thread
+    // -------------------------------------------------------------------------------------------
 
     fn run(&self) {
         // On Linux this is the thread's. Where it is not allowed, the thread does without.
@@ -312,7 +349,11 @@ impl Recorder {
         let (mut tick, mut look, mut signed) = (Instant::now(), Instant::now(), Instant::now());
         loop {
             let stopping = self.stopping.load(Ordering::SeqCst);
-            self.list.wait(if stopping { Duration::ZERO } else { TICK.saturating_sub(tick.elapsed()) });
+            self.list.wait(if stopping {
+                Duration::ZERO
+            } else {
+                TICK.saturating_sub(tick.elapsed())
+            });
             let tapes = self.list.all();
             if stopping && tapes.is_empty() {
                 break;
@@ -356,8 +397,8 @@ impl Recorder {
             self.hand_over(session, &mut job);
         } else if let Some(why) = job.failure() {
             tracing::error!(session, why, "a session is not recorded");
-            let ends =
-                self.settings.recording == Demand::Demanded && self.settings.when_failing == WhenFailing::EndSession;
+            let ends = self.settings.recording == Demand::Demanded
+                && self.settings.when_failing == WhenFailing::EndSession;
             let told = Told::Failed { session: session.to_owned(), why: why.to_owned() };
             if ends && self.news.try_send(told).is_err() {
                 return; // told again at the next tick
@@ -370,7 +411,9 @@ impl Recorder {
     fn hand_over(&self, session: &str, job: &mut Job) {
         let told = Told::Finished { session: session.to_owned(), bytes: job.bytes() };
         // Nobody listens any more when the gateway stops: then it is handed over all the same.
-        if matches!(self.news.try_send(told), Err(TrySendError::Full(_))) && !self.stopping.load(Ordering::SeqCst) {
+        if matches!(self.news.try_send(told), Err(TrySendError::Full(_)))
+            && !self.stopping.load(Ordering::SeqCst)
+        {
             return; // once more at the next tick
         }
         let object = self.object(session);
@@ -401,7 +444,9 @@ impl Recorder {
         for (session, job) in jobs {
             let mut job = lock(&job);
             let Some((lines, head)) = job.progress() else { continue };
-            if let Err(error) = job.sync().and_then(|()| self.record(What::Progress { session, lines, head })) {
+            if let Err(error) =
+                job.sync().and_then(|()| self.record(What::Progress { session, lines, head }))
+            {
                 tracing::error!(%error, "the node's chain cannot be written");
                 return;
             }

@@ -1,7 +1,8 @@
 //! Retention: what is too old, or too much, leaves the sink; and the node's chain says so.
 //!
 //! # Invariants
-//! - The record of a removal is written before the object is removed: an absence is never unexplained.
+//! - The record of a removal is written before the object is removed: an absence is never
+//!   unexplained.
 //! - Only recordings and audit files are removed; the node's chain itself stays.
 //!
 //! # Not here
@@ -62,7 +63,9 @@ pub(super) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> us
         }
         let key = object.location.to_string();
         let why = if old { "older than the retention time" } else { "beyond the retention size" };
-        if let Err(error) = recorder.record(What::Removed { object: key.clone(), why: why.to_owned() }) {
+        if let Err(error) =
+            recorder.record(What::Removed { object: key.clone(), why: why.to_owned() })
+        {
             tracing::error!(%error, "retention waits: the node's chain cannot be written");
             break;
         }

@@ -1,8 +1,9 @@
-//! Room on the disk of what is under way: when recording stops for want of it, and the reserve with which what was begun is ended.
+//! Room on the disk of what is under way: when recording stops for want of it, and the reserve with
+//! which what was begun is ended.
 //!
-//! A recording needs a little more disk to be ended in good order: its last block, its seal, its records in the node's chain. On a
-//! disk that is full to the last byte nothing could be ended, so nothing sent, so nothing freed. Hence a file that is only there to
-//! be removed.
+//! A recording needs a little more disk to be ended in good order: its last block, its seal, its
+//! records in the node's chain. On a disk that is full to the last byte nothing could be ended, so
+//! nothing sent, so nothing freed. Hence a file that is only there to be removed.
 //!
 //! # Invariants
 //! - While the reserve is in use nothing new is recorded: it is for ends.
@@ -15,7 +16,8 @@ use std::path::{Path, PathBuf};
 use super::recorder::{Recorder, lock};
 use super::{outbox, staging};
 
-/// Size of the reserve, bytes: a last block of 64 KiB and some lines for each of sixty recordings that end on a full disk.
+/// Size of the reserve, bytes: a last block of 64 KiB and some lines for each of sixty recordings
+/// that end on a full disk.
 const RESERVE: u64 = 4 * 1024 * 1024;
 
 /// Whether a write failed for want of room.
@@ -45,7 +47,8 @@ fn make(home: &Path) -> io::Result<()> {
 }
 
 impl Recorder {
-    /// The disk refused a write: gives it the reserve, and stops recording. `false`: the reserve is in use already.
+    /// The disk refused a write: gives it the reserve, and stops recording. `false`: the reserve is
+    /// in use already.
     pub(super) fn use_reserve(&self) -> bool {
         let freed = fs::remove_file(reserve(&self.settings.home)).is_ok();
         if freed {
@@ -61,7 +64,10 @@ impl Recorder {
         let why = self.want_of_room();
         let mut room = lock(&self.room);
         if *room != why {
-            tracing::warn!(why = why.as_deref().unwrap_or("there is room again"), "room for recordings");
+            tracing::warn!(
+                why = why.as_deref().unwrap_or("there is room again"),
+                "room for recordings"
+            );
             *room = why;
         }
     }
@@ -70,15 +76,20 @@ impl Recorder {
         let (home, floor) = (&self.settings.home, self.settings.free_space_floor);
         match staging::free_space(home) {
             Err(error) => return Some(format!("the disk does not answer: {error}")),
-            Ok(free) if free < floor => return Some(format!("{} MiB are free, {} are kept", free >> 20, floor >> 20)),
+            Ok(free) if free < floor => {
+                return Some(format!("{} MiB are free, {} are kept", free >> 20, floor >> 20));
+            }
             Ok(_) => {}
         }
         if let Err(error) = make(home) {
-            return Some(format!("the disk is full: no reserve for the ends of recordings can be made ({error})"));
+            return Some(format!(
+                "the disk is full: no reserve for the ends of recordings can be made ({error})"
+            ));
         }
         let folders = ["outbox", "staging", "cloudwatch", "copies"];
         let waiting = folders.iter().map(|name| outbox::size(&home.join(name))).sum::<u64>();
-        (waiting > self.settings.max_staged).then(|| format!("{} MiB wait for the sink already", waiting >> 20))
+        (waiting > self.settings.max_staged)
+            .then(|| format!("{} MiB wait for the sink already", waiting >> 20))
     }
 }
 
@@ -92,8 +103,14 @@ mod tests {
         make(dir.path()).unwrap();
         let made = fs::metadata(reserve(dir.path())).unwrap();
         assert_eq!(made.len(), RESERVE);
-        assert!(std::os::unix::fs::MetadataExt::blocks(&made) * 512 >= RESERVE, "it takes up what it reserves");
+        assert!(
+            std::os::unix::fs::MetadataExt::blocks(&made) * 512 >= RESERVE,
+            "it takes up what it reserves"
+        );
         make(dir.path()).unwrap();
-        assert_eq!(fs::metadata(reserve(dir.path())).unwrap().modified().unwrap(), made.modified().unwrap());
+        assert_eq!(
+            fs::metadata(reserve(dir.path())).unwrap().modified().unwrap(),
+            made.modified().unwrap()
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What `[evidence]` in `gateway.toml` says, and what it means.
 //!
-//! Way: [`RawEvidence`] (the file's words) -> [`Settings`] (checked). A gateway without the section records to the folder
-//! `evidence` of its directory, and goes on when it cannot: evidence that is demanded is asked for by name.
+//! Way: [`RawEvidence`] (the file's words) -> [`Settings`] (checked). A gateway without the section
+//! records to the folder `evidence` of its directory, and goes on when it cannot: evidence that is
+//! demanded is asked for by name.
 //!
 //! # Not here
 //! - Secrets: access to S3 comes from a file that is named here, or from the environment.
@@ -124,7 +125,8 @@ pub struct S3 {
     /// Key for `aws:kms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key_id: Option<String>,
-    /// `GOVERNANCE` or `COMPLIANCE`: each recording, audit file and segment of the chain is locked when it was sent.
+    /// `GOVERNANCE` or `COMPLIANCE`: each recording, audit file and segment of the chain is locked
+    /// when it was sent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_lock_mode: Option<String>,
     /// For so many days.
@@ -195,22 +197,38 @@ impl RawEvidence {
             n => Ok(n.saturating_mul(MIB)),
         };
         if let (Some(directory), Some(_)) = (&self.directory, &self.s3) {
-            return Err(("evidence.directory", directory.display().to_string(), "either a directory or s3"));
+            return Err((
+                "evidence.directory",
+                directory.display().to_string(),
+                "either a directory or s3",
+            ));
         }
-        if let Some(s3) =
-            self.s3.as_ref().filter(|s3| s3.access_key_id.is_some() != s3.secret_access_key_file.is_some())
+        if let Some(s3) = self
+            .s3
+            .as_ref()
+            .filter(|s3| s3.access_key_id.is_some() != s3.secret_access_key_file.is_some())
         {
             let key = s3.access_key_id.clone().unwrap_or_default();
-            return Err(("evidence.s3.access_key_id", key, "given together with secret_access_key_file"));
+            return Err((
+                "evidence.s3.access_key_id",
+                key,
+                "given together with secret_access_key_file",
+            ));
         }
         if let Some(s3) = &self.s3 {
             s3.check()?;
         }
-        if let Some(logs) =
-            self.cloudwatch.as_ref().filter(|l| l.access_key_id.is_some() != l.secret_access_key_file.is_some())
+        if let Some(logs) = self
+            .cloudwatch
+            .as_ref()
+            .filter(|l| l.access_key_id.is_some() != l.secret_access_key_file.is_some())
         {
             let key = logs.access_key_id.clone().unwrap_or_default();
-            return Err(("evidence.cloudwatch.access_key_id", key, "given together with secret_access_key_file"));
+            return Err((
+                "evidence.cloudwatch.access_key_id",
+                key,
+                "given together with secret_access_key_file",
+            ));
         }
         let node = self.node.clone().unwrap_or_else(|| "gateway".to_owned());
         if node.is_empty()
@@ -227,12 +245,16 @@ impl RawEvidence {
             max_staged: mib("evidence.max_staged_mib", self.max_staged_mib, 4096)?,
             free_space_floor: self.free_space_floor_mib.unwrap_or(256).saturating_mul(MIB),
             checkpoint: Duration::from_secs(self.checkpoint_seconds.unwrap_or(60).max(1)),
-            retention: self.retention_days.map(|days| Duration::from_secs(days.saturating_mul(86_400))),
+            retention: self
+                .retention_days
+                .map(|days| Duration::from_secs(days.saturating_mul(86_400))),
             retention_bytes: self.retention_mib.map(|n| n.saturating_mul(MIB)),
             prefix: self.s3.as_ref().map(|s3| s3.prefix.clone()).unwrap_or_default(),
             sink: match &self.s3 {
                 Some(s3) => SinkSettings::S3(Box::new(s3.clone())),
-                None => SinkSettings::Directory(self.directory.clone().unwrap_or_else(|| home.join("records"))),
+                None => SinkSettings::Directory(
+                    self.directory.clone().unwrap_or_else(|| home.join("records")),
+                ),
             },
             cloudwatch: self.cloudwatch.clone(),
             home,
@@ -242,14 +264,20 @@ impl RawEvidence {
 
 impl S3 {
     fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
-        if let Some(mode) =
-            self.object_lock_mode.as_ref().filter(|mode| !["GOVERNANCE", "COMPLIANCE"].contains(&mode.as_str()))
+        if let Some(mode) = self
+            .object_lock_mode
+            .as_ref()
+            .filter(|mode| !["GOVERNANCE", "COMPLIANCE"].contains(&mode.as_str()))
         {
             return Err(("evidence.s3.object_lock_mode", mode.clone(), "GOVERNANCE or COMPLIANCE"));
         }
         if self.object_lock_mode.is_some() != self.object_lock_days.is_some_and(|days| days > 0) {
             let days = self.object_lock_days.unwrap_or(0).to_string();
-            return Err(("evidence.s3.object_lock_days", days, "1 or more, together with object_lock_mode"));
+            return Err((
+                "evidence.s3.object_lock_days",
+                days,
+                "1 or more, together with object_lock_mode",
+            ));
         }
         Ok(())
     }
@@ -268,15 +296,28 @@ mod tests {
 
     #[test]
     fn a_value_that_cannot_be_is_refused_by_its_key() {
-        let refused =
-            |text: &str| toml::from_str::<RawEvidence>(text).unwrap().settings(Path::new("/gw")).unwrap_err().0;
+        let refused = |text: &str| {
+            toml::from_str::<RawEvidence>(text).unwrap().settings(Path::new("/gw")).unwrap_err().0
+        };
         assert_eq!(refused("max_recording_mib = 0"), "evidence.max_recording_mib");
         assert_eq!(refused("node = 'a/b'"), "evidence.node");
         assert_eq!(refused("directory = '/x'\ns3 = { bucket = 'b' }"), "evidence.directory");
-        assert_eq!(refused("s3 = { bucket = 'b', access_key_id = 'AKIA' }"), "evidence.s3.access_key_id");
-        assert_eq!(refused("s3 = { bucket = 'b', object_lock_mode = 'FOREVER' }"), "evidence.s3.object_lock_mode");
-        assert_eq!(refused("s3 = { bucket = 'b', object_lock_mode = 'COMPLIANCE' }"), "evidence.s3.object_lock_days");
-        assert_eq!(refused("cloudwatch = { access_key_id = 'AKIA' }"), "evidence.cloudwatch.access_key_id");
+        assert_eq!(
+            refused("s3 = { bucket = 'b', access_key_id = 'AKIA' }"),
+            "evidence.s3.access_key_id"
+        );
+        assert_eq!(
+            refused("s3 = { bucket = 'b', object_lock_mode = 'FOREVER' }"),
+            "evidence.s3.object_lock_mode"
+        );
+        assert_eq!(
+            refused("s3 = { bucket = 'b', object_lock_mode = 'COMPLIANCE' }"),
+            "evidence.s3.object_lock_days"
+        );
+        assert_eq!(
+            refused("cloudwatch = { access_key_id = 'AKIA' }"),
+            "evidence.cloudwatch.access_key_id"
+        );
         assert!(toml::from_str::<RawEvidence>("recordin = 'off'").is_err());
     }
 }

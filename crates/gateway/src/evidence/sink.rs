@@ -6,8 +6,9 @@
 //!
 //! # Not here
 //! - When to try again, and what is given up: `outbox`.
-//! - A bucket's default retention: where that is set, `checksum = true` makes uploads acceptable to it. With
-//!   `object_lock_mode` each object is locked right after it was sent, and counts as sent only then.
+//! - A bucket's default retention: where that is set, `checksum = true` makes uploads acceptable to
+//!   it. With `object_lock_mode` each object is locked right after it was sent, and counts as sent
+//!   only then.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +28,8 @@ use super::settings::{S3, SinkSettings};
 use crate::clock::Clock;
 use crate::files;
 
-/// Size of a part. S3 wants at least 5 MiB for all but the last; ten thousand parts of this size are 80 GB.
+/// Size of a part. S3 wants at least 5 MiB for all but the last; ten thousand parts of this size
+/// are 80 GB.
 const PART: usize = 8 * 1024 * 1024;
 /// Time for one request to the server, answer included: a part over a link of 1 Mbit/s.
 const REQUEST: std::time::Duration = std::time::Duration::from_secs(90);
@@ -50,13 +52,15 @@ pub enum SinkError {
 }
 
 impl SinkError {
-    /// Whether the server understood and said no: trying again changes nothing unless somebody does.
+    /// Whether the server understood and said no: trying again changes nothing unless somebody
+    /// does.
     #[must_use]
     pub fn is_refusal(&self) -> bool {
         use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
         matches!(
             self,
-            Self::Settings(_) | Self::Store(NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
+            Self::Settings(_)
+                | Self::Store(NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
         )
     }
 }
@@ -98,7 +102,8 @@ impl Sink {
         let (store, folder): (Arc<dyn ObjectStore>, _) = match settings {
             SinkSettings::Directory(folder) => {
                 files::private_dir(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
-                let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| SinkError::Settings(e.to_string()))?;
+                let store = LocalFileSystem::new_with_prefix(folder)
+                    .map_err(|e| SinkError::Settings(e.to_string()))?;
                 let store = Arc::new(store.with_automatic_cleanup(true));
                 (Arc::clone(&store) as Arc<dyn ObjectStore>, Some(store))
             }
@@ -107,8 +112,8 @@ impl Sink {
         Ok(Self { store, lock, folder })
     }
 
-    /// Sends a file that is of no more use here. It may be gone from here then: into a folder of the same file system it is moved,
-    /// which costs neither time nor disk.
+    /// Sends a file that is of no more use here. It may be gone from here then: into a folder of
+    /// the same file system it is moved, which costs neither time nor disk.
     ///
     /// # Errors
     /// [`SinkError`]; the file is still here.
@@ -119,7 +124,10 @@ impl Sink {
     /// Whether the file could be moved. Why not is of no interest: sending it says what is wrong.
     async fn moved(&self, key: &str, path: &Path) -> bool {
         let Some(folder) = &self.folder else { return false };
-        let (Ok(target), path) = (folder.path_to_filesystem(&Key::from(key)), path.to_owned()) else { return false };
+        let (Ok(target), path) = (folder.path_to_filesystem(&Key::from(key)), path.to_owned())
+        else {
+            return false;
+        };
         let moved = tokio::task::spawn_blocking(move || {
             target.parent().map_or(Ok(()), std::fs::create_dir_all)?;
             std::fs::rename(path, target)
@@ -127,7 +135,8 @@ impl Sink {
         matches!(moved.await, Ok(Ok(())))
     }
 
-    /// Sends a file under this key, part by part when it is large, and locks it where that is wanted.
+    /// Sends a file under this key, part by part when it is large, and locks it where that is
+    /// wanted.
     ///
     /// # Errors
     /// [`SinkError`].
@@ -166,7 +175,9 @@ impl Sink {
 
 impl Lock {
     fn of(s3: &S3, clock: &Clock) -> Result<Option<Self>, SinkError> {
-        let (Some(mode), Some(days)) = (s3.object_lock_mode.clone(), s3.object_lock_days) else { return Ok(None) };
+        let (Some(mode), Some(days)) = (s3.object_lock_mode.clone(), s3.object_lock_days) else {
+            return Ok(None);
+        };
         let region = s3.region.as_deref().unwrap_or("us-east-1");
         let key = s3.access_key_id.as_deref().zip(s3.secret_access_key_file.as_deref());
         let client = Client::new(&Target { endpoint: s3.server(), region, key }, clock)?;
@@ -175,7 +186,11 @@ impl Lock {
 
     /// `PutObjectRetention`.
     async fn set(&self, key: &str) -> Result<(), SinkError> {
-        let until = self.clock.now().whole_seconds().plus(Duration::from_secs(self.days.saturating_mul(86_400)));
+        let until = self
+            .clock
+            .now()
+            .whole_seconds()
+            .plus(Duration::from_secs(self.days.saturating_mul(86_400)));
         let body = format!(
             "<Retention xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\"><Mode>{}</Mode><RetainUntilDate>{}</RetainUntilDate></Retention>",
             self.mode,
@@ -201,7 +216,10 @@ impl Lock {
     }
 }
 
-async fn send_parts(upload: &mut dyn MultipartUpload, file: &mut tokio::fs::File) -> Result<(), SinkError> {
+async fn send_parts(
+    upload: &mut dyn MultipartUpload,
+    file: &mut tokio::fs::File,
+) -> Result<(), SinkError> {
     loop {
         let mut part = Vec::with_capacity(PART);
         (&mut *file).take(PART as u64).read_to_end(&mut part).await?;
@@ -216,17 +234,19 @@ async fn send_parts(upload: &mut dyn MultipartUpload, file: &mut tokio::fs::File
 
 fn bucket(s3: &S3) -> Result<object_store::aws::AmazonS3, SinkError> {
     let settings = |e: object_store::Error| SinkError::Settings(e.to_string());
-    // The client takes the process's provider of cryptography; a second call finds it there already.
+    // The client takes the process's provider of cryptography; a second call finds it there
+    // already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut builder = AmazonS3Builder::from_env().with_bucket_name(&s3.bucket).with_retry(RetryConfig {
-        max_retries: 2, // the outbox waits and tries again; here only what a second try heals
-        retry_timeout: REQUEST,
-        ..RetryConfig::default()
-    });
+    let mut builder =
+        AmazonS3Builder::from_env().with_bucket_name(&s3.bucket).with_retry(RetryConfig {
+            max_retries: 2, // the outbox waits and tries again; here only what a second try heals
+            retry_timeout: REQUEST,
+            ..RetryConfig::default()
+        });
     builder = builder.with_client_options(
-        object_store::ClientOptions::new()
-            .with_timeout(REQUEST)
-            .with_allow_http(s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://"))),
+        object_store::ClientOptions::new().with_timeout(REQUEST).with_allow_http(
+            s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
+        ),
     );
     if let Some(region) = &s3.region {
         builder = builder.with_region(region);
@@ -236,10 +256,14 @@ fn bucket(s3: &S3) -> Result<object_store::aws::AmazonS3, SinkError> {
     }
     if let (Some(id), Some(file)) = (&s3.access_key_id, &s3.secret_access_key_file) {
         let secret = files::read(file, 4096).map_err(|e| SinkError::Settings(e.to_string()))?;
-        builder = builder.with_access_key_id(id).with_secret_access_key(String::from_utf8_lossy(&secret).trim());
+        builder = builder
+            .with_access_key_id(id)
+            .with_secret_access_key(String::from_utf8_lossy(&secret).trim());
     }
     let option = |builder: AmazonS3Builder, key: &str, value: &str| {
-        key.parse::<AmazonS3ConfigKey>().map(|key| builder.with_config(key, value)).map_err(settings)
+        key.parse::<AmazonS3ConfigKey>()
+            .map(|key| builder.with_config(key, value))
+            .map_err(settings)
     };
     if let Some(kind) = &s3.server_side_encryption {
         builder = option(builder, "aws_server_side_encryption", kind)?;

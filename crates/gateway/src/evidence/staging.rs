@@ -1,8 +1,8 @@
 //! A recording on this disk while it is made: gzip members, one a block, each ending with a seal.
 //!
 //! # Invariants
-//! - A member is in the file whole or not at all, as far as this process can tell; what a power cut leaves of one is cut off
-//!   when the file is opened again.
+//! - A member is in the file whole or not at all, as far as this process can tell; what a power cut
+//!   leaves of one is cut off when the file is opened again.
 //! - The file's digest is known without reading it again.
 //!
 //! # Not here
@@ -19,7 +19,8 @@ use towline_evidence::digest::{Digest, Running};
 
 use super::pack::packed;
 
-/// Largest member, bytes when unpacked: a block of the longest lines. What is larger was not written by us.
+/// Largest member, bytes when unpacked: a block of the longest lines. What is larger was not
+/// written by us.
 const MAX_MEMBER: u64 = (towline_evidence::seal::BLOCK as u64 + 2) * MAX_LINE as u64;
 
 /// A recording's file.
@@ -47,8 +48,8 @@ impl Staged {
         Ok(Self { path: path.to_owned(), file, length: 0, digest: DebugRunning(Running::new()) })
     }
 
-    /// A file that an earlier process left: its lines go to `line`, member by member, and what is not a whole member is
-    /// cut off.
+    /// A file that an earlier process left: its lines go to `line`, member by member, and what is
+    /// not a whole member is cut off.
     pub(super) fn reopen(path: &Path, mut line: impl FnMut(&[u8])) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut reader = BufReader::new(file.try_clone()?);
@@ -129,7 +130,9 @@ mod tests {
 
     fn lines(path: &Path) -> (Staged, Vec<String>) {
         let mut lines = Vec::new();
-        let staged = Staged::reopen(path, |line| lines.push(String::from_utf8(line.to_vec()).unwrap())).unwrap();
+        let staged =
+            Staged::reopen(path, |line| lines.push(String::from_utf8(line.to_vec()).unwrap()))
+                .unwrap();
         (staged, lines)
     }
 

@@ -1,15 +1,17 @@
-//! A tape: where a session's output goes on its way to the recorder. Bounded, and it never makes a session wait.
+//! A tape: where a session's output goes on its way to the recorder. Bounded, and it never makes a
+//! session wait.
 //!
-//! Way: the session's task copies bytes in ([`Tape::output`]) -> the tape is put on the recorder's list, once -> the
-//! recorder's thread takes all of it ([`Tape::take`]).
+//! Way: the session's task copies bytes in ([`Tape::output`]) -> the tape is put on the recorder's
+//! list, once -> the recorder's thread takes all of it ([`Tape::take`]).
 //!
 //! # Invariants
-//! - A keystroke wakes nobody: the thread comes by itself at each tick, and is called only for much ([`URGENT`]) or an end.
-//!   (A thread that is woken for each echo takes a core just when the echo needs one.)
-//! - At most [`TAPE`] bytes in one tape and [`ALL_TAPES`] in all of them. What does not fit is not kept; its positions are
-//!   missed by the recorder, which names the gap.
-//! - A tape that is behind slows its own session down, by the credit that its agent gets, and no other: so a recorder that
-//!   works, however slowly, loses nothing of a session within its window.
+//! - A keystroke wakes nobody: the thread comes by itself at each tick, and is called only for much
+//!   ([`URGENT`]) or an end. (A thread that is woken for each echo takes a core just when the echo
+//!   needs one.)
+//! - At most [`TAPE`] bytes in one tape and [`ALL_TAPES`] in all of them. What does not fit is not
+//!   kept; its positions are missed by the recorder, which names the gap.
+//! - A tape that is behind slows its own session down, by the credit that its agent gets, and no
+//!   other: so a recorder that works, however slowly, loses nothing of a session within its window.
 //! - Positions come with the bytes: what is replayed is found out by the recorder, not here.
 
 use std::collections::VecDeque;
@@ -20,13 +22,15 @@ use std::time::{Duration, Instant};
 use towline_evidence::recording::Lane;
 use towline_evidence::typed::Said;
 
-/// Bytes in one tape: what makes it count as behind, and the windows of both lanes that may still come.
+/// Bytes in one tape: what makes it count as behind, and the windows of both lanes that may still
+/// come.
 pub const TAPE: usize = 3 * 1024 * 1024;
 /// Bytes in all tapes together.
 pub const ALL_TAPES: usize = 64 * 1024 * 1024;
 /// Pieces in one tape: bounds what tiny pieces cost beside their bytes.
 const PIECES: usize = 8192;
-/// With so many, nothing of input is added: keystrokes sent one by one must not crowd out the output.
+/// With so many, nothing of input is added: keystrokes sent one by one must not crowd out the
+/// output.
 const INPUT_PIECES: usize = PIECES / 2;
 /// So many bytes on a tape call the thread; less waits for its tick.
 const URGENT: usize = 64 * 1024;
@@ -36,7 +40,8 @@ const SAME_MOMENT: u64 = 10_000;
 /// Longest output of one event that is made by joining.
 const JOINED: usize = 16 * 1024;
 
-/// A tape with more bytes is behind, and its session slows down: what may still be on its way fits above it.
+/// A tape with more bytes is behind, and its session slows down: what may still be on its way fits
+/// above it.
 const BEHIND: usize = TAPE / 3;
 const _: () = assert!(BEHIND as u64 + 2 * crate::sessions::RECORDED_WINDOW <= TAPE as u64);
 
@@ -140,7 +145,14 @@ impl List {
 impl Tape {
     pub(super) fn new(session: &str, base: u64, list: Arc<List>) -> Arc<Self> {
         let session = session.to_owned();
-        Arc::new(Self { session, started: Instant::now(), base, inner: Mutex::default(), list, taker: OnceLock::new() })
+        Arc::new(Self {
+            session,
+            started: Instant::now(),
+            base,
+            inner: Mutex::default(),
+            list,
+            taker: OnceLock::new(),
+        })
     }
 
     /// A tape that no recorder reads.
@@ -186,7 +198,8 @@ impl Tape {
         }
         inner.bytes += data.len();
         self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
-        if let Some(Piece::Output { at: then, lane: l, offset: o, data: d, .. }) = inner.taken.pieces.back_mut()
+        if let Some(Piece::Output { at: then, lane: l, offset: o, data: d, .. }) =
+            inner.taken.pieces.back_mut()
             && *l == lane
             && *o + d.len() as u64 == offset
             && d.len() + data.len() <= JOINED
@@ -194,9 +207,19 @@ impl Tape {
         {
             d.extend_from_slice(data);
         } else {
-            let why = if inner.taken.dropped { "the recorder was too slow" } else { "it did not pass this gateway" };
+            let why = if inner.taken.dropped {
+                "the recorder was too slow"
+            } else {
+                "it did not pass this gateway"
+            };
             inner.taken.dropped = false;
-            inner.taken.pieces.push_back(Piece::Output { at, lane, offset, data: data.to_vec(), why });
+            inner.taken.pieces.push_back(Piece::Output {
+                at,
+                lane,
+                offset,
+                data: data.to_vec(),
+                why,
+            });
         }
         self.list(&mut inner);
     }
@@ -222,11 +245,13 @@ impl Tape {
         self.small(PIECES, |at| Piece::Resize { at, cols, rows });
     }
 
-    /// Input on its way to the device. What does not fit is not recorded; its position is missed by the recorder.
+    /// Input on its way to the device. What does not fit is not recorded; its position is missed by
+    /// the recorder.
     pub fn input(self: &Arc<Self>, offset: u64, data: &[u8]) {
         let at = self.now();
         let mut inner = lock(&self.inner);
-        if !inner.closed && inner.taken.pieces.len() < INPUT_PIECES && self.fits(&inner, data.len()) {
+        if !inner.closed && inner.taken.pieces.len() < INPUT_PIECES && self.fits(&inner, data.len())
+        {
             inner.bytes += data.len();
             self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
             inner.taken.pieces.push_back(Piece::Input { at, offset, data: data.to_vec() });
@@ -271,7 +296,8 @@ impl Tape {
         if !std::mem::replace(&mut inner.listed, true) {
             lock(&self.list.waiting).tapes.push_back(Arc::clone(self));
         }
-        let urgent = inner.closed || inner.bytes >= URGENT || inner.taken.pieces.len() >= PIECES / 2;
+        let urgent =
+            inner.closed || inner.bytes >= URGENT || inner.taken.pieces.len() >= PIECES / 2;
         if urgent && !std::mem::replace(&mut inner.called, true) {
             self.list.call();
         }
@@ -364,7 +390,12 @@ mod tests {
         let (tape, _list) = tape();
         for n in 0..2 * PIECES as u64 {
             tape.input(n, b"k");
-            tape.said(Said { from: n, until: n + 1, output: 0, echo: towline_evidence::typed::Echo::Terminal });
+            tape.said(Said {
+                from: n,
+                until: n + 1,
+                output: 0,
+                echo: towline_evidence::typed::Echo::Terminal,
+            });
         }
         tape.output(Lane::Io, 0, b"shown");
         let taken = tape.take();

@@ -21,7 +21,8 @@ struct Scene {
 impl Scene {
     fn new(toml: &str) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let mut settings = toml::from_str::<RawEvidence>(toml).unwrap().settings(dir.path()).unwrap();
+        let mut settings =
+            toml::from_str::<RawEvidence>(toml).unwrap().settings(dir.path()).unwrap();
         settings.free_space_floor = 0;
         Self { dir, settings }
     }
@@ -44,7 +45,8 @@ impl Scene {
 
     /// The chain as far as it is in the sink, verified with nothing but the public key.
     fn proven(&self) -> Proven {
-        let key = std::fs::read_to_string(self.dir.path().join(PUBLIC_KEY)).unwrap().parse().unwrap();
+        let key =
+            std::fs::read_to_string(self.dir.path().join(PUBLIC_KEY)).unwrap().parse().unwrap();
         let mut verifier = NodeVerifier::new(key);
         let mut segments: Vec<_> =
             walk(&self.records()).into_iter().filter(|k| layout::segment_of(k).is_some()).collect();
@@ -102,12 +104,22 @@ fn verify(bytes: &[u8], session: &str, ledger: &Proven) -> Sealed {
 }
 
 fn shown(bytes: &[u8]) -> String {
-    let events = unpack(bytes).into_iter().filter_map(|line| towline_evidence::cast::Event::parse(&line).ok());
-    events.filter(|event| event.code == towline_evidence::cast::Code::Output).map(|event| event.text).collect()
+    let events = unpack(bytes)
+        .into_iter()
+        .filter_map(|line| towline_evidence::cast::Event::parse(&line).ok());
+    events
+        .filter(|event| event.code == towline_evidence::cast::Code::Output)
+        .map(|event| event.text)
+        .collect()
 }
 
 fn facts(session: &str) -> Facts {
-    Facts { session: session.into(), device: "mi-1".into(), principal: "ann".into(), ..Facts::default() }
+    Facts {
+        session: session.into(),
+        device: "mi-1".into(),
+        principal: "ann".into(),
+        ..Facts::default()
+    }
 }
 
 fn begin(evidence: &Evidence, session: &str) -> Arc<Tape> {
@@ -156,7 +168,10 @@ async fn a_session_that_outlives_the_gateway_has_one_recording_and_a_marked_hole
     let recording = scene.object("ann-1.cast.gz");
     stop(evidence).await;
     assert_eq!(shown(&recording), "before after");
-    assert_eq!(unpack(&recording).iter().filter(|l| l.windows(5).any(|w| w == b"gap: ")).count(), 1);
+    assert_eq!(
+        unpack(&recording).iter().filter(|l| l.windows(5).any(|w| w == b"gap: ")).count(),
+        1
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -202,7 +217,8 @@ async fn on_a_disk_without_room_a_demanded_session_does_not_begin() {
     let mut scene = Scene::new("recording = 'demanded'");
     scene.settings.free_space_floor = u64::MAX;
     let (evidence, _failures) = scene.start();
-    let error = evidence.recorder.begin(facts("ann-1"), 80, 24, None, &Places::default()).unwrap_err();
+    let error =
+        evidence.recorder.begin(facts("ann-1"), 80, 24, None, &Places::default()).unwrap_err();
     assert!(error.to_string().contains("MiB are free"), "{error}");
     assert!(walk(&scene.dir.path().join("evidence/staging")).is_empty());
 }
@@ -238,10 +254,16 @@ async fn retention_by_age_removes_what_is_older_and_nothing_else() {
         let _ = scene.object(&format!("{session}.cast.gz"));
     }
     let thirty_one_days_ago = std::time::SystemTime::now() - Duration::from_secs(31 * 86_400);
-    let old = std::fs::File::options().append(true).open(scene.records().join("ann-old.cast.gz")).unwrap();
+    let old = std::fs::File::options()
+        .append(true)
+        .open(scene.records().join("ann-old.cast.gz"))
+        .unwrap();
     old.set_modified(thirty_one_days_ago).unwrap();
     assert_eq!(retention::apply(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
-    assert!(!scene.records().join("ann-old.cast.gz").exists() && scene.records().join("ann-new.cast.gz").exists());
+    assert!(
+        !scene.records().join("ann-old.cast.gz").exists()
+            && scene.records().join("ann-new.cast.gz").exists()
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

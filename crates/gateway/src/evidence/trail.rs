@@ -1,11 +1,12 @@
-//! The audit trail in CloudTrail's form: one event for a line of the store, and files of events for the sink.
+//! The audit trail in CloudTrail's form: one event for a line of the store, and files of events for
+//! the sink.
 //!
-//! Way: lines of the store's table -> [`event`] -> a gzip file in the outbox, and its record in the node's chain -> the
-//! number of the last exported line in `trail.cursor`.
+//! Way: lines of the store's table -> [`event`] -> a gzip file in the outbox, and its record in the
+//! node's chain -> the number of the last exported line in `trail.cursor`.
 //!
 //! # Invariants
-//! - Every line that the store keeps is exported: the cursor moves only after the file is in the outbox and on record. A
-//!   crash in between exports the same lines under the same key again.
+//! - Every line that the store keeps is exported: the cursor moves only after the file is in the
+//!   outbox and on record. A crash in between exports the same lines under the same key again.
 //! - Nothing is added to what the line says: no secret can come in here.
 
 use std::io::{self, Write};
@@ -65,7 +66,12 @@ pub async fn keep(store: Store, recorder: Arc<Recorder>, realm: Realm, clock: Cl
 ///
 /// # Errors
 /// [`TrailError`]; what was not exported is exported next time.
-pub async fn export(store: &Store, recorder: &Recorder, realm: &Realm, now: UnixMillis) -> Result<usize, TrailError> {
+pub async fn export(
+    store: &Store,
+    recorder: &Recorder,
+    realm: &Realm,
+    now: UnixMillis,
+) -> Result<usize, TrailError> {
     let home = &recorder.settings.home;
     let fresh = home.join("trail.new");
     let mut exported = 0;
@@ -73,7 +79,8 @@ pub async fn export(store: &Store, recorder: &Recorder, realm: &Realm, now: Unix
         let cursor = read_cursor(home);
         let lines = store.audit().list(cursor, FILE).await?;
         let Some((last, _)) = lines.last() else { break };
-        let events: Vec<String> = lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
+        let events: Vec<String> =
+            lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
         let key = key(&recorder.settings.prefix, realm, &lines, now);
         let mut packed = GzEncoder::new(Vec::new(), Compression::default());
         packed.write_all(trail::file(&events).as_bytes())?;
@@ -88,18 +95,22 @@ pub async fn export(store: &Store, recorder: &Recorder, realm: &Realm, now: Unix
     Ok(exported)
 }
 
-/// The key says the time of the first line, and its number: made again after a crash, it is the same.
+/// The key says the time of the first line, and its number: made again after a crash, it is the
+/// same.
 fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) -> String {
     let first = lines.first();
     let parsed = first.and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
     let told = parsed.as_ref().and_then(|line| line["eventTime"].as_str());
     let format = &time::format_description::well_known::Rfc3339;
-    let at = told.and_then(|t| OffsetDateTime::parse(t, format).ok()).unwrap_or_else(|| now.to_datetime());
+    let at = told
+        .and_then(|t| OffsetDateTime::parse(t, format).ok())
+        .unwrap_or_else(|| now.to_datetime());
     let unique = Digest::of(&[&first.map_or(0, |(id, _)| *id).to_be_bytes()]).to_string();
     layout::trail(prefix, &realm.account, &realm.region, at, &unique[..16])
 }
 
-/// A file that is there whole or not at all; `beside`: where it is made, since the outbox sends whatever lies in it.
+/// A file that is there whole or not at all; `beside`: where it is made, since the outbox sends
+/// whatever lies in it.
 pub(super) fn place(beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     std::fs::create_dir_all(folder)?;
@@ -112,7 +123,10 @@ pub(super) fn place(beside: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> 
 }
 
 fn read_cursor(home: &Path) -> i64 {
-    std::fs::read_to_string(home.join(CURSOR)).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    std::fs::read_to_string(home.join(CURSOR))
+        .ok()
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(0)
 }
 
 /// The event of a line; `None` for a line that is not one of ours.
@@ -130,10 +144,14 @@ pub fn event(line: &str, realm: &Realm) -> Option<Event> {
         .collect();
     // What a device did is about that device.
     let own = asked.get("deviceId").and_then(Value::as_str).filter(|_| device_event);
-    let own = own.map(|id| format!("arn:aws:ssm:{}:{}:managed-instance/{id}", realm.region, realm.account));
+    let own = own
+        .map(|id| format!("arn:aws:ssm:{}:{}:managed-instance/{id}", realm.region, realm.account));
     let resources = line["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let resources =
-        resources.iter().filter_map(Value::as_str).filter(|arn| *arn != "*").map(|arn| resource(arn, realm));
+    let resources = resources
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|arn| *arn != "*")
+        .map(|arn| resource(arn, realm));
     let resources = resources.chain(own.iter().map(|arn| resource(arn, realm)));
     Some(Event {
         event_version: EVENT_VERSION.to_owned(),
@@ -220,20 +238,35 @@ mod tests {
             "resources":["arn:aws:ssm:xx-towline-1:000000000000:managed-instance/mi-1"],
             "facts":{"target":"mi-1","sessionId":"ann-1"},"errorCode":"TargetNotConnected","errorMessage":"away"}"#;
         let event = event(line, &realm()).unwrap();
-        assert_eq!((event.event_time.as_str(), event.event_type.as_str()), ("2023-11-14T22:13:20Z", "AwsApiCall"));
-        assert_eq!((event.user_identity.kind.as_str(), event.user_identity.user_name.as_str()), ("IAMUser", "ann"));
+        assert_eq!(
+            (event.event_time.as_str(), event.event_type.as_str()),
+            ("2023-11-14T22:13:20Z", "AwsApiCall")
+        );
+        assert_eq!(
+            (event.user_identity.kind.as_str(), event.user_identity.user_name.as_str()),
+            ("IAMUser", "ann")
+        );
         assert_eq!(event.request_parameters.unwrap()["target"], "mi-1");
         assert_eq!(event.response_elements.unwrap()["sessionId"], "ann-1");
         assert_eq!(event.resources[0].kind, "AWS::SSM::ManagedInstance");
-        assert_eq!((event.error_code.as_deref(), event.read_only), (Some("TargetNotConnected"), false));
+        assert_eq!(
+            (event.error_code.as_deref(), event.read_only),
+            (Some("TargetNotConnected"), false)
+        );
     }
 
     #[test]
     fn an_event_of_a_device_is_told_from_a_call() {
         let line = r#"{"eventSource":"towline","eventName":"DeviceConnected","facts":{"deviceId":"mi-1"}}"#;
         let event = event(line, &realm()).unwrap();
-        assert_eq!(event.resources[0].arn, "arn:aws:ssm:xx-towline-1:000000000000:managed-instance/mi-1");
-        assert_eq!((event.event_type.as_str(), event.user_identity.kind.as_str()), ("AwsServiceEvent", "AWSService"));
+        assert_eq!(
+            event.resources[0].arn,
+            "arn:aws:ssm:xx-towline-1:000000000000:managed-instance/mi-1"
+        );
+        assert_eq!(
+            (event.event_type.as_str(), event.user_identity.kind.as_str()),
+            ("AwsServiceEvent", "AWSService")
+        );
         assert!(super::event("no json", &realm()).is_none());
     }
 }

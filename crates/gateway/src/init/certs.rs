@@ -1,10 +1,12 @@
-//! The private certificate authority that `init` makes when no certificate is given, and the server's certificate under it.
+//! The private certificate authority that `init` makes when no certificate is given, and the
+//! server's certificate under it.
 //!
 //! # Invariants
-//! - Both are valid from [`NOT_BEFORE`], long before they were made: a device whose clock stands at its build time must
-//!   still trust them.
-//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. An operator who wants short-lived
-//!   certificates (some desktop systems refuse leaves of more than 825 days) gives files of her own to `init`.
+//! - Both are valid from [`NOT_BEFORE`], long before they were made: a device whose clock stands at
+//!   its build time must still trust them.
+//! - Both live until [`NOT_AFTER`]: no headless box is stranded by a date. An operator who wants
+//!   short-lived certificates (some desktop systems refuse leaves of more than 825 days) gives
+//!   files of her own to `init`.
 //!
 //! # Not here
 //! - Renewal: with given files it is a new file and a restart.
@@ -12,8 +14,8 @@
 use std::net::IpAddr;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair, KeyUsagePurpose,
-    SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -49,7 +51,8 @@ pub enum CertError {
     Make(#[from] rcgen::Error),
 }
 
-/// Makes an authority and a server certificate for `hostnames` and the names of this machine itself.
+/// Makes an authority and a server certificate for `hostnames` and the names of this machine
+/// itself.
 ///
 /// # Errors
 /// [`CertError::Hostname`] names the offending one.
@@ -120,16 +123,27 @@ mod tests {
         roots.add(CertificateDer::from_pem_slice(fresh.ca_pem.as_bytes()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier =
-            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build().unwrap();
+            rustls::client::WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider)
+                .build()
+                .unwrap();
         let leaf = CertificateDer::from_pem_slice(fresh.chain_pem.as_bytes()).unwrap();
         let at = UnixTime::since_unix_epoch(Duration::from_secs(at));
         use rustls::client::danger::ServerCertVerifier;
-        verifier.verify_server_cert(&leaf, &[], &ServerName::try_from(name.to_owned()).unwrap(), &[], at).map(|_| ())
+        verifier
+            .verify_server_cert(
+                &leaf,
+                &[],
+                &ServerName::try_from(name.to_owned()).unwrap(),
+                &[],
+                at,
+            )
+            .map(|_| ())
     }
 
     #[test]
     fn the_server_certificate_is_trusted_under_its_authority_for_each_of_its_names() {
-        let fresh = make(&["gateway.example".into(), "192.0.2.7".into(), "localhost".into()]).unwrap();
+        let fresh =
+            make(&["gateway.example".into(), "192.0.2.7".into(), "localhost".into()]).unwrap();
         for name in ["gateway.example", "192.0.2.7", "localhost", "127.0.0.1", "::1"] {
             verifies(&fresh, name, 1_800_000_000).unwrap_or_else(|e| panic!("{name}: {e}"));
         }

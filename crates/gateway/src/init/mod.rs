@@ -1,7 +1,8 @@
 //! `towline-gateway init`: everything a gateway needs, made once in a directory of its own.
 //!
-//! Way: check that nothing is there -> certificates, authority key, store key, store, first administrator -> at last
-//! `gateway.toml`. Without that file `serve` does not start: a directory that was left half-made is seen as such.
+//! Way: check that nothing is there -> certificates, authority key, store key, store, first
+//! administrator -> at last `gateway.toml`. Without that file `serve` does not start: a directory
+//! that was left half-made is seen as such.
 //!
 //! # Invariants
 //! - Nothing that exists is overwritten; a second `init` is refused before it has changed anything.
@@ -25,7 +26,8 @@ use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 use certs::CertError;
 
-/// Region when none is given. `xx` is a code that ISO 3166 leaves to its users, so no AWS region will ever be called so.
+/// Region when none is given. `xx` is a code that ISO 3166 leaves to its users, so no AWS region
+/// will ever be called so.
 pub const DEFAULT_REGION: &str = "xx-towline-1";
 /// Account when none is given: no AWS account has this number.
 pub const DEFAULT_ACCOUNT: &str = "000000000000";
@@ -155,9 +157,11 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     files::create_private(&at(config::AUTHORITY_KEY), &Authority::generate()?)?;
     let store_key = Vault::generate_key()?;
     files::create_private(&at(config::STORE_KEY), store_key.as_slice())?;
-    let (access_key, secret) = first_administrator(&at(config::STORE), &Vault::new(store_key.as_slice())?).await?;
+    let (access_key, secret) =
+        first_administrator(&at(config::STORE), &Vault::new(store_key.as_slice())?).await?;
     files::create_private(&at(config::FILE), toml::to_string_pretty(&raw)?.as_bytes())?;
-    let ca_file = fresh.map(|_| std::path::absolute(at(CA))).transpose().map_err(InitError::Folder)?;
+    let ca_file =
+        fresh.map(|_| std::path::absolute(at(CA))).transpose().map_err(InitError::Folder)?;
     Ok(Made {
         access_key_id: access_key.to_string(),
         secret_access_key: secret.expose().to_owned(),
@@ -180,7 +184,11 @@ fn raw_config(options: &Options) -> RawConfig {
         session_max_minutes: None,
         region: options.region.clone(),
         account_id: options.account_id.clone(),
-        endpoint: if port == "443" { format!("https://{host}") } else { format!("https://{host}:{port}") },
+        endpoint: if port == "443" {
+            format!("https://{host}")
+        } else {
+            format!("https://{host}:{port}")
+        },
         listen: options.listen.clone(),
         stream_url_host: options.stream_url_host.clone(),
         metrics: None,
@@ -190,14 +198,26 @@ fn raw_config(options: &Options) -> RawConfig {
 }
 
 fn refuse_existing(dir: &Path) -> Result<(), InitError> {
-    let ours = [config::FILE, config::AUTHORITY_KEY, config::STORE_KEY, config::STORE, CA, CA_KEY, CHAIN, KEY];
+    let ours = [
+        config::FILE,
+        config::AUTHORITY_KEY,
+        config::STORE_KEY,
+        config::STORE,
+        CA,
+        CA_KEY,
+        CHAIN,
+        KEY,
+    ];
     ours.iter()
         .map(|name| dir.join(name))
         .find(|path| path.exists())
         .map_or(Ok(()), |path| Err(InitError::Exists(path)))
 }
 
-async fn first_administrator(path: &Path, vault: &Vault) -> Result<(AccessKeyId, SecretAccessKey), InitError> {
+async fn first_administrator(
+    path: &Path,
+    vault: &Vault,
+) -> Result<(AccessKeyId, SecretAccessKey), InitError> {
     // The store's file would be made with the mode of the process; made empty first, it has ours.
     files::create_private(path, b"")?;
     let store = Store::open(path).await?;
@@ -207,7 +227,9 @@ async fn first_administrator(path: &Path, vault: &Vault) -> Result<(AccessKeyId,
     let principals = store.principals();
     principals.create(ADMIN, &[], now).await?;
     principals.put_policy(ADMIN, ADMIN_POLICY, ADMIN_DOCUMENT, now).await?;
-    principals.add_key(ADMIN, id.as_str(), &vault.seal(id.as_str(), secret.expose().as_bytes())?, now).await?;
+    principals
+        .add_key(ADMIN, id.as_str(), &vault.seal(id.as_str(), secret.expose().as_bytes())?, now)
+        .await?;
     store.close().await;
     Ok((id, secret))
 }
@@ -237,16 +259,26 @@ mod tests {
         assert_eq!(made.endpoint, "https://gateway.example:8443");
         for file in std::fs::read_dir(&home).unwrap() {
             let file = file.unwrap();
-            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", file.path());
+            assert_eq!(
+                file.metadata().unwrap().permissions().mode() & 0o777,
+                0o600,
+                "{:?}",
+                file.path()
+            );
         }
         let config = Config::load(&home).unwrap();
         TlsConfigs::load(&config.tls_certificate, &config.tls_key).unwrap();
-        assert!(made.pin.len() == 64 && made.pin == TlsConfigs::pin(&config.tls_certificate).unwrap());
+        assert!(
+            made.pin.len() == 64 && made.pin == TlsConfigs::pin(&config.tls_certificate).unwrap()
+        );
         let vault = Vault::new(&std::fs::read(home.join(config::STORE_KEY)).unwrap()).unwrap();
         let store = Store::open(&home.join(config::STORE)).await.unwrap();
         let key = store.principals().key(&made.access_key_id).await.unwrap().unwrap();
         assert_eq!(&**vault.open(&key.id, &key.sealed).unwrap(), made.secret_access_key.as_bytes());
-        assert!(towline_policy::Policy::parse(&store.principals().policies(ADMIN).await.unwrap()[0].1).is_ok());
+        assert!(
+            towline_policy::Policy::parse(&store.principals().policies(ADMIN).await.unwrap()[0].1)
+                .is_ok()
+        );
     }
 
     #[tokio::test]
@@ -266,7 +298,8 @@ mod tests {
         files::create_private(&chain, fresh.chain_pem.as_bytes()).unwrap();
         files::create_private(&key, fresh.key_pem.as_bytes()).unwrap();
         let home = dir.path().join("gw");
-        let made = run(&Options { tls: Some((chain.clone(), key)), ..options(&home) }).await.unwrap();
+        let made =
+            run(&Options { tls: Some((chain.clone(), key)), ..options(&home) }).await.unwrap();
         assert_eq!(made.ca_file, None);
         assert_eq!(std::fs::read(home.join(CHAIN)).unwrap(), fresh.chain_pem.as_bytes());
 

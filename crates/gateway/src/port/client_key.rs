@@ -1,7 +1,8 @@
 //! Client authentication of agents: an RFC 7250 raw public key in place of a certificate.
 //!
-//! The handshake proves that the peer holds the private half of an Ed25519 key. Whether that key is known, pending or
-//! revoked is asked afterwards, by the data plane: an unknown key must be able to come in to be enrolled.
+//! The handshake proves that the peer holds the private half of an Ed25519 key. Whether that key is
+//! known, pending or revoked is asked afterwards, by the data plane: an unknown key must be able to
+//! come in to be enrolled.
 //!
 //! # Invariants
 //! - TLS 1.3 only, Ed25519 only: any other key type or version ends the handshake.
@@ -9,13 +10,17 @@
 use std::sync::Arc;
 
 use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key};
+use rustls::crypto::{
+    CryptoProvider, WebPkiSupportedAlgorithms, verify_tls13_signature_with_raw_key,
+};
 use rustls::pki_types::{CertificateDer, SubjectPublicKeyInfoDer, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{CertificateError, DigitallySignedStruct, DistinguishedName, Error, SignatureScheme};
 
-/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410, section 4).
-const ED25519_SPKI_PREFIX: [u8; 12] = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410,
+/// section 4).
+const ED25519_SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
 
 /// Whether `spki` is an Ed25519 key in the only encoding DER allows for it.
 #[must_use]

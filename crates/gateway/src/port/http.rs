@@ -1,11 +1,14 @@
-//! The HTTP door: one connection after its handshake, with deadlines, until it ends, is upgraded or the server stops.
+//! The HTTP door: one connection after its handshake, with deadlines, until it ends, is upgraded or
+//! the server stops.
 //!
 //! # Invariants
-//! - A request head has [`limits::HEAD_TIMEOUT`], an idle connection as long; heads are bounded by [`limits::MAX_HEAD`].
+//! - A request head has [`limits::HEAD_TIMEOUT`], an idle connection as long; heads are bounded by
+//!   [`limits::MAX_HEAD`].
 //! - When the server stops, a request under way is answered, and then the connection closed.
 //!
 //! # Not here
-//! - Bodies: read, with their own bounds, by [`crate::api`]. Websockets: they leave this module at the upgrade.
+//! - Bodies: read, with their own bounds, by [`crate::api`]. Websockets: they leave this module at
+//!   the upgrade.
 
 use std::io;
 use std::net::SocketAddr;
@@ -45,8 +48,8 @@ impl HttpDoor {
         Self { routes, open: Arc::new(Semaphore::new(limits::MAX_CONNECTIONS)) }
     }
 
-    /// Serves one connection until it ends or is upgraded. Its place is free again when the connection is closed, also
-    /// when that is long after an upgrade.
+    /// Serves one connection until it ends or is upgraded. Its place is free again when the
+    /// connection is closed, also when that is long after an upgrade.
     pub async fn serve(
         &self,
         stream: TlsStream<TcpStream>,
@@ -55,15 +58,20 @@ impl HttpDoor {
         mut stop: watch::Receiver<bool>,
     ) {
         let Ok(_open) = Arc::clone(&self.open).try_acquire_owned() else { return };
-        let routes = self.routes.clone().map_request(move |mut request: hyper::Request<hyper::body::Incoming>| {
-            request.extensions_mut().insert(Peer(peer));
-            request
-        });
+        let routes = self.routes.clone().map_request(
+            move |mut request: hyper::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(Peer(peer));
+                request
+            },
+        );
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(limits::HEAD_TIMEOUT)
             .max_buf_size(limits::MAX_HEAD)
-            .serve_connection(TokioIo::new(Placed { stream, _place: place }), TowerToHyperService::new(routes))
+            .serve_connection(
+                TokioIo::new(Placed { stream, _place: place }),
+                TowerToHyperService::new(routes),
+            )
             .with_upgrades();
         tokio::pin!(connection);
         let ended = tokio::select! {
@@ -92,13 +100,21 @@ struct Placed {
 }
 
 impl AsyncRead for Placed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }
 
 impl AsyncWrite for Placed {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &[u8],
+    ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -9,7 +9,8 @@ use tokio::net::TcpListener;
 /// Connections that wait in the kernel to be accepted.
 const BACKLOG: i32 = 1024;
 
-/// Listens on `address`. `[::]` takes IPv4 too; where the system has no IPv6 at all, it becomes `0.0.0.0`.
+/// Listens on `address`. `[::]` takes IPv4 too; where the system has no IPv6 at all, it becomes
+/// `0.0.0.0`.
 ///
 /// # Errors
 /// The system's: address in use, not ours, port not allowed.

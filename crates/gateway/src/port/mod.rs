@@ -3,13 +3,14 @@
 //! Way: TCP -> [`tls`] (who is it?) -> an agent to the seam's [`AgentAcceptor`], HTTP to [`http`].
 //!
 //! # Invariants
-//! - At most [`limits::MAX_CONNECTIONS`] connections, of which [`limits::MAX_HANDSHAKES`] in the handshake; what comes
-//!   beyond is closed at once, so strangers cannot keep those out who are in.
+//! - At most [`limits::MAX_CONNECTIONS`] connections, of which [`limits::MAX_HANDSHAKES`] in the
+//!   handshake; what comes beyond is closed at once, so strangers cannot keep those out who are in.
 //! - A handshake, a request head and a body each have a deadline.
 //! - A failure of one connection ends that connection only.
 //!
 //! # Not here
-//! - Who may do what: the key of an agent and the signature of a request are judged behind the doors.
+//! - Who may do what: the key of an agent and the signature of a request are judged behind the
+//!   doors.
 
 pub mod client_key;
 pub mod http;
@@ -89,7 +90,8 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
 }
 
 impl Port {
-    /// Serves until `stop` becomes true, then lets open HTTP requests finish within [`limits::SHUTDOWN_GRACE`].
+    /// Serves until `stop` becomes true, then lets open HTTP requests finish within
+    /// [`limits::SHUTDOWN_GRACE`].
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
         let places = Arc::new(Semaphore::new(self.bounds.connections));
         let lobby = Arc::new(Semaphore::new(self.bounds.handshakes));
@@ -120,7 +122,8 @@ impl Port {
         stop: &watch::Receiver<bool>,
     ) {
         self.metrics.connections.add(1);
-        let (Ok(place), Ok(waiting)) = (Arc::clone(places).try_acquire_owned(), Arc::clone(lobby).try_acquire_owned())
+        let (Ok(place), Ok(waiting)) =
+            (Arc::clone(places).try_acquire_owned(), Arc::clone(lobby).try_acquire_owned())
         else {
             self.metrics.connections_refused.add(1);
             debug!(%peer, "no place left, connection closed");
@@ -143,7 +146,8 @@ impl Port {
         let _ = stream.set_nodelay(true); // keystrokes must not wait for company
         // An address of the form ::ffff:a.b.c.d is IPv4 that came through the dual-stack socket.
         let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
-        // Boxed: a device's task lives for days and must not carry the room of a handshake or of an HTTP connection.
+        // Boxed: a device's task lives for days and must not carry the room of a handshake or of an
+        // HTTP connection.
         let visitor = Box::pin(self.handshake(stream, peer)).await;
         drop(waiting);
         match visitor {
@@ -152,7 +156,9 @@ impl Port {
                 self.agent(connection).await;
                 drop(place);
             }
-            Ok(Visitor::Http(stream)) => Box::pin(self.http.serve(*stream, place, peer, stop)).await,
+            Ok(Visitor::Http(stream)) => {
+                Box::pin(self.http.serve(*stream, place, peer, stop)).await
+            }
             Err(error) => {
                 self.metrics.handshakes_failed.add(1);
                 info!(%peer, %error, "TLS handshake failed");
@@ -160,18 +166,24 @@ impl Port {
         }
     }
 
-    /// A function of its own, because a box that is emptied in the task keeps its room until the link's end.
+    /// A function of its own, because a box that is emptied in the task keeps its room until the
+    /// link's end.
     fn agent(&self, connection: Box<AgentConnection>) -> BoxFuture<'static, ()> {
         self.agents.serve(*connection)
     }
 
-    async fn handshake(&self, stream: TcpStream, peer: SocketAddr) -> Result<Visitor, HandshakeError> {
+    async fn handshake(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+    ) -> Result<Visitor, HandshakeError> {
         let deadline = Instant::now() + limits::HANDSHAKE_TIMEOUT;
         let late = |_| HandshakeError::Timeout;
         let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
         let start = tokio::time::timeout_at(deadline, acceptor).await.map_err(late)??;
         let (door, config) = self.tls.choose(&start.client_hello());
-        let stream = tokio::time::timeout_at(deadline, start.into_stream(config)).await.map_err(late)??;
+        let stream =
+            tokio::time::timeout_at(deadline, start.into_stream(config)).await.map_err(late)??;
         match door {
             Door::Http => Ok(Visitor::Http(Box::new(stream))),
             Door::Agent => {
@@ -179,7 +191,11 @@ impl Port {
                 if session.alpn_protocol() != Some(tls::AGENT_ALPN) {
                     return Err(HandshakeError::NotAgreed);
                 }
-                let spki = session.peer_certificates().and_then(<[_]>::first).ok_or(HandshakeError::NoKey)?.to_vec();
+                let spki = session
+                    .peer_certificates()
+                    .and_then(<[_]>::first)
+                    .ok_or(HandshakeError::NoKey)?
+                    .to_vec();
                 Ok(Visitor::Agent(Box::new(AgentConnection { stream, spki, peer })))
             }
         }

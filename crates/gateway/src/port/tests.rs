@@ -1,4 +1,5 @@
-//! The port at its bounds: who is inside stays, who comes beyond is shown out, who leaves makes room.
+//! The port at its bounds: who is inside stays, who comes beyond is shown out, who leaves makes
+//! room.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};

@@ -1,7 +1,8 @@
 //! The two TLS configurations behind one port, and the choice between them.
 //!
-//! The `ClientHello` is read first; the protocol it offers decides: `towline/1` is an agent (TLS 1.3, raw public key),
-//! anything else is HTTPS. So neither side can meet the other's rules by accident.
+//! The `ClientHello` is read first; the protocol it offers decides: `towline/1` is an agent (TLS
+//! 1.3, raw public key), anything else is HTTPS. So neither side can meet the other's rules by
+//! accident.
 //!
 //! # Invariants
 //! - A client that offers `towline/1` together with something else is an agent or nothing.
@@ -66,39 +67,49 @@ impl TlsConfigs {
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn load(chain: &Path, key: &Path) -> Result<Self, TlsError> {
-        let bad = |path: &Path, why: String| TlsError::Pem { path: path.display().to_string(), why };
+        let bad =
+            |path: &Path, why: String| TlsError::Pem { path: path.display().to_string(), why };
         let certificates = CertificateDer::pem_slice_iter(&files::read(chain, MAX_FILE)?)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| bad(chain, e.to_string()))?;
         if certificates.is_empty() {
             return Err(bad(chain, "no certificate in it".to_owned()));
         }
-        let private = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(key, MAX_FILE)?))
-            .map_err(|e| bad(key, e.to_string()))?;
+        let private =
+            PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(key, MAX_FILE)?))
+                .map_err(|e| bad(key, e.to_string()))?;
         Self::new(certificates, private)
     }
 
-    /// SHA-256 of the server key's `SubjectPublicKeyInfo` (RFC 7469, section 2.4), 64 hexadecimal digits: what
-    /// `towline-agent enroll --pin` takes. It stays the same when a certificate is renewed with its key.
+    /// SHA-256 of the server key's `SubjectPublicKeyInfo` (RFC 7469, section 2.4), 64 hexadecimal
+    /// digits: what `towline-agent enroll --pin` takes. It stays the same when a certificate is
+    /// renewed with its key.
     ///
     /// # Errors
     /// [`TlsError`] names the file.
     pub fn pin(chain: &Path) -> Result<String, TlsError> {
         let bad = |why: String| TlsError::Pem { path: chain.display().to_string(), why };
-        let leaf = CertificateDer::from_pem_slice(&files::read(chain, MAX_FILE)?).map_err(|e| bad(e.to_string()))?;
-        let spki = ParsedCertificate::try_from(&leaf).map_err(|e| bad(e.to_string()))?.subject_public_key_info();
+        let leaf = CertificateDer::from_pem_slice(&files::read(chain, MAX_FILE)?)
+            .map_err(|e| bad(e.to_string()))?;
+        let spki = ParsedCertificate::try_from(&leaf)
+            .map_err(|e| bad(e.to_string()))?
+            .subject_public_key_info();
         let digest = ::ring::digest::digest(&::ring::digest::SHA256, &spki);
         Ok(digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect())
     }
 
-    fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Self, TlsError> {
+    fn new(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+    ) -> Result<Self, TlsError> {
         let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
         let mut agents = ServerConfig::builder_with_provider(Arc::clone(&provider))
             .with_protocol_versions(&[&version::TLS13])?
             .with_client_cert_verifier(AnyEd25519Key::new(&provider))
             .with_single_cert(chain.clone(), key.clone_key())?;
         agents.alpn_protocols = vec![AGENT_ALPN.to_vec()];
-        // An agent's link lives for days: a stored ticket would hardly be used, and each costs memory.
+        // An agent's link lives for days: a stored ticket would hardly be used, and each costs
+        // memory.
         agents.send_tls13_tickets = 0;
         let mut http = ServerConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&version::TLS13, &version::TLS12])?
@@ -111,7 +122,12 @@ impl TlsConfigs {
     /// Who says hello, and the configuration that answers.
     #[must_use]
     pub fn choose(&self, hello: &ClientHello<'_>) -> (Door, Arc<ServerConfig>) {
-        let offers_agent = hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_ALPN));
-        if offers_agent { (Door::Agent, Arc::clone(&self.agents)) } else { (Door::Http, Arc::clone(&self.http)) }
+        let offers_agent =
+            hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_ALPN));
+        if offers_agent {
+            (Door::Agent, Arc::clone(&self.agents))
+        } else {
+            (Door::Http, Arc::clone(&self.http))
+        }
     }
 }

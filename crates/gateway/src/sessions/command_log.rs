@@ -1,13 +1,16 @@
-//! The command log's way in: batches of all links, one transaction after the other, and the confirmation.
+//! The command log's way in: batches of all links, one transaction after the other, and the
+//! confirmation.
 //!
-//! Way: a link's task -> [`Intake::put`], which never waits -> one task ([`keep`]) -> the store -> `LogStored` to the agent, and a
-//! marker in the session's recording for each program.
+//! Way: a link's task -> [`Intake::put`], which never waits -> one task ([`keep`]) -> the store ->
+//! `LogStored` to the agent, and a marker in the session's recording for each program.
 //!
 //! # Invariants
-//! - Confirmed after the transaction, never before. A link whose records could not be stored is closed: the agent sends
-//!   them again on the next.
-//! - At most [`MOST`] bytes wait, and of one link what the wire lets an agent send ahead; beyond, that link is closed.
-//! - A device says nothing about another device's sessions: such a record is kept, and belongs to no session.
+//! - Confirmed after the transaction, never before. A link whose records could not be stored is
+//!   closed: the agent sends them again on the next.
+//! - At most [`MOST`] bytes wait, and of one link what the wire lets an agent send ahead; beyond,
+//!   that link is closed.
+//! - A device says nothing about another device's sessions: such a record is kept, and belongs to
+//!   no session.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -72,7 +75,8 @@ impl Intake {
                 let some = waiting.batches.len().min(TRANSACTION);
                 if some > 0 {
                     let taken: Vec<_> = waiting.batches.drain(..some).collect();
-                    waiting.bytes -= taken.iter().map(|(_, batch)| batch.records.len()).sum::<usize>();
+                    waiting.bytes -=
+                        taken.iter().map(|(_, batch)| batch.records.len()).sum::<usize>();
                     return taken;
                 }
             }
@@ -97,7 +101,9 @@ pub(super) async fn keep(hub: Arc<Hub>) {
             since_pruning = 0;
             let days = u64::try_from(limits::AUDIT_MAX_DAYS).unwrap_or(0);
             let before = hub.clock.now().minus(Duration::from_secs(days * 86_400));
-            if let Err(error) = hub.store.commands().prune(before, limits::COMMAND_LOG_MAX_ROWS).await {
+            if let Err(error) =
+                hub.store.commands().prune(before, limits::COMMAND_LOG_MAX_ROWS).await
+            {
                 tracing::warn!(%error, "old records of the command log could not be removed");
             }
         }
@@ -111,7 +117,10 @@ async fn store(hub: &Arc<Hub>, batches: &[(Arc<Link>, Batch)]) -> Result<(), Sto
         let mut of_batch = read(batch);
         for row in of_batch.iter_mut().filter(|row| !row.session.is_empty()) {
             if !is_own(hub, link, &row.session, &mut known).await? {
-                row.detail = format!("{} (said of session {:?}, which is not this device's)", row.detail, row.session);
+                row.detail = format!(
+                    "{} (said of session {:?}, which is not this device's)",
+                    row.detail, row.session
+                );
                 row.session = String::new();
             }
         }
@@ -144,7 +153,8 @@ async fn is_own(
         Some(session) => session.meta.device == device,
         None => match crate::commands::of_step(session) {
             Some((command, own)) => {
-                own == device && hub.store.run_commands().invocation(&command, device).await?.is_some()
+                own == device
+                    && hub.store.run_commands().invocation(&command, device).await?.is_some()
             }
             None => hub.store.commands().is_session_of(session, device).await?,
         },
@@ -169,7 +179,8 @@ fn marker(row: &CommandRow) -> String {
     if arguments.is_empty() {
         return format!("$ (process {}, arguments unknown)", row.pid.unwrap_or(0));
     }
-    let text = String::from_utf8_lossy(arguments.strip_suffix(b"\0").unwrap_or(arguments)).replace('\0', " ");
+    let text = String::from_utf8_lossy(arguments.strip_suffix(b"\0").unwrap_or(arguments))
+        .replace('\0', " ");
     let short: String = text.chars().take(MARKER).collect();
     if short.len() < text.len() { format!("$ {short}…") } else { format!("$ {text}") }
 }
@@ -180,7 +191,9 @@ fn read(batch: &Batch) -> Vec<CommandRow> {
     while let Some((record, more)) = record::decode_first(rest).filter(|_| !rest.is_empty()) {
         let covers = record.numbers();
         // A number beyond the batch, or beyond what numbers can be, is a lie about what is missing.
-        let Some(next) = number.checked_add(covers).filter(|next| *next <= batch.next) else { break };
+        let Some(next) = number.checked_add(covers).filter(|next| *next <= batch.next) else {
+            break;
+        };
         rows.push(CommandRow { number, covers, ..row(record) });
         (rest, number) = (more, next);
     }
@@ -191,10 +204,17 @@ fn row(record: Record) -> CommandRow {
     let empty = CommandRow::default();
     let session = record.session().unwrap_or_default().to_owned();
     match record {
-        Record::Started { at, source, why } => CommandRow { kind: "agent", at, detail: words(source, &why), ..empty },
-        Record::Session { at, pid, source, why, .. } => {
-            CommandRow { kind: "begin", session, at, pid: Some(pid), detail: words(source, &why), ..empty }
+        Record::Started { at, source, why } => {
+            CommandRow { kind: "agent", at, detail: words(source, &why), ..empty }
         }
+        Record::Session { at, pid, source, why, .. } => CommandRow {
+            kind: "begin",
+            session,
+            at,
+            pid: Some(pid),
+            detail: words(source, &why),
+            ..empty
+        },
         Record::Exec { at, pid, parent, uid, arguments, cut, directory, .. } => CommandRow {
             kind: "exec",
             session,
@@ -213,24 +233,44 @@ fn row(record: Record) -> CommandRow {
                 Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
                 Some(ExitStatus::TimedOut) | None => (None, None),
             };
-            CommandRow { kind: "exit", session, at, pid: Some(pid), code, signal, lasted: Some(lasted), ..empty }
+            CommandRow {
+                kind: "exit",
+                session,
+                at,
+                pid: Some(pid),
+                code,
+                signal,
+                lasted: Some(lasted),
+                ..empty
+            }
         }
-        Record::Line { at, text, .. } => CommandRow { kind: "line", session, at, detail: text, ..empty },
+        Record::Line { at, text, .. } => {
+            CommandRow { kind: "line", session, at, detail: text, ..empty }
+        }
         Record::SessionEnd { at, executions, without_arguments, .. } => {
-            let detail = format!("{executions} programs, {without_arguments} of them without arguments");
+            let detail =
+                format!("{executions} programs, {without_arguments} of them without arguments");
             CommandRow { kind: "end", session, at, detail, ..empty }
         }
-        Record::Gap { at, lost, .. } => CommandRow { kind: "gap", at, detail: reason(lost), ..empty },
-        Record::Stopped { at } => {
-            CommandRow { kind: "agent", at, detail: "the agent stopped".into(), last: true, ..empty }
+        Record::Gap { at, lost, .. } => {
+            CommandRow { kind: "gap", at, detail: reason(lost), ..empty }
         }
+        Record::Stopped { at } => CommandRow {
+            kind: "agent",
+            at,
+            detail: "the agent stopped".into(),
+            last: true,
+            ..empty
+        },
     }
 }
 
 fn words(source: Source, why: &str) -> String {
     let by = match source {
         Source::Kernel => "kernel events",
-        Source::KernelUnhurried => "kernel events, unhurried: arguments of short-lived programs may be missing",
+        Source::KernelUnhurried => {
+            "kernel events, unhurried: arguments of short-lived programs may be missing"
+        }
         Source::Polling => "polling: short-lived programs are not seen",
         Source::Off => "off",
     };
@@ -267,9 +307,11 @@ mod tests {
     #[test]
     fn records_become_rows_with_their_numbers() {
         let records =
-            [Record::Gap { at: 1, covers: 4, lost: Lost::Memory }, Record::Stopped { at: 2 }].map(|record| record);
+            [Record::Gap { at: 1, covers: 4, lost: Lost::Memory }, Record::Stopped { at: 2 }]
+                .map(|record| record);
         let rows = read(&batch(&records, 10, &[]));
-        let found: Vec<_> = rows.iter().map(|row| (row.number, row.covers, row.kind, row.last)).collect();
+        let found: Vec<_> =
+            rows.iter().map(|row| (row.number, row.covers, row.kind, row.last)).collect();
         assert_eq!(found, [(5, 4, "gap", false), (9, 1, "agent", true)]);
     }
 
@@ -281,13 +323,19 @@ mod tests {
 
     #[test]
     fn a_gap_beyond_its_batch_is_not_believed() {
-        assert!(read(&batch(&[Record::Gap { at: 1, covers: u64::MAX, lost: Lost::Memory }], 6, &[])).is_empty());
+        assert!(
+            read(&batch(&[Record::Gap { at: 1, covers: u64::MAX, lost: Lost::Memory }], 6, &[]))
+                .is_empty()
+        );
     }
 
     #[test]
     fn a_marker_says_the_command_or_that_it_is_not_known() {
-        let row =
-            |arguments: &[u8]| CommandRow { pid: Some(7), arguments: Some(arguments.into()), ..CommandRow::default() };
+        let row = |arguments: &[u8]| CommandRow {
+            pid: Some(7),
+            arguments: Some(arguments.into()),
+            ..CommandRow::default()
+        };
         assert_eq!(marker(&row(b"ls\0-l\0")), "$ ls -l");
         assert_eq!(marker(&row(b"")), "$ (process 7, arguments unknown)");
         assert!(marker(&row(&[b'x'; 900])).chars().count() < 210);

@@ -44,7 +44,9 @@ impl Hub {
 
     /// A session that the agent still holds. True when it goes on.
     pub fn held(self: &Arc<Self>, link: &Arc<Link>, held: &Held) -> bool {
-        let known = self.session(&held.session).filter(|session| session.meta.device == link.device.as_str());
+        let known = self
+            .session(&held.session)
+            .filter(|session| session.meta.device == link.device.as_str());
         let Some(session) = known else {
             let session = held.session.clone();
             link.send(&match held.exited {
@@ -67,7 +69,9 @@ impl Hub {
     pub fn held_end(self: &Arc<Self>, link: &Arc<Link>, held: &HashSet<String>) {
         let missing: Vec<_> = lock(&self.sessions)
             .values()
-            .filter(|session| session.meta.device == link.device.as_str() && !held.contains(&session.meta.name))
+            .filter(|session| {
+                session.meta.device == link.device.as_str() && !held.contains(&session.meta.name)
+            })
             .cloned()
             .collect();
         for session in missing {
@@ -130,7 +134,9 @@ impl Hub {
             }
             FromAgent::Log(batch) => self.intake.put(link, batch),
             FromAgent::NewKey(key) => self.new_key(link, key),
-            FromAgent::NoNewKey { text } => link.answer_rotation(Err(RotateError::Refused { why: text })),
+            FromAgent::NoNewKey { text } => {
+                link.answer_rotation(Err(RotateError::Refused { why: text }))
+            }
             // The greeting's messages, out of their place.
             FromAgent::Hello(_) | FromAgent::Enrol(_) | FromAgent::Held(_) | FromAgent::HeldEnd => {
                 link.close("a message of the greeting came after it");

@@ -1,10 +1,12 @@
-//! The positions of a session's bytes: what was passed to the client, what it has room for, what the agent has room for.
+//! The positions of a session's bytes: what was passed to the client, what it has room for, what
+//! the agent has room for.
 //!
 //! Pure. It decides what is passed on; it does not pass anything on itself.
 //!
 //! # Invariants
 //! - Output is passed on without holes and never beyond the client's credit.
-//! - Nothing is passed on between [`Lanes::stop`] and the [`Lanes::start`] that answers the latest [`Lanes::attach`].
+//! - Nothing is passed on between [`Lanes::stop`] and the [`Lanes::start`] that answers the latest
+//!   [`Lanes::attach`].
 
 use super::queue::{MAX_WINDOW, RECORDED_WINDOW};
 use crate::agents::Lane;
@@ -120,7 +122,9 @@ impl Lanes {
         self.flows = false;
         self.attachment = self.attachment.wrapping_add(1);
         let (received, room) = self.wanted.unwrap_or_else(|| {
-            let room = self.out.map(|out| u32::try_from(out.limit.saturating_sub(out.forwarded)).unwrap_or(u32::MAX));
+            let room = self.out.map(|out| {
+                u32::try_from(out.limit.saturating_sub(out.forwarded)).unwrap_or(u32::MAX)
+            });
             (Some(self.out.map(|out| out.forwarded)), room)
         });
         let room = room.map(|room| room.min(self.window));
@@ -132,7 +136,13 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Broken::Moved`] when it does not go on from where it was asked to.
-    pub(super) fn start(&mut self, attachment: u32, output: [u64; 2], input: u64, room: u32) -> Result<bool, Broken> {
+    pub(super) fn start(
+        &mut self,
+        attachment: u32,
+        output: [u64; 2],
+        input: u64,
+        room: u32,
+    ) -> Result<bool, Broken> {
         if attachment != self.attachment {
             return Ok(false);
         }
@@ -144,7 +154,12 @@ impl Lanes {
         for (at, out) in self.out.iter_mut().enumerate() {
             if let Some((_, rooms)) = fresh {
                 let room = u64::from(rooms[at].min(self.window));
-                *out = Out { forwarded: output[at], limit: output[at] + room, acked: output[at], length: None };
+                *out = Out {
+                    forwarded: output[at],
+                    limit: output[at] + room,
+                    acked: output[at],
+                    length: None,
+                };
             } else {
                 out.forwarded = output[at];
             }
@@ -186,7 +201,12 @@ impl Lanes {
     ///
     /// # Errors
     /// [`Broken`] when it acknowledges what it was never given.
-    pub(super) fn output_credit(&mut self, lane: Lane, acked: u64, limit: u64) -> Result<u64, Broken> {
+    pub(super) fn output_credit(
+        &mut self,
+        lane: Lane,
+        acked: u64,
+        limit: u64,
+    ) -> Result<u64, Broken> {
         let out = &mut self.out[lane.index()];
         let most = out.forwarded + u64::from(out.length == Some(out.forwarded));
         if acked > most {
@@ -197,8 +217,9 @@ impl Lanes {
         Ok(out.limit)
     }
 
-    /// Input came. True: pass it on. False: drop it; a client sends it again after the next attach. What was passed on is
-    /// not passed on twice, so nobody can fill the device's link with repetitions.
+    /// Input came. True: pass it on. False: drop it; a client sends it again after the next attach.
+    /// What was passed on is not passed on twice, so nobody can fill the device's link with
+    /// repetitions.
     ///
     /// # Errors
     /// [`Broken`] when it lies beyond the agent's credit.
@@ -276,7 +297,11 @@ mod tests {
         assert_eq!(lanes.output(Lane::Io, 67, 1), Ok(false));
         let (attachment, received, room) = lanes.attach();
         assert_eq!((received, room), (Some([67, 0]), [40, 0]));
-        assert_eq!(lanes.start(attachment - 1, [0, 0], 0, 0), Ok(false), "an answer to an older attach");
+        assert_eq!(
+            lanes.start(attachment - 1, [0, 0], 0, 0),
+            Ok(false),
+            "an answer to an older attach"
+        );
         assert!(lanes.start(attachment, [68, 0], 3, 50).is_err(), "a byte would be missing");
         assert_eq!(lanes.start(attachment, [67, 0], 3, 50), Ok(true));
         assert_eq!(lanes.output(Lane::Io, 67, 40), Ok(true));

@@ -1,12 +1,14 @@
-//! The rendezvous: sessions by name, links by device, and what happens to the one when the other comes or goes.
+//! The rendezvous: sessions by name, links by device, and what happens to the one when the other
+//! comes or goes.
 //!
-//! Way: the API calls [`Hub`] through [`crate::seam::Sessions`]; agents' links report to it (`devices`); data channels ask
-//! it for their session ([`Hub::session`]).
+//! Way: the API calls [`Hub`] through [`crate::seam::Sessions`]; agents' links report to it
+//! (`devices`); data channels ask it for their session ([`Hub::session`]).
 //!
 //! # Invariants
-//! - A session stands in the map from before its open is sent until its end; its row is written at both.
-//! - What an agent reports about a session that is not in the map is answered with Close or Forget: the gateway's word
-//!   on what is alive counts, and it survives restarts in the store.
+//! - A session stands in the map from before its open is sent until its end; its row is written at
+//!   both.
+//! - What an agent reports about a session that is not in the map is answered with Close or Forget:
+//!   the gateway's word on what is alive counts, and it survives restarts in the store.
 //!
 //! # Not here
 //! - No HTTP, no SQL, no TLS types.
@@ -47,7 +49,8 @@ use crate::evidence::Recorder;
 use crate::seam::{self, LiveState, SessionStart, SessionStarted, StartError};
 use crate::store::{SessionStatus, Store, StoreError};
 
-/// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its client is slow.
+/// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its
+/// client is slow.
 pub const MAX_SESSIONS: usize = 4096;
 
 /// What the hub is told at its start.
@@ -80,7 +83,8 @@ pub struct Hub {
     sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
-/// Agents that are asked back in the same second after a restart: each costs a TLS handshake (some 1 ms of a core).
+/// Agents that are asked back in the same second after a restart: each costs a TLS handshake (some
+/// 1 ms of a core).
 const COMING_BACK_A_SECOND: usize = 200;
 /// Latest second at which an agent is asked back.
 const LATEST_BACK: u32 = 60;
@@ -114,10 +118,16 @@ impl Hub {
             arrivals: OnceLock::new(),
             sessions: Mutex::default(),
         });
-        let rows = hub.store.sessions().list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX)).await?;
+        let rows = hub
+            .store
+            .sessions()
+            .list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX))
+            .await?;
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
-            if let Some(tape) = hub.recorder.as_ref().and_then(|recorder| recorder.rejoin(&session.meta.name)) {
+            if let Some(tape) =
+                hub.recorder.as_ref().and_then(|recorder| recorder.rejoin(&session.meta.name))
+            {
                 session.record(tape);
             }
             lock(&hub.sessions).insert(session.meta.name.clone(), Arc::clone(&session));
@@ -161,7 +171,12 @@ impl Hub {
         let Some(trail) = self.trail.get().cloned() else { return };
         let mut all = vec![("deviceId", device.to_owned())];
         all.extend(facts);
-        let event = crate::audit::Event { source: "towline", name: name.into(), facts: all, ..Default::default() };
+        let event = crate::audit::Event {
+            source: "towline",
+            name: name.into(),
+            facts: all,
+            ..Default::default()
+        };
         tokio::spawn(async move { trail.write(event).await });
     }
 
@@ -189,7 +204,8 @@ impl Hub {
         (lock(&self.links).len(), lock(&self.sessions).len())
     }
 
-    /// Writes down whether a client is attached, for those who list sessions by status. Nobody waits for it.
+    /// Writes down whether a client is attached, for those who list sessions by status. Nobody
+    /// waits for it.
     pub fn mark(self: &Arc<Self>, session: &Arc<Session>) {
         let status = match session.live() {
             LiveState::Connecting => SessionStatus::Connecting,
@@ -235,7 +251,8 @@ impl Hub {
     }
 }
 
-/// The AWS dialect's name for what a session does, as stored; a shell's for a row of an older version.
+/// The AWS dialect's name for what a session does, as stored; a shell's for a row of an older
+/// version.
 fn session_type_of(stored: &str) -> &'static str {
     let names = ["InteractiveCommands", "NonInteractiveCommands", "Port"];
     names.into_iter().find(|name| *name == stored).unwrap_or("Standard_Stream")
@@ -247,15 +264,23 @@ pub fn sentence(reason: EndReason) -> String {
     use towline_wire::message::ExitStatus;
     match reason {
         EndReason::Exited(ExitStatus::Code(0)) => "the program ended".to_owned(),
-        EndReason::Exited(ExitStatus::Code(code)) => format!("the program ended with exit code {code}"),
-        EndReason::Exited(ExitStatus::Signal(signal)) => format!("the program was killed by signal {signal}"),
+        EndReason::Exited(ExitStatus::Code(code)) => {
+            format!("the program ended with exit code {code}")
+        }
+        EndReason::Exited(ExitStatus::Signal(signal)) => {
+            format!("the program was killed by signal {signal}")
+        }
         EndReason::Exited(ExitStatus::TimedOut) => "the program took longer than it may".to_owned(),
-        EndReason::IdleTimeout => "ended: nothing was typed or shown for the idle time-out".to_owned(),
+        EndReason::IdleTimeout => {
+            "ended: nothing was typed or shown for the idle time-out".to_owned()
+        }
         EndReason::MaxDuration => "ended: the session reached its maximum duration".to_owned(),
         EndReason::Terminated => "terminated".to_owned(),
         EndReason::ClosedByOperator => "closed by the operator".to_owned(),
         EndReason::OperatorGone => "ended: no client came back in time".to_owned(),
-        EndReason::DeviceGone => "ended: the device did not come back in time, or without the session".to_owned(),
+        EndReason::DeviceGone => {
+            "ended: the device did not come back in time, or without the session".to_owned()
+        }
         EndReason::NotOpened => "could not be opened".to_owned(),
         EndReason::DeviceRevoked => "ended: the device was removed".to_owned(),
         EndReason::Violation => "ended: one side broke the rules of the stream".to_owned(),
@@ -309,8 +334,11 @@ impl seam::Sessions for HubHandle {
     }
 
     fn drop_device(&self, device: &DeviceId, why: &str) {
-        let sessions: Vec<_> =
-            lock(&self.0.sessions).values().filter(|s| s.meta.device == device.as_str()).cloned().collect();
+        let sessions: Vec<_> = lock(&self.0.sessions)
+            .values()
+            .filter(|s| s.meta.device == device.as_str())
+            .cloned()
+            .collect();
         for session in sessions {
             self.0.end(&session, EndReason::DeviceRevoked, &sentence(EndReason::DeviceRevoked));
         }

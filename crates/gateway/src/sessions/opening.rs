@@ -1,12 +1,14 @@
 //! Opening a session: grant, open, answer.
 //!
-//! Way: a decided [`SessionStart`] -> launch bytes -> signed grant -> Open on the device's link -> Opened or NotOpened,
-//! while the row is written and the recording begins -> a token for the caller.
+//! Way: a decided [`SessionStart`] -> launch bytes -> signed grant -> Open on the device's link ->
+//! Opened or NotOpened, while the row is written and the recording begins -> a token for the
+//! caller.
 //!
 //! # Invariants
-//! - The row is in the store, and the recording on the disk, before the caller hears of success: the device works while
-//!   our disk does. No byte flows before, since nobody has the token.
-//! - Nothing is left behind by a failure: neither in the hub's map, nor on the link, nor an unended row.
+//! - The row is in the store, and the recording on the disk, before the caller hears of success:
+//!   the device works while our disk does. No byte flows before, since nobody has the token.
+//! - Nothing is left behind by a failure: neither in the hub's map, nor on the link, nor an unended
+//!   row.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,13 +30,17 @@ use crate::evidence::Places;
 use crate::seam::{SessionStart, SessionStarted, StartError};
 use crate::store::NewSession;
 
-/// How long an agent may take to open a session. A cellular link at 3 s round trip and a slow disk still make it.
+/// How long an agent may take to open a session. A cellular link at 3 s round trip and a slow disk
+/// still make it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 /// Life of a grant, ms: it is used at once or never.
 const GRANT_LIFE_MS: u64 = 60_000;
 
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
-    let link = hub.link(start.device.as_str()).filter(|link| !link.is_closed()).ok_or(StartError::NotConnected)?;
+    let link = hub
+        .link(start.device.as_str())
+        .filter(|link| !link.is_closed())
+        .ok_or(StartError::NotConnected)?;
     let launch = launch_of(&start)?;
     let separate_err = launch.wants_err();
     let order = order(&hub, &link, &start, &launch)?;
@@ -43,11 +49,14 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
         let mut sessions = lock(&hub.sessions);
         let most = hub.settings.most_sessions;
         if sessions.len() >= most {
-            return Err(StartError::TooManySessions { limit: u32::try_from(most).unwrap_or(u32::MAX) });
+            return Err(StartError::TooManySessions {
+                limit: u32::try_from(most).unwrap_or(u32::MAX),
+            });
         }
         sessions.insert(session.meta.name.clone(), Arc::clone(&session));
     }
-    let (token, text) = Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
+    let (token, text) =
+        Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
     let places = match crate::evidence::expect_room(hub.recorder.as_ref(), &start) {
         Ok(places) => places,
@@ -68,7 +77,11 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
             Ok(SessionStarted { token: text })
         }
         Err(error) => {
-            hub.end(&session, EndReason::NotOpened, &format!("{}: {error}", sentence(EndReason::NotOpened)));
+            hub.end(
+                &session,
+                EndReason::NotOpened,
+                &format!("{}: {error}", sentence(EndReason::NotOpened)),
+            );
             hub.forget_failed(&session, &error).await;
             Err(error)
         }
@@ -96,10 +109,13 @@ async fn opened_stored_recorded(
         }
     };
     let begun = async { crate::evidence::begin(hub.recorder.as_ref(), start, places).await };
-    let (stored, begun, opened) = tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
+    let (stored, begun, opened) =
+        tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
     // The tape comes first: whatever else went wrong, it is ended with the session then.
     let begun = begun.map(|tape| tape.into_iter().for_each(|tape| session.record(tape)));
-    stored.map_err(|error| StartError::Internal(format!("the session could not be stored: {error}")))?;
+    stored.map_err(|error| {
+        StartError::Internal(format!("the session could not be stored: {error}"))
+    })?;
     match opened {
         Ok(Ok(answer)) => answer.and(begun),
         Ok(Err(_)) => Err(StartError::Internal("the session ended while it was opened".into())),
@@ -108,10 +124,15 @@ async fn opened_stored_recorded(
 }
 
 impl Hub {
-    /// A session that never came to be was ended by `not_opened` already, so `end` did nothing: clean up after it.
+    /// A session that never came to be was ended by `not_opened` already, so `end` did nothing:
+    /// clean up after it.
     async fn forget_failed(&self, session: &Arc<Session>, error: &StartError) {
         lock(&self.sessions).remove(&session.meta.name);
-        let ended = self.store.sessions().end(&session.meta.name, true, &error.to_string(), self.clock.now()).await;
+        let ended = self
+            .store
+            .sessions()
+            .end(&session.meta.name, true, &error.to_string(), self.clock.now())
+            .await;
         if let Err(error) = ended {
             tracing::error!(session = session.meta.name, %error, "the end of a session could not be stored");
         }
@@ -126,19 +147,25 @@ fn launch_of(start: &SessionStart) -> Result<Launch, StartError> {
             None => Launch::Shell,
         }),
         SessionPlan::Exec { argv, .. } => Ok(Launch::Exec { argv: argv.clone() }),
-        SessionPlan::InteractiveCommand { command } => Ok(Launch::Interactive { command: command.clone() }),
+        SessionPlan::InteractiveCommand { command } => {
+            Ok(Launch::Interactive { command: command.clone() })
+        }
         SessionPlan::NonInteractiveCommand { command, .. } => {
             Ok(Launch::Exec { argv: vec!["/bin/sh".into(), "-c".into(), command.clone()] })
         }
         SessionPlan::Copy { path, put, .. } => Ok(Launch::Copy { path: path.clone(), put: *put }),
-        SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => {
-            tunnel::launch_of(&start.plan).ok_or_else(|| StartError::Internal("a tunnel leads nowhere".to_owned()))
-        }
+        SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => tunnel::launch_of(&start.plan)
+            .ok_or_else(|| StartError::Internal("a tunnel leads nowhere".to_owned())),
     }
 }
 
 /// The order with its grant.
-fn order(hub: &Hub, link: &Link, start: &SessionStart, launch: &Launch) -> Result<Open, StartError> {
+fn order(
+    hub: &Hub,
+    link: &Link,
+    start: &SessionStart,
+    launch: &Launch,
+) -> Result<Open, StartError> {
     let whom = Whom {
         session: start.session.as_str(),
         principal: &start.principal_arn,
@@ -158,11 +185,19 @@ pub(super) struct Whom<'a> {
 }
 
 /// An order without a terminal, with its grant.
-pub(super) fn sign(hub: &Hub, link: &Link, whom: Whom<'_>, launch: &Launch) -> Result<Open, StartError> {
+pub(super) fn sign(
+    hub: &Hub,
+    link: &Link,
+    whom: Whom<'_>,
+    launch: &Launch,
+) -> Result<Open, StartError> {
     let internal = |what: &str| StartError::Internal(what.to_owned());
-    let launch_bytes = encode(launch).map_err(|_| internal("the command is too long for the wire"))?;
+    let launch_bytes =
+        encode(launch).map_err(|_| internal("the command is too long for the wire"))?;
     let mut nonce = [0; 16];
-    SystemRandom::new().fill(&mut nonce).map_err(|_| internal("the system gave no random bytes"))?;
+    SystemRandom::new()
+        .fill(&mut nonce)
+        .map_err(|_| internal("the system gave no random bytes"))?;
     let mut launch_digest = [0; 32];
     launch_digest.copy_from_slice(digest(&SHA256, &launch_bytes).as_ref()); // SHA-256 has 32 bytes
     let issued_at = u64::try_from(hub.clock.now().0).unwrap_or(0);
@@ -211,7 +246,10 @@ fn meta(hub: &Hub, start: &SessionStart) -> Meta {
             Some(Launch::Tunnel(to)) => Some(to),
             _ => None,
         },
-        separate_output: matches!(start.plan, SessionPlan::NonInteractiveCommand { separate_output: true, .. }),
+        separate_output: matches!(
+            start.plan,
+            SessionPlan::NonInteractiveCommand { separate_output: true, .. }
+        ),
         idle: start.idle_timeout,
         end_at: start.max_duration.map(|max| Instant::now() + max),
         grace: hub.settings.grace,
@@ -233,7 +271,9 @@ fn row(start: &SessionStart, output: Option<SessionManagerOutputUrl>) -> NewSess
         just_in_time: start.just_in_time,
         session_type: start.plan.session_type().to_owned(),
         input_recorded: start.records_input(),
-        output_url: output.and_then(|output| serde_json::to_string(&output).ok()).unwrap_or_default(),
+        output_url: output
+            .and_then(|output| serde_json::to_string(&output).ok())
+            .unwrap_or_default(),
         idle: start.idle_timeout,
         max: start.max_duration,
     }

@@ -1,10 +1,11 @@
 //! What waits for one attached client: output, credits for its input, and words about the session.
 //!
-//! Way: the agent's link task pushes and goes on -> the client's own task takes batches and writes them.
+//! Way: the agent's link task pushes and goes on -> the client's own task takes batches and writes
+//! them.
 //!
 //! # Invariants
-//! - Data bytes never exceed the credit that the client gave, capped by [`MAX_WINDOW`]; who exceeds it loses the client,
-//!   which attaches again from what it has.
+//! - Data bytes never exceed the credit that the client gave, capped by [`MAX_WINDOW`]; who exceeds
+//!   it loses the client, which attaches again from what it has.
 //! - After [`ClientQueue::close`] nothing more is taken in; what waits is still delivered.
 
 use std::collections::VecDeque;
@@ -16,12 +17,14 @@ use towline_wire::client::ToClient;
 
 use crate::agents::Lane;
 
-/// Most bytes that may be on their way to one client, whatever credit it gives. As much as an agent can be set to keep for one
-/// tunnel or copy, so that the agent's setting alone bounds their throughput.
+/// Most bytes that may be on their way to one client, whatever credit it gives. As much as an agent
+/// can be set to keep for one tunnel or copy, so that the agent's setting alone bounds their
+/// throughput.
 pub(crate) const MAX_WINDOW: u64 = 4 * 1024 * 1024;
 /// The same for a session that is recorded: what its tape has room for.
 pub(crate) const RECORDED_WINDOW: u64 = 1024 * 1024;
-/// Most messages other than data that may wait. They are states that replace each other in practice.
+/// Most messages other than data that may wait. They are states that replace each other in
+/// practice.
 const MAX_WORDS: usize = 256;
 
 /// One thing for the client.
@@ -61,7 +64,8 @@ impl ClientQueue {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues something; false when it did not fit or the queue is closed. The caller then drops the client.
+    /// Queues something; false when it did not fit or the queue is closed. The caller then drops
+    /// the client.
     #[must_use]
     pub fn push(&self, item: ToChannel) -> bool {
         let mut inner = self.lock();
@@ -69,7 +73,11 @@ impl ClientQueue {
             return false;
         }
         match &item {
-            ToChannel::Data(_, _, bytes) if (inner.data_bytes + bytes.len()) as u64 > 2 * MAX_WINDOW => return false,
+            ToChannel::Data(_, _, bytes)
+                if (inner.data_bytes + bytes.len()) as u64 > 2 * MAX_WINDOW =>
+            {
+                return false;
+            }
             ToChannel::Data(_, _, bytes) => inner.data_bytes += bytes.len(),
             ToChannel::Credit { acked, limit } => {
                 if let Some(ToChannel::Credit { acked: a, limit: l }) = inner.items.back_mut() {
@@ -79,7 +87,8 @@ impl ClientQueue {
             }
             ToChannel::Fin(..) | ToChannel::Word(_) => {}
         }
-        if !matches!(item, ToChannel::Data(..)) && inner.items.len() > MAX_WORDS + inner.data_bytes {
+        if !matches!(item, ToChannel::Data(..)) && inner.items.len() > MAX_WORDS + inner.data_bytes
+        {
             return false;
         }
         inner.items.push_back(item);
@@ -99,7 +108,8 @@ impl ClientQueue {
         self.ready.notify_one();
     }
 
-    /// Takes about `most` bytes of what waits. The second value is true when nothing will ever follow.
+    /// Takes about `most` bytes of what waits. The second value is true when nothing will ever
+    /// follow.
     pub fn take(&self, most: usize) -> (Vec<ToChannel>, bool) {
         let mut inner = self.lock();
         let (mut taken, mut bytes) = (Vec::new(), 0);

@@ -1,10 +1,11 @@
 //! A device's key is replaced: asked for, proved, let in.
 //!
-//! Way: API -> [`Hub::rotate_key`] -> the agent -> [`Hub::new_key`] -> store -> the agent dials again with the new key ->
-//! `agents` retires the older ones.
+//! Way: API -> [`Hub::rotate_key`] -> the agent -> [`Hub::new_key`] -> store -> the agent dials
+//! again with the new key -> `agents` retires the older ones.
 //!
 //! # Invariants
-//! - A key that nobody asked for is not let in, and one that does not sign this link's challenge neither.
+//! - A key that nobody asked for is not let in, and one that does not sign this link's challenge
+//!   neither.
 //! - Whoever asked hears the outcome, also when the link is lost meanwhile.
 
 use std::sync::Arc;
@@ -27,7 +28,10 @@ const PATIENCE: Duration = Duration::from_secs(20);
 impl Hub {
     /// Asks the device for a new key and lets it in; its fingerprint.
     pub(super) async fn rotate_key(&self, device: DeviceId) -> Result<String, RotateError> {
-        let link = self.link(device.as_str()).filter(|link| !link.is_closed()).ok_or(RotateError::NotConnected)?;
+        let link = self
+            .link(device.as_str())
+            .filter(|link| !link.is_closed())
+            .ok_or(RotateError::NotConnected)?;
         let answered = link.ask_new_key().ok_or(RotateError::Busy)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(outcome)) => outcome,
@@ -44,13 +48,18 @@ impl Hub {
         };
         if !is_proved(link, &key) {
             tracing::warn!(device = %link.device, "the agent shows a new key and does not prove that it has it");
-            let _ = asked.send(Err(RotateError::Refused { why: "it did not prove the key that it showed".into() }));
+            let _ = asked.send(Err(RotateError::Refused {
+                why: "it did not prove the key that it showed".into(),
+            }));
             return;
         }
         let (hub, link) = (Arc::clone(self), Arc::clone(link));
         tokio::spawn(async move {
-            let added = hub.store.device_keys().add(link.device.as_str(), &key.spki, hub.clock.now()).await;
-            let outcome = added.map(|()| fingerprint(&key.spki)).map_err(|e| RotateError::Internal(e.to_string()));
+            let added =
+                hub.store.device_keys().add(link.device.as_str(), &key.spki, hub.clock.now()).await;
+            let outcome = added
+                .map(|()| fingerprint(&key.spki))
+                .map_err(|e| RotateError::Internal(e.to_string()));
             if let Ok(fingerprint) = &outcome {
                 tracing::info!(device = %link.device, fingerprint, "a new key of the device is let in");
                 link.send(&ToAgent::KeyAdded);
@@ -63,10 +72,9 @@ impl Hub {
 fn is_proved(link: &Link, key: &NewKey) -> bool {
     let signed = NewKey::signed_bytes(&link.challenge, link.device.as_str());
     is_ed25519(&key.spki)
-        && key
-            .spki
-            .get(key.spki.len() - 32..)
-            .is_some_and(|public| UnparsedPublicKey::new(&ED25519, public).verify(&signed, &key.proof).is_ok())
+        && key.spki.get(key.spki.len() - 32..).is_some_and(|public| {
+            UnparsedPublicKey::new(&ED25519, public).verify(&signed, &key.proof).is_ok()
+        })
 }
 
 #[cfg(test)]
@@ -96,7 +104,11 @@ mod tests {
     /// A hub with one device, whose link is up.
     async fn scene() -> Scene {
         let (store, dir) = scratch().await;
-        store.activations().create(&NewActivation::for_tests("act", 1, UnixMillis(i64::MAX)), NOW).await.unwrap();
+        store
+            .activations()
+            .create(&NewActivation::for_tests("act", 1, UnixMillis(i64::MAX)), NOW)
+            .await
+            .unwrap();
         let device = NewDevice {
             id: DEVICE.into(),
             name: "box".into(),
@@ -111,7 +123,9 @@ mod tests {
         store.devices().register(&device, NOW).await.unwrap();
         let authority = Arc::new(Authority::from_pkcs8(&Authority::generate().unwrap()).unwrap());
         let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
-        let hub = Hub::restore(store.clone(), authority, Clock::manual(NOW), settings, None).await.unwrap();
+        let hub = Hub::restore(store.clone(), authority, Clock::manual(NOW), settings, None)
+            .await
+            .unwrap();
         let link = Arc::new(Link::new(id(), Epoch { boot: [1; 16], connection: 1 }, [7; 16], 1));
         hub.link_up(&link);
         Scene { hub, link, store, _dir: dir }
@@ -127,7 +141,10 @@ mod tests {
         let pair = Ed25519KeyPair::from_pkcs8(pkcs8.as_ref()).unwrap();
         let prefix = [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
         let spki = [&prefix[..], pair.public_key().as_ref()].concat();
-        NewKey { spki, proof: pair.sign(&NewKey::signed_bytes(&challenge, DEVICE)).as_ref().to_vec() }
+        NewKey {
+            spki,
+            proof: pair.sign(&NewKey::signed_bytes(&challenge, DEVICE)).as_ref().to_vec(),
+        }
     }
 
     impl Scene {
@@ -166,15 +183,23 @@ mod tests {
         let mut keys = scene.keys().await;
         keys.retain(|(_, status)| *status == KeyStatus::Active);
         assert_eq!(keys.len(), 2);
-        assert_eq!(scene.store.device_keys().retire_older(DEVICE, b"old", NOW).await.unwrap(), 0, "a newer one stays");
-        assert_eq!(scene.store.device_keys().retire_older(DEVICE, &key.spki, NOW).await.unwrap(), 1);
+        assert_eq!(
+            scene.store.device_keys().retire_older(DEVICE, b"old", NOW).await.unwrap(),
+            0,
+            "a newer one stays"
+        );
+        assert_eq!(
+            scene.store.device_keys().retire_older(DEVICE, &key.spki, NOW).await.unwrap(),
+            1
+        );
         assert!(scene.store.devices().by_spki(b"old").await.unwrap().is_none());
     }
 
     #[tokio::test]
     async fn a_key_that_signs_another_links_challenge_is_not_let_in() {
         let scene = scene().await;
-        let rotated = scene.rotate(|s| s.hub.report(&s.link, FromAgent::NewKey(new_key([8; 16])))).await;
+        let rotated =
+            scene.rotate(|s| s.hub.report(&s.link, FromAgent::NewKey(new_key([8; 16])))).await;
         assert!(matches!(rotated, Err(RotateError::Refused { .. })), "{rotated:?}");
         assert_eq!(scene.keys().await.len(), 1);
     }

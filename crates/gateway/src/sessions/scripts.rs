@@ -1,11 +1,14 @@
 //! Steps of commands on their way to a device: a session whose client is this gateway.
 //!
-//! Way: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent -> output into the queue of
-//! [`StepSession`], which [`crate::commands`] writes to the disk and gives credit for.
+//! Way: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent -> output
+//! into the queue of [`StepSession`], which [`crate::commands`] writes to the disk and gives credit
+//! for.
 //!
 //! # Invariants
-//! - The script's bytes follow their order on the same link at once, within the room that an agent has before any credit.
-//! - One that is lost with its link stays in the hub's map until the device says whether it holds it.
+//! - The script's bytes follow their order on the same link at once, within the room that an agent
+//!   has before any credit.
+//! - One that is lost with its link stays in the hub's map until the device says whether it holds
+//!   it.
 
 use std::sync::Arc;
 
@@ -50,16 +53,24 @@ pub struct StepSession {
     pub session: Arc<Session>,
     /// What comes for this gateway as its client.
     pub queue: Arc<ClientQueue>,
-    /// The device's answer; dropped when the link was lost before it. `None` for one that was ordered by an earlier process.
+    /// The device's answer; dropped when the link was lost before it. `None` for one that was
+    /// ordered by an earlier process.
     pub answer: Option<oneshot::Receiver<Result<(), StartError>>>,
 }
 
 impl Hub {
-    /// Orders a step on a device's link. `room`: bytes of output that may be on their way, for each stream.
+    /// Orders a step on a device's link. `room`: bytes of output that may be on their way, for each
+    /// stream.
     ///
     /// # Errors
-    /// Only what is ours: no random bytes, or an order that does not fit the wire. Nothing was sent then.
-    pub fn open_step(&self, link: &Arc<Link>, order: &Order<'_>, room: u32) -> Result<StepSession, StartError> {
+    /// Only what is ours: no random bytes, or an order that does not fit the wire. Nothing was sent
+    /// then.
+    pub fn open_step(
+        &self,
+        link: &Arc<Link>,
+        order: &Order<'_>,
+        room: u32,
+    ) -> Result<StepSession, StartError> {
         let mut sha256 = [0; 32];
         sha256.copy_from_slice(digest(&SHA256, order.script).as_ref());
         let length = u32::try_from(order.script.len()).unwrap_or(u32::MAX);
@@ -77,8 +88,10 @@ impl Hub {
             run_as: order.run_as.clone(),
         };
         let open = sign(self, link, whom, &launch)?;
-        let (session, answer) =
-            Session::opening(self.step_meta(order.session, link.device.as_str(), order.principal), true);
+        let (session, answer) = Session::opening(
+            self.step_meta(order.session, link.device.as_str(), order.principal),
+            true,
+        );
         let queue = be_client(&session, room)?;
         let (io, err) = (open.io, open.err);
         lock(&self.sessions).insert(session.meta.name.clone(), Arc::clone(&session));
@@ -101,7 +114,13 @@ impl Hub {
     ///
     /// # Errors
     /// No random bytes.
-    pub fn await_step(&self, name: &str, device: &str, principal: &str, room: u32) -> Result<StepSession, StartError> {
+    pub fn await_step(
+        &self,
+        name: &str,
+        device: &str,
+        principal: &str,
+        room: u32,
+    ) -> Result<StepSession, StartError> {
         let session = Session::restored(self.step_meta(name, device, principal));
         let queue = be_client(&session, room)?;
         lock(&self.sessions).insert(session.meta.name.clone(), Arc::clone(&session));
@@ -111,7 +130,10 @@ impl Hub {
     /// Lets go of a step that the device did not open.
     pub fn drop_step(&self, step: &StepSession) {
         let mut sessions = lock(&self.sessions);
-        if sessions.get(&step.session.meta.name).is_some_and(|held| Arc::ptr_eq(held, &step.session)) {
+        if sessions
+            .get(&step.session.meta.name)
+            .is_some_and(|held| Arc::ptr_eq(held, &step.session))
+        {
             sessions.remove(&step.session.meta.name);
         }
     }
@@ -126,7 +148,9 @@ impl Hub {
         match step.session.output_credit(&step.queue, lane, acked, acked + u64::from(room)) {
             Ok(Some(reason)) => self.end(&step.session, reason, &super::sentence(reason)),
             Ok(None) => {}
-            Err(broken) => tracing::error!(session = step.session.meta.name, %broken, "our own credit is wrong"),
+            Err(broken) => {
+                tracing::error!(session = step.session.meta.name, %broken, "our own credit is wrong")
+            }
         }
     }
 

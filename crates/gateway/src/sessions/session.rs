@@ -1,18 +1,20 @@
-//! One session: a client on one side, an agent's link on the other, either of which may vanish and come back.
+//! One session: a client on one side, an agent's link on the other, either of which may vanish and
+//! come back.
 //!
-//! Way of output: link task -> [`Session::output`] -> client's queue. Way of input: client's task -> [`Session::input`] ->
-//! link's outbox. The positions in both are the agent's and the client's own; this file only checks and passes on, so
-//! nothing is lost with this process.
+//! Way of output: link task -> [`Session::output`] -> client's queue. Way of input: client's task
+//! -> [`Session::input`] -> link's outbox. The positions in both are the agent's and the client's
+//! own; this file only checks and passes on, so nothing is lost with this process.
 //!
 //! # Invariants
 //! - At most one client is attached; a newer one takes over, and the older one is told.
-//! - Bytes flow only between an [`Attached`](towline_wire::message::FromAgent::Attached) that answers the latest attach
-//!   and the next loss. What comes outside of that is dropped, since it will be sent again.
+//! - Bytes flow only between an [`Attached`](towline_wire::message::FromAgent::Attached) that
+//!   answers the latest attach and the next loss. What comes outside of that is dropped, since it
+//!   will be sent again.
 //! - The first end is the end: [`Session::end`] gives true exactly once.
 //!
 //! # Not here
-//! - Who may do what (the API decided), deadlines (`watch`), the store (`mod`). What the two sides may tell it stands in
-//!   `device_side` and `client_side`.
+//! - Who may do what (the API decided), deadlines (`watch`), the store (`mod`). What the two sides
+//!   may tell it stands in `device_side` and `client_side`.
 
 mod client_side;
 mod device_side;
@@ -56,15 +58,17 @@ pub struct Meta {
     pub end_at: Option<Instant>,
     /// How long it waits for a lost device or a lost client.
     pub grace: std::time::Duration,
-    /// A step of a command: it has no row among the sessions and no watch, and one that was being opened when the link was
-    /// lost may run all the same. What becomes of it is decided by [`crate::commands`].
+    /// A step of a command: it has no row among the sessions and no watch, and one that was being
+    /// opened when the link was lost may run all the same. What becomes of it is decided by
+    /// [`crate::commands`].
     pub step: bool,
     /// Its input is recorded, as far as the device says that it was echoed.
     pub input: bool,
 }
 
 /// What the recording says when the input is not in it after all.
-const TOO_OLD: &str = "input: not recorded, for the device's agent is of a version that does not say what is echoed";
+const TOO_OLD: &str =
+    "input: not recorded, for the device's agent is of a version that does not say what is echoed";
 
 /// Where a session stands.
 enum Phase {
@@ -117,7 +121,10 @@ pub struct Session {
 impl Session {
     /// A session that is about to be opened; the receiver tells how that went.
     #[must_use]
-    pub fn opening(meta: Meta, separate_err: bool) -> (Arc<Self>, oneshot::Receiver<Result<(), StartError>>) {
+    pub fn opening(
+        meta: Meta,
+        separate_err: bool,
+    ) -> (Arc<Self>, oneshot::Receiver<Result<(), StartError>>) {
         let (tell, told) = oneshot::channel();
         (Arc::new(Self::new(meta, Phase::Opening(tell), separate_err, false)), told)
     }
@@ -130,11 +137,23 @@ impl Session {
 
     fn new(meta: Meta, phase: Phase, separate_err: bool, restored: bool) -> Self {
         let now = Instant::now();
-        let since =
-            Since { activity: now, no_client: Some(now), no_link: restored.then_some(now), ever_attached: restored };
+        let since = Since {
+            activity: now,
+            no_client: Some(now),
+            no_link: restored.then_some(now),
+            ever_attached: restored,
+        };
         let lanes = Lanes::new(separate_err);
-        let core =
-            Core { phase, carried: None, client: None, token: None, lanes, exited: None, since, held: [None; 2] };
+        let core = Core {
+            phase,
+            carried: None,
+            client: None,
+            token: None,
+            lanes,
+            exited: None,
+            since,
+            held: [None; 2],
+        };
         Self { meta, core: Mutex::new(core), tape: OnceLock::new(), changed: Notify::new() }
     }
 
@@ -142,8 +161,9 @@ impl Session {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Its output is recorded on this tape from now on. The first call counts. The tape of a session that is over already
-    /// is ended at once: its recording began while the session was opened, and nobody else would end it.
+    /// Its output is recorded on this tape from now on. The first call counts. The tape of a
+    /// session that is over already is ended at once: its recording began while the session was
+    /// opened, and nobody else would end it.
     pub fn record(self: &Arc<Self>, tape: Arc<Tape>) {
         let session = Arc::downgrade(self);
         tape.when_taken(move || {
@@ -169,8 +189,8 @@ impl Session {
         }
     }
 
-    /// Asks the device what its terminal does with input, if that is to be recorded; or says in the recording why it is not. The
-    /// device forgets it with the link.
+    /// Asks the device what its terminal does with input, if that is to be recorded; or says in the
+    /// recording why it is not. The device forgets it with the link.
     pub(super) fn ask_for_echo(&self, link: &Link) {
         if self.meta.input && link.tells_echo() {
             link.send(&ToAgent::TellEcho { session: self.meta.name.clone() });
@@ -210,7 +230,11 @@ impl Session {
         if let Some(Carried { link, io, err }) = core.carried.take() {
             let session = self.meta.name.clone();
             link.unbind(io, err);
-            link.send(&if exited { ToAgent::Forget { session } } else { ToAgent::Close { session, reason } });
+            link.send(&if exited {
+                ToAgent::Forget { session }
+            } else {
+                ToAgent::Close { session, reason }
+            });
         }
         drop(core);
         self.changed.notify_one();
@@ -242,7 +266,8 @@ impl Session {
         }
     }
 
-    /// For the watch: how time stands, and how the process ended if it did; `None` when the session is over.
+    /// For the watch: how time stands, and how the process ended if it did; `None` when the session
+    /// is over.
     pub(super) fn since(&self) -> Option<(Since, Option<ExitStatus>)> {
         let core = self.lock();
         (!matches!(core.phase, Phase::Ended)).then_some((core.since, core.exited))
@@ -276,7 +301,12 @@ impl Core {
         let (Some(carried), Some(_)) = (&self.carried, &self.client) else { return };
         carried.link.clear_stream(carried.io);
         let (attachment, received, room) = self.lanes.attach();
-        carried.link.send(&ToAgent::Attach { session: session.to_owned(), attachment, received, room });
+        carried.link.send(&ToAgent::Attach {
+            session: session.to_owned(),
+            attachment,
+            received,
+            room,
+        });
     }
 
     /// Gives something to the client; one whose queue is full loses its place and may attach again.

@@ -1,4 +1,5 @@
-//! A session between a scripted link and a scripted client: who is told what, and what happens to bytes in between.
+//! A session between a scripted link and a scripted client: who is told what, and what happens to
+//! bytes in between.
 
 mod full;
 mod input;
@@ -95,7 +96,9 @@ fn words(queue: &ClientQueue) -> Vec<String> {
         ToChannel::Data(_, offset, bytes) => format!("data {offset}+{}", bytes.len()),
         ToChannel::Fin(_, length) => format!("fin {length}"),
         ToChannel::Credit { acked, limit } => format!("credit {acked} {limit}"),
-        ToChannel::Word(ToClient::Attached { output, input, room }) => format!("attached {output:?} {input} {room}"),
+        ToChannel::Word(ToClient::Attached { output, input, room }) => {
+            format!("attached {output:?} {input} {room}")
+        }
         ToChannel::Word(ToClient::Waiting { .. }) => "waiting".to_owned(),
         ToChannel::Word(ToClient::Ended { reason, .. }) => format!("ended {reason:?}"),
         ToChannel::Word(ToClient::Refused { taken_over, .. }) => format!("refused {taken_over}"),
@@ -191,7 +194,10 @@ fn a_session_ends_as_exited_when_the_last_byte_was_acknowledged() {
     session.output_ended(Lane::Io, 3);
     let status = ExitStatus::Code(3);
     assert_eq!(session.exited(status), None, "the client has not confirmed its output yet");
-    assert_eq!(session.output_credit(&client, Lane::Io, 4, 104), Ok(Some(EndReason::Exited(status))));
+    assert_eq!(
+        session.output_credit(&client, Lane::Io, 4, 104),
+        Ok(Some(EndReason::Exited(status)))
+    );
     assert!(session.end(EndReason::Exited(status), ""));
     assert!(!session.end(EndReason::IdleTimeout, ""), "the first end is the end");
     assert_eq!(words(&client).last().unwrap(), "ended Exited(Code(3))");

@@ -11,7 +11,8 @@ use subtle::ConstantTimeEq;
 use tokio::time::{Duration, Instant};
 use zeroize::Zeroizing;
 
-/// How long a token waits for its data channel. A client opens it at once; a slow link has its time-outs within this.
+/// How long a token waits for its data channel. A client opens it at once; a slow link has its
+/// time-outs within this.
 pub(super) const LIFE: Duration = Duration::from_secs(60);
 
 /// See the module.
@@ -30,7 +31,8 @@ impl Token {
         Some((Self { text: Zeroizing::new(text.clone()), until: now + LIFE }, text))
     }
 
-    /// Whether `text` is this token and it is still young enough. Takes the same time whatever is wrong.
+    /// Whether `text` is this token and it is still young enough. Takes the same time whatever is
+    /// wrong.
     #[must_use]
     pub fn opens(&self, text: &str, now: Instant) -> bool {
         let same: bool = self.text.as_bytes().ct_eq(text.as_bytes()).into();

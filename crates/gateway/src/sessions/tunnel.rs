@@ -1,11 +1,12 @@
 //! What is known of a session that is a tunnel: where it leads, and how much went through it.
 //!
-//! Way: the plan -> [`launch_of`] -> grant and store (as the session's resume state, so that a restarted gateway still
-//! knows) -> [`Meta`](super::session::Meta) -> at the end [`Totals`] into the log, the session's details and the audit trail.
+//! Way: the plan -> [`launch_of`] -> grant and store (as the session's resume state, so that a
+//! restarted gateway still knows) -> [`Meta`](super::session::Meta) -> at the end [`Totals`] into
+//! the log, the session's details and the audit trail.
 //!
 //! # Invariants
-//! - Counts are the session's positions, which belong to its two ends: they hold over restarts and lost links. For
-//!   multiplexed tunnels they include the eight bytes in front of each frame.
+//! - Counts are the session's positions, which belong to its two ends: they hold over restarts and
+//!   lost links. For multiplexed tunnels they include the eight bytes in front of each frame.
 
 use std::fmt;
 
@@ -17,9 +18,15 @@ use crate::audit::Event;
 
 /// A plan's tunnel, if it is one.
 pub(super) fn launch_of(plan: &SessionPlan) -> Option<Launch> {
-    let to = |host: &Option<String>, port: u16, framing| Destination { host: host.clone(), port, framing };
+    let to = |host: &Option<String>, port: u16, framing| Destination {
+        host: host.clone(),
+        port,
+        framing,
+    };
     match plan {
-        SessionPlan::Port { host, port, .. } => Some(Launch::Tunnel(to(host, *port, Framing::Smux))),
+        SessionPlan::Port { host, port, .. } => {
+            Some(Launch::Tunnel(to(host, *port, Framing::Smux)))
+        }
         SessionPlan::Ssh { port } => Some(Launch::Tunnel(to(&None, *port, Framing::Single))),
         _ => None,
     }
@@ -79,7 +86,11 @@ impl Totals {
 
 impl fmt::Display for Totals {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "tunnel to {}: {} bytes to the device, {} bytes from it", self.destination, self.sent, self.received)
+        write!(
+            f,
+            "tunnel to {}: {} bytes to the device, {} bytes from it",
+            self.destination, self.sent, self.received
+        )
     }
 }
 
@@ -94,7 +105,10 @@ mod tests {
         let launch = launch_of(&plan).unwrap();
         let to = restored(Some(&encode(&launch).unwrap())).unwrap();
         assert_eq!(plan_of(&to), plan);
-        assert_eq!(Totals::new(&to, 3, 4).to_string(), "tunnel to db:5432: 3 bytes to the device, 4 bytes from it");
+        assert_eq!(
+            Totals::new(&to, 3, 4).to_string(),
+            "tunnel to db:5432: 3 bytes to the device, 4 bytes from it"
+        );
         assert_eq!(restored(Some(&encode(&Launch::Shell).unwrap())), None);
         assert_eq!(restored(None), None);
         assert_eq!(launch_of(&SessionPlan::Shell { run_as: None }), None);

@@ -1,7 +1,8 @@
 //! The watch: one task a session that ends it when a deadline has passed.
 //!
 //! # Invariants
-//! - A deadline is computed from what happened, each time anew: traffic moves the idle deadline without waking anybody.
+//! - A deadline is computed from what happened, each time anew: traffic moves the idle deadline
+//!   without waking anybody.
 //! - The watch ends with its session.
 
 use std::sync::Arc;
@@ -81,9 +82,15 @@ mod tests {
     }
 
     #[track_caller]
-    fn check(change: impl FnOnce(&mut Since, Instant), exited: Option<ExitStatus>, seconds: u32, reason: EndReason) {
+    fn check(
+        change: impl FnOnce(&mut Since, Instant),
+        exited: Option<ExitStatus>,
+        seconds: u32,
+        reason: EndReason,
+    ) {
         let now = Instant::now();
-        let mut since = Since { activity: now, no_client: None, no_link: None, ever_attached: true };
+        let mut since =
+            Since { activity: now, no_client: None, no_link: None, ever_attached: true };
         change(&mut since, now);
         assert_eq!(next(&meta(now), &since, exited), (now + seconds * SECOND, reason));
     }
@@ -96,7 +103,12 @@ mod tests {
 
     #[test]
     fn no_activity_defers_the_maximum_duration() {
-        check(|since, now| since.activity = now + 5000 * SECOND, None, 1000, EndReason::MaxDuration);
+        check(
+            |since, now| since.activity = now + 5000 * SECOND,
+            None,
+            1000,
+            EndReason::MaxDuration,
+        );
     }
 
     #[test]
@@ -116,6 +128,11 @@ mod tests {
     #[test]
     fn an_exited_session_ends_as_exited_whatever_deadline_comes() {
         let status = ExitStatus::Code(3);
-        check(|since, now| since.no_client = Some(now), Some(status), 50, EndReason::Exited(status));
+        check(
+            |since, now| since.no_client = Some(now),
+            Some(status),
+            50,
+            EndReason::Exited(status),
+        );
     }
 }

@@ -1,8 +1,10 @@
 //! Requests for access for a time.
 //!
 //! # Invariants
-//! - A request is decided once: only a pending one is approved or rejected, only an approved one is revoked.
-//! - Old requests make room: beyond [`limits::MAX_ACCESS_REQUESTS`] the oldest that are over are removed first.
+//! - A request is decided once: only a pending one is approved or rejected, only an approved one is
+//!   revoked.
+//! - Old requests make room: beyond [`limits::MAX_ACCESS_REQUESTS`] the oldest that are over are
+//!   removed first.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -63,14 +65,16 @@ impl AccessRequests<'_> {
     /// Stores a new request.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when the principal has [`limits::MAX_PENDING_REQUESTS`] that are not decided, or all places are
-    /// taken by requests that still count.
+    /// [`StoreError::Full`] when the principal has [`limits::MAX_PENDING_REQUESTS`] that are not
+    /// decided, or all places are taken by requests that still count.
     pub async fn create(&self, new: &AccessRequest, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        let pending =
-            "SELECT COUNT(*) FROM access_requests WHERE principal = ? AND status = 'Pending' AND expires_at > ";
-        let pending: i64 =
-            sqlx::query_scalar(&format!("{pending}?")).bind(&new.principal).bind(now.0).fetch_one(&mut *tx).await?;
+        let pending = "SELECT COUNT(*) FROM access_requests WHERE principal = ? AND status = 'Pending' AND expires_at > ";
+        let pending: i64 = sqlx::query_scalar(&format!("{pending}?"))
+            .bind(&new.principal)
+            .bind(now.0)
+            .fetch_one(&mut *tx)
+            .await?;
         if pending >= limits::MAX_PENDING_REQUESTS {
             return Err(StoreError::Full {
                 what: "undecided requests of this principal",
@@ -111,7 +115,10 @@ impl AccessRequests<'_> {
     /// # Errors
     /// The database's own.
     pub async fn get(&self, id: &str) -> Result<Option<AccessRequest>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?")).bind(id).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(request).transpose()?)
     }
 
@@ -119,10 +126,17 @@ impl AccessRequests<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn list(&self, before: Option<(UnixMillis, &str)>, limit: i64) -> Result<Vec<AccessRequest>, StoreError> {
+    pub async fn list(
+        &self,
+        before: Option<(UnixMillis, &str)>,
+        limit: i64,
+    ) -> Result<Vec<AccessRequest>, StoreError> {
         let (at, id) = before.unwrap_or((UnixMillis(i64::MAX), ""));
-        let sql = format!("{COLUMNS} WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?");
-        let rows = sqlx::query(&sql).bind(at.0).bind(id).bind(limit).fetch_all(&self.store.pool).await?;
+        let sql = format!(
+            "{COLUMNS} WHERE (created_at, id) < (?, ?) ORDER BY created_at DESC, id DESC LIMIT ?"
+        );
+        let rows =
+            sqlx::query(&sql).bind(at.0).bind(id).bind(limit).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(request).collect::<Result<_, _>>()?)
     }
 
@@ -180,14 +194,20 @@ mod tests {
         let requests = store.access_requests();
         requests.create(&new("oi-1", 1, 100), UnixMillis(1)).await.unwrap();
         let decide = async |steps, now| {
-            requests.decide("oi-1", steps, "arn:bob", UnixMillis(200), UnixMillis(now)).await.unwrap()
+            requests
+                .decide("oi-1", steps, "arn:bob", UnixMillis(200), UnixMillis(now))
+                .await
+                .unwrap()
         };
         assert!(!decide(("Pending", "Approved"), 100).await, "too late");
         assert!(!decide(("Approved", "Revoked"), 50).await, "not approved yet");
         assert!(decide(("Pending", "Approved"), 50).await);
         assert!(!decide(("Pending", "Rejected"), 60).await, "decided already");
         let now = requests.get("oi-1").await.unwrap().unwrap();
-        assert_eq!((now.status.as_str(), now.decided_by.as_str(), now.expires_at.0), ("Approved", "arn:bob", 200));
+        assert_eq!(
+            (now.status.as_str(), now.decided_by.as_str(), now.expires_at.0),
+            ("Approved", "arn:bob", 200)
+        );
         assert!(decide(("Approved", "Revoked"), 150).await);
     }
 
@@ -198,7 +218,10 @@ mod tests {
         for n in 0..limits::MAX_PENDING_REQUESTS {
             requests.create(&new(&format!("oi-{n}"), n, 100), UnixMillis(1)).await.unwrap();
         }
-        assert!(matches!(requests.create(&new("oi-x", 9, 100), UnixMillis(1)).await, Err(StoreError::Full { .. })));
+        assert!(matches!(
+            requests.create(&new("oi-x", 9, 100), UnixMillis(1)).await,
+            Err(StoreError::Full { .. })
+        ));
         requests.create(&new("oi-x", 101, 200), UnixMillis(101)).await.unwrap();
         let page = requests.list(None, 2).await.unwrap();
         assert_eq!(page[0].id, "oi-x");

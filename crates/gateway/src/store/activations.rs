@@ -1,7 +1,8 @@
 //! Activations: what lets a device with an unknown key in, a number of times, until a date.
 //!
 //! # Invariants
-//! - The code is kept as its SHA-256 only. It has 160 random bits, so no slow hash is needed against guessing.
+//! - The code is kept as its SHA-256 only. It has 160 random bits, so no slow hash is needed
+//!   against guessing.
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -115,11 +116,15 @@ impl Activations<'_> {
     /// # Errors
     /// The database's own.
     pub async fn get(&self, id: &str) -> Result<Option<Activation>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?")).bind(id).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(activation).transpose()?)
     }
 
-    /// Up to `limit` activations with ids after `after`, by id; of these ids, names or roles unless a list is empty.
+    /// Up to `limit` activations with ids after `after`, by id; of these ids, names or roles unless
+    /// a list is empty.
     ///
     /// # Errors
     /// The database's own.
@@ -131,7 +136,11 @@ impl Activations<'_> {
     ) -> Result<Vec<Activation>, StoreError> {
         let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
         query.push(" WHERE id > ").push_bind(after);
-        let lists = [("id", &filter.ids), ("default_name", &filter.default_names), ("iam_role", &filter.iam_roles)];
+        let lists = [
+            ("id", &filter.ids),
+            ("default_name", &filter.default_names),
+            ("iam_role", &filter.iam_roles),
+        ];
         for (column, values) in lists {
             super::one_of(&mut query, column, values);
         }
@@ -145,7 +154,10 @@ impl Activations<'_> {
     /// # Errors
     /// The database's own.
     pub async fn delete(&self, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM activations WHERE id = ?").bind(id).execute(&self.store.pool).await?;
+        let done = sqlx::query("DELETE FROM activations WHERE id = ?")
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 }
@@ -194,7 +206,10 @@ mod tests {
         new.require_approval = true;
         store.activations().create(&new, UnixMillis(1)).await.unwrap();
         let back = store.activations().get("a").await.unwrap().unwrap();
-        assert_eq!((back.new.tags.as_slice(), back.new.require_approval, back.uses), (new.tags.as_slice(), true, 0));
+        assert_eq!(
+            (back.new.tags.as_slice(), back.new.require_approval, back.uses),
+            (new.tags.as_slice(), true, 0)
+        );
         assert!(store.activations().delete("a").await.unwrap());
         assert!(!store.activations().delete("a").await.unwrap());
     }
@@ -207,7 +222,8 @@ mod tests {
             new.iam_role = if id == "b" { "other" } else { "towline" }.into();
             store.activations().create(&new, UnixMillis(1)).await.unwrap();
         }
-        let filter = ActivationFilter { iam_roles: vec!["towline".into()], ..ActivationFilter::default() };
+        let filter =
+            ActivationFilter { iam_roles: vec!["towline".into()], ..ActivationFilter::default() };
         let ids = |list: Vec<Activation>| list.into_iter().map(|a| a.new.id).collect::<Vec<_>>();
         assert_eq!(ids(store.activations().list(&filter, "", 1).await.unwrap()), ["a"]);
         assert_eq!(ids(store.activations().list(&filter, "a", 9).await.unwrap()), ["c"]);

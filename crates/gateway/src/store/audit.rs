@@ -31,14 +31,16 @@ impl AuditTrail<'_> {
     pub async fn append(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         for row in rows {
-            sqlx::query("INSERT INTO audit (at, principal, action, outcome, line) VALUES (?, ?, ?, ?, ?)")
-                .bind(row.at.0)
-                .bind(&row.principal)
-                .bind(&row.action)
-                .bind(&row.outcome)
-                .bind(&row.line)
-                .execute(&mut *tx)
-                .await?;
+            sqlx::query(
+                "INSERT INTO audit (at, principal, action, outcome, line) VALUES (?, ?, ?, ?, ?)",
+            )
+            .bind(row.at.0)
+            .bind(&row.principal)
+            .bind(&row.action)
+            .bind(&row.outcome)
+            .bind(&row.line)
+            .execute(&mut *tx)
+            .await?;
         }
         tx.commit().await?;
         Ok(())
@@ -56,7 +58,8 @@ impl AuditTrail<'_> {
             .await?)
     }
 
-    /// Up to `limit` lines before the one numbered `before`, newest first, of the time from `from` up to and without `to`.
+    /// Up to `limit` lines before the one numbered `before`, newest first, of the time from `from`
+    /// up to and without `to`.
     ///
     /// # Errors
     /// The database's own.
@@ -83,11 +86,13 @@ impl AuditTrail<'_> {
     /// # Errors
     /// The database's own.
     pub async fn prune(&self, before: UnixMillis, max_rows: i64) -> Result<u64, StoreError> {
-        let done = sqlx::query("DELETE FROM audit WHERE at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM audit) - ?")
-            .bind(before.0)
-            .bind(max_rows)
-            .execute(&self.store.pool)
-            .await?;
+        let done = sqlx::query(
+            "DELETE FROM audit WHERE at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM audit) - ?",
+        )
+        .bind(before.0)
+        .bind(max_rows)
+        .execute(&self.store.pool)
+        .await?;
         Ok(done.rows_affected())
     }
 }
@@ -109,7 +114,8 @@ mod tests {
         };
         store.audit().append(&(1..=10).map(row).collect::<Vec<_>>()).await.unwrap();
         assert_eq!(store.audit().prune(UnixMillis(3), 5).await.unwrap(), 5);
-        let lines: Vec<String> = store.audit().list(0, 100).await.unwrap().into_iter().map(|(_, line)| line).collect();
+        let lines: Vec<String> =
+            store.audit().list(0, 100).await.unwrap().into_iter().map(|(_, line)| line).collect();
         assert_eq!(lines, ["6", "7", "8", "9", "10"]);
         assert_eq!(store.audit().list(9, 100).await.unwrap(), [(10, "10".to_owned())]);
     }

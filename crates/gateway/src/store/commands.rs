@@ -1,12 +1,16 @@
 //! The command log: records of devices, each exactly once, in the order of their numbers.
 //!
-//! Way: batches of a link -> [`CommandLog::append`], one transaction -> what is stored by now, to be confirmed.
+//! Way: batches of a link -> [`CommandLog::append`], one transaction -> what is stored by now, to
+//! be confirmed.
 //!
 //! # Invariants
-//! - A record's place is (device, boot, number). What came before is passed over; a number that never came is a gap row.
+//! - A record's place is (device, boot, number). What came before is passed over; a number that
+//!   never came is a gap row.
 //! - Rows are only added, and removed by age and number.
-//! - An agent that went without a word leaves a gap row behind its last record, written when its successor reports.
-//! - The programs of a session are counted in its own row, in the same transaction: who lists sessions counts nothing.
+//! - An agent that went without a word leaves a gap row behind its last record, written when its
+//!   successor reports.
+//! - The programs of a session are counted in its own row, in the same transaction: who lists
+//!   sessions counts nothing.
 
 use std::collections::BTreeMap;
 
@@ -157,7 +161,8 @@ pub struct CommandLog<'a> {
 const INSERT: &str = "INSERT INTO command_log (device_id, boot, number, covers, kind, session, at, stored_at, pid, parent, \
      uid, arguments, cut, directory, code, signal, lasted_ms, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// A program with what followed for its process; and all else of a session, with the gaps of its device meanwhile.
+/// A program with what followed for its process; and all else of a session, with the gaps of its
+/// device meanwhile.
 const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS low, MAX(CASE WHEN kind = 'end' THEN number END) AS high
        FROM command_log WHERE session = ?1 GROUP BY device_id, boot),
      wanted AS (SELECT id FROM command_log WHERE session = ?1 AND kind <> 'exit'
@@ -170,12 +175,16 @@ const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS
        WHERE e.id IN (SELECT id FROM wanted) AND e.id > ?2 ORDER BY e.id LIMIT ?3";
 
 impl CommandLog<'_> {
-    /// Stores batches, all or none. For each, the number up to which its boot's records are stored, and how many rows are
-    /// new: the last so many.
+    /// Stores batches, all or none. For each, the number up to which its boot's records are stored,
+    /// and how many rows are new: the last so many.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn append(&self, batches: &[CommandBatch], now: UnixMillis) -> Result<Vec<(u64, usize)>, StoreError> {
+    pub async fn append(
+        &self,
+        batches: &[CommandBatch],
+        now: UnixMillis,
+    ) -> Result<Vec<(u64, usize)>, StoreError> {
         let mut tx = self.store.writing().await?;
         let mut stored = Vec::with_capacity(batches.len());
         for batch in batches {
@@ -189,8 +198,18 @@ impl CommandLog<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn of_session(&self, session: &str, after: i64, limit: i64) -> Result<Vec<StoredCommand>, StoreError> {
-        let rows = sqlx::query(OF_SESSION).bind(session).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
+    pub async fn of_session(
+        &self,
+        session: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<StoredCommand>, StoreError> {
+        let rows = sqlx::query(OF_SESSION)
+            .bind(session)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.store.pool)
+            .await?;
         rows.iter().map(|row| Ok(read(row)?)).collect()
     }
 
@@ -209,11 +228,12 @@ impl CommandLog<'_> {
     /// # Errors
     /// The database's own.
     pub async fn is_session_of(&self, session: &str, device: &str) -> Result<bool, StoreError> {
-        let found: Option<i64> = sqlx::query_scalar("SELECT 1 FROM sessions WHERE id = ? AND device_id = ?")
-            .bind(session)
-            .bind(device)
-            .fetch_optional(&self.store.pool)
-            .await?;
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM sessions WHERE id = ? AND device_id = ?")
+                .bind(session)
+                .bind(device)
+                .fetch_optional(&self.store.pool)
+                .await?;
         Ok(found.is_some())
     }
 
@@ -222,8 +242,7 @@ impl CommandLog<'_> {
     /// # Errors
     /// The database's own.
     pub async fn prune(&self, before: UnixMillis, max_rows: i64) -> Result<u64, StoreError> {
-        let sql =
-            "DELETE FROM command_log WHERE stored_at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM command_log) - ?";
+        let sql = "DELETE FROM command_log WHERE stored_at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM command_log) - ?";
         let done = sqlx::query(sql).bind(before.0).bind(max_rows).execute(&self.store.pool).await?;
         sqlx::query("DELETE FROM log_heads WHERE closed AND heard_at < ?")
             .bind(before.0)
@@ -242,11 +261,12 @@ async fn append_one(
     batch: &CommandBatch,
     now: UnixMillis,
 ) -> Result<(u64, usize), StoreError> {
-    let head: Option<i64> = sqlx::query_scalar("SELECT next FROM log_heads WHERE device_id = ? AND boot = ?")
-        .bind(&batch.device)
-        .bind(batch.boot.as_slice())
-        .fetch_optional(&mut **tx)
-        .await?;
+    let head: Option<i64> =
+        sqlx::query_scalar("SELECT next FROM log_heads WHERE device_id = ? AND boot = ?")
+            .bind(&batch.device)
+            .bind(batch.boot.as_slice())
+            .fetch_optional(&mut **tx)
+            .await?;
     if head.is_none() {
         close_older(tx, batch, now).await?;
     }
@@ -258,12 +278,19 @@ async fn append_one(
             continue; // it was stored before
         }
         if row.number > next {
-            insert(tx, batch, &missing(next, row.number - next, row.at, "records that never came"), now).await?;
+            insert(
+                tx,
+                batch,
+                &missing(next, row.number - next, row.at, "records that never came"),
+                now,
+            )
+            .await?;
         }
         // A gap may begin before what is stored already: only the rest of it is missing.
         let end = row.number + row.covers.max(1);
         let begin = row.number.max(next);
-        insert(tx, batch, &CommandRow { number: begin, covers: end - begin, ..row.clone() }, now).await?;
+        insert(tx, batch, &CommandRow { number: begin, covers: end - begin, ..row.clone() }, now)
+            .await?;
         if let Some(programs) = programs(row) {
             *counts.entry(&row.session).or_default() += programs;
         }
@@ -290,8 +317,9 @@ async fn append_one(
     Ok((next, new))
 }
 
-/// What a row adds to the programs of its session: nothing but the beginning of a log says that there were none. A device that
-/// logs nothing says so at the beginning. (Migration 10 and `SessionStore::insert` say the same in SQL.)
+/// What a row adds to the programs of its session: nothing but the beginning of a log says that
+/// there were none. A device that logs nothing says so at the beginning. (Migration 10 and
+/// `SessionStore::insert` say the same in SQL.)
 fn programs(row: &CommandRow) -> Option<i64> {
     match row.kind {
         "exec" => Some(1),
@@ -300,7 +328,10 @@ fn programs(row: &CommandRow) -> Option<i64> {
     }
 }
 
-async fn count(tx: &mut Transaction<'static, Sqlite>, counts: &BTreeMap<&str, i64>) -> Result<(), StoreError> {
+async fn count(
+    tx: &mut Transaction<'static, Sqlite>,
+    counts: &BTreeMap<&str, i64>,
+) -> Result<(), StoreError> {
     for (session, programs) in counts.iter().filter(|(session, _)| !session.is_empty()) {
         sqlx::query("UPDATE sessions SET commands = COALESCE(commands, 0) + ? WHERE id = ?")
             .bind(programs)
@@ -321,23 +352,26 @@ async fn close_older(
     batch: &CommandBatch,
     now: UnixMillis,
 ) -> Result<(), StoreError> {
-    let open: Vec<(Vec<u8>, i64)> =
-        sqlx::query_as("SELECT boot, next FROM log_heads WHERE device_id = ? AND boot <> ? AND NOT closed")
-            .bind(&batch.device)
-            .bind(batch.boot.as_slice())
-            .fetch_all(&mut **tx)
-            .await?;
+    let open: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+        "SELECT boot, next FROM log_heads WHERE device_id = ? AND boot <> ? AND NOT closed",
+    )
+    .bind(&batch.device)
+    .bind(batch.boot.as_slice())
+    .fetch_all(&mut **tx)
+    .await?;
     for (boot, next) in open {
         let Ok(boot) = BootNonce::try_from(boot.as_slice()) else { continue };
         let older = CommandBatch { device: batch.device.clone(), boot, next: 0, rows: Vec::new() };
         let at = u64::try_from(now.0).unwrap_or(0);
         let why = "the agent ended without a word: what it had not sent by then is lost";
         insert(tx, &older, &missing(next.cast_unsigned(), 0, at, why), now).await?;
-        sqlx::query("UPDATE log_heads SET closed = TRUE, next = next + 1 WHERE device_id = ? AND boot = ?")
-            .bind(&batch.device)
-            .bind(boot.as_slice())
-            .execute(&mut **tx)
-            .await?;
+        sqlx::query(
+            "UPDATE log_heads SET closed = TRUE, next = next + 1 WHERE device_id = ? AND boot = ?",
+        )
+        .bind(&batch.device)
+        .bind(boot.as_slice())
+        .execute(&mut **tx)
+        .await?;
     }
     Ok(())
 }
@@ -373,8 +407,12 @@ async fn insert(
 }
 
 fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
-    let small = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u32::try_from(n).ok()));
-    let byte = |name: &str| row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u8::try_from(n).ok()));
+    let small = |name: &str| {
+        row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u32::try_from(n).ok()))
+    };
+    let byte = |name: &str| {
+        row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u8::try_from(n).ok()))
+    };
     let bytes = |name: &str| row.try_get::<Option<Vec<u8>>, _>(name).map(Option::unwrap_or_default);
     let whole = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
     Ok(StoredCommand {
@@ -433,7 +471,15 @@ mod tests {
 
     fn row(number: u64, kind: &'static str) -> CommandRow {
         let session = if kind == "gap" || kind == "agent" { String::new() } else { "ann-1".into() };
-        CommandRow { number, covers: 1, kind, session, at: number, pid: Some(7), ..CommandRow::default() }
+        CommandRow {
+            number,
+            covers: 1,
+            kind,
+            session,
+            at: number,
+            pid: Some(7),
+            ..CommandRow::default()
+        }
     }
 
     fn batch(boot: BootNonce, rows: Vec<CommandRow>) -> CommandBatch {
@@ -454,11 +500,18 @@ mod tests {
     async fn a_batch_that_comes_twice_is_stored_once() {
         let (store, _dir) = scratch().await;
         let first = batch(BOOT, vec![row(0, "agent"), row(1, "begin"), row(2, "exec")]);
-        let more = batch(BOOT, vec![row(1, "begin"), row(2, "exec"), row(3, "exit"), row(4, "end")]);
+        let more =
+            batch(BOOT, vec![row(1, "begin"), row(2, "exec"), row(3, "exit"), row(4, "end")]);
         let now = UnixMillis(9);
-        assert_eq!(store.commands().append(std::slice::from_ref(&first), now).await.unwrap(), [(3, 3)]);
+        assert_eq!(
+            store.commands().append(std::slice::from_ref(&first), now).await.unwrap(),
+            [(3, 3)]
+        );
         assert_eq!(store.commands().append(&[first, more], now).await.unwrap(), [(3, 0), (5, 2)]);
-        assert_eq!(kinds(&store).await, [("begin".into(), 1, 1), ("exec".into(), 2, 1), ("end".into(), 4, 1)]);
+        assert_eq!(
+            kinds(&store).await,
+            [("begin".into(), 1, 1), ("exec".into(), 2, 1), ("end".into(), 4, 1)]
+        );
     }
 
     #[tokio::test]
@@ -471,7 +524,8 @@ mod tests {
         for (batch, next) in [(begin, 2), (jump, 6), (overlap, 11)] {
             assert_eq!(store.commands().append(&[batch], now).await.unwrap()[0].0, next);
         }
-        let expected = [("begin", 1, 1), ("gap", 2, 3), ("exec", 5, 1), ("gap", 6, 4), ("end", 10, 1)];
+        let expected =
+            [("begin", 1, 1), ("gap", 2, 3), ("exec", 5, 1), ("gap", 6, 4), ("end", 10, 1)];
         assert_eq!(kinds(&store).await, expected.map(|(kind, n, c)| (kind.to_owned(), n, c)));
     }
 
@@ -479,7 +533,11 @@ mod tests {
     async fn an_agent_that_went_without_a_word_leaves_a_gap() {
         let (store, _dir) = scratch().await;
         let now = UnixMillis(9);
-        store.commands().append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin")])], now).await.unwrap();
+        store
+            .commands()
+            .append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin")])], now)
+            .await
+            .unwrap();
         store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
         assert_eq!(kinds(&store).await, [("begin".into(), 1, 1), ("gap".into(), 2, 0)]);
     }
@@ -489,7 +547,11 @@ mod tests {
         let (store, _dir) = scratch().await;
         let now = UnixMillis(9);
         let goodbye = CommandRow { last: true, ..row(2, "agent") };
-        store.commands().append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin"), goodbye])], now).await.unwrap();
+        store
+            .commands()
+            .append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin"), goodbye])], now)
+            .await
+            .unwrap();
         store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
         assert_eq!(kinds(&store).await, [("begin".into(), 1, 1)]);
     }
@@ -506,7 +568,8 @@ mod tests {
         store.commands().append(std::slice::from_ref(&before), now).await.unwrap();
         store.sessions().insert(&new_session("ann-1"), now).await.unwrap();
         assert_eq!(programs_of(&store, "ann-1").await, Some(1), "what came before the row");
-        let more = batch(BOOT, vec![row(2, "exec"), row(3, "exit"), row(4, "exec"), row(5, "line")]);
+        let more =
+            batch(BOOT, vec![row(2, "exec"), row(3, "exit"), row(4, "exec"), row(5, "line")]);
         store.commands().append(&[before, more], now).await.unwrap();
         assert_eq!(programs_of(&store, "ann-1").await, Some(2));
     }
@@ -516,17 +579,23 @@ mod tests {
         let (store, _dir) = scratch().await;
         let now = UnixMillis(9);
         store.sessions().insert(&new_session("ann-1"), now).await.unwrap();
-        let off = CommandRow { detail: "off (switched off on the device)".into(), ..row(1, "begin") };
+        let off =
+            CommandRow { detail: "off (switched off on the device)".into(), ..row(1, "begin") };
         store.commands().append(&[batch(BOOT, vec![row(0, "agent"), off])], now).await.unwrap();
         assert_eq!(programs_of(&store, "ann-1").await, None);
-        store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent"), row(1, "begin")])], now).await.unwrap();
+        store
+            .commands()
+            .append(&[batch(NEXT_BOOT, vec![row(0, "agent"), row(1, "begin")])], now)
+            .await
+            .unwrap();
         assert_eq!(programs_of(&store, "ann-1").await, Some(0));
     }
 
     #[tokio::test]
     async fn what_cannot_be_read_is_confirmed_and_missing() {
         let (store, _dir) = scratch().await;
-        let unread = CommandBatch { next: 4, ..batch(BOOT, vec![row(0, "agent"), row(1, "begin")]) };
+        let unread =
+            CommandBatch { next: 4, ..batch(BOOT, vec![row(0, "agent"), row(1, "begin")]) };
         assert_eq!(store.commands().append(&[unread], UnixMillis(9)).await.unwrap(), [(4, 2)]);
         assert_eq!(kinds(&store).await, [("begin".into(), 1, 1), ("gap".into(), 2, 2)]);
     }
@@ -538,7 +607,15 @@ mod tests {
         let rows = vec![row(0, "agent"), row(1, "begin"), row(2, "exec"), row(3, "exec"), exit];
         store.commands().append(&[batch(BOOT, rows)], UnixMillis(9)).await.unwrap();
         let rows = store.commands().of_session("ann-1", 0, 100).await.unwrap();
-        let ends: Vec<_> = rows.iter().map(|row| (row.number, row.end.as_deref(), row.code, row.lasted)).collect();
-        assert_eq!(ends, [(1, None, None, None), (2, Some("exec"), None, None), (3, Some("exit"), Some(3), Some(40))]);
+        let ends: Vec<_> =
+            rows.iter().map(|row| (row.number, row.end.as_deref(), row.code, row.lasted)).collect();
+        assert_eq!(
+            ends,
+            [
+                (1, None, None, None),
+                (2, Some("exec"), None, None),
+                (3, Some("exit"), Some(3), Some(40))
+            ]
+        );
     }
 }

@@ -1,8 +1,8 @@
 //! Devices: registered by an activation, seen by their links, listed by the API.
 //!
 //! # Invariants
-//! - A device appears together with its first key and its tags, and with one use taken from its activation: one
-//!   transaction, so a use is neither lost nor doubled.
+//! - A device appears together with its first key and its tags, and with one use taken from its
+//!   activation: one transaction, so a use is neither lost nor doubled.
 //! - Columns that the device itself reports (versions, host name) are never read by policy.
 
 use sqlx::sqlite::SqliteRow;
@@ -155,11 +155,12 @@ fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
 }
 
 impl Devices<'_> {
-    /// Registers a device with its key and tags and takes one use of its activation, all or nothing.
+    /// Registers a device with its key and tags and takes one use of its activation, all or
+    /// nothing.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] when the activation has no use left at `now`; [`StoreError::Exists`] for a key that is
-    /// known; [`StoreError::Full`] beyond [`limits::MAX_DEVICES`].
+    /// [`StoreError::Missing`] when the activation has no use left at `now`; [`StoreError::Exists`]
+    /// for a key that is known; [`StoreError::Full`] beyond [`limits::MAX_DEVICES`].
     pub async fn register(&self, new: &NewDevice, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM devices WHERE id <> ?";
@@ -221,7 +222,10 @@ impl Devices<'_> {
     /// # Errors
     /// The database's own.
     pub async fn get(&self, id: &str) -> Result<Option<Device>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?")).bind(id).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(device).transpose()?)
     }
 
@@ -230,8 +234,9 @@ impl Devices<'_> {
     /// # Errors
     /// The database's own.
     pub async fn by_spki(&self, spki: &[u8]) -> Result<Option<Device>, StoreError> {
-        let sql =
-            format!("{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = 'active')");
+        let sql = format!(
+            "{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = 'active')"
+        );
         let row = sqlx::query(&sql).bind(spki).fetch_optional(&self.store.pool).await?;
         Ok(row.as_ref().map(device).transpose()?)
     }
@@ -240,7 +245,12 @@ impl Devices<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn list(&self, filter: &DeviceFilter, after: &str, limit: i64) -> Result<Vec<Device>, StoreError> {
+    pub async fn list(
+        &self,
+        filter: &DeviceFilter,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Device>, StoreError> {
         let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
         query.push(" WHERE id > ").push_bind(after);
         let statuses: Vec<String> = filter.statuses.iter().map(|s| s.as_str().to_owned()).collect();
@@ -264,7 +274,12 @@ impl Devices<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn set_status(&self, id: &str, status: DeviceStatus, reason: &str) -> Result<bool, StoreError> {
+    pub async fn set_status(
+        &self,
+        id: &str,
+        status: DeviceStatus,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE devices SET status = ?, status_reason = ? WHERE id = ?")
             .bind(status.as_str())
             .bind(reason)
@@ -278,7 +293,13 @@ impl Devices<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn seen(&self, id: &str, report: &DeviceReport, ip: &str, now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn seen(
+        &self,
+        id: &str,
+        report: &DeviceReport,
+        ip: &str,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         sqlx::query(
             "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
              ip = ?, last_ping = ? WHERE id = ?",
@@ -309,15 +330,19 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Forgets a device and its tags. Its keys stay as revoked, so that they are never let in again.
-    /// `false`: there is none of this id.
+    /// Forgets a device and its tags. Its keys stay as revoked, so that they are never let in
+    /// again. `false`: there is none of this id.
     ///
     /// # Errors
     /// The database's own.
     pub async fn remove(&self, id: &str, now: UnixMillis) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
-        let gone = sqlx::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM tags WHERE kind = 'device' AND id = ?").bind(id).execute(&mut *tx).await?;
+        let gone =
+            sqlx::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM tags WHERE kind = 'device' AND id = ?")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
         sqlx::query(
             "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = 'device deregistered' \
              WHERE device_id = ? AND status <> 'revoked'",
@@ -335,6 +360,8 @@ impl Devices<'_> {
     /// # Errors
     /// The database's own.
     pub async fn count_by_status(&self) -> Result<Vec<(String, i64)>, StoreError> {
-        Ok(sqlx::query_as("SELECT status, COUNT(*) FROM devices GROUP BY status").fetch_all(&self.store.pool).await?)
+        Ok(sqlx::query_as("SELECT status, COUNT(*) FROM devices GROUP BY status")
+            .fetch_all(&self.store.pool)
+            .await?)
     }
 }

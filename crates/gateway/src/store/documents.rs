@@ -117,7 +117,12 @@ impl Documents<'_> {
     ///
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::Full`].
-    pub async fn create(&self, new: &NewDocument, tags: &[Tag], now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn create(
+        &self,
+        new: &NewDocument,
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM documents WHERE name <> ?";
         within(&mut tx, count, &new.name, "documents", limits::MAX_DOCUMENTS).await?;
@@ -139,8 +144,8 @@ impl Documents<'_> {
     /// Adds a version, which becomes the latest; its number.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] without the document; [`StoreError::Exists`] of the text or the version's name;
-    /// [`StoreError::Full`] beyond [`limits::MAX_DOCUMENT_VERSIONS`].
+    /// [`StoreError::Missing`] without the document; [`StoreError::Exists`] of the text or the
+    /// version's name; [`StoreError::Full`] beyond [`limits::MAX_DOCUMENT_VERSIONS`].
     pub async fn add_version(
         &self,
         name: &str,
@@ -149,13 +154,15 @@ impl Documents<'_> {
         now: UnixMillis,
     ) -> Result<i64, StoreError> {
         let mut tx = self.store.writing().await?;
-        let given: Option<i64> = sqlx::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
-            .bind(name)
-            .fetch_optional(&mut *tx)
-            .await?;
+        let given: Option<i64> =
+            sqlx::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
+                .bind(name)
+                .fetch_optional(&mut *tx)
+                .await?;
         let version = given.ok_or(StoreError::Missing("document"))? + 1;
         let count = "SELECT COUNT(*) FROM document_versions WHERE name = ?";
-        within(&mut tx, count, name, "versions of this document", limits::MAX_DOCUMENT_VERSIONS).await?;
+        within(&mut tx, count, name, "versions of this document", limits::MAX_DOCUMENT_VERSIONS)
+            .await?;
         let taken: i64 = sqlx::query_scalar(
             "SELECT COUNT(*) FROM document_versions WHERE name = ? AND version_name = ? AND version_name <> ''",
         )
@@ -204,7 +211,9 @@ impl Documents<'_> {
     /// # Errors
     /// The database's own.
     pub async fn list(&self) -> Result<Vec<Document>, StoreError> {
-        let sql = format!("SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name");
+        let sql = format!(
+            "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name"
+        );
         let rows = sqlx::query(&sql).fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
     }
@@ -213,11 +222,21 @@ impl Documents<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn versions(&self, name: &str, before: i64, limit: i64) -> Result<Vec<Document>, StoreError> {
+    pub async fn versions(
+        &self,
+        name: &str,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Document>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}, '' AS content {FROM} WHERE d.name = ? AND v.version < ? ORDER BY v.version DESC LIMIT ?"
         );
-        let rows = sqlx::query(&sql).bind(name).bind(before).bind(limit).fetch_all(&self.store.pool).await?;
+        let rows = sqlx::query(&sql)
+            .bind(name)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(&self.store.pool)
+            .await?;
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
     }
 
@@ -243,7 +262,10 @@ impl Documents<'_> {
     /// The database's own.
     pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
-        let gone = sqlx::query("DELETE FROM documents WHERE name = ?").bind(name).execute(&mut *tx).await?;
+        let gone = sqlx::query("DELETE FROM documents WHERE name = ?")
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
             .bind(TagKind::Document.as_str())
             .bind(name)
@@ -253,8 +275,8 @@ impl Documents<'_> {
         Ok(gone.rows_affected() > 0)
     }
 
-    /// Removes one version that is not the default. `false`: it is the default, or there is none of this number. The latest
-    /// is then the greatest that is left.
+    /// Removes one version that is not the default. `false`: it is the default, or there is none of
+    /// this number. The latest is then the greatest that is left.
     ///
     /// # Errors
     /// The database's own.
@@ -318,7 +340,12 @@ mod tests {
     }
 
     fn new(name: &str) -> NewDocument {
-        NewDocument { name: name.into(), kind: "Session".into(), target_type: String::new(), text: text("{}", "one") }
+        NewDocument {
+            name: name.into(),
+            kind: "Session".into(),
+            target_type: String::new(),
+            text: text("{}", "one"),
+        }
     }
 
     #[tokio::test]
@@ -327,7 +354,9 @@ mod tests {
         let documents = store.documents();
         documents.create(&new("Mine"), &[("Team".into(), "a".into())], NOW).await.unwrap();
         assert_eq!(documents.add_version("Mine", None, &text("[]", "two"), NOW).await.unwrap(), 2);
-        let number = async |version: Version| documents.get("Mine", &version).await.unwrap().map(|d| d.version);
+        let number = async |version: Version| {
+            documents.get("Mine", &version).await.unwrap().map(|d| d.version)
+        };
         assert_eq!(number(Version::Default).await, Some(1));
         assert_eq!(number(Version::Latest).await, Some(2));
         assert_eq!(number(Version::Number(2)).await, Some(2));
@@ -348,9 +377,13 @@ mod tests {
         let documents = store.documents();
         documents.create(&new("Mine"), &[], NOW).await.unwrap();
         documents.create(&new("Other"), &[], NOW).await.unwrap();
-        assert!(matches!(documents.create(&new("Mine"), &[], NOW).await, Err(StoreError::Exists("document"))));
-        let add =
-            async |content: &str, name: &str| documents.add_version("Mine", None, &text(content, name), NOW).await;
+        assert!(matches!(
+            documents.create(&new("Mine"), &[], NOW).await,
+            Err(StoreError::Exists("document"))
+        ));
+        let add = async |content: &str, name: &str| {
+            documents.add_version("Mine", None, &text(content, name), NOW).await
+        };
         assert!(matches!(add("{}", "two").await, Err(StoreError::Exists(SAME_TEXT))));
         assert!(matches!(add("[]", "one").await, Err(StoreError::Exists(SAME_NAME))));
         assert!(matches!(add("[]", "").await, Ok(2)));
@@ -383,6 +416,9 @@ mod tests {
         for n in 1..limits::MAX_DOCUMENTS {
             documents.create(&new(&format!("d{n}")), &[], NOW).await.unwrap();
         }
-        assert!(matches!(documents.create(&new("more"), &[], NOW).await, Err(StoreError::Full { .. })));
+        assert!(matches!(
+            documents.create(&new("more"), &[], NOW).await,
+            Err(StoreError::Full { .. })
+        ));
     }
 }

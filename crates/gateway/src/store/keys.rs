@@ -61,7 +61,8 @@ pub struct DeviceKeys<'a> {
     pub(super) store: &'a Store,
 }
 
-const COLUMNS: &str = "SELECT fingerprint, device_id, status, created_at, ended_at, reason FROM device_keys";
+const COLUMNS: &str =
+    "SELECT fingerprint, device_id, status, created_at, ended_at, reason FROM device_keys";
 
 fn key(row: &SqliteRow) -> Result<DeviceKey, sqlx::Error> {
     let status: String = row.try_get("status")?;
@@ -84,7 +85,10 @@ impl DeviceKeys<'_> {
     /// # Errors
     /// The database's own.
     pub async fn get(&self, spki: &[u8]) -> Result<Option<DeviceKey>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE spki = ?")).bind(spki).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{COLUMNS} WHERE spki = ?"))
+            .bind(spki)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(key).transpose()?)
     }
 
@@ -93,17 +97,20 @@ impl DeviceKeys<'_> {
     /// # Errors
     /// The database's own.
     pub async fn of(&self, device: &str) -> Result<Vec<DeviceKey>, StoreError> {
-        let rows = sqlx::query(&format!("{COLUMNS} WHERE device_id = ? ORDER BY created_at, fingerprint"))
-            .bind(device)
-            .fetch_all(&self.store.pool)
-            .await?;
+        let rows =
+            sqlx::query(&format!("{COLUMNS} WHERE device_id = ? ORDER BY created_at, fingerprint"))
+                .bind(device)
+                .fetch_all(&self.store.pool)
+                .await?;
         Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
     }
 
-    /// Lets a further key of a device in (rotation). The old one stays active until [`DeviceKeys::retire_older`].
+    /// Lets a further key of a device in (rotation). The old one stays active until
+    /// [`DeviceKeys::retire_older`].
     ///
     /// # Errors
-    /// [`StoreError::Exists`] for a key that is on record, of whichever device; [`StoreError::Full`].
+    /// [`StoreError::Exists`] for a key that is on record, of whichever device;
+    /// [`StoreError::Full`].
     pub async fn add(&self, device: &str, spki: &[u8], now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM device_keys WHERE device_id = ?";
@@ -122,12 +129,17 @@ impl DeviceKeys<'_> {
         Ok(())
     }
 
-    /// The device has come with `spki`: its active keys from before that are retired. The number of those. A newer one is
-    /// on its way and stays.
+    /// The device has come with `spki`: its active keys from before that are retired. The number of
+    /// those. A newer one is on its way and stays.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn retire_older(&self, device: &str, spki: &[u8], now: UnixMillis) -> Result<u64, StoreError> {
+    pub async fn retire_older(
+        &self,
+        device: &str,
+        spki: &[u8],
+        now: UnixMillis,
+    ) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
              WHERE device_id = ? AND spki <> ? AND status = 'active' \
@@ -142,7 +154,8 @@ impl DeviceKeys<'_> {
         Ok(done.rows_affected())
     }
 
-    /// Bans keys of a device: the one of this fingerprint, or all. The number of keys that were let in until now.
+    /// Bans keys of a device: the one of this fingerprint, or all. The number of keys that were let
+    /// in until now.
     ///
     /// # Errors
     /// The database's own.
@@ -178,7 +191,11 @@ mod tests {
 
     async fn with_device(uses: i64) -> (Store, tempfile::TempDir) {
         let (store, dir) = scratch().await;
-        store.activations().create(&NewActivation::for_tests("act", uses, UnixMillis(9_000)), NOW).await.unwrap();
+        store
+            .activations()
+            .create(&NewActivation::for_tests("act", uses, UnixMillis(9_000)), NOW)
+            .await
+            .unwrap();
         store.devices().register(&device("mi-1", b"key-1"), NOW).await.unwrap();
         (store, dir)
     }
@@ -213,10 +230,17 @@ mod tests {
     async fn a_key_of_a_deregistered_device_is_never_let_in_again() {
         let (store, _dir) = with_device(5).await;
         assert!(store.devices().remove("mi-1", NOW).await.unwrap());
-        assert_eq!(store.device_keys().get(b"key-1").await.unwrap().unwrap().status, KeyStatus::Revoked);
+        assert_eq!(
+            store.device_keys().get(b"key-1").await.unwrap().unwrap().status,
+            KeyStatus::Revoked
+        );
         let again = store.devices().register(&device("mi-2", b"key-1"), NOW).await;
         assert!(matches!(again, Err(StoreError::Exists(_))));
-        assert_eq!(store.activations().get("act").await.unwrap().unwrap().uses, 1, "the refused one took no use");
+        assert_eq!(
+            store.activations().get("act").await.unwrap().unwrap().uses,
+            1,
+            "the refused one took no use"
+        );
     }
 
     #[tokio::test]
@@ -240,11 +264,17 @@ mod tests {
             new.tags = vec![("Environment".into(), if n % 2 == 0 { "prod" } else { "dev" }.into())];
             store.devices().register(&new, NOW).await.unwrap();
         }
-        let dev = DeviceFilter { tags: vec![("Environment".into(), vec!["dev".into()])], ..DeviceFilter::default() };
-        let ids = |devices: Vec<super::super::Device>| devices.into_iter().map(|d| d.id).collect::<Vec<_>>();
+        let dev = DeviceFilter {
+            tags: vec![("Environment".into(), vec!["dev".into()])],
+            ..DeviceFilter::default()
+        };
+        let ids = |devices: Vec<super::super::Device>| {
+            devices.into_iter().map(|d| d.id).collect::<Vec<_>>()
+        };
         assert_eq!(ids(store.devices().list(&dev, "", 2).await.unwrap()), ["mi-1", "mi-3"]);
         assert_eq!(ids(store.devices().list(&dev, "mi-3", 2).await.unwrap()), ["mi-5"]);
-        let with_key = DeviceFilter { tags: vec![("Site".into(), vec![])], ..DeviceFilter::default() };
+        let with_key =
+            DeviceFilter { tags: vec![("Site".into(), vec![])], ..DeviceFilter::default() };
         assert!(store.devices().list(&with_key, "", 9).await.unwrap().is_empty());
         let injected = DeviceFilter { ids: vec!["' OR 1=1 --".into()], ..DeviceFilter::default() };
         assert!(store.devices().list(&injected, "", 9).await.unwrap().is_empty());

@@ -1,4 +1,5 @@
-//! The schema's history, compiled in: `migrations/NNNN_name.sql`, each applied once and never edited afterwards.
+//! The schema's history, compiled in: `migrations/NNNN_name.sql`, each applied once and never
+//! edited afterwards.
 
 use std::borrow::Cow;
 
@@ -6,7 +7,8 @@ use futures_util::future::BoxFuture;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
 
-/// Number, name and text of each step, in order. Append only: the store remembers a digest of each text.
+/// Number, name and text of each step, in order. Append only: the store remembers a digest of each
+/// text.
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../../migrations/0001_first.sql")),
     (2, "documents", include_str!("../../migrations/0002_documents.sql")),
@@ -25,7 +27,13 @@ struct Compiled;
 impl MigrationSource<'static> for Compiled {
     fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
         let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
-            Migration::new(version, Cow::Borrowed(name), MigrationType::Simple, Cow::Borrowed(sql), false)
+            Migration::new(
+                version,
+                Cow::Borrowed(name),
+                MigrationType::Simple,
+                Cow::Borrowed(sql),
+                false,
+            )
         };
         Box::pin(async move { Ok(STEPS.iter().map(step).collect()) })
     }

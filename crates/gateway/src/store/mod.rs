@@ -1,15 +1,20 @@
-//! What the gateway remembers: devices, activations, principals, sessions, commands, settings, the audit trail.
+//! What the gateway remembers: devices, activations, principals, sessions, commands, settings, the
+//! audit trail.
 //!
-//! Way: the API and the data plane call a theme's handle (`store.devices()`, ...) -> SQL with bound parameters -> rows as
-//! plain structs. SQLite embedded, write-ahead log, every commit synced: what was answered is still there after a power cut.
+//! Way: the API and the data plane call a theme's handle (`store.devices()`, ...) -> SQL with bound
+//! parameters -> rows as plain structs. SQLite embedded, write-ahead log, every commit synced: what
+//! was answered is still there after a power cut.
 //!
 //! # Invariants
-//! - SQL stands in this folder only, and only with bound values: no text of a request becomes part of a statement.
-//! - Every table has a bound: by [`crate::limits`], checked in the transaction that adds the row, or by pruning.
+//! - SQL stands in this folder only, and only with bound values: no text of a request becomes part
+//!   of a statement.
+//! - Every table has a bound: by [`crate::limits`], checked in the transaction that adds the row,
+//!   or by pruning.
 //! - Times come from the caller; the store has no clock.
 //!
 //! # Not here
-//! - Policy, validation of names, secrets in the clear: `access_keys.sealed` is opaque to the store.
+//! - Policy, validation of names, secrets in the clear: `access_keys.sealed` is opaque to the
+//!   store.
 
 mod access;
 mod activations;
@@ -28,7 +33,9 @@ mod tags;
 
 use std::path::Path;
 
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
 use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 pub use access::{AccessRequest, AccessRequests};
@@ -42,7 +49,8 @@ pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use principals::{AccessKey, Principal, Principals};
 pub use roles::{Role, Roles};
 pub use run_commands::{
-    CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand, OutputHeads, SentCommand,
+    CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand,
+    OutputHeads, SentCommand,
 };
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
@@ -107,7 +115,10 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(limits::STORE_BUSY);
-        let pool = SqlitePoolOptions::new().max_connections(limits::STORE_CONNECTIONS).connect_with(options).await?;
+        let pool = SqlitePoolOptions::new()
+            .max_connections(limits::STORE_CONNECTIONS)
+            .connect_with(options)
+            .await?;
         migrations::migrator().await?.run(&pool).await?;
         Ok(Self { pool })
     }
@@ -192,14 +203,15 @@ impl Store {
         AuditTrail { store: self }
     }
 
-    /// A transaction that will write. It takes the writer's lock at once: a transaction that begins by reading and
-    /// then wants to write can be refused by SQLite without waiting.
+    /// A transaction that will write. It takes the writer's lock at once: a transaction that begins
+    /// by reading and then wants to write can be refused by SQLite without waiting.
     async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
-/// Refuses when the counted table has reached its bound. Runs in the transaction that is about to add a row.
+/// Refuses when the counted table has reached its bound. Runs in the transaction that is about to
+/// add a row.
 async fn within(
     tx: &mut Transaction<'static, Sqlite>,
     count: &'static str,
@@ -211,7 +223,8 @@ async fn within(
     if rows >= limit { Err(StoreError::Full { what, limit }) } else { Ok(()) }
 }
 
-/// Adds `AND column IN (...)`, values bound, unless there are none. `column` is a literal of this folder.
+/// Adds `AND column IN (...)`, values bound, unless there are none. `column` is a literal of this
+/// folder.
 fn one_of<'q>(query: &mut QueryBuilder<'q, Sqlite>, column: &'static str, values: &'q [String]) {
     if values.is_empty() {
         return;

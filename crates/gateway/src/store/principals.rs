@@ -1,5 +1,5 @@
-//! Principals: who may sign requests, with which keys, under which policies. Groups and roles stand here as `group/NAME` and
-//! `role/NAME`; what else there is to them is in [`super::roles`].
+//! Principals: who may sign requests, with which keys, under which policies. Groups and roles stand
+//! here as `group/NAME` and `role/NAME`; what else there is to them is in [`super::roles`].
 //!
 //! # Invariants
 //! - The secret of a key comes and goes sealed; the store cannot open it.
@@ -41,7 +41,10 @@ pub struct AccessKey {
 
 impl std::fmt::Debug for AccessKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("AccessKey").field("id", &self.id).field("active", &self.active).finish_non_exhaustive()
+        f.debug_struct("AccessKey")
+            .field("id", &self.id)
+            .field("active", &self.active)
+            .finish_non_exhaustive()
     }
 }
 
@@ -50,7 +53,8 @@ pub struct Principals<'a> {
     pub(super) store: &'a Store,
 }
 
-const KEY_COLUMNS: &str = "SELECT id, principal, sealed, status, created_at, last_used FROM access_keys";
+const KEY_COLUMNS: &str =
+    "SELECT id, principal, sealed, status, created_at, last_used FROM access_keys";
 
 fn access_key(row: &SqliteRow) -> Result<AccessKey, sqlx::Error> {
     Ok(AccessKey {
@@ -68,10 +72,21 @@ impl Principals<'_> {
     ///
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::Full`].
-    pub async fn create(&self, name: &str, tags: &[Tag], now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn create(
+        &self,
+        name: &str,
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        within(&mut tx, "SELECT COUNT(*) FROM principals WHERE name <> ?", name, "principals", limits::MAX_PRINCIPALS)
-            .await?;
+        within(
+            &mut tx,
+            "SELECT COUNT(*) FROM principals WHERE name <> ?",
+            name,
+            "principals",
+            limits::MAX_PRINCIPALS,
+        )
+        .await?;
         sqlx::query("INSERT INTO principals (name, created_at) VALUES (?, ?)")
             .bind(name)
             .bind(now.0)
@@ -95,12 +110,17 @@ impl Principals<'_> {
         Ok(row.map(|(name, at)| Principal { name, created_at: UnixMillis(at) }))
     }
 
-    /// Up to `limit` principals whose names come after `after`, by name. `kind` is what is in front of the name: nothing for
-    /// users, `role/` or `group/`.
+    /// Up to `limit` principals whose names come after `after`, by name. `kind` is what is in front
+    /// of the name: nothing for users, `role/` or `group/`.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn list(&self, kind: &str, after: &str, limit: i64) -> Result<Vec<Principal>, StoreError> {
+    pub async fn list(
+        &self,
+        kind: &str,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Principal>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
             "SELECT name, created_at FROM principals WHERE name > ?2 \
              AND substr(name, 1, instr(name, '/')) = ?1 ORDER BY name LIMIT ?3",
@@ -110,7 +130,10 @@ impl Principals<'_> {
         .bind(limit)
         .fetch_all(&self.store.pool)
         .await?;
-        Ok(rows.into_iter().map(|(name, at)| Principal { name, created_at: UnixMillis(at) }).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(name, at)| Principal { name, created_at: UnixMillis(at) })
+            .collect())
     }
 
     /// Removes a user with its keys, policies and tags. `false`: there was none.
@@ -119,7 +142,10 @@ impl Principals<'_> {
     /// The database's own.
     pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
-        let gone = sqlx::query("DELETE FROM principals WHERE name = ?").bind(name).execute(&mut *tx).await?;
+        let gone = sqlx::query("DELETE FROM principals WHERE name = ?")
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
         sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
             .bind(TagKind::Principal.as_str())
             .bind(name)
@@ -133,10 +159,17 @@ impl Principals<'_> {
     ///
     /// # Errors
     /// [`StoreError::Full`] beyond [`limits::MAX_ACCESS_KEYS`].
-    pub async fn add_key(&self, principal: &str, id: &str, sealed: &[u8], now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn add_key(
+        &self,
+        principal: &str,
+        id: &str,
+        sealed: &[u8],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM access_keys WHERE principal = ?";
-        within(&mut tx, count, principal, "access keys of this principal", limits::MAX_ACCESS_KEYS).await?;
+        within(&mut tx, count, principal, "access keys of this principal", limits::MAX_ACCESS_KEYS)
+            .await?;
         sqlx::query(
             "INSERT INTO access_keys (id, principal, sealed, status, created_at) VALUES (?, ?, ?, 'Active', ?)",
         )
@@ -156,7 +189,10 @@ impl Principals<'_> {
     /// # Errors
     /// The database's own.
     pub async fn key(&self, id: &str) -> Result<Option<AccessKey>, StoreError> {
-        let row = sqlx::query(&format!("{KEY_COLUMNS} WHERE id = ?")).bind(id).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{KEY_COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(access_key).transpose()?)
     }
 
@@ -165,10 +201,11 @@ impl Principals<'_> {
     /// # Errors
     /// The database's own.
     pub async fn keys(&self, principal: &str) -> Result<Vec<AccessKey>, StoreError> {
-        let rows = sqlx::query(&format!("{KEY_COLUMNS} WHERE principal = ? ORDER BY created_at, id"))
-            .bind(principal)
-            .fetch_all(&self.store.pool)
-            .await?;
+        let rows =
+            sqlx::query(&format!("{KEY_COLUMNS} WHERE principal = ? ORDER BY created_at, id"))
+                .bind(principal)
+                .fetch_all(&self.store.pool)
+                .await?;
         Ok(rows.iter().map(access_key).collect::<Result<_, _>>()?)
     }
 
@@ -176,7 +213,12 @@ impl Principals<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn set_key_active(&self, principal: &str, id: &str, active: bool) -> Result<bool, StoreError> {
+    pub async fn set_key_active(
+        &self,
+        principal: &str,
+        id: &str,
+        active: bool,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE access_keys SET status = ? WHERE id = ? AND principal = ?")
             .bind(if active { "Active" } else { "Inactive" })
             .bind(id)
@@ -215,7 +257,8 @@ impl Principals<'_> {
     /// Stores a policy under a name; one of that name is replaced.
     ///
     /// # Errors
-    /// [`StoreError::Full`] beyond the bounds on number and bytes; [`StoreError::Missing`] without the user.
+    /// [`StoreError::Full`] beyond the bounds on number and bytes; [`StoreError::Missing`] without
+    /// the user.
     pub async fn put_policy(
         &self,
         principal: &str,
@@ -242,9 +285,17 @@ impl Principals<'_> {
         .execute(&mut *tx)
         .await?;
         let count = "SELECT COUNT(*) - 1 FROM principal_policies WHERE principal = ?";
-        within(&mut tx, count, principal, "policies of this principal", limits::MAX_POLICIES).await?;
+        within(&mut tx, count, principal, "policies of this principal", limits::MAX_POLICIES)
+            .await?;
         let bytes = "SELECT SUM(LENGTH(CAST(document AS BLOB))) - 1 FROM principal_policies WHERE principal = ?";
-        within(&mut tx, bytes, principal, "bytes of policies of this principal", limits::MAX_POLICY_BYTES).await?;
+        within(
+            &mut tx,
+            bytes,
+            principal,
+            "bytes of policies of this principal",
+            limits::MAX_POLICY_BYTES,
+        )
+        .await?;
         tx.commit().await?;
         Ok(())
     }
@@ -254,10 +305,12 @@ impl Principals<'_> {
     /// # Errors
     /// The database's own.
     pub async fn policies(&self, principal: &str) -> Result<Vec<(String, String)>, StoreError> {
-        Ok(sqlx::query_as("SELECT name, document FROM principal_policies WHERE principal = ? ORDER BY name")
-            .bind(principal)
-            .fetch_all(&self.store.pool)
-            .await?)
+        Ok(sqlx::query_as(
+            "SELECT name, document FROM principal_policies WHERE principal = ? ORDER BY name",
+        )
+        .bind(principal)
+        .fetch_all(&self.store.pool)
+        .await?)
     }
 
     /// Removes a policy. `false`: there was none of that name.
@@ -298,7 +351,10 @@ mod tests {
     async fn a_name_is_taken_once() {
         let (store, _dir) = scratch().await;
         store.principals().create("ann", &[], NOW).await.unwrap();
-        assert!(matches!(store.principals().create("ann", &[], NOW).await, Err(StoreError::Exists(_))));
+        assert!(matches!(
+            store.principals().create("ann", &[], NOW).await,
+            Err(StoreError::Exists(_))
+        ));
     }
 
     #[tokio::test]
@@ -320,13 +376,22 @@ mod tests {
         for n in 0..limits::MAX_POLICIES {
             users.put_policy("ann", &n.to_string(), "{}", NOW).await.unwrap();
         }
-        assert!(matches!(users.put_policy("ann", "more", "{}", NOW).await, Err(StoreError::Full { .. })));
+        assert!(matches!(
+            users.put_policy("ann", "more", "{}", NOW).await,
+            Err(StoreError::Full { .. })
+        ));
         users.put_policy("ann", "0", "[]", NOW).await.unwrap();
 
         let large = "x".repeat(usize::try_from(limits::MAX_POLICY_BYTES).unwrap());
-        assert!(matches!(users.put_policy("ann", "0", &large, NOW).await, Err(StoreError::Full { .. })));
+        assert!(matches!(
+            users.put_policy("ann", "0", &large, NOW).await,
+            Err(StoreError::Full { .. })
+        ));
         assert_eq!(users.policies("ann").await.unwrap()[0], ("0".to_owned(), "[]".to_owned()));
-        assert!(matches!(users.put_policy("bob", "p", "{}", NOW).await, Err(StoreError::Missing(_))));
+        assert!(matches!(
+            users.put_policy("bob", "p", "{}", NOW).await,
+            Err(StoreError::Missing(_))
+        ));
     }
 
     #[tokio::test]

@@ -1,7 +1,7 @@
 //! Roles, the members of groups, and permission boundaries.
 //!
-//! Roles and groups are rows of the principals' table under `role/NAME` and `group/NAME`; so they have policies, tags and an
-//! end in common with users, and no name is two things.
+//! Roles and groups are rows of the principals' table under `role/NAME` and `group/NAME`; so they
+//! have policies, tags and an end in common with users, and no name is two things.
 //!
 //! # Invariants
 //! - What hangs on a principal goes with it: foreign keys see to that.
@@ -35,7 +35,13 @@ impl Roles<'_> {
     ///
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::Full`].
-    pub async fn create(&self, name: &str, role: &Role, tags: &[Tag], now: UnixMillis) -> Result<(), StoreError> {
+    pub async fn create(
+        &self,
+        name: &str,
+        role: &Role,
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM principals WHERE name <> ?";
         within(&mut tx, count, name, "principals", limits::MAX_PRINCIPALS).await?;
@@ -45,13 +51,15 @@ impl Roles<'_> {
             .execute(&mut *tx)
             .await
             .map_err(StoreError::on_insert("principal"))?;
-        sqlx::query("INSERT INTO roles (principal, unique_id, trust, max_seconds) VALUES (?, ?, ?, ?)")
-            .bind(name)
-            .bind(&role.unique_id)
-            .bind(&role.trust)
-            .bind(role.max_seconds)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO roles (principal, unique_id, trust, max_seconds) VALUES (?, ?, ?, ?)",
+        )
+        .bind(name)
+        .bind(&role.unique_id)
+        .bind(&role.trust)
+        .bind(role.max_seconds)
+        .execute(&mut *tx)
+        .await?;
         put_all(&mut tx, TagKind::Principal, name, tags).await?;
         tx.commit().await?;
         Ok(())
@@ -74,7 +82,12 @@ impl Roles<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn update(&self, name: &str, trust: Option<&str>, max_seconds: Option<i64>) -> Result<bool, StoreError> {
+    pub async fn update(
+        &self,
+        name: &str,
+        trust: Option<&str>,
+        max_seconds: Option<i64>,
+    ) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE roles SET trust = COALESCE(?, trust), max_seconds = COALESCE(?, max_seconds) WHERE principal = ?",
         )
@@ -89,7 +102,8 @@ impl Roles<'_> {
     /// Puts a user into a group (`group` begins with `group/`); one that is in it already stays.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] without user or group, [`StoreError::Full`] beyond [`limits::MAX_GROUPS_OF_USER`].
+    /// [`StoreError::Missing`] without user or group, [`StoreError::Full`] beyond
+    /// [`limits::MAX_GROUPS_OF_USER`].
     pub async fn join(&self, group: &str, member: &str) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         for (name, what) in [(group, "group"), (member, "principal")] {
@@ -101,11 +115,13 @@ impl Roles<'_> {
                 return Err(StoreError::Missing(what));
             }
         }
-        sqlx::query("INSERT INTO group_members (group_name, member) VALUES (?, ?) ON CONFLICT DO NOTHING")
-            .bind(group)
-            .bind(member)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "INSERT INTO group_members (group_name, member) VALUES (?, ?) ON CONFLICT DO NOTHING",
+        )
+        .bind(group)
+        .bind(member)
+        .execute(&mut *tx)
+        .await?;
         let count = "SELECT COUNT(*) - 1 FROM group_members WHERE member = ?";
         within(&mut tx, count, member, "groups of this user", limits::MAX_GROUPS_OF_USER).await?;
         tx.commit().await?;
@@ -130,10 +146,12 @@ impl Roles<'_> {
     /// # Errors
     /// The database's own.
     pub async fn groups_of(&self, member: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT group_name FROM group_members WHERE member = ? ORDER BY group_name")
-            .bind(member)
-            .fetch_all(&self.store.pool)
-            .await?)
+        Ok(sqlx::query_scalar(
+            "SELECT group_name FROM group_members WHERE member = ? ORDER BY group_name",
+        )
+        .bind(member)
+        .fetch_all(&self.store.pool)
+        .await?)
     }
 
     /// The members of a group, by name; at most 1000, for people to read.
@@ -141,10 +159,12 @@ impl Roles<'_> {
     /// # Errors
     /// The database's own.
     pub async fn members_of(&self, group: &str) -> Result<Vec<String>, StoreError> {
-        Ok(sqlx::query_scalar("SELECT member FROM group_members WHERE group_name = ? ORDER BY member LIMIT 1000")
-            .bind(group)
-            .fetch_all(&self.store.pool)
-            .await?)
+        Ok(sqlx::query_scalar(
+            "SELECT member FROM group_members WHERE group_name = ? ORDER BY member LIMIT 1000",
+        )
+        .bind(group)
+        .fetch_all(&self.store.pool)
+        .await?)
     }
 
     /// Sets the boundary of a principal.
@@ -179,8 +199,10 @@ impl Roles<'_> {
     /// # Errors
     /// The database's own.
     pub async fn remove_boundary(&self, principal: &str) -> Result<bool, StoreError> {
-        let done =
-            sqlx::query("DELETE FROM boundaries WHERE principal = ?").bind(principal).execute(&self.store.pool).await?;
+        let done = sqlx::query("DELETE FROM boundaries WHERE principal = ?")
+            .bind(principal)
+            .execute(&self.store.pool)
+            .await?;
         Ok(done.rows_affected() > 0)
     }
 }
@@ -200,12 +222,19 @@ mod tests {
     async fn a_role_is_no_user_and_goes_with_all_that_hangs_on_it() {
         let (store, _dir) = scratch().await;
         store.principals().create("ops", &[], NOW).await.unwrap();
-        store.roles().create("role/ops", &role(), &[("Team".into(), "edge".into())], NOW).await.unwrap();
+        store
+            .roles()
+            .create("role/ops", &role(), &[("Team".into(), "edge".into())], NOW)
+            .await
+            .unwrap();
         store.roles().set_boundary("role/ops", "{}").await.unwrap();
         store.principals().put_policy("role/ops", "p", "{}", NOW).await.unwrap();
         assert_eq!(store.roles().get("ops").await.unwrap(), None);
         assert!(store.roles().update("role/ops", None, Some(7200)).await.unwrap());
-        assert_eq!(store.roles().get("role/ops").await.unwrap(), Some(Role { max_seconds: 7200, ..role() }));
+        assert_eq!(
+            store.roles().get("role/ops").await.unwrap(),
+            Some(Role { max_seconds: 7200, ..role() })
+        );
         assert!(store.principals().delete("role/ops").await.unwrap());
         assert_eq!(store.roles().get("role/ops").await.unwrap(), None);
         assert_eq!(store.roles().boundary("role/ops").await.unwrap(), None);
@@ -218,9 +247,12 @@ mod tests {
         for name in ["ann", "bob", "group/edge", "group/core"] {
             store.principals().create(name, &[], NOW).await.unwrap();
         }
-        for (group, member) in
-            [("group/edge", "ann"), ("group/edge", "ann"), ("group/core", "ann"), ("group/edge", "bob")]
-        {
+        for (group, member) in [
+            ("group/edge", "ann"),
+            ("group/edge", "ann"),
+            ("group/core", "ann"),
+            ("group/edge", "bob"),
+        ] {
             store.roles().join(group, member).await.unwrap();
         }
         assert_eq!(store.roles().groups_of("ann").await.unwrap(), ["group/core", "group/edge"]);
@@ -230,13 +262,19 @@ mod tests {
         assert_eq!(store.roles().members_of("group/edge").await.unwrap(), ["ann"]);
         assert!(store.roles().leave("group/edge", "ann").await.unwrap());
         assert!(!store.roles().leave("group/edge", "ann").await.unwrap());
-        assert!(matches!(store.roles().join("group/gone", "ann").await, Err(StoreError::Missing("group"))));
+        assert!(matches!(
+            store.roles().join("group/gone", "ann").await,
+            Err(StoreError::Missing("group"))
+        ));
     }
 
     #[tokio::test]
     async fn a_boundary_needs_its_principal() {
         let (store, _dir) = scratch().await;
-        assert!(matches!(store.roles().set_boundary("ann", "{}").await, Err(StoreError::Missing(_))));
+        assert!(matches!(
+            store.roles().set_boundary("ann", "{}").await,
+            Err(StoreError::Missing(_))
+        ));
         store.principals().create("ann", &[], NOW).await.unwrap();
         store.roles().set_boundary("ann", "{}").await.unwrap();
         store.roles().set_boundary("ann", "[]").await.unwrap();

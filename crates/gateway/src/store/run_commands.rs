@@ -1,7 +1,7 @@
 //! Commands: one row each, one for each device, and the beginnings of their output.
 //!
-//! Way: `insert` (command and all its invocations, one transaction) -> `change` as devices go through it -> `list`s and `get`s for
-//! the API. After a restart `open` says what is not over.
+//! Way: `insert` (command and all its invocations, one transaction) -> `change` as devices go
+//! through it -> `list`s and `get`s for the API. After a restart `open` says what is not over.
 //!
 //! # Invariants
 //! - A change of an invocation and the counters of its command are one transaction.
@@ -33,11 +33,17 @@ pub struct CommandStore<'a> {
 }
 
 impl CommandStore<'_> {
-    /// Stores a command with an invocation, Pending, for each device; `steps` is what each of these begins with.
+    /// Stores a command with an invocation, Pending, for each device; `steps` is what each of these
+    /// begins with.
     ///
     /// # Errors
     /// [`StoreError::Full`] when too many invocations are open; then nothing was written.
-    pub async fn insert(&self, new: &NewCommand, devices: &[String], steps: &str) -> Result<(), StoreError> {
+    pub async fn insert(
+        &self,
+        new: &NewCommand,
+        devices: &[String],
+        steps: &str,
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         prune(&mut tx, new.requested_at).await?;
         let open = "SELECT COUNT(*) FROM command_invocations WHERE ended_at IS NULL AND '' = ?";
@@ -67,7 +73,8 @@ impl CommandStore<'_> {
         Ok(())
     }
 
-    /// Changes invocations, and the commands that are over or stand otherwise with it; all or nothing.
+    /// Changes invocations, and the commands that are over or stand otherwise with it; all or
+    /// nothing.
     ///
     /// # Errors
     /// The database's own.
@@ -172,11 +179,13 @@ async fn insert_command(
 
 async fn prune(tx: &mut Transaction<'static, Sqlite>, now: UnixMillis) -> Result<(), StoreError> {
     let keep = Duration::from_secs(limits::COMMAND_HISTORY_DAYS.unsigned_abs() * 86_400);
-    sqlx::query("DELETE FROM commands WHERE requested_at < ? AND ended_at IS NOT NULL AND ended_at < ?")
-        .bind(now.minus(keep).0)
-        .bind(now.minus(keep).0)
-        .execute(&mut **tx)
-        .await?;
+    sqlx::query(
+        "DELETE FROM commands WHERE requested_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
+    )
+    .bind(now.minus(keep).0)
+    .bind(now.minus(keep).0)
+    .execute(&mut **tx)
+    .await?;
     sqlx::query(
         "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL ORDER BY requested_at DESC \
          LIMIT -1 OFFSET ?)",

@@ -1,11 +1,12 @@
 //! Sessions: one row from the decision to open one until thirty days after its end.
 //!
-//! Way: `insert` (Connecting) -> `mark` as clients come and go -> `end`. After a restart of the gateway `list_active` says
-//! which sessions may still be alive on their devices.
+//! Way: `insert` (Connecting) -> `mark` as clients come and go -> `end`. After a restart of the
+//! gateway `list_active` says which sessions may still be alive on their devices.
 //!
 //! # Invariants
-//! - An ended session's end is never changed again: the first reason is the one kept. What it left is still counted after it:
-//!   the device may report late, and the recording is over a moment later.
+//! - An ended session's end is never changed again: the first reason is the one kept. What it left
+//!   is still counted after it: the device may report late, and the recording is over a moment
+//!   later.
 //! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] go when new ones come.
 
 use std::time::Duration;
@@ -36,8 +37,14 @@ pub enum SessionStatus {
 
 impl SessionStatus {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Connecting, Self::Connected, Self::Disconnected, Self::Terminating, Self::Terminated, Self::Failed];
+    pub const ALL: [Self; 6] = [
+        Self::Connecting,
+        Self::Connected,
+        Self::Disconnected,
+        Self::Terminating,
+        Self::Terminated,
+        Self::Failed,
+    ];
 
     /// The word in the store and in the API.
     #[must_use]
@@ -182,19 +189,21 @@ fn as_millis(duration: Duration) -> i64 {
 }
 
 impl SessionStore<'_> {
-    /// Stores a session, status Connecting, and lets go of history that is too old. What the device has reported of it already,
-    /// in the moment before, is counted.
+    /// Stores a session, status Connecting, and lets go of history that is too old. What the device
+    /// has reported of it already, in the moment before, is counted.
     ///
     /// # Errors
     /// [`StoreError::Exists`] for an id that is taken.
     pub async fn insert(&self, new: &NewSession, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let keep = Duration::from_secs(limits::SESSION_HISTORY_DAYS.unsigned_abs() * 86_400);
-        sqlx::query("DELETE FROM sessions WHERE started_at < ? AND ended_at IS NOT NULL AND ended_at < ?")
-            .bind(now.minus(keep).0)
-            .bind(now.minus(keep).0)
-            .execute(&mut *tx)
-            .await?;
+        sqlx::query(
+            "DELETE FROM sessions WHERE started_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
+        )
+        .bind(now.minus(keep).0)
+        .bind(now.minus(keep).0)
+        .execute(&mut *tx)
+        .await?;
         sqlx::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
              access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
@@ -243,19 +252,27 @@ impl SessionStore<'_> {
     /// # Errors
     /// The database's own.
     pub async fn set_resume_state(&self, id: &str, state: &[u8]) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
-            .bind(state)
-            .bind(id)
-            .execute(&self.store.pool)
-            .await?;
+        let done =
+            sqlx::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
+                .bind(state)
+                .bind(id)
+                .execute(&self.store.pool)
+                .await?;
         Ok(done.rows_affected() > 0)
     }
 
-    /// Ends a live session: Terminated, or Failed when it never came to be. `false`: it has ended before, or never was.
+    /// Ends a live session: Terminated, or Failed when it never came to be. `false`: it has ended
+    /// before, or never was.
     ///
     /// # Errors
     /// The database's own.
-    pub async fn end(&self, id: &str, failed: bool, details: &str, now: UnixMillis) -> Result<bool, StoreError> {
+    pub async fn end(
+        &self,
+        id: &str,
+        failed: bool,
+        details: &str,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
         let status = if failed { SessionStatus::Failed } else { SessionStatus::Terminated };
         let done = sqlx::query(
             "UPDATE sessions SET status = ?, details = ?, ended_at = ?, resume_state = NULL WHERE id = ? AND ended_at IS NULL",
@@ -287,24 +304,31 @@ impl SessionStore<'_> {
     /// # Errors
     /// The database's own.
     pub async fn get(&self, id: &str) -> Result<Option<Session>, StoreError> {
-        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?")).bind(id).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(session).transpose()?)
     }
 
-    /// Up to `limit` sessions that have not ended, with ids after `after`, by id: for the data plane's start.
+    /// Up to `limit` sessions that have not ended, with ids after `after`, by id: for the data
+    /// plane's start.
     ///
     /// # Errors
     /// The database's own.
     pub async fn list_active(&self, after: &str, limit: i64) -> Result<Vec<Session>, StoreError> {
-        let rows = sqlx::query(&format!("{COLUMNS} WHERE ended_at IS NULL AND id > ? ORDER BY id LIMIT ?"))
-            .bind(after)
-            .bind(limit)
-            .fetch_all(&self.store.pool)
-            .await?;
+        let rows = sqlx::query(&format!(
+            "{COLUMNS} WHERE ended_at IS NULL AND id > ? ORDER BY id LIMIT ?"
+        ))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.store.pool)
+        .await?;
         Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
     }
 
-    /// Up to `limit` sessions that match, newest first, after the given last one of the page before.
+    /// Up to `limit` sessions that match, newest first, after the given last one of the page
+    /// before.
     ///
     /// # Errors
     /// The database's own.
@@ -315,7 +339,11 @@ impl SessionStore<'_> {
         limit: i64,
     ) -> Result<Vec<Session>, StoreError> {
         let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
-        query.push(if filter.ended { " WHERE ended_at IS NOT NULL" } else { " WHERE ended_at IS NULL" });
+        query.push(if filter.ended {
+            " WHERE ended_at IS NOT NULL"
+        } else {
+            " WHERE ended_at IS NULL"
+        });
         let statuses: Vec<String> = filter.statuses.iter().map(|s| s.as_str().to_owned()).collect();
         one_of(&mut query, "id", &filter.ids);
         one_of(&mut query, "device_id", &filter.device_ids);
@@ -325,14 +353,23 @@ impl SessionStore<'_> {
             query.push(" AND started_at >= ").push_bind(at.0);
         }
         if let Some(just_in_time) = filter.just_in_time {
-            query.push(if just_in_time { " AND access_type = 'JustInTime'" } else { " AND access_type = 'Standard'" });
+            query.push(if just_in_time {
+                " AND access_type = 'JustInTime'"
+            } else {
+                " AND access_type = 'Standard'"
+            });
         }
         if let Some(at) = filter.invoked_before {
             query.push(" AND started_at <= ").push_bind(at.0);
         }
         if let Some((at, id)) = after {
             query.push(" AND (started_at < ").push_bind(at.0);
-            query.push(" OR (started_at = ").push_bind(at.0).push(" AND id > ").push_bind(id).push("))");
+            query
+                .push(" OR (started_at = ")
+                .push_bind(at.0)
+                .push(" AND id > ")
+                .push_bind(id)
+                .push("))");
         }
         query.push(" ORDER BY started_at DESC, id LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.store.pool).await?;
@@ -397,7 +434,10 @@ pub(super) mod tests {
         sessions.end("d", false, "", UnixMillis(40)).await.unwrap();
         let active = SessionFilter::default();
         assert_eq!(ids(sessions.query(&active, None, 2).await.unwrap()), ["b", "c"]);
-        assert_eq!(ids(sessions.query(&active, Some((UnixMillis(20), "b")), 2).await.unwrap()), ["c", "a"]);
+        assert_eq!(
+            ids(sessions.query(&active, Some((UnixMillis(20), "b")), 2).await.unwrap()),
+            ["c", "a"]
+        );
         let history = SessionFilter { ended: true, ..SessionFilter::default() };
         assert_eq!(ids(sessions.query(&history, None, 9).await.unwrap()), ["d"]);
         assert_eq!(ids(sessions.list_active("", 9).await.unwrap()), ["a", "b", "c"]);
@@ -410,14 +450,36 @@ pub(super) mod tests {
         sessions.insert(&new("a", "mi-1"), UnixMillis(10)).await.unwrap();
         sessions.insert(&new("b", "mi-2"), UnixMillis(20)).await.unwrap();
         for (filter, expected) in [
-            (SessionFilter { device_ids: vec!["mi-2".into()], ..SessionFilter::default() }, vec!["b"]),
-            (SessionFilter { invoked_before: Some(UnixMillis(10)), ..SessionFilter::default() }, vec!["a"]),
-            (SessionFilter { invoked_after: Some(UnixMillis(11)), ..SessionFilter::default() }, vec!["b"]),
+            (
+                SessionFilter { device_ids: vec!["mi-2".into()], ..SessionFilter::default() },
+                vec!["b"],
+            ),
+            (
+                SessionFilter { invoked_before: Some(UnixMillis(10)), ..SessionFilter::default() },
+                vec!["a"],
+            ),
+            (
+                SessionFilter { invoked_after: Some(UnixMillis(11)), ..SessionFilter::default() },
+                vec!["b"],
+            ),
             (SessionFilter { owners: vec!["nobody".into()], ..SessionFilter::default() }, vec![]),
-            (SessionFilter { statuses: vec![SessionStatus::Connected], ..SessionFilter::default() }, vec![]),
-            (SessionFilter { ids: vec!["a".into(), "b".into()], ..SessionFilter::default() }, vec!["b", "a"]),
+            (
+                SessionFilter {
+                    statuses: vec![SessionStatus::Connected],
+                    ..SessionFilter::default()
+                },
+                vec![],
+            ),
+            (
+                SessionFilter { ids: vec!["a".into(), "b".into()], ..SessionFilter::default() },
+                vec!["b", "a"],
+            ),
         ] {
-            assert_eq!(ids(sessions.query(&filter, None, 9).await.unwrap()), expected, "{filter:?}");
+            assert_eq!(
+                ids(sessions.query(&filter, None, 9).await.unwrap()),
+                expected,
+                "{filter:?}"
+            );
         }
     }
 

@@ -60,17 +60,21 @@ impl Settings<'_> {
     /// # Errors
     /// The database's own.
     pub async fn clear(&self, key: &str) -> Result<(), StoreError> {
-        sqlx::query("DELETE FROM settings WHERE key = ?").bind(key).execute(&self.store.pool).await?;
+        sqlx::query("DELETE FROM settings WHERE key = ?")
+            .bind(key)
+            .execute(&self.store.pool)
+            .await?;
         Ok(())
     }
 
-    /// How long sessions may live, as set or by default (20 minutes idle, no maximum). A value that is no number of
-    /// minutes in 1 to 1440 counts as not set.
+    /// How long sessions may live, as set or by default (20 minutes idle, no maximum). A value that
+    /// is no number of minutes in 1 to 1440 counts as not set.
     ///
     /// # Errors
     /// The database's own.
     pub async fn session_limits(&self) -> Result<SessionLimits, StoreError> {
-        let idle = minutes(self.get(IDLE_MINUTES).await?).unwrap_or(Duration::from_secs(DEFAULT_IDLE * 60));
+        let idle = minutes(self.get(IDLE_MINUTES).await?)
+            .unwrap_or(Duration::from_secs(DEFAULT_IDLE * 60));
         Ok(SessionLimits { idle, max: minutes(self.get(MAX_MINUTES).await?) })
     }
 }
@@ -97,13 +101,20 @@ mod tests {
         store.settings().set(IDLE_MINUTES, "5").await.unwrap();
         store.settings().set(MAX_MINUTES, "0.5").await.unwrap();
         let limits = store.settings().session_limits().await.unwrap();
-        assert_eq!(limits, SessionLimits { idle: Duration::from_secs(300), max: Some(Duration::from_secs(30)) });
+        assert_eq!(
+            limits,
+            SessionLimits { idle: Duration::from_secs(300), max: Some(Duration::from_secs(30)) }
+        );
 
         for key in [IDLE_MINUTES, MAX_MINUTES] {
             store.settings().clear(key).await.unwrap();
         }
         let limits = store.settings().session_limits().await.unwrap();
-        assert_eq!(limits, SessionLimits { idle: Duration::from_secs(1200), max: None }, "as if never set");
+        assert_eq!(
+            limits,
+            SessionLimits { idle: Duration::from_secs(1200), max: None },
+            "as if never set"
+        );
     }
 
     #[tokio::test]

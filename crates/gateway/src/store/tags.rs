@@ -1,4 +1,5 @@
-//! Tags: key and value on a device, a principal or a document. Policies read them, filters match on them.
+//! Tags: key and value on a device, a principal or a document. Policies read them, filters match on
+//! them.
 
 use std::collections::BTreeMap;
 
@@ -41,12 +42,17 @@ impl Tags<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn of(&self, kind: TagKind, id: &str) -> Result<BTreeMap<String, String>, StoreError> {
-        let rows: Vec<Tag> = sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
-            .bind(kind.as_str())
-            .bind(id)
-            .fetch_all(&self.store.pool)
-            .await?;
+    pub async fn of(
+        &self,
+        kind: TagKind,
+        id: &str,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows: Vec<Tag> =
+            sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
+                .bind(kind.as_str())
+                .bind(id)
+                .fetch_all(&self.store.pool)
+                .await?;
         Ok(rows.into_iter().collect())
     }
 
@@ -124,7 +130,9 @@ mod tests {
     async fn a_key_that_is_there_gets_the_new_value() {
         let (store, _dir) = scratch().await;
         let tags = store.tags();
-        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "dev"), tag("Site", "a")]).await.unwrap();
+        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "dev"), tag("Site", "a")])
+            .await
+            .unwrap();
         tags.put(TagKind::Device, "mi-1", &[tag("Environment", "prod")]).await.unwrap();
         tags.remove(TagKind::Device, "mi-1", &["Site".into(), "Never".into()]).await.unwrap();
         let all = tags.of(TagKind::Device, "mi-1").await.unwrap();
@@ -137,7 +145,8 @@ mod tests {
         let (store, _dir) = scratch().await;
         let fill: Vec<Tag> = (0..MAX_TAGS).map(|n| tag(&n.to_string(), "")).collect();
         store.tags().put(TagKind::Device, "mi-1", &fill).await.unwrap();
-        let more = store.tags().put(TagKind::Device, "mi-1", &[tag("0", "new"), tag("x", "")]).await;
+        let more =
+            store.tags().put(TagKind::Device, "mi-1", &[tag("0", "new"), tag("x", "")]).await;
         assert!(matches!(more, Err(StoreError::Full { .. })));
         assert_eq!(store.tags().of(TagKind::Device, "mi-1").await.unwrap()["0"], "");
     }

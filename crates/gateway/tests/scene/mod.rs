@@ -1,4 +1,5 @@
-//! A gateway of its own for a test: fresh directory, free port, real TLS, real store, and a data plane that pretends.
+//! A gateway of its own for a test: fresh directory, free port, real TLS, real store, and a data
+//! plane that pretends.
 #![allow(dead_code)] // each test program uses its own part of this
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot set its scene has failed
 
@@ -17,10 +18,12 @@ use tokio_rustls::client::TlsStream;
 use towline_gateway::clock::UnixMillis;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::seam::{
-    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState, SessionStart, SessionStarted,
-    Sessions, StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState,
+    SessionStart, SessionStarted, Sessions, StartError,
 };
-use towline_gateway::store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store};
+use towline_gateway::store::{
+    DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store,
+};
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
 use towline_ssm::ids::{DeviceId, SessionId};
@@ -124,7 +127,10 @@ impl Scene {
     }
 
     /// A TLS connection with these settings; the error if the gateway does not want it.
-    pub(crate) async fn connect(&self, config: rustls::ClientConfig) -> std::io::Result<TlsStream<TcpStream>> {
+    pub(crate) async fn connect(
+        &self,
+        config: rustls::ClientConfig,
+    ) -> std::io::Result<TlsStream<TcpStream>> {
         let stream = TcpStream::connect(self.address).await?;
         let name = ServerName::try_from("localhost").unwrap();
         tokio_rustls::TlsConnector::from(Arc::new(config)).connect(name, stream).await
@@ -163,7 +169,11 @@ impl Sessions for Pretended {
                 max: start.max_duration,
             };
             let now = towline_gateway::clock::Clock::system().now();
-            self.store.sessions().insert(&row, now).await.map_err(|e| StartError::Internal(e.to_string()))?;
+            self.store
+                .sessions()
+                .insert(&row, now)
+                .await
+                .map_err(|e| StartError::Internal(e.to_string()))?;
             self.alive.lock().unwrap().insert(row.id);
             Ok(SessionStarted { token: "a-token".into() })
         })

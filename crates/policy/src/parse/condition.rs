@@ -1,10 +1,11 @@
 //! The `Condition` block: operators, their keys, the values.
 //!
-//! Source: IAM User Guide, "IAM JSON policy elements: Condition" and the grammar: a value is a string, a number or a
-//! Boolean, or a list of them.
+//! Source: IAM User Guide, "IAM JSON policy elements: Condition" and the grammar: a value is a
+//! string, a number or a Boolean, or a list of them.
 //!
 //! # Invariants
-//! - Values are compiled for their operator here; one that does not fit never reaches an evaluation.
+//! - Values are compiled for their operator here; one that does not fit never reaches an
+//!   evaluation.
 
 use super::error::{Path, Rule};
 use super::{ParseError, object, wrong};
@@ -14,20 +15,27 @@ use crate::limits::MAX_KEY_BYTES;
 use crate::operator::Operator;
 
 /// A block without operators, or an operator without keys, asks for nothing and is met.
-pub(super) fn read(json: &Json, variables: bool, at: &Path<'_>) -> Result<Vec<Condition>, ParseError> {
+pub(super) fn read(
+    json: &Json,
+    variables: bool,
+    at: &Path<'_>,
+) -> Result<Vec<Condition>, ParseError> {
     let mut conditions = Vec::new();
     for (operator_name, keys) in object(json, at)? {
         let at = at.member(operator_name);
-        let operator =
-            Operator::read(operator_name).map_err(|right| ParseError::new(&at, Rule::UnknownOperator(right)))?;
+        let operator = Operator::read(operator_name)
+            .map_err(|right| ParseError::new(&at, Rule::UnknownOperator(right)))?;
         for (key, values) in object(keys, &at)? {
             let at = at.member(key);
-            if key.is_empty() || key.len() > MAX_KEY_BYTES || key.contains(['*', '?', '$', '{', '}']) {
+            if key.is_empty()
+                || key.len() > MAX_KEY_BYTES
+                || key.contains(['*', '?', '$', '{', '}'])
+            {
                 return Err(ParseError::new(&at, Rule::ConditionKey));
             }
             let list = read_values(values, &at)?;
-            let condition =
-                Condition::compile((operator_name, operator), key, &list, variables).map_err(|(index, error)| {
+            let condition = Condition::compile((operator_name, operator), key, &list, variables)
+                .map_err(|(index, error)| {
                     let rule = match error {
                         ValueError::Pattern(error) => Rule::Pattern(error),
                         ValueError::Type => Rule::ConditionValue(operator.family.wants()),
@@ -46,7 +54,9 @@ pub(super) fn read(json: &Json, variables: bool, at: &Path<'_>) -> Result<Vec<Co
 fn read_values(json: &Json, at: &Path<'_>) -> Result<Vec<String>, ParseError> {
     match json {
         Json::Array(items) if items.is_empty() => Err(ParseError::new(at, Rule::Empty)),
-        Json::Array(items) => items.iter().enumerate().map(|(index, item)| scalar(item, &at.item(index))).collect(),
+        Json::Array(items) => {
+            items.iter().enumerate().map(|(index, item)| scalar(item, &at.item(index))).collect()
+        }
         one => Ok(vec![scalar(one, at)?]),
     }
 }

@@ -1,8 +1,9 @@
 //! Why a document is no policy, and where in it.
 //!
 //! # Invariants
-//! - Every error names the place as a JSON path (`$.Statement[0].Condition.StringLike["ssm:resourceTag/Env"]`) and the
-//!   rule; whoever wrote the document needs nothing else.
+//! - Every error names the place as a JSON path
+//!   (`$.Statement[0].Condition.StringLike["ssm:resourceTag/Env"]`) and the rule; whoever wrote the
+//!   document needs nothing else.
 
 use crate::arn::ResourceError;
 use crate::limits::{MAX_DOCUMENT_BYTES, MAX_NAME_BYTES, MAX_STATEMENTS};
@@ -65,7 +66,9 @@ pub(crate) enum Rule {
     UnknownEffect,
     #[error("another statement has the same Sid")]
     SidNotUnique,
-    #[error("an action is \"*\" or service:name; wildcards may stand in the name, and no variables")]
+    #[error(
+        "an action is \"*\" or service:name; wildcards may stand in the name, and no variables"
+    )]
     Action,
     #[error("{0}")]
     Resource(#[from] ResourceError),
@@ -81,7 +84,9 @@ pub(crate) enum Rule {
     UnknownOperator(Option<String>),
     #[error("a condition key has 1 to 1024 bytes and neither wildcards nor variables")]
     ConditionKey,
-    #[error("the operator compares with {0}, and takes no policy variables unless it compares texts or ARNs")]
+    #[error(
+        "the operator compares with {0}, and takes no policy variables unless it compares texts or ARNs"
+    )]
     ConditionValue(&'static str),
 }
 

@@ -1,15 +1,16 @@
 //! From text to [`Policy`]: strict, in one pass, with an error that names the place and the rule.
 //!
-//! Way: text -> [`crate::json`] -> this module (the document), [`statement`], [`condition`] -> compiled patterns.
-//! Source: IAM User Guide, "Grammar of the IAM JSON policy language".
+//! Way: text -> [`crate::json`] -> this module (the document), [`statement`], [`condition`] ->
+//! compiled patterns. Source: IAM User Guide, "Grammar of the IAM JSON policy language".
 //!
 //! # Invariants
-//! - What is not in the grammar is refused, not skipped: an element that the author misspelt must not be lost.
+//! - What is not in the grammar is refused, not skipped: an element that the author misspelt must
+//!   not be lost.
 //! - Never panics, whatever the text; memory is bounded by [`crate::limits`].
 //!
 //! # Not here
-//! - Rules that depend on the use of a document (may it have a `Principal`, is every condition key known, does it fit the
-//!   quota): [`crate::storage`].
+//! - Rules that depend on the use of a document (may it have a `Principal`, is every condition key
+//!   known, does it fit the quota): [`crate::storage`].
 
 mod condition;
 mod error;
@@ -27,13 +28,15 @@ impl Policy {
     /// Reads one policy document.
     ///
     /// # Errors
-    /// The first place that breaks a rule of the grammar, or a text beyond [`crate::limits::MAX_DOCUMENT_BYTES`].
+    /// The first place that breaks a rule of the grammar, or a text beyond
+    /// [`crate::limits::MAX_DOCUMENT_BYTES`].
     pub fn parse(text: &str) -> Result<Self, ParseError> {
         let at = Path::Root;
         if text.len() > MAX_DOCUMENT_BYTES {
             return Err(ParseError::new(&at, Rule::DocumentTooLong));
         }
-        let json = Json::read(text).map_err(|error| ParseError::new(&at, Rule::NotJson(error.to_string())))?;
+        let json = Json::read(text)
+            .map_err(|error| ParseError::new(&at, Rule::NotJson(error.to_string())))?;
         let chars = text.chars().filter(|c| !c.is_whitespace()).count();
         document(&json, chars)
     }
@@ -62,7 +65,9 @@ pub(crate) fn document(json: &Json, chars: usize) -> Result<Policy, ParseError> 
             let read = |(index, item)| statement::read(item, version, &at_statements.item(index));
             items.iter().enumerate().map(read).collect::<Result<Vec<_>, _>>()?
         }
-        Some(other) => return Err(wrong(other, "an object or an array of objects", &at_statements)),
+        Some(other) => {
+            return Err(wrong(other, "an object or an array of objects", &at_statements));
+        }
     };
     if statements.is_empty() {
         return Err(ParseError::new(&at_statements, Rule::Empty));
@@ -106,7 +111,12 @@ fn object<'j>(json: &'j Json, at: &Path<'_>) -> Result<&'j Members, ParseError> 
 }
 
 /// Refuses members that are not in the list.
-fn only(members: &Members, names: &[&str], allowed: &'static str, at: &Path<'_>) -> Result<(), ParseError> {
+fn only(
+    members: &Members,
+    names: &[&str],
+    allowed: &'static str,
+    at: &Path<'_>,
+) -> Result<(), ParseError> {
     match members.iter().find(|(name, _)| !names.contains(&name.as_str())) {
         Some((name, _)) => Err(ParseError::new(&at.member(name), Rule::UnknownElement { allowed })),
         None => Ok(()),

@@ -15,8 +15,17 @@ use crate::limits::MAX_PATTERN_BYTES;
 use crate::pattern::{Pattern, Syntax};
 use crate::principal::{Entry, Kind};
 
-const STATEMENT: &[&str] =
-    &["Sid", "Effect", "Principal", "NotPrincipal", "Action", "NotAction", "Resource", "NotResource", "Condition"];
+const STATEMENT: &[&str] = &[
+    "Sid",
+    "Effect",
+    "Principal",
+    "NotPrincipal",
+    "Action",
+    "NotAction",
+    "Resource",
+    "NotResource",
+    "Condition",
+];
 const STATEMENT_WORDS: &str =
     "Sid, Effect, Principal, NotPrincipal, Action, NotAction, Resource, NotResource, Condition";
 
@@ -32,8 +41,11 @@ pub(super) fn read(json: &Json, version: Version, at: &Path<'_>) -> Result<State
     let principals = pair(members, ("Principal", "NotPrincipal"), at, principals)?;
     let actions = pair(members, ("Action", "NotAction"), at, |json, at| texts(json, at, action))?
         .ok_or_else(|| ParseError::new(at, Rule::Missing("Action")))?;
-    let resource = |text: &str, at: &Path<'_>| arn::resource(text, variables).map_err(|e| ParseError::new(at, e));
-    let resources = pair(members, ("Resource", "NotResource"), at, |json, at| texts(json, at, resource))?;
+    let resource = |text: &str, at: &Path<'_>| {
+        arn::resource(text, variables).map_err(|e| ParseError::new(at, e))
+    };
+    let resources =
+        pair(members, ("Resource", "NotResource"), at, |json, at| texts(json, at, resource))?;
     if resources.is_none() && principals.is_none() {
         return Err(ParseError::new(at, Rule::Missing("Resource")));
     }
@@ -79,7 +91,8 @@ fn action(text: &str, at: &Path<'_>) -> Result<Pattern, ParseError> {
         || text.split_once(':').is_some_and(|(service, name)| {
             let in_service = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
             let in_name = |c: char| c.is_ascii_alphanumeric() || "-_*?".contains(c);
-            let service_is_whole = !service.is_empty() && (service == "*" || service.chars().all(in_service));
+            let service_is_whole =
+                !service.is_empty() && (service == "*" || service.chars().all(in_service));
             service_is_whole && !name.is_empty() && name.chars().all(in_name)
         });
     if !good || text.len() > MAX_PATTERN_BYTES {
@@ -102,8 +115,10 @@ fn principals(json: &Json, at: &Path<'_>) -> Result<Vec<Entry>, ParseError> {
     let mut entries = Vec::new();
     for (kind_name, json) in object(json, at)? {
         let at = at.member(kind_name);
-        let kind = Kind::read(kind_name).ok_or_else(|| ParseError::new(&at, Rule::PrincipalKind))?;
-        let read = |text: &str, at: &Path<'_>| Entry::read(kind, text).map_err(|e| ParseError::new(at, e));
+        let kind =
+            Kind::read(kind_name).ok_or_else(|| ParseError::new(&at, Rule::PrincipalKind))?;
+        let read =
+            |text: &str, at: &Path<'_>| Entry::read(kind, text).map_err(|e| ParseError::new(at, e));
         entries.extend(texts(json, &at, read)?);
     }
     if entries.is_empty() {

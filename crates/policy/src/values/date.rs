@@ -1,7 +1,7 @@
 //! Points in time, in the W3C profile of ISO 8601 or as seconds since 1970.
 //!
-//! Source: IAM User Guide, "Condition operators", date; W3C note "Date and Time Formats". A text of four digits is a year,
-//! a longer one of digits alone is seconds since 1970.
+//! Source: IAM User Guide, "Condition operators", date; W3C note "Date and Time Formats". A text of
+//! four digits is a year, a longer one of digits alone is seconds since 1970.
 //!
 //! # Invariants
 //! - What has less precision stands for its first instant: `2026` is 2026-01-01T00:00:00Z.
@@ -10,8 +10,8 @@
 //! # Not here
 //! - Leap seconds, and a clock.
 
-/// An instant: nanoseconds since 1970-01-01T00:00:00Z. Fits for any date of the years 0 to 9999 and for any seconds of up
-/// to 18 digits.
+/// An instant: nanoseconds since 1970-01-01T00:00:00Z. Fits for any date of the years 0 to 9999 and
+/// for any seconds of up to 18 digits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment(i128);
 
@@ -28,7 +28,11 @@ impl Moment {
     fn epoch(text: &str) -> Option<Self> {
         let (whole, fraction) = text.split_once('.').unwrap_or((text, "0"));
         let digits = whole.strip_prefix('-').unwrap_or(whole);
-        if digits.is_empty() || digits.len() == 4 || digits.len() > MAX_EPOCH_DIGITS || !all_digits(digits) {
+        if digits.is_empty()
+            || digits.len() == 4
+            || digits.len() > MAX_EPOCH_DIGITS
+            || !all_digits(digits)
+        {
             return None;
         }
         let nanos = nanos(fraction)?;
@@ -45,7 +49,10 @@ impl Moment {
         let year = number(fields.next()?, 4)?;
         let month = fields.next().map_or(Some(1), |field| number(field, 2))?;
         let day = fields.next().map_or(Some(1), |field| number(field, 2))?;
-        if fields.next().is_some() || !(1..=12).contains(&month) || !(1..=days_in(year, month)).contains(&day) {
+        if fields.next().is_some()
+            || !(1..=12).contains(&month)
+            || !(1..=days_in(year, month)).contains(&day)
+        {
             return None;
         }
         if time.is_some() && date.len() != "YYYY-MM-DD".len() {
@@ -126,7 +133,8 @@ fn days_in(year: i64, month: i64) -> i64 {
 /// Days from 1970-01-01 in the Gregorian calendar, for years from 0 on.
 fn days_since_1970(year: i64, month: i64, day: i64) -> i64 {
     // Days of whole years before this one, counted from year 0, which is a leap year.
-    let leap_days = |y: i64| if y == 0 { 0 } else { (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400 + 1 };
+    let leap_days =
+        |y: i64| if y == 0 { 0 } else { (y - 1) / 4 - (y - 1) / 100 + (y - 1) / 400 + 1 };
     let before_year = |y: i64| y * 365 + leap_days(y);
     let before_month: i64 = (1..month).map(|m| days_in(year, m)).sum();
     before_year(year) - before_year(1970) + before_month + day - 1

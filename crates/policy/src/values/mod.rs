@@ -1,4 +1,5 @@
-//! The typed values of conditions: numbers, dates, networks, binary. Each reads its text strictly or not at all.
+//! The typed values of conditions: numbers, dates, networks, binary. Each reads its text strictly
+//! or not at all.
 //!
 //! # Not here
 //! - Texts and ARNs, which may hold wildcards: [`crate::pattern`], [`crate::arn`].

@@ -1,9 +1,11 @@
 //! Addresses and networks of both families, in CIDR form.
 //!
-//! Source: IAM User Guide, "Condition operators", IP address: an address without prefix is that address alone.
+//! Source: IAM User Guide, "Condition operators", IP address: an address without prefix is that
+//! address alone.
 //!
 //! # Invariants
-//! - An IPv4 address that came in as IPv6 (`::ffff:a.b.c.d`, as a dual-stack socket reports it) is the IPv4 address.
+//! - An IPv4 address that came in as IPv6 (`::ffff:a.b.c.d`, as a dual-stack socket reports it) is
+//!   the IPv4 address.
 
 use std::net::IpAddr;
 
@@ -25,7 +27,9 @@ impl Network {
         let longest = if address.is_ipv4() { 32 } else { 128 };
         let prefix = match prefix {
             None => longest,
-            Some(digits) if digits.len() <= 3 && digits.bytes().all(|b| b.is_ascii_digit()) => digits.parse().ok()?,
+            Some(digits) if digits.len() <= 3 && digits.bytes().all(|b| b.is_ascii_digit()) => {
+                digits.parse().ok()?
+            }
             Some(_) => return None,
         };
         (prefix <= longest).then_some(Self { address, prefix })
@@ -54,7 +58,11 @@ mod tests {
 
     #[track_caller]
     fn check(network: &str, address: &str, inside: bool) {
-        assert_eq!(Network::read(network).expect(network).holds(address), inside, "{address} in {network}");
+        assert_eq!(
+            Network::read(network).expect(network).holds(address),
+            inside,
+            "{address} in {network}"
+        );
     }
 
     #[test]
@@ -75,7 +83,17 @@ mod tests {
 
     #[test]
     fn what_is_no_network_is_refused() {
-        for text in ["", "10/8", "10.0.0.0/33", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8", "*", "10.0.0.*"] {
+        for text in [
+            "",
+            "10/8",
+            "10.0.0.0/33",
+            "::/129",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+            "10.0.0.0/8/8",
+            "*",
+            "10.0.0.*",
+        ] {
             assert_eq!(Network::read(text), None, "{text}");
         }
     }

@@ -1,7 +1,9 @@
-//! Decimal numbers, compared exactly: no floating point, so 0.1 is 0.1 and 19 digits stay 19 digits.
+//! Decimal numbers, compared exactly: no floating point, so 0.1 is 0.1 and 19 digits stay 19
+//! digits.
 //!
 //! # Invariants
-//! - Kept without leading zeros before and trailing zeros after the point, so equal numbers are equal values.
+//! - Kept without leading zeros before and trailing zeros after the point, so equal numbers are
+//!   equal values.
 //!
 //! # Not here
 //! - Exponents: policies do not use them.
@@ -26,7 +28,10 @@ impl Decimal {
         };
         let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
         let only_digits = |s: &str| s.bytes().all(|b| b.is_ascii_digit());
-        if (whole.is_empty() && fraction.is_empty()) || !only_digits(whole) || !only_digits(fraction) {
+        if (whole.is_empty() && fraction.is_empty())
+            || !only_digits(whole)
+            || !only_digits(fraction)
+        {
             return None;
         }
         let (whole, fraction) = (whole.trim_start_matches('0'), fraction.trim_end_matches('0'));
@@ -36,7 +41,9 @@ impl Decimal {
 
     fn magnitude(&self, other: &Self) -> Ordering {
         let by_length = self.whole.len().cmp(&other.whole.len());
-        by_length.then_with(|| self.whole.cmp(&other.whole)).then_with(|| self.fraction.cmp(&other.fraction))
+        by_length
+            .then_with(|| self.whole.cmp(&other.whole))
+            .then_with(|| self.fraction.cmp(&other.fraction))
     }
 }
 

@@ -1,7 +1,8 @@
-//! A hostile client against the agent's half: its messages are well framed, so that they get past the digest; the
-//! second input steers the owner. Memory stays within the bounds whatever happens.
+//! A hostile client against the agent's half: its messages are well framed, so that they get past
+//! the digest; the second input steers the owner. Memory stays within the bounds whatever happens.
 //!
-//! Run by the fuzzer (`fuzz_targets/agent_channel.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/agent_channel.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use std::time::Duration;
 
@@ -28,9 +29,16 @@ pub(crate) fn run(input: (Vec<(u8, i16, u8, Vec<u8>)>, Vec<u8>)) {
     let mut agent = AgentChannel::new(config, now);
     let mut steps = steps.iter().cycle();
     for (kind, sequence, payload_type, payload) in messages {
-        let name = ["input_stream_data", "acknowledge", "pause_publication", "start_publication", "channel_closed"];
+        let name = [
+            "input_stream_data",
+            "acknowledge",
+            "pause_publication",
+            "start_publication",
+            "channel_closed",
+        ];
         let message = AgentMessage {
-            message_type: MessageType::from_name(name[usize::from(kind) % 5]).unwrap_or(MessageType::Acknowledge),
+            message_type: MessageType::from_name(name[usize::from(kind) % 5])
+                .unwrap_or(MessageType::Acknowledge),
             created: 1,
             sequence: i64::from(sequence),
             flags: 0,

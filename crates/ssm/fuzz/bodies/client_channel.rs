@@ -1,10 +1,13 @@
 //! A hostile gateway against the client's half. Memory stays within the bounds whatever happens.
 //!
-//! Run by the fuzzer (`fuzz_targets/client_channel.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/client_channel.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use std::time::Duration;
 
-use towline_ssm::channel::{CLIENT_PAYLOAD, ClientChannel, ClientConfig, HELD_BYTES, READY_BYTES, SEND_WINDOW_BYTES};
+use towline_ssm::channel::{
+    CLIENT_PAYLOAD, ClientChannel, ClientConfig, HELD_BYTES, READY_BYTES, SEND_WINDOW_BYTES,
+};
 use towline_ssm::message::payload::Size;
 use towline_ssm::message::{AgentMessage, MessageId, MessageType, PayloadType};
 
@@ -14,13 +17,15 @@ const BOUND: usize = SEND_WINDOW_BYTES + CLIENT_PAYLOAD + READY_BYTES + HELD_BYT
 pub(crate) fn run(input: (Vec<(u8, i16, u8, Vec<u8>)>, Vec<u8>)) {
     let (messages, steps) = input;
     let mut now = Duration::from_secs(1);
-    let config = ClientConfig { client_version: "1.2.0.0".into(), client_id: String::new(), seed: [1; 16] };
+    let config =
+        ClientConfig { client_version: "1.2.0.0".into(), client_id: String::new(), seed: [1; 16] };
     let mut client = ClientChannel::new(config);
     let mut steps = steps.iter().cycle();
     for (kind, sequence, payload_type, payload) in messages {
         let name = ["output_stream_data", "acknowledge", "channel_closed"];
         let message = AgentMessage {
-            message_type: MessageType::from_name(name[usize::from(kind) % 3]).unwrap_or(MessageType::Acknowledge),
+            message_type: MessageType::from_name(name[usize::from(kind) % 3])
+                .unwrap_or(MessageType::Acknowledge),
             created: 1,
             sequence: i64::from(sequence),
             flags: 0,

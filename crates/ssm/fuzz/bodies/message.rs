@@ -1,11 +1,13 @@
-//! Any bytes through the decoder of messages: what decodes must encode to something that decodes to the same.
+//! Any bytes through the decoder of messages: what decodes must encode to something that decodes to
+//! the same.
 //!
-//! Run by the fuzzer (`fuzz_targets/message.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/message.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use towline_ssm::message::AgentMessage;
 use towline_ssm::message::payload::{
-    Acknowledge, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse, JsonPayload,
-    OpenDataChannel, Size,
+    Acknowledge, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse,
+    JsonPayload, OpenDataChannel, Size,
 };
 
 /// One run.

@@ -1,6 +1,8 @@
-//! Any bytes as what a stranger sends before anything is known of him: target, authorization, body, form.
+//! Any bytes as what a stranger sends before anything is known of him: target, authorization, body,
+//! form.
 //!
-//! Run by the fuzzer (`fuzz_targets/request.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/request.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use towline_ssm::Operation;
 use towline_ssm::api::{activation, admin, device, parse, session, sts, tags};

@@ -1,4 +1,5 @@
-//! A hostile gateway against the client's half. Memory stays within the bounds whatever happens: see the body.
+//! A hostile gateway against the client's half. Memory stays within the bounds whatever happens:
+//! see the body.
 #![no_main]
 
 #[path = "../bodies/client_channel.rs"]

@@ -1,6 +1,8 @@
-//! Access for a time, with approval: StartAccessRequest, GetAccessToken, and our operations for those who decide.
+//! Access for a time, with approval: StartAccessRequest, GetAccessToken, and our operations for
+//! those who decide.
 //!
-//! Way: as of [`super`]. `Towline.ApproveAccessRequest` and `Towline.ListAccessRequests` are ours; AWS decides by documents.
+//! Way: as of [`super`]. `Towline.ApproveAccessRequest` and `Towline.ListAccessRequests` are ours;
+//! AWS decides by documents.
 //!
 //! # Invariants
 //! - [`AccessCredentials`] shows no secret in `Debug`.
@@ -14,10 +16,12 @@ use super::{Request, Violations};
 use crate::clock::EpochSeconds;
 use crate::ids::DeviceId;
 
-/// Minutes for which access can be given: a quarter of an hour to twelve hours; an hour when nothing is said.
+/// Minutes for which access can be given: a quarter of an hour to twelve hours; an hour when
+/// nothing is said.
 pub const MINUTES: core::ops::RangeInclusive<i64> = 15..=720;
 
-/// Devices that are asked for: `InstanceIds` with ids, or `tag:KEY` with values of the tag. The shape is that of commands.
+/// Devices that are asked for: `InstanceIds` with ids, or `tag:KEY` with values of the tag. The
+/// shape is that of commands.
 pub use super::command::Target;
 
 /// Asks for access.
@@ -40,11 +44,16 @@ impl Request for StartAccessRequestRequest {
         for target in &self.targets {
             v.items("Targets Values", target.values.len(), 1, 50);
             let tag = target.key.strip_prefix("tag:");
-            let known = target.key == "InstanceIds" || tag.is_some_and(|key| (1..=128).contains(&key.len()));
+            let known = target.key == "InstanceIds"
+                || tag.is_some_and(|key| (1..=128).contains(&key.len()));
             v.require(known, "Targets Key", "be InstanceIds or tag:KEY");
             for value in &target.values {
                 match tag {
-                    None => v.require(value.parse::<DeviceId>().is_ok(), "Targets Values", "be ids of devices"),
+                    None => v.require(
+                        value.parse::<DeviceId>().is_ok(),
+                        "Targets Values",
+                        "be ids of devices",
+                    ),
                     Some(_) => v.length("Targets Values", value, 0, 256),
                 }
             }
@@ -133,7 +142,9 @@ pub struct AccessCredentials {
 
 impl fmt::Debug for AccessCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("AccessCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("AccessCredentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 

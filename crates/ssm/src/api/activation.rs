@@ -81,7 +81,11 @@ impl Request for CreateActivationRequest {
             v.require(!blank, "RegistrationMetadata", "not be blank");
         }
         if let Some(cidr) = &self.towline_source_cidr {
-            v.require(parse_cidr(cidr).is_some(), "TowlineSourceCidr", "be an address, a slash and a prefix length");
+            v.require(
+                parse_cidr(cidr).is_some(),
+                "TowlineSourceCidr",
+                "be an address, a slash and a prefix length",
+            );
         }
     }
 }
@@ -100,16 +104,19 @@ pub fn parse_cidr(text: &str) -> Option<(IpAddr, u8)> {
     (prefix <= bits).then_some((address, prefix))
 }
 
-/// Whether an address lies in a range of [`parse_cidr`]. IPv4 addresses mapped into IPv6 count as IPv4.
+/// Whether an address lies in a range of [`parse_cidr`]. IPv4 addresses mapped into IPv6 count as
+/// IPv4.
 #[must_use]
 pub fn cidr_contains(range: (IpAddr, u8), address: IpAddr) -> bool {
     let (base, prefix) = (range.0.to_canonical(), u32::from(range.1));
     match (base, address.to_canonical()) {
         (IpAddr::V4(a), IpAddr::V4(b)) => {
-            (u32::from(a) ^ u32::from(b)).checked_shr(32_u32.saturating_sub(prefix)).unwrap_or(0) == 0
+            (u32::from(a) ^ u32::from(b)).checked_shr(32_u32.saturating_sub(prefix)).unwrap_or(0)
+                == 0
         }
         (IpAddr::V6(a), IpAddr::V6(b)) => {
-            (u128::from(a) ^ u128::from(b)).checked_shr(128_u32.saturating_sub(prefix)).unwrap_or(0) == 0
+            (u128::from(a) ^ u128::from(b)).checked_shr(128_u32.saturating_sub(prefix)).unwrap_or(0)
+                == 0
         }
         _ => false,
     }
@@ -127,7 +134,9 @@ pub struct CreateActivationResult {
 
 impl fmt::Debug for CreateActivationResult {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreateActivationResult").field("activation_id", &self.activation_id).finish_non_exhaustive()
+        f.debug_struct("CreateActivationResult")
+            .field("activation_id", &self.activation_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -233,7 +242,11 @@ pub struct DeleteActivationRequest {
 
 impl Request for DeleteActivationRequest {
     fn check(&self, v: &mut Violations) {
-        v.require(is_uuid(&self.activation_id), "ActivationId", "be a UUID in lower-case hex digits");
+        v.require(
+            is_uuid(&self.activation_id),
+            "ActivationId",
+            "be a UUID in lower-case hex digits",
+        );
     }
 }
 

@@ -1,12 +1,15 @@
-//! Administration (`Towline.<Operation>`): users, groups, roles, access keys, policies, device keys.
+//! Administration (`Towline.<Operation>`): users, groups, roles, access keys, policies, device
+//! keys.
 //!
-//! Way: as of [`super`]; our own operations in AWS's form, so that one client and one dispatch serve all.
+//! Way: as of [`super`]; our own operations in AWS's form, so that one client and one dispatch
+//! serve all.
 //!
 //! # Invariants
 //! - A secret access key is in exactly one shape, [`CreatedAccessKey`], and not in its `Debug`.
 //!
 //! # Not here
-//! - No judgement about a policy's text: the policy crate parses it, the gateway refuses what does not parse.
+//! - No judgement about a policy's text: the policy crate parses it, the gateway refuses what does
+//!   not parse.
 
 use core::fmt;
 
@@ -25,7 +28,11 @@ pub const MAX_ACCESS_KEYS_PER_USER: usize = 2;
 pub const MAX_POLICIES_PER_USER: usize = 20;
 
 fn check_user(v: &mut Violations, name: &str) {
-    v.require(name.parse::<UserName>().is_ok(), "PrincipalName", "be 1 to 64 letters, digits or any of +=,.@_-");
+    v.require(
+        name.parse::<UserName>().is_ok(),
+        "PrincipalName",
+        "be 1 to 64 letters, digits or any of +=,.@_-",
+    );
 }
 
 fn check_policy_name(v: &mut Violations, name: &str) {
@@ -35,7 +42,11 @@ fn check_policy_name(v: &mut Violations, name: &str) {
 }
 
 fn check_device(v: &mut Violations, id: &str) {
-    v.require(id.parse::<DeviceId>().is_ok(), "InstanceId", "be `mi-` and 17 lower-case hex digits");
+    v.require(
+        id.parse::<DeviceId>().is_ok(),
+        "InstanceId",
+        "be `mi-` and 17 lower-case hex digits",
+    );
 }
 
 fn check_access_key(v: &mut Violations, id: &str) {
@@ -71,10 +82,14 @@ impl PrincipalKind {
         }
     }
 
-    /// The kind that a request names; a user when it names none. A checked request names no other word.
+    /// The kind that a request names; a user when it names none. A checked request names no other
+    /// word.
     #[must_use]
     pub fn of(word: Option<&String>) -> Self {
-        Self::ALL.into_iter().find(|kind| word.is_some_and(|word| kind.as_str() == word)).unwrap_or(Self::User)
+        Self::ALL
+            .into_iter()
+            .find(|kind| word.is_some_and(|word| kind.as_str() == word))
+            .unwrap_or(Self::User)
     }
 }
 
@@ -84,7 +99,8 @@ fn check_kind(v: &mut Violations, kind: Option<&String>) {
     }
 }
 
-/// Longest life of a role's credentials that a role may have, seconds, and the shortest; 12 hours and an hour, as at AWS.
+/// Longest life of a role's credentials that a role may have, seconds, and the shortest; 12 hours
+/// and an hour, as at AWS.
 pub const ROLE_SECONDS: core::ops::RangeInclusive<i64> = 3600..=43_200;
 
 /// Asks for a new user, group or role.
@@ -117,9 +133,23 @@ impl Request for CreatePrincipalRequest {
             "TrustPolicyDocument",
             "be there for a role, and only then",
         );
-        v.optional_length("TrustPolicyDocument", self.trust_policy_document.as_ref(), 1, MAX_POLICY_DOCUMENT);
-        v.require(role || self.max_session_duration.is_none(), "MaxSessionDuration", "be left out for all but roles");
-        v.range("MaxSessionDuration", self.max_session_duration, *ROLE_SECONDS.start(), *ROLE_SECONDS.end());
+        v.optional_length(
+            "TrustPolicyDocument",
+            self.trust_policy_document.as_ref(),
+            1,
+            MAX_POLICY_DOCUMENT,
+        );
+        v.require(
+            role || self.max_session_duration.is_none(),
+            "MaxSessionDuration",
+            "be left out for all but roles",
+        );
+        v.range(
+            "MaxSessionDuration",
+            self.max_session_duration,
+            *ROLE_SECONDS.start(),
+            *ROLE_SECONDS.end(),
+        );
         check_tags(v, &self.tags);
     }
 }
@@ -141,8 +171,18 @@ pub struct UpdateRoleRequest {
 impl Request for UpdateRoleRequest {
     fn check(&self, v: &mut Violations) {
         check_user(v, &self.principal_name);
-        v.optional_length("TrustPolicyDocument", self.trust_policy_document.as_ref(), 1, MAX_POLICY_DOCUMENT);
-        v.range("MaxSessionDuration", self.max_session_duration, *ROLE_SECONDS.start(), *ROLE_SECONDS.end());
+        v.optional_length(
+            "TrustPolicyDocument",
+            self.trust_policy_document.as_ref(),
+            1,
+            MAX_POLICY_DOCUMENT,
+        );
+        v.range(
+            "MaxSessionDuration",
+            self.max_session_duration,
+            *ROLE_SECONDS.start(),
+            *ROLE_SECONDS.end(),
+        );
     }
 }
 
@@ -287,7 +327,8 @@ pub struct ListPrincipalsResult {
     pub next_token: Option<String>,
 }
 
-/// Names a user: the request of DeletePrincipal, CreateAccessKey, ListAccessKeys and ListPrincipalPolicies.
+/// Names a user: the request of DeletePrincipal, CreateAccessKey, ListAccessKeys and
+/// ListPrincipalPolicies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct PrincipalRequest {
@@ -321,7 +362,9 @@ pub struct CreatedAccessKey {
 
 impl fmt::Debug for CreatedAccessKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("CreatedAccessKey").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("CreatedAccessKey")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -499,7 +542,8 @@ impl Request for RevokeDeviceKeyRequest {
     fn check(&self, v: &mut Violations) {
         check_device(v, &self.instance_id);
         if let Some(fingerprint) = &self.key_fingerprint {
-            let good = fingerprint.len() == 64 && fingerprint.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+            let good = fingerprint.len() == 64
+                && fingerprint.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
             v.require(good, "KeyFingerprint", "be 64 lower-case hex digits");
         }
     }

@@ -1,15 +1,17 @@
 //! The limits of AWS's models, as small checks that collect what is wrong.
 //!
-//! Way: a request's `check` -> [`Violations`] -> one `ValidationException` that names every member in question.
+//! Way: a request's `check` -> [`Violations`] -> one `ValidationException` that names every member
+//! in question.
 //!
 //! # Invariants
-//! - At most [`MAX_REPORTED`] violations are kept, and a message never repeats what the client sent: bounded, and no
-//!   secret can come back.
+//! - At most [`MAX_REPORTED`] violations are kept, and a message never repeats what the client
+//!   sent: bounded, and no secret can come back.
 //! - Lengths are counted in characters, as the models count them.
 
 use crate::error::ApiError;
 
-/// Most violations in one message; a request of thousands of bad tags must not make a message of megabytes.
+/// Most violations in one message; a request of thousands of bad tags must not make a message of
+/// megabytes.
 pub const MAX_REPORTED: usize = 10;
 
 /// What a request breaks.
@@ -38,7 +40,8 @@ impl Violations {
     /// The length of a text in characters.
     pub fn length(&mut self, member: &str, text: &str, min: usize, max: usize) {
         // More bytes than four a character cannot be few enough characters: no need to count them.
-        let chars = if text.len() > max.saturating_mul(4) { usize::MAX } else { text.chars().count() };
+        let chars =
+            if text.len() > max.saturating_mul(4) { usize::MAX } else { text.chars().count() };
         if chars < min || chars > max {
             self.add(member, format!("be {min} to {max} characters long"));
         }
@@ -74,9 +77,16 @@ impl Violations {
 
     /// The characters AWS allows in tags and names: letters, digits, spaces and `_ . : / = + - @`.
     pub fn tag_characters(&mut self, member: &str, text: &str) {
-        // Rust's whitespace includes control characters such as tab and newline, the model's class does not.
-        let good = |c: char| c.is_alphanumeric() || "_.:/=+-@".contains(c) || (c.is_whitespace() && !c.is_control());
-        self.require(text.chars().all(good), member, "consist of letters, digits, spaces and _.:/=+-@");
+        // Rust's whitespace includes control characters such as tab and newline, the model's class
+        // does not.
+        let good = |c: char| {
+            c.is_alphanumeric() || "_.:/=+-@".contains(c) || (c.is_whitespace() && !c.is_control())
+        };
+        self.require(
+            text.chars().all(good),
+            member,
+            "consist of letters, digits, spaces and _.:/=+-@",
+        );
     }
 
     /// One error for all that was found, or nothing.
@@ -89,7 +99,11 @@ impl Violations {
         }
         let plural = if self.count == 1 { "error" } else { "errors" };
         let more = if self.count > self.found.len() { "; and more" } else { "" };
-        Err(ApiError::validation(format!("{} validation {plural}: {}{more}", self.count, self.found.join("; "))))
+        Err(ApiError::validation(format!(
+            "{} validation {plural}: {}{more}",
+            self.count,
+            self.found.join("; ")
+        )))
     }
 }
 

@@ -3,8 +3,8 @@
 //! Way: as of [`super`].
 //!
 //! # Invariants
-//! - The two filter lists of DescribeInstanceInformation (old and new style) are checked alike and become one list of
-//!   [`DeviceFilter`]s, so that the gateway has one thing to match.
+//! - The two filter lists of DescribeInstanceInformation (old and new style) are checked alike and
+//!   become one list of [`DeviceFilter`]s, so that the gateway has one thing to match.
 
 use serde::{Deserialize, Serialize};
 
@@ -96,7 +96,8 @@ pub const DEVICE_FILTER_KEYS: &[&str] = &[
     "ResourceType",
     "AssociationStatus",
 ];
-/// Most filters in one list. AWS gives no number; one more than all keys with as many tags as a device may have.
+/// Most filters in one list. AWS gives no number; one more than all keys with as many tags as a
+/// device may have.
 const MAX_FILTERS: usize = 60;
 
 impl Request for DescribeInstanceInformationRequest {
@@ -122,7 +123,8 @@ fn check_values(v: &mut Violations, member: &str, values: &[String]) {
     values.iter().for_each(|value| v.length(member, value, 1, 1024));
 }
 
-/// One condition on devices, from either style of filter. Any of the values may match; all conditions must.
+/// One condition on devices, from either style of filter. Any of the values may match; all
+/// conditions must.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeviceFilter<'a> {
     /// A property, one of [`DEVICE_FILTER_KEYS`].
@@ -137,14 +139,18 @@ impl DescribeInstanceInformationRequest {
     /// Both lists of filters as one.
     ///
     /// # Errors
-    /// `InvalidFilterKey` for a new style key that is not known; `ValidationException` when both lists are given.
+    /// `InvalidFilterKey` for a new style key that is not known; `ValidationException` when both
+    /// lists are given.
     pub fn conditions(&self) -> Result<Vec<DeviceFilter<'_>>, ApiError> {
         let old = self.instance_information_filter_list.as_deref().unwrap_or_default();
         let new = self.filters.as_deref().unwrap_or_default();
         if !old.is_empty() && !new.is_empty() {
-            return Err(ApiError::validation("give either Filters or InstanceInformationFilterList, not both"));
+            return Err(ApiError::validation(
+                "give either Filters or InstanceInformationFilterList, not both",
+            ));
         }
-        let mut all: Vec<_> = old.iter().map(|f| DeviceFilter::Property(&f.key, &f.value_set)).collect();
+        let mut all: Vec<_> =
+            old.iter().map(|f| DeviceFilter::Property(&f.key, &f.value_set)).collect();
         for filter in new {
             all.push(match filter.key.split_once(':') {
                 Some(("tag", key)) if !key.is_empty() => DeviceFilter::Tag(key, &filter.values),
@@ -153,7 +159,10 @@ impl DescribeInstanceInformationRequest {
                     DeviceFilter::Property(&filter.key, &filter.values)
                 }
                 _ => {
-                    let known = format!("filter keys are tag:<key>, tag-key and {}", DEVICE_FILTER_KEYS.join(", "));
+                    let known = format!(
+                        "filter keys are tag:<key>, tag-key and {}",
+                        DEVICE_FILTER_KEYS.join(", ")
+                    );
                     return Err(ApiError::new(ErrorCode::InvalidFilterKey, known));
                 }
             });
@@ -232,7 +241,8 @@ pub struct InstanceInformation {
     /// Its host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub computer_name: Option<String>,
-    /// Our extension: its tags, so that a list of devices needs no further call. Other clients ignore it.
+    /// Our extension: its tags, so that a list of devices needs no further call. Other clients
+    /// ignore it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub towline_tags: Vec<super::tags::Tag>,
     /// Our extension: the target triple of its agent.

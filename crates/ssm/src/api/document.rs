@@ -3,13 +3,15 @@
 //! Way: as of [`super`]; the text inside is judged by [`crate::documents`].
 //!
 //! # Invariants
-//! - Members that the model has and that mean nothing here (`Requires`, `Attachments`) are refused when they are used.
+//! - Members that the model has and that mean nothing here (`Requires`, `Attachments`) are refused
+//!   when they are used.
 
 use serde::{Deserialize, Serialize};
 
 pub use super::document_list::{
-    DocumentFilter, DocumentIdentifier, DocumentKeyValuesFilter, DocumentVersionInfo, ListDocumentVersionsRequest,
-    ListDocumentVersionsResult, ListDocumentsRequest, ListDocumentsResult,
+    DocumentFilter, DocumentIdentifier, DocumentKeyValuesFilter, DocumentVersionInfo,
+    ListDocumentVersionsRequest, ListDocumentVersionsResult, ListDocumentsRequest,
+    ListDocumentsResult,
 };
 use super::tags::{Tag, check_tags};
 use super::{Request, Violations};
@@ -90,8 +92,16 @@ impl Request for CreateDocumentRequest {
         check_names(v, display, version, self.target_type.as_deref());
         check_type(v, self.document_type.as_deref());
         check_format(v, self.document_format.as_deref());
-        v.require(self.requires.is_empty(), "Requires", "be left out: documents do not need each other here");
-        v.require(self.attachments.is_empty(), "Attachments", "be left out: documents have no files here");
+        v.require(
+            self.requires.is_empty(),
+            "Requires",
+            "be left out: documents do not need each other here",
+        );
+        v.require(
+            self.attachments.is_empty(),
+            "Attachments",
+            "be left out: documents have no files here",
+        );
         check_tags(v, &self.tags);
     }
 }
@@ -132,7 +142,11 @@ impl Request for UpdateDocumentRequest {
         check_names(v, display, version, self.target_type.as_deref());
         check_version(v, self.document_version.as_deref());
         check_format(v, self.document_format.as_deref());
-        v.require(self.attachments.is_empty(), "Attachments", "be left out: documents have no files here");
+        v.require(
+            self.attachments.is_empty(),
+            "Attachments",
+            "be left out: documents have no files here",
+        );
     }
 }
 
@@ -382,13 +396,18 @@ const TYPES_NOT_KEPT: &[&str] = &[
 /// # Errors
 /// `InvalidDocument` for what can name no document.
 pub fn bare_name(name: &str) -> Result<&str, ApiError> {
-    let bare = if name.starts_with("arn:") { name.rsplit_once(":document/").map(|(_, bare)| bare) } else { Some(name) };
+    let bare = if name.starts_with("arn:") {
+        name.rsplit_once(":document/").map(|(_, bare)| bare)
+    } else {
+        Some(name)
+    };
     bare.filter(|bare| is_plain_name(bare))
         .ok_or_else(|| ApiError::new(ErrorCode::InvalidDocument, "no document can have this name"))
 }
 
 fn is_plain_name(name: &str) -> bool {
-    (3..=128).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    (3..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
 fn is_number(text: &str) -> bool {
@@ -409,14 +428,20 @@ pub(super) fn check_name(v: &mut Violations, name: &str) {
     v.require(good, "Name", "consist of letters, digits and _-.:/");
 }
 
-fn check_names(v: &mut Violations, display: Option<&str>, version: Option<&str>, target: Option<&str>) {
+fn check_names(
+    v: &mut Violations,
+    display: Option<&str>,
+    version: Option<&str>,
+    target: Option<&str>,
+) {
     let word = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:/".contains(&byte);
     if let Some(display) = display {
         let good = display.len() <= 1024 && display.bytes().all(|byte| word(byte) || byte == b' ');
         v.require(good, "DisplayName", "be at most 1024 letters, digits, spaces or any of _.-:/");
     }
     if let Some(version) = version {
-        let good = version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
+        let good =
+            version.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte));
         v.require(
             good && (1..=128).contains(&version.len()),
             "VersionName",
@@ -449,7 +474,10 @@ fn check_type(v: &mut Violations, kind: Option<&str>) {
 fn check_format(v: &mut Violations, format: Option<&str>) {
     match format {
         None | Some("JSON" | "YAML") => {}
-        Some("TEXT") => v.add("DocumentFormat", "be JSON or YAML: TEXT is for document types that are not kept here"),
+        Some("TEXT") => v.add(
+            "DocumentFormat",
+            "be JSON or YAML: TEXT is for document types that are not kept here",
+        ),
         Some(_) => v.add("DocumentFormat", "be JSON or YAML"),
     }
 }

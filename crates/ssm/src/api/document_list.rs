@@ -51,7 +51,11 @@ pub struct DocumentKeyValuesFilter {
 impl Request for ListDocumentsRequest {
     fn check(&self, v: &mut Violations) {
         for filter in &self.document_filter_list {
-            v.one_of("DocumentFilterList key", &filter.key, &["Name", "Owner", "PlatformTypes", "DocumentType"]);
+            v.one_of(
+                "DocumentFilterList key",
+                &filter.key,
+                &["Name", "Owner", "PlatformTypes", "DocumentType"],
+            );
             v.length("DocumentFilterList value", &filter.value, 1, 256);
         }
         v.items("DocumentFilterList", self.document_filter_list.len(), 0, 6);

@@ -74,7 +74,8 @@ impl Request for ListSessionCommandsRequest {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct SessionCommand {
-    /// `Begin` (what the device knows processes by), `Command`, `Line` (as it was typed), `Gap` or `End`.
+    /// `Begin` (what the device knows processes by), `Command`, `Line` (as it was typed), `Gap` or
+    /// `End`.
     pub kind: String,
     /// Its place in the device's log.
     pub number: u64,
@@ -136,7 +137,8 @@ pub struct ListSessionCommandsResponse {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct LookupAttribute {
-    /// `EventId`, `EventName`, `ReadOnly`, `Username`, `ResourceType`, `ResourceName`, `EventSource` or `AccessKeyId`.
+    /// `EventId`, `EventName`, `ReadOnly`, `Username`, `ResourceType`, `ResourceName`,
+    /// `EventSource` or `AccessKeyId`.
     pub attribute_key: String,
     /// What it must be.
     pub attribute_value: String,
@@ -164,8 +166,16 @@ pub struct LookupEventsRequest {
 }
 
 /// Attribute keys of the model.
-const KEYS: &[&str] =
-    &["EventId", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId"];
+const KEYS: &[&str] = &[
+    "EventId",
+    "EventName",
+    "ReadOnly",
+    "Username",
+    "ResourceType",
+    "ResourceName",
+    "EventSource",
+    "AccessKeyId",
+];
 
 impl Request for LookupEventsRequest {
     fn check(&self, v: &mut Violations) {

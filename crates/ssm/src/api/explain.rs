@@ -1,6 +1,7 @@
 //! Questions to the stored policies: may a principal do that, and who may do what on a device.
 //!
-//! Way: as of [`super`]; operations of ours. The answers are made by the policy crate at the gateway.
+//! Way: as of [`super`]; operations of ours. The answers are made by the policy crate at the
+//! gateway.
 
 use std::collections::BTreeMap;
 
@@ -52,7 +53,8 @@ pub struct ExplainAccessResult {
     pub decision: String,
     /// Which statement, or what is missing.
     pub reason: String,
-    /// One block for each statement that speaks of the action: what matched, and which condition failed.
+    /// One block for each statement that speaks of the action: what matched, and which condition
+    /// failed.
     #[serde(default)]
     pub statements: Vec<String>,
 }
@@ -67,7 +69,11 @@ pub struct ListDeviceAccessRequest {
 
 impl Request for ListDeviceAccessRequest {
     fn check(&self, v: &mut Violations) {
-        v.require(self.instance_id.parse::<DeviceId>().is_ok(), "InstanceId", "be `mi-` and 17 lower-case hex digits");
+        v.require(
+            self.instance_id.parse::<DeviceId>().is_ok(),
+            "InstanceId",
+            "be `mi-` and 17 lower-case hex digits",
+        );
     }
 }
 
@@ -83,7 +89,8 @@ pub struct DeviceAccess {
     /// Session documents that it may start there.
     #[serde(default)]
     pub documents: Vec<String>,
-    /// Actions that are allowed only under conditions that are not known now (address, time, parameters).
+    /// Actions that are allowed only under conditions that are not known now (address, time,
+    /// parameters).
     #[serde(default)]
     pub conditional: Vec<String>,
 }

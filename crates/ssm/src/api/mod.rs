@@ -1,13 +1,16 @@
-//! Requests and answers of the API: shapes with AWS's member names, and the limits that AWS's models give.
+//! Requests and answers of the API: shapes with AWS's member names, and the limits that AWS's
+//! models give.
 //!
-//! Way: body -> [`parse`] -> a request that keeps every limit -> the gateway's handler -> an answer -> [`to_json`].
-//! Our own client goes the other way with [`to_json`] and [`from_answer`].
+//! Way: body -> [`parse`] -> a request that keeps every limit -> the gateway's handler -> an answer
+//! -> [`to_json`]. Our own client goes the other way with [`to_json`] and [`from_answer`].
 //!
 //! # Invariants
-//! - A request that [`parse`] returned has passed [`Request::check`]: handlers need no limits of their own.
+//! - A request that [`parse`] returned has passed [`Request::check`]: handlers need no limits of
+//!   their own.
 //! - Members that are not known are ignored and a `null` counts as absent, as AWS does both.
-//! - Wrong JSON or a wrong type is `SerializationException`; a broken limit is `ValidationException` and names the
-//!   member; what the model leaves open (existence, form of a resource id) has the operation's own error.
+//! - Wrong JSON or a wrong type is `SerializationException`; a broken limit is
+//!   `ValidationException` and names the member; what the model leaves open (existence, form of a
+//!   resource id) has the operation's own error.
 //!
 //! # Not here
 //! - No limit on the size of a body: the gateway stops reading at [`MAX_BODY`].
@@ -35,8 +38,9 @@ pub use check::Violations;
 
 use crate::error::{ApiError, ErrorCode};
 
-/// Largest request body in bytes. The largest that the limits of the shapes allow in earnest are tag lists and
-/// policies, both far below; the model's own sum (64 KiB for each session parameter) is nothing we could pass on.
+/// Largest request body in bytes. The largest that the limits of the shapes allow in earnest are
+/// tag lists and policies, both far below; the model's own sum (64 KiB for each session parameter)
+/// is nothing we could pass on.
 pub const MAX_BODY: usize = 256 * 1024;
 
 /// A request shape that knows its limits.
@@ -48,18 +52,23 @@ pub trait Request: DeserializeOwned {
 /// Reads and checks a request body. An empty body counts as `{}`.
 ///
 /// # Errors
-/// `SerializationException` for what is not JSON of this shape, `ValidationException` for a missing member or a
-/// broken limit.
+/// `SerializationException` for what is not JSON of this shape, `ValidationException` for a missing
+/// member or a broken limit.
 pub fn parse<R: Request>(body: &[u8]) -> Result<R, ApiError> {
     let body = if body.trim_ascii().is_empty() { b"{}" } else { body };
-    let mut value: Value = serde_json::from_slice(body).map_err(|_| serialization("the body is not JSON"))?;
+    let mut value: Value =
+        serde_json::from_slice(body).map_err(|_| serialization("the body is not JSON"))?;
     if !value.is_object() {
         return Err(serialization("the body must be a JSON object"));
     }
     drop_nulls(&mut value);
     let request: R = serde_json::from_value(value).map_err(|error| {
         let text = error.to_string();
-        if text.starts_with("missing field") { ApiError::validation(text) } else { serialization(&text) }
+        if text.starts_with("missing field") {
+            ApiError::validation(text)
+        } else {
+            serialization(&text)
+        }
     })?;
     let mut violations = Violations::default();
     request.check(&mut violations);
@@ -77,7 +86,8 @@ pub fn to_json<T: Serialize>(value: &T) -> Vec<u8> {
 /// # Errors
 /// `SerializationException` when the answer is not of this shape.
 pub fn from_answer<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
-    serde_json::from_slice(body).map_err(|error| serialization(&format!("the answer is not as expected: {error}")))
+    serde_json::from_slice(body)
+        .map_err(|error| serialization(&format!("the answer is not as expected: {error}")))
 }
 
 /// Reads an error answer at the client: code (without any namespace in front) and message.
@@ -86,7 +96,11 @@ pub fn error_from_answer(body: &[u8]) -> Option<(String, String)> {
     let value: Value = serde_json::from_slice(body).ok()?;
     let code = value.get("__type").or_else(|| value.get("code"))?.as_str()?;
     let code = code.rsplit_once('#').map_or(code, |(_, code)| code);
-    let message = value.get("message").or_else(|| value.get("Message")).and_then(Value::as_str).unwrap_or_default();
+    let message = value
+        .get("message")
+        .or_else(|| value.get("Message"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
     Some((code.to_owned(), message.to_owned()))
 }
 

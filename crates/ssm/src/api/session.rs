@@ -1,10 +1,11 @@
 //! Sessions: start, resume, terminate, list.
 //!
-//! Way: as of [`super`]. Besides AWS's members, StartSession takes `TowlineTerminal`, so that our own clients have
-//! the right terminal type and size from the first byte on.
+//! Way: as of [`super`]. Besides AWS's members, StartSession takes `TowlineTerminal`, so that our
+//! own clients have the right terminal type and size from the first byte on.
 //!
 //! # Invariants
-//! - Requests keep the limits of AWS's model; documents and their parameters are judged by `crate::documents`.
+//! - Requests keep the limits of AWS's model; documents and their parameters are judged by
+//!   `crate::documents`.
 //! - [`StartSessionResponse`] shows no token in `Debug`.
 
 use core::fmt;
@@ -52,7 +53,8 @@ pub struct TowlineTerminal {
     pub cols: u16,
 }
 
-/// Largest terminal side in cells. No real one comes near; full-screen programs allocate rows times columns.
+/// Largest terminal side in cells. No real one comes near; full-screen programs allocate rows times
+/// columns.
 const MAX_TERMINAL_SIDE: u16 = 10_000;
 
 impl Request for StartSessionRequest {
@@ -110,7 +112,9 @@ pub type ResumeSessionResponse = StartSessionResponse;
 
 impl fmt::Debug for StartSessionResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("StartSessionResponse").field("session_id", &self.session_id).finish_non_exhaustive()
+        f.debug_struct("StartSessionResponse")
+            .field("session_id", &self.session_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -248,10 +252,12 @@ pub struct Session {
     /// `Standard` or `JustInTime`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_type: Option<String>,
-    /// Not of AWS: programs that it executed, as far as its device was heard; absent where nothing was heard.
+    /// Not of AWS: programs that it executed, as far as its device was heard; absent where nothing
+    /// was heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_commands: Option<i64>,
-    /// Not of AWS: bytes of its recording, of one that goes on as far as they are on the disk; absent where there is none.
+    /// Not of AWS: bytes of its recording, of one that goes on as far as they are on the disk;
+    /// absent where there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_recording_bytes: Option<i64>,
     /// Not of AWS: what was typed is recorded, as far as it was echoed.

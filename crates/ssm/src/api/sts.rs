@@ -1,6 +1,7 @@
 //! The Security Token Service's query protocol: a form comes in, XML goes out.
 //!
-//! Way: body -> [`StsRequest::parse`] -> handler -> [`CallerIdentity::to_xml`], or [`error_xml`] for a refusal.
+//! Way: body -> [`StsRequest::parse`] -> handler -> [`CallerIdentity::to_xml`], or [`error_xml`]
+//! for a refusal.
 //!
 //! # Invariants
 //! - Everything that goes into XML is escaped, characters that XML cannot hold are dropped.
@@ -20,7 +21,8 @@ pub const FORM_CONTENT_TYPE: &str = "application/x-www-form-urlencoded";
 pub const VERSION: &str = "2011-06-15";
 /// Name space of answers; clients leave it out when they compare.
 pub(super) const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
-/// Most fields of a form that are looked at: AssumeRole with all the tags that it may have stays below.
+/// Most fields of a form that are looked at: AssumeRole with all the tags that it may have stays
+/// below.
 pub const MAX_FORM_FIELDS: usize = 256;
 
 /// A request in the query protocol.
@@ -36,10 +38,11 @@ impl StsRequest {
     /// Reads a form body.
     ///
     /// # Errors
-    /// `UnknownOperationException` for an action or version that is not served, `ValidationException` without one,
-    /// `SerializationException` for a form that cannot be read.
+    /// `UnknownOperationException` for an action or version that is not served,
+    /// `ValidationException` without one, `SerializationException` for a form that cannot be read.
     pub fn parse(body: &[u8]) -> Result<Self, ApiError> {
-        let bad = || ApiError::new(ErrorCode::SerializationException, "the body is not a form in UTF-8");
+        let bad =
+            || ApiError::new(ErrorCode::SerializationException, "the body is not a form in UTF-8");
         let text = core::str::from_utf8(body).map_err(|_| bad())?;
         let mut fields = BTreeMap::new();
         for (count, field) in text.trim().split('&').filter(|f| !f.is_empty()).enumerate() {
@@ -49,9 +52,13 @@ impl StsRequest {
             let (name, value) = field.split_once('=').ok_or_else(bad)?;
             fields.insert(decoded(name).ok_or_else(bad)?, decoded(value).ok_or_else(bad)?);
         }
-        let action = fields.remove("Action").ok_or_else(|| ApiError::validation("Action must be given"))?;
+        let action =
+            fields.remove("Action").ok_or_else(|| ApiError::validation("Action must be given"))?;
         if fields.remove("Version").is_some_and(|version| version != VERSION) {
-            return Err(ApiError::new(ErrorCode::UnknownOperationException, format!("Version must be {VERSION}")));
+            return Err(ApiError::new(
+                ErrorCode::UnknownOperationException,
+                format!("Version must be {VERSION}"),
+            ));
         }
         Operation::parse_sts_action(&action).map(|operation| Self { operation, fields })
     }
@@ -62,7 +69,9 @@ fn decoded(text: &str) -> Option<String> {
     let mut bytes = text.bytes();
     let mut out = Vec::with_capacity(text.len());
     while let Some(byte) = bytes.next() {
-        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+        let digit = |byte: Option<u8>| {
+            char::from(byte?).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
+        };
         out.push(match byte {
             b'+' => b' ',
             b'%' => (digit(bytes.next())? << 4) | digit(bytes.next())?,
@@ -101,7 +110,11 @@ impl CallerIdentity {
     /// Takes the values out of an answer, at the client.
     #[must_use]
     pub fn from_xml(text: &str) -> Option<Self> {
-        Some(Self { user_id: element(text, "UserId")?, account: element(text, "Account")?, arn: element(text, "Arn")? })
+        Some(Self {
+            user_id: element(text, "UserId")?,
+            account: element(text, "Account")?,
+            arn: element(text, "Arn")?,
+        })
     }
 }
 
@@ -146,7 +159,13 @@ pub(super) fn element(text: &str, name: &str) -> Option<String> {
     let len = text[start..].find(&format!("</{name}>"))?;
     let inner = &text[start..start + len];
     // The ampersand last, or an escaped escape would be undone twice.
-    Some(inner.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&amp;", "&"))
+    Some(
+        inner
+            .replace("&lt;", "<")
+            .replace("&gt;", ">")
+            .replace("&quot;", "\"")
+            .replace("&amp;", "&"),
+    )
 }
 
 #[cfg(test)]
@@ -157,16 +176,24 @@ mod tests {
     fn the_form_that_clients_send_is_understood() {
         let request = StsRequest::parse(b"Action=GetCallerIdentity&Version=2011-06-15").unwrap();
         assert_eq!(request.operation, Operation::GetCallerIdentity);
-        let request =
-            StsRequest::parse(b"Action=AssumeRole&RoleArn=a%3Ab%2fc&RoleSessionName=x+y&Version=2011-06-15").unwrap();
-        assert_eq!((request.fields["RoleArn"].as_str(), request.fields["RoleSessionName"].as_str()), ("a:b/c", "x y"));
+        let request = StsRequest::parse(
+            b"Action=AssumeRole&RoleArn=a%3Ab%2fc&RoleSessionName=x+y&Version=2011-06-15",
+        )
+        .unwrap();
+        assert_eq!(
+            (request.fields["RoleArn"].as_str(), request.fields["RoleSessionName"].as_str()),
+            ("a:b/c", "x y")
+        );
     }
 
     #[test]
     fn other_forms_get_the_code_that_fits() {
         let code = |body: &[u8]| StsRequest::parse(body).unwrap_err().code;
         assert_eq!(code(b"Action=StartSession"), ErrorCode::UnknownOperationException);
-        assert_eq!(code(b"Action=GetCallerIdentity&Version=1"), ErrorCode::UnknownOperationException);
+        assert_eq!(
+            code(b"Action=GetCallerIdentity&Version=1"),
+            ErrorCode::UnknownOperationException
+        );
         assert_eq!(code(b""), ErrorCode::ValidationException);
         assert_eq!(code(b"Action=%zz"), ErrorCode::SerializationException);
         assert_eq!(code(b"Action=%f"), ErrorCode::SerializationException);
@@ -176,11 +203,18 @@ mod tests {
 
     #[test]
     fn markup_in_a_value_does_not_become_markup() {
-        let identity = CallerIdentity { user_id: "a<b>&amp;\u{1}".into(), account: "1".into(), arn: "x\"y".into() };
+        let identity = CallerIdentity {
+            user_id: "a<b>&amp;\u{1}".into(),
+            account: "1".into(),
+            arn: "x\"y".into(),
+        };
         let read = CallerIdentity::from_xml(&identity.to_xml("r")).unwrap();
         assert_eq!(read, CallerIdentity { user_id: "a<b>&amp;".into(), ..identity });
         let error = ApiError::new(ErrorCode::InvalidSignatureException, "</Message><Code>X</Code>");
         let (code, message) = error_from_xml(&error_xml(&error, "r")).unwrap();
-        assert_eq!((code.as_str(), message.as_str()), ("SignatureDoesNotMatch", "</Message><Code>X</Code>"));
+        assert_eq!(
+            (code.as_str(), message.as_str()),
+            ("SignatureDoesNotMatch", "</Message><Code>X</Code>")
+        );
     }
 }

@@ -1,13 +1,14 @@
 //! Temporary credentials: AssumeRole and GetSessionToken, from form fields to XML.
 //!
-//! Way: [`super::sts::StsRequest::fields`] -> a request that keeps its limits -> the gateway -> [`TemporaryCredentials`] ->
-//! XML.
+//! Way: [`super::sts::StsRequest::fields`] -> a request that keeps its limits -> the gateway ->
+//! [`TemporaryCredentials`] -> XML.
 //!
 //! # Invariants
 //! - Secret and token are in exactly one shape, and not in its `Debug`.
 //!
 //! # Not here
-//! - No managed policies, no identity providers: `PolicyArns` and what else of the model is not served is refused.
+//! - No managed policies, no identity providers: `PolicyArns` and what else of the model is not
+//!   served is refused.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -19,7 +20,8 @@ use crate::clock::{EpochSeconds, format_iso8601, parse_iso8601};
 use crate::error::ApiError;
 use crate::ids::UserName;
 
-/// Life of credentials that can be asked for, seconds: 15 minutes to 36 hours; a role may have 12 hours at the most.
+/// Life of credentials that can be asked for, seconds: 15 minutes to 36 hours; a role may have 12
+/// hours at the most.
 pub const SECONDS: core::ops::RangeInclusive<i64> = 900..=129_600;
 /// Life of a session token that says nothing, seconds: 12 hours, as at AWS.
 pub const SESSION_TOKEN_SECONDS: i64 = 43_200;
@@ -96,7 +98,8 @@ impl<'a> Fields<'a> {
     fn finish(self, mut v: Violations) -> Result<(), ApiError> {
         if let Some(name) = self.left.keys().next() {
             // Ignored, a `PolicyArns` would give more than was asked for.
-            let name: String = name.chars().take(64).filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
+            let name: String =
+                name.chars().take(64).filter(|c| c.is_ascii_alphanumeric() || *c == '.').collect();
             v.add(&name, "be left out: this gateway does not serve it");
         }
         v.into_result()
@@ -147,7 +150,11 @@ impl AssumeRoleRequest {
         check_tags(v, &self.tags);
         v.items("TransitiveTagKeys", self.transitive_tag_keys.len(), 0, MAX_SESSION_TAGS);
         let tagged = |key: &String| self.tags.iter().any(|tag| tag.key.eq_ignore_ascii_case(key));
-        v.require(self.transitive_tag_keys.iter().all(tagged), "TransitiveTagKeys", "be keys of Tags");
+        v.require(
+            self.transitive_tag_keys.iter().all(tagged),
+            "TransitiveTagKeys",
+            "be keys of Tags",
+        );
     }
 }
 
@@ -179,7 +186,9 @@ pub struct TemporaryCredentials {
 
 impl fmt::Debug for TemporaryCredentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TemporaryCredentials").field("access_key_id", &self.access_key_id).finish_non_exhaustive()
+        f.debug_struct("TemporaryCredentials")
+            .field("access_key_id", &self.access_key_id)
+            .finish_non_exhaustive()
     }
 }
 
@@ -234,10 +243,9 @@ impl AssumedRole {
     /// The answer of AssumeRole.
     #[must_use]
     pub fn to_xml(&self, request_id: &str) -> String {
-        let source = self
-            .source_identity
-            .as_ref()
-            .map_or(String::new(), |source| format!("<SourceIdentity>{}</SourceIdentity>", escape(source)));
+        let source = self.source_identity.as_ref().map_or(String::new(), |source| {
+            format!("<SourceIdentity>{}</SourceIdentity>", escape(source))
+        });
         let result = format!(
             "{}<AssumedRoleUser><AssumedRoleId>{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>\
              <PackedPolicySize>{}</PackedPolicySize>{source}",
@@ -265,7 +273,10 @@ mod tests {
 
     fn fields(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
         let all = [("RoleArn", "arn:aws:iam::000000000000:role/ops"), ("RoleSessionName", "ann")];
-        all.iter().chain(pairs).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        all.iter()
+            .chain(pairs)
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     #[test]
@@ -277,7 +288,10 @@ mod tests {
             ("TransitiveTagKeys.member.1", "Team"),
         ]);
         let request = AssumeRoleRequest::read(&form).unwrap();
-        assert_eq!((request.duration, request.tags.len(), request.transitive_tag_keys.len()), (Some(900), 1, 1));
+        assert_eq!(
+            (request.duration, request.tags.len(), request.transitive_tag_keys.len()),
+            (Some(900), 1, 1)
+        );
     }
 
     #[test]
@@ -306,7 +320,8 @@ mod tests {
             session_token: "t&t".into(),
             expiration: EpochSeconds::from_millis(1_000_000),
         };
-        let (read, _) = TemporaryCredentials::from_xml(&credentials.to_session_token_xml("r")).unwrap();
+        let (read, _) =
+            TemporaryCredentials::from_xml(&credentials.to_session_token_xml("r")).unwrap();
         assert_eq!(read, credentials);
         assert!(!format!("{credentials:?}").contains("t&t"));
     }

@@ -68,14 +68,16 @@ pub enum TaggedResource {
 /// The thing that `ResourceType` and `ResourceId` name.
 ///
 /// # Errors
-/// `InvalidResourceType` for types without tags here, `InvalidResourceId` for an id that cannot exist.
+/// `InvalidResourceType` for types without tags here, `InvalidResourceId` for an id that cannot
+/// exist.
 pub fn resource_of(resource_type: &str, resource_id: &str) -> Result<TaggedResource, ApiError> {
     let invalid = |message: &str| ApiError::new(ErrorCode::InvalidResourceId, message);
     match resource_type {
         "ManagedInstance" => {
             let device = resource_id.parse();
-            let device =
-                device.map_err(|_| invalid("ResourceId must be the id of a device: `mi-` and 17 hex digits"))?;
+            let device = device.map_err(|_| {
+                invalid("ResourceId must be the id of a device: `mi-` and 17 hex digits")
+            })?;
             Ok(TaggedResource::Device(device))
         }
         "Document" => {

@@ -1,11 +1,12 @@
 //! The agent's half: what our gateway speaks to clients of AWS.
 //!
-//! Way: new -> handshake -> (first size of the terminal) -> open -> closing -> closed. Lost websockets change nothing
-//! in that.
+//! Way: new -> handshake -> (first size of the terminal) -> open -> closing -> closed. Lost
+//! websockets change nothing in that.
 //!
 //! # Invariants
-//! - No output leaves before the handshake is complete; for terminals, not before the first size or [`SIZE_WAIT`].
-//!   A client of a plain shell that sends a size or data instead of its answer is served without a handshake.
+//! - No output leaves before the handshake is complete; for terminals, not before the first size or
+//!   [`SIZE_WAIT`]. A client of a plain shell that sends a size or data instead of its answer is
+//!   served without a handshake.
 //! - `channel_closed` is sent once, as the last thing.
 //!
 //! # Not here
@@ -21,12 +22,13 @@ use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
 use super::state::{ChannelState, CutKind, Reached};
 use super::{
-    AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT, Transmit, millis, unnumbered,
+    AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT, Transmit, millis,
+    unnumbered,
 };
 use crate::clock::format_iso8601;
 use crate::message::payload::{
-    ACTION_SESSION_TYPE, ACTION_SUCCESS, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest, HandshakeResponse,
-    JsonPayload, RequestedAction, Size,
+    ACTION_SESSION_TYPE, ACTION_SUCCESS, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest,
+    HandshakeResponse, JsonPayload, RequestedAction, Size,
 };
 use crate::message::{MessageError, MessageType, PayloadType};
 
@@ -41,7 +43,8 @@ pub struct AgentConfig {
     pub session_type: &'static str,
     /// Properties for the client's handler; it reads them for ports only.
     pub properties: serde_json::Value,
-    /// Standard error has a kind of message of its own, and the exit status is told; else both streams are one.
+    /// Standard error has a kind of message of its own, and the exit status is told; else both
+    /// streams are one.
     pub separate_output: bool,
     /// A line for the user, or nothing.
     pub customer_message: String,
@@ -118,25 +121,37 @@ impl AgentChannel {
     #[must_use]
     pub fn new(config: AgentConfig, now: Duration) -> Self {
         let receiver = Receiver::new(Promise::Taken, 0);
-        let mut half = Half::new(Sender::to_client(), receiver, MessageType::InputStreamData, config.seed);
+        let mut half =
+            Half::new(Sender::to_client(), receiver, MessageType::InputStreamData, config.seed);
         half.push(PayloadType::HandshakeRequest, request(&config), now);
         let stage = Stage::Handshake { asked: now, since: now };
         Self { config, half, stage, notices: VecDeque::new(), peer_closed: false, sized: false }
     }
 
-    /// A channel that takes the place of one which had this state. The bytes of the messages in it are to be written
-    /// again, from the oldest on.
+    /// A channel that takes the place of one which had this state. The bytes of the messages in it
+    /// are to be written again, from the oldest on.
     #[must_use]
     pub fn resume(config: AgentConfig, state: &ChannelState, now: Duration) -> Self {
-        let (sender, receiver) = (Sender::resumed(state.base, state.ready), Receiver::new(Promise::Taken, state.taken));
+        let (sender, receiver) =
+            (Sender::resumed(state.base, state.ready), Receiver::new(Promise::Taken, state.taken));
         let mut half = Half::new(sender, receiver, MessageType::InputStreamData, config.seed);
         for cut in &state.cuts {
             match cut.kind {
-                CutKind::HandshakeRequest => half.push(PayloadType::HandshakeRequest, request(&config), now),
-                CutKind::HandshakeComplete => {
-                    half.push(PayloadType::HandshakeComplete, complete(&config, Duration::ZERO), now);
+                CutKind::HandshakeRequest => {
+                    half.push(PayloadType::HandshakeRequest, request(&config), now)
                 }
-                CutKind::Flag => half.push(PayloadType::Flag, Flag::ConnectToPortError.to_payload().to_vec(), now),
+                CutKind::HandshakeComplete => {
+                    half.push(
+                        PayloadType::HandshakeComplete,
+                        complete(&config, Duration::ZERO),
+                        now,
+                    );
+                }
+                CutKind::Flag => half.push(
+                    PayloadType::Flag,
+                    Flag::ConnectToPortError.to_payload().to_vec(),
+                    now,
+                ),
                 CutKind::Bytes(stream) => {
                     half.sender.push_awaited(kind_of(&config, stream), stream, cut.len as usize);
                 }
@@ -148,10 +163,18 @@ impl AgentChannel {
             Reached::Size => Stage::AwaitingSize { since: now },
             Reached::Open => Stage::Open,
         };
-        Self { config, half, stage, notices: VecDeque::new(), peer_closed: false, sized: state.sized }
+        Self {
+            config,
+            half,
+            stage,
+            notices: VecDeque::new(),
+            peer_closed: false,
+            sized: state.sized,
+        }
     }
 
-    /// What a successor needs; nothing once the session is ending, since there is nothing to go on with.
+    /// What a successor needs; nothing once the session is ending, since there is nothing to go on
+    /// with.
     #[must_use]
     pub fn state(&self) -> Option<ChannelState> {
         let reached = match self.stage {
@@ -189,7 +212,8 @@ impl AgentChannel {
     /// A binary frame of the client.
     ///
     /// # Errors
-    /// [`MessageError`] when the frame is no message. It changed nothing; the owner may ignore it or hang up.
+    /// [`MessageError`] when the frame is no message. It changed nothing; the owner may ignore it
+    /// or hang up.
     pub fn on_frame(&mut self, frame: &[u8], now: Duration) -> Result<(), MessageError> {
         if matches!(self.stage, Stage::Closed) {
             return Ok(());
@@ -215,8 +239,8 @@ impl AgentChannel {
         self.half.sender.on_pong(content);
     }
 
-    /// Puts output in, as much as there is room for, and returns how many bytes that was. 0 means: wait for the next
-    /// acknowledgement, or for the channel to open.
+    /// Puts output in, as much as there is room for, and returns how many bytes that was. 0 means:
+    /// wait for the next acknowledgement, or for the channel to open.
     #[must_use = "what was not taken must be kept and offered again"]
     pub fn write(&mut self, stream: Stream, data: &[u8], now: Duration) -> usize {
         if !matches!(self.stage, Stage::Open) || self.half.paused {
@@ -231,10 +255,15 @@ impl AgentChannel {
     /// Bytes that `write` would take now.
     #[must_use]
     pub fn room(&self) -> usize {
-        if matches!(self.stage, Stage::Open) && !self.half.paused { self.half.sender.room() } else { 0 }
+        if matches!(self.stage, Stage::Open) && !self.half.paused {
+            self.half.sender.room()
+        } else {
+            0
+        }
     }
 
-    /// Tells the exit status of a session with separate output. To be called once, after all output was written.
+    /// Tells the exit status of a session with separate output. To be called once, after all output
+    /// was written.
     pub fn write_exit_code(&mut self, code: i32, now: Duration) {
         if matches!(self.stage, Stage::Open) {
             self.half.push(PayloadType::ExitCode, format!("EXIT_CODE: {code}").into_bytes(), now);
@@ -248,14 +277,16 @@ impl AgentChannel {
         }
     }
 
-    /// Ends the session once all output was acknowledged. `text` is shown to the user; empty for an ordinary end.
+    /// Ends the session once all output was acknowledged. `text` is shown to the user; empty for an
+    /// ordinary end.
     pub fn finish(&mut self, text: &str, now: Duration) {
         if !matches!(self.stage, Stage::Closing { .. } | Stage::Closed) {
             self.stage = Stage::Closing { text: text.to_owned(), progress: now };
         }
     }
 
-    /// Refuses a client that was never let in: the first thing it hears is why, and the channel is over.
+    /// Refuses a client that was never let in: the first thing it hears is why, and the channel is
+    /// over.
     pub fn abort(&mut self, why: &str, now: Duration) {
         self.half.attach();
         self.half.sender.clear();
@@ -302,11 +333,14 @@ impl AgentChannel {
         }
     }
 
-    /// Data or a size came: the client's handler runs, and takes data as well. A client that sends either without an
-    /// answer to the handshake has none to give; official agents start plain shells without, so it can do without.
+    /// Data or a size came: the client's handler runs, and takes data as well. A client that sends
+    /// either without an answer to the handshake has none to give; official agents start plain
+    /// shells without, so it can do without.
     fn on_life(&mut self) {
         self.half.sender.set_ready();
-        if matches!(self.stage, Stage::Handshake { .. }) && self.config.session_type == "Standard_Stream" {
+        if matches!(self.stage, Stage::Handshake { .. })
+            && self.config.session_type == "Standard_Stream"
+        {
             self.stage = Stage::Open;
             self.notices.push_back(AgentEvent::Started { client_version: String::new() });
         }
@@ -389,18 +423,23 @@ impl AgentChannel {
     /// The time of `next_timeout` has come. Early calls do no harm.
     pub fn tick(&mut self, now: Duration) {
         match &self.stage {
-            Stage::Handshake { since, .. } if self.half.attached && since.saturating_add(HANDSHAKE_TIMEOUT) <= now => {
+            Stage::Handshake { since, .. }
+                if self.half.attached && since.saturating_add(HANDSHAKE_TIMEOUT) <= now =>
+            {
                 self.fail("the client did not answer the handshake in time", now);
             }
-            Stage::AwaitingSize { since } if self.half.attached && since.saturating_add(SIZE_WAIT) <= now => {
+            Stage::AwaitingSize { since }
+                if self.half.attached && since.saturating_add(SIZE_WAIT) <= now =>
+            {
                 self.stage = Stage::Open;
             }
             _ => {}
         }
     }
 
-    /// Bytes of a stream that were written and are needed again by a successor: from the oldest message on that is not
-    /// acknowledged. What was written before has reached the client for good.
+    /// Bytes of a stream that were written and are needed again by a successor: from the oldest
+    /// message on that is not acknowledged. What was written before has reached the client for
+    /// good.
     #[must_use]
     pub fn outstanding(&self, stream: Stream) -> usize {
         self.half.sender.outstanding(stream)
@@ -412,7 +451,8 @@ impl AgentChannel {
         self.half.bytes()
     }
 
-    /// Messages taken for consumed although no acknowledgement came (see the sender's rule), since start.
+    /// Messages taken for consumed although no acknowledgement came (see the sender's rule), since
+    /// start.
     #[must_use]
     pub fn forgotten(&self) -> u64 {
         self.half.sender.forgotten()

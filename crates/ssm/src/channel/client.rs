@@ -18,9 +18,9 @@ use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
 use super::{CLIENT_PAYLOAD, Transmit};
 use crate::message::payload::{
-    ACTION_SESSION_TYPE, ACTION_SUCCESS, ACTION_UNSUPPORTED, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest,
-    HandshakeResponse, JsonPayload, OPEN_SCHEMA_VERSION, OpenDataChannel, ProcessedAction, RequestedAction,
-    SessionTypeParameters, Size,
+    ACTION_SESSION_TYPE, ACTION_SUCCESS, ACTION_UNSUPPORTED, ChannelClosed, Flag,
+    HandshakeComplete, HandshakeRequest, HandshakeResponse, JsonPayload, OPEN_SCHEMA_VERSION,
+    OpenDataChannel, ProcessedAction, RequestedAction, SessionTypeParameters, Size,
 };
 use crate::message::{MessageError, MessageType, PayloadType};
 
@@ -94,8 +94,17 @@ impl ClientChannel {
     #[must_use]
     pub fn new(config: ClientConfig) -> Self {
         let receiver = Receiver::new(Promise::Received, 0);
-        let half = Half::new(Sender::to_agent(), receiver, MessageType::OutputStreamData, config.seed);
-        Self { config, half, stage: Stage::New, opening: None, size: None, notices: VecDeque::new(), ended: None }
+        let half =
+            Half::new(Sender::to_agent(), receiver, MessageType::OutputStreamData, config.seed);
+        Self {
+            config,
+            half,
+            stage: Stage::New,
+            opening: None,
+            size: None,
+            notices: VecDeque::new(),
+            ended: None,
+        }
     }
 
     /// A websocket is up. `token` is of StartSession, or of ResumeSession for a later websocket.
@@ -123,13 +132,16 @@ impl ClientChannel {
     /// [`MessageError`] when the frame is no message; it changed nothing.
     pub fn on_frame(&mut self, frame: &[u8], now: Duration) -> Result<(), MessageError> {
         if let Seen::Closed(payload) = self.half.on_frame(frame, now)? {
-            let text = ChannelClosed::from_payload(&payload).map(|closed| closed.output).unwrap_or_default();
+            let text = ChannelClosed::from_payload(&payload)
+                .map(|closed| closed.output)
+                .unwrap_or_default();
             self.ended.get_or_insert(text);
         }
         Ok(())
     }
 
-    /// Puts input in, as much as there is room for, and returns how many bytes that was. 0 before the start.
+    /// Puts input in, as much as there is room for, and returns how many bytes that was. 0 before
+    /// the start.
     #[must_use = "what was not taken must be kept and offered again"]
     pub fn write(&mut self, data: &[u8], now: Duration) -> usize {
         if matches!(self.stage, Stage::Started) && !self.half.paused {

@@ -1,6 +1,8 @@
-//! What both halves of a channel have in common: numbered messages in both directions and their acknowledgements.
+//! What both halves of a channel have in common: numbered messages in both directions and their
+//! acknowledgements.
 //!
-//! Way: frame -> [`Half::on_frame`] -> receiver or sender; [`Half::poll_transmit`] -> acknowledgements, then messages.
+//! Way: frame -> [`Half::on_frame`] -> receiver or sender; [`Half::poll_transmit`] ->
+//! acknowledgements, then messages.
 //!
 //! # Invariants
 //! - Acknowledgements go before data, so a peer never repeats because of our own bulk.
@@ -42,7 +44,12 @@ pub(super) enum Seen {
 }
 
 impl Half {
-    pub(super) fn new(sender: Sender, receiver: Receiver, incoming: MessageType, seed: [u8; 16]) -> Self {
+    pub(super) fn new(
+        sender: Sender,
+        receiver: Receiver,
+        incoming: MessageType,
+        seed: [u8; 16],
+    ) -> Self {
         Self {
             ids: MessageIds::new(seed),
             sender,
@@ -68,7 +75,10 @@ impl Half {
     pub(super) fn receive(&mut self, now: Duration) -> Option<(PayloadType, Vec<u8>)> {
         let Item { sequence, id, kind, payload } = self.receiver.pop()?;
         // Without room for it, or without a websocket, the peer asks again.
-        if self.receiver.promise() == Promise::Taken && self.attached && self.acks.len() < PENDING_ACKS {
+        if self.receiver.promise() == Promise::Taken
+            && self.attached
+            && self.acks.len() < PENDING_ACKS
+        {
             self.acknowledge(sequence, &id, now);
         }
         Some((kind, payload))
@@ -88,7 +98,9 @@ impl Half {
         match &message.message_type {
             MessageType::Acknowledge => {
                 // An unreadable acknowledgement is none: the message will be repeated.
-                let Ok(ack) = Acknowledge::from_payload(&message.payload) else { return Ok(Seen::Handled) };
+                let Ok(ack) = Acknowledge::from_payload(&message.payload) else {
+                    return Ok(Seen::Handled);
+                };
                 self.sender.on_ack(ack.sequence, now);
                 return Ok(Seen::Progress);
             }
@@ -106,7 +118,9 @@ impl Half {
             return;
         }
         let AgentMessage { sequence, id, payload_type, payload, .. } = message;
-        if self.receiver.accept(Item { sequence, id, kind: payload_type, payload }) == Verdict::Acknowledge {
+        if self.receiver.accept(Item { sequence, id, kind: payload_type, payload })
+            == Verdict::Acknowledge
+        {
             self.acknowledge(sequence, &id, now);
         }
     }
@@ -138,7 +152,8 @@ impl Half {
         self.receiver.bytes() + self.sender.bytes()
     }
 
-    /// Cuts `data` into messages of at most `max` bytes while there is room, and returns how many bytes went in.
+    /// Cuts `data` into messages of at most `max` bytes while there is room, and returns how many
+    /// bytes went in.
     pub(super) fn write(
         &mut self,
         kind: PayloadType,
@@ -158,8 +173,8 @@ impl Half {
     }
 }
 
-/// The largest length of at most `max` (at least 4) that cuts no UTF-8 character in two. Bytes that are no UTF-8 are
-/// cut anywhere.
+/// The largest length of at most `max` (at least 4) that cuts no UTF-8 character in two. Bytes that
+/// are no UTF-8 are cut anywhere.
 fn whole_characters(data: &[u8], max: usize) -> usize {
     if data.len() <= max {
         return data.len();

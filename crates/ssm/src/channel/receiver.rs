@@ -1,10 +1,12 @@
 //! The receiving side of a numbered stream: brings messages into order, within fixed room.
 //!
-//! Way: numbered message -> [`Receiver::accept`] -> acknowledge or not; in order -> [`Receiver::pop`].
+//! Way: numbered message -> [`Receiver::accept`] -> acknowledge or not; in order ->
+//! [`Receiver::pop`].
 //!
 //! # Invariants
-//! - What finds no room is not acknowledged. What is acknowledged is kept until it is popped; with [`Promise::Taken`] it is
-//!   not acknowledged before that, so that an owner which loses its memory loses nothing that it had acknowledged.
+//! - What finds no room is not acknowledged. What is acknowledged is kept until it is popped; with
+//!   [`Promise::Taken`] it is not acknowledged before that, so that an owner which loses its memory
+//!   loses nothing that it had acknowledged.
 //! - A message that is missing cannot be kept out by later ones: the two rooms are apart.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -87,7 +89,8 @@ impl Receiver {
             Promise::Taken => Verdict::Later,
         };
         if sequence < self.taken {
-            // Its acknowledgement was lost. The official agent answers again, the official client does not.
+            // Its acknowledgement was lost. The official agent answers again, the official client
+            // does not.
             return Verdict::Acknowledge;
         }
         if sequence < self.expected || self.held.contains_key(&sequence) {
@@ -155,7 +158,12 @@ mod tests {
     use crate::message::MessageIds;
 
     fn item(sequence: i64, payload: Vec<u8>) -> Item {
-        Item { sequence, id: MessageIds::new([1; 16]).next_id(), kind: PayloadType::Output, payload }
+        Item {
+            sequence,
+            id: MessageIds::new([1; 16]).next_id(),
+            kind: PayloadType::Output,
+            payload,
+        }
     }
 
     fn accept(receiver: &mut Receiver, sequence: i64, len: usize) -> Verdict {
@@ -173,7 +181,8 @@ mod tests {
             let payload = vec![u8::try_from(sequence).unwrap()];
             assert_eq!(receiver.accept(item(sequence, payload)), Verdict::Acknowledge);
         }
-        let order: Vec<u8> = std::iter::from_fn(|| receiver.pop()).map(|item| item.payload[0]).collect();
+        let order: Vec<u8> =
+            std::iter::from_fn(|| receiver.pop()).map(|item| item.payload[0]).collect();
         assert_eq!(order, [0, 1, 2, 3]);
     }
 
@@ -206,7 +215,9 @@ mod tests {
     #[test]
     fn messages_from_the_far_future_are_bounded_and_keep_nothing_out() {
         let mut receiver = receiver();
-        let kept = (1..100_000).filter(|i| accept(&mut receiver, i * 1000, 100) == Verdict::Acknowledge).count();
+        let kept = (1..100_000)
+            .filter(|i| accept(&mut receiver, i * 1000, 100) == Verdict::Acknowledge)
+            .count();
         assert_eq!(kept, HELD_MESSAGES);
         assert_eq!(accept(&mut receiver, i64::MAX, 1), Verdict::NoRoom);
         assert_eq!(accept(&mut receiver, 0, 1000), Verdict::Acknowledge);

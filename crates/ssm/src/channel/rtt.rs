@@ -1,4 +1,5 @@
-//! When to repeat: the round trip as measured, with the start values and the cap of the official ends.
+//! When to repeat: the round trip as measured, with the start values and the cap of the official
+//! ends.
 //!
 //! # Invariants
 //! - The time-out lies between [`FLOOR`] above the round trip and [`CAP`].
@@ -20,10 +21,15 @@ pub(super) struct Rtt {
 
 impl Rtt {
     pub(super) const fn new() -> Self {
-        Self { mean: Duration::from_millis(100), variation: Duration::ZERO, timeout: Duration::from_millis(200) }
+        Self {
+            mean: Duration::from_millis(100),
+            variation: Duration::ZERO,
+            timeout: Duration::from_millis(200),
+        }
     }
 
-    /// One measured round trip. Messages that were repeated must not be measured: nobody knows which copy was meant.
+    /// One measured round trip. Messages that were repeated must not be measured: nobody knows
+    /// which copy was meant.
     pub(super) fn sample(&mut self, sample: Duration) {
         let sample = sample.min(CAP * 60);
         self.variation = self.variation * 3 / 4 + self.mean.abs_diff(sample) / 4;
@@ -47,7 +53,10 @@ mod tests {
         assert_eq!(rtt.timeout(0), Duration::from_millis(200));
         (0..200).for_each(|_| rtt.sample(Duration::from_millis(2)));
         let close = rtt.timeout(0);
-        assert!(close >= Duration::from_millis(11) && close <= Duration::from_millis(15), "{close:?}");
+        assert!(
+            close >= Duration::from_millis(11) && close <= Duration::from_millis(15),
+            "{close:?}"
+        );
         (0..200).for_each(|_| rtt.sample(Duration::MAX));
         assert_eq!(rtt.timeout(0), CAP);
         assert_eq!(Rtt::new().timeout(u32::MAX), CAP);

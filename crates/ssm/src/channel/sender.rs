@@ -1,22 +1,28 @@
-//! The sending side of a numbered stream: what was sent and not acknowledged, and when to send it again.
+//! The sending side of a numbered stream: what was sent and not acknowledged, and when to send it
+//! again.
 //!
-//! Way: payload -> [`Sender::push`] -> [`Sender::poll`] -> websocket; acknowledgement -> [`Sender::on_ack`].
+//! Way: payload -> [`Sender::push`] -> [`Sender::poll`] -> websocket; acknowledgement ->
+//! [`Sender::on_ack`].
 //!
 //! # When a message may be forgotten without an acknowledgement
-//! The official client is silent about a message that it has consumed before. So when a websocket was lost together
-//! with acknowledgements, the repeated messages would never be acknowledged. A websocket is reliable and in order:
-//! an acknowledgement of something sent later, or the pong of a later ping, proves that a message was read. Read, and
-//! silent, means: consumed before, or the client's handler is not ready and dropped it. Hence a message is forgotten
-//! when it was passed over [`PASSES`] times, AND was sent on an earlier websocket already, AND the client is known to
-//! be ready. A message that was first sent on this very websocket is never forgotten, only repeated. Agents answer
-//! repeated messages as well, so towards an agent nothing is ever forgotten.
+//! The official client is silent about a message that it has consumed before. So when a websocket
+//! was lost together with acknowledgements, the repeated messages would never be acknowledged. A
+//! websocket is reliable and in order: an acknowledgement of something sent later, or the pong of a
+//! later ping, proves that a message was read. Read, and silent, means: consumed before, or the
+//! client's handler is not ready and dropped it. Hence a message is forgotten when it was passed
+//! over [`PASSES`] times, AND was sent on an earlier websocket already, AND the client is known to
+//! be ready. A message that was first sent on this very websocket is never forgotten, only
+//! repeated. Agents answer repeated messages as well, so towards an agent nothing is ever
+//! forgotten.
 //!
 //! # When the owner has lost its memory
-//! It kept the boundaries of what was not acknowledged ([`Cut`]); the bytes come from their source once more. Until then
-//! such a message is awaited: it has its number, and is not sent. So each number means the same bytes for ever.
+//! It kept the boundaries of what was not acknowledged ([`Cut`]); the bytes come from their source
+//! once more. Until then such a message is awaited: it has its number, and is not sent. So each
+//! number means the same bytes for ever.
 //!
 //! # Invariants
-//! - At most [`SEND_WINDOW_MESSAGES`] messages and [`SEND_WINDOW_BYTES`] bytes (plus one payload) are kept.
+//! - At most [`SEND_WINDOW_MESSAGES`] messages and [`SEND_WINDOW_BYTES`] bytes (plus one payload)
+//!   are kept.
 //! - Only the oldest message is repeated by time; after a new websocket all are, once, in order.
 
 use core::time::Duration;
@@ -27,8 +33,8 @@ use super::state::{Cut, CutKind};
 use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, Stream, millis};
 use crate::message::{AgentMessage, FLAGS_SYN, MessageIds, MessageType, PayloadType};
 
-/// How often a message must be proven read and silent before it is forgotten. One would do for a client that answers
-/// in order; clients that acknowledge from another thread get two more rounds.
+/// How often a message must be proven read and silent before it is forgotten. One would do for a
+/// client that answers in order; clients that acknowledge from another thread get two more rounds.
 pub(super) const PASSES: u8 = 3;
 
 /// One transmission.
@@ -42,8 +48,8 @@ struct Sent {
 #[derive(Debug)]
 struct Entry {
     frame: Vec<u8>,
-    /// Bytes of payload; they count until the entry leaves the front, so that what a client has to hold back behind a
-    /// message it does not take is bounded by the window too.
+    /// Bytes of payload; they count until the entry leaves the front, so that what a client has to
+    /// hold back behind a message it does not take is bounded by the window too.
     len: usize,
     kind: PayloadType,
     /// Whose bytes these are.
@@ -77,7 +83,8 @@ pub(super) struct Sender {
     /// The client is known to consume ordinary data.
     ready: bool,
     ping_wanted: bool,
-    /// Whether the peer is one that is silent about repeated messages (a client), or answers always (an agent).
+    /// Whether the peer is one that is silent about repeated messages (a client), or answers always
+    /// (an agent).
     silent_peer: bool,
     forgotten: u64,
 }
@@ -116,7 +123,8 @@ impl Sender {
         }
     }
 
-    /// A sender to a client that goes on behind message `base`; `ready` as it was. Its entries are pushed next.
+    /// A sender to a client that goes on behind message `base`; `ready` as it was. Its entries are
+    /// pushed next.
     pub(super) fn resumed(base: i64, ready: bool) -> Self {
         // One websocket has been there: what was cut then was sent then.
         Self { base, ready, socket: 1, ..Self::to_client() }
@@ -136,7 +144,8 @@ impl Sender {
     pub(super) fn attach(&mut self) {
         self.socket = self.socket.saturating_add(1);
         self.ping_wanted = false;
-        for entry in self.entries.iter_mut().filter(|entry| !entry.acked && entry.awaited.is_none()) {
+        for entry in self.entries.iter_mut().filter(|entry| !entry.acked && entry.awaited.is_none())
+        {
             entry.due = true;
             entry.repeats = 0;
             entry.first_here = None;
@@ -150,7 +159,11 @@ impl Sender {
 
     /// Bytes that may be pushed now. A payload of any size fits whenever this is not 0.
     pub(super) fn room(&self) -> usize {
-        if self.entries.len() >= SEND_WINDOW_MESSAGES { 0 } else { SEND_WINDOW_BYTES.saturating_sub(self.bytes) }
+        if self.entries.len() >= SEND_WINDOW_MESSAGES {
+            0
+        } else {
+            SEND_WINDOW_BYTES.saturating_sub(self.bytes)
+        }
     }
 
     /// Whether all that was pushed is acknowledged or forgotten.
@@ -196,7 +209,8 @@ impl Sender {
         });
     }
 
-    /// Adds a message that was sent in an earlier life; its `len` bytes of this stream are still to come.
+    /// Adds a message that was sent in an earlier life; its `len` bytes of this stream are still to
+    /// come.
     pub(super) fn push_awaited(&mut self, kind: PayloadType, stream: Stream, len: usize) {
         self.keep(Entry {
             frame: Vec::new(),
@@ -224,7 +238,14 @@ impl Sender {
         self.entries.push_back(entry);
     }
 
-    fn frame(&self, index: usize, kind: PayloadType, payload: Vec<u8>, ids: &mut MessageIds, now: Duration) -> Vec<u8> {
+    fn frame(
+        &self,
+        index: usize,
+        kind: PayloadType,
+        payload: Vec<u8>,
+        ids: &mut MessageIds,
+        now: Duration,
+    ) -> Vec<u8> {
         let sequence = self.base.saturating_add(i64::try_from(index).unwrap_or(i64::MAX));
         let flags = if self.marks_first && sequence == 0 { FLAGS_SYN } else { 0 };
         let message = AgentMessage {
@@ -239,8 +260,15 @@ impl Sender {
         message.encode()
     }
 
-    /// Gives bytes of a stream to the messages that wait for them, in order; how many bytes they took.
-    pub(super) fn fill(&mut self, stream: Stream, data: &[u8], ids: &mut MessageIds, now: Duration) -> usize {
+    /// Gives bytes of a stream to the messages that wait for them, in order; how many bytes they
+    /// took.
+    pub(super) fn fill(
+        &mut self,
+        stream: Stream,
+        data: &[u8],
+        ids: &mut MessageIds,
+        now: Duration,
+    ) -> usize {
         let mut taken = 0;
         while taken < data.len() {
             let waits = |entry: &Entry| entry.awaited.is_some() && entry.stream == Some(stream);
@@ -277,7 +305,9 @@ impl Sender {
 
     /// An acknowledgement. Numbers that are not outstanding are ignored.
     pub(super) fn on_ack(&mut self, sequence: i64, now: Duration) {
-        let Some(index) = sequence.checked_sub(self.base).and_then(|offset| usize::try_from(offset).ok()) else {
+        let Some(index) =
+            sequence.checked_sub(self.base).and_then(|offset| usize::try_from(offset).ok())
+        else {
             return;
         };
         let Some(entry) = self.entries.get_mut(index) else { return };
@@ -327,14 +357,16 @@ impl Sender {
         }
     }
 
-    /// Notes that all transmissions before `turn` on this websocket were read without an answer so far.
+    /// Notes that all transmissions before `turn` on this websocket were read without an answer so
+    /// far.
     fn passed_over(&mut self, turn: u64) {
         if !self.silent_peer {
             return;
         }
         let (socket, ready) = (self.socket, self.ready);
         for entry in self.entries.iter_mut().filter(|entry| !entry.acked && !entry.due) {
-            let read = entry.first_here.is_some() && entry.last.is_some_and(|last| last.turn < turn);
+            let read =
+                entry.first_here.is_some() && entry.last.is_some_and(|last| last.turn < turn);
             let old = entry.first_socket < socket && (ready || is_handshake(entry.kind));
             if !read || !old {
                 continue;
@@ -383,12 +415,15 @@ impl Sender {
 
     /// When the oldest message is to be repeated.
     pub(super) fn repeat_at(&self) -> Option<Duration> {
-        let entry = self.entries.front().filter(|entry| !entry.due && !entry.acked && entry.awaited.is_none())?;
+        let entry = self
+            .entries
+            .front()
+            .filter(|entry| !entry.due && !entry.acked && entry.awaited.is_none())?;
         Some(entry.last?.at.saturating_add(self.rtt.timeout(entry.repeats)))
     }
 
-    /// Bytes of a stream that are in messages and not behind us: everything from the oldest message on that nobody has
-    /// acknowledged, later ones included that somebody has.
+    /// Bytes of a stream that are in messages and not behind us: everything from the oldest message
+    /// on that nobody has acknowledged, later ones included that somebody has.
     pub(super) fn outstanding(&self, stream: Stream) -> usize {
         let of_it = self.entries.iter().filter(|entry| entry.stream == Some(stream));
         of_it.map(|entry| entry.awaited.as_ref().map_or(entry.len, Vec::len)).sum()
@@ -401,5 +436,10 @@ impl Sender {
 }
 
 fn is_handshake(kind: PayloadType) -> bool {
-    matches!(kind, PayloadType::HandshakeRequest | PayloadType::HandshakeResponse | PayloadType::HandshakeComplete)
+    matches!(
+        kind,
+        PayloadType::HandshakeRequest
+            | PayloadType::HandshakeResponse
+            | PayloadType::HandshakeComplete
+    )
 }

@@ -1,15 +1,19 @@
-//! What has to be written down of an agent's half, so that a process which takes its place goes on under the same numbers.
+//! What has to be written down of an agent's half, so that a process which takes its place goes on
+//! under the same numbers.
 //!
-//! Way: after each round of the owner [`AgentChannel::state`](super::AgentChannel::state) -> [`ChannelState::encode`] -> the
-//! owner's journal, *before* what [`poll_transmit`](super::AgentChannel::poll_transmit) gives leaves; another process ->
+//! Way: after each round of the owner [`AgentChannel::state`](super::AgentChannel::state) ->
+//! [`ChannelState::encode`] -> the owner's journal, *before* what
+//! [`poll_transmit`](super::AgentChannel::poll_transmit) gives leaves; another process ->
 //! [`ChannelState::decode`] -> [`AgentChannel::resume`](super::AgentChannel::resume).
 //!
 //! # Invariants
 //! - At most [`MAX_STATE`] bytes, whatever was sent.
-//! - What decodes obeys the bounds of a channel: a damaged journal cannot make one that grows or panics.
+//! - What decodes obeys the bounds of a channel: a damaged journal cannot make one that grows or
+//!   panics.
 //!
 //! # Not here
-//! - No payload: output comes from its source again, cut as it was; input is the owner's once it was taken.
+//! - No payload: output comes from its source again, cut as it was; input is the owner's once it
+//!   was taken.
 
 use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, Stream};
 use crate::message::MAX_PAYLOAD;
@@ -114,7 +118,10 @@ impl ChannelState {
         let (head, rest) = bytes.split_at_checked(HEAD).ok_or(BadState("it is too short"))?;
         let number = |at: usize| {
             let eight = head.get(at..at + 8).and_then(|bytes| bytes.try_into().ok());
-            eight.map(i64::from_be_bytes).filter(|number| *number >= 0).ok_or(BadState("a number is negative"))
+            eight
+                .map(i64::from_be_bytes)
+                .filter(|number| *number >= 0)
+                .ok_or(BadState("a number is negative"))
         };
         if head[0] != FORM || head[2] > 3 {
             return Err(BadState("it has another form"));

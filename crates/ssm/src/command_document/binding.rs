@@ -8,8 +8,8 @@ use std::collections::BTreeMap;
 
 use super::parameter::Kind;
 use super::{
-    CommandDocument, DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT, Plan, PlannedStep, RUN_SHELL_SCRIPT, Step, content,
-    invalid,
+    CommandDocument, DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT, Plan, PlannedStep, RUN_SHELL_SCRIPT,
+    Step, content, invalid,
 };
 use crate::api::session::Parameters;
 use crate::error::ApiError;
@@ -87,7 +87,8 @@ impl CommandDocument {
     /// Whether each placeholder that asks for AWS's stores can be answered: none can.
     pub(super) fn check_placeholders(&self) -> Result<(), ApiError> {
         for step in &self.steps {
-            let texts = step.run_command.iter().chain([&step.working_directory, &step.timeout_seconds]);
+            let texts =
+                step.run_command.iter().chain([&step.working_directory, &step.timeout_seconds]);
             if texts.into_iter().any(|text| mentions_a_store(text)) {
                 return Err(content(format!(
                     "step {} asks for a value of AWS's parameter store, which is not here",
@@ -96,7 +97,10 @@ impl CommandDocument {
             }
             let whole = whole_placeholder(&step.timeout_seconds);
             if whole.is_some_and(|name| !self.parameters.contains_key(name)) {
-                return Err(content(format!("step {}: timeoutSeconds names no parameter", step.name)));
+                return Err(content(format!(
+                    "step {}: timeoutSeconds names no parameter",
+                    step.name
+                )));
             }
         }
         Ok(())
@@ -125,16 +129,20 @@ fn timeout(step: &Step, values: &Values<'_>) -> Result<u32, ApiError> {
         return Ok(DEFAULT_TIMEOUT);
     }
     let seconds = text.parse().ok().filter(|seconds| (1..=MAX_TIMEOUT).contains(seconds));
-    seconds.ok_or_else(|| invalid(format!("the time-out of step {} must be 1 to {MAX_TIMEOUT} seconds", step.name)))
+    seconds.ok_or_else(|| {
+        invalid(format!("the time-out of step {} must be 1 to {MAX_TIMEOUT} seconds", step.name))
+    })
 }
 
 /// The name in a text that is nothing but `{{ name }}`.
 fn whole_placeholder(text: &str) -> Option<&str> {
     let name = text.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
-    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')).then_some(name)
+    (!name.is_empty() && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'))
+        .then_some(name)
 }
 
-/// The text with its placeholders replaced. What names no parameter stays: `{{` is also other programs' notation.
+/// The text with its placeholders replaced. What names no parameter stays: `{{` is also other
+/// programs' notation.
 fn put(text: &str, values: &Values<'_>) -> String {
     let (mut out, mut rest) = (String::with_capacity(text.len()), text);
     while let Some(at) = rest.find("{{") {

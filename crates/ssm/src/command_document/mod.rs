@@ -1,16 +1,20 @@
-//! Command documents: schema 2.2 with `aws:runShellScript` steps, and what they mean with their parameters.
+//! Command documents: schema 2.2 with `aws:runShellScript` steps, and what they mean with their
+//! parameters.
 //!
-//! Way: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) -> [`CommandDocument::bind`] with the
-//! parameters of SendCommand -> a [`Plan`] of steps, each a script -> the gateway.
+//! Way: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) ->
+//! [`CommandDocument::bind`] with the parameters of SendCommand -> a [`Plan`] of steps, each a
+//! script -> the gateway.
 //!
 //! # Invariants
-//! - A plan holds only values that their parameter allows, and scripts of at most [`MAX_SCRIPT`] bytes.
-//! - A parameter that the document does not have is refused, never ignored. So is what this gateway could not do as written:
-//!   another action, another schema, a value from AWS's parameter store.
+//! - A plan holds only values that their parameter allows, and scripts of at most [`MAX_SCRIPT`]
+//!   bytes.
+//! - A parameter that the document does not have is refused, never ignored. So is what this gateway
+//!   could not do as written: another action, another schema, a value from AWS's parameter store.
 //! - Patterns are matched against the whole value, whatever anchors they have, and in linear time.
 //!
 //! # Not here
-//! - Where documents are kept, and who may use them: the gateway. Their text (JSON or YAML): `crate::documents::content`.
+//! - Where documents are kept, and who may use them: the gateway. Their text (JSON or YAML):
+//!   `crate::documents::content`.
 
 mod binding;
 mod parameter;
@@ -29,8 +33,8 @@ pub use step::{After, Step};
 
 /// The document of ad-hoc commands.
 pub const RUN_SHELL_SCRIPT: &str = "AWS-RunShellScript";
-/// Largest script of one step, bytes, with all its parameters in place: what an agent takes in one buffer. AWS's documents
-/// have at most 64 KiB as well.
+/// Largest script of one step, bytes, with all its parameters in place: what an agent takes in one
+/// buffer. AWS's documents have at most 64 KiB as well.
 pub const MAX_SCRIPT: usize = 64 * 1024;
 /// Most steps of one document.
 pub const MAX_STEPS: usize = 32;
@@ -95,7 +99,8 @@ impl CommandDocument {
     /// The parameters that count: those given, and the defaults of the others. Not yet judged.
     #[must_use]
     pub fn effective(&self, given: &Parameters) -> Parameters {
-        let defaults = self.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?)));
+        let defaults =
+            self.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?)));
         defaults.chain(given.iter().map(|(name, values)| (name.clone(), values.clone()))).collect()
     }
 
@@ -107,9 +112,13 @@ impl CommandDocument {
         match value["schemaVersion"].as_str() {
             Some("2.2" | "2.0") => {}
             Some(other) => {
-                return Err(content(format!("schemaVersion {other:?} is not served: write a document of schema 2.2")));
+                return Err(content(format!(
+                    "schemaVersion {other:?} is not served: write a document of schema 2.2"
+                )));
             }
-            None => return Err(content("the document has no schemaVersion, which must be \"2.2\"")),
+            None => {
+                return Err(content("the document has no schemaVersion, which must be \"2.2\""));
+            }
         }
         let mut parameters = BTreeMap::new();
         for (name, described) in members(value, "parameters")? {
@@ -119,7 +128,8 @@ impl CommandDocument {
             return Err(content(format!("the document has more than {MAX_PARAMETERS} parameters")));
         }
         let steps = value["mainSteps"].as_array().filter(|steps| !steps.is_empty());
-        let steps = steps.ok_or_else(|| content("mainSteps must be a list of at least one step"))?;
+        let steps =
+            steps.ok_or_else(|| content("mainSteps must be a list of at least one step"))?;
         if steps.len() > MAX_STEPS {
             return Err(content(format!("the document has more than {MAX_STEPS} steps")));
         }
@@ -137,7 +147,10 @@ impl CommandDocument {
 }
 
 /// The members of an object that may be absent.
-fn members<'a>(value: &'a Value, name: &str) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, ApiError> {
+fn members<'a>(
+    value: &'a Value,
+    name: &str,
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, ApiError> {
     let object = match &value[name] {
         Value::Null => None,
         Value::Object(members) => Some(members),

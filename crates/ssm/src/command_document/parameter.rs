@@ -71,7 +71,10 @@ impl Parameter {
                 return Err(content(format!("parameter {name}: type must be one of {kinds}")));
             }
         };
-        let written = value["allowedPattern"].as_str().filter(|pattern| !pattern.is_empty()).map(str::to_owned);
+        let written = value["allowedPattern"]
+            .as_str()
+            .filter(|pattern| !pattern.is_empty())
+            .map(str::to_owned);
         let pattern = written.as_deref().map(|pattern| compile(name, pattern)).transpose()?;
         let allowed_values = match &value["allowedValues"] {
             Value::Null => Vec::new(),
@@ -88,8 +91,12 @@ impl Parameter {
             chars: range(name, value, "minChars", "maxChars")?,
             items: range(name, value, "minItems", "maxItems")?,
         };
-        if let Some(values) = parameter.default.as_ref().filter(|values| values.iter().any(|value| !value.is_empty())) {
-            let why = |error: ApiError| content(format!("its own default is not allowed: {}", error.message));
+        if let Some(values) =
+            parameter.default.as_ref().filter(|values| values.iter().any(|value| !value.is_empty()))
+        {
+            let why = |error: ApiError| {
+                content(format!("its own default is not allowed: {}", error.message))
+            };
             parameter.allow(name, values).map_err(why)?;
         }
         Ok(parameter)
@@ -98,7 +105,8 @@ impl Parameter {
     /// Whether it may have these values.
     ///
     /// # Errors
-    /// `InvalidParameters` with what would be right. The values are not repeated: they may be secret.
+    /// `InvalidParameters` with what would be right. The values are not repeated: they may be
+    /// secret.
     pub fn allow(&self, name: &str, values: &[String]) -> Result<(), ApiError> {
         if self.kind != Kind::List && values.len() != 1 {
             return Err(invalid(format!("{name} takes exactly one value")));
@@ -123,8 +131,13 @@ impl Parameter {
         if let Some(expected) = typed {
             return Err(invalid(format!("{name} must be {expected}")));
         }
-        if !self.allowed_values.is_empty() && !self.allowed_values.iter().any(|allowed| allowed == value) {
-            return Err(invalid(format!("{name} must be one of {}", self.allowed_values.join(", "))));
+        if !self.allowed_values.is_empty()
+            && !self.allowed_values.iter().any(|allowed| allowed == value)
+        {
+            return Err(invalid(format!(
+                "{name} must be one of {}",
+                self.allowed_values.join(", ")
+            )));
         }
         if self.pattern.as_ref().is_some_and(|pattern| !pattern.is_match(value)) {
             let pattern = self.allowed_pattern.as_deref().unwrap_or_default();
@@ -138,11 +151,14 @@ impl Parameter {
     }
 }
 
-/// The whole value must match: a document whose author forgot the anchors guards as well as one with them.
+/// The whole value must match: a document whose author forgot the anchors guards as well as one
+/// with them.
 fn compile(name: &str, pattern: &str) -> Result<Regex, ApiError> {
     let whole = format!(r"\A(?:{pattern})\z");
     RegexBuilder::new(&whole).size_limit(MAX_PATTERN).build().map_err(|_| {
-        content(format!("parameter {name}: allowedPattern is not a pattern that can be used, or too large"))
+        content(format!(
+            "parameter {name}: allowedPattern is not a pattern that can be used, or too large"
+        ))
     })
 }
 
@@ -166,11 +182,17 @@ fn range(name: &str, value: &Value, min: &str, max: &str) -> Result<(usize, usiz
     let number = |key: &str, otherwise: usize| match &value[key] {
         Value::Null => Ok(otherwise),
         // Both are seen in documents: a number, and a number as text.
-        given => text_of(given).parse().map_err(|_| content(format!("parameter {name}: {key} must be a number"))),
+        given => text_of(given)
+            .parse()
+            .map_err(|_| content(format!("parameter {name}: {key} must be a number"))),
     };
     Ok((number(min, 0)?, number(max, usize::MAX)?))
 }
 
 fn between((min, max): (usize, usize), what: &str) -> String {
-    if max == usize::MAX { format!("at least {min} {what}") } else { format!("{min} to {max} {what}") }
+    if max == usize::MAX {
+        format!("at least {min} {what}")
+    } else {
+        format!("{min} to {max} {what}")
+    }
 }

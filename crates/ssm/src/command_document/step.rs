@@ -49,15 +49,19 @@ impl Step {
     /// `InvalidDocumentContent`.
     pub(super) fn parse(value: &Value) -> Result<Self, ApiError> {
         let name = value["name"].as_str().unwrap_or_default();
-        let good =
-            (4..=128).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
+        let good = (4..=128).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
         if !good {
             return Err(content("each step has a name of 4 to 128 letters, digits and _-.:"));
         }
         let wrong = |what: &str| content(format!("step {name}: {what}"));
         match value["action"].as_str() {
             Some(ACTION) => {}
-            Some(_) => return Err(wrong("its action is not served by this gateway, which runs aws:runShellScript")),
+            Some(_) => {
+                return Err(wrong(
+                    "its action is not served by this gateway, which runs aws:runShellScript",
+                ));
+            }
             None => return Err(wrong("it has no action")),
         }
         let inputs = &value["inputs"];
@@ -100,7 +104,9 @@ fn for_linux(precondition: &Value) -> Option<bool> {
         return Some(true);
     }
     match precondition["StringEquals"].as_array()?.as_slice() {
-        [Value::String(key), Value::String(platform)] if key == "platformType" => Some(platform == "Linux"),
+        [Value::String(key), Value::String(platform)] if key == "platformType" => {
+            Some(platform == "Linux")
+        }
         _ => None,
     }
 }

@@ -5,7 +5,10 @@ use serde_json::json;
 use super::*;
 
 fn parameters(pairs: &[(&str, &[&str])]) -> Parameters {
-    pairs.iter().map(|(k, vs)| ((*k).to_owned(), vs.iter().map(|v| (*v).to_owned()).collect())).collect()
+    pairs
+        .iter()
+        .map(|(k, vs)| ((*k).to_owned(), vs.iter().map(|v| (*v).to_owned()).collect()))
+        .collect()
 }
 
 fn run_shell_script(pairs: &[(&str, &[&str])]) -> Result<Plan, ApiError> {
@@ -27,8 +30,11 @@ fn restart(parameter: serde_json::Value) -> Result<CommandDocument, ApiError> {
 
 #[test]
 fn commands_become_the_lines_of_one_script() {
-    let plan =
-        run_shell_script(&[("commands", &["#!/bin/bash", "echo {{x}}"]), ("executionTimeout", &["60"])]).unwrap();
+    let plan = run_shell_script(&[
+        ("commands", &["#!/bin/bash", "echo {{x}}"]),
+        ("executionTimeout", &["60"]),
+    ])
+    .unwrap();
     let step = &plan.steps[0];
     assert_eq!((step.script.as_str(), step.timeout), ("#!/bin/bash\necho {{x}}\n", 60));
     assert_eq!(
@@ -41,7 +47,10 @@ fn commands_become_the_lines_of_one_script() {
 #[test]
 fn the_largest_script_passes_and_one_byte_more_does_not() {
     let largest = "x".repeat(MAX_SCRIPT - 1); // and its line feed
-    assert_eq!(run_shell_script(&[("commands", &[&largest])]).unwrap().steps[0].script.len(), MAX_SCRIPT);
+    assert_eq!(
+        run_shell_script(&[("commands", &[&largest])]).unwrap().steps[0].script.len(),
+        MAX_SCRIPT
+    );
     let error = run_shell_script(&[("commands", &[&format!("{largest}x")])]).unwrap_err();
     assert_eq!(error.code, ErrorCode::InvalidParameters);
     assert!(error.message.contains("65537 bytes; at most 65536"), "{}", error.message);
@@ -59,7 +68,10 @@ fn a_parameter_that_is_missing_unknown_or_not_allowed_is_refused() {
         (&[("commands", &["echo {{ ssm:secret }}"])], "parameter store"),
     ] {
         let error = run_shell_script(given).unwrap_err();
-        assert!(error.message.contains(words) && error.code == ErrorCode::InvalidParameters, "{error}");
+        assert!(
+            error.message.contains(words) && error.code == ErrorCode::InvalidParameters,
+            "{error}"
+        );
     }
 }
 
@@ -71,7 +83,10 @@ fn a_pattern_guards_the_whole_value_with_or_without_anchors() {
         assert_eq!(plan.steps[0].script, "systemctl restart 'nginx'\n");
         for bad in ["nginx'; reboot; '", "nginx\nreboot", ""] {
             let error = document.bind("Restart", &parameters(&[("service", &[bad])])).unwrap_err();
-            assert!(error.message.contains(pattern) && !error.message.contains("reboot"), "{error}");
+            assert!(
+                error.message.contains(pattern) && !error.message.contains("reboot"),
+                "{error}"
+            );
         }
     }
 }
@@ -114,15 +129,30 @@ fn a_document_that_could_not_be_run_as_written_is_not_one() {
         (with("mainSteps", json!([step.clone(), step.clone()])), "two steps"),
         (with("mainSteps", json!([other_action])), "action is not served"),
         (with("parameters", json!({ "a": { "type": "Text" } })), "type must be one of"),
-        (with("parameters", json!({ "a": { "type": "String", "allowedPattern": "(" } })), "allowedPattern"),
         (
-            with("parameters", json!({ "a": { "type": "String", "default": "x", "allowedValues": ["y"] } })),
+            with("parameters", json!({ "a": { "type": "String", "allowedPattern": "(" } })),
+            "allowedPattern",
+        ),
+        (
+            with(
+                "parameters",
+                json!({ "a": { "type": "String", "default": "x", "allowedValues": ["y"] } }),
+            ),
             "own default",
         ),
-        (with("parameters", json!({ "a": { "type": "String", "interpolationType": "ENV_VAR" } })), "interpolationType"),
+        (
+            with(
+                "parameters",
+                json!({ "a": { "type": "String", "interpolationType": "ENV_VAR" } }),
+            ),
+            "interpolationType",
+        ),
     ] {
         let error = CommandDocument::parse(&document).unwrap_err();
-        assert!(error.message.contains(words) && error.code == ErrorCode::InvalidDocumentContent, "{error}");
+        assert!(
+            error.message.contains(words) && error.code == ErrorCode::InvalidDocumentContent,
+            "{error}"
+        );
     }
     assert!(CommandDocument::parse(&with("description", json!("x"))).is_ok());
 }
@@ -134,7 +164,8 @@ fn steps_for_another_platform_are_left_out() {
             "precondition": { "StringEquals": ["platformType", platform] } })
     };
     let steps = json!([step("here", "Linux"), step("there", "MacOS")]);
-    let document = CommandDocument::parse(&json!({ "schemaVersion": "2.2", "mainSteps": steps })).unwrap();
+    let document =
+        CommandDocument::parse(&json!({ "schemaVersion": "2.2", "mainSteps": steps })).unwrap();
     let plan = document.bind("Two", &Parameters::new()).unwrap();
     assert_eq!((plan.steps.len(), plan.steps[0].on_failure), (1, After::Exit));
     assert_eq!(plan.steps[0].folder, "awsrunShellScript/here");

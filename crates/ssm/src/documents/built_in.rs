@@ -1,16 +1,18 @@
 //! The texts of the built-in documents, as GetDocument shows them.
 //!
-//! Way: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents; the command document stands in a file as it is.
+//! Way: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents; the command
+//! document stands in a file as it is.
 //!
 //! # Invariants
-//! - Made from the table that StartSession resolves with: parameters, defaults and patterns cannot differ from what counts.
+//! - Made from the table that StartSession resolves with: parameters, defaults and patterns cannot
+//!   differ from what counts.
 
 use serde_json::{Map, Value, json};
 
 use super::content::Kind;
 use super::{
-    BUILT_IN, Document, INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING,
-    RUN_SHELL, SSH_SESSION,
+    BUILT_IN, Document, INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING,
+    REMOTE_HOST_FORWARDING, RUN_SHELL, SSH_SESSION,
 };
 use crate::command_document::{RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT};
 
@@ -30,16 +32,20 @@ pub fn text(name: &str) -> Option<(Kind, String)> {
 /// The names of all built-in documents, sorted.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
-    let mut names: Vec<_> = BUILT_IN.iter().map(|document| document.name).chain([RUN_SHELL_SCRIPT]).collect();
+    let mut names: Vec<_> =
+        BUILT_IN.iter().map(|document| document.name).chain([RUN_SHELL_SCRIPT]).collect();
     names.sort_unstable();
     names
 }
 
-/// Whether a name may not be given to an own document. The shell document is its owner's to replace.
+/// Whether a name may not be given to an own document. The shell document is its owner's to
+/// replace.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let small = name.to_ascii_lowercase();
-    name != RUN_SHELL && (RESERVED_PREFIXES.iter().any(|prefix| small.starts_with(prefix)) || names().contains(&name))
+    name != RUN_SHELL
+        && (RESERVED_PREFIXES.iter().any(|prefix| small.starts_with(prefix))
+            || names().contains(&name))
 }
 
 fn session(document: &Document) -> Value {
@@ -73,7 +79,9 @@ fn session(document: &Document) -> Value {
 
 fn properties(name: &str) -> Value {
     match name {
-        INTERACTIVE_COMMAND => json!({ "linux": { "commands": "{{ command }}", "runAsElevated": false } }),
+        INTERACTIVE_COMMAND => {
+            json!({ "linux": { "commands": "{{ command }}", "runAsElevated": false } })
+        }
         NON_INTERACTIVE_COMMAND => json!({ "linux": {
             "commands": "{{ command }}",
             "runAsElevated": false,

@@ -1,11 +1,11 @@
 //! A document's text: its format, its kind, and the outline that listings and policies need.
 //!
-//! Way: text of a request -> [`Content::read`] (size, format, schema version, members of the outline) -> what is stored;
-//! the meaning of a session document is in [`super::own`].
+//! Way: text of a request -> [`Content::read`] (size, format, schema version, members of the
+//! outline) -> what is stored; the meaning of a session document is in [`super::own`].
 //!
 //! # Invariants
-//! - What [`Content::read`] returned can be listed, described and started (sessions) or handed on (commands): nothing of it
-//!   has to be checked again but what its own kind adds.
+//! - What [`Content::read`] returned can be listed, described and started (sessions) or handed on
+//!   (commands): nothing of it has to be checked again but what its own kind adds.
 //!
 //! # Not here
 //! - The meaning of command documents: their steps are outlined here and no more.
@@ -114,7 +114,8 @@ impl Content {
     /// Reads a text and checks it as a document of this kind.
     ///
     /// # Errors
-    /// `MaxDocumentSizeExceeded`, `InvalidDocumentSchemaVersion`, `InvalidDocumentContent`; each says where it is wrong.
+    /// `MaxDocumentSizeExceeded`, `InvalidDocumentSchemaVersion`, `InvalidDocumentContent`; each
+    /// says where it is wrong.
     pub fn read(kind: Kind, format: Format, text: &str) -> Result<Self, ApiError> {
         let content = Self::outline(kind, format, text)?;
         match kind {
@@ -136,8 +137,11 @@ impl Content {
             None => return Err(invalid("schemaVersion is missing")),
         };
         if !kind.schemas().contains(&schema_version.as_str()) {
-            let message =
-                format!("a document of type {} must have schemaVersion {}", kind.as_str(), kind.schemas().join(" or "));
+            let message = format!(
+                "a document of type {} must have schemaVersion {}",
+                kind.as_str(),
+                kind.schemas().join(" or ")
+            );
             return Err(ApiError::new(ErrorCode::InvalidDocumentSchemaVersion, message));
         }
         let description = text_of(&tree, "description")?.map(str::to_owned);
@@ -171,8 +175,11 @@ fn tree(format: Format, text: &str) -> Result<Map<String, Value>, ApiError> {
         return Err(ApiError::new(ErrorCode::MaxDocumentSizeExceeded, message));
     }
     let value = match format {
-        Format::Json => serde_json::from_str(text).map_err(|error| invalid(&format!("not JSON: {error}")))?,
-        Format::Yaml => yaml::read(text).map_err(|error| invalid(&format!("not YAML that is taken here: {error}")))?,
+        Format::Json => {
+            serde_json::from_str(text).map_err(|error| invalid(&format!("not JSON: {error}")))?
+        }
+        Format::Yaml => yaml::read(text)
+            .map_err(|error| invalid(&format!("not YAML that is taken here: {error}")))?,
     };
     match value {
         Value::Object(tree) => Ok(tree),
@@ -186,10 +193,14 @@ fn outlines(parameters: &Map<String, Value>) -> Result<Vec<ParameterOutline>, Ap
     }
     let outline = |(name, parameter): (&String, &Value)| {
         let at = format!("parameters.{name}");
-        if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte)) {
+        if name.is_empty()
+            || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        {
             return Err(invalid("the names of parameters must consist of letters, digits and _-."));
         }
-        let Value::Object(parameter) = parameter else { return Err(invalid(&format!("{at} must be an object"))) };
+        let Value::Object(parameter) = parameter else {
+            return Err(invalid(&format!("{at} must be an object")));
+        };
         let Some(Value::String(kind)) = parameter.get("type") else {
             return Err(invalid(&format!("{at}.type is missing: String, for example")));
         };
@@ -197,8 +208,8 @@ fn outlines(parameters: &Map<String, Value>) -> Result<Vec<ParameterOutline>, Ap
             Value::String(text) => text.clone(),
             other => other.to_string(),
         });
-        let description =
-            text_of(parameter, "description").map_err(|_| invalid(&format!("{at}.description must be a text")))?;
+        let description = text_of(parameter, "description")
+            .map_err(|_| invalid(&format!("{at}.description must be a text")))?;
         Ok(ParameterOutline {
             name: name.clone(),
             list: kind == "StringList",
@@ -211,15 +222,20 @@ fn outlines(parameters: &Map<String, Value>) -> Result<Vec<ParameterOutline>, Ap
 
 /// The outline of a command document's steps: each has an action and a name of its own.
 fn steps(tree: &Map<String, Value>) -> Result<(), ApiError> {
-    let Some(Value::Array(steps)) = tree.get("mainSteps") else { return Err(invalid("mainSteps must be a list")) };
+    let Some(Value::Array(steps)) = tree.get("mainSteps") else {
+        return Err(invalid("mainSteps must be a list"));
+    };
     if steps.is_empty() || steps.len() > MAX_STEPS {
         return Err(invalid(&format!("mainSteps must have 1 to {MAX_STEPS} steps")));
     }
     let mut names = std::collections::BTreeSet::new();
     for (at, step) in steps.iter().enumerate() {
-        let text = |key: &str| step.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let text =
+            |key: &str| step.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         if text("action").is_none_or(|action| !action.starts_with("aws:")) {
-            return Err(invalid(&format!("mainSteps[{at}].action must be an action such as aws:runShellScript")));
+            return Err(invalid(&format!(
+                "mainSteps[{at}].action must be an action such as aws:runShellScript"
+            )));
         }
         match text("name") {
             None => return Err(invalid(&format!("mainSteps[{at}].name is missing"))),
@@ -236,7 +252,10 @@ fn steps(tree: &Map<String, Value>) -> Result<(), ApiError> {
 }
 
 /// A member that may be absent, and must be a text when it is there.
-pub(super) fn text_of<'a>(tree: &'a Map<String, Value>, key: &str) -> Result<Option<&'a str>, ApiError> {
+pub(super) fn text_of<'a>(
+    tree: &'a Map<String, Value>,
+    key: &str,
+) -> Result<Option<&'a str>, ApiError> {
     match tree.get(key) {
         None | Some(Value::Null) => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),

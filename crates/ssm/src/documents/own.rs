@@ -1,17 +1,20 @@
 //! Own session documents (schema 1.0): what they mean with the parameters of a request.
 //!
-//! Way: a stored text -> [`Content`] -> [`OwnDocument::read`] -> [`OwnDocument::resolve`] with StartSession's parameters ->
-//! [`Resolved`] -> the gateway's grant.
+//! Way: a stored text -> [`Content`] -> [`OwnDocument::read`] -> [`OwnDocument::resolve`] with
+//! StartSession's parameters -> [`Resolved`] -> the gateway's grant.
 //!
 //! # Invariants
-//! - A value goes into a command only after it matched its `allowedPattern` as a whole and stood in its `allowedValues`;
-//!   values are put in once, so a value that looks like a placeholder stays a value.
-//! - A placeholder without a parameter, a default that its own rules refuse, and a member that is not known are refused
-//!   when the document is stored. A pattern costs linear time, or it is refused too.
+//! - A value goes into a command only after it matched its `allowedPattern` as a whole and stood in
+//!   its `allowedValues`; values are put in once, so a value that looks like a placeholder stays a
+//!   value.
+//! - A placeholder without a parameter, a default that its own rules refuse, and a member that is
+//!   not known are refused when the document is stored. A pattern costs linear time, or it is
+//!   refused too.
 //!
 //! # Not here
-//! - No quoting. As at AWS the value becomes part of the text that a shell reads: a parameter without a pattern or a list
-//!   lets whoever may start the document run anything (`docs/policies.md` says so to people).
+//! - No quoting. As at AWS the value becomes part of the text that a shell reads: a parameter
+//!   without a pattern or a list lets whoever may start the document run anything
+//!   (`docs/policies.md` says so to people).
 
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
@@ -92,9 +95,10 @@ impl OwnDocument {
             Some(_) => return Err(invalid("inputs must be an object")),
         };
         let parameters = match content.tree.get("parameters") {
-            Some(Value::Object(parameters)) => {
-                parameters.iter().map(|(name, value)| Parameter::read(name, value)).collect::<Result<_, _>>()?
-            }
+            Some(Value::Object(parameters)) => parameters
+                .iter()
+                .map(|(name, value)| Parameter::read(name, value))
+                .collect::<Result<_, _>>()?,
             _ => Vec::new(),
         };
         let empty = Map::new();
@@ -134,9 +138,13 @@ impl OwnDocument {
     /// `InvalidParameters`, with the parameter and its rule.
     pub fn resolve(&self, given: &Parameters) -> Result<Resolved, ApiError> {
         for (name, values) in given {
-            let Some(parameter) = self.parameters.iter().find(|parameter| parameter.name == *name) else {
-                let names: Vec<_> = self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
-                let message = format!("the document has no parameter of one of the given names; it takes {names:?}");
+            let Some(parameter) = self.parameters.iter().find(|parameter| parameter.name == *name)
+            else {
+                let names: Vec<_> =
+                    self.parameters.iter().map(|parameter| parameter.name.as_str()).collect();
+                let message = format!(
+                    "the document has no parameter of one of the given names; it takes {names:?}"
+                );
                 return Err(refused(message));
             };
             let [value] = values.as_slice() else {
@@ -144,7 +152,9 @@ impl OwnDocument {
             };
             parameter.check(value).map_err(refused)?;
         }
-        if let Some(missing) = self.parameters.iter().find(|p| p.default.is_none() && !given.contains_key(&p.name)) {
+        if let Some(missing) =
+            self.parameters.iter().find(|p| p.default.is_none() && !given.contains_key(&p.name))
+        {
             return Err(refused(format!("the document needs the parameter {}", missing.name)));
         }
         let fill = |text: &str| filled(text, |name| self.value(name, given));
@@ -166,30 +176,46 @@ impl OwnDocument {
             },
             Work::Ssh { port } => SessionPlan::Ssh { port: number("portNumber", &fill(port), 1)? },
         };
-        let elevated =
-            matches!(&self.work, Work::Interactive(command) | Work::NonInteractive(command) if command.elevated);
-        let parameters =
-            self.parameters.iter().map(|p| (p.name.clone(), vec![self.value(&p.name, given).to_owned()])).collect();
+        let elevated = matches!(&self.work, Work::Interactive(command) | Work::NonInteractive(command) if command.elevated);
+        let parameters = self
+            .parameters
+            .iter()
+            .map(|p| (p.name.clone(), vec![self.value(&p.name, given).to_owned()]))
+            .collect();
         Ok(Resolved { plan, preferences: self.preferences.clone(), elevated, parameters })
     }
 
     fn value<'a>(&'a self, name: &str, given: &'a Parameters) -> &'a str {
-        let default = || self.parameters.iter().find(|parameter| parameter.name == name)?.default.as_deref();
-        given.get(name).and_then(|values| values.first().map(String::as_str)).or_else(default).unwrap_or_default()
+        let default =
+            || self.parameters.iter().find(|parameter| parameter.name == name)?.default.as_deref();
+        given
+            .get(name)
+            .and_then(|values| values.first().map(String::as_str))
+            .or_else(default)
+            .unwrap_or_default()
     }
 
     fn check_placeholders(&self) -> Result<(), ApiError> {
         let texts: Vec<&String> = match &self.work {
             Work::Shell => Vec::new(),
             Work::Interactive(command) | Work::NonInteractive(command) => {
-                vec![&command.commands, &command.separate_output, &command.stdout_prefix, &command.stderr_prefix]
+                vec![
+                    &command.commands,
+                    &command.separate_output,
+                    &command.stdout_prefix,
+                    &command.stderr_prefix,
+                ]
             }
-            Work::Port { host, port, local_port } => host.iter().chain([port, local_port]).collect(),
+            Work::Port { host, port, local_port } => {
+                host.iter().chain([port, local_port]).collect()
+            }
             Work::Ssh { port } => vec![port],
         };
         for name in texts.into_iter().flat_map(|text| placeholders(text)) {
             if !self.parameters.iter().any(|parameter| parameter.name == name) {
-                return Err(invalid(&format!("properties use the parameter {name}, which the document does not have")));
+                return Err(invalid(&format!(
+                    "properties use the parameter {name}, which the document does not have"
+                )));
             }
         }
         Ok(())
@@ -202,8 +228,13 @@ impl Command {
         let Some(Value::Object(linux)) = properties.get("linux") else {
             return Err(invalid("properties.linux must be an object: devices here run Linux"));
         };
-        const MEMBERS: [&str; 5] =
-            ["commands", "runAsElevated", "separateOutputStream", "stdOutSeparatorPrefix", "stdErrSeparatorPrefix"];
+        const MEMBERS: [&str; 5] = [
+            "commands",
+            "runAsElevated",
+            "separateOutputStream",
+            "stdOutSeparatorPrefix",
+            "stdErrSeparatorPrefix",
+        ];
         known(linux, "properties.linux.", &MEMBERS)?;
         let text = |key: &str| {
             let at = |_| invalid(&format!("properties.linux.{key} must be a text"));
@@ -211,7 +242,9 @@ impl Command {
         };
         let commands = text("commands")?;
         if commands.is_empty() || commands.contains('\0') {
-            return Err(invalid("properties.linux.commands must be a text that is not empty, without NUL"));
+            return Err(invalid(
+                "properties.linux.commands must be a text that is not empty, without NUL",
+            ));
         }
         let elevated = match linux.get("runAsElevated") {
             None | Some(Value::Null) => false,
@@ -224,7 +257,8 @@ impl Command {
             Some(Value::Bool(on)) => on.to_string(),
             _ => text("separateOutputStream")?,
         };
-        let (stdout_prefix, stderr_prefix) = (text("stdOutSeparatorPrefix")?, text("stdErrSeparatorPrefix")?);
+        let (stdout_prefix, stderr_prefix) =
+            (text("stdOutSeparatorPrefix")?, text("stdErrSeparatorPrefix")?);
         Ok(Self { commands, elevated, separate_output, stdout_prefix, stderr_prefix })
     }
 }
@@ -249,22 +283,36 @@ impl Parameter {
         let pattern = match members.get("allowedPattern") {
             None | Some(Value::Null) => None,
             Some(Value::String(pattern)) => {
-                let compiled = whole(pattern).map_err(|why| at(&format!(".allowedPattern is not taken: {why}")))?;
+                let compiled = whole(pattern)
+                    .map_err(|why| at(&format!(".allowedPattern is not taken: {why}")))?;
                 Some((pattern.clone(), compiled))
             }
             Some(_) => return Err(at(".allowedPattern must be a text")),
         };
         let allowed = match members.get("allowedValues") {
             None | Some(Value::Null) => Vec::new(),
-            Some(Value::Array(values)) if (1..=MAX_ALLOWED_VALUES).contains(&values.len()) => values
-                .iter()
-                .map(|value| value.as_str().map(str::to_owned).ok_or_else(|| at(".allowedValues must be texts")))
-                .collect::<Result<_, _>>()?,
-            Some(_) => return Err(at(&format!(".allowedValues must be a list of 1 to {MAX_ALLOWED_VALUES} texts"))),
+            Some(Value::Array(values)) if (1..=MAX_ALLOWED_VALUES).contains(&values.len()) => {
+                values
+                    .iter()
+                    .map(|value| {
+                        value
+                            .as_str()
+                            .map(str::to_owned)
+                            .ok_or_else(|| at(".allowedValues must be texts"))
+                    })
+                    .collect::<Result<_, _>>()?
+            }
+            Some(_) => {
+                return Err(at(&format!(
+                    ".allowedValues must be a list of 1 to {MAX_ALLOWED_VALUES} texts"
+                )));
+            }
         };
         let parameter = Self { name: name.to_owned(), default, pattern, allowed };
         if let Some(default) = &parameter.default {
-            parameter.check(default).map_err(|why| at(&format!(".default breaks its own rule: {why}")))?;
+            parameter
+                .check(default)
+                .map_err(|why| at(&format!(".default breaks its own rule: {why}")))?;
         }
         Ok(parameter)
     }
@@ -278,14 +326,17 @@ impl Parameter {
             return Err(format!("{name} must be one of {:?}", self.allowed));
         }
         match &self.pattern {
-            Some((pattern, compiled)) if !compiled.is_match(value) => Err(format!("{name} must match {pattern}")),
+            Some((pattern, compiled)) if !compiled.is_match(value) => {
+                Err(format!("{name} must match {pattern}"))
+            }
             _ => Ok(()),
         }
     }
 }
 
-/// A pattern that must match from the first to the last character, as patterns of AWS's documents are meant. It must be a
-/// pattern on its own as well: one that closes the group around it would match less than the whole.
+/// A pattern that must match from the first to the last character, as patterns of AWS's documents
+/// are meant. It must be a pattern on its own as well: one that closes the group around it would
+/// match less than the whole.
 fn whole(pattern: &str) -> Result<Regex, String> {
     if pattern.len() > MAX_PATTERN {
         return Err(format!("longer than {MAX_PATTERN} bytes"));
@@ -298,7 +349,8 @@ fn whole(pattern: &str) -> Result<Regex, String> {
 fn port(properties: &Map<String, Value>) -> Result<Work, ApiError> {
     known(properties, "properties.", &["portNumber", "localPortNumber", "host", "type"])?;
     let text = |key: &str| {
-        let text = text_of(properties, key).map_err(|_| invalid(&format!("properties.{key} must be a text")))?;
+        let text = text_of(properties, key)
+            .map_err(|_| invalid(&format!("properties.{key} must be a text")))?;
         Ok::<_, ApiError>(text.filter(|text| !text.is_empty()).map(str::to_owned))
     };
     let port = text("portNumber")?.ok_or_else(|| invalid("properties.portNumber is missing"))?;
@@ -308,9 +360,9 @@ fn port(properties: &Map<String, Value>) -> Result<Work, ApiError> {
             Ok(Work::Port { host, port, local_port: local_port.unwrap_or_else(|| "0".to_owned()) })
         }
         None if host.is_none() && local_port.is_none() => Ok(Work::Ssh { port }),
-        _ => {
-            Err(invalid("properties.type must be LocalPortForwarding, or be left out for the stream of an SSH client"))
-        }
+        _ => Err(invalid(
+            "properties.type must be LocalPortForwarding, or be left out for the stream of an SSH client",
+        )),
     }
 }
 
@@ -347,14 +399,17 @@ fn filled<'t, 'v>(text: &'t str, mut value: impl FnMut(&'t str) -> &'v str) -> S
 }
 
 fn is_name(name: &str) -> bool {
-    !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+    !name.is_empty()
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
 fn bounded(command: String) -> Result<String, ApiError> {
     if command.len() <= MAX_COMMAND_BYTES && !command.is_empty() {
         return Ok(command);
     }
-    Err(refused(format!("the command with its parameters must have 1 to {MAX_COMMAND_BYTES} bytes")))
+    Err(refused(format!(
+        "the command with its parameters must have 1 to {MAX_COMMAND_BYTES} bytes"
+    )))
 }
 
 fn prefix(text: String) -> Result<String, ApiError> {
@@ -374,7 +429,8 @@ fn host_name(text: String) -> Result<String, ApiError> {
 
 fn number(what: &str, text: &str, least: u16) -> Result<u16, ApiError> {
     let port = if text.is_empty() && least == 0 { Some(0) } else { port_number(text) };
-    port.filter(|port| *port >= least).ok_or_else(|| refused(format!("{what} must be a port, {least} to 65535")))
+    port.filter(|port| *port >= least)
+        .ok_or_else(|| refused(format!("{what} must be a port, {least} to 65535")))
 }
 
 /// Refuses members that are not known.
@@ -384,7 +440,9 @@ fn known(members: &Map<String, Value>, at: &str, names: &[&str]) -> Result<(), A
         Some(other) if names.is_empty() => {
             Err(invalid(&format!("{at}{other} has no meaning in a document of this type")))
         }
-        Some(other) => Err(invalid(&format!("{at}{other} is not known: there is {}", names.join(", ")))),
+        Some(other) => {
+            Err(invalid(&format!("{at}{other} is not known: there is {}", names.join(", "))))
+        }
     }
 }
 

@@ -1,14 +1,17 @@
-//! The preferences of sessions: the `inputs` of `SSM-SessionManagerRunShell`, and of own session documents.
+//! The preferences of sessions: the `inputs` of `SSM-SessionManagerRunShell`, and of own session
+//! documents.
 //!
-//! Way: `inputs` -> [`SessionPreferences::read`] -> the gateway: times and run-as at StartSession, the profile to the device,
-//! the log sinks to whoever keeps logs.
+//! Way: `inputs` -> [`SessionPreferences::read`] -> the gateway: times and run-as at StartSession,
+//! the profile to the device, the log sinks to whoever keeps logs.
 //!
 //! # Invariants
 //! - A member that this file does not know is refused: a misspelt restriction must not vanish.
-//! - An empty text, and an absent member, say nothing; what a document says wins over what the account's preferences say.
+//! - An empty text, and an absent member, say nothing; what a document says wins over what the
+//!   account's preferences say.
 //!
 //! # Not here
-//! - Nothing is enforced here. `recordInput` is ours; the other members are AWS's. Encryption with a KMS key is refused: there is no such service, and TLS is always there.
+//! - Nothing is enforced here. `recordInput` is ours; the other members are AWS's. Encryption with
+//!   a KMS key is refused: there is no such service, and TLS is always there.
 
 use serde_json::{Map, Value};
 
@@ -52,7 +55,8 @@ pub struct SessionPreferences {
     pub idle_minutes: Option<u32>,
     /// Minutes after which a session ends whatever it does.
     pub max_minutes: Option<u32>,
-    /// Whether sessions run as the user of the principal's tag `SSMSessionRunAs`, or else the default user, and no other.
+    /// Whether sessions run as the user of the principal's tag `SSMSessionRunAs`, or else the
+    /// default user, and no other.
     pub run_as: Option<bool>,
     /// That default user.
     pub run_as_default_user: Option<String>,
@@ -88,11 +92,18 @@ impl SessionPreferences {
                 "runAsEnabled" => read.run_as = switch(key, value)?,
                 "runAsDefaultUser" => read.run_as_default_user = user(key, value)?,
                 "shellProfile" => read.shell_profile = profile(value)?,
-                "s3BucketName" => read.s3_bucket = checked(key, value, 63, is_bucket, "be the name of an S3 bucket")?,
-                "s3KeyPrefix" => read.s3_prefix = checked(key, value, 500, is_plain, "be a key of S3, up to 500 long")?,
+                "s3BucketName" => {
+                    read.s3_bucket =
+                        checked(key, value, 63, is_bucket, "be the name of an S3 bucket")?
+                }
+                "s3KeyPrefix" => {
+                    read.s3_prefix =
+                        checked(key, value, 500, is_plain, "be a key of S3, up to 500 long")?
+                }
                 "s3EncryptionEnabled" => read.s3_encrypted = switch(key, value)?,
                 "cloudWatchLogGroupName" => {
-                    read.cloud_watch_group = checked(key, value, 512, is_group, "be the name of a log group")?;
+                    read.cloud_watch_group =
+                        checked(key, value, 512, is_group, "be the name of a log group")?;
                 }
                 "cloudWatchEncryptionEnabled" => read.cloud_watch_encrypted = switch(key, value)?,
                 "cloudWatchStreamingEnabled" => read.cloud_watch_streaming = switch(key, value)?,
@@ -178,7 +189,11 @@ fn switch(key: &str, value: &Value) -> Result<Option<bool>, ApiError> {
 }
 
 /// Minutes: a text at AWS; a number is taken too.
-fn minutes(key: &str, value: &Value, range: &core::ops::RangeInclusive<u32>) -> Result<Option<u32>, ApiError> {
+fn minutes(
+    key: &str,
+    value: &Value,
+    range: &core::ops::RangeInclusive<u32>,
+) -> Result<Option<u32>, ApiError> {
     let number = match value {
         Value::Number(number) => number.as_u64().and_then(|number| u32::try_from(number).ok()),
         _ => match text(key, value)? {
@@ -189,7 +204,10 @@ fn minutes(key: &str, value: &Value, range: &core::ops::RangeInclusive<u32>) -> 
     };
     match number.filter(|number| range.contains(number)) {
         Some(number) => Ok(Some(number)),
-        None => Err(must(key, &format!("be minutes from {} to {}, in quotes, or empty", range.start(), range.end()))),
+        None => Err(must(
+            key,
+            &format!("be minutes from {} to {}, in quotes, or empty", range.start(), range.end()),
+        )),
     }
 }
 
@@ -203,14 +221,23 @@ fn user(key: &str, value: &Value) -> Result<Option<String>, ApiError> {
 }
 
 fn profile(value: &Value) -> Result<Option<String>, ApiError> {
-    let Value::Object(systems) = value else { return Err(must("shellProfile", "be an object with linux or windows")) };
-    if let Some(other) = systems.keys().find(|system| !matches!(system.as_str(), "linux" | "windows" | "macos")) {
-        return Err(invalid(&format!("inputs.shellProfile.{other} is not a system: linux, windows or macos")));
+    let Value::Object(systems) = value else {
+        return Err(must("shellProfile", "be an object with linux or windows"));
+    };
+    if let Some(other) =
+        systems.keys().find(|system| !matches!(system.as_str(), "linux" | "windows" | "macos"))
+    {
+        return Err(invalid(&format!(
+            "inputs.shellProfile.{other} is not a system: linux, windows or macos"
+        )));
     }
     let Some(linux) = systems.get("linux") else { return Ok(None) };
     let Some(profile) = text("shellProfile.linux", linux)? else { return Ok(None) };
     if profile.contains('\0') || profile.chars().count() > MAX_PROFILE {
-        return Err(must("shellProfile.linux", &format!("be at most {MAX_PROFILE} characters, without NUL")));
+        return Err(must(
+            "shellProfile.linux",
+            &format!("be at most {MAX_PROFILE} characters, without NUL"),
+        ));
     }
     Ok(Some(profile.to_owned()))
 }
@@ -229,7 +256,8 @@ fn checked(
     }
 }
 
-/// The rules of S3: 3 to 63 small letters, digits, dots and hyphens, beginning and ending with a letter or digit.
+/// The rules of S3: 3 to 63 small letters, digits, dots and hyphens, beginning and ending with a
+/// letter or digit.
 fn is_bucket(name: &str) -> bool {
     let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
     name.len() >= 3
@@ -310,6 +338,9 @@ mod tests {
         let own = read(json!({"idleSessionTimeout": "10", "recordInput": "true"})).unwrap();
         let both = own.over(account);
         assert_eq!((both.idle_minutes, both.record_input), (Some(10), Some(true)));
-        assert_eq!(both.s3(), Some(S3Log { bucket: "logs-1".into(), prefix: String::new(), encrypted: false }));
+        assert_eq!(
+            both.s3(),
+            Some(S3Log { bucket: "logs-1".into(), prefix: String::new(), encrypted: false })
+        );
     }
 }

@@ -1,15 +1,17 @@
 //! YAML, as far as documents need it: read into a JSON value, and written from one.
 //!
-//! Way: text -> events of the parser -> a tree of at most [`MAX_DEPTH`] levels -> [`serde_json::Value`]. Back: block style,
-//! texts in double quotes (JSON's quoting is YAML's too).
+//! Way: text -> events of the parser -> a tree of at most [`MAX_DEPTH`] levels ->
+//! [`serde_json::Value`]. Back: block style, texts in double quotes (JSON's quoting is YAML's too).
 //!
 //! # Invariants
-//! - Anchors, aliases, tags, merge keys and several documents in one text are refused: the tree is never larger than its text.
-//! - Plain scalars are resolved by the core schema of YAML 1.2: `yes` and `on` are texts. Numbers that JSON cannot hold are
-//!   refused; a key that stands twice is refused.
+//! - Anchors, aliases, tags, merge keys and several documents in one text are refused: the tree is
+//!   never larger than its text.
+//! - Plain scalars are resolved by the core schema of YAML 1.2: `yes` and `on` are texts. Numbers
+//!   that JSON cannot hold are refused; a key that stands twice is refused.
 //!
 //! # Not here
-//! - No comments and no order of keys survive the way from YAML to JSON; what was stored is given back as it was.
+//! - No comments and no order of keys survive the way from YAML to JSON; what was stored is given
+//!   back as it was.
 
 use saphyr_parser::{Event, Parser, ScalarStyle};
 use serde_json::{Map, Number, Value};
@@ -35,12 +37,18 @@ pub fn read(text: &str) -> Result<Value, String> {
         let line = span.start.line();
         let complete = match event {
             Event::Nothing | Event::StreamStart | Event::StreamEnd | Event::DocumentEnd => None,
-            Event::DocumentStart(_) if root.is_some() => return Err(format!("line {line}: a second YAML document")),
+            Event::DocumentStart(_) if root.is_some() => {
+                return Err(format!("line {line}: a second YAML document"));
+            }
             Event::DocumentStart(_) => None,
             Event::Alias(_) => return Err(format!("line {line}: aliases are not taken")),
-            Event::Scalar(text, style, 0, None) => Some(scalar(&text, style).map_err(|e| format!("line {line}: {e}"))?),
+            Event::Scalar(text, style, 0, None) => {
+                Some(scalar(&text, style).map_err(|e| format!("line {line}: {e}"))?)
+            }
             Event::SequenceStart(0, None) => deeper(&mut open, Open::List(Vec::new()), line)?,
-            Event::MappingStart(0, None) => deeper(&mut open, Open::Map { members: Map::new(), key: None }, line)?,
+            Event::MappingStart(0, None) => {
+                deeper(&mut open, Open::Map { members: Map::new(), key: None }, line)?
+            }
             Event::Scalar(..) | Event::SequenceStart(..) | Event::MappingStart(..) => {
                 return Err(format!("line {line}: anchors and tags are not taken"));
             }
@@ -53,7 +61,9 @@ pub fn read(text: &str) -> Result<Value, String> {
         if let Some(value) = complete {
             match open.last_mut() {
                 None => root = Some(value),
-                Some(parent) => place(parent, value).map_err(|error| format!("line {line}: {error}"))?,
+                Some(parent) => {
+                    place(parent, value).map_err(|error| format!("line {line}: {error}"))?
+                }
             }
         }
     }
@@ -76,7 +86,9 @@ fn place(parent: &mut Open, value: Value) -> Result<(), &'static str> {
                 members.insert(key, value);
             }
             None => {
-                let Value::String(name) = value else { return Err("a key must be a text: put it into quotes") };
+                let Value::String(name) = value else {
+                    return Err("a key must be a text: put it into quotes");
+                };
                 if name == "<<" {
                     return Err("merge keys are not taken");
                 }
@@ -107,17 +119,20 @@ fn scalar(text: &str, style: ScalarStyle) -> Result<Value, &'static str> {
     })
 }
 
-/// `[-+]? digits [. digits]? ([eE][-+]?digits)?`, or `. digits`; octal and hexadecimal stay texts that nothing here wants.
+/// `[-+]? digits [. digits]? ([eE][-+]?digits)?`, or `. digits`; octal and hexadecimal stay texts
+/// that nothing here wants.
 fn is_number(text: &str) -> bool {
     let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
-    let (mantissa, exponent) = unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
+    let (mantissa, exponent) =
+        unsigned.split_once(['e', 'E']).map_or((unsigned, None), |(m, e)| (m, Some(e)));
     let exponent_good = exponent.is_none_or(|e| digits(e.strip_prefix(['-', '+']).unwrap_or(e)));
     exponent_good
         && match mantissa.split_once('.') {
             None => digits(mantissa),
             Some((whole, part)) => {
-                (digits(whole) && (part.is_empty() || digits(part))) || (whole.is_empty() && digits(part))
+                (digits(whole) && (part.is_empty() || digits(part)))
+                    || (whole.is_empty() && digits(part))
             }
         }
 }
@@ -204,14 +219,28 @@ mod tests {
     #[test]
     fn block_and_flow_style_mean_the_same_tree() {
         let text = "a: 1\nb:\n  - x\n  - {c: 'd', e: [true, ~, 1.5]}\nf: |\n  two\n  lines\n";
-        let tree = json!({"a": 1, "b": ["x", {"c": "d", "e": [true, null, 1.5]}], "f": "two\nlines\n"});
+        let tree =
+            json!({"a": 1, "b": ["x", {"c": "d", "e": [true, null, 1.5]}], "f": "two\nlines\n"});
         assert_eq!(read(text), Ok(tree));
     }
 
     #[test]
     fn only_the_words_of_the_core_schema_are_anything_but_text() {
         let text = "[yes, no, on, off, y, 0x1F, 1_000, 012, 1.0, '1.0', 2026-01-01, 1e3]";
-        let tree = json!(["yes", "no", "on", "off", "y", "0x1F", "1_000", 12, 1.0, "1.0", "2026-01-01", 1000.0]);
+        let tree = json!([
+            "yes",
+            "no",
+            "on",
+            "off",
+            "y",
+            "0x1F",
+            "1_000",
+            12,
+            1.0,
+            "1.0",
+            "2026-01-01",
+            1000.0
+        ]);
         assert_eq!(read(text), Ok(tree));
     }
 
@@ -234,7 +263,10 @@ mod tests {
         let deep = |levels: usize| "[".repeat(levels) + &"]".repeat(levels);
         assert!(read(&deep(MAX_DEPTH)).is_ok());
         assert!(read(&deep(MAX_DEPTH + 1)).unwrap_err().contains("deeper"));
-        assert!(read(&deep(30_000)).is_err(), "the parser has a limit of its own before ours is reached");
+        assert!(
+            read(&deep(30_000)).is_err(),
+            "the parser has a limit of its own before ours is reached"
+        );
     }
 
     #[test]

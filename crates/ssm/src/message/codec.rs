@@ -9,8 +9,9 @@ pub const HEADER: usize = 120;
 const HEADER_LENGTH: u32 = 116;
 /// The only version there is.
 const SCHEMA_VERSION: u32 = 1;
-/// Largest payload in bytes. The official ends send 1,024; ours send up to 64 KiB, because the plugin takes those
-/// twenty times faster; nothing needs more, and a channel's memory is counted in messages of this size.
+/// Largest payload in bytes. The official ends send 1,024; ours send up to 64 KiB, because the
+/// plugin takes those twenty times faster; nothing needs more, and a channel's memory is counted in
+/// messages of this size.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
 /// One message.
@@ -64,7 +65,8 @@ pub enum MessageError {
 }
 
 impl AgentMessage {
-    /// The frame for this message. A payload over [`MAX_PAYLOAD`] would be refused by our own reader: callers cut.
+    /// The frame for this message. A payload over [`MAX_PAYLOAD`] would be refused by our own
+    /// reader: callers cut.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEADER + self.payload.len());
@@ -86,8 +88,8 @@ impl AgentMessage {
         out
     }
 
-    /// Reads a frame without looking at the digest, as official agents do: there are clients that write something else
-    /// into its place, and the websocket's TLS has checked the bytes already.
+    /// Reads a frame without looking at the digest, as official agents do: there are clients that
+    /// write something else into its place, and the websocket's TLS has checked the bytes already.
     ///
     /// # Errors
     /// [`MessageError`]; the frame is to be dropped without an acknowledgement.
@@ -123,7 +125,8 @@ impl AgentMessage {
         }
         let created = u64::from_be_bytes(reader.take());
         // Both ends of AWS let these two pass without a time.
-        let timeless = matches!(message_type, MessageType::PausePublication | MessageType::StartPublication);
+        let timeless =
+            matches!(message_type, MessageType::PausePublication | MessageType::StartPublication);
         if created == 0 && !timeless {
             return Err(MessageError::Created);
         }
@@ -137,7 +140,15 @@ impl AgentMessage {
         if usize::try_from(announced) != Ok(payload.len()) {
             return Err(MessageError::PayloadLength { announced, there: payload.len() });
         }
-        let message = Self { message_type, created, sequence, flags, id, payload_type, payload: payload.to_vec() };
+        let message = Self {
+            message_type,
+            created,
+            sequence,
+            flags,
+            id,
+            payload_type,
+            payload: payload.to_vec(),
+        };
         Ok((message, digest))
     }
 }

@@ -68,7 +68,9 @@ impl FromStr for MessageId {
         let mut digits = text.iter().filter(|&&b| b != b'-').map(|&b| char::from(b).to_digit(16));
         let mut id = [0; 16];
         for byte in &mut id {
-            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else { return Err(BadMessageId) };
+            let (Some(Some(high)), Some(Some(low))) = (digits.next(), digits.next()) else {
+                return Err(BadMessageId);
+            };
             *byte = u8::try_from(high << 4 | low).map_err(|_| BadMessageId)?;
         }
         Ok(Self(id))

@@ -1,7 +1,8 @@
 //! The closed lists of the data channel: message types, payload types, flags.
 //!
 //! # Invariants
-//! - What is not in a list is kept as it came (`Other`), so that a reader can ignore it and a relay can pass it on.
+//! - What is not in a list is kept as it came (`Other`), so that a reader can ignore it and a relay
+//!   can pass it on.
 
 /// First message of a direction.
 pub const FLAGS_SYN: u64 = 1;

@@ -1,7 +1,9 @@
-//! The messages of the AWS data channel: binary frames on a websocket, after one text frame with a token.
+//! The messages of the AWS data channel: binary frames on a websocket, after one text frame with a
+//! token.
 //!
-//! Way: websocket frame -> [`AgentMessage::decode`] -> `crate::channel`; and back by [`AgentMessage::encode`].
-//! What is in a payload is [`payload`]'s; the text frame is [`payload::OpenDataChannel`].
+//! Way: websocket frame -> [`AgentMessage::decode`] -> `crate::channel`; and back by
+//! [`AgentMessage::encode`]. What is in a payload is [`payload`]'s; the text frame is
+//! [`payload::OpenDataChannel`].
 //!
 //! # Layout (all integers big-endian)
 //! | offset | bytes | field |
@@ -19,8 +21,9 @@
 //! | 120 | n | payload |
 //!
 //! # Invariants
-//! - `decode` never panics, allocates no more than the frame is long, and accepts only what `encode` could have made
-//!   (names padded with NULs, on either side, as well: other clients write those).
+//! - `decode` never panics, allocates no more than the frame is long, and accepts only what
+//!   `encode` could have made (names padded with NULs, on either side, as well: other clients write
+//!   those).
 //! - Clients check the digest (`decode_checked`), agents do not (`decode`), as at AWS.
 //!
 //! # Not here

@@ -1,6 +1,8 @@
-//! What is in the payloads: JSON objects, one number for flags, and the text frame that opens a channel.
+//! What is in the payloads: JSON objects, one number for flags, and the text frame that opens a
+//! channel.
 //!
-//! Way: payload bytes -> `from_payload` of the type that the header names -> `crate::channel`, and back.
+//! Way: payload bytes -> `from_payload` of the type that the header names -> `crate::channel`, and
+//! back.
 //!
 //! # Invariants
 //! - Unknown members are ignored, as both ends of AWS do.
@@ -61,7 +63,8 @@ pub struct OpenDataChannel {
     pub request_id: String,
     /// The token of StartSession or ResumeSession.
     pub token_value: String,
-    /// A UUID; the same as long as the client lives, so that a resumption is told from a second client.
+    /// A UUID; the same as long as the client lives, so that a resumption is told from a second
+    /// client.
     #[serde(default)]
     pub client_id: String,
     /// Version of the client; old ones say none.
@@ -167,7 +170,8 @@ pub struct ProcessedAction {
     /// As requested.
     #[serde(default)]
     pub action_type: String,
-    /// [`ACTION_SUCCESS`], [`ACTION_FAILED`] or [`ACTION_UNSUPPORTED`]; anything else is a failure too.
+    /// [`ACTION_SUCCESS`], [`ACTION_FAILED`] or [`ACTION_UNSUPPORTED`]; anything else is a failure
+    /// too.
     #[serde(default)]
     pub action_status: i64,
     /// Depends on the type.
@@ -270,7 +274,8 @@ mod tests {
         let open = OpenDataChannel::from_payload(new).unwrap();
         assert_eq!(open.client_version.as_deref(), Some("1.2.677.0"));
         assert!(!format!("{open:?}").contains("hush"));
-        let old = br#"{"MessageSchemaVersion":"1.0","RequestId":"r","TokenValue":"t","ClientId":"c"}"#;
+        let old =
+            br#"{"MessageSchemaVersion":"1.0","RequestId":"r","TokenValue":"t","ClientId":"c"}"#;
         assert_eq!(OpenDataChannel::from_payload(old).unwrap().client_version, None);
         assert!(OpenDataChannel::from_payload(b"{}").is_err());
     }

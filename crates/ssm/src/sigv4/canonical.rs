@@ -1,9 +1,12 @@
-//! The one spelling of a request that both ends can derive, whatever proxies did to case, order and spaces.
+//! The one spelling of a request that both ends can derive, whatever proxies did to case, order and
+//! spaces.
 //!
-//! Way: [`RequestParts`] and the names of the signed headers -> canonical request text -> its hash is what is signed.
+//! Way: [`RequestParts`] and the names of the signed headers -> canonical request text -> its hash
+//! is what is signed.
 //!
 //! # Invariants
-//! - Two requests that a server would treat differently (path, query, a signed header, body) never share a text.
+//! - Two requests that a server would treat differently (path, query, a signed header, body) never
+//!   share a text.
 //! - Time and memory are linear in the size of the request head.
 
 use core::fmt::Write as _;
@@ -56,7 +59,8 @@ pub(super) fn canonical_request(
     text.push_str(&canonical_query(parts.query));
     text.push('\n');
     for name in signed_headers {
-        let mut values = parts.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).peekable();
+        let mut values =
+            parts.headers.iter().filter(|(n, _)| n.eq_ignore_ascii_case(name)).peekable();
         if values.peek().is_none() {
             return Err(SignatureError::SignedHeaderAbsent);
         }
@@ -114,11 +118,13 @@ fn canonical_query(query: &str) -> String {
         })
         .collect();
     pairs.sort();
-    let spelled: Vec<String> = pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
+    let spelled: Vec<String> =
+        pairs.into_iter().map(|(name, value)| format!("{name}={value}")).collect();
     spelled.join("&")
 }
 
-/// Takes percent signs and plus signs out and puts the AWS spelling in. A broken percent sign stands for itself.
+/// Takes percent signs and plus signs out and puts the AWS spelling in. A broken percent sign
+/// stands for itself.
 fn respell(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut plain = Vec::with_capacity(bytes.len());
@@ -166,7 +172,9 @@ mod tests {
 
     #[test]
     fn a_path_is_resolved_and_encoded_once_more() {
-        for (path, normal) in [("", "/"), ("/", "/"), ("//a//b/", "/a/b/"), ("/a/../b/./c", "/b/c"), ("/../..", "/")] {
+        for (path, normal) in
+            [("", "/"), ("/", "/"), ("//a//b/", "/a/b/"), ("/a/../b/./c", "/b/c"), ("/../..", "/")]
+        {
             assert_eq!(normal_path(path), normal);
         }
         let mut encoded = String::new();

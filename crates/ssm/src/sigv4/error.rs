@@ -8,12 +8,15 @@
 use crate::clock::format_amz_date;
 use crate::error::{ApiError, ErrorCode};
 
-/// A request that does not prove who sent it. Everything that comes from outside is bounded before it gets in here.
+/// A request that does not prove who sent it. Everything that comes from outside is bounded before
+/// it gets in here.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum SignatureError {
     /// Nothing to check.
-    #[error("the request is not signed: send an Authorization header with an AWS4-HMAC-SHA256 signature")]
+    #[error(
+        "the request is not signed: send an Authorization header with an AWS4-HMAC-SHA256 signature"
+    )]
     Missing,
     /// The header cannot be read; `why` says which part.
     #[error("the Authorization header cannot be used: {why}")]
@@ -81,7 +84,9 @@ impl From<SignatureError> for ApiError {
     fn from(error: SignatureError) -> Self {
         let code = match &error {
             SignatureError::Missing => ErrorCode::MissingAuthenticationTokenException,
-            SignatureError::Malformed { .. } | SignatureError::Header { .. } => ErrorCode::IncompleteSignatureException,
+            SignatureError::Malformed { .. } | SignatureError::Header { .. } => {
+                ErrorCode::IncompleteSignatureException
+            }
             SignatureError::Unsigned { .. }
             | SignatureError::SignedHeaderAbsent
             | SignatureError::Scope { .. }

@@ -1,16 +1,21 @@
-//! AWS Signature Version 4 in its header form: making signatures (our command line) and checking them (our gateway).
+//! AWS Signature Version 4 in its header form: making signatures (our command line) and checking
+//! them (our gateway).
 //!
-//! Way at the gateway: headers -> [`Authorization::from_headers`] (no secret needed) -> the caller looks the secret of
-//! `access_key` up -> [`verify`] -> [`Verified`]. Way at the client: request parts -> [`sign`] -> headers to add.
+//! Way at the gateway: headers -> [`Authorization::from_headers`] (no secret needed) -> the caller
+//! looks the secret of `access_key` up -> [`verify`] -> [`Verified`]. Way at the client: request
+//! parts -> [`sign`] -> headers to add.
 //!
 //! # Invariants
-//! - The body is always part of what is checked: the hash of the real body counts, never one that a header claims.
-//! - A header that decides what a request means (see [`MUST_SIGN`]) is refused when present but not signed.
+//! - The body is always part of what is checked: the hash of the real body counts, never one that a
+//!   header claims.
+//! - A header that decides what a request means (see [`MUST_SIGN`]) is refused when present but not
+//!   signed.
 //! - The comparison takes the same time wherever the signatures differ.
 //! - No text of this module holds a secret or the signature that would have been right.
 //!
 //! # Not here
-//! - No look-up of keys and no memory of seen signatures: the gateway has both; [`Verified`] has what they need.
+//! - No look-up of keys and no memory of seen signatures: the gateway has both; [`Verified`] has
+//!   what they need.
 //! - No signatures in the query string, and no chunk-wise signed or unsigned bodies.
 
 mod authorization;
@@ -34,16 +39,24 @@ use crate::ids::SecretAccessKey;
 pub(crate) const ALGORITHM: &str = "AWS4-HMAC-SHA256";
 /// Last part of every credential scope.
 pub(crate) const TERMINATOR: &str = "aws4_request";
-/// How far the clocks of client and gateway may be apart, in seconds, in both directions: the five minutes of AWS.
+/// How far the clocks of client and gateway may be apart, in seconds, in both directions: the five
+/// minutes of AWS.
 pub const ALLOWED_SKEW_SECS: i64 = 300;
-/// Longest `Authorization` header that is read, in bytes. Real ones have about 300; temporary tokens travel elsewhere.
+/// Longest `Authorization` header that is read, in bytes. Real ones have about 300; temporary
+/// tokens travel elsewhere.
 pub const MAX_AUTHORIZATION: usize = 4096;
 /// Most header names in `SignedHeaders`. Clients of AWS sign 4 to 12.
 pub const MAX_SIGNED_HEADERS: usize = 64;
 /// Headers that must be signed when they are there: they say who asks, for what, when and how.
 /// `host` and `x-amz-date` must be there in any case.
-pub const MUST_SIGN: &[&str] =
-    &["host", "x-amz-date", "x-amz-target", "content-type", "x-amz-security-token", "x-amz-content-sha256"];
+pub const MUST_SIGN: &[&str] = &[
+    "host",
+    "x-amz-date",
+    "x-amz-target",
+    "content-type",
+    "x-amz-security-token",
+    "x-amz-content-sha256",
+];
 
 /// SHA-256 of a body, as [`verify`] and [`sign`] want it.
 #[must_use]

@@ -42,8 +42,9 @@ pub struct Credentials<'a> {
     pub service: &'a str,
 }
 
-/// Signs a request at `now` (epoch seconds). `parts` must have a `host` header and none of those that are returned:
-/// `x-amz-date`, `authorization`, and with temporary credentials `x-amz-security-token`.
+/// Signs a request at `now` (epoch seconds). `parts` must have a `host` header and none of those
+/// that are returned: `x-amz-date`, `authorization`, and with temporary credentials
+/// `x-amz-security-token`.
 ///
 /// # Errors
 /// [`SignatureError::Header`] when `host` is missing or a header to be added is there already.
@@ -65,7 +66,8 @@ pub fn sign(
     if let Some(token) = credentials.session_token {
         headers.push(("x-amz-security-token", token));
     }
-    let mut names: Vec<String> = headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
+    let mut names: Vec<String> =
+        headers.iter().map(|(name, _)| name.to_ascii_lowercase()).collect();
     names.retain(|name| !NEVER_SIGN.contains(&name.as_str()));
     names.sort();
     names.dedup();
@@ -74,9 +76,12 @@ pub fn sign(
         region: credentials.region.to_owned(),
         service: credentials.service.to_owned(),
     };
-    let canonical = canonical_request(&RequestParts { headers: &headers, ..*parts }, &names, body_sha256)?;
+    let canonical =
+        canonical_request(&RequestParts { headers: &headers, ..*parts }, &names, body_sha256)?;
     let key = signing_key(credentials.secret, &scope);
-    let signature = hex_lower(hmac::sign(&key, string_to_sign(&amz_date, &scope, &canonical).as_bytes()).as_ref());
+    let signature = hex_lower(
+        hmac::sign(&key, string_to_sign(&amz_date, &scope, &canonical).as_bytes()).as_ref(),
+    );
     let authorization = format!(
         "{ALGORITHM} Credential={}/{scope}, SignedHeaders={}, Signature={signature}",
         credentials.access_key,

@@ -1,6 +1,7 @@
 //! Checking a signature, once the secret of the claimed access key is known.
 //!
-//! Way: [`super::Authorization`], [`RequestParts`], hash of the body, secret, time -> [`Verified`] or a reason.
+//! Way: [`super::Authorization`], [`RequestParts`], hash of the body, secret, time -> [`Verified`]
+//! or a reason.
 //!
 //! # Invariants
 //! - All checks of form, scope and time come before the comparison and do not depend on the secret.
@@ -18,7 +19,8 @@ use crate::ids::SecretAccessKey;
 pub struct Expected<'a> {
     /// The region this gateway answers for.
     pub region: &'a str,
-    /// The signing name of the service that was asked, for example `ssm`; `ssmmessages` for data channels.
+    /// The signing name of the service that was asked, for example `ssm`; `ssmmessages` for data
+    /// channels.
     pub service: &'a str,
     /// The time here, in epoch seconds.
     pub now: i64,
@@ -31,13 +33,16 @@ pub struct Expected<'a> {
 pub struct Verified {
     /// The time in `X-Amz-Date`, epoch seconds.
     pub signed_at: i64,
-    /// The same for a repeated request and for no other: a gateway that keeps these refuses replays.
+    /// The same for a repeated request and for no other: a gateway that keeps these refuses
+    /// replays.
     pub replay_key: [u8; 32],
-    /// From this time on (epoch seconds) the request would be refused as expired: `replay_key` can be forgotten.
+    /// From this time on (epoch seconds) the request would be refused as expired: `replay_key` can
+    /// be forgotten.
     pub forget_at: i64,
 }
 
-/// Whether `secret` made the signature of `auth` over this request. `body_sha256` is of the body as it arrived.
+/// Whether `secret` made the signature of `auth` over this request. `body_sha256` is of the body as
+/// it arrived.
 ///
 /// # Errors
 /// [`SignatureError`]; turn it into an `ApiError` for the client.
@@ -55,23 +60,34 @@ pub fn verify(
         }
     }
     parts.single("host")?.ok_or(SignatureError::Header { name: "host" })?;
-    let amz_date = parts.single("x-amz-date")?.ok_or(SignatureError::Header { name: "x-amz-date" })?;
-    let signed_at = parse_amz_date(amz_date)
-        .ok_or(SignatureError::Malformed { why: "X-Amz-Date must be of the form YYYYMMDDTHHMMSSZ" })?;
+    let amz_date =
+        parts.single("x-amz-date")?.ok_or(SignatureError::Header { name: "x-amz-date" })?;
+    let signed_at = parse_amz_date(amz_date).ok_or(SignatureError::Malformed {
+        why: "X-Amz-Date must be of the form YYYYMMDDTHHMMSSZ",
+    })?;
     check_scope(auth, amz_date, expected)?;
     check_time(signed_at, expected)?;
     let canonical = canonical_request(parts, &auth.signed_headers, body_sha256)?;
     let key = signing_key(secret, &auth.scope);
-    hmac::verify(&key, string_to_sign(amz_date, &auth.scope, &canonical).as_bytes(), &auth.signature)
-        .map_err(|_| SignatureError::Mismatch)?;
+    hmac::verify(
+        &key,
+        string_to_sign(amz_date, &auth.scope, &canonical).as_bytes(),
+        &auth.signature,
+    )
+    .map_err(|_| SignatureError::Mismatch)?;
     let forget_at = signed_at.saturating_add(expected.allowed_skew).saturating_add(1);
     Ok(Verified { signed_at, replay_key: auth.signature, forget_at })
 }
 
-fn check_scope(auth: &Authorization, amz_date: &str, expected: &Expected<'_>) -> Result<(), SignatureError> {
+fn check_scope(
+    auth: &Authorization,
+    amz_date: &str,
+    expected: &Expected<'_>,
+) -> Result<(), SignatureError> {
     let scope = &auth.scope;
-    let good =
-        amz_date.get(..8) == Some(&scope.date) && scope.region == expected.region && scope.service == expected.service;
+    let good = amz_date.get(..8) == Some(&scope.date)
+        && scope.region == expected.region
+        && scope.service == expected.service;
     if good {
         return Ok(());
     }

@@ -1,13 +1,17 @@
-//! A model of the official plugin with all its quirks, and a pipe whose faults are decided by a seed.
+//! A model of the official plugin with all its quirks, and a pipe whose faults are decided by a
+//! seed.
 //!
-//! Shared by the tests of the channel. Nothing here uses a clock: time is a number that the tests move.
+//! Shared by the tests of the channel. Nothing here uses a clock: time is a number that the tests
+//! move.
 #![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::panic)] // each test uses its part of it
 
 use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use towline_ssm::channel::{AgentChannel, AgentConfig, AgentEvent, ChannelState, MAX_STATE, Stream, Transmit};
+use towline_ssm::channel::{
+    AgentChannel, AgentConfig, AgentEvent, ChannelState, MAX_STATE, Stream, Transmit,
+};
 use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
 
 /// Where simulated time starts; any time will do, zero would hide a missing one.
@@ -51,8 +55,9 @@ impl Dice {
     }
 }
 
-/// The official plugin as it was seen to behave: one acknowledgement a message, silent about repeated ones, dropping
-/// without a word what comes before its handler is ready, repeating its own oldest message every 100 ms.
+/// The official plugin as it was seen to behave: one acknowledgement a message, silent about
+/// repeated ones, dropping without a word what comes before its handler is ready, repeating its own
+/// oldest message every 100 ms.
 pub(crate) struct Plugin {
     pub(crate) output: Vec<u8>,
     pub(crate) closed: Option<String>,
@@ -150,7 +155,10 @@ impl Plugin {
         } else if self.consume(&message, now) {
             self.ack(&message, now);
             while let Some(next) = self.buffer.remove(&self.expected) {
-                assert!(self.consume(&next, now), "a buffered message was acknowledged and then dropped");
+                assert!(
+                    self.consume(&next, now),
+                    "a buffered message was acknowledged and then dropped"
+                );
             }
         }
     }
@@ -214,7 +222,8 @@ pub(crate) enum Up {
     Pong(Vec<u8>),
 }
 
-/// An agent half and a plugin with a websocket between them: reliable and in order, until it is cut.
+/// An agent half and a plugin with a websocket between them: reliable and in order, until it is
+/// cut.
 pub(crate) struct Wire {
     pub(crate) agent: AgentChannel,
     pub(crate) plugin: Plugin,
@@ -293,8 +302,9 @@ impl Wire {
         self.turn(false);
     }
 
-    /// The agent's process is killed, in the middle of a turn if `within`, and another one takes its place. `source` is all
-    /// output that there ever was: what is needed of it is read again. Input that was not written down is lost.
+    /// The agent's process is killed, in the middle of a turn if `within`, and another one takes
+    /// its place. `source` is all output that there ever was: what is needed of it is read again.
+    /// Input that was not written down is lost.
     pub(crate) fn kill(&mut self, within: bool, source: &[u8]) {
         if within {
             self.now += Duration::from_millis(1);
@@ -315,7 +325,8 @@ impl Wire {
         self.pending = source[self.written..].iter().copied().collect();
     }
 
-    /// Everything that is due; a process that `dies` in it does so after it has changed and before it has written that down.
+    /// Everything that is due; a process that `dies` in it does so after it has changed and before
+    /// it has written that down.
     fn turn(&mut self, dies: bool) {
         while let Some(event) = self.agent.poll_event(self.now) {
             match event {
@@ -358,7 +369,8 @@ impl Wire {
             match self.down.pop_front().unwrap().1 {
                 Down::Frame(frame) => self.plugin.on_frame(&frame, self.now),
                 Down::Ping(content) => {
-                    // The websocket library answers in the order of reading: after the acknowledgements so far.
+                    // The websocket library answers in the order of reading: after the
+                    // acknowledgements so far.
                     while let Some(frame) = self.plugin.take() {
                         self.up.push_back((self.now + self.latency, Up::Frame(frame)));
                     }
@@ -379,7 +391,11 @@ impl Wire {
     pub(crate) fn run_until(&mut self, limit_ms: u64, mut done: impl FnMut(&mut Self) -> bool) {
         let end = self.now + Duration::from_millis(limit_ms);
         while !done(self) {
-            assert!(self.now < end, "not done after {limit_ms} ms of simulated time: {:?}", self.events);
+            assert!(
+                self.now < end,
+                "not done after {limit_ms} ms of simulated time: {:?}",
+                self.events
+            );
             self.step(Duration::from_millis(5));
         }
     }

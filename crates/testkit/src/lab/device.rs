@@ -23,7 +23,8 @@ pub struct DeviceSetup {
     pub config: String,
     /// Environment of the agent.
     pub environment: Vec<(String, String)>,
-    /// Put before the agent's command line: `unshare`, `faketime`, ... It must become the agent, not start it.
+    /// Put before the agent's command line: `unshare`, `faketime`, ... It must become the agent,
+    /// not start it.
     pub behind: Vec<String>,
     /// Name to enrol with.
     pub name: Option<String>,
@@ -103,15 +104,22 @@ impl Device {
     /// The agent's command line with `words`.
     #[must_use]
     pub fn command(&self, words: &[&str]) -> Command {
-        let mut line: Vec<String> = if words.first() == Some(&"run") { plain_logins() } else { Vec::new() };
+        let mut line: Vec<String> =
+            if words.first() == Some(&"run") { plain_logins() } else { Vec::new() };
         line.extend(self.setup.behind.iter().cloned());
         line.push(self.program.display().to_string());
         let mut command = Command::new(&line[0]);
         command.args(&line[1..]).args(words);
-        command.arg("--config").arg(self.directory.join("agent.toml")).arg("--state-dir").arg(self.state());
+        command
+            .arg("--config")
+            .arg(self.directory.join("agent.toml"))
+            .arg("--state-dir")
+            .arg(self.state());
         command.envs(self.setup.environment.iter().map(|(name, value)| (name, value)));
         // Somebody's proxy is not part of the test.
-        for name in ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"] {
+        for name in
+            ["HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy", "HTTP_PROXY", "http_proxy"]
+        {
             if !self.setup.environment.iter().any(|(set, _)| set == name) {
                 command.env_remove(name);
             }
@@ -125,11 +133,16 @@ impl Device {
     /// What the agent says.
     pub fn enrol(&mut self, activation: &Activation) -> Outcome {
         let out = self.try_enrol(activation, &[])?;
-        let text = format!("{}{}", String::from_utf8_lossy(&out.stdout), String::from_utf8_lossy(&out.stderr));
+        let text = format!(
+            "{}{}",
+            String::from_utf8_lossy(&out.stdout),
+            String::from_utf8_lossy(&out.stderr)
+        );
         if !out.status.success() {
             return Err(Trouble::new(format!("towline-agent enroll: {text}")));
         }
-        self.id = device_id(&text).ok_or_else(|| Trouble::new(format!("enroll named no device: {text}")))?;
+        self.id = device_id(&text)
+            .ok_or_else(|| Trouble::new(format!("enroll named no device: {text}")))?;
         Ok(())
     }
 
@@ -138,7 +151,13 @@ impl Device {
     /// # Errors
     /// The agent cannot be started, or does not come to an end.
     pub fn try_enrol(&self, activation: &Activation, more: &[&str]) -> Outcome<Output> {
-        let mut command = self.command(&["enroll", "--gateway", &self.gateway, "--activation-id", &activation.id]);
+        let mut command = self.command(&[
+            "enroll",
+            "--gateway",
+            &self.gateway,
+            "--activation-id",
+            &activation.id,
+        ]);
         command.args(&self.trust).args(more).env("TOWLINE_ACTIVATION_CODE", &activation.code);
         if let Some(name) = &self.setup.name {
             command.args(["--name", name]);
@@ -154,8 +173,11 @@ impl Device {
     /// # Errors
     /// It cannot be started.
     pub fn start(&mut self) -> Outcome {
-        self.running =
-            Some(Running::start("towline-agent", self.command(&["run"]), &self.directory.join("agent.log"))?);
+        self.running = Some(Running::start(
+            "towline-agent",
+            self.command(&["run"]),
+            &self.directory.join("agent.log"),
+        )?);
         Ok(())
     }
 
@@ -164,7 +186,8 @@ impl Device {
     /// # Errors
     /// It cannot be started.
     pub fn start_as(&mut self, command: Command) -> Outcome {
-        self.running = Some(Running::start("towline-agent", command, &self.directory.join("agent.log"))?);
+        self.running =
+            Some(Running::start("towline-agent", command, &self.directory.join("agent.log"))?);
         Ok(())
     }
 
@@ -178,8 +201,9 @@ impl Device {
             let status = admin.api("AmazonSSM.GetConnectionStatus", &body).ok()?;
             (status["Status"].as_str() == Some("connected")).then_some(())
         };
-        eventually("the device is online", COMES_ONLINE, online)
-            .map_err(|e| Trouble::new(format!("{e}; its log ends:\n{}", files::tail(&self.log(), 30))))
+        eventually("the device is online", COMES_ONLINE, online).map_err(|e| {
+            Trouble::new(format!("{e}; its log ends:\n{}", files::tail(&self.log(), 30)))
+        })
     }
 
     /// The agent's process.
@@ -195,7 +219,10 @@ impl Device {
     /// # Errors
     /// It was not started.
     pub fn pid(&self) -> Outcome<u32> {
-        self.running.as_ref().map(Running::pid).ok_or_else(|| Trouble::new("the agent was not started"))
+        self.running
+            .as_ref()
+            .map(Running::pid)
+            .ok_or_else(|| Trouble::new("the agent was not started"))
     }
 
     /// Where the agent logs.
@@ -211,18 +238,22 @@ impl Device {
     }
 }
 
-/// Words to put before the agent, so that the login shells of its sessions read none of the tester's own start-up files:
-/// those belong to a person, may take seconds, and hold locks that a killed shell leaves behind (seen: 60 s of waiting).
-/// Where no mount namespace can be had, the files are read after all.
+/// Words to put before the agent, so that the login shells of its sessions read none of the
+/// tester's own start-up files: those belong to a person, may take seconds, and hold locks that a
+/// killed shell leaves behind (seen: 60 s of waiting). Where no mount namespace can be had, the
+/// files are read after all.
 fn plain_logins() -> Vec<String> {
     static POSSIBLE: std::sync::OnceLock<bool> = std::sync::OnceLock::new();
     let possible = *POSSIBLE.get_or_init(|| {
-        let probe = Command::new("unshare").args(["--mount", "mount", "--bind", "/dev/null", "/dev/null"]).output();
+        let probe = Command::new("unshare")
+            .args(["--mount", "mount", "--bind", "/dev/null", "/dev/null"])
+            .output();
         probe.is_ok_and(|out| out.status.success())
     });
     let hide = "for f in .profile .bash_profile .bash_login .bashrc; do \
                 if [ -e \"$HOME/$f\" ]; then mount --bind /dev/null \"$HOME/$f\" || exit 1; fi; done; exec \"$@\"";
-    let words = ["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, "plain-logins"];
+    let words =
+        ["unshare", "--mount", "--propagation", "private", "sh", "-c", hide, "plain-logins"];
     if possible { words.map(str::to_owned).to_vec() } else { Vec::new() }
 }
 

@@ -33,7 +33,13 @@ pub struct GatewaySetup {
 impl Default for GatewaySetup {
     fn default() -> Self {
         let (listen, host) = ("127.0.0.1:0".into(), "127.0.0.1".into());
-        Self { listen, host, more_hosts: Vec::new(), environment: Vec::new(), config: String::new() }
+        Self {
+            listen,
+            host,
+            more_hosts: Vec::new(),
+            environment: Vec::new(),
+            config: String::new(),
+        }
     }
 }
 
@@ -59,12 +65,16 @@ impl Gateway {
     pub fn start(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<Self> {
         let made = init(programs, directory, setup)?;
         let text = |name: &str| {
-            made[name].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("init --json gave no {name}")))
+            made[name]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| Trouble::new(format!("init --json gave no {name}")))
         };
         let config = directory.join("gateway.toml");
         let lines = std::fs::read_to_string(&config)?;
         files::write(&config, format!("{lines}\n{}\n", setup.config))?;
-        let (running, address) = serve(&programs.gateway, directory, &setup.listen, &setup.environment)?;
+        let (running, address) =
+            serve(&programs.gateway, directory, &setup.listen, &setup.environment)?;
         Ok(Self {
             program: programs.gateway.clone(),
             directory: directory.to_owned(),
@@ -87,8 +97,11 @@ impl Gateway {
     /// Its URL as clients use it.
     #[must_use]
     pub fn endpoint(&self) -> String {
-        let host =
-            if self.setup.host.contains(':') { format!("[{}]", self.setup.host) } else { self.setup.host.clone() };
+        let host = if self.setup.host.contains(':') {
+            format!("[{}]", self.setup.host)
+        } else {
+            self.setup.host.clone()
+        };
         format!("https://{host}:{}", self.address.port())
     }
 
@@ -147,7 +160,8 @@ impl Gateway {
     /// It does not come up.
     pub fn start_again(&mut self) -> Outcome {
         let listen = self.address.to_string();
-        let (running, address) = serve(&self.program, &self.directory, &listen, &self.setup.environment)?;
+        let (running, address) =
+            serve(&self.program, &self.directory, &listen, &self.setup.environment)?;
         self.running = running;
         self.address = address;
         Ok(())
@@ -162,7 +176,10 @@ fn init(programs: &Programs, directory: &Path, setup: &GatewaySetup) -> Outcome<
     }
     let out = process::finish(command, COMES_UP)?;
     if !out.status.success() {
-        return Err(Trouble::new(format!("towline-gateway init: {}", String::from_utf8_lossy(&out.stderr))));
+        return Err(Trouble::new(format!(
+            "towline-gateway init: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )));
     }
     Ok(serde_json::from_slice(&out.stdout)?)
 }
@@ -174,7 +191,8 @@ fn serve(
     environment: &[(String, String)],
 ) -> Outcome<(Running, SocketAddr)> {
     let log = directory.with_extension("log");
-    let skip = std::fs::metadata(&log).map_or(0, |m| usize::try_from(m.len()).unwrap_or(usize::MAX));
+    let skip =
+        std::fs::metadata(&log).map_or(0, |m| usize::try_from(m.len()).unwrap_or(usize::MAX));
     files::log(&log)?;
     let mut command = Command::new(program);
     command.arg("serve").arg("--dir").arg(directory).args(["--listen", listen]);
@@ -182,7 +200,8 @@ fn serve(
     let mut running = Running::start("towline-gateway", command, &log)?;
     let address = running.wait_for("the gateway listens", skip, COMES_UP, |printed| {
         // A whole line only: the port may still be on its way.
-        let line = printed.split_inclusive('\n').find_map(|line| line.strip_prefix("listening on "))?;
+        let line =
+            printed.split_inclusive('\n').find_map(|line| line.strip_prefix("listening on "))?;
         line.strip_suffix('\n')?.trim().parse().ok()
     })?;
     Ok((running, address))

@@ -39,7 +39,10 @@ impl Keys {
     /// One is missing; without a secret in the words.
     pub fn from_json(value: &Value) -> Outcome<Self> {
         let text = |name: &str| {
-            value[name].as_str().map(str::to_owned).ok_or_else(|| Trouble::new(format!("an access key without {name}")))
+            value[name]
+                .as_str()
+                .map(str::to_owned)
+                .ok_or_else(|| Trouble::new(format!("an access key without {name}")))
         };
         Ok(Self { id: text("AccessKeyId")?, secret: text("SecretAccessKey")? })
     }
@@ -118,7 +121,11 @@ impl Operator {
     #[must_use]
     pub fn equip(&self, mut command: Command) -> Command {
         machine::forget(&mut command);
-        command.envs(self.environment()).env("HOME", &self.home).env("TERM", "xterm-256color").env("LANG", "C.UTF-8");
+        command
+            .envs(self.environment())
+            .env("HOME", &self.home)
+            .env("TERM", "xterm-256color")
+            .env("LANG", "C.UTF-8");
         command
     }
 
@@ -154,7 +161,11 @@ impl Operator {
         let out = self.run(words)?;
         if !out.status.success() {
             let said = String::from_utf8_lossy(&out.stderr).into_owned();
-            return Err(Trouble::new(format!("towline {}: {}: {said}", words.join(" "), out.status)));
+            return Err(Trouble::new(format!(
+                "towline {}: {}: {said}",
+                words.join(" "),
+                out.status
+            )));
         }
         Ok(String::from_utf8_lossy(&out.stdout).into_owned())
     }
@@ -181,8 +192,9 @@ impl Operator {
     /// The gateway's error code and message.
     pub fn api(&self, target: &str, body: &Value) -> Outcome<Value> {
         let (status, answer) = self.api_raw(target, &body.to_string())?;
-        let value: Value = serde_json::from_str(&answer)
-            .map_err(|e| Trouble::new(format!("{target}: HTTP {status}, not JSON ({e}): {answer:?}")))?;
+        let value: Value = serde_json::from_str(&answer).map_err(|e| {
+            Trouble::new(format!("{target}: HTTP {status}, not JSON ({e}): {answer:?}"))
+        })?;
         if status != 200 {
             return Err(Trouble::new(format!("{target}: HTTP {status}: {answer}")));
         }

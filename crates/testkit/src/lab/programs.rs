@@ -42,7 +42,8 @@ impl Programs {
     }
 }
 
-/// The directory cargo builds into: `CARGO_TARGET_DIR`, or `target` beside the workspace's manifest.
+/// The directory cargo builds into: `CARGO_TARGET_DIR`, or `target` beside the workspace's
+/// manifest.
 #[must_use]
 pub fn target_directory() -> PathBuf {
     std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| workspace().join("target"), PathBuf::from)

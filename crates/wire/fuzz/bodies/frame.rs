@@ -1,6 +1,8 @@
-//! Any bytes, in any cuts, through the frame reader: frames or an error, never a panic, never more than one frame held.
+//! Any bytes, in any cuts, through the frame reader: frames or an error, never a panic, never more
+//! than one frame held.
 //!
-//! Run by the fuzzer (`fuzz_targets/frame.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/frame.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use towline_wire::frame::FrameReader;
 

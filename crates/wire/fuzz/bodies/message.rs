@@ -1,6 +1,8 @@
-//! Any bytes through each control decoder: what decodes must encode to something that decodes to the same.
+//! Any bytes through each control decoder: what decodes must encode to something that decodes to
+//! the same.
 //!
-//! Run by the fuzzer (`fuzz_targets/message.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/message.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use towline_wire::client::{FromClient, ToClient};
 use towline_wire::grant::Grant;

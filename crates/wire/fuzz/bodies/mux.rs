@@ -1,6 +1,7 @@
 //! A hostile peer against a mux that an application uses: the second input steers the application.
 //!
-//! Run by the fuzzer (`fuzz_targets/mux.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/mux.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use towline_wire::frame::Frame;
 use towline_wire::mux::{Incoming, Mux};

@@ -1,6 +1,8 @@
-//! A hostile client of a tunnel against an agent's end that an application uses: the second input steers the application.
+//! A hostile client of a tunnel against an agent's end that an application uses: the second input
+//! steers the application.
 //!
-//! Run by the fuzzer (`fuzz_targets/smux.rs`), and as a property test with the others (`tests/fuzz_bodies.rs`).
+//! Run by the fuzzer (`fuzz_targets/smux.rs`), and as a property test with the others
+//! (`tests/fuzz_bodies.rs`).
 
 use towline_wire::smux::{Event, MAX_CONTROL, Rule, Streams};
 

@@ -53,7 +53,8 @@ pub enum FromAgent {
         /// Room for input from there, bytes.
         room: u32,
     },
-    /// The session's process has ended. Its output may still be on the way; the end of the streams says so.
+    /// The session's process has ended. Its output may still be on the way; the end of the streams
+    /// says so.
     Exited {
         /// Which session.
         session: SessionName,
@@ -67,15 +68,17 @@ pub enum FromAgent {
         /// Why.
         reason: EndReason,
     },
-    /// Answers [`ToAgent::RotateKey`](super::ToAgent::RotateKey): the key that the device wants to be known by.
+    /// Answers [`ToAgent::RotateKey`](super::ToAgent::RotateKey): the key that the device wants to
+    /// be known by.
     NewKey(NewKey),
     /// Answers [`ToAgent::RotateKey`](super::ToAgent::RotateKey): the old key stays.
     NoNewKey {
         /// What is in the way, for whoever asked.
         text: String,
     },
-    /// A connection of a tunnel was not made: the far end refused, does not exist, or the device forbids it. The tunnel goes
-    /// on. Ends that speak smux version 2 hear it in their stream as well.
+    /// A connection of a tunnel was not made: the far end refused, does not exist, or the device
+    /// forbids it. The tunnel goes on. Ends that speak smux version 2 hear it in their stream as
+    /// well.
     NotConnected {
         /// Which session.
         session: SessionName,
@@ -84,18 +87,21 @@ pub enum FromAgent {
     },
     /// Records of the command log, in the order of their numbers.
     Log(Batch),
-    /// How a terminal stood when it took input. Since version 2, and for sessions only of which the gateway has asked it.
+    /// How a terminal stood when it took input. Since version 2, and for sessions only of which the
+    /// gateway has asked it.
     Echoed(Echoed),
 }
 
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The device's name, `mi-…`, from its enrolment. The key of the TLS handshake is what proves it.
+    /// The device's name, `mi-…`, from its enrolment. The key of the TLS handshake is what proves
+    /// it.
     pub device: String,
     /// Which process and which of its connections.
     pub epoch: Epoch,
-    /// Random bytes of this connection, to be signed into [`ToAgent::Welcome`](super::ToAgent::Welcome).
+    /// Random bytes of this connection, to be signed into
+    /// [`ToAgent::Welcome`](super::ToAgent::Welcome).
     pub challenge: [u8; 16],
     /// What the API shows of the device.
     pub platform: Platform,

@@ -1,7 +1,8 @@
 //! What a session starts on the device, and its terminal.
 //!
 //! # Invariants
-//! - Those of [`super`]: variants and fields are only appended. A grant holds the digest of these bytes.
+//! - Those of [`super`]: variants and fields are only appended. A grant holds the digest of these
+//!   bytes.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -32,19 +33,23 @@ pub enum Launch {
     },
     /// Connections from the device to one place.
     Tunnel(Destination),
-    /// Files of one place of the device, read or written as the session's user: [`crate::copy`] on stdin and stdout.
+    /// Files of one place of the device, read or written as the session's user: [`crate::copy`] on
+    /// stdin and stdout.
     Copy {
-        /// A file or folder; relative to the user's home unless it begins with `/`. Nothing outside is touched.
+        /// A file or folder; relative to the user's home unless it begins with `/`. Nothing outside
+        /// is touched.
         path: String,
         /// Written, not read.
         put: bool,
     },
-    /// A script, without a terminal and without input. It comes as the input of stream `io`, right after the order, and is
-    /// started once it is whole: a launch is a control message, and scripts may be larger than a frame.
+    /// A script, without a terminal and without input. It comes as the input of stream `io`, right
+    /// after the order, and is started once it is whole: a launch is a control message, and scripts
+    /// may be larger than a frame.
     Script(Script),
 }
 
-/// A script to be started at most once. The grant holds the digest of this, and this the digest of the script.
+/// A script to be started at most once. The grant holds the digest of this, and this the digest of
+/// the script.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Script {
     /// Bytes of the script.
@@ -55,8 +60,8 @@ pub struct Script {
     pub working_directory: String,
     /// Seconds after which the agent ends it.
     pub timeout: u32,
-    /// Starts of the agent that were given the same script for the same session and may have started it. It is started only
-    /// if the agent's journal tells that none of them has.
+    /// Starts of the agent that were given the same script for the same session and may have
+    /// started it. It is started only if the agent's journal tells that none of them has.
     pub given_to: Vec<BootNonce>,
 }
 
@@ -80,7 +85,8 @@ pub enum Framing {
     Smux,
 }
 
-/// Longest text of [`Launch::ShellWithProfile`], bytes: 512 characters of UTF-8. A terminal in its line mode holds 4095.
+/// Longest text of [`Launch::ShellWithProfile`], bytes: 512 characters of UTF-8. A terminal in its
+/// line mode holds 4095.
 pub const MAX_PROFILE_BYTES: usize = 2048;
 
 impl Launch {

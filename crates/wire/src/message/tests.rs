@@ -7,10 +7,18 @@ use proptest::prelude::*;
 #[test]
 fn golden_bytes_of_messages() {
     let cases: [(ToAgent, &[u8]); 4] = [
-        (ToAgent::Resize { session: "a".into(), size: Size { rows: 24, cols: 300 } }, &[6, 1, b'a', 24, 0xac, 2]),
+        (
+            ToAgent::Resize { session: "a".into(), size: Size { rows: 24, cols: 300 } },
+            &[6, 1, b'a', 24, 0xac, 2],
+        ),
         (ToAgent::Close { session: "a".into(), reason: EndReason::IdleTimeout }, &[8, 1, b'a', 1]),
         (
-            ToAgent::Attach { session: "a".into(), attachment: 1, received: Some([2, 0]), room: [9, 0] },
+            ToAgent::Attach {
+                session: "a".into(),
+                attachment: 1,
+                received: Some([2, 0]),
+                room: [9, 0],
+            },
             &[4, 1, b'a', 1, 1, 2, 0, 9, 0],
         ),
         (ToAgent::GoAway { retry_after: 5 }, &[10, 5]),
@@ -25,8 +33,9 @@ fn golden_bytes_of_messages() {
 
 #[test]
 fn golden_bytes_of_a_tunnel() {
-    let to =
-        |host: Option<&str>, framing| Launch::Tunnel(Destination { host: host.map(Into::into), port: 300, framing });
+    let to = |host: Option<&str>, framing| {
+        Launch::Tunnel(Destination { host: host.map(Into::into), port: 300, framing })
+    };
     assert_eq!(encode(&to(None, Framing::Single)).unwrap(), [4, 0, 0xac, 2, 0]);
     assert_eq!(encode(&to(Some("db"), Framing::Smux)).unwrap(), [4, 1, 2, b'd', b'b', 0xac, 2, 1]);
     let failed = FromAgent::NotConnected { session: "a".into(), text: "no".into() };

@@ -27,7 +27,8 @@ pub enum ToAgent {
         /// Seconds to wait before the next try; 0 leaves it to the agent.
         retry_after: u32,
     },
-    /// The device has a name now. The link will be closed; the agent dials again with [`FromAgent::Hello`](super::FromAgent::Hello).
+    /// The device has a name now. The link will be closed; the agent dials again with
+    /// [`FromAgent::Hello`](super::FromAgent::Hello).
     Enrolled {
         /// `mi-` and 17 hexadecimal digits.
         device: String,
@@ -101,7 +102,8 @@ pub enum ToAgent {
         /// The number behind the last one that is stored.
         next: u64,
     },
-    /// Say [`FromAgent::Echoed`](super::FromAgent::Echoed) of a session's terminal from now on, until this link is over. Since version 2.
+    /// Say [`FromAgent::Echoed`](super::FromAgent::Echoed) of a session's terminal from now on,
+    /// until this link is over. Since version 2.
     TellEcho {
         /// Which session.
         session: SessionName,
@@ -126,7 +128,8 @@ pub struct Open {
     pub session: SessionName,
     /// Who may do what, signed by the authority.
     pub grant: SignedGrant,
-    /// A postcard [`Launch`](super::Launch); the grant holds the SHA-256 digest of exactly these bytes.
+    /// A postcard [`Launch`](super::Launch); the grant holds the SHA-256 digest of exactly these
+    /// bytes.
     pub launch: Vec<u8>,
     /// Terminal to be made, for launches that want one.
     pub terminal: Option<Terminal>,

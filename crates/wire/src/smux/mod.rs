@@ -1,19 +1,23 @@
-//! Many connections over one session: the frames of smux, and the state of each connection at one end.
+//! Many connections over one session: the frames of smux, and the state of each connection at one
+//! end.
 //!
-//! A tunnel's `io` stream carries these frames as opaque bytes from the operator's client to the agent, so credit, resume
-//! and counting work as for a shell. The client opens streams, the agent dials for each; the agent never opens one.
+//! A tunnel's `io` stream carries these frames as opaque bytes from the operator's client to the
+//! agent, so credit, resume and counting work as for a shell. The client opens streams, the agent
+//! dials for each; the agent never opens one.
 //!
-//! Way in: bytes -> [`parser::Parser`] -> [`Streams::on_bytes`] -> [`Event`]s. Way out: [`Streams::next_control`], then
-//! data in pieces of [`Streams::quota`] behind the header that [`Streams::data_header`] gives.
+//! Way in: bytes -> [`parser::Parser`] -> [`Streams::on_bytes`] -> [`Event`]s. Way out:
+//! [`Streams::next_control`], then data in pieces of [`Streams::quota`] behind the header that
+//! [`Streams::data_header`] gives.
 //!
 //! # Two versions
 //! - **1**, as session-manager-plugin speaks it: no window, and FIN closes a stream whole.
-//! - **2**, between our own ends: each stream has a window, FIN ends one direction, RESET ends both and says why. Frames
-//!   are those of smux 2; FIN's meaning and RESET are ours, so it is spoken only where both ends are.
+//! - **2**, between our own ends: each stream has a window, FIN ends one direction, RESET ends both
+//!   and says why. Frames are those of smux 2; FIN's meaning and RESET are ours, so it is spoken
+//!   only where both ends are.
 //!
 //! # Invariants
-//! - No payload is kept here: what arrives is handed out at once. Who holds it is bounded by the windows that were given
-//!   (version 2) or by the session's own credit (version 1).
+//! - No payload is kept here: what arrives is handed out at once. Who holds it is bounded by the
+//!   windows that were given (version 2) or by the session's own credit (version 1).
 //! - Streams, and resets that wait to be sent, are bounded by the number given to [`Streams::new`].
 //!
 //! # Not here
@@ -27,10 +31,11 @@ pub use streams::{Event, Rule, Streams};
 
 /// Bytes of a frame's header.
 pub const HEADER: usize = 8;
-/// Most data bytes that our ends put into one frame: one turn of a connection. Any length is taken in.
+/// Most data bytes that our ends put into one frame: one turn of a connection. Any length is taken
+/// in.
 pub const MAX_DATA: usize = 16 * 1024;
-/// Bytes that may be sent on a new stream of version 2 before its first window is known: a request fits, and a hundred
-/// streams cost a device no more than a mebibyte.
+/// Bytes that may be sent on a new stream of version 2 before its first window is known: a request
+/// fits, and a hundred streams cost a device no more than a mebibyte.
 pub const INITIAL_WINDOW: u32 = 8 * 1024;
 /// Longest text of a reset, bytes.
 pub const MAX_REASON: usize = 255;
@@ -133,7 +138,12 @@ impl Header {
             (5, Version::Two) => Command::Rst,
             (other, _) => return Err(Broken::Command(other)),
         };
-        Ok(Self { version, command, length: u16::from_le_bytes([l0, l1]), stream: u32::from_le_bytes(stream) })
+        Ok(Self {
+            version,
+            command,
+            length: u16::from_le_bytes([l0, l1]),
+            stream: u32::from_le_bytes(stream),
+        })
     }
 }
 

@@ -1,7 +1,8 @@
 //! Bytes to frames, in whatever pieces they come.
 //!
 //! # Invariants
-//! - Data are handed out as they come, never gathered: the parser holds one header, or the body of one frame without data.
+//! - Data are handed out as they come, never gathered: the parser holds one header, or the body of
+//!   one frame without data.
 
 use alloc::string::String;
 
@@ -16,7 +17,8 @@ pub enum Piece<'a> {
     Fin(u32),
     /// Data of a stream: all of a frame's, or some.
     Data(u32, &'a [u8]),
-    /// The far end has taken `consumed` bytes in all (modulo 2^32) and has a window of `window` bytes.
+    /// The far end has taken `consumed` bytes in all (modulo 2^32) and has a window of `window`
+    /// bytes.
     Window {
         /// Which stream.
         stream: u32,
@@ -174,7 +176,11 @@ mod tests {
                         _ => all.push((2, id, data.to_vec())),
                     },
                     Piece::Window { stream, consumed, window } => {
-                        all.push((4, stream, [consumed.to_le_bytes(), window.to_le_bytes()].concat()));
+                        all.push((
+                            4,
+                            stream,
+                            [consumed.to_le_bytes(), window.to_le_bytes()].concat(),
+                        ));
                     }
                     Piece::Reset(id, text) => all.push((5, id, text.into_bytes())),
                 }
@@ -218,9 +224,18 @@ mod tests {
 
     #[test]
     fn lengths_that_a_command_cannot_have_are_refused() {
-        assert_eq!(pieces(&[1, 0, 1, 0, 3, 0, 0, 0], 8), Err(Broken::Length { command: 0, length: 1 }));
-        assert_eq!(pieces(&[2, 4, 7, 0, 3, 0, 0, 0], 8), Err(Broken::Length { command: 4, length: 7 }));
-        assert_eq!(pieces(&[2, 5, 0, 1, 3, 0, 0, 0], 8), Err(Broken::Length { command: 5, length: 256 }));
+        assert_eq!(
+            pieces(&[1, 0, 1, 0, 3, 0, 0, 0], 8),
+            Err(Broken::Length { command: 0, length: 1 })
+        );
+        assert_eq!(
+            pieces(&[2, 4, 7, 0, 3, 0, 0, 0], 8),
+            Err(Broken::Length { command: 4, length: 7 })
+        );
+        assert_eq!(
+            pieces(&[2, 5, 0, 1, 3, 0, 0, 0], 8),
+            Err(Broken::Length { command: 5, length: 256 })
+        );
     }
 
     proptest! {

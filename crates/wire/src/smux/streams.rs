@@ -1,7 +1,8 @@
 //! All streams of one tunnel at one end: who may send, what is to be said, and what arrived.
 //!
 //! # Invariants
-//! - A stream leaves the table when both directions are over, or it was reset; what still comes for it is ignored.
+//! - A stream leaves the table when both directions are over, or it was reset; what still comes for
+//!   it is ignored.
 //! - The windows given by this end never exceed [`Rule::capacity`] together.
 
 use alloc::collections::VecDeque;
@@ -10,7 +11,9 @@ use alloc::vec::Vec;
 
 use super::parser::{Parser, Piece};
 use super::window::{In, Out};
-use super::{Broken, Command, HEADER, Header, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, MAX_REASON, Version};
+use super::{
+    Broken, Command, HEADER, Header, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, MAX_REASON, Version,
+};
 
 /// A window is not made wider by less, bytes: it is not worth the frame that says so.
 const LEAST_MORE: u32 = 4 * 1024;
@@ -20,7 +23,8 @@ const LEAST_MORE: u32 = 4 * 1024;
 pub struct Rule {
     /// Streams at once.
     pub most: usize,
-    /// Window that a new stream gets at once if there is room, bytes. It gets an eighth of what is left if that is more.
+    /// Window that a new stream gets at once if there is room, bytes. It gets an eighth of what is
+    /// left if that is more.
     pub first: u32,
     /// Widest window of one stream, bytes.
     pub widest: u32,
@@ -73,7 +77,14 @@ impl Streams {
     /// The end that is opened to: the agent. The first frame says which version is spoken.
     #[must_use]
     pub fn server(rule: Rule) -> Self {
-        Self { rule, next: None, parser: Parser::default(), streams: Vec::new(), resets: VecDeque::new(), granted: 0 }
+        Self {
+            rule,
+            next: None,
+            parser: Parser::default(),
+            streams: Vec::new(),
+            resets: VecDeque::new(),
+            granted: 0,
+        }
     }
 
     /// The end that opens.
@@ -118,7 +129,15 @@ impl Streams {
 
     fn add(&mut self, id: u32, syn_due: bool) {
         let (out, input) = (Out::new(), In::new());
-        self.streams.push(Stream { id, syn_due, out, input, finishing: false, fin_sent: false, ended: false });
+        self.streams.push(Stream {
+            id,
+            syn_due,
+            out,
+            input,
+            finishing: false,
+            fin_sent: false,
+            ended: false,
+        });
         self.granted += INITIAL_WINDOW;
         self.widen(id, self.rule.first.max(self.left() / 8));
     }
@@ -222,7 +241,8 @@ impl Streams {
         }
     }
 
-    /// The header of a frame with `n` bytes, at most the stream's quota. The bytes must follow it at once.
+    /// The header of a frame with `n` bytes, at most the stream's quota. The bytes must follow it
+    /// at once.
     pub fn data_header(&mut self, id: u32, n: usize) -> [u8; HEADER] {
         let version = self.version().unwrap_or(Version::One);
         let length = u16::try_from(n).unwrap_or(u16::MAX);
@@ -251,14 +271,18 @@ impl Streams {
     /// Ends a stream at once. A text longer than [`MAX_REASON`] is cut.
     pub fn reset(&mut self, id: u32, why: &str) {
         if self.remove(id) {
-            let end = (0..=why.len().min(MAX_REASON)).rev().find(|&at| why.is_char_boundary(at)).unwrap_or(0);
+            let end = (0..=why.len().min(MAX_REASON))
+                .rev()
+                .find(|&at| why.is_char_boundary(at))
+                .unwrap_or(0);
             // Bounded: the stream was in the table, and its place there is what the next one needs.
             self.resets.push_back((id, String::from(&why[..end])));
         }
     }
 
-    /// Writes the next frame without data into `out`, if one is due; its length, or 0. To be called, and its frames to be
-    /// sent, before any data; a frame that was written must be sent whole.
+    /// Writes the next frame without data into `out`, if one is due; its length, or 0. To be
+    /// called, and its frames to be sent, before any data; a frame that was written must be sent
+    /// whole.
     pub fn next_control(&mut self, out: &mut [u8; MAX_CONTROL]) -> usize {
         let Some(version) = self.version() else { return 0 };
         let two = version == Version::Two;
@@ -273,7 +297,11 @@ impl Streams {
             at
         };
         if let Some((id, why)) = self.resets.pop_front() {
-            return if two { put(Command::Rst, id, &[why.as_bytes()]) } else { put(Command::Fin, id, &[]) };
+            return if two {
+                put(Command::Rst, id, &[why.as_bytes()])
+            } else {
+                put(Command::Fin, id, &[])
+            };
         }
         for at in 0..self.streams.len() {
             let stream = &mut self.streams[at];
@@ -301,7 +329,9 @@ impl Streams {
     #[must_use]
     pub fn has_control(&self) -> bool {
         let two = self.is_two();
-        let due = |s: &Stream| s.syn_due || (s.finishing && !s.fin_sent) || (two && !s.ended && s.input.is_due());
+        let due = |s: &Stream| {
+            s.syn_due || (s.finishing && !s.fin_sent) || (two && !s.ended && s.input.is_due())
+        };
         self.version().is_some() && (!self.resets.is_empty() || self.streams.iter().any(due))
     }
 }

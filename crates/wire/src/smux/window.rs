@@ -4,8 +4,9 @@
 //!
 //! # Invariants
 //! - What is promised never shrinks; it grows by doubling, and only for a stream that uses it up.
-//! - The far end hears of every eighth of a window, so that at least seven eighths of it can be under way. Told of halves only,
-//!   a sender whose own buffer is about as large as the window waits for the second half in every round trip.
+//! - The far end hears of every eighth of a window, so that at least seven eighths of it can be
+//!   under way. Told of halves only, a sender whose own buffer is about as large as the window
+//!   waits for the second half in every round trip.
 
 use super::INITIAL_WINDOW;
 
@@ -64,7 +65,14 @@ const fn telling(window: u32) -> u32 {
 
 impl In {
     pub(super) const fn new() -> Self {
-        Self { received: 0, consumed: 0, told: 0, told_window: INITIAL_WINDOW, window: INITIAL_WINDOW, used: 0 }
+        Self {
+            received: 0,
+            consumed: 0,
+            told: 0,
+            told_window: INITIAL_WINDOW,
+            window: INITIAL_WINDOW,
+            used: 0,
+        }
     }
 
     /// The present window, bytes.
@@ -82,7 +90,8 @@ impl In {
         self.received.wrapping_sub(self.told) <= self.told_window
     }
 
-    /// So many bytes more have been passed on. True when half of the window was used since that was said last.
+    /// So many bytes more have been passed on. True when half of the window was used since that was
+    /// said last.
     pub(super) const fn consumed(&mut self, n: u32) -> bool {
         self.consumed = self.consumed.wrapping_add(n);
         let half = self.consumed.wrapping_sub(self.used) >= self.window / 2;
@@ -94,7 +103,8 @@ impl In {
 
     /// Whether the far end should hear.
     pub(super) const fn is_due(&self) -> bool {
-        self.window != self.told_window || self.consumed.wrapping_sub(self.told) >= telling(self.window)
+        self.window != self.told_window
+            || self.consumed.wrapping_sub(self.told) >= telling(self.window)
     }
 
     /// What it hears.

@@ -1,16 +1,20 @@
 //! The receiving end of one direction: counts, trims, gives credit.
 //!
-//! The bytes themselves are the caller's: [`Receiver::on_data`] returns the part that is new, the caller keeps it in a
-//! buffer of `capacity` bytes and says with [`Receiver::consumed`] when it has passed on some.
+//! The bytes themselves are the caller's: [`Receiver::on_data`] returns the part that is new, the
+//! caller keeps it in a buffer of `capacity` bytes and says with [`Receiver::consumed`] when it has
+//! passed on some.
 //!
 //! # Invariants
-//! - `consumed <= received <= consumed + capacity`: who keeps the credit can never overflow the caller's buffer.
-//! - Bytes below `received` are never given out again; bytes beyond a hole are dropped (they will be sent again).
+//! - `consumed <= received <= consumed + capacity`: who keeps the credit can never overflow the
+//!   caller's buffer.
+//! - Bytes below `received` are never given out again; bytes beyond a hole are dropped (they will
+//!   be sent again).
 
 use super::{ACK_EVERY, Violation};
 use crate::frame::{Frame, StreamId};
 
-/// What a receiver is: enough for another process to go on with the stream, given the bytes that wait.
+/// What a receiver is: enough for another process to go on with the stream, given the bytes that
+/// wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ReceiverState {
     /// Position after the last byte received in order.
@@ -93,8 +97,8 @@ impl Receiver {
         self.capacity.saturating_sub(held)
     }
 
-    /// An attach was answered that had stated this much room when `consumed` bytes were passed on. Credits between the two
-    /// may have fallen on the ground: what they said is due again.
+    /// An attach was answered that had stated this much room when `consumed` bytes were passed on.
+    /// Credits between the two may have fallen on the ground: what they said is due again.
     pub fn restate(&mut self, consumed: u64) {
         self.told = self.told.min(consumed);
     }
@@ -143,7 +147,8 @@ impl Receiver {
     /// Takes the end of the stream. True when everything before it has been received.
     ///
     /// # Errors
-    /// [`Violation::LengthChanged`] when another length was named before, or more than it was received.
+    /// [`Violation::LengthChanged`] when another length was named before, or more than it was
+    /// received.
     pub fn on_fin(&mut self, length: u64) -> Result<bool, Violation> {
         if let Some(said) = self.length.filter(|&said| said != length) {
             return Err(Violation::LengthChanged { said, now: length });
@@ -171,9 +176,10 @@ impl Receiver {
 
     /// True when it is time for a credit: after [`ACK_EVERY`] bytes, and at the end of the stream.
     ///
-    /// While bytes wait here it may be a quarter of all that the sender has to keep: what is passed on slowly would cost a
-    /// credit for each few kilobytes otherwise, at three processes. A sender whose ring is full waits for no more than it
-    /// gets, since whatever its size, all of it is passed on in the end, and then nothing waits.
+    /// While bytes wait here it may be a quarter of all that the sender has to keep: what is passed
+    /// on slowly would cost a credit for each few kilobytes otherwise, at three processes. A sender
+    /// whose ring is full waits for no more than it gets, since whatever its size, all of it is
+    /// passed on in the end, and then nothing waits.
     #[must_use]
     pub fn is_credit_due(&self) -> bool {
         if self.is_complete() && self.consumed == self.received {

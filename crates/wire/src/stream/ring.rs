@@ -1,14 +1,17 @@
 //! The replay ring: bytes that were produced and not yet acknowledged, found by their position.
 //!
-//! It starts without memory, grows by doubling while its [`Budget`] allows, and gives everything back when it is empty,
-//! so that an idle session costs nothing and a busy one is as fast as its window.
+//! It starts without memory, grows by doubling while its [`Budget`] allows, and gives everything
+//! back when it is empty, so that an idle session costs nothing and a busy one is as fast as its
+//! window.
 //!
 //! # Invariants
 //! - `base <= end`, `end - base <= capacity <= cap`.
-//! - The capacity is a power of two times [`SMALLEST`]; the sum of all capacities is what the budget says is used,
-//!   except that each ring may hold one [`SMALLEST`] in any case: a session can always make progress.
-//! - A ring that grows takes no more than half of what is left, so whoever comes later has a share too. Without this, two rings
-//!   that are full for clients who have gone leave the third as slow as one smallest ring by the round trip (seen: 0.1 MB/s).
+//! - The capacity is a power of two times [`SMALLEST`]; the sum of all capacities is what the
+//!   budget says is used, except that each ring may hold one [`SMALLEST`] in any case: a session
+//!   can always make progress.
+//! - A ring that grows takes no more than half of what is left, so whoever comes later has a share
+//!   too. Without this, two rings that are full for clients who have gone leave the third as slow
+//!   as one smallest ring by the round trip (seen: 0.1 MB/s).
 
 use alloc::vec::Vec;
 
@@ -61,8 +64,8 @@ impl ReplayRing {
         Self { memory: Vec::new(), base: 0, end: 0, cap: cap.max(SMALLEST) }
     }
 
-    /// Makes a ring that was never used hold these bytes from `position` on, as another process did; if it may hold so many, and
-    /// all rings together have room for them.
+    /// Makes a ring that was never used hold these bytes from `position` on, as another process
+    /// did; if it may hold so many, and all rings together have room for them.
     pub(super) fn restore(&mut self, position: u64, bytes: &[u8], budget: &mut Budget) -> bool {
         (self.base, self.end) = (position, position);
         let size = bytes.len().next_power_of_two().max(SMALLEST);
@@ -98,7 +101,8 @@ impl ReplayRing {
         (position as usize) & (self.memory.len() - 1)
     }
 
-    /// A contiguous free place for the next bytes, grown if the budget allows; empty when the ring is full.
+    /// A contiguous free place for the next bytes, grown if the budget allows; empty when the ring
+    /// is full.
     pub fn spare(&mut self, budget: &mut Budget) -> &mut [u8] {
         if self.len() == self.memory.len() {
             self.grow(budget);
@@ -195,7 +199,8 @@ impl ReplayRing {
         let mut position = self.base;
         while position < self.end {
             let run = self.at(position, usize::MAX);
-            // A run may wrap in the larger memory only at its own end, since positions map by their low bits.
+            // A run may wrap in the larger memory only at its own end, since positions map by their
+            // low bits.
             let at = (position as usize) & (new - 1);
             memory[at..at + run.len()].copy_from_slice(run);
             position += run.len() as u64;
@@ -274,7 +279,13 @@ mod tests {
         for size in [512 << 10, 1 << 20, 2 << 20] {
             assert!(ReplayRing::new(2 << 20).restore(7, &vec![1; size], &mut budget), "{size}");
         }
-        assert!(!ReplayRing::new(2 << 20).restore(7, &vec![1; 1 << 20], &mut budget), "there is no room");
-        assert!(!ReplayRing::new(1 << 20).restore(7, &vec![1; 2 << 20], &mut Budget::new(8 << 20)), "beyond its cap");
+        assert!(
+            !ReplayRing::new(2 << 20).restore(7, &vec![1; 1 << 20], &mut budget),
+            "there is no room"
+        );
+        assert!(
+            !ReplayRing::new(1 << 20).restore(7, &vec![1; 2 << 20], &mut Budget::new(8 << 20)),
+            "beyond its cap"
+        );
     }
 }

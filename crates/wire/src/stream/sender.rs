@@ -1,11 +1,13 @@
 //! The sending end of one direction: a replay ring with a cursor in it.
 //!
-//! Way: [`Sender::spare`]/[`Sender::filled`] (or [`Sender::push`]) -> ring -> [`Sender::next_frame`] -> link.
-//! [`Sender::on_credit`] moves base and limit; [`Sender::attach`] puts the cursor back after a loss.
+//! Way: [`Sender::spare`]/[`Sender::filled`] (or [`Sender::push`]) -> ring ->
+//! [`Sender::next_frame`] -> link. [`Sender::on_credit`] moves base and limit; [`Sender::attach`]
+//! puts the cursor back after a loss.
 //!
 //! # Invariants
 //! - `base <= cursor <= end` and `cursor <= limit` while attached.
-//! - Nothing is sent while detached. The ring fills, the producer is not read any more, and the kernel stops it.
+//! - Nothing is sent while detached. The ring fills, the producer is not read any more, and the
+//!   kernel stops it.
 
 use super::{Budget, ReplayRing, Violation};
 use crate::frame::{Frame, MAX_DATA, StreamId};
@@ -16,7 +18,8 @@ enum Flow {
     Attached { cursor: u64, limit: u64, fin_sent: bool },
 }
 
-/// What a sender is beside its bytes: with [`Sender::held`], enough for another process to go on with the stream.
+/// What a sender is beside its bytes: with [`Sender::held`], enough for another process to go on
+/// with the stream.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SenderState {
     /// Position of the oldest byte held.
@@ -47,7 +50,13 @@ impl Sender {
     /// A detached sender whose ring may grow to `cap` bytes.
     #[must_use]
     pub fn new(cap: usize) -> Self {
-        Self { ring: ReplayRing::new(cap), flow: Flow::Detached, finished: false, fin_acked: false, sent: 0 }
+        Self {
+            ring: ReplayRing::new(cap),
+            flow: Flow::Detached,
+            finished: false,
+            fin_acked: false,
+            sent: 0,
+        }
     }
 
     /// A contiguous place for the producer to read into; empty when full or finished.
@@ -106,14 +115,21 @@ impl Sender {
         self.ring.base()
     }
 
-    /// Goes on from `received` (`None`: from the oldest byte held), with `room` bytes of credit. Returns the position.
+    /// Goes on from `received` (`None`: from the oldest byte held), with `room` bytes of credit.
+    /// Returns the position.
     ///
-    /// What the receiver has is forgotten here: the credit that said so may have been lost with the link, and would
-    /// not be said again.
+    /// What the receiver has is forgotten here: the credit that said so may have been lost with the
+    /// link, and would not be said again.
     ///
     /// # Errors
-    /// [`Violation`] when the position was acknowledged before, or was never sent; the sender is then detached.
-    pub fn attach(&mut self, received: Option<u64>, room: u32, budget: &mut Budget) -> Result<u64, Violation> {
+    /// [`Violation`] when the position was acknowledged before, or was never sent; the sender is
+    /// then detached.
+    pub fn attach(
+        &mut self,
+        received: Option<u64>,
+        room: u32,
+        budget: &mut Budget,
+    ) -> Result<u64, Violation> {
         self.flow = Flow::Detached;
         let base = self.ring.base();
         let cursor = received.unwrap_or(base);
@@ -124,7 +140,8 @@ impl Sender {
             return Err(Violation::AckedUnsent { acked: cursor, sent: self.sent });
         }
         self.ring.forget(cursor, budget);
-        self.flow = Flow::Attached { cursor, limit: cursor.saturating_add(room.into()), fin_sent: false };
+        self.flow =
+            Flow::Attached { cursor, limit: cursor.saturating_add(room.into()), fin_sent: false };
         Ok(cursor)
     }
 
@@ -139,7 +156,8 @@ impl Sender {
         match self.flow {
             Flow::Detached => false,
             Flow::Attached { cursor, limit, fin_sent } => {
-                cursor < self.ring.end().min(limit) || (self.finished && !fin_sent && cursor == self.ring.end())
+                cursor < self.ring.end().min(limit)
+                    || (self.finished && !fin_sent && cursor == self.ring.end())
             }
         }
     }
@@ -149,7 +167,9 @@ impl Sender {
     pub fn backlog(&self) -> u64 {
         match self.flow {
             Flow::Detached => 0,
-            Flow::Attached { cursor, limit, .. } => self.ring.end().min(limit).saturating_sub(cursor),
+            Flow::Attached { cursor, limit, .. } => {
+                self.ring.end().min(limit).saturating_sub(cursor)
+            }
         }
     }
 
@@ -172,12 +192,17 @@ impl Sender {
         None
     }
 
-    /// The receiver has taken everything below `acked` and has room below `limit`. What is older than what is known
-    /// already is ignored.
+    /// The receiver has taken everything below `acked` and has room below `limit`. What is older
+    /// than what is known already is ignored.
     ///
     /// # Errors
     /// [`Violation::AckedUnsent`] when more is acknowledged than was sent.
-    pub fn on_credit(&mut self, acked: u64, limit: u64, budget: &mut Budget) -> Result<(), Violation> {
+    pub fn on_credit(
+        &mut self,
+        acked: u64,
+        limit: u64,
+        budget: &mut Budget,
+    ) -> Result<(), Violation> {
         let end = self.ring.end();
         let fin = self.finished && acked == end + 1 && self.sent == end;
         let acked = if fin { end } else { acked };
@@ -197,7 +222,13 @@ impl Sender {
     #[must_use]
     pub fn state(&self) -> SenderState {
         let (base, end) = (self.ring.base(), self.ring.end());
-        SenderState { base, end, sent: self.sent, finished: self.finished, fin_acked: self.fin_acked }
+        SenderState {
+            base,
+            end,
+            sent: self.sent,
+            finished: self.finished,
+            fin_acked: self.fin_acked,
+        }
     }
 
     /// The bytes that are not acknowledged yet, in order, in one or two runs.
@@ -210,8 +241,9 @@ impl Sender {
         })
     }
 
-    /// Makes a new sender, detached, out of what another one was. False when that cannot be: the state contradicts itself or
-    /// the bytes, or there is no room for them. The sender is then of no use.
+    /// Makes a new sender, detached, out of what another one was. False when that cannot be: the
+    /// state contradicts itself or the bytes, or there is no room for them. The sender is then of
+    /// no use.
     #[must_use]
     pub fn succeed(&mut self, state: &SenderState, bytes: &[u8], budget: &mut Budget) -> bool {
         let fits = state.base.checked_add(bytes.len() as u64) == Some(state.end);

@@ -46,11 +46,17 @@ pub(super) async fn all(
                 folder(&target, entry.mode)?;
                 let (found, unnamed) = copier.list(&path).await?;
                 if unnamed > 0 {
-                    complain(&format!("{unnamed} things in {path} are left out: their names are no text"));
+                    complain(&format!(
+                        "{unnamed} things in {path} are left out: their names are no text"
+                    ));
                     left_out += unnamed as usize;
                 }
                 for (name, entry) in found.into_iter().rev() {
-                    todo.push((format!("{}/{name}", path.trim_end_matches('/')), target.join(&name), entry));
+                    todo.push((
+                        format!("{}/{name}", path.trim_end_matches('/')),
+                        target.join(&name),
+                        entry,
+                    ));
                 }
             }
             Kind::Nothing | Kind::Other => {
@@ -73,7 +79,8 @@ fn folder(target: &Path, mode: u32) -> Result<(), CopyError> {
         }
         Err(_) => fs::create_dir(target).map_err(local(target))?,
     }
-    fs::set_permissions(target, fs::Permissions::from_mode(mode & 0o777 | 0o700)).map_err(local(target))
+    fs::set_permissions(target, fs::Permissions::from_mode(mode & 0o777 | 0o700))
+        .map_err(local(target))
 }
 
 async fn file(
@@ -85,7 +92,8 @@ async fn file(
 ) -> Result<(), CopyError> {
     let name = target.file_name().unwrap_or_default().to_string_lossy();
     let part = target.with_file_name(format!(".{name}.towline-part"));
-    // What an earlier copy left may be of another content: then the digest is wrong, and it begins anew, once.
+    // What an earlier copy left may be of another content: then the digest is wrong, and it begins
+    // anew, once.
     for fresh in [false, true] {
         let (mut out, mut digest, have) = open(&part, fresh, entry.size)?;
         progress.file(path, entry.size, have);
@@ -96,7 +104,8 @@ async fn file(
         });
         let told = told.await?;
         if told == bytes_of(digest) {
-            out.set_permissions(fs::Permissions::from_mode(entry.mode & 0o777)).map_err(local(&part))?;
+            out.set_permissions(fs::Permissions::from_mode(entry.mode & 0o777))
+                .map_err(local(&part))?;
             out.sync_all().map_err(local(&part))?;
             fs::rename(&part, target).map_err(local(target))?;
             progress.done();

@@ -1,12 +1,15 @@
 //! `cp`: files and folders between this machine and a device, without any server there.
 //!
-//! Way: which side is the device's ([`side`]) -> a session of [`TOWLINE_COPY`] for that one place -> file by file, each with its
-//! digest ([`put`], [`get`]).
+//! Way: which side is the device's ([`side`]) -> a session of [`TOWLINE_COPY`] for that one place
+//! -> file by file, each with its digest ([`put`], [`get`]).
 //!
 //! # Invariants
-//! - A file has its own name only when its digest is right; what was begun is gone on with by the next copy.
-//! - What a device calls its files decides nothing here: names are single components below the place that was asked for.
-//! - What is left out (links, devices, names that are no text) is said, and makes the exit code one of failure.
+//! - A file has its own name only when its digest is right; what was begun is gone on with by the
+//!   next copy.
+//! - What a device calls its files decides nothing here: names are single components below the
+//!   place that was asked for.
+//! - What is left out (links, devices, names that are no text) is said, and makes the exit code one
+//!   of failure.
 
 mod get;
 mod progress;
@@ -46,15 +49,24 @@ pub(super) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         parameters.insert("runAsUser".to_owned(), vec![user]);
     }
     let document_name = Some(TOWLINE_COPY.to_owned());
-    let request =
-        StartSessionRequest { target, document_name, reason: args.reason, parameters, towline_terminal: None };
+    let request = StartSessionRequest {
+        target,
+        document_name,
+        reason: args.reason,
+        parameters,
+        towline_terminal: None,
+    };
     let mut progress = Progress::new(args.quiet);
     let mut say = |line: &str| complain(line);
-    let mut copier = Box::pin(Copier::begin(context.client, Begin::Start(request), &mut say)).await?;
+    let mut copier =
+        Box::pin(Copier::begin(context.client, Begin::Start(request), &mut say)).await?;
     let left_out = match (&from, &to) {
-        (Side::Here(source), _) => Box::pin(put::all(&mut copier, source, path, &mut progress)).await?,
+        (Side::Here(source), _) => {
+            Box::pin(put::all(&mut copier, source, path, &mut progress)).await?
+        }
         (_, Side::Here(destination)) => {
-            Box::pin(get::all(&mut copier, path, destination, args.recursive, &mut progress)).await?
+            Box::pin(get::all(&mut copier, path, destination, args.recursive, &mut progress))
+                .await?
         }
         _ => 0,
     };

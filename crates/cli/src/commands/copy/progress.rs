@@ -23,7 +23,16 @@ impl Progress {
     pub(super) fn new(quiet: bool) -> Self {
         let now = Instant::now();
         let drawn = !quiet && std::io::stderr().is_terminal();
-        Self { drawn, name: String::new(), size: 0, done: 0, moved: 0, since: now, last: now, shown: false }
+        Self {
+            drawn,
+            name: String::new(),
+            size: 0,
+            done: 0,
+            moved: 0,
+            since: now,
+            last: now,
+            shown: false,
+        }
     }
 
     /// The next file; so much of it is there already.
@@ -76,7 +85,12 @@ fn line(name: &str, done: u64, size: u64, moved: u64, took: Duration) -> String 
     let left = size.saturating_sub(done) as f64 / speed.max(1.0);
     let eta = if left < 1.0 || moved == 0 { String::new() } else { format!("  {left:.0} s left") };
     let shown: String = name.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
-    format!("{shown}  {share} %  {:.1} of {:.1} MB  {:.1} MB/s{eta}", done as f64 / 1e6, size as f64 / 1e6, speed / 1e6)
+    format!(
+        "{shown}  {share} %  {:.1} of {:.1} MB  {:.1} MB/s{eta}",
+        done as f64 / 1e6,
+        size as f64 / 1e6,
+        speed / 1e6
+    )
 }
 
 #[cfg(test)]

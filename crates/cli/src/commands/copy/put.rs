@@ -23,9 +23,12 @@ fn local(path: &Path) -> impl FnOnce(std::io::Error) -> CopyError {
 
 /// What can be said before there is a session.
 pub(super) fn check(source: &Path, recursive: bool) -> Result<(), Failure> {
-    let what = fs::metadata(source).map_err(|why| Failure::Local { what: source.display().to_string(), why })?;
+    let what = fs::metadata(source)
+        .map_err(|why| Failure::Local { what: source.display().to_string(), why })?;
     match (what.is_dir(), recursive) {
-        (true, false) => Err(Failure::Usage(format!("{} is a folder: --recursive copies it", source.display()))),
+        (true, false) => {
+            Err(Failure::Usage(format!("{} is a folder: --recursive copies it", source.display())))
+        }
         _ => Ok(()),
     }
 }
@@ -56,7 +59,9 @@ pub(super) async fn all(
             let found = found.map_err(local(&source))?;
             let kind = found.file_type().map_err(local(&source))?;
             match found.file_name().to_str() {
-                Some(name) if kind.is_file() || kind.is_dir() => todo.push((found.path(), below(&target, name))),
+                Some(name) if kind.is_file() || kind.is_dir() => {
+                    todo.push((found.path(), below(&target, name)))
+                }
                 _ => {
                     complain(&format!(
                         "{} is left out: it is no file or folder, or its name is no text",

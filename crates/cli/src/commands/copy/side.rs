@@ -17,15 +17,25 @@ pub(super) enum Side {
 }
 
 impl Side {
-    /// `DEVICE:PATH`, where no slash stands before the colon; else a path of this machine. A tag has a colon of its own.
+    /// `DEVICE:PATH`, where no slash stands before the colon; else a path of this machine. A tag
+    /// has a colon of its own.
     pub(super) fn parse(text: &str) -> Self {
         let skip = if text.starts_with("tag:") { 4 } else { 0 };
         match text[skip..].split_once(':') {
-            Some((device, path)) if !device.is_empty() && !device.contains('/') && !text.starts_with('.') => {
+            Some((device, path))
+                if !device.is_empty() && !device.contains('/') && !text.starts_with('.') =>
+            {
                 let path = path.trim_end_matches('/');
-                let path = if path.is_empty() { if text.ends_with('/') { "/" } else { "." } } else { path };
+                let path = if path.is_empty() {
+                    if text.ends_with('/') { "/" } else { "." }
+                } else {
+                    path
+                };
                 let path = path.strip_prefix("~/").unwrap_or(path);
-                Self::Device { device: text[..skip + device.len()].to_owned(), path: path.to_owned() }
+                Self::Device {
+                    device: text[..skip + device.len()].to_owned(),
+                    path: path.to_owned(),
+                }
             }
             _ => Self::Here(text.into()),
         }
@@ -38,7 +48,11 @@ mod tests {
 
     #[track_caller]
     fn check(text: &str, device: &str, path: &str) {
-        assert_eq!(Side::parse(text), Side::Device { device: device.into(), path: path.into() }, "{text}");
+        assert_eq!(
+            Side::parse(text),
+            Side::Device { device: device.into(), path: path.into() },
+            "{text}"
+        );
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! `run`: one command for many devices, followed to its end.
 //!
-//! Way: targets and command -> SendCommand -> asked for its standing once a second -> progress on stderr -> the summary on stdout.
+//! Way: targets and command -> SendCommand -> asked for its standing once a second -> progress on
+//! stderr -> the summary on stdout.
 //!
 //! # Invariants
-//! - The command belongs to the gateway: whatever ends this program, it goes on, and its id was printed.
+//! - The command belongs to the gateway: whatever ends this program, it goes on, and its id was
+//!   printed.
 //! - Standard output holds the result only, so that `-o json` can be piped.
 
 mod progress;
@@ -16,8 +18,8 @@ use towline_ssm::Operation;
 use towline_ssm::api::Empty;
 use towline_ssm::api::command::{
     CancelCommandRequest, Command, CommandFilter, CommandInvocation, GetCommandInvocationRequest,
-    GetCommandInvocationResult, ListCommandInvocationsRequest, ListCommandsRequest, ListCommandsResult,
-    SendCommandRequest, SendCommandResult, Target,
+    GetCommandInvocationResult, ListCommandInvocationsRequest, ListCommandsRequest,
+    ListCommandsResult, SendCommandRequest, SendCommandResult, Target,
 };
 use towline_ssm::command_document::RUN_SHELL_SCRIPT;
 
@@ -53,9 +55,10 @@ pub(super) async fn run(mut context: Context, args: RunArgs) -> Result<u8, Failu
             progress.clear();
             let invocations = invocations(&mut context, &id, None, true).await?;
             let code = summary::exit_code(&command, &invocations);
-            context.output.answer(&summary::Whole { command: &command, command_invocations: &invocations }, |_| {
-                summary::text(&command, &invocations)
-            })?;
+            context.output.answer(
+                &summary::Whole { command: &command, command_invocations: &invocations },
+                |_| summary::text(&command, &invocations),
+            )?;
             Ok(code)
         }
         None => Ok(INTERRUPTED),
@@ -71,7 +74,8 @@ async fn follow(
 ) -> Result<Option<Command>, Failure> {
     let mut told: Vec<String> = Vec::new();
     let (mut completed, mut shown) = (-1, 0);
-    // One listener for all the time: what is pressed while an answer is awaited is heard afterwards.
+    // One listener for all the time: what is pressed while an answer is awaited is heard
+    // afterwards.
     let mut interrupt = Interrupts::listen()?;
     loop {
         let request = ListCommandsRequest { command_id: Some(id.to_owned()), ..Default::default() };
@@ -121,9 +125,13 @@ async fn watch(
     shown: usize,
     progress: &mut Progress,
 ) -> Result<usize, Failure> {
-    let request =
-        GetCommandInvocationRequest { command_id: id.to_owned(), instance_id: device.to_owned(), plugin_name: None };
-    let one: GetCommandInvocationResult = context.call(Operation::GetCommandInvocation, &request).await?;
+    let request = GetCommandInvocationRequest {
+        command_id: id.to_owned(),
+        instance_id: device.to_owned(),
+        plugin_name: None,
+    };
+    let one: GetCommandInvocationResult =
+        context.call(Operation::GetCommandInvocation, &request).await?;
     let text = one.standard_output_content;
     // The end may still change while bytes of a character are missing; what was shown stays.
     let fresh = text.get(shown..).unwrap_or_default();
@@ -138,7 +146,8 @@ async fn invocations(
     status: Option<&str>,
     details: bool,
 ) -> Result<Vec<CommandInvocation>, Failure> {
-    let filter = |value: &str| vec![CommandFilter { key: "Status".to_owned(), value: value.to_owned() }];
+    let filter =
+        |value: &str| vec![CommandFilter { key: "Status".to_owned(), value: value.to_owned() }];
     let request = ListCommandInvocationsRequest {
         command_id: Some(id.to_owned()),
         max_results: Some(PAGE),
@@ -161,7 +170,8 @@ async fn request(context: &mut Context, args: &RunArgs) -> Result<SendCommandReq
     for (name, value) in &args.param {
         request.parameters.entry(name.clone()).or_default().push(value.clone());
     }
-    let mut put = |name: &str, value: String| request.parameters.insert(name.to_owned(), vec![value]);
+    let mut put =
+        |name: &str, value: String| request.parameters.insert(name.to_owned(), vec![value]);
     if !args.command.is_empty() {
         put("commands", line(&args.command));
     }
@@ -184,7 +194,8 @@ async fn request(context: &mut Context, args: &RunArgs) -> Result<SendCommandReq
     Ok(request)
 }
 
-/// A line for a shell: one argument is one already; several are quoted so that they arrive as they are.
+/// A line for a shell: one argument is one already; several are quoted so that they arrive as they
+/// are.
 fn line(command: &[String]) -> String {
     match command {
         [line] => line.clone(),
@@ -211,7 +222,8 @@ fn targets(words: &[String]) -> Result<(Vec<Target>, Vec<String>), String> {
             ("tag-key".to_owned(), key.to_owned())
         } else if let Some(tag) = word.strip_prefix("tag:") {
             let pair = tag.split_once('=').filter(|(key, _)| !key.is_empty());
-            let (key, value) = pair.ok_or_else(|| format!("`{word}` is no target: a tag is written tag:KEY=VALUE"))?;
+            let (key, value) = pair
+                .ok_or_else(|| format!("`{word}` is no target: a tag is written tag:KEY=VALUE"))?;
             (format!("tag:{key}"), value.to_owned())
         } else {
             names.push(word.clone());
@@ -239,16 +251,26 @@ mod tests {
     #[test]
     fn one_argument_is_a_line_and_several_arrive_as_they_are() {
         assert_eq!(line(&words(&["df -h | tail -1"])), "df -h | tail -1");
-        assert_eq!(line(&words(&["printf", "<%s>", "a b", "", "it's"])), r"printf '<%s>' 'a b' '' 'it'\''s'");
+        assert_eq!(
+            line(&words(&["printf", "<%s>", "a b", "", "it's"])),
+            r"printf '<%s>' 'a b' '' 'it'\''s'"
+        );
     }
 
     #[test]
     fn values_of_one_tag_are_alternatives_and_tags_narrow() {
-        let (found, names) = targets(&words(&["tag:Env=dev", "tag:Env=test", "tag:Role=db=1", "tag-key:x"])).unwrap();
+        let (found, names) =
+            targets(&words(&["tag:Env=dev", "tag:Env=test", "tag:Role=db=1", "tag-key:x"]))
+                .unwrap();
         let pairs: Vec<_> = found.iter().map(|t| (t.key.as_str(), t.values.join("|"))).collect();
-        assert_eq!(pairs, [("tag:Env", "dev|test".into()), ("tag:Role", "db=1".into()), ("tag-key", "x".into())]);
+        assert_eq!(
+            pairs,
+            [("tag:Env", "dev|test".into()), ("tag:Role", "db=1".into()), ("tag-key", "x".into())]
+        );
         assert!(names.is_empty());
         assert_eq!(targets(&words(&["all"])).unwrap().0[0].values, ["*"]);
-        assert!(targets(&words(&["pi", "tag:a=b"])).is_err() && targets(&words(&["tag:x"])).is_err());
+        assert!(
+            targets(&words(&["pi", "tag:a=b"])).is_err() && targets(&words(&["tag:x"])).is_err()
+        );
     }
 }

@@ -1,7 +1,8 @@
 //! What is said on stderr while a command runs.
 //!
 //! # Invariants
-//! - On a terminal one line is written over; elsewhere a line is added only when something has changed.
+//! - On a terminal one line is written over; elsewhere a line is added only when something has
+//!   changed.
 //! - What a device printed cannot steer the terminal.
 
 use std::io::{self, IsTerminal, Write};
@@ -40,7 +41,9 @@ impl Interrupts {
     /// The system's.
     pub(super) fn listen() -> Result<Self, Failure> {
         let source = signal(SignalKind::interrupt());
-        source.map(Self).map_err(|why| Failure::Local { what: "cannot listen to signals".to_owned(), why })
+        source
+            .map(Self)
+            .map_err(|why| Failure::Local { what: "cannot listen to signals".to_owned(), why })
     }
 
     /// The next one.
@@ -89,7 +92,8 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// On standard error. Without colour nothing is written over, either: it may be a screen reader's wish.
+    /// On standard error. Without colour nothing is written over, either: it may be a screen
+    /// reader's wish.
     pub(super) fn new(plain: bool) -> Self {
         Self { terminal: io::stderr().is_terminal() && !plain, shown: None }
     }
@@ -130,11 +134,13 @@ impl Progress {
         self.shown = None;
     }
 
-    /// Somebody pressed Ctrl-C: asks what is wanted. Where nobody can answer, the command is left to run.
+    /// Somebody pressed Ctrl-C: asks what is wanted. Where nobody can answer, the command is left
+    /// to run.
     pub(super) async fn ask(&mut self, id: &str, interrupts: &mut Interrupts) -> Answer {
         self.clear();
         self.shown = None; // whoever waits on sees again how it stands
-        let left = format!("command {id} goes on; `aws ssm cancel-command --command-id {id}` stops it\n");
+        let left =
+            format!("command {id} goes on; `aws ssm cancel-command --command-id {id}` stops it\n");
         if !io::stdin().is_terminal() {
             write(&left);
             return Answer::Leave;
@@ -154,7 +160,8 @@ impl Progress {
     }
 }
 
-/// A line from the terminal. It is read by a thread that nobody waits for, so that this program can end without it.
+/// A line from the terminal. It is read by a thread that nobody waits for, so that this program can
+/// end without it.
 async fn typed_line() -> String {
     let (tell, told) = mpsc::sync_channel(1);
     std::thread::spawn(move || {

@@ -23,18 +23,24 @@ pub(super) struct Whole<'a> {
 
 /// One line about a device that did not do well.
 pub(super) fn failure(one: &CommandInvocation) -> String {
-    let name = if one.instance_name.is_empty() { String::new() } else { format!(" ({})", one.instance_name) };
+    let name = if one.instance_name.is_empty() {
+        String::new()
+    } else {
+        format!(" ({})", one.instance_name)
+    };
     let why = one.towline_reason.as_deref().map(|why| format!(": {why}")).unwrap_or_default();
     format!("{}{name}: {}{why}", one.instance_id, one.status_details)
 }
 
-/// The code that a script can rely on: 0 when it went well everywhere; of a single device the script's own code.
+/// The code that a script can rely on: 0 when it went well everywhere; of a single device the
+/// script's own code.
 pub(super) fn exit_code(command: &Command, invocations: &[CommandInvocation]) -> u8 {
     if command.status == CommandStatus::Success {
         return 0;
     }
     if let [one] = invocations {
-        let mut codes = one.command_plugins.iter().map(|plugin| plugin.response_code).filter(|code| *code > 0);
+        let mut codes =
+            one.command_plugins.iter().map(|plugin| plugin.response_code).filter(|code| *code > 0);
         if let Some(code) = codes.next_back().and_then(|code| u8::try_from(code).ok()) {
             return code;
         }
@@ -70,7 +76,8 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
             text.push_str(&format!("   … {} lines more\n", lines.len() - LINES));
         }
     }
-    let Command { target_count, completed_count, error_count, delivery_timed_out_count, .. } = command;
+    let Command { target_count, completed_count, error_count, delivery_timed_out_count, .. } =
+        command;
     let details = &command.status_details;
     text.push_str(&format!(
         "{details}: {completed_count} of {target_count} devices, {error_count} errors, {delivery_timed_out_count} not reached\n"
@@ -79,8 +86,12 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
 }
 
 fn result(one: &CommandInvocation) -> String {
-    let codes: Vec<String> =
-        one.command_plugins.iter().filter(|p| p.response_code >= 0).map(|p| p.response_code.to_string()).collect();
+    let codes: Vec<String> = one
+        .command_plugins
+        .iter()
+        .filter(|p| p.response_code >= 0)
+        .map(|p| p.response_code.to_string())
+        .collect();
     if codes.is_empty() {
         one.status_details.clone()
     } else {

@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use towline_ssm::api::command::{
-    CommandFilter as Condition, FILTER_KEYS, GetCommandInvocationRequest, GetCommandInvocationResult,
-    ListCommandInvocationsRequest, ListCommandInvocationsResult, ListCommandsRequest, ListCommandsResult, MAX_STDERR,
-    MAX_STDOUT,
+    CommandFilter as Condition, FILTER_KEYS, GetCommandInvocationRequest,
+    GetCommandInvocationResult, ListCommandInvocationsRequest, ListCommandInvocationsResult,
+    ListCommandsRequest, ListCommandsResult, MAX_STDERR, MAX_STDOUT,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
@@ -35,11 +35,17 @@ impl Api {
         self.authorize(call, &Question::anything()).await?;
         let filter = filter(&request, call.operation)?;
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
-        let after = cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
+        let after =
+            cursor.split_once(' ').and_then(|(at, id)| Some((UnixMillis(at.parse().ok()?), id)));
         let size = request.max_results.unwrap_or(PAGE);
-        let rows =
-            self.store().run_commands().list(&filter, after, size + 1).await.or_internal("cannot list commands")?;
-        let at = |row: &crate::store::SentCommand| format!("{} {}", row.new.requested_at.0, row.new.id);
+        let rows = self
+            .store()
+            .run_commands()
+            .list(&filter, after, size + 1)
+            .await
+            .or_internal("cannot list commands")?;
+        let at =
+            |row: &crate::store::SentCommand| format!("{} {}", row.new.requested_at.0, row.new.id);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
         let commands = rows.into_iter().map(shown::command).collect::<Result<_, _>>()?;
@@ -55,14 +61,16 @@ impl Api {
         let filter = filter(&request, call.operation)?;
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let mut parts = cursor.splitn(3, ' ');
-        let after = match (parts.next().and_then(|at| at.parse().ok()), parts.next(), parts.next()) {
+        let after = match (parts.next().and_then(|at| at.parse().ok()), parts.next(), parts.next())
+        {
             (Some(at), Some(id), Some(device)) => Some((UnixMillis(at), id, device)),
             _ => None,
         };
         let size = request.max_results.unwrap_or(PAGE);
         let listed = self.store().run_commands().list_invocations(&filter, after, size + 1).await;
         let rows = listed.or_internal("cannot list invocations")?;
-        let at = |row: &InvocationRow| format!("{} {} {}", row.requested_at.0, row.command, row.device);
+        let at =
+            |row: &InvocationRow| format!("{} {} {}", row.requested_at.0, row.command, row.device);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
         let mut sent: HashMap<String, Sent> = HashMap::new();
@@ -72,15 +80,28 @@ impl Api {
                 sent.insert(row.command.clone(), self.sent(&row.command).await?);
             }
             let Some(sent) = sent.get(&row.command) else { continue };
-            let device = self.store().devices().get(&row.device).await.or_internal("cannot read a device")?;
+            let device = self
+                .store()
+                .devices()
+                .get(&row.device)
+                .await
+                .or_internal("cannot read a device")?;
             let steps: Vec<StepState> = shown::read(&row.steps)?;
-            let urls = |at: usize, state: &StepState| sent.urls(&*self.parts.commands, &row.device, at, state);
+            let urls = |at: usize, state: &StepState| {
+                sent.urls(&*self.parts.commands, &row.device, at, state)
+            };
             let first = steps.first().map(|state| urls(0, state)).unwrap_or_default();
-            let mut one = sent.invocation(&row, device.map(|device| device.name).unwrap_or_default(), first);
+            let mut one =
+                sent.invocation(&row, device.map(|device| device.name).unwrap_or_default(), first);
             if request.details == Some(true) {
                 for (at, state) in steps.iter().enumerate() {
                     let heads = self.heads(sent, &row, at, state, PLUGIN_HEADS).await?;
-                    one.command_plugins.push(sent.plugin(at, state, [&heads[0], &heads[1]], urls(at, state)));
+                    one.command_plugins.push(sent.plugin(
+                        at,
+                        state,
+                        [&heads[0], &heads[1]],
+                        urls(at, state),
+                    ));
                 }
             }
             invocations.push(one);
@@ -90,7 +111,8 @@ impl Api {
 
     async fn sent(&self, id: &str) -> Result<Sent, ApiError> {
         let row = self.store().run_commands().get(id).await.or_internal("cannot read a command")?;
-        let gone = || ApiError::new(ErrorCode::InvocationDoesNotExist, "the command is no longer kept");
+        let gone =
+            || ApiError::new(ErrorCode::InvocationDoesNotExist, "the command is no longer kept");
         Sent::new(row.ok_or_else(gone)?)
     }
 
@@ -108,7 +130,11 @@ impl Api {
         }
         if state.ended.is_none() {
             let folder = sent.plan.steps.get(at).map_or("", |step| step.folder.as_str());
-            return Ok(self.parts.commands.running_output(&row.command, &row.device, folder, most).await);
+            return Ok(self
+                .parts
+                .commands
+                .running_output(&row.command, &row.device, folder, most)
+                .await);
         }
         let step = i64::try_from(at).unwrap_or(0);
         let heads = self.store().run_commands().heads(&row.command, &row.device, step).await;
@@ -123,9 +149,13 @@ impl Api {
     ) -> Result<GetCommandInvocationResult, ApiError> {
         call.note("commandId", &*request.command_id);
         self.authorize(call, &self.about_device(&request.instance_id).await?).await?;
-        let found = self.store().run_commands().invocation(&request.command_id, &request.instance_id).await;
+        let found =
+            self.store().run_commands().invocation(&request.command_id, &request.instance_id).await;
         let row = found.or_internal("cannot read an invocation")?.ok_or_else(|| {
-            ApiError::new(ErrorCode::InvocationDoesNotExist, "no such command was sent to this device")
+            ApiError::new(
+                ErrorCode::InvocationDoesNotExist,
+                "no such command was sent to this device",
+            )
         })?;
         let sent = self.sent(&row.command).await?;
         let steps: Vec<StepState> = shown::read(&row.steps)?;
@@ -133,7 +163,8 @@ impl Api {
         let state = steps.get(at).cloned().unwrap_or_default();
         let most = [4 * MAX_STDOUT as u64, 4 * MAX_STDERR as u64];
         let heads = self.heads(&sent, &row, at, &state, most).await?;
-        let [standard_output_url, standard_error_url] = sent.urls(&*self.parts.commands, &row.device, at, &state);
+        let [standard_output_url, standard_error_url] =
+            sent.urls(&*self.parts.commands, &row.device, at, &state);
         let only = steps.len() == 1;
         Ok(GetCommandInvocationResult {
             command_id: row.command,
@@ -151,29 +182,43 @@ impl Api {
             status_details: if only { row.details } else { state.details.clone() },
             standard_output_content: text(&heads[0], MAX_STDOUT),
             standard_output_url,
-            standard_error_content: with_reason(&text(&heads[1], MAX_STDERR), state.reason.as_deref()),
+            standard_error_content: with_reason(
+                &text(&heads[1], MAX_STDERR),
+                state.reason.as_deref(),
+            ),
             standard_error_url,
             cloud_watch_output_config: sent.logs(),
-            towline_reason: state.reason.or_else(|| Some(row.reason).filter(|reason| !reason.is_empty())),
+            towline_reason: state
+                .reason
+                .or_else(|| Some(row.reason).filter(|reason| !reason.is_empty())),
         })
     }
 }
 
 /// The step that is meant.
 fn step_of(sent: &Sent, name: Option<&str>) -> Result<usize, ApiError> {
-    let names = || sent.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
+    let names =
+        || sent.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let at = match name {
         Some(name) => sent.plan.steps.iter().position(|step| step.name.eq_ignore_ascii_case(name)),
         None => (sent.plan.steps.len() == 1).then_some(0),
     };
-    at.ok_or_else(|| ApiError::new(ErrorCode::InvalidPluginName, format!("PluginName must be one of {}", names())))
+    at.ok_or_else(|| {
+        ApiError::new(
+            ErrorCode::InvalidPluginName,
+            format!("PluginName must be one of {}", names()),
+        )
+    })
 }
 
 /// The store's filter.
 fn filter(request: &ListCommandsRequest, operation: Operation) -> Result<CommandFilter, ApiError> {
     if let Some(id) = request.instance_id.as_ref().filter(|id| id.parse::<DeviceId>().is_err()) {
         let shown: String = id.chars().take(64).collect();
-        return Err(ApiError::new(ErrorCode::InvalidInstanceId, format!("{shown} is no id of a device")));
+        return Err(ApiError::new(
+            ErrorCode::InvalidInstanceId,
+            format!("{shown} is no id of a device"),
+        ));
     }
     let mut filter = CommandFilter {
         command: request.command_id.clone(),
@@ -190,12 +235,18 @@ fn filter(request: &ListCommandsRequest, operation: Operation) -> Result<Command
                 filter.ended = Some(match stage {
                     "Executing" => false,
                     "Complete" => true,
-                    _ => return Err(ApiError::validation("ExecutionStage must be Executing or Complete")),
+                    _ => {
+                        return Err(ApiError::validation(
+                            "ExecutionStage must be Executing or Complete",
+                        ));
+                    }
                 });
             }
             _ => {
-                let message =
-                    format!("filter keys are {}; ExecutionStage is for commands only", FILTER_KEYS.join(", "));
+                let message = format!(
+                    "filter keys are {}; ExecutionStage is for commands only",
+                    FILTER_KEYS.join(", ")
+                );
                 return Err(ApiError::new(ErrorCode::InvalidFilterKey, message));
             }
         }

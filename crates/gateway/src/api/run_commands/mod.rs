@@ -1,11 +1,12 @@
 //! Run Command: what is sent to whom is decided here; `crate::commands` carries it out.
 //!
-//! Way of SendCommand: document -> policy on it -> targets -> policy on each device -> parameters put into the document -> one
-//! transaction -> the scheduler -> the answer.
+//! Way of SendCommand: document -> policy on it -> targets -> policy on each device -> parameters
+//! put into the document -> one transaction -> the scheduler -> the answer.
 //!
 //! # Invariants
 //! - Policy says yes to the document and to every single device, or nothing is sent at all.
-//! - What this gateway would not do as asked (another bucket, notifications, alarms) is refused, not left out.
+//! - What this gateway would not do as asked (another bucket, notifications, alarms) is refused,
+//!   not left out.
 
 mod listing;
 mod shown;
@@ -15,7 +16,9 @@ use std::collections::BTreeSet;
 
 use towline_policy::limits::{MAX_CONTEXT_VALUES, MAX_VALUE_BYTES};
 use towline_ssm::api::Empty;
-use towline_ssm::api::command::{CancelCommandRequest, DEFAULT_TIMEOUT, SendCommandRequest, SendCommandResult};
+use towline_ssm::api::command::{
+    CancelCommandRequest, DEFAULT_TIMEOUT, SendCommandRequest, SendCommandResult,
+};
 use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::Parameters;
 use towline_ssm::command_document::{CommandDocument, Plan};
@@ -71,28 +74,51 @@ impl Api {
         call.note("commandId", &*new.id);
         call.note("targetCount", devices.len().to_string());
         let steps: Vec<StepState> = plan.steps.iter().map(|_| StepState::default()).collect();
-        let steps = serde_json::to_string(&steps).map_err(|error| internal("a command's steps", &error))?;
-        self.store().run_commands().insert(&new, &devices, &steps).await.or_internal("cannot store a command")?;
+        let steps =
+            serde_json::to_string(&steps).map_err(|error| internal("a command's steps", &error))?;
+        self.store()
+            .run_commands()
+            .insert(&new, &devices, &steps)
+            .await
+            .or_internal("cannot store a command")?;
         self.parts.commands.sent(&new.id).await;
-        let row = self.store().run_commands().get(&new.id).await.or_internal("cannot read a command")?;
-        let row = row.ok_or_else(|| internal("a command that was stored just now", &"it is gone"))?;
+        let row =
+            self.store().run_commands().get(&new.id).await.or_internal("cannot read a command")?;
+        let row =
+            row.ok_or_else(|| internal("a command that was stored just now", &"it is gone"))?;
         Ok(SendCommandResult { command: shown::command(row)? })
     }
 
     /// The document that is asked for.
-    async fn command_document(&self, name: &str, request: &SendCommandRequest) -> Result<Found, ApiError> {
-        let stored = self.existing_document(name, &version_of(request.document_version.as_deref(), None)).await?;
+    async fn command_document(
+        &self,
+        name: &str,
+        request: &SendCommandRequest,
+    ) -> Result<Found, ApiError> {
+        let stored = self
+            .existing_document(name, &version_of(request.document_version.as_deref(), None))
+            .await?;
         let refused = |why: String| ApiError::new(ErrorCode::InvalidDocument, why);
         if kind_of(&stored)? != Kind::Command {
-            return Err(refused(format!("{name} is a document of type {}, not one of commands", stored.kind)));
+            return Err(refused(format!(
+                "{name} is a document of type {}, not one of commands",
+                stored.kind
+            )));
         }
-        let content = Content::outline(Kind::Command, format_of(Some(&stored.text.format)), &stored.text.content)?;
+        let content = Content::outline(
+            Kind::Command,
+            format_of(Some(&stored.text.format)),
+            &stored.text.content,
+        )?;
         let document = CommandDocument::parse(&serde_json::Value::Object(content.tree))
             .map_err(|error| refused(format!("{name} cannot be run here: {}", error.message)))?;
         match (&request.document_hash, request.document_hash_type.as_deref()) {
             (None, _) => {}
-            (Some(hash), None | Some("Sha256")) if hash.eq_ignore_ascii_case(&stored.text.hash) => {}
-            (Some(_), Some("Sha1")) => return Err(ApiError::validation("DocumentHashType must be Sha256 here")),
+            (Some(hash), None | Some("Sha256")) if hash.eq_ignore_ascii_case(&stored.text.hash) => {
+            }
+            (Some(_), Some("Sha1")) => {
+                return Err(ApiError::validation("DocumentHashType must be Sha256 here"));
+            }
             (Some(_), _) => {
                 let message = format!("{name} does not have the digest DocumentHash");
                 return Err(ApiError::new(ErrorCode::InvalidDocumentVersion, message));
@@ -123,7 +149,8 @@ impl Api {
             key_prefix: request.output_s3_key_prefix.clone(),
             region: request.output_s3_region.clone(),
             // Without a name, as at AWS: of the document.
-            log_group: group.or_else(|| enabled.filter(|on| *on).map(|_| format!("/aws/ssm/{document}"))),
+            log_group: group
+                .or_else(|| enabled.filter(|on| *on).map(|_| format!("/aws/ssm/{document}"))),
             log_enabled: enabled,
         })
     }
@@ -137,7 +164,9 @@ impl Api {
         plan: &Plan,
         place: &Place,
     ) -> Result<NewCommand, ApiError> {
-        let json = |what: &str, value: serde_json::Result<String>| value.map_err(|error| internal(what, &error));
+        let json = |what: &str, value: serde_json::Result<String>| {
+            value.map_err(|error| internal(what, &error))
+        };
         let timeout_s = request.timeout_seconds.unwrap_or(DEFAULT_TIMEOUT);
         let (deliver_by, expires_at) = times(call.now, u64::try_from(timeout_s).unwrap_or(0), plan);
         Ok(NewCommand {
@@ -146,11 +175,20 @@ impl Api {
             document_version: found.version.clone(),
             comment: request.comment.clone().unwrap_or_default(),
             parameters: json("parameters", serde_json::to_string(&request.parameters))?,
-            instance_ids: json("ids", serde_json::to_string(&request.instance_ids.clone().unwrap_or_default()))?,
-            targets: json("targets", serde_json::to_string(&request.targets.clone().unwrap_or_default()))?,
+            instance_ids: json(
+                "ids",
+                serde_json::to_string(&request.instance_ids.clone().unwrap_or_default()),
+            )?,
+            targets: json(
+                "targets",
+                serde_json::to_string(&request.targets.clone().unwrap_or_default()),
+            )?,
             principal_arn: call.caller.arn.clone(),
             run_as: call.caller.tags.get(RUN_AS_TAG).cloned().unwrap_or_default(),
-            max_concurrency: request.max_concurrency.clone().unwrap_or_else(|| CONCURRENCY.to_owned()),
+            max_concurrency: request
+                .max_concurrency
+                .clone()
+                .unwrap_or_else(|| CONCURRENCY.to_owned()),
             max_errors: request.max_errors.clone().unwrap_or_else(|| "0".to_owned()),
             plan: json("a plan", serde_json::to_string(plan))?,
             output: json("a place", serde_json::to_string(place))?,
@@ -161,21 +199,38 @@ impl Api {
         })
     }
 
-    pub(super) async fn cancel_command(&self, call: &Call, request: CancelCommandRequest) -> Result<Empty, ApiError> {
+    pub(super) async fn cancel_command(
+        &self,
+        call: &Call,
+        request: CancelCommandRequest,
+    ) -> Result<Empty, ApiError> {
         call.note("commandId", &*request.command_id);
         self.authorize(call, &Question::anything()).await?;
         let unknown = || ApiError::new(ErrorCode::InvalidCommandId, "there is no such command");
         let commands = self.store().run_commands();
-        commands.get(&request.command_id).await.or_internal("cannot read a command")?.ok_or_else(unknown)?;
+        commands
+            .get(&request.command_id)
+            .await
+            .or_internal("cannot read a command")?
+            .ok_or_else(unknown)?;
         let ids = request.instance_ids.filter(|ids| !ids.is_empty());
         if let Some(ids) = &ids {
             if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-                return Err(ApiError::new(ErrorCode::DuplicateInstanceId, "InstanceIds names a device twice"));
+                return Err(ApiError::new(
+                    ErrorCode::DuplicateInstanceId,
+                    "InstanceIds names a device twice",
+                ));
             }
             for id in ids {
-                let sent = commands.invocation(&request.command_id, id).await.or_internal("cannot read a command")?;
+                let sent = commands
+                    .invocation(&request.command_id, id)
+                    .await
+                    .or_internal("cannot read a command")?;
                 if sent.is_none() {
-                    let message = format!("the command was not sent to {}", id.chars().take(64).collect::<String>());
+                    let message = format!(
+                        "the command was not sent to {}",
+                        id.chars().take(64).collect::<String>()
+                    );
                     return Err(ApiError::new(ErrorCode::InvalidInstanceId, message));
                 }
             }
@@ -185,28 +240,30 @@ impl Api {
     }
 }
 
-/// The parameters as policy sees them. What is too long or too much to be judged is one value that only `*` matches: left
-/// out, a condition for all values would hold.
+/// The parameters as policy sees them. What is too long or too much to be judged is one value that
+/// only `*` matches: left out, a condition for all values would hold.
 fn judged(parameters: &Parameters) -> Facts {
     parameter_facts(parameters)
         .map(|(key, values)| {
-            let fits = values.len() <= MAX_CONTEXT_VALUES && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES);
+            let fits = values.len() <= MAX_CONTEXT_VALUES
+                && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES);
             (key, if fits { values } else { vec![TOO_LONG.to_owned()] })
         })
         .collect()
 }
 
 fn refuse_what_is_not_served(request: &SendCommandRequest) -> Result<(), ApiError> {
-    let notifies = request
-        .notification_config
-        .as_ref()
-        .is_some_and(|config| config["NotificationArn"].as_str().is_some_and(|arn| !arn.is_empty()));
+    let notifies = request.notification_config.as_ref().is_some_and(|config| {
+        config["NotificationArn"].as_str().is_some_and(|arn| !arn.is_empty())
+    });
     if notifies {
         let message = "this gateway sends no notifications: leave NotificationConfig out";
         return Err(ApiError::new(ErrorCode::InvalidNotificationConfig, message));
     }
     if request.alarm_configuration.is_some() {
-        return Err(ApiError::validation("AlarmConfiguration must be left out: there are no alarms here"));
+        return Err(ApiError::validation(
+            "AlarmConfiguration must be left out: there are no alarms here",
+        ));
     }
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use towline_evidence::layout;
 use towline_ssm::api::command::{
-    CloudWatchOutputConfig, Command, CommandInvocation, CommandPlugin, CommandStatus, MAX_PLUGIN_OUTPUT, MAX_STDERR,
+    CloudWatchOutputConfig, Command, CommandInvocation, CommandPlugin, CommandStatus,
+    MAX_PLUGIN_OUTPUT, MAX_STDERR,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::command_document::Plan;
@@ -84,18 +85,33 @@ impl Sent {
     }
 
     /// Where the whole of a step's streams is; empty for a stream without bytes.
-    pub(super) fn urls(&self, commands: &dyn Commands, device: &str, at: usize, state: &StepState) -> [String; 2] {
+    pub(super) fn urls(
+        &self,
+        commands: &dyn Commands,
+        device: &str,
+        at: usize,
+        state: &StepState,
+    ) -> [String; 2] {
         let url = |lane: usize, name: &str| match self.plan.steps.get(at) {
-            Some(step) if state.written[lane] > 0 => {
-                commands.url(&layout::output(&self.place.prefix, &self.row.new.id, device, &step.folder, name))
-            }
+            Some(step) if state.written[lane] > 0 => commands.url(&layout::output(
+                &self.place.prefix,
+                &self.row.new.id,
+                device,
+                &step.folder,
+                name,
+            )),
             _ => String::new(),
         };
         [url(0, "stdout"), url(1, "stderr")]
     }
 
     /// An invocation without its plugins.
-    pub(super) fn invocation(&self, row: &InvocationRow, name: String, urls: [String; 2]) -> CommandInvocation {
+    pub(super) fn invocation(
+        &self,
+        row: &InvocationRow,
+        name: String,
+        urls: [String; 2],
+    ) -> CommandInvocation {
         let [standard_output_url, standard_error_url] = urls;
         CommandInvocation {
             command_id: row.command.clone(),
@@ -118,7 +134,13 @@ impl Sent {
     }
 
     /// One step of it.
-    pub(super) fn plugin(&self, at: usize, state: &StepState, heads: [&[u8]; 2], urls: [String; 2]) -> CommandPlugin {
+    pub(super) fn plugin(
+        &self,
+        at: usize,
+        state: &StepState,
+        heads: [&[u8]; 2],
+        urls: [String; 2],
+    ) -> CommandPlugin {
         let [standard_output_url, standard_error_url] = urls;
         let stderr = with_reason(&text(heads[1], MAX_PLUGIN_OUTPUT), state.reason.as_deref());
         let mut output = text(heads[0], MAX_PLUGIN_OUTPUT);
@@ -202,7 +224,10 @@ mod tests {
     #[test]
     fn times_are_iso_8601_and_empty_before_they_are_known() {
         let mut state = StepState { started: Some(1_000), ..StepState::default() };
-        assert_eq!((instant(state.started).as_str(), elapsed(&state).as_str()), ("1970-01-01T00:00:01Z", ""));
+        assert_eq!(
+            (instant(state.started).as_str(), elapsed(&state).as_str()),
+            ("1970-01-01T00:00:01Z", "")
+        );
         state.ended = Some(3_250);
         assert_eq!(elapsed(&state), "PT2.250S");
     }

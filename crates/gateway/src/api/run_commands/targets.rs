@@ -1,8 +1,9 @@
 //! Whom a command is for, and whether the caller may send it to each of them.
 //!
 //! # Invariants
-//! - By ids: a device that may not be used is refused by its name. By tags: a refusal says that some devices are not allowed, and
-//!   not which, since a caller who may not use a device need not learn that it exists.
+//! - By ids: a device that may not be used is refused by its name. By tags: a refusal says that
+//!   some devices are not allowed, and not which, since a caller who may not use a device need not
+//!   learn that it exists.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,13 +30,24 @@ impl Api {
     ) -> Result<Vec<String>, ApiError> {
         match &request.instance_ids {
             Some(ids) if !ids.is_empty() => self.named(call, ids, facts).await,
-            _ => self.by_description(call, request.targets.as_deref().unwrap_or_default(), facts).await,
+            _ => {
+                self.by_description(call, request.targets.as_deref().unwrap_or_default(), facts)
+                    .await
+            }
         }
     }
 
-    async fn named(&self, call: &Call, ids: &[String], facts: &Facts) -> Result<Vec<String>, ApiError> {
+    async fn named(
+        &self,
+        call: &Call,
+        ids: &[String],
+        facts: &Facts,
+    ) -> Result<Vec<String>, ApiError> {
         if ids.iter().collect::<BTreeSet<_>>().len() < ids.len() {
-            return Err(ApiError::new(ErrorCode::DuplicateInstanceId, "InstanceIds names a device twice"));
+            return Err(ApiError::new(
+                ErrorCode::DuplicateInstanceId,
+                "InstanceIds names a device twice",
+            ));
         }
         for id in ids {
             let mut question = self.about_device(id).await?;
@@ -45,7 +57,8 @@ impl Api {
         for id in ids {
             let shown: String = id.chars().take(64).collect();
             let invalid = || {
-                let message = format!("{shown} is no device that commands can be sent to; nothing was sent");
+                let message =
+                    format!("{shown} is no device that commands can be sent to; nothing was sent");
                 ApiError::new(ErrorCode::InvalidInstanceId, message)
             };
             let device: DeviceId = id.parse().map_err(|_| invalid())?;
@@ -54,11 +67,20 @@ impl Api {
         Ok(ids.to_vec())
     }
 
-    async fn by_description(&self, call: &Call, targets: &[Target], facts: &Facts) -> Result<Vec<String>, ApiError> {
+    async fn by_description(
+        &self,
+        call: &Call,
+        targets: &[Target],
+        facts: &Facts,
+    ) -> Result<Vec<String>, ApiError> {
         let mut devices: BTreeMap<String, ()> = BTreeMap::new();
         for filter in filters(targets)? {
-            let found =
-                self.store().devices().list(&filter, "", MAX_DEVICES).await.or_internal("cannot list devices")?;
+            let found = self
+                .store()
+                .devices()
+                .list(&filter, "", MAX_DEVICES)
+                .await
+                .or_internal("cannot list devices")?;
             devices.extend(found.into_iter().map(|device| (device.id, ())));
         }
         let devices: Vec<String> = devices.into_keys().collect();
@@ -100,8 +122,12 @@ fn filters(targets: &[Target]) -> Result<Vec<DeviceFilter>, ApiError> {
             return Err(ApiError::validation("a target must have values"));
         }
         match target.key.split_once(':') {
-            Some(("tag", key)) if !key.is_empty() => base.tags.push((key.to_owned(), target.values.clone())),
-            None if target.key == "tag-key" && one_of_keys.is_none() => one_of_keys = Some(&target.values),
+            Some(("tag", key)) if !key.is_empty() => {
+                base.tags.push((key.to_owned(), target.values.clone()))
+            }
+            None if target.key == "tag-key" && one_of_keys.is_none() => {
+                one_of_keys = Some(&target.values)
+            }
             None if target.key.eq_ignore_ascii_case("InstanceIds") => {
                 if !target.values.iter().any(|value| value == "*") {
                     base.ids.extend(target.values.iter().cloned());

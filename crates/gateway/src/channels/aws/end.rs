@@ -1,15 +1,19 @@
-//! A session's client end in the dialect of AWS. The plugin knows no positions of ours, so the gateway is an end itself:
-//! it counts what the plugin has acknowledged, and keeps what the device has not taken.
+//! A session's client end in the dialect of AWS. The plugin knows no positions of ours, so the
+//! gateway is an end itself: it counts what the plugin has acknowledged, and keeps what the device
+//! has not taken.
 //!
-//! Way of output: session's queue -> [`AwsEnd::take`] -> held until there is room -> `AgentChannel` -> websocket; the
-//! device's ring is released only by the plugin's own acknowledgements. Way of input: websocket -> `AgentChannel` ->
-//! replay ring -> session.
+//! Way of output: session's queue -> [`AwsEnd::take`] -> held until there is room -> `AgentChannel`
+//! -> websocket; the device's ring is released only by the plugin's own acknowledgements. Way of
+//! input: websocket -> `AgentChannel` -> replay ring -> session.
 //!
 //! # Invariants
-//! - Output held and unacknowledged never exceeds [`WINDOW`] a lane: that is the credit which the device gets.
-//! - Input held never exceeds [`INPUT_RING`] and one payload; what finds no room is not acknowledged to the plugin.
-//! - The end outlives its websockets, as long as its session lives, and by its [`Record`] the process: what the device is told
-//!   to forget, and what the client is told was taken, is in the record before.
+//! - Output held and unacknowledged never exceeds [`WINDOW`] a lane: that is the credit which the
+//!   device gets.
+//! - Input held never exceeds [`INPUT_RING`] and one payload; what finds no room is not
+//!   acknowledged to the plugin.
+//! - The end outlives its websockets, as long as its session lives, and by its [`Record`] the
+//!   process: what the device is told to forget, and what the client is told was taken, is in the
+//!   record before.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -32,7 +36,8 @@ use crate::sessions::ToChannel;
 pub(super) const WINDOW: u32 = 256 * 1024;
 /// Input that the device has not taken yet, bytes.
 pub(super) const INPUT_RING: usize = 64 * 1024;
-/// What the plugin's signals become in a session without a terminal: the bytes it sends for them, and their numbers.
+/// What the plugin's signals become in a session without a terminal: the bytes it sends for them,
+/// and their numbers.
 const SIGNALS: [(u8, u8); 3] = [(0x03, 2), (0x1c, 3), (0x1a, 20)];
 
 /// What the owner has to do after a step.
@@ -80,7 +85,8 @@ pub(super) struct AwsEnd {
 impl AwsEnd {
     /// An end that nobody is attached to yet.
     pub(super) fn new(client_id: String, config: &AgentConfig, now: Duration) -> Self {
-        let mut end = Self::around(client_id, config, AgentChannel::new(config.clone(), now), [0; 2]);
+        let mut end =
+            Self::around(client_id, config, AgentChannel::new(config.clone(), now), [0; 2]);
         if end.commands
             && let Some((stream, _)) = end.mux.stream(IO)
         {
@@ -89,8 +95,14 @@ impl AwsEnd {
         end
     }
 
-    /// The end that another process had, with the input that its record names. Nothing when it cannot be gone on with.
-    pub(super) fn resume(record: Record, input: &[u8], config: &AgentConfig, now: Duration) -> Option<Self> {
+    /// The end that another process had, with the input that its record names. Nothing when it
+    /// cannot be gone on with.
+    pub(super) fn resume(
+        record: Record,
+        input: &[u8],
+        config: &AgentConfig,
+        now: Duration,
+    ) -> Option<Self> {
         let channel = AgentChannel::resume(config.clone(), &record.channel?, now);
         let mut end = Self::around(record.client_id, config, channel, record.output);
         let (ring, rest) = input.split_at(input.len().min(INPUT_RING));
@@ -102,11 +114,17 @@ impl AwsEnd {
             return None;
         }
         end.input_rest = rest.to_vec();
-        (end.attached_before, end.size, end.resize) = (record.attached, record.size, record.size.is_some());
+        (end.attached_before, end.size, end.resize) =
+            (record.attached, record.size, record.size.is_some());
         Some(end)
     }
 
-    fn around(client_id: String, config: &AgentConfig, channel: AgentChannel, output: [u64; 2]) -> Self {
+    fn around(
+        client_id: String,
+        config: &AgentConfig,
+        channel: AgentChannel,
+        output: [u64; 2],
+    ) -> Self {
         let mut mux = Mux::new(2, 2 * INPUT_RING);
         // Two streams in a new mux of two: there is room, and the numbers differ.
         let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::starting_at(output[0], WINDOW));
@@ -132,7 +150,8 @@ impl AwsEnd {
         }
     }
 
-    /// What another process needs to go on with this client; nothing once the client is being told the end.
+    /// What another process needs to go on with this client; nothing once the client is being told
+    /// the end.
     pub(super) fn record(&self) -> Option<Record> {
         let channel = self.channel.state()?;
         let (input, _) = self.mux.ends(IO)?;
@@ -252,7 +271,8 @@ impl AwsEnd {
                             begin_at(&mut stream.tx, input, budget);
                         }
                         if id == IO {
-                            // An end that does not fit is the device's violation; the session is told by what follows.
+                            // An end that does not fit is the device's violation; the session is
+                            // told by what follows.
                             let _ = stream.tx.attach(Some(input), room, budget);
                         }
                     }
@@ -260,7 +280,8 @@ impl AwsEnd {
                 self.attached_before = true;
             }
             ToClient::Ended { reason, text } => self.ended = Some((reason, text)),
-            // Another websocket carries this session's client now; its end, perhaps this very one, goes on there.
+            // Another websocket carries this session's client now; its end, perhaps this very one,
+            // goes on there.
             ToClient::Refused { taken_over: true, .. } => {}
             ToClient::Refused { text, .. } => self.ended = Some((EndReason::Violation, text)),
             ToClient::Waiting { .. } => self.mux.link_lost(),
@@ -293,7 +314,8 @@ impl AwsEnd {
         self.channel.on_pong(content);
     }
 
-    /// Moves everything on that can move. Call after each of the above, then take frames for both sides.
+    /// Moves everything on that can move. Call after each of the above, then take frames for both
+    /// sides.
     pub(super) fn step(&mut self, now: Duration) -> Vec<Order> {
         self.channel.tick(now);
         let mut orders = Vec::new();
@@ -401,11 +423,16 @@ impl AwsEnd {
     /// Says goodbye when the session is over and all its output was written.
     fn finish(&mut self, now: Duration) {
         let Some((reason, text)) = &self.ended else { return };
-        if self.finished || self.held.iter().any(|held| !held.is_empty()) && matches!(reason, EndReason::Exited(_)) {
+        if self.finished
+            || self.held.iter().any(|held| !held.is_empty())
+                && matches!(reason, EndReason::Exited(_))
+        {
             return;
         }
         self.finished = true;
-        if let (EndReason::Exited(status), true, true) = (reason, self.commands, self.separate_output) {
+        if let (EndReason::Exited(status), true, true) =
+            (reason, self.commands, self.separate_output)
+        {
             let code = match *status {
                 ExitStatus::Code(code) => i32::from(code),
                 ExitStatus::Signal(signal) => 128 + i32::from(signal),
@@ -413,13 +440,19 @@ impl AwsEnd {
             };
             self.channel.write_exit_code(code, now);
         }
-        let words =
-            if matches!(reason, EndReason::Exited(_) | EndReason::ClosedByOperator) { "" } else { text.as_str() };
+        let words = if matches!(reason, EndReason::Exited(_) | EndReason::ClosedByOperator) {
+            ""
+        } else {
+            text.as_str()
+        };
         self.channel.finish(words, now);
     }
 
     /// The next thing for the websocket.
-    pub(super) fn poll_transmit(&mut self, now: Duration) -> Option<towline_ssm::channel::Transmit> {
+    pub(super) fn poll_transmit(
+        &mut self,
+        now: Duration,
+    ) -> Option<towline_ssm::channel::Transmit> {
         self.channel.poll_transmit(now)
     }
 
@@ -441,7 +474,13 @@ fn begin_at(tx: &mut Sender, position: u64, budget: &mut Budget) {
     }
     let bytes: Vec<u8> = tx.held().flatten().copied().collect();
     let end = position.saturating_add(bytes.len() as u64);
-    let state = SenderState { base: position, end, sent: position, finished: tx.is_finished(), fin_acked: false };
+    let state = SenderState {
+        base: position,
+        end,
+        sent: position,
+        finished: tx.is_finished(),
+        fin_acked: false,
+    };
     tx.release(budget);
     *tx = Sender::new(INPUT_RING);
     // It fitted the ring before.

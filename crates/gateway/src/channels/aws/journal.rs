@@ -1,4 +1,5 @@
-//! The journal of one AWS channel: a small file, written before the websocket and the device's link are.
+//! The journal of one AWS channel: a small file, written before the websocket and the device's link
+//! are.
 //!
 //! | place in the file | content |
 //! |---|---|
@@ -6,17 +7,20 @@
 //! | [`INPUT_AT`] | a ring of [`INPUT_ROOM`] bytes: input by its position |
 //!
 //! # Invariants
-//! - A process killed in the middle of a write leaves the older record whole, and the input that it names.
-//! - Nothing is synced: it is for a killed gateway, not for a power cut. A record of another boot of this machine is
-//!   recognised and not used.
-//! - The file never exceeds [`INPUT_AT`] + [`INPUT_ROOM`] bytes; it is readable by the gateway only.
+//! - A process killed in the middle of a write leaves the older record whole, and the input that it
+//!   names.
+//! - Nothing is synced: it is for a killed gateway, not for a power cut. A record of another boot
+//!   of this machine is recognised and not used.
+//! - The file never exceeds [`INPUT_AT`] + [`INPUT_ROOM`] bytes; it is readable by the gateway
+//!   only.
 //!
 //! # What it costs
-//! Measured on ext4, two cores, optimised: a round 1.5 µs with 16 messages under way and 3 µs with 250, of which the encoding is
-//! less than a third. So, reckoned by messages, some 3 ms for a megabyte of input (messages of 1 KiB) and a tenth of it for one
-//! of output (32 KiB). A keystroke's, from a processor that was asleep, 15 to 30 µs. That is the page cache. Where the disk took
-//! 50 ms for each write, the file system's own journal made a few of a thousand take 0.1 to 3 s: [`Journal::write`] is for
-//! somebody who may wait (decision 69).
+//! Measured on ext4, two cores, optimised: a round 1.5 µs with 16 messages under way and 3 µs with
+//! 250, of which the encoding is less than a third. So, reckoned by messages, some 3 ms for a
+//! megabyte of input (messages of 1 KiB) and a tenth of it for one of output (32 KiB). A
+//! keystroke's, from a processor that was asleep, 15 to 30 µs. That is the page cache. Where the
+//! disk took 50 ms for each write, the file system's own journal made a few of a thousand take 0.1
+//! to 3 s: [`Journal::write`] is for somebody who may wait (decision 69).
 //!
 //! # Not here
 //! - When a journal is written, by whom, and when it is removed: [`super::shelf`].
@@ -32,7 +36,8 @@ use super::record::{MAX_RECORD, Record};
 const SLOT: usize = 8 * 1024;
 /// Where the input begins.
 const INPUT_AT: u64 = 2 * SLOT as u64;
-/// Bytes of the ring: what one record names, and as much again that is written before the next record is.
+/// Bytes of the ring: what one record names, and as much again that is written before the next
+/// record is.
 const INPUT_ROOM: u64 = 2 * (super::end::INPUT_RING + towline_ssm::message::MAX_PAYLOAD) as u64;
 /// Checksum, generation, length, boot.
 const HEAD: usize = 8 + 8 + 4 + BOOT;
@@ -76,7 +81,8 @@ pub(super) enum Found {
 }
 
 impl Journal {
-    /// A new one, in place of what may be there: whoever still writes into that one writes what nobody will find.
+    /// A new one, in place of what may be there: whoever still writes into that one writes what
+    /// nobody will find.
     ///
     /// # Errors
     /// The system's.
@@ -85,8 +91,10 @@ impl Journal {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Ok(()) | Err(_) => {}
         }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
-        // The places get their blocks now: a disk that is full later cannot keep a record from being replaced.
+        let file =
+            OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(path)?;
+        // The places get their blocks now: a disk that is full later cannot keep a record from
+        // being replaced.
         file.write_all_at(&[0; 2 * SLOT], 0)?;
         Ok(Self { file, generation: 0, last: Vec::new(), written: 0, slot: Vec::new() })
     }
@@ -99,10 +107,14 @@ impl Journal {
             Err(_) => return Found::Useless,
         };
         let slots = [0, SLOT as u64].map(|at| read_slot(&file, at));
-        let Some((generation, bytes)) = slots.into_iter().flatten().max_by_key(|(generation, _)| *generation) else {
+        let Some((generation, bytes)) =
+            slots.into_iter().flatten().max_by_key(|(generation, _)| *generation)
+        else {
             return Found::Useless;
         };
-        let Some(record) = bytes.strip_prefix(&boot()[..]).and_then(Record::decode) else { return Found::Useless };
+        let Some(record) = bytes.strip_prefix(&boot()[..]).and_then(Record::decode) else {
+            return Found::Useless;
+        };
         if record.channel.is_none() {
             return Found::Useless;
         }
@@ -114,8 +126,13 @@ impl Journal {
         }
     }
 
-    /// What is to be written of a record; nothing where nothing is new. `input` gives the input from a position on.
-    pub(super) fn change(&self, record: Record, input: impl FnOnce(u64) -> Vec<u8>) -> Option<Change> {
+    /// What is to be written of a record; nothing where nothing is new. `input` gives the input
+    /// from a position on.
+    pub(super) fn change(
+        &self,
+        record: Record,
+        input: impl FnOnce(u64) -> Vec<u8>,
+    ) -> Option<Change> {
         let bytes = record.encode();
         if bytes == self.last {
             return None;
@@ -149,8 +166,8 @@ impl Journal {
         Ok(())
     }
 
-    /// Writes down that there is no way back to what this change is of: better none than a wrong one. Its place in the file
-    /// has its blocks already.
+    /// Writes down that there is no way back to what this change is of: better none than a wrong
+    /// one. Its place in the file has its blocks already.
     ///
     /// # Errors
     /// The system's.
@@ -171,7 +188,8 @@ impl Journal {
     }
 
     fn input(&self, record: &Record) -> Option<Vec<u8>> {
-        let len = record.input.end.checked_sub(record.input.start).filter(|len| *len <= INPUT_ROOM)?;
+        let len =
+            record.input.end.checked_sub(record.input.start).filter(|len| *len <= INPUT_ROOM)?;
         let mut bytes = vec![0; usize::try_from(len).ok()?];
         let (mut position, mut rest) = (record.input.start, &mut bytes[..]);
         while !rest.is_empty() {
@@ -202,12 +220,16 @@ fn read_slot(file: &File, at: u64) -> Option<(u64, Vec<u8>)> {
     (checksum(&slot[8..end]) == sum).then(|| (generation, slot[20..end].to_vec()))
 }
 
-/// FNV-1a, 64 bits: tells a torn write, and is no protection against malice, which has the store as well.
+/// FNV-1a, 64 bits: tells a torn write, and is no protection against malice, which has the store as
+/// well.
 fn checksum(bytes: &[u8]) -> u64 {
-    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
 
-/// The kernel's name for this boot; zeros where there is none, so that a record is then taken as of this one.
+/// The kernel's name for this boot; zeros where there is none, so that a record is then taken as of
+/// this one.
 fn boot() -> [u8; BOOT] {
     static BOOT_ID: std::sync::OnceLock<[u8; BOOT]> = std::sync::OnceLock::new();
     *BOOT_ID.get_or_init(|| {

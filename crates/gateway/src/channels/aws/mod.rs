@@ -1,15 +1,18 @@
 //! The dialect of AWS: the data channel that session-manager-plugin and boto3-made clients speak.
 //!
-//! Way: websocket -> opening text frame (token, client id) -> the session's [`AwsEnd`] -> its journal ([`shelf`]) -> binary
-//! messages both ways. The protocol itself is `towline_ssm::channel`; this file brings the socket, the clock and the session.
+//! Way: websocket -> opening text frame (token, client id) -> the session's [`AwsEnd`] -> its
+//! journal ([`shelf`]) -> binary messages both ways. The protocol itself is `towline_ssm::channel`;
+//! this file brings the socket, the clock and the session.
 //!
 //! # Invariants
-//! - A refusal is said inside of the channel, as `channel_closed` with words: these clients hang for ever on a refused
-//!   upgrade.
-//! - An end is kept for its session while its websockets come and go, and through a restart; it is dropped with the session.
+//! - A refusal is said inside of the channel, as `channel_closed` with words: these clients hang
+//!   for ever on a refused upgrade.
+//! - An end is kept for its session while its websockets come and go, and through a restart; it is
+//!   dropped with the session.
 //! - Nothing is sent to either side before it is written down.
 //! - Reading never waits for writing.
-//! - A disk that is slow holds up the clients of this dialect, whose journals lie on it, and nobody else.
+//! - A disk that is slow holds up the clients of this dialect, whose journals lie on it, and nobody
+//!   else.
 
 mod end;
 mod journal;
@@ -43,12 +46,13 @@ const FIRST_WORD: Duration = Duration::from_secs(15);
 const BATCH: usize = 64 * 1024;
 /// How long a client may take nothing of what is sent to it.
 const STALLED: Duration = Duration::from_secs(90);
-/// How long the websocket is not read while the device takes no more input. These clients have no flow control but TCP's,
-/// and repeat a dropped message only every 100 ms. Not for ever: their acknowledgements, without which output stops, come
-/// on the same websocket, and a device that shows no output may take no input.
+/// How long the websocket is not read while the device takes no more input. These clients have no
+/// flow control but TCP's, and repeat a dropped message only every 100 ms. Not for ever: their
+/// acknowledgements, without which output stops, come on the same websocket, and a device that
+/// shows no output may take no input.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Rounds that may wait for the disk at once, gateway-wide. Each takes one of the runtime's 512 threads for that; who finds no
-/// place waits without one.
+/// Rounds that may wait for the disk at once, gateway-wide. Each takes one of the runtime's 512
+/// threads for that; who finds no place waits without one.
 const WRITERS: usize = 128;
 /// When nothing is due, the loop looks around so often.
 const IDLE_TICK: Duration = Duration::from_secs(30);
@@ -79,7 +83,12 @@ impl AwsChannels {
     pub(super) fn new(hub: Arc<Hub>, directory: &Path) -> Self {
         let at_start = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let shelf = Shelf::open(directory, |name| hub.session(name).is_some());
-        Self { hub, time: Time { at_start, start: Instant::now() }, shelf, writers: Semaphore::new(WRITERS) }
+        Self {
+            hub,
+            time: Time { at_start, start: Instant::now() },
+            shelf,
+            writers: Semaphore::new(WRITERS),
+        }
     }
 
     /// Serves one websocket.
@@ -109,7 +118,10 @@ impl AwsChannels {
                 let mut end = AwsEnd::refusing(&name, why, self.time.now());
                 while let Some(transmit) = end.poll_transmit(self.time.now()) {
                     let message = message_of(transmit);
-                    if !matches!(tokio::time::timeout(FIRST_WORD, sink.send(message)).await, Ok(Ok(()))) {
+                    if !matches!(
+                        tokio::time::timeout(FIRST_WORD, sink.send(message)).await,
+                        Ok(Ok(()))
+                    ) {
                         break;
                     }
                 }
@@ -127,7 +139,8 @@ impl AwsChannels {
     ) -> Result<(Arc<Session>, Arc<ClientQueue>, Arc<Kept>, u64), &'static str> {
         let session = self.hub.session(name).ok_or("the session is over, or was never there")?;
         self.shelf.tidy(|name| self.hub.session(name).is_some());
-        let end = self.shelf.take(&session, &opening.client_id, config(&session), self.time.now())?;
+        let end =
+            self.shelf.take(&session, &opening.client_id, config(&session), self.time.now())?;
         let (received, room) = end.state().end.position();
         let queue = session.attach(&opening.token_value, received, room, None)?;
         // Only a client with a right token may replace an end that another client has left.
@@ -189,7 +202,11 @@ struct Carrier<'a> {
 }
 
 impl Carrier<'_> {
-    async fn carry(&self, sink: &mut SplitSink<WebSocket, Message>, stream: &mut SplitStream<WebSocket>) {
+    async fn carry(
+        &self,
+        sink: &mut SplitSink<WebSocket, Message>,
+        stream: &mut SplitStream<WebSocket>,
+    ) {
         let (mut unflushed, mut paused) = (false, None);
         loop {
             let Ok(writer) = self.channels.writers.acquire().await else { return };
@@ -208,8 +225,12 @@ impl Carrier<'_> {
                 return;
             }
             let pause = self.pause(&mut paused);
-            let due =
-                self.end.state().end.next_timeout().map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
+            let due = self
+                .end
+                .state()
+                .end
+                .next_timeout()
+                .map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
             let wake = due.min(pause.unwrap_or(IDLE_TICK));
             tokio::select! {
                 message = stream.next(), if pause.is_none() => {
@@ -253,8 +274,12 @@ impl Carrier<'_> {
         let mut over = false;
         for order in orders {
             match order {
-                Order::Resize(size) => over |= !self.pass_on(|session| ToAgent::Resize { session, size }),
-                Order::Signal(signal) => over |= !self.pass_on(|session| ToAgent::Signal { session, signal }),
+                Order::Resize(size) => {
+                    over |= !self.pass_on(|session| ToAgent::Resize { session, size })
+                }
+                Order::Signal(signal) => {
+                    over |= !self.pass_on(|session| ToAgent::Signal { session, signal })
+                }
                 Order::Close => {
                     let reason = EndReason::ClosedByOperator;
                     self.channels.hub.end(self.session, reason, &sentence(reason));
@@ -263,16 +288,21 @@ impl Carrier<'_> {
             }
         }
         self.forward();
-        // An end that was told its session's last word still has to say it; one that was taken over must not.
+        // An end that was told its session's last word still has to say it; one that was taken over
+        // must not.
         over || (last && !self.end.state().end.is_finishing())
     }
 
-    /// False: the client has to go. This dialect has no words for it, so they stand in the log; its session waits.
+    /// False: the client has to go. This dialect has no words for it, so they stand in the log; its
+    /// session waits.
     fn pass_on(&self, message: impl FnOnce(String) -> ToAgent) -> bool {
         let passed = self.session.to_agent(self.queue, message);
         if !passed {
             let session = &self.session.meta.name;
-            tracing::info!(session, "a client sends sizes and signals faster than the device's link takes them");
+            tracing::info!(
+                session,
+                "a client sends sizes and signals faster than the device's link takes them"
+            );
         }
         passed
     }
@@ -288,8 +318,10 @@ impl Carrier<'_> {
                 }
                 Frame::Fin { length, .. } => self.session.input_ended(self.queue, length),
                 Frame::Credit { stream, acked, limit } => {
-                    let lane = if stream == towline_wire::client::IO { Lane::Io } else { Lane::Err };
-                    ended = self.session.output_credit(self.queue, lane, acked, limit).unwrap_or(None);
+                    let lane =
+                        if stream == towline_wire::client::IO { Lane::Io } else { Lane::Err };
+                    ended =
+                        self.session.output_credit(self.queue, lane, acked, limit).unwrap_or(None);
                 }
                 _ => {}
             });

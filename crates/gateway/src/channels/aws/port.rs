@@ -1,14 +1,17 @@
 //! How a port session's bytes are carried to a client of AWS.
 //!
-//! The device always speaks smux for a forwarded port. Clients of today speak it too, and their bytes pass as they are. Older
-//! ones know one raw connection at a time: for them the gateway is the smux client, with one stream.
+//! The device always speaks smux for a forwarded port. Clients of today speak it too, and their
+//! bytes pass as they are. Older ones know one raw connection at a time: for them the gateway is
+//! the smux client, with one stream.
 //!
 //! # Invariants
 //! - Which way is gone is known when the handshake is complete; nothing flows before.
 //! - Nothing is kept here but the state of one stream.
 
 use serde_json::Value;
-use towline_wire::smux::{Broken, Event, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, Rule, Streams, Version};
+use towline_wire::smux::{
+    Broken, Event, INITIAL_WINDOW, MAX_CONTROL, MAX_DATA, Rule, Streams, Version,
+};
 
 /// From this client version on smux is spoken, as official agents decide it.
 const MULTIPLEXED: [u32; 3] = [1, 1, 70];
@@ -32,7 +35,11 @@ pub(super) struct Basic {
 /// For a client of this version and a session with these properties.
 pub(super) fn flow_of(session_type: &str, properties: &Value, client_version: &str) -> Flow {
     let forwarding = session_type == "Port" && properties["type"] == "LocalPortForwarding";
-    if forwarding && !is_multiplexed(client_version) { Flow::Basic(Box::new(Basic::new())) } else { Flow::Opaque }
+    if forwarding && !is_multiplexed(client_version) {
+        Flow::Basic(Box::new(Basic::new()))
+    } else {
+        Flow::Opaque
+    }
 }
 
 /// Versions are compared as official agents do: four numbers, or they count as old.
@@ -44,7 +51,12 @@ fn is_multiplexed(version: &str) -> bool {
 impl Basic {
     /// Official agents dial at the start, so that a server which speaks first is heard.
     fn new() -> Self {
-        let rule = Rule { most: 4, first: INITIAL_WINDOW, widest: INITIAL_WINDOW, capacity: 4 * INITIAL_WINDOW };
+        let rule = Rule {
+            most: 4,
+            first: INITIAL_WINDOW,
+            widest: INITIAL_WINDOW,
+            capacity: 4 * INITIAL_WINDOW,
+        };
         let mut streams = Streams::client(rule, Version::One);
         let current = streams.open();
         Self { streams, current }
@@ -110,8 +122,11 @@ mod tests {
 
     #[test]
     fn clients_of_today_speak_smux_themselves_and_ssh_needs_none() {
-        let port = json!({ "portNumber": "80", "localPortNumber": "0", "type": "LocalPortForwarding" });
-        let is_basic = |properties: &Value, version| matches!(flow_of("Port", properties, version), Flow::Basic(_));
+        let port =
+            json!({ "portNumber": "80", "localPortNumber": "0", "type": "LocalPortForwarding" });
+        let is_basic = |properties: &Value, version| {
+            matches!(flow_of("Port", properties, version), Flow::Basic(_))
+        };
         for version in ["1.1.70.0", "1.2.0.0", "1.2.835.0", "2.0.0.0"] {
             assert!(!is_basic(&port, version), "{version}");
         }
@@ -131,6 +146,10 @@ mod tests {
         let again = [1, 0, 0, 0, 5, 0, 0, 0, 1, 2, 1, 0, 5, 0, 0, 0, b'x'];
         assert_eq!(basic.of_client(b"x"), again);
         assert_eq!(basic.of_device(&[1, 1, 0, 0, 5, 0, 0, 0]).unwrap(), b"");
-        assert_eq!(basic.of_client(b"z")[..8], [1, 1, 0, 0, 5, 0, 0, 0], "its end is answered, then a new one opened");
+        assert_eq!(
+            basic.of_client(b"z")[..8],
+            [1, 1, 0, 0, 5, 0, 0, 0],
+            "its end is answered, then a new one opened"
+        );
     }
 }

@@ -1,7 +1,8 @@
-//! What is written down of one end, so that another process goes on with its client: numbers, and no byte of output.
+//! What is written down of one end, so that another process goes on with its client: numbers, and
+//! no byte of output.
 //!
-//! Way: [`AwsEnd::record`](super::end::AwsEnd::record) -> [`Record::encode`] -> journal; journal -> [`Record::decode`] ->
-//! [`AwsEnd::resume`](super::end::AwsEnd::resume).
+//! Way: [`AwsEnd::record`](super::end::AwsEnd::record) -> [`Record::encode`] -> journal; journal ->
+//! [`Record::decode`] -> [`AwsEnd::resume`](super::end::AwsEnd::resume).
 //!
 //! # Invariants
 //! - At most [`MAX_RECORD`] bytes.
@@ -49,7 +50,9 @@ impl Record {
         let mut out = Vec::with_capacity(HEAD + self.client_id.len() + channel.len());
         let mark = |is, mark| if is { mark } else { 0 };
         out.push(
-            mark(self.attached, ATTACHED) | mark(self.separate_output, SEPARATE) | mark(self.size.is_some(), SIZED),
+            mark(self.attached, ATTACHED)
+                | mark(self.separate_output, SEPARATE)
+                | mark(self.size.is_some(), SIZED),
         );
         let size = self.size.unwrap_or(Size { rows: 0, cols: 0 });
         out.extend(size.rows.to_be_bytes());
@@ -78,7 +81,11 @@ impl Record {
             size: (marks & SIZED != 0).then_some(Size { rows: two(1)?, cols: two(3)? }),
             output: [eight(5)?, eight(13)?],
             input: eight(21)?..eight(29)?,
-            channel: if channel.is_empty() { None } else { Some(ChannelState::decode(channel).ok()?) },
+            channel: if channel.is_empty() {
+                None
+            } else {
+                Some(ChannelState::decode(channel).ok()?)
+            },
         })
     }
 }
@@ -91,7 +98,14 @@ mod tests {
     #[test]
     fn a_record_is_read_as_it_was_written_and_a_damaged_one_is_none() {
         let cuts = vec![Cut { kind: CutKind::Bytes(Stream::Stdout), len: 1000 }];
-        let state = ChannelState { reached: Reached::Open, sized: true, ready: true, base: 40, taken: 9, cuts };
+        let state = ChannelState {
+            reached: Reached::Open,
+            sized: true,
+            ready: true,
+            base: 40,
+            taken: 9,
+            cuts,
+        };
         let whole = Record {
             client_id: "0b0f5c9e-0000-4000-8000-00000000000a".into(),
             attached: true,
@@ -101,7 +115,13 @@ mod tests {
             input: 12..80,
             channel: Some(state),
         };
-        let over = Record { size: None, attached: false, separate_output: false, channel: None, ..whole.clone() };
+        let over = Record {
+            size: None,
+            attached: false,
+            separate_output: false,
+            channel: None,
+            ..whole.clone()
+        };
         for record in [whole, over] {
             let bytes = record.encode();
             assert!(bytes.len() <= MAX_RECORD);

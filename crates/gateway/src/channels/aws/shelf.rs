@@ -1,11 +1,15 @@
-//! The ends of this gateway, each with its journal: `channels/<session>` in the gateway's directory.
+//! The ends of this gateway, each with its journal: `channels/<session>` in the gateway's
+//! directory.
 //!
 //! # Invariants
-//! - [`Kept::step`] writes down what changed before it returns: what the caller sends after it survives this process.
-//! - A write may wait for the disk, for seconds where that is slow. It waits beside the runtime, which goes on with its other
-//!   tasks, and while it does, no lock is held that another session, or another task of this one, would wait for.
+//! - [`Kept::step`] writes down what changed before it returns: what the caller sends after it
+//!   survives this process.
+//! - A write may wait for the disk, for seconds where that is slow. It waits beside the runtime,
+//!   which goes on with its other tasks, and while it does, no lock is held that another session,
+//!   or another task of this one, would wait for.
 //! - A journal goes with its session. One whose session is gone at the start is removed.
-//! - A journal that cannot be written costs this client its survival of a restart, and nothing else; the log says so.
+//! - A journal that cannot be written costs this client its survival of a restart, and nothing
+//!   else; the log says so.
 
 use std::collections::HashMap;
 use std::io;
@@ -24,22 +28,23 @@ use crate::sessions::{Session, ToChannel};
 /// Name of the folder.
 const FOLDER: &str = "channels";
 /// For a client that would go on, and cannot.
-const LOST: &str =
-    "the gateway has lost this client's place in the session; the shell still runs: start again with `towline attach`";
+const LOST: &str = "the gateway has lost this client's place in the session; the shell still runs: start again with `towline attach`";
 
 /// An end with its journal.
 pub(super) struct Kept {
     /// The end's client.
     client_id: String,
     state: Mutex<State>,
-    /// Locked before the state, and for as long as a write takes: what is written is written in the order in which it came to be.
+    /// Locked before the state, and for as long as a write takes: what is written is written in the
+    /// order in which it came to be.
     journal: Mutex<Option<Journal>>,
 }
 
 /// What a [`Kept`] moves.
 pub(super) struct State {
     pub(super) end: AwsEnd,
-    /// Counts its websockets. Only the latest may move anything: what an older one took would be lost with it.
+    /// Counts its websockets. Only the latest may move anything: what an older one took would be
+    /// lost with it.
     pub(super) turn: u64,
 }
 
@@ -59,9 +64,15 @@ impl Kept {
         Some(self.state()).filter(|state| state.turn == turn)
     }
 
-    /// Takes what came of the session, and is as [`AwsEnd::step`]; on its return everything that changed is written down.
-    /// Nothing when the end is another websocket's by now.
-    pub(super) fn step(&self, turn: u64, items: Vec<ToChannel>, session: &str, now: Duration) -> Option<Vec<Order>> {
+    /// Takes what came of the session, and is as [`AwsEnd::step`]; on its return everything that
+    /// changed is written down. Nothing when the end is another websocket's by now.
+    pub(super) fn step(
+        &self,
+        turn: u64,
+        items: Vec<ToChannel>,
+        session: &str,
+        now: Duration,
+    ) -> Option<Vec<Order>> {
         let mut journal = self.journal();
         let (orders, change) = {
             let mut state = self.mine(turn)?;
@@ -110,7 +121,8 @@ fn write(journal: &mut Option<Journal>, change: Option<Change>, session: &str) {
 pub(super) struct Shelf {
     folder: PathBuf,
     kept: Mutex<HashMap<String, Arc<Kept>>>,
-    /// Held while an end takes its place: its file is made in the same order. May take as long as the disk.
+    /// Held while an end takes its place: its file is made in the same order. May take as long as
+    /// the disk.
     taking: Mutex<()>,
 }
 
@@ -135,8 +147,8 @@ impl Shelf {
         Self { folder, kept: Mutex::default(), taking: Mutex::default() }
     }
 
-    /// The end of this client in this session: the one that it had, also in an earlier process, or a fresh one. May wait for
-    /// the disk.
+    /// The end of this client in this session: the one that it had, also in an earlier process, or
+    /// a fresh one. May wait for the disk.
     ///
     /// # Errors
     /// Words for a client that had one which cannot be gone on with.
@@ -161,8 +173,8 @@ impl Shelf {
                     return Ok(Kept::new(end, Some(journal)));
                 }
                 Found::Useless => {
-                    // Most likely this client's: under numbers that begin anew it would wait for ever. Said once; who
-                    // comes next is a new client.
+                    // Most likely this client's: under numbers that begin anew it would wait for
+                    // ever. Said once; who comes next is a new client.
                     remove(&self.folder.join(name));
                     return Err(LOST);
                 }
@@ -172,7 +184,8 @@ impl Shelf {
         Ok(Kept::new(AwsEnd::new(client_id.to_owned(), &config, now), None))
     }
 
-    /// This end is the session's from now on: one that another client has left is forgotten. May wait for the disk.
+    /// This end is the session's from now on: one that another client has left is forgotten. May
+    /// wait for the disk.
     pub(super) fn put(&self, session: &str, kept: &Arc<Kept>) {
         let _taking = lock(&self.taking);
         let older = lock(&self.kept).insert(session.to_owned(), Arc::clone(kept));
@@ -195,7 +208,8 @@ impl Shelf {
 
     /// Forgets the ends of sessions that live no more.
     pub(super) fn tidy(&self, lives: impl Fn(&str) -> bool) {
-        let gone: Vec<String> = lock(&self.kept).extract_if(|name, _| !lives(name)).map(|(name, _)| name).collect();
+        let gone: Vec<String> =
+            lock(&self.kept).extract_if(|name, _| !lives(name)).map(|(name, _)| name).collect();
         if !gone.is_empty() {
             block_in_place(|| gone.iter().for_each(|name| remove(&self.folder.join(name))));
         }
@@ -245,7 +259,10 @@ mod tests {
             });
             block_in_place(|| inside.recv()).unwrap();
             let end = Arc::clone(&other);
-            let served = tokio::spawn(async move { end.step(0, Vec::new(), "ann-2", Duration::ZERO).is_some() });
+            let served =
+                tokio::spawn(
+                    async move { end.step(0, Vec::new(), "ann-2", Duration::ZERO).is_some() },
+                );
             let (said, told) = sync_channel(1);
             tokio::spawn(async move { said.send(served.await.unwrap()) });
             assert!(block_in_place(|| told.recv()).unwrap());

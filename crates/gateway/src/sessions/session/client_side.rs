@@ -1,10 +1,12 @@
-//! What a client's channel tells a session: it attaches and leaves, types, takes output, has another size.
+//! What a client's channel tells a session: it attaches and leaves, types, takes output, has
+//! another size.
 //!
 //! Way: the channel's task -> one of these -> the device's link. Nothing here waits.
 //!
 //! # Invariants
 //! - A client is known by its queue: what comes from one that was replaced is ignored.
-//! - The device gets credit for what the client has taken, and not before the recorder has taken it as well.
+//! - The device gets credit for what the client has taken, and not before the recorder has taken it
+//!   as well.
 
 use std::sync::Arc;
 
@@ -72,7 +74,8 @@ impl Session {
         Ok(queue)
     }
 
-    /// The client is gone. Output stops; the session waits for another one. True when it was the attached one.
+    /// The client is gone. Output stops; the session waits for another one. True when it was the
+    /// attached one.
     pub fn client_gone(&self, queue: &Arc<ClientQueue>) -> bool {
         let mut core = self.lock();
         if !core.client.as_ref().is_some_and(|client| Arc::ptr_eq(client, queue)) {
@@ -100,7 +103,9 @@ impl Session {
             Ok(true) => {
                 if let Some(Carried { link, io, .. }) = &core.carried {
                     link.send_data(*io, &Frame::Data { stream: *io, offset, data });
-                    if let Some(tape) = self.tape.get().filter(|_| self.meta.input && link.tells_echo()) {
+                    if let Some(tape) =
+                        self.tape.get().filter(|_| self.meta.input && link.tells_echo())
+                    {
                         tape.input(offset, data);
                     }
                 }
@@ -122,7 +127,8 @@ impl Session {
         }
     }
 
-    /// The client took output and has room. Err: it broke the rules. Some: everything was delivered, end the session so.
+    /// The client took output and has room. Err: it broke the rules. Some: everything was
+    /// delivered, end the session so.
     ///
     /// # Errors
     /// [`Broken`]: the client has to go.
@@ -138,7 +144,8 @@ impl Session {
             return Ok(None);
         }
         let limit = core.lanes.output_credit(lane, acked, limit)?;
-        // What the client has taken is not yet what the recorder has taken: the slower of the two sets the pace.
+        // What the client has taken is not yet what the recorder has taken: the slower of the two
+        // sets the pace.
         if self.tape.get().is_some_and(|tape| tape.is_behind()) {
             core.held[lane as usize] = Some((acked, limit));
         } else {
@@ -160,10 +167,15 @@ impl Session {
         }
     }
 
-    /// A control message for the agent that needs nothing but the session's name (size, signal). False: too many wait
-    /// already, and the client has to go; the link with its other sessions must not suffer for it.
+    /// A control message for the agent that needs nothing but the session's name (size, signal).
+    /// False: too many wait already, and the client has to go; the link with its other sessions
+    /// must not suffer for it.
     #[must_use]
-    pub fn to_agent(&self, queue: &Arc<ClientQueue>, message: impl FnOnce(String) -> ToAgent) -> bool {
+    pub fn to_agent(
+        &self,
+        queue: &Arc<ClientQueue>,
+        message: impl FnOnce(String) -> ToAgent,
+    ) -> bool {
         let core = self.lock();
         if core.is_client(queue)
             && let Some(carried) = &core.carried

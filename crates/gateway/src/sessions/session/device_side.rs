@@ -1,6 +1,8 @@
-//! What the device's link tells a session: it is carried, opened, attached; output, credit, the exit.
+//! What the device's link tells a session: it is carried, opened, attached; output, credit, the
+//! exit.
 //!
-//! Way: link task -> one of these -> the client's queue, by [`Core::tell`](super::Core). Nothing here waits.
+//! Way: link task -> one of these -> the client's queue, by [`Core::tell`](super::Core). Nothing
+//! here waits.
 //!
 //! # Invariants
 //! - A device that breaks the rules of the stream loses its link; its sessions wait for it.
@@ -89,7 +91,8 @@ impl Session {
         self.changed.notified().await;
     }
 
-    /// True when an agent that does not name it as held has lost it: it was opened, and not on this very link.
+    /// True when an agent that does not name it as held has lost it: it was opened, and not on this
+    /// very link.
     #[must_use]
     pub fn is_missed_by(&self, link: &Arc<Link>) -> bool {
         let core = self.lock();

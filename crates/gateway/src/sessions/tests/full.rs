@@ -1,4 +1,5 @@
-//! A hub with all the sessions it may have: one more is refused, and a session that ends makes room.
+//! A hub with all the sessions it may have: one more is refused, and a session that ends makes
+//! room.
 
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -39,7 +40,9 @@ const THIRD: &str = "ann-00000000000000003";
 /// Opens a session while a scripted agent says that it did so, too.
 async fn open(hub: &Arc<Hub>, link: &Arc<Link>, session: &str) -> Result<(), StartError> {
     let agent = async {
-        while hub.session(session).is_none() || !sent(link).iter().any(|told| told.starts_with("Open(")) {
+        while hub.session(session).is_none()
+            || !sent(link).iter().any(|told| told.starts_with("Open("))
+        {
             tokio::task::yield_now().await;
         }
         hub.report(link, FromAgent::Opened { session: session.into() });

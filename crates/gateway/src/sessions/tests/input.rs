@@ -1,11 +1,13 @@
-//! A session whose input is to be recorded: what the device is asked, what goes onto the tape, and what does not.
+//! A session whose input is to be recorded: what the device is asked, what goes onto the tape, and
+//! what does not.
 
 use towline_wire::echo::{Echo, Echoed};
 
 use super::*;
 use crate::evidence::Tape;
 
-/// A session that runs on a link of this version, with a client attached at position 0, and its tape.
+/// A session that runs on a link of this version, with a client attached at position 0, and its
+/// tape.
 fn recorded(input: bool, version: u16) -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>, Arc<Tape>) {
     let (session, _opened) = Session::opening(Meta { input, ..meta() }, false);
     let (link, tape) = (link_of(1, version), Tape::detached("ann-1"));
@@ -48,7 +50,8 @@ fn an_older_agent_is_not_asked_and_the_recording_says_why_there_is_no_input() {
 }
 
 #[test]
-fn where_nobody_wants_input_none_is_on_the_tape_and_an_answer_that_was_not_asked_for_means_nothing() {
+fn where_nobody_wants_input_none_is_on_the_tape_and_an_answer_that_was_not_asked_for_means_nothing()
+{
     let (session, link, client, tape) = recorded(false, 2);
     assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));

@@ -32,7 +32,10 @@ impl CommandStore<'_> {
     /// # Errors
     /// The database's own.
     pub async fn get(&self, id: &str) -> Result<Option<SentCommand>, StoreError> {
-        let row = sqlx::query(&format!("{COMMAND} WHERE id = ?")).bind(id).fetch_optional(&self.store.pool).await?;
+        let row = sqlx::query(&format!("{COMMAND} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
         Ok(row.as_ref().map(command).transpose()?)
     }
 
@@ -40,7 +43,11 @@ impl CommandStore<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn invocation(&self, id: &str, device: &str) -> Result<Option<InvocationRow>, StoreError> {
+    pub async fn invocation(
+        &self,
+        id: &str,
+        device: &str,
+    ) -> Result<Option<InvocationRow>, StoreError> {
         let row = sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? AND i.device_id = ?"))
             .bind(id)
             .bind(device)
@@ -54,9 +61,10 @@ impl CommandStore<'_> {
     /// # Errors
     /// The database's own.
     pub async fn open(&self) -> Result<Vec<SentCommand>, StoreError> {
-        let rows = sqlx::query(&format!("{COMMAND} WHERE ended_at IS NULL ORDER BY requested_at, id"))
-            .fetch_all(&self.store.pool)
-            .await?;
+        let rows =
+            sqlx::query(&format!("{COMMAND} WHERE ended_at IS NULL ORDER BY requested_at, id"))
+                .fetch_all(&self.store.pool)
+                .await?;
         Ok(rows.iter().map(command).collect::<Result<_, _>>()?)
     }
 
@@ -65,10 +73,11 @@ impl CommandStore<'_> {
     /// # Errors
     /// The database's own.
     pub async fn invocations_of(&self, id: &str) -> Result<Vec<InvocationRow>, StoreError> {
-        let rows = sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? ORDER BY i.device_id"))
-            .bind(id)
-            .fetch_all(&self.store.pool)
-            .await?;
+        let rows =
+            sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? ORDER BY i.device_id"))
+                .bind(id)
+                .fetch_all(&self.store.pool)
+                .await?;
         Ok(rows.iter().map(invocation).collect::<Result<_, _>>()?)
     }
 
@@ -76,7 +85,12 @@ impl CommandStore<'_> {
     ///
     /// # Errors
     /// The database's own.
-    pub async fn heads(&self, id: &str, device: &str, step: i64) -> Result<Option<OutputHeads>, StoreError> {
+    pub async fn heads(
+        &self,
+        id: &str,
+        device: &str,
+        step: i64,
+    ) -> Result<Option<OutputHeads>, StoreError> {
         let row = sqlx::query(
             "SELECT stdout, stderr FROM command_outputs WHERE command_id = ? AND device_id = ? AND step = ?",
         )
@@ -86,12 +100,17 @@ impl CommandStore<'_> {
         .fetch_optional(&self.store.pool)
         .await?;
         let heads = |row: sqlx::sqlite::SqliteRow| {
-            Ok::<_, sqlx::Error>(OutputHeads { step, stdout: row.try_get(0)?, stderr: row.try_get(1)? })
+            Ok::<_, sqlx::Error>(OutputHeads {
+                step,
+                stdout: row.try_get(0)?,
+                stderr: row.try_get(1)?,
+            })
         };
         Ok(row.map(heads).transpose()?)
     }
 
-    /// Up to `limit` commands that match, newest first, after the last one of the page before (its time and id).
+    /// Up to `limit` commands that match, newest first, after the last one of the page before (its
+    /// time and id).
     ///
     /// # Errors
     /// The database's own.
@@ -114,14 +133,20 @@ impl CommandStore<'_> {
         one_of(&mut query, "c.document", &filter.documents);
         if let Some((at, id)) = after {
             query.push(" AND (c.requested_at < ").push_bind(at.0);
-            query.push(" OR (c.requested_at = ").push_bind(at.0).push(" AND c.id > ").push_bind(id).push("))");
+            query
+                .push(" OR (c.requested_at = ")
+                .push_bind(at.0)
+                .push(" AND c.id > ")
+                .push_bind(id)
+                .push("))");
         }
         query.push(" ORDER BY c.requested_at DESC, c.id LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(command).collect::<Result<_, _>>()?)
     }
 
-    /// Up to `limit` invocations that match, newest first, after the last one of the page before (its time, command, device).
+    /// Up to `limit` invocations that match, newest first, after the last one of the page before
+    /// (its time, command, device).
     ///
     /// # Errors
     /// The database's own.
@@ -147,17 +172,32 @@ impl CommandStore<'_> {
         }
         if let Some((at, id, device)) = after {
             query.push(" AND (i.requested_at < ").push_bind(at.0);
-            query.push(" OR (i.requested_at = ").push_bind(at.0).push(" AND (i.command_id > ").push_bind(id);
-            query.push(" OR (i.command_id = ").push_bind(id).push(" AND i.device_id > ").push_bind(device).push("))))");
+            query
+                .push(" OR (i.requested_at = ")
+                .push_bind(at.0)
+                .push(" AND (i.command_id > ")
+                .push_bind(id);
+            query
+                .push(" OR (i.command_id = ")
+                .push_bind(id)
+                .push(" AND i.device_id > ")
+                .push_bind(device)
+                .push("))))");
         }
-        query.push(" ORDER BY i.requested_at DESC, i.command_id, i.device_id LIMIT ").push_bind(limit);
+        query
+            .push(" ORDER BY i.requested_at DESC, i.command_id, i.device_id LIMIT ")
+            .push_bind(limit);
         let rows = query.build().fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(invocation).collect::<Result<_, _>>()?)
     }
 }
 
 /// The conditions that commands and invocations have in common. `table` is a literal of this file.
-fn narrow<'q>(query: &mut QueryBuilder<'q, Sqlite>, filter: &'q CommandFilter, table: &'static str) {
+fn narrow<'q>(
+    query: &mut QueryBuilder<'q, Sqlite>,
+    filter: &'q CommandFilter,
+    table: &'static str,
+) {
     if !filter.statuses.is_empty() {
         query.push(" AND (1 = 0");
         for status in &filter.statuses {
@@ -167,7 +207,11 @@ fn narrow<'q>(query: &mut QueryBuilder<'q, Sqlite>, filter: &'q CommandFilter, t
         query.push(")");
     }
     if let Some(ended) = filter.ended {
-        query.push(" AND ").push(table).push(if ended { "ended_at IS NOT NULL" } else { "ended_at IS NULL" });
+        query.push(" AND ").push(table).push(if ended {
+            "ended_at IS NOT NULL"
+        } else {
+            "ended_at IS NULL"
+        });
     }
     if let Some(at) = filter.invoked_after {
         query.push(" AND ").push(table).push("requested_at >= ").push_bind(at.0);

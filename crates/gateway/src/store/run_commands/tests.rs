@@ -78,14 +78,22 @@ async fn invocations_are_listed_newest_first_page_by_page() {
     commands.insert(&new("a", 10), &devices(&["mi-1", "mi-2"]), "[]").await.unwrap();
     commands.insert(&new("b", 20), &devices(&["mi-1", "mi-3"]), "[]").await.unwrap();
     let all = CommandFilter::default();
-    let names = |rows: Vec<InvocationRow>| rows.into_iter().map(|r| (r.command, r.device)).collect::<Vec<_>>();
+    let names = |rows: Vec<InvocationRow>| {
+        rows.into_iter().map(|r| (r.command, r.device)).collect::<Vec<_>>()
+    };
     let page = names(commands.list_invocations(&all, None, 3).await.unwrap());
     let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
     assert_eq!(page, [pair("b", "mi-1"), pair("b", "mi-3"), pair("a", "mi-1")]);
     let after = Some((UnixMillis(10), "a", "mi-1"));
-    assert_eq!(names(commands.list_invocations(&all, after, 3).await.unwrap()), [pair("a", "mi-2")]);
+    assert_eq!(
+        names(commands.list_invocations(&all, after, 3).await.unwrap()),
+        [pair("a", "mi-2")]
+    );
     let of_device = CommandFilter { device: Some("mi-3".into()), ..CommandFilter::default() };
-    assert_eq!(names(commands.list_invocations(&of_device, None, 9).await.unwrap()), [pair("b", "mi-3")]);
+    assert_eq!(
+        names(commands.list_invocations(&of_device, None, 9).await.unwrap()),
+        [pair("b", "mi-3")]
+    );
     assert_eq!(commands.list(&of_device, None, 9).await.unwrap()[0].new.id, "b");
     assert_eq!(commands.list(&all, Some((UnixMillis(20), "b")), 9).await.unwrap()[0].new.id, "a");
 }
@@ -101,14 +109,25 @@ async fn filters_narrow_both_lists() {
         (CommandFilter { statuses: devices(&["Success"]), ..CommandFilter::default() }, vec!["a"]),
         (CommandFilter { ended: Some(false), ..CommandFilter::default() }, vec!["b"]),
         (CommandFilter { documents: devices(&["Other"]), ..CommandFilter::default() }, vec![]),
-        (CommandFilter { invoked_after: Some(UnixMillis(11)), ..CommandFilter::default() }, vec!["b"]),
-        (CommandFilter { invoked_before: Some(UnixMillis(20)), ..CommandFilter::default() }, vec!["a"]),
+        (
+            CommandFilter { invoked_after: Some(UnixMillis(11)), ..CommandFilter::default() },
+            vec!["b"],
+        ),
+        (
+            CommandFilter { invoked_before: Some(UnixMillis(20)), ..CommandFilter::default() },
+            vec!["a"],
+        ),
         (CommandFilter { command: Some("b".into()), ..CommandFilter::default() }, vec!["b"]),
     ] {
-        let found: Vec<_> = commands.list(&filter, None, 9).await.unwrap().into_iter().map(|c| c.new.id).collect();
+        let found: Vec<_> =
+            commands.list(&filter, None, 9).await.unwrap().into_iter().map(|c| c.new.id).collect();
         assert_eq!(found, expected, "{filter:?}");
         let found = commands.list_invocations(&filter, None, 9).await.unwrap();
-        assert_eq!(found.into_iter().map(|i| i.command).collect::<Vec<_>>(), expected, "{filter:?}");
+        assert_eq!(
+            found.into_iter().map(|i| i.command).collect::<Vec<_>>(),
+            expected,
+            "{filter:?}"
+        );
     }
 }
 
@@ -118,7 +137,10 @@ async fn history_older_than_thirty_days_goes_with_its_output_and_what_is_open_st
     let commands = store.run_commands();
     commands.insert(&new("old", 0), &devices(&["mi-1"]), "[]").await.unwrap();
     commands.insert(&new("open", 0), &devices(&["mi-1"]), "[]").await.unwrap();
-    commands.change(&[ended("old", "mi-1", "Success")], &[end("old")], UnixMillis(1)).await.unwrap();
+    commands
+        .change(&[ended("old", "mi-1", "Success")], &[end("old")], UnixMillis(1))
+        .await
+        .unwrap();
     let later = 31 * 86_400_000;
     commands.insert(&new("new", later), &devices(&["mi-1"]), "[]").await.unwrap();
     assert!(commands.get("old").await.unwrap().is_none());

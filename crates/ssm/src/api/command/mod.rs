@@ -1,12 +1,13 @@
 //! Run Command: send, list, look at, cancel.
 //!
-//! Way: as of [`super`]. Besides AWS's members, invocations and plugins carry `TowlineReason`: why a command ended as it did,
-//! in words, where its status alone does not say so.
+//! Way: as of [`super`]. Besides AWS's members, invocations and plugins carry `TowlineReason`: why
+//! a command ended as it did, in words, where its status alone does not say so.
 //!
 //! # Invariants
-//! - Requests keep the limits of AWS's model. What a document makes of parameters is `crate::command_document`'s, whom targets
-//!   mean is the gateway's.
-//! - The times of [`GetCommandInvocationResult`] are texts, as AWS has them; all others are numbers.
+//! - Requests keep the limits of AWS's model. What a document makes of parameters is
+//!   `crate::command_document`'s, whom targets mean is the gateway's.
+//! - The times of [`GetCommandInvocationResult`] are texts, as AWS has them; all others are
+//!   numbers.
 
 use std::collections::BTreeMap;
 
@@ -29,8 +30,10 @@ pub const MAX_STDERR: usize = 8_000;
 /// Most characters of a plugin's `Output`.
 pub const MAX_PLUGIN_OUTPUT: usize = 2_500;
 /// Keys that commands and invocations can be filtered by.
-pub const FILTER_KEYS: &[&str] = &["InvokedAfter", "InvokedBefore", "Status", "ExecutionStage", "DocumentName"];
-/// Most bytes of all parameters of one command together. The script that they make has its own, smaller limit.
+pub const FILTER_KEYS: &[&str] =
+    &["InvokedAfter", "InvokedBefore", "Status", "ExecutionStage", "DocumentName"];
+/// Most bytes of all parameters of one command together. The script that they make has its own,
+/// smaller limit.
 const MAX_PARAMETERS: usize = 200 * 1024;
 
 /// Whom a command is for: devices of which all targets say yes.
@@ -119,10 +122,15 @@ pub struct SendCommandRequest {
 impl Request for SendCommandRequest {
     fn check(&self, v: &mut Violations) {
         v.length("DocumentName", &self.document_name, 3, 128);
-        let good = self.document_name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:/".contains(&b));
+        let good =
+            self.document_name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:/".contains(&b));
         v.require(good, "DocumentName", "consist of letters, digits and _-.:/");
         if let Some(version) = &self.document_version {
-            v.require(is_version(version), "DocumentVersion", "be $LATEST, $DEFAULT or a number from 1");
+            v.require(
+                is_version(version),
+                "DocumentVersion",
+                "be $LATEST, $DEFAULT or a number from 1",
+            );
         }
         if let Some(kind) = &self.document_hash_type {
             v.one_of("DocumentHashType", kind, &["Sha256", "Sha1"]);
@@ -133,26 +141,38 @@ impl Request for SendCommandRequest {
         v.optional_length("OutputS3Region", self.output_s3_region.as_ref(), 3, 20);
         v.optional_length("OutputS3BucketName", self.output_s3_bucket_name.as_ref(), 3, 63);
         v.optional_length("OutputS3KeyPrefix", self.output_s3_key_prefix.as_ref(), 0, 500);
-        for (member, text, zero) in
-            [("MaxConcurrency", &self.max_concurrency, false), ("MaxErrors", &self.max_errors, true)]
-        {
+        for (member, text, zero) in [
+            ("MaxConcurrency", &self.max_concurrency, false),
+            ("MaxErrors", &self.max_errors, true),
+        ] {
             if let Some(text) = text {
-                v.require(Share::parse(text, zero).is_some(), member, "be a number or a percentage such as 10%");
+                v.require(
+                    Share::parse(text, zero).is_some(),
+                    member,
+                    "be a number or a percentage such as 10%",
+                );
             }
         }
         self.check_targets(v);
-        let group = self.cloud_watch_output_config.as_ref().and_then(|c| c.cloud_watch_log_group_name.as_ref());
+        let group = self
+            .cloud_watch_output_config
+            .as_ref()
+            .and_then(|c| c.cloud_watch_log_group_name.as_ref());
         v.optional_length("CloudWatchOutputConfig.CloudWatchLogGroupName", group, 1, 512);
         self.parameters.keys().for_each(|name| v.length("Parameters key", name, 1, 255));
-        let bytes: usize =
-            self.parameters.iter().map(|(k, vs)| k.len() + vs.iter().map(String::len).sum::<usize>()).sum();
+        let bytes: usize = self
+            .parameters
+            .iter()
+            .map(|(k, vs)| k.len() + vs.iter().map(String::len).sum::<usize>())
+            .sum();
         v.require(bytes <= MAX_PARAMETERS, "Parameters", "have at most 204800 bytes together");
     }
 }
 
 impl SendCommandRequest {
     fn check_targets(&self, v: &mut Violations) {
-        let (ids, targets) = (self.instance_ids.as_deref(), self.targets.as_deref().unwrap_or_default());
+        let (ids, targets) =
+            (self.instance_ids.as_deref(), self.targets.as_deref().unwrap_or_default());
         v.items("InstanceIds", ids.unwrap_or_default().len(), 0, 50);
         v.items("Targets", targets.len(), 0, 5);
         for target in targets {
@@ -161,7 +181,11 @@ impl SendCommandRequest {
             target.values.iter().for_each(|value| v.length("Targets Values", value, 0, 256));
         }
         let some = (!ids.unwrap_or_default().is_empty(), !targets.is_empty());
-        v.require(some.0 != some.1, "InstanceIds and Targets", "be given one or the other, and not be empty");
+        v.require(
+            some.0 != some.1,
+            "InstanceIds and Targets",
+            "be given one or the other, and not be empty",
+        );
     }
 }
 
@@ -183,9 +207,11 @@ impl Share {
     /// Reads `50` or `10%`; `zero` says whether none is possible.
     #[must_use]
     pub fn parse(text: &str, zero: bool) -> Option<Self> {
-        let (digits, percent) = text.strip_suffix('%').map_or((text, false), |digits| (digits, true));
+        let (digits, percent) =
+            text.strip_suffix('%').map_or((text, false), |digits| (digits, true));
         let plain = (1..=6).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        let number: u32 = Some(digits).filter(|d| plain && (*d == "0" || !d.starts_with('0')))?.parse().ok()?;
+        let number: u32 =
+            Some(digits).filter(|d| plain && (*d == "0" || !d.starts_with('0')))?.parse().ok()?;
         let good = (zero || number > 0) && (!percent || number <= 100);
         good.then_some(if percent { Self::Percent(number) } else { Self::Number(number) })
     }
@@ -352,7 +378,10 @@ mod tests {
     fn a_command_without_devices_or_with_two_kinds_of_them_is_refused() {
         refused(r#""Comment":"x""#, "InstanceIds and Targets");
         refused(r#""InstanceIds":[],"Targets":[]"#, "InstanceIds and Targets");
-        refused(r#""InstanceIds":["mi-0123456789abcdef0"],"Targets":[{"Key":"tag:a","Values":["b"]}]"#, "Targets");
+        refused(
+            r#""InstanceIds":["mi-0123456789abcdef0"],"Targets":[{"Key":"tag:a","Values":["b"]}]"#,
+            "Targets",
+        );
     }
 
     #[test]
