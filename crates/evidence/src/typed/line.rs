@@ -96,7 +96,7 @@ impl Line {
     pub(super) fn shown(&mut self, character: char, at: u64) {
         match self.awaited.front() {
             Some((awaited, since)) if at >= *since && *awaited == character => {
-                drop(self.awaited.pop_front())
+                let _ = self.awaited.pop_front();
             }
             Some((_, since)) if at >= *since => self.hide(),
             Some(_) | None => {}
