@@ -34,7 +34,7 @@ use crate::service::Service;
 use crate::session::gate::Gate;
 use crate::session::table::Table;
 use crate::state::Dir;
-use crate::state::enrolment::Enrolment;
+use crate::state::enrollment::Enrollment;
 use crate::state::journal::Journal;
 use crate::state::keyring::KeyRing;
 use crate::status::{LinkStatus, Status};
@@ -91,7 +91,7 @@ enum Stage {
 /// See the module.
 pub struct Agent {
     config: Config,
-    enrolment: Enrolment,
+    enrollment: Enrollment,
     keys: KeyRing,
     /// When the last key was made by this process.
     rotated: Option<Instant>,
@@ -141,7 +141,7 @@ pub struct Parts {
     /// Its settings.
     pub config: Config,
     /// To whom it belongs.
-    pub enrolment: Enrolment,
+    pub enrollment: Enrollment,
     /// What proves it.
     pub keys: KeyRing,
     /// Where to dial.
@@ -167,7 +167,7 @@ impl Agent {
     }
 
     fn fresh(parts: Parts) -> io::Result<Self> {
-        let Parts { config, enrolment, keys, target, signed } = parts;
+        let Parts { config, enrollment, keys, target, signed } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
@@ -180,7 +180,7 @@ impl Agent {
         }
         let keep_alive_max = u64::try_from(config.keep_alive_max.as_millis()).unwrap_or(u64::MAX);
         Ok(Self {
-            gate: Gate::new(enrolment.device.clone(), enrolment.authority, boot),
+            gate: Gate::new(enrollment.device.clone(), enrollment.authority, boot),
             journal: Journal::open(&Dir::at(&config.state_dir), boot),
             table: Table::new(config.max_sessions, config.window, cgroups),
             log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
@@ -203,9 +203,9 @@ impl Agent {
             alone_since: Some(now),
             grace: config.grace,
             useful: false,
-            status: Status::new(&config, &enrolment, max_processes),
+            status: Status::new(&config, &enrollment, max_processes),
             config,
-            enrolment,
+            enrollment,
             keys,
             rotated: None,
             target,
@@ -219,7 +219,7 @@ impl Agent {
         self.status.command_log(self.log.means());
         log::info!(
             "device {} of {}, version {}",
-            self.enrolment.device,
+            self.enrollment.device,
             self.target.gateway,
             crate::platform::VERSION
         );

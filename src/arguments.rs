@@ -32,10 +32,10 @@ COMMANDS
 
 FILES
   /etc/towline/agent.toml, /etc/towline/agent.d/*.toml   settings; TOWLINE_* variables win
-  /var/lib/towline                                       key and enrolment
+  /var/lib/towline                                       key and enrollment
 
 EXIT STATUS
-  0 done   1 failed   2 wrong usage   69 gateway not reachable   77 refused   78 configuration or enrolment unusable
+  0 done   1 failed   2 wrong usage   69 gateway not reachable   77 refused   78 configuration or enrollment unusable
 ";
 
 /// The whole command line.
@@ -58,7 +58,7 @@ pub enum Command {
     /// Serve.
     Run,
     /// Make the device known.
-    Enrol(Box<Enrol>),
+    Enroll(Box<Enroll>),
     /// Tell how things are.
     Status {
         /// For machines.
@@ -109,7 +109,7 @@ impl std::fmt::Debug for CodeSource {
 
 /// Arguments of `enroll`.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Enrol {
+pub struct Enroll {
     /// `HOST[:PORT]`.
     pub gateway: String,
     /// The activation.
@@ -142,7 +142,7 @@ pub const COPY: &str = "serve-copy";
 fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
     let (mut config, mut state_dir, mut json, mut words) = (None, None, false, Vec::new());
     let mut takes_over = None;
-    let mut enrol = Loose::default();
+    let mut enroll = Loose::default();
     while let Some(argument) = parser.next()? {
         match argument {
             Arg::Short('V') | Arg::Long("version") => words = vec!["version".to_owned()],
@@ -156,7 +156,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
             }
             Arg::Long(name) if words.first().is_some_and(|word| word == "enroll") => {
                 let name = name.to_owned();
-                if !enrol.take(&name, &mut parser)? {
+                if !enroll.take(&name, &mut parser)? {
                     return Err(format!("unknown option --{name}, see --help").into());
                 }
             }
@@ -169,7 +169,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
     let words: Vec<_> = words.iter().map(String::as_str).collect();
     let command = match words[..] {
         ["run"] => Command::Run,
-        ["enroll"] => Command::Enrol(Box::new(enrol.strict()?)),
+        ["enroll"] => Command::Enroll(Box::new(enroll.strict()?)),
         ["status"] => Command::Status { json },
         ["log"] => Command::Log { json },
         ["config", "check"] => Command::ConfigCheck,
@@ -225,11 +225,11 @@ impl Loose {
         Ok(true)
     }
 
-    fn strict(self) -> Result<Enrol, lexopt::Error> {
+    fn strict(self) -> Result<Enroll, lexopt::Error> {
         if self.ca.is_some() && self.pin.is_some() {
             return Err("--ca and --pin exclude each other".into());
         }
-        Ok(Enrol {
+        Ok(Enroll {
             gateway: self.gateway.ok_or("enroll wants --gateway HOST[:PORT]")?,
             activation_id: self.activation_id.ok_or("enroll wants --activation-id ID")?,
             code: self.code.unwrap_or(CodeSource::Variable),
@@ -261,24 +261,26 @@ mod tests {
     }
 
     #[test]
-    fn an_enrolment_has_all_its_parts() {
+    fn an_enrollment_has_all_its_parts() {
         let line = "enroll --gateway g --activation-id i --activation-code-file - --pin ab --name n --tag a=b=c --tag d=";
-        let Command::Enrol(enrol) = read(line).unwrap().command else { panic!("not an enrolment") };
+        let Command::Enroll(enroll) = read(line).unwrap().command else {
+            panic!("not an enrollment")
+        };
         assert_eq!(
-            (enrol.gateway.as_str(), enrol.code.clone()),
+            (enroll.gateway.as_str(), enroll.code.clone()),
             ("g", CodeSource::File("-".into()))
         );
-        assert_eq!(enrol.tags, [("a".into(), "b=c".into()), ("d".into(), String::new())]);
-        assert!(!enrol.reenroll);
+        assert_eq!(enroll.tags, [("a".into(), "b=c".into()), ("d".into(), String::new())]);
+        assert!(!enroll.reenroll);
     }
 
     #[test]
     fn without_a_code_it_is_taken_from_the_environment() {
-        let Command::Enrol(enrol) = read("enroll --gateway g --activation-id i").unwrap().command
+        let Command::Enroll(enroll) = read("enroll --gateway g --activation-id i").unwrap().command
         else {
             panic!()
         };
-        assert_eq!(enrol.code, CodeSource::Variable);
+        assert_eq!(enroll.code, CodeSource::Variable);
     }
 
     #[test]

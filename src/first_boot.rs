@@ -1,7 +1,7 @@
-//! A device that belongs to nobody yet: it waits, quietly, and enrols itself when somebody has said
-//! where to.
+//! A device that belongs to nobody yet: it waits, quietly, and enrolls itself when somebody has
+//! said where to.
 //!
-//! Way: [`until_enrolled`] looks for an enrolment (made by `enroll` in another process), then for
+//! Way: [`until_enrolled`] looks for an enrollment (made by `enroll` in another process), then for
 //! an [`order`] (a file in the image or on a stick, variables, the kernel's command line); an order
 //! is carried out until the gateway takes or refuses it, and its file is removed.
 //!
@@ -17,11 +17,11 @@ pub mod order;
 use crate::StartError;
 use crate::agent::Outcome;
 use crate::config::Config;
-use crate::enrol::{self, EnrolError};
+use crate::enroll::{self, EnrollError};
 use crate::limits;
 use crate::link::backoff::Backoff;
 use crate::service::Service;
-use crate::state::enrolment::Enrolment;
+use crate::state::enrollment::Enrollment;
 use crate::state::{Dir, StateError};
 use order::Order;
 use ring::rand::{SecureRandom as _, SystemRandom};
@@ -58,7 +58,7 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
             },
             Err(why) => tell(&mut told, &why),
         }
-        if let Some(outcome) = wait.for_enrolment(config, pause).await? {
+        if let Some(outcome) = wait.for_enrollment(config, pause).await? {
             return Ok(outcome);
         }
     }
@@ -72,8 +72,8 @@ fn tell(told: &mut String, text: &str) {
     }
 }
 
-async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrolError> {
-    let enrolled = enrol::enrol(&order.enrol, config).await?;
+async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrollError> {
+    let enrolled = enroll::enroll(&order.enroll, config).await?;
     log::info!(
         "enrolled as {} by {}; key fingerprint {}",
         enrolled.device,
@@ -93,14 +93,14 @@ async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrolError> {
 }
 
 fn is_enrolled(config: &Config) -> Result<bool, StateError> {
-    match Enrolment::load(&Dir::at(&config.state_dir)) {
+    match Enrollment::load(&Dir::at(&config.state_dir)) {
         Ok(_) => Ok(true),
         Err(StateError::NotEnrolled(_)) => Ok(false),
         Err(error) => Err(error),
     }
 }
 
-/// What may end a wait beside an enrolment.
+/// What may end a wait beside an enrollment.
 struct Wait {
     stops: [Signal; 2],
     renewals: Signal,
@@ -120,7 +120,7 @@ impl Wait {
 
     /// Waits so long. `Some(None)`: enrolled. `Some(Some(_))`: told to stop or to start anew.
     /// `None`: nothing happened.
-    async fn for_enrolment(
+    async fn for_enrollment(
         &mut self,
         config: &Config,
         pause: Duration,

@@ -11,9 +11,9 @@
 //! | [`audit`] | which programs sessions execute, by the kernel's word |
 //! | [`policy`] | what the device itself permits, whatever was granted |
 //! | [`config`] | what the administrator wrote, and what it means |
-//! | [`state`] | the device's key and its enrolment; which commands were started |
-//! | [`first_boot`] | a device that belongs to nobody yet waits, or enrols itself by an order |
-//! | [`enrol`], [`status`] | the other commands of the program |
+//! | [`state`] | the device's key and its enrollment; which commands were started |
+//! | [`first_boot`] | a device that belongs to nobody yet waits, or enrolls itself by an order |
+//! | [`enroll`], [`status`] | the other commands of the program |
 //! | [`handover`] | becoming another program while sessions go on |
 //! | [`service`] | the service manager: ready, alive, stopping |
 //! | [`alarm`] | the loop's one timer: one wake-up for each deadline |
@@ -36,7 +36,7 @@ pub mod audit;
 pub mod clock;
 pub mod config;
 pub mod copy;
-pub mod enrol;
+pub mod enroll;
 pub mod first_boot;
 pub mod handover;
 pub mod limits;
@@ -55,7 +55,7 @@ use config::Config;
 use handover::Predecessor;
 use link::dial::Target;
 use link::tls::{self, TlsError};
-use state::enrolment::Enrolment;
+use state::enrollment::Enrollment;
 use state::key::DeviceKey;
 use state::keyring::KeyRing;
 use state::{Dir, StateError};
@@ -64,7 +64,7 @@ use std::sync::Arc;
 /// Why the agent does not start. Once it runs, it stops only when told to.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// Key or enrolment.
+    /// Key or enrollment.
     #[error(transparent)]
     State(#[from] StateError),
     /// What the administrator gave for TLS.
@@ -104,18 +104,18 @@ pub async fn run(
         return Ok(outcome);
     }
     let dir = Dir::at(&config.state_dir);
-    let mut enrolment = Enrolment::load(&dir)?;
+    let mut enrollment = Enrollment::load(&dir)?;
     let keys = KeyRing::load(&dir)?;
     if let Some(gateway) = &config.gateway {
-        enrolment.gateway.clone_from(gateway);
+        enrollment.gateway.clone_from(gateway);
     }
-    let trust = config.trust.as_ref().unwrap_or(&enrolment.trust);
+    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
     let signed = Arc::default();
     let tls = tls::client_config(trust, keys.in_use(), &signed)?;
-    tls::server_name(&enrolment.gateway)?;
-    let proxy = config.proxy_for(&enrolment.gateway);
-    let target = Target { gateway: enrolment.gateway.clone(), proxy, tls };
-    let parts = agent::Parts { config, enrolment, keys, target, signed };
+    tls::server_name(&enrollment.gateway)?;
+    let proxy = config.proxy_for(&enrollment.gateway);
+    let target = Target { gateway: enrollment.gateway.clone(), proxy, tls };
+    let parts = agent::Parts { config, enrollment, keys, target, signed };
     let mut agent = agent::Agent::new(parts, predecessor.as_mut())?;
     drop(predecessor.take());
     Ok(agent.run().await)
@@ -128,10 +128,10 @@ pub async fn run(
 /// [`StartError`]: what it would fail with.
 pub fn would_run(config: &Config) -> Result<(), StartError> {
     let dir = Dir::at(&config.state_dir);
-    let enrolment = Enrolment::load(&dir)?;
+    let enrollment = Enrollment::load(&dir)?;
     let key = DeviceKey::load(&dir)?;
-    let trust = config.trust.as_ref().unwrap_or(&enrolment.trust);
+    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
     tls::client_config(trust, &key, &Arc::default())?;
-    tls::server_name(config.gateway.as_ref().unwrap_or(&enrolment.gateway))?;
+    tls::server_name(config.gateway.as_ref().unwrap_or(&enrollment.gateway))?;
     Ok(())
 }

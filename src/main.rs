@@ -12,7 +12,7 @@ use towline_agent::handover::exchange::installed;
 use towline_agent::handover::form::FORM;
 use towline_agent::handover::question::OTHER_FORM;
 use towline_agent::handover::{self, Predecessor};
-use towline_agent::{enrol, logger, platform, run, status, would_run};
+use towline_agent::{enroll, logger, platform, run, status, would_run};
 
 /// Of sysexits.h: the configuration cannot be used.
 const EX_CONFIG: u8 = 78;
@@ -43,7 +43,7 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
         }
         Command::Copy { put, path } => return towline_agent::copy::serve(*put, path),
         Command::Run
-        | Command::Enrol(_)
+        | Command::Enroll(_)
         | Command::Status { .. }
         | Command::Log { .. }
         | Command::ConfigCheck => {}
@@ -84,7 +84,7 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
             Ok(text) => print(&text),
             Err(error) => fail(1, &format!("the spool cannot be read: {error}")),
         },
-        Command::Enrol(wanted) => match in_runtime(enrol::enrol(wanted, &config)) {
+        Command::Enroll(wanted) => match in_runtime(enroll::enroll(wanted, &config)) {
             Ok(Ok(enrolled)) => print(&enrolled.to_string()),
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),

@@ -10,7 +10,7 @@ use crate::clock::system_time;
 use crate::config::Config;
 use crate::logger::utc;
 use crate::platform::VERSION;
-use crate::state::enrolment::{Enrolment, Trust};
+use crate::state::enrollment::{Enrollment, Trust};
 use crate::state::key::DeviceKey;
 use crate::state::{Dir, StateError, atomic};
 use std::fs;
@@ -47,14 +47,14 @@ pub struct Status {
 impl Status {
     /// Nothing is written yet. `max_processes` says how many a session may have, or why any number.
     #[must_use]
-    pub fn new(config: &Config, enrolment: &Enrolment, max_processes: String) -> Self {
+    pub fn new(config: &Config, enrollment: &Enrollment, max_processes: String) -> Self {
         Self {
             file: file_of(&config.runtime_dir, &config.state_dir),
             link: LinkStatus::Dialling,
             since: 0,
             last_error: String::new(),
             sessions: 0,
-            gateway: config.gateway.as_ref().unwrap_or(&enrolment.gateway).to_string(),
+            gateway: config.gateway.as_ref().unwrap_or(&enrollment.gateway).to_string(),
             command_log: String::new(),
             max_processes,
             warned: false,
@@ -134,14 +134,14 @@ fn file_of(runtime: &Path, state: &Path) -> PathBuf {
     runtime.join(format!("{name}.json"))
 }
 
-/// What `towline-agent status` prints: the enrolment, and what the running agent reports.
+/// What `towline-agent status` prints: the enrollment, and what the running agent reports.
 ///
 /// # Errors
 /// The state cannot be read. A device that is not enrolled is no error here.
 pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
     let dir = Dir::at(&config.state_dir);
-    let enrolment = match Enrolment::load(&dir) {
-        Ok(enrolment) => Some(enrolment),
+    let enrollment = match Enrollment::load(&dir) {
+        Ok(enrollment) => Some(enrollment),
         Err(StateError::NotEnrolled(_)) => None,
         Err(error) => return Err(error),
     };
@@ -151,8 +151,8 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
         .ok()
         .filter(|_| running);
     let of =
-        |value: &dyn Fn(&Enrolment) -> String| enrolment.as_ref().map_or_else(String::new, value);
-    let trust = |e: &Enrolment| match &e.trust {
+        |value: &dyn Fn(&Enrollment) -> String| enrollment.as_ref().map_or_else(String::new, value);
+    let trust = |e: &Enrollment| match &e.trust {
         Trust::Public => "public".to_owned(),
         Trust::Ca(_) => "ca".to_owned(),
         Trust::Pin(_) => "pin".to_owned(),
@@ -166,7 +166,7 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
     ];
     if json {
         let mut fields =
-            vec![("enrolled", enrolment.is_some().to_string()), ("running", running.to_string())];
+            vec![("enrolled", enrollment.is_some().to_string()), ("running", running.to_string())];
         fields.extend(rows.iter().map(|(name, value)| (*name, quote(value))));
         fields.push((
             "agent",
@@ -174,7 +174,7 @@ pub fn report(config: &Config, json: bool) -> Result<String, StateError> {
         ));
         return Ok(object(&fields));
     }
-    let state = match (&enrolment, running) {
+    let state = match (&enrollment, running) {
         (None, _) => "not enrolled",
         (Some(_), true) => "running",
         (Some(_), false) => "not running",

@@ -1,4 +1,4 @@
-//! The agent's real binary against a scripted gateway: enrolment, sessions, refusals, lost links,
+//! The agent's real binary against a scripted gateway: enrollment, sessions, refusals, lost links,
 //! the end.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, missing_docs)]
 
@@ -35,7 +35,7 @@ fn refusal_of(message: &FromAgent) -> Option<(RefusalCode, String)> {
 fn a_device_is_enrolled_and_says_so_and_stays_where_it_is() {
     story(async || {
         let mut gateway = Gateway::new().await;
-        let output = gateway.enrol(&["--name", "pump-7", "--tag", "site=north"]).await;
+        let output = gateway.enroll(&["--name", "pump-7", "--tag", "site=north"]).await;
         let text = String::from_utf8(output.stdout).unwrap();
         assert!(
             output.status.success() && text.starts_with(&format!("enrolled as {DEVICE}\n")),
@@ -62,7 +62,7 @@ fn a_pinned_gateway_is_trusted_by_its_key_and_another_is_not() {
     story(async || {
         let mut gateway = Gateway::new().await;
         let pin = gateway.pin.clone();
-        assert!(gateway.enrol(&["--pin", &pin]).await.status.success());
+        assert!(gateway.enroll(&["--pin", &pin]).await.status.success());
         gateway.start();
         gateway.welcome().await;
 
@@ -393,7 +393,7 @@ fn garbage_ends_the_link_and_not_the_agent() {
 fn a_gateway_that_cannot_prove_the_time_is_not_believed() {
     story(async || {
         let mut gateway = Gateway::new().await;
-        gateway.enrol(&[]).await;
+        gateway.enroll(&[]).await;
         gateway.start();
         gateway.accept().await;
         let FromAgent::Hello(mut hello) = gateway.next_message().await else { panic!("no hello") };
@@ -454,7 +454,7 @@ fn through_a_proxy_with_a_password_the_link_is_the_same() {
     story(async || {
         let proxy = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut gateway = Gateway::new().await;
-        gateway.enrol(&[]).await;
+        gateway.enroll(&[]).await;
         let url = format!("http://ann:secret@{}", proxy.local_addr().unwrap());
         gateway.start_with(&[("HTTPS_PROXY", &url)]);
         let target = format!("localhost:{}", gateway.port());

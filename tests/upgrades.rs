@@ -33,7 +33,7 @@ fn exit_of(message: &FromAgent) -> Option<ExitStatus> {
 async fn with_replaceable_agent() -> Gateway {
     let mut gateway = Gateway::new().await;
     gateway.configure("");
-    gateway.enrol(&[]).await;
+    gateway.enroll(&[]).await;
     gateway.program = gateway.path("agent");
     symlink(AGENT, &gateway.program).unwrap();
     gateway.start();
@@ -333,7 +333,7 @@ fn an_exec_that_fails_at_the_last_moment_costs_nothing() {
 fn what_a_program_cannot_go_on_with_is_given_back_to_the_one_before_it() {
     story(async || {
         let mut gateway = Gateway::new().await;
-        gateway.enrol(&[]).await;
+        gateway.enroll(&[]).await;
         let echo = std::fs::File::open("/bin/echo").unwrap();
         let garbage = gateway.path("garbage");
         towline_agent::state::atomic::replace(&garbage, b"not what an agent writes", 0o600)

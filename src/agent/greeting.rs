@@ -24,7 +24,7 @@ impl Agent {
             return self.link_lost(&error);
         }
         self.table.link_up();
-        let (device, epoch) = (self.enrolment.device.clone(), self.epoch());
+        let (device, epoch) = (self.enrollment.device.clone(), self.epoch());
         self.table.say(&FromAgent::Hello(Hello { device, epoch, challenge, platform }));
         self.stage = Stage::Linked { link, since: now, challenge, greeted: false };
     }

@@ -86,7 +86,7 @@ impl Agent {
             ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
             _ if !greeted => log::debug!("a message before the welcome is ignored"),
             ToAgent::Enrolled { .. } => {
-                log::warn!("the gateway enrols a device that is enrolled: ignored")
+                log::warn!("the gateway enrolls a device that is enrolled: ignored")
             }
             ToAgent::Open(open) => self.open(open, now),
             ToAgent::Attach { session, attachment, received, room } => {

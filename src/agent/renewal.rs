@@ -18,7 +18,7 @@ use crate::platform::VERSION;
 use crate::pty::Exit;
 use crate::session::gate::Gate;
 use crate::state::Dir;
-use crate::state::enrolment::Enrolment;
+use crate::state::enrollment::Enrollment;
 use nix::unistd::Pid;
 use std::io;
 use std::time::Instant;
@@ -115,9 +115,9 @@ impl Agent {
 
     /// Whether the device still belongs to those for whom the sessions were opened.
     fn is_ours(&self) -> bool {
-        let now = Enrolment::load(&Dir::at(&self.config.state_dir));
+        let now = Enrollment::load(&Dir::at(&self.config.state_dir));
         now.is_ok_and(|now| {
-            now.device == self.enrolment.device && now.authority == self.enrolment.authority
+            now.device == self.enrollment.device && now.authority == self.enrollment.authority
         })
     }
 
@@ -171,7 +171,7 @@ impl Agent {
         // stands in it was decided then.
         self.boot = from.array()?;
         self.connection = from.small()?;
-        self.gate = Gate::new(self.enrolment.device.clone(), self.enrolment.authority, self.boot);
+        self.gate = Gate::new(self.enrollment.device.clone(), self.enrollment.authority, self.boot);
         self.gate.take_over(&mut from)?;
         self.table.take_over(&mut from, Instant::now())?;
         from.end()?;

@@ -21,7 +21,7 @@ impl Agent {
     /// Makes a new key and offers it to the gateway; or says why not.
     pub(super) fn rotate_key(&mut self, now: Instant) {
         let Stage::Linked { challenge, .. } = &self.stage else { return };
-        let signed = NewKey::signed_bytes(challenge, &self.enrolment.device);
+        let signed = NewKey::signed_bytes(challenge, &self.enrollment.device);
         match self.new_key(&signed, now) {
             Ok(new) => self.table.say(&FromAgent::NewKey(new)),
             Err(text) => {

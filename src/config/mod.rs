@@ -13,7 +13,7 @@ use crate::link::proxy::{Proxy, is_exempt};
 use crate::policy::DevicePolicy;
 use crate::policy::forwards::Forward;
 use crate::state::DEFAULT_DIR;
-use crate::state::enrolment::{Address, Trust, certificates};
+use crate::state::enrollment::{Address, Trust, certificates};
 use crate::state::key::unhex32;
 use log::LevelFilter;
 use raw::{Entry, Finding, Place, Value};
@@ -28,15 +28,15 @@ pub const DEFAULT_RUNTIME_DIR: &str = "/run/towline";
 /// All settings of the agent.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where key and enrolment are.
+    /// Where key and enrollment are.
     pub state_dir: PathBuf,
     /// Where the status file goes.
     pub runtime_dir: PathBuf,
     /// How much is logged.
     pub log: LevelFilter,
-    /// Another address for the gateway than the enrolment's.
+    /// Another address for the gateway than the enrollment's.
     pub gateway: Option<Address>,
-    /// Another way to trust it than the enrolment's.
+    /// Another way to trust it than the enrollment's.
     pub trust: Option<Trust>,
     /// The proxy, and for which hosts it is not used.
     pub proxy: Option<Proxy>,

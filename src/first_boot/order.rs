@@ -1,4 +1,4 @@
-//! An order to enrol: what an image, a stick, the environment or the boot loader says, before
+//! An order to enroll: what an image, a stick, the environment or the boot loader says, before
 //! anybody can log in.
 //!
 //! | where | how |
@@ -10,7 +10,7 @@
 //! The first that says anything counts, and alone. Names and tags may hold `{hostname}`,
 //! `{serial}`, `{machine}`.
 
-use crate::arguments::{CodeSource, Enrol};
+use crate::arguments::{CodeSource, Enroll};
 use crate::config::raw::{self, Value};
 use crate::limits;
 use std::io::Read as _;
@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug)]
 pub struct Order {
     /// As if it had been typed.
-    pub enrol: Enrol,
+    pub enroll: Enroll,
     /// Who said so, for the log.
     pub source: String,
     /// To be removed when it is done.
@@ -125,7 +125,7 @@ fn order(
     source: &str,
     file: Option<PathBuf>,
 ) -> Result<Order, String> {
-    let mut enrol = Enrol {
+    let mut enroll = Enroll {
         gateway: String::new(),
         activation_id: String::new(),
         code: CodeSource::Given(String::new()),
@@ -138,26 +138,26 @@ fn order(
     let mut code = String::new();
     for (key, value) in pairs {
         match key.as_str() {
-            "gateway" => enrol.gateway = value,
-            "activation_id" => enrol.activation_id = value,
+            "gateway" => enroll.gateway = value,
+            "activation_id" => enroll.activation_id = value,
             "activation_code" => code = value,
             // Beside the order, on whatever medium that is, unless it says from the root on.
             "ca" => {
-                enrol.ca = Some(
+                enroll.ca = Some(
                     file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(value),
                 )
             }
-            "pin" => enrol.pin = Some(value),
-            "name" => enrol.name = filled(&value),
+            "pin" => enroll.pin = Some(value),
+            "name" => enroll.name = filled(&value),
             other => match other.strip_prefix("tags.") {
-                Some(tag) => enrol.tags.push((tag.to_owned(), filled(&value))),
+                Some(tag) => enroll.tags.push((tag.to_owned(), filled(&value))),
                 None => return Err(format!("{source}: there is no key `{other}`")),
             },
         }
     }
     let missing = [
-        ("gateway", &enrol.gateway),
-        ("activation_id", &enrol.activation_id),
+        ("gateway", &enroll.gateway),
+        ("activation_id", &enroll.activation_id),
         ("activation_code", &code),
     ];
     if let Some((key, _)) = missing.iter().find(|(_, value)| value.is_empty()) {
@@ -165,8 +165,8 @@ fn order(
             "{source}: `{key}` is missing, so this device cannot be enrolled by it"
         ));
     }
-    enrol.code = CodeSource::Given(code);
-    Ok(Order { enrol, source: source.to_owned(), file })
+    enroll.code = CodeSource::Given(code);
+    Ok(Order { enroll, source: source.to_owned(), file })
 }
 
 /// With this device's facts in place of their names.
@@ -214,8 +214,8 @@ mod tests {
             _ => None,
         };
         let order = find(variable).unwrap().unwrap();
-        assert_eq!((order.enrol.gateway.as_str(), order.file), ("gw:443", None));
-        assert_eq!(order.enrol.tags, pairs(&[("site", "north"), ("role", "pump")]));
+        assert_eq!((order.enroll.gateway.as_str(), order.file), ("gw:443", None));
+        assert_eq!(order.enroll.tags, pairs(&[("site", "north"), ("role", "pump")]));
     }
 
     #[test]
@@ -233,9 +233,9 @@ mod tests {
         let text = b"gateway = \"gw\"\nactivation_id = \"i\"\nactivation_code = \"c\"\nca = \"ca.pem\"\nname = \"{machine}-x\"\n[tags]\nsite = \"n\"\n";
         crate::state::atomic::replace(&file, text, 0o600).unwrap();
         let order = order(read(&file).unwrap(), "a file", Some(file.clone())).unwrap();
-        assert_eq!(order.enrol.tags, [("site".to_owned(), "n".to_owned())]);
-        assert_eq!(order.enrol.ca.as_deref(), Some(temp.path().join("ca.pem").as_path()));
-        assert_eq!(order.enrol.name, format!("{}-x", std::env::consts::ARCH));
+        assert_eq!(order.enroll.tags, [("site".to_owned(), "n".to_owned())]);
+        assert_eq!(order.enroll.ca.as_deref(), Some(temp.path().join("ca.pem").as_path()));
+        assert_eq!(order.enroll.name, format!("{}-x", std::env::consts::ARCH));
     }
 
     #[test]

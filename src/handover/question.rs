@@ -2,7 +2,7 @@
 //! anything is given up.
 //!
 //! The program is started as this one was, and with `--takes-over FORM`. It reads its
-//! configuration, its enrolment and its key, says by its exit status whether it could go on with
+//! configuration, its enrollment and its key, says by its exit status whether it could go on with
 //! sessions written down in that form, and ends. What it has to complain about it writes into our
 //! log.
 //!

@@ -15,7 +15,7 @@ use super::proxy::{Proxy, ProxyError};
 use super::tls::{self, TlsError};
 use crate::limits;
 use crate::pty::sys;
-use crate::state::enrolment::Address;
+use crate::state::enrollment::Address;
 use rustls::ClientConfig;
 use std::future::{Future, poll_fn};
 use std::io;

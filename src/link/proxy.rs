@@ -5,7 +5,7 @@
 //! error or a debug print.
 
 use crate::limits;
-use crate::state::enrolment::Address;
+use crate::state::enrollment::Address;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::io;

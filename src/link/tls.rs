@@ -1,7 +1,7 @@
 //! TLS towards the gateway: we show a raw public key (RFC 7250), the gateway shows a certificate.
 //!
 //! TLS 1.3 only, ALPN `towline/1`. The handshake itself proves who the device is; the gateway is
-//! judged by the [`Trust`] that was fixed at enrolment.
+//! judged by the [`Trust`] that was fixed at enrollment.
 //!
 //! # Invariants
 //! - A pin is compared with the server's key and nothing else: no clock, no name, no authority.
@@ -9,7 +9,7 @@
 //!   connect, and an expired certificate is still refused by one that has a clock.
 
 use crate::clock;
-use crate::state::enrolment::{Address, Trust, certificates};
+use crate::state::enrollment::{Address, Trust, certificates};
 use crate::state::key::{DeviceKey, hex};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServerVerifier};

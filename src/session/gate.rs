@@ -107,7 +107,7 @@ impl Gate {
     /// # Errors
     /// No memory.
     pub fn hand_over(&self, to: &mut Writer<'_>) -> io::Result<()> {
-        // The others are of the enrolment, of the agent, and of the link.
+        // The others are of the enrollment, of the agent, and of the link.
         let Self { device: _, authority: _, boot: _, seen, time: _ } = self;
         to.count(seen.list().len())?;
         for (nonce, not_after) in seen.list() {

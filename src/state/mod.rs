@@ -1,4 +1,4 @@
-//! What the device remembers: its key and its enrolment, in one small directory that is written
+//! What the device remembers: its key and its enrollment, in one small directory that is written
 //! only when they change.
 //!
 //! | file | what | mode |
@@ -6,7 +6,7 @@
 //! | `device.key` | Ed25519 key, PKCS#8 DER | 0600 |
 //! | `device.key.new` | the key that will take its place, while that is under way | 0600 |
 //! | `enrolment.toml` | gateway, device name, authority key, trust | 0600 |
-//! | `gateway-ca.pem` | copy of the CA given at enrolment | 0600 |
+//! | `gateway-ca.pem` | copy of the CA given at enrollment | 0600 |
 //! | `journal` | which commands were started, by which start of the agent | 0600 |
 //!
 //! # Invariants
@@ -17,7 +17,7 @@
 //! - One running agent for each directory: [`Dir::lock`].
 
 pub mod atomic;
-pub mod enrolment;
+pub mod enrollment;
 pub mod journal;
 pub mod key;
 pub mod keyring;
@@ -46,14 +46,14 @@ pub enum StateError {
         source: io::Error,
     },
     /// A file does not hold what it should.
-    #[error("{path} is damaged: {why}; restore it, or enrol this device anew with --reenroll")]
+    #[error("{path} is damaged: {why}; restore it, or enroll this device anew with --reenroll")]
     Damaged {
         /// Which file.
         path: PathBuf,
         /// What is wrong with it.
         why: String,
     },
-    /// There is no enrolment.
+    /// There is no enrollment.
     #[error(
         "this device is not enrolled (no {0}): run `towline-agent enroll --gateway HOST --activation-id ID`"
     )]

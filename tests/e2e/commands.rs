@@ -238,7 +238,7 @@ fn an_activation_is_made_used_listed_and_deleted() -> Outcome {
     let activation =
         Activation { id: text(&made, "/ActivationId")?, code: text(&made, "/ActivationCode")? };
     let mut device = lab.unenrolled(&DeviceSetup::default())?;
-    device.enrol(&activation)?;
+    device.enroll(&activation)?;
     device.start()?;
     device.wait_online(&admin)?;
     // It got its name and its tag from the activation.
@@ -271,7 +271,7 @@ fn an_activation_is_made_used_listed_and_deleted() -> Outcome {
         json(&admin, &["activation", "list"])?["ActivationList"] == serde_json::json!([]),
         || "not deleted".into(),
     )?;
-    let late = lab.unenrolled(&DeviceSetup::default())?.try_enrol(&activation, &[])?;
+    let late = lab.unenrolled(&DeviceSetup::default())?.try_enroll(&activation, &[])?;
     ensure(!late.status.success(), || "a deleted activation let a device in".into())?;
     ensure(hello(&lab, "shed")?.0 == Some(0), || {
         "the device that came in with it does not stay".into()
@@ -288,7 +288,7 @@ fn an_activation_for_people_names_its_id_and_its_code() -> Outcome {
             .ok_or_else(|| Trouble::new(format!("no {label}: {said}")))
     };
     let activation = Activation { id: after("Activation id")?, code: after("Activation code")? };
-    lab.unenrolled(&DeviceSetup::default())?.enrol(&activation)
+    lab.unenrolled(&DeviceSetup::default())?.enroll(&activation)
 }
 
 #[test]

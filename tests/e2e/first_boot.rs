@@ -1,4 +1,4 @@
-//! A device that nobody logs in to enrols itself by an order: from wherever an image or a person
+//! A device that nobody logs in to enrolls itself by an order: from wherever an image or a person
 //! may have left one.
 //!
 //! Each device runs in a mount namespace, where the places that orders come from are its own.
@@ -100,17 +100,17 @@ fn story(place: impl FnOnce(&Path) -> String) -> Outcome {
 }
 
 #[test]
-fn an_order_in_etc_enrols_the_device_once() -> Outcome {
+fn an_order_in_etc_enrolls_the_device_once() -> Outcome {
     story(|folder| bind(folder, "/etc"))
 }
 
 #[test]
-fn an_order_on_the_boot_partition_enrols_the_device_once() -> Outcome {
+fn an_order_on_the_boot_partition_enrolls_the_device_once() -> Outcome {
     story(|folder| format!("mount -t tmpfs none /boot; {}", bind(folder, "/boot")))
 }
 
 #[test]
-fn an_order_on_a_stick_enrols_the_device_once() -> Outcome {
+fn an_order_on_a_stick_enrolls_the_device_once() -> Outcome {
     story(|folder| {
         let stick = folder.display();
         format!(
@@ -120,7 +120,7 @@ fn an_order_on_a_stick_enrols_the_device_once() -> Outcome {
 }
 
 #[test]
-fn an_order_on_the_kernels_command_line_enrols_the_device() -> Outcome {
+fn an_order_on_the_kernels_command_line_enrolls_the_device() -> Outcome {
     let lab = Lab::start()?;
     let activation = lab.activation(1)?;
     let words = lab.directory().join("cmdline");
@@ -142,7 +142,7 @@ fn an_order_on_the_kernels_command_line_enrols_the_device() -> Outcome {
 }
 
 #[test]
-fn an_order_in_the_environment_enrols_the_device() -> Outcome {
+fn an_order_in_the_environment_enrolls_the_device() -> Outcome {
     let lab = Lab::start()?;
     let activation = lab.activation(1)?;
     let mut device = lab.unenrolled(&DeviceSetup::default())?;

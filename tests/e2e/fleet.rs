@@ -40,11 +40,11 @@ fn say(line: &mut AgentLine, message: &FromAgent) -> Outcome {
     line.send(&Frame::Control(&encode(message)?))
 }
 
-/// Enrols a device and greets with it; gives its line and its id.
+/// Enrolls a device and greets with it; gives its line and its id.
 fn join(lab: &Lab, activation: &Activation) -> Outcome<(AgentLine, String)> {
     let key = agent::fresh_key()?;
     let mut line = agent::connect(lab, &key, None)?;
-    agent::ask_to_enrol(&mut line, activation)?;
+    agent::ask_to_enroll(&mut line, activation)?;
     let ToAgent::Enrolled { device, .. } = agent::answer(&mut line)? else {
         return Err(Trouble::new("not enrolled"));
     };

@@ -147,7 +147,7 @@ fn a_wrong_activation_code_is_refused_and_guessing_is_slowed_down() -> Outcome {
     let mut codes = Vec::new();
     for _ in 0..25 {
         let mut line = agent::connect(&lab, &agent::fresh_key()?, Some(guesser))?;
-        agent::ask_to_enrol(&mut line, &guess)?;
+        agent::ask_to_enroll(&mut line, &guess)?;
         match agent::answer(&mut line)? {
             ToAgent::Refuse { code, .. } => codes.push(code),
             other => return ensure(false, || format!("a wrong code was answered with {other:?}")),
@@ -157,7 +157,7 @@ fn a_wrong_activation_code_is_refused_and_guessing_is_slowed_down() -> Outcome {
     ensure(codes.last() == Some(&RefusalCode::RateLimited), || format!("{codes:?}"))?;
     // From elsewhere the right code still works.
     let mut line = stranger(&lab)?;
-    agent::ask_to_enrol(&mut line, &right)?;
+    agent::ask_to_enroll(&mut line, &right)?;
     let answer = agent::answer(&mut line)?;
     ensure(matches!(answer, ToAgent::Enrolled { .. }), || format!("{answer:?}"))
 }
@@ -169,7 +169,7 @@ fn an_activation_is_used_as_often_as_it_says_and_no_more() -> Outcome {
     let mut answers = Vec::new();
     for _ in 0..3 {
         let mut line = stranger(&lab)?;
-        agent::ask_to_enrol(&mut line, &activation)?;
+        agent::ask_to_enroll(&mut line, &activation)?;
         answers.push(agent::answer(&mut line)?);
     }
     let enrolled = answers.iter().filter(|a| matches!(a, ToAgent::Enrolled { .. })).count();

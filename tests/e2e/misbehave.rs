@@ -54,7 +54,7 @@ impl BadDevice {
     fn enrolled(lab: &Lab) -> Outcome<Self> {
         let key = agent::fresh_key()?;
         let mut line = agent::connect(lab, &key, None)?;
-        agent::ask_to_enrol(&mut line, &lab.activation(1)?)?;
+        agent::ask_to_enroll(&mut line, &lab.activation(1)?)?;
         let ToAgent::Enrolled { device, .. } = agent::answer(&mut line)? else {
             return Err(Trouble::new("not enrolled"));
         };

@@ -85,8 +85,8 @@ fn an_agent_does_not_start_with_a_configuration_that_cannot_be_used() -> Outcome
     })
 }
 
-/// Enrols a device with the code on standard input, or from a file.
-fn enrol(lab: &Lab, device: &Device, code_file: &str, input: Option<&str>) -> Outcome<Output> {
+/// Enrolls a device with the code on standard input, or from a file.
+fn enroll(lab: &Lab, device: &Device, code_file: &str, input: Option<&str>) -> Outcome<Output> {
     let activation = lab.activation(1)?;
     let gateway = device.relay.address().to_string();
     let words = [
@@ -120,14 +120,14 @@ fn an_activation_code_comes_from_standard_input_or_a_file_and_never_from_argv() 
     let lab = Lab::start()?;
     for end in ["", "\n", "\r\n"] {
         let device = lab.unenrolled(&DeviceSetup::default())?;
-        let out = enrol(&lab, &device, "-", Some(end))?;
+        let out = enroll(&lab, &device, "-", Some(end))?;
         ensure(out.status.success() && said(&out).contains("mi-"), || {
             format!("ended by {end:?}: {out:?}")
         })?;
     }
     let device = lab.unenrolled(&DeviceSetup::default())?;
     let file = lab.directory().join("code").display().to_string();
-    let out = enrol(&lab, &device, &file, None)?;
+    let out = enroll(&lab, &device, &file, None)?;
     ensure(out.status.success() && said(&out).contains("mi-"), || format!("from a file: {out:?}"))?;
     let device = lab.unenrolled(&DeviceSetup::default())?;
     let out = process::finish(
@@ -247,7 +247,7 @@ fn an_agent_that_is_not_root_gives_sessions_as_itself_and_no_others() -> Outcome
     let mut device = lab.unenrolled(&setup)?;
     chown(device.directory(), Some(nobody), Some(nobody))?;
     chown(device.directory().join("agent.toml"), Some(nobody), Some(nobody))?;
-    device.enrol(&lab.activation(1)?)?;
+    device.enroll(&lab.activation(1)?)?;
     device.start()?;
     device.wait_online(&lab.admin())?;
     let itself = lab.admin().run(&["exec", device.id(), "--", "id", "-un"])?;

@@ -103,7 +103,7 @@ fn a_device_that_waits_for_approval_comes_by_itself_once_it_is_approved() -> Out
     let text = |name: &str| made[name].as_str().unwrap_or_default().to_owned();
     let activation = Activation { id: text("ActivationId"), code: text("ActivationCode") };
     let mut device = lab.unenrolled(&DeviceSetup::default())?;
-    device.enrol(&activation)?;
+    device.enroll(&activation)?;
     device.start()?;
     eventually("the device is told to wait", PATIENCE, || {
         device.logged().contains("Pending").then_some(())

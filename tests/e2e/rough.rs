@@ -100,7 +100,7 @@ fn at_date(date: &str) -> Outcome<Vec<(String, String)>> {
     ])
 }
 
-fn enrols_and_works_at(date: &str) -> Outcome {
+fn enrolls_and_works_at(date: &str) -> Outcome {
     let lab = Lab::start()?;
     let device =
         lab.device_with(&DeviceSetup { environment: at_date(date)?, ..DeviceSetup::default() })?;
@@ -117,13 +117,13 @@ fn enrols_and_works_at(date: &str) -> Outcome {
 }
 
 #[test]
-fn a_device_that_lives_in_1970_enrols_and_has_a_shell() -> Outcome {
-    enrols_and_works_at("@1970-01-01 12:00:30")
+fn a_device_that_lives_in_1970_enrolls_and_has_a_shell() -> Outcome {
+    enrolls_and_works_at("@1970-01-01 12:00:30")
 }
 
 #[test]
-fn a_device_that_lives_in_2039_enrols_and_has_a_shell() -> Outcome {
-    enrols_and_works_at("@2039-06-01 12:00:00")
+fn a_device_that_lives_in_2039_enrolls_and_has_a_shell() -> Outcome {
+    enrolls_and_works_at("@2039-06-01 12:00:00")
 }
 
 fn through_proxy(url: &str) -> DeviceSetup {
@@ -133,7 +133,7 @@ fn through_proxy(url: &str) -> DeviceSetup {
 }
 
 #[test]
-fn a_device_behind_an_http_proxy_enrols_and_has_a_shell() -> Outcome {
+fn a_device_behind_an_http_proxy_enrolls_and_has_a_shell() -> Outcome {
     let lab = Lab::start()?;
     let proxy = ConnectProxy::start(None)?;
     let device = lab.device_with(&through_proxy(&format!("http://{}", proxy.address())))?;

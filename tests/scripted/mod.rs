@@ -193,18 +193,18 @@ impl Gateway {
         command
     }
 
-    /// Enrols and starts an agent with these settings, and welcomes its first link.
+    /// Enrolls and starts an agent with these settings, and welcomes its first link.
     pub(crate) async fn with_agent(settings: &str) -> Self {
         let mut gateway = Self::new().await;
         gateway.configure(settings);
-        gateway.enrol(&[]).await;
+        gateway.enroll(&[]).await;
         gateway.start();
         gateway.welcome().await;
         gateway
     }
 
     /// Runs `enroll` against this gateway, which agrees.
-    pub(crate) async fn enrol(&mut self, more: &[&str]) -> Output {
+    pub(crate) async fn enroll(&mut self, more: &[&str]) -> Output {
         if !self.path("agent.toml").exists() {
             self.configure("");
         }
@@ -223,9 +223,11 @@ impl Gateway {
         let child = command.spawn().unwrap();
         let waiting = std::thread::spawn(move || child.wait_with_output().unwrap());
         self.accept().await;
-        let FromAgent::Enrol(enrol) = self.next_message().await else { panic!("not an enrolment") };
+        let FromAgent::Enroll(enroll) = self.next_message().await else {
+            panic!("not an enrollment")
+        };
         assert_eq!(
-            (enrol.activation_id.as_str(), enrol.activation_code.as_str()),
+            (enroll.activation_id.as_str(), enroll.activation_code.as_str()),
             ("id", "hunter2")
         );
         let authority = self.authority.public_key().as_ref().try_into().unwrap();

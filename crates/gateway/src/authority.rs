@@ -1,4 +1,4 @@
-//! The authority: the Ed25519 key whose public half each device pinned at enrolment, and which
+//! The authority: the Ed25519 key whose public half each device pinned at enrollment, and which
 //! signs session grants.
 //!
 //! # Invariants

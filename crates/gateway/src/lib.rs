@@ -2,8 +2,8 @@
 //!
 //! Map, control plane: [`config`] and [`init`] (the directory) -> [`wiring`] (the only file that
 //! puts things together) -> [`port`] (TLS, two doors) -> [`api`] (signature, policy, operation) ->
-//! [`store`]. Beside them [`enrolment`], [`authority`], [`vault`], [`audit`], [`monitor`]. The data
-//! plane hangs on [`seam`].
+//! [`store`]. Beside them [`enrollment`], [`authority`], [`vault`], [`audit`], [`monitor`]. The
+//! data plane hangs on [`seam`].
 //!
 //! # Invariants
 //! - Every request passes signature and policy, and leaves an audit line.
@@ -22,7 +22,7 @@ pub mod channels;
 pub mod clock;
 pub mod commands;
 pub mod config;
-pub mod enrolment;
+pub mod enrollment;
 pub mod entropy;
 pub mod evidence;
 pub mod files;

@@ -39,7 +39,7 @@ pub const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// How long the server waits for open HTTP requests when it is told to stop.
 pub const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 
-/// Failed authentications or enrolments a source may have in one [`FAILURE_WINDOW`] before it is
+/// Failed authentications or enrollments a source may have in one [`FAILURE_WINDOW`] before it is
 /// turned away unread.
 pub const MAX_FAILURES: u32 = 20;
 

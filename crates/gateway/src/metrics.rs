@@ -81,10 +81,10 @@ pub struct Metrics {
     pub agents: Gauge,
     /// Requests whose signature was not accepted.
     pub authentication_failed: Counter,
-    /// Requests and enrolments turned away because their source failed too often.
+    /// Requests and enrollments turned away because their source failed too often.
     pub throttled: Counter,
-    /// Enrolments refused.
-    pub enrolments_refused: Counter,
+    /// Enrollments refused.
+    pub enrollments_refused: Counter,
     answers: Vec<Answers>,
 }
 
@@ -97,7 +97,7 @@ impl Default for Metrics {
             agents: Gauge::default(),
             authentication_failed: Counter::default(),
             throttled: Counter::default(),
-            enrolments_refused: Counter::default(),
+            enrollments_refused: Counter::default(),
             answers: Operation::ALL.iter().map(|_| Answers::default()).collect(),
         }
     }
@@ -139,13 +139,13 @@ impl Metrics {
             ),
             (
                 "towline_throttled_total",
-                "Requests and enrolments turned away by the rate limit.",
+                "Requests and enrollments turned away by the rate limit.",
                 self.throttled.get(),
             ),
             (
                 "towline_enrolments_refused_total",
-                "Enrolments refused.",
-                self.enrolments_refused.get(),
+                "Enrollments refused.",
+                self.enrollments_refused.get(),
             ),
         ];
         for (name, help, value) in counters {

@@ -1,4 +1,4 @@
-//! Failures counted per source, so that guessing costs time: failed signatures, failed enrolments.
+//! Failures counted per source, so that guessing costs time: failed signatures, failed enrollments.
 //!
 //! # Invariants
 //! - At most [`limits::MAX_SOURCES`] sources are remembered; when the table is full, the one whose

@@ -20,7 +20,7 @@ use crate::channels::Channels;
 use crate::clock::Clock;
 use crate::commands::Commands;
 use crate::config::{self, Config, ConfigError};
-use crate::enrolment::Enrolment;
+use crate::enrollment::Enrollment;
 use crate::entropy::NoRandom;
 use crate::evidence::{Evidence, EvidenceError, News, Told, command_files, trail};
 use crate::files::{self, FileError};
@@ -82,7 +82,7 @@ pub struct Foundation {
     /// Signs grants.
     pub authority: Arc<Authority>,
     /// Lets devices in.
-    pub enrolment: Arc<Enrolment>,
+    pub enrollment: Arc<Enrollment>,
     /// The audit trail.
     pub audit: AuditLog,
     /// Counters.
@@ -149,11 +149,11 @@ impl Gateway {
         let clock = Clock::system();
         let metrics = Arc::new(Metrics::default());
         let (audit, _) = AuditLog::start(store.clone(), clock.clone());
-        let enrolment =
-            Arc::new(Enrolment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
+        let enrollment =
+            Arc::new(Enrollment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation =
-            Foundation { config, realm, store, authority, enrolment, audit, metrics, clock };
+            Foundation { config, realm, store, authority, enrollment, audit, metrics, clock };
         let (evidence, news) =
             Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let (evidence, news) = (Arc::new(evidence), Mutex::new(Some(news)));
@@ -178,7 +178,8 @@ impl Gateway {
     /// # Errors
     /// The store's.
     pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
-        let Foundation { config, store, authority, enrolment, audit, clock, .. } = &self.foundation;
+        let Foundation { config, store, authority, enrollment, audit, clock, .. } =
+            &self.foundation;
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let recorder = Arc::clone(&self.evidence.recorder);
         let hub = Hub::restore(
@@ -199,7 +200,7 @@ impl Gateway {
         let agents = Agents::new(
             Arc::clone(&hub),
             store.clone(),
-            Arc::clone(enrolment),
+            Arc::clone(enrollment),
             audit.clone(),
             clock.clone(),
             config.session_grace,

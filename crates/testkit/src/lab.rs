@@ -1,7 +1,7 @@
 //! A gateway, its devices and its operators in a scratch directory on loopback: the real programs,
 //! as separate processes.
 //!
-//! Way: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enrol, run) -> [`Lab::admin`]
+//! Way: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enroll, run) -> [`Lab::admin`]
 //! drives the command line.
 //!
 //! # Invariants
@@ -98,8 +98,8 @@ impl Lab {
         Ok(self.operator(Keys::from_json(key)?))
     }
 
-    /// Enrols a device and runs its agent, behind a relay of its own; returns when the gateway says
-    /// that it is online.
+    /// Enrolls a device and runs its agent, behind a relay of its own; returns when the gateway
+    /// says that it is online.
     ///
     /// # Errors
     /// With the agent's log.
@@ -118,13 +118,13 @@ impl Lab {
         Ok(device)
     }
 
-    /// Enrols a device without starting its agent.
+    /// Enrolls a device without starting its agent.
     ///
     /// # Errors
     /// With the words of the agent.
     pub fn enrolled(&self, setup: &DeviceSetup) -> Outcome<Device> {
         let mut device = self.unenrolled(setup)?;
-        device.enrol(&self.activation(1)?)?;
+        device.enroll(&self.activation(1)?)?;
         Ok(device)
     }
 

@@ -1,7 +1,7 @@
 //! Grants: what the authority signs, and what an agent demands of it.
 //!
 //! An agent opens nothing because a gateway says so. It opens a session because the *authority* (a
-//! key pinned at enrolment, separable from the gateway) signed that this principal may have this
+//! key pinned at enrollment, separable from the gateway) signed that this principal may have this
 //! session on this device.
 //!
 //! # Invariants

@@ -1,7 +1,7 @@
 //! Control messages of the agent's link, and how they become bytes.
 //!
 //! Order on a new link: both sides send [`Version`]; the agent adds [`FromAgent::Hello`] (or
-//! [`FromAgent::Enrol`]) at once; the gateway answers [`ToAgent::Welcome`], [`ToAgent::Enrolled`]
+//! [`FromAgent::Enroll`]) at once; the gateway answers [`ToAgent::Welcome`], [`ToAgent::Enrolled`]
 //! or [`ToAgent::Refuse`]. After the welcome the agent names each session it still holds with
 //! [`FromAgent::Held`], then [`FromAgent::HeldEnd`].
 //!
@@ -26,7 +26,7 @@ use alloc::vec::Vec;
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::ending::{EndReason, ExitStatus, RefusalCode};
-pub use self::from_agent::{Enrol, FromAgent, Held, Hello, Platform};
+pub use self::from_agent::{Enroll, FromAgent, Held, Hello, Platform};
 pub use self::launch::{Destination, Framing, Launch, MAX_PROFILE_BYTES, Script, Size, Terminal};
 pub use self::to_agent::{Open, ToAgent, Welcome};
 use crate::frame::MAX_CONTROL;

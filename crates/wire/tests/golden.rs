@@ -15,7 +15,7 @@ use towline_wire::echo::{Echo, Echoed};
 use towline_wire::epoch::Epoch;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
 use towline_wire::message::{
-    Destination, EndReason, Enrol, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open,
+    Destination, EndReason, Enroll, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open,
     Platform, RefusalCode, Script, Size, Terminal, ToAgent, Welcome, decode, encode,
 };
 use towline_wire::record::Batch;
@@ -59,7 +59,7 @@ const PLATFORM: &[u8] = &[1, b'1', 1, b't', 1, b'D', 1, b'9', 1, b'h', 0];
 fn from_the_agent() {
     let epoch = Epoch { boot: SIXTEEN, connection: 300 };
     let hello = Hello { device: "mi".into(), epoch, challenge: [9; 16], platform: platform() };
-    let enrol = Enrol {
+    let enroll = Enroll {
         activation_id: "i".into(),
         activation_code: "c".into(),
         name: "n".into(),
@@ -75,7 +75,7 @@ fn from_the_agent() {
             &[&[0, 2, b'm', b'i'], &SIXTEEN, &[0xac, 2], &[9; 16], PLATFORM],
         ),
         row(
-            FromAgent::Enrol(enrol),
+            FromAgent::Enroll(enroll),
             &[&[1, 1, b'i', 1, b'c', 1, b'n', 1, 1, b'k', 1, b'v'], PLATFORM],
         ),
         row(FromAgent::Held(held), &[&[2, 1, b'a', 1, 1, 2, 1, 0, 3]]),

@@ -16,7 +16,7 @@ use towline_testkit::lab::{Activation, Lab};
 use towline_testkit::{Outcome, Trouble, https};
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::Frame;
-use towline_wire::message::{Enrol, FromAgent, Hello, Platform, ToAgent, decode, encode};
+use towline_wire::message::{Enroll, FromAgent, Hello, Platform, ToAgent, decode, encode};
 
 use super::line::Line;
 
@@ -81,8 +81,8 @@ pub(crate) fn say_hello_again(line: &mut AgentLine, device: &str, connection: u3
 }
 
 /// The first words of a stranger with an activation.
-pub(crate) fn ask_to_enrol(line: &mut AgentLine, activation: &Activation) -> Outcome {
-    let enrol = Enrol {
+pub(crate) fn ask_to_enroll(line: &mut AgentLine, activation: &Activation) -> Outcome {
+    let enroll = Enroll {
         activation_id: activation.id.clone(),
         activation_code: activation.code.clone(),
         name: String::new(),
@@ -90,7 +90,7 @@ pub(crate) fn ask_to_enrol(line: &mut AgentLine, activation: &Activation) -> Out
         platform: Platform::default(),
     };
     line.send(&Frame::Version { min: 1, max: 1 })?;
-    line.send(&Frame::Control(&encode(&FromAgent::Enrol(enrol))?))
+    line.send(&Frame::Control(&encode(&FromAgent::Enroll(enroll))?))
 }
 
 /// The gateway's next message.

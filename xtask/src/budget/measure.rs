@@ -126,7 +126,7 @@ fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
     let mut lab = Lab::start()?;
     let admin = lab.admin();
     // All are enrolled first: what the store keeps of a device is not what its link costs.
-    let mut devices = enrol(&lab, FIRST_DEVICES + MORE_DEVICES)?;
+    let mut devices = enroll(&lab, FIRST_DEVICES + MORE_DEVICES)?;
     let mut connect = |range: std::ops::Range<usize>| -> Outcome {
         devices[range.clone()].iter_mut().try_for_each(Device::start)?;
         devices[range].iter().try_for_each(|device| device.wait_online(&admin))
@@ -149,7 +149,7 @@ fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
 }
 
 /// Real agents: what they cost the gateway is what a device costs it.
-fn enrol(lab: &Lab, number: usize) -> Outcome<Vec<Device>> {
+fn enroll(lab: &Lab, number: usize) -> Outcome<Vec<Device>> {
     let setup =
         DeviceSetup { direct: Some(lab.gateway.address().to_string()), ..DeviceSetup::default() };
     (0..number).map(|_| lab.enrolled(&setup)).collect()

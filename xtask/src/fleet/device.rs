@@ -49,8 +49,8 @@ impl Member {
         std::fs::copy(lab.gateway.ca(), root.join("ca.pem"))?;
         let activation = lab.activation(1)?;
         let gateway = format!("{ADDRESS}:{}", lab.gateway.address().port());
-        let mut enrol = inside(&name, &root);
-        enrol.args([
+        let mut enroll = inside(&name, &root);
+        enroll.args([
             "/usr/bin/towline-agent",
             "enroll",
             "--gateway",
@@ -58,10 +58,10 @@ impl Member {
             "--activation-id",
             &activation.id,
         ]);
-        enrol
+        enroll
             .args(["--ca", "/ca.pem", "--name", &name])
             .env("TOWLINE_ACTIVATION_CODE", &activation.code);
-        let out = enrol.output()?;
+        let out = enroll.output()?;
         let said = format!(
             "{}{}",
             String::from_utf8_lossy(&out.stdout),

@@ -51,7 +51,7 @@ const STEPS: &[Step] = &[
         installed,
     ),
     ("systemd finds nothing wrong with the unit", verified),
-    ("an order in /etc/towline enrols the device, and is gone afterwards", enrolled),
+    ("an order in /etc/towline enrolls the device, and is gone afterwards", enrolled),
     ("sudo works in a session, and a session is no safer from the OOM killer than others", sudo),
     (
         "a session that forks for ever comes to its limit, while another one and the agent work on",

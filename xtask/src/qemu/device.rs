@@ -40,7 +40,7 @@ pub(crate) struct Device {
 }
 
 impl Device {
-    /// Boots a device of this class with a clock at 1970, and enrols it from its console.
+    /// Boots a device of this class with a clock at 1970, and enrolls it from its console.
     ///
     /// # Errors
     /// With what the console said.
@@ -54,11 +54,11 @@ impl Device {
         machine.expect("device is up:", BOOT)?;
         machine.expect("console>", BOOT)?;
         let mut device = Self { machine, lab, relay, id: String::new(), _scratch: scratch };
-        device.enrol()?;
+        device.enroll()?;
         Ok(device)
     }
 
-    fn enrol(&mut self) -> Outcome {
+    fn enroll(&mut self) -> Outcome {
         let body = serde_json::json!({ "IamRole": "towline", "RegistrationLimit": 1 });
         let made = self.operator().api("AmazonSSM.CreateActivation", &body)?;
         let (id, code) = (made["ActivationId"].as_str(), made["ActivationCode"].as_str());

@@ -11,7 +11,7 @@ use super::device::{ANSWER, answers};
 use crate::dist::class::Class;
 use crate::{run, say};
 
-/// Enrols, opens a shell, cuts the link.
+/// Enrolls, opens a shell, cuts the link.
 ///
 /// # Errors
 /// What did not work.

@@ -12,12 +12,12 @@ use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
 use towline_wire::grant::SignedTime;
 use towline_wire::message::{
-    Enrol, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode,
+    Enroll, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode,
 };
 
 use super::drive::Io;
 use super::{Agents, LONGEST_PING, refuse};
-use crate::enrolment::{EnrolmentError, EnrolmentRequest};
+use crate::enrollment::{EnrollmentError, EnrollmentRequest};
 use crate::store::{Device, DeviceReport, DeviceStatus};
 
 /// How long the greeting may take. A cellular link at 3 s round trip still makes it.
@@ -34,7 +34,7 @@ const RETRY_THROTTLED: u32 = 60;
 /// Who is at the door.
 pub(super) enum Caller {
     /// A key with an activation.
-    Stranger(Box<Enrol>),
+    Stranger(Box<Enroll>),
     /// A key with a name, and the wire version that both speak.
     Device(Box<Hello>, u16),
 }
@@ -56,13 +56,13 @@ pub(super) async fn listen(io: &mut Io) -> Result<Caller, String> {
         let message = io.next_frame(|frame| match frame {
             Frame::Control(body) => decode::<FromAgent>(body).map_err(|error| error.to_string()),
             other => {
-                Err(format!("the second frame must be a hello or an enrolment, it is {other:?}"))
+                Err(format!("the second frame must be a hello or an enrollment, it is {other:?}"))
             }
         });
         match message.await? {
             FromAgent::Hello(hello) => Ok(Caller::Device(Box::new(hello), version)),
-            FromAgent::Enrol(enrol) => Ok(Caller::Stranger(Box::new(enrol))),
-            _ => Err("the first message must be a hello or an enrolment".to_owned()),
+            FromAgent::Enroll(enroll) => Ok(Caller::Stranger(Box::new(enroll))),
+            _ => Err("the first message must be a hello or an enrollment".to_owned()),
         }
     });
     heard.await.map_err(|_| "the greeting took too long".to_owned())?
@@ -77,33 +77,33 @@ pub(super) struct Greeting<'a> {
 
 impl Greeting<'_> {
     /// The answer to a stranger.
-    pub(super) async fn enrol(&self, enrol: Enrol) -> ToAgent {
-        let request = EnrolmentRequest {
-            activation_id: enrol.activation_id,
-            code: enrol.activation_code,
-            name: enrol.name,
-            tags: enrol.tags,
-            report: report(&enrol.platform),
+    pub(super) async fn enroll(&self, enroll: Enroll) -> ToAgent {
+        let request = EnrollmentRequest {
+            activation_id: enroll.activation_id,
+            code: enroll.activation_code,
+            name: enroll.name,
+            tags: enroll.tags,
+            report: report(&enroll.platform),
         };
         let now = self.agents.clock.now();
-        match self.agents.enrolment.enrol(self.spki, request, self.peer.ip(), now).await {
+        match self.agents.enrollment.enroll(self.spki, request, self.peer.ip(), now).await {
             Ok(done) => ToAgent::Enrolled {
                 device: done.device_id.to_string(),
                 authority: self.agents.hub.authority().public(),
                 pending: done.pending,
             },
             Err(error) => match &error {
-                EnrolmentError::Throttled => {
+                EnrollmentError::Throttled => {
                     refuse(RefusalCode::RateLimited, &error.to_string(), RETRY_THROTTLED)
                 }
-                EnrolmentError::KeyRevoked => {
+                EnrollmentError::KeyRevoked => {
                     refuse(RefusalCode::Revoked, &error.to_string(), RETRY_REFUSED)
                 }
-                EnrolmentError::Internal(_) => {
-                    tracing::error!(peer = %self.peer, %error, "an enrolment failed");
+                EnrollmentError::Internal(_) => {
+                    tracing::error!(peer = %self.peer, %error, "an enrollment failed");
                     refuse(
                         RefusalCode::RateLimited,
-                        "the gateway cannot enrol now: try again later",
+                        "the gateway cannot enroll now: try again later",
                         RETRY_THROTTLED,
                     )
                 }
@@ -116,7 +116,7 @@ impl Greeting<'_> {
     pub(super) async fn device(&self, hello: &Hello) -> Result<DeviceId, ToAgent> {
         let store = &self.agents.store;
         let unknown = || {
-            let text = "the gateway does not know this device's key: enrol it with an activation";
+            let text = "the gateway does not know this device's key: enroll it with an activation";
             refuse(RefusalCode::UnknownDevice, text, RETRY_REFUSED)
         };
         let busy = |error| {
@@ -166,7 +166,7 @@ fn refusal_of(device: &Device) -> Option<ToAgent> {
         }
         DeviceStatus::Revoked => (
             RefusalCode::Revoked,
-            "the device was revoked: make a new key to enrol again",
+            "the device was revoked: make a new key to enroll again",
             RETRY_REFUSED,
         ),
     };

@@ -1,7 +1,7 @@
 //! Agents' links: who is calling, whether it may, and the task that carries its frames.
 //!
-//! Way: TLS port -> [`AgentsHandle`] -> `greeting` (version, hello or enrolment) -> [`Link`] in the
-//! hub -> `drive` (frames in and out) -> link down.
+//! Way: TLS port -> [`AgentsHandle`] -> `greeting` (version, hello or enrollment) -> [`Link`] in
+//! the hub -> `drive` (frames in and out) -> link down.
 //!
 //! # Invariants
 //! - Nothing of an agent is believed but its key, which the TLS handshake proved.
@@ -30,7 +30,7 @@ pub use link::{Lane, Link};
 
 use crate::audit::{AuditLog, Event};
 use crate::clock::Clock;
-use crate::enrolment::Enrolment;
+use crate::enrollment::Enrollment;
 use crate::seam::{AgentAcceptor, AgentConnection};
 use crate::sessions::Hub;
 use crate::store::{DeviceStatus, Store, fingerprint};
@@ -47,7 +47,7 @@ pub const LONGEST_PING: u32 = 1500;
 pub struct Agents {
     hub: Arc<Hub>,
     store: Store,
-    enrolment: Arc<Enrolment>,
+    enrollment: Arc<Enrollment>,
     audit: AuditLog,
     clock: Clock,
     grace: Duration,
@@ -84,12 +84,12 @@ impl Agents {
     pub fn new(
         hub: Arc<Hub>,
         store: Store,
-        enrolment: Arc<Enrolment>,
+        enrollment: Arc<Enrollment>,
         audit: AuditLog,
         clock: Clock,
         grace: Duration,
     ) -> Self {
-        Self { hub, store, enrolment, audit, clock, grace }
+        Self { hub, store, enrollment, audit, clock, grace }
     }
 
     /// Hears who is there; whoever may not stay is told so, and is hung up on.
@@ -107,7 +107,7 @@ impl Agents {
         let greeting = Greeting { agents: &self, spki: &spki, peer };
         match caller {
             Caller::Stranger(request) => {
-                let answer = greeting.enrol(*request).await;
+                let answer = greeting.enroll(*request).await;
                 io.say(&answer).await;
                 None
             }

@@ -97,7 +97,7 @@ impl Api {
             DeviceStatus::Active => return Ok(Empty {}),
             DeviceStatus::Pending | DeviceStatus::Quarantined => {}
             DeviceStatus::Revoked => {
-                let message = "the device has no key left: deregister it and enrol it again";
+                let message = "the device has no key left: deregister it and enroll it again";
                 return Err(ApiError::validation(message));
             }
         }

@@ -138,7 +138,10 @@ impl Hub {
                 link.answer_rotation(Err(RotateError::Refused { why: text }))
             }
             // The greeting's messages, out of their place.
-            FromAgent::Hello(_) | FromAgent::Enrol(_) | FromAgent::Held(_) | FromAgent::HeldEnd => {
+            FromAgent::Hello(_)
+            | FromAgent::Enroll(_)
+            | FromAgent::Held(_)
+            | FromAgent::HeldEnd => {
                 link.close("a message of the greeting came after it");
             }
         }

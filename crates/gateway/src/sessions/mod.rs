@@ -180,7 +180,7 @@ impl Hub {
         tokio::spawn(async move { trail.write(event).await });
     }
 
-    /// The authority, whose key devices pin at their enrolment.
+    /// The authority, whose key devices pin at their enrollment.
     #[must_use]
     pub fn authority(&self) -> &Authority {
         &self.authority

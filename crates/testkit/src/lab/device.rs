@@ -26,9 +26,9 @@ pub struct DeviceSetup {
     /// Put before the agent's command line: `unshare`, `faketime`, ... It must become the agent,
     /// not start it.
     pub behind: Vec<String>,
-    /// Name to enrol with.
+    /// Name to enroll with.
     pub name: Option<String>,
-    /// Tags to enrol with.
+    /// Tags to enroll with.
     pub tags: Vec<(String, String)>,
     /// Reach the gateway at this `HOST:PORT`, not through the relay.
     pub direct: Option<String>,
@@ -127,12 +127,12 @@ impl Device {
         command
     }
 
-    /// Enrols it.
+    /// Enrolls it.
     ///
     /// # Errors
     /// What the agent says.
-    pub fn enrol(&mut self, activation: &Activation) -> Outcome {
-        let out = self.try_enrol(activation, &[])?;
+    pub fn enroll(&mut self, activation: &Activation) -> Outcome {
+        let out = self.try_enroll(activation, &[])?;
         let text = format!(
             "{}{}",
             String::from_utf8_lossy(&out.stdout),
@@ -150,7 +150,7 @@ impl Device {
     ///
     /// # Errors
     /// The agent cannot be started, or does not come to an end.
-    pub fn try_enrol(&self, activation: &Activation, more: &[&str]) -> Outcome<Output> {
+    pub fn try_enroll(&self, activation: &Activation, more: &[&str]) -> Outcome<Output> {
         let mut command = self.command(&[
             "enroll",
             "--gateway",

@@ -44,7 +44,7 @@ pub enum EndReason {
 /// Classes of refusals, so that a machine can tell what to do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RefusalCode {
-    /// The gateway does not know the key: enrol.
+    /// The gateway does not know the key: enroll.
     UnknownDevice,
     /// A person has to approve the device first: wait.
     Pending,

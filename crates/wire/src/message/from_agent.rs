@@ -21,7 +21,7 @@ pub enum FromAgent {
     /// First message of an enrolled device.
     Hello(Hello),
     /// First message of a device that has an activation and no name yet.
-    Enrol(Enrol),
+    Enroll(Enroll),
     /// A session that the agent still holds from an earlier link.
     Held(Held),
     /// All held sessions were named.
@@ -95,7 +95,7 @@ pub enum FromAgent {
 /// Who is calling.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Hello {
-    /// The device's name, `mi-…`, from its enrolment. The key of the TLS handshake is what proves
+    /// The device's name, `mi-…`, from its enrollment. The key of the TLS handshake is what proves
     /// it.
     pub device: String,
     /// Which process and which of its connections.
@@ -126,7 +126,7 @@ pub struct Platform {
 
 /// A request to be enrolled.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Enrol {
+pub struct Enroll {
     /// Activation id (UUID).
     pub activation_id: String,
     /// Activation code: a secret.
@@ -139,10 +139,10 @@ pub struct Enrol {
     pub platform: Platform,
 }
 
-impl core::fmt::Debug for Enrol {
+impl core::fmt::Debug for Enroll {
     /// Without the code.
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Enrol")
+        f.debug_struct("Enroll")
             .field("activation_id", &self.activation_id)
             .field("name", &self.name)
             .finish_non_exhaustive()

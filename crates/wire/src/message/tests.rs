@@ -58,14 +58,14 @@ fn versions_agree_on_the_highest_that_both_speak() {
 
 #[test]
 fn an_activation_code_is_not_printed() {
-    let enrol = Enrol {
+    let enroll = Enroll {
         activation_id: "id".into(),
         activation_code: "TOPSECRET".into(),
         name: String::new(),
         tags: Vec::new(),
         platform: Platform::default(),
     };
-    assert!(!alloc::format!("{enrol:?}").contains("TOPSECRET"));
+    assert!(!alloc::format!("{enroll:?}").contains("TOPSECRET"));
 }
 
 proptest! {

@@ -17,7 +17,7 @@ EXTERNALSRC = "${@os.path.abspath(os.path.join(d.getVar('THISDIR'), '../../../..
 CARGO_BUILD_FLAGS:append = " --package towline-agent --bin towline-agent"
 
 SYSTEMD_SERVICE:${PN} = "towline-agent.service"
-# An image carries no identity, so the service may run at once: it waits for an order to enrol.
+# An image carries no identity, so the service may run at once: it waits for an order to enroll.
 SYSTEMD_AUTO_ENABLE = "enable"
 
 PACKAGECONFIG ??= "${@bb.utils.filter('DISTRO_FEATURES', 'systemd', d)}"

@@ -1,4 +1,4 @@
-//! Enrolment as its callers see it, over a real store.
+//! Enrollment as its callers see it, over a real store.
 
 use super::*;
 use crate::clock::Clock;
@@ -10,7 +10,7 @@ const NOW: UnixMillis = UnixMillis(1_000_000);
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
 struct Scene {
-    enrolment: Enrolment,
+    enrollment: Enrollment,
     store: Store,
     _dir: tempfile::TempDir,
 }
@@ -24,24 +24,24 @@ async fn scene(change: impl FnOnce(&mut NewActivation)) -> Scene {
     change(&mut new);
     store.activations().create(&new, NOW).await.unwrap();
     let (audit, _task) = AuditLog::start(store.clone(), Clock::manual(NOW));
-    Scene { enrolment: Enrolment::new(store.clone(), audit, Arc::default()), store, _dir: dir }
+    Scene { enrollment: Enrollment::new(store.clone(), audit, Arc::default()), store, _dir: dir }
 }
 
-fn request(code: &str) -> EnrolmentRequest {
-    EnrolmentRequest {
+fn request(code: &str) -> EnrollmentRequest {
+    EnrollmentRequest {
         activation_id: "act".into(),
         code: code.into(),
-        ..EnrolmentRequest::default()
+        ..EnrollmentRequest::default()
     }
 }
 
 impl Scene {
-    async fn enrol(
+    async fn enroll(
         &self,
         key: &str,
-        request: EnrolmentRequest,
-    ) -> Result<EnrolmentOutcome, EnrolmentError> {
-        self.enrolment.enrol(key.as_bytes(), request, HERE, NOW).await
+        request: EnrollmentRequest,
+    ) -> Result<EnrollmentOutcome, EnrollmentError> {
+        self.enrollment.enroll(key.as_bytes(), request, HERE, NOW).await
     }
 }
 
@@ -51,7 +51,7 @@ async fn a_key_with_the_right_code_becomes_an_active_device_with_the_activations
     let mut asked = request("the-code");
     asked.tags = vec![("Environment".into(), "prod".into()), ("Site".into(), "a".into())];
     asked.report.hostname = "box".into();
-    let done = scene.enrol("key-1", asked).await.unwrap();
+    let done = scene.enroll("key-1", asked).await.unwrap();
     assert!(!done.pending);
     let device = scene.store.devices().by_spki(b"key-1").await.unwrap().unwrap();
     assert_eq!((device.id.as_str(), device.name.as_str()), (done.device_id.as_str(), "box"));
@@ -63,23 +63,23 @@ async fn a_key_with_the_right_code_becomes_an_active_device_with_the_activations
 #[tokio::test]
 async fn a_device_stays_pending_where_the_activation_wants_approval() {
     let scene = scene(|a| a.require_approval = true).await;
-    assert!(scene.enrol("key-1", request("the-code")).await.unwrap().pending);
+    assert!(scene.enroll("key-1", request("the-code")).await.unwrap().pending);
 }
 
 #[tokio::test]
 async fn asking_again_with_the_same_key_gives_the_same_device_and_takes_no_use() {
     let scene = scene(|_| {}).await;
-    let first = scene.enrol("key-1", request("the-code")).await.unwrap();
-    assert_eq!(scene.enrol("key-1", request("the-code")).await.unwrap(), first);
+    let first = scene.enroll("key-1", request("the-code")).await.unwrap();
+    assert_eq!(scene.enroll("key-1", request("the-code")).await.unwrap(), first);
     assert_eq!(scene.store.activations().get("act").await.unwrap().unwrap().uses, 1);
 }
 
 #[tokio::test]
 async fn a_wrong_code_and_an_unknown_activation_give_the_same_answer() {
     let scene = scene(|_| {}).await;
-    let wrong = scene.enrol("key-1", request("other")).await.unwrap_err();
-    let unknown = EnrolmentRequest { activation_id: "none".into(), ..request("the-code") };
-    let unknown = scene.enrol("key-1", unknown).await.unwrap_err();
+    let wrong = scene.enroll("key-1", request("other")).await.unwrap_err();
+    let unknown = EnrollmentRequest { activation_id: "none".into(), ..request("the-code") };
+    let unknown = scene.enroll("key-1", unknown).await.unwrap_err();
     assert_eq!(wrong.to_string(), unknown.to_string());
     assert!(!wrong.may_heal());
 }
@@ -87,29 +87,32 @@ async fn a_wrong_code_and_an_unknown_activation_give_the_same_answer() {
 #[tokio::test]
 async fn an_activation_ends_by_time_by_number_and_by_place() {
     let expired = scene(|a| a.expires_at = NOW).await;
-    assert!(matches!(expired.enrol("k", request("the-code")).await, Err(EnrolmentError::Expired)));
+    assert!(matches!(
+        expired.enroll("k", request("the-code")).await,
+        Err(EnrollmentError::Expired)
+    ));
 
     let one = scene(|a| a.uses_allowed = 1).await;
-    one.enrol("key-1", request("the-code")).await.unwrap();
-    assert!(matches!(one.enrol("key-2", request("the-code")).await, Err(EnrolmentError::UsedUp)));
+    one.enroll("key-1", request("the-code")).await.unwrap();
+    assert!(matches!(one.enroll("key-2", request("the-code")).await, Err(EnrollmentError::UsedUp)));
 
     let elsewhere = scene(|a| a.source_cidr = "10.0.0.0/8".into()).await;
     assert!(matches!(
-        elsewhere.enrol("k", request("the-code")).await,
-        Err(EnrolmentError::WrongSource(_))
+        elsewhere.enroll("k", request("the-code")).await,
+        Err(EnrollmentError::WrongSource(_))
     ));
     let here = scene(|a| a.source_cidr = "192.0.2.0/24".into()).await;
-    here.enrol("k", request("the-code")).await.unwrap();
+    here.enroll("k", request("the-code")).await.unwrap();
 }
 
 #[tokio::test]
 async fn a_revoked_key_is_refused_even_with_a_good_activation() {
     let scene = scene(|_| {}).await;
-    let done = scene.enrol("key-1", request("the-code")).await.unwrap();
+    let done = scene.enroll("key-1", request("the-code")).await.unwrap();
     scene.store.devices().remove(done.device_id.as_str(), NOW).await.unwrap();
     assert!(matches!(
-        scene.enrol("key-1", request("the-code")).await,
-        Err(EnrolmentError::KeyRevoked)
+        scene.enroll("key-1", request("the-code")).await,
+        Err(EnrollmentError::KeyRevoked)
     ));
 }
 
@@ -117,15 +120,15 @@ async fn a_revoked_key_is_refused_even_with_a_good_activation() {
 async fn a_source_that_guesses_is_turned_away_even_when_it_finds_the_code() {
     let scene = scene(|_| {}).await;
     for _ in 0..limits::MAX_FAILURES {
-        let _ = scene.enrol("key-1", request("guess")).await;
+        let _ = scene.enroll("key-1", request("guess")).await;
     }
     assert!(matches!(
-        scene.enrol("key-1", request("the-code")).await,
-        Err(EnrolmentError::Throttled)
+        scene.enroll("key-1", request("the-code")).await,
+        Err(EnrollmentError::Throttled)
     ));
     let later = NOW.plus(limits::FAILURE_WINDOW);
-    let late = scene.enrolment.enrol(b"key-1", request("the-code"), HERE, later).await;
-    assert!(matches!(late, Err(EnrolmentError::Expired)), "the door is open again: {late:?}");
+    let late = scene.enrollment.enroll(b"key-1", request("the-code"), HERE, later).await;
+    assert!(matches!(late, Err(EnrollmentError::Expired)), "the door is open again: {late:?}");
 }
 
 #[tokio::test]
@@ -139,15 +142,15 @@ async fn what_a_device_says_is_bounded() {
     let mut by_tag = request("the-code");
     by_tag.tags = vec![("aws:x".into(), String::new())];
     for bad in [by_name, by_report, by_tag] {
-        assert!(matches!(scene.enrol("key-1", bad).await, Err(EnrolmentError::Malformed(_))));
+        assert!(matches!(scene.enroll("key-1", bad).await, Err(EnrollmentError::Malformed(_))));
     }
 }
 
 #[tokio::test]
 async fn each_attempt_leaves_a_line_without_the_code() {
     let scene = scene(|_| {}).await;
-    let _ = scene.enrol("key-1", request("the-code")).await;
-    let _ = scene.enrol("key-2", request("a-wrong-code")).await;
+    let _ = scene.enroll("key-1", request("the-code")).await;
+    let _ = scene.enroll("key-2", request("a-wrong-code")).await;
     let lines = scene.store.audit().list(0, 10).await.unwrap();
     assert_eq!(lines.len(), 2);
     assert!(

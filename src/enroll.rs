@@ -1,6 +1,6 @@
 //! `enroll`: makes this device known to a gateway, once.
 //!
-//! Way: check what was given -> make the key if there is none -> dial -> [`FromAgent::Enrol`] ->
+//! Way: check what was given -> make the key if there is none -> dial -> [`FromAgent::Enroll`] ->
 //! the answer -> store.
 //!
 //! # Invariants
@@ -8,14 +8,14 @@
 //!   a new key: the old gateway cannot recognise the device at the new one.
 //! - The activation code is never stored, logged or shown.
 
-use crate::arguments::{CodeSource, Enrol};
+use crate::arguments::{CodeSource, Enroll};
 use crate::config::Config;
 use crate::limits;
 use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
 use crate::link::tls::{self, TlsError};
 use crate::platform;
-use crate::state::enrolment::{Address, Enrolment, Trust, certificates};
+use crate::state::enrollment::{Address, Enrollment, Trust, certificates};
 use crate::state::key::{DeviceKey, unhex32};
 use crate::state::{Dir, StateError};
 use std::future::poll_fn;
@@ -30,13 +30,13 @@ use towline_wire::mux::Mux;
 
 /// Why the device was not enrolled.
 #[derive(Debug, thiserror::Error)]
-pub enum EnrolError {
+pub enum EnrollError {
     /// Something given is wrong.
     #[error("{0}")]
     Argument(String),
     /// It belongs to somebody.
     #[error(
-        "this device belongs to {gateway} as {device}: to move it, stop its agent and enrol it with --reenroll"
+        "this device belongs to {gateway} as {device}: to move it, stop its agent and enroll it with --reenroll"
     )]
     Taken {
         /// Whose it is.
@@ -57,7 +57,7 @@ pub enum EnrolError {
     #[error(transparent)]
     Link(#[from] LinkError),
     /// It says no.
-    #[error("the gateway refuses to enrol this device ({code:?}): {text}")]
+    #[error("the gateway refuses to enroll this device ({code:?}): {text}")]
     Refused {
         /// Class.
         code: RefusalCode,
@@ -66,7 +66,7 @@ pub enum EnrolError {
     },
 }
 
-impl EnrolError {
+impl EnrollError {
     /// The program's exit status. No `_` arm: a new error must decide.
     #[must_use]
     pub fn exit_code(&self) -> u8 {
@@ -103,12 +103,12 @@ impl std::fmt::Display for Enrolled {
     }
 }
 
-/// Enrols this device.
+/// Enrolls this device.
 ///
 /// # Errors
-/// [`EnrolError`]; nothing is changed then, except that a key may have been made.
-pub async fn enrol(arguments: &Enrol, config: &Config) -> Result<Enrolled, EnrolError> {
-    let wrong = |text: &str| EnrolError::Argument(text.to_owned());
+/// [`EnrollError`]; nothing is changed then, except that a key may have been made.
+pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, EnrollError> {
+    let wrong = |text: &str| EnrollError::Argument(text.to_owned());
     let gateway = Address::parse(&arguments.gateway)
         .ok_or_else(|| wrong("--gateway must be HOST or HOST:PORT, without https://"))?;
     let trust = trust(arguments.ca.as_deref(), arguments.pin.as_deref())?;
@@ -119,7 +119,7 @@ pub async fn enrol(arguments: &Enrol, config: &Config) -> Result<Enrolled, Enrol
     let tls = tls::client_config(&trust, &key, &signed)?;
     let target = Target { proxy: config.proxy_for(&gateway), gateway: gateway.clone(), tls };
     let mut link = Link::new(dial(&target).await?);
-    let request = message::Enrol {
+    let request = message::Enroll {
         activation_id: arguments.activation_id.clone(),
         activation_code: code,
         name: arguments.name.clone(),
@@ -128,25 +128,29 @@ pub async fn enrol(arguments: &Enrol, config: &Config) -> Result<Enrolled, Enrol
     };
     let answer = tokio::time::timeout(limits::GREETING, ask(&mut link, request)).await;
     let (device, authority, pending) =
-        answer.map_err(|_| EnrolError::Link(LinkError::NoGreeting))??;
-    Enrolment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
+        answer.map_err(|_| EnrollError::Link(LinkError::NoGreeting))??;
+    Enrollment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
     Ok(Enrolled { device, pending, fingerprint: key.fingerprint() })
 }
 
-/// The key to enrol with. A new one for a device that leaves another gateway.
-fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrolError> {
+/// The key to enroll with. A new one for a device that leaves another gateway.
+fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrollError> {
     dir.prepare()?;
     let _unused_by_others = match dir.lock() {
         Err(StateError::NotEnrolled(_)) => None, // no key yet
         other => Some(other?),
     };
-    match Enrolment::load(dir) {
+    match Enrollment::load(dir) {
         Err(StateError::NotEnrolled(_)) => Ok(DeviceKey::load_or_make(dir)?),
-        Ok(enrolment) if !reenroll => {
-            Err(EnrolError::Taken { gateway: enrolment.gateway, device: enrolment.device })
+        Ok(enrollment) if !reenroll => {
+            Err(EnrollError::Taken { gateway: enrollment.gateway, device: enrollment.device })
         }
-        Ok(enrolment) => {
-            log::warn!("leaving {}, where this device was {}", enrolment.gateway, enrolment.device);
+        Ok(enrollment) => {
+            log::warn!(
+                "leaving {}, where this device was {}",
+                enrollment.gateway,
+                enrollment.device
+            );
             Ok(DeviceKey::make(dir)?)
         }
         Err(_) if reenroll => Ok(DeviceKey::make(dir)?),
@@ -154,29 +158,29 @@ fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrolError> {
     }
 }
 
-fn trust(ca: Option<&Path>, pin: Option<&str>) -> Result<Trust, EnrolError> {
+fn trust(ca: Option<&Path>, pin: Option<&str>) -> Result<Trust, EnrollError> {
     if let Some(pin) = pin {
         let pin = unhex32(pin).ok_or("--pin must be a SHA-256 in 64 hexadecimal digits");
-        return pin.map(Trust::Pin).map_err(|text| EnrolError::Argument(text.to_owned()));
+        return pin.map(Trust::Pin).map_err(|text| EnrollError::Argument(text.to_owned()));
     }
     let Some(path) = ca else { return Ok(Trust::Public) };
-    let wrong = |why: String| EnrolError::Argument(format!("--ca {}: {why}", path.display()));
+    let wrong = |why: String| EnrollError::Argument(format!("--ca {}: {why}", path.display()));
     let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     certificates(&pem).map_err(wrong)?;
     Ok(Trust::Ca(pem))
 }
 
-fn activation_code(source: &CodeSource) -> Result<String, EnrolError> {
+fn activation_code(source: &CodeSource) -> Result<String, EnrollError> {
     let code = match source {
         CodeSource::Given(code) => code.clone(),
         CodeSource::Variable => std::env::var("TOWLINE_ACTIVATION_CODE").map_err(|_| {
-            EnrolError::Argument(
+            EnrollError::Argument(
                 "the activation code is missing: --activation-code-file, - for standard input, or TOWLINE_ACTIVATION_CODE"
                     .to_owned(),
             )
         })?,
         CodeSource::File(path) => read_code(path)
-            .map_err(|error| EnrolError::Argument(format!("--activation-code-file {}: {error}", path.display())))?,
+            .map_err(|error| EnrollError::Argument(format!("--activation-code-file {}: {error}", path.display())))?,
     };
     Ok(code.trim().to_owned())
 }
@@ -194,9 +198,9 @@ fn read_code(path: &PathBuf) -> io::Result<String> {
 /// Says who we are, and waits for the answer.
 async fn ask(
     link: &mut Link,
-    request: message::Enrol,
-) -> Result<(String, [u8; 32], bool), EnrolError> {
-    let body = message::encode(&FromAgent::Enrol(request)).map_err(LinkError::Message)?;
+    request: message::Enroll,
+) -> Result<(String, [u8; 32], bool), EnrollError> {
+    let body = message::encode(&FromAgent::Enroll(request)).map_err(LinkError::Message)?;
     link.push(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max })?;
     link.push(&Frame::Control(&body))?;
     let mut no_streams = Mux::new(0, 0);
@@ -216,7 +220,7 @@ async fn ask(
                         return Ok((device, authority, pending));
                     }
                     ToAgent::Refuse { code, text, .. } => {
-                        return Err(EnrolError::Refused { code, text });
+                        return Err(EnrollError::Refused { code, text });
                     }
                     _ => {}
                 },
@@ -236,9 +240,9 @@ mod tests {
         let dir = Dir::at(temp.path());
         let first = own_key(&dir, false).unwrap();
         let gateway = Address { host: "gw".into(), port: 8443 };
-        let enrolment =
-            Enrolment { gateway, trust: Trust::Public, device: "mi-1".into(), authority: [1; 32] };
-        enrolment.store(&dir).unwrap();
+        let enrollment =
+            Enrollment { gateway, trust: Trust::Public, device: "mi-1".into(), authority: [1; 32] };
+        enrollment.store(&dir).unwrap();
         let refused = own_key(&dir, false).unwrap_err();
         assert!(refused.to_string().contains("--reenroll"), "{refused}");
         assert_eq!(refused.exit_code(), 77);

@@ -1,6 +1,6 @@
-//! Enrolment: an unknown key shows an activation, and becomes a device.
+//! Enrollment: an unknown key shows an activation, and becomes a device.
 //!
-//! Way: agents' link -> [`Enrolment::enrol`] -> one transaction in the store -> the device's id,
+//! Way: agents' link -> [`Enrollment::enroll`] -> one transaction in the store -> the device's id,
 //! active or pending.
 //!
 //! # Invariants
@@ -42,7 +42,7 @@ const MAX_REPORT: usize = 256;
 
 /// What an agent shows. Nothing in it is proven.
 #[derive(Clone, Default)]
-pub struct EnrolmentRequest {
+pub struct EnrollmentRequest {
     /// Id of the activation.
     pub activation_id: String,
     /// Its code. Secret.
@@ -55,9 +55,9 @@ pub struct EnrolmentRequest {
     pub report: DeviceReport,
 }
 
-impl std::fmt::Debug for EnrolmentRequest {
+impl std::fmt::Debug for EnrollmentRequest {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("EnrolmentRequest")
+        f.debug_struct("EnrollmentRequest")
             .field("activation_id", &self.activation_id)
             .finish_non_exhaustive()
     }
@@ -65,7 +65,7 @@ impl std::fmt::Debug for EnrolmentRequest {
 
 /// The device that a key has become.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EnrolmentOutcome {
+pub struct EnrollmentOutcome {
     /// Its id.
     pub device_id: DeviceId,
     /// Whether it waits for approval.
@@ -75,7 +75,7 @@ pub struct EnrolmentOutcome {
 /// Why a key did not become a device. The sentences are for the device's owner and give nothing
 /// away.
 #[derive(Debug, thiserror::Error)]
-pub enum EnrolmentError {
+pub enum EnrollmentError {
     /// No such activation, or the wrong code.
     #[error("the activation id or code is not valid")]
     NotValid,
@@ -89,20 +89,20 @@ pub enum EnrolmentError {
     #[error("the activation does not hold for the address {0}")]
     WrongSource(IpAddr),
     /// The key was revoked.
-    #[error("this device's key was revoked: make a new one to enrol again")]
+    #[error("this device's key was revoked: make a new one to enroll again")]
     KeyRevoked,
     /// Name, tags or report break a limit.
     #[error("{0}")]
     Malformed(&'static str),
     /// Too many failures from this source.
-    #[error("too many failed enrolments from this address: try again later")]
+    #[error("too many failed enrollments from this address: try again later")]
     Throttled,
     /// Ours.
-    #[error("the gateway cannot enrol now: {0}")]
+    #[error("the gateway cannot enroll now: {0}")]
     Internal(String),
 }
 
-impl EnrolmentError {
+impl EnrollmentError {
     /// Whether the same request may succeed later without anybody doing anything.
     #[must_use]
     pub const fn may_heal(&self) -> bool {
@@ -118,7 +118,7 @@ impl EnrolmentError {
     }
 }
 
-impl From<StoreError> for EnrolmentError {
+impl From<StoreError> for EnrollmentError {
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::Missing(_) => Self::UsedUp,
@@ -129,14 +129,14 @@ impl From<StoreError> for EnrolmentError {
 
 /// Lets devices in.
 #[derive(Debug)]
-pub struct Enrolment {
+pub struct Enrollment {
     store: Store,
     audit: AuditLog,
     metrics: Arc<Metrics>,
     failures: Throttle,
 }
 
-impl Enrolment {
+impl Enrollment {
     /// Over this store, with events to this log.
     #[must_use]
     pub fn new(store: Store, audit: AuditLog, metrics: Arc<Metrics>) -> Self {
@@ -146,17 +146,17 @@ impl Enrolment {
     /// Makes the key `spki` a device, if the activation holds.
     ///
     /// # Errors
-    /// [`EnrolmentError`]; tell the agent its sentence and [`EnrolmentError::may_heal`].
-    pub async fn enrol(
+    /// [`EnrollmentError`]; tell the agent its sentence and [`EnrollmentError::may_heal`].
+    pub async fn enroll(
         &self,
         spki: &[u8],
-        request: EnrolmentRequest,
+        request: EnrollmentRequest,
         source: IpAddr,
         now: UnixMillis,
-    ) -> Result<EnrolmentOutcome, EnrolmentError> {
+    ) -> Result<EnrollmentOutcome, EnrollmentError> {
         if self.failures.blocks(source, now) {
             self.metrics.throttled.add(1);
-            return Err(EnrolmentError::Throttled);
+            return Err(EnrollmentError::Throttled);
         }
         let activation_id = request.activation_id.clone();
         let outcome = self.decide(spki, request, source, now).await;
@@ -173,7 +173,7 @@ impl Enrolment {
                 event.facts.push(("pending", done.pending.to_string()));
             }
             Err(error) => {
-                self.metrics.enrolments_refused.add(1);
+                self.metrics.enrollments_refused.add(1);
                 event.error = Some(("EnrolmentRefused".into(), error.to_string()));
                 if !error.may_heal() && self.failures.failed(source, now) {
                     event.facts.push((
@@ -190,10 +190,10 @@ impl Enrolment {
     async fn decide(
         &self,
         spki: &[u8],
-        request: EnrolmentRequest,
+        request: EnrollmentRequest,
         source: IpAddr,
         now: UnixMillis,
-    ) -> Result<EnrolmentOutcome, EnrolmentError> {
+    ) -> Result<EnrollmentOutcome, EnrollmentError> {
         check(&request)?;
         let activation = self.store.activations().get(&request.activation_id).await?;
         let activation = prove(activation, &request.code)?;
@@ -201,42 +201,44 @@ impl Enrolment {
             return Ok(known);
         }
         if activation.new.expires_at <= now {
-            return Err(EnrolmentError::Expired);
+            return Err(EnrollmentError::Expired);
         }
         let range = &activation.new.source_cidr;
         // A range that cannot be read was never stored by this version: nobody is in it.
         if !range.is_empty() && !parse_cidr(range).is_some_and(|range| cidr_contains(range, source))
         {
-            return Err(EnrolmentError::WrongSource(source));
+            return Err(EnrollmentError::WrongSource(source));
         }
         let id = DeviceId::from_random(
-            entropy::random().map_err(|e| EnrolmentError::Internal(e.to_string()))?,
+            entropy::random().map_err(|e| EnrollmentError::Internal(e.to_string()))?,
         );
         let device = new_device(&id, spki, request, &activation, source)?;
         self.store.devices().register(&device, now).await?;
-        Ok(EnrolmentOutcome { device_id: id, pending: device.status == DeviceStatus::Pending })
+        Ok(EnrollmentOutcome { device_id: id, pending: device.status == DeviceStatus::Pending })
     }
 
     /// The device that this key is already, if it is one.
-    async fn known(&self, spki: &[u8]) -> Result<Option<EnrolmentOutcome>, EnrolmentError> {
+    async fn known(&self, spki: &[u8]) -> Result<Option<EnrollmentOutcome>, EnrollmentError> {
         let Some(key) = self.store.device_keys().get(spki).await? else { return Ok(None) };
         if key.status != KeyStatus::Active {
-            return Err(EnrolmentError::KeyRevoked);
+            return Err(EnrollmentError::KeyRevoked);
         }
         let device =
-            self.store.devices().get(&key.device_id).await?.ok_or(EnrolmentError::KeyRevoked)?;
-        let device_id =
-            device.id.parse().map_err(|_| EnrolmentError::Internal("a stored device id".into()))?;
-        Ok(Some(EnrolmentOutcome { device_id, pending: device.status == DeviceStatus::Pending }))
+            self.store.devices().get(&key.device_id).await?.ok_or(EnrollmentError::KeyRevoked)?;
+        let device_id = device
+            .id
+            .parse()
+            .map_err(|_| EnrollmentError::Internal("a stored device id".into()))?;
+        Ok(Some(EnrollmentOutcome { device_id, pending: device.status == DeviceStatus::Pending }))
     }
 }
 
 /// The activation, if the code is its own. Takes the same time whether or not there is one.
-fn prove(activation: Option<Activation>, code: &str) -> Result<Activation, EnrolmentError> {
+fn prove(activation: Option<Activation>, code: &str) -> Result<Activation, EnrollmentError> {
     let shown = hash_code(code);
     let stored = activation.as_ref().map_or(&[0; 32][..], |a| &a.new.code_hash);
     let same: bool = shown.as_slice().ct_eq(stored).into();
-    activation.filter(|_| same).ok_or(EnrolmentError::NotValid)
+    activation.filter(|_| same).ok_or(EnrollmentError::NotValid)
 }
 
 /// What is stored of a code.
@@ -245,7 +247,7 @@ pub fn hash_code(code: &str) -> Vec<u8> {
     digest::digest(&digest::SHA256, code.as_bytes()).as_ref().to_vec()
 }
 
-fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
+fn check(request: &EnrollmentRequest) -> Result<(), EnrollmentError> {
     let report = &request.report;
     let texts = [
         &report.agent_version,
@@ -257,12 +259,12 @@ fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
     let plain =
         |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
     if !texts.into_iter().all(|text| plain(text, MAX_REPORT)) {
-        return Err(EnrolmentError::Malformed(
+        return Err(EnrollmentError::Malformed(
             "what the device says about itself is too long or has control characters",
         ));
     }
     if !plain(&request.name, MAX_NAME) {
-        return Err(EnrolmentError::Malformed(
+        return Err(EnrollmentError::Malformed(
             "the device's name is too long or has control characters",
         ));
     }
@@ -273,7 +275,7 @@ fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
             && !key.to_ascii_lowercase().starts_with("aws:")
     };
     if request.tags.len() > limits::MAX_TAGS || !request.tags.iter().all(good) {
-        return Err(EnrolmentError::Malformed(
+        return Err(EnrollmentError::Malformed(
             "a tag of the device has no key, is too long, or begins with aws:",
         ));
     }
@@ -283,14 +285,14 @@ fn check(request: &EnrolmentRequest) -> Result<(), EnrolmentError> {
 fn new_device(
     id: &DeviceId,
     spki: &[u8],
-    request: EnrolmentRequest,
+    request: EnrollmentRequest,
     activation: &Activation,
     source: IpAddr,
-) -> Result<NewDevice, EnrolmentError> {
+) -> Result<NewDevice, EnrollmentError> {
     let mut tags: BTreeMap<String, String> = request.tags.into_iter().collect();
     tags.extend(activation.new.tags.iter().cloned());
     if tags.len() > limits::MAX_TAGS {
-        return Err(EnrolmentError::Malformed(
+        return Err(EnrollmentError::Malformed(
             "the device and its activation have too many tags together",
         ));
     }

@@ -68,7 +68,7 @@ impl std::fmt::Display for Address {
 
 /// Everything the agent needs to know to dial.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Enrolment {
+pub struct Enrollment {
     /// Where the gateway is.
     pub gateway: Address,
     /// How its certificate is judged.
@@ -79,8 +79,8 @@ pub struct Enrolment {
     pub authority: [u8; 32],
 }
 
-impl Enrolment {
-    /// Reads the enrolment of a state directory.
+impl Enrollment {
+    /// Reads the enrollment of a state directory.
     ///
     /// # Errors
     /// [`StateError::NotEnrolled`] when there is none.
@@ -113,7 +113,7 @@ impl Enrolment {
         Ok(pem)
     }
 
-    /// Stores the enrolment. The CA first: an enrolment that names it must find it.
+    /// Stores the enrollment. The CA first: an enrollment that names it must find it.
     ///
     /// # Errors
     /// [`StateError::File`].
@@ -135,7 +135,7 @@ impl Enrolment {
     }
 }
 
-/// `key = "value"` lines, as [`Enrolment::store`] writes them; no value holds a quote.
+/// `key = "value"` lines, as [`Enrollment::store`] writes them; no value holds a quote.
 fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines()
         .filter_map(|line| line.split_once('='))
@@ -160,9 +160,9 @@ pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
 mod tests {
     use super::*;
 
-    fn enrolment(trust: Trust) -> Enrolment {
+    fn enrollment(trust: Trust) -> Enrollment {
         let gateway = Address { host: "fd00::1".into(), port: 8443 };
-        Enrolment { gateway, trust, device: "mi-0123456789abcdef0".into(), authority: [7; 32] }
+        Enrollment { gateway, trust, device: "mi-0123456789abcdef0".into(), authority: [7; 32] }
     }
 
     #[test]
@@ -170,16 +170,16 @@ mod tests {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::at(temp.path());
         for trust in [Trust::Public, Trust::Pin([9; 32])] {
-            let enrolment = enrolment(trust);
-            enrolment.store(&dir).unwrap();
-            assert_eq!(Enrolment::load(&dir).unwrap(), enrolment);
+            let enrollment = enrollment(trust);
+            enrollment.store(&dir).unwrap();
+            assert_eq!(Enrollment::load(&dir).unwrap(), enrollment);
         }
     }
 
     #[test]
-    fn a_missing_enrolment_says_how_to_enrol() {
+    fn a_missing_enrollment_says_how_to_enroll() {
         let temp = tempfile::tempdir().unwrap();
-        let error = Enrolment::load(&Dir::at(temp.path())).unwrap_err();
+        let error = Enrollment::load(&Dir::at(temp.path())).unwrap_err();
         assert!(error.to_string().contains("run `towline-agent enroll"), "{error}");
     }
 
@@ -187,8 +187,8 @@ mod tests {
     fn a_ca_that_is_no_pem_is_named() {
         let temp = tempfile::tempdir().unwrap();
         let dir = Dir::at(temp.path());
-        enrolment(Trust::Ca("hello".into())).store(&dir).unwrap();
-        let error = Enrolment::load(&dir).unwrap_err().to_string();
+        enrollment(Trust::Ca("hello".into())).store(&dir).unwrap();
+        let error = Enrollment::load(&dir).unwrap_err().to_string();
         assert!(error.contains("gateway-ca.pem") && error.contains("no certificate"), "{error}");
     }
 
