@@ -1,0 +1,123 @@
+//! Which package may use which: our own by a table, third-party ones by a list of bans.
+//!
+//! Data flow: `cargo metadata` -> direct dependencies of each package -> offences.
+//!
+//! # Not here
+//! - Folders inside the gateway: `folders.rs`. Versions and licences: `deny.toml`.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::process::Command;
+
+use towline_testkit::lab::programs::workspace as root;
+use towline_testkit::{Outcome, Trouble};
+
+use super::report;
+
+/// Which of our packages each of them may use in what it ships. What is not named here may use
+/// none.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("towline-wire", &[]),
+    ("towline-policy", &[]),
+    ("towline-ssm", &[]),
+    ("towline-evidence", &[]),
+    ("towline-agent", &["towline-wire"]),
+    ("towline-gateway", &["towline-wire", "towline-policy", "towline-ssm", "towline-evidence"]),
+    ("towline", &["towline-wire", "towline-policy", "towline-ssm", "towline-evidence"]),
+    ("towline-testkit", &["towline-wire", "towline-ssm"]),
+    ("towline-e2e", &["towline-wire", "towline-ssm", "towline-testkit"]),
+    ("xtask", &["towline-testkit"]),
+];
+
+/// Third-party crates that may not be in what a package ships, with the reason.
+const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
+    (
+        "towline-wire",
+        &["tokio", "rustls", "ring", "std"],
+        "the wire does no I/O and builds without std",
+    ),
+    ("towline-policy", &["tokio", "rustls", "sqlx", "hyper"], "policy is pure"),
+    ("towline-ssm", &["tokio", "rustls", "sqlx", "hyper"], "formats do no I/O"),
+    ("towline-evidence", &["tokio", "rustls", "sqlx", "hyper"], "what verifies does no I/O"),
+    (
+        "towline-agent",
+        &["clap", "anyhow", "tracing", "sqlx", "hyper", "serde_json"],
+        "the agent stays small",
+    ),
+];
+
+#[test]
+fn nobody_uses_what_the_table_forbids() -> Outcome {
+    let mut offences = Vec::new();
+    for package in packages()? {
+        let allowed = MAY_USE.iter().find(|(name, _)| *name == package.name).map(|(_, uses)| *uses);
+        let Some(allowed) = allowed else {
+            offences.push(format!("{}: not in the table of who may use whom", package.name));
+            continue;
+        };
+        for used in package.ours.iter().filter(|used| !allowed.contains(&used.as_str())) {
+            offences.push(format!(
+                "{} uses {used}, which ARCHITECTURE.md, \"Parts\", forbids",
+                package.name
+            ));
+        }
+        for (_, banned, why) in MUST_NOT_USE.iter().filter(|(name, ..)| *name == package.name) {
+            for used in package.others.iter().filter(|used| banned.contains(&used.as_str())) {
+                offences.push(format!("{} uses {used}: {why}", package.name));
+            }
+        }
+    }
+    report(&offences);
+    Ok(())
+}
+
+struct Package {
+    name: String,
+    /// Packages of this workspace that it ships with.
+    ours: BTreeSet<String>,
+    /// Third-party packages that it names in its manifest.
+    others: BTreeSet<String>,
+}
+
+/// The workspace's packages. Dev-dependencies on the test kit are not edges of the product.
+fn packages() -> Outcome<Vec<Package>> {
+    let out = Command::new(env!("CARGO"))
+        .args(["metadata", "--format-version=1", "--no-deps", "--offline"])
+        .current_dir(root())
+        .output()?;
+    if !out.status.success() {
+        return Err(Trouble::new(format!(
+            "cargo metadata: {}",
+            String::from_utf8_lossy(&out.stderr)
+        )));
+    }
+    let metadata: serde_json::Value = serde_json::from_slice(&out.stdout)?;
+    let edges: BTreeMap<String, Vec<(String, bool)>> =
+        list(&metadata, "packages").map(edges_of).collect();
+    let names: BTreeSet<String> = edges.keys().cloned().collect();
+    let is_ours = |used: &String| names.contains(used);
+    let package = |(name, edges): (String, Vec<(String, bool)>)| {
+        let counts = edges
+            .into_iter()
+            .filter(|(used, dev)| !(*dev && (used == "towline-testkit" || !is_ours(used))));
+        let (ours, others) = counts.map(|(used, _)| used).partition(is_ours);
+        Package { name, ours, others }
+    };
+    Ok(edges.into_iter().map(package).collect())
+}
+
+fn edges_of(package: &serde_json::Value) -> (String, Vec<(String, bool)>) {
+    let name = package["name"].as_str().unwrap_or_default().to_owned();
+    let edges = list(package, "dependencies")
+        .map(|d| {
+            (d["name"].as_str().unwrap_or_default().to_owned(), d["kind"].as_str() == Some("dev"))
+        })
+        .collect();
+    (name, edges)
+}
+
+fn list<'a>(
+    value: &'a serde_json::Value,
+    key: &str,
+) -> impl Iterator<Item = &'a serde_json::Value> + use<'a> {
+    value[key].as_array().into_iter().flatten()
+}

@@ -1,0 +1,48 @@
+//! The rules of the tree that a compiler does not check.
+//!
+//! - [`crates`]: which package may use which. [`files`]: headers, lengths, names, unsafe code.
+//!
+//! Data flow: `cargo metadata` and the files of the tree -> a list of offences -> one failure that
+//! names them all.
+//!
+//! # Not here
+//! - Function lengths and banned calls (`clippy.toml`), licences and advisories (`deny.toml`).
+
+mod crates;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use towline_testkit::lab::programs::workspace as root;
+
+/// Runs one rule over every Rust file; paths are given from the tree's root, with `/`.
+#[track_caller]
+fn check_files(rule: impl Fn(&str, &str) -> Option<String>) {
+    let root = root();
+    let mut files = Vec::new();
+    for folder in ["src", "crates", "tests", "xtask"] {
+        rust_files(&root.join(folder), &mut files);
+    }
+    assert!(files.len() > 20, "only {} files found: is the tree where it was?", files.len());
+    let offences = files.iter().filter_map(|file| {
+        let name = file.strip_prefix(&root).ok()?.to_string_lossy().replace('\\', "/");
+        rule(&name, &std::fs::read_to_string(file).ok()?)
+    });
+    report(&offences.collect::<Vec<_>>());
+}
+
+fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|e| Some(e.ok()?.path())) {
+        if path.is_dir() && !path.ends_with("target") && !path.ends_with("node_modules") {
+            rust_files(&path, found);
+        } else if path.extension().is_some_and(|e| e == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+#[track_caller]
+fn report(offences: &[String]) {
+    assert!(offences.is_empty(), "\n{}\n", offences.join("\n"));
+}
