@@ -1,5 +1,5 @@
-//! `cargo xtask qemu --table`: the table in docs/devices.md and the shorter one in the README, from
-//! what was built, packed and measured.
+//! `cargo xtask qemu --table`: the table in docs/devices.md and the shorter one in
+//! docs/figures.md, from what was built, packed and measured.
 
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble, files};
@@ -21,11 +21,11 @@ reboot to the answer to a command through the gateway, emulated in software, so 
 |---|---|---|---|---|---|---|---|---|
 ";
 
-/// What the README's table stands between.
-const MARKS: (&str, &str) = ("<!-- devices: cargo xtask qemu --table -->\n", "<!-- /devices -->");
+/// What the short table stands between.
+const MARKS: (&str, &str) = ("<!-- figures:devices -->\n", "<!-- /figures:devices -->");
 
-/// The README's columns, and what users would have otherwise, as it was given to us.
-const README_HEAD: &str = "\
+/// The short table's columns, and what users would have otherwise, as it was given to us.
+const SHORT_HEAD: &str = "\
 | `cargo xtask dist`, `cargo xtask qemu` | binary, bytes | deb, bytes | RSS idle (anonymous), KiB | with one shell, KiB | boot to connected, s | shown by |
 |---|---|---|---|---|---|---|
 ";
@@ -39,7 +39,7 @@ const PEER: &str = "\
 /// A class has a mistake.
 pub(crate) fn write() -> Outcome {
     let seen = Class::named("all")?.into_iter().map(Seen::of).collect::<Outcome<Vec<_>>>()?;
-    readme(&seen)?;
+    figures(&seen)?;
     let rows: Vec<String> = seen.iter().map(Seen::row).collect();
     let path = workspace().join("docs/devices.md");
     let old = std::fs::read_to_string(&path).unwrap_or_default();
@@ -52,17 +52,17 @@ pub(crate) fn write() -> Outcome {
 }
 
 /// Puts the short table between its marks.
-fn readme(seen: &[Seen]) -> Outcome {
-    let path = workspace().join("README.md");
+fn figures(seen: &[Seen]) -> Outcome {
+    let path = workspace().join("docs/figures.md");
     let old = std::fs::read_to_string(&path)?;
     let parts = old
         .split_once(MARKS.0)
         .and_then(|(above, rest)| Some((above, rest.split_once(MARKS.1)?.1)));
     let (above, below) = parts.ok_or_else(|| {
-        Trouble::new(format!("README.md has no {} … {}", MARKS.0.trim(), MARKS.1))
+        Trouble::new(format!("docs/figures.md has no {} … {}", MARKS.0.trim(), MARKS.1))
     })?;
     let rows: String = seen.iter().map(Seen::short).collect();
-    files::write(&path, format!("{above}{}{README_HEAD}{rows}{PEER}{}{below}", MARKS.0, MARKS.1))?;
+    files::write(&path, format!("{above}{}{SHORT_HEAD}{rows}{PEER}{}{below}", MARKS.0, MARKS.1))?;
     Ok(std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?)
 }
 
@@ -143,8 +143,8 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_has_a_place_for_the_table() {
-        let text = std::fs::read_to_string(workspace().join("README.md")).unwrap();
+    fn the_page_of_figures_has_a_place_for_the_table() {
+        let text = std::fs::read_to_string(workspace().join("docs/figures.md")).unwrap();
         assert!(text.split_once(MARKS.0).unwrap().1.contains(MARKS.1));
     }
 }
