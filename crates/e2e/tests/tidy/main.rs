@@ -1,6 +1,7 @@
 //! The rules of the tree that a compiler does not check.
 //!
 //! - [`crates`]: which package may use which. [`files`]: headers, lengths, names, unsafe code.
+//! - [`documents`]: links and paths in Markdown.
 //!
 //! Data flow: `cargo metadata` and the files of the tree -> a list of offences -> one failure that
 //! names them all.
@@ -9,6 +10,7 @@
 //! - Function lengths and banned calls (`clippy.toml`), licences and advisories (`deny.toml`).
 
 mod crates;
+mod documents;
 mod files;
 
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-SUMMARY = "Outbound-only shell access to edge devices: the agent"
+SUMMARY = "Remote shell for edge devices with no open ports: the agent"
 DESCRIPTION = "Dials out to a Towline gateway and opens shells and commands that its authority has signed for. Listens on nothing."
 HOMEPAGE = "https://example.invalid/towline"
 SECTION = "console/network"
