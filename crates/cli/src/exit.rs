@@ -9,12 +9,6 @@
 
 use std::io;
 
-use crate::api::{CallError, Sort};
-use crate::commands::TargetError;
-use crate::config::ConfigError;
-use crate::plugin::BadCall;
-use crate::session::{CopyError, SessionError};
-
 /// The gateway cannot be reached, was lost, or one end broke the protocol.
 pub(crate) const TRANSPORT: u8 = 255;
 /// The access key is not accepted, or its policies do not allow this.
@@ -44,81 +38,53 @@ pub(crate) const TABLE: &[(u8, &str)] = &[
     (LOCAL, "a local file or standard output cannot be used"),
 ];
 
+/// An error that decides which exit code this program ends with.
+pub(crate) trait HasExitCode: std::error::Error {
+    /// One of the codes of this program.
+    fn exit_code(&self) -> u8;
+}
+
 /// Why a command failed.
+///
+/// The errors of the other modules come in by [`HasExitCode`]: this module knows none of them.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Failure {
-    /// See [`ConfigError`].
-    #[error(transparent)]
-    Config(#[from] ConfigError),
-    /// See [`CallError`].
-    #[error(transparent)]
-    Call(#[from] CallError),
-    /// See [`TargetError`].
-    #[error(transparent)]
-    Target(#[from] TargetError),
-    /// See [`SessionError`].
-    #[error(transparent)]
-    Session(#[from] SessionError),
-    /// See [`CopyError`].
-    #[error(transparent)]
-    Copy(#[from] CopyError),
-    /// See [`BadCall`].
-    #[error(transparent)]
-    Plugin(#[from] BadCall),
     /// An argument that only the command itself can judge.
     #[error("{0}")]
     Usage(String),
-    /// A file or standard output.
+    /// A file or standard output cannot be used.
     #[error("{what}: {why}")]
     Local {
-        /// What cannot be done.
+        /// What failed.
         what: String,
-        /// What the system says.
+        /// The system's error.
         why: io::Error,
     },
-    /// A document that was to be checked is not good.
+    /// A document or a recording is invalid.
     #[error("{0}")]
     BadDocument(String),
+    /// An error of a module of this program.
+    #[error("{0}")]
+    Other(Box<dyn HasExitCode>),
+}
+
+impl<E: HasExitCode + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        Self::Other(Box::new(error))
+    }
 }
 
 impl Failure {
-    /// No `_` arm: a new failure must decide here.
+    /// The exit code.
     #[must_use]
     pub(crate) fn code(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Usage(_) | Self::Plugin(_) => USAGE,
-            Self::Call(error) => of_call(error),
-            Self::Target(TargetError::Call(error)) => of_call(error),
-            Self::Target(TargetError::None { .. } | TargetError::Several { .. })
-            | Self::BadDocument(_) => REFUSED,
-            Self::Target(TargetError::Malformed { .. }) => USAGE,
-            Self::Session(error) | Self::Copy(CopyError::Session(error)) => of_session(error),
-            Self::Copy(CopyError::Ended(_)) => ENDED,
-            Self::Copy(CopyError::Device { .. }) => REFUSED,
-            Self::Copy(CopyError::Broken(_)) => TRANSPORT,
-            Self::Copy(CopyError::Local { .. }) => LOCAL,
+            Self::Usage(_) => USAGE,
             Self::Local { .. } => LOCAL,
+            Self::BadDocument(_) => REFUSED,
+            Self::Other(error) => error.exit_code(),
         }
-    }
-}
-
-fn of_call(error: &CallError) -> u8 {
-    match error.sort() {
-        Sort::Transport => TRANSPORT,
-        Sort::Denied => DENIED,
-        Sort::NotConnected => NOT_CONNECTED,
-        Sort::Busy | Sort::Refused => REFUSED,
-        Sort::Setting => USAGE,
-    }
-}
-
-fn of_session(error: &SessionError) -> u8 {
-    match error {
-        SessionError::Call(error) => of_call(error),
-        SessionError::NotBack { .. } | SessionError::Broken(_) => TRANSPORT,
-        SessionError::Over(_) => ENDED,
-        SessionError::Local { .. } => LOCAL,
     }
 }
 
@@ -138,25 +104,13 @@ pub(crate) fn help() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::collections::BTreeSet;
 
     #[test]
-    fn each_code_is_said_once_and_none_is_a_killing_signal() {
-        let mut codes: Vec<u8> = TABLE.iter().map(|(code, _)| *code).collect();
-        codes.dedup();
-        assert_eq!(codes.len(), TABLE.len());
+    fn codes_are_unique_listed_in_the_help_and_above_those_of_killing_signals() {
+        let codes: BTreeSet<u8> = TABLE.iter().map(|(code, _)| *code).collect();
+        assert_eq!(codes.len(), TABLE.len(), "a code is listed twice: {TABLE:?}");
         assert!(codes.iter().all(|&code| code > 128 + 64), "{codes:?}");
         assert!(TABLE.iter().all(|(code, meaning)| help().contains(&format!("{code}  {meaning}"))));
-    }
-
-    #[test]
-    fn denied_not_connected_and_transport_have_codes_of_their_own() {
-        let refused = |code: &str| {
-            Failure::Call(CallError::Refused { code: code.into(), message: String::new() }).code()
-        };
-        assert_eq!(refused("AccessDeniedException"), DENIED);
-        assert_eq!(refused("TargetNotConnected"), NOT_CONNECTED);
-        assert_eq!(refused("ValidationException"), REFUSED);
-        let broken = CallError::Broken { to: "g".into(), why: "x".into() };
-        assert_eq!(Failure::Session(broken.into()).code(), TRANSPORT);
     }
 }

@@ -18,6 +18,7 @@ mod args;
 mod commands;
 mod config;
 mod exit;
+mod limits;
 mod output;
 mod plugin;
 mod session;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) };
         }
     };
-    finish(run(|| commands::run(cli)))
+    finish(run(|| commands::dispatch(cli)))
 }
 
 fn finish(result: Result<u8, Failure>) -> ExitCode {

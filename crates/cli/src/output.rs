@@ -8,14 +8,21 @@
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use serde::Serialize;
 
-use crate::args::Format;
 use crate::exit::Failure;
-use crate::session::printable;
+use crate::limits::MAX_CELL;
+use crate::terminal::{is_terminal, printable};
 
-/// Widest cell of a table, in characters; ARNs are longer than what helps.
-const WIDEST: usize = 72;
+/// Form of answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// For people.
+    Table,
+    /// The API's own objects.
+    Json,
+}
 
 /// See the module.
 #[derive(Debug, Clone, Copy)]
@@ -57,7 +64,7 @@ impl Output {
     /// In this format; `no_colour` as of the environment.
     #[must_use]
     pub(crate) fn new(format: Format, no_colour: bool) -> Self {
-        Self { format, colour: !no_colour && crate::terminal::is_terminal(io::stdout()) }
+        Self { format, colour: !no_colour && is_terminal(io::stdout()) }
     }
 
     /// Prints an answer: the object itself as JSON, or what `table` makes of it.
@@ -173,7 +180,7 @@ pub(crate) fn new_line() {
 }
 
 fn cut(text: &str) -> String {
-    match text.char_indices().nth(WIDEST) {
+    match text.char_indices().nth(MAX_CELL) {
         Some((at, _)) => format!("{}…", &text[..at]),
         None => text.to_owned(),
     }

@@ -2,7 +2,7 @@
 //! has failed.
 //!
 //! # Invariants
-//! - At most [`MAX_ADDRESSES`] addresses are tried, and all together at most [`DIAL_TIMEOUT`].
+//! - At most [`MAX_DIAL_ADDRESSES`] addresses are tried, and all together at most [`DIAL_TIMEOUT`].
 //! - Nagle's delay is off: a keystroke leaves at once.
 //!
 //! # Not here
@@ -10,22 +10,15 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 
-use super::CallError;
+use super::error::CallError;
 use crate::config::Endpoint;
-
-/// For the whole way to a TCP connection, name look-up included.
-pub(super) const DIAL_TIMEOUT: Duration = Duration::from_secs(10);
-/// Head start of an address over the next: RFC 8305, section 8, recommends 250 ms.
-const HEAD_START: Duration = Duration::from_millis(250);
-/// Most addresses of one name that are tried.
-const MAX_ADDRESSES: usize = 8;
+use crate::limits::{DIAL_HEAD_START, DIAL_TIMEOUT, MAX_DIAL_ADDRESSES};
 
 /// Connects to the host and port.
 ///
@@ -64,14 +57,14 @@ fn interleave(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
         found.into_iter().partition(|address| address.is_ipv6() == first_is_six);
     let (mut a, mut b) = (a.into_iter(), b.into_iter());
     let mut all = Vec::new();
-    while all.len() < MAX_ADDRESSES {
+    while all.len() < MAX_DIAL_ADDRESSES {
         let (x, y) = (a.next(), b.next());
         if x.is_none() && y.is_none() {
             break;
         }
         all.extend(x.into_iter().chain(y));
     }
-    all.truncate(MAX_ADDRESSES);
+    all.truncate(MAX_DIAL_ADDRESSES);
     all
 }
 
@@ -91,7 +84,7 @@ async fn race(addresses: &[SocketAddr]) -> io::Result<TcpStream> {
                 Ok(stream) => return Ok(stream),
                 Err(error) => last = error,
             },
-            () = sleep(HEAD_START), if more => {}
+            () = sleep(DIAL_HEAD_START), if more => {}
         }
     }
 }
@@ -108,7 +101,7 @@ mod tests {
             interleave(found),
             [address("[::1]:1"), address("1.1.1.1:1"), address("[::2]:1")]
         );
-        assert_eq!(interleave(vec![address("1.1.1.1:1"); 30]).len(), MAX_ADDRESSES);
+        assert_eq!(interleave(vec![address("1.1.1.1:1"); 30]).len(), MAX_DIAL_ADDRESSES);
         assert!(interleave(Vec::new()).is_empty());
     }
 

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::exit::{self, HasExitCode};
+
 /// See the module.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -139,6 +141,18 @@ impl CallError {
     }
 }
 
+impl HasExitCode for CallError {
+    fn exit_code(&self) -> u8 {
+        match self.sort() {
+            Sort::Transport => exit::TRANSPORT,
+            Sort::Denied => exit::DENIED,
+            Sort::NotConnected => exit::NOT_CONNECTED,
+            Sort::Busy | Sort::Refused => exit::REFUSED,
+            Sort::Setting => exit::USAGE,
+        }
+    }
+}
+
 fn sort_of_code(code: &str) -> Sort {
     match code {
         "TargetNotConnected" => Sort::NotConnected,
@@ -196,5 +210,14 @@ mod tests {
             assert_eq!(refused(code.as_str()).sort(), Sort::Denied);
             assert_eq!(refused(code.query_str()).sort(), Sort::Denied);
         }
+    }
+
+    #[test]
+    fn denied_not_connected_and_transport_have_codes_of_their_own() {
+        assert_eq!(refused("AccessDeniedException").exit_code(), exit::DENIED);
+        assert_eq!(refused("TargetNotConnected").exit_code(), exit::NOT_CONNECTED);
+        assert_eq!(refused("ValidationException").exit_code(), exit::REFUSED);
+        let broken = CallError::Broken { to: "g".into(), why: "x".into() };
+        assert_eq!(broken.exit_code(), exit::TRANSPORT);
     }
 }

@@ -28,10 +28,9 @@ use towline_ssm::api::evidence::{
 };
 use towline_ssm::api::session::{DescribeSessionsRequest, DescribeSessionsResponse, Session};
 
-use super::{CallError, Client};
-
-/// Most pages of one list: half a million devices.
-const MAX_PAGES: usize = 10_000;
+use super::client::Client;
+use super::error::CallError;
+use crate::limits::MAX_PAGES;
 
 /// A request whose answer comes in pages.
 pub(crate) trait Paged: Serialize {

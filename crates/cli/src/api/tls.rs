@@ -13,10 +13,8 @@ use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_rustls::TlsConnector;
 
-use super::CallError;
-
-/// Most bytes of a CA file: a whole public bundle has a quarter of that.
-const MAX_CA_FILE: u64 = 1024 * 1024;
+use super::error::CallError;
+use crate::limits::MAX_CA_FILE;
 
 /// A connector that trusts the authorities of `ca`, or the public ones.
 ///

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::identity::{BoundaryArgs, GroupCommand, Of, RoleCommand};
-use super::parse_tag;
+use super::value::parse_tag;
 
 /// `admin`.
 #[derive(Debug, Subcommand)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use super::parse_tag;
+use super::value::parse_tag;
 
 /// Whose policies, or boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

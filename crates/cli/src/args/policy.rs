@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::parse_tag;
+use super::value::parse_tag;
 
 /// `policy`.
 #[derive(Debug, Subcommand)]

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::parse_tag;
+use super::value::parse_tag;
 
 /// `run`.
 #[derive(Debug, Args)]

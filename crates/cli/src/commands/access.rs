@@ -14,8 +14,8 @@ use towline_ssm::api::explain::{
     ListDeviceAccessResult,
 };
 
-use super::admin::done;
-use super::{Context, target, time_text};
+use super::context::{Context, time_text};
+use super::target;
 use crate::args::identity::AccessCommand;
 use crate::args::policy::TestArgs;
 use crate::exit::{self, Failure};
@@ -97,7 +97,7 @@ async fn decide(
         decision: Some(decision.to_owned()),
         minutes,
     };
-    done(context, Operation::ApproveAccessRequest, &request).await
+    context.done(Operation::ApproveAccessRequest, &request).await
 }
 
 async fn token(context: &mut Context, request: String) -> Result<(), Failure> {

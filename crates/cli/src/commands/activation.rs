@@ -13,13 +13,11 @@ use towline_ssm::api::activation::{
 };
 use towline_ssm::clock::EpochSeconds;
 
-use super::{Context, tags, tags_text, time_text};
-use crate::args::{ActivationArgs, ActivationCommand};
+use super::context::{Context, tags, tags_text, time_text};
+use crate::args::device::{ActivationArgs, ActivationCommand};
 use crate::exit::Failure;
+use crate::limits::PAGE;
 use crate::output::{Cell, Output};
-
-/// Activations on one page: the most that the API gives.
-const PAGE: i64 = 50;
 
 /// `activation`.
 pub(super) async fn run(context: &mut Context, command: ActivationCommand) -> Result<(), Failure> {

@@ -5,7 +5,6 @@
 
 use serde::Serialize;
 use towline_ssm::Operation;
-use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
     DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult,
@@ -15,7 +14,8 @@ use towline_ssm::api::admin::{
 };
 use towline_ssm::api::device::DeregisterManagedInstanceRequest;
 
-use super::{Context, read_document, tags, tags_text, target, time_text};
+use super::context::{Context, read_document, tags, tags_text, time_text};
+use super::{identity, target};
 use crate::args::admin::{
     AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand,
 };
@@ -45,20 +45,11 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
         AdminCommand::User(command) => user(context, command).await,
         AdminCommand::Key(command) => key(context, command).await,
         AdminCommand::Policy(args) => policy(context, args).await,
-        AdminCommand::Role(command) => super::identity::role(context, command).await,
-        AdminCommand::Group(command) => super::identity::group(context, command).await,
-        AdminCommand::Boundary(args) => super::identity::boundary(context, args).await,
+        AdminCommand::Role(command) => identity::role(context, command).await,
+        AdminCommand::Group(command) => identity::group(context, command).await,
+        AdminCommand::Boundary(args) => identity::boundary(context, args).await,
         AdminCommand::Device(command) => device(context, command).await,
     }
-}
-
-pub(super) async fn done(
-    context: &mut Context,
-    operation: Operation,
-    request: &impl Serialize,
-) -> Result<(), Failure> {
-    let _: Empty = context.call(operation, request).await?;
-    context.output.done()
 }
 
 async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure> {
@@ -74,19 +65,19 @@ async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure
             context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
         }
         UserCommand::Delete { name } => {
-            done(
-                context,
-                Operation::DeletePrincipal,
-                &PrincipalRequest { principal_name: name, principal_type: None },
-            )
-            .await
+            context
+                .done(
+                    Operation::DeletePrincipal,
+                    &PrincipalRequest { principal_name: name, principal_type: None },
+                )
+                .await
         }
         UserCommand::List => list_users(context).await,
     }
 }
 
 async fn list_users(context: &mut Context) -> Result<(), Failure> {
-    let answer = super::identity::all(context, Of::User).await?;
+    let answer = identity::all(context, Of::User).await?;
     let row = |user: &Principal| -> Vec<Cell> {
         vec![
             user.principal_name.clone().into(),
@@ -116,7 +107,7 @@ async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> 
         KeyCommand::Disable { user, key } => switch_key(context, user, key, "Inactive").await,
         KeyCommand::Delete { user, key } => {
             let request = DeleteAccessKeyRequest { principal_name: user, access_key_id: key };
-            done(context, Operation::DeleteAccessKey, &request).await
+            context.done(Operation::DeleteAccessKey, &request).await
         }
     }
 }
@@ -149,7 +140,7 @@ async fn switch_key(
         access_key_id: key,
         status: status.to_owned(),
     };
-    done(context, Operation::UpdateAccessKey, &request).await
+    context.done(Operation::UpdateAccessKey, &request).await
 }
 
 async fn policy(context: &mut Context, args: PolicyArgs) -> Result<(), Failure> {
@@ -163,7 +154,7 @@ async fn policy(context: &mut Context, args: PolicyArgs) -> Result<(), Failure> 
                 policy_name: name,
                 policy_document,
             };
-            done(context, Operation::PutPrincipalPolicy, &request).await
+            context.done(Operation::PutPrincipalPolicy, &request).await
         }
         UserPolicyCommand::Get { user, name } => {
             let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
@@ -181,7 +172,7 @@ async fn policy(context: &mut Context, args: PolicyArgs) -> Result<(), Failure> 
         }
         UserPolicyCommand::Delete { user, name } => {
             let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
-            done(context, Operation::DeletePrincipalPolicy, &request).await
+            context.done(Operation::DeletePrincipalPolicy, &request).await
         }
     }
 }
@@ -195,18 +186,18 @@ async fn device(context: &mut Context, command: DeviceCommand) -> Result<(), Fai
     let instance_id = target::resolve(&mut context.client, device).await?;
     match command {
         DeviceCommand::Approve { .. } => {
-            done(context, Operation::ApproveDevice, &DeviceRequest { instance_id }).await
+            context.done(Operation::ApproveDevice, &DeviceRequest { instance_id }).await
         }
         DeviceCommand::RotateKey { .. } => {
-            done(context, Operation::RotateDeviceKey, &DeviceRequest { instance_id }).await
+            context.done(Operation::RotateDeviceKey, &DeviceRequest { instance_id }).await
         }
         DeviceCommand::RevokeKey { fingerprint, .. } => {
             let request = RevokeDeviceKeyRequest { instance_id, key_fingerprint: fingerprint };
-            done(context, Operation::RevokeDeviceKey, &request).await
+            context.done(Operation::RevokeDeviceKey, &request).await
         }
         DeviceCommand::Deregister { .. } => {
             let request = DeregisterManagedInstanceRequest { instance_id };
-            done(context, Operation::DeregisterManagedInstance, &request).await
+            context.done(Operation::DeregisterManagedInstance, &request).await
         }
         DeviceCommand::Keys { .. } => list_device_keys(context, instance_id).await,
     }

@@ -18,15 +18,13 @@ use std::path::{Path, PathBuf};
 use crate::args::Global;
 use crate::config::{ConfigError, Environment, Flags, Settings};
 use crate::exit::Failure;
+use crate::limits::MAX_CONFIG_FILE;
 use crate::output::Output;
 
 /// The profile's name when none is given.
 const NAME: &str = "towline";
 /// The gateway's services, by the names of the tools. All of them have the same address.
 const SERVICES: [&str; 3] = ["ssm", "sts", "cloudtrail"];
-/// Largest configuration file that is added to, bytes. Real ones have some kilobytes.
-const MAX_FILE: u64 = 1024 * 1024;
-
 /// Prints the profile, or writes it.
 pub(super) fn run(
     global: &Global,
@@ -119,9 +117,10 @@ fn read(path: &Path) -> Result<String, Failure> {
         Err(why) => return Err(local("read", path)(why)),
     };
     let mut text = String::new();
-    let read = file.take(MAX_FILE + 1).read_to_string(&mut text).map_err(local("read", path))?;
-    if read as u64 > MAX_FILE {
-        let why = format!("it is larger than {MAX_FILE} bytes");
+    let read =
+        file.take(MAX_CONFIG_FILE + 1).read_to_string(&mut text).map_err(local("read", path))?;
+    if read as u64 > MAX_CONFIG_FILE {
+        let why = format!("it is larger than {MAX_CONFIG_FILE} bytes");
         return Err(ConfigError::Unreadable { path: path.display().to_string(), why }.into());
     }
     Ok(text)

@@ -11,6 +11,7 @@ use flate2::bufread::MultiGzDecoder;
 use towline_evidence::cast::MAX_LINE;
 
 use crate::exit::Failure;
+use crate::limits::FILE_READ;
 
 /// The lines of a recording.
 pub(super) struct Lines {
@@ -29,12 +30,12 @@ impl Lines {
 
     /// Of bytes from anywhere; packed if they begin like gzip.
     pub(super) fn of(bytes: impl Read + 'static, name: String) -> Result<Self, Failure> {
-        let mut plain = BufReader::with_capacity(64 * 1024, bytes);
+        let mut plain = BufReader::with_capacity(FILE_READ, bytes);
         let start = plain
             .fill_buf()
             .map_err(|why| Failure::Local { what: format!("cannot read {name}"), why })?;
         let reader: Box<dyn BufRead> = if start.starts_with(&[0x1f, 0x8b]) {
-            Box::new(BufReader::with_capacity(64 * 1024, MultiGzDecoder::new(plain)))
+            Box::new(BufReader::with_capacity(FILE_READ, MultiGzDecoder::new(plain)))
         } else {
             Box::new(plain)
         };

@@ -7,9 +7,11 @@ use towline_ssm::api::evidence::{
 };
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
-use super::{Context, target};
+use super::context::Context;
+use super::target;
 use crate::args::evidence::CommandsArgs;
 use crate::exit::Failure;
+use crate::limits::MAX_NAMED_INVOCATIONS;
 use crate::output::Cell;
 
 /// `commands`.
@@ -61,8 +63,11 @@ async fn sessions(context: &mut Context, args: &CommandsArgs) -> Result<Vec<Stri
                 .collect())
         }
         several => {
-            let all: Vec<&str> =
-                several.iter().take(5).map(|one| one.instance_id.as_str()).collect();
+            let all: Vec<&str> = several
+                .iter()
+                .take(MAX_NAMED_INVOCATIONS)
+                .map(|one| one.instance_id.as_str())
+                .collect();
             let more =
                 if several.len() > all.len() || found.next_token.is_some() { ", …" } else { "" };
             Err(Failure::Usage(format!(

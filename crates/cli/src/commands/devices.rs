@@ -11,8 +11,9 @@ use towline_ssm::api::tags::{
     RemoveTagsFromResourceRequest, Tag,
 };
 
-use super::{Context, tags, tags_text, target, time_text};
-use crate::args::{DeviceState, DevicesArgs, TagArgs};
+use super::context::{Context, tags, tags_text, time_text};
+use super::target;
+use crate::args::device::{DeviceState, DevicesArgs, TagArgs};
 use crate::exit::Failure;
 use crate::output::{Cell, Output};
 

@@ -7,8 +7,7 @@ use towline_ssm::api::admin::{
     PutBoundaryRequest, UpdateRoleRequest,
 };
 
-use super::admin::done;
-use super::{Context, read_document, tags, tags_text, time_text};
+use super::context::{Context, read_document, tags, tags_text, time_text};
 use crate::args::identity::{BoundaryArgs, BoundaryCommand, GroupCommand, Of, RoleCommand};
 use crate::exit::Failure;
 use crate::output::Cell;
@@ -32,7 +31,7 @@ pub(super) async fn role(context: &mut Context, command: RoleCommand) -> Result<
                 trust_policy_document: trust.as_deref().map(read_document).transpose()?,
                 max_session_duration: max_session,
             };
-            done(context, Operation::UpdateRole, &request).await
+            context.done(Operation::UpdateRole, &request).await
         }
         RoleCommand::Delete { name } => removed(context, name, Of::Role).await,
         RoleCommand::List => {
@@ -67,11 +66,11 @@ pub(super) async fn group(context: &mut Context, command: GroupCommand) -> Resul
         }
         GroupCommand::Add { group, user } => {
             let request = GroupMemberRequest { group_name: group, principal_name: user };
-            done(context, Operation::AddGroupMember, &request).await
+            context.done(Operation::AddGroupMember, &request).await
         }
         GroupCommand::Remove { group, user } => {
             let request = GroupMemberRequest { group_name: group, principal_name: user };
-            done(context, Operation::RemoveGroupMember, &request).await
+            context.done(Operation::RemoveGroupMember, &request).await
         }
         GroupCommand::Delete { name } => removed(context, name, Of::Group).await,
         GroupCommand::List => {
@@ -93,7 +92,7 @@ pub(super) async fn boundary(context: &mut Context, args: BoundaryArgs) -> Resul
             let policy_document = read_document(&file)?;
             let request =
                 PutBoundaryRequest { principal_name: name, principal_type, policy_document };
-            done(context, Operation::PutPrincipalBoundary, &request).await
+            context.done(Operation::PutPrincipalBoundary, &request).await
         }
         BoundaryCommand::Get { name } => {
             let request = BoundaryRequest { principal_name: name, principal_type };
@@ -103,7 +102,7 @@ pub(super) async fn boundary(context: &mut Context, args: BoundaryArgs) -> Resul
         }
         BoundaryCommand::Delete { name } => {
             let request = BoundaryRequest { principal_name: name, principal_type };
-            done(context, Operation::DeletePrincipalBoundary, &request).await
+            context.done(Operation::DeletePrincipalBoundary, &request).await
         }
     }
 }
@@ -115,7 +114,7 @@ async fn made(context: &mut Context, request: &CreatePrincipalRequest) -> Result
 
 async fn removed(context: &mut Context, name: String, of: Of) -> Result<(), Failure> {
     let request = PrincipalRequest { principal_name: name, principal_type: of.word() };
-    done(context, Operation::DeletePrincipal, &request).await
+    context.done(Operation::DeletePrincipal, &request).await
 }
 
 /// All of a kind.

@@ -22,18 +22,14 @@ use towline_policy::{
     explain,
 };
 
-use super::read_document;
+use super::context::read_document;
 use crate::args::policy::{PolicyCommand, TestArgs};
 use crate::exit::{self, Failure};
+use crate::limits::{BATCH_ANSWERS, BATCH_REASONS};
 use crate::output::{Output, complain};
 
 /// The word for a line that is not understood: none of the language, so that no test passes by it.
 const INVALID: &str = "Invalid";
-/// Answers that wait for the next ones before they are written, bytes.
-const WAITING: usize = 16 * 1024;
-/// Reasons that are said, of all lines that are not understood.
-const SAID: usize = 20;
-
 /// Runs it. Returns the exit code.
 pub(super) fn run(command: &PolicyCommand, output: Output) -> Result<u8, Failure> {
     match command {
@@ -81,7 +77,7 @@ fn batch(mut lines: BufReader<impl Read>, output: Output) -> Result<(), Failure>
     let (mut number, mut bad, mut answers) = (0_u64, 0_u64, String::new());
     let failed = |number: u64, why: &str, bad: &mut u64| {
         *bad += 1;
-        if *bad <= SAID as u64 {
+        if *bad <= BATCH_REASONS {
             complain(&format!("line {number}: {why}"));
         }
         INVALID.to_owned()
@@ -100,7 +96,7 @@ fn batch(mut lines: BufReader<impl Read>, output: Output) -> Result<(), Failure>
         answers.push_str(&word);
         answers.push('\n');
         // Whoever writes one line and waits for its answer gets it.
-        if lines.buffer().is_empty() || answers.len() >= WAITING {
+        if lines.buffer().is_empty() || answers.len() >= BATCH_ANSWERS {
             output.text(&answers)?;
             answers.clear();
         }

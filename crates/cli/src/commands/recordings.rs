@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::fs::OpenOptions;
 use std::io::{Seek, SeekFrom, Write};
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -20,19 +19,13 @@ use towline_ssm::api::session::{DescribeSessionsResponse, Session};
 use towline_ssm::clock::EpochSeconds;
 
 use super::cast_file::Lines;
-use super::{Context, play as player, sessions, time_text, verify as verifier};
-use crate::args::SessionsArgs;
+use super::context::{Context, time_text};
+use super::{play as player, sessions, verify as verifier};
 use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since, VerifyArgs};
+use crate::args::session::SessionsArgs;
 use crate::exit::Failure;
+use crate::limits::{FOLLOW_POLL, FOLLOW_REMEMBERED, PAGE};
 use crate::output::{Cell, Output};
-
-/// How often `--follow` asks.
-const FOLLOW: Duration = Duration::from_secs(2);
-/// Events of which `--follow` knows that they were shown: more than can come within a second or
-/// two.
-const REMEMBERED: usize = 10_000;
-/// Events on one page: the most that the API gives.
-const PAGE: i64 = 50;
 
 /// `play` of a session.
 pub(super) async fn play(context: &mut Context, args: &PlayArgs) -> Result<(), Failure> {
@@ -219,7 +212,7 @@ async fn follow(
             shown.push_back(event.event_id.clone());
             since = since.max(event.event_time.secs());
         }
-        while shown.len() > REMEMBERED {
+        while shown.len() > FOLLOW_REMEMBERED {
             shown.pop_front();
         }
         if context.output.is_json() {
@@ -231,7 +224,7 @@ async fn follow(
             let rows = text.split_once('\n').map_or("", |(_, rows)| rows);
             context.output.text(rows)?;
         }
-        tokio::time::sleep(FOLLOW).await;
+        tokio::time::sleep(FOLLOW_POLL).await;
         events = search(context, args, Some(since - 1)).await?;
     }
 }

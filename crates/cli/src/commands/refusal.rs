@@ -6,7 +6,6 @@
 //! - The words are only believed for the program that was asked for: its name may hold anything.
 
 use crate::api::CallError;
-use crate::exit::Failure;
 use crate::session::SessionError;
 
 /// What a shell answers when there is no such program.
@@ -18,8 +17,8 @@ const CANNOT_RUN: &str = "cannot run ";
 
 /// The exit code for a program that could not be started, and the device's words; nothing for
 /// another failure.
-pub(super) fn of_program(failure: &Failure, program: &str) -> Option<(u8, String)> {
-    let Failure::Session(SessionError::Call(CallError::Refused { message, .. })) = failure else {
+pub(super) fn of_program(failure: &SessionError, program: &str) -> Option<(u8, String)> {
+    let SessionError::Call(CallError::Refused { message, .. }) = failure else {
         return None;
     };
     let (_, behind) = message.split_once(CANNOT_RUN)?;
@@ -32,10 +31,10 @@ pub(super) fn of_program(failure: &Failure, program: &str) -> Option<(u8, String
 mod tests {
     use super::*;
 
-    fn failure(message: &str) -> Failure {
+    fn failure(message: &str) -> SessionError {
         let refused =
             CallError::Refused { code: "AccessDeniedException".into(), message: message.into() };
-        Failure::Session(SessionError::Call(refused))
+        SessionError::Call(refused)
     }
 
     #[test]
@@ -58,6 +57,7 @@ mod tests {
             None
         );
         assert_eq!(of_program(&failure("cannot run other: ENOENT"), "ls"), None);
-        assert_eq!(of_program(&Failure::Usage("cannot run ls: ENOENT".into()), "ls"), None);
+        let late = CallError::NoKey;
+        assert_eq!(of_program(&SessionError::Over(late), "ls"), None);
     }
 }

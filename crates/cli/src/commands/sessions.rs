@@ -6,13 +6,12 @@ use towline_ssm::api::session::{
     TerminateSessionRequest, TerminateSessionResponse,
 };
 
-use super::{Context, target, time_text};
-use crate::args::SessionsArgs;
+use super::context::{Context, time_text};
+use super::target;
+use crate::args::session::SessionsArgs;
 use crate::exit::Failure;
+use crate::limits::SESSIONS_PAGE;
 use crate::output::{Cell, Output};
-
-/// Sessions on one page: the most that the API gives.
-const PAGE: usize = 200;
 
 /// `sessions`.
 pub(super) async fn list(context: &mut Context, args: SessionsArgs) -> Result<(), Failure> {
@@ -35,7 +34,7 @@ pub(super) async fn fetch(
     let most = args.limit as usize;
     let request = DescribeSessionsRequest {
         state: if args.history { "History" } else { "Active" }.to_owned(),
-        max_results: Some(i64::try_from(PAGE.min(most)).unwrap_or(1)),
+        max_results: Some(i64::try_from(SESSIONS_PAGE.min(most)).unwrap_or(1)),
         next_token: None,
         filters: if filters.is_empty() { None } else { Some(filters) },
     };

@@ -3,12 +3,14 @@
 use towline_ssm::api::session::{Parameters, StartSessionRequest, TowlineTerminal};
 use towline_ssm::documents::TOWLINE_EXEC;
 
-use super::{Context, refusal, target};
-use crate::args::{AttachArgs, ExecArgs, ShellArgs};
+use super::context::Context;
+use super::{refusal, target};
+use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
 use crate::exit::Failure;
-use crate::output::complain;
-use crate::session::{self, Begin, Manner};
-use crate::terminal::{ASSUMED_SIZE, size_of, term};
+use crate::limits::ASSUMED_SIZE;
+use crate::output::{complain, new_line};
+use crate::session::{self, Begin, Manner, SessionError};
+use crate::terminal::{is_terminal, size_of, term};
 
 /// `shell`: a new one, or one that goes on.
 pub(super) async fn shell(mut context: Context, args: ShellArgs) -> Result<u8, Failure> {
@@ -26,13 +28,13 @@ pub(super) async fn shell(mut context: Context, args: ShellArgs) -> Result<u8, F
             })
         }
     };
-    run(context, begin, manner).await
+    Ok(run(context, begin, manner).await?)
 }
 
 /// `attach`.
 pub(super) async fn attach(context: Context, args: AttachArgs) -> Result<u8, Failure> {
     let manner = on_screen(&args.screen)?;
-    run(context, Begin::Resume(args.session), manner).await
+    Ok(run(context, Begin::Resume(args.session), manner).await?)
 }
 
 /// `exec`.
@@ -54,23 +56,23 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
             complain(&line);
             Ok(code)
         }
-        None => result,
+        None => Ok(result?),
     }
 }
 
-async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, Failure> {
+async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, SessionError> {
     let ending = Box::pin(session::run(context.client, begin, manner)).await?;
     if let Some(line) = ending.line {
-        if manner.terminal && crate::terminal::is_terminal(std::io::stderr()) {
+        if manner.terminal && is_terminal(std::io::stderr()) {
             // The device has left the cursor anywhere.
-            crate::output::new_line();
+            new_line();
         }
         complain(&line);
     }
     Ok(ending.code)
 }
 
-fn on_screen(screen: &crate::args::ScreenArgs) -> Result<Manner, Failure> {
+fn on_screen(screen: &ScreenArgs) -> Result<Manner, Failure> {
     screen.escape().map(Manner::on_screen).map_err(Failure::Usage)
 }
 

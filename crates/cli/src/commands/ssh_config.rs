@@ -8,7 +8,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Context, target};
+use super::context::Context;
+use super::target;
 use crate::args::Global;
 use crate::exit::Failure;
 
@@ -75,7 +76,7 @@ fn is_plain(name: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::args::Format;
+    use crate::output::Format;
 
     #[test]
     fn the_block_names_ids_and_plain_names_and_the_same_gateway() {

@@ -12,11 +12,8 @@ use towline_ssm::api::device::{
 use towline_ssm::ids::DeviceId;
 
 use crate::api::{CallError, Client};
-
-/// Devices on one page: the most that the API gives.
-const PAGE: i64 = 50;
-/// Most matches that an error names.
-const NAMED: usize = 8;
+use crate::exit::{self, HasExitCode};
+use crate::limits::{MAX_NAMED_MATCHES, PAGE};
 
 /// Why it is not clear which device is meant.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +43,16 @@ pub(crate) enum TargetError {
         /// What was written.
         wanted: String,
     },
+}
+
+impl HasExitCode for TargetError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Call(error) => error.exit_code(),
+            Self::None { .. } | Self::Several { .. } => exit::REFUSED,
+            Self::Malformed { .. } => exit::USAGE,
+        }
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -128,8 +135,9 @@ fn only_one(devices: &[InstanceInformation], wanted: &str) -> Result<String, Tar
                     device.name.as_deref().unwrap_or("no name")
                 )
             };
-            let mut matches: Vec<String> = several.iter().take(NAMED).map(name).collect();
-            if several.len() > NAMED {
+            let mut matches: Vec<String> =
+                several.iter().take(MAX_NAMED_MATCHES).map(name).collect();
+            if several.len() > MAX_NAMED_MATCHES {
                 matches.push("…".to_owned());
             }
             Err(TargetError::Several { wanted: wanted.to_owned(), count: several.len(), matches })

@@ -5,7 +5,8 @@ use serde::Serialize;
 use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::{PORT_FORWARDING, REMOTE_HOST_FORWARDING, SSH_SESSION};
 
-use super::{Context, target};
+use super::context::Context;
+use super::target;
 use crate::args::tunnel::{ForwardArgs, ProxyArgs};
 use crate::exit::Failure;
 use crate::output::complain;

@@ -19,8 +19,10 @@ use towline_evidence::verify::{Fault, Ledger, NodeVerifier, RecordingVerifier, S
 use towline_ssm::ids::SessionId;
 
 use super::cast_file::Lines;
+use super::context::read_document;
 use crate::args::evidence::VerifyArgs;
 use crate::exit::Failure;
+use crate::limits::FILE_READ;
 use crate::output::Output;
 
 /// What was found.
@@ -173,7 +175,7 @@ fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
     })?;
     let text = match given.parse::<PublicKey>() {
         Ok(key) => return Ok(key),
-        Err(_) => super::read_document(Path::new(given))?,
+        Err(_) => read_document(Path::new(given))?,
     };
     text.parse().map_err(|error| Failure::Usage(format!("--key: {error}")))
 }
@@ -261,7 +263,7 @@ fn walk(folder: &Path, prefix: &str, files: &mut BTreeMap<String, PathBuf>) -> R
 fn sha256(path: &Path) -> Result<Digest, Failure> {
     let failed = |why| Failure::Local { what: format!("cannot read {}", path.display()), why };
     let mut file = fs::File::open(path).map_err(failed)?;
-    let (mut running, mut buffer) = (Running::new(), vec![0; 64 * 1024]);
+    let (mut running, mut buffer) = (Running::new(), vec![0; FILE_READ]);
     loop {
         match file.read(&mut buffer).map_err(failed)? {
             0 => return Ok(running.finish()),

@@ -11,13 +11,10 @@
 //!   [`Profile::hint`].
 
 use std::collections::HashMap;
-use std::io::Read;
 use std::path::Path;
 
-use super::{ConfigError, Environment};
-
-/// Most bytes of a configuration file. Real ones have some kilobytes.
-pub(super) const MAX_FILE: u64 = 1024 * 1024;
+use super::error::ConfigError;
+use super::raw::{Environment, read_bounded};
 
 /// What the files say of one profile. No `Debug`: there are secrets in it.
 pub(super) struct Profile {
@@ -122,33 +119,6 @@ impl Sections {
 fn without_comment(value: &str) -> &str {
     let end = [" #", " ;", "\t#", "\t;"].iter().filter_map(|mark| value.find(mark)).min();
     value[..end.unwrap_or(value.len())].trim()
-}
-
-/// A file's text; nothing when it is not there.
-pub(super) fn read_bounded(path: &Path) -> Result<Option<String>, ConfigError> {
-    let unreadable =
-        |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };
-    let file = match std::fs::File::open(path) {
-        Ok(file) => file,
-        Err(error)
-            if matches!(
-                error.kind(),
-                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
-            ) =>
-        {
-            return Ok(None);
-        }
-        Err(error) => return Err(unreadable(error.to_string())),
-    };
-    let mut text = String::new();
-    let read = file
-        .take(MAX_FILE + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| unreadable(error.to_string()))?;
-    if read as u64 > MAX_FILE {
-        return Err(unreadable(format!("it is larger than {MAX_FILE} bytes")));
-    }
-    Ok(Some(text))
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! - An unknown key in the own file is an error: a misspelt one would be ignored for years.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use super::ConfigError;
-use super::aws::read_bounded;
+use super::error::ConfigError;
+use crate::limits::MAX_CONFIG_FILE;
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
@@ -105,4 +106,31 @@ impl OwnFile {
             why: error.message().to_owned(),
         })
     }
+}
+
+/// A file's text; nothing when it is not there.
+pub(super) fn read_bounded(path: &Path) -> Result<Option<String>, ConfigError> {
+    let unreadable =
+        |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };
+    let file = match std::fs::File::open(path) {
+        Ok(file) => file,
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            return Ok(None);
+        }
+        Err(error) => return Err(unreadable(error.to_string())),
+    };
+    let mut text = String::new();
+    let read = file
+        .take(MAX_CONFIG_FILE + 1)
+        .read_to_string(&mut text)
+        .map_err(|error| unreadable(error.to_string()))?;
+    if read as u64 > MAX_CONFIG_FILE {
+        return Err(unreadable(format!("it is larger than {MAX_CONFIG_FILE} bytes")));
+    }
+    Ok(Some(text))
 }

@@ -1,6 +1,8 @@
 //! Where settings come from, as a specification.
 
-use super::*;
+use super::ConfigError;
+use super::raw::*;
+use super::settings::*;
 
 struct Home(tempfile::TempDir);
 

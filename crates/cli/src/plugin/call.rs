@@ -23,6 +23,7 @@ use towline_ssm::documents::{
     NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING, SSH_SESSION, TOWLINE_EXEC,
 };
 
+use crate::exit::{self, HasExitCode};
 use crate::session::Listen;
 
 /// Begin of the names of the variables that the answer may be in.
@@ -100,6 +101,12 @@ pub(crate) enum BadCall {
         /// What it should be.
         wanted: &'static str,
     },
+}
+
+impl HasExitCode for BadCall {
+    fn exit_code(&self) -> u8 {
+        exit::USAGE
+    }
 }
 
 /// The parts of the request that matter here.

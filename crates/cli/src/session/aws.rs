@@ -7,7 +7,7 @@
 //! answers the attach, gives credit, and says the last word after the last byte was taken.
 //!
 //! # Invariants
-//! - Output waits in at most [`ROOM`] and what the channel bounds; what finds no room is not
+//! - Output waits in at most [`AWS_WINDOW`] and what the channel bounds; what finds no room is not
 //!   acknowledged to the gateway.
 //! - Bytes come once and in order over any number of websockets: the channel numbers its messages.
 //!
@@ -29,16 +29,12 @@ use towline_wire::message::{EndReason, ExitStatus, Size, decode, encode};
 use towline_wire::mux::{Incoming, Mux};
 use towline_wire::stream::{Receiver, Sender};
 
-use super::ending::printable;
 use super::streams::Broken;
+use crate::limits::{AWS_ASSUMED_SIZE, AWS_INPUT_WINDOW, AWS_WINDOW};
+use crate::terminal::printable;
 
 /// What we say to be: agents choose their ways by it.
 pub(crate) const CLIENT_VERSION: &str = "1.2.835.0";
-/// Room in each direction, bytes.
-const ROOM: usize = 256 * 1024;
-/// The size of a terminal where there is none, as the official plugin has it: agents may wait for
-/// one.
-const NO_TERMINAL: Size = Size { rows: 100, cols: 300 };
 /// From this agent on ports are smux without keep-alive; before it they are something else.
 const MULTIPLEXED: [u32; 4] = [3, 1, 1511, 1];
 /// Signals as the bytes that stand for them in this dialect; for any other the first is the
@@ -88,10 +84,10 @@ impl Aws {
         let _ = SystemRandom::new().fill(&mut seed);
         let client_id = MessageIds::new(seed).next_id().to_string();
         let config = ClientConfig { client_version: CLIENT_VERSION.into(), client_id, seed };
-        let mut mux = Mux::new(2, 4 * ROOM);
+        let mut mux = Mux::new(2, 4 * AWS_WINDOW);
         for id in [IO, ERR] {
             // Two streams in a new mux of two: there is room, and the numbers differ.
-            let _ = mux.add(id, Sender::new(ROOM), Receiver::new(64 * 1024));
+            let _ = mux.add(id, Sender::new(AWS_WINDOW), Receiver::new(AWS_INPUT_WINDOW));
         }
         Self {
             channel: ClientChannel::new(config),
@@ -142,7 +138,7 @@ impl Aws {
         match message {
             FromClient::Attach { token, received, room, size } => {
                 self.channel.attach(&token);
-                self.resize(size.or((!self.sized).then_some(NO_TERMINAL)));
+                self.resize(size.or((!self.sized).then_some(AWS_ASSUMED_SIZE)));
                 let mut output = [0; 2];
                 for (at, id) in [IO, ERR].into_iter().enumerate() {
                     if let Some((stream, budget)) = self.mux.stream(id) {

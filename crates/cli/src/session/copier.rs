@@ -11,9 +11,13 @@ use towline_wire::copy::{Answer, Ask, Entry, is_name};
 use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
 use towline_wire::message::{decode, encode};
 
+use super::begin::Begin;
+use super::error::SessionError;
 use super::pipe::{Happened, Pipe};
-use super::{Begin, SessionError};
 use crate::api::Client;
+use crate::exit::{self, HasExitCode};
+use crate::limits::{CLOSE_TIMEOUT, MAX_FOLDER_ENTRIES};
+use crate::terminal::printable;
 
 /// Why a copy is not done.
 #[derive(Debug, thiserror::Error)]
@@ -43,6 +47,18 @@ pub(crate) enum CopyError {
         /// What the system says.
         why: std::io::Error,
     },
+}
+
+impl HasExitCode for CopyError {
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Session(error) => error.exit_code(),
+            Self::Ended(_) => exit::ENDED,
+            Self::Device { .. } => exit::REFUSED,
+            Self::Broken(_) => exit::TRANSPORT,
+            Self::Local { .. } => exit::LOCAL,
+        }
+    }
 }
 
 /// What comes from the device.
@@ -76,7 +92,7 @@ impl<'a> Copier<'a> {
         let rest =
             async { while !matches!(self.pipe.next().await, Ok(Happened::Ended(_)) | Err(_)) {} };
         // Whether it was told or not, the copy is done.
-        let _ = tokio::time::timeout(super::driver::CLOSING, rest).await;
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, rest).await;
     }
 
     /// Sends all of these bytes, taking in meanwhile what comes.
@@ -152,7 +168,7 @@ impl<'a> Copier<'a> {
     async fn answer(&mut self, path: &str) -> Result<Answer, CopyError> {
         match self.piece().await? {
             Piece::Answer(Answer::Failed(why)) => {
-                Err(CopyError::Device { path: path.to_owned(), why: super::printable(&why) })
+                Err(CopyError::Device { path: path.to_owned(), why: printable(&why) })
             }
             Piece::Answer(answer) => Ok(answer),
             Piece::Data(..) => Err(CopyError::Broken("content that nobody asked for")),
@@ -173,8 +189,6 @@ impl<'a> Copier<'a> {
         &mut self,
         path: &str,
     ) -> Result<(Vec<(String, Entry)>, u32), CopyError> {
-        /// More in one folder are not copied: the list is held in memory.
-        const MOST: usize = 1_000_000;
         self.ask(&Ask::List(path.to_owned())).await?;
         let mut all = Vec::new();
         loop {
@@ -182,7 +196,7 @@ impl<'a> Copier<'a> {
                 Answer::Item { name, .. } if !is_name(&name) => {
                     return Err(CopyError::Broken("a name in a folder leads elsewhere"));
                 }
-                Answer::Item { .. } if all.len() >= MOST => {
+                Answer::Item { .. } if all.len() >= MAX_FOLDER_ENTRIES => {
                     return Err(CopyError::Broken("a folder has no end"));
                 }
                 Answer::Item { name, entry } => all.push((name, entry)),
@@ -213,10 +227,7 @@ impl<'a> Copier<'a> {
                 Piece::Data(..) => return Err(CopyError::Broken("content is missing in between")),
                 Piece::Answer(Answer::Whole(digest)) => return Ok(digest),
                 Piece::Answer(Answer::Failed(why)) => {
-                    return Err(CopyError::Device {
-                        path: path.to_owned(),
-                        why: super::printable(&why),
-                    });
+                    return Err(CopyError::Device { path: path.to_owned(), why: printable(&why) });
                 }
                 Piece::Answer(_) => return Err(CopyError::Broken("it answers another question")),
             }

@@ -5,30 +5,29 @@
 //! - After the end was told, only local output is still written.
 
 use std::io;
-use std::time::Duration;
 
-use ring::rand::{SecureRandom, SystemRandom};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::StreamId;
 use towline_wire::message::decode;
 
-use super::ending::printable;
-use super::link::{self, Link, Token};
+use super::begin::{Manner, Token};
+use super::end_of_input::EndOfInput;
+use super::ending::Ending;
+use super::error::SessionError;
+use super::link::{self, Link};
 use super::local::Local;
-use super::pipe::ROOM;
+use super::outlet::Outlet;
+use super::patience::{chance, until};
 use super::signals::Signal;
-use super::streams::{Received, Streams};
-use super::{Ending, Manner, SessionError};
+use super::streams::{Broken, Received, Streams};
 use crate::api::{CallError, Sort};
 use crate::exit;
+use crate::limits::{CLOSE_TIMEOUT, MAX_PASSED_SIGNALS, TUNNEL_WINDOW};
 use crate::terminal::escape::{self, Action};
-use crate::terminal::reader::Reader;
-
-/// How long the answer to a close is waited for.
-pub(super) const CLOSING: Duration = Duration::from_secs(1);
-/// As many signals to a command without an end make this program leave.
-const PATIENCE_WITH_SIGNALS: u32 = 3;
+use crate::terminal::printable;
+use crate::terminal::reader::{self, Reader};
+use crate::terminal::stdio::LocalStream;
 
 /// Everything that can happen.
 enum Event {
@@ -84,8 +83,11 @@ impl Driver {
         manner: Manner,
         reader: Option<Reader>,
     ) -> Self {
-        let streams =
-            if manner.bulk { Streams::sized(ROOM, ROOM as usize) } else { Streams::new() };
+        let streams = if manner.bulk {
+            Streams::sized(TUNNEL_WINDOW, TUNNEL_WINDOW as usize)
+        } else {
+            Streams::new()
+        };
         Self {
             session,
             link,
@@ -107,7 +109,7 @@ impl Driver {
         }
         loop {
             if let Phase::Over(ending) = &self.phase
-                && self.local.outlets.iter().all(super::outlet::Outlet::is_empty)
+                && self.local.outlets.iter().all(Outlet::is_empty)
             {
                 return Ok(ending.clone());
             }
@@ -132,12 +134,7 @@ impl Driver {
             Phase::Running | Phase::Over(_) => None,
         };
         let wants_input = running && self.attached && self.local.wants_input(&mut self.streams);
-        let again = self
-            .local
-            .ended
-            .as_ref()
-            .and_then(super::end_of_input::EndOfInput::due)
-            .filter(|_| running);
+        let again = self.local.ended.as_ref().and_then(EndOfInput::due).filter(|_| running);
         let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
         tokio::select! {
             event = self.link.next(&mut self.streams), if !over => Event::Link(event),
@@ -146,7 +143,7 @@ impl Driver {
             () = err.writable() => Event::Writable(ERR),
             signal = signals.next() => Event::Signal(signal),
             () = until(again) => Event::EndAgain,
-            () = super::abandoned(self.reader.as_ref()), if running => Event::Abandoned,
+            () = reader::gone(self.reader.as_ref()), if running => Event::Abandoned,
             () = until(deadline) => Event::Deadline,
         }
     }
@@ -182,7 +179,7 @@ impl Driver {
                 self.written(id, data.len(), result)
             }
             Received::Control(body) => {
-                let message = decode(body).map_err(super::streams::Broken::from)?;
+                let message = decode(body).map_err(Broken::from)?;
                 self.on_control(message)
             }
             Received::Room => self.pass_on(),
@@ -362,7 +359,7 @@ impl Driver {
                 if !self.manner.terminal
                     && !self.manner.bulk
                     && self.attached
-                    && self.signals < PATIENCE_WITH_SIGNALS =>
+                    && self.signals < MAX_PASSED_SIGNALS =>
             {
                 self.signals += 1;
                 Ok(self.streams.control(&FromClient::Signal(signal.number()))?)
@@ -414,7 +411,7 @@ impl Driver {
             return Ok(());
         }
         self.streams.control(&FromClient::Close)?;
-        self.phase = Phase::Closing { until: Instant::now() + CLOSING, ending };
+        self.phase = Phase::Closing { until: Instant::now() + CLOSE_TIMEOUT, ending };
         self.discard();
         Ok(())
     }
@@ -445,29 +442,9 @@ impl Driver {
     }
 }
 
-async fn read(
-    input: Option<&crate::terminal::stdio::LocalStream>,
-    buffer: &mut [u8],
-) -> io::Result<usize> {
+async fn read(input: Option<&LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
     match input {
         Some(input) => input.read(buffer).await,
         None => std::future::pending().await,
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// A random number from 0 to 1, so that a thousand clients of a restarted gateway do not come back
-/// together.
-pub(super) fn chance() -> f64 {
-    let mut bytes = [0; 4];
-    match SystemRandom::new().fill(&mut bytes) {
-        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
-        Err(_) => 0.5,
     }
 }

@@ -8,7 +8,7 @@
 //!
 //! # Invariants
 //! - Pure: the caller brings the time.
-//! - The pauses double up to [`LONGEST`]: a program that answers each repetition is not driven in
+//! - The pauses double up to [`MAX_END_OF_INPUT_PAUSE`]: a program that answers each repetition is not driven in
 //!   circles.
 //! - Without output there is no repetition: nothing piles up before a program that works and does
 //!   not read.
@@ -17,10 +17,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// First silence after which it is said again. A prompt has come whole by then.
-const FIRST: Duration = Duration::from_millis(200);
-/// Longest such silence.
-const LONGEST: Duration = Duration::from_secs(30);
+use crate::limits::{FIRST_END_OF_INPUT_PAUSE, MAX_END_OF_INPUT_PAUSE};
 
 /// See the module.
 #[derive(Debug)]
@@ -33,7 +30,7 @@ impl EndOfInput {
     /// It was said for the first time.
     #[must_use]
     pub(super) fn said() -> Self {
-        Self { pause: FIRST, due: None }
+        Self { pause: FIRST_END_OF_INPUT_PAUSE, due: None }
     }
 
     /// The device has shown something.
@@ -50,7 +47,7 @@ impl EndOfInput {
     /// It is said again.
     pub(super) fn on_said(&mut self) {
         self.due = None;
-        self.pause = (self.pause * 2).min(LONGEST);
+        self.pause = (self.pause * 2).min(MAX_END_OF_INPUT_PAUSE);
     }
 }
 
@@ -64,8 +61,12 @@ mod tests {
         let mut end = EndOfInput::said();
         assert_eq!(end.due(), None);
         end.on_output(start);
-        end.on_output(start + FIRST / 2);
-        assert_eq!(end.due(), Some(start + FIRST / 2 + FIRST), "output puts it off");
+        end.on_output(start + FIRST_END_OF_INPUT_PAUSE / 2);
+        assert_eq!(
+            end.due(),
+            Some(start + FIRST_END_OF_INPUT_PAUSE / 2 + FIRST_END_OF_INPUT_PAUSE),
+            "output puts it off"
+        );
         end.on_said();
         assert_eq!(end.due(), None);
     }
@@ -82,7 +83,10 @@ mod tests {
                 pause
             })
             .collect();
-        assert_eq!(pauses[..3], [FIRST, FIRST * 2, FIRST * 4]);
-        assert_eq!(pauses[11], LONGEST);
+        assert_eq!(
+            pauses[..3],
+            [FIRST_END_OF_INPUT_PAUSE, FIRST_END_OF_INPUT_PAUSE * 2, FIRST_END_OF_INPUT_PAUSE * 4]
+        );
+        assert_eq!(pauses[11], MAX_END_OF_INPUT_PAUSE);
     }
 }

@@ -8,6 +8,7 @@
 use towline_wire::message::{EndReason, ExitStatus};
 
 use crate::exit;
+use crate::terminal::printable;
 
 /// See the module.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,12 +80,6 @@ impl Ending {
             Self::new(code, format!("{what}: {}", printable(text)))
         }
     }
-}
-
-/// A text of the other side, without what could steer the terminal.
-#[must_use]
-pub(crate) fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(500).collect()
 }
 
 fn name(number: u8) -> String {

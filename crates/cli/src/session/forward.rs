@@ -10,18 +10,22 @@
 
 use std::future::poll_fn;
 
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 use towline_ssm::api::session::StartSessionRequest;
 
-use super::driver::CLOSING;
+use super::begin::Begin;
+use super::ending::Ending;
+use super::error::SessionError;
 use super::listen::{Listen, Listener};
 use super::locals::Locals;
+use super::patience::until;
 use super::pipe::{Happened, Pipe};
 use super::signals::{Signal, Signals};
-use super::{Begin, Ending, SessionError};
+use super::streams::Broken;
 use crate::api::Client;
 use crate::config::Settings;
 use crate::exit;
+use crate::limits::CLOSE_TIMEOUT;
 
 /// What a forward is told at its start.
 pub(crate) struct Forward<'a> {
@@ -31,7 +35,7 @@ pub(crate) struct Forward<'a> {
     pub begin: Begin,
     /// Where to listen.
     pub listen: Listen,
-    /// Whether another program has started us, see [`super::Manner`].
+    /// Whether another program has started us, see [`Manner`](super::begin::Manner).
     pub guest: bool,
     /// Told once, with the listener, when the first session is there.
     pub ready: &'a mut dyn FnMut(&Listener, &str),
@@ -118,7 +122,7 @@ async fn carry(
         tokio::select! {
             happened = pipe.next(), if !locals.is_full() => match happened? {
                 Happened::Output(bytes) => {
-                    locals.on_output(&bytes, say).map_err(super::streams::Broken::from)?;
+                    locals.on_output(&bytes, say).map_err(Broken::from)?;
                     // Windows bound what connections hold: the session itself is never full.
                     pipe.consumed(bytes.len());
                 }
@@ -133,7 +137,7 @@ async fn carry(
                 if closing.is_some() || !pipe.close() {
                     return Ok(Outcome::Signal(signal));
                 }
-                closing = Some((Instant::now() + CLOSING, signal));
+                closing = Some((Instant::now() + CLOSE_TIMEOUT, signal));
             }
             () = until(closing.map(|(until, _)| until)) => {
                 if let Some((_, signal)) = closing {
@@ -141,12 +145,5 @@ async fn carry(
                 }
             }
         }
-    }
-}
-
-async fn until(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => sleep_until(deadline).await,
-        None => std::future::pending().await,
     }
 }

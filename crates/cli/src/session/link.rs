@@ -25,8 +25,9 @@ use towline_ssm::api::session::{
 use towline_wire::smux::Version;
 
 use super::aws::Aws;
+use super::begin::{Begin, Token};
+use super::error::SessionError;
 use super::patience::{Backoff, Liveness, Verdict};
-use super::{Begin, SessionError};
 use crate::api::{CallError, Client, Dialect, Socket};
 use crate::output::complain;
 
@@ -89,16 +90,6 @@ pub(super) enum Event {
     Back(Token),
     /// A try has failed.
     Failed(CallError),
-}
-
-/// The one-session token. A secret.
-#[derive(Clone)]
-pub(crate) struct Token(pub(crate) String);
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token")
-    }
 }
 
 type Try = Pin<Box<dyn Future<Output = (Box<Client>, Result<(Socket, String, Token), CallError>)>>>;

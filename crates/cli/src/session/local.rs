@@ -11,19 +11,19 @@ use std::os::fd::AsFd;
 use towline_wire::frame::StreamId;
 use towline_wire::message::Size;
 
+use super::begin::Manner;
 use super::end_of_input::EndOfInput;
+use super::error::SessionError;
 use super::outlet::Outlet;
 use super::signals::Signals;
 use super::streams::Streams;
-use super::{Manner, SessionError};
+use crate::limits::INPUT_READ;
 use crate::terminal::escape::{Action, Escapes};
 use crate::terminal::raw::RawMode;
 use crate::terminal::status::StatusLine;
 use crate::terminal::stdio::{Access, LocalStream};
 use crate::terminal::{is_terminal, size_of};
 
-/// Bytes of one read of standard input: as much as one frame carries.
-const READ: usize = 16 * 1024;
 /// Ctrl-D: VEOF of a terminal that was not set otherwise.
 const END_OF_FILE: u8 = 4;
 
@@ -69,7 +69,7 @@ impl Local {
         let drawn = raw.is_some() && is_terminal(io::stderr());
         Ok(Self {
             input,
-            buffer: vec![0; READ],
+            buffer: vec![0; INPUT_READ],
             outlets: [Outlet::new(Some(out)), Outlet::new(err)],
             signals,
             status: StatusLine::new(io::stderr(), drawn),

@@ -7,10 +7,10 @@
 //!
 //! # Invariants
 //! - Each connection has its own window: one that is not read holds up no other. Memory is bounded
-//!   by [`WINDOWS`].
+//!   by [`MAX_FORWARD_WINDOWS`].
 //! - One direction's end is passed on by itself; a connection that broke at the far end is broken
 //!   here as well, so that half of an answer is not taken for a whole one.
-//! - With [`CONNECTIONS`] of them no more are accepted until one ends.
+//! - With [`MAX_FORWARD_CONNECTIONS`] of them no more are accepted until one ends.
 
 use std::io;
 use std::task::{Context, Poll};
@@ -21,18 +21,10 @@ use rustix::net::sockopt::set_socket_linger;
 use towline_wire::smux::{Broken, Event, MAX_CONTROL, MAX_DATA, Rule, Streams, Version};
 
 use super::listen::{Listener, Socket};
-
-/// Connections at once: what an agent takes in one tunnel.
-pub(super) const CONNECTIONS: usize = 128;
-/// Room for what a local program has not read, bytes a connection: more than a device can be set to
-/// have under way, so that the device's setting alone bounds a download.
-const WINDOW: u32 = 4 * 1024 * 1024;
-/// The same for all connections together, bytes. Later ones get half of what is left.
-const WINDOWS: u32 = 64 * 1024 * 1024;
-/// Most bytes kept for local programs where there are no windows: the official client's.
-const KEPT: usize = 4 * 1024 * 1024;
-/// Frames made ahead of the session, bytes.
-const AHEAD: usize = 128 * 1024;
+use crate::limits::{
+    MAX_FORWARD_CONNECTIONS, MAX_FORWARD_KEPT, MAX_FORWARD_QUEUED, MAX_FORWARD_WINDOW,
+    MAX_FORWARD_WINDOWS,
+};
 
 struct Connection {
     id: u32,
@@ -62,7 +54,12 @@ pub(super) struct Locals {
 
 fn fresh(version: Version) -> Streams {
     Streams::client(
-        Rule { most: CONNECTIONS, first: WINDOW, widest: WINDOW, capacity: WINDOWS },
+        Rule {
+            most: MAX_FORWARD_CONNECTIONS,
+            first: MAX_FORWARD_WINDOW,
+            widest: MAX_FORWARD_WINDOW,
+            capacity: MAX_FORWARD_WINDOWS,
+        },
         version,
     )
 }
@@ -111,7 +108,7 @@ impl Locals {
         moved |= self.write(cx);
         loop {
             moved |= self.control();
-            if self.out.len() >= AHEAD || !self.round(cx) {
+            if self.out.len() >= MAX_FORWARD_QUEUED || !self.round(cx) {
                 break;
             }
             moved = true;
@@ -121,7 +118,7 @@ impl Locals {
 
     fn accept(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
         let mut any = false;
-        while self.connections.len() < CONNECTIONS {
+        while self.connections.len() < MAX_FORWARD_CONNECTIONS {
             let socket = match self.early.take() {
                 Some(socket) => socket,
                 None => match self.listener.poll_accept(cx) {
@@ -178,7 +175,7 @@ impl Locals {
 
     fn control(&mut self) -> bool {
         let (mut any, mut frame) = (false, [0; MAX_CONTROL]);
-        while self.out.len() < AHEAD && self.streams.has_control() {
+        while self.out.len() < MAX_FORWARD_QUEUED && self.streams.has_control() {
             let n = self.streams.next_control(&mut frame);
             self.out.extend_from_slice(&frame[..n]);
             any = true;
@@ -191,7 +188,9 @@ impl Locals {
         let (mut any, n, first) = (false, self.connections.len(), self.next);
         for step in 0..n {
             let at = (first + step) % n;
-            if self.out.len() >= AHEAD || at >= self.connections.len() || self.connections[at].read
+            if self.out.len() >= MAX_FORWARD_QUEUED
+                || at >= self.connections.len()
+                || self.connections[at].read
             {
                 continue;
             }
@@ -227,7 +226,7 @@ impl Locals {
     pub(super) fn is_full(&self) -> bool {
         let kept =
             || self.connections.iter().map(|connection| connection.pending.len()).sum::<usize>();
-        self.version == Version::One && kept() >= KEPT
+        self.version == Version::One && kept() >= MAX_FORWARD_KEPT
     }
 
     /// Bytes of the session. What is to be said about a connection goes to `say`.

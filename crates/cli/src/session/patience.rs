@@ -3,29 +3,20 @@
 //! Pure: the caller brings the time and the chance.
 //!
 //! # Invariants
-//! - A silent connection is asked after [`IDLE`], one that swallows keystrokes after
-//!   [`UNANSWERED`]; without an answer within [`ANSWER`] it is dead. A healthy idle one costs one
-//!   ping per [`IDLE`].
-//! - Tries begin at once, are never more than [`LONGEST_PAUSE`] apart, and end after [`GIVE_UP`].
+//! - A silent connection is asked after [`IDLE_BEFORE_PING`], one that swallows keystrokes after
+//!   [`UNANSWERED_BEFORE_PING`]; without an answer within [`PONG_TIMEOUT`] it is dead. A healthy idle one costs one
+//!   ping per [`IDLE_BEFORE_PING`].
+//! - Tries begin at once, are never more than [`MAX_RETRY_PAUSE`] apart, and end after [`GIVE_UP_AFTER`].
 
 use std::time::Duration;
 
-use tokio::time::Instant;
+use ring::rand::{SecureRandom, SystemRandom};
+use tokio::time::{Instant, sleep_until};
 
-/// Silence after which the gateway is asked whether it is there. Half of the shortest time-out of
-/// usual NAT boxes.
-pub(super) const IDLE: Duration = Duration::from_secs(30);
-/// The same while something sent has had no answer of any kind: an echo takes one round trip.
-pub(super) const UNANSWERED: Duration = Duration::from_secs(4);
-/// How long an answer may take: a bad mobile link has round trips of seconds.
-pub(super) const ANSWER: Duration = Duration::from_secs(8);
-/// Longest pause between two tries.
-pub(super) const LONGEST_PAUSE: Duration = Duration::from_secs(5);
-/// Upper bound of the first pause; doubles with each try.
-pub(super) const FIRST_PAUSE: Duration = Duration::from_millis(200);
-/// After so long without success the session is left alone: the grace time of devices and gateways,
-/// unless they are told otherwise. Later there is nothing to come back to, and nobody to say so.
-pub(super) const GIVE_UP: Duration = Duration::from_secs(10 * 60);
+use crate::limits::{
+    FIRST_RETRY_PAUSE, GIVE_UP_AFTER, IDLE_BEFORE_PING, MAX_RETRY_PAUSE, PONG_TIMEOUT,
+    UNANSWERED_BEFORE_PING,
+};
 
 /// What to do about a silence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,9 +59,11 @@ impl Liveness {
     #[must_use]
     pub(super) fn deadline(&self) -> Instant {
         match (self.asked, self.waiting) {
-            (Some(asked), _) => asked + ANSWER,
-            (None, Some(waiting)) => (waiting + UNANSWERED).min(self.heard + IDLE),
-            (None, None) => self.heard + IDLE,
+            (Some(asked), _) => asked + PONG_TIMEOUT,
+            (None, Some(waiting)) => {
+                (waiting + UNANSWERED_BEFORE_PING).min(self.heard + IDLE_BEFORE_PING)
+            }
+            (None, None) => self.heard + IDLE_BEFORE_PING,
         }
     }
 
@@ -104,10 +97,10 @@ impl Backoff {
     /// The pause before the next try: a random part (`chance` of 0 to 1) of a bound that doubles;
     /// nothing when it is time to give up.
     pub(super) fn next_pause(&mut self, now: Instant, chance: f64) -> Option<Duration> {
-        if now.duration_since(self.since) >= GIVE_UP {
+        if now.duration_since(self.since) >= GIVE_UP_AFTER {
             return None;
         }
-        let bound = FIRST_PAUSE.saturating_mul(1 << self.tries.min(16)).min(LONGEST_PAUSE);
+        let bound = FIRST_RETRY_PAUSE.saturating_mul(1 << self.tries.min(16)).min(MAX_RETRY_PAUSE);
         self.tries = self.tries.saturating_add(1);
         Some(bound.mul_f64(chance.clamp(0.0, 1.0)))
     }
@@ -116,6 +109,24 @@ impl Backoff {
     #[must_use]
     pub(super) fn lasted(&self, now: Instant) -> Duration {
         now.duration_since(self.since)
+    }
+}
+
+/// Waits until this moment; for ever when there is none.
+pub(super) async fn until(deadline: Option<Instant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A random number from 0 to 1, so that a thousand clients of a restarted gateway do not come back
+/// together.
+pub(super) fn chance() -> f64 {
+    let mut bytes = [0; 4];
+    match SystemRandom::new().fill(&mut bytes) {
+        Ok(()) => f64::from(u32::from_le_bytes(bytes)) / f64::from(u32::MAX),
+        Err(_) => 0.5,
     }
 }
 
@@ -129,12 +140,12 @@ mod tests {
     fn an_idle_connection_is_asked_and_without_an_answer_dead() {
         let start = Instant::now();
         let mut liveness = Liveness::new(start);
-        assert_eq!(liveness.judge(start + IDLE - AN_INSTANT), Verdict::Wait);
-        assert_eq!(liveness.judge(start + IDLE), Verdict::Ping);
-        assert_eq!(liveness.judge(start + IDLE), Verdict::Wait);
-        assert_eq!(liveness.judge(start + IDLE + ANSWER), Verdict::Dead);
-        liveness.heard(start + IDLE + ANSWER);
-        assert_eq!(liveness.deadline(), start + IDLE + ANSWER + IDLE);
+        assert_eq!(liveness.judge(start + IDLE_BEFORE_PING - AN_INSTANT), Verdict::Wait);
+        assert_eq!(liveness.judge(start + IDLE_BEFORE_PING), Verdict::Ping);
+        assert_eq!(liveness.judge(start + IDLE_BEFORE_PING), Verdict::Wait);
+        assert_eq!(liveness.judge(start + IDLE_BEFORE_PING + PONG_TIMEOUT), Verdict::Dead);
+        liveness.heard(start + IDLE_BEFORE_PING + PONG_TIMEOUT);
+        assert_eq!(liveness.deadline(), start + IDLE_BEFORE_PING + PONG_TIMEOUT + IDLE_BEFORE_PING);
     }
 
     #[test]
@@ -142,9 +153,9 @@ mod tests {
         let start = Instant::now();
         let mut liveness = Liveness::new(start);
         liveness.sent(start);
-        liveness.sent(start + UNANSWERED - AN_INSTANT);
-        assert_eq!(liveness.judge(start + UNANSWERED), Verdict::Ping);
-        assert_eq!(liveness.deadline(), start + UNANSWERED + ANSWER);
+        liveness.sent(start + UNANSWERED_BEFORE_PING - AN_INSTANT);
+        assert_eq!(liveness.judge(start + UNANSWERED_BEFORE_PING), Verdict::Ping);
+        assert_eq!(liveness.deadline(), start + UNANSWERED_BEFORE_PING + PONG_TIMEOUT);
     }
 
     #[test]
@@ -154,7 +165,7 @@ mod tests {
         let pauses: Vec<_> =
             (0..8).map(|_| backoff.next_pause(start, 1.0).unwrap().as_millis()).collect();
         assert_eq!(pauses, [200, 400, 800, 1600, 3200, 5000, 5000, 5000]);
-        assert_eq!(backoff.next_pause(start, 0.5), Some(LONGEST_PAUSE / 2));
-        assert_eq!(backoff.next_pause(start + GIVE_UP, 0.5), None);
+        assert_eq!(backoff.next_pause(start, 0.5), Some(MAX_RETRY_PAUSE / 2));
+        assert_eq!(backoff.next_pause(start + GIVE_UP_AFTER, 0.5), None);
     }
 }

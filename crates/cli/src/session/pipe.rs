@@ -11,16 +11,16 @@ use towline_wire::client::{FromClient, IO, ToClient};
 use towline_wire::message::decode;
 use towline_wire::smux::Version;
 
-use super::driver::chance;
-use super::ending::printable;
-use super::link::{self, Begun, Link, Source, Token};
+use super::begin::{Begin, Token};
+use super::ending::Ending;
+use super::error::SessionError;
+use super::link::{self, Begun, Link, Source};
+use super::patience::chance;
 use super::streams::{Broken, Received, Streams};
-use super::{Begin, Ending, SessionError};
 use crate::api::{CallError, Client, Sort};
-
-/// Room for bytes in each direction: as much as a device can be set to take, and a gateway passes
-/// on. At 100 ms of round trip it is 40 MB/s; a device has half of that unless set otherwise.
-pub(super) const ROOM: u32 = 4 * 1024 * 1024;
+use crate::exit;
+use crate::limits::TUNNEL_WINDOW;
+use crate::terminal::printable;
 
 /// What happened.
 #[derive(Debug)]
@@ -56,8 +56,12 @@ impl Pipe {
     /// As [`super::run`].
     pub(super) async fn begin(client: Client, begin: Begin) -> Result<Self, SessionError> {
         let Begun { link, session, token } = link::begin(client, begin).await?;
-        let mut pipe =
-            Self { link, session, streams: Streams::sized(ROOM, ROOM as usize), said_lost: false };
+        let mut pipe = Self {
+            link,
+            session,
+            streams: Streams::sized(TUNNEL_WINDOW, TUNNEL_WINDOW as usize),
+            said_lost: false,
+        };
         pipe.attach(token)?;
         Ok(pipe)
     }
@@ -164,7 +168,7 @@ impl Pipe {
                 if missed > 0 {
                     let line =
                         format!("{missed} bytes were lost on the way: the tunnel cannot go on");
-                    return Ok(Happened::Ended(Ending::new(crate::exit::TRANSPORT, line)));
+                    return Ok(Happened::Ended(Ending::new(exit::TRANSPORT, line)));
                 }
                 let back = std::mem::take(&mut self.said_lost);
                 Ok(if back {
@@ -181,7 +185,7 @@ impl Pipe {
             }
             ToClient::Ended { reason, text } => Ok(Happened::Ended(Ending::of(reason, &text))),
             ToClient::Refused { text, .. } => {
-                Ok(Happened::Ended(Ending::new(crate::exit::REFUSED, printable(&text))))
+                Ok(Happened::Ended(Ending::new(exit::REFUSED, printable(&text))))
             }
             // The stream of the connection says the same.
             ToClient::NotConnected { .. } => Ok(Happened::Nothing),

@@ -5,7 +5,7 @@
 //! [`Streams::consumed`].
 //!
 //! # Invariants
-//! - Input waits in at most [`INPUT_RING`] bytes, output in at most [`WINDOW`] bytes a stream.
+//! - Input waits in at most [`INPUT_RING`] bytes, output in at most [`OUTPUT_WINDOW`] bytes a stream.
 //! - Positions on the wire are the agent's. A client that takes a session over joins in the middle
 //!   of its input: what it sends first has the position
 //!   [`Attached.input`](towline_wire::client::ToClient::Attached), not 0.
@@ -17,11 +17,7 @@ use towline_wire::message::{MessageError, encode};
 use towline_wire::mux::{Full, Incoming, Mux};
 use towline_wire::stream::{Receiver, Sender, Violation};
 
-/// Room for output that the local end has not taken yet, bytes a stream. Together with the round
-/// trip it bounds the throughput: 256 KiB in 20 ms are 12 MiB/s.
-pub(super) const WINDOW: u32 = 256 * 1024;
-/// Room for input that the device has not taken yet, bytes.
-pub(super) const INPUT_RING: usize = 64 * 1024;
+use crate::limits::{INPUT_RING, OUTPUT_WINDOW};
 
 /// The gateway or the device broke the rules: the session cannot be trusted any more.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +72,7 @@ impl Streams {
     /// No bytes yet, not attached.
     #[must_use]
     pub(super) fn new() -> Self {
-        Self::sized(WINDOW, INPUT_RING)
+        Self::sized(OUTPUT_WINDOW, INPUT_RING)
     }
 
     /// The same with room for so many bytes of output (a stream) and of input.
@@ -260,7 +256,7 @@ mod tests {
         let mut streams = Streams::new();
         assert_eq!(
             (streams.received(), streams.room(), streams.wants_input()),
-            (None, [WINDOW; 2], false)
+            (None, [OUTPUT_WINDOW; 2], false)
         );
         streams.attached([0, 0], 0, 100).unwrap();
         assert_eq!((streams.received(), streams.wants_input()), (Some([0, 0]), true));
@@ -323,14 +319,14 @@ mod tests {
                 .on_message(&body(Frame::Data { stream: IO, offset: n * 16_000, data: &data }))
                 .unwrap();
         }
-        assert_eq!(streams.room(), [WINDOW - 256_000, WINDOW]);
+        assert_eq!(streams.room(), [OUTPUT_WINDOW - 256_000, OUTPUT_WINDOW]);
         assert!(
             streams
                 .on_message(&body(Frame::Data { stream: IO, offset: 256_000, data: &[0; 16_000] }))
                 .is_err()
         );
         streams.consumed(IO, 256_000);
-        assert_eq!(streams.room(), [WINDOW; 2]);
+        assert_eq!(streams.room(), [OUTPUT_WINDOW; 2]);
     }
 
     #[test]
@@ -344,12 +340,12 @@ mod tests {
                 .unwrap();
         }
         streams.link_lost();
-        assert_eq!(streams.room(), [WINDOW - 256_000, WINDOW]);
+        assert_eq!(streams.room(), [OUTPUT_WINDOW - 256_000, OUTPUT_WINDOW]);
         streams.consumed(IO, 256_000);
         assert_eq!(sent(&mut streams).len(), 1, "said while nobody listens");
         streams.attached([256_000, 0], 0, 0).unwrap();
         let credit =
-            Frame::Credit { stream: IO, acked: 256_000, limit: 256_000 + u64::from(WINDOW) };
+            Frame::Credit { stream: IO, acked: 256_000, limit: 256_000 + u64::from(OUTPUT_WINDOW) };
         assert_eq!(sent(&mut streams), [body(credit)]);
     }
 

@@ -1,58 +1,19 @@
-//! The operator's end: her terminal, or the pipes and files in its place.
+//! The operator's end: the local terminal, or the pipes and files in its place.
 //!
 //! # Invariants
-//! - However this program ends short of SIGKILL, the terminal is as it was ([`raw`]).
+//! - The terminal is restored however this program ends, except by SIGKILL ([`raw`]).
 //! - The open file descriptions that are shared with the parent shell stay as they are ([`stdio`]).
 //!
 //! # Not here
-//! - No bytes of the session are looked at, but for the operator's escapes ([`escape`]).
+//! - The bytes of the session are not interpreted, except for the operator's escapes ([`escape`]).
 
 pub(crate) mod escape;
+mod printable;
 pub(crate) mod raw;
 pub(crate) mod reader;
 pub(crate) mod status;
 pub(crate) mod stdio;
+mod tty;
 
-use std::os::fd::AsFd;
-
-use towline_wire::message::Size;
-
-/// The size that is assumed without a terminal, as of old.
-pub(crate) const ASSUMED_SIZE: Size = Size { rows: 24, cols: 80 };
-
-/// The size of the terminal behind `fd`; nothing when it is no terminal, or one that does not know
-/// its size.
-#[must_use]
-pub(crate) fn size_of(fd: impl AsFd) -> Option<Size> {
-    let size = rustix::termios::tcgetwinsize(fd).ok()?;
-    (size.ws_row > 0 && size.ws_col > 0).then_some(Size { rows: size.ws_row, cols: size.ws_col })
-}
-
-/// Whether `fd` is a terminal.
-#[must_use]
-pub(crate) fn is_terminal(fd: impl AsFd) -> bool {
-    rustix::termios::isatty(fd)
-}
-
-/// `TERM` as the API takes it; `dumb` for what it would refuse.
-#[must_use]
-pub(crate) fn term(variable: Option<&str>) -> String {
-    let good = |text: &&str| {
-        (1..=64).contains(&text.len())
-            && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.+".contains(&b))
-    };
-    variable.filter(good).unwrap_or("dumb").to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_terminal_type_that_the_api_would_refuse_is_dumb() {
-        assert_eq!(term(Some("xterm-256color")), "xterm-256color");
-        for bad in [None, Some(""), Some("a b"), Some("x;y")] {
-            assert_eq!(term(bad), "dumb");
-        }
-    }
-}
+pub(crate) use printable::printable;
+pub(crate) use tty::{is_terminal, size_of, term};

@@ -46,6 +46,14 @@ impl Reader {
     }
 }
 
+/// Waits until the reader is gone; for ever when none is watched.
+pub(crate) async fn gone(reader: Option<&Reader>) {
+    match reader {
+        Some(reader) => reader.gone().await,
+        None => std::future::pending().await,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,8 @@ use std::io::Write;
 
 use towline_wire::message::Size;
 
+use crate::limits::ASSUMED_SIZE;
+
 /// See the module.
 #[derive(Debug)]
 pub(crate) struct StatusLine<W> {
@@ -73,7 +75,7 @@ impl<W: Write> StatusLine<W> {
 /// As much of the text as stands in one line with its brackets; a character more would make two
 /// lines of it.
 fn cut(text: &str, size: Option<Size>) -> &str {
-    let most = usize::from(size.map_or(80, |size| size.cols)).saturating_sub(3);
+    let most = usize::from(size.unwrap_or(ASSUMED_SIZE).cols).saturating_sub(3);
     match text.char_indices().nth(most) {
         Some((at, _)) => &text[..at],
         None => text,

@@ -23,9 +23,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-/// Most bytes of one write to a description that may block: what POSIX promises to fit a pipe that
-/// polls as writable.
-const SMALL_WRITE: usize = 512;
+use crate::limits::SMALL_WRITE;
 
 /// In which direction it is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

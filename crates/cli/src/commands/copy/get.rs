@@ -10,8 +10,10 @@ use towline_wire::copy::{Entry, Kind};
 
 use super::progress::Progress;
 use super::put::bytes_of;
+use crate::limits::FILE_READ;
 use crate::output::complain;
 use crate::session::{Copier, CopyError};
+use crate::terminal::printable;
 
 fn local(path: &Path) -> impl FnOnce(std::io::Error) -> CopyError {
     let path = path.to_owned();
@@ -60,7 +62,7 @@ pub(super) async fn all(
                 }
             }
             Kind::Nothing | Kind::Other => {
-                let shown = crate::session::printable(&path);
+                let shown = printable(&path);
                 complain(&format!("{shown} is left out: it is no file and no folder"));
                 left_out += 1;
             }
@@ -129,7 +131,7 @@ fn open(part: &Path, fresh: bool, size: u64) -> Result<(File, Context, u64), Cop
     if file.metadata().map_err(local(part))?.len() > size {
         file.set_len(0).map_err(local(part))?;
     }
-    let (mut digest, mut have, mut buffer) = (Context::new(&SHA256), 0, vec![0; 64 * 1024]);
+    let (mut digest, mut have, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);
     loop {
         let n = file.read(&mut buffer).map_err(local(part))?;
         if n == 0 {

@@ -3,8 +3,8 @@
 use std::io::{IsTerminal as _, Write as _};
 use std::time::{Duration, Instant};
 
-/// Between two drawings.
-const EVERY: Duration = Duration::from_millis(200);
+use crate::limits::{PROGRESS_INTERVAL, PROGRESS_NAME};
+use crate::terminal::printable;
 
 /// See the module.
 pub(super) struct Progress {
@@ -37,7 +37,7 @@ impl Progress {
 
     /// The next file; so much of it is there already.
     pub(super) fn file(&mut self, name: &str, size: u64, have: u64) {
-        self.name = crate::session::printable(name);
+        self.name = printable(name);
         (self.size, self.done, self.moved, self.since) = (size, have, 0, Instant::now());
         self.draw(true);
     }
@@ -66,7 +66,7 @@ impl Progress {
     }
 
     fn draw(&mut self, now: bool) {
-        if !self.drawn || (!now && self.last.elapsed() < EVERY) {
+        if !self.drawn || (!now && self.last.elapsed() < PROGRESS_INTERVAL) {
             return;
         }
         self.last = Instant::now();
@@ -84,7 +84,8 @@ fn line(name: &str, done: u64, size: u64, moved: u64, took: Duration) -> String 
     let speed = moved as f64 / took.as_secs_f64().max(0.001);
     let left = size.saturating_sub(done) as f64 / speed.max(1.0);
     let eta = if left < 1.0 || moved == 0 { String::new() } else { format!("  {left:.0} s left") };
-    let shown: String = name.chars().rev().take(40).collect::<Vec<_>>().into_iter().rev().collect();
+    let shown: String =
+        name.chars().rev().take(PROGRESS_NAME).collect::<Vec<_>>().into_iter().rev().collect();
     format!(
         "{shown}  {share} %  {:.1} of {:.1} MB  {:.1} MB/s{eta}",
         done as f64 / 1e6,

@@ -10,11 +10,9 @@ use towline_wire::copy::Kind;
 
 use super::progress::Progress;
 use crate::exit::Failure;
+use crate::limits::FILE_READ;
 use crate::output::complain;
 use crate::session::{Copier, CopyError};
-
-/// Read at once.
-const PIECE: usize = 64 * 1024;
 
 fn local(path: &Path) -> impl FnOnce(std::io::Error) -> CopyError {
     let path = path.to_owned();
@@ -91,9 +89,9 @@ async fn file(
     let have = copier.write(target, what.permissions().mode() & 0o777, size, digest).await?;
     progress.file(&source.display().to_string(), size, have);
     file.seek(SeekFrom::Start(have)).map_err(local(source))?;
-    let (mut at, mut buffer) = (have, vec![0; PIECE]);
+    let (mut at, mut buffer) = (have, vec![0; FILE_READ]);
     while at < size {
-        let most = usize::try_from(size - at).unwrap_or(PIECE).min(PIECE);
+        let most = usize::try_from(size - at).unwrap_or(FILE_READ).min(FILE_READ);
         let n = file.read(&mut buffer[..most]).map_err(local(source))?;
         if n == 0 {
             break; // it has become shorter: the digest tells
@@ -109,7 +107,7 @@ async fn file(
 
 /// SHA-256 of at most so many bytes from where the file stands, and how many there were.
 pub(super) fn digest_of(file: &mut File, most: u64) -> std::io::Result<([u8; 32], u64)> {
-    let (mut digest, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; PIECE]);
+    let (mut digest, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);
     let mut file = file.take(most);
     loop {
         let n = file.read(&mut buffer)?;

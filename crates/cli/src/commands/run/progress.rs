@@ -7,17 +7,14 @@
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, TryRecvError};
-use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use towline_ssm::api::command::Command;
 
 use crate::exit::Failure;
-use crate::session::printable;
-
-/// How often it is looked whether a line was typed: nobody notices so little.
-const LOOK: Duration = Duration::from_millis(50);
+use crate::limits::TYPED_LINE_POLL;
+use crate::terminal::printable;
 
 /// What somebody wants who pressed Ctrl-C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -173,7 +170,7 @@ async fn typed_line() -> String {
         match told.try_recv() {
             Ok(line) => return line,
             Err(TryRecvError::Disconnected) => return String::new(),
-            Err(TryRecvError::Empty) => sleep(LOOK).await,
+            Err(TryRecvError::Empty) => sleep(TYPED_LINE_POLL).await,
         }
     }
 }

@@ -6,12 +6,8 @@ use serde::Serialize;
 use towline_ssm::api::command::{Command, CommandInvocation, CommandStatus};
 
 use crate::exit;
-use crate::session::printable;
-
-/// Devices of one group that are named.
-const NAMED: usize = 5;
-/// Lines of output that are shown of one group.
-const LINES: usize = 40;
+use crate::limits::{SUMMARY_DEVICES, SUMMARY_LINES};
+use crate::terminal::printable;
 
 /// The result as JSON.
 #[derive(Debug, Serialize)]
@@ -64,16 +60,16 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
     groups.sort_by_key(|(_, devices)| std::cmp::Reverse(devices.len()));
     let mut text = String::new();
     for ((result, output), devices) in groups {
-        let more = devices.len().saturating_sub(NAMED);
-        let named = devices.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+        let more = devices.len().saturating_sub(SUMMARY_DEVICES);
+        let named = devices.iter().take(SUMMARY_DEVICES).copied().collect::<Vec<_>>().join(", ");
         let rest = if more > 0 { format!(" and {more} more") } else { String::new() };
         text.push_str(&format!("== {} × {result}: {}{rest}\n", devices.len(), printable(&named)));
         let lines: Vec<&str> = output.lines().collect();
-        for line in lines.iter().take(LINES) {
+        for line in lines.iter().take(SUMMARY_LINES) {
             text.push_str(&format!("   {}\n", printable(line)));
         }
-        if lines.len() > LINES {
-            text.push_str(&format!("   … {} lines more\n", lines.len() - LINES));
+        if lines.len() > SUMMARY_LINES {
+            text.push_str(&format!("   … {} lines more\n", lines.len() - SUMMARY_LINES));
         }
     }
     let Command { target_count, completed_count, error_count, delivery_timed_out_count, .. } =

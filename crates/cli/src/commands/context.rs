@@ -1,0 +1,81 @@
+//! What the commands share: the client, the environment, the output, and small conversions.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use towline_ssm::Operation;
+use towline_ssm::api::Empty;
+use towline_ssm::api::tags::Tag;
+use towline_ssm::clock::{EpochSeconds, format_iso8601};
+
+use crate::api::Client;
+use crate::args::Global;
+use crate::config::{Environment, Settings};
+use crate::exit::Failure;
+use crate::limits::MAX_DOCUMENT;
+use crate::output::Output;
+
+/// What a command that speaks to the gateway works with.
+pub(super) struct Context {
+    pub(super) client: Client,
+    pub(super) env: Environment,
+    pub(super) output: Output,
+}
+
+impl Context {
+    pub(super) fn new(global: &Global, env: Environment, output: Output) -> Result<Self, Failure> {
+        let settings = Settings::resolve(&global.flags(), &env)?;
+        Ok(Self { client: Client::new(settings), env, output })
+    }
+
+    pub(super) async fn call<A: DeserializeOwned>(
+        &mut self,
+        operation: Operation,
+        request: &impl Serialize,
+    ) -> Result<A, Failure> {
+        Ok(self.client.call(operation, request).await?)
+    }
+
+    /// Runs an operation that answers nothing, and prints nothing (JSON: an empty object).
+    pub(super) async fn done(
+        &mut self,
+        operation: Operation,
+        request: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let _: Empty = self.call(operation, request).await?;
+        self.output.done()
+    }
+}
+
+pub(super) fn tags(pairs: Vec<(String, String)>) -> Vec<Tag> {
+    pairs.into_iter().map(|(key, value)| Tag { key, value }).collect()
+}
+
+pub(super) fn tags_text(tags: &[Tag]) -> String {
+    tags.iter().map(|tag| format!("{}={}", tag.key, tag.value)).collect::<Vec<_>>().join(",")
+}
+
+pub(super) fn time_text(time: Option<EpochSeconds>) -> String {
+    time.map(|time| format_iso8601(time.secs())).unwrap_or_default()
+}
+
+/// The text of a file, or of standard input for `-`.
+pub(super) fn read_document(path: &Path) -> Result<String, Failure> {
+    use std::io::Read;
+    let failed = |why| Failure::Local { what: format!("cannot read {}", path.display()), why };
+    let mut text = String::new();
+    let read = if path == Path::new("-") {
+        std::io::stdin().lock().take(MAX_DOCUMENT + 1).read_to_string(&mut text)
+    } else {
+        std::fs::File::open(path)
+            .and_then(|file| file.take(MAX_DOCUMENT + 1).read_to_string(&mut text))
+    };
+    if read.map_err(failed)? as u64 > MAX_DOCUMENT {
+        return Err(Failure::Usage(format!(
+            "{} is larger than {MAX_DOCUMENT} bytes",
+            path.display()
+        )));
+    }
+    Ok(text)
+}
