@@ -27,7 +27,7 @@ use self::sample::{bulk, keystrokes, starts};
 use self::stats::{Series, median};
 use crate::{run, say, setup};
 
-/// Rounds when nothing else is said. Fewer prove nothing: a round's p50 moves by a factor of two.
+/// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by a factor of two.
 pub(crate) const ROUNDS: usize = 5;
 /// Text moved in one bulk sample, bytes.
 const BULK: usize = 200_000_000;

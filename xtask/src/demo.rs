@@ -56,7 +56,7 @@ pub(crate) fn unattended() -> Outcome {
     let processes = [device.pid()?, lab.gateway.process().pid()];
     manual(&lab, &device, &admin)?;
     say::step("a shell on the device, typed by a script");
-    // Not the size that either end would take for want of a better one.
+    // Neither end has this size as its default.
     let mut shell = Terminal::start(&admin.towline(&["shell", device.id()]), 33, 99)?;
     shell.line("stty size; echo sum-$((6 * 7))")?;
     ensure(shell.expect("sum-42")?.contains("33 99"), || "the terminal has the wrong size".into())?;

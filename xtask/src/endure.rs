@@ -9,7 +9,7 @@ use towline_testkit::{Outcome, Trouble};
 
 use crate::{run, say, setup};
 
-/// Kills when nothing else is said.
+/// Kills unless the command line gives another number.
 pub(crate) const KILLS: usize = 200;
 
 /// Builds, kills, prints. A record that is twice in the store, or missing without a gap, is an

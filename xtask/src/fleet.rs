@@ -84,8 +84,8 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     run::checked(again)
 }
 
-/// The fleet, for `cargo xtask test`. Needs root, for the namespaces: without it, that is said and
-/// nothing is shown.
+/// The fleet, for `cargo xtask test`. It needs root for the namespaces; without root it prints
+/// that it was skipped.
 ///
 /// # Errors
 /// As [`command`].

@@ -7,7 +7,7 @@ use towline_testkit::{Outcome, Trouble};
 
 use crate::{run, say};
 
-/// Megabytes when nothing else is said.
+/// Megabytes unless the command line gives another number.
 pub(crate) const MEGABYTES: u64 = 2_000;
 /// Largest recording in this run, MiB.
 const LIMIT: u64 = 64;

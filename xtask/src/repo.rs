@@ -8,7 +8,7 @@
 //! | `opkg/<arch>/` | OpenWrt up to 24.10 | the key of `--opkg-key`, in usign's form: `Packages.sig` |
 //! | `alpine/<arch>/`, `openwrt-apk/<arch>/` | Alpine; OpenWrt from 25 on | the key of `--apk-key`, RSA |
 //!
-//! Without a key an index is made and not signed, which is said.
+//! Without a key the index is written without a signature, with a line that says so.
 //!
 //! # Invariants
 //! - Only a whole repository is put in place: it is made beside and renamed, so no client sees half

@@ -40,8 +40,8 @@ pub(crate) fn all() -> Outcome {
     dist::cross::check()
 }
 
-/// Bans, licences and sources of `deny.toml`. Advisories want a database from the network: that is
-/// for whoever has one.
+/// Bans, licences and sources of `deny.toml`. Advisories need a database from the network, so
+/// they are not checked here.
 fn dependencies() -> Outcome {
     let mut deny = Command::new(setup::cargo_deny()?);
     deny.current_dir(workspace()).args(["--workspace", "--log-level", "error"]);

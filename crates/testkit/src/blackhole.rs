@@ -17,7 +17,7 @@ const MOST: usize = 8;
 /// A connection on loopback that is not there after this will not be.
 const SWALLOWED: Duration = Duration::from_millis(300);
 
-/// See the module. Dropped: the address refuses connections again.
+/// An address that answers nothing. Dropping it makes the address refuse connections again.
 #[derive(Debug)]
 pub struct BlackHole {
     _listener: Socket,

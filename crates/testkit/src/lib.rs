@@ -8,7 +8,7 @@
 //!   [`netns`]: a network of one's own. [`blackhole`]: an address that answers nobody.
 //! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time.
 //!   [`facts`]: what the kernel says of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]:
-//!   what a test must not take from where it runs.
+//!   what a test must not take from where it runs. [`source`]: Rust source as a graph of files.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an
@@ -35,6 +35,7 @@ pub mod netns;
 pub mod process;
 pub mod recall;
 pub mod relay;
+pub mod source;
 pub mod terminal;
 pub mod text;
 pub mod trouble;

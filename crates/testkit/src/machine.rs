@@ -14,7 +14,7 @@ pub const PYTHON: &str = "TOWLINE_PYTHON";
 /// How long a scripted Python client may take: the longest one makes some hundred calls.
 pub const SCRIPT: Duration = Duration::from_secs(240);
 
-/// Variables of whoever runs the tests that are no part of them.
+/// Variables of the person who runs the tests; tests must not inherit them.
 const SOMEBODYS: &[&str] = &[
     "AWS_ACCESS_KEY_ID",
     "AWS_SECRET_ACCESS_KEY",
@@ -68,7 +68,7 @@ pub fn program() -> OsString {
     std::env::var_os(PYTHON).unwrap_or_else(|| "python3".into())
 }
 
-/// The home of whoever runs us, because `python3` may be a wrapper that looks there for its
+/// Sets the home of the person who runs us, because `python3` may be a wrapper that looks there for its
 /// settings; but no profile in it.
 pub fn settle(command: &mut Command) {
     if let Some(home) = std::env::var_os("HOME") {

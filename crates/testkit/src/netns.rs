@@ -21,7 +21,7 @@ use crate::terminal::PATIENCE;
 use crate::trouble::ensure;
 use crate::{Outcome, Trouble, eventually, process};
 
-/// See the module.
+/// A network namespace, held open by a process.
 #[derive(Debug)]
 pub struct Network {
     holder: Child,

@@ -2,7 +2,7 @@
 //! build; docs/size.md.
 //!
 //! # Known limits
-//! - Code that was inlined counts for whom it was inlined into. Constants without a symbol count as
+//! - Inlined code counts for the crate that it was inlined into. Constants without a symbol count as
 //!   `other`.
 
 use std::collections::BTreeMap;

@@ -24,7 +24,7 @@ use crate::run;
 /// How long a step of one device may take: its neighbours are busy, too.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// See the module. Dropped: shell and agent end.
+/// One device with an agent and an open shell. Dropping it ends both.
 pub(super) struct Member {
     name: String,
     root: PathBuf,

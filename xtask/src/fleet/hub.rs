@@ -17,10 +17,11 @@ pub(super) const ADDRESS: &str = "10.213.0.1";
 const PORT: &str = "8080";
 const KEY: &str = "fleet@example.invalid";
 
-/// See the module. Dropped: the server ends.
+/// The bridge with the repository's server. Dropping it ends the server.
 pub(super) struct Hub {
     _server: Running,
-    /// Of whoever made the namespace: what is mounted in it is gone when the directory is removed.
+    /// The directory of the process that made the namespace: what is mounted in it is gone when the
+    /// directory is removed.
     scratch: PathBuf,
 }
 

@@ -50,8 +50,8 @@ esac
 
 const NEEDS: &[(&str, &str)] = &[("rpm", "rpm"), ("chroot", "coreutils"), ("tar", "tar")];
 
-/// Every format but Debian's. Needs root, to change into a root file system; without it, that is
-/// said and nothing is shown.
+/// Every format but Debian's. It needs root to change into a root file system; without root it
+/// prints that it was skipped.
 ///
 /// # Errors
 /// What is not there, or should not be.

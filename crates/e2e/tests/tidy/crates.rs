@@ -51,7 +51,7 @@ fn nobody_uses_what_the_table_forbids() -> Outcome {
     for package in packages()? {
         let allowed = MAY_USE.iter().find(|(name, _)| *name == package.name).map(|(_, uses)| *uses);
         let Some(allowed) = allowed else {
-            offences.push(format!("{}: not in the table of who may use whom", package.name));
+            offences.push(format!("{}: not in the table MAY_USE", package.name));
             continue;
         };
         for used in package.ours.iter().filter(|used| !allowed.contains(&used.as_str())) {

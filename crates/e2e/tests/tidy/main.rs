@@ -1,7 +1,8 @@
 //! The rules of the tree that a compiler does not check.
 //!
-//! - [`crates`]: which package may use which. [`files`]: headers, lengths, names, unsafe code.
-//! - [`documents`]: links and paths in Markdown.
+//! - [`crates`]: which package may use which. [`folders`]: the same for the gateway's folders.
+//! - [`circles`]: files that name each other. [`files`]: headers, lengths, names, unsafe code.
+//! - [`documents`]: links and paths in Markdown. [`words`]: phrases that say nothing.
 //!
 //! Data flow: `cargo metadata` and the files of the tree -> a list of offences -> one failure that
 //! names them all.
@@ -9,9 +10,12 @@
 //! # Not here
 //! - Function lengths and banned calls (`clippy.toml`), licences and advisories (`deny.toml`).
 
+mod circles;
 mod crates;
 mod documents;
 mod files;
+mod folders;
+mod words;
 
 use std::path::{Path, PathBuf};
 

@@ -1,0 +1,130 @@
+//! Plain language: phrases that say nothing, or hide who acts, fail in code, comments and
+//! documents.
+//!
+//! Data flow: every `.rs`, `.md` and `.ts` file -> its words in order, over line ends and comment
+//! marks -> [`PHRASES`] -> offences.
+//!
+//! # Not here
+//! - Which term is the right one: `docs/glossary.md`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use towline_testkit::lab::programs::workspace as root;
+
+use super::report;
+
+/// What fails. `*` is any one word.
+const PHRASES: &[&[&str]] = &[
+    &["for", "want", "of"],
+    &["whoever"],
+    &["whom"],
+    &["is", "said"],
+    &["see", "the", "module"],
+    &["it", "is", "no", "*", "of"],
+];
+
+/// Parts of the tree that are being reworded, with the most phrases that each may still hold.
+const LEFT: &[(&str, usize)] = &[
+    ("README.md", 1),
+    ("crates/cli", 52),
+    ("crates/evidence", 9),
+    ("crates/gateway", 90),
+    ("crates/policy", 8),
+    ("crates/ssm", 11),
+    ("crates/wire", 10),
+    ("docs", 20),
+    ("src", 60),
+    ("tests", 18),
+];
+
+#[test]
+fn no_file_uses_a_phrase_that_says_nothing() {
+    let root = root();
+    let mut files = Vec::new();
+    written(&root, &mut files);
+    assert!(files.len() > 100, "only {} files found: is the tree where it was?", files.len());
+    // This file has to name the phrases.
+    files.retain(|file| !file.ends_with("tests/tidy/words.rs"));
+    let mut areas: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for file in &files {
+        let Ok(text) = std::fs::read_to_string(file) else { continue };
+        let name = file.strip_prefix(&root).unwrap_or(file).to_string_lossy().replace('\\', "/");
+        let found = phrases(&text);
+        let told = found.into_iter().map(|(line, phrase)| format!("{name}:{line}: \"{phrase}\""));
+        areas.entry(area(&name)).or_default().extend(told);
+    }
+    let allowed = |area: &str| LEFT.iter().find(|(of, _)| *of == area).map_or(0, |(_, most)| *most);
+    let over = areas.into_iter().filter(|(area, found)| found.len() > allowed(area));
+    report(&over.flat_map(|(_, found)| found).collect::<Vec<_>>());
+}
+
+/// The part of the tree that a file belongs to: a crate, or what stands at the root.
+fn area(name: &str) -> String {
+    let parts = if name.starts_with("crates/") { 2 } else { 1 };
+    name.split('/').take(parts).collect::<Vec<_>>().join("/")
+}
+
+/// The phrases in a text, each with the line it starts on.
+fn phrases(text: &str) -> Vec<(usize, String)> {
+    let mut words = Vec::new();
+    for (at, line) in text.lines().enumerate() {
+        // Punctuation is a word of its own, which no phrase holds; comment marks and the
+        // underscores of names are not.
+        let spread = line.replace(['/', '!', '_', '#', '>', '*'], " ");
+        let parts = spread.split_inclusive(|c: char| !c.is_alphanumeric() && c != '\'');
+        for part in parts {
+            let word = part.trim_end_matches(|c: char| !c.is_alphanumeric());
+            let mark = part[word.len()..].trim();
+            let found = [word, mark].into_iter().filter(|word| !word.is_empty());
+            words.extend(found.map(|word| (at + 1, word.to_lowercase())));
+        }
+    }
+    let mut found = Vec::new();
+    for (at, (line, _)) in words.iter().enumerate() {
+        for phrase in PHRASES {
+            let matches = words.get(at..at + phrase.len()).is_some_and(|words| {
+                words.iter().zip(*phrase).all(|((_, word), part)| *part == "*" || part == word)
+            });
+            if matches {
+                found.push((*line, phrase.join(" ")));
+            }
+        }
+    }
+    found
+}
+
+/// Source and documents below a folder, without what is built or fetched.
+fn written(folder: &Path, found: &mut Vec<PathBuf>) {
+    let Ok(entries) = std::fs::read_dir(folder) else { return };
+    for path in entries.filter_map(|entry| Some(entry.ok()?.path())) {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if !name.starts_with('.') && !matches!(name.as_str(), "target" | "node_modules") {
+                written(&path, found);
+            }
+        } else if path.extension().is_some_and(|kind| kind == "rs" || kind == "md" || kind == "ts")
+        {
+            found.push(path);
+        }
+    }
+}
+
+#[test]
+fn a_phrase_is_found_in_any_case_and_over_a_line_end() {
+    let [want, is, module] = ["want", "is", "module"];
+    let text = format!(
+        "/// For {want}\n/// of a name, it {is} no part of it.\nfn {is}_said() {{}}\n// See the {module}.\n"
+    );
+    let found: Vec<usize> = phrases(&text).into_iter().map(|(line, _)| line).collect();
+    assert_eq!(found, [1, 2, 3, 4]);
+    let innocent = "this said; it is {said}; it is no longer open; look into the modules below";
+    assert_eq!(phrases(innocent), []);
+}
+
+#[test]
+fn a_file_belongs_to_its_crate() {
+    assert_eq!(area("crates/cli/src/main.rs"), "crates/cli");
+    assert_eq!(area("src/main.rs"), "src");
+    assert_eq!(area("README.md"), "README.md");
+}
