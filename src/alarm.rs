@@ -4,7 +4,7 @@
 //! on the way to a distant one. On a battery each of these counts, so the loop has a timer of the
 //! kernel.
 
-use crate::pty::watch;
+use crate::sys::watch;
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
 use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};

@@ -7,8 +7,10 @@
 //! | [`session`] | sessions: opened by a grant, bytes both ways, ended |
 //! | [`tunnel`] | sessions that are connections to a place the device can reach |
 //! | [`copy`] | files for an operator, in a process of the session's user |
-//! | [`pty`] | accounts, terminals, child processes, and that none of them is left behind |
-//! | [`audit`] | which programs sessions execute, by the kernel's word |
+//! | [`sys`] | system calls, accounts, the process table, cgroups: the lowest folder |
+//! | [`process`] | child processes, and that none of them is left behind |
+//! | [`pty`] | terminals |
+//! | [`command_log`] | which programs sessions execute, by the kernel's word |
 //! | [`policy`] | what the device itself permits, whatever was granted |
 //! | [`config`] | what the administrator wrote, and what it means |
 //! | [`state`] | the device's key and its enrollment; which commands were started |
@@ -32,8 +34,8 @@
 pub mod agent;
 pub mod alarm;
 pub mod arguments;
-pub mod audit;
 pub mod clock;
+pub mod command_log;
 pub mod config;
 pub mod copy;
 pub mod enroll;
@@ -44,11 +46,13 @@ pub mod link;
 pub mod logger;
 pub mod platform;
 pub mod policy;
+pub mod process;
 pub mod pty;
 pub mod service;
 pub mod session;
 pub mod state;
 pub mod status;
+pub mod sys;
 pub mod tunnel;
 
 use config::Config;

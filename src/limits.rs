@@ -218,7 +218,7 @@ pub const LOG_MEMBERS: usize = 4096;
 pub const LOG_SEEN: usize = 4096;
 /// Bytes of arguments and paths in these. Kept only until the loop's next turn.
 pub const LOG_SEEN_BYTES: usize = 256 * 1024;
-/// How long an event of the kernel waits for what comes right after it, see `audit::ahead`. Records
+/// How long an event of the kernel waits for what comes right after it, see `command_log::look_ahead`. Records
 /// come that much later.
 pub const LOG_AHEAD_FOR: Duration = Duration::from_millis(20);
 /// Events that may wait so, of some 50 bytes: 200 KiB in a storm of forks, a few hundred otherwise.

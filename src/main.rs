@@ -6,11 +6,11 @@ use std::process::ExitCode;
 use std::time::Duration;
 use towline_agent::agent::Outcome;
 use towline_agent::arguments::{Arguments, Command, HELP, parse};
-use towline_agent::audit::local;
+use towline_agent::command_log::local;
 use towline_agent::config::Config;
 use towline_agent::handover::exchange::installed;
 use towline_agent::handover::form::FORM;
-use towline_agent::handover::question::OTHER_FORM;
+use towline_agent::handover::preflight::OTHER_FORM;
 use towline_agent::handover::{self, Predecessor};
 use towline_agent::{enroll, logger, platform, run, status, would_run};
 

@@ -5,8 +5,8 @@
 //! so that two agents on one device do not share it. It is only ever a report: where it cannot be
 //! written, the agent works without.
 
-use crate::audit::watcher::Means;
 use crate::clock::system_time;
+use crate::command_log::watcher::Means;
 use crate::config::Config;
 use crate::logger::utc;
 use crate::platform::VERSION;

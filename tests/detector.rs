@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use towline_agent::audit::detect::{Detector, LINE};
+use towline_agent::command_log::detector::{Detector, LINE};
 
 /// The lines that are found when a stream passes, `most` bytes of output at a time.
 fn lines_of(stream: &str, most: usize) -> Vec<String> {

@@ -10,8 +10,8 @@ use std::future::poll_fn;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use towline_agent::audit::seen::{self, Seen};
-use towline_agent::audit::watcher;
+use towline_agent::command_log::observations::{self as seen, Seen};
+use towline_agent::command_log::watcher;
 use towline_wire::message::ExitStatus;
 use towline_wire::record::Source;
 

@@ -12,16 +12,16 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
-use towline_agent::pty::account::{Account, own_name};
-use towline_agent::pty::cgroup::{self, Cgroup};
-use towline_agent::pty::ending::{Ending, Left};
-use towline_agent::pty::environment::Environment;
-use towline_agent::pty::family::Family;
-use towline_agent::pty::reap::{Reaper, next_exit};
-use towline_agent::pty::spawn::{
-    Child, Io, Plan, Program, Request, SpawnError, foreground, resize,
-};
-use towline_agent::pty::{Exit, Size, watch};
+use towline_agent::process::Exit;
+use towline_agent::process::ending::{Ending, Left};
+use towline_agent::process::environment::Environment;
+use towline_agent::process::family::Family;
+use towline_agent::process::reap::{Reaper, next_exit};
+use towline_agent::process::spawn::{Child, Io, Plan, Program, Request, SpawnError};
+use towline_agent::pty::{Size, foreground, resize};
+use towline_agent::sys::account::{Account, own_name};
+use towline_agent::sys::cgroup::{self, Cgroup};
+use towline_agent::sys::watch;
 
 const PATIENCE: Duration = Duration::from_secs(30);
 const SIZE: Size = Size { rows: 24, cols: 80 };

@@ -5,7 +5,7 @@
 //! - One batch waits for the link at a time, and only when no other message does: records never
 //!   hold up a session by more than one of them.
 
-use super::{Agent, Stage};
+use super::agent::{Agent, Stage};
 use std::task::Context;
 use std::time::Instant;
 use towline_wire::message::{FromAgent, Terminal};

@@ -5,7 +5,7 @@
 //!   Neither ends the agent.
 //! - No message opens anything without a grant that [`crate::session::gate`] found good.
 
-use super::{Agent, Stage, millis};
+use super::agent::{Agent, Stage, millis};
 use crate::link::driver::LinkError;
 use crate::pty::Size;
 use crate::session::gate::Refusal;

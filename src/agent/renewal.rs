@@ -8,14 +8,14 @@
 //! - Nobody's session ends because of an upgrade, whatever the new program is like.
 //! - The last word counts: told again, the agent asks again.
 
-use super::Agent;
+use super::agent::Agent;
 use crate::handover::Predecessor;
 use crate::handover::exchange::{self, execute, hear_signals, installed, memory};
 use crate::handover::form::{Writer, contradiction};
-use crate::handover::question::{Answer, Question};
+use crate::handover::preflight::{Answer, Question};
 use crate::limits;
 use crate::platform::VERSION;
-use crate::pty::Exit;
+use crate::process::Exit;
 use crate::session::gate::Gate;
 use crate::state::Dir;
 use crate::state::enrollment::Enrollment;

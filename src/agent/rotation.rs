@@ -9,7 +9,7 @@
 //!   wears.
 //! - Whoever asked hears why no key was made.
 
-use super::{Agent, Stage};
+use super::agent::{Agent, Stage};
 use crate::limits;
 use crate::link::driver::LinkError;
 use crate::link::tls;

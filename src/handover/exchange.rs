@@ -4,7 +4,6 @@
 //! - Returning means that nothing changed: descriptors are closed at an exec again, signals are
 //!   heard again.
 
-use super::VARIABLE;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -14,6 +13,10 @@ use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
+
+/// The variable in which a successor finds what it was left: `STATE:PROGRAM`, two descriptors. The
+/// second is missing when the program that reads it is the one that wrote the state.
+pub const VARIABLE: &str = "TOWLINE_HANDOVER";
 
 /// Signals that somebody listens to. Between the exec and the successor's first breath nobody does.
 fn heard() -> SigSet {

@@ -6,11 +6,11 @@
 //!
 //! # Invariants
 //! - [`FORM`] changes whenever anything that is written changes. A program that does not know a
-//!   form says so before the exec (see [`super::question`]), so no reader ever guesses.
+//!   form says so before the exec (see [`super::preflight`]), so no reader ever guesses.
 //! - Nothing read is believed: a length beyond its bound, a number that cannot be, a descriptor
 //!   that was not left for us are errors, and the old program then takes everything back.
 
-use crate::pty::sys;
+use crate::sys::calls;
 use nix::unistd::Pid;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Read as _, Write as _};
@@ -227,7 +227,7 @@ impl<'a> Reader<'a> {
     /// A descriptor: a copy to work with. The one that was left stays open until it is certain that
     /// we go on.
     pub fn descriptor(&mut self) -> io::Result<OwnedFd> {
-        let left = sys::inherit(self.small::<RawFd>()?)?;
+        let left = calls::inherit(self.small::<RawFd>()?)?;
         let copy = left.as_fd().try_clone_to_owned();
         self.kept.push(left);
         copy

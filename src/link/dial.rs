@@ -14,8 +14,8 @@
 use super::proxy::{Proxy, ProxyError};
 use super::tls::{self, TlsError};
 use crate::limits;
-use crate::pty::sys;
 use crate::state::enrollment::Address;
+use crate::sys::calls;
 use rustls::ClientConfig;
 use std::future::{Future, poll_fn};
 use std::io;
@@ -124,7 +124,7 @@ async fn dial_without_limit(target: &Target) -> Result<TlsStream<TcpStream>, Dia
 /// must not hold the socket for the kernel's quarter of an hour.
 fn tune(tcp: &TcpStream) {
     let _ = tcp.set_nodelay(true);
-    let _ = sys::set_notsent_lowat(tcp.as_fd(), limits::NOTSENT_LOWAT);
+    let _ = calls::set_notsent_lowat(tcp.as_fd(), limits::NOTSENT_LOWAT);
     let millis = u32::try_from(limits::TCP_USER_TIMEOUT.as_millis()).unwrap_or(u32::MAX);
     let _ = nix::sys::socket::setsockopt(tcp, nix::sys::socket::sockopt::TcpUserTimeout, &millis);
 }

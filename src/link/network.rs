@@ -5,7 +5,7 @@
 //! due but is cancelled when somebody sets the clock. Where the kernel gives neither, the agent
 //! works without, and only waits longer.
 
-use crate::pty::watch;
+use crate::sys::watch;
 use nix::errno::Errno;
 use nix::sys::socket::{
     self, AddressFamily, MsgFlags, NetlinkAddr, SockFlag, SockProtocol, SockType,

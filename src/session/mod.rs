@@ -10,7 +10,7 @@
 //! - A session does not know of links: it fills its rings until they are full, and then its program
 //!   waits.
 //! - A session leaves the table only when it is forgotten, refused, or its grace is over (a script
-//!   knows no grace: it has its own time); its processes are ended by [`crate::pty::ending`] even
+//!   knows no grace: it has its own time); its processes are ended by [`crate::process::ending`] even
 //!   when the session is long gone.
 
 pub mod echo;

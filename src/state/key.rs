@@ -10,7 +10,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use rustls::sign::CertifiedKey;
 use std::sync::Arc;
 
-pub(super) const FILE: &str = "device.key";
+pub(super) use super::dir::KEY_FILE as FILE;
 /// A key that is to take the place of [`FILE`], see [`super::keyring`].
 pub(super) const NEXT_FILE: &str = "device.key.new";
 

@@ -18,8 +18,8 @@ use towline_wire::smux::{
     Broken, Event, HEADER, INITIAL_WINDOW, MAX_CONTROL, Rule, Streams, Version,
 };
 
-use super::News;
 use super::connection::Connection;
+use super::news::News;
 use super::place::Place;
 use crate::limits;
 

@@ -12,8 +12,8 @@ use towline_wire::frame::StreamId;
 use towline_wire::message::ExitStatus;
 use towline_wire::mux::Mux;
 
-use super::News;
 use super::connection::Connection;
+use super::news::News;
 use super::place::Place;
 use crate::limits;
 

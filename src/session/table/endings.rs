@@ -5,9 +5,9 @@
 //! - An end touches the processes of its own session only: leaders of others and the bystander are
 //!   named to it.
 
-use super::Table;
-use crate::pty::Exit;
-use crate::pty::ending::{Ending, Left};
+use super::table::Table;
+use crate::process::Exit;
+use crate::process::ending::{Ending, Left};
 use crate::session::running::Running;
 use crate::tunnel::Tunnel;
 use nix::unistd::Pid;
@@ -60,7 +60,7 @@ impl Table {
         }
     }
 
-    fn begin_end(&mut self, at: usize, now: Instant) {
+    pub(super) fn begin_end(&mut self, at: usize, now: Instant) {
         let pid = self.sessions[at].pid;
         let others = self.leaders_but(pid);
         if let Some(family) = self.sessions[at].family.take() {
@@ -68,7 +68,7 @@ impl Table {
         }
     }
 
-    fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
+    pub(super) fn leaders_but(&self, pid: Pid) -> Vec<Pid> {
         let running = self
             .sessions
             .iter()

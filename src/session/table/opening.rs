@@ -4,17 +4,18 @@
 //! - What fails leaves nothing: neither streams nor a cgroup.
 //! - No two sessions of one name, whether they run or their scripts are still on their way.
 
-use super::{Refusal, Table};
+use super::table::Table;
 use crate::arguments::COPY;
 use crate::limits;
+use crate::process::environment::Environment;
+use crate::process::family::Family;
+use crate::process::spawn::{Plan, Program, Request, SpawnError};
 use crate::pty::Size;
-use crate::pty::cgroup::Cgroup;
-use crate::pty::environment::Environment;
-use crate::pty::family::Family;
-use crate::pty::spawn::{Plan, Program, Request, SpawnError};
 use crate::session::gate::Passed;
+use crate::session::gate::Refusal;
 use crate::session::running::Running;
 use crate::session::script::Gathering;
+use crate::sys::cgroup::Cgroup;
 use std::os::fd::AsFd as _;
 use towline_wire::frame::StreamId;
 use towline_wire::message::{Launch, Open};
@@ -62,7 +63,7 @@ impl Table {
     }
 
     /// Streams for a program; a copy carries bulk and has a window like a tunnel's.
-    fn add_streams(
+    pub(super) fn add_streams(
         &mut self,
         streams: (StreamId, Option<StreamId>),
         launch: &Launch,
@@ -132,7 +133,7 @@ fn start(
     passed: &Passed,
     script: Option<Vec<u8>>,
     cgroup: Option<&Cgroup>,
-) -> Result<crate::pty::spawn::Child, SpawnError> {
+) -> Result<crate::process::spawn::Child, SpawnError> {
     let terminal = open.terminal.as_ref().filter(|_| passed.launch.wants_terminal());
     let mut environment = Environment::of_login(&passed.account, &open.session, terminal.is_some());
     if let Some(terminal) = terminal.filter(|terminal| !terminal.term.is_empty()) {

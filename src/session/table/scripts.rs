@@ -1,6 +1,7 @@
 //! Scripts of the table: from the last byte to the process.
 
-use super::{Refusal, Table};
+use super::table::Table;
+use crate::session::gate::Refusal;
 use std::time::{Duration, Instant};
 use towline_wire::message::FromAgent;
 

@@ -1,8 +1,9 @@
 //! Tunnels of the table: opened, moved, told about, ended. What they are: [`crate::tunnel`].
 
-use super::{Refusal, Table};
+use super::table::Table;
 use crate::limits;
 use crate::session::gate::Passed;
+use crate::session::gate::Refusal;
 use crate::tunnel::{News, Tunnel};
 use std::task::{Context, Poll};
 use towline_wire::message::{Destination, EndReason, FromAgent, Open, RefusalCode};

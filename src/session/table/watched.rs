@@ -1,6 +1,6 @@
 //! What the command log asks of the table: who leads which session, and which lines were typed.
 
-use super::Table;
+use super::table::Table;
 
 impl Table {
     /// Reads command lines off a session's terminal.

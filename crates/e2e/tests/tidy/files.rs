@@ -16,9 +16,9 @@ const LONGER_FOR_A_REASON: &[(&str, &str)] = &[];
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "misc"];
 /// The one file that may hold `unsafe`: system calls around fork and exec.
-const UNSAFE_FILE: &str = "src/pty/sys.rs";
+const UNSAFE_FILE: &str = "src/sys/calls.rs";
 /// The file that opens it.
-const UNSAFE_OPENER: &str = "src/pty/mod.rs";
+const UNSAFE_OPENER: &str = "src/sys/mod.rs";
 
 #[test]
 fn every_source_file_opens_with_a_header() {
@@ -81,7 +81,7 @@ fn unlocked(name: &str, text: &str) -> Option<usize> {
     let mut lines = text.lines().zip(text.lines().skip(1).chain([""])).enumerate();
     let offence = lines.find(|(_, (line, next))| {
         let opens = locks.iter().any(|lock| line.contains(lock.as_str()));
-        opens && !(name == UNSAFE_OPENER && *next == "pub(crate) mod sys;")
+        opens && !(name == UNSAFE_OPENER && *next == "pub(crate) mod calls;")
     });
     offence.map(|(at, _)| at + 1)
 }
@@ -90,11 +90,11 @@ fn unlocked(name: &str, text: &str) -> Option<usize> {
 fn an_unlocked_file_is_found_wherever_it_is() {
     // Put together here, so that this file does not offend.
     let [allow, expect] = ["allow", "expect"].map(|level| [level, "(unsafe_code)"].concat());
-    let sys = format!("mod a;\n#[{allow}] // why\npub(crate) mod sys;\n");
+    let sys = format!("mod a;\n#[{allow}] // why\npub(crate) mod calls;\n");
     assert_eq!(unlocked(UNSAFE_OPENER, &sys), None);
-    assert_eq!(unlocked(UNSAFE_OPENER, &sys.replace("sys", "spawn")), Some(2));
-    assert_eq!(unlocked("src/pty/spawn.rs", &sys), Some(2));
-    assert_eq!(unlocked("src/pty/spawn.rs", &format!("#![{expect}]\n")), Some(1));
+    assert_eq!(unlocked(UNSAFE_OPENER, &sys.replace("calls", "spawn")), Some(2));
+    assert_eq!(unlocked("src/process/spawn.rs", &sys), Some(2));
+    assert_eq!(unlocked("src/process/spawn.rs", &format!("#![{expect}]\n")), Some(1));
 }
 
 #[test]

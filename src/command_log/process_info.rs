@@ -1,0 +1,66 @@
+//! Asking a process what it is, with as few system calls as that takes: it may be gone at any of
+//! them.
+//!
+//! # Not here
+//! - Which program of a process it was that answered: [`super::look_ahead`].
+
+use super::observations::Program;
+use nix::fcntl::{OFlag, open};
+use nix::sys::stat::Mode;
+use nix::time::{ClockId, clock_gettime};
+use nix::unistd::read;
+use std::os::unix::ffi::OsStringExt as _;
+use std::os::unix::fs::MetadataExt as _;
+use towline_wire::record::{ARGUMENTS, PATH};
+
+/// The kernel's monotonic clock, nanoseconds: the clock of its process events.
+#[must_use]
+pub fn clock() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).ok();
+    let part = |part: i64| u64::try_from(part).unwrap_or(0);
+    #[allow(clippy::useless_conversion)] // 32 bits on some targets
+    now.map_or(0, |now| part(now.tv_sec().into()) * 1_000_000_000 + part(now.tv_nsec().into()))
+}
+
+/// What a process is, its arguments first: they go soonest. With when the arguments had been read
+/// ([`clock`]). One that has ended says nothing.
+#[must_use]
+pub fn ask(pid: u32) -> (Program, u64) {
+    let mut program = Program::default();
+    let mut path = format!("/proc/{pid}/cmdline");
+    if let Ok(file) = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
+        // The kernel gives all that fits in one go. A process that ends meanwhile gives nothing.
+        let mut buffer = [0; ARGUMENTS + 1];
+        let length = read(&file, &mut buffer).unwrap_or(0);
+        program.cut = length > ARGUMENTS;
+        program.arguments = buffer.get(..length.min(ARGUMENTS)).unwrap_or_default().to_vec();
+    }
+    let read_at = clock();
+    path.truncate(path.len() - "/cmdline".len());
+    // The directory belongs to the effective user, whatever the program forbids to be read.
+    program.uid = std::fs::metadata(&path).ok().map(|meta| meta.uid());
+    path.push_str("/cwd");
+    program.directory =
+        std::fs::read_link(&path).map(|path| path.into_os_string().into_vec()).unwrap_or_default();
+    program.directory.truncate(PATH);
+    (program, read_at)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_says_what_it_is() {
+        let before = clock();
+        let (program, at) = ask(std::process::id());
+        assert!(!program.arguments.is_empty() && program.uid.is_some());
+        assert_eq!(program.directory, std::env::current_dir().unwrap().into_os_string().into_vec());
+        assert!(before <= at && at <= clock());
+    }
+
+    #[test]
+    fn a_process_that_is_gone_says_nothing() {
+        assert_eq!(ask(u32::MAX).0, Program::default());
+    }
+}

@@ -1,0 +1,100 @@
+//! The program's side of a session's streams: its descriptors, and output read from them.
+
+use crate::limits;
+use crate::process::spawn::Io;
+use crate::sys::watch;
+use nix::errno::Errno;
+use nix::unistd::read;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll};
+use tokio::io::unix::AsyncFd;
+use towline_wire::frame::StreamId;
+use towline_wire::mux::Mux;
+
+/// A descriptor that the runtime watches.
+pub(super) type Fd = AsyncFd<OwnedFd>;
+
+/// The program's side of the streams. An end that is closed is `None`.
+#[derive(Debug)]
+pub(super) struct Ports {
+    /// The terminal, or standard output.
+    pub(super) main: Option<Fd>,
+    /// Standard error, where it is apart.
+    pub(super) err: Option<Fd>,
+    /// Standard input; `None` on a terminal, which is written to through `main`.
+    pub(super) stdin: Option<Fd>,
+    pub(super) terminal: bool,
+}
+
+impl Ports {
+    pub(super) fn new(io: Io) -> io::Result<Self> {
+        match io {
+            Io::Terminal(master) => {
+                Ok(Self { main: Some(watch(master)?), err: None, stdin: None, terminal: true })
+            }
+            Io::Pipes { stdin, stdout, stderr } => Ok(Self {
+                main: Some(watch(stdout)?),
+                err: Some(watch(stderr)?),
+                stdin: Some(watch(stdin)?),
+                terminal: false,
+            }),
+        }
+    }
+
+    pub(super) fn input(&self) -> Option<&Fd> {
+        if self.terminal { self.main.as_ref() } else { self.stdin.as_ref() }
+    }
+}
+
+/// Reads what there is into the stream, as far as there is room and this turn allows. `tap` sees it
+/// too.
+pub(super) fn pump_output(
+    port: &mut Option<Fd>,
+    id: StreamId,
+    cx: &mut Context<'_>,
+    mux: &mut Mux,
+    mut tap: impl FnMut(&[u8]),
+) {
+    let Some((stream, budget)) = mux.stream(id) else { return };
+    let mut turn = limits::READ_TURN;
+    while let (Some(fd), true) = (port.as_ref(), stream.tx.wants_more(budget)) {
+        if turn == 0 {
+            return cx.waker().wake_by_ref(); // there is more, but others are waiting
+        }
+        let Poll::Ready(guard) = fd.poll_read_ready(cx) else { return };
+        let place = stream.tx.spare(budget);
+        let n = place.len().min(turn);
+        if n == 0 {
+            return;
+        }
+        match read(fd.get_ref(), &mut place[..n]) {
+            Ok(n) if n > 0 => {
+                tap(&place[..n]);
+                stream.tx.filled(n);
+                turn -= n;
+            }
+            Err(Errno::EINTR) => {}
+            Err(Errno::EAGAIN) => match guard {
+                Ok(mut guard) => guard.clear_ready(),
+                Err(_) => return,
+            },
+            // The end; a terminal that nobody holds open any more says EIO.
+            Ok(_) | Err(_) => {
+                *port = None;
+                stream.tx.finish();
+            }
+        }
+    }
+}
+
+/// True when the port is closed now. With no room in the stream it may not be read empty, and
+/// stays.
+pub(super) fn close_if_read_empty(port: &mut Option<Fd>, id: StreamId, mux: &mut Mux) -> bool {
+    let Some((stream, budget)) = mux.stream(id) else { return true };
+    if port.is_some() && stream.tx.wants_more(budget) {
+        *port = None;
+        stream.tx.finish();
+    }
+    port.is_none()
+}

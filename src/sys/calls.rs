@@ -1,0 +1,375 @@
+//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on
+//! terminals, sockets and files that have no safe form, and taking descriptors that were left open
+//! across an exec.
+//!
+//! # The rule of this file
+//! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic,
+//! no destructor. All memory the child reads was made before the fork and is only borrowed
+//! ([`Image`]). On a failure the child writes five bytes (stage and errno) to the report pipe and
+//! leaves by `_exit`, so that no exit handler of the agent runs twice. Each `unsafe` block holds
+//! one call, with its proof.
+//!
+//! # Not here
+//! - What goes into the image: see [`crate::process::spawn`].
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
+use nix::libc;
+use nix::sys::signal::{SigSet, SigmaskHow, sigprocmask};
+use nix::sys::stat::Mode;
+use nix::unistd::{self, ForkResult, Gid, Pid, Uid};
+use std::convert::Infallible;
+use std::ffi::{CStr, CString, c_char};
+use std::io;
+use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd, RawFd};
+use std::ptr;
+use tokio::io::unix::AsyncFd;
+
+/// Owned C strings, and the null-terminated array of pointers to them that `execve` takes.
+pub(crate) struct Strings {
+    pointers: Vec<*const c_char>,
+    /// Keeps what the pointers point to; moving a `CString` does not move its bytes.
+    _owned: Vec<CString>,
+}
+
+impl Strings {
+    pub(crate) fn new(owned: Vec<CString>) -> Self {
+        let pointers = owned.iter().map(|s| s.as_ptr()).chain([ptr::null()]).collect();
+        Self { pointers, _owned: owned }
+    }
+}
+
+/// Whom the child becomes.
+pub(crate) struct Identity<'a> {
+    pub(crate) groups: &'a [Gid],
+    pub(crate) gid: Gid,
+    pub(crate) uid: Uid,
+}
+
+/// All that the child needs, made before the fork.
+pub(crate) struct Image<'a> {
+    /// Paths to try in turn.
+    pub(crate) candidates: &'a [CString],
+    pub(crate) argv: &'a Strings,
+    pub(crate) envp: &'a Strings,
+    pub(crate) stdin: BorrowedFd<'a>,
+    pub(crate) stdout: BorrowedFd<'a>,
+    pub(crate) stderr: BorrowedFd<'a>,
+    /// Standard input is a terminal, to become the controlling one.
+    pub(crate) terminal: bool,
+    /// Open `cgroup.procs` of the session's own cgroup, and of the one with its limit.
+    pub(crate) cgroups: [Option<BorrowedFd<'a>>; 2],
+    /// `None` when the agent already is this account and may not change it.
+    pub(crate) identity: Option<Identity<'a>>,
+    /// Where it starts.
+    pub(crate) directory: &'a CStr,
+    /// It may start in `/` when that cannot be entered.
+    pub(crate) elsewhere: bool,
+    /// A descriptor besides the standard ones that the program gets, under its own number.
+    pub(crate) script: Option<BorrowedFd<'a>>,
+    /// Close-on-exec: it closes without a word when the exec worked.
+    pub(crate) report: BorrowedFd<'a>,
+}
+
+/// What the child was doing when it failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Stage {
+    Session = 1,
+    Terminal = 2,
+    Descriptors = 3,
+    Groups = 4,
+    Identity = 5,
+    Directory = 6,
+    Exec = 7,
+}
+
+impl Stage {
+    pub(crate) fn from_byte(byte: u8) -> Option<Self> {
+        [
+            Self::Session,
+            Self::Terminal,
+            Self::Descriptors,
+            Self::Groups,
+            Self::Identity,
+            Self::Directory,
+            Self::Exec,
+        ]
+        .into_iter()
+        .find(|stage| *stage as u8 == byte)
+    }
+}
+
+/// Forks, and lets the child become what `image` says. Returns the child's id at once; whether its
+/// exec worked comes through the report pipe.
+pub(crate) fn fork_exec(image: &Image<'_>) -> nix::Result<Pid> {
+    // All signals wait across the fork: no handler of the agent may run in the child on the agent's
+    // pipes.
+    let mut before = SigSet::empty();
+    sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    // SAFETY: the child runs only `become_session`, which keeps the rule of this file and never
+    // returns.
+    let forked = unsafe { unistd::fork() };
+    if matches!(forked, Ok(ForkResult::Child)) {
+        become_session(image);
+    }
+    let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
+    match forked? {
+        ForkResult::Parent { child } => restored.map(|()| child),
+        ForkResult::Child => become_session(image), // not reached: see above
+    }
+}
+
+/// In the child: never returns.
+fn become_session(image: &Image<'_>) -> ! {
+    let Err((stage, errno)) = run(image);
+    let errno = (errno as i32).to_le_bytes();
+    let report = [stage as u8, errno[0], errno[1], errno[2], errno[3]];
+    let _ = unistd::write(image.report, &report);
+    // SAFETY: `_exit` takes any status, is async-signal-safe and runs no handlers.
+    unsafe { libc::_exit(127) }
+}
+
+fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
+    let at = |stage| move |errno| (stage, errno);
+    unistd::setsid().map_err(at(Stage::Session))?;
+    if image.terminal {
+        take_terminal(image.stdin).map_err(at(Stage::Terminal))?;
+    }
+    join_cgroups(image.cgroups);
+    be_ordinary_when_memory_is_short();
+    unistd::dup2_stdin(image.stdin).map_err(at(Stage::Descriptors))?;
+    unistd::dup2_stdout(image.stdout).map_err(at(Stage::Descriptors))?;
+    unistd::dup2_stderr(image.stderr).map_err(at(Stage::Descriptors))?;
+    inherit_nothing_else();
+    if let Some(identity) = &image.identity {
+        unistd::setgroups(identity.groups).map_err(at(Stage::Groups))?;
+        unistd::setresgid(identity.gid, identity.gid, identity.gid).map_err(at(Stage::Groups))?;
+        unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(at(Stage::Identity))?;
+    }
+    // After the change of user: a home on a network file system may be closed to root.
+    match unistd::chdir(image.directory) {
+        Err(errno) if !image.elsewhere => return Err((Stage::Directory, errno)),
+        Err(_) => unistd::chdir(c"/").map_err(at(Stage::Directory))?,
+        Ok(()) => {}
+    }
+    if let Some(script) = image.script {
+        fcntl(script, FcntlArg::F_SETFD(FdFlag::empty())).map_err(at(Stage::Descriptors))?;
+    }
+    forget_signals();
+    Err((Stage::Exec, exec(image)))
+}
+
+/// Moves the calling process into the session's cgroups. The right to do so was checked when the
+/// files were opened. A failure is no reason to refuse a shell: the session's family is then found
+/// by its marks.
+fn join_cgroups(procs: [Option<BorrowedFd<'_>>; 2]) {
+    for procs in procs.into_iter().flatten() {
+        let _ = unistd::write(procs, b"0");
+    }
+}
+
+/// The agent may be protected from the kernel's out-of-memory killer; what its sessions start must
+/// not be.
+fn be_ordinary_when_memory_is_short() {
+    if let Ok(score) =
+        open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+    {
+        let _ = unistd::write(&score, b"0");
+    }
+}
+
+/// Makes a terminal the controlling one of the calling session leader.
+fn take_terminal(terminal: BorrowedFd<'_>) -> nix::Result<()> {
+    // SAFETY: the descriptor is borrowed, so open; this request takes an integer and no pointer.
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSCTTY as _, 0) };
+    Errno::result(result).map(drop)
+}
+
+/// Marks every descriptor above standard error close-on-exec. The agent's own are so already; this
+/// is for those that were given to it at start by a careless parent. Kernels before 5.11 lack the
+/// call: see `close_on_exec_all`.
+fn inherit_nothing_else() {
+    const CLOEXEC: libc::c_uint = 4; // CLOSE_RANGE_CLOEXEC of linux/close_range.h
+    // SAFETY: three integers; descriptors are only marked, none is closed, so no owner loses one.
+    let _ = unsafe {
+        libc::syscall(libc::SYS_close_range, 3 as libc::c_uint, libc::c_uint::MAX, CLOEXEC)
+    };
+}
+
+/// Default dispositions and an empty mask: the runtime ignores SIGPIPE, and a shell must not
+/// inherit that.
+fn forget_signals() {
+    for signal in 1..=64 {
+        // SAFETY: setting the default disposition runs no code of ours; numbers that cannot be set
+        // are refused.
+        let _ = unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+    let _ = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::empty()), None);
+}
+
+/// Tries each candidate; returns the errno that tells most.
+fn exec(image: &Image<'_>) -> Errno {
+    let mut telling = Errno::ENOENT;
+    for path in image.candidates {
+        // SAFETY: the path and both arrays are null-terminated and outlive the call: the image owns
+        // them.
+        unsafe {
+            libc::execve(path.as_ptr(), image.argv.pointers.as_ptr(), image.envp.pointers.as_ptr())
+        };
+        match Errno::last() {
+            Errno::ENOENT | Errno::ENOTDIR => {}
+            other => telling = other,
+        }
+    }
+    telling
+}
+
+/// Sets the size of a terminal; its foreground programs get SIGWINCH from the kernel when it
+/// changed.
+pub(crate) fn set_size(master: BorrowedFd<'_>, size: &nix::pty::Winsize) -> nix::Result<()> {
+    // SAFETY: the descriptor is borrowed, so open; the request reads one `winsize`, which lives
+    // across the call.
+    let result =
+        unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCSWINSZ as _, ptr::from_ref(size)) };
+    Errno::result(result).map(drop)
+}
+
+/// The process group in the foreground of the terminal whose master end this is.
+pub(crate) fn foreground_group(master: BorrowedFd<'_>) -> nix::Result<Pid> {
+    let mut group: libc::pid_t = 0;
+    // SAFETY: the descriptor is borrowed, so open; the request writes one `pid_t`, which lives
+    // across the call.
+    let result =
+        unsafe { libc::ioctl(master.as_raw_fd(), libc::TIOCGPGRP as _, ptr::from_mut(&mut group)) };
+    Errno::result(result).map(|_| Pid::from_raw(group))
+}
+
+/// Keeps the kernel from waking this socket's writer before at most `bytes` of what it holds are
+/// unsent, so that a keystroke never queues behind more bulk than that.
+pub(crate) fn set_notsent_lowat(socket: BorrowedFd<'_>, bytes: u32) -> nix::Result<()> {
+    let size = size_of_val(&bytes) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so open; the option reads four bytes, which live across
+    // the call.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_NOTSENT_LOWAT,
+            ptr::from_ref(&bytes).cast(),
+            size,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// A step of a filter of messages.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Filter {
+    /// Takes the four bytes at this place, the highest first.
+    Load {
+        /// Bytes from the message's begin.
+        at: u32,
+    },
+    /// Drops the message unless what was taken is this.
+    Want {
+        /// The number.
+        value: u32,
+    },
+}
+
+/// Lets only those messages into a socket's buffer for which all steps hold (classic BPF,
+/// linux/filter.h).
+///
+/// # Errors
+/// The kernel's; or more steps than the jumps of this language reach over.
+pub(crate) fn filter_messages(socket: BorrowedFd<'_>, steps: &[Filter]) -> nix::Result<()> {
+    let step = |code: u32, jf: u8, k: u32| libc::sock_filter { code: code as u16, jt: 0, jf, k };
+    let mut jumps = Vec::with_capacity(steps.len() + 2);
+    for (done, filter) in steps.iter().enumerate() {
+        let to_the_last = u8::try_from(steps.len() - done).map_err(|_| Errno::E2BIG)?;
+        jumps.push(match *filter {
+            Filter::Load { at } => step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, at),
+            Filter::Want { value } => {
+                step(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, to_the_last, value)
+            }
+        });
+    }
+    jumps.extend([
+        step(libc::BPF_RET | libc::BPF_K, 0, u32::MAX),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0),
+    ]);
+    let len = u16::try_from(jumps.len()).map_err(|_| Errno::E2BIG)?;
+    let program = libc::sock_fprog { len, filter: jumps.as_mut_ptr() };
+    let size = size_of_val(&program) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed, so open; the option reads one `sock_fprog` and the `len`
+    // steps behind its pointer, and both live across the call. The kernel checks the program
+    // itself.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            ptr::from_ref(&program).cast(),
+            size,
+        )
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Takes a descriptor that the program before us in this process left open on purpose, and marks it
+/// as taken.
+///
+/// "On purpose" is what the close-on-exec mark says: whatever this program opened itself carries
+/// it, and what was taken carries it from then on. So a descriptor with an owner is never taken,
+/// and none is taken twice.
+pub(crate) fn inherit(raw: RawFd) -> io::Result<OwnedFd> {
+    let not_left = || io::Error::other(format!("descriptor {raw} was not left for us"));
+    if raw <= libc::STDERR_FILENO {
+        return Err(not_left());
+    }
+    // SAFETY: the call takes any integer, and only looks.
+    let flags = unsafe { libc::fcntl(raw, libc::F_GETFD) };
+    if flags < 0 || flags & libc::FD_CLOEXEC != 0 {
+        return Err(not_left());
+    }
+    // SAFETY: three integers; the descriptor is only marked.
+    Errno::result(unsafe { libc::fcntl(raw, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and without the mark above it had no owner in this program.
+    Ok(unsafe { OwnedFd::from_raw_fd(raw) })
+}
+
+/// Gives the calling thread the lowest of the real-time priorities: it goes before ordinary
+/// programs, and after everything else that has such a priority. What it starts does not inherit
+/// it.
+///
+/// # Errors
+/// The kernel's: no `CAP_SYS_NICE`, or a cgroup without real-time share.
+pub(crate) fn take_precedence() -> nix::Result<()> {
+    const FIRST_IN_FIRST_OUT: libc::c_int = libc::SCHED_FIFO | libc::SCHED_RESET_ON_FORK;
+    let lowest: libc::c_int = 1; // `struct sched_param` of the kernel: one integer
+    // SAFETY: 0 is the calling thread; the kernel reads one integer, which lives across the call.
+    // The system call and not the C library's function, which musl does not have.
+    let result = unsafe {
+        libc::syscall(libc::SYS_sched_setscheduler, 0, FIRST_IN_FIRST_OUT, ptr::from_ref(&lowest))
+    };
+    Errno::result(result).map(drop)
+}
+
+/// Whether an extended attribute of a file has just this value, of at most eight bytes.
+pub(crate) fn has_attribute(path: &CStr, name: &CStr, value: &[u8]) -> bool {
+    let mut found = [0_u8; 8];
+    // SAFETY: both names are null-terminated, and the kernel writes at most as many bytes as it is
+    // told to an array that lives across the call.
+    let length = unsafe {
+        libc::getxattr(path.as_ptr(), name.as_ptr(), found.as_mut_ptr().cast(), found.len())
+    };
+    usize::try_from(length).is_ok_and(|length| found.get(..length) == Some(value))
+}
+
+/// Registers a descriptor with the runtime, to learn when it can be read or written.
+pub(crate) fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` is open and stays the same descriptor until dropped, and only shared
+    // borrows of it are given out while the `AsyncFd` owns it.
+    unsafe { AsyncFd::register(fd) }.map_err(io::Error::from)
+}

@@ -1,0 +1,17 @@
+//! Registers descriptors with the runtime.
+//!
+//! The door to the one call of [`super::calls`] that code outside of the crate needs as well.
+
+use super::calls;
+use std::io;
+use std::os::fd::OwnedFd;
+use tokio::io::unix::AsyncFd;
+
+/// Registers a descriptor with the runtime, to learn when it can be read or written.
+///
+/// # Errors
+/// The runtime cannot wait for this kind of descriptor (a plain file), or the system is out of
+/// memory.
+pub fn watch(fd: OwnedFd) -> io::Result<AsyncFd<OwnedFd>> {
+    calls::watch(fd)
+}
