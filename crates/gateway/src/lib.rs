@@ -1,9 +1,9 @@
 //! The Towline gateway: one TLS port for agents, the AWS-compatible API and data channels.
 //!
 //! Map, control plane: [`config`] and [`init`] (the directory) -> [`wiring`] (the only file that
-//! puts things together) -> [`port`] (TLS, two doors) -> [`api`] (signature, policy, operation) ->
-//! [`store`]. Beside them [`enrollment`], [`authority`], [`vault`], [`audit`], [`monitor`]. The
-//! data plane hangs on [`seam`].
+//! puts things together) -> [`listener`] (TLS) -> [`api`] (signature, policy, operation) ->
+//! [`store`]. Beside them [`devices::enrollment`], [`authority`], [`vault`], [`audit`]. The
+//! data plane hangs on [`plane`].
 //!
 //! # Invariants
 //! - Every request passes signature and policy, and leaves an audit line.
@@ -14,28 +14,32 @@
 //!   `towline_wire`.
 #![forbid(unsafe_code)]
 
-pub mod agents;
 pub mod api;
 pub mod audit;
 pub mod authority;
 pub mod channels;
 pub mod clock;
-pub mod commands;
 pub mod config;
-pub mod enrollment;
+pub mod devices;
 pub mod entropy;
 pub mod evidence;
 pub mod files;
 pub mod init;
 pub mod limits;
+pub mod listener;
 pub mod logging;
 pub mod metrics;
-pub mod monitor;
-pub mod port;
-pub mod seam;
+pub mod plane;
+pub mod run_command;
 pub mod sessions;
 pub mod store;
 pub mod throttle;
 pub mod unattached;
 pub mod vault;
 pub mod wiring;
+
+// Until `evidence` is a crate of its own.
+use crate::plane as seam;
+mod agents {
+    pub(crate) use crate::sessions::Lane;
+}

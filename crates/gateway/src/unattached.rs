@@ -8,7 +8,7 @@ use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use towline_ssm::ids::{DeviceId, SessionId};
 
-use crate::seam::{
+use crate::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, EndReason, LiveState,
     SessionStart, SessionStarted, Sessions, StartError,
 };

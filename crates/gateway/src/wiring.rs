@@ -12,24 +12,24 @@ use tokio::sync::watch;
 use towline_ssm::ids::Realm;
 use towline_wire::message::EndReason;
 
-use crate::agents::{Agents, AgentsHandle};
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
 use crate::channels::Channels;
 use crate::clock::Clock;
-use crate::commands::Commands;
 use crate::config::{self, Config, ConfigError};
-use crate::enrollment::Enrollment;
+use crate::devices::enrollment::Enrollment;
+use crate::devices::towline::{Agents, AgentsHandle};
 use crate::entropy::NoRandom;
 use crate::evidence::{Evidence, EvidenceError, News, Told, command_files, trail};
 use crate::files::{self, FileError};
+use crate::listener::http::HttpServer;
+use crate::listener::monitor::Monitor;
+use crate::listener::tls::{TlsConfigs, TlsError};
+use crate::listener::{Bounds, TlsListener, socket};
 use crate::metrics::Metrics;
-use crate::monitor::Monitor;
-use crate::port::http::HttpDoor;
-use crate::port::tls::{TlsConfigs, TlsError};
-use crate::port::{Bounds, Port, listen};
-use crate::seam::{self, AgentAcceptor, DataChannels, Sessions};
+use crate::plane::{self, AgentAcceptor, DataChannels, Sessions};
+use crate::run_command::Commands;
 use crate::sessions::{Hub, HubHandle, HubSettings, MAX_SESSIONS};
 use crate::store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 use crate::vault::{Vault, VaultError};
@@ -100,7 +100,7 @@ pub struct DataPlane {
     /// Behind the websockets' path.
     pub channels: Arc<dyn DataChannels>,
     /// Behind Run Command.
-    pub commands: Arc<dyn seam::Commands>,
+    pub commands: Arc<dyn plane::Commands>,
 }
 
 /// A gateway that listens and is about to serve.
@@ -256,14 +256,19 @@ impl Gateway {
             let monitor = Monitor { metrics: Arc::clone(&metrics), store: store.clone() };
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
-        let http = HttpDoor::new(api::router(Arc::new(api)));
+        let http = HttpServer::new(api::router(Arc::new(api)));
         let mut stopping = stop.clone();
         tokio::spawn(async move {
-            crate::port::stopped(&mut stopping).await;
+            crate::listener::stopped(&mut stopping).await;
             sessions.going_away();
         });
-        let port =
-            Arc::new(Port { tls, agents: plane.agents, http, metrics, bounds: Bounds::default() });
+        let port = Arc::new(TlsListener {
+            tls,
+            agents: plane.agents,
+            http,
+            metrics,
+            bounds: Bounds::default(),
+        });
         port.serve(listener, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.
         let _ =
@@ -284,7 +289,7 @@ impl Gateway {
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
-    listen::listen(address).map_err(|source| GatewayError::Listen { address, source })
+    socket::listen(address).map_err(|source| GatewayError::Listen { address, source })
 }
 
 /// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.

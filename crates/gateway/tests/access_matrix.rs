@@ -21,8 +21,8 @@ use towline_gateway::audit::AuditLog;
 use towline_gateway::clock::{Clock, UnixMillis};
 use towline_gateway::evidence::Evidence;
 use towline_gateway::evidence::settings::RawEvidence;
+use towline_gateway::listener::http::Peer;
 use towline_gateway::metrics::Metrics;
-use towline_gateway::port::http::Peer;
 use towline_gateway::store::{
     AccessRequest, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice, NewDocument,
     NewSession, Role, Store,

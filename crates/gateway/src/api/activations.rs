@@ -1,7 +1,7 @@
 //! Activations: made with their code shown once, listed without it, removed.
 //!
 //! # Not here
-//! - Their use by devices: [`crate::enrollment`].
+//! - Their use by devices: [`crate::devices::enrollment`].
 
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ use super::paging::page;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _};
 use crate::clock::UnixMillis;
-use crate::enrollment::hash_code;
+use crate::devices::enrollment::hash_code;
 use crate::entropy;
 use crate::store::{self, ActivationFilter, NewActivation};
 

@@ -10,7 +10,7 @@ use towline_ssm::ids::DeviceId;
 
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use crate::seam::RotateError;
+use crate::plane::RotateError;
 use crate::store::{Device, DeviceStatus, KeyStatus};
 
 impl Api {

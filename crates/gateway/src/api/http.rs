@@ -29,9 +29,9 @@ use super::call::{Call, Record};
 use super::{Api, internal};
 use crate::audit::Event;
 use crate::clock::UnixMillis;
+use crate::listener::http::Peer;
 use crate::metrics::Answer;
-use crate::port::http::Peer;
-use crate::seam::ChannelRequest;
+use crate::plane::ChannelRequest;
 use crate::{entropy, limits};
 
 /// Content type of AWS JSON 1.1.

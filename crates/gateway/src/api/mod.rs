@@ -13,14 +13,14 @@
 //!
 //! # Not here
 //! - Shapes, limits and codes of AWS: `towline_ssm`. The running sessions:
-//!   [`crate::seam::Sessions`].
+//!   [`crate::plane::Sessions`].
 
 mod access;
 mod activations;
 mod authn;
 mod authz;
 mod call;
-mod commands;
+mod command_log;
 mod device_keys;
 mod devices;
 mod dispatch;
@@ -53,7 +53,7 @@ use crate::clock::Clock;
 use crate::entropy::NoRandom;
 use crate::evidence::Evidence;
 use crate::metrics::Metrics;
-use crate::seam::{Commands, DataChannels, Sessions};
+use crate::plane::{Commands, DataChannels, Sessions};
 use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::vault::{Vault, VaultError};

@@ -34,7 +34,7 @@ use super::wanted::{parameter_facts, run_as, with_preferences};
 use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
 use crate::entropy;
-use crate::seam::{EndReason, LiveState, SessionStart, StartError, Terminal};
+use crate::plane::{EndReason, LiveState, SessionStart, StartError, Terminal};
 use crate::store::{self, SessionFilter, SessionStatus};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.

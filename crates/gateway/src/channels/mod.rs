@@ -19,7 +19,7 @@ use towline_ssm::message::{HEADER, MAX_PAYLOAD};
 use towline_wire::client::SUBPROTOCOL;
 use towline_wire::frame::MAX_FRAME;
 
-use crate::seam::{ChannelRequest, DataChannels};
+use crate::plane::{ChannelRequest, DataChannels};
 use crate::sessions::Hub;
 
 /// Bytes of a client that are read at once. The library zeroes and keeps so many for each client,

@@ -19,8 +19,7 @@ use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{EndReason, ToAgent, decode, encode};
 
-use crate::agents::Lane;
-use crate::sessions::{ClientQueue, Hub, Session, ToChannel, sentence};
+use crate::sessions::{ClientQueue, Hub, Lane, Session, ToChannel, sentence};
 
 /// Time for the first message.
 const FIRST_WORD: Duration = Duration::from_secs(10);

@@ -21,7 +21,7 @@ use crate::clock::UnixMillis;
 use crate::config::{self, Config, ConfigError, raw::RawConfig};
 use crate::entropy::{self, NoRandom};
 use crate::files::{self, FileError};
-use crate::port::tls::{TlsConfigs, TlsError};
+use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::store::{Store, StoreError};
 use crate::vault::{Vault, VaultError};
 use certs::CertError;

@@ -8,8 +8,8 @@
 //! - Nothing is passed on between [`Lanes::stop`] and the [`Lanes::start`] that answers the latest
 //!   [`Lanes::attach`].
 
+use super::Lane;
 use super::queue::{MAX_WINDOW, RECORDED_WINDOW};
-use crate::agents::Lane;
 
 /// A rule that one side broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

@@ -22,12 +22,12 @@ use towline_ssm::documents::SessionPlan;
 use towline_wire::grant::{Grant, SignedGrant};
 use towline_wire::message::{EndReason, Launch, Open, Size, Terminal, ToAgent, encode};
 
-use super::session::{Meta, Session};
+use super::meta::Meta;
 use super::token::Token;
-use super::{Hub, lock, sentence, tunnel, watch};
-use crate::agents::Link;
+use super::{Hub, Session, lock, sentence, tunnel, watch};
+use crate::devices::towline::Link;
 use crate::evidence::Places;
-use crate::seam::{SessionStart, SessionStarted, StartError};
+use crate::plane::{SessionStart, SessionStarted, StartError};
 use crate::store::NewSession;
 
 /// How long an agent may take to open a session. A cellular link at 3 s round trip and a slow disk

@@ -1,7 +1,7 @@
 //! Steps of commands on their way to a device: a session whose client is this gateway.
 //!
 //! Way: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent -> output
-//! into the queue of [`StepSession`], which [`crate::commands`] writes to the disk and gives credit
+//! into the queue of [`StepSession`], which [`crate::run_command`] writes to the disk and gives credit
 //! for.
 //!
 //! # Invariants
@@ -18,13 +18,14 @@ use tokio::time::{Duration, Instant};
 use towline_wire::frame::{Frame, MAX_DATA};
 use towline_wire::message::{EndReason, Launch, Script, ToAgent};
 
+use super::meta::Meta;
 use super::opening::{Whom, sign};
 use super::queue::ClientQueue;
-use super::session::{Meta, Session};
 use super::token::Token;
-use super::{Hub, lock};
-use crate::agents::{Lane, Link};
-use crate::seam::StartError;
+use super::{Hub, Session, lock};
+use crate::devices::towline::Link;
+use crate::plane::StartError;
+use crate::sessions::Lane;
 
 /// What is to run where, for whom.
 #[derive(Debug, Clone)]

@@ -15,11 +15,12 @@ use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, FrameReader};
 use towline_wire::message::{EndReason, ExitStatus, ToAgent, decode};
 
-use super::session::Meta;
+use super::meta::Meta;
 use super::token::Token;
 use super::{ClientQueue, Session, ToChannel};
-use crate::agents::{Lane, Link};
-use crate::seam::{LiveState, StartError};
+use crate::devices::towline::Link;
+use crate::plane::{LiveState, StartError};
+use crate::sessions::Lane;
 
 const IO: u32 = 1;
 

@@ -1,7 +1,7 @@
 //! What is known of a session that is a tunnel: where it leads, and how much went through it.
 //!
 //! Way: the plan -> [`launch_of`] -> grant and store (as the session's resume state, so that a
-//! restarted gateway still knows) -> [`Meta`](super::session::Meta) -> at the end [`Totals`] into
+//! restarted gateway still knows) -> [`Meta`](super::meta::Meta) -> at the end [`Totals`] into
 //! the log, the session's details and the audit trail.
 //!
 //! # Invariants
@@ -13,7 +13,7 @@ use std::fmt;
 use towline_ssm::documents::SessionPlan;
 use towline_wire::message::{Destination, Framing, Launch, decode};
 
-use super::session::Meta;
+use super::meta::Meta;
 use crate::audit::Event;
 
 /// A plan's tunnel, if it is one.

@@ -11,7 +11,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use towline_wire::message::{EndReason, ExitStatus};
 
-use super::session::{Meta, Since};
+use super::meta::Meta;
+use super::session::Since;
 use super::{Hub, Session, sentence};
 
 /// How long a session waits for its first client: the life of a token and a little.

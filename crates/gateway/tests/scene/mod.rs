@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 use towline_gateway::clock::UnixMillis;
 use towline_gateway::init::{self, Made, Options};
-use towline_gateway::seam::{
+use towline_gateway::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState,
     SessionStart, SessionStarted, Sessions, StartError,
 };

@@ -18,7 +18,7 @@ use super::super::sessions::instant;
 use super::super::{Api, OrInternal as _};
 use super::shown::{self, Sent, elapsed, text, with_reason};
 use crate::clock::UnixMillis;
-use crate::commands::StepState;
+use crate::run_command::StepState;
 use crate::store::{CommandFilter, InvocationRow};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.

@@ -1,4 +1,4 @@
-//! Run Command: what is sent to whom is decided here; `crate::commands` carries it out.
+//! Run Command: what is sent to whom is decided here; `crate::run_command` carries it out.
 //!
 //! Way of SendCommand: document -> policy on it -> targets -> policy on each device -> parameters
 //! put into the document -> one transaction -> the scheduler -> the answer.
@@ -30,8 +30,8 @@ use super::call::Call;
 use super::documents::{format_of, kind_of, version_of};
 use super::wanted::{RUN_AS_TAG, parameter_facts};
 use super::{Api, OrInternal as _, internal};
-use crate::commands::{Place, StepState, times};
 use crate::entropy;
+use crate::run_command::{Place, StepState, times};
 use crate::store::NewCommand;
 
 /// Stands for values that are too long, or too many, for policy.

@@ -11,8 +11,8 @@ use towline_ssm::error::ApiError;
 
 use super::super::internal;
 use crate::clock::UnixMillis;
-use crate::commands::{Place, StepState};
-use crate::seam::Commands;
+use crate::plane::Commands;
+use crate::run_command::{Place, StepState};
 use crate::store::{InvocationRow, SentCommand};
 
 /// What stands between the two streams in a plugin's output, as at AWS.

@@ -29,8 +29,7 @@ use towline_wire::stream::{Budget, Receiver, Sender, SenderState};
 
 use super::port::{self, Flow};
 use super::record::{MAX_CLIENT_ID, Record};
-use crate::agents::Lane;
-use crate::sessions::ToChannel;
+use crate::sessions::{Lane, ToChannel};
 
 /// Output on its way to one client, bytes a lane. At 50 ms of round trip this is 5 MB/s.
 pub(super) const WINDOW: u32 = 256 * 1024;

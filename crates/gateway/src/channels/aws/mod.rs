@@ -35,8 +35,7 @@ use towline_ssm::message::payload::{JsonPayload as _, MAX_OPEN_FRAME, OpenDataCh
 use towline_wire::frame::Frame;
 use towline_wire::message::{EndReason, ToAgent};
 
-use crate::agents::Lane;
-use crate::sessions::{ClientQueue, Hub, Session, sentence};
+use crate::sessions::{ClientQueue, Hub, Lane, Session, sentence};
 use end::{AwsEnd, Order};
 use shelf::{Kept, Shelf};
 

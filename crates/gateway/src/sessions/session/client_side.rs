@@ -15,8 +15,8 @@ use towline_wire::client::ToClient;
 use towline_wire::frame::Frame;
 use towline_wire::message::{EndReason, Size, ToAgent};
 
-use super::{Carried, Phase, Session};
-use crate::agents::Lane;
+use super::session::{Carried, Phase, Session};
+use crate::sessions::Lane;
 use crate::sessions::lanes::Broken;
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
@@ -156,7 +156,7 @@ impl Session {
     }
 
     /// The recorder has caught up: the agent gets the credit that was held back.
-    pub(super) fn release_credit(&self) {
+    pub(in crate::sessions) fn release_credit(&self) {
         let mut core = self.lock();
         for lane in [Lane::Io, Lane::Err] {
             if let Some((acked, limit)) = core.held[lane as usize].take()

@@ -1,7 +1,7 @@
 //! What the device's link tells a session: it is carried, opened, attached; output, credit, the
 //! exit.
 //!
-//! Way: link task -> one of these -> the client's queue, by [`Core::tell`](super::Core). Nothing
+//! Way: link task -> one of these -> the client's queue, by [`Core::tell`](super::session::Core). Nothing
 //! here waits.
 //!
 //! # Invariants
@@ -17,9 +17,10 @@ use towline_wire::echo::{Echo, Echoed};
 use towline_wire::frame::StreamId;
 use towline_wire::message::{EndReason, ExitStatus};
 
-use super::{Carried, Phase, Session};
-use crate::agents::{Lane, Link};
-use crate::seam::StartError;
+use super::session::{Carried, Phase, Session};
+use crate::devices::towline::Link;
+use crate::plane::StartError;
+use crate::sessions::Lane;
 use crate::sessions::queue::ToChannel;
 
 impl Session {

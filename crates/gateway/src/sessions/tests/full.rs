@@ -10,7 +10,7 @@ use towline_wire::message::FromAgent;
 use super::*;
 use crate::authority::Authority;
 use crate::clock::{Clock, UnixMillis};
-use crate::seam::SessionStart;
+use crate::plane::SessionStart;
 use crate::sessions::{Hub, HubSettings, opening};
 use crate::store::testing::scratch;
 

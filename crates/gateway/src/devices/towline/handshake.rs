@@ -1,7 +1,7 @@
 //! The first words of a link: which version, who calls, and what it is told.
 //!
 //! # Invariants
-//! - The whole greeting has [`PATIENCE`] and two frames' worth of memory.
+//! - The whole handshake has [`PATIENCE`] and two frames' worth of memory.
 //! - A device is found by its key; the name it gives must be that of the key.
 
 use std::net::SocketAddr;
@@ -15,12 +15,16 @@ use towline_wire::message::{
     Enroll, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode,
 };
 
-use super::drive::Io;
-use super::{Agents, LONGEST_PING, refuse};
-use crate::enrollment::{EnrollmentError, EnrollmentRequest};
+use super::agents::Agents;
+use super::io::{Io, refuse};
+use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
 use crate::store::{Device, DeviceReport, DeviceStatus};
 
-/// How long the greeting may take. A cellular link at 3 s round trip still makes it.
+/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
+/// try on their own.
+pub(super) const LONGEST_PING: u32 = 1500;
+
+/// How long the handshake may take. A cellular link at 3 s round trip still makes it.
 const PATIENCE: Duration = Duration::from_secs(15);
 /// What a device that must wait for a person is told to wait, s: soon enough to be there when it is
 /// approved.
@@ -65,17 +69,17 @@ pub(super) async fn listen(io: &mut Io) -> Result<Caller, String> {
             _ => Err("the first message must be a hello or an enrollment".to_owned()),
         }
     });
-    heard.await.map_err(|_| "the greeting took too long".to_owned())?
+    heard.await.map_err(|_| "the handshake took too long".to_owned())?
 }
 
-/// One greeting, and what is known about its caller.
-pub(super) struct Greeting<'a> {
+/// One handshake, and what is known about its caller.
+pub(super) struct Handshake<'a> {
     pub(super) agents: &'a Agents,
     pub(super) spki: &'a [u8],
     pub(super) peer: SocketAddr,
 }
 
-impl Greeting<'_> {
+impl Handshake<'_> {
     /// The answer to a stranger.
     pub(super) async fn enroll(&self, enroll: Enroll) -> ToAgent {
         let request = EnrollmentRequest {

@@ -17,7 +17,7 @@ impl Api {
         call: &Call,
         request: ListSessionCommandsRequest,
     ) -> Result<ListSessionCommandsResponse, ApiError> {
-        match crate::commands::of_step(&request.session_id) {
+        match crate::sessions::of_step(&request.session_id) {
             Some((command, device)) => {
                 call.note("commandId", &*command);
                 self.authorize(call, &self.about_device(&device).await?).await?;

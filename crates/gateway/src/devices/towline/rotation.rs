@@ -16,10 +16,10 @@ use towline_ssm::ids::DeviceId;
 use towline_wire::message::ToAgent;
 use towline_wire::rotation::NewKey;
 
-use super::Hub;
-use crate::agents::Link;
-use crate::port::client_key::is_ed25519;
-use crate::seam::RotateError;
+use super::Link;
+use crate::listener::client_key::is_ed25519;
+use crate::plane::RotateError;
+use crate::sessions::Hub;
 use crate::store::fingerprint;
 
 /// How long a device may take to make a key: seconds of flash, and a slow link twice.
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Hub {
     /// Asks the device for a new key and lets it in; its fingerprint.
-    pub(super) async fn rotate_key(&self, device: DeviceId) -> Result<String, RotateError> {
+    pub(crate) async fn rotate_key(&self, device: DeviceId) -> Result<String, RotateError> {
         let link = self
             .link(device.as_str())
             .filter(|link| !link.is_closed())
@@ -84,10 +84,10 @@ mod tests {
     use towline_wire::epoch::Epoch;
     use towline_wire::message::FromAgent;
 
-    use super::super::HubSettings;
     use super::*;
     use crate::authority::Authority;
     use crate::clock::{Clock, UnixMillis};
+    use crate::sessions::HubSettings;
     use crate::store::testing::scratch;
     use crate::store::{DeviceReport, DeviceStatus, KeyStatus, NewActivation, NewDevice, Store};
 

@@ -20,9 +20,9 @@ use tokio::sync::Notify;
 use towline_wire::message::{ExitStatus, ToAgent};
 use towline_wire::record::{self, Batch, IN_FLIGHT, Lost, Record, Source};
 
-use super::Hub;
-use crate::agents::Link;
+use super::Link;
 use crate::limits;
+use crate::sessions::Hub;
 use crate::store::{CommandBatch, CommandRow, StoreError};
 
 /// Bytes of records that wait for the store, of all links together.
@@ -86,7 +86,7 @@ impl Intake {
 }
 
 /// Stores what comes, for ever.
-pub(super) async fn keep(hub: Arc<Hub>) {
+pub(crate) async fn keep(hub: Arc<Hub>) {
     let mut since_pruning = PRUNE_EVERY;
     loop {
         let batches = hub.intake.next().await;
@@ -151,7 +151,7 @@ async fn is_own(
     }
     let own = match hub.session(session) {
         Some(session) => session.meta.device == device,
-        None => match crate::commands::of_step(session) {
+        None => match crate::sessions::of_step(session) {
             Some((command, own)) => {
                 own == device
                     && hub.store.run_commands().invocation(&command, device).await?.is_some()

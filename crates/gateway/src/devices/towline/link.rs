@@ -1,7 +1,7 @@
 //! One agent's link as the rest of the gateway sees it: who it is, what waits for it, which
 //! sessions its streams carry.
 //!
-//! The link's own task (`agents::drive`) holds the socket; everybody else holds an `Arc<Link>` and
+//! The link's own task (`drive`) holds the socket; everybody else holds an `Arc<Link>` and
 //! never waits.
 //!
 //! # Invariants
@@ -20,31 +20,11 @@ use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{ToAgent, encode};
 
 use super::outbox::Outbox;
-use crate::seam::RotateError;
-use crate::sessions::Session;
+use crate::plane::RotateError;
+use crate::sessions::{Lane, Session};
 
 /// What became of a wish for a new key: its fingerprint.
 pub(crate) type Rotated = Result<String, RotateError>;
-
-/// Which direction of a session a stream carries.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// Terminal, or stdin and stdout.
-    Io,
-    /// Stderr.
-    Err,
-}
-
-impl Lane {
-    /// Position in arrays of lanes.
-    #[must_use]
-    pub const fn index(self) -> usize {
-        match self {
-            Self::Io => 0,
-            Self::Err => 1,
-        }
-    }
-}
 
 /// See the module.
 pub struct Link {

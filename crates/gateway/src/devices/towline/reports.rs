@@ -9,9 +9,9 @@ use std::sync::Arc;
 
 use towline_wire::message::{EndReason, FromAgent, Held, RefusalCode, ToAgent};
 
-use super::{Hub, lock, sentence};
-use crate::agents::Link;
-use crate::seam::{RotateError, StartError};
+use super::Link;
+use crate::plane::{RotateError, StartError};
+use crate::sessions::{Hub, Session, lock, sentence};
 
 impl Hub {
     /// Puts a link into the map; the one it replaces is closed and its sessions wait.
@@ -153,7 +153,7 @@ impl Hub {
     }
 
     /// The session of this name, if it is the device's own.
-    fn session_on(&self, link: &Link, name: &str) -> Option<Arc<super::Session>> {
+    fn session_on(&self, link: &Link, name: &str) -> Option<Arc<Session>> {
         self.session(name).filter(|session| session.meta.device == link.device.as_str())
     }
 }

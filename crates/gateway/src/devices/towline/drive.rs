@@ -13,80 +13,22 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, WriteHalf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
-use towline_wire::VERSIONS;
-use towline_wire::frame::{Frame, FrameReader, MAX_FRAME};
-use towline_wire::message::{FromAgent, RefusalCode, ToAgent, decode, encode};
+use towline_wire::frame::{Frame, MAX_FRAME};
+use towline_wire::message::{FromAgent, decode};
 
-use super::{Link, refuse};
-use crate::sessions::Hub;
+use super::Link;
+use super::io::Io;
+use crate::sessions::{Hub, Lane};
 
 /// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits
 /// for little.
 const BATCH: usize = 2 * MAX_FRAME;
 /// What an agent announces before its first ping, s (the wire's first interval).
 const FIRST_PING: u32 = 60;
-/// Time for the last words to an agent that is hung up on.
-const GOODBYE: Duration = Duration::from_secs(5);
-
-/// A socket with its reader.
-pub(super) struct Io {
-    read: ReadHalf<TlsStream<TcpStream>>,
-    write: WriteHalf<TlsStream<TcpStream>>,
-    reader: FrameReader,
-}
-
-impl Io {
-    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
-        let (read, write) = tokio::io::split(stream);
-        Self { read, write, reader: FrameReader::new() }
-    }
-
-    /// Waits for one frame of the greeting.
-    pub(super) async fn next_frame<T>(
-        &mut self,
-        take: impl FnOnce(Frame<'_>) -> Result<T, String>,
-    ) -> Result<T, String> {
-        loop {
-            if let Some(frame) = self.reader.next().map_err(|error| error.to_string())? {
-                return take(frame);
-            }
-            let n = self.read.read(self.reader.spare()).await.map_err(|error| error.to_string())?;
-            if n == 0 {
-                return Err("the agent hung up".to_owned());
-            }
-            self.reader.filled(n);
-        }
-    }
-
-    /// Says one thing to somebody who is hung up on then.
-    pub(super) async fn say(&mut self, message: &ToAgent) {
-        let mut out = Vec::new();
-        let version = Frame::Version { min: VERSIONS.min, max: VERSIONS.max }.encode(&mut out);
-        let Ok(body) = encode(message) else { return };
-        if version.is_err() || Frame::Control(&body).encode(&mut out).is_err() {
-            return;
-        }
-        let said = async {
-            self.write.write_all(&out).await?;
-            self.write.shutdown().await?;
-            // The close of a socket with unread bytes resets it, and the last words would be lost
-            // with it.
-            let mut rest = [0; 512];
-            while self.read.read(&mut rest).await? > 0 {}
-            io::Result::Ok(())
-        };
-        let _ = tokio::time::timeout(GOODBYE, said).await;
-    }
-
-    /// Hangs up on somebody who did not greet.
-    pub(super) async fn say_goodbye(&mut self, why: &str) {
-        self.say(&refuse(RefusalCode::Version, why, 0)).await;
-    }
-}
 
 /// Carries frames until the link ends; returns why it did.
 pub(super) async fn drive(hub: &Arc<Hub>, link: &Arc<Link>, mut io: Io) -> String {
@@ -159,7 +101,7 @@ async fn move_on(write: &mut WriteHalf<TlsStream<TcpStream>>, rest: &[u8]) -> io
 }
 
 fn patience(next_in: u32) -> Duration {
-    Duration::from_secs(u64::from(next_in.min(super::LONGEST_PING)) * 3 / 2 + 30)
+    Duration::from_secs(u64::from(next_in.min(super::handshake::LONGEST_PING)) * 3 / 2 + 30)
 }
 
 /// Frames on their way in.
@@ -183,7 +125,7 @@ impl Inbound<'_> {
                 }
             }
             Frame::Credit { stream, acked, limit } => {
-                if let Some((session, super::Lane::Io)) = self.link.session(stream) {
+                if let Some((session, Lane::Io)) = self.link.session(stream) {
                     session.input_credit(acked, limit);
                 }
             }

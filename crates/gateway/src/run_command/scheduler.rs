@@ -18,10 +18,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant};
 use towline_ssm::api::command::CommandStatus;
 
-use super::carry::{Job, Over, Wish, carry};
+use super::carry::{Job, Wish, carry};
+use super::event::{Event, Over};
 use super::live::Live;
+use super::shared::{Shared, facts_of, hand_over};
 use super::step::End;
-use super::{Shared, facts_of, hand_over};
 use crate::clock::UnixMillis;
 use crate::limits::MAX_RUNNING_SCRIPTS;
 use crate::store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
@@ -34,29 +35,6 @@ const BUSY_AGAIN: Duration = Duration::from_secs(5);
 const STORE_AGAIN: Duration = Duration::from_secs(1);
 /// The longest sleep between two looks at deadlines: clocks jump.
 const LOOK: Duration = Duration::from_secs(60);
-
-/// Everything that can happen to commands. A closed list, but for devices that come and time that
-/// goes.
-pub(super) enum Event {
-    /// A command was stored.
-    Sent { id: String, done: oneshot::Sender<()> },
-    /// Somebody stops a command.
-    Cancel { id: String, devices: Option<Vec<String>>, done: oneshot::Sender<()> },
-    /// A device was deregistered.
-    Removed { device: String, done: oneshot::Sender<()> },
-    /// A task's device is there and runs the step, or is lost.
-    Active { command: String, device: String, active: bool },
-    /// A task is over.
-    Over {
-        command: String,
-        device: String,
-        over: Over,
-        written: [u64; 2],
-        missing: u64,
-        heads: Option<[Vec<u8>; 2]>,
-        stored: oneshot::Sender<()>,
-    },
-}
 
 /// What one batch of events leads to.
 #[derive(Default)]
@@ -383,7 +361,7 @@ impl Scheduler {
         &mut self,
         live: &Live,
         device: &str,
-        link: Option<Arc<crate::agents::Link>>,
+        link: Option<Arc<crate::devices::towline::Link>>,
         given_to: Vec<[u8; 16]>,
     ) -> Option<Job> {
         let one = live.invocations.get(device)?;

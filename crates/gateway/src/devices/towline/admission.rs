@@ -1,21 +1,9 @@
-//! Agents' links: who is calling, whether it may, and the task that carries its frames.
+//! Admission: who is calling, whether it may connect, and the life of its link.
 //!
-//! Way: TLS port -> [`AgentsHandle`] -> `greeting` (version, hello or enrollment) -> [`Link`] in
-//! the hub -> `drive` (frames in and out) -> link down.
+//! Data flow: [`AgentsHandle`] -> `handshake` -> [`Link`] in the hub -> `drive` -> link down.
 //!
 //! # Invariants
-//! - Nothing of an agent is believed but its key, which the TLS handshake proved.
-//! - A stranger gets one answer and is hung up on; all that it costs is bounded by time and by the
-//!   port's places.
-//! - Two live processes with one key are both locked out, and that is written down.
-//!
-//! # Not here
-//! - What frames mean to sessions: [`crate::sessions`].
-
-mod drive;
-mod greeting;
-mod link;
-mod outbox;
+//! - Two live processes with one key are both locked out, and the audit trail says so.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,52 +14,37 @@ use towline_wire::epoch::Verdict;
 use towline_wire::frame::Frame;
 use towline_wire::message::{Hello, RefusalCode, ToAgent};
 
-pub use link::{Lane, Link};
-
-use crate::audit::{AuditLog, Event};
-use crate::clock::Clock;
-use crate::enrollment::Enrollment;
-use crate::seam::{AgentAcceptor, AgentConnection};
-use crate::sessions::Hub;
-use crate::store::{DeviceStatus, Store, fingerprint};
-use greeting::{Caller, Greeting};
+use super::agents::Agents;
+use super::handshake::{self, Caller, Handshake};
+use super::io::{Io, refuse};
+use super::{Link, drive};
+use crate::audit::Event;
+use crate::plane::{AgentAcceptor, AgentConnection};
+use crate::store::{DeviceStatus, fingerprint};
 
 /// How long a link that is already there may take to show that it is alive, when another process
 /// claims its key.
 const CLONE_PROBE: Duration = Duration::from_secs(5);
-/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
-/// try on their own.
-pub const LONGEST_PING: u32 = 1500;
-
-/// Serves agents' links.
-pub struct Agents {
-    hub: Arc<Hub>,
-    store: Store,
-    enrollment: Arc<Enrollment>,
-    audit: AuditLog,
-    clock: Clock,
-    grace: Duration,
-}
 
 /// A device that was let in, and what its link is carried with.
-struct Greeted {
+struct Admitted {
     link: Arc<Link>,
-    io: drive::Io,
+    io: Io,
     peer: std::net::SocketAddr,
 }
 
-/// The seam's handle: it knows its own `Arc`.
+/// The handle of the plane's interface: it knows its own `Arc`.
 pub struct AgentsHandle(pub Arc<Agents>);
 
 impl AgentAcceptor for AgentsHandle {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
         let agents = Arc::clone(&self.0);
-        // A box of its own: the room of the greeting is given back before the link, which lasts for
+        // A box of its own: the room of the handshake is given back before the link, which lasts for
         // days, begins.
-        let greeting = Box::pin(Arc::clone(&agents).greet(connection));
+        let handshake = Box::pin(Arc::clone(&agents).shake_hands(connection));
         Box::pin(async move {
-            let greeted = greeting.await;
-            if let Some(Greeted { link, io, peer }) = greeted {
+            let admitted = handshake.await;
+            if let Some(Admitted { link, io, peer }) = admitted {
                 agents.carry(&link, io, peer).await;
             }
         })
@@ -79,44 +52,31 @@ impl AgentAcceptor for AgentsHandle {
 }
 
 impl Agents {
-    /// Over these parts; `grace` is how long sessions outlive their link.
-    #[must_use]
-    pub fn new(
-        hub: Arc<Hub>,
-        store: Store,
-        enrollment: Arc<Enrollment>,
-        audit: AuditLog,
-        clock: Clock,
-        grace: Duration,
-    ) -> Self {
-        Self { hub, store, enrollment, audit, clock, grace }
-    }
-
     /// Hears who is there; whoever may not stay is told so, and is hung up on.
-    async fn greet(self: Arc<Self>, connection: AgentConnection) -> Option<Greeted> {
+    async fn shake_hands(self: Arc<Self>, connection: AgentConnection) -> Option<Admitted> {
         let peer = connection.peer;
-        let (mut io, spki) = (drive::Io::new(connection.stream), connection.spki);
-        let caller = match greeting::listen(&mut io).await {
+        let (mut io, spki) = (Io::new(connection.stream), connection.spki);
+        let caller = match handshake::listen(&mut io).await {
             Ok(caller) => caller,
             Err(why) => {
                 tracing::debug!(%peer, %why, "a connection on the agents' door did not greet");
-                io.say_goodbye(&why).await;
+                io.refuse(&why).await;
                 return None;
             }
         };
-        let greeting = Greeting { agents: &self, spki: &spki, peer };
+        let handshake = Handshake { agents: &self, spki: &spki, peer };
         match caller {
             Caller::Stranger(request) => {
-                let answer = greeting.enroll(*request).await;
+                let answer = handshake.enroll(*request).await;
                 io.say(&answer).await;
                 None
             }
-            Caller::Device(hello, version) => match self.admit(&greeting, &hello, version).await {
+            Caller::Device(hello, version) => match self.admit(&handshake, &hello, version).await {
                 Ok(link) => {
-                    let welcome = greeting.welcome(&hello);
+                    let welcome = handshake.welcome(&hello);
                     link.send_frame(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max });
                     link.send(&welcome);
-                    Some(Greeted { link, io, peer })
+                    Some(Admitted { link, io, peer })
                 }
                 Err(refusal) => {
                     io.say(&refusal).await;
@@ -128,7 +88,7 @@ impl Agents {
 
     /// Carries a link until it ends. What is awaited only at its ends is boxed: it costs nothing in
     /// between.
-    async fn carry(&self, link: &Arc<Link>, io: drive::Io, peer: std::net::SocketAddr) {
+    async fn carry(&self, link: &Arc<Link>, io: Io, peer: std::net::SocketAddr) {
         Box::pin(self.event("DeviceConnected", link, peer, None)).await;
         let why = drive::drive(&self.hub, link, io).await;
         link.close(&why);
@@ -170,11 +130,11 @@ impl Agents {
     /// Decides about an enrolled device that says hello.
     async fn admit(
         &self,
-        greeting: &Greeting<'_>,
+        handshake: &Handshake<'_>,
         hello: &Hello,
         version: u16,
     ) -> Result<Arc<Link>, ToAgent> {
-        let device = greeting.device(hello).await?;
+        let device = handshake.device(hello).await?;
         let link = Arc::new(Link::new(device, hello.epoch, hello.challenge, version));
         if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
             match held.epoch.judge(&link.epoch) {
@@ -187,31 +147,31 @@ impl Agents {
                     ));
                 }
                 Verdict::OtherBoot if held.answers(CLONE_PROBE).await => {
-                    return Err(self.quarantine(greeting, &held).await);
+                    return Err(self.quarantine(handshake, &held).await);
                 }
                 Verdict::OtherBoot => {}
             }
         }
         self.hub.link_up(&link);
-        self.retire_older_keys(greeting, &link).await;
-        tracing::info!(device = %link.device, peer = %greeting.peer, version = hello.platform.agent_version, "link up");
+        self.retire_older_keys(handshake, &link).await;
+        tracing::info!(device = %link.device, peer = %handshake.peer, version = hello.platform.agent_version, "link up");
         Ok(link)
     }
 
     /// The device has come with this key: the ones before it are let in no more.
-    async fn retire_older_keys(&self, greeting: &Greeting<'_>, link: &Link) {
+    async fn retire_older_keys(&self, handshake: &Handshake<'_>, link: &Link) {
         let (keys, now) = (self.store.device_keys(), self.clock.now());
-        match keys.retire_older(link.device.as_str(), greeting.spki, now).await {
+        match keys.retire_older(link.device.as_str(), handshake.spki, now).await {
             Ok(0) => {}
             Ok(retired) => {
                 tracing::info!(device = %link.device, retired, "the device has come with its new key");
                 let facts = vec![
                     ("deviceId", link.device.to_string()),
-                    ("keyFingerprint", fingerprint(greeting.spki)),
+                    ("keyFingerprint", fingerprint(handshake.spki)),
                     ("keysRetired", retired.to_string()),
                 ];
                 let (name, source_ip) =
-                    ("DeviceKeyReplaced".into(), greeting.peer.ip().to_string());
+                    ("DeviceKeyReplaced".into(), handshake.peer.ip().to_string());
                 self.audit
                     .write(Event { source: "towline", name, source_ip, facts, ..Event::default() })
                     .await;
@@ -224,9 +184,9 @@ impl Agents {
     }
 
     /// Two live processes have the same key: one of them is a copy, and nobody can tell which.
-    async fn quarantine(&self, greeting: &Greeting<'_>, held: &Arc<Link>) -> ToAgent {
+    async fn quarantine(&self, handshake: &Handshake<'_>, held: &Arc<Link>) -> ToAgent {
         let why = "the same key was seen on two live devices: it has been copied";
-        tracing::error!(device = %held.device, peer = %greeting.peer, "{why}; the device is quarantined");
+        tracing::error!(device = %held.device, peer = %handshake.peer, "{why}; the device is quarantined");
         if let Err(error) = self
             .store
             .devices()
@@ -237,27 +197,22 @@ impl Agents {
         }
         let facts = vec![
             ("deviceId", held.device.to_string()),
-            ("keyFingerprint", fingerprint(greeting.spki)),
+            ("keyFingerprint", fingerprint(handshake.spki)),
             ("reason", why.to_owned()),
         ];
         let event = Event {
             source: "towline",
             name: "CloneDetected".into(),
-            source_ip: greeting.peer.ip().to_string(),
+            source_ip: handshake.peer.ip().to_string(),
             facts,
             ..Event::default()
         };
         self.audit.write(event).await;
-        crate::seam::Sessions::drop_device(
+        crate::plane::Sessions::drop_device(
             &crate::sessions::HubHandle(Arc::clone(&self.hub)),
             &held.device,
             why,
         );
         refuse(RefusalCode::Quarantined, why, 3600)
     }
-}
-
-/// A refusal in the wire's form.
-fn refuse(code: RefusalCode, text: &str, retry_after: u32) -> ToAgent {
-    ToAgent::Refuse { code, text: text.to_owned(), retry_after }
 }

@@ -1,23 +1,13 @@
-//! The one TLS port: accepts, shakes hands within bounds, and sends each peer through its door.
-//!
-//! Way: TCP -> [`tls`] (who is it?) -> an agent to the seam's [`AgentAcceptor`], HTTP to [`http`].
+//! The TLS listener: accepts connections, completes handshakes within bounds, and hands each
+//! connection to the agents' side or to the HTTP server.
 //!
 //! # Invariants
-//! - At most [`limits::MAX_CONNECTIONS`] connections, of which [`limits::MAX_HANDSHAKES`] in the
-//!   handshake; what comes beyond is closed at once, so strangers cannot keep those out who are in.
-//! - A handshake, a request head and a body each have a deadline.
-//! - A failure of one connection ends that connection only.
+//! - At most [`limits::MAX_CONNECTIONS`] connections, of which [`limits::MAX_HANDSHAKES`] are in
+//!   the handshake; a connection beyond these bounds is closed at once.
+//! - An error of one connection ends that connection only.
 //!
 //! # Not here
-//! - Who may do what: the key of an agent and the signature of a request are judged behind the
-//!   doors.
-
-pub mod client_key;
-pub mod http;
-pub mod listen;
-#[cfg(test)]
-mod tests;
-pub mod tls;
+//! - Who may do what: the key of an agent and the signature of a request are checked later.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -31,20 +21,20 @@ use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tracing::{debug, info, warn};
 
+use super::http::HttpServer;
+use super::tls::{self, PeerKind, TlsConfigs};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::seam::{AgentAcceptor, AgentConnection};
-use http::HttpDoor;
-use tls::{Door, TlsConfigs};
+use crate::plane::{AgentAcceptor, AgentConnection};
 
 /// Everything behind the port.
-pub struct Port {
+pub struct TlsListener {
     /// Both TLS configurations.
     pub tls: TlsConfigs,
     /// Behind the agents' door.
     pub agents: Arc<dyn AgentAcceptor>,
     /// Behind the HTTP door.
-    pub http: HttpDoor,
+    pub http: HttpServer,
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// How many may be inside.
@@ -89,7 +79,7 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
-impl Port {
+impl TlsListener {
     /// Serves until `stop` becomes true, then lets open HTTP requests finish within
     /// [`limits::SHUTDOWN_GRACE`].
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
@@ -185,8 +175,8 @@ impl Port {
         let stream =
             tokio::time::timeout_at(deadline, start.into_stream(config)).await.map_err(late)??;
         match door {
-            Door::Http => Ok(Visitor::Http(Box::new(stream))),
-            Door::Agent => {
+            PeerKind::Http => Ok(Visitor::Http(Box::new(stream))),
+            PeerKind::Agent => {
                 let (_, session) = stream.get_ref();
                 if session.alpn_protocol() != Some(tls::AGENT_ALPN) {
                     return Err(HandshakeError::NotAgreed);

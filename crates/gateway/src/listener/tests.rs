@@ -12,8 +12,20 @@ use tokio::task::JoinHandle;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream as ClientStream;
 
-use super::*;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+use super::http::HttpServer;
+use super::socket;
+use super::tls::TlsConfigs;
+use super::{Bounds, TlsListener};
 use crate::init::{self, Options};
+use crate::metrics::Metrics;
+use crate::plane::{AgentAcceptor, AgentConnection};
 
 /// Nobody comes through the agents' door here.
 struct NoAgents;
@@ -55,14 +67,14 @@ impl Scene {
         let made = init::run(&options).await.unwrap();
         let files = crate::config::Config::load(&options.dir).unwrap();
         let metrics = Arc::new(Metrics::default());
-        let port = Port {
+        let port = TlsListener {
             tls: TlsConfigs::load(&files.tls_certificate, &files.tls_key).unwrap(),
             agents: Arc::new(NoAgents),
-            http: HttpDoor::new(axum::Router::new()),
+            http: HttpServer::new(axum::Router::new()),
             metrics: Arc::clone(&metrics),
             bounds,
         };
-        let listener = listen::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let listener = socket::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = watch::channel(false);
         let serving = tokio::spawn(Arc::new(port).serve(listener, stopped));

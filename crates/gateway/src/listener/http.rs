@@ -36,12 +36,12 @@ pub struct Peer(pub SocketAddr);
 
 /// Serves HTTP on connections that are through their handshake.
 #[derive(Clone)]
-pub struct HttpDoor {
+pub struct HttpServer {
     routes: Router,
     open: Arc<Semaphore>,
 }
 
-impl HttpDoor {
+impl HttpServer {
     /// Serves `routes`.
     #[must_use]
     pub fn new(routes: Router) -> Self {

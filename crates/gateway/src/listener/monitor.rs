@@ -20,8 +20,8 @@ use tokio::sync::{Semaphore, watch};
 use tracing::warn;
 
 use crate::limits;
+use crate::listener::stopped;
 use crate::metrics::Metrics;
-use crate::port::stopped;
 use crate::store::Store;
 
 /// What is monitored.

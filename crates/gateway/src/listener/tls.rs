@@ -54,7 +54,7 @@ pub struct TlsConfigs {
 
 /// Who is at the door.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Door {
+pub enum PeerKind {
     /// A device.
     Agent,
     /// A client of the API, or a websocket.
@@ -121,13 +121,13 @@ impl TlsConfigs {
 
     /// Who says hello, and the configuration that answers.
     #[must_use]
-    pub fn choose(&self, hello: &ClientHello<'_>) -> (Door, Arc<ServerConfig>) {
+    pub fn choose(&self, hello: &ClientHello<'_>) -> (PeerKind, Arc<ServerConfig>) {
         let offers_agent =
             hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_ALPN));
         if offers_agent {
-            (Door::Agent, Arc::clone(&self.agents))
+            (PeerKind::Agent, Arc::clone(&self.agents))
         } else {
-            (Door::Http, Arc::clone(&self.http))
+            (PeerKind::Http, Arc::clone(&self.http))
         }
     }
 }

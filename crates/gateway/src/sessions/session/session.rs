@@ -1,23 +1,4 @@
-//! One session: a client on one side, an agent's link on the other, either of which may vanish and
-//! come back.
-//!
-//! Way of output: link task -> [`Session::output`] -> client's queue. Way of input: client's task
-//! -> [`Session::input`] -> link's outbox. The positions in both are the agent's and the client's
-//! own; this file only checks and passes on, so nothing is lost with this process.
-//!
-//! # Invariants
-//! - At most one client is attached; a newer one takes over, and the older one is told.
-//! - Bytes flow only between an [`Attached`](towline_wire::message::FromAgent::Attached) that
-//!   answers the latest attach and the next loss. What comes outside of that is dropped, since it
-//!   will be sent again.
-//! - The first end is the end: [`Session::end`] gives true exactly once.
-//!
-//! # Not here
-//! - Who may do what (the API decided), deadlines (`watch`), the store (`mod`). What the two sides
-//!   may tell it stands in `device_side` and `client_side`.
-
-mod client_side;
-mod device_side;
+//! The session itself: its state, its end, and what its two sides share.
 
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -25,53 +6,24 @@ use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
 use towline_wire::client::ToClient;
 use towline_wire::frame::StreamId;
-use towline_wire::message::{Destination, EndReason, ExitStatus, Size, ToAgent};
+use towline_wire::message::{EndReason, ExitStatus, Size, ToAgent};
 
-use super::lanes::{Broken, Lanes};
-use super::queue::{ClientQueue, ToChannel};
-use super::token::Token;
-use super::tunnel::Totals;
-use crate::agents::{Lane, Link};
+use crate::devices::towline::Link;
 use crate::evidence::Tape;
-use crate::seam::{LiveState, StartError};
-
-/// What never changes about a session.
-#[derive(Debug, Clone)]
-pub struct Meta {
-    /// Its id.
-    pub name: String,
-    /// The device.
-    pub device: String,
-    /// ARN of its owner.
-    pub owner: String,
-    /// What the AWS dialect calls its kind.
-    pub session_type: &'static str,
-    /// What the AWS dialect tells its client of it.
-    pub properties: serde_json::Value,
-    /// Where it leads, when it is a tunnel.
-    pub tunnel: Option<Destination>,
-    /// The AWS dialect keeps standard error apart.
-    pub separate_output: bool,
-    /// Ends it when nothing moves for so long.
-    pub idle: std::time::Duration,
-    /// When it ends whatever it does.
-    pub end_at: Option<Instant>,
-    /// How long it waits for a lost device or a lost client.
-    pub grace: std::time::Duration,
-    /// A step of a command: it has no row among the sessions and no watch, and one that was being
-    /// opened when the link was lost may run all the same. What becomes of it is decided by
-    /// [`crate::commands`].
-    pub step: bool,
-    /// Its input is recorded, as far as the device says that it was echoed.
-    pub input: bool,
-}
+use crate::plane::{LiveState, StartError};
+use crate::sessions::Lane;
+use crate::sessions::lanes::{Broken, Lanes};
+use crate::sessions::meta::Meta;
+use crate::sessions::queue::{ClientQueue, ToChannel};
+use crate::sessions::token::Token;
+use crate::sessions::tunnel::Totals;
 
 /// What the recording says when the input is not in it after all.
 const TOO_OLD: &str =
     "input: not recorded, for the device's agent is of a version that does not say what is echoed";
 
 /// Where a session stands.
-enum Phase {
+pub(super) enum Phase {
     /// The agent was asked; the caller of StartSession waits for the answer.
     Opening(oneshot::Sender<Result<(), StartError>>),
     Running,
@@ -88,34 +40,34 @@ pub(super) struct Carried {
 
 /// What happens to time in a session; the watch computes deadlines from it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Since {
-    pub(super) activity: Instant,
-    pub(super) no_client: Option<Instant>,
-    pub(super) no_link: Option<Instant>,
-    pub(super) ever_attached: bool,
+pub(in crate::sessions) struct Since {
+    pub(in crate::sessions) activity: Instant,
+    pub(in crate::sessions) no_client: Option<Instant>,
+    pub(in crate::sessions) no_link: Option<Instant>,
+    pub(in crate::sessions) ever_attached: bool,
 }
 
-struct Core {
-    phase: Phase,
-    carried: Option<Carried>,
-    client: Option<Arc<ClientQueue>>,
-    token: Option<Token>,
-    lanes: Lanes,
-    exited: Option<ExitStatus>,
-    since: Since,
+pub(super) struct Core {
+    pub(super) phase: Phase,
+    pub(super) carried: Option<Carried>,
+    pub(super) client: Option<Arc<ClientQueue>>,
+    pub(super) token: Option<Token>,
+    pub(super) lanes: Lanes,
+    pub(super) exited: Option<ExitStatus>,
+    pub(super) since: Since,
     /// Credit that the agent gets when the recorder has caught up.
-    held: [Option<(u64, u64)>; 2],
+    pub(super) held: [Option<(u64, u64)>; 2],
 }
 
 /// See the module.
 pub struct Session {
     /// What never changes.
     pub meta: Meta,
-    core: Mutex<Core>,
+    pub(super) core: Mutex<Core>,
     /// Where its output is recorded, if it is.
-    tape: OnceLock<Arc<Tape>>,
+    pub(super) tape: OnceLock<Arc<Tape>>,
     /// Wakes the watch when a deadline may have come nearer.
-    pub(super) changed: Notify,
+    pub(in crate::sessions) changed: Notify,
 }
 
 impl Session {
@@ -157,7 +109,7 @@ impl Session {
         Self { meta, core: Mutex::new(core), tape: OnceLock::new(), changed: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Core> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -191,20 +143,20 @@ impl Session {
 
     /// Asks the device what its terminal does with input, if that is to be recorded; or says in the
     /// recording why it is not. The device forgets it with the link.
-    pub(super) fn ask_for_echo(&self, link: &Link) {
+    pub(in crate::sessions) fn ask_for_echo(&self, link: &Link) {
         if self.meta.input && link.tells_echo() {
             link.send(&ToAgent::TellEcho { session: self.meta.name.clone() });
         }
     }
 
     /// Says in the recording that this device cannot tell what is echoed.
-    pub(super) fn own_up_to_lost_input(&self, link: &Link) {
+    pub(in crate::sessions) fn own_up_to_lost_input(&self, link: &Link) {
         if self.meta.input && !link.tells_echo() {
             self.mark(TOO_OLD);
         }
     }
 
-    fn resized(&self, size: Size) {
+    pub(super) fn resized(&self, size: Size) {
         if let Some(tape) = self.tape.get() {
             tape.resize(size.cols, size.rows);
         }
@@ -268,14 +220,14 @@ impl Session {
 
     /// For the watch: how time stands, and how the process ended if it did; `None` when the session
     /// is over.
-    pub(super) fn since(&self) -> Option<(Since, Option<ExitStatus>)> {
+    pub(in crate::sessions) fn since(&self) -> Option<(Since, Option<ExitStatus>)> {
         let core = self.lock();
         (!matches!(core.phase, Phase::Ended)).then_some((core.since, core.exited))
     }
 }
 
 impl Carried {
-    fn stream(&self, lane: Lane) -> Option<StreamId> {
+    pub(super) fn stream(&self, lane: Lane) -> Option<StreamId> {
         match lane {
             Lane::Io => Some(self.io),
             Lane::Err => self.err,
@@ -284,7 +236,7 @@ impl Carried {
 }
 
 impl Core {
-    fn credit(&self, lane: Lane, acked: u64, limit: u64) {
+    pub(super) fn credit(&self, lane: Lane, acked: u64, limit: u64) {
         if let Some(carried) = &self.carried
             && let Some(stream) = carried.stream(lane)
         {
@@ -292,12 +244,12 @@ impl Core {
         }
     }
 
-    fn is_client(&self, queue: &Arc<ClientQueue>) -> bool {
+    pub(super) fn is_client(&self, queue: &Arc<ClientQueue>) -> bool {
         self.client.as_ref().is_some_and(|client| Arc::ptr_eq(client, queue))
     }
 
     /// Asks the agent to go on from what the client has; does nothing while one of them is missing.
-    fn attach(&mut self, session: &str) {
+    pub(super) fn attach(&mut self, session: &str) {
         let (Some(carried), Some(_)) = (&self.carried, &self.client) else { return };
         carried.link.clear_stream(carried.io);
         let (attachment, received, room) = self.lanes.attach();
@@ -310,7 +262,7 @@ impl Core {
     }
 
     /// Gives something to the client; one whose queue is full loses its place and may attach again.
-    fn tell(&self, item: ToChannel) {
+    pub(super) fn tell(&self, item: ToChannel) {
         if let Some(client) = &self.client
             && !client.push(item)
         {
@@ -320,13 +272,13 @@ impl Core {
     }
 
     /// The device broke the rules of the stream.
-    fn blame_device(&self, session: &str, broken: Broken) {
+    pub(super) fn blame_device(&self, session: &str, broken: Broken) {
         if let Some(carried) = &self.carried {
             carried.link.close(&format!("session {session}: {broken}"));
         }
     }
 
-    fn complete(&self) -> Option<EndReason> {
+    pub(super) fn complete(&self) -> Option<EndReason> {
         self.exited.filter(|_| self.lanes.all_delivered()).map(EndReason::Exited)
     }
 }

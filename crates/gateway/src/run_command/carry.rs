@@ -19,14 +19,14 @@ use towline_ssm::command_document::PlannedStep;
 use towline_wire::client::ToClient;
 use towline_wire::message::{EndReason, ExitStatus};
 
+use super::event::{Event, Over};
 use super::live::Facts;
 use super::output::{Outlet, Wrote};
-use super::scheduler::Event;
+use super::shared::Shared;
 use super::step::End;
-use super::{Shared, session_name};
-use crate::agents::{Lane, Link};
-use crate::seam::StartError;
-use crate::sessions::{Order, StepSession, ToChannel};
+use crate::devices::towline::Link;
+use crate::plane::StartError;
+use crate::sessions::{Lane, Order, StepSession, ToChannel, session_name};
 
 /// Output that may be on its way from one device, bytes of each stream.
 const ROOM: u32 = 64 * 1024;
@@ -56,17 +56,6 @@ pub(super) struct Job {
     /// Starts of the agent that may have begun it.
     pub(super) given_to: Vec<[u8; 16]>,
     pub(super) wishes: watch::Receiver<Wish>,
-}
-
-/// How a task came to its end.
-#[derive(Debug)]
-pub(super) enum Over {
-    /// The step is over.
-    Ended(End),
-    /// The device does not hold it: it may be given again.
-    NotHeld,
-    /// The device has no room for it: later.
-    Busy,
 }
 
 /// Carries a step. The scheduler hears of its stages, and of its end.

@@ -19,9 +19,9 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::agents::Lane;
 use crate::files;
 use crate::limits::MAX_SCRIPT_OUTPUT;
+use crate::sessions::Lane;
 
 /// Names of the two files, as Run Command calls its objects.
 pub(super) const NAMES: [&str; 2] = ["stdout", "stderr"];

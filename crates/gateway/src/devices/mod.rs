@@ -1,0 +1,10 @@
+//! Devices: how they enroll, and the links over which they are reached.
+//!
+//! Data flow: TLS listener -> [`towline`] (the Towline agent's protocol) -> [`crate::sessions`].
+//! [`enrollment`] turns an unknown key and an activation into a device.
+//!
+//! # Not here
+//! - What a session does with a device's bytes: [`crate::sessions`].
+
+pub mod enrollment;
+pub mod towline;

@@ -1,0 +1,77 @@
+//! One agent's socket with its frame reader, and the last message to an agent that is refused.
+//!
+//! # Invariants
+//! - The last message has [`GOODBYE`]; an agent that does not read it costs no more than that.
+
+use std::io;
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+use towline_wire::VERSIONS;
+use towline_wire::frame::{Frame, FrameReader};
+use towline_wire::message::{RefusalCode, ToAgent, encode};
+
+/// Time for the last words to an agent that is hung up on.
+const GOODBYE: Duration = Duration::from_secs(5);
+/// A socket with its reader.
+pub(super) struct Io {
+    pub(super) read: ReadHalf<TlsStream<TcpStream>>,
+    pub(super) write: WriteHalf<TlsStream<TcpStream>>,
+    pub(super) reader: FrameReader,
+}
+
+impl Io {
+    pub(super) fn new(stream: TlsStream<TcpStream>) -> Self {
+        let (read, write) = tokio::io::split(stream);
+        Self { read, write, reader: FrameReader::new() }
+    }
+
+    /// Waits for one frame of the greeting.
+    pub(super) async fn next_frame<T>(
+        &mut self,
+        take: impl FnOnce(Frame<'_>) -> Result<T, String>,
+    ) -> Result<T, String> {
+        loop {
+            if let Some(frame) = self.reader.next().map_err(|error| error.to_string())? {
+                return take(frame);
+            }
+            let n = self.read.read(self.reader.spare()).await.map_err(|error| error.to_string())?;
+            if n == 0 {
+                return Err("the agent hung up".to_owned());
+            }
+            self.reader.filled(n);
+        }
+    }
+
+    /// Says one thing to somebody who is hung up on then.
+    pub(super) async fn say(&mut self, message: &ToAgent) {
+        let mut out = Vec::new();
+        let version = Frame::Version { min: VERSIONS.min, max: VERSIONS.max }.encode(&mut out);
+        let Ok(body) = encode(message) else { return };
+        if version.is_err() || Frame::Control(&body).encode(&mut out).is_err() {
+            return;
+        }
+        let said = async {
+            self.write.write_all(&out).await?;
+            self.write.shutdown().await?;
+            // The close of a socket with unread bytes resets it, and the last words would be lost
+            // with it.
+            let mut rest = [0; 512];
+            while self.read.read(&mut rest).await? > 0 {}
+            io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(GOODBYE, said).await;
+    }
+
+    /// Hangs up on somebody who did not greet.
+    pub(super) async fn refuse(&mut self, why: &str) {
+        self.say(&refuse(RefusalCode::Version, why, 0)).await;
+    }
+}
+
+/// A refusal in the wire's form.
+pub(super) fn refuse(code: RefusalCode, text: &str, retry_after: u32) -> ToAgent {
+    ToAgent::Refuse { code, text: text.to_owned(), retry_after }
+}

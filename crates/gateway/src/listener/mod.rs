@@ -1,0 +1,24 @@
+//! The listeners: one TLS listener for agents and HTTP, and the plain monitoring listener.
+//!
+//! Way: TCP -> [`tls`] (who is it?) -> an agent to the data plane's [`AgentAcceptor`](crate::plane::AgentAcceptor), HTTP to [`http`].
+//!
+//! # Invariants
+//! - At most [`crate::limits::MAX_CONNECTIONS`] connections, of which [`crate::limits::MAX_HANDSHAKES`] in the
+//!   handshake; what comes beyond is closed at once, so strangers cannot keep those out who are in.
+//! - A handshake, a request head and a body each have a deadline.
+//! - A failure of one connection ends that connection only.
+//!
+//! # Not here
+//! - Who may do what: the key of an agent and the signature of a request are judged behind the
+//!   doors.
+
+pub mod client_key;
+pub mod http;
+pub mod monitor;
+pub mod socket;
+#[cfg(test)]
+mod tests;
+pub mod tls;
+mod tls_listener;
+
+pub use tls_listener::{Bounds, TlsListener, stopped};

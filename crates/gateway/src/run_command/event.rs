@@ -1,0 +1,39 @@
+//! The events that the scheduler of commands handles: a closed list.
+
+use tokio::sync::oneshot;
+
+use super::step::End;
+
+/// Everything that can happen to commands. A closed list, but for devices that come and time that
+/// goes.
+pub(super) enum Event {
+    /// A command was stored.
+    Sent { id: String, done: oneshot::Sender<()> },
+    /// Somebody stops a command.
+    Cancel { id: String, devices: Option<Vec<String>>, done: oneshot::Sender<()> },
+    /// A device was deregistered.
+    Removed { device: String, done: oneshot::Sender<()> },
+    /// A task's device is there and runs the step, or is lost.
+    Active { command: String, device: String, active: bool },
+    /// A task is over.
+    Over {
+        command: String,
+        device: String,
+        over: Over,
+        written: [u64; 2],
+        missing: u64,
+        heads: Option<[Vec<u8>; 2]>,
+        stored: oneshot::Sender<()>,
+    },
+}
+
+/// How a task came to its end.
+#[derive(Debug)]
+pub(super) enum Over {
+    /// The step is over.
+    Ended(End),
+    /// The device does not hold it: it may be given again.
+    NotHeld,
+    /// The device has no room for it: later.
+    Busy,
+}

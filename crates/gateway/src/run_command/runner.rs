@@ -1,0 +1,132 @@
+//! The running commands, as the API sees them: it starts the scheduler and passes events to it.
+//!
+//! Data flow: API -> [`Commands`] -> `scheduler`, through one bounded channel.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, mpsc, oneshot};
+use towline_ssm::command_document::Plan;
+use towline_ssm::ids::DeviceId;
+
+use super::event::Event;
+use super::output;
+use super::scheduler::Scheduler;
+use super::shared::Shared;
+use crate::clock::{Clock, UnixMillis};
+use crate::evidence::Recorder;
+use crate::plane;
+use crate::sessions::Hub;
+use crate::store::{Store, StoreError};
+
+/// Events that wait for the scheduler; who has more waits.
+const EVENTS: usize = 1024;
+
+/// The running commands.
+pub struct Commands {
+    shared: Arc<Shared>,
+    events: mpsc::Sender<Event>,
+}
+
+impl Commands {
+    /// Takes up what an earlier process left. To be called before devices are let in.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn start(
+        hub: Arc<Hub>,
+        recorder: Arc<Recorder>,
+        store: Store,
+        clock: Clock,
+    ) -> Result<Arc<Self>, StoreError> {
+        let shared = Arc::new(Shared {
+            hub,
+            recorder,
+            store,
+            clock,
+            arrived: Mutex::default(),
+            news: Notify::new(),
+        });
+        let (events, inbox) = mpsc::channel(EVENTS);
+        let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
+        scheduler.restore().await?;
+        let heard = Arc::clone(&shared);
+        shared.hub.when_arrived(move |device| {
+            heard.arrived.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned());
+            heard.news.notify_one();
+        });
+        tokio::spawn(scheduler.run(inbox));
+        Ok(Arc::new(Self { shared, events }))
+    }
+
+    async fn tell(&self, event: impl FnOnce(oneshot::Sender<()>) -> Event) {
+        let (done, told) = oneshot::channel();
+        if self.events.send(event(done)).await.is_ok() {
+            let _ = told.await;
+        }
+    }
+}
+
+/// The handle of the plane's interface.
+impl plane::Commands for Commands {
+    fn sent(&self, id: &str) -> BoxFuture<'_, ()> {
+        let id = id.to_owned();
+        Box::pin(self.tell(|done| Event::Sent { id, done }))
+    }
+
+    fn cancel(&self, id: &str, devices: Option<Vec<String>>) -> BoxFuture<'_, ()> {
+        let id = id.to_owned();
+        Box::pin(self.tell(|done| Event::Cancel { id, devices, done }))
+    }
+
+    fn device_removed(&self, device: &DeviceId) -> BoxFuture<'_, ()> {
+        let device = device.to_string();
+        Box::pin(self.tell(|done| Event::Removed { device, done }))
+    }
+
+    fn running_output(
+        &self,
+        id: &str,
+        device: &str,
+        folder: &str,
+        most: [u64; 2],
+    ) -> BoxFuture<'_, [Vec<u8>; 2]> {
+        let folder = self.shared.folder(id, device, folder);
+        Box::pin(async move {
+            tokio::task::spawn_blocking(move || output::heads(&folder, most))
+                .await
+                .unwrap_or_default()
+        })
+    }
+
+    fn accepts_bucket(&self, bucket: &str) -> Result<(), String> {
+        match self.shared.recorder.bucket() {
+            Some(ours) if ours == bucket => Ok(()),
+            Some(ours) => Err(format!("this gateway writes to the bucket {ours} and to no other")),
+            None => {
+                let kept = "output is kept in its evidence folder: leave OutputS3BucketName out";
+                Err(format!("this gateway has no bucket ([evidence.s3] in gateway.toml); {kept}"))
+            }
+        }
+    }
+
+    fn accepts_logs(&self) -> Result<(), String> {
+        let why = "this gateway has no CloudWatch Logs ([evidence.cloudwatch] in gateway.toml): leave CloudWatchOutputEnabled out";
+        if self.shared.recorder.knows_cloudwatch() { Ok(()) } else { Err(why.to_owned()) }
+    }
+
+    fn url(&self, object: &str) -> String {
+        self.shared.recorder.url_of(object)
+    }
+
+    fn outputs_prefix(&self) -> String {
+        self.shared.recorder.outputs_prefix()
+    }
+}
+
+/// Where a command's times end: begun by, and over by.
+#[must_use]
+pub fn times(now: UnixMillis, timeout: u64, plan: &Plan) -> (UnixMillis, UnixMillis) {
+    let deliver_by = now.plus(std::time::Duration::from_secs(timeout));
+    (deliver_by, deliver_by.plus(std::time::Duration::from_secs(plan.timeout())))
+}

@@ -1,0 +1,35 @@
+//! What never changes about a session.
+
+use tokio::time::Instant;
+use towline_wire::message::Destination;
+
+/// What never changes about a session.
+#[derive(Debug, Clone)]
+pub struct Meta {
+    /// Its id.
+    pub name: String,
+    /// The device.
+    pub device: String,
+    /// ARN of its owner.
+    pub owner: String,
+    /// What the AWS dialect calls its kind.
+    pub session_type: &'static str,
+    /// What the AWS dialect tells its client of it.
+    pub properties: serde_json::Value,
+    /// Where it leads, when it is a tunnel.
+    pub tunnel: Option<Destination>,
+    /// The AWS dialect keeps standard error apart.
+    pub separate_output: bool,
+    /// Ends it when nothing moves for so long.
+    pub idle: std::time::Duration,
+    /// When it ends whatever it does.
+    pub end_at: Option<Instant>,
+    /// How long it waits for a lost device or a lost client.
+    pub grace: std::time::Duration,
+    /// A step of a command: it has no row among the sessions and no watch, and one that was being
+    /// opened when the link was lost may run all the same. What becomes of it is decided by
+    /// [`crate::run_command`].
+    pub step: bool,
+    /// Its input is recorded, as far as the device says that it was echoed.
+    pub input: bool,
+}
