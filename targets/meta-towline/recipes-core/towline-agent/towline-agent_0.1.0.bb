@@ -7,7 +7,7 @@ LICENSE = "MIT | Apache-2.0"
 LIC_FILES_CHKSUM = "file://LICENSE-MIT;md5=817079d568732eb15f82229d45ef56a8 \
                     file://LICENSE-APACHE;md5=3b83ef96387f14655fc854ddc3c6bd57"
 
-# The tree that this layer stands in: one commit holds the recipe and what it builds. Nothing is fetched in
+# The tree that contains this layer: one commit holds the recipe and what it builds. Nothing is fetched in
 # do_compile; `cargo vendor` beside the tree, or a mirror, is for a build without a network.
 SRC_URI = ""
 inherit externalsrc cargo cargo-update-recipe-crates systemd
