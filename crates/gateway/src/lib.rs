@@ -18,12 +18,9 @@ pub mod api;
 pub mod audit;
 pub mod authority;
 pub mod channels;
-pub mod clock;
 pub mod config;
 pub mod devices;
-pub mod entropy;
-pub mod evidence;
-pub mod files;
+pub mod exports;
 pub mod init;
 pub mod limits;
 pub mod listener;
@@ -32,14 +29,11 @@ pub mod metrics;
 pub mod plane;
 pub mod run_command;
 pub mod sessions;
-pub mod store;
 pub mod throttle;
 pub mod unattached;
 pub mod vault;
 pub mod wiring;
 
-// Until `evidence` is a crate of its own.
-use crate::plane as seam;
-mod agents {
-    pub(crate) use crate::sessions::Lane;
-}
+pub use towline_archive as evidence;
+pub use towline_host::{clock, entropy, files};
+pub use towline_store as store;

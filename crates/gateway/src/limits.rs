@@ -8,8 +8,6 @@
 
 use std::time::Duration;
 
-use towline_ssm::api::admin::{MAX_ACCESS_KEYS_PER_USER, MAX_POLICIES_PER_USER};
-
 /// Largest request body, bytes. AWS's own largest request of this service (a document of 64 KiB,
 /// escaped) fits many times.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -72,21 +70,6 @@ pub const AUDIT_MAX_DAYS: i64 = 90;
 /// most.
 pub const COMMAND_LOG_MAX_ROWS: i64 = 4_000_000;
 
-/// Ended sessions kept for `DescribeSessions` History, days. The AWS service documents 30 days of
-/// history.
-pub const SESSION_HISTORY_DAYS: i64 = 30;
-
-/// Ended commands kept for the lists, days. The AWS service keeps its command history for 30 days.
-pub const COMMAND_HISTORY_DAYS: i64 = 30;
-
-/// Commands kept at all; the oldest ended ones make room. Some 2 KiB each, and up to 64 KiB of
-/// script.
-pub const MAX_COMMANDS: i64 = 20_000;
-
-/// Commands on single devices that are not over yet, all commands together. Each costs some 300
-/// bytes of memory.
-pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;
-
 /// Scripts that run at once on all devices together. Each may have 128 KiB of output on its way: 64
 /// MiB at the worst.
 pub const MAX_RUNNING_SCRIPTS: usize = 512;
@@ -101,58 +84,12 @@ pub const AUDIT_PRUNE_EVERY: u32 = 1000;
 /// disk.
 pub const AUDIT_LINE: usize = 4096;
 
-/// Connections to the embedded store. SQLite has one writer; more readers than this gain nothing on
-/// small hosts.
-pub const STORE_CONNECTIONS: u32 = 4;
-
-/// How long a statement waits for the writer's lock before it is an error.
-pub const STORE_BUSY: Duration = Duration::from_secs(10);
-
-/// Devices one gateway keeps (also bounds what an activation can create).
-pub const MAX_DEVICES: i64 = 100_000;
-
-/// Activations kept. AWS has no documented number; ten thousand is a script gone wrong.
-pub const MAX_ACTIVATIONS: i64 = 10_000;
-
-/// Principals kept. AWS IAM's default quota of users is 5000.
-pub const MAX_PRINCIPALS: i64 = 5_000;
-
-/// Access keys of one principal. AWS IAM's quota is 2, so that keys can be rotated.
-pub const MAX_ACCESS_KEYS: i64 = MAX_ACCESS_KEYS_PER_USER as i64;
-
-/// Policies of one principal.
-pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
-
-/// Bytes of policy text of one principal, all together. 20 managed policies of 6144 characters are
-/// 120 KiB; most of that is white space in practice, and parsed policies cost several times their
-/// text in the cache.
-pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
-
-/// Groups of one user: IAM's quota is 10.
-pub const MAX_GROUPS_OF_USER: i64 = 10;
-
-/// Access requests kept, decided ones included. At most 1 KiB each in practice.
-pub const MAX_ACCESS_REQUESTS: i64 = 10_000;
-
-/// Requests of one principal that nobody has decided about.
-pub const MAX_PENDING_REQUESTS: i64 = 10;
-
 /// How long a decision may be waited for.
 pub const ACCESS_DECISION: Duration = Duration::from_secs(24 * 3600);
 
 /// Longest session token, bytes: a session policy of 2048 characters and fifty tags, sealed and in
 /// base64, stay below. A request's head has [`MAX_HEAD`].
 pub const MAX_SESSION_TOKEN: usize = 12 * 1024;
-
-/// Own documents kept. AWS's quota; with [`MAX_DOCUMENT_VERSIONS`] of 64 KiB each the table could
-/// take 3 GB at the very most.
-pub const MAX_DOCUMENTS: i64 = 500;
-
-/// Versions of one document. AWS allows 1000; a hundred is a history that people still read.
-pub const MAX_DOCUMENT_VERSIONS: i64 = 100;
-
-/// Tags of one resource: the AWS quota is 50.
-pub const MAX_TAGS: usize = 50;
 
 /// Times between two writes of an access key's last use: a busy key costs one write a minute, not
 /// one a request.

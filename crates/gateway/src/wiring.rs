@@ -21,7 +21,8 @@ use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{Agents, AgentsHandle};
 use crate::entropy::NoRandom;
-use crate::evidence::{Evidence, EvidenceError, News, Told, command_files, trail};
+use crate::evidence::{Evidence, EvidenceError, News, Told};
+use crate::exports::{command_log, trail};
 use crate::files::{self, FileError};
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
@@ -279,7 +280,7 @@ impl Gateway {
         {
             tracing::error!(%error, "the last events of the audit trail wait for the next start");
         }
-        if let Err(error) = command_files::export(&store, &recorder).await {
+        if let Err(error) = command_log::export(&store, &recorder).await {
             tracing::error!(%error, "the last records of the command log wait for the next start");
         }
         let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;

@@ -7,8 +7,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use object_store::ObjectStoreExt as _;
-use object_store::path::Path as Key;
 use towline_ssm::api::evidence::{
     Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute,
     LookupEventsRequest, LookupEventsResponse, MAX_EVENTS,
@@ -20,7 +18,7 @@ use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _, internal};
 use crate::clock::UnixMillis;
-use crate::evidence::trail;
+use crate::exports::trail;
 
 /// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
 const PIECE: u64 = 512 * 1024;
@@ -57,18 +55,20 @@ impl Api {
                     .map_err(|error| unreadable(&error))?;
             return Ok(answer(&bytes, request.offset, length, object, false));
         }
-        let (store, key) = (evidence.sink.store(), Key::from(object.as_str()));
-        let length = match store.head(&key).await {
-            Ok(meta) => meta.size,
-            Err(object_store::Error::NotFound { .. }) => return Err(none()),
+        let length = match evidence.sink.length(&object).await {
+            Ok(Some(length)) => length,
+            Ok(None) => return Err(none()),
             Err(error) => return Err(internal("cannot find a recording", &error)),
         };
         let end = request.offset.saturating_add(PIECE).min(length);
         if request.offset >= end {
             return Ok(answer(&[], request.offset, length, object, true));
         }
-        let bytes =
-            store.get_range(&key, request.offset..end).await.map_err(|error| unreadable(&error))?;
+        let bytes = evidence
+            .sink
+            .read(&object, request.offset..end)
+            .await
+            .map_err(|error| unreadable(&error))?;
         Ok(answer(&bytes, request.offset, length, object, true))
     }
 

@@ -29,6 +29,7 @@ use crate::clock::UnixMillis;
 use crate::entropy;
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::store::limits::MAX_TAGS;
 use crate::store::{
     Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag,
     fingerprint,
@@ -274,7 +275,7 @@ fn check(request: &EnrollmentRequest) -> Result<(), EnrollmentError> {
             && plain(value, 256)
             && !key.to_ascii_lowercase().starts_with("aws:")
     };
-    if request.tags.len() > limits::MAX_TAGS || !request.tags.iter().all(good) {
+    if request.tags.len() > MAX_TAGS || !request.tags.iter().all(good) {
         return Err(EnrollmentError::Malformed(
             "a tag of the device has no key, is too long, or begins with aws:",
         ));
@@ -291,7 +292,7 @@ fn new_device(
 ) -> Result<NewDevice, EnrollmentError> {
     let mut tags: BTreeMap<String, String> = request.tags.into_iter().collect();
     tags.extend(activation.new.tags.iter().cloned());
-    if tags.len() > limits::MAX_TAGS {
+    if tags.len() > MAX_TAGS {
         return Err(EnrollmentError::Malformed(
             "the device and its activation have too many tags together",
         ));

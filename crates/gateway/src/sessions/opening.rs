@@ -58,7 +58,7 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     let (token, text) =
         Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
-    let places = match crate::evidence::expect_room(hub.recorder.as_ref(), &start) {
+    let places = match super::recording::expect_room(hub.recorder.as_ref(), &start) {
         Ok(places) => places,
         Err(error) => {
             lock(&hub.sessions).remove(&session.meta.name);
@@ -108,7 +108,7 @@ async fn opened_stored_recorded(
             None => Ok(()),
         }
     };
-    let begun = async { crate::evidence::begin(hub.recorder.as_ref(), start, places).await };
+    let begun = async { super::recording::begin(hub.recorder.as_ref(), start, places).await };
     let (stored, begun, opened) =
         tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
     // The tape comes first: whatever else went wrong, it is ended with the session then.

@@ -21,8 +21,7 @@ use super::Lane;
 /// can be set to keep for one tunnel or copy, so that the agent's setting alone bounds their
 /// throughput.
 pub(crate) const MAX_WINDOW: u64 = 4 * 1024 * 1024;
-/// The same for a session that is recorded: what its tape has room for.
-pub(crate) const RECORDED_WINDOW: u64 = 1024 * 1024;
+pub(crate) use towline_archive::limits::RECORDED_WINDOW;
 /// Most messages other than data that may wait. They are states that replace each other in
 /// practice.
 const MAX_WORDS: usize = 256;

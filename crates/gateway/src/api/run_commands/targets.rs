@@ -14,7 +14,7 @@ use towline_ssm::ids::DeviceId;
 use super::super::call::Call;
 use super::super::{Api, OrInternal as _};
 use super::Facts;
-use crate::limits::MAX_DEVICES;
+use crate::store::limits::MAX_DEVICES;
 use crate::store::{DeviceFilter, DeviceStatus};
 
 /// Devices whose resources stand in the audit line; it holds no more.

@@ -1,0 +1,70 @@
+//! Files of the gateway's own records (audit trail, command log) on their way to the sink.
+//!
+//! # Invariants
+//! - The file is in the outbox before the node's chain names it. A crash in between leaves a file
+//!   that the next export writes again, with the same bytes under the same key.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use towline_evidence::digest::Digest;
+use towline_evidence::node::What;
+
+use super::gzip;
+use super::recorder::{Recorder, lock};
+
+impl Recorder {
+    /// Compresses `text`, puts it into the outbox as `object`, and signs its record in the node's
+    /// chain. `records`: how many records the text holds. Waits for the disk.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn export(&self, object: &str, text: &[u8], records: u64) -> io::Result<()> {
+        let packed = gzip::file(text)?;
+        let (sha256, bytes) = (Digest::of(&[&packed]), packed.len() as u64);
+        {
+            let _one_at_a_time = lock(&self.exporting);
+            let temporary = self.settings.home.join("export.new");
+            write_whole(&temporary, &self.outbox().join(object), &packed)?;
+        }
+        self.record(What::File { object: object.to_owned(), sha256, bytes, records })?;
+        self.checkpoint()
+    }
+
+    /// The folder of everything that is under way.
+    #[must_use]
+    pub fn home(&self) -> &Path {
+        &self.settings.home
+    }
+
+    /// What the keys of all objects begin with.
+    #[must_use]
+    pub fn prefix(&self) -> &str {
+        &self.settings.prefix
+    }
+
+    /// Name of this node in its chain.
+    #[must_use]
+    pub fn node(&self) -> &str {
+        &self.settings.node
+    }
+
+    /// Folder from which objects are sent.
+    #[must_use]
+    pub fn outbox(&self) -> PathBuf {
+        self.settings.home.join("outbox")
+    }
+}
+
+/// Writes a file that appears whole. `temporary` is on the same file system and outside of the
+/// outbox, which sends whatever it finds.
+fn write_whole(temporary: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let folder = path.parent().unwrap_or(Path::new("."));
+    fs::create_dir_all(folder)?;
+    let mut file = File::create(temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(temporary, path)?;
+    File::open(folder)?.sync_all()
+}

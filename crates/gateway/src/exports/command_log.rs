@@ -1,0 +1,95 @@
+//! The command log in files: what devices said, sealed and on its way to the sink like everything
+//! else on record.
+//!
+//! Way: rows of the store -> a gzip file of JSON lines in the outbox, and its record in the node's
+//! chain -> the number of the last exported row in `commands.cursor`.
+//!
+//! # Invariants
+//! - Every row that the store keeps is exported: the cursor moves only after the file is in the
+//!   outbox and on record. A crash in between exports the same rows under the same key again.
+
+use serde_json::{Value, json};
+use towline_evidence::layout;
+
+use super::cursor::{Cursor, ExportError};
+use crate::clock::UnixMillis;
+use crate::evidence::Recorder;
+use crate::store::{RawCommand, Store};
+
+/// Rows of one file: at most some 6 MiB before compression.
+const FILE: i64 = 5000;
+/// Files made in one go.
+const FILES: usize = 64;
+/// Name of the cursor's file.
+const CURSOR: &str = "commands.cursor";
+
+/// Exports what the store has and the sink has not yet. The number of rows.
+///
+/// # Errors
+/// [`ExportError`]; what was not exported is exported next time.
+pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportError> {
+    let cursor = Cursor::new(recorder.home(), CURSOR);
+    let mut exported = 0;
+    for _ in 0..FILES {
+        let rows = store.commands().raw(cursor.read(), FILE).await?;
+        let (Some(first), Some(last)) = (rows.first(), rows.last()) else { break };
+        let at = UnixMillis(first.stored_at).to_datetime();
+        let key = layout::commands(recorder.prefix(), recorder.node(), at, first.id);
+        let text: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
+        recorder.export(&key, text.as_bytes(), rows.len() as u64)?;
+        cursor.write(last.id)?;
+        exported += rows.len();
+    }
+    Ok(exported)
+}
+
+/// A row as one object; what is not set is left out.
+fn line(row: &RawCommand) -> Value {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let words = |bytes: &Vec<u8>| -> Vec<String> {
+        bytes.strip_suffix(b"\0").unwrap_or(bytes).split(|byte| *byte == 0).map(text).collect()
+    };
+    let boot: String = row.boot.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut line = json!({
+        "deviceId": row.device, "boot": boot, "number": row.number, "covers": row.covers, "kind": row.kind,
+        "sessionId": row.session, "time": UnixMillis(row.at).to_rfc3339(), "stored": UnixMillis(row.stored_at).to_rfc3339(),
+        "pid": row.pid, "parentPid": row.parent, "userId": row.uid,
+        "arguments": row.arguments.as_ref().filter(|a| !a.is_empty()).map(words),
+        "directory": row.directory.as_deref().map(text),
+        "exitCode": row.code, "signal": row.signal, "durationMs": row.lasted, "detail": row.detail,
+    });
+    if let Some(object) = line.as_object_mut() {
+        object.retain(|_, value| !value.is_null() && value != "");
+    }
+    line
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_one_line_with_what_is_known() {
+        let row = RawCommand {
+            id: 1,
+            device: "mi-1".into(),
+            boot: vec![0xab; 2],
+            number: 3,
+            covers: 1,
+            kind: "exec".into(),
+            session: "ann-1".into(),
+            at: 1_700_000_000_000,
+            stored_at: 1_700_000_001_000,
+            pid: Some(7),
+            arguments: Some(b"ls\0-l\0".to_vec()),
+            ..RawCommand::default()
+        };
+        let line = line(&row);
+        assert_eq!(
+            (&line["boot"], &line["arguments"], &line["pid"]),
+            (&json!("abab"), &json!(["ls", "-l"]), &json!(7))
+        );
+        assert!(line.get("exitCode").is_none() && line.get("detail").is_none());
+        assert!(!line.to_string().contains('\n'));
+    }
+}

@@ -1,0 +1,65 @@
+//! How far an export has come: the number of the last exported row, in a file of its own.
+//!
+//! # Invariants
+//! - The file is replaced whole: after a power cut it holds the old number or the new one.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::store::StoreError;
+
+/// Why rows could not be exported.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The disk.
+    #[error("cannot write to the outbox: {0}")]
+    Disk(#[from] io::Error),
+}
+
+/// The cursor of one table.
+pub(super) struct Cursor {
+    path: PathBuf,
+}
+
+impl Cursor {
+    /// The cursor in the file `name` of the folder `home`.
+    pub(super) fn new(home: &Path, name: &str) -> Self {
+        Self { path: home.join(name) }
+    }
+
+    /// The number of the last exported row; 0 when nothing was exported yet.
+    pub(super) fn read(&self) -> i64 {
+        fs::read_to_string(&self.path).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)
+    }
+
+    /// Moves the cursor.
+    pub(super) fn write(&self, last: i64) -> io::Result<()> {
+        let temporary = self.path.with_extension("new");
+        let mut file = File::create(&temporary)?;
+        file.write_all(last.to_string().as_bytes())?;
+        file.sync_all()?;
+        fs::rename(&temporary, &self.path)?;
+        let folder = self.path.parent().unwrap_or(Path::new("."));
+        File::open(folder)?.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_begins_at_zero_and_keeps_what_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let cursor = Cursor::new(dir.path(), "trail.cursor");
+        assert_eq!(cursor.read(), 0);
+        cursor.write(7).unwrap();
+        cursor.write(4096).unwrap();
+        assert_eq!(Cursor::new(dir.path(), "trail.cursor").read(), 4096);
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+}

@@ -1,0 +1,229 @@
+//! The audit trail in CloudTrail's form: one event for a line of the store, and files of events for
+//! the sink.
+//!
+//! Way: lines of the store's table -> [`event`] -> a gzip file in the outbox, and its record in the
+//! node's chain -> the number of the last exported line in `trail.cursor`.
+//!
+//! # Invariants
+//! - Every line that the store keeps is exported: the cursor moves only after the file is in the
+//!   outbox and on record. A crash in between exports the same lines under the same key again.
+//! - Nothing is added to what the line says: no secret can come in here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+use time::OffsetDateTime;
+use towline_evidence::digest::Digest;
+use towline_evidence::layout;
+use towline_evidence::trail::{self, EVENT_VERSION, Event, Resource, UserIdentity};
+use towline_ssm::ids::Realm;
+
+use super::command_log;
+use super::cursor::{Cursor, ExportError};
+use crate::clock::{Clock, UnixMillis};
+use crate::evidence::Recorder;
+use crate::store::Store;
+
+/// How often a file is made while something happens. CloudTrail delivers about every five minutes.
+const EVERY: Duration = Duration::from_secs(300);
+/// Events in one file. 4 KiB each at the most: 8 MiB before compression.
+const FILE: i64 = 2000;
+/// Files made in one go.
+const FILES: usize = 64;
+/// Name of the cursor's file.
+const CURSOR: &str = "trail.cursor";
+
+/// Exports for ever.
+pub async fn keep(store: Store, recorder: Arc<Recorder>, realm: Realm, clock: Clock) {
+    loop {
+        tokio::time::sleep(EVERY).await;
+        if let Err(error) = export(&store, &recorder, &realm, clock.now()).await {
+            tracing::error!(%error, "events of the audit trail wait");
+        }
+        if let Err(error) = command_log::export(&store, &recorder).await {
+            tracing::error!(%error, "records of the command log wait");
+        }
+    }
+}
+
+/// Exports what the store has and the sink has not yet. The number of events.
+///
+/// # Errors
+/// [`ExportError`]; what was not exported is exported next time.
+pub async fn export(
+    store: &Store,
+    recorder: &Recorder,
+    realm: &Realm,
+    now: UnixMillis,
+) -> Result<usize, ExportError> {
+    let cursor = Cursor::new(recorder.home(), CURSOR);
+    let mut exported = 0;
+    for _ in 0..FILES {
+        let lines = store.audit().list(cursor.read(), FILE).await?;
+        let Some((last, _)) = lines.last() else { break };
+        let events: Vec<String> =
+            lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
+        let key = key(recorder.prefix(), realm, &lines, now);
+        recorder.export(&key, trail::file(&events).as_bytes(), events.len() as u64)?;
+        cursor.write(*last)?;
+        exported += events.len();
+    }
+    Ok(exported)
+}
+
+/// The key says the time of the first line, and its number: made again after a crash, it is the
+/// same.
+fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) -> String {
+    let first = lines.first();
+    let parsed = first.and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
+    let told = parsed.as_ref().and_then(|line| line["eventTime"].as_str());
+    let format = &time::format_description::well_known::Rfc3339;
+    let at = told
+        .and_then(|t| OffsetDateTime::parse(t, format).ok())
+        .unwrap_or_else(|| now.to_datetime());
+    let unique = Digest::of(&[&first.map_or(0, |(id, _)| *id).to_be_bytes()]).to_string();
+    layout::trail(prefix, &realm.account, &realm.region, at, &unique[..16])
+}
+
+/// The event of a line; `None` for a line that is not one of ours.
+#[must_use]
+pub fn event(line: &str, realm: &Realm) -> Option<Event> {
+    let line: Value = serde_json::from_str(line).ok()?;
+    let text = |name: &str| line[name].as_str().unwrap_or_default().to_owned();
+    let (source, name) = (text("eventSource"), text("eventName"));
+    let device_event = text("requestID").is_empty();
+    let mut asked = line["facts"].as_object().cloned().unwrap_or_default();
+    let answered: Map<String, Value> = ["sessionId", "activationId", "accessKeyId"]
+        .into_iter()
+        .filter(|_| name.starts_with("Start") || name.starts_with("Create"))
+        .filter_map(|fact| Some((fact.to_owned(), asked.remove(fact)?)))
+        .collect();
+    // What a device did is about that device.
+    let own = asked.get("deviceId").and_then(Value::as_str).filter(|_| device_event);
+    let own = own
+        .map(|id| format!("arn:aws:ssm:{}:{}:managed-instance/{id}", realm.region, realm.account));
+    let resources = line["resources"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let resources = resources
+        .iter()
+        .filter_map(Value::as_str)
+        .filter(|arn| *arn != "*")
+        .map(|arn| resource(arn, realm));
+    let resources = resources.chain(own.iter().map(|arn| resource(arn, realm)));
+    Some(Event {
+        event_version: EVENT_VERSION.to_owned(),
+        user_identity: identity(&line["userIdentity"], device_event, realm),
+        event_time: whole_seconds(&text("eventTime")),
+        event_source: source,
+        aws_region: realm.region.clone(),
+        source_ip_address: text("sourceIPAddress"),
+        user_agent: text("userAgent"),
+        error_code: line["errorCode"].as_str().map(str::to_owned),
+        error_message: line["errorMessage"].as_str().map(str::to_owned),
+        request_parameters: (!asked.is_empty()).then_some(asked),
+        response_elements: (!answered.is_empty()).then_some(answered),
+        additional_event_data: None,
+        request_id: text("requestID"),
+        event_id: text("eventID"),
+        read_only: trail::is_read_only(&name),
+        resources: resources.collect(),
+        event_type: if device_event { "AwsServiceEvent" } else { "AwsApiCall" }.to_owned(),
+        management_event: true,
+        recipient_account_id: realm.account.clone(),
+        event_category: "Management".to_owned(),
+        event_name: name,
+    })
+}
+
+/// The event as one line of JSON.
+#[must_use]
+pub fn text(event: &Event) -> String {
+    serde_json::to_string(event).unwrap_or_default() // text, numbers and lists: cannot fail
+}
+
+fn identity(line: &Value, device_event: bool, realm: &Realm) -> UserIdentity {
+    let arn = line["arn"].as_str().unwrap_or_default().to_owned();
+    let user_name = arn.rsplit_once("user/").map(|(_, name)| name.to_owned()).unwrap_or_default();
+    let kind = match (device_event, user_name.is_empty()) {
+        (true, _) => "AWSService",
+        (false, true) => "Unknown",
+        (false, false) => "IAMUser",
+    };
+    UserIdentity {
+        kind: kind.to_owned(),
+        principal_id: user_name.clone(),
+        account_id: if user_name.is_empty() { String::new() } else { realm.account.clone() },
+        access_key_id: line["accessKeyId"].as_str().unwrap_or_default().to_owned(),
+        user_name,
+        arn,
+    }
+}
+
+fn resource(arn: &str, realm: &Realm) -> Resource {
+    let kind = [
+        (":managed-instance/", "AWS::SSM::ManagedInstance"),
+        (":instance/", "AWS::EC2::Instance"),
+        (":session/", "AWS::SSM::Session"),
+        (":document/", "AWS::SSM::Document"),
+        (":user/", "AWS::IAM::User"),
+    ];
+    let kind = kind.iter().find(|(part, _)| arn.contains(part)).map_or("", |(_, kind)| kind);
+    Resource { arn: arn.to_owned(), account_id: realm.account.clone(), kind: kind.to_owned() }
+}
+
+/// CloudTrail's times have no fraction.
+fn whole_seconds(time: &str) -> String {
+    match (time.split_once('.'), time.ends_with('Z')) {
+        (Some((seconds, _)), true) => format!("{seconds}Z"),
+        _ => time.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn realm() -> Realm {
+        Realm { region: "xx-towline-1".into(), account: "000000000000".into() }
+    }
+
+    #[test]
+    fn a_line_of_the_store_becomes_an_event_of_cloudtrail() {
+        let line = r#"{"eventTime":"2023-11-14T22:13:20.123Z","eventID":"e-1","eventSource":"ssm.amazonaws.com",
+            "eventName":"StartSession","sourceIPAddress":"192.0.2.7","userAgent":"aws-cli","requestID":"r-1",
+            "userIdentity":{"arn":"arn:aws:iam::000000000000:user/ann","accessKeyId":"AKIA1"},
+            "resources":["arn:aws:ssm:xx-towline-1:000000000000:managed-instance/mi-1"],
+            "facts":{"target":"mi-1","sessionId":"ann-1"},"errorCode":"TargetNotConnected","errorMessage":"away"}"#;
+        let event = event(line, &realm()).unwrap();
+        assert_eq!(
+            (event.event_time.as_str(), event.event_type.as_str()),
+            ("2023-11-14T22:13:20Z", "AwsApiCall")
+        );
+        assert_eq!(
+            (event.user_identity.kind.as_str(), event.user_identity.user_name.as_str()),
+            ("IAMUser", "ann")
+        );
+        assert_eq!(event.request_parameters.unwrap()["target"], "mi-1");
+        assert_eq!(event.response_elements.unwrap()["sessionId"], "ann-1");
+        assert_eq!(event.resources[0].kind, "AWS::SSM::ManagedInstance");
+        assert_eq!(
+            (event.error_code.as_deref(), event.read_only),
+            (Some("TargetNotConnected"), false)
+        );
+    }
+
+    #[test]
+    fn an_event_of_a_device_is_told_from_a_call() {
+        let line = r#"{"eventSource":"towline","eventName":"DeviceConnected","facts":{"deviceId":"mi-1"}}"#;
+        let event = event(line, &realm()).unwrap();
+        assert_eq!(
+            event.resources[0].arn,
+            "arn:aws:ssm:xx-towline-1:000000000000:managed-instance/mi-1"
+        );
+        assert_eq!(
+            (event.event_type.as_str(), event.user_identity.kind.as_str()),
+            ("AwsServiceEvent", "AWSService")
+        );
+        assert!(super::event("no json", &realm()).is_none());
+    }
+}

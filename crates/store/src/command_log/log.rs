@@ -1,0 +1,272 @@
+//! The command log's table: appended, read, pruned.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Sqlite, Transaction};
+use towline_host::clock::UnixMillis;
+use towline_wire::epoch::BootNonce;
+
+use super::rows::{CommandBatch, CommandRow, RawCommand, StoredCommand, read, read_raw};
+use crate::error::StoreError;
+use crate::store::Store;
+
+/// Handle of the theme.
+pub struct CommandLog<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// The command log of devices.
+    #[must_use]
+    pub const fn commands(&self) -> CommandLog<'_> {
+        CommandLog { store: self }
+    }
+}
+
+const INSERT: &str = "INSERT INTO command_log (device_id, boot, number, covers, kind, session, at, stored_at, pid, parent, \
+     uid, arguments, cut, directory, code, signal, lasted_ms, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+
+/// A program with what followed for its process; and all else of a session, with the gaps of its
+/// device meanwhile.
+const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS low, MAX(CASE WHEN kind = 'end' THEN number END) AS high
+       FROM command_log WHERE session = ?1 GROUP BY device_id, boot),
+     wanted AS (SELECT id FROM command_log WHERE session = ?1 AND kind <> 'exit'
+       UNION SELECT g.id FROM command_log g JOIN bounds b ON g.device_id = b.device_id AND g.boot = b.boot
+       WHERE g.kind = 'gap' AND g.number >= b.low AND (b.high IS NULL OR g.number <= b.high))
+     SELECT e.*, x.kind AS end_kind, x.at AS ended_at, x.code AS end_code, x.signal AS end_signal, x.lasted_ms AS end_lasted
+       FROM command_log e LEFT JOIN command_log x ON e.kind = 'exec' AND x.id = (SELECT n.id FROM command_log n
+         WHERE n.device_id = e.device_id AND n.boot = e.boot AND n.pid = e.pid AND n.number > e.number
+           AND n.kind IN ('exec', 'exit') ORDER BY n.number LIMIT 1)
+       WHERE e.id IN (SELECT id FROM wanted) AND e.id > ?2 ORDER BY e.id LIMIT ?3";
+
+impl CommandLog<'_> {
+    /// Stores batches, all or none. For each, the number up to which its boot's records are stored,
+    /// and how many rows are new: the last so many.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn append(
+        &self,
+        batches: &[CommandBatch],
+        now: UnixMillis,
+    ) -> Result<Vec<(u64, usize)>, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let mut stored = Vec::with_capacity(batches.len());
+        for batch in batches {
+            stored.push(append_one(&mut tx, batch, now).await?);
+        }
+        tx.commit().await?;
+        Ok(stored)
+    }
+
+    /// Rows of a session after the one numbered `after`, oldest first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn of_session(
+        &self,
+        session: &str,
+        after: i64,
+        limit: i64,
+    ) -> Result<Vec<StoredCommand>, StoreError> {
+        let rows = sqlx::query(OF_SESSION)
+            .bind(session)
+            .bind(after)
+            .bind(limit)
+            .fetch_all(&self.store.pool)
+            .await?;
+        rows.iter().map(|row| Ok(read(row)?)).collect()
+    }
+
+    /// Rows of all devices after the one numbered `after`, as they were stored, oldest first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn raw(&self, after: i64, limit: i64) -> Result<Vec<RawCommand>, StoreError> {
+        let sql = "SELECT * FROM command_log WHERE id > ? ORDER BY id LIMIT ?";
+        let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
+        rows.iter().map(|row| Ok(read_raw(row)?)).collect()
+    }
+
+    /// Whether this session is one of this device, as far as the store knows.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn is_session_of(&self, session: &str, device: &str) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM sessions WHERE id = ? AND device_id = ?")
+                .bind(session)
+                .bind(device)
+                .fetch_optional(&self.store.pool)
+                .await?;
+        Ok(found.is_some())
+    }
+
+    /// Removes rows stored before `before`, and the oldest beyond `max_rows`. The number removed.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn prune(&self, before: UnixMillis, max_rows: i64) -> Result<u64, StoreError> {
+        let sql = "DELETE FROM command_log WHERE stored_at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM command_log) - ?";
+        let done = sqlx::query(sql).bind(before.0).bind(max_rows).execute(&self.store.pool).await?;
+        sqlx::query("DELETE FROM log_heads WHERE closed AND heard_at < ?")
+            .bind(before.0)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+async fn append_one(
+    tx: &mut Transaction<'static, Sqlite>,
+    batch: &CommandBatch,
+    now: UnixMillis,
+) -> Result<(u64, usize), StoreError> {
+    let head: Option<i64> =
+        sqlx::query_scalar("SELECT next FROM log_heads WHERE device_id = ? AND boot = ?")
+            .bind(&batch.device)
+            .bind(batch.boot.as_slice())
+            .fetch_optional(&mut **tx)
+            .await?;
+    if head.is_none() {
+        close_older(tx, batch, now).await?;
+    }
+    let mut next = head.map_or(0, i64::cast_unsigned);
+    let (mut new, mut last) = (0, false);
+    let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
+    for row in &batch.rows {
+        if row.number + row.covers.max(1) <= next {
+            continue; // it was stored before
+        }
+        if row.number > next {
+            insert(
+                tx,
+                batch,
+                &missing(next, row.number - next, row.at, "records that never came"),
+                now,
+            )
+            .await?;
+        }
+        // A gap may begin before what is stored already: only the rest of it is missing.
+        let end = row.number + row.covers.max(1);
+        let begin = row.number.max(next);
+        insert(tx, batch, &CommandRow { number: begin, covers: end - begin, ..row.clone() }, now)
+            .await?;
+        if let Some(programs) = programs(row) {
+            *counts.entry(&row.session).or_default() += programs;
+        }
+        (next, new, last) = (end, new + 1, row.last);
+    }
+    if batch.next > next {
+        let at = u64::try_from(now.0).unwrap_or(0);
+        let why = "records that this gateway cannot read: it may have to be updated";
+        insert(tx, batch, &missing(next, batch.next - next, at, why), now).await?;
+        next = batch.next;
+    }
+    count(tx, &counts).await?;
+    sqlx::query(
+        "INSERT INTO log_heads (device_id, boot, next, closed, heard_at) VALUES (?, ?, ?, ?, ?)
+         ON CONFLICT (device_id, boot) DO UPDATE SET next = excluded.next, closed = excluded.closed, heard_at = excluded.heard_at",
+    )
+    .bind(&batch.device)
+    .bind(batch.boot.as_slice())
+    .bind(signed(next))
+    .bind(last)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await?;
+    Ok((next, new))
+}
+
+/// What a row adds to the programs of its session: nothing but the beginning of a log says that
+/// there were none. A device that logs nothing says so at the beginning. (Migration 10 and
+/// `SessionStore::insert` say the same in SQL.)
+fn programs(row: &CommandRow) -> Option<i64> {
+    match row.kind {
+        "exec" => Some(1),
+        "begin" if !row.detail.starts_with("off") => Some(0),
+        _ => None,
+    }
+}
+
+async fn count(
+    tx: &mut Transaction<'static, Sqlite>,
+    counts: &BTreeMap<&str, i64>,
+) -> Result<(), StoreError> {
+    for (session, programs) in counts.iter().filter(|(session, _)| !session.is_empty()) {
+        sqlx::query("UPDATE sessions SET commands = COALESCE(commands, 0) + ? WHERE id = ?")
+            .bind(programs)
+            .bind(session)
+            .execute(&mut **tx)
+            .await?;
+    }
+    Ok(())
+}
+
+fn missing(number: u64, covers: u64, at: u64, why: &str) -> CommandRow {
+    CommandRow { number, covers, kind: "gap", at, detail: why.to_owned(), ..CommandRow::default() }
+}
+
+/// A new start of an agent reports: what earlier ones did not say by now, they will never say.
+async fn close_older(
+    tx: &mut Transaction<'static, Sqlite>,
+    batch: &CommandBatch,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let open: Vec<(Vec<u8>, i64)> = sqlx::query_as(
+        "SELECT boot, next FROM log_heads WHERE device_id = ? AND boot <> ? AND NOT closed",
+    )
+    .bind(&batch.device)
+    .bind(batch.boot.as_slice())
+    .fetch_all(&mut **tx)
+    .await?;
+    for (boot, next) in open {
+        let Ok(boot) = BootNonce::try_from(boot.as_slice()) else { continue };
+        let older = CommandBatch { device: batch.device.clone(), boot, next: 0, rows: Vec::new() };
+        let at = u64::try_from(now.0).unwrap_or(0);
+        let why = "the agent ended without a word: what it had not sent by then is lost";
+        insert(tx, &older, &missing(next.cast_unsigned(), 0, at, why), now).await?;
+        sqlx::query(
+            "UPDATE log_heads SET closed = TRUE, next = next + 1 WHERE device_id = ? AND boot = ?",
+        )
+        .bind(&batch.device)
+        .bind(boot.as_slice())
+        .execute(&mut **tx)
+        .await?;
+    }
+    Ok(())
+}
+
+async fn insert(
+    tx: &mut Transaction<'static, Sqlite>,
+    batch: &CommandBatch,
+    row: &CommandRow,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    sqlx::query(INSERT)
+        .bind(&batch.device)
+        .bind(batch.boot.as_slice())
+        .bind(signed(row.number))
+        .bind(signed(row.covers))
+        .bind(row.kind)
+        .bind(&row.session)
+        .bind(signed(row.at))
+        .bind(now.0)
+        .bind(row.pid)
+        .bind(row.parent)
+        .bind(row.uid)
+        .bind(&row.arguments)
+        .bind(row.cut)
+        .bind(&row.directory)
+        .bind(row.code)
+        .bind(row.signal)
+        .bind(row.lasted.map(signed))
+        .bind(&row.detail)
+        .execute(&mut **tx)
+        .await?;
+    Ok(())
+}

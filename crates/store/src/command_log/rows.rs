@@ -1,0 +1,192 @@
+//! Rows of the command log, as plain structs: written, read joined with their end, read raw.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use towline_host::clock::UnixMillis;
+use towline_wire::epoch::BootNonce;
+
+/// One row about to be kept.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CommandRow {
+    /// Its number, and how many numbers it takes.
+    pub number: u64,
+    /// See `number`.
+    pub covers: u64,
+    /// `agent`, `begin`, `exec`, `exit`, `line`, `end` or `gap`.
+    pub kind: &'static str,
+    /// The session; empty for none.
+    pub session: String,
+    /// When, by the device's word.
+    pub at: u64,
+    /// Process.
+    pub pid: Option<u32>,
+    /// Its parent.
+    pub parent: Option<u32>,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// Arguments, each ended by a zero byte.
+    pub arguments: Option<Vec<u8>>,
+    /// Whether they were cut.
+    pub cut: bool,
+    /// Working directory.
+    pub directory: Option<Vec<u8>>,
+    /// Exit code.
+    pub code: Option<u8>,
+    /// Signal that ended it.
+    pub signal: Option<u8>,
+    /// How long it lasted, ms.
+    pub lasted: Option<u64>,
+    /// Words: a reason, a typed line.
+    pub detail: String,
+    /// Nothing of this boot follows.
+    pub last: bool,
+}
+
+/// Rows of one batch.
+#[derive(Debug, Clone)]
+pub struct CommandBatch {
+    /// The device.
+    pub device: String,
+    /// Which start of its agent.
+    pub boot: BootNonce,
+    /// The number behind the last record.
+    pub next: u64,
+    /// The rows, in order.
+    pub rows: Vec<CommandRow>,
+}
+
+/// A row as it is read: of a program together with its end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredCommand {
+    /// Number of the row in this store.
+    pub id: i64,
+    /// `begin`, `exec`, `line`, `end` or `gap`.
+    pub kind: String,
+    /// Its place in the device's log.
+    pub number: u64,
+    /// How many numbers it takes.
+    pub covers: u64,
+    /// The session; empty for a gap.
+    pub session: String,
+    /// When, by the device's word.
+    pub at: UnixMillis,
+    /// Process.
+    pub pid: Option<u32>,
+    /// Its parent.
+    pub parent: Option<u32>,
+    /// Its user.
+    pub uid: Option<u32>,
+    /// Arguments, each ended by a zero byte; empty when the device did not get to know them.
+    pub arguments: Vec<u8>,
+    /// Whether they were cut.
+    pub cut: bool,
+    /// Working directory.
+    pub directory: Vec<u8>,
+    /// What followed for the process: `exit`, `exec` (it became another program), or nothing yet.
+    pub end: Option<String>,
+    /// When that was.
+    pub ended_at: Option<UnixMillis>,
+    /// Exit code.
+    pub code: Option<u8>,
+    /// Signal that ended it.
+    pub signal: Option<u8>,
+    /// How long it lasted, ms.
+    pub lasted: Option<u64>,
+    /// Words.
+    pub detail: String,
+}
+
+/// A row as it was stored.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RawCommand {
+    /// Number of the row in this store.
+    pub id: i64,
+    /// The device.
+    pub device: String,
+    /// Which start of its agent.
+    pub boot: Vec<u8>,
+    /// Its place in the device's log.
+    pub number: i64,
+    /// How many numbers it takes.
+    pub covers: i64,
+    /// See [`CommandRow::kind`].
+    pub kind: String,
+    /// The session; empty for none.
+    pub session: String,
+    /// When, by the device's word.
+    pub at: i64,
+    /// When it came.
+    pub stored_at: i64,
+    /// Process.
+    pub pid: Option<i64>,
+    /// Its parent.
+    pub parent: Option<i64>,
+    /// Its user.
+    pub uid: Option<i64>,
+    /// Arguments, each ended by a zero byte.
+    pub arguments: Option<Vec<u8>>,
+    /// Working directory.
+    pub directory: Option<Vec<u8>>,
+    /// Exit code.
+    pub code: Option<i64>,
+    /// Signal that ended it.
+    pub signal: Option<i64>,
+    /// How long it lasted, ms.
+    pub lasted: Option<i64>,
+    /// Words.
+    pub detail: String,
+}
+
+pub(super) fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
+    let small = |name: &str| {
+        row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u32::try_from(n).ok()))
+    };
+    let byte = |name: &str| {
+        row.try_get::<Option<i64>, _>(name).map(|n| n.and_then(|n| u8::try_from(n).ok()))
+    };
+    let bytes = |name: &str| row.try_get::<Option<Vec<u8>>, _>(name).map(Option::unwrap_or_default);
+    let whole = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    Ok(StoredCommand {
+        id: row.try_get("id")?,
+        kind: row.try_get("kind")?,
+        number: whole("number")?,
+        covers: whole("covers")?,
+        session: row.try_get("session")?,
+        at: UnixMillis(row.try_get("at")?),
+        pid: small("pid")?,
+        parent: small("parent")?,
+        uid: small("uid")?,
+        arguments: bytes("arguments")?,
+        cut: row.try_get("cut")?,
+        directory: bytes("directory")?,
+        end: row.try_get("end_kind")?,
+        ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
+        code: byte("end_code")?,
+        signal: byte("end_signal")?,
+        lasted: row.try_get::<Option<i64>, _>("end_lasted")?.map(i64::cast_unsigned),
+        detail: row.try_get("detail")?,
+    })
+}
+
+pub(super) fn read_raw(row: &SqliteRow) -> Result<RawCommand, sqlx::Error> {
+    Ok(RawCommand {
+        id: row.try_get("id")?,
+        device: row.try_get("device_id")?,
+        boot: row.try_get("boot")?,
+        number: row.try_get("number")?,
+        covers: row.try_get("covers")?,
+        kind: row.try_get("kind")?,
+        session: row.try_get("session")?,
+        at: row.try_get("at")?,
+        stored_at: row.try_get("stored_at")?,
+        pid: row.try_get("pid")?,
+        parent: row.try_get("parent")?,
+        uid: row.try_get("uid")?,
+        arguments: row.try_get("arguments")?,
+        directory: row.try_get("directory")?,
+        code: row.try_get("code")?,
+        signal: row.try_get("signal")?,
+        lasted: row.try_get("lasted_ms")?,
+        detail: row.try_get("detail")?,
+    })
+}

@@ -1,0 +1,378 @@
+//! Devices: registered by an activation, seen by their links, listed by the API.
+//!
+//! # Invariants
+//! - A device appears together with its first key and its tags, and with one use taken from its
+//!   activation: one transaction, so a use is neither lost nor doubled.
+//! - Columns that the device itself reports (versions, host name) are never read by policy.
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use crate::error::StoreError;
+use crate::keys::fingerprint;
+use crate::limits;
+use crate::store::{Store, one_of, within};
+use crate::tags::Tag;
+use towline_host::clock::UnixMillis;
+
+/// What a device may do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceStatus {
+    /// Sessions may be opened.
+    Active,
+    /// Waits for somebody to approve it.
+    Pending,
+    /// Its key was seen twice at once; waits for somebody to look.
+    Quarantined,
+    /// Its last key was revoked.
+    Revoked,
+}
+
+impl DeviceStatus {
+    /// The word in the store and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Pending => "pending",
+            Self::Quarantined => "quarantined",
+            Self::Revoked => "revoked",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, sqlx::Error> {
+        [Self::Active, Self::Pending, Self::Quarantined, Self::Revoked]
+            .into_iter()
+            .find(|s| s.as_str() == text)
+            .ok_or_else(|| sqlx::Error::Decode(format!("device status {text:?}").into()))
+    }
+}
+
+/// A device as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Device {
+    /// `mi-…`.
+    pub id: String,
+    /// Name for people; not unique.
+    pub name: String,
+    /// What it may do.
+    pub status: DeviceStatus,
+    /// Why it has that status, for people; empty when active from the start.
+    pub status_reason: String,
+    /// What the device last reported about itself.
+    pub report: DeviceReport,
+    /// Address its link last came from.
+    pub ip: String,
+    /// The activation that let it in.
+    pub activation_id: String,
+    /// The role named in that activation.
+    pub iam_role: String,
+    /// When it was registered.
+    pub registered_at: UnixMillis,
+    /// When it was last heard of.
+    pub last_ping: UnixMillis,
+}
+
+/// What a device says about itself. Unproven.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DeviceReport {
+    /// Agent version, four dotted numbers.
+    pub agent_version: String,
+    /// Operating system's name.
+    pub platform_name: String,
+    /// Operating system's version.
+    pub platform_version: String,
+    /// Host name.
+    pub hostname: String,
+    /// Target triple of its agent.
+    pub target: String,
+}
+
+/// A device about to be registered.
+#[derive(Debug, Clone)]
+pub struct NewDevice {
+    /// `mi-…`, fresh.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Active or pending.
+    pub status: DeviceStatus,
+    /// Its first key.
+    pub spki: Vec<u8>,
+    /// Its tags.
+    pub tags: Vec<Tag>,
+    /// What it says about itself.
+    pub report: DeviceReport,
+    /// Where it comes from.
+    pub ip: String,
+    /// The activation, of which one use is taken.
+    pub activation_id: String,
+    /// The role named in it.
+    pub iam_role: String,
+}
+
+/// Which devices to list. An empty list of a member means: any.
+#[derive(Debug, Clone, Default)]
+pub struct DeviceFilter {
+    /// Ids.
+    pub ids: Vec<String>,
+    /// Activations they came by.
+    pub activation_ids: Vec<String>,
+    /// Roles named in those activations.
+    pub iam_roles: Vec<String>,
+    /// Agent versions.
+    pub agent_versions: Vec<String>,
+    /// Statuses.
+    pub statuses: Vec<DeviceStatus>,
+    /// For each key, one of the values; no value: the key is there.
+    pub tags: Vec<(String, Vec<String>)>,
+}
+
+/// Handle of the theme.
+pub struct Devices<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Devices.
+    #[must_use]
+    pub const fn devices(&self) -> Devices<'_> {
+        Devices { store: self }
+    }
+}
+
+const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_version, platform_name, platform_version, hostname, \
+     target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
+
+fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
+    Ok(Device {
+        id: row.try_get("id")?,
+        name: row.try_get("name")?,
+        status: DeviceStatus::parse(row.try_get("status")?)?,
+        status_reason: row.try_get("status_reason")?,
+        report: DeviceReport {
+            agent_version: row.try_get("agent_version")?,
+            platform_name: row.try_get("platform_name")?,
+            platform_version: row.try_get("platform_version")?,
+            hostname: row.try_get("hostname")?,
+            target: row.try_get("target")?,
+        },
+        ip: row.try_get("ip")?,
+        activation_id: row.try_get("activation_id")?,
+        iam_role: row.try_get("iam_role")?,
+        registered_at: UnixMillis(row.try_get("registered_at")?),
+        last_ping: UnixMillis(row.try_get("last_ping")?),
+    })
+}
+
+impl Devices<'_> {
+    /// Registers a device with its key and tags and takes one use of its activation, all or
+    /// nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the activation has no use left at `now`; [`StoreError::Exists`]
+    /// for a key that is known; [`StoreError::Full`] beyond [`limits::MAX_DEVICES`].
+    pub async fn register(&self, new: &NewDevice, now: UnixMillis) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let count = "SELECT COUNT(*) FROM devices WHERE id <> ?";
+        within(&mut tx, count, &new.id, "devices", limits::MAX_DEVICES).await?;
+        let used = sqlx::query(
+            "UPDATE activations SET uses = uses + 1 WHERE id = ? AND uses < uses_allowed AND expires_at > ?",
+        )
+        .bind(&new.activation_id)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await?;
+        if used.rows_affected() == 0 {
+            return Err(StoreError::Missing("activation with a use left"));
+        }
+        sqlx::query(
+            "INSERT INTO devices (id, name, status, agent_version, platform_name, platform_version, hostname, target, \
+             ip, activation_id, iam_role, registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&new.id)
+        .bind(&new.name)
+        .bind(new.status.as_str())
+        .bind(&new.report.agent_version)
+        .bind(&new.report.platform_name)
+        .bind(&new.report.platform_version)
+        .bind(&new.report.hostname)
+        .bind(&new.report.target)
+        .bind(&new.ip)
+        .bind(&new.activation_id)
+        .bind(&new.iam_role)
+        .bind(now.0)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("device"))?;
+        sqlx::query(
+            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
+        )
+        .bind(fingerprint(&new.spki))
+        .bind(&new.spki)
+        .bind(&new.id)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("device key"))?;
+        for (key, value) in &new.tags {
+            sqlx::query("INSERT INTO tags (kind, id, key, value) VALUES ('device', ?, ?, ?)")
+                .bind(&new.id)
+                .bind(key)
+                .bind(value)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The device of this id.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn get(&self, id: &str) -> Result<Option<Device>, StoreError> {
+        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(device).transpose()?)
+    }
+
+    /// The device whose active key this is.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn by_spki(&self, spki: &[u8]) -> Result<Option<Device>, StoreError> {
+        let sql = format!(
+            "{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = 'active')"
+        );
+        let row = sqlx::query(&sql).bind(spki).fetch_optional(&self.store.pool).await?;
+        Ok(row.as_ref().map(device).transpose()?)
+    }
+
+    /// Up to `limit` devices that match, with ids after `after`, by id.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn list(
+        &self,
+        filter: &DeviceFilter,
+        after: &str,
+        limit: i64,
+    ) -> Result<Vec<Device>, StoreError> {
+        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
+        query.push(" WHERE id > ").push_bind(after);
+        let statuses: Vec<String> = filter.statuses.iter().map(|s| s.as_str().to_owned()).collect();
+        one_of(&mut query, "id", &filter.ids);
+        one_of(&mut query, "activation_id", &filter.activation_ids);
+        one_of(&mut query, "iam_role", &filter.iam_roles);
+        one_of(&mut query, "agent_version", &filter.agent_versions);
+        one_of(&mut query, "status", &statuses);
+        for (key, values) in &filter.tags {
+            query.push(" AND EXISTS (SELECT 1 FROM tags t WHERE t.kind = 'device' AND t.id = d.id AND t.key = ");
+            query.push_bind(key);
+            one_of(&mut query, "t.value", values);
+            query.push(")");
+        }
+        query.push(" ORDER BY id LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(device).collect::<Result<_, _>>()?)
+    }
+
+    /// Changes the status of a device. `false`: there is none of this id.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn set_status(
+        &self,
+        id: &str,
+        status: DeviceStatus,
+        reason: &str,
+    ) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE devices SET status = ?, status_reason = ? WHERE id = ?")
+            .bind(status.as_str())
+            .bind(reason)
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Notes what a device said when its link came up, and from where.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn seen(
+        &self,
+        id: &str,
+        report: &DeviceReport,
+        ip: &str,
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        sqlx::query(
+            "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
+             ip = ?, last_ping = ? WHERE id = ?",
+        )
+        .bind(&report.agent_version)
+        .bind(&report.platform_name)
+        .bind(&report.platform_version)
+        .bind(&report.hostname)
+        .bind(&report.target)
+        .bind(ip)
+        .bind(now.0)
+        .bind(id)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(())
+    }
+
+    /// Notes that a device was heard of. Callers do so when a link ends, not with every keep-alive.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn pinged(&self, id: &str, now: UnixMillis) -> Result<(), StoreError> {
+        sqlx::query("UPDATE devices SET last_ping = ? WHERE id = ?")
+            .bind(now.0)
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// Forgets a device and its tags. Its keys stay as revoked, so that they are never let in
+    /// again. `false`: there is none of this id.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn remove(&self, id: &str, now: UnixMillis) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let gone =
+            sqlx::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM tags WHERE kind = 'device' AND id = ?")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query(
+            "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = 'device deregistered' \
+             WHERE device_id = ? AND status <> 'revoked'",
+        )
+        .bind(now.0)
+        .bind(id)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(gone.rows_affected() > 0)
+    }
+
+    /// Number of devices by status, for the metrics.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn count_by_status(&self) -> Result<Vec<(String, i64)>, StoreError> {
+        Ok(sqlx::query_as("SELECT status, COUNT(*) FROM devices GROUP BY status")
+            .fetch_all(&self.store.pool)
+            .await?)
+    }
+}

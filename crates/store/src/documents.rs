@@ -1,0 +1,434 @@
+//! Documents and their versions.
+//!
+//! # Invariants
+//! - Numbers of versions only grow; a number that was removed does not come back.
+//! - A document has its default version as long as it exists: that one cannot be removed alone.
+//! - No two versions of a document have the same text, or the same name.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::StoreError;
+use crate::limits;
+use crate::store::{Store, within};
+use crate::tags::put_all;
+use crate::tags::{Tag, TagKind};
+use towline_host::clock::UnixMillis;
+
+/// What a new document or version brings.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DocumentText {
+    /// The version's name; empty: none.
+    pub version_name: String,
+    /// A name for lists; empty: none.
+    pub display_name: String,
+    /// `JSON` or `YAML`.
+    pub format: String,
+    /// The text.
+    pub content: String,
+    /// SHA-256 of the text, hex.
+    pub hash: String,
+    /// Its schema version.
+    pub schema_version: String,
+}
+
+/// A document to be made.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct NewDocument {
+    /// Its name.
+    pub name: String,
+    /// `Session` or `Command`.
+    pub kind: String,
+    /// On what it can run; empty: not said.
+    pub target_type: String,
+    /// Its first version.
+    pub text: DocumentText,
+}
+
+/// One version of a document, with what is true of the document as a whole.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Document {
+    /// Its name.
+    pub name: String,
+    /// `Session` or `Command`.
+    pub kind: String,
+    /// On what it can run; empty: not said.
+    pub target_type: String,
+    /// The version that is used when none is named.
+    pub default_version: i64,
+    /// The latest version.
+    pub latest_version: i64,
+    /// This version.
+    pub version: i64,
+    /// What this version brought. In lists its `content` is empty.
+    pub text: DocumentText,
+    /// When this version was made.
+    pub created_at: UnixMillis,
+}
+
+/// Which version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Version {
+    /// The default one.
+    Default,
+    /// The latest one.
+    Latest,
+    /// By number.
+    Number(i64),
+    /// By name.
+    Named(String),
+}
+
+/// Handle of the theme.
+pub struct Documents<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Documents and their versions.
+    #[must_use]
+    pub const fn documents(&self) -> Documents<'_> {
+        Documents { store: self }
+    }
+}
+
+/// What `StoreError::Exists` names when a version's text is there already.
+pub const SAME_TEXT: &str = "text of a document";
+/// What `StoreError::Exists` names when a version's name is there already.
+pub const SAME_NAME: &str = "name of a document's version";
+
+const COLUMNS: &str = "d.name, d.kind, d.target_type, d.default_version, \
+     (SELECT MAX(version) FROM document_versions WHERE name = d.name) AS latest_version, v.version, v.version_name, \
+     v.display_name, v.format, v.hash, v.schema_version, v.created_at";
+const FROM: &str = "FROM documents d JOIN document_versions v ON v.name = d.name";
+
+fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
+    Ok(Document {
+        name: row.try_get("name")?,
+        kind: row.try_get("kind")?,
+        target_type: row.try_get("target_type")?,
+        default_version: row.try_get("default_version")?,
+        latest_version: row.try_get("latest_version")?,
+        version: row.try_get("version")?,
+        text: DocumentText {
+            version_name: row.try_get("version_name")?,
+            display_name: row.try_get("display_name")?,
+            format: row.try_get("format")?,
+            content: row.try_get("content")?,
+            hash: row.try_get("hash")?,
+            schema_version: row.try_get("schema_version")?,
+        },
+        created_at: UnixMillis(row.try_get("created_at")?),
+    })
+}
+
+impl Documents<'_> {
+    /// Makes a document with its first version and its tags.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`], [`StoreError::Full`].
+    pub async fn create(
+        &self,
+        new: &NewDocument,
+        tags: &[Tag],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let count = "SELECT COUNT(*) FROM documents WHERE name <> ?";
+        within(&mut tx, count, &new.name, "documents", limits::MAX_DOCUMENTS).await?;
+        sqlx::query(
+            "INSERT INTO documents (name, kind, target_type, default_version, numbers_given) VALUES (?, ?, ?, 1, 1)",
+        )
+        .bind(&new.name)
+        .bind(&new.kind)
+        .bind(&new.target_type)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("document"))?;
+        insert(&mut tx, &new.name, 1, &new.text, now).await?;
+        put_all(&mut tx, TagKind::Document, &new.name, tags).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Adds a version, which becomes the latest; its number.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] without the document; [`StoreError::Exists`] of the text or the
+    /// version's name; [`StoreError::Full`] beyond [`limits::MAX_DOCUMENT_VERSIONS`].
+    pub async fn add_version(
+        &self,
+        name: &str,
+        target_type: Option<&str>,
+        text: &DocumentText,
+        now: UnixMillis,
+    ) -> Result<i64, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let given: Option<i64> =
+            sqlx::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
+                .bind(name)
+                .fetch_optional(&mut *tx)
+                .await?;
+        let version = given.ok_or(StoreError::Missing("document"))? + 1;
+        let count = "SELECT COUNT(*) FROM document_versions WHERE name = ?";
+        within(&mut tx, count, name, "versions of this document", limits::MAX_DOCUMENT_VERSIONS)
+            .await?;
+        let taken: i64 = sqlx::query_scalar(
+            "SELECT COUNT(*) FROM document_versions WHERE name = ? AND version_name = ? AND version_name <> ''",
+        )
+        .bind(name)
+        .bind(&text.version_name)
+        .fetch_one(&mut *tx)
+        .await?;
+        if taken > 0 {
+            return Err(StoreError::Exists(SAME_NAME));
+        }
+        insert(&mut tx, name, version, text, now).await?;
+        sqlx::query("UPDATE documents SET numbers_given = ?, target_type = COALESCE(?, target_type) WHERE name = ?")
+            .bind(version)
+            .bind(target_type)
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(version)
+    }
+
+    /// One version of a document, with its text.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn get(&self, name: &str, version: &Version) -> Result<Option<Document>, StoreError> {
+        let (condition, number, text) = match version {
+            Version::Default => ("v.version = d.default_version", None, None),
+            Version::Latest => ("v.version = latest_version", None, None),
+            Version::Number(number) => ("v.version = ?", Some(*number), None),
+            Version::Named(named) => ("v.version_name = ?", None, Some(named.as_str())),
+        };
+        let sql = format!("SELECT {COLUMNS}, v.content {FROM} WHERE d.name = ? AND {condition}");
+        let mut query = sqlx::query(&sql).bind(name);
+        query = match (number, text) {
+            (Some(number), _) => query.bind(number),
+            (None, Some(text)) => query.bind(text),
+            (None, None) => query,
+        };
+        let row = query.fetch_optional(&self.store.pool).await?;
+        Ok(row.as_ref().map(document).transpose()?)
+    }
+
+    /// The default versions of all documents, by name, without their texts.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn list(&self) -> Result<Vec<Document>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name"
+        );
+        let rows = sqlx::query(&sql).fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` versions of a document below `before`, latest first, without their texts.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn versions(
+        &self,
+        name: &str,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<Document>, StoreError> {
+        let sql = format!(
+            "SELECT {COLUMNS}, '' AS content {FROM} WHERE d.name = ? AND v.version < ? ORDER BY v.version DESC LIMIT ?"
+        );
+        let rows = sqlx::query(&sql)
+            .bind(name)
+            .bind(before)
+            .bind(limit)
+            .fetch_all(&self.store.pool)
+            .await?;
+        Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
+    }
+
+    /// Makes a version the default. `false`: there is none of this number.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn set_default(&self, name: &str, version: i64) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE documents SET default_version = ?2 WHERE name = ?1 \
+             AND EXISTS (SELECT 1 FROM document_versions WHERE name = ?1 AND version = ?2)",
+        )
+        .bind(name)
+        .bind(version)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Removes a document with its versions and tags. `false`: there is none.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let gone = sqlx::query("DELETE FROM documents WHERE name = ?")
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
+        sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
+            .bind(TagKind::Document.as_str())
+            .bind(name)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(gone.rows_affected() > 0)
+    }
+
+    /// Removes one version that is not the default. `false`: it is the default, or there is none of
+    /// this number. The latest is then the greatest that is left.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn delete_version(&self, name: &str, version: i64) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let gone = sqlx::query(
+            "DELETE FROM document_versions WHERE name = ?1 AND version = ?2 \
+             AND version <> (SELECT default_version FROM documents WHERE name = ?1)",
+        )
+        .bind(name)
+        .bind(version)
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(gone.rows_affected() > 0)
+    }
+}
+
+async fn insert(
+    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
+    name: &str,
+    version: i64,
+    text: &DocumentText,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO document_versions (name, version, version_name, display_name, format, content, hash, schema_version, \
+         created_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    )
+    .bind(name)
+    .bind(version)
+    .bind(&text.version_name)
+    .bind(&text.display_name)
+    .bind(&text.format)
+    .bind(&text.content)
+    .bind(&text.hash)
+    .bind(&text.schema_version)
+    .bind(now.0)
+    .execute(&mut **tx)
+    .await
+    .map_err(StoreError::on_insert(SAME_TEXT))?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch;
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+
+    fn text(content: &str, version_name: &str) -> DocumentText {
+        DocumentText {
+            version_name: version_name.into(),
+            format: "JSON".into(),
+            content: content.into(),
+            hash: content.into(),
+            schema_version: "1.0".into(),
+            ..DocumentText::default()
+        }
+    }
+
+    fn new(name: &str) -> NewDocument {
+        NewDocument {
+            name: name.into(),
+            kind: "Session".into(),
+            target_type: String::new(),
+            text: text("{}", "one"),
+        }
+    }
+
+    #[tokio::test]
+    async fn versions_are_found_by_number_by_name_and_by_their_part() {
+        let (store, _dir) = scratch().await;
+        let documents = store.documents();
+        documents.create(&new("Mine"), &[("Team".into(), "a".into())], NOW).await.unwrap();
+        assert_eq!(documents.add_version("Mine", None, &text("[]", "two"), NOW).await.unwrap(), 2);
+        let number = async |version: Version| {
+            documents.get("Mine", &version).await.unwrap().map(|d| d.version)
+        };
+        assert_eq!(number(Version::Default).await, Some(1));
+        assert_eq!(number(Version::Latest).await, Some(2));
+        assert_eq!(number(Version::Number(2)).await, Some(2));
+        assert_eq!(number(Version::Named("one".into())).await, Some(1));
+        assert_eq!(number(Version::Number(3)).await, None);
+        assert_eq!(number(Version::Named(String::new())).await, None);
+        assert!(documents.set_default("Mine", 2).await.unwrap());
+        assert!(!documents.set_default("Mine", 9).await.unwrap());
+        assert_eq!(number(Version::Default).await, Some(2));
+        assert!(documents.delete("Mine").await.unwrap());
+        assert!(documents.get("Mine", &Version::Number(1)).await.unwrap().is_none());
+        assert!(store.tags().of(TagKind::Document, "Mine").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_text_and_a_version_name_stand_once_in_a_document() {
+        let (store, _dir) = scratch().await;
+        let documents = store.documents();
+        documents.create(&new("Mine"), &[], NOW).await.unwrap();
+        documents.create(&new("Other"), &[], NOW).await.unwrap();
+        assert!(matches!(
+            documents.create(&new("Mine"), &[], NOW).await,
+            Err(StoreError::Exists("document"))
+        ));
+        let add = async |content: &str, name: &str| {
+            documents.add_version("Mine", None, &text(content, name), NOW).await
+        };
+        assert!(matches!(add("{}", "two").await, Err(StoreError::Exists(SAME_TEXT))));
+        assert!(matches!(add("[]", "one").await, Err(StoreError::Exists(SAME_NAME))));
+        assert!(matches!(add("[]", "").await, Ok(2)));
+        assert!(matches!(add("[1]", "").await, Ok(3)));
+    }
+
+    #[tokio::test]
+    async fn the_default_version_stays_and_numbers_do_not_come_back() {
+        let (store, _dir) = scratch().await;
+        let documents = store.documents();
+        documents.create(&new("Mine"), &[], NOW).await.unwrap();
+        documents.add_version("Mine", None, &text("2", ""), NOW).await.unwrap();
+        assert!(!documents.delete_version("Mine", 1).await.unwrap());
+        assert!(documents.delete_version("Mine", 2).await.unwrap());
+        assert!(!documents.delete_version("Mine", 2).await.unwrap());
+        assert_eq!(documents.add_version("Mine", None, &text("3", ""), NOW).await.unwrap(), 3);
+        assert_eq!(documents.versions("Mine", i64::MAX, 9).await.unwrap().len(), 2);
+    }
+
+    #[tokio::test]
+    async fn documents_and_versions_are_bounded() {
+        let (store, _dir) = scratch().await;
+        let documents = store.documents();
+        documents.create(&new("Mine"), &[], NOW).await.unwrap();
+        for n in 1..limits::MAX_DOCUMENT_VERSIONS {
+            documents.add_version("Mine", None, &text(&n.to_string(), ""), NOW).await.unwrap();
+        }
+        let more = documents.add_version("Mine", None, &text("more", ""), NOW).await;
+        assert!(matches!(more, Err(StoreError::Full { .. })));
+        for n in 1..limits::MAX_DOCUMENTS {
+            documents.create(&new(&format!("d{n}")), &[], NOW).await.unwrap();
+        }
+        assert!(matches!(
+            documents.create(&new("more"), &[], NOW).await,
+            Err(StoreError::Full { .. })
+        ));
+    }
+}

@@ -1,0 +1,290 @@
+//! Keys of devices: which are let in, and which never again.
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use towline_ssm::ids::hex_lower;
+
+use crate::error::StoreError;
+use crate::store::Store;
+use towline_host::clock::UnixMillis;
+
+/// Keys one device may have on record: rotations keep the old rows.
+const MAX_KEYS: i64 = 100;
+
+/// SHA-256 of a `SubjectPublicKeyInfo`, lower-case hex: how a key is named to people.
+#[must_use]
+pub fn fingerprint(spki: &[u8]) -> String {
+    hex_lower(ring::digest::digest(&ring::digest::SHA256, spki).as_ref())
+}
+
+/// Whether a key is let in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyStatus {
+    /// Let in.
+    Active,
+    /// Replaced by a newer one.
+    Retired,
+    /// Banned.
+    Revoked,
+}
+
+impl KeyStatus {
+    /// The word in the store and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Retired => "retired",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// A key as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DeviceKey {
+    /// [`fingerprint`] of the key.
+    pub fingerprint: String,
+    /// Whose it is.
+    pub device_id: String,
+    /// Whether it is let in.
+    pub status: KeyStatus,
+    /// When it was first accepted.
+    pub created_at: UnixMillis,
+    /// When it stopped being let in.
+    pub ended_at: Option<UnixMillis>,
+    /// Why, for people.
+    pub reason: String,
+}
+
+/// Handle of the theme.
+pub struct DeviceKeys<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Keys of devices.
+    #[must_use]
+    pub const fn device_keys(&self) -> DeviceKeys<'_> {
+        DeviceKeys { store: self }
+    }
+}
+
+const COLUMNS: &str =
+    "SELECT fingerprint, device_id, status, created_at, ended_at, reason FROM device_keys";
+
+fn key(row: &SqliteRow) -> Result<DeviceKey, sqlx::Error> {
+    let status: String = row.try_get("status")?;
+    Ok(DeviceKey {
+        fingerprint: row.try_get("fingerprint")?,
+        device_id: row.try_get("device_id")?,
+        status: [KeyStatus::Active, KeyStatus::Retired, KeyStatus::Revoked]
+            .into_iter()
+            .find(|s| s.as_str() == status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("key status {status:?}").into()))?,
+        created_at: UnixMillis(row.try_get("created_at")?),
+        ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
+        reason: row.try_get("reason")?,
+    })
+}
+
+impl DeviceKeys<'_> {
+    /// What is known of a key.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn get(&self, spki: &[u8]) -> Result<Option<DeviceKey>, StoreError> {
+        let row = sqlx::query(&format!("{COLUMNS} WHERE spki = ?"))
+            .bind(spki)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(key).transpose()?)
+    }
+
+    /// All keys of a device, oldest first.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn of(&self, device: &str) -> Result<Vec<DeviceKey>, StoreError> {
+        let rows =
+            sqlx::query(&format!("{COLUMNS} WHERE device_id = ? ORDER BY created_at, fingerprint"))
+                .bind(device)
+                .fetch_all(&self.store.pool)
+                .await?;
+        Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
+    }
+
+    /// Lets a further key of a device in (rotation). The old one stays active until
+    /// [`DeviceKeys::retire_older`].
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] for a key that is on record, of whichever device;
+    /// [`StoreError::Full`].
+    pub async fn add(&self, device: &str, spki: &[u8], now: UnixMillis) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let count = "SELECT COUNT(*) FROM device_keys WHERE device_id = ?";
+        crate::store::within(&mut tx, count, device, "keys of this device", MAX_KEYS).await?;
+        sqlx::query(
+            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
+        )
+        .bind(fingerprint(spki))
+        .bind(spki)
+        .bind(device)
+        .bind(now.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("device key"))?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The device has come with `spki`: its active keys from before that are retired. The number of
+    /// those. A newer one is on its way and stays.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn retire_older(
+        &self,
+        device: &str,
+        spki: &[u8],
+        now: UnixMillis,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
+             WHERE device_id = ? AND spki <> ? AND status = 'active' \
+             AND rowid < (SELECT rowid FROM device_keys WHERE spki = ?)",
+        )
+        .bind(now.0)
+        .bind(device)
+        .bind(spki)
+        .bind(spki)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+
+    /// Bans keys of a device: the one of this fingerprint, or all. The number of keys that were let
+    /// in until now.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn revoke(
+        &self,
+        device: &str,
+        fingerprint: Option<&str>,
+        reason: &str,
+        now: UnixMillis,
+    ) -> Result<u64, StoreError> {
+        let done = sqlx::query(
+            "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = ? \
+             WHERE device_id = ? AND (? IS NULL OR fingerprint = ?) AND status <> 'revoked'",
+        )
+        .bind(now.0)
+        .bind(reason)
+        .bind(device)
+        .bind(fingerprint)
+        .bind(fingerprint)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch;
+    use crate::{DeviceReport, DeviceStatus, NewActivation, NewDevice};
+
+    const NOW: UnixMillis = UnixMillis(1_000);
+
+    async fn with_device(uses: i64) -> (Store, tempfile::TempDir) {
+        let (store, dir) = scratch().await;
+        store
+            .activations()
+            .create(&NewActivation::for_tests("act", uses, UnixMillis(9_000)), NOW)
+            .await
+            .unwrap();
+        store.devices().register(&device("mi-1", b"key-1"), NOW).await.unwrap();
+        (store, dir)
+    }
+
+    fn device(id: &str, spki: &[u8]) -> NewDevice {
+        NewDevice {
+            id: id.into(),
+            name: id.into(),
+            status: DeviceStatus::Active,
+            spki: spki.into(),
+            tags: vec![("Environment".into(), "dev".into())],
+            report: DeviceReport::default(),
+            ip: "192.0.2.1".into(),
+            activation_id: "act".into(),
+            iam_role: "towline".into(),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_device_is_found_by_its_active_key_only() {
+        let (store, _dir) = with_device(5).await;
+        assert_eq!(store.devices().by_spki(b"key-1").await.unwrap().unwrap().id, "mi-1");
+        store.device_keys().add("mi-1", b"key-2", NOW).await.unwrap();
+        assert_eq!(store.device_keys().retire_older("mi-1", b"key-2", NOW).await.unwrap(), 1);
+        assert!(store.devices().by_spki(b"key-1").await.unwrap().is_none());
+        assert_eq!(store.devices().by_spki(b"key-2").await.unwrap().unwrap().id, "mi-1");
+        assert_eq!(store.device_keys().revoke("mi-1", None, "stolen", NOW).await.unwrap(), 2);
+        assert!(store.devices().by_spki(b"key-2").await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_key_of_a_deregistered_device_is_never_let_in_again() {
+        let (store, _dir) = with_device(5).await;
+        assert!(store.devices().remove("mi-1", NOW).await.unwrap());
+        assert_eq!(
+            store.device_keys().get(b"key-1").await.unwrap().unwrap().status,
+            KeyStatus::Revoked
+        );
+        let again = store.devices().register(&device("mi-2", b"key-1"), NOW).await;
+        assert!(matches!(again, Err(StoreError::Exists(_))));
+        assert_eq!(
+            store.activations().get("act").await.unwrap().unwrap().uses,
+            1,
+            "the refused one took no use"
+        );
+    }
+
+    #[tokio::test]
+    async fn an_activation_lets_in_as_many_as_it_says_and_until_it_expires() {
+        let (store, _dir) = with_device(2).await;
+        store.devices().register(&device("mi-2", b"key-2"), NOW).await.unwrap();
+        let third = store.devices().register(&device("mi-3", b"key-3"), NOW).await;
+        assert!(matches!(third, Err(StoreError::Missing(_))));
+
+        let (store, _dir) = with_device(2).await;
+        let late = store.devices().register(&device("mi-2", b"key-2"), UnixMillis(9_000)).await;
+        assert!(matches!(late, Err(StoreError::Missing(_))));
+    }
+
+    #[tokio::test]
+    async fn devices_are_listed_by_tag_and_by_page() {
+        use crate::DeviceFilter;
+        let (store, _dir) = with_device(9).await;
+        for n in 2..6 {
+            let mut new = device(&format!("mi-{n}"), format!("key-{n}").as_bytes());
+            new.tags = vec![("Environment".into(), if n % 2 == 0 { "prod" } else { "dev" }.into())];
+            store.devices().register(&new, NOW).await.unwrap();
+        }
+        let dev = DeviceFilter {
+            tags: vec![("Environment".into(), vec!["dev".into()])],
+            ..DeviceFilter::default()
+        };
+        let ids =
+            |devices: Vec<crate::Device>| devices.into_iter().map(|d| d.id).collect::<Vec<_>>();
+        assert_eq!(ids(store.devices().list(&dev, "", 2).await.unwrap()), ["mi-1", "mi-3"]);
+        assert_eq!(ids(store.devices().list(&dev, "mi-3", 2).await.unwrap()), ["mi-5"]);
+        let with_key =
+            DeviceFilter { tags: vec![("Site".into(), vec![])], ..DeviceFilter::default() };
+        assert!(store.devices().list(&with_key, "", 9).await.unwrap().is_empty());
+        let injected = DeviceFilter { ids: vec!["' OR 1=1 --".into()], ..DeviceFilter::default() };
+        assert!(store.devices().list(&injected, "", 9).await.unwrap().is_empty());
+    }
+}

@@ -1,0 +1,45 @@
+//! The schema's history, compiled in: `migrations/NNNN_name.sql`, each applied once and never
+//! edited afterwards.
+
+use std::borrow::Cow;
+
+use futures_util::future::BoxFuture;
+use sqlx::error::BoxDynError;
+use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
+
+/// Number, name and text of each step, in order. Append only: the store remembers a digest of each
+/// text.
+const STEPS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../migrations/0001_first.sql")),
+    (2, "documents", include_str!("../migrations/0002_documents.sql")),
+    (3, "identity", include_str!("../migrations/0003_identity.sql")),
+    (4, "command log", include_str!("../migrations/0004_command_log.sql")),
+    (5, "run commands", include_str!("../migrations/0005_commands.sql")),
+    (6, "where logs lie", include_str!("../migrations/0006_where_logs_lie.sql")),
+    (9, "target", include_str!("../migrations/0009_target.sql")),
+    (10, "what a session left", include_str!("../migrations/0010_what_a_session_left.sql")),
+    (11, "recorded input", include_str!("../migrations/0011_recorded_input.sql")),
+];
+
+#[derive(Debug)]
+struct Compiled;
+
+impl MigrationSource<'static> for Compiled {
+    fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
+        let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
+            Migration::new(
+                version,
+                Cow::Borrowed(name),
+                MigrationType::Simple,
+                Cow::Borrowed(sql),
+                false,
+            )
+        };
+        Box::pin(async move { Ok(STEPS.iter().map(step).collect()) })
+    }
+}
+
+/// All steps, ready to be run.
+pub(super) async fn migrator() -> Result<Migrator, MigrateError> {
+    Migrator::new(Compiled).await
+}

@@ -1,0 +1,188 @@
+//! Commands: stored, changed, pruned.
+
+use std::time::Duration;
+
+use sqlx::{Sqlite, Transaction};
+
+use super::rows::{CommandEnd, InvocationChange, NewCommand};
+use crate::error::StoreError;
+use crate::limits;
+use crate::store::{Store, within};
+use towline_host::clock::UnixMillis;
+
+/// Handle of the theme.
+pub struct CommandStore<'a> {
+    pub(super) store: &'a Store,
+}
+
+impl Store {
+    /// Commands.
+    #[must_use]
+    pub const fn run_commands(&self) -> CommandStore<'_> {
+        CommandStore { store: self }
+    }
+}
+
+impl CommandStore<'_> {
+    /// Stores a command with an invocation, Pending, for each device; `steps` is what each of these
+    /// begins with.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when too many invocations are open; then nothing was written.
+    pub async fn insert(
+        &self,
+        new: &NewCommand,
+        devices: &[String],
+        steps: &str,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        prune(&mut tx, new.requested_at).await?;
+        let open = "SELECT COUNT(*) FROM command_invocations WHERE ended_at IS NULL AND '' = ?";
+        let more = i64::try_from(devices.len()).unwrap_or(i64::MAX);
+        within(
+            &mut tx,
+            open,
+            "",
+            "open invocations of commands",
+            limits::MAX_OPEN_INVOCATIONS.saturating_sub(more) + 1,
+        )
+        .await?;
+        insert_command(&mut tx, new, more).await?;
+        for device in devices {
+            sqlx::query(
+                "INSERT INTO command_invocations (command_id, device_id, requested_at, status, details, given_to, steps) \
+                 VALUES (?, ?, ?, 'Pending', 'Pending', X'', ?)",
+            )
+            .bind(&new.id)
+            .bind(device)
+            .bind(new.requested_at.0)
+            .bind(steps)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Changes invocations, and the commands that are over or stand otherwise with it; all or
+    /// nothing.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn change(
+        &self,
+        invocations: &[InvocationChange],
+        commands: &[CommandEnd],
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        for change in invocations {
+            change_invocation(&mut tx, change, now).await?;
+        }
+        for command in commands {
+            sqlx::query(
+                "UPDATE commands SET status = ?, details = ?, completed_count = ?, error_count = ?, \
+                 undelivered_count = ?, ended_at = ? WHERE id = ? AND ended_at IS NULL",
+            )
+            .bind(&command.status)
+            .bind(&command.details)
+            .bind(command.completed)
+            .bind(command.errors)
+            .bind(command.undelivered)
+            .bind(command.ended.then_some(now.0))
+            .bind(&command.id)
+            .execute(&mut *tx)
+            .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+async fn change_invocation(
+    tx: &mut Transaction<'static, Sqlite>,
+    change: &InvocationChange,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let given: Vec<u8> = change.given_to.concat();
+    sqlx::query(
+        "UPDATE command_invocations SET status = ?, details = ?, reason = ?, step = ?, given_to = ?, steps = ?, \
+         ended_at = ? WHERE command_id = ? AND device_id = ? AND ended_at IS NULL",
+    )
+    .bind(&change.status)
+    .bind(&change.details)
+    .bind(&change.reason)
+    .bind(change.step)
+    .bind(given)
+    .bind(&change.steps)
+    .bind(change.ended.then_some(now.0))
+    .bind(&change.command)
+    .bind(&change.device)
+    .execute(&mut **tx)
+    .await?;
+    let Some(heads) = &change.heads else { return Ok(()) };
+    sqlx::query(
+        "INSERT OR REPLACE INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, ?, ?, ?)",
+    )
+    .bind(&change.command)
+    .bind(&change.device)
+    .bind(heads.step)
+    .bind(&heads.stdout)
+    .bind(&heads.stderr)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}
+
+async fn insert_command(
+    tx: &mut Transaction<'static, Sqlite>,
+    new: &NewCommand,
+    devices: i64,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO commands (id, document, document_version, comment, parameters, instance_ids, targets, principal_arn, \
+         run_as, max_concurrency, max_errors, plan, output, timeout_s, requested_at, deliver_by, expires_at, status, \
+         details, target_count) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Pending', 'Pending', ?)",
+    )
+    .bind(&new.id)
+    .bind(&new.document)
+    .bind(&new.document_version)
+    .bind(&new.comment)
+    .bind(&new.parameters)
+    .bind(&new.instance_ids)
+    .bind(&new.targets)
+    .bind(&new.principal_arn)
+    .bind(&new.run_as)
+    .bind(&new.max_concurrency)
+    .bind(&new.max_errors)
+    .bind(&new.plan)
+    .bind(&new.output)
+    .bind(new.timeout_s)
+    .bind(new.requested_at.0)
+    .bind(new.deliver_by.0)
+    .bind(new.expires_at.0)
+    .bind(devices)
+    .execute(&mut **tx)
+    .await
+    .map_err(StoreError::on_insert("command"))?;
+    Ok(())
+}
+
+async fn prune(tx: &mut Transaction<'static, Sqlite>, now: UnixMillis) -> Result<(), StoreError> {
+    let keep = Duration::from_secs(limits::COMMAND_HISTORY_DAYS.unsigned_abs() * 86_400);
+    sqlx::query(
+        "DELETE FROM commands WHERE requested_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
+    )
+    .bind(now.minus(keep).0)
+    .bind(now.minus(keep).0)
+    .execute(&mut **tx)
+    .await?;
+    sqlx::query(
+        "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL ORDER BY requested_at DESC \
+         LIMIT -1 OFFSET ?)",
+    )
+    .bind(limits::MAX_COMMANDS)
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
+}

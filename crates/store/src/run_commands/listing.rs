@@ -1,0 +1,225 @@
+//! Reading commands and invocations.
+
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use super::command_store::CommandStore;
+use super::rows::{
+    COMMAND, INVOCATION, InvocationRow, OutputHeads, SentCommand, command, invocation,
+};
+use crate::error::StoreError;
+use crate::store::one_of;
+use towline_host::clock::UnixMillis;
+
+/// Which commands or invocations to list. `None` or empty: any.
+#[derive(Debug, Clone, Default)]
+pub struct CommandFilter {
+    /// This command.
+    pub command: Option<String>,
+    /// On this device.
+    pub device: Option<String>,
+    /// Status or details.
+    pub statuses: Vec<String>,
+    /// Over, or not over.
+    pub ended: Option<bool>,
+    /// Documents.
+    pub documents: Vec<String>,
+    /// Sent at or after this.
+    pub invoked_after: Option<UnixMillis>,
+    /// Sent before this.
+    pub invoked_before: Option<UnixMillis>,
+}
+
+impl CommandStore<'_> {
+    /// One command.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn get(&self, id: &str) -> Result<Option<SentCommand>, StoreError> {
+        let row = sqlx::query(&format!("{COMMAND} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(command).transpose()?)
+    }
+
+    /// One command on one device.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn invocation(
+        &self,
+        id: &str,
+        device: &str,
+    ) -> Result<Option<InvocationRow>, StoreError> {
+        let row = sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? AND i.device_id = ?"))
+            .bind(id)
+            .bind(device)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(invocation).transpose()?)
+    }
+
+    /// All commands that are not over.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn open(&self) -> Result<Vec<SentCommand>, StoreError> {
+        let rows =
+            sqlx::query(&format!("{COMMAND} WHERE ended_at IS NULL ORDER BY requested_at, id"))
+                .fetch_all(&self.store.pool)
+                .await?;
+        Ok(rows.iter().map(command).collect::<Result<_, _>>()?)
+    }
+
+    /// All invocations of a command.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn invocations_of(&self, id: &str) -> Result<Vec<InvocationRow>, StoreError> {
+        let rows =
+            sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? ORDER BY i.device_id"))
+                .bind(id)
+                .fetch_all(&self.store.pool)
+                .await?;
+        Ok(rows.iter().map(invocation).collect::<Result<_, _>>()?)
+    }
+
+    /// The beginning of a step's output, when it has ended; `most` bytes of each.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn heads(
+        &self,
+        id: &str,
+        device: &str,
+        step: i64,
+    ) -> Result<Option<OutputHeads>, StoreError> {
+        let row = sqlx::query(
+            "SELECT stdout, stderr FROM command_outputs WHERE command_id = ? AND device_id = ? AND step = ?",
+        )
+        .bind(id)
+        .bind(device)
+        .bind(step)
+        .fetch_optional(&self.store.pool)
+        .await?;
+        let heads = |row: sqlx::sqlite::SqliteRow| {
+            Ok::<_, sqlx::Error>(OutputHeads {
+                step,
+                stdout: row.try_get(0)?,
+                stderr: row.try_get(1)?,
+            })
+        };
+        Ok(row.map(heads).transpose()?)
+    }
+
+    /// Up to `limit` commands that match, newest first, after the last one of the page before (its
+    /// time and id).
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn list(
+        &self,
+        filter: &CommandFilter,
+        after: Option<(UnixMillis, &str)>,
+        limit: i64,
+    ) -> Result<Vec<SentCommand>, StoreError> {
+        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COMMAND);
+        query.push(" WHERE 1 = 1");
+        if let Some(id) = &filter.command {
+            query.push(" AND c.id = ").push_bind(id);
+        }
+        if let Some(device) = &filter.device {
+            query.push(" AND EXISTS (SELECT 1 FROM command_invocations i WHERE i.command_id = c.id AND i.device_id = ");
+            query.push_bind(device).push(")");
+        }
+        narrow(&mut query, filter, "c.");
+        one_of(&mut query, "c.document", &filter.documents);
+        if let Some((at, id)) = after {
+            query.push(" AND (c.requested_at < ").push_bind(at.0);
+            query
+                .push(" OR (c.requested_at = ")
+                .push_bind(at.0)
+                .push(" AND c.id > ")
+                .push_bind(id)
+                .push("))");
+        }
+        query.push(" ORDER BY c.requested_at DESC, c.id LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(command).collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` invocations that match, newest first, after the last one of the page before
+    /// (its time, command, device).
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn list_invocations(
+        &self,
+        filter: &CommandFilter,
+        after: Option<(UnixMillis, &str, &str)>,
+        limit: i64,
+    ) -> Result<Vec<InvocationRow>, StoreError> {
+        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(INVOCATION);
+        query.push(" WHERE 1 = 1");
+        if let Some(id) = &filter.command {
+            query.push(" AND i.command_id = ").push_bind(id);
+        }
+        if let Some(device) = &filter.device {
+            query.push(" AND i.device_id = ").push_bind(device);
+        }
+        narrow(&mut query, filter, "i.");
+        if !filter.documents.is_empty() {
+            query.push(" AND i.command_id IN (SELECT c.id FROM commands c WHERE 1 = 1");
+            one_of(&mut query, "c.document", &filter.documents);
+            query.push(")");
+        }
+        if let Some((at, id, device)) = after {
+            query.push(" AND (i.requested_at < ").push_bind(at.0);
+            query
+                .push(" OR (i.requested_at = ")
+                .push_bind(at.0)
+                .push(" AND (i.command_id > ")
+                .push_bind(id);
+            query
+                .push(" OR (i.command_id = ")
+                .push_bind(id)
+                .push(" AND i.device_id > ")
+                .push_bind(device)
+                .push("))))");
+        }
+        query
+            .push(" ORDER BY i.requested_at DESC, i.command_id, i.device_id LIMIT ")
+            .push_bind(limit);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(invocation).collect::<Result<_, _>>()?)
+    }
+}
+
+/// The conditions that commands and invocations have in common. `table` is a literal of this file.
+fn narrow<'q>(
+    query: &mut QueryBuilder<'q, Sqlite>,
+    filter: &'q CommandFilter,
+    table: &'static str,
+) {
+    if !filter.statuses.is_empty() {
+        query.push(" AND (1 = 0");
+        for status in &filter.statuses {
+            query.push(" OR ").push(table).push("status = ").push_bind(status);
+            query.push(" OR ").push(table).push("details = ").push_bind(status);
+        }
+        query.push(")");
+    }
+    if let Some(ended) = filter.ended {
+        query.push(" AND ").push(table).push(if ended {
+            "ended_at IS NOT NULL"
+        } else {
+            "ended_at IS NULL"
+        });
+    }
+    if let Some(at) = filter.invoked_after {
+        query.push(" AND ").push(table).push("requested_at >= ").push_bind(at.0);
+    }
+    if let Some(at) = filter.invoked_before {
+        query.push(" AND ").push(table).push("requested_at < ").push_bind(at.0);
+    }
+}

@@ -1,0 +1,150 @@
+//! The command tables, against the embedded store.
+
+use super::*;
+use crate::testing::scratch;
+use towline_host::clock::UnixMillis;
+
+fn new(id: &str, at: i64) -> NewCommand {
+    NewCommand {
+        id: id.into(),
+        document: "AWS-RunShellScript".into(),
+        document_version: "1".into(),
+        comment: String::new(),
+        parameters: "{}".into(),
+        instance_ids: "[]".into(),
+        targets: "[]".into(),
+        principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
+        run_as: String::new(),
+        max_concurrency: "50".into(),
+        max_errors: "0".into(),
+        plan: "{}".into(),
+        output: "{}".into(),
+        timeout_s: 3600,
+        requested_at: UnixMillis(at),
+        deliver_by: UnixMillis(at + 1),
+        expires_at: UnixMillis(at + 2),
+    }
+}
+
+fn ended(command: &str, device: &str, status: &str) -> InvocationChange {
+    InvocationChange {
+        command: command.into(),
+        device: device.into(),
+        status: status.into(),
+        details: status.into(),
+        reason: String::new(),
+        step: 0,
+        given_to: vec![[7; 16]],
+        steps: "[]".into(),
+        heads: Some(OutputHeads { step: 0, stdout: b"out".to_vec(), stderr: Vec::new() }),
+        ended: true,
+    }
+}
+
+fn end(id: &str) -> CommandEnd {
+    CommandEnd {
+        id: id.into(),
+        status: "Success".into(),
+        details: "Success".into(),
+        completed: 1,
+        errors: 0,
+        undelivered: 0,
+        ended: true,
+    }
+}
+
+fn devices(names: &[&str]) -> Vec<String> {
+    names.iter().map(|name| (*name).to_owned()).collect()
+}
+
+#[tokio::test]
+async fn the_first_end_of_an_invocation_is_the_one_kept_with_its_output() {
+    let (store, _dir) = scratch().await;
+    let commands = store.run_commands();
+    commands.insert(&new("c", 5), &devices(&["mi-1"]), "[]").await.unwrap();
+    assert_eq!(commands.open().await.unwrap().len(), 1);
+    commands.change(&[ended("c", "mi-1", "Success")], &[end("c")], UnixMillis(9)).await.unwrap();
+    commands.change(&[ended("c", "mi-1", "Failed")], &[], UnixMillis(9)).await.unwrap();
+    let invocation = commands.invocation("c", "mi-1").await.unwrap().unwrap();
+    assert_eq!((invocation.status.as_str(), invocation.ended), ("Success", true));
+    assert_eq!(invocation.given_to, [[7; 16]]);
+    assert_eq!(commands.heads("c", "mi-1", 0).await.unwrap().unwrap().stdout, b"out");
+    assert!(commands.open().await.unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn invocations_are_listed_newest_first_page_by_page() {
+    let (store, _dir) = scratch().await;
+    let commands = store.run_commands();
+    commands.insert(&new("a", 10), &devices(&["mi-1", "mi-2"]), "[]").await.unwrap();
+    commands.insert(&new("b", 20), &devices(&["mi-1", "mi-3"]), "[]").await.unwrap();
+    let all = CommandFilter::default();
+    let names = |rows: Vec<InvocationRow>| {
+        rows.into_iter().map(|r| (r.command, r.device)).collect::<Vec<_>>()
+    };
+    let page = names(commands.list_invocations(&all, None, 3).await.unwrap());
+    let pair = |a: &str, b: &str| (a.to_owned(), b.to_owned());
+    assert_eq!(page, [pair("b", "mi-1"), pair("b", "mi-3"), pair("a", "mi-1")]);
+    let after = Some((UnixMillis(10), "a", "mi-1"));
+    assert_eq!(
+        names(commands.list_invocations(&all, after, 3).await.unwrap()),
+        [pair("a", "mi-2")]
+    );
+    let of_device = CommandFilter { device: Some("mi-3".into()), ..CommandFilter::default() };
+    assert_eq!(
+        names(commands.list_invocations(&of_device, None, 9).await.unwrap()),
+        [pair("b", "mi-3")]
+    );
+    assert_eq!(commands.list(&of_device, None, 9).await.unwrap()[0].new.id, "b");
+    assert_eq!(commands.list(&all, Some((UnixMillis(20), "b")), 9).await.unwrap()[0].new.id, "a");
+}
+
+#[tokio::test]
+async fn filters_narrow_both_lists() {
+    let (store, _dir) = scratch().await;
+    let commands = store.run_commands();
+    commands.insert(&new("a", 10), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.insert(&new("b", 20), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.change(&[ended("a", "mi-1", "Success")], &[end("a")], UnixMillis(30)).await.unwrap();
+    for (filter, expected) in [
+        (CommandFilter { statuses: devices(&["Success"]), ..CommandFilter::default() }, vec!["a"]),
+        (CommandFilter { ended: Some(false), ..CommandFilter::default() }, vec!["b"]),
+        (CommandFilter { documents: devices(&["Other"]), ..CommandFilter::default() }, vec![]),
+        (
+            CommandFilter { invoked_after: Some(UnixMillis(11)), ..CommandFilter::default() },
+            vec!["b"],
+        ),
+        (
+            CommandFilter { invoked_before: Some(UnixMillis(20)), ..CommandFilter::default() },
+            vec!["a"],
+        ),
+        (CommandFilter { command: Some("b".into()), ..CommandFilter::default() }, vec!["b"]),
+    ] {
+        let found: Vec<_> =
+            commands.list(&filter, None, 9).await.unwrap().into_iter().map(|c| c.new.id).collect();
+        assert_eq!(found, expected, "{filter:?}");
+        let found = commands.list_invocations(&filter, None, 9).await.unwrap();
+        assert_eq!(
+            found.into_iter().map(|i| i.command).collect::<Vec<_>>(),
+            expected,
+            "{filter:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn history_older_than_thirty_days_goes_with_its_output_and_what_is_open_stays() {
+    let (store, _dir) = scratch().await;
+    let commands = store.run_commands();
+    commands.insert(&new("old", 0), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands.insert(&new("open", 0), &devices(&["mi-1"]), "[]").await.unwrap();
+    commands
+        .change(&[ended("old", "mi-1", "Success")], &[end("old")], UnixMillis(1))
+        .await
+        .unwrap();
+    let later = 31 * 86_400_000;
+    commands.insert(&new("new", later), &devices(&["mi-1"]), "[]").await.unwrap();
+    assert!(commands.get("old").await.unwrap().is_none());
+    assert!(commands.heads("old", "mi-1", 0).await.unwrap().is_none());
+    assert!(commands.get("open").await.unwrap().is_some());
+}

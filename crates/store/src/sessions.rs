@@ -1,0 +1,507 @@
+//! Sessions: one row from the decision to open one until thirty days after its end.
+//!
+//! Way: `insert` (Connecting) -> `mark` as clients come and go -> `end`. After a restart of the
+//! gateway `list_active` says which sessions may still be alive on their devices.
+//!
+//! # Invariants
+//! - An ended session's end is never changed again: the first reason is the one kept. What it left
+//!   is still counted after it: the device may report late, and the recording is over a moment
+//!   later.
+//! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] go when new ones come.
+
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteRow;
+use sqlx::{QueryBuilder, Row, Sqlite};
+
+use crate::error::StoreError;
+use crate::limits;
+use crate::store::{Store, one_of};
+use towline_host::clock::UnixMillis;
+
+/// A session's status, in the words of AWS.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionStatus {
+    /// Decided; no client yet.
+    Connecting,
+    /// A client is attached.
+    Connected,
+    /// No client is attached; the shell goes on.
+    Disconnected,
+    /// On its way to the end.
+    Terminating,
+    /// Ended.
+    Terminated,
+    /// Never came to be.
+    Failed,
+}
+
+impl SessionStatus {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Connecting,
+        Self::Connected,
+        Self::Disconnected,
+        Self::Terminating,
+        Self::Terminated,
+        Self::Failed,
+    ];
+
+    /// The word in the store and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Connecting => "Connecting",
+            Self::Connected => "Connected",
+            Self::Disconnected => "Disconnected",
+            Self::Terminating => "Terminating",
+            Self::Terminated => "Terminated",
+            Self::Failed => "Failed",
+        }
+    }
+
+    /// The status of this word.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.as_str() == text)
+    }
+}
+
+/// A session about to be opened.
+#[derive(Debug, Clone)]
+pub struct NewSession {
+    /// `<owner>-<17 characters>`.
+    pub id: String,
+    /// The device.
+    pub device_id: String,
+    /// Who asked.
+    pub principal_arn: String,
+    /// Who asked, name alone.
+    pub principal_name: String,
+    /// The session document.
+    pub document: String,
+    /// The caller's reason; empty when not given.
+    pub reason: String,
+    /// User to run as; empty for the device's default.
+    pub run_as: String,
+    /// Where the request came from.
+    pub source_ip: String,
+    /// Whether an approved request for access is behind it.
+    pub just_in_time: bool,
+    /// What its data channel calls it, for the time after a restart.
+    pub session_type: String,
+    /// Where its output lies: an OutputUrl as JSON; empty when nowhere.
+    pub output_url: String,
+    /// Whether its input is recorded, as far as it is echoed.
+    pub input_recorded: bool,
+    /// Idle time after which it ends.
+    pub idle: Duration,
+    /// Age at which it ends.
+    pub max: Option<Duration>,
+}
+
+/// A session as stored.
+#[derive(Debug, Clone)]
+pub struct Session {
+    /// What it was opened with.
+    pub new: NewSession,
+    /// Where it stands.
+    pub status: SessionStatus,
+    /// Why it ended, or what happened last; for people.
+    pub details: String,
+    /// When it was decided.
+    pub started_at: UnixMillis,
+    /// When it ended.
+    pub ended_at: Option<UnixMillis>,
+    /// Whatever the data plane needs to take the session up again after a restart. Opaque here.
+    pub resume_state: Option<Vec<u8>>,
+    /// Programs that it executed, as far as the device was heard; `None` where nothing was heard.
+    pub commands: Option<i64>,
+    /// Bytes of its recording, once that is over.
+    pub recording_bytes: Option<i64>,
+}
+
+/// Which sessions to list. `None` or empty: any.
+#[derive(Debug, Clone, Default)]
+pub struct SessionFilter {
+    /// Ended ones (History) or the others (Active).
+    pub ended: bool,
+    /// Ids.
+    pub ids: Vec<String>,
+    /// Devices.
+    pub device_ids: Vec<String>,
+    /// Owners' ARNs.
+    pub owners: Vec<String>,
+    /// Statuses.
+    pub statuses: Vec<SessionStatus>,
+    /// Started at or after this.
+    pub invoked_after: Option<UnixMillis>,
+    /// Started at or before this.
+    pub invoked_before: Option<UnixMillis>,
+    /// Those with an approved request behind them, or the others.
+    pub just_in_time: Option<bool>,
+}
+
+/// Handle of the theme.
+pub struct SessionStore<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Sessions.
+    #[must_use]
+    pub const fn sessions(&self) -> SessionStore<'_> {
+        SessionStore { store: self }
+    }
+}
+
+const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, access_type, \
+     session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
+     recording_bytes, input_recorded FROM sessions";
+
+fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
+    let status: String = row.try_get("status")?;
+    let millis = |n: i64| Duration::from_millis(u64::try_from(n).unwrap_or(0));
+    Ok(Session {
+        new: NewSession {
+            id: row.try_get("id")?,
+            device_id: row.try_get("device_id")?,
+            principal_arn: row.try_get("principal_arn")?,
+            principal_name: row.try_get("principal_name")?,
+            document: row.try_get("document")?,
+            reason: row.try_get("reason")?,
+            run_as: row.try_get("run_as")?,
+            source_ip: row.try_get("source_ip")?,
+            just_in_time: row.try_get::<String, _>("access_type")? == JUST_IN_TIME,
+            session_type: row.try_get("session_type")?,
+            output_url: row.try_get("output_url")?,
+            input_recorded: row.try_get("input_recorded")?,
+            idle: millis(row.try_get("idle_ms")?),
+            max: row.try_get::<Option<i64>, _>("max_ms")?.map(millis),
+        },
+        status: SessionStatus::parse(&status)
+            .ok_or_else(|| sqlx::Error::Decode(format!("session status {status:?}").into()))?,
+        details: row.try_get("details")?,
+        started_at: UnixMillis(row.try_get("started_at")?),
+        ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
+        resume_state: row.try_get("resume_state")?,
+        commands: row.try_get("commands")?,
+        recording_bytes: row.try_get("recording_bytes")?,
+    })
+}
+
+/// `access_type` of a session behind which an approved request stands.
+const JUST_IN_TIME: &str = "JustInTime";
+
+fn as_millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+impl SessionStore<'_> {
+    /// Stores a session, status Connecting, and lets go of history that is too old. What the device
+    /// has reported of it already, in the moment before, is counted.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] for an id that is taken.
+    pub async fn insert(&self, new: &NewSession, now: UnixMillis) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let keep = Duration::from_secs(limits::SESSION_HISTORY_DAYS.unsigned_abs() * 86_400);
+        sqlx::query(
+            "DELETE FROM sessions WHERE started_at < ? AND ended_at IS NOT NULL AND ended_at < ?",
+        )
+        .bind(now.minus(keep).0)
+        .bind(now.minus(keep).0)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
+             access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             (SELECT SUM(kind = 'exec') FROM command_log \
+             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND detail NOT LIKE 'off%'))))",
+        )
+        .bind(&new.id)
+        .bind(&new.device_id)
+        .bind(&new.principal_arn)
+        .bind(&new.principal_name)
+        .bind(&new.document)
+        .bind(&new.reason)
+        .bind(&new.run_as)
+        .bind(&new.source_ip)
+        .bind(if new.just_in_time { JUST_IN_TIME } else { "Standard" })
+        .bind(&new.session_type)
+        .bind(&new.output_url)
+        .bind(new.input_recorded)
+        .bind(as_millis(new.idle))
+        .bind(new.max.map(as_millis))
+        .bind(now.0)
+        .bind(&new.id)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("session"))?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Changes where a live session stands. `false`: it has ended, or never was.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn mark(&self, id: &str, status: SessionStatus) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE sessions SET status = ? WHERE id = ? AND ended_at IS NULL")
+            .bind(status.as_str())
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Keeps what the data plane needs to take a live session up again.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn set_resume_state(&self, id: &str, state: &[u8]) -> Result<bool, StoreError> {
+        let done =
+            sqlx::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
+                .bind(state)
+                .bind(id)
+                .execute(&self.store.pool)
+                .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Ends a live session: Terminated, or Failed when it never came to be. `false`: it has ended
+    /// before, or never was.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn end(
+        &self,
+        id: &str,
+        failed: bool,
+        details: &str,
+        now: UnixMillis,
+    ) -> Result<bool, StoreError> {
+        let status = if failed { SessionStatus::Failed } else { SessionStatus::Terminated };
+        let done = sqlx::query(
+            "UPDATE sessions SET status = ?, details = ?, ended_at = ?, resume_state = NULL WHERE id = ? AND ended_at IS NULL",
+        )
+        .bind(status.as_str())
+        .bind(details)
+        .bind(now.0)
+        .bind(id)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Keeps how large its recording has become.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn set_recording_bytes(&self, id: &str, bytes: u64) -> Result<(), StoreError> {
+        sqlx::query("UPDATE sessions SET recording_bytes = ? WHERE id = ?")
+            .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(())
+    }
+
+    /// The session of this id.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn get(&self, id: &str) -> Result<Option<Session>, StoreError> {
+        let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(session).transpose()?)
+    }
+
+    /// Up to `limit` sessions that have not ended, with ids after `after`, by id: for the data
+    /// plane's start.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn list_active(&self, after: &str, limit: i64) -> Result<Vec<Session>, StoreError> {
+        let rows = sqlx::query(&format!(
+            "{COLUMNS} WHERE ended_at IS NULL AND id > ? ORDER BY id LIMIT ?"
+        ))
+        .bind(after)
+        .bind(limit)
+        .fetch_all(&self.store.pool)
+        .await?;
+        Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
+    }
+
+    /// Up to `limit` sessions that match, newest first, after the given last one of the page
+    /// before.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn query(
+        &self,
+        filter: &SessionFilter,
+        after: Option<(UnixMillis, &str)>,
+        limit: i64,
+    ) -> Result<Vec<Session>, StoreError> {
+        let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
+        query.push(if filter.ended {
+            " WHERE ended_at IS NOT NULL"
+        } else {
+            " WHERE ended_at IS NULL"
+        });
+        let statuses: Vec<String> = filter.statuses.iter().map(|s| s.as_str().to_owned()).collect();
+        one_of(&mut query, "id", &filter.ids);
+        one_of(&mut query, "device_id", &filter.device_ids);
+        one_of(&mut query, "principal_arn", &filter.owners);
+        one_of(&mut query, "status", &statuses);
+        if let Some(at) = filter.invoked_after {
+            query.push(" AND started_at >= ").push_bind(at.0);
+        }
+        if let Some(just_in_time) = filter.just_in_time {
+            query.push(if just_in_time {
+                " AND access_type = 'JustInTime'"
+            } else {
+                " AND access_type = 'Standard'"
+            });
+        }
+        if let Some(at) = filter.invoked_before {
+            query.push(" AND started_at <= ").push_bind(at.0);
+        }
+        if let Some((at, id)) = after {
+            query.push(" AND (started_at < ").push_bind(at.0);
+            query
+                .push(" OR (started_at = ")
+                .push_bind(at.0)
+                .push(" AND id > ")
+                .push_bind(id)
+                .push("))");
+        }
+        query.push(" ORDER BY started_at DESC, id LIMIT ").push_bind(limit);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::testing::scratch;
+
+    pub(crate) fn new(id: &str, device: &str) -> NewSession {
+        NewSession {
+            id: id.into(),
+            device_id: device.into(),
+            principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
+            principal_name: "ann".into(),
+            document: "SSM-SessionManagerRunShell".into(),
+            reason: String::new(),
+            run_as: String::new(),
+            source_ip: "192.0.2.1".into(),
+            just_in_time: false,
+            session_type: "Standard_Stream".into(),
+            output_url: String::new(),
+            input_recorded: false,
+            idle: Duration::from_secs(1200),
+            max: Some(Duration::from_secs(3600)),
+        }
+    }
+
+    fn ids(sessions: Vec<Session>) -> Vec<String> {
+        sessions.into_iter().map(|s| s.new.id).collect()
+    }
+
+    #[tokio::test]
+    async fn the_first_reason_to_end_is_the_one_kept() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        sessions.insert(&new("s", "mi-1"), UnixMillis(1)).await.unwrap();
+        assert!(sessions.mark("s", SessionStatus::Connected).await.unwrap());
+        assert!(sessions.set_resume_state("s", b"state").await.unwrap());
+        assert!(sessions.end("s", false, "idle", UnixMillis(5)).await.unwrap());
+        assert!(!sessions.end("s", true, "other", UnixMillis(6)).await.unwrap());
+        assert!(!sessions.mark("s", SessionStatus::Connected).await.unwrap());
+        let ended = sessions.get("s").await.unwrap().unwrap();
+        assert_eq!(
+            (ended.status, ended.details.as_str(), ended.ended_at),
+            (SessionStatus::Terminated, "idle", Some(UnixMillis(5)))
+        );
+        assert_eq!(ended.resume_state, None);
+        assert_eq!(ended.new.max, Some(Duration::from_secs(3600)));
+    }
+
+    #[tokio::test]
+    async fn sessions_are_listed_newest_first_page_by_page() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        for (id, at) in [("a", 10), ("b", 20), ("c", 20), ("d", 30)] {
+            sessions.insert(&new(id, "mi-1"), UnixMillis(at)).await.unwrap();
+        }
+        sessions.end("d", false, "", UnixMillis(40)).await.unwrap();
+        let active = SessionFilter::default();
+        assert_eq!(ids(sessions.query(&active, None, 2).await.unwrap()), ["b", "c"]);
+        assert_eq!(
+            ids(sessions.query(&active, Some((UnixMillis(20), "b")), 2).await.unwrap()),
+            ["c", "a"]
+        );
+        let history = SessionFilter { ended: true, ..SessionFilter::default() };
+        assert_eq!(ids(sessions.query(&history, None, 9).await.unwrap()), ["d"]);
+        assert_eq!(ids(sessions.list_active("", 9).await.unwrap()), ["a", "b", "c"]);
+    }
+
+    #[tokio::test]
+    async fn filters_narrow_the_list() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        sessions.insert(&new("a", "mi-1"), UnixMillis(10)).await.unwrap();
+        sessions.insert(&new("b", "mi-2"), UnixMillis(20)).await.unwrap();
+        for (filter, expected) in [
+            (
+                SessionFilter { device_ids: vec!["mi-2".into()], ..SessionFilter::default() },
+                vec!["b"],
+            ),
+            (
+                SessionFilter { invoked_before: Some(UnixMillis(10)), ..SessionFilter::default() },
+                vec!["a"],
+            ),
+            (
+                SessionFilter { invoked_after: Some(UnixMillis(11)), ..SessionFilter::default() },
+                vec!["b"],
+            ),
+            (SessionFilter { owners: vec!["nobody".into()], ..SessionFilter::default() }, vec![]),
+            (
+                SessionFilter {
+                    statuses: vec![SessionStatus::Connected],
+                    ..SessionFilter::default()
+                },
+                vec![],
+            ),
+            (
+                SessionFilter { ids: vec!["a".into(), "b".into()], ..SessionFilter::default() },
+                vec!["b", "a"],
+            ),
+        ] {
+            assert_eq!(
+                ids(sessions.query(&filter, None, 9).await.unwrap()),
+                expected,
+                "{filter:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn history_older_than_thirty_days_goes_when_a_new_session_comes() {
+        let (store, _dir) = scratch().await;
+        let sessions = store.sessions();
+        let day = Duration::from_secs(86_400);
+        sessions.insert(&new("old", "mi-1"), UnixMillis(0)).await.unwrap();
+        sessions.insert(&new("old-but-alive", "mi-1"), UnixMillis(0)).await.unwrap();
+        sessions.end("old", false, "", UnixMillis(1)).await.unwrap();
+        sessions.insert(&new("new", "mi-1"), UnixMillis(0).plus(day * 31)).await.unwrap();
+        assert!(sessions.get("old").await.unwrap().is_none());
+        assert!(sessions.get("old-but-alive").await.unwrap().is_some());
+    }
+}

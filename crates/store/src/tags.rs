@@ -1,0 +1,162 @@
+//! Tags: key and value on a device, a principal or a document. Policies read them, filters match on
+//! them.
+
+use std::collections::BTreeMap;
+
+use sqlx::{Sqlite, Transaction};
+
+use crate::error::StoreError;
+use crate::limits::MAX_TAGS;
+use crate::store::Store;
+
+/// What a tag hangs on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TagKind {
+    /// A device, by its id.
+    Device,
+    /// A principal, by its name.
+    Principal,
+    /// A document, by its name.
+    Document,
+}
+
+impl TagKind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Principal => "principal",
+            Self::Document => "document",
+        }
+    }
+}
+
+/// Key and value. Keys are unique on one thing and case-sensitive.
+pub type Tag = (String, String);
+
+/// Handle of the theme.
+pub struct Tags<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Tags of devices and principals.
+    #[must_use]
+    pub const fn tags(&self) -> Tags<'_> {
+        Tags { store: self }
+    }
+}
+
+impl Tags<'_> {
+    /// All tags of one thing, by key.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn of(
+        &self,
+        kind: TagKind,
+        id: &str,
+    ) -> Result<BTreeMap<String, String>, StoreError> {
+        let rows: Vec<Tag> =
+            sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
+                .bind(kind.as_str())
+                .bind(id)
+                .fetch_all(&self.store.pool)
+                .await?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Sets tags; a key that is there gets the new value.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there would be more than [`MAX_TAGS`]; then none is set.
+    pub async fn put(&self, kind: TagKind, id: &str, tags: &[Tag]) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        put_all(&mut tx, kind, id, tags).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Removes tags by key; keys that are not there are no error.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn remove(&self, kind: TagKind, id: &str, keys: &[String]) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        for key in keys {
+            sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key = ?")
+                .bind(kind.as_str())
+                .bind(id)
+                .bind(key)
+                .execute(&mut *tx)
+                .await?;
+        }
+        tx.commit().await?;
+        Ok(())
+    }
+}
+
+/// Sets tags within a transaction, and checks the bound.
+pub(super) async fn put_all(
+    tx: &mut Transaction<'static, Sqlite>,
+    kind: TagKind,
+    id: &str,
+    tags: &[Tag],
+) -> Result<(), StoreError> {
+    for (key, value) in tags {
+        sqlx::query(
+            "INSERT INTO tags (kind, id, key, value) VALUES (?, ?, ?, ?) \
+             ON CONFLICT (kind, id, key) DO UPDATE SET value = excluded.value",
+        )
+        .bind(kind.as_str())
+        .bind(id)
+        .bind(key)
+        .bind(value)
+        .execute(&mut **tx)
+        .await?;
+    }
+    let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM tags WHERE kind = ? AND id = ?")
+        .bind(kind.as_str())
+        .bind(id)
+        .fetch_one(&mut **tx)
+        .await?;
+    let limit = i64::try_from(MAX_TAGS).unwrap_or(i64::MAX);
+    if count > limit {
+        return Err(StoreError::Full { what: "tags on this resource", limit }); // the transaction rolls back
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch;
+
+    fn tag(key: &str, value: &str) -> Tag {
+        (key.to_owned(), value.to_owned())
+    }
+
+    #[tokio::test]
+    async fn a_key_that_is_there_gets_the_new_value() {
+        let (store, _dir) = scratch().await;
+        let tags = store.tags();
+        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "dev"), tag("Site", "a")])
+            .await
+            .unwrap();
+        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "prod")]).await.unwrap();
+        tags.remove(TagKind::Device, "mi-1", &["Site".into(), "Never".into()]).await.unwrap();
+        let all = tags.of(TagKind::Device, "mi-1").await.unwrap();
+        assert_eq!(all, BTreeMap::from([tag("Environment", "prod")]));
+        assert!(tags.of(TagKind::Principal, "mi-1").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn one_tag_too_many_sets_none() {
+        let (store, _dir) = scratch().await;
+        let fill: Vec<Tag> = (0..MAX_TAGS).map(|n| tag(&n.to_string(), "")).collect();
+        store.tags().put(TagKind::Device, "mi-1", &fill).await.unwrap();
+        let more =
+            store.tags().put(TagKind::Device, "mi-1", &[tag("0", "new"), tag("x", "")]).await;
+        assert!(matches!(more, Err(StoreError::Full { .. })));
+        assert_eq!(store.tags().of(TagKind::Device, "mi-1").await.unwrap()["0"], "");
+    }
+}
