@@ -204,3 +204,52 @@ fn preferences_that_this_gateway_cannot_obey_are_refused_in_words() -> Outcome {
     )?;
     lab.admin().text(&["exec", device.id(), "--", "true"]).map(drop)
 }
+
+/// Reads a file by an XML parser, and prints its elements and attributes by name, then its text.
+const READ_XML: &str = "import sys, xml.etree.ElementTree as tree
+root = tree.parse(sys.argv[1]).getroot()
+plain = lambda name: name.split('}')[-1]
+print(*sorted({plain(e.tag) for e in root.iter()}))
+print(*sorted({plain(a) for e in root.iter() for a in e.attrib}))
+print('\\n'.join(e.text or '' for e in root.iter() if plain(e.tag) == 'text'))";
+
+#[test]
+fn a_picture_of_a_recording_is_well_formed_has_the_text_and_no_script() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line(
+        "PS1='dev''$ '; clear; printf '\\033[1;31mred\\033[0m \\303\\244 %s\\n' sum-$((6 * 7))",
+    )?;
+    shell.expect("sum-42")?;
+    // Markup, a title, a link and a change of direction: text at most.
+    shell.line("printf '<script>alert(1)</script>&\\033]0;ti\\164le\\007\\033]8;;https://x\\007link\\342\\200\\256\\n'; exit 0")?;
+    shell.expect("link")?;
+    shell.finish(PATIENCE)?;
+    let path = recording(&lab)?;
+    let path = path.to_string_lossy();
+
+    let svg = lab.admin().text(&["export", &path, "--format", "svg"])?;
+    ensure(svg.len() <= 20_000, || format!("{} bytes", svg.len()))?;
+    let file = lab.file("picture.svg", &svg)?;
+    let mut parser = machine::python();
+    parser.args(["-c", READ_XML]).arg(&file).stdin(Stdio::null());
+    let out = towline_testkit::process::finish(parser, PATIENCE)?;
+    ensure(out.status.success(), || String::from_utf8_lossy(&out.stderr).into_owned())?;
+    let read = String::from_utf8_lossy(&out.stdout).into_owned();
+    let mut lines = read.lines();
+    ensure(lines.next() == Some("g rect svg text"), || read.clone())?;
+    let attributes = lines.next().unwrap_or_default();
+    let acts = |name: &str| name.starts_with("on") || name.contains("href") || name == "style";
+    ensure(!attributes.split(' ').any(acts), || attributes.to_owned())?;
+    let texts: Vec<&str> = lines.collect();
+    ensure(texts.contains(&"red") && texts.contains(&"ä sum-42"), || read.clone())?;
+    ensure(texts.contains(&"<script>alert(1)</script>&link"), || read.clone())?;
+    ensure(!read.contains("title") && !svg.contains('\u{202e}'), || svg.clone())?;
+    ensure(svg.contains("fill=\"#cd3131\" font-weight=\"bold\""), || svg.clone())?;
+
+    let start = lab.admin().text(&["export", &path, "--format", "svg", "--at", "0"])?;
+    ensure(start.contains("<svg") && !start.contains("sum-42"), || start.clone())?;
+    let wrong = lab.admin().run(&["export", &path, "--format", "txt", "--at", "0"])?;
+    ensure(wrong.status.code() == Some(252), || format!("{wrong:?}"))
+}

@@ -170,3 +170,11 @@ pub(crate) const ASSUMED_SIZE: Size = Size { rows: 24, cols: 80 };
 pub(crate) const AWS_ASSUMED_SIZE: Size = Size { rows: 100, cols: 300 };
 /// Most bytes of `TERM` that the API accepts.
 pub(crate) const MAX_TERM: usize = 64;
+/// Widest and highest picture of a terminal, cells: larger than real terminals. The largest file
+/// is then about 30 MB, and only when each cell has a style of its own.
+pub(crate) const MAX_PICTURE_COLS: u16 = 500;
+/// See [`MAX_PICTURE_COLS`].
+pub(crate) const MAX_PICTURE_ROWS: u16 = 200;
+/// Largest number in a control sequence that is drawn: more than the cells of a row or a column.
+/// It bounds the work that a few bytes of a recording can cause.
+pub(crate) const MAX_SEQUENCE_COUNT: u64 = 1000;

@@ -20,6 +20,7 @@ mod config;
 mod exit;
 mod limits;
 mod output;
+mod picture;
 mod plugin;
 mod session;
 mod terminal;

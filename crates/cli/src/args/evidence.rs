@@ -28,6 +28,9 @@ pub(crate) struct ExportArgs {
     /// As what
     #[arg(long, value_enum, default_value_t = ExportFormat::Cast)]
     pub format: ExportFormat,
+    /// With svg: the moment to draw, seconds after the start [default: the end]
+    #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
+    pub at: Option<f64>,
 }
 
 /// Forms of a recording.
@@ -39,6 +42,8 @@ pub(crate) enum ExportFormat {
     Txt,
     /// Its facts, and one object for each event.
     Json,
+    /// A picture of the terminal at one moment.
+    Svg,
 }
 
 /// `verify`.

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
-use towline_evidence::cast::MAX_LINE;
+use towline_evidence::cast::{Event, Header, MAX_LINE};
 
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
@@ -72,4 +72,21 @@ impl Lines {
             }
         }
     }
+}
+
+/// Whether a recording is named by a path.
+pub(super) fn is_file(recording: &str) -> bool {
+    Path::new(recording).is_file()
+}
+
+/// Reads the first line: what is recorded.
+pub(super) fn header(lines: &mut Lines) -> Result<Header, Failure> {
+    let first = lines.next()?.unwrap_or_default();
+    Header::parse(&first).map_err(|error| Failure::BadDocument(error.to_string()))
+}
+
+/// When an event was, seconds since the start.
+#[allow(clippy::cast_precision_loss)] // 2^53 microseconds are 285 years
+pub(super) fn seconds(event: &Event) -> f64 {
+    event.at as f64 / 1e6
 }

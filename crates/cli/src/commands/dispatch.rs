@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::context::Context;
 use super::{
-    access, activation, admin, aws_config, cast_file, command_log, copy, devices, offline, play,
-    recordings, run, sessions, shell, ssh_config, tunnel, verify,
+    access, activation, admin, aws_config, cast_file, command_log, copy, devices, export, offline,
+    play, recordings, run, sessions, shell, ssh_config, tunnel, verify,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
@@ -30,13 +30,13 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
         Command::AwsConfig { write } => {
             return aws_config::run(&cli.global, *write, &env, output).map(|()| 0);
         }
-        Command::Play(args) if play::is_file(&args.recording) => {
+        Command::Play(args) if cast_file::is_file(&args.recording) => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
             return play::play(lines, args, output).await.map(|()| 0);
         }
-        Command::Export(args) if play::is_file(&args.recording) => {
+        Command::Export(args) if cast_file::is_file(&args.recording) => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
-            return play::export(lines, args, output).map(|()| 0);
+            return export::export(lines, args, output).map(|()| 0);
         }
         _ => {}
     }

@@ -13,6 +13,7 @@ mod context;
 mod copy;
 mod devices;
 mod dispatch;
+mod export;
 mod identity;
 mod offline;
 mod play;

@@ -20,7 +20,7 @@ use towline_ssm::clock::EpochSeconds;
 
 use super::cast_file::Lines;
 use super::context::{Context, time_text};
-use super::{play as player, sessions, verify as verifier};
+use super::{export as exporter, play as player, sessions, verify as verifier};
 use crate::args::evidence::{AuditArgs, ExportArgs, LogsArgs, PlayArgs, Since, VerifyArgs};
 use crate::args::session::SessionsArgs;
 use crate::exit::Failure;
@@ -36,7 +36,7 @@ pub(super) async fn play(context: &mut Context, args: &PlayArgs) -> Result<(), F
 /// `export` of a session.
 pub(super) async fn export(context: &mut Context, args: &ExportArgs) -> Result<(), Failure> {
     let lines = fetch(context, &args.recording).await?;
-    player::export(lines, args, context.output)
+    exporter::export(lines, args, context.output)
 }
 
 /// `verify` of a session: what the gateway hands out, by its own seals.

@@ -15,5 +15,5 @@ pub(crate) mod status;
 pub(crate) mod stdio;
 mod tty;
 
-pub(crate) use printable::printable;
+pub(crate) use printable::{is_reordering, printable};
 pub(crate) use tty::{is_terminal, size_of, term};

@@ -1,0 +1,135 @@
+//! `export`: a recording as asciicast, as text, as JSON, or one moment of it as a picture.
+//!
+//! # Invariants
+//! - asciicast is the recording as it is. All other forms are harmless: text and pictures hold only
+//!   what was drawn, JSON escapes control characters.
+//! - Memory is one line of the recording, and one screen for a picture.
+
+use serde::Serialize;
+use towline_evidence::cast::{Code, Event, Header};
+use towline_evidence::tame::Tamer;
+
+use super::cast_file::{Lines, header, seconds};
+use crate::args::evidence::{ExportArgs, ExportFormat};
+use crate::exit::Failure;
+use crate::limits::{MAX_PICTURE_COLS, MAX_PICTURE_ROWS};
+use crate::output::{Output, complain};
+use crate::picture::{Screen, draw};
+
+/// One event, for `export --format json`.
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Exported<'a> {
+    seconds: f64,
+    kind: &'a str,
+    text: &'a str,
+}
+
+/// Writes these lines in another form.
+pub(super) fn export(mut lines: Lines, args: &ExportArgs, output: Output) -> Result<(), Failure> {
+    match args.format {
+        ExportFormat::Svg => picture(lines, args.at, output),
+        _ if args.at.is_some() => {
+            Err(Failure::Usage("--at needs --format svg: other forms hold all events".to_owned()))
+        }
+        ExportFormat::Cast => {
+            while let Some(mut line) = lines.next()? {
+                line.push(b'\n');
+                output.text(&String::from_utf8_lossy(&line))?;
+            }
+            Ok(())
+        }
+        ExportFormat::Txt => text(lines, output),
+        ExportFormat::Json => json(lines, output),
+    }
+}
+
+fn text(mut lines: Lines, output: Output) -> Result<(), Failure> {
+    header(&mut lines)?;
+    let mut tamer = Tamer::text_only();
+    while let Some(line) = lines.next()? {
+        if let Ok(Event { code: Code::Output, text, .. }) = Event::parse(&line) {
+            output.text(&tamer.push(&text))?;
+        }
+    }
+    Ok(())
+}
+
+fn json(mut lines: Lines, output: Output) -> Result<(), Failure> {
+    output.text(&line_of(&header(&mut lines)?.towline.unwrap_or_default())?)?;
+    while let Some(line) = lines.next()? {
+        let Ok(event) = Event::parse(&line) else { continue };
+        let kind = match event.code {
+            Code::Output => "output",
+            Code::Input => "input",
+            Code::Resize => "resize",
+            Code::Marker => "marker",
+            Code::Seal | Code::Other => continue,
+        };
+        let exported = Exported { seconds: seconds(&event), kind, text: &event.text };
+        output.text(&line_of(&exported)?)?;
+    }
+    Ok(())
+}
+
+/// The screen at this moment, or at the end.
+fn picture(mut lines: Lines, at: Option<f64>, output: Output) -> Result<(), Failure> {
+    let header = header(&mut lines)?;
+    let mut screen = Screen::new(header.width, header.height, !has_terminal(&header));
+    let mut last = 0.0;
+    while let Some(line) = lines.next()? {
+        let Ok(event) = Event::parse(&line) else { continue };
+        if at.is_some_and(|at| seconds(&event) > at) {
+            break;
+        }
+        match event.code {
+            Code::Output => screen.feed(&event.text),
+            Code::Resize => {
+                if let Some((cols, rows)) = size_of(&event.text) {
+                    screen.resize(cols, rows);
+                }
+            }
+            Code::Input | Code::Marker | Code::Seal | Code::Other => continue,
+        }
+        last = seconds(&event);
+    }
+    if screen.is_cut() {
+        complain(&format!(
+            "the recorded terminal is larger than {MAX_PICTURE_COLS} columns and {MAX_PICTURE_ROWS} rows: the picture shows a terminal of that size"
+        ));
+    }
+    let shown = at.unwrap_or(last);
+    output.text(&draw(&screen, &format!("Terminal recording {}, at {shown:.1} s", header.title)))
+}
+
+/// Whether the output passed a terminal on the device, where a line feed does not return the
+/// carriage. A recording of another program always did.
+fn has_terminal(header: &Header) -> bool {
+    header.towline.is_none() || header.env.contains_key("TERM")
+}
+
+/// `COLUMNSxROWS`.
+fn size_of(text: &str) -> Option<(u16, u16)> {
+    let (cols, rows) = text.split_once('x')?;
+    Some((cols.parse().ok()?, rows.parse().ok()?))
+}
+
+fn line_of(object: &impl Serialize) -> Result<String, Failure> {
+    let what = || "cannot write JSON".to_owned();
+    serde_json::to_string(object)
+        .map(|text| text + "\n")
+        .map_err(|e| Failure::Local { what: what(), why: e.into() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_size_is_columns_and_rows() {
+        assert_eq!(size_of("100x30"), Some((100, 30)));
+        for bad in ["", "x", "100", "100x", "-1x2", "99999999x1", "1x2x3"] {
+            assert_eq!(size_of(bad), None, "{bad}");
+        }
+    }
+}
