@@ -12,7 +12,7 @@ use crate::delivery::queue::{self, Queue};
 use crate::delivery::sink::{Sink, SinkError};
 use crate::delivery::{cloudwatch, output_logs, retention};
 use crate::recorder::node_chain::Ledger;
-use crate::recorder::recorder::{News, Recorder};
+use crate::recorder::recorder::{Recorder, RecordingEvents};
 use crate::settings::Settings;
 use towline_host::clock::Clock;
 use towline_host::files::{self, FileError};
@@ -26,7 +26,7 @@ const MAX_KEY: u64 = 4096;
 
 /// Why there is no evidence.
 #[derive(Debug, thiserror::Error)]
-pub enum EvidenceError {
+pub enum ArchiveError {
     /// A file or folder.
     #[error(transparent)]
     File(#[from] FileError),
@@ -42,24 +42,24 @@ pub enum EvidenceError {
 }
 
 /// The running whole.
-pub struct Evidence {
+pub struct Archive {
     /// Records sessions.
     pub recorder: Arc<Recorder>,
     /// Where things go.
     pub sink: Sink,
 }
 
-impl Evidence {
+impl Archive {
     /// Starts recording and sending, in the gateway's directory `dir`; makes the key if there is
     /// none.
     ///
     /// # Errors
-    /// [`EvidenceError`].
+    /// [`ArchiveError`].
     pub fn start(
         dir: &Path,
         settings: Settings,
         clock: &Clock,
-    ) -> Result<(Self, News), EvidenceError> {
+    ) -> Result<(Self, RecordingEvents), ArchiveError> {
         let home = settings.home.clone();
         for name in [
             "staging",
@@ -106,7 +106,7 @@ fn start_queue(recorder: &Arc<Recorder>, sender: impl queue::Sender + 'static) {
 }
 
 /// The key of checkpoints; made at the first start.
-fn key(dir: &Path) -> Result<SigningKey, EvidenceError> {
+fn key(dir: &Path) -> Result<SigningKey, ArchiveError> {
     let path = dir.join(KEY);
     if !path.exists() {
         files::create_private(&path, &SigningKey::generate()?)?;

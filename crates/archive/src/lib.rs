@@ -1,4 +1,4 @@
-//! Evidence: recordings of sessions and files of the audit trail, sealed, on their way to a sink.
+//! Archive: recordings of sessions and files of the audit trail, sealed, on their way to a sink.
 //!
 //! Way: a session's output -> [`tape`] (never waits) -> [`recorder`] (one thread: seals,
 //! compresses, stages on this disk) -> `outbox` (tries until it is there) -> [`sink`] (a folder, or
@@ -21,9 +21,9 @@ pub mod settings;
 #[cfg(test)]
 mod tests;
 
-pub use archive::{Evidence, EvidenceError, KEY, PUBLIC_KEY};
+pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
 pub use delivery::output_logs::Note as OutputNote;
 pub use delivery::sink::{Sink, SinkError};
-pub use recorder::destinations::Places;
-pub use recorder::recorder::{CannotRecord, News, Recorder, Told};
+pub use recorder::destinations::Destinations;
+pub use recorder::recorder::{CannotRecord, Recorder, RecordingEvent, RecordingEvents};
 pub use recorder::tape::Tape;

@@ -32,8 +32,8 @@ impl Scene {
         Self { dir, settings }
     }
 
-    fn start(&self) -> (Evidence, News) {
-        Evidence::start(self.dir.path(), self.settings.clone(), &Clock::system()).unwrap()
+    fn start(&self) -> (Archive, RecordingEvents) {
+        Archive::start(self.dir.path(), self.settings.clone(), &Clock::system()).unwrap()
     }
 
     fn records(&self) -> std::path::PathBuf {
@@ -127,11 +127,14 @@ fn facts(session: &str) -> Facts {
     }
 }
 
-fn begin(evidence: &Evidence, session: &str) -> Arc<Tape> {
-    evidence.recorder.begin(facts(session), 80, 24, Some("xterm"), &Places::default()).unwrap()
+fn begin(evidence: &Archive, session: &str) -> Arc<Tape> {
+    evidence
+        .recorder
+        .begin(facts(session), 80, 24, Some("xterm"), &Destinations::default())
+        .unwrap()
 }
 
-async fn stop(evidence: Evidence) {
+async fn stop(evidence: Archive) {
     tokio::task::spawn_blocking(move || evidence.recorder.stop()).await.unwrap();
 }
 
@@ -167,7 +170,7 @@ async fn a_session_that_outlives_the_gateway_has_one_recording_and_a_marked_hole
     stop(evidence).await;
 
     let (evidence, _failures) = scene.start();
-    let tape = evidence.recorder.rejoin("ann-1").unwrap();
+    let tape = evidence.recorder.resume("ann-1").unwrap();
     tape.output(Lane::Io, 100, b"after");
     tape.end("the program ended");
     let recording = scene.object("ann-1.cast.gz");
@@ -186,7 +189,7 @@ async fn a_recording_whose_session_is_over_after_a_restart_is_finished() {
     begin(&evidence, "ann-1").output(Lane::Io, 0, b"last words");
     stop(evidence).await;
     let (evidence, _failures) = scene.start();
-    evidence.recorder.end_what_is_left();
+    evidence.recorder.finish_leftovers();
     assert_eq!(shown(&scene.object("ann-1.cast.gz")), "last words");
 }
 
@@ -222,8 +225,10 @@ async fn on_a_disk_without_room_a_demanded_session_does_not_begin() {
     let mut scene = Scene::new("recording = 'demanded'");
     scene.settings.free_space_floor = u64::MAX;
     let (evidence, _failures) = scene.start();
-    let error =
-        evidence.recorder.begin(facts("ann-1"), 80, 24, None, &Places::default()).unwrap_err();
+    let error = evidence
+        .recorder
+        .begin(facts("ann-1"), 80, 24, None, &Destinations::default())
+        .unwrap_err();
     assert!(error.to_string().contains("MiB are free"), "{error}");
     assert!(walk(&scene.dir.path().join("evidence/staging")).is_empty());
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use moto::Server;
 use sinks::until;
 use towline_archive::settings::Settings;
-use towline_archive::{Evidence, Tape};
+use towline_archive::{Archive, Tape};
 use towline_evidence::cast::Facts;
 use towline_evidence::recording::Lane;
 use towline_host::clock::Clock;
@@ -22,7 +22,7 @@ fn settings(dir: &Path, endpoint: &str, streaming: bool) -> Settings {
     sinks::settings(dir, &format!("[cloudwatch]\n{group}ACCESS\n"))
 }
 
-fn begin(evidence: &Evidence, session: &str) -> std::sync::Arc<Tape> {
+fn begin(evidence: &Archive, session: &str) -> std::sync::Arc<Tape> {
     let facts = Facts {
         session: session.into(),
         device: "mi-1".into(),
@@ -30,7 +30,7 @@ fn begin(evidence: &Evidence, session: &str) -> std::sync::Arc<Tape> {
         run_as: Some("ann".into()),
         ..Facts::default()
     };
-    let places = evidence.recorder.places(&Default::default()).unwrap();
+    let places = evidence.recorder.destinations(&Default::default()).unwrap();
     evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places).unwrap()
 }
 
@@ -52,7 +52,7 @@ async fn a_session_is_streamed_as_session_manager_streams_it() {
     server.python("logs.create_log_group(logGroupName='/towline/sessions')");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), settings(dir.path(), &server.endpoint, true), &Clock::system())
+        Archive::start(dir.path(), settings(dir.path(), &server.endpoint, true), &Clock::system())
             .unwrap();
     let tape = begin(&evidence, "ann-1");
     let text = b"\x1b[31mred\x1b[0m\tline\r\nnot yet";
@@ -85,12 +85,9 @@ async fn a_log_at_the_end_is_text_and_waits_for_an_endpoint_that_is_away() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start();
     // The group is not there at first: the service refuses everything.
-    let (evidence, _failures) = Evidence::start(
-        dir.path(),
-        settings(dir.path(), &server.endpoint, false),
-        &Clock::system(),
-    )
-    .unwrap();
+    let (evidence, _failures) =
+        Archive::start(dir.path(), settings(dir.path(), &server.endpoint, false), &Clock::system())
+            .unwrap();
     let tape = begin(&evidence, "ann-2");
     let text: String = (0..3000).map(|n| format!("line {n} {}\r\n", "x".repeat(90))).collect();
     tape.output(Lane::Io, 0, text.as_bytes());

@@ -11,7 +11,7 @@ use std::path::Path;
 use moto::Server;
 use serde_json::json;
 use sinks::{bucket, settings, until};
-use towline_archive::Evidence;
+use towline_archive::Archive;
 use towline_archive::settings::Settings;
 use towline_evidence::cast::Facts;
 use towline_evidence::recording::Lane;
@@ -27,9 +27,9 @@ fn preferences(inputs: &serde_json::Value) -> SessionPreferences {
     SessionPreferences::read(inputs.as_object().unwrap()).unwrap()
 }
 
-fn session(evidence: &Evidence, name: &str, wishes: &SessionPreferences) {
+fn session(evidence: &Archive, name: &str, wishes: &SessionPreferences) {
     let facts = Facts { session: name.into(), principal: "ann".into(), ..Facts::default() };
-    let places = evidence.recorder.places(wishes).unwrap();
+    let places = evidence.recorder.destinations(wishes).unwrap();
     let tape = evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places).unwrap();
     let text = format!("\x1b[1m{name}\x1b[0m\r\n");
     tape.output(Lane::Io, 0, text.as_bytes());
@@ -47,7 +47,7 @@ async fn a_log_goes_to_the_bucket_and_the_prefix_that_preferences_name() {
     server.python("[s3.create_bucket(Bucket=b) for b in ('evidence', 'team-logs')]");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
+        Archive::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
             .unwrap();
     let wishes = preferences(
         &json!({"s3BucketName": "team-logs", "s3KeyPrefix": "a/b", "s3EncryptionEnabled": true}),
@@ -85,7 +85,7 @@ async fn a_log_goes_to_the_bucket_and_the_prefix_that_preferences_name() {
     };
     until("the chain", || chain().contains("ann-2.log")).await;
     assert!(!chain().contains("a/b/ann-1.log"));
-    let places = evidence.recorder.places(&wishes).unwrap();
+    let places = evidence.recorder.destinations(&wishes).unwrap();
     let url = evidence.recorder.output_url("ann-1", &places).s3_output_url.unwrap();
     assert_eq!(url, format!("{}/team-logs/a/b/ann-1.log", server.endpoint));
 }
@@ -96,7 +96,7 @@ async fn a_bucket_that_is_not_there_is_waited_for_and_holds_up_nobody() {
     server.python("[s3.create_bucket(Bucket=b) for b in ('evidence', 'there')]");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
+        Archive::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
             .unwrap();
     session(&evidence, "ann-1", &preferences(&json!({"s3BucketName": "later"})));
     session(&evidence, "ann-2", &preferences(&json!({"s3BucketName": "there"})));
@@ -110,9 +110,10 @@ async fn a_bucket_that_is_not_there_is_waited_for_and_holds_up_nobody() {
 async fn what_preferences_want_and_this_gateway_cannot_do_is_refused_in_words() {
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), settings(dir.path(), ""), &Clock::system()).unwrap();
-    let refused =
-        |wishes: &serde_json::Value| evidence.recorder.places(&preferences(wishes)).unwrap_err();
+        Archive::start(dir.path(), settings(dir.path(), ""), &Clock::system()).unwrap();
+    let refused = |wishes: &serde_json::Value| {
+        evidence.recorder.destinations(&preferences(wishes)).unwrap_err()
+    };
     let bucket = refused(&json!({"s3BucketName": "team-logs"}));
     assert!(bucket.contains("bucket team-logs") && bucket.contains("[evidence.s3]"), "{bucket}");
     let group = refused(&json!({"cloudWatchLogGroupName": "/team"}));
@@ -123,15 +124,17 @@ async fn what_preferences_want_and_this_gateway_cannot_do_is_refused_in_words() 
     assert!(
         evidence
             .recorder
-            .places(&preferences(&json!({"s3BucketName": "", "s3KeyPrefix": "x"})))
+            .destinations(&preferences(&json!({"s3BucketName": "", "s3KeyPrefix": "x"})))
             .is_ok()
     );
 
     let elsewhere = tempfile::tempdir().unwrap();
     let off = settings(elsewhere.path(), "recording = 'off'\n");
-    let (evidence, _failures) = Evidence::start(elsewhere.path(), off, &Clock::system()).unwrap();
-    let why =
-        evidence.recorder.places(&preferences(&json!({"s3BucketName": "team-logs"}))).unwrap_err();
+    let (evidence, _failures) = Archive::start(elsewhere.path(), off, &Clock::system()).unwrap();
+    let why = evidence
+        .recorder
+        .destinations(&preferences(&json!({"s3BucketName": "team-logs"})))
+        .unwrap_err();
     assert!(why.contains("records nothing"), "{why}");
 }
 
@@ -142,7 +145,7 @@ async fn preferences_name_the_log_group_and_whether_it_is_streamed() {
         .python("s3.create_bucket(Bucket='evidence')\nlogs.create_log_group(logGroupName='/team')");
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
+        Archive::start(dir.path(), with_s3(dir.path(), &server.endpoint), &Clock::system())
             .unwrap();
     let streamed = preferences(
         &json!({"cloudWatchLogGroupName": "/team", "cloudWatchStreamingEnabled": true}),
@@ -162,7 +165,8 @@ async fn preferences_name_the_log_group_and_whether_it_is_streamed() {
     };
     assert!(messages("ann-1").contains("\"sessionData\":[\"ann-1\"]"), "{}", messages("ann-1"));
     assert_eq!(messages("ann-2").trim(), "ann-2");
-    let url = evidence.recorder.output_url("ann-1", &evidence.recorder.places(&streamed).unwrap());
+    let url =
+        evidence.recorder.output_url("ann-1", &evidence.recorder.destinations(&streamed).unwrap());
     assert!(
         url.cloud_watch_output_url.unwrap().ends_with("#logEventViewer:group=/team;stream=ann-1")
     );

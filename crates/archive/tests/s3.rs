@@ -12,7 +12,7 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use towline_archive::Evidence;
+use towline_archive::Archive;
 use towline_archive::settings::Settings;
 use towline_host::clock::Clock;
 
@@ -29,7 +29,7 @@ async fn recordings_reach_a_bucket_that_was_not_there_at_first_encrypted_and_who
     let server = Server::start();
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), settings(dir.path(), &server.endpoint), &Clock::system())
+        Archive::start(dir.path(), settings(dir.path(), &server.endpoint), &Clock::system())
             .unwrap();
     record(&evidence, "ann-small", 0).await;
     // 14 MB of noise: more than one part of an upload.
@@ -65,7 +65,7 @@ async fn objects_are_locked_where_that_is_wanted() {
     if let towline_archive::settings::SinkSettings::S3(s3) = &mut settings.sink {
         (s3.object_lock_mode, s3.object_lock_days) = (Some("COMPLIANCE".into()), Some(30));
     }
-    let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
+    let (evidence, _failures) = Archive::start(dir.path(), settings, &Clock::system()).unwrap();
     record(&evidence, "ann-1", 0).await;
     let sent = || {
         !dir.path().join("evidence/outbox/towline/logs/ann-1.cast.gz").exists()
@@ -106,7 +106,7 @@ async fn a_server_in_trouble_costs_disk_and_no_session_its_time() {
     let (endpoint, silent) = troubled();
     let dir = tempfile::tempdir().unwrap();
     let (evidence, _failures) =
-        Evidence::start(dir.path(), settings(dir.path(), &endpoint), &Clock::system()).unwrap();
+        Archive::start(dir.path(), settings(dir.path(), &endpoint), &Clock::system()).unwrap();
     let recorder = Arc::clone(&evidence.recorder);
     // While the server says nothing at all: a session that waited for it would wait for ever.
     let sessions = tokio::spawn(async move {

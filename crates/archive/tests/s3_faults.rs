@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use towline_archive::Evidence;
+use towline_archive::Archive;
 use towline_host::clock::Clock;
 
 use sinks::{bucket, record, settings, until};
@@ -146,7 +146,7 @@ async fn survives(mood: Mood) {
     let server = Server::start(mood);
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), &bucket(&server.endpoint, ""));
-    let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
+    let (evidence, _failures) = Archive::start(dir.path(), settings, &Clock::system()).unwrap();
     for n in 0..5 {
         record(&evidence, &format!("ann-{n}"), 64 * 1024).await;
     }
@@ -187,7 +187,7 @@ async fn a_server_that_reads_slowly_holds_up_no_session() {
     let server = Server::start(Mood::ReadsSlowly);
     let dir = tempfile::tempdir().unwrap();
     let settings = settings(dir.path(), &bucket(&server.endpoint, ""));
-    let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
+    let (evidence, _failures) = Archive::start(dir.path(), settings, &Clock::system()).unwrap();
     record(&evidence, "ann-slow", 8 * 1024 * 1024).await;
     until("the large recording in the outbox", || {
         outbox(dir.path()).join("ann-slow.cast.gz").exists()

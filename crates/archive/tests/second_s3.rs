@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use towline_archive::Evidence;
+use towline_archive::Archive;
 use towline_evidence::verify::RecordingVerifier;
 use towline_host::clock::Clock;
 
@@ -56,7 +56,7 @@ impl Drop for Server {
 
 /// The object, once it is there with more than `least` bytes and no longer grows: this server shows
 /// what it still writes.
-async fn fetched(evidence: &Evidence, key: &str, least: usize) -> Vec<u8> {
+async fn fetched(evidence: &Archive, key: &str, least: usize) -> Vec<u8> {
     let (start, mut before) = (Instant::now(), 0);
     loop {
         let seen = whole(evidence, key).await;
@@ -70,7 +70,7 @@ async fn fetched(evidence: &Evidence, key: &str, least: usize) -> Vec<u8> {
     }
 }
 
-async fn whole(evidence: &Evidence, key: &str) -> Result<Vec<u8>, String> {
+async fn whole(evidence: &Archive, key: &str) -> Result<Vec<u8>, String> {
     let length = evidence.sink.length(key).await.map_err(|error| error.to_string())?;
     let length = length.ok_or("it is not there")?;
     evidence.sink.read(key, 0..length).await.map_err(|error| error.to_string())
@@ -81,7 +81,7 @@ async fn what_is_fetched_from_another_server_is_what_was_recorded() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(&dir.path().join("s3"));
     let settings = settings(dir.path(), &bucket(&server.endpoint, "prefix = 'site a'\n"));
-    let (evidence, _failures) = Evidence::start(dir.path(), settings, &Clock::system()).unwrap();
+    let (evidence, _failures) = Archive::start(dir.path(), settings, &Clock::system()).unwrap();
     record(&evidence, "ann-small", 1).await;
     record(&evidence, "ann-large", 14_000_000).await;
     for (session, least) in [("ann-small", 100), ("ann-large", 8 * 1024 * 1024)] {

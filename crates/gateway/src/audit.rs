@@ -21,10 +21,10 @@ use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, info};
 
-use crate::clock::{Clock, UnixMillis};
-use crate::entropy;
 use crate::limits;
-use crate::store::{AuditRow, Store};
+use towline_host::clock::{Clock, UnixMillis};
+use towline_host::entropy;
+use towline_store::{AuditRow, Store};
 
 /// Longest single text in a line, characters.
 const MAX_TEXT: usize = 512;
@@ -173,7 +173,7 @@ async fn keep(store: Store, clock: Clock, mut waiting: mpsc::Receiver<Waiting>) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::testing::scratch;
+    use towline_store::testing::scratch;
 
     #[tokio::test]
     async fn an_event_is_in_the_store_when_write_returns() {

@@ -2,7 +2,7 @@
 //!
 //! Map, control plane: [`config`] and [`init`] (the directory) -> [`wiring`] (the only file that
 //! puts things together) -> [`listener`] (TLS) -> [`api`] (signature, policy, operation) ->
-//! [`store`]. Beside them [`devices::enrollment`], [`authority`], [`vault`], [`audit`]. The
+//! [`towline_store`]. Beside them [`devices::enrollment`], [`authority`], [`vault`], [`audit`]. The
 //! data plane hangs on [`plane`].
 //!
 //! # Invariants
@@ -33,7 +33,3 @@ pub mod throttle;
 pub mod unattached;
 pub mod vault;
 pub mod wiring;
-
-pub use towline_archive as evidence;
-pub use towline_host::{clock, entropy, files};
-pub use towline_store as store;

@@ -16,14 +16,10 @@ use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
 use crate::channels::Channels;
-use crate::clock::Clock;
 use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{Agents, AgentsHandle};
-use crate::entropy::NoRandom;
-use crate::evidence::{Evidence, EvidenceError, News, Told};
 use crate::exports::{command_log, trail};
-use crate::files::{self, FileError};
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
@@ -32,8 +28,12 @@ use crate::metrics::Metrics;
 use crate::plane::{self, AgentAcceptor, DataChannels, Sessions};
 use crate::run_command::Commands;
 use crate::sessions::{Hub, HubHandle, HubSettings, MAX_SESSIONS};
-use crate::store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 use crate::vault::{Vault, VaultError};
+use towline_archive::{Archive, ArchiveError, RecordingEvent, RecordingEvents};
+use towline_host::clock::Clock;
+use towline_host::entropy::NoRandom;
+use towline_host::files::{self, FileError};
+use towline_store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -58,7 +58,7 @@ pub enum GatewayError {
     Store(#[from] StoreError),
     /// Recordings and audit files.
     #[error(transparent)]
-    Evidence(#[from] EvidenceError),
+    Evidence(#[from] ArchiveError),
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -111,8 +111,8 @@ pub struct Gateway {
     tls: TlsConfigs,
     listener: TcpListener,
     monitor: Option<TcpListener>,
-    evidence: Arc<Evidence>,
-    news: Mutex<Option<News>>,
+    evidence: Arc<Archive>,
+    news: Mutex<Option<RecordingEvents>>,
 }
 
 impl Gateway {
@@ -156,7 +156,7 @@ impl Gateway {
         let foundation =
             Foundation { config, realm, store, authority, enrollment, audit, metrics, clock };
         let (evidence, news) =
-            Evidence::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
+            Archive::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let (evidence, news) = (Arc::new(evidence), Mutex::new(Some(news)));
         tokio::spawn(trail::keep(
             foundation.store.clone(),
@@ -294,16 +294,16 @@ fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
 }
 
 /// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.
-async fn hear(hub: Arc<Hub>, store: Store, mut news: News) {
+async fn hear(hub: Arc<Hub>, store: Store, mut news: RecordingEvents) {
     while let Some(told) = news.recv().await {
         match told {
-            Told::Failed { session, why } => {
+            RecordingEvent::Failed { session, why } => {
                 if let Some(session) = hub.session(&session) {
                     let text = format!("ended: it must be recorded, and cannot be: {why}");
                     hub.end(&session, EndReason::Terminated, &text);
                 }
             }
-            Told::Finished { session, bytes } => {
+            RecordingEvent::Finished { session, bytes } => {
                 if let Err(error) = store.sessions().set_recording_bytes(&session, bytes).await {
                     tracing::warn!(session, %error, "the size of a recording could not be stored");
                 }

@@ -16,24 +16,24 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::{Value, json};
 use tower::ServiceExt as _;
+use towline_archive::Archive;
+use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts};
 use towline_gateway::audit::AuditLog;
-use towline_gateway::clock::{Clock, UnixMillis};
-use towline_gateway::evidence::Evidence;
-use towline_gateway::evidence::settings::RawEvidence;
 use towline_gateway::listener::http::Peer;
 use towline_gateway::metrics::Metrics;
-use towline_gateway::store::{
-    AccessRequest, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice, NewDocument,
-    NewSession, Role, Store,
-};
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::api::sts::error_from_xml;
 use towline_ssm::error::ErrorCode;
 use towline_ssm::ids::{Realm, SecretAccessKey};
 use towline_ssm::operation::{Operation, ResourceKind, Service};
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
+use towline_store::{
+    AccessRequest, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice, NewDocument,
+    NewSession, Role, Store,
+};
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
 const OTHER_KEY: &str = "AKIABBBBBBBBBBBBBBBB";
@@ -217,7 +217,7 @@ impl World {
         let vault = Arc::new(Vault::new(&[7; 32]).unwrap());
         let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
         let settings = RawEvidence::default().settings(dir.path()).unwrap();
-        let (evidence, _failures) = Evidence::start(dir.path(), settings, &clock).unwrap();
+        let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
         populate(&store, &vault).await;
         let parts = Parts {
             store: store.clone(),

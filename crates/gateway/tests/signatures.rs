@@ -15,19 +15,19 @@ use axum::http::Request;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
 use tower::ServiceExt as _;
+use towline_archive::Archive;
+use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts};
 use towline_gateway::audit::AuditLog;
-use towline_gateway::clock::{Clock, UnixMillis};
-use towline_gateway::evidence::Evidence;
-use towline_gateway::evidence::settings::RawEvidence;
 use towline_gateway::limits;
 use towline_gateway::listener::http::Peer;
 use towline_gateway::metrics::Metrics;
-use towline_gateway::store::Store;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::ids::{Realm, SecretAccessKey};
 use towline_ssm::sigv4::{ALLOWED_SKEW_SECS, Credentials, RequestParts, sha256, sign};
+use towline_store::Store;
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
 const SECRET: &str = "a-secret-that-nobody-knows";
@@ -60,7 +60,7 @@ impl Desk {
         let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
         let metrics = Arc::new(Metrics::default());
         let settings = RawEvidence::default().settings(dir.path()).unwrap();
-        let (evidence, _failures) = Evidence::start(dir.path(), settings, &clock).unwrap();
+        let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
         let evidence = Arc::new(evidence);
         let parts = Parts {
             store,

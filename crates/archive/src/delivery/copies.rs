@@ -100,7 +100,7 @@ impl Sender for Copier {
         written.map_err(io::Error::other)??;
         let key = wanted.key(session);
         if wanted.bucket == self.s3.bucket {
-            self.recorder.note_output(&key, &log)?; // in the sink's own bucket nothing lies that the chain does not name
+            self.recorder.record_output(&key, &log)?; // in the sink's own bucket nothing lies that the chain does not name
         }
         self.bucket(&wanted)?.send(&key, &log).await?;
         Ok(Turn { through: 1, done: true })

@@ -2,7 +2,7 @@
 //! chain says of them.
 //!
 //! Way: [`crate::commands`] writes them below [`Recorder::outputs`], then has each one noted by
-//! [`Recorder::note_output`] and moves it into the outbox.
+//! [`Recorder::record_output`] and moves it into the outbox.
 //!
 //! # Not here
 //! - Writing them: a command's output is kept whatever `recording` says, since it is what the
@@ -22,7 +22,7 @@ use crate::recorder::staging::free_space;
 impl Recorder {
     /// Folder of outputs that are still coming.
     #[must_use]
-    pub fn outputs(&self) -> PathBuf {
+    pub fn outputs_folder(&self) -> PathBuf {
         self.settings.home.join("commands")
     }
 
@@ -36,7 +36,7 @@ impl Recorder {
 
     /// Whether there is room for more output: the same floor as for recordings.
     #[must_use]
-    pub fn has_room_for_output(&self) -> bool {
+    pub fn has_disk_space(&self) -> bool {
         free_space(&self.settings.home).is_ok_and(|free| free >= self.settings.free_space_floor)
     }
 
@@ -50,7 +50,7 @@ impl Recorder {
     ///
     /// # Errors
     /// The disk's.
-    pub fn note_output(&self, key: &str, path: &Path) -> std::io::Result<()> {
+    pub fn record_output(&self, key: &str, path: &Path) -> std::io::Result<()> {
         let (mut file, mut digest, mut bytes) = (File::open(path)?, Running::new(), 0);
         let mut buffer = vec![0; 64 * 1024];
         loop {
@@ -71,7 +71,7 @@ impl Recorder {
 
     /// Whether outputs can go to CloudWatch Logs.
     #[must_use]
-    pub const fn knows_cloudwatch(&self) -> bool {
+    pub const fn has_cloudwatch(&self) -> bool {
         self.settings.cloudwatch.is_some()
     }
 
@@ -79,12 +79,12 @@ impl Recorder {
     ///
     /// # Errors
     /// The disk's.
-    pub fn log_output(&self, path: &Path, note: &Note) -> std::io::Result<()> {
+    pub fn queue_output(&self, path: &Path, note: &Note) -> std::io::Result<()> {
         output_logs::keep(&self.settings.home, path, note)
     }
 
     /// Something is in the outbox.
-    pub fn output_is_there(&self) {
+    pub fn wake_outbox(&self) {
         self.finished.notify_one();
     }
 }

@@ -15,7 +15,7 @@ use crate::settings::{Demand, S3, SinkSettings};
 
 /// Where output goes besides the recording.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Places {
+pub struct Destinations {
     /// A log group.
     pub logs: Option<Wanted>,
     /// A bucket that preferences name.
@@ -47,7 +47,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Why it cannot be done, for people.
-    pub fn places(&self, preferences: &SessionPreferences) -> Result<Places, String> {
+    pub fn destinations(&self, preferences: &SessionPreferences) -> Result<Destinations, String> {
         let (copy, logs) = (preferences.s3(), preferences.cloud_watch());
         let input = preferences.record_input == Some(true);
         if (copy.is_some() || logs.is_some() || input) && self.demand() == Demand::Off {
@@ -77,7 +77,7 @@ impl Recorder {
             prefix: s3.prefix,
             encrypted: s3.encrypted,
         });
-        Ok(Places { logs: self.logs_wanted(wish), copy })
+        Ok(Destinations { logs: self.logs_wanted(wish), copy })
     }
 
     /// Where a session's log goes beside the sink: the wish of its preferences, else the gateway's
@@ -93,7 +93,7 @@ impl Recorder {
     /// What is told of a session's output; the bucket that preferences name goes before the
     /// gateway's own.
     #[must_use]
-    pub fn output_url(&self, session: &str, places: &Places) -> SessionManagerOutputUrl {
+    pub fn output_url(&self, session: &str, places: &Destinations) -> SessionManagerOutputUrl {
         let copy = places.copy.as_ref().zip(self.s3());
         let copy =
             copy.map(|(copy, s3)| format!("{}/{}/{}", s3.server(), copy.bucket, copy.key(session)));

@@ -26,7 +26,7 @@ impl Recorder {
         {
             let _one_at_a_time = lock(&self.exporting);
             let temporary = self.settings.home.join("export.new");
-            write_whole(&temporary, &self.outbox().join(object), &packed)?;
+            write_whole(&temporary, &self.outbox_folder().join(object), &packed)?;
         }
         self.record(What::File { object: object.to_owned(), sha256, bytes, records })?;
         self.checkpoint()
@@ -52,7 +52,7 @@ impl Recorder {
 
     /// Folder from which objects are sent.
     #[must_use]
-    pub fn outbox(&self) -> PathBuf {
+    pub fn outbox_folder(&self) -> PathBuf {
         self.settings.home.join("outbox")
     }
 }

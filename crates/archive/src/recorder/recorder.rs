@@ -13,7 +13,7 @@
 //!
 //! # Not here
 //! - Sending: `outbox`. What happens to sessions whose recording fails or is over: whoever listens
-//!   to [`News`].
+//!   to [`RecordingEvents`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -31,7 +31,7 @@ use towline_evidence::node::What;
 use towline_evidence::recording::{Recording, Resuming};
 
 use crate::delivery::{cloudwatch, copies};
-use crate::recorder::destinations::Places;
+use crate::recorder::destinations::Destinations;
 use crate::recorder::disk_space::is_full;
 use crate::recorder::job::{Job, Step};
 use crate::recorder::node_chain::Ledger;
@@ -48,15 +48,15 @@ pub(crate) const TICK: Duration = Duration::from_secs(1);
 const NICENESS: i32 = 5;
 /// How often free space and what waits are looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// News that may wait at once; when there are more, the rest is told at the next tick.
+/// RecordingEvents that may wait at once; when there are more, the rest is told at the next tick.
 const NEWS: usize = 256;
 
 /// What sessions should hear of their recordings.
-pub type News = mpsc::Receiver<Told>;
+pub type RecordingEvents = mpsc::Receiver<RecordingEvent>;
 
 /// One piece of news.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Told {
+pub enum RecordingEvent {
     /// A demanded recording failed.
     Failed {
         /// The session, which has to end.
@@ -98,7 +98,7 @@ pub struct Recorder {
     pub(super) exporting: Mutex<()>,
     stopping: AtomicBool,
     pub(crate) finished: Arc<Notify>,
-    news: mpsc::Sender<Told>,
+    news: mpsc::Sender<RecordingEvent>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -112,7 +112,7 @@ impl Recorder {
         settings: Settings,
         ledger: Ledger,
         clock: Clock,
-    ) -> std::io::Result<(Arc<Self>, News)> {
+    ) -> std::io::Result<(Arc<Self>, RecordingEvents)> {
         let (news, told) = mpsc::channel(NEWS);
         let recorder = Arc::new(Self {
             settings,
@@ -150,7 +150,7 @@ impl Recorder {
 
     /// Why nothing can be recorded now, if so.
     #[must_use]
-    pub fn no_room(&self) -> Option<String> {
+    pub fn paused(&self) -> Option<String> {
         lock(&self.room).clone()
     }
 
@@ -206,7 +206,7 @@ impl Recorder {
         cols: u16,
         rows: u16,
         term: Option<&str>,
-        places: &Places,
+        places: &Destinations,
     ) -> Result<Arc<Tape>, CannotRecord> {
         if let Some(why) = lock(&self.room).clone() {
             return Err(CannotRecord::NoRoom(why));
@@ -259,7 +259,7 @@ impl Recorder {
 
     /// Goes on with the recording of a session that outlived an earlier process; `None` when there
     /// is none.
-    pub fn rejoin(&self, session: &str) -> Option<Arc<Tape>> {
+    pub fn resume(&self, session: &str) -> Option<Arc<Tape>> {
         let (mut recording, staged, timestamp) = lock(&self.left).remove(session)?;
         let since = self
             .clock
@@ -273,7 +273,7 @@ impl Recorder {
     }
 
     /// Ends the recordings that nobody went on with: their sessions are over.
-    pub fn end_what_is_left(&self) {
+    pub fn finish_leftovers(&self) {
         for (session, (recording, staged, _)) in lock(&self.left).drain() {
             let base = recording.last();
             let tape = self.add(&session, recording, staged, base);
@@ -401,7 +401,7 @@ impl Recorder {
             tracing::error!(session, why, "a session is not recorded");
             let ends = self.settings.recording == Demand::Demanded
                 && self.settings.when_failing == WhenFailing::EndSession;
-            let told = Told::Failed { session: session.to_owned(), why: why.to_owned() };
+            let told = RecordingEvent::Failed { session: session.to_owned(), why: why.to_owned() };
             if ends && self.news.try_send(told).is_err() {
                 return; // told again at the next tick
             }
@@ -411,7 +411,7 @@ impl Recorder {
 
     /// A recording with its last seal: signed, and into the outbox.
     fn hand_over(&self, session: &str, job: &mut Job) {
-        let told = Told::Finished { session: session.to_owned(), bytes: job.bytes() };
+        let told = RecordingEvent::Finished { session: session.to_owned(), bytes: job.bytes() };
         // Nobody listens any more when the gateway stops: then it is handed over all the same.
         if matches!(self.news.try_send(told), Err(TrySendError::Full(_)))
             && !self.stopping.load(Ordering::SeqCst)

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use towline_archive::settings::{RawEvidence, Settings};
-use towline_archive::{Evidence, Places};
+use towline_archive::{Archive, Destinations};
 use towline_evidence::cast::Facts;
 use towline_evidence::recording::Lane;
 
@@ -33,14 +33,14 @@ pub(crate) fn bucket(endpoint: &str, more: &str) -> String {
 }
 
 /// A session of at least so many bytes of noise, to its end.
-pub(crate) async fn record(evidence: &Evidence, session: &str, bytes: u64) {
+pub(crate) async fn record(evidence: &Archive, session: &str, bytes: u64) {
     let facts = Facts {
         session: session.into(),
         device: "mi-1".into(),
         principal: "ann".into(),
         ..Facts::default()
     };
-    let tape = evidence.recorder.begin(facts, 80, 24, None, &Places::default()).unwrap();
+    let tape = evidence.recorder.begin(facts, 80, 24, None, &Destinations::default()).unwrap();
     let (mut noise, mut offset) = (7_u64, 0);
     while offset < bytes {
         let piece: Vec<u8> = std::iter::repeat_with(|| {

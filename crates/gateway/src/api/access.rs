@@ -30,10 +30,9 @@ use super::paging::page;
 use super::tags::request_tags;
 use super::tokens::{Holder, Token};
 use super::{Api, OrInternal as _, internal};
-use crate::clock::UnixMillis;
-use crate::entropy;
 use crate::limits;
-use crate::store;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 
 /// Minutes of access when nothing is said.
 const DEFAULT_MINUTES: i64 = 60;
@@ -76,7 +75,7 @@ impl Api {
         let tags: BTreeMap<_, _> =
             request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let text = |error| internal("a request cannot be written", &error);
-        let new = store::AccessRequest {
+        let new = towline_store::AccessRequest {
             id: id.clone(),
             principal: call.caller.principal.clone(),
             principal_arn: call.caller.arn.clone(),
@@ -102,7 +101,7 @@ impl Api {
         &self,
         call: &Call,
         id: &str,
-    ) -> Result<Option<store::AccessRequest>, ApiError> {
+    ) -> Result<Option<towline_store::AccessRequest>, ApiError> {
         call.note("accessRequestId", id);
         let row =
             self.store().access_requests().get(id).await.or_internal("cannot read a request")?;
@@ -200,9 +199,9 @@ impl Api {
             .await
             .or_internal("cannot list requests")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let at = |row: &store::AccessRequest| format!("{} {}", row.created_at.0, row.id);
+        let at = |row: &towline_store::AccessRequest| format!("{} {}", row.created_at.0, row.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
-        let shown = |row: store::AccessRequest| {
+        let shown = |row: towline_store::AccessRequest| {
             Ok(AccessRequest {
                 status: status(&row, call.now),
                 targets: targets(&row)?,
@@ -221,12 +220,12 @@ impl Api {
     }
 }
 
-fn targets(row: &store::AccessRequest) -> Result<Vec<Target>, ApiError> {
+fn targets(row: &towline_store::AccessRequest) -> Result<Vec<Target>, ApiError> {
     serde_json::from_str(&row.targets).map_err(|error| internal("a stored request", &error))
 }
 
 /// Where a request stands at this moment.
-fn status(row: &store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
+fn status(row: &towline_store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
     let stored = AccessRequestStatus::parse(&row.status).unwrap_or(AccessRequestStatus::Rejected);
     let ends = matches!(stored, AccessRequestStatus::Pending | AccessRequestStatus::Approved);
     if ends && row.expires_at <= now { AccessRequestStatus::Expired } else { stored }
@@ -240,7 +239,7 @@ fn literal(values: &[String]) -> Vec<String> {
 
 /// The policy that an approved request adds to its requester's: sessions of the built-in documents
 /// on its devices, and the end of her own sessions. Own documents need a right of their own.
-pub(super) fn policy_of(row: &store::AccessRequest) -> Result<String, ApiError> {
+pub(super) fn policy_of(row: &towline_store::AccessRequest) -> Result<String, ApiError> {
     let documents = ["SSM-SessionManagerRunShell", "AWS-Start*", "Towline-Exec"]
         .map(|name| format!("arn:aws:ssm:*:*:document/{name}"));
     let mut statements = vec![
@@ -286,7 +285,7 @@ mod tests {
     use towline_policy::{Context, NamedPolicy, Policy, PolicySet, Request, evaluate};
 
     fn allows(targets: &str, device: &str, tag: &str) -> bool {
-        let row = store::AccessRequest {
+        let row = towline_store::AccessRequest {
             id: "oi-000000000000".into(),
             principal: "ann".into(),
             principal_arn: String::new(),

@@ -20,10 +20,10 @@ use super::call::Call;
 use super::paging::page;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _};
-use crate::clock::UnixMillis;
 use crate::devices::enrollment::hash_code;
-use crate::entropy;
-use crate::store::{self, ActivationFilter, NewActivation};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_store::{ActivationFilter, NewActivation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Life of an activation that says nothing: a day, as at AWS.
@@ -143,7 +143,7 @@ fn filter(request: &DescribeActivationsRequest) -> Result<ActivationFilter, ApiE
     Ok(filter)
 }
 
-fn shown(row: store::Activation, now: UnixMillis) -> Activation {
+fn shown(row: towline_store::Activation, now: UnixMillis) -> Activation {
     let new = row.new;
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     Activation {

@@ -26,9 +26,9 @@ use towline_ssm::sigv4::{
 
 use super::call::Caller;
 use super::{Api, OrInternal as _, internal};
-use crate::clock::UnixMillis;
 use crate::limits;
-use crate::store::AccessKey;
+use towline_host::clock::UnixMillis;
+use towline_store::AccessKey;
 
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";

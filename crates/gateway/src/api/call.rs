@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
-use crate::clock::UnixMillis;
+use towline_host::clock::UnixMillis;
 
 /// Who signed the request.
 #[derive(Debug, Clone)]

@@ -9,7 +9,7 @@ use towline_ssm::error::ApiError;
 use super::call::Call;
 use super::paging::page;
 use super::{Api, OrInternal as _};
-use crate::store::StoredCommand;
+use towline_store::StoredCommand;
 
 impl Api {
     pub(super) async fn list_session_commands(
@@ -27,7 +27,8 @@ impl Api {
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let after = cursor.parse().unwrap_or(0);
         let most = request.max_results.unwrap_or(MAX_COMMANDS);
-        let rows = self.store().commands().of_session(&request.session_id, after, most + 1).await;
+        let rows =
+            self.store().command_log().of_session(&request.session_id, after, most + 1).await;
         let rows = rows.or_internal("cannot read the command log")?;
         let size = usize::try_from(most).unwrap_or(1);
         let (rows, next_token) =

@@ -11,7 +11,7 @@ use towline_ssm::ids::DeviceId;
 use super::call::Call;
 use super::{Api, OrInternal as _};
 use crate::plane::RotateError;
-use crate::store::{Device, DeviceStatus, KeyStatus};
+use towline_store::{Device, DeviceStatus, KeyStatus};
 
 impl Api {
     pub(super) async fn list_device_keys(
@@ -27,7 +27,7 @@ impl Api {
             .await
             .or_internal("cannot list device keys")?;
         keys.reverse();
-        let shown = |key: crate::store::DeviceKey| DeviceKey {
+        let shown = |key: towline_store::DeviceKey| DeviceKey {
             status: key_status(key.status, device.status),
             key_fingerprint: key.fingerprint,
             created_date: EpochSeconds::from_millis(key.created_at.0),

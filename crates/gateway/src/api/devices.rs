@@ -14,7 +14,7 @@ use towline_ssm::ids::DeviceId;
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use crate::store::{Device, DeviceFilter, DeviceStatus, TagKind};
+use towline_store::{Device, DeviceFilter, DeviceStatus, TagKind};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;

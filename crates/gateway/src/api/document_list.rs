@@ -20,7 +20,7 @@ use super::call::Call;
 use super::documents::{PAGE, built_in_document, date, format_of, kind_of, some};
 use super::paging::page;
 use super::{Api, OrInternal as _};
-use crate::store::{Document, TagKind};
+use towline_store::{Document, TagKind};
 
 /// Every device here runs Linux.
 const PLATFORM: &str = "Linux";

@@ -32,8 +32,8 @@ use super::call::Call;
 use super::paging::page;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _, internal};
-use crate::clock::UnixMillis;
-use crate::store::{
+use towline_host::clock::UnixMillis;
+use towline_store::{
     Document, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind, Version,
 };
 

@@ -17,8 +17,8 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _, internal};
-use crate::clock::UnixMillis;
 use crate::exports::trail;
+use towline_host::clock::UnixMillis;
 
 /// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
 const PIECE: u64 = 512 * 1024;

@@ -23,7 +23,7 @@ use towline_ssm::operation::{Operation, ResourceKind};
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use crate::store::TagKind;
+use towline_store::TagKind;
 
 /// Principals of one kind that ListDeviceAccess looks at.
 const MOST_PRINCIPALS: i64 = 500;

@@ -28,11 +28,12 @@ use towline_ssm::operation::{Operation, Service};
 use super::call::{Call, Record};
 use super::{Api, internal};
 use crate::audit::Event;
-use crate::clock::UnixMillis;
+use crate::limits;
 use crate::listener::http::Peer;
 use crate::metrics::Answer;
 use crate::plane::ChannelRequest;
-use crate::{entropy, limits};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 
 /// Content type of AWS JSON 1.1.
 const JSON: &str = "application/x-amz-json-1.1";

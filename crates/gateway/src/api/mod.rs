@@ -49,14 +49,14 @@ use towline_ssm::ids::Realm;
 pub use http::router;
 
 use crate::audit::AuditLog;
-use crate::clock::Clock;
-use crate::entropy::NoRandom;
-use crate::evidence::Evidence;
 use crate::metrics::Metrics;
 use crate::plane::{Commands, DataChannels, Sessions};
-use crate::store::{Store, StoreError};
 use crate::throttle::Throttle;
 use crate::vault::{Vault, VaultError};
+use towline_archive::Archive;
+use towline_host::clock::Clock;
+use towline_host::entropy::NoRandom;
+use towline_store::{Store, StoreError};
 
 /// What the API is made of.
 pub struct Parts {
@@ -79,7 +79,7 @@ pub struct Parts {
     /// Counters.
     pub metrics: Arc<Metrics>,
     /// Recordings.
-    pub evidence: Arc<Evidence>,
+    pub evidence: Arc<Archive>,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.
     pub stream_url_host: Option<String>,
 }

@@ -10,7 +10,7 @@ use ring::hmac;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
 
-use crate::entropy::{NoRandom, random};
+use towline_host::entropy::{NoRandom, random};
 
 /// Bytes of the MAC that a token carries. Guessing one gives a page of a list that the caller may
 /// read anyway.

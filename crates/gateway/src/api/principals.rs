@@ -26,9 +26,9 @@ use super::paging::page;
 use super::roles::checked_policy;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _};
-use crate::clock::UnixMillis;
-use crate::entropy;
-use crate::store::{self, TagKind};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_store::TagKind;
 
 /// Page size when none is asked for.
 const PAGE: i64 = 100;
@@ -115,7 +115,7 @@ impl Api {
         &self,
         call: &Call,
         named: &Named,
-    ) -> Result<store::Principal, ApiError> {
+    ) -> Result<towline_store::Principal, ApiError> {
         self.about_principal(call, named, &[]).await?;
         let found = self
             .store()
@@ -141,7 +141,7 @@ impl Api {
 
     async fn shown_principal(
         &self,
-        row: store::Principal,
+        row: towline_store::Principal,
         kind: PrincipalKind,
     ) -> Result<Principal, ApiError> {
         let tags = self
@@ -191,7 +191,7 @@ impl Api {
         let made = match &request.trust_policy_document {
             Some(trust) => {
                 checked_policy(trust, Use::Trust)?;
-                let role = store::Role {
+                let role = towline_store::Role {
                     unique_id: AccessKeyId::role_id_from_random(
                         entropy::random().or_internal("no role id")?,
                     ),
@@ -204,7 +204,7 @@ impl Api {
         };
         made.or_internal("cannot make a principal")?;
         self.policies.changed();
-        let row = store::Principal { name, created_at: call.now };
+        let row = towline_store::Principal { name, created_at: call.now };
         Ok(CreatePrincipalResult { principal: self.shown_principal(row, named.kind).await? })
     }
 
@@ -288,7 +288,7 @@ impl Api {
             .keys(name.as_str())
             .await
             .or_internal("cannot list access keys")?;
-        let shown = |key: store::AccessKey| AccessKeyMetadata {
+        let shown = |key: towline_store::AccessKey| AccessKeyMetadata {
             principal_name: key.principal,
             access_key_id: key.id,
             status: if key.active { AccessKeyStatus::Active } else { AccessKeyStatus::Inactive },

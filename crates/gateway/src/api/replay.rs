@@ -16,8 +16,8 @@ use std::time::Duration;
 
 use towline_ssm::sigv4::Verified;
 
-use crate::clock::UnixMillis;
 use crate::limits;
+use towline_host::clock::UnixMillis;
 
 /// How long after its first arrival the same signature is still taken.
 const GRACE: Duration = Duration::from_secs(2);

@@ -32,10 +32,10 @@ use super::call::Call;
 use super::paging::page;
 use super::wanted::{parameter_facts, run_as, with_preferences};
 use super::{Api, OrInternal as _, internal};
-use crate::clock::UnixMillis;
-use crate::entropy;
 use crate::plane::{EndReason, LiveState, SessionStart, StartError, Terminal};
-use crate::store::{self, SessionFilter, SessionStatus};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_store::{SessionFilter, SessionStatus};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 200;
@@ -206,7 +206,7 @@ impl Api {
         &self,
         call: &Call,
         id: &str,
-    ) -> Result<Option<store::Session>, ApiError> {
+    ) -> Result<Option<towline_store::Session>, ApiError> {
         call.note("sessionId", id);
         let realm = self.realm();
         let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
@@ -251,10 +251,10 @@ impl Api {
             .await
             .or_internal("cannot list sessions")?;
         let size = usize::try_from(size).unwrap_or(usize::MAX);
-        let at = |row: &store::Session| format!("{} {}", row.started_at.0, row.new.id);
+        let at = |row: &towline_store::Session| format!("{} {}", row.started_at.0, row.new.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
         let recorder = &self.parts.evidence.recorder;
-        let with_place = |row: store::Session| {
+        let with_place = |row: towline_store::Session| {
             let ended = row.ended_at.is_some();
             let live = SessionId::try_from(row.new.id.clone())
                 .ok()
@@ -368,7 +368,7 @@ const fn stage(live: LiveState) -> ShownStatus {
     }
 }
 
-fn shown(row: store::Session) -> Session {
+fn shown(row: towline_store::Session) -> Session {
     let just_in_time = row.new.just_in_time;
     let text = |text: String| Some(text).filter(|text| !text.is_empty());
     let minutes = |max: Duration| max.as_secs().div_ceil(60).to_string();

@@ -29,7 +29,7 @@ use super::tags::request_tags;
 use super::tokens::{Holder, Token};
 use super::{Api, OrInternal as _, internal};
 use crate::limits;
-use crate::store::TagKind;
+use towline_store::TagKind;
 
 /// Longest life of a role's credentials that were got with another role's, seconds, as at AWS.
 const CHAINED_SECONDS: i64 = 3600;

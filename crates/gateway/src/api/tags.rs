@@ -14,7 +14,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use crate::store::{StoreError, TagKind, Version};
+use towline_store::{StoreError, TagKind, Version};
 
 /// What a request about tags is about: authorised, and there.
 struct Tagged {

@@ -26,10 +26,10 @@ use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
 
 use super::call::{Caller, Temporary};
 use super::{Api, OrInternal as _, internal};
-use crate::clock::UnixMillis;
-use crate::entropy;
 use crate::limits;
-use crate::store::TagKind;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_store::TagKind;
 
 /// Who holds temporary credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -24,7 +24,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use super::call::Call;
 use super::documents::{format_of, kind_of};
 use super::{Api, OrInternal as _};
-use crate::store::{Document, SessionLimits, Version};
+use towline_store::{Document, SessionLimits, Version};
 
 /// The principal's tag that says as which user its sessions run, as at AWS.
 pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";

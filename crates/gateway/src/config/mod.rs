@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use raw::RawConfig;
 
-use crate::files::{self, FileError};
+use towline_host::files::{self, FileError};
 
 /// Name of the configuration file in the gateway's directory.
 pub const FILE: &str = "gateway.toml";
@@ -79,7 +79,7 @@ pub struct Config {
     /// The server's private key.
     pub tls_key: PathBuf,
     /// Recordings and audit files.
-    pub evidence: crate::evidence::settings::Settings,
+    pub evidence: towline_archive::settings::Settings,
 }
 
 impl Config {

@@ -38,7 +38,7 @@ pub struct RawConfig {
     /// Recordings and the audit trail's files: where they go, what happens when they cannot be
     /// written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub evidence: Option<crate::evidence::settings::RawEvidence>,
+    pub evidence: Option<towline_archive::settings::RawEvidence>,
     /// The server's certificate chain, PEM; relative to the folder of this file.
     pub tls_certificate: String,
     /// The server's private key, PEM; relative to the folder of this file.

@@ -25,16 +25,16 @@ use towline_ssm::api::activation::{cidr_contains, parse_cidr};
 use towline_ssm::ids::DeviceId;
 
 use crate::audit::{AuditLog, Event};
-use crate::clock::UnixMillis;
-use crate::entropy;
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::store::limits::MAX_TAGS;
-use crate::store::{
+use crate::throttle::Throttle;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
+use towline_store::limits::MAX_TAGS;
+use towline_store::{
     Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag,
     fingerprint,
 };
-use crate::throttle::Throttle;
 
 /// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
 const MAX_NAME: usize = 256;

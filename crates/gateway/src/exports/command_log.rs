@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 use towline_evidence::layout;
 
 use super::cursor::{Cursor, ExportError};
-use crate::clock::UnixMillis;
-use crate::evidence::Recorder;
-use crate::store::{RawCommand, Store};
+use towline_archive::Recorder;
+use towline_host::clock::UnixMillis;
+use towline_store::{RawCommand, Store};
 
 /// Rows of one file: at most some 6 MiB before compression.
 const FILE: i64 = 5000;
@@ -31,7 +31,7 @@ pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportE
     let cursor = Cursor::new(recorder.home(), CURSOR);
     let mut exported = 0;
     for _ in 0..FILES {
-        let rows = store.commands().raw(cursor.read(), FILE).await?;
+        let rows = store.command_log().raw(cursor.read(), FILE).await?;
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { break };
         let at = UnixMillis(first.stored_at).to_datetime();
         let key = layout::commands(recorder.prefix(), recorder.node(), at, first.id);

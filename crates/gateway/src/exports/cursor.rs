@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use crate::store::StoreError;
+use towline_store::StoreError;
 
 /// Why rows could not be exported.
 #[derive(Debug, thiserror::Error)]

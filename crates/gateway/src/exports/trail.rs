@@ -21,9 +21,9 @@ use towline_ssm::ids::Realm;
 
 use super::command_log;
 use super::cursor::{Cursor, ExportError};
-use crate::clock::{Clock, UnixMillis};
-use crate::evidence::Recorder;
-use crate::store::Store;
+use towline_archive::Recorder;
+use towline_host::clock::{Clock, UnixMillis};
+use towline_store::Store;
 
 /// How often a file is made while something happens. CloudTrail delivers about every five minutes.
 const EVERY: Duration = Duration::from_secs(300);

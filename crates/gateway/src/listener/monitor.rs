@@ -22,7 +22,7 @@ use tracing::warn;
 use crate::limits;
 use crate::listener::stopped;
 use crate::metrics::Metrics;
-use crate::store::Store;
+use towline_store::Store;
 
 /// What is monitored.
 #[derive(Clone)]

@@ -19,7 +19,7 @@ use rustls::{ServerConfig, version};
 
 use super::client_key::AnyEd25519Key;
 use crate::config::MAX_FILE;
-use crate::files::{self, FileError};
+use towline_host::files::{self, FileError};
 
 /// The protocol name of the agents' link in the TLS handshake.
 pub const AGENT_ALPN: &[u8] = b"towline/1";

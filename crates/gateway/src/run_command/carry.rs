@@ -221,7 +221,7 @@ impl Carrier {
     /// Writes until it is written: a full disk makes the script wait.
     async fn write(&mut self, lane: Lane, offset: u64, data: &[u8]) -> Wrote {
         loop {
-            let room = self.shared.recorder.has_room_for_output();
+            let room = self.shared.recorder.has_disk_space();
             match self.outlet.write(lane, offset, data) {
                 Ok(wrote) if room => return wrote,
                 Ok(Wrote::TooMuch) => return Wrote::TooMuch,
@@ -234,7 +234,7 @@ impl Carrier {
                 }
             }
             tokio::time::sleep(DISK_AGAIN).await;
-            if room && !self.shared.recorder.has_room_for_output() {
+            if room && !self.shared.recorder.has_disk_space() {
                 continue;
             }
             if *self.job.wishes.borrow() != Wish::Go {

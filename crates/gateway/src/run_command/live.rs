@@ -19,8 +19,8 @@ use towline_ssm::api::command::{CommandStatus, Share};
 use towline_ssm::command_document::Plan;
 
 use super::step::{self, End, SKIPPED, StepState};
-use crate::clock::UnixMillis;
-use crate::store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, SentCommand};
+use towline_host::clock::UnixMillis;
+use towline_store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, SentCommand};
 
 /// Starts of an agent that may have begun one step, at most. Each more needs a crash between an
 /// order and its answer; who crashes so often is not given it again.

@@ -6,8 +6,8 @@ use towline_wire::message::ExitStatus;
 
 use super::live::{Facts, Live};
 use super::step::{End, StepState};
-use crate::clock::UnixMillis;
-use crate::store::{InvocationChange, InvocationRow, NewCommand, SentCommand};
+use towline_host::clock::UnixMillis;
+use towline_store::{InvocationChange, InvocationRow, NewCommand, SentCommand};
 
 const BOOT: [u8; 16] = [1; 16];
 const NOW: UnixMillis = UnixMillis(1_000);

@@ -12,16 +12,16 @@
 //!   mended at the next start.
 //!
 //! # Not here
-//! - Sending: [`crate::evidence`].
+//! - Sending: [`towline_archive`].
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::files;
 use crate::limits::MAX_SCRIPT_OUTPUT;
 use crate::sessions::Lane;
+use towline_host::files;
 
 /// Names of the two files, as Run Command calls its objects.
 pub(super) const NAMES: [&str; 2] = ["stdout", "stderr"];

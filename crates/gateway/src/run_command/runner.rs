@@ -13,11 +13,11 @@ use super::event::Event;
 use super::output;
 use super::scheduler::Scheduler;
 use super::shared::Shared;
-use crate::clock::{Clock, UnixMillis};
-use crate::evidence::Recorder;
 use crate::plane;
 use crate::sessions::Hub;
-use crate::store::{Store, StoreError};
+use towline_archive::Recorder;
+use towline_host::clock::{Clock, UnixMillis};
+use towline_store::{Store, StoreError};
 
 /// Events that wait for the scheduler; who has more waits.
 const EVENTS: usize = 1024;
@@ -112,7 +112,7 @@ impl plane::Commands for Commands {
 
     fn accepts_logs(&self) -> Result<(), String> {
         let why = "this gateway has no CloudWatch Logs ([evidence.cloudwatch] in gateway.toml): leave CloudWatchOutputEnabled out";
-        if self.shared.recorder.knows_cloudwatch() { Ok(()) } else { Err(why.to_owned()) }
+        if self.shared.recorder.has_cloudwatch() { Ok(()) } else { Err(why.to_owned()) }
     }
 
     fn url(&self, object: &str) -> String {

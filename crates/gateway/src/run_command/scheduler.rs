@@ -23,9 +23,9 @@ use super::event::{Event, Over};
 use super::live::Live;
 use super::shared::{Shared, facts_of, hand_over};
 use super::step::End;
-use crate::clock::UnixMillis;
 use crate::limits::MAX_RUNNING_SCRIPTS;
-use crate::store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
+use towline_host::clock::UnixMillis;
+use towline_store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
 
 /// Events of one transaction.
 const BATCH: usize = 128;
@@ -100,7 +100,7 @@ impl Scheduler {
 
     /// Outputs of steps that ended right before the earlier process did.
     async fn hand_over_what_is_left(&self) -> Result<(), StoreError> {
-        let home = self.shared.recorder.outputs();
+        let home = self.shared.recorder.outputs_folder();
         for folder in step_folders(&home) {
             let Some((command, device, step)) = split(&home, &folder) else { continue };
             let Some(row) = self.shared.store.run_commands().get(&command).await? else { continue };

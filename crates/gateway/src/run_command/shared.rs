@@ -11,10 +11,10 @@ use towline_ssm::command_document::Plan;
 
 use super::live::Facts;
 use super::output;
-use crate::clock::{Clock, UnixMillis};
-use crate::evidence::{OutputNote, Recorder};
 use crate::sessions::Hub;
-use crate::store::{SentCommand, Store};
+use towline_archive::{OutputNote, Recorder};
+use towline_host::clock::{Clock, UnixMillis};
+use towline_store::{SentCommand, Store};
 
 /// What a command's row says of its output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
 impl Shared {
     /// Folder of a step's output while it comes.
     pub(super) fn folder(&self, command: &str, device: &str, folder: &str) -> PathBuf {
-        self.recorder.outputs().join(command).join(device).join(folder)
+        self.recorder.outputs_folder().join(command).join(device).join(folder)
     }
 
     /// Moves a step's output to where it is sent from. Nobody waits for it.
@@ -82,16 +82,16 @@ pub(super) fn hand_over(
         if let Some(group) = &facts.log_group {
             let name = path.file_name().unwrap_or_default().to_string_lossy();
             recorder
-                .log_output(path, &OutputNote::new(group, command, device, step, &name, now))?;
+                .queue_output(path, &OutputNote::new(group, command, device, step, &name, now))?;
         }
-        recorder.note_output(key, path)
+        recorder.record_output(key, path)
     };
-    if let Err(error) = output::hand_over(path, &recorder.outbox(), key, sent) {
+    if let Err(error) = output::hand_over(path, &recorder.outbox_folder(), key, sent) {
         tracing::error!(command, device, %error, "output waits here: it cannot be handed over; the next start tries again");
         return;
     }
-    recorder.output_is_there();
-    output::tidy(path, &recorder.outputs());
+    recorder.wake_outbox();
+    output::tidy(path, &recorder.outputs_folder());
 }
 
 /// A command's unchanging facts, from its row.

@@ -9,7 +9,7 @@ use towline_ssm::api::command::CommandStatus;
 use towline_ssm::command_document::{After, Plan};
 use towline_wire::message::ExitStatus;
 
-use crate::clock::UnixMillis;
+use towline_host::clock::UnixMillis;
 
 /// A step as stored, and as the API reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,11 +13,11 @@ use towline_wire::message::EndReason;
 use super::Session;
 use crate::audit::AuditLog;
 use crate::authority::Authority;
-use crate::clock::Clock;
 use crate::devices::towline::Link;
-use crate::evidence::Recorder;
 use crate::plane::LiveState;
-use crate::store::{SessionStatus, Store};
+use towline_archive::Recorder;
+use towline_host::clock::Clock;
+use towline_store::{SessionStatus, Store};
 
 /// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its
 /// client is slow.

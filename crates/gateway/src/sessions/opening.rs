@@ -26,9 +26,9 @@ use super::meta::Meta;
 use super::token::Token;
 use super::{Hub, Session, lock, sentence, tunnel, watch};
 use crate::devices::towline::Link;
-use crate::evidence::Places;
 use crate::plane::{SessionStart, SessionStarted, StartError};
-use crate::store::NewSession;
+use towline_archive::Destinations;
+use towline_store::NewSession;
 
 /// How long an agent may take to open a session. A cellular link at 3 s round trip and a slow disk
 /// still make it.
@@ -93,7 +93,7 @@ async fn opened_stored_recorded(
     hub: &Hub,
     session: &Arc<Session>,
     start: &SessionStart,
-    places: Places,
+    places: Destinations,
     opened: oneshot::Receiver<Result<(), StartError>>,
 ) -> Result<(), StartError> {
     let recorder = hub.recorder.as_ref().filter(|_| start.plan.is_shown());

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use towline_archive::settings::Demand;
-use towline_archive::{Places, Recorder, Tape};
+use towline_archive::{Destinations, Recorder, Tape};
 use towline_evidence::cast::Facts;
 
 use crate::plane::{SessionStart, StartError};
@@ -25,13 +25,13 @@ impl From<super::Lane> for towline_evidence::recording::Lane {
 pub(super) fn expect_room(
     recorder: Option<&Arc<Recorder>>,
     start: &SessionStart,
-) -> Result<Places, StartError> {
+) -> Result<Destinations, StartError> {
     let Some(recorder) = recorder.filter(|_| start.plan.is_shown()) else {
-        return Ok(Places::default());
+        return Ok(Destinations::default());
     };
     let places =
-        recorder.places(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
-    match recorder.no_room().filter(|_| recorder.demand() == Demand::Demanded) {
+        recorder.destinations(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
+    match recorder.paused().filter(|_| recorder.demand() == Demand::Demanded) {
         Some(why) => Err(StartError::NotRecorded { why }),
         None => Ok(places),
     }
@@ -44,7 +44,7 @@ pub(super) fn expect_room(
 pub(super) async fn begin(
     recorder: Option<&Arc<Recorder>>,
     start: &SessionStart,
-    places: Places,
+    places: Destinations,
 ) -> Result<Option<Arc<Tape>>, StartError> {
     let wanted =
         |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;

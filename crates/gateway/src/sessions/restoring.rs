@@ -11,9 +11,9 @@ use super::meta::Meta;
 use super::sentences::session_type_of;
 use super::{Session, tunnel, watch};
 use crate::authority::Authority;
-use crate::clock::Clock;
-use crate::evidence::Recorder;
-use crate::store::{Store, StoreError};
+use towline_archive::Recorder;
+use towline_host::clock::Clock;
+use towline_store::{Store, StoreError};
 
 impl Hub {
     /// A hub that waits for the sessions which were alive when the gateway stopped.
@@ -47,7 +47,7 @@ impl Hub {
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
             if let Some(tape) =
-                hub.recorder.as_ref().and_then(|recorder| recorder.rejoin(&session.meta.name))
+                hub.recorder.as_ref().and_then(|recorder| recorder.resume(&session.meta.name))
             {
                 session.record(tape);
             }
@@ -55,13 +55,13 @@ impl Hub {
             tokio::spawn(watch::watch(Arc::clone(&hub), session));
         }
         if let Some(recorder) = &hub.recorder {
-            recorder.end_what_is_left();
+            recorder.finish_leftovers();
         }
         tokio::spawn(crate::devices::towline::keep_command_log(Arc::clone(&hub)));
         Ok(hub)
     }
 
-    fn meta_of_row(&self, row: &crate::store::Session) -> Meta {
+    fn meta_of_row(&self, row: &towline_store::Session) -> Meta {
         let age = u64::try_from(self.clock.now().0.saturating_sub(row.started_at.0)).unwrap_or(0);
         let left = row.new.max.map(|max| max.saturating_sub(Duration::from_millis(age)));
         let tunnel = tunnel::restored(row.resume_state.as_deref());

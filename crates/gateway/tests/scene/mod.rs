@@ -15,18 +15,16 @@ use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::net::TcpStream;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
-use towline_gateway::clock::UnixMillis;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState,
     SessionStart, SessionStarted, Sessions, StartError,
 };
-use towline_gateway::store::{
-    DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store,
-};
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
+use towline_host::clock::UnixMillis;
 use towline_ssm::ids::{DeviceId, SessionId};
+use towline_store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store};
 
 /// A running gateway.
 pub(crate) struct Scene {
@@ -168,7 +166,7 @@ impl Sessions for Pretended {
                 idle: start.idle_timeout,
                 max: start.max_duration,
             };
-            let now = towline_gateway::clock::Clock::system().now();
+            let now = towline_host::clock::Clock::system().now();
             self.store
                 .sessions()
                 .insert(&row, now)

@@ -18,7 +18,7 @@ pub struct CommandLog<'a> {
 impl Store {
     /// The command log of devices.
     #[must_use]
-    pub const fn commands(&self) -> CommandLog<'_> {
+    pub const fn command_log(&self) -> CommandLog<'_> {
         CommandLog { store: self }
     }
 }

@@ -33,7 +33,7 @@ fn new_session(id: &str) -> crate::NewSession {
 }
 
 async fn kinds(store: &Store) -> Vec<(String, u64, u64)> {
-    let rows = store.commands().of_session("ann-1", 0, 100).await.unwrap();
+    let rows = store.command_log().of_session("ann-1", 0, 100).await.unwrap();
     rows.into_iter().map(|row| (row.kind, row.number, row.covers)).collect()
 }
 
@@ -43,8 +43,11 @@ async fn a_batch_that_comes_twice_is_stored_once() {
     let first = batch(BOOT, vec![row(0, "agent"), row(1, "begin"), row(2, "exec")]);
     let more = batch(BOOT, vec![row(1, "begin"), row(2, "exec"), row(3, "exit"), row(4, "end")]);
     let now = UnixMillis(9);
-    assert_eq!(store.commands().append(std::slice::from_ref(&first), now).await.unwrap(), [(3, 3)]);
-    assert_eq!(store.commands().append(&[first, more], now).await.unwrap(), [(3, 0), (5, 2)]);
+    assert_eq!(
+        store.command_log().append(std::slice::from_ref(&first), now).await.unwrap(),
+        [(3, 3)]
+    );
+    assert_eq!(store.command_log().append(&[first, more], now).await.unwrap(), [(3, 0), (5, 2)]);
     assert_eq!(
         kinds(&store).await,
         [("begin".into(), 1, 1), ("exec".into(), 2, 1), ("end".into(), 4, 1)]
@@ -59,7 +62,7 @@ async fn what_never_came_is_a_gap_and_a_gap_is_only_what_is_missing() {
     let jump = batch(BOOT, vec![row(5, "exec")]);
     let overlap = batch(BOOT, vec![CommandRow { covers: 8, ..row(2, "gap") }, row(10, "end")]);
     for (batch, next) in [(begin, 2), (jump, 6), (overlap, 11)] {
-        assert_eq!(store.commands().append(&[batch], now).await.unwrap()[0].0, next);
+        assert_eq!(store.command_log().append(&[batch], now).await.unwrap()[0].0, next);
     }
     let expected = [("begin", 1, 1), ("gap", 2, 3), ("exec", 5, 1), ("gap", 6, 4), ("end", 10, 1)];
     assert_eq!(kinds(&store).await, expected.map(|(kind, n, c)| (kind.to_owned(), n, c)));
@@ -70,11 +73,11 @@ async fn an_agent_that_went_without_a_word_leaves_a_gap() {
     let (store, _dir) = scratch().await;
     let now = UnixMillis(9);
     store
-        .commands()
+        .command_log()
         .append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin")])], now)
         .await
         .unwrap();
-    store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
+    store.command_log().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
     assert_eq!(kinds(&store).await, [("begin".into(), 1, 1), ("gap".into(), 2, 0)]);
 }
 
@@ -84,11 +87,11 @@ async fn an_agent_that_said_goodbye_leaves_none() {
     let now = UnixMillis(9);
     let goodbye = CommandRow { last: true, ..row(2, "agent") };
     store
-        .commands()
+        .command_log()
         .append(&[batch(BOOT, vec![row(0, "agent"), row(1, "begin"), goodbye])], now)
         .await
         .unwrap();
-    store.commands().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
+    store.command_log().append(&[batch(NEXT_BOOT, vec![row(0, "agent")])], now).await.unwrap();
     assert_eq!(kinds(&store).await, [("begin".into(), 1, 1)]);
 }
 
@@ -101,11 +104,11 @@ async fn programs_are_counted_once_in_the_row_of_their_session() {
     let (store, _dir) = scratch().await;
     let now = UnixMillis(9);
     let before = batch(BOOT, vec![row(0, "agent"), row(1, "begin"), row(2, "exec")]);
-    store.commands().append(std::slice::from_ref(&before), now).await.unwrap();
+    store.command_log().append(std::slice::from_ref(&before), now).await.unwrap();
     store.sessions().insert(&new_session("ann-1"), now).await.unwrap();
     assert_eq!(programs_of(&store, "ann-1").await, Some(1), "what came before the row");
     let more = batch(BOOT, vec![row(2, "exec"), row(3, "exit"), row(4, "exec"), row(5, "line")]);
-    store.commands().append(&[before, more], now).await.unwrap();
+    store.command_log().append(&[before, more], now).await.unwrap();
     assert_eq!(programs_of(&store, "ann-1").await, Some(2));
 }
 
@@ -115,10 +118,10 @@ async fn of_a_device_that_logs_nothing_no_number_is_known() {
     let now = UnixMillis(9);
     store.sessions().insert(&new_session("ann-1"), now).await.unwrap();
     let off = CommandRow { detail: "off (switched off on the device)".into(), ..row(1, "begin") };
-    store.commands().append(&[batch(BOOT, vec![row(0, "agent"), off])], now).await.unwrap();
+    store.command_log().append(&[batch(BOOT, vec![row(0, "agent"), off])], now).await.unwrap();
     assert_eq!(programs_of(&store, "ann-1").await, None);
     store
-        .commands()
+        .command_log()
         .append(&[batch(NEXT_BOOT, vec![row(0, "agent"), row(1, "begin")])], now)
         .await
         .unwrap();
@@ -129,7 +132,7 @@ async fn of_a_device_that_logs_nothing_no_number_is_known() {
 async fn what_cannot_be_read_is_confirmed_and_missing() {
     let (store, _dir) = scratch().await;
     let unread = CommandBatch { next: 4, ..batch(BOOT, vec![row(0, "agent"), row(1, "begin")]) };
-    assert_eq!(store.commands().append(&[unread], UnixMillis(9)).await.unwrap(), [(4, 2)]);
+    assert_eq!(store.command_log().append(&[unread], UnixMillis(9)).await.unwrap(), [(4, 2)]);
     assert_eq!(kinds(&store).await, [("begin".into(), 1, 1), ("gap".into(), 2, 2)]);
 }
 
@@ -138,8 +141,8 @@ async fn a_program_is_read_with_how_it_ended_or_what_it_became() {
     let (store, _dir) = scratch().await;
     let exit = CommandRow { code: Some(3), lasted: Some(40), ..row(4, "exit") };
     let rows = vec![row(0, "agent"), row(1, "begin"), row(2, "exec"), row(3, "exec"), exit];
-    store.commands().append(&[batch(BOOT, rows)], UnixMillis(9)).await.unwrap();
-    let rows = store.commands().of_session("ann-1", 0, 100).await.unwrap();
+    store.command_log().append(&[batch(BOOT, rows)], UnixMillis(9)).await.unwrap();
+    let rows = store.command_log().of_session("ann-1", 0, 100).await.unwrap();
     let ends: Vec<_> =
         rows.iter().map(|row| (row.number, row.end.as_deref(), row.code, row.lasted)).collect();
     assert_eq!(

@@ -17,9 +17,9 @@ use super::super::paging::page;
 use super::super::sessions::instant;
 use super::super::{Api, OrInternal as _};
 use super::shown::{self, Sent, elapsed, text, with_reason};
-use crate::clock::UnixMillis;
 use crate::run_command::StepState;
-use crate::store::{CommandFilter, InvocationRow};
+use towline_host::clock::UnixMillis;
+use towline_store::{CommandFilter, InvocationRow};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;
@@ -45,7 +45,7 @@ impl Api {
             .await
             .or_internal("cannot list commands")?;
         let at =
-            |row: &crate::store::SentCommand| format!("{} {}", row.new.requested_at.0, row.new.id);
+            |row: &towline_store::SentCommand| format!("{} {}", row.new.requested_at.0, row.new.id);
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
         let commands = rows.into_iter().map(shown::command).collect::<Result<_, _>>()?;

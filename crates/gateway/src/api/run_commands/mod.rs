@@ -30,9 +30,9 @@ use super::call::Call;
 use super::documents::{format_of, kind_of, version_of};
 use super::wanted::{RUN_AS_TAG, parameter_facts};
 use super::{Api, OrInternal as _, internal};
-use crate::entropy;
 use crate::run_command::{Place, StepState, times};
-use crate::store::NewCommand;
+use towline_host::entropy;
+use towline_store::NewCommand;
 
 /// Stands for values that are too long, or too many, for policy.
 const TOO_LONG: &str = "\u{0}too long to be judged";

@@ -10,10 +10,10 @@ use towline_ssm::command_document::Plan;
 use towline_ssm::error::ApiError;
 
 use super::super::internal;
-use crate::clock::UnixMillis;
 use crate::plane::Commands;
 use crate::run_command::{Place, StepState};
-use crate::store::{InvocationRow, SentCommand};
+use towline_host::clock::UnixMillis;
+use towline_store::{InvocationRow, SentCommand};
 
 /// What stands between the two streams in a plugin's output, as at AWS.
 const BETWEEN: &str = "\n----------ERROR-------\n";

@@ -14,8 +14,8 @@ use towline_ssm::ids::DeviceId;
 use super::super::call::Call;
 use super::super::{Api, OrInternal as _};
 use super::Facts;
-use crate::store::limits::MAX_DEVICES;
-use crate::store::{DeviceFilter, DeviceStatus};
+use towline_store::limits::MAX_DEVICES;
+use towline_store::{DeviceFilter, DeviceStatus};
 
 /// Devices whose resources stand in the audit line; it holds no more.
 const NOTED: usize = 8;

@@ -22,8 +22,8 @@ use towline_ssm::channel::AgentConfig;
 
 use super::end::{AwsEnd, Order};
 use super::journal::{Change, Found, Journal};
-use crate::files;
 use crate::sessions::{Session, ToChannel};
+use towline_host::files;
 
 /// Name of the folder.
 const FOLDER: &str = "channels";

@@ -20,7 +20,7 @@ use super::io::{Io, refuse};
 use super::{Link, drive};
 use crate::audit::Event;
 use crate::plane::{AgentAcceptor, AgentConnection};
-use crate::store::{DeviceStatus, fingerprint};
+use towline_store::{DeviceStatus, fingerprint};
 
 /// How long a link that is already there may take to show that it is alive, when another process
 /// claims its key.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::audit::AuditLog;
-use crate::clock::Clock;
 use crate::devices::enrollment::Enrollment;
 use crate::sessions::Hub;
-use crate::store::Store;
+use towline_host::clock::Clock;
+use towline_store::Store;
 
 /// Serves agents' links.
 pub struct Agents {

@@ -23,7 +23,7 @@ use towline_wire::record::{self, Batch, IN_FLIGHT, Lost, Record, Source};
 use super::Link;
 use crate::limits;
 use crate::sessions::Hub;
-use crate::store::{CommandBatch, CommandRow, StoreError};
+use towline_store::{CommandBatch, CommandRow, StoreError};
 
 /// Bytes of records that wait for the store, of all links together.
 const MOST: usize = 16 * 1024 * 1024;
@@ -102,7 +102,7 @@ pub(crate) async fn keep(hub: Arc<Hub>) {
             let days = u64::try_from(limits::AUDIT_MAX_DAYS).unwrap_or(0);
             let before = hub.clock.now().minus(Duration::from_secs(days * 86_400));
             if let Err(error) =
-                hub.store.commands().prune(before, limits::COMMAND_LOG_MAX_ROWS).await
+                hub.store.command_log().prune(before, limits::COMMAND_LOG_MAX_ROWS).await
             {
                 tracing::warn!(%error, "old records of the command log could not be removed");
             }
@@ -127,7 +127,7 @@ async fn store(hub: &Arc<Hub>, batches: &[(Arc<Link>, Batch)]) -> Result<(), Sto
         let device = link.device.as_str().to_owned();
         rows.push(CommandBatch { device, boot: batch.boot, next: batch.next, rows: of_batch });
     }
-    let stored = hub.store.commands().append(&rows, hub.clock.now()).await?;
+    let stored = hub.store.command_log().append(&rows, hub.clock.now()).await?;
     for (((link, batch), rows), (next, new)) in batches.iter().zip(&rows).zip(stored) {
         link.send(&ToAgent::LogStored { boot: batch.boot, next });
         for row in rows.rows.iter().rev().take(new).rev() {
@@ -156,7 +156,7 @@ async fn is_own(
                 own == device
                     && hub.store.run_commands().invocation(&command, device).await?.is_some()
             }
-            None => hub.store.commands().is_session_of(session, device).await?,
+            None => hub.store.command_log().is_session_of(session, device).await?,
         },
     };
     known.insert(place, own);

@@ -18,7 +18,7 @@ use towline_wire::message::{
 use super::agents::Agents;
 use super::io::{Io, refuse};
 use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
-use crate::store::{Device, DeviceReport, DeviceStatus};
+use towline_store::{Device, DeviceReport, DeviceStatus};
 
 /// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
 /// try on their own.

@@ -20,7 +20,7 @@ use super::Link;
 use crate::listener::client_key::is_ed25519;
 use crate::plane::RotateError;
 use crate::sessions::Hub;
-use crate::store::fingerprint;
+use towline_store::fingerprint;
 
 /// How long a device may take to make a key: seconds of flash, and a slow link twice.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -86,10 +86,10 @@ mod tests {
 
     use super::*;
     use crate::authority::Authority;
-    use crate::clock::{Clock, UnixMillis};
     use crate::sessions::HubSettings;
-    use crate::store::testing::scratch;
-    use crate::store::{DeviceReport, DeviceStatus, KeyStatus, NewActivation, NewDevice, Store};
+    use towline_host::clock::{Clock, UnixMillis};
+    use towline_store::testing::scratch;
+    use towline_store::{DeviceReport, DeviceStatus, KeyStatus, NewActivation, NewDevice, Store};
 
     const DEVICE: &str = "mi-0123456789abcdef0";
     const NOW: UnixMillis = UnixMillis(1_000_000);

@@ -9,7 +9,6 @@ use towline_wire::frame::StreamId;
 use towline_wire::message::{EndReason, ExitStatus, Size, ToAgent};
 
 use crate::devices::towline::Link;
-use crate::evidence::Tape;
 use crate::plane::{LiveState, StartError};
 use crate::sessions::Lane;
 use crate::sessions::lanes::{Broken, Lanes};
@@ -17,6 +16,7 @@ use crate::sessions::meta::Meta;
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
 use crate::sessions::tunnel::Totals;
+use towline_archive::Tape;
 
 /// What the recording says when the input is not in it after all.
 const TOO_OLD: &str =

@@ -9,10 +9,10 @@ use towline_wire::message::FromAgent;
 
 use super::*;
 use crate::authority::Authority;
-use crate::clock::{Clock, UnixMillis};
 use crate::plane::SessionStart;
 use crate::sessions::{Hub, HubSettings, opening};
-use crate::store::testing::scratch;
+use towline_host::clock::{Clock, UnixMillis};
+use towline_store::testing::scratch;
 
 fn start(session: &str) -> SessionStart {
     SessionStart {

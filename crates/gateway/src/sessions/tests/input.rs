@@ -4,7 +4,7 @@
 use towline_wire::echo::{Echo, Echoed};
 
 use super::*;
-use crate::evidence::Tape;
+use towline_archive::Tape;
 
 /// A session that runs on a link of this version, with a client attached at position 0, and its
 /// tape.
