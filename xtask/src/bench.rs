@@ -25,10 +25,10 @@ use towline_testkit::{Outcome, Trouble};
 use self::rig::Rig;
 use self::sample::{bulk, keystrokes, starts};
 use self::stats::{Series, median};
-use crate::{run, say, setup};
+use crate::{console, figures, programs, setup};
 
 /// Rounds unless the command line gives another number. Fewer prove nothing: a round's p50 moves by a factor of two.
-pub(crate) const ROUNDS: usize = 5;
+const ROUNDS: usize = 5;
 /// Text moved in one bulk sample, bytes.
 const BULK: usize = 200_000_000;
 
@@ -48,19 +48,39 @@ const GOALS: [Goal; 4] = [
     Goal { what: "bulk output", unit: "MB/s", goal: 1.0, less: false },
 ];
 
+/// `cargo xtask bench WORDS…`.
+///
+/// # Errors
+/// The words mean nothing, or a rig does not work.
+pub(crate) fn command(words: &[&str]) -> Outcome {
+    match words {
+        [] => compare(ROUNDS, false),
+        ["--write"] => compare(ROUNDS, true),
+        ["tunnel"] => tunnel::compare(false),
+        ["tunnel", "near"] => tunnel::compare(true),
+        ["only", sample] => compare_one(sample, ROUNDS),
+        ["only", sample, rounds] => compare_one(sample, rounds.parse()?),
+        [rounds] => compare(rounds.parse()?, false),
+        [rounds, "--write"] => compare(rounds.parse()?, true),
+        _ => Err(Trouble::new(
+            "usage: cargo xtask bench [ROUNDS] [--write] | only SAMPLE [ROUNDS] | tunnel [near]",
+        )),
+    }
+}
+
 /// Runs the rounds and prints the ratios. A goal that is missed is printed, not an error: speed
 /// depends on the machine.
 ///
 /// # Errors
 /// A rig does not work.
-pub(crate) fn compare(rounds: usize) -> Outcome {
+fn compare(rounds: usize, write: bool) -> Outcome {
     if rounds == 0 {
         return Err(Trouble::new("at least one round"));
     }
     let rig = rig()?;
     let mut series: [[Series; 3]; 4] = Default::default();
     for round in 1..=rounds {
-        say::step(&format!("round {round} of {rounds}"));
+        console::step(&format!("round {round} of {rounds}"));
         for (way, command) in [rig.floor(), rig.peer(), rig.ours()].iter().enumerate() {
             for (goal, series) in series.iter_mut().enumerate() {
                 series[way].push(sample(goal, command, &rig)?);
@@ -68,15 +88,15 @@ pub(crate) fn compare(rounds: usize) -> Outcome {
         }
         report_round(&GOALS, &series);
     }
-    report(&GOALS, &series);
-    Ok(())
+    let rows = report(&GOALS, &series);
+    if write { figures::write("bench", &figures::markdown(&rows)) } else { Ok(()) }
 }
 
 /// One of the samples alone: what is taken apart with a profiler beside it.
 ///
 /// # Errors
 /// There is no such sample, or a rig does not work.
-pub(crate) fn compare_one(what: &str, rounds: usize) -> Outcome {
+fn compare_one(what: &str, rounds: usize) -> Outcome {
     let goal = match what {
         "keys" => 0,
         "typed" => 1,
@@ -102,9 +122,9 @@ pub(crate) fn compare_one(what: &str, rounds: usize) -> Outcome {
 
 fn rig() -> Outcome<Rig> {
     setup::programs(setup::FOR_BENCH)?;
-    run::build_programs()?;
+    programs::shipped()?;
     let rig = Rig::start(BULK)?;
-    say::line(&format!("machine: {}", stats::machine()));
+    console::line(&format!("machine: {}", stats::machine()));
     Ok(rig)
 }
 
@@ -123,14 +143,14 @@ fn report_round(goals: &[Goal], series: &[[Series; 3]]) {
         let last = |s: &Series| s.last().copied().unwrap_or(f64::NAN);
         let (floor, peer, ours) = (last(floor), last(peer), last(ours));
         let ratio = ours / peer;
-        say::line(&format!(
+        console::line(&format!(
             "{}: floor {floor:.1}, peer {peer:.1}, ours {ours:.1} {}, ratio {ratio:.2}",
             goal.what, goal.unit
         ));
     }
 }
 
-fn report(goals: &[Goal], series: &[[Series; 3]]) {
+fn report(goals: &[Goal], series: &[[Series; 3]]) -> Vec<Vec<String>> {
     let mut rows = vec![
         ["median of rounds", "floor", "peer", "ours", "unit", "ratio (range)", "goal", ""]
             .map(str::to_owned)
@@ -155,5 +175,6 @@ fn report(goals: &[Goal], series: &[[Series; 3]]) {
             if met { "met" } else { "MISSED" }.into(),
         ]);
     }
-    say::table(&rows);
+    console::table(&rows);
+    rows
 }

@@ -15,7 +15,7 @@ use serde::Deserialize;
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
-use crate::say;
+use crate::{console, figures, programs};
 
 /// Class of the machine that runs us.
 const HOST: &str =
@@ -65,19 +65,35 @@ pub(crate) struct Figure {
     most: u64,
 }
 
+/// `cargo xtask budget [--write]`: the same with the programs as they ship, built before.
+///
+/// # Errors
+/// As [`check`], or a build failed.
+pub(crate) fn command(write: bool) -> Outcome {
+    programs::shipped()?;
+    measured(write)
+}
+
 /// Measures, prints, and fails when something costs more than promised.
 ///
 /// # Errors
 /// What is over budget, or could not be measured.
 pub(crate) fn check() -> Outcome {
+    measured(false)
+}
+
+fn measured(write: bool) -> Outcome {
     let path = workspace().join("targets").join(HOST).join("budget.toml");
     let promise = read(&path)?;
-    let figures = measure::all(&promise)?;
+    let found = measure::all(&promise)?;
     interrupt::check()?;
     let mut rows = vec![["what", "found", "promised", "unit", ""].map(str::to_owned).to_vec()];
-    rows.extend(figures.iter().map(Figure::row));
-    say::table(&rows);
-    let over: Vec<&str> = figures.iter().filter(|f| f.found > f.most).map(|f| f.what).collect();
+    rows.extend(found.iter().map(Figure::row));
+    console::table(&rows);
+    if write {
+        figures::write("budget", &figures::markdown(&rows))?;
+    }
+    let over: Vec<&str> = found.iter().filter(|f| f.found > f.most).map(|f| f.what).collect();
     if over.is_empty() {
         return Ok(());
     }

@@ -1,24 +1,26 @@
-//! `cargo xtask demo`: the whole on one machine, in a scratch directory, as separate processes.
+//! `cargo xtask demo`: gateway, agent and command line on one machine, as separate processes in a
+//! scratch directory.
 //!
-//! Way: build -> gateway with its embedded store -> activation -> agent enrolled and running -> a
-//! shell through both.
+//! Data flow: build (profile `demo`: no optimisation) -> gateway with its embedded store ->
+//! activation -> agent enrolled and running -> a shell through both.
 //!
 //! # Invariants
 //! - Nothing outlives it: processes and directory end with their values, on success, error, Ctrl-C
 //!   and SIGTERM.
 //! - It listens on loopback only.
+//! - `--check` takes the programs that the test run has built, if it has.
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, files, machine, process};
 
-use crate::{run, say, setup};
+use crate::{console, programs, setup};
 
 /// Longest that a demo stays open: a forgotten one ends after a day.
 const A_DAY: Duration = Duration::from_secs(24 * 3600);
@@ -33,13 +35,22 @@ const LINE: Duration = Duration::from_secs(120);
 /// # Errors
 /// A part does not start; with its log.
 pub(crate) fn by_hand() -> Outcome {
-    run::build_programs()?;
-    let (lab, device) = start()?;
+    let progress = Progress::new();
+    progress.step(
+        1,
+        "Building the gateway, the agent and the command line without optimisation. The first time \
+         this takes about two minutes on two cores, afterwards seconds.",
+    );
+    programs::demo()?;
+    let (lab, device) = start(&progress)?;
     let admin = lab.admin();
-    say::line(&manual(&lab, &device, &admin)?);
+    progress.step(4, &format!("Opening a shell on {} through the gateway.", device.id()));
+    console::line(&manual(&lab, &device, &admin)?);
     let shell = admin.towline(&["shell", device.id()]).spawn()?;
     wait(shell)?;
-    say::step("everything is stopped and removed");
+    let directory = lab.directory().display().to_string();
+    drop((device, lab));
+    console::step(&format!("Agent and gateway are stopped, {directory} is removed."));
     Ok(())
 }
 
@@ -48,14 +59,22 @@ pub(crate) fn by_hand() -> Outcome {
 /// # Errors
 /// The step that went wrong.
 pub(crate) fn unattended() -> Outcome {
-    run::build_programs()?;
+    programs::demo()?;
+    check()
+}
+
+/// Checks a demo with the programs that are built already.
+///
+/// # Errors
+/// The step that went wrong.
+pub(crate) fn check() -> Outcome {
     let python = setup::python()?;
-    let (mut lab, device) = start()?;
+    let (mut lab, device) = start(&Progress::new())?;
     let admin = lab.admin();
     let directory = lab.directory().to_owned();
     let processes = [device.pid()?, lab.gateway.process().pid()];
     manual(&lab, &device, &admin)?;
-    say::step("a shell on the device, typed by a script");
+    console::step("a shell on the device, typed by a script");
     // Neither end has this size as its default.
     let mut shell = Terminal::start(&admin.towline(&["shell", device.id()]), 33, 99)?;
     shell.line("stty size; echo sum-$((6 * 7))")?;
@@ -63,11 +82,11 @@ pub(crate) fn unattended() -> Outcome {
     shell.line("exit 7")?;
     let status = shell.finish(STEP)?;
     ensure(status.code() == Some(7), || format!("the shell ended with {status}, not with 7"))?;
-    say::step("a command without a terminal");
+    console::step("a command without a terminal");
     let out =
         admin.run(&["exec", device.id(), "--", "sh", "-c", "echo out; echo err >&2; exit 3"])?;
     ensure(out.stdout == b"out\n" && out.status.code() == Some(3), || format!("exec: {out:?}"))?;
-    say::step("what the second terminal is told to type");
+    console::step("what the second terminal is told to type");
     for line in second_terminal(device.id()) {
         typed(&lab, &line, &python)?;
     }
@@ -77,7 +96,7 @@ pub(crate) fn unattended() -> Outcome {
         let gone = || (!Path::new(&format!("/proc/{pid}")).exists()).then_some(());
         eventually("the agent and the gateway are gone", STEP, gone)?;
     }
-    say::line("demo: ok");
+    console::line("demo: ok");
     Ok(())
 }
 
@@ -106,9 +125,37 @@ fn typed(lab: &Lab, line: &Line, python: &Path) -> Outcome {
     })
 }
 
-fn start() -> Outcome<(Lab, Device)> {
-    say::step("a gateway, and a device that listens on nothing");
+/// Tells how far the demo is.
+struct Progress(Instant);
+
+impl Progress {
+    /// Parts that a person sees.
+    const STEPS: u32 = 4;
+
+    fn new() -> Self {
+        Self(Instant::now())
+    }
+
+    fn step(&self, number: u32, text: &str) {
+        let seconds = self.0.elapsed().as_secs();
+        console::step(&format!("[{number}/{}, after {seconds} s] {text}", Self::STEPS));
+    }
+}
+
+fn start(progress: &Progress) -> Outcome<(Lab, Device)> {
+    progress.step(
+        2,
+        "Starting a gateway on 127.0.0.1 with its own certificate authority and store, in a \
+         temporary directory.",
+    );
     let lab = Lab::start()?;
+    progress.step(
+        3,
+        &format!(
+            "Enrolling a device. Its agent connects to {} and opens no port itself.",
+            lab.gateway.endpoint()
+        ),
+    );
     let setup = DeviceSetup {
         name: Some("demo".into()),
         tags: vec![("environment".into(), "dev".into())],

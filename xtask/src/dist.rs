@@ -21,7 +21,7 @@ mod toolchain;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
-use crate::{package, say};
+use crate::{console, package};
 use build::Built;
 use class::{Class, Program};
 
@@ -40,6 +40,14 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         ["--sizes", class] => size::write(&Class::read(class)?),
         _ => all(&Wanted::read(words)?),
     }
+}
+
+/// Fetches what builds for other machines need: linker, compiler, source of std.
+///
+/// # Errors
+/// One cannot be had.
+pub(crate) fn download() -> Outcome {
+    Class::named("all")?.iter().try_for_each(|class| toolchain::Toolchain::find(class).map(drop))
 }
 
 /// What a command line asks for.
@@ -94,7 +102,7 @@ fn all(wanted: &Wanted) -> Outcome {
     }
     digest::write_sums(&build::folder().join("out"))?;
     digest::write_sums(&package::folder())?;
-    say::table(&rows);
+    console::table(&rows);
     ensure(over.is_empty(), || format!("the agent is larger than promised: {}", over.join(", ")))
 }
 

@@ -7,7 +7,7 @@ use towline_testkit::endure::{Balance, run as endure};
 use towline_testkit::lab::Lab;
 use towline_testkit::{Outcome, Trouble};
 
-use crate::{run, say, setup};
+use crate::{console, programs, setup};
 
 /// Kills unless the command line gives another number.
 pub(crate) const KILLS: usize = 200;
@@ -19,15 +19,15 @@ pub(crate) const KILLS: usize = 200;
 /// See above; or something does not come back.
 pub(crate) fn report(kills: usize) -> Outcome {
     let python = setup::python()?;
-    run::build_programs()?;
+    programs::shipped()?;
     let mut lab = Lab::start()?;
     let mut device = lab.device()?;
-    say::step(&format!("{kills} kills"));
+    console::step(&format!("{kills} kills"));
     let start = Instant::now();
     let seed = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH)?.as_secs();
     let balance = endure(&mut lab, &mut device, kills, &python, seed)?;
-    say::table(&rows(&balance));
-    say::line(&format!("in {:.0} s, seed {seed}", start.elapsed().as_secs_f64()));
+    console::table(&rows(&balance));
+    console::line(&format!("in {:.0} s, seed {seed}", start.elapsed().as_secs_f64()));
     if balance.nowhere + balance.doubled + balance.holes > 0 {
         return Err(Trouble::new("a record was lost without a gap, or stored twice"));
     }

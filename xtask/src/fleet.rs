@@ -28,7 +28,7 @@ use towline_testkit::{Outcome, Trouble, eventually};
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
 use crate::qemu::busybox;
-use crate::{run, say, setup};
+use crate::{console, programs, run, setup};
 use device::Member;
 use hub::{ADDRESS, Hub};
 
@@ -81,6 +81,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         .args(["--net", "--mount", "--propagation", "private", "--"])
         .arg(std::env::current_exe()?);
     again.args(["fleet-upgrade", INSIDE]).arg(scratch.path()).arg(devices.to_string());
+    programs::tell(&mut again);
     run::checked(again)
 }
 
@@ -91,7 +92,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
 /// As [`command`].
 pub(crate) fn in_tests() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        say::line("fleet-upgrade is left out: namespaces want root");
+        console::line("fleet-upgrade is left out: namespaces want root");
         return Ok(());
     }
     command(&[])
@@ -115,7 +116,7 @@ fn roll(devices: usize, directory: &Path) -> Outcome {
     for channel in ["stable", "canary"] {
         hub.publish(channel, &class, &agent, CURRENT)?;
     }
-    say::step(&format!("{devices} devices, version {CURRENT}"));
+    console::step(&format!("{devices} devices, version {CURRENT}"));
     let mut fleet =
         (1..=devices).map(|number| Member::new(number, &hub, &lab)).collect::<Outcome<Vec<_>>>()?;
     for member in &mut fleet {
@@ -124,14 +125,14 @@ fn roll(devices: usize, directory: &Path) -> Outcome {
     shows(&lab, CURRENT, devices)?;
     let start = Instant::now();
     let canaries = CANARIES.min(devices);
-    say::step(&format!("version {NEXT} in canary: {canaries} devices"));
+    console::step(&format!("version {NEXT} in canary: {canaries} devices"));
     hub.publish("canary", &class, &agent, NEXT)?;
     for member in &mut fleet[..canaries] {
         member.follow("canary", &hub)?;
         member.upgrade()?;
     }
     shows(&lab, NEXT, canaries)?;
-    say::step(&format!("version {NEXT} in stable: the others"));
+    console::step(&format!("version {NEXT} in stable: the others"));
     hub.publish("stable", &class, &agent, NEXT)?;
     for member in &mut fleet[canaries..] {
         member.upgrade()?;
@@ -141,7 +142,7 @@ fn roll(devices: usize, directory: &Path) -> Outcome {
     for member in &mut fleet {
         member.done()?;
     }
-    say::line(&format!(
+    console::line(&format!(
         "{devices} devices went from {CURRENT} to {NEXT} in {} s; {devices} shells open all the time, none lost, every byte right",
         took.as_secs()
     ));

@@ -5,7 +5,7 @@ use towline_testkit::flood::{Flood, run as flood};
 use towline_testkit::lab::{GatewaySetup, Lab};
 use towline_testkit::{Outcome, Trouble};
 
-use crate::{run, say};
+use crate::{console, programs};
 
 /// Megabytes unless the command line gives another number.
 pub(crate) const MEGABYTES: u64 = 2_000;
@@ -17,7 +17,7 @@ const LIMIT: u64 = 64;
 /// # Errors
 /// See above.
 pub(crate) fn report(megabytes: u64) -> Outcome {
-    run::build_programs()?;
+    programs::shipped()?;
     let config = format!("[evidence]\nmax_recording_mib = {LIMIT}\nfree_space_floor_mib = 1\n");
     let mut lab = Lab::with(&GatewaySetup { config, ..GatewaySetup::default() })?;
     let device = lab.device()?;
@@ -33,7 +33,7 @@ pub(crate) fn report(megabytes: u64) -> Outcome {
     ];
     let mut rows = vec![head.map(str::to_owned).to_vec()];
     for (name, source) in [("text (yes)", "yes"), ("noise (/dev/urandom)", "cat /dev/urandom")] {
-        say::step(&format!("{megabytes} MB of {name}"));
+        console::step(&format!("{megabytes} MB of {name}"));
         let flood = flood(&mut lab, &device, &format!("{source} | head -c {megabytes}000000"))?;
         if flood.bytes != megabytes * 1_000_000 || flood.recorded > (LIMIT + 1) << 20 {
             return Err(Trouble::new(format!("not what was asked for: {flood:?}")));
@@ -41,7 +41,7 @@ pub(crate) fn report(megabytes: u64) -> Outcome {
         lab.admin().text(&["export", &flood.session, "--format", "txt"])?;
         rows.push(row(name, &flood));
     }
-    say::table(&rows);
+    console::table(&rows);
     Ok(())
 }
 

@@ -1,24 +1,7 @@
 //! `cargo xtask …`: the commands that README and CI call. A person and CI call the same ones.
 //!
-//! | command | what it does |
-//! |---|---|
-//! | `demo [--check]` | gateway and agent as separate processes in a scratch directory, and a shell on the device |
-//! | `test [FILTER]` | everything: set-up, format, lints, builds, tests, budget; with a filter only the tests named so |
-//! | `build` | the three programs, each in the profile it ships in |
-//! | `budget` | sizes, memory, wake-ups and idle bytes against `targets/*/budget.toml` |
-//! | `bench [ROUNDS]` | keystroke, session start and bulk output against an `ssh -R` reverse tunnel |
-//! | `bench only SAMPLE [ROUNDS]` | one of its samples: `keys`, `typed`, `starts`, `bulk` |
-//! | `bench tunnel [near]` | forwards against `ssh -L`, files against scp: throughput (`near`: on loopback only), connections a second, keystrokes beside bulk |
-//! | `endure [KILLS]` | link, agent and gateway killed at random while programs run: what the command log says then |
-//! | `recall` | how much of what a session executes is on record, and its cost |
-//! | `flood [MB]` | a session that writes two gigabytes: memory, processor time and disk on both sides |
-//! | `fleet [DEVICES]` | one command for 1,000 simulated devices: time, memory of the gateway, nothing lost |
-//! | `dist [--target CLASS]` | static programs for devices, and packages of them |
-//! | `qemu [CLASS...]` | the packaged agent on virtual devices |
-//! | `qemu servers CLASS` | the class's static gateway and command line under user emulation |
-//! | `fleet-upgrade [DEVICES]` | devices in namespaces, rolled to the next version from a repository with shells open |
-//! | `packages` | rpm, apk, ipk and tarball, each installed in a root file system of its kind; the Yocto recipe, parsed |
-//! | `repo CHANNEL KEY` | signed package repositories of what `dist` packed |
+//! Data flow: the words of the command line -> [`command`] -> one module for each command. Without
+//! words, [`COMMANDS`] is printed.
 //!
 //! # Not here
 //! - No product code: everything goes through the built programs.
@@ -26,35 +9,66 @@
 
 mod bench;
 mod budget;
+mod console;
 mod demo;
 mod dist;
 mod endure;
+mod figures;
 mod fleet;
 mod flood;
 mod package;
+mod programs;
 mod qemu;
 mod recall;
 mod repo;
 mod run;
-mod say;
 mod setup;
 mod signals;
+mod structure;
 mod suite;
 
 use std::process::ExitCode;
 
 use towline_testkit::{Outcome, Trouble};
 
+/// Every command, and what it does.
+const COMMANDS: &[(&str, &str)] = &[
+    ("demo [--check]", "gateway and agent on this machine, and a shell through both"),
+    ("check", "format, lints, rules of the tree: what a commit must pass"),
+    ("try NAME", "the tests called NAME, and nothing else built; programs in profile dev"),
+    ("test [--shipped]", "everything that CI runs; --shipped: gateway and CLI as they ship"),
+    ("test FILTER", "all test programs built, tests whose names contain FILTER run"),
+    ("build", "the three programs, each in the profile it ships in"),
+    ("budget [--write]", "sizes, memory, wake-ups and idle bytes against targets/*/budget.toml"),
+    (
+        "structure [--dir DIR | --write [COMMIT]]",
+        "files, functions, circles and log calls by crate",
+    ),
+    ("bench [ROUNDS] [--write]", "keystroke, session start, bulk output against ssh -R"),
+    ("bench only SAMPLE [ROUNDS]", "one of its samples: keys, typed, starts, bulk"),
+    ("bench tunnel [near]", "forwards against ssh -L, files against scp; near: loopback only"),
+    ("endure [KILLS]", "link, agent and gateway killed at random: what the command log keeps"),
+    ("recall", "share of executed programs on record, and its cost"),
+    ("flood [MB]", "two gigabytes of output: memory, CPU and disk on both sides"),
+    ("fleet [DEVICES]", "one command on 1,000 simulated devices"),
+    ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
+    ("dist [--target CLASS] ...", "static programs for devices, and packages of them"),
+    ("qemu [CLASS... | debian [SUITE] | --table]", "the packaged agent on virtual devices"),
+    ("qemu servers CLASS", "static gateway and CLI of another class under emulation"),
+    ("packages", "rpm, apk, ipk and tarball installed in root file systems"),
+    ("repo CHANNEL KEY", "signed package repositories from what dist packed"),
+];
+
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let Err(trouble) = signals::watch() {
-        say::error(&trouble.to_string());
+        console::error(&trouble.to_string());
     }
     match command(&words) {
         Ok(()) => ExitCode::SUCCESS,
         Err(trouble) => {
-            say::error(&trouble.to_string());
+            console::error(&trouble.to_string());
             ExitCode::FAILURE
         }
     }
@@ -62,20 +76,21 @@ fn main() -> ExitCode {
 
 fn command(words: &[&str]) -> Outcome {
     match words {
+        [] | ["help" | "--help" | "-h"] => list(),
         ["demo"] => demo::by_hand(),
         ["demo", "--check"] => demo::unattended(),
-        ["test"] => suite::all(),
+        ["check"] => suite::check(),
+        ["try", name] => suite::one(name),
+        ["test"] => suite::all(false),
+        ["test", "--shipped"] => suite::all(true),
         ["test", filter] => suite::filtered(filter),
-        ["build"] => run::build_programs(),
-        ["budget"] => budget::check(),
+        ["build"] => programs::shipped(),
+        ["budget"] => budget::command(false),
+        ["budget", "--write"] => budget::command(true),
+        ["structure", more @ ..] => structure::command(more),
+        ["bench", more @ ..] => bench::command(more),
         ["fleet"] => suite::fleet(1000),
         ["fleet", devices] => suite::fleet(devices.parse()?),
-        ["bench"] => bench::compare(bench::ROUNDS),
-        ["bench", "tunnel"] => bench::tunnel::compare(false),
-        ["bench", "tunnel", "near"] => bench::tunnel::compare(true),
-        ["bench", "only", sample] => bench::compare_one(sample, bench::ROUNDS),
-        ["bench", "only", sample, rounds] => bench::compare_one(sample, rounds.parse()?),
-        ["bench", rounds] => bench::compare(rounds.parse()?),
         ["endure"] => endure::report(endure::KILLS),
         ["endure", kills] => endure::report(kills.parse()?),
         ["recall"] => recall::report(),
@@ -86,8 +101,38 @@ fn command(words: &[&str]) -> Outcome {
         ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["packages"] => package::rooted::try_all(),
         ["repo", more @ ..] => repo::command(more),
-        _ => Err(Trouble::new(
-            "usage: cargo xtask demo [--check] | test [FILTER] | build | budget | bench [ROUNDS | only SAMPLE [ROUNDS] | tunnel [near]] | fleet [DEVICES] | recall | endure [KILLS] | flood [MB] | dist [...] | qemu [CLASS...] | fleet-upgrade [DEVICES] | packages | repo CHANNEL KEY",
-        )),
+        _ => Err(Trouble::new(format!(
+            "no such command: {}; cargo xtask alone lists all",
+            words.join(" ")
+        ))),
+    }
+}
+
+/// Prints the table of commands.
+fn list() -> Outcome {
+    console::line("cargo xtask COMMAND\n");
+    let rows = COMMANDS.iter().map(|(words, does)| vec![(*words).to_owned(), (*does).to_owned()]);
+    console::table(&rows.collect::<Vec<_>>());
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_of_commands_names_each_command() {
+        let text = include_str!("main.rs");
+        let arms = text.split("fn command(").nth(1).unwrap().split("\n}").next().unwrap();
+        for arm in arms.lines().filter_map(|line| line.trim().strip_prefix("[\"")) {
+            let name = arm.split('"').next().unwrap();
+            let listed = COMMANDS.iter().any(|(words, _)| words.split(' ').next() == Some(name));
+            assert!(listed, "{name} is not in the table");
+        }
+    }
+
+    #[test]
+    fn an_unknown_command_is_named() {
+        assert!(command(&["dance"]).unwrap_err().to_string().contains("dance"));
     }
 }

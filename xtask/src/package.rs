@@ -16,6 +16,7 @@ mod apk;
 pub(crate) mod archive;
 mod deb;
 mod description;
+mod format;
 pub(crate) mod ipk;
 mod made;
 pub(crate) mod rooted;
@@ -27,26 +28,11 @@ use std::path::PathBuf;
 
 use towline_testkit::{Outcome, files};
 
+use crate::console;
 use crate::dist::build;
 use crate::dist::class::Class;
-use crate::say;
 pub(crate) use description::{Content, Description, Entry};
-
-/// The formats, as `only` and `formats` in a description call them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Format {
-    /// Debian.
-    Deb,
-    /// Red Hat.
-    Rpm,
-    /// Alpine.
-    Apk,
-    /// OpenWrt: opkg's ipk, and the same content as an apk for OpenWrt's newer package manager.
-    Ipk,
-    /// Everybody else.
-    Tarball,
-}
+pub(crate) use format::Format;
 
 /// What packages are called unless told otherwise: the version of the workspace.
 pub(crate) fn version() -> String {
@@ -128,7 +114,7 @@ fn put(below: &str, name: &str, bytes: &[u8]) -> Outcome {
     files::write(&path, bytes)?;
     // A package is there to be read by others.
     std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
-    say::step(&format!("{below}/{name}: {} bytes", bytes.len()));
+    console::step(&format!("{below}/{name}: {} bytes", bytes.len()));
     Ok(())
 }
 

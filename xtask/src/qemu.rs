@@ -19,24 +19,38 @@ mod story;
 pub(crate) mod table;
 mod user;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, SyncSender};
+use std::time::Instant;
 
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, interrupt};
+use towline_testkit::{Outcome, Trouble, interrupt};
 
-use crate::dist::build;
+use crate::dist::build::{self, Built};
 use crate::dist::class::{Class, Program};
-use crate::{say, setup};
+use crate::{console, setup};
 pub(crate) use fetch::busybox;
 
 /// What is needed of the distribution.
-const NEEDS: &[(&str, &str)] = &[
+pub(crate) const NEEDS: &[(&str, &str)] = &[
     ("qemu-system-aarch64", "qemu-system-arm"),
     ("qemu-system-x86_64", "qemu-system-x86"),
     ("qemu-arm-static", "qemu-user-static"),
     ("mke2fs", "e2fsprogs"),
     ("setsid", "util-linux"),
 ];
+
+/// The class whose deb is installed on a whole Debian.
+const DEBIAN: &str = "x86_64";
+
+/// What becomes of the figures that a story measures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Facts {
+    /// They are kept for the table in docs/devices.md.
+    Kept,
+    /// Something else runs beside, so times are too high for a table.
+    Dropped,
+}
 
 /// `cargo xtask qemu WORDS…`.
 ///
@@ -53,7 +67,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         _ => {}
     }
     if words == ["--tests"] {
-        return in_tests();
+        return in_tests(|| Ok(()), || Ok(()));
     }
     if let ["servers", class] = words {
         return servers::tell(&Class::read(class)?);
@@ -62,47 +76,97 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         [] => Class::named("all")?,
         names => names.iter().map(|name| Class::read(name)).collect::<Outcome<_>>()?,
     };
-    classes.iter().try_for_each(tell)?;
+    classes.iter().try_for_each(|class| tell(class, &agent(class)?, Facts::Kept))?;
     if words.is_empty() { debian(debian::SUITE) } else { Ok(()) }
 }
 
-fn tell(class: &Class) -> Outcome {
+fn tell(class: &Class, agent: &Path, facts: Facts) -> Outcome {
     interrupt::check()?;
-    let agent = agent(class)?;
     match machine::Model::of(&class.name) {
-        Ok(model) => story::tell(&model, class, &agent),
-        Err(_) => user::tell(class, &agent),
+        Ok(model) => story::tell(&model, class, agent, facts),
+        Err(_) => user::tell(class, agent),
     }
+}
+
+/// Fetches kernels and userlands of all machines, and the Debian that the deb is installed on.
+///
+/// # Errors
+/// A download failed.
+pub(crate) fn download() -> Outcome {
+    setup::programs(debian::NEEDS)?;
+    for class in Class::named("all")? {
+        if let Ok(model) = machine::Model::of(&class.name) {
+            fetch::guest(model.debian.0, model.debian.1)?;
+        }
+    }
+    debian::download(debian::SUITE).map(drop)
 }
 
 /// The part that `cargo xtask test` runs: every class, and the life of the deb on a whole Debian.
+/// A virtual machine keeps one processor busy and waits a lot, so the agents of the next classes are
+/// compiled meanwhile. `meanwhile` runs while the first agent is compiled, `last` after the last
+/// build (it may start cargo, too).
 ///
 /// # Errors
 /// The first step that failed.
-pub(crate) fn in_tests() -> Outcome {
+pub(crate) fn in_tests(
+    meanwhile: impl FnOnce() -> Outcome,
+    last: impl FnOnce() -> Outcome + Send,
+) -> Outcome {
     setup::programs(NEEDS)?;
-    let start = std::time::Instant::now();
-    let mut over = Vec::new();
-    for class in Class::named("all")? {
-        // Built anew: what was built for an earlier commit proves nothing about this one.
-        let built = build::build(&class, Program::Agent)?;
-        say::line(&format!(
-            "  {}: {} bytes, at most {} are promised",
-            class.name,
-            built.bytes,
-            class.most_bytes()?
-        ));
-        over.extend((built.bytes > class.most_bytes()?).then(|| class.name.clone()));
-        tell(&class)?;
-        say::line(&format!("  virtual devices: {} s so far", start.elapsed().as_secs()));
+    let classes = Class::named("all")?;
+    let (send, made) = std::sync::mpsc::sync_channel(classes.len());
+    std::thread::scope(|scope| {
+        let builds = scope.spawn(|| -> Outcome {
+            build_all(&classes, &send)?;
+            drop(send);
+            last()
+        });
+        let told = meanwhile().and_then(|()| tell_all(&made));
+        // The builder stops at its next class when nobody waits for it any more.
+        drop(made);
+        let built = builds.join().map_err(|_| Trouble::new("the builds panicked"))?;
+        told.and(built)
+    })
+}
+
+/// Builds every agent anew: one that was built for an earlier commit proves nothing about this one.
+fn build_all(classes: &[Class], made: &SyncSender<(Class, Built)>) -> Outcome {
+    let start = Instant::now();
+    for class in classes {
+        interrupt::check()?;
+        let built = build::build(class, Program::Agent)?;
+        let (name, most) = (&class.name, class.most_bytes()?);
+        console::line(&format!("  {name}: {} bytes, at most {most}", built.bytes));
+        ensure(built.bytes <= most, || {
+            format!("the agent for {name} has {} bytes, its budget is {most}", built.bytes)
+        })?;
+        if made.send((class.clone(), built)).is_err() {
+            return Ok(());
+        }
     }
-    debian(debian::SUITE)?;
-    say::line(&format!("  virtual devices: {} s", start.elapsed().as_secs()));
-    ensure(over.is_empty(), || format!("the agent is larger than promised: {}", over.join(", ")))
+    console::line(&format!("  agents of all classes: built in {} s", start.elapsed().as_secs()));
+    Ok(())
+}
+
+/// Runs the story of each class as soon as its agent is there, then the one of the deb.
+fn tell_all(made: &Receiver<(Class, Built)>) -> Outcome {
+    let mut agent = None;
+    for (class, built) in made {
+        let start = Instant::now();
+        tell(&class, &built.path, Facts::Dropped)?;
+        console::line(&format!("  {}: {} s", class.name, start.elapsed().as_secs()));
+        if class.name == DEBIAN {
+            agent = Some((class, built.path));
+        }
+    }
+    // Without it a build failed, and says so.
+    let Some((class, agent)) = agent else { return Ok(()) };
+    debian::tell(debian::SUITE, &class, &agent)
 }
 
 fn debian(suite: &str) -> Outcome {
-    let class = Class::read("x86_64")?;
+    let class = Class::read(DEBIAN)?;
     debian::tell(suite, &class, &agent(&class)?)
 }
 

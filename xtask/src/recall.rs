@@ -14,14 +14,14 @@ use towline_testkit::lab::{Device, DeviceSetup, Lab};
 use towline_testkit::recall::{Tally, Workload, measure};
 use towline_testkit::{Outcome, Trouble, facts};
 
-use crate::{run, say};
+use crate::{console, programs};
 
 /// Builds, measures, prints. A log that is not sound ([`Tally::is_sound`]) is an error.
 ///
 /// # Errors
 /// See above.
 pub(crate) fn report() -> Outcome {
-    run::build_programs()?;
+    programs::shipped()?;
     let mut rows = vec![
         [
             "",
@@ -47,12 +47,12 @@ pub(crate) fn report() -> Outcome {
     let setup =
         DeviceSetup { config: "audit.command_log = false".to_owned(), ..DeviceSetup::default() };
     let silent = lab.device_with(&setup)?;
-    say::step("the same without the log, for its cost");
+    console::step("the same without the log, for its cost");
     let before = facts::cpu(silent.pid()?)?;
     lab.admin().text(&["exec", "-n", silent.id(), "--", "sh", "-c", &Workload::WHOLE.script()])?;
     let without = facts::cpu(silent.pid()?)? - before;
-    say::table(&rows);
-    say::line(&format!(
+    console::table(&rows);
+    console::line(&format!(
         "without the log the agent took {} ms of CPU for the session",
         without.as_millis()
     ));
@@ -60,7 +60,7 @@ pub(crate) fn report() -> Outcome {
 }
 
 fn one(lab: &Lab, device: &Device, name: &str) -> Outcome<Vec<String>> {
-    say::step(&format!("{} programs, {name}", Workload::WHOLE.programs()));
+    console::step(&format!("{} programs, {name}", Workload::WHOLE.programs()));
     let before = facts::cpu(device.pid()?)?;
     let tally = measure(&lab.admin(), device, &Workload::WHOLE)?;
     let cpu = facts::cpu(device.pid()?)? - before;

@@ -26,7 +26,7 @@ use towline_testkit::{Outcome, Trouble, files};
 
 use crate::dist::{build, class::Class, digest};
 use crate::package::{self, archive};
-use crate::{run, say};
+use crate::{console, run};
 
 /// How `repo` is called.
 const USAGE: &str = "usage: cargo xtask repo CHANNEL KEY [--opkg-key FILE] [--apk-key FILE] (KEY: a secret key that gpg knows, by its fingerprint or address; the files: usign's or signify's secret key, a PEM file)";
@@ -50,7 +50,7 @@ impl Keys {
         }
         for (key, what) in [(&keys.opkg, "opkg"), (&keys.apk, "apk")] {
             if key.is_none() {
-                say::line(&format!("no --{what}-key: the indexes for {what} are not signed"));
+                console::line(&format!("no --{what}-key: the indexes for {what} are not signed"));
             }
         }
         Ok(keys)
@@ -77,7 +77,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     others(&beside, &keys)?;
     let _ = std::fs::remove_dir_all(&place);
     std::fs::rename(&beside, &place)?;
-    say::line(&format!("{}: ready to be served", place.display()));
+    console::line(&format!("{}: ready to be served", place.display()));
     Ok(())
 }
 

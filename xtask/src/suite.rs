@@ -1,79 +1,204 @@
-//! `cargo xtask test`: everything that must hold, in the order that fails soonest.
+//! `cargo xtask test`, `try` and `check`: everything that must hold, or a part of it.
+//!
+//! | command | builds | runs |
+//! |---|---|---|
+//! | `check` | nothing that ships | format, lints, rules of the tree |
+//! | `try NAME` | the test programs that hold NAME, profile dev | these tests |
+//! | `test FILTER` | all test programs, profile dev | the tests whose names hold FILTER |
+//! | `test [--shipped]` | all tests, the agent as it ships, agents of all classes | everything |
+//!
+//! # Invariants
+//! - What fails soonest runs first. Downloads go on beside the lints and the builds; agents for
+//!   other machines are compiled beside the tests that wait for virtual machines.
+//! - One cargo at a time.
+
+mod selection;
+mod steps;
 
 use std::path::Path;
 use std::process::Command;
 
-use towline_testkit::Outcome;
 use towline_testkit::lab::programs::workspace;
+use towline_testkit::{Outcome, Trouble};
 
-use crate::{budget, demo, dist, fleet, package, qemu, run, say, setup};
+use self::selection::Selection;
+use self::steps::Steps;
+use crate::programs::{self, Agent};
+use crate::{budget, console, demo, dist, fleet, package, qemu, run, setup};
 
-/// Set, it leaves the virtual devices and the fleet out of a test run, which says so.
+/// Leaves the virtual devices and the fleet out of a test run, if it is set.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
 
-/// Set-up, format, dependency rules, lints, builds, all tests, the demo, budget, virtual devices
-/// and a small fleet.
+/// Everything. Gateway and command line are tested in profile dev, or as they ship.
 ///
 /// # Errors
 /// The first step that failed.
-pub(crate) fn all() -> Outcome {
-    setup::programs(setup::FOR_TESTS)?;
-    let python = setup::python()?;
-    let mut format = run::cargo();
-    format.args(["fmt", "--all", "--check"]);
-    run::checked(format)?;
-    dependencies()?;
-    let mut lints = run::cargo();
-    lints.args(["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]);
-    run::checked(lints)?;
-    run::build_programs()?;
-    tests(&python, None)?;
-    demo::unattended()?;
-    budget::check()?;
-    if std::env::var_os(WITHOUT_MACHINES).is_some() {
-        say::step(&format!("no virtual devices and no fleet: {WITHOUT_MACHINES} is set"));
-        return Ok(());
+pub(crate) fn all(shipped: bool) -> Outcome {
+    let mut steps = Steps::new();
+    let outcome = in_order(&mut steps, shipped);
+    steps.print();
+    outcome
+}
+
+fn in_order(steps: &mut Steps, shipped: bool) -> Outcome {
+    let machines = std::env::var_os(WITHOUT_MACHINES).is_none();
+    steps.run("programs of the distribution", || {
+        setup::programs(setup::FOR_TESTS)?;
+        if machines { setup::programs(qemu::NEEDS) } else { Ok(()) }
+    })?;
+    let python = std::thread::scope(|scope| -> Outcome<_> {
+        let downloads = scope.spawn(|| download(machines));
+        steps.run("format", format)?;
+        steps.run("lints", lints)?;
+        steps.run("documentation", documentation)?;
+        steps.run("build tests", || programs::with_tests(&["--tests".into()]))?;
+        steps.run("build programs", || {
+            if shipped { programs::shipped() } else { programs::agent() }
+        })?;
+        steps.run("wait for downloads", || {
+            downloads.join().map_err(|_| Trouble::new("the downloads panicked"))?
+        })
+    })?;
+    steps.run("dependency rules", dependencies)?;
+    if !shipped {
+        programs::gather(Agent::Shipped)?;
     }
-    qemu::in_tests()?;
-    fleet::in_tests()?;
-    package::rooted::try_all()?;
-    dist::cross::check()
+    let closing = steps.run("tests", || tests(Some(&python), &["--workspace"], None))?;
+    steps.close_with(closing);
+    steps.run("examples in documentation", || examples(&python))?;
+    steps.run("demo", demo::check)?;
+    if !machines {
+        console::step(&format!("no virtual devices and no fleet: {WITHOUT_MACHINES} is set"));
+        return steps.run("budget", budget::check);
+    }
+    steps.run("devices, budget beside their builds", || {
+        qemu::in_tests(budget::check, dist::cross::check)
+    })?;
+    steps.run("fleet", fleet::in_tests)?;
+    steps.run("packages", package::rooted::try_all)
 }
 
-/// Bans, licences and sources of `deny.toml`. Advisories need a database from the network, so
-/// they are not checked here.
-fn dependencies() -> Outcome {
-    let mut deny = Command::new(setup::cargo_deny()?);
-    deny.current_dir(workspace()).args(["--workspace", "--log-level", "error"]);
-    deny.args(["check", "bans", "licenses", "sources"]);
-    run::checked(deny)
+/// Format, lints and the rules of the tree: what a commit must pass.
+///
+/// # Errors
+/// The first step that failed.
+pub(crate) fn check() -> Outcome {
+    let mut steps = Steps::new();
+    let outcome =
+        steps.run("format", format).and_then(|()| steps.run("lints", lints)).and_then(|()| {
+            steps.run("rules of the tree", || {
+                let mut tidy = run::cargo();
+                tidy.args(["test", "--locked", "--workspace", "--test", "tidy", "--quiet"]);
+                run::checked(tidy)
+            })
+        });
+    steps.print();
+    outcome
 }
 
-/// Builds, and the tests whose name holds `filter`.
+/// The tests whose name holds `filter`, against programs of profile dev.
 ///
 /// # Errors
 /// The first step that failed.
 pub(crate) fn filtered(filter: &str) -> Outcome {
     setup::programs(setup::FOR_TESTS)?;
     let python = setup::python()?;
-    run::build_programs()?;
-    tests(&python, Some(filter))
+    programs::with_tests(&["--tests".into()])?;
+    programs::gather(Agent::Dev)?;
+    tests(Some(&python), &["--workspace"], Some(filter)).map(drop)
 }
 
-/// Runs the workspace's tests: by nextest where it is installed (each in a process of its own),
-/// else by cargo alone.
-fn tests(python: &Path, filter: Option<&str>) -> Outcome {
-    let nextest = has_nextest();
-    let mut command = run::cargo();
-    command.args(if nextest { &["nextest", "run"][..] } else { &["test"] }).arg("--workspace");
-    command.args(filter).env(setup::PYTHON, python).env("NODE_PATH", setup::node_modules()?);
-    run::checked(command)?;
-    if nextest && filter.is_none() {
-        // nextest leaves the examples in the documentation out.
-        let mut examples = run::cargo();
-        examples.args(["test", "--workspace", "--doc", "--quiet"]);
-        run::checked(examples)?;
+/// The same, but only the test programs that hold such a test are built.
+///
+/// # Errors
+/// No test has such a name, or the first step that failed.
+pub(crate) fn one(name: &str) -> Outcome {
+    let Selection { targets, needs_programs } = Selection::of(&workspace(), name)?;
+    // Only tests outside of the source files start Python.
+    let python =
+        if targets.iter().any(|word| word == "--test") { Some(setup::python()?) } else { None };
+    if needs_programs {
+        setup::programs(setup::FOR_TESTS)?;
+        programs::with_tests(&targets)?;
+        programs::gather(Agent::Dev)?;
     }
+    let mut words = vec!["--workspace"];
+    words.extend(targets.iter().map(String::as_str));
+    tests(python.as_deref(), &words, Some(name)).map(drop)
+}
+
+fn format() -> Outcome {
+    let mut format = run::cargo();
+    format.args(["fmt", "--all", "--check"]);
+    run::checked(format)
+}
+
+fn lints() -> Outcome {
+    let mut lints = run::cargo();
+    lints.args(["clippy", "--locked", "--workspace", "--all-targets"]);
+    lints.args(["--", "--deny", "warnings"]);
+    run::checked(lints)
+}
+
+/// The documentation of our crates, without a warning. It reuses what the lints compiled.
+fn documentation() -> Outcome {
+    let mut doc = run::cargo();
+    doc.args(["doc", "--locked", "--workspace", "--no-deps"]);
+    doc.env("RUSTDOCFLAGS", "--deny warnings");
+    run::checked(doc)
+}
+
+/// Everything that a test run takes from the network, but the programs of the distribution.
+fn download(machines: bool) -> Outcome<std::path::PathBuf> {
+    let python = setup::python()?;
+    setup::cargo_deny()?;
+    setup::node_modules()?;
+    if machines {
+        dist::download()?;
+        qemu::download()?;
+    }
+    Ok(python)
+}
+
+/// Bans, licences and sources of `deny.toml`. Advisories need a database from the network, so
+/// they are not checked here.
+fn dependencies() -> Outcome {
+    let mut deny = Command::new(setup::cargo_deny()?);
+    deny.current_dir(workspace()).args(["--workspace", "--locked", "--log-level", "error"]);
+    deny.args(["check", "bans", "licenses", "sources"]);
+    run::checked(deny)
+}
+
+/// Runs tests: by nextest where it is installed (each in a process of its own), else by cargo
+/// alone. Gives the runner's closing lines.
+fn tests(python: Option<&Path>, targets: &[&str], filter: Option<&str>) -> Outcome<Vec<String>> {
+    let mut command = run::cargo();
+    let nextest = has_nextest();
+    command.args(if nextest { &["nextest", "run"][..] } else { &["test"] });
+    command.arg("--locked").args(targets).args(filter);
+    if let Some(python) = python {
+        equip(&mut command, python)?;
+    }
+    programs::tell(&mut command);
+    if nextest {
+        let is_closing = |line: &str| line.contains("tests run:") || line.contains("test run:");
+        return run::watched(command, is_closing);
+    }
+    run::checked(command)?;
+    Ok(vec!["tests: ok (cargo test; install cargo-nextest for a summary)".into()])
+}
+
+/// Runs the examples in the documentation, which nextest leaves out.
+fn examples(python: &Path) -> Outcome {
+    let mut examples = run::cargo();
+    examples.args(["test", "--locked", "--workspace", "--doc", "--quiet"]);
+    equip(&mut examples, python)?;
+    run::checked(examples)
+}
+
+/// Tells tests where Python and node's modules are.
+fn equip(command: &mut Command, python: &Path) -> Outcome {
+    command.env(setup::PYTHON, python).env("NODE_PATH", setup::node_modules()?);
     Ok(())
 }
 
@@ -83,19 +208,10 @@ fn tests(python: &Path, filter: Option<&str>) -> Outcome {
 /// # Errors
 /// The first step that failed.
 pub(crate) fn fleet(devices: u32) -> Outcome {
-    run::build_programs()?;
+    programs::shipped()?;
     let mut command = run::cargo();
-    command.args([
-        "test",
-        "--release",
-        "--package",
-        "towline-e2e",
-        "--test",
-        "e2e",
-        "--",
-        "fleet::",
-        "--nocapture",
-    ]);
+    command.args(["test", "--locked", "--release", "--package", "towline-e2e", "--test", "e2e"]);
+    command.args(["--", "fleet::", "--nocapture"]);
     command.env("TOWLINE_FLEET", devices.to_string());
     run::checked(command)
 }

@@ -24,7 +24,7 @@ use super::peer::{free_port, listens};
 use super::rig::Rig;
 use super::sample::{A_FAST_TYPIST, keystrokes};
 use super::{copy, delay, stats};
-use crate::{run, say, setup};
+use crate::{console, programs, setup};
 
 /// Bytes of one transfer: near, far down, and far up, where the peer has moved less than half a
 /// megabyte a second.
@@ -43,13 +43,13 @@ const KEY_ROUNDS: usize = 3;
 /// A rig does not work.
 pub(crate) fn compare(near: bool) -> Outcome {
     setup::programs(setup::FOR_BENCH)?;
-    run::build_programs()?;
+    programs::shipped()?;
     let rig = Rig::start(1000)?;
-    say::line(&format!("machine: {}", stats::machine()));
+    console::line(&format!("machine: {}", stats::machine()));
     let target = target()?;
     let mut rows = vec![["sample", "ssh -L", "ours", "unit", "ratio"].map(str::to_owned).to_vec()];
     let mut row = |what: &str, unit: &str, values: [f64; 2]| {
-        say::line(&format!("{what}: peer {:.1}, ours {:.1} {unit}", values[0], values[1]));
+        console::line(&format!("{what}: peer {:.1}, ours {:.1} {unit}", values[0], values[1]));
         let [peer, ours] = values;
         rows.push(vec![
             what.into(),
@@ -80,14 +80,14 @@ pub(crate) fn compare(near: bool) -> Outcome {
                 times[0].push(busy(both.peer, &rig.peer())?);
                 times[1].push(busy(both.ours, &ours)?);
             }
-            say::line(&format!(
+            console::line(&format!(
                 "keystrokes, round by round: peer {:.0?}, ours {:.0?} us",
                 times[0], times[1]
             ));
             row("keystroke p50 beside a full download", "us", times.map(|all| stats::median(&all)));
         }
     }
-    say::table(&rows);
+    console::table(&rows);
     if near { Ok(()) } else { copies(&rig) }
 }
 
@@ -103,7 +103,7 @@ fn copies(rig: &Rig) -> Outcome {
     {
         let both = copy::Ways::new(rig, Duration::from_millis(round_trip))?.copy(bytes)?;
         for (way, [peer, cp, proxy]) in ["to the device", "from the device"].into_iter().zip(both) {
-            say::line(&format!(
+            console::line(&format!(
                 "{way}, {name}: scp -J {peer:.1}, towline cp {cp:.1}, scp by proxy {proxy:.1} MB/s"
             ));
             let mut row = vec![format!("{way}, {name}")];
@@ -112,7 +112,7 @@ fn copies(rig: &Rig) -> Outcome {
             rows.push(row);
         }
     }
-    say::table(&rows);
+    console::table(&rows);
     Ok(())
 }
 

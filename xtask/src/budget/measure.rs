@@ -8,7 +8,7 @@ use towline_testkit::trouble::pause;
 use towline_testkit::{Outcome, facts};
 
 use super::{Figure, Promise};
-use crate::say;
+use crate::console;
 
 /// Span over which idleness is measured.
 pub(super) const IDLE: Duration = Duration::from_secs(120);
@@ -27,12 +27,12 @@ pub(super) fn all(promise: &Promise) -> Outcome<Vec<Figure>> {
     let lab = Lab::start()?;
     let mut figures = vec![binary(&lab, promise)?];
     let device = lab.device()?;
-    say::step(&format!("the agent, idle for {} s", IDLE.as_secs()));
+    console::step(&format!("the agent, idle for {} s", IDLE.as_secs()));
     figures.extend(idle(&device, promise)?);
-    say::step(&format!("the agent with 1 and with {SHELLS} shells"));
+    console::step(&format!("the agent with 1 and with {SHELLS} shells"));
     figures.push(shells(&lab, &device, promise)?);
     drop(device);
-    say::step(&format!(
+    console::step(&format!(
         "the gateway with {FIRST_DEVICES} and with {} devices",
         FIRST_DEVICES + MORE_DEVICES
     ));
@@ -49,7 +49,7 @@ fn idle(device: &Device, promise: &Promise) -> Outcome<Vec<Figure>> {
     let pid = device.pid()?;
     pause(SETTLE);
     let (memory, libraries) = (facts::memory(pid)?, facts::library_memory(pid)?);
-    say::line(&format!(
+    console::line(&format!(
         "agent: RSS {} KiB, of these {libraries} KiB of shared libraries",
         memory.rss
     ));
@@ -109,7 +109,7 @@ fn shells(lab: &Lab, device: &Device, promise: &Promise) -> Outcome<Figure> {
     }
     pause(SETTLE);
     let with_all = facts::memory(pid)?;
-    say::line(&format!(
+    console::line(&format!(
         "agent: RSS with 1 shell {} KiB, with {SHELLS} shells {} KiB",
         with_one.rss, with_all.rss
     ));
@@ -138,7 +138,7 @@ fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
     connect(FIRST_DEVICES..FIRST_DEVICES + MORE_DEVICES)?;
     pause(SETTLE);
     let after = facts::memory(pid)?;
-    say::line(&format!("gateway: RSS {} KiB, then {} KiB", before.rss, after.rss));
+    console::line(&format!("gateway: RSS {} KiB, then {} KiB", before.rss, after.rss));
     let found = after.rss.saturating_sub(before.rss).div_ceil(MORE_DEVICES as u64);
     Ok(Figure {
         what: "gateway: RSS of a further idle device",

@@ -10,7 +10,7 @@ use towline_testkit::{Outcome, Trouble};
 use super::class::{Class, Program};
 use super::digest;
 use super::toolchain::{Std, Toolchain};
-use crate::{run, say};
+use crate::{console, run};
 
 /// What a build gave.
 #[derive(Debug, Clone)]
@@ -42,7 +42,7 @@ pub(crate) fn out(class: &Class) -> PathBuf {
 /// No toolchain, the build failed, or the program is not static.
 pub(crate) fn build(class: &Class, program: Program) -> Outcome<Built> {
     let toolchain = Toolchain::find(class)?;
-    say::step(&toolchain.said);
+    console::step(&toolchain.said);
     let made = compile(&toolchain, class, program, &folder().join("build"))?;
     let bytes = std::fs::read(&made)?;
     ensure(is_static(&bytes), || format!("{} wants a dynamic linker", made.display()))?;
@@ -73,7 +73,7 @@ pub(crate) fn same_again(class: &Class) -> Outcome {
     std::fs::remove_dir_all(&elsewhere)?;
     let (one, two) = (digest::sha256(&one), digest::sha256(&two));
     ensure(one == two, || format!("two builds of one commit differ: {one} and {two}"))?;
-    say::line(&format!("{}: two builds, the same bytes: {one}", class.triple));
+    console::line(&format!("{}: two builds, the same bytes: {one}", class.triple));
     Ok(())
 }
 

@@ -16,7 +16,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, files};
 
 use super::class::Class;
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 /// The release whose choice is checked.
 const CROSS: &str = "0.2.5";
@@ -50,7 +50,7 @@ pub(super) const WITHOUT_IMAGE: &[&str] = &["riscv64"];
 /// Cross cannot be had, or starts something else.
 pub(crate) fn check() -> Outcome {
     if !run::has("rustup") {
-        say::line("cross is left out: it wants rustup");
+        console::line("cross is left out: it wants rustup");
         return Ok(());
     }
     let cross = cross()?;
@@ -66,11 +66,11 @@ pub(crate) fn check() -> Outcome {
     let mut wrong = Vec::new();
     for class in Class::named("all")? {
         if WITHOUT_IMAGE.contains(&class.name.as_str()) {
-            say::line(&format!("{}: no image in cross {CROSS}", class.triple));
+            console::line(&format!("{}: no image in cross {CROSS}", class.triple));
             continue;
         }
         let image = image(&cross, &engine, &scratch, &class)?;
-        say::line(&format!("{}: {image}", class.triple));
+        console::line(&format!("{}: {image}", class.triple));
         if !image.contains(&class.triple) {
             wrong.push(class.triple);
         }
@@ -118,7 +118,17 @@ fn cross() -> Outcome<PathBuf> {
     if !cross.is_file() {
         let mut install = run::cargo();
         install
-            .args(["install", "--quiet", "--locked", "--version", CROSS, "cross", "--root"])
+            // It starts one container: not worth an optimised build.
+            .args([
+                "install",
+                "--quiet",
+                "--locked",
+                "--debug",
+                "--version",
+                CROSS,
+                "cross",
+                "--root",
+            ])
             .arg(&root);
         run::checked(install)?;
     }

@@ -13,7 +13,7 @@ use towline_testkit::{Outcome, Trouble};
 use super::build::{self, folder};
 use super::class::{Class, Program};
 use super::toolchain::Toolchain;
-use crate::{run, say};
+use crate::{console, run};
 
 /// Writes the table for a class, and prints it.
 ///
@@ -50,7 +50,7 @@ pub(crate) fn write(class: &Class) -> Outcome {
         class.name,
         rows.collect::<String>()
     );
-    say::line(&text);
+    console::line(&text);
     insert(&class.name, &text)
 }
 

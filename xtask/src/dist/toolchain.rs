@@ -18,7 +18,7 @@ use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, Trouble};
 
 use super::class::{Class, Program};
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 /// Debian's current compiler and its source, beside the old one.
 const PAIR: &[(&str, &str)] = &[
@@ -187,7 +187,7 @@ fn zig() -> Outcome<PathBuf> {
     if place.join("bin/cargo-zigbuild").is_file() && place.join("bin/python-zig").is_file() {
         return Ok(place);
     }
-    say::step(&format!("zig as linker, in {}", place.display()));
+    console::step(&format!("zig as linker, in {}", place.display()));
     std::fs::create_dir_all(setup::cache())?;
     let mut venv = Command::new("python3");
     venv.args(["-m", "venv", "--clear"]).arg(&place);

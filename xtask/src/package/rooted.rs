@@ -24,7 +24,7 @@ use super::{Description, Format, apk, ipk, rpm, tarball};
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
 use crate::qemu::busybox;
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 const PROGRAM: &str = "/usr/bin/towline-agent";
 const SETTINGS: &str = "/etc/towline/agent.toml";
@@ -57,7 +57,7 @@ const NEEDS: &[(&str, &str)] = &[("rpm", "rpm"), ("chroot", "coreutils"), ("tar"
 /// What is not there, or should not be.
 pub(crate) fn try_all() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        say::step("packages: only root can change into a root file system: not tried");
+        console::step("packages: only root can change into a root file system: not tried");
         return Ok(());
     }
     setup::programs(NEEDS)?;
@@ -67,7 +67,7 @@ pub(crate) fn try_all() -> Outcome {
         None => build::build(&class, Program::Agent)?.path,
     };
     let agent = std::fs::read(agent)?;
-    say::step("packages: each in a root file system of its kind");
+    console::step("packages: each in a root file system of its kind");
     red_hat(&agent)?;
     alpine(&agent)?;
     open_wrt(&agent)?;
@@ -199,7 +199,7 @@ fn red_hat(agent: &[u8]) -> Outcome {
     rpm(&["--verify", "--nodeps", "--noscripts", "--noconfig", "towline-agent"], None)?;
     rpm(&["--erase", "towline-agent"], None)?;
     root.keeps_identity_only()?;
-    say::line(
+    console::line(
         "  rpm: installed by rpm, upgraded with its settings kept, verified, erased with its identity kept",
     );
     Ok(())
@@ -223,7 +223,7 @@ fn alpine(agent: &[u8]) -> Outcome {
     }
     root.keeps_settings()?;
     root.run("sh /.pre-deinstall")?;
-    say::line(
+    console::line(
         "  apk: unpacked, its scripts run, upgraded with its settings kept (without apk-tools)",
     );
     Ok(())
@@ -255,7 +255,7 @@ fn open_wrt(agent: &[u8]) -> Outcome {
     root.keeps_settings()?;
     root.run("sh /packages/control/prerm remove")?;
     ensure(root.read(ASKED).contains("disable"), || root.read(ASKED))?;
-    say::line(
+    console::line(
         "  ipk: unpacked, its scripts run against a stand-in of procd, upgraded by a signal (without opkg)",
     );
     Ok(())
@@ -291,6 +291,6 @@ fn anything(agent: &[u8]) -> Outcome {
     ensure(!root.at(IDENTITY).exists() && !root.at(SETTINGS).exists(), || {
         "purged, something is left".into()
     })?;
-    say::line("  tarball: installed by its script, upgraded, removed, purged");
+    console::line("  tarball: installed by its script, upgraded, removed, purged");
     Ok(())
 }

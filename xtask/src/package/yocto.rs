@@ -11,7 +11,7 @@ use towline_testkit::lab::programs::workspace;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble};
 
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 /// The release of Yocto that the layer is written for.
 const RELEASE: &str = "scarthgap";
@@ -28,7 +28,9 @@ pub(crate) fn parsed() -> Outcome {
         .args(["--quiet", "--hide", "info", "--hide", "warning", "--release", RELEASE])
         .arg(&recipe);
     run::checked(parser)?;
-    say::line("  Yocto: the recipe is read by a parser of BitBake's language, without an error");
+    console::line(
+        "  Yocto: the recipe is read by a parser of BitBake's language, without an error",
+    );
     Ok(())
 }
 

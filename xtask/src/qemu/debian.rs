@@ -22,11 +22,13 @@ use super::machine::{self, BOOT, Machine, Model, Parts};
 use super::modules;
 use crate::dist::class::Class;
 use crate::package;
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 /// Which Debian, unless another is named: of those that devices have, the one with the oldest
 /// systemd that is still kept up.
 pub(crate) const SUITE: &str = "bookworm";
+/// What makes the distribution's files.
+pub(super) const NEEDS: &[(&str, &str)] = &[("mmdebstrap", "mmdebstrap")];
 /// What the distribution has beside its minimum.
 const PACKAGES: &str = "systemd,systemd-sysv,udev,dbus,init,sudo,procps";
 /// The whole distribution and room to work.
@@ -73,8 +75,8 @@ const STEPS: &[Step] = &[
 /// # Errors
 /// The step that failed.
 pub(crate) fn tell(suite: &str, class: &Class, agent: &Path) -> Outcome {
-    setup::programs(&[("mmdebstrap", "mmdebstrap")])?;
-    say::step(&format!("debian: systemd of {suite} in a machine with {MEMORY_MB} MB"));
+    setup::programs(NEEDS)?;
+    console::step(&format!("debian: systemd of {suite} in a machine with {MEMORY_MB} MB"));
     let mut debian = Debian::booted(suite, class, agent)?;
     for (sentence, step) in STEPS {
         step(&mut debian).map_err(|trouble| {
@@ -87,7 +89,7 @@ pub(crate) fn tell(suite: &str, class: &Class, agent: &Path) -> Outcome {
             let log = log.unwrap_or_else(|e| e.to_string());
             Trouble::new(format!("debian: {sentence}: {trouble}\nits journal:\n{log}"))
         })?;
-        say::line(&format!("  debian: {sentence}"));
+        console::line(&format!("  debian: {sentence}"));
     }
     Ok(())
 }
@@ -279,8 +281,11 @@ fn purged(debian: &mut Debian) -> Outcome {
     ensure(left == "0", || "systemd still knows the unit".into())
 }
 
-/// The distribution's files; made once, kept in the cache directory.
-fn unpack(suite: &str, root: &Path) -> Outcome {
+/// Makes the archive of the distribution's files in the cache directory, unless it is there.
+///
+/// # Errors
+/// A package cannot be downloaded.
+pub(super) fn download(suite: &str) -> Outcome<PathBuf> {
     let tar = fetch::cache().join(if suite == SUITE {
         "debian-systemd.tar".into()
     } else {
@@ -296,6 +301,11 @@ fn unpack(suite: &str, root: &Path) -> Outcome {
         run::checked(debootstrap)?;
         std::fs::rename(&partial, &tar)?;
     }
+    Ok(tar)
+}
+
+fn unpack(suite: &str, root: &Path) -> Outcome {
+    let tar = download(suite)?;
     std::fs::create_dir(root)?;
     let mut unpack = Command::new("tar");
     // Device nodes come from devtmpfs; a machine without the right to make them can still unpack.

@@ -11,7 +11,7 @@ use std::process::{Command, Stdio};
 
 use towline_testkit::{Outcome, Trouble, files};
 
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 /// The suite that kernels come from.
 const SUITE: &str = "bookworm";
@@ -167,7 +167,7 @@ fn apt(program: &str) -> Command {
 /// Downloads packages and unpacks them into one directory.
 fn unpack(arch: &str, packages: &[&str], to: &Path) -> Outcome {
     update()?;
-    say::step(&format!("{}: {}", to.display(), packages.join(" ")));
+    console::step(&format!("{}: {}", to.display(), packages.join(" ")));
     let debs = cache().join(arch).join("debs");
     let beside = to.with_extension("partial");
     for folder in [&debs, &beside] {

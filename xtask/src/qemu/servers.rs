@@ -22,7 +22,7 @@ use towline_testkit::{Outcome, Trouble, eventually, files};
 use super::device::{ANSWER, answers};
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
-use crate::{run, say};
+use crate::{console, programs, run};
 
 /// A file that is copied to the device and back, bytes.
 const FILE: usize = 300_000;
@@ -39,15 +39,18 @@ pub(crate) fn tell(class: &Class) -> Outcome {
             .map_or_else(|| Ok(build::build(class, program)?.path), Ok::<_, Trouble>)?;
         starter(class, &folder.join(program.file()), &path)
     };
-    run::build_programs()?;
+    programs::shipped()?;
     let native = Programs::find()?;
-    let programs = Programs {
+    let mixed = Programs {
         agent: native.agent,
         gateway: starter(Program::Gateway)?,
         cli: starter(Program::Cli)?,
     };
-    say::step(&format!("{}: gateway and command line under {}", class.name, class.emulation.user));
-    let mut lab = Lab::of(programs, &GatewaySetup::default())?;
+    console::step(&format!(
+        "{}: gateway and command line under {}",
+        class.name, class.emulation.user
+    ));
+    let mut lab = Lab::of(mixed, &GatewaySetup::default())?;
     let device = lab.device_with(&DeviceSetup::default())?;
     let admin = lab.admin();
     let out =
@@ -85,7 +88,7 @@ pub(crate) fn tell(class: &Class) -> Outcome {
     let session = logs["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
     let verified =
         eventually("its recording is whole", ANSWER, || admin.text(&["verify", &session]).ok())?;
-    say::line(&format!(
+    console::line(&format!(
         "  {}: a command, a file there and back, a shell over a killed gateway; {}",
         class.name,
         verified.trim()

@@ -9,8 +9,8 @@ use towline_testkit::{Outcome, Trouble, files};
 
 use super::device::{ANSWER, Device, Facts, answers, facts_file};
 use super::machine::Model;
+use crate::console;
 use crate::dist::class::Class;
-use crate::say;
 
 /// A step: what must hold, and how it is looked at.
 type Step = (&'static str, fn(&mut Device, &Class) -> Outcome);
@@ -31,23 +31,26 @@ const STEPS: &[Step] = &[
 ///
 /// # Errors
 /// The step that failed, with what was seen.
-pub(crate) fn tell(model: &Model, class: &Class, agent: &Path) -> Outcome {
-    say::step(&format!("{}: a machine with {} MB", class.name, model.memory()));
+pub(super) fn tell(model: &Model, class: &Class, agent: &Path, kept: super::Facts) -> Outcome {
+    console::step(&format!("{}: a machine with {} MB", class.name, model.memory()));
     let mut device = Device::enrolled(model, class, agent)?;
-    say::line(&format!("  {}: enrolled as {} and connected", class.name, device.id));
+    console::line(&format!("  {}: enrolled as {} and connected", class.name, device.id));
     let mut facts = memory(&mut device, model, class)?;
     for (sentence, step) in STEPS {
         step(&mut device, class)
             .map_err(|e| Trouble::new(format!("{}: {sentence}: {e}", class.name)))?;
-        say::line(&format!("  {}: {sentence}", class.name));
+        console::line(&format!("  {}: {sentence}", class.name));
     }
     let took = device.comes_back_after(|machine| machine.send("reboot -f"))?;
     drop(device.shell()?);
-    say::line(&format!(
+    console::line(&format!(
         "  {}: comes back by itself after a reboot, in {} ms",
         class.name,
         took.as_millis()
     ));
+    if kept == super::Facts::Dropped {
+        return Ok(());
+    }
     facts.boot_ms = u64::try_from(took.as_millis())?;
     let path = facts_file(&class.name);
     std::fs::create_dir_all(path.with_file_name(""))?;
@@ -72,7 +75,7 @@ fn memory(device: &mut Device, model: &Model, class: &Class) -> Outcome<Facts> {
         "{}: RSS {idle_kib} KiB idle ({anonymous_kib} anonymous), {shell_kib} with a shell",
         class.name
     );
-    say::line(&format!("  {seen}, {threads} thread, a further shell {further} KiB"));
+    console::line(&format!("  {seen}, {threads} thread, a further shell {further} KiB"));
     ensure(idle_kib <= budget.idle_rss_kib && anonymous_kib <= budget.idle_anonymous_kib, || {
         format!("{seen}: promised {} ({})", budget.idle_rss_kib, budget.idle_anonymous_kib)
     })?;

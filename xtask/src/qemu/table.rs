@@ -1,14 +1,17 @@
 //! `cargo xtask qemu --table`: the table in docs/devices.md and the shorter one in
-//! docs/figures.md, from what was built, packed and measured.
+//! docs/figures.md.
+//!
+//! Data flow: programs and packages below `target/dist` and facts of the virtual devices -> a row
+//! for each class -> both documents.
 
 use towline_testkit::lab::programs::workspace;
-use towline_testkit::{Outcome, Trouble, files};
+use towline_testkit::{Outcome, files};
 
 use super::device::{Facts, facts_file};
 use super::machine::Model;
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
-use crate::{package, say};
+use crate::{console, figures, package};
 
 /// What stands above the table.
 const HEAD: &str = "# Devices
@@ -21,10 +24,7 @@ reboot to the answer to a command through the gateway, emulated in software, so 
 |---|---|---|---|---|---|---|---|---|
 ";
 
-/// What the short table stands between.
-const MARKS: (&str, &str) = ("<!-- figures:devices -->\n", "<!-- /figures:devices -->");
-
-/// The short table's columns, and what users would have otherwise, as it was given to us.
+/// Columns of the short table, and a row for amazon-ssm-agent with figures that were given to us.
 const SHORT_HEAD: &str = "\
 | `cargo xtask dist`, `cargo xtask qemu` | binary, bytes | deb, bytes | RSS idle (anonymous), KiB | with one shell, KiB | boot to connected, s | shown by |
 |---|---|---|---|---|---|---|
@@ -39,7 +39,8 @@ const PEER: &str = "\
 /// A class has a mistake.
 pub(crate) fn write() -> Outcome {
     let seen = Class::named("all")?.into_iter().map(Seen::of).collect::<Outcome<Vec<_>>>()?;
-    figures(&seen)?;
+    let short: String = seen.iter().map(Seen::short).collect();
+    figures::write("devices", &format!("{SHORT_HEAD}{short}{PEER}"))?;
     let rows: Vec<String> = seen.iter().map(Seen::row).collect();
     let path = workspace().join("docs/devices.md");
     let old = std::fs::read_to_string(&path).unwrap_or_default();
@@ -47,23 +48,8 @@ pub(crate) fn write() -> Outcome {
     let below =
         old.split_once("\n## ").map(|(_, below)| format!("\n## {below}")).unwrap_or_default();
     let text = format!("{HEAD}{}", rows.concat());
-    say::line(&text);
+    console::line(&text);
     files::write(&path, format!("{text}{below}"))
-}
-
-/// Puts the short table between its marks.
-fn figures(seen: &[Seen]) -> Outcome {
-    let path = workspace().join("docs/figures.md");
-    let old = std::fs::read_to_string(&path)?;
-    let parts = old
-        .split_once(MARKS.0)
-        .and_then(|(above, rest)| Some((above, rest.split_once(MARKS.1)?.1)));
-    let (above, below) = parts.ok_or_else(|| {
-        Trouble::new(format!("docs/figures.md has no {} … {}", MARKS.0.trim(), MARKS.1))
-    })?;
-    let rows: String = seen.iter().map(Seen::short).collect();
-    files::write(&path, format!("{above}{}{SHORT_HEAD}{rows}{PEER}{}{below}", MARKS.0, MARKS.1))?;
-    Ok(std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?)
 }
 
 /// What is known of a class, in words for a table; a dash for what was not made or measured here.
@@ -140,11 +126,5 @@ mod tests {
     #[test]
     fn thousands_are_kept_apart() {
         assert_eq!([7, 999, 1000, 1_591_456].map(grouped), ["7", "999", "1,000", "1,591,456"]);
-    }
-
-    #[test]
-    fn the_page_of_figures_has_a_place_for_the_table() {
-        let text = std::fs::read_to_string(workspace().join("docs/figures.md")).unwrap();
-        assert!(text.split_once(MARKS.0).unwrap().1.contains(MARKS.1));
     }
 }

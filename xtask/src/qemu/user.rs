@@ -9,14 +9,14 @@ use towline_testkit::{Outcome, facts};
 
 use super::device::{ANSWER, answers};
 use crate::dist::class::Class;
-use crate::{run, say};
+use crate::{console, run};
 
 /// Enrolls, opens a shell, cuts the link.
 ///
 /// # Errors
 /// What did not work.
 pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
-    say::step(&format!("{}: under {}", class.name, class.emulation.user));
+    console::step(&format!("{}: under {}", class.name, class.emulation.user));
     let mut lab = Lab::start()?;
     lab.programs.agent = agent.to_owned();
     let emulator =
@@ -33,7 +33,7 @@ pub(crate) fn tell(class: &Class, agent: &Path) -> Outcome {
     ensure(status.code() == Some(7), || format!("the shell ended with {status}"))?;
     let listening = facts::listening_sockets(device.pid()?)?;
     ensure(listening.is_empty(), || format!("these listen: {listening:?}"))?;
-    say::line(&format!(
+    console::line(&format!(
         "  {}: enrolled, a shell over a cut link, its exit code, no listener",
         class.name
     ));

@@ -12,7 +12,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, files};
 
 use super::{alpine, opkg};
-use crate::{run, say, setup};
+use crate::{console, run, setup};
 
 /// Signs these packages and checks the signatures.
 ///
@@ -23,7 +23,7 @@ pub(crate) fn tried(ipk: &Path, apk: &Path) -> Outcome {
     let scratch = tempfile::Builder::new().prefix("towline-signed-").tempdir()?;
     for_opkg(scratch.path(), ipk)?;
     for_apk(scratch.path(), apk)?;
-    say::line(
+    console::line(
         "  repositories: the indexes for opkg and apk are signed, and a changed byte is noticed",
     );
     Ok(())

@@ -24,7 +24,6 @@ const LARGER: &[(&str, usize)] = &[
     ("crates/policy", 4),
     ("crates/ssm", 7),
     ("crates/wire", 6),
-    ("xtask", 9),
 ];
 
 #[test]

@@ -246,7 +246,11 @@ fn test_modules(all: &[(Vec<String>, String, File)]) -> Vec<Vec<String>> {
     tests
 }
 
-fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Outcome {
+/// Appends all Rust files below a folder.
+///
+/// # Errors
+/// A folder cannot be read.
+pub fn rust_files(folder: &Path, found: &mut Vec<PathBuf>) -> Outcome {
     for entry in std::fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {

@@ -1,8 +1,12 @@
-//! The one place that writes to the terminal.
+//! Output of xtask: lines and tables on stdout, steps and errors on stderr. Nothing else in xtask
+//! writes to the terminal.
+//!
+//! # Invariants
+//! - A closed reader (`cargo xtask … | head`) is no error.
 
 use std::io::{IsTerminal, Write};
 
-/// Prints a line to stdout. A reader who has gone is no reason to fail.
+/// Prints a line to stdout.
 pub(crate) fn line(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }

@@ -1,0 +1,81 @@
+//! Writes tables into `docs/figures.md`, each between its markers `<!-- figures:NAME -->` and
+//! `<!-- /figures:NAME -->`.
+//!
+//! # Invariants
+//! - Text outside of the markers stays as it is. A table without markers is an error, never
+//!   appended.
+
+use towline_testkit::lab::programs::workspace;
+use towline_testkit::{Outcome, Trouble, files};
+
+use crate::console;
+
+/// The document, from the workspace's root.
+const DOCUMENT: &str = "docs/figures.md";
+
+/// Puts a Markdown table between the markers of this name.
+///
+/// # Errors
+/// The document has no such markers, or cannot be written.
+pub(crate) fn write(name: &str, table: &str) -> Outcome {
+    let path = workspace().join(DOCUMENT);
+    let text = std::fs::read_to_string(&path)
+        .map_err(|e| Trouble::new(format!("cannot read {}: {e}", path.display())))?;
+    let text = replaced(&text, name, table).ok_or_else(|| {
+        Trouble::new(format!(
+            "{DOCUMENT} has no markers <!-- figures:{name} --> and <!-- /figures:{name} -->: add them where the table belongs"
+        ))
+    })?;
+    files::write(&path, text)?;
+    // A document is there for everybody to read.
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o644))?;
+    console::step(&format!("{DOCUMENT}: table {name} written"));
+    Ok(())
+}
+
+/// The text with another table between the markers; nothing if a marker is missing.
+fn replaced(text: &str, name: &str, table: &str) -> Option<String> {
+    let (begin, end) = (format!("<!-- figures:{name} -->\n"), format!("<!-- /figures:{name} -->"));
+    let (before, rest) = text.split_once(&begin)?;
+    let (_, after) = rest.split_once(&end)?;
+    Some(format!("{before}{begin}{}\n{end}{after}", table.trim_end()))
+}
+
+/// Rows as a Markdown table; the first row is the heading.
+pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
+    let mut text = String::new();
+    for (at, row) in rows.iter().enumerate() {
+        text.push_str(&format!("| {} |\n", row.join(" | ")));
+        if at == 0 {
+            text.push_str(&format!("|{}\n", "---|".repeat(row.len())));
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_stands_between_the_markers_changes() {
+        let text = "a\n<!-- figures:x -->\nold\n<!-- /figures:x -->\nb\n";
+        let new = "a\n<!-- figures:x -->\nnew\n<!-- /figures:x -->\nb\n";
+        assert_eq!(replaced(text, "x", "new\n").as_deref(), Some(new));
+        assert_eq!(replaced(text, "y", "new"), None);
+    }
+
+    #[test]
+    fn the_first_row_is_the_heading() {
+        let rows = [vec!["a".to_owned(), "b".into()], vec!["1".into(), "2".into()]];
+        assert_eq!(markdown(&rows), "| a | b |\n|---|---|\n| 1 | 2 |\n");
+    }
+
+    #[test]
+    fn the_document_has_a_place_for_each_table_that_a_command_writes() {
+        let text = std::fs::read_to_string(workspace().join(DOCUMENT)).unwrap();
+        for name in ["bench", "budget", "devices", "structure"] {
+            assert!(replaced(&text, name, "").is_some(), "{name}");
+        }
+    }
+}
