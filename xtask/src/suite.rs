@@ -143,7 +143,7 @@ fn lints() -> Outcome {
 /// The documentation of our crates, without a warning. It reuses what the lints compiled.
 fn documentation() -> Outcome {
     let mut doc = run::cargo();
-    doc.args(["doc", "--locked", "--workspace", "--no-deps"]);
+    doc.args(["doc", "--locked", "--workspace", "--no-deps", "--document-private-items"]);
     doc.env("RUSTDOCFLAGS", "--deny warnings");
     run::checked(doc)
 }
