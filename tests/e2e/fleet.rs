@@ -15,6 +15,7 @@ use towline_testkit::lab::{Activation, Lab};
 use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually};
 use towline_wire::frame::Frame;
+use towline_wire::lane::Lanes;
 use towline_wire::message::{ExitStatus, FromAgent, Launch, Open, ToAgent, decode, encode};
 
 use crate::peers::agent::{self, AgentLine};
@@ -78,7 +79,13 @@ fn serve(mut line: AgentLine, device: &str, ledger: &Ledger) -> Outcome {
                     let (input, room) = (0, 0);
                     say(
                         &mut line,
-                        &FromAgent::Attached { session, attachment, output: [0; 2], input, room },
+                        &FromAgent::Attached {
+                            session,
+                            attachment,
+                            output: Lanes::default(),
+                            input,
+                            room,
+                        },
                     )?;
                     if let Some((open, _)) = order.take() {
                         work(&mut line, &open, ledger)?;

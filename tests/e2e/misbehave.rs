@@ -10,6 +10,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, facts};
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
+use towline_wire::lane::Lanes;
 use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Size, ToAgent, encode};
 
 use crate::peers::agent::{self, AgentLine};
@@ -171,7 +172,7 @@ fn what_a_device_says_about_sessions_and_streams_of_others_is_without_effect() -
         FromAgent::Attached {
             session: session.clone(),
             attachment: 1,
-            output: [0; 2],
+            output: Lanes::default(),
             input: 0,
             room: 9,
         },
@@ -295,8 +296,12 @@ const MISDEEDS: &[(&str, Misdeed)] = &[
         client::send(channel, &Frame::Credit { stream: IO, acked: 1 << 40, limit: 1 << 41 })
     }),
     ("a client attaches once", |channel, _, _| {
-        let again =
-            FromClient::Attach { token: "x".into(), received: None, room: [1; 2], size: None };
+        let again = FromClient::Attach {
+            token: "x".into(),
+            received: None,
+            room: Lanes::new(1, 1),
+            size: None,
+        };
         client::say(channel, &again)
     }),
 ];

@@ -25,6 +25,7 @@ use tokio_rustls::server::TlsStream;
 use towline_wire::epoch::BootNonce;
 use towline_wire::frame::{Frame, FrameReader, MAX_DATA, StreamId};
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
+use towline_wire::lane::Lanes;
 use towline_wire::message::{
     FromAgent, Hello, Launch, Open, Size, Terminal, ToAgent, Welcome, decode, encode,
 };
@@ -450,14 +451,19 @@ impl Gateway {
                 *has = (stream.rx.received(), stream.rx.room());
             }
         }
-        let received = Some([has[0].0, has[1].0]);
-        self.send(&ToAgent::Attach { session, attachment, received, room: [has[0].1, has[1].1] })
-            .await;
+        let received = Some(Lanes::new(has[0].0, has[1].0));
+        self.send(&ToAgent::Attach {
+            session,
+            attachment,
+            received,
+            room: Lanes::new(has[0].1, has[1].1),
+        })
+        .await;
         let mut others = Vec::new();
         loop {
             match self.inbox.pop() {
                 Some(FromAgent::Attached { attachment: answered, input, room, output, .. }) => {
-                    assert_eq!((answered, output), (attachment, [has[0].0, has[1].0]));
+                    assert_eq!((answered, output), (attachment, Lanes::new(has[0].0, has[1].0)));
                     let (stream, budget) = self.mux.stream(self.operators[operator].io).unwrap();
                     stream.tx.attach(Some(input), room, budget).unwrap();
                     self.inbox.extend(others.into_iter().rev());

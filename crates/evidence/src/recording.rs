@@ -18,6 +18,8 @@ use crate::digest::Digest;
 use crate::seal::{Seal, SessionChain};
 use crate::text::{Decoder, split};
 
+pub use towline_wire::lane::Lane;
+
 /// Longest text of one event, bytes before escaping.
 pub const MAX_TEXT: usize = 64 * 1024;
 /// Longest marker, bytes: a command line that is longer is cut, with a mark.
@@ -25,28 +27,11 @@ const MAX_MARKER: usize = 4 * 1024;
 /// How the text of a gap's marker begins.
 pub const GAP: &str = "gap: ";
 
-/// Which output: a terminal has one, a command without terminal two.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Lane {
-    /// Terminal, or stdout.
-    Io,
-    /// Stderr.
-    Err,
-}
-
-impl Lane {
-    const fn index(self) -> usize {
-        match self {
-            Self::Io => 0,
-            Self::Err => 1,
-        }
-    }
-
-    const fn name(self) -> &'static str {
-        match self {
-            Self::Io => "output",
-            Self::Err => "error output",
-        }
+/// The name of a lane in the text of a gap.
+const fn name(lane: Lane) -> &'static str {
+    match lane {
+        Lane::Io => "output",
+        Lane::Err => "error output",
     }
 }
 
@@ -171,7 +156,7 @@ impl Recording {
         let text = format!(
             "{} bytes of {} from {from} to {position} were not recorded: {why}",
             position - from,
-            lane.name()
+            name(lane)
         );
         self.gap(at, &text);
     }

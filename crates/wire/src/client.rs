@@ -19,6 +19,7 @@ use alloc::string::String;
 use serde::{Deserialize, Serialize};
 
 use crate::frame::StreamId;
+use crate::lane::Lanes;
 use crate::message::{EndReason, Size};
 
 /// The websocket subprotocol (RFC 6455, section 1.9).
@@ -37,9 +38,9 @@ pub enum FromClient {
         token: String,
         /// Output bytes already there, for [`IO`] and [`ERR`]; `None` for a client that starts
         /// anew.
-        received: Option<[u64; 2]>,
+        received: Option<Lanes<u64>>,
         /// Room for output from there on, bytes, for [`IO`] and [`ERR`].
-        room: [u32; 2],
+        room: Lanes<u32>,
         /// Size of the terminal, when there is one.
         size: Option<Size>,
     },
@@ -74,7 +75,7 @@ pub enum ToClient {
     /// The device is there; bytes flow from these positions on.
     Attached {
         /// First output position that follows, for [`IO`] and [`ERR`].
-        output: [u64; 2],
+        output: Lanes<u64>,
         /// Input bytes that the device has taken.
         input: u64,
         /// Room for input from there on, bytes.
@@ -116,7 +117,7 @@ mod tests {
         let attach = FromClient::Attach {
             token: "t".into(),
             received: None,
-            room: [300, 1],
+            room: Lanes::new(300, 1),
             size: Some(Size { rows: 24, cols: 80 }),
         };
         assert_eq!(encode(&attach).unwrap(), [0, 1, b't', 0, 0xac, 2, 1, 1, 24, 80]);
@@ -128,8 +129,12 @@ mod tests {
 
     #[test]
     fn a_token_is_not_printed() {
-        let attach =
-            FromClient::Attach { token: "SECRET".into(), received: None, room: [0, 0], size: None };
+        let attach = FromClient::Attach {
+            token: "SECRET".into(),
+            received: None,
+            room: Lanes::default(),
+            size: None,
+        };
         assert!(!alloc::format!("{attach:?}").contains("SECRET"));
     }
 }

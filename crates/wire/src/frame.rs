@@ -9,6 +9,26 @@
 //! A frame fits one TLS record. On a websocket, which has frames of its own, the length prefix is
 //! left out ([`Frame::decode`] and [`Frame::encode_body`] work on what follows it).
 //!
+//! A frame goes out and comes back from any cut of its bytes:
+//!
+//! ```
+//! use towline_wire::frame::{Frame, FrameReader};
+//!
+//! let sent = Frame::Data { stream: 1, offset: 0, data: b"uptime\n" };
+//! let mut link = Vec::new();
+//! sent.encode(&mut link)?;
+//!
+//! let (first, second) = link.split_at(3);
+//! let mut reader = FrameReader::new();
+//! reader.spare()[..3].copy_from_slice(first);
+//! reader.filled(3);
+//! assert_eq!(reader.next()?, None, "the frame is not complete");
+//! reader.spare()[..second.len()].copy_from_slice(second);
+//! reader.filled(second.len());
+//! assert_eq!(reader.next()?, Some(sent));
+//! # Ok::<(), towline_wire::frame::FrameError>(())
+//! ```
+//!
 //! # Invariants
 //! - [`FrameReader`] holds at most one frame: its buffer never grows past [`MAX_FRAME`].
 //! - A frame of a kind this version does not know is [`Frame::Unknown`]: skipped by length, never

@@ -34,7 +34,7 @@ pub enum Action {
     Dead,
 }
 
-/// See the module.
+/// The state of one keep-alive: the interval in force and what earlier silences taught.
 #[derive(Debug)]
 pub struct KeepAlive {
     interval: u64,

@@ -32,6 +32,7 @@ pub mod epoch;
 pub mod frame;
 pub mod grant;
 pub mod keepalive;
+pub mod lane;
 pub mod message;
 pub mod mux;
 pub mod record;
@@ -39,9 +40,4 @@ pub mod rotation;
 pub mod smux;
 pub mod stream;
 
-/// The ALPN protocol name of the agent's link (RFC 7301).
-pub const ALPN: &[u8] = b"towline/1";
-/// The lowest and the highest wire version that this crate speaks. See [`message::Version`].
-pub const VERSIONS: message::Version = message::Version { min: 1, max: 2 };
-/// The version since which a gateway may ask for [`echo::Echoed`].
-pub const TELLS_ECHO: u16 = 2;
+pub use message::{ALPN, TELLS_ECHO, VERSIONS};

@@ -75,7 +75,7 @@ pub struct Stream {
     pub rx: Receiver,
 }
 
-/// See the module.
+/// All streams of one link, and the control messages that wait for it.
 #[derive(Debug)]
 pub struct Mux {
     control: VecDeque<Vec<u8>>,

@@ -18,6 +18,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use towline_wire::client::{FromClient, ToClient};
 use towline_wire::frame::Frame;
+use towline_wire::lane::Lanes;
 use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Size, ToAgent, encode};
 use towline_wire::smux::{Command, Header, Version};
 
@@ -71,8 +72,8 @@ fn messages() -> Vec<Vec<u8>> {
     let size = Size { rows: 24, cols: 80 };
     let attach = FromClient::Attach {
         token: "t".into(),
-        received: Some([1, 2]),
-        room: [9; 2],
+        received: Some(Lanes::new(1, 2)),
+        room: Lanes::new(9, 9),
         size: Some(size),
     };
     let ended = ToClient::Ended { reason: EndReason::Terminated, text: "so".into() };
@@ -81,7 +82,7 @@ fn messages() -> Vec<Vec<u8>> {
         encode(&FromAgent::Attached {
             session: session(),
             attachment: 1,
-            output: [300, 0],
+            output: Lanes::new(300, 0),
             input: 9,
             room: 8,
         }),

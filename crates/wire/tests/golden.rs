@@ -14,6 +14,7 @@ use towline_wire::client::{FromClient, ToClient};
 use towline_wire::echo::{Echo, Echoed};
 use towline_wire::epoch::Epoch;
 use towline_wire::grant::{Grant, SignedGrant, SignedTime};
+use towline_wire::lane::Lanes;
 use towline_wire::message::{
     Destination, EndReason, Enroll, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open,
     Platform, RefusalCode, Script, Size, Terminal, ToAgent, Welcome, decode, encode,
@@ -55,8 +56,8 @@ fn platform() -> Platform {
 /// `platform()`, six strings.
 const PLATFORM: &[u8] = &[1, b'1', 1, b't', 1, b'D', 1, b'9', 1, b'h', 0];
 
-#[test]
-fn from_the_agent() {
+/// The first messages of a link, and those about sessions.
+fn from_the_agent_of_links_and_sessions() -> Vec<u8> {
     let epoch = Epoch { boot: SIXTEEN, connection: 300 };
     let hello = Hello { device: "mi".into(), epoch, challenge: [9; 16], platform: platform() };
     let enroll = Enroll {
@@ -66,35 +67,26 @@ fn from_the_agent() {
         tags: vec![("k".into(), "v".into())],
         platform: platform(),
     };
+    let enroll_bytes: &[u8] = &[1, 1, b'i', 1, b'c', 1, b'n', 1, 1, b'k', 1, b'v'];
     let held = Held { session: name(), io: 1, err: Some(2), exited: Some(ExitStatus::Code(3)) };
-    let code = RefusalCode::DevicePolicy;
-    let new_key = NewKey { spki: vec![1, 2], proof: vec![3] };
-    let seen = [
+    let not_opened = FromAgent::NotOpened {
+        session: name(),
+        code: RefusalCode::DevicePolicy,
+        text: "no".into(),
+    };
+    let (session, output) = (name(), Lanes::new(2, 3));
+    let attached = FromAgent::Attached { session, attachment: 1, output, input: 4, room: 300 };
+    vec![
         row(
             FromAgent::Hello(hello),
             &[&[0, 2, b'm', b'i'], &SIXTEEN, &[0xac, 2], &[9; 16], PLATFORM],
         ),
-        row(
-            FromAgent::Enroll(enroll),
-            &[&[1, 1, b'i', 1, b'c', 1, b'n', 1, 1, b'k', 1, b'v'], PLATFORM],
-        ),
+        row(FromAgent::Enroll(enroll), &[enroll_bytes, PLATFORM]),
         row(FromAgent::Held(held), &[&[2, 1, b'a', 1, 1, 2, 1, 0, 3]]),
         row(FromAgent::HeldEnd, &[&[3]]),
         row(FromAgent::Opened { session: name() }, &[&[4, 1, b'a']]),
-        row(
-            FromAgent::NotOpened { session: name(), code, text: "no".into() },
-            &[&[5, 1, b'a', 9, 2, b'n', b'o']],
-        ),
-        row(
-            FromAgent::Attached {
-                session: name(),
-                attachment: 1,
-                output: [2, 3],
-                input: 4,
-                room: 300,
-            },
-            &[&[6, 1, b'a', 1, 2, 3, 4, 0xac, 2]],
-        ),
+        row(not_opened, &[&[5, 1, b'a', 9, 2, b'n', b'o']]),
+        row(attached, &[&[6, 1, b'a', 1, 2, 3, 4, 0xac, 2]]),
         row(
             FromAgent::Exited { session: name(), status: ExitStatus::Signal(9) },
             &[&[7, 1, b'a', 1, 9]],
@@ -103,27 +95,31 @@ fn from_the_agent() {
             FromAgent::Gone { session: name(), reason: EndReason::OperatorGone },
             &[&[8, 1, b'a', 5]],
         ),
+    ]
+}
+
+/// Keys, tunnels, the command log and echo.
+fn from_the_agent_of_other_things() -> Vec<u8> {
+    let new_key = NewKey { spki: vec![1, 2], proof: vec![3] };
+    let batch = Batch { boot: SIXTEEN, first: 300, next: 301, records: vec![7, 8] };
+    let (session, echo) = (name(), Echo::Hidden);
+    let echoed = Echoed { session, from: 3, until: 300, output: 4, echo };
+    vec![
         row(FromAgent::NewKey(new_key), &[&[9, 2, 1, 2, 1, 3]]),
         row(FromAgent::NoNewKey { text: "x".into() }, &[&[10, 1, b'x']]),
         row(
             FromAgent::NotConnected { session: name(), text: "x".into() },
             &[&[11, 1, b'a', 1, b'x']],
         ),
-        row(
-            FromAgent::Log(Batch { boot: SIXTEEN, first: 300, next: 301, records: vec![7, 8] }),
-            &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]],
-        ),
-        row(
-            FromAgent::Echoed(Echoed {
-                session: name(),
-                from: 3,
-                until: 300,
-                output: 4,
-                echo: Echo::Hidden,
-            }),
-            &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]],
-        ),
-    ];
+        row(FromAgent::Log(batch), &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]]),
+        row(FromAgent::Echoed(echoed), &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]]),
+    ]
+}
+
+#[test]
+fn from_the_agent() {
+    let mut seen = from_the_agent_of_links_and_sessions();
+    seen.extend(from_the_agent_of_other_things());
     every_variant_has_a_row(&seen);
 }
 
@@ -161,8 +157,8 @@ fn to_the_agent() {
             ToAgent::Attach {
                 session: name(),
                 attachment: 1,
-                received: Some([2, 0]),
-                room: [9, 0],
+                received: Some(Lanes::new(2, 0)),
+                room: Lanes::new(9, 0),
             },
             &[&[4, 1, b'a', 1, 1, 2, 0, 9, 0]],
         ),
@@ -253,7 +249,7 @@ fn between_client_and_gateway() {
     let attach = FromClient::Attach {
         token: "t".into(),
         received: None,
-        room: [300, 1],
+        room: Lanes::new(300, 1),
         size: Some(Size { rows: 24, cols: 80 }),
     };
     every_variant_has_a_row(&[
@@ -264,7 +260,10 @@ fn between_client_and_gateway() {
     ]);
     let reason = EndReason::Exited(ExitStatus::Code(3));
     every_variant_has_a_row(&[
-        row(ToClient::Attached { output: [1, 2], input: 3, room: 4 }, &[&[0, 1, 2, 3, 4]]),
+        row(
+            ToClient::Attached { output: Lanes::new(1, 2), input: 3, room: 4 },
+            &[&[0, 1, 2, 3, 4]],
+        ),
         row(ToClient::Waiting { grace: 600 }, &[&[1, 0xd8, 4]]),
         row(ToClient::Ended { reason, text: String::new() }, &[&[2, 0, 0, 3, 0]]),
         row(ToClient::Refused { text: "r".into(), taken_over: true }, &[&[3, 1, b'r', 1]]),

@@ -12,6 +12,7 @@ use nix::unistd::Pid;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use towline_wire::frame::StreamId;
+use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{EndReason, FromAgent, Held, RefusalCode, encode};
 use towline_wire::mux::{Full, Mux};
 
@@ -223,23 +224,23 @@ impl Table {
         &mut self,
         name: &str,
         attachment: u32,
-        received: Option<[u64; 2]>,
-        room: [u32; 2],
+        received: Option<Lanes<u64>>,
+        room: Lanes<u32>,
         now: Instant,
     ) {
         let Some((io, err)) = self.streams_of(name) else {
             let reason = EndReason::DeviceGone;
             return self.say(&FromAgent::Gone { session: name.to_owned(), reason });
         };
-        let (mut output, mut input, mut input_room) = ([0; 2], 0, 0);
+        let (mut output, mut input, mut input_room) = (Lanes::default(), 0, 0);
         let mut violation = None;
-        for (at, id) in [Some(io), err].into_iter().enumerate() {
+        for (lane, id) in [(Lane::Io, Some(io)), (Lane::Err, err)] {
             let Some((stream, budget)) = id.and_then(|id| self.mux.stream(id)) else { continue };
-            match stream.tx.attach(received.map(|received| received[at]), room[at], budget) {
-                Ok(position) => output[at] = position,
+            match stream.tx.attach(received.map(|received| received[lane]), room[lane], budget) {
+                Ok(position) => output[lane] = position,
                 Err(error) => violation = Some(error),
             }
-            if at == 0 {
+            if lane == Lane::Io {
                 (input, input_room) = (stream.rx.received(), stream.rx.room());
             }
         }

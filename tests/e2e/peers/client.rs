@@ -9,6 +9,7 @@ use towline_testkit::lab::{Device, Lab};
 use towline_testkit::{Outcome, Trouble, https};
 use towline_wire::client::{FromClient, SUBPROTOCOL, ToClient};
 use towline_wire::frame::Frame;
+use towline_wire::lane::Lanes;
 use towline_wire::message::{decode, encode};
 use tungstenite::client::IntoClientRequest;
 use tungstenite::{Message, WebSocket};
@@ -63,7 +64,7 @@ pub(crate) fn attach(channel: &mut Channel, token: &str) -> Outcome<ToClient> {
     let attach = FromClient::Attach {
         token: token.to_owned(),
         received: None,
-        room: [65_536; 2],
+        room: Lanes::new(65_536, 65_536),
         size: None,
     };
     say(channel, &attach)?;

@@ -25,6 +25,7 @@ use towline_ssm::message::MessageIds;
 use towline_ssm::message::payload::{Flag, Size as Cells};
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::{Frame, MAX_DATA, StreamId};
+use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{EndReason, ExitStatus, Size, decode, encode};
 use towline_wire::mux::{Incoming, Mux};
 use towline_wire::stream::{Receiver, Sender};
@@ -139,13 +140,13 @@ impl Aws {
             FromClient::Attach { token, received, room, size } => {
                 self.channel.attach(&token);
                 self.resize(size.or((!self.sized).then_some(AWS_ASSUMED_SIZE)));
-                let mut output = [0; 2];
-                for (at, id) in [IO, ERR].into_iter().enumerate() {
+                let mut output = Lanes::default();
+                for (lane, id) in [(Lane::Io, IO), (Lane::Err, ERR)] {
                     if let Some((stream, budget)) = self.mux.stream(id) {
-                        let from = received.map(|received| received[at]);
-                        output[at] = stream
+                        let from = received.map(|received| received[lane]);
+                        output[lane] = stream
                             .tx
-                            .attach(from, room[at], budget)
+                            .attach(from, room[lane], budget)
                             .map_err(|why| Broken::Stream(id, why))?;
                     }
                 }
@@ -374,7 +375,8 @@ mod tests {
         }
 
         fn attach(&mut self, size: Option<Size>) {
-            let (received, room) = (self.streams.received(), self.streams.room());
+            let received = self.streams.received().map(Into::into);
+            let room = self.streams.room().into();
             self.streams
                 .control(&FromClient::Attach { token: "t".into(), received, room, size })
                 .unwrap();
@@ -434,7 +436,7 @@ mod tests {
                 Received::Control(body) => {
                     let message = decode(body).unwrap();
                     if let ToClient::Attached { output, input, room } = message {
-                        assert_eq!(self.streams.attached(output, input, room).unwrap(), 0);
+                        assert_eq!(self.streams.attached(output.into(), input, room).unwrap(), 0);
                     }
                     self.said.push(message);
                 }

@@ -150,8 +150,8 @@ impl Driver {
 
     /// Says who we are and what we have.
     fn attach(&mut self, Token(token): Token) -> Result<(), SessionError> {
-        let received = self.streams.received();
-        let room = self.streams.room();
+        let received = self.streams.received().map(Into::into);
+        let room = self.streams.room().into();
         let size = if self.manner.terminal { self.local.size() } else { None };
         Ok(self.streams.control(&FromClient::Attach { token, received, room, size })?)
     }
@@ -190,7 +190,7 @@ impl Driver {
     fn on_control(&mut self, message: ToClient) -> Result<(), SessionError> {
         match message {
             ToClient::Attached { output, input, room } => {
-                let missed = self.streams.attached(output, input, room)?;
+                let missed = self.streams.attached(output.into(), input, room)?;
                 self.attached = true;
                 self.link.recovered();
                 self.local.status.clear("connected again");

@@ -77,7 +77,8 @@ impl Pipe {
     }
 
     fn attach(&mut self, Token(token): Token) -> Result<(), Broken> {
-        let (received, room) = (self.streams.received(), self.streams.room());
+        let received = self.streams.received().map(Into::into);
+        let room = self.streams.room().into();
         self.streams.control(&FromClient::Attach { token, received, room, size: None })
     }
 
@@ -163,7 +164,7 @@ impl Pipe {
     fn on_control(&mut self, message: ToClient) -> Result<Happened, SessionError> {
         match message {
             ToClient::Attached { output, input, room } => {
-                let missed = self.streams.attached(output, input, room)?;
+                let missed = self.streams.attached(output.into(), input, room)?;
                 self.link.recovered();
                 if missed > 0 {
                     let line =

@@ -18,8 +18,8 @@ use super::report;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("towline-wire", &[]),
     ("towline-policy", &[]),
-    ("towline-ssm", &[]),
-    ("towline-evidence", &[]),
+    ("towline-ssm", &["towline-wire"]),
+    ("towline-evidence", &["towline-wire"]),
     ("towline-agent", &["towline-wire"]),
     ("towline-host", &[]),
     ("towline-store", &["towline-host", "towline-ssm", "towline-wire"]),

@@ -32,6 +32,8 @@ mod tests;
 
 use std::collections::VecDeque;
 
+pub use towline_wire::echo::Echo;
+
 use crate::text::Decoder;
 use line::{Fate, Line};
 use screen::{Screen, Shown};
@@ -45,17 +47,6 @@ const STRETCHES: usize = 4096;
 /// A marker: something was typed that is not recorded.
 pub const HIDDEN: &str =
     "input: something was typed that the screen did not show; it is not recorded";
-
-/// How a terminal stood when it took input.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Echo {
-    /// It echoes.
-    Terminal,
-    /// It hands each key to the program, which echoes, or does not.
-    Program,
-    /// It gathers lines and does not echo.
-    Hidden,
-}
 
 /// What a device says of a stretch of input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -48,7 +48,10 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
         Ok(Frame::Control(message)) => match decode::<FromClient>(message) {
             Ok(FromClient::Attach { token, received, room, size }) => match hub.session(&name) {
                 Some(session) => {
-                    session.attach(&token, received, room, size).map(|queue| (session, queue))
+                    let received = received.map(Into::into);
+                    session
+                        .attach(&token, received, room.into(), size)
+                        .map(|queue| (session, queue))
                 }
                 None => Err("there is no such session, or it is over"),
             },

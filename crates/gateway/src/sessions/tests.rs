@@ -70,7 +70,8 @@ fn sent(link: &Link) -> Vec<String> {
             told.push(match frame {
                 Frame::Control(body) => match decode::<ToAgent>(body).unwrap() {
                     ToAgent::Attach { attachment, received, room, .. } => {
-                        format!("attach {attachment} {received:?} {room:?}")
+                        let received = received.map(<[u64; 2]>::from);
+                        format!("attach {attachment} {received:?} {:?}", <[u32; 2]>::from(room))
                     }
                     ToAgent::Close { reason, .. } => format!("close {reason:?}"),
                     ToAgent::Forget { .. } => "forget".to_owned(),
@@ -98,7 +99,7 @@ fn words(queue: &ClientQueue) -> Vec<String> {
         ToChannel::Fin(_, length) => format!("fin {length}"),
         ToChannel::Credit { acked, limit } => format!("credit {acked} {limit}"),
         ToChannel::Word(ToClient::Attached { output, input, room }) => {
-            format!("attached {output:?} {input} {room}")
+            format!("attached {:?} {input} {room}", <[u64; 2]>::from(output))
         }
         ToChannel::Word(ToClient::Waiting { .. }) => "waiting".to_owned(),
         ToChannel::Word(ToClient::Ended { reason, .. }) => format!("ended {reason:?}"),

@@ -12,6 +12,7 @@ use super::{EndReason, ExitStatus, RefusalCode, SessionName};
 use crate::echo::Echoed;
 use crate::epoch::Epoch;
 use crate::frame::StreamId;
+use crate::lane::Lanes;
 use crate::record::Batch;
 use crate::rotation::NewKey;
 
@@ -47,7 +48,7 @@ pub enum FromAgent {
         /// The number of the attach that is answered.
         attachment: u32,
         /// First position of the output that follows, for `io` and `err`.
-        output: [u64; 2],
+        output: Lanes<u64>,
         /// Input bytes taken so far.
         input: u64,
         /// Room for input from there, bytes.

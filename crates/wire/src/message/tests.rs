@@ -1,6 +1,7 @@
 //! Golden bytes, and what is no message.
 
 use super::*;
+use crate::lane::Lanes;
 use alloc::string::String;
 use proptest::prelude::*;
 
@@ -16,8 +17,8 @@ fn golden_bytes_of_messages() {
             ToAgent::Attach {
                 session: "a".into(),
                 attachment: 1,
-                received: Some([2, 0]),
-                room: [9, 0],
+                received: Some(Lanes::new(2, 0)),
+                room: Lanes::new(9, 0),
             },
             &[4, 1, b'a', 1, 1, 2, 0, 9, 0],
         ),

@@ -12,6 +12,7 @@ use super::{EndReason, RefusalCode, SessionName, Size, Terminal};
 use crate::epoch::BootNonce;
 use crate::frame::StreamId;
 use crate::grant::{SignedGrant, SignedTime};
+use crate::lane::Lanes;
 
 /// From the gateway to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -46,9 +47,9 @@ pub enum ToAgent {
         /// Grows with each attach of the session.
         attachment: u32,
         /// Output bytes the client has, for `io` and `err`; `None` for a client that starts anew.
-        received: Option<[u64; 2]>,
+        received: Option<Lanes<u64>>,
         /// The client's room from there on, bytes, for `io` and `err`.
-        room: [u32; 2],
+        room: Lanes<u32>,
     },
     /// The client is gone: send no more of this session until the next attach.
     Detach {

@@ -38,7 +38,7 @@ enum State {
     Body { header: Header },
 }
 
-/// See the module.
+/// Cuts the bytes of one end into headers, data and resets, whatever the size of the pieces.
 #[derive(Debug)]
 pub struct Parser {
     version: Option<Version>,

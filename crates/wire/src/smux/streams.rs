@@ -60,7 +60,7 @@ struct Stream {
     ended: bool,
 }
 
-/// See the module.
+/// All streams of one tunnel at one of its two ends.
 #[derive(Debug)]
 pub struct Streams {
     rule: Rule,

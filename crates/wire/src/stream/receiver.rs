@@ -10,8 +10,17 @@
 //! - Bytes below `received` are never given out again; bytes beyond a hole are dropped (they will
 //!   be sent again).
 
-use super::{ACK_EVERY, Violation};
+use super::Violation;
 use crate::frame::{Frame, StreamId};
+
+/// Bytes a receiver takes before it acknowledges, at the latest. Must be less than the smallest
+/// ring, or a sender with such a ring would wait for an acknowledgement that waits for more bytes.
+pub const ACK_EVERY: u32 = 4 * 1024;
+
+const _: () = assert!(
+    (ACK_EVERY as usize) < super::ring::SMALLEST,
+    "a full smallest ring must cause an acknowledgement"
+);
 
 /// What a receiver is: enough for another process to go on with the stream, given the bytes that
 /// wait.
@@ -25,7 +34,7 @@ pub struct ReceiverState {
     pub length: Option<u64>,
 }
 
-/// See the module.
+/// The receiving end of one direction.
 #[derive(Debug)]
 pub struct Receiver {
     capacity: u32,

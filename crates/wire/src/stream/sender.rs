@@ -34,7 +34,7 @@ pub struct SenderState {
     pub fin_acked: bool,
 }
 
-/// See the module.
+/// The sending end of one direction: keeps each byte until the receiver has acknowledged it.
 #[derive(Debug)]
 pub struct Sender {
     ring: ReplayRing,

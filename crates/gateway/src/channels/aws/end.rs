@@ -258,6 +258,7 @@ impl AwsEnd {
     fn take_word(&mut self, word: ToClient) {
         match word {
             ToClient::Attached { output, input, room } => {
+                let output = <[u64; 2]>::from(output);
                 for (id, at) in [(IO, 0), (ERR, 1)] {
                     let fresh = !self.attached_before;
                     if let Some((stream, budget)) = self.mux.stream(id) {

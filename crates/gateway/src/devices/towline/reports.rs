@@ -111,7 +111,7 @@ impl Hub {
             }
             FromAgent::Attached { session, attachment, output, input, room } => {
                 if let Some(found) = self.session_on(link, &session) {
-                    found.attached(attachment, output, input, room);
+                    found.attached(attachment, output.into(), input, room);
                 }
             }
             FromAgent::Exited { session, status } => match self.session_on(link, &session) {

@@ -11,9 +11,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use towline_evidence::typed::{self, Said};
+use towline_evidence::typed::Said;
 use towline_wire::client::ToClient;
-use towline_wire::echo::{Echo, Echoed};
+use towline_wire::echo::Echoed;
 use towline_wire::frame::StreamId;
 use towline_wire::message::{EndReason, ExitStatus};
 
@@ -44,12 +44,12 @@ impl Session {
     /// What the device's terminal did with input. Not asked for, it means nothing.
     pub fn echoed(&self, told: &Echoed) {
         if let Some(tape) = self.tape.get().filter(|_| self.meta.input) {
-            let echo = match told.echo {
-                Echo::Terminal => typed::Echo::Terminal,
-                Echo::Program => typed::Echo::Program,
-                Echo::Hidden => typed::Echo::Hidden,
-            };
-            tape.said(Said { from: told.from, until: told.until, output: told.output, echo });
+            tape.said(Said {
+                from: told.from,
+                until: told.until,
+                output: told.output,
+                echo: told.echo,
+            });
         }
     }
 
@@ -135,7 +135,10 @@ impl Session {
     pub fn attached(&self, attachment: u32, output: [u64; 2], input: u64, room: u32) {
         let mut core = self.lock();
         match core.lanes.start(attachment, output, input, room) {
-            Ok(true) => core.tell(ToChannel::Word(ToClient::Attached { output, input, room })),
+            Ok(true) => {
+                let output = output.into();
+                core.tell(ToChannel::Word(ToClient::Attached { output, input, room }));
+            }
             Ok(false) => {}
             Err(broken) => core.blame_device(&self.meta.name, broken),
         }
@@ -148,7 +151,7 @@ impl Session {
             Ok(true) => {
                 core.since.activity = Instant::now();
                 if let Some(tape) = self.tape.get() {
-                    tape.output(lane.into(), offset, data);
+                    tape.output(lane, offset, data);
                 }
                 core.tell(ToChannel::Data(lane, offset, Bytes::copy_from_slice(data)));
             }
@@ -162,7 +165,7 @@ impl Session {
         let mut core = self.lock();
         if core.lanes.output_ended(lane, length) {
             if let Some(tape) = self.tape.get() {
-                tape.length(lane.into(), length);
+                tape.length(lane, length);
             }
             core.tell(ToChannel::Fin(lane, length));
         }

@@ -256,8 +256,8 @@ impl Core {
         carried.link.send(&ToAgent::Attach {
             session: session.to_owned(),
             attachment,
-            received,
-            room,
+            received: received.map(Into::into),
+            room: room.into(),
         });
     }
 

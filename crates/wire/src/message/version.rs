@@ -1,0 +1,27 @@
+//! Versions of the wire: which ones a side speaks, and which one both speak.
+
+/// The ALPN protocol name of the agent's link (RFC 7301).
+pub const ALPN: &[u8] = b"towline/1";
+/// The lowest and the highest wire version that this crate speaks. See [`Version`].
+pub const VERSIONS: Version = Version { min: 1, max: 2 };
+/// The version since which a gateway may ask for [`echo::Echoed`].
+pub const TELLS_ECHO: u16 = 2;
+
+/// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
+/// anything else.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Version {
+    /// Lowest.
+    pub min: u16,
+    /// Highest.
+    pub max: u16,
+}
+
+impl Version {
+    /// The highest version that both speak.
+    #[must_use]
+    pub fn agree(self, other: Self) -> Option<u16> {
+        let best = self.max.min(other.max);
+        (best >= self.min && best >= other.min).then_some(best)
+    }
+}
