@@ -12,11 +12,8 @@
 //!   tags").
 //! - Both matchers cost at most pattern times text.
 
-use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, glob, literal, tokenise};
-use crate::request::Context;
-
-/// Parts of an ARN: `arn`, partition, service, region, account, resource.
-pub(crate) const PARTS: usize = 6;
+use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, glob, tokenise};
+use crate::request::{ARN_PARTS as PARTS, Context};
 
 /// Why a text cannot be a `Resource`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -69,43 +66,6 @@ fn confine_wildcards(pieces: &mut [Piece]) -> Result<usize, ResourceError> {
         }
     }
     Ok(colons)
-}
-
-/// Like [`glob`], for patterns whose wildcards differ in what they may cross: all reachable places
-/// at once.
-pub(crate) fn glob_segments(pieces: &[Piece], text: &str, context: &Context) -> bool {
-    let bytes = text.as_bytes();
-    let mut reached = vec![false; bytes.len() + 1];
-    reached[0] = true;
-    for piece in pieces {
-        let mut next = vec![false; bytes.len() + 1];
-        match piece {
-            Piece::Many | Piece::ManyInSegment => {
-                let all = *piece == Piece::Many;
-                let mut open = false;
-                for at in 0..=bytes.len() {
-                    open &= at == 0 || all || bytes[at - 1] != b':';
-                    open |= reached[at];
-                    next[at] = open && text.is_char_boundary(at);
-                }
-            }
-            Piece::One | Piece::OneInSegment => {
-                for (at, c) in text.char_indices() {
-                    next[at + c.len_utf8()] |= reached[at] && (*piece == Piece::One || c != ':');
-                }
-            }
-            Piece::Text(_) | Piece::Variable(_) => {
-                let Some(exactly) = literal(piece, context) else { return false };
-                for (at, _) in reached.iter().enumerate().filter(|(_, reached)| **reached) {
-                    if text[at..].starts_with(exactly) {
-                        next[at + exactly.len()] = true;
-                    }
-                }
-            }
-        }
-        reached = next;
-    }
-    reached[bytes.len()]
 }
 
 /// A value of `ArnLike`, `ArnEquals` or their negations: six patterns, one per part.

@@ -20,7 +20,7 @@
 //!   negation). IAM leaves this open and asks for a set operator.
 
 use crate::arn::ArnPattern;
-use crate::document::Effect;
+use crate::effect::Effect;
 use crate::operator::{Family, Operator, Quantifier, Relation};
 use crate::pattern::{Pattern, PatternError, Syntax, Unresolved, Variable};
 use crate::request::{Context, Key};

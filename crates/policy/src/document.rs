@@ -8,6 +8,7 @@
 //! - Whether a document may be stored for a given use: [`crate::storage`].
 
 use crate::condition::Condition;
+use crate::effect::Effect;
 use crate::limits::MAX_STATEMENTS;
 use crate::pattern::Pattern;
 use crate::principal::Entry;
@@ -23,15 +24,6 @@ pub enum Version {
     V2008,
     /// `2012-10-17`.
     V2012,
-}
-
-/// What a statement does to the requests it matches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Effect {
-    /// Grants.
-    Allow,
-    /// Refuses, whatever else grants.
-    Deny,
 }
 
 /// A parsed policy document.

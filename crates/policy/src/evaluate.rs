@@ -14,10 +14,11 @@
 //! - Which policies a principal has, and telling the caller: the gateway. The full account of a
 //!   decision: [`crate::explain`].
 
-use crate::document::{Effect, Element, Policy, Statement};
+use crate::document::{Element, Policy, Statement};
+use crate::effect::Effect;
 use crate::pattern::{Pattern, Unresolved};
-use crate::principal::{Caller, Named};
-use crate::request::Request;
+use crate::principal::Named;
+use crate::request::{Caller, Request};
 use std::fmt;
 use std::sync::Arc;
 

@@ -10,7 +10,8 @@
 //!   values of a list.
 
 use crate::condition::Condition;
-use crate::document::{Effect, Statement};
+use crate::document::Statement;
+use crate::effect::Effect;
 use crate::evaluate::{Asked, Decision, NamedPolicy, PolicySet, Scope, StatementRef, evaluate};
 use crate::principal::Named;
 use crate::request::{Context, Request};

@@ -22,6 +22,7 @@ mod arn;
 pub mod batch;
 mod condition;
 mod document;
+mod effect;
 mod evaluate;
 mod explain;
 mod json;
@@ -35,7 +36,8 @@ mod request;
 mod storage;
 mod values;
 
-pub use document::{Effect, Policy, Version};
+pub use document::{Policy, Version};
+pub use effect::Effect;
 pub use evaluate::{
     Decision, NamedPolicy, Outcome, PolicySet, Scope, StatementRef, Why, evaluate, evaluate_trust,
 };

@@ -12,9 +12,8 @@
 //!   becomes an empty text.
 //!
 //! # Not here
-//! - What a colon means in an ARN: [`crate::arn`].
+//! - Which wildcards of an ARN may cross a colon: [`crate::arn`] decides.
 
-use crate::arn::glob_segments;
 use crate::limits::{MAX_EXPANDED_BYTES, MAX_KEY_BYTES, MAX_PATTERN_BYTES};
 use crate::request::{Context, Key};
 use memchr::{memchr, memchr_iter, memmem};
@@ -316,6 +315,43 @@ pub(crate) fn glob(pieces: &[Piece], text: &str, context: &Context) -> bool {
         (left, rest) = behind;
         retry = next.map(|next| (after, next));
     }
+}
+
+/// Like [`glob`], for patterns whose wildcards differ in what they may cross. Keeps all reachable
+/// positions at once.
+pub(crate) fn glob_segments(pieces: &[Piece], text: &str, context: &Context) -> bool {
+    let bytes = text.as_bytes();
+    let mut reached = vec![false; bytes.len() + 1];
+    reached[0] = true;
+    for piece in pieces {
+        let mut next = vec![false; bytes.len() + 1];
+        match piece {
+            Piece::Many | Piece::ManyInSegment => {
+                let all = *piece == Piece::Many;
+                let mut open = false;
+                for at in 0..=bytes.len() {
+                    open &= at == 0 || all || bytes[at - 1] != b':';
+                    open |= reached[at];
+                    next[at] = open && text.is_char_boundary(at);
+                }
+            }
+            Piece::One | Piece::OneInSegment => {
+                for (at, c) in text.char_indices() {
+                    next[at + c.len_utf8()] |= reached[at] && (*piece == Piece::One || c != ':');
+                }
+            }
+            Piece::Text(_) | Piece::Variable(_) => {
+                let Some(exactly) = literal(piece, context) else { return false };
+                for (at, _) in reached.iter().enumerate().filter(|(_, reached)| **reached) {
+                    if text[at..].starts_with(exactly) {
+                        next[at + exactly.len()] = true;
+                    }
+                }
+            }
+        }
+        reached = next;
+    }
+    reached[bytes.len()]
 }
 
 /// What is left of pieces and text.

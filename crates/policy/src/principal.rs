@@ -13,6 +13,7 @@
 //!   whatever their path).
 
 use crate::limits::MAX_ARN_BYTES;
+use crate::request::{Arn, Caller, is_account};
 
 /// How directly an entry names the caller. The order is the order of strength.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -99,7 +100,7 @@ impl Entry {
     pub(crate) fn names(&self, caller: &Caller<'_>) -> Named {
         match self {
             Self::Everyone => Named::Direct,
-            Self::Exact(name) | Self::Arn(name) if **name == *caller.name => Named::Direct,
+            Self::Exact(name) | Self::Arn(name) if **name == *caller.name() => Named::Direct,
             Self::Exact(_) => Named::No,
             Self::Account(account) => {
                 if caller.account() == Some(account) {
@@ -127,93 +128,6 @@ impl Entry {
             Named::No | Named::Role => false,
             Named::Account => caller.is_root(),
             Named::Direct => true,
-        }
-    }
-}
-
-/// The caller of a request, taken apart once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Caller<'a> {
-    name: &'a str,
-    arn: Option<Arn<'a>>,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Arn<'a> {
-    partition: &'a str,
-    service: &'a str,
-    account: &'a str,
-    resource: &'a str,
-}
-
-impl<'a> Arn<'a> {
-    fn split(text: &'a str) -> Option<Self> {
-        let mut parts = text.splitn(crate::arn::PARTS, ':');
-        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
-        let (_region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
-        (arn == "arn").then_some(Self { partition, service, account, resource })
-    }
-}
-
-fn is_account(text: &str) -> bool {
-    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
-}
-
-impl<'a> Caller<'a> {
-    pub(crate) fn read(name: &'a str) -> Self {
-        Self { name, arn: Arn::split(name).filter(|arn| matches!(arn.service, "iam" | "sts")) }
-    }
-
-    pub(crate) fn account(&self) -> Option<&'a str> {
-        self.arn.as_ref().map(|arn| arn.account).filter(|account| !account.is_empty())
-    }
-
-    fn is_root(&self) -> bool {
-        self.arn.as_ref().is_some_and(|arn| arn.service == "iam" && arn.resource == "root")
-    }
-
-    fn is_session(&self) -> bool {
-        self.arn.as_ref().is_some_and(|arn| arn.service == "sts")
-    }
-
-    /// Account and name of the role, for a role and for its sessions alike.
-    fn role(&self) -> Option<(&'a str, &'a str)> {
-        let arn = self.arn.as_ref()?;
-        let name = match (arn.service, arn.resource.split_once('/')?) {
-            ("iam", ("role", path)) => path.rsplit('/').next()?,
-            ("sts", ("assumed-role", session)) => session.split('/').next()?,
-            _ => return None,
-        };
-        Some((arn.account, name))
-    }
-
-    /// The user's name without the path.
-    pub(crate) fn user_name(&self) -> Option<&'a str> {
-        let arn = self.arn.as_ref()?;
-        let path = arn.resource.strip_prefix("user/").filter(|_| arn.service == "iam")?;
-        path.rsplit('/').next()
-    }
-
-    /// `aws:PrincipalType` as IAM spells it.
-    pub(crate) fn kind(&self) -> Option<&'static str> {
-        let arn = self.arn.as_ref()?;
-        match (arn.service, arn.resource.split('/').next()?) {
-            ("iam", "root") => Some("Account"),
-            ("iam", "user") => Some("User"),
-            ("iam", "role") | ("sts", "assumed-role") => Some("AssumedRole"),
-            ("sts", "federated-user") => Some("FederatedUser"),
-            _ => None,
-        }
-    }
-
-    /// The ARN of what outlasts the session: the role of a role session, else the caller.
-    pub(crate) fn lasting_arn(&self) -> Option<String> {
-        let arn = self.arn.as_ref()?;
-        match self.role() {
-            Some((account, role)) if self.is_session() => {
-                Some(format!("arn:{}:iam::{account}:role/{role}", arn.partition))
-            }
-            _ => Some(self.name.to_owned()),
         }
     }
 }

@@ -15,9 +15,11 @@ use crate::limits::{
     MAX_ALIASES, MAX_ARN_BYTES, MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_KEY_BYTES,
     MAX_VALUE_BYTES,
 };
-use crate::principal::Caller;
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
+
+/// Parts of an ARN: `arn`, partition, service, region, account, resource.
+pub(crate) const ARN_PARTS: usize = 6;
 
 /// One question to the policies.
 #[derive(Debug, Clone, Default)]
@@ -208,6 +210,100 @@ impl Context {
             {
                 self.set(key, [value]);
             }
+        }
+    }
+}
+
+/// The caller of a request, taken apart once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Caller<'a> {
+    name: &'a str,
+    arn: Option<Arn<'a>>,
+}
+
+/// The parts of an ARN that name a principal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Arn<'a> {
+    pub(crate) partition: &'a str,
+    pub(crate) service: &'a str,
+    pub(crate) account: &'a str,
+    pub(crate) resource: &'a str,
+}
+
+impl<'a> Arn<'a> {
+    pub(crate) fn split(text: &'a str) -> Option<Self> {
+        let mut parts = text.splitn(ARN_PARTS, ':');
+        let (arn, partition, service) = (parts.next()?, parts.next()?, parts.next()?);
+        let (_region, account, resource) = (parts.next()?, parts.next()?, parts.next()?);
+        (arn == "arn").then_some(Self { partition, service, account, resource })
+    }
+}
+
+/// Whether a text is an account number.
+pub(crate) fn is_account(text: &str) -> bool {
+    text.len() == 12 && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+impl<'a> Caller<'a> {
+    pub(crate) fn read(name: &'a str) -> Self {
+        Self { name, arn: Arn::split(name).filter(|arn| matches!(arn.service, "iam" | "sts")) }
+    }
+
+    /// The name by which the request calls the caller.
+    pub(crate) fn name(&self) -> &'a str {
+        self.name
+    }
+
+    pub(crate) fn account(&self) -> Option<&'a str> {
+        self.arn.as_ref().map(|arn| arn.account).filter(|account| !account.is_empty())
+    }
+
+    pub(crate) fn is_root(&self) -> bool {
+        self.arn.as_ref().is_some_and(|arn| arn.service == "iam" && arn.resource == "root")
+    }
+
+    pub(crate) fn is_session(&self) -> bool {
+        self.arn.as_ref().is_some_and(|arn| arn.service == "sts")
+    }
+
+    /// Account and name of the role, for a role and for its sessions alike.
+    pub(crate) fn role(&self) -> Option<(&'a str, &'a str)> {
+        let arn = self.arn.as_ref()?;
+        let name = match (arn.service, arn.resource.split_once('/')?) {
+            ("iam", ("role", path)) => path.rsplit('/').next()?,
+            ("sts", ("assumed-role", session)) => session.split('/').next()?,
+            _ => return None,
+        };
+        Some((arn.account, name))
+    }
+
+    /// The user's name without the path.
+    pub(crate) fn user_name(&self) -> Option<&'a str> {
+        let arn = self.arn.as_ref()?;
+        let path = arn.resource.strip_prefix("user/").filter(|_| arn.service == "iam")?;
+        path.rsplit('/').next()
+    }
+
+    /// `aws:PrincipalType` as IAM spells it.
+    pub(crate) fn kind(&self) -> Option<&'static str> {
+        let arn = self.arn.as_ref()?;
+        match (arn.service, arn.resource.split('/').next()?) {
+            ("iam", "root") => Some("Account"),
+            ("iam", "user") => Some("User"),
+            ("iam", "role") | ("sts", "assumed-role") => Some("AssumedRole"),
+            ("sts", "federated-user") => Some("FederatedUser"),
+            _ => None,
+        }
+    }
+
+    /// The ARN of what outlasts the session: the role of a role session, else the caller.
+    pub(crate) fn lasting_arn(&self) -> Option<String> {
+        let arn = self.arn.as_ref()?;
+        match self.role() {
+            Some((account, role)) if self.is_session() => {
+                Some(format!("arn:{}:iam::{account}:role/{role}", arn.partition))
+            }
+            _ => Some(self.name.to_owned()),
         }
     }
 }

@@ -11,7 +11,8 @@
 //! - The sum over all inline policies of a principal: the store knows the others, see
 //!   [`Use::quota`].
 
-use crate::document::{Effect, Policy, Statement};
+use crate::document::{Policy, Statement};
+use crate::effect::Effect;
 use crate::known_keys::is_known;
 use crate::limits;
 

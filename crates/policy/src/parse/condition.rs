@@ -7,8 +7,8 @@
 //! - Values are compiled for their operator here; one that does not fit never reaches an
 //!   evaluation.
 
-use super::error::{Path, Rule};
-use super::{ParseError, object, wrong};
+use super::error::{ParseError, Path, Rule};
+use super::members::{object, wrong};
 use crate::condition::{Condition, ValueError};
 use crate::json::Json;
 use crate::limits::MAX_KEY_BYTES;

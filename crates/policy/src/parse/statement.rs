@@ -6,10 +6,12 @@
 //! - Exactly one of `Action` and `NotAction`, at most one of the other pairs.
 //! - A statement without a `Resource` has a `Principal`: only trust policies do without.
 
-use super::error::{Path, Rule};
-use super::{ParseError, condition, member, name, object, only, text, texts, wrong};
+use super::condition;
+use super::error::{ParseError, Path, Rule};
+use super::members::{Members, member, name, object, only, text, texts, wrong};
 use crate::arn;
-use crate::document::{Effect, Element, Statement, Version};
+use crate::document::{Element, Statement, Version};
+use crate::effect::Effect;
 use crate::json::Json;
 use crate::limits::MAX_PATTERN_BYTES;
 use crate::pattern::{Pattern, Syntax};
@@ -66,7 +68,7 @@ fn effect(json: &Json, at: &Path<'_>) -> Result<Effect, ParseError> {
 
 /// An element that has a `Not` form: neither, or one of the two.
 fn pair<T>(
-    members: &super::Members,
+    members: &Members,
     (plain, negated): (&'static str, &'static str),
     at: &Path<'_>,
     read: impl Fn(&Json, &Path<'_>) -> Result<Vec<T>, ParseError>,
