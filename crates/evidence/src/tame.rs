@@ -1,4 +1,4 @@
-//! Terminal output made harmless: what draws stays, what acts on the terminal of whoever looks is
+//! Terminal output made harmless: what draws stays, what acts on the viewer's terminal is
 //! taken out.
 //!
 //! A recording is written by programs that its viewer did not choose. Taken out are: strings for
@@ -9,7 +9,7 @@
 //! # Invariants
 //! - What is let through is on a list; what is not known is taken out.
 //! - A sequence may be cut anywhere between two pieces; one that never ends is taken out until
-//!   [`LONGEST`] and then given up.
+//!   `LONGEST` and then given up.
 //!
 //! # Not here
 //! - A terminal: positions and screens are the viewer's own terminal's business.

@@ -4,7 +4,7 @@
 //! 1.09; member names are its own, in its order.
 //!
 //! # Invariants
-//! - Secrets have no place: whoever fills `request_parameters` and `response_elements` names what
+//! - Secrets have no place: the caller that fills `request_parameters` and `response_elements` names what
 //!   goes in, member by member.
 //!
 //! # Not here

@@ -19,7 +19,7 @@ const _: () = assert!(MAX_STATEMENTS < u32::MAX as usize);
 /// The version of the policy language.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Version {
-    /// `2008-10-17`, also when nothing is said: no policy variables, `${` is plain text.
+    /// `2008-10-17`, also the default: no policy variables, `${` is plain text.
     #[default]
     V2008,
     /// `2012-10-17`.

@@ -298,8 +298,8 @@ impl<'r> Asked<'r> {
             != *negated
     }
 
-    /// Identity policies speak of whom they are attached to; a resource policy without a principal
-    /// of nobody.
+    /// An identity policy applies to the identity it is attached to. A resource policy without a
+    /// principal applies to nobody.
     pub(crate) fn principal_matches(&self, statement: &Statement, scope: Scope) -> Named {
         match (&statement.principals, scope) {
             (None, Scope::Resource) => Named::No,

@@ -4,6 +4,33 @@
 //! gateway's store. Way of a request: [`Request`] and [`PolicySet`] -> [`evaluate`] ->
 //! [`Decision`], with [`explain`] for people.
 //!
+//! ```
+//! use std::sync::Arc;
+//! use towline_policy::{Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate};
+//!
+//! let document = r#"{
+//!     "Version": "2012-10-17",
+//!     "Statement": {
+//!         "Effect": "Allow",
+//!         "Action": "ssm:StartSession",
+//!         "Resource": "*",
+//!         "Condition": { "StringEquals": { "ssm:resourceTag/env": "dev" } }
+//!     }
+//! }"#;
+//! let policy = NamedPolicy::new("developers", Arc::new(Policy::parse(document)?));
+//! let policies = PolicySet { identity: vec![policy], ..PolicySet::default() };
+//!
+//! let request = |environment: &str| {
+//!     let mut context = Context::new();
+//!     context.set_resource_tags([("env", environment)]);
+//!     let device = "arn:aws:ssm:eu-central-1:123456789012:managed-instance/mi-0123456789abcdef0";
+//!     Request::new("arn:aws:iam::123456789012:user/ann", "ssm:StartSession", device, context)
+//! };
+//! assert_eq!(evaluate(&policies, &request("dev")).effect, Outcome::Allowed);
+//! assert_eq!(evaluate(&policies, &request("prod")).effect, Outcome::ImplicitlyDenied);
+//! # Ok::<(), towline_policy::ParseError>(())
+//! ```
+//!
 //! Map: `json` (a tree that keeps repeated keys) -> `parse` (grammar) -> `document` (compiled) made
 //! of `pattern`, `arn`, `principal`, `condition` over `operator` and `values`; `evaluate` and
 //! `explain` read it; `storage` over `known_keys` says what may be stored; `batch` answers JSON

@@ -59,7 +59,7 @@ impl Family {
     /// What its values must be, for error messages.
     pub(crate) fn wants(self) -> &'static str {
         match self {
-            Self::Text | Self::TextIgnoreCase | Self::TextLike => "a text",
+            Self::Text | Self::TextIgnoreCase | Self::TextLike => "a string",
             Self::Number(_) => "a number in plain digits",
             Self::Date(_) => "a date of ISO 8601 or seconds since 1970",
             Self::Bool | Self::Null => "\"true\" or \"false\"",

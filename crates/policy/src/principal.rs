@@ -1,4 +1,4 @@
-//! `Principal` and `NotPrincipal`: whom a trust or resource policy speaks of.
+//! `Principal` and `NotPrincipal`: the principals a trust or resource policy applies to.
 //!
 //! Source: IAM User Guide, "AWS JSON policy elements: Principal" and "NotPrincipal", and for the
 //! levels of a grant "Policy evaluation logic", resource-based policies.
@@ -121,7 +121,7 @@ impl Entry {
     }
 
     /// Whether a `NotPrincipal` with this entry spares the caller: only one that names it, and an
-    /// account its root. A role spares none of its sessions, whoever lists both means the one
+    /// account its root. A role spares none of its sessions, a list of both means the one
     /// session.
     pub(crate) fn spares(&self, caller: &Caller<'_>) -> bool {
         match self.names(caller) {

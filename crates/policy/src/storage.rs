@@ -50,7 +50,7 @@ impl Use {
         }
     }
 
-    /// Whether its statements must say whom they speak of.
+    /// Whether its statements must name a principal.
     fn names_principals(self) -> bool {
         matches!(self, Self::Trust | Self::Resource)
     }
@@ -69,7 +69,7 @@ pub enum StorageError {
         quota: usize,
     },
     /// Spell the key right.
-    #[error("{path}: nothing ever fills in the condition key {key}")]
+    #[error("{path}: unknown condition key {key}: no request ever has it")]
     UnknownKey {
         /// The place.
         path: String,
@@ -77,7 +77,7 @@ pub enum StorageError {
         key: String,
     },
     /// Write all six parts.
-    #[error("{path}: {value} is no ARN of six parts and can never match")]
+    #[error("{path}: {value} is not an ARN of six parts and can never match")]
     NotAnArn {
         /// The place.
         path: String,
@@ -85,25 +85,29 @@ pub enum StorageError {
         value: String,
     },
     /// Remove the principal.
-    #[error("{path}: an identity policy speaks of whom it is attached to and names no principal")]
+    #[error(
+        "{path}: an identity policy names no principal: it applies to the identity it is attached to"
+    )]
     Principal {
         /// The place.
         path: String,
     },
-    /// Say whom.
+    /// Add a Principal.
     #[error("{path}: a trust or resource policy must name a Principal")]
     NoPrincipal {
         /// The place.
         path: String,
     },
     /// Write a `Deny`, or name those who may.
-    #[error("{path}: NotPrincipal goes with Deny only; with Allow it would admit everyone else")]
+    #[error(
+        "{path}: NotPrincipal is valid with Deny only; with Allow it would admit everyone else"
+    )]
     NotPrincipalAllows {
         /// The place.
         path: String,
     },
     /// Remove the resource.
-    #[error("{path}: a trust policy speaks of its own role and names no resource")]
+    #[error("{path}: a trust policy names no resource: it applies to its own role")]
     TrustResource {
         /// The place.
         path: String,

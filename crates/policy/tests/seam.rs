@@ -237,7 +237,7 @@ fn unknown_condition_keys_are_not_stored() {
     stored(
         Use::Managed,
         &with(r#"{"ArnLike":{"aws:PrincipalArn":"arn:aws:iam:*"}}"#),
-        "no ARN of six parts",
+        "not an ARN of six parts",
     );
     stored(
         Use::Managed,

@@ -1,4 +1,4 @@
-//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for whoever
+//! How a refusal is told to an AWS client: a code from a closed list, and a sentence for the person who
 //! must act.
 //!
 //! Way: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the

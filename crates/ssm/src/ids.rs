@@ -19,6 +19,8 @@ use core::str::FromStr;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use crate::error::{ApiError, ErrorCode};
+
 /// A text that is not of the form its type wants.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("a {what} must be {form}")]
@@ -330,6 +332,26 @@ impl Realm {
     }
 }
 
+/// The bare name of a document that a request names by name or ARN.
+///
+/// # Errors
+/// `InvalidDocument` for what can name no document.
+pub fn bare_name(name: &str) -> Result<&str, ApiError> {
+    let bare = if name.starts_with("arn:") {
+        name.rsplit_once(":document/").map(|(_, bare)| bare)
+    } else {
+        Some(name)
+    };
+    bare.filter(|bare| is_plain_name(bare))
+        .ok_or_else(|| ApiError::new(ErrorCode::InvalidDocument, "no document can have this name"))
+}
+
+/// Whether a text can be the bare name of a document.
+pub(crate) fn is_plain_name(name: &str) -> bool {
+    (3..=128).contains(&name.len())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+}
+
 /// Lower-case hex of some bytes.
 #[must_use]
 pub fn hex_lower(bytes: &[u8]) -> String {
@@ -411,5 +433,14 @@ mod tests {
             realm.document_arn("Mine"),
             "arn:aws:ssm:eu-central-1:123456789012:document/Mine"
         );
+    }
+
+    #[test]
+    fn a_document_is_named_by_its_name_or_by_its_arn() {
+        assert_eq!(bare_name("Mine"), Ok("Mine"));
+        assert_eq!(bare_name("arn:aws:ssm:eu-central-1:123456789012:document/Mine"), Ok("Mine"));
+        for bad in ["arn:aws:ssm:x:1:parameter/Mine", "a/b", "arn:aws:ssm:x:1:document/"] {
+            assert_eq!(bare_name(bad).unwrap_err().code, ErrorCode::InvalidDocument, "{bad}");
+        }
     }
 }

@@ -34,7 +34,7 @@ enum Key {
     Single,
 }
 
-/// See the module.
+/// The line that is being typed, until Enter.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     bytes: Vec<u8>,

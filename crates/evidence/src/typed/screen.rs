@@ -36,7 +36,7 @@ enum State {
     Skip,
 }
 
-/// See the module.
+/// Reads output byte by byte: characters that are drawn, steps back, line ends.
 #[derive(Debug, Default)]
 pub(super) struct Screen {
     state: State,

@@ -2,6 +2,7 @@
 //! what comes back.
 #![allow(clippy::unwrap_used)]
 
+use super::input::STRETCHES;
 use super::*;
 
 /// A session: positions are counted here, so that the tests read like what happens at a screen.

@@ -3,6 +3,39 @@
 //! Way: lines of one recording -> [`RecordingVerifier`]; lines of a node's chain ->
 //! [`NodeVerifier`] -> [`Ledger`]; both together, for a whole sink -> [`Ledger::check`].
 //!
+//! ```
+//! use towline_evidence::cast::Header;
+//! use towline_evidence::recording::{Lane, Recording};
+//! use towline_evidence::verify::{Fault, RecordingVerifier};
+//!
+//! # fn header() -> Header {
+//! #     let towline = Some(towline_evidence::cast::Facts {
+//! #         session: "ann-0123456789abcdefg".into(),
+//! #         ..Default::default()
+//! #     });
+//! #     let (title, env) = (String::new(), Default::default());
+//! #     Header { version: 2, width: 80, height: 24, timestamp: 1, title, env, towline }
+//! # }
+//! let session = "ann-0123456789abcdefg";
+//! let mut recording = Recording::start(session, &header());
+//! recording.output(1_000, Lane::Io, 0, b"$ uptime\r\n", "");
+//! recording.end(2_000, "the program ended");
+//! let lines = recording.take(2_000);
+//!
+//! let verify = |lines: &[u8]| {
+//!     let mut verifier = RecordingVerifier::new(Some(session), Vec::new());
+//!     for line in lines.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+//!         verifier.line(line)?;
+//!     }
+//!     verifier.finish()
+//! };
+//! assert!(verify(&lines)?.ended);
+//!
+//! let altered = String::from_utf8_lossy(&lines).replace("uptime", "reboot");
+//! assert_eq!(verify(altered.as_bytes()), Err(Fault::Altered(1)));
+//! # Ok::<(), Fault>(())
+//! ```
+//!
 //! # Invariants
 //! - Memory is bounded by a block, whatever is verified; nothing in a file is believed before it is
 //!   checked.

@@ -2,8 +2,8 @@
 //!
 //! # Invariants
 //! - Every error names the place as a JSON path
-//!   (`$.Statement[0].Condition.StringLike["ssm:resourceTag/Env"]`) and the rule; whoever wrote the
-//!   document needs nothing else.
+//!   (`$.Statement[0].Condition.StringLike["ssm:resourceTag/Env"]`) and the rule: all that the
+//!   author of the document needs.
 
 use crate::arn::ResourceError;
 use crate::limits::{MAX_DOCUMENT_BYTES, MAX_NAME_BYTES, MAX_STATEMENTS};
@@ -48,26 +48,26 @@ pub(crate) enum Rule {
     TooManyStatements,
     #[error("longer than {MAX_NAME_BYTES} bytes")]
     NameTooLong,
-    #[error("the element stands here twice; which one counts would be a guess")]
+    #[error("this element appears twice")]
     Repeated,
-    #[error("unknown element; here may stand: {allowed}")]
+    #[error("unknown element; allowed here: {allowed}")]
     UnknownElement { allowed: &'static str },
     #[error("must be {wanted}, is {found}")]
     WrongType { wanted: &'static str, found: &'static str },
     #[error("the element {0} is missing")]
     Missing(&'static str),
-    #[error("{0} and {1} exclude each other")]
+    #[error("use either {0} or {1}, not both")]
     Both(&'static str, &'static str),
     #[error("must not be empty")]
     Empty,
-    #[error("the version is \"2012-10-17\" or \"2008-10-17\"")]
+    #[error("the version must be \"2012-10-17\" or \"2008-10-17\"")]
     UnknownVersion,
-    #[error("the effect is \"Allow\" or \"Deny\", in these letters")]
+    #[error("the effect must be \"Allow\" or \"Deny\" (case-sensitive)")]
     UnknownEffect,
     #[error("another statement has the same Sid")]
     SidNotUnique,
     #[error(
-        "an action is \"*\" or service:name; wildcards may stand in the name, and no variables"
+        "an action must be \"*\" or service:name; the name may have wildcards but no variables"
     )]
     Action,
     #[error("{0}")]
@@ -76,17 +76,15 @@ pub(crate) enum Rule {
     Pattern(#[from] PatternError),
     #[error("{0}")]
     Principal(#[from] PrincipalError),
-    #[error("a principal map has the keys AWS, Federated, Service and CanonicalUser")]
+    #[error("a principal map takes the keys AWS, Federated, Service and CanonicalUser")]
     PrincipalKind,
-    #[error("a principal that is a text can only be \"*\"")]
+    #[error("a principal given as a string must be \"*\"")]
     PrincipalText,
-    #[error("unknown condition operator{}", .0.as_ref().map(|name| format!("; perhaps {name}")).unwrap_or_default())]
+    #[error("unknown condition operator{}", .0.as_ref().map(|name| format!("; did you mean {name}?")).unwrap_or_default())]
     UnknownOperator(Option<String>),
-    #[error("a condition key has 1 to 1024 bytes and neither wildcards nor variables")]
+    #[error("a condition key must have 1 to 1024 bytes, no wildcards and no variables")]
     ConditionKey,
-    #[error(
-        "the operator compares with {0}, and takes no policy variables unless it compares texts or ARNs"
-    )]
+    #[error("this operator takes {0}; only string and ARN operators take policy variables")]
     ConditionValue(&'static str),
 }
 

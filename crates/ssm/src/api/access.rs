@@ -17,7 +17,7 @@ use crate::clock::EpochSeconds;
 use crate::ids::DeviceId;
 
 /// Minutes for which access can be given: a quarter of an hour to twelve hours; an hour when
-/// nothing is said.
+/// absent.
 pub const MINUTES: core::ops::RangeInclusive<i64> = 15..=720;
 
 /// Devices that are asked for: `InstanceIds` with ids, or `tag:KEY` with values of the tag. The

@@ -16,7 +16,8 @@ pub use super::document_list::{
 use super::tags::{Tag, check_tags};
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
-use crate::error::{ApiError, ErrorCode};
+pub use crate::ids::bare_name;
+use crate::ids::is_plain_name;
 
 /// A document that another one wants; always empty here.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -391,25 +392,6 @@ const TYPES_NOT_KEPT: &[&str] = &[
     "AutoApprovalPolicy",
 ];
 
-/// The bare name of a document that a request names by name or ARN.
-///
-/// # Errors
-/// `InvalidDocument` for what can name no document.
-pub fn bare_name(name: &str) -> Result<&str, ApiError> {
-    let bare = if name.starts_with("arn:") {
-        name.rsplit_once(":document/").map(|(_, bare)| bare)
-    } else {
-        Some(name)
-    };
-    bare.filter(|bare| is_plain_name(bare))
-        .ok_or_else(|| ApiError::new(ErrorCode::InvalidDocument, "no document can have this name"))
-}
-
-fn is_plain_name(name: &str) -> bool {
-    (3..=128).contains(&name.len())
-        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
-}
-
 fn is_number(text: &str) -> bool {
     !text.is_empty() && !text.starts_with('0') && text.bytes().all(|byte| byte.is_ascii_digit())
 }
@@ -479,19 +461,5 @@ fn check_format(v: &mut Violations, format: Option<&str>) {
             "be JSON or YAML: TEXT is for document types that are not kept here",
         ),
         Some(_) => v.add("DocumentFormat", "be JSON or YAML"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_document_is_named_by_its_name_or_by_its_arn() {
-        assert_eq!(bare_name("Mine"), Ok("Mine"));
-        assert_eq!(bare_name("arn:aws:ssm:eu-central-1:123456789012:document/Mine"), Ok("Mine"));
-        for bad in ["arn:aws:ssm:x:1:parameter/Mine", "a/b", "arn:aws:ssm:x:1:document/"] {
-            assert_eq!(bare_name(bad).unwrap_err().code, ErrorCode::InvalidDocument, "{bad}");
-        }
     }
 }

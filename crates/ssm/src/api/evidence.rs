@@ -217,7 +217,7 @@ pub struct Event {
     pub event_time: EpochSeconds,
     /// Service.
     pub event_source: String,
-    /// Name of whoever did it.
+    /// The name of the principal.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub username: String,
     /// What it was about.

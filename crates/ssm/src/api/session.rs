@@ -15,11 +15,9 @@ use serde::{Deserialize, Serialize};
 
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
+pub use crate::documents::Parameters;
 use crate::documents::TOWLINE_EXEC;
 use crate::ids::MAX_SESSION_ID;
-
-/// Parameters of a session document: every value is a list.
-pub type Parameters = BTreeMap<String, Vec<String>>;
 
 /// Asks for a session on a device.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]

@@ -81,7 +81,7 @@ pub fn resource_of(resource_type: &str, resource_id: &str) -> Result<TaggedResou
             Ok(TaggedResource::Device(device))
         }
         "Document" => {
-            let name = super::document::bare_name(resource_id);
+            let name = crate::ids::bare_name(resource_id);
             let name = name.map_err(|_| invalid("ResourceId must be the name of a document"))?;
             Ok(TaggedResource::Document(name.to_owned()))
         }

@@ -18,13 +18,12 @@ use std::collections::VecDeque;
 use serde_json::json;
 
 use super::half::{Half, Seen};
+use super::limits::{AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT};
 use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
 use super::state::{ChannelState, CutKind, Reached};
-use super::{
-    AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT, Transmit, millis,
-    unnumbered,
-};
+use super::stream::Stream;
+use super::transmit::{Transmit, millis, unnumbered};
 use crate::clock::format_iso8601;
 use crate::message::payload::{
     ACTION_SESSION_TYPE, ACTION_SUCCESS, ChannelClosed, Flag, HandshakeComplete, HandshakeRequest,
@@ -50,15 +49,6 @@ pub struct AgentConfig {
     pub customer_message: String,
     /// Random bytes for message ids.
     pub seed: [u8; 16],
-}
-
-/// Where output belongs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
-    /// A terminal, standard output, or a port.
-    Stdout,
-    /// Standard error of sessions with separate output.
-    Stderr,
 }
 
 /// What the owner has to know.

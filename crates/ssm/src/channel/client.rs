@@ -14,9 +14,10 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::half::{Half, Seen};
+use super::limits::CLIENT_PAYLOAD;
 use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
-use super::{CLIENT_PAYLOAD, Transmit};
+use super::transmit::Transmit;
 use crate::message::payload::{
     ACTION_SESSION_TYPE, ACTION_SUCCESS, ACTION_UNSUPPORTED, ChannelClosed, Flag,
     HandshakeComplete, HandshakeRequest, HandshakeResponse, JsonPayload, OPEN_SCHEMA_VERSION,

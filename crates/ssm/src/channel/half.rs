@@ -12,9 +12,11 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use super::limits::PENDING_ACKS;
 use super::receiver::{Item, Promise, Receiver, Verdict};
 use super::sender::{Next, Sender};
-use super::{PENDING_ACKS, Stream, Transmit, acknowledgement};
+use super::stream::Stream;
+use super::transmit::{Transmit, acknowledgement};
 use crate::message::payload::{Acknowledge, JsonPayload};
 use crate::message::{AgentMessage, MessageError, MessageId, MessageIds, MessageType, PayloadType};
 

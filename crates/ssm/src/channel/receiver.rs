@@ -11,7 +11,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use super::{HELD_BYTES, HELD_MESSAGES, READY_BYTES, READY_MESSAGES};
+use super::limits::{HELD_BYTES, HELD_MESSAGES, READY_BYTES, READY_MESSAGES};
 use crate::message::{MessageId, PayloadType};
 
 /// What an acknowledgement promises.

@@ -28,9 +28,11 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use super::limits::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES};
 use super::rtt::Rtt;
 use super::state::{Cut, CutKind};
-use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, Stream, millis};
+use super::stream::Stream;
+use super::transmit::millis;
 use crate::message::{AgentMessage, FLAGS_SYN, MessageIds, MessageType, PayloadType};
 
 /// How often a message must be proven read and silent before it is forgotten. One would do for a

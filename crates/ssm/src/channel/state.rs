@@ -15,7 +15,8 @@
 //! - No payload: output comes from its source again, cut as it was; input is the owner's once it
 //!   was taken.
 
-use super::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES, Stream};
+use super::limits::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES};
+use super::stream::Stream;
 use crate::message::MAX_PAYLOAD;
 
 /// First byte of the encoded form; another form gets another number.
@@ -60,7 +61,7 @@ pub struct Cut {
     pub len: u32,
 }
 
-/// See the module.
+/// The journal entry of an agent's half: enough for another process to go on with it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ChannelState {
     /// How far it is.

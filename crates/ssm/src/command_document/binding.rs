@@ -6,12 +6,13 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use super::parameter::Kind;
-use super::{
-    CommandDocument, DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT, Plan, PlannedStep, RUN_SHELL_SCRIPT,
-    Step, content, invalid,
-};
-use crate::api::session::Parameters;
+use super::document::{CommandDocument, RUN_SHELL_SCRIPT};
+use super::limits::{DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT};
+use super::parameter::{Kind, Parameter};
+use super::plan::{Plan, PlannedStep};
+use super::refusal::{content, invalid};
+use super::step::Step;
+use crate::documents::Parameters;
 use crate::error::ApiError;
 
 type Values<'a> = BTreeMap<&'a str, Cow<'a, [String]>>;
@@ -176,7 +177,7 @@ fn mentions_a_store(text: &str) -> bool {
     })
 }
 
-impl super::Parameter {
+impl Parameter {
     /// The word for its type, as documents write it.
     #[must_use]
     pub const fn type_name(&self) -> &'static str {

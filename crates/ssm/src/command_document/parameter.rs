@@ -3,7 +3,7 @@
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
-use super::{content, invalid};
+use super::refusal::{content, invalid};
 use crate::error::ApiError;
 
 /// Largest compiled pattern, bytes. A pattern of an address or a version is a tenth of it.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::content;
+use super::refusal::content;
 use crate::error::ApiError;
 
 /// The one action there is.

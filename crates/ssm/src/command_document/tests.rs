@@ -3,6 +3,8 @@
 use serde_json::json;
 
 use super::*;
+use crate::documents::Parameters;
+use crate::error::{ApiError, ErrorCode};
 
 fn parameters(pairs: &[(&str, &[&str])]) -> Parameters {
     pairs

@@ -9,10 +9,11 @@
 
 use serde_json::{Map, Value, json};
 
+use super::catalogue::{BUILT_IN, Document};
 use super::content::Kind;
-use super::{
-    BUILT_IN, Document, INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING,
-    REMOTE_HOST_FORWARDING, RUN_SHELL, SSH_SESSION,
+use super::names::{
+    INTERACTIVE_COMMAND, NON_INTERACTIVE_COMMAND, PORT_FORWARDING, REMOTE_HOST_FORWARDING,
+    RUN_SHELL, SSH_SESSION,
 };
 use crate::command_document::{RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT};
 

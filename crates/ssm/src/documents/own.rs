@@ -13,16 +13,18 @@
 //!
 //! # Not here
 //! - No quoting. As at AWS the value becomes part of the text that a shell reads: a parameter
-//!   without a pattern or a list lets whoever may start the document run anything
+//!   without a pattern or a list lets everybody who may start the document run anything
 //!   (`docs/policies.md` says so to people).
 
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
 use super::content::{Content, invalid, text_of};
+use super::names::MAX_COMMAND_BYTES;
+use super::parameter::{HOST, STDOUT_PREFIX, port_number};
+use super::plan::SessionPlan;
 use super::preferences::SessionPreferences;
-use super::{MAX_COMMAND_BYTES, SessionPlan, port_number};
-use crate::api::session::Parameters;
+use crate::documents::Parameters;
 use crate::error::{ApiError, ErrorCode};
 
 /// Memory a compiled pattern may take, bytes; patterns of AWS's documents take about 10 KiB.
@@ -413,17 +415,17 @@ fn bounded(command: String) -> Result<String, ApiError> {
 }
 
 fn prefix(text: String) -> Result<String, ApiError> {
-    if (super::STDOUT_PREFIX.allows)(&text) {
+    if (STDOUT_PREFIX.allows)(&text) {
         return Ok(text);
     }
-    Err(refused(format!("a separator prefix must match {}", super::STDOUT_PREFIX.allowed_pattern)))
+    Err(refused(format!("a separator prefix must match {}", STDOUT_PREFIX.allowed_pattern)))
 }
 
 fn host_name(text: String) -> Result<String, ApiError> {
-    if (super::HOST.allows)(&text) {
+    if (HOST.allows)(&text) {
         Ok(text)
     } else {
-        Err(refused(format!("host must match {}", super::HOST.allowed_pattern)))
+        Err(refused(format!("host must match {}", HOST.allowed_pattern)))
     }
 }
 

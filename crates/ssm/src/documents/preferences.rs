@@ -2,7 +2,7 @@
 //! documents.
 //!
 //! Way: `inputs` -> [`SessionPreferences::read`] -> the gateway: times and run-as at StartSession,
-//! the profile to the device, the log sinks to whoever keeps logs.
+//! the profile to the device, the log destinations to the gateway's delivery.
 //!
 //! # Invariants
 //! - A member that this file does not know is refused: a misspelt restriction must not vanish.
@@ -16,7 +16,7 @@
 use serde_json::{Map, Value};
 
 use super::content::invalid;
-use super::is_local_user;
+use super::parameter::is_local_user;
 use crate::error::ApiError;
 
 /// Bounds of `idleSessionTimeout`, minutes, as at AWS.
@@ -48,7 +48,7 @@ pub struct CloudWatchLog {
     pub encrypted: bool,
 }
 
-/// What is wanted of sessions. `None` everywhere: nothing is said.
+/// What sessions are to be like. `None`: the document does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SessionPreferences {
     /// Minutes without a keystroke and output after which a session ends.

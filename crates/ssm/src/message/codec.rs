@@ -33,7 +33,7 @@ pub struct AgentMessage {
     pub payload: Vec<u8>,
 }
 
-/// A frame that is no message. The reader drops it; whoever wrote it must be mended.
+/// A frame that is no message. The reader drops it; the writer has a bug.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// Less than a header, or more than header and largest payload.

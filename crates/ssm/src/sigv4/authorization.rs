@@ -12,7 +12,8 @@
 
 use core::fmt;
 
-use super::{ALGORITHM, MAX_AUTHORIZATION, MAX_SIGNED_HEADERS, SignatureError, TERMINATOR};
+use super::error::SignatureError;
+use super::limits::{ALGORITHM, MAX_AUTHORIZATION, MAX_SIGNED_HEADERS, TERMINATOR};
 
 /// Day, region and service that a signature is good for.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,7 @@
 
 use core::fmt::Write as _;
 
-use super::SignatureError;
+use super::error::SignatureError;
 use crate::ids::hex_lower;
 
 /// The parts of an HTTP request that a signature covers, as they came over the wire.

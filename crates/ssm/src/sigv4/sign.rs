@@ -8,8 +8,11 @@
 
 use ring::hmac;
 
-use super::canonical::canonical_request;
-use super::{ALGORITHM, RequestParts, Scope, SignatureError, signing_key, string_to_sign};
+use super::authorization::Scope;
+use super::canonical::{RequestParts, canonical_request};
+use super::error::SignatureError;
+use super::key::{signing_key, string_to_sign};
+use super::limits::ALGORITHM;
 use crate::clock::format_amz_date;
 use crate::ids::{SecretAccessKey, hex_lower};
 

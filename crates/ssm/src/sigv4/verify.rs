@@ -9,8 +9,11 @@
 
 use ring::hmac;
 
-use super::canonical::canonical_request;
-use super::{Authorization, MUST_SIGN, RequestParts, SignatureError, signing_key, string_to_sign};
+use super::authorization::Authorization;
+use super::canonical::{RequestParts, canonical_request};
+use super::error::SignatureError;
+use super::key::{signing_key, string_to_sign};
+use super::limits::MUST_SIGN;
 use crate::clock::parse_amz_date;
 use crate::ids::SecretAccessKey;
 

@@ -74,7 +74,7 @@ pub enum FromAgent {
     NewKey(NewKey),
     /// Answers [`ToAgent::RotateKey`](super::ToAgent::RotateKey): the old key stays.
     NoNewKey {
-        /// What is in the way, for whoever asked.
+        /// Why, for the person who asked.
         text: String,
     },
     /// A connection of a tunnel was not made: the far end refused, does not exist, or the device

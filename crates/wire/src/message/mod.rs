@@ -6,7 +6,7 @@
 //! [`FromAgent::Held`], then [`FromAgent::HeldEnd`].
 //!
 //! # Invariants
-//! - Every message can be repeated: a lost link loses messages, and what counts is said again by
+//! - Every message can be repeated: a lost link loses messages, and what counts is repeated by
 //!   `Held` and `Attach`.
 //! - Variants and fields are only appended, and a field is only appended together with a new
 //!   version.

@@ -4,7 +4,7 @@
 pub const ALPN: &[u8] = b"towline/1";
 /// The lowest and the highest wire version that this crate speaks. See [`Version`].
 pub const VERSIONS: Version = Version { min: 1, max: 2 };
-/// The version since which a gateway may ask for [`echo::Echoed`].
+/// The version since which a gateway may ask for [`Echoed`](crate::echo::Echoed).
 pub const TELLS_ECHO: u16 = 2;
 
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before

@@ -9,7 +9,7 @@
 //! - The capacity is a power of two times [`SMALLEST`]; the sum of all capacities is what the
 //!   budget says is used, except that each ring may hold one [`SMALLEST`] in any case: a session
 //!   can always make progress.
-//! - A ring that grows takes no more than half of what is left, so whoever comes later has a share
+//! - A ring that grows takes no more than half of what is left, so a ring that comes later has a share
 //!   too. Without this, two rings that are full for clients who have gone leave the third as slow
 //!   as one smallest ring by the round trip (seen: 0.1 MB/s).
 
@@ -58,7 +58,7 @@ pub struct ReplayRing {
 }
 
 impl ReplayRing {
-    /// An empty ring that may grow to `cap` bytes (at least [`SMALLEST`] is granted).
+    /// An empty ring that may grow to `cap` bytes (at least `SMALLEST` is granted).
     #[must_use]
     pub fn new(cap: usize) -> Self {
         Self { memory: Vec::new(), base: 0, end: 0, cap: cap.max(SMALLEST) }

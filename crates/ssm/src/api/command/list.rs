@@ -2,14 +2,15 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CloudWatchOutputConfig, Command, CommandStatus, Request, Violations};
+use super::send::{CloudWatchOutputConfig, Command, CommandStatus};
+use crate::api::{Request, Violations};
 use crate::clock::EpochSeconds;
 use crate::ids::DeviceId;
 
 /// A filter of commands or invocations; its member names are small.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommandFilter {
-    /// One of [`FILTER_KEYS`].
+    /// One of [`FILTER_KEYS`](super::FILTER_KEYS).
     pub key: String,
     /// 1 to 128 characters.
     pub value: String,
@@ -225,13 +226,13 @@ pub struct GetCommandInvocationResult {
     /// The same with more words.
     #[serde(default)]
     pub status_details: String,
-    /// The beginning of standard output, at most [`MAX_STDOUT`] characters.
+    /// The beginning of standard output, at most [`MAX_STDOUT`](super::MAX_STDOUT) characters.
     #[serde(default)]
     pub standard_output_content: String,
     /// Where all of it is.
     #[serde(default)]
     pub standard_output_url: String,
-    /// The beginning of standard error, at most [`MAX_STDERR`] characters.
+    /// The beginning of standard error, at most [`MAX_STDERR`](super::MAX_STDERR) characters.
     #[serde(default)]
     pub standard_error_content: String,
     /// Where all of it is.

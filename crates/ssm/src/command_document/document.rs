@@ -1,0 +1,92 @@
+//! Reading a command document: its parameters, its steps, and that they fit each other.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::limits::{MAX_PARAMETERS, MAX_STEPS};
+use super::parameter::Parameter;
+use super::refusal::content;
+use super::step::Step;
+use crate::documents::Parameters;
+use crate::error::ApiError;
+
+/// The document of ad-hoc commands.
+pub const RUN_SHELL_SCRIPT: &str = "AWS-RunShellScript";
+/// What is run by [`RUN_SHELL_SCRIPT`].
+pub const RUN_SHELL_SCRIPT_TEXT: &str = include_str!("run_shell_script.json");
+
+/// A document that was read and is good.
+#[derive(Debug, Clone)]
+pub struct CommandDocument {
+    /// For people.
+    pub description: String,
+    /// What it takes, by name.
+    pub parameters: BTreeMap<String, Parameter>,
+    /// What it does, in order.
+    pub steps: Vec<Step>,
+}
+
+impl CommandDocument {
+    /// The parameters that count: those given, and the defaults of the others. Not yet judged.
+    #[must_use]
+    pub fn effective(&self, given: &Parameters) -> Parameters {
+        let defaults =
+            self.parameters.iter().filter_map(|(name, p)| Some((name.clone(), p.default.clone()?)));
+        defaults.chain(given.iter().map(|(name, values)| (name.clone(), values.clone()))).collect()
+    }
+
+    /// Reads a document.
+    ///
+    /// # Errors
+    /// `InvalidDocumentContent` with what is wrong with it.
+    pub fn parse(value: &Value) -> Result<Self, ApiError> {
+        match value["schemaVersion"].as_str() {
+            Some("2.2" | "2.0") => {}
+            Some(other) => {
+                return Err(content(format!(
+                    "schemaVersion {other:?} is not served: write a document of schema 2.2"
+                )));
+            }
+            None => {
+                return Err(content("the document has no schemaVersion, which must be \"2.2\""));
+            }
+        }
+        let mut parameters = BTreeMap::new();
+        for (name, described) in members(value, "parameters")? {
+            parameters.insert(name.clone(), Parameter::parse(name, described)?);
+        }
+        if parameters.len() > MAX_PARAMETERS {
+            return Err(content(format!("the document has more than {MAX_PARAMETERS} parameters")));
+        }
+        let steps = value["mainSteps"].as_array().filter(|steps| !steps.is_empty());
+        let steps =
+            steps.ok_or_else(|| content("mainSteps must be a list of at least one step"))?;
+        if steps.len() > MAX_STEPS {
+            return Err(content(format!("the document has more than {MAX_STEPS} steps")));
+        }
+        let steps = steps.iter().map(Step::parse).collect::<Result<Vec<_>, _>>()?;
+        for (at, step) in steps.iter().enumerate() {
+            if steps[..at].iter().any(|earlier| earlier.name == step.name) {
+                return Err(content(format!("two steps are called {}", step.name)));
+            }
+        }
+        let description = value["description"].as_str().unwrap_or_default().to_owned();
+        let document = Self { description, parameters, steps };
+        document.check_placeholders()?;
+        Ok(document)
+    }
+}
+
+/// The members of an object that may be absent.
+fn members<'a>(
+    value: &'a Value,
+    name: &str,
+) -> Result<impl Iterator<Item = (&'a String, &'a Value)>, ApiError> {
+    let object = match &value[name] {
+        Value::Null => None,
+        Value::Object(members) => Some(members),
+        _ => return Err(content(format!("{name} must be an object"))),
+    };
+    Ok(object.into_iter().flatten())
+}

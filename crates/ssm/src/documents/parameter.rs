@@ -1,0 +1,122 @@
+//! Parameters of the built-in session documents: names, defaults, and which values they allow.
+
+use std::collections::BTreeMap;
+
+/// Parameters of a session document: every value is a list.
+pub type Parameters = BTreeMap<String, Vec<String>>;
+
+/// One parameter of a document.
+#[derive(Debug, Clone, Copy)]
+pub struct Parameter {
+    /// Its name.
+    pub name: &'static str,
+    /// Its value when it is not given; none means that it must be.
+    pub default: Option<&'static str>,
+    /// What its values must match, in the notation of AWS's documents.
+    pub allowed_pattern: &'static str,
+    /// The same as code; a test holds the two together.
+    pub allows: fn(&str) -> bool,
+    /// Whether it may have several values, in order.
+    pub list: bool,
+}
+
+pub(super) const RUN_AS: Parameter = Parameter {
+    name: "runAsUser",
+    default: Some(""),
+    allowed_pattern: "^([a-z_][a-z0-9_.-]{0,30}[$]?)?$",
+    allows: |value| value.is_empty() || is_local_user(value),
+    list: false,
+};
+pub(super) const COMMAND: Parameter = Parameter {
+    name: "command",
+    default: None,
+    allowed_pattern: "^[^\\x00]+$",
+    allows: |value| !value.is_empty() && !value.contains('\0'),
+    list: false,
+};
+pub(super) const SEPARATE: Parameter = Parameter {
+    name: "separateOutputStream",
+    default: Some("false"),
+    allowed_pattern: "^(true|false)$",
+    allows: |value| matches!(value.to_ascii_lowercase().as_str(), "true" | "false"),
+    list: false,
+};
+pub(super) const STDOUT_PREFIX: Parameter = prefix("stdOutSeparatorPrefix");
+pub(super) const STDERR_PREFIX: Parameter = prefix("stdErrSeparatorPrefix");
+
+const fn prefix(name: &'static str) -> Parameter {
+    Parameter {
+        name,
+        default: Some(""),
+        allowed_pattern: "^[a-zA-Z0-9\\r\\n_:-]{0,30}$",
+        allows: |value| {
+            value.len() <= 30
+                && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"\r\n_:-".contains(&b))
+        },
+        list: false,
+    }
+}
+
+pub(super) const fn port(name: &'static str, default: &'static str) -> Parameter {
+    Parameter {
+        name,
+        default: Some(default),
+        allowed_pattern: "^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$",
+        allows: |value| port_number(value).is_some_and(|port| port != 0),
+        list: false,
+    }
+}
+
+pub(super) const LOCAL_PORT: Parameter = Parameter {
+    name: "localPortNumber",
+    default: Some("0"),
+    allowed_pattern: "^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?$",
+    allows: |value| value.is_empty() || port_number(value).is_some(),
+    list: false,
+};
+pub(super) const HOST: Parameter = Parameter {
+    name: "host",
+    default: None,
+    allowed_pattern: "^[0-9A-Za-z._:-]{1,253}$",
+    allows: |value| {
+        (1..=253).contains(&value.len())
+            && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
+    },
+    list: false,
+};
+pub(super) const PATH: Parameter = Parameter {
+    name: "path",
+    default: None,
+    allowed_pattern: "^[^\\x00]+$",
+    allows: |value| !value.is_empty() && !value.contains('\0'),
+    list: false,
+};
+pub(super) const DIRECTION: Parameter = Parameter {
+    name: "direction",
+    default: None,
+    allowed_pattern: "^(get|put)$",
+    allows: |value| matches!(value, "get" | "put"),
+    list: false,
+};
+pub(super) const ARGV: Parameter = Parameter {
+    name: "argv",
+    default: None,
+    allowed_pattern: "^[^\\x00]*$",
+    allows: |value| !value.contains('\0'),
+    list: true,
+};
+
+/// A port number in decimal digits, without leading zeros.
+pub(super) fn port_number(text: &str) -> Option<u16> {
+    let plain = (1..=5).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_digit());
+    let canonical = text == "0" || !text.starts_with('0');
+    (plain && canonical).then(|| text.parse().ok())?
+}
+
+/// User names as `useradd` takes them, with the dots that directories add.
+pub(super) fn is_local_user(name: &str) -> bool {
+    let stem = name.strip_suffix('$').unwrap_or(name).as_bytes();
+    let Some((first, rest)) = stem.split_first() else { return false };
+    let good = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(b);
+    rest.len() <= 30 && (first.is_ascii_lowercase() || *first == b'_') && rest.iter().all(good)
+}
