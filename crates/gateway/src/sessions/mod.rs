@@ -15,7 +15,6 @@
 
 mod handle;
 mod hub;
-mod lane;
 mod lanes;
 mod meta;
 mod opening;
@@ -35,9 +34,9 @@ mod watch;
 pub use handle::HubHandle;
 pub(crate) use hub::lock;
 pub use hub::{Hub, HubSettings, MAX_SESSIONS};
-pub use lane::Lane;
 pub use queue::{ClientQueue, ToChannel};
 pub use scripts::{Order, StepSession};
 pub use sentences::sentence;
 pub use session::Session;
 pub(crate) use step_name::{of_step, session_name};
+pub use towline_wire::lane::Lane;

@@ -8,15 +8,6 @@ use towline_evidence::cast::Facts;
 
 use crate::plane::{SessionStart, StartError};
 
-impl From<super::Lane> for towline_evidence::recording::Lane {
-    fn from(lane: super::Lane) -> Self {
-        match lane {
-            super::Lane::Io => Self::Io,
-            super::Lane::Err => Self::Err,
-        }
-    }
-}
-
 /// Where the output of a session goes besides its recording, if it is recorded; and whether it can
 /// be, as far as that is known without asking the disk.
 ///

@@ -19,8 +19,6 @@ use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::message::{ToAgent, encode};
 
-pub use towline_wire::lane::Lane;
-
 use super::outbox::Outbox;
 use crate::plane::RotateError;
 use crate::sessions::{Lane, Session};
