@@ -49,7 +49,7 @@ impl Alarm {
         let when = Expiration::OneShot(TimeSpec::from_duration(wait));
         match self.timer.set(when, TimerSetTimeFlags::empty()) {
             Ok(()) => self.due = Some(deadline),
-            Err(errno) => log::error!("cannot set the timer: {errno}"),
+            Err(errno) => tracing::error!("cannot set the timer: {errno}"),
         }
     }
 

@@ -146,7 +146,7 @@ fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrollError> {
             Err(EnrollError::Taken { gateway: enrollment.gateway, device: enrollment.device })
         }
         Ok(enrollment) => {
-            log::warn!(
+            tracing::warn!(
                 "leaving {}, where this device was {}",
                 enrollment.gateway,
                 enrollment.device

@@ -261,3 +261,13 @@ pub const LOG_STACK: usize = 128 * 1024;
 pub const LOCK_TRIES: usize = 41;
 /// See [`LOCK_TRIES`].
 pub const LOCK_PAUSE: Duration = Duration::from_millis(50);
+
+/// Bytes of one line of the agent's log. Longer lines are cut. On the stack while a line is made.
+pub const LOG_LINE: usize = 2048;
+/// Spans of the log that are open at once. The loop holds the link's and enters one session's; the
+/// threads of the command log hold none. 120 bytes each.
+pub const LOG_SPANS: usize = 8;
+/// Bytes of one span in a line: the name of a session has 96.
+pub const LOG_SPAN: usize = 112;
+/// Spans that one thread is in at once. 8 bytes each.
+pub const LOG_DEPTH: usize = 8;

@@ -38,7 +38,7 @@ impl Service {
         if let Some((socket, address)) = &self.manager {
             let _ = socket.set_nonblocking(true);
             if let Err(error) = socket.send_to_addr(text.as_bytes(), address) {
-                log::debug!("the service manager does not listen: {error}");
+                tracing::debug!("the service manager does not listen: {error}");
             }
         }
     }

@@ -5,10 +5,9 @@
 //! so that two agents on one device do not share it. It is only ever a report: where it cannot be
 //! written, the agent works without.
 
-use crate::clock::system_time;
+use crate::clock::{system_time, utc};
 use crate::command_log::watcher::Means;
 use crate::config::Config;
-use crate::logger::utc;
 use crate::platform::VERSION;
 use crate::state::enrollment::{Enrollment, Trust};
 use crate::state::key::DeviceKey;
@@ -121,7 +120,7 @@ impl Status {
         }
         if let Err(error) = atomic::replace(&self.file, text.as_bytes(), 0o644) {
             if !self.warned {
-                log::debug!("no status file: {}: {error}", self.file.display());
+                tracing::debug!("no status file: {}: {error}", self.file.display());
             }
             self.warned = true;
         }

@@ -160,7 +160,7 @@ impl Agent {
         let (cgroups, max_processes) = Home::find(config.max_processes);
         let (found, left) = cgroups.as_ref().map_or((0, 0), Home::sweep);
         if found > 0 {
-            log::warn!(
+            tracing::warn!(
                 "ended {found} sessions that an earlier agent left behind; {left} do not go"
             );
         }
@@ -203,7 +203,7 @@ impl Agent {
     pub async fn run(&mut self) -> Outcome {
         self.service.ready(Instant::now());
         self.status.command_log(self.log.means());
-        log::info!(
+        tracing::info!(
             "device {} of {}, version {}",
             self.enrollment.device,
             self.target.gateway,
@@ -229,10 +229,10 @@ impl Agent {
         self.log.leave();
         self.status.gone();
         if self.stopping.is_none() {
-            log::info!("starting anew");
+            tracing::info!("starting anew");
             return Outcome::Renew;
         }
-        log::info!("stopped");
+        tracing::info!("stopped");
         Outcome::Stopped
     }
 
@@ -337,7 +337,7 @@ impl Agent {
     fn stop(&mut self, now: Instant) {
         if self.stopping.is_none() {
             self.service.stopping();
-            log::info!("told to stop: ending {} sessions", self.table.len());
+            tracing::info!("told to stop: ending {} sessions", self.table.len());
             self.stopping = Some(now + limits::STOP);
             self.table.remove_all(now);
             self.table.tick(now);
@@ -370,7 +370,7 @@ impl Agent {
         if self.alone_since.is_some_and(|since| now >= since + self.grace)
             && self.table.in_need_of_a_link() > 0
         {
-            log::warn!(
+            tracing::warn!(
                 "no link for {} s: ending {} sessions",
                 self.grace.as_secs(),
                 self.table.in_need_of_a_link()
@@ -430,14 +430,14 @@ impl Agent {
             Stage::Linked { .. } | Stage::Dialling(_) => {}
         }
         if !again {
-            log::debug!("{news:?} has changed");
+            tracing::debug!("{news:?} has changed");
             self.news_heard = Some(now);
         }
     }
 
     fn not_dialled(&mut self, error: &DialError, now: Instant) {
         let wait = self.backoff.next(random());
-        log::warn!("{error}; next try in {:.1} s", wait.as_secs_f32());
+        tracing::warn!("{error}; next try in {:.1} s", wait.as_secs_f32());
         self.wait(wait, error, now);
     }
 
@@ -466,7 +466,7 @@ impl Agent {
             0 => self.backoff.next(random()),
             seconds => self.backoff.asked(Duration::from_secs(seconds.into()), random()),
         };
-        log::warn!(
+        tracing::warn!(
             "{error}; dialling again in {:.1} s, {} sessions wait",
             wait.as_secs_f32(),
             self.table.len()

@@ -47,7 +47,7 @@ impl Agent {
         self.alarm.forget(); // it was set for the greeting
         self.alone_since = None;
         self.grace = self.config.grace.min(Duration::from_secs(welcome.grace.into()));
-        log::info!("linked with {}, {} sessions go on", self.target.gateway, self.table.len());
+        tracing::info!("linked with {}, {} sessions go on", self.target.gateway, self.table.len());
         self.status.link(&LinkStatus::Up);
         self.table.say_held();
         Ok(())

@@ -7,6 +7,7 @@
 
 use super::agent::{Agent, Stage, millis};
 use crate::link::driver::LinkError;
+use crate::logger::in_session;
 use crate::pty::Size;
 use crate::session::gate::Refusal;
 use std::time::{Duration, Instant};
@@ -84,9 +85,9 @@ impl Agent {
                 return Err(LinkError::Refused { code, text, retry_after });
             }
             ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
-            _ if !greeted => log::debug!("a message before the welcome is ignored"),
+            _ if !greeted => tracing::debug!("a message before the welcome is ignored"),
             ToAgent::Enrolled { .. } => {
-                log::warn!("the gateway enrolls a device that is enrolled: ignored")
+                tracing::warn!("the gateway enrolls a device that is enrolled: ignored")
             }
             ToAgent::Open(open) => self.open(open, now),
             ToAgent::Attach { session, attachment, received, room } => {
@@ -100,7 +101,8 @@ impl Agent {
             ToAgent::Signal { session, signal } => self.table.signal(&session, signal),
             ToAgent::Close { session, reason } => self.close(&session, reason, now),
             ToAgent::Forget { session } => {
-                log::info!("session {session}: over");
+                let _session = in_session(&session);
+                tracing::info!("over");
                 self.journal.forget(&session);
                 self.table.remove(&session, now);
             }
@@ -109,8 +111,9 @@ impl Agent {
             ToAgent::LogStored { boot, next } => self.log.stored(&boot, next),
             ToAgent::TellEcho { session } => {
                 if self.table.tell_echo(&session) {
-                    log::info!(
-                        "session {session}: the gateway records its input, as far as it is echoed"
+                    let _session = in_session(&session);
+                    tracing::info!(
+                        "the gateway records input, except what the terminal does not echo"
                     );
                 }
             }
@@ -134,7 +137,8 @@ impl Agent {
     }
 
     fn refuse(&mut self, session: String, refusal: &Refusal) {
-        log::warn!("session {session}: refused: {refusal}");
+        let _session = in_session(&session);
+        tracing::warn!("refused: {refusal}");
         let (code, text) = (refusal.code(), refusal.to_string());
         self.table.say(&FromAgent::NotOpened { session, code, text });
     }
@@ -165,19 +169,18 @@ impl Agent {
         }
         self.log_before();
         let (grant, user) = (&passed.grant, &passed.account.name);
-        let opened = format!(
-            "{}: opened for {} as {user} by {}",
-            open.session, grant.principal, grant.document
-        );
+        let opened = format!("opened for {} as {user} by {}", grant.principal, grant.document);
         let (session, terminal) = (open.session.clone(), open.terminal.clone());
         self.table.open(open, passed)?;
         self.log_opened(&session, terminal.as_ref(), now);
-        log::info!("session {opened}");
+        let _session = in_session(&session);
+        tracing::info!("{opened}");
         Ok(())
     }
 
     fn close(&mut self, session: &str, reason: EndReason, now: Instant) {
-        log::info!("session {session}: closed by the gateway: {reason:?}");
+        let _session = in_session(session);
+        tracing::info!("closed by the gateway: {reason:?}");
         if !self.table.close(session, now) {
             let reason = EndReason::DeviceGone;
             self.table.say(&FromAgent::Gone { session: session.to_owned(), reason });

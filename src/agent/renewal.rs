@@ -49,7 +49,7 @@ impl Agent {
         self.renewal = match Question::ask(now) {
             Ok(question) => Renewal::Asking(question),
             Err(error) => {
-                log::error!(
+                tracing::error!(
                     "not starting anew: {} cannot be executed: {error}",
                     installed().display()
                 );
@@ -92,19 +92,19 @@ impl Agent {
         self.renewal = match answer {
             Answer::TakesOver if self.is_ours() => {
                 if !self.table.can_be_handed_over() {
-                    log::info!("starting anew once no connection is open through a tunnel");
+                    tracing::info!("starting anew once no connection is open through a tunnel");
                 }
                 Renewal::Now
             }
             Answer::TakesOver | Answer::OnlyWithoutSessions => {
-                log::info!(
+                tracing::info!(
                     "starting anew once {} sessions are over: they cannot be handed over",
                     self.table.len()
                 );
                 Renewal::WhenQuiet
             }
             Answer::Broken(exit) => {
-                log::error!(
+                tracing::error!(
                     "not starting anew: {} does not work here: {exit:?}",
                     installed().display()
                 );
@@ -128,13 +128,13 @@ impl Agent {
         if !now || !self.table.can_be_handed_over() {
             return;
         }
-        log::info!("handing {} sessions over to {}", self.table.len(), installed().display());
+        tracing::info!("handing {} sessions over to {}", self.table.len(), installed().display());
         // Records are not handed over: what is not stored yet goes to the spool, for the new
         // program to send.
         self.log.stop(Instant::now());
         self.log.leave();
         let error = self.hand_over();
-        log::error!("nothing was handed over: {error}; starting anew once no session is open");
+        tracing::error!("nothing was handed over: {error}; starting anew once no session is open");
         self.service.ready(Instant::now());
         self.renewal = Renewal::WhenQuiet;
     }
@@ -176,7 +176,7 @@ impl Agent {
         self.table.take_over(&mut from, Instant::now())?;
         from.end()?;
         self.log_taken_over();
-        log::info!(
+        tracing::info!(
             "version {VERSION} goes on with {} sessions of version {version}",
             self.table.len()
         );

@@ -25,7 +25,7 @@ impl Agent {
         match self.new_key(&signed, now) {
             Ok(new) => self.table.say(&FromAgent::NewKey(new)),
             Err(text) => {
-                log::warn!("no new key was made: {text}");
+                tracing::warn!("no new key was made: {text}");
                 self.table.say(&FromAgent::NoNewKey { text });
             }
         }
@@ -40,7 +40,7 @@ impl Agent {
         }
         let key = self.keys.make_next().map_err(|error| error.to_string())?;
         self.rotated = Some(now);
-        log::info!("made a new key, {}", key.fingerprint());
+        tracing::info!("made a new key, {}", key.fingerprint());
         let proof = key.sign(signed).map_err(|error| error.to_string())?;
         let new = NewKey { spki: key.spki(), proof };
         self.show_key();
@@ -52,7 +52,7 @@ impl Agent {
         if self.keys.has_next() {
             return Err(LinkError::NewKey);
         }
-        log::debug!("the gateway has added a key that we did not offer: ignored");
+        tracing::debug!("the gateway has added a key that we did not offer: ignored");
         Ok(())
     }
 
@@ -69,7 +69,9 @@ impl Agent {
     fn show_key(&mut self) {
         match tls::with_key(&self.target.tls, self.keys.in_use()) {
             Ok(tls) => self.target.tls = tls,
-            Err(error) => log::error!("the TLS library does not take the device's key: {error}"),
+            Err(error) => {
+                tracing::error!("the TLS library does not take the device's key: {error}")
+            }
         }
     }
 }

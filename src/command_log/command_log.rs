@@ -75,7 +75,7 @@ impl CommandLog {
         };
         let means = if enabled { watcher::probe() } else { off() };
         if means.source != Source::Kernel {
-            log::warn!(
+            tracing::warn!(
                 "the command log is not what it could be: {:?}: {}",
                 means.source,
                 means.why
@@ -136,7 +136,7 @@ impl CommandLog {
                 self.watcher = Some(outbox);
             }
             Err(error) => {
-                log::error!("no process can be watched: {error}");
+                tracing::error!("no process can be watched: {error}");
                 self.means = Means {
                     source: Source::Off,
                     why: format!("no process can be watched: {error}"),
@@ -302,14 +302,14 @@ impl CommandLog {
             match spool.append(&self.boot, first, next, &records) {
                 Ok(gone) if gone.is_empty() => self.spool_failed = false,
                 Ok(gone) => {
-                    log::warn!(
+                    tracing::warn!(
                         "the spool of the command log is full: the oldest records went ({gone:?})"
                     );
                     self.spool_failed = false;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.spool_failed, true) {
-                        log::warn!(
+                        tracing::warn!(
                             "the command log cannot be spooled, and stays in memory: {error}"
                         );
                     }
@@ -386,7 +386,7 @@ impl CommandLog {
     }
 
     fn missed(&mut self, lost: Lost, now: Instant) {
-        log::warn!("the command log has a gap: {lost:?}");
+        tracing::warn!("the command log has a gap: {lost:?}");
         self.push(now, |at| Record::Gap { at, covers: 0, lost });
     }
 

@@ -6,7 +6,7 @@
 //! - What the gateway has confirmed: `towline commands` has it.
 
 use super::spool;
-use crate::logger::utc;
+use crate::clock::utc;
 use crate::status::quote;
 use std::fmt::Write as _;
 use std::io;

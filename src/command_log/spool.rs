@@ -82,7 +82,9 @@ impl Spool {
             match survey(dir, &mut segment) {
                 Ok(()) if segment.next > segment.first => spool.segments.push_back(segment),
                 Ok(()) => spool.remove(&segment),
-                Err(error) => log::warn!("a file of the spool cannot be read, it stays: {error}"),
+                Err(error) => {
+                    tracing::warn!("a file of the spool cannot be read, it stays: {error}")
+                }
             }
         }
         spool
@@ -178,7 +180,7 @@ impl Spool {
             }
             found => {
                 if let Err(error) = found {
-                    log::warn!("the spool cannot be read: {error}");
+                    tracing::warn!("the spool cannot be read: {error}");
                 }
                 self.segments[at].read = segment.bytes; // the numbers will be missed where they are counted
                 self.parcel()
@@ -228,7 +230,7 @@ impl Spool {
 
     fn remove(&self, segment: &Segment) {
         if let Err(error) = fs::remove_file(self.path(segment)) {
-            log::warn!("a file of the spool cannot be removed: {error}");
+            tracing::warn!("a file of the spool cannot be removed: {error}");
         }
     }
 }

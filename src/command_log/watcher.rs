@@ -170,7 +170,7 @@ impl Watcher {
                 self.on(told, events);
             }
             if let Err(error) = &read {
-                log::error!("the kernel gives no process events any more: {error}");
+                tracing::error!("the kernel gives no process events any more: {error}");
                 self.inbox.push(Seen::Missed(Lost::Kernel));
             }
             self.inbox.ring();

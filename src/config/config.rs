@@ -1,7 +1,7 @@
 //! All settings of the agent, and how each key sets one.
 
 use super::raw::{self, Entry, Finding, Place, Value};
-use super::values::{between, duration, flag, list, number, path, spool_bytes, text};
+use super::values::{between, duration, flag, level, list, number, path, spool_bytes, text};
 use crate::arguments::Arguments;
 use crate::limits;
 use crate::link::proxy::{Proxy, is_exempt};
@@ -10,9 +10,9 @@ use crate::policy::forwards::Forward;
 use crate::state::DEFAULT_DIR;
 use crate::state::enrollment::{Address, Trust, certificates};
 use crate::state::key::unhex32;
-use log::LevelFilter;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 /// Where the configuration is read from unless told otherwise.
 pub const DEFAULT_FILE: &str = "/etc/towline/agent.toml";
@@ -88,7 +88,7 @@ impl Default for Config {
         Self {
             state_dir: DEFAULT_DIR.into(),
             runtime_dir: DEFAULT_RUNTIME_DIR.into(),
-            log: LevelFilter::Info,
+            log: LevelFilter::INFO,
             gateway: None,
             trust: None,
             proxy: None,
@@ -228,11 +228,7 @@ impl Config {
         match key {
             "state_dir" => self.state_dir = path(value)?,
             "runtime_dir" => self.runtime_dir = path(value)?,
-            "log" => {
-                self.log = text(value)?
-                    .parse()
-                    .map_err(|_| "must be error, warn, info, debug, trace or off")?
-            }
+            "log" => self.log = level(value)?,
             _ => return Err(UNKNOWN.to_owned()),
         }
         Ok(())

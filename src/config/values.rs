@@ -4,6 +4,7 @@ use super::raw::Value;
 use crate::limits;
 use std::path::PathBuf;
 use std::time::Duration;
+use tracing::level_filters::LevelFilter;
 
 pub(super) fn text(value: Value) -> Result<String, String> {
     match value {
@@ -24,6 +25,23 @@ pub(super) fn flag(value: Value) -> Result<bool, String> {
         Value::Text(text) if text == "false" => Ok(false),
         other => Err(format!("must be true or false, not {}", kind(&other))),
     }
+}
+
+/// A level of the log.
+pub(super) fn level(value: Value) -> Result<LevelFilter, String> {
+    let levels = [
+        ("off", LevelFilter::OFF),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    let text = text(value)?;
+    let level = levels.iter().find(|(name, _)| text.eq_ignore_ascii_case(name));
+    level
+        .map(|(_, level)| *level)
+        .ok_or_else(|| "must be error, warn, info, debug, trace or off".to_owned())
 }
 
 pub(super) fn list(value: Value) -> Result<Vec<String>, String> {

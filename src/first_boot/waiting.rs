@@ -26,7 +26,7 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
         return Ok(None);
     }
     let mut wait = Wait::new()?;
-    log::info!(
+    tracing::info!(
         "this device is not enrolled: waiting for `towline-agent enroll` or for an order, see enroll.toml"
     );
     let mut backoff = Backoff::new(config.reconnect_max);
@@ -53,26 +53,28 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
 /// The same words once, however often they are true.
 fn tell(told: &mut String, text: &str) {
     if told != text {
-        log::warn!("{text}");
+        tracing::warn!("{text}");
         text.clone_into(told);
     }
 }
 
 async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrollError> {
     let enrolled = enroll::enroll(&order.enroll, config).await?;
-    log::info!(
+    tracing::info!(
         "enrolled as {} by {}; key fingerprint {}",
         enrolled.device,
         order.source,
         enrolled.fingerprint
     );
     if enrolled.pending {
-        log::warn!("somebody has to approve this device at the gateway, comparing the fingerprint");
+        tracing::warn!(
+            "somebody has to approve this device at the gateway, comparing the fingerprint"
+        );
     }
     if let Some(file) = &order.file {
         // The order holds a secret that is of no more use here.
         if let Err(error) = std::fs::remove_file(file) {
-            log::warn!("{} stays, with its activation code: {error}", file.display());
+            tracing::warn!("{} stays, with its activation code: {error}", file.display());
         }
     }
     Ok(())

@@ -90,7 +90,7 @@ pub fn execute(
     let closed = close_at_exec(&left, true);
     let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     if let (Err(error), _) | (_, Err(error)) = (closed, restored.map_err(io::Error::from)) {
-        log::error!("after a hand-over that failed: {error}");
+        tracing::error!("after a hand-over that failed: {error}");
     }
     error
 }

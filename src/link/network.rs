@@ -41,7 +41,7 @@ impl Network {
     #[must_use]
     pub fn watch() -> Self {
         let said = |what, error: &dyn std::fmt::Display| {
-            log::debug!("no news of {what} from this kernel: {error}")
+            tracing::debug!("no news of {what} from this kernel: {error}")
         };
         let open = |source: nix::Result<OwnedFd>, what| match source
             .map_err(std::io::Error::from)

@@ -153,7 +153,7 @@ impl ServerCertVerifier for Verifier {
                 if seen.as_ref() == pin {
                     return Ok(ServerCertVerified::assertion());
                 }
-                log::warn!(
+                tracing::warn!(
                     "the gateway shows a key with pin {}, {} is expected",
                     hex(seen.as_ref()),
                     hex(pin)

@@ -28,7 +28,7 @@ impl Reaper {
         // Missing before Linux 3.4 and in emulators: then who forks away from a session twice
         // escapes the reaping, and is still found by its cgroup or its environment.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-            log::warn!("this kernel gives orphans to init and not to us: {error}");
+            tracing::warn!("this kernel gives orphans to init and not to us: {error}");
         }
         Ok(Self { children: signal(SignalKind::child())? })
     }
@@ -51,7 +51,7 @@ pub fn next_exit() -> Option<(Pid, Exit)> {
             },
             Err(Errno::EINTR) => continue,
             Err(errno) => {
-                log::error!("cannot wait for children: {errno}");
+                tracing::error!("cannot wait for children: {errno}");
                 return None;
             }
         }

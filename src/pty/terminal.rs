@@ -49,7 +49,7 @@ fn give_to(slave: &OwnedFd, owner: Uid) {
     if let Err(errno) =
         fchown(slave, Some(owner), tty).and_then(|()| fchmod(slave, Mode::from_bits_truncate(mode)))
     {
-        log::debug!("a terminal keeps its owner: {errno}");
+        tracing::debug!("a terminal keeps its owner: {errno}");
     }
 }
 

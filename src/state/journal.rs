@@ -78,7 +78,7 @@ impl Journal {
         match journal.rewrite() {
             Ok(()) => journal.keeping = Keeping::File,
             Err(error) => {
-                log::info!(
+                tracing::info!(
                     "no journal of commands ({error}): a command that a crash interrupts stays unknown"
                 )
             }
@@ -155,7 +155,7 @@ impl Journal {
 
     /// A line could not be written: without the file nothing is proved by it.
     fn give_up(&mut self, error: &io::Error) -> io::Result<()> {
-        log::warn!(
+        tracing::warn!(
             "the journal of commands cannot be written ({error}): it is given up until the next start"
         );
         let removed = fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path));
@@ -195,7 +195,7 @@ fn read(path: &Path) -> VecDeque<Line> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let lines: Option<VecDeque<Line>> = whole.lines().map(parse).collect();
     let mut lines = lines.unwrap_or_else(|| {
-        log::warn!("the journal {} is damaged: it begins anew", path.display());
+        tracing::warn!("the journal {} is damaged: it begins anew", path.display());
         VecDeque::new()
     });
     while lines.len() >= limits::JOURNAL {

@@ -42,7 +42,7 @@ impl KeyRing {
             Ok(next) => Some(next),
             Err(StateError::NotEnrolled(_)) => None,
             Err(error) => {
-                log::warn!("a new key that was begun cannot be used: {error}");
+                tracing::warn!("a new key that was begun cannot be used: {error}");
                 None
             }
         };
@@ -97,15 +97,15 @@ impl KeyRing {
         if !std::mem::take(&mut self.ahead) {
             // The gateway never heard of it. A file that stays would cost one refused dial at each
             // start.
-            log::info!("the new key {} was not taken; the old one stays", next.fingerprint());
+            tracing::info!("the new key {} was not taken; the old one stays", next.fingerprint());
             let _ = fs::remove_file(self.dir.file(key::NEXT_FILE));
             return;
         }
-        log::info!("linked with the new key {}", next.fingerprint());
+        tracing::info!("linked with the new key {}", next.fingerprint());
         self.current = next;
         self.unsettled = true;
         if let Err(error) = self.settle() {
-            log::warn!("{error}; the new key stays beside the old one, and is tried first");
+            tracing::warn!("{error}; the new key stays beside the old one, and is tried first");
         }
     }
 

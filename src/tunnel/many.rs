@@ -139,7 +139,7 @@ impl Many {
     }
 
     fn tell(&mut self, why: String) {
-        log::info!("a tunnel's connection was not made: {why}");
+        tracing::info!("a tunnel's connection was not made: {why}");
         if self.untold.len() < limits::CONNECTIONS {
             self.untold.insert(0, why);
         }

@@ -49,7 +49,7 @@ impl Single {
                 Ok(false) => Poll::Pending,
                 Ok(true) => Poll::Ready(self.end(0, io, mux)),
                 Err(error) => {
-                    log::info!("a tunnel's connection broke: {error}");
+                    tracing::info!("a tunnel's connection broke: {error}");
                     Poll::Ready(self.end(1, io, mux))
                 }
             },

@@ -3,6 +3,7 @@
 use super::ports::{Fd, Ports, close_if_read_empty, pump_output};
 use crate::command_log::detector::Detector;
 use crate::limits;
+use crate::logger::in_session;
 use crate::process::family::Family;
 use crate::process::spawn::{Child, Report, SpawnError};
 use crate::pty::{self, Size};
@@ -323,17 +324,13 @@ impl Running {
         let Some(terminal) = self.ports.main.as_ref().filter(|_| self.ports.terminal) else {
             return;
         };
+        let _session = in_session(&self.name);
         let mut bytes = line.as_bytes().to_vec();
         bytes.push(b'\n');
         match write(terminal.get_ref(), &bytes) {
             Ok(n) if n == bytes.len() => {}
-            Ok(n) => log::warn!(
-                "session {}: only {n} bytes of its shell profile could be typed",
-                self.name
-            ),
-            Err(errno) => {
-                log::warn!("session {}: its shell profile could not be typed: {errno}", self.name)
-            }
+            Ok(n) => tracing::warn!("only {n} bytes of the shell profile fit into the terminal"),
+            Err(errno) => tracing::warn!("cannot write the shell profile to the terminal: {errno}"),
         }
     }
 
@@ -345,7 +342,8 @@ impl Running {
         let terminal = self.ports.main.as_ref().filter(|_| self.ports.terminal);
         if let Some(Err(errno)) = terminal.map(|master| pty::resize(master.get_ref().as_fd(), size))
         {
-            log::debug!("session {}: cannot resize: {errno}", self.name);
+            let _session = in_session(&self.name);
+            tracing::debug!("cannot resize the terminal: {errno}");
         }
     }
 

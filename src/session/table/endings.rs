@@ -6,6 +6,7 @@
 //!   named to it.
 
 use super::table::Table;
+use crate::logger::in_session;
 use crate::process::Exit;
 use crate::process::ending::{Ending, Left};
 use crate::session::running::Running;
@@ -95,7 +96,8 @@ impl Table {
             Exit::Code(code) => ExitStatus::Code(code),
             Exit::Signal(signal) => ExitStatus::Signal(signal),
         };
-        log::info!("session {name}: ended with {status:?}");
+        let _session = in_session(&name);
+        tracing::info!("ended with {status:?}");
         let status = self.sessions[at].on_exit(status, now);
         self.begin_end(at, now);
         self.say(&FromAgent::Exited { session: name, status });
@@ -107,7 +109,8 @@ impl Table {
         let late: Vec<usize> =
             (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
         for at in late {
-            log::warn!("session {}: its time is over", self.sessions[at].name);
+            let _session = in_session(&self.sessions[at].name);
+            tracing::warn!("its time is over");
             self.begin_end(at, now);
         }
         let mut at = 0;

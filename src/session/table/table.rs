@@ -1,6 +1,7 @@
 //! [`Table`]: the sessions, and the calls that go to one of them.
 
 use crate::limits;
+use crate::logger::in_session;
 use crate::process::ending::Ending;
 use crate::process::spawn::SpawnError;
 use crate::pty::Size;
@@ -92,7 +93,7 @@ impl Table {
                     self.failure = Some(full);
                 }
             }
-            Err(error) => log::error!("a message cannot be sent: {error}"),
+            Err(error) => tracing::error!("a message cannot be sent: {error}"),
         }
     }
 
@@ -123,10 +124,8 @@ impl Table {
     /// The connection is gone: sessions go on, and wait.
     pub fn link_lost(&mut self) {
         for script in std::mem::take(&mut self.scripts) {
-            log::info!(
-                "session {}: its script was on its way when the link was lost",
-                script.open.session
-            );
+            let _session = in_session(&script.open.session);
+            tracing::info!("the link was lost before the whole script had come: dropped");
             self.remove_streams((script.open.io, script.open.err));
         }
         self.sessions.iter_mut().for_each(Running::stop_telling);
@@ -207,7 +206,8 @@ impl Table {
         match outcome {
             Ok(()) => self.say(&FromAgent::Opened { session: name.to_owned() }),
             Err(error) => {
-                log::warn!("session {name}: {error}");
+                let _session = in_session(name);
+                tracing::warn!("{error}");
                 let text = error.to_string();
                 self.say(&FromAgent::NotOpened {
                     session: name.to_owned(),
@@ -319,7 +319,8 @@ impl Table {
     }
 
     pub(super) fn violated(&mut self, name: &str, violation: &dyn std::fmt::Display, now: Instant) {
-        log::warn!("session {name}: the rules of its stream were broken, ending it: {violation}");
+        let _session = in_session(name);
+        tracing::warn!("ended: the gateway broke the rules of its stream: {violation}");
         self.say(&FromAgent::Gone { session: name.to_owned(), reason: EndReason::Violation });
         self.remove(name, now);
     }

@@ -2,6 +2,7 @@
 
 use super::table::Table;
 use crate::limits;
+use crate::logger::in_session;
 use crate::session::gate::Passed;
 use crate::session::gate::Refusal;
 use crate::tunnel::{News, Tunnel};
@@ -49,19 +50,20 @@ impl Table {
             let Poll::Ready(news) = self.tunnels[at].poll(cx, &mut self.mux) else { continue };
             cx.waker().wake_by_ref(); // for what else it has to tell
             let (session, io) = (self.tunnels[at].name.clone(), self.tunnels[at].io);
+            let _session = in_session(&session);
             let (message, over) = match news {
                 News::Started(Ok(())) => (FromAgent::Opened { session }, false),
                 News::Started(Err(text)) => {
-                    log::warn!("session {session}: {text}");
+                    tracing::warn!("{text}");
                     (FromAgent::NotOpened { session, code: RefusalCode::Unreachable, text }, true)
                 }
                 News::NotConnected(text) => (FromAgent::NotConnected { session, text }, false),
                 News::Ended(status) => {
-                    log::info!("session {session}: its connection is over");
+                    tracing::info!("the connection of the tunnel is over");
                     (FromAgent::Exited { session, status }, false)
                 }
                 News::Broken(broken) => {
-                    log::warn!("session {session}: ending it: {broken}");
+                    tracing::warn!("ended: {broken}");
                     (FromAgent::Gone { session, reason: EndReason::Violation }, true)
                 }
             };

@@ -11,6 +11,7 @@ use super::leaf;
 use super::session::Cgroup;
 use super::tasks::{self, Tasks};
 use crate::limits;
+use crate::logger::in_session;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -31,14 +32,14 @@ impl Home {
     pub fn find(most: Option<u32>) -> (Option<Self>, String) {
         let most = most.unwrap_or_else(|| tasks::half_of_all(limits::PROCESSES));
         let (home, tasks) = Self::found(most);
-        let level = if tasks.is_ok() || home.is_some() && most == 0 {
-            log::Level::Info
-        } else {
-            log::Level::Warn
-        };
+        let as_set = tasks.is_ok() || home.is_some() && most == 0;
         let limit =
             tasks.map_or_else(|why| format!("any number: {why}"), |_| format!("at most {most}"));
-        log::log!(level, "processes of one session: {limit}");
+        if as_set {
+            tracing::info!("processes of one session: {limit}");
+        } else {
+            tracing::warn!("processes of one session: {limit}");
+        }
         (home, limit)
     }
 
@@ -86,7 +87,8 @@ impl Home {
     /// [`Self::find`].
     pub fn make(&self, session: &str) -> io::Result<Cgroup> {
         let unlimited = |error: &io::Error| {
-            log::warn!("session {session} may have any number of processes: {error}")
+            let _session = in_session(session);
+            tracing::warn!("no limit of processes: {error}");
         };
         let safe: String = session
             .chars()

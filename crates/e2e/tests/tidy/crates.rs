@@ -62,7 +62,7 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
     ),
     (
         "towline-agent",
-        &["clap", "anyhow", "tracing", "sqlx", "hyper", "serde_json"],
+        &["clap", "anyhow", "sqlx", "hyper", "serde_json"],
         "the agent stays small",
     ),
 ];
