@@ -4,6 +4,7 @@
 //! on the way to a distant one. On a battery each of these counts, so the loop has a timer of the
 //! kernel.
 
+use crate::logger;
 use crate::sys::watch;
 use nix::errno::Errno;
 use nix::sys::time::TimeSpec;
@@ -49,7 +50,7 @@ impl Alarm {
         let when = Expiration::OneShot(TimeSpec::from_duration(wait));
         match self.timer.set(when, TimerSetTimeFlags::empty()) {
             Ok(()) => self.due = Some(deadline),
-            Err(errno) => tracing::error!("cannot set the timer: {errno}"),
+            Err(errno) => logger::error!("cannot set the timer: {errno}"),
         }
     }
 

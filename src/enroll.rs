@@ -14,6 +14,7 @@ use crate::limits;
 use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
 use crate::link::tls::{self, TlsError};
+use crate::logger;
 use crate::platform;
 use crate::state::enrollment::{Address, Enrollment, Trust, certificates};
 use crate::state::key::{DeviceKey, unhex32};
@@ -146,7 +147,7 @@ fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrollError> {
             Err(EnrollError::Taken { gateway: enrollment.gateway, device: enrollment.device })
         }
         Ok(enrollment) => {
-            tracing::warn!(
+            logger::warning!(
                 "leaving {}, where this device was {}",
                 enrollment.gateway,
                 enrollment.device

@@ -161,6 +161,9 @@ pub const ROTATION_PAUSE: Duration = Duration::from_secs(10);
 /// News of the network cause at most one try to dial, or one probe of the link, in this time.
 pub const NEWS_PAUSE: Duration = Duration::from_secs(5);
 
+/// How long the last messages of a stopping agent may take on the link.
+pub const CLOSE: Duration = Duration::from_millis(500);
+
 /// How long the agent waits for its sessions when it is told to stop, before it ends them the hard
 /// way.
 pub const STOP: Duration = Duration::from_secs(8);

@@ -3,6 +3,7 @@
 //! One datagram each to the socket named by `NOTIFY_SOCKET`. Without a manager that asks for it,
 //! nothing is sent, and the loop is not woken for it.
 
+use crate::logger;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::{Duration, Instant};
@@ -38,7 +39,7 @@ impl Service {
         if let Some((socket, address)) = &self.manager {
             let _ = socket.set_nonblocking(true);
             if let Err(error) = socket.send_to_addr(text.as_bytes(), address) {
-                tracing::debug!("the service manager does not listen: {error}");
+                logger::debug!("the service manager does not listen: {error}");
             }
         }
     }

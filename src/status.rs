@@ -8,6 +8,7 @@
 use crate::clock::{system_time, utc};
 use crate::command_log::watcher::Means;
 use crate::config::Config;
+use crate::logger;
 use crate::platform::VERSION;
 use crate::state::enrollment::{Enrollment, Trust};
 use crate::state::key::DeviceKey;
@@ -120,7 +121,7 @@ impl Status {
         }
         if let Err(error) = atomic::replace(&self.file, text.as_bytes(), 0o644) {
             if !self.warned {
-                tracing::debug!("no status file: {}: {error}", self.file.display());
+                logger::debug!("no status file: {}: {error}", self.file.display());
             }
             self.warned = true;
         }

@@ -88,12 +88,9 @@ fn the_watcher_knows_what_a_session_executed_or_says_that_something_is_missing()
         let mut other = run("for n in 1 2 3; do /bin/true outsider; done");
         let (mut found, start) = (Found::default(), Instant::now());
         while found.over.is_none() && start.elapsed() < PATIENCE {
-            let taken = tokio::time::timeout(
-                Duration::from_millis(200),
-                poll_fn(|cx| outbox.poll_take(cx)),
-            )
-            .await;
-            for seen in taken.into_iter().flatten() {
+            let left = poll_fn(|cx| outbox.poll_left(cx));
+            let _ = tokio::time::timeout(Duration::from_millis(200), left).await;
+            for seen in outbox.take() {
                 found.take(session.id(), seen);
             }
             let _ = (session.try_wait(), other.try_wait()); // whoever has ended is reaped

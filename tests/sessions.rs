@@ -307,7 +307,7 @@ fn what_ended_without_a_link_is_told_on_the_next_one() {
         let command = gateway.session("ann-1", &exec("read x; sleep 0.1; echo late; exit 4")).await;
         gateway.type_in(command, "go\n").await;
         gateway.cut();
-        gateway.logged("ann-1: ended").await;
+        gateway.logged("session{id=ann-1}: ended").await;
         let held = gateway.welcome().await;
         let exited = Some(ExitStatus::Code(4));
         assert!(matches!(&held[..], [FromAgent::Held(held)] if held.exited == exited), "{held:?}");

@@ -5,34 +5,28 @@
 //! - One batch waits for the link at a time, and only when no other message does: records never
 //!   hold up a session by more than one of them.
 
-use super::agent::{Agent, Stage};
-use std::task::Context;
+use super::agent::Agent;
 use std::time::Instant;
 use towline_wire::message::{FromAgent, Terminal};
 
 impl Agent {
-    /// Takes what was seen, and gives the link the next batch if it has nothing else to say.
-    pub(super) fn poll_log(&mut self, cx: &mut Context<'_>) {
-        let (log, now) = (&mut self.log, Instant::now());
-        log.poll(cx, now);
+    /// Records the programs and the command lines that were observed.
+    pub(super) fn take_observed(&mut self, now: Instant) {
+        let log = &mut self.log;
+        log.take_observed(now);
         self.table.take_lines(|session, line| log.line(session, line, now));
-        self.send_log();
     }
 
-    fn send_log(&mut self) {
-        let linked = matches!(self.stage, Stage::Linked { greeted: true, .. });
-        if linked
-            && self.table.mux.control_waiting() == 0
-            && let Some(batch) = self.log.parcel()
-        {
+    /// Gives the link the next batch.
+    pub(super) fn send_log(&mut self) {
+        if let Some(batch) = self.log.parcel() {
             self.table.say(&FromAgent::Log(batch));
         }
     }
 
-    /// After the link took what it could: there is more to send.
-    pub(super) fn wants_to_log(&self) -> bool {
-        let linked = matches!(self.stage, Stage::Linked { greeted: true, .. });
-        linked && self.table.mux.control_waiting() == 0 && self.log.has_more()
+    /// Whether there is a batch, and the link has no other message to send.
+    pub(super) fn log_is_due(&self) -> bool {
+        self.connection.is_up() && self.table.mux.control_waiting() == 0 && self.log.has_more()
     }
 
     /// A session is about to be started.
@@ -71,7 +65,7 @@ impl Agent {
     /// The last words of this boot, as far as the link takes them.
     pub(super) fn log_stop(&mut self) {
         self.log.stop(Instant::now());
-        if matches!(self.stage, Stage::Linked { greeted: true, .. }) {
+        if self.connection.is_up() {
             while let Some(batch) = self.log.parcel() {
                 self.table.say(&FromAgent::Log(batch));
             }

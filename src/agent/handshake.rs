@@ -1,10 +1,10 @@
 //! The first messages on a new link: who we are, and what we still hold.
 
-use super::agent::{Agent, Stage, millis, random_bytes};
+use super::agent::{Agent, random_bytes};
 use crate::link::driver::{Link, LinkError};
+use crate::logger;
 use crate::platform;
 use crate::status::LinkStatus;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
@@ -17,7 +17,7 @@ impl Agent {
             Ok(challenge) => challenge,
             Err(error) => return self.link_lost(&error.into()),
         };
-        self.connection = self.connection.saturating_add(1);
+        self.connection.count();
         let platform = platform::describe(link.local_address());
         let versions = Frame::Version { min: VERSIONS.min, max: VERSIONS.max };
         if let Err(error) = link.push(&versions) {
@@ -26,28 +26,26 @@ impl Agent {
         self.table.link_up();
         let (device, epoch) = (self.enrollment.device.clone(), self.epoch());
         self.table.say(&FromAgent::Hello(Hello { device, epoch, challenge, platform }));
-        self.stage = Stage::Linked { link, since: now, challenge, greeted: false };
+        self.connection.linked(link, challenge, now);
     }
 
     /// The gateway accepts us: learn the time, name what we hold.
     pub(super) fn welcome(&mut self, welcome: &Welcome, now: Instant) -> Result<(), LinkError> {
-        let Stage::Linked { challenge, greeted, .. } = &mut self.stage else { return Ok(()) };
+        let Some(challenge) = self.connection.challenge() else { return Ok(()) };
         if !self.gate.learn_time(&welcome.time, challenge, now) {
             return Err(LinkError::Time);
         }
-        *greeted = true;
+        self.connection.welcomed(welcome.time.unix_ms, welcome.longest_ping, now);
         self.log.learn_time(self.gate.time());
         self.log.link_up();
         self.keys.welcomed();
-        let seconds = u32::try_from(welcome.time.unix_ms / 1000).unwrap_or(u32::MAX);
-        self.signed.store(seconds, Ordering::Relaxed);
-        let longest = u64::from(welcome.longest_ping).saturating_mul(1000);
-        self.keep.link_up(millis(self.started, now), longest);
-        self.keep_until = None;
         self.alarm.forget(); // it was set for the greeting
-        self.alone_since = None;
         self.grace = self.config.grace.min(Duration::from_secs(welcome.grace.into()));
-        tracing::info!("linked with {}, {} sessions go on", self.target.gateway, self.table.len());
+        logger::info!(
+            "linked with {}, {} sessions go on",
+            self.connection.gateway(),
+            self.table.len()
+        );
         self.status.link(&LinkStatus::Up);
         self.table.say_held();
         Ok(())

@@ -5,9 +5,9 @@
 //!   Neither ends the agent.
 //! - No message opens anything without a grant that [`crate::session::gate`] found good.
 
-use super::agent::{Agent, Stage, millis};
+use super::agent::Agent;
 use crate::link::driver::LinkError;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use crate::pty::Size;
 use crate::session::gate::Refusal;
 use std::time::{Duration, Instant};
@@ -29,7 +29,7 @@ enum Step {
 impl Agent {
     /// Takes all whole frames that have come.
     pub(super) fn receive(&mut self, now: Instant) -> Result<(), LinkError> {
-        self.keep.heard(millis(self.started, now));
+        self.connection.heard(now);
         while let Some(step) = self.next_step()? {
             match step {
                 Step::Nothing => {}
@@ -45,7 +45,7 @@ impl Agent {
 
     /// Takes one frame; data goes to its program here, while it can still be borrowed.
     fn next_step(&mut self) -> Result<Option<Step>, LinkError> {
-        let Stage::Linked { link, greeted, .. } = &mut self.stage else { return Ok(None) };
+        let Some((link, greeted)) = self.connection.link() else { return Ok(None) };
         let Some(frame) = link.next_frame()? else { return Ok(None) };
         if let Frame::Version { min, max } = frame {
             let agreed = VERSIONS.agree(Version { min, max });
@@ -54,7 +54,7 @@ impl Agent {
         let step = match self.table.mux.on_frame(frame) {
             Err((stream, violation)) => Step::Violated(stream, violation),
             Ok(Incoming::Control(body)) => Step::Message(decode(body)?),
-            Ok(_) if !*greeted => Step::Nothing,
+            Ok(_) if !greeted => Step::Nothing,
             Ok(Incoming::Data(stream, bytes)) => {
                 self.table.input(stream, bytes).map_or(Step::Nothing, Step::Script)
             }
@@ -68,7 +68,7 @@ impl Agent {
             }
             Ok(Incoming::Pong) => {
                 // Not the time of the answer any more, but that of the next question.
-                self.keep_until = None;
+                self.connection.answered();
                 self.alarm.forget();
                 Step::Nothing
             }
@@ -78,20 +78,20 @@ impl Agent {
     }
 
     fn on_message(&mut self, message: ToAgent, now: Instant) -> Result<(), LinkError> {
-        let greeted = matches!(self.stage, Stage::Linked { greeted: true, .. });
+        let greeted = self.connection.is_up();
         match message {
             ToAgent::Welcome(welcome) => return self.welcome(&welcome, now),
             ToAgent::Refuse { code, text, retry_after } => {
                 return Err(LinkError::Refused { code, text, retry_after });
             }
             ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
-            _ if !greeted => tracing::debug!("a message before the welcome is ignored"),
+            _ if !greeted => logger::debug!("a message before the welcome is ignored"),
             ToAgent::Enrolled { .. } => {
-                tracing::warn!("the gateway enrolls a device that is enrolled: ignored")
+                logger::warning!("the gateway enrolls a device that is enrolled: ignored")
             }
             ToAgent::Open(open) => self.open(open, now),
             ToAgent::Attach { session, attachment, received, room } => {
-                self.useful = true;
+                self.connection.is_useful();
                 self.table.attach(&session, attachment, received, room, now);
             }
             ToAgent::Detach { session } => self.table.detach(&session),
@@ -102,7 +102,7 @@ impl Agent {
             ToAgent::Close { session, reason } => self.close(&session, reason, now),
             ToAgent::Forget { session } => {
                 let _session = in_session(&session);
-                tracing::info!("over");
+                logger::info!("over");
                 self.journal.forget(&session);
                 self.table.remove(&session, now);
             }
@@ -112,15 +112,13 @@ impl Agent {
             ToAgent::TellEcho { session } => {
                 if self.table.tell_echo(&session) {
                     let _session = in_session(&session);
-                    tracing::info!(
+                    logger::info!(
                         "the gateway records input, except what the terminal does not echo"
                     );
                 }
             }
             ToAgent::KeepAlive { longest } => {
-                self.keep
-                    .link_up(millis(self.started, now), u64::from(longest).saturating_mul(1000));
-                self.keep_until = None;
+                self.connection.keep_alive_within(longest, now);
             }
         }
         Ok(())
@@ -138,7 +136,7 @@ impl Agent {
 
     fn refuse(&mut self, session: String, refusal: &Refusal) {
         let _session = in_session(&session);
-        tracing::warn!("refused: {refusal}");
+        logger::warning!("refused: {refusal}");
         let (code, text) = (refusal.code(), refusal.to_string());
         self.table.say(&FromAgent::NotOpened { session, code, text });
     }
@@ -174,13 +172,13 @@ impl Agent {
         self.table.open(open, passed)?;
         self.log_opened(&session, terminal.as_ref(), now);
         let _session = in_session(&session);
-        tracing::info!("{opened}");
+        logger::info!("{opened}");
         Ok(())
     }
 
     fn close(&mut self, session: &str, reason: EndReason, now: Instant) {
         let _session = in_session(session);
-        tracing::info!("closed by the gateway: {reason:?}");
+        logger::info!("closed by the gateway: {reason:?}");
         if !self.table.close(session, now) {
             let reason = EndReason::DeviceGone;
             self.table.say(&FromAgent::Gone { session: session.to_owned(), reason });

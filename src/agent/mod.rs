@@ -13,6 +13,7 @@
 
 mod agent;
 mod command_log;
+mod connection;
 mod handshake;
 mod messages;
 mod renewal;

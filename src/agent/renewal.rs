@@ -14,6 +14,7 @@ use crate::handover::exchange::{self, execute, hear_signals, installed, memory};
 use crate::handover::form::{Writer, contradiction};
 use crate::handover::preflight::{Answer, Question};
 use crate::limits;
+use crate::logger;
 use crate::platform::VERSION;
 use crate::process::Exit;
 use crate::session::gate::Gate;
@@ -49,7 +50,7 @@ impl Agent {
         self.renewal = match Question::ask(now) {
             Ok(question) => Renewal::Asking(question),
             Err(error) => {
-                tracing::error!(
+                logger::error!(
                     "not starting anew: {} cannot be executed: {error}",
                     installed().display()
                 );
@@ -92,19 +93,19 @@ impl Agent {
         self.renewal = match answer {
             Answer::TakesOver if self.is_ours() => {
                 if !self.table.can_be_handed_over() {
-                    tracing::info!("starting anew once no connection is open through a tunnel");
+                    logger::info!("starting anew once no connection is open through a tunnel");
                 }
                 Renewal::Now
             }
             Answer::TakesOver | Answer::OnlyWithoutSessions => {
-                tracing::info!(
+                logger::info!(
                     "starting anew once {} sessions are over: they cannot be handed over",
                     self.table.len()
                 );
                 Renewal::WhenQuiet
             }
             Answer::Broken(exit) => {
-                tracing::error!(
+                logger::error!(
                     "not starting anew: {} does not work here: {exit:?}",
                     installed().display()
                 );
@@ -128,13 +129,13 @@ impl Agent {
         if !now || !self.table.can_be_handed_over() {
             return;
         }
-        tracing::info!("handing {} sessions over to {}", self.table.len(), installed().display());
+        logger::info!("handing {} sessions over to {}", self.table.len(), installed().display());
         // Records are not handed over: what is not stored yet goes to the spool, for the new
         // program to send.
         self.log.stop(Instant::now());
         self.log.leave();
         let error = self.hand_over();
-        tracing::error!("nothing was handed over: {error}; starting anew once no session is open");
+        logger::error!("nothing was handed over: {error}; starting anew once no session is open");
         self.service.ready(Instant::now());
         self.renewal = Renewal::WhenQuiet;
     }
@@ -145,7 +146,7 @@ impl Agent {
             to.text(VERSION)?;
             to.number(std::process::id().into())?;
             to.bytes(&self.boot)?;
-            to.number(self.connection.into())?;
+            to.number(self.connection.number().into())?;
             self.gate.hand_over(&mut to)?;
             self.table.hand_over(&mut to)?;
             to.finish()
@@ -170,13 +171,13 @@ impl Agent {
         // The journal stays the one that was opened at this program's start: whether this boot
         // stands in it was decided then.
         self.boot = from.array()?;
-        self.connection = from.small()?;
+        self.connection.count_from(from.small()?);
         self.gate = Gate::new(self.enrollment.device.clone(), self.enrollment.authority, self.boot);
         self.gate.take_over(&mut from)?;
         self.table.take_over(&mut from, Instant::now())?;
         from.end()?;
         self.log_taken_over();
-        tracing::info!(
+        logger::info!(
             "version {VERSION} goes on with {} sessions of version {version}",
             self.table.len()
         );

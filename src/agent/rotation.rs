@@ -9,10 +9,10 @@
 //!   wears.
 //! - Whoever asked hears why no key was made.
 
-use super::agent::{Agent, Stage};
+use super::agent::Agent;
 use crate::limits;
 use crate::link::driver::LinkError;
-use crate::link::tls;
+use crate::logger;
 use std::time::Instant;
 use towline_wire::message::FromAgent;
 use towline_wire::rotation::NewKey;
@@ -20,12 +20,12 @@ use towline_wire::rotation::NewKey;
 impl Agent {
     /// Makes a new key and offers it to the gateway; or says why not.
     pub(super) fn rotate_key(&mut self, now: Instant) {
-        let Stage::Linked { challenge, .. } = &self.stage else { return };
+        let Some(challenge) = self.connection.challenge() else { return };
         let signed = NewKey::signed_bytes(challenge, &self.enrollment.device);
         match self.new_key(&signed, now) {
             Ok(new) => self.table.say(&FromAgent::NewKey(new)),
             Err(text) => {
-                tracing::warn!("no new key was made: {text}");
+                logger::warning!("no new key was made: {text}");
                 self.table.say(&FromAgent::NoNewKey { text });
             }
         }
@@ -40,7 +40,7 @@ impl Agent {
         }
         let key = self.keys.make_next().map_err(|error| error.to_string())?;
         self.rotated = Some(now);
-        tracing::info!("made a new key, {}", key.fingerprint());
+        logger::info!("made a new key, {}", key.fingerprint());
         let proof = key.sign(signed).map_err(|error| error.to_string())?;
         let new = NewKey { spki: key.spki(), proof };
         self.show_key();
@@ -52,7 +52,7 @@ impl Agent {
         if self.keys.has_next() {
             return Err(LinkError::NewKey);
         }
-        tracing::debug!("the gateway has added a key that we did not offer: ignored");
+        logger::debug!("the gateway has added a key that we did not offer: ignored");
         Ok(())
     }
 
@@ -67,11 +67,8 @@ impl Agent {
 
     /// The next dial shows the key in use.
     fn show_key(&mut self) {
-        match tls::with_key(&self.target.tls, self.keys.in_use()) {
-            Ok(tls) => self.target.tls = tls,
-            Err(error) => {
-                tracing::error!("the TLS library does not take the device's key: {error}")
-            }
+        if let Err(error) = self.connection.show_key(self.keys.in_use()) {
+            logger::error!("the TLS library does not accept the device's key: {error}");
         }
     }
 }

@@ -19,6 +19,7 @@ use super::watcher::{self, Means};
 use crate::clock::{AuthorityClock, system_time};
 use crate::config::{AuditSettings, WhenFull};
 use crate::limits;
+use crate::logger;
 use std::collections::VecDeque;
 use std::path::Path;
 use std::task::{Context, Poll};
@@ -75,7 +76,7 @@ impl CommandLog {
         };
         let means = if enabled { watcher::probe() } else { off() };
         if means.source != Source::Kernel {
-            tracing::warn!(
+            logger::warning!(
                 "the command log is not what it could be: {:?}: {}",
                 means.source,
                 means.why
@@ -136,7 +137,7 @@ impl CommandLog {
                 self.watcher = Some(outbox);
             }
             Err(error) => {
-                tracing::error!("no process can be watched: {error}");
+                logger::error!("no process can be watched: {error}");
                 self.means = Means {
                     source: Source::Off,
                     why: format!("no process can be watched: {error}"),
@@ -171,18 +172,20 @@ impl CommandLog {
         self.push(now, |at| Record::Line { session, at, text });
     }
 
-    /// Takes what the watcher has seen. Whoever polls is woken when there is more.
-    pub fn poll(&mut self, cx: &mut Context<'_>, now: Instant) {
+    /// Ready when [`Self::take_observed`] has to be called: the watcher left something, or ended.
+    pub fn poll_observed(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.watcher.as_mut().map_or(Poll::Pending, |watcher| watcher.poll_left(cx))
+    }
+
+    /// Records what the watcher has left.
+    pub fn take_observed(&mut self, now: Instant) {
         let Some(watcher) = &mut self.watcher else { return };
         let ended = watcher.has_ended(); // asked first: all that it left by then is taken below
-        let Poll::Ready(seen) = watcher.poll_take(cx) else {
-            if ended {
-                self.watcher = None;
-            }
-            return;
-        };
-        self.take_all(seen, now);
-        cx.waker().wake_by_ref(); // once more, after the others had their turn
+        let left = watcher.take();
+        if ended {
+            self.watcher = None;
+        }
+        self.take_all(left, now);
     }
 
     /// Stops watching when there is nothing to watch. `quiet`: no session, and no process of one
@@ -302,14 +305,14 @@ impl CommandLog {
             match spool.append(&self.boot, first, next, &records) {
                 Ok(gone) if gone.is_empty() => self.spool_failed = false,
                 Ok(gone) => {
-                    tracing::warn!(
+                    logger::warning!(
                         "the spool of the command log is full: the oldest records went ({gone:?})"
                     );
                     self.spool_failed = false;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.spool_failed, true) {
-                        tracing::warn!(
+                        logger::warning!(
                             "the command log cannot be spooled, and stays in memory: {error}"
                         );
                     }
@@ -386,7 +389,7 @@ impl CommandLog {
     }
 
     fn missed(&mut self, lost: Lost, now: Instant) {
-        tracing::warn!("the command log has a gap: {lost:?}");
+        logger::warning!("the command log has a gap: {lost:?}");
         self.push(now, |at| Record::Gap { at, covers: 0, lost });
     }
 

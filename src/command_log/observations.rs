@@ -177,9 +177,9 @@ impl Drop for Outbox {
 }
 
 impl Outbox {
-    /// Takes all that was left. Pending when there is nothing: whoever waits is woken by the next
-    /// [`Inbox::ring`].
-    pub fn poll_take(&mut self, cx: &mut Context<'_>) -> Poll<VecDeque<Seen>> {
+    /// Ready when something was left or the watcher has ended. Else the next [`Inbox::ring`] wakes
+    /// the caller.
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while let Poll::Ready(guard) = self.heard.poll_read_ready(cx) {
             match (self.inbox.bell.read(), guard) {
                 (Err(nix::errno::Errno::EAGAIN), Ok(mut guard)) => guard.clear_ready(),
@@ -187,8 +187,12 @@ impl Outbox {
                 (_, Err(_)) | (Err(_), _) => break,
             }
         }
-        let taken = self.take();
-        if taken.is_empty() { Poll::Pending } else { Poll::Ready(taken) }
+        if self.has_left() || self.has_ended() { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    fn has_left(&self) -> bool {
+        let heap = lock(&self.inbox.heap);
+        !heap.items.is_empty() || heap.missed > 0
     }
 
     /// Tells the watcher that nothing more is wanted. What it has seen by then still comes.

@@ -21,6 +21,7 @@
 //! - A disk that fails costs the spool, never a session: errors are values, and the ring goes on
 //!   alone.
 
+use crate::logger;
 use ring::digest::{Context, SHA256};
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -83,7 +84,7 @@ impl Spool {
                 Ok(()) if segment.next > segment.first => spool.segments.push_back(segment),
                 Ok(()) => spool.remove(&segment),
                 Err(error) => {
-                    tracing::warn!("a file of the spool cannot be read, it stays: {error}")
+                    logger::warning!("a file of the spool cannot be read, it stays: {error}")
                 }
             }
         }
@@ -180,7 +181,7 @@ impl Spool {
             }
             found => {
                 if let Err(error) = found {
-                    tracing::warn!("the spool cannot be read: {error}");
+                    logger::warning!("the spool cannot be read: {error}");
                 }
                 self.segments[at].read = segment.bytes; // the numbers will be missed where they are counted
                 self.parcel()
@@ -230,7 +231,7 @@ impl Spool {
 
     fn remove(&self, segment: &Segment) {
         if let Err(error) = fs::remove_file(self.path(segment)) {
-            tracing::warn!("a file of the spool cannot be removed: {error}");
+            logger::warning!("a file of the spool cannot be removed: {error}");
         }
     }
 }

@@ -30,6 +30,7 @@ use super::process_info::{ask, clock};
 use super::process_readers;
 use super::process_tree::Descent;
 use crate::limits;
+use crate::logger;
 use crate::sys::calls::take_precedence;
 use crate::sys::proc_table::living;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -170,7 +171,7 @@ impl Watcher {
                 self.on(told, events);
             }
             if let Err(error) = &read {
-                tracing::error!("the kernel gives no process events any more: {error}");
+                logger::error!("the kernel gives no process events any more: {error}");
                 self.inbox.push(Seen::Missed(Lost::Kernel));
             }
             self.inbox.ring();

@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::enroll::{self, EnrollError};
 use crate::limits;
 use crate::link::backoff::Backoff;
+use crate::logger;
 use crate::service::Service;
 use crate::state::enrollment::Enrollment;
 use crate::state::{Dir, StateError};
@@ -26,7 +27,7 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
         return Ok(None);
     }
     let mut wait = Wait::new()?;
-    tracing::info!(
+    logger::info!(
         "this device is not enrolled: waiting for `towline-agent enroll` or for an order, see enroll.toml"
     );
     let mut backoff = Backoff::new(config.reconnect_max);
@@ -53,28 +54,28 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
 /// The same words once, however often they are true.
 fn tell(told: &mut String, text: &str) {
     if told != text {
-        tracing::warn!("{text}");
+        logger::warning!("{text}");
         text.clone_into(told);
     }
 }
 
 async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrollError> {
     let enrolled = enroll::enroll(&order.enroll, config).await?;
-    tracing::info!(
+    logger::info!(
         "enrolled as {} by {}; key fingerprint {}",
         enrolled.device,
         order.source,
         enrolled.fingerprint
     );
     if enrolled.pending {
-        tracing::warn!(
+        logger::warning!(
             "somebody has to approve this device at the gateway, comparing the fingerprint"
         );
     }
     if let Some(file) = &order.file {
         // The order holds a secret that is of no more use here.
         if let Err(error) = std::fs::remove_file(file) {
-            tracing::warn!("{} stays, with its activation code: {error}", file.display());
+            logger::warning!("{} stays, with its activation code: {error}", file.display());
         }
     }
     Ok(())

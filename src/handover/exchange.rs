@@ -4,6 +4,7 @@
 //! - Returning means that nothing changed: descriptors are closed at an exec again, signals are
 //!   heard again.
 
+use crate::logger;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
@@ -90,7 +91,7 @@ pub fn execute(
     let closed = close_at_exec(&left, true);
     let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     if let (Err(error), _) | (_, Err(error)) = (closed, restored.map_err(io::Error::from)) {
-        tracing::error!("after a hand-over that failed: {error}");
+        logger::error!("after a hand-over that failed: {error}");
     }
     error
 }

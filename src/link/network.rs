@@ -5,6 +5,7 @@
 //! due but is cancelled when somebody sets the clock. Where the kernel gives neither, the agent
 //! works without, and only waits longer.
 
+use crate::logger;
 use crate::sys::watch;
 use nix::errno::Errno;
 use nix::sys::socket::{
@@ -41,7 +42,7 @@ impl Network {
     #[must_use]
     pub fn watch() -> Self {
         let said = |what, error: &dyn std::fmt::Display| {
-            tracing::debug!("no news of {what} from this kernel: {error}")
+            logger::debug!("no news of {what} from this kernel: {error}")
         };
         let open = |source: nix::Result<OwnedFd>, what| match source
             .map_err(std::io::Error::from)

@@ -9,6 +9,7 @@
 //!   connect, and an expired certificate is still refused by one that has a clock.
 
 use crate::clock;
+use crate::logger;
 use crate::state::enrollment::{Address, Trust, certificates};
 use crate::state::key::{DeviceKey, hex};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
@@ -153,7 +154,7 @@ impl ServerCertVerifier for Verifier {
                 if seen.as_ref() == pin {
                     return Ok(ServerCertVerified::assertion());
                 }
-                tracing::warn!(
+                logger::warning!(
                     "the gateway shows a key with pin {}, {} is expected",
                     hex(seen.as_ref()),
                     hex(pin)

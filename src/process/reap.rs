@@ -5,6 +5,7 @@
 //! stays behind as a zombie.
 
 use super::exit::{Exit, exit_of};
+use crate::logger;
 use nix::errno::Errno;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -28,7 +29,7 @@ impl Reaper {
         // Missing before Linux 3.4 and in emulators: then who forks away from a session twice
         // escapes the reaping, and is still found by its cgroup or its environment.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-            tracing::warn!("this kernel gives orphans to init and not to us: {error}");
+            logger::warning!("this kernel gives orphans to init and not to us: {error}");
         }
         Ok(Self { children: signal(SignalKind::child())? })
     }
@@ -51,7 +52,7 @@ pub fn next_exit() -> Option<(Pid, Exit)> {
             },
             Err(Errno::EINTR) => continue,
             Err(errno) => {
-                tracing::error!("cannot wait for children: {errno}");
+                logger::error!("cannot wait for children: {errno}");
                 return None;
             }
         }

@@ -5,6 +5,7 @@
 //! - A terminal belongs to the session's user, as `login` would leave it.
 
 use super::Size;
+use crate::logger;
 use crate::sys::calls;
 use nix::errno::Errno;
 use nix::fcntl::{self, OFlag};
@@ -49,7 +50,7 @@ fn give_to(slave: &OwnedFd, owner: Uid) {
     if let Err(errno) =
         fchown(slave, Some(owner), tty).and_then(|()| fchmod(slave, Mode::from_bits_truncate(mode)))
     {
-        tracing::debug!("a terminal keeps its owner: {errno}");
+        logger::debug!("a terminal keeps its owner: {errno}");
     }
 }
 

@@ -19,6 +19,7 @@
 
 use super::{Dir, atomic};
 use crate::limits;
+use crate::logger;
 use std::collections::VecDeque;
 use std::fs::{self, File};
 use std::io::{self, Read as _, Write as _};
@@ -78,7 +79,7 @@ impl Journal {
         match journal.rewrite() {
             Ok(()) => journal.keeping = Keeping::File,
             Err(error) => {
-                tracing::info!(
+                logger::info!(
                     "no journal of commands ({error}): a command that a crash interrupts stays unknown"
                 )
             }
@@ -155,7 +156,7 @@ impl Journal {
 
     /// A line could not be written: without the file nothing is proved by it.
     fn give_up(&mut self, error: &io::Error) -> io::Result<()> {
-        tracing::warn!(
+        logger::warning!(
             "the journal of commands cannot be written ({error}): it is given up until the next start"
         );
         let removed = fs::remove_file(&self.path).and_then(|()| sync_folder(&self.path));
@@ -195,7 +196,7 @@ fn read(path: &Path) -> VecDeque<Line> {
     let whole = text.rfind('\n').map_or("", |end| &text[..end]);
     let lines: Option<VecDeque<Line>> = whole.lines().map(parse).collect();
     let mut lines = lines.unwrap_or_else(|| {
-        tracing::warn!("the journal {} is damaged: it begins anew", path.display());
+        logger::warning!("the journal {} is damaged: it begins anew", path.display());
         VecDeque::new()
     });
     while lines.len() >= limits::JOURNAL {

@@ -12,6 +12,7 @@
 
 use super::key::{self, DeviceKey};
 use super::{Dir, StateError};
+use crate::logger;
 use nix::fcntl::Flock;
 use std::fs::{self, File};
 
@@ -42,7 +43,7 @@ impl KeyRing {
             Ok(next) => Some(next),
             Err(StateError::NotEnrolled(_)) => None,
             Err(error) => {
-                tracing::warn!("a new key that was begun cannot be used: {error}");
+                logger::warning!("a new key that was begun cannot be used: {error}");
                 None
             }
         };
@@ -97,15 +98,15 @@ impl KeyRing {
         if !std::mem::take(&mut self.ahead) {
             // The gateway never heard of it. A file that stays would cost one refused dial at each
             // start.
-            tracing::info!("the new key {} was not taken; the old one stays", next.fingerprint());
+            logger::info!("the new key {} was not taken; the old one stays", next.fingerprint());
             let _ = fs::remove_file(self.dir.file(key::NEXT_FILE));
             return;
         }
-        tracing::info!("linked with the new key {}", next.fingerprint());
+        logger::info!("linked with the new key {}", next.fingerprint());
         self.current = next;
         self.unsettled = true;
         if let Err(error) = self.settle() {
-            tracing::warn!("{error}; the new key stays beside the old one, and is tried first");
+            logger::warning!("{error}; the new key stays beside the old one, and is tried first");
         }
     }
 

@@ -8,6 +8,7 @@
 //!   room is free again at once; in version 1, which has no windows, the session's room is what
 //!   bounds the bytes that targets have not taken.
 
+use crate::logger;
 use std::io;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -139,7 +140,7 @@ impl Many {
     }
 
     fn tell(&mut self, why: String) {
-        tracing::info!("a tunnel's connection was not made: {why}");
+        logger::info!("a tunnel's connection was not made: {why}");
         if self.untold.len() < limits::CONNECTIONS {
             self.untold.insert(0, why);
         }

@@ -5,6 +5,7 @@
 //!   session.
 //! - The target's end is the session's end; the operator's end of input closes one direction only.
 
+use crate::logger;
 use std::io;
 use std::task::{Context, Poll};
 
@@ -49,7 +50,7 @@ impl Single {
                 Ok(false) => Poll::Pending,
                 Ok(true) => Poll::Ready(self.end(0, io, mux)),
                 Err(error) => {
-                    tracing::info!("a tunnel's connection broke: {error}");
+                    logger::info!("a tunnel's connection broke: {error}");
                     Poll::Ready(self.end(1, io, mux))
                 }
             },

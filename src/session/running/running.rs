@@ -3,7 +3,7 @@
 use super::ports::{Fd, Ports, close_if_read_empty, pump_output};
 use crate::command_log::detector::Detector;
 use crate::limits;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use crate::process::family::Family;
 use crate::process::spawn::{Child, Report, SpawnError};
 use crate::pty::{self, Size};
@@ -92,6 +92,12 @@ impl Running {
     /// Reads command lines off its terminal, of so many columns.
     pub fn read_lines(&mut self, columns: u16) {
         self.detector = self.ports.terminal.then(|| Box::new(Detector::new(columns)));
+    }
+
+    /// Whether command lines were read.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        !self.lines.is_empty()
     }
 
     /// Command lines that were read since.
@@ -329,8 +335,10 @@ impl Running {
         bytes.push(b'\n');
         match write(terminal.get_ref(), &bytes) {
             Ok(n) if n == bytes.len() => {}
-            Ok(n) => tracing::warn!("only {n} bytes of the shell profile fit into the terminal"),
-            Err(errno) => tracing::warn!("cannot write the shell profile to the terminal: {errno}"),
+            Ok(n) => logger::warning!("only {n} bytes of the shell profile fit into the terminal"),
+            Err(errno) => {
+                logger::warning!("cannot write the shell profile to the terminal: {errno}")
+            }
         }
     }
 
@@ -343,7 +351,7 @@ impl Running {
         if let Some(Err(errno)) = terminal.map(|master| pty::resize(master.get_ref().as_fd(), size))
         {
             let _session = in_session(&self.name);
-            tracing::debug!("cannot resize the terminal: {errno}");
+            logger::debug!("cannot resize the terminal: {errno}");
         }
     }
 

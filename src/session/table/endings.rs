@@ -6,7 +6,7 @@
 //!   named to it.
 
 use super::table::Table;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use crate::process::Exit;
 use crate::process::ending::{Ending, Left};
 use crate::session::running::Running;
@@ -97,7 +97,7 @@ impl Table {
             Exit::Signal(signal) => ExitStatus::Signal(signal),
         };
         let _session = in_session(&name);
-        tracing::info!("ended with {status:?}");
+        logger::info!("ended with {status:?}");
         let status = self.sessions[at].on_exit(status, now);
         self.begin_end(at, now);
         self.say(&FromAgent::Exited { session: name, status });
@@ -110,7 +110,7 @@ impl Table {
             (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
         for at in late {
             let _session = in_session(&self.sessions[at].name);
-            tracing::warn!("its time is over");
+            logger::warning!("its time is over");
             self.begin_end(at, now);
         }
         let mut at = 0;

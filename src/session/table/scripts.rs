@@ -1,7 +1,7 @@
 //! Scripts of the table: from the last byte to the process.
 
 use super::table::Table;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use crate::session::gate::Refusal;
 use std::time::{Duration, Instant};
 use towline_wire::message::FromAgent;
@@ -51,7 +51,7 @@ impl Table {
     /// A script will never be whole: it is dropped, and the gateway is told why.
     pub(super) fn not_whole(&mut self, session: &str, why: &'static str) {
         let _session = in_session(session);
-        tracing::warn!("{why}");
+        logger::warning!("{why}");
         self.remove_script(session);
         let refusal = Refusal::Incomplete(why);
         let (session, code, text) = (session.to_owned(), refusal.code(), refusal.to_string());

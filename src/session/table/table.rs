@@ -1,7 +1,7 @@
 //! [`Table`]: the sessions, and the calls that go to one of them.
 
 use crate::limits;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use crate::process::ending::Ending;
 use crate::process::spawn::SpawnError;
 use crate::pty::Size;
@@ -93,7 +93,7 @@ impl Table {
                     self.failure = Some(full);
                 }
             }
-            Err(error) => tracing::error!("a message cannot be sent: {error}"),
+            Err(error) => logger::error!("a message cannot be sent: {error}"),
         }
     }
 
@@ -125,7 +125,7 @@ impl Table {
     pub fn link_lost(&mut self) {
         for script in std::mem::take(&mut self.scripts) {
             let _session = in_session(&script.open.session);
-            tracing::info!("the link was lost before the whole script had come: dropped");
+            logger::info!("the link was lost before the whole script had come: dropped");
             self.remove_streams((script.open.io, script.open.err));
         }
         self.sessions.iter_mut().for_each(Running::stop_telling);
@@ -207,7 +207,7 @@ impl Table {
             Ok(()) => self.say(&FromAgent::Opened { session: name.to_owned() }),
             Err(error) => {
                 let _session = in_session(name);
-                tracing::warn!("{error}");
+                logger::warning!("{error}");
                 let text = error.to_string();
                 self.say(&FromAgent::NotOpened {
                     session: name.to_owned(),
@@ -320,7 +320,7 @@ impl Table {
 
     pub(super) fn violated(&mut self, name: &str, violation: &dyn std::fmt::Display, now: Instant) {
         let _session = in_session(name);
-        tracing::warn!("ended: the gateway broke the rules of its stream: {violation}");
+        logger::warning!("ended: the gateway broke the rules of its stream: {violation}");
         self.say(&FromAgent::Gone { session: name.to_owned(), reason: EndReason::Violation });
         self.remove(name, now);
     }

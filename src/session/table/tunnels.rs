@@ -2,7 +2,7 @@
 
 use super::table::Table;
 use crate::limits;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use crate::session::gate::Passed;
 use crate::session::gate::Refusal;
 use crate::tunnel::{News, Tunnel};
@@ -54,16 +54,16 @@ impl Table {
             let (message, over) = match news {
                 News::Started(Ok(())) => (FromAgent::Opened { session }, false),
                 News::Started(Err(text)) => {
-                    tracing::warn!("{text}");
+                    logger::warning!("{text}");
                     (FromAgent::NotOpened { session, code: RefusalCode::Unreachable, text }, true)
                 }
                 News::NotConnected(text) => (FromAgent::NotConnected { session, text }, false),
                 News::Ended(status) => {
-                    tracing::info!("the connection of the tunnel is over");
+                    logger::info!("the connection of the tunnel is over");
                     (FromAgent::Exited { session, status }, false)
                 }
                 News::Broken(broken) => {
-                    tracing::warn!("ended: {broken}");
+                    logger::warning!("ended: {broken}");
                     (FromAgent::Gone { session, reason: EndReason::Violation }, true)
                 }
             };

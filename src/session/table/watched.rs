@@ -1,6 +1,7 @@
 //! What the command log asks of the table: who leads which session, and which lines were typed.
 
 use super::table::Table;
+use crate::session::running::Running;
 
 impl Table {
     /// Reads command lines off a session's terminal.
@@ -8,6 +9,12 @@ impl Table {
         if let Some((session, _)) = self.by_name(name) {
             session.read_lines(columns);
         }
+    }
+
+    /// Whether [`Self::take_lines`] has something to give.
+    #[must_use]
+    pub fn has_lines(&self) -> bool {
+        self.sessions.iter().any(Running::has_lines)
     }
 
     /// Command lines that were read off terminals since.

@@ -11,7 +11,7 @@ use super::leaf;
 use super::session::Cgroup;
 use super::tasks::{self, Tasks};
 use crate::limits;
-use crate::logger::in_session;
+use crate::logger::{self, in_session};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -36,9 +36,9 @@ impl Home {
         let limit =
             tasks.map_or_else(|why| format!("any number: {why}"), |_| format!("at most {most}"));
         if as_set {
-            tracing::info!("processes of one session: {limit}");
+            logger::info!("processes of one session: {limit}");
         } else {
-            tracing::warn!("processes of one session: {limit}");
+            logger::warning!("processes of one session: {limit}");
         }
         (home, limit)
     }
@@ -88,7 +88,7 @@ impl Home {
     pub fn make(&self, session: &str) -> io::Result<Cgroup> {
         let unlimited = |error: &io::Error| {
             let _session = in_session(session);
-            tracing::warn!("no limit of processes: {error}");
+            logger::warning!("no limit of processes: {error}");
         };
         let safe: String = session
             .chars()
