@@ -22,6 +22,8 @@
 //!   line.
 //! - `a_line_longer_than_the_bound`: the rest is not kept.
 
+use heapless::Vec;
+
 /// Longest line, characters.
 pub const LINE: usize = 1024;
 /// Of more output than twice this at once, only so much of both ends is looked at.
@@ -32,6 +34,9 @@ const PLAIN: std::ops::RangeInclusive<u8> = 0x20..=0x7e;
 const MOST_ENTERS: u8 = 64;
 /// Longest prompt, characters.
 const PROMPT: usize = 256;
+
+/// A prompt; a character has at most four bytes.
+type Prompt = heapless::String<{ 4 * PROMPT }>;
 
 /// Where the parser of escape sequences is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,16 +54,16 @@ enum State {
 /// See the module.
 #[derive(Debug)]
 pub struct Detector {
-    row: Vec<char>,
+    row: Vec<char, LINE>,
     column: usize,
     /// A character was put into the last column: the cursor still stands there, though `column` is
     /// behind it.
     pending: bool,
     width: usize,
     /// What stood there when the first key of this line came.
-    prompt: Option<String>,
+    prompt: Option<Prompt>,
     /// The last prompt that was one.
-    proved: String,
+    proved: Prompt,
     /// A key of this line has come.
     typing: bool,
     enters: u8,
@@ -82,7 +87,7 @@ impl Detector {
             pending: false,
             width: usize::from(width.max(1)),
             prompt: None,
-            proved: String::new(),
+            proved: Prompt::new(),
             typing: false,
             enters: 0,
             state: State::Text,
@@ -104,7 +109,10 @@ impl Detector {
     pub fn input(&mut self, bytes: &[u8]) {
         for &byte in bytes {
             if !std::mem::replace(&mut self.typing, true) {
-                let prompt: String = self.row.iter().take(self.column.min(PROMPT)).collect();
+                let mut prompt = Prompt::new();
+                for &character in self.row.iter().take(self.column.min(PROMPT)) {
+                    let _ = prompt.push(character); // has room for so many
+                }
                 if prompt == self.proved {
                     self.enters = 0; // the shell waits: no line is under way
                 }
@@ -212,7 +220,7 @@ impl Detector {
     fn put(&mut self, run: impl ExactSizeIterator<Item = char>) {
         let end = (self.column + run.len()).min(LINE);
         if self.row.len() < end {
-            self.row.resize(end, ' ');
+            let _ = self.row.resize(end, ' '); // `end` is no more than the bound
         }
         let places = self.row.get_mut(self.column..end).unwrap_or_default(); // a tab may have gone beyond the bound
         for (place, character) in places.iter_mut().zip(run) {
@@ -306,12 +314,15 @@ impl Detector {
             b'J' | b'K' => self.erase(first),
             b'P' => {
                 let end = (self.column + some).min(self.row.len());
-                self.row.drain(self.column.min(end)..end);
+                let (begin, length) = (self.column.min(end), self.row.len());
+                self.row.copy_within(end.., begin);
+                self.row.truncate(length - (end - begin));
             }
             b'@' => {
                 let at = self.column.min(self.row.len());
                 let blanks = some.min(LINE.saturating_sub(self.row.len()));
-                self.row.splice(at..at, std::iter::repeat_n(' ', blanks));
+                let _ = self.row.resize(self.row.len() + blanks, ' ');
+                self.row[at..].rotate_right(blanks);
             }
             b'X' => {
                 let end = (self.column + some).min(self.row.len());

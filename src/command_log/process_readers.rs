@@ -40,7 +40,7 @@ struct Begun {
 }
 
 /// Starts them. The processors that have one.
-pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Vec<u32> {
+pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Processors {
     let (cpus, begun, starter) = (processors(), Arc::<Begun>::default(), std::thread::current());
     let mut started = 0;
     for (nth, cpu) in cpus.iter().copied().enumerate() {
@@ -72,9 +72,12 @@ pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Vec<u32> {
         .collect()
 }
 
+/// Numbers of processors.
+pub(super) type Processors = heapless::Vec<u32, { limits::LOG_ASKERS }>;
+
 /// Those that this program may run on.
-pub(super) fn processors() -> Vec<u32> {
-    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return Vec::new() };
+pub(super) fn processors() -> Processors {
+    let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return Processors::new() };
     let may = |cpu: &u32| allowed.is_set(*cpu as usize).unwrap_or(false);
     (0..CpuSet::count() as u32).filter(may).take(limits::LOG_ASKERS).collect()
 }

@@ -75,7 +75,8 @@ pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
     let told = Arc::clone(&hurried);
     let answers = Arc::<Answers>::default();
     // Before any session: an exec waits for its asker, not the other way round.
-    let asked = if events.is_ok() { process_readers::start(&inbox, &answers) } else { Vec::new() };
+    let asked =
+        if events.is_ok() { process_readers::start(&inbox, &answers) } else { Default::default() };
     let me = std::thread::current();
     std::thread::Builder::new()
         .name("command-log".to_owned())
@@ -142,7 +143,7 @@ struct Watcher {
     ahead: Ahead,
     answers: Arc<Answers>,
     /// Processors that have an asker.
-    asked: Vec<u32>,
+    asked: process_readers::Processors,
     /// One moment by both clocks.
     begin: (Instant, u64),
 }

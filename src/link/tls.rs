@@ -14,9 +14,10 @@ use crate::state::enrollment::{Address, Trust, certificates};
 use crate::state::key::{DeviceKey, hex};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{AlwaysResolvesClientRawPublicKeys, Resumption, WebPkiServerVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::crypto::{CryptoProvider, KeyProvider, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
+use rustls::sign::SigningKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
@@ -51,7 +52,7 @@ pub fn client_config(
     key: &DeviceKey,
     signed: &SignedSeconds,
 ) -> Result<Arc<ClientConfig>, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let provider = Arc::new(provider());
     let verifier = Verifier {
         judge: Judge::new(trust, &provider)?,
         provider: provider.clone(),
@@ -68,6 +69,25 @@ pub fn client_config(
     // A link lives for days: tickets would cost memory and save one signature a week.
     config.resumption = Resumption::disabled();
     Ok(Arc::new(config))
+}
+
+/// The algorithms of the library, without its readers for RSA and ECDSA keys: the agent shows its
+/// Ed25519 key by a resolver and reads no other. They are 16 KB of the program.
+fn provider() -> CryptoProvider {
+    CryptoProvider { key_provider: &NoKeys, ..rustls::crypto::ring::default_provider() }
+}
+
+/// Reads no private key.
+#[derive(Debug)]
+struct NoKeys;
+
+impl KeyProvider for NoKeys {
+    fn load_private_key(
+        &self,
+        _: PrivateKeyDer<'static>,
+    ) -> Result<Arc<dyn SigningKey>, rustls::Error> {
+        Err(rustls::Error::General("the agent reads no private key by the library".to_owned()))
+    }
 }
 
 /// The same settings, showing another key.

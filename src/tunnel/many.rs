@@ -23,6 +23,7 @@ use super::connection::Connection;
 use super::news::News;
 use super::place::Place;
 use crate::limits;
+use heapless::Deque;
 
 /// Read at once where the ring has no contiguous place for a frame.
 const SMALL: usize = 1024;
@@ -36,8 +37,8 @@ pub(super) struct Many {
     /// Whose turn is next.
     next: usize,
     started: bool,
-    /// To be told, oldest last; at most one for each connection there may be.
-    untold: Vec<String>,
+    /// Failures to be reported, at most one for each connection there may be.
+    untold: Deque<String, { limits::CONNECTIONS }>,
     broken: Option<Broken>,
 }
 
@@ -54,7 +55,7 @@ impl Many {
             connections: Vec::new(),
             next: 0,
             started: false,
-            untold: Vec::new(),
+            untold: Deque::new(),
             broken: None,
         }
     }
@@ -86,7 +87,7 @@ impl Many {
                 break;
             }
         }
-        match self.untold.pop() {
+        match self.untold.pop_front() {
             Some(why) => {
                 cx.waker().wake_by_ref(); // perhaps there is another one
                 Poll::Ready(News::NotConnected(why))
@@ -141,9 +142,7 @@ impl Many {
 
     fn tell(&mut self, why: String) {
         logger::info!("a tunnel's connection was not made: {why}");
-        if self.untold.len() < limits::CONNECTIONS {
-            self.untold.insert(0, why);
-        }
+        let _ = self.untold.push_back(why); // what does not fit is not reported
     }
 
     /// Gives back the room of what the targets have taken.

@@ -208,10 +208,10 @@ impl Grant {
     }
 }
 
-/// The nonces of grants that are still alive. At most `CAPACITY`, 24 bytes each.
+/// The nonces of grants that are still alive: 3 KiB, inside of the value.
 #[derive(Debug, Default)]
 pub struct SeenNonces {
-    seen: Vec<([u8; 16], u64)>,
+    seen: heapless::Vec<([u8; 16], u64), { Self::CAPACITY }>,
 }
 
 impl SeenNonces {
@@ -227,11 +227,7 @@ impl SeenNonces {
     /// Remembers one more of a predecessor's; false when there are too many.
     #[must_use]
     pub fn remember(&mut self, nonce: [u8; 16], not_after: u64) -> bool {
-        let room = self.seen.len() < Self::CAPACITY;
-        if room {
-            self.seen.push((nonce, not_after));
-        }
-        room
+        self.seen.push((nonce, not_after)).is_ok()
     }
 
     fn use_up(&mut self, nonce: [u8; 16], not_after: u64, now: u64) -> Result<(), GrantError> {
@@ -239,11 +235,7 @@ impl SeenNonces {
         if self.seen.iter().any(|(old, _)| *old == nonce) {
             return Err(GrantError::Replayed);
         }
-        if self.seen.len() >= Self::CAPACITY {
-            return Err(GrantError::TooMany);
-        }
-        self.seen.push((nonce, not_after));
-        Ok(())
+        self.seen.push((nonce, not_after)).map_err(|_| GrantError::TooMany)
     }
 }
 

@@ -10,6 +10,7 @@ use crate::pty::{self, Size};
 use crate::session::echo::{Watch, stands};
 use crate::session::input::Input;
 use crate::sys::watch;
+use heapless::Vec;
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, write};
@@ -49,7 +50,7 @@ pub struct Running {
     /// Reads command lines off a terminal.
     pub(super) detector: Option<Box<Detector>>,
     /// Lines that were read and not taken yet; at most [`limits::LINES`].
-    pub(super) lines: Vec<String>,
+    pub(super) lines: Vec<String, { limits::LINES }>,
     /// Set while the gateway wants to hear whether input is echoed.
     pub(super) echo: Option<Watch>,
     /// When its time is over; for scripts.
@@ -101,7 +102,7 @@ impl Running {
     }
 
     /// Command lines that were read since.
-    pub fn take_lines(&mut self) -> Vec<String> {
+    pub fn take_lines(&mut self) -> Vec<String, { limits::LINES }> {
         std::mem::take(&mut self.lines)
     }
 
@@ -181,9 +182,7 @@ impl Running {
         pump_output(&mut self.ports.main, self.io, cx, mux, |output| {
             if let Some(detector) = detector {
                 detector.output(output, |line| {
-                    if lines.len() < limits::LINES {
-                        lines.push(line);
-                    }
+                    let _ = lines.push(line); // what does not fit is dropped
                 });
             }
         });
@@ -331,8 +330,7 @@ impl Running {
             return;
         };
         let _session = in_session(&self.name);
-        let mut bytes = line.as_bytes().to_vec();
-        bytes.push(b'\n');
+        let bytes = [line.as_bytes(), b"\n"].concat();
         match write(terminal.get_ref(), &bytes) {
             Ok(n) if n == bytes.len() => {}
             Ok(n) => logger::warning!("only {n} bytes of the shell profile fit into the terminal"),

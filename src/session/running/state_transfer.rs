@@ -95,7 +95,7 @@ impl Running {
             end_at: from.option(Reader::instant)?,
             timed_out: from.flag()?,
             detector: None,
-            lines: Vec::new(),
+            lines: heapless::Vec::new(),
             echo: None,
         };
         for id in [Some(running.io), running.err].into_iter().flatten() {
