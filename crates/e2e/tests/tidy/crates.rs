@@ -60,11 +60,7 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
         &["sqlx", "object_store", "reqwest", "flate2"],
         "SQL belongs to the store, sinks and compression to the archive",
     ),
-    (
-        "towline-agent",
-        &["clap", "anyhow", "sqlx", "hyper", "serde_json"],
-        "the agent stays small",
-    ),
+    ("towline-agent", &["clap", "anyhow", "sqlx", "hyper", "serde_json"], "the agent stays small"),
 ];
 
 #[test]
