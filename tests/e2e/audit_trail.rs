@@ -46,7 +46,7 @@ fn the_trail_is_searched_by_user_by_device_and_by_time() -> Outcome {
     ensure(later.is_empty(), || format!("{later:?}"))?;
     let wrong = lab.admin().run(&["audit", "--since", "yesterday"])?;
     let said = String::from_utf8_lossy(&wrong.stderr).into_owned();
-    ensure(!wrong.status.success() && said.contains("a span like 90s"), || said.clone())
+    ensure(!wrong.status.success() && said.contains("a duration such as 90s"), || said.clone())
 }
 
 #[test]

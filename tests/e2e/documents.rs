@@ -43,7 +43,7 @@ fn an_idle_session_ends_when_the_preferences_say_so() -> Outcome {
         json!({ "schemaVersion": "1.0", "sessionType": "Standard_Stream", "inputs": inputs });
     create(&lab, "SSM-SessionManagerRunShell", &preferences)?;
     let mut idle = lab.admin().shell(device.id())?;
-    idle.expect_within("nothing was typed or shown for too long", Duration::from_secs(180))?;
+    idle.expect_within("idle for too long", Duration::from_secs(180))?;
     ensure(!idle.finish(PATIENCE)?.success(), || "nobody left it".into())
 }
 

@@ -101,7 +101,7 @@ fn what_is_typed_and_shown_is_in_the_recording_where_preferences_want_it() -> Ou
     prefer(&lab, &json!({ "recordInput": true }))?;
     let device = lab.device()?;
     let mut shell = lab.admin().shell(device.id())?;
-    shell.expect("what you type is recorded")?;
+    shell.expect("input is recorded")?;
     shell.line("PS1='dev''$ '")?;
     shell.expect("dev$ ")?;
     shell.send("echo one-$((40+2))x")?; // corrected before Enter

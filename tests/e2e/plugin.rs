@@ -154,7 +154,7 @@ fn a_stream_that_cannot_be_reached_is_an_error_and_not_a_silence() -> Outcome {
     ]);
     let out = run(command)?;
     let said = text(&out.stderr);
-    ensure(!out.status.success() && said.contains("private authority"), || format!("{out:?}"))?;
+    ensure(!out.status.success() && said.contains("private CA"), || format!("{out:?}"))?;
     let token = answer["TokenValue"].as_str().ok_or_else(|| Trouble::new("no token"))?;
     ensure(!said.contains(token), || "the token is a secret".into())
 }

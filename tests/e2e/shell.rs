@@ -225,7 +225,7 @@ fn an_idle_session_ends_and_its_operator_is_told_why() -> Outcome {
     let device = lab.device()?;
     // Nothing is typed, and what the login shell prints at its start is all that comes.
     let mut idle = lab.admin().shell(device.id())?;
-    idle.expect_within("nothing was typed or shown for too long", Duration::from_secs(60))?;
+    idle.expect_within("idle for too long", Duration::from_secs(60))?;
     let status = idle.finish(PATIENCE)?;
     ensure(status.code() == Some(ENDED), || format!("{status}"))
 }

@@ -145,7 +145,7 @@ fn whatever_is_done_to_a_recording_is_found_and_named() -> Outcome {
         std::fs::rename(&two, &one)?;
         Ok(std::fs::rename(&spare, &two)?)
     })?;
-    scene.finds("a session that was removed", "is missing", |copy| {
+    scene.finds("a session that was removed", "missing, and not removed", |copy| {
         Ok(std::fs::remove_file(first(copy))?)
     })?;
     scene.finds("a session that never was", "does not name it", |copy| {
@@ -187,7 +187,7 @@ fn whatever_is_done_to_the_chain_is_found_and_named() -> Outcome {
     scene.finds("a segment in the middle that was removed", "missing", |copy| {
         Ok(std::fs::remove_file(middle(copy)?)?)
     })?;
-    scene.finds("a chain that was removed", "there is no chain", |copy| {
+    scene.finds("a chain that was removed", "no node chain found", |copy| {
         Ok(std::fs::remove_dir_all(copy.join("towline-seals"))?)
     })?;
     scene.finds("the newest segments that were removed", "does not name it", |copy| {

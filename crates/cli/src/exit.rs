@@ -1,40 +1,43 @@
-//! Exit codes, and the failures they stand for.
+//! Exit codes, and the failures they report.
 //!
-//! `shell` and `exec` pass on the exit code of the remote program, 128 and the number of the signal
-//! that killed it; 127 and 126 when it could not be started. The codes of this program itself are
-//! at the upper end, where remote programs rarely are; 255 is what ssh uses.
+//! `shell` and `exec` return the exit code of the remote program, 128 + n if signal n killed it, and
+//! 127 or 126 if it could not be started. The codes of this program itself are at the upper end,
+//! which remote programs rarely use; 255 is the one that ssh uses.
 //!
 //! # Invariants
-//! - The list in `--help` and the manual is made from [`TABLE`]: there is no second one.
+//! - The list in `--help` and the manual is generated from [`TABLE`].
 
 use std::io;
 
-/// The gateway cannot be reached, was lost, or one end broke the protocol.
+/// The gateway cannot be reached, the connection was lost, or the protocol was violated.
 pub(crate) const TRANSPORT: u8 = 255;
-/// The access key is not accepted, or its policies do not allow this.
+/// The access key is not accepted, or its policies do not allow the request.
 pub(crate) const DENIED: u8 = 254;
 /// The device is not connected.
 pub(crate) const NOT_CONNECTED: u8 = 253;
-/// The command line or a setting is wrong.
+/// The command line or a setting is invalid.
 pub(crate) const USAGE: u8 = 252;
-/// The session ended otherwise than by the end of its program.
+/// The session ended before its program did.
 pub(crate) const ENDED: u8 = 251;
-/// The gateway or the device refused for another reason; no such device, for example.
+/// The gateway or the device refused for another reason, for example: no such device.
 pub(crate) const REFUSED: u8 = 250;
-/// Something local: a file, standard output.
+/// A local file or standard output cannot be used.
 pub(crate) const LOCAL: u8 = 249;
 
-/// All own codes with their meaning.
+/// All codes of this program with their meaning.
 pub(crate) const TABLE: &[(u8, &str)] = &[
-    (TRANSPORT, "the gateway cannot be reached, was lost, or broke the protocol"),
-    (DENIED, "the access key is not accepted, or its policies do not allow this"),
-    (NOT_CONNECTED, "the device is not connected"),
-    (USAGE, "the command line or a setting is wrong"),
     (
-        ENDED,
-        "the session ended otherwise than by the end of its program (idle, maximum, terminated, ~.)",
+        TRANSPORT,
+        "the gateway cannot be reached, the connection was lost, or the protocol was violated",
     ),
-    (REFUSED, "the gateway or the device refused; no such device, for example"),
+    (
+        DENIED,
+        "access denied: the access key is not accepted, or its policies do not allow the request",
+    ),
+    (NOT_CONNECTED, "the device is not connected"),
+    (USAGE, "the command line or a setting is invalid"),
+    (ENDED, "the session ended before its program did (idle, time limit, terminated, ~.)"),
+    (REFUSED, "the gateway or the device refused the request, for example: no such device"),
     (LOCAL, "a local file or standard output cannot be used"),
 ];
 
@@ -91,9 +94,10 @@ impl Failure {
 /// The part of `--help` and the manual about exit codes.
 #[must_use]
 pub(crate) fn help() -> String {
-    let mut text = "Exit codes: run gives 0 when all went well, the script's own code for a single device, else 1. shell and exec pass on the exit code of the remote program (128 + n when signal n \
-                    killed it; 127 when there is no such program on the device, 126 when it cannot be run). Others are \
-                    0, or:\n"
+    let mut text = "Exit codes: shell and exec return the exit code of the remote program (128 + n if signal \
+                    n killed it, 127 if the device has no such program, 126 if it cannot be run). run \
+                    returns 0 if all devices succeeded, the script's exit code for a single device, else 1. \
+                    Otherwise 0, or:\n"
         .to_owned();
     for (code, meaning) in TABLE {
         text.push_str(&format!("  {code}  {meaning}\n"));

@@ -1,16 +1,17 @@
 //! `towline`, the operator's command line: devices, shells and commands on them, sessions,
 //! administration.
 //!
-//! Way: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`])
+//! Data flow: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`])
 //! or a session ([`session`]) between the device and the local terminal ([`terminal`]) -> an exit
-//! code ([`exit`]). Called by AWS's tools under the name of their plugin: [`plugin`].
+//! code ([`exit`]). AWS's tools call this program under the name of their plugin: [`plugin`].
 //!
 //! # Invariants
-//! - One thread, one connection; nothing is written to disk but by `aws-config --write`.
-//! - The terminal is put back on every way out.
+//! - One thread, one connection.
+//! - Only `aws-config --write`, `cp` and `man --dir` write files.
+//! - The terminal is restored on every exit.
 //!
 //! # Not here
-//! - No knowledge of the gateway's insides: it is one more client of the API.
+//! - Knowledge of the gateway's internals: this program is a client of the API.
 #![forbid(unsafe_code)]
 
 mod api;
@@ -40,7 +41,7 @@ fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too. Nobody reading them is no error.
+            // Help and version are errors of clap, too. A closed pipe is not an error.
             let _ = error.print();
             let asked = matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion);
             return if asked { ExitCode::SUCCESS } else { ExitCode::from(exit::USAGE) };
@@ -65,8 +66,7 @@ fn run<F: Future<Output = Result<u8, Failure>>>(work: impl FnOnce() -> F) -> Res
         .build()
         .map_err(|why| Failure::Local { what: "cannot start".to_owned(), why })?;
     let result = runtime.block_on(work());
-    // A name look-up that was given up may still stand in the system's resolver: nobody waits for
-    // it.
+    // An abandoned name look-up may still be in the system's resolver: do not wait for it.
     runtime.shutdown_background();
     result
 }

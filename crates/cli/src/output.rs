@@ -1,10 +1,10 @@
-//! Standard output: the one place that writes to it, but for the bytes of a session.
+//! Standard output and error, except for the bytes of a session.
 //!
 //! # Invariants
-//! - What a device or another user chose to be called cannot steer the terminal: control characters
-//!   become spaces.
-//! - No colour where it is no terminal, and none with `NO_COLOR`.
-//! - Nobody reading any more is no error: `towline devices | head` is fine.
+//! - Names chosen by devices or other users cannot control the terminal: control characters become
+//!   spaces.
+//! - No colour without a terminal or with `NO_COLOR`.
+//! - A closed pipe is not an error: `towline devices | head` works.
 
 use std::io::{self, Write};
 
@@ -15,16 +15,16 @@ use crate::exit::Failure;
 use crate::limits::MAX_CELL;
 use crate::terminal::{is_terminal, printable};
 
-/// Form of answers.
+/// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Format {
-    /// For people.
+    /// Table for people.
     Table,
-    /// The API's own objects.
+    /// The API's objects as JSON.
     Json,
 }
 
-/// See the module.
+/// The format of answers, and whether they have colours.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Output {
     format: Format,
@@ -36,9 +36,9 @@ pub(crate) struct Output {
 pub(crate) enum Cell {
     /// As it is.
     Plain(String),
-    /// All is well.
+    /// Healthy.
     Good(String),
-    /// Somebody should look.
+    /// Needs attention.
     Bad(String),
 }
 
@@ -86,8 +86,7 @@ impl Output {
         }
     }
 
-    /// Prints the answer of an operation that has nothing to say: an empty object as JSON, else
-    /// nothing.
+    /// Prints an empty answer: an empty object as JSON, else nothing.
     ///
     /// # Errors
     /// [`Failure::Local`] when it cannot be written.
@@ -168,13 +167,13 @@ impl Cell {
     }
 }
 
-/// Says something that is no answer, on stderr.
+/// Prints a message on standard error.
 pub(crate) fn complain(text: &str) {
-    // Nothing can be done when even that is gone.
+    // Without standard error there is nothing left to do.
     let _ = writeln!(io::stderr(), "towline: {}", printable(text));
 }
 
-/// Begins a new line on stderr.
+/// Starts a new line on standard error.
 pub(crate) fn new_line() {
     let _ = writeln!(io::stderr());
 }

@@ -213,14 +213,14 @@ fn a_profile_for_aws_tools_is_printed_or_added_once() {
     let config = folder.path().join(".aws/config");
     assert!(!config.exists(), "only printed");
 
-    check(&run(&["--write"]), 0, "profile towline is in", "");
+    check(&run(&["--write"]), 0, "profile towline written to", "");
     assert_eq!(std::fs::read(&config).unwrap(), printed.stdout);
     check(&run(&["--write"]), 0, "already", "");
     check(&run(&["--write", "--region", "yy-1"]), USAGE, "", "[profile towline]");
     check(
         &run(&["--write", "--region", "yy-1", "--profile", "other"]),
         0,
-        "profile other is in",
+        "profile other written to",
         "",
     );
     let text = std::fs::read_to_string(&config).unwrap();
@@ -231,7 +231,7 @@ fn a_profile_for_aws_tools_is_printed_or_added_once() {
     check(&run(&["--profile", "a]b"]), USAGE, "", "--profile");
     // Our own reading of it agrees: the keys alone are missing.
     let output = towline(&["devices", "--profile", "other"], &[("HOME", home)], "");
-    check(&output, USAGE, "", "no access key is known for profile `other`");
+    check(&output, USAGE, "", "no access key is configured for profile `other`");
 }
 
 #[test]

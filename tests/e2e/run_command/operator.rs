@@ -141,12 +141,12 @@ fn ctrl_c_offers_to_cancel_and_who_says_yes_sees_the_command_end() -> Outcome {
     let device = lab.device()?;
     let (mut run, id) = endless(&lab, &device, "starts")?;
     run.send("\x03")?;
-    run.expect("cancel it on all devices?")?;
+    run.expect("cancel the command on all devices?")?;
     run.line("n")?;
     run.expect("1 running")?;
     is(&look(&lab, &device, &id)?, "InProgress")?;
     run.send("\x03")?;
-    run.expect("cancel it on all devices?")?;
+    run.expect("cancel the command on all devices?")?;
     run.line("y")?;
     run.expect("Cancelled")?;
     let status = run.finish(PATIENCE)?;
@@ -160,9 +160,9 @@ fn ctrl_c_twice_leaves_the_command_running_and_says_so() -> Outcome {
     let device = lab.device()?;
     let (mut run, id) = endless(&lab, &device, "starts")?;
     run.send("\x03")?;
-    run.expect("cancel it on all devices?")?;
+    run.expect("cancel the command on all devices?")?;
     run.send("\x03")?;
-    run.expect(&format!("command {id} goes on"))?;
+    run.expect(&format!("command {id} continues"))?;
     let status = run.finish(PATIENCE)?;
     ensure(status.code() == Some(130), || format!("{status}"))?;
     is(&look(&lab, &device, &id)?, "InProgress")?;

@@ -204,7 +204,7 @@ fn a_session_that_was_terminated_ends_the_forward_and_an_idle_one_comes_back() -
     device.start()?;
     device.wait_online(&lab.admin())?;
     forward.running.wait_for("the session is over", 0, PATIENCE, |text| {
-        text.contains("opens a new one").then_some(())
+        text.contains("starts a new session").then_some(())
     })?;
     eventually("a new session carries the next connection", PATIENCE, || {
         ask(&mut forward.connect().ok()?, b"after").ok()

@@ -165,7 +165,7 @@ fn a_proxy_ends_with_the_program_that_started_it_also_while_the_gateway_is_away(
         if away {
             lab.gateway.kill()?;
             eventually("the proxy misses the gateway", PATIENCE, || {
-                std::fs::read_to_string(&log).ok()?.contains("connecting again").then_some(())
+                std::fs::read_to_string(&log).ok()?.contains("reconnecting").then_some(())
             })?;
         }
         drop(stdout);

@@ -5,7 +5,7 @@
 //! the stream is served by the same host and port: a session costs one TCP and one TLS handshake.
 //!
 //! # Invariants
-//! - Nothing leaves before the gateway's certificate is good.
+//! - Nothing is sent before the gateway's certificate is verified.
 //! - An answer is at most [`MAX_ANSWER`] bytes, and waited for at most [`ANSWER_TIMEOUT`].
 //!
 //! # Not here
@@ -64,7 +64,7 @@ pub(crate) enum Dialect {
     Aws,
 }
 
-/// See the module.
+/// A client of the gateway with one connection, which is made when it is needed.
 pub(crate) struct Client {
     settings: Settings,
     connector: Option<TlsConnector>,
@@ -84,7 +84,7 @@ impl Client {
         Self { settings, connector: None, connection: None }
     }
 
-    /// With what it was made.
+    /// The settings.
     #[must_use]
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
@@ -108,7 +108,7 @@ impl Client {
         from_answer(&body).map_err(|error| self.not_a_gateway(error.message))
     }
 
-    /// Who the gateway says is asking.
+    /// The identity of the access key, as the gateway knows it.
     ///
     /// # Errors
     /// [`CallError`].
@@ -122,7 +122,7 @@ impl Client {
             return Err(self.refusal(status, sts::error_from_xml(&text)));
         }
         CallerIdentity::from_xml(&text)
-            .ok_or_else(|| self.not_a_gateway("no identity is in the answer".to_owned()))
+            .ok_or_else(|| self.not_a_gateway("the answer contains no identity".to_owned()))
     }
 
     /// Opens the websocket at `url`, on the connection that is there already if it may serve.
@@ -131,7 +131,7 @@ impl Client {
     /// [`CallError`].
     pub(crate) async fn upgrade(&mut self, url: &str) -> Result<(Socket, Dialect), CallError> {
         let to = Endpoint::parse(url)
-            .map_err(|why| self.not_a_gateway(format!("its stream address is bad: {why}")))?;
+            .map_err(|why| self.not_a_gateway(format!("its stream URL is invalid: {why}")))?;
         let kept = self
             .connection
             .take()
@@ -217,7 +217,7 @@ impl Client {
         };
         let tls_error = |why: String| CallError::Tls { to: to.to_string(), why };
         let name = ServerName::try_from(to.host.clone())
-            .map_err(|_| tls_error("the host name is not valid".into()))?;
+            .map_err(|_| tls_error("the host name is invalid".into()))?;
         let tcp = BufReader::with_capacity(SOCKET_READ, dial::dial(to).await?);
         let shaken = timeout(TLS_TIMEOUT, connector.connect(name, tcp)).await;
         let shaken =
@@ -275,13 +275,13 @@ async fn accept(
         return Err(CallError::Refused { code: "ServiceUnavailable".to_owned(), message });
     }
     if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-        return Err(refuse(format!("no websocket but HTTP status {}", response.status())));
+        return Err(refuse(format!("expected a websocket, got HTTP status {}", response.status())));
     }
     let is = |name: header::HeaderName, value: &str| {
         response.headers().get(name).is_some_and(|v| v == value)
     };
     if !is(header::SEC_WEBSOCKET_ACCEPT, &derive_accept_key(key.as_bytes())) {
-        return Err(refuse("its websocket answer is not for this request".to_owned()));
+        return Err(refuse("its websocket answer does not match the request".to_owned()));
     }
     let dialect = match response.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
         Some(_) if is(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) => Dialect::Towline,
@@ -291,7 +291,7 @@ async fn accept(
     let upgraded = hyper::upgrade::on(response).await.map_err(|error| broken(to, &error))?;
     let parts = upgraded
         .downcast::<TokioIo<Stream>>()
-        .map_err(|_| refuse("the stream is of no known kind".into()))?;
+        .map_err(|_| refuse("the stream has an unexpected type".into()))?;
     let config = WebSocketConfig::default()
         .max_message_size(Some(MAX_MESSAGE))
         .max_frame_size(Some(MAX_MESSAGE))

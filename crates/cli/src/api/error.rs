@@ -1,13 +1,13 @@
-//! Why a request to the gateway had no good answer, and what that means for whoever asked.
+//! Why a request to the gateway failed, and whether a retry can help.
 //!
 //! # Invariants
-//! - A refusal keeps the gateway's own words: they name the missing action and resource.
+//! - A refusal keeps the gateway's message: it names the missing action and resource.
 
 use std::time::Duration;
 
 use crate::exit::{self, HasExitCode};
 
-/// See the module.
+/// Why a request failed.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum CallError {
@@ -27,12 +27,12 @@ pub(crate) enum CallError {
         /// What the system says.
         why: String,
     },
-    /// It took too long.
+    /// No answer in time.
     #[error("{to} did not answer within {waited:?}")]
     Timeout {
         /// Host and port.
         to: String,
-        /// How long was waited.
+        /// The time limit.
         waited: Duration,
     },
     /// TLS failed.
@@ -53,10 +53,10 @@ pub(crate) enum CallError {
     },
     /// Nothing to sign with.
     #[error(
-        "no access key is known here: export AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write them into the profile, so that a lost session can be taken up again"
+        "no access key is configured: to reattach to a session, set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add them to the profile"
     )]
     NoKey,
-    /// The connection broke, or what came is no HTTP.
+    /// The connection broke, or the answer is not HTTP.
     #[error("the connection to {to} failed: {why}")]
     Broken {
         /// Host and port.
@@ -64,42 +64,42 @@ pub(crate) enum CallError {
         /// What happened.
         why: String,
     },
-    /// The gateway said no.
+    /// The gateway refused.
     #[error("{message} ({code})")]
     Refused {
         /// The API's error code.
         code: String,
-        /// The API's sentence.
+        /// The API's message.
         message: String,
     },
-    /// A list is longer than what is read of one.
+    /// A list has more pages than are read.
     #[error(
-        "the list has more than {pages} pages, and is not shown in part: ask for less of it, or read it page by page by the API"
+        "the list has more than {pages} pages, too long to list: narrow the filter, or page through it with the API"
     )]
     Endless {
         /// Pages that were read.
         pages: usize,
     },
-    /// Something answered that does not speak this API.
-    #[error("{to} answered, but not as a Towline gateway does: {why}")]
+    /// The server does not speak this API.
+    #[error("{to} is not a Towline gateway: {why}")]
     NotAGateway {
         /// Host and port.
         to: String,
-        /// What it said.
+        /// What is wrong with its answer.
         why: String,
     },
 }
 
-/// What sort of failure it is: decides the exit code, and whether a lost session is tried again.
+/// The class of a failure: it decides the exit code, and whether a lost session is retried.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Sort {
-    /// The way to the gateway: may heal by itself.
+    /// The network: a retry may help.
     Transport,
-    /// Who asked, or what she may do.
+    /// Authentication or authorisation.
     Denied,
     /// The device is not connected.
     NotConnected,
-    /// The gateway is busy or unwell: may heal by itself.
+    /// The gateway is busy or failing: a retry may help.
     Busy,
     /// Anything else that the gateway refuses.
     Refused,
@@ -124,11 +124,11 @@ impl CallError {
         }
     }
 
-    /// Whether the same request may succeed a little later.
+    /// Whether the same request may succeed later.
     #[must_use]
     pub(crate) fn may_heal(&self) -> bool {
         match self {
-            // An unknown authority or a foreign server stays what it is until a person acts.
+            // An unknown CA or a foreign server needs a person.
             Self::Tls { .. } | Self::NotAGateway { .. } => false,
             other => matches!(other.sort(), Sort::Transport | Sort::Busy | Sort::NotConnected),
         }

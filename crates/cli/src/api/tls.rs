@@ -1,9 +1,8 @@
-//! Whom to trust: the CA file of the settings, else the public authorities.
+//! Which certificates are trusted: those of the CA file of the settings, else the public CAs.
 //!
 //! # Invariants
-//! - A CA file replaces the public authorities: who pins a private gateway does not want the rest
-//!   of the world.
-//! - There is no switch that turns the check off.
+//! - A CA file replaces the public CAs: a private gateway needs no others.
+//! - The check cannot be disabled.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +15,7 @@ use tokio_rustls::TlsConnector;
 use super::error::CallError;
 use crate::limits::MAX_CA_FILE;
 
-/// A connector that trusts the authorities of `ca`, or the public ones.
+/// A connector that trusts the CAs in the file `ca`, or the public ones.
 ///
 /// # Errors
 /// [`CallError::CaFile`].
@@ -52,9 +51,9 @@ fn from_pem(pem: &[u8]) -> Result<RootCertStore, String> {
         let certificate = certificate.map_err(|error| format!("it is not PEM: {error:?}"))?;
         roots
             .add(certificate)
-            .map_err(|error| format!("a certificate in it is not valid: {error}"))?;
+            .map_err(|error| format!("it contains an invalid certificate: {error}"))?;
     }
-    if roots.is_empty() { Err("there is no certificate in it".to_owned()) } else { Ok(roots) }
+    if roots.is_empty() { Err("it contains no certificate".to_owned()) } else { Ok(roots) }
 }
 
 /// The error of a handshake, with what to do about the usual ones.
@@ -63,10 +62,10 @@ pub(super) fn explain(error: &std::io::Error, has_ca: bool) -> String {
     let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<Error>());
     match inner {
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) if has_ca => {
-            "its certificate was not made by an authority of the CA file; is that the file of this gateway?".to_owned()
+            "the CA file does not contain the issuer of its certificate; check that the file belongs to this gateway".to_owned()
         }
         Some(Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
-            "its certificate was made by a private authority; give the authority's file with --ca or TOWLINE_CA"
+            "its certificate was issued by a private CA; set the CA file with --ca or TOWLINE_CA"
                 .to_owned()
         }
         Some(error) => error.to_string(),

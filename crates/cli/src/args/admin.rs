@@ -11,23 +11,23 @@ use super::value::parse_tag;
 /// `admin`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AdminCommand {
-    /// Users
+    /// Manage users
     #[command(subcommand)]
     User(UserCommand),
-    /// Access keys of users
+    /// Manage access keys of users
     #[command(subcommand)]
     Key(KeyCommand),
-    /// Roles: who may assume them, for how long
+    /// Manage roles: who may assume them, for how long
     #[command(subcommand)]
     Role(RoleCommand),
-    /// Groups of users
+    /// Manage groups of users
     #[command(subcommand)]
     Group(GroupCommand),
-    /// Policies of users, groups and roles
+    /// Manage policies of users, groups and roles
     Policy(PolicyArgs),
-    /// Permission boundaries of users and roles
+    /// Manage permission boundaries of users and roles
     Boundary(BoundaryArgs),
-    /// Devices and their keys
+    /// Manage devices and their keys
     #[command(subcommand)]
     Device(DeviceCommand),
 }
@@ -35,19 +35,19 @@ pub(crate) enum AdminCommand {
 /// `admin user`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserCommand {
-    /// Make a user; it may do nothing yet
+    /// Create a user, without permissions
     Create {
-        /// Its name
+        /// Name
         name: String,
-        /// A tag of it, for policies; may be repeated
+        /// Tag, for policies; repeatable
         #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
         tag: Vec<(String, String)>,
     },
     /// List users
     List,
-    /// Remove a user with its keys and policies
+    /// Delete a user with its keys and policies
     Delete {
-        /// Its name
+        /// Name
         name: String,
     },
 }
@@ -55,35 +55,35 @@ pub(crate) enum UserCommand {
 /// `admin key`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum KeyCommand {
-    /// Make an access key: its secret is shown this once
+    /// Create an access key; its secret is shown only once
     Create {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
     },
     /// List the access keys of a user
     List {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
     },
     /// Accept requests signed with the key again
     Enable {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
-        /// Which
+        /// Access key id
         key: String,
     },
-    /// Accept no requests signed with the key
+    /// Reject requests signed with the key
     Disable {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
-        /// Which
+        /// Access key id
         key: String,
     },
-    /// Remove a key
+    /// Delete a key
     Delete {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
-        /// Which
+        /// Access key id
         key: String,
     },
 }
@@ -91,42 +91,42 @@ pub(crate) enum KeyCommand {
 /// `admin policy`.
 #[derive(Debug, Args)]
 pub(crate) struct PolicyArgs {
-    /// Whose policies
+    /// Kind of the owner
     #[arg(long, value_enum, default_value_t = Of::User, global = true)]
     pub of: Of,
     #[command(subcommand)]
     pub command: UserPolicyCommand,
 }
 
-/// What is done with a policy.
+/// Operations on a policy.
 #[derive(Debug, Subcommand)]
 pub(crate) enum UserPolicyCommand {
-    /// Store a policy under a name, in place of an older one
+    /// Store a policy, replacing one of the same name
     Put {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
-        /// Its name
+        /// Name
         name: String,
-        /// JSON; `-` for standard input
+        /// JSON file, or `-` for standard input
         file: PathBuf,
     },
     /// Print a policy
     Get {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
-        /// Its name
+        /// Name
         name: String,
     },
-    /// List the names of a user's policies
+    /// List the names of the policies
     List {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
     },
-    /// Remove a policy
+    /// Delete a policy
     Delete {
-        /// Whose
+        /// User, or group or role with --of
         user: String,
-        /// Its name
+        /// Name
         name: String,
     },
 }
@@ -134,32 +134,32 @@ pub(crate) enum UserPolicyCommand {
 /// `admin device`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum DeviceCommand {
-    /// Let a pending device in
+    /// Approve a pending device
     Approve {
-        /// Id, name, or tag:KEY=VALUE when one device matches
+        /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,
     },
     /// List the keys of a device
     Keys {
-        /// Id, name, or tag:KEY=VALUE when one device matches
+        /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,
     },
-    /// Ask a device to make a new key
+    /// Ask a device to rotate its key
     RotateKey {
-        /// Id, name, or tag:KEY=VALUE when one device matches
+        /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,
     },
-    /// Ban a key of a device, or all of them
+    /// Revoke one key of a device, or all
     RevokeKey {
-        /// Id, name, or tag:KEY=VALUE when one device matches
+        /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,
-        /// Only the key with this fingerprint
+        /// Revoke only the key with this fingerprint
         #[arg(long)]
         fingerprint: Option<String>,
     },
-    /// Forget a device
+    /// Deregister a device
     Deregister {
-        /// Id, name, or tag:KEY=VALUE when one device matches
+        /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
         device: String,
     },
 }

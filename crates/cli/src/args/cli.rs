@@ -16,14 +16,14 @@ use crate::config::Flags;
 use crate::exit;
 use crate::output::Format;
 
-/// Shell access to devices that only dial out.
+/// Remote shell for edge devices with no open ports.
 #[derive(Debug, Parser)]
-#[command(name = "towline", version, about, arg_required_else_help = true, propagate_version = true, after_help = exit::help())]
+#[command(name = "towline", version, about = "Remote shell for edge devices with no open ports", arg_required_else_help = true, propagate_version = true, after_help = exit::help())]
 pub(crate) struct Cli {
-    /// Where the gateway is and how to answer.
+    /// The gateway, and the output format.
     #[command(flatten)]
     pub global: Global,
-    /// What to do.
+    /// The command.
     #[command(subcommand)]
     pub command: Command,
 }
@@ -32,26 +32,26 @@ pub(crate) struct Cli {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of every command")]
 pub(crate) struct Global {
-    /// The gateway, https://HOST[:PORT] [env: TOWLINE_ENDPOINT, AWS_ENDPOINT_URL_SSM; file:
+    /// URL of the gateway, https://HOST[:PORT] [env: TOWLINE_ENDPOINT, AWS_ENDPOINT_URL_SSM; file:
     /// endpoint]
     #[arg(long, global = true, value_name = "URL")]
     pub endpoint: Option<String>,
-    /// The authorities to trust, a PEM file [env: TOWLINE_CA, AWS_CA_BUNDLE; file: ca]
+    /// PEM file with the CA certificates to trust [env: TOWLINE_CA, AWS_CA_BUNDLE; file: ca]
     #[arg(long, global = true, value_name = "FILE")]
     pub ca: Option<PathBuf>,
-    /// The region for signatures [env: AWS_REGION]
+    /// Region for request signatures [env: AWS_REGION]
     #[arg(long, global = true)]
     pub region: Option<String>,
-    /// The profile of ~/.aws/credentials and ~/.aws/config [env: AWS_PROFILE]
+    /// Profile in ~/.aws/credentials and ~/.aws/config [env: AWS_PROFILE]
     #[arg(long, global = true)]
     pub profile: Option<String>,
-    /// How to answer
+    /// Output format
     #[arg(short, long, global = true, value_enum, default_value_t = Format::Table)]
     pub output: Format,
 }
 
 impl Global {
-    /// The part of them that settings are made of.
+    /// The options that the settings are made of.
     #[must_use]
     pub(crate) fn flags(&self) -> Flags {
         Flags {
@@ -68,23 +68,23 @@ impl Global {
 pub(crate) enum Command {
     /// List devices
     Devices(DevicesArgs),
-    /// Open a shell on a device, or come back to one
+    /// Open a shell on a device, or reattach to a session
     Shell(ShellArgs),
-    /// Run a program on a device, without a terminal
+    /// Run a program on a device without a terminal
     Exec(ExecArgs),
-    /// Run a command on many devices, and say what came out
+    /// Run a command on many devices and summarize the results
     Run(run::RunArgs),
-    /// Come back to a shell that goes on: the same as shell --session
+    /// Reattach to a running session, as shell --session does
     Attach(AttachArgs),
-    /// Make a port of a device, or one that it reaches, a local one
+    /// Forward a local port to a port on, or reachable from, a device
     Forward(tunnel::ForwardArgs),
-    /// Connect standard input and output to a port of a device: a ProxyCommand for ssh
+    /// Connect standard input and output to a port of a device (ProxyCommand for ssh)
     Proxy(tunnel::ProxyArgs),
-    /// Copy files and folders to or from a device; no server is needed there
+    /// Copy files and directories to or from a device, without a server on the device
     Cp(tunnel::CopyArgs),
-    /// Print the lines for ~/.ssh/config with which ssh, scp, sftp and rsync reach devices
+    /// Print a ~/.ssh/config block for ssh, scp, sftp and rsync to devices
     SshConfig {
-        /// Only the pattern for ids: asks no gateway for names
+        /// Print the pattern for ids only, without asking the gateway for names
         #[arg(long)]
         only_ids: bool,
     },
@@ -92,55 +92,55 @@ pub(crate) enum Command {
     Sessions(SessionsArgs),
     /// End a session
     Terminate {
-        /// Its id, as `towline sessions` shows it
+        /// Session id, as listed by `towline sessions`
         session: String,
     },
-    /// List ended sessions: who, where, how long, why over, where the recording is
+    /// List sessions: user, device, duration, end reason, recording
     Logs(evidence::LogsArgs),
-    /// Play the recording of a session in this terminal
+    /// Play a recording in this terminal
     Play(evidence::PlayArgs),
-    /// Write the recording of a session as asciicast, text or JSON
+    /// Write a recording as asciicast, text, JSON or an SVG picture
     Export(evidence::ExportArgs),
-    /// List what a session executed, with exit codes and durations
+    /// List the commands that a session executed, with exit codes and durations
     Commands(evidence::CommandsArgs),
-    /// Show who did what: the audit trail, newest first
+    /// Show the audit trail, newest first
     Audit(evidence::AuditArgs),
-    /// Check that recordings are what was recorded; files and folders without a gateway
+    /// Verify the integrity of recordings (files and directories need no gateway)
     Verify(evidence::VerifyArgs),
-    /// Let new devices in
+    /// Manage activations, which admit new devices
     #[command(subcommand)]
     Activation(ActivationCommand),
-    /// Set, remove or show the tags of a device
+    /// Set, remove or show tags of a device
     Tag(TagArgs),
-    /// Users, groups, roles, access keys, policies, device keys
+    /// Manage users, groups, roles, access keys, policies and device keys
     #[command(subcommand)]
     Admin(admin::AdminCommand),
-    /// Ask for access to devices for a time, decide about it, get its credentials
+    /// Request, approve and use temporary access to devices
     #[command(subcommand)]
     Access(identity::AccessCommand),
-    /// Say as whom the gateway knows you
+    /// Show the identity you are authenticated as
     Whoami,
-    /// Check and test policies; ask who may do what on a device
+    /// Check and test policies, and list who has access to a device
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
-    /// Print the profile with which AWS's tools (AWS CLI, boto3) find the gateway, or write it
+    /// Print or write a profile for AWS tools (AWS CLI, boto3)
     ///
-    /// The profile is named by --profile, `towline` when it is not. It holds no access key: see
+    /// --profile sets its name [default: towline]. It holds no access key: see
     /// docs/aws-tools.md.
     AwsConfig {
         /// Add it to ~/.aws/config [env: AWS_CONFIG_FILE]
         #[arg(long)]
         write: bool,
     },
-    /// Print completions for a shell
+    /// Print shell completions
     Completions {
-        /// For which shell
+        /// Shell
         #[arg(value_enum)]
         shell: Shell,
     },
-    /// Print the manual page, or write a page for each command
+    /// Print the manual page, or write one page per command
     Man {
-        /// Write towline.1, towline-shell.1 and so on into this folder
+        /// Write towline.1, towline-shell.1, … into this directory
         #[arg(long, value_name = "FOLDER")]
         dir: Option<std::path::PathBuf>,
     },

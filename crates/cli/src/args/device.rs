@@ -7,13 +7,13 @@ use super::value::{parse_duration, parse_tag};
 /// `devices`.
 #[derive(Debug, Args)]
 pub(crate) struct DevicesArgs {
-    /// Only those with this tag; may be repeated, all must match
+    /// Only devices with this tag; repeatable, all must match
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tag: Vec<(String, String)>,
-    /// Only those in this state
+    /// Only devices in this state
     #[arg(long, value_enum)]
     pub state: Option<DeviceState>,
-    /// Only those whose agent is older than VERSION [default: than the newest agent of any device]
+    /// Only devices whose agent is older than VERSION [default: the newest agent of all devices]
     #[arg(long, value_name = "VERSION", num_args = 0..=1, require_equals = true, default_missing_value = "")]
     pub outdated: Option<String>,
 }
@@ -27,20 +27,20 @@ pub(crate) enum DeviceState {
     Offline,
     /// Waiting for approval.
     Pending,
-    /// Its key was seen twice at once.
+    /// Its key was used by two devices at the same time.
     Quarantined,
 }
 
 /// `activation`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ActivationCommand {
-    /// Make an activation: its code is shown this once
+    /// Create an activation; its code is shown only once
     Create(ActivationArgs),
     /// List activations
     List,
-    /// Remove an activation; devices that came in with it stay
+    /// Delete an activation; its devices stay enrolled
     Delete {
-        /// Its id
+        /// Activation id
         id: String,
     },
 }
@@ -48,28 +48,28 @@ pub(crate) enum ActivationCommand {
 /// `activation create`.
 #[derive(Debug, Args)]
 pub(crate) struct ActivationArgs {
-    /// For people
+    /// Description, for lists
     #[arg(long)]
     pub description: Option<String>,
-    /// Name of its devices when they bring none
+    /// Name of devices that set none themselves
     #[arg(long)]
     pub name: Option<String>,
-    /// How many devices it lets in
+    /// Maximum number of devices
     #[arg(long, default_value_t = 1)]
     pub limit: u16,
-    /// For how long: a number and s, m, h or d [default: the gateway's, a day]
+    /// Lifetime: a number and s, m, h or d [default: set by the gateway, usually 1d]
     #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
     pub expires_in: Option<u64>,
-    /// A tag that its devices get; may be repeated
+    /// Tag for its devices; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tag: Vec<(String, String)>,
-    /// Its devices wait until an administrator lets them in
+    /// Its devices stay pending until an administrator approves them
     #[arg(long)]
     pub approval: bool,
-    /// Only from addresses in this range
+    /// Accept only source addresses in this range
     #[arg(long, value_name = "CIDR")]
     pub from: Option<String>,
-    /// The label that AWS's API requires
+    /// Label that the AWS API requires
     #[arg(long, default_value = "towline")]
     pub iam_role: String,
 }
@@ -77,12 +77,12 @@ pub(crate) struct ActivationArgs {
 /// `tag`.
 #[derive(Debug, Args)]
 pub(crate) struct TagArgs {
-    /// Id, name, or tag:KEY=VALUE when one device matches
+    /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
     pub device: String,
-    /// Tags to set; without any, and without --remove, the tags are shown
+    /// Tags to set; without tags and without --remove, shows the current tags
     #[arg(value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub set: Vec<(String, String)>,
-    /// A tag to remove; may be repeated
+    /// Tag to remove; repeatable
     #[arg(long, value_name = "KEY")]
     pub remove: Vec<String>,
 }

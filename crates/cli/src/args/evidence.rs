@@ -1,4 +1,4 @@
-//! The command line of what is on record: `play`, `export`, `verify`.
+//! The command line of recordings and logs: `play`, `export`, `verify`, `logs`, `commands`, `audit`.
 
 use std::path::PathBuf;
 
@@ -7,15 +7,15 @@ use clap::{Args, ValueEnum};
 /// `play`.
 #[derive(Debug, Args)]
 pub(crate) struct PlayArgs {
-    /// A session's id, or a file (.cast or .cast.gz)
+    /// Session id or file (.cast or .cast.gz)
     pub recording: String,
-    /// So many times as fast
+    /// Playback speed, 1 = original
     #[arg(long, default_value_t = 1.0, value_parser = parse_speed)]
     pub speed: f64,
-    /// No pause is longer than so many seconds
+    /// Maximum pause between events, seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = parse_seconds)]
     pub idle_limit: f64,
-    /// Begin so many seconds after the start: what was before is shown at once
+    /// Start position in seconds; earlier output is shown at once
     #[arg(long, value_name = "SECONDS", default_value_t = 0.0, value_parser = parse_seconds)]
     pub from: f64,
 }
@@ -23,12 +23,12 @@ pub(crate) struct PlayArgs {
 /// `export`.
 #[derive(Debug, Args)]
 pub(crate) struct ExportArgs {
-    /// A session's id, or a file (.cast or .cast.gz)
+    /// Session id or file (.cast or .cast.gz)
     pub recording: String,
-    /// As what
+    /// Output format
     #[arg(long, value_enum, default_value_t = ExportFormat::Cast)]
     pub format: ExportFormat,
-    /// With svg: the moment to draw, seconds after the start [default: the end]
+    /// With --format svg: time to draw, seconds after the start [default: the end]
     #[arg(long, value_name = "SECONDS", value_parser = parse_seconds)]
     pub at: Option<f64>,
 }
@@ -38,9 +38,9 @@ pub(crate) struct ExportArgs {
 pub(crate) enum ExportFormat {
     /// asciicast v2, as it was recorded.
     Cast,
-    /// Text, without colours and movements.
+    /// Text without colours and cursor movements.
     Txt,
-    /// Its facts, and one object for each event.
+    /// JSON: the facts, then one object per event.
     Json,
     /// A picture of the terminal at one moment.
     Svg,
@@ -49,14 +49,12 @@ pub(crate) enum ExportFormat {
 /// `verify`.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// A recording (.cast or .cast.gz), or a folder: everything in a sink. Or the id of a session,
-    /// to be fetched from the gateway
+    /// Recording (.cast or .cast.gz), sink directory, or session id to fetch from the gateway
     pub path: PathBuf,
-    /// The public key, as hex digits or as a file that holds them (evidence.pub of the gateway);
-    /// for a folder
+    /// Public key as hex digits or file (the gateway's evidence.pub); required for a directory
     #[arg(long)]
     pub key: Option<String>,
-    /// A checkpoint that was seen before, as verify printed it: the chain must still hold it
+    /// Checkpoint from an earlier verify that the chain must still contain
     #[arg(long, value_name = "NUMBER:HEAD")]
     pub checkpoint: Option<String>,
 }
@@ -65,32 +63,32 @@ fn parse_speed(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|speed| (0.05..=1000.0).contains(speed))
-        .ok_or_else(|| "0.05 to 1000".to_owned())
+        .ok_or_else(|| "expected 0.05 to 1000".to_owned())
 }
 
 fn parse_seconds(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|s| (0.0..=1e9).contains(s))
-        .ok_or_else(|| "seconds, 0 or more".to_owned())
+        .ok_or_else(|| "expected seconds, 0 or more".to_owned())
 }
 
 /// `audit`.
 #[derive(Debug, Args)]
 pub(crate) struct AuditArgs {
-    /// Only what this user did
+    /// Only events of this user
     #[arg(long)]
     pub user: Option<String>,
-    /// Only what was about this device (its id)
+    /// Only events about this device (id)
     #[arg(long)]
     pub device: Option<String>,
-    /// Only since then: 90s, 15m, 2h, 7d ago, or a time such as 2026-11-25T17:00:00Z
+    /// Only events since: 90s, 15m, 2h, 7d ago, or a time such as 2026-11-25T17:00:00Z
     #[arg(long, value_name = "TIME", value_parser = parse_since)]
     pub since: Option<Since>,
-    /// At most so many events, the newest
+    /// Maximum number of events, newest first
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
-    /// Go on with what happens from now on, oldest first, until interrupted
+    /// Keep printing new events, oldest first, until interrupted
     #[arg(long)]
     pub follow: bool,
 }
@@ -98,7 +96,7 @@ pub(crate) struct AuditArgs {
 /// A point in time, as it was given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Since {
-    /// So many seconds ago.
+    /// Seconds ago.
     Ago(u64),
     /// Seconds since the epoch.
     At(i64),
@@ -113,24 +111,25 @@ fn parse_since(text: &str) -> Result<Since, String> {
         "d" => 86_400,
         _ => {
             return towline_ssm::clock::parse_iso8601(text).map(Since::At).ok_or_else(|| {
-                "a span like 90s, 15m, 2h, 7d, or a time like 2026-11-25T17:00:00Z".to_owned()
+                "expected a duration such as 90s, 15m, 2h, 7d, or a time such as 2026-11-25T17:00:00Z".to_owned()
             });
         }
     };
-    let number: u64 = digits.parse().map_err(|_| "a whole number before the unit".to_owned())?;
+    let number: u64 =
+        digits.parse().map_err(|_| "expected a whole number before the unit".to_owned())?;
     Ok(Since::Ago(number.saturating_mul(unit)))
 }
 
 /// `logs`.
 #[derive(Debug, Args)]
 pub(crate) struct LogsArgs {
-    /// Only sessions of this user (its ARN)
+    /// Only sessions of this user (ARN)
     #[arg(long)]
     pub owner: Option<String>,
-    /// Only sessions on this device: id, name, or tag:KEY=VALUE when one device matches
+    /// Only sessions on this device: id, name, or tag:KEY=VALUE if exactly one device matches
     #[arg(long)]
     pub device: Option<String>,
-    /// At most so many, the newest
+    /// Maximum number of sessions, newest first
     #[arg(long, default_value_t = 50)]
     pub limit: u32,
 }
@@ -138,12 +137,12 @@ pub(crate) struct LogsArgs {
 /// `commands`.
 #[derive(Debug, Args)]
 pub(crate) struct CommandsArgs {
-    /// The session's id, or that of a command (`towline run`)
+    /// Session id, or command id of `towline run`
     pub session: String,
-    /// On this device, when a command was for several: id, or a name as `towline devices` has it
+    /// Device, if the command ran on several: id or name, as listed by `towline devices`
     #[arg(long)]
     pub device: Option<String>,
-    /// At most so many, the first
+    /// Maximum number of commands, oldest first
     #[arg(long, default_value_t = 100_000)]
     pub limit: u32,
 }

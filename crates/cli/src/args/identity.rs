@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::value::parse_tag;
 
-/// Whose policies, or boundary.
+/// Kind of the owner of policies or of a boundary.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Of {
     /// A user
@@ -31,36 +31,36 @@ impl Of {
 /// `admin role`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum RoleCommand {
-    /// Make a role; it may do nothing yet
+    /// Create a role, without permissions
     Create {
-        /// Its name
+        /// Name
         name: String,
-        /// Who may assume it: a trust policy, JSON; `-` for standard input
+        /// Trust policy (who may assume it): JSON file, or `-` for standard input
         #[arg(long, value_name = "FILE")]
         trust: PathBuf,
-        /// Longest life of its credentials, seconds, 3600 to 43200
+        /// Maximum lifetime of its credentials, 3600 to 43200 seconds
         #[arg(long, value_name = "SECONDS")]
         max_session: Option<i64>,
-        /// A tag of it, for policies; may be repeated
+        /// Tag, for policies; repeatable
         #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
         tag: Vec<(String, String)>,
     },
     /// List roles
     List,
-    /// Change who may assume a role, and for how long
+    /// Update who may assume a role, and for how long
     Update {
-        /// Its name
+        /// Name
         name: String,
-        /// A trust policy, JSON; `-` for standard input
+        /// Trust policy: JSON file, or `-` for standard input
         #[arg(long, value_name = "FILE")]
         trust: Option<PathBuf>,
-        /// Longest life of its credentials, seconds, 3600 to 43200
+        /// Maximum lifetime of its credentials, 3600 to 43200 seconds
         #[arg(long, value_name = "SECONDS")]
         max_session: Option<i64>,
     },
-    /// Remove a role with its policies; credentials of it end
+    /// Delete a role with its policies and credentials
     Delete {
-        /// Its name
+        /// Name
         name: String,
     },
 }
@@ -68,30 +68,30 @@ pub(crate) enum RoleCommand {
 /// `admin group`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GroupCommand {
-    /// Make a group
+    /// Create a group
     Create {
-        /// Its name
+        /// Name
         name: String,
     },
     /// List groups with their members
     List,
-    /// Put a user into a group
+    /// Add a user to a group
     Add {
-        /// The group
+        /// Group
         group: String,
-        /// The user
+        /// User
         user: String,
     },
-    /// Take a user out of a group
+    /// Remove a user from a group
     Remove {
-        /// The group
+        /// Group
         group: String,
-        /// The user
+        /// User
         user: String,
     },
-    /// Remove a group with its policies
+    /// Delete a group with its policies
     Delete {
-        /// Its name
+        /// Name
         name: String,
     },
 }
@@ -99,31 +99,31 @@ pub(crate) enum GroupCommand {
 /// `admin boundary`.
 #[derive(Debug, Args)]
 pub(crate) struct BoundaryArgs {
-    /// Whose
+    /// Kind of the owner
     #[arg(long, value_enum, default_value_t = Of::User, global = true)]
     pub of: Of,
     #[command(subcommand)]
     pub command: BoundaryCommand,
 }
 
-/// What is done with a boundary.
+/// Operations on a boundary.
 #[derive(Debug, Subcommand)]
 pub(crate) enum BoundaryCommand {
-    /// Set the most that policies can give
+    /// Set the boundary: the most that policies can allow
     Put {
-        /// Whose
+        /// User or role
         name: String,
-        /// JSON; `-` for standard input
+        /// JSON file, or `-` for standard input
         file: PathBuf,
     },
-    /// Print it
+    /// Print the boundary
     Get {
-        /// Whose
+        /// User or role
         name: String,
     },
-    /// Remove it
+    /// Delete the boundary
     Delete {
-        /// Whose
+        /// User or role
         name: String,
     },
 }
@@ -131,38 +131,38 @@ pub(crate) enum BoundaryCommand {
 /// `access`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum AccessCommand {
-    /// Ask for access to devices
+    /// Request access to devices
     Request {
-        /// Ids, names, or tag:KEY=VALUE for all devices of a tag
+        /// Devices: ids, names, or tag:KEY=VALUE for all devices with a tag
         #[arg(required = true)]
         device: Vec<String>,
-        /// Why
+        /// Reason
         #[arg(long)]
         reason: String,
     },
     /// List requests, newest first
     List,
-    /// Give access
+    /// Approve a request
     Approve {
-        /// The request
+        /// Request id
         request: String,
-        /// For how many minutes, 15 to 720
+        /// Duration in minutes, 15 to 720
         #[arg(long, default_value_t = 60)]
         minutes: i64,
     },
-    /// Give no access
+    /// Reject a request
     Reject {
-        /// The request
+        /// Request id
         request: String,
     },
-    /// Take access back
+    /// Revoke granted access
     Revoke {
-        /// The request
+        /// Request id
         request: String,
     },
-    /// Print the credentials of an approved request, for a shell to evaluate
+    /// Print the credentials of an approved request as shell exports
     Token {
-        /// The request
+        /// Request id
         request: String,
     },
 }

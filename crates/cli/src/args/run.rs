@@ -7,14 +7,14 @@ use super::value::parse_tag;
 /// `run`.
 #[derive(Debug, Args)]
 pub(crate) struct RunArgs {
-    /// Whom: an id, a name, tag:KEY=VALUE, tag-key:KEY, or `all`; may be repeated (values of one
-    /// tag: any of them; several tags: all of them)
+    /// Target: id, name, tag:KEY=VALUE, tag-key:KEY or `all`; repeatable (same tag: any value
+    /// matches; different tags: all must match)
     #[arg(short, long = "target", required = true, value_name = "TARGET")]
     pub target: Vec<String>,
-    /// How many devices at once: a number or a percentage
+    /// Maximum number or percentage of devices at a time
     #[arg(long, default_value = "50", value_name = "N|N%")]
     pub concurrency: String,
-    /// Stop giving it to further devices after more errors than this: a number or a percentage
+    /// Stop sending after more errors than this number or percentage
     #[arg(long, default_value = "0", value_name = "N|N%")]
     pub max_errors: String,
     /// Run this document instead of a command
@@ -25,28 +25,28 @@ pub(crate) struct RunArgs {
         conflicts_with = "command"
     )]
     pub document: Option<String>,
-    /// A parameter of the document; repeated for each further value of a list
+    /// Parameter of the document; repeat it to add a value
     #[arg(long, value_name = "NAME=VALUE", value_parser = parse_tag)]
     pub param: Vec<(String, String)>,
-    /// Devices that are away get it when they are back within so many seconds
+    /// Time in which offline devices can still receive the command, seconds
     #[arg(long, default_value_t = 3600, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(30..=2_592_000))]
     pub deliver_within: u32,
-    /// The device ends it after so many seconds
+    /// Execution time limit on the device, seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..=172_800))]
     pub timeout: Option<u32>,
-    /// Where it runs on the device
+    /// Working directory on the device
     #[arg(long, value_name = "FOLDER")]
     pub directory: Option<String>,
-    /// For people, shown in lists
+    /// Comment, shown in lists
     #[arg(long)]
     pub comment: Option<String>,
-    /// Show the output of this device as it comes
+    /// Show the live output of this device
     #[arg(long, value_name = "DEVICE", conflicts_with = "detach")]
     pub watch: Option<String>,
-    /// Print the command's id and do not wait for it
+    /// Print the command id and do not wait
     #[arg(long)]
     pub detach: bool,
-    /// One argument: a line for the shell. Several: a program and its arguments, as they are
+    /// One argument: a shell command line. Several: a program and its arguments, passed unchanged
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
 }

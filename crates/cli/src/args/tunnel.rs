@@ -1,4 +1,4 @@
-//! What may be written for `forward`, `proxy` and `ssh-config`.
+//! The command line of `forward`, `proxy` and `cp`.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -7,13 +7,13 @@ use clap::Args;
 /// `forward`.
 #[derive(Debug, Args)]
 pub(crate) struct ForwardArgs {
-    /// Id, name, or tag:KEY=VALUE when one device matches
+    /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
     pub device: String,
-    /// What to forward: [BIND:]LOCAL:HOST:REMOTE or LOCAL:REMOTE; LOCAL 0 lets the system choose a
-    /// port and prints it; HOST is looked up on the device
+    /// [BIND:]LOCAL:HOST:REMOTE or LOCAL:REMOTE; LOCAL 0 chooses a free port and prints it; the
+    /// device resolves HOST
     #[arg(value_name = "LOCAL:HOST:REMOTE", value_parser = parse_forward)]
     pub route: Route,
-    /// Why, for the audit trail
+    /// Reason, for the audit trail
     #[arg(long)]
     pub reason: Option<String>,
 }
@@ -21,12 +21,12 @@ pub(crate) struct ForwardArgs {
 /// `proxy`.
 #[derive(Debug, Args)]
 pub(crate) struct ProxyArgs {
-    /// Id, name, or tag:KEY=VALUE when one device matches
+    /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
     pub device: String,
-    /// A TCP port of the device
+    /// TCP port of the device
     #[arg(default_value_t = 22, value_parser = clap::value_parser!(u16).range(1..))]
     pub port: u16,
-    /// Why, for the audit trail
+    /// Reason, for the audit trail
     #[arg(long)]
     pub reason: Option<String>,
 }
@@ -34,33 +34,33 @@ pub(crate) struct ProxyArgs {
 /// `cp`.
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
-    /// What to copy: a path, or DEVICE:PATH
+    /// Source: a path, or DEVICE:PATH
     pub source: String,
-    /// Where to: a path, or DEVICE:PATH (relative to the user's home there); into it, if it is a
-    /// folder
+    /// Destination: a path or DEVICE:PATH (relative to the user's home); if it is a directory, the
+    /// source is copied into it
     pub destination: String,
-    /// Folders with all that is in them
+    /// Copy directories with their contents
     #[arg(short, long)]
     pub recursive: bool,
-    /// No line about how far it is
+    /// Print no progress
     #[arg(short, long)]
     pub quiet: bool,
-    /// The user on the device [file: user; else what the device's administrator set]
+    /// User on the device [file: user; default: set by the device's administrator]
     #[arg(long)]
     pub user: Option<String>,
-    /// Why, for the audit trail
+    /// Reason, for the audit trail
     #[arg(long)]
     pub reason: Option<String>,
 }
 
-/// From where to where.
+/// The two ends of a forward.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// Here.
+    /// Local address.
     pub local: SocketAddr,
-    /// There; none is the device itself.
+    /// Remote host; none is the device itself.
     pub host: Option<String>,
-    /// There.
+    /// Remote port.
     pub port: u16,
 }
 
@@ -68,7 +68,7 @@ pub(crate) struct Route {
 pub(crate) fn parse_forward(text: &str) -> Result<Route, String> {
     let bad = || {
         format!(
-            "write LOCAL:HOST:REMOTE or LOCAL:REMOTE, such as 5432:db.lan:5432 or 0:80; an IPv6 address in brackets; not `{text}`"
+            "expected LOCAL:HOST:REMOTE or LOCAL:REMOTE, for example 5432:db.lan:5432 or 0:80, with IPv6 addresses in brackets; got `{text}`"
         )
     };
     let port = |text: &str| text.parse::<u16>().map_err(|_| bad());
@@ -92,7 +92,7 @@ pub(crate) fn parse_forward(text: &str) -> Result<Route, String> {
     Ok(Route { local: SocketAddr::new(bind, port(local)?), host, port: remote })
 }
 
-/// Cuts at the colons that are not inside of brackets, and takes the brackets away.
+/// Splits at the colons outside of brackets, and removes the brackets.
 fn parts(text: &str) -> Option<Vec<String>> {
     let (mut parts, mut inside) = (vec![String::new()], false);
     for c in text.chars() {

@@ -1,16 +1,16 @@
 //! Values that several commands take: tags and durations.
 
-/// `KEY=VALUE`; the value may be empty and may hold more of `=`.
+/// `KEY=VALUE`; the value may be empty and may contain `=`.
 pub(super) fn parse_tag(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("a tag is written KEY=VALUE".to_owned()),
+        _ => Err("expected KEY=VALUE".to_owned()),
     }
 }
 
 /// A number of seconds from `90s`, `15m`, `12h` or `30d`.
 pub(super) fn parse_duration(text: &str) -> Result<u64, String> {
-    let bad = || "a duration is a number and s, m, h or d, for example 12h".to_owned();
+    let bad = || "expected a number and s, m, h or d, for example 12h".to_owned();
     let unit = text.chars().last().ok_or_else(bad)?;
     let seconds = match unit {
         's' => 1,

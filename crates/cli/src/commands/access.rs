@@ -1,4 +1,4 @@
-//! `access`, and the questions of `policy` that the gateway answers.
+//! `access`, and the `policy` commands that the gateway answers.
 //!
 //! # Invariants
 //! - Credentials go to standard output and nowhere else.
@@ -82,7 +82,7 @@ async fn list(context: &mut Context) -> Result<(), Failure> {
         ]
     };
     let rows: Vec<_> = answer.access_requests.iter().map(row).collect();
-    let titles = ["REQUEST", "WHO", "STATUS", "UNTIL", "TARGETS", "REASON"];
+    let titles = ["REQUEST", "REQUESTER", "STATUS", "EXPIRES", "TARGETS", "REASON"];
     context.output.answer(&answer, |output| output.table(&titles, &rows))
 }
 
@@ -105,7 +105,7 @@ async fn token(context: &mut Context, request: String) -> Result<(), Failure> {
     let answer: GetAccessTokenResponse = context.call(Operation::GetAccessToken, &request).await?;
     let Some(credentials) = &answer.credentials else {
         let status = answer.access_request_status.as_str().to_lowercase();
-        return Err(Failure::Usage(format!("there are no credentials: the request is {status}")));
+        return Err(Failure::Usage(format!("no credentials: the request is {status}")));
     };
     let text = format!(
         "export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_SESSION_TOKEN={}\n",
@@ -153,6 +153,6 @@ pub(super) async fn who(context: &mut Context, device: &str) -> Result<(), Failu
         ]
     };
     let rows: Vec<_> = answer.access.iter().map(row).collect();
-    let titles = ["WHO", "MAY", "UNDER CONDITIONS", "DOCUMENTS"];
+    let titles = ["PRINCIPAL", "ACTIONS", "CONDITIONAL", "DOCUMENTS"];
     context.output.answer(&answer, |output| output.table(&titles, &rows))
 }

@@ -1,4 +1,4 @@
-//! `activation`: what lets new devices in.
+//! `activation`: activations, which admit new devices.
 //!
 //! # Invariants
 //! - The code of a new activation goes to standard output and nowhere else.
@@ -51,7 +51,7 @@ async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failu
     let trust = if settings.ca.is_some() { " --ca ca.pem" } else { "" };
     context.output.answer(&answer, |_| {
         format!(
-            "Activation id    {id}\nActivation code  {code}\n\nOn the device, as root, with the code typed at its standard input:\n  \
+            "Activation id    {id}\nActivation code  {code}\n\nRun on the device as root, and enter the code on standard input:\n  \
              towline-agent enroll --gateway {gateway} --activation-id {id} --activation-code-file -{trust}\n",
             id = answer.activation_id,
             code = answer.activation_code,

@@ -34,9 +34,7 @@ pub(super) fn run(
 ) -> Result<(), Failure> {
     let name = global.profile.as_deref().unwrap_or(NAME);
     if !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b)) || name.is_empty() {
-        return Err(Failure::Usage(
-            "--profile: letters, digits, -, _ and . make a name here".to_owned(),
-        ));
+        return Err(Failure::Usage("--profile: expected letters, digits, -, _ and .".to_owned()));
     }
     // The profile is to be made: nothing can be read from it.
     let flags = Flags { profile: None, ..global.flags() };
@@ -47,25 +45,25 @@ pub(super) fn run(
     }
     let path = env.aws_file("AWS_CONFIG_FILE", "config");
     let path = path.ok_or_else(|| {
-        Failure::Usage("set HOME or AWS_CONFIG_FILE: no file is known".to_owned())
+        Failure::Usage("no configuration file: set HOME or AWS_CONFIG_FILE".to_owned())
     })?;
     let old = read(&path)?;
     let said = if has(&old, &profile) {
-        format!("{} has this profile already\n", path.display())
+        format!("{} already has this profile\n", path.display())
     } else {
         if let Some(section) = sections(name).into_iter().find(|section| names(&old, section)) {
             return Err(Failure::Usage(format!(
-                "{} has a section {section} with other content: remove it, or choose another name with --profile",
+                "{} has a different section {section}: remove it, or choose another name with --profile",
                 path.display()
             )));
         }
         let gap = if old.is_empty() || old.ends_with("\n\n") { "" } else { "\n" };
         let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
         replace(&path, &format!("{old}{end}{gap}{profile}")).map_err(local("write", &path))?;
-        format!("profile {name} is in {}\n", path.display())
+        format!("profile {name} written to {}\n", path.display())
     };
     output.text(&said)?;
-    output.text(&format!("try it: AWS_PROFILE={name} aws sts get-caller-identity\n"))
+    output.text(&format!("test it with: AWS_PROFILE={name} aws sts get-caller-identity\n"))
 }
 
 /// How the tools write the headers of the two sections.
@@ -120,7 +118,7 @@ fn read(path: &Path) -> Result<String, Failure> {
     let read =
         file.take(MAX_CONFIG_FILE + 1).read_to_string(&mut text).map_err(local("read", path))?;
     if read as u64 > MAX_CONFIG_FILE {
-        let why = format!("it is larger than {MAX_CONFIG_FILE} bytes");
+        let why = format!("larger than {MAX_CONFIG_FILE} bytes");
         return Err(ConfigError::Unreadable { path: path.display().to_string(), why }.into());
     }
     Ok(text)

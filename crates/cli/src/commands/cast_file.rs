@@ -1,4 +1,4 @@
-//! Recordings as files: packed or not, line by line, within bounds.
+//! Recordings as files: compressed or not, line by line, within bounds.
 //!
 //! # Invariants
 //! - A line is never longer in memory than the format allows; a file may be as large as it likes.
@@ -47,8 +47,7 @@ impl Lines {
         let mut line = Vec::new();
         let read = (&mut self.reader).take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
         match read {
-            // A packed file that was cut ends here; what is missing is for whoever counts the
-            // lines.
+            // A truncated gzip file ends here; verify finds what is missing.
             Err(error)
                 if matches!(
                     error.kind(),
@@ -61,7 +60,7 @@ impl Lines {
             Err(why) => Err(Failure::Local { what: format!("cannot read {}", self.name), why }),
             Ok(0) => Ok(None),
             Ok(_) if line.len() > MAX_LINE => Err(Failure::BadDocument(format!(
-                "{}: a line is longer than any of a recording",
+                "{}: not a recording: a line is too long",
                 self.name
             ))),
             Ok(_) => {

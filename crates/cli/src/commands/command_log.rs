@@ -1,4 +1,4 @@
-//! `commands`: what a session, or a command on one device, executed, by its device's word.
+//! `commands`: the command log of a session, or of a command on one device.
 
 use towline_ssm::Operation;
 use towline_ssm::api::command::{ListCommandInvocationsRequest, ListCommandInvocationsResult};
@@ -55,7 +55,7 @@ async fn sessions(context: &mut Context, args: &CommandsArgs) -> Result<Vec<Stri
     let found: ListCommandInvocationsResult =
         context.call(Operation::ListCommandInvocations, &request).await?;
     match found.command_invocations.as_slice() {
-        [] => Err(Failure::Usage(format!("no command {id} was sent to such a device"))),
+        [] => Err(Failure::Usage(format!("command {id} was not sent to this device"))),
         [one] => {
             let device = one.instance_id.trim_start_matches("mi-");
             Ok((0..one.command_plugins.len())
@@ -71,7 +71,7 @@ async fn sessions(context: &mut Context, args: &CommandsArgs) -> Result<Vec<Stri
             let more =
                 if several.len() > all.len() || found.next_token.is_some() { ", …" } else { "" };
             Err(Failure::Usage(format!(
-                "{id} was sent to several devices: --device one of {}{more}",
+                "{id} was sent to several devices: choose one with --device: {}{more}",
                 all.join(", ")
             )))
         }
@@ -115,12 +115,12 @@ fn what(command: &SessionCommand) -> Cell {
     let cut = if command.cut { " …" } else { "" };
     match command.kind.as_str() {
         "Command" if command.arguments.is_empty() => {
-            Cell::Bad("(it ended before it could be asked)".to_owned())
+            Cell::Bad("(ended before its arguments could be read)".to_owned())
         }
         "Command" => Cell::Plain(format!("{}{cut}", command.arguments.join(" "))),
         "Line" => Cell::Plain(format!("typed: {}", command.detail)),
         "Begin" => Cell::Plain(format!("(logged by {})", command.detail)),
-        "End" => Cell::Plain(format!("(over: {})", command.detail)),
+        "End" => Cell::Plain(format!("(log ended: {})", command.detail)),
         _ => Cell::Bad(match command.covers.unwrap_or(0) {
             0 => format!("(gap: {})", command.detail),
             covers => format!("(gap of {covers}: {})", command.detail),

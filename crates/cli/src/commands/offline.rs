@@ -30,7 +30,7 @@ pub(super) fn run(command: &Command, output: Output) -> Option<Result<u8, Failur
 }
 
 fn manual(folder: Option<&Path>, output: Output) -> Result<(), Failure> {
-    let local = |why| Failure::Local { what: "cannot make the manual".to_owned(), why };
+    let local = |why| Failure::Local { what: "cannot write the manual".to_owned(), why };
     if let Some(folder) = folder {
         return clap_mangen::generate_to(Cli::command(), folder).map_err(local);
     }

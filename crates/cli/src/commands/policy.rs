@@ -28,7 +28,7 @@ use crate::exit::{self, Failure};
 use crate::limits::{BATCH_ANSWERS, BATCH_REASONS};
 use crate::output::{Output, complain};
 
-/// The word for a line that is not understood: none of the language, so that no test passes by it.
+/// The answer to an invalid line: not a decision, so that no test passes by it.
 const INVALID: &str = "Invalid";
 /// Runs it. Returns the exit code.
 pub(super) fn run(command: &PolicyCommand, output: Output) -> Result<u8, Failure> {
@@ -44,9 +44,7 @@ pub(super) fn run(command: &PolicyCommand, output: Output) -> Result<u8, Failure
             }
             None => one(args, output),
         },
-        PolicyCommand::Who { .. } => {
-            Err(Failure::Usage("only a gateway knows who may do what".to_owned()))
-        }
+        PolicyCommand::Who { .. } => Err(Failure::Usage("policy who needs a gateway".to_owned())),
     }
 }
 
@@ -69,7 +67,7 @@ fn check(text: &str, output: Output) -> Result<(), Failure> {
 /// A line of a batch.
 enum Line {
     Text(String),
-    /// Not to be had as text: why.
+    /// Unreadable, and why.
     Bad(&'static str),
 }
 
@@ -95,7 +93,7 @@ fn batch(mut lines: BufReader<impl Read>, output: Output) -> Result<(), Failure>
         };
         answers.push_str(&word);
         answers.push('\n');
-        // Whoever writes one line and waits for its answer gets it.
+        // A program that writes one line and waits gets its answer.
         if lines.buffer().is_empty() || answers.len() >= BATCH_ANSWERS {
             output.text(&answers)?;
             answers.clear();
@@ -104,7 +102,7 @@ fn batch(mut lines: BufReader<impl Read>, output: Output) -> Result<(), Failure>
     output.text(&answers)?;
     match bad {
         0 => Ok(()),
-        _ => Err(Failure::BadDocument(format!("{bad} of {number} lines were not understood"))),
+        _ => Err(Failure::BadDocument(format!("{bad} of {number} lines are invalid"))),
     }
 }
 

@@ -47,8 +47,10 @@ pub(super) async fn verify(context: &mut Context, args: &VerifyArgs) -> Result<(
 }
 
 async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
-    let local =
-        |why| Failure::Local { what: "cannot keep the recording for a moment".to_owned(), why };
+    let local = |why| Failure::Local {
+        what: "cannot create a temporary file for the recording".to_owned(),
+        why,
+    };
     let path = std::env::temp_dir().join(format!("towline-{}-{session}", std::process::id()));
     let mut file =
         OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(local)?;
@@ -58,7 +60,7 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
         let piece: GetRecordingResponse = context.call(Operation::GetRecording, &request).await?;
         let bytes = STANDARD
             .decode(&piece.data)
-            .map_err(|e| Failure::BadDocument(format!("the answer is damaged: {e}")))?;
+            .map_err(|e| Failure::BadDocument(format!("invalid answer of the gateway: {e}")))?;
         file.write_all(&bytes).map_err(local)?;
         match piece.next_offset.filter(|next| *next > request.offset) {
             Some(next) => request.offset = next,
@@ -122,7 +124,7 @@ fn log_row(session: &Session) -> Vec<Cell> {
         .map_or_else(now, EpochSeconds::secs)
         .saturating_sub(session.start_date.secs())
         .max(0);
-    let goes_on = session.end_date.is_none().then(|| "goes on".to_owned());
+    let goes_on = session.end_date.is_none().then(|| "active".to_owned());
     let unknown = || "-".to_owned();
     let place = session.output_url.as_ref().and_then(|url| url.s3_output_url.as_deref());
     vec![

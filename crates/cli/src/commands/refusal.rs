@@ -1,4 +1,4 @@
-//! A program that the device could not start: told apart from other refusals, as shells and ssh do.
+//! A program that the device could not start: distinguished from other refusals, as shells and ssh do.
 //!
 //! The API has one code for all that a device refuses; the device's own words say which it was.
 //!

@@ -71,5 +71,5 @@ pub(super) async fn terminate(context: &mut Context, session_id: String) -> Resu
     let request = TerminateSessionRequest { session_id };
     let answer: TerminateSessionResponse =
         context.call(Operation::TerminateSession, &request).await?;
-    context.output.answer(&answer, |_| format!("{} is terminated\n", answer.session_id))
+    context.output.answer(&answer, |_| format!("terminated {}\n", answer.session_id))
 }

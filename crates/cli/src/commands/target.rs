@@ -1,9 +1,9 @@
-//! Which device is meant: by its id, its name, or a tag that only one has.
+//! From an id, a name or a tag to one device.
 //!
 //! # Invariants
 //! - An id costs no request: a session begins with its first packet.
-//! - Several matches are an error that names them: a command never runs on a device that was not
-//!   meant.
+//! - Several matches are an error that names them: a command never runs on the wrong
+//!   device.
 
 use towline_ssm::api::device::{
     DescribeInstanceInformationRequest, InstanceInformation, InstanceInformationStringFilter,
@@ -15,32 +15,32 @@ use crate::api::{CallError, Client};
 use crate::exit::{self, HasExitCode};
 use crate::limits::{MAX_NAMED_MATCHES, PAGE};
 
-/// Why it is not clear which device is meant.
+/// Why a device cannot be determined.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TargetError {
-    /// The list could not be had.
+    /// The list of devices could not be read.
     #[error(transparent)]
     Call(#[from] CallError),
     /// Nothing matches.
-    #[error("no device matches `{0}`: `towline devices` lists those you may see", .wanted)]
+    #[error("no device matches `{0}`: run `towline devices` to list the devices you can access", .wanted)]
     None {
-        /// What was written.
+        /// The text.
         wanted: String,
     },
     /// More than one matches.
-    #[error("{count} devices match `{wanted}`, give one of their ids: {}", .matches.join(", "))]
+    #[error("{count} devices match `{wanted}`; use one of these ids: {}", .matches.join(", "))]
     Several {
-        /// What was written.
+        /// The text.
         wanted: String,
         /// How many.
         count: usize,
         /// Some of them.
         matches: Vec<String>,
     },
-    /// It cannot be read.
-    #[error("`{wanted}` is no device: write an id (mi-…), a name, or tag:KEY=VALUE")]
+    /// The text has the wrong form.
+    #[error("`{wanted}` is not a device: expected an id (mi-…), a name, or tag:KEY=VALUE")]
     Malformed {
-        /// What was written.
+        /// The text.
         wanted: String,
     },
 }
@@ -76,7 +76,7 @@ fn parse(text: &str) -> Option<Wanted<'_>> {
     }
 }
 
-/// The id of the device that is meant.
+/// The id of the device.
 ///
 /// # Errors
 /// [`TargetError`].

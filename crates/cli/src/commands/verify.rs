@@ -1,6 +1,6 @@
-//! `verify`: is what lies here what was recorded? Files and folders need no gateway, a folder only
-//! the public key. The seals of one recording by itself say that it is whole; that it is the one
-//! that was made, only the signed chain in the folder says.
+//! `verify`: the integrity of recordings. Files and directories need no gateway; a directory needs
+//! the public key. The seals of a single recording show that it is complete. Only the signed chain
+//! in the directory shows that it is the original.
 //!
 //! # Invariants
 //! - The first fault of each thing is named; anything but a clean result is a failure of the
@@ -67,7 +67,7 @@ fn answer(report: &Report, output: Output) -> Result<(), Failure> {
     output.answer(report, |_| text(report))?;
     match report.faults.first() {
         None => Ok(()),
-        Some(first) => Err(Failure::BadDocument(format!("not as it was recorded: {first}"))),
+        Some(first) => Err(Failure::BadDocument(format!("verification failed: {first}"))),
     }
 }
 
@@ -77,13 +77,13 @@ fn text(report: &Report) -> String {
         text.push_str(&format!("FAULT  {fault}\n"));
     }
     for lost in &report.lost {
-        text.push_str(&format!("lost   {lost} (the gateway says so itself)\n"));
+        text.push_str(&format!("lost   {lost} (recorded by the gateway)\n"));
     }
     for open in &report.not_ended {
-        text.push_str(&format!("open   {open} has no end yet\n"));
+        text.push_str(&format!("open   {open} has not ended\n"));
     }
     text.push_str(&format!(
-        "{} recordings, {} other files, {} records of the chain, {} gaps, {} faults\n",
+        "{} recordings, {} other files, {} chain records, {} gaps, {} faults\n",
         report.recordings,
         report.other_files,
         report.chain_records,
@@ -150,7 +150,7 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
     }
     let mut report = Report::default();
     if segments.is_empty() {
-        report.faults.push("truncated: there is no chain of any node here".to_owned());
+        report.faults.push("truncated: no node chain found".to_owned());
     }
     let mut ledgers = Vec::new();
     for (node, segments) in segments {
@@ -171,7 +171,7 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
 
 fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
     let given = args.key.as_deref().ok_or_else(|| {
-        Failure::Usage("--key: the gateway's evidence.pub is needed for a folder".to_owned())
+        Failure::Usage("--key is required for a directory: the gateway's evidence.pub".to_owned())
     })?;
     let text = match given.parse::<PublicKey>() {
         Ok(key) => return Ok(key),
@@ -207,7 +207,7 @@ fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
         && !ledger.holds(expected)
     {
         report.faults.push(format!(
-            "{}: truncated or rewritten: the chain does not hold the checkpoint {expected}",
+            "{}: truncated or rewritten: the chain does not contain the checkpoint {expected}",
             ledger.node
         ));
     }
@@ -240,7 +240,7 @@ fn objects(
         report.faults.extend(
             ledger
                 .missing(&present)
-                .map(|name| format!("{name}: it is missing, and no rule removed it")),
+                .map(|name| format!("{name}: missing, and not removed by retention")),
         );
     }
     Ok(())

@@ -16,7 +16,7 @@ use std::path::Path;
 use super::error::ConfigError;
 use super::raw::{Environment, read_bounded};
 
-/// What the files say of one profile. No `Debug`: there are secrets in it.
+/// One profile. It contains secrets, so it has no `Debug`.
 pub(super) struct Profile {
     pub(super) name: String,
     pub(super) access_key: Option<String>,
@@ -25,7 +25,7 @@ pub(super) struct Profile {
     pub(super) region: Option<String>,
     pub(super) endpoint: Option<String>,
     pub(super) ca: Option<String>,
-    /// What to do when it has no keys.
+    /// What to do if it has no keys.
     pub(super) hint: &'static str,
 }
 
@@ -58,9 +58,9 @@ impl Profile {
             endpoint: of_service.or_else(|| in_both("endpoint_url")),
             ca: in_both("ca_bundle"),
             hint: if elsewhere.iter().any(|key| in_both(key).is_some()) {
-                "it takes its key from a role, a single sign-on or a process, which towline cannot use; export the key as AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
+                "the profile gets its key from a role, single sign-on or a process, which towline does not support; set AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN"
             } else {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or write aws_access_key_id and aws_secret_access_key into ~/.aws/credentials"
+                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or add aws_access_key_id and aws_secret_access_key to ~/.aws/credentials"
             },
         })
     }
@@ -102,7 +102,7 @@ impl Sections {
             let (key, value) =
                 content.split_once('=').ok_or_else(|| bad("expected `key = value`"))?;
             let section = section.as_ref().and_then(|name| all.0.get_mut(name));
-            let section = section.ok_or_else(|| bad("a key stands before the first [section]"))?;
+            let section = section.ok_or_else(|| bad("a key precedes the first [section]"))?;
             let key = key.trim().to_ascii_lowercase();
             let inner = line.starts_with(char::is_whitespace) && !outer.is_empty();
             let full = if inner { format!("{outer}.{key}") } else { key.clone() };

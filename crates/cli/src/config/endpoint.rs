@@ -9,7 +9,7 @@ use std::fmt;
 /// Port of https and wss.
 const DEFAULT_PORT: u16 = 443;
 
-/// Why a text is no address.
+/// Why a URL is invalid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadUrl {
     /// No scheme, or another one.
@@ -17,17 +17,17 @@ pub(crate) enum BadUrl {
     Scheme,
     /// The address would not be encrypted.
     #[error(
-        "the address must begin with https://: without TLS anybody on the way could read and change the session"
+        "the address must begin with https://: without TLS, the network could read and change the session"
     )]
     Plain,
     /// No host.
-    #[error("the address has no host name")]
+    #[error("the address has no valid host name")]
     Host,
     /// The port is no number from 1 to 65535.
     #[error("the port must be a number from 1 to 65535")]
     Port,
     /// `user@` in it.
-    #[error("the address must not hold a user name or password")]
+    #[error("the address must not contain a user name or a password")]
     User,
 }
 

@@ -7,18 +7,18 @@
 use super::endpoint::BadUrl;
 use crate::exit::{self, HasExitCode};
 
-/// Why there are no settings to work with. Everything here is for the operator to mend.
+/// Why the settings are incomplete or invalid. The operator can fix each of these.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ConfigError {
     /// No source names a gateway.
     #[error(
-        "no gateway is known: give --endpoint https://HOST:PORT, set TOWLINE_ENDPOINT, or write `endpoint = \"https://HOST:PORT\"` into {file}"
+        "no gateway is configured: pass --endpoint https://HOST:PORT, set TOWLINE_ENDPOINT, or add `endpoint = \"https://HOST:PORT\"` to {file}"
     )]
     NoEndpoint {
-        /// Where the line would go.
+        /// The file for the setting.
         file: String,
     },
-    /// A URL is not one.
+    /// A URL is invalid.
     #[error("{source_name}: {why}")]
     Url {
         /// Which source gave it.
@@ -27,7 +27,7 @@ pub(crate) enum ConfigError {
         why: BadUrl,
     },
     /// No source gives an access key.
-    #[error("no access key is known for profile `{profile}`: {hint}")]
+    #[error("no access key is configured for profile `{profile}`: {hint}")]
     NoCredentials {
         /// The profile that was looked for.
         profile: String,
@@ -35,14 +35,14 @@ pub(crate) enum ConfigError {
         hint: &'static str,
     },
     /// Half of an access key.
-    #[error("{has} is set, but {lacks} is not: set both or none")]
+    #[error("{has} is set, but {lacks} is not: set both or neither")]
     HalfCredentials {
-        /// What is there.
+        /// The half that is set.
         has: &'static str,
-        /// What is not.
+        /// The half that is missing.
         lacks: &'static str,
     },
-    /// A file is there and cannot be read.
+    /// A file exists and cannot be read.
     #[error("cannot read {path}: {why}")]
     Unreadable {
         /// Which file.
@@ -50,7 +50,7 @@ pub(crate) enum ConfigError {
         /// What the system says.
         why: String,
     },
-    /// A file is not of its form.
+    /// A file has invalid syntax.
     #[error("{path}: {why}")]
     Malformed {
         /// Which file.
@@ -58,8 +58,8 @@ pub(crate) enum ConfigError {
         /// What is wrong, with the line where that is known.
         why: String,
     },
-    /// A profile was asked for by name and is nowhere.
-    #[error("there is no profile `{0}` in ~/.aws/config or ~/.aws/credentials")]
+    /// A named profile does not exist.
+    #[error("profile `{0}` is not in ~/.aws/config or ~/.aws/credentials")]
     NoProfile(String),
 }
 

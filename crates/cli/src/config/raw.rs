@@ -1,8 +1,8 @@
-//! The sources as they are written: flags, environment, and the program's own file.
+//! The sources of settings: flags, environment, and `config.toml`.
 //!
 //! # Invariants
 //! - The environment is read once, at the start; tests bring their own.
-//! - An unknown key in the own file is an error: a misspelt one would be ignored for years.
+//! - An unknown key in `config.toml` is an error, so that a misspelt key is noticed.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -13,7 +13,7 @@ use serde::Deserialize;
 use super::error::ConfigError;
 use crate::limits::MAX_CONFIG_FILE;
 
-/// What the command line says.
+/// Flags of the command line.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Flags {
     /// `--endpoint`.
@@ -97,7 +97,7 @@ pub(super) struct OwnFile {
 }
 
 impl OwnFile {
-    /// What it says; nothing when it is not there.
+    /// Reads the file; empty if it does not exist.
     pub(super) fn read(env: &Environment) -> Result<Self, ConfigError> {
         let Some(path) = env.own_file() else { return Ok(Self::default()) };
         let Some(text) = read_bounded(&path)? else { return Ok(Self::default()) };
@@ -108,7 +108,7 @@ impl OwnFile {
     }
 }
 
-/// A file's text; nothing when it is not there.
+/// The text of a file; nothing if the file does not exist.
 pub(super) fn read_bounded(path: &Path) -> Result<Option<String>, ConfigError> {
     let unreadable =
         |why: String| ConfigError::Unreadable { path: path.display().to_string(), why };

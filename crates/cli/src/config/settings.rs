@@ -1,11 +1,11 @@
-//! Where the gateway is and who is asking: what all sources together mean.
+//! The settings, from all sources.
 //!
 //! Way: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and
-//! `~/.aws/credentials` -> [`Settings::resolve`] -> [`Settings`]. The first source that says
-//! something wins, in this order.
+//! `~/.aws/credentials` -> [`Settings::resolve`] -> [`Settings`]. The first source that has a
+//! value wins, in this order.
 //!
 //! # Invariants
-//! - After start there is no invalid setting anywhere.
+//! - A [`Settings`] has no invalid value.
 //! - A secret is in [`Identity`] only, which has no `Debug` of its contents.
 //! - At most [`aws::MAX_FILE`] bytes of a file are read.
 //!
@@ -25,7 +25,7 @@ use super::raw::{Environment, Flags, OwnFile};
 /// --region`).
 pub(crate) const DEFAULT_REGION: &str = "xx-towline-1";
 
-/// With what requests are signed.
+/// The access key that signs requests.
 #[derive(Clone)]
 pub(crate) struct Identity {
     /// The public half.
@@ -43,23 +43,23 @@ impl std::fmt::Debug for Identity {
     }
 }
 
-/// All that is needed to speak to a gateway.
+/// All settings for requests to a gateway.
 #[derive(Debug, Clone)]
 pub(crate) struct Settings {
-    /// Where it is.
+    /// The gateway.
     pub endpoint: Endpoint,
-    /// Certificates of the authorities to trust, PEM; the public ones when absent.
+    /// PEM file with the CA certificates to trust; the public CAs when absent.
     pub ca: Option<PathBuf>,
-    /// For signatures.
+    /// Region of signatures.
     pub region: String,
-    /// Who is asking; absent only after [`Settings::resolve_keyless`].
+    /// The access key; absent only after [`Settings::resolve_keyless`].
     pub identity: Option<Identity>,
-    /// The user to log in as when none is named; the gateway's choice when absent.
+    /// The default user on devices; the gateway's choice when absent.
     pub user: Option<String>,
 }
 
 impl Settings {
-    /// What all sources together mean.
+    /// The settings from all sources.
     ///
     /// # Errors
     /// [`ConfigError`], with what to do.
@@ -75,8 +75,8 @@ impl Settings {
         Ok(Self { identity: Some(identity_of(flags, env, profile)?), ..settings })
     }
 
-    /// The same for what works without a key, next to AWS's tools: where no key is found there is
-    /// none, and the profile is the tools' own, not that of our own file.
+    /// The same for the plugin of AWS's tools, which works without a key: a missing key is no error,
+    /// and the profile is that of the tools, not that of `config.toml`.
     ///
     /// # Errors
     /// [`ConfigError`], with what to do.

@@ -43,7 +43,7 @@ fn flags() -> Flags {
 }
 
 #[test]
-fn the_default_profile_serves_when_nothing_is_said() {
+fn the_default_profile_serves_when_nothing_is_found() {
     let settings = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)])
         .resolve(&flags(), [])
         .unwrap();
@@ -100,12 +100,15 @@ fn the_endpoint_is_that_of_flag_environment_own_file_and_profile_in_this_order()
 }
 
 #[test]
-fn what_is_missing_is_said_with_what_to_do() {
+fn an_error_names_what_is_missing_and_what_to_do() {
     let empty = Home::with(&[]);
     let text = |result: Result<Settings, ConfigError>| result.unwrap_err().to_string();
     assert!(text(empty.resolve(&Flags::default(), [])).contains("--endpoint"));
     assert!(text(empty.resolve(&flags(), [])).contains("AWS_ACCESS_KEY_ID"));
-    assert!(text(empty.resolve(&flags(), [("AWS_PROFILE", "gone")])).contains("no profile `gone`"));
+    assert!(
+        text(empty.resolve(&flags(), [("AWS_PROFILE", "gone")]))
+            .contains("profile `gone` is not in")
+    );
     let half = text(empty.resolve(&flags(), [("AWS_SECRET_ACCESS_KEY", "TOPSECRET")]));
     assert!(half.contains("AWS_ACCESS_KEY_ID is not") && !half.contains("TOPSECRET"), "{half}");
     let role = Home::with(&[(".aws/config", "[default]\nrole_arn = arn:x\n")]);

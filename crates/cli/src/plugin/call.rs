@@ -9,7 +9,8 @@
 //! | 5 | the request to StartSession as JSON |
 //! | 6 | the endpoint that was asked |
 //!
-//! Places 4 to 6 may be absent. No argument at all: a greeting is wanted; `--version`: the version.
+//! Places 4 to 6 may be absent. Without arguments the program prints a greeting, with `--version` its
+//! version.
 //!
 //! # Invariants
 //! - The answer holds the session's token: no error repeats it.
@@ -33,9 +34,9 @@ const OPERATION: &str = "StartSession";
 /// Fewest arguments of a session.
 const FEWEST: usize = 3;
 
-/// What is wanted.
+/// What the caller asks for.
 pub(super) enum Call {
-    /// Said by a person, to see whether it is there.
+    /// A person checks that the plugin is installed.
     Greeting,
     /// Asked by the tools before each session.
     Version,
@@ -71,28 +72,28 @@ pub(super) enum Kind {
     Port(Listen),
 }
 
-/// Why a command line is not understood.
+/// Why a command line is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BadCall {
-    /// See the module.
+    /// Too few arguments.
     #[error(
-        "it is called by `aws ssm start-session` with at least {FEWEST} arguments: the answer to StartSession, the region, {OPERATION}"
+        "`aws ssm start-session` calls this plugin with at least {FEWEST} arguments: the answer to StartSession, the region, {OPERATION}"
     )]
     TooFew,
     /// Something newer than this program.
-    #[error("the operation `{0}` is not known: only {OPERATION} is")]
+    #[error("unknown operation `{0}`: expected {OPERATION}")]
     Operation(String),
     /// Nothing to begin with.
     #[error("the variable {0}, which should hold the answer to StartSession, is not set")]
     NoVariable(String),
     /// Not what StartSession answers.
-    #[error("the answer to StartSession is not as it should be: {0}")]
+    #[error("invalid answer to StartSession: {0}")]
     Answer(String),
     /// Not what StartSession takes.
-    #[error("the request to StartSession is not as it should be: {0}")]
+    #[error("invalid request to StartSession: {0}")]
     Request(String),
     /// Not what can be listened at.
-    #[error("{name} cannot be `{value}`: {wanted} is wanted")]
+    #[error("{name} cannot be `{value}`: expected {wanted}")]
     Local {
         /// The parameter.
         name: &'static str,
@@ -151,7 +152,7 @@ impl Call {
 
 /// The place of an error is told, its words are not: they may repeat what was read.
 fn place(error: &serde_json::Error) -> String {
-    format!("no JSON of that form, at character {}", error.column())
+    format!("unexpected JSON at character {}", error.column())
 }
 
 fn read_answer(text: &str) -> Result<StartSessionResponse, BadCall> {
@@ -286,18 +287,18 @@ mod tests {
             r#"{"localConnectionType":["unix"]}"#,
             r#"{"localConnectionType":["x"]}"#,
         ] {
-            assert!(kind(bad).unwrap_err().to_string().contains("is wanted"), "{bad}");
+            assert!(kind(bad).unwrap_err().to_string().contains("expected"), "{bad}");
         }
     }
 
     #[test]
-    fn what_is_not_understood_is_said_without_the_token() {
+    fn errors_do_not_contain_the_token() {
         let broken = ANSWER.replace('{', "[");
         for (arguments, word) in [
             (vec!["x"], "at least 3"),
             (vec![ANSWER, "eu-1", "SendCommand"], "`SendCommand`"),
             (vec!["AWS_SSM_START_SESSION_RESPONSE_2", "eu-1", "StartSession"], "_2, which"),
-            (vec![broken.as_str(), "eu-1", "StartSession"], "no JSON"),
+            (vec![broken.as_str(), "eu-1", "StartSession"], "unexpected JSON"),
             (
                 vec![
                     r#"{"SessionId":"a","TokenValue":"SECRET","StreamUrl":""}"#,
@@ -306,7 +307,7 @@ mod tests {
                 ],
                 "StreamUrl",
             ),
-            (vec![ANSWER, "eu-1", "StartSession", "", "SECRET"], "the request"),
+            (vec![ANSWER, "eu-1", "StartSession", "", "SECRET"], "request to"),
         ] {
             let error = parse(&arguments).err().unwrap().to_string();
             assert!(error.contains(word) && !error.contains("SECRET"), "{error}");

@@ -1,8 +1,8 @@
-//! In place of AWS's session-manager-plugin: `towline` installed or linked under that name.
+//! The plugin's work: a session that AWS's tools have started.
 //!
-//! Way: `aws ssm start-session` asks the gateway for a session and calls us with the answer
+//! Data flow: `aws ssm start-session` asks the gateway for a session and calls us with the answer
 //! ([`call`]) -> the session's stream, in our own dialect where the gateway knows it, else in AWS's
-//! ([`crate::session`]) -> the terminal of whoever called the tool.
+//! ([`crate::session`]) -> the terminal of the caller.
 //!
 //! # Invariants
 //! - However the session ended, if it was told to us the exit code is 0, as the tools expect; what
@@ -50,7 +50,7 @@ pub(crate) async fn run(arguments: &[String]) -> Result<u8, Failure> {
     let output = Output::new(Format::Table, true);
     match Call::parse(arguments, |name| env.text(name))? {
         Call::Greeting => output.text(&format!(
-            "towline {} is here in place of {NAME}: use `aws ssm start-session`, or towline itself.\n",
+            "towline {} is installed as {NAME}. Use `aws ssm start-session`, or towline itself.\n",
             env!("CARGO_PKG_VERSION")
         ))?,
         Call::Version => output.text(&format!("{VERSION}\n"))?,

@@ -1,8 +1,8 @@
 //! Gateways that speak the dialect of AWS only: a translator between them and the rest of this
 //! program, which knows our own.
 //!
-//! Way out: frames of [`Streams`](super::streams::Streams) -> [`Aws::take_local`] ->
-//! `ClientChannel` -> [`Aws::next_message`] -> websocket. Way in: websocket ->
+//! Data flow out: frames of [`Streams`](super::streams::Streams) -> [`Aws::take_local`] ->
+//! `ClientChannel` -> [`Aws::next_message`] -> websocket. Data flow in: websocket ->
 //! [`Aws::take_message`] -> [`Aws::next_frame`], as frames again. To the rest this is a gateway: it
 //! answers the attach, gives credit, and says the last word after the last byte was taken.
 //!
@@ -12,7 +12,7 @@
 //! - Bytes come once and in order over any number of websockets: the channel numbers its messages.
 //!
 //! # Not here
-//! - No KMS encryption, no ports of agents older than smux. Both are said, and end the session.
+//! - No KMS encryption, no ports of agents older than smux. Both end the session with a message.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -55,7 +55,7 @@ enum Kind {
     Raw,
 }
 
-/// See the module.
+/// The translator between the two dialects.
 pub(super) struct Aws {
     channel: ClientChannel,
     /// Our side towards the rest of this program: it sends output and takes input.
@@ -255,13 +255,13 @@ impl Aws {
             ClientEvent::Closed(text) => self.closed = Some(text),
             ClientEvent::Flag(Flag::ConnectToPortError) => {
                 self.say(&ToClient::NotConnected {
-                    text: "the device could not make a connection".to_owned(),
+                    text: "the device could not connect to the port".to_owned(),
                 })?;
             }
             ClientEvent::Flag(_) => {}
             ClientEvent::Unsupported(what) => {
                 let text = format!(
-                    "the other side asks for {}, which is not spoken here",
+                    "the other side requires {}, which towline does not support",
                     printable(&what)
                 );
                 self.say(&ToClient::NotConnected { text })?;
@@ -275,7 +275,7 @@ impl Aws {
                 };
                 if self.kind == Kind::Ports && !is_multiplexed(&agent_version) {
                     self.closed = Some(format!(
-                        "ports need an agent above 3.1.1511.0, there is {}",
+                        "port forwarding needs an agent newer than 3.1.1511.0; this device has {}",
                         printable(&agent_version)
                     ));
                     self.end();

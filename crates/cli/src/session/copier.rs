@@ -1,4 +1,4 @@
-//! The operator's end of a copy: questions and answers of [`towline_wire::copy`] over a session.
+//! The operator's end of a copy: requests and answers of [`towline_wire::copy`] over a session.
 //!
 //! # Invariants
 //! - What a device says is checked: names are single components, offsets follow each other.
@@ -26,7 +26,7 @@ pub(crate) enum CopyError {
     #[error(transparent)]
     Session(#[from] SessionError),
     /// The session ended before the copy did.
-    #[error("the session ended before the copy was done{}", .0.as_deref().map(|why| format!(": {why}")).unwrap_or_default())]
+    #[error("the session ended before the copy was complete{}", .0.as_deref().map(|why| format!(": {why}")).unwrap_or_default())]
     Ended(Option<String>),
     /// The device's words.
     #[error("{path} on the device: {why}")]
@@ -37,7 +37,7 @@ pub(crate) enum CopyError {
         why: String,
     },
     /// The device says what cannot be.
-    #[error("the device broke the rules of the copy: {0}")]
+    #[error("the device violated the copy protocol: {0}")]
     Broken(&'static str),
     /// A local file.
     #[error("{}: {why}", .path.display())]
@@ -67,7 +67,7 @@ enum Piece {
     Data(u64, Bytes),
 }
 
-/// See the module.
+/// The operator's end of a copy.
 pub(crate) struct Copier<'a> {
     pipe: Pipe,
     reader: FrameReader,
@@ -131,12 +131,12 @@ impl<'a> Copier<'a> {
     fn take(&mut self, mut bytes: &[u8]) -> Result<(), CopyError> {
         self.pipe.consumed(bytes.len());
         loop {
-            let broken = |_| CopyError::Broken("what it sent is no frame");
+            let broken = |_| CopyError::Broken("it sent an invalid frame");
             while let Some(frame) = self.reader.next().map_err(broken)? {
                 match frame {
                     Frame::Control(body) => {
                         let answer = decode(body)
-                            .map_err(|_| CopyError::Broken("what it sent is no answer"))?;
+                            .map_err(|_| CopyError::Broken("it sent an invalid answer"))?;
                         self.waiting.push_back(Piece::Answer(answer));
                     }
                     Frame::Data { offset, data, .. } => {
@@ -171,7 +171,7 @@ impl<'a> Copier<'a> {
                 Err(CopyError::Device { path: path.to_owned(), why: printable(&why) })
             }
             Piece::Answer(answer) => Ok(answer),
-            Piece::Data(..) => Err(CopyError::Broken("content that nobody asked for")),
+            Piece::Data(..) => Err(CopyError::Broken("it sent content without a request")),
         }
     }
 
@@ -180,11 +180,11 @@ impl<'a> Copier<'a> {
         self.ask(&Ask::Look(path.to_owned())).await?;
         match self.answer(path).await? {
             Answer::Is(entry) => Ok(entry),
-            _ => Err(CopyError::Broken("it answers another question")),
+            _ => Err(CopyError::Broken("it sent an unexpected answer")),
         }
     }
 
-    /// What is in a folder, by name; and how many have names that cannot be said.
+    /// The entries of a directory, by name, and how many have names that are not UTF-8.
     pub(crate) async fn list(
         &mut self,
         path: &str,
@@ -194,17 +194,17 @@ impl<'a> Copier<'a> {
         loop {
             match self.answer(path).await? {
                 Answer::Item { name, .. } if !is_name(&name) => {
-                    return Err(CopyError::Broken("a name in a folder leads elsewhere"));
+                    return Err(CopyError::Broken("a file name in a directory contains a path"));
                 }
                 Answer::Item { .. } if all.len() >= MAX_FOLDER_ENTRIES => {
-                    return Err(CopyError::Broken("a folder has no end"));
+                    return Err(CopyError::Broken("a directory has too many entries"));
                 }
                 Answer::Item { name, entry } => all.push((name, entry)),
                 Answer::End { unnamed } => {
                     all.sort_by(|a, b| a.0.cmp(&b.0));
                     return Ok((all, unnamed));
                 }
-                _ => return Err(CopyError::Broken("it answers another question")),
+                _ => return Err(CopyError::Broken("it sent an unexpected answer")),
             }
         }
     }
@@ -224,12 +224,12 @@ impl<'a> Copier<'a> {
                     at += data.len() as u64;
                     piece(&data)?;
                 }
-                Piece::Data(..) => return Err(CopyError::Broken("content is missing in between")),
+                Piece::Data(..) => return Err(CopyError::Broken("content is missing")),
                 Piece::Answer(Answer::Whole(digest)) => return Ok(digest),
                 Piece::Answer(Answer::Failed(why)) => {
                     return Err(CopyError::Device { path: path.to_owned(), why: printable(&why) });
                 }
-                Piece::Answer(_) => return Err(CopyError::Broken("it answers another question")),
+                Piece::Answer(_) => return Err(CopyError::Broken("it sent an unexpected answer")),
             }
         }
     }
@@ -248,7 +248,7 @@ impl<'a> Copier<'a> {
         match self.answer(path).await? {
             Answer::Have(have) if have <= size => Ok(have),
             Answer::Have(_) => Ok(size), // the digest decides
-            _ => Err(CopyError::Broken("it answers another question")),
+            _ => Err(CopyError::Broken("it sent an unexpected answer")),
         }
     }
 
@@ -285,7 +285,7 @@ impl<'a> Copier<'a> {
     async fn done(&mut self, path: &str) -> Result<(), CopyError> {
         match self.answer(path).await? {
             Answer::Done => Ok(()),
-            _ => Err(CopyError::Broken("it answers another question")),
+            _ => Err(CopyError::Broken("it sent an unexpected answer")),
         }
     }
 }

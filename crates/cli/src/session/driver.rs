@@ -41,7 +41,7 @@ enum Event {
     Signal(Signal),
     /// The terminal on the device may not know yet that input has ended.
     EndAgain,
-    /// Nobody reads the output any more.
+    /// The reader of the output is gone.
     Abandoned,
     /// Closing has taken long enough.
     Deadline,
@@ -50,7 +50,7 @@ enum Event {
 /// How far the session is.
 enum Phase {
     Running,
-    /// The gateway was told to end it.
+    /// The gateway was asked to end it.
     Closing {
         until: Instant,
         ending: Ending,
@@ -59,7 +59,7 @@ enum Phase {
     Over(Ending),
 }
 
-/// See the module.
+/// Drives a session to its end.
 pub(super) struct Driver {
     session: String,
     link: Link,
@@ -71,7 +71,7 @@ pub(super) struct Driver {
     attached: bool,
     /// Signals passed on so far.
     signals: u32,
-    /// Whose going is the end.
+    /// The reader of standard output, whose absence ends the session.
     reader: Option<Reader>,
 }
 
@@ -193,7 +193,7 @@ impl Driver {
                 let missed = self.streams.attached(output.into(), input, room)?;
                 self.attached = true;
                 self.link.recovered();
-                self.local.status.clear("connected again");
+                self.local.status.clear("reconnected");
                 if missed > 0 {
                     self.local
                         .status
@@ -203,8 +203,7 @@ impl Driver {
             }
             ToClient::Waiting { grace } => {
                 self.attached = false;
-                let text =
-                    format!("the device is not connected: waiting for it, at most {grace} s");
+                let text = format!("the device is not connected: waiting up to {grace} s");
                 self.local.status.show(&text, self.local.size());
                 Ok(())
             }
@@ -231,8 +230,7 @@ impl Driver {
             self.leave();
             return Ok(());
         }
-        let text =
-            format!("the connection to the gateway is lost ({}): connecting again", printable(why));
+        let text = format!("connection to the gateway lost ({}): reconnecting", printable(why));
         self.local.status.show(&text, self.local.size());
         self.retry(CallError::Broken { to: "the gateway".to_owned(), why: why.to_owned() })
     }
@@ -249,7 +247,7 @@ impl Driver {
         if self.manner.terminal {
             let seconds = self.link.down_for().as_secs();
             let text = format!(
-                "no connection for {seconds} s, trying again: {}",
+                "disconnected for {seconds} s, retrying: {}",
                 printable(&error.to_string())
             );
             self.local.status.show(&text, self.local.size());
@@ -282,7 +280,7 @@ impl Driver {
         }
     }
 
-    /// Passes on what was kept for want of room.
+    /// Passes on input that the session had no room for.
     fn pass_on(&mut self) -> Result<(), SessionError> {
         while let Some(action) = self.local.pass_on(&mut self.streams) {
             self.act(Some(action))?;
@@ -305,10 +303,10 @@ impl Driver {
                 Ok(())
             }
             Some(Action::Suspend) if self.manner.guest => {
-                self.local
-                    .status
-                    .say(&["towline: the program that called this one would not stop with it"
-                        .to_owned()]);
+                self.local.status.say(&[
+                    "towline: cannot suspend: the program that started this one would keep running"
+                        .to_owned(),
+                ]);
                 Ok(())
             }
             Some(Action::Suspend) => self.suspend(),
@@ -403,7 +401,7 @@ impl Driver {
         }
         if !self.link.is_up() {
             let line = format!(
-                "not connected: the session goes on at the device for its grace time; towline attach {}",
+                "not connected: the session continues on the device for its grace time; reattach with: towline attach {}",
                 self.session
             );
             self.phase = Phase::Over(Ending { code: ending.code, line: Some(line) });
@@ -424,7 +422,7 @@ impl Driver {
         self.discard();
     }
 
-    /// The gateway has said the last word. Who closed on purpose keeps her own.
+    /// The gateway has reported the end. A deliberate close keeps its own ending.
     fn finish(&mut self, ending: Ending) {
         self.local.status.clear("");
         self.phase = match &self.phase {
@@ -433,7 +431,7 @@ impl Driver {
         };
     }
 
-    /// Throws away output from here on: nobody wants it.
+    /// Discards output from here on.
     fn discard(&mut self) {
         for id in [IO, ERR] {
             let gone = self.local.outlet(id).discard();

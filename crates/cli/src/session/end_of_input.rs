@@ -1,10 +1,9 @@
 //! The end of piped input, told to a terminal on the device.
 //!
-//! A terminal has no end: its end-of-file character reaches whoever reads at that moment. A shell
+//! A terminal has no end: its end-of-file character reaches the program that reads at that moment. A shell
 //! that is just starting loses it when it takes the terminal over, and a program that the shell
-//! runs takes it for itself. So it is said again whenever the device has shown something and then
-//! fallen silent, as long as the session goes on: each who reads next learns that there is no more
-//! input.
+//! runs takes it for itself. So it is repeated whenever the device has shown something and then
+//! fallen silent, as long as the session lasts: the next reader learns that there is no more input.
 //!
 //! # Invariants
 //! - Pure: the caller brings the time.
@@ -19,7 +18,7 @@ use tokio::time::Instant;
 
 use crate::limits::{FIRST_END_OF_INPUT_PAUSE, MAX_END_OF_INPUT_PAUSE};
 
-/// See the module.
+/// When the end of input is repeated.
 #[derive(Debug)]
 pub(super) struct EndOfInput {
     pause: Duration,
@@ -27,7 +26,7 @@ pub(super) struct EndOfInput {
 }
 
 impl EndOfInput {
-    /// It was said for the first time.
+    /// It was sent for the first time.
     #[must_use]
     pub(super) fn said() -> Self {
         Self { pause: FIRST_END_OF_INPUT_PAUSE, due: None }
@@ -44,7 +43,7 @@ impl EndOfInput {
         self.due
     }
 
-    /// It is said again.
+    /// It is repeated.
     pub(super) fn on_said(&mut self) {
         self.due = None;
         self.pause = (self.pause * 2).min(MAX_END_OF_INPUT_PAUSE);
@@ -56,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_said_again_after_output_and_silence_and_not_without_output() {
+    fn it_is_sent_again_after_output_and_silence_and_not_without_output() {
         let start = Instant::now();
         let mut end = EndOfInput::said();
         assert_eq!(end.due(), None);

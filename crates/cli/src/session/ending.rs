@@ -1,16 +1,16 @@
-//! How a session ended: the exit code, and the line that says so.
+//! How a session ended: the exit code, and a line for the operator.
 //!
 //! # Invariants
 //! - The device's own exit code is passed on as it is; a killing signal is 128 and its number, as
 //!   shells have it.
-//! - An ordinary end says nothing.
+//! - A normal exit has no line.
 
 use towline_wire::message::{EndReason, ExitStatus};
 
 use crate::exit;
 use crate::terminal::printable;
 
-/// See the module.
+/// The end of a session.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Ending {
     /// For the caller of this program.
@@ -38,7 +38,7 @@ impl Ending {
         Self::by_signal(13) // SIGPIPE
     }
 
-    /// What the gateway's last message means; `text` is its own word, and may be empty.
+    /// From the gateway's last message; `text` is its explanation, and may be empty.
     #[must_use]
     pub(crate) fn of(reason: EndReason, text: &str) -> Self {
         let (code, what) = match reason {
@@ -50,29 +50,25 @@ impl Ending {
                 );
             }
             EndReason::Exited(ExitStatus::TimedOut) => {
-                (124, "the remote program took longer than it may")
+                (124, "the remote program exceeded its time limit")
             } // as timeout(1)
-            EndReason::IdleTimeout => {
-                (exit::ENDED, "the session ended: nothing was typed or shown for too long")
-            }
+            EndReason::IdleTimeout => (exit::ENDED, "the session ended: it was idle for too long"),
             EndReason::MaxDuration => {
                 (exit::ENDED, "the session ended: it reached its maximum duration")
             }
             EndReason::Terminated => (exit::ENDED, "the session was terminated"),
             EndReason::ClosedByOperator => (exit::ENDED, "the session was closed"),
             EndReason::OperatorGone => {
-                (exit::ENDED, "the session ended: nobody came back to it in time")
+                (exit::ENDED, "the session ended: no client reattached in time")
             }
             EndReason::DeviceGone => {
-                (exit::NOT_CONNECTED, "the session ended: the device did not come back with it")
+                (exit::NOT_CONNECTED, "the session ended: the device did not reconnect in time")
             }
             EndReason::NotOpened => (exit::REFUSED, "the device did not open the session"),
             EndReason::DeviceRevoked => {
                 (exit::ENDED, "the session ended: the device was revoked or deregistered")
             }
-            EndReason::Violation => {
-                (exit::TRANSPORT, "the session ended: one end broke the rules of the stream")
-            }
+            EndReason::Violation => (exit::TRANSPORT, "the session ended: protocol violation"),
         };
         if text.is_empty() {
             Self::new(code, what)

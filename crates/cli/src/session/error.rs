@@ -6,16 +6,16 @@ use super::streams::Broken;
 use crate::api::CallError;
 use crate::exit::{self, HasExitCode};
 
-/// Why a session did not come about, or could not go on.
+/// Why a session did not start, or could not continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum SessionError {
-    /// The gateway said no, or was not there.
+    /// The gateway refused, or was not reached.
     #[error(transparent)]
     Call(#[from] CallError),
     /// The gateway was lost and did not come back.
     #[error(
-        "the gateway did not come back in time: {last}. The session may go on at the device: towline attach {session}"
+        "the gateway did not come back in time: {last}. The session may continue on the device; reattach with: towline attach {session}"
     )]
     NotBack {
         /// The session.
@@ -23,10 +23,10 @@ pub(crate) enum SessionError {
         /// Why the last try failed.
         last: CallError,
     },
-    /// The session was lost on the way, and is over at the gateway.
-    #[error("the session is over: {0}")]
+    /// The link was lost, and the session has ended at the gateway.
+    #[error("the session has ended: {0}")]
     Over(CallError),
-    /// One end broke the rules.
+    /// One end violated the protocol.
     #[error(transparent)]
     Broken(#[from] Broken),
     /// The local end cannot be used.

@@ -1,6 +1,6 @@
 //! A forward: local connections through one session after the other.
 //!
-//! Way: listen -> the first session, so that a refusal is told at once -> bytes -> the session's
+//! Data flow: listen -> the first session, so that a refusal is told at once -> bytes -> the session's
 //! end -> the next local connection asks for a new session -> ... until a signal.
 //!
 //! # Invariants
@@ -69,8 +69,7 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
         let ending = match carry(&mut pipe, &mut locals, &mut signals, task.say).await {
             Ok(Outcome::Signal(signal)) => return Ok(Ending::by_signal(signal.number())),
             Ok(Outcome::Over(ending)) => ending,
-            // Who cannot begin again has nothing left to do: that is a failure, and no end that
-            // somebody told.
+            // Without a request to repeat there is nothing left to do: this is a failure.
             Err(error @ (SessionError::Over(_) | SessionError::NotBack { .. }))
                 if again.is_some() =>
             {
@@ -83,7 +82,7 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
             return Ok(ending);
         };
         let why = ending.line.unwrap_or_else(|| "the session ended".to_owned());
-        (task.say)(&format!("{why}; the next connection opens a new one"));
+        (task.say)(&format!("{why}; the next connection starts a new session"));
         pipe = loop {
             tokio::select! {
                 signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
@@ -102,7 +101,7 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
     }
 }
 
-/// Who was ended on purpose must not come back by himself.
+/// A session that an administrator ended must not restart by itself.
 fn may_begin_again(ending: &Ending) -> bool {
     let on_purpose = ["terminated", "revoked"];
     !ending.line.as_deref().is_some_and(|line| on_purpose.iter().any(|word| line.contains(word)))

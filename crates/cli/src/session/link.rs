@@ -1,7 +1,7 @@
 //! The websocket of a session, and its return after a loss. Where the gateway speaks AWS's dialect,
 //! a translator ([`Aws`]) stands between the two.
 //!
-//! Way: [`Link::next`] sends what the streams have, takes what comes, watches the silence;
+//! Data flow: [`Link::next`] sends what the streams have, takes what comes, watches the silence;
 //! [`Link::lost`] begins the return: a pause, ResumeSession, a new websocket ([`Event::Back`]).
 //!
 //! # Invariants
@@ -51,9 +51,7 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             let answer: StartSessionResponse =
                 client.call(Operation::StartSession, &request).await?;
             if answer.towline_input_recorded == Some(true) {
-                complain(
-                    "what you type is recorded in this session, as far as the screen shows it",
-                );
+                complain("input is recorded in this session, as far as the screen shows it");
             }
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
@@ -111,7 +109,7 @@ struct Up {
     mute: Option<String>,
 }
 
-/// See the module.
+/// The websocket of a session.
 pub(super) struct Link {
     state: State,
     /// Away while a try has it.
@@ -213,15 +211,15 @@ impl Link {
                 let answer = client
                     .call::<TerminateSessionResponse>(Operation::TerminateSession, &request)
                     .await;
-                // Without a key, for example: the gateway will end the session for want of a
-                // client.
+                // A failure, for example a missing key, is ignored: the gateway ends a session
+                // without a client.
                 drop(answer);
             });
         }
     }
 }
 
-/// The answer to ResumeSession, whoever gives it: only the token is sure to be there.
+/// The answer to ResumeSession from any gateway: only the token is always there.
 #[derive(serde::Deserialize)]
 #[serde(rename_all = "PascalCase", default)]
 #[derive(Default)]
@@ -239,7 +237,7 @@ async fn ask_again(
     let answer: Resumed = client.call(Operation::ResumeSession, &request).await?;
     let over = || CallError::Refused {
         code: "DoesNotExistException".to_owned(),
-        message: "there is no token for it any more".to_owned(),
+        message: "the session no longer has a token".to_owned(),
     };
     let token = answer.token_value.filter(|token| !token.is_empty()).ok_or_else(over)?;
     Ok((answer.stream_url.filter(|url| !url.is_empty()), Token(token)))
@@ -256,7 +254,8 @@ async fn resume(
     let url = url.unwrap_or(old);
     let (socket, dialect) = client.upgrade(&url).await?;
     if dialect != spoken {
-        let why = format!("the session was in the dialect {spoken:?}, now it offers {dialect:?}");
+        let why =
+            format!("the session used the dialect {spoken:?}, the gateway now offers {dialect:?}");
         return Err(CallError::NotAGateway { to: url, why });
     }
     Ok((socket, url, token))
@@ -294,7 +293,7 @@ impl<S: Source> Traffic<'_, S> {
     }
 }
 
-/// In few words: the line about it has one line.
+/// Short, because the status line has one line.
 fn reason(error: &WsError) -> String {
     match error {
         WsError::Io(error) if error.kind() == std::io::ErrorKind::UnexpectedEof => {

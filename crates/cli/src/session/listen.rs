@@ -19,7 +19,7 @@ pub(crate) enum Listen {
     Unix(PathBuf),
 }
 
-/// See the module.
+/// A listening socket.
 #[derive(Debug)]
 pub(crate) enum Listener {
     /// TCP.

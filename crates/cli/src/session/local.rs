@@ -27,7 +27,7 @@ use crate::terminal::{is_terminal, size_of};
 /// Ctrl-D: VEOF of a terminal that was not set otherwise.
 const END_OF_FILE: u8 = 4;
 
-/// See the module.
+/// The local end of a session.
 pub(super) struct Local {
     /// None once it has ended, or when it is not to be read.
     pub(super) input: Option<LocalStream>,

@@ -1,7 +1,7 @@
 //! The local side of a forward: a listener, the connections that it accepted, and their streams in
 //! the tunnel.
 //!
-//! Way out: local program -> frames of smux in [`Locals::out`] -> the session. Way in:
+//! Data flow out: local program -> frames of smux in [`Locals::out`] -> the session. Data flow in:
 //! [`Locals::on_output`] -> the local program, or its connection's own buffer while it does not
 //! read.
 //!
@@ -38,7 +38,7 @@ struct Connection {
     read: bool,
 }
 
-/// See the module.
+/// The local connections of a forward.
 pub(super) struct Locals {
     listener: Listener,
     streams: Streams,
@@ -83,7 +83,7 @@ impl Locals {
         &self.listener
     }
 
-    /// Waits until a local program connects: somebody wants a session.
+    /// Waits until a local program connects: a session is needed.
     pub(super) async fn wanted(&mut self) -> io::Result<()> {
         let socket = std::future::poll_fn(|cx| self.listener.poll_accept(cx)).await?;
         self.early = Some(socket);
@@ -149,7 +149,7 @@ impl Locals {
                     any = true;
                 }
                 Err(_) => {
-                    self.streams.reset(connection.id, "the local program has gone");
+                    self.streams.reset(connection.id, "the local program closed its connection");
                     self.connections.swap_remove(at);
                     any = true;
                     continue;
@@ -212,7 +212,7 @@ impl Locals {
                     self.next = at + 1;
                 }
                 Poll::Ready(Err(_)) => {
-                    self.streams.reset(id, "the local program broke its connection off");
+                    self.streams.reset(id, "the local program reset its connection");
                     self.connections.swap_remove(at);
                 }
             }

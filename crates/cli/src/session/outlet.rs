@@ -11,7 +11,7 @@ use bytes::{Buf, BytesMut};
 
 use crate::terminal::stdio::LocalStream;
 
-/// See the module.
+/// A local output.
 #[derive(Debug)]
 pub(super) struct Outlet {
     stream: Option<LocalStream>,

@@ -29,7 +29,7 @@ pub(super) enum Verdict {
     Dead,
 }
 
-/// See the module.
+/// The liveness of one websocket.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Liveness {
     heard: Instant,
@@ -67,7 +67,7 @@ impl Liveness {
         }
     }
 
-    /// What to do now. [`Verdict::Ping`] is said once.
+    /// What to do now. It returns [`Verdict::Ping`] once per silence.
     pub(super) fn judge(&mut self, now: Instant) -> Verdict {
         if now < self.deadline() {
             return Verdict::Wait;

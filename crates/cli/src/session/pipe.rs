@@ -29,7 +29,7 @@ pub(super) enum Happened {
     Output(Bytes),
     /// The session is over.
     Ended(Ending),
-    /// Something about the connection, for whoever watches.
+    /// A change of the connection, for the operator.
     News(String),
     /// Bytes may have found room.
     Nothing,
@@ -41,7 +41,7 @@ impl Source for Streams {
     }
 }
 
-/// See the module.
+/// A session as a pipe of bytes.
 pub(super) struct Pipe {
     session: String,
     link: Link,
@@ -113,10 +113,8 @@ impl Pipe {
                 self.streams.link_lost();
                 let first = !std::mem::replace(&mut self.said_lost, true);
                 self.retry(CallError::Broken { to: "the gateway".to_owned(), why: why.clone() })?;
-                let news = format!(
-                    "the connection to the gateway is lost ({}): connecting again",
-                    printable(&why)
-                );
+                let news =
+                    format!("connection to the gateway lost ({}): reconnecting", printable(&why));
                 Ok(if first { Happened::News(news) } else { Happened::Nothing })
             }
             link::Event::PauseOver => {
@@ -167,22 +165,15 @@ impl Pipe {
                 let missed = self.streams.attached(output.into(), input, room)?;
                 self.link.recovered();
                 if missed > 0 {
-                    let line =
-                        format!("{missed} bytes were lost on the way: the tunnel cannot go on");
+                    let line = format!("{missed} bytes were lost: the tunnel cannot continue");
                     return Ok(Happened::Ended(Ending::new(exit::TRANSPORT, line)));
                 }
                 let back = std::mem::take(&mut self.said_lost);
-                Ok(if back {
-                    Happened::News("connected again".to_owned())
-                } else {
-                    Happened::Nothing
-                })
+                Ok(if back { Happened::News("reconnected".to_owned()) } else { Happened::Nothing })
             }
             ToClient::Waiting { grace } => {
                 self.said_lost = true;
-                Ok(Happened::News(format!(
-                    "the device is not connected: waiting for it, at most {grace} s"
-                )))
+                Ok(Happened::News(format!("the device is not connected: waiting up to {grace} s")))
             }
             ToClient::Ended { reason, text } => Ok(Happened::Ended(Ending::of(reason, &text))),
             ToClient::Refused { text, .. } => {

@@ -30,7 +30,7 @@ pub(crate) async fn run(
     let reader = manner.bulk.then(|| Reader::of(io::stdout().as_fd()));
     let Begun { link, session, token } = tokio::select! {
         begun = link::begin(client, begin) => begun?,
-        // A session that was made meanwhile ends for want of a client.
+        // The gateway ends a session that was created meanwhile and has no client.
         () = reader::gone(reader.as_ref()) => return Ok(Ending::abandoned()),
     };
     let local = Local::open(manner)?;

@@ -1,7 +1,7 @@
 //! The session's bytes: counted, acknowledged, and the same whatever is lost on the way.
 //!
-//! Way out: keyboard -> [`Streams::push_input`] -> ring -> [`Streams::next_message`] -> websocket.
-//! Way in: websocket -> [`Streams::on_message`] -> the new bytes -> local output ->
+//! Data flow out: keyboard -> [`Streams::push_input`] -> ring -> [`Streams::next_message`] -> websocket.
+//! Data flow in: websocket -> [`Streams::on_message`] -> the new bytes -> local output ->
 //! [`Streams::consumed`].
 //!
 //! # Invariants
@@ -19,18 +19,18 @@ use towline_wire::stream::{Receiver, Sender, Violation};
 
 use crate::limits::{INPUT_RING, OUTPUT_WINDOW};
 
-/// The gateway or the device broke the rules: the session cannot be trusted any more.
+/// The gateway or the device violated the protocol: the session cannot continue.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum Broken {
     /// Not a frame.
-    #[error("the gateway sent what is no frame: {0}")]
+    #[error("the gateway sent an invalid frame: {0}")]
     Frame(#[from] FrameError),
     /// Not a message.
-    #[error("the gateway sent what is no message: {0}")]
+    #[error("the gateway sent an invalid message: {0}")]
     Message(#[from] MessageError),
     /// Against the rules of the stream.
-    #[error("stream {0} is broken: {1}")]
+    #[error("protocol violation on stream {0}: {1}")]
     Stream(StreamId, Violation),
     /// Our own control messages do not leave.
     #[error(transparent)]
@@ -53,7 +53,7 @@ pub(super) enum Received<'a> {
     Nothing,
 }
 
-/// See the module.
+/// The streams of a session.
 #[derive(Debug)]
 pub(super) struct Streams {
     mux: Mux,

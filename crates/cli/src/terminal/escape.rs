@@ -1,6 +1,6 @@
-//! The operator's escapes: what she types to this program and not to the device.
+//! The operator's escapes: what is typed to this program and not to the device.
 //!
-//! Way: bytes from the keyboard -> [`Escapes::feed`] -> bytes for the device, and now and then an
+//! Data flow: bytes from the keyboard -> [`Escapes::feed`] -> bytes for the device, and now and then an
 //! [`Action`]. An escape begins after a line end (or at the very beginning) with the escape
 //! character, `~` unless told otherwise.
 //!
@@ -10,13 +10,13 @@
 //!   meant.
 //!
 //! # Not here
-//! - Nothing is done: the session acts.
+//! - Actions: the session performs them.
 
 /// The usual escape character.
 pub(crate) const DEFAULT: u8 = b'~';
 const CTRL_Z: u8 = 0x1a;
 
-/// What the operator wants of this program.
+/// What an escape does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Action {
     /// `~.`: end the session.
@@ -37,7 +37,7 @@ enum State {
     Escaped,
 }
 
-/// See the module.
+/// Finds escapes in typed bytes.
 #[derive(Debug)]
 pub(crate) struct Escapes {
     character: Option<u8>,
@@ -103,25 +103,26 @@ fn action(byte: u8) -> Option<Action> {
 pub(crate) fn help(character: u8) -> Vec<String> {
     let c = char::from(character);
     vec![
-        "Escapes, after a new line:".to_owned(),
+        "Escapes, after a newline:".to_owned(),
         format!("  {c}.   end the session"),
-        format!("  {c}^Z  suspend towline (the session goes on)"),
+        format!("  {c}^Z  suspend towline (the session continues)"),
         format!("  {c}{c}   send {c}"),
-        format!("  {c}?   this text"),
+        format!("  {c}?   show this help"),
     ]
 }
 
 /// Reads the value of `--escape-char`: one ASCII character, `^` and a letter, or `none`.
 ///
 /// # Errors
-/// A sentence that says what is possible.
+/// What is expected, as a sentence.
 pub(crate) fn parse_character(text: &str) -> Result<Option<u8>, String> {
     match text.as_bytes() {
         b"none" => Ok(None),
         [byte] if byte.is_ascii_graphic() => Ok(Some(*byte)),
         [b'^', letter @ (b'a'..=b'z' | b'@'..=b'_')] => Ok(Some(letter & 0x1f)),
         _ => {
-            Err("give one character such as ~, a control character such as ^A, or none".to_owned())
+            Err("expected one character such as ~, a control character such as ^A, or none"
+                .to_owned())
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Raw mode of the local terminal, and the promise that it ends.
 //!
-//! Way: [`RawMode::enter`] keeps the settings in one place of the process; whoever comes first puts
-//! them back: the guard's end (normal, error, unwinding), [`RawMode::pause`] (suspended), or the
+//! Data flow: [`RawMode::enter`] keeps the settings in one place of the process. The first of these
+//! restores them: the guard's end (normal, error, unwinding), [`RawMode::pause`] (suspended), or the
 //! panic hook (a build that aborts). Signals need nothing here: they are events of the session,
 //! which ends and drops the guard.
 //!
 //! # Invariants
-//! - The settings are put back at once and without waiting for output: a stopped terminal cannot
+//! - The settings are restored at once and without waiting for output: a stopped terminal cannot
 //!   hold up the end.
 //! - One terminal at a time.
 

@@ -1,12 +1,11 @@
-//! Whether anybody still reads what we write.
+//! Whether the reader of an output is still there.
 //!
-//! The kernel tells it only to who writes, or to who asks: a proxy that has nothing to write,
-//! because its connection says nothing or is away, would outlive the program that started it by as
-//! long.
+//! The kernel reports a closed pipe on a write, or on request. A proxy whose connection is silent or
+//! lost does not write, and would outlive the program that started it.
 //!
 //! # Invariants
-//! - A descriptor of its own: waiting here takes no readiness from who writes.
-//! - Who only shuts down its own writing still reads.
+//! - It has its own descriptor: waiting here takes no readiness from the writer.
+//! - A peer that shuts down only its writing still reads.
 
 use std::os::fd::{BorrowedFd, OwnedFd};
 

@@ -1,10 +1,10 @@
-//! The one line about the connection, drawn below what the device has drawn, and taken away again.
+//! The one line about the connection, drawn below what the device has drawn, and removed again.
 //!
 //! # Invariants
 //! - The cursor, and the line it is in, stay where the device left them: room is made below, the
 //!   line is written there, and the cursor goes back.
 //! - Without a raw terminal each change is one ordinary line on stderr.
-//! - A failure to write is ignored: it is only news.
+//! - A failure to write is ignored: the line is only information.
 
 use std::io::Write;
 
@@ -12,7 +12,7 @@ use towline_wire::message::Size;
 
 use crate::limits::ASSUMED_SIZE;
 
-/// See the module.
+/// The status line.
 #[derive(Debug)]
 pub(crate) struct StatusLine<W> {
     to: W,
@@ -41,7 +41,7 @@ impl<W: Write> StatusLine<W> {
         self.shown = true;
     }
 
-    /// Takes the line away; `back` is said instead where nothing can be taken away.
+    /// Takes the line away; without a raw terminal, prints `back` instead.
     pub(crate) fn clear(&mut self, back: &str) {
         if !self.shown {
             return;

@@ -26,7 +26,6 @@ const PHRASES: &[&[&str]] = &[
 
 /// Parts of the tree that are being reworded, with the most phrases that each may still hold.
 const LEFT: &[(&str, usize)] = &[
-    ("crates/cli", 52),
     ("crates/evidence", 9),
     ("crates/gateway", 90),
     ("crates/policy", 8),

@@ -1,4 +1,4 @@
-//! From the device to here.
+//! Copies from the device to this machine.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
@@ -33,9 +33,9 @@ pub(super) async fn all(
     match there.kind {
         Kind::File => {}
         Kind::Folder if recursive => {}
-        Kind::Folder => return Err(refuse("it is a folder: --recursive copies it")),
-        Kind::Nothing => return Err(refuse("there is no such file or folder")),
-        Kind::Other => return Err(refuse("it is neither a file nor a folder")),
+        Kind::Folder => return Err(refuse("is a directory: use --recursive to copy it")),
+        Kind::Nothing => return Err(refuse("no such file or directory")),
+        Kind::Other => return Err(refuse("not a file or directory")),
     }
     let name = Path::new(path).file_name().unwrap_or_else(|| "device".as_ref());
     let target = if destination.is_dir() { destination.join(name) } else { destination.to_owned() };
@@ -49,7 +49,7 @@ pub(super) async fn all(
                 let (found, unnamed) = copier.list(&path).await?;
                 if unnamed > 0 {
                     complain(&format!(
-                        "{unnamed} things in {path} are left out: their names are no text"
+                        "skipping {unnamed} entries of {path}: their names are not UTF-8"
                     ));
                     left_out += unnamed as usize;
                 }
@@ -63,7 +63,7 @@ pub(super) async fn all(
             }
             Kind::Nothing | Kind::Other => {
                 let shown = printable(&path);
-                complain(&format!("{shown} is left out: it is no file and no folder"));
+                complain(&format!("skipping {shown}: not a file or directory"));
                 left_out += 1;
             }
         }
@@ -76,7 +76,7 @@ fn folder(target: &Path, mode: u32) -> Result<(), CopyError> {
     match fs::symlink_metadata(target) {
         Ok(what) if what.is_dir() => return Ok(()),
         Ok(_) => {
-            let why = std::io::Error::other("it is there, and is no folder");
+            let why = std::io::Error::other("exists and is not a directory");
             return Err(CopyError::Local { path: target.to_owned(), why });
         }
         Err(_) => fs::create_dir(target).map_err(local(target))?,
@@ -118,7 +118,7 @@ async fn file(
         }
     }
     let _ = fs::remove_file(&part);
-    let why = "what arrived has another digest than what was sent: it is thrown away".to_owned();
+    let why = "digest mismatch: the received content was discarded".to_owned();
     Err(CopyError::Device { path: path.to_owned(), why })
 }
 

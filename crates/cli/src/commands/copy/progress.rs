@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::limits::{PROGRESS_INTERVAL, PROGRESS_NAME};
 use crate::terminal::printable;
 
-/// See the module.
+/// The progress line of a copy.
 pub(super) struct Progress {
     drawn: bool,
     name: String,

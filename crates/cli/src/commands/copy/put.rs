@@ -1,4 +1,4 @@
-//! From here to the device.
+//! Copies from this machine to the device.
 
 use std::fs::{self, File};
 use std::io::{Read, Seek, SeekFrom};
@@ -24,9 +24,10 @@ pub(super) fn check(source: &Path, recursive: bool) -> Result<(), Failure> {
     let what = fs::metadata(source)
         .map_err(|why| Failure::Local { what: source.display().to_string(), why })?;
     match (what.is_dir(), recursive) {
-        (true, false) => {
-            Err(Failure::Usage(format!("{} is a folder: --recursive copies it", source.display())))
-        }
+        (true, false) => Err(Failure::Usage(format!(
+            "{} is a directory: use --recursive to copy it",
+            source.display()
+        ))),
         _ => Ok(()),
     }
 }
@@ -62,7 +63,7 @@ pub(super) async fn all(
                 }
                 _ => {
                     complain(&format!(
-                        "{} is left out: it is no file or folder, or its name is no text",
+                        "skipping {}: not a file or directory, or its name is not UTF-8",
                         found.path().display()
                     ));
                     left_out += 1;

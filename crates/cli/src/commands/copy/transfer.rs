@@ -1,6 +1,6 @@
 //! `cp`: files and folders between this machine and a device, without any server there.
 //!
-//! Way: which side is the device's ([`side`]) -> a session of [`TOWLINE_COPY`] for that one place
+//! Data flow: which side is the device's ([`side`]) -> a session of [`TOWLINE_COPY`] for that one place
 //! -> file by file, each with its digest ([`put`], [`get`]).
 //!
 //! # Invariants
@@ -8,8 +8,8 @@
 //!   next copy.
 //! - What a device calls its files decides nothing here: names are single components below the
 //!   place that was asked for.
-//! - What is left out (links, devices, names that are no text) is said, and makes the exit code one
-//!   of failure.
+//! - Skipped entries (links, devices, names that are not UTF-8) are reported, and the exit code is
+//!   one of failure.
 
 use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::TOWLINE_COPY;
@@ -31,7 +31,7 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         (Side::Here(_), Side::Device { device, path }) => (device, path, true),
         (Side::Device { device, path }, Side::Here(_)) => (device, path, false),
         _ => {
-            let what = "one of the two is DEVICE:PATH, the other a path of this machine (./a:b for one with a colon)";
+            let what = "expected one DEVICE:PATH and one local path (write ./a:b for a local path with a colon)";
             return Err(Failure::Usage(what.to_owned()));
         }
     };

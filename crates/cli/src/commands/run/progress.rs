@@ -1,4 +1,4 @@
-//! What is said on stderr while a command runs.
+//! Messages on standard error while a command runs.
 //!
 //! # Invariants
 //! - On a terminal one line is written over; elsewhere a line is added only when something has
@@ -16,7 +16,7 @@ use crate::exit::Failure;
 use crate::limits::TYPED_LINE_POLL;
 use crate::terminal::printable;
 
-/// What somebody wants who pressed Ctrl-C.
+/// The answer to Ctrl-C.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Answer {
     /// Wait on.
@@ -81,7 +81,7 @@ impl std::fmt::Display for Counts {
     }
 }
 
-/// See the module.
+/// The progress on standard error.
 #[derive(Debug)]
 pub(super) struct Progress {
     terminal: bool,
@@ -131,18 +131,20 @@ impl Progress {
         self.shown = None;
     }
 
-    /// Somebody pressed Ctrl-C: asks what is wanted. Where nobody can answer, the command is left
-    /// to run.
+    /// Asks what to do after Ctrl-C. Without a terminal, the command keeps running.
     pub(super) async fn ask(&mut self, id: &str, interrupts: &mut Interrupts) -> Answer {
         self.clear();
-        self.shown = None; // whoever waits on sees again how it stands
-        let left =
-            format!("command {id} goes on; `aws ssm cancel-command --command-id {id}` stops it\n");
+        self.shown = None; // the counts are printed again
+        let left = format!(
+            "command {id} continues; cancel it with: aws ssm cancel-command --command-id {id}\n"
+        );
         if !io::stdin().is_terminal() {
             write(&left);
             return Answer::Leave;
         }
-        write("\ncancel it on all devices? [y]es, [n]o: wait on, Ctrl-C: leave it running ");
+        write(
+            "\ncancel the command on all devices? [y]es, [n]o (keep waiting), Ctrl-C (leave it running) ",
+        );
         let line = typed_line();
         tokio::select! {
             line = line => match line.trim() {
@@ -157,14 +159,13 @@ impl Progress {
     }
 }
 
-/// A line from the terminal. It is read by a thread that nobody waits for, so that this program can
-/// end without it.
+/// A line from the terminal. A detached thread reads it, so that this program can end without it.
 async fn typed_line() -> String {
     let (tell, told) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let mut line = String::new();
         let _ = io::stdin().read_line(&mut line);
-        let _ = tell.send(line); // gone: nobody wants to know any more
+        let _ = tell.send(line); // the receiver may be gone
     });
     loop {
         match told.try_recv() {
@@ -175,7 +176,7 @@ async fn typed_line() -> String {
     }
 }
 
-/// A failure to write is ignored: it is only news.
+/// A failure to write is ignored: the text is only information.
 fn write(text: &str) {
     let mut stderr = io::stderr().lock();
     let _ = stderr.write_all(text.as_bytes());

@@ -1,6 +1,6 @@
 //! `run`: one command for many devices, followed to its end.
 //!
-//! Way: targets and command -> SendCommand -> asked for its standing once a second -> progress on
+//! Data flow: targets and command -> SendCommand -> asked for its standing once a second -> progress on
 //! stderr -> the summary on stdout.
 //!
 //! # Invariants
@@ -76,7 +76,7 @@ async fn follow(
         let listed: ListCommandsResult = context.call(Operation::ListCommands, &request).await?;
         let command = listed.commands.into_iter().next();
         let Some(command) = command else {
-            return Err(Failure::BadDocument(format!("the gateway no longer knows command {id}")));
+            return Err(Failure::BadDocument(format!("the gateway no longer has command {id}")));
         };
         if let Some(device) = watched {
             shown = watch(context, id, device, shown, progress).await?;
@@ -216,8 +216,8 @@ fn targets(words: &[String]) -> Result<(Vec<Target>, Vec<String>), String> {
             ("tag-key".to_owned(), key.to_owned())
         } else if let Some(tag) = word.strip_prefix("tag:") {
             let pair = tag.split_once('=').filter(|(key, _)| !key.is_empty());
-            let (key, value) = pair
-                .ok_or_else(|| format!("`{word}` is no target: a tag is written tag:KEY=VALUE"))?;
+            let (key, value) =
+                pair.ok_or_else(|| format!("`{word}` is not a target: expected tag:KEY=VALUE"))?;
             (format!("tag:{key}"), value.to_owned())
         } else {
             names.push(word.clone());
@@ -229,7 +229,7 @@ fn targets(words: &[String]) -> Result<(Vec<Target>, Vec<String>), String> {
         }
     }
     if !targets.is_empty() && !names.is_empty() {
-        return Err("targets are either devices by id or name, or tags: not both".to_owned());
+        return Err("targets are either ids and names, or tags, not both".to_owned());
     }
     Ok((targets, names))
 }

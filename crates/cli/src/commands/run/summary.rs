@@ -1,4 +1,4 @@
-//! What came out: devices with the same result and the same output are said together.
+//! The summary: devices with the same result and the same output are grouped.
 
 use std::collections::BTreeMap;
 
@@ -44,7 +44,7 @@ pub(super) fn exit_code(command: &Command, invocations: &[CommandInvocation]) ->
     match (command.status, command.status_details.as_str()) {
         (CommandStatus::Cancelled, _) => exit::ENDED,
         (_, "DeliveryTimedOut") => exit::NOT_CONNECTED,
-        (_, "ExecutionTimedOut") => 124, // as timeout(1) says it
+        (_, "ExecutionTimedOut") => 124, // as timeout(1)
         _ => 1,
     }
 }
@@ -69,7 +69,7 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
             text.push_str(&format!("   {}\n", printable(line)));
         }
         if lines.len() > SUMMARY_LINES {
-            text.push_str(&format!("   … {} lines more\n", lines.len() - SUMMARY_LINES));
+            text.push_str(&format!("   … {} more lines\n", lines.len() - SUMMARY_LINES));
         }
     }
     let Command { target_count, completed_count, error_count, delivery_timed_out_count, .. } =
