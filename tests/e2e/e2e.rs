@@ -1,8 +1,8 @@
 //! The real agent, gateway and command line against each other, as separate processes on loopback.
 //!
-//! Every test has a gateway and devices of its own in a scratch directory. The programs are those
-//! in the target directory, in the profiles they ship in: `cargo xtask build` (or `cargo xtask
-//! test`) makes them.
+//! Every test has a gateway and devices of its own in a scratch directory. `TOWLINE_BIN_DIR` names
+//! the folder of the programs (`cargo xtask try` and `test` set it); without it they are taken from
+//! the target directory, in the profiles they ship in (`cargo xtask build`).
 //!
 //! # Invariants
 //! - A test waits for what it can see, with a deadline; it never waits for time alone where it can
@@ -18,6 +18,8 @@ mod bulk;
 mod codes;
 mod command_log;
 mod commands;
+mod constrained_devices;
+mod dead_links;
 mod documents;
 mod echo;
 mod evidence;
@@ -31,21 +33,19 @@ mod hostile;
 mod independent;
 mod input;
 mod links;
-mod misbehave;
 mod names;
+mod output_location;
 mod peers;
 mod piped;
-mod places;
 mod playback;
 mod plugin;
 mod policies;
 mod programs;
+mod protocol_violations;
 mod rotation;
-mod rough;
 mod run_command;
 mod screen;
 mod shell;
-mod silence;
 mod tampering;
 mod tokens;
 mod tunnel;

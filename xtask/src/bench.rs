@@ -1,11 +1,11 @@
-//! `cargo xtask bench`: ours against the fair peer, an SSH reverse tunnel: `ssh -> sshd <- ssh -R
-//! -> dropbear`.
+//! `cargo xtask bench`: Towline compared with an SSH reverse tunnel: `ssh -> sshd <- ssh -R ->
+//! dropbear`.
 //!
 //! Both reach a shell on a device that dialled out, over a relay, all on loopback. The one is two
 //! encryptions end to end in OpenSSH and dropbear, the other is our command line, gateway and
 //! agent.
 //!
-//! Way: both rigs up -> rounds, the two interleaved within each, the floor (no network) first ->
+//! Data flow: both rigs up -> rounds, the two interleaved within each, the floor (no network) first ->
 //! ratios within a round -> the median of the ratios. One machine's microseconds mean little; a
 //! ratio of the same minute means something.
 //!

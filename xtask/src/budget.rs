@@ -1,11 +1,11 @@
-//! `cargo xtask budget`: what the agent and the gateway cost, against what `targets/*/budget.toml`
-//! promises.
+//! `cargo xtask budget`: sizes, memory, wake-ups and idle bytes, compared with
+//! `targets/*/budget.toml`.
 //!
-//! Way: the promise of this machine's class -> measurements on the programs as they ship -> a
-//! table, and a failure when one is over. The figures are promises: they only shrink.
+//! Data flow: the bounds of this machine's class -> measurements -> a table, and an error if a
+//! figure is above its bound. Bounds only shrink.
 //!
 //! # Not here
-//! - Speed: `cargo xtask bench`. Sizes of other targets: where those are built.
+//! - Speed: `cargo xtask bench`. Sizes of other targets: `cargo xtask dist`.
 
 mod measure;
 
@@ -74,10 +74,10 @@ pub(crate) fn command(write: bool) -> Outcome {
     measured(write)
 }
 
-/// Measures, prints, and fails when something costs more than promised.
+/// Measures, prints, and fails if a figure is above its bound.
 ///
 /// # Errors
-/// What is over budget, or could not be measured.
+/// A figure is above its bound, or cannot be measured.
 pub(crate) fn check() -> Outcome {
     measured(false)
 }

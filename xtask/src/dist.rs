@@ -1,13 +1,13 @@
-//! `cargo xtask dist`: what is handed out. Static programs for each class of devices, packages of
-//! them, digests and bills of materials.
+//! `cargo xtask dist`: the files of a release. Static programs for each class of devices, packages
+//! of them, digests and bills of materials.
 //!
-//! Way: `targets/<class>/` -> [`build`] with the toolchain that [`toolchain`] finds ->
+//! Data flow: `targets/<class>/` -> [`build`] with the toolchain that [`toolchain`] finds ->
 //! `target/dist/out/<class>/` -> [`crate::package`] -> `target/dist/packages/` -> SHA256SUMS.
 //!
 //! # Invariants
 //! - The same commit gives the same bytes: paths are remapped, the time is the commit's. `dist
 //!   --twice` shows it.
-//! - An agent over its budget is a failure, not a remark.
+//! - An agent over its budget is an error.
 //! - Everything is made below `target/dist`; downloads are kept in the cache directory.
 
 pub(crate) mod build;
@@ -64,7 +64,7 @@ impl Wanted {
         let mut words = words.iter();
         while let Some(word) = words.next() {
             let mut value = || {
-                words.next().ok_or_else(|| Trouble::new(format!("{word} wants a value; {USAGE}")))
+                words.next().ok_or_else(|| Trouble::new(format!("{word} needs a value; {USAGE}")))
             };
             match *word {
                 "--target" => wanted.classes = Class::named(value()?)?,

@@ -2,7 +2,7 @@
 //! package manager, from a signed repository, while somebody works in a shell on every device. No
 //! shell may notice.
 //!
-//! Way: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for each
+//! Data flow: a network namespace of our own (the hub: gateway, repository, bridge) -> one more for each
 //! [`device`] -> version N from the channel -> a shell each -> N+1 in `canary`: two devices are
 //! pointed at it -> N+1 in `stable`: the others follow.
 //!
@@ -92,7 +92,7 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
 /// As [`command`].
 pub(crate) fn in_tests() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        console::line("fleet-upgrade is left out: namespaces want root");
+        console::line("skipped: fleet-upgrade needs root for its namespaces");
         return Ok(());
     }
     command(&[])

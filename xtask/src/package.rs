@@ -1,7 +1,7 @@
 //! Packages: deb, rpm, apk, ipk and a tarball, from one description for each program
 //! (`packaging/*.toml`).
 //!
-//! Way: description -> [`Content`] (every file with its bytes, for one format) -> the writer of the
+//! Data flow: description -> [`Content`] (every file with its bytes, for one format) -> the writer of the
 //! format -> `target/dist/packages/<format>/`.
 //!
 //! # Invariants

@@ -1,12 +1,12 @@
 //! `cargo xtask qemu [CLASS…|debian [SUITE]|servers CLASS|--tests|--table]`: the packaged agent on
 //! machines like those it is meant for.
 //!
-//! Way: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel ->
+//! Data flow: `target/dist/out/<class>/towline-agent` (built when missing) -> [`fetch`] a kernel ->
 //! [`machine`] -> [`story`]; classes without a machine run under qemu's user mode: [`user`].
 //!
 //! # Invariants
 //! - Downloads are kept in the cache directory; the tree stays clean.
-//! - A machine without qemu is told what to install; root has it installed.
+//! - Without qemu the error names the packages; as root they are installed.
 
 mod debian;
 mod device;

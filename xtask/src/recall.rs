@@ -1,7 +1,7 @@
-//! `cargo xtask recall`: how much of what a session executes is on record, and what that costs the
-//! device.
+//! `cargo xtask recall`: the share of executed programs that the command log records, and its cost
+//! on the device.
 //!
-//! Way: a workload of 5,000 programs, each with a number, in one session
+//! Data flow: a workload of 5,000 programs, each with a number, in one session
 //! (`towline_testkit::recall`), on the agent as it ships; the same once more while both processors
 //! are kept busy by others; what `towline commands` gives is counted.
 //!

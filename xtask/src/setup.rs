@@ -1,9 +1,9 @@
-//! What tests and measurements need beside Rust: programs of the distribution, a Python with boto3
-//! and the AWS CLI, and `cargo-deny`.
+//! Installs what tests and measurements need beside Rust: programs of the distribution, a Python
+//! with boto3 and the AWS CLI, node's modules, `cargo-deny`.
 //!
 //! # Invariants
 //! - Nothing is installed that is there already; nothing is written into the tree.
-//! - Without the right to install, the exact line to type is the error.
+//! - Without the right to install, the error is the exact line to type.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -49,7 +49,7 @@ pub(crate) const FOR_BENCH: &[Need] = &[
 /// Where the tests look for that Python.
 pub(crate) const PYTHON: &str = "TOWLINE_PYTHON";
 
-/// Sees to it that these programs are there.
+/// Installs these programs unless they are there.
 ///
 /// # Errors
 /// Some are missing and cannot be installed by us: the line to type.
@@ -105,7 +105,7 @@ pub(crate) fn python() -> Outcome<PathBuf> {
 /// (Building it from its sources takes longer than all our tests.)
 ///
 /// # Errors
-/// None is there and none can be had.
+/// It is not installed and cannot be downloaded.
 pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
     let own = cache().join("deny");
     let in_venv = own.join("bin/cargo-deny");
@@ -123,7 +123,7 @@ pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
 /// A parser of Yocto's recipes, from the Python index.
 ///
 /// # Errors
-/// It cannot be had.
+/// It cannot be downloaded.
 pub(crate) fn recipe_parser() -> Outcome<PathBuf> {
     let own = cache().join("recipes");
     let program = own.join("bin/oelint-adv");

@@ -1,5 +1,5 @@
-//! Ctrl-C, SIGTERM and SIGHUP end the waits of the test kit, so that everything that was started is
-//! cleaned up.
+//! Ctrl-C, SIGTERM and SIGHUP end the waits of the test kit, so that xtask removes everything that
+//! it started.
 //!
 //! Handlers, not a blocked mask: a mask would be inherited by the programs that we start.
 

@@ -1,4 +1,4 @@
-//! An HTTP proxy that only knows CONNECT, on loopback; it remembers what was asked of it.
+//! An HTTP proxy on loopback that accepts CONNECT only and records its requests.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};

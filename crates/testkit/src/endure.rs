@@ -1,7 +1,7 @@
 //! A run in which link, agent and gateway are killed at random while a device executes programs,
 //! and what its command log says afterwards.
 //!
-//! Way: a session that executes numbered programs and writes each number into a file (the truth) ->
+//! Data flow: a session that executes numbered programs and writes each number into a file (the truth) ->
 //! kills -> the gateway's store, read as a database -> [`Balance`].
 //!
 //! # Invariants

@@ -1,6 +1,6 @@
-//! What the kernel says of a process: memory, threads, context switches, children, sockets.
+//! Facts about a process from the kernel: memory, threads, context switches, children, sockets.
 //!
-//! Way: files of `/proc/PID` -> numbers. Linux only. A process that is gone is an error, never a
+//! Data flow: files of `/proc/PID` -> numbers. Linux only. A process that is gone is an error, never a
 //! zero.
 
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Small files of a scratch directory.
+//! Reads and writes small files in a scratch directory.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;

@@ -1,5 +1,5 @@
-//! Whether somebody asked us to stop. Every wait of the kit looks at it, so that a run that is
-//! broken off still cleans up.
+//! A flag that a signal handler sets. Every wait of the kit checks it, so that an interrupted run
+//! still cleans up.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 

@@ -1,7 +1,7 @@
 //! A gateway, its devices and its operators in a scratch directory on loopback: the real programs,
 //! as separate processes.
 //!
-//! Way: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enroll, run) -> [`Lab::admin`]
+//! Data flow: [`Lab::start`] (init, serve) -> [`Lab::device`] (activation, enroll, run) -> [`Lab::admin`]
 //! drives the command line.
 //!
 //! # Invariants

@@ -1,8 +1,8 @@
-//! What tests of the whole are made of: the real programs as separate processes, a scripted
-//! terminal, a bad network.
+//! The kit for end-to-end tests: the real programs as separate processes, a scripted terminal, a bad
+//! network.
 //!
 //! - [`lab`]: a gateway, its devices and its operators in a scratch directory on loopback.
-//!   Everything that was started ends with the value that stands for it.
+//!   Dropping a value stops the process that it represents.
 //! - [`terminal`]: a program on a pseudo-terminal, driven by what it prints.
 //! - [`relay`]: a TCP relay that cuts, holds and counts. [`connect_proxy`]: an HTTP proxy.
 //!   [`netns`]: a network of one's own. [`blackhole`]: an address that answers nobody.
@@ -16,7 +16,7 @@
 //! - Every wait has a deadline, and says at its end what it saw in the meantime.
 //!
 //! # Not here
-//! - No test: those stand in `tests/e2e`. No link to the products' code: they are run, not called.
+//! - Tests: `tests/e2e`. The products' code: programs are run, not linked.
 #![forbid(unsafe_code)]
 
 pub mod another_version;

@@ -1,5 +1,5 @@
-//! What a test must not take from the machine it runs on: somebody's AWS profile, proxy, gateway.
-//! And the Python it may.
+//! Keeps settings of the machine out of tests (AWS profile, proxy, gateway), and finds the Python
+//! that tests use.
 //!
 //! # Invariants
 //! - A command that went through [`forget`] knows no key, no proxy and no endpoint but those that

@@ -1,7 +1,7 @@
 //! A network of one's own: a test's thread, and all that is started from it, in a namespace with
 //! nothing but loopback.
 //!
-//! Way: a holder process makes the namespace ([`unshare`(1)], root is needed) -> [`Network::enter`]
+//! Data flow: a holder process makes the namespace ([`unshare`(1)], root is needed) -> [`Network::enter`]
 //! moves the calling thread into it -> processes and threads that are started from there are in it
 //! too. What a test does to this network, nobody else on the machine sees.
 //!

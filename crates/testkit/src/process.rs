@@ -1,5 +1,5 @@
-//! A child process that ends when its value is dropped, with its output in a file; and one that is
-//! run to its end, but not for ever.
+//! A child process that ends when its value is dropped, with its output in a file; and a child
+//! that is run to its end with a deadline.
 
 use std::io::Read;
 use std::os::unix::process::CommandExt;

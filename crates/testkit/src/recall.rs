@@ -1,7 +1,7 @@
 //! How much of what a session executes stands in its command log: a workload of which every
 //! execution is known, and the count of what came out.
 //!
-//! Way: [`Workload`] (a shell script; each program gets a number as its argument) -> `towline exec`
+//! Data flow: [`Workload`] (a shell script; each program gets a number as its argument) -> `towline exec`
 //! -> `towline commands -o json` -> [`Tally`].
 
 use std::collections::HashMap;

@@ -1,12 +1,12 @@
 //! A TCP relay on loopback that can be cut, held still, closed to newcomers, slowed down; and that
 //! counts.
 //!
-//! Way: a client connects to [`Relay::address`] -> two threads pump bytes to and from the target ->
+//! Data flow: a client connects to [`Relay::address`] -> two threads pump bytes to and from the target ->
 //! what the test orders ([`Relay::cut`], [`Relay::cut_after`], [`Relay::hold`], ...) happens to all
 //! connections.
 //!
 //! # Invariants
-//! - Nothing is kept but one chunk a direction: a relay does not hide back-pressure.
+//! - It buffers one chunk in each direction: a relay does not hide back-pressure.
 //! - A cut shuts both sides down in mid-stream (a FIN each). Silence, as of a pulled cable, is
 //!   [`Relay::hold`].
 

@@ -1,6 +1,6 @@
 //! A program on a pseudo-terminal, driven by what it prints, as a person would.
 //!
-//! Way: [`Terminal::start`] -> `send`, `expect`, `resize`, ... -> the exit status. The master side
+//! Data flow: [`Terminal::start`] -> `send`, `expect`, `resize`, ... -> the exit status. The master side
 //! never blocks: while something is written, output is read, so a program that echoes much cannot
 //! lock up with us.
 //!

@@ -1,5 +1,4 @@
-//! Text that cannot be guessed or compressed by accident, the same in every run: what bulk tests
-//! move and compare.
+//! Pseudo-random text for bulk tests: reproducible, and not compressible.
 
 /// Columns of a line, the newline not counted.
 const COLUMNS: u64 = 76;

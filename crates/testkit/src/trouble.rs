@@ -1,12 +1,12 @@
-//! The one error of the kit: a sentence for the person who reads a failed test. And the one way to
-//! wait for a fact.
+//! The error type of the kit: a sentence for the person who reads a failed test. And [`eventually`],
+//! the one way to wait for a fact.
 
 use std::fmt::{self, Debug, Display};
 use std::time::{Duration, Instant};
 
 use crate::interrupt;
 
-/// What went wrong in a test, in words. Prints the same in `Debug`, because that is what a failed
+/// An error in a test, as a sentence. Prints the same in `Debug`, because that is what a failed
 /// test shows.
 pub struct Trouble(String);
 

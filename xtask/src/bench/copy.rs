@@ -2,7 +2,7 @@
 //! `towline proxy`.
 //!
 //! All three put a file on the same device and get one from it, as people type it: what is measured
-//! holds the greeting, the session's start and the end. The far ones have a delay line before the
+//! includes handshake, session start and end. The far ones have a delay line before the
 //! jump host, or before the gateway.
 
 use std::net::SocketAddr;

@@ -1,6 +1,6 @@
 //! A delay line: TCP on loopback that takes its time, without slowing anything down otherwise.
 //!
-//! Way: client -> reader thread (stamps) -> bounded queue -> writer thread (waits for the stamp's
+//! Data flow: client -> reader thread (stamps) -> bounded queue -> writer thread (waits for the stamp's
 //! time) -> target; and back. Unlike the tests' relay it delays bytes, not portions: what is under
 //! way at once is bounded by [`QUEUE`] alone.
 

@@ -1,7 +1,7 @@
-//! The fair peer: a device that dialled out with `ssh -R` to an sshd, dropbear behind it, and `ssh`
+//! The SSH peer: a device that dialled out with `ssh -R` to an sshd, dropbear behind it, and `ssh`
 //! as the client.
 //!
-//! Way: `ssh -tt -p REMOTE` -> sshd (the relay) -> `ssh -R` (on the device) -> dropbear (on the
+//! Data flow: `ssh -tt -p REMOTE` -> sshd (the relay) -> `ssh -R` (on the device) -> dropbear (on the
 //! device) -> the shell. Keys are made for the occasion; dropbear finds the authorised one in the
 //! scratch home.
 

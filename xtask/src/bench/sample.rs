@@ -1,4 +1,4 @@
-//! The samples: how long a keystroke's echo, a session's start and a lot of text take through an
+//! The samples: how long a keystroke's echo, a session's start and bulk output take through an
 //! interactive command.
 //!
 //! Each takes a command that opens an interactive shell on a terminal, so that floor, peer and ours

@@ -1,4 +1,4 @@
-//! The measurements of a budget, on the programs as they ship.
+//! The measurements of a budget.
 
 use std::time::Duration;
 

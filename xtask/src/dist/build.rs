@@ -1,4 +1,4 @@
-//! Builds one program for one class, and says whether two builds of one commit are the same.
+//! Builds one program for one class, and compares two builds of one commit byte by byte.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -45,7 +45,9 @@ pub(crate) fn build(class: &Class, program: Program) -> Outcome<Built> {
     console::step(&toolchain.said);
     let made = compile(&toolchain, class, program, &folder().join("build"))?;
     let bytes = std::fs::read(&made)?;
-    ensure(is_static(&bytes), || format!("{} wants a dynamic linker", made.display()))?;
+    ensure(is_static(&bytes), || {
+        format!("{} is not static: it needs a dynamic linker", made.display())
+    })?;
     let place = out(class);
     std::fs::create_dir_all(&place)?;
     let path = place.join(program.file());

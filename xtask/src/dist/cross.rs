@@ -1,11 +1,11 @@
 //! `dist --check-cross`: asks `cross` itself, with a stand-in for the container engine, what it
-//! would start for each of our triples. For those who build with cross; we do not.
+//! would start for each of our triples, for people who build with cross.
 //!
 //! # Invariants
 //! - Nothing of the host changes: an engine and a rustup that give no orders stand before the real
 //!   ones.
 //!
-//! Way: a script that answers as an engine and writes down how it was called -> `cross build` for
+//! Data flow: a script that answers as an engine and writes down how it was called -> `cross build` for
 //! each class -> the image in what was written down has the triple in its name.
 
 use std::path::{Path, PathBuf};
@@ -21,7 +21,7 @@ use crate::{console, run, setup};
 /// The release whose choice is checked.
 const CROSS: &str = "0.2.5";
 
-/// Says a version as docker does, writes down `run`, and says yes to everything.
+/// Says a version as docker does, writes down `run`, and accepts everything.
 const ENGINE: &str = "#!/bin/sh
 case \"$1\" in
 version | --version) echo 'Docker version 27.0.0, build stand-in' ;;
@@ -50,7 +50,7 @@ pub(super) const WITHOUT_IMAGE: &[&str] = &["riscv64"];
 /// Cross cannot be had, or starts something else.
 pub(crate) fn check() -> Outcome {
     if !run::has("rustup") {
-        console::line("cross is left out: it wants rustup");
+        console::line("skipped: cross needs rustup");
         return Ok(());
     }
     let cross = cross()?;

@@ -1,4 +1,4 @@
-//! Digests, as package formats and people want them.
+//! Digests of files in the forms that package formats need, and SHA256SUMS.
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! A bill of materials in CycloneDX form: which crates are in a program, from which source, under
 //! which licence.
 //!
-//! Way: `cargo metadata` for the triple -> what the program's package reaches without its tests and
+//! Data flow: `cargo metadata` for the triple -> what the program's package reaches without its tests and
 //! build scripts -> JSON without a clock or a random number, so that the same commit gives the same
 //! bytes.
 

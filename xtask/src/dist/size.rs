@@ -1,5 +1,5 @@
-//! `dist --sizes CLASS`: what each crate costs in the agent, from the symbols of an unstripped
-//! build; docs/size.md.
+//! `dist --sizes CLASS`: the bytes of each crate in the agent, from the symbols of an unstripped
+//! build; writes docs/size.md.
 //!
 //! # Known limits
 //! - Inlined code counts for the crate that it was inlined into. Constants without a symbol count as

@@ -8,8 +8,8 @@
 //! | neither | the lines to type |
 //!
 //! # Invariants
-//! - Zig and cargo-zigbuild are of one known version each and stand in the cache directory, not in
-//!   the tree.
+//! - Zig and cargo-zigbuild have one fixed version each and are installed in the cache directory,
+//!   not in the tree.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

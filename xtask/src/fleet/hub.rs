@@ -1,4 +1,4 @@
-//! The middle of the fleet's network: a bridge, and the signed repository that is served on it.
+//! The network that the fleet shares: a bridge, and a server with the signed repository.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};

@@ -1,7 +1,7 @@
 //! Files of a package that its program writes itself: manual pages and completions, which so never
 //! differ from it.
 //!
-//! Way: `[[made]]` in a description -> the program of this host's own class, as `dist` built it ->
+//! Data flow: `[[made]]` in a description -> the program of this host's own class, as `dist` built it ->
 //! [`Entry`].
 //!
 //! # Invariants

@@ -1,7 +1,7 @@
 //! `cargo xtask packages`: rpm, apk, ipk and tarball of the agent, each in a root file system like
 //! those it is meant for: installed, set up, upgraded, removed.
 //!
-//! Way: the x86_64 agent of `dist` -> a package in two versions -> a root made of busybox -> rpm
+//! Data flow: the x86_64 agent of `dist` -> a package in two versions -> a root made of busybox -> rpm
 //! itself, or what apk and opkg do with a package (unpack, keep the administrator's files, run the
 //! scripts) -> what stands in the root then.
 //!
@@ -57,7 +57,7 @@ const NEEDS: &[(&str, &str)] = &[("rpm", "rpm"), ("chroot", "coreutils"), ("tar"
 /// What is not there, or should not be.
 pub(crate) fn try_all() -> Outcome {
     if !rustix::process::geteuid().is_root() {
-        console::step("packages: only root can change into a root file system: not tried");
+        console::step("skipped: packages need root to change into a root file system");
         return Ok(());
     }
     setup::programs(NEEDS)?;

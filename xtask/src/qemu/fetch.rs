@@ -112,7 +112,7 @@ fn update() -> Outcome {
         std::fs::create_dir_all(state.join(folder))?;
     }
     let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let mirror = mirror();
+    let mirror = mirror()?;
     files::write(
         &state.join("sources.list"),
         format!("deb [signed-by={keyring}] {mirror} {SUITE} main\n"),
@@ -128,13 +128,17 @@ fn update() -> Outcome {
 }
 
 /// The mirror that this machine uses for itself.
-fn mirror() -> String {
+fn mirror() -> Outcome<String> {
     let policy = Command::new("apt-cache").arg("policy").output();
     let text =
         policy.map(|out| String::from_utf8_lossy(&out.stdout).into_owned()).unwrap_or_default();
     let line = text.lines().find(|line| line.contains(&format!("{SUITE}/main")));
     let found = line.and_then(|line| line.split_whitespace().find(|word| word.starts_with("http")));
-    found.unwrap_or("http://deb.debian.org/debian").to_owned()
+    found.map(str::to_owned).ok_or_else(|| {
+        Trouble::new(format!(
+            "apt has no source for Debian {SUITE}, which kernels come from: add one to /etc/apt/sources.list.d and run apt-get update"
+        ))
+    })
 }
 
 /// An apt command that knows only our state directory.

@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - Nothing can reach the guest: qemu's user-mode network, no forwarded port.
-//! - The machine ends with its value.
+//! - Dropping the value stops the machine.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,5 +1,4 @@
-//! What a device must stand, in the order in which it happens to one machine. Each step is a
-//! sentence that is printed.
+//! The steps that every virtual device goes through, in order. Each step prints one sentence.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,6 +1,5 @@
-//! Are the indexes for opkg and apk what their readers check? Keys are made, a repository is signed
-//! with them, and the other end of each signature says yes; then one byte is changed, and it says
-//! no.
+//! Tests of the signed indexes for opkg and apk: keys are made, a repository is signed, and the
+//! public key verifies each signature; with one changed byte it does not.
 //!
 //! # Not here
 //! - apt's: a fleet of twenty installs from it, `cargo xtask fleet-upgrade`.

@@ -1,5 +1,4 @@
-//! Where DescribeSessions says that the output of a session lies, when that is a bucket: there it
-//! lies.
+//! DescribeSessions names the bucket and key of a session's output, and the output is there.
 
 use std::time::Duration;
 

@@ -1,5 +1,4 @@
-//! Devices in rough places: nothing can be written, the clock is wrong, a proxy is in the way,
-//! there is only IPv6.
+//! Devices under constraints: a read-only file system, a wrong clock, an HTTP proxy, IPv6 only.
 
 use std::process::Command;
 
