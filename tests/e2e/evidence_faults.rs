@@ -83,7 +83,7 @@ fn a_disk_that_fills_up_marks_a_hole_and_the_session_goes_on() -> Outcome {
     ensure(gaps(&lab)? > 0, || "24 MB are missing, and nothing says so".into())?;
     // The disk is free again: what comes now is recorded, and whole.
     eventually("room", PATIENCE, || {
-        lab.gateway.logged().contains("there is room again").then_some(())
+        lab.gateway.logged().contains("there is enough disk space again").then_some(())
     })?;
     lab.admin().text(&["exec", "-n", device.id(), "--", "echo", "again-42"])?;
     eventually("the second recording", PATIENCE, || {

@@ -1,30 +1,26 @@
-//! The running whole: a recorder, and what delivers its files.
+//! The running archive: a recorder, and the tasks that deliver its files.
 
 use std::path::Path;
 use std::sync::Arc;
 
 use towline_evidence::checkpoint::{KeyError, SigningKey};
-
-use crate::delivery::copies::Copier;
-use crate::delivery::log_events::LogEvents;
-use crate::delivery::outbox::Outbox;
-use crate::delivery::queue::{self, Queue};
-use crate::delivery::sink::{Sink, SinkError};
-use crate::delivery::{cloudwatch, output_logs, retention};
-use crate::recorder::node_chain::Ledger;
-use crate::recorder::recorder::{Recorder, RecordingEvents};
-use crate::settings::Settings;
 use towline_host::clock::Clock;
 use towline_host::files::{self, FileError};
 
+use crate::delivery::{
+    Copier, Follower, LogEvents, Outbox, OutputLogs, Queue, Sender, Sink, SinkError, keep_retention,
+};
+use crate::limits::MAX_KEY_FILE;
+use crate::recorder::{ChainFile, Recorder, RecordingEvents};
+use crate::settings::Settings;
+use crate::spool::{CLOUDWATCH, COPIES, OUTPUTS};
+
 /// Name of the file with the key that signs checkpoints.
 pub const KEY: &str = "evidence.key";
-/// Name of the file with its public half, for those who verify.
+/// Name of the file with its public half, for verification.
 pub const PUBLIC_KEY: &str = "evidence.pub";
-/// Largest key file, bytes.
-const MAX_KEY: u64 = 4096;
 
-/// Why there is no evidence.
+/// Why the archive could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
     /// A file or folder.
@@ -36,22 +32,22 @@ pub enum ArchiveError {
     /// The sink.
     #[error(transparent)]
     Sink(#[from] SinkError),
-    /// The folder of what is under way.
-    #[error("the folder `evidence` cannot be used: {0}")]
+    /// The folder of files that are under way.
+    #[error("cannot use the folder `evidence`: {0}")]
     Disk(#[from] std::io::Error),
 }
 
-/// The running whole.
+/// A running archive.
 pub struct Archive {
     /// Records sessions.
     pub recorder: Arc<Recorder>,
-    /// Where things go.
+    /// Where finished files go.
     pub sink: Sink,
 }
 
 impl Archive {
-    /// Starts recording and sending, in the gateway's directory `dir`; makes the key if there is
-    /// none.
+    /// Starts recording and delivery. `dir` is the gateway's directory; the signing key is created
+    /// there if there is none.
     ///
     /// # Errors
     /// [`ArchiveError`].
@@ -61,57 +57,58 @@ impl Archive {
         clock: &Clock,
     ) -> Result<(Self, RecordingEvents), ArchiveError> {
         let home = settings.home.clone();
-        for name in [
-            "staging",
-            "chain",
-            "outbox",
-            "quarantine",
-            "cloudwatch",
-            "cloudwatch/outputs",
-            "copies",
-        ] {
+        for name in ["staging", "chain", "outbox", "quarantine"] {
             files::private_dir(&home.join(name))?;
+        }
+        for spool in [CLOUDWATCH, OUTPUTS, COPIES] {
+            files::private_dir(&spool.path(&home))?;
         }
         let key = key(dir)?;
         let (outbox, quarantine) = (home.join("outbox"), home.join("quarantine"));
-        let ledger =
-            Ledger::open(&settings.node, key, &home.join("chain"), &outbox, &settings.prefix)?;
+        let chain =
+            ChainFile::open(&settings.node, key, &home.join("chain"), &outbox, &settings.prefix)?;
         let sink = Sink::open(&settings.sink, clock)?;
-        let logs = settings.cloudwatch.clone();
-        let (recorder, news) = Recorder::start(settings, ledger, clock.clone())?;
+        let (recorder, events) = Recorder::start(settings, chain, clock.clone())?;
         let sender = Outbox::new(&outbox, &quarantine, sink.clone());
         let (own, more) = (Arc::clone(&recorder), Arc::clone(&recorder.finished));
-        tokio::spawn(sender.run(more, move |key, why| own.lost(key.to_owned(), why.to_owned())));
-        if let Some(logs) = logs {
-            let service = LogEvents::new(&logs, clock)?;
-            start_queue(&recorder, cloudwatch::Follower::new(service, Arc::clone(&recorder)));
-            let service = LogEvents::new(&logs, clock)?;
-            start_queue(
-                &recorder,
-                output_logs::OutputLogs::new(&recorder.settings.home, service, clock),
-            );
-        }
-        if let Some(s3) = recorder.s3() {
-            start_queue(&recorder, Copier::new(s3, Arc::clone(&recorder), clock));
-        }
-        tokio::spawn(retention::keep(Arc::clone(&recorder), sink.clone(), clock.clone()));
-        Ok((Self { recorder, sink }, news))
+        tokio::spawn(
+            sender.run(more, move |key, why| own.record_lost(key.to_owned(), why.to_owned())),
+        );
+        start_queues(&recorder, clock)?;
+        tokio::spawn(keep_retention(Arc::clone(&recorder), sink.clone(), clock.clone()));
+        Ok((Self { recorder, sink }, events))
     }
 }
 
-/// Sends what waits in a queue, for ever; what is given up is written into the node's chain.
-fn start_queue(recorder: &Arc<Recorder>, sender: impl queue::Sender + 'static) {
-    let (home, own) = (&recorder.settings.home, Arc::clone(recorder));
-    tokio::spawn(Queue::new(home, sender, move |name, why| own.lost(name, why)).run());
+/// Starts the deliveries that the settings make possible.
+fn start_queues(recorder: &Arc<Recorder>, clock: &Clock) -> Result<(), SinkError> {
+    if let Some(logs) = &recorder.settings.cloudwatch {
+        let service = LogEvents::new(logs, clock)?;
+        start_queue(recorder, Follower::new(service, Arc::clone(recorder)));
+        let service = LogEvents::new(logs, clock)?;
+        start_queue(recorder, OutputLogs::new(&recorder.settings.home, service, clock));
+    }
+    if let Some(s3) = recorder.s3() {
+        start_queue(recorder, Copier::new(s3, Arc::clone(recorder), clock));
+    }
+    Ok(())
 }
 
-/// The key of checkpoints; made at the first start.
+/// Delivers from a queue as long as the process lives. What is given up is recorded in the node's
+/// chain.
+fn start_queue(recorder: &Arc<Recorder>, sender: impl Sender + 'static) {
+    let (home, own) = (&recorder.settings.home, Arc::clone(recorder));
+    tokio::spawn(Queue::new(home, sender, move |name, why| own.record_lost(name, why)).run());
+}
+
+/// The key that signs checkpoints; created at the first start.
 fn key(dir: &Path) -> Result<SigningKey, ArchiveError> {
     let path = dir.join(KEY);
     if !path.exists() {
         files::create_private(&path, &SigningKey::generate()?)?;
     }
-    let key = SigningKey::from_pkcs8(&zeroize::Zeroizing::new(files::read(&path, MAX_KEY)?))?;
+    let bytes = zeroize::Zeroizing::new(files::read(&path, MAX_KEY_FILE)?);
+    let key = SigningKey::from_pkcs8(&bytes)?;
     let public = dir.join(PUBLIC_KEY);
     if !public.exists() {
         files::create_private(&public, format!("{}\n", key.public()).as_bytes())?;

@@ -1,16 +1,20 @@
-//! Archive: recordings of sessions and files of the audit trail, sealed, on their way to a sink.
+//! The archive: records sessions, and delivers recordings, logs and outputs of commands to their
+//! destinations.
 //!
-//! Way: a session's output -> [`tape`] (never waits) -> [`recorder`] (one thread: seals,
-//! compresses, stages on this disk) -> `outbox` (tries until it is there) -> [`sink`] (a folder, or
-//! S3). Beside it `ledger`, the node's signed chain.
+//! Data flow: a session's output -> a [`Tape`] (memory, never waits) -> the [`Recorder`] (one
+//! thread: seals, compresses, writes to this disk) -> the outbox (tries until it succeeds) -> a
+//! [`Sink`] (a folder, or S3). Beside it: the node's signed chain, logs for CloudWatch, copies for
+//! buckets that session preferences name.
 //!
 //! # Invariants
-//! - A slow or dead sink costs disk, up to a bound; a slow or dead disk costs memory, up to a
-//!   bound; neither costs a session time, unless policy says that an unrecorded session must end.
-//! - What was not recorded is a gap record; what was lost is a record in the node's chain.
+//! - A slow or dead sink costs disk space, up to a limit. A slow or dead disk costs memory, up to a
+//!   limit. Neither delays a session, unless the settings demand that an unrecorded session ends.
+//! - Output that was not recorded is a gap in the recording. A file that was lost is a record in
+//!   the node's chain.
+//! - The keys in `gateway.toml` and the folder on the disk are called `evidence`; both names stay.
 //!
 //! # Not here
-//! - Forms and verification: `towline_evidence`. Who may see a recording: the API.
+//! - Formats and verification: `towline_evidence`. Who may see a recording: the gateway's API.
 #![forbid(unsafe_code)]
 
 mod archive;
@@ -18,12 +22,13 @@ mod delivery;
 pub mod limits;
 mod recorder;
 pub mod settings;
+mod spool;
 #[cfg(test)]
 mod tests;
 
 pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
-pub use delivery::output_logs::Note as OutputNote;
-pub use delivery::sink::{Sink, SinkError};
-pub use recorder::destinations::Destinations;
-pub use recorder::recorder::{CannotRecord, Recorder, RecordingEvent, RecordingEvents};
-pub use recorder::tape::Tape;
+pub use delivery::{OutputNote, Sink, SinkError};
+pub use recorder::{
+    BucketCopy, CannotRecord, Destinations, LogGroup, OnTaken, Recorder, RecordingEvent,
+    RecordingEvents, Tape,
+};

@@ -1,11 +1,11 @@
-//! What `[evidence]` in `gateway.toml` says, and what it means.
+//! The section `[evidence]` of `gateway.toml`: as written, and as checked.
 //!
-//! Way: [`RawEvidence`] (the file's words) -> [`Settings`] (checked). A gateway without the section
-//! records to the folder `evidence` of its directory, and goes on when it cannot: evidence that is
-//! demanded is asked for by name.
+//! Data flow: [`RawEvidence`] (as written) -> [`Settings`] (checked, with defaults). A gateway
+//! without the section records to the folder `evidence` of its directory, and sessions go on when
+//! recording fails; `recording = "demanded"` changes that.
 //!
 //! # Not here
-//! - Secrets: access to S3 comes from a file that is named here, or from the environment.
+//! - Secrets: credentials come from a file that is named here, or from the environment.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -18,25 +18,25 @@ use serde::{Deserialize, Serialize};
 pub enum Demand {
     /// Nothing is recorded.
     Off,
-    /// Recorded; where that fails the session goes on and the hole is marked.
+    /// Sessions are recorded. When that fails, the session goes on and the recording has a gap.
     #[default]
     Wanted,
-    /// Recorded, or there is no session.
+    /// Sessions are recorded; without a recording there is no session.
     Demanded,
 }
 
-/// What becomes of a running session whose recording is demanded and fails.
+/// What happens to a running session when a demanded recording fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFailing {
-    /// It is ended.
+    /// The session is ended.
     #[default]
     EndSession,
-    /// It goes on, and the hole is marked.
+    /// The session goes on, and the recording has a gap.
     MarkGap,
 }
 
-/// The section, word for word.
+/// The section as written.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RawEvidence {
@@ -50,13 +50,13 @@ pub struct RawEvidence {
     /// Largest recording, MiB after compression; 256 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_recording_mib: Option<u64>,
-    /// Most that may wait on this disk for the sink, MiB; 4096 when not given.
+    /// MiB that may wait on this disk for delivery; 4096 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_staged_mib: Option<u64>,
-    /// Below so much free space, MiB, nothing is recorded; 256 when not given.
+    /// MiB of disk space that must stay free; below that recording pauses. 256 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub free_space_floor_mib: Option<u64>,
-    /// Seconds between checkpoints while something happens; 60 when not given.
+    /// Seconds between two checkpoints while there are new records; 60 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub checkpoint_seconds: Option<u64>,
     /// Days after which recordings and audit files are removed; never when not given.
@@ -65,7 +65,7 @@ pub struct RawEvidence {
     /// MiB of recordings and audit files beyond which the oldest are removed; never when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub retention_mib: Option<u64>,
-    /// Folder of the sink, if it is not `records` in the folder `evidence`. Not together with `s3`.
+    /// A folder as sink; `evidence/records` when not given. Not together with `s3`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub directory: Option<PathBuf>,
     /// A bucket as sink.
@@ -76,14 +76,14 @@ pub struct RawEvidence {
     pub cloudwatch: Option<CloudWatch>,
 }
 
-/// CloudWatch Logs, word for word.
+/// CloudWatch Logs, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct CloudWatch {
-    /// Log group of all sessions; without it, only sessions whose preferences name one go there.
+    /// Log group of all sessions. Without it, only sessions whose preferences name one are logged.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
-    /// While sessions go on (JSON, default), or text at their end.
+    /// Streamed while sessions run (JSON, default), or sent as text at their end.
     #[serde(default = "yes")]
     pub streaming: bool,
     /// Region.
@@ -92,7 +92,7 @@ pub struct CloudWatch {
     /// Endpoint URL of a server that is not AWS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<String>,
-    /// Access key; without it, `AWS_ACCESS_KEY_ID` and its siblings.
+    /// Access key; without it, the environment's `AWS_ACCESS_KEY_ID`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key_id: Option<String>,
     /// File that holds the secret of that key, and nothing else.
@@ -104,7 +104,7 @@ const fn yes() -> bool {
     true
 }
 
-/// A bucket, word for word.
+/// A bucket, as written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct S3 {
@@ -125,17 +125,16 @@ pub struct S3 {
     /// Key for `aws:kms`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kms_key_id: Option<String>,
-    /// `GOVERNANCE` or `COMPLIANCE`: each recording, audit file and segment of the chain is locked
-    /// when it was sent.
+    /// `GOVERNANCE` or `COMPLIANCE`: each object is locked after its upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_lock_mode: Option<String>,
-    /// For so many days.
+    /// Days of the lock.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub object_lock_days: Option<u64>,
-    /// Sends a SHA-256 of each object, which a bucket with Object Lock wants.
+    /// Sends a SHA-256 of each object; a bucket with Object Lock requires it.
     #[serde(default)]
     pub checksum: bool,
-    /// Access key; without it, `AWS_ACCESS_KEY_ID` and its siblings, or the host's role.
+    /// Access key; without it, the environment's `AWS_ACCESS_KEY_ID`, or the host's role.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_key_id: Option<String>,
     /// File that holds the secret of that key, and nothing else.
@@ -152,95 +151,54 @@ pub enum SinkSettings {
     S3(Box<S3>),
 }
 
-/// What the section means.
+/// The section as checked, with defaults.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Settings {
     /// Whether sessions are recorded.
     pub recording: Demand,
-    /// What becomes of a demanded one that fails.
+    /// What happens when a demanded recording fails.
     pub when_failing: WhenFailing,
     /// Name of the node.
     pub node: String,
     /// Largest recording, bytes after compression.
     pub max_recording: u64,
-    /// Most that may wait for the sink, bytes.
+    /// Bytes that may wait for delivery.
     pub max_staged: u64,
-    /// Least free space, bytes.
+    /// Bytes of disk space that must stay free.
     pub free_space_floor: u64,
     /// Time between checkpoints.
     pub checkpoint: Duration,
-    /// Greatest age of what lies in the sink.
+    /// Greatest age of an object in the sink.
     pub retention: Option<Duration>,
-    /// Greatest size of what lies in the sink, bytes.
+    /// Greatest size of all objects in the sink, bytes.
     pub retention_bytes: Option<u64>,
-    /// Where things go.
+    /// Where finished files go.
     pub sink: SinkSettings,
-    /// CloudWatch Logs, if logs go there too.
+    /// CloudWatch Logs, if logs are sent there.
     pub cloudwatch: Option<CloudWatch>,
     /// What keys begin with.
     pub prefix: String,
-    /// Folder of what is under way.
+    /// Folder of files that are under way.
     pub home: PathBuf,
 }
 
 const MIB: u64 = 1024 * 1024;
 
+/// A wrong value: the key, the value, and what it should be.
+pub type Wrong = (&'static str, String, &'static str);
+
 impl RawEvidence {
-    /// What it means for a gateway with this directory.
+    /// Checks the section and applies the defaults. `dir`: the gateway's directory.
     ///
     /// # Errors
     /// The key, its value, and what it should be.
-    pub fn settings(&self, dir: &Path) -> Result<Settings, (&'static str, String, &'static str)> {
+    pub fn settings(&self, dir: &Path) -> Result<Settings, Wrong> {
+        self.check()?;
         let home = dir.join("evidence");
-        let mib = |key, value: Option<u64>, default: u64| match value.unwrap_or(default) {
-            0 => Err((key, "0".to_owned(), "MiB, at least 1")),
-            n => Ok(n.saturating_mul(MIB)),
-        };
-        if let (Some(directory), Some(_)) = (&self.directory, &self.s3) {
-            return Err((
-                "evidence.directory",
-                directory.display().to_string(),
-                "either a directory or s3",
-            ));
-        }
-        if let Some(s3) = self
-            .s3
-            .as_ref()
-            .filter(|s3| s3.access_key_id.is_some() != s3.secret_access_key_file.is_some())
-        {
-            let key = s3.access_key_id.clone().unwrap_or_default();
-            return Err((
-                "evidence.s3.access_key_id",
-                key,
-                "given together with secret_access_key_file",
-            ));
-        }
-        if let Some(s3) = &self.s3 {
-            s3.check()?;
-        }
-        if let Some(logs) = self
-            .cloudwatch
-            .as_ref()
-            .filter(|l| l.access_key_id.is_some() != l.secret_access_key_file.is_some())
-        {
-            let key = logs.access_key_id.clone().unwrap_or_default();
-            return Err((
-                "evidence.cloudwatch.access_key_id",
-                key,
-                "given together with secret_access_key_file",
-            ));
-        }
-        let node = self.node.clone().unwrap_or_else(|| "gateway".to_owned());
-        if node.is_empty()
-            || node.len() > 64
-            || !node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-        {
-            return Err(("evidence.node", node, "1 to 64 letters, digits, hyphens or underscores"));
-        }
         Ok(Settings {
             recording: self.recording,
             when_failing: self.when_failing,
-            node,
+            node: self.node.clone().unwrap_or_else(|| "gateway".to_owned()),
             max_recording: mib("evidence.max_recording_mib", self.max_recording_mib, 256)?,
             max_staged: mib("evidence.max_staged_mib", self.max_staged_mib, 4096)?,
             free_space_floor: self.free_space_floor_mib.unwrap_or(256).saturating_mul(MIB),
@@ -250,36 +208,102 @@ impl RawEvidence {
                 .map(|days| Duration::from_secs(days.saturating_mul(86_400))),
             retention_bytes: self.retention_mib.map(|n| n.saturating_mul(MIB)),
             prefix: self.s3.as_ref().map(|s3| s3.prefix.clone()).unwrap_or_default(),
-            sink: match &self.s3 {
-                Some(s3) => SinkSettings::S3(Box::new(s3.clone())),
-                None => SinkSettings::Directory(
-                    self.directory.clone().unwrap_or_else(|| home.join("records")),
-                ),
-            },
+            sink: self.sink(&home),
             cloudwatch: self.cloudwatch.clone(),
             home,
         })
     }
+
+    fn sink(&self, home: &Path) -> SinkSettings {
+        match &self.s3 {
+            Some(s3) => SinkSettings::S3(Box::new(s3.clone())),
+            None => SinkSettings::Directory(
+                self.directory.clone().unwrap_or_else(|| home.join("records")),
+            ),
+        }
+    }
+
+    fn check(&self) -> Result<(), Wrong> {
+        if let (Some(directory), Some(_)) = (&self.directory, &self.s3) {
+            let directory = directory.display().to_string();
+            return Err(("evidence.directory", directory, "either a directory or s3"));
+        }
+        if let Some(s3) = &self.s3 {
+            let key = "evidence.s3.access_key_id";
+            key_and_secret(key, s3.access_key_id.as_ref(), s3.secret_access_key_file.as_ref())?;
+            s3.check()?;
+        }
+        if let Some(logs) = &self.cloudwatch {
+            let key = "evidence.cloudwatch.access_key_id";
+            key_and_secret(key, logs.access_key_id.as_ref(), logs.secret_access_key_file.as_ref())?;
+        }
+        let is_name = |node: &&String| {
+            let good = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+            (1..=64).contains(&node.len()) && node.bytes().all(good)
+        };
+        match self.node.as_ref().filter(|node| !is_name(node)) {
+            Some(node) => Err((
+                "evidence.node",
+                node.clone(),
+                "1 to 64 letters, digits, hyphens or underscores",
+            )),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A value of mebibytes, in bytes.
+fn mib(key: &'static str, value: Option<u64>, default: u64) -> Result<u64, Wrong> {
+    match value.unwrap_or(default) {
+        0 => Err((key, "0".to_owned(), "MiB, at least 1")),
+        n => Ok(n.saturating_mul(MIB)),
+    }
+}
+
+/// An access key and the file of its secret come together or not at all.
+fn key_and_secret(
+    key: &'static str,
+    id: Option<&String>,
+    secret: Option<&PathBuf>,
+) -> Result<(), Wrong> {
+    if id.is_some() == secret.is_some() {
+        return Ok(());
+    }
+    Err((key, id.cloned().unwrap_or_default(), "given together with secret_access_key_file"))
 }
 
 impl S3 {
-    fn check(&self) -> Result<(), (&'static str, String, &'static str)> {
-        if let Some(mode) = self
-            .object_lock_mode
-            .as_ref()
-            .filter(|mode| !["GOVERNANCE", "COMPLIANCE"].contains(&mode.as_str()))
-        {
+    /// URL of the server, without a slash at its end.
+    #[must_use]
+    pub fn server(&self) -> String {
+        let region = self.region.as_deref().unwrap_or("us-east-1");
+        let server =
+            self.endpoint.clone().unwrap_or_else(|| format!("https://s3.{region}.amazonaws.com"));
+        server.trim_end_matches('/').to_owned()
+    }
+
+    fn check(&self) -> Result<(), Wrong> {
+        let known = |mode: &&String| ["GOVERNANCE", "COMPLIANCE"].contains(&mode.as_str());
+        if let Some(mode) = self.object_lock_mode.as_ref().filter(|mode| !known(mode)) {
             return Err(("evidence.s3.object_lock_mode", mode.clone(), "GOVERNANCE or COMPLIANCE"));
         }
         if self.object_lock_mode.is_some() != self.object_lock_days.is_some_and(|days| days > 0) {
             let days = self.object_lock_days.unwrap_or(0).to_string();
-            return Err((
-                "evidence.s3.object_lock_days",
-                days,
-                "1 or more, together with object_lock_mode",
-            ));
+            let want = "1 or more, together with object_lock_mode";
+            return Err(("evidence.s3.object_lock_days", days, want));
         }
         Ok(())
+    }
+}
+
+impl Settings {
+    /// The bucket's settings, if the sink is a bucket.
+    #[must_use]
+    pub fn s3(&self) -> Option<&S3> {
+        match &self.sink {
+            SinkSettings::S3(s3) => Some(s3),
+            SinkSettings::Directory(_) => None,
+        }
     }
 }
 
@@ -295,7 +319,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_cannot_be_is_refused_by_its_key() {
+    fn a_wrong_value_is_refused_with_its_key() {
         let refused = |text: &str| {
             toml::from_str::<RawEvidence>(text).unwrap().settings(Path::new("/gw")).unwrap_err().0
         };

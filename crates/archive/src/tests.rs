@@ -8,7 +8,7 @@ use towline_evidence::layout;
 use towline_evidence::recording::Lane;
 use towline_evidence::verify::{Ledger as Proven, NodeVerifier, RecordingVerifier, Sealed};
 
-use crate::delivery::retention;
+use crate::delivery::apply_retention;
 use crate::*;
 use std::sync::Arc;
 use towline_evidence::cast::Facts;
@@ -130,7 +130,7 @@ fn facts(session: &str) -> Facts {
 fn begin(evidence: &Archive, session: &str) -> Arc<Tape> {
     evidence
         .recorder
-        .begin(facts(session), 80, 24, Some("xterm"), &Destinations::default())
+        .begin(facts(session), 80, 24, Some("xterm"), &Destinations::default(), Box::new(|| {}))
         .unwrap()
 }
 
@@ -170,7 +170,7 @@ async fn a_session_that_outlives_the_gateway_has_one_recording_and_a_marked_hole
     stop(evidence).await;
 
     let (evidence, _failures) = scene.start();
-    let tape = evidence.recorder.resume("ann-1").unwrap();
+    let tape = evidence.recorder.resume("ann-1", Box::new(|| {})).unwrap();
     tape.output(Lane::Io, 100, b"after");
     tape.end("the program ended");
     let recording = scene.object("ann-1.cast.gz");
@@ -227,7 +227,7 @@ async fn on_a_disk_without_room_a_demanded_session_does_not_begin() {
     let (evidence, _failures) = scene.start();
     let error = evidence
         .recorder
-        .begin(facts("ann-1"), 80, 24, None, &Destinations::default())
+        .begin(facts("ann-1"), 80, 24, None, &Destinations::default(), Box::new(|| {}))
         .unwrap_err();
     assert!(error.to_string().contains("MiB are free"), "{error}");
     assert!(walk(&scene.dir.path().join("evidence/staging")).is_empty());
@@ -269,7 +269,7 @@ async fn retention_by_age_removes_what_is_older_and_nothing_else() {
         .open(scene.records().join("ann-old.cast.gz"))
         .unwrap();
     old.set_modified(thirty_one_days_ago).unwrap();
-    assert_eq!(retention::apply(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
+    assert_eq!(apply_retention(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
     assert!(
         !scene.records().join("ann-old.cast.gz").exists()
             && scene.records().join("ann-new.cast.gz").exists()
@@ -296,7 +296,7 @@ async fn retention_by_size_removes_the_oldest_and_stops_when_it_is_enough() {
     stop(evidence).await;
     scene.settings.retention_bytes = Some(sizes[1] + sizes[2]);
     let (evidence, _failures) = scene.start();
-    assert_eq!(retention::apply(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
+    assert_eq!(apply_retention(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
     let left = walk(&scene.records());
     let is_left = |session: &str| left.iter().any(|key| key == &format!("{session}.cast.gz"));
     assert_eq!((is_left("ann-1"), is_left("ann-2"), is_left("ann-3")), (false, true, true));
@@ -309,7 +309,7 @@ async fn what_retention_removes_is_written_down() {
     let (evidence, _failures) = scene.start();
     begin(&evidence, "ann-1").end("the program ended");
     let _ = scene.object("ann-1.cast.gz");
-    assert_eq!(retention::apply(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
+    assert_eq!(apply_retention(&evidence.recorder, &evidence.sink, &Clock::system()).await, 1);
     evidence.recorder.checkpoint().unwrap();
     let told = || scene.has_chain() && scene.proven().removed.contains("ann-1.cast.gz");
     until(told, "the record of the removal");

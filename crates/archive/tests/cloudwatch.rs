@@ -31,7 +31,7 @@ fn begin(evidence: &Archive, session: &str) -> std::sync::Arc<Tape> {
         ..Facts::default()
     };
     let places = evidence.recorder.destinations(&Default::default()).unwrap();
-    evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places).unwrap()
+    evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places, Box::new(|| {})).unwrap()
 }
 
 /// Messages of a session's stream so far, one a line.

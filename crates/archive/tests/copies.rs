@@ -30,7 +30,8 @@ fn preferences(inputs: &serde_json::Value) -> SessionPreferences {
 fn session(evidence: &Archive, name: &str, wishes: &SessionPreferences) {
     let facts = Facts { session: name.into(), principal: "ann".into(), ..Facts::default() };
     let places = evidence.recorder.destinations(wishes).unwrap();
-    let tape = evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places).unwrap();
+    let tape =
+        evidence.recorder.begin(facts, 80, 24, Some("xterm"), &places, Box::new(|| {})).unwrap();
     let text = format!("\x1b[1m{name}\x1b[0m\r\n");
     tape.output(Lane::Io, 0, text.as_bytes());
     tape.length(Lane::Io, text.len() as u64);

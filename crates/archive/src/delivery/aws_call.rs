@@ -1,34 +1,28 @@
-//! Calls of AWS's own protocols for which `object_store` has no word: CloudWatch Logs, and the
+//! Signed calls of AWS services that `object_store` does not cover: CloudWatch Logs, and the
 //! retention of an object.
 //!
 //! # Invariants
-//! - Everything that is sent is signed; the secret leaves as nothing but a signature.
-//! - An answer is read up to [`ANSWER`] bytes, a call takes at most [`PATIENCE`].
+//! - Every request is signed. The secret itself is never sent.
+//! - A response is read up to [`RESPONSE`] bytes; a call takes at most [`CALL`](crate::limits::CALL).
 //!
 //! # Not here
-//! - Trying again: whoever calls knows what a second try costs.
-
-use std::time::Duration;
+//! - Retries: the caller knows what a second try costs.
 
 use towline_ssm::ids::{SecretAccessKey, hex_lower};
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 
-use crate::delivery::sink::SinkError;
+use super::error::SinkError;
+use crate::limits::{MAX_SECRET_FILE, RESPONSE};
 use towline_host::clock::Clock;
 use towline_host::files;
 
-/// Longest answer that is read, bytes: errors are a few hundred.
-const ANSWER: usize = 64 * 1024;
-/// Time for one call.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// Where to call, and as whom.
+/// The server to call, and the credentials.
 pub(crate) struct Target<'a> {
     /// URL of the server, without a path.
     pub(crate) endpoint: String,
     /// Region in signatures.
     pub(crate) region: &'a str,
-    /// Access key and the file of its secret; else `AWS_ACCESS_KEY_ID` and its siblings.
+    /// Access key and the file of its secret; otherwise the environment's `AWS_ACCESS_KEY_ID`.
     pub(crate) key: Option<(&'a str, &'a std::path::Path)>,
 }
 
@@ -36,36 +30,35 @@ pub(crate) struct Target<'a> {
 pub(crate) struct Call<'a> {
     pub(crate) service: &'a str,
     pub(crate) method: reqwest::Method,
-    /// As it goes over the wire, no percent signs.
+    /// The path as sent, without percent-encoding.
     pub(crate) path: &'a str,
     pub(crate) query: &'a str,
     pub(crate) headers: &'a [(&'static str, String)],
     pub(crate) body: Vec<u8>,
 }
 
-/// Why there is no answer, or which one.
+/// Why a call did not succeed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CallError {
-    /// No answer.
-    #[error("no answer: {0}")]
+    /// No response.
+    #[error("no response: {0}")]
     Away(String),
-    /// The server says no; its word for it, such as `ResourceAlreadyExistsException`, and the
-    /// whole.
+    /// The server refused; the text names the error, such as `ResourceAlreadyExistsException`.
     #[error("refused with {status}: {text}")]
     Refused { status: u16, text: String },
-    /// Our mistake.
-    #[error("a call could not be made: {0}")]
-    Ours(String),
+    /// The request could not be built, or the response is too large.
+    #[error("cannot call: {0}")]
+    Invalid(String),
 }
 
 impl CallError {
-    /// Whether the answer names this error.
+    /// Whether the server's response names this error.
     pub(crate) fn is(&self, name: &str) -> bool {
         matches!(self, Self::Refused { text, .. } if text.contains(name))
     }
 }
 
-/// See the module.
+/// A client of one service in one region.
 pub(crate) struct Client {
     http: reqwest::Client,
     endpoint: String,
@@ -88,7 +81,7 @@ impl Client {
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         let (access_key, secret, token) = credentials(target)?;
         let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
+            .timeout(crate::limits::CALL)
             .build()
             .map_err(|e| wrong(e.to_string()))?;
         let (endpoint, region) =
@@ -97,7 +90,7 @@ impl Client {
         Ok(Self { http, endpoint, host, region, access_key, secret, token, clock: clock.clone() })
     }
 
-    /// Makes a call; the answer's body.
+    /// Makes a call and returns the response's body.
     pub(crate) async fn call(&self, call: Call<'_>) -> Result<Vec<u8>, CallError> {
         let digest = sha256(&call.body);
         let hash = hex_lower(&digest);
@@ -118,8 +111,8 @@ impl Client {
             service: call.service,
         };
         let now = self.clock.now().0.div_euclid(1000);
-        let added =
-            sign(&parts, &digest, &credentials, now).map_err(|e| CallError::Ours(e.to_string()))?;
+        let added = sign(&parts, &digest, &credentials, now)
+            .map_err(|e| CallError::Invalid(e.to_string()))?;
         let mark = if call.query.is_empty() { "" } else { "?" };
         let url = format!("{}{}{mark}{}", self.endpoint, call.path, call.query);
         let mut request = self.http.request(call.method.clone(), url).body(call.body);
@@ -130,12 +123,14 @@ impl Client {
             request = request.header(*name, value);
         }
         let away = |error: reqwest::Error| CallError::Away(error.to_string());
-        let mut answer = request.send().await.map_err(away)?;
-        let status = answer.status();
+        let mut response = request.send().await.map_err(away)?;
+        let status = response.status();
         let mut body = Vec::new();
-        while let Some(piece) = answer.chunk().await.map_err(away)? {
-            if body.len() + piece.len() > ANSWER {
-                return Err(CallError::Ours(format!("an answer of more than {ANSWER} bytes")));
+        while let Some(piece) = response.chunk().await.map_err(away)? {
+            if body.len() + piece.len() > RESPONSE {
+                return Err(CallError::Invalid(format!(
+                    "a response of more than {RESPONSE} bytes"
+                )));
             }
             body.extend_from_slice(&piece);
         }
@@ -151,13 +146,15 @@ impl Client {
 
 fn credentials(target: &Target<'_>) -> Result<(String, String, Option<String>), SinkError> {
     if let Some((id, file)) = target.key {
-        let secret = files::read(file, 4096).map_err(|e| SinkError::Settings(e.to_string()))?;
+        let secret =
+            files::read(file, MAX_SECRET_FILE).map_err(|e| SinkError::Settings(e.to_string()))?;
         return Ok((id.to_owned(), String::from_utf8_lossy(&secret).trim().to_owned(), None));
     }
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let none = || {
         SinkError::Settings(
-            "an access key is missing: access_key_id and secret_access_key_file, or AWS_ACCESS_KEY_ID".into(),
+            "no access key: set access_key_id and secret_access_key_file, or AWS_ACCESS_KEY_ID"
+                .into(),
         )
     };
     let id = variable("AWS_ACCESS_KEY_ID").ok_or_else(none)?;

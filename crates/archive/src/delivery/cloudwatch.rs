@@ -1,76 +1,49 @@
-//! CloudWatch Logs: what terminals show, as Session Manager writes it there: streamed as JSON, or
+//! Session logs for CloudWatch Logs, in the form that Session Manager writes: streamed as JSON, or
 //! as text at the end.
 //!
-//! Way: a recording begins, and its file gets a second name in `cloudwatch/` -> once a second each
-//! of these is read on, block by block -> text without control sequences -> `PutLogEvents` on a
-//! stream that is named after the session -> the place is noted beside it -> when the recording is
-//! over and sent, both names go.
+//! Data flow: a recording begins, and its file gets a second name in `cloudwatch/` -> once a second
+//! each of these files is read on, block by block -> text without control sequences ->
+//! `PutLogEvents` on a stream named after the session -> the offset is noted -> when the recording
+//! has ended and is sent, both names are removed.
 //!
 //! # Invariants
-//! - The recorder never waits for this: it reads what is on the disk. A dead endpoint costs disk,
+//! - The recorder never waits for this: it reads from the disk. A dead endpoint costs disk space,
 //!   which the recorder counts.
-//! - What was sent is sent again only after a crash between an answer and its note.
-//! - What the service refuses again and again while it takes others goes to quarantine.
+//! - An event is sent a second time only after a crash between the response and the note.
+//! - A log that the service refuses repeatedly, while it takes others, goes to quarantine.
 //!
 //! # Not here
-//! - Secrets of the terminal: only output is sent, and what is not echoed is not output.
-//! - Sessions without a terminal are not streamed, as with AWS; their text comes at the end.
+//! - Secrets typed at the terminal: only output is sent, and what is not echoed is not output.
+//! - Streaming of sessions without a terminal: as with AWS, their text comes at the end.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use flate2::bufread::GzDecoder;
-use serde::{Deserialize, Serialize};
 use serde_json::json;
-use towline_evidence::cast::{Code, Event, Facts, Header, MAX_LINE};
+use towline_evidence::cast::Facts;
 use towline_evidence::tame::Tamer;
 
-use crate::delivery::log_events::{EVENT, EVENTS, LogEvents};
-use crate::delivery::queue::{self, Place, Sender, Turn, read_note, write_note};
-use crate::recorder::recorder::Recorder;
+use super::log_events::LogEvents;
+use super::queue::{Sender, Turn};
+use super::reading::{header, read_on};
+use crate::limits::{LOG_EVENT, LOG_EVENTS, LOG_PATIENCE, SESSIONS_ROUND, STREAMED_EVENT};
+use crate::recorder::{LogNote, Recorder, stream_of};
+use crate::spool::{CLOUDWATCH, Spool, read_note, write_note};
 
-/// Text in one streamed event, bytes; what Session Manager sends.
-const STREAMED: usize = 33_000;
-/// Bytes of one recording that are unpacked in one round.
-const ROUND: u64 = 8 * 1024 * 1024;
-/// Where recordings wait.
-const PLACE: Place = Place { folder: "cloudwatch", files: &["cast", "note"], lost: "cloudwatch:" };
-
-/// Where a session's log goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Wanted {
-    /// Log group.
-    pub group: String,
-    /// While it goes on (JSON), or at the end (text).
-    pub streaming: bool,
-}
-
-/// What is noted beside a file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Note {
-    #[serde(flatten)]
-    wanted: Wanted,
-    /// Bytes of the file whose text was sent.
-    offset: u64,
-    /// The stream was made.
-    stream: bool,
-}
-
-/// A recording that is followed.
+/// A recording whose log is sent.
 struct Followed {
-    note: Note,
+    note: LogNote,
     facts: Facts,
     began: i64,
     terminal: bool,
     tamer: Tamer,
-    /// Text that is no whole line yet.
+    /// Text that is not a whole line yet.
     rest: String,
 }
 
-/// See the module.
+/// Sends session logs.
 pub(crate) struct Follower {
     folder: PathBuf,
     service: LogEvents,
@@ -78,24 +51,16 @@ pub(crate) struct Follower {
     followed: HashMap<String, Followed>,
 }
 
-/// Gives a recording that begins its second name. `path`: the file that the recorder writes.
-pub(crate) fn follow(home: &Path, session: &str, path: &Path, wanted: &Wanted) -> io::Result<()> {
-    let note = Note { wanted: wanted.clone(), offset: 0, stream: false };
-    queue::add(home, &PLACE, session, path, &note)
-}
-
 impl Sender for Follower {
     type Error = String;
-    const PLACE: Place = PLACE;
-    const PATIENCE: u32 = 5;
-    /// Streamed sessions are read on in each round, so there is room for more of them than a
-    /// gateway carries.
-    const ROUND: usize = 16_384;
+    const SPOOL: Spool = CLOUDWATCH;
+    const PATIENCE: u32 = LOG_PATIENCE;
+    const ROUND: usize = SESSIONS_ROUND;
 
-    /// Reads a recording on; calls that got through.
+    /// Reads a recording on and sends what is new.
     async fn send(&mut self, session: &str) -> Result<Turn, String> {
         let path = self.folder.join(format!("{session}.cast"));
-        // Asked before the file is read: what is over by now is read to its end.
+        // Asked before the file is read, so that an ended recording is read to its end.
         let over = !self.recorder.is_recording(session);
         let mut followed = match self.followed.remove(session) {
             Some(followed) => followed,
@@ -108,23 +73,23 @@ impl Sender for Follower {
         result
     }
 
-    fn say_waits(session: &str, error: &String) {
-        tracing::warn!(session, error, "the log for CloudWatch waits");
+    fn log_failure(session: &str, error: &String) {
+        tracing::warn!(session, error, "cannot send a session log to CloudWatch; retrying");
     }
 
-    fn put_aside(&mut self, session: &str, why: &String) {
+    fn on_quarantine(&mut self, session: &str, why: &String) {
         self.followed.remove(session);
         tracing::error!(
             session,
             why,
-            "a log for CloudWatch was put into quarantine: look at it, then move it back"
+            "a session log for CloudWatch was moved to quarantine: check it, then move it back"
         );
     }
 }
 
 impl Follower {
     pub(crate) fn new(service: LogEvents, recorder: Arc<Recorder>) -> Self {
-        let folder = recorder.settings.home.join(PLACE.folder);
+        let folder = recorder.settings.home.join(CLOUDWATCH.folder);
         Self { folder, service, recorder, followed: HashMap::new() }
     }
 
@@ -136,12 +101,11 @@ impl Follower {
         followed: &mut Followed,
         over: bool,
     ) -> Result<Turn, String> {
-        let streaming = followed.note.wanted.streaming && followed.terminal;
+        let streaming = followed.note.log.streaming && followed.terminal;
         if !streaming && !over {
             return Ok(Turn { through: 0, done: false });
         }
-        let (mut through, group, stream) =
-            (0, followed.note.wanted.group.clone(), stream_of(session));
+        let (mut through, group, stream) = (0, followed.note.log.group.clone(), stream_of(session));
         loop {
             let before = (followed.tamer.clone(), followed.rest.clone());
             let (text, end) = read_on(path, followed.note.offset).map_err(|e| e.to_string())?;
@@ -149,11 +113,11 @@ impl Follower {
             let lines = followed.lines(&text, over && at_end);
             for events in self.events(session, followed, &lines, streaming) {
                 if !followed.note.stream {
-                    self.service.make_stream(&group, &stream).await.map_err(|e| e.to_string())?;
+                    self.service.create_stream(&group, &stream).await.map_err(|e| e.to_string())?;
                     followed.note.stream = true;
                 }
                 if let Err(error) = self.service.put(&group, &stream, &events).await {
-                    (followed.tamer, followed.rest) = before; // the same is made of the same bytes once more
+                    (followed.tamer, followed.rest) = before; // the next try makes the same events from the same bytes
                     return Err(error.to_string());
                 }
                 through += 1;
@@ -166,7 +130,7 @@ impl Follower {
         }
     }
 
-    /// The calls for these lines: lists of time and message.
+    /// The calls for these lines: lists of times and messages.
     fn events(
         &self,
         session: &str,
@@ -174,7 +138,7 @@ impl Follower {
         lines: &[(i64, String)],
         streaming: bool,
     ) -> Vec<Vec<(i64, String)>> {
-        let most = if streaming { STREAMED } else { EVENT };
+        let most = if streaming { STREAMED_EVENT } else { LOG_EVENT };
         let mut events: Vec<(i64, Vec<&str>, usize)> = Vec::new();
         for (at, line) in lines {
             for piece in pieces(line, most) {
@@ -198,7 +162,7 @@ impl Follower {
                 (at, if message.is_empty() { " ".to_owned() } else { message })
             })
             .collect();
-        made.chunks(EVENTS).map(<[_]>::to_vec).collect()
+        made.chunks(LOG_EVENTS).map(<[_]>::to_vec).collect()
     }
 
     fn streamed(&self, session: &str, followed: &Followed, at: i64, lines: &[&str]) -> String {
@@ -217,11 +181,6 @@ impl Follower {
     }
 }
 
-/// The stream's name: the session's, without what the service forbids.
-pub(crate) fn stream_of(session: &str) -> String {
-    session.replace([':', '*'], "")
-}
-
 fn open(folder: &Path, session: &str, path: &Path) -> io::Result<Followed> {
     let note = read_note(folder, session)?;
     let header = header(path)?;
@@ -231,57 +190,18 @@ fn open(folder: &Path, session: &str, path: &Path) -> io::Result<Followed> {
     Ok(Followed { note, facts, began: header.timestamp * 1000, terminal, tamer, rest })
 }
 
-fn header(path: &Path) -> io::Result<Header> {
-    let mut first = Vec::new();
-    let file = BufReader::new(File::open(path)?);
-    BufReader::new(GzDecoder::new(file)).take(MAX_LINE as u64).read_until(b'\n', &mut first)?;
-    Header::parse(first.strip_suffix(b"\n").unwrap_or(&first)).map_err(io::Error::other)
-}
-
-/// When a recording began, ms since the epoch.
-pub(crate) fn began(path: &Path) -> io::Result<i64> {
-    Ok(header(path)?.timestamp * 1000)
-}
-
-/// Output of whole blocks from `offset` on, with the times of its pieces, and the place behind
-/// them.
-pub(crate) fn read_on(path: &Path, offset: u64) -> io::Result<(Vec<(u64, String)>, u64)> {
-    let mut file = File::open(path)?;
-    file.seek(SeekFrom::Start(offset))?;
-    let mut reader = BufReader::new(file);
-    let (mut pieces, mut end) = (Vec::new(), offset);
-    while end - offset < ROUND && !reader.fill_buf()?.is_empty() {
-        let mut member = Vec::new();
-        let mut decoder = GzDecoder::new(&mut reader);
-        // A block that is just being written is not whole: it is for the next round.
-        if (&mut decoder).take(ROUND * 8).read_to_end(&mut member).is_err()
-            || !member.ends_with(b"\n")
-        {
-            break;
-        }
-        drop(decoder);
-        for line in member.split(|byte| *byte == b'\n') {
-            if let Ok(event) = Event::parse(line)
-                && event.code == Code::Output
-            {
-                pieces.push((event.at, event.text));
-            }
-        }
-        end = reader.get_mut().stream_position()? - reader.buffer().len() as u64;
-    }
-    Ok((pieces, end))
-}
-
 impl Followed {
-    /// Whole lines of these pieces, each with its time; with `all`, also a last one without an end.
+    /// The whole lines of these pieces, each with its time; with `all`, also an unfinished last one.
     fn lines(&mut self, pieces: &[(u64, String)], all: bool) -> Vec<(i64, String)> {
         let mut lines = Vec::new();
         let mut last = self.began;
         for (at, text) in pieces {
             last = self.began + i64::try_from(at / 1000).unwrap_or(0);
             self.rest.push_str(&self.tamer.push(text));
-            while let Some(end) =
-                self.rest.find('\n').or_else(|| (self.rest.len() > STREAMED).then_some(STREAMED))
+            while let Some(end) = self
+                .rest
+                .find('\n')
+                .or_else(|| (self.rest.len() > STREAMED_EVENT).then_some(STREAMED_EVENT))
             {
                 let end = (0..=end).rev().find(|at| self.rest.is_char_boundary(*at)).unwrap_or(0);
                 let after = self.rest[end..].starts_with('\n');
@@ -296,7 +216,7 @@ impl Followed {
     }
 }
 
-/// As Session Manager has it: tabs are spaces, carriage returns are nothing.
+/// As Session Manager writes it: tabs become spaces, carriage returns are removed.
 fn plain(line: &str) -> String {
     line.replace('\t', "    ").replace('\r', "")
 }

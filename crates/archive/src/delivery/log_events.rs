@@ -1,35 +1,30 @@
-//! The calls of CloudWatch Logs that sessions and outputs of commands need, and the sizes that go
-//! with them.
+//! The calls of CloudWatch Logs that session logs and command outputs need.
 //!
 //! # Invariants
-//! - What is there already is made: a stream is made once, by whoever comes first.
-//! - A call has at most [`EVENTS`] events of [`EVENT`] bytes: together under the service's 1 MiB,
-//!   each under its 256 KiB.
+//! - Creating a group or a stream that exists succeeds: the first sender creates it.
+//! - A call has at most [`LOG_EVENTS`](crate::limits::LOG_EVENTS) events of
+//!   [`LOG_EVENT`](crate::limits::LOG_EVENT) bytes: together below the service's limit of 1 MiB, each
+//!   below its limit of 256 KiB.
 //!
 //! # Not here
-//! - Trying again: `queue`.
+//! - Retries: `queue`.
 
 use serde_json::{Value, json};
 
-use crate::delivery::aws_call::{Call, CallError, Client, Target};
-use crate::delivery::sink::SinkError;
+use super::aws_call::{Call, CallError, Client, Target};
+use super::error::SinkError;
 use crate::settings::CloudWatch;
 use towline_host::clock::Clock;
 
-/// Text in one event, bytes; what Session Manager sends at the end of a session.
-pub(crate) const EVENT: usize = 200_000;
-/// Events of one call; what Session Manager sends.
-pub(crate) const EVENTS: usize = 4;
-
-/// The service.
+/// A client for CloudWatch Logs.
 pub(crate) struct LogEvents {
     client: Client,
-    /// Its region.
+    /// The region of the service.
     pub(crate) region: String,
 }
 
 impl LogEvents {
-    /// A client for the service.
+    /// A client with these settings.
     pub(crate) fn new(settings: &CloudWatch, clock: &Clock) -> Result<Self, SinkError> {
         let region = settings.region.clone().unwrap_or_else(|| "us-east-1".to_owned());
         let endpoint = settings
@@ -41,18 +36,18 @@ impl LogEvents {
         Ok(Self { client, region })
     }
 
-    /// Makes a group, unless it is there.
-    pub(crate) async fn make_group(&self, group: &str) -> Result<(), CallError> {
-        self.make("CreateLogGroup", json!({ "logGroupName": group })).await
+    /// Creates a log group, unless it exists.
+    pub(crate) async fn create_group(&self, group: &str) -> Result<(), CallError> {
+        self.create("CreateLogGroup", json!({ "logGroupName": group })).await
     }
 
-    /// Makes a stream, unless it is there.
-    pub(crate) async fn make_stream(&self, group: &str, stream: &str) -> Result<(), CallError> {
-        self.make("CreateLogStream", json!({ "logGroupName": group, "logStreamName": stream }))
+    /// Creates a log stream, unless it exists.
+    pub(crate) async fn create_stream(&self, group: &str, stream: &str) -> Result<(), CallError> {
+        self.create("CreateLogStream", json!({ "logGroupName": group, "logStreamName": stream }))
             .await
     }
 
-    /// Sends events: times in milliseconds, and messages, of which none may be empty.
+    /// Sends events: times in milliseconds, and messages. No message may be empty.
     pub(crate) async fn put(
         &self,
         group: &str,
@@ -67,7 +62,7 @@ impl LogEvents {
         self.call("PutLogEvents", &body).await
     }
 
-    async fn make(&self, action: &str, body: Value) -> Result<(), CallError> {
+    async fn create(&self, action: &str, body: Value) -> Result<(), CallError> {
         match self.call(action, &body).await {
             Err(error) if error.is("ResourceAlreadyExistsException") => Ok(()),
             result => result,

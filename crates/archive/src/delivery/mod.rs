@@ -1,12 +1,31 @@
-//! Delivery: from this disk to a folder, a bucket, or CloudWatch Logs.
+//! Delivery: from files on this disk to a folder, a bucket, or CloudWatch Logs.
+//!
+//! `sink` writes objects, `aws_call` calls services; `outbox` delivers finished files to the sink;
+//! `queue` runs the senders of files with notes: `cloudwatch` (session logs), `output_logs`
+//! (outputs of commands), `copies` (logs for the users' buckets). `retention` removes.
 
-pub(crate) mod aws_call;
-pub(crate) mod cloudwatch;
-pub(crate) mod copies;
-pub(crate) mod log_events;
-pub(crate) mod outbox;
-pub(crate) mod output_logs;
+mod aws_call;
+mod cloudwatch;
+mod copies;
+mod error;
+mod log_events;
+mod outbox;
+mod output_logs;
 mod outputs;
-pub(crate) mod queue;
-pub(crate) mod retention;
-pub(crate) mod sink;
+mod queue;
+mod reading;
+mod retention;
+mod sink;
+
+pub(crate) use cloudwatch::Follower;
+pub(crate) use copies::Copier;
+pub use error::SinkError;
+pub(crate) use log_events::LogEvents;
+pub(crate) use outbox::Outbox;
+pub use output_logs::Note as OutputNote;
+pub(crate) use output_logs::OutputLogs;
+pub(crate) use queue::{Queue, Sender};
+#[cfg(test)]
+pub(crate) use retention::apply as apply_retention;
+pub(crate) use retention::keep as keep_retention;
+pub use sink::Sink;

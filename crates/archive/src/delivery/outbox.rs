@@ -1,33 +1,28 @@
-//! The outbox: finished files on this disk on their way to the sink, tried again until they are
-//! there.
+//! The outbox: finished files on this disk, sent to the sink until they are there.
 //!
-//! Way: a file appears in `outbox/<key>` -> the sink -> it is removed here (or was moved, into a
-//! folder of this disk). The folder is the queue, so nothing is forgotten by a restart, and what is
-//! sent twice has the same bytes under the same key.
+//! Data flow: a file appears as `outbox/<key>` -> the sink -> it is removed here (or was moved, if
+//! the sink is a folder on this disk). The folder is the queue: a restart forgets nothing, and a
+//! file that is sent twice has the same bytes under the same key.
 //!
 //! # Invariants
-//! - While the sink is away nothing is given up. What fails again and again while *others* succeed
-//!   is poisoned: it goes to `quarantine/`, is written down, and stops nobody.
-//! - One file at a time, waits that grow as those of `queue` do.
+//! - While the sink is unreachable nothing is given up. A file that fails repeatedly while *others*
+//!   succeed goes to `quarantine/` and is recorded; it delays no other file.
+//! - Files are sent one at a time. Waits grow as those of `queue` do.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::delivery::queue::{EVERY, next_wait};
-use crate::delivery::sink::{Sink, SinkError};
+use super::error::SinkError;
+use super::queue::next_wait;
+use super::sink::Sink;
+use crate::limits::{
+    LOOK_FOR_FILES_EVERY, OUTBOX_IDLE, OUTBOX_LISTED, OUTBOX_PATIENCE, OUTBOX_ROUND,
+};
 
-/// Tries of one file, each while another file got through, until it is put aside.
-const PATIENCE: u32 = 5;
-/// Files looked at in one round; the rest waits for the next.
-const ROUND: usize = 512;
-/// How often the folder is looked at though nobody said that something is there.
-const IDLE: Duration = Duration::from_secs(30);
-
-/// What became of files in one round.
+/// Result of one round.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Round {
     pub(crate) sent: usize,
@@ -53,16 +48,17 @@ impl Outbox {
         }
     }
 
-    /// Sends for ever; `more` says that something came. `lost` hears of what was put aside.
+    /// Sends as long as the process lives. `more` announces a file; `lost` is called for a file that
+    /// went to quarantine.
     pub(crate) async fn run(mut self, more: Arc<Notify>, lost: impl Fn(&str, &str)) {
-        let mut wait = EVERY;
+        let mut wait = LOOK_FOR_FILES_EVERY;
         loop {
             let round = self.round().await;
             for key in &round.quarantined {
-                lost(key, "the sink refused it again and again; it lies in quarantine");
+                lost(key, "the sink refused it repeatedly; the file is in quarantine");
             }
             wait = next_wait(wait, (round.sent, round.failed));
-            let pause = if round.failed > 0 { wait } else { IDLE };
+            let pause = if round.failed > 0 { wait } else { OUTBOX_IDLE };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
                 () = more.notified(), if round.failed == 0 => {}
@@ -70,7 +66,7 @@ impl Outbox {
         }
     }
 
-    /// Tries each waiting file once.
+    /// Sends each waiting file once.
     pub(crate) async fn round(&mut self) -> Round {
         let mut round = Round::default();
         let mut failed = Vec::new();
@@ -83,25 +79,25 @@ impl Outbox {
                     if let Err(error) = tokio::fs::remove_file(&path).await
                         && error.kind() != std::io::ErrorKind::NotFound
                     {
-                        tracing::warn!(key, %error, "sent, but cannot be removed here: it will be sent again");
+                        tracing::warn!(key, %error, "cannot remove a file that was sent: it will be sent again");
                     }
                 }
                 Err(error) => {
                     round.failed += 1;
-                    tracing::warn!(key, %error, "evidence waits: the sink did not take it");
+                    tracing::warn!(key, %error, "cannot send a file to the sink; retrying");
                     let gone = matches!(&error, SinkError::Local(e) if e.kind() != std::io::ErrorKind::NotFound);
                     failed.push((key, path, gone));
                 }
             }
         }
         for (key, path, unreadable) in failed {
-            // Only a failure beside a success is the file's own fault.
+            // A failure counts against the file only when another file succeeded.
             if round.sent == 0 && !unreadable {
                 continue;
             }
             let failures = self.failures.entry(key.clone()).or_default();
             *failures += 1;
-            if *failures >= PATIENCE {
+            if *failures >= OUTBOX_PATIENCE {
                 self.failures.remove(&key);
                 self.put_aside(&key, &path);
                 round.quarantined.push(key);
@@ -113,17 +109,17 @@ impl Outbox {
     fn put_aside(&self, key: &str, path: &Path) {
         let target = self.quarantine.join(key.replace('/', "__"));
         if let Err(error) = std::fs::rename(path, &target) {
-            tracing::error!(key, %error, "evidence cannot be put into quarantine");
+            tracing::error!(key, %error, "cannot move a file to quarantine");
         } else {
             tracing::error!(
                 key,
-                "evidence was put into quarantine: look at it, then move it back into the outbox"
+                "a file was moved to quarantine: check it, then move it back to the outbox"
             );
         }
     }
 }
 
-/// Files that wait, oldest first, at most [`ROUND`].
+/// Files that wait, oldest first, at most [`OUTBOX_ROUND`].
 fn waiting(folder: &Path) -> Vec<PathBuf> {
     let mut found: Vec<(std::time::SystemTime, PathBuf)> = Vec::new();
     let mut folders = vec![folder.to_owned()];
@@ -138,30 +134,17 @@ fn waiting(folder: &Path) -> Vec<PathBuf> {
                 Err(_) => {}
             }
         }
-        if found.len() > 16 * ROUND {
+        if found.len() > OUTBOX_LISTED {
             break;
         }
     }
     found.sort();
-    found.truncate(ROUND);
+    found.truncate(OUTBOX_ROUND);
     found.into_iter().map(|(_, path)| path).collect()
 }
 
 fn key_of(folder: &Path, path: &Path) -> Option<String> {
     path.strip_prefix(folder).ok()?.to_str().map(str::to_owned)
-}
-
-/// Bytes that wait in a folder and below it.
-pub(crate) fn size(folder: &Path) -> u64 {
-    let Ok(entries) = std::fs::read_dir(folder) else { return 0 };
-    entries
-        .flatten()
-        .map(|entry| match entry.metadata() {
-            Ok(meta) if meta.is_dir() => size(&entry.path()),
-            Ok(meta) => meta.len(),
-            Err(_) => 0,
-        })
-        .sum()
 }
 
 #[cfg(test)]
@@ -211,25 +194,25 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_poisoned_file_goes_to_quarantine_and_stops_nobody() {
+    async fn a_file_that_always_fails_goes_to_quarantine_and_delays_no_other() {
         let mut scene = Scene::new();
         scene.put("bad");
         scene.poison("bad");
-        for n in 0..PATIENCE {
+        for n in 0..OUTBOX_PATIENCE {
             scene.put(&format!("good-{n}"));
             let round = scene.outbox.round().await;
             assert_eq!(round.sent, 1);
-            assert_eq!(round.quarantined.len(), usize::from(n + 1 == PATIENCE));
+            assert_eq!(round.quarantined.len(), usize::from(n + 1 == OUTBOX_PATIENCE));
         }
         assert!(scene.dir.path().join("quarantine/a__bad").is_file());
     }
 
     #[tokio::test]
-    async fn while_the_sink_is_away_nothing_is_given_up() {
+    async fn while_the_sink_is_unreachable_nothing_is_given_up() {
         let mut scene = Scene::new();
         scene.put("bad");
         scene.poison("bad");
-        for _ in 0..3 * PATIENCE {
+        for _ in 0..3 * OUTBOX_PATIENCE {
             assert_eq!(scene.outbox.round().await, Round { failed: 1, ..Round::default() });
         }
         assert!(scene.dir.path().join("outbox/a/bad").is_file());

@@ -1,53 +1,49 @@
-//! CloudWatch Logs for outputs of commands: what a step printed, as text, when it has ended.
+//! Command outputs for CloudWatch Logs: what a step printed, as text, after the step has ended.
 //!
-//! Way: a step has ended -> [`keep`]: its file gets a second name in `cloudwatch/outputs/`, and a
-//! note beside it -> the group and the stream `COMMAND/DEVICE/STEP/stdout` are made where they are
-//! not there -> lines in events, as Session Manager puts them -> the place is noted after each call
-//! -> both names go.
+//! Data flow: a step ends -> [`enqueue`]: its file gets a second name in `cloudwatch/outputs/`, and
+//! a note -> the group and the stream `COMMAND/DEVICE/STEP/stdout` are created if they do not exist
+//! -> lines as events, in Session Manager's form -> the offset is noted after each call -> both
+//! names are removed.
 //!
 //! # Invariants
-//! - Nobody waits for this: it reads what is on the disk. A dead endpoint costs disk, which the
+//! - Nothing waits for this: it reads from the disk. A dead endpoint costs disk space, which the
 //!   recorder counts.
-//! - What was sent is sent again only after a crash between an answer and its note.
-//! - What the service refuses again and again while it takes others goes to quarantine.
+//! - An event is sent a second time only after a crash between the response and the note.
+//! - An output that the service refuses repeatedly, while it takes others, goes to quarantine.
 //!
 //! # Not here
-//! - Output while it comes: `GetCommandInvocation` shows that. The evidence in the sink stays whole
-//!   beside this.
+//! - Output of a running step: `GetCommandInvocation` shows it. The object in the sink is whole.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::delivery::aws_call::CallError;
-use crate::delivery::log_events::{EVENT, EVENTS, LogEvents};
-use crate::delivery::queue::{self, Place, Sender, Turn, read_note, write_note};
+use super::aws_call::CallError;
+use super::log_events::LogEvents;
+use super::queue::{Sender, Turn};
+use crate::limits::{LOG_EVENT, LOG_EVENTS, LOG_PATIENCE, OLDEST_LOG_EVENT, OUTPUTS_ROUND};
+use crate::spool::{self, OUTPUTS, Spool, read_note, write_note};
 use towline_host::clock::{Clock, UnixMillis};
 
-/// Where outputs wait.
-const PLACE: Place =
-    Place { folder: "cloudwatch/outputs", files: &["text", "note"], lost: "cloudwatch:outputs:" };
-
-/// Where an output goes, and how far that is.
+/// Where an output goes, and how much of it is sent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Note {
     /// Log group.
     pub group: String,
     /// Log stream.
     pub stream: String,
-    /// Time of its lines: when the step had ended, milliseconds.
+    /// Time of all lines: the end of the step, milliseconds since the epoch.
     pub at: i64,
-    /// Bytes that were sent.
+    /// Bytes that are sent.
     pub offset: u64,
-    /// Group and stream were made.
+    /// Whether group and stream were created.
     pub made: bool,
 }
 
 impl Note {
-    /// For an output of which nothing was sent. `step` is its name in the document.
+    /// The note of an output of which nothing is sent. `step`: its name in the document.
     #[must_use]
     pub fn new(
         group: &str,
@@ -62,15 +58,15 @@ impl Note {
     }
 }
 
-/// Gives an output that is whole its second name. Done twice, it is done once.
-pub(crate) fn keep(home: &Path, path: &Path, note: &Note) -> io::Result<()> {
-    match queue::add(home, &PLACE, &note.stream.replace('/', "_"), path, note) {
+/// Queues an output that is complete. A second call changes nothing.
+pub(super) fn enqueue(home: &Path, path: &Path, note: &Note) -> io::Result<()> {
+    match spool::add(home, &OUTPUTS, &note.stream.replace('/', "_"), path, note) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         result => result,
     }
 }
 
-/// See the module.
+/// Sends command outputs.
 pub(crate) struct OutputLogs {
     folder: PathBuf,
     service: LogEvents,
@@ -79,17 +75,16 @@ pub(crate) struct OutputLogs {
 
 impl Sender for OutputLogs {
     type Error = String;
-    const PLACE: Place = PLACE;
-    const PATIENCE: u32 = 5;
-    const ROUND: usize = 256;
+    const SPOOL: Spool = OUTPUTS;
+    const PATIENCE: u32 = LOG_PATIENCE;
+    const ROUND: usize = OUTPUTS_ROUND;
 
-    /// Sends an output to its end. One that is empty asks nobody.
+    /// Sends an output to its end. An empty output makes no call.
     async fn send(&mut self, name: &str) -> Result<Turn, String> {
         let local = |error: io::Error| error.to_string();
         let mut note: Note = read_note(&self.folder, name).map_err(local)?;
-        // The service takes nothing that is older than two weeks: an endpoint may have been away
-        // for longer.
-        let at = note.at.max(self.clock.now().minus(Duration::from_secs(13 * 86_400)).0);
+        // The endpoint may have been unreachable for longer than the service takes events.
+        let at = note.at.max(self.clock.now().minus(OLDEST_LOG_EVENT).0);
         let mut through = 0;
         loop {
             let path = self.folder.join(format!("{name}.text"));
@@ -99,7 +94,7 @@ impl Sender for OutputLogs {
                 return Ok(Turn { through, done: true });
             }
             if !note.made {
-                self.make(&note).await.map_err(|error| error.to_string())?;
+                self.create(&note).await.map_err(|error| error.to_string())?;
                 note.made = true;
             }
             let events: Vec<(i64, String)> =
@@ -114,54 +109,55 @@ impl Sender for OutputLogs {
         }
     }
 
-    fn say_waits(name: &str, error: &String) {
-        tracing::warn!(name, error, "an output for CloudWatch waits");
+    fn log_failure(name: &str, error: &String) {
+        tracing::warn!(name, error, "cannot send a command output to CloudWatch; retrying");
     }
 
-    fn put_aside(&mut self, name: &str, why: &String) {
+    fn on_quarantine(&mut self, name: &str, why: &String) {
         tracing::error!(
             name,
             why,
-            "an output for CloudWatch was put into quarantine: look at it, then move it back"
+            "a command output for CloudWatch was moved to quarantine: check it, then move it back"
         );
     }
 }
 
 impl OutputLogs {
     pub(crate) fn new(home: &Path, service: LogEvents, clock: &Clock) -> Self {
-        Self { folder: home.join(PLACE.folder), service, clock: clock.clone() }
+        Self { folder: OUTPUTS.path(home), service, clock: clock.clone() }
     }
 
-    async fn make(&self, note: &Note) -> Result<(), CallError> {
-        match self.service.make_group(&note.group).await {
-            // Who may not make groups may still have one: the stream says whether it is there.
+    async fn create(&self, note: &Note) -> Result<(), CallError> {
+        match self.service.create_group(&note.group).await {
+            // Without the right to create groups the group may still exist: creating the stream
+            // tells.
             Err(error) if error.is("AccessDenied") => {}
             result => result?,
         }
-        self.service.make_stream(&note.group, &note.stream).await
+        self.service.create_stream(&note.group, &note.stream).await
     }
 }
 
-/// An event's text. What is no text must not become longer than it was: an event has its limit.
+/// An event's text. Invalid bytes must not make it longer: an event has its limit.
 fn message(bytes: &[u8]) -> String {
     let text = String::from_utf8_lossy(bytes).replace(char::REPLACEMENT_CHARACTER, "?");
     let text = text.trim_end_matches(['\n', '\r']);
     if text.is_empty() { " ".to_owned() } else { text.to_owned() }
 }
 
-/// The next events of a file: whole lines, joined up to [`EVENT`] bytes; a longer line is cut.
+/// The next events of a file: whole lines, joined up to [`LOG_EVENT`] bytes; a longer line is cut.
 fn read_on(path: &Path, offset: u64) -> io::Result<Vec<Vec<u8>>> {
     let mut file = File::open(path)?;
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
-    file.take((EVENTS * EVENT) as u64).read_to_end(&mut bytes)?;
+    file.take((LOG_EVENTS * LOG_EVENT) as u64).read_to_end(&mut bytes)?;
     let mut events = Vec::new();
     let mut rest = &bytes[..];
-    while !rest.is_empty() && events.len() < EVENTS {
-        let most = rest.len().min(EVENT);
+    while !rest.is_empty() && events.len() < LOG_EVENTS {
+        let most = rest.len().min(LOG_EVENT);
         let last = rest[..most].iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
-        // The end of the file needs no end of line; a line without one is cut between characters.
-        let end = if most == rest.len() && bytes.len() < EVENTS * EVENT {
+        // The last line may lack a line end. A line that is too long is cut between characters.
+        let end = if most == rest.len() && bytes.len() < LOG_EVENTS * LOG_EVENT {
             most
         } else {
             last.unwrap_or(between(rest, most))
@@ -172,7 +168,7 @@ fn read_on(path: &Path, offset: u64) -> io::Result<Vec<Vec<u8>>> {
     Ok(events)
 }
 
-/// A place before or at `most` where no character of UTF-8 is cut.
+/// The last offset up to `most` that does not cut a UTF-8 character.
 fn between(bytes: &[u8], most: usize) -> usize {
     match std::str::from_utf8(&bytes[..most]) {
         Err(error) if error.error_len().is_none() && error.valid_up_to() > 0 => error.valid_up_to(),
@@ -212,14 +208,19 @@ mod tests {
         assert_eq!(events(&line.repeat(1000)), [200_000; 5]);
         let odd = [&[b'x'; 1498][..], b"\n"].concat();
         assert!(
-            events(&odd.repeat(1000)).iter().all(|length| length % 1499 == 0 && *length <= EVENT)
+            events(&odd.repeat(1000))
+                .iter()
+                .all(|length| length % 1499 == 0 && *length <= LOG_EVENT)
         );
     }
 
     #[test]
     fn a_line_that_fits_no_event_is_cut_between_characters() {
         let lengths = events("€".repeat(400_000).as_bytes());
-        assert!(lengths.iter().all(|length| *length <= EVENT && length % 3 == 0), "{lengths:?}");
+        assert!(
+            lengths.iter().all(|length| *length <= LOG_EVENT && length % 3 == 0),
+            "{lengths:?}"
+        );
     }
 
     #[test]

@@ -1,12 +1,10 @@
-//! Outputs of commands on their way through the evidence: where they wait, and what the node's
-//! chain says of them.
+//! Command outputs in the archive: where they wait, and what the node's chain records of them.
 //!
-//! Way: [`crate::commands`] writes them below [`Recorder::outputs`], then has each one noted by
-//! [`Recorder::record_output`] and moves it into the outbox.
+//! Data flow: Run Command writes outputs below [`Recorder::outputs_folder`], calls
+//! [`Recorder::record_output`] for each, and moves it to the outbox.
 //!
 //! # Not here
-//! - Writing them: a command's output is kept whatever `recording` says, since it is what the
-//!   command was sent for.
+//! - Writing outputs. An output is kept whatever `recording` says: it is the command's result.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,18 +13,17 @@ use std::path::{Path, PathBuf};
 use towline_evidence::digest::Running;
 use towline_evidence::node::What;
 
-use crate::delivery::output_logs::{self, Note};
-use crate::recorder::recorder::Recorder;
-use crate::recorder::staging::free_space;
+use super::output_logs::{self, Note};
+use crate::recorder::{Recorder, free};
 
 impl Recorder {
-    /// Folder of outputs that are still coming.
+    /// Folder of outputs that are still arriving.
     #[must_use]
     pub fn outputs_folder(&self) -> PathBuf {
         self.settings.home.join("commands")
     }
 
-    /// What keys of outputs begin with when their command names no bucket.
+    /// What the keys of outputs begin with when their command names no bucket.
     #[must_use]
     pub fn outputs_prefix(&self) -> String {
         let prefix = self.settings.prefix.trim_end_matches('/');
@@ -34,19 +31,19 @@ impl Recorder {
         if prefix.is_empty() { commands.to_owned() } else { format!("{prefix}/{commands}") }
     }
 
-    /// Whether there is room for more output: the same floor as for recordings.
+    /// Whether there is disk space for more output; the floor is that of recordings.
     #[must_use]
     pub fn has_disk_space(&self) -> bool {
-        free_space(&self.settings.home).is_ok_and(|free| free >= self.settings.free_space_floor)
+        free(&self.settings.home).is_ok_and(|free| free >= self.settings.free_space_floor)
     }
 
-    /// The bucket that objects go to, if they go to one.
+    /// Name of the bucket, if the sink is a bucket.
     #[must_use]
     pub fn bucket(&self) -> Option<&str> {
         self.s3().map(|s3| s3.bucket.as_str())
     }
 
-    /// Writes an output's digest into the node's chain.
+    /// Records an output's digest in the node's chain.
     ///
     /// # Errors
     /// The disk's.
@@ -69,21 +66,21 @@ impl Recorder {
         })
     }
 
-    /// Whether outputs can go to CloudWatch Logs.
+    /// Whether outputs can be sent to CloudWatch Logs.
     #[must_use]
     pub const fn has_cloudwatch(&self) -> bool {
         self.settings.cloudwatch.is_some()
     }
 
-    /// Keeps an output for CloudWatch Logs as well; from there on its first name may go.
+    /// Queues an output for CloudWatch Logs. Its first name may be removed afterwards.
     ///
     /// # Errors
     /// The disk's.
     pub fn queue_output(&self, path: &Path, note: &Note) -> std::io::Result<()> {
-        output_logs::keep(&self.settings.home, path, note)
+        output_logs::enqueue(&self.settings.home, path, note)
     }
 
-    /// Something is in the outbox.
+    /// Tells the outbox that a file is there.
     pub fn wake_outbox(&self) {
         self.finished.notify_one();
     }

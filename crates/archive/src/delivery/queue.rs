@@ -1,156 +1,92 @@
-//! Queues of notes: a folder of files that wait to be sent, each with a note of where it goes and
-//! how far that is.
+//! Delivery of files that wait with a note beside them (see `spool`).
 //!
-//! Way: a file gets a second name in the queue's folder, and a note beside it ([`add`]) -> in each
-//! round its turn comes -> its [`Sender`] sends what there is -> when all is sent, its names go.
-//! The folder is the queue: a restart forgets nothing.
+//! Data flow: in each round a name gets its turn -> its [`Sender`] sends what there is -> when all is
+//! sent, its files are removed.
 //!
 //! # Invariants
-//! - A round takes at most [`Sender::ROUND`] names and goes on behind the last one of the round
-//!   before: those that fail hold up nobody, however many they are.
-//! - Nothing is given up while nothing gets through, unless the sender says that a failure is final
-//!   by its nature.
-//! - What is given up lies in `quarantine/`, and the node's chain names it.
+//! - A round takes at most [`Sender::ROUND`] names and continues after the last name of the round
+//!   before: names that fail, however many, delay no other.
+//! - While nothing gets through nothing is given up, unless the sender says that a failure is final.
+//! - A name that is given up goes to `quarantine/`, and the node's chain records it.
 //! - Waits grow to [`LONGEST_WAIT`] while everything fails.
 //!
 //! # Not here
-//! - Files that need no note, since their place in the folder is their key: `outbox`.
+//! - Files without a note, whose place in the folder is their key: `outbox`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt::Display;
-use std::fs::{self, File};
+use std::fs;
 use std::future::Future;
-use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use towline_evidence::node::What;
+use crate::limits::{LONGEST_WAIT, LOOK_FOR_FILES_EVERY};
+use crate::spool::Spool;
 
-use crate::recorder::recorder::Recorder;
-
-/// How often a folder is looked at. Session Manager looks once a second, too.
-pub(crate) const EVERY: Duration = Duration::from_secs(1);
-/// Longest wait after failures.
-const LONGEST_WAIT: Duration = Duration::from_secs(300);
-
-/// What tells one queue's files from another's. A gateway that is upgraded finds its queue by
-/// these: they stay as they are.
-pub(crate) struct Place {
-    /// The folder, below the evidence's own.
-    pub(crate) folder: &'static str,
-    /// Endings of the files of one name, without the dot. By the first one it is known that the
-    /// name waits.
-    pub(crate) files: &'static [&'static str],
-    /// In front of a name in the node's chain, when it was given up.
-    pub(crate) lost: &'static str,
-}
-
-/// What came of one name's turn.
+/// Result of one name's turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Turn {
-    /// Calls that got through; none says nothing about the other end.
+    /// Calls that succeeded. None says nothing about the other side.
     pub(crate) through: usize,
-    /// All is sent: its files may go.
+    /// Everything is sent: the files can be removed.
     pub(crate) done: bool,
 }
 
-/// Sends what waits in one queue.
+/// Delivers the files of one spool.
 pub(crate) trait Sender: Send {
-    /// Why something could not be sent.
+    /// Why sending failed.
     type Error: Display + Send;
-    /// Where its files are.
-    const PLACE: Place;
-    /// Failures of one name that were held against it, until it is put aside.
+    /// Where the files wait.
+    const SPOOL: Spool;
+    /// Failures that count against a name, until it goes to quarantine.
     const PATIENCE: u32;
-    /// Names of one round; the rest waits for the next.
+    /// Names in one round; the rest waits for the next round.
     const ROUND: usize;
 
-    /// One name's turn.
+    /// Gives a name its turn.
     fn send(&mut self, name: &str) -> impl Future<Output = Result<Turn, Self::Error>> + Send;
 
-    /// Whether a failure is the name's own fault. As a rule: when something else got through in the
+    /// Whether a failure counts against the name: by default, when something else got through in the
     /// same round.
-    fn blames(_error: &Self::Error, others_got_through: bool) -> bool {
+    fn counts(_error: &Self::Error, others_got_through: bool) -> bool {
         others_got_through
     }
 
-    /// Tells the log of a failure.
-    fn say_waits(name: &str, error: &Self::Error);
+    /// Logs a failure.
+    fn log_failure(name: &str, error: &Self::Error);
 
-    /// A name was put aside: tells the log, and forgets what it knows of it.
-    fn put_aside(&mut self, name: &str, why: &Self::Error);
+    /// Logs that a name went to quarantine, and drops what is kept in memory about it.
+    fn on_quarantine(&mut self, name: &str, why: &Self::Error);
 }
 
-/// The folder of a queue.
-fn folder(home: &Path, place: &Place) -> PathBuf {
-    home.join(place.folder)
-}
-
-/// Writes a note; it appears whole.
-pub(crate) fn write_note(folder: &Path, name: &str, note: &impl Serialize) -> io::Result<()> {
-    let text = serde_json::to_string(note).unwrap_or_default(); // plain data: cannot fail
-    let fresh = folder.join(format!("{name}.new"));
-    File::create(&fresh).and_then(|mut file| file.write_all(text.as_bytes()))?;
-    fs::rename(fresh, folder.join(format!("{name}.note")))
-}
-
-/// Reads a note.
-pub(crate) fn read_note<T: DeserializeOwned>(folder: &Path, name: &str) -> io::Result<T> {
-    let text = fs::read_to_string(folder.join(format!("{name}.note")))?;
-    serde_json::from_str(&text).map_err(io::Error::other)
-}
-
-/// Puts a file into a queue, under a second name and with its note, in the evidence's folder
-/// `home`.
-///
-/// # Errors
-/// The disk's; `AlreadyExists` when this name is in the queue.
-pub(crate) fn add(
-    home: &Path,
-    place: &Place,
-    name: &str,
-    path: &Path,
-    note: &impl Serialize,
-) -> io::Result<()> {
-    let folder = folder(home, place);
-    let file = folder.join(format!("{name}.{}", place.files[0]));
-    if file.exists() {
-        return Err(io::ErrorKind::AlreadyExists.into()); // its note says how far it was sent
-    }
-    write_note(&folder, name, note)?;
-    fs::hard_link(path, file)
-}
-
-/// See the module. `L` hears the name and the reason of what was given up.
+/// The queue of one sender. `L` is called with name and reason of what was given up.
 pub(crate) struct Queue<S, L> {
     sender: S,
     folder: PathBuf,
     quarantine: PathBuf,
     lost: L,
-    /// Failures that were held against a name.
-    blamed: HashMap<String, u32>,
+    /// Failures that count against a name.
+    failures: HashMap<String, u32>,
     /// The last name of the round before.
     last: String,
 }
 
 impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
     pub(crate) fn new(home: &Path, sender: S, lost: L) -> Self {
-        let (folder, quarantine) = (folder(home, &S::PLACE), home.join("quarantine"));
-        Self { sender, folder, quarantine, lost, blamed: HashMap::new(), last: String::new() }
+        let (folder, quarantine) = (S::SPOOL.path(home), home.join("quarantine"));
+        Self { sender, folder, quarantine, lost, failures: HashMap::new(), last: String::new() }
     }
 
-    /// Sends for ever.
+    /// Sends as long as the process lives.
     pub(crate) async fn run(mut self) {
-        let mut wait = EVERY;
+        let mut wait = LOOK_FOR_FILES_EVERY;
         loop {
             tokio::time::sleep(wait).await;
             wait = next_wait(wait, self.round().await);
         }
     }
 
-    /// Gives names their turns; how many calls got through, and how many names failed.
+    /// Gives names their turns. Returns how many calls succeeded, and how many names failed.
     async fn round(&mut self) -> (usize, usize) {
         let (mut through, mut failures) = (0, Vec::new());
         for name in self.names() {
@@ -166,21 +102,21 @@ impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
         }
         let failed = failures.len();
         for (name, error) in failures {
-            S::say_waits(&name, &error);
-            if S::blames(&error, through > 0) {
-                self.blame(&name, &error);
+            S::log_failure(&name, &error);
+            if S::counts(&error, through > 0) {
+                self.count_failure(&name, &error);
             }
         }
-        // What was taken away by hand is nobody's fault any more.
-        let (folder, first) = (&self.folder, S::PLACE.files[0]);
-        self.blamed.retain(|name, _| folder.join(format!("{name}.{first}")).exists());
+        // Files may be removed by hand: forget their failures.
+        let (folder, first) = (&self.folder, S::SPOOL.files[0]);
+        self.failures.retain(|name, _| folder.join(format!("{name}.{first}")).exists());
         (through, failed)
     }
 
     /// The names whose turn it is.
     fn names(&mut self) -> Vec<String> {
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
-        let ending = format!(".{}", S::PLACE.files[0]);
+        let ending = format!(".{}", S::SPOOL.files[0]);
         let (mut behind, mut before) = (BTreeSet::new(), BTreeSet::new());
         for entry in entries {
             let name = entry.file_name();
@@ -199,47 +135,38 @@ impl<S: Sender, L: Fn(String, String) + Send> Queue<S, L> {
     }
 
     fn remove(&mut self, name: &str) {
-        self.blamed.remove(name);
-        for ending in S::PLACE.files {
-            let _ = fs::remove_file(self.folder.join(format!("{name}.{ending}"))); // what stays is sent once more
+        self.failures.remove(name);
+        for ending in S::SPOOL.files {
+            let _ = fs::remove_file(self.folder.join(format!("{name}.{ending}"))); // a file that stays is sent again
         }
     }
 
-    fn blame(&mut self, name: &str, error: &S::Error) {
-        let blamed = self.blamed.entry(name.to_owned()).or_default();
-        *blamed += 1;
-        if *blamed < S::PATIENCE {
+    fn count_failure(&mut self, name: &str, error: &S::Error) {
+        let failures = self.failures.entry(name.to_owned()).or_default();
+        *failures += 1;
+        if *failures < S::PATIENCE {
             return;
         }
-        self.blamed.remove(name);
-        let place = S::PLACE;
-        let mark = place.folder.replace('/', "__");
-        for ending in place.files {
+        self.failures.remove(name);
+        let spool = S::SPOOL;
+        let mark = spool.folder.replace('/', "__");
+        for ending in spool.files {
             let file = format!("{name}.{ending}");
             // Not every name has all its files. One that cannot be moved stays in the queue, and is
-            // blamed anew.
+            // failures anew.
             let _ = fs::rename(
                 self.folder.join(&file),
                 self.quarantine.join(format!("{mark}__{file}")),
             );
         }
-        self.sender.put_aside(name, error);
-        (self.lost)(format!("{}{name}", place.lost), error.to_string());
+        self.sender.on_quarantine(name, error);
+        (self.lost)(format!("{}{name}", spool.lost), error.to_string());
     }
 }
 
-/// How long to wait after a round, in which so many got through and so many failed.
+/// How long to wait after a round with so many successes and failures.
 pub(crate) fn next_wait(wait: Duration, (through, failed): (usize, usize)) -> Duration {
-    if failed > 0 && through == 0 { (wait * 2).min(LONGEST_WAIT) } else { EVERY }
-}
-
-impl Recorder {
-    /// Writes into the node's chain that something was given up.
-    pub(crate) fn lost(&self, name: String, why: String) {
-        if let Err(error) = self.record(What::Lost { name, why }) {
-            tracing::error!(%error, "the node's chain cannot be written");
-        }
-    }
+    if failed > 0 && through == 0 { (wait * 2).min(LONGEST_WAIT) } else { LOOK_FOR_FILES_EVERY }
 }
 
 #[cfg(test)]
@@ -247,8 +174,10 @@ mod tests {
     use super::*;
     use std::sync::{Arc, Mutex};
 
-    const PLACE: Place =
-        Place { folder: "some/logs", files: &["text", "note", "made"], lost: "some:logs:" };
+    use crate::spool::{self, read_note};
+
+    const SPOOL: Spool =
+        Spool { folder: "some/logs", files: &["text", "note", "made"], lost: "some:logs:" };
 
     /// Sends what is not called `bad...`; `final...` fails for good.
     #[derive(Default)]
@@ -258,7 +187,7 @@ mod tests {
 
     impl Sender for Fake {
         type Error = String;
-        const PLACE: Place = PLACE;
+        const SPOOL: Spool = SPOOL;
         const PATIENCE: u32 = 3;
         const ROUND: usize = 4;
 
@@ -272,13 +201,13 @@ mod tests {
             }
         }
 
-        fn blames(error: &String, others_got_through: bool) -> bool {
+        fn counts(error: &String, others_got_through: bool) -> bool {
             others_got_through || error == "never"
         }
 
-        fn say_waits(_: &str, _: &String) {}
+        fn log_failure(_: &str, _: &String) {}
 
-        fn put_aside(&mut self, name: &str, why: &String) {
+        fn on_quarantine(&mut self, name: &str, why: &String) {
             self.turns.push(format!("{name} aside: {why}"));
         }
     }
@@ -294,7 +223,7 @@ mod tests {
     impl Scene {
         fn new() -> Self {
             let dir = tempfile::tempdir().unwrap();
-            for name in [PLACE.folder, "quarantine"] {
+            for name in [SPOOL.folder, "quarantine"] {
                 fs::create_dir_all(dir.path().join(name)).unwrap();
             }
             let lost = Lost::default();
@@ -307,8 +236,8 @@ mod tests {
 
         fn add(&self, name: &str) {
             let path = self.dir.path().join("whole");
-            File::create(&path).unwrap();
-            add(self.dir.path(), &PLACE, name, &path, &7).unwrap();
+            fs::File::create(&path).unwrap();
+            spool::add(self.dir.path(), &SPOOL, name, &path, &7).unwrap();
         }
 
         async fn round(&mut self) -> (usize, usize) {
@@ -332,19 +261,10 @@ mod tests {
             scene.add(name);
         }
         assert_eq!(read_note::<u8>(&scene.queue.folder, "a").unwrap(), 7);
-        File::create(scene.queue.folder.join("a.made")).unwrap();
+        fs::File::create(scene.queue.folder.join("a.made")).unwrap();
         assert_eq!(scene.round().await, (2, 0));
-        assert_eq!(scene.files(PLACE.folder), ["idle.note", "idle.text"]);
+        assert_eq!(scene.files(SPOOL.folder), ["idle.note", "idle.text"]);
         assert_eq!(scene.round().await, (0, 0));
-    }
-
-    #[tokio::test]
-    async fn a_name_is_not_put_into_the_queue_twice_and_its_note_stays() {
-        let scene = Scene::new();
-        scene.add("a");
-        let again = add(scene.dir.path(), &PLACE, "a", &scene.dir.path().join("whole"), &8);
-        assert_eq!(again.unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-        assert_eq!(read_note::<u8>(&scene.dir.path().join(PLACE.folder), "a").unwrap(), 7);
     }
 
     #[tokio::test]
@@ -357,10 +277,10 @@ mod tests {
             assert_eq!(scene.round().await, (2, 1));
         }
         assert_eq!(scene.files("quarantine"), ["some__logs__bad.note", "some__logs__bad.text"]);
-        assert_eq!(scene.files(PLACE.folder), [""; 0]);
+        assert_eq!(scene.files(SPOOL.folder), [""; 0]);
         assert_eq!(*scene.lost.lock().unwrap(), [("some:logs:bad".to_owned(), "no".to_owned())]);
         assert_eq!(scene.queue.sender.turns.last().unwrap(), "bad aside: no");
-        assert!(scene.queue.blamed.is_empty());
+        assert!(scene.queue.failures.is_empty());
     }
 
     #[tokio::test]
@@ -372,7 +292,7 @@ mod tests {
         for _ in 0..3 * Fake::PATIENCE {
             assert_eq!(scene.round().await.0, 0);
         }
-        assert_eq!(scene.files(PLACE.folder), ["bad.note", "bad.text", "idle.note", "idle.text"]);
+        assert_eq!(scene.files(SPOOL.folder), ["bad.note", "bad.text", "idle.note", "idle.text"]);
         assert_eq!(scene.files("quarantine"), ["some__logs__final.note", "some__logs__final.text"]);
     }
 
@@ -401,20 +321,20 @@ mod tests {
             scene.add(name);
         }
         scene.round().await;
-        assert_eq!(scene.queue.blamed.len(), 1);
+        assert_eq!(scene.queue.failures.len(), 1);
         fs::remove_file(scene.queue.folder.join("bad.text")).unwrap();
         scene.round().await;
-        assert!(scene.queue.blamed.is_empty());
+        assert!(scene.queue.failures.is_empty());
     }
 
     #[test]
     fn waits_grow_while_everything_fails_and_are_short_again_after_one_success() {
-        let mut wait = EVERY;
+        let mut wait = LOOK_FOR_FILES_EVERY;
         for seconds in [2, 4, 8, 16, 32, 64, 128, 256, 300, 300] {
             wait = next_wait(wait, (0, 1));
             assert_eq!(wait, Duration::from_secs(seconds));
         }
-        assert_eq!(next_wait(wait, (1, 9)), EVERY);
-        assert_eq!(next_wait(wait, (0, 0)), EVERY);
+        assert_eq!(next_wait(wait, (1, 9)), LOOK_FOR_FILES_EVERY);
+        assert_eq!(next_wait(wait, (0, 0)), LOOK_FOR_FILES_EVERY);
     }
 }

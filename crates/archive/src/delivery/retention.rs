@@ -1,52 +1,47 @@
-//! Retention: what is too old, or too much, leaves the sink; and the node's chain says so.
+//! Retention: objects that are too old, or too many, are removed from the sink, and the node's chain
+//! records each removal.
 //!
 //! # Invariants
-//! - The record of a removal is written before the object is removed: an absence is never
-//!   unexplained.
-//! - Only recordings and audit files are removed; the node's chain itself stays.
+//! - The record is written before the object is removed: no object is missing without a record.
+//! - Only recordings, outputs and audit files are removed; the node's chain stays.
 //!
 //! # Not here
-//! - Objects under Object Lock: the server refuses, and they are tried again another day.
+//! - Objects under Object Lock: the server refuses to remove them, and they are tried again later.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::StreamExt;
 use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt};
 use towline_evidence::layout;
 use towline_evidence::node::What;
 
-use crate::delivery::sink::Sink;
-use crate::recorder::recorder::Recorder;
+use super::sink::Sink;
+use crate::limits::{RETENTION_EVERY, RETENTION_OBJECTS};
+use crate::recorder::Recorder;
 use towline_host::clock::Clock;
 
-/// How often.
-const EVERY: Duration = Duration::from_secs(3600);
-/// Objects looked at in one go, oldest names first as the store lists them. About 200 bytes each.
-const MOST: usize = 200_000;
-
-/// Applies the rules for ever.
+/// Applies the rules as long as the process lives.
 pub(crate) async fn keep(recorder: Arc<Recorder>, sink: Sink, clock: Clock) {
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(RETENTION_EVERY).await;
         apply(&recorder, &sink, &clock).await;
     }
 }
 
-/// Applies the rules once; the number of objects removed.
+/// Applies the rules once. Returns the number of objects removed.
 pub(crate) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> usize {
     let settings = &recorder.settings;
     if settings.retention.is_none() && settings.retention_bytes.is_none() {
         return 0;
     }
     let mut objects: Vec<ObjectMeta> = Vec::new();
-    let mut listed = sink.store().list(None).take(MOST);
+    let mut listed = sink.store().list(None).take(RETENTION_OBJECTS);
     while let Some(object) = listed.next().await {
         match object {
             Ok(object) if is_ours(object.location.as_ref()) => objects.push(object),
             Ok(_) => {}
             Err(error) => {
-                tracing::warn!(%error, "retention waits: the sink cannot be listed");
+                tracing::warn!(%error, "retention cannot list the sink; retrying later");
                 return 0;
             }
         }
@@ -59,14 +54,14 @@ pub(crate) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> us
         let old = oldest.is_some_and(|oldest| object.last_modified.timestamp_millis() < oldest);
         let much = settings.retention_bytes.is_some_and(|most| total > most);
         if !(old || much) {
-            break; // sorted by age: what follows is younger, and no longer too much
+            break; // sorted by age: the rest is younger, and small enough
         }
         let key = object.location.to_string();
         let why = if old { "older than the retention time" } else { "beyond the retention size" };
         if let Err(error) =
             recorder.record(What::Removed { object: key.clone(), why: why.to_owned() })
         {
-            tracing::error!(%error, "retention waits: the node's chain cannot be written");
+            tracing::error!(%error, "retention cannot write the node's chain; retrying later");
             break;
         }
         match sink.store().delete(&object.location).await {
@@ -74,7 +69,7 @@ pub(crate) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> us
                 removed += 1;
                 total = total.saturating_sub(object.size);
             }
-            Err(error) => tracing::warn!(key, %error, "cannot be removed by retention"),
+            Err(error) => tracing::warn!(key, %error, "retention cannot remove an object"),
         }
     }
     removed

@@ -2,13 +2,13 @@
 //!
 //! # Invariants
 //! - An object appears under its key whole or not at all.
-//! - Memory for an upload is two parts, whatever the object's size.
+//! - An upload takes two parts of memory, whatever the object's size.
+//! - With `object_lock_mode` each object is locked right after the upload, and counts as sent only
+//!   then.
 //!
 //! # Not here
-//! - When to try again, and what is given up: `outbox`.
-//! - A bucket's default retention: where that is set, `checksum = true` makes uploads acceptable to
-//!   it. With `object_lock_mode` each object is locked right after it was sent, and counts as sent
-//!   only then.
+//! - When to try again, and when to give up: `outbox`.
+//! - A bucket's default retention. Such a bucket accepts uploads only with `checksum = true`.
 
 use std::ops::Range;
 use std::path::Path;
@@ -24,58 +24,23 @@ use tokio::io::AsyncReadExt;
 use base64::Engine as _;
 use towline_ssm::sigv4::sha256;
 
-use crate::delivery::aws_call::{Call, Client, Target};
+use super::aws_call::{Call, Client, Target};
+use super::error::SinkError;
+use crate::limits::{MAX_SECRET_FILE, OBJECT_REQUEST, OBJECT_RETRIES, PART};
 use crate::settings::{S3, SinkSettings};
 use towline_host::clock::Clock;
 use towline_host::files;
-
-/// Size of a part. S3 wants at least 5 MiB for all but the last; ten thousand parts of this size
-/// are 80 GB.
-const PART: usize = 8 * 1024 * 1024;
-/// Time for one request to the server, answer included: a part over a link of 1 Mbit/s.
-const REQUEST: std::time::Duration = std::time::Duration::from_secs(90);
-
-/// Why a sink cannot be used, or an object not be written.
-#[derive(Debug, thiserror::Error)]
-pub enum SinkError {
-    /// The settings.
-    #[error("the sink cannot be opened: {0}")]
-    Settings(String),
-    /// The file that should be sent.
-    #[error("cannot read what should be sent: {0}")]
-    Local(#[from] std::io::Error),
-    /// The object was sent, but is not locked.
-    #[error("sent, but it cannot be locked: {0}")]
-    Lock(String),
-    /// The server or folder.
-    #[error("{0}")]
-    Store(#[from] object_store::Error),
-}
-
-impl SinkError {
-    /// Whether the server understood and said no: trying again changes nothing unless somebody
-    /// does.
-    #[must_use]
-    pub fn is_refusal(&self) -> bool {
-        use object_store::Error::{NotFound, PermissionDenied, Unauthenticated};
-        matches!(
-            self,
-            Self::Settings(_)
-                | Self::Store(NotFound { .. } | PermissionDenied { .. } | Unauthenticated { .. })
-        )
-    }
-}
 
 /// A sink. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Sink {
     store: Arc<dyn ObjectStore>,
     lock: Option<Arc<Lock>>,
-    /// The same store, where it is a folder of this machine.
+    /// The same store, if it is a folder of this machine.
     folder: Option<Arc<LocalFileSystem>>,
 }
 
-/// Locks objects that were sent.
+/// Locks objects after their upload.
 struct Lock {
     client: Client,
     clock: Clock,
@@ -91,7 +56,7 @@ impl std::fmt::Debug for Lock {
 }
 
 impl Sink {
-    /// Opens the sink that the settings name; no connection is made yet.
+    /// Opens the sink of the settings; makes no connection yet.
     ///
     /// # Errors
     /// [`SinkError::Settings`].
@@ -113,8 +78,8 @@ impl Sink {
         Ok(Self { store, lock, folder })
     }
 
-    /// Sends a file that is of no more use here. It may be gone from here then: into a folder of
-    /// the same file system it is moved, which costs neither time nor disk.
+    /// Sends a file that is not needed here any more. If the sink is a folder on the same file
+    /// system, the file is moved, which costs neither time nor disk space.
     ///
     /// # Errors
     /// [`SinkError`]; the file is still here.
@@ -122,7 +87,7 @@ impl Sink {
         if self.moved(key, path).await { Ok(()) } else { self.send(key, path).await }
     }
 
-    /// Whether the file could be moved. Why not is of no interest: sending it says what is wrong.
+    /// Moves the file, if that is possible. If not, sending it reports what is wrong.
     async fn moved(&self, key: &str, path: &Path) -> bool {
         let Some(folder) = &self.folder else { return false };
         let (Ok(target), path) = (folder.path_to_filesystem(&Key::from(key)), path.to_owned())
@@ -136,8 +101,7 @@ impl Sink {
         matches!(moved.await, Ok(Ok(())))
     }
 
-    /// Sends a file under this key, part by part when it is large, and locks it where that is
-    /// wanted.
+    /// Sends a file under this key, in parts when it is large, and locks it if the settings say so.
     ///
     /// # Errors
     /// [`SinkError`].
@@ -162,7 +126,7 @@ impl Sink {
         let mut upload = self.store.put_multipart(&key).await?;
         let sent = send_parts(upload.as_mut(), &mut file).await;
         if sent.is_err() {
-            let _ = upload.abort().await; // parts left behind cost money; the server's own rules remove them if this fails
+            let _ = upload.abort().await; // parts that stay behind cost money; if this fails, the bucket's own rules remove them
         }
         sent
     }
@@ -255,17 +219,16 @@ async fn send_parts(
 
 fn bucket(s3: &S3) -> Result<object_store::aws::AmazonS3, SinkError> {
     let settings = |e: object_store::Error| SinkError::Settings(e.to_string());
-    // The client takes the process's provider of cryptography; a second call finds it there
-    // already.
+    // The client takes the process's provider of cryptography; only the first call sets it.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let mut builder =
         AmazonS3Builder::from_env().with_bucket_name(&s3.bucket).with_retry(RetryConfig {
-            max_retries: 2, // the outbox waits and tries again; here only what a second try heals
-            retry_timeout: REQUEST,
+            max_retries: OBJECT_RETRIES,
+            retry_timeout: OBJECT_REQUEST,
             ..RetryConfig::default()
         });
     builder = builder.with_client_options(
-        object_store::ClientOptions::new().with_timeout(REQUEST).with_allow_http(
+        object_store::ClientOptions::new().with_timeout(OBJECT_REQUEST).with_allow_http(
             s3.endpoint.as_deref().is_some_and(|endpoint| endpoint.starts_with("http://")),
         ),
     );
@@ -276,7 +239,8 @@ fn bucket(s3: &S3) -> Result<object_store::aws::AmazonS3, SinkError> {
         builder = builder.with_endpoint(endpoint);
     }
     if let (Some(id), Some(file)) = (&s3.access_key_id, &s3.secret_access_key_file) {
-        let secret = files::read(file, 4096).map_err(|e| SinkError::Settings(e.to_string()))?;
+        let secret =
+            files::read(file, MAX_SECRET_FILE).map_err(|e| SinkError::Settings(e.to_string()))?;
         builder = builder
             .with_access_key_id(id)
             .with_secret_access_key(String::from_utf8_lossy(&secret).trim());

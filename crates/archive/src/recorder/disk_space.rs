@@ -1,97 +1,136 @@
-//! Room on the disk of what is under way: when recording stops for want of it, and the reserve with
-//! which what was begun is ended.
+//! Free space on the disk of the archive: when recording pauses, and the reserve with which
+//! recordings that have begun can still end.
 //!
-//! A recording needs a little more disk to be ended in good order: its last block, its seal, its
-//! records in the node's chain. On a disk that is full to the last byte nothing could be ended, so
-//! nothing sent, so nothing freed. Hence a file that is only there to be removed.
+//! Ending a recording needs a little disk: its last block, its seal, its records in the node's
+//! chain. On a disk that is full to the last byte nothing could end, so nothing could be sent, so
+//! nothing would be freed. The reserve is a file whose only purpose is to be removed then.
 //!
 //! # Invariants
-//! - While the reserve is in use nothing new is recorded: it is for ends.
-//! - It is made again before recording goes on.
+//! - While the reserve is in use no new recording begins: it is for ends.
+//! - The reserve is written again before recording goes on.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::delivery::outbox;
-use crate::recorder::recorder::{Recorder, lock};
-use crate::recorder::staging;
+use crate::limits::RESERVE;
+use crate::settings::Settings;
+use crate::spool;
 
-/// Size of the reserve, bytes: a last block of 64 KiB and some lines for each of sixty recordings
-/// that end on a full disk.
-const RESERVE: u64 = 4 * 1024 * 1024;
+/// Folders whose files wait for delivery; together they have a bound.
+const WAITING: [&str; 4] = ["outbox", "staging", "cloudwatch", "copies"];
 
-/// Whether a write failed for want of room.
-pub(crate) fn is_full(error: &io::Error) -> bool {
+/// Watches the disk and keeps the reserve.
+pub(super) struct DiskSpace {
+    home: PathBuf,
+    floor: u64,
+    max_staged: u64,
+    paused: Mutex<Option<String>>,
+}
+
+impl DiskSpace {
+    pub(super) fn new(settings: &Settings) -> Self {
+        Self {
+            home: settings.home.clone(),
+            floor: settings.free_space_floor,
+            max_staged: settings.max_staged,
+            paused: Mutex::new(None),
+        }
+    }
+
+    /// Why recording is paused; `None` when it is not.
+    pub(super) fn paused(&self) -> Option<String> {
+        self.reason().clone()
+    }
+
+    /// Frees the reserve after the disk refused a write, and pauses recording. `false`: the reserve
+    /// is in use already.
+    pub(super) fn use_reserve(&self) -> bool {
+        let freed = fs::remove_file(reserve(&self.home)).is_ok();
+        if freed {
+            let why = "the disk is full: what is left of it is for the ends of recordings";
+            tracing::error!(why, "recording is paused");
+            *self.reason() = Some(why.to_owned());
+        }
+        freed
+    }
+
+    /// Looks at free space and at what waits, and pauses or resumes recording.
+    pub(super) fn look(&self) {
+        let why = self.shortage();
+        let mut paused = self.reason();
+        if *paused == why {
+            return;
+        }
+        match &why {
+            Some(why) => tracing::warn!(why, "recording is paused"),
+            None => tracing::warn!("recording goes on: there is enough disk space again"),
+        }
+        *paused = why;
+    }
+
+    fn shortage(&self) -> Option<String> {
+        match free(&self.home) {
+            Err(error) => return Some(format!("cannot read the free disk space: {error}")),
+            Ok(free) if free < self.floor => {
+                return Some(format!(
+                    "{} MiB are free on the disk, at least {} MiB must stay free",
+                    free >> 20,
+                    self.floor >> 20
+                ));
+            }
+            Ok(_) => {}
+        }
+        if let Err(error) = write_reserve(&self.home) {
+            return Some(format!("cannot create the disk reserve: {error}"));
+        }
+        let waiting = WAITING.iter().map(|name| spool::bytes_below(&self.home.join(name)));
+        let waiting = waiting.sum::<u64>();
+        (waiting > self.max_staged).then(|| {
+            format!(
+                "{} MiB wait for delivery, at most {} MiB may",
+                waiting >> 20,
+                self.max_staged >> 20
+            )
+        })
+    }
+
+    fn reason(&self) -> MutexGuard<'_, Option<String>> {
+        self.paused.lock().unwrap_or_else(PoisonError::into_inner) // replaced as a whole
+    }
+}
+
+/// Whether a write failed because the disk is full.
+pub(super) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// Bytes that this process may still write on the file system of `path`.
+pub(crate) fn free(path: &Path) -> io::Result<u64> {
+    let stat = rustix::fs::statvfs(path)?;
+    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 fn reserve(home: &Path) -> PathBuf {
     home.join("reserve")
 }
 
-/// Makes the reserve if it is not there. Written out: a file of holes would reserve nothing.
-fn make(home: &Path) -> io::Result<()> {
-    let (path, fresh) = (reserve(home), home.join("reserve.new"));
+/// Writes the reserve unless it is there. Every byte is written: a sparse file reserves nothing.
+fn write_reserve(home: &Path) -> io::Result<()> {
+    let (path, temporary) = (reserve(home), home.join("reserve.new"));
     if fs::metadata(&path).is_ok_and(|meta| meta.len() == RESERVE) {
         return Ok(());
     }
-    let made = File::create(&fresh).and_then(|mut file| {
+    let written = File::create(&temporary).and_then(|mut file| {
         let zeros = vec![0; 64 * 1024];
         (0..RESERVE / 65_536).try_for_each(|_| file.write_all(&zeros))?;
         file.sync_data()
     });
-    if made.is_err() {
-        let _ = fs::remove_file(&fresh); // half a reserve is none
+    if written.is_err() {
+        let _ = fs::remove_file(&temporary); // half a reserve is of no use
     }
-    made.and_then(|()| fs::rename(fresh, path))
-}
-
-impl Recorder {
-    /// The disk refused a write: gives it the reserve, and stops recording. `false`: the reserve is
-    /// in use already.
-    pub(crate) fn use_reserve(&self) -> bool {
-        let freed = fs::remove_file(reserve(&self.settings.home)).is_ok();
-        if freed {
-            let why = "the disk is full: what is left of it is for the ends of recordings";
-            tracing::error!(why, "room for recordings");
-            *lock(&self.room) = Some(why.to_owned());
-        }
-        freed
-    }
-
-    /// Looks at free space and at what waits.
-    pub(crate) fn look_for_room(&self) {
-        let why = self.want_of_room();
-        let mut room = lock(&self.room);
-        if *room != why {
-            tracing::warn!(
-                why = why.as_deref().unwrap_or("there is room again"),
-                "room for recordings"
-            );
-            *room = why;
-        }
-    }
-
-    fn want_of_room(&self) -> Option<String> {
-        let (home, floor) = (&self.settings.home, self.settings.free_space_floor);
-        match staging::free_space(home) {
-            Err(error) => return Some(format!("the disk does not answer: {error}")),
-            Ok(free) if free < floor => {
-                return Some(format!("{} MiB are free, {} are kept", free >> 20, floor >> 20));
-            }
-            Ok(_) => {}
-        }
-        if let Err(error) = make(home) {
-            return Some(format!(
-                "the disk is full: no reserve for the ends of recordings can be made ({error})"
-            ));
-        }
-        let folders = ["outbox", "staging", "cloudwatch", "copies"];
-        let waiting = folders.iter().map(|name| outbox::size(&home.join(name))).sum::<u64>();
-        (waiting > self.settings.max_staged)
-            .then(|| format!("{} MiB wait for the sink already", waiting >> 20))
-    }
+    written.and_then(|()| fs::rename(temporary, path))
 }
 
 #[cfg(test)]
@@ -99,19 +138,30 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_reserve_is_real_and_made_once() {
+    fn the_reserve_takes_up_its_size_and_is_written_once() {
         let dir = tempfile::tempdir().unwrap();
-        make(dir.path()).unwrap();
-        let made = fs::metadata(reserve(dir.path())).unwrap();
-        assert_eq!(made.len(), RESERVE);
-        assert!(
-            std::os::unix::fs::MetadataExt::blocks(&made) * 512 >= RESERVE,
-            "it takes up what it reserves"
-        );
-        make(dir.path()).unwrap();
+        write_reserve(dir.path()).unwrap();
+        let written = fs::metadata(reserve(dir.path())).unwrap();
+        assert_eq!(written.len(), RESERVE);
+        assert!(std::os::unix::fs::MetadataExt::blocks(&written) * 512 >= RESERVE);
+        write_reserve(dir.path()).unwrap();
         assert_eq!(
             fs::metadata(reserve(dir.path())).unwrap().modified().unwrap(),
-            made.modified().unwrap()
+            written.modified().unwrap()
         );
+    }
+
+    #[test]
+    fn a_full_disk_pauses_recording_until_the_reserve_is_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = crate::settings::RawEvidence::default().settings(dir.path()).unwrap();
+        fs::create_dir_all(&settings.home).unwrap();
+        let space = DiskSpace::new(&Settings { free_space_floor: 0, ..settings });
+        space.look();
+        assert_eq!(space.paused(), None);
+        assert!(space.use_reserve() && !space.use_reserve(), "there is one reserve");
+        assert!(space.paused().unwrap().contains("the disk is full"));
+        space.look();
+        assert_eq!(space.paused(), None, "the reserve was written again");
     }
 }

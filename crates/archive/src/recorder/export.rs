@@ -1,4 +1,4 @@
-//! Files of the gateway's own records (audit trail, command log) on their way to the sink.
+//! Files of the gateway's own records (audit trail, command log), on their way to the sink.
 //!
 //! # Invariants
 //! - The file is in the outbox before the node's chain names it. A crash in between leaves a file
@@ -21,12 +21,12 @@ impl Recorder {
     /// # Errors
     /// The disk's.
     pub fn export(&self, object: &str, text: &[u8], records: u64) -> io::Result<()> {
-        let packed = gzip::file(text)?;
-        let (sha256, bytes) = (Digest::of(&[&packed]), packed.len() as u64);
+        let compressed = gzip::file(text)?;
+        let (sha256, bytes) = (Digest::of(&[&compressed]), compressed.len() as u64);
         {
             let _one_at_a_time = lock(&self.exporting);
             let temporary = self.settings.home.join("export.new");
-            write_whole(&temporary, &self.outbox_folder().join(object), &packed)?;
+            write_whole(&temporary, &self.outbox_folder().join(object), &compressed)?;
         }
         self.record(What::File { object: object.to_owned(), sha256, bytes, records })?;
         self.checkpoint()

@@ -1,11 +1,10 @@
-//! One recording under way: its tape, its lines, its file, and what to do when the file cannot be
+//! One recording under way: its tape, its lines, its file, and what happens when the file cannot be
 //! written.
 //!
 //! # Invariants
-//! - The chain never runs ahead of the file by more than one block: a block that could not be
-//!   written is kept and tried again, and what comes meanwhile is missed, by its positions, with
-//!   the reason.
-//! - After the recording's limit nothing but its end is added.
+//! - The chain of lines is at most one block ahead of the file. A block that could not be written
+//!   is kept and tried again; output that arrives meanwhile becomes a gap with the reason.
+//! - After the size limit nothing but the end is added.
 
 use std::io;
 use std::path::Path;
@@ -16,48 +15,46 @@ use towline_evidence::node::What;
 use towline_evidence::recording::{Lane, Recording};
 use towline_evidence::typed::{self, Found, Typed};
 
-use crate::recorder::disk_space::is_full;
-use crate::recorder::staging::Staged;
-use crate::recorder::tape::{Piece, Taken, Tape};
-
-/// Bytes of lines that make a block by themselves, without waiting for the tick.
-const BLOCK_BYTES: usize = 128 * 1024;
+use super::disk_space::is_full;
+use super::staging::Staged;
+use super::tape::{Piece, Taken, Tape};
+use crate::limits::BLOCK_BYTES;
 
 const LANES: [Lane; 2] = [Lane::Io, Lane::Err];
 
-/// What the thread wants from a job.
+/// A step of the thread's work on a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Step {
-    /// Take what is on the tape.
+pub(super) enum Step {
+    /// Take everything from the tape.
     Drain,
-    /// Write what is in memory.
+    /// Write the lines that are in memory.
     Flush,
 }
 
-/// See the module.
-pub(crate) struct Job {
+/// A recording under way.
+pub(super) struct Job {
     tape: Arc<Tape>,
     recording: Recording,
     staged: Staged,
     limit: u64,
     /// A block that could not be written yet.
     pending: Option<Vec<u8>>,
-    /// ... for want of room.
+    /// It could not be written because the disk is full.
     disk_full: bool,
-    /// Why nothing is recorded now.
+    /// Why nothing is recorded at the moment.
     stopped: Option<String>,
-    told: bool,
-    /// Positions up to which output was seen while nothing was recorded.
+    reported: bool,
+    /// Positions that output reached while nothing was recorded.
     skipped: [u64; 2],
     end: Option<(u64, String)>,
     over: bool,
     signed_lines: u64,
-    /// Input that may have to be recorded; empty for sessions of which none is.
+    /// Input that may be recorded once the device confirms it.
     typed: Typed,
 }
 
 impl Job {
-    pub(crate) fn new(tape: Arc<Tape>, recording: Recording, staged: Staged, limit: u64) -> Self {
+    pub(super) fn new(tape: Arc<Tape>, recording: Recording, staged: Staged, limit: u64) -> Self {
         let over = recording.is_ended();
         Self {
             tape,
@@ -67,7 +64,7 @@ impl Job {
             pending: None,
             disk_full: false,
             stopped: None,
-            told: false,
+            reported: false,
             skipped: [0; 2],
             end: None,
             over,
@@ -76,12 +73,12 @@ impl Job {
         }
     }
 
-    /// Does a step. `room`: why nothing may be written, if so.
-    pub(crate) fn step(&mut self, step: Step, room: Option<&str>) {
+    /// Does a step. `paused`: why nothing may be recorded, if so.
+    pub(super) fn step(&mut self, step: Step, paused: Option<&str>) {
         if self.over {
             return;
         }
-        self.reconsider(room);
+        self.reconsider(paused);
         if step == Step::Drain {
             let taken = self.tape.take();
             self.drain(taken);
@@ -94,28 +91,28 @@ impl Job {
         }
     }
 
-    /// Whether the last seal is in the file.
-    pub(crate) const fn is_over(&self) -> bool {
+    /// Whether the recording has ended and its last seal is in the file.
+    pub(super) const fn is_over(&self) -> bool {
         self.over
     }
 
     /// Whether a block waits because the disk is full.
-    pub(crate) const fn is_stuck(&self) -> bool {
+    pub(super) const fn is_stuck(&self) -> bool {
         self.pending.is_some() && self.disk_full
     }
 
-    /// Why nothing is recorded, if that was not told yet.
-    pub(crate) fn failure(&self) -> Option<&str> {
-        self.stopped.as_deref().filter(|_| !self.told)
+    /// Why nothing is recorded, unless that was reported.
+    pub(super) fn failure(&self) -> Option<&str> {
+        self.stopped.as_deref().filter(|_| !self.reported)
     }
 
-    /// The failure was told.
-    pub(crate) const fn failure_told(&mut self) {
-        self.told = true;
+    /// Marks the failure as reported.
+    pub(super) const fn failure_reported(&mut self) {
+        self.reported = true;
     }
 
-    /// Lines and head to be signed, if there are new ones and all of them are in the file.
-    pub(crate) fn progress(&mut self) -> Option<(u64, Digest)> {
+    /// Lines and head of the chain, if there are new lines and all are in the file.
+    pub(super) fn progress(&mut self) -> Option<(u64, Digest)> {
         let (lines, head) = self.recording.state();
         let new = !self.over
             && self.pending.is_none()
@@ -127,8 +124,8 @@ impl Job {
         })
     }
 
-    /// The record of its end.
-    pub(crate) fn ended(&self, session: &str, object: &str) -> What {
+    /// The record of the recording's end.
+    pub(super) fn ended(&self, session: &str, object: &str) -> What {
         let (lines, head) = self.recording.state();
         What::End {
             session: session.to_owned(),
@@ -141,21 +138,21 @@ impl Job {
         }
     }
 
-    /// Bytes in its file.
-    pub(crate) fn bytes(&self) -> u64 {
+    /// Bytes in the file.
+    pub(super) fn bytes(&self) -> u64 {
         self.staged.length()
     }
 
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.staged.sync()
     }
 
-    pub(crate) fn path(&self) -> &Path {
+    pub(super) fn path(&self) -> &Path {
         &self.staged.path
     }
 
-    /// Whether something is recorded from here on, and what was missed until here.
-    fn reconsider(&mut self, room: Option<&str>) {
+    /// Decides whether output is recorded from here on; when recording resumes, writes the gap.
+    fn reconsider(&mut self, paused: Option<&str>) {
         if self.pending.is_some() {
             self.write();
         }
@@ -164,18 +161,18 @@ impl Job {
         } else if self.staged.length() >= self.limit {
             Some(format!("the recording reached its limit of {} MiB", self.limit >> 20))
         } else {
-            room.map(str::to_owned)
+            paused.map(str::to_owned)
         };
         if why.is_none()
             && let Some(before) = self.stopped.take()
         {
-            self.name_what_was_missed(&before);
-            self.told = false;
+            self.record_gaps(&before);
+            self.reported = false;
         }
         self.stopped = why.or(self.stopped.take());
     }
 
-    fn name_what_was_missed(&mut self, why: &str) {
+    fn record_gaps(&mut self, why: &str) {
         let at = self.tape.now();
         for (lane, position) in LANES.into_iter().zip(self.skipped) {
             self.recording.missing(at, lane, position, why);
@@ -232,19 +229,19 @@ impl Job {
             }
             let stopped =
                 self.stopped.clone().unwrap_or_else(|| "it did not reach the recorder".to_owned());
-            self.name_what_was_missed(&stopped);
+            self.record_gaps(&stopped);
             for (lane, length) in LANES.into_iter().zip(taken.lengths) {
                 self.recording.missing(at, lane, length.unwrap_or(0), &stopped);
             }
             if taken.dropped && taken.lengths[0].is_none() {
                 self.recording
-                    .gap(at, "the last of the output was not recorded: the recorder was too slow");
+                    .gap(at, "the end of the output was not recorded: the recorder was too slow");
             }
             self.end = Some((at, why));
         }
     }
 
-    /// Records the input that is known to have been shown by now.
+    /// Records the input that is known to have been shown.
     fn record_input(&mut self, at: u64) {
         for found in self.typed.take() {
             match found {
@@ -257,7 +254,7 @@ impl Job {
         }
     }
 
-    /// Writes what is in memory as one block.
+    /// Writes the lines in memory as one block.
     fn write(&mut self) {
         let block = self.pending.take().unwrap_or_else(|| self.recording.take(self.tape.now()));
         if block.is_empty() {
@@ -276,7 +273,7 @@ impl Job {
         }
         self.write();
         if self.pending.is_some() {
-            self.end = Some((self.tape.now(), String::new())); // only the written file makes it over
+            self.end = Some((self.tape.now(), String::new())); // the recording has ended only when its file is written
         }
         self.over = self.pending.is_none();
     }

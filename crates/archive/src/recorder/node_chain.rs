@@ -1,12 +1,12 @@
-//! The node's chain on this disk: appended, synced, signed, and handed over segment by segment.
+//! The node's hash chain on this disk: appended, synced, signed, and handed over in segments.
 //!
-//! Way: [`Ledger::add`] -> the open segment in `chain/` -> [`Ledger::checkpoint`] closes it -> a
-//! hard link in the outbox. The newest closed segment stays in `chain/`: it says where the chain
-//! goes on after a restart.
+//! Data flow: [`ChainFile::add`] -> the open segment in `chain/` -> [`ChainFile::checkpoint`] signs
+//! and closes it -> a hard link in the outbox. The newest closed segment stays in `chain/`: after a
+//! restart the chain goes on from there.
 //!
 //! # Invariants
-//! - A record is on the disk when `add` returns; one that could not be written is not in the chain.
-//! - What lies in the outbox ends with a checkpoint.
+//! - A record is on the disk when `add` returns. One that could not be written is not in the chain.
+//! - Each segment in the outbox ends with a checkpoint.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -17,14 +17,10 @@ use towline_evidence::checkpoint::{PublicKey, SigningKey};
 use towline_evidence::layout;
 use towline_evidence::node::{NodeChain, Record, What};
 
-/// Records in a segment before a checkpoint comes whatever the clock says. 4096 lines of 400 bytes
-/// are 1.6 MB.
-const SEGMENT: u64 = 4096;
-/// Largest segment that is read back, bytes.
-const MAX_SEGMENT: u64 = (SEGMENT + 2) * towline_evidence::node::MAX_LINE as u64;
+use crate::limits::{MAX_SEGMENT, SEGMENT_RECORDS};
 
-/// The chain and where it lies.
-pub(crate) struct Ledger {
+/// The chain and its files.
+pub(crate) struct ChainFile {
     chain: NodeChain,
     key: SigningKey,
     folder: PathBuf,
@@ -40,8 +36,8 @@ struct Segment {
     length: u64,
 }
 
-impl Ledger {
-    /// Opens the chain of `node` in `folder`, or begins it.
+impl ChainFile {
+    /// Opens the chain of `node` in `folder`, or starts one.
     pub(crate) fn open(
         node: &str,
         key: SigningKey,
@@ -49,7 +45,7 @@ impl Ledger {
         outbox: &Path,
         prefix: &str,
     ) -> io::Result<Self> {
-        let mut ledger = Self {
+        let mut opened = Self {
             chain: NodeChain::new(node),
             key,
             folder: folder.to_owned(),
@@ -67,19 +63,19 @@ impl Ledger {
         }
         segments.sort();
         for (first, path) in segments {
-            ledger.read(first, path)?;
+            opened.read(first, path)?;
         }
-        Ok(ledger)
+        Ok(opened)
     }
 
-    /// Takes up a segment: a closed one is handed over (again: the same bytes under the same key),
-    /// an open one goes on.
+    /// Reads a segment. A closed one is handed over (a second time: the same bytes under the same
+    /// key); an open one goes on.
     fn read(&mut self, first: u64, path: PathBuf) -> io::Result<()> {
         let mut file = OpenOptions::new().read(true).write(true).open(&path)?;
         let mut bytes = Vec::new();
         (&mut file).take(MAX_SEGMENT).read_to_end(&mut bytes)?;
         let whole = bytes.iter().rposition(|b| *b == b'\n').map_or(0, |at| at + 1);
-        file.set_len(whole as u64)?; // a line that a power cut left half-written was never answered for
+        file.set_len(whole as u64)?; // `add` has not returned for a line that a power cut left half-written
         let Some(last) = bytes[..whole].split(|b| *b == b'\n').rfind(|line| !line.is_empty())
         else {
             return fs::remove_file(&path);
@@ -97,23 +93,26 @@ impl Ledger {
         Ok(())
     }
 
-    /// Adds a record.
-    pub(crate) fn add(&mut self, at: i64, what: What) -> io::Result<()> {
+    /// Appends a record.
+    pub(super) fn add(&mut self, at: i64, what: What) -> io::Result<()> {
         let mut chain = self.chain.clone();
         let line = chain.push(at, what);
         self.append(&line)?;
         self.chain = chain;
-        let full = self.open.as_ref().is_some_and(|open| self.chain.next() - open.first >= SEGMENT);
+        let full = self
+            .open
+            .as_ref()
+            .is_some_and(|open| self.chain.next() - open.first >= SEGMENT_RECORDS);
         if full { self.checkpoint(at) } else { Ok(()) }
     }
 
-    /// Whether there are records that no checkpoint signs.
-    pub(crate) const fn has_unsigned(&self) -> bool {
+    /// Whether there are records that no checkpoint has signed.
+    pub(super) const fn has_unsigned(&self) -> bool {
         self.open.is_some()
     }
 
-    /// Signs what is there and hands the segment over; does nothing when all is signed.
-    pub(crate) fn checkpoint(&mut self, at: i64) -> io::Result<()> {
+    /// Signs the open segment and hands it over; does nothing when there is none.
+    pub(super) fn checkpoint(&mut self, at: i64) -> io::Result<()> {
         if self.open.is_none() {
             return Ok(());
         }
@@ -149,7 +148,7 @@ impl Ledger {
         let bytes = [line.as_bytes(), b"\n"].concat();
         open.file.seek(SeekFrom::Start(open.length))?;
         if let Err(error) = open.file.write_all(&bytes).and_then(|()| open.file.sync_data()) {
-            let _ = open.file.set_len(open.length); // if this fails too, the next append writes over it
+            let _ = open.file.set_len(open.length); // if this fails, too, the next append writes over it
             if open.length == 0 {
                 let _ = fs::remove_file(&open.path);
                 self.open = None;
@@ -171,8 +170,8 @@ impl Ledger {
         }
     }
 
-    /// Verifies checkpoints.
-    pub(crate) fn public(&self) -> PublicKey {
+    /// The key that verifies checkpoints.
+    pub(super) fn public(&self) -> PublicKey {
         self.key.public()
     }
 }
@@ -195,9 +194,9 @@ mod tests {
             Self { dir, key: SigningKey::generate().unwrap() }
         }
 
-        fn ledger(&self) -> Ledger {
+        fn chain(&self) -> ChainFile {
             let key = SigningKey::from_pkcs8(&self.key).unwrap();
-            Ledger::open(
+            ChainFile::open(
                 "gw",
                 key,
                 &self.dir.path().join("chain"),
@@ -232,20 +231,20 @@ mod tests {
     #[test]
     fn segments_of_one_chain_verify_together_over_restarts() {
         let scene = Scene::new();
-        let mut ledger = scene.ledger();
-        ledger.add(1, open("a")).unwrap();
-        ledger.checkpoint(2).unwrap();
-        ledger.add(3, open("b")).unwrap();
-        drop(ledger); // killed with an open segment
-        let mut ledger = scene.ledger();
-        ledger.add(4, open("c")).unwrap();
-        ledger.checkpoint(5).unwrap();
-        ledger.checkpoint(6).unwrap();
-        drop(ledger);
-        let mut ledger = scene.ledger();
-        assert!(!ledger.has_unsigned());
-        ledger.add(7, open("d")).unwrap();
-        ledger.checkpoint(8).unwrap();
+        let mut chain = scene.chain();
+        chain.add(1, open("a")).unwrap();
+        chain.checkpoint(2).unwrap();
+        chain.add(3, open("b")).unwrap();
+        drop(chain); // killed with an open segment
+        let mut chain = scene.chain();
+        chain.add(4, open("c")).unwrap();
+        chain.checkpoint(5).unwrap();
+        chain.checkpoint(6).unwrap();
+        drop(chain);
+        let mut chain = scene.chain();
+        assert!(!chain.has_unsigned());
+        chain.add(7, open("d")).unwrap();
+        chain.checkpoint(8).unwrap();
         assert_eq!(scene.verified(), 7);
         assert_eq!(fs::read_dir(scene.dir.path().join("chain")).unwrap().count(), 1);
     }
@@ -253,10 +252,10 @@ mod tests {
     #[test]
     fn a_power_cut_at_any_byte_of_the_open_segment_leaves_a_chain_that_goes_on() {
         let scene = Scene::new();
-        let mut ledger = scene.ledger();
-        ledger.add(1, open("a")).unwrap();
-        ledger.add(2, open("b")).unwrap();
-        drop(ledger);
+        let mut chain = scene.chain();
+        chain.add(1, open("a")).unwrap();
+        chain.add(2, open("b")).unwrap();
+        drop(chain);
         let path = scene.dir.path().join("chain/000000000000.jsonl");
         let whole = fs::read(&path).unwrap();
         for cut in 0..=whole.len() {
@@ -266,9 +265,9 @@ mod tests {
                 fs::remove_file(left.unwrap().path()).unwrap();
             }
             File::create(&path).unwrap().write_all(&whole[..cut]).unwrap();
-            let mut ledger = scene.ledger();
-            ledger.add(3, open("c")).unwrap();
-            ledger.checkpoint(4).unwrap();
+            let mut chain = scene.chain();
+            chain.add(3, open("c")).unwrap();
+            chain.checkpoint(4).unwrap();
             let lines = whole[..cut].iter().filter(|b| **b == b'\n').count() as u64;
             assert_eq!(scene.verified(), lines + 2, "cut at {cut}");
         }

@@ -1,71 +1,62 @@
-//! The recorder: one thread that turns tapes into sealed recordings on this disk, and hands them
-//! over.
+//! The recorder: from the start of a session's recording to its handover, and the node's chain that
+//! names each recording.
 //!
-//! Way: [`Recorder::begin`] (a file, and a record in the node's chain, before the session's first
-//! byte) -> the session's [`Tape`] -> this thread -> blocks in `staging/` -> at the end `outbox/`,
-//! and a signed record of it.
+//! Data flow: [`Recorder::begin`] (a file, and a record in the node's chain, before the session's
+//! first byte) -> the session's [`Tape`] -> the thread in `worker` -> blocks in `staging/` -> at the
+//! end `outbox/`, and a signed record.
 //!
 //! # Invariants
-//! - No session ever waits for this thread: it waits for them.
-//! - Of a process that is killed, what is older than [`TICK`] is on the disk; what is missing shows
-//!   as a gap when the session goes on.
-//! - A recording that began is in the node's chain until it has ended there.
+//! - No session waits for this thread.
+//! - When the process is killed, everything older than [`TICK`](crate::limits::TICK) is on the disk;
+//!   what is missing becomes a gap when the session goes on.
+//! - A recording that began is open in the node's chain until its end is recorded there.
 //!
 //! # Not here
-//! - Sending: `outbox`. What happens to sessions whose recording fails or is over: whoever listens
-//!   to [`RecordingEvents`].
+//! - Delivery: `delivery`. What happens to sessions whose recording fails or ends: the receiver of
+//!   [`RecordingEvents`].
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{Notify, mpsc};
 use towline_evidence::cast::{Facts, Header};
 use towline_evidence::checkpoint::PublicKey;
+use towline_evidence::layout;
 use towline_evidence::node::What;
 use towline_evidence::recording::{Recording, Resuming};
-
-use crate::delivery::{cloudwatch, copies};
-use crate::recorder::destinations::Destinations;
-use crate::recorder::disk_space::is_full;
-use crate::recorder::job::{Job, Step};
-use crate::recorder::node_chain::Ledger;
-use crate::recorder::staging::Staged;
-use crate::recorder::tape::{List, Tape};
-use crate::settings::{Demand, Settings, SinkSettings, WhenFailing};
 use towline_host::clock::Clock;
+use towline_ssm::api::session::SessionManagerOutputUrl;
+use towline_ssm::documents::preferences::SessionPreferences;
 
-/// How long something may lie in memory only.
-pub(crate) const TICK: Duration = Duration::from_secs(1);
-/// The thread steps back behind those that carry bytes: it has a tape's length of time, and they
-/// have none. With it bulk output of one session is a tenth faster on two processors. A session
-/// whose tape is behind waits, so a busy machine starves no recording.
-const NICENESS: i32 = 5;
-/// How often free space and what waits are looked at.
-const LOOK_EVERY: Duration = Duration::from_secs(5);
-/// RecordingEvents that may wait at once; when there are more, the rest is told at the next tick.
-const NEWS: usize = 256;
+use super::destinations::Destinations;
+use super::disk_space::DiskSpace;
+use super::job::Job;
+use super::node_chain::ChainFile;
+use super::staging::Staged;
+use super::tape::{List, OnTaken, Tape};
+use crate::limits::EVENTS;
+use crate::settings::{Demand, S3, Settings, SinkSettings};
 
-/// What sessions should hear of their recordings.
+/// Events about recordings, for the part that owns the sessions.
 pub type RecordingEvents = mpsc::Receiver<RecordingEvent>;
 
-/// One piece of news.
+/// One event about a recording.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RecordingEvent {
-    /// A demanded recording failed.
+    /// A recording that the settings demand failed.
     Failed {
         /// The session, which has to end.
         session: String,
         /// Why.
         why: String,
     },
-    /// A recording is over. Told before it is handed over; of a process that is killed right then,
-    /// it is not told again.
+    /// A recording has ended. Sent before it is handed over; a process that is killed in between
+    /// does not send it again.
     Finished {
         /// The session.
         session: String,
@@ -77,59 +68,71 @@ pub enum RecordingEvent {
 /// Why a session cannot be recorded.
 #[derive(Debug, thiserror::Error)]
 pub enum CannotRecord {
-    /// The disk is too full.
-    #[error("recording is not possible: {0}")]
-    NoRoom(String),
+    /// Too little disk space.
+    #[error("recording is paused: {0}")]
+    Paused(String),
+    /// The file of an earlier process is not a recording.
+    #[error("the staged file is not a recording: {0}")]
+    Damaged(String),
     /// The disk failed.
-    #[error("recording is not possible: {0}")]
-    Disk(#[from] std::io::Error),
+    #[error("cannot write the recording: {0}")]
+    Disk(#[from] io::Error),
 }
 
-/// See the module.
+/// What an earlier process left of a recording.
+pub(super) struct Leftover {
+    recording: Recording,
+    staged: Staged,
+    /// When the recording began, seconds since the epoch.
+    began: i64,
+}
+
+/// Records sessions. Shared by all parts that need it.
 pub struct Recorder {
     pub(crate) settings: Settings,
-    clock: Clock,
-    list: Arc<List>,
-    jobs: Mutex<HashMap<String, Arc<Mutex<Job>>>>,
-    /// Recordings that an earlier process left, until it is known whether their sessions live.
-    left: Mutex<HashMap<String, (Recording, Staged, i64)>>,
-    ledger: Mutex<Ledger>,
-    pub(crate) room: Mutex<Option<String>>,
+    pub(super) clock: Clock,
+    pub(super) list: Arc<List>,
+    pub(super) jobs: Mutex<HashMap<String, Arc<Mutex<Job>>>>,
+    /// Recordings of an earlier process, until it is known whether their sessions are alive.
+    leftovers: Mutex<HashMap<String, Leftover>>,
+    pub(super) chain: Mutex<ChainFile>,
+    pub(super) disk: DiskSpace,
     pub(super) exporting: Mutex<()>,
-    stopping: AtomicBool,
+    pub(super) stopping: AtomicBool,
+    /// Wakes the outbox.
     pub(crate) finished: Arc<Notify>,
-    news: mpsc::Sender<RecordingEvent>,
+    pub(super) events: mpsc::Sender<RecordingEvent>,
     thread: Mutex<Option<JoinHandle<()>>>,
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner) // each holder leaves the value whole between its steps
 }
 
 impl Recorder {
-    /// Starts the thread, after reading what an earlier process left.
+    /// Reads what an earlier process left, and starts the thread.
     pub(crate) fn start(
         settings: Settings,
-        ledger: Ledger,
+        chain: ChainFile,
         clock: Clock,
-    ) -> std::io::Result<(Arc<Self>, RecordingEvents)> {
-        let (news, told) = mpsc::channel(NEWS);
+    ) -> io::Result<(Arc<Self>, RecordingEvents)> {
+        let (events, receiver) = mpsc::channel(EVENTS);
         let recorder = Arc::new(Self {
+            disk: DiskSpace::new(&settings),
             settings,
             clock,
             list: Arc::default(),
             jobs: Mutex::default(),
-            left: Mutex::default(),
-            ledger: Mutex::new(ledger),
-            room: Mutex::new(None),
+            leftovers: Mutex::default(),
+            chain: Mutex::new(chain),
             exporting: Mutex::default(),
             stopping: AtomicBool::new(false),
             finished: Arc::default(),
-            news,
+            events,
             thread: Mutex::new(None),
         });
-        recorder.read_what_is_left()?;
-        recorder.look_for_room();
+        recorder.read_leftovers()?;
+        recorder.disk.look();
         let node = recorder.settings.node.clone();
         let key = recorder.public_key().to_string();
         recorder.record(What::Start { node, key })?;
@@ -139,7 +142,7 @@ impl Recorder {
                 .name("towline-evidence".to_owned())
                 .spawn(move || own.run())?,
         );
-        Ok((recorder, told))
+        Ok((recorder, receiver))
     }
 
     /// Whether sessions are recorded at all.
@@ -148,32 +151,33 @@ impl Recorder {
         self.settings.recording
     }
 
-    /// Why nothing can be recorded now, if so.
+    /// Why recording is paused; `None` when it is not.
     #[must_use]
     pub fn paused(&self) -> Option<String> {
-        lock(&self.room).clone()
+        self.disk.paused()
     }
 
-    /// Verifies this node's checkpoints.
+    /// The key that verifies this node's checkpoints.
     #[must_use]
     pub fn public_key(&self) -> PublicKey {
-        lock(&self.ledger).public()
+        lock(&self.chain).public()
     }
 
     /// Key of a session's recording in the sink.
     #[must_use]
     pub fn object(&self, session: &str) -> String {
-        towline_evidence::layout::recording(&self.settings.prefix, session)
+        layout::recording(&self.settings.prefix, session)
     }
 
-    /// Where a session's recording lies, or will lie, as a URL; `None` where nothing is recorded.
+    /// URL of a session's recording, even if it is not in the sink yet; `None` when sessions are
+    /// not recorded.
     #[must_use]
     pub fn url(&self, session: &str) -> Option<String> {
         let url = self.url_of(&self.object(session));
         (self.settings.recording != Demand::Off).then_some(url)
     }
 
-    /// The URL of an object in the sink.
+    /// URL of an object in the sink.
     #[must_use]
     pub fn url_of(&self, object: &str) -> String {
         match &self.settings.sink {
@@ -182,21 +186,46 @@ impl Recorder {
         }
     }
 
-    /// Bytes of a recording that goes on, as far as they are on the disk; `None` where there is
+    /// The bucket's settings, if the sink is a bucket.
+    #[must_use]
+    pub fn s3(&self) -> Option<&S3> {
+        self.settings.s3()
+    }
+
+    /// Where a session's output goes besides its recording.
+    ///
+    /// # Errors
+    /// Why a destination of the preferences is not possible, for the user.
+    pub fn destinations(&self, preferences: &SessionPreferences) -> Result<Destinations, String> {
+        Destinations::choose(&self.settings, preferences)
+    }
+
+    /// The URLs of a session's output. The bucket of the preferences goes before the gateway's own.
+    #[must_use]
+    pub fn output_url(
+        &self,
+        session: &str,
+        destinations: &Destinations,
+    ) -> SessionManagerOutputUrl {
+        destinations.output_url(&self.settings, session, self.url(session))
+    }
+
+    /// Bytes of a recording that is under way, as far as they are on the disk; `None` when there is
     /// none.
     #[must_use]
     pub fn bytes_so_far(&self, session: &str) -> Option<u64> {
         fs::metadata(self.staging_path(session)).ok().map(|file| file.len())
     }
 
-    /// The file of a recording that is not, or not yet, in the sink.
+    /// The file of a recording that has not reached the sink yet.
     #[must_use]
     pub fn local(&self, session: &str) -> Option<PathBuf> {
-        let waiting = self.settings.home.join("outbox").join(self.object(session));
+        let waiting = self.outbox_folder().join(self.object(session));
         [self.staging_path(session), waiting].into_iter().find(|path| path.is_file())
     }
 
-    /// Begins a recording. Waits for the disk: call it where waiting is allowed.
+    /// Begins a recording. `on_taken` is called after the thread has emptied the tape. Waits for the
+    /// disk: call it from a thread that may wait.
     ///
     /// # Errors
     /// [`CannotRecord`].
@@ -206,10 +235,11 @@ impl Recorder {
         cols: u16,
         rows: u16,
         term: Option<&str>,
-        places: &Destinations,
+        destinations: &Destinations,
+        on_taken: OnTaken,
     ) -> Result<Arc<Tape>, CannotRecord> {
-        if let Some(why) = lock(&self.room).clone() {
-            return Err(CannotRecord::NoRoom(why));
+        if let Some(why) = self.paused() {
+            return Err(CannotRecord::Paused(why));
         }
         let session = facts.session.clone();
         let header = Header {
@@ -229,77 +259,67 @@ impl Recorder {
         let begun = staged
             .append(&recording.take(0))
             .and_then(|()| staged.sync())
-            .and_then(|()| self.record(What::Open { session: session.clone() }));
-        let home = &self.settings.home;
-        let begun = begun
-            .and_then(|()| {
-                places
-                    .logs
-                    .as_ref()
-                    .map_or(Ok(()), |logs| cloudwatch::follow(home, &session, &path, logs))
-            })
-            .and_then(|()| {
-                places
-                    .copy
-                    .as_ref()
-                    .map_or(Ok(()), |copy| copies::expect(home, &session, &path, copy))
-            });
+            .and_then(|()| self.record(What::Open { session: session.clone() }))
+            .and_then(|()| destinations.enqueue(&self.settings.home, &session, &path));
         if let Err(error) = begun {
-            let _ = fs::remove_file(&path); // an empty file of a session that will not be
+            let _ = fs::remove_file(&path); // the session will not begin; its file is empty
             return Err(error.into());
         }
-        Ok(self.add(&session, recording, staged, 0))
+        Ok(self.add(&session, recording, staged, 0, on_taken))
     }
 
-    /// Whether its recording is still being written.
+    /// Whether a session's recording is still being written.
     #[must_use]
     pub fn is_recording(&self, session: &str) -> bool {
         self.staging_path(session).exists()
     }
 
-    /// Goes on with the recording of a session that outlived an earlier process; `None` when there
-    /// is none.
-    pub fn resume(&self, session: &str) -> Option<Arc<Tape>> {
-        let (mut recording, staged, timestamp) = lock(&self.left).remove(session)?;
-        let since = self
-            .clock
-            .now()
-            .0
-            .saturating_mul(1000)
-            .saturating_sub(timestamp.saturating_mul(1_000_000));
+    /// Goes on with the recording of a session that survived a restart of the gateway; `None` when
+    /// there is no such recording.
+    pub fn resume(&self, session: &str, on_taken: OnTaken) -> Option<Arc<Tape>> {
+        let Leftover { mut recording, staged, began } = lock(&self.leftovers).remove(session)?;
+        let since =
+            self.clock.now().0.saturating_mul(1000).saturating_sub(began.saturating_mul(1_000_000));
         let base = recording.last().max(u64::try_from(since).unwrap_or(0));
         recording.marker(base, "the gateway was restarted");
-        Some(self.add(session, recording, staged, base))
+        Some(self.add(session, recording, staged, base, on_taken))
     }
 
-    /// Ends the recordings that nobody went on with: their sessions are over.
+    /// Ends the recordings that nobody resumed: their sessions have ended.
     pub fn finish_leftovers(&self) {
-        for (session, (recording, staged, _)) in lock(&self.left).drain() {
+        for (session, Leftover { recording, staged, .. }) in lock(&self.leftovers).drain() {
             let base = recording.last();
-            let tape = self.add(&session, recording, staged, base);
-            tape.end("the session did not outlive a restart of the gateway");
+            let tape = self.add(&session, recording, staged, base, Box::new(|| {}));
+            tape.end("the session did not survive a restart of the gateway");
         }
     }
 
-    /// Adds a record to the node's chain.
+    /// Appends a record to the node's chain.
     ///
     /// # Errors
     /// The disk's.
-    pub fn record(&self, what: What) -> std::io::Result<()> {
-        lock(&self.ledger).add(self.clock.now().0, what)
+    pub fn record(&self, what: What) -> io::Result<()> {
+        lock(&self.chain).add(self.clock.now().0, what)
     }
 
-    /// Signs what the node's chain holds.
+    /// Records in the node's chain that the delivery of `name` was given up.
+    pub(crate) fn record_lost(&self, name: String, why: String) {
+        if let Err(error) = self.record(What::Lost { name, why }) {
+            tracing::error!(%error, "cannot write the node's chain");
+        }
+    }
+
+    /// Signs the records of the node's chain.
     ///
     /// # Errors
     /// The disk's.
-    pub fn checkpoint(&self) -> std::io::Result<()> {
-        lock(&self.ledger).checkpoint(self.clock.now().0)?;
+    pub fn checkpoint(&self) -> io::Result<()> {
+        lock(&self.chain).checkpoint(self.clock.now().0)?;
         self.finished.notify_one();
         Ok(())
     }
 
-    /// Writes what is there, signs it, and ends the thread. Waits for the disk.
+    /// Writes and signs everything, and ends the thread. Waits for the disk.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
         self.list.call();
@@ -308,8 +328,15 @@ impl Recorder {
         }
     }
 
-    fn add(&self, session: &str, recording: Recording, staged: Staged, base: u64) -> Arc<Tape> {
-        let tape = Tape::new(session, base, Arc::clone(&self.list));
+    fn add(
+        &self,
+        session: &str,
+        recording: Recording,
+        staged: Staged,
+        base: u64,
+        on_taken: OnTaken,
+    ) -> Arc<Tape> {
+        let tape = Tape::new(session, base, Arc::clone(&self.list), on_taken);
         let job = Job::new(Arc::clone(&tape), recording, staged, self.settings.max_recording);
         lock(&self.jobs).insert(session.to_owned(), Arc::new(Mutex::new(job)));
         tape
@@ -319,7 +346,7 @@ impl Recorder {
         self.settings.home.join("staging").join(format!("{session}.part"))
     }
 
-    fn read_what_is_left(&self) -> std::io::Result<()> {
+    fn read_leftovers(&self) -> io::Result<()> {
         for entry in fs::read_dir(self.settings.home.join("staging"))? {
             let path = entry?.path();
             let Some(session) =
@@ -327,10 +354,10 @@ impl Recorder {
             else {
                 continue;
             };
-            match read_left(&path, session) {
-                Ok(left) => drop(lock(&self.left).insert(session.to_owned(), left)),
+            match read_leftover(&path, session) {
+                Ok(leftover) => drop(lock(&self.leftovers).insert(session.to_owned(), leftover)),
                 Err(error) => {
-                    tracing::error!(session, %error, "a recording cannot be gone on with: it lies in quarantine");
+                    tracing::error!(session, %error, "cannot resume a recording: moved to quarantine");
                     fs::rename(
                         &path,
                         self.settings.home.join("quarantine").join(format!("{session}.part")),
@@ -341,134 +368,16 @@ impl Recorder {
         }
         Ok(())
     }
-
-    // ---- the thread
-    // -------------------------------------------------------------------------------------------
-
-    fn run(&self) {
-        // On Linux this is the thread's. Where it is not allowed, the thread does without.
-        let _ = rustix::process::nice(NICENESS);
-        let (mut tick, mut look, mut signed) = (Instant::now(), Instant::now(), Instant::now());
-        loop {
-            let stopping = self.stopping.load(Ordering::SeqCst);
-            self.list.wait(if stopping {
-                Duration::ZERO
-            } else {
-                TICK.saturating_sub(tick.elapsed())
-            });
-            let tapes = self.list.all();
-            if stopping && tapes.is_empty() {
-                break;
-            }
-            for tape in tapes {
-                self.work(&tape.session, Step::Drain);
-            }
-            if tick.elapsed() >= TICK {
-                self.all(Step::Flush);
-                tick = Instant::now();
-            }
-            if look.elapsed() >= LOOK_EVERY {
-                self.look_for_room();
-                look = Instant::now();
-            }
-            if signed.elapsed() >= self.settings.checkpoint {
-                self.sign();
-                signed = Instant::now();
-            }
-        }
-        self.sign();
-    }
-
-    fn all(&self, step: Step) {
-        let sessions: Vec<String> = lock(&self.jobs).keys().cloned().collect();
-        for session in sessions {
-            self.work(&session, step);
-        }
-    }
-
-    fn work(&self, session: &str, step: Step) {
-        let Some(job) = lock(&self.jobs).get(session).cloned() else { return };
-        let mut job = lock(&job);
-        let room = lock(&self.room).clone();
-        job.step(step, room.as_deref());
-        if job.is_stuck() && self.use_reserve() {
-            let room = lock(&self.room).clone();
-            job.step(Step::Flush, room.as_deref());
-        }
-        if job.is_over() {
-            self.hand_over(session, &mut job);
-        } else if let Some(why) = job.failure() {
-            tracing::error!(session, why, "a session is not recorded");
-            let ends = self.settings.recording == Demand::Demanded
-                && self.settings.when_failing == WhenFailing::EndSession;
-            let told = RecordingEvent::Failed { session: session.to_owned(), why: why.to_owned() };
-            if ends && self.news.try_send(told).is_err() {
-                return; // told again at the next tick
-            }
-            job.failure_told();
-        }
-    }
-
-    /// A recording with its last seal: signed, and into the outbox.
-    fn hand_over(&self, session: &str, job: &mut Job) {
-        let told = RecordingEvent::Finished { session: session.to_owned(), bytes: job.bytes() };
-        // Nobody listens any more when the gateway stops: then it is handed over all the same.
-        if matches!(self.news.try_send(told), Err(TrySendError::Full(_)))
-            && !self.stopping.load(Ordering::SeqCst)
-        {
-            return; // once more at the next tick
-        }
-        let object = self.object(session);
-        let target = self.settings.home.join("outbox").join(&object);
-        let moved = job.sync().and_then(|()| {
-            self.record(job.ended(session, &object))?;
-            if let Some(folder) = target.parent() {
-                fs::create_dir_all(folder)?;
-            }
-            fs::rename(job.path(), &target)?;
-            self.checkpoint()
-        });
-        match moved {
-            Ok(()) => drop(lock(&self.jobs).remove(session)),
-            Err(error) => {
-                tracing::error!(session, %error, "a finished recording waits: it cannot be handed over");
-                if is_full(&error) {
-                    self.use_reserve();
-                }
-            }
-        }
-    }
-
-    fn sign(&self) {
-        self.all(Step::Flush);
-        let jobs: Vec<(String, Arc<Mutex<Job>>)> =
-            lock(&self.jobs).iter().map(|(name, job)| (name.clone(), Arc::clone(job))).collect();
-        for (session, job) in jobs {
-            let mut job = lock(&job);
-            let Some((lines, head)) = job.progress() else { continue };
-            if let Err(error) =
-                job.sync().and_then(|()| self.record(What::Progress { session, lines, head }))
-            {
-                tracing::error!(%error, "the node's chain cannot be written");
-                return;
-            }
-        }
-        if lock(&self.ledger).has_unsigned()
-            && let Err(error) = self.checkpoint()
-        {
-            tracing::error!(%error, "the node's chain cannot be signed");
-        }
-    }
 }
 
-fn read_left(path: &Path, session: &str) -> Result<(Recording, Staged, i64), CannotRecord> {
-    let (mut resuming, mut timestamp) = (Resuming::new(session), None);
+fn read_leftover(path: &Path, session: &str) -> Result<Leftover, CannotRecord> {
+    let (mut resuming, mut began) = (Resuming::new(session), None);
     let staged = Staged::reopen(path, |line| {
-        if timestamp.is_none() {
-            timestamp = Some(Header::parse(line).map_or(0, |header| header.timestamp));
+        if began.is_none() {
+            began = Some(Header::parse(line).map_or(0, |header| header.timestamp));
         }
         resuming.line(line);
     })?;
-    let recording = resuming.finish().map_err(|error| CannotRecord::NoRoom(error.to_string()))?;
-    Ok((recording, staged, timestamp.unwrap_or(0)))
+    let recording = resuming.finish().map_err(|error| CannotRecord::Damaged(error.to_string()))?;
+    Ok(Leftover { recording, staged, began: began.unwrap_or(0) })
 }

@@ -1,12 +1,13 @@
-//! A recording on this disk while it is made: gzip members, one a block, each ending with a seal.
+//! The file of a recording that is under way: gzip members, one for each block, each ending with a
+//! seal.
 //!
 //! # Invariants
-//! - A member is in the file whole or not at all, as far as this process can tell; what a power cut
-//!   leaves of one is cut off when the file is opened again.
-//! - The file's digest is known without reading it again.
+//! - A member is in the file whole or not at all. What a power cut leaves of one is cut off when the
+//!   file is opened again.
+//! - The file's digest is known without reading the file again.
 //!
 //! # Not here
-//! - When to write and what becomes of failures: `writer`.
+//! - When to write, and what happens after a failure: `job`.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
@@ -14,43 +15,30 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use flate2::bufread::GzDecoder;
-use towline_evidence::cast::MAX_LINE;
 use towline_evidence::digest::{Digest, Running};
 
-use crate::recorder::gzip::packed;
+use super::gzip;
+use crate::limits::MAX_MEMBER;
 
-/// Largest member, bytes when unpacked: a block of the longest lines. What is larger was not
-/// written by us.
-const MAX_MEMBER: u64 = (towline_evidence::seal::BLOCK as u64 + 2) * MAX_LINE as u64;
-
-/// A recording's file.
-#[derive(Debug)]
-pub(crate) struct Staged {
-    pub(crate) path: PathBuf,
+/// The file of a recording.
+pub(super) struct Staged {
+    pub(super) path: PathBuf,
     file: File,
     /// Bytes of whole members.
     length: u64,
-    digest: DebugRunning,
-}
-
-struct DebugRunning(Running);
-
-impl std::fmt::Debug for DebugRunning {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Running(..)")
-    }
+    digest: Running,
 }
 
 impl Staged {
-    /// A new file.
-    pub(crate) fn create(path: &Path) -> io::Result<Self> {
+    /// Creates the file.
+    pub(super) fn create(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?;
-        Ok(Self { path: path.to_owned(), file, length: 0, digest: DebugRunning(Running::new()) })
+        Ok(Self { path: path.to_owned(), file, length: 0, digest: Running::new() })
     }
 
-    /// A file that an earlier process left: its lines go to `line`, member by member, and what is
+    /// Opens a file that an earlier process left. Its lines go to `line`, member by member; what is
     /// not a whole member is cut off.
-    pub(crate) fn reopen(path: &Path, mut line: impl FnMut(&[u8])) -> io::Result<Self> {
+    pub(super) fn reopen(path: &Path, mut line: impl FnMut(&[u8])) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         let mut reader = BufReader::new(file.try_clone()?);
         let (mut length, mut digest) = (0, Running::new());
@@ -81,47 +69,41 @@ impl Staged {
                 n => digest.update(&buffer[..n]),
             }
         }
-        let mut staged = Self { path: path.to_owned(), file, length, digest: DebugRunning(digest) };
+        let mut staged = Self { path: path.to_owned(), file, length, digest };
         staged.file.seek(SeekFrom::Start(length))?;
         Ok(staged)
     }
 
-    /// Adds a block as one member. On an error the file is as it was.
-    pub(crate) fn append(&mut self, block: &[u8]) -> io::Result<()> {
-        packed(block, |member| self.append_member(member))?
+    /// Appends a block as one member. After an error the file is as before.
+    pub(super) fn append(&mut self, block: &[u8]) -> io::Result<()> {
+        gzip::member(block, |member| self.append_member(member))?
     }
 
     fn append_member(&mut self, member: &[u8]) -> io::Result<()> {
         self.file.seek(SeekFrom::Start(self.length))?;
         if let Err(error) = self.file.write_all(member) {
-            let _ = self.file.set_len(self.length); // if this fails too, the next append or opening cuts it off
+            let _ = self.file.set_len(self.length); // if this fails, too, the next append or opening cuts the rest off
             return Err(error);
         }
-        self.digest.0.update(member);
+        self.digest.update(member);
         self.length += member.len() as u64;
         Ok(())
     }
 
-    /// Brings what was written to the disk.
-    pub(crate) fn sync(&self) -> io::Result<()> {
+    /// Syncs the file to the disk.
+    pub(super) fn sync(&self) -> io::Result<()> {
         self.file.sync_data()
     }
 
     /// Bytes in the file.
-    pub(crate) const fn length(&self) -> u64 {
+    pub(super) const fn length(&self) -> u64 {
         self.length
     }
 
     /// SHA-256 of the file.
-    pub(crate) fn sha256(&self) -> Digest {
-        self.digest.0.clone().finish()
+    pub(super) fn sha256(&self) -> Digest {
+        self.digest.clone().finish()
     }
-}
-
-/// Free bytes for us on the file system of `path`.
-pub(crate) fn free_space(path: &Path) -> io::Result<u64> {
-    let stat = rustix::fs::statvfs(path)?;
-    Ok(stat.f_bavail.saturating_mul(stat.f_frsize))
 }
 
 #[cfg(test)]

@@ -1,87 +1,63 @@
-//! A tape: where a session's output goes on its way to the recorder. Bounded, and it never makes a
-//! session wait.
+//! A tape: a bounded buffer between a session and the recorder's thread. It never makes a session
+//! wait.
 //!
-//! Way: the session's task copies bytes in ([`Tape::output`]) -> the tape is put on the recorder's
-//! list, once -> the recorder's thread takes all of it ([`Tape::take`]).
+//! Data flow: the session's task copies bytes in ([`Tape::output`]) -> the tape is put on the
+//! recorder's list, once -> the recorder's thread takes everything ([`Tape::take`]).
 //!
 //! # Invariants
-//! - A keystroke wakes nobody: the thread comes by itself at each tick, and is called only for much
-//!   ([`URGENT`]) or an end. (A thread that is woken for each echo takes a core just when the echo
-//!   needs one.)
-//! - At most [`TAPE`] bytes in one tape and [`ALL_TAPES`] in all of them. What does not fit is not
-//!   kept; its positions are missed by the recorder, which names the gap.
-//! - A tape that is behind slows its own session down, by the credit that its agent gets, and no
-//!   other: so a recorder that works, however slowly, loses nothing of a session within its window.
-//! - Positions come with the bytes: what is replayed is found out by the recorder, not here.
+//! - A keystroke wakes no thread. The recorder's thread looks by itself at each tick; it is woken
+//!   only for many bytes ([`TAPE_URGENT`]) or an end. A thread that is woken for each echo takes a
+//!   core just when the echo needs one.
+//! - At most [`TAPE`] bytes are in one tape and [`ALL_TAPES`] in all of them. What does not fit is
+//!   dropped; the recorder sees the missing positions and writes a gap.
+//! - A tape that is behind slows its own session down, by the credit its agent gets, and no other.
+//!   So a recorder that works, however slowly, records everything within a session's window.
+//! - Positions come with the bytes. The recorder finds out what is a repetition, not the tape.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use towline_evidence::recording::Lane;
 use towline_evidence::typed::Said;
 
-/// Bytes in one tape: what makes it count as behind, and the windows of both lanes that may still
-/// come.
-pub(crate) const TAPE: usize = 3 * 1024 * 1024;
-/// Bytes in all tapes together.
-pub(crate) const ALL_TAPES: usize = 64 * 1024 * 1024;
-/// Pieces in one tape: bounds what tiny pieces cost beside their bytes.
-const PIECES: usize = 8192;
-/// With so many, nothing of input is added: keystrokes sent one by one must not crowd out the
-/// output.
-const INPUT_PIECES: usize = PIECES / 2;
-/// So many bytes on a tape call the thread; less waits for its tick.
-const URGENT: usize = 64 * 1024;
-const _: () = assert!(URGENT < BEHIND, "a session would be slowed down before anybody was called");
-/// Output that follows within so much time is one event: no eye sees the difference.
-const SAME_MOMENT: u64 = 10_000;
-/// Longest output of one event that is made by joining.
-const JOINED: usize = 16 * 1024;
+use crate::limits::{
+    ALL_TAPES, JOINED_OUTPUT, SAME_MOMENT, TAPE, TAPE_BEHIND, TAPE_INPUT_PIECES, TAPE_PIECES,
+    TAPE_URGENT,
+};
 
-/// A tape with more bytes is behind, and its session slows down: what may still be on its way fits
-/// above it.
-const BEHIND: usize = TAPE / 3;
-const _: () = assert!(BEHIND as u64 + 2 * crate::limits::RECORDED_WINDOW <= TAPE as u64);
+/// What the recorder calls after it has taken everything from a tape. It must not wait.
+pub type OnTaken = Box<dyn Fn() + Send + Sync>;
 
-/// Called when the recorder has taken what was on a tape.
-struct Taker(Box<dyn Fn() + Send + Sync>);
-
-impl std::fmt::Debug for Taker {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Taker(..)")
-    }
-}
-
-/// One thing that happened.
+/// One event of a session.
 #[derive(Debug)]
-pub(crate) enum Piece {
-    /// Output, and the reason to name if something before it is missing.
+pub(super) enum Piece {
+    /// Output, and the reason that a gap before it gets.
     Output { at: u64, lane: Lane, offset: u64, data: Vec<u8>, why: &'static str },
-    /// A new size.
+    /// A new terminal size.
     Resize { at: u64, cols: u16, rows: u16 },
     /// A marker.
     Marker { at: u64, text: String },
-    /// Input on its way to the device, which is not in the recording by that alone.
+    /// Input on its way to the device. It is recorded only when the device confirms it.
     Input { at: u64, offset: u64, data: Vec<u8> },
-    /// What the device said of input.
+    /// The device's report about input.
     Said { at: u64, said: Said },
 }
 
-/// What the recorder's thread takes at once.
+/// Everything that the recorder's thread takes at once.
 #[derive(Debug, Default)]
-pub(crate) struct Taken {
-    pub(crate) pieces: VecDeque<Piece>,
-    /// Lengths of the lanes, where known: what is not there by the end is missing.
-    pub(crate) lengths: [Option<u64>; 2],
-    /// Why something may be missing that no later piece tells.
-    pub(crate) dropped: bool,
-    /// The session is over, at this time and for this reason.
-    pub(crate) end: Option<(u64, String)>,
+pub(super) struct Taken {
+    pub(super) pieces: VecDeque<Piece>,
+    /// Lengths of the lanes, where known: what has not arrived by the end is missing.
+    pub(super) lengths: [Option<u64>; 2],
+    /// Output was dropped and no later piece says so.
+    pub(super) dropped: bool,
+    /// The session has ended, at this time and for this reason.
+    pub(super) end: Option<(u64, String)>,
 }
 
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Inner {
     taken: Taken,
     bytes: usize,
@@ -90,32 +66,36 @@ struct Inner {
     closed: bool,
 }
 
-/// The recorder's list of tapes with something on them.
-#[derive(Debug, Default)]
-pub(crate) struct List {
+/// The recorder's list of tapes that hold something.
+#[derive(Default)]
+pub(super) struct List {
     waiting: Mutex<Waiting>,
     wake: Condvar,
     bytes: AtomicUsize,
 }
 
-/// Tapes with something on them, and whether somebody called for the thread.
-#[derive(Debug, Default)]
+#[derive(Default)]
 struct Waiting {
     tapes: VecDeque<Arc<Tape>>,
     called: bool,
 }
 
-/// See the module.
-#[derive(Debug)]
+/// A tape. The module's header says how it works.
 pub struct Tape {
     /// The session.
     pub session: String,
     started: Instant,
-    /// Where time begins: 0, or where an earlier process left off, microseconds.
+    /// Microseconds of the recording when this tape began: 0, unless an earlier process recorded.
     base: u64,
     inner: Mutex<Inner>,
     list: Arc<List>,
-    taker: OnceLock<Taker>,
+    on_taken: OnTaken,
+}
+
+impl std::fmt::Debug for Tape {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Tape").field("session", &self.session).finish_non_exhaustive()
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -123,27 +103,27 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl List {
-    /// Waits until somebody calls, at most so long.
-    pub(crate) fn wait(&self, patience: Duration) {
+    /// Waits for a call, or until the time is over.
+    pub(super) fn wait(&self, patience: Duration) {
         let waiting = lock(&self.waiting);
         let waited = self.wake.wait_timeout_while(waiting, patience, |w| !w.called);
         waited.unwrap_or_else(PoisonError::into_inner).0.called = false;
     }
 
-    /// All tapes with something on them.
-    pub(crate) fn all(&self) -> VecDeque<Arc<Tape>> {
+    /// Removes and returns all tapes of the list.
+    pub(super) fn all(&self) -> VecDeque<Arc<Tape>> {
         std::mem::take(&mut lock(&self.waiting).tapes)
     }
 
-    /// Calls the thread, whether there is a tape or not.
-    pub(crate) fn call(&self) {
+    /// Wakes the recorder's thread.
+    pub(super) fn call(&self) {
         lock(&self.waiting).called = true;
         self.wake.notify_all();
     }
 }
 
 impl Tape {
-    pub(crate) fn new(session: &str, base: u64, list: Arc<List>) -> Arc<Self> {
+    pub(super) fn new(session: &str, base: u64, list: Arc<List>, on_taken: OnTaken) -> Arc<Self> {
         let session = session.to_owned();
         Arc::new(Self {
             session,
@@ -151,25 +131,25 @@ impl Tape {
             base,
             inner: Mutex::default(),
             list,
-            taker: OnceLock::new(),
+            on_taken,
         })
     }
 
-    /// A tape that no recorder reads.
+    /// A tape that no recorder reads, for tests.
     #[cfg(any(test, feature = "testing"))]
-    pub fn detached(session: &str) -> Arc<Self> {
-        Self::new(session, 0, Arc::default())
+    pub fn detached(session: &str, on_taken: OnTaken) -> Arc<Self> {
+        Self::new(session, 0, Arc::default(), on_taken)
     }
 
-    /// What a recorder does.
+    /// Takes everything, as a recorder does.
     #[cfg(any(test, feature = "testing"))]
     pub fn emptied(&self) {
         drop(self.take());
     }
 
-    /// What is on it, in words.
+    /// Takes everything; one line of text for each piece.
     #[cfg(any(test, feature = "testing"))]
-    pub fn words(&self) -> Vec<String> {
+    pub fn taken_as_text(&self) -> Vec<String> {
         let word = |piece| match piece {
             Piece::Output { offset, data, .. } => format!("output {offset}+{}", data.len()),
             Piece::Resize { cols, rows, .. } => format!("size {cols}x{rows}"),
@@ -188,11 +168,12 @@ impl Tape {
         self.base + u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX / 2)
     }
 
-    /// Output at its position. Returns at once, whatever the disk does.
+    /// Adds output at its position. Returns at once, whatever the disk does.
     pub fn output(self: &Arc<Self>, lane: Lane, offset: u64, data: &[u8]) {
         let at = self.now();
         let mut inner = lock(&self.inner);
-        if inner.closed || inner.taken.pieces.len() >= PIECES || !self.fits(&inner, data.len()) {
+        if inner.closed || inner.taken.pieces.len() >= TAPE_PIECES || !self.fits(&inner, data.len())
+        {
             inner.taken.dropped = true;
             return;
         }
@@ -202,7 +183,7 @@ impl Tape {
             inner.taken.pieces.back_mut()
             && *l == lane
             && *o + d.len() as u64 == offset
-            && d.len() + data.len() <= JOINED
+            && d.len() + data.len() <= JOINED_OUTPUT
             && at.saturating_sub(*then) < SAME_MOMENT
         {
             d.extend_from_slice(data);
@@ -224,33 +205,31 @@ impl Tape {
         self.list(&mut inner);
     }
 
-    /// Whether so much waits that its session should slow down. It then hears when that was taken.
+    /// Whether so much waits that the session should slow down. `on_taken` is called when the
+    /// recorder has caught up.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        lock(&self.inner).bytes > BEHIND
+        lock(&self.inner).bytes > TAPE_BEHIND
     }
 
-    /// Calls this whenever the recorder has taken what was here. The first call counts.
-    pub fn when_taken(&self, call: impl Fn() + Send + Sync + 'static) {
-        let _ = self.taker.set(Taker(Box::new(call)));
-    }
-
-    /// The end of a lane is known.
+    /// Sets the length of a lane, once its end is known.
     pub fn length(self: &Arc<Self>, lane: Lane, length: u64) {
         lock(&self.inner).taken.lengths[usize::from(lane == Lane::Err)] = Some(length);
     }
 
-    /// A new size of the terminal.
+    /// Adds a new terminal size.
     pub fn resize(self: &Arc<Self>, cols: u16, rows: u16) {
-        self.small(PIECES, |at| Piece::Resize { at, cols, rows });
+        self.small(TAPE_PIECES, |at| Piece::Resize { at, cols, rows });
     }
 
-    /// Input on its way to the device. What does not fit is not recorded; its position is missed by
-    /// the recorder.
+    /// Adds input on its way to the device. What does not fit is not recorded; the recorder sees
+    /// its missing position.
     pub fn input(self: &Arc<Self>, offset: u64, data: &[u8]) {
         let at = self.now();
         let mut inner = lock(&self.inner);
-        if !inner.closed && inner.taken.pieces.len() < INPUT_PIECES && self.fits(&inner, data.len())
+        if !inner.closed
+            && inner.taken.pieces.len() < TAPE_INPUT_PIECES
+            && self.fits(&inner, data.len())
         {
             inner.bytes += data.len();
             self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
@@ -259,17 +238,17 @@ impl Tape {
         }
     }
 
-    /// The device's word for input.
+    /// Adds the device's report about input.
     pub fn said(self: &Arc<Self>, said: Said) {
-        self.small(INPUT_PIECES, |at| Piece::Said { at, said });
+        self.small(TAPE_INPUT_PIECES, |at| Piece::Said { at, said });
     }
 
-    /// A marker.
+    /// Adds a marker.
     pub fn marker(self: &Arc<Self>, text: &str) {
-        self.small(PIECES, |at| Piece::Marker { at, text: text.to_owned() });
+        self.small(TAPE_PIECES, |at| Piece::Marker { at, text: text.to_owned() });
     }
 
-    /// The session is over. The first call counts.
+    /// Ends the recording. Later calls do nothing.
     pub fn end(self: &Arc<Self>, why: &str) {
         let at = self.now();
         let mut inner = lock(&self.inner);
@@ -296,15 +275,16 @@ impl Tape {
         if !std::mem::replace(&mut inner.listed, true) {
             lock(&self.list.waiting).tapes.push_back(Arc::clone(self));
         }
-        let urgent =
-            inner.closed || inner.bytes >= URGENT || inner.taken.pieces.len() >= PIECES / 2;
+        let urgent = inner.closed
+            || inner.bytes >= TAPE_URGENT
+            || inner.taken.pieces.len() >= TAPE_PIECES / 2;
         if urgent && !std::mem::replace(&mut inner.called, true) {
             self.list.call();
         }
     }
 
-    /// Everything on the tape.
-    pub(crate) fn take(&self) -> Taken {
+    /// Takes everything from the tape.
+    pub(super) fn take(&self) -> Taken {
         let mut inner = lock(&self.inner);
         self.list.bytes.fetch_sub(inner.bytes, Ordering::Relaxed);
         inner.bytes = 0;
@@ -312,9 +292,7 @@ impl Tape {
         let fresh = Taken { lengths: inner.taken.lengths, ..Taken::default() };
         let taken = std::mem::replace(&mut inner.taken, fresh);
         drop(inner); // the session may hold its own lock and wait for this one
-        if let Some(taker) = self.taker.get() {
-            (taker.0)();
-        }
+        (self.on_taken)();
         taken
     }
 }
@@ -325,7 +303,7 @@ mod tests {
 
     fn tape() -> (Arc<Tape>, Arc<List>) {
         let list = Arc::new(List::default());
-        (Tape::new("ann-1", 0, Arc::clone(&list)), list)
+        (Tape::new("ann-1", 0, Arc::clone(&list), Box::new(|| {})), list)
     }
 
     #[test]
@@ -340,16 +318,16 @@ mod tests {
     }
 
     #[test]
-    fn a_keystroke_calls_nobody_and_much_or_an_end_does() {
+    fn a_keystroke_wakes_no_thread_and_many_bytes_or_an_end_do() {
         let called = |list: &List| std::mem::take(&mut lock(&list.waiting).called);
         let (tape, list) = tape();
         tape.output(Lane::Io, 0, b"a");
         assert!(!called(&list));
         for n in 0..5 {
-            tape.output(Lane::Io, 1 + n * JOINED as u64, &vec![0; JOINED]);
+            tape.output(Lane::Io, 1 + n * JOINED_OUTPUT as u64, &vec![0; JOINED_OUTPUT]);
         }
         assert!(called(&list));
-        tape.output(Lane::Io, 1 + 5 * JOINED as u64, b"more");
+        tape.output(Lane::Io, 1 + 5 * JOINED_OUTPUT as u64, b"more");
         assert!(!called(&list), "once is enough until it was taken");
         drop(tape.take());
         tape.end("over");
@@ -357,12 +335,12 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_dropped_and_the_next_piece_says_so() {
+    fn what_does_not_fit_is_dropped_and_marked() {
         let (tape, list) = tape();
-        let piece = vec![0; JOINED];
-        let fits = (TAPE / JOINED) as u64;
+        let piece = vec![0; JOINED_OUTPUT];
+        let fits = (TAPE / JOINED_OUTPUT) as u64;
         for n in 0..=fits {
-            tape.output(Lane::Io, n * JOINED as u64, &piece);
+            tape.output(Lane::Io, n * JOINED_OUTPUT as u64, &piece);
         }
         let taken = tape.take();
         assert!(taken.dropped && taken.pieces.len() as u64 == fits);
@@ -386,9 +364,9 @@ mod tests {
     }
 
     #[test]
-    fn keystrokes_without_number_leave_room_for_output() {
+    fn any_number_of_keystrokes_leaves_space_for_output() {
         let (tape, _list) = tape();
-        for n in 0..2 * PIECES as u64 {
+        for n in 0..2 * TAPE_PIECES as u64 {
             tape.input(n, b"k");
             tape.said(Said {
                 from: n,
@@ -399,11 +377,11 @@ mod tests {
         }
         tape.output(Lane::Io, 0, b"shown");
         let taken = tape.take();
-        assert!(taken.pieces.len() == INPUT_PIECES + 1 && !taken.dropped);
+        assert!(taken.pieces.len() == TAPE_INPUT_PIECES + 1 && !taken.dropped);
     }
 
     #[test]
-    fn nothing_comes_behind_the_end() {
+    fn nothing_is_added_after_the_end() {
         let (tape, _list) = tape();
         tape.end("over");
         tape.end("again");

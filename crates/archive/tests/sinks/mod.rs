@@ -40,7 +40,10 @@ pub(crate) async fn record(evidence: &Archive, session: &str, bytes: u64) {
         principal: "ann".into(),
         ..Facts::default()
     };
-    let tape = evidence.recorder.begin(facts, 80, 24, None, &Destinations::default()).unwrap();
+    let tape = evidence
+        .recorder
+        .begin(facts, 80, 24, None, &Destinations::default(), Box::new(|| {}))
+        .unwrap();
     let (mut noise, mut offset) = (7_u64, 0);
     while offset < bytes {
         let piece: Vec<u8> = std::iter::repeat_with(|| {

@@ -58,8 +58,8 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     let (token, text) =
         Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
     session.set_token(token);
-    let places = match super::recording::expect_room(hub.recorder.as_ref(), &start) {
-        Ok(places) => places,
+    let destinations = match super::recording::choose_destinations(hub.recorder.as_ref(), &start) {
+        Ok(destinations) => destinations,
         Err(error) => {
             lock(&hub.sessions).remove(&session.meta.name);
             return Err(error);
@@ -71,7 +71,7 @@ pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionSt
     session.ask_for_echo(&link);
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
 
-    match opened_stored_recorded(&hub, &session, &start, places, opened).await {
+    match opened_stored_recorded(&hub, &session, &start, destinations, opened).await {
         Ok(()) => {
             session.own_up_to_lost_input(&link);
             Ok(SessionStarted { token: text })
@@ -93,11 +93,12 @@ async fn opened_stored_recorded(
     hub: &Hub,
     session: &Arc<Session>,
     start: &SessionStart,
-    places: Destinations,
+    destinations: Destinations,
     opened: oneshot::Receiver<Result<(), StartError>>,
 ) -> Result<(), StartError> {
     let recorder = hub.recorder.as_ref().filter(|_| start.plan.is_shown());
-    let output = recorder.map(|recorder| recorder.output_url(start.session.as_str(), &places));
+    let output =
+        recorder.map(|recorder| recorder.output_url(start.session.as_str(), &destinations));
     let row = row(start, output);
     // What a restarted gateway has to know of a tunnel.
     let state = tunnel::launch_of(&start.plan).and_then(|launch| encode(&launch).ok());
@@ -108,7 +109,10 @@ async fn opened_stored_recorded(
             None => Ok(()),
         }
     };
-    let begun = async { super::recording::begin(hub.recorder.as_ref(), start, places).await };
+    let on_taken = session.on_taken();
+    let begun = async {
+        super::recording::begin(hub.recorder.as_ref(), start, destinations, on_taken).await
+    };
     let (stored, begun, opened) =
         tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
     // The tape comes first: whatever else went wrong, it is ended with the session then.

@@ -3,39 +3,41 @@
 use std::sync::Arc;
 
 use towline_archive::settings::Demand;
-use towline_archive::{Destinations, Recorder, Tape};
+use towline_archive::{Destinations, OnTaken, Recorder, Tape};
 use towline_evidence::cast::Facts;
 
 use crate::plane::{SessionStart, StartError};
 
-/// Where the output of a session goes besides its recording, if it is recorded; and whether it can
-/// be, as far as that is known without asking the disk.
+/// Where a session's output goes besides its recording. Refuses early what is known to fail without
+/// a look at the disk.
 ///
 /// # Errors
-/// [`StartError::NotRecorded`]: a demanded recording, or a log that preferences want, is not possible.
-pub(super) fn expect_room(
+/// [`StartError::NotRecorded`]: a demanded recording, or a log that preferences ask for, is not
+/// possible.
+pub(super) fn choose_destinations(
     recorder: Option<&Arc<Recorder>>,
     start: &SessionStart,
 ) -> Result<Destinations, StartError> {
     let Some(recorder) = recorder.filter(|_| start.plan.is_shown()) else {
         return Ok(Destinations::default());
     };
-    let places =
+    let destinations =
         recorder.destinations(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
     match recorder.paused().filter(|_| recorder.demand() == Demand::Demanded) {
         Some(why) => Err(StartError::NotRecorded { why }),
-        None => Ok(places),
+        None => Ok(destinations),
     }
 }
 
-/// Begins the recording of a decided session; `None` where none is made and policy lets it be.
+/// Begins the recording of a session; `None` when the session goes without one.
 ///
 /// # Errors
-/// [`StartError::NotRecorded`] when policy demands a recording and there can be none.
+/// [`StartError::NotRecorded`] when the settings demand a recording and none is possible.
 pub(super) async fn begin(
     recorder: Option<&Arc<Recorder>>,
     start: &SessionStart,
-    places: Destinations,
+    destinations: Destinations,
+    on_taken: OnTaken,
 ) -> Result<Option<Arc<Tape>>, StartError> {
     let wanted =
         |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
@@ -53,15 +55,16 @@ pub(super) async fn begin(
     let (cols, rows, term) =
         start.terminal.as_ref().map_or((80, 24, None), |t| (t.cols, t.rows, Some(t.term.clone())));
     let own = Arc::clone(recorder);
-    let begun =
-        tokio::task::spawn_blocking(move || own.begin(facts, cols, rows, term.as_deref(), &places))
-            .await;
+    let begun = tokio::task::spawn_blocking(move || {
+        own.begin(facts, cols, rows, term.as_deref(), &destinations, on_taken)
+    })
+    .await;
     let why = match begun {
         Ok(Ok(tape)) => return Ok(Some(tape)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the recorder failed".to_owned(),
     };
-    tracing::error!(session = start.session.as_str(), why, "a session cannot be recorded");
+    tracing::error!(session = start.session.as_str(), why, "cannot record a session");
     if recorder.demand() == Demand::Demanded {
         Err(StartError::NotRecorded { why })
     } else {

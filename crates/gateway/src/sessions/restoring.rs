@@ -46,9 +46,9 @@ impl Hub {
             .await?;
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
-            if let Some(tape) =
-                hub.recorder.as_ref().and_then(|recorder| recorder.resume(&session.meta.name))
-            {
+            let resume =
+                |recorder: &Arc<Recorder>| recorder.resume(&session.meta.name, session.on_taken());
+            if let Some(tape) = hub.recorder.as_ref().and_then(resume) {
                 session.record(tape);
             }
             lock(&hub.sessions).insert(session.meta.name.clone(), Arc::clone(&session));

@@ -127,7 +127,7 @@ fn running() -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>) {
 #[test]
 fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
     let (session, _told) = session();
-    let tape = towline_archive::Tape::detached("ann-1");
+    let tape = towline_archive::Tape::detached("ann-1", session.on_taken());
     session.record(Arc::clone(&tape));
     let link = link(1);
     session.link_up(&link, IO, None);

@@ -16,7 +16,7 @@ use crate::sessions::meta::Meta;
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
 use crate::sessions::tunnel::Totals;
-use towline_archive::Tape;
+use towline_archive::{OnTaken, Tape};
 
 /// What the recording says when the input is not in it after all.
 const TOO_OLD: &str =
@@ -113,16 +113,22 @@ impl Session {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// What its recorder calls after it has emptied the tape: the agent gets the credit that was
+    /// held back.
+    #[must_use]
+    pub fn on_taken(self: &Arc<Self>) -> OnTaken {
+        let session = Arc::downgrade(self);
+        Box::new(move || {
+            if let Some(session) = session.upgrade() {
+                session.release_credit();
+            }
+        })
+    }
+
     /// Its output is recorded on this tape from now on. The first call counts. The tape of a
     /// session that is over already is ended at once: its recording began while the session was
     /// opened, and nobody else would end it.
     pub fn record(self: &Arc<Self>, tape: Arc<Tape>) {
-        let session = Arc::downgrade(self);
-        tape.when_taken(move || {
-            if let Some(session) = session.upgrade() {
-                session.release_credit();
-            }
-        });
         let tape = self.tape.get_or_init(move || tape);
         let over = {
             let mut core = self.lock();

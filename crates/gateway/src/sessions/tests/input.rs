@@ -10,7 +10,7 @@ use towline_archive::Tape;
 /// tape.
 fn recorded(input: bool, version: u16) -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>, Arc<Tape>) {
     let (session, _opened) = Session::opening(Meta { input, ..meta() }, false);
-    let (link, tape) = (link_of(1, version), Tape::detached("ann-1"));
+    let (link, tape) = (link_of(1, version), Tape::detached("ann-1", session.on_taken()));
     session.record(Arc::clone(&tape));
     session.link_up(&link, IO, None);
     session.ask_for_echo(&link); // as the opening does, behind the order
@@ -32,7 +32,7 @@ fn a_device_is_asked_for_the_echo_on_each_of_its_links_and_input_waits_on_the_ta
     assert_eq!(sent(&first), [asked, "attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));
     session.echoed(&told());
-    assert_eq!(tape.words(), ["input 0+3", "said 0..3 at 7 Terminal"]);
+    assert_eq!(tape.taken_as_text(), ["input 0+3", "said 0..3 at 7 Terminal"]);
     assert!(!session.link_down(&first));
     let second = link(2);
     session.link_up(&second, 7, None);
@@ -45,7 +45,7 @@ fn an_older_agent_is_not_asked_and_the_recording_says_why_there_is_no_input() {
     assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));
     assert_eq!(sent(&link), ["data 0+3"], "the session works");
-    let words = tape.words();
+    let words = tape.taken_as_text();
     assert!(matches!(&words[..], [word] if word.starts_with("input: not recorded")), "{words:?}");
 }
 
@@ -56,5 +56,5 @@ fn where_nobody_wants_input_none_is_on_the_tape_and_an_answer_that_was_not_asked
     assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));
     session.echoed(&told());
-    assert!(tape.words().is_empty());
+    assert!(tape.taken_as_text().is_empty());
 }
