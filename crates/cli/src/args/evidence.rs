@@ -40,7 +40,7 @@ pub(crate) enum ExportFormat {
     Cast,
     /// Text without colours and cursor movements.
     Txt,
-    /// JSON: the facts, then one object per event.
+    /// The facts, then one object per event.
     Json,
     /// A picture of the terminal at one moment.
     Svg,

@@ -43,7 +43,7 @@ fn flags() -> Flags {
 }
 
 #[test]
-fn the_default_profile_serves_when_nothing_is_found() {
+fn the_default_profile_is_used_when_none_is_named() {
     let settings = Home::with(&[(".aws/credentials", KEYS), (".aws/config", CONFIG)])
         .resolve(&flags(), [])
         .unwrap();
