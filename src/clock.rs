@@ -5,11 +5,8 @@
 //! the authority's own time, signed for this link, advanced by a monotonic clock; the device's
 //! clock plays no part.
 
+use crate::limits;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-
-/// A clock further ahead of the build than this is taken for broken: an agent that old is not
-/// running.
-const BELIEVABLE: Duration = Duration::from_secs(10 * 366 * 86_400);
 
 /// When this binary was built, since the epoch.
 #[must_use]
@@ -27,7 +24,7 @@ pub fn system_time() -> Duration {
 /// later of `build` and the last time an authority signed.
 #[must_use]
 pub fn reckon(system: Duration, build: Duration, signed: Option<Duration>) -> Duration {
-    if system >= build && system <= build + BELIEVABLE {
+    if system >= build && system <= build + limits::CLOCK_AHEAD {
         return system;
     }
     signed.map_or(build, |signed| signed.max(build))

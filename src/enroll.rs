@@ -127,7 +127,7 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
         tags: arguments.tags.clone(),
         platform: platform::describe(link.local_address()),
     };
-    let answer = tokio::time::timeout(limits::GREETING, ask(&mut link, request)).await;
+    let answer = tokio::time::timeout(limits::HANDSHAKE, ask(&mut link, request)).await;
     let (device, authority, pending) =
         answer.map_err(|_| EnrollError::Link(LinkError::NoGreeting))??;
     Enrollment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
@@ -189,9 +189,9 @@ fn activation_code(source: &CodeSource) -> Result<String, EnrollError> {
 fn read_code(path: &PathBuf) -> io::Result<String> {
     let mut code = String::new();
     if path.as_os_str() == "-" {
-        io::stdin().lock().take(4096).read_to_string(&mut code)?;
+        io::stdin().lock().take(limits::ACTIVATION_CODE).read_to_string(&mut code)?;
     } else {
-        std::fs::File::open(path)?.take(4096).read_to_string(&mut code)?;
+        std::fs::File::open(path)?.take(limits::ACTIVATION_CODE).read_to_string(&mut code)?;
     }
     Ok(code)
 }

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
-use towline_agent::command_log::detector::{Detector, LINE};
+use towline_agent::command_log::detector::Detector;
+use towline_agent::limits::TYPED_LINE;
 
 /// The lines that are found when a stream passes, `most` bytes of output at a time.
 fn lines_of(stream: &str, most: usize) -> Vec<String> {
@@ -102,7 +103,7 @@ fn a_line_longer_than_the_bound() {
     detector.input(b"\r");
     detector.output(b"\r\n", |line| found.push(line));
     assert_eq!(found.len(), 1);
-    assert!(found[0].len() < LINE);
+    assert!(found[0].len() < TYPED_LINE);
 }
 
 #[test]
@@ -110,7 +111,7 @@ fn a_run_of_text_is_read_as_its_bytes_one_by_one() {
     let texts: [&[u8]; 5] = [
         b"$ plain \xc3\xa4\xc3\xb6 text\tand a tab",
         b"\x1b[1mbold\x1b[0m and \x1b]0;a title\x07 more",
-        &[b'w'; LINE - 30],
+        &[b'w'; TYPED_LINE - 30],
         b"\t\t\t\t\t\t beyond the bound",
         b"\x1b[999G\t\t\t\t\t and over it",
     ];
@@ -161,7 +162,7 @@ fn any_bytes_cost_bounded_memory_and_no_panic() {
             if at % 5 == 0 {
                 detector.input(some)
             } else {
-                detector.output(some, |line| assert!(line.len() <= 4 * LINE))
+                detector.output(some, |line| assert!(line.len() <= 4 * TYPED_LINE))
             }
         }
         for sequence in [

@@ -184,7 +184,7 @@ impl Connection {
         let stage = match &self.stage {
             Stage::Waiting { until } => Some(*until),
             Stage::Dialling(_) => None,
-            Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::GREETING),
+            Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::HANDSHAKE),
         };
         [stage, self.keep_until].into_iter().flatten().min()
     }
@@ -201,7 +201,7 @@ impl Connection {
 
     /// Whether the gateway has not answered the handshake in time.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        matches!(&self.stage, Stage::Linked { since, greeted: false, .. } if now >= *since + limits::GREETING)
+        matches!(&self.stage, Stage::Linked { since, greeted: false, .. } if now >= *since + limits::HANDSHAKE)
     }
 
     /// A link was made; the handshake begins.

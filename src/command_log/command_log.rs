@@ -27,14 +27,6 @@ use std::time::{Duration, Instant};
 use towline_wire::epoch::BootNonce;
 use towline_wire::record::{BATCH, Batch, Lost, Record, Source, TEXT};
 
-/// How long the watcher stays when all sessions and their processes are gone: the next one may come
-/// at once.
-const LINGER: Duration = Duration::from_secs(3);
-
-/// How long a stopping agent waits for what its watcher has seen: some milliseconds, unless the
-/// device is starved.
-const LAST_WORDS: Duration = Duration::from_millis(500);
-
 /// A session that the log knows.
 #[derive(Debug)]
 struct Named {
@@ -198,7 +190,7 @@ impl CommandLog {
             return;
         }
         let since = *self.idle_since.get_or_insert(now);
-        if now >= since + LINGER {
+        if now >= since + limits::LOG_LINGER {
             watcher.dismiss();
         }
     }
@@ -206,7 +198,8 @@ impl CommandLog {
     /// When [`Self::tick`] is wanted.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        let dismissal = self.watcher.as_ref().and(self.idle_since).map(|since| since + LINGER);
+        let dismissal =
+            self.watcher.as_ref().and(self.idle_since).map(|since| since + limits::LOG_LINGER);
         let spooling = self.waiting_since.map(|since| since + limits::SPOOL_AFTER);
         [dismissal, spooling].into_iter().flatten().min()
     }
@@ -231,7 +224,8 @@ impl CommandLog {
 
     /// The agent stops: nothing follows.
     pub fn stop(&mut self, now: Instant) {
-        if let Some(seen) = self.watcher.as_mut().map(|watcher| watcher.finish(LAST_WORDS)) {
+        if let Some(seen) = self.watcher.as_mut().map(|watcher| watcher.finish(limits::LOG_FINISH))
+        {
             self.take_all(seen, now);
         }
         self.push(now, |at| Record::Stopped { at });

@@ -6,7 +6,7 @@
 //! here.
 //!
 //! # Invariants
-//! - Memory: one line of at most [`LINE`] characters, two prompts. Of much output at once only both
+//! - Memory: one line of at most [`limits::TYPED_LINE`] characters, two prompts. Of much output at once only both
 //!   ends are looked at.
 //! - A line is what follows the prompt. What stood on the line when its first key came is the
 //!   prompt; the last one that proved good serves where keys came too fast. Without a prompt there
@@ -22,21 +22,14 @@
 //!   line.
 //! - `a_line_longer_than_the_bound`: the rest is not kept.
 
+use crate::limits;
 use heapless::Vec;
 
-/// Longest line, characters.
-pub const LINE: usize = 1024;
-/// Of more output than twice this at once, only so much of both ends is looked at.
-const ENDS: usize = 1024;
 /// What moves the cursor by one and does nothing else.
 const PLAIN: std::ops::RangeInclusive<u8> = 0x20..=0x7e;
-/// Enters that may wait for their new line.
-const MOST_ENTERS: u8 = 64;
-/// Longest prompt, characters.
-const PROMPT: usize = 256;
 
 /// A prompt; a character has at most four bytes.
-type Prompt = heapless::String<{ 4 * PROMPT }>;
+type Prompt = heapless::String<{ 4 * limits::TYPED_PROMPT }>;
 
 /// Where the parser of escape sequences is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,7 +47,7 @@ enum State {
 /// See the module.
 #[derive(Debug)]
 pub struct Detector {
-    row: Vec<char, LINE>,
+    row: Vec<char, { limits::TYPED_LINE }>,
     column: usize,
     /// A character was put into the last column: the cursor still stands there, though `column` is
     /// behind it.
@@ -110,7 +103,7 @@ impl Detector {
         for &byte in bytes {
             if !std::mem::replace(&mut self.typing, true) {
                 let mut prompt = Prompt::new();
-                for &character in self.row.iter().take(self.column.min(PROMPT)) {
+                for &character in self.row.iter().take(self.column.min(limits::TYPED_PROMPT)) {
                     let _ = prompt.push(character); // has room for so many
                 }
                 if prompt == self.proved {
@@ -119,7 +112,7 @@ impl Detector {
                 self.prompt = Some(prompt).filter(|prompt| !prompt.trim().is_empty());
             }
             if matches!(byte, b'\r' | b'\n') {
-                self.enters = (self.enters + 1).min(MOST_ENTERS);
+                self.enters = (self.enters + 1).min(limits::TYPED_ENTERS);
                 self.typing = false;
             }
             // Given up, or the end of the input: the next key begins another line.
@@ -131,13 +124,13 @@ impl Detector {
 
     /// Output of the terminal; each command line that is complete by it goes to `found`.
     pub fn output(&mut self, bytes: &[u8], mut found: impl FnMut(String)) {
-        if bytes.len() <= 2 * ENDS {
+        if bytes.len() <= 2 * limits::TYPED_ENDS {
             return self.stretch(bytes, &mut found);
         }
-        self.stretch(&bytes[..ENDS], &mut found);
+        self.stretch(&bytes[..limits::TYPED_ENDS], &mut found);
         (self.state, self.held, self.enters) = (State::Text, 0, 0);
         self.clear();
-        self.stretch(&bytes[bytes.len() - ENDS..], &mut found);
+        self.stretch(&bytes[bytes.len() - limits::TYPED_ENDS..], &mut found);
     }
 
     /// Plain text goes run by run: a program that writes much pays a copy for it and not a step for
@@ -218,7 +211,7 @@ impl Detector {
 
     /// Characters that are seen, at least one, side by side.
     fn put(&mut self, run: impl ExactSizeIterator<Item = char>) {
-        let end = (self.column + run.len()).min(LINE);
+        let end = (self.column + run.len()).min(limits::TYPED_LINE);
         if self.row.len() < end {
             let _ = self.row.resize(end, ' '); // `end` is no more than the bound
         }
@@ -306,10 +299,10 @@ impl Detector {
             }
             _ if self.private => {}
             b'A' => self.column = self.column.saturating_sub(some * self.width),
-            b'B' => self.column = (self.column + some * self.width).min(LINE),
-            b'C' => self.column = (self.column + some).min(LINE),
+            b'B' => self.column = (self.column + some * self.width).min(limits::TYPED_LINE),
+            b'C' => self.column = (self.column + some).min(limits::TYPED_LINE),
             b'D' => self.column = self.column.saturating_sub(some),
-            b'G' => self.column = (self.start_of_row() + some - 1).min(LINE),
+            b'G' => self.column = (self.start_of_row() + some - 1).min(limits::TYPED_LINE),
             b'H' | b'f' => self.clear(),
             b'J' | b'K' => self.erase(first),
             b'P' => {
@@ -320,7 +313,7 @@ impl Detector {
             }
             b'@' => {
                 let at = self.column.min(self.row.len());
-                let blanks = some.min(LINE.saturating_sub(self.row.len()));
+                let blanks = some.min(limits::TYPED_LINE.saturating_sub(self.row.len()));
                 let _ = self.row.resize(self.row.len() + blanks, ' ');
                 self.row[at..].rotate_right(blanks);
             }

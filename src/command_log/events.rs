@@ -11,6 +11,7 @@
 //! # Not here
 //! - Whose process it is: [`super::process_tree`].
 
+use crate::limits;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -34,17 +35,12 @@ const CN_MSG: usize = 20;
 const UNION: usize = 16;
 /// `PROC_EVENT_NONE`: the answer to a request.
 const NOTHING: u32 = 0;
-/// Messages that may stand before the answer.
-const ANSWER_WITHIN: usize = 10_000;
 /// `PROC_EVENT_FORK`, `PROC_EVENT_EXEC`, `PROC_EVENT_EXIT`.
 const FORK: u32 = 0x1;
 /// See [`FORK`].
 const EXEC: u32 = 0x2;
 /// See [`FORK`].
 const EXIT: u32 = 0x8000_0000;
-/// The kernel's buffer for us, bytes. An event costs it about 800: some 5,000 wait there while this
-/// program does not run.
-const KERNEL_BUFFER: usize = 4 * 1024 * 1024;
 
 /// What happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +95,7 @@ impl Events {
         let socket =
             socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR))?;
         // Where forcing is not allowed the kernel's usual size has to do: more gaps, no failure.
-        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, KERNEL_BUFFER);
+        let _ = sockopt::set_socket_recv_buffer_size_force(&socket, limits::LOG_KERNEL_BUFFER);
         bind(&socket, &SocketAddrNetlink::new(0, CN_IDX_PROC))?;
         let events = Self { socket };
         // Kernels from 6.6 on leave out what is not wanted; older ones do not answer to that form.
@@ -141,7 +137,7 @@ impl Events {
     /// answer.
     fn is_heard(&self) -> io::Result<bool> {
         let mut buffer = [0; 256];
-        for _ in 0..ANSWER_WITHIN {
+        for _ in 0..limits::LOG_KERNEL_ANSWER {
             match recv(&self.socket, buffer.as_mut_slice(), RecvFlags::DONTWAIT) {
                 Ok((length, _)) => match answer(buffer.get(..length).unwrap_or_default()) {
                     Some(0) => return Ok(true),

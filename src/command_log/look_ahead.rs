@@ -20,10 +20,6 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// Nanoseconds within which a program's event comes after its arguments can be read: the kernel
-/// shows them first.
-const SHOWN_BEFORE: u64 = 100_000;
-
 /// What a process said at an exec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
@@ -120,7 +116,7 @@ impl Ahead {
             Event::Exec { pid } if pid == answer.pid && later.at > answer.at => {
                 let surely_later = match answers.differs(pid, later.at, arguments) {
                     Some(differs) => differs,
-                    None => answer.read_at + SHOWN_BEFORE < later.at,
+                    None => answer.read_at + limits::LOG_SHOWN_BEFORE < later.at,
                 };
                 later.at <= answer.read_at || !surely_later
             }

@@ -13,7 +13,7 @@
 //! # Invariants
 //! - They only read and leave answers; what belongs to a session, and in which order, is the
 //!   watcher's business.
-//! - A processor without an asker (no right to run there, more than [`limits::LOG_ASKERS`]) is the
+//! - A processor without an asker (no right to run there, more than [`limits::LOG_READERS`]) is the
 //!   watcher's to ask for.
 
 use super::events::{Event, Events};
@@ -28,9 +28,8 @@ use nix::unistd::Pid;
 use std::os::fd::AsFd as _;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
 
-const _: () = assert!(limits::LOG_ASKERS <= 32, "one bit for each");
+const _: () = assert!(limits::LOG_READERS <= 32, "one bit for each");
 
 /// What askers say when they begin: who of them is bound to its processor, and how many have tried.
 #[derive(Debug, Default)]
@@ -62,7 +61,7 @@ pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Processors {
         started += u32::from(spawned.is_ok());
     }
     while begun.tried.load(Ordering::Acquire) < started {
-        std::thread::park_timeout(Duration::from_millis(10));
+        std::thread::park_timeout(limits::LOG_READERS_WAIT);
     }
     let bound = begun.bound.load(Ordering::Acquire);
     cpus.into_iter()
@@ -73,13 +72,13 @@ pub(super) fn start(inbox: &Inbox, answers: &Arc<Answers>) -> Processors {
 }
 
 /// Numbers of processors.
-pub(super) type Processors = heapless::Vec<u32, { limits::LOG_ASKERS }>;
+pub(super) type Processors = heapless::Vec<u32, { limits::LOG_READERS }>;
 
 /// Those that this program may run on.
 pub(super) fn processors() -> Processors {
     let Ok(allowed) = sched_getaffinity(Pid::from_raw(0)) else { return Processors::new() };
     let may = |cpu: &u32| allowed.is_set(*cpu as usize).unwrap_or(false);
-    (0..CpuSet::count() as u32).filter(may).take(limits::LOG_ASKERS).collect()
+    (0..CpuSet::count() as u32).filter(may).take(limits::LOG_READERS).collect()
 }
 
 /// Binds the calling thread to a processor.

@@ -21,6 +21,7 @@
 //! - A disk that fails costs the spool, never a session: errors are values, and the ring goes on
 //!   alone.
 
+use crate::limits;
 use crate::logger;
 use ring::digest::{Context, SHA256};
 use std::collections::VecDeque;
@@ -33,10 +34,6 @@ use towline_wire::record::{BATCH, Batch, IN_FLIGHT};
 
 /// Bytes before the records of a block.
 const HEAD: usize = 4 + 8 + 8 + 8;
-/// Files that the cap is divided into: what goes at once when it is full is one of them.
-const FILES: u64 = 16;
-/// Longest name of a file that is looked at, and most files: what is not ours is left alone.
-const MOST_FILES: usize = 64;
 
 /// One file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +114,9 @@ impl Spool {
         fs::create_dir_all(&self.dir)?;
         let size = (HEAD + records.len()) as u64;
         let fits = |last: &Segment| {
-            last.boot == *boot && last.next == first && last.bytes + size <= self.cap / FILES
+            last.boot == *boot
+                && last.next == first
+                && last.bytes + size <= self.cap / limits::SPOOL_FILES
         };
         let continued = self.segments.back().is_some_and(fits);
         let mut segment = match self.segments.back().filter(|_| continued) {
@@ -256,7 +255,7 @@ pub fn read_all(dir: &Path, mut each: impl FnMut(Batch)) -> io::Result<()> {
 fn files_in(dir: &Path) -> Vec<Segment> {
     let entries = fs::read_dir(dir).into_iter().flatten();
     let ours = entries.filter_map(|entry| parse_name(entry.ok()?.file_name().to_str()?));
-    let mut found: Vec<Segment> = ours.take(MOST_FILES).collect();
+    let mut found: Vec<Segment> = ours.take(limits::SPOOL_FILES_READ).collect();
     found.sort_by_key(|segment| segment.running);
     found
 }

@@ -254,8 +254,14 @@ impl Config {
                     if url == "none" || url.is_empty() { None } else { Some(Proxy::parse(&url)?) };
             }
             "no_proxy" => self.no_proxy = list(value)?.join(","),
-            "reconnect_max" => self.reconnect_max = between(duration(value)?, 1, 86_400)?,
-            "keep_alive_max" => self.keep_alive_max = between(duration(value)?, 20, 1_500)?,
+            "reconnect_max" => {
+                self.reconnect_max =
+                    between(duration(value)?, Duration::from_secs(1), limits::RECONNECT_CEILING)?
+            }
+            "keep_alive_max" => {
+                self.keep_alive_max =
+                    between(duration(value)?, limits::KEEP_ALIVE_FLOOR, limits::KEEP_ALIVE_CEILING)?
+            }
             _ => return Err(UNKNOWN.to_owned()),
         }
         Ok(())
@@ -264,8 +270,13 @@ impl Config {
     fn set_sessions(&mut self, key: &str, value: Value) -> Result<(), String> {
         match key {
             "max" => self.max_sessions = number(value, 1, limits::SESSIONS_CEILING)?,
-            "max_processes" => self.max_processes = u32::try_from(number(value, 0, 1 << 22)?).ok(),
-            "grace" => self.grace = between(duration(value)?, 0, 7 * 86_400)?,
+            "max_processes" => {
+                self.max_processes =
+                    u32::try_from(number(value, 0, limits::PROCESSES_CEILING)?).ok()
+            }
+            "grace" => {
+                self.grace = between(duration(value)?, Duration::ZERO, limits::GRACE_CEILING)?
+            }
             "window_bytes" => {
                 let bytes =
                     number(value, limits::WINDOW_FLOOR as usize, limits::WINDOW_CEILING as usize)?;

@@ -101,10 +101,16 @@ pub(super) fn duration(value: Value) -> Result<Duration, String> {
     Ok(Duration::from_secs(seconds.saturating_mul(unit)))
 }
 
-pub(super) fn between(duration: Duration, least: u64, most: u64) -> Result<Duration, String> {
-    if (least..=most).contains(&duration.as_secs()) {
+/// A duration in a range, both ends included.
+pub(super) fn between(
+    duration: Duration,
+    least: Duration,
+    most: Duration,
+) -> Result<Duration, String> {
+    if (least..=most).contains(&duration) {
         return Ok(duration);
     }
+    let (least, most) = (least.as_secs(), most.as_secs());
     Err(format!("must be from {least} to {most} seconds, not {}", duration.as_secs()))
 }
 

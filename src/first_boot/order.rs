@@ -33,9 +33,6 @@ const FILES: [&str; 3] =
 /// Where sticks are mounted: directly below the first two, and one level further down below the
 /// third.
 const STICKS: [&str; 3] = ["/mnt", "/media", "/run/media"];
-/// Longest kernel command line that is looked at, bytes; the kernel's own limit on the larger
-/// machines.
-const COMMAND_LINE: u64 = 4096;
 
 /// The order that holds for this device, if there is one.
 ///
@@ -59,7 +56,7 @@ pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, 
         let pairs = read(&file)?;
         return order(pairs, &file.display().to_string(), Some(file.clone())).map(Some);
     }
-    let words = text_of(Path::new("/proc/cmdline"), COMMAND_LINE);
+    let words = text_of(Path::new("/proc/cmdline"), limits::KERNEL_COMMAND_LINE);
     let pairs = from_command_line(&words);
     if pairs.is_empty() {
         Ok(None)

@@ -33,7 +33,7 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
     let mut backoff = Backoff::new(config.reconnect_max);
     let mut told = String::new();
     loop {
-        let mut pause = limits::LOOK_FOR_ENROLMENT;
+        let mut pause = limits::LOOK_FOR_ENROLLMENT;
         match order::find(|name| std::env::var(name).ok()) {
             Ok(None) => {}
             Ok(Some(order)) => match carry_out(&order, config).await {
@@ -120,7 +120,7 @@ impl Wait {
                 return Ok(Some(None));
             }
             let step =
-                limits::LOOK_FOR_ENROLMENT.min(end.saturating_duration_since(Instant::now()));
+                limits::LOOK_FOR_ENROLLMENT.min(end.saturating_duration_since(Instant::now()));
             // A whole interval of the watchdog is longer than one step, see the limits.
             self.service.tick(Instant::now());
             if let Ok(outcome) = tokio::time::timeout(step, self.signalled()).await {

@@ -10,6 +10,7 @@
 //! - Nothing read is believed: a length beyond its bound, a number that cannot be, a descriptor
 //!   that was not left for us are errors, and the old program then takes everything back.
 
+use crate::limits;
 use crate::sys::calls;
 use nix::unistd::Pid;
 use std::fs::File;
@@ -19,13 +20,6 @@ use std::time::{Duration, Instant};
 
 /// The form that this program writes and reads. See the invariants for when to count it up.
 pub const FORM: u16 = 2;
-
-/// Longest text or run of bytes that is read, bytes: a whole replay ring, of a copy the largest
-/// that may be set.
-const LONGEST: usize = crate::limits::WINDOW_CEILING as usize;
-
-/// Most items of one list.
-const MOST: u32 = 1024;
 
 fn wrong(what: &str) -> io::Error {
     io::Error::new(
@@ -73,7 +67,7 @@ impl<'a> Writer<'a> {
 
     /// How many items follow.
     pub fn count(&mut self, items: usize) -> io::Result<()> {
-        let fits = u32::try_from(items).ok().filter(|items| *items <= MOST);
+        let fits = u32::try_from(items).ok().filter(|items| *items <= limits::TRANSFER_ITEMS);
         self.number(fits.ok_or_else(|| wrong("too many items"))?.into())
     }
 
@@ -165,7 +159,7 @@ impl<'a> Reader<'a> {
     /// How many items follow.
     pub fn count(&mut self) -> io::Result<u32> {
         let items = self.small()?;
-        if items > MOST {
+        if items > limits::TRANSFER_ITEMS {
             return Err(wrong(&format!("a list of {items} items")));
         }
         Ok(items)
@@ -192,7 +186,7 @@ impl<'a> Reader<'a> {
     /// Bytes.
     pub fn bytes(&mut self) -> io::Result<Vec<u8>> {
         let length: usize = self.small()?;
-        if length > LONGEST {
+        if length > limits::TRANSFER_BYTES {
             return Err(wrong(&format!("{length} bytes in one piece")));
         }
         let mut bytes = vec![0; length];

@@ -4,12 +4,8 @@
 //! (default 5 minutes), so that a fleet that lost its gateway does not come back in step. There is
 //! no last try.
 
+use crate::limits;
 use std::time::Duration;
-
-/// The first bound.
-const FIRST: Duration = Duration::from_secs(1);
-/// No wait is shorter: a gateway that accepts and drops at once must not be hammered.
-pub const SHORTEST: Duration = Duration::from_millis(250);
 
 /// The waits between tries.
 #[derive(Debug)]
@@ -22,8 +18,8 @@ impl Backoff {
     /// Waits of at most `cap`.
     #[must_use]
     pub fn new(cap: Duration) -> Self {
-        let cap = cap.max(SHORTEST);
-        Self { cap, bound: FIRST.min(cap) }
+        let cap = cap.max(limits::RECONNECT_SHORTEST);
+        Self { cap, bound: limits::RECONNECT_FIRST.min(cap) }
     }
 
     /// The wait after one more failure. `random` is any number, evenly distributed.
@@ -31,21 +27,21 @@ impl Backoff {
         let bound = self.bound;
         self.bound = (bound * 2).min(self.cap);
         let span = u64::try_from(bound.as_millis()).unwrap_or(u64::MAX);
-        Duration::from_millis(random % span.saturating_add(1)).max(SHORTEST)
+        Duration::from_millis(random % span.saturating_add(1)).max(limits::RECONNECT_SHORTEST)
     }
 
     /// A wait the gateway asked for, spread by a tenth so that a fleet told the same does not do
     /// the same.
     #[must_use]
     pub fn asked(&self, wanted: Duration, random: u64) -> Duration {
-        let wanted = wanted.min(self.cap).max(SHORTEST);
+        let wanted = wanted.min(self.cap).max(limits::RECONNECT_SHORTEST);
         let spread = u64::try_from(wanted.as_millis() / 10).unwrap_or(u64::MAX);
         wanted + Duration::from_millis(random % spread.saturating_add(1))
     }
 
     /// A link was accepted, or the world changed: begin anew.
     pub fn reset(&mut self) {
-        self.bound = FIRST.min(self.cap);
+        self.bound = limits::RECONNECT_FIRST.min(self.cap);
     }
 }
 
@@ -75,7 +71,10 @@ mod tests {
         for random in [0, 1, 999, 1_000, u64::MAX] {
             backoff.reset();
             let wait = backoff.next(random);
-            assert!(wait >= SHORTEST && wait <= FIRST, "{wait:?}");
+            assert!(
+                wait >= limits::RECONNECT_SHORTEST && wait <= limits::RECONNECT_FIRST,
+                "{wait:?}"
+            );
         }
     }
 
@@ -86,7 +85,7 @@ mod tests {
             let _ = backoff.next(0);
         }
         backoff.reset();
-        assert_eq!(backoff.bound, FIRST);
+        assert_eq!(backoff.bound, limits::RECONNECT_FIRST);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub enum LinkError {
     #[error("the gateway does not answer any more")]
     Silent,
     /// No answer to the greeting.
-    #[error("the gateway did not answer our greeting within {} s", limits::GREETING.as_secs())]
+    #[error("the gateway did not answer our greeting within {} s", limits::HANDSHAKE.as_secs())]
     NoGreeting,
     /// No common version.
     #[error("the gateway speaks wire versions {min} to {max}, this agent {} to {}: one of them has to be updated",

@@ -118,9 +118,9 @@ fn judge(head: &[u8]) -> Result<(), ProxyError> {
     match status {
         Some(status) if status.starts_with('2') => Ok(()),
         Some("407") => Err(ProxyError::Credentials),
-        Some(_) => {
-            Err(ProxyError::Refused(line.chars().filter(|c| !c.is_control()).take(80).collect()))
-        }
+        Some(_) => Err(ProxyError::Refused(
+            line.chars().filter(|c| !c.is_control()).take(limits::PROXY_TEXT).collect(),
+        )),
         None => Err(ProxyError::NotHttp),
     }
 }

@@ -129,13 +129,16 @@ impl Dir {
         }
     }
 
-    /// A small file of the directory, at most 64 KiB.
+    /// Reads a small file of the directory.
     pub(super) fn read(&self, name: &str) -> Result<Vec<u8>, StateError> {
         let path = self.file(name);
         let read = || {
             let mut bytes = Vec::new();
-            io::Read::read_to_end(&mut io::Read::take(File::open(&path)?, 64 * 1024), &mut bytes)
-                .map(|_| bytes)
+            io::Read::read_to_end(
+                &mut io::Read::take(File::open(&path)?, limits::STATE_FILE),
+                &mut bytes,
+            )
+            .map(|_| bytes)
         };
         read().map_err(|source| self.missing_or(source, "read", &path))
     }

@@ -25,9 +25,6 @@ use super::place::Place;
 use crate::limits;
 use heapless::Deque;
 
-/// Read at once where the ring has no contiguous place for a frame.
-const SMALL: usize = 1024;
-
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Many {
@@ -211,7 +208,7 @@ impl Many {
             return Poll::Pending;
         }
         let place = stream.tx.spare(budget);
-        if place.len() >= HEADER + SMALL.min(quota) {
+        if place.len() >= HEADER + limits::TUNNEL_SMALL_READ.min(quota) {
             let most = quota.min(place.len() - HEADER);
             let n = std::task::ready!(connection.poll_read(cx, &mut place[HEADER..HEADER + most]))?;
             if n > 0 {
@@ -220,8 +217,8 @@ impl Many {
             }
             return Poll::Ready(Ok(n));
         }
-        let mut small = [0; SMALL];
-        let most = quota.min(SMALL).min(room - HEADER);
+        let mut small = [0; limits::TUNNEL_SMALL_READ];
+        let most = quota.min(limits::TUNNEL_SMALL_READ).min(room - HEADER);
         let n = std::task::ready!(connection.poll_read(cx, &mut small[..most]))?;
         if n > 0 {
             stream.tx.push(&self.streams.data_header(connection.id, n), budget);

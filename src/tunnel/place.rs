@@ -11,7 +11,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -123,7 +123,7 @@ fn dial(addresses: Vec<SocketAddr>) -> Dial {
         let each = limits::TUNNEL_DIAL / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = String::new();
         for address in addresses {
-            last = match timeout(each.max(Duration::from_secs(2)), TcpStream::connect(address))
+            last = match timeout(each.max(limits::TUNNEL_DIAL_ONE), TcpStream::connect(address))
                 .await
             {
                 Ok(Ok(stream)) => {

@@ -93,7 +93,7 @@ impl Home {
         let safe: String = session
             .chars()
             .filter(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '_'))
-            .take(64)
+            .take(limits::CGROUP_NAME)
             .collect();
         let dir = self.dir.join(format!("{PREFIX}-{}-{safe}", std::process::id()));
         fs::create_dir(&dir).inspect_err(unlimited)?;
