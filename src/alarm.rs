@@ -1,8 +1,8 @@
-//! The loop's one timer: exactly one wake-up for each deadline.
+//! The loop's timer: one wake-up for each deadline.
 //!
-//! The runtime's own timers sort deadlines into ever finer slots, and wake the process a few times
-//! on the way to a distant one. On a battery each of these counts, so the loop has a timer of the
-//! kernel.
+//! The runtime's own timers sort deadlines into ever finer slots, which wakes the process
+//! several times before a distant deadline. Each wake-up costs battery, so the loop uses a timer
+//! of the kernel.
 
 use crate::logger;
 use crate::sys::watch;
@@ -15,7 +15,7 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 
-/// See the module.
+/// A timer of the kernel, and the deadline it is set to.
 #[derive(Debug)]
 pub struct Alarm {
     timer: TimerFd,

@@ -1,4 +1,4 @@
-//! The command line: what was asked for, without doing it.
+//! The command line of the agent: parsed, not executed.
 
 use lexopt::{Arg, Parser, ValueExt as _};
 use std::ffi::OsString;
@@ -6,77 +6,76 @@ use std::path::PathBuf;
 
 /// What `--help` prints.
 pub const HELP: &str = "\
-towline-agent: outbound-only shell access to this device
+towline-agent: remote shell for this device, with no open ports
 
 USAGE
   towline-agent [--config FILE] [--state-dir DIR] COMMAND
 
 COMMANDS
-  run                 dial the gateway and serve sessions, until told to stop; SIGHUP: become the program
-                      that is installed now, with the settings of now, sessions go on
-  enroll              make this device known to a gateway
-      --gateway HOST[:PORT]        port 8443 unless given
-      --activation-id ID
-      --activation-code CODE       or, so that it does not stand in the process list:
-      --activation-code-file FILE  a file, - for standard input;
-                                   or the variable TOWLINE_ACTIVATION_CODE
+  run                 connect to the gateway and serve sessions until SIGTERM; SIGHUP restarts with the
+                      installed program and the current settings, and keeps the sessions.
+                      Shells survive agent upgrades but not a crash of the agent
+  enroll              enroll this device at a gateway
+      --gateway HOST[:PORT]        the gateway; port 8443 unless given
+      --activation-id ID           the activation
+      --activation-code CODE       its secret; visible in the process list, so prefer one of:
+      --activation-code-file FILE  a file, - for standard input
+                                   the variable TOWLINE_ACTIVATION_CODE
       --ca FILE                    trust certificates of this CA only (PEM)
       --pin SHA256                 trust this server key only (SHA-256 of its SubjectPublicKeyInfo)
-      --name NAME                  how the device is called
+      --name NAME                  the name of the device
       --tag KEY=VALUE              a tag; may be repeated
-      --reenroll                   leave the gateway this device belongs to
-  status [--json]     what this device is, and what its agent does
-  log [--json]        records of the command log that wait on this device for the gateway
-  config check        tell every problem of the configuration, with file and line
-  --version           version and target
+      --reenroll                   move an enrolled device to this gateway, with a new key
+  status [--json]     show the enrollment and the state of the running agent
+  log [--json]        show the command log records that wait on this device for the gateway
+  config check        check the configuration; each problem with file and line
+  --version           show version and target
 
 FILES
   /etc/towline/agent.toml, /etc/towline/agent.d/*.toml   settings; TOWLINE_* variables win
   /var/lib/towline                                       key and enrollment
 
 EXIT STATUS
-  0 done   1 failed   2 wrong usage   69 gateway not reachable   77 refused   78 configuration or enrollment unusable
+  0 success   1 failure   2 usage error   69 gateway unreachable   77 refused   78 invalid configuration or enrollment
 ";
 
-/// The whole command line.
+/// A command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Arguments {
     /// `--config`.
     pub config: Option<PathBuf>,
     /// `--state-dir`.
     pub state_dir: Option<PathBuf>,
-    /// `--takes-over`: only say whether `run` would go on with sessions that are written down in
-    /// this form.
+    /// `--takes-over`: report whether `run` can resume sessions that are written in this form.
     pub takes_over: Option<u16>,
-    /// What to do.
+    /// The command.
     pub command: Command,
 }
 
-/// What to do.
+/// A command.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Serve.
+    /// Serve sessions.
     Run,
-    /// Make the device known.
+    /// Enroll the device.
     Enroll(Box<Enroll>),
-    /// Tell how things are.
+    /// Show enrollment and agent.
     Status {
-        /// For machines.
+        /// As JSON.
         json: bool,
     },
     /// Show the records that wait for the gateway.
     Log {
-        /// For machines.
+        /// As JSON.
         json: bool,
     },
-    /// Judge the configuration.
+    /// Check the configuration.
     ConfigCheck,
-    /// Serve the files of one place on standard input and output: for the agent itself, which
-    /// starts it.
+    /// Serve the files of one path on standard input and output. The agent starts it.
     Copy {
-        /// They are written, not read.
+        /// Write the files, or read them.
         put: bool,
-        /// Which place.
+        /// The granted path.
         path: String,
     },
     /// Print the version.
@@ -124,19 +123,19 @@ pub struct Enroll {
     pub name: String,
     /// Wanted tags.
     pub tags: Vec<(String, String)>,
-    /// Leave another gateway.
+    /// Move an enrolled device.
     pub reenroll: bool,
 }
 
 /// Reads a command line (without the program's name).
 ///
 /// # Errors
-/// A sentence for whoever typed it.
+/// A sentence for the user.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Arguments, String> {
     read(Parser::from_args(arguments)).map_err(|error| error.to_string())
 }
 
-/// Hidden: said by the agent to its own program.
+/// Hidden: the agent starts its own program with it.
 pub const COPY: &str = "serve-copy";
 
 fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {

@@ -1,9 +1,9 @@
-//! What time it is, for a device that may not know.
+//! The time, on a device that may not know it.
 //!
-//! Two questions, two answers. *Is a certificate valid?* [`reckon`]: the system clock while it is
-//! believable, else the latest time that is certainly past. *Is a grant alive?* [`AuthorityClock`]:
-//! the authority's own time, signed for this link, advanced by a monotonic clock; the device's
-//! clock plays no part.
+//! A certificate is checked against [`reckon`]: the system clock while it is believable, else
+//! the latest time that is certainly past. A grant is checked against [`AuthorityClock`]: the
+//! authority's time, signed for this link and advanced by a monotonic clock, without the
+//! device's clock.
 
 use crate::limits;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};

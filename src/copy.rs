@@ -1,14 +1,14 @@
-//! Files for an operator: the device's end of [`towline_wire::copy`], on standard input and output.
+//! File copies on the device: the device's endpoint of [`towline_wire::copy`], on standard input
+//! and output.
 //!
-//! A process of its own, as the session's user, started by a session of a copy from the agent's own
-//! program. It is given the one place that was granted, and whether that is read or written.
+//! The agent starts its own program for each copy, as the session's user. The process gets the
+//! one path that was granted, and whether it may read or write it.
 //!
 //! # Invariants
-//! - No path outside of the granted place, by its letters; what the user may not do, it may not
-//!   either.
-//! - A file is put together under another name, and has its own only when its digest is right. A
-//!   copy that breaks off leaves that other name behind, for the next one to go on with.
-//! - One buffer of one frame; nothing grows with the size of files or folders.
+//! - No path outside of the granted one, by its text. The user's permissions apply.
+//! - A file is written under another name and renamed when its digest is right. An interrupted
+//!   copy leaves the other name, and the next copy resumes it.
+//! - One buffer of one frame. Nothing grows with the size of files or folders.
 //!
 //! # Not here
 //! - Links are neither followed in listings nor made. Owners, times and attributes are not kept.
@@ -122,7 +122,7 @@ impl Server<'_> {
         if right {
             Ok(path)
         } else {
-            Err(io::Error::other("this session was not granted for that"))
+            Err(io::Error::other("the grant of this session does not cover this"))
         }
     }
 
@@ -141,7 +141,7 @@ impl Server<'_> {
     fn read(&mut self, path: &str, offset: u64) -> io::Result<Answer> {
         let mut file = File::open(self.granted(path, Some(false))?)?;
         if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is no file"));
+            return Err(io::Error::other("it is not a file"));
         }
         let (mut digest, mut at, mut buffer) = (Context::new(&SHA256), 0_u64, vec![0; MAX_DATA]);
         loop {
@@ -196,11 +196,11 @@ impl Server<'_> {
 
     fn whole(&mut self, digest: [u8; 32]) -> io::Result<Answer> {
         let writing =
-            self.writing.take().ok_or_else(|| io::Error::other("nothing is being written"))?;
+            self.writing.take().ok_or_else(|| io::Error::other("no file is being written"))?;
         if bytes_of(writing.digest) != digest {
             fs::remove_file(&writing.part)?;
             return Err(io::Error::other(
-                "what arrived has another digest than what was sent: it is thrown away",
+                "the file arrived damaged: its digest differs from the sender's, so it was discarded",
             ));
         }
         writing.file.set_permissions(fs::Permissions::from_mode(writing.mode))?;

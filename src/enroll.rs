@@ -1,11 +1,11 @@
 //! `enroll`: makes this device known to a gateway, once.
 //!
-//! Way: check what was given -> make the key if there is none -> dial -> [`FromAgent::Enroll`] ->
-//! the answer -> store.
+//! Data flow: check the arguments -> make the key if there is none -> dial ->
+//! [`FromAgent::Enroll`] -> the answer -> store.
 //!
 //! # Invariants
-//! - A device that belongs to a gateway is not enrolled elsewhere without `--reenroll`, which makes
-//!   a new key: the old gateway cannot recognise the device at the new one.
+//! - An enrolled device enrolls elsewhere only with `--reenroll`, which makes a new key: the old
+//!   gateway cannot recognise the device at the new one.
 //! - The activation code is never stored, logged or shown.
 
 use crate::arguments::{CodeSource, Enroll};
@@ -37,7 +37,7 @@ pub enum EnrollError {
     Argument(String),
     /// It belongs to somebody.
     #[error(
-        "this device belongs to {gateway} as {device}: to move it, stop its agent and enroll it with --reenroll"
+        "this device is enrolled at {gateway} as {device}: to move it, stop its agent and enroll with --reenroll"
     )]
     Taken {
         /// Whose it is.
@@ -97,7 +97,7 @@ impl std::fmt::Display for Enrolled {
         if self.pending {
             writeln!(
                 f,
-                "pending: somebody has to approve it at the gateway, comparing the fingerprint"
+                "pending: approve the device at the gateway after you have compared the fingerprint"
             )?;
         }
         Ok(())
@@ -129,7 +129,7 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     };
     let answer = tokio::time::timeout(limits::HANDSHAKE, ask(&mut link, request)).await;
     let (device, authority, pending) =
-        answer.map_err(|_| EnrollError::Link(LinkError::NoGreeting))??;
+        answer.map_err(|_| EnrollError::Link(LinkError::NoHandshake))??;
     Enrollment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
     Ok(Enrolled { device, pending, fingerprint: key.fingerprint() })
 }
@@ -148,7 +148,7 @@ fn own_key(dir: &Dir, reenroll: bool) -> Result<DeviceKey, EnrollError> {
         }
         Ok(enrollment) => {
             logger::warning!(
-                "leaving {}, where this device was {}",
+                "leaving {}, which knew this device as {}",
                 enrollment.gateway,
                 enrollment.device
             );
@@ -196,7 +196,7 @@ fn read_code(path: &PathBuf) -> io::Result<String> {
     Ok(code)
 }
 
-/// Says who we are, and waits for the answer.
+/// Sends the request and waits for the answer.
 async fn ask(
     link: &mut Link,
     request: message::Enroll,

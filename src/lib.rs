@@ -1,35 +1,36 @@
-//! The Towline agent: what runs on the device. It dials out, and listens on nothing.
+//! The Towline agent, the program on the device. It dials out and has no listener.
 //!
-//! | module | what it knows |
+//! | module | content |
 //! |---|---|
-//! | [`agent`] | the one loop: everything that can happen, and what is done |
-//! | [`link`] | the one connection to the gateway: dialled, kept alive, dialled again for ever |
+//! | [`agent`] | the one loop: its events, and what the agent does for each |
+//! | [`link`] | the connection to the gateway: dial, TLS, frames, back-off |
 //! | [`session`] | sessions: opened by a grant, bytes both ways, ended |
-//! | [`tunnel`] | sessions that are connections to a place the device can reach |
-//! | [`copy`] | files for an operator, in a process of the session's user |
+//! | [`tunnel`] | sessions that carry connections to an address the device reaches |
+//! | [`copy`] | file copies, in a process of the session's user |
+//! | [`process`] | child processes: started, ended, reaped |
+//! | [`pty`] | pseudo-terminals |
 //! | [`sys`] | system calls, accounts, the process table, cgroups: the lowest folder |
-//! | [`process`] | child processes, and that none of them is left behind |
-//! | [`pty`] | terminals |
-//! | [`command_log`] | which programs sessions execute, by the kernel's word |
-//! | [`policy`] | what the device itself permits, whatever was granted |
-//! | [`config`] | what the administrator wrote, and what it means |
-//! | [`state`] | the device's key and its enrollment; which commands were started |
-//! | [`first_boot`] | a device that belongs to nobody yet waits, or enrolls itself by an order |
+//! | [`command_log`] | the programs that sessions execute, from the kernel |
+//! | [`policy`] | what the device itself permits |
+//! | [`config`] | the settings and their files |
+//! | [`state`] | the device's key, its enrollment, the journal of commands |
+//! | [`first_boot`] | a device without an enrollment waits, or enrolls by an order |
 //! | [`enroll`], [`status`] | the other commands of the program |
-//! | [`handover`] | becoming another program while sessions go on |
+//! | [`handover`] | state transfer: another program takes over the sessions |
 //! | [`service`] | the service manager: ready, alive, stopping |
-//! | [`alarm`] | the loop's one timer: one wake-up for each deadline |
-//! | [`clock`] | what time it is, for a device that may not know |
-//! | [`limits`] | every capacity, its reason, what it costs in memory |
+//! | [`logger`] | the agent's log |
+//! | [`alarm`] | the loop's timer |
+//! | [`clock`] | the time, on a device that may not know it |
+//! | [`limits`] | every capacity, its reason, its cost in RAM |
 //!
 //! # Invariants
-//! - One thread, one loop, one closed list of events; nothing unbounded.
-//! - A session outlives the link; nothing outlives a session.
+//! - One thread, one loop, one closed list of events. Nothing is unbounded.
+//! - A session survives the link. Nothing survives a session.
 //!
 //! # Not here
-//! - No listener of any kind: no socket of this program accepts.
-//! - No judgement of policy beyond the device's own: who may do what is decided where grants are
-//!   signed.
+//! - A listener: no socket of this program accepts connections.
+//! - Decisions about users: the gateway's authority signs grants. The agent adds the device's
+//!   own policy.
 
 pub mod agent;
 pub mod alarm;
@@ -93,7 +94,7 @@ impl StartError {
 /// Runs the agent until it is told to stop. Wants a current-thread runtime, and to be the only one
 /// in its process.
 ///
-/// What a predecessor in this process left is gone on with; it is taken out of its place when that
+/// The agent resumes the sessions of a predecessor in this process; `predecessor` is empty when that
 /// worked.
 ///
 /// # Errors

@@ -1,7 +1,7 @@
 //! The agent's log: lines on standard error, for journald, procd or another service manager. No
 //! files, no queue.
 //!
-//! Way: a `tracing` event -> the level of the configuration -> one [`Line`] with the spans that the
+//! Data flow: a `tracing` event -> the level of the configuration -> one line with the spans that the
 //! thread is in (`link{connection=3}: `, `session{id=s-1}: `) -> standard error, in one write.
 //! Under systemd (`JOURNAL_STREAM` is set) each line begins with its priority as sd-daemon(3)
 //! defines it and has no time: the journal adds it.

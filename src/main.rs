@@ -1,4 +1,4 @@
-//! The agent's program: arguments, logging, the one-threaded runtime, the exit code.
+//! The agent's program: arguments, the log, the one-threaded runtime, the exit status.
 
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
@@ -24,9 +24,9 @@ fn main() -> ExitCode {
     };
     let code = begin(&mut predecessor);
     if let Some(predecessor) = predecessor {
-        // Left over: we did not get as far as going on with its sessions. Their own program may.
+        // This program did not resume the sessions. Their own program may.
         let error = predecessor.take_back();
-        fail(1, &format!("the sessions of the program before this one are lost: {error}"));
+        fail(1, &format!("the sessions of the previous program are lost: {error}"));
     }
     code
 }
@@ -56,9 +56,9 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
     match arguments.command {
         Command::ConfigCheck if unusable => ExitCode::from(EX_CONFIG),
         Command::ConfigCheck => {
-            print(&format!("the configuration is usable, {} warnings\n", findings.len()))
+            print(&format!("the configuration is valid, {} warnings\n", findings.len()))
         }
-        _ if unusable => fail(EX_CONFIG, "the configuration cannot be used, see above"),
+        _ if unusable => fail(EX_CONFIG, "the configuration is not valid, see the errors above"),
         _ => act(&arguments, config, predecessor),
     }
 }
@@ -70,9 +70,9 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
             Ok(()) if form == FORM => ExitCode::SUCCESS,
             Ok(()) => fail(
                 OTHER_FORM,
-                &format!("this program takes sessions over in form {FORM}, not {form}"),
+                &format!("this program reads session state in form {FORM}, not {form}"),
             ),
-            Err(error) => fail(error.exit_code(), &format!("would not take over: {error}")),
+            Err(error) => fail(error.exit_code(), &format!("cannot take over sessions: {error}")),
         };
     }
     match &arguments.command {
@@ -82,7 +82,7 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
         },
         Command::Log { json } => match local::report(&config.spool_dir(), *json) {
             Ok(text) => print(&text),
-            Err(error) => fail(1, &format!("the spool cannot be read: {error}")),
+            Err(error) => fail(1, &format!("cannot read the spool: {error}")),
         },
         Command::Enroll(wanted) => match in_runtime(enroll::enroll(wanted, &config)) {
             Ok(Ok(enrolled)) => print(&enrolled.to_string()),
@@ -119,7 +119,7 @@ fn in_runtime<F: Future>(work: F) -> std::io::Result<F::Output> {
 fn renew() -> ExitCode {
     let mut command = std::process::Command::new(installed());
     let error = command.args(std::env::args_os().skip(1)).env_remove(handover::VARIABLE).exec();
-    fail(1, &format!("cannot start anew: {error}"))
+    fail(1, &format!("cannot restart: {error}"))
 }
 
 fn print(text: &str) -> ExitCode {

@@ -1,4 +1,4 @@
-//! Facts about the device that the gateway shows.
+//! Facts about the device that the gateway shows: system, kernel, address, version.
 
 use std::fs;
 use towline_wire::message::Platform;

@@ -1,7 +1,7 @@
-//! Talk with the service manager that started us, after sd_notify(3): ready, alive, stopping.
+//! Reports to the service manager, by sd_notify(3): ready, alive, stopping.
 //!
-//! One datagram each to the socket named by `NOTIFY_SOCKET`. Without a manager that asks for it,
-//! nothing is sent, and the loop is not woken for it.
+//! Each is one datagram to the socket in `NOTIFY_SOCKET`. Without that variable nothing is sent,
+//! and the loop does not wake for it.
 
 use crate::logger;
 use std::os::linux::net::SocketAddrExt as _;
@@ -39,7 +39,7 @@ impl Service {
         if let Some((socket, address)) = &self.manager {
             let _ = socket.set_nonblocking(true);
             if let Err(error) = socket.send_to_addr(text.as_bytes(), address) {
-                logger::debug!("the service manager does not listen: {error}");
+                logger::debug!("cannot notify the service manager: {error}");
             }
         }
     }
@@ -51,7 +51,7 @@ impl Service {
     }
 
     /// Another program takes this one's place in this process; [`Self::ready`] comes from it, or
-    /// from us when it failed.
+    /// from the agent when it failed.
     pub fn reloading(&self) {
         let since = nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC)
             .ok()

@@ -1,9 +1,8 @@
-//! What the agent is doing, for `towline-agent status`: a small file in memory, written only when
-//! something changes.
+//! `towline-agent status`: what the running agent does, from a small file in memory that is
+//! written when something changes.
 //!
-//! The agent listens on nothing, so nobody can ask it. The file is named after the state directory,
-//! so that two agents on one device do not share it. It is only ever a report: where it cannot be
-//! written, the agent works without.
+//! The agent has no listener, so the file is the only way to ask. It is named after the state
+//! directory: two agents on one device have two files. The agent works without it.
 
 use crate::clock::{system_time, utc};
 use crate::command_log::watcher::Means;

@@ -101,7 +101,7 @@ fn an_agent_killed_between_the_keys_comes_back_with_the_new_one_and_keeps_it() {
         gateway.start();
         gateway.welcome().await;
         assert_eq!(shown(&gateway), new.spki);
-        gateway.logged("linked with the new key").await;
+        gateway.logged("linked by the new key").await;
         gateway.kill_agent();
         gateway.cut();
         gateway.start();

@@ -400,7 +400,7 @@ fn a_gateway_that_cannot_prove_the_time_is_not_believed() {
         hello.challenge = [0; 16];
         gateway.greet(&hello).await;
         while gateway.step().await {}
-        gateway.logged("cannot prove the time").await;
+        gateway.logged("is not signed by the authority").await;
     });
 }
 

@@ -106,7 +106,7 @@ fn a_shell_with_running_output_outlives_twenty_upgrades_byte_for_byte() {
         }
         assert!(numbers > 1_000, "there was hardly any output: {numbers} lines");
         assert_eq!((gateway.agent_pid(), gateway.boot), (pid, boot), "one process, one epoch");
-        assert_eq!(gateway.log().matches("goes on with 1 sessions").count(), 20);
+        assert_eq!(gateway.log().matches("took over 1 sessions").count(), 20);
     });
 }
 
@@ -222,7 +222,7 @@ fn signals_that_come_during_the_exchange_wait_for_the_successor() {
                 break;
             }
         }
-        assert!(gateway.log().contains("goes on with 1 sessions"));
+        assert!(gateway.log().contains("took over 1 sessions"));
     });
 }
 
@@ -288,7 +288,7 @@ fn what_cannot_be_executed_does_not_get_the_place_of_one_that_works() {
         let operator = gateway.session("ann-1", &exec("read x; exit 5")).await;
         std::fs::remove_file(&gateway.program).unwrap();
         renew(&gateway);
-        gateway.logged("cannot be executed").await;
+        gateway.logged("not restarting: cannot execute").await;
         gateway.type_in(operator, "go\n").await;
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(5));
     });
@@ -305,7 +305,7 @@ fn a_program_that_knows_another_form_gets_its_turn_when_no_session_is_open() {
             &format!("case \"$*\" in *takes-over*) exit 3;; esac; exec {AGENT} \"$@\""),
         );
         renew(&gateway);
-        gateway.logged("starting anew once 1 sessions are over").await;
+        gateway.logged("restarting when 1 sessions have ended").await;
         gateway.type_in(operator, "go\n").await;
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(5));
         gateway.send(&ToAgent::Forget { session: "ann-1".into() }).await;
@@ -323,7 +323,7 @@ fn an_exec_that_fails_at_the_last_moment_costs_nothing() {
         // It answers the question, and is gone when it is to be executed.
         install(&gateway, "rm -f \"$0\"; exit 0");
         renew(&gateway);
-        gateway.logged("nothing was handed over").await;
+        gateway.logged("the transfer failed").await;
         gateway.type_in(operator, "go\n").await;
         assert_eq!(gateway.message(exit_of).await, ExitStatus::Code(5));
     });
@@ -348,7 +348,7 @@ fn what_a_program_cannot_go_on_with_is_given_back_to_the_one_before_it() {
         successor.env("TOWLINE_HANDOVER", format!("{}:{}", number(&state), number(&echo)));
         let output = successor.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert!(said.contains("what the predecessor left cannot be read"), "{said}");
+        assert!(said.contains("cannot read the state of the predecessor"), "{said}");
         assert!(String::from_utf8_lossy(&output.stdout).starts_with("run --config"), "{output:?}");
     });
 }
@@ -398,7 +398,7 @@ fn a_connection_through_a_tunnel_is_not_cut_the_exchange_waits_for_its_end() {
             .await;
         gateway.until(shell, "up\r\n").await;
         renew(&gateway);
-        gateway.logged("once no connection is open through a tunnel").await;
+        gateway.logged("as soon as no connection through a tunnel is open").await;
         far.write_all(b"still there").await.unwrap();
         gateway.until(operator, "still there").await;
         assert!(!gateway.log().contains("handing"), "{}", gateway.log());

@@ -1,7 +1,8 @@
-//! The loop and what it holds: [`Agent`].
+//! The loop and its state: [`Agent`].
 //!
-//! What the agent does with messages, the command log, a key or an upgrade is in the files beside
-//! this one.
+//! # Not here
+//! - The connection: [`super::connection`]. Messages of the gateway: [`super::messages`].
+//!   Upgrades: [`super::renewal`].
 
 use super::connection::{Change, Connection};
 use super::renewal::Renewal;
@@ -38,9 +39,9 @@ use towline_wire::message::RefusalCode;
 /// Everything that can happen. A closed list.
 #[derive(Debug)]
 enum Event {
-    /// Somebody told the agent to stop.
+    /// A signal stops the agent.
     Stop,
-    /// Somebody told the agent to start anew, with the program and the settings that are there now.
+    /// A signal restarts the agent with the installed program and the current settings.
     Renew,
     /// A program runs, or could not be started.
     Started(String, Result<(), SpawnError>),
@@ -56,7 +57,7 @@ enum Event {
     LogDue,
     /// The network or the clock changed.
     News(News),
-    /// Some deadline has come.
+    /// A deadline has come.
     Tick,
 }
 
@@ -76,7 +77,7 @@ pub struct Agent {
     pub(super) stops: [Signal; 2],
     pub(super) renewals: Signal,
     pub(super) renewal: Renewal,
-    /// Set when the agent was told to stop: when it stops the hard way.
+    /// While the agent stops: when it kills what is left.
     pub(super) stopping: Option<Instant>,
     pub(super) alarm: Alarm,
     /// The link and the command log take turns: neither may keep the other waiting.
@@ -88,12 +89,12 @@ pub struct Agent {
     pub(super) service: Service,
 }
 
-/// Why [`Agent::run`] came to an end.
+/// Why [`Agent::run`] returned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// It was told to stop.
+    /// A signal stopped it.
     Stopped,
-    /// It was told to start anew, and no session is open.
+    /// A signal asked for a restart, and no session is open.
     Renew,
 }
 
@@ -101,23 +102,23 @@ pub enum Outcome {
 pub struct Parts {
     /// Its settings.
     pub config: Config,
-    /// To whom it belongs.
+    /// The gateway and authority it is enrolled with.
     pub enrollment: Enrollment,
-    /// What proves it.
+    /// Its keys.
     pub keys: KeyRing,
     /// Where to dial.
     pub target: Target,
-    /// Shared with the judge of certificates.
+    /// The time of the last signature; the TLS verifier reads it.
     pub signed: SignedSeconds,
 }
 
 impl Agent {
-    /// An agent that will dial at once, and goes on with the sessions of a predecessor. Wants to be
-    /// made inside a runtime, once in a process.
+    /// An agent that dials at once and resumes the sessions of a predecessor. It has to be made
+    /// inside a runtime, once in a process.
     ///
     /// # Errors
-    /// The kernel gives no random numbers, signals or child events; or what the predecessor left
-    /// cannot be gone on with.
+    /// The kernel provides no random numbers, signals or child events; or the predecessor's state
+    /// cannot be resumed.
     pub fn new(parts: Parts, predecessor: Option<&mut Predecessor>) -> io::Result<Self> {
         let mut agent = Self::fresh(parts)?;
         if let Some(predecessor) = predecessor {
@@ -136,7 +137,7 @@ impl Agent {
         let (found, left) = cgroups.as_ref().map_or((0, 0), Home::sweep);
         if found > 0 {
             logger::warning!(
-                "ended {found} sessions that an earlier agent left behind; {left} do not go"
+                "ended {found} sessions of an earlier agent; {left} still have processes"
             );
         }
         Ok(Self {
@@ -169,7 +170,7 @@ impl Agent {
         })
     }
 
-    /// Runs until somebody says stop, and all sessions are ended; or until it shall start anew.
+    /// Runs until a signal stops the agent and all sessions have ended, or until it has to restart.
     pub async fn run(&mut self) -> Outcome {
         self.service.ready(Instant::now());
         self.status.command_log(self.log.means());
@@ -195,7 +196,7 @@ impl Agent {
         self.log.leave();
         self.status.gone();
         if self.stopping.is_none() {
-            logger::info!("starting anew");
+            logger::info!("restarting");
             return Outcome::Renew;
         }
         logger::info!("stopped");
@@ -304,7 +305,7 @@ impl Agent {
     fn on_change(&mut self, change: Change, now: Instant) {
         let _link = self.connection.enter_span();
         match change {
-            Change::Dialled(Ok(link)) => self.greet(link, now),
+            Change::Dialled(Ok(link)) => self.begin_handshake(link, now),
             Change::Dialled(Err(error)) => {
                 let wait = self.connection.not_dialled(now);
                 logger::warning!("{error}; next try in {:.1} s", wait.as_secs_f32());
@@ -322,7 +323,7 @@ impl Agent {
     fn stop(&mut self, now: Instant) {
         if self.stopping.is_none() {
             self.service.stopping();
-            logger::info!("told to stop: ending {} sessions", self.table.len());
+            logger::info!("stopping: ending {} sessions", self.table.len());
             self.stopping = Some(now + limits::STOP);
             self.table.remove_all(now);
             self.table.tick(now);
@@ -345,7 +346,7 @@ impl Agent {
             self.status.link(&LinkStatus::Dialling);
         }
         if self.connection.is_overdue(now) {
-            self.link_lost(&LinkError::NoGreeting);
+            self.link_lost(&LinkError::NoHandshake);
         }
         if self.connection.alone_since().is_some_and(|since| now >= since + self.grace)
             && self.table.in_need_of_a_link() > 0
@@ -385,5 +386,5 @@ impl Agent {
 pub(super) fn random_bytes() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     let filled = SystemRandom::new().fill(&mut bytes);
-    filled.map(|()| bytes).map_err(|_| io::Error::other("the system gives no random numbers"))
+    filled.map(|()| bytes).map_err(|_| io::Error::other("the system provides no random numbers"))
 }

@@ -1,9 +1,8 @@
-//! The command log on the loop: what was seen is taken, and what the gateway has not stored is
-//! sent.
+//! The command log in the loop: takes observations, sends batches to the gateway.
 //!
 //! # Invariants
-//! - One batch waits for the link at a time, and only when no other message does: records never
-//!   hold up a session by more than one of them.
+//! - One batch at a time waits for the link, and only while no other message waits. So records
+//!   delay a session by one batch at most.
 
 use super::agent::Agent;
 use std::time::Instant;
@@ -45,8 +44,8 @@ impl Agent {
         }
     }
 
-    /// Sessions were taken over from another program in this process: their processes are known
-    /// anew.
+    /// Sessions were taken over from another program in this process: their processes are looked
+    /// up again.
     pub(super) fn log_taken_over(&mut self) {
         let (leaders, now) = (self.table.leaders(), Instant::now());
         if leaders.is_empty() {
@@ -62,7 +61,7 @@ impl Agent {
         self.log.went_on(now);
     }
 
-    /// The last words of this boot, as far as the link takes them.
+    /// Sends the last records of this boot, as far as the link accepts them.
     pub(super) fn log_stop(&mut self) {
         self.log.stop(Instant::now());
         if self.connection.is_up() {

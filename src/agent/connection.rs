@@ -1,6 +1,6 @@
 //! The one connection to the gateway: when it is dialled, how far it is, when it is lost.
 //!
-//! Way: waiting -> dialling -> linked (greeted or not yet) -> waiting. [`Connection::poll`] moves
+//! Data flow: waiting -> dialling -> linked (accepted or not yet) -> waiting. [`Connection::poll`] moves
 //! frames and reports a [`Change`]; the loop acts on it and calls the method of this file that
 //! takes the connection to its next stage.
 //!
@@ -53,8 +53,8 @@ enum Stage {
     Waiting { until: Instant },
     /// On the way.
     Dialling(Dialling),
-    /// Connected; `greeted` when the gateway has accepted the device.
-    Linked { link: Box<Link>, since: Instant, challenge: [u8; 16], greeted: bool },
+    /// Connected; `accepted` when the gateway has accepted the device.
+    Linked { link: Box<Link>, since: Instant, challenge: [u8; 16], accepted: bool },
 }
 
 /// The connection, and what decides about the next one.
@@ -127,7 +127,7 @@ impl Connection {
 
     /// Whether the gateway has accepted the device on this link.
     pub(super) fn is_up(&self) -> bool {
-        matches!(self.stage, Stage::Linked { greeted: true, .. })
+        matches!(self.stage, Stage::Linked { accepted: true, .. })
     }
 
     /// Since when no link is up.
@@ -138,7 +138,7 @@ impl Connection {
     /// The link, and whether the gateway has accepted the device on it.
     pub(super) fn link(&mut self) -> Option<(&mut Link, bool)> {
         match &mut self.stage {
-            Stage::Linked { link, greeted, .. } => Some((link, *greeted)),
+            Stage::Linked { link, accepted, .. } => Some((link, *accepted)),
             Stage::Waiting { .. } | Stage::Dialling(_) => None,
         }
     }
@@ -184,7 +184,9 @@ impl Connection {
         let stage = match &self.stage {
             Stage::Waiting { until } => Some(*until),
             Stage::Dialling(_) => None,
-            Stage::Linked { since, greeted, .. } => (!greeted).then(|| *since + limits::HANDSHAKE),
+            Stage::Linked { since, accepted, .. } => {
+                (!accepted).then(|| *since + limits::HANDSHAKE)
+            }
         };
         [stage, self.keep_until].into_iter().flatten().min()
     }
@@ -201,12 +203,12 @@ impl Connection {
 
     /// Whether the gateway has not answered the handshake in time.
     pub(super) fn is_overdue(&self, now: Instant) -> bool {
-        matches!(&self.stage, Stage::Linked { since, greeted: false, .. } if now >= *since + limits::HANDSHAKE)
+        matches!(&self.stage, Stage::Linked { since, accepted: false, .. } if now >= *since + limits::HANDSHAKE)
     }
 
     /// A link was made; the handshake begins.
     pub(super) fn linked(&mut self, link: Box<Link>, challenge: [u8; 16], now: Instant) {
-        self.stage = Stage::Linked { link, since: now, challenge, greeted: false };
+        self.stage = Stage::Linked { link, since: now, challenge, accepted: false };
     }
 
     /// Counts one more connection.
@@ -218,8 +220,8 @@ impl Connection {
     /// The gateway accepts the device at `unix_ms`, and asks for a ping every `longest_ping` seconds
     /// at least.
     pub(super) fn welcomed(&mut self, unix_ms: u64, longest_ping: u32, now: Instant) {
-        if let Stage::Linked { greeted, .. } = &mut self.stage {
-            *greeted = true;
+        if let Stage::Linked { accepted, .. } = &mut self.stage {
+            *accepted = true;
         }
         let seconds = u32::try_from(unix_ms / 1000).unwrap_or(u32::MAX);
         self.signed.store(seconds, Ordering::Relaxed);
@@ -250,7 +252,7 @@ impl Connection {
 
     /// Asks the keep-alive what to do, and does it. `Some` when the link is lost.
     pub(super) fn keep_alive(&mut self, now: Instant) -> Option<LinkError> {
-        let Stage::Linked { link, greeted: true, .. } = &mut self.stage else {
+        let Stage::Linked { link, accepted: true, .. } = &mut self.stage else {
             self.keep_until = None;
             return None;
         };
@@ -288,7 +290,7 @@ impl Connection {
                 *until = (*until).min(earliest);
                 self.backoff.reset();
             }
-            Stage::Linked { greeted: true, .. } => {
+            Stage::Linked { accepted: true, .. } => {
                 self.keep.doubt();
                 self.keep_until = None;
             }
@@ -309,7 +311,7 @@ impl Connection {
     /// The link is lost; `at_once` when there is a reason to dial without a wait. Returns the wait
     /// until the next dial.
     pub(super) fn lost(&mut self, error: &LinkError, at_once: bool, now: Instant) -> Duration {
-        if let Stage::Linked { since, greeted: true, .. } = &self.stage {
+        if let Stage::Linked { since, accepted: true, .. } = &self.stage {
             self.alone_since = Some(now);
             if self.useful || now >= *since + limits::GOOD_LINK {
                 self.backoff.reset();

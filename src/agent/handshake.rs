@@ -1,4 +1,4 @@
-//! The first messages on a new link: who we are, and what we still hold.
+//! The handshake on a new link: versions, hello, and the sessions that the agent holds.
 
 use super::agent::{Agent, random_bytes};
 use crate::link::driver::{Link, LinkError};
@@ -12,7 +12,7 @@ use towline_wire::message::{FromAgent, Hello, Welcome};
 
 impl Agent {
     /// Sends versions and the hello over a connection that was just made.
-    pub(super) fn greet(&mut self, mut link: Box<Link>, now: Instant) {
+    pub(super) fn begin_handshake(&mut self, mut link: Box<Link>, now: Instant) {
         let challenge = match random_bytes() {
             Ok(challenge) => challenge,
             Err(error) => return self.link_lost(&error.into()),
@@ -29,7 +29,7 @@ impl Agent {
         self.connection.linked(link, challenge, now);
     }
 
-    /// The gateway accepts us: learn the time, name what we hold.
+    /// The gateway accepts the device: learns the time, and names the sessions it holds.
     pub(super) fn welcome(&mut self, welcome: &Welcome, now: Instant) -> Result<(), LinkError> {
         let Some(challenge) = self.connection.challenge() else { return Ok(()) };
         if !self.gate.learn_time(&welcome.time, challenge, now) {
@@ -39,10 +39,10 @@ impl Agent {
         self.log.learn_time(self.gate.time());
         self.log.link_up();
         self.keys.welcomed();
-        self.alarm.forget(); // it was set for the greeting
+        self.alarm.forget(); // it was set for the handshake
         self.grace = self.config.grace.min(Duration::from_secs(welcome.grace.into()));
         logger::info!(
-            "linked with {}, {} sessions go on",
+            "linked to {}, {} sessions continue",
             self.connection.gateway(),
             self.table.len()
         );

@@ -1,9 +1,9 @@
-//! What comes from the gateway: frames to their streams, messages to what they mean.
+//! What the gateway sends: data to its stream, messages to the function that obeys them.
 //!
 //! # Invariants
-//! - A broken rule of one stream ends that session; a broken rule of the link ends the link.
-//!   Neither ends the agent.
-//! - No message opens anything without a grant that [`crate::session::gate`] found good.
+//! - A violation on one stream ends its session; a violation on the link ends the link. Neither
+//!   ends the agent.
+//! - Only a grant that [`crate::session::gate`] accepts opens a session.
 
 use super::agent::Agent;
 use crate::link::driver::LinkError;
@@ -22,7 +22,7 @@ enum Step {
     Nothing,
     Message(ToAgent),
     Violated(StreamId, Violation),
-    /// The script of this session is whole.
+    /// The script of this session is complete.
     Script(String),
 }
 
@@ -43,9 +43,9 @@ impl Agent {
         Ok(())
     }
 
-    /// Takes one frame; data goes to its program here, while it can still be borrowed.
+    /// Takes one frame. Data goes to its program here, while the link's buffer is borrowed.
     fn next_step(&mut self) -> Result<Option<Step>, LinkError> {
-        let Some((link, greeted)) = self.connection.link() else { return Ok(None) };
+        let Some((link, accepted)) = self.connection.link() else { return Ok(None) };
         let Some(frame) = link.next_frame()? else { return Ok(None) };
         if let Frame::Version { min, max } = frame {
             let agreed = VERSIONS.agree(Version { min, max });
@@ -54,7 +54,7 @@ impl Agent {
         let step = match self.table.mux.on_frame(frame) {
             Err((stream, violation)) => Step::Violated(stream, violation),
             Ok(Incoming::Control(body)) => Step::Message(decode(body)?),
-            Ok(_) if !greeted => Step::Nothing,
+            Ok(_) if !accepted => Step::Nothing,
             Ok(Incoming::Data(stream, bytes)) => {
                 self.table.input(stream, bytes).map_or(Step::Nothing, Step::Script)
             }
@@ -67,7 +67,7 @@ impl Agent {
                 Step::Nothing
             }
             Ok(Incoming::Pong) => {
-                // Not the time of the answer any more, but that of the next question.
+                // The alarm was set for this answer; the next deadline is that of the next ping.
                 self.connection.answered();
                 self.alarm.forget();
                 Step::Nothing
@@ -78,16 +78,16 @@ impl Agent {
     }
 
     fn on_message(&mut self, message: ToAgent, now: Instant) -> Result<(), LinkError> {
-        let greeted = self.connection.is_up();
+        let accepted = self.connection.is_up();
         match message {
             ToAgent::Welcome(welcome) => return self.welcome(&welcome, now),
             ToAgent::Refuse { code, text, retry_after } => {
                 return Err(LinkError::Refused { code, text, retry_after });
             }
             ToAgent::GoAway { retry_after } => return Err(LinkError::GoAway(retry_after)),
-            _ if !greeted => logger::debug!("a message before the welcome is ignored"),
+            _ if !accepted => logger::debug!("ignored a message that came before the welcome"),
             ToAgent::Enrolled { .. } => {
-                logger::warning!("the gateway enrolls a device that is enrolled: ignored")
+                logger::warning!("ignored an enrollment: this device is enrolled already")
             }
             ToAgent::Open(open) => self.open(open, now),
             ToAgent::Attach { session, attachment, received, room } => {
@@ -141,7 +141,7 @@ impl Agent {
         self.table.say(&FromAgent::NotOpened { session, code, text });
     }
 
-    /// A script is whole: it is noted in the journal, and started.
+    /// A script is complete: the journal gets a line, and the script starts.
     fn start_script(&mut self, session: &str, now: Instant) {
         self.log_before();
         let journal = &mut self.journal;
@@ -162,7 +162,7 @@ impl Agent {
         }
         if let Launch::Script(script) = &passed.launch {
             self.journal.admits(&open.session, &script.given_to)?;
-            // It is started, and logged, when it is whole.
+            // It is started, and logged, when it is complete.
             return self.table.open(open, passed);
         }
         self.log_before();

@@ -1,15 +1,15 @@
-//! The one loop. All that can happen to the agent is an [`Event`]; all that it does follows from
-//! one.
+//! The agent's loop. Everything that can happen is an `Event`; all that the agent does follows
+//! from one.
 //!
-//! Way: [`Agent::next_event`] polls every source once (sessions, link, children, network, timer,
-//! signals) and gives the first event; [`Agent::on_event`] acts on it. Bytes of sessions move
-//! inside the poll, without an event.
+//! Data flow: `Agent::poll_event` polls every source once (sessions, link, children, network,
+//! timer, signals) and returns the first event -> `Agent::on_event` acts on it. Bytes of
+//! sessions and frames of the link move inside of the poll, without an event.
 //!
 //! # Invariants
-//! - Nothing in the loop waits: dialling is polled like everything else, so sessions go on while
-//!   there is no link.
-//! - The agent stops only when it is told to; a failed link is dialled again, whatever the reason.
-//! - While nothing happens, only the keep-alive wakes it.
+//! - Nothing in the loop blocks. A dial is polled like every other source, so sessions continue
+//!   without a link.
+//! - Only a signal stops the agent. A lost link is dialled again, whatever the reason.
+//! - While nothing happens, only the keep-alive wakes the agent.
 
 mod agent;
 mod command_log;

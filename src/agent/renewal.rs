@@ -1,18 +1,18 @@
-//! Told to start anew: becoming the program, with the settings, that are there now.
+//! Restart on SIGHUP: the agent becomes the installed program, with the current settings.
 //!
-//! Way: SIGHUP -> the installed program is asked -> it would take over: everything is handed over
-//! to it, at once. It works but cannot take sessions over: when no session is open, as a plain
-//! restart in this process. It does not work: we stay.
+//! Data flow: SIGHUP -> preflight of the installed program -> if it can take over sessions, they
+//! are transferred at once; if it runs but cannot take over, the agent restarts in this process
+//! when no session is open; if it does not run, the agent stays.
 //!
 //! # Invariants
-//! - Nobody's session ends because of an upgrade, whatever the new program is like.
-//! - The last word counts: told again, the agent asks again.
+//! - An upgrade ends no session, whatever the new program is like.
+//! - A second SIGHUP starts a second preflight.
 
 use super::agent::Agent;
 use crate::handover::Predecessor;
-use crate::handover::exchange::{self, execute, hear_signals, installed, memory};
+use crate::handover::exchange::{self, deliver_signals, execute, installed, memory};
 use crate::handover::form::{Writer, contradiction};
-use crate::handover::preflight::{Answer, Question};
+use crate::handover::preflight::{Answer, Preflight};
 use crate::limits;
 use crate::logger;
 use crate::platform::VERSION;
@@ -24,36 +24,33 @@ use nix::unistd::Pid;
 use std::io;
 use std::time::Instant;
 
-/// How far the agent is with starting anew.
+/// How far a restart is.
 #[derive(Debug)]
 pub(super) enum Renewal {
-    /// Nobody asked for it.
+    /// None was requested.
     No,
-    /// The installed program was asked.
-    Asking(Question),
-    /// To be handed over as soon as nothing is cut by it: at once, but for connections through
-    /// tunnels.
+    /// The preflight of the installed program runs.
+    Asking(Preflight),
+    /// The transfer begins as soon as it cuts nothing: at once, unless a connection through a
+    /// tunnel is open.
     Now,
     /// A plain restart, once no session is open.
     WhenQuiet,
 }
 
 impl Agent {
-    /// Asks the installed program whether it would take over.
+    /// Starts the preflight of the installed program.
     pub(super) fn begin_renewal(&mut self, now: Instant) {
         if self.stopping.is_some() {
             return;
         }
-        if let Renewal::Asking(question) = &self.renewal {
-            question.give_up(); // what it was asked about may be gone, and one at a time is enough
+        if let Renewal::Asking(preflight) = &self.renewal {
+            preflight.give_up(); // the program may have changed, and one at a time is enough
         }
-        self.renewal = match Question::ask(now) {
-            Ok(question) => Renewal::Asking(question),
+        self.renewal = match Preflight::ask(now) {
+            Ok(preflight) => Renewal::Asking(preflight),
             Err(error) => {
-                logger::error!(
-                    "not starting anew: {} cannot be executed: {error}",
-                    installed().display()
-                );
+                logger::error!("not restarting: cannot execute {}: {error}", installed().display());
                 Renewal::No
             }
         };
@@ -62,51 +59,51 @@ impl Agent {
 
     fn asked(&self) -> Option<Pid> {
         match &self.renewal {
-            Renewal::Asking(question) => Some(question.pid),
+            Renewal::Asking(preflight) => Some(preflight.pid),
             Renewal::No | Renewal::Now | Renewal::WhenQuiet => None,
         }
     }
 
-    /// When the question is given up.
+    /// When the preflight is given up.
     pub(super) fn answer_deadline(&self) -> Option<Instant> {
         match &self.renewal {
-            Renewal::Asking(question) => Some(question.deadline),
+            Renewal::Asking(preflight) => Some(preflight.deadline),
             Renewal::No | Renewal::Now | Renewal::WhenQuiet => None,
         }
     }
 
-    /// Gives the question up when it is time.
+    /// Gives the preflight up when it is time.
     pub(super) fn tick_renewal(&mut self, now: Instant) {
-        if let Renewal::Asking(question) = &mut self.renewal
-            && now >= question.deadline
+        if let Renewal::Asking(preflight) = &mut self.renewal
+            && now >= preflight.deadline
         {
-            question.give_up();
-            question.deadline = now + limits::TAKES_OVER;
+            preflight.give_up();
+            preflight.deadline = now + limits::TAKES_OVER;
         }
     }
 
     /// A child ended; perhaps the one that was asked.
     pub(super) fn on_answer(&mut self, pid: Pid, exit: Exit) {
-        let Renewal::Asking(question) = &self.renewal else { return };
-        let Some(answer) = question.answer(pid, exit) else { return };
+        let Renewal::Asking(preflight) = &self.renewal else { return };
+        let Some(answer) = preflight.answer(pid, exit) else { return };
         self.table.spare(None);
         self.renewal = match answer {
             Answer::TakesOver if self.is_ours() => {
                 if !self.table.can_be_handed_over() {
-                    logger::info!("starting anew once no connection is open through a tunnel");
+                    logger::info!("restarting as soon as no connection through a tunnel is open");
                 }
                 Renewal::Now
             }
             Answer::TakesOver | Answer::OnlyWithoutSessions => {
                 logger::info!(
-                    "starting anew once {} sessions are over: they cannot be handed over",
+                    "restarting when {} sessions have ended: they cannot be transferred",
                     self.table.len()
                 );
                 Renewal::WhenQuiet
             }
             Answer::Broken(exit) => {
                 logger::error!(
-                    "not starting anew: {} does not work here: {exit:?}",
+                    "not restarting: {} does not work here: {exit:?}",
                     installed().display()
                 );
                 Renewal::No
@@ -114,7 +111,7 @@ impl Agent {
         };
     }
 
-    /// Whether the device still belongs to those for whom the sessions were opened.
+    /// Whether the device is still enrolled as it was when the sessions were opened.
     fn is_ours(&self) -> bool {
         let now = Enrollment::load(&Dir::at(&self.config.state_dir));
         now.is_ok_and(|now| {
@@ -122,20 +119,18 @@ impl Agent {
         })
     }
 
-    /// Becomes the installed program, if it is to. Returns only when there is nothing to do, or it
-    /// failed.
+    /// Becomes the installed program, if that is due. Returns when nothing is due, or it failed.
     pub(super) fn renew(&mut self) {
         let now = matches!(self.renewal, Renewal::Now) && self.stopping.is_none();
         if !now || !self.table.can_be_handed_over() {
             return;
         }
-        logger::info!("handing {} sessions over to {}", self.table.len(), installed().display());
-        // Records are not handed over: what is not stored yet goes to the spool, for the new
-        // program to send.
+        logger::info!("transferring {} sessions to {}", self.table.len(), installed().display());
+        // Records are not transferred: the new program sends the unconfirmed ones from the spool.
         self.log.stop(Instant::now());
         self.log.leave();
         let error = self.hand_over();
-        logger::error!("nothing was handed over: {error}; starting anew once no session is open");
+        logger::error!("the transfer failed: {error}; restarting when no session is open");
         self.service.ready(Instant::now());
         self.renewal = Renewal::WhenQuiet;
     }
@@ -161,15 +156,15 @@ impl Agent {
         }
     }
 
-    /// Goes on with what a predecessor left.
+    /// Resumes the state that a predecessor left.
     pub(super) fn take_over(&mut self, predecessor: &mut Predecessor) -> io::Result<()> {
         let mut from = predecessor.reader();
         let version = from.text()?;
         if from.number()? != u64::from(std::process::id()) {
-            return Err(contradiction("it is of another process"));
+            return Err(contradiction("it belongs to another process"));
         }
-        // The journal stays the one that was opened at this program's start: whether this boot
-        // stands in it was decided then.
+        // The journal stays the one that this program opened at its start: that decided whether
+        // this boot is in it.
         self.boot = from.array()?;
         self.connection.count_from(from.small()?);
         self.gate = Gate::new(self.enrollment.device.clone(), self.enrollment.authority, self.boot);
@@ -178,15 +173,15 @@ impl Agent {
         from.end()?;
         self.log_taken_over();
         logger::info!(
-            "version {VERSION} goes on with {} sessions of version {version}",
+            "version {VERSION} took over {} sessions of version {version}",
             self.table.len()
         );
         Ok(())
     }
 
-    /// What came since the exec is heard now; children that ended before it are found.
+    /// Delivers the signals since the exec, and finds the children that ended before it.
     pub(super) fn awake(&mut self) -> io::Result<()> {
-        hear_signals()?;
+        deliver_signals()?;
         self.reap(Instant::now());
         Ok(())
     }

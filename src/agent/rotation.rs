@@ -1,13 +1,12 @@
-//! The device's key is replaced while its sessions go on.
+//! Key rotation: the device's key is replaced while its sessions continue.
 //!
-//! Way: the gateway asks -> a new key is made and stored -> it is proved on this link -> the
-//! gateway has added it -> we dial again with it. What a crash or a lost link in between leaves is
-//! [`crate::state::keyring`]'s to sort out.
+//! Data flow: the gateway's request -> a new key, stored -> proved on this link -> the gateway
+//! adds it -> the agent dials again with it. [`crate::state::keyring`] resolves what a crash or
+//! a lost link leaves in between.
 //!
 //! # Invariants
-//! - The only write while the agent runs, and no more often than [`limits::ROTATION_PAUSE`]: flash
-//!   wears.
-//! - Whoever asked hears why no key was made.
+//! - At most one key in [`limits::ROTATION_PAUSE`]: each one is a write to flash.
+//! - The gateway gets the reason when no key was made.
 
 use super::agent::Agent;
 use crate::limits;
@@ -18,14 +17,14 @@ use towline_wire::message::FromAgent;
 use towline_wire::rotation::NewKey;
 
 impl Agent {
-    /// Makes a new key and offers it to the gateway; or says why not.
+    /// Makes a new key and offers it to the gateway, or reports why not.
     pub(super) fn rotate_key(&mut self, now: Instant) {
         let Some(challenge) = self.connection.challenge() else { return };
         let signed = NewKey::signed_bytes(challenge, &self.enrollment.device);
         match self.new_key(&signed, now) {
             Ok(new) => self.table.say(&FromAgent::NewKey(new)),
             Err(text) => {
-                logger::warning!("no new key was made: {text}");
+                logger::warning!("cannot rotate the key: {text}");
                 self.table.say(&FromAgent::NoNewKey { text });
             }
         }
@@ -34,13 +33,13 @@ impl Agent {
     fn new_key(&mut self, signed: &[u8], now: Instant) -> Result<NewKey, String> {
         if self.rotated.is_some_and(|at| now < at + limits::ROTATION_PAUSE) {
             return Err(format!(
-                "a key was made within the last {} s",
+                "the last rotation was less than {} s ago",
                 limits::ROTATION_PAUSE.as_secs()
             ));
         }
         let key = self.keys.make_next().map_err(|error| error.to_string())?;
         self.rotated = Some(now);
-        logger::info!("made a new key, {}", key.fingerprint());
+        logger::info!("made a new key with fingerprint {}", key.fingerprint());
         let proof = key.sign(signed).map_err(|error| error.to_string())?;
         let new = NewKey { spki: key.spki(), proof };
         self.show_key();
@@ -52,11 +51,11 @@ impl Agent {
         if self.keys.has_next() {
             return Err(LinkError::NewKey);
         }
-        logger::debug!("the gateway has added a key that we did not offer: ignored");
+        logger::debug!("ignored a key that the gateway added: this agent did not offer it");
         Ok(())
     }
 
-    /// The gateway does not know our key. True when there is another to try at once.
+    /// The gateway does not know the key. True when there is another one to use at once.
     pub(super) fn other_key(&mut self) -> bool {
         let at_once = self.keys.refused();
         if self.keys.has_next() {

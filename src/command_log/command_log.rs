@@ -1,16 +1,15 @@
-//! The command log as the loop knows it: sessions with names, records with numbers, batches for the
-//! gateway.
+//! The command log in the loop: adds session names and record numbers to observations, and makes
+//! batches for the gateway.
 //!
-//! Way: the watcher leaves what it has seen ([`super::observations`]) -> names and times are put to it here
-//! -> the [`Ring`] -> [`CommandLog::parcel`] on the link -> [`CommandLog::stored`].
+//! Data flow: [`super::observations`] -> records -> the [`Ring`] -> [`CommandLog::parcel`] on
+//! the link -> [`CommandLog::stored`].
 //!
 //! # Invariants
-//! - A shell never waits for this module.
-//! - The watcher runs only while there is a session, or processes of one.
-//! - Programs on record without arguments are counted in a gap behind them ([`Lost::Arguments`]),
-//!   before their session's end.
-//! - Number 0 of each boot says what processes will be known by; each session's first record says
-//!   it again.
+//! - The watcher runs only while a session, or a process of one, is alive.
+//! - A record of a program without arguments is counted in a gap record ([`Lost::Arguments`])
+//!   before the end of its session.
+//! - Record 0 of each boot names the source of observations; each session's first record repeats
+//!   it.
 
 use super::observations::{self, Outbox, Seen};
 use super::ring::{Parcel, Ring};
@@ -34,7 +33,7 @@ struct Named {
     name: String,
 }
 
-/// See the module.
+/// The records of this boot, on their way to the gateway.
 #[derive(Debug)]
 pub struct CommandLog {
     settings: AuditSettings,
@@ -64,15 +63,11 @@ impl CommandLog {
         let enabled = settings.command_log;
         let off = || Means {
             source: Source::Off,
-            why: "switched off on the device (audit.command_log)".to_owned(),
+            why: "disabled on the device (audit.command_log)".to_owned(),
         };
         let means = if enabled { watcher::probe() } else { off() };
         if means.source != Source::Kernel {
-            logger::warning!(
-                "the command log is not what it could be: {:?}: {}",
-                means.source,
-                means.why
-            );
+            logger::warning!("command log degraded: {:?}: {}", means.source, means.why);
         }
         let mut log = Self {
             settings,
@@ -94,7 +89,7 @@ impl CommandLog {
         log
     }
 
-    /// What processes are known by.
+    /// The source of observations.
     #[must_use]
     pub const fn means(&self) -> &Means {
         &self.means
@@ -129,16 +124,14 @@ impl CommandLog {
                 self.watcher = Some(outbox);
             }
             Err(error) => {
-                logger::error!("no process can be watched: {error}");
-                self.means = Means {
-                    source: Source::Off,
-                    why: format!("no process can be watched: {error}"),
-                };
+                logger::error!("cannot watch processes: {error}");
+                self.means =
+                    Means { source: Source::Off, why: format!("cannot watch processes: {error}") };
             }
         }
     }
 
-    /// This program took the place of another one: what was executed in between is not known.
+    /// This program replaced another one: what was executed in between is not known.
     pub fn went_on(&mut self, now: Instant) {
         self.push(now, |at| Record::Gap { at, covers: 0, lost: Lost::Renewal });
     }
@@ -180,8 +173,8 @@ impl CommandLog {
         self.take_all(left, now);
     }
 
-    /// Stops watching when there is nothing to watch. `quiet`: no session, and no process of one
-    /// that we know of.
+    /// Stops the watcher when there is nothing to watch. `quiet`: no session, and no known process of
+    /// one.
     pub fn tick(&mut self, quiet: bool, now: Instant) {
         self.spool_if_due(now);
         let Some(watcher) = &self.watcher else { return };
@@ -222,7 +215,7 @@ impl CommandLog {
         }
     }
 
-    /// The agent stops: nothing follows.
+    /// The agent stops: records the end.
     pub fn stop(&mut self, now: Instant) {
         if let Some(seen) = self.watcher.as_mut().map(|watcher| watcher.finish(limits::LOG_FINISH))
         {
@@ -277,7 +270,7 @@ impl CommandLog {
         }
     }
 
-    /// The gateway accepts us.
+    /// The gateway has accepted the device.
     pub fn link_up(&mut self) {
         self.linked = true;
         self.waiting_since = None;
@@ -300,14 +293,14 @@ impl CommandLog {
                 Ok(gone) if gone.is_empty() => self.spool_failed = false,
                 Ok(gone) => {
                     logger::warning!(
-                        "the spool of the command log is full: the oldest records went ({gone:?})"
+                        "the spool of the command log is full: dropped the oldest records ({gone:?})"
                     );
                     self.spool_failed = false;
                 }
                 Err(error) => {
                     if !std::mem::replace(&mut self.spool_failed, true) {
                         logger::warning!(
-                            "the command log cannot be spooled, and stays in memory: {error}"
+                            "cannot spool the command log, it stays in memory: {error}"
                         );
                     }
                     return self.ring.put_back(&Parcel { first, next, records });
@@ -330,11 +323,11 @@ impl CommandLog {
 
     fn take_all(&mut self, seen: VecDeque<Seen>, now: Instant) {
         seen.into_iter().for_each(|seen| self.take(seen, now));
-        self.own_up(now);
+        self.record_unread(now);
     }
 
-    /// Says how many records have no arguments, if that was not said.
-    fn own_up(&mut self, now: Instant) {
+    /// Records how many programs have no arguments, if a gap does not count them yet.
+    fn record_unread(&mut self, now: Instant) {
         let programs = std::mem::take(&mut self.unread);
         if programs > 0 {
             self.push(now, |at| Record::Gap { at, covers: 0, lost: Lost::Arguments { programs } });
@@ -370,7 +363,7 @@ impl CommandLog {
                 };
                 let Some(named) = self.sessions.remove(found) else { return };
                 let session = named.name;
-                self.own_up(at);
+                self.record_unread(at);
                 self.push(at, |at| Record::SessionEnd {
                     session,
                     at,

@@ -1,26 +1,25 @@
-//! Command lines as they were typed or recalled in a shell, read off the terminal.
+//! Command lines that were typed or recalled in a shell, read from the terminal.
 //!
-//! Way: a terminal's input says when a line begins and when Enter is pressed; its output says what
-//! stands on the line by then: after editing, history, completion, whatever the shell did. So
-//! nothing is taken from what is typed, and what a program does not echo (a password) is not seen
-//! here.
+//! Data flow: input of the terminal tells when a line begins and when Enter is pressed; output
+//! tells what the line shows by then, after editing, history and completion. So typed bytes are
+//! not used, and what a program does not echo (a password) is not seen.
 //!
 //! # Invariants
-//! - Memory: one line of at most [`limits::TYPED_LINE`] characters, two prompts. Of much output at once only both
-//!   ends are looked at.
-//! - A line is what follows the prompt. What stood on the line when its first key came is the
-//!   prompt; the last one that proved good serves where keys came too fast. Without a prompt there
-//!   is no command line.
+//! - Memory: one line of [`limits::TYPED_LINE`] characters and two prompts. Of a large output
+//!   only both ends are looked at.
+//! - A command line is what follows the prompt. The prompt is what the line showed when its
+//!   first key came, or the last prompt that was confirmed if keys came too fast. Without a
+//!   prompt there is no command line.
 //!
 //! # Not here
-//! - Truth: which programs ran is the kernel's to say ([`super::watcher`]). This adds builtins, and
-//!   what was meant.
+//! - Which programs ran: the kernel reports them ([`super::watcher`]). This file adds builtins
+//!   and the words that were typed.
 //!
 //! # Known limits (each has a test of the same name in `tests/detector.rs`)
-//! - `a_paste_while_a_program_runs`: lines typed ahead are seen only as the shell shows them.
-//! - `the_input_of_a_repl`: what is typed at the prompt of another program looks like a command
+//! - `a_paste_while_a_program_runs`: lines typed ahead are seen as the shell shows them.
+//! - `the_input_of_a_repl`: a line typed at the prompt of another program looks like a command
 //!   line.
-//! - `a_line_longer_than_the_bound`: the rest is not kept.
+//! - `a_line_longer_than_the_bound`: the rest of the line is dropped.
 
 use crate::limits;
 use heapless::Vec;
@@ -44,18 +43,18 @@ enum State {
     Skip,
 }
 
-/// See the module.
+/// The line under the cursor of one terminal, and the prompt before it.
 #[derive(Debug)]
 pub struct Detector {
     row: Vec<char, { limits::TYPED_LINE }>,
     column: usize,
-    /// A character was put into the last column: the cursor still stands there, though `column` is
+    /// A character was put into the last column: the cursor is still there, though `column` is
     /// behind it.
     pending: bool,
     width: usize,
-    /// What stood there when the first key of this line came.
+    /// What the line showed when its first key came.
     prompt: Option<Prompt>,
-    /// The last prompt that was one.
+    /// The last prompt that was confirmed.
     proved: Prompt,
     /// A key of this line has come.
     typing: bool,

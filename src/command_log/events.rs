@@ -1,15 +1,14 @@
-//! Process events of the kernel (netlink connector, `CONFIG_PROC_EVENTS`): fork, exec, exit of
-//! every process.
+//! Process events of the kernel (netlink connector, `CONFIG_PROC_EVENTS`): fork, exec and exit
+//! of every process.
 //!
-//! Two kinds of listeners: one hears all ([`Events::open`]), one only the execs of one processor
-//! ([`Events::of_execs_on`]).
+//! [`Events::open`] receives all of them, [`Events::of_execs_on`] the execs of one processor.
 //!
 //! # Invariants
-//! - What the kernel could not deliver is [`Event::Lost`], never a silence.
-//! - Only messages of the kernel count: other senders on the same group are passed over.
+//! - Events that the kernel dropped are reported as [`Event::Lost`].
+//! - Only messages of the kernel count; other senders of the group are ignored.
 //!
 //! # Not here
-//! - Whose process it is: [`super::process_tree`].
+//! - The session of a process: [`super::process_tree`].
 
 use crate::limits;
 use std::io;
@@ -107,7 +106,7 @@ impl Events {
         }
         Err(io::Error::new(
             io::ErrorKind::Unsupported,
-            "the kernel does not answer: no process events, or a container",
+            "the kernel does not answer: it has no process events, or this is a container",
         ))
     }
 
@@ -142,7 +141,7 @@ impl Events {
                 Ok((length, _)) => match answer(buffer.get(..length).unwrap_or_default()) {
                     Some(0) => return Ok(true),
                     Some(errno) => return Err(io::Error::from_raw_os_error(errno)),
-                    None => {} // an event of somebody's listening before us
+                    None => {} // an event for an earlier listener
                 },
                 Err(rustix::io::Errno::AGAIN) => return Ok(false),
                 Err(rustix::io::Errno::INTR | rustix::io::Errno::NOBUFS) => {}
@@ -187,7 +186,7 @@ fn listen_message(wanted: Option<u32>) -> Vec<u8> {
     let mut message = Vec::with_capacity(length as usize);
     message.extend(length.to_ne_bytes());
     message.extend(3_u16.to_ne_bytes()); // NLMSG_DONE
-    message.extend([0; 10]); // flags, sequence, port: the kernel knows us
+    message.extend([0; 10]); // flags, sequence, port: the kernel knows the sender
     for word in [CN_IDX_PROC, 1, 0, 0] {
         message.extend(word.to_ne_bytes()); // CN_VAL_PROC is 1; sequence and ack do not matter
     }

@@ -1,9 +1,9 @@
-//! `towline-agent log`: what waits on this device for the gateway, for whoever stands before it.
+//! `towline-agent log`: the records that wait on this device for the gateway.
 //!
 //! # Not here
-//! - Records in the running agent's memory (it listens to nobody): some seconds' worth without a
-//!   link, what is on its way with one.
-//! - What the gateway has confirmed: `towline commands` has it.
+//! - Records in the memory of the running agent, which has no listener: some seconds without a
+//!   link, the unconfirmed ones with a link.
+//! - Records that the gateway has confirmed: `towline commands` shows them.
 
 use super::spool;
 use crate::clock::utc;
@@ -63,8 +63,8 @@ fn told(record: &Record) -> (u64, &'static str, u32, String) {
             let how = match status {
                 Some(ExitStatus::Code(code)) => format!("exit {code}"),
                 Some(ExitStatus::Signal(signal)) => format!("signal {signal}"),
-                Some(ExitStatus::TimedOut) => "ended: its time was over".to_owned(),
-                None => "exit unknown".to_owned(),
+                Some(ExitStatus::TimedOut) => "ended: timed out".to_owned(),
+                None => "exit status unknown".to_owned(),
             };
             (*at, "exit", *pid, how)
         }

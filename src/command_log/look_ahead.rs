@@ -1,17 +1,16 @@
-//! Events of the kernel that wait for what comes right after them, and what processes answered
-//! meanwhile.
+//! Look-ahead: events of the kernel wait for the events right after them, together with the
+//! arguments that processes showed meanwhile.
 //!
-//! A process may execute one program after another: whoever reads its arguments for the first may
-//! get those of the second, and a number of a process may be used again. An event is therefore
-//! handled only when what came within [`limits::LOG_AHEAD_FOR`] after it is known, and an answer
-//! that may belong to something later counts for the later one alone: no arguments are better than
-//! wrong ones.
+//! A process may execute one program after another, so a reader may see the arguments of the
+//! second for the first; and a process id may be reused. So an event is handled only when the
+//! events within [`limits::LOG_AHEAD_FOR`] after it are known. An answer that may belong to a
+//! later event counts for the later one alone: missing arguments are better than wrong ones.
 //!
 //! # Invariants
 //! - At most [`limits::LOG_AHEAD`] events, [`limits::LOG_ANSWERS`] answers and
-//!   [`limits::LOG_ANSWER_BYTES`] bytes in these. More events: the oldest goes at once. More
-//!   answers: the oldest is forgotten, and the process asked again, late.
-//! - Events leave in the order in which they came.
+//!   [`limits::LOG_ANSWER_BYTES`] bytes in them. With more events the oldest is handled at once.
+//!   With more answers the oldest is dropped, and its process is read later.
+//! - Events keep their order.
 
 use super::events::{Event, Told};
 use super::observations::Program;
@@ -20,7 +19,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// What a process said at an exec.
+/// What a process showed at an exec.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Which process.
@@ -33,7 +32,7 @@ pub struct Answer {
     pub program: Program,
 }
 
-/// Answers that wait for their events, shared with whoever asks.
+/// Answers that wait for their events, shared with the process readers.
 #[derive(Debug, Default)]
 pub struct Answers(Mutex<Heap>);
 
@@ -81,13 +80,13 @@ impl Answers {
     }
 }
 
-/// See the module.
+/// Events that wait for the ones after them.
 #[derive(Debug, Default)]
-pub struct Ahead {
+pub struct LookAhead {
     waiting: VecDeque<(Instant, Told)>,
 }
 
-impl Ahead {
+impl LookAhead {
     /// An event came.
     pub fn push(&mut self, told: Told, now: Instant) {
         self.waiting.push_back((now, told));
@@ -149,7 +148,7 @@ mod tests {
     /// is one.
     #[track_caller]
     fn check(first: &Answer, later: Told, second: Option<Answer>, doubtful: bool) {
-        let (mut ahead, answers) = (Ahead::default(), Answers::default());
+        let (mut ahead, answers) = (LookAhead::default(), Answers::default());
         ahead.push(later, Instant::now());
         second.into_iter().for_each(|second| answers.put(second));
         assert_eq!(ahead.is_doubtful(first, &answers), doubtful);
@@ -187,7 +186,7 @@ mod tests {
 
     #[test]
     fn events_wait_for_a_while_and_no_more_of_them_than_fit() {
-        let (mut ahead, now) = (Ahead::default(), Instant::now());
+        let (mut ahead, now) = (LookAhead::default(), Instant::now());
         ahead.push(exec(1, 1), now);
         assert_eq!(
             (ahead.next(now, false), ahead.due()),

@@ -1,27 +1,28 @@
-//! The command log: which programs the sessions of this device really executed, by the kernel's own
-//! word.
+//! The command log: the programs that sessions of this device execute, as the kernel reports
+//! them.
 //!
-//! Way: the kernel's process events ([`events`]) -> which of them belong to a session ([`process_tree`])
-//! -> what was executed, from the process itself ([`watcher`] with its [`process_readers`], threads;
-//! [`polling`] where the kernel has no events) -> [`observations`] -> the loop's [`command_log`], which
-//! puts names and numbers to it -> a bounded [`ring`] -> the link. One direction; only a number
-//! comes back.
+//! Data flow: process events of the kernel ([`events`]) -> the processes of sessions
+//! ([`process_tree`]) -> arguments, read from the process ([`watcher`] and its process readers;
+//! [`polling`] where the kernel has no events) -> [`observations`] -> [`CommandLog`] in the
+//! loop, which adds names and numbers -> a bounded [`ring`] -> the link. The gateway returns the
+//! number up to which it has stored records.
 //!
 //! # Invariants
-//! - A shell never waits for this module, and memory is bounded: what does not fit is a gap record
-//!   with its range.
-//! - Membership goes by descent: a double fork, `setsid` or a cleared environment changes nothing.
-//! - What is in use is said in the log itself, in the status, and in each session's first record.
+//! - A shell never waits for this folder.
+//! - Memory is bounded. Missing data is reported: a gap record covers its range.
+//! - ProcessTree decides membership: a double fork, `setsid` or a cleared environment changes
+//!   nothing.
+//! - The log itself, the status and each session's first record name the source in use.
 //!
 //! # Not here
-//! - Barriers: root on the device can stop this program. The terminal is recorded at the gateway
-//!   for that reason.
-//! - Judgement about commands: allow and deny belong to the gateway.
+//! - Protection against root on the device, who can stop this program. The gateway records the
+//!   terminal for that reason.
+//! - Permission to execute: the gateway's policy decides.
 //!
 //! # Known limits
-//! - Processes that a session asks somebody else to start (a service manager, `cron`, a container
-//!   engine) descend from that one, and are not the session's.
-//! - A program's first thread that ends before its others counts as the program's end.
+//! - A process that another program starts on a session's request (a service manager, `cron`, a
+//!   container engine) descends from that program and is not the session's.
+//! - A program counts as ended when its first thread ends before its others.
 
 mod command_log;
 pub mod detector;

@@ -1,10 +1,10 @@
-//! What was seen of processes, and the place where the watcher leaves it for the loop.
+//! Observations of processes, and the bounded queue from the watcher to the loop.
 //!
 //! # Invariants
-//! - At most [`limits::LOG_SEEN`] items and [`limits::LOG_SEEN_BYTES`] bytes; what does not fit is
-//!   counted, and the count is the next item that the loop gets.
-//! - The lock is held for a push or a swap, never for work: the watcher may have a real-time
-//!   priority, the loop has not.
+//! - At most [`limits::LOG_SEEN`] items and [`limits::LOG_SEEN_BYTES`] bytes. Items that do not
+//!   fit are counted, and the loop gets the count.
+//! - The lock is held for a push or a swap only: the watcher may have a real-time priority,
+//!   which the loop does not have.
 
 use crate::limits;
 use crate::sys::watch;
@@ -170,7 +170,7 @@ impl Inbox {
 }
 
 impl Drop for Outbox {
-    /// The watcher must not outlive whoever listens.
+    /// The watcher must not outlive the loop.
     fn drop(&mut self) {
         self.dismiss();
     }

@@ -1,14 +1,13 @@
-//! What the watcher does where the kernel has no process events for it: it looks at the table of
-//! processes, again and again.
+//! The watcher without process events of the kernel: it reads the process table at intervals.
 //!
 //! # Known limits
-//! - A program that begins and ends between two looks ([`limits::LOG_POLL`]) is not seen. The log
-//!   says at its start that it is kept this way.
-//! - How a process ended cannot be told; when, only as well as the looks come.
+//! - A program that begins and ends between two looks ([`limits::LOG_POLL`]) is not seen. The
+//!   first record of the log says that the source is polling.
+//! - The exit status is unknown; the time of the exit is as exact as the interval.
 
 use super::observations::{Inbox, Program, Seen};
-use super::process_info::ask;
-use super::process_tree::Descent;
+use super::process_info::read_process;
+use super::process_tree::ProcessTree;
 use crate::limits;
 use crate::sys::proc_table::{Entry, living};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -20,22 +19,22 @@ use towline_wire::record::Lost;
 pub(super) fn run(inbox: &Inbox, own: u32, roots: &[u32]) {
     let mut looks = Looks::new(own);
     for root in roots {
-        let _ = looks.descent.adopt(*root, own); // the first: there is room
+        let _ = looks.tree.adopt(*root, own); // the first: there is room
     }
     let wait = PollTimeout::try_from(limits::LOG_POLL).unwrap_or(PollTimeout::MAX);
     while !inbox.is_dismissed() {
-        looks.look(&living(), |pid| ask(pid).0, inbox, Instant::now());
+        looks.look(&living(), |pid| read_process(pid).0, inbox, Instant::now());
         inbox.ring();
         let _ = poll(&mut [PollFd::new(inbox.call(), PollFlags::POLLIN)], wait);
     }
-    looks.look(&living(), |pid| ask(pid).0, inbox, Instant::now());
+    looks.look(&living(), |pid| read_process(pid).0, inbox, Instant::now());
     inbox.end();
 }
 
 /// What the last look has seen.
 struct Looks {
     own: u32,
-    descent: Descent,
+    tree: ProcessTree,
     /// Arguments of each member when it was last looked at: a change is another program.
     programs: BTreeMap<u32, Vec<u8>>,
     full: bool,
@@ -43,20 +42,18 @@ struct Looks {
 
 impl Looks {
     fn new(own: u32) -> Self {
-        Self { own, descent: Descent::default(), programs: BTreeMap::new(), full: false }
+        Self { own, tree: ProcessTree::default(), programs: BTreeMap::new(), full: false }
     }
 
-    fn look(&mut self, table: &[Entry], ask: impl Fn(u32) -> Program, inbox: &Inbox, at: Instant) {
+    fn look(&mut self, table: &[Entry], read: impl Fn(u32) -> Program, inbox: &Inbox, at: Instant) {
         let now: BTreeSet<u32> =
             table.iter().map(|entry| entry.pid.as_raw().cast_unsigned()).collect();
-        let gone: Vec<u32> = self.descent.living().filter(|pid| !now.contains(pid)).collect();
-        if join(&mut self.descent, table, Some(self.own))
-            && !std::mem::replace(&mut self.full, true)
-        {
+        let gone: Vec<u32> = self.tree.living().filter(|pid| !now.contains(pid)).collect();
+        if join(&mut self.tree, table, Some(self.own)) && !std::mem::replace(&mut self.full, true) {
             inbox.push(Seen::Missed(Lost::Processes));
         }
-        for pid in self.descent.living().collect::<Vec<_>>() {
-            let program = ask(pid);
+        for pid in self.tree.living().collect::<Vec<_>>() {
+            let program = read(pid);
             if now.contains(&pid)
                 && !program.arguments.is_empty()
                 && self.programs.get(&pid) != Some(&program.arguments)
@@ -72,14 +69,14 @@ impl Looks {
     }
 
     fn executed(&mut self, pid: u32, program: Program, inbox: &Inbox, at: Instant) {
-        if let Some(member) = self.descent.exec(pid, at) {
-            self.descent.count(member.root, true);
+        if let Some(member) = self.tree.exec(pid, at) {
+            self.tree.count(member.root, true);
             inbox.push(Seen::Exec { root: member.root, at, pid, parent: member.parent, program });
         }
     }
 
     fn ended(&mut self, pid: u32, inbox: &Inbox, at: Instant) {
-        let Some((member, over)) = self.descent.exit(pid) else { return };
+        let Some((member, over)) = self.tree.exit(pid) else { return };
         let root = member.root;
         if let Some(since) = member.since {
             inbox.push(Seen::Exit { root, at, pid, status: None, since });
@@ -93,28 +90,28 @@ impl Looks {
 
 /// Children of members are members; children of the agent, if it is given, are first processes,
 /// unless they fell to it as orphans of a session. True when there was no room for one.
-pub(super) fn join(descent: &mut Descent, table: &[Entry], agent: Option<u32>) -> bool {
+pub(super) fn join(tree: &mut ProcessTree, table: &[Entry], agent: Option<u32>) -> bool {
     let mut full = false;
     loop {
-        let before = descent.len();
+        let before = tree.len();
         for entry in table {
             let [pid, parent, session] =
                 [entry.pid, entry.parent, entry.session].map(|pid| pid.as_raw().cast_unsigned());
-            if descent.get(pid).is_some() {
+            if tree.get(pid).is_some() {
                 continue;
             }
-            let kept = if descent.get(parent).is_some() {
-                descent.fork(parent, pid)
-            } else if descent.is_root(session) {
-                descent.fork(session, pid)
+            let kept = if tree.get(parent).is_some() {
+                tree.fork(parent, pid)
+            } else if tree.is_root(session) {
+                tree.fork(session, pid)
             } else if agent == Some(parent) {
-                descent.adopt(pid, parent)
+                tree.adopt(pid, parent)
             } else {
                 Ok(())
             };
             full |= kept.is_err();
         }
-        if descent.len() == before {
+        if tree.len() == before {
             return full;
         }
     }

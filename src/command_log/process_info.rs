@@ -1,8 +1,8 @@
-//! Asking a process what it is, with as few system calls as that takes: it may be gone at any of
-//! them.
+//! Reads the arguments, the user and the directory of a process, with as few system calls as
+//! possible: the process may end between two of them.
 //!
 //! # Not here
-//! - Which program of a process it was that answered: [`super::look_ahead`].
+//! - Which program of the process was read: [`super::look_ahead`].
 
 use super::observations::Program;
 use nix::fcntl::{OFlag, open};
@@ -22,10 +22,10 @@ pub fn clock() -> u64 {
     now.map_or(0, |now| part(now.tv_sec().into()) * 1_000_000_000 + part(now.tv_nsec().into()))
 }
 
-/// What a process is, its arguments first: they go soonest. With when the arguments had been read
-/// ([`clock`]). One that has ended says nothing.
+/// Reads a process, its arguments first: they are lost soonest. Returns also when the arguments had
+/// been read ([`clock`]). A process that has ended gives an empty program.
 #[must_use]
-pub fn ask(pid: u32) -> (Program, u64) {
+pub fn read_process(pid: u32) -> (Program, u64) {
     let mut program = Program::default();
     let mut path = format!("/proc/{pid}/cmdline");
     if let Ok(file) = open(path.as_str(), OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) {
@@ -53,7 +53,7 @@ mod tests {
     #[test]
     fn this_process_says_what_it_is() {
         let before = clock();
-        let (program, at) = ask(std::process::id());
+        let (program, at) = read_process(std::process::id());
         assert!(!program.arguments.is_empty() && program.uid.is_some());
         assert_eq!(program.directory, std::env::current_dir().unwrap().into_os_string().into_vec());
         assert!(before <= at && at <= clock());
@@ -61,6 +61,6 @@ mod tests {
 
     #[test]
     fn a_process_that_is_gone_says_nothing() {
-        assert_eq!(ask(u32::MAX).0, Program::default());
+        assert_eq!(read_process(u32::MAX).0, Program::default());
     }
 }

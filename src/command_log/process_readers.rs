@@ -1,25 +1,23 @@
-//! Askers: one thread for each processor, which asks what was executed on it.
+//! Process readers: one thread for each processor, which reads the process of each exec on it.
 //!
-//! Way: the kernel's event of an exec, let through by a filter only on that processor -> the asker,
-//! which is bound to it and has a real-time priority -> [`ask`] -> [`Answers`], where the watcher
-//! finds it.
+//! Data flow: the kernel's exec event, filtered by processor -> the reader, bound to the
+//! processor and with a real-time priority -> [`read_process`] -> [`Answers`], for the watcher.
 //!
-//! # Why one for each
-//! The event is sent from within the exec. A thread that is woken on the same processor, and goes
-//! before everything ordinary there, reads before the new program has run one instruction. A thread
-//! on another processor races with it, and loses when the host of a virtual machine takes that
-//! other one away.
+//! # Why one for each processor
+//! The kernel sends the event from within the exec. A thread that wakes on the same processor
+//! before all ordinary threads reads the process before its new program has run one instruction.
+//! A thread on another processor races with the program, and loses when the host of a virtual
+//! machine suspends that other processor.
 //!
 //! # Invariants
-//! - They only read and leave answers; what belongs to a session, and in which order, is the
-//!   watcher's business.
-//! - A processor without an asker (no right to run there, more than [`limits::LOG_READERS`]) is the
-//!   watcher's to ask for.
+//! - A reader only reads and leaves answers. Membership and order are the watcher's.
+//! - The watcher reads the processes of a processor without a reader (no permission to run
+//!   there, more than [`limits::LOG_READERS`]).
 
 use super::events::{Event, Events};
 use super::look_ahead::{Answer, Answers};
 use super::observations::Inbox;
-use super::process_info::ask;
+use super::process_info::read_process;
 use crate::limits;
 use crate::sys::calls::take_precedence;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -31,7 +29,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 const _: () = assert!(limits::LOG_READERS <= 32, "one bit for each");
 
-/// What askers say when they begin: who of them is bound to its processor, and how many have tried.
+/// What readers report when they begin: which of them are bound to their processor, and how many
+/// have tried.
 #[derive(Debug, Default)]
 struct Begun {
     bound: AtomicU32,
@@ -92,7 +91,7 @@ fn run(events: &Events, inbox: &Inbox, answers: &Answers) {
     while !inbox.is_dismissed() {
         let read = events.read(|told| {
             if let Event::Exec { pid } = told.event {
-                let (program, read_at) = ask(pid);
+                let (program, read_at) = read_process(pid);
                 answers.put(Answer { pid, at: told.at, read_at, program });
             }
         });

@@ -1,13 +1,15 @@
-//! Who descends from whom: the living processes of all sessions, by the kernel's forks and exits.
+//! The process tree of all sessions, kept by the kernel's forks and exits.
 //!
-//! A session is known here by its first process, its *root*: a child of the agent. Names are the
-//! log's business.
+//! A session is named here by its first process, its *root*, a child of the agent.
 //!
 //! # Invariants
-//! - At most [`MEMBERS`] processes; one that does not fit is reported, and so are none of its
-//!   children.
+//! - At most [`MEMBERS`] processes. One that does not fit is reported; its children are not
+//!   followed.
 //! - A process stays a member until it ends, whatever it does to its session, parent or
 //!   environment.
+//!
+//! # Not here
+//! - The names of sessions: [`super::CommandLog`].
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -39,14 +41,14 @@ pub struct Tally {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Full;
 
-/// See the module.
+/// The living processes of all sessions.
 #[derive(Debug, Default)]
-pub struct Descent {
+pub struct ProcessTree {
     members: BTreeMap<u32, Member>,
     roots: BTreeMap<u32, Tally>,
 }
 
-impl Descent {
+impl ProcessTree {
     /// A session's first process.
     ///
     /// # Errors
@@ -136,41 +138,41 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whoever_descends_from_a_session_belongs_to_it_and_nobody_else() {
-        let (mut descent, now) = (Descent::default(), Instant::now());
-        descent.adopt(10, 1).unwrap();
-        descent.fork(10, 11).unwrap();
-        descent.fork(11, 12).unwrap();
-        assert!(descent.exit(11).is_some(), "a double fork: the middle one ends");
-        descent.fork(12, 13).unwrap();
-        assert_eq!(descent.exec(13, now), Some(Member { root: 10, parent: 12, since: Some(now) }));
-        descent.fork(99, 100).unwrap();
-        assert_eq!(descent.exec(100, now), None);
-        assert_eq!(descent.exit(100), None);
+    fn every_descendant_of_a_session_belongs_to_it_and_no_other_process() {
+        let (mut tree, now) = (ProcessTree::default(), Instant::now());
+        tree.adopt(10, 1).unwrap();
+        tree.fork(10, 11).unwrap();
+        tree.fork(11, 12).unwrap();
+        assert!(tree.exit(11).is_some(), "a double fork: the middle one ends");
+        tree.fork(12, 13).unwrap();
+        assert_eq!(tree.exec(13, now), Some(Member { root: 10, parent: 12, since: Some(now) }));
+        tree.fork(99, 100).unwrap();
+        assert_eq!(tree.exec(100, now), None);
+        assert_eq!(tree.exit(100), None);
     }
 
     #[test]
     fn a_session_is_over_with_its_last_process_and_not_with_its_first() {
-        let mut descent = Descent::default();
-        descent.adopt(10, 1).unwrap();
-        descent.fork(10, 11).unwrap();
-        descent.count(10, true);
-        descent.count(10, false);
-        assert_eq!(descent.exit(10).unwrap().1, None);
-        let tally = descent.exit(11).unwrap().1.unwrap();
+        let mut tree = ProcessTree::default();
+        tree.adopt(10, 1).unwrap();
+        tree.fork(10, 11).unwrap();
+        tree.count(10, true);
+        tree.count(10, false);
+        assert_eq!(tree.exit(10).unwrap().1, None);
+        let tally = tree.exit(11).unwrap().1.unwrap();
         assert_eq!((tally.executions, tally.without_arguments), (2, 1));
-        assert!(!descent.is_root(10));
+        assert!(!tree.is_root(10));
     }
 
     #[test]
     fn one_process_too_many_is_reported() {
-        let mut descent = Descent::default();
-        descent.adopt(1, 0).unwrap();
+        let mut tree = ProcessTree::default();
+        tree.adopt(1, 0).unwrap();
         for pid in 2..=MEMBERS as u32 {
-            descent.fork(1, pid).unwrap();
+            tree.fork(1, pid).unwrap();
         }
-        assert_eq!(descent.fork(1, 1_000_000), Err(Full));
-        descent.exit(2);
-        assert_eq!(descent.fork(1, 1_000_000), Ok(()));
+        assert_eq!(tree.fork(1, 1_000_000), Err(Full));
+        tree.exit(2);
+        assert_eq!(tree.fork(1, 1_000_000), Ok(()));
     }
 }

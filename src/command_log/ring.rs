@@ -1,11 +1,11 @@
-//! The command log's ring: encoded records with their numbers, until the gateway has stored them.
+//! The ring of the command log: encoded records with numbers, until the gateway has stored them.
 //!
 //! # Invariants
-//! - At most [`Ring::new`]'s bytes, two for the length of each record counted. The oldest leave
-//!   when there is no room.
-//! - Numbers have no holes: what was dropped is covered by a gap record, sent in its place.
-//! - A record leaves for good only when it is confirmed or dropped; what was sent and not confirmed
-//!   is sent again on the next link.
+//! - At most the bytes given to [`Ring::new`], two for the length of each record included. The
+//!   oldest records are dropped when there is no space.
+//! - Numbers have no holes: a gap record is sent in the place of dropped records.
+//! - A record leaves only when it is confirmed or dropped. An unconfirmed record is sent again
+//!   on the next link.
 
 use std::collections::VecDeque;
 use towline_wire::record::{BATCH, IN_FLIGHT, Lost, Record, decode_first, encode};
@@ -13,7 +13,7 @@ use towline_wire::record::{BATCH, IN_FLIGHT, Lost, Record, decode_first, encode}
 /// Bytes before each record: its length.
 const HEAD: usize = 2;
 
-/// See the module.
+/// Encoded records that the gateway has not confirmed.
 #[derive(Debug)]
 pub struct Ring {
     bytes: VecDeque<u8>,
@@ -133,8 +133,8 @@ impl Ring {
         }
     }
 
-    /// Takes the oldest records out, not more than `most` bytes of them: whoever takes them answers
-    /// for them.
+    /// Takes the oldest records out, not more than `most` bytes of them: the caller is then
+    /// responsible for them.
     pub fn take(&mut self, most: usize) -> Option<Parcel> {
         let (first, mut records) = (self.first, Vec::new());
         while let Some(length) = self.length_at(0) {

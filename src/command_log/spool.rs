@@ -1,24 +1,24 @@
 //! The spool: records that wait for the gateway longer than memory should hold them, in a few
 //! checksummed files.
 //!
-//! Way: [`Ring`](super::ring::Ring) -> [`Spool::append`], a block at a time, while there is no link
-//! -> [`Spool::parcel`] on the next one, also of a later start of the agent ->
+//! Data flow: [`Ring`](super::ring::Ring) -> [`Spool::append`], one block at a time, without a
+//! link -> [`Spool::parcel`] on the next link, also after a restart of the agent ->
 //! [`Spool::confirmed`].
 //!
 //! # Form
-//! Files `<running number>-<boot>.log` in `audit/` of the state directory. A file is a row of
-//! blocks: 4 bytes length of the records, 8 bytes number of the first, 8 bytes the number behind
+//! Files `<running number>-<boot>.log` in `audit/` of the state directory. A file is a sequence
+//! of blocks: 4 bytes length of the records, 8 bytes number of the first, 8 bytes number after
 //! the last (all little-endian), 8 bytes of a SHA-256 over boot, these and the records, the
 //! records.
 //!
 //! # Invariants
-//! - A block counts when its digest holds. What a power cut leaves behind the last whole block of a
-//!   file is not read: the gateway misses those numbers, and says so.
-//! - All files together are at most the cap; the oldest file goes first, and what it held is told
-//!   to whoever adds.
-//! - A file is removed when all in it is confirmed. Nothing is written while the gateway takes
-//!   records at once.
-//! - A disk that fails costs the spool, never a session: errors are values, and the ring goes on
+//! - A block is valid when its digest matches. After a power failure the rest behind the last
+//!   valid block is not read: the gateway misses those numbers and reports them.
+//! - All files together have at most the cap. The oldest file is dropped first, and
+//!   [`Spool::append`] returns what it held.
+//! - A file is removed when all its records are confirmed. Nothing is written while the gateway
+//!   stores records at once.
+//! - A failing disk costs the spool, never a session: errors are values, and the ring works
 //!   alone.
 
 use crate::limits;
@@ -59,7 +59,7 @@ pub struct Gone {
     pub to: u64,
 }
 
-/// See the module.
+/// The records on the disk.
 #[derive(Debug)]
 pub struct Spool {
     dir: PathBuf,
@@ -81,7 +81,7 @@ impl Spool {
                 Ok(()) if segment.next > segment.first => spool.segments.push_back(segment),
                 Ok(()) => spool.remove(&segment),
                 Err(error) => {
-                    logger::warning!("a file of the spool cannot be read, it stays: {error}")
+                    logger::warning!("cannot read a file of the spool, it stays: {error}")
                 }
             }
         }
@@ -180,7 +180,7 @@ impl Spool {
             }
             found => {
                 if let Err(error) = found {
-                    logger::warning!("the spool cannot be read: {error}");
+                    logger::warning!("cannot read the spool: {error}");
                 }
                 self.segments[at].read = segment.bytes; // the numbers will be missed where they are counted
                 self.parcel()
@@ -230,12 +230,12 @@ impl Spool {
 
     fn remove(&self, segment: &Segment) {
         if let Err(error) = fs::remove_file(self.path(segment)) {
-            logger::warning!("a file of the spool cannot be removed: {error}");
+            logger::warning!("cannot remove a file of the spool: {error}");
         }
     }
 }
 
-/// Everything that is spooled in `dir`, oldest first, for whoever wants to read it there. Nothing
+/// Everything that is spooled in `dir`, oldest first, for a reader on the device. Nothing
 /// is changed.
 ///
 /// # Errors

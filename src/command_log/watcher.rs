@@ -1,34 +1,31 @@
-//! The watcher: more threads, while a session is open, that do nothing but ask processes what they
-//! are.
+//! The watcher: threads that observe the processes of sessions, while a session is open.
 //!
-//! Way: the kernel's [`Events`] -> wait a moment for what comes right after ([`Ahead`]) -> whose
-//! process it is ([`Descent`]) -> what it is, as the [`askers`] heard from the process itself ->
-//! the loop, through [`Inbox`]. Where there are no events: the table of processes, again and again
-//! ([`super::polling`]).
+//! Data flow: the kernel's [`Events`] -> a short wait for the events right after ([`LookAhead`])
+//! -> the session of the process ([`ProcessTree`]) -> its arguments, from the process readers ->
+//! the loop, through [`Inbox`]. Without events it polls the process table ([`super::polling`]).
 //!
 //! # Why threads
-//! The kernel says that a program was executed, not with which arguments: those must be read from
-//! the process, and many a process lives for less than a turn of the loop. The kernel sends its
-//! event from within the exec. An asker is bound to one processor, is woken by the execs there
-//! alone, and has the lowest of the real-time priorities: so it runs before the new program's first
-//! instruction. What comes out of that stands in the README (`cargo xtask recall`). The loop itself
-//! stays an ordinary program: bulk output must not displace what else the device does. What is done
-//! for one exec is some 20 us of work, and the kernel bounds real-time programs to 95 % of a
-//! processor.
+//! The kernel reports that a program was executed, without its arguments. They have to be read
+//! from the process, and many processes live for less than a turn of the loop. The kernel sends
+//! its event from within the exec. A reader is bound to one processor, wakes for the execs on it
+//! alone, and has the lowest real-time priority: so it runs before the first instruction of the
+//! new program. `cargo xtask recall` measures the result. The loop itself stays an ordinary
+//! thread: bulk output must not displace other work of the device. One exec costs a reader some
+//! 20 us, and the kernel bounds real-time threads to 95 % of a processor.
 //!
 //! # Invariants
-//! - It waits for nobody: not for the loop, not for the network.
-//! - What it starts with the priority, it does not hand down: the priority is reset on fork.
-//! - Each execution is on record. Its arguments, user and directory are its own, or they are
+//! - The watcher waits neither for the loop nor for the network.
+//! - The priority is not inherited: it is reset on fork.
+//! - Each execution is recorded. Its arguments, user and directory are its own, or they are
 //!   missing: see [`super::look_ahead`].
 
 use super::events::{Event, Events, Told};
-use super::look_ahead::{Ahead, Answer, Answers};
+use super::look_ahead::{Answer, Answers, LookAhead};
 use super::observations::{Inbox, Program, Seen};
 use super::polling;
-use super::process_info::{ask, clock};
+use super::process_info::{clock, read_process};
 use super::process_readers;
-use super::process_tree::Descent;
+use super::process_tree::ProcessTree;
 use crate::limits;
 use crate::logger;
 use crate::sys::calls::take_precedence;
@@ -42,10 +39,10 @@ use std::time::{Duration, Instant};
 use towline_wire::message::ExitStatus;
 use towline_wire::record::{Lost, Source};
 
-/// What processes are known by, and why not by something better.
+/// The source of observations, and why it is not a better one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Means {
-    /// By what.
+    /// The source.
     pub source: Source,
     /// Empty for the best.
     pub why: String,
@@ -67,15 +64,15 @@ impl std::fmt::Display for Means {
 /// and from `roots`, first processes of sessions that run already.
 ///
 /// # Errors
-/// No thread can be had.
+/// No thread can be started.
 pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
     let events = Events::open();
     let why = events.as_ref().err().map(ToString::to_string);
     let (own, hurried) = (std::process::id(), Arc::new(AtomicU8::new(UNKNOWN)));
     let told = Arc::clone(&hurried);
     let answers = Arc::<Answers>::default();
-    // Before any session: an exec waits for its asker, not the other way round.
-    let asked =
+    // Before any session: the readers are there before the first exec.
+    let readers =
         if events.is_ok() { process_readers::start(&inbox, &answers) } else { Default::default() };
     let me = std::thread::current();
     std::thread::Builder::new()
@@ -90,15 +87,15 @@ pub fn start(inbox: Inbox, roots: Vec<u32>) -> io::Result<Means> {
             me.unpark();
             match result {
                 Ok((_, events)) => {
-                    let ahead = Ahead::default();
+                    let ahead = LookAhead::default();
                     let begin = (Instant::now(), clock());
                     let mut watcher = Watcher {
                         inbox,
-                        descent: Descent::default(),
+                        tree: ProcessTree::default(),
                         own,
                         ahead,
                         answers,
-                        asked,
+                        readers,
                         begin,
                     };
                     watcher.find(&roots);
@@ -125,7 +122,7 @@ const UNKNOWN: u8 = 0;
 const FAST: u8 = 1;
 const SLOW: u8 = 2;
 
-/// What would be used, without using it.
+/// The source that would be used.
 #[must_use]
 pub fn probe() -> Means {
     match Events::open() {
@@ -134,16 +131,16 @@ pub fn probe() -> Means {
     }
 }
 
-/// See the module.
+/// The thread that turns process events into observations.
 struct Watcher {
     inbox: Inbox,
-    descent: Descent,
+    tree: ProcessTree,
     /// The agent: its children are the first processes of sessions.
     own: u32,
-    ahead: Ahead,
+    ahead: LookAhead,
     answers: Arc<Answers>,
-    /// Processors that have an asker.
-    asked: process_readers::Processors,
+    /// Processors that have a reader.
+    readers: process_readers::Processors,
     /// One moment by both clocks.
     begin: (Instant, u64),
 }
@@ -154,17 +151,17 @@ impl Watcher {
         if roots.is_empty() {
             return;
         }
-        let full = roots.iter().any(|root| self.descent.adopt(*root, self.own).is_err());
-        if polling::join(&mut self.descent, &living(), None) || full {
+        let full = roots.iter().any(|root| self.tree.adopt(*root, self.own).is_err());
+        if polling::join(&mut self.tree, &living(), None) || full {
             self.inbox.push(Seen::Missed(Lost::Processes));
         }
-        for pid in self.descent.living().collect::<Vec<_>>() {
-            self.executed(pid, ask(pid).0, Instant::now());
+        for pid in self.tree.living().collect::<Vec<_>>() {
+            self.executed(pid, read_process(pid).0, Instant::now());
         }
     }
 
     fn run(mut self, events: &Events) {
-        let everywhere = process_readers::processors().iter().all(|cpu| self.asked.contains(cpu));
+        let everywhere = process_readers::processors().iter().all(|cpu| self.readers.contains(cpu));
         loop {
             let over = self.inbox.is_dismissed(); // asked before the events are read: all that came before is read
             let read = self.hear(events);
@@ -172,7 +169,7 @@ impl Watcher {
                 self.on(told, events);
             }
             if let Err(error) = &read {
-                logger::error!("the kernel gives no process events any more: {error}");
+                logger::error!("the kernel stopped sending process events: {error}");
                 self.inbox.push(Seen::Missed(Lost::Kernel));
             }
             self.inbox.ring();
@@ -183,8 +180,8 @@ impl Watcher {
         }
     }
 
-    /// Until there is something to do. While events wait and askers do the asking, newer ones may
-    /// wait, too.
+    /// Until there is something to do. While events wait and readers do the reading, newer
+    /// ones may wait, too.
     fn wait(&self, events: &Events, everywhere: bool) {
         let due = self
             .ahead
@@ -198,13 +195,13 @@ impl Watcher {
         let _ = poll(&mut descriptors[..some], limit);
     }
 
-    /// Takes what the kernel has. Where nobody else asks, asks at once.
+    /// Takes the events of the kernel. On a processor without a reader it reads the process at once.
     fn hear(&mut self, events: &Events) -> io::Result<()> {
         events.read(|told| {
             if let Event::Exec { pid } = told.event
-                && !self.asked.contains(&told.cpu)
+                && !self.readers.contains(&told.cpu)
             {
-                let (program, read_at) = ask(pid);
+                let (program, read_at) = read_process(pid);
                 self.answers.put(Answer { pid, at: told.at, read_at, program });
             }
             self.ahead.push(told, Instant::now());
@@ -218,9 +215,9 @@ impl Watcher {
             Event::Fork { parent, child } => {
                 let own = parent == self.own;
                 let kept = if own {
-                    self.descent.adopt(child, parent)
+                    self.tree.adopt(child, parent)
                 } else {
-                    self.descent.fork(parent, child)
+                    self.tree.fork(parent, child)
                 };
                 if kept.is_err() {
                     self.inbox.push(Seen::Missed(Lost::Processes));
@@ -228,7 +225,7 @@ impl Watcher {
             }
             Event::Exec { pid } => {
                 let answer = self.answers.take(pid, told.at);
-                if self.descent.get(pid).is_some() {
+                if self.tree.get(pid).is_some() {
                     let program = self.program(pid, told.at, answer, events);
                     self.executed(pid, program, now);
                 }
@@ -242,7 +239,7 @@ impl Watcher {
     /// became later.
     fn program(&mut self, pid: u32, at: u64, answer: Option<Answer>, events: &Events) -> Program {
         let answer = answer.unwrap_or_else(|| {
-            let (program, read_at) = ask(pid);
+            let (program, read_at) = read_process(pid);
             // What has come meanwhile says whether it was still the same program.
             let _ = self.hear(events); // an error comes again, and is told then
             Answer { pid, at, read_at, program }
@@ -261,8 +258,8 @@ impl Watcher {
     }
 
     fn executed(&mut self, pid: u32, program: Program, at: Instant) {
-        if let Some(member) = self.descent.exec(pid, at) {
-            self.descent.count(member.root, !program.arguments.is_empty());
+        if let Some(member) = self.tree.exec(pid, at) {
+            self.tree.count(member.root, !program.arguments.is_empty());
             self.inbox.push(Seen::Exec {
                 root: member.root,
                 at,
@@ -274,7 +271,7 @@ impl Watcher {
     }
 
     fn ended(&mut self, pid: u32, status: Option<ExitStatus>, at: Instant) {
-        let Some((member, over)) = self.descent.exit(pid) else { return };
+        let Some((member, over)) = self.tree.exit(pid) else { return };
         let root = member.root;
         if let Some(since) = member.since {
             self.inbox.push(Seen::Exit { root, at, pid, status, since });

@@ -328,7 +328,7 @@ const UNKNOWN: &str = "is not a key of this agent";
 fn read_ca(path: &Path) -> Result<String, String> {
     let pem = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
-    certificates(&pem).map_err(|why| format!("is not usable: {}: {why}", path.display()))?;
+    certificates(&pem).map_err(|why| format!("cannot be used: {}: {why}", path.display()))?;
     Ok(pem)
 }
 

@@ -1,9 +1,8 @@
-//! What the configuration means. Nothing invalid passes: who holds a [`Config`] need not check it
-//! again.
+//! The configuration. A [`Config`] is valid; nothing checks it again.
 //!
-//! Way: [`raw`] (keys and values with their places) -> [`Config::read`]. Unknown keys and harmless
-//! mistakes are warnings; what would change who may enter is an error, and the agent does not start
-//! with it.
+//! Data flow: [`raw`] (keys and values with their places) -> [`Config::read`]. An unknown key or
+//! a harmless mistake is a warning. A mistake that would change who may enter is an error, and
+//! the agent does not start.
 
 mod config;
 pub mod raw;

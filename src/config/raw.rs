@@ -1,8 +1,8 @@
-//! What the configuration says: keys, values, and where each was written. Nothing is judged here
-//! but the form.
+//! The text of the configuration: keys, values, and the place of each. Checks the syntax only.
 //!
-//! Order, later wins: `agent.toml`, the files of `agent.d/` by name, `TOWLINE_*` variables. A key
-//! `sessions.max` is the variable `TOWLINE_SESSIONS_MAX`; lists are separated by commas there.
+//! Later sources win: `agent.toml`, the files of `agent.d/` by name, `TOWLINE_*` variables. The
+//! variable of `sessions.max` is `TOWLINE_SESSIONS_MAX`; commas separate the items of a list
+//! there.
 
 use crate::limits;
 use std::fs::{self, File};
@@ -163,7 +163,7 @@ fn value_of(value: &DeValue<'_>) -> Value {
         DeValue::Integer(number) => i64::from_str_radix(number.as_str(), number.radix())
             .map_or(Value::Other("number too large"), Value::Number),
         DeValue::Array(list) => {
-            texts(list).map_or(Value::Other("list of other things than strings"), Value::List)
+            texts(list).map_or(Value::Other("list that does not hold strings only"), Value::List)
         }
         other => Value::Other(other.type_str()),
     }

@@ -1,4 +1,5 @@
-//! Values of the configuration, read as the type that a key has. Each error says what the key accepts.
+//! Values of the configuration, read as the type of their key. Each error names what the key
+//! accepts.
 
 use super::raw::Value;
 use crate::limits;

@@ -1,16 +1,15 @@
-//! A device that belongs to nobody yet: it waits, quietly, and enrolls itself when somebody has
-//! said where to.
+//! A device without an enrollment: it waits, or enrolls by an order.
 //!
-//! Way: [`until_enrolled`] looks for an enrollment (made by `enroll` in another process), then for
-//! an [`order`] (a file in the image or on a stick, variables, the kernel's command line); an order
-//! is carried out until the gateway takes or refuses it, and its file is removed.
+//! Data flow: [`until_enrolled`] looks for an enrollment (made by `enroll` in another process),
+//! then for an [`order`] (a file in the image or on mounted media, variables, the kernel's
+//! command line). The device follows the order until the gateway accepts or refuses it, and
+//! removes its file.
 //!
 //! # Invariants
-//! - The service manager hears that the agent is ready: waiting is no failure, so nothing restarts
-//!   it in a loop.
-//! - An order never moves a device that belongs to somebody: it is not even read then.
-//! - The activation code is used once; an order on a medium that cannot be written is told, not
-//!   hidden.
+//! - The agent reports ready to the service manager while it waits, so nothing restarts it in a
+//!   loop.
+//! - An enrolled device does not read orders.
+//! - The activation code is used once. An order on media that cannot be written is logged.
 
 pub mod order;
 mod waiting;

@@ -1,13 +1,13 @@
-//! An order to enroll: what an image, a stick, the environment or the boot loader says, before
-//! anybody can log in.
+//! An order to enroll: from an image, mounted media, the environment or the boot loader, before
+//! a user can log in.
 //!
-//! | where | how |
+//! | source | form |
 //! |---|---|
 //! | environment | `TOWLINE_ENROLL_GATEWAY`, `_ACTIVATION_ID`, `_ACTIVATION_CODE`, `_CA`, `_PIN`, `_NAME`, `_TAGS` (`a=b,c=d`) |
-//! | `/etc/towline/enroll.toml`, then `towline/enroll.toml` on the boot partition or a mounted stick | keys of the same names, and a table `tags` |
-//! | kernel's command line | `towline.gateway=`, `towline.activation_id=`, ... |
+//! | `/etc/towline/enroll.toml`, then `towline/enroll.toml` on the boot partition or mounted media | keys of the same names, and a table `tags` |
+//! | the kernel's command line | `towline.gateway=`, `towline.activation_id=`, ... |
 //!
-//! The first that says anything counts, and alone. Names and tags may hold `{hostname}`,
+//! The first source with any of these keys is used alone. Names and tags may hold `{hostname}`,
 //! `{serial}`, `{machine}`.
 
 use crate::arguments::{CodeSource, Enroll};
@@ -148,7 +148,7 @@ fn order(
             "name" => enroll.name = filled(&value),
             other => match other.strip_prefix("tags.") {
                 Some(tag) => enroll.tags.push((tag.to_owned(), filled(&value))),
-                None => return Err(format!("{source}: there is no key `{other}`")),
+                None => return Err(format!("{source}: unknown key `{other}`")),
             },
         }
     }
@@ -158,9 +158,7 @@ fn order(
         ("activation_code", &code),
     ];
     if let Some((key, _)) = missing.iter().find(|(_, value)| value.is_empty()) {
-        return Err(format!(
-            "{source}: `{key}` is missing, so this device cannot be enrolled by it"
-        ));
+        return Err(format!("{source}: the key `{key}` is missing"));
     }
     enroll.code = CodeSource::Given(code);
     Ok(Order { enroll, source: source.to_owned(), file })

@@ -28,7 +28,7 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
     }
     let mut wait = Wait::new()?;
     logger::info!(
-        "this device is not enrolled: waiting for `towline-agent enroll` or for an order, see enroll.toml"
+        "this device is not enrolled: waiting for `towline-agent enroll` or for enroll.toml"
     );
     let mut backoff = Backoff::new(config.reconnect_max);
     let mut told = String::new();
@@ -40,7 +40,7 @@ pub async fn until_enrolled(config: &Config) -> Result<Option<Outcome>, StartErr
                 Ok(()) => return Ok(None),
                 Err(error) => {
                     pause = backoff.next(random());
-                    tell(&mut told, &format!("{} was not carried out: {error}", order.source));
+                    tell(&mut told, &format!("cannot enroll by {}: {error}", order.source));
                 }
             },
             Err(why) => tell(&mut told, &why),
@@ -69,13 +69,16 @@ async fn carry_out(order: &Order, config: &Config) -> Result<(), EnrollError> {
     );
     if enrolled.pending {
         logger::warning!(
-            "somebody has to approve this device at the gateway, comparing the fingerprint"
+            "pending: approve this device at the gateway after you have compared the fingerprint"
         );
     }
     if let Some(file) = &order.file {
         // The order holds a secret that is of no more use here.
         if let Err(error) = std::fs::remove_file(file) {
-            logger::warning!("{} stays, with its activation code: {error}", file.display());
+            logger::warning!(
+                "cannot remove {}, which holds the activation code: {error}",
+                file.display()
+            );
         }
     }
     Ok(())

@@ -1,8 +1,8 @@
-//! One program takes the place of another in this process.
+//! The exec: one program replaces another in this process.
 //!
 //! # Invariants
-//! - Returning means that nothing changed: descriptors are closed at an exec again, signals are
-//!   heard again.
+//! - A return means that nothing changed: descriptors are close-on-exec again, signals are
+//!   delivered again.
 
 use crate::logger;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
@@ -19,16 +19,16 @@ use std::path::{Path, PathBuf};
 /// second is missing when the program that reads it is the one that wrote the state.
 pub const VARIABLE: &str = "TOWLINE_HANDOVER";
 
-/// Signals that somebody listens to. Between the exec and the successor's first breath nobody does.
+/// Signals that the agent handles. Between the exec and the start of the successor no program does.
 fn heard() -> SigSet {
     [Signal::SIGHUP, Signal::SIGTERM, Signal::SIGINT, Signal::SIGCHLD].into_iter().collect()
 }
 
-/// Lets the signals through that waited since the exec. To be called once they are listened to.
+/// Delivers the signals that waited since the exec. Call it once they are handled.
 ///
 /// # Errors
 /// The kernel refuses, which it does not.
-pub fn hear_signals() -> io::Result<()> {
+pub fn deliver_signals() -> io::Result<()> {
     Ok(sigprocmask(SigmaskHow::SIG_UNBLOCK, Some(&heard()), None)?)
 }
 
@@ -91,7 +91,7 @@ pub fn execute(
     let closed = close_at_exec(&left, true);
     let restored = sigprocmask(SigmaskHow::SIG_SETMASK, Some(&before), None);
     if let (Err(error), _) | (_, Err(error)) = (closed, restored.map_err(io::Error::from)) {
-        logger::error!("after a hand-over that failed: {error}");
+        logger::error!("after a failed transfer: {error}");
     }
     error
 }

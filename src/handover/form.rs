@@ -1,14 +1,14 @@
-//! How sessions are written down for a successor, and read again.
+//! The form of a state transfer: how sessions are written for a successor and read again.
 //!
-//! Numbers are little-endian and of fixed size; bytes and texts have their length before them; each
-//! list its count. What stands where is said by the code that writes a thing, and read by the
-//! function next to it (`succession.rs` of a module).
+//! Numbers are little-endian and of fixed size; bytes and texts follow their length, the items
+//! of a list their count. `state_transfer.rs` of a folder writes and reads the things of that
+//! folder.
 //!
 //! # Invariants
-//! - [`FORM`] changes whenever anything that is written changes. A program that does not know a
-//!   form says so before the exec (see [`super::preflight`]), so no reader ever guesses.
-//! - Nothing read is believed: a length beyond its bound, a number that cannot be, a descriptor
-//!   that was not left for us are errors, and the old program then takes everything back.
+//! - [`FORM`] changes whenever the written bytes change. A program that does not know a form
+//!   reports it before the exec (see [`super::preflight`]), so no reader guesses.
+//! - Input is not trusted: a length beyond its bound, an impossible number, a descriptor that
+//!   was not left open are errors, and the old program then takes everything back.
 
 use crate::limits;
 use crate::sys::calls;
@@ -24,7 +24,7 @@ pub const FORM: u16 = 2;
 fn wrong(what: &str) -> io::Error {
     io::Error::new(
         io::ErrorKind::InvalidData,
-        format!("what the predecessor left cannot be read: {what}"),
+        format!("cannot read the state of the predecessor: {what}"),
     )
 }
 
@@ -120,7 +120,7 @@ impl<'a> Writer<'a> {
         self.number(u64::try_from(wait).unwrap_or(u64::MAX))
     }
 
-    /// A descriptor that is handed over.
+    /// A descriptor that is passed.
     pub fn descriptor(&mut self, fd: BorrowedFd<'a>) -> io::Result<()> {
         self.descriptors.push(fd);
         self.number(fd.as_raw_fd().unsigned_abs().into())
@@ -170,7 +170,7 @@ impl<'a> Reader<'a> {
         match self.number()? {
             0 => Ok(false),
             1 => Ok(true),
-            other => Err(wrong(&format!("{other} is neither yes nor no"))),
+            other => Err(wrong(&format!("{other} is not a flag"))),
         }
     }
 
@@ -178,7 +178,7 @@ impl<'a> Reader<'a> {
     pub fn pid(&mut self) -> io::Result<Pid> {
         let raw = self.small::<i32>()?;
         if raw < 2 {
-            return Err(wrong(&format!("{raw} is no process of ours")));
+            return Err(wrong(&format!("{raw} is not a process id")));
         }
         Ok(Pid::from_raw(raw))
     }
@@ -187,7 +187,7 @@ impl<'a> Reader<'a> {
     pub fn bytes(&mut self) -> io::Result<Vec<u8>> {
         let length: usize = self.small()?;
         if length > limits::TRANSFER_BYTES {
-            return Err(wrong(&format!("{length} bytes in one piece")));
+            return Err(wrong(&format!("{length} bytes in one item")));
         }
         let mut bytes = vec![0; length];
         self.input.read_exact(&mut bytes).map_err(|_| wrong("it ends too early"))?;
@@ -196,12 +196,12 @@ impl<'a> Reader<'a> {
 
     /// So many bytes.
     pub fn array<const N: usize>(&mut self) -> io::Result<[u8; N]> {
-        self.bytes()?.try_into().map_err(|_| wrong("bytes of another length"))
+        self.bytes()?.try_into().map_err(|_| wrong("bytes of the wrong length"))
     }
 
     /// A text.
     pub fn text(&mut self) -> io::Result<String> {
-        String::from_utf8(self.bytes()?).map_err(|_| wrong("a text that is none"))
+        String::from_utf8(self.bytes()?).map_err(|_| wrong("a text that is not UTF-8"))
     }
 
     /// Something that may be missing.
@@ -215,11 +215,11 @@ impl<'a> Reader<'a> {
     /// A time to come.
     pub fn instant(&mut self) -> io::Result<Instant> {
         let wait = Duration::from_millis(self.number()?);
-        self.now.checked_add(wait).ok_or_else(|| wrong("a time that never comes"))
+        self.now.checked_add(wait).ok_or_else(|| wrong("a time out of range"))
     }
 
     /// A descriptor: a copy to work with. The one that was left stays open until it is certain that
-    /// we go on.
+    /// the successor resumes.
     pub fn descriptor(&mut self) -> io::Result<OwnedFd> {
         let left = calls::inherit(self.small::<RawFd>()?)?;
         let copy = left.as_fd().try_clone_to_owned();
@@ -231,7 +231,7 @@ impl<'a> Reader<'a> {
     pub fn end(&mut self) -> io::Result<()> {
         match self.input.read(&mut [0])? {
             0 => Ok(()),
-            _ => Err(wrong("there is more than was expected")),
+            _ => Err(wrong("bytes follow its end")),
         }
     }
 }

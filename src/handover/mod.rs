@@ -1,23 +1,21 @@
-//! The agent becomes another program without a session noticing: an upgrade, a downgrade, new
-//! settings.
+//! State transfer: the agent becomes another program while its sessions continue (an upgrade, a
+//! downgrade, new settings).
 //!
-//! Way: told to start anew -> [`preflight`] (the installed program, in a process of its own, says
-//! whether it would take over) -> everything that sessions are made of goes into a file in memory,
-//! in the [`form`] below -> [`exchange`] executes the installed program in this process -> it finds
-//! its [`Predecessor`] in the environment and goes on. The children stay children of the same
-//! process; only the link is dialled again, and resuming covers its bytes.
+//! Data flow: SIGHUP -> [`preflight`] (the installed program, in its own process, reports
+//! whether it can take over) -> the state of all sessions is written to a file in memory, in the
+//! [`form`] -> [`exchange`] executes the installed program in this process -> it finds its
+//! [`Predecessor`] in the environment and resumes. The children stay children of the same
+//! process. The link is dialled again; resuming covers its bytes.
 //!
 //! # Invariants
-//! - Until the exec has worked nothing is given up: whatever fails before it leaves the agent, its
-//!   link and its sessions as they were.
-//! - A new program that cannot go on with what it was left executes the old one again, which takes
-//!   its sessions back.
-//! - A signal that comes in between waits: none ends the process while nobody listens.
-//! - A descriptor is handed over by being left open on purpose, and is taken once.
+//! - The agent gives nothing up before the exec has worked: a failure before it leaves the
+//!   agent, its link and its sessions as they were.
+//! - A new program that cannot resume executes the old one again, which takes its sessions back.
+//! - Signals wait during the exchange: none ends the process while no program handles it.
+//! - A descriptor is passed by being left open, and is taken once.
 //!
 //! # Not here
-//! - The link: TLS state is not handed over. It is a secret, and would be a format of somebody
-//!   else's library.
+//! - The link: its TLS state is a secret, in a format of another library.
 
 pub mod exchange;
 pub mod form;

@@ -1,4 +1,4 @@
-//! What a program finds that took the place of another: the state its predecessor wrote.
+//! The state that a predecessor left for this program.
 
 use super::exchange::{self, VARIABLE};
 use super::form;
@@ -7,26 +7,28 @@ use std::fs::File;
 use std::io::{self, Seek as _, SeekFrom};
 use std::os::fd::{AsFd as _, OwnedFd, RawFd};
 
-/// What the program before us in this process left.
+/// The state that the previous program in this process left.
 #[derive(Debug)]
 pub struct Predecessor {
     state: File,
-    /// Its program, for the case that we cannot go on with this.
+    /// Its program, in case this one cannot resume.
     program: Option<File>,
-    /// The descriptors of its sessions, until we are sure to go on: we work with copies of them.
+    /// The descriptors of its sessions, until this program has resumed: it works with copies.
     kept: Vec<OwnedFd>,
 }
 
 impl Predecessor {
-    /// As the environment says.
+    /// Finds the state by the environment.
     ///
     /// # Errors
-    /// The variable is there and does not name descriptors that were left open for us.
+    /// The variable does not name descriptors that were left open.
     pub fn find(variable: impl Fn(&str) -> Option<String>) -> io::Result<Option<Self>> {
         let Some(words) = variable(VARIABLE).filter(|words| !words.is_empty()) else {
             return Ok(None);
         };
-        let untrue = || io::Error::other(format!("{VARIABLE} does not name what we were left"));
+        let untrue = || {
+            io::Error::other(format!("{VARIABLE} does not name descriptors that were left open"))
+        };
         let (state, program) = words.split_once(':').ok_or_else(untrue)?;
         let take = |word: &str| {
             word.parse::<RawFd>().map_err(|_| untrue()).and_then(calls::inherit).map(File::from)
@@ -37,16 +39,17 @@ impl Predecessor {
         Ok(Some(Self { state, program, kept: Vec::new() }))
     }
 
-    /// What it wrote about its sessions.
+    /// A reader of its state.
     pub fn reader(&mut self) -> form::Reader<'_> {
         form::Reader::new(&self.state, &mut self.kept)
     }
 
-    /// We cannot go on: its own program takes everything back. Returns only when that fails, too.
+    /// This program cannot resume: executes the previous one, which takes everything back. Returns
+    /// only when that fails, too.
     #[must_use]
     pub fn take_back(self) -> io::Error {
         let Some(program) = self.program else {
-            return io::Error::other("the program that left them cannot go on with them either");
+            return io::Error::other("the previous program cannot resume them either");
         };
         let path = exchange::path_of(&program);
         let kept: Vec<_> = self.kept.iter().map(OwnedFd::as_fd).collect();

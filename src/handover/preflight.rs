@@ -1,15 +1,13 @@
-//! Whether the installed program would take over: asked of itself, in a process of its own, before
-//! anything is given up.
+//! The preflight: the installed program reports, in its own process, whether it can take over.
 //!
-//! The program is started as this one was, and with `--takes-over FORM`. It reads its
-//! configuration, its enrollment and its key, says by its exit status whether it could go on with
-//! sessions written down in that form, and ends. What it has to complain about it writes into our
-//! log.
+//! The program is started with the arguments of this one and `--takes-over FORM`. It reads its
+//! configuration, its enrollment and its key, and ends with a status that says whether it can
+//! resume sessions of that form. Its errors go to the agent's log.
 //!
 //! # Invariants
-//! - A program that does not run, hangs, or cannot use the settings never gets the place of one
-//!   that works.
-//! - The answer has a deadline; the loop goes on in the meantime.
+//! - A program that does not run, hangs, or cannot use the settings never replaces one that
+//!   works.
+//! - The answer has a deadline, and the loop continues meanwhile.
 
 use super::exchange::{VARIABLE, installed};
 use super::form::FORM;
@@ -21,23 +19,23 @@ use std::io;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-/// The option with which the question is put.
+/// The option with which the preflight is put.
 pub const OPTION: &str = "--takes-over";
 
 /// The exit status of a program that works, but does not know the form.
 pub const OTHER_FORM: u8 = 3;
 
-/// The exit status of a program that does not know the question: it is older than it.
+/// The exit status of a program that does not know the preflight: it is older than it.
 const USAGE: u8 = 2;
 
 /// What the installed program says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Answer {
-    /// It goes on with our sessions.
+    /// It can resume the sessions.
     TakesOver,
     /// It works, but can take no session over.
     OnlyWithoutSessions,
-    /// It would not work, and never gets our place.
+    /// It does not work here.
     Broken(Exit),
 }
 
@@ -51,21 +49,21 @@ impl Answer {
     }
 }
 
-/// A question that was put.
+/// A preflight that was put.
 #[derive(Debug)]
-pub struct Question {
+pub struct Preflight {
     /// The process that will answer by its end. It is the reaper's, as all children are.
     pub pid: Pid,
     /// When it is given up.
     pub deadline: Instant,
 }
 
-impl Question {
+impl Preflight {
     /// Asks the installed program.
     ///
     /// # Errors
     /// It cannot be executed.
-    #[allow(clippy::zombie_processes)] // the agent waits for all its children, whoever started them
+    #[allow(clippy::zombie_processes)] // the agent waits for all its children, including this one
     pub fn ask(now: Instant) -> io::Result<Self> {
         let mut command = Command::new(installed());
         command.args(std::env::args_os().skip(1)).args([OPTION, &FORM.to_string()]);

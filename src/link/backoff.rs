@@ -1,8 +1,8 @@
-//! When to dial again: full jitter under a cap, and at once when there is a reason.
+//! The wait before the next dial: full jitter under a cap.
 //!
-//! The wait is drawn evenly from zero to a bound that doubles with each failure up to the cap
-//! (default 5 minutes), so that a fleet that lost its gateway does not come back in step. There is
-//! no last try.
+//! The wait is drawn evenly from zero to a bound, which doubles with each failure up to the cap
+//! (5 minutes unless set otherwise). So the devices of a fleet that lost its gateway do not
+//! return in step. There is no last dial.
 
 use crate::limits;
 use std::time::Duration;

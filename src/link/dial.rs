@@ -1,15 +1,17 @@
 //! From an address to an open TLS connection.
 //!
-//! Way: resolve -> race the addresses (RFC 8305: families in turn, a new one each 250 ms) ->
-//! CONNECT through the proxy, where there is one -> TLS. Each step has its time; the whole has too.
+//! Data flow: resolve -> race the addresses (RFC 8305: families in turn, the next after 250 ms)
+//! -> CONNECT through the proxy, where one is set -> TLS. Each step has a deadline, and the
+//! whole has one.
 //!
 //! # Invariants
-//! - Every error is one to be waited out: see [`super::backoff`]. Nothing here is cached between
-//!   tries, so a name that resolves again, or a file that was mended, is noticed by the next try.
+//! - After each error the agent waits and dials again ([`super::backoff`]). Nothing is cached
+//!   between two dials, so the next one notices a name that resolves again or a file that was
+//!   repaired.
 //!
 //! # Known cost
-//! - The C library resolves names and blocks: a thread lives for the time of the look-up. Addresses
-//!   need none.
+//! - The C library resolves names and blocks: a thread lives during the look-up. An address
+//!   needs none.
 
 use super::proxy::{Proxy, ProxyError};
 use super::tls::{self, TlsError};
@@ -57,7 +59,7 @@ pub enum DialError {
         /// For how long.
         waited: Duration,
     },
-    /// The proxy does not let us through.
+    /// The proxy refuses.
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     /// The settings for TLS cannot be used.
@@ -66,13 +68,13 @@ pub enum DialError {
     /// The handshake failed.
     #[error("TLS with {address} failed: {source}")]
     Handshake {
-        /// With whom.
+        /// The address.
         address: Address,
         /// What the library said.
         source: io::Error,
     },
     /// The other side is not a Towline gateway.
-    #[error("{address} speaks TLS but not Towline: is this the gateway's port?")]
+    #[error("{address} speaks TLS but not Towline: check the gateway's port")]
     NotAGateway {
         /// Who answered.
         address: Address,
@@ -84,7 +86,7 @@ pub enum DialError {
 pub struct Target {
     /// The gateway.
     pub gateway: Address,
-    /// Through whom.
+    /// The proxy, where one is set.
     pub proxy: Option<Proxy>,
     /// TLS settings.
     pub tls: Arc<ClientConfig>,

@@ -1,8 +1,7 @@
-//! Wire's frames on a TLS connection: what is encoded ahead, what has been read, and the
-//! keep-alive.
+//! Frames on a TLS connection: encoded bytes that wait, and frames that were read.
 //!
-//! Poll-based: the agent's loop asks, nothing here waits. What is to be sent stays in the [`Mux`]
-//! until the connection takes it, so a keystroke's echo overtakes bulk at the last possible moment.
+//! Poll-based: nothing here blocks. Data stays in the [`Mux`] until the connection accepts it,
+//! so the echo of a keystroke overtakes bulk output at the last moment.
 
 use crate::limits;
 use std::io;
@@ -14,7 +13,7 @@ use tokio_rustls::client::TlsStream;
 use towline_wire::frame::{Frame, FrameError, FrameReader, MAX_DATA, MAX_FRAME};
 use towline_wire::mux::Mux;
 
-/// Why a link is no more.
+/// Why a link ended.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The connection broke.
@@ -24,22 +23,22 @@ pub enum LinkError {
     #[error("the gateway closed the connection")]
     Closed,
     /// What came is no frame.
-    #[error("the gateway sends what is not our wire: {0}")]
+    #[error("the gateway sent bytes that are no Towline frame: {0}")]
     Frame(#[from] FrameError),
     /// What came is no message.
-    #[error("the gateway sends what is not a message: {0}")]
+    #[error("the gateway sent an unknown message: {0}")]
     Message(#[from] towline_wire::message::MessageError),
-    /// Our own control messages pile up.
+    /// The agent's own control messages pile up.
     #[error(transparent)]
     Full(#[from] towline_wire::mux::Full),
     /// No answer to a ping.
-    #[error("the gateway does not answer any more")]
+    #[error("the gateway stopped answering")]
     Silent,
-    /// No answer to the greeting.
-    #[error("the gateway did not answer our greeting within {} s", limits::HANDSHAKE.as_secs())]
-    NoGreeting,
+    /// No answer to the handshake.
+    #[error("the gateway did not answer the handshake within {} s", limits::HANDSHAKE.as_secs())]
+    NoHandshake,
     /// No common version.
-    #[error("the gateway speaks wire versions {min} to {max}, this agent {} to {}: one of them has to be updated",
+    #[error("the gateway speaks wire versions {min} to {max}, this agent {} to {}: update the older one",
         towline_wire::VERSIONS.min, towline_wire::VERSIONS.max)]
     Version {
         /// Lowest of theirs.
@@ -49,24 +48,24 @@ pub enum LinkError {
     },
     /// The authority's time is not signed by the authority.
     #[error(
-        "the gateway cannot prove the time by the authority this device was enrolled with: grants would not work"
+        "the time of the gateway is not signed by the authority that this device was enrolled with"
     )]
     Time,
-    /// It said so.
+    /// The gateway refuses the device.
     #[error("the gateway refuses this device ({code:?}): {text}")]
     Refused {
         /// Class.
         code: towline_wire::message::RefusalCode,
         /// In words.
         text: String,
-        /// Seconds; 0 leaves it to us.
+        /// Seconds; 0: the agent decides.
         retry_after: u32,
     },
-    /// It is about to stop.
-    #[error("the gateway is going away, and asks us to come back in {0} s")]
+    /// The gateway is about to stop.
+    #[error("the gateway is stopping and asks for a new connection in {0} s")]
     GoAway(u32),
-    /// It knows our new key, which this link does not show.
-    #[error("the gateway has added our new key")]
+    /// The gateway knows the new key, which this link does not show.
+    #[error("the gateway added the new key")]
     NewKey,
 }
 

@@ -1,16 +1,16 @@
-//! The one connection: dialled out, kept alive, dialled again for ever.
+//! The connection to the gateway.
 //!
-//! Way: [`backoff`] says when, [`dial`] makes the connection (through a [`proxy`] where one is set;
-//! TLS by [`tls`]), [`driver`] moves frames over it. [`network`] says that the world has changed,
-//! so that waiting longer is pointless.
+//! Data flow: [`backoff`] decides when, [`dial`] makes the connection (through a [`proxy`] where
+//! one is set; TLS by [`tls`]), [`driver`] moves frames over it. [`network`] reports changes
+//! that make a further wait pointless.
 //!
 //! # Invariants
-//! - No failure ends the agent: each [`dial::DialError`] is waited out, whatever it is.
-//! - What waits to be sent is bounded by [`crate::limits::LINK_OUT`]; beyond it the producers are
-//!   not read.
+//! - No failure ends the agent: it waits after each [`dial::DialError`] and dials again.
+//! - Bytes that wait to be sent are bounded by [`crate::limits::LINK_OUT`]. Beyond it the
+//!   producers are not read.
 //!
 //! # Not here
-//! - What frames mean: see [`crate::agent`].
+//! - The meaning of frames: [`crate::agent`].
 
 pub mod backoff;
 pub mod dial;

@@ -1,9 +1,9 @@
-//! News from the kernel that make waiting pointless: an address or route appeared, or the clock was
-//! set.
+//! Reports of the kernel that make a further wait pointless: an address or route appeared, or
+//! the clock was set.
 //!
-//! Two descriptors, no polling: a netlink socket (addresses and routes) and a timer that is never
-//! due but is cancelled when somebody sets the clock. Where the kernel gives neither, the agent
-//! works without, and only waits longer.
+//! Two descriptors and no polling: a netlink socket (addresses and routes), and a timer that
+//! never expires but is cancelled when the clock is set. Without them the agent works, and waits
+//! longer.
 
 use crate::logger;
 use crate::sys::watch;
@@ -42,7 +42,7 @@ impl Network {
     #[must_use]
     pub fn watch() -> Self {
         let said = |what, error: &dyn std::fmt::Display| {
-            logger::debug!("no news of {what} from this kernel: {error}")
+            logger::debug!("this kernel does not report {what}: {error}")
         };
         let open = |source: nix::Result<OwnedFd>, what| match source
             .map_err(std::io::Error::from)

@@ -1,7 +1,7 @@
-//! HTTP proxies: which one, for whom, and the CONNECT that opens a tunnel through it.
+//! HTTP proxies: the setting, its exceptions, and the CONNECT request.
 //!
 //! The setting is a URL, `http://[USER:PASSWORD@]HOST[:PORT]`, from the configuration or
-//! `HTTPS_PROXY`. Hosts in `NO_PROXY` are dialled directly. Credentials never show in a log, an
+//! `HTTPS_PROXY`. Hosts in `NO_PROXY` are dialled directly. Credentials are never in a log, an
 //! error or a debug print.
 
 use crate::limits;
@@ -32,18 +32,18 @@ impl std::fmt::Debug for Proxy {
 #[derive(Debug, thiserror::Error)]
 pub enum ProxyError {
     /// The connection broke.
-    #[error("the proxy hung up: {0}")]
+    #[error("the proxy closed the connection: {0}")]
     Io(#[from] io::Error),
     /// It wants other credentials.
     #[error(
-        "the proxy refuses our credentials (407): put them into the proxy's URL, http://USER:PASSWORD@HOST:PORT"
+        "the proxy refuses the credentials (407): set them in the proxy's URL, http://USER:PASSWORD@HOST:PORT"
     )]
     Credentials,
     /// It refuses the gateway.
-    #[error("the proxy refuses to connect us to the gateway: {0}")]
+    #[error("the proxy refuses to connect to the gateway: {0}")]
     Refused(String),
     /// It speaks something else.
-    #[error("the proxy's answer is not HTTP: is the port right?")]
+    #[error("the proxy's answer is not HTTP: check the port")]
     NotHttp,
 }
 
@@ -71,9 +71,9 @@ impl Proxy {
         let with_port =
             if has_port && !host.ends_with(']') { host.to_owned() } else { format!("{host}:3128") };
         let address = Address::parse(&with_port)
-            .ok_or("it is not of the form http://[USER:PASSWORD@]HOST[:PORT]")?;
-        let credentials =
-            user.map(|user| percent_decode(user).ok_or("its user or password is badly encoded"));
+            .ok_or("must have the form http://[USER:PASSWORD@]HOST[:PORT]")?;
+        let credentials = user
+            .map(|user| percent_decode(user).ok_or("its user or password is not percent-encoded"));
         Ok(Self { address, credentials: credentials.transpose()? })
     }
 

@@ -1,12 +1,12 @@
-//! TLS towards the gateway: we show a raw public key (RFC 7250), the gateway shows a certificate.
+//! TLS to the gateway: the device shows a raw public key (RFC 7250), the gateway a certificate.
 //!
-//! TLS 1.3 only, ALPN `towline/1`. The handshake itself proves who the device is; the gateway is
-//! judged by the [`Trust`] that was fixed at enrollment.
+//! TLS 1.3 only, ALPN `towline/1`. The handshake proves the identity of the device. The gateway
+//! is verified by the [`Trust`] that the enrollment fixed.
 //!
 //! # Invariants
-//! - A pin is compared with the server's key and nothing else: no clock, no name, no authority.
-//! - With an authority, the time is [`clock::reckon`]'s, so a device without a clock can still
-//!   connect, and an expired certificate is still refused by one that has a clock.
+//! - A pin is compared with the server's key alone: no clock, no name, no authority.
+//! - With a CA the time is [`clock::reckon`]'s: a device without a clock can connect, and a
+//!   device with a clock refuses an expired certificate.
 
 use crate::clock;
 use crate::logger;
@@ -29,10 +29,10 @@ use std::time::Duration;
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
     /// The CA file has no usable certificate.
-    #[error("the CA of the gateway cannot be used: {0}")]
+    #[error("cannot use the CA of the gateway: {0}")]
     Ca(String),
     /// The TLS library refuses.
-    #[error("TLS cannot be set up: {0}")]
+    #[error("cannot set up TLS: {0}")]
     Library(#[from] rustls::Error),
     /// The host is neither a name nor an address.
     #[error("\"{0}\" is not a host name or IP address")]

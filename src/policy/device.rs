@@ -1,4 +1,4 @@
-//! Which users, documents and destinations the device permits.
+//! The users, documents and destinations that the device permits.
 
 use super::forwards::{self, Forward};
 use crate::sys::account::Account;
@@ -8,7 +8,7 @@ use crate::sys::account::Account;
 pub struct DevicePolicy {
     /// Whether a session may run as root.
     pub allow_root: bool,
-    /// As whom sessions may run.
+    /// Users that sessions may run as.
     pub allowed_users: Vec<String>,
     /// Which session documents may be used.
     pub allowed_documents: Vec<String>,
@@ -24,7 +24,7 @@ impl Default for DevicePolicy {
     }
 }
 
-/// What the device forbids, for the operator's eyes.
+/// A denial, shown to the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Forbidden {
     /// Root.
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn by_default_whoever_was_granted_may_enter() {
+    fn by_default_every_grant_is_permitted() {
         DevicePolicy::default().permit(&account("root", 0), "SSM-SessionManagerRunShell").unwrap();
     }
 

@@ -1,17 +1,18 @@
-//! Where forwards may lead: patterns of the device's administrator, asked with the name and with
-//! every address it means.
+//! The destinations of forwards: patterns of the device's administrator, matched against the
+//! name and against each of its addresses.
 //!
 //! # Forms
-//! `HOST:PORT`, where HOST is a name, `*.SUFFIX`, an address (`[::1]`), a network (`10.0.0.0/8`),
-//! `localhost` (this device, by whatever address) or `*`; and PORT is a number, `LOW-HIGH` or `*`.
+//! `HOST:PORT`, where HOST is a name, `*.SUFFIX`, an address (`[::1]`), a network
+//! (`10.0.0.0/8`), `localhost` (this device, by any address) or `*`; and PORT is a number,
+//! `LOW-HIGH` or `*`.
 //!
 //! # Invariants
-//! - What is dialled is an address that was judged, never a name that could mean something else by
-//!   then.
-//! - Link-local addresses, where clouds keep their metadata services, are reached only if an
-//!   address or network of the list holds them. The device's own addresses of loopback are not
-//!   reached by a name or `*`-suffix that a name server could point at them: `localhost`, an
-//!   address, a network or a plain `*` has to allow them.
+//! - The agent dials an address that was checked, never a name that could resolve to another
+//!   one.
+//! - Link-local addresses, where clouds keep their metadata services, need an address or network
+//!   of the list. The loopback addresses of the device are not reached by a name or a
+//!   `*.SUFFIX`, which a name server could point at them: `localhost`, an address, a network or
+//!   a plain `*` has to permit them.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

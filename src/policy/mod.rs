@@ -1,6 +1,6 @@
-//! The device's own policy: the last word, whatever was granted.
+//! The device's own policy. It can only deny what a grant permits.
 //!
-//! Asked after a grant was found genuine. It can only take away. Patterns may end in `*`.
+//! It is applied after a grant was found genuine. Patterns may end in `*`.
 
 mod device;
 pub mod forwards;

@@ -1,12 +1,12 @@
-//! The end of a session's processes: hang up, wait a little, kill, until none is left.
+//! The end of a session's processes: hang up, wait, kill, until none is left.
 //!
-//! Pure of clocks: the caller brings the time, and calls [`Ending::poke`] when a child of the agent
-//! ended (which, the agent being the subreaper, is whenever any process of a session ends) or when
-//! [`Ending::deadline`] has come.
+//! Without a clock: the caller passes the time. It calls [`Ending::poke`] when a child of the
+//! agent ended (the agent is the subreaper, so any process of a session counts) and at
+//! [`Ending::deadline`].
 //!
 //! # Invariants
-//! - It ends only by an empty family, never by giving up.
-//! - No look at the system without a reason: there is no polling.
+//! - Only an empty family completes it; it never gives up.
+//! - It does not poll the system.
 
 use super::family::Family;
 use crate::limits;

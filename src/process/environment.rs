@@ -1,9 +1,8 @@
-//! The environment of a login: what a user expects to find after logging in, and nothing of the
-//! agent's own.
+//! The environment of a login session, without the agent's own.
 //!
-//! Order, later wins: the defaults for the account; the device's locale; `/etc/environment`; what
-//! the operator asked for (`TERM`, `LANG` and the like, see [`ACCEPTED`]); the session's own
-//! variables. The agent's environment is not passed on: it may hold a proxy password.
+//! Later sources win: defaults for the account, the device's locale, `/etc/environment`, the
+//! operator's wishes (`TERM`, `LANG` and others, see [`ACCEPTED`]), the session's own variables.
+//! The agent's environment may hold a proxy password and is not passed on.
 
 use crate::limits;
 use crate::sys::account::Account;

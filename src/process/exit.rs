@@ -1,4 +1,4 @@
-//! How a process ended.
+//! How a process ended, from the status of `wait`.
 
 use nix::sys::wait::WaitStatus;
 use nix::unistd::Pid;

@@ -1,13 +1,12 @@
-//! Who belongs to a session: every process its leader started, and what those started.
+//! The family of a session: the processes that its leader started, and their descendants.
 //!
-//! Asked of the kernel by [`Cgroup`] where there is one. Else put together from [`proc_table`]:
-//! those in the leader's session, those with the session's mark in their environment, the children
-//! of such, and the orphans that fell to the agent (which is their "subreaper") while this was the
-//! only session.
+//! A [`Cgroup`] lists them where there is one. Else the list is made from [`proc_table`]: the
+//! processes in the leader's session, those with the session's mark in their environment, their
+//! children, and orphans that the kernel passed to the agent while this was the only session.
 //!
 //! # Known limit, only without cgroups
 //! - A process that leaves its session, clears its environment and loses its parent while other
-//!   sessions are open is found only when the last of these ends.
+//!   sessions are open is found when the last of these ends.
 
 use super::environment::SESSION_VARIABLE;
 use crate::sys::cgroup::Cgroup;
@@ -24,7 +23,7 @@ pub enum Family {
     Marked {
         /// The session's first process.
         leader: Pid,
-        /// `NAME=session`, as it stands in the environment of its processes.
+        /// `NAME=session`, as in the environment of its processes.
         mark: String,
     },
 }

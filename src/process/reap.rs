@@ -1,8 +1,7 @@
-//! Child exit as an event: one SIGCHLD source for all sessions.
+//! The end of children as an event: one SIGCHLD source for all sessions.
 //!
-//! The agent makes itself the subreaper of all it starts, so a process whose parent is gone falls
-//! to the agent, and its end is seen here too. Every child is waited for; nothing of a session
-//! stays behind as a zombie.
+//! The agent is the subreaper of its descendants, so the kernel passes orphans to it. The agent
+//! waits for every child: no session leaves a zombie.
 
 use super::exit::{Exit, exit_of};
 use crate::logger;
@@ -29,7 +28,7 @@ impl Reaper {
         // Missing before Linux 3.4 and in emulators: then who forks away from a session twice
         // escapes the reaping, and is still found by its cgroup or its environment.
         if let Err(error) = nix::sys::prctl::set_child_subreaper(true) {
-            logger::warning!("this kernel gives orphans to init and not to us: {error}");
+            logger::warning!("this kernel passes orphans to init and not to the agent: {error}");
         }
         Ok(Self { children: signal(SignalKind::child())? })
     }
@@ -40,7 +39,7 @@ impl Reaper {
     }
 }
 
-/// Reaps one ended child, whoever it is.
+/// Reaps one ended child, of a session or not.
 #[must_use]
 pub fn next_exit() -> Option<(Pid, Exit)> {
     loop {

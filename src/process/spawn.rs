@@ -1,9 +1,9 @@
-//! Starts the process of a session: all is prepared before the fork, and nothing can fail silently
-//! after it.
+//! Starts the process of a session. All is prepared before the fork; each failure after it is
+//! reported.
 //!
-//! Way: [`Request`] -> [`Plan::prepare`] (strings, paths, ids) -> [`Plan::start`] (descriptors,
-//! fork) -> [`Child`], whose [`Report::outcome`] says when the program really runs, or at which
-//! step it failed.
+//! Data flow: [`Request`] -> [`Plan::prepare`] (strings, paths, ids) -> [`Plan::start`]
+//! (descriptors, fork) -> [`Child`], whose [`Report::outcome`] says that the program runs, or
+//! which step failed.
 //!
 //! # Invariants
 //! - The agent's ends of terminal and pipes never block; the session's ends do.
@@ -63,10 +63,10 @@ pub struct Request<'a> {
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
     /// The command is empty, too long, or holds a zero byte.
-    #[error("the command cannot be run: {0}")]
+    #[error("cannot run the command: {0}")]
     Command(&'static str),
     /// The system refused something that comes before the program.
-    #[error("the device cannot start a session: {what}: {errno}")]
+    #[error("cannot start a session: {what}: {errno}")]
     System {
         /// The step that failed.
         what: &'static str,
@@ -125,13 +125,13 @@ pub enum Io {
 pub struct Child {
     /// Its process id, also its process group and its session.
     pub pid: Pid,
-    /// The ways to talk to it.
+    /// Its descriptors.
     pub io: Io,
     /// Whether its program runs.
     pub report: Report,
 }
 
-/// The news of a child between fork and exec.
+/// The report of a child between fork and exec.
 #[derive(Debug)]
 pub struct Report {
     pipe: OwnedFd,
@@ -233,7 +233,7 @@ impl AsFd for Report {
 }
 
 impl Report {
-    /// The news of a child that the program before us started.
+    /// The report of a child that the previous program started.
     #[must_use]
     pub fn of(pipe: OwnedFd, program: String) -> Self {
         Self { pipe, program }
@@ -324,10 +324,10 @@ fn interpreter(script: &[u8]) -> (String, Option<String>) {
 /// A file in memory that holds these bytes, and that the account may read.
 fn in_memory(bytes: &[u8]) -> Result<OwnedFd, SpawnError> {
     let file = memfd_create(c"towline-script", MFdFlags::MFD_CLOEXEC)
-        .map_err(system("keep the script in memory"))?;
+        .map_err(system("store the script in memory"))?;
     let mut rest = bytes;
     while !rest.is_empty() {
-        let n = write(&file, rest).map_err(system("keep the script in memory"))?;
+        let n = write(&file, rest).map_err(system("store the script in memory"))?;
         rest = &rest[n..];
     }
     Ok(file)

@@ -1,5 +1,4 @@
-//! Families and their ends, written for a successor and read from a predecessor; see
-//! [`crate::handover`].
+//! State transfer of families and their ends, see [`crate::handover`].
 
 use super::ending::Ending;
 use super::family::Family;

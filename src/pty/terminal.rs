@@ -50,7 +50,7 @@ fn give_to(slave: &OwnedFd, owner: Uid) {
     if let Err(errno) =
         fchown(slave, Some(owner), tty).and_then(|()| fchmod(slave, Mode::from_bits_truncate(mode)))
     {
-        logger::debug!("a terminal keeps its owner: {errno}");
+        logger::debug!("cannot change the owner of a terminal: {errno}");
     }
 }
 
@@ -62,7 +62,7 @@ pub fn resize(master: BorrowedFd<'_>, size: Size) -> nix::Result<()> {
     calls::set_size(master, &size.to_kernel())
 }
 
-/// The process group in the foreground of a terminal: whom a signal of the operator is for.
+/// The process group in the foreground of a terminal: it gets the signals of the operator.
 ///
 /// # Errors
 /// The descriptor is no terminal, or nobody is in its foreground.

@@ -1,26 +1,25 @@
-//! Whether a terminal shows what is typed: told to a gateway that has asked, because it records
-//! input.
+//! Whether a terminal echoes its input, reported to a gateway that records input and has asked.
 //!
-//! Way: the terminal's settings are looked at ([`stands`]) -> input is written to it ->
+//! Data flow: the terminal's settings are read ([`echo_of`]) -> input is written to it ->
 //! [`Watch::wrote`] -> one message.
 //!
 //! # Invariants
-//! - The input itself is not in what is told.
-//! - One stretch waits at the most: what cannot be told in time is joined to it, and the worst
-//!   counts for all of it.
-//! - Nobody is told who has not asked on this link: an older gateway does not know the message.
+//! - The message does not hold the input.
+//! - One range waits at most. A report that cannot be sent in time is joined to it, and the
+//!   strictest value counts for the whole range.
+//! - Only a gateway that has asked on this link gets the message: older ones do not know it.
 //!
 //! # Known limits
-//! - Settings that change between the look and the moment in which the kernel takes what was
-//!   written are not seen. The gateway records nothing that did not come back, either. (A second
-//!   look after the write would mostly see what the line just typed has begun.)
+//! - A change of the settings between the read and the moment at which the kernel takes the
+//!   input is not seen. The gateway records only what came back as echo, too. (A second read
+//!   after the write would mostly see what the typed line has started.)
 
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use std::os::fd::AsFd;
 use towline_wire::echo::{Echo, Echoed};
 
-/// How the terminal behind this master stands.
-pub fn stands(master: impl AsFd) -> Echo {
+/// Whether the terminal of this master echoes.
+pub fn echo_of(master: impl AsFd) -> Echo {
     match tcgetattr(master).map(|settings| settings.local_flags) {
         Ok(flags) if flags.contains(LocalFlags::ECHO) => Echo::Terminal,
         Ok(flags) if !flags.contains(LocalFlags::ICANON) => Echo::Program,
@@ -102,13 +101,13 @@ mod tests {
             let mut settings = tcgetattr(&pty.slave).unwrap();
             settings.local_flags = flags;
             tcsetattr(&pty.slave, SetArg::TCSANOW, &settings).unwrap();
-            stands(&pty.master)
+            echo_of(&pty.master)
         };
         assert_eq!(set(LocalFlags::ICANON | LocalFlags::ECHO), Echo::Terminal);
         assert_eq!(set(LocalFlags::empty()), Echo::Program);
         assert_eq!(set(LocalFlags::ICANON), Echo::Hidden);
         assert_eq!(
-            stands(std::fs::File::open("/dev/null").unwrap()),
+            echo_of(std::fs::File::open("/dev/null").unwrap()),
             Echo::Hidden,
             "what is no terminal"
         );

@@ -1,8 +1,8 @@
-//! Whether an order to open a session is obeyed: the grant first, then the device's own word.
+//! Whether an order to open a session is obeyed: the grant first, then the device's policy.
 //!
 //! # Invariants
-//! - Nothing of an order is believed before the authority's signature was verified.
-//! - Each refusal is logged with the session it was for, and answered.
+//! - Nothing of an order is used before the authority's signature was verified.
+//! - Each refusal is logged with its session, and answered.
 
 use crate::clock::AuthorityClock;
 use crate::config::Config;
@@ -26,13 +26,13 @@ pub enum Refusal {
     #[error(transparent)]
     Grant(#[from] GrantError),
     /// There is no signed time yet on this link.
-    #[error("the gateway has not proved the time on this link yet")]
+    #[error("the gateway has not sent a signed time on this link yet")]
     NoTime,
     /// What is to be started cannot be read.
-    #[error("this agent does not know what is to be started ({0}): it may have to be updated")]
+    #[error("unknown kind of session ({0}): the agent may be too old")]
     Unknown(#[from] MessageError),
     /// The order contradicts itself.
-    #[error("the order is not complete: {0}")]
+    #[error("the request is incomplete: {0}")]
     Incomplete(&'static str),
     /// The account cannot be used.
     #[error(transparent)]
@@ -41,11 +41,11 @@ pub enum Refusal {
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
     /// There are enough.
-    #[error("this device holds {0} sessions already, and no more are allowed (sessions.max)")]
+    #[error("this device has {0} sessions, its maximum (sessions.max)")]
     TooMany(usize),
     /// What it would execute could not be put on record.
     #[error(
-        "the command log is full until the gateway has taken it, and this device opens no session meanwhile (audit.when_full)"
+        "the command log is full; this device opens no session until the gateway has stored it (audit.when_full)"
     )]
     LogFull,
     /// It cannot be started.
@@ -72,20 +72,20 @@ impl Refusal {
     }
 }
 
-/// What was found good.
+/// An order that passed.
 #[derive(Debug)]
 pub struct Passed {
     /// What to start.
     pub launch: Launch,
-    /// As whom; for a tunnel, which runs no program, as whom the agent runs.
+    /// The account it runs as. A tunnel runs no program: the agent's account.
     pub account: Account,
     /// Where a tunnel may lead.
     pub forwards: Vec<Forward>,
-    /// For whom, for the log.
+    /// The grant, with the principal for the log.
     pub grant: Grant,
 }
 
-/// What grants are judged by.
+/// What grants are checked against.
 #[derive(Debug)]
 pub struct Gate {
     device: String,
@@ -125,7 +125,7 @@ impl Gate {
         for _ in 0..from.count()? {
             let (nonce, not_after) = (from.array()?, from.number()?);
             if !self.seen.remember(nonce, not_after) {
-                return Err(contradiction("more grants than can be remembered"));
+                return Err(contradiction("too many grants at once"));
             }
         }
         Ok(())
@@ -153,7 +153,7 @@ impl Gate {
         self.time
     }
 
-    /// Judges an order.
+    /// Checks an order.
     ///
     /// # Errors
     /// [`Refusal`]; the grant is used up only if it was genuine.
@@ -178,7 +178,7 @@ impl Gate {
         let grant = accepted?;
         let launch: Launch = decode(&open.launch)?;
         if launch.wants_terminal() && open.terminal.is_none() {
-            return Err(Refusal::Incomplete("a terminal is wanted, but its size is missing"));
+            return Err(Refusal::Incomplete("the size of the terminal is missing"));
         }
         if matches!(&launch, Launch::ShellWithProfile { profile } if profile.len() > MAX_PROFILE_BYTES)
         {
@@ -189,7 +189,7 @@ impl Gate {
         }
         if let Launch::Tunnel(to) = &launch {
             if to.port == 0 {
-                return Err(Refusal::Incomplete("a tunnel wants a port"));
+                return Err(Refusal::Incomplete("the port of the tunnel is missing"));
             }
             config.policy.permit_tunnel(to.host.as_deref(), to.port, &grant.document)?;
             let (account, forwards) =
@@ -334,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tunnel_leads_where_the_device_allows_whoever_it_is_for() {
+    fn a_tunnel_leads_where_the_device_allows_for_any_user() {
         let mut world = world();
         world.config.policy.allowed_users = vec![];
         let tunnel = |world: &World, nonce, host: Option<&str>| {

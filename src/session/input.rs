@@ -1,4 +1,4 @@
-//! Input that came from the operator and that the program has not taken yet.
+//! Input of the operator that the program has not read yet.
 
 use std::collections::VecDeque;
 

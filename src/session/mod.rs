@@ -1,17 +1,17 @@
 //! Sessions: from a granted order to a process, its streams, and its end.
 //!
-//! Way of an opening: [`gate`] (is the grant genuine, does the device permit it) ->
-//! [`table::Table::open`] -> [`running::Running`]; a [`script`] is gathered first. Way of a byte:
-//! program -> replay ring of the stream -> link; link -> program, or its input buffer while the
-//! program does not read.
+//! Data flow of an opening: [`gate`] (grant and device policy) -> [`table::Table::open`] ->
+//! [`running::Running`]; a [`script`] is collected first. Data flow of bytes: program -> replay
+//! ring of the stream -> link; link -> program, or its input buffer while the program does not
+//! read.
 //!
 //! # Invariants
-//! - At most N sessions; each with one input buffer and one or two replay rings, all bounded.
-//! - A session does not know of links: it fills its rings until they are full, and then its program
-//!   waits.
-//! - A session leaves the table only when it is forgotten, refused, or its grace is over (a script
-//!   knows no grace: it has its own time); its processes are ended by [`crate::process::ending`] even
-//!   when the session is long gone.
+//! - The number of sessions is bounded; each has one input buffer and one or two bounded replay
+//!   rings.
+//! - A session does not depend on the link: it fills its rings, and then its program waits.
+//! - A session leaves the table when the gateway forgets or refuses it, or when its grace time
+//!   is over. A script has its own time limit instead. [`crate::process::ending`] ends its
+//!   processes, even when the session has left.
 
 pub mod echo;
 pub mod gate;

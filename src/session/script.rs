@@ -1,12 +1,12 @@
-//! Scripts on their way: what has come of each, until it is whole and may be started.
+//! Scripts that are still arriving: their bytes are collected until the script is complete.
 //!
-//! Way: an order that passed the gate -> [`Gathering`] (the stream's bytes are kept here) -> whole
-//! and of the right digest -> the journal -> a process.
+//! Data flow: an order that passed the gate -> [`Gathering`] -> all bytes, with the granted
+//! digest -> the journal -> a process.
 //!
 //! # Invariants
-//! - Nothing of a script is started before all of it is here and is what the grant was given for.
-//! - A script that was on its way when the link was lost is dropped: it was not started, and comes
-//!   again.
+//! - No part of a script starts before all of it has come and matches the grant.
+//! - A script that is incomplete when the link is lost is dropped. It was not started, and the
+//!   gateway sends it again.
 
 use super::gate::{Passed, Refusal};
 use crate::limits;

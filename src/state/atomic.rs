@@ -1,4 +1,4 @@
-//! Replaces a file whole: a power cut leaves the old one or the new one, never a half.
+//! Replaces a file as a whole: a power failure leaves the old file or the new one.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};

@@ -28,7 +28,7 @@ pub enum StateError {
         source: io::Error,
     },
     /// A file does not hold what it should.
-    #[error("{path} is damaged: {why}; restore it, or enroll this device anew with --reenroll")]
+    #[error("{path} is damaged: {why}; restore it, or enroll this device again with --reenroll")]
     Damaged {
         /// Which file.
         path: PathBuf,
@@ -46,7 +46,7 @@ pub enum StateError {
     )]
     InUse(PathBuf),
     /// The kernel has no random numbers.
-    #[error("cannot make a key: the system gave no random numbers")]
+    #[error("cannot make a key: the system provided no random numbers")]
     Random,
 }
 
@@ -73,7 +73,7 @@ impl Dir {
         self.path.join(name)
     }
 
-    /// Makes the directory if it is missing, and closes it to everybody else.
+    /// Makes the directory if it is missing, and restricts it to its owner.
     ///
     /// # Errors
     /// [`StateError::File`].
@@ -84,7 +84,7 @@ impl Dir {
         let mode = fs::metadata(&self.path).map_err(fail("read"))?.permissions().mode();
         if mode & 0o077 != 0 {
             fs::set_permissions(&self.path, fs::Permissions::from_mode(0o700))
-                .map_err(fail("close to others"))?;
+                .map_err(fail("restrict the permissions of"))?;
         }
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Dir {
         self.lock_now()
     }
 
-    /// The same without a wait: for whoever only wants to know whether an agent runs.
+    /// The same without a wait, to find out whether an agent runs.
     ///
     /// # Errors
     /// As [`Dir::lock`].

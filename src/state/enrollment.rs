@@ -1,4 +1,4 @@
-//! To whom this device belongs: written once by `enroll`, read at each start.
+//! The enrollment of this device: written by `enroll`, read at each start.
 
 use super::key::{hex, unhex32};
 use super::{Dir, StateError};
@@ -99,9 +99,9 @@ impl Enrollment {
             },
         };
         let gateway = Address::parse(value("gateway")?)
-            .ok_or_else(|| damaged("`gateway` is no address".to_owned()))?;
+            .ok_or_else(|| damaged("`gateway` is not an address".to_owned()))?;
         let authority = unhex32(value("authority")?)
-            .ok_or_else(|| damaged("`authority` is no key".to_owned()))?;
+            .ok_or_else(|| damaged("`authority` is not a key".to_owned()))?;
         Ok(Self { gateway, trust, device: value("device")?.to_owned(), authority })
     }
 
@@ -150,9 +150,9 @@ fn value_of<'a>(text: &'a str, key: &str) -> Option<&'a str> {
 pub fn certificates(pem: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let all: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
     match all {
-        Ok(all) if all.is_empty() => Err("it holds no certificate in PEM form".to_owned()),
+        Ok(all) if all.is_empty() => Err("it holds no PEM certificate".to_owned()),
         Ok(all) => Ok(all),
-        Err(error) => Err(format!("it is not in PEM form: {error}")),
+        Err(error) => Err(format!("it is not PEM: {error}")),
     }
 }
 

@@ -1,21 +1,20 @@
-//! The journal: which commands were started, so that none is started twice, not even after a power
-//! cut.
+//! The journal of commands: no command starts twice, not even after a power failure.
 //!
-//! One line for each start of the agent (`boot NONCE`), one for each command that it starts (`start
-//! SESSION`), synced before the command's process is made. When the gateway asks again for a
-//! command that it gave to an earlier start of this agent, [`Journal::admits`] says yes only if the
-//! journal has that start, and no line of the command after it.
+//! One line for each start of the agent (`boot NONCE`), one for each command that it starts
+//! (`start SESSION`), synced before the process is made. When the gateway repeats a command that
+//! it gave to an earlier start of this agent, [`Journal::admits`] permits it only if the journal
+//! has that start, and no line of the command after it.
 //!
 //! # Invariants
-//! - A start of the agent stands in the file only if every command of it does. If a line cannot be
-//!   written, the whole file is removed (that needs no free space): what cannot be proved is not
-//!   started again, and what was not started yet is.
-//! - Where the state cannot be written at all, nothing is: commands run, and only the memory of
-//!   this process guards them.
-//! - The oldest lines fall out first, so what is missing is never taken for "not started".
+//! - A start of the agent is in the file only if all its commands are. If a line cannot be
+//!   written, the whole file is removed (which needs no free space): a command that may have
+//!   started does not start again, a command that has not started does.
+//! - Without a writable state directory the agent runs commands, and only its memory guards
+//!   them.
+//! - The oldest lines are dropped first, so a missing line never means "not started".
 //!
 //! # Known limit
-//! - A disk that answers a sync with a lie, and loses the last lines in a power cut.
+//! - A disk that confirms a sync without writing, and loses the last lines when the power fails.
 
 use super::{Dir, atomic};
 use crate::limits;
@@ -49,7 +48,7 @@ enum Keeping {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Doubt {
     /// It has a line.
-    #[error("this command was started before: it is not started a second time")]
+    #[error("this command was started before and is not started again")]
     Started,
     /// An earlier start of the agent is not in the journal.
     #[error(
@@ -59,7 +58,7 @@ pub enum Doubt {
     Unknown,
 }
 
-/// See the module.
+/// The lines of the journal, and where they are kept.
 #[derive(Debug)]
 pub struct Journal {
     path: PathBuf,

@@ -1,7 +1,7 @@
-//! The device's Ed25519 key: the device's whole identity.
+//! The device's Ed25519 key, which is the device's identity.
 //!
-//! Made once, never sent anywhere, never printed. What leaves the device is the public half (in the
-//! TLS handshake, as a raw public key of RFC 7250) and signatures.
+//! The key is made once, never sent and never printed. The public half leaves the device (in the
+//! TLS handshake, as a raw public key of RFC 7250), and signatures do.
 
 use super::{Dir, StateError};
 use ring::rand::SystemRandom;

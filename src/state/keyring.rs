@@ -1,14 +1,14 @@
-//! The key in use, and the one that will take its place.
+//! The key in use, and the next one during a rotation.
 //!
-//! Way: [`KeyRing::make_next`] stores a new key as `device.key.new` -> the gateway learns it -> a
-//! link dialled with it is welcomed -> [`KeyRing::welcomed`] renames it over `device.key`.
+//! Data flow: [`KeyRing::make_next`] stores a new key as `device.key.new` -> the gateway adds it
+//! -> a link dialled with it is accepted -> [`KeyRing::welcomed`] renames it over `device.key`.
 //!
 //! # Invariants
-//! - At each instant one of the two files is a key that the gateway lets in: a key that was
-//!   welcomed last is never overwritten before another one was welcomed.
-//! - The next key is tried first, the old one only when the gateway does not know the next: see
+//! - At each moment one of the two files is a key that the gateway accepts: the key that was
+//!   accepted last is never overwritten before another one was accepted.
+//! - The next key is used first, the old one only when the gateway does not know the next: see
 //!   [`KeyRing::refused`].
-//! - The directory stays claimed by this process while its key file is replaced.
+//! - This process keeps its lock of the directory while the key file is replaced.
 
 use super::key::{self, DeviceKey};
 use super::{Dir, StateError};
@@ -43,7 +43,7 @@ impl KeyRing {
             Ok(next) => Some(next),
             Err(StateError::NotEnrolled(_)) => None,
             Err(error) => {
-                logger::warning!("a new key that was begun cannot be used: {error}");
+                logger::warning!("cannot use the new key: {error}");
                 None
             }
         };
@@ -98,15 +98,18 @@ impl KeyRing {
         if !std::mem::take(&mut self.ahead) {
             // The gateway never heard of it. A file that stays would cost one refused dial at each
             // start.
-            logger::info!("the new key {} was not taken; the old one stays", next.fingerprint());
+            logger::info!(
+                "the gateway did not accept the new key {}; the old one stays",
+                next.fingerprint()
+            );
             let _ = fs::remove_file(self.dir.file(key::NEXT_FILE));
             return;
         }
-        logger::info!("linked with the new key {}", next.fingerprint());
+        logger::info!("linked by the new key {}", next.fingerprint());
         self.current = next;
         self.unsettled = true;
         if let Err(error) = self.settle() {
-            logger::warning!("{error}; the new key stays beside the old one, and is tried first");
+            logger::warning!("{error}; the new key stays beside the old one and is used first");
         }
     }
 

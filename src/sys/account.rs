@@ -1,8 +1,8 @@
-//! Who a session runs as: one account of the device's user database.
+//! The account that a session runs as, from the device's user database.
 //!
-//! Read through the C library, so whatever it knows (files; with a dynamic C library also directory
-//! services) is known here. Read at each opening, never kept: an account that was removed a second
-//! ago opens nothing.
+//! Read through the C library, with all its sources (files; with a dynamic C library also
+//! directory services). Read at each opening and never kept: a removed account opens no further
+//! session.
 
 use crate::limits;
 use nix::unistd::{Gid, Uid, User};
@@ -35,13 +35,13 @@ pub enum AccountError {
     /// The agent is not root, and so can only be itself.
     #[error("the agent runs as \"{own}\", not as root, and cannot start a session as \"{wanted}\"")]
     NotRoot {
-        /// Whom the agent runs as.
+        /// The account that the agent runs as.
         own: String,
         /// Who was asked for.
         wanted: String,
     },
     /// The database could not be read.
-    #[error("the user database cannot be read for \"{name}\": {source}")]
+    #[error("cannot look up the account \"{name}\": {source}")]
     Database {
         /// Who was asked for.
         name: String,

@@ -1,16 +1,15 @@
-//! The only file of the agent with `unsafe`: fork, what the child does until exec, calls on
-//! terminals, sockets and files that have no safe form, and taking descriptors that were left open
-//! across an exec.
+//! The only file of the agent with `unsafe`: fork, the child until its exec, calls on terminals,
+//! sockets and files without a safe form, and descriptors that were left open across an exec.
 //!
 //! # The rule of this file
-//! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no panic,
-//! no destructor. All memory the child reads was made before the fork and is only borrowed
-//! ([`Image`]). On a failure the child writes five bytes (stage and errno) to the report pipe and
-//! leaves by `_exit`, so that no exit handler of the agent runs twice. Each `unsafe` block holds
-//! one call, with its proof.
+//! Between `fork` and `execve` only async-signal-safe calls run: no allocation, no lock, no
+//! panic, no destructor. The parent makes all memory that the child reads before the fork
+//! ([`Image`]). On a failure the child writes five bytes (stage and errno) to the report pipe
+//! and leaves by `_exit`, so that no exit handler of the agent runs twice. Each `unsafe` block
+//! holds one call and its proof.
 //!
 //! # Not here
-//! - What goes into the image: see [`crate::process::spawn`].
+//! - The content of the image: [`crate::process::spawn`].
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl, open};
@@ -39,7 +38,7 @@ impl Strings {
     }
 }
 
-/// Whom the child becomes.
+/// The account that the child becomes.
 pub(crate) struct Identity<'a> {
     pub(crate) groups: &'a [Gid],
     pub(crate) gid: Gid,
@@ -317,14 +316,15 @@ pub(crate) fn filter_messages(socket: BorrowedFd<'_>, steps: &[Filter]) -> nix::
     Errno::result(result).map(drop)
 }
 
-/// Takes a descriptor that the program before us in this process left open on purpose, and marks it
-/// as taken.
+/// Takes a descriptor that the previous program in this process left open on purpose, and marks it as
+/// taken.
 ///
 /// "On purpose" is what the close-on-exec mark says: whatever this program opened itself carries
 /// it, and what was taken carries it from then on. So a descriptor with an owner is never taken,
 /// and none is taken twice.
 pub(crate) fn inherit(raw: RawFd) -> io::Result<OwnedFd> {
-    let not_left = || io::Error::other(format!("descriptor {raw} was not left for us"));
+    let not_left =
+        || io::Error::other(format!("descriptor {raw} was not left open for this program"));
     if raw <= libc::STDERR_FILENO {
         return Err(not_left());
     }

@@ -1,15 +1,15 @@
-//! What the agent asks of the kernel and the C library: the lowest folder of the agent.
+//! Calls to the kernel and the C library: the lowest folder of the agent.
 //!
-//! [`calls`] holds the calls without a safe form, [`account`] reads the user database,
-//! [`proc_table`] reads `/proc`, [`cgroup`] writes cgroup directories, [`watch`] registers a
+//! `calls` holds the calls without a safe form, [`account`] reads the user database,
+//! [`proc_table`] reads `/proc`, [`cgroup`] writes cgroup directories, [`fn@watch`] registers a
 //! descriptor with the runtime.
 //!
 //! # Invariants
-//! - [`calls`] is the only file of the agent with `unsafe`.
-//! - Nothing in this folder imports from outside of it, except the limits.
+//! - `calls` is the only file of the agent with `unsafe`.
+//! - Outside of it this folder uses only the limits and the log.
 //!
 //! # Not here
-//! - What a session is: [`crate::process`] starts and ends its processes, [`crate::pty`] opens its
+//! - Sessions: [`crate::process`] starts and ends their processes, [`crate::pty`] opens their
 //!   terminal.
 
 pub mod account;

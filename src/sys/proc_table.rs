@@ -1,7 +1,7 @@
-//! The process table as `/proc` shows it: parent, session and mark of each living process.
+//! The process table from `/proc`: parent, session and mark of each living process.
 //!
-//! Used where there is no cgroup to ask. A snapshot: processes may come and go while it is taken,
-//! so whoever acts on one takes another until it is empty.
+//! Used without cgroups. It is a snapshot, and processes come and go while it is read: a caller
+//! that kills reads it again until it is empty.
 
 use crate::limits;
 use nix::unistd::Pid;

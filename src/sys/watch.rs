@@ -1,6 +1,4 @@
-//! Registers descriptors with the runtime.
-//!
-//! The door to the one call of [`super::calls`] that code outside of the crate needs as well.
+//! Registers descriptors with the runtime, for code outside of [`super::calls`].
 
 use super::calls;
 use std::io;

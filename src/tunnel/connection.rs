@@ -1,4 +1,4 @@
-//! One connection to a target: dialled, bytes both ways, each direction closed by itself.
+//! One connection to a target: dialled, bytes both ways, each direction closed separately.
 
 use std::io;
 use std::os::fd::AsRawFd as _;
@@ -19,7 +19,7 @@ enum Stage {
     Open(TcpStream),
 }
 
-/// See the module.
+/// One connection to a target.
 pub(super) struct Connection {
     /// Its stream in the tunnel.
     pub(super) id: u32,

@@ -1,12 +1,12 @@
-//! A tunnel of many connections: this end of smux, and the sockets that belong to its streams.
+//! A tunnel of many connections: the device's endpoint of smux, and the sockets of its streams.
 //!
 //! # Invariants
-//! - A frame is put into the session's ring whole, or not at all.
-//! - Turns: in each poll frames without data go first, then each connection that has something
-//!   sends one frame, round by round, until this turn of the loop is used up.
-//! - In version 2 every byte that came is accounted to its own stream's window and the session's
-//!   room is free again at once; in version 1, which has no windows, the session's room is what
-//!   bounds the bytes that targets have not taken.
+//! - A frame is put into the session's ring as a whole, or not at all.
+//! - In each poll frames without data go first. Then each connection with data sends one frame,
+//!   round by round, until this turn of the loop is used up.
+//! - In version 2 each byte counts for the window of its own stream, and the session's receive
+//!   buffer is free again at once. Version 1 has no windows, so the receive buffer bounds the
+//!   bytes that targets have not taken.
 
 use crate::logger;
 use std::io;
@@ -25,7 +25,7 @@ use super::place::Place;
 use crate::limits;
 use heapless::Deque;
 
-/// See the module.
+/// A tunnel of many connections.
 #[derive(Debug)]
 pub(super) struct Many {
     place: Place,
@@ -138,7 +138,7 @@ impl Many {
     }
 
     fn tell(&mut self, why: String) {
-        logger::info!("a tunnel's connection was not made: {why}");
+        logger::info!("no connection through a tunnel: {why}");
         let _ = self.untold.push_back(why); // what does not fit is not reported
     }
 
@@ -275,7 +275,7 @@ impl Many {
     pub(super) fn on_tick(&mut self, now: Instant) {
         for at in (0..self.connections.len()).rev() {
             if self.connections[at].until.is_some_and(|until| now >= until) {
-                self.drop_at(at, "its operator has gone, and its target takes nothing");
+                self.drop_at(at, "the operator has left and the target reads nothing");
             }
         }
     }

@@ -3,7 +3,7 @@
 use towline_wire::message::ExitStatus;
 use towline_wire::smux::Broken;
 
-/// What the table has to tell about a tunnel.
+/// News of a tunnel.
 #[derive(Debug)]
 pub enum News {
     /// It is there; or not, and why.

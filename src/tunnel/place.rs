@@ -1,9 +1,10 @@
-//! Where a tunnel leads: its addresses, judged by the device's policy, and the dial to them.
+//! The destination of a tunnel: its addresses, checked by the device's policy, and the dial to
+//! them.
 //!
 //! # Invariants
-//! - A name is asked at most once at a time, and its answer is used for [`limits::NAME_KEPT`]: a
-//!   thousand short connections are not a thousand look-ups.
-//! - Addresses are judged after the look-up, each by itself, and it is the judged address that is
+//! - One look-up at a time, and its result is used for [`limits::NAME_KEPT`]: a thousand short
+//!   connections are not a thousand look-ups.
+//! - Addresses are checked after the look-up, each by itself, and the checked address is
 //!   dialled.
 
 use std::future::Future;
@@ -31,7 +32,7 @@ enum Names {
     Known(Vec<SocketAddr>, Option<Instant>),
 }
 
-/// See the module.
+/// A destination and its known addresses.
 pub(super) struct Place {
     host: Option<String>,
     port: u16,
@@ -132,7 +133,7 @@ fn dial(addresses: Vec<SocketAddr>) -> Dial {
                     return Ok(stream);
                 }
                 Ok(Err(error)) => format!("the device cannot connect to {address}: {error}"),
-                Err(_) => format!("the device has no answer from {address}"),
+                Err(_) => format!("no answer from {address} to the device"),
             };
         }
         Err(last)

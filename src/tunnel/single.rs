@@ -1,9 +1,10 @@
-//! A tunnel of one connection, whose bytes are the session's: what `ssh` wants of a proxy command.
+//! A tunnel of one connection, whose bytes are the session's: what `ssh` expects of a proxy
+//! command.
 //!
 //! # Invariants
-//! - It is dialled when the session is opened: a target that refuses is told in place of the
-//!   session.
-//! - The target's end is the session's end; the operator's end of input closes one direction only.
+//! - It is dialled when the session is opened: if the target refuses, the session is refused.
+//! - The end of the target is the end of the session. The end of the operator's input closes one
+//!   direction.
 
 use crate::logger;
 use std::io;
@@ -25,7 +26,7 @@ enum Stage {
     Over,
 }
 
-/// See the module.
+/// A tunnel of one connection.
 #[derive(Debug)]
 pub(super) struct Single {
     place: Place,
@@ -50,7 +51,7 @@ impl Single {
                 Ok(false) => Poll::Pending,
                 Ok(true) => Poll::Ready(self.end(0, io, mux)),
                 Err(error) => {
-                    logger::info!("a tunnel's connection broke: {error}");
+                    logger::info!("a connection through a tunnel broke: {error}");
                     Poll::Ready(self.end(1, io, mux))
                 }
             },

@@ -19,7 +19,7 @@ enum Kind {
     Many(Box<Many>),
 }
 
-/// See the module.
+/// One tunnel, of one connection or many.
 #[derive(Debug)]
 pub struct Tunnel {
     /// Name of the session.

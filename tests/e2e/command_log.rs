@@ -161,10 +161,10 @@ fn a_device_that_logs_no_commands_says_so_on_record_and_in_its_status() -> Outco
         let records = commands(&lab.admin(), &session).ok()?;
         Some(records.first()?["Detail"].to_string())
     })?;
-    ensure(detail.contains("off (switched off on the device"), || detail.clone())?;
+    ensure(detail.contains("off (disabled on the device"), || detail.clone())?;
     let status = device.command(&["status", "--json"]).output()?;
     let status = String::from_utf8_lossy(&status.stdout).into_owned();
-    ensure(status.contains("\"commandLog\":\"off: switched off"), || status.clone())
+    ensure(status.contains("\"commandLog\":\"off: disabled"), || status.clone())
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn a_gateway_without_the_authoritys_key_opens_nothing() -> Outcome {
         format!("an agent listens to a false authority: {answer:?}")
     })?;
     eventually("the agent says why", PATIENCE, || {
-        device.logged().contains("cannot prove the time by the authority").then_some(())
+        device.logged().contains("is not signed by the authority").then_some(())
     })?;
     // And it goes on trying: the next one may be the right one.
     gateway.accept().map(drop)

@@ -55,7 +55,7 @@ fn a_configuration_is_checked_and_every_fault_is_told_with_its_line() -> Outcome
         process::finish(command, COMMAND)
     };
     let good = check("[sessions]\nmax = 3\n")?;
-    ensure(good.status.success() && said(&good).contains("usable, 0 warnings"), || {
+    ensure(good.status.success() && said(&good).contains("valid, 0 warnings"), || {
         format!("{good:?}")
     })?;
     let odd = check("[session]\nmax = 3\n")?;

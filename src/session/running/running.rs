@@ -1,4 +1,4 @@
-//! [`Running`]: what a session holds, and what moves through it.
+//! [`Running`]: the state of a session, and the calls that move its bytes.
 
 use super::ports::{Fd, Ports, close_if_read_empty, pump_output};
 use crate::command_log::detector::Detector;
@@ -7,7 +7,7 @@ use crate::logger::{self, in_session};
 use crate::process::family::Family;
 use crate::process::spawn::{Child, Report, SpawnError};
 use crate::pty::{self, Size};
-use crate::session::echo::{Watch, stands};
+use crate::session::echo::{Watch, echo_of};
 use crate::session::input::Input;
 use crate::sys::watch;
 use heapless::Vec;
@@ -28,7 +28,7 @@ const TERMINAL_QUEUE: usize = 4095;
 const _: () =
     assert!(MAX_PROFILE_BYTES < TERMINAL_QUEUE, "a profile must fit the empty queue of a terminal");
 
-/// See the module.
+/// A session whose process was started.
 #[derive(Debug)]
 pub struct Running {
     /// Name of the session.
@@ -53,7 +53,7 @@ pub struct Running {
     pub(super) lines: Vec<String, { limits::LINES }>,
     /// Set while the gateway wants to hear whether input is echoed.
     pub(super) echo: Option<Watch>,
-    /// When its time is over; for scripts.
+    /// The time limit of a script.
     pub(super) end_at: Option<Instant>,
     pub(super) timed_out: bool,
 }
@@ -109,41 +109,41 @@ impl Running {
     /// The gateway of this link wants to hear whether input is echoed. False: of what is no
     /// terminal nothing is to be heard.
     pub fn tell_echo(&mut self, mux: &mut Mux) -> bool {
-        let known = self.stands().zip(positions(self.io, mux));
+        let known = self.echo_of().zip(positions(self.io, mux));
         self.echo = known.map(|(echo, (input, output))| Watch::new(input, output, echo));
         self.echo.is_some()
     }
 
-    /// The link is gone, and with it who asked.
+    /// The link is lost, and with it the gateway's request.
     pub fn stop_telling(&mut self) {
         self.echo = None;
     }
 
-    /// True when there is something to tell of the echo.
+    /// True when an echo is to be reported.
     #[must_use]
     pub fn owes_echo(&self) -> bool {
         self.echo.as_ref().is_some_and(Watch::waits)
     }
 
-    /// What is to be told of the echo.
+    /// The report about the echo.
     pub fn take_echo(&mut self) -> Option<Echoed> {
         self.echo.as_mut()?.take(&self.name)
     }
 
-    fn stands(&self) -> Option<Echo> {
+    fn echo_of(&self) -> Option<Echo> {
         self.ports
             .main
             .as_ref()
             .filter(|_| self.ports.terminal)
-            .map(|master| stands(master.get_ref()))
+            .map(|master| echo_of(master.get_ref()))
     }
 
-    /// How the terminal stands, if somebody wants to know.
+    /// Whether the terminal echoes, if the gateway has asked.
     fn watched(&self) -> Option<Echo> {
-        self.echo.as_ref().and_then(|_| self.stands())
+        self.echo.as_ref().and_then(|_| self.echo_of())
     }
 
-    /// Input went to the terminal, which stood like this before.
+    /// Input was written to the terminal, which had this echo before.
     fn wrote(&mut self, before: Option<Echo>, mux: &mut Mux) {
         if let (Some(watch), Some(before), Some((input, output))) =
             (&mut self.echo, before, positions(self.io, mux))

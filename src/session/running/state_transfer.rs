@@ -1,8 +1,8 @@
-//! One session, written for a successor and read from a predecessor; see [`crate::handover`].
+//! State transfer of one session, see [`crate::handover`].
 //!
 //! # Invariants
-//! - All that a session is made of is named here: a new field does not compile before it was
-//!   decided about.
+//! - Each field of a session is named here, so a new field does not compile before somebody
+//!   decides whether it is transferred.
 
 use super::ports::{Fd, Ports};
 use super::running::Running;

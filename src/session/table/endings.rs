@@ -1,9 +1,8 @@
-//! Ends of the table's sessions, whoever wants them, and the processes that are left of them until
-//! there are none.
+//! The ends of sessions, and the processes that are left of them.
 //!
 //! # Invariants
-//! - An end touches the processes of its own session only: leaders of others and the bystander are
-//!   named to it.
+//! - An end touches only processes of its own session: it excludes the leaders of other sessions
+//!   and the preflight.
 
 use super::table::Table;
 use crate::logger::{self, in_session};
@@ -39,7 +38,7 @@ impl Table {
         }
     }
 
-    /// Drops the sessions that nobody came back for. Scripts go on: they have a time of their own.
+    /// Drops the sessions whose grace time is over. Scripts continue: they have their own time limit.
     pub fn remove_what_needs_a_link(&mut self, now: Instant) {
         while let Some(name) = self.tunnels.last().map(|tunnel| tunnel.name.clone()) {
             self.remove_tunnel(&name);
@@ -110,7 +109,7 @@ impl Table {
             (0..self.sessions.len()).filter(|at| self.sessions[*at].takes_too_long(now)).collect();
         for at in late {
             let _session = in_session(&self.sessions[at].name);
-            logger::warning!("its time is over");
+            logger::warning!("timed out");
             self.begin_end(at, now);
         }
         let mut at = 0;

@@ -1,11 +1,7 @@
-//! All sessions of this agent, the streams they share, and the processes that are still being
-//! ended.
-//!
-//! Here: who is there, what is told to the gateway, and which bytes go where. Opening, tunnels,
-//! scripts, ends and the hand-over have a file each below this one.
+//! All sessions of this agent, their streams, and the processes that are being ended.
 //!
 //! # Invariants
-//! - What is said while there is no link is not said: `Held` says it again on the next one.
+//! - A message without a link is dropped: `Held` reports the state on the next link.
 //! - A full queue of messages ends the link (see [`Table::take_failure`]), not the session.
 
 mod endings;

@@ -1,8 +1,8 @@
-//! From an order that passed the gate to a running program, or to a script that is awaited.
+//! From an order that passed the gate to a running program, or to a script that is collected.
 //!
 //! # Invariants
-//! - What fails leaves nothing: neither streams nor a cgroup.
-//! - No two sessions of one name, whether they run or their scripts are still on their way.
+//! - A failure leaves nothing: neither streams nor a cgroup.
+//! - No two sessions have one name, whether they run or their scripts are still arriving.
 
 use super::table::Table;
 use crate::arguments::COPY;
@@ -45,7 +45,7 @@ impl Table {
         if self.holds(&open.session)
             || self.scripts.iter().any(|script| script.open.session == open.session)
         {
-            return Err(Refusal::Incomplete("a session of this name is being opened already"));
+            return Err(Refusal::Incomplete("a session with this name is being opened"));
         }
         if let Launch::Tunnel(to) = &passed.launch {
             return self.open_tunnel(&open, to.clone(), &passed);
@@ -77,7 +77,7 @@ impl Table {
                 if id != streams.0 {
                     self.mux.remove(streams.0);
                 }
-                return Err(Refusal::Incomplete("its streams are in use by another session"));
+                return Err(Refusal::Incomplete("another session uses its streams"));
             }
         }
         Ok(())
@@ -151,7 +151,7 @@ fn start(
                 ["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec(),
             )
         }
-        Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel runs no program")),
+        Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel has no program")),
         Launch::Script(order) => Program::Script {
             text: script.unwrap_or_default(),
             directory: order.working_directory.clone(),

@@ -23,7 +23,7 @@ impl Table {
         let mut script = self.scripts.swap_remove(at);
         let started = script.whole().and_then(|text| {
             note(session).map_err(|error| {
-                Refusal::Spawn(format!("the start of the command cannot be noted: {error}"))
+                Refusal::Spawn(format!("cannot record the start of the command: {error}"))
             })?;
             self.start(&script.open, &script.passed, Some(text))
         });

@@ -1,4 +1,4 @@
-//! All sessions, written for a successor and read from a predecessor; see [`crate::handover`].
+//! State transfer of all sessions, see [`crate::handover`].
 
 use super::table::Table;
 use crate::handover::form::{Reader, Writer};

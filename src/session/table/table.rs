@@ -17,7 +17,7 @@ use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{EndReason, FromAgent, Held, RefusalCode, encode};
 use towline_wire::mux::{Full, Mux};
 
-/// See the module.
+/// All sessions, and the messages that wait for the link.
 #[derive(Debug)]
 pub struct Table {
     /// Streams of all sessions, and messages that wait for the link.
@@ -58,7 +58,7 @@ impl Table {
         }
     }
 
-    /// How many sessions end when nobody comes back for them.
+    /// How many sessions end after the grace time without a link.
     #[must_use]
     pub fn in_need_of_a_link(&self) -> usize {
         self.tunnels.len() + self.sessions.iter().filter(|session| !session.is_script()).count()
@@ -70,7 +70,7 @@ impl Table {
         self.sessions.len() + self.tunnels.len()
     }
 
-    /// True when there is no session and nobody is left of earlier ones.
+    /// True when there is no session, and no process of an earlier one.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
         self.is_empty() && self.endings.is_empty()
@@ -93,7 +93,7 @@ impl Table {
                     self.failure = Some(full);
                 }
             }
-            Err(error) => logger::error!("a message cannot be sent: {error}"),
+            Err(error) => logger::error!("cannot send a message: {error}"),
         }
     }
 
@@ -121,11 +121,11 @@ impl Table {
         self.say(&FromAgent::HeldEnd);
     }
 
-    /// The connection is gone: sessions go on, and wait.
+    /// The link is lost: sessions continue, and wait.
     pub fn link_lost(&mut self) {
         for script in std::mem::take(&mut self.scripts) {
             let _session = in_session(&script.open.session);
-            logger::info!("the link was lost before the whole script had come: dropped");
+            logger::info!("dropped: the link was lost before the script was complete");
             self.remove_streams((script.open.io, script.open.err));
         }
         self.sessions.iter_mut().for_each(Running::stop_telling);
@@ -140,14 +140,14 @@ impl Table {
         self.by_name(name).is_some_and(|(session, mux)| session.tell_echo(mux))
     }
 
-    /// True when there is something to tell of an echo, and the link has room for it.
+    /// True when an echo is to be reported, and the link has space for it.
     #[must_use]
     pub fn owes_echo(&self) -> bool {
         self.mux.control_waiting() < limits::ECHO_WAITS
             && self.sessions.iter().any(Running::owes_echo)
     }
 
-    /// Tells what there is to tell of echoes.
+    /// Queues the reports of echoes.
     pub fn say_echoes(&mut self) {
         for at in 0..self.sessions.len() {
             if self.mux.control_waiting() < limits::ECHO_WAITS
@@ -262,7 +262,7 @@ impl Table {
         }
     }
 
-    /// Input of the operator. Some: the script of this session is whole with it.
+    /// Input of the operator. `Some`: it completes the script of this session.
     #[must_use]
     pub fn input(&mut self, id: StreamId, bytes: &[u8]) -> Option<String> {
         if let Some(script) = self.scripts.iter_mut().find(|script| script.open.io == id) {
@@ -280,7 +280,7 @@ impl Table {
     pub fn input_ended(&mut self, id: StreamId) {
         if let Some(script) = self.scripts.iter().find(|script| script.open.io == id) {
             let name = script.open.session.clone();
-            return self.not_whole(&name, "its stream ended before the script was whole");
+            return self.not_whole(&name, "its stream ended before the script was complete");
         }
         if let Some((session, _)) = self.by_stream(id) {
             session.on_input_end();
@@ -303,11 +303,11 @@ impl Table {
         }
     }
 
-    /// The other end broke the rules of a stream: its session ends, the others go on.
+    /// The gateway broke the rules of a stream: its session ends, the others continue.
     pub fn violated_on(&mut self, id: StreamId, violation: &dyn std::fmt::Display, now: Instant) {
         if let Some(script) = self.scripts.iter().find(|script| script.open.io == id) {
             let name = script.open.session.clone();
-            return self.not_whole(&name, "more than the script was sent");
+            return self.not_whole(&name, "more bytes than the script were sent");
         }
         let tunnel =
             self.tunnels.iter().find(|tunnel| tunnel.io == id).map(|tunnel| tunnel.name.clone());

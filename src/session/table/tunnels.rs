@@ -1,4 +1,4 @@
-//! Tunnels of the table: opened, moved, told about, ended. What they are: [`crate::tunnel`].
+//! Tunnels of the table: opened, polled, reported, ended. See [`crate::tunnel`].
 
 use super::table::Table;
 use crate::limits;
@@ -19,7 +19,7 @@ impl Table {
     ) -> Result<(), Refusal> {
         let room = self.bulk_room();
         if self.mux.add(open.io, Sender::new(self.window as usize), Receiver::new(room)).is_err() {
-            return Err(Refusal::Incomplete("its stream is in use by another session"));
+            return Err(Refusal::Incomplete("another session uses its stream"));
         }
         self.tunnels.push(Tunnel::new(
             open.session.clone(),
@@ -84,7 +84,7 @@ impl Table {
         true
     }
 
-    /// True when a hand-over would cut nothing: connections through tunnels cannot be handed over.
+    /// True when a transfer cuts nothing: connections through tunnels cannot be transferred.
     #[must_use]
     pub fn can_be_handed_over(&self) -> bool {
         self.tunnels.iter().all(Tunnel::is_idle)

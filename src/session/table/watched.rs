@@ -1,4 +1,4 @@
-//! What the command log asks of the table: who leads which session, and which lines were typed.
+//! What the command log asks of the table: the leaders of sessions, and the command lines.
 
 use super::table::Table;
 use crate::session::running::Running;

@@ -25,7 +25,7 @@ pub(super) fn can_be_entered(probe: &Path) -> io::Result<()> {
     let _ = fs::remove_dir(probe);
     match kind {
         Ok(kind) if kind.trim() != "domain" => {
-            Err(io::Error::other("nobody can enter cgroups below"))
+            Err(io::Error::other("no process can enter a cgroup below it"))
         }
         _ => Ok(()),
     }

@@ -61,7 +61,7 @@ impl Home {
             return (None, Err("no writable cgroup (version 2)".to_owned()));
         };
         let tasks = match most {
-            0 => Err("so it is set".to_owned()),
+            0 => Err("sessions.max_processes is 0".to_owned()),
             _ => Tasks::find(&dir, &mounts, &own, &probe),
         };
         if let Err(error) = can_be_entered(&dir.join(&probe)) {
@@ -80,7 +80,7 @@ impl Home {
         self.tasks.is_some()
     }
 
-    /// Makes the cgroup of one session. What it lacks stands in the log.
+    /// Makes the cgroup of one session. The log says what it lacks.
     ///
     /// # Errors
     /// The directory cannot be made: the hierarchy's limits, or rights that changed since

@@ -1,18 +1,18 @@
-//! The agent's own cgroup, below the one that systemd has given to it.
+//! The agent's own cgroup, below the one that systemd delegated.
 //!
-//! A cgroup of version 2 passes a controller on to those below it only while no process is in
-//! itself ("No Internal Process Constraint", Documentation/admin-guide/cgroup-v2.rst). So the agent
-//! goes into a leaf of its unit's cgroup, and the cgroups of its sessions are made beside that
-//! leaf. A program that takes over at an upgrade finds itself in the leaf, and goes on beside it.
+//! A cgroup of version 2 passes a controller on only while it holds no process itself ("No
+//! Internal Process Constraint", Documentation/admin-guide/cgroup-v2.rst). So the agent moves
+//! into a leaf of its unit's cgroup, and makes the cgroups of its sessions beside that leaf.
+//! After an upgrade the new program is in the leaf already.
 //!
 //! # Invariants
-//! - The agent moves only where systemd says that the cgroup is the agent's (`Delegate=`), and
-//!   where systemd puts its own helpers (`ExecReload=`) elsewhere in that case: into `.control`,
-//!   since version 240. Else they would be kept out, and a reload would fail.
+//! - The agent moves only if systemd has marked the cgroup as delegated (`Delegate=`), and only
+//!   if systemd then puts its own helpers (`ExecReload=`) into `.control`, since version 240.
+//!   Else the kernel would refuse them, and a reload would fail.
 //!
 //! # Not here
-//! - `DelegateSubgroup=` (systemd 254), by which systemd does the move: Debian 12's does not know
-//!   it, and says so at each start.
+//! - `DelegateSubgroup=` (systemd 254), by which systemd moves the agent itself: systemd of
+//!   Debian 12 does not know it, and warns at each start.
 
 use super::directory::write;
 use crate::sys::calls;
@@ -35,8 +35,8 @@ pub(super) fn home(own: PathBuf) -> PathBuf {
 
 /// Whether systemd has given this cgroup to the agent: it leaves a mark on the directory.
 pub(super) fn is_given(home: &Path) -> bool {
-    // The variable came with version 240, as the place for the helpers did; our unit has a state
-    // directory.
+    // The variable came with version 240, as the place for the helpers did; the unit of the agent
+    // has a state directory.
     let recent = std::env::var_os("STATE_DIRECTORY").is_some();
     let path = CString::new(home.as_os_str().as_bytes()).unwrap_or_default();
     // The second is for a systemd that may not set the first, in a container.

@@ -16,7 +16,7 @@ pub struct Cgroup {
 }
 
 impl Cgroup {
-    /// One that is there already, made by the program before us.
+    /// An existing one, made by the previous program.
     #[must_use]
     pub fn at(dir: PathBuf) -> Self {
         Self { dir, apart: None }

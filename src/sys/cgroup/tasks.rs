@@ -1,16 +1,16 @@
-//! The most processes of one session, where the kernel's pids controller can be had for its cgroup.
+//! The limit of processes of one session, where the kernel's pids controller is available.
 //!
-//! It stands at one of two places: in the session's own cgroup, when the controller belongs to the
-//! unified hierarchy and is on for those below the agent's, or can be turned on there ([`enable`]);
-//! or in a hierarchy of its own, which devices with the old ones beside the unified have. There the
-//! session gets a second directory of the same name.
+//! It is set in one of two places: in the session's own cgroup, if the controller belongs to the
+//! unified hierarchy and is on or can be turned on ([`enable`]); or in a hierarchy of its own,
+//! on devices with version 1 beside version 2. There the session gets a second directory of the
+//! same name.
 //!
 //! # Invariants
-//! - The limit never keeps a session from starting: without it the session has none, and the
-//!   agent's log says so.
-//! - A second directory that is left over is empty, and goes when the next session is made or the
-//!   next agent starts. None goes that a child may be about to enter: neither another agent's, nor
-//!   one whose session has its own cgroup still.
+//! - The limit never keeps a session from starting. Without it the number is unlimited, and the
+//!   log says so.
+//! - A second directory that is left over is empty. It is removed when the next session is made
+//!   or the next agent starts, but not while a child may be about to enter it: not another
+//!   agent's, and not one whose session still has its own cgroup.
 
 use super::directory::{below, can_be_entered, is_alive, owner_of, write};
 use super::leaf;
@@ -18,7 +18,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where the limit is written. See the module.
+/// The place where the limit is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Tasks {
     /// In the session's own cgroup.
@@ -38,12 +38,11 @@ impl Tasks {
             Ok(()) => return Ok(Self::Own),
             Err(error) => error,
         };
-        let apart =
-            locate(mounts, own).ok_or_else(|| format!("no controller of processes: {error}"))?;
+        let apart = locate(mounts, own).ok_or_else(|| format!("no pids controller: {error}"))?;
         let probe = apart.join(probe);
         let probed = fs::create_dir(&probe).and_then(|()| fs::remove_dir(&probe));
         probed
-            .map_err(|error| format!("no directory can be made in {}: {error}", apart.display()))?;
+            .map_err(|error| format!("cannot make a directory in {}: {error}", apart.display()))?;
         Ok(Self::Apart(apart))
     }
 
@@ -94,7 +93,7 @@ impl Tasks {
 fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
     let controllers = home.join("cgroup.subtree_control");
     if !lists(&home.join("cgroup.controllers"))? {
-        return Err(io::Error::other("its cgroup lacks it"));
+        return Err(io::Error::other("the agent's cgroup does not have it"));
     }
     let on = lists(&controllers)?;
     // The root alone has no type.
@@ -105,7 +104,7 @@ fn enable(home: &Path, probe: &str, given: bool) -> io::Result<()> {
         leaf::enter(home)
             .or_else(|_| write(&controllers, "-pids").and_then(|()| leaf::enter(home)))?;
     } else if !on && !root {
-        return Err(io::Error::other("cgroup not given by systemd (Delegate=yes)"));
+        return Err(io::Error::other("systemd did not delegate the cgroup (Delegate=yes)"));
     }
     if given || !on {
         write(&controllers, "+pids")?;

@@ -148,8 +148,12 @@ impl Member {
             return Err(Trouble::new(format!("{}: its agent has ended", self.name)));
         }
         let log = self.agent.printed();
-        if !log.contains("goes on with 1 sessions") {
-            return Err(Trouble::new(format!("{}: nothing was handed over:\n{log}", self.name)));
+        // The second is what agents before 0.2 say.
+        if !["took over 1 sessions", "goes on with 1 sessions"]
+            .iter()
+            .any(|text| log.contains(text))
+        {
+            return Err(Trouble::new(format!("{}: no session was transferred:\n{log}", self.name)));
         }
         Ok(())
     }
