@@ -93,7 +93,7 @@ fn the_watcher_knows_what_a_session_executed_or_says_that_something_is_missing()
             for seen in outbox.take() {
                 found.take(session.id(), seen);
             }
-            let _ = (session.try_wait(), other.try_wait()); // whoever has ended is reaped
+            let _ = (session.try_wait(), other.try_wait()); // ended children are reaped
         }
         for child in [&mut session, &mut other] {
             let _ = child.kill();

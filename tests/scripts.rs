@@ -53,7 +53,7 @@ fn an_order_that_comes_twice_while_its_script_is_on_its_way_starts_one_process()
         gateway.send(&ToAgent::Open(second.clone())).await;
         let (code, text) = gateway.message(refusal_of).await;
         assert!(
-            code == RefusalCode::Unsupported && text.contains("being opened already"),
+            code == RefusalCode::Unsupported && text.contains("is being opened"),
             "{code:?} {text}"
         );
         data(&mut gateway, &first, 0, &script).await;
@@ -73,7 +73,7 @@ fn a_script_that_ends_before_it_is_whole_is_refused_and_its_place_is_free() {
         gateway.send_frame(&Frame::Fin { stream: open.io, length: 6 }).await;
         let (code, text) = gateway.message(refusal_of).await;
         assert!(
-            code == RefusalCode::Unsupported && text.contains("before the script was whole"),
+            code == RefusalCode::Unsupported && text.contains("before the script was complete"),
             "{code:?} {text}"
         );
         let again = gateway.open("cmd-1", &order("exit 4"), |_| ());

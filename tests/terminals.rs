@@ -26,7 +26,7 @@ use towline_agent::sys::watch;
 const PATIENCE: Duration = Duration::from_secs(30);
 const SIZE: Size = Size { rows: 24, cols: 80 };
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-/// Set to anything, it lets tests pass that the machine has not the means for. Whoever sets it
+/// Set to anything, it lets tests pass that the machine has not the means for. Who sets it
 /// reads their output.
 const MAY_SKIP: &str = "TOWLINE_MAY_SKIP";
 /// How soon a fact without an event is looked at again.
@@ -452,7 +452,7 @@ fn a_session_that_forks_for_ever_comes_to_its_limit_and_its_end_leaves_nothing()
     story(async || {
         let cgroup = home.make("test-forks").unwrap();
         let [nap, ..] = naps();
-        // As many as it gets; whoever gets no more says how many there were.
+        // As many as it gets; a shell that gets no more reports the number.
         let forks = format!(
             "i=0; while [ $i -lt 100 ]; do (exec sleep {nap}) & i=$((i+1)); echo \"made $i\"; done"
         );

@@ -65,7 +65,7 @@ fn renew(gateway: &Gateway) {
 async fn successor(gateway: &mut Gateway) -> Vec<Held> {
     while gateway.step().await {}
     gateway.cut();
-    gateway.inbox.clear(); // whatever it said is said again
+    gateway.inbox.clear(); // its messages come again
     // A program that ends just now is told of in between; `exited` says it as well.
     let held = |message| if let FromAgent::Held(held) = message { Some(held) } else { None };
     gateway.welcome().await.into_iter().filter_map(held).collect()

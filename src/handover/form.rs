@@ -282,15 +282,15 @@ mod tests {
     }
 
     #[test]
-    fn nothing_read_is_believed() {
-        refused(2, |from| from.flag(), "neither yes nor no");
-        refused(u64::MAX, |from| from.bytes(), "in one piece");
+    fn input_is_not_trusted() {
+        refused(2, |from| from.flag(), "not a flag");
+        refused(u64::MAX, |from| from.bytes(), "in one item");
         refused(7, |from| from.bytes(), "ends too early");
         refused(u64::MAX, |from| from.count(), "too large");
         refused(5000, |from| from.count(), "5000 items");
-        refused(1, |from| from.pid(), "no process of ours");
+        refused(1, |from| from.pid(), "not a process id");
         refused(70_000, |from| from.small::<u16>(), "too large");
-        refused(7, |from| from.end(), "more than was expected");
+        refused(7, |from| from.end(), "bytes follow its end");
     }
 
     #[test]

@@ -87,7 +87,7 @@ impl Family {
     }
 }
 
-/// The relation, without the system: see the module's text.
+/// The processes of a family, computed from a process table.
 fn related(
     table: &[Entry],
     leader: Pid,

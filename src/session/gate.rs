@@ -370,6 +370,6 @@ mod tests {
         let mut world = world();
         let mut open = world.open(|_| ());
         open.terminal = None;
-        world.refuses(&open, "size is missing", RefusalCode::Unsupported);
+        world.refuses(&open, "size of the terminal is missing", RefusalCode::Unsupported);
     }
 }

@@ -189,7 +189,10 @@ mod tests {
         let dir = Dir::at(temp.path());
         enrollment(Trust::Ca("hello".into())).store(&dir).unwrap();
         let error = Enrollment::load(&dir).unwrap_err().to_string();
-        assert!(error.contains("gateway-ca.pem") && error.contains("no certificate"), "{error}");
+        assert!(
+            error.contains("gateway-ca.pem") && error.contains("no PEM certificate"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ use towline_testkit::{Outcome, Trouble};
 /// for it.
 const NO_DEVICE: &str = "mi-00000000000000000";
 
-/// A body that is well formed, so that what is refused is refused for want of a right.
+/// A body that is well formed, so that a refusal means a missing right.
 fn body(operation: Operation) -> &'static str {
     match operation {
         Operation::StartSession | Operation::GetConnectionStatus => {

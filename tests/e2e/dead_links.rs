@@ -75,7 +75,7 @@ fn a_shell_goes_on_after_its_operator_slept_while_the_device_talked() -> Outcome
     relay.strand();
     let before = relay.count().connections;
     process::send(shell.pid(), Signal::CONT)?;
-    // Whoever wakes a laptop types something: that the key has no echo is noticed sooner than a
+    // The user of a woken laptop types something: that the key has no echo is noticed sooner than a
     // silence is.
     let key = text.take_bytes(1);
     shell.send(&key)?;

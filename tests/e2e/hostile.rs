@@ -59,7 +59,7 @@ fn garbage_in_place_of_tls_is_hung_up_on() -> Outcome {
 }
 
 #[test]
-fn whoever_says_nothing_is_hung_up_on() -> Outcome {
+fn a_silent_client_is_hung_up_on() -> Outcome {
     let lab = Lab::start()?;
     let silent = TcpStream::connect(lab.gateway.address())?;
     silent.set_read_timeout(Some(HANGS_UP))?;

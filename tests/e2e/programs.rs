@@ -1,4 +1,4 @@
-//! The programs by themselves: versions, settings and what is said about wrong ones, defaults,
+//! The programs by themselves: versions, settings and the errors about wrong ones, defaults,
 //! secrets that stay out of argv, and an agent that is not root.
 
 use std::io::{Read, Write};

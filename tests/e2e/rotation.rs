@@ -80,7 +80,7 @@ fn the_new_key_outlives_a_restart_of_the_agent() -> Outcome {
 }
 
 #[test]
-fn a_device_that_cannot_store_a_key_says_so_to_whoever_asked() -> Outcome {
+fn a_device_that_cannot_store_a_key_reports_it() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     // Stands for a read-only state directory: root writes through every mode.

@@ -42,7 +42,7 @@ fn the_exit_code_of_the_shell_is_the_exit_code_of_the_command() -> Outcome {
 fn the_shell_is_a_login_shell_of_the_user_with_its_environment() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    // Another kind of terminal than either end would take for want of a better one.
+    // Another kind of terminal than either end takes by default.
     let mut towline = lab.admin().towline(&["shell", device.id()]);
     towline.env("TERM", "screen-256color");
     let mut shell = Terminal::start(&towline, 24, 80)?;
@@ -63,7 +63,7 @@ fn the_shell_is_a_login_shell_of_the_user_with_its_environment() -> Outcome {
 fn the_shell_follows_the_size_of_the_terminal() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
-    // Not the size that either end would take for want of a better one.
+    // Not the size that either end takes by default.
     let mut shell = Terminal::start(&lab.admin().towline(&["shell", device.id()]), 33, 99)?;
     shell.line("stty size; sh -c 'trap \"stty size\" WINCH; echo wait-$((1 + 1)); while :; do sleep 0.05; done'")?;
     shell.expect("33 99\r\n")?;

@@ -22,8 +22,8 @@ LARGEST = 65_536
 
 def send(ssm, *lines, ids=(DEVICE,), **more):
     parameters = {"commands": list(lines), **more.pop("parameters", {})}
-    whom = {} if "Targets" in more else {"InstanceIds": list(ids)}
-    return ssm.send_command(DocumentName=DOCUMENT, Parameters=parameters, **whom, **more)["Command"]
+    target = {} if "Targets" in more else {"InstanceIds": list(ids)}
+    return ssm.send_command(DocumentName=DOCUMENT, Parameters=parameters, **target, **more)["Command"]
 
 
 def ended(ssm, command, device=DEVICE, patience=30):

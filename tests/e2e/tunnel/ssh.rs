@@ -158,7 +158,7 @@ fn a_proxy_ends_with_the_program_that_started_it_also_while_the_gateway_is_away(
         let mut command = lab.admin().towline(&["proxy", device.id(), &server.port().to_string()]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(std::fs::File::create(&log)?);
         let mut proxy = command.spawn()?;
-        // Kept open: the end of the input alone is only the end of what is said.
+        // Kept open: the end of the input alone is not the end of the connection.
         let (stdin, mut stdout) = (proxy.stdin.take(), proxy.stdout.take());
         let mut first = [0; 6];
         stdout.as_mut().ok_or_else(|| Trouble::new("no pipe"))?.read_exact(&mut first)?;
