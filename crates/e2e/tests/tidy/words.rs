@@ -31,8 +31,6 @@ const LEFT: &[(&str, usize)] = &[
     ("crates/policy", 8),
     ("crates/ssm", 11),
     ("crates/wire", 10),
-    ("src", 60),
-    ("tests", 18),
 ];
 
 #[test]
