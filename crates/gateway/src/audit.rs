@@ -19,12 +19,12 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::{mpsc, oneshot};
-use tracing::{error, info};
-
-use crate::limits;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_host::entropy;
 use towline_store::{AuditRow, Store};
+use tracing::{error, info};
+
+use crate::limits;
 
 /// Longest single text in a line, characters.
 const MAX_TEXT: usize = 512;

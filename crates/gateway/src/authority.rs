@@ -73,6 +73,17 @@ impl Authority {
     }
 }
 
+/// What stands before the 32 bytes of an Ed25519 key in its `SubjectPublicKeyInfo` (RFC 8410,
+/// section 4).
+const ED25519_SPKI_PREFIX: [u8; 12] =
+    [0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
+
+/// Whether `spki` is an Ed25519 key in the only encoding DER allows for it.
+#[must_use]
+pub fn is_ed25519(spki: &[u8]) -> bool {
+    spki.len() == ED25519_SPKI_PREFIX.len() + 32 && spki.starts_with(&ED25519_SPKI_PREFIX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -18,6 +18,8 @@ use futures_util::future::BoxFuture;
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::ids::{DeviceId, SessionId};
+use towline_wire::lane::Lanes;
+use towline_wire::message::ExitStatus;
 
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
 /// known is not yet asked.
@@ -57,34 +59,57 @@ pub trait DataChannels: Send + Sync + 'static {
     fn open(&self, request: ChannelRequest) -> axum::response::Response;
 }
 
-/// What the API needs from the running data plane.
+/// Where something is, seen from this node. A gateway of one node has these two answers; a cluster
+/// adds the other node here, and each caller then has to decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Found<T = ()> {
+    /// On this node, with this answer.
+    Here(T),
+    /// On no node.
+    Nowhere,
+}
+
+impl<T> Found<T> {
+    /// The answer, when it is here.
+    #[must_use]
+    pub fn here(self) -> Option<T> {
+        match self {
+            Self::Here(answer) => Some(answer),
+            Self::Nowhere => None,
+        }
+    }
+}
+
+impl<T> From<Option<T>> for Found<T> {
+    fn from(answer: Option<T>) -> Self {
+        answer.map_or(Self::Nowhere, Self::Here)
+    }
+}
+
+/// Who holds which device.
+pub trait Presence: Send + Sync + 'static {
+    /// Where the device's connection is.
+    fn whereabouts(&self, device: &DeviceId) -> BoxFuture<'_, Found>;
+}
+
+/// What the API needs from the running sessions.
 pub trait Sessions: Send + Sync + 'static {
-    /// Opens a session and stores its row; waits until the agent opened it or refused.
+    /// Opens a session and stores its row; waits until the device opened it or refused.
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
-    /// A new token for a session that is alive; `None` when it is over.
-    fn resume(&self, id: &SessionId) -> Option<String>;
-    /// Ends a session; `false` when it is not alive here.
-    fn terminate(&self, id: &SessionId, reason: EndReason) -> bool;
-    /// Whether the device's link is up.
-    fn is_connected(&self, device: &DeviceId) -> bool;
-    /// What a live session is doing; `None` when it is not alive here.
-    fn live(&self, id: &SessionId) -> Option<LiveState>;
-    /// The device was deregistered or its key revoked: cut its link and sessions.
-    fn drop_device(&self, device: &DeviceId, why: &str);
-    /// Asks the device to make a new key, and lets that in; its fingerprint. The older keys are
-    /// retired when the device has come with it.
-    fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {
-        let _ = device;
-        Box::pin(async { Err(RotateError::NotConnected) })
-    }
-    /// This process is about to stop: each agent is told when to dial again, so that thousands do
+    /// A new token for a session that is alive.
+    fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>>;
+    /// Ends a session, with this sentence for users and records.
+    fn terminate(&self, id: &SessionId, sentence: &str) -> BoxFuture<'_, Found>;
+    /// What a live session is doing.
+    fn live(&self, id: &SessionId) -> BoxFuture<'_, Found<LiveState>>;
+    /// The device was deregistered or its key revoked: ends its sessions and its connection.
+    fn drop_device(&self, device: &DeviceId, why: &str) -> BoxFuture<'_, Found>;
+    /// Asks the device to make a new key, and admits that key; its fingerprint. The older keys are
+    /// retired when the device has connected with it.
+    fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>>;
+    /// This process is about to stop: each device is told when to reconnect, so that thousands do
     /// not come at once.
-    fn going_away(&self) {}
-    /// The device was pending or quarantined, and may be used from now on. Its next link would find
-    /// out by itself.
-    fn device_approved(&self, device: &DeviceId) {
-        let _ = device;
-    }
+    fn going_away(&self);
 }
 
 /// What the API needs from the running commands. What was sent is in the store before they hear of
@@ -104,8 +129,8 @@ pub trait Commands: Send + Sync + 'static {
         id: &str,
         device: &str,
         folder: &str,
-        most: [u64; 2],
-    ) -> BoxFuture<'_, [Vec<u8>; 2]>;
+        most: Lanes<u64>,
+    ) -> BoxFuture<'_, Lanes<Vec<u8>>>;
     /// Whether a bucket of this name can get output.
     ///
     /// # Errors
@@ -274,46 +299,55 @@ pub enum LiveState {
 }
 
 /// Why a session ended. Stored, shown to the user and written to the audit trail.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EndReason {
-    /// The program ended with this exit code.
-    Exited(i32),
-    /// The program was killed by this signal.
-    Signalled(i32),
-    /// Somebody ended it through the API.
-    Terminated {
-        /// That principal's ARN.
-        by: String,
-    },
+    /// The program ended.
+    Exited(ExitStatus),
     /// Nobody typed and nothing was shown for too long.
     IdleTimeout,
     /// It reached its maximum duration.
     MaxDuration,
-    /// The client never came for it.
-    NeverOpened,
-    /// The device's link did not come back within the grace time.
+    /// The API ended it, or its recording failed.
+    Terminated,
+    /// The client closed it.
+    ClosedByClient,
+    /// The client did not come back within the grace time, or never came.
+    ClientLost,
+    /// The device did not come back within the grace time, or came back without the session.
     DeviceLost,
-    /// The device was deregistered or its key revoked.
+    /// The device could not open it.
+    NotOpened,
+    /// The device was deregistered, or its key revoked.
     DeviceRemoved,
-    /// The agent could not open it, in its words.
-    Failed(String),
+    /// One side broke the rules of the stream.
+    Violation,
 }
 
 impl EndReason {
     /// The sentence that users and records see.
     #[must_use]
-    pub fn sentence(&self) -> String {
-        match self {
-            Self::Exited(0) => "the program ended".to_owned(),
-            Self::Exited(code) => format!("the program ended with exit code {code}"),
-            Self::Signalled(signal) => format!("the program was killed by signal {signal}"),
-            Self::Terminated { by } => format!("terminated by {by}"),
-            Self::IdleTimeout => "idle for too long".to_owned(),
-            Self::MaxDuration => "reached its maximum duration".to_owned(),
-            Self::NeverOpened => "no client opened the data channel in time".to_owned(),
-            Self::DeviceLost => "the device did not come back in time".to_owned(),
-            Self::DeviceRemoved => "the device was removed".to_owned(),
-            Self::Failed(why) => format!("could not be opened: {why}"),
-        }
+    pub fn sentence(self) -> String {
+        let text = match self {
+            Self::Exited(ExitStatus::Code(0)) => "the program ended",
+            Self::Exited(ExitStatus::Code(code)) => {
+                return format!("the program ended with exit code {code}");
+            }
+            Self::Exited(ExitStatus::Signal(signal)) => {
+                return format!("the program was killed by signal {signal}");
+            }
+            Self::Exited(ExitStatus::TimedOut) => "the program took longer than it may",
+            Self::IdleTimeout => "ended: nothing was typed or shown for the idle time-out",
+            Self::MaxDuration => "ended: the session reached its maximum duration",
+            Self::Terminated => "terminated",
+            Self::ClosedByClient => "closed by the operator",
+            Self::ClientLost => "ended: no client came back in time",
+            Self::DeviceLost => {
+                "ended: the device did not come back in time, or without the session"
+            }
+            Self::NotOpened => "could not be opened",
+            Self::DeviceRemoved => "ended: the device was removed",
+            Self::Violation => "ended: one side broke the rules of the stream",
+        };
+        text.to_owned()
     }
 }

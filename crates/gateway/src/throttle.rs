@@ -10,8 +10,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 
-use crate::limits;
 use towline_host::clock::UnixMillis;
+
+use crate::limits;
 
 /// The failures of each source in its current window.
 #[derive(Debug, Default)]

@@ -7,10 +7,11 @@ use axum::body::Body;
 use axum::http::StatusCode;
 use futures_util::future::BoxFuture;
 use towline_ssm::ids::{DeviceId, SessionId};
+use towline_wire::lane::Lanes;
 
 use crate::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, EndReason, LiveState,
-    SessionStart, SessionStarted, Sessions, StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Found, LiveState,
+    Presence, RotateError, SessionStart, SessionStarted, Sessions, StartError,
 };
 
 /// The data plane that is not there.
@@ -21,19 +22,28 @@ impl Sessions for Unattached {
     fn start(&self, _: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>> {
         Box::pin(async { Err(StartError::NotConnected) })
     }
-    fn resume(&self, _: &SessionId) -> Option<String> {
-        None
+    fn resume(&self, _: &SessionId) -> BoxFuture<'_, Found<String>> {
+        Box::pin(async { Found::Nowhere })
     }
-    fn terminate(&self, _: &SessionId, _: EndReason) -> bool {
-        false
+    fn terminate(&self, _: &SessionId, _: &str) -> BoxFuture<'_, Found> {
+        Box::pin(async { Found::Nowhere })
     }
-    fn is_connected(&self, _: &DeviceId) -> bool {
-        false
+    fn live(&self, _: &SessionId) -> BoxFuture<'_, Found<LiveState>> {
+        Box::pin(async { Found::Nowhere })
     }
-    fn live(&self, _: &SessionId) -> Option<LiveState> {
-        None
+    fn drop_device(&self, _: &DeviceId, _: &str) -> BoxFuture<'_, Found> {
+        Box::pin(async { Found::Nowhere })
     }
-    fn drop_device(&self, _: &DeviceId, _: &str) {}
+    fn rotate_key(&self, _: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {
+        Box::pin(async { Err(RotateError::NotConnected) })
+    }
+    fn going_away(&self) {}
+}
+
+impl Presence for Unattached {
+    fn whereabouts(&self, _: &DeviceId) -> BoxFuture<'_, Found> {
+        Box::pin(async { Found::Nowhere })
+    }
 }
 
 impl Commands for Unattached {
@@ -51,8 +61,8 @@ impl Commands for Unattached {
         _: &str,
         _: &str,
         _: &str,
-        _: [u64; 2],
-    ) -> BoxFuture<'_, [Vec<u8>; 2]> {
+        _: Lanes<u64>,
+    ) -> BoxFuture<'_, Lanes<Vec<u8>>> {
         Box::pin(async { Default::default() })
     }
     fn accepts_bucket(&self, _: &str) -> Result<(), String> {

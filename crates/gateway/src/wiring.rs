@@ -5,12 +5,16 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use towline_ssm::ids::Realm;
-use towline_wire::message::EndReason;
+use towline_archive::{Archive, ArchiveError, RecordingEvent, RecordingEvents};
+use towline_host::clock::Clock;
+use towline_host::entropy::NoRandom;
+use towline_host::files::{self, FileError};
+use towline_ssm::ids::{Realm, SessionId};
+use towline_store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
@@ -18,22 +22,18 @@ use crate::authority::{Authority, AuthorityError};
 use crate::channels::Channels;
 use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
-use crate::devices::towline::{Agents, AgentsHandle};
+use crate::devices::towline::{AgentParts, AgentsHandle};
 use crate::exports::{command_log, trail};
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::listener::{Bounds, TlsListener, socket};
 use crate::metrics::Metrics;
-use crate::plane::{self, AgentAcceptor, DataChannels, Sessions};
+use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
+use crate::presence::LocalPresence;
 use crate::run_command::Commands;
-use crate::sessions::{Hub, HubHandle, HubSettings, MAX_SESSIONS};
+use crate::sessions::{Hub, HubHandle, HubParts, HubSettings, MAX_SESSIONS};
 use crate::vault::{Vault, VaultError};
-use towline_archive::{Archive, ArchiveError, RecordingEvent, RecordingEvents};
-use towline_host::clock::Clock;
-use towline_host::entropy::NoRandom;
-use towline_host::files::{self, FileError};
-use towline_store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 
 /// Why the gateway does not run.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +98,8 @@ pub struct DataPlane {
     pub agents: Arc<dyn AgentAcceptor>,
     /// Behind the API.
     pub sessions: Arc<dyn Sessions>,
+    /// Who holds which device.
+    pub presence: Arc<dyn Presence>,
     /// Behind the websockets' path.
     pub channels: Arc<dyn DataChannels>,
     /// Behind Run Command.
@@ -112,7 +114,7 @@ pub struct Gateway {
     listener: TcpListener,
     monitor: Option<TcpListener>,
     evidence: Arc<Archive>,
-    news: Mutex<Option<RecordingEvents>>,
+    news: RecordingEvents,
 }
 
 impl Gateway {
@@ -157,7 +159,7 @@ impl Gateway {
             Foundation { config, realm, store, authority, enrollment, audit, metrics, clock };
         let (evidence, news) =
             Archive::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
-        let (evidence, news) = (Arc::new(evidence), Mutex::new(Some(news)));
+        let evidence = Arc::new(evidence);
         tokio::spawn(trail::keep(
             foundation.store.clone(),
             Arc::clone(&evidence.recorder),
@@ -182,33 +184,29 @@ impl Gateway {
         let Foundation { config, store, authority, enrollment, audit, clock, .. } =
             &self.foundation;
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
-        let recorder = Arc::clone(&self.evidence.recorder);
-        let hub = Hub::restore(
-            store.clone(),
-            Arc::clone(authority),
-            clock.clone(),
-            settings,
-            Some(recorder),
-        )
-        .await?;
-        hub.audit_to(audit.clone());
-        if let Some(news) = self.news.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            tokio::spawn(hear(Arc::clone(&hub), store.clone(), news));
-        }
+        let parts = HubParts {
+            store: store.clone(),
+            clock: clock.clone(),
+            recorder: Some(Arc::clone(&self.evidence.recorder)),
+            trail: audit.clone(),
+        };
+        let hub = Hub::restore(parts, settings).await?;
         let recorder = Arc::clone(&self.evidence.recorder);
         let commands =
             Commands::start(Arc::clone(&hub), recorder, store.clone(), clock.clone()).await?;
-        let agents = Agents::new(
-            Arc::clone(&hub),
-            store.clone(),
-            Arc::clone(enrollment),
-            audit.clone(),
-            clock.clone(),
-            config.session_grace,
-        );
+        let agents = AgentsHandle::start(AgentParts {
+            hub: Arc::clone(&hub),
+            store: store.clone(),
+            enrollment: Arc::clone(enrollment),
+            audit: audit.clone(),
+            authority: Arc::clone(authority),
+            clock: clock.clone(),
+            grace: config.session_grace,
+        });
         Ok(DataPlane {
-            agents: Arc::new(AgentsHandle(Arc::new(agents))),
+            agents: Arc::new(agents),
             sessions: Arc::new(HubHandle(Arc::clone(&hub))),
+            presence: Arc::new(LocalPresence(Arc::clone(&hub))),
             channels: Arc::new(Channels::new(hub, &config.dir)),
             commands,
         })
@@ -237,15 +235,17 @@ impl Gateway {
         plane: DataPlane,
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
-        let Self { foundation, vault, tls, listener, monitor, evidence, .. } = self;
+        let Self { foundation, vault, tls, listener, monitor, evidence, news } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
+        tokio::spawn(handle_news(Arc::clone(&sessions), store.clone(), news));
         let api = Api::new(Parts {
             store: store.clone(),
             vault,
             clock: foundation.clock.clone(),
             realm: foundation.realm.clone(),
             sessions: Arc::clone(&sessions),
+            presence: plane.presence,
             channels: plane.channels,
             commands: plane.commands,
             audit: foundation.audit.clone(),
@@ -294,14 +294,13 @@ fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
 }
 
 /// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.
-async fn hear(hub: Arc<Hub>, store: Store, mut news: RecordingEvents) {
+async fn handle_news(sessions: Arc<dyn Sessions>, store: Store, mut news: RecordingEvents) {
     while let Some(told) = news.recv().await {
         match told {
             RecordingEvent::Failed { session, why } => {
-                if let Some(session) = hub.session(&session) {
-                    let text = format!("ended: it must be recorded, and cannot be: {why}");
-                    hub.end(&session, EndReason::Terminated, &text);
-                }
+                let Ok(id) = SessionId::try_from(session) else { continue };
+                let text = format!("ended: it must be recorded, and cannot be: {why}");
+                sessions.terminate(&id, &text).await;
             }
             RecordingEvent::Finished { session, bytes } => {
                 if let Err(error) = store.sessions().set_recording_bytes(&session, bytes).await {

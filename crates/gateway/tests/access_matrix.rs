@@ -225,6 +225,7 @@ impl World {
             clock,
             realm: Realm { region: REGION.into(), account: ACCOUNT.into() },
             sessions: Arc::new(Unattached),
+            presence: Arc::new(Unattached),
             channels: Arc::new(Unattached),
             commands: Arc::new(Unattached),
             audit,

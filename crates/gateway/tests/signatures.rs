@@ -68,6 +68,7 @@ impl Desk {
             clock: clock.clone(),
             realm: Realm { region: "xx-towline-1".into(), account: "000000000000".into() },
             sessions: Arc::new(Unattached),
+            presence: Arc::new(Unattached),
             channels: Arc::new(Unattached),
             commands: Arc::new(Unattached),
             audit,

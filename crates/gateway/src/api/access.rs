@@ -10,20 +10,22 @@
 //! - Taken back, or past its time, a request gives nothing from the next call on. A session that
 //!   runs then goes on until it is ended: `TerminateSession` is for that.
 
-use serde_json::json;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 use towline_ssm::api::Empty;
 use towline_ssm::api::access::{
     AccessCredentials, AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest,
     GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
-    ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse, Target,
+    ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
 
+use super::access_policy::targets;
 use super::authz::Question;
 use super::call::Call;
 use super::paging::page;
@@ -31,8 +33,6 @@ use super::tags::request_tags;
 use super::tokens::{Holder, Token};
 use super::{Api, OrInternal as _, internal};
 use crate::limits;
-use towline_host::clock::UnixMillis;
-use towline_host::entropy;
 
 /// Minutes of access when nothing is said.
 const DEFAULT_MINUTES: i64 = 60;
@@ -220,111 +220,9 @@ impl Api {
     }
 }
 
-fn targets(row: &towline_store::AccessRequest) -> Result<Vec<Target>, ApiError> {
-    serde_json::from_str(&row.targets).map_err(|error| internal("a stored request", &error))
-}
-
 /// Where a request stands at this moment.
 fn status(row: &towline_store::AccessRequest, now: UnixMillis) -> AccessRequestStatus {
     let stored = AccessRequestStatus::parse(&row.status).unwrap_or(AccessRequestStatus::Rejected);
     let ends = matches!(stored, AccessRequestStatus::Pending | AccessRequestStatus::Approved);
     if ends && row.expires_at <= now { AccessRequestStatus::Expired } else { stored }
-}
-
-/// Values as they are: `${` of a requester must not become a variable of the policy, which would
-/// name other tags.
-fn literal(values: &[String]) -> Vec<String> {
-    values.iter().map(|value| value.replace('$', "${$}")).collect()
-}
-
-/// The policy that an approved request adds to its requester's: sessions of the built-in documents
-/// on its devices, and the end of her own sessions. Own documents need a right of their own.
-pub(super) fn policy_of(row: &towline_store::AccessRequest) -> Result<String, ApiError> {
-    let documents = ["SSM-SessionManagerRunShell", "AWS-Start*", "Towline-Exec"]
-        .map(|name| format!("arn:aws:ssm:*:*:document/{name}"));
-    let mut statements = vec![
-        json!({
-            "Effect": "Allow",
-            "Action": "ssm:StartSession",
-            "Resource": documents,
-        }),
-        json!({
-            "Effect": "Allow",
-            "Action": ["ssm:ResumeSession", "ssm:TerminateSession"],
-            "Resource": "arn:aws:ssm:*:*:session/${aws:username}-*",
-        }),
-    ];
-    for target in targets(row)? {
-        let names = |id: &str| {
-            vec![
-                format!("arn:aws:ssm:*:*:managed-instance/{id}"),
-                format!("arn:aws:ec2:*:*:instance/{id}"),
-            ]
-        };
-        let actions = ["ssm:StartSession", "ssm:GetConnectionStatus"];
-        statements.push(match target.key.strip_prefix("tag:") {
-            None => json!({
-                "Effect": "Allow",
-                "Action": actions,
-                "Resource": target.values.iter().flat_map(|id| names(id)).collect::<Vec<_>>(),
-            }),
-            Some(key) => json!({
-                "Effect": "Allow",
-                "Action": actions,
-                "Resource": names("*"),
-                "Condition": { "StringEquals": { format!("ssm:resourceTag/{key}"): literal(&target.values) } },
-            }),
-        });
-    }
-    Ok(json!({ "Version": "2012-10-17", "Statement": statements }).to_string())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use towline_policy::{Context, NamedPolicy, Policy, PolicySet, Request, evaluate};
-
-    fn allows(targets: &str, device: &str, tag: &str) -> bool {
-        let row = towline_store::AccessRequest {
-            id: "oi-000000000000".into(),
-            principal: "ann".into(),
-            principal_arn: String::new(),
-            reason: String::new(),
-            targets: targets.into(),
-            tags: "{}".into(),
-            status: "Approved".into(),
-            decided_by: String::new(),
-            created_at: UnixMillis(0),
-            expires_at: UnixMillis(1),
-        };
-        let policy = Policy::parse(&policy_of(&row).unwrap()).unwrap();
-        let identity = vec![NamedPolicy::new("request", std::sync::Arc::new(policy))];
-        let mut context = Context::new();
-        context.set_resource_tags([("Environment", tag)]);
-        let resource = format!("arn:aws:ssm:r:000000000000:managed-instance/{device}");
-        let request = Request::new(
-            "arn:aws:iam::000000000000:user/ann",
-            "ssm:StartSession",
-            &resource,
-            context,
-        );
-        evaluate(&PolicySet { identity, ..PolicySet::default() }, &request).is_allowed()
-    }
-
-    #[test]
-    fn a_request_gives_the_devices_it_names_and_no_others() {
-        let by_id = r#"[{"Key":"InstanceIds","Values":["mi-1"]}]"#;
-        assert!(allows(by_id, "mi-1", "dev") && !allows(by_id, "mi-2", "dev"));
-        let by_tag = r#"[{"Key":"tag:Environment","Values":["dev"]}]"#;
-        assert!(allows(by_tag, "mi-1", "dev") && !allows(by_tag, "mi-1", "prod"));
-    }
-
-    #[test]
-    fn a_value_that_looks_like_a_variable_or_a_wildcard_is_a_value() {
-        for value in ["${ssm:resourceTag/Environment}", "*", "${*}"] {
-            let by_tag = format!(r#"[{{"Key":"tag:Environment","Values":["{value}"]}}]"#);
-            assert!(!allows(&by_tag, "mi-1", "dev"), "{value}");
-            assert!(allows(&by_tag, "mi-1", value), "{value}");
-        }
-    }
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 use towline_ssm::api::Empty;
 use towline_ssm::api::activation::{
     Activation, CreateActivationRequest, CreateActivationResult, DeleteActivationRequest,
@@ -14,6 +16,7 @@ use towline_ssm::api::tags::{MAX_TAGS_PER_RESOURCE, Tag};
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
+use towline_store::{ActivationFilter, NewActivation};
 
 use super::authz::Question;
 use super::call::Call;
@@ -21,9 +24,6 @@ use super::paging::page;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _};
 use crate::devices::enrollment::hash_code;
-use towline_host::clock::UnixMillis;
-use towline_host::entropy;
-use towline_store::{ActivationFilter, NewActivation};
 
 const DAY: Duration = Duration::from_secs(86_400);
 /// Life of an activation that says nothing: a day, as at AWS.

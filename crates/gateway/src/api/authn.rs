@@ -17,18 +17,18 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use axum::http::request;
+use towline_host::clock::UnixMillis;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SecretAccessKey;
 use towline_ssm::operation::Operation;
 use towline_ssm::sigv4::{
     self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, SignatureError, Verified,
 };
+use towline_store::AccessKey;
 
 use super::call::Caller;
 use super::{Api, OrInternal as _, internal};
 use crate::limits;
-use towline_host::clock::UnixMillis;
-use towline_store::AccessKey;
 
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";

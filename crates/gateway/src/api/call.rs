@@ -5,10 +5,9 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Mutex;
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
-
-use towline_host::clock::UnixMillis;
 
 /// Who signed the request.
 #[derive(Debug, Clone)]

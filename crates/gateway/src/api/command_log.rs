@@ -5,11 +5,11 @@ use towline_ssm::api::evidence::{
     ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
 };
 use towline_ssm::error::ApiError;
+use towline_store::StoredCommand;
 
 use super::call::Call;
 use super::paging::page;
 use super::{Api, OrInternal as _};
-use towline_store::StoredCommand;
 
 impl Api {
     pub(super) async fn list_session_commands(

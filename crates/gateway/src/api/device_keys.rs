@@ -7,11 +7,11 @@ use towline_ssm::api::admin::{
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
+use towline_store::{Device, DeviceStatus, KeyStatus};
 
 use super::call::Call;
 use super::{Api, OrInternal as _};
 use crate::plane::RotateError;
-use towline_store::{Device, DeviceStatus, KeyStatus};
 
 impl Api {
     pub(super) async fn list_device_keys(
@@ -83,7 +83,7 @@ impl Api {
         call.note("keysRevoked", revoked.to_string());
         // Also with a key left: the link that is up may be the revoked one's, and the other comes
         // back by itself.
-        self.parts.sessions.drop_device(&id, "its key was revoked");
+        self.parts.sessions.drop_device(&id, "its key was revoked").await;
         Ok(Empty {})
     }
 
@@ -92,7 +92,7 @@ impl Api {
         call: &Call,
         request: DeviceRequest,
     ) -> Result<Empty, ApiError> {
-        let (id, device) = self.device_of(call, &request.instance_id).await?;
+        let (_, device) = self.device_of(call, &request.instance_id).await?;
         match device.status {
             DeviceStatus::Active => return Ok(Empty {}),
             DeviceStatus::Pending | DeviceStatus::Quarantined => {}
@@ -105,7 +105,6 @@ impl Api {
             self.store().devices().set_status(&device.id, DeviceStatus::Active, "").await;
         approved.or_internal("cannot approve a device")?;
         call.note("was", device.status.as_str());
-        self.parts.sessions.device_approved(&id);
         Ok(Empty {})
     }
 

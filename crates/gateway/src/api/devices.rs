@@ -10,11 +10,12 @@ use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
+use towline_store::{Device, DeviceFilter, DeviceStatus, TagKind};
 
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use towline_store::{Device, DeviceFilter, DeviceStatus, TagKind};
+use crate::plane::Found;
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;
@@ -39,9 +40,7 @@ impl Api {
         call.note("target", &*request.target);
         self.authorize(call, &self.about_device(&request.target).await?).await?;
         let connected = match request.target.parse::<DeviceId>() {
-            Ok(id) => {
-                self.active_device(&id).await?.is_some() && self.parts.sessions.is_connected(&id)
-            }
+            Ok(id) => self.active_device(&id).await?.is_some() && self.is_connected(&id).await,
             Err(_) => false,
         };
         let status =
@@ -76,7 +75,7 @@ impl Api {
             let Some(last) = rows.last() else { break };
             after.clone_from(&last.id);
             for device in rows {
-                let ping = self.ping(&device);
+                let ping = self.ping(&device).await;
                 if found.len() <= size
                     && wanted.ping.as_ref().is_none_or(|pings| pings.contains(&ping))
                 {
@@ -91,12 +90,19 @@ impl Api {
         Ok(DescribeInstanceInformationResult { instance_information_list: found, next_token })
     }
 
-    fn ping(&self, device: &Device) -> PingStatus {
+    async fn is_connected(&self, id: &DeviceId) -> bool {
+        match self.parts.presence.whereabouts(id).await {
+            Found::Here(()) => true,
+            Found::Nowhere => false,
+        }
+    }
+
+    async fn ping(&self, device: &Device) -> PingStatus {
         if device.status != DeviceStatus::Active {
             return PingStatus::Inactive;
         }
         match device.id.parse::<DeviceId>() {
-            Ok(id) if self.parts.sessions.is_connected(&id) => PingStatus::Online,
+            Ok(id) if self.is_connected(&id).await => PingStatus::Online,
             _ => PingStatus::ConnectionLost,
         }
     }
@@ -156,7 +162,7 @@ impl Api {
         if !removed {
             return Err(unknown());
         }
-        self.parts.sessions.drop_device(&id, "the device was deregistered");
+        self.parts.sessions.drop_device(&id, "the device was deregistered").await;
         self.parts.commands.device_removed(&id).await;
         Ok(Empty {})
     }

@@ -14,13 +14,13 @@ use towline_ssm::api::tags::Tag;
 use towline_ssm::documents::built_in;
 use towline_ssm::documents::content::Content;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::{Document, TagKind};
 
 use super::authz::Question;
 use super::call::Call;
 use super::documents::{PAGE, built_in_document, date, format_of, kind_of, some};
 use super::paging::page;
 use super::{Api, OrInternal as _};
-use towline_store::{Document, TagKind};
 
 /// Every device here runs Linux.
 const PLATFORM: &str = "Linux";

@@ -12,6 +12,7 @@
 //! - What documents mean: `towline_ssm::documents`.
 
 use ring::digest::{SHA256, digest};
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::Empty;
 use towline_ssm::api::document::{
     CreateDocumentRequest, DeleteDocumentRequest, DescribeDocumentRequest, DescribeDocumentResult,
@@ -26,16 +27,15 @@ use towline_ssm::documents::content::{Content, Format, Kind, converted};
 use towline_ssm::documents::{RUN_SHELL, built_in};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
+use towline_store::{
+    Document, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind, Version,
+};
 
 use super::authz::Question;
 use super::call::Call;
 use super::paging::page;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _, internal};
-use towline_host::clock::UnixMillis;
-use towline_store::{
-    Document, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind, Version,
-};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 pub(super) const PAGE: i64 = 50;

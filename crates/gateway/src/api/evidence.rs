@@ -7,6 +7,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::evidence::{
     Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute,
     LookupEventsRequest, LookupEventsResponse, MAX_EVENTS,
@@ -18,7 +19,6 @@ use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _, internal};
 use crate::exports::trail;
-use towline_host::clock::UnixMillis;
 
 /// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
 const PIECE: u64 = 512 * 1024;

@@ -19,11 +19,11 @@ use towline_ssm::documents::built_in;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
 use towline_ssm::operation::{Operation, ResourceKind};
+use towline_store::TagKind;
 
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use towline_store::TagKind;
 
 /// Principals of one kind that ListDeviceAccess looks at.
 const MOST_PRINCIPALS: i64 = 500;

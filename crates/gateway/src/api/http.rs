@@ -21,6 +21,8 @@ use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, 
 use axum::routing::{any, get};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 use towline_ssm::api::sts::{self, FORM_CONTENT_TYPE, StsRequest};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::{Operation, Service};
@@ -32,8 +34,6 @@ use crate::limits;
 use crate::listener::http::Peer;
 use crate::metrics::Answer;
 use crate::plane::ChannelRequest;
-use towline_host::clock::UnixMillis;
-use towline_host::entropy;
 
 /// Content type of AWS JSON 1.1.
 const JSON: &str = "application/x-amz-json-1.1";

@@ -16,6 +16,7 @@
 //!   [`crate::plane::Sessions`].
 
 mod access;
+mod access_policy;
 mod activations;
 mod authn;
 mod authz;
@@ -43,20 +44,20 @@ mod wanted;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use towline_archive::Archive;
+use towline_host::clock::Clock;
+use towline_host::entropy::NoRandom;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::Realm;
+use towline_store::{Store, StoreError};
 
 pub use http::router;
 
 use crate::audit::AuditLog;
 use crate::metrics::Metrics;
-use crate::plane::{Commands, DataChannels, Sessions};
+use crate::plane::{Commands, DataChannels, Presence, Sessions};
 use crate::throttle::Throttle;
 use crate::vault::{Vault, VaultError};
-use towline_archive::Archive;
-use towline_host::clock::Clock;
-use towline_host::entropy::NoRandom;
-use towline_store::{Store, StoreError};
 
 /// What the API is made of.
 pub struct Parts {
@@ -70,6 +71,8 @@ pub struct Parts {
     pub realm: Realm,
     /// The running sessions.
     pub sessions: Arc<dyn Sessions>,
+    /// Who holds which device.
+    pub presence: Arc<dyn Presence>,
     /// Takes websockets.
     pub channels: Arc<dyn DataChannels>,
     /// The running commands.

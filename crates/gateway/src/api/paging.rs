@@ -7,10 +7,9 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::hmac;
+use towline_host::entropy::{NoRandom, random};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
-
-use towline_host::entropy::{NoRandom, random};
 
 /// Bytes of the MAC that a token carries. Guessing one gives a page of a list that the caller may
 /// read anyway.

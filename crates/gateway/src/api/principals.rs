@@ -6,6 +6,8 @@
 //! - A policy that does not parse, or names a condition key that nothing fills in, is not stored.
 //! - Nobody removes herself: the last administrator cannot lock everyone out by one slip.
 
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 use towline_policy::Use;
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
@@ -19,6 +21,7 @@ use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{AccessKeyId, Realm, SecretAccessKey, UserName};
+use towline_store::TagKind;
 
 use super::authz::Question;
 use super::call::Call;
@@ -26,9 +29,6 @@ use super::paging::page;
 use super::roles::checked_policy;
 use super::tags::request_tags;
 use super::{Api, OrInternal as _};
-use towline_host::clock::UnixMillis;
-use towline_host::entropy;
-use towline_store::TagKind;
 
 /// Page size when none is asked for.
 const PAGE: i64 = 100;

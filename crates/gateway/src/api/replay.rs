@@ -14,10 +14,10 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 use std::time::Duration;
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::sigv4::Verified;
 
 use crate::limits;
-use towline_host::clock::UnixMillis;
 
 /// How long after its first arrival the same signature is still taken.
 const GRACE: Duration = Duration::from_secs(2);

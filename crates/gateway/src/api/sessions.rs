@@ -15,6 +15,8 @@ use std::time::Duration;
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, Parameters, ResumeSessionRequest,
@@ -26,16 +28,14 @@ use towline_ssm::documents::own::Resolved;
 use towline_ssm::documents::{RUN_SHELL, SessionPlan};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
+use towline_store::{SessionFilter, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
 use super::paging::page;
 use super::wanted::{parameter_facts, run_as, with_preferences};
 use super::{Api, OrInternal as _, internal};
-use crate::plane::{EndReason, LiveState, SessionStart, StartError, Terminal};
-use towline_host::clock::UnixMillis;
-use towline_host::entropy;
-use towline_store::{SessionFilter, SessionStatus};
+use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 200;
@@ -63,17 +63,7 @@ impl Api {
         let parameters = wanted.as_ref().map_or(&request.parameters, |wanted| &wanted.parameters);
         self.authorize_start(call, &request.target, named, parameters).await?;
         let Resolved { plan, preferences, elevated, .. } = wanted?;
-        if let SessionPlan::Port { port, .. } | SessionPlan::Ssh { port } = &plan {
-            let host = if let SessionPlan::Port { host: Some(host), .. } = &plan {
-                host
-            } else {
-                "localhost"
-            };
-            call.note("destination", format!("{host}:{port}"));
-        }
-        if let SessionPlan::Copy { path, put, .. } = &plan {
-            call.note(if *put { "writes" } else { "reads" }, path);
-        }
+        note_plan(call, &plan);
         let device = self.usable_target(&request.target).await?;
         let session = SessionId::from_random(
             &call.caller.name,
@@ -169,7 +159,7 @@ impl Api {
             session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
         // An empty token tells session-manager-plugin that the session is over; an error would make
         // it try for ever.
-        let token_value = self.parts.sessions.resume(&id).unwrap_or_default();
+        let token_value = self.parts.sessions.resume(&id).await.here().unwrap_or_default();
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),
@@ -188,9 +178,8 @@ impl Api {
         if let Some(session) = session.filter(|session| session.ended_at.is_none()) {
             let id: SessionId =
                 session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
-            let reason = EndReason::Terminated { by: call.caller.arn.clone() };
-            let sentence = reason.sentence();
-            self.parts.sessions.terminate(&id, reason);
+            let sentence = format!("terminated by {}", call.caller.arn);
+            self.parts.sessions.terminate(&id, &sentence).await;
             // The data plane writes the same in its own time. Here it is waited for: who has
             // terminated a session must not find it active; and one that is not alive here has
             // nothing else than its row.
@@ -253,40 +242,57 @@ impl Api {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let at = |row: &towline_store::Session| format!("{} {}", row.started_at.0, row.new.id);
         let (rows, next_token) = page(rows, size, &self.pages, call.operation, at);
+        let mut sessions = Vec::with_capacity(rows.len());
+        for row in rows {
+            sessions.push(self.described_session(row).await);
+        }
+        Ok(DescribeSessionsResponse { sessions, next_token })
+    }
+
+    /// A session with its present state and the place of its recording.
+    async fn described_session(&self, row: towline_store::Session) -> Session {
         let recorder = &self.parts.evidence.recorder;
-        let with_place = |row: towline_store::Session| {
-            let ended = row.ended_at.is_some();
-            let live = SessionId::try_from(row.new.id.clone())
-                .ok()
-                .and_then(|id| self.parts.sessions.live(&id));
-            let told: Option<SessionManagerOutputUrl> =
-                serde_json::from_str(&row.new.output_url).ok();
-            let mut session = shown(row);
-            if let Some(state) = live.filter(|_| !ended) {
-                session.status = stage(state);
-            }
-            if !ended {
-                let so_far = recorder.bytes_so_far(&session.session_id);
-                session.towline_recording_bytes =
-                    so_far.and_then(|bytes| i64::try_from(bytes).ok());
-            }
-            // Sessions from before this was kept: where a recording would be.
-            let guess = || {
-                let s3_output_url = Some(recorder.url(&session.session_id)?);
-                Some(SessionManagerOutputUrl { s3_output_url, cloud_watch_output_url: None })
-            };
-            session.output_url = if ended { told.or_else(guess) } else { None };
-            session
+        let ended = row.ended_at.is_some();
+        let live = match SessionId::try_from(row.new.id.clone()) {
+            Ok(id) if !ended => self.parts.sessions.live(&id).await.here(),
+            Ok(_) | Err(_) => None,
         };
-        Ok(DescribeSessionsResponse {
-            sessions: rows.into_iter().map(with_place).collect(),
-            next_token,
-        })
+        let told: Option<SessionManagerOutputUrl> = serde_json::from_str(&row.new.output_url).ok();
+        let mut session = shown(row);
+        if let Some(state) = live {
+            session.status = stage(state);
+        }
+        if !ended {
+            let so_far = recorder.bytes_so_far(&session.session_id);
+            session.towline_recording_bytes = so_far.and_then(|bytes| i64::try_from(bytes).ok());
+        }
+        // Sessions from before this was kept: where a recording would be.
+        let guess = || {
+            let s3_output_url = Some(recorder.url(&session.session_id)?);
+            Some(SessionManagerOutputUrl { s3_output_url, cloud_watch_output_url: None })
+        };
+        session.output_url = if ended { told.or_else(guess) } else { None };
+        session
     }
 
     fn stream_url(&self, call: &Call, session: &SessionId) -> String {
         let host = self.parts.stream_url_host.as_deref().unwrap_or(&call.host);
         format!("wss://{host}/v1/data-channel/{session}?role=publish_subscribe")
+    }
+}
+
+/// Notes where a tunnel leads, or which file is copied, for the audit trail.
+fn note_plan(call: &Call, plan: &SessionPlan) {
+    match plan {
+        SessionPlan::Port { host, port, .. } => {
+            let host = host.as_deref().unwrap_or("localhost");
+            call.note("destination", format!("{host}:{port}"));
+        }
+        SessionPlan::Ssh { port } => call.note("destination", format!("localhost:{port}")),
+        SessionPlan::Copy { path, put, .. } => {
+            call.note(if *put { "writes" } else { "reads" }, path);
+        }
+        _ => {}
     }
 }
 

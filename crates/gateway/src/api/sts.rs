@@ -22,6 +22,7 @@ use towline_ssm::api::sts_tokens::{
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::UserName;
+use towline_store::TagKind;
 
 use super::authz::{Question, asked};
 use super::call::Call;
@@ -29,7 +30,6 @@ use super::tags::request_tags;
 use super::tokens::{Holder, Token};
 use super::{Api, OrInternal as _, internal};
 use crate::limits;
-use towline_store::TagKind;
 
 /// Longest life of a role's credentials that were got with another role's, seconds, as at AWS.
 const CHAINED_SECONDS: i64 = 3600;

@@ -10,11 +10,11 @@ use towline_ssm::api::tags::{
     RemoveTagsFromResourceRequest, Tag, TaggedResource, resource_of,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::{StoreError, TagKind, Version};
 
 use super::authz::Question;
 use super::call::Call;
 use super::{Api, OrInternal as _};
-use towline_store::{StoreError, TagKind, Version};
 
 /// What a request about tags is about: authorised, and there.
 struct Tagged {

@@ -19,17 +19,18 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
+use towline_host::clock::UnixMillis;
+use towline_host::entropy;
 use towline_ssm::api::sts_tokens::TemporaryCredentials;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
+use towline_store::TagKind;
 
+use super::access_policy::policy_of;
 use super::call::{Caller, Temporary};
 use super::{Api, OrInternal as _, internal};
 use crate::limits;
-use towline_host::clock::UnixMillis;
-use towline_host::entropy;
-use towline_store::TagKind;
 
 /// Who holds temporary credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -189,19 +190,7 @@ impl Api {
         match token.holder {
             Holder::User { name } => self.user(&name, access_key, Some(temporary)).await,
             Holder::Access { name, request } => {
-                let row = self
-                    .store()
-                    .access_requests()
-                    .get(&request)
-                    .await
-                    .or_internal("cannot read a request")?;
-                let row = row.filter(|row| {
-                    row.status == "Approved" && row.expires_at > self.parts.clock.now()
-                });
-                let row = row.ok_or_else(|| {
-                    expired("the access that was asked for is over, or was taken back")
-                })?;
-                temporary.access = Some((request, super::access::policy_of(&row)?));
+                temporary.access = Some(self.granted_access(request).await?);
                 self.user(&name, access_key, Some(temporary)).await
             }
             Holder::Role { role, unique_id, session } => {
@@ -231,6 +220,21 @@ impl Api {
                 })
             }
         }
+    }
+
+    /// An approved request for access that is not over, with the policy that it adds.
+    async fn granted_access(&self, request: String) -> Result<(String, String), ApiError> {
+        let row = self
+            .store()
+            .access_requests()
+            .get(&request)
+            .await
+            .or_internal("cannot read a request")?;
+        let now = self.parts.clock.now();
+        let row = row
+            .filter(|row| row.status == "Approved" && row.expires_at > now)
+            .ok_or_else(|| expired("the approved access has ended or was revoked"))?;
+        Ok((request, policy_of(&row)?))
     }
 
     /// A user as a caller.

@@ -20,11 +20,11 @@ use towline_ssm::documents::own::{OwnDocument, Resolved};
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::documents::{self, RUN_SHELL, SessionPlan};
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::{Document, SessionLimits, Version};
 
 use super::call::Call;
 use super::documents::{format_of, kind_of};
 use super::{Api, OrInternal as _};
-use towline_store::{Document, SessionLimits, Version};
 
 /// The principal's tag that says as which user its sessions run, as at AWS.
 pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";

@@ -17,9 +17,11 @@ use futures_util::stream::{SplitSink, SplitStream};
 use futures_util::{SinkExt as _, StreamExt as _};
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
-use towline_wire::message::{EndReason, ToAgent, decode, encode};
+use towline_wire::lane::Lane;
+use towline_wire::message::{decode, encode};
 
-use crate::sessions::{ClientQueue, Hub, Lane, Session, ToChannel, sentence};
+use crate::plane::EndReason;
+use crate::sessions::{ClientQueue, Control, Hub, Session, ToChannel};
 
 /// Time for the first message.
 const FIRST_WORD: Duration = Duration::from_secs(10);
@@ -48,10 +50,7 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
         Ok(Frame::Control(message)) => match decode::<FromClient>(message) {
             Ok(FromClient::Attach { token, received, room, size }) => match hub.session(&name) {
                 Some(session) => {
-                    let received = received.map(Into::into);
-                    session
-                        .attach(&token, received, room.into(), size)
-                        .map(|queue| (session, queue))
+                    session.attach(&token, received, room, size).map(|queue| (session, queue))
                 }
                 None => Err("there is no such session, or it is over"),
             },
@@ -198,7 +197,7 @@ impl Client<'_> {
         };
         match self.session.output_credit(self.queue, lane, acked, limit) {
             Ok(Some(reason)) => {
-                self.hub.end(self.session, reason, &sentence(reason));
+                self.hub.end_for(self.session, reason);
                 Next::GoOn // the last word is in the queue now
             }
             Ok(None) => Next::GoOn,
@@ -206,8 +205,8 @@ impl Client<'_> {
         }
     }
 
-    fn pass_on(&self, message: impl FnOnce(String) -> ToAgent) -> Next {
-        if self.session.to_agent(self.queue, message) {
+    fn control_device(&self, control: Control) -> Next {
+        if self.session.control(self.queue, control) {
             Next::GoOn
         } else {
             Next::Refuse("sizes and signals come faster than the device's link takes them")
@@ -216,13 +215,11 @@ impl Client<'_> {
 
     fn control(&self, message: &FromClient) -> Next {
         match *message {
-            FromClient::Resize(size) => self.pass_on(|session| ToAgent::Resize { session, size }),
-            FromClient::Signal(signal) => {
-                self.pass_on(|session| ToAgent::Signal { session, signal })
-            }
+            FromClient::Resize(size) => self.control_device(Control::Resize(size)),
+            FromClient::Signal(signal) => self.control_device(Control::Signal(signal)),
             FromClient::Close => {
-                let reason = EndReason::ClosedByOperator;
-                self.hub.end(self.session, reason, &sentence(reason));
+                let reason = EndReason::ClosedByClient;
+                self.hub.end_for(self.session, reason);
                 Next::GoOn
             }
             FromClient::Attach { .. } => Next::Refuse("a client attaches once"),

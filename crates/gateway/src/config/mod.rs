@@ -13,7 +13,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use raw::RawConfig;
-
 use towline_host::files::{self, FileError};
 
 /// Name of the configuration file in the gateway's directory.

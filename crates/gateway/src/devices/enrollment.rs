@@ -21,20 +21,20 @@ use std::sync::Arc;
 
 use ring::digest;
 use subtle::ConstantTimeEq;
-use towline_ssm::api::activation::{cidr_contains, parse_cidr};
-use towline_ssm::ids::DeviceId;
-
-use crate::audit::{AuditLog, Event};
-use crate::limits;
-use crate::metrics::Metrics;
-use crate::throttle::Throttle;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
+use towline_ssm::api::activation::{cidr_contains, parse_cidr};
+use towline_ssm::ids::DeviceId;
 use towline_store::limits::MAX_TAGS;
 use towline_store::{
     Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag,
     fingerprint,
 };
+
+use crate::audit::{AuditLog, Event};
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::throttle::Throttle;
 
 /// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
 const MAX_NAME: usize = 256;

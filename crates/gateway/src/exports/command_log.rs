@@ -9,12 +9,12 @@
 //!   outbox and on record. A crash in between exports the same rows under the same key again.
 
 use serde_json::{Value, json};
-use towline_evidence::layout;
-
-use super::cursor::{Cursor, ExportError};
 use towline_archive::Recorder;
+use towline_evidence::layout;
 use towline_host::clock::UnixMillis;
 use towline_store::{RawCommand, Store};
+
+use super::cursor::{Cursor, ExportError};
 
 /// Rows of one file: at most some 6 MiB before compression.
 const FILE: i64 = 5000;

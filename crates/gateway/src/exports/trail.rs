@@ -14,16 +14,16 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
+use towline_archive::Recorder;
 use towline_evidence::digest::Digest;
 use towline_evidence::layout;
 use towline_evidence::trail::{self, EVENT_VERSION, Event, Resource, UserIdentity};
+use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::ids::Realm;
+use towline_store::Store;
 
 use super::command_log;
 use super::cursor::{Cursor, ExportError};
-use towline_archive::Recorder;
-use towline_host::clock::{Clock, UnixMillis};
-use towline_store::Store;
 
 /// How often a file is made while something happens. CloudTrail delivers about every five minutes.
 const EVERY: Duration = Duration::from_secs(300);

@@ -14,17 +14,17 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use time::OffsetDateTime;
+use towline_host::clock::UnixMillis;
+use towline_host::entropy::{self, NoRandom};
+use towline_host::files::{self, FileError};
 use towline_ssm::ids::{AccessKeyId, SecretAccessKey};
+use towline_store::{Store, StoreError};
 
 use crate::authority::{Authority, AuthorityError};
 use crate::config::{self, Config, ConfigError, raw::RawConfig};
 use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::vault::{Vault, VaultError};
 use certs::CertError;
-use towline_host::clock::UnixMillis;
-use towline_host::entropy::{self, NoRandom};
-use towline_host::files::{self, FileError};
-use towline_store::{Store, StoreError};
 
 /// Region when none is given. `xx` is a code that ISO 3166 leaves to its users, so no AWS region
 /// will ever be called so.

@@ -17,12 +17,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::{Semaphore, watch};
+use towline_store::Store;
 use tracing::warn;
 
 use crate::limits;
 use crate::listener::stopped;
 use crate::metrics::Metrics;
-use towline_store::Store;
 
 /// What is monitored.
 #[derive(Clone)]

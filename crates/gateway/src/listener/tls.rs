@@ -16,10 +16,10 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ParsedCertificate};
 use rustls::{ServerConfig, version};
+use towline_host::files::{self, FileError};
 
 use super::client_key::AnyEd25519Key;
 use crate::config::MAX_FILE;
-use towline_host::files::{self, FileError};
 
 /// The protocol name of the agents' link in the TLS handshake.
 pub const AGENT_ALPN: &[u8] = b"towline/1";

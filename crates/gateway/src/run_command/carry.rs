@@ -1,7 +1,7 @@
 //! One step on one device: from its order to its last byte, through lost links.
 //!
 //! Way: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits
-//! one that an earlier process ordered) -> output into the [`Outlet`], credit as it is written ->
+//! one that an earlier process ordered) -> output into the [`OutputWriter`], credit as it is written ->
 //! exit and both ends -> the scheduler stores the end -> the last credit, with which the device may
 //! forget the step.
 //!
@@ -17,16 +17,16 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Duration;
 use towline_ssm::command_document::PlannedStep;
 use towline_wire::client::ToClient;
-use towline_wire::message::{EndReason, ExitStatus};
+use towline_wire::lane::{Lane, Lanes};
+use towline_wire::message::ExitStatus;
 
 use super::event::{Event, Over};
 use super::live::Facts;
-use super::output::{Outlet, Wrote};
+use super::output::{OutputWriter, Wrote};
 use super::shared::Shared;
 use super::step::End;
-use crate::devices::towline::Link;
-use crate::plane::StartError;
-use crate::sessions::{Lane, Order, StepSession, ToChannel, session_name};
+use crate::plane::{EndReason, StartError};
+use crate::sessions::{Device, Order, Script, StepSession, ToChannel, Work, session_name};
 
 /// Output that may be on its way from one device, bytes of each stream.
 const ROOM: u32 = 64 * 1024;
@@ -51,8 +51,8 @@ pub(super) struct Job {
     pub(super) facts: Arc<Facts>,
     pub(super) device: String,
     pub(super) step: usize,
-    /// The link that the step is given to; `None` when it may run already.
-    pub(super) link: Option<Arc<Link>>,
+    /// The device that the step is given to; `None` when it may run already.
+    pub(super) to: Option<Arc<dyn Device>>,
     /// Starts of the agent that may have begun it.
     pub(super) given_to: Vec<[u8; 16]>,
     pub(super) wishes: watch::Receiver<Wish>,
@@ -63,11 +63,11 @@ pub(super) async fn carry(shared: Arc<Shared>, job: Job, events: mpsc::Sender<Ev
     let Some(planned) = job.facts.plan.steps.get(job.step).cloned() else { return };
     let folder = shared.folder(&job.facts.id, &job.device, &planned.folder);
     let mut carrier = Carrier {
-        outlet: Outlet::open(folder),
+        writer: OutputWriter::open(folder),
         shared,
         job,
         events,
-        ended: [None, None],
+        ended: Lanes::default(),
         confirmed: false,
     };
     let step = match carrier.begin(&planned) {
@@ -84,9 +84,9 @@ struct Carrier {
     shared: Arc<Shared>,
     job: Job,
     events: mpsc::Sender<Event>,
-    outlet: Outlet,
+    writer: OutputWriter,
     /// Where each stream ended.
-    ended: [Option<u64>; 2],
+    ended: Lanes<Option<u64>>,
     confirmed: bool,
 }
 
@@ -94,21 +94,22 @@ impl Carrier {
     fn begin(&self, planned: &PlannedStep) -> Result<StepSession, StartError> {
         let (job, hub) = (&self.job, &self.shared.hub);
         let session = session_name(&job.facts.id, &job.device, job.step);
-        let Some(link) = &job.link else {
+        let Some(to) = &job.to else {
             return hub.await_step(&session, &job.device, &job.facts.principal, ROOM);
         };
-        let given_to = job.given_to.clone();
         let order = Order {
             session: &session,
             principal: &job.facts.principal,
             document: &job.facts.document,
-            run_as: job.facts.run_as.clone(),
-            script: planned.script.as_bytes(),
-            working_directory: &planned.working_directory,
-            timeout: planned.timeout,
-            given_to,
+            run_as: job.facts.run_as.as_deref(),
+            work: Work::Script(Script {
+                bytes: planned.script.as_bytes(),
+                working_directory: &planned.working_directory,
+                timeout: planned.timeout,
+                given_to: &job.given_to,
+            }),
         };
-        hub.open_step(link, &order, ROOM)
+        hub.open_step(to, &order, ROOM)
     }
 
     /// Until it is over; `None` when the end was told already.
@@ -148,7 +149,8 @@ impl Carrier {
                 return Some(over);
             }
             if let Some(status) = step.session.exit_status()
-                && self.ended.iter().all(Option::is_some)
+                && self.ended.io.is_some()
+                && self.ended.err.is_some()
             {
                 self.finish(&step, planned, status).await;
                 return None;
@@ -168,7 +170,7 @@ impl Carrier {
             // Told when the device is back, or when everything is over.
             Wish::Cancel => None,
             Wish::LetGo => {
-                hub.end_step(step, EndReason::DeviceGone, "the device did not come back in time");
+                hub.end_step(step, EndReason::DeviceLost, "the device did not come back in time");
                 Some(Over::Ended(End::Lost))
             }
         }
@@ -182,11 +184,11 @@ impl Carrier {
                 return over.then_some(Some(Over::NotHeld));
             }
             let mut last = None;
-            let mut moved = [None; 2];
+            let mut moved: Lanes<Option<u64>> = Lanes::default();
             for item in items {
                 match item {
                     ToChannel::Data(lane, offset, data) => {
-                        moved[lane.index()] = Some(offset + data.len() as u64);
+                        moved[lane] = Some(offset + data.len() as u64);
                         if self.write(lane, offset, &data).await == Wrote::TooMuch {
                             self.shared.hub.end_step(
                                 step,
@@ -196,10 +198,10 @@ impl Carrier {
                             return Some(Some(Over::Ended(End::TooMuchOutput)));
                         }
                     }
-                    ToChannel::Fin(lane, length) => self.ended[lane.index()] = Some(length),
+                    ToChannel::Fin(lane, length) => self.ended[lane] = Some(length),
                     ToChannel::Word(ToClient::Attached { .. }) => self.stage(true).await,
                     ToChannel::Word(ToClient::Ended { reason, text }) => {
-                        last = Some(ended(reason, text))
+                        last = Some(ended(reason.into(), text))
                     }
                     ToChannel::Word(ToClient::Refused { text, .. }) => {
                         last = Some(Over::Ended(End::Broken(text)))
@@ -207,8 +209,8 @@ impl Carrier {
                     ToChannel::Word(_) | ToChannel::Credit { .. } => {}
                 }
             }
-            for lane in [Lane::Io, Lane::Err] {
-                if let Some(received) = moved[lane.index()] {
+            for lane in Lane::ALL {
+                if let Some(received) = moved[lane] {
                     self.shared.hub.take_output(step, lane, received, ROOM);
                 }
             }
@@ -222,7 +224,7 @@ impl Carrier {
     async fn write(&mut self, lane: Lane, offset: u64, data: &[u8]) -> Wrote {
         loop {
             let room = self.shared.recorder.has_disk_space();
-            match self.outlet.write(lane, offset, data) {
+            match self.writer.write(lane, offset, data) {
                 Ok(wrote) if room => return wrote,
                 Ok(Wrote::TooMuch) => return Wrote::TooMuch,
                 Ok(Wrote::Kept) => tracing::warn!(
@@ -247,7 +249,8 @@ impl Carrier {
     async fn finish(&mut self, step: &StepSession, planned: &PlannedStep, status: ExitStatus) {
         self.tell(Over::Ended(End::Exited(status))).await;
         self.shared.hand_over(&self.job.facts, &self.job.device, &planned.folder);
-        for (lane, length) in [Lane::Io, Lane::Err].into_iter().zip(self.ended) {
+        for lane in Lane::ALL {
+            let length = self.ended[lane];
             // One more than the length acknowledges the end itself.
             self.shared.hub.take_output(step, lane, length.unwrap_or(0) + 1, 0);
         }
@@ -263,8 +266,8 @@ impl Carrier {
 
     /// Tells the scheduler of the end, and waits until it is stored.
     async fn tell(&mut self, over: Over) {
-        let heads = matches!(over, Over::Ended(_)).then(|| self.outlet.heads());
-        if let Err(error) = self.outlet.sync() {
+        let heads = matches!(over, Over::Ended(_)).then(|| self.writer.heads());
+        if let Err(error) = self.writer.sync() {
             tracing::error!(command = self.job.facts.id, %error, "output may not be on the disk");
         }
         let (stored, told) = oneshot::channel();
@@ -272,8 +275,8 @@ impl Carrier {
             command: self.job.facts.id.clone(),
             device: self.job.device.clone(),
             over,
-            written: self.outlet.written(),
-            missing: self.outlet.missing(),
+            written: self.writer.written(),
+            missing: self.writer.missing(),
             heads,
             stored,
         };
@@ -296,8 +299,8 @@ impl Carrier {
 /// What a session's end means for its step.
 fn ended(reason: EndReason, text: String) -> Over {
     match reason {
-        EndReason::DeviceGone | EndReason::NotOpened => Over::NotHeld,
-        EndReason::DeviceRevoked => {
+        EndReason::DeviceLost | EndReason::NotOpened => Over::NotHeld,
+        EndReason::DeviceRemoved => {
             Over::Ended(End::Broken("the device was deregistered".to_owned()))
         }
         EndReason::Exited(status) => Over::Ended(End::Exited(status)),

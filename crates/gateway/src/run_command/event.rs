@@ -1,6 +1,7 @@
 //! The events that the scheduler of commands handles: a closed list.
 
 use tokio::sync::oneshot;
+use towline_wire::lane::Lanes;
 
 use super::step::End;
 
@@ -20,9 +21,9 @@ pub(super) enum Event {
         command: String,
         device: String,
         over: Over,
-        written: [u64; 2],
+        written: Lanes<u64>,
         missing: u64,
-        heads: Option<[Vec<u8>; 2]>,
+        heads: Option<Lanes<Vec<u8>>>,
         stored: oneshot::Sender<()>,
     },
 }

@@ -15,12 +15,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::{CommandStatus, Share};
 use towline_ssm::command_document::Plan;
+use towline_store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, SentCommand};
+use towline_wire::lane::Lanes;
 
 use super::step::{self, End, SKIPPED, StepState};
-use towline_host::clock::UnixMillis;
-use towline_store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, SentCommand};
 
 /// Starts of an agent that may have begun one step, at most. Each more needs a crash between an
 /// order and its answer; who crashes so often is not given it again.
@@ -248,7 +249,7 @@ impl Live {
         &mut self,
         device: &str,
         end: &End,
-        written: [u64; 2],
+        written: Lanes<u64>,
         heads: Option<OutputHeads>,
         now: UnixMillis,
     ) -> (Option<InvocationChange>, bool) {

@@ -1,13 +1,13 @@
 //! Stories of commands: who gets them when, what is counted, and how they end.
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
 use towline_ssm::command_document::{After, Plan, PlannedStep};
+use towline_store::{InvocationChange, InvocationRow, NewCommand, SentCommand};
 use towline_wire::message::ExitStatus;
 
 use super::live::{Facts, Live};
 use super::step::{End, StepState};
-use towline_host::clock::UnixMillis;
-use towline_store::{InvocationChange, InvocationRow, NewCommand, SentCommand};
 
 const BOOT: [u8; 16] = [1; 16];
 const NOW: UnixMillis = UnixMillis(1_000);
@@ -101,8 +101,13 @@ fn give(live: &mut Live) -> Vec<String> {
 }
 
 fn end(live: &mut Live, device: &str, code: u8) -> (InvocationChange, bool) {
-    let (change, follows) =
-        live.ended(device, &End::Exited(ExitStatus::Code(code)), [0; 2], None, NOW);
+    let (change, follows) = live.ended(
+        device,
+        &End::Exited(ExitStatus::Code(code)),
+        towline_wire::lane::Lanes::default(),
+        None,
+        NOW,
+    );
     (change.unwrap(), follows)
 }
 
@@ -199,7 +204,7 @@ fn a_cancelled_command_ends_at_once_where_it_waits_and_by_its_task_where_it_runs
     assert_eq!((waited.status.as_str(), running), ("Cancelled", false));
     let (runs, running) = live.cancel("mi-00").unwrap();
     assert_eq!((runs.status.as_str(), running), ("Cancelling", true));
-    live.ended("mi-00", &End::Cancelled, [0; 2], None, NOW);
+    live.ended("mi-00", &End::Cancelled, towline_wire::lane::Lanes::default(), None, NOW);
     is(&live, "Cancelled", "Cancelled");
     assert!(live.cancel("mi-00").is_none());
 }

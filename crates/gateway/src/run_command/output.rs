@@ -1,8 +1,8 @@
 //! A step's output on this disk: two files while it comes, two objects on their way to the sink
 //! when it has ended.
 //!
-//! Way: bytes with their positions -> [`Outlet::write`] ->
-//! `evidence/commands/<command>/<device>/<folder>/stdout` -> [`Outlet::sync`] -> the end is stored
+//! Way: bytes with their positions -> [`OutputWriter::write`] ->
+//! `evidence/commands/<command>/<device>/<folder>/stdout` -> [`OutputWriter::sync`] -> the end is stored
 //! -> [`hand_over`] -> `evidence/outbox/<key>` -> the sink.
 //!
 //! # Invariants
@@ -19,17 +19,18 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use crate::limits::MAX_SCRIPT_OUTPUT;
-use crate::sessions::Lane;
 use towline_host::files;
+use towline_wire::lane::{Lane, Lanes};
+
+use crate::limits::MAX_SCRIPT_OUTPUT;
 
 /// Names of the two files, as Run Command calls its objects.
-pub(super) const NAMES: [&str; 2] = ["stdout", "stderr"];
+pub(super) const NAMES: Lanes<&str> = Lanes::new("stdout", "stderr");
 /// Bytes of each stream that the API may show: four for each character.
-pub(super) const HEADS: [u64; 2] = [
+pub(super) const HEADS: Lanes<u64> = Lanes::new(
     4 * towline_ssm::api::command::MAX_STDOUT as u64,
     4 * towline_ssm::api::command::MAX_STDERR as u64,
-];
+);
 
 /// What became of bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,28 +41,28 @@ pub(super) enum Wrote {
     TooMuch,
 }
 
-/// See the module.
+/// Writes one step's output.
 #[derive(Debug)]
-pub(super) struct Outlet {
+pub(super) struct OutputWriter {
     folder: PathBuf,
-    files: [Option<File>; 2],
+    files: Lanes<Option<File>>,
     /// Bytes in each file.
-    stored: [u64; 2],
+    stored: Lanes<u64>,
     /// Position up to which each stream has come; beyond what is stored by what is missing.
-    position: [u64; 2],
+    position: Lanes<u64>,
     /// Bytes that never came: the machine lost what it had acknowledged.
     missing: u64,
 }
 
-impl Outlet {
+impl OutputWriter {
     /// A step's files; what an earlier process wrote of them stays.
     pub(super) fn open(folder: PathBuf) -> Self {
         let stored = NAMES.map(|name| fs::metadata(folder.join(name)).map_or(0, |meta| meta.len()));
-        Self { folder, files: [None, None], stored, position: stored, missing: 0 }
+        Self { folder, files: Lanes::default(), stored, position: stored, missing: 0 }
     }
 
     /// Bytes in each file.
-    pub(super) const fn written(&self) -> [u64; 2] {
+    pub(super) const fn written(&self) -> Lanes<u64> {
         self.stored
     }
 
@@ -72,60 +73,59 @@ impl Outlet {
 
     /// Adds what is new of these bytes. On an error nothing of them counts as written.
     pub(super) fn write(&mut self, lane: Lane, offset: u64, data: &[u8]) -> io::Result<Wrote> {
-        let at = lane.index();
-        let Some(skip) = self.position[at].checked_sub(offset) else {
-            self.missing += offset - self.position[at];
-            self.position[at] = offset;
+        let Some(skip) = self.position[lane].checked_sub(offset) else {
+            self.missing += offset - self.position[lane];
+            self.position[lane] = offset;
             return self.write(lane, offset, data);
         };
         let fresh = data.get(usize::try_from(skip).unwrap_or(usize::MAX)..).unwrap_or_default();
-        let room = MAX_SCRIPT_OUTPUT.saturating_sub(self.stored[0] + self.stored[1]);
+        let room = MAX_SCRIPT_OUTPUT.saturating_sub(self.stored.io + self.stored.err);
         let kept = &fresh[..fresh.len().min(usize::try_from(room).unwrap_or(usize::MAX))];
         if !kept.is_empty() {
-            let stored = self.stored[at];
-            let file = self.file(at)?;
+            let stored = self.stored[lane];
+            let file = self.file(lane)?;
             if let Err(error) = file.write_all(kept) {
                 let _ = file.set_len(stored); // cut again before the next write, if this fails too
-                self.files[at] = None;
+                self.files[lane] = None;
                 return Err(error);
             }
-            self.stored[at] += kept.len() as u64;
+            self.stored[lane] += kept.len() as u64;
         }
-        self.position[at] += fresh.len() as u64;
+        self.position[lane] += fresh.len() as u64;
         Ok(if kept.len() < fresh.len() { Wrote::TooMuch } else { Wrote::Kept })
     }
 
-    fn file(&mut self, at: usize) -> io::Result<&mut File> {
-        if self.files[at].is_none() {
+    fn file(&mut self, lane: Lane) -> io::Result<&mut File> {
+        if self.files[lane].is_none() {
             files::private_dir(&self.folder).map_err(|error| error.source)?;
-            let path = self.folder.join(NAMES[at]);
+            let path = self.folder.join(NAMES[lane]);
             let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path)?;
-            file.set_len(self.stored[at])?;
-            self.files[at] = Some(file);
+            file.set_len(self.stored[lane])?;
+            self.files[lane] = Some(file);
         }
-        self.files[at].as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
+        self.files[lane].as_mut().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 
     /// Brings what was written to the disk.
     pub(super) fn sync(&self) -> io::Result<()> {
-        self.files.iter().flatten().try_for_each(File::sync_data)
+        Lane::ALL.iter().filter_map(|lane| self.files[*lane].as_ref()).try_for_each(File::sync_data)
     }
 
     /// The beginnings of both.
-    pub(super) fn heads(&self) -> [Vec<u8>; 2] {
+    pub(super) fn heads(&self) -> Lanes<Vec<u8>> {
         heads(&self.folder, HEADS)
     }
 }
 
 /// The beginnings of the files in a folder; what is not there is empty.
-pub(super) fn heads(folder: &Path, most: [u64; 2]) -> [Vec<u8>; 2] {
-    let head = |(name, most): (&str, u64)| {
+pub(super) fn heads(folder: &Path, most: Lanes<u64>) -> Lanes<Vec<u8>> {
+    let head = |name: &str, most: u64| {
         let mut bytes = Vec::new();
         let read =
             File::open(folder.join(name)).and_then(|file| file.take(most).read_to_end(&mut bytes));
         read.map_or_else(|_| Vec::new(), |_| bytes)
     };
-    [head((NAMES[0], most[0])), head((NAMES[1], most[1]))]
+    Lanes::new(head(NAMES.io, most.io), head(NAMES.err, most.err))
 }
 
 /// Moves a step's files to where they are sent from; `sent` hears of each one's key and place.
@@ -135,7 +135,7 @@ pub(super) fn hand_over(
     key: impl Fn(&str) -> String,
     mut sent: impl FnMut(&str, &Path) -> io::Result<()>,
 ) -> io::Result<()> {
-    for name in NAMES {
+    for name in Lane::ALL.map(|lane| NAMES[lane]) {
         let path = folder.join(name);
         if !path.is_file() {
             continue;
@@ -170,25 +170,25 @@ mod tests {
     fn what_comes_again_after_a_restart_is_written_once() {
         let dir = tempfile::tempdir().unwrap();
         let folder = dir.path().join("c/d/s");
-        let mut outlet = Outlet::open(folder.clone());
-        assert_eq!(outlet.write(Lane::Io, 0, b"hello ").unwrap(), Wrote::Kept);
-        assert_eq!(outlet.write(Lane::Err, 0, b"oh").unwrap(), Wrote::Kept);
-        let mut again = Outlet::open(folder.clone());
-        assert_eq!(again.written(), [6, 2]);
+        let mut writer = OutputWriter::open(folder.clone());
+        assert_eq!(writer.write(Lane::Io, 0, b"hello ").unwrap(), Wrote::Kept);
+        assert_eq!(writer.write(Lane::Err, 0, b"oh").unwrap(), Wrote::Kept);
+        let mut again = OutputWriter::open(folder.clone());
+        assert_eq!(again.written(), Lanes::new(6, 2));
         again.write(Lane::Io, 2, b"llo world").unwrap();
         again.write(Lane::Io, 0, b"hello").unwrap();
-        assert_eq!(again.heads(), [b"hello world".to_vec(), b"oh".to_vec()]);
-        assert_eq!((again.written(), again.missing()), ([11, 2], 0));
+        assert_eq!(again.heads(), Lanes::new(b"hello world".to_vec(), b"oh".to_vec()));
+        assert_eq!((again.written(), again.missing()), (Lanes::new(11, 2), 0));
     }
 
     #[test]
     fn what_is_missing_is_counted_and_what_follows_is_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let mut outlet = Outlet::open(dir.path().join("s"));
-        outlet.write(Lane::Io, 0, b"ab").unwrap();
-        outlet.write(Lane::Io, 5, b"fg").unwrap();
-        assert_eq!((outlet.position[0], outlet.written()[0], outlet.missing()), (7, 4, 3));
-        assert_eq!(outlet.heads()[0], b"abfg");
+        let mut writer = OutputWriter::open(dir.path().join("s"));
+        writer.write(Lane::Io, 0, b"ab").unwrap();
+        writer.write(Lane::Io, 5, b"fg").unwrap();
+        assert_eq!((writer.position.io, writer.written().io, writer.missing()), (7, 4, 3));
+        assert_eq!(writer.heads().io, b"abfg");
     }
 
     #[test]
@@ -196,7 +196,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (home, outbox) = (dir.path().join("commands"), dir.path().join("outbox"));
         let folder = home.join("c/mi-1/step");
-        Outlet::open(folder.clone()).write(Lane::Err, 0, b"oh").unwrap();
+        OutputWriter::open(folder.clone()).write(Lane::Err, 0, b"oh").unwrap();
         let mut told = Vec::new();
         let key = |name: &str| format!("p/c/mi-1/step/{name}");
         hand_over(&folder, &outbox, key, |key, _| {

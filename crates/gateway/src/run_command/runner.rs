@@ -2,12 +2,16 @@
 //!
 //! Data flow: API -> [`Commands`] -> `scheduler`, through one bounded channel.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use tokio::sync::{Notify, mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot};
+use towline_archive::Recorder;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::command_document::Plan;
 use towline_ssm::ids::DeviceId;
+use towline_store::{Store, StoreError};
+use towline_wire::lane::Lanes;
 
 use super::event::Event;
 use super::output;
@@ -15,9 +19,6 @@ use super::scheduler::Scheduler;
 use super::shared::Shared;
 use crate::plane;
 use crate::sessions::Hub;
-use towline_archive::Recorder;
-use towline_host::clock::{Clock, UnixMillis};
-use towline_store::{Store, StoreError};
 
 /// Events that wait for the scheduler; who has more waits.
 const EVENTS: usize = 1024;
@@ -39,22 +40,10 @@ impl Commands {
         store: Store,
         clock: Clock,
     ) -> Result<Arc<Self>, StoreError> {
-        let shared = Arc::new(Shared {
-            hub,
-            recorder,
-            store,
-            clock,
-            arrived: Mutex::default(),
-            news: Notify::new(),
-        });
+        let shared = Arc::new(Shared { hub, recorder, store, clock });
         let (events, inbox) = mpsc::channel(EVENTS);
         let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
         scheduler.restore().await?;
-        let heard = Arc::clone(&shared);
-        shared.hub.when_arrived(move |device| {
-            heard.arrived.lock().unwrap_or_else(PoisonError::into_inner).insert(device.to_owned());
-            heard.news.notify_one();
-        });
         tokio::spawn(scheduler.run(inbox));
         Ok(Arc::new(Self { shared, events }))
     }
@@ -89,8 +78,8 @@ impl plane::Commands for Commands {
         id: &str,
         device: &str,
         folder: &str,
-        most: [u64; 2],
-    ) -> BoxFuture<'_, [Vec<u8>; 2]> {
+        most: Lanes<u64>,
+    ) -> BoxFuture<'_, Lanes<Vec<u8>>> {
         let folder = self.shared.folder(id, device, folder);
         Box::pin(async move {
             tokio::task::spawn_blocking(move || output::heads(&folder, most))

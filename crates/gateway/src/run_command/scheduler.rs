@@ -12,11 +12,14 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::{Duration, Instant};
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
+use towline_store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
+use towline_wire::lane::Lanes;
 
 use super::carry::{Job, Wish, carry};
 use super::event::{Event, Over};
@@ -24,8 +27,7 @@ use super::live::Live;
 use super::shared::{Shared, facts_of, hand_over};
 use super::step::End;
 use crate::limits::MAX_RUNNING_SCRIPTS;
-use towline_host::clock::UnixMillis;
-use towline_store::{CommandEnd, InvocationChange, OutputHeads, SentCommand, StoreError};
+use crate::sessions::Device;
 
 /// Events of one transaction.
 const BATCH: usize = 128;
@@ -136,7 +138,7 @@ impl Scheduler {
             let shared = Arc::clone(&self.shared);
             tokio::select! {
                 heard = inbox.recv_many(&mut batch, BATCH) => if heard == 0 { return },
-                () = shared.news.notified() => {}
+                () = shared.hub.arrivals().ready() => {}
                 () = tokio::time::sleep(deadline) => {}
             }
             let mut out = Outcome::default();
@@ -210,9 +212,9 @@ impl Scheduler {
         command: &str,
         device: &str,
         over: Over,
-        written: [u64; 2],
+        written: Lanes<u64>,
         missing: u64,
-        heads: Option<[Vec<u8>; 2]>,
+        heads: Option<Lanes<Vec<u8>>>,
         out: &mut Outcome,
     ) {
         let now = self.shared.clock.now();
@@ -238,7 +240,7 @@ impl Scheduler {
         let step =
             live.invocations.get(device).and_then(|one| i64::try_from(one.step).ok()).unwrap_or(0);
         let heads = heads
-            .map(|[stdout, stderr]| OutputHeads { step, stdout, stderr })
+            .map(|heads| OutputHeads { step, stdout: heads.io, stderr: heads.err })
             .filter(|heads| !heads.stdout.is_empty() || !heads.stderr.is_empty());
         let (mut change, _) = live.ended(device, &end, written, heads, now);
         if let Some(change) = change.as_mut().filter(|_| missing > 0) {
@@ -270,9 +272,7 @@ impl Scheduler {
     }
 
     fn on_arrivals(&mut self) {
-        let arrived = std::mem::take(
-            &mut *self.shared.arrived.lock().unwrap_or_else(PoisonError::into_inner),
-        );
+        let arrived = self.shared.hub.arrivals().take();
         for live in self.live.values_mut() {
             for device in &arrived {
                 live.arrived(device);
@@ -328,19 +328,19 @@ impl Scheduler {
                 }
                 let hub = &self.shared.hub;
                 let is_there =
-                    |device: &str| hub.link(device).is_some_and(|link| !link.is_closed());
+                    |device: &str| hub.device(device).is_some_and(|there| !there.is_closed());
                 let Some(device) = live.next(is_there) else { break };
-                let Some(link) = hub.link(&device) else { continue };
+                let Some(to) = hub.device(&device) else { continue };
                 let before = live
                     .invocations
                     .get(&device)
                     .map(|one| one.given_to.clone())
                     .unwrap_or_default();
                 out.touched.push(id.clone());
-                match live.give(&device, link.epoch.boot, now) {
+                match live.give(&device, to.boot(), now) {
                     Some(change) => {
                         out.changes.push(change);
-                        out.jobs.extend(self.job(&live, &device, Some(link), before));
+                        out.jobs.extend(self.job(&live, &device, Some(to), before));
                     }
                     None => {
                         let why = "the device's agent was restarted each time that it was given the command";
@@ -361,7 +361,7 @@ impl Scheduler {
         &mut self,
         live: &Live,
         device: &str,
-        link: Option<Arc<crate::devices::towline::Link>>,
+        to: Option<Arc<dyn Device>>,
         given_to: Vec<[u8; 16]>,
     ) -> Option<Job> {
         let one = live.invocations.get(device)?;
@@ -371,7 +371,7 @@ impl Scheduler {
             facts: Arc::clone(&live.facts),
             device: device.to_owned(),
             step: one.step,
-            link,
+            to,
             given_to,
             wishes,
         })

@@ -1,20 +1,18 @@
 //! What the scheduler and the tasks of all steps share: hub, recorder, store, clock, and the way of
 //! a step's output to where it is sent from.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use tokio::sync::Notify;
+use towline_archive::{OutputNote, Recorder};
 use towline_evidence::layout;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::command_document::Plan;
+use towline_store::{SentCommand, Store};
 
 use super::live::Facts;
 use super::output;
 use crate::sessions::Hub;
-use towline_archive::{OutputNote, Recorder};
-use towline_host::clock::{Clock, UnixMillis};
-use towline_store::{SentCommand, Store};
 
 /// What a command's row says of its output.
 #[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
@@ -39,9 +37,6 @@ pub(crate) struct Shared {
     pub(super) recorder: Arc<Recorder>,
     pub(super) store: Store,
     pub(super) clock: Clock,
-    /// Devices that have come and are not looked at yet: at most as many as there are.
-    pub(super) arrived: Mutex<HashSet<String>>,
-    pub(super) news: Notify,
 }
 
 impl Shared {

@@ -5,11 +5,11 @@
 //!   restart.
 
 use serde::{Deserialize, Serialize};
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
 use towline_ssm::command_document::{After, Plan};
+use towline_wire::lane::Lanes;
 use towline_wire::message::ExitStatus;
-
-use towline_host::clock::UnixMillis;
 
 /// A step as stored, and as the API reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,9 +25,24 @@ pub struct StepState {
     /// When it ended, ms.
     pub ended: Option<i64>,
     /// Bytes of standard output and standard error.
-    pub written: [u64; 2],
+    #[serde(with = "as_array")]
+    pub written: Lanes<u64>,
     /// Why it ended so, where the status does not say it.
     pub reason: Option<String>,
+}
+
+/// Stored as an array of two, as every version has stored it.
+mod as_array {
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+    use towline_wire::lane::Lanes;
+
+    pub(super) fn serialize<S: Serializer>(of: &Lanes<u64>, to: S) -> Result<S::Ok, S::Error> {
+        [of.io, of.err].serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Lanes<u64>, D::Error> {
+        <[u64; 2]>::deserialize(from).map(Lanes::from)
+    }
 }
 
 impl Default for StepState {
@@ -38,7 +53,7 @@ impl Default for StepState {
             code: -1,
             started: None,
             ended: None,
-            written: [0; 2],
+            written: Lanes::default(),
             reason: None,
         }
     }
@@ -69,7 +84,7 @@ impl StepState {
     }
 
     /// It has ended.
-    pub(super) fn end(&mut self, end: &End, written: [u64; 2], now: UnixMillis) {
+    pub(super) fn end(&mut self, end: &End, written: Lanes<u64>, now: UnixMillis) {
         let (status, details, code, reason) = judged(end);
         self.set(status, details);
         self.code = code;
@@ -187,7 +202,7 @@ mod tests {
 
     fn ended(code: u8) -> StepState {
         let mut state = StepState::default();
-        state.end(&End::Exited(ExitStatus::Code(code)), [0; 2], UnixMillis(1));
+        state.end(&End::Exited(ExitStatus::Code(code)), Lanes::default(), UnixMillis(1));
         state
     }
 
@@ -216,6 +231,14 @@ mod tests {
     }
 
     #[test]
+    fn a_state_is_stored_with_its_bytes_as_an_array_of_two() {
+        let state = StepState { written: Lanes::new(3, 4), ..StepState::default() };
+        let text = serde_json::to_string(&state).unwrap();
+        assert!(text.contains("\"written\":[3,4]"), "{text}");
+        assert_eq!(serde_json::from_str::<StepState>(&text).unwrap(), state);
+    }
+
+    #[test]
     fn each_end_has_its_status_its_code_and_where_it_needs_them_words() {
         for (end, details, code, words) in [
             (End::Exited(ExitStatus::Code(3)), "Failed", 3, ""),
@@ -225,7 +248,7 @@ mod tests {
             (End::Lost, "ExecutionTimedOut", -1, "not known"),
         ] {
             let mut state = StepState::default();
-            state.end(&end, [0; 2], UnixMillis(1));
+            state.end(&end, Lanes::default(), UnixMillis(1));
             assert_eq!((state.details.as_str(), state.code), (details, code));
             assert!(state.reason.unwrap_or_default().contains(words), "{end:?}");
         }

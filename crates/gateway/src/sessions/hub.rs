@@ -1,23 +1,25 @@
-//! The hub: sessions by name, links by device.
+//! The hub: sessions by name, connected devices by id.
 //!
 //! # Invariants
 //! - A session stands in the map from before its open is sent until its end; its row is written at
 //!   both.
+//! - A device has at most one connection in the map, the one that came last.
+//! - After [`Hub::device_settled`], each session of the device is carried by its connection or over.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use towline_wire::message::EndReason;
-
-use super::Session;
-use crate::audit::AuditLog;
-use crate::authority::Authority;
-use crate::devices::towline::Link;
-use crate::plane::LiveState;
 use towline_archive::Recorder;
 use towline_host::clock::Clock;
 use towline_store::{SessionStatus, Store};
+
+use super::arrivals::Arrivals;
+use super::device::Device;
+use super::session::Session;
+use crate::audit::AuditLog;
+use crate::lock::lock;
+use crate::plane::{EndReason, LiveState, StartError};
 
 /// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its
 /// client is slow.
@@ -32,46 +34,53 @@ pub struct HubSettings {
     pub most_sessions: usize,
 }
 
-/// Hears of a device.
-pub(crate) type Arrivals = Box<dyn Fn(&str) + Send + Sync>;
-
-/// See the module.
-pub struct Hub {
-    pub(crate) store: Store,
-    pub(crate) authority: Arc<Authority>,
-    pub(crate) clock: Clock,
-    pub(crate) settings: HubSettings,
-    /// Records sessions, if they are to be recorded.
-    pub(crate) recorder: Option<Arc<Recorder>>,
-    /// Where device events are written down, once that is known.
-    pub(crate) trail: OnceLock<AuditLog>,
-    /// Records of devices on their way to the store.
-    pub(crate) intake: crate::devices::towline::Intake,
-    pub(crate) links: Mutex<HashMap<String, Arc<Link>>>,
-    /// Hears of each device whose link is there, once it is known what the device holds.
-    pub(crate) arrivals: OnceLock<Arrivals>,
-    pub(crate) sessions: Mutex<HashMap<String, Arc<Session>>>,
+/// The parts that a hub is made of.
+pub struct HubParts {
+    /// The store.
+    pub store: Store,
+    /// The time.
+    pub clock: Clock,
+    /// Records sessions; `None`: nothing is recorded.
+    pub recorder: Option<Arc<Recorder>>,
+    /// Where device events are written down.
+    pub trail: AuditLog,
 }
 
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while a map is locked leaves the map whole.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+/// Sessions by name, devices by id.
+pub struct Hub {
+    pub(super) parts: HubParts,
+    pub(super) settings: HubSettings,
+    devices: Mutex<HashMap<String, Arc<dyn Device>>>,
+    arrivals: Arrivals,
+    sessions: Mutex<HashMap<String, Arc<Session>>>,
 }
 
 impl Hub {
-    /// Device events go to this trail. The first call counts.
-    pub fn audit_to(&self, trail: AuditLog) {
-        let _ = self.trail.set(trail);
+    /// A hub without sessions.
+    pub(super) fn new(parts: HubParts, settings: HubSettings) -> Self {
+        Self {
+            parts,
+            settings,
+            devices: Mutex::default(),
+            arrivals: Arrivals::default(),
+            sessions: Mutex::default(),
+        }
+    }
+
+    /// The store.
+    #[must_use]
+    pub const fn store(&self) -> &Store {
+        &self.parts.store
     }
 
     /// Writes down what a device did. Nobody waits for it.
-    pub(crate) fn device_event(
+    pub fn device_event(
         &self,
         name: &'static str,
         device: &str,
         facts: Vec<(&'static str, String)>,
     ) {
-        let Some(trail) = self.trail.get().cloned() else { return };
+        let trail = self.parts.trail.clone();
         let mut all = vec![("deviceId", device.to_owned())];
         all.extend(facts);
         let event = crate::audit::Event {
@@ -83,28 +92,121 @@ impl Hub {
         tokio::spawn(async move { trail.write(event).await });
     }
 
-    /// The authority, whose key devices pin at their enrollment.
-    #[must_use]
-    pub fn authority(&self) -> &Authority {
-        &self.authority
-    }
-
     /// The session of this name, while it is alive.
     #[must_use]
     pub fn session(&self, name: &str) -> Option<Arc<Session>> {
         lock(&self.sessions).get(name).cloned()
     }
 
-    /// The live link of a device.
+    /// The session of this name, if it is this device's.
     #[must_use]
-    pub fn link(&self, device: &str) -> Option<Arc<Link>> {
-        lock(&self.links).get(device).cloned()
+    pub fn session_of(&self, device: &str, name: &str) -> Option<Arc<Session>> {
+        self.session(name).filter(|session| session.meta.device == device)
     }
 
-    /// How many links and how many sessions there are, for metrics.
+    /// Puts a session into the map; it may replace one of its name.
+    pub(super) fn add(&self, session: &Arc<Session>) {
+        lock(&self.sessions).insert(session.meta.name.clone(), Arc::clone(session));
+    }
+
+    /// Puts a session into the map, if there is a place for one more.
+    ///
+    /// # Errors
+    /// The number of places.
+    pub(super) fn add_bounded(&self, session: &Arc<Session>) -> Result<(), usize> {
+        let mut sessions = lock(&self.sessions);
+        let most = self.settings.most_sessions;
+        if sessions.len() >= most {
+            return Err(most);
+        }
+        sessions.insert(session.meta.name.clone(), Arc::clone(session));
+        Ok(())
+    }
+
+    /// Takes this very session out of the map.
+    pub(super) fn remove(&self, session: &Arc<Session>) {
+        let mut sessions = lock(&self.sessions);
+        if sessions.get(&session.meta.name).is_some_and(|held| Arc::ptr_eq(held, session)) {
+            sessions.remove(&session.meta.name);
+        }
+    }
+
+    /// The sessions of a device.
+    pub(super) fn sessions_of(&self, device: &str) -> Vec<Arc<Session>> {
+        let sessions = lock(&self.sessions);
+        sessions.values().filter(|session| session.meta.device == device).cloned().collect()
+    }
+
+    /// The device of this id, while it is connected.
+    #[must_use]
+    pub fn device(&self, id: &str) -> Option<Arc<dyn Device>> {
+        lock(&self.devices).get(id).cloned()
+    }
+
+    /// All devices that are connected.
+    pub(super) fn devices(&self) -> Vec<Arc<dyn Device>> {
+        lock(&self.devices).values().cloned().collect()
+    }
+
+    /// How many devices and how many sessions there are, for metrics.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        (lock(&self.links).len(), lock(&self.sessions).len())
+        (lock(&self.devices).len(), lock(&self.sessions).len())
+    }
+
+    /// Devices that have come.
+    #[must_use]
+    pub const fn arrivals(&self) -> &Arrivals {
+        &self.arrivals
+    }
+
+    /// Puts a device's connection into the map; the one that it replaces is closed and its sessions
+    /// wait.
+    pub fn device_up(self: &Arc<Self>, device: Arc<dyn Device>) {
+        let older = lock(&self.devices).insert(device.id().to_owned(), device);
+        if let Some(older) = older {
+            older.close("a newer connection of the device took its place");
+            Self::lose_sessions(&*older);
+        }
+    }
+
+    /// Takes a device's connection out of the map; its sessions wait for the next one.
+    pub fn device_down(&self, device: &dyn Device) {
+        {
+            let mut devices = lock(&self.devices);
+            let same = |held: &Arc<dyn Device>| held.connection() == device.connection();
+            if devices.get(device.id()).is_some_and(same) {
+                devices.remove(device.id());
+            }
+        }
+        Self::lose_sessions(device);
+    }
+
+    fn lose_sessions(device: &dyn Device) {
+        for session in device.take_sessions() {
+            if session.device_lost(device.connection()) {
+                session.not_opened(StartError::NotConnected);
+            }
+        }
+    }
+
+    /// Ends a device's sessions and its connection; `None` when it has none here.
+    pub fn drop_device(self: &Arc<Self>, device: &str, why: &str) -> Option<()> {
+        for session in self.sessions_of(device) {
+            self.end_for(&session, EndReason::DeviceRemoved);
+        }
+        self.device(device).map(|device| device.close(why))
+    }
+
+    /// The device has named all that it holds: its sessions that are not among them are over.
+    pub fn device_settled(self: &Arc<Self>, device: &dyn Device, held: &HashSet<String>) {
+        for session in self.sessions_of(device.id()) {
+            // One that is being opened, or was since the device wrote its list, cannot be on it.
+            if !held.contains(&session.meta.name) && session.is_missed_by(device.connection()) {
+                self.end_for(&session, EndReason::DeviceLost);
+            }
+        }
+        self.arrivals.add(device.id());
     }
 
     /// Writes down whether a client is attached, for those who list sessions by status. Nobody
@@ -118,13 +220,18 @@ impl Hub {
         };
         let (hub, name) = (Arc::clone(self), session.meta.name.clone());
         tokio::spawn(async move {
-            if let Err(error) = hub.store.sessions().mark(&name, status).await {
+            if let Err(error) = hub.parts.store.sessions().mark(&name, status).await {
                 tracing::warn!(session = name, %error, "the status of a session could not be stored");
             }
         });
     }
 
-    /// Ends a session with a reason and its words; does nothing for one that is over.
+    /// Ends a session with a reason and the reason's own sentence.
+    pub fn end_for(self: &Arc<Self>, session: &Arc<Session>, reason: EndReason) {
+        self.end(session, reason, &reason.sentence());
+    }
+
+    /// Ends a session with a reason and a sentence; does nothing for one that is over.
     pub fn end(self: &Arc<Self>, session: &Arc<Session>, reason: EndReason, text: &str) {
         if !session.end(reason, text) {
             return;
@@ -141,13 +248,13 @@ impl Hub {
         }
         let failed = matches!(reason, EndReason::NotOpened);
         tokio::spawn(async move {
-            let now = hub.clock.now();
+            let now = hub.parts.clock.now();
             if let Some(event) = event
-                && let Err(error) = hub.store.audit().append(&[event.row(now)]).await
+                && let Err(error) = hub.parts.store.audit().append(&[event.row(now)]).await
             {
                 tracing::error!(session = name, %error, "the end of a tunnel is in the log alone");
             }
-            if let Err(error) = hub.store.sessions().end(&name, failed, &text, now).await {
+            if let Err(error) = hub.parts.store.sessions().end(&name, failed, &text, now).await {
                 tracing::error!(session = name, %error, "the end of a session could not be stored");
             }
         });

@@ -33,3 +33,10 @@ pub struct Meta {
     /// Its input is recorded, as far as the device says that it was echoed.
     pub input: bool,
 }
+
+/// The AWS dialect's name for what a session does, as stored; a shell's for a row of an older
+/// version.
+pub(super) fn session_type_of(stored: &str) -> &'static str {
+    let names = ["InteractiveCommands", "NonInteractiveCommands", "Port"];
+    names.into_iter().find(|name| *name == stored).unwrap_or("Standard_Stream")
+}

@@ -13,16 +13,20 @@
 //! # Not here
 //! - No HTTP, no SQL, no TLS types.
 
+mod arrivals;
+mod device;
+mod device_end;
+mod end_reason;
 mod handle;
 mod hub;
-mod lanes;
 mod meta;
 mod opening;
+mod order;
+mod positions;
 mod queue;
 mod recording;
 mod restoring;
 mod scripts;
-mod sentences;
 mod session;
 mod step_name;
 #[cfg(test)]
@@ -31,12 +35,13 @@ mod token;
 mod tunnel;
 mod watch;
 
+pub use arrivals::Arrivals;
+pub use device::Device;
+pub use device_end::{ConnectionId, Control, DeviceEnd};
 pub use handle::HubHandle;
-pub(crate) use hub::lock;
-pub use hub::{Hub, HubSettings, MAX_SESSIONS};
+pub use hub::{Hub, HubParts, HubSettings, MAX_SESSIONS};
+pub use order::{Order, Script, Work};
 pub use queue::{ClientQueue, ToChannel};
-pub use scripts::{Order, StepSession};
-pub use sentences::sentence;
+pub use scripts::StepSession;
 pub use session::Session;
 pub(crate) use step_name::{of_step, session_name};
-pub use towline_wire::lane::Lane;

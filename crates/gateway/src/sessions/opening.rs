@@ -1,284 +1,226 @@
-//! Opening a session: grant, open, answer.
+//! Opening a session: prepared, ordered, answered.
 //!
-//! Way: a decided [`SessionStart`] -> launch bytes -> signed grant -> Open on the device's link ->
-//! Opened or NotOpened, while the row is written and the recording begins -> a token for the
-//! caller.
+//! Data flow: a decided [`SessionStart`] -> [`Prepared`] (everything that is computed from it, once)
+//! -> an order to the device -> the device's answer, while the row is written and the recording
+//! begins -> a token for the caller.
 //!
 //! # Invariants
 //! - The row is in the store, and the recording on the disk, before the caller hears of success:
 //!   the device works while our disk does. No byte flows before, since nobody has the token.
-//! - Nothing is left behind by a failure: neither in the hub's map, nor on the link, nor an unended
-//!   row.
+//! - What can fail without the device is done before the session is in the hub's map.
+//! - A failure leaves nothing behind: neither in the hub's map, nor on the device's connection, nor
+//!   an unended row.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use ring::digest::{SHA256, digest};
-use ring::rand::{SecureRandom, SystemRandom};
 use tokio::sync::oneshot;
 use tokio::time::Instant;
-use towline_ssm::api::session::SessionManagerOutputUrl;
-use towline_ssm::documents::SessionPlan;
-use towline_wire::grant::{Grant, SignedGrant};
-use towline_wire::message::{EndReason, Launch, Open, Size, Terminal, ToAgent, encode};
-
-use super::meta::Meta;
-use super::token::Token;
-use super::{Hub, Session, lock, sentence, tunnel, watch};
-use crate::devices::towline::Link;
-use crate::plane::{SessionStart, SessionStarted, StartError};
 use towline_archive::Destinations;
+use towline_ssm::documents::SessionPlan;
 use towline_store::NewSession;
+use towline_wire::message::Destination;
 
-/// How long an agent may take to open a session. A cellular link at 3 s round trip and a slow disk
+use super::device::Device;
+use super::hub::Hub;
+use super::meta::Meta;
+use super::order::{Order, Work};
+use super::session::Session;
+use super::token::Token;
+use super::{tunnel, watch};
+use crate::plane::{EndReason, SessionStart, SessionStarted, StartError};
+
+/// How long a device may take to open a session. A cellular link at 3 s round trip and a slow disk
 /// still make it.
 const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
-/// Life of a grant, ms: it is used at once or never.
-const GRANT_LIFE_MS: u64 = 60_000;
 
+/// Opens a session on its device.
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
-    let link = hub
-        .link(start.device.as_str())
-        .filter(|link| !link.is_closed())
-        .ok_or(StartError::NotConnected)?;
-    let launch = launch_of(&start)?;
-    let separate_err = launch.wants_err();
-    let order = order(&hub, &link, &start, &launch)?;
-    let (session, opened) = Session::opening(meta(&hub, &start), separate_err);
-    {
-        let mut sessions = lock(&hub.sessions);
-        let most = hub.settings.most_sessions;
-        if sessions.len() >= most {
-            return Err(StartError::TooManySessions {
-                limit: u32::try_from(most).unwrap_or(u32::MAX),
-            });
-        }
-        sessions.insert(session.meta.name.clone(), Arc::clone(&session));
-    }
-    let (token, text) =
-        Token::fresh(Instant::now()).ok_or_else(|| StartError::Internal("no randomness".into()))?;
-    session.set_token(token);
-    let destinations = match super::recording::choose_destinations(hub.recorder.as_ref(), &start) {
-        Ok(destinations) => destinations,
-        Err(error) => {
-            lock(&hub.sessions).remove(&session.meta.name);
-            return Err(error);
-        }
-    };
-    link.bind(&session, order.io, order.err);
-    session.link_up(&link, order.io, order.err);
-    link.send(&ToAgent::Open(order));
-    session.ask_for_echo(&link);
-    tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
+    open_with(hub, start, Token::fresh(Instant::now())).await
+}
 
-    match opened_stored_recorded(&hub, &session, &start, destinations, opened).await {
+/// Opens a session; `token`: `None` when the system has no randomness.
+pub(super) async fn open_with(
+    hub: Arc<Hub>,
+    start: SessionStart,
+    token: Option<(Token, String)>,
+) -> Result<SessionStarted, StartError> {
+    let device = hub
+        .device(start.device.as_str())
+        .filter(|device| !device.is_closed())
+        .ok_or(StartError::NotConnected)?;
+    let (token, text) =
+        token.ok_or_else(|| StartError::Internal("the system gave no random bytes".to_owned()))?;
+    let prepared = Prepared::new(&hub, start)?;
+    let (session, opened) = Session::opening(prepared.meta(&hub));
+    session.set_token(token);
+    hub.add_bounded(&session).map_err(|most| StartError::TooManySessions {
+        limit: u32::try_from(most).unwrap_or(u32::MAX),
+    })?;
+    hub.open_on(&device, &prepared.order(), &session)?;
+    session.ask_for_echo();
+    tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
+    match prepared.opened_stored_recorded(&hub, &session, opened).await {
         Ok(()) => {
-            session.own_up_to_lost_input(&link);
+            session.record_lost_input();
             Ok(SessionStarted { token: text })
         }
         Err(error) => {
-            hub.end(
-                &session,
-                EndReason::NotOpened,
-                &format!("{}: {error}", sentence(EndReason::NotOpened)),
-            );
+            let reason = EndReason::NotOpened;
+            hub.end(&session, reason, &format!("{}: {error}", reason.sentence()));
             hub.forget_failed(&session, &error).await;
             Err(error)
         }
     }
 }
 
-/// Waits for the device, the store and the recorder, which work at the same time.
-async fn opened_stored_recorded(
-    hub: &Hub,
-    session: &Arc<Session>,
-    start: &SessionStart,
+/// One start, and everything that is computed from it.
+struct Prepared {
+    start: SessionStart,
+    /// Where it leads, when it is a tunnel.
+    tunnel: Option<Destination>,
+    /// Where its recording goes.
     destinations: Destinations,
-    opened: oneshot::Receiver<Result<(), StartError>>,
-) -> Result<(), StartError> {
-    let recorder = hub.recorder.as_ref().filter(|_| start.plan.is_shown());
-    let output =
-        recorder.map(|recorder| recorder.output_url(start.session.as_str(), &destinations));
-    let row = row(start, output);
-    // What a restarted gateway has to know of a tunnel.
-    let state = tunnel::launch_of(&start.plan).and_then(|launch| encode(&launch).ok());
-    let stored = async {
-        hub.store.sessions().insert(&row, hub.clock.now()).await?;
-        match &state {
-            Some(state) => hub.store.sessions().set_resume_state(&row.id, state).await.map(drop),
-            None => Ok(()),
+    /// What the store keeps of it.
+    row: NewSession,
+}
+
+impl Prepared {
+    /// Computes everything; the only failure is a recording that is demanded and not possible.
+    fn new(hub: &Hub, start: SessionStart) -> Result<Self, StartError> {
+        let recorder = hub.parts.recorder.as_ref();
+        let destinations = super::recording::choose_destinations(recorder, &start)?;
+        let recorder = recorder.filter(|_| start.plan.is_shown());
+        let output =
+            recorder.map(|recorder| recorder.output_url(start.session.as_str(), &destinations));
+        let row = NewSession {
+            id: start.session.as_str().to_owned(),
+            device_id: start.device.as_str().to_owned(),
+            principal_arn: start.principal_arn.clone(),
+            principal_name: start.principal_name.clone(),
+            document: start.document.clone(),
+            reason: start.reason.clone().unwrap_or_default(),
+            run_as: start.run_as.clone().unwrap_or_default(),
+            source_ip: start.source_ip.to_string(),
+            just_in_time: start.just_in_time,
+            session_type: start.plan.session_type().to_owned(),
+            input_recorded: start.records_input(),
+            output_url: output
+                .and_then(|output| serde_json::to_string(&output).ok())
+                .unwrap_or_default(),
+            idle: start.idle_timeout,
+            max: start.max_duration,
+        };
+        Ok(Self { tunnel: tunnel::destination_of(&start.plan), start, destinations, row })
+    }
+
+    /// What never changes about the session.
+    fn meta(&self, hub: &Hub) -> Meta {
+        let start = &self.start;
+        Meta {
+            name: start.session.as_str().to_owned(),
+            device: start.device.as_str().to_owned(),
+            owner: start.principal_arn.clone(),
+            session_type: start.plan.session_type(),
+            properties: start.plan.handshake_properties(),
+            tunnel: self.tunnel.clone(),
+            separate_output: matches!(
+                start.plan,
+                SessionPlan::NonInteractiveCommand { separate_output: true, .. }
+            ),
+            idle: start.idle_timeout,
+            end_at: start.max_duration.map(|max| Instant::now() + max),
+            grace: hub.settings.grace,
+            step: false,
+            input: self.row.input_recorded,
         }
-    };
-    let on_taken = session.on_taken();
-    let begun = async {
-        super::recording::begin(hub.recorder.as_ref(), start, destinations, on_taken).await
-    };
-    let (stored, begun, opened) =
-        tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
-    // The tape comes first: whatever else went wrong, it is ended with the session then.
-    let begun = begun.map(|tape| tape.into_iter().for_each(|tape| session.record(tape)));
-    stored.map_err(|error| {
-        StartError::Internal(format!("the session could not be stored: {error}"))
-    })?;
-    match opened {
-        Ok(Ok(answer)) => answer.and(begun),
-        Ok(Err(_)) => Err(StartError::Internal("the session ended while it was opened".into())),
-        Err(_) => Err(StartError::Timeout),
+    }
+
+    /// The order to the device.
+    fn order(&self) -> Order<'_> {
+        let start = &self.start;
+        Order {
+            session: start.session.as_str(),
+            principal: &start.principal_arn,
+            document: &start.document,
+            run_as: start.run_as.as_deref(),
+            work: Work::Session {
+                plan: &start.plan,
+                tunnel: self.tunnel.as_ref(),
+                preferences: &start.preferences,
+                terminal: start.terminal.as_ref(),
+            },
+        }
+    }
+
+    /// Waits for the device, the store and the recorder, which work at the same time.
+    async fn opened_stored_recorded(
+        self,
+        hub: &Hub,
+        session: &Arc<Session>,
+        opened: oneshot::Receiver<Result<(), StartError>>,
+    ) -> Result<(), StartError> {
+        let Self { start, tunnel, destinations, row } = self;
+        // What a restarted gateway has to know of a tunnel.
+        let state = tunnel.as_ref().and_then(tunnel::stored);
+        let stored = async {
+            let sessions = hub.store().sessions();
+            sessions.insert(&row, hub.parts.clock.now()).await?;
+            match &state {
+                Some(state) => sessions.set_resume_state(&row.id, state).await.map(drop),
+                None => Ok(()),
+            }
+        };
+        let begun = super::recording::begin(
+            hub.parts.recorder.as_ref(),
+            &start,
+            destinations,
+            session.on_taken(),
+        );
+        let (stored, begun, opened) =
+            tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
+        // The tape comes first: whatever else went wrong, it is ended with the session then.
+        let begun = begun.map(|tape| tape.into_iter().for_each(|tape| session.record(tape)));
+        stored.map_err(|error| {
+            StartError::Internal(format!("the session could not be stored: {error}"))
+        })?;
+        match opened {
+            Ok(Ok(answer)) => answer.and(begun),
+            Ok(Err(_)) => Err(StartError::Internal("the session ended while it was opened".into())),
+            Err(_) => Err(StartError::Timeout),
+        }
     }
 }
 
 impl Hub {
+    /// Orders a session that is in the map on its device.
+    ///
+    /// # Errors
+    /// The order could not be sent: the session is no longer in the map.
+    pub(super) fn open_on(
+        &self,
+        device: &Arc<dyn Device>,
+        order: &Order<'_>,
+        session: &Arc<Session>,
+    ) -> Result<(), StartError> {
+        if let Err(error) = Arc::clone(device).open(order, session) {
+            self.remove(session);
+            return Err(error);
+        }
+        // A connection that has ended may have lost its sessions before this one was on it.
+        if device.is_closed() && session.device_lost(device.connection()) {
+            session.not_opened(StartError::NotConnected);
+        }
+        Ok(())
+    }
+
     /// A session that never came to be was ended by `not_opened` already, so `end` did nothing:
-    /// clean up after it.
+    /// cleans up after it.
     async fn forget_failed(&self, session: &Arc<Session>, error: &StartError) {
-        lock(&self.sessions).remove(&session.meta.name);
-        let ended = self
-            .store
-            .sessions()
-            .end(&session.meta.name, true, &error.to_string(), self.clock.now())
-            .await;
-        if let Err(error) = ended {
-            tracing::error!(session = session.meta.name, %error, "the end of a session could not be stored");
+        self.remove(session);
+        let (name, now) = (&session.meta.name, self.parts.clock.now());
+        if let Err(error) = self.store().sessions().end(name, true, &error.to_string(), now).await {
+            tracing::error!(session = name, %error, "the end of a session could not be stored");
         }
-    }
-}
-
-/// The wire's form of what the document means.
-fn launch_of(start: &SessionStart) -> Result<Launch, StartError> {
-    match &start.plan {
-        SessionPlan::Shell { .. } => Ok(match start.preferences.shell_profile.clone() {
-            Some(profile) => Launch::ShellWithProfile { profile },
-            None => Launch::Shell,
-        }),
-        SessionPlan::Exec { argv, .. } => Ok(Launch::Exec { argv: argv.clone() }),
-        SessionPlan::InteractiveCommand { command } => {
-            Ok(Launch::Interactive { command: command.clone() })
-        }
-        SessionPlan::NonInteractiveCommand { command, .. } => {
-            Ok(Launch::Exec { argv: vec!["/bin/sh".into(), "-c".into(), command.clone()] })
-        }
-        SessionPlan::Copy { path, put, .. } => Ok(Launch::Copy { path: path.clone(), put: *put }),
-        SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => tunnel::launch_of(&start.plan)
-            .ok_or_else(|| StartError::Internal("a tunnel leads nowhere".to_owned())),
-    }
-}
-
-/// The order with its grant.
-fn order(
-    hub: &Hub,
-    link: &Link,
-    start: &SessionStart,
-    launch: &Launch,
-) -> Result<Open, StartError> {
-    let whom = Whom {
-        session: start.session.as_str(),
-        principal: &start.principal_arn,
-        document: &start.document,
-        run_as: start.run_as.clone(),
-    };
-    let open = sign(hub, link, whom, launch)?;
-    Ok(Open { terminal: launch.wants_terminal().then(|| terminal(start)), ..open })
-}
-
-/// For whom a grant is.
-pub(super) struct Whom<'a> {
-    pub(super) session: &'a str,
-    pub(super) principal: &'a str,
-    pub(super) document: &'a str,
-    pub(super) run_as: Option<String>,
-}
-
-/// An order without a terminal, with its grant.
-pub(super) fn sign(
-    hub: &Hub,
-    link: &Link,
-    whom: Whom<'_>,
-    launch: &Launch,
-) -> Result<Open, StartError> {
-    let internal = |what: &str| StartError::Internal(what.to_owned());
-    let launch_bytes =
-        encode(launch).map_err(|_| internal("the command is too long for the wire"))?;
-    let mut nonce = [0; 16];
-    SystemRandom::new()
-        .fill(&mut nonce)
-        .map_err(|_| internal("the system gave no random bytes"))?;
-    let mut launch_digest = [0; 32];
-    launch_digest.copy_from_slice(digest(&SHA256, &launch_bytes).as_ref()); // SHA-256 has 32 bytes
-    let issued_at = u64::try_from(hub.clock.now().0).unwrap_or(0);
-    let grant = Grant {
-        device: link.device.as_str().to_owned(),
-        session: whom.session.to_owned(),
-        principal: whom.principal.to_owned(),
-        document: whom.document.to_owned(),
-        launch: launch_digest,
-        run_as: whom.run_as,
-        boot: link.epoch.boot,
-        nonce,
-        issued_at,
-        not_after: issued_at + GRANT_LIFE_MS,
-    };
-    let grant = SignedGrant::sign(&grant, |bytes| hub.authority.sign(bytes))
-        .map_err(|_| internal("the grant is too long for the wire"))?;
-    let (io, err) = link.new_streams();
-    Ok(Open {
-        session: whom.session.to_owned(),
-        grant,
-        launch: launch_bytes,
-        terminal: None,
-        io,
-        err: launch.wants_err().then_some(err),
-    })
-}
-
-/// The client's terminal, or the one that AWS clients have until they tell its size.
-fn terminal(start: &SessionStart) -> Terminal {
-    let told = start.terminal.as_ref();
-    told.map_or_else(
-        || Terminal { term: "xterm-256color".to_owned(), size: Size { rows: 24, cols: 80 } },
-        |t| Terminal { term: t.term.clone(), size: Size { rows: t.rows, cols: t.cols } },
-    )
-}
-
-fn meta(hub: &Hub, start: &SessionStart) -> Meta {
-    Meta {
-        name: start.session.as_str().to_owned(),
-        device: start.device.as_str().to_owned(),
-        owner: start.principal_arn.clone(),
-        session_type: start.plan.session_type(),
-        properties: start.plan.handshake_properties(),
-        tunnel: match tunnel::launch_of(&start.plan) {
-            Some(Launch::Tunnel(to)) => Some(to),
-            _ => None,
-        },
-        separate_output: matches!(
-            start.plan,
-            SessionPlan::NonInteractiveCommand { separate_output: true, .. }
-        ),
-        idle: start.idle_timeout,
-        end_at: start.max_duration.map(|max| Instant::now() + max),
-        grace: hub.settings.grace,
-        step: false,
-        input: start.records_input(),
-    }
-}
-
-fn row(start: &SessionStart, output: Option<SessionManagerOutputUrl>) -> NewSession {
-    NewSession {
-        id: start.session.as_str().to_owned(),
-        device_id: start.device.as_str().to_owned(),
-        principal_arn: start.principal_arn.clone(),
-        principal_name: start.principal_name.clone(),
-        document: start.document.clone(),
-        reason: start.reason.clone().unwrap_or_default(),
-        run_as: start.run_as.clone().unwrap_or_default(),
-        source_ip: start.source_ip.to_string(),
-        just_in_time: start.just_in_time,
-        session_type: start.plan.session_type().to_owned(),
-        input_recorded: start.records_input(),
-        output_url: output
-            .and_then(|output| serde_json::to_string(&output).ok())
-            .unwrap_or_default(),
-        idle: start.idle_timeout,
-        max: start.max_duration,
     }
 }

@@ -14,8 +14,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use tokio::sync::Notify;
 use towline_wire::client::ToClient;
-
-use super::Lane;
+use towline_wire::lane::Lane;
 
 /// Most bytes that may be on their way to one client, whatever credit it gives. As much as an agent
 /// can be set to keep for one tunnel or copy, so that the agent's setting alone bounds their

@@ -1,68 +1,50 @@
 //! A hub at its start: the sessions that were alive when the gateway stopped wait for their devices
 //! and clients.
 
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
+use towline_store::StoreError;
 
-use super::hub::{Hub, HubSettings, MAX_SESSIONS, lock};
-use super::meta::Meta;
-use super::sentences::session_type_of;
-use super::{Session, tunnel, watch};
-use crate::authority::Authority;
-use towline_archive::Recorder;
-use towline_host::clock::Clock;
-use towline_store::{Store, StoreError};
+use super::hub::{Hub, HubParts, HubSettings, MAX_SESSIONS};
+use super::meta::{Meta, session_type_of};
+use super::session::Session;
+use super::{tunnel, watch};
 
 impl Hub {
     /// A hub that waits for the sessions which were alive when the gateway stopped.
     ///
     /// # Errors
     /// The store's.
-    pub async fn restore(
-        store: Store,
-        authority: Arc<Authority>,
-        clock: Clock,
-        settings: HubSettings,
-        recorder: Option<Arc<Recorder>>,
-    ) -> Result<Arc<Self>, StoreError> {
-        let hub = Arc::new(Self {
-            store,
-            authority,
-            clock,
-            settings,
-            recorder,
-            trail: OnceLock::new(),
-            intake: crate::devices::towline::Intake::default(),
-            links: Mutex::default(),
-            arrivals: OnceLock::new(),
-            sessions: Mutex::default(),
-        });
-        let rows = hub
-            .store
-            .sessions()
-            .list_active("", i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX))
-            .await?;
+    pub async fn restore(parts: HubParts, settings: HubSettings) -> Result<Arc<Self>, StoreError> {
+        let hub = Arc::new(Self::new(parts, settings));
+        let most = i64::try_from(MAX_SESSIONS).unwrap_or(i64::MAX);
+        let rows = hub.store().sessions().list_active("", most).await?;
+        let restored = rows.len();
+        let recorder = hub.parts.recorder.as_ref();
         for row in rows {
             let session = Session::restored(hub.meta_of_row(&row));
-            let resume =
-                |recorder: &Arc<Recorder>| recorder.resume(&session.meta.name, session.on_taken());
-            if let Some(tape) = hub.recorder.as_ref().and_then(resume) {
+            if let Some(tape) = recorder
+                .and_then(|recorder| recorder.resume(&session.meta.name, session.on_taken()))
+            {
                 session.record(tape);
             }
-            lock(&hub.sessions).insert(session.meta.name.clone(), Arc::clone(&session));
+            hub.add(&session);
             tokio::spawn(watch::watch(Arc::clone(&hub), session));
         }
-        if let Some(recorder) = &hub.recorder {
+        if let Some(recorder) = recorder {
             recorder.finish_leftovers();
         }
-        tokio::spawn(crate::devices::towline::keep_command_log(Arc::clone(&hub)));
+        if restored > 0 {
+            tracing::info!(sessions = restored, "sessions wait for their devices");
+        }
         Ok(hub)
     }
 
     fn meta_of_row(&self, row: &towline_store::Session) -> Meta {
-        let age = u64::try_from(self.clock.now().0.saturating_sub(row.started_at.0)).unwrap_or(0);
+        let now = self.parts.clock.now().0;
+        let age = u64::try_from(now.saturating_sub(row.started_at.0)).unwrap_or(0);
         let left = row.new.max.map(|max| max.saturating_sub(Duration::from_millis(age)));
         let tunnel = tunnel::restored(row.resume_state.as_deref());
         let plan = tunnel.as_ref().map(tunnel::plan_of);

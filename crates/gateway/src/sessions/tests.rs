@@ -1,8 +1,9 @@
 //! A session between a scripted link and a scripted client: who is told what, and what happens to
 //! bytes in between.
 
-mod full;
+mod failing;
 mod input;
+mod scripted;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,31 +12,36 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use towline_ssm::ids::DeviceId;
 use towline_wire::client::ToClient;
-use towline_wire::epoch::Epoch;
-use towline_wire::frame::{Frame, FrameReader};
-use towline_wire::message::{EndReason, ExitStatus, ToAgent, decode};
+use towline_wire::lane::{Lane, Lanes};
+use towline_wire::message::ExitStatus;
 
+use super::device::Device;
+use super::device_end::DeviceEnd;
 use super::meta::Meta;
+use super::queue::{ClientQueue, ToChannel};
+use super::session::Session;
 use super::token::Token;
-use super::{ClientQueue, Session, ToChannel};
-use crate::devices::towline::Link;
-use crate::plane::{LiveState, StartError};
-use crate::sessions::Lane;
+use crate::plane::{EndReason, LiveState, StartError};
+use scripted::Scripted;
 
-const IO: u32 = 1;
-
-fn link(connection: u32) -> Arc<Link> {
-    link_of(connection, 2)
+fn link() -> Arc<Scripted> {
+    Scripted::new(true)
 }
 
-/// A link of an agent that speaks this version of the wire.
-fn link_of(connection: u32, version: u16) -> Arc<Link> {
-    let device = DeviceId::try_from("mi-0123456789abcdef0".to_owned()).unwrap();
-    Arc::new(Link::new(device, Epoch { boot: [1; 16], connection }, [7; 16], version))
+fn up(session: &Session, link: &Arc<Scripted>) {
+    session.device_up(Arc::clone(link) as Arc<dyn DeviceEnd>);
+}
+
+fn down(session: &Session, link: &Scripted) -> bool {
+    session.device_lost(DeviceEnd::connection(link))
+}
+
+fn sent(link: &Scripted) -> Vec<String> {
+    link.take()
 }
 
 fn session() -> (Arc<Session>, oneshot::Receiver<Result<(), StartError>>) {
-    Session::opening(meta(), false)
+    Session::opening(meta())
 }
 
 fn meta() -> Meta {
@@ -55,42 +61,10 @@ fn meta() -> Meta {
     }
 }
 
-/// What waits for the agent, control messages decoded, the rest as text.
-fn sent(link: &Link) -> Vec<String> {
-    let (mut out, mut told, mut reader) = (Vec::new(), Vec::new(), FrameReader::new());
-    link.take(&mut out, usize::MAX);
-    let mut rest = &out[..];
-    while !rest.is_empty() {
-        let spare = reader.spare();
-        let n = spare.len().min(rest.len());
-        spare[..n].copy_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        reader.filled(n);
-        while let Some(frame) = reader.next().unwrap() {
-            told.push(match frame {
-                Frame::Control(body) => match decode::<ToAgent>(body).unwrap() {
-                    ToAgent::Attach { attachment, received, room, .. } => {
-                        let received = received.map(<[u64; 2]>::from);
-                        format!("attach {attachment} {received:?} {:?}", <[u32; 2]>::from(room))
-                    }
-                    ToAgent::Close { reason, .. } => format!("close {reason:?}"),
-                    ToAgent::Forget { .. } => "forget".to_owned(),
-                    ToAgent::Detach { .. } => "detach".to_owned(),
-                    other => format!("{other:?}"),
-                },
-                Frame::Data { offset, data, .. } => format!("data {offset}+{}", data.len()),
-                Frame::Credit { acked, limit, .. } => format!("credit {acked} {limit}"),
-                other => format!("{other:?}"),
-            });
-        }
-    }
-    told
-}
-
 fn attach(session: &Session, received: Option<[u64; 2]>) -> Arc<ClientQueue> {
     let (token, text) = Token::fresh(Instant::now()).unwrap();
     session.set_token(token);
-    session.attach(&text, received, [100, 0], None).unwrap()
+    session.attach(&text, received.map(Lanes::from), Lanes::new(100, 0), None).unwrap()
 }
 
 fn words(queue: &ClientQueue) -> Vec<String> {
@@ -110,16 +84,15 @@ fn words(queue: &ClientQueue) -> Vec<String> {
 }
 
 /// A session that runs, with a client attached at position 0.
-fn running() -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>) {
+fn running() -> (Arc<Session>, Arc<Scripted>, Arc<ClientQueue>) {
     let (session, mut opened) = session();
-    let link = link(1);
-    link.bind(&session, IO, None);
-    session.link_up(&link, IO, None);
+    let link = link();
+    up(&session, &link);
     session.opened();
     assert_eq!(opened.try_recv().unwrap(), Ok(()));
     let client = attach(&session, None);
     assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
-    session.attached(1, [0, 0], 0, 50);
+    session.attached(1, Lanes::new(0, 0), 0, 50);
     assert_eq!(words(&client), ["attached [0, 0] 0 50"]);
     (session, link, client)
 }
@@ -129,11 +102,11 @@ fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
     let (session, _told) = session();
     let tape = towline_archive::Tape::detached("ann-1", session.on_taken());
     session.record(Arc::clone(&tape));
-    let link = link(1);
-    session.link_up(&link, IO, None);
+    let link = link();
+    up(&session, &link);
     session.opened();
     let queue = attach(&session, None);
-    session.attached(1, [0, 0], 0, 100);
+    session.attached(1, Lanes::new(0, 0), 0, 100);
     sent(&link);
     tape.output(towline_evidence::recording::Lane::Io, 0, &vec![0; 2 * 1024 * 1024]);
     session.output(Lane::Io, 0, b"x");
@@ -161,15 +134,14 @@ fn bytes_flow_both_ways_once_the_agent_has_answered_the_attach() {
 fn a_lost_link_makes_the_client_wait_and_the_next_one_goes_on_where_it_was() {
     let (session, first, client) = running();
     session.output(Lane::Io, 0, b"hello");
-    assert!(!session.link_down(&first));
+    assert!(!down(&session, &first));
     assert_eq!(words(&client), ["data 0+5", "waiting"]);
     assert!(session.input(&client, 0, b"lost"), "input is dropped, and will be sent again");
-    let second = link(2);
-    second.bind(&session, 7, None);
-    session.link_up(&second, 7, None);
+    let second = link();
+    up(&session, &second);
     assert_eq!(sent(&second), ["attach 2 Some([5, 0]) [95, 0]"]);
     session.output(Lane::Io, 5, b"too early");
-    session.attached(2, [5, 0], 0, 50);
+    session.attached(2, Lanes::new(5, 0), 0, 50);
     session.output(Lane::Io, 5, b"again");
     assert_eq!(words(&client), ["attached [5, 0] 0 50", "data 5+5"]);
 }
@@ -185,7 +157,7 @@ fn a_newer_client_takes_over_and_the_older_one_is_told() {
     assert!(!session.client_gone(&older), "the older one is no longer the session's client");
     assert!(sent(&link).is_empty());
     assert!(session.client_gone(&newer));
-    assert_eq!(sent(&link), ["detach"]);
+    assert_eq!(sent(&link), ["Detach"]);
     assert_eq!(session.live(), LiveState::Disconnected);
 }
 
@@ -203,7 +175,7 @@ fn a_session_ends_as_exited_when_the_last_byte_was_acknowledged() {
     assert!(session.end(EndReason::Exited(status), ""));
     assert!(!session.end(EndReason::IdleTimeout, ""), "the first end is the end");
     assert_eq!(words(&client).last().unwrap(), "ended Exited(Code(3))");
-    assert_eq!(sent(&link), ["forget"], "a credit for a stream that is gone is of no use");
+    assert_eq!(sent(&link), ["Forget"], "a credit for a stream that is gone is of no use");
 }
 
 #[test]
@@ -211,10 +183,10 @@ fn an_ended_session_is_closed_on_the_device() {
     let (session, link, client) = running();
     assert!(session.end(EndReason::IdleTimeout, "idle"));
     assert_eq!(words(&client), ["ended IdleTimeout"]);
-    assert_eq!(sent(&link), ["close IdleTimeout"]);
+    assert_eq!(sent(&link), ["Close(IdleTimeout)"]);
     let (token, text) = Token::fresh(Instant::now()).unwrap();
     session.set_token(token);
-    assert!(session.attach(&text, None, [1, 1], None).is_err());
+    assert!(session.attach(&text, None, Lanes::new(1, 1), None).is_err());
 }
 
 #[test]
@@ -222,18 +194,17 @@ fn a_token_opens_once() {
     let (session, _) = session();
     let (token, text) = Token::fresh(Instant::now()).unwrap();
     session.set_token(token);
-    assert!(session.attach("wrong", None, [1, 1], None).is_err());
-    assert!(session.attach(&text, None, [1, 1], None).is_ok());
-    assert!(session.attach(&text, None, [1, 1], None).is_err());
+    assert!(session.attach("wrong", None, Lanes::new(1, 1), None).is_err());
+    assert!(session.attach(&text, None, Lanes::new(1, 1), None).is_ok());
+    assert!(session.attach(&text, None, Lanes::new(1, 1), None).is_err());
 }
 
 #[test]
 fn a_link_lost_while_opening_is_told_to_the_caller() {
     let (session, mut opened) = session();
-    let link = link(1);
-    link.bind(&session, IO, None);
-    session.link_up(&link, IO, None);
-    assert!(session.link_down(&link));
+    let link = link();
+    up(&session, &link);
+    assert!(down(&session, &link));
     assert!(session.not_opened(StartError::NotConnected));
     assert_eq!(opened.try_recv().unwrap(), Err(StartError::NotConnected));
 }
@@ -244,7 +215,7 @@ fn a_client_that_lies_is_found_out_and_a_device_that_lies_loses_its_link() {
     assert!(!session.input(&client, 0, &[0; 51]));
     assert!(session.output_credit(&client, Lane::Io, 1, 100).is_err());
     session.output(Lane::Io, 0, &[0; 101]);
-    assert!(link.is_closed());
+    assert!(Device::is_closed(&*link));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! What is known of a session that is a tunnel: where it leads, and how much went through it.
 //!
-//! Way: the plan -> [`launch_of`] -> grant and store (as the session's resume state, so that a
+//! Way: the plan -> [`destination_of`] -> order and store (as the session's resume state, so that a
 //! restarted gateway still knows) -> [`Meta`](super::meta::Meta) -> at the end [`Totals`] into
 //! the log, the session's details and the audit trail.
 //!
@@ -11,25 +11,27 @@
 use std::fmt;
 
 use towline_ssm::documents::SessionPlan;
-use towline_wire::message::{Destination, Framing, Launch, decode};
+use towline_wire::message::{Destination, Framing, Launch, decode, encode};
 
 use super::meta::Meta;
 use crate::audit::Event;
 
-/// A plan's tunnel, if it is one.
-pub(super) fn launch_of(plan: &SessionPlan) -> Option<Launch> {
-    let to = |host: &Option<String>, port: u16, framing| Destination {
-        host: host.clone(),
-        port,
-        framing,
-    };
+/// Where a plan's tunnel leads, if it is one.
+pub(super) fn destination_of(plan: &SessionPlan) -> Option<Destination> {
     match plan {
         SessionPlan::Port { host, port, .. } => {
-            Some(Launch::Tunnel(to(host, *port, Framing::Smux)))
+            Some(Destination { host: host.clone(), port: *port, framing: Framing::Smux })
         }
-        SessionPlan::Ssh { port } => Some(Launch::Tunnel(to(&None, *port, Framing::Single))),
+        SessionPlan::Ssh { port } => {
+            Some(Destination { host: None, port: *port, framing: Framing::Single })
+        }
         _ => None,
     }
+}
+
+/// What is stored with a session that is a tunnel.
+pub(super) fn stored(to: &Destination) -> Option<Vec<u8>> {
+    encode(&Launch::Tunnel(to.clone())).ok()
 }
 
 /// From what was stored with a session; `None` when it was no tunnel.
@@ -97,13 +99,12 @@ impl fmt::Display for Totals {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use towline_wire::message::encode;
 
     #[test]
     fn a_restarted_gateway_knows_where_a_tunnel_leads() {
         let plan = SessionPlan::Port { host: Some("db".into()), port: 5432, local_port: 0 };
-        let launch = launch_of(&plan).unwrap();
-        let to = restored(Some(&encode(&launch).unwrap())).unwrap();
+        let to = destination_of(&plan).unwrap();
+        let to = restored(Some(&stored(&to).unwrap())).unwrap();
         assert_eq!(plan_of(&to), plan);
         assert_eq!(
             Totals::new(&to, 3, 4).to_string(),
@@ -111,6 +112,6 @@ mod tests {
         );
         assert_eq!(restored(Some(&encode(&Launch::Shell).unwrap())), None);
         assert_eq!(restored(None), None);
-        assert_eq!(launch_of(&SessionPlan::Shell { run_as: None }), None);
+        assert_eq!(destination_of(&SessionPlan::Shell { run_as: None }), None);
     }
 }

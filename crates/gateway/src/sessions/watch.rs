@@ -9,11 +9,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
-use towline_wire::message::{EndReason, ExitStatus};
+use towline_wire::message::ExitStatus;
 
+use super::hub::Hub;
 use super::meta::Meta;
-use super::session::Since;
-use super::{Hub, Session, sentence};
+use super::session::{Session, Since};
+use crate::plane::EndReason;
 
 /// How long a session waits for its first client: the life of a token and a little.
 const FIRST_CLIENT: Duration = Duration::from_secs(65);
@@ -24,7 +25,7 @@ pub(super) async fn watch(hub: Arc<Hub>, session: Arc<Session>) {
         let Some((since, exited)) = session.since() else { return };
         let (deadline, reason) = next(&session.meta, &since, exited);
         if Instant::now() >= deadline {
-            hub.end(&session, reason, &sentence(reason));
+            hub.end_for(&session, reason);
             return;
         }
         tokio::select! {
@@ -45,12 +46,12 @@ fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, End
     if let Some(end_at) = meta.end_at {
         consider(end_at, EndReason::MaxDuration);
     }
-    if let Some(lost) = since.no_link {
-        consider(lost + meta.grace, EndReason::DeviceGone);
+    if let Some(lost) = since.no_device {
+        consider(lost + meta.grace, EndReason::DeviceLost);
     }
     if let Some(lost) = since.no_client {
         let patience = if since.ever_attached { meta.grace } else { FIRST_CLIENT };
-        consider(lost + patience, EndReason::OperatorGone);
+        consider(lost + patience, EndReason::ClientLost);
     }
     match exited {
         // Its process is over: what is missing is somebody to take the rest of the output.
@@ -91,7 +92,7 @@ mod tests {
     ) {
         let now = Instant::now();
         let mut since =
-            Since { activity: now, no_client: None, no_link: None, ever_attached: true };
+            Since { activity: now, no_client: None, no_device: None, ever_attached: true };
         change(&mut since, now);
         assert_eq!(next(&meta(now), &since, exited), (now + seconds * SECOND, reason));
     }
@@ -114,8 +115,8 @@ mod tests {
 
     #[test]
     fn a_lost_device_and_a_lost_client_have_the_grace_time() {
-        check(|since, now| since.no_link = Some(now), None, 50, EndReason::DeviceGone);
-        check(|since, now| since.no_client = Some(now), None, 50, EndReason::OperatorGone);
+        check(|since, now| since.no_device = Some(now), None, 50, EndReason::DeviceLost);
+        check(|since, now| since.no_client = Some(now), None, 50, EndReason::ClientLost);
     }
 
     #[test]
@@ -123,7 +124,7 @@ mod tests {
         let never = |since: &mut Since, now| {
             (since.no_client, since.ever_attached) = (Some(now), false);
         };
-        check(never, None, 65, EndReason::OperatorGone);
+        check(never, None, 65, EndReason::ClientLost);
     }
 
     #[test]

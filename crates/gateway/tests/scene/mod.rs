@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)] // a test that cannot set its scene has failed
 
 use std::collections::HashSet;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
@@ -17,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, EndReason, LiveState,
-    SessionStart, SessionStarted, Sessions, StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Found, LiveState, Presence,
+    RotateError, SessionStart, SessionStarted, Sessions, StartError,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
@@ -68,6 +69,7 @@ impl Scene {
         let doors = DataPlane {
             agents: plane.clone(),
             sessions: plane.clone(),
+            presence: plane.clone(),
             channels: plane.clone(),
             commands: Arc::new(Unattached),
         };
@@ -147,7 +149,7 @@ pub(crate) struct Pretended {
 impl Sessions for Pretended {
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>> {
         Box::pin(async move {
-            if !self.is_connected(&start.device) {
+            if self.whereabouts(&start.device).await == Found::Nowhere {
                 return Err(StartError::NotConnected);
             }
             let row = NewSession {
@@ -176,22 +178,32 @@ impl Sessions for Pretended {
             Ok(SessionStarted { token: "a-token".into() })
         })
     }
-    fn resume(&self, id: &SessionId) -> Option<String> {
-        self.alive.lock().unwrap().contains(id.as_str()).then(|| "another-token".into())
+    fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>> {
+        let alive = self.alive.lock().unwrap().contains(id.as_str());
+        Box::pin(ready(alive.then(|| "another-token".to_owned()).into()))
     }
     /// Leaves the row to the API, as for a session that is not alive here.
-    fn terminate(&self, id: &SessionId, _: EndReason) -> bool {
+    fn terminate(&self, id: &SessionId, _: &str) -> BoxFuture<'_, Found> {
         self.alive.lock().unwrap().remove(id.as_str());
-        false
+        Box::pin(ready(Found::Nowhere))
     }
-    fn is_connected(&self, device: &DeviceId) -> bool {
-        self.connected.lock().unwrap().contains(device)
+    fn live(&self, _: &SessionId) -> BoxFuture<'_, Found<LiveState>> {
+        Box::pin(ready(Found::Nowhere))
     }
-    fn live(&self, _: &SessionId) -> Option<LiveState> {
-        None
-    }
-    fn drop_device(&self, device: &DeviceId, _: &str) {
+    fn drop_device(&self, device: &DeviceId, _: &str) -> BoxFuture<'_, Found> {
         self.dropped.lock().unwrap().push(device.clone());
+        Box::pin(ready(Found::Here(())))
+    }
+    fn rotate_key(&self, _: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {
+        Box::pin(ready(Err(RotateError::NotConnected)))
+    }
+    fn going_away(&self) {}
+}
+
+impl Presence for Pretended {
+    fn whereabouts(&self, device: &DeviceId) -> BoxFuture<'_, Found> {
+        let connected = self.connected.lock().unwrap().contains(device);
+        Box::pin(ready(connected.then_some(()).into()))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::{
     CommandFilter as Condition, FILTER_KEYS, GetCommandInvocationRequest,
     GetCommandInvocationResult, ListCommandInvocationsRequest, ListCommandInvocationsResult,
@@ -10,6 +11,8 @@ use towline_ssm::api::command::{
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
 use towline_ssm::operation::Operation;
+use towline_store::{CommandFilter, InvocationRow};
+use towline_wire::lane::Lanes;
 
 use super::super::authz::Question;
 use super::super::call::Call;
@@ -18,13 +21,11 @@ use super::super::sessions::instant;
 use super::super::{Api, OrInternal as _};
 use super::shown::{self, Sent, elapsed, text, with_reason};
 use crate::run_command::StepState;
-use towline_host::clock::UnixMillis;
-use towline_store::{CommandFilter, InvocationRow};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;
 /// Bytes of each stream that a plugin's output needs.
-const PLUGIN_HEADS: [u64; 2] = [10_000, 10_000];
+const PLUGIN_HEADS: Lanes<u64> = Lanes::new(10_000, 10_000);
 
 impl Api {
     pub(in crate::api) async fn list_commands(
@@ -99,7 +100,7 @@ impl Api {
                     one.command_plugins.push(sent.plugin(
                         at,
                         state,
-                        [&heads[0], &heads[1]],
+                        Lanes::new(&heads.io, &heads.err),
                         urls(at, state),
                     ));
                 }
@@ -123,8 +124,8 @@ impl Api {
         row: &InvocationRow,
         at: usize,
         state: &StepState,
-        most: [u64; 2],
-    ) -> Result<[Vec<u8>; 2], ApiError> {
+        most: Lanes<u64>,
+    ) -> Result<Lanes<Vec<u8>>, ApiError> {
         if state.started.is_none() {
             return Ok(Default::default());
         }
@@ -139,7 +140,7 @@ impl Api {
         let step = i64::try_from(at).unwrap_or(0);
         let heads = self.store().run_commands().heads(&row.command, &row.device, step).await;
         let heads = heads.or_internal("cannot read output")?.unwrap_or_default();
-        Ok([heads.stdout, heads.stderr])
+        Ok(Lanes::new(heads.stdout, heads.stderr))
     }
 
     pub(in crate::api) async fn get_command_invocation(
@@ -161,9 +162,9 @@ impl Api {
         let steps: Vec<StepState> = shown::read(&row.steps)?;
         let at = step_of(&sent, request.plugin_name.as_deref())?;
         let state = steps.get(at).cloned().unwrap_or_default();
-        let most = [4 * MAX_STDOUT as u64, 4 * MAX_STDERR as u64];
+        let most = Lanes::new(4 * MAX_STDOUT as u64, 4 * MAX_STDERR as u64);
         let heads = self.heads(&sent, &row, at, &state, most).await?;
-        let [standard_output_url, standard_error_url] =
+        let Lanes { io: standard_output_url, err: standard_error_url } =
             sent.urls(&*self.parts.commands, &row.device, at, &state);
         let only = steps.len() == 1;
         Ok(GetCommandInvocationResult {
@@ -180,10 +181,10 @@ impl Api {
             // The only step stands for the whole; of several each for itself.
             status: if only { shown::status(&row.status) } else { state.status },
             status_details: if only { row.details } else { state.details.clone() },
-            standard_output_content: text(&heads[0], MAX_STDOUT),
+            standard_output_content: text(&heads.io, MAX_STDOUT),
             standard_output_url,
             standard_error_content: with_reason(
-                &text(&heads[1], MAX_STDERR),
+                &text(&heads.err, MAX_STDERR),
                 state.reason.as_deref(),
             ),
             standard_error_url,

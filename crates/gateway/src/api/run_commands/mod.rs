@@ -14,6 +14,7 @@ mod targets;
 
 use std::collections::BTreeSet;
 
+use towline_host::entropy;
 use towline_policy::limits::{MAX_CONTEXT_VALUES, MAX_VALUE_BYTES};
 use towline_ssm::api::Empty;
 use towline_ssm::api::command::{
@@ -24,6 +25,7 @@ use towline_ssm::api::session::Parameters;
 use towline_ssm::command_document::{CommandDocument, Plan};
 use towline_ssm::documents::content::{Content, Kind};
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::NewCommand;
 
 use super::authz::Question;
 use super::call::Call;
@@ -31,8 +33,6 @@ use super::documents::{format_of, kind_of, version_of};
 use super::wanted::{RUN_AS_TAG, parameter_facts};
 use super::{Api, OrInternal as _, internal};
 use crate::run_command::{Place, StepState, times};
-use towline_host::entropy;
-use towline_store::NewCommand;
 
 /// Stands for values that are too long, or too many, for policy.
 const TOO_LONG: &str = "\u{0}too long to be judged";

@@ -1,6 +1,7 @@
 //! Commands and invocations as the API shows them.
 
 use towline_evidence::layout;
+use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::{
     CloudWatchOutputConfig, Command, CommandInvocation, CommandPlugin, CommandStatus,
     MAX_PLUGIN_OUTPUT, MAX_STDERR,
@@ -8,12 +9,12 @@ use towline_ssm::api::command::{
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::command_document::Plan;
 use towline_ssm::error::ApiError;
+use towline_store::{InvocationRow, SentCommand};
+use towline_wire::lane::{Lane, Lanes};
 
 use super::super::internal;
 use crate::plane::Commands;
 use crate::run_command::{Place, StepState};
-use towline_host::clock::UnixMillis;
-use towline_store::{InvocationRow, SentCommand};
 
 /// What stands between the two streams in a plugin's output, as at AWS.
 const BETWEEN: &str = "\n----------ERROR-------\n";
@@ -91,8 +92,8 @@ impl Sent {
         device: &str,
         at: usize,
         state: &StepState,
-    ) -> [String; 2] {
-        let url = |lane: usize, name: &str| match self.plan.steps.get(at) {
+    ) -> Lanes<String> {
+        let url = |lane: Lane, name: &str| match self.plan.steps.get(at) {
             Some(step) if state.written[lane] > 0 => commands.url(&layout::output(
                 &self.place.prefix,
                 &self.row.new.id,
@@ -102,7 +103,7 @@ impl Sent {
             )),
             _ => String::new(),
         };
-        [url(0, "stdout"), url(1, "stderr")]
+        Lanes::new(url(Lane::Io, "stdout"), url(Lane::Err, "stderr"))
     }
 
     /// An invocation without its plugins.
@@ -110,9 +111,9 @@ impl Sent {
         &self,
         row: &InvocationRow,
         name: String,
-        urls: [String; 2],
+        urls: Lanes<String>,
     ) -> CommandInvocation {
-        let [standard_output_url, standard_error_url] = urls;
+        let Lanes { io: standard_output_url, err: standard_error_url } = urls;
         CommandInvocation {
             command_id: row.command.clone(),
             instance_id: row.device.clone(),
@@ -138,12 +139,12 @@ impl Sent {
         &self,
         at: usize,
         state: &StepState,
-        heads: [&[u8]; 2],
-        urls: [String; 2],
+        heads: Lanes<&[u8]>,
+        urls: Lanes<String>,
     ) -> CommandPlugin {
-        let [standard_output_url, standard_error_url] = urls;
-        let stderr = with_reason(&text(heads[1], MAX_PLUGIN_OUTPUT), state.reason.as_deref());
-        let mut output = text(heads[0], MAX_PLUGIN_OUTPUT);
+        let Lanes { io: standard_output_url, err: standard_error_url } = urls;
+        let stderr = with_reason(&text(heads.err, MAX_PLUGIN_OUTPUT), state.reason.as_deref());
+        let mut output = text(heads.io, MAX_PLUGIN_OUTPUT);
         if !stderr.is_empty() {
             output.push_str(BETWEEN);
             output.push_str(&stderr);

@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use towline_ssm::api::command::{SendCommandRequest, Target};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
+use towline_store::limits::MAX_DEVICES;
+use towline_store::{DeviceFilter, DeviceStatus};
 
 use super::super::call::Call;
 use super::super::{Api, OrInternal as _};
 use super::Facts;
-use towline_store::limits::MAX_DEVICES;
-use towline_store::{DeviceFilter, DeviceStatus};
 
 /// Devices whose resources stand in the audit line; it holds no more.
 const NOTED: usize = 8;

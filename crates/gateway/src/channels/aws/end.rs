@@ -23,13 +23,15 @@ use towline_ssm::channel::{AgentChannel, AgentConfig, AgentEvent, Stream};
 use towline_ssm::message::payload::Flag;
 use towline_wire::client::{ERR, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
-use towline_wire::message::{EndReason, ExitStatus, Size};
+use towline_wire::lane::{Lane, Lanes};
+use towline_wire::message::{ExitStatus, Size};
 use towline_wire::mux::Mux;
 use towline_wire::stream::{Budget, Receiver, Sender, SenderState};
 
 use super::port::{self, Flow};
 use super::record::{MAX_CLIENT_ID, Record};
-use crate::sessions::{Lane, ToChannel};
+use crate::plane::EndReason;
+use crate::sessions::ToChannel;
 
 /// Output on its way to one client, bytes a lane. At 50 ms of round trip this is 5 MB/s.
 pub(super) const WINDOW: u32 = 256 * 1024;
@@ -66,11 +68,11 @@ pub(super) struct AwsEnd {
     properties: serde_json::Value,
     port: bool,
     /// Received from the device, not yet written to the channel.
-    held: [VecDeque<Bytes>; 2],
+    held: Lanes<VecDeque<Bytes>>,
     input_rest: Vec<u8>,
     attached_before: bool,
     /// What the room was counted with that the latest attach has stated.
-    stated: [u64; 2],
+    stated: Lanes<u64>,
     /// The terminal's size, as the client said it last.
     size: Option<Size>,
     /// The device is to be told the size although the client did not say it again.
@@ -84,8 +86,12 @@ pub(super) struct AwsEnd {
 impl AwsEnd {
     /// An end that nobody is attached to yet.
     pub(super) fn new(client_id: String, config: &AgentConfig, now: Duration) -> Self {
-        let mut end =
-            Self::around(client_id, config, AgentChannel::new(config.clone(), now), [0; 2]);
+        let mut end = Self::around(
+            client_id,
+            config,
+            AgentChannel::new(config.clone(), now),
+            Lanes::default(),
+        );
         if end.commands
             && let Some((stream, _)) = end.mux.stream(IO)
         {
@@ -122,12 +128,12 @@ impl AwsEnd {
         client_id: String,
         config: &AgentConfig,
         channel: AgentChannel,
-        output: [u64; 2],
+        output: Lanes<u64>,
     ) -> Self {
         let mut mux = Mux::new(2, 2 * INPUT_RING);
         // Two streams in a new mux of two: there is room, and the numbers differ.
-        let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::starting_at(output[0], WINDOW));
-        let _ = mux.add(ERR, Sender::new(0), Receiver::starting_at(output[1], WINDOW));
+        let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::starting_at(output.io, WINDOW));
+        let _ = mux.add(ERR, Sender::new(0), Receiver::starting_at(output.err, WINDOW));
         Self {
             client_id,
             channel,
@@ -137,10 +143,10 @@ impl AwsEnd {
             flow: Flow::Opaque,
             properties: config.properties.clone(),
             port: config.session_type == "Port",
-            held: [VecDeque::new(), VecDeque::new()],
+            held: Lanes::default(),
             input_rest: Vec::new(),
             attached_before: false,
-            stated: [0; 2],
+            stated: Lanes::default(),
             size: None,
             resize: false,
             ended: None,
@@ -154,9 +160,10 @@ impl AwsEnd {
     pub(super) fn record(&self) -> Option<Record> {
         let channel = self.channel.state()?;
         let (input, _) = self.mux.ends(IO)?;
-        let mut output = [0; 2];
-        for (at, id, stream) in [(0, IO, Stream::Stdout), (1, ERR, Stream::Stderr)] {
-            output[at] = self.mux.ends(id)?.1.received() - self.open(at, stream) as u64;
+        let mut output = Lanes::default();
+        for lane in Lane::ALL {
+            let (_, receiver) = self.mux.ends(stream_of(lane))?;
+            output[lane] = receiver.received() - self.open(lane) as u64;
         }
         // The one connection of an old client's port lives in this process alone.
         let whole = matches!(self.flow, Flow::Opaque) && self.client_id.len() <= MAX_CLIENT_ID;
@@ -206,16 +213,15 @@ impl AwsEnd {
     }
 
     /// What an attach to the session says: positions (none for the first time) and room.
-    pub(super) fn position(&mut self) -> (Option<[u64; 2]>, [u32; 2]) {
-        let mut state = [(0, 0); 2];
-        for (id, at) in [(IO, 0), (ERR, 1)] {
-            if let Some((stream, _)) = self.mux.stream(id) {
-                state[at] = (stream.rx.received(), stream.rx.room());
-                self.stated[at] = stream.rx.passed_on();
+    pub(super) fn position(&mut self) -> (Option<Lanes<u64>>, Lanes<u32>) {
+        let (mut received, mut room) = (Lanes::default(), Lanes::default());
+        for lane in Lane::ALL {
+            if let Some((stream, _)) = self.mux.stream(stream_of(lane)) {
+                (received[lane], room[lane]) = (stream.rx.received(), stream.rx.room());
+                self.stated[lane] = stream.rx.passed_on();
             }
         }
-        let [(io, io_room), (err, err_room)] = state;
-        (self.attached_before.then_some([io, err]), [io_room, err_room])
+        (self.attached_before.then_some(received), room)
     }
 
     /// A websocket is up.
@@ -258,14 +264,14 @@ impl AwsEnd {
     fn take_word(&mut self, word: ToClient) {
         match word {
             ToClient::Attached { output, input, room } => {
-                let output = <[u64; 2]>::from(output);
-                for (id, at) in [(IO, 0), (ERR, 1)] {
+                for lane in Lane::ALL {
+                    let id = stream_of(lane);
                     let fresh = !self.attached_before;
                     if let Some((stream, budget)) = self.mux.stream(id) {
                         if fresh {
-                            stream.rx = Receiver::starting_at(output[at], WINDOW);
+                            stream.rx = Receiver::starting_at(output[lane], WINDOW);
                         } else {
-                            stream.rx.restate(self.stated[at]);
+                            stream.rx.restate(self.stated[lane]);
                         }
                         if fresh && id == IO {
                             begin_at(&mut stream.tx, input, budget);
@@ -279,7 +285,7 @@ impl AwsEnd {
                 }
                 self.attached_before = true;
             }
-            ToClient::Ended { reason, text } => self.ended = Some((reason, text)),
+            ToClient::Ended { reason, text } => self.ended = Some((reason.into(), text)),
             // Another websocket carries this session's client now; its end, perhaps this very one,
             // goes on there.
             ToClient::Refused { taken_over: true, .. } => {}
@@ -291,7 +297,7 @@ impl AwsEnd {
 
     /// Keeps output until the channel takes it.
     fn hold(&mut self, lane: Lane, new: Bytes) {
-        let held = &mut self.held[lane.index()];
+        let held = &mut self.held[lane];
         match &mut self.flow {
             Flow::Opaque => held.push_back(new),
             Flow::Basic(basic) => match basic.of_device(&new) {
@@ -391,30 +397,30 @@ impl AwsEnd {
     }
 
     fn move_output(&mut self, now: Duration) {
-        for (lane, id) in [(Lane::Io, IO), (Lane::Err, ERR)] {
-            let at = lane.index();
-            let stream = if lane == Lane::Err { Stream::Stderr } else { Stream::Stdout };
-            while let Some(front) = self.held[at].front_mut() {
+        for lane in Lane::ALL {
+            let stream = channel_stream_of(lane);
+            while let Some(front) = self.held[lane].front_mut() {
                 let taken = self.channel.write(stream, front, now);
                 if taken < front.len() {
                     let _ = front.split_to(taken);
                     break;
                 }
-                self.held[at].pop_front();
+                self.held[lane].pop_front();
             }
-            self.confirm(at, id, stream);
+            self.confirm(lane);
         }
     }
 
     /// Bytes of a lane that the client has not acknowledged, from the oldest on.
-    fn open(&self, at: usize, stream: Stream) -> usize {
-        self.channel.outstanding(stream) + self.held[at].iter().map(Bytes::len).sum::<usize>()
+    fn open(&self, lane: Lane) -> usize {
+        let held = self.held[lane].iter().map(Bytes::len).sum::<usize>();
+        self.channel.outstanding(channel_stream_of(lane)) + held
     }
 
     /// Gives the device's bytes free that the client has acknowledged.
-    fn confirm(&mut self, at: usize, id: StreamId, lane: Stream) {
-        let open = self.open(at, lane);
-        if let Some((stream, _)) = self.mux.stream(id) {
+    fn confirm(&mut self, lane: Lane) {
+        let open = self.open(lane);
+        if let Some((stream, _)) = self.mux.stream(stream_of(lane)) {
             let waiting = usize::try_from(stream.rx.unconsumed()).unwrap_or(usize::MAX);
             stream.rx.consumed(waiting.saturating_sub(open));
         }
@@ -424,7 +430,7 @@ impl AwsEnd {
     fn finish(&mut self, now: Duration) {
         let Some((reason, text)) = &self.ended else { return };
         if self.finished
-            || self.held.iter().any(|held| !held.is_empty())
+            || Lane::ALL.iter().any(|lane| !self.held[*lane].is_empty())
                 && matches!(reason, EndReason::Exited(_))
         {
             return;
@@ -440,7 +446,7 @@ impl AwsEnd {
             };
             self.channel.write_exit_code(code, now);
         }
-        let words = if matches!(reason, EndReason::Exited(_) | EndReason::ClosedByOperator) {
+        let words = if matches!(reason, EndReason::Exited(_) | EndReason::ClosedByClient) {
             ""
         } else {
             text.as_str()
@@ -491,5 +497,12 @@ const fn stream_of(lane: Lane) -> StreamId {
     match lane {
         Lane::Io => IO,
         Lane::Err => ERR,
+    }
+}
+
+const fn channel_stream_of(lane: Lane) -> Stream {
+    match lane {
+        Lane::Io => Stream::Stdout,
+        Lane::Err => Stream::Stderr,
     }
 }

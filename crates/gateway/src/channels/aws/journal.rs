@@ -249,7 +249,7 @@ mod tests {
             attached: true,
             separate_output: false,
             size: None,
-            output: [input.start * 3, 0],
+            output: towline_wire::lane::Lanes::new(input.start * 3, 0),
             input,
             channel: Some(ChannelState {
                 reached: Reached::Open,

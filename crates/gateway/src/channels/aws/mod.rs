@@ -33,9 +33,10 @@ use tokio::task::block_in_place;
 use towline_ssm::channel::{AgentConfig, Transmit};
 use towline_ssm::message::payload::{JsonPayload as _, MAX_OPEN_FRAME, OpenDataChannel};
 use towline_wire::frame::Frame;
-use towline_wire::message::{EndReason, ToAgent};
+use towline_wire::lane::Lane;
 
-use crate::sessions::{ClientQueue, Hub, Lane, Session, sentence};
+use crate::plane::EndReason;
+use crate::sessions::{ClientQueue, Control, Hub, Session};
 use end::{AwsEnd, Order};
 use shelf::{Kept, Shelf};
 
@@ -273,15 +274,11 @@ impl Carrier<'_> {
         let mut over = false;
         for order in orders {
             match order {
-                Order::Resize(size) => {
-                    over |= !self.pass_on(|session| ToAgent::Resize { session, size })
-                }
-                Order::Signal(signal) => {
-                    over |= !self.pass_on(|session| ToAgent::Signal { session, signal })
-                }
+                Order::Resize(size) => over |= !self.control(Control::Resize(size)),
+                Order::Signal(signal) => over |= !self.control(Control::Signal(signal)),
                 Order::Close => {
-                    let reason = EndReason::ClosedByOperator;
-                    self.channels.hub.end(self.session, reason, &sentence(reason));
+                    let reason = EndReason::ClosedByClient;
+                    self.channels.hub.end_for(self.session, reason);
                 }
                 Order::Over => over = true,
             }
@@ -294,8 +291,8 @@ impl Carrier<'_> {
 
     /// False: the client has to go. This dialect has no words for it, so they stand in the log; its
     /// session waits.
-    fn pass_on(&self, message: impl FnOnce(String) -> ToAgent) -> bool {
-        let passed = self.session.to_agent(self.queue, message);
+    fn control(&self, control: Control) -> bool {
+        let passed = self.session.control(self.queue, control);
         if !passed {
             let session = &self.session.meta.name;
             tracing::info!(
@@ -326,7 +323,7 @@ impl Carrier<'_> {
             });
             drop(state);
             if let Some(reason) = ended {
-                self.channels.hub.end(self.session, reason, &sentence(reason));
+                self.channels.hub.end_for(self.session, reason);
             }
             if !more {
                 return;

@@ -11,6 +11,7 @@
 use std::ops::Range;
 
 use towline_ssm::channel::{ChannelState, MAX_STATE};
+use towline_wire::lane::Lanes;
 use towline_wire::message::Size;
 
 /// Longest client id that is kept. Those of AWS are UUIDs.
@@ -36,7 +37,7 @@ pub(super) struct Record {
     /// The terminal's size, as the client said it last.
     pub(super) size: Option<Size>,
     /// Where the device's output begins that the client has not acknowledged.
-    pub(super) output: [u64; 2],
+    pub(super) output: Lanes<u64>,
     /// The input that was acknowledged to the client and that the device may not have.
     pub(super) input: Range<u64>,
     /// The numbers; none when this end cannot be gone on with.
@@ -57,7 +58,7 @@ impl Record {
         let size = self.size.unwrap_or(Size { rows: 0, cols: 0 });
         out.extend(size.rows.to_be_bytes());
         out.extend(size.cols.to_be_bytes());
-        for position in [self.output[0], self.output[1], self.input.start, self.input.end] {
+        for position in [self.output.io, self.output.err, self.input.start, self.input.end] {
             out.extend(position.to_be_bytes());
         }
         // Nobody with a longer one has a journal.
@@ -79,7 +80,7 @@ impl Record {
             attached: marks & ATTACHED != 0,
             separate_output: marks & SEPARATE != 0,
             size: (marks & SIZED != 0).then_some(Size { rows: two(1)?, cols: two(3)? }),
-            output: [eight(5)?, eight(13)?],
+            output: Lanes::new(eight(5)?, eight(13)?),
             input: eight(21)?..eight(29)?,
             channel: if channel.is_empty() {
                 None
@@ -111,7 +112,7 @@ mod tests {
             attached: true,
             separate_output: true,
             size: Some(Size { rows: 43, cols: 132 }),
-            output: [70_000, 3],
+            output: Lanes::new(70_000, 3),
             input: 12..80,
             channel: Some(state),
         };

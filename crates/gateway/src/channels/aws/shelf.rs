@@ -18,12 +18,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::time::Duration;
 
 use tokio::task::block_in_place;
+use towline_host::files;
 use towline_ssm::channel::AgentConfig;
 
 use super::end::{AwsEnd, Order};
 use super::journal::{Change, Found, Journal};
 use crate::sessions::{Session, ToChannel};
-use towline_host::files;
 
 /// Name of the folder.
 const FOLDER: &str = "channels";

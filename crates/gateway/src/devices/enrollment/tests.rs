@@ -1,10 +1,11 @@
 //! Enrollment as its callers see it, over a real store.
 
-use super::*;
-use std::time::Duration;
 use towline_host::clock::Clock;
 use towline_store::testing::scratch;
 use towline_store::{NewActivation, TagKind};
+
+use super::*;
+use std::time::Duration;
 
 const NOW: UnixMillis = UnixMillis(1_000_000);
 const HERE: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));

@@ -9,18 +9,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use towline_store::{DeviceStatus, fingerprint};
 use towline_wire::VERSIONS;
 use towline_wire::epoch::Verdict;
 use towline_wire::frame::Frame;
 use towline_wire::message::{Hello, RefusalCode, ToAgent};
 
-use super::agents::Agents;
+use super::agents::{AgentParts, Agents};
+use super::command_log;
+use super::device::link_of;
+use super::drive;
 use super::handshake::{self, Caller, Handshake};
 use super::io::{Io, refuse};
-use super::{Link, drive};
+use super::link::Link;
 use crate::audit::Event;
 use crate::plane::{AgentAcceptor, AgentConnection};
-use towline_store::{DeviceStatus, fingerprint};
+use crate::sessions::Device;
 
 /// How long a link that is already there may take to show that it is alive, when another process
 /// claims its key.
@@ -34,7 +38,17 @@ struct Admitted {
 }
 
 /// The handle of the plane's interface: it knows its own `Arc`.
-pub struct AgentsHandle(pub Arc<Agents>);
+pub struct AgentsHandle(Arc<Agents>);
+
+impl AgentsHandle {
+    /// Over these parts; records of the command log are stored from now on.
+    #[must_use]
+    pub fn start(parts: AgentParts) -> Self {
+        let agents = Agents::new(parts);
+        tokio::spawn(command_log::keep(Arc::clone(&agents)));
+        Self(agents)
+    }
+}
 
 impl AgentAcceptor for AgentsHandle {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()> {
@@ -88,11 +102,11 @@ impl Agents {
 
     /// Carries a link until it ends. What is awaited only at its ends is boxed: it costs nothing in
     /// between.
-    async fn carry(&self, link: &Arc<Link>, io: Io, peer: std::net::SocketAddr) {
+    async fn carry(self: &Arc<Self>, link: &Arc<Link>, io: Io, peer: std::net::SocketAddr) {
         Box::pin(self.event("DeviceConnected", link, peer, None)).await;
-        let why = drive::drive(&self.hub, link, io).await;
+        let why = drive::drive(self, link, io).await;
         link.close(&why);
-        self.hub.link_down(link);
+        self.hub.device_down(&**link);
         Box::pin(self.ended(link, peer, why)).await;
     }
 
@@ -135,8 +149,15 @@ impl Agents {
         version: u16,
     ) -> Result<Arc<Link>, ToAgent> {
         let device = handshake.device(hello).await?;
-        let link = Arc::new(Link::new(device, hello.epoch, hello.challenge, version));
-        if let Some(held) = self.hub.link(link.device.as_str()).filter(|held| !held.is_closed()) {
+        let link = Arc::new(Link::new(
+            device,
+            hello.epoch,
+            hello.challenge,
+            version,
+            Arc::clone(&self.grants),
+        ));
+        let held = self.hub.device(link.device.as_str()).and_then(link_of);
+        if let Some(held) = held.filter(|held| !held.is_closed()) {
             match held.epoch.judge(&link.epoch) {
                 Verdict::Supersedes => {}
                 Verdict::Stale => {
@@ -152,7 +173,7 @@ impl Agents {
                 Verdict::OtherBoot => {}
             }
         }
-        self.hub.link_up(&link);
+        self.hub.device_up(Arc::clone(&link) as Arc<dyn Device>);
         self.retire_older_keys(handshake, &link).await;
         tracing::info!(device = %link.device, peer = %handshake.peer, version = hello.platform.agent_version, "link up");
         Ok(link)
@@ -208,11 +229,7 @@ impl Agents {
             ..Event::default()
         };
         self.audit.write(event).await;
-        crate::plane::Sessions::drop_device(
-            &crate::sessions::HubHandle(Arc::clone(&self.hub)),
-            &held.device,
-            why,
-        );
+        self.hub.drop_device(held.device.as_str(), why);
         refuse(RefusalCode::Quarantined, why, 3600)
     }
 }

@@ -1,35 +1,68 @@
-//! What is needed to serve agents' links: hub, store, enrollment, audit trail, clock.
+//! What serving agents' links needs: hub, store, enrollment, audit trail, grants, clock.
+//!
+//! # Invariants
+//! - Made once; every link's task shares it.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::audit::AuditLog;
-use crate::devices::enrollment::Enrollment;
-use crate::sessions::Hub;
 use towline_host::clock::Clock;
 use towline_store::Store;
 
+use super::intake::Intake;
+use super::order::Grants;
+use crate::audit::AuditLog;
+use crate::authority::Authority;
+use crate::devices::enrollment::Enrollment;
+use crate::sessions::Hub;
+
 /// Serves agents' links.
-pub struct Agents {
+pub(super) struct Agents {
     pub(super) hub: Arc<Hub>,
     pub(super) store: Store,
     pub(super) enrollment: Arc<Enrollment>,
     pub(super) audit: AuditLog,
+    pub(super) grants: Arc<Grants>,
     pub(super) clock: Clock,
+    /// How long sessions outlive their link.
     pub(super) grace: Duration,
+    /// Records of the command log on their way to the store.
+    pub(super) intake: Intake,
+}
+
+/// The parts that agents are served with.
+pub struct AgentParts {
+    /// Sessions and devices.
+    pub hub: Arc<Hub>,
+    /// The store.
+    pub store: Store,
+    /// Admits devices.
+    pub enrollment: Arc<Enrollment>,
+    /// The audit trail.
+    pub audit: AuditLog,
+    /// Signs grants and the time.
+    pub authority: Arc<Authority>,
+    /// The time.
+    pub clock: Clock,
+    /// How long sessions outlive their link.
+    pub grace: Duration,
 }
 
 impl Agents {
-    /// Over these parts; `grace` is how long sessions outlive their link.
+    /// Over these parts.
     #[must_use]
-    pub fn new(
-        hub: Arc<Hub>,
-        store: Store,
-        enrollment: Arc<Enrollment>,
-        audit: AuditLog,
-        clock: Clock,
-        grace: Duration,
-    ) -> Self {
-        Self { hub, store, enrollment, audit, clock, grace }
+    pub(super) fn new(parts: AgentParts) -> Arc<Self> {
+        let AgentParts { hub, store, enrollment, audit, authority, clock, grace } = parts;
+        let grants = Arc::new(Grants { authority, clock: clock.clone() });
+        Arc::new(Self {
+            hub,
+            store,
+            enrollment,
+            audit,
+            grants,
+            clock,
+            grace,
+            intake: Intake::default(),
+        })
     }
 }

@@ -1,7 +1,7 @@
 //! The command log's way in: batches of all links, one transaction after the other, and the
 //! confirmation.
 //!
-//! Way: a link's task -> [`Intake::put`], which never waits -> one task ([`keep`]) -> the store ->
+//! Way: a link's task -> [`Intake::put`](super::intake::Intake::put), which never waits -> one task ([`keep`]) -> the store ->
 //! `LogStored` to the agent, and a marker in the session's recording for each program.
 //!
 //! # Invariants
@@ -12,86 +12,30 @@
 //! - A device says nothing about another device's sessions: such a record is kept, and belongs to
 //!   no session.
 
-use std::collections::{HashMap, VecDeque};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
-use towline_wire::message::{ExitStatus, ToAgent};
-use towline_wire::record::{self, Batch, IN_FLIGHT, Lost, Record, Source};
-
-use super::Link;
-use crate::limits;
-use crate::sessions::Hub;
 use towline_store::{CommandBatch, CommandRow, StoreError};
+use towline_wire::message::{ExitStatus, ToAgent};
+use towline_wire::record::{self, Batch, Lost, Record, Source};
 
-/// Bytes of records that wait for the store, of all links together.
-const MOST: usize = 16 * 1024 * 1024;
-/// What one link may have waiting: what an agent may send ahead, and a batch that was on its way.
-const MOST_OF_ONE: usize = IN_FLIGHT + 2 * record::BATCH;
-/// Batches in one transaction.
-const TRANSACTION: usize = 64;
+use super::agents::Agents;
+use super::link::Link;
+use crate::limits;
+
 /// Batches between two prunings of the table.
 const PRUNE_EVERY: usize = 20_000;
 /// Longest command in a marker, characters.
 const MARKER: usize = 200;
 
-/// See the module.
-#[derive(Default)]
-pub(crate) struct Intake {
-    waiting: Mutex<Waiting>,
-    ready: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    batches: VecDeque<(Arc<Link>, Batch)>,
-    bytes: usize,
-}
-
-impl Intake {
-    /// Takes a batch of a link.
-    pub(crate) fn put(&self, link: &Arc<Link>, batch: Batch) {
-        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let own = waiting.batches.iter().filter(|(other, _)| Arc::ptr_eq(other, link));
-        let own: usize = own.map(|(_, batch)| batch.records.len()).sum();
-        let size = batch.records.len();
-        if size > record::BATCH || own + size > MOST_OF_ONE {
-            return link.close("more records of the command log were sent than the wire allows");
-        }
-        if waiting.bytes + size > MOST {
-            return link.close("the store is behind with the command log: come back later");
-        }
-        waiting.bytes += size;
-        waiting.batches.push_back((Arc::clone(link), batch));
-        drop(waiting);
-        self.ready.notify_one();
-    }
-
-    async fn next(&self) -> Vec<(Arc<Link>, Batch)> {
-        loop {
-            {
-                let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-                let some = waiting.batches.len().min(TRANSACTION);
-                if some > 0 {
-                    let taken: Vec<_> = waiting.batches.drain(..some).collect();
-                    waiting.bytes -=
-                        taken.iter().map(|(_, batch)| batch.records.len()).sum::<usize>();
-                    return taken;
-                }
-            }
-            self.ready.notified().await;
-        }
-    }
-}
-
 /// Stores what comes, for ever.
-pub(crate) async fn keep(hub: Arc<Hub>) {
+pub(super) async fn keep(agents: Arc<Agents>) {
     let mut since_pruning = PRUNE_EVERY;
     loop {
-        let batches = hub.intake.next().await;
+        let batches = agents.intake.next().await;
         since_pruning += batches.len();
-        if let Err(error) = store(&hub, &batches).await {
+        if let Err(error) = store(&agents, &batches).await {
             tracing::error!(%error, "records of the command log could not be stored: their links are closed");
             for (link, _) in &batches {
                 link.close("the store failed: the records will be asked for again");
@@ -100,9 +44,9 @@ pub(crate) async fn keep(hub: Arc<Hub>) {
         if since_pruning >= PRUNE_EVERY {
             since_pruning = 0;
             let days = u64::try_from(limits::AUDIT_MAX_DAYS).unwrap_or(0);
-            let before = hub.clock.now().minus(Duration::from_secs(days * 86_400));
+            let before = agents.clock.now().minus(Duration::from_secs(days * 86_400));
             if let Err(error) =
-                hub.store.command_log().prune(before, limits::COMMAND_LOG_MAX_ROWS).await
+                agents.store.command_log().prune(before, limits::COMMAND_LOG_MAX_ROWS).await
             {
                 tracing::warn!(%error, "old records of the command log could not be removed");
             }
@@ -110,13 +54,13 @@ pub(crate) async fn keep(hub: Arc<Hub>) {
     }
 }
 
-async fn store(hub: &Arc<Hub>, batches: &[(Arc<Link>, Batch)]) -> Result<(), StoreError> {
+async fn store(agents: &Agents, batches: &[(Arc<Link>, Batch)]) -> Result<(), StoreError> {
     let mut rows = Vec::with_capacity(batches.len());
     let mut known = HashMap::new();
     for (link, batch) in batches {
         let mut of_batch = read(batch);
         for row in of_batch.iter_mut().filter(|row| !row.session.is_empty()) {
-            if !is_own(hub, link, &row.session, &mut known).await? {
+            if !is_own(agents, link, &row.session, &mut known).await? {
                 row.detail = format!(
                     "{} (said of session {:?}, which is not this device's)",
                     row.detail, row.session
@@ -127,11 +71,11 @@ async fn store(hub: &Arc<Hub>, batches: &[(Arc<Link>, Batch)]) -> Result<(), Sto
         let device = link.device.as_str().to_owned();
         rows.push(CommandBatch { device, boot: batch.boot, next: batch.next, rows: of_batch });
     }
-    let stored = hub.store.command_log().append(&rows, hub.clock.now()).await?;
+    let stored = agents.store.command_log().append(&rows, agents.clock.now()).await?;
     for (((link, batch), rows), (next, new)) in batches.iter().zip(&rows).zip(stored) {
         link.send(&ToAgent::LogStored { boot: batch.boot, next });
         for row in rows.rows.iter().rev().take(new).rev() {
-            mark(hub, row);
+            mark(agents, row);
         }
     }
     Ok(())
@@ -139,7 +83,7 @@ async fn store(hub: &Arc<Hub>, batches: &[(Arc<Link>, Batch)]) -> Result<(), Sto
 
 /// Whether a session is of the device that speaks of it.
 async fn is_own(
-    hub: &Arc<Hub>,
+    agents: &Agents,
     link: &Link,
     session: &str,
     known: &mut HashMap<(String, String), bool>,
@@ -149,14 +93,14 @@ async fn is_own(
     if let Some(own) = known.get(&place) {
         return Ok(*own);
     }
-    let own = match hub.session(session) {
+    let own = match agents.hub.session(session) {
         Some(session) => session.meta.device == device,
         None => match crate::sessions::of_step(session) {
             Some((command, own)) => {
                 own == device
-                    && hub.store.run_commands().invocation(&command, device).await?.is_some()
+                    && agents.store.run_commands().invocation(&command, device).await?.is_some()
             }
-            None => hub.store.command_log().is_session_of(session, device).await?,
+            None => agents.store.command_log().is_session_of(session, device).await?,
         },
     };
     known.insert(place, own);
@@ -164,8 +108,8 @@ async fn is_own(
 }
 
 /// A marker in the recording that is under way; what comes later is in the log alone.
-fn mark(hub: &Arc<Hub>, row: &CommandRow) {
-    let Some(session) = hub.session(&row.session) else { return };
+fn mark(agents: &Agents, row: &CommandRow) {
+    let Some(session) = agents.hub.session(&row.session) else { return };
     match row.kind {
         "exec" => session.mark(&marker(row)),
         "begin" => session.mark(&format!("command log: {}", row.detail)),
@@ -228,21 +172,9 @@ fn row(record: Record) -> CommandRow {
             ..empty
         },
         Record::Exit { at, pid, status, lasted, .. } => {
-            let (code, signal) = match status {
-                Some(ExitStatus::Code(code)) => (Some(code), None),
-                Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
-                Some(ExitStatus::TimedOut) | None => (None, None),
-            };
-            CommandRow {
-                kind: "exit",
-                session,
-                at,
-                pid: Some(pid),
-                code,
-                signal,
-                lasted: Some(lasted),
-                ..empty
-            }
+            let (code, signal) = code_and_signal(status);
+            let lasted = Some(lasted);
+            CommandRow { kind: "exit", session, at, pid: Some(pid), code, signal, lasted, ..empty }
         }
         Record::Line { at, text, .. } => {
             CommandRow { kind: "line", session, at, detail: text, ..empty }
@@ -262,6 +194,14 @@ fn row(record: Record) -> CommandRow {
             last: true,
             ..empty
         },
+    }
+}
+
+fn code_and_signal(status: Option<ExitStatus>) -> (Option<u8>, Option<u8>) {
+    match status {
+        Some(ExitStatus::Code(code)) => (Some(code), None),
+        Some(ExitStatus::Signal(signal)) => (None, Some(signal)),
+        Some(ExitStatus::TimedOut) | None => (None, None),
     }
 }
 

@@ -18,11 +18,12 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_rustls::server::TlsStream;
 use towline_wire::frame::{Frame, MAX_FRAME};
+use towline_wire::lane::Lane;
 use towline_wire::message::{FromAgent, decode};
 
-use super::Link;
+use super::agents::Agents;
 use super::io::Io;
-use crate::sessions::{Hub, Lane};
+use super::link::Link;
 
 /// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits
 /// for little.
@@ -31,9 +32,9 @@ const BATCH: usize = 2 * MAX_FRAME;
 const FIRST_PING: u32 = 60;
 
 /// Carries frames until the link ends; returns why it did.
-pub(super) async fn drive(hub: &Arc<Hub>, link: &Arc<Link>, mut io: Io) -> String {
+pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) -> String {
     let mut inbound =
-        Inbound { hub, link, held: Some(HashSet::new()), patience: patience(FIRST_PING) };
+        Inbound { agents, link, held: Some(HashSet::new()), patience: patience(FIRST_PING) };
     let (mut out, mut sent, mut unflushed) = (Vec::new(), 0, false);
     let silence = tokio::time::sleep(inbound.patience);
     tokio::pin!(silence);
@@ -106,7 +107,7 @@ fn patience(next_in: u32) -> Duration {
 
 /// Frames on their way in.
 struct Inbound<'a> {
-    hub: &'a Arc<Hub>,
+    agents: &'a Arc<Agents>,
     link: &'a Arc<Link>,
     /// Sessions named so far; `None` after `HeldEnd`.
     held: Option<HashSet<String>>,
@@ -154,14 +155,14 @@ impl Inbound<'_> {
                     return Err(format!("more than {MAX_HELD} sessions were named as held"));
                 }
                 names.insert(held.session.clone());
-                self.hub.held(self.link, &held);
+                self.agents.held(self.link, &held);
             }
             (FromAgent::HeldEnd, held @ Some(_)) => {
                 if let Some(names) = held.take() {
-                    self.hub.held_end(self.link, &names);
+                    self.agents.hub.device_settled(&**self.link, &names);
                 }
             }
-            (message, _) => self.hub.report(self.link, message),
+            (message, _) => self.agents.report(self.link, message),
         }
         Ok(())
     }

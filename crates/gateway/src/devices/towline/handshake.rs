@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use towline_ssm::ids::DeviceId;
+use towline_store::{Device, DeviceReport, DeviceStatus};
 use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
 use towline_wire::grant::SignedTime;
@@ -18,7 +19,6 @@ use towline_wire::message::{
 use super::agents::Agents;
 use super::io::{Io, refuse};
 use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
-use towline_store::{Device, DeviceReport, DeviceStatus};
 
 /// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
 /// try on their own.
@@ -93,7 +93,7 @@ impl Handshake<'_> {
         match self.agents.enrollment.enroll(self.spki, request, self.peer.ip(), now).await {
             Ok(done) => ToAgent::Enrolled {
                 device: done.device_id.to_string(),
-                authority: self.agents.hub.authority().public(),
+                authority: self.agents.grants.authority.public(),
                 pending: done.pending,
             },
             Err(error) => match &error {
@@ -149,7 +149,7 @@ impl Handshake<'_> {
     pub(super) fn welcome(&self, hello: &Hello) -> ToAgent {
         let unix_ms = u64::try_from(self.agents.clock.now().0).unwrap_or(0);
         let signed = SignedTime::signed_bytes(&hello.challenge, unix_ms);
-        let signature = self.agents.hub.authority().sign(&signed).to_vec();
+        let signature = self.agents.grants.authority.sign(&signed).to_vec();
         ToAgent::Welcome(Welcome {
             time: SignedTime { unix_ms, signature },
             longest_ping: LONGEST_PING,

@@ -10,32 +10,39 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, oneshot};
 use towline_ssm::ids::DeviceId;
 use towline_wire::TELLS_ECHO;
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, StreamId};
+use towline_wire::lane::Lane;
 use towline_wire::message::{ToAgent, encode};
 
+use super::order::Grants;
 use super::outbox::Outbox;
+use crate::lock::lock;
 use crate::plane::RotateError;
-use crate::sessions::{Lane, Session};
+use crate::sessions::{ConnectionId, Session};
 
 /// What became of a wish for a new key: its fingerprint.
-pub(crate) type Rotated = Result<String, RotateError>;
+pub(super) type Rotated = Result<String, RotateError>;
 
-/// See the module.
-pub struct Link {
+/// One agent's link.
+pub(super) struct Link {
     /// Whose link.
-    pub device: DeviceId,
+    pub(super) device: DeviceId,
     /// Which process and which of its connections.
-    pub epoch: Epoch,
+    pub(super) epoch: Epoch,
     /// Random bytes of the agent's hello; a new key signs them.
-    pub challenge: [u8; 16],
+    pub(super) challenge: [u8; 16],
+    /// The connection's number among all of this process.
+    number: ConnectionId,
     /// The wire version that both speak.
     version: u16,
+    /// Signs the orders to this device.
+    pub(super) grants: Arc<Grants>,
     /// Who waits for a new key of this device.
     rotation: Mutex<Option<oneshot::Sender<Rotated>>>,
     outbox: Mutex<Outbox>,
@@ -52,20 +59,22 @@ pub struct Link {
     pub(super) heard_changed: Notify,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A panic while a lock is held cannot leave these plain collections in a state worse than old.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Link {
     /// A link with nothing on it.
-    #[must_use]
-    pub fn new(device: DeviceId, epoch: Epoch, challenge: [u8; 16], version: u16) -> Self {
+    pub(super) fn new(
+        device: DeviceId,
+        epoch: Epoch,
+        challenge: [u8; 16],
+        version: u16,
+        grants: Arc<Grants>,
+    ) -> Self {
         Self {
             device,
             epoch,
             challenge,
+            number: ConnectionId::fresh(),
             version,
+            grants,
             rotation: Mutex::default(),
             outbox: Mutex::default(),
             ready: Notify::new(),
@@ -79,20 +88,26 @@ impl Link {
         }
     }
 
+    /// The connection's number.
+    #[must_use]
+    pub(super) const fn number(&self) -> ConnectionId {
+        self.number
+    }
+
     /// Whether the agent can be asked what its terminals do with input.
     #[must_use]
-    pub const fn tells_echo(&self) -> bool {
+    pub(super) const fn tells_echo(&self) -> bool {
         self.version >= TELLS_ECHO
     }
 
     /// Two stream numbers that this link has not used.
-    pub fn new_streams(&self) -> (StreamId, StreamId) {
+    pub(super) fn new_streams(&self) -> (StreamId, StreamId) {
         let first = self.next_stream.fetch_add(2, Ordering::Relaxed);
         (first, first + 1)
     }
 
     /// Makes the streams of a session known; numbers given out later are higher.
-    pub fn bind(&self, session: &Arc<Session>, io: StreamId, err: Option<StreamId>) {
+    pub(super) fn bind(&self, session: &Arc<Session>, io: StreamId, err: Option<StreamId>) {
         let mut streams = lock(&self.streams);
         streams.insert(io, (Arc::clone(session), Lane::Io));
         if let Some(err) = err {
@@ -102,7 +117,7 @@ impl Link {
     }
 
     /// Forgets streams and what waits for them.
-    pub fn unbind(&self, io: StreamId, err: Option<StreamId>) {
+    pub(super) fn unbind(&self, io: StreamId, err: Option<StreamId>) {
         for stream in [Some(io), err].into_iter().flatten() {
             lock(&self.streams).remove(&stream);
             lock(&self.outbox).clear_stream(stream);
@@ -111,12 +126,12 @@ impl Link {
 
     /// The session that a stream belongs to.
     #[must_use]
-    pub fn session(&self, stream: StreamId) -> Option<(Arc<Session>, Lane)> {
+    pub(super) fn session(&self, stream: StreamId) -> Option<(Arc<Session>, Lane)> {
         lock(&self.streams).get(&stream).cloned()
     }
 
     /// Takes all sessions off a link that has ended.
-    pub fn take_sessions(&self) -> Vec<Arc<Session>> {
+    pub(super) fn sessions(&self) -> Vec<Arc<Session>> {
         let streams = std::mem::take(&mut *lock(&self.streams));
         streams
             .into_values()
@@ -126,7 +141,7 @@ impl Link {
     }
 
     /// Queues a control message.
-    pub fn send(&self, message: &ToAgent) {
+    pub(super) fn send(&self, message: &ToAgent) {
         match encode(message) {
             Ok(body) => self.push(|outbox| outbox.push_control(&Frame::Control(&body))),
             Err(error) => self.close(&format!("a message could not be encoded: {error}")),
@@ -137,7 +152,7 @@ impl Link {
     /// gateway's own. False: it was not queued. A closed link takes nothing, and that is no fault
     /// of the client.
     #[must_use]
-    pub fn offer(&self, message: &ToAgent) -> bool {
+    pub(super) fn offer(&self, message: &ToAgent) -> bool {
         let Ok(body) = encode(message) else { return false };
         if self.is_closed() {
             return true;
@@ -150,17 +165,17 @@ impl Link {
     }
 
     /// Queues a ping, an answer to one, or a version.
-    pub fn send_frame(&self, frame: &Frame<'_>) {
+    pub(super) fn send_frame(&self, frame: &Frame<'_>) {
         self.push(|outbox| outbox.push_control(frame));
     }
 
     /// Queues stream bytes or the end of a stream.
-    pub fn send_data(&self, stream: StreamId, frame: &Frame<'_>) {
+    pub(super) fn send_data(&self, stream: StreamId, frame: &Frame<'_>) {
         self.push(|outbox| outbox.push_data(stream, frame));
     }
 
     /// Passes a receiver's credit on.
-    pub fn send_credit(&self, stream: StreamId, acked: u64, limit: u64) {
+    pub(super) fn send_credit(&self, stream: StreamId, acked: u64, limit: u64) {
         self.push(|outbox| {
             outbox.push_credit(stream, acked, limit);
             Ok(())
@@ -168,7 +183,7 @@ impl Link {
     }
 
     /// Drops what waits for a stream.
-    pub fn clear_stream(&self, stream: StreamId) {
+    pub(super) fn clear_stream(&self, stream: StreamId) {
         lock(&self.outbox).clear_stream(stream);
     }
 
@@ -184,12 +199,12 @@ impl Link {
     }
 
     /// Moves what waits into `out`, about `most` bytes.
-    pub(crate) fn take(&self, out: &mut Vec<u8>, most: usize) {
+    pub(super) fn take(&self, out: &mut Vec<u8>, most: usize) {
         lock(&self.outbox).take(out, most);
     }
 
     /// Ends the link; the first reason is kept.
-    pub fn close(&self, why: &str) {
+    pub(super) fn close(&self, why: &str) {
         if !self.closed.swap(true, Ordering::AcqRel) {
             *lock(&self.why_closed) = Some(why.to_owned());
             lock(&self.rotation).take(); // whoever waits hears that the link is gone
@@ -199,18 +214,18 @@ impl Link {
 
     /// True once [`Link::close`] was called.
     #[must_use]
-    pub fn is_closed(&self) -> bool {
+    pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
     }
 
     /// Why it was closed.
     #[must_use]
-    pub fn why_closed(&self) -> Option<String> {
+    pub(super) fn why_closed(&self) -> Option<String> {
         lock(&self.why_closed).clone()
     }
 
     /// Asks the agent for a new key; `None` while somebody waits for one already.
-    pub fn ask_new_key(&self) -> Option<oneshot::Receiver<Rotated>> {
+    pub(super) fn ask_new_key(&self) -> Option<oneshot::Receiver<Rotated>> {
         let mut rotation = lock(&self.rotation);
         if rotation.as_ref().is_some_and(|asked| !asked.is_closed()) {
             return None;
@@ -223,12 +238,12 @@ impl Link {
     }
 
     /// Whoever asked for a new key, if somebody still waits; taken once.
-    pub fn take_rotation(&self) -> Option<oneshot::Sender<Rotated>> {
+    pub(super) fn take_rotation(&self) -> Option<oneshot::Sender<Rotated>> {
         lock(&self.rotation).take().filter(|asked| !asked.is_closed())
     }
 
     /// Tells whoever asked for a new key.
-    pub fn answer_rotation(&self, answer: Rotated) {
+    pub(super) fn answer_rotation(&self, answer: Rotated) {
         if let Some(asked) = self.take_rotation() {
             let _ = asked.send(answer); // gone just now: nobody is left to tell
         }
@@ -241,7 +256,7 @@ impl Link {
     }
 
     /// Asks the agent for a sign of life and waits for one, at most `patience`.
-    pub async fn answers(&self, patience: std::time::Duration) -> bool {
+    pub(super) async fn answers(&self, patience: std::time::Duration) -> bool {
         let before = self.heard.load(Ordering::Relaxed);
         self.send_frame(&Frame::Ping { next_in: 0 });
         let asked = async {

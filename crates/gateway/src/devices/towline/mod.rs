@@ -15,16 +15,19 @@
 mod admission;
 mod agents;
 mod command_log;
+mod device;
 mod drive;
 mod handshake;
+mod intake;
 mod io;
 mod link;
+mod order;
 mod outbox;
 mod reports;
 mod rotation;
+mod streams;
+#[cfg(test)]
+mod tests;
 
 pub use admission::AgentsHandle;
-pub use agents::Agents;
-pub(crate) use command_log::Intake;
-pub(crate) use command_log::keep as keep_command_log;
-pub use link::Link;
+pub use agents::AgentParts;

@@ -1,7 +1,7 @@
-//! A device's key is replaced: asked for, proved, let in.
+//! A device's key is replaced: asked for, proved, admitted.
 //!
-//! Way: API -> [`Hub::rotate_key`] -> the agent -> [`Hub::new_key`] -> store -> the agent dials
-//! again with the new key -> `agents` retires the older ones.
+//! Data flow: API -> [`Link::new_key`] -> the agent -> [`Agents::admit_key`] -> store -> the agent
+//! reconnects with the new key -> `admission` retires the older ones.
 //!
 //! # Invariants
 //! - A key that nobody asked for is not let in, and one that does not sign this link's challenge
@@ -12,56 +12,53 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ring::signature::{ED25519, UnparsedPublicKey};
-use towline_ssm::ids::DeviceId;
+use towline_store::fingerprint;
 use towline_wire::message::ToAgent;
 use towline_wire::rotation::NewKey;
 
-use super::Link;
-use crate::listener::client_key::is_ed25519;
+use super::agents::Agents;
+use super::link::{Link, Rotated};
+use crate::authority::is_ed25519;
 use crate::plane::RotateError;
-use crate::sessions::Hub;
-use towline_store::fingerprint;
 
 /// How long a device may take to make a key: seconds of flash, and a slow link twice.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-impl Hub {
-    /// Asks the device for a new key and lets it in; its fingerprint.
-    pub(crate) async fn rotate_key(&self, device: DeviceId) -> Result<String, RotateError> {
-        let link = self
-            .link(device.as_str())
-            .filter(|link| !link.is_closed())
-            .ok_or(RotateError::NotConnected)?;
-        let answered = link.ask_new_key().ok_or(RotateError::Busy)?;
+impl Link {
+    /// Asks the agent for a new key, and waits until it is admitted; its fingerprint.
+    pub(super) async fn new_key(&self) -> Rotated {
+        let answered = self.ask_new_key().ok_or(RotateError::Busy)?;
         match tokio::time::timeout(PATIENCE, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(RotateError::NotConnected),
             Err(_) => Err(RotateError::Timeout),
         }
     }
+}
 
+impl Agents {
     /// The agent shows a new key.
-    pub(super) fn new_key(self: &Arc<Self>, link: &Arc<Link>, key: NewKey) {
+    pub(super) fn admit_key(self: &Arc<Self>, link: &Arc<Link>, key: NewKey) {
         let Some(asked) = link.take_rotation() else {
-            tracing::warn!(device = %link.device, "the agent shows a new key that nobody waits for: ignored");
+            tracing::warn!(device = %link.device, "the agent shows a new key that nobody asked for: ignored");
             return;
         };
         if !is_proved(link, &key) {
-            tracing::warn!(device = %link.device, "the agent shows a new key and does not prove that it has it");
+            tracing::warn!(device = %link.device, "the agent shows a new key without proof of its private half: refused");
             let _ = asked.send(Err(RotateError::Refused {
                 why: "it did not prove the key that it showed".into(),
             }));
             return;
         }
-        let (hub, link) = (Arc::clone(self), Arc::clone(link));
+        let (agents, link) = (Arc::clone(self), Arc::clone(link));
         tokio::spawn(async move {
-            let added =
-                hub.store.device_keys().add(link.device.as_str(), &key.spki, hub.clock.now()).await;
+            let keys = agents.store.device_keys();
+            let added = keys.add(link.device.as_str(), &key.spki, agents.clock.now()).await;
             let outcome = added
                 .map(|()| fingerprint(&key.spki))
                 .map_err(|e| RotateError::Internal(e.to_string()));
             if let Ok(fingerprint) = &outcome {
-                tracing::info!(device = %link.device, fingerprint, "a new key of the device is let in");
+                tracing::info!(device = %link.device, fingerprint, "new key of the device admitted");
                 link.send(&ToAgent::KeyAdded);
             }
             let _ = asked.send(outcome); // nobody waits any more: the key counts nevertheless
@@ -81,59 +78,11 @@ fn is_proved(link: &Link, key: &NewKey) -> bool {
 mod tests {
     use ring::rand::SystemRandom;
     use ring::signature::{Ed25519KeyPair, KeyPair as _};
-    use towline_wire::epoch::Epoch;
     use towline_wire::message::FromAgent;
 
+    use super::super::tests::{DEVICE, NOW, Scene, scene};
     use super::*;
-    use crate::authority::Authority;
-    use crate::sessions::HubSettings;
-    use towline_host::clock::{Clock, UnixMillis};
-    use towline_store::testing::scratch;
-    use towline_store::{DeviceReport, DeviceStatus, KeyStatus, NewActivation, NewDevice, Store};
-
-    const DEVICE: &str = "mi-0123456789abcdef0";
-    const NOW: UnixMillis = UnixMillis(1_000_000);
-
-    struct Scene {
-        hub: Arc<Hub>,
-        link: Arc<Link>,
-        store: Store,
-        _dir: tempfile::TempDir,
-    }
-
-    /// A hub with one device, whose link is up.
-    async fn scene() -> Scene {
-        let (store, dir) = scratch().await;
-        store
-            .activations()
-            .create(&NewActivation::for_tests("act", 1, UnixMillis(i64::MAX)), NOW)
-            .await
-            .unwrap();
-        let device = NewDevice {
-            id: DEVICE.into(),
-            name: "box".into(),
-            status: DeviceStatus::Active,
-            spki: b"old".to_vec(),
-            tags: vec![],
-            report: DeviceReport::default(),
-            ip: "192.0.2.1".into(),
-            activation_id: "act".into(),
-            iam_role: "towline".into(),
-        };
-        store.devices().register(&device, NOW).await.unwrap();
-        let authority = Arc::new(Authority::from_pkcs8(&Authority::generate().unwrap()).unwrap());
-        let settings = HubSettings { grace: Duration::from_secs(600), most_sessions: 8 };
-        let hub = Hub::restore(store.clone(), authority, Clock::manual(NOW), settings, None)
-            .await
-            .unwrap();
-        let link = Arc::new(Link::new(id(), Epoch { boot: [1; 16], connection: 1 }, [7; 16], 1));
-        hub.link_up(&link);
-        Scene { hub, link, store, _dir: dir }
-    }
-
-    fn id() -> DeviceId {
-        DeviceId::try_from(DEVICE.to_owned()).unwrap()
-    }
+    use towline_store::KeyStatus;
 
     /// A key that signs this challenge.
     fn new_key(challenge: [u8; 16]) -> NewKey {
@@ -150,7 +99,7 @@ mod tests {
     impl Scene {
         /// Asks, and lets the agent answer when it was asked.
         async fn rotate(&self, answer: impl FnOnce(&Self)) -> Result<String, RotateError> {
-            let asking = self.hub.rotate_key(id());
+            let asking = self.link.new_key();
             let answering = async {
                 while !self.asked() {
                     tokio::task::yield_now().await;
@@ -177,7 +126,7 @@ mod tests {
         let scene = scene().await;
         let key = new_key([7; 16]);
         let shown = key.clone();
-        let rotated = scene.rotate(|s| s.hub.report(&s.link, FromAgent::NewKey(shown))).await;
+        let rotated = scene.rotate(|s| s.agents.report(&s.link, FromAgent::NewKey(shown))).await;
         assert_eq!(rotated, Ok(fingerprint(&key.spki)));
         assert!(scene.asked(), "KeyAdded waits for the link");
         let mut keys = scene.keys().await;
@@ -199,7 +148,7 @@ mod tests {
     async fn a_key_that_signs_another_links_challenge_is_not_let_in() {
         let scene = scene().await;
         let rotated =
-            scene.rotate(|s| s.hub.report(&s.link, FromAgent::NewKey(new_key([8; 16])))).await;
+            scene.rotate(|s| s.agents.report(&s.link, FromAgent::NewKey(new_key([8; 16])))).await;
         assert!(matches!(rotated, Err(RotateError::Refused { .. })), "{rotated:?}");
         assert_eq!(scene.keys().await.len(), 1);
     }
@@ -207,7 +156,7 @@ mod tests {
     #[tokio::test]
     async fn a_key_that_nobody_asked_for_is_ignored() {
         let scene = scene().await;
-        scene.hub.report(&scene.link, FromAgent::NewKey(new_key([7; 16])));
+        scene.agents.report(&scene.link, FromAgent::NewKey(new_key([7; 16])));
         assert!(!scene.asked());
         assert_eq!(scene.keys().await.len(), 1);
     }
@@ -216,18 +165,17 @@ mod tests {
     async fn the_devices_reason_and_a_lost_link_reach_whoever_asked() {
         let scene = scene().await;
         let no = FromAgent::NoNewKey { text: "read-only".into() };
-        let rotated = scene.rotate(|s| s.hub.report(&s.link, no)).await;
+        let rotated = scene.rotate(|s| s.agents.report(&s.link, no)).await;
         assert_eq!(rotated, Err(RotateError::Refused { why: "read-only".into() }));
         let rotated = scene.rotate(|s| s.link.close("cut")).await;
         assert_eq!(rotated, Err(RotateError::NotConnected));
-        assert_eq!(scene.hub.rotate_key(id()).await, Err(RotateError::NotConnected));
     }
 
     #[tokio::test]
     async fn one_asks_at_a_time_and_who_gave_up_does_not_count() {
         let scene = scene().await;
         let first = scene.link.ask_new_key().unwrap();
-        assert_eq!(scene.hub.rotate_key(id()).await, Err(RotateError::Busy));
+        assert_eq!(scene.link.new_key().await, Err(RotateError::Busy));
         drop(first);
         assert!(scene.link.ask_new_key().is_some());
     }

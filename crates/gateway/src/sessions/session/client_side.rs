@@ -1,7 +1,7 @@
 //! What a client's channel tells a session: it attaches and leaves, types, takes output, has
 //! another size.
 //!
-//! Way: the channel's task -> one of these -> the device's link. Nothing here waits.
+//! Way: the channel's task -> one of these -> the device's connection. Nothing here waits.
 //!
 //! # Invariants
 //! - A client is known by its queue: what comes from one that was replaced is ignored.
@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 use towline_wire::client::ToClient;
-use towline_wire::frame::Frame;
-use towline_wire::message::{EndReason, Size, ToAgent};
+use towline_wire::lane::{Lane, Lanes};
+use towline_wire::message::Size;
 
-use super::session::{Carried, Phase, Session};
-use crate::sessions::Lane;
-use crate::sessions::lanes::Broken;
+use super::session::{Phase, Session};
+use crate::plane::EndReason;
+use crate::sessions::device_end::Control;
+use crate::sessions::positions::Broken;
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
 
@@ -34,8 +35,8 @@ impl Session {
     pub fn attach(
         &self,
         token: &str,
-        received: Option<[u64; 2]>,
-        room: [u32; 2],
+        received: Option<Lanes<u64>>,
+        room: Lanes<u32>,
         size: Option<Size>,
     ) -> Result<Arc<ClientQueue>, &'static str> {
         let mut core = self.lock();
@@ -53,14 +54,12 @@ impl Session {
         core.since.no_client = None;
         core.since.ever_attached = true;
         core.since.activity = Instant::now();
-        core.lanes.want(received, room);
+        core.positions.want(received, room);
         if let Some(size) = size {
-            self.resized(size);
+            core.resized(size);
         }
-        match (&core.carried, size) {
-            (Some(carried), Some(size)) => {
-                carried.link.send(&ToAgent::Resize { session: self.meta.name.clone(), size })
-            }
+        match (&core.device, size) {
+            (Some(device), Some(size)) => device.control(Control::Resize(size)),
             (None, _) => {
                 let grace = u32::try_from(self.meta.grace.as_secs()).unwrap_or(u32::MAX);
                 let _ = queue.push(ToChannel::Word(ToClient::Waiting { grace }));
@@ -68,7 +67,7 @@ impl Session {
             (Some(_), None) => {}
         }
         if matches!(core.phase, Phase::Running) {
-            core.attach(&self.meta.name);
+            core.attach();
         }
         self.changed.notify_one();
         Ok(queue)
@@ -82,10 +81,10 @@ impl Session {
             return false;
         }
         core.client = None;
-        core.lanes.stop();
+        core.positions.stop();
         core.since.no_client = Some(Instant::now());
-        if let Some(carried) = &core.carried {
-            carried.link.send(&ToAgent::Detach { session: self.meta.name.clone() });
+        if let Some(device) = &core.device {
+            device.control(Control::Detach);
         }
         self.changed.notify_one();
         true
@@ -99,12 +98,12 @@ impl Session {
             return true; // its successor is attached; the last word is on its way to it
         }
         core.since.activity = Instant::now();
-        match core.lanes.input(offset, data.len()) {
+        match core.positions.input(offset, data.len()) {
             Ok(true) => {
-                if let Some(Carried { link, io, .. }) = &core.carried {
-                    link.send_data(*io, &Frame::Data { stream: *io, offset, data });
+                if let Some(device) = &core.device {
+                    device.input(offset, data);
                     if let Some(tape) =
-                        self.tape.get().filter(|_| self.meta.input && link.tells_echo())
+                        core.tape.as_ref().filter(|_| self.meta.input && device.tells_echo())
                     {
                         tape.input(offset, data);
                     }
@@ -120,10 +119,10 @@ impl Session {
     pub fn input_ended(&self, queue: &Arc<ClientQueue>, length: u64) {
         let mut core = self.lock();
         if core.is_client(queue)
-            && core.lanes.input_ended(length)
-            && let Some(Carried { link, io, .. }) = &core.carried
+            && core.positions.input_ended(length)
+            && let Some(device) = &core.device
         {
-            link.send_data(*io, &Frame::Fin { stream: *io, length });
+            device.input_end(length);
         }
     }
 
@@ -140,52 +139,45 @@ impl Session {
         limit: u64,
     ) -> Result<Option<EndReason>, Broken> {
         let mut core = self.lock();
-        if !core.is_client(queue) || !core.lanes.flows() {
+        if !core.is_client(queue) || !core.positions.flows() {
             return Ok(None);
         }
-        let limit = core.lanes.output_credit(lane, acked, limit)?;
+        let limit = core.positions.output_credit(lane, acked, limit)?;
         // What the client has taken is not yet what the recorder has taken: the slower of the two
         // sets the pace.
-        if self.tape.get().is_some_and(|tape| tape.is_behind()) {
-            core.held[lane as usize] = Some((acked, limit));
+        if core.tape.as_ref().is_some_and(|tape| tape.is_behind()) {
+            core.held[lane] = Some((acked, limit));
         } else {
-            core.held[lane as usize] = None;
+            core.held[lane] = None;
             core.credit(lane, acked, limit);
         }
         Ok(core.complete())
     }
 
-    /// The recorder has caught up: the agent gets the credit that was held back.
+    /// The recorder has caught up: the device gets the credit that was held back.
     pub(in crate::sessions) fn release_credit(&self) {
         let mut core = self.lock();
-        for lane in [Lane::Io, Lane::Err] {
-            if let Some((acked, limit)) = core.held[lane as usize].take()
-                && core.lanes.flows()
+        for lane in Lane::ALL {
+            if let Some((acked, limit)) = core.held[lane].take()
+                && core.positions.flows()
             {
                 core.credit(lane, acked, limit);
             }
         }
     }
 
-    /// A control message for the agent that needs nothing but the session's name (size, signal).
-    /// False: too many wait already, and the client has to go; the link with its other sessions
-    /// must not suffer for it.
+    /// The client has another terminal size or sends a signal. False: too many such messages wait
+    /// already, and the client has to go; the device's other sessions are not affected.
     #[must_use]
-    pub fn to_agent(
-        &self,
-        queue: &Arc<ClientQueue>,
-        message: impl FnOnce(String) -> ToAgent,
-    ) -> bool {
+    pub fn control(&self, queue: &Arc<ClientQueue>, control: Control) -> bool {
         let core = self.lock();
-        if core.is_client(queue)
-            && let Some(carried) = &core.carried
-        {
-            let message = message(self.meta.name.clone());
-            if let ToAgent::Resize { size, .. } = &message {
-                self.resized(*size);
-            }
-            return carried.link.offer(&message);
+        if !core.is_client(queue) {
+            return true;
         }
-        true
+        let Some(device) = &core.device else { return true };
+        if let Control::Resize(size) = control {
+            core.resized(size);
+        }
+        device.offer(control)
     }
 }

@@ -1,67 +1,65 @@
-//! What the device's link tells a session: it is carried, opened, attached; output, credit, the
-//! exit.
+//! What the device's connection tells a session: it carries it, opened it, attached; output,
+//! credit, the exit.
 //!
-//! Way: link task -> one of these -> the client's queue, by [`Core::tell`](super::session::Core). Nothing
-//! here waits.
+//! Data flow: the connection's task -> one of these -> the client's queue. Nothing here waits.
 //!
 //! # Invariants
-//! - A device that breaks the rules of the stream loses its link; its sessions wait for it.
+//! - A device that breaks the rules of the stream loses its connection; its sessions wait for it.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::time::Instant;
-use towline_evidence::typed::Said;
+use towline_evidence::typed::{self, Said};
 use towline_wire::client::ToClient;
-use towline_wire::echo::Echoed;
-use towline_wire::frame::StreamId;
-use towline_wire::message::{EndReason, ExitStatus};
+use towline_wire::echo::{Echo, Echoed};
+use towline_wire::lane::{Lane, Lanes};
+use towline_wire::message::ExitStatus;
 
-use super::session::{Carried, Phase, Session};
-use crate::devices::towline::Link;
-use crate::plane::StartError;
-use crate::sessions::Lane;
+use super::session::{Phase, Session};
+use crate::plane::{EndReason, StartError};
+use crate::sessions::device_end::{ConnectionId, DeviceEnd};
 use crate::sessions::queue::ToChannel;
 
 impl Session {
-    /// The session is carried by these streams now; a client that waits is attached.
-    pub fn link_up(&self, link: &Arc<Link>, io: StreamId, err: Option<StreamId>) {
+    /// A connection of the device carries the session now; a client that waits is attached.
+    pub fn device_up(&self, end: Arc<dyn DeviceEnd>) {
         let mut core = self.lock();
         if matches!(core.phase, Phase::Ended) {
             return;
         }
-        core.lanes.set_separate_err(err.is_some());
-        core.carried = Some(Carried { link: Arc::clone(link), io, err });
-        core.since.no_link = None;
+        core.positions.set_separate_err(end.separates_err());
+        core.device = Some(end);
+        core.since.no_device = None;
         if matches!(core.phase, Phase::Running) {
-            self.ask_for_echo(link);
-            self.own_up_to_lost_input(link);
-            core.attach(&self.meta.name);
+            core.ask_for_echo(&self.meta);
+            core.record_lost_input(&self.meta);
+            core.attach();
         }
         self.changed.notify_one();
     }
 
     /// What the device's terminal did with input. Not asked for, it means nothing.
     pub fn echoed(&self, told: &Echoed) {
-        if let Some(tape) = self.tape.get().filter(|_| self.meta.input) {
-            tape.said(Said {
-                from: told.from,
-                until: told.until,
-                output: told.output,
-                echo: told.echo,
-            });
+        if let Some(tape) = self.lock().tape.as_ref().filter(|_| self.meta.input) {
+            let echo = match told.echo {
+                Echo::Terminal => typed::Echo::Terminal,
+                Echo::Program => typed::Echo::Program,
+                Echo::Hidden => typed::Echo::Hidden,
+            };
+            tape.said(Said { from: told.from, until: told.until, output: told.output, echo });
         }
     }
 
-    /// The link is gone. True when the session was still being opened: it is over then.
-    pub fn link_down(&self, link: &Arc<Link>) -> bool {
+    /// The connection is gone. True when the session was still being opened: it is over then.
+    pub fn device_lost(&self, connection: ConnectionId) -> bool {
         let mut core = self.lock();
-        if !core.carried.as_ref().is_some_and(|carried| Arc::ptr_eq(&carried.link, link)) {
+        if !core.device.as_ref().is_some_and(|end| end.connection() == connection) {
             return false;
         }
-        core.carried = None;
-        core.lanes.stop();
-        core.since.no_link = Some(Instant::now());
+        core.device = None;
+        core.positions.stop();
+        core.since.no_device = Some(Instant::now());
         if let Some(client) = &core.client {
             let grace = u32::try_from(self.meta.grace.as_secs()).unwrap_or(u32::MAX);
             let _ = client.push(ToChannel::Word(ToClient::Waiting { grace }));
@@ -81,44 +79,44 @@ impl Session {
         self.lock().exited
     }
 
-    /// True while a link carries it.
+    /// True while a connection carries it.
     #[must_use]
     pub fn is_carried(&self) -> bool {
-        self.lock().carried.is_some()
+        self.lock().device.is_some()
     }
 
-    /// Waits until its exit, its link or its end may have changed. For one waiter.
+    /// Waits until its exit, its connection or its end may have changed. For one waiter.
     pub async fn has_changed(&self) {
         self.changed.notified().await;
     }
 
-    /// True when an agent that does not name it as held has lost it: it was opened, and not on this
-    /// very link.
+    /// True when a device that does not name it as held has lost it: it was opened, and not on this
+    /// very connection.
     #[must_use]
-    pub fn is_missed_by(&self, link: &Arc<Link>) -> bool {
+    pub fn is_missed_by(&self, connection: ConnectionId) -> bool {
         let core = self.lock();
-        let here = core.carried.as_ref().is_some_and(|carried| Arc::ptr_eq(&carried.link, link));
+        let here = core.device.as_ref().is_some_and(|end| end.connection() == connection);
         matches!(core.phase, Phase::Running) && !here
     }
 
-    /// The agent opened it.
+    /// The device opened it.
     pub fn opened(&self) {
         let mut core = self.lock();
         if let Phase::Opening(tell) = std::mem::replace(&mut core.phase, Phase::Running) {
             let _ = tell.send(Ok(()));
-            core.attach(&self.meta.name);
+            core.attach();
         }
     }
 
-    /// The agent did not open it, or the link went away. False when it was past that.
+    /// The device did not open it, or its connection went away. False when it was past that.
     pub fn not_opened(&self, why: StartError) -> bool {
         let mut core = self.lock();
         match std::mem::replace(&mut core.phase, Phase::Ended) {
             Phase::Opening(tell) => {
-                if let Some(Carried { link, io, err }) = core.carried.take() {
-                    link.unbind(io, err);
+                if let Some(device) = core.device.take() {
+                    device.release();
                 }
-                if let Some(tape) = self.tape.get() {
+                if let Some(tape) = &core.tape {
                     tape.end(&why.to_string());
                 }
                 let _ = tell.send(Err(why));
@@ -131,26 +129,23 @@ impl Session {
         }
     }
 
-    /// The agent answers an attach: bytes flow from these positions.
-    pub fn attached(&self, attachment: u32, output: [u64; 2], input: u64, room: u32) {
+    /// The device answers an attach: bytes flow from these positions.
+    pub fn attached(&self, attachment: u32, output: Lanes<u64>, input: u64, room: u32) {
         let mut core = self.lock();
-        match core.lanes.start(attachment, output, input, room) {
-            Ok(true) => {
-                let output = output.into();
-                core.tell(ToChannel::Word(ToClient::Attached { output, input, room }));
-            }
+        match core.positions.start(attachment, output, input, room) {
+            Ok(true) => core.tell(ToChannel::Word(ToClient::Attached { output, input, room })),
             Ok(false) => {}
             Err(broken) => core.blame_device(&self.meta.name, broken),
         }
     }
 
-    /// Output bytes from the agent.
+    /// Output bytes from the device.
     pub fn output(&self, lane: Lane, offset: u64, data: &[u8]) {
         let mut core = self.lock();
-        match core.lanes.output(lane, offset, data.len()) {
+        match core.positions.output(lane, offset, data.len()) {
             Ok(true) => {
                 core.since.activity = Instant::now();
-                if let Some(tape) = self.tape.get() {
+                if let Some(tape) = &core.tape {
                     tape.output(lane, offset, data);
                 }
                 core.tell(ToChannel::Data(lane, offset, Bytes::copy_from_slice(data)));
@@ -163,18 +158,18 @@ impl Session {
     /// The end of a lane's output.
     pub fn output_ended(&self, lane: Lane, length: u64) {
         let mut core = self.lock();
-        if core.lanes.output_ended(lane, length) {
-            if let Some(tape) = self.tape.get() {
+        if core.positions.output_ended(lane, length) {
+            if let Some(tape) = &core.tape {
                 tape.length(lane, length);
             }
             core.tell(ToChannel::Fin(lane, length));
         }
     }
 
-    /// The agent took input and has room.
+    /// The device took input and has room.
     pub fn input_credit(&self, acked: u64, limit: u64) {
         let mut core = self.lock();
-        if core.lanes.input_credit(limit) {
+        if core.positions.input_credit(limit) {
             core.tell(ToChannel::Credit { acked, limit });
         }
     }

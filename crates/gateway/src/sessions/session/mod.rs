@@ -1,14 +1,13 @@
-//! One session: a client on one side, an agent's link on the other, either of which may vanish and
+//! One session: a client on one side, a device's connection on the other, either of which may vanish and
 //! come back.
 //!
-//! Way of output: link task -> [`Session::output`] -> client's queue. Way of input: client's task
-//! -> [`Session::input`] -> link's outbox. The positions in both are the agent's and the client's
+//! Way of output: connection's task -> [`Session::output`] -> client's queue. Way of input: client's task
+//! -> [`Session::input`] -> device's outbox. The positions in both are the device's and the client's
 //! own; this file only checks and passes on, so nothing is lost with this process.
 //!
 //! # Invariants
 //! - At most one client is attached; a newer one takes over, and the older one is told.
-//! - Bytes flow only between an [`Attached`](towline_wire::message::FromAgent::Attached) that
-//!   answers the latest attach and the next loss. What comes outside of that is dropped, since it
+//! - Bytes flow only between an answer to the latest attach and the next loss. What comes outside of that is dropped, since it
 //!   will be sent again.
 //! - The first end is the end: [`Session::end`] gives true exactly once.
 //!

@@ -1,22 +1,24 @@
 //! The session itself: its state, its end, and what its two sides share.
+//!
+//! # Invariants
+//! - Everything that changes stands behind one lock, which is never held while something waits.
 
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
+use towline_archive::{OnTaken, Tape};
 use towline_wire::client::ToClient;
-use towline_wire::frame::StreamId;
-use towline_wire::message::{EndReason, ExitStatus, Size, ToAgent};
+use towline_wire::lane::{Lane, Lanes};
+use towline_wire::message::{ExitStatus, Size};
 
-use crate::devices::towline::Link;
-use crate::plane::{LiveState, StartError};
-use crate::sessions::Lane;
-use crate::sessions::lanes::{Broken, Lanes};
+use crate::plane::{EndReason, LiveState, StartError};
+use crate::sessions::device_end::{Control, DeviceEnd};
 use crate::sessions::meta::Meta;
+use crate::sessions::positions::{Broken, Positions};
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
 use crate::sessions::tunnel::Totals;
-use towline_archive::{OnTaken, Tape};
 
 /// What the recording says when the input is not in it after all.
 const TOO_OLD: &str =
@@ -24,18 +26,10 @@ const TOO_OLD: &str =
 
 /// Where a session stands.
 pub(super) enum Phase {
-    /// The agent was asked; the caller of StartSession waits for the answer.
+    /// The device was asked; the caller of StartSession waits for the answer.
     Opening(oneshot::Sender<Result<(), StartError>>),
     Running,
     Ended,
-}
-
-/// The streams that carry it on the present link.
-#[derive(Clone)]
-pub(super) struct Carried {
-    pub(super) link: Arc<Link>,
-    pub(super) io: StreamId,
-    pub(super) err: Option<StreamId>,
 }
 
 /// What happens to time in a session; the watch computes deadlines from it.
@@ -43,29 +37,30 @@ pub(super) struct Carried {
 pub(in crate::sessions) struct Since {
     pub(in crate::sessions) activity: Instant,
     pub(in crate::sessions) no_client: Option<Instant>,
-    pub(in crate::sessions) no_link: Option<Instant>,
+    pub(in crate::sessions) no_device: Option<Instant>,
     pub(in crate::sessions) ever_attached: bool,
 }
 
 pub(super) struct Core {
     pub(super) phase: Phase,
-    pub(super) carried: Option<Carried>,
+    /// The connection of the device that carries it.
+    pub(super) device: Option<Arc<dyn DeviceEnd>>,
     pub(super) client: Option<Arc<ClientQueue>>,
     pub(super) token: Option<Token>,
-    pub(super) lanes: Lanes,
+    pub(super) positions: Positions,
     pub(super) exited: Option<ExitStatus>,
     pub(super) since: Since,
-    /// Credit that the agent gets when the recorder has caught up.
-    pub(super) held: [Option<(u64, u64)>; 2],
+    /// Credit that the device gets when the recorder has caught up: acknowledged, and limit.
+    pub(super) held: Lanes<Option<(u64, u64)>>,
+    /// Where its output is recorded, if it is.
+    pub(super) tape: Option<Arc<Tape>>,
 }
 
-/// See the module.
+/// One session. Its header is the module's.
 pub struct Session {
     /// What never changes.
     pub meta: Meta,
-    pub(super) core: Mutex<Core>,
-    /// Where its output is recorded, if it is.
-    pub(super) tape: OnceLock<Arc<Tape>>,
+    core: Mutex<Core>,
     /// Wakes the watch when a deadline may have come nearer.
     pub(in crate::sessions) changed: Notify,
 }
@@ -73,47 +68,44 @@ pub struct Session {
 impl Session {
     /// A session that is about to be opened; the receiver tells how that went.
     #[must_use]
-    pub fn opening(
-        meta: Meta,
-        separate_err: bool,
-    ) -> (Arc<Self>, oneshot::Receiver<Result<(), StartError>>) {
+    pub fn opening(meta: Meta) -> (Arc<Self>, oneshot::Receiver<Result<(), StartError>>) {
         let (tell, told) = oneshot::channel();
-        (Arc::new(Self::new(meta, Phase::Opening(tell), separate_err, false)), told)
+        (Arc::new(Self::new(meta, Phase::Opening(tell), None, false)), told)
     }
 
     /// A session that was alive when the gateway stopped: its device and its client are awaited.
     #[must_use]
     pub fn restored(meta: Meta) -> Arc<Self> {
-        Arc::new(Self::new(meta, Phase::Running, false, true))
+        Arc::new(Self::new(meta, Phase::Running, None, true))
     }
 
-    fn new(meta: Meta, phase: Phase, separate_err: bool, restored: bool) -> Self {
+    fn new(meta: Meta, phase: Phase, tape: Option<Arc<Tape>>, restored: bool) -> Self {
         let now = Instant::now();
         let since = Since {
             activity: now,
             no_client: Some(now),
-            no_link: restored.then_some(now),
+            no_device: restored.then_some(now),
             ever_attached: restored,
         };
-        let lanes = Lanes::new(separate_err);
         let core = Core {
             phase,
-            carried: None,
+            device: None,
             client: None,
             token: None,
-            lanes,
+            positions: Positions::new(false),
             exited: None,
             since,
-            held: [None; 2],
+            held: Lanes::default(),
+            tape,
         };
-        Self { meta, core: Mutex::new(core), tape: OnceLock::new(), changed: Notify::new() }
+        Self { meta, core: Mutex::new(core), changed: Notify::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
         self.core.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What its recorder calls after it has emptied the tape: the agent gets the credit that was
+    /// What its recorder calls after it has emptied the tape: the device gets the credit that was
     /// held back.
     #[must_use]
     pub fn on_taken(self: &Arc<Self>) -> OnTaken {
@@ -125,50 +117,37 @@ impl Session {
         })
     }
 
-    /// Its output is recorded on this tape from now on. The first call counts. The tape of a
-    /// session that is over already is ended at once: its recording began while the session was
-    /// opened, and nobody else would end it.
-    pub fn record(self: &Arc<Self>, tape: Arc<Tape>) {
-        let tape = self.tape.get_or_init(move || tape);
-        let over = {
-            let mut core = self.lock();
-            core.lanes.be_recorded();
-            matches!(core.phase, Phase::Ended)
-        };
-        if over {
+    /// Its output is recorded on this tape from now on. The tape of a session that is over already
+    /// is ended at once: its recording began while the session was opened, and nobody else would
+    /// end it.
+    pub fn record(&self, tape: Arc<Tape>) {
+        let mut core = self.lock();
+        core.positions.be_recorded();
+        if matches!(core.phase, Phase::Ended) {
             tape.end("the session ended while it was opened");
         }
+        core.tape = Some(tape);
     }
 
-    /// A marker in its recording, if there is one.
+    /// Writes a marker into its recording, if there is one.
     pub fn mark(&self, text: &str) {
-        if let Some(tape) = self.tape.get() {
+        if let Some(tape) = &self.lock().tape {
             tape.marker(text);
         }
     }
 
-    /// Asks the device what its terminal does with input, if that is to be recorded; or says in the
-    /// recording why it is not. The device forgets it with the link.
-    pub(in crate::sessions) fn ask_for_echo(&self, link: &Link) {
-        if self.meta.input && link.tells_echo() {
-            link.send(&ToAgent::TellEcho { session: self.meta.name.clone() });
-        }
+    /// Asks the device what its terminal does with input, if that is to be recorded; or writes into
+    /// the recording why it is not. The device forgets it with its connection.
+    pub(in crate::sessions) fn ask_for_echo(&self) {
+        self.lock().ask_for_echo(&self.meta);
     }
 
-    /// Says in the recording that this device cannot tell what is echoed.
-    pub(in crate::sessions) fn own_up_to_lost_input(&self, link: &Link) {
-        if self.meta.input && !link.tells_echo() {
-            self.mark(TOO_OLD);
-        }
+    /// Writes into the recording that this device cannot report what is echoed.
+    pub(in crate::sessions) fn record_lost_input(&self) {
+        self.lock().record_lost_input(&self.meta);
     }
 
-    pub(super) fn resized(&self, size: Size) {
-        if let Some(tape) = self.tape.get() {
-            tape.resize(size.cols, size.rows);
-        }
-    }
-
-    /// Ends the session: tells the client, tells the agent. True for the first call only.
+    /// Ends the session: tells the client, tells the device. True for the first call only.
     pub fn end(&self, reason: EndReason, text: &str) -> bool {
         let mut core = self.lock();
         match std::mem::replace(&mut core.phase, Phase::Ended) {
@@ -178,20 +157,18 @@ impl Session {
             }
             Phase::Running => {}
         }
-        if let Some(tape) = self.tape.get() {
+        if let Some(tape) = &core.tape {
             tape.end(text);
         }
         if let Some(client) = core.client.take() {
-            client.close(ToClient::Ended { reason, text: text.to_owned() });
+            client.close(ToClient::Ended { reason: reason.into(), text: text.to_owned() });
         }
-        let exited = core.exited.is_some();
-        if let Some(Carried { link, io, err }) = core.carried.take() {
-            let session = self.meta.name.clone();
-            link.unbind(io, err);
-            link.send(&if exited {
-                ToAgent::Forget { session }
+        if let Some(device) = core.device.take() {
+            device.release();
+            device.control(if core.exited.is_some() {
+                Control::Forget
             } else {
-                ToAgent::Close { session, reason }
+                Control::Close(reason)
             });
         }
         drop(core);
@@ -203,7 +180,7 @@ impl Session {
     #[must_use]
     pub fn totals(&self) -> Option<Totals> {
         let to = self.meta.tunnel.as_ref()?;
-        let (sent, received) = self.lock().lanes.carried();
+        let (sent, received) = self.lock().positions.carried();
         Some(Totals::new(to, sent, received))
     }
 
@@ -218,7 +195,7 @@ impl Session {
         let core = self.lock();
         match (&core.phase, &core.client, core.since.ever_attached) {
             (Phase::Ended, ..) => LiveState::Terminating,
-            (_, Some(_), _) if core.carried.is_some() => LiveState::Connected,
+            (_, Some(_), _) if core.device.is_some() => LiveState::Connected,
             (_, None, false) => LiveState::Connecting,
             _ => LiveState::Disconnected,
         }
@@ -232,21 +209,33 @@ impl Session {
     }
 }
 
-impl Carried {
-    pub(super) fn stream(&self, lane: Lane) -> Option<StreamId> {
-        match lane {
-            Lane::Io => Some(self.io),
-            Lane::Err => self.err,
+impl Core {
+    pub(super) fn ask_for_echo(&self, meta: &Meta) {
+        if let Some(device) =
+            self.device.as_ref().filter(|device| meta.input && device.tells_echo())
+        {
+            device.control(Control::TellEcho);
         }
     }
-}
 
-impl Core {
-    pub(super) fn credit(&self, lane: Lane, acked: u64, limit: u64) {
-        if let Some(carried) = &self.carried
-            && let Some(stream) = carried.stream(lane)
+    pub(super) fn record_lost_input(&self, meta: &Meta) {
+        if let (Some(device), Some(tape)) = (&self.device, &self.tape)
+            && meta.input
+            && !device.tells_echo()
         {
-            carried.link.send_credit(stream, acked, limit);
+            tape.marker(TOO_OLD);
+        }
+    }
+
+    pub(super) fn resized(&self, size: Size) {
+        if let Some(tape) = &self.tape {
+            tape.resize(size.cols, size.rows);
+        }
+    }
+
+    pub(super) fn credit(&self, lane: Lane, acked: u64, limit: u64) {
+        if let Some(device) = &self.device {
+            device.credit(lane, acked, limit);
         }
     }
 
@@ -254,17 +243,12 @@ impl Core {
         self.client.as_ref().is_some_and(|client| Arc::ptr_eq(client, queue))
     }
 
-    /// Asks the agent to go on from what the client has; does nothing while one of them is missing.
-    pub(super) fn attach(&mut self, session: &str) {
-        let (Some(carried), Some(_)) = (&self.carried, &self.client) else { return };
-        carried.link.clear_stream(carried.io);
-        let (attachment, received, room) = self.lanes.attach();
-        carried.link.send(&ToAgent::Attach {
-            session: session.to_owned(),
-            attachment,
-            received: received.map(Into::into),
-            room: room.into(),
-        });
+    /// Asks the device to go on from what the client has; does nothing while one of them is
+    /// missing.
+    pub(super) fn attach(&mut self) {
+        let (Some(device), Some(_)) = (&self.device, &self.client) else { return };
+        let (attachment, received, room) = self.positions.attach();
+        device.attach(attachment, received, room);
     }
 
     /// Gives something to the client; one whose queue is full loses its place and may attach again.
@@ -279,12 +263,12 @@ impl Core {
 
     /// The device broke the rules of the stream.
     pub(super) fn blame_device(&self, session: &str, broken: Broken) {
-        if let Some(carried) = &self.carried {
-            carried.link.close(&format!("session {session}: {broken}"));
+        if let Some(device) = &self.device {
+            device.violated(&format!("session {session}: {broken}"));
         }
     }
 
     pub(super) fn complete(&self) -> Option<EndReason> {
-        self.exited.filter(|_| self.lanes.all_delivered()).map(EndReason::Exited)
+        self.exited.filter(|_| self.positions.all_delivered()).map(EndReason::Exited)
     }
 }

@@ -1,23 +1,26 @@
 //! A session whose input is to be recorded: what the device is asked, what goes onto the tape, and
 //! what does not.
 
+use towline_archive::Tape;
 use towline_wire::echo::{Echo, Echoed};
 
 use super::*;
-use towline_archive::Tape;
 
-/// A session that runs on a link of this version, with a client attached at position 0, and its
+/// A session that runs on a device that can report echo, or cannot, with a client attached at position 0, and its
 /// tape.
-fn recorded(input: bool, version: u16) -> (Arc<Session>, Arc<Link>, Arc<ClientQueue>, Arc<Tape>) {
-    let (session, _opened) = Session::opening(Meta { input, ..meta() }, false);
-    let (link, tape) = (link_of(1, version), Tape::detached("ann-1", session.on_taken()));
+fn recorded(
+    input: bool,
+    tells_echo: bool,
+) -> (Arc<Session>, Arc<Scripted>, Arc<ClientQueue>, Arc<Tape>) {
+    let (session, _opened) = Session::opening(Meta { input, ..meta() });
+    let (link, tape) = (Scripted::new(tells_echo), Tape::detached("ann-1", session.on_taken()));
     session.record(Arc::clone(&tape));
-    session.link_up(&link, IO, None);
-    session.ask_for_echo(&link); // as the opening does, behind the order
-    session.own_up_to_lost_input(&link);
+    up(&session, &link);
+    session.ask_for_echo(); // as the opening does, behind the order
+    session.record_lost_input();
     session.opened();
     let client = attach(&session, None);
-    session.attached(1, [0, 0], 0, 50);
+    session.attached(1, Lanes::new(0, 0), 0, 50);
     (session, link, client, tape)
 }
 
@@ -27,21 +30,21 @@ fn told() -> Echoed {
 
 #[test]
 fn a_device_is_asked_for_the_echo_on_each_of_its_links_and_input_waits_on_the_tape() {
-    let (session, first, client, tape) = recorded(true, 2);
-    let asked = "TellEcho { session: \"ann-1\" }";
+    let (session, first, client, tape) = recorded(true, true);
+    let asked = "TellEcho";
     assert_eq!(sent(&first), [asked, "attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));
     session.echoed(&told());
     assert_eq!(tape.taken_as_text(), ["input 0+3", "said 0..3 at 7 Terminal"]);
-    assert!(!session.link_down(&first));
-    let second = link(2);
-    session.link_up(&second, 7, None);
+    assert!(!down(&session, &first));
+    let second = link();
+    up(&session, &second);
     assert_eq!(sent(&second), [asked, "attach 2 Some([0, 0]) [100, 0]"]);
 }
 
 #[test]
 fn an_older_agent_is_not_asked_and_the_recording_says_why_there_is_no_input() {
-    let (session, link, client, tape) = recorded(true, 1);
+    let (session, link, client, tape) = recorded(true, false);
     assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));
     assert_eq!(sent(&link), ["data 0+3"], "the session works");
@@ -52,7 +55,7 @@ fn an_older_agent_is_not_asked_and_the_recording_says_why_there_is_no_input() {
 #[test]
 fn where_nobody_wants_input_none_is_on_the_tape_and_an_answer_that_was_not_asked_for_means_nothing()
 {
-    let (session, link, client, tape) = recorded(false, 2);
+    let (session, link, client, tape) = recorded(false, true);
     assert_eq!(sent(&link), ["attach 1 None [100, 0]"]);
     assert!(session.input(&client, 0, b"ls\r"));
     session.echoed(&told());

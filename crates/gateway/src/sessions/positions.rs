@@ -5,10 +5,11 @@
 //!
 //! # Invariants
 //! - Output is passed on without holes and never beyond the client's credit.
-//! - Nothing is passed on between [`Lanes::stop`] and the [`Lanes::start`] that answers the latest
-//!   [`Lanes::attach`].
+//! - Nothing is passed on between [`Positions::stop`] and the [`Positions::start`] that answers the latest
+//!   [`Positions::attach`].
 
-use super::Lane;
+use towline_wire::lane::{Lane, Lanes};
+
 use super::queue::{MAX_WINDOW, RECORDED_WINDOW};
 
 /// A rule that one side broke.
@@ -31,12 +32,12 @@ pub enum Broken {
         forwarded: u64,
     },
     /// The agent goes on from another position than the one it was asked for: bytes are missing.
-    #[error("output from {asked:?} on was asked for, the agent offers {offered:?}")]
+    #[error("the device was asked for output from {asked:?} on, and offers {offered:?}")]
     Moved {
         /// For both lanes.
-        asked: [u64; 2],
+        asked: Lanes<u64>,
         /// For both lanes.
-        offered: [u64; 2],
+        offered: Lanes<u64>,
     },
 }
 
@@ -50,10 +51,10 @@ struct Out {
     length: Option<u64>,
 }
 
-/// See the module.
+/// The positions of one session.
 #[derive(Debug)]
-pub(super) struct Lanes {
-    out: [Out; 2],
+pub(super) struct Positions {
+    out: Lanes<Out>,
     separate_err: bool,
     /// The agent has room for input below.
     input_limit: u64,
@@ -62,20 +63,20 @@ pub(super) struct Lanes {
     /// The end of input was passed on, too.
     input_over: bool,
     /// What the client said it has and has room for, until an attach has been answered.
-    wanted: Option<(Option<[u64; 2]>, [u32; 2])>,
+    wanted: Option<(Option<Lanes<u64>>, Lanes<u32>)>,
     attachment: u32,
     /// Positions that the latest attach named.
-    asked: Option<[u64; 2]>,
+    asked: Option<Lanes<u64>>,
     flows: bool,
     /// Most bytes that may be on their way to the client.
     window: u32,
 }
 
-impl Lanes {
+impl Positions {
     /// Nothing flows yet.
     #[must_use]
     pub(super) fn new(separate_err: bool) -> Self {
-        let out = [Out::default(); 2];
+        let out = Lanes::default();
         Self {
             out,
             separate_err,
@@ -112,13 +113,13 @@ impl Lanes {
     }
 
     /// A new client is there with so much received, and so much room.
-    pub(super) fn want(&mut self, received: Option<[u64; 2]>, room: [u32; 2]) {
+    pub(super) fn want(&mut self, received: Option<Lanes<u64>>, room: Lanes<u32>) {
         self.wanted = Some((received, room));
         self.flows = false;
     }
 
     /// What to say in the attach: its number, positions, room.
-    pub(super) fn attach(&mut self) -> (u32, Option<[u64; 2]>, [u32; 2]) {
+    pub(super) fn attach(&mut self) -> (u32, Option<Lanes<u64>>, Lanes<u32>) {
         self.flows = false;
         self.attachment = self.attachment.wrapping_add(1);
         let (received, room) = self.wanted.unwrap_or_else(|| {
@@ -139,29 +140,32 @@ impl Lanes {
     pub(super) fn start(
         &mut self,
         attachment: u32,
-        output: [u64; 2],
+        output: Lanes<u64>,
         input: u64,
         room: u32,
     ) -> Result<bool, Broken> {
         if attachment != self.attachment {
             return Ok(false);
         }
-        let lanes = 1 + usize::from(self.separate_err);
-        if let Some(asked) = self.asked.filter(|asked| asked[..lanes] != output[..lanes]) {
+        let moved = |asked: &Lanes<u64>| {
+            asked.io != output.io || (self.separate_err && asked.err != output.err)
+        };
+        if let Some(asked) = self.asked.filter(moved) {
             return Err(Broken::Moved { asked, offered: output });
         }
         let fresh = self.wanted.take();
-        for (at, out) in self.out.iter_mut().enumerate() {
+        for lane in Lane::ALL {
+            let out = &mut self.out[lane];
             if let Some((_, rooms)) = fresh {
-                let room = u64::from(rooms[at].min(self.window));
+                let room = u64::from(rooms[lane].min(self.window));
                 *out = Out {
-                    forwarded: output[at],
-                    limit: output[at] + room,
-                    acked: output[at],
+                    forwarded: output[lane],
+                    limit: output[lane] + room,
+                    acked: output[lane],
                     length: None,
                 };
             } else {
-                out.forwarded = output[at];
+                out.forwarded = output[lane];
             }
         }
         self.input_limit = input.saturating_add(room.into());
@@ -175,7 +179,7 @@ impl Lanes {
     /// # Errors
     /// [`Broken`] when it lies beyond the credit.
     pub(super) fn output(&mut self, lane: Lane, offset: u64, n: usize) -> Result<bool, Broken> {
-        let out = &mut self.out[lane.index()];
+        let out = &mut self.out[lane];
         if !self.flows || offset != out.forwarded {
             return Ok(false);
         }
@@ -189,7 +193,7 @@ impl Lanes {
 
     /// The end of output came. True: pass it on.
     pub(super) fn output_ended(&mut self, lane: Lane, length: u64) -> bool {
-        let out = &mut self.out[lane.index()];
+        let out = &mut self.out[lane];
         if self.flows && out.forwarded == length {
             out.length = Some(length);
             return true;
@@ -207,7 +211,7 @@ impl Lanes {
         acked: u64,
         limit: u64,
     ) -> Result<u64, Broken> {
-        let out = &mut self.out[lane.index()];
+        let out = &mut self.out[lane];
         let most = out.forwarded + u64::from(out.length == Some(out.forwarded));
         if acked > most {
             return Err(Broken::AckedUnsent { acked, forwarded: out.forwarded });
@@ -254,14 +258,14 @@ impl Lanes {
     /// Bytes passed on in all: input, and output of the first lane.
     #[must_use]
     pub(super) fn carried(&self) -> (u64, u64) {
-        (self.input_next, self.out[0].forwarded)
+        (self.input_next, self.out.io.forwarded)
     }
 
     /// True when the client has acknowledged the end of each lane in use.
     #[must_use]
     pub(super) fn all_delivered(&self) -> bool {
-        let lanes = if self.separate_err { &self.out[..] } else { &self.out[..1] };
-        lanes.iter().all(|out| out.length.is_some_and(|length| out.acked > length))
+        let delivered = |out: &Out| out.length.is_some_and(|length| out.acked > length);
+        delivered(&self.out.io) && (!self.separate_err || delivered(&self.out.err))
     }
 }
 
@@ -269,77 +273,80 @@ impl Lanes {
 mod tests {
     use super::*;
 
-    fn flowing() -> Lanes {
-        let mut lanes = Lanes::new(false);
-        lanes.want(None, [100, 0]);
-        let (attachment, received, room) = lanes.attach();
-        assert_eq!((received, room), (None, [100, 0]));
-        assert_eq!(lanes.start(attachment, [7, 0], 3, 50), Ok(true));
-        lanes
+    fn flowing() -> Positions {
+        let mut positions = Positions::new(false);
+        positions.want(None, Lanes::new(100, 0));
+        let (attachment, received, room) = positions.attach();
+        assert_eq!((received, room), (None, Lanes::new(100, 0)));
+        assert_eq!(positions.start(attachment, Lanes::new(7, 0), 3, 50), Ok(true));
+        positions
     }
 
     #[test]
     fn output_flows_in_order_and_within_the_credit() {
-        let mut lanes = flowing();
-        assert_eq!(lanes.output(Lane::Io, 7, 60), Ok(true));
-        assert_eq!(lanes.output(Lane::Io, 7, 60), Ok(false), "a repetition");
-        assert_eq!(lanes.output(Lane::Io, 80, 1), Ok(false), "behind a hole");
-        assert!(lanes.output(Lane::Io, 67, 41).is_err(), "beyond the credit");
-        lanes.output_credit(Lane::Io, 67, 167).unwrap();
-        assert_eq!(lanes.output(Lane::Io, 67, 41), Ok(true));
+        let mut positions = flowing();
+        assert_eq!(positions.output(Lane::Io, 7, 60), Ok(true));
+        assert_eq!(positions.output(Lane::Io, 7, 60), Ok(false), "a repetition");
+        assert_eq!(positions.output(Lane::Io, 80, 1), Ok(false), "behind a hole");
+        assert!(positions.output(Lane::Io, 67, 41).is_err(), "beyond the credit");
+        positions.output_credit(Lane::Io, 67, 167).unwrap();
+        assert_eq!(positions.output(Lane::Io, 67, 41), Ok(true));
     }
 
     #[test]
     fn after_a_lost_link_the_agent_is_asked_for_what_the_client_was_not_given() {
-        let mut lanes = flowing();
-        lanes.output(Lane::Io, 7, 60).unwrap();
-        lanes.stop();
-        assert_eq!(lanes.output(Lane::Io, 67, 1), Ok(false));
-        let (attachment, received, room) = lanes.attach();
-        assert_eq!((received, room), (Some([67, 0]), [40, 0]));
+        let mut positions = flowing();
+        positions.output(Lane::Io, 7, 60).unwrap();
+        positions.stop();
+        assert_eq!(positions.output(Lane::Io, 67, 1), Ok(false));
+        let (attachment, received, room) = positions.attach();
+        assert_eq!((received, room), (Some(Lanes::new(67, 0)), Lanes::new(40, 0)));
         assert_eq!(
-            lanes.start(attachment - 1, [0, 0], 0, 0),
+            positions.start(attachment - 1, Lanes::new(0, 0), 0, 0),
             Ok(false),
             "an answer to an older attach"
         );
-        assert!(lanes.start(attachment, [68, 0], 3, 50).is_err(), "a byte would be missing");
-        assert_eq!(lanes.start(attachment, [67, 0], 3, 50), Ok(true));
-        assert_eq!(lanes.output(Lane::Io, 67, 40), Ok(true));
+        assert!(
+            positions.start(attachment, Lanes::new(68, 0), 3, 50).is_err(),
+            "a byte would be missing"
+        );
+        assert_eq!(positions.start(attachment, Lanes::new(67, 0), 3, 50), Ok(true));
+        assert_eq!(positions.output(Lane::Io, 67, 40), Ok(true));
     }
 
     #[test]
     fn a_lie_of_the_client_is_found_out() {
-        let mut lanes = flowing();
-        assert!(lanes.output_credit(Lane::Io, 8, 100).is_err());
-        assert!(lanes.input(40, 14).is_err());
-        assert_eq!(lanes.input(3, 50), Ok(true));
+        let mut positions = flowing();
+        assert!(positions.output_credit(Lane::Io, 8, 100).is_err());
+        assert!(positions.input(40, 14).is_err());
+        assert_eq!(positions.input(3, 50), Ok(true));
     }
 
     #[test]
     fn input_is_passed_on_in_order_and_once() {
-        let mut lanes = flowing();
-        assert!(!lanes.input_ended(9), "behind a hole");
-        assert_eq!(lanes.input(4, 1), Ok(false), "behind a hole");
-        assert_eq!(lanes.input(3, 5), Ok(true));
-        assert_eq!(lanes.input(3, 5), Ok(false), "a repetition");
-        assert!(lanes.input_ended(8));
-        assert!(!lanes.input_ended(8), "a repetition");
+        let mut positions = flowing();
+        assert!(!positions.input_ended(9), "behind a hole");
+        assert_eq!(positions.input(4, 1), Ok(false), "behind a hole");
+        assert_eq!(positions.input(3, 5), Ok(true));
+        assert_eq!(positions.input(3, 5), Ok(false), "a repetition");
+        assert!(positions.input_ended(8));
+        assert!(!positions.input_ended(8), "a repetition");
         // The next attach begins where the agent says.
-        let (attachment, ..) = lanes.attach();
-        assert_eq!(lanes.start(attachment, [7, 0], 5, 50), Ok(true));
-        assert_eq!(lanes.input(5, 3), Ok(true));
-        assert!(lanes.input_ended(8));
+        let (attachment, ..) = positions.attach();
+        assert_eq!(positions.start(attachment, Lanes::new(7, 0), 5, 50), Ok(true));
+        assert_eq!(positions.input(5, 3), Ok(true));
+        assert!(positions.input_ended(8));
     }
 
     #[test]
     fn everything_is_delivered_when_the_end_of_each_lane_was_acknowledged() {
-        let mut lanes = flowing();
-        assert!(!lanes.output_ended(Lane::Io, 9));
-        assert!(lanes.output_ended(Lane::Io, 7));
-        assert!(!lanes.all_delivered());
-        lanes.output_credit(Lane::Io, 8, 100).unwrap();
-        assert!(lanes.all_delivered());
-        lanes.set_separate_err(true);
-        assert!(!lanes.all_delivered());
+        let mut positions = flowing();
+        assert!(!positions.output_ended(Lane::Io, 9));
+        assert!(positions.output_ended(Lane::Io, 7));
+        assert!(!positions.all_delivered());
+        positions.output_credit(Lane::Io, 8, 100).unwrap();
+        assert!(positions.all_delivered());
+        positions.set_separate_err(true);
+        assert!(!positions.all_delivered());
     }
 }

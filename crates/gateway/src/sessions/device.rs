@@ -1,0 +1,40 @@
+//! A device that is connected, whatever protocol it speaks: what the hub keeps in its map.
+//!
+//! # Invariants
+//! - [`Device::open`] gives the session its [`DeviceEnd`](super::DeviceEnd) before the device can
+//!   answer, so no answer finds a session without one.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+
+use super::device_end::ConnectionId;
+use super::order::Order;
+use super::session::Session;
+use crate::plane::{RotateError, StartError};
+
+/// One connection of a device.
+pub trait Device: Any + Send + Sync {
+    /// The device's id.
+    fn id(&self) -> &str;
+    /// The connection.
+    fn connection(&self) -> ConnectionId;
+    /// The start of the device's agent that this connection belongs to.
+    fn boot(&self) -> [u8; 16];
+    /// Sends an order for a session and connects the session to the device.
+    ///
+    /// # Errors
+    /// The order cannot be sent. The device was not told anything, and the session has no end.
+    fn open(self: Arc<Self>, order: &Order<'_>, session: &Arc<Session>) -> Result<(), StartError>;
+    /// Takes all sessions off a connection that has ended.
+    fn take_sessions(&self) -> Vec<Arc<Session>>;
+    /// Asks for a new key and admits it; its fingerprint.
+    fn rotate_key(&self) -> BoxFuture<'_, Result<String, RotateError>>;
+    /// The gateway is about to stop: the device is told to reconnect after so many seconds.
+    fn go_away(&self, retry_after: u32);
+    /// Ends the connection; the first reason is kept.
+    fn close(&self, why: &str);
+    /// True once the connection was ended.
+    fn is_closed(&self) -> bool;
+}
