@@ -130,7 +130,10 @@ impl NodeChain {
     /// When the line is none of a chain.
     pub fn after(node: &str, line: &[u8]) -> Result<Self, serde_json::Error> {
         let record: Record = serde_json::from_slice(line)?;
-        Ok(Self { node: node.to_owned(), next: record.n + 1, head: Digest::of(&[line]) })
+        let next = record.n.checked_add(1);
+        let next =
+            next.ok_or_else(|| serde::de::Error::custom("no record can follow its number"))?;
+        Ok(Self { node: node.to_owned(), next, head: Digest::of(&[line]) })
     }
 
     /// Number of the next line.
@@ -182,6 +185,12 @@ mod tests {
         let line = chain.push(2, What::Lost { name: "ann-1".into(), why: "disk".into() });
         assert_eq!(NodeChain::after("gw", line.as_bytes()).unwrap(), chain);
         assert!(NodeChain::after("gw", b"{}").is_err());
+        let last = format!(
+            r#"{{"n":{},"prev":"{}","at":1,"kind":"open","session":"a"}}"#,
+            u64::MAX,
+            chain.head()
+        );
+        assert!(NodeChain::after("gw", last.as_bytes()).is_err(), "nothing can follow");
     }
 
     #[test]

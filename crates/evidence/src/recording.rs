@@ -71,6 +71,7 @@ impl Resuming {
     pub fn line(&mut self, line: &[u8]) {
         let recording = &mut self.recording;
         let event = if recording.chain.lines() == 0 { None } else { Event::parse(line).ok() };
+        self.broken |= recording.ended; // nothing stands behind the last seal
         let Some(event) = event else { return recording.chain.add(line) };
         recording.last = recording.last.max(event.at);
         if event.code == Code::Marker && event.text.starts_with(GAP) {
@@ -133,7 +134,7 @@ impl Recording {
         }
         let known = usize::try_from(next.saturating_sub(offset)).unwrap_or(usize::MAX);
         let Some(fresh) = bytes.get(known..).filter(|fresh| !fresh.is_empty()) else { return };
-        self.positions[lane.index()] = next.max(offset) + fresh.len() as u64;
+        self.positions[lane.index()] = next.max(offset).saturating_add(fresh.len() as u64);
         for piece in fresh.chunks(MAX_TEXT) {
             let text = self.decoders[lane.index()].push(piece);
             if !text.is_empty() {
@@ -420,6 +421,34 @@ mod tests {
         recording.marker(2, "late");
         recording.end(2, "again");
         assert!(recording.take(3).is_empty());
+    }
+
+    #[test]
+    fn a_recording_with_lines_behind_its_last_seal_is_not_gone_on_with() {
+        let mut recording = fresh();
+        recording.end(1, "the program ended");
+        let mut bytes = recording.take(1);
+        let mut chain = SessionChain::new("ann-1");
+        for line in bytes.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+            if line.windows(6).any(|word| word == b"\"1 end") {
+                chain.sealed(line)
+            } else {
+                chain.add(line)
+            }
+        }
+        let late = event_line(2, Code::Marker, "late");
+        chain.add(late.as_bytes());
+        let seal = event_line(2, Code::Seal, &chain.seal(false, [0, 0]).text());
+        bytes.extend(format!("{late}\n{seal}\n").into_bytes());
+        assert_eq!(resume("ann-1", &bytes).unwrap_err(), NotResumable);
+    }
+
+    #[test]
+    fn positions_at_the_end_of_all_numbers_stay_there() {
+        let mut recording = fresh();
+        recording.output(1, Lane::Io, u64::MAX - 1, b"abc", "far");
+        recording.output(2, Lane::Io, u64::MAX, b"d", "far");
+        assert_eq!(recording.position(Lane::Io), u64::MAX);
     }
 
     #[test]

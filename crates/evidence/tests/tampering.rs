@@ -102,6 +102,15 @@ fn each_record_that_is_altered_is_named() {
 }
 
 #[test]
+fn a_seal_that_counts_from_the_end_of_all_numbers_is_a_fault() {
+    let mut lines = recording("ann-1");
+    let head = Digest::of(&[]);
+    let text = format!("1 block from={} count=1 io=0 err=0 head={head} marks=00000000", u64::MAX);
+    lines.insert(3, format!(r#"[0.5,"z","{text}"]"#).into_bytes());
+    assert_eq!(verify(&lines, "ann-1", vec![]).unwrap_err(), Fault::Missing(3));
+}
+
+#[test]
 fn each_record_that_is_dropped_is_named() {
     let whole = recording("ann-1");
     let signed = signed(&whole);

@@ -71,7 +71,7 @@ pub struct Typed {
 impl Typed {
     /// Input on its way to the device; a repetition is trimmed.
     pub fn input(&mut self, offset: u64, bytes: &[u8]) {
-        let next = self.start.map_or(offset, |start| start + self.waiting.len() as u64);
+        let next = self.start.map_or(offset, |start| self.behind(start));
         let mut begin = self.start.unwrap_or(offset);
         if offset > next {
             self.lose("the recorder was too slow");
@@ -81,7 +81,7 @@ impl Typed {
         let known = usize::try_from(next.saturating_sub(offset)).unwrap_or(usize::MAX);
         self.waiting.extend(bytes.get(known..).unwrap_or_default());
         if self.waiting.len() > MOST {
-            self.start = Some(begin + self.waiting.len() as u64);
+            self.start = Some(self.behind(begin));
             self.lose("the device did not say in time whether it was shown");
         }
     }
@@ -90,7 +90,7 @@ impl Typed {
     pub fn said(&mut self, said: Said) {
         self.seen.get_or_insert(said.output);
         let Some(start) = self.start else { return };
-        let end = start + self.waiting.len() as u64;
+        let end = self.behind(start);
         let (from, until) = (said.from.clamp(start, end), said.until.clamp(start, end));
         if until <= from {
             return;
@@ -109,6 +109,11 @@ impl Typed {
         self.held += bytes.len();
         self.stretches.push_back(Stretch { output: said.output, echo: said.echo, bytes });
         self.work();
+    }
+
+    /// The position behind what waits.
+    fn behind(&self, start: u64) -> u64 {
+        start.saturating_add(self.waiting.len() as u64)
     }
 
     /// True once the device spoke: before, nothing needs to be known of the output.
@@ -135,7 +140,7 @@ impl Typed {
                 Some(Shown::ScreenLeft) => {}
                 None => {}
             }
-            seen += 1;
+            seen = seen.saturating_add(1);
             if !self.stretches.is_empty() || self.line.has_ended() {
                 self.work();
             }

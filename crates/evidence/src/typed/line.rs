@@ -78,8 +78,8 @@ impl Line {
     }
 
     fn beyond_ascii(&mut self, byte: u8, output: u64) {
-        if byte & 0xc0 != 0x80 {
-            self.partial.clear();
+        if byte & 0xc0 != 0x80 && !self.partial.is_empty() {
+            self.hide(); // half a character, which no screen shows
         }
         self.partial.push(byte);
         match std::str::from_utf8(&self.partial).ok().and_then(|text| text.chars().next()) {

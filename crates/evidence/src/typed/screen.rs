@@ -82,6 +82,9 @@ impl Screen {
 
     fn text(&mut self, byte: u8) -> Option<Shown> {
         let back = std::mem::replace(&mut self.back, byte == 0x08);
+        if byte < 0x80 {
+            self.partial.clear(); // half a character is none, whatever follows later
+        }
         match byte {
             0x1b => self.state = State::Escape,
             b'\n' => return Some(Shown::NewLine),

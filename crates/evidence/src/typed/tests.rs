@@ -217,6 +217,34 @@ fn while_nothing_is_recorded_nothing_is_kept() {
     assert_eq!(session.recorded(), "ls\r");
 }
 
+#[test]
+fn half_a_character_before_a_whole_one_is_not_input() {
+    let mut session = Session::default();
+    session.typed.input(0, b"\x80\xc2\x80\r");
+    session.typed.said(Said { from: 0, until: 4, output: 0, echo: Program });
+    session.typed.output(0, b"\x80\xc2\x80\r\n");
+    assert_eq!(session.recorded(), "<hidden>");
+}
+
+#[test]
+fn half_a_character_is_not_completed_behind_another_one() {
+    let mut session = Session::default();
+    session.keys(Program, "é\r");
+    let output = b"\xc3\x1b[m\xa9\r\n";
+    session.typed.output(session.output, output);
+    assert_eq!(session.recorded(), "<hidden>");
+}
+
+#[test]
+fn positions_at_the_end_of_all_numbers_stay_there() {
+    let mut session = Session { input: u64::MAX - 1, output: u64::MAX - 1, ..Session::default() };
+    session.typed.input(u64::MAX - 1, b"ls\r");
+    let said = Said { from: u64::MAX - 1, until: u64::MAX, output: session.output, echo: Program };
+    session.typed.said(said);
+    session.typed.output(session.output, b"ls\r\n");
+    assert_eq!(session.recorded(), "l<missing>");
+}
+
 // ---- known limits
 // ---------------------------------------------------------------------------------------------
 

@@ -186,7 +186,7 @@ impl RecordingVerifier {
             return Some(Fault::Reordered(self.from + found.len() as u64));
         };
         let skipped = usize::try_from(skipped).unwrap_or(usize::MAX);
-        if skipped > 0 && found.len() < skipped + expected.len() {
+        if skipped > 0 && found.len() < skipped.saturating_add(expected.len()) {
             // A seal went missing, and with it lines before or behind it: what is there at the end
             // still fits.
             let same =
