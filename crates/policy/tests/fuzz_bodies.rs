@@ -1,10 +1,11 @@
 //! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
 //! a test run has time for.
 //!
-//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody
-//! runs. Beside any text it tries nearly right documents: those get past the first check.
+//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any text this tries nearly right documents: those get past the first check.
 #![allow(missing_docs)]
 
+#[path = "../fuzz/bodies/canonical.rs"]
+mod canonical;
 #[path = "../fuzz/bodies/document.rs"]
 mod document;
 #[path = "../fuzz/bodies/line.rs"]
@@ -51,6 +52,15 @@ proptest! {
     #[test]
     fn a_line_of_a_batch_has_the_same_answer_twice(text in prop_oneof![any::<String>(), nearly()]) {
         line::run(&text);
+    }
+
+    #[test]
+    fn spellings_of_one_policy_decide_alike(
+        choice in any::<u8>(), action in "ssm:Start[*?]?|\\*|[a-z:]{0,6}", resource in "\\*|arn:aws:ssm:r:1:[a-z*]{1,4}",
+        pattern in "[0-9.:+TZ/-]{0,12}|[a-z*?]{0,6}|2026-0[1-9]-1[0-9]T00:00:00Z|10\\.0\\.0\\.[0-9]{1,3}(/[0-9]{1,2})?|\\PC{0,6}",
+        value in "[0-9.:+TZ/-]{0,12}|[a-z]{0,6}|10\\.0\\.0\\.[0-9]{1,3}|\\PC{0,6}",
+    ) {
+        canonical::run((choice, action, resource, pattern, value));
     }
 
     #[test]

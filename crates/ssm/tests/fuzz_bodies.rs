@@ -1,18 +1,23 @@
 //! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
 //! a test run has time for.
 //!
-//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody
-//! runs. Beside any bytes it tries nearly right ones: those get past the first check.
+//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly right ones: those get past the first check.
 #![allow(missing_docs, clippy::needless_pass_by_value, clippy::type_complexity)] // the bodies take what the fuzzer gives
 
 #[path = "../fuzz/bodies/agent_channel.rs"]
 mod agent_channel;
 #[path = "../fuzz/bodies/client_channel.rs"]
 mod client_channel;
+#[path = "../fuzz/bodies/documents.rs"]
+mod documents;
 #[path = "../fuzz/bodies/message.rs"]
 mod message;
 #[path = "../fuzz/bodies/request.rs"]
 mod request;
+#[path = "../fuzz/bodies/signature.rs"]
+mod signature;
+#[path = "../fuzz/bodies/yaml.rs"]
+mod yaml;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -32,6 +37,14 @@ const REQUESTS: &[&str] = &[
      Signature=0000000000000000000000000000000000000000000000000000000000000000",
     "192.0.2.0/24",
     "Action=GetCallerIdentity&Version=2011-06-15",
+];
+
+/// Documents of both kinds and formats.
+const DOCUMENTS: &[&str] = &[
+    include_str!("../fuzz/seeds/documents/command.yaml"),
+    include_str!("../fuzz/seeds/documents/session.json"),
+    include_str!("../fuzz/seeds/documents/preferences.json"),
+    include_str!("../fuzz/seeds/documents/port.yaml"),
 ];
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
@@ -56,6 +69,19 @@ fn nearly(right: Vec<Vec<u8>>) -> impl Strategy<Value = Vec<u8>> {
 
 fn requests() -> impl Strategy<Value = Vec<u8>> {
     nearly(REQUESTS.iter().map(|text| text.as_bytes().to_vec()).collect())
+}
+
+/// One of the documents, with up to four characters changed.
+fn documents() -> impl Strategy<Value = String> {
+    let edits = vec((any::<prop::sample::Index>(), any::<char>()), 0..4);
+    (prop::sample::select(DOCUMENTS), edits).prop_map(|(text, edits)| {
+        let mut one: Vec<char> = text.chars().collect();
+        for (at, character) in edits {
+            let at = at.index(one.len());
+            one[at] = character;
+        }
+        one.into_iter().collect()
+    })
 }
 
 fn messages() -> impl Strategy<Value = Vec<u8>> {
@@ -97,6 +123,28 @@ proptest! {
     #[test]
     fn what_a_stranger_sends_is_a_request_or_an_error(input in prop_oneof![bytes(300), requests()]) {
         request::run(&input);
+    }
+
+    #[test]
+    fn any_text_is_a_tree_that_can_be_written_or_no_yaml(
+        text in prop_oneof![any::<String>(), documents(), "[a-c:\\-\\[\\]{}, \"'|>&*!#%@~0-9.e\n]{0,40}"],
+    ) {
+        yaml::run(&text);
+    }
+
+    #[test]
+    fn any_text_is_a_document_that_can_be_used_or_none(
+        text in prop_oneof![any::<String>(), documents()], values in vec("[a-z0-9 /;]{0,8}", 0..4),
+    ) {
+        documents::run((text, values));
+    }
+
+    #[test]
+    fn what_was_signed_is_verified_and_a_change_is_noticed(
+        path in "[/a.%]{0,12}|\\PC{0,8}", query in "[&=a-c%+2]{0,16}|\\PC{0,8}",
+        headers in vec(("[Xx]-[a-z]{1,3}|Content-Type|\\PC{0,4}", "[a-c ,]{0,8}|\\PC{0,6}"), 0..6), change in any::<u8>(),
+    ) {
+        signature::run((path, query, headers, change));
     }
 
     #[test]

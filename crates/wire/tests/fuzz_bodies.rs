@@ -1,10 +1,11 @@
 //! The bodies of the fuzz targets, as property tests: they compile, and hold for as many inputs as
 //! a test run has time for.
 //!
-//! The fuzzer wants nightly and libFuzzer, and searches for days (`fuzz/`); this is what everybody
-//! runs. Beside any bytes it tries nearly right ones: those get past the first check.
+//! The fuzzer searches for longer (`cargo xtask fuzz`, `fuzz/`). Beside any bytes this tries nearly right ones: those get past the first check.
 #![allow(missing_docs, clippy::needless_pass_by_value)] // the bodies take what the fuzzer gives
 
+#[path = "../fuzz/bodies/copy.rs"]
+mod copy;
 #[path = "../fuzz/bodies/frame.rs"]
 mod frame;
 #[path = "../fuzz/bodies/message.rs"]
@@ -13,10 +14,13 @@ mod message;
 mod mux;
 #[path = "../fuzz/bodies/smux.rs"]
 mod smux;
+#[path = "../fuzz/bodies/smux_parser.rs"]
+mod smux_parser;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
 use towline_wire::client::{FromClient, ToClient};
+use towline_wire::copy::{Answer, Ask, Entry, Kind};
 use towline_wire::frame::Frame;
 use towline_wire::lane::Lanes;
 use towline_wire::message::{EndReason, ExitStatus, FromAgent, Held, Size, ToAgent, encode};
@@ -95,6 +99,22 @@ fn messages() -> Vec<Vec<u8>> {
     all.into_iter().flatten().collect()
 }
 
+/// What both ends of a copy say.
+fn copies() -> Vec<Vec<u8>> {
+    let entry = Entry { kind: Kind::File, size: 300, mode: 0o644 };
+    let path = || "/srv/a".to_owned();
+    let all = [
+        encode(&Ask::Look(path())),
+        encode(&Ask::Read { path: path(), offset: 7 }),
+        encode(&Ask::Write { path: path(), mode: 0o600, size: 1 << 40, mark: [3; 8] }),
+        encode(&Ask::Whole([9; 32])),
+        encode(&Answer::Item { name: "b".into(), entry }),
+        encode(&Answer::Have(1 << 33)),
+        encode(&Answer::Failed("no room".into())),
+    ];
+    all.into_iter().flatten().collect()
+}
+
 /// Frames of a tunnel, with data on streams that may be there.
 fn tunnel_frames() -> Vec<Vec<u8>> {
     let of = |command, stream, data: &[u8]| {
@@ -139,6 +159,21 @@ proptest! {
     #[test]
     fn a_hostile_peer_cannot_make_a_mux_grow(input in vec(nearly(frames()), 0..40), steps in bytes(40)) {
         mux::run((input, steps));
+    }
+
+    #[test]
+    fn what_the_ends_of_a_copy_say_has_one_encoding_and_no_path_leads_out(
+        input in prop_oneof![bytes(100), nearly(copies())], root in "[a./]{0,6}", path in "[ab./\u{0}]{0,10}",
+    ) {
+        copy::run((input, root, path));
+    }
+
+    #[test]
+    fn frames_of_a_tunnel_are_the_same_in_any_cuts(
+        input in prop_oneof![vec(prop::sample::select(tunnel_frames()), 0..20), vec(nearly(tunnel_frames()), 0..20)],
+        cuts in bytes(8),
+    ) {
+        smux_parser::run((input.concat(), cuts));
     }
 
     #[test]
