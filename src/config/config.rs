@@ -142,14 +142,24 @@ impl Config {
     ) -> (Self, Vec<Finding>) {
         let mut findings = Vec::new();
         let path = file.unwrap_or(Path::new(DEFAULT_FILE));
-        let mut entries = raw::read_files(path, file.is_some(), &mut findings);
+        let entries = raw::read_files(path, file.is_some(), &mut findings);
+        (Self::from_entries(entries, variable, &mut findings), findings)
+    }
+
+    /// What the entries of files mean, with those of the environment behind them.
+    #[must_use]
+    pub fn from_entries(
+        mut entries: Vec<Entry>,
+        variable: impl Fn(&str) -> Option<String>,
+        findings: &mut Vec<Finding>,
+    ) -> Self {
         entries.extend(raw::read_variables(KEYS, &variable));
         let mut config = Self::default();
-        config.use_proxy_of_the_environment(&variable, &mut findings);
+        config.use_proxy_of_the_environment(&variable, findings);
         for entry in entries {
-            config.take(entry, &mut findings);
+            config.take(entry, findings);
         }
-        (config, findings)
+        config
     }
 
     /// The configuration that a command line names, with its `--state-dir`, and the environment of

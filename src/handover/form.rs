@@ -136,7 +136,8 @@ pub struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(file: &'a File, kept: &'a mut Vec<OwnedFd>) -> Self {
+    /// From where the file stands. Descriptors that are taken over go into `kept` as well.
+    pub fn new(file: &'a File, kept: &'a mut Vec<OwnedFd>) -> Self {
         Self { input: BufReader::new(file), kept, now: Instant::now() }
     }
 

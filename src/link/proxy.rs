@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use std::io;
 use std::net::IpAddr;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 /// A proxy, and how to log in to it.
@@ -95,12 +95,20 @@ impl Proxy {
         }
         request.push_str("\r\n");
         stream.write_all(request.as_bytes()).await?;
-        judge(&read_head(stream).await?)
+        answer(stream).await
     }
 }
 
+/// Reads a proxy's answer. What follows on `stream` is the target's.
+///
+/// # Errors
+/// [`ProxyError`]: there is no tunnel.
+pub async fn answer(stream: &mut (impl AsyncRead + Unpin)) -> Result<(), ProxyError> {
+    judge(&read_head(stream).await?)
+}
+
 /// Reads to the empty line and not a byte further: the next one is the target's.
-async fn read_head(stream: &mut TcpStream) -> Result<Vec<u8>, ProxyError> {
+async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<Vec<u8>, ProxyError> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
         if head.len() >= limits::PROXY_HEAD {
