@@ -53,6 +53,19 @@ pub(crate) fn markdown(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// With a comma between thousands.
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,9 +85,14 @@ mod tests {
     }
 
     #[test]
+    fn thousands_are_kept_apart() {
+        assert_eq!([7, 999, 1000, 1_591_456].map(grouped), ["7", "999", "1,000", "1,591,456"]);
+    }
+
+    #[test]
     fn the_document_has_a_place_for_each_table_that_a_command_writes() {
         let text = std::fs::read_to_string(workspace().join(DOCUMENT)).unwrap();
-        for name in ["bench", "budget", "devices", "structure"] {
+        for name in ["bench", "budget", "devices", "fuzz", "structure"] {
             assert!(replaced(&text, name, "").is_some(), "{name}");
         }
     }

@@ -16,6 +16,7 @@ mod endure;
 mod figures;
 mod fleet;
 mod flood;
+mod fuzz;
 mod package;
 mod programs;
 mod qemu;
@@ -50,6 +51,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("endure [KILLS]", "link, agent and gateway killed at random: what the command log keeps"),
     ("recall", "share of executed programs on record, and its cost"),
     ("flood [MB]", "two gigabytes of output: memory, CPU and disk on both sides"),
+    ("fuzz [MINUTES] [TARGET...] [--write]", "every fuzz target for MINUTES of processor time"),
     ("fleet [DEVICES]", "one command on 1,000 simulated devices"),
     ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
     ("dist [--target CLASS] ...", "static programs for devices, and packages of them"),
@@ -96,6 +98,7 @@ fn command(words: &[&str]) -> Outcome {
         ["recall"] => recall::report(),
         ["flood"] => flood::report(flood::MEGABYTES),
         ["flood", megabytes] => flood::report(megabytes.parse()?),
+        ["fuzz", more @ ..] => fuzz::command(more),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),
         ["fleet-upgrade", more @ ..] => fleet::command(more),

