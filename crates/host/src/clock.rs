@@ -1,12 +1,21 @@
-//! Time as the control plane uses it: whole milliseconds since the epoch, from a clock that tests
-//! can set.
+//! Time of day in whole milliseconds since the epoch, from a clock that tests can set.
 //!
 //! # Invariants
-//! - No module but this one asks the system for the time of day; all take a [`Clock`] or an instant
+//! - Only this module asks the system for the time of day. All others take a [`Clock`] or an instant
 //!   as an argument.
 //!
 //! # Not here
-//! - Monotonic time for time-outs: tokio's clock serves those, and tests pause it.
+//! - Monotonic time for timeouts: tokio's clock, which tests can pause.
+//!
+//! # Example
+//! ```
+//! use std::time::Duration;
+//! use towline_host::clock::{Clock, UnixMillis};
+//!
+//! let clock = Clock::manual(UnixMillis(0));
+//! clock.advance(Duration::from_secs(60));
+//! assert_eq!(clock.now().to_rfc3339(), "1970-01-01T00:01:00Z");
+//! ```
 
 use std::sync::{
     Arc,
@@ -28,25 +37,25 @@ impl UnixMillis {
         self.0 as f64 / 1000.0
     }
 
-    /// This instant moved forward; stays at the greatest value rather than wrapping.
+    /// This instant moved forward; stops at the greatest value.
     #[must_use]
     pub fn plus(self, by: Duration) -> Self {
         Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// This instant moved back; stays at the smallest value rather than wrapping.
+    /// This instant moved back; stops at the smallest value.
     #[must_use]
     pub fn minus(self, by: Duration) -> Self {
         Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// The second that this instant lies in, from its beginning.
+    /// The beginning of the second that this instant is in.
     #[must_use]
     pub const fn whole_seconds(self) -> Self {
         Self(self.0.div_euclid(1000).saturating_mul(1000))
     }
 
-    /// The instant as a calendar time. A value that no calendar here can show becomes the epoch.
+    /// The instant as a calendar time. A value out of the calendar's range becomes the epoch.
     #[must_use]
     pub fn to_datetime(self) -> OffsetDateTime {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
@@ -59,10 +68,9 @@ impl UnixMillis {
         self.to_datetime().format(&Rfc3339).unwrap_or_default()
     }
 
-    /// From the seconds of an AWS request. Values beyond the range of [`i64`] milliseconds stop at
-    /// its ends.
+    /// From the seconds of an AWS request. Values out of range stop at the ends of [`i64`].
     #[must_use]
-    #[allow(clippy::cast_possible_truncation)] // `as` saturates, which is what is wanted
+    #[allow(clippy::cast_possible_truncation)] // `as` saturates, as the doc says
     pub fn from_epoch_seconds(seconds: f64) -> Self {
         Self((seconds * 1000.0) as i64)
     }
@@ -74,7 +82,7 @@ impl From<OffsetDateTime> for UnixMillis {
     }
 }
 
-/// Where the time comes from. Cheap to clone; all clones of a manual clock move together.
+/// A source of the time of day. Cheap to clone; all clones of a manual clock move together.
 #[derive(Clone, Debug)]
 pub struct Clock(Source);
 
@@ -97,7 +105,7 @@ impl Clock {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
     }
 
-    /// Moves a manual clock; the host's clock is not ours to move, and stays.
+    /// Moves a manual clock. The host's clock stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(at) = &self.0 {
             at.store(UnixMillis(at.load(Ordering::SeqCst)).plus(by).0, Ordering::SeqCst);

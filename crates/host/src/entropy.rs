@@ -1,13 +1,13 @@
-//! Random bytes from the system: for ids, codes, secrets and tokens.
+//! Random bytes from the system, for ids, codes, secrets and tokens.
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-/// The system gave no random bytes. Nothing secret can be made until it does.
+/// The system returned no random bytes. No secret can be made until it does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("the system's random number generator failed")]
 pub struct NoRandom;
 
-/// `N` bytes that nobody can guess.
+/// `N` unpredictable bytes.
 ///
 /// # Errors
 /// [`NoRandom`].

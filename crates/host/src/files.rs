@@ -1,28 +1,27 @@
-//! Files of the gateway's directory: made once, readable by their owner only, whole or not there at
-//! all.
+//! Private files: created once, readable by their owner only, and never half written.
 //!
 //! # Invariants
-//! - A file appears under its name only after its bytes are on the disk (temporary file, fsync,
-//!   link, fsync of the folder).
-//! - No file is ever replaced: an existing name is an error, so `init` cannot destroy a key.
+//! - A file appears under its name only after its bytes are on the disk (temporary file, sync, link,
+//!   sync of the folder).
+//! - No file is replaced: an existing name is an error, so a second `init` cannot destroy a key.
 //!
 //! # Not here
-//! - The store's own files: SQLite keeps those whole by itself.
+//! - The database's files: SQLite keeps them consistent.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-/// Why a file of the gateway's directory could not be made or read.
+/// Why a private file could not be created or read.
 #[derive(Debug, thiserror::Error)]
 #[error("{doing} {}: {source}", path.display())]
 pub struct FileError {
-    /// What was tried, in words: "cannot create", "cannot read".
+    /// What failed: "cannot create", "cannot read".
     pub doing: &'static str,
     /// The file or folder.
     pub path: PathBuf,
-    /// The system's answer.
+    /// The system's error.
     pub source: io::Error,
 }
 
@@ -31,10 +30,10 @@ fn failed(doing: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileErr
     move |source| FileError { doing, path, source }
 }
 
-/// Makes `dir` (and its parents) with mode 0700; an existing folder is closed to others.
+/// Creates `dir` (and its parents) with mode 0700; an existing folder gets this mode.
 ///
 /// # Errors
-/// When the folder cannot be made or its mode not be set.
+/// When the folder cannot be created or its mode cannot be set.
 pub fn private_dir(dir: &Path) -> Result<(), FileError> {
     fs::DirBuilder::new()
         .recursive(true)
@@ -42,7 +41,7 @@ pub fn private_dir(dir: &Path) -> Result<(), FileError> {
         .create(dir)
         .map_err(failed("cannot create", dir))?;
     fs::set_permissions(dir, Permissions::from_mode(0o700))
-        .map_err(failed("cannot close to others", dir))
+        .map_err(failed("cannot set the mode of", dir))
 }
 
 /// Writes `bytes` as the new file `path`, mode 0600.
@@ -56,7 +55,7 @@ pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     temporary.push(format!(".new-{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
     let written = write_new(&temporary, bytes)
-        // A hard link, not a rename: a rename would replace what is there.
+        // A hard link, because a rename would replace an existing file.
         .and_then(|()| fs::hard_link(&temporary, path))
         .and_then(|()| File::open(folder)?.sync_all());
     let _ = fs::remove_file(&temporary);
@@ -72,7 +71,7 @@ fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
 /// Reads a whole file of at most `limit` bytes.
 ///
 /// # Errors
-/// When it cannot be read, or is longer: none of our files is, so it is not one of ours.
+/// When it cannot be read, or is longer than `limit`.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     let fail = || failed("cannot read", path);
     let length = fs::metadata(path).map_err(fail())?.len();

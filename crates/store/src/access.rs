@@ -1,10 +1,9 @@
-//! Requests for access for a time.
+//! Access requests: requests for temporary access, and the decisions about them.
 //!
 //! # Invariants
 //! - A request is decided once: only a pending one is approved or rejected, only an approved one is
 //!   revoked.
-//! - Old requests make room: beyond [`limits::MAX_ACCESS_REQUESTS`] the oldest that are over are
-//!   removed first.
+//! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the most.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
@@ -19,33 +18,33 @@ use towline_host::clock::UnixMillis;
 pub struct AccessRequest {
     /// `oi-` and 12 hex digits.
     pub id: String,
-    /// Who asks, by name.
+    /// Name of the requester.
     pub principal: String,
-    /// Who asks, by ARN.
+    /// ARN of the requester.
     pub principal_arn: String,
     /// Why.
     pub reason: String,
-    /// To what: JSON of the API's targets.
+    /// The targets: JSON of the API's type.
     pub targets: String,
     /// Tags of the request: JSON of a map.
     pub tags: String,
-    /// `Pending`, `Approved`, `Rejected` or `Revoked`; that it is over is in `expires_at`.
+    /// `Pending`, `Approved`, `Rejected` or `Revoked`; whether it has expired is in `expires_at`.
     pub status: String,
-    /// ARN of who decided; empty: nobody yet.
+    /// ARN of the approver; empty before a decision.
     pub decided_by: String,
-    /// Since when.
+    /// When it was made.
     pub created_at: UnixMillis,
-    /// Until when a decision may be made, then until when it holds.
+    /// Deadline of the decision; after an approval, its end.
     pub expires_at: UnixMillis,
 }
 
-/// Handle of the theme.
+/// Operations on access requests.
 pub struct AccessRequests<'a> {
     store: &'a Store,
 }
 
 impl Store {
-    /// Requests for access for a time.
+    /// Access requests.
     #[must_use]
     pub const fn access_requests(&self) -> AccessRequests<'_> {
         AccessRequests { store: self }
@@ -74,8 +73,8 @@ impl AccessRequests<'_> {
     /// Stores a new request.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when the principal has [`limits::MAX_PENDING_REQUESTS`] that are not
-    /// decided, or all places are taken by requests that still count.
+    /// [`StoreError::Full`] when the principal has [`limits::MAX_PENDING_REQUESTS`] undecided
+    /// requests, or the table is full of requests that have not expired.
     pub async fn create(&self, new: &AccessRequest, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let pending = "SELECT COUNT(*) FROM access_requests WHERE principal = ? AND status = 'Pending' AND expires_at > ";
@@ -92,9 +91,10 @@ impl AccessRequests<'_> {
         }
         sqlx::query(
             "DELETE FROM access_requests WHERE id IN (SELECT id FROM access_requests WHERE expires_at <= ? \
-             ORDER BY created_at DESC LIMIT -1 OFFSET ?)",
+             ORDER BY created_at DESC LIMIT ? OFFSET ?)",
         )
         .bind(now.0)
+        .bind(i64::MAX)
         .bind(limits::MAX_ACCESS_REQUESTS / 2)
         .execute(&mut *tx)
         .await?;
@@ -122,7 +122,7 @@ impl AccessRequests<'_> {
     /// The request of this id.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<AccessRequest>, StoreError> {
         let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
@@ -134,7 +134,7 @@ impl AccessRequests<'_> {
     /// Up to `limit` requests before that time and id, newest first.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(
         &self,
         before: Option<(UnixMillis, &str)>,
@@ -149,10 +149,11 @@ impl AccessRequests<'_> {
         Ok(rows.iter().map(request).collect::<Result<_, _>>()?)
     }
 
-    /// Moves a request from one status to another. `false`: it is in another one, or over.
+    /// Moves a request from one status to another. `false`: its status is another one, or it has
+    /// expired.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn decide(
         &self,
         id: &str,

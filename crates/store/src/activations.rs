@@ -1,4 +1,4 @@
-//! Activations: what lets a device with an unknown key in, a number of times, until a date.
+//! Activations: each registers a number of devices with unknown keys, until a date.
 //!
 //! # Invariants
 //! - The code is kept as its SHA-256 only. It has 160 random bits, so no slow hash is needed
@@ -13,45 +13,45 @@ use crate::store::{Store, within};
 use crate::tags::Tag;
 use towline_host::clock::UnixMillis;
 
-/// An activation about to be made.
+/// An activation about to be created.
 #[derive(Clone)]
 pub struct NewActivation {
-    /// A UUID, fresh.
+    /// A new UUID.
     pub id: String,
     /// SHA-256 of the code.
     pub code_hash: Vec<u8>,
-    /// For people.
+    /// Description, for users.
     pub description: String,
-    /// Name of the devices it lets in, unless they bring one.
+    /// Default name of its devices.
     pub default_name: String,
     /// The `IamRole` of the request; kept because AWS clients show it.
     pub iam_role: String,
-    /// Tags of the devices it lets in.
+    /// Tags of its devices.
     pub tags: Vec<Tag>,
-    /// How many devices it lets in.
+    /// How many devices may register.
     pub uses_allowed: i64,
-    /// Whether they stay pending until somebody approves them.
+    /// Whether its devices stay pending until they are approved.
     pub require_approval: bool,
-    /// Where they must come from, as a CIDR; empty: anywhere.
+    /// Network the devices must register from, as a CIDR; empty: any.
     pub source_cidr: String,
-    /// ARN of the principal that made it.
+    /// ARN of its creator.
     pub created_by: String,
-    /// When it ends.
+    /// When it expires.
     pub expires_at: UnixMillis,
 }
 
 /// An activation as stored.
 #[derive(Clone)]
 pub struct Activation {
-    /// What it was made with.
+    /// What it was created with.
     pub new: NewActivation,
-    /// Devices let in so far.
+    /// Devices registered so far.
     pub uses: i64,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixMillis,
 }
 
-/// Handle of the theme.
+/// Operations on activations.
 pub struct Activations<'a> {
     store: &'a Store,
 }
@@ -121,10 +121,10 @@ impl Activations<'_> {
         Ok(())
     }
 
-    /// The activation of this id, usable or not.
+    /// The activation with this id, usable or not.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<Activation>, StoreError> {
         let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
@@ -133,11 +133,10 @@ impl Activations<'_> {
         Ok(row.as_ref().map(activation).transpose()?)
     }
 
-    /// Up to `limit` activations with ids after `after`, by id; of these ids, names or roles unless
-    /// a list is empty.
+    /// Up to `limit` activations that match, with ids after `after`, by id.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(
         &self,
         filter: &ActivationFilter,
@@ -159,10 +158,10 @@ impl Activations<'_> {
         Ok(rows.iter().map(activation).collect::<Result<_, _>>()?)
     }
 
-    /// Removes an activation; devices it let in stay. `false`: there is none of this id.
+    /// Removes an activation; its devices stay. `false`: there is no such activation.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn delete(&self, id: &str) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM activations WHERE id = ?")
             .bind(id)

@@ -1,15 +1,15 @@
-//! The audit trail's table: lines as they were written, in order, bounded by age and number.
+//! The table of the audit trail: lines as written, in order, bounded by age and number.
 
 use crate::error::StoreError;
 use crate::store::Store;
 use towline_host::clock::UnixMillis;
 
-/// One line about to be kept.
+/// A line about to be stored.
 #[derive(Debug, Clone)]
 pub struct AuditRow {
     /// When it happened.
     pub at: UnixMillis,
-    /// ARN of the principal; empty when there was none.
+    /// ARN of the principal; empty when there is none.
     pub principal: String,
     /// The action, `service:Operation`, or the event's name.
     pub action: String,
@@ -19,7 +19,7 @@ pub struct AuditRow {
     pub line: String,
 }
 
-/// Handle of the theme.
+/// Operations on the audit trail.
 pub struct AuditTrail<'a> {
     store: &'a Store,
 }
@@ -33,10 +33,10 @@ impl Store {
 }
 
 impl AuditTrail<'_> {
-    /// Adds lines, all or none.
+    /// Appends lines in one transaction.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn append(&self, rows: &[AuditRow]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         for row in rows {
@@ -55,10 +55,10 @@ impl AuditTrail<'_> {
         Ok(())
     }
 
-    /// Up to `limit` lines after the one numbered `after`, oldest first, each with its number.
+    /// Up to `limit` lines after line `after`, oldest first, each with its number.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(&self, after: i64, limit: i64) -> Result<Vec<(i64, String)>, StoreError> {
         Ok(sqlx::query_as("SELECT id, line FROM audit WHERE id > ? ORDER BY id LIMIT ?")
             .bind(after)
@@ -67,11 +67,10 @@ impl AuditTrail<'_> {
             .await?)
     }
 
-    /// Up to `limit` lines before the one numbered `before`, newest first, of the time from `from`
-    /// up to and without `to`.
+    /// Up to `limit` lines before line `before`, newest first, with times in `from..to`.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn newest(
         &self,
         before: i64,
@@ -90,10 +89,11 @@ impl AuditTrail<'_> {
         .await?)
     }
 
-    /// Removes lines older than `before`, and the oldest beyond `max_rows`. The number removed.
+    /// Removes lines older than `before`, and the oldest beyond `max_rows`. Returns the number
+    /// removed.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn prune(&self, before: UnixMillis, max_rows: i64) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "DELETE FROM audit WHERE at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM audit) - ?",

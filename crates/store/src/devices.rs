@@ -1,9 +1,9 @@
-//! Devices: registered by an activation, seen by their links, listed by the API.
+//! Devices: registered by an activation, updated by their links, listed by the API.
 //!
 //! # Invariants
-//! - A device appears together with its first key and its tags, and with one use taken from its
-//!   activation: one transaction, so a use is neither lost nor doubled.
-//! - Columns that the device itself reports (versions, host name) are never read by policy.
+//! - A device, its first key, its tags and one use of its activation are one transaction: no use is
+//!   lost or counted twice.
+//! - Policy never reads columns that the device reports (versions, host name).
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
@@ -20,16 +20,16 @@ use towline_host::clock::UnixMillis;
 pub enum DeviceStatus {
     /// Sessions may be opened.
     Active,
-    /// Waits for somebody to approve it.
+    /// Waits for approval.
     Pending,
-    /// Its key was seen twice at once; waits for somebody to look.
+    /// Its key was seen on two live links; waits for an operator.
     Quarantined,
     /// Its last key was revoked.
     Revoked,
 }
 
 impl DeviceStatus {
-    /// The word in the store and in the API.
+    /// Its name in the store and in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -53,27 +53,27 @@ impl DeviceStatus {
 pub struct Device {
     /// `mi-…`.
     pub id: String,
-    /// Name for people; not unique.
+    /// Display name; not unique.
     pub name: String,
     /// What it may do.
     pub status: DeviceStatus,
-    /// Why it has that status, for people; empty when active from the start.
+    /// Why it has that status, for users; empty when active from the start.
     pub status_reason: String,
     /// What the device last reported about itself.
     pub report: DeviceReport,
     /// Address its link last came from.
     pub ip: String,
-    /// The activation that let it in.
+    /// The activation it registered with.
     pub activation_id: String,
     /// The role named in that activation.
     pub iam_role: String,
     /// When it was registered.
     pub registered_at: UnixMillis,
-    /// When it was last heard of.
+    /// When it was last connected.
     pub last_ping: UnixMillis,
 }
 
-/// What a device says about itself. Unproven.
+/// What a device reports about itself, unverified.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceReport {
     /// Agent version, four dotted numbers.
@@ -101,9 +101,9 @@ pub struct NewDevice {
     pub spki: Vec<u8>,
     /// Its tags.
     pub tags: Vec<Tag>,
-    /// What it says about itself.
+    /// Its report.
     pub report: DeviceReport,
-    /// Where it comes from.
+    /// Address of its request.
     pub ip: String,
     /// The activation, of which one use is taken.
     pub activation_id: String,
@@ -116,7 +116,7 @@ pub struct NewDevice {
 pub struct DeviceFilter {
     /// Ids.
     pub ids: Vec<String>,
-    /// Activations they came by.
+    /// Activations they registered with.
     pub activation_ids: Vec<String>,
     /// Roles named in those activations.
     pub iam_roles: Vec<String>,
@@ -128,7 +128,7 @@ pub struct DeviceFilter {
     pub tags: Vec<(String, Vec<String>)>,
 }
 
-/// Handle of the theme.
+/// Operations on devices.
 pub struct Devices<'a> {
     store: &'a Store,
 }
@@ -166,8 +166,8 @@ fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
 }
 
 impl Devices<'_> {
-    /// Registers a device with its key and tags and takes one use of its activation, all or
-    /// nothing.
+    /// Registers a device with its key and tags, and takes one use of its activation, in one
+    /// transaction.
     ///
     /// # Errors
     /// [`StoreError::Missing`] when the activation has no use left at `now`; [`StoreError::Exists`]
@@ -228,10 +228,10 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// The device of this id.
+    /// The device with this id.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<Device>, StoreError> {
         let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
@@ -240,10 +240,10 @@ impl Devices<'_> {
         Ok(row.as_ref().map(device).transpose()?)
     }
 
-    /// The device whose active key this is.
+    /// The device that has this active key.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn by_spki(&self, spki: &[u8]) -> Result<Option<Device>, StoreError> {
         let sql = format!(
             "{COLUMNS} WHERE id = (SELECT device_id FROM device_keys WHERE spki = ? AND status = 'active')"
@@ -255,7 +255,7 @@ impl Devices<'_> {
     /// Up to `limit` devices that match, with ids after `after`, by id.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(
         &self,
         filter: &DeviceFilter,
@@ -281,10 +281,10 @@ impl Devices<'_> {
         Ok(rows.iter().map(device).collect::<Result<_, _>>()?)
     }
 
-    /// Changes the status of a device. `false`: there is none of this id.
+    /// Changes the status of a device. `false`: there is no such device.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn set_status(
         &self,
         id: &str,
@@ -300,10 +300,10 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Notes what a device said when its link came up, and from where.
+    /// Stores the report and the address of a device that has connected.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn seen(
         &self,
         id: &str,
@@ -328,10 +328,10 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Notes that a device was heard of. Callers do so when a link ends, not with every keep-alive.
+    /// Stores when a device was last connected. Call it when a link ends, not with every keep-alive.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn pinged(&self, id: &str, now: UnixMillis) -> Result<(), StoreError> {
         sqlx::query("UPDATE devices SET last_ping = ? WHERE id = ?")
             .bind(now.0)
@@ -341,11 +341,11 @@ impl Devices<'_> {
         Ok(())
     }
 
-    /// Forgets a device and its tags. Its keys stay as revoked, so that they are never let in
-    /// again. `false`: there is none of this id.
+    /// Removes a device and its tags. Its keys stay, revoked, so that they are never accepted again.
+    /// `false`: there is no such device.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn remove(&self, id: &str, now: UnixMillis) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
         let gone =
@@ -369,7 +369,7 @@ impl Devices<'_> {
     /// Number of devices by status, for the metrics.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn count_by_status(&self) -> Result<Vec<(String, i64)>, StoreError> {
         Ok(sqlx::query_as("SELECT status, COUNT(*) FROM devices GROUP BY status")
             .fetch_all(&self.store.pool)

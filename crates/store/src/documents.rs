@@ -1,8 +1,8 @@
 //! Documents and their versions.
 //!
 //! # Invariants
-//! - Numbers of versions only grow; a number that was removed does not come back.
-//! - A document has its default version as long as it exists: that one cannot be removed alone.
+//! - Version numbers only grow; the number of a removed version is not used again.
+//! - A document always has its default version: that version cannot be removed alone.
 //! - No two versions of a document have the same text, or the same name.
 
 use sqlx::Row;
@@ -15,7 +15,7 @@ use crate::tags::put_all;
 use crate::tags::{Tag, TagKind};
 use towline_host::clock::UnixMillis;
 
-/// What a new document or version brings.
+/// The text of a version, and what belongs to it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DocumentText {
     /// The version's name; empty: none.
@@ -32,27 +32,27 @@ pub struct DocumentText {
     pub schema_version: String,
 }
 
-/// A document to be made.
+/// A document about to be created.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct NewDocument {
     /// Its name.
     pub name: String,
     /// `Session` or `Command`.
     pub kind: String,
-    /// On what it can run; empty: not said.
+    /// Target type; empty when none is given.
     pub target_type: String,
     /// Its first version.
     pub text: DocumentText,
 }
 
-/// One version of a document, with what is true of the document as a whole.
+/// One version of a document, with the fields of the document.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Document {
     /// Its name.
     pub name: String,
     /// `Session` or `Command`.
     pub kind: String,
-    /// On what it can run; empty: not said.
+    /// Target type; empty when none is given.
     pub target_type: String,
     /// The version that is used when none is named.
     pub default_version: i64,
@@ -60,9 +60,9 @@ pub struct Document {
     pub latest_version: i64,
     /// This version.
     pub version: i64,
-    /// What this version brought. In lists its `content` is empty.
+    /// The version's text. In lists its `content` is empty.
     pub text: DocumentText,
-    /// When this version was made.
+    /// When this version was created.
     pub created_at: UnixMillis,
 }
 
@@ -79,7 +79,7 @@ pub enum Version {
     Named(String),
 }
 
-/// Handle of the theme.
+/// Operations on documents and their versions.
 pub struct Documents<'a> {
     store: &'a Store,
 }
@@ -92,9 +92,9 @@ impl Store {
     }
 }
 
-/// What `StoreError::Exists` names when a version's text is there already.
+/// What `StoreError::Exists` names when another version has the same text.
 pub const SAME_TEXT: &str = "text of a document";
-/// What `StoreError::Exists` names when a version's name is there already.
+/// What `StoreError::Exists` names when another version has the same name.
 pub const SAME_NAME: &str = "name of a document's version";
 
 const COLUMNS: &str = "d.name, d.kind, d.target_type, d.default_version, \
@@ -123,7 +123,7 @@ fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
 }
 
 impl Documents<'_> {
-    /// Makes a document with its first version and its tags.
+    /// Creates a document with its first version and its tags.
     ///
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::Full`].
@@ -151,7 +151,7 @@ impl Documents<'_> {
         Ok(())
     }
 
-    /// Adds a version, which becomes the latest; its number.
+    /// Adds a version, which becomes the latest. Returns its number.
     ///
     /// # Errors
     /// [`StoreError::Missing`] without the document; [`StoreError::Exists`] of the text or the
@@ -197,11 +197,15 @@ impl Documents<'_> {
     /// One version of a document, with its text.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, name: &str, version: &Version) -> Result<Option<Document>, StoreError> {
         let (condition, number, text) = match version {
             Version::Default => ("v.version = d.default_version", None, None),
-            Version::Latest => ("v.version = latest_version", None, None),
+            Version::Latest => (
+                "v.version = (SELECT MAX(version) FROM document_versions WHERE name = d.name)",
+                None,
+                None,
+            ),
             Version::Number(number) => ("v.version = ?", Some(*number), None),
             Version::Named(named) => ("v.version_name = ?", None, Some(named.as_str())),
         };
@@ -219,7 +223,7 @@ impl Documents<'_> {
     /// The default versions of all documents, by name, without their texts.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(&self) -> Result<Vec<Document>, StoreError> {
         let sql = format!(
             "SELECT {COLUMNS}, '' AS content {FROM} WHERE v.version = d.default_version ORDER BY d.name"
@@ -231,7 +235,7 @@ impl Documents<'_> {
     /// Up to `limit` versions of a document below `before`, latest first, without their texts.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn versions(
         &self,
         name: &str,
@@ -250,15 +254,17 @@ impl Documents<'_> {
         Ok(rows.iter().map(document).collect::<Result<_, _>>()?)
     }
 
-    /// Makes a version the default. `false`: there is none of this number.
+    /// Makes a version the default. `false`: there is no such version.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn set_default(&self, name: &str, version: i64) -> Result<bool, StoreError> {
         let done = sqlx::query(
-            "UPDATE documents SET default_version = ?2 WHERE name = ?1 \
-             AND EXISTS (SELECT 1 FROM document_versions WHERE name = ?1 AND version = ?2)",
+            "UPDATE documents SET default_version = ? WHERE name = ? \
+             AND EXISTS (SELECT 1 FROM document_versions WHERE name = ? AND version = ?)",
         )
+        .bind(version)
+        .bind(name)
         .bind(name)
         .bind(version)
         .execute(&self.store.pool)
@@ -266,10 +272,10 @@ impl Documents<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Removes a document with its versions and tags. `false`: there is none.
+    /// Removes a document with its versions and tags. `false`: there is no such document.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
         let gone = sqlx::query("DELETE FROM documents WHERE name = ?")
@@ -285,19 +291,20 @@ impl Documents<'_> {
         Ok(gone.rows_affected() > 0)
     }
 
-    /// Removes one version that is not the default. `false`: it is the default, or there is none of
-    /// this number. The latest is then the greatest that is left.
+    /// Removes one version that is not the default. `false`: it is the default, or there is no such
+    /// version.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn delete_version(&self, name: &str, version: i64) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
         let gone = sqlx::query(
-            "DELETE FROM document_versions WHERE name = ?1 AND version = ?2 \
-             AND version <> (SELECT default_version FROM documents WHERE name = ?1)",
+            "DELETE FROM document_versions WHERE name = ? AND version = ? \
+             AND version <> (SELECT default_version FROM documents WHERE name = ?)",
         )
         .bind(name)
         .bind(version)
+        .bind(name)
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;

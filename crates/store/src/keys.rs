@@ -1,26 +1,30 @@
-//! Keys of devices: which are let in, and which never again.
+//! Keys of devices: which are accepted, and which are banned.
+//!
+//! # Invariants
+//! - A key belongs to one device for ever: the row of a revoked key stays, so that it is never
+//!   enrolled again.
+//! - `created_at` orders the keys of one device, even if the clock was set back: a new key is at
+//!   least one millisecond younger than the device's youngest.
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use towline_ssm::ids::hex_lower;
 
 use crate::error::StoreError;
+use crate::limits;
 use crate::store::Store;
 use towline_host::clock::UnixMillis;
 
-/// Keys one device may have on record: rotations keep the old rows.
-const MAX_KEYS: i64 = 100;
-
-/// SHA-256 of a `SubjectPublicKeyInfo`, lower-case hex: how a key is named to people.
+/// SHA-256 of a `SubjectPublicKeyInfo`, lower-case hex: the name of a key for users.
 #[must_use]
 pub fn fingerprint(spki: &[u8]) -> String {
     hex_lower(ring::digest::digest(&ring::digest::SHA256, spki).as_ref())
 }
 
-/// Whether a key is let in.
+/// Whether a key is accepted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum KeyStatus {
-    /// Let in.
+    /// Accepted.
     Active,
     /// Replaced by a newer one.
     Retired,
@@ -45,19 +49,19 @@ impl KeyStatus {
 pub struct DeviceKey {
     /// [`fingerprint`] of the key.
     pub fingerprint: String,
-    /// Whose it is.
+    /// The device that holds it.
     pub device_id: String,
-    /// Whether it is let in.
+    /// Whether it is accepted.
     pub status: KeyStatus,
     /// When it was first accepted.
     pub created_at: UnixMillis,
-    /// When it stopped being let in.
+    /// When it stopped being accepted.
     pub ended_at: Option<UnixMillis>,
-    /// Why, for people.
+    /// Why, for users.
     pub reason: String,
 }
 
-/// Handle of the theme.
+/// Operations on the keys of devices.
 pub struct DeviceKeys<'a> {
     store: &'a Store,
 }
@@ -89,10 +93,10 @@ fn key(row: &SqliteRow) -> Result<DeviceKey, sqlx::Error> {
 }
 
 impl DeviceKeys<'_> {
-    /// What is known of a key.
+    /// A key, whatever its status.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, spki: &[u8]) -> Result<Option<DeviceKey>, StoreError> {
         let row = sqlx::query(&format!("{COLUMNS} WHERE spki = ?"))
             .bind(spki)
@@ -104,7 +108,7 @@ impl DeviceKeys<'_> {
     /// All keys of a device, oldest first.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn of(&self, device: &str) -> Result<Vec<DeviceKey>, StoreError> {
         let rows =
             sqlx::query(&format!("{COLUMNS} WHERE device_id = ? ORDER BY created_at, fingerprint"))
@@ -114,23 +118,35 @@ impl DeviceKeys<'_> {
         Ok(rows.iter().map(key).collect::<Result<_, _>>()?)
     }
 
-    /// Lets a further key of a device in (rotation). The old one stays active until
+    /// Adds a key to a device (rotation). The old key stays active until
     /// [`DeviceKeys::retire_older`].
     ///
     /// # Errors
-    /// [`StoreError::Exists`] for a key that is on record, of whichever device;
-    /// [`StoreError::Full`].
+    /// [`StoreError::Exists`] when any device has or had this key; [`StoreError::Full`].
     pub async fn add(&self, device: &str, spki: &[u8], now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM device_keys WHERE device_id = ?";
-        crate::store::within(&mut tx, count, device, "keys of this device", MAX_KEYS).await?;
+        crate::store::within(
+            &mut tx,
+            count,
+            device,
+            "keys of this device",
+            limits::MAX_KEYS_OF_DEVICE,
+        )
+        .await?;
+        let youngest: Option<i64> =
+            sqlx::query_scalar("SELECT MAX(created_at) FROM device_keys WHERE device_id = ?")
+                .bind(device)
+                .fetch_one(&mut *tx)
+                .await?;
+        let created_at = youngest.map_or(now.0, |at| now.0.max(at.saturating_add(1)));
         sqlx::query(
             "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) VALUES (?, ?, ?, 'active', ?)",
         )
         .bind(fingerprint(spki))
         .bind(spki)
         .bind(device)
-        .bind(now.0)
+        .bind(created_at)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("device key"))?;
@@ -138,11 +154,11 @@ impl DeviceKeys<'_> {
         Ok(())
     }
 
-    /// The device has come with `spki`: its active keys from before that are retired. The number of
-    /// those. A newer one is on its way and stays.
+    /// Retires the device's active keys that are older than `spki`, with which it has connected. A
+    /// younger key, which is on its way to the device, stays. Returns the number retired.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn retire_older(
         &self,
         device: &str,
@@ -152,7 +168,7 @@ impl DeviceKeys<'_> {
         let done = sqlx::query(
             "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
              WHERE device_id = ? AND spki <> ? AND status = 'active' \
-             AND rowid < (SELECT rowid FROM device_keys WHERE spki = ?)",
+             AND created_at < (SELECT created_at FROM device_keys WHERE spki = ?)",
         )
         .bind(now.0)
         .bind(device)
@@ -163,11 +179,10 @@ impl DeviceKeys<'_> {
         Ok(done.rows_affected())
     }
 
-    /// Bans keys of a device: the one of this fingerprint, or all. The number of keys that were let
-    /// in until now.
+    /// Revokes keys of a device: the one with this fingerprint, or all. Returns the number revoked.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn revoke(
         &self,
         device: &str,
@@ -177,12 +192,11 @@ impl DeviceKeys<'_> {
     ) -> Result<u64, StoreError> {
         let done = sqlx::query(
             "UPDATE device_keys SET status = 'revoked', ended_at = ?, reason = ? \
-             WHERE device_id = ? AND (? IS NULL OR fingerprint = ?) AND status <> 'revoked'",
+             WHERE device_id = ? AND fingerprint = COALESCE(?, fingerprint) AND status <> 'revoked'",
         )
         .bind(now.0)
         .bind(reason)
         .bind(device)
-        .bind(fingerprint)
         .bind(fingerprint)
         .execute(&self.store.pool)
         .await?;
@@ -286,5 +300,17 @@ mod tests {
         assert!(store.devices().list(&with_key, "", 9).await.unwrap().is_empty());
         let injected = DeviceFilter { ids: vec!["' OR 1=1 --".into()], ..DeviceFilter::default() };
         assert!(store.devices().list(&injected, "", 9).await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_was_set_back_does_not_make_a_new_key_the_older_one() {
+        let (store, _dir) = scratch().await;
+        let keys = store.device_keys();
+        keys.add("mi-1", &[1], UnixMillis(9_000)).await.unwrap();
+        keys.add("mi-1", &[2], UnixMillis(1_000)).await.unwrap();
+        assert_eq!(keys.retire_older("mi-1", &[2], UnixMillis(1_001)).await.unwrap(), 1);
+        let statuses: Vec<_> =
+            keys.of("mi-1").await.unwrap().into_iter().map(|key| key.status).collect();
+        assert_eq!(statuses, [KeyStatus::Retired, KeyStatus::Active]);
     }
 }

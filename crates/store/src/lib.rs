@@ -1,20 +1,32 @@
-//! What the gateway remembers: devices, activations, principals, sessions, commands, settings, the
-//! audit trail.
+//! The gateway's database: devices, activations, principals, documents, sessions, commands, settings,
+//! command log and audit trail.
 //!
-//! Way: the API and the data plane call a theme's handle (`store.devices()`, ...) -> SQL with bound
-//! parameters -> rows as plain structs. SQLite embedded, write-ahead log, every commit synced: what
-//! was answered is still there after a power cut.
+//! Data flow: the API and the data plane call the operations of a table (`store.devices()`, ...) -> SQL
+//! with bound parameters -> rows as plain structs. SQLite is embedded, with a write-ahead log and a
+//! sync for every commit: what was confirmed is still there after a power cut.
 //!
 //! # Invariants
-//! - SQL stands in this folder only, and only with bound values: no text of a request becomes part
-//!   of a statement.
-//! - Every table has a bound: by [`crate::limits`], checked in the transaction that adds the row,
-//!   or by pruning.
+//! - SQL is in this crate only. Values are bound: no text of a request becomes part of a statement.
+//! - SQL is portable: what only SQLite understands is in `store` and in the first migrations (a test
+//!   of the tree checks the rest).
+//! - Every table is bounded, by [`limits`] in the transaction that adds the row, or by pruning.
 //! - Times come from the caller; the store has no clock.
 //!
 //! # Not here
-//! - Policy, validation of names, secrets in the clear: `access_keys.sealed` is opaque to the
-//!   store.
+//! - Policy and validation of names. Plain secrets: `access_keys.sealed` is opaque here.
+//!
+//! # Example
+//! ```
+//! # tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
+//! let folder = tempfile::tempdir()?;
+//! let store = towline_store::Store::open(&folder.path().join("towline.db")).await?;
+//! store.settings().set("session.idle-minutes", "5").await?;
+//! let limits = store.settings().session_limits().await?;
+//! assert_eq!(limits.idle.as_secs(), 300);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! # })?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 #![forbid(unsafe_code)]
 
 mod access;

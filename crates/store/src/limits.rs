@@ -1,4 +1,5 @@
-//! Every bound of the store: rows of each table, connections, waiting times.
+//! Every constant of the store that bounds memory, time or count: rows of each table, connections,
+//! waiting times.
 //!
 //! A table that would pass its bound refuses the new row ([`crate::StoreError::Full`]) or drops its
 //! oldest ended rows; each constant says which.
@@ -40,6 +41,19 @@ pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
 /// Groups of one user: IAM's quota is 10.
 pub const MAX_GROUPS_OF_USER: i64 = 10;
+
+/// Keys of one device on record: rotations keep the old rows, about 300 bytes each.
+pub const MAX_KEYS_OF_DEVICE: i64 = 100;
+
+/// Members of a group that are listed, for people to read.
+pub const MAX_MEMBERS_LISTED: i64 = 1000;
+
+/// Minutes until an idle session ends unless a setting says otherwise: the default of AWS's session
+/// preferences.
+pub const DEFAULT_IDLE_MINUTES: u64 = 20;
+
+/// Greatest number of minutes of both session settings: what AWS allows for the maximum duration.
+pub const GREATEST_MINUTES: u64 = 1440;
 
 /// Access requests kept, decided ones included. At most 1 KiB each in practice.
 pub const MAX_ACCESS_REQUESTS: i64 = 10_000;

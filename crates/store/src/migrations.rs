@@ -1,4 +1,4 @@
-//! The schema's history, compiled in: `migrations/NNNN_name.sql`, each applied once and never
+//! The history of the schema, compiled in: `migrations/NNNN_name.sql`. Each is applied once and never
 //! edited afterwards.
 
 use std::borrow::Cow;
@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 use sqlx::error::BoxDynError;
 use sqlx::migrate::{MigrateError, Migration, MigrationSource, MigrationType, Migrator};
 
-/// Number, name and text of each step, in order. Append only: the store remembers a digest of each
+/// Number, name and text of each step, in order. Append only: the database holds a digest of each
 /// text.
 const STEPS: &[(i64, &str, &str)] = &[
     (1, "first", include_str!("../migrations/0001_first.sql")),

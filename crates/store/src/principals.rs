@@ -1,8 +1,8 @@
-//! Principals: who may sign requests, with which keys, under which policies. Groups and roles stand
-//! here as `group/NAME` and `role/NAME`; what else there is to them is in [`super::roles`].
+//! Principals: who may sign requests, with which keys, under which policies. Groups and roles are
+//! principals named `group/NAME` and `role/NAME`; their other tables are in [`crate::roles`].
 //!
 //! # Invariants
-//! - The secret of a key comes and goes sealed; the store cannot open it.
+//! - The secret of a key is sealed; the store cannot open it.
 //! - Removing a principal removes its keys and policies in the same transaction.
 
 use sqlx::Row;
@@ -20,7 +20,7 @@ use towline_host::clock::UnixMillis;
 pub struct Principal {
     /// Its name, unique.
     pub name: String,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixMillis,
 }
 
@@ -29,15 +29,15 @@ pub struct Principal {
 pub struct AccessKey {
     /// Its id, the public half.
     pub id: String,
-    /// Whose it is.
+    /// The principal that holds it.
     pub principal: String,
-    /// The secret, sealed by [`crate::vault::Vault`].
+    /// The sealed secret.
     pub sealed: Vec<u8>,
     /// Whether it may be used.
     pub active: bool,
-    /// When it was made.
+    /// When it was created.
     pub created_at: UnixMillis,
-    /// About when it was last used, to the minute.
+    /// When it was last used, to the minute.
     pub last_used: Option<UnixMillis>,
 }
 
@@ -50,7 +50,7 @@ impl std::fmt::Debug for AccessKey {
     }
 }
 
-/// Handle of the theme.
+/// Operations on principals, access keys and policies.
 pub struct Principals<'a> {
     store: &'a Store,
 }
@@ -78,7 +78,7 @@ fn access_key(row: &SqliteRow) -> Result<AccessKey, sqlx::Error> {
 }
 
 impl Principals<'_> {
-    /// Makes a user with its tags.
+    /// Creates a user with its tags.
     ///
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::Full`].
@@ -108,10 +108,10 @@ impl Principals<'_> {
         Ok(())
     }
 
-    /// The user of this name.
+    /// The principal with this name.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, name: &str) -> Result<Option<Principal>, StoreError> {
         let row = sqlx::query_as("SELECT name, created_at FROM principals WHERE name = ?")
             .bind(name)
@@ -120,11 +120,11 @@ impl Principals<'_> {
         Ok(row.map(|(name, at)| Principal { name, created_at: UnixMillis(at) }))
     }
 
-    /// Up to `limit` principals whose names come after `after`, by name. `kind` is what is in front
-    /// of the name: nothing for users, `role/` or `group/`.
+    /// Up to `limit` principals with names after `after`, by name. `kind`: the prefix of the names,
+    /// `role/`, `group/`, or nothing for users.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(
         &self,
         kind: &str,
@@ -132,11 +132,12 @@ impl Principals<'_> {
         limit: i64,
     ) -> Result<Vec<Principal>, StoreError> {
         let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT name, created_at FROM principals WHERE name > ?2 \
-             AND substr(name, 1, instr(name, '/')) = ?1 ORDER BY name LIMIT ?3",
+            "SELECT name, created_at FROM principals WHERE name > ? \
+             AND CASE WHEN SUBSTR(name, 1, 5) = 'role/' THEN 'role/' \
+             WHEN SUBSTR(name, 1, 6) = 'group/' THEN 'group/' ELSE '' END = ? ORDER BY name LIMIT ?",
         )
-        .bind(kind)
         .bind(after)
+        .bind(kind)
         .bind(limit)
         .fetch_all(&self.store.pool)
         .await?;
@@ -146,10 +147,10 @@ impl Principals<'_> {
             .collect())
     }
 
-    /// Removes a user with its keys, policies and tags. `false`: there was none.
+    /// Removes a user with its keys, policies and tags. `false`: there is no such user.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
         let mut tx = self.store.writing().await?;
         let gone = sqlx::query("DELETE FROM principals WHERE name = ?")
@@ -194,10 +195,10 @@ impl Principals<'_> {
         Ok(())
     }
 
-    /// The key of this id, active or not.
+    /// The key with this id, active or not.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn key(&self, id: &str) -> Result<Option<AccessKey>, StoreError> {
         let row = sqlx::query(&format!("{KEY_COLUMNS} WHERE id = ?"))
             .bind(id)
@@ -209,7 +210,7 @@ impl Principals<'_> {
     /// All keys of a user, oldest first.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn keys(&self, principal: &str) -> Result<Vec<AccessKey>, StoreError> {
         let rows =
             sqlx::query(&format!("{KEY_COLUMNS} WHERE principal = ? ORDER BY created_at, id"))
@@ -219,10 +220,10 @@ impl Principals<'_> {
         Ok(rows.iter().map(access_key).collect::<Result<_, _>>()?)
     }
 
-    /// Switches a key of this user on or off. `false`: the user has no such key.
+    /// Activates or deactivates a key of this user. `false`: the user has no such key.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn set_key_active(
         &self,
         principal: &str,
@@ -241,7 +242,7 @@ impl Principals<'_> {
     /// Removes a key of this user. `false`: the user has no such key.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn delete_key(&self, principal: &str, id: &str) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM access_keys WHERE id = ? AND principal = ?")
             .bind(id)
@@ -251,10 +252,10 @@ impl Principals<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Notes that a key was used.
+    /// Stores when a key was used.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn key_used(&self, id: &str, now: UnixMillis) -> Result<(), StoreError> {
         sqlx::query("UPDATE access_keys SET last_used = ? WHERE id = ?")
             .bind(now.0)
@@ -264,7 +265,7 @@ impl Principals<'_> {
         Ok(())
     }
 
-    /// Stores a policy under a name; one of that name is replaced.
+    /// Stores a policy; one with the same name is replaced.
     ///
     /// # Errors
     /// [`StoreError::Full`] beyond the bounds on number and bytes; [`StoreError::Missing`] without
@@ -297,7 +298,8 @@ impl Principals<'_> {
         let count = "SELECT COUNT(*) - 1 FROM principal_policies WHERE principal = ?";
         within(&mut tx, count, principal, "policies of this principal", limits::MAX_POLICIES)
             .await?;
-        let bytes = "SELECT SUM(LENGTH(CAST(document AS BLOB))) - 1 FROM principal_policies WHERE principal = ?";
+        let bytes =
+            "SELECT SUM(OCTET_LENGTH(document)) - 1 FROM principal_policies WHERE principal = ?";
         within(
             &mut tx,
             bytes,
@@ -313,7 +315,7 @@ impl Principals<'_> {
     /// All policies of a user: name and text, by name.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn policies(&self, principal: &str) -> Result<Vec<(String, String)>, StoreError> {
         Ok(sqlx::query_as(
             "SELECT name, document FROM principal_policies WHERE principal = ? ORDER BY name",
@@ -323,10 +325,10 @@ impl Principals<'_> {
         .await?)
     }
 
-    /// Removes a policy. `false`: there was none of that name.
+    /// Removes a policy. `false`: there is no such policy.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn delete_policy(&self, principal: &str, name: &str) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM principal_policies WHERE principal = ? AND name = ?")
             .bind(principal)

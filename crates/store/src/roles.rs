@@ -1,13 +1,13 @@
 //! Roles, the members of groups, and permission boundaries.
 //!
-//! Roles and groups are rows of the principals' table under `role/NAME` and `group/NAME`; so they
-//! have policies, tags and an end in common with users, and no name is two things.
+//! Roles and groups are rows of the principals' table, named `role/NAME` and `group/NAME`. So they
+//! share policies, tags and removal with users, and no name means two things.
 //!
 //! # Invariants
-//! - What hangs on a principal goes with it: foreign keys see to that.
+//! - What belongs to a principal is removed with it, by foreign keys.
 //!
 //! # Not here
-//! - What trust policies and boundaries mean: the policy crate, asked by [`crate::api`].
+//! - What trust policies and boundaries mean: `towline_policy`.
 
 use crate::error::StoreError;
 use crate::limits;
@@ -19,7 +19,7 @@ use towline_host::clock::UnixMillis;
 /// What makes a principal a role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Role {
-    /// `AROA` and 16 characters: what stays the same when a role of this name is made anew.
+    /// `AROA` and 16 characters. A role that is created again under the same name gets a new id.
     pub unique_id: String,
     /// The trust policy's text.
     pub trust: String,
@@ -27,7 +27,7 @@ pub struct Role {
     pub max_seconds: i64,
 }
 
-/// Handle of the theme.
+/// Operations on roles, members of groups and permission boundaries.
 pub struct Roles<'a> {
     store: &'a Store,
 }
@@ -41,7 +41,7 @@ impl Store {
 }
 
 impl Roles<'_> {
-    /// Makes a role (`name` begins with `role/`) with its tags.
+    /// Creates a role (`name` begins with `role/`) with its tags.
     ///
     /// # Errors
     /// [`StoreError::Exists`], [`StoreError::Full`].
@@ -75,10 +75,10 @@ impl Roles<'_> {
         Ok(())
     }
 
-    /// The role of this name.
+    /// The role with this name.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, name: &str) -> Result<Option<Role>, StoreError> {
         let row: Option<(String, String, i64)> =
             sqlx::query_as("SELECT unique_id, trust, max_seconds FROM roles WHERE principal = ?")
@@ -88,10 +88,10 @@ impl Roles<'_> {
         Ok(row.map(|(unique_id, trust, max_seconds)| Role { unique_id, trust, max_seconds }))
     }
 
-    /// Changes what is given. `false`: there is no such role.
+    /// Changes the given fields. `false`: there is no such role.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn update(
         &self,
         name: &str,
@@ -109,7 +109,7 @@ impl Roles<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Puts a user into a group (`group` begins with `group/`); one that is in it already stays.
+    /// Adds a user to a group (`group` begins with `group/`). A member stays a member.
     ///
     /// # Errors
     /// [`StoreError::Missing`] without user or group, [`StoreError::Full`] beyond
@@ -138,10 +138,10 @@ impl Roles<'_> {
         Ok(())
     }
 
-    /// Takes a user out of a group. `false`: it was not in it.
+    /// Removes a user from a group. `false`: the user is not a member.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn leave(&self, group: &str, member: &str) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM group_members WHERE group_name = ? AND member = ?")
             .bind(group)
@@ -154,7 +154,7 @@ impl Roles<'_> {
     /// The groups of a user, as `group/NAME`.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn groups_of(&self, member: &str) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
             "SELECT group_name FROM group_members WHERE member = ? ORDER BY group_name",
@@ -164,15 +164,16 @@ impl Roles<'_> {
         .await?)
     }
 
-    /// The members of a group, by name; at most 1000, for people to read.
+    /// The members of a group, by name; at most [`limits::MAX_MEMBERS_LISTED`].
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn members_of(&self, group: &str) -> Result<Vec<String>, StoreError> {
         Ok(sqlx::query_scalar(
-            "SELECT member FROM group_members WHERE group_name = ? ORDER BY member LIMIT 1000",
+            "SELECT member FROM group_members WHERE group_name = ? ORDER BY member LIMIT ?",
         )
         .bind(group)
+        .bind(limits::MAX_MEMBERS_LISTED)
         .fetch_all(&self.store.pool)
         .await?)
     }
@@ -183,11 +184,11 @@ impl Roles<'_> {
     /// [`StoreError::Missing`] without the principal.
     pub async fn set_boundary(&self, principal: &str, document: &str) -> Result<(), StoreError> {
         let done = sqlx::query(
-            "INSERT INTO boundaries (principal, document) SELECT name, ?2 FROM principals WHERE name = ?1 \
+            "INSERT INTO boundaries (principal, document) SELECT name, ? FROM principals WHERE name = ? \
              ON CONFLICT (principal) DO UPDATE SET document = excluded.document",
         )
-        .bind(principal)
         .bind(document)
+        .bind(principal)
         .execute(&self.store.pool)
         .await?;
         if done.rows_affected() == 0 { Err(StoreError::Missing("principal")) } else { Ok(()) }
@@ -196,7 +197,7 @@ impl Roles<'_> {
     /// The boundary of a principal.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn boundary(&self, principal: &str) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar("SELECT document FROM boundaries WHERE principal = ?")
             .bind(principal)
@@ -204,10 +205,10 @@ impl Roles<'_> {
             .await?)
     }
 
-    /// Removes the boundary of a principal. `false`: it had none.
+    /// Removes the boundary of a principal. `false`: it has none.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn remove_boundary(&self, principal: &str) -> Result<bool, StoreError> {
         let done = sqlx::query("DELETE FROM boundaries WHERE principal = ?")
             .bind(principal)

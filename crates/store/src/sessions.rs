@@ -1,13 +1,12 @@
-//! Sessions: one row from the decision to open one until thirty days after its end.
+//! Sessions: one row from the decision to open a session until thirty days after its end.
 //!
-//! Way: `insert` (Connecting) -> `mark` as clients come and go -> `end`. After a restart of the
-//! gateway `list_active` says which sessions may still be alive on their devices.
+//! Data flow: `insert` (Connecting) -> `mark` as clients attach and detach -> `end`. After a restart
+//! of the gateway `list_active` returns the sessions that may be alive on their devices.
 //!
 //! # Invariants
-//! - An ended session's end is never changed again: the first reason is the one kept. What it left
-//!   is still counted after it: the device may report late, and the recording is over a moment
-//!   later.
-//! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] go when new ones come.
+//! - The end of a session never changes: the first reason is kept. Its commands and the size of its
+//!   recording are still counted afterwards, because both may arrive later.
+//! - Ended rows older than [`limits::SESSION_HISTORY_DAYS`] are removed when a session is inserted.
 
 use std::time::Duration;
 
@@ -19,20 +18,20 @@ use crate::limits;
 use crate::store::{Store, one_of};
 use towline_host::clock::UnixMillis;
 
-/// A session's status, in the words of AWS.
+/// A session's status, in AWS's terms.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SessionStatus {
-    /// Decided; no client yet.
+    /// Decided; no client has attached.
     Connecting,
     /// A client is attached.
     Connected,
     /// No client is attached; the shell goes on.
     Disconnected,
-    /// On its way to the end.
+    /// Ending.
     Terminating,
     /// Ended.
     Terminated,
-    /// Never came to be.
+    /// Never began.
     Failed,
 }
 
@@ -47,7 +46,7 @@ impl SessionStatus {
         Self::Failed,
     ];
 
-    /// The word in the store and in the API.
+    /// Its name in the store and in the API.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -60,7 +59,7 @@ impl SessionStatus {
         }
     }
 
-    /// The status of this word.
+    /// The status with this name.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|s| s.as_str() == text)
@@ -74,9 +73,9 @@ pub struct NewSession {
     pub id: String,
     /// The device.
     pub device_id: String,
-    /// Who asked.
+    /// ARN of the owner.
     pub principal_arn: String,
-    /// Who asked, name alone.
+    /// Name of the owner.
     pub principal_name: String,
     /// The session document.
     pub document: String,
@@ -84,13 +83,13 @@ pub struct NewSession {
     pub reason: String,
     /// User to run as; empty for the device's default.
     pub run_as: String,
-    /// Where the request came from.
+    /// Address of the request.
     pub source_ip: String,
-    /// Whether an approved request for access is behind it.
+    /// Whether an approved access request permits it.
     pub just_in_time: bool,
-    /// What its data channel calls it, for the time after a restart.
+    /// Session type in the data channel's handshake, for the time after a restart.
     pub session_type: String,
-    /// Where its output lies: an OutputUrl as JSON; empty when nowhere.
+    /// Where its output is kept: an OutputUrl as JSON; empty when nowhere.
     pub output_url: String,
     /// Whether its input is recorded, as far as it is echoed.
     pub input_recorded: bool,
@@ -105,19 +104,19 @@ pub struct NewSession {
 pub struct Session {
     /// What it was opened with.
     pub new: NewSession,
-    /// Where it stands.
+    /// Its status.
     pub status: SessionStatus,
-    /// Why it ended, or what happened last; for people.
+    /// Why it ended, or what happened last; for users.
     pub details: String,
     /// When it was decided.
     pub started_at: UnixMillis,
     /// When it ended.
     pub ended_at: Option<UnixMillis>,
-    /// Whatever the data plane needs to take the session up again after a restart. Opaque here.
+    /// What the data plane needs to resume the session after a restart. Opaque here.
     pub resume_state: Option<Vec<u8>>,
-    /// Programs that it executed, as far as the device was heard; `None` where nothing was heard.
+    /// Number of programs it executed, as far as its device reported; `None` without a report.
     pub commands: Option<i64>,
-    /// Bytes of its recording, once that is over.
+    /// Bytes of its recording, once that has ended.
     pub recording_bytes: Option<i64>,
 }
 
@@ -138,11 +137,11 @@ pub struct SessionFilter {
     pub invoked_after: Option<UnixMillis>,
     /// Started at or before this.
     pub invoked_before: Option<UnixMillis>,
-    /// Those with an approved request behind them, or the others.
+    /// Those that an approved request permits, or the others.
     pub just_in_time: Option<bool>,
 }
 
-/// Handle of the theme.
+/// Operations on sessions.
 pub struct SessionStore<'a> {
     store: &'a Store,
 }
@@ -190,7 +189,7 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
     })
 }
 
-/// `access_type` of a session behind which an approved request stands.
+/// `access_type` of a session that an approved request permits.
 const JUST_IN_TIME: &str = "JustInTime";
 
 fn as_millis(duration: Duration) -> i64 {
@@ -198,8 +197,8 @@ fn as_millis(duration: Duration) -> i64 {
 }
 
 impl SessionStore<'_> {
-    /// Stores a session, status Connecting, and lets go of history that is too old. What the device
-    /// has reported of it already, in the moment before, is counted.
+    /// Stores a session with status Connecting, and removes history that is too old. Commands that
+    /// the device reported a moment earlier are counted.
     ///
     /// # Errors
     /// [`StoreError::Exists`] for an id that is taken.
@@ -217,8 +216,8 @@ impl SessionStore<'_> {
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
              access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
              VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
-             (SELECT SUM(kind = 'exec') FROM command_log \
-             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND detail NOT LIKE 'off%'))))",
+             (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
+             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))))",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -243,10 +242,10 @@ impl SessionStore<'_> {
         Ok(())
     }
 
-    /// Changes where a live session stands. `false`: it has ended, or never was.
+    /// Sets the status of a live session. `false`: it has ended, or does not exist.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn mark(&self, id: &str, status: SessionStatus) -> Result<bool, StoreError> {
         let done = sqlx::query("UPDATE sessions SET status = ? WHERE id = ? AND ended_at IS NULL")
             .bind(status.as_str())
@@ -256,10 +255,10 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Keeps what the data plane needs to take a live session up again.
+    /// Stores what the data plane needs to resume a live session.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn set_resume_state(&self, id: &str, state: &[u8]) -> Result<bool, StoreError> {
         let done =
             sqlx::query("UPDATE sessions SET resume_state = ? WHERE id = ? AND ended_at IS NULL")
@@ -270,11 +269,11 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Ends a live session: Terminated, or Failed when it never came to be. `false`: it has ended
-    /// before, or never was.
+    /// Ends a live session: Terminated, or Failed when it never began. `false`: it has ended before,
+    /// or does not exist.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn end(
         &self,
         id: &str,
@@ -295,10 +294,10 @@ impl SessionStore<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Keeps how large its recording has become.
+    /// Stores the size of its recording.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn set_recording_bytes(&self, id: &str, bytes: u64) -> Result<(), StoreError> {
         sqlx::query("UPDATE sessions SET recording_bytes = ? WHERE id = ?")
             .bind(i64::try_from(bytes).unwrap_or(i64::MAX))
@@ -308,10 +307,10 @@ impl SessionStore<'_> {
         Ok(())
     }
 
-    /// The session of this id.
+    /// The session with this id.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<Session>, StoreError> {
         let row = sqlx::query(&format!("{COLUMNS} WHERE id = ?"))
             .bind(id)
@@ -320,11 +319,11 @@ impl SessionStore<'_> {
         Ok(row.as_ref().map(session).transpose()?)
     }
 
-    /// Up to `limit` sessions that have not ended, with ids after `after`, by id: for the data
-    /// plane's start.
+    /// Up to `limit` sessions that have not ended, with ids after `after`, by id. For the start of
+    /// the data plane.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list_active(&self, after: &str, limit: i64) -> Result<Vec<Session>, StoreError> {
         let rows = sqlx::query(&format!(
             "{COLUMNS} WHERE ended_at IS NULL AND id > ? ORDER BY id LIMIT ?"
@@ -340,7 +339,7 @@ impl SessionStore<'_> {
     /// before.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn query(
         &self,
         filter: &SessionFilter,

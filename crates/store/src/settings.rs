@@ -1,19 +1,15 @@
-//! Settings that may change while the gateway runs.
+//! Settings that can change while the gateway runs.
 
 use std::time::Duration;
 
 use crate::error::StoreError;
+use crate::limits::{DEFAULT_IDLE_MINUTES, GREATEST_MINUTES};
 use crate::store::Store;
 
-/// Minutes until an idle session ends; the key of a setting.
+/// Key of the setting: minutes until an idle session ends.
 pub const IDLE_MINUTES: &str = "session.idle-minutes";
-/// Minutes until any session ends; the key of a setting. Absent or 0: never.
+/// Key of the setting: minutes until any session ends. Absent or 0: never.
 pub const MAX_MINUTES: &str = "session.max-minutes";
-
-/// Default of [`IDLE_MINUTES`], the default of AWS's session preferences.
-const DEFAULT_IDLE: u64 = 20;
-/// Greatest value of either setting, minutes: what AWS allows for the maximum duration (24 h).
-const GREATEST: u64 = 1440;
 
 /// How long sessions may live.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +20,7 @@ pub struct SessionLimits {
     pub max: Option<Duration>,
 }
 
-/// Handle of the theme.
+/// Operations on settings.
 pub struct Settings<'a> {
     store: &'a Store,
 }
@@ -41,7 +37,7 @@ impl Settings<'_> {
     /// The value of `key`, if it was set.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, key: &str) -> Result<Option<String>, StoreError> {
         Ok(sqlx::query_scalar("SELECT value FROM settings WHERE key = ?")
             .bind(key)
@@ -52,7 +48,7 @@ impl Settings<'_> {
     /// Sets `key`.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn set(&self, key: &str, value: &str) -> Result<(), StoreError> {
         sqlx::query(
             "INSERT INTO settings (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",
@@ -64,10 +60,10 @@ impl Settings<'_> {
         Ok(())
     }
 
-    /// Takes the value of `key` away, if there is one.
+    /// Removes the value of `key`, if there is one.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn clear(&self, key: &str) -> Result<(), StoreError> {
         sqlx::query("DELETE FROM settings WHERE key = ?")
             .bind(key)
@@ -76,14 +72,14 @@ impl Settings<'_> {
         Ok(())
     }
 
-    /// How long sessions may live, as set or by default (20 minutes idle, no maximum). A value that
-    /// is no number of minutes in 1 to 1440 counts as not set.
+    /// How long sessions may live, as set or by default (20 minutes idle, no maximum). A value
+    /// outside of 1 to 1440 minutes counts as not set.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn session_limits(&self) -> Result<SessionLimits, StoreError> {
         let idle = minutes(self.get(IDLE_MINUTES).await?)
-            .unwrap_or(Duration::from_secs(DEFAULT_IDLE * 60));
+            .unwrap_or(Duration::from_secs(DEFAULT_IDLE_MINUTES * 60));
         Ok(SessionLimits { idle, max: minutes(self.get(MAX_MINUTES).await?) })
     }
 }
@@ -92,7 +88,7 @@ impl Settings<'_> {
 fn minutes(text: Option<String>) -> Option<Duration> {
     let minutes: f64 = text?.parse().ok()?;
     #[allow(clippy::cast_precision_loss)]
-    let known = minutes > 0.0 && minutes <= GREATEST as f64;
+    let known = minutes > 0.0 && minutes <= GREATEST_MINUTES as f64;
     known.then(|| Duration::from_secs_f64(minutes * 60.0))
 }
 

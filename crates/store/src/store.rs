@@ -1,4 +1,4 @@
-//! The database file: opened, brought up to date, and shared by the themes of the crate.
+//! The database file: opened, migrated, and shared by the tables' modules.
 
 use std::path::Path;
 
@@ -17,7 +17,7 @@ pub struct Store {
 }
 
 impl Store {
-    /// Opens the store's file, made if it is not there, and brings its schema up to date.
+    /// Opens the database file, creates it if it does not exist, and migrates the schema.
     ///
     /// # Errors
     /// When the file cannot be opened, or was written by a newer version.
@@ -37,29 +37,28 @@ impl Store {
         Ok(Self { pool })
     }
 
-    /// Ends the store: waits for running statements and folds the log into the file.
+    /// Closes the store: waits for running statements and merges the log into the file.
     pub async fn close(&self) {
         self.pool.close().await;
     }
 
-    /// Whether the store answers at all.
+    /// Checks that the database answers.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn ping(&self) -> Result<(), StoreError> {
         sqlx::query("SELECT 1").execute(&self.pool).await?;
         Ok(())
     }
 
-    /// A transaction that will write. It takes the writer's lock at once: a transaction that begins
-    /// by reading and then wants to write can be refused by SQLite without waiting.
+    /// Begins a transaction that will write. It takes the writer's lock at once: SQLite may refuse a
+    /// transaction that reads first and writes later, without waiting.
     pub(crate) async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
 }
 
-/// Refuses when the counted table has reached its bound. Runs in the transaction that is about to
-/// add a row.
+/// Refuses a new row when the counted table is full. Runs in the transaction that adds the row.
 pub(crate) async fn within(
     tx: &mut Transaction<'static, Sqlite>,
     count: &'static str,
@@ -71,8 +70,8 @@ pub(crate) async fn within(
     if rows >= limit { Err(StoreError::Full { what, limit }) } else { Ok(()) }
 }
 
-/// Adds `AND column IN (...)`, values bound, unless there are none. `column` is a literal of this
-/// folder.
+/// Adds `AND column IN (...)`, values bound, unless there are none. `column`: a literal of this
+/// crate.
 pub(crate) fn one_of<'q>(
     query: &mut QueryBuilder<'q, Sqlite>,
     column: &'static str,

@@ -1,5 +1,4 @@
-//! Tags: key and value on a device, a principal or a document. Policies read them, filters match on
-//! them.
+//! Tags: keys and values of devices, principals and documents. Policies and filters use them.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +8,7 @@ use crate::error::StoreError;
 use crate::limits::MAX_TAGS;
 use crate::store::Store;
 
-/// What a tag hangs on.
+/// The kind of a tagged resource.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum TagKind {
     /// A device, by its id.
@@ -21,7 +20,7 @@ pub enum TagKind {
 }
 
 impl TagKind {
-    pub(super) const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Device => "device",
             Self::Principal => "principal",
@@ -30,10 +29,10 @@ impl TagKind {
     }
 }
 
-/// Key and value. Keys are unique on one thing and case-sensitive.
+/// Key and value. The keys of one resource are unique and case-sensitive.
 pub type Tag = (String, String);
 
-/// Handle of the theme.
+/// Operations on tags.
 pub struct Tags<'a> {
     store: &'a Store,
 }
@@ -47,10 +46,10 @@ impl Store {
 }
 
 impl Tags<'_> {
-    /// All tags of one thing, by key.
+    /// All tags of one resource, by key.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn of(
         &self,
         kind: TagKind,
@@ -65,10 +64,10 @@ impl Tags<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Sets tags; a key that is there gets the new value.
+    /// Sets tags; an existing key gets the new value.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when there would be more than [`MAX_TAGS`]; then none is set.
+    /// [`StoreError::Full`] beyond [`MAX_TAGS`]; no tag is set then.
     pub async fn put(&self, kind: TagKind, id: &str, tags: &[Tag]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         put_all(&mut tx, kind, id, tags).await?;
@@ -76,10 +75,10 @@ impl Tags<'_> {
         Ok(())
     }
 
-    /// Removes tags by key; keys that are not there are no error.
+    /// Removes tags by key; missing keys are no error.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn remove(&self, kind: TagKind, id: &str, keys: &[String]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         for key in keys {
@@ -95,8 +94,8 @@ impl Tags<'_> {
     }
 }
 
-/// Sets tags within a transaction, and checks the bound.
-pub(super) async fn put_all(
+/// Sets tags within a transaction, and checks their number.
+pub(crate) async fn put_all(
     tx: &mut Transaction<'static, Sqlite>,
     kind: TagKind,
     id: &str,

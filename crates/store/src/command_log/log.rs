@@ -1,4 +1,4 @@
-//! The command log's table: appended, read, pruned.
+//! The table of the command log: appended, read, pruned.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::rows::{CommandBatch, CommandRow, RawCommand, StoredCommand, read, rea
 use crate::error::StoreError;
 use crate::store::Store;
 
-/// Handle of the theme.
+/// Operations on the command log.
 pub struct CommandLog<'a> {
     store: &'a Store,
 }
@@ -26,25 +26,25 @@ impl Store {
 const INSERT: &str = "INSERT INTO command_log (device_id, boot, number, covers, kind, session, at, stored_at, pid, parent, \
      uid, arguments, cut, directory, code, signal, lasted_ms, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
-/// A program with what followed for its process; and all else of a session, with the gaps of its
-/// device meanwhile.
+/// The rows of a session: each program with the next event of its process, all other records, and
+/// the gaps of the device during the session.
 const OF_SESSION: &str = "WITH bounds AS (SELECT device_id, boot, MIN(number) AS low, MAX(CASE WHEN kind = 'end' THEN number END) AS high
-       FROM command_log WHERE session = ?1 GROUP BY device_id, boot),
-     wanted AS (SELECT id FROM command_log WHERE session = ?1 AND kind <> 'exit'
+       FROM command_log WHERE session = ? GROUP BY device_id, boot),
+     wanted AS (SELECT id FROM command_log WHERE session = ? AND kind <> 'exit'
        UNION SELECT g.id FROM command_log g JOIN bounds b ON g.device_id = b.device_id AND g.boot = b.boot
        WHERE g.kind = 'gap' AND g.number >= b.low AND (b.high IS NULL OR g.number <= b.high))
      SELECT e.*, x.kind AS end_kind, x.at AS ended_at, x.code AS end_code, x.signal AS end_signal, x.lasted_ms AS end_lasted
        FROM command_log e LEFT JOIN command_log x ON e.kind = 'exec' AND x.id = (SELECT n.id FROM command_log n
          WHERE n.device_id = e.device_id AND n.boot = e.boot AND n.pid = e.pid AND n.number > e.number
            AND n.kind IN ('exec', 'exit') ORDER BY n.number LIMIT 1)
-       WHERE e.id IN (SELECT id FROM wanted) AND e.id > ?2 ORDER BY e.id LIMIT ?3";
+       WHERE e.id IN (SELECT id FROM wanted) AND e.id > ? ORDER BY e.id LIMIT ?";
 
 impl CommandLog<'_> {
-    /// Stores batches, all or none. For each, the number up to which its boot's records are stored,
-    /// and how many rows are new: the last so many.
+    /// Stores batches in one transaction. Returns for each batch the number after the last stored
+    /// record of its boot, and how many of its rows, counted from the end, are new.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn append(
         &self,
         batches: &[CommandBatch],
@@ -59,10 +59,10 @@ impl CommandLog<'_> {
         Ok(stored)
     }
 
-    /// Rows of a session after the one numbered `after`, oldest first.
+    /// Rows of a session after row `after`, oldest first.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn of_session(
         &self,
         session: &str,
@@ -71,6 +71,7 @@ impl CommandLog<'_> {
     ) -> Result<Vec<StoredCommand>, StoreError> {
         let rows = sqlx::query(OF_SESSION)
             .bind(session)
+            .bind(session)
             .bind(after)
             .bind(limit)
             .fetch_all(&self.store.pool)
@@ -78,20 +79,20 @@ impl CommandLog<'_> {
         rows.iter().map(|row| Ok(read(row)?)).collect()
     }
 
-    /// Rows of all devices after the one numbered `after`, as they were stored, oldest first.
+    /// Rows of all devices after row `after`, as stored, oldest first.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn raw(&self, after: i64, limit: i64) -> Result<Vec<RawCommand>, StoreError> {
         let sql = "SELECT * FROM command_log WHERE id > ? ORDER BY id LIMIT ?";
         let rows = sqlx::query(sql).bind(after).bind(limit).fetch_all(&self.store.pool).await?;
         rows.iter().map(|row| Ok(read_raw(row)?)).collect()
     }
 
-    /// Whether this session is one of this device, as far as the store knows.
+    /// Whether this session belongs to this device.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn is_session_of(&self, session: &str, device: &str) -> Result<bool, StoreError> {
         let found: Option<i64> =
             sqlx::query_scalar("SELECT 1 FROM sessions WHERE id = ? AND device_id = ?")
@@ -102,10 +103,11 @@ impl CommandLog<'_> {
         Ok(found.is_some())
     }
 
-    /// Removes rows stored before `before`, and the oldest beyond `max_rows`. The number removed.
+    /// Removes rows stored before `before`, and the oldest beyond `max_rows`. Returns the number
+    /// removed.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn prune(&self, before: UnixMillis, max_rows: i64) -> Result<u64, StoreError> {
         let sql = "DELETE FROM command_log WHERE stored_at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM command_log) - ?";
         let done = sqlx::query(sql).bind(before.0).bind(max_rows).execute(&self.store.pool).await?;
@@ -115,6 +117,11 @@ impl CommandLog<'_> {
             .await?;
         Ok(done.rows_affected())
     }
+}
+
+/// PostgreSQL takes no NUL in TEXT, and a device may send one.
+fn without_nul(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
 }
 
 fn signed(number: u64) -> i64 {
@@ -140,18 +147,18 @@ async fn append_one(
     let mut counts: BTreeMap<&str, i64> = BTreeMap::new();
     for row in &batch.rows {
         if row.number + row.covers.max(1) <= next {
-            continue; // it was stored before
+            continue; // stored before
         }
         if row.number > next {
             insert(
                 tx,
                 batch,
-                &missing(next, row.number - next, row.at, "records that never came"),
+                &missing(next, row.number - next, row.at, "records that never arrived"),
                 now,
             )
             .await?;
         }
-        // A gap may begin before what is stored already: only the rest of it is missing.
+        // A gap may overlap with stored records: only the rest is missing.
         let end = row.number + row.covers.max(1);
         let begin = row.number.max(next);
         insert(tx, batch, &CommandRow { number: begin, covers: end - begin, ..row.clone() }, now)
@@ -163,7 +170,7 @@ async fn append_one(
     }
     if batch.next > next {
         let at = u64::try_from(now.0).unwrap_or(0);
-        let why = "records that this gateway cannot read: it may have to be updated";
+        let why = "records that this version of the gateway cannot read";
         insert(tx, batch, &missing(next, batch.next - next, at, why), now).await?;
         next = batch.next;
     }
@@ -182,9 +189,9 @@ async fn append_one(
     Ok((next, new))
 }
 
-/// What a row adds to the programs of its session: nothing but the beginning of a log says that
-/// there were none. A device that logs nothing says so at the beginning. (Migration 10 and
-/// `SessionStore::insert` say the same in SQL.)
+/// What a row adds to its session's number of programs. The begin record of a log counts as zero
+/// programs, unless it says that the device logs nothing. (Migration 10 and `SessionStore::insert`
+/// hold the same rule in SQL.)
 fn programs(row: &CommandRow) -> Option<i64> {
     match row.kind {
         "exec" => Some(1),
@@ -211,7 +218,7 @@ fn missing(number: u64, covers: u64, at: u64, why: &str) -> CommandRow {
     CommandRow { number, covers, kind: "gap", at, detail: why.to_owned(), ..CommandRow::default() }
 }
 
-/// A new start of an agent reports: what earlier ones did not say by now, they will never say.
+/// Closes the logs of the agent's earlier boots: they will send nothing more.
 async fn close_older(
     tx: &mut Transaction<'static, Sqlite>,
     batch: &CommandBatch,
@@ -265,7 +272,7 @@ async fn insert(
         .bind(row.code)
         .bind(row.signal)
         .bind(row.lasted.map(signed))
-        .bind(&row.detail)
+        .bind(without_nul(&row.detail))
         .execute(&mut **tx)
         .await?;
     Ok(())

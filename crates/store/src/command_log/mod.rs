@@ -1,15 +1,15 @@
-//! The command log: records of devices, each exactly once, in the order of their numbers.
+//! The command log: records of devices, each stored once, in the order of their numbers.
 //!
-//! Way: batches of a link -> [`CommandLog::append`], one transaction -> what is stored by now, to
-//! be confirmed.
+//! Data flow: batches of a link -> [`CommandLog::append`], one transaction -> the number to confirm to
+//! the device.
 //!
 //! # Invariants
-//! - A record's place is (device, boot, number). What came before is passed over; a number that
-//!   never came is a gap row.
-//! - Rows are only added, and removed by age and number.
-//! - An agent that went without a word leaves a gap row behind its last record, written when its
-//!   successor reports.
-//! - The programs of a session are counted in its own row, in the same transaction: who lists
+//! - A record is identified by (device, boot, number). A repeated record is skipped; a number that
+//!   never arrived becomes a gap row.
+//! - Rows are added, and removed by age and number; they never change.
+//! - When an agent ended without an end record, a gap row follows its last record. It is written
+//!   when the agent's next boot reports.
+//! - The programs of a session are counted in the session's row, in the same transaction: listing
 //!   sessions counts nothing.
 
 mod log;

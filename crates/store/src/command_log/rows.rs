@@ -5,18 +5,18 @@ use sqlx::sqlite::SqliteRow;
 use towline_host::clock::UnixMillis;
 use towline_wire::epoch::BootNonce;
 
-/// One row about to be kept.
+/// A row about to be stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CommandRow {
-    /// Its number, and how many numbers it takes.
+    /// Its number in the device's log.
     pub number: u64,
-    /// See `number`.
+    /// How many numbers it covers.
     pub covers: u64,
     /// `agent`, `begin`, `exec`, `exit`, `line`, `end` or `gap`.
     pub kind: &'static str,
     /// The session; empty for none.
     pub session: String,
-    /// When, by the device's word.
+    /// Time by the device's clock.
     pub at: u64,
     /// Process.
     pub pid: Option<u32>,
@@ -36,9 +36,9 @@ pub struct CommandRow {
     pub signal: Option<u8>,
     /// How long it lasted, ms.
     pub lasted: Option<u64>,
-    /// Words: a reason, a typed line.
+    /// Text: a reason, a typed line.
     pub detail: String,
-    /// Nothing of this boot follows.
+    /// The last record of this boot.
     pub last: bool,
 }
 
@@ -49,26 +49,26 @@ pub struct CommandBatch {
     pub device: String,
     /// Which start of its agent.
     pub boot: BootNonce,
-    /// The number behind the last record.
+    /// The number after the last record.
     pub next: u64,
     /// The rows, in order.
     pub rows: Vec<CommandRow>,
 }
 
-/// A row as it is read: of a program together with its end.
+/// A row as read: a program together with its end.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredCommand {
     /// Number of the row in this store.
     pub id: i64,
     /// `begin`, `exec`, `line`, `end` or `gap`.
     pub kind: String,
-    /// Its place in the device's log.
+    /// Its number in the device's log.
     pub number: u64,
-    /// How many numbers it takes.
+    /// How many numbers it covers.
     pub covers: u64,
     /// The session; empty for a gap.
     pub session: String,
-    /// When, by the device's word.
+    /// Time by the device's clock.
     pub at: UnixMillis,
     /// Process.
     pub pid: Option<u32>,
@@ -76,15 +76,15 @@ pub struct StoredCommand {
     pub parent: Option<u32>,
     /// Its user.
     pub uid: Option<u32>,
-    /// Arguments, each ended by a zero byte; empty when the device did not get to know them.
+    /// Arguments, each ended by a zero byte; empty when the device could not read them.
     pub arguments: Vec<u8>,
     /// Whether they were cut.
     pub cut: bool,
     /// Working directory.
     pub directory: Vec<u8>,
-    /// What followed for the process: `exit`, `exec` (it became another program), or nothing yet.
+    /// The next event of the process: `exit`, `exec` (it became another program), or none yet.
     pub end: Option<String>,
-    /// When that was.
+    /// Time of that event.
     pub ended_at: Option<UnixMillis>,
     /// Exit code.
     pub code: Option<u8>,
@@ -92,7 +92,7 @@ pub struct StoredCommand {
     pub signal: Option<u8>,
     /// How long it lasted, ms.
     pub lasted: Option<u64>,
-    /// Words.
+    /// Text.
     pub detail: String,
 }
 
@@ -105,17 +105,17 @@ pub struct RawCommand {
     pub device: String,
     /// Which start of its agent.
     pub boot: Vec<u8>,
-    /// Its place in the device's log.
+    /// Its number in the device's log.
     pub number: i64,
-    /// How many numbers it takes.
+    /// How many numbers it covers.
     pub covers: i64,
     /// See [`CommandRow::kind`].
     pub kind: String,
     /// The session; empty for none.
     pub session: String,
-    /// When, by the device's word.
+    /// Time by the device's clock.
     pub at: i64,
-    /// When it came.
+    /// When it was stored.
     pub stored_at: i64,
     /// Process.
     pub pid: Option<i64>,
@@ -133,7 +133,7 @@ pub struct RawCommand {
     pub signal: Option<i64>,
     /// How long it lasted, ms.
     pub lasted: Option<i64>,
-    /// Words.
+    /// Text.
     pub detail: String,
 }
 

@@ -154,3 +154,13 @@ async fn a_program_is_read_with_how_it_ended_or_what_it_became() {
         ]
     );
 }
+
+#[tokio::test]
+async fn a_nul_in_a_devices_text_is_replaced() {
+    let (store, _dir) = scratch().await;
+    let line = CommandRow { detail: "a\0b".into(), ..row(1, "line") };
+    let rows = vec![row(0, "begin"), line];
+    store.command_log().append(&[batch(BOOT, rows)], UnixMillis(9)).await.unwrap();
+    let stored = store.command_log().of_session("ann-1", 0, 9).await.unwrap();
+    assert_eq!(stored[1].detail, "a\u{fffd}b");
+}

@@ -1,4 +1,4 @@
-//! Commands: stored, changed, pruned.
+//! Commands and invocations: inserted, changed, pruned.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::limits;
 use crate::store::{Store, within};
 use towline_host::clock::UnixMillis;
 
-/// Handle of the theme.
+/// Operations on commands and invocations.
 pub struct CommandStore<'a> {
     pub(super) store: &'a Store,
 }
@@ -24,11 +24,11 @@ impl Store {
 }
 
 impl CommandStore<'_> {
-    /// Stores a command with an invocation, Pending, for each device; `steps` is what each of these
-    /// begins with.
+    /// Stores a command with a pending invocation for each device. `steps`: the initial steps of
+    /// each.
     ///
     /// # Errors
-    /// [`StoreError::Full`] when too many invocations are open; then nothing was written.
+    /// [`StoreError::Full`] when too many invocations are open; nothing is written then.
     pub async fn insert(
         &self,
         new: &NewCommand,
@@ -51,11 +51,12 @@ impl CommandStore<'_> {
         for device in devices {
             sqlx::query(
                 "INSERT INTO command_invocations (command_id, device_id, requested_at, status, details, given_to, steps) \
-                 VALUES (?, ?, ?, 'Pending', 'Pending', X'', ?)",
+                 VALUES (?, ?, ?, 'Pending', 'Pending', ?, ?)",
             )
             .bind(&new.id)
             .bind(device)
             .bind(new.requested_at.0)
+            .bind(&[][..])
             .bind(steps)
             .execute(&mut *tx)
             .await?;
@@ -64,11 +65,10 @@ impl CommandStore<'_> {
         Ok(())
     }
 
-    /// Changes invocations, and the commands that are over or stand otherwise with it; all or
-    /// nothing.
+    /// Changes invocations and their commands, in one transaction.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn change(
         &self,
         invocations: &[InvocationChange],
@@ -122,7 +122,8 @@ async fn change_invocation(
     .await?;
     let Some(heads) = &change.heads else { return Ok(()) };
     sqlx::query(
-        "INSERT OR REPLACE INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, ?, ?, ?)",
+        "INSERT INTO command_outputs (command_id, device_id, step, stdout, stderr) VALUES (?, ?, ?, ?, ?) \
+         ON CONFLICT (command_id, device_id, step) DO UPDATE SET stdout = excluded.stdout, stderr = excluded.stderr",
     )
     .bind(&change.command)
     .bind(&change.device)
@@ -179,8 +180,9 @@ async fn prune(tx: &mut Transaction<'static, Sqlite>, now: UnixMillis) -> Result
     .await?;
     sqlx::query(
         "DELETE FROM commands WHERE id IN (SELECT id FROM commands WHERE ended_at IS NOT NULL ORDER BY requested_at DESC \
-         LIMIT -1 OFFSET ?)",
+         LIMIT ? OFFSET ?)",
     )
+    .bind(i64::MAX)
     .bind(limits::MAX_COMMANDS)
     .execute(&mut **tx)
     .await?;

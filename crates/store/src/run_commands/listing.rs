@@ -19,7 +19,7 @@ pub struct CommandFilter {
     pub device: Option<String>,
     /// Status or details.
     pub statuses: Vec<String>,
-    /// Over, or not over.
+    /// Ended ones, or the others.
     pub ended: Option<bool>,
     /// Documents.
     pub documents: Vec<String>,
@@ -33,7 +33,7 @@ impl CommandStore<'_> {
     /// One command.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn get(&self, id: &str) -> Result<Option<SentCommand>, StoreError> {
         let row = sqlx::query(&format!("{COMMAND} WHERE id = ?"))
             .bind(id)
@@ -45,7 +45,7 @@ impl CommandStore<'_> {
     /// One command on one device.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn invocation(
         &self,
         id: &str,
@@ -59,10 +59,10 @@ impl CommandStore<'_> {
         Ok(row.as_ref().map(invocation).transpose()?)
     }
 
-    /// All commands that are not over.
+    /// All commands that have not ended.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn open(&self) -> Result<Vec<SentCommand>, StoreError> {
         let rows =
             sqlx::query(&format!("{COMMAND} WHERE ended_at IS NULL ORDER BY requested_at, id"))
@@ -74,7 +74,7 @@ impl CommandStore<'_> {
     /// All invocations of a command.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn invocations_of(&self, id: &str) -> Result<Vec<InvocationRow>, StoreError> {
         let rows =
             sqlx::query(&format!("{INVOCATION} WHERE i.command_id = ? ORDER BY i.device_id"))
@@ -84,10 +84,10 @@ impl CommandStore<'_> {
         Ok(rows.iter().map(invocation).collect::<Result<_, _>>()?)
     }
 
-    /// The beginning of a step's output, when it has ended; `most` bytes of each.
+    /// The beginning of a step's output, once the step has ended.
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn heads(
         &self,
         id: &str,
@@ -112,11 +112,11 @@ impl CommandStore<'_> {
         Ok(row.map(heads).transpose()?)
     }
 
-    /// Up to `limit` commands that match, newest first, after the last one of the page before (its
-    /// time and id).
+    /// Up to `limit` commands that match, newest first, after the last one of the previous page
+    /// (its time and id).
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list(
         &self,
         filter: &CommandFilter,
@@ -152,7 +152,7 @@ impl CommandStore<'_> {
     /// (its time, command, device).
     ///
     /// # Errors
-    /// The database's own.
+    /// [`StoreError::Database`].
     pub async fn list_invocations(
         &self,
         filter: &CommandFilter,
@@ -195,7 +195,7 @@ impl CommandStore<'_> {
     }
 }
 
-/// The conditions that commands and invocations have in common. `table` is a literal of this file.
+/// Adds the conditions that both lists share. `table`: a literal of this file.
 fn narrow<'q>(
     query: &mut QueryBuilder<'q, Sqlite>,
     filter: &'q CommandFilter,

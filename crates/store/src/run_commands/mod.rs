@@ -1,15 +1,17 @@
-//! Commands: one row each, one for each device, and the beginnings of their output.
+//! Run Command: one row for each command, one for each of its devices, and the beginning of each
+//! output.
 //!
-//! Way: `insert` (command and all its invocations, one transaction) -> `change` as devices go
-//! through it -> `list`s and `get`s for the API. After a restart `open` says what is not over.
+//! Data flow: `insert` (command and all its invocations, one transaction) -> `change` as devices make
+//! progress -> lists for the API. After a restart `open` returns the commands that have not ended.
 //!
 //! # Invariants
-//! - A change of an invocation and the counters of its command are one transaction.
-//! - An invocation that has ended is never changed again.
-//! - Ended commands go when they are older than [`limits::COMMAND_HISTORY_DAYS`], or too many.
+//! - A change of an invocation and of its command's counters is one transaction.
+//! - An invocation that has ended never changes.
+//! - Ended commands are removed when they are older than
+//!   [`COMMAND_HISTORY_DAYS`](crate::limits::COMMAND_HISTORY_DAYS), or too many.
 //!
 //! # Not here
-//! - What plans, outputs and steps mean: they are JSON of [`crate::commands`], opaque here.
+//! - The meaning of plans, outputs and steps: JSON of the gateway, opaque here.
 
 mod command_store;
 mod listing;
