@@ -215,3 +215,100 @@ fn a_device_that_is_away_is_news_too() -> Outcome {
     desk.terminal.expect("sum-42")?;
     desk.left(0)
 }
+
+#[test]
+fn the_operator_can_leave_before_the_gateway_has_answered() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let relay = Relay::to(lab.gateway.address())?;
+    let operator = lab.admin().at(format!("https://{}", relay.address()));
+    relay.hold(true);
+    for (typed, code) in [("~?~.", 251), ("\u{3}", 130)] {
+        let mut desk = Desk::start(&operator, &["shell", device.id()])?;
+        desk.terminal.expect("waiting for the gateway; ^C leaves")?;
+        desk.terminal.send(typed)?;
+        if code == 251 {
+            desk.terminal.expect("~.   end the session")?;
+        }
+        desk.left(code)?;
+    }
+    for signal in [Signal::TERM, Signal::INT] {
+        let words = ["forward", device.id(), "0:22"];
+        let mut command = operator.towline(&words);
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let pid = child.id();
+        eventually("it has asked the gateway", PATIENCE, || (relay.live() > 0).then_some(()))?;
+        process::send(pid, signal)?;
+        let out = process::finish_child(child, "towline forward", COMMAND)?;
+        ensure(!out.status.success(), || format!("{out:?}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_operators_controls_work_while_the_device_is_away() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let away = |desk: &mut Desk| -> Outcome {
+        device.relay.close(true);
+        device.relay.cut();
+        desk.terminal.expect("the device is not connected: waiting up to")?;
+        Ok(())
+    };
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    away(&mut desk)?;
+    desk.terminal.send("echo kept-$((40 + 2))\r")?;
+    desk.terminal.expect("22 bytes kept")?;
+    desk.terminal.send("~?")?;
+    desk.terminal.expect("~.   end the session")?;
+    desk.terminal.resize(31, 91)?;
+    device.relay.close(false);
+    desk.terminal.expect("kept-42")?;
+    desk.terminal.line("stty size")?;
+    desk.terminal.expect("31 91")?;
+    // The program on the device goes on, and the operator is told how to come back to it.
+    away(&mut desk)?;
+    desk.terminal.send("\u{3}")?;
+    desk.terminal.expect("reattach with: towline attach ")?;
+    desk.left(130)?;
+    device.relay.close(false);
+    device.wait_online(&lab.admin())?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    away(&mut desk)?;
+    desk.terminal.send("\r~.")?;
+    desk.left(251)
+}
+
+#[test]
+fn the_operators_controls_work_while_the_gateway_is_away() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let relay = Relay::to(lab.gateway.address())?;
+    let operator = lab.admin().at(format!("https://{}", relay.address()));
+    for (typed, code) in [("\r~.", 251), ("\u{3}", 130)] {
+        let mut desk = Desk::shell(&operator, &device)?;
+        relay.close(true);
+        relay.cut();
+        desk.terminal.expect("connection to the gateway lost")?;
+        desk.terminal.send(typed)?;
+        desk.left(code)?;
+        relay.close(false);
+    }
+    Ok(())
+}
+
+#[test]
+fn the_escape_works_behind_more_input_than_the_device_takes() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let mut desk = Desk::shell(&lab.admin(), &device)?;
+    desk.terminal.line("stty -echo; echo deaf-$((40 + 2)); exec sleep 1000")?;
+    desk.terminal.expect("deaf-42")?;
+    let line = "x".repeat(100) + "\n";
+    for _ in 0..100 {
+        desk.terminal.send(line.repeat(50))?;
+    }
+    desk.terminal.expect("what is typed from here on is discarded")?;
+    desk.terminal.send("\r~.")?;
+    desk.left(251)
+}

@@ -66,6 +66,14 @@ pub(crate) const OUTPUT_WINDOW: u32 = 256 * 1024;
 pub(crate) const INPUT_RING: usize = 64 * 1024;
 /// Bytes of one read of standard input: the content of one frame.
 pub(crate) const INPUT_READ: usize = 16 * 1024;
+/// Typed bytes that wait for a device that takes none, beside [`INPUT_RING`]. Further ones are
+/// discarded, and the operator is told.
+pub(crate) const MAX_TYPED_AHEAD: usize = 64 * 1024;
+/// Time without progress after which a terminal is read although [`MAX_TYPED_AHEAD`] is reached:
+/// before it a long paste waits for a slow device, after it the escapes matter more.
+pub(crate) const TYPED_AHEAD_STUCK: Duration = Duration::from_secs(3);
+/// Time after which an operator is told that the gateway has not answered yet.
+pub(crate) const CONNECT_NOTICE: Duration = Duration::from_secs(2);
 /// Room in each direction of a tunnel or a copy, bytes: the most that a device can be set to and
 /// that a gateway passes on. At a round trip of 100 ms this is 40 MB/s.
 pub(crate) const TUNNEL_WINDOW: u32 = 4 * 1024 * 1024;

@@ -3,13 +3,16 @@
 //! # Invariants
 //! - All that can happen is in [`Event`]; each is dealt with in one place, without waiting.
 //! - After the end was told, only local output is still written.
+//! - The operator's controls (escapes, signals, the size of the terminal) depend neither on the
+//!   link nor on room for input. `^C` is for the device while bytes flow, and ends this program
+//!   while they do not.
 
 use std::io;
 
 use tokio::time::Instant;
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::StreamId;
-use towline_wire::message::decode;
+use towline_wire::message::{Size, decode};
 
 use super::begin::{Manner, Token};
 use super::end_of_input::EndOfInput;
@@ -29,6 +32,10 @@ use crate::terminal::printable;
 use crate::terminal::reader::{self, Reader};
 use crate::terminal::stdio::LocalStream;
 
+/// Why a guest of another program does not stop.
+pub(super) const NO_SUSPEND: &str =
+    "towline: cannot suspend: the program that started this one would keep running";
+
 /// Everything that can happen.
 enum Event {
     /// The websocket, or its return.
@@ -41,6 +48,8 @@ enum Event {
     Signal(Signal),
     /// The terminal on the device may not know yet that input has ended.
     EndAgain,
+    /// The device has taken no input for a while: the terminal is read all the same.
+    Stuck,
     /// The reader of the output is gone.
     Abandoned,
     /// Closing has taken long enough.
@@ -59,6 +68,16 @@ enum Phase {
     Over(Ending),
 }
 
+/// What the operator is shown while bytes do not flow.
+#[derive(Default)]
+struct Trouble {
+    text: String,
+    /// Bytes that were typed and are kept.
+    typed: usize,
+    /// Bytes that were typed and found no room.
+    discarded: usize,
+}
+
 /// Drives a session to its end.
 pub(super) struct Driver {
     session: String,
@@ -69,6 +88,12 @@ pub(super) struct Driver {
     phase: Phase,
     /// Bytes flow; else a message waits for the next attach.
     attached: bool,
+    /// The device was attached before: it has a session to go back to.
+    begun: bool,
+    /// The size that the device was told last.
+    told: Option<Size>,
+    /// Why bytes do not flow, and how many bytes were typed and discarded meanwhile.
+    trouble: Trouble,
     /// Signals passed on so far.
     signals: u32,
     /// The reader of standard output, whose absence ends the session.
@@ -96,6 +121,9 @@ impl Driver {
             manner,
             phase: Phase::Running,
             attached: false,
+            begun: false,
+            told: None,
+            trouble: Trouble::default(),
             signals: 0,
             reader,
         }
@@ -119,6 +147,7 @@ impl Driver {
                 Event::Writable(id) => self.on_writable(id)?,
                 Event::Signal(signal) => self.on_signal(signal)?,
                 Event::EndAgain => self.local.end_input_again(&mut self.streams),
+                Event::Stuck => {}
                 // Told here and not by a write: the link may be away, or the device silent.
                 Event::Abandoned => self.close(Ending::abandoned())?,
                 Event::Deadline => self.leave(),
@@ -133,7 +162,10 @@ impl Driver {
             Phase::Closing { until, .. } => Some(*until),
             Phase::Running | Phase::Over(_) => None,
         };
-        let wants_input = running && self.attached && self.local.wants_input(&mut self.streams);
+        let attached = running && self.attached;
+        let wants_input = (running || self.local.raw.is_some())
+            && self.local.wants_input(&mut self.streams, attached);
+        let stuck = self.local.stuck_at().filter(|_| !wants_input);
         let again = self.local.ended.as_ref().and_then(EndOfInput::due).filter(|_| running);
         let Local { input, buffer, outlets: [out, err], signals, .. } = &mut self.local;
         tokio::select! {
@@ -143,6 +175,7 @@ impl Driver {
             () = err.writable() => Event::Writable(ERR),
             signal = signals.next() => Event::Signal(signal),
             () = until(again) => Event::EndAgain,
+            () = until(stuck) => Event::Stuck,
             () = reader::gone(self.reader.as_ref()), if running => Event::Abandoned,
             () = until(deadline) => Event::Deadline,
         }
@@ -153,6 +186,7 @@ impl Driver {
         let received = self.streams.received().map(Into::into);
         let room = self.streams.room().into();
         let size = if self.manner.terminal { self.local.size() } else { None };
+        self.told = size;
         Ok(self.streams.control(&FromClient::Attach { token, received, room, size })?)
     }
 
@@ -182,7 +216,13 @@ impl Driver {
                 let message = decode(body).map_err(Broken::from)?;
                 self.on_control(message)
             }
-            Received::Room => self.pass_on(),
+            Received::Room => {
+                self.pass_on()?;
+                if self.trouble.discarded > 0 && self.local.stuck_at().is_none() {
+                    self.report_discarded();
+                }
+                Ok(())
+            }
             Received::Nothing => Ok(()),
         }
     }
@@ -192,19 +232,21 @@ impl Driver {
             ToClient::Attached { output, input, room } => {
                 let missed = self.streams.attached(output.into(), input, room)?;
                 self.attached = true;
+                self.begun = true;
                 self.link.recovered();
                 self.local.status.clear("reconnected");
+                self.report_discarded();
                 if missed > 0 {
                     self.local
                         .status
                         .say(&[format!("towline: {missed} bytes of output were lost")]);
                 }
+                self.resize()?;
                 self.pass_on()
             }
             ToClient::Waiting { grace } => {
                 self.attached = false;
-                let text = format!("the device is not connected: waiting up to {grace} s");
-                self.local.status.show(&text, self.local.size());
+                self.show(format!("the device is not connected: waiting up to {grace} s"));
                 Ok(())
             }
             ToClient::Ended { reason, text } => {
@@ -230,8 +272,7 @@ impl Driver {
             self.leave();
             return Ok(());
         }
-        let text = format!("connection to the gateway lost ({}): reconnecting", printable(why));
-        self.local.status.show(&text, self.local.size());
+        self.show(format!("connection to the gateway lost ({}): reconnecting", printable(why)));
         self.retry(CallError::Broken { to: "the gateway".to_owned(), why: why.to_owned() })
     }
 
@@ -246,11 +287,10 @@ impl Driver {
         }
         if self.manner.terminal {
             let seconds = self.link.down_for().as_secs();
-            let text = format!(
+            self.show(format!(
                 "disconnected for {seconds} s, retrying: {}",
                 printable(&error.to_string())
-            );
-            self.local.status.show(&text, self.local.size());
+            ));
         }
         self.retry(error)
     }
@@ -273,10 +313,69 @@ impl Driver {
                 Ok(())
             }
             Ok(n) => {
+                let idle = !self.attached || !matches!(self.phase, Phase::Running);
+                if idle && self.local.is_interrupt(*n) {
+                    return self.interrupt();
+                }
                 let action = self.local.take(*n, &mut self.streams);
                 self.act(action)?;
-                self.pass_on()
+                self.pass_on()?;
+                self.count_typed(*n);
+                Ok(())
             }
+        }
+    }
+
+    /// `^C` while bytes do not flow: nobody else would hear it.
+    fn interrupt(&mut self) -> Result<(), SessionError> {
+        let number = Signal::Interrupt.number();
+        if !matches!(self.phase, Phase::Running) || !self.begun {
+            return self.close(Ending::by_signal(number));
+        }
+        // The program on the device goes on: it was not asked.
+        self.detach(128 + number);
+        Ok(())
+    }
+
+    /// Shows why bytes do not flow, and what can be done about it.
+    fn show(&mut self, text: String) {
+        self.trouble.text = text;
+        self.show_again();
+    }
+
+    fn show_again(&mut self) {
+        let Trouble { text, typed, .. } = &self.trouble;
+        let text = match (self.local.raw.is_some(), *typed) {
+            (false, _) => text.clone(),
+            (true, 0) => format!("{text}; ^C leaves"),
+            (true, typed) => format!("{text}; ^C leaves; {typed} bytes kept"),
+        };
+        self.local.status.show(&text, self.local.size());
+    }
+
+    /// Bytes were typed: says what becomes of them where the device does not show it.
+    fn count_typed(&mut self, n: usize) {
+        if self.local.raw.is_none() || !matches!(self.phase, Phase::Running) {
+            return;
+        }
+        let discarded = self.local.take_discarded();
+        if discarded > 0 && self.trouble.discarded == 0 {
+            let line =
+                "towline: the device takes no input: what is typed from here on is discarded";
+            self.local.status.say(&[line.to_owned()]);
+        }
+        self.trouble.discarded += discarded;
+        if !self.attached {
+            self.trouble.typed += n.saturating_sub(discarded);
+            self.show_again();
+        }
+    }
+
+    /// The device takes input again.
+    fn report_discarded(&mut self) {
+        let Trouble { discarded, .. } = std::mem::take(&mut self.trouble);
+        if discarded > 0 {
+            self.local.status.say(&[format!("towline: {discarded} typed bytes were discarded")]);
         }
     }
 
@@ -300,13 +399,13 @@ impl Driver {
             Some(Action::Help) => {
                 let lines = escape::help(self.manner.escape.unwrap_or(escape::DEFAULT));
                 self.local.status.say(&lines);
+                if !self.attached {
+                    self.show_again();
+                }
                 Ok(())
             }
             Some(Action::Suspend) if self.manner.guest => {
-                self.local.status.say(&[
-                    "towline: cannot suspend: the program that started this one would keep running"
-                        .to_owned(),
-                ]);
+                self.local.status.say(&[NO_SUSPEND.to_owned()]);
                 Ok(())
             }
             Some(Action::Suspend) => self.suspend(),
@@ -368,28 +467,28 @@ impl Driver {
         }
     }
 
+    /// Tells the device the size of the terminal if it changed.
     fn resize(&mut self) -> Result<(), SessionError> {
-        match self.local.size().filter(|_| self.attached) {
-            Some(size) => Ok(self.streams.control(&FromClient::Resize(size))?),
-            // The next attach says it.
-            None => Ok(()),
+        if !self.manner.terminal || !self.attached || !matches!(self.phase, Phase::Running) {
+            // The next message of the device that it is attached leads here again.
+            return Ok(());
+        }
+        match self.local.size() {
+            Some(size) if self.told != Some(size) => {
+                self.told = Some(size);
+                Ok(self.streams.control(&FromClient::Resize(size))?)
+            }
+            _ => Ok(()),
         }
     }
 
     fn suspend(&mut self) -> Result<(), SessionError> {
-        if let Some(raw) = &self.local.raw {
-            raw.pause();
-        }
-        // Here this program stands still until SIGCONT.
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
-        self.resumed()
+        self.local.suspend();
+        self.resize()
     }
 
     fn resumed(&mut self) -> Result<(), SessionError> {
-        if let Some(raw) = &self.local.raw {
-            raw.resume();
-        }
+        self.local.resumed();
         self.resize()
     }
 
@@ -400,18 +499,24 @@ impl Driver {
             return Ok(());
         }
         if !self.link.is_up() {
-            let line = format!(
-                "not connected: the session continues on the device for its grace time; reattach with: towline attach {}",
-                self.session
-            );
-            self.phase = Phase::Over(Ending { code: ending.code, line: Some(line) });
-            self.discard();
+            self.detach(ending.code);
             return Ok(());
         }
         self.streams.control(&FromClient::Close)?;
         self.phase = Phase::Closing { until: Instant::now() + CLOSE_TIMEOUT, ending };
         self.discard();
         Ok(())
+    }
+
+    /// Leaves without an end of the session.
+    fn detach(&mut self, code: u8) {
+        let line = format!(
+            "not connected: the session continues on the device for its grace time; reattach with: towline attach {}",
+            self.session
+        );
+        self.local.status.clear("");
+        self.phase = Phase::Over(Ending { code, line: Some(line) });
+        self.discard();
     }
 
     /// Closing, and nothing is waited for any more.
@@ -440,7 +545,8 @@ impl Driver {
     }
 }
 
-async fn read(input: Option<&LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
+/// Reads standard input; waits for ever when there is none.
+pub(super) async fn read(input: Option<&LocalStream>, buffer: &mut [u8]) -> io::Result<usize> {
     match input {
         Some(input) => input.read(buffer).await,
         None => std::future::pending().await,

@@ -62,7 +62,11 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
         Begin::Start(request) => Some(request.clone()),
         Begin::Resume(_) | Begin::Given { .. } => None,
     };
-    let mut pipe = Pipe::begin(Client::new(task.settings.clone()), task.begin).await?;
+    let begun = Pipe::begin(Client::new(task.settings.clone()), task.begin);
+    let mut pipe = tokio::select! {
+        signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
+        begun = begun => begun?,
+    };
     let mut locals = Locals::new(listener, pipe.smux());
     (task.ready)(locals.listener(), pipe.session());
     loop {
@@ -88,9 +92,12 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
                 signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
                 wanted = locals.wanted() => wanted.map_err(local)?,
             }
-            match Pipe::begin(Client::new(task.settings.clone()), Begin::Start(request.clone()))
-                .await
-            {
+            let begin = Begin::Start(request.clone());
+            let begun = tokio::select! {
+                signal = signals.next() => return Ok(Ending::by_signal(signal.number())),
+                begun = Pipe::begin(Client::new(task.settings.clone()), begin) => begun,
+            };
+            match begun {
                 Ok(pipe) => break pipe,
                 Err(error) => {
                     (task.say)(&error.to_string());

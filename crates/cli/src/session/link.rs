@@ -29,7 +29,6 @@ use super::begin::{Begin, Token};
 use super::error::SessionError;
 use super::patience::{Backoff, Liveness, Verdict};
 use crate::api::{CallError, Client, Dialect, Socket};
-use crate::output::complain;
 
 /// What the link sends.
 pub(super) trait Source {
@@ -42,16 +41,19 @@ pub(super) struct Begun {
     pub(super) link: Link,
     pub(super) session: String,
     pub(super) token: Token,
+    /// What the operator must know before the first byte.
+    pub(super) notice: Option<&'static str>,
 }
 
 /// Asks for a session, or takes up the one that there is.
 pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
+    let mut notice = None;
     let (session, url, token) = match begin {
         Begin::Start(request) => {
             let answer: StartSessionResponse =
                 client.call(Operation::StartSession, &request).await?;
             if answer.towline_input_recorded == Some(true) {
-                complain("input is recorded in this session, as far as the screen shows it");
+                notice = Some("input is recorded in this session, as far as the screen shows it");
             }
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
@@ -72,7 +74,7 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
         aws,
         outage: None,
     };
-    Ok(Begun { link, session, token })
+    Ok(Begun { link, session, token, notice })
 }
 
 /// What the link has to say.

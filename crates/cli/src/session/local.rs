@@ -2,12 +2,16 @@
 //! connection.
 //!
 //! # Invariants
-//! - Bytes read and not yet taken by the session are kept, at most one buffer; nothing is read
-//!   meanwhile.
+//! - A pipe or a file is read only while the session takes it. A terminal is always read: the
+//!   escapes work whether or not the device takes input.
+//! - Bytes read and not yet taken by the session are kept, at most [`MAX_TYPED_AHEAD`] of a
+//!   terminal and one buffer of anything else. What a terminal sends beyond it is discarded and
+//!   counted.
 
 use std::io::{self, Stderr};
 use std::os::fd::AsFd;
 
+use tokio::time::Instant;
 use towline_wire::frame::StreamId;
 use towline_wire::message::Size;
 
@@ -17,7 +21,7 @@ use super::error::SessionError;
 use super::outlet::Outlet;
 use super::signals::Signals;
 use super::streams::Streams;
-use crate::limits::INPUT_READ;
+use crate::limits::{INPUT_READ, MAX_TYPED_AHEAD, TYPED_AHEAD_STUCK};
 use crate::terminal::escape::{Action, Escapes};
 use crate::terminal::raw::RawMode;
 use crate::terminal::status::StatusLine;
@@ -26,6 +30,8 @@ use crate::terminal::{is_terminal, size_of};
 
 /// Ctrl-D: VEOF of a terminal that was not set otherwise.
 const END_OF_FILE: u8 = 4;
+/// Ctrl-C: VINTR of a terminal that was not set otherwise.
+const INTERRUPT: u8 = 3;
 
 /// The local end of a session.
 pub(super) struct Local {
@@ -44,6 +50,10 @@ pub(super) struct Local {
     held: Vec<u8>,
     /// Read, and not yet looked at: what came behind an escape.
     behind: Vec<u8>,
+    /// Since when no more can be kept; nothing while there is room.
+    full_since: Option<Instant>,
+    /// Typed bytes that found no room, since they were last asked for.
+    discarded: usize,
 }
 
 impl Local {
@@ -78,6 +88,8 @@ impl Local {
             ended: None,
             held: Vec::new(),
             behind: Vec::new(),
+            full_since: None,
+            discarded: 0,
         })
     }
 
@@ -86,12 +98,26 @@ impl Local {
         size_of(io::stdin()).or_else(|| size_of(io::stdout()))
     }
 
-    /// Whether standard input should be read now.
-    pub(super) fn wants_input(&self, streams: &mut Streams) -> bool {
-        self.input.is_some()
-            && self.held.is_empty()
-            && self.behind.is_empty()
-            && streams.wants_input()
+    /// Whether standard input should be read now: a terminal for its escapes, anything else only
+    /// while the session takes it. A terminal waits only for a device that takes its input slowly.
+    pub(super) fn wants_input(&self, streams: &mut Streams, attached: bool) -> bool {
+        if self.input.is_none() || !self.behind.is_empty() {
+            return false;
+        }
+        match &self.raw {
+            Some(_) => !attached || self.stuck_at().is_none_or(|at| at <= Instant::now()),
+            None => attached && self.held.is_empty() && streams.wants_input(),
+        }
+    }
+
+    /// From when on a terminal is read although no more can be kept.
+    pub(super) fn stuck_at(&self) -> Option<Instant> {
+        self.full_since.map(|since| since + TYPED_AHEAD_STUCK)
+    }
+
+    /// Whether an interrupt is among the first `n` bytes of the buffer, from a terminal.
+    pub(super) fn is_interrupt(&self, n: usize) -> bool {
+        self.raw.is_some() && self.buffer[..n].contains(&INTERRUPT)
     }
 
     /// Passes on the first `n` bytes of the buffer, up to an escape.
@@ -103,14 +129,51 @@ impl Local {
     /// Passes on what is kept, up to an escape.
     pub(super) fn pass_on(&mut self, streams: &mut Streams) -> Option<Action> {
         let mut met = None;
-        if self.held.is_empty() && !self.behind.is_empty() {
+        if !self.behind.is_empty() {
             let (taken, action) = self.escapes.feed(&self.behind, &mut self.held);
             self.behind.drain(..taken);
             met = action;
         }
+        self.push_held(streams);
+        met
+    }
+
+    fn push_held(&mut self, streams: &mut Streams) {
         let taken = streams.push_input(&self.held);
         self.held.drain(..taken);
-        met
+        if taken > 0 || self.held.len() < MAX_TYPED_AHEAD {
+            self.full_since = None;
+        }
+        if self.raw.is_some() && self.held.len() >= MAX_TYPED_AHEAD {
+            self.full_since.get_or_insert_with(Instant::now);
+            // One read more than is asked for: nothing is lost while a device is only slow.
+            let most = MAX_TYPED_AHEAD + INPUT_READ;
+            self.discarded += self.held.len().saturating_sub(most);
+            self.held.truncate(most);
+        }
+    }
+
+    /// Typed bytes that were discarded since this was last asked.
+    pub(super) fn take_discarded(&mut self) -> usize {
+        std::mem::take(&mut self.discarded)
+    }
+
+    /// Stops this program as the job control of the local shell does; returns after SIGCONT.
+    pub(super) fn suspend(&mut self) {
+        if let Some(raw) = &self.raw {
+            raw.pause();
+        }
+        // Here this program stands still until SIGCONT.
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        self.resumed();
+    }
+
+    /// After a stop of any kind: the terminal is taken again.
+    pub(super) fn resumed(&mut self) {
+        if let Some(raw) = &self.raw {
+            raw.resume();
+        }
     }
 
     /// Standard input has ended. A terminal on the device is told so by its own end-of-file
@@ -140,8 +203,7 @@ impl Local {
 
     /// Ends the input of the session once nothing is kept any more.
     pub(super) fn finish_if_passed_on(&mut self, streams: &mut Streams) {
-        let taken = streams.push_input(&self.held);
-        self.held.drain(..taken);
+        self.push_held(streams);
         if self.input.is_none()
             && self.ended.is_none()
             && self.held.is_empty()

@@ -5,7 +5,8 @@
 //! session as a pipe of bytes ([`pipe`]): [`forward`], [`Copier`].
 //!
 //! # Invariants
-//! - The terminal is raw only while bytes flow. It is restored before the end is reported.
+//! - The terminal is raw from the first request to the end, and restored before the end is
+//!   reported. Escapes, signals and changes of size work all the time.
 //! - A lost websocket is replaced; the operator sees every byte exactly once.
 //! - A deliberate end (`~.`, a closed terminal, a signal) is reported to the gateway, and its answer
 //!   is awaited for at most [`crate::limits::CLOSE_TIMEOUT`].
@@ -15,6 +16,7 @@
 
 mod aws;
 mod begin;
+mod connect;
 mod copier;
 mod driver;
 mod end_of_input;

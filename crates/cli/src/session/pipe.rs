@@ -20,6 +20,7 @@ use super::streams::{Broken, Received, Streams};
 use crate::api::{CallError, Client, Sort};
 use crate::exit;
 use crate::limits::TUNNEL_WINDOW;
+use crate::output::complain;
 use crate::terminal::printable;
 
 /// What happened.
@@ -55,7 +56,10 @@ impl Pipe {
     /// # Errors
     /// As [`super::run`].
     pub(super) async fn begin(client: Client, begin: Begin) -> Result<Self, SessionError> {
-        let Begun { link, session, token } = link::begin(client, begin).await?;
+        let Begun { link, session, token, notice } = link::begin(client, begin).await?;
+        if let Some(notice) = notice {
+            complain(notice);
+        }
         let mut pipe = Self {
             link,
             session,

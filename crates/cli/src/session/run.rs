@@ -1,22 +1,24 @@
 //! One session from the first request to its end, on standard input and output.
 //!
-//! Data flow: [`run`] asks for the session, opens its websocket ([`link`]), sets up the local end
-//! ([`Local`]) and drives both ([`Driver`]) until there is an [`Ending`].
+//! Data flow: [`run`] sets up the local end ([`Local`]), asks for the session and opens its
+//! websocket ([`connect`]), and drives both ([`Driver`]) until there is an [`Ending`].
 //!
 //! # Invariants
-//! - The terminal is raw only while bytes flow. It is restored before the end is reported.
+//! - The terminal is raw from the first request on, so that escapes and `^C` work while the gateway
+//!   is waited for, and is restored before the end is reported.
 
 use std::io;
 use std::os::fd::AsFd;
 
 use super::begin::{Begin, Manner};
+use super::connect::{Connected, connect};
 use super::driver::Driver;
 use super::ending::Ending;
 use super::error::SessionError;
 use super::link::{self, Begun};
 use super::local::Local;
 use crate::api::Client;
-use crate::terminal::reader::{self, Reader};
+use crate::terminal::reader::Reader;
 
 /// Runs a session to its end.
 ///
@@ -28,12 +30,16 @@ pub(crate) async fn run(
     manner: Manner,
 ) -> Result<Ending, SessionError> {
     let reader = manner.bulk.then(|| Reader::of(io::stdout().as_fd()));
-    let Begun { link, session, token } = tokio::select! {
-        begun = link::begin(client, begin) => begun?,
-        // The gateway ends a session that was created meanwhile and has no client.
-        () = reader::gone(reader.as_ref()) => return Ok(Ending::abandoned()),
-    };
-    let local = Local::open(manner)?;
-    // The driver owns the raw terminal: it is put back before the ending is returned.
+    // It owns the raw terminal: it is put back before an error or the ending is returned.
+    let mut local = Local::open(manner)?;
+    let begun = Box::pin(link::begin(client, begin));
+    let Begun { link, session, token, notice } =
+        match connect(begun, &mut local, manner, reader.as_ref()).await? {
+            Connected::Begun(begun) => *begun,
+            Connected::Left(ending) => return Ok(ending),
+        };
+    if let Some(notice) = notice {
+        local.status.say(&[format!("towline: {notice}")]);
+    }
     Driver::new(session, link, local, manner, reader).run(token).await
 }
