@@ -47,6 +47,9 @@ pub enum ProxyError {
     NotHttp,
 }
 
+/// What is said of a URL that cannot be read.
+const FORM: &str = "must have the form http://[USER:PASSWORD@]HOST[:PORT]";
+
 impl Proxy {
     /// Reads a proxy's URL.
     ///
@@ -55,11 +58,13 @@ impl Proxy {
     pub fn parse(url: &str) -> Result<Self, String> {
         let rest = match url.split_once("://") {
             Some(("http", rest)) => rest,
-            Some((scheme, _)) => {
+            // What is no name of a scheme may be a password.
+            Some((scheme, _)) if scheme.bytes().all(|byte| byte.is_ascii_alphanumeric()) => {
                 return Err(format!(
                     "a proxy of scheme \"{scheme}\" is not supported, use http://"
                 ));
             }
+            Some(_) => return Err(FORM.to_owned()),
             None => url,
         };
         let authority = rest.trim_end_matches('/');
@@ -70,8 +75,7 @@ impl Proxy {
         let has_port = host.rsplit_once(':').is_some_and(|(_, port)| port.parse::<u16>().is_ok());
         let with_port =
             if has_port && !host.ends_with(']') { host.to_owned() } else { format!("{host}:3128") };
-        let address = Address::parse(&with_port)
-            .ok_or("must have the form http://[USER:PASSWORD@]HOST[:PORT]")?;
+        let address = Address::parse(&with_port).ok_or(FORM)?;
         let credentials = user
             .map(|user| percent_decode(user).ok_or("its user or password is not percent-encoded"));
         Ok(Self { address, credentials: credentials.transpose()? })
@@ -203,6 +207,7 @@ mod tests {
     #[test]
     fn other_kinds_of_proxy_are_refused_with_a_reason() {
         assert!(Proxy::parse("socks5://x").unwrap_err().contains("socks5"));
+        assert_eq!(Proxy::parse("ann:p@ss@host://x").unwrap_err(), FORM);
     }
 
     #[test]

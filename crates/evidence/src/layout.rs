@@ -55,9 +55,8 @@ pub fn output(prefix: &str, command: &str, device: &str, folder: &str, name: &st
 /// Whether a key is that of a command's output.
 #[must_use]
 pub fn is_output(key: &str) -> bool {
-    let below =
-        key.strip_prefix(OUTPUTS).or_else(|| key.split_once("/commands").map(|(_, below)| below));
-    below.is_some_and(|below| below.starts_with('/'))
+    let (folder, _) = key.rsplit_once('/').unwrap_or_default();
+    folder.split('/').any(|part| part == OUTPUTS)
         && (key.ends_with("/stdout") || key.ends_with("/stderr"))
 }
 
@@ -155,6 +154,9 @@ mod tests {
                 && is_output("commands/x/stdout")
         );
         assert!(!is_output(&key) && !is_output("commands-2/x/stdout"));
+        assert!(
+            is_output("commands-2/commands/x/stdout") && is_output("a/commandsb/commands/x/stderr")
+        );
     }
 
     #[test]

@@ -159,7 +159,7 @@ impl NodeChain {
     pub fn push(&mut self, at: i64, what: What) -> String {
         let record = Record { n: self.next, prev: self.head, at, what };
         let line = serde_json::to_string(&record).unwrap_or_default(); // text and numbers: cannot fail
-        self.next += 1;
+        self.next = self.next.saturating_add(1);
         self.head = Digest::of(&[line.as_bytes()]);
         line
     }

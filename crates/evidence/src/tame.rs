@@ -133,13 +133,14 @@ fn harmless(parameters: &str, last: char) -> bool {
     match (last, parameters.strip_prefix('?')) {
         ('h' | 'l', Some(modes)) => modes.split(';').all(|mode| DRAWING_MODES.contains(&mode)),
         ('h' | 'l', None) => parameters == "4",
-        ('J' | 'K', Some(_)) => true,
+        ('J' | 'K', Some(rest)) => are_numbers(rest),
         (_, Some(_)) => false,
-        (last, None) => {
-            DRAWING.contains(last)
-                && parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':')
-        }
+        (last, None) => DRAWING.contains(last) && are_numbers(parameters),
     }
+}
+
+fn are_numbers(parameters: &str) -> bool {
+    parameters.bytes().all(|b| b.is_ascii_digit() || b == b';' || b == b':')
 }
 
 #[cfg(test)]
@@ -175,6 +176,12 @@ mod tests {
     #[test]
     fn questions_that_a_terminal_answers_are_taken_out() {
         check("a\u{1b}[6nb\u{1b}[cc\u{1b}[>0qd\u{1b}[?2026$pe\u{1b}[21t", "abcde");
+    }
+
+    #[test]
+    fn a_private_erase_with_anything_but_numbers_is_taken_out() {
+        check("a\u{1b}[?2Jb\u{1b}[?K", "a\u{1b}[?2Jb\u{1b}[?K");
+        check("a\u{1b}[??2Jb\u{1b}[?1$Kc\u{1b}[?>Kd", "abcd");
     }
 
     #[test]
