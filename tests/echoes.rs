@@ -67,7 +67,7 @@ fn a_gateway_that_has_not_asked_on_this_link_is_told_nothing() {
 }
 
 #[test]
-fn of_what_has_no_terminal_nothing_is_said_and_an_unknown_session_does_no_harm() {
+fn without_a_terminal_no_echo_is_reported_and_an_unknown_session_does_no_harm() {
     story(async || {
         let mut gateway = Gateway::with_agent("").await;
         let command = gateway.session("ann-1", &Launch::Exec { argv: vec!["cat".into()] }).await;

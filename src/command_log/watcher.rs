@@ -296,7 +296,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn how_a_process_ended_is_said_as_wait_says_it() {
+    fn an_exit_status_is_decoded_as_wait_does() {
         assert_eq!(status_of(3 << 8), ExitStatus::Code(3));
         assert_eq!(status_of(9), ExitStatus::Signal(9));
         assert_eq!(status_of(0x80 | 11), ExitStatus::Signal(11), "with a core dump");

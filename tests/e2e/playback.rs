@@ -146,7 +146,7 @@ fn a_session_is_sought_in_and_exported_in_three_forms() -> Outcome {
 }
 
 #[test]
-fn a_session_is_verified_by_its_name_and_a_name_that_is_none_is_said_so() -> Outcome {
+fn a_session_is_verified_by_its_name_and_an_unknown_name_is_reported() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let session = two_lines(&lab, &device)?;

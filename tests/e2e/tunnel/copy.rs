@@ -146,7 +146,7 @@ fn a_link_that_is_cut_in_the_middle_is_no_break() -> Outcome {
 }
 
 #[test]
-fn what_cannot_be_copied_is_said_and_nothing_is_left() -> Outcome {
+fn what_cannot_be_copied_is_reported_and_nothing_is_left() -> Outcome {
     let lab = Lab::start()?;
     let device = lab.device()?;
     let here = lab.directory().join("here");
