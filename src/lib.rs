@@ -51,92 +51,12 @@ pub mod process;
 pub mod pty;
 pub mod service;
 pub mod session;
+mod start;
+mod start_error;
 pub mod state;
 pub mod status;
 pub mod sys;
 pub mod tunnel;
 
-use config::Config;
-use handover::Predecessor;
-use link::dial::Target;
-use link::tls::{self, TlsError};
-use state::enrollment::Enrollment;
-use state::key::DeviceKey;
-use state::keyring::KeyRing;
-use state::{Dir, StateError};
-use std::sync::Arc;
-
-/// Why the agent does not start. Once it runs, it stops only when told to.
-#[derive(Debug, thiserror::Error)]
-pub enum StartError {
-    /// Key or enrollment.
-    #[error(transparent)]
-    State(#[from] StateError),
-    /// What the administrator gave for TLS.
-    #[error(transparent)]
-    Tls(#[from] TlsError),
-    /// The kernel.
-    #[error("the agent cannot start: {0}")]
-    System(#[from] std::io::Error),
-}
-
-impl StartError {
-    /// The program's exit status: 78 for what a person has to mend, 1 for what may heal by itself.
-    #[must_use]
-    pub fn exit_code(&self) -> u8 {
-        match self {
-            Self::State(_) | Self::Tls(_) => 78,
-            Self::System(_) => 1,
-        }
-    }
-}
-
-/// Runs the agent until it is told to stop. Wants a current-thread runtime, and to be the only one
-/// in its process.
-///
-/// The agent resumes the sessions of a predecessor in this process; `predecessor` is empty when that
-/// worked.
-///
-/// # Errors
-/// [`StartError`], only before it serves.
-pub async fn run(
-    config: Config,
-    predecessor: &mut Option<Predecessor>,
-) -> Result<agent::Outcome, StartError> {
-    if predecessor.is_none()
-        && let Some(outcome) = first_boot::until_enrolled(&config).await?
-    {
-        return Ok(outcome);
-    }
-    let dir = Dir::at(&config.state_dir);
-    let mut enrollment = Enrollment::load(&dir)?;
-    let keys = KeyRing::load(&dir)?;
-    if let Some(gateway) = &config.gateway {
-        enrollment.gateway.clone_from(gateway);
-    }
-    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
-    let signed = Arc::default();
-    let tls = tls::client_config(trust, keys.in_use(), &signed)?;
-    tls::server_name(&enrollment.gateway)?;
-    let proxy = config.proxy_for(&enrollment.gateway);
-    let target = Target { gateway: enrollment.gateway.clone(), proxy, tls };
-    let parts = agent::Parts { config, enrollment, keys, target, signed };
-    let mut agent = agent::Agent::new(parts, predecessor.as_mut())?;
-    drop(predecessor.take());
-    Ok(agent.run().await)
-}
-
-/// Whether [`run`] would get as far as serving, with these settings and this state. Claims nothing,
-/// changes nothing.
-///
-/// # Errors
-/// [`StartError`]: what it would fail with.
-pub fn would_run(config: &Config) -> Result<(), StartError> {
-    let dir = Dir::at(&config.state_dir);
-    let enrollment = Enrollment::load(&dir)?;
-    let key = DeviceKey::load(&dir)?;
-    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
-    tls::client_config(trust, &key, &Arc::default())?;
-    tls::server_name(config.gateway.as_ref().unwrap_or(&enrollment.gateway))?;
-    Ok(())
-}
+pub use start::{run, would_run};
+pub use start_error::StartError;

@@ -1,0 +1,65 @@
+//! The start of the agent: enrollment, keys and TLS settings are read, then the loop runs.
+//!
+//! Data flow: [`Config`] -> an enrollment, if need be by [`first_boot`] -> [`Parts`] -> [`Agent`].
+
+use crate::agent::{Agent, Outcome, Parts};
+use crate::config::Config;
+use crate::first_boot;
+use crate::handover::Predecessor;
+use crate::link::dial::Target;
+use crate::link::tls;
+use crate::start_error::StartError;
+use crate::state::Dir;
+use crate::state::enrollment::Enrollment;
+use crate::state::key::DeviceKey;
+use crate::state::keyring::KeyRing;
+use std::sync::Arc;
+
+/// Runs the agent until a signal stops it. It needs a current-thread runtime, and has to be the only
+/// agent of its process.
+///
+/// The agent resumes the sessions of a predecessor in this process; `predecessor` is empty when that
+/// worked.
+///
+/// # Errors
+/// [`StartError`], only before it serves.
+pub async fn run(
+    config: Config,
+    predecessor: &mut Option<Predecessor>,
+) -> Result<Outcome, StartError> {
+    if predecessor.is_none()
+        && let Some(outcome) = first_boot::until_enrolled(&config).await?
+    {
+        return Ok(outcome);
+    }
+    let dir = Dir::at(&config.state_dir);
+    let mut enrollment = Enrollment::load(&dir)?;
+    let keys = KeyRing::load(&dir)?;
+    if let Some(gateway) = &config.gateway {
+        enrollment.gateway.clone_from(gateway);
+    }
+    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
+    let signed = Arc::default();
+    let tls = tls::client_config(trust, keys.in_use(), &signed)?;
+    tls::server_name(&enrollment.gateway)?;
+    let proxy = config.proxy_for(&enrollment.gateway);
+    let target = Target { gateway: enrollment.gateway.clone(), proxy, tls };
+    let parts = Parts { config, enrollment, keys, target, signed };
+    let mut agent = Agent::new(parts, predecessor.as_mut())?;
+    drop(predecessor.take());
+    Ok(agent.run().await)
+}
+
+/// Whether [`run`] could serve, with these settings and this state. Locks nothing, changes nothing.
+///
+/// # Errors
+/// [`StartError`]: how [`run`] would fail.
+pub fn would_run(config: &Config) -> Result<(), StartError> {
+    let dir = Dir::at(&config.state_dir);
+    let enrollment = Enrollment::load(&dir)?;
+    let key = DeviceKey::load(&dir)?;
+    let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
+    tls::client_config(trust, &key, &Arc::default())?;
+    tls::server_name(config.gateway.as_ref().unwrap_or(&enrollment.gateway))?;
+    Ok(())
+}
