@@ -98,6 +98,16 @@ pub const LAST_USED_EVERY: Duration = Duration::from_secs(60);
 /// Requests the monitoring listener serves at once.
 pub const MAX_MONITOR_CONNECTIONS: usize = 16;
 
+/// Viewers of one session. Each may have [`VIEWER_BYTES`] waiting: 2 MiB a session at the most.
+pub const MAX_VIEWERS: usize = 8;
+
+/// Output that may wait for one viewer, bytes: some screens of text; a viewer that is slower misses
+/// bytes and is told how many.
+pub const VIEWER_BYTES: usize = 256 * 1024;
+
+/// Pieces of output that may wait for one viewer: bounds what tiny pieces cost beside their bytes.
+pub const VIEWER_ITEMS: usize = 1024;
+
 // A stranger in the handshake must not be able to take all places.
 const _: () = assert!(MAX_HANDSHAKES < MAX_CONNECTIONS);
 const _: () = assert!(AUDIT_BATCH <= AUDIT_QUEUE);

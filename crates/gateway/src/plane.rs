@@ -39,6 +39,10 @@ pub trait AgentAcceptor: Send + Sync + 'static {
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()>;
 }
 
+/// Where a request comes from; an extension of each request.
+#[derive(Debug, Clone, Copy)]
+pub struct Peer(pub SocketAddr);
+
 /// A request for a session's websocket, before the upgrade.
 pub struct ChannelRequest {
     /// The `{session}` of the path; not yet known to exist.

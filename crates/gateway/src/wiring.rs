@@ -19,7 +19,7 @@ use towline_store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
-use crate::channels::Channels;
+use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
@@ -31,6 +31,7 @@ use crate::listener::{Bounds, TlsListener, socket};
 use crate::metrics::Metrics;
 use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
 use crate::presence::LocalPresence;
+use crate::routes;
 use crate::run_command::Commands;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings, MAX_SESSIONS};
 use crate::vault::{Vault, VaultError};
@@ -246,7 +247,6 @@ impl Gateway {
             realm: foundation.realm.clone(),
             sessions: Arc::clone(&sessions),
             presence: plane.presence,
-            channels: plane.channels,
             commands: plane.commands,
             audit: foundation.audit.clone(),
             metrics: Arc::clone(&metrics),
@@ -257,7 +257,10 @@ impl Gateway {
             let monitor = Monitor { metrics: Arc::clone(&metrics), store: store.clone() };
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
-        let http = HttpServer::new(api::router(Arc::new(api)));
+        let http = HttpServer::new(routes::router([
+            api::routes(Arc::new(api)),
+            channels::routes(plane.channels),
+        ]));
         let mut stopping = stop.clone();
         tokio::spawn(async move {
             crate::listener::stopped(&mut stopping).await;

@@ -20,8 +20,8 @@ use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts};
 use towline_gateway::audit::AuditLog;
-use towline_gateway::listener::http::Peer;
 use towline_gateway::metrics::Metrics;
+use towline_gateway::plane::Peer;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
 use towline_host::clock::{Clock, UnixMillis};
@@ -226,14 +226,13 @@ impl World {
             realm: Realm { region: REGION.into(), account: ACCOUNT.into() },
             sessions: Arc::new(Unattached),
             presence: Arc::new(Unattached),
-            channels: Arc::new(Unattached),
             commands: Arc::new(Unattached),
             audit,
             metrics: Arc::new(Metrics::default()),
             evidence: Arc::new(evidence),
             stream_url_host: None,
         };
-        let routes = api::router(Arc::new(Api::new(parts).unwrap()));
+        let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         Self { routes, store, next_source: AtomicU16::new(1), _dir: dir }
     }
 

@@ -20,8 +20,8 @@ use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::limits;
-use towline_gateway::listener::http::Peer;
 use towline_gateway::metrics::Metrics;
+use towline_gateway::plane::Peer;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
 use towline_host::clock::{Clock, UnixMillis};
@@ -69,14 +69,13 @@ impl Desk {
             realm: Realm { region: "xx-towline-1".into(), account: "000000000000".into() },
             sessions: Arc::new(Unattached),
             presence: Arc::new(Unattached),
-            channels: Arc::new(Unattached),
             commands: Arc::new(Unattached),
             audit,
             metrics: Arc::clone(&metrics),
             evidence,
             stream_url_host: None,
         };
-        Self { routes: api::router(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
+        Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
     }
 
     /// A request signed now, to be sent when and as often as the test likes.

@@ -28,10 +28,11 @@ use towline_ssm::ids::hex_lower;
 use super::access_policy::targets;
 use super::authz::Question;
 use super::call::Call;
+use super::internal::{OrInternal as _, internal};
 use super::paging::page;
+use super::service::Api;
 use super::tags::request_tags;
 use super::tokens::{Holder, Token};
-use super::{Api, OrInternal as _, internal};
 use crate::limits;
 
 /// Minutes of access when nothing is said.

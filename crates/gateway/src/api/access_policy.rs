@@ -9,7 +9,7 @@ use serde_json::json;
 use towline_ssm::api::access::Target;
 use towline_ssm::error::ApiError;
 
-use super::internal;
+use super::internal::internal;
 
 /// The devices of a request.
 pub(super) fn targets(row: &towline_store::AccessRequest) -> Result<Vec<Target>, ApiError> {

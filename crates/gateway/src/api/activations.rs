@@ -20,9 +20,10 @@ use towline_store::{ActivationFilter, NewActivation};
 
 use super::authz::Question;
 use super::call::Call;
+use super::internal::OrInternal as _;
 use super::paging::page;
+use super::service::Api;
 use super::tags::request_tags;
-use super::{Api, OrInternal as _};
 use crate::devices::enrollment::hash_code;
 
 const DAY: Duration = Duration::from_secs(86_400);

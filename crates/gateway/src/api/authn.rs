@@ -1,4 +1,4 @@
-//! Whose request is it? AWS Signature V4, checked for real.
+//! SigV4 authentication: which principal signed a request.
 //!
 //! Way: headers -> the claim (access key) -> the key's secret from the store, opened for this check
 //! -> the signature over the request as it arrived -> the replay window -> [`Caller`].
@@ -12,9 +12,7 @@
 //! # Not here
 //! - The algorithm: `towline_ssm::sigv4`. What is in a security token: [`super::tokens`].
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::Mutex;
 
 use axum::http::request;
 use towline_host::clock::UnixMillis;
@@ -27,35 +25,11 @@ use towline_ssm::sigv4::{
 use towline_store::AccessKey;
 
 use super::call::Caller;
-use super::{Api, OrInternal as _, internal};
-use crate::limits;
+use super::internal::{OrInternal as _, internal};
+use super::service::Api;
 
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";
-/// Access keys whose last use is remembered, so that a busy one costs one write a minute.
-const MAX_REMEMBERED: usize = 4096;
-
-/// When each key's use was last written.
-#[derive(Debug, Default)]
-pub(super) struct LastUsed {
-    written: Mutex<HashMap<String, UnixMillis>>,
-}
-
-impl LastUsed {
-    /// Whether a use of this key is to be written now.
-    fn is_due(&self, key: &str, now: UnixMillis) -> bool {
-        let mut written = self.written.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        if written.get(key).is_some_and(|at| now < at.plus(limits::LAST_USED_EVERY)) {
-            return false;
-        }
-        if written.len() >= MAX_REMEMBERED {
-            written.clear(); // costs one extra write for each key in use
-        }
-        written.insert(key.to_owned(), now);
-        true
-    }
-}
-
 /// A request that cannot be told whose it is, with the key it claims, for the audit line.
 pub(super) struct Unproven {
     /// The answer.

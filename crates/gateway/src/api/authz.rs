@@ -11,8 +11,8 @@
 //! - The cache of parsed policies holds what the store holds: every change through the API empties
 //!   it.
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use towline_policy::{
     Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain,
@@ -21,10 +21,8 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
 
 use super::call::Call;
-use super::{Api, OrInternal as _};
-
-/// Principals whose parsed policies are kept. A policy of 6 KiB takes some 20 KiB parsed.
-const MAX_CACHED: usize = 512;
+use super::internal::OrInternal as _;
+use super::service::Api;
 
 /// What policy is asked about.
 #[derive(Debug, Default)]
@@ -60,44 +58,6 @@ impl Question {
 
     fn shown(&self) -> &str {
         self.names.first().map_or("*", String::as_str)
-    }
-}
-
-/// Parsed policies by principal.
-#[derive(Debug, Default)]
-pub(super) struct PolicyCache {
-    inner: Mutex<Cached>,
-}
-
-#[derive(Debug, Default)]
-struct Cached {
-    /// Counts the changes: what was read before one must not be kept after it.
-    changes: u64,
-    sets: HashMap<String, Arc<PolicySet>>,
-}
-
-impl PolicyCache {
-    /// Principals or policies have changed.
-    pub(super) fn changed(&self) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.changes += 1;
-        inner.sets.clear();
-    }
-
-    fn get(&self, principal: &str) -> (Option<Arc<PolicySet>>, u64) {
-        let inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        (inner.sets.get(principal).cloned(), inner.changes)
-    }
-
-    fn put(&self, principal: &str, set: Arc<PolicySet>, as_of: u64) {
-        let mut inner = self.inner.lock().unwrap_or_else(PoisonError::into_inner);
-        if inner.changes != as_of {
-            return;
-        }
-        if inner.sets.len() >= MAX_CACHED {
-            inner.sets.clear();
-        }
-        inner.sets.insert(principal.to_owned(), set);
     }
 }
 
@@ -213,8 +173,12 @@ impl Api {
 /// A stored policy. One that cannot be read may have held a Deny: nothing is allowed until it is
 /// mended.
 fn parsed(name: &str, document: &str) -> Result<NamedPolicy, ApiError> {
-    let wrong =
-        |error| super::internal("a stored policy does not parse; its principal is refused", &error);
+    let wrong = |error| {
+        super::internal::internal(
+            "a stored policy does not parse; its principal is refused",
+            &error,
+        )
+    };
     Ok(NamedPolicy::new(name, Arc::new(Policy::parse(document).map_err(wrong)?)))
 }
 

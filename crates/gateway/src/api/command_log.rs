@@ -8,8 +8,9 @@ use towline_ssm::error::ApiError;
 use towline_store::StoredCommand;
 
 use super::call::Call;
+use super::internal::OrInternal as _;
 use super::paging::page;
-use super::{Api, OrInternal as _};
+use super::service::Api;
 
 impl Api {
     pub(super) async fn list_session_commands(

@@ -10,7 +10,8 @@ use towline_ssm::ids::DeviceId;
 use towline_store::{Device, DeviceStatus, KeyStatus};
 
 use super::call::Call;
-use super::{Api, OrInternal as _};
+use super::internal::OrInternal as _;
+use super::service::Api;
 use crate::plane::RotateError;
 
 impl Api {

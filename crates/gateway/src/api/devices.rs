@@ -14,7 +14,8 @@ use towline_store::{Device, DeviceFilter, DeviceStatus, TagKind};
 
 use super::authz::Question;
 use super::call::Call;
-use super::{Api, OrInternal as _};
+use super::internal::OrInternal as _;
+use super::service::Api;
 use crate::plane::Found;
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.

@@ -11,7 +11,8 @@ use towline_ssm::error::ApiError;
 use towline_ssm::operation::{Operation, ResourceKind};
 
 use super::call::Call;
-use super::{Api, internal};
+use super::internal::internal;
+use super::service::Api;
 
 /// An answer's bytes.
 #[allow(clippy::needless_pass_by_value)] // so that calls read as one expression

@@ -19,8 +19,9 @@ use towline_store::{Document, TagKind};
 use super::authz::Question;
 use super::call::Call;
 use super::documents::{PAGE, built_in_document, date, format_of, kind_of, some};
+use super::internal::OrInternal as _;
 use super::paging::page;
-use super::{Api, OrInternal as _};
+use super::service::Api;
 
 /// Every device here runs Linux.
 const PLATFORM: &str = "Linux";

@@ -33,9 +33,10 @@ use towline_store::{
 
 use super::authz::Question;
 use super::call::Call;
+use super::internal::{OrInternal as _, internal};
 use super::paging::page;
+use super::service::Api;
 use super::tags::request_tags;
-use super::{Api, OrInternal as _, internal};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 pub(super) const PAGE: i64 = 50;

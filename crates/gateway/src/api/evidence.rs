@@ -17,7 +17,8 @@ use towline_ssm::error::{ApiError, ErrorCode};
 
 use super::authz::Question;
 use super::call::Call;
-use super::{Api, OrInternal as _, internal};
+use super::internal::{OrInternal as _, internal};
+use super::service::Api;
 use crate::exports::trail;
 
 /// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.

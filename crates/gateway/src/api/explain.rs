@@ -23,7 +23,8 @@ use towline_store::TagKind;
 
 use super::authz::Question;
 use super::call::Call;
-use super::{Api, OrInternal as _};
+use super::internal::OrInternal as _;
+use super::service::Api;
 
 /// Principals of one kind that ListDeviceAccess looks at.
 const MOST_PRINCIPALS: i64 = 500;

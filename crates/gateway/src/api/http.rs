@@ -7,18 +7,14 @@
 //! - A source that failed too often is answered before its body is read; its requests leave a
 //!   counter, not a line each.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::rejection::{PathRejection, QueryRejection};
-use axum::extract::ws::WebSocketUpgrade;
-use axum::extract::ws::rejection::WebSocketUpgradeRejection;
-use axum::extract::{Extension, Path, Query, State};
+use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
-use axum::routing::{any, get};
+use axum::routing::any;
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use towline_host::clock::UnixMillis;
@@ -26,51 +22,23 @@ use towline_host::entropy;
 use towline_ssm::api::sts::{self, FORM_CONTENT_TYPE, StsRequest};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::{Operation, Service};
+use tracing::Instrument as _;
 
 use super::call::{Call, Record};
-use super::{Api, internal};
+use super::internal::internal;
+use super::service::Api;
 use crate::audit::Event;
+use crate::error_response::JSON;
 use crate::limits;
-use crate::listener::http::Peer;
 use crate::metrics::Answer;
-use crate::plane::ChannelRequest;
+use crate::plane::Peer;
 
-/// Content type of AWS JSON 1.1.
-const JSON: &str = "application/x-amz-json-1.1";
 /// Longest client name that is kept, characters.
 const MAX_USER_AGENT: usize = 256;
 
-/// All routes behind the HTTP door.
-pub fn router(api: Arc<Api>) -> Router {
-    Router::new()
-        .route("/v1/data-channel/{session}", get(data_channel))
-        .route("/", any(call))
-        .fallback(nothing_here)
-        .with_state(api)
-}
-
-async fn data_channel(
-    State(api): State<Arc<Api>>,
-    Extension(Peer(peer)): Extension<Peer>,
-    session: Result<Path<String>, PathRejection>,
-    query: Result<Query<HashMap<String, String>>, QueryRejection>,
-    headers: HeaderMap,
-    upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
-) -> Response<Body> {
-    let (Ok(Path(session)), Ok(Query(query)), Ok(upgrade)) = (session, query, upgrade) else {
-        let error =
-            ApiError::validation("a data channel is a websocket: GET with an upgrade, HTTP/1.1");
-        return refuse(&error, Protocol::Json, "", StatusCode::BAD_REQUEST);
-    };
-    api.parts.channels.open(ChannelRequest { session, query, headers, peer, upgrade })
-}
-
-async fn nothing_here() -> Response<Body> {
-    let error = ApiError::new(
-        ErrorCode::UnknownOperationException,
-        "this path is not served: send the request to /",
-    );
-    refuse(&error, Protocol::Json, "", StatusCode::NOT_FOUND)
+/// The API's own route.
+pub fn routes(api: Arc<Api>) -> Router {
+    Router::new().route("/", any(call)).with_state(api)
 }
 
 /// How the client wants its answer.
@@ -99,7 +67,8 @@ async fn call(
             );
         }
     };
-    let outcome = api.answer(&head, body, protocol, peer.ip(), &request_id).await;
+    let span = tracing::info_span!("request", id = request_id, op = tracing::field::Empty);
+    let outcome = api.answer(&head, body, protocol, peer.ip(), &request_id).instrument(span).await;
     match outcome {
         Ok(bytes) => respond(StatusCode::OK, protocol, &request_id, Body::from(bytes)),
         Err(error) => {
@@ -191,6 +160,7 @@ impl Api {
             Protocol::Query => StsRequest::parse(body)?.operation,
             Protocol::Json => Operation::parse(text(&head.headers, "x-amz-target"))?,
         };
+        tracing::Span::current().record("op", operation.name());
         event.name = operation.name().to_owned();
         event.source = match operation.service() {
             Service::Ssm => "ssm.amazonaws.com",

@@ -19,65 +19,24 @@ use towline_ssm::api::admin::{
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
-use towline_ssm::error::{ApiError, ErrorCode};
-use towline_ssm::ids::{AccessKeyId, Realm, SecretAccessKey, UserName};
+use towline_ssm::error::ApiError;
+use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
 use towline_store::TagKind;
 
 use super::authz::Question;
 use super::call::Call;
+use super::internal::OrInternal as _;
+use super::named::{Named, missing, prefix};
 use super::paging::page;
 use super::roles::checked_policy;
+use super::service::Api;
 use super::tags::request_tags;
-use super::{Api, OrInternal as _};
 
 /// Page size when none is asked for.
 const PAGE: i64 = 100;
 
-pub(super) fn missing(what: &str) -> ApiError {
-    ApiError::new(ErrorCode::ResourceNotFoundException, format!("there is no such {what}"))
-}
-
 fn date(at: UnixMillis) -> EpochSeconds {
     EpochSeconds::from_millis(at.0)
-}
-
-/// A principal that a request names.
-pub(super) struct Named {
-    kind: PrincipalKind,
-    name: UserName,
-}
-
-impl Named {
-    pub(super) fn new(kind: PrincipalKind, name: &str) -> Result<Self, ApiError> {
-        Ok(Self { kind, name: name.parse().map_err(|_| missing("principal"))? })
-    }
-
-    /// From a request's `PrincipalType` and `PrincipalName`.
-    pub(super) fn of(kind: Option<&String>, name: &str) -> Result<Self, ApiError> {
-        Self::new(PrincipalKind::of(kind), name)
-    }
-
-    /// The name in the store: nothing is in front of a user's.
-    fn stored(&self) -> String {
-        format!("{}{}", prefix(self.kind), self.name)
-    }
-
-    fn arn(&self, realm: &Realm) -> String {
-        match self.kind {
-            PrincipalKind::User => realm.user_arn(&self.name),
-            PrincipalKind::Group => realm.group_arn(&self.name),
-            PrincipalKind::Role => realm.role_arn(&self.name),
-        }
-    }
-}
-
-/// What is in front of the name in the store.
-const fn prefix(kind: PrincipalKind) -> &'static str {
-    match kind {
-        PrincipalKind::User => "",
-        PrincipalKind::Group => "group/",
-        PrincipalKind::Role => "role/",
-    }
 }
 
 /// The use that decides about a policy's size.
@@ -151,8 +110,9 @@ impl Api {
             .await
             .or_internal("cannot read tags")?;
         let bare = row.name.strip_prefix(prefix(kind)).unwrap_or(&row.name);
-        let name: UserName =
-            bare.parse().map_err(|error| super::internal("a stored principal", &error))?;
+        let name: UserName = bare
+            .parse()
+            .map_err(|error| super::internal::internal("a stored principal", &error))?;
         let roles = self.store().roles();
         let members = match kind {
             PrincipalKind::User => roles.groups_of(&row.name).await,

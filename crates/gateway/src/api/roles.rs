@@ -16,8 +16,9 @@ use towline_ssm::api::admin::{
 use towline_ssm::error::{ApiError, ErrorCode};
 
 use super::call::Call;
-use super::principals::{Named, missing};
-use super::{Api, OrInternal as _};
+use super::internal::OrInternal as _;
+use super::named::{Named, missing};
+use super::service::Api;
 
 /// Reads a policy text for a use.
 pub(super) fn checked_policy(text: &str, purpose: Use) -> Result<Policy, ApiError> {

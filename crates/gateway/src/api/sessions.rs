@@ -32,9 +32,10 @@ use towline_store::{SessionFilter, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
+use super::internal::{OrInternal as _, internal};
 use super::paging::page;
-use super::wanted::{parameter_facts, run_as, with_preferences};
-use super::{Api, OrInternal as _, internal};
+use super::resolution::{parameter_facts, run_as, with_preferences};
+use super::service::Api;
 use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.

@@ -26,9 +26,10 @@ use towline_store::TagKind;
 
 use super::authz::{Question, asked};
 use super::call::Call;
+use super::internal::{OrInternal as _, internal};
+use super::service::Api;
 use super::tags::request_tags;
 use super::tokens::{Holder, Token};
-use super::{Api, OrInternal as _, internal};
 use crate::limits;
 
 /// Longest life of a role's credentials that were got with another role's, seconds, as at AWS.

@@ -14,7 +14,8 @@ use towline_store::{StoreError, TagKind, Version};
 
 use super::authz::Question;
 use super::call::Call;
-use super::{Api, OrInternal as _};
+use super::internal::OrInternal as _;
+use super::service::Api;
 
 /// What a request about tags is about: authorised, and there.
 struct Tagged {

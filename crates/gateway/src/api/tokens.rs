@@ -29,7 +29,8 @@ use towline_store::TagKind;
 
 use super::access_policy::policy_of;
 use super::call::{Caller, Temporary};
-use super::{Api, OrInternal as _, internal};
+use super::internal::{OrInternal as _, internal};
+use super::service::Api;
 use crate::limits;
 
 /// Who holds temporary credentials.

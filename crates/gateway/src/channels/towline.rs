@@ -61,13 +61,16 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
     match attached {
         Ok((session, queue)) => {
             hub.mark(&session);
+            tracing::info!("client attached");
             let client = Client { hub: &hub, session: &session, queue: &queue };
             client.carry(&mut sink, &mut stream).await;
             if session.client_gone(&queue) {
+                tracing::info!("client detached");
                 hub.mark(&session);
             }
         }
         Err(text) => {
+            tracing::info!(why = text, "client refused");
             let refusal = ToClient::Refused { text: text.to_owned(), taken_over: false };
             if let Some(message) = word(&refusal) {
                 let _ = tokio::time::timeout(FIRST_WORD, sink.send(message)).await;

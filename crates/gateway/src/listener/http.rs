@@ -29,10 +29,7 @@ use tower::ServiceExt;
 use tracing::debug;
 
 use crate::limits;
-
-/// Where a request comes from; an extension of each request.
-#[derive(Debug, Clone, Copy)]
-pub struct Peer(pub SocketAddr);
+use crate::plane::Peer;
 
 /// Serves HTTP on connections that are through their handshake.
 #[derive(Clone)]

@@ -240,6 +240,12 @@ impl Hub {
         if session.meta.step {
             return; // its story stands among the commands
         }
+        tracing::info!(
+            session = session.meta.name,
+            device = session.meta.device,
+            text,
+            "session ended"
+        );
         let totals = session.totals();
         let (hub, name, mut text) = (Arc::clone(self), session.meta.name.clone(), text.to_owned());
         let event = totals.as_ref().map(|totals| totals.event(&session.meta, &text));

@@ -33,6 +33,7 @@ mod step_name;
 mod tests;
 mod token;
 mod tunnel;
+mod viewers;
 mod watch;
 
 pub use arrivals::Arrivals;
@@ -45,3 +46,4 @@ pub use queue::{ClientQueue, ToChannel};
 pub use scripts::StepSession;
 pub use session::Session;
 pub(crate) use step_name::{of_step, session_name};
+pub use viewers::{ToViewer, TooManyViewers, Viewer};

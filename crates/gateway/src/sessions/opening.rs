@@ -20,6 +20,7 @@ use towline_archive::Destinations;
 use towline_ssm::documents::SessionPlan;
 use towline_store::NewSession;
 use towline_wire::message::Destination;
+use tracing::Instrument as _;
 
 use super::device::Device;
 use super::hub::Hub;
@@ -36,7 +37,8 @@ const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Opens a session on its device.
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {
-    open_with(hub, start, Token::fresh(Instant::now())).await
+    let span = tracing::info_span!("session", id = start.session.as_str());
+    open_with(hub, start, Token::fresh(Instant::now())).instrument(span).await
 }
 
 /// Opens a session; `token`: `None` when the system has no randomness.
@@ -63,9 +65,12 @@ pub(super) async fn open_with(
     match prepared.opened_stored_recorded(&hub, &session, opened).await {
         Ok(()) => {
             session.record_lost_input();
+            let meta = &session.meta;
+            tracing::info!(device = meta.device, owner = meta.owner, "session opened");
             Ok(SessionStarted { token: text })
         }
         Err(error) => {
+            tracing::info!(device = session.meta.device, %error, "session not opened");
             let reason = EndReason::NotOpened;
             hub.end(&session, reason, &format!("{}: {error}", reason.sentence()));
             hub.forget_failed(&session, &error).await;

@@ -16,9 +16,10 @@ use towline_wire::lane::Lanes;
 
 use super::super::authz::Question;
 use super::super::call::Call;
+use super::super::internal::OrInternal as _;
 use super::super::paging::page;
+use super::super::service::Api;
 use super::super::sessions::instant;
-use super::super::{Api, OrInternal as _};
 use super::shown::{self, Sent, elapsed, text, with_reason};
 use crate::run_command::StepState;
 

@@ -12,7 +12,7 @@ use towline_ssm::error::ApiError;
 use towline_store::{InvocationRow, SentCommand};
 use towline_wire::lane::{Lane, Lanes};
 
-use super::super::internal;
+use super::super::internal::internal;
 use crate::plane::Commands;
 use crate::run_command::{Place, StepState};
 

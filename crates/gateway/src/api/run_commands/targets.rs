@@ -14,8 +14,9 @@ use towline_store::limits::MAX_DEVICES;
 use towline_store::{DeviceFilter, DeviceStatus};
 
 use super::super::call::Call;
-use super::super::{Api, OrInternal as _};
-use super::Facts;
+use super::super::internal::OrInternal as _;
+use super::super::service::Api;
+use super::send::Facts;
 
 /// Devices whose resources stand in the audit line; it holds no more.
 const NOTED: usize = 8;

@@ -23,7 +23,7 @@
 //! to 3 s: [`Journal::write`] is for somebody who may wait (decision 69).
 //!
 //! # Not here
-//! - When a journal is written, by whom, and when it is removed: [`super::shelf`].
+//! - When a journal is written, by whom, and when it is removed: [`super::registry`].
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -38,7 +38,8 @@ const SLOT: usize = 8 * 1024;
 const INPUT_AT: u64 = 2 * SLOT as u64;
 /// Bytes of the ring: what one record names, and as much again that is written before the next
 /// record is.
-const INPUT_ROOM: u64 = 2 * (super::end::INPUT_RING + towline_ssm::message::MAX_PAYLOAD) as u64;
+const INPUT_ROOM: u64 =
+    2 * (super::endpoint::INPUT_RING + towline_ssm::message::MAX_PAYLOAD) as u64;
 /// Checksum, generation, length, boot.
 const HEAD: usize = 8 + 8 + 4 + BOOT;
 /// Bytes of the kernel's name for a boot.

@@ -141,7 +141,12 @@ impl Inbound<'_> {
                 }
                 self.link.send_frame(&Frame::Pong);
             }
-            Frame::Control(body) => return self.control(body),
+            // A span for each message, not for the link's task: an idle link must not keep one, and
+            // stream data must not enter one.
+            Frame::Control(body) => {
+                let span = tracing::info_span!("link", device = %self.link.device);
+                return span.in_scope(|| self.control(body));
+            }
             Frame::Pong | Frame::Version { .. } | Frame::Unknown(_) => {}
         }
         Ok(())

@@ -119,6 +119,7 @@ impl Session {
                 if let Some(tape) = &core.tape {
                     tape.end(&why.to_string());
                 }
+                core.viewers.end(&why.to_string());
                 let _ = tell.send(Err(why));
                 true
             }
@@ -148,7 +149,11 @@ impl Session {
                 if let Some(tape) = &core.tape {
                     tape.output(lane, offset, data);
                 }
-                core.tell(ToChannel::Data(lane, offset, Bytes::copy_from_slice(data)));
+                let data = Bytes::copy_from_slice(data);
+                if !core.viewers.is_empty() {
+                    core.viewers.output(lane, &data);
+                }
+                core.tell(ToChannel::Data(lane, offset, data));
             }
             Ok(false) => {}
             Err(broken) => core.blame_device(&self.meta.name, broken),

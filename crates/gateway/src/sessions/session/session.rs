@@ -19,6 +19,7 @@ use crate::sessions::positions::{Broken, Positions};
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
 use crate::sessions::tunnel::Totals;
+use crate::sessions::viewers::{TooManyViewers, Viewer, Viewers};
 
 /// What the recording says when the input is not in it after all.
 const TOO_OLD: &str =
@@ -54,6 +55,8 @@ pub(super) struct Core {
     pub(super) held: Lanes<Option<(u64, u64)>>,
     /// Where its output is recorded, if it is.
     pub(super) tape: Option<Arc<Tape>>,
+    /// Who watches it.
+    pub(super) viewers: Viewers,
 }
 
 /// One session. Its header is the module's.
@@ -70,16 +73,16 @@ impl Session {
     #[must_use]
     pub fn opening(meta: Meta) -> (Arc<Self>, oneshot::Receiver<Result<(), StartError>>) {
         let (tell, told) = oneshot::channel();
-        (Arc::new(Self::new(meta, Phase::Opening(tell), None, false)), told)
+        (Arc::new(Self::new(meta, Phase::Opening(tell), false)), told)
     }
 
     /// A session that was alive when the gateway stopped: its device and its client are awaited.
     #[must_use]
     pub fn restored(meta: Meta) -> Arc<Self> {
-        Arc::new(Self::new(meta, Phase::Running, None, true))
+        Arc::new(Self::new(meta, Phase::Running, true))
     }
 
-    fn new(meta: Meta, phase: Phase, tape: Option<Arc<Tape>>, restored: bool) -> Self {
+    fn new(meta: Meta, phase: Phase, restored: bool) -> Self {
         let now = Instant::now();
         let since = Since {
             activity: now,
@@ -96,7 +99,8 @@ impl Session {
             exited: None,
             since,
             held: Lanes::default(),
-            tape,
+            tape: None,
+            viewers: Viewers::default(),
         };
         Self { meta, core: Mutex::new(core), changed: Notify::new() }
     }
@@ -160,6 +164,7 @@ impl Session {
         if let Some(tape) = &core.tape {
             tape.end(text);
         }
+        core.viewers.end(text);
         if let Some(client) = core.client.take() {
             client.close(ToClient::Ended { reason: reason.into(), text: text.to_owned() });
         }
@@ -174,6 +179,19 @@ impl Session {
         drop(core);
         self.changed.notify_one();
         true
+    }
+
+    /// A viewer, who sees the output from now on.
+    ///
+    /// # Errors
+    /// [`TooManyViewers`].
+    pub fn watch(&self) -> Result<Arc<Viewer>, TooManyViewers> {
+        let mut core = self.lock();
+        let viewer = core.viewers.add()?;
+        if matches!(core.phase, Phase::Ended) {
+            core.viewers.end("the session is over");
+        }
+        Ok(viewer)
     }
 
     /// What a tunnel has carried; `None` for other sessions.

@@ -24,7 +24,8 @@ use towline_store::{Document, SessionLimits, Version};
 
 use super::call::Call;
 use super::documents::{format_of, kind_of};
-use super::{Api, OrInternal as _};
+use super::internal::OrInternal as _;
+use super::service::Api;
 
 /// The principal's tag that says as which user its sessions run, as at AWS.
 pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";

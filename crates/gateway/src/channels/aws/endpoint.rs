@@ -2,7 +2,7 @@
 //! gateway is an end itself: it counts what the plugin has acknowledged, and keeps what the device
 //! has not taken.
 //!
-//! Way of output: session's queue -> [`AwsEnd::take`] -> held until there is room -> `AgentChannel`
+//! Way of output: session's queue -> [`AwsEndpoint::take`] -> held until there is room -> `AgentChannel`
 //! -> websocket; the device's ring is released only by the plugin's own acknowledgements. Way of
 //! input: websocket -> `AgentChannel` -> replay ring -> session.
 //!
@@ -55,7 +55,7 @@ pub(super) enum Order {
 }
 
 /// See the module.
-pub(super) struct AwsEnd {
+pub(super) struct AwsEndpoint {
     /// Tells a resumption from a second client.
     pub(super) client_id: String,
     channel: AgentChannel,
@@ -83,7 +83,7 @@ pub(super) struct AwsEnd {
     finished: bool,
 }
 
-impl AwsEnd {
+impl AwsEndpoint {
     /// An end that nobody is attached to yet.
     pub(super) fn new(client_id: String, config: &AgentConfig, now: Duration) -> Self {
         let mut end = Self::around(
@@ -467,7 +467,7 @@ impl AwsEnd {
         self.mux.next_frame(usize::MAX, send)
     }
 
-    /// When [`AwsEnd::step`] wants to be called at the latest.
+    /// When [`AwsEndpoint::step`] wants to be called at the latest.
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         self.channel.next_timeout()
     }

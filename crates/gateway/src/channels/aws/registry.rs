@@ -1,4 +1,4 @@
-//! The ends of this gateway, each with its journal: `channels/<session>` in the gateway's
+//! The endpoints of this gateway, each with its journal: `channels/<session>` in the gateway's
 //! directory.
 //!
 //! # Invariants
@@ -21,7 +21,7 @@ use tokio::task::block_in_place;
 use towline_host::files;
 use towline_ssm::channel::AgentConfig;
 
-use super::end::{AwsEnd, Order};
+use super::endpoint::{AwsEndpoint, Order};
 use super::journal::{Change, Found, Journal};
 use crate::sessions::{Session, ToChannel};
 
@@ -42,14 +42,14 @@ pub(super) struct Kept {
 
 /// What a [`Kept`] moves.
 pub(super) struct State {
-    pub(super) end: AwsEnd,
+    pub(super) end: AwsEndpoint,
     /// Counts its websockets. Only the latest may move anything: what an older one took would be
     /// lost with it.
     pub(super) turn: u64,
 }
 
 impl Kept {
-    fn new(end: AwsEnd, journal: Option<Journal>) -> Arc<Self> {
+    fn new(end: AwsEndpoint, journal: Option<Journal>) -> Arc<Self> {
         let (client_id, state) = (end.client_id.clone(), Mutex::new(State { end, turn: 0 }));
         Arc::new(Self { client_id, state, journal: Mutex::new(journal) })
     }
@@ -64,7 +64,7 @@ impl Kept {
         Some(self.state()).filter(|state| state.turn == turn)
     }
 
-    /// Takes what came of the session, and is as [`AwsEnd::step`]; on its return everything that
+    /// Takes what came of the session, and is as [`AwsEndpoint::step`]; on its return everything that
     /// changed is written down. Nothing when the end is another websocket's by now.
     pub(super) fn step(
         &self,
@@ -97,7 +97,7 @@ impl Kept {
 }
 
 /// What is new in an end since its journal was written.
-fn change(journal: Option<&Journal>, end: &AwsEnd) -> Option<Change> {
+fn change(journal: Option<&Journal>, end: &AwsEndpoint) -> Option<Change> {
     journal?.change(end.record()?, |from| end.input_from(from))
 }
 
@@ -118,7 +118,7 @@ fn write(journal: &mut Option<Journal>, change: Option<Change>, session: &str) {
 }
 
 /// See the module.
-pub(super) struct Shelf {
+pub(super) struct Registry {
     folder: PathBuf,
     kept: Mutex<HashMap<String, Arc<Kept>>>,
     /// Held while an end takes its place: its file is made in the same order. May take as long as
@@ -131,8 +131,8 @@ pub(super) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Shelf {
-    /// The shelf of the gateway in this directory. What belongs to no live session is removed.
+impl Registry {
+    /// The registry of the gateway in this directory. What belongs to no live session is removed.
     pub(super) fn open(directory: &Path, lives: impl Fn(&str) -> bool) -> Self {
         let folder = directory.join(FOLDER);
         if let Err(error) = files::private_dir(&folder) {
@@ -169,7 +169,7 @@ impl Shelf {
             match Journal::open(&self.folder.join(name)) {
                 Found::Record(journal, record, input) if record.client_id == client_id => {
                     let config = AgentConfig { separate_output: record.separate_output, ..config };
-                    let end = AwsEnd::resume(*record, &input, &config, now).ok_or(LOST)?;
+                    let end = AwsEndpoint::resume(*record, &input, &config, now).ok_or(LOST)?;
                     return Ok(Kept::new(end, Some(journal)));
                 }
                 Found::Useless => {
@@ -181,7 +181,7 @@ impl Shelf {
                 Found::Record(..) | Found::Nothing => {}
             }
         }
-        Ok(Kept::new(AwsEnd::new(client_id.to_owned(), &config, now), None))
+        Ok(Kept::new(AwsEndpoint::new(client_id.to_owned(), &config, now), None))
     }
 
     /// This end is the session's from now on: one that another client has left is forgotten. May
@@ -207,7 +207,7 @@ impl Shelf {
     }
 
     /// Forgets the ends of sessions that live no more.
-    pub(super) fn tidy(&self, lives: impl Fn(&str) -> bool) {
+    pub(super) fn remove_ended(&self, lives: impl Fn(&str) -> bool) {
         let gone: Vec<String> =
             lock(&self.kept).extract_if(|name, _| !lives(name)).map(|(name, _)| name).collect();
         if !gone.is_empty() {
@@ -240,7 +240,7 @@ mod tests {
             customer_message: String::new(),
             seed: [0; 16],
         };
-        Kept::new(AwsEnd::new("client".into(), &config, Duration::ZERO), journal)
+        Kept::new(AwsEndpoint::new("client".into(), &config, Duration::ZERO), journal)
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 1)]

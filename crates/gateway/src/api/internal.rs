@@ -1,0 +1,56 @@
+//! Errors below the API as answers of the API.
+//!
+//! # Invariants
+//! - The cause of an internal error goes to the log and never to the client.
+
+use towline_host::entropy::NoRandom;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::StoreError;
+
+use crate::vault::VaultError;
+
+/// An error of ours: logged with its cause, told to the client without it.
+pub(super) fn internal(what: &str, cause: &dyn std::fmt::Display) -> ApiError {
+    tracing::error!(%cause, "{what}");
+    ApiError::new(
+        ErrorCode::InternalServerError,
+        "the gateway failed; the request may be tried again",
+    )
+}
+
+/// Turns failures below into answers. A bound of the store is the client's to act upon; the rest is
+/// ours.
+pub(super) trait OrInternal<T> {
+    fn or_internal(self, what: &str) -> Result<T, ApiError>;
+}
+
+impl<T> OrInternal<T> for Result<T, StoreError> {
+    fn or_internal(self, what: &str) -> Result<T, ApiError> {
+        self.map_err(|error| match &error {
+            StoreError::Full { .. } => {
+                ApiError::new(ErrorCode::ServiceQuotaExceededException, error.to_string())
+            }
+            StoreError::Exists(_) => {
+                ApiError::new(ErrorCode::ResourceAlreadyExistsException, error.to_string())
+            }
+            StoreError::Missing(_) => {
+                ApiError::new(ErrorCode::ResourceNotFoundException, error.to_string())
+            }
+            StoreError::Row(_) | StoreError::Database(_) | StoreError::Migrate(_) => {
+                internal(what, &error)
+            }
+        })
+    }
+}
+
+impl<T> OrInternal<T> for Result<T, NoRandom> {
+    fn or_internal(self, what: &str) -> Result<T, ApiError> {
+        self.map_err(|error| internal(what, &error))
+    }
+}
+
+impl<T> OrInternal<T> for Result<T, VaultError> {
+    fn or_internal(self, what: &str) -> Result<T, ApiError> {
+        self.map_err(|error| internal(what, &error))
+    }
+}

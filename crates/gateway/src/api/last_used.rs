@@ -1,0 +1,33 @@
+//! When each access key's use was last written: a busy key costs one write a minute.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use towline_host::clock::UnixMillis;
+
+use crate::limits;
+use crate::lock::lock;
+
+/// Access keys whose last use is remembered, so that a busy one costs one write a minute.
+const MAX_REMEMBERED: usize = 4096;
+
+/// When each key's use was last written.
+#[derive(Debug, Default)]
+pub(super) struct LastUsed {
+    written: Mutex<HashMap<String, UnixMillis>>,
+}
+
+impl LastUsed {
+    /// Whether a use of this key is to be written now.
+    pub(super) fn is_due(&self, key: &str, now: UnixMillis) -> bool {
+        let mut written = lock(&self.written);
+        if written.get(key).is_some_and(|at| now < at.plus(limits::LAST_USED_EVERY)) {
+            return false;
+        }
+        if written.len() >= MAX_REMEMBERED {
+            written.clear(); // costs one extra write for each key in use
+        }
+        written.insert(key.to_owned(), now);
+        true
+    }
+}
