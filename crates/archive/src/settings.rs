@@ -6,6 +6,17 @@
 //!
 //! # Not here
 //! - Secrets: credentials come from a file that is named here, or from the environment.
+//!
+//! # Example
+//! ```
+//! use towline_archive::settings::{Demand, RawEvidence};
+//!
+//! let raw: RawEvidence = toml::from_str("recording = 'demanded'\nretention_days = 30")?;
+//! let settings = raw.settings("/var/lib/towline-gateway".as_ref()).map_err(|wrong| wrong.0)?;
+//! assert_eq!(settings.recording, Demand::Demanded);
+//! assert_eq!(settings.home.to_str(), Some("/var/lib/towline-gateway/evidence"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

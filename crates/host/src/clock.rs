@@ -99,7 +99,7 @@ impl Clock {
         Self(Source::System)
     }
 
-    /// A clock that stands still until [`Clock::advance`] moves it. For tests.
+    /// A clock that only [`Clock::advance`] moves, for tests.
     #[must_use]
     pub fn manual(start: UnixMillis) -> Self {
         Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))

@@ -1,12 +1,11 @@
-//! The command log in files: what devices said, sealed and on its way to the sink like everything
-//! else on record.
+//! The command log in files for the sink.
 //!
-//! Way: rows of the store -> a gzip file of JSON lines in the outbox, and its record in the node's
-//! chain -> the number of the last exported row in `commands.cursor`.
+//! Data flow: rows of the store -> JSON lines -> [`Recorder::export`] (a gzip file in the outbox, and
+//! its record in the node's chain) -> the number of the last exported row in `commands.cursor`.
 //!
 //! # Invariants
-//! - Every row that the store keeps is exported: the cursor moves only after the file is in the
-//!   outbox and on record. A crash in between exports the same rows under the same key again.
+//! - Every row of the store is exported: the cursor moves only after the file is in the outbox and in
+//!   the chain. After a crash in between, the same rows are exported again under the same key.
 
 use serde_json::{Value, json};
 use towline_archive::Recorder;
@@ -18,15 +17,15 @@ use super::cursor::{Cursor, ExportError};
 
 /// Rows of one file: at most some 6 MiB before compression.
 const FILE: i64 = 5000;
-/// Files made in one go.
+/// Files in one export; the rest waits for the next.
 const FILES: usize = 64;
 /// Name of the cursor's file.
 const CURSOR: &str = "commands.cursor";
 
-/// Exports what the store has and the sink has not yet. The number of rows.
+/// Exports the rows after the cursor. Returns the number of rows.
 ///
 /// # Errors
-/// [`ExportError`]; what was not exported is exported next time.
+/// [`ExportError`]; what is missing is exported next time.
 pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportError> {
     let cursor = Cursor::new(recorder.home(), CURSOR);
     let mut exported = 0;
@@ -43,7 +42,7 @@ pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportE
     Ok(exported)
 }
 
-/// A row as one object; what is not set is left out.
+/// A row as one object, without the fields that are not set.
 fn line(row: &RawCommand) -> Value {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let words = |bytes: &Vec<u8>| -> Vec<String> {

@@ -1,4 +1,4 @@
-//! What leaves the store as files: the audit trail and the command log.
+//! Exports of the store: audit trail and command log as files for the sink, each with a cursor.
 
 pub mod command_log;
 mod cursor;

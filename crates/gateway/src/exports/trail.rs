@@ -1,13 +1,13 @@
-//! The audit trail in CloudTrail's form: one event for a line of the store, and files of events for
-//! the sink.
+//! The audit trail in CloudTrail's form: one event for each line of the store, and files of events
+//! for the sink.
 //!
-//! Way: lines of the store's table -> [`event`] -> a gzip file in the outbox, and its record in the
-//! node's chain -> the number of the last exported line in `trail.cursor`.
+//! Data flow: lines of the store -> [`event`] -> [`Recorder::export`] (a gzip file in the outbox, and
+//! its record in the node's chain) -> the number of the last exported line in `trail.cursor`.
 //!
 //! # Invariants
-//! - Every line that the store keeps is exported: the cursor moves only after the file is in the
-//!   outbox and on record. A crash in between exports the same lines under the same key again.
-//! - Nothing is added to what the line says: no secret can come in here.
+//! - Every line of the store is exported: the cursor moves only after the file is in the outbox and
+//!   in the chain. After a crash in between, the same lines are exported again under the same key.
+//! - An event holds nothing that its line does not hold: no secret can enter here.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,32 +25,32 @@ use towline_store::Store;
 use super::command_log;
 use super::cursor::{Cursor, ExportError};
 
-/// How often a file is made while something happens. CloudTrail delivers about every five minutes.
+/// How often a file is made while there are new lines. CloudTrail delivers every five minutes.
 const EVERY: Duration = Duration::from_secs(300);
 /// Events in one file. 4 KiB each at the most: 8 MiB before compression.
 const FILE: i64 = 2000;
-/// Files made in one go.
+/// Files in one export; the rest waits for the next.
 const FILES: usize = 64;
 /// Name of the cursor's file.
 const CURSOR: &str = "trail.cursor";
 
-/// Exports for ever.
+/// Exports as long as the process lives.
 pub async fn keep(store: Store, recorder: Arc<Recorder>, realm: Realm, clock: Clock) {
     loop {
         tokio::time::sleep(EVERY).await;
         if let Err(error) = export(&store, &recorder, &realm, clock.now()).await {
-            tracing::error!(%error, "events of the audit trail wait");
+            tracing::error!(%error, "cannot export the audit trail; retrying");
         }
         if let Err(error) = command_log::export(&store, &recorder).await {
-            tracing::error!(%error, "records of the command log wait");
+            tracing::error!(%error, "cannot export the command log; retrying");
         }
     }
 }
 
-/// Exports what the store has and the sink has not yet. The number of events.
+/// Exports the lines after the cursor. Returns the number of events.
 ///
 /// # Errors
-/// [`ExportError`]; what was not exported is exported next time.
+/// [`ExportError`]; what is missing is exported next time.
 pub async fn export(
     store: &Store,
     recorder: &Recorder,
@@ -72,8 +72,7 @@ pub async fn export(
     Ok(exported)
 }
 
-/// The key says the time of the first line, and its number: made again after a crash, it is the
-/// same.
+/// The key holds time and number of the first line, so a repeated export has the same key.
 fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) -> String {
     let first = lines.first();
     let parsed = first.and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
@@ -86,7 +85,7 @@ fn key(prefix: &str, realm: &Realm, lines: &[(i64, String)], now: UnixMillis) ->
     layout::trail(prefix, &realm.account, &realm.region, at, &unique[..16])
 }
 
-/// The event of a line; `None` for a line that is not one of ours.
+/// The event of a line; `None` when the line is not an audit line.
 #[must_use]
 pub fn event(line: &str, realm: &Realm) -> Option<Event> {
     let line: Value = serde_json::from_str(line).ok()?;
@@ -99,7 +98,7 @@ pub fn event(line: &str, realm: &Realm) -> Option<Event> {
         .filter(|_| name.starts_with("Start") || name.starts_with("Create"))
         .filter_map(|fact| Some((fact.to_owned(), asked.remove(fact)?)))
         .collect();
-    // What a device did is about that device.
+    // An event of a device concerns that device.
     let own = asked.get("deviceId").and_then(Value::as_str).filter(|_| device_event);
     let own = own
         .map(|id| format!("arn:aws:ssm:{}:{}:managed-instance/{id}", realm.region, realm.account));

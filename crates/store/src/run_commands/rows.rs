@@ -14,7 +14,7 @@ pub struct NewCommand {
     pub document: String,
     /// Its version; empty for a built-in one.
     pub document_version: String,
-    /// For people.
+    /// Comment of the sender.
     pub comment: String,
     /// JSON of the request.
     pub parameters: String,
@@ -22,99 +22,99 @@ pub struct NewCommand {
     pub instance_ids: String,
     /// JSON of the request.
     pub targets: String,
-    /// Who sent it.
+    /// ARN of the sender.
     pub principal_arn: String,
     /// User to run as; empty for the device's default.
     pub run_as: String,
-    /// As of the request.
+    /// As given in the request.
     pub max_concurrency: String,
-    /// As of the request.
+    /// As given in the request.
     pub max_errors: String,
-    /// JSON: what is to be done.
+    /// The resolved plan, JSON.
     pub plan: String,
-    /// JSON: where output goes.
+    /// Destinations of the output, JSON.
     pub output: String,
-    /// Seconds in which it must have begun on a device.
+    /// Seconds within which it must begin on a device.
     pub timeout_s: i64,
     /// When it was sent.
     pub requested_at: UnixMillis,
-    /// When it begins nowhere any more.
+    /// Deadline after which it begins on no device.
     pub deliver_by: UnixMillis,
-    /// When nothing of it will be under way any more.
+    /// Deadline after which no step runs.
     pub expires_at: UnixMillis,
 }
 
 /// A command as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SentCommand {
-    /// What it was sent with.
+    /// The command as sent.
     pub new: NewCommand,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
-    /// The same with more words.
+    /// Its status in detail.
     pub details: String,
-    /// Devices it is for.
+    /// Number of its devices.
     pub targets: i64,
-    /// Devices where it is over.
+    /// Number of devices where it has ended.
     pub completed: i64,
-    /// Devices where it failed.
+    /// Number of devices where it failed.
     pub errors: i64,
-    /// Devices that it did not reach in time.
+    /// Number of devices that it did not reach in time.
     pub undelivered: i64,
 }
 
-/// Where a command stands now.
+/// The new state of a command.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CommandEnd {
-    /// Which one.
+    /// Id of the command.
     pub id: String,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
-    /// The same with more words.
+    /// Its status in detail.
     pub details: String,
-    /// Devices where it is over.
+    /// Number of devices where it has ended.
     pub completed: i64,
-    /// Devices where it failed.
+    /// Number of devices where it failed.
     pub errors: i64,
-    /// Devices that it did not reach in time.
+    /// Number of devices that it did not reach in time.
     pub undelivered: i64,
-    /// Nothing of it will change any more.
+    /// Whether it has ended.
     pub ended: bool,
 }
 
-/// The beginnings of a step's output.
+/// The beginning of a step's output.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputHeads {
-    /// Which step.
+    /// Number of the step.
     pub step: i64,
-    /// Of standard output.
+    /// Beginning of standard output.
     pub stdout: Vec<u8>,
-    /// Of standard error.
+    /// Beginning of standard error.
     pub stderr: Vec<u8>,
 }
 
-/// Where an invocation stands now.
+/// The new state of an invocation.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InvocationChange {
     /// The command.
     pub command: String,
     /// The device.
     pub device: String,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
-    /// The same with more words.
+    /// Its status in detail.
     pub details: String,
-    /// Why, in words.
+    /// Reason, for users.
     pub reason: String,
-    /// The present step.
+    /// Number of the current step.
     pub step: i64,
-    /// Starts of the agent that were given the present step.
+    /// Boots of the agent that received the current step.
     pub given_to: Vec<[u8; 16]>,
     /// JSON of all steps.
     pub steps: String,
-    /// The output of a step that has ended with this change.
+    /// The output of the step that this change ends.
     pub heads: Option<OutputHeads>,
-    /// Nothing of it will change any more.
+    /// Whether it has ended.
     pub ended: bool,
 }
 
@@ -127,19 +127,19 @@ pub struct InvocationRow {
     pub device: String,
     /// When the command was sent.
     pub requested_at: UnixMillis,
-    /// Where it stands.
+    /// Its status.
     pub status: String,
-    /// The same with more words.
+    /// Its status in detail.
     pub details: String,
-    /// Why, in words.
+    /// Reason, for users.
     pub reason: String,
-    /// The present step.
+    /// Number of the current step.
     pub step: i64,
-    /// Starts of the agent that were given the present step.
+    /// Boots of the agent that received the current step.
     pub given_to: Vec<[u8; 16]>,
     /// JSON of all steps.
     pub steps: String,
-    /// Nothing of it will change any more.
+    /// Whether it has ended.
     pub ended: bool,
 }
 
