@@ -9,9 +9,11 @@
 //! - The agent reports ready to the service manager while it waits, so nothing restarts it in a
 //!   loop.
 //! - An enrolled device does not read orders.
+//! - Root obeys no file that another user could have written: [`trusted`].
 //! - The activation code is used once. An order on media that cannot be written is logged.
 
 pub mod order;
+mod trusted;
 mod waiting;
 
 pub use waiting::until_enrolled;

@@ -9,7 +9,14 @@
 //!
 //! The first source with any of these keys is used alone. Names and tags may hold `{hostname}`,
 //! `{serial}`, `{machine}`.
+//!
+//! # Invariants
+//! - A file is an order only if root alone could have written it, and a CA beside it likewise
+//!   ([`super::trusted`]). A file that is not trusted is reported, and the search ends with it.
+//! - Media below `/mnt`, `/media` and `/run/media` are read only if the image ([`MARKER`]) or the
+//!   boot loader ([`ARGUMENT`]) says so.
 
+use super::trusted::{self, Untrusted};
 use crate::arguments::{CodeSource, Enroll};
 use crate::config::raw::{self, Value};
 use crate::limits;
@@ -33,6 +40,10 @@ const FILES: [&str; 3] =
 /// Where sticks are mounted: directly below the first two, and one level further down below the
 /// third.
 const STICKS: [&str; 3] = ["/mnt", "/media", "/run/media"];
+/// A file of the image that allows orders on removable media; root's, as an order is.
+const MARKER: &str = "/etc/towline/enroll-from-media";
+/// A word of the kernel's command line that allows the same.
+const ARGUMENT: &str = "towline.enroll_from_media=1";
 
 /// The order that holds for this device, if there is one.
 ///
@@ -52,11 +63,19 @@ pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, 
         from_variables.extend(tags.map(|(key, value)| (format!("tags.{key}"), value.to_owned())));
         return order(from_variables, "TOWLINE_ENROLL_*", None).map(Some);
     }
-    if let Some(file) = files().into_iter().find(|file| file.is_file()) {
-        let pairs = read(&file)?;
-        return order(pairs, &file.display().to_string(), Some(file.clone())).map(Some);
-    }
     let words = text_of(Path::new("/proc/cmdline"), limits::KERNEL_COMMAND_LINE);
+    let from_media = words.split_whitespace().any(|word| word == ARGUMENT)
+        || trusted::open_file(Path::new(MARKER)).is_ok();
+    for file in files(from_media) {
+        match trusted::open_file(&file) {
+            Err(Untrusted::Missing) => {}
+            Err(why) => return Err(why.to_string()),
+            Ok(opened) => {
+                let pairs = read(&file, opened)?;
+                return order(pairs, &file.display().to_string(), Some(file.clone())).map(Some);
+            }
+        }
+    }
     let pairs = from_command_line(&words);
     if pairs.is_empty() {
         Ok(None)
@@ -65,14 +84,14 @@ pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, 
     }
 }
 
-fn files() -> Vec<PathBuf> {
+fn files(from_media: bool) -> Vec<PathBuf> {
     let below = |folder: &Path| -> Vec<PathBuf> {
         let entries = std::fs::read_dir(folder)
             .map(|dir| dir.filter_map(Result::ok).take(limits::CONFIG_FILES));
         entries.map(|entries| entries.map(|entry| entry.path()).collect()).unwrap_or_default()
     };
     let mut found: Vec<PathBuf> = FILES.iter().map(PathBuf::from).collect();
-    for sticks in STICKS {
+    for sticks in STICKS.into_iter().filter(|_| from_media) {
         found.push(Path::new(sticks).join("towline/enroll.toml"));
         for stick in below(Path::new(sticks)) {
             found.push(stick.join("towline/enroll.toml"));
@@ -86,9 +105,14 @@ fn files() -> Vec<PathBuf> {
     found
 }
 
-fn read(file: &Path) -> Result<Vec<(String, String)>, String> {
+fn read(file: &Path, opened: std::fs::File) -> Result<Vec<(String, String)>, String> {
     let (mut entries, mut findings) = (Vec::new(), Vec::new());
-    raw::parse(file, &text_of(file, limits::CONFIG_FILE as u64), &mut entries, &mut findings);
+    let mut text = String::new();
+    opened
+        .take(limits::CONFIG_FILE as u64)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("cannot read {}: {error}", file.display()))?;
+    raw::parse(file, &text, &mut entries, &mut findings);
     if let Some(finding) = findings.first() {
         return Err(finding.to_string());
     }
@@ -139,11 +163,7 @@ fn order(
             "activation_id" => enroll.activation_id = value,
             "activation_code" => code = value,
             // Beside the order, on whatever medium that is, unless it says from the root on.
-            "ca" => {
-                enroll.ca = Some(
-                    file.as_deref().and_then(Path::parent).unwrap_or(Path::new("")).join(value),
-                )
-            }
+            "ca" => enroll.ca = Some(certificates(file.as_deref(), &value)?),
             "pin" => enroll.pin = Some(value),
             "name" => enroll.name = filled(&value),
             other => match other.strip_prefix("tags.") {
@@ -162,6 +182,14 @@ fn order(
     }
     enroll.code = CodeSource::Given(code);
     Ok(Order { enroll, source: source.to_owned(), file })
+}
+
+/// The CA file of an order. One that stands in a file's order is trusted like the order.
+fn certificates(order: Option<&Path>, value: &str) -> Result<PathBuf, String> {
+    let Some(folder) = order.and_then(Path::parent) else { return Ok(PathBuf::from(value)) };
+    let path = folder.join(value);
+    trusted::open_file(&path).map_err(|why| format!("the CA file {}: {why}", path.display()))?;
+    Ok(path)
 }
 
 /// With this device's facts in place of their names.
@@ -227,10 +255,26 @@ mod tests {
         let file = temp.path().join("enroll.toml");
         let text = b"gateway = \"gw\"\nactivation_id = \"i\"\nactivation_code = \"c\"\nca = \"ca.pem\"\nname = \"{machine}-x\"\n[tags]\nsite = \"n\"\n";
         crate::state::atomic::replace(&file, text, 0o600).unwrap();
-        let order = order(read(&file).unwrap(), "a file", Some(file.clone())).unwrap();
+        let opened = std::fs::File::open(&file).unwrap();
+        let order = order(read(&file, opened).unwrap(), "a file", None).unwrap();
         assert_eq!(order.enroll.tags, [("site".to_owned(), "n".to_owned())]);
-        assert_eq!(order.enroll.ca.as_deref(), Some(temp.path().join("ca.pem").as_path()));
+        assert_eq!(order.enroll.ca.as_deref(), Some(Path::new("ca.pem")));
         assert_eq!(order.enroll.name, format!("{}-x", std::env::consts::ARCH));
+    }
+
+    #[test]
+    fn media_are_read_only_where_the_image_or_the_boot_loader_allows() {
+        let on_media = |file: &PathBuf| STICKS.iter().any(|sticks| file.starts_with(sticks));
+        assert!(!files(false).iter().any(on_media));
+        assert!(files(true).iter().any(on_media));
+    }
+
+    #[test]
+    fn a_ca_that_others_can_write_is_not_taken_for_an_order() {
+        let temp = tempfile::Builder::new().tempdir_in("/tmp").unwrap();
+        let file = temp.path().join("enroll.toml");
+        let error = order(pairs(&[("ca", "/tmp")]), "a file", Some(file)).unwrap_err();
+        assert!(error.contains("the CA file /tmp"), "{error}");
     }
 
     #[test]

@@ -106,17 +106,94 @@ fn an_order_in_etc_enrolls_the_device_once() -> Outcome {
 
 #[test]
 fn an_order_on_the_boot_partition_enrolls_the_device_once() -> Outcome {
-    story(|folder| format!("mount -t tmpfs none /boot; {}", bind(folder, "/boot")))
+    story(|folder| format!("mount -t tmpfs -o mode=755 none /boot; {}", bind(folder, "/boot")))
 }
 
 #[test]
 fn an_order_on_a_stick_enrolls_the_device_once() -> Outcome {
-    story(|folder| {
-        let stick = folder.display();
-        format!(
-            "mount -t tmpfs none /media; mkdir -p /media/stick/towline; mount --bind {stick} /media/stick/towline"
-        )
+    story(|folder| format!("{}; {}", marker(folder), stick(folder)))
+}
+
+/// Has a folder appear as that of a stick.
+fn stick(folder: &Path) -> String {
+    let folder = folder.display();
+    format!(
+        "mount -t tmpfs -o mode=755 none /media; mkdir -p /media/stick/towline; \
+         mount --bind {folder} /media/stick/towline"
+    )
+}
+
+/// The image's word that orders on removable media count.
+fn marker(folder: &Path) -> String {
+    let image = folder.with_file_name("image").display().to_string();
+    format!(
+        "mkdir -p {image}/towline; cp -a /etc/. {image}/; : > {image}/towline/enroll-from-media; \
+         mount --bind {image} /etc"
+    )
+}
+
+/// Starts a device that has an order which it must not obey: the order stays, the agent says why.
+fn refused(place: impl FnOnce(&Path) -> String, says: &str) -> Outcome {
+    let lab = Lab::start()?;
+    let folder = lab.directory().join("medium");
+    let mut device =
+        lab.unenrolled(&DeviceSetup { behind: behind(&place(&folder)), ..DeviceSetup::default() })?;
+    let gateway = device.relay.address().to_string();
+    let activation = lab.activation(1)?;
+    order(&lab, &activation, &gateway, &folder)?;
+    device.start()?;
+    eventually("the agent says what it does", ENROLS, || {
+        device.logged().contains(says).then_some(())
+    })?;
+    ensure(folder.join("enroll.toml").exists(), || "the order was obeyed".into())?;
+    let answer =
+        lab.admin().api("AmazonSSM.DescribeInstanceInformation", &serde_json::json!({}))?;
+    ensure(answer["InstanceInformationList"].as_array().is_some_and(Vec::is_empty), || {
+        format!("a device was enrolled: {answer}")
     })
+}
+
+#[test]
+fn an_order_on_a_stick_is_not_read_without_the_images_word() -> Outcome {
+    let lab = Lab::start()?;
+    let folder = lab.directory().join("medium");
+    let words = lab.directory().join("cmdline");
+    let script = format!("{}; mount --bind {} /proc/cmdline", stick(&folder), words.display());
+    let mut device =
+        lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
+    let gateway = device.relay.address().to_string();
+    let activation = lab.activation(2)?;
+    order(&lab, &activation, &gateway, &folder)?;
+    // It counts only where no file does.
+    let line = format!(
+        "quiet towline.gateway={gateway} towline.activation_id={} towline.activation_code={} \
+         towline.ca={} towline.name=by-the-boot-loader\n",
+        activation.id,
+        activation.code,
+        lab.gateway.ca().display()
+    );
+    files::write(&words, line)?;
+    device.start()?;
+    enrolled(&lab, &device, |name| name == "by-the-boot-loader")?;
+    ensure(folder.join("enroll.toml").exists(), || "the order on the stick is gone".into())
+}
+
+#[test]
+fn another_users_order_on_a_stick_is_not_obeyed_by_root() -> Outcome {
+    refused(
+        |folder| {
+            format!("{}; chown -R 65534 {}; {}", marker(folder), folder.display(), stick(folder))
+        },
+        "it belongs to another user",
+    )
+}
+
+#[test]
+fn an_order_in_a_folder_that_others_can_write_is_not_obeyed() -> Outcome {
+    refused(
+        |folder| format!("chmod 1777 {}; {}", folder.display(), bind(folder, "/etc")),
+        "its group or other users can write it",
+    )
 }
 
 #[test]
