@@ -22,7 +22,7 @@ use nix::unistd::geteuid;
 
 /// Why a file is not obeyed.
 #[derive(Debug, thiserror::Error)]
-pub enum Untrusted {
+pub(super) enum Untrusted {
     /// There is no such file.
     #[error("there is no such file")]
     Missing,
@@ -51,7 +51,7 @@ pub enum Untrusted {
 ///
 /// # Errors
 /// The file is missing, cannot be opened, or somebody else could have written it.
-pub fn open_file(path: &Path) -> Result<File, Untrusted> {
+pub(super) fn open_file(path: &Path) -> Result<File, Untrusted> {
     let flags = OFlag::O_CLOEXEC | OFlag::O_NOFOLLOW;
     let folder = flags | OFlag::O_DIRECTORY | OFlag::O_RDONLY;
     let mut at = PathBuf::from("/");
