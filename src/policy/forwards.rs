@@ -9,8 +9,8 @@
 //! # Invariants
 //! - The agent dials an address that was checked, never a name that could resolve to another
 //!   one.
-//! - Link-local addresses, where clouds keep their metadata services, need an address or network
-//!   of the list. The loopback addresses of the device are not reached by a name or a
+//! - Link-local addresses and the metadata addresses of clouds need an address or network of the
+//!   list. The loopback addresses of the device are not reached by a name or a
 //!   `*.SUFFIX`, which a name server could point at them: `localhost`, an address, a network or
 //!   a plain `*` has to permit them.
 
@@ -164,9 +164,9 @@ pub fn permits(forwards: &[Forward], host: &str, target: SocketAddr) -> bool {
     forwards.iter().filter(|forward| forward.has_port(target.port())).any(|forward| {
         match forward.host {
             _ if forward.holds(address) => true,
-            Host::Any => !is_link_local(address),
+            Host::Any => !is_guarded(address),
             Host::Name(_) | Host::Suffix(_) => {
-                forward.names(host) && !is_link_local(address) && !address.is_loopback()
+                forward.names(host) && !is_guarded(address) && !address.is_loopback()
             }
             Host::Loopback | Host::Network(..) => false,
         }
@@ -184,12 +184,34 @@ fn plain(address: IpAddr) -> IpAddr {
     }
 }
 
-/// Where a device's closest network answers: metadata, time and name services of clouds among
-/// others.
-fn is_link_local(address: IpAddr) -> bool {
+/// IPv4 addresses outside of 169.254.0.0/16 where clouds keep metadata and control services:
+/// Azure's wire server, Alibaba Cloud's metadata, Oracle Cloud's alternative metadata.
+const METADATA_V4: [Ipv4Addr; 3] = [
+    Ipv4Addr::new(168, 63, 129, 16),
+    Ipv4Addr::new(100, 100, 100, 200),
+    Ipv4Addr::new(192, 0, 0, 192),
+];
+/// The same of IPv6, each a network: Amazon (`fd00:ec2::/32`), Google (`fd20:ce::/32`), and two
+/// that carry an IPv4 address which a translator unpacks elsewhere than [`plain`] does: local
+/// NAT64 (`64:ff9b:1::/48`, RFC 8215) and 6to4 (`2002::/16`, RFC 3056).
+const GUARDED_V6: [(Ipv6Addr, u8); 4] = [
+    (Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0), 32),
+    (Ipv6Addr::new(0x0064, 0xff9b, 1, 0, 0, 0, 0, 0), 48),
+    (Ipv6Addr::new(0x2002, 0, 0, 0, 0, 0, 0, 0), 16),
+];
+
+/// Whether only a pattern that is an address or a network permits it: the closest network of the
+/// device, and the metadata services of clouds.
+fn is_guarded(address: IpAddr) -> bool {
     match address {
-        IpAddr::V4(four) => four.is_link_local(),
-        IpAddr::V6(six) => six.is_unicast_link_local() || six.segments()[..2] == [0xfd00, 0x0ec2],
+        IpAddr::V4(four) => four.is_link_local() || METADATA_V4.contains(&four),
+        IpAddr::V6(six) => {
+            six.is_unicast_link_local()
+                || GUARDED_V6
+                    .iter()
+                    .any(|&(network, bits)| same_front(network.into(), six.into(), bits))
+        }
     }
 }
 
@@ -233,6 +255,15 @@ mod tests {
             "[fd00:ec2::254]:80",
             "[::ffff:169.254.169.254]:80",
             "[64:ff9b::a9fe:a9fe]:80",
+            "[64:ff9b:1::a9fe:a9fe]:80",
+            "[64:ff9b:1:a9fe:a9:fe00::]:80",
+            "[2002:a9fe:a9fe::1]:80",
+            "[fd20:ce::254]:80",
+            "168.63.129.16:80",
+            "[::ffff:168.63.129.16]:80",
+            "[64:ff9b::a83f:8110]:80",
+            "100.100.100.200:80",
+            "192.0.0.192:80",
         ] {
             check(
                 &["*:*", "rebound.lan:80", "*.lan:80", "localhost:*"],
@@ -243,6 +274,9 @@ mod tests {
         }
         check(&["169.254.169.254:80"], "169.254.169.254", "169.254.169.254:80", true);
         check(&["169.254.0.0/16:*"], "x", "[::ffff:169.254.169.254]:80", true);
+        check(&["168.63.129.16:80"], "168.63.129.16", "168.63.129.16:80", true);
+        check(&["fd20:ce::/32:80"], "x", "[fd20:ce::254]:80", true);
+        check(&["*:80"], "x", "168.63.129.17:80", true);
     }
 
     #[test]
