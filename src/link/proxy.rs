@@ -47,7 +47,7 @@ pub enum ProxyError {
     NotHttp,
 }
 
-/// What is said of a URL that cannot be read.
+/// The error for a URL that cannot be parsed.
 const FORM: &str = "must have the form http://[USER:PASSWORD@]HOST[:PORT]";
 
 impl Proxy {

@@ -33,13 +33,20 @@ impl Selection {
         for folder in ["src", "tests", "crates", "xtask/src"] {
             rust_files(&root.join(folder), &mut files)?;
         }
+        let mut exact = BTreeSet::new();
         let mut targets = BTreeSet::new();
         for file in &files {
             let path = file.strip_prefix(root).unwrap_or(file).to_string_lossy().into_owned();
             let text = std::fs::read_to_string(file)?;
-            if names_a_test(&path, &text, word) {
-                targets.extend(target_of(root, &path));
+            match names_a_test(&path, &text, word) {
+                Some(Match::Exact) => exact.extend(target_of(root, &path)),
+                Some(Match::Part) => targets.extend(target_of(root, &path)),
+                None => {}
             }
+        }
+        // A whole name wins: parts of other names would build more programs than needed.
+        if !exact.is_empty() {
+            targets = exact;
         }
         ensure(!targets.is_empty(), || {
             format!("no test or test module is called {name}: list all with cargo nextest list")
@@ -51,15 +58,30 @@ impl Selection {
     }
 }
 
-/// Whether a file holds a test, and the word in the name of a function or of its module.
-fn names_a_test(path: &str, text: &str, word: &str) -> bool {
+/// How a file matches a word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Match {
+    /// A function or a module of the file has this name.
+    Exact,
+    /// The word is a part of a function's name.
+    Part,
+}
+
+/// How a file matches a word, if it holds a test.
+fn names_a_test(path: &str, text: &str, word: &str) -> Option<Match> {
     let holds_tests = ["#[test]", "::test]", "proptest!"].iter().any(|mark| text.contains(mark));
-    let in_path = path.trim_end_matches(".rs").split('/').any(|part| part == word);
-    let in_function = text.split("fn ").skip(1).any(|rest| {
+    if !holds_tests {
+        return None;
+    }
+    let functions = text.split("fn ").skip(1).map(|rest| {
         let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
-        rest[..end].contains(word)
+        &rest[..end]
     });
-    holds_tests && (in_path || in_function)
+    let mut names = path.trim_end_matches(".rs").split('/').chain(functions.clone());
+    if names.any(|name| name == word) {
+        return Some(Match::Exact);
+    }
+    functions.into_iter().any(|name| name.contains(word)).then_some(Match::Part)
 }
 
 /// Cargo's words for the target that a file is compiled into.
@@ -100,7 +122,8 @@ mod tests {
     #[test]
     fn a_module_of_the_end_to_end_tests_needs_them() {
         let selection = Selection::of(&workspace(), "grants::").unwrap();
-        assert!(selection.needs_programs && selection.targets.contains(&"e2e".to_owned()));
+        assert!(selection.needs_programs);
+        assert_eq!(selection.targets, ["--test", "e2e"]);
     }
 
     #[test]
