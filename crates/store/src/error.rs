@@ -20,6 +20,13 @@ pub enum StoreError {
     /// A row that this version does not understand.
     #[error("the database holds a row that this version cannot read: {0}")]
     Row(String),
+    /// The file is not the store that was left.
+    #[error(
+        "towline.db is not whole: {0}; put back the file together with towline.db-wal from the same \
+         moment, or the whole directory from a backup; if you know that this file is the newest, \
+         start once with --accept-store"
+    )]
+    NotWhole(&'static str),
     /// The database failed: disk full, locked for too long, damaged.
     #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
@@ -29,6 +36,29 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether the disk is full. SQLite's primary code FULL (13).
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        self.primary_code() == Some(13)
+    }
+
+    /// Whether the disk refused: full, failed, or the file cannot be opened. SQLite's primary codes
+    /// IOERR (10), FULL (13) and CANTOPEN (14); extended codes have more bits above.
+    #[must_use]
+    pub fn is_disk(&self) -> bool {
+        matches!(self.primary_code(), Some(10 | 13 | 14))
+    }
+
+    fn primary_code(&self) -> Option<u32> {
+        let (Self::Database(error) | Self::Migrate(sqlx::migrate::MigrateError::Execute(error))) =
+            self
+        else {
+            return None;
+        };
+        let code: u32 = error.as_database_error()?.code()?.parse().ok()?;
+        Some(code & 0xff)
+    }
+
     /// Maps the error of an insert whose key may be taken.
     pub(crate) fn on_insert(what: &'static str) -> impl FnOnce(sqlx::Error) -> Self {
         move |error| match &error {

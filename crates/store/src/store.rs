@@ -1,11 +1,22 @@
 //! The database file: opened, migrated, and shared by the tables' modules.
+//!
+//! # Invariants
+//! - A connection whose transaction could not be ended (the disk was full, the system failed) never
+//!   serves again: it is closed and replaced. The driver would refuse each later transaction on it.
+//! - One connection outside of the pool stays open, so that the log and its index stay on the disk:
+//!   a new connection on a full disk needs no room.
 
 use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use futures_util::future::BoxFuture;
+use sqlx::pool::PoolConnectionMetadata;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous,
 };
-use sqlx::{QueryBuilder, Sqlite, Transaction};
+use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
+use towline_host::clock::UnixMillis;
 
 use crate::error::StoreError;
 use crate::{limits, migrations};
@@ -14,7 +25,13 @@ use crate::{limits, migrations};
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) pool: SqlitePool,
+    keeper: Arc<Mutex<Option<SqliteConnection>>>,
 }
+
+/// Key of the setting that [`Store::probe`] writes.
+const PROBE: &str = "store.probe";
+/// Key of the setting that says that the store was opened and not closed.
+const OPEN: &str = "store.open";
 
 impl Store {
     /// Opens the database file, creates it if it does not exist, and migrates the schema.
@@ -29,17 +46,98 @@ impl Store {
             .synchronous(SqliteSynchronous::Full)
             .foreign_keys(true)
             .busy_timeout(limits::STORE_BUSY);
+        let keeper = SqliteConnection::connect_with(&options).await?;
         let pool = SqlitePoolOptions::new()
             .max_connections(limits::STORE_CONNECTIONS)
+            .before_acquire(usable)
+            .after_release(usable)
             .connect_with(options)
             .await?;
         migrations::migrator().await?.run(&pool).await?;
-        Ok(Self { pool })
+        Ok(Self { pool, keeper: Arc::new(Mutex::new(Some(keeper))) })
     }
 
-    /// Closes the store: waits for running statements and merges the log into the file.
+    /// Opens a store that must be there and whole, and marks it as open. A file that was copied
+    /// without its log is refused: it would start an older gateway, or an empty one.
+    ///
+    /// # Errors
+    /// [`StoreError::NotWhole`]; else as [`Store::open`].
+    pub async fn open_existing(path: &Path) -> Result<Self, StoreError> {
+        if !path.exists() {
+            return Err(StoreError::NotWhole("the file is not there"));
+        }
+        let mut log = path.as_os_str().to_owned();
+        log.push("-wal");
+        let has_log = Path::new(&log).exists();
+        Self::examine(path, has_log).await?;
+        let store = Self::open(path).await?;
+        store.settings().set(OPEN, "1").await?;
+        // In the file itself, so that a copy of it alone shows the mark.
+        sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&store.pool).await?;
+        Ok(store)
+    }
+
+    /// Looks into the file before anything in it is changed.
+    async fn examine(path: &Path, has_log: bool) -> Result<(), StoreError> {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(limits::STORE_BUSY);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name IN ('principals', 'settings')";
+        let tables: i64 = sqlx::query_scalar(tables).fetch_one(&mut connection).await?;
+        if tables < 2 {
+            return Err(StoreError::NotWhole("it has no tables"));
+        }
+        let users: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM principals")
+            .fetch_one(&mut connection)
+            .await?;
+        if users == 0 {
+            return Err(StoreError::NotWhole("it has no user"));
+        }
+        let open: Option<String> = sqlx::query_scalar("SELECT value FROM settings WHERE key = ?")
+            .bind(OPEN)
+            .fetch_optional(&mut connection)
+            .await?;
+        if open.is_some() && !has_log {
+            return Err(StoreError::NotWhole("it was copied while a gateway ran, without its log"));
+        }
+        if open.is_some() {
+            // File and log are here together. Closing the connection may fold the log in.
+            Self::unmark(&mut connection).await?;
+        }
+        Ok(connection.close().await?)
+    }
+
+    /// Takes the mark off a file that [`Store::open_existing`] refuses, because its owner knows that
+    /// it is whole: another tool has folded its log in.
+    ///
+    /// # Errors
+    /// The database's own.
+    pub async fn accept(path: &Path) -> Result<(), StoreError> {
+        let options = SqliteConnectOptions::new().filename(path).busy_timeout(limits::STORE_BUSY);
+        let mut connection = SqliteConnection::connect_with(&options).await?;
+        Self::unmark(&mut connection).await?;
+        Ok(connection.close().await?)
+    }
+
+    async fn unmark(connection: &mut SqliteConnection) -> Result<(), StoreError> {
+        sqlx::query("DELETE FROM settings WHERE key = ?").bind(OPEN).execute(connection).await?;
+        Ok(())
+    }
+
+    /// Closes the store: waits for running statements and merges the log into the file. When the disk
+    /// refuses that, the log stays beside the file for the next start.
     pub async fn close(&self) {
+        if self.settings().clear(OPEN).await.is_err() {
+            let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+            Box::leak(Box::new(keeper)); // the last connection would remove the log
+            return;
+        }
+        // Merged by name, because the last connection to close does it only if it gets the lock.
+        let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
         self.pool.close().await;
+        let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(keeper) = keeper {
+            let _ = keeper.close().await; // the file is whole without it
+        }
     }
 
     /// Checks that the database answers.
@@ -51,11 +149,43 @@ impl Store {
         Ok(())
     }
 
+    /// Writes one row: whether the store can keep anything. `now` is what it writes.
+    ///
+    /// # Errors
+    /// The database's own, such as a full disk.
+    pub async fn probe(&self, now: UnixMillis) -> Result<(), StoreError> {
+        let mut tx = self.writing().await?;
+        sqlx::query(
+            "INSERT INTO settings (key, value) VALUES (?, ?) \
+             ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+        )
+        .bind(PROBE)
+        .bind(now.0.to_string())
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Begins a transaction that will write. It takes the writer's lock at once: SQLite may refuse a
     /// transaction that reads first and writes later, without waiting.
     pub(crate) async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// Whether a connection may serve again: it is in no transaction. SQLite ends a transaction by
+/// itself when the disk is full; the driver's own ROLLBACK then fails, and it counts one too many.
+fn usable(
+    connection: &mut SqliteConnection,
+    _: PoolConnectionMetadata,
+) -> BoxFuture<'_, Result<bool, sqlx::Error>> {
+    Box::pin(async move {
+        if connection.is_in_transaction() {
+            connection.ping().await?; // a rollback may still be on its way to the worker
+        }
+        Ok(!connection.is_in_transaction())
+    })
 }
 
 /// Refuses a new row when the counted table is full. Runs in the transaction that adds the row.
@@ -99,5 +229,102 @@ mod tests {
         store.close().await;
         let again = Store::open(&dir.path().join("towline.db")).await.unwrap();
         assert_eq!(again.settings().get("k").await.unwrap().as_deref(), Some("v"));
+    }
+
+    /// Copies in another process: closing the file in this one would end SQLite's locks on it.
+    fn cp(from: &Path, to: &Path) {
+        let status = std::process::Command::new("cp").arg(from).arg(to).status().unwrap();
+        assert!(status.success());
+    }
+
+    #[tokio::test]
+    async fn a_file_that_was_copied_without_its_log_is_refused() {
+        let (store, dir) = crate::testing::scratch().await;
+        let path = dir.path().join("towline.db");
+        store.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
+        store.close().await;
+
+        let running = Store::open_existing(&path).await.unwrap();
+        running.principals().create("bob", &[], UnixMillis(1)).await.unwrap();
+        let copy = dir.path().join("copy.db");
+        cp(&path, &copy);
+        let refused = Store::open_existing(&copy).await.unwrap_err().to_string();
+        assert!(refused.contains("without its log"), "{refused}");
+        Store::accept(&copy).await.unwrap();
+        Store::open_existing(&copy).await.unwrap().close().await;
+
+        // Killed: the log is beside the file. Stopped: the file is whole.
+        let whole = dir.path().join("whole.db");
+        cp(&path, &whole);
+        cp(&dir.path().join("towline.db-wal"), &dir.path().join("whole.db-wal"));
+        let again = Store::open_existing(&whole).await.unwrap();
+        assert!(again.principals().get("bob").await.unwrap().is_some());
+        running.close().await;
+        cp(&path, &dir.path().join("stopped.db"));
+        Store::open_existing(&dir.path().join("stopped.db")).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn an_empty_or_absent_file_is_refused_and_not_made() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("towline.db");
+        assert!(matches!(Store::open_existing(&path).await, Err(StoreError::NotWhole(_))));
+        assert!(!path.exists());
+        drop(std::fs::File::create(&path).unwrap());
+        assert!(matches!(Store::open_existing(&path).await, Err(StoreError::NotWhole(_))));
+        let (store, other) = crate::testing::scratch().await;
+        store.close().await;
+        let refused = Store::open_existing(&other.path().join("towline.db")).await.unwrap_err();
+        assert!(refused.to_string().contains("no user"), "{refused}");
+    }
+
+    /// Lets the file of each connection that is open now grow by no page more.
+    async fn fill_the_disk(store: &Store) {
+        let mut all = Vec::new();
+        for _ in 0..limits::STORE_CONNECTIONS {
+            all.push(store.pool.acquire().await.unwrap());
+        }
+        for connection in &mut all {
+            sqlx::query("PRAGMA max_page_count = 1").execute(&mut **connection).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_store_whose_disk_was_full_once_takes_writes_again() {
+        let (store, _dir) = crate::testing::scratch().await;
+        let now = UnixMillis(1);
+        let large = "x".repeat(1 << 20);
+        store.principals().create("ann", &[], now).await.unwrap();
+        fill_the_disk(&store).await;
+        for _ in 0..limits::STORE_CONNECTIONS {
+            let full = store.principals().put_policy("ann", "p", &large, now).await;
+            // The bound on bytes comes after the insert: what fails first is the disk.
+            let error = full.unwrap_err();
+            if matches!(error, StoreError::Full { .. }) {
+                break; // all connections have been replaced
+            }
+            assert!(error.is_disk(), "{error}");
+        }
+        for n in 0..4 * limits::STORE_CONNECTIONS {
+            store.probe(UnixMillis(n.into())).await.unwrap();
+            store.principals().put_policy("ann", "p", "{}", now).await.unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_whose_transaction_was_taken_back_serves_again() {
+        let (store, _dir) = crate::testing::scratch().await;
+        let mut tx = store.writing().await.unwrap();
+        sqlx::query("CREATE TEMP TABLE mine (x INTEGER)").execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        drop(store.writing().await.unwrap());
+        let mut all = Vec::new();
+        let mut kept = false;
+        for _ in 0..limits::STORE_CONNECTIONS {
+            let mut connection = store.pool.acquire().await.unwrap();
+            kept |= sqlx::query("SELECT x FROM mine").execute(&mut *connection).await.is_ok();
+            all.push(connection);
+        }
+        assert!(kept, "the connection was replaced without a reason");
     }
 }

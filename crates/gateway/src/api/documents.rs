@@ -444,7 +444,10 @@ fn refused(error: &StoreError) -> ApiError {
         }
         StoreError::Full { .. } => ErrorCode::ServiceQuotaExceededException,
         StoreError::Missing(_) => ErrorCode::InvalidDocument,
-        StoreError::Row(_) | StoreError::Database(_) | StoreError::Migrate(_) => {
+        StoreError::Row(_)
+        | StoreError::NotWhole(_)
+        | StoreError::Database(_)
+        | StoreError::Migrate(_) => {
             return internal("cannot store a document", error);
         }
     };

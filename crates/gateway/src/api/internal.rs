@@ -36,9 +36,10 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             StoreError::Missing(_) => {
                 ApiError::new(ErrorCode::ResourceNotFoundException, error.to_string())
             }
-            StoreError::Row(_) | StoreError::Database(_) | StoreError::Migrate(_) => {
-                internal(what, &error)
-            }
+            StoreError::Row(_)
+            | StoreError::NotWhole(_)
+            | StoreError::Database(_)
+            | StoreError::Migrate(_) => internal(what, &error),
         })
     }
 }
