@@ -1,7 +1,7 @@
-//! What the server programs need of the machine below them: the time of day, random bytes, and
-//! files that only their owner can read.
+//! What the server programs need of the machine below them: the time of day, random bytes, files
+//! that only their owner can read, and a lock on their directory.
 //!
-//! [`clock`], [`entropy`] and [`files`] do not know each other.
+//! [`clock`], [`entropy`], [`files`] and [`lock`] do not know each other.
 //!
 //! # Invariants
 //! - Time of day and randomness enter a server program here and nowhere else, so that a test can
@@ -15,3 +15,4 @@
 pub mod clock;
 pub mod entropy;
 pub mod files;
+pub mod lock;
