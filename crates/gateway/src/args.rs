@@ -23,6 +23,31 @@ pub(crate) enum Command {
     Init(Init),
     /// Run the gateway of a directory.
     Serve(Serve),
+    /// Make a new administrator with a new key, for root on the server. No other key ends.
+    AdminKey(AdminKey),
+    /// Work with the configuration.
+    #[command(subcommand)]
+    Config(Config),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct AdminKey {
+    /// The directory that `init` made. A gateway may be running in it.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Write the key to this new file (mode 0600) as JSON. Without it, it is shown on a terminal.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Config {
+    /// Say whether a gateway would start, and what clients would complain about. Changes nothing.
+    Check {
+        /// The directory that `init` made. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 #[derive(ClapArgs)]
@@ -40,6 +65,14 @@ pub(crate) struct Init {
     /// The key (PEM) of that certificate.
     #[arg(long, value_name = "F", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
+    /// Write the key of the private CA to this new file instead of the directory, to be kept off
+    /// the server.
+    #[arg(long, value_name = "FILE", conflicts_with = "tls_cert")]
+    ca_key_out: Option<PathBuf>,
+    /// A domain or address range that the private CA may certify besides the hostnames; may be
+    /// given more than once.
+    #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
+    ca_permit: Vec<String>,
     /// Address of the port.
     #[arg(long, default_value = "[::]:8443", value_name = "ADDR")]
     listen: String,
@@ -55,6 +88,9 @@ pub(crate) struct Init {
     /// Print one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+    /// Write the JSON object to this new file (mode 0600) instead of standard output.
+    #[arg(long, value_name = "FILE", requires = "json")]
+    pub(crate) out: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
@@ -65,9 +101,13 @@ pub(crate) struct Serve {
     /// Address of the port instead of the configured one; port 0 takes any.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address for /healthz and /metrics, plain HTTP.
+    /// Address for /healthz, /readyz and /metrics, plain HTTP.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
+    /// Start with a towline.db that looks copied without its log, because it is known to be the
+    /// newest.
+    #[arg(long)]
+    pub(crate) accept_store: bool,
 }
 
 impl Init {
@@ -76,6 +116,8 @@ impl Init {
             dir: self.dir.clone(),
             hostnames: self.hostnames.clone(),
             tls: self.tls_cert.clone().zip(self.tls_key.clone()),
+            ca_key_out: self.ca_key_out.clone(),
+            ca_permit: self.ca_permit.clone(),
             listen: self.listen.clone(),
             region: self.region.clone(),
             account_id: self.account_id.clone(),

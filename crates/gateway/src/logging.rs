@@ -15,6 +15,8 @@ use tracing_subscriber::fmt::time::SystemTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use crate::log_queue;
+
 /// The environment variable that chooses what is logged.
 const VARIABLE: &str = "RUST_LOG";
 /// What is logged whatever the variable says: the audit trail.
@@ -49,7 +51,7 @@ pub fn start(level: LevelFilter) -> Result<(), LoggingError> {
     let subscriber = tracing_subscriber::fmt()
         .with_env_filter(filter(&value, level)?)
         .with_ansi(false) // fields of spans are formatted by this setting
-        .with_writer(std::io::stderr)
+        .with_writer(log_queue::start())
         .event_format(Lines { prose: Format::default().with_target(false).with_ansi(false) })
         .finish();
     Ok(tracing::subscriber::set_global_default(subscriber)?)

@@ -2,20 +2,26 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod offline;
 mod open_files;
+mod private_process;
 mod tunables;
 
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use towline_gateway::wiring::Gateway;
-use towline_gateway::{init, logging};
+use towline_gateway::wiring::{DataPlane, Gateway};
+use towline_gateway::{config, init, listener, log_queue, logging};
+use towline_host::files;
+use towline_store::Store;
 use tracing::level_filters::LevelFilter;
 
-use args::{Args, Command};
+use args::{Args, Command, Serve};
 
 type Failure = Box<dyn std::error::Error>;
 
@@ -24,12 +30,14 @@ fn main() -> ExitCode {
     let outcome = logging::start(if args.verbose { LevelFilter::DEBUG } else { LevelFilter::INFO })
         .map_err(Failure::from)
         .map(|()| {
+            private_process::apply();
             if matches!(args.command, Command::Serve(_)) {
                 tunables::apply(); // before there are threads
             }
         })
         .and_then(|()| runtime().map_err(Failure::from))
         .and_then(|runtime| runtime.block_on(run(args.command)));
+    log_queue::flush();
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -54,30 +62,78 @@ fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
 async fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Init(options) => {
+            if let Some(path) = options.out.as_deref().filter(|path| taken(path)) {
+                return Err(format!("{} is there already: name a new file", path.display()).into());
+            }
             let made = init::run(&options.to_options()).await?;
             let text = if options.json {
                 serde_json::to_string(&made)?
             } else {
                 args::for_people(&made, &options.dir)
             };
-            writeln!(std::io::stdout(), "{text}")?;
+            match &options.out {
+                Some(path) => files::create_private(path, format!("{text}\n").as_bytes())?,
+                None => writeln!(std::io::stdout(), "{text}")?,
+            }
             Ok(())
         }
-        Command::Serve(options) => {
-            open_files::raise();
-            let gateway = Gateway::open(&options.dir, options.listen, options.metrics).await?;
-            // Scripts wait for this line: it comes first, and at once.
-            let mut stdout = std::io::stdout();
-            writeln!(stdout, "listening on {}", gateway.address()?)?;
-            if let Some(address) = gateway.monitor_address() {
-                writeln!(stdout, "monitoring on {address}")?;
+        Command::AdminKey(options) => offline::admin_key(&options).await,
+        Command::Config(args::Config::Check { dir }) => offline::check(&dir),
+        Command::Serve(options) => serve(&options).await,
+    }
+}
+
+/// How long a gateway waits between two looks at a full disk.
+const ROOM_AGAIN: Duration = Duration::from_secs(5);
+
+async fn serve(options: &Serve) -> Result<(), Failure> {
+    open_files::raise();
+    if options.accept_store {
+        let _lock = towline_host::lock::DirLock::take(&options.dir)?;
+        Store::accept(&options.dir.join(config::STORE)).await?;
+    }
+    let mut stop = stop_on_signal()?;
+    let Some((gateway, plane)) = started(options, &mut stop).await? else { return Ok(()) };
+    let address = gateway.address()?;
+    // Scripts wait for this line: it comes first, and at once. Nobody has to read it.
+    let mut stdout = std::io::stdout();
+    let _ = writeln!(stdout, "listening on {address}");
+    if let Some(address) = gateway.monitor_address() {
+        let _ = writeln!(stdout, "monitoring on {address}");
+    }
+    let _ = stdout.flush();
+    gateway.serve(plane, stop).await?;
+    Ok(())
+}
+
+/// A gateway with its data plane. Waits for room while the disk is full; `None`: told to stop
+/// meanwhile.
+async fn started(
+    options: &Serve,
+    stop: &mut watch::Receiver<bool>,
+) -> Result<Option<(Gateway, DataPlane)>, Failure> {
+    loop {
+        match Gateway::open(&options.dir, options.listen, options.metrics).await {
+            Ok(gateway) => {
+                let plane = gateway.data_plane().await?;
+                return Ok(Some((gateway, plane)));
             }
-            stdout.flush()?;
-            let plane = gateway.data_plane().await?;
-            gateway.serve(plane, stop_on_signal()?).await?;
-            Ok(())
+            Err(error) if error.is_full_disk() => {
+                let seconds = ROOM_AGAIN.as_secs();
+                tracing::error!("not started: {error}; next try in {seconds} s");
+            }
+            Err(error) => return Err(error.into()),
+        }
+        tokio::select! {
+            () = tokio::time::sleep(ROOM_AGAIN) => {}
+            () = listener::stopped(stop) => return Ok(None),
         }
     }
+}
+
+/// Whether there is something under this name, be it a link to nowhere.
+fn taken(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// Becomes true on SIGTERM or SIGINT.

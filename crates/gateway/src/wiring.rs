@@ -4,7 +4,7 @@
 //! [`Gateway::serve`].
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -13,12 +13,14 @@ use towline_archive::{Archive, ArchiveError, RecordingEvent, RecordingEvents};
 use towline_host::clock::Clock;
 use towline_host::entropy::NoRandom;
 use towline_host::files::{self, FileError};
+use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{Realm, SessionId};
 use towline_store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
+use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
@@ -28,9 +30,11 @@ use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::listener::{Bounds, TlsListener, socket};
+use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
 use crate::presence::LocalPresence;
+use crate::readiness::{self, Readiness};
 use crate::routes;
 use crate::run_command::Commands;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings, MAX_SESSIONS};
@@ -45,6 +49,23 @@ pub enum GatewayError {
     /// A key file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Another gateway works in the directory.
+    #[error(transparent)]
+    Lock(#[from] LockError),
+    /// The disk has no room to work with.
+    #[error(
+        "the disk of {} is full: {free} bytes are free, at least {LEAST_ROOM} are needed",
+        path.display()
+    )]
+    NoRoom {
+        /// The directory.
+        path: PathBuf,
+        /// Free bytes.
+        free: u64,
+    },
+    /// The server's certificate cannot be read.
+    #[error("{0}")]
+    Certificate(String),
     /// Certificate and key.
     #[error(transparent)]
     Tls(#[from] TlsError),
@@ -71,6 +92,30 @@ pub enum GatewayError {
         /// The system's answer.
         source: std::io::Error,
     },
+}
+
+/// Free bytes below which a gateway does not start: the store's log and a recording's first blocks.
+const LEAST_ROOM: u64 = 1 << 20;
+
+impl GatewayError {
+    /// Whether a later try may succeed, because the disk is full now.
+    #[must_use]
+    pub fn is_full_disk(&self) -> bool {
+        match self {
+            Self::NoRoom { .. } => true,
+            Self::Store(error) => error.is_full_disk(),
+            other => {
+                let mut cause = std::error::Error::source(other);
+                std::iter::from_fn(|| {
+                    let now = cause?;
+                    cause = now.source();
+                    Some(now)
+                })
+                .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+                .any(|error| error.kind() == std::io::ErrorKind::StorageFull)
+            }
+        }
+    }
 }
 
 /// What the control plane gives to the data plane.
@@ -116,6 +161,8 @@ pub struct Gateway {
     monitor: Option<TcpListener>,
     evidence: Arc<Archive>,
     news: RecordingEvents,
+    certificate: Arc<Watched>,
+    _lock: DirLock,
 }
 
 impl Gateway {
@@ -131,13 +178,20 @@ impl Gateway {
         let mut config = Config::load(dir)?;
         config.listen = listen.unwrap_or(config.listen);
         config.metrics = metrics.or(config.metrics);
+        let lock = DirLock::take(dir)?;
+        room(dir)?;
         let read = |name: &str| {
             files::read(&dir.join(name), config::MAX_FILE).map(zeroize::Zeroizing::new)
         };
         let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
         let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
         let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
-        let store = Store::open(&dir.join(config::STORE)).await?;
+        let facts = Facts::read(&config.tls_certificate, &config.public_names())
+            .map_err(GatewayError::Certificate)?;
+        let clock = Clock::system();
+        certificate::log(&facts, clock.now());
+        let certificate = Arc::new(Watched::new(facts));
+        let store = Store::open_existing(&dir.join(config::STORE)).await?;
         // The file is the whole truth: a line that was taken out of it has its default again.
         for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)]
         {
@@ -150,7 +204,6 @@ impl Gateway {
         }
         let listener = bind(config.listen)?;
         let monitor = config.metrics.map(bind).transpose()?;
-        let clock = Clock::system();
         let metrics = Arc::new(Metrics::default());
         let (audit, _) = AuditLog::start(store.clone(), clock.clone());
         let enrollment =
@@ -167,7 +220,17 @@ impl Gateway {
             foundation.realm.clone(),
             foundation.clock.clone(),
         ));
-        Ok(Self { foundation, vault, tls, listener, monitor, evidence, news })
+        Ok(Self {
+            foundation,
+            vault,
+            tls,
+            listener,
+            monitor,
+            evidence,
+            news,
+            certificate,
+            _lock: lock,
+        })
     }
 
     /// What a data plane is built on.
@@ -227,6 +290,29 @@ impl Gateway {
         self.monitor.as_ref().and_then(|listener| listener.local_addr().ok())
     }
 
+    /// Starts what looks after the gateway itself: its certificate and its local socket. What
+    /// judges whether it is ready.
+    fn keep_house(&self, stop: &watch::Receiver<bool>) -> Arc<Readiness> {
+        let Foundation { config, store, audit, clock, .. } = &self.foundation;
+        tokio::spawn(certificate::keep(
+            config.clone(),
+            self.tls.clone(),
+            Arc::clone(&self.certificate),
+            clock.clone(),
+            stop.clone(),
+        ));
+        let local = Local {
+            store: store.clone(),
+            vault: Arc::clone(&self.vault),
+            audit: audit.clone(),
+            clock: clock.clone(),
+        };
+        let (dir, stopping) = (config.dir.clone(), stop.clone());
+        tokio::spawn(async move { local.serve(&dir, stopping).await });
+        let certificate = Arc::clone(&self.certificate);
+        Arc::new(Readiness::new(store.clone(), clock.clone(), stop.clone(), certificate))
+    }
+
     /// Serves until `stop` becomes true; then finishes what is under way and closes the store.
     ///
     /// # Errors
@@ -236,7 +322,8 @@ impl Gateway {
         plane: DataPlane,
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
-        let Self { foundation, vault, tls, listener, monitor, evidence, news } = self;
+        let ready = self.keep_house(&stop);
+        let Self { foundation, vault, tls, listener, monitor, evidence, news, _lock, .. } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
         tokio::spawn(handle_news(Arc::clone(&sessions), store.clone(), news));
@@ -254,12 +341,17 @@ impl Gateway {
             stream_url_host: foundation.config.stream_url_host.clone(),
         })?;
         if let Some(listener) = monitor {
-            let monitor = Monitor { metrics: Arc::clone(&metrics), store: store.clone() };
+            let monitor = Monitor {
+                metrics: Arc::clone(&metrics),
+                store: store.clone(),
+                ready: Arc::clone(&ready),
+            };
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
         let http = HttpServer::new(routes::router([
             api::routes(Arc::new(api)),
             channels::routes(plane.channels),
+            readiness::routes(ready),
         ]));
         let mut stopping = stop.clone();
         tokio::spawn(async move {
@@ -290,6 +382,16 @@ impl Gateway {
         store.close().await;
         Ok(())
     }
+}
+
+/// Refuses a disk that is full before anything is written to it.
+fn room(dir: &Path) -> Result<(), GatewayError> {
+    let Ok(disk) = nix::sys::statvfs::statvfs(dir) else { return Ok(()) };
+    let free = disk.blocks_available().saturating_mul(disk.fragment_size());
+    if free < LEAST_ROOM {
+        return Err(GatewayError::NoRoom { path: dir.to_owned(), free });
+    }
+    Ok(())
 }
 
 fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {

@@ -214,9 +214,13 @@ async fn stopping_closes_idle_connections_and_ends() {
 async fn the_monitoring_listener_tells_health_and_counters() {
     let scene = Scene::start().await;
     scene.device(1, "dev").await;
-    for (path, wanted) in
-        [("/healthz", "ok"), ("/metrics", "towline_devices{status=\"active\"} 1"), ("/", "404")]
-    {
+    for (path, wanted) in [
+        ("/healthz", "ok"),
+        ("/readyz", "200 OK"),
+        ("/metrics", "towline_ready 1"),
+        ("/metrics", "towline_devices{status=\"active\"} 1"),
+        ("/", "404"),
+    ] {
         let mut stream = TcpStream::connect(scene.monitor).await.unwrap();
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
         stream.write_all(request.as_bytes()).await.unwrap();

@@ -102,3 +102,185 @@ async fn what_was_answered_is_there_after_a_kill_and_a_stop_is_clean() {
     assert_eq!(boto3(&made, &line, list).await, activation);
     assert!(end(child, Signal::SIGTERM).await.success(), "a stop that was asked for is no failure");
 }
+
+#[tokio::test]
+async fn one_directory_has_one_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    init(dir.path(), &[]).await;
+    let (first, _) = serve(dir.path()).await;
+    let second = Command::new(GATEWAY)
+        .args(["serve", "--listen", "[::]:0", "--dir"])
+        .arg(dir.path())
+        .output()
+        .await
+        .unwrap();
+    assert!(!second.status.success() && second.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&second.stderr).contains("another towline-gateway works in"));
+    assert!(!end(first, Signal::SIGKILL).await.success());
+    let (again, _) = serve(dir.path()).await; // a killed one leaves no lock behind
+    assert!(end(again, Signal::SIGTERM).await.success());
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_any_more_decides_about_no_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let made: Value = serde_json::from_slice(&init(dir.path(), &["--json"]).await.stdout).unwrap();
+    let mut child = Command::new(GATEWAY)
+        .args(["serve", "--listen", "[::]:0", "--dir"])
+        .arg(dir.path())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap();
+    drop(child.stderr.take()); // the other end of the pipe is closed
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let line = timeout(Duration::from_secs(30), lines.next_line()).await.unwrap();
+    let line = line.unwrap().unwrap();
+    let ask = "print(len(ssm.describe_activations()['ActivationList']))";
+    for _ in 0..2 {
+        assert_eq!(boto3(&made, &line, ask).await, "0");
+    }
+    assert!(end(child, Signal::SIGTERM).await.success());
+}
+
+/// Runs `admin-key` into a new file; the key.
+async fn admin_key(dir: &Path, out: &Path) -> Value {
+    let run = || {
+        let mut command = Command::new(GATEWAY);
+        command.arg("admin-key").arg("--dir").arg(dir).arg("--out").arg(out);
+        command
+    };
+    let output = run().output().await.unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let mode = std::os::unix::fs::PermissionsExt::mode(&out.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let again = run().output().await.unwrap();
+    assert!(!again.status.success(), "an existing file is not replaced");
+    serde_json::from_slice(&std::fs::read(out).unwrap()).unwrap()
+}
+
+#[tokio::test]
+async fn root_on_the_server_gets_a_key_beside_a_running_and_a_stopped_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("gw");
+    let made: Value = serde_json::from_slice(&init(&home, &["--json"]).await.stdout).unwrap();
+    let with = |key: &Value| {
+        let mut with = made.clone();
+        for name in ["AccessKeyId", "SecretAccessKey"] {
+            with[name] = key[name].clone();
+        }
+        with
+    };
+    let ask = "print(len(ssm.describe_activations()['ActivationList']))";
+
+    let stopped = admin_key(&home, &dir.path().join("stopped.json")).await;
+    let (child, line) = serve(&home).await;
+    let running = admin_key(&home, &dir.path().join("running.json")).await;
+    for keys in [&made, &with(&stopped), &with(&running)] {
+        assert_eq!(boto3(keys, &line, ask).await, "0", "each key counts, the old one too");
+    }
+    let shown = Command::new(GATEWAY).arg("admin-key").arg("--dir").arg(&home).output().await;
+    let shown = shown.unwrap();
+    assert!(!shown.status.success() && shown.stdout.is_empty(), "no secret into a pipe");
+    assert!(end(child, Signal::SIGTERM).await.success());
+
+    let store = towline_store::Store::open(&home.join("towline.db")).await.unwrap();
+    let trail = store.audit().list(0, 1000).await.unwrap();
+    let rescued = trail.iter().filter(|(_, line)| line.contains("\"RescueKey\"")).count();
+    assert_eq!(rescued, 2);
+    let secret = running["SecretAccessKey"].as_str().unwrap();
+    assert!(trail.iter().all(|(_, line)| !line.contains(secret)));
+}
+
+#[tokio::test]
+async fn a_store_that_was_copied_without_its_log_starts_no_gateway() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, copy) = (dir.path().join("gw"), dir.path().join("copy"));
+    let made: Value = serde_json::from_slice(&init(&home, &["--json"]).await.stdout).unwrap();
+    let (child, line) = serve(&home).await;
+    boto3(&made, &line, "ssm.create_activation(IamRole='kept')").await;
+    std::fs::create_dir(&copy).unwrap();
+    for file in std::fs::read_dir(&home).unwrap() {
+        let file = file.unwrap();
+        if file.file_type().unwrap().is_file() && !file.path().ends_with("towline.db-wal") {
+            std::fs::copy(file.path(), copy.join(file.file_name())).unwrap();
+        }
+    }
+    let refused = Command::new(GATEWAY)
+        .args(["serve", "--listen", "[::]:0", "--dir"])
+        .arg(&copy)
+        .output()
+        .await
+        .unwrap();
+    assert!(!refused.status.success() && refused.stdout.is_empty());
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(said.contains("towline.db is not whole") && said.contains("--accept-store"), "{said}");
+    assert!(end(child, Signal::SIGTERM).await.success());
+}
+
+#[tokio::test]
+async fn a_new_certificate_is_served_without_a_restart() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, other) = (dir.path().join("gw"), dir.path().join("other"));
+    let made: Value = serde_json::from_slice(&init(&home, &["--json"]).await.stdout).unwrap();
+    let fresh: Value = serde_json::from_slice(&init(&other, &["--json"]).await.stdout).unwrap();
+    let (child, line) = serve(&home).await;
+    let ask = "print(len(ssm.describe_activations()['ActivationList']))";
+    assert_eq!(boto3(&made, &line, ask).await, "0");
+    for name in ["server.key.pem", "server.pem"] {
+        std::fs::copy(other.join(name), home.join(name)).unwrap();
+    }
+    let pid = i32::try_from(child.id().unwrap()).unwrap();
+    kill(Pid::from_raw(pid), Signal::SIGHUP).unwrap();
+    let mut trusting = made.clone();
+    trusting["CaFile"] = fresh["CaFile"].clone();
+    // The signal is under way while the first handshake may already be; botocore tries again.
+    assert_eq!(boto3(&trusting, &line, ask).await, "0");
+    assert!(end(child, Signal::SIGTERM).await.success());
+}
+
+#[tokio::test]
+async fn the_check_of_a_configuration_names_what_is_wrong_and_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("gw");
+    init(&home, &["--hostname", "gw.example"]).await;
+    let check = || async {
+        let mut command = Command::new(GATEWAY);
+        let output = command.args(["config", "check", "--dir"]).arg(&home).output().await.unwrap();
+        (output.status.success(), String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    let (child, _) = serve(&home).await;
+    let (fine, said) = check().await;
+    assert!(fine && said.contains("would start") && !said.contains("warning"), "{said}");
+    assert!(end(child, Signal::SIGTERM).await.success());
+
+    let file = home.join("gateway.toml");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let renamed = text.replace("gw.example", "elsewhere.example");
+    towline_testkit::files::write(&file, renamed).unwrap();
+    let (fine, said) = check().await;
+    assert!(fine && said.contains("no name elsewhere.example"), "{said}");
+    towline_testkit::files::write(&file, format!("{text}\nlissten = 1\n")).unwrap();
+    std::fs::remove_file(home.join("store.key")).unwrap();
+    let (fine, said) = check().await;
+    assert!(!fine && said.contains("lissten"), "{said}");
+}
+
+#[tokio::test]
+async fn init_writes_its_object_to_a_private_file_and_the_process_leaves_no_core() {
+    let dir = tempfile::tempdir().unwrap();
+    let (home, out) = (dir.path().join("gw"), dir.path().join("made.json"));
+    let made = init(&home, &["--json", "--out", out.to_str().unwrap()]).await;
+    assert!(made.status.success() && made.stdout.is_empty());
+    let mode = std::os::unix::fs::PermissionsExt::mode(&out.metadata().unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let told: Value = serde_json::from_slice(&std::fs::read(&out).unwrap()).unwrap();
+    assert!(told["SecretAccessKey"].is_string());
+
+    let (child, _) = serve(&home).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.id().unwrap())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().nth(4), Some("0"), "{core}");
+    assert!(end(child, Signal::SIGTERM).await.success());
+}

@@ -63,6 +63,8 @@ pub struct Config {
     pub account_id: String,
     /// Address of the TLS port.
     pub listen: SocketAddr,
+    /// URL that `init` told its caller.
+    pub endpoint: String,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.
     pub stream_url_host: Option<String>,
     /// Address of the monitoring listener, if there is to be one.
@@ -93,6 +95,19 @@ impl Config {
         let raw: RawConfig = toml::from_str(&text)
             .map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;
         Self::new(dir, raw)
+    }
+
+    /// The names that clients use, without ports: from the endpoint and the host of `StreamUrl`.
+    #[must_use]
+    pub fn public_names(&self) -> Vec<String> {
+        let endpoint = self.endpoint.strip_prefix("https://").unwrap_or(&self.endpoint);
+        let mut names: Vec<String> = [Some(endpoint), self.stream_url_host.as_deref()]
+            .into_iter()
+            .flatten()
+            .map(|host| bare_host(host).to_owned())
+            .collect();
+        names.dedup();
+        names
     }
 
     /// Checks what a file says.
@@ -133,6 +148,7 @@ impl Config {
             tls_certificate: dir.join(&raw.tls_certificate),
             tls_key: dir.join(&raw.tls_key),
             region: raw.region,
+            endpoint: raw.endpoint,
             account_id: raw.account_id,
             stream_url_host: raw.stream_url_host,
         })
@@ -186,6 +202,15 @@ pub fn is_region(text: &str) -> bool {
         && number.bytes().all(|b| b.is_ascii_digit())
 }
 
+/// A host without its port, path and brackets.
+fn bare_host(text: &str) -> &str {
+    let text = text.split('/').next().unwrap_or(text);
+    match text.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+        Some((address, _)) => address,
+        None => text.split_once(':').map_or(text, |(host, _)| host),
+    }
+}
+
 /// Whether `text` can stand between `wss://` and `/v1/...`.
 fn is_host(text: &str) -> bool {
     !text.is_empty()
@@ -229,6 +254,21 @@ mod tests {
         let config = Config::new(Path::new("/gw"), raw()).unwrap();
         assert_eq!(config.tls_certificate, Path::new("/gw/server.pem"));
         assert_eq!(config.tls_key, Path::new("/elsewhere/key.pem"));
+    }
+
+    #[test]
+    fn the_public_names_have_no_port() {
+        let with = |endpoint: &str, stream: Option<&str>| {
+            let raw = RawConfig {
+                endpoint: endpoint.into(),
+                stream_url_host: stream.map(str::to_owned),
+                ..raw()
+            };
+            Config::new(Path::new("/gw"), raw).unwrap().public_names()
+        };
+        assert_eq!(with("https://gw.example:8443", None), ["gw.example"]);
+        assert_eq!(with("https://[::1]:8443", Some("a.example:1")), ["::1", "a.example"]);
+        assert_eq!(with("https://gw.example", Some("gw.example")), ["gw.example"]);
     }
 
     #[test]

@@ -8,14 +8,18 @@
 //!   short-lived certificates (some desktop systems refuse leaves of more than 825 days) gives
 //!   files of her own to `init`.
 //!
+//! - The authority is bound to the gateway's names (RFC 5280, section 4.2.1.10): whoever steals its
+//!   key can pose as no other host.
+//!
 //! # Not here
-//! - Renewal: with given files it is a new file and a restart.
+//! - Renewal: with given files it is a new file, which the running gateway loads.
 
 use std::net::IpAddr;
 
 use rcgen::{
-    BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, SanType, date_time_ymd,
+    BasicConstraints, CertificateParams, CidrSubnet, DnType, ExtendedKeyUsagePurpose,
+    GeneralSubtree, IsCa, Issuer, KeyPair, KeyUsagePurpose, NameConstraints, SanType,
+    date_time_ymd,
 };
 use zeroize::Zeroizing;
 
@@ -46,19 +50,22 @@ pub enum CertError {
     /// A `--hostname` is no DNS name and no address.
     #[error("{0:?} is neither a DNS name nor an IP address")]
     Hostname(String),
+    /// A `--ca-permit` is no domain and no range.
+    #[error("{0:?} is neither a domain nor a range of addresses such as 10.0.0.0/8")]
+    Permit(String),
     /// Key generation or signing failed.
     #[error("cannot make a certificate: {0}")]
     Make(#[from] rcgen::Error),
 }
 
 /// Makes an authority and a server certificate for `hostnames` and the names of this machine
-/// itself.
+/// itself. The authority may certify these, and the domains and ranges of `permit`.
 ///
 /// # Errors
 /// [`CertError::Hostname`] names the offending one.
-pub fn make(hostnames: &[String]) -> Result<Fresh, CertError> {
+pub fn make(hostnames: &[String], permit: &[String]) -> Result<Fresh, CertError> {
     let ca_key = KeyPair::generate()?;
-    let ca = authority_params();
+    let ca = authority_params(hostnames, permit)?;
     let ca_cert = ca.self_signed(&ca_key)?;
     let key = KeyPair::generate()?;
     let server = server_params(hostnames)?.signed_by(&key, &Issuer::from_params(&ca, &ca_key))?;
@@ -70,12 +77,55 @@ pub fn make(hostnames: &[String]) -> Result<Fresh, CertError> {
     })
 }
 
-fn authority_params() -> CertificateParams {
+fn authority_params(
+    hostnames: &[String],
+    permit: &[String],
+) -> Result<CertificateParams, CertError> {
     let mut params = dated();
+    let mut permitted_subtrees = Vec::new();
+    for name in hostnames.iter().map(String::as_str).chain(ALWAYS) {
+        alternative_name(name)?;
+        permitted_subtrees.push(match name.parse::<IpAddr>() {
+            Ok(ip) => GeneralSubtree::IpAddress(one_address(ip)),
+            Err(_) => GeneralSubtree::DnsName(name.trim_start_matches("*.").to_owned()),
+        });
+    }
+    for text in permit {
+        permitted_subtrees.push(subtree(text)?);
+    }
+    params.name_constraints =
+        Some(NameConstraints { permitted_subtrees, excluded_subtrees: Vec::new() });
     params.distinguished_name.push(DnType::CommonName, "Towline private CA");
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
-    params
+    Ok(params)
+}
+
+const fn one_address(ip: IpAddr) -> CidrSubnet {
+    match ip {
+        IpAddr::V4(ip) => CidrSubnet::V4(ip.octets(), [0xff; 4]),
+        IpAddr::V6(ip) => CidrSubnet::V6(ip.octets(), [0xff; 16]),
+    }
+}
+
+/// A domain with all below it, an address, or a range.
+fn subtree(text: &str) -> Result<GeneralSubtree, CertError> {
+    let wrong = || CertError::Permit(text.to_owned());
+    if let Some((address, bits)) = text.split_once('/') {
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let bits: u8 = bits.parse().map_err(|_| wrong())?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        if bits == 0 || bits > most {
+            return Err(wrong());
+        }
+        return Ok(GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, bits)));
+    }
+    if let Ok(ip) = text.parse::<IpAddr>() {
+        return Ok(GeneralSubtree::IpAddress(one_address(ip)));
+    }
+    let bare = text.trim_start_matches("*.");
+    rustls_pki_types::DnsName::try_from(bare).map_err(|_| wrong())?;
+    Ok(GeneralSubtree::DnsName(bare.to_owned()))
 }
 
 fn server_params(hostnames: &[String]) -> Result<CertificateParams, CertError> {
@@ -143,7 +193,7 @@ mod tests {
     #[test]
     fn the_server_certificate_is_trusted_under_its_authority_for_each_of_its_names() {
         let fresh =
-            make(&["gateway.example".into(), "192.0.2.7".into(), "localhost".into()]).unwrap();
+            make(&["gateway.example".into(), "192.0.2.7".into(), "localhost".into()], &[]).unwrap();
         for name in ["gateway.example", "192.0.2.7", "localhost", "127.0.0.1", "::1"] {
             verifies(&fresh, name, 1_800_000_000).unwrap_or_else(|e| panic!("{name}: {e}"));
         }
@@ -152,15 +202,47 @@ mod tests {
 
     #[test]
     fn a_device_whose_clock_stands_at_its_build_time_still_trusts_it() {
-        let fresh = make(&[]).unwrap();
+        let fresh = make(&[], &[]).unwrap();
         verifies(&fresh, "localhost", 1_735_700_000).unwrap(); // January 2025
         verifies(&fresh, "localhost", 2_400_000_000).unwrap(); // January 2046, beyond the 32-bit clock
+    }
+
+    /// What someone with the authority's key could do: a certificate for `name`.
+    fn forged(name: &str, permit: &[String]) -> Fresh {
+        let ca_key = KeyPair::generate().unwrap();
+        let ca = authority_params(&["gateway.example".into()], permit).unwrap();
+        let ca_pem = ca.self_signed(&ca_key).unwrap().pem();
+        let key = KeyPair::generate().unwrap();
+        let mut params = server_params(&[]).unwrap();
+        params.subject_alt_names = vec![alternative_name(name).unwrap()];
+        let server = params.signed_by(&key, &Issuer::from_params(&ca, &ca_key)).unwrap();
+        Fresh {
+            ca_pem,
+            ca_key_pem: Zeroizing::new(String::new()),
+            chain_pem: server.pem(),
+            key_pem: Zeroizing::new(String::new()),
+        }
+    }
+
+    #[test]
+    fn the_authority_cannot_certify_a_foreign_name_unless_it_was_permitted() {
+        let at = 1_800_000_000;
+        for name in ["bank.example", "192.0.2.9"] {
+            assert!(verifies(&forged(name, &[]), name, at).is_err(), "{name}");
+        }
+        let permit = ["fleet.example".to_owned(), "192.0.2.0/28".to_owned()];
+        for name in ["gateway.example", "n1.fleet.example", "192.0.2.9"] {
+            verifies(&forged(name, &permit), name, at).unwrap_or_else(|e| panic!("{name}: {e}"));
+        }
+        for wrong in ["no good", "10.0.0.0/0", "10.0.0.0/33", "/8"] {
+            assert!(matches!(make(&[], &[wrong.into()]), Err(CertError::Permit(_))), "{wrong}");
+        }
     }
 
     #[test]
     fn a_name_that_is_none_is_called_by_name() {
         assert_eq!(
-            make(&["no good".into()]).err().unwrap().to_string(),
+            make(&["no good".into()], &[]).err().unwrap().to_string(),
             "\"no good\" is neither a DNS name nor an IP address"
         );
     }

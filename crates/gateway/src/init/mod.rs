@@ -17,6 +17,7 @@ use time::OffsetDateTime;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy::{self, NoRandom};
 use towline_host::files::{self, FileError};
+use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{AccessKeyId, SecretAccessKey};
 use towline_store::{Store, StoreError};
 
@@ -34,9 +35,9 @@ pub const DEFAULT_ACCOUNT: &str = "000000000000";
 /// Name of the first administrator.
 const ADMIN: &str = "admin";
 /// Name of her policy.
-const ADMIN_POLICY: &str = "everything";
+pub(crate) const ADMIN_POLICY: &str = "everything";
 /// Her policy.
-const ADMIN_DOCUMENT: &str = r#"{
+pub(crate) const ADMIN_DOCUMENT: &str = r#"{
   "Version": "2012-10-17",
   "Statement": [{ "Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*" }]
 }"#;
@@ -55,6 +56,10 @@ pub struct Options {
     pub hostnames: Vec<String>,
     /// A certificate chain and its key instead of a private authority's.
     pub tls: Option<(PathBuf, PathBuf)>,
+    /// Where the private authority's key goes instead of the directory.
+    pub ca_key_out: Option<PathBuf>,
+    /// More domains and address ranges (`10.0.0.0/8`) that the private authority may certify.
+    pub ca_permit: Vec<String>,
     /// Address of the TLS port.
     pub listen: String,
     /// Region in ARNs and signatures.
@@ -95,6 +100,9 @@ pub enum InitError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// Another process makes or runs a gateway there.
+    #[error(transparent)]
+    Lock(#[from] LockError),
     /// An option cannot be.
     #[error(transparent)]
     Config(#[from] ConfigError),
@@ -137,9 +145,11 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
             TlsConfigs::load(chain, key)?;
             None
         }
-        None => Some(certs::make(&options.hostnames)?),
+        None => Some(certs::make(&options.hostnames, &options.ca_permit)?),
     };
     files::private_dir(&options.dir)?;
+    let _lock = DirLock::take(&options.dir)?;
+    refuse_existing(&options.dir)?; // another one may have been faster
     let at = |name: &str| options.dir.join(name);
     match (&options.tls, &fresh) {
         (Some((chain, key)), _) => {
@@ -148,7 +158,8 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
         }
         (None, Some(fresh)) => {
             files::create_private(&at(CA), fresh.ca_pem.as_bytes())?;
-            files::create_private(&at(CA_KEY), fresh.ca_key_pem.as_bytes())?;
+            let ca_key = options.ca_key_out.clone().unwrap_or_else(|| at(CA_KEY));
+            files::create_private(&ca_key, fresh.ca_key_pem.as_bytes())?;
             files::create_private(&at(CHAIN), fresh.chain_pem.as_bytes())?;
             files::create_private(&at(KEY), fresh.key_pem.as_bytes())?;
         }
@@ -244,6 +255,8 @@ mod tests {
             dir: dir.to_owned(),
             hostnames: vec!["gateway.example".into()],
             tls: None,
+            ca_key_out: None,
+            ca_permit: vec![],
             listen: "[::]:8443".into(),
             region: DEFAULT_REGION.into(),
             account_id: DEFAULT_ACCOUNT.into(),
@@ -291,9 +304,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_authoritys_key_can_be_kept_off_the_gateway() {
+        let dir = tempfile::tempdir().unwrap();
+        let (home, key) = (dir.path().join("gw"), dir.path().join("usb.key"));
+        run(&Options { ca_key_out: Some(key.clone()), ..options(&home) }).await.unwrap();
+        assert!(!home.join(CA_KEY).exists());
+        assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[tokio::test]
+    async fn init_stays_out_of_a_directory_that_another_process_works_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let _held = DirLock::take(dir.path()).unwrap();
+        assert!(matches!(run(&options(dir.path())).await, Err(InitError::Lock(_))));
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+    }
+
+    #[tokio::test]
     async fn a_given_certificate_is_taken_as_it_is() {
         let dir = tempfile::tempdir().unwrap();
-        let fresh = certs::make(&["own.example".into()]).unwrap();
+        let fresh = certs::make(&["own.example".into()], &[]).unwrap();
         let (chain, key) = (dir.path().join("c.pem"), dir.path().join("k.pem"));
         files::create_private(&chain, fresh.chain_pem.as_bytes()).unwrap();
         files::create_private(&key, fresh.key_pem.as_bytes()).unwrap();

@@ -1,8 +1,8 @@
-//! The monitoring listener: `/healthz` and `/metrics`, plain HTTP, on an address of its own and off
+//! The monitoring listener: `/healthz`, `/readyz` and `/metrics`, plain HTTP, on an address of its own and off
 //! by default.
 //!
 //! # Invariants
-//! - Nothing here can be asked to do anything: two GETs, no body is read.
+//! - Nothing here can be asked to do anything: three GETs, no body is read.
 //! - At most [`limits::MAX_MONITOR_CONNECTIONS`] connections; the others are closed.
 
 use std::sync::Arc;
@@ -23,23 +23,26 @@ use tracing::warn;
 use crate::limits;
 use crate::listener::stopped;
 use crate::metrics::Metrics;
+use crate::readiness::{self, Readiness};
 
 /// What is monitored.
 #[derive(Clone)]
 pub struct Monitor {
     /// Counters.
     pub metrics: Arc<Metrics>,
-    /// The store, asked whether it answers.
+    /// The store, asked for the number of devices.
     pub store: Store,
+    /// Whether new work is taken.
+    pub ready: Arc<Readiness>,
 }
 
 impl Monitor {
     /// Serves until `stop` becomes true.
     pub async fn serve(self, listener: TcpListener, mut stop: watch::Receiver<bool>) {
         let routes = Router::new()
-            .route("/healthz", get(health))
             .route("/metrics", get(metrics))
-            .with_state(self);
+            .with_state(self.clone())
+            .merge(readiness::routes(Arc::clone(&self.ready)));
         let places = Arc::new(Semaphore::new(limits::MAX_MONITOR_CONNECTIONS));
         loop {
             let accepted = tokio::select! {
@@ -69,19 +72,11 @@ impl Monitor {
     }
 }
 
-async fn health(State(monitor): State<Monitor>) -> Response<Body> {
-    match monitor.store.ping().await {
-        Ok(()) => answer(StatusCode::OK, "ok\n".to_owned()),
-        Err(error) => {
-            warn!(%error, "not healthy");
-            answer(StatusCode::SERVICE_UNAVAILABLE, "the store does not answer\n".to_owned())
-        }
-    }
-}
-
 async fn metrics(State(monitor): State<Monitor>) -> Response<Body> {
     let devices = monitor.store.devices().count_by_status().await.unwrap_or_default();
-    answer(StatusCode::OK, monitor.metrics.render(&devices))
+    let mut text = monitor.metrics.render(&devices);
+    text.push_str(&monitor.ready.metrics().await);
+    answer(StatusCode::OK, text)
 }
 
 fn answer(status: StatusCode, text: String) -> Response<Body> {

@@ -59,6 +59,8 @@ impl Scene {
             dir: dir.path().join("gw"),
             hostnames: vec![],
             tls: None,
+            ca_key_out: None,
+            ca_permit: vec![],
             listen: "[::1]:0".into(),
             region: init::DEFAULT_REGION.into(),
             account_id: init::DEFAULT_ACCOUNT.into(),

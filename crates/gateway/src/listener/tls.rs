@@ -9,7 +9,7 @@
 //! - 0-RTT is off: early data can be replayed.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::pem::PemObject;
@@ -45,9 +45,14 @@ pub enum TlsError {
     Pair(#[from] rustls::Error),
 }
 
-/// Both configurations.
+/// Both configurations. Clones share them: [`TlsConfigs::replace`] counts for all.
 #[derive(Clone)]
 pub struct TlsConfigs {
+    pair: Arc<RwLock<Pair>>,
+}
+
+#[derive(Clone)]
+struct Pair {
     agents: Arc<ServerConfig>,
     http: Arc<ServerConfig>,
 }
@@ -116,7 +121,18 @@ impl TlsConfigs {
             .with_no_client_auth()
             .with_single_cert(chain, key)?;
         http.alpn_protocols = vec![HTTP_ALPN.to_vec()];
-        Ok(Self { agents: Arc::new(agents), http: Arc::new(http) })
+        let pair = Pair { agents: Arc::new(agents), http: Arc::new(http) };
+        Ok(Self { pair: Arc::new(RwLock::new(pair)) })
+    }
+
+    /// Answers handshakes from now on with the configurations of `new`. Open connections go on.
+    pub fn replace(&self, new: &Self) {
+        let pair = new.pair();
+        *self.pair.write().unwrap_or_else(PoisonError::into_inner) = pair;
+    }
+
+    fn pair(&self) -> Pair {
+        self.pair.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Who says hello, and the configuration that answers.
@@ -124,10 +140,7 @@ impl TlsConfigs {
     pub fn choose(&self, hello: &ClientHello<'_>) -> (PeerKind, Arc<ServerConfig>) {
         let offers_agent =
             hello.alpn().is_some_and(|mut offered| offered.any(|protocol| protocol == AGENT_ALPN));
-        if offers_agent {
-            (PeerKind::Agent, Arc::clone(&self.agents))
-        } else {
-            (PeerKind::Http, Arc::clone(&self.http))
-        }
+        let pair = self.pair();
+        if offers_agent { (PeerKind::Agent, pair.agents) } else { (PeerKind::Http, pair.http) }
     }
 }

@@ -1,0 +1,61 @@
+//! `towline-gateway config check`: would a gateway start in this directory, and will clients trust
+//! it?
+//!
+//! # Invariants
+//! - It takes no lock, opens no port and changes nothing: it can be run beside a gateway.
+
+use std::path::Path;
+
+use towline_host::clock::UnixMillis;
+use towline_host::files;
+
+use crate::authority::Authority;
+use crate::certificate::Facts;
+use crate::config::{self, Config};
+use crate::listener::tls::TlsConfigs;
+use crate::vault::Vault;
+
+/// What was found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// What keeps the gateway from starting.
+    pub faults: Vec<String>,
+    /// What clients or administrators will meet.
+    pub warnings: Vec<String>,
+}
+
+/// Looks at the directory.
+#[must_use]
+pub fn look(dir: &Path, now: UnixMillis) -> Report {
+    let mut report = Report::default();
+    let config = match Config::load(dir) {
+        Ok(config) => config,
+        Err(error) => {
+            report.faults.push(error.to_string());
+            return report;
+        }
+    };
+    let key = |name: &str| {
+        files::read(&dir.join(name), config::MAX_FILE)
+            .map(zeroize::Zeroizing::new)
+            .map_err(|e| e.to_string())
+    };
+    let authority = key(config::AUTHORITY_KEY)
+        .and_then(|bytes| Authority::from_pkcs8(&bytes).map(drop).map_err(|e| e.to_string()));
+    let vault = key(config::STORE_KEY)
+        .and_then(|bytes| Vault::new(&bytes).map(drop).map_err(|e| e.to_string()));
+    let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)
+        .map(drop)
+        .map_err(|e| e.to_string());
+    report.faults.extend([authority, vault, tls].into_iter().filter_map(Result::err));
+    match Facts::read(&config.tls_certificate, &config.public_names()) {
+        Ok(facts) => report.warnings.extend(facts.complaints(now)),
+        Err(error) => report.faults.push(error),
+    }
+    let store = dir.join(config::STORE);
+    if !std::fs::metadata(&store).is_ok_and(|known| known.len() > 0) {
+        report.faults.push(format!("{} is not there or empty", store.display()));
+    }
+    report.faults.dedup();
+    report
+}

@@ -1,0 +1,159 @@
+//! The local socket: tools on the server ask the gateway that runs in a directory.
+//!
+//! Way: `control.sock` in the gateway's directory (0600) -> peer's uid -> one line of JSON with the
+//! order -> one line with the answer.
+//!
+//! # Invariants
+//! - Only root and the user that the gateway runs as are answered, whatever the file's mode became.
+//! - One order a connection; a line of at most [`MAX_LINE`]; [`PATIENCE`] for it; one at a time.
+//!
+//! # Not here
+//! - Remote callers: there is no way here from the network.
+
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
+use towline_host::clock::Clock;
+use towline_store::Store;
+
+use crate::audit::AuditLog;
+use crate::listener::stopped;
+use crate::rescue::{self, RescueKey};
+use crate::vault::Vault;
+
+/// Name of the socket in the gateway's directory.
+pub const SOCKET: &str = "control.sock";
+/// Longest order or answer, bytes.
+const MAX_LINE: u64 = 4096;
+/// How long an order may take to come, and an answer to be taken.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What can be ordered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// A new administrator's key.
+    AdminKey,
+}
+
+/// What comes back.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Answer {
+    /// For [`Order::AdminKey`].
+    Key(RescueKey),
+    /// It was not done; why.
+    Failed(String),
+}
+
+/// What orders are carried out with.
+pub struct Local {
+    /// The store.
+    pub store: Store,
+    /// Seals secrets.
+    pub vault: Arc<Vault>,
+    /// The audit trail.
+    pub audit: AuditLog,
+    /// The time.
+    pub clock: Clock,
+}
+
+impl Local {
+    /// Serves until `stop`. Without the socket the gateway runs on; the log says so.
+    pub async fn serve(self, dir: &Path, mut stop: watch::Receiver<bool>) {
+        let path = dir.join(SOCKET);
+        let listener = match bind(&path) {
+            Ok(listener) => listener,
+            Err(error) => {
+                let path = path.display();
+                tracing::warn!(%error, "no local socket at {path}: admin-key needs a stopped gateway");
+                return;
+            }
+        };
+        loop {
+            let stream = tokio::select! {
+                accepted = listener.accept() => accepted,
+                () = stopped(&mut stop) => break,
+            };
+            match stream {
+                Ok((stream, _)) => {
+                    if let Ok(Err(error)) =
+                        tokio::time::timeout(PATIENCE, self.answer(stream)).await
+                    {
+                        tracing::warn!(%error, "an order on the local socket was not answered");
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "the local socket failed");
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        let _ = std::fs::remove_file(&path);
+    }
+
+    async fn answer(&self, mut stream: UnixStream) -> io::Result<()> {
+        let uid = stream.peer_cred()?.uid();
+        if uid != 0 && uid != nix::unistd::geteuid().as_raw() {
+            tracing::warn!(uid, "a user without the right knocked at the local socket");
+            return Ok(());
+        }
+        let (from, mut to) = stream.split();
+        let mut line = String::new();
+        BufReader::new(from.take(MAX_LINE)).read_line(&mut line).await?;
+        let answer = match serde_json::from_str(line.trim()) {
+            Ok(Order::AdminKey) => {
+                match rescue::make(&self.store, &self.vault, &self.audit, self.clock.now(), uid)
+                    .await
+                {
+                    Ok(key) => Answer::Key(key),
+                    Err(error) => Answer::Failed(error.to_string()),
+                }
+            }
+            Err(error) => Answer::Failed(format!("this gateway does not know the order: {error}")),
+        };
+        let mut text = serde_json::to_string(&answer)?;
+        text.push('\n');
+        to.write_all(text.as_bytes()).await
+    }
+}
+
+/// The directory is locked, so a socket that is there is a dead gateway's.
+fn bind(path: &Path) -> io::Result<UnixListener> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Gives an order to the gateway that runs in `dir`.
+///
+/// # Errors
+/// When it cannot be reached or does not answer.
+pub async fn ask(dir: &Path, order: Order) -> io::Result<Answer> {
+    let told = async {
+        let mut stream = UnixStream::connect(dir.join(SOCKET)).await?;
+        let (from, mut to) = stream.split();
+        to.write_all(format!("{}\n", serde_json::to_string(&order)?).as_bytes()).await?;
+        let mut line = String::new();
+        BufReader::new(from.take(MAX_LINE)).read_line(&mut line).await?;
+        if line.is_empty() {
+            let text = "the gateway did not answer: only root and its own user are answered";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(serde_json::from_str(line.trim())?)
+    };
+    tokio::time::timeout(PATIENCE * 2, told)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}

@@ -1,0 +1,103 @@
+//! Commands of root on the server: `admin-key` and `config check`.
+//!
+//! Way: the lock on the directory -> free: the store is opened here; held: the gateway that runs is
+//! asked by its local socket.
+//!
+//! # Invariants
+//! - A secret goes to a new file of mode 0600 or to a terminal, nowhere else; where it goes is
+//!   settled before it is made.
+
+use std::io::{IsTerminal as _, Write as _};
+use std::path::Path;
+
+use towline_gateway::audit::AuditLog;
+use towline_gateway::local::{self, Answer, Order};
+use towline_gateway::rescue::{self, RescueKey};
+use towline_gateway::vault::Vault;
+use towline_gateway::{checkup, config};
+use towline_host::clock::Clock;
+use towline_host::files;
+use towline_host::lock::{DirLock, LockError};
+use towline_store::Store;
+
+use crate::Failure;
+use crate::args::AdminKey;
+
+/// Makes a rescue key and shows it, or writes it.
+pub(crate) async fn admin_key(options: &AdminKey) -> Result<(), Failure> {
+    match &options.out {
+        Some(path) if crate::taken(path) => {
+            return Err(format!("{} is there already: name a new file", path.display()).into());
+        }
+        None if !std::io::stdout().is_terminal() => {
+            return Err("standard output is not a terminal: name a new file with --out".into());
+        }
+        _ => {}
+    }
+    let key = match DirLock::take(&options.dir) {
+        Ok(_lock) => alone(&options.dir).await?,
+        Err(LockError::Held(_)) => asked(&options.dir).await?,
+        Err(error) => return Err(error.into()),
+    };
+    match &options.out {
+        Some(path) => {
+            let text = serde_json::to_string(&key)?;
+            files::create_private(path, format!("{text}\n").as_bytes())?;
+        }
+        None => writeln!(
+            std::io::stdout(),
+            "The new administrator {}, shown this once:\n\nexport AWS_ACCESS_KEY_ID={}\n\
+             export AWS_SECRET_ACCESS_KEY={}\n\nIt counts now. Delete the user when it is no longer \
+             needed.",
+            key.principal_name,
+            key.access_key_id,
+            key.secret_access_key
+        )?,
+    }
+    Ok(())
+}
+
+/// No gateway runs: the store is ours.
+async fn alone(dir: &Path) -> Result<RescueKey, Failure> {
+    let sealing =
+        zeroize::Zeroizing::new(files::read(&dir.join(config::STORE_KEY), config::MAX_FILE)?);
+    let vault = Vault::new(&sealing)?;
+    let store = Store::open_existing(&dir.join(config::STORE)).await?;
+    let clock = Clock::system();
+    let (audit, task) = AuditLog::start(store.clone(), clock.clone());
+    let uid = nix::unistd::geteuid().as_raw();
+    let made = rescue::make(&store, &vault, &audit, clock.now(), uid).await;
+    drop(audit);
+    let _ = task.await;
+    store.close().await;
+    Ok(made?)
+}
+
+/// A gateway runs and has the store.
+async fn asked(dir: &Path) -> Result<RescueKey, Failure> {
+    let path = dir.join(local::SOCKET);
+    let answer = local::ask(dir, Order::AdminKey).await.map_err(|error| {
+        format!("a gateway works in {}, but {}: {error}", dir.display(), path.display())
+    })?;
+    match answer {
+        Answer::Key(key) => Ok(key),
+        Answer::Failed(why) => Err(why.into()),
+    }
+}
+
+/// Says what was found in the directory; fails when a gateway would not start.
+pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
+    let report = checkup::look(dir, Clock::system().now());
+    let mut stdout = std::io::stdout();
+    for fault in &report.faults {
+        writeln!(stdout, "fault: {fault}")?;
+    }
+    for warning in &report.warnings {
+        writeln!(stdout, "warning: {warning}")?;
+    }
+    if report.faults.is_empty() {
+        writeln!(stdout, "a gateway would start in {}", dir.display())?;
+        return Ok(());
+    }
+    Err(format!("a gateway would not start in {}", dir.display()).into())
+}
