@@ -28,6 +28,7 @@ mod exec;
 mod first_boot;
 mod fleet;
 mod foreign;
+mod gateway_life;
 mod grants;
 mod hostile;
 mod independent;

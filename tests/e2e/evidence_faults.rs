@@ -14,10 +14,10 @@ use crate::evidence::{recordings, verify_folder};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A small disk on a folder; taken away with the test.
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(PathBuf);
 
 impl SmallDisk {
-    fn mount(at: &Path, size: &str) -> Outcome<Self> {
+    pub(crate) fn mount(at: &Path, size: &str) -> Outcome<Self> {
         let status =
             Command::new("mount").args(["-t", "tmpfs", "-o", size, "none"]).arg(at).status()?;
         ensure(status.success(), || {
