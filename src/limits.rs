@@ -143,6 +143,14 @@ pub const LINES: usize = 16;
 pub const RECONNECT_FIRST: Duration = Duration::from_secs(1);
 /// Shortest wait between two dials. A gateway that accepts and drops must not be hammered.
 pub const RECONNECT_SHORTEST: Duration = Duration::from_millis(250);
+/// Longest wait between two dials while sessions are open: a person waits for the link.
+pub const RECONNECT_WITH_SESSIONS: Duration = Duration::from_secs(10);
+/// Wait after a refusal that a person can mend: unknown key, pending, quarantined.
+pub const REFUSED_PAUSE: Duration = Duration::from_secs(10);
+/// How long such a refusal is tried again that soon. After it the waits are the gateway's.
+pub const REFUSED_OFTEN: Duration = Duration::from_secs(300);
+/// Links in a row that end within [`GOOD_LINK`] and still begin the waits anew.
+pub const SHORT_LINKS: u32 = 5;
 /// Longest wait between two dials unless set otherwise.
 pub const RECONNECT_MAX: Duration = Duration::from_secs(300);
 /// Highest value of `gateway.reconnect_max`: a day.

@@ -307,7 +307,7 @@ impl Agent {
         match change {
             Change::Dialled(Ok(link)) => self.begin_handshake(link, now),
             Change::Dialled(Err(error)) => {
-                let wait = self.connection.not_dialled(now);
+                let wait = self.connection.not_dialled(!self.table.is_empty(), now);
                 logger::warning!("{error}; next try in {:.1} s", wait.as_secs_f32());
                 self.status.link(&LinkStatus::Waiting { why: error.to_string() });
             }
@@ -369,7 +369,7 @@ impl Agent {
             LinkError::Refused { code: RefusalCode::UnknownDevice, .. } => self.other_key(),
             _ => false,
         };
-        let wait = self.connection.lost(error, at_once, Instant::now());
+        let wait = self.connection.lost(error, at_once, !self.table.is_empty(), Instant::now());
         logger::warning!(
             "{error}; dialling again in {:.1} s, {} sessions wait",
             wait.as_secs_f32(),

@@ -12,7 +12,7 @@
 //! - What messages mean ([`super::messages`]), what sessions do without a link.
 
 use crate::limits;
-use crate::link::backoff::Backoff;
+use crate::link::backoff::{Backoff, bounded};
 use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
 use crate::link::network::{Network, News};
@@ -30,6 +30,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use towline_wire::frame::Frame;
 use towline_wire::keepalive::{Action, KeepAlive};
+use towline_wire::message::RefusalCode;
 use towline_wire::mux::Mux;
 use tracing::Span;
 use tracing::span::EnteredSpan;
@@ -302,33 +303,42 @@ impl Connection {
         }
     }
 
-    /// The dial failed. Returns the wait until the next one.
-    pub(super) fn not_dialled(&mut self, now: Instant) -> Duration {
+    /// The dial failed. Returns the wait until the next one; `holds` when sessions wait for it.
+    pub(super) fn not_dialled(&mut self, holds: bool, now: Instant) -> Duration {
         let wait = self.backoff.next(random());
-        self.wait(wait, now)
+        self.wait(bounded(wait, holds, random()), now)
     }
 
-    /// The link is lost; `at_once` when there is a reason to dial without a wait. Returns the wait
-    /// until the next dial.
-    pub(super) fn lost(&mut self, error: &LinkError, at_once: bool, now: Instant) -> Duration {
+    /// The link is lost; `at_once` when there is a reason to dial without a wait, `holds` when
+    /// sessions wait for the next link. Returns the wait until the next dial.
+    pub(super) fn lost(
+        &mut self,
+        error: &LinkError,
+        at_once: bool,
+        holds: bool,
+        now: Instant,
+    ) -> Duration {
         if let Stage::Linked { since, accepted: true, .. } = &self.stage {
             self.alone_since = Some(now);
-            if self.useful || now >= *since + limits::GOOD_LINK {
-                self.backoff.reset();
-            }
+            self.backoff.link_ended(self.useful || now >= *since + limits::GOOD_LINK);
         }
         self.useful = false;
-        let asked = match error {
-            LinkError::Refused { retry_after, .. } | LinkError::GoAway(retry_after) => *retry_after,
-            _ => 0,
-        };
-        let wait = match asked {
-            _ if at_once => Duration::ZERO,
-            0 => self.backoff.next(random()),
-            seconds => self.backoff.asked(Duration::from_secs(seconds.into()), random()),
-        };
         self.span = Span::none();
-        self.wait(wait, now)
+        let wait = if at_once { Duration::ZERO } else { self.wait_after(error, now) };
+        self.wait(bounded(wait, holds, random()), now)
+    }
+
+    fn wait_after(&mut self, error: &LinkError, now: Instant) -> Duration {
+        let seconds = |seconds: u32| Duration::from_secs(seconds.into());
+        match error {
+            LinkError::Refused { code, retry_after, .. } if can_be_mended(*code) => {
+                self.backoff.refused(seconds(*retry_after), now, random())
+            }
+            LinkError::Refused { retry_after, .. } | LinkError::GoAway(retry_after) => {
+                self.backoff.asked(seconds(*retry_after), random())
+            }
+            _ => self.backoff.next(random()),
+        }
     }
 
     fn wait(&mut self, wait: Duration, now: Instant) -> Duration {
@@ -347,6 +357,10 @@ impl Connection {
             let _ = tokio::time::timeout(limits::CLOSE, sent).await;
         }
     }
+}
+/// Whether a person at the gateway can lift the refusal at any moment.
+fn can_be_mended(code: RefusalCode) -> bool {
+    matches!(code, RefusalCode::UnknownDevice | RefusalCode::Pending | RefusalCode::Quarantined)
 }
 
 /// Milliseconds of the monotonic clock, for the keep-alive.
