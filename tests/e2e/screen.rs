@@ -312,3 +312,41 @@ fn the_escape_works_behind_more_input_than_the_device_takes() -> Outcome {
     desk.terminal.send("\r~.")?;
     desk.left(251)
 }
+
+#[test]
+fn what_the_session_switched_on_in_the_terminal_is_switched_off_at_its_end() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let on = "printf '\\033[?1049h\\033[?1h\\033=\\033[?25l\\033[?1002;1006h\\033[>1u\\033(0'; echo on-$((40 + 2)); exec sleep 1000";
+    let off =
+        ["\u{1b}[?25h", "\u{1b}[?1002l", "\u{1b}[?1006l", "\u{1b}[?1049l", "\u{1b}>", "\u{1b}(B"];
+    for way in ["escape", "terminate", "signal", "gateway lost"] {
+        let relay = Relay::to(lab.gateway.address())?;
+        let operator = lab.admin().at(format!("https://{}", relay.address()));
+        let mut desk = Desk::shell(&operator, &device)?;
+        desk.terminal.line(on)?;
+        desk.terminal.expect("on-42")?;
+        match way {
+            "escape" => desk.terminal.send("\r~.")?,
+            "signal" => process::send(desk.towline, Signal::TERM)?,
+            "terminate" => {
+                let body = serde_json::json!({ "State": "Active" });
+                let active = lab.admin().api("AmazonSSM.DescribeSessions", &body)?;
+                let id = active["Sessions"][0]["SessionId"].as_str().unwrap_or_default();
+                lab.admin().text(&["terminate", id])?;
+            }
+            _ => {
+                relay.close(true);
+                relay.cut();
+                desk.terminal.expect("connection to the gateway lost")?;
+                desk.terminal.send("\u{3}")?;
+            }
+        }
+        let drawn = desk.terminal.expect("left ")?;
+        for wanted in off {
+            ensure(drawn.contains(wanted), || format!("{way}: no {wanted:?} in {drawn:?}"))?;
+        }
+        ensure(!desk.terminal.is_raw()?, || "the terminal is raw still".into())?;
+    }
+    Ok(())
+}

@@ -129,8 +129,16 @@ impl Driver {
         }
     }
 
-    /// Drives the session to its end.
+    /// Drives the session to its end, and leaves the terminal as it was.
     pub(super) async fn run(mut self, token: Token) -> Result<Ending, SessionError> {
+        let result = self.drive(token).await;
+        for outlet in &mut self.local.outlets {
+            outlet.undo().await;
+        }
+        result
+    }
+
+    async fn drive(&mut self, token: Token) -> Result<Ending, SessionError> {
         self.attach(token)?;
         if self.local.input.is_none() {
             self.local.finish_if_passed_on(&mut self.streams);

@@ -77,10 +77,14 @@ impl Local {
             false => None,
         };
         let drawn = raw.is_some() && is_terminal(io::stderr());
+        let out = match manner.terminal && is_terminal(io::stdout()) {
+            true => Outlet::of_terminal(Some(out)),
+            false => Outlet::new(Some(out)),
+        };
         Ok(Self {
             input,
             buffer: vec![0; INPUT_READ],
-            outlets: [Outlet::new(Some(out)), Outlet::new(err)],
+            outlets: [out, Outlet::new(err)],
             signals,
             status: StatusLine::new(io::stderr(), drawn),
             escapes: Escapes::new(manner.escape.filter(|_| raw.is_some())),

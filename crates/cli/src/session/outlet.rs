@@ -4,17 +4,25 @@
 //! # Invariants
 //! - At most a window of bytes waits: the device gets credit only for what was written.
 //! - Once nobody reads any more, everything is thrown away, and counts as written.
+//! - What was switched on in a terminal by bytes that reached it is switched off by
+//!   [`Outlet::undo`].
 
 use std::io;
 
 use bytes::{Buf, BytesMut};
 
+use crate::limits::UNDO_TIMEOUT;
+use crate::terminal::modes::Modes;
 use crate::terminal::stdio::LocalStream;
 
 /// A local output.
 #[derive(Debug)]
 pub(super) struct Outlet {
     stream: Option<LocalStream>,
+    /// The stream after [`Outlet::discard`], for the undoing alone.
+    discarded: Option<LocalStream>,
+    /// Of the terminal that this is, if it is one.
+    modes: Option<Modes>,
     waiting: BytesMut,
 }
 
@@ -22,7 +30,39 @@ impl Outlet {
     /// An output to this stream; to nowhere when there is none.
     #[must_use]
     pub(super) fn new(stream: Option<LocalStream>) -> Self {
-        Self { stream, waiting: BytesMut::new() }
+        Self { stream, discarded: None, modes: None, waiting: BytesMut::new() }
+    }
+
+    /// The same for a terminal, whose modes are tracked.
+    #[must_use]
+    pub(super) fn of_terminal(stream: Option<LocalStream>) -> Self {
+        Self { modes: Some(Modes::new()), ..Self::new(stream) }
+    }
+
+    /// Switches off what the session has switched on in the terminal. Waits for a terminal that
+    /// takes no bytes for at most [`UNDO_TIMEOUT`].
+    pub(super) async fn undo(&mut self) {
+        let (Some(modes), Some(stream)) =
+            (&mut self.modes, self.stream.as_ref().or(self.discarded.as_ref()))
+        else {
+            return;
+        };
+        let text = modes.undo();
+        let write = async {
+            let mut rest = text.as_bytes();
+            while !rest.is_empty() {
+                match stream.try_write(rest) {
+                    Ok(n) if n > 0 => rest = &rest[n..],
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                        stream.writable().await?;
+                    }
+                    // The terminal is gone.
+                    _ => break,
+                }
+            }
+            io::Result::Ok(())
+        };
+        drop(tokio::time::timeout(UNDO_TIMEOUT, write).await);
     }
 
     /// Whether bytes wait.
@@ -56,7 +96,7 @@ impl Outlet {
 
     /// Throws away what waits, and from here on everything. Returns how many bytes that were.
     pub(super) fn discard(&mut self) -> usize {
-        self.stream = None;
+        self.discarded = self.stream.take().or(self.discarded.take());
         let waiting = self.waiting.len();
         self.waiting.clear();
         waiting
@@ -73,7 +113,7 @@ impl Outlet {
         }
     }
 
-    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let Some(stream) = &self.stream else { return Ok(bytes.len()) };
         let mut done = 0;
         while done < bytes.len() {
@@ -83,6 +123,9 @@ impl Outlet {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(error) => return Err(error),
             }
+        }
+        if let Some(modes) = &mut self.modes {
+            modes.push(&bytes[..done]);
         }
         Ok(done)
     }

@@ -5,9 +5,11 @@
 //! - The open file descriptions that are shared with the parent shell stay as they are ([`stdio`]).
 //!
 //! # Not here
-//! - The bytes of the session are not interpreted, except for the operator's escapes ([`escape`]).
+//! - The bytes of the session pass unchanged. Only the operator's escapes ([`escape`]) and what the
+//!   session switches on in the terminal ([`modes`]) are looked for in them.
 
 pub(crate) mod escape;
+pub(crate) mod modes;
 mod printable;
 pub(crate) mod raw;
 pub(crate) mod reader;
