@@ -80,7 +80,7 @@ fn sshd(folder: &Path, port: u16) -> Outcome<Running> {
 }
 
 fn named_device(lab: &Lab) -> Outcome<Device> {
-    lab.device_with(&DeviceSetup { name: Some("tunnel-end".into()), ..DeviceSetup::default() })
+    lab.device_with(&DeviceSetup { name: Some("Tunnel-End".into()), ..DeviceSetup::default() })
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn ssh_scp_sftp_and_rsync_reach_a_device_by_its_id_and_by_its_name() -> Outcome 
     let lab = Lab::start()?;
     let device = named_device(&lab)?;
     let ssh = Ssh::start(&lab, &lab.admin().text(&["ssh-config"])?)?;
-    let out = ssh.run(&lab, "ssh", &["tunnel-end", "echo sum-$((6 * 7)); exit 0"])?;
+    let out = ssh.run(&lab, "ssh", &["Tunnel-End", "echo sum-$((6 * 7)); exit 0"])?;
     ensure(out.stdout == b"sum-42\n", || format!("{out:?}"))?;
     let out = ssh.command(&lab, "ssh").args([device.id(), "exit 7"]).output()?;
     ensure(out.status.code() == Some(7), || format!("the exit code of the command: {out:?}"))?;
@@ -102,7 +102,7 @@ fn ssh_scp_sftp_and_rsync_reach_a_device_by_its_id_and_by_its_name() -> Outcome 
     ensure(std::fs::read(&there)? == content, || "scp put another file there".into())?;
     files::write(&ssh.folder.join("batch"), format!("get {there} {}\n", back.display()))?;
     let batch = ssh.folder.join("batch").display().to_string();
-    ssh.run(&lab, "sftp", &["-q", "-b", &batch, "tunnel-end"])?;
+    ssh.run(&lab, "sftp", &["-q", "-b", &batch, "Tunnel-End"])?;
     ensure(std::fs::read(&back)? == content, || "sftp brought another file back".into())?;
 
     let tree = ssh.folder.join("tree");
@@ -113,7 +113,7 @@ fn ssh_scp_sftp_and_rsync_reach_a_device_by_its_id_and_by_its_name() -> Outcome 
     let mirror = ssh.folder.join("mirror");
     let mut rsync = lab.admin().equip(Command::new("rsync"));
     rsync.args(["-a", "-e"]).arg(format!("ssh -F {}", ssh.config.display())).stdin(Stdio::null());
-    rsync.arg(format!("{}/", tree.display())).arg(format!("tunnel-end:{}/", mirror.display()));
+    rsync.arg(format!("{}/", tree.display())).arg(format!("Tunnel-End:{}/", mirror.display()));
     let out = rsync.output()?;
     ensure(out.status.success(), || format!("{out:?}"))?;
     let same = Command::new("diff").arg("-r").args([&tree, &mirror]).status()?.success();
