@@ -9,6 +9,9 @@ use crate::exit;
 use crate::limits::{SUMMARY_DEVICES, SUMMARY_LINES};
 use crate::terminal::printable;
 
+/// What the gateway puts behind output that is cut, as AWS does.
+const CUT_MARK: &str = "--output truncated--";
+
 /// The result as JSON.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -70,6 +73,9 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
         }
         if lines.len() > SUMMARY_LINES {
             text.push_str(&format!("   … {} more lines\n", lines.len() - SUMMARY_LINES));
+        }
+        if output.contains(CUT_MARK) {
+            text.push_str("   … the output is longer than the gateway's answer shows\n");
         }
     }
     let Command { target_count, completed_count, error_count, delivery_timed_out_count, .. } =

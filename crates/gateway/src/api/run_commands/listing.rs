@@ -12,7 +12,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
 use towline_ssm::operation::Operation;
 use towline_store::{CommandFilter, InvocationRow};
-use towline_wire::lane::Lanes;
+use towline_wire::lane::{Lane, Lanes};
 
 use super::super::authz::Question;
 use super::super::call::Call;
@@ -182,10 +182,10 @@ impl Api {
             // The only step stands for the whole; of several each for itself.
             status: if only { shown::status(&row.status) } else { state.status },
             status_details: if only { row.details } else { state.details.clone() },
-            standard_output_content: text(&heads.io, MAX_STDOUT),
+            standard_output_content: text(&heads.io, state.written[Lane::Io], MAX_STDOUT),
             standard_output_url,
             standard_error_content: with_reason(
-                &text(&heads.err, MAX_STDERR),
+                &text(&heads.err, state.written[Lane::Err], MAX_STDERR),
                 state.reason.as_deref(),
             ),
             standard_error_url,

@@ -18,6 +18,8 @@ use crate::run_command::{Place, StepState};
 
 /// What stands between the two streams in a plugin's output, as at AWS.
 const BETWEEN: &str = "\n----------ERROR-------\n";
+/// What stands at the end of output that is cut, as at AWS.
+const CUT_MARK: &str = "--output truncated--";
 
 /// A row's JSON, read.
 pub(super) fn read<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, ApiError> {
@@ -143,8 +145,9 @@ impl Sent {
         urls: Lanes<String>,
     ) -> CommandPlugin {
         let Lanes { io: standard_output_url, err: standard_error_url } = urls;
-        let stderr = with_reason(&text(heads.err, MAX_PLUGIN_OUTPUT), state.reason.as_deref());
-        let mut output = text(heads.io, MAX_PLUGIN_OUTPUT);
+        let stderr = text(heads.err, state.written[Lane::Err], MAX_PLUGIN_OUTPUT);
+        let stderr = with_reason(&stderr, state.reason.as_deref());
+        let mut output = text(heads.io, state.written[Lane::Io], MAX_PLUGIN_OUTPUT);
         if !stderr.is_empty() {
             output.push_str(BETWEEN);
             output.push_str(&stderr);
@@ -156,7 +159,10 @@ impl Sent {
             response_code: state.code,
             response_start_date_time: state.started.map(EpochSeconds::from_millis),
             response_finish_date_time: state.ended.map(EpochSeconds::from_millis),
-            output: output.chars().take(MAX_PLUGIN_OUTPUT).collect(),
+            output: match output.chars().nth(MAX_PLUGIN_OUTPUT) {
+                Some(_) => marked(&output, MAX_PLUGIN_OUTPUT),
+                None => output,
+            },
             standard_output_url,
             standard_error_url,
             output_s3_region: self.place.region.clone(),
@@ -176,9 +182,18 @@ const fn plugin_status(status: CommandStatus) -> CommandStatus {
     }
 }
 
-/// At most so many characters of what may not be text.
-pub(super) fn text(bytes: &[u8], most: usize) -> String {
-    String::from_utf8_lossy(bytes).chars().take(most).collect()
+/// At most so many characters of what may not be text, marked as cut where `written` bytes were
+/// more than that.
+pub(super) fn text(bytes: &[u8], written: u64, most: usize) -> String {
+    let whole = String::from_utf8_lossy(bytes);
+    let cut = written > bytes.len() as u64 || whole.chars().nth(most).is_some();
+    if cut { marked(&whole, most) } else { whole.into_owned() }
+}
+
+/// The beginning of a text that is cut at so many characters, with AWS's mark at its end.
+fn marked(text: &str, most: usize) -> String {
+    let room = most.saturating_sub(CUT_MARK.len());
+    text.trim_end_matches(CUT_MARK).chars().take(room).chain(CUT_MARK.chars()).collect()
 }
 
 /// Standard error, and behind it why the step ended so: clients of AWS show nothing else.
@@ -220,6 +235,15 @@ mod tests {
         let long = with_reason(&"ü".repeat(MAX_STDERR), Some("too long"));
         assert_eq!(long.chars().count(), MAX_STDERR);
         assert!(long.ends_with("towline: too long\n"));
+    }
+
+    #[test]
+    fn output_that_is_cut_is_marked_within_its_limit_and_whole_output_is_not() {
+        assert_eq!(text(b"hello", 5, 30), "hello");
+        assert_eq!(text("ü".repeat(30).as_bytes(), 60, 30), "ü".repeat(30));
+        let cut = text("ü".repeat(31).as_bytes(), 62, 30);
+        assert_eq!(cut, "ü".repeat(10) + CUT_MARK);
+        assert_eq!(text(b"the head", 9_000, 40), format!("the head{CUT_MARK}"));
     }
 
     #[test]
