@@ -49,7 +49,8 @@ impl Agent {
         let Some(frame) = link.next_frame()? else { return Ok(None) };
         if let Frame::Version { min, max } = frame {
             let agreed = VERSIONS.agree(Version { min, max });
-            return agreed.map(|_| Some(Step::Nothing)).ok_or(LinkError::Version { min, max });
+            self.table.agreed(agreed.ok_or(LinkError::Version { min, max })?);
+            return Ok(Some(Step::Nothing));
         }
         let step = match self.table.mux.on_frame(frame) {
             Err((stream, violation)) => Step::Violated(stream, violation),

@@ -21,6 +21,8 @@ use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use towline_wire::TELLS_PROGRAMS;
+use towline_wire::message::RefusalCode;
 
 /// What a session runs.
 #[derive(Debug, Clone)]
@@ -81,6 +83,20 @@ pub enum SpawnError {
         /// What the kernel said.
         errno: Errno,
     },
+}
+
+impl SpawnError {
+    /// The class that a gateway of this wire version is told.
+    #[must_use]
+    pub fn code(&self, version: u16) -> RefusalCode {
+        match self {
+            Self::Program { errno, .. } if version >= TELLS_PROGRAMS => match *errno {
+                Errno::ENOENT | Errno::ENOTDIR => RefusalCode::ProgramNotFound,
+                _ => RefusalCode::ProgramNotExecutable,
+            },
+            Self::Program { .. } | Self::Command(_) | Self::System { .. } => RefusalCode::Spawn,
+        }
+    }
 }
 
 fn system(what: &'static str) -> impl Fn(Errno) -> SpawnError {

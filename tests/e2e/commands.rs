@@ -394,3 +394,65 @@ fn a_policy_that_is_none_is_refused_with_its_fault_and_the_old_one_stays() -> Ou
         serde_json::from_str(&lab.admin().text(&["admin", "policy", "get", "ann", "test"])?)?;
     ensure(kept == serde_json::from_str::<Value>(READER)?, || kept.to_string())
 }
+
+#[test]
+fn a_session_that_is_not_there_or_has_no_terminal_is_told_in_words() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let admin = lab.admin();
+    let typo = "nobody-0123456789abcdefg";
+    for words in [&["terminate", typo][..], &["commands", typo], &["attach", typo]] {
+        let out = admin.run(words)?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(out.status.code() == Some(REFUSED), || format!("{words:?}: {out:?}"))?;
+        ensure(said.contains("no session") || said.contains("no such session"), || said.clone())?;
+    }
+    // A client of AWS hears of an unknown id what AWS answers.
+    admin.api("AmazonSSM.TerminateSession", &serde_json::json!({ "SessionId": typo }))?;
+    let mut exec = admin.towline(&["exec", device.id(), "--", "sh", "-c", "read x; echo got-$x"]);
+    let mut child = exec.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
+    let mut stdin = child.stdin.take().ok_or_else(|| Trouble::new("no stdin"))?;
+    let active = || {
+        let body = serde_json::json!({ "State": "Active" });
+        let active = admin.api("AmazonSSM.DescribeSessions", &body).ok()?;
+        let one = active["Sessions"].get(0)?;
+        (one["Status"] == "Connected").then(|| one["SessionId"].as_str().map(str::to_owned))?
+    };
+    let id = eventually("the command runs", PATIENCE, active)?;
+    let attach = admin.run(&["attach", &id])?;
+    let said = String::from_utf8_lossy(&attach.stderr).into_owned();
+    ensure(attach.status.code() == Some(REFUSED) && said.contains("has no terminal"), || {
+        format!("{attach:?}")
+    })?;
+    let verify = admin.run(&["verify", &id])?;
+    let said = String::from_utf8_lossy(&verify.stdout).into_owned();
+    ensure(verify.status.success() && said.contains("has not ended"), || format!("{verify:?}"))?;
+    std::io::Write::write_all(&mut stdin, b"it\n")?;
+    drop(stdin);
+    let out = process::finish_child(child, "towline exec", PATIENCE)?;
+    ensure(out.stdout == b"got-it\n" && out.status.success(), || {
+        format!("the command was broken by the attach: {out:?}")
+    })?;
+    let again = admin.text(&["terminate", &id])?;
+    ensure(again.contains("had ended before"), || again.clone())
+}
+
+#[test]
+fn an_empty_user_and_a_port_in_use_are_told_in_words() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let empty = lab.admin().run(&["exec", "--user", "", device.id(), "--", "id"])?;
+    ensure(empty.status.code() == Some(USAGE), || format!("{empty:?}"))?;
+    let body = serde_json::json!({
+        "Target": device.id(), "DocumentName": "Towline-Exec",
+        "Parameters": { "argv": ["id"], "runAsUser": [""] },
+    });
+    let (status, said) = lab.admin().api_raw("AmazonSSM.StartSession", &body.to_string())?;
+    ensure(status == 400 && said.contains("InvalidParameters"), || said.clone())?;
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let place = taken.local_addr()?;
+    let forward =
+        lab.admin().run(&["forward", device.id(), &format!("{}:localhost:22", place.port())])?;
+    let said = String::from_utf8_lossy(&forward.stderr).into_owned();
+    ensure(!forward.status.success() && said.contains(&place.to_string()), || said.clone())
+}

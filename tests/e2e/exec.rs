@@ -10,7 +10,7 @@ use towline_testkit::text::Text;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, process};
 
-use crate::codes::{DENIED, NOT_CONNECTED};
+use crate::codes::{DENIED, NOT_CONNECTED, REFUSED};
 
 fn exec(lab: &Lab, device: &Device, words: &[&str], input: &[u8]) -> Outcome<Output> {
     let mut command = lab.admin().towline(&["exec", device.id(), "--"]);
@@ -89,4 +89,35 @@ fn a_device_that_is_not_connected_is_told_apart_from_a_refusal() -> Outcome {
     ensure(said.contains("ssm:StartSession"), || {
         format!("the refusal does not name the action: {said}")
     })
+}
+
+#[test]
+fn a_program_that_cannot_be_started_has_the_exit_code_of_a_shell() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let cases =
+        [("nosuchprog", 127), ("/no/such/program", 127), ("/etc/passwd", 126), ("/etc", 126)];
+    for (program, code) in cases {
+        let out = lab.admin().run(&["exec", device.id(), "--", program, "x"])?;
+        ensure(out.status.code() == Some(code), || format!("{program}: {out:?}"))?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(said.contains(program), || format!("the program is not named: {said}"))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_limit_is_never_told_as_a_missing_right() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let long = "x".repeat(11_000);
+    let out = lab.admin().run(&["exec", device.id(), "--", "printf", "%s", &long])?;
+    ensure(out.status.success() && out.stdout.len() == long.len(), || {
+        format!("an argument of 11,000 bytes: {:?} {:?}", out.status, out.stderr)
+    })?;
+    let longer = "x".repeat(13_000);
+    let out = lab.admin().run(&["exec", device.id(), "--", "printf", "%s", &longer])?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(out.status.code() == Some(REFUSED), || format!("{:?}: {said}", out.status))?;
+    ensure(said.contains("argv must have at most") && !said.contains("authorized"), || said.clone())
 }

@@ -14,7 +14,7 @@ use towline_testkit::terminal::PATIENCE;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, facts, files};
 
-use crate::codes::DENIED;
+use crate::codes::REFUSED;
 
 /// Of sysexits.h: what systemd is told not to restart for.
 const EX_CONFIG: i32 = 78;
@@ -256,7 +256,7 @@ fn an_agent_that_is_not_root_gives_sessions_as_itself_and_no_others() -> Outcome
     ensure(by_name.stdout == b"nobody\n", || format!("{by_name:?}"))?;
     for other in ["root", "daemon"] {
         let out = lab.admin().run(&["exec", "--user", other, device.id(), "--", "id", "-un"])?;
-        ensure(out.status.code() == Some(DENIED) && out.stdout.is_empty(), || {
+        ensure(out.status.code() == Some(REFUSED) && out.stdout.is_empty(), || {
             format!("{other}: {out:?}")
         })?;
         ensure(said(&out).contains(other), || {

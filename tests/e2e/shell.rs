@@ -7,7 +7,7 @@ use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, facts};
 
-use crate::codes::{DENIED, ENDED, REFUSED};
+use crate::codes::{ENDED, REFUSED};
 
 #[test]
 fn a_shell_runs_on_a_device_that_listens_on_nothing() -> Outcome {
@@ -195,7 +195,7 @@ fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
         lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;
     let as_root = lab.admin().run(&["exec", "--user", "root", device.id(), "--", "id", "-un"])?;
     let said = String::from_utf8_lossy(&as_root.stderr).into_owned();
-    ensure(as_root.status.code() == Some(DENIED), || {
+    ensure(as_root.status.code() == Some(REFUSED), || {
         format!("root, against the device's own rule: {as_root:?}")
     })?;
     ensure(said.contains("policy."), || format!("the refusal does not name the rule: {said}"))?;

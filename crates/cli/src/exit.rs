@@ -24,6 +24,11 @@ pub(crate) const REFUSED: u8 = 250;
 /// A local file or standard output cannot be used.
 pub(crate) const LOCAL: u8 = 249;
 
+/// What a shell answers when there is no such program.
+pub(crate) const PROGRAM_NOT_FOUND: u8 = 127;
+/// What a shell answers when a program cannot be executed.
+pub(crate) const PROGRAM_NOT_EXECUTABLE: u8 = 126;
+
 /// All codes of this program with their meaning.
 pub(crate) const TABLE: &[(u8, &str)] = &[
     (

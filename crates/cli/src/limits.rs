@@ -147,6 +147,8 @@ pub(crate) const MAX_CELL: usize = 72;
 pub(crate) const MAX_PRINTED_TEXT: usize = 500;
 /// Most devices that an error names when several match.
 pub(crate) const MAX_NAMED_MATCHES: usize = 8;
+/// Most names that `ssh-config` says it has left out.
+pub(crate) const MAX_LEFT_OUT: usize = 100;
 /// Most devices that an error names when a command was sent to several.
 pub(crate) const MAX_NAMED_INVOCATIONS: usize = 5;
 

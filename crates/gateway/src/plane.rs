@@ -228,6 +228,18 @@ pub enum StartError {
         /// The device's words.
         why: String,
     },
+    /// The device has no such program.
+    #[error("{why}")]
+    ProgramNotFound {
+        /// The device's words.
+        why: String,
+    },
+    /// The device cannot execute the program.
+    #[error("{why}")]
+    ProgramNotExecutable {
+        /// The device's words.
+        why: String,
+    },
     /// The place that a tunnel should lead to cannot be reached from the device.
     #[error("{why}")]
     Unreachable {

@@ -23,7 +23,7 @@ pub const MAX_PATTERN_BYTES: usize = 2_048;
 
 /// Longest text after the policy variables of one pattern were replaced, in bytes. Longer: the
 /// pattern matches nothing.
-pub const MAX_EXPANDED_BYTES: usize = 4 * MAX_PATTERN_BYTES;
+pub const MAX_EXPANDED_BYTES: usize = 8 * MAX_PATTERN_BYTES;
 
 /// Longest name of a condition key, in bytes: a prefix such as `aws:PrincipalTag/` and a tag key of
 /// 128 characters (IAM) of up to four bytes.
@@ -40,8 +40,8 @@ pub const MAX_CONTEXT_KEYS: usize = 512;
 /// Most values of one key in a request's context. `aws:TagKeys` has at most 50.
 pub const MAX_CONTEXT_VALUES: usize = 256;
 
-/// Longest value in a request's context, in bytes. The longest known one is a user agent.
-pub const MAX_VALUE_BYTES: usize = 4_096;
+/// Longest value in a request's context, in bytes: an argument of a command may have 12 KiB.
+pub const MAX_VALUE_BYTES: usize = 16_384;
 
 /// Longest name of a resource, action or principal in a request, in bytes. An ARN has at most 2,048
 /// characters.

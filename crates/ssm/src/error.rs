@@ -115,6 +115,10 @@ codes! {
     MissingAuthenticationTokenException,
     /// Never answered: nothing here was given up. In the model of CreateDocument.
     NoLongerSupportedException,
+    /// The device has the program and cannot execute it: a shell's 126. Not in AWS's models.
+    ProgramNotExecutable,
+    /// The device has no such program: a shell's 127. Not in AWS's models.
+    ProgramNotFound,
     /// The thing to create is there already (administration).
     ResourceAlreadyExistsException,
     /// A thing named in the request does not exist.
@@ -125,6 +129,9 @@ codes! {
     ServiceQuotaExceededException,
     /// The device is known and not connected.
     TargetNotConnected,
+    /// The device is connected and refuses by its own settings. Not in AWS's models: a policy of the
+    /// gateway has allowed it.
+    TargetRefused,
     /// Too many requests; the client may try again later.
     ThrottlingException,
     /// More tags than one resource may have.

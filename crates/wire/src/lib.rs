@@ -40,4 +40,4 @@ pub mod rotation;
 pub mod smux;
 pub mod stream;
 
-pub use message::{ALPN, TELLS_ECHO, VERSIONS};
+pub use message::{ALPN, TELLS_ECHO, TELLS_PROGRAMS, VERSIONS};

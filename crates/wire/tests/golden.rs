@@ -74,6 +74,7 @@ fn from_the_agent_of_links_and_sessions() -> Vec<u8> {
         code: RefusalCode::DevicePolicy,
         text: "no".into(),
     };
+    let not_started = |code| FromAgent::NotOpened { session: name(), code, text: "no".into() };
     let (session, output) = (name(), Lanes::new(2, 3));
     let attached = FromAgent::Attached { session, attachment: 1, output, input: 4, room: 300 };
     vec![
@@ -86,6 +87,8 @@ fn from_the_agent_of_links_and_sessions() -> Vec<u8> {
         row(FromAgent::HeldEnd, &[&[3]]),
         row(FromAgent::Opened { session: name() }, &[&[4, 1, b'a']]),
         row(not_opened, &[&[5, 1, b'a', 9, 2, b'n', b'o']]),
+        row(not_started(RefusalCode::ProgramNotFound), &[&[5, 1, b'a', 16, 2, b'n', b'o']]),
+        row(not_started(RefusalCode::ProgramNotExecutable), &[&[5, 1, b'a', 17, 2, b'n', b'o']]),
         row(attached, &[&[6, 1, b'a', 1, 2, 3, 4, 0xac, 2]]),
         row(
             FromAgent::Exited { session: name(), status: ExitStatus::Signal(9) },

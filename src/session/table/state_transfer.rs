@@ -27,6 +27,7 @@ impl Table {
             window: _,
             bystander: _,
             online: _,
+            version: _,
             failure: _,
         } = self;
         to.count(sessions.len())?;

@@ -14,7 +14,7 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 use towline_wire::frame::StreamId;
 use towline_wire::lane::{Lane, Lanes};
-use towline_wire::message::{EndReason, FromAgent, Held, RefusalCode, encode};
+use towline_wire::message::{EndReason, FromAgent, Held, encode};
 use towline_wire::mux::{Full, Mux};
 
 /// All sessions, and the messages that wait for the link.
@@ -35,6 +35,8 @@ pub struct Table {
     /// A child of the agent that belongs to no session.
     pub(super) bystander: Option<Pid>,
     pub(super) online: bool,
+    /// The wire version of the link.
+    pub(super) version: u16,
     pub(super) failure: Option<Full>,
 }
 
@@ -54,6 +56,7 @@ impl Table {
             window,
             bystander: None,
             online: false,
+            version: towline_wire::VERSIONS.min,
             failure: None,
         }
     }
@@ -201,6 +204,11 @@ impl Table {
         Poll::Pending
     }
 
+    /// The link speaks this version of the wire.
+    pub fn agreed(&mut self, version: u16) {
+        self.version = version;
+    }
+
     /// Tells the gateway whether a session's program runs.
     pub fn on_started(&mut self, name: &str, outcome: Result<(), SpawnError>, now: Instant) {
         match outcome {
@@ -211,7 +219,7 @@ impl Table {
                 let text = error.to_string();
                 self.say(&FromAgent::NotOpened {
                     session: name.to_owned(),
-                    code: RefusalCode::Spawn,
+                    code: error.code(self.version),
                     text,
                 });
                 self.remove(name, now);

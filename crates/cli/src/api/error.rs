@@ -143,6 +143,12 @@ impl CallError {
 
 impl HasExitCode for CallError {
     fn exit_code(&self) -> u8 {
+        if self.is("ProgramNotFound") {
+            return exit::PROGRAM_NOT_FOUND;
+        }
+        if self.is("ProgramNotExecutable") {
+            return exit::PROGRAM_NOT_EXECUTABLE;
+        }
         match self.sort() {
             Sort::Transport => exit::TRANSPORT,
             Sort::Denied => exit::DENIED,
@@ -216,7 +222,11 @@ mod tests {
     fn denied_not_connected_and_transport_have_codes_of_their_own() {
         assert_eq!(refused("AccessDeniedException").exit_code(), exit::DENIED);
         assert_eq!(refused("TargetNotConnected").exit_code(), exit::NOT_CONNECTED);
-        assert_eq!(refused("ValidationException").exit_code(), exit::REFUSED);
+        for code in ["ValidationException", "TargetRefused", "ServiceQuotaExceededException"] {
+            assert_eq!(refused(code).exit_code(), exit::REFUSED, "{code}");
+        }
+        assert_eq!(refused("ProgramNotFound").exit_code(), 127);
+        assert_eq!(refused("ProgramNotExecutable").exit_code(), 126);
         let broken = CallError::Broken { to: "g".into(), why: "x".into() };
         assert_eq!(broken.exit_code(), exit::TRANSPORT);
     }

@@ -1,5 +1,6 @@
 //! The command line of `shell`, `attach`, `exec` and `sessions`.
 
+use super::value::parse_user;
 use clap::Args;
 
 use crate::terminal::escape::parse_character;
@@ -11,7 +12,7 @@ pub(crate) struct ShellArgs {
     #[arg(required_unless_present = "session", conflicts_with = "session")]
     pub device: Option<String>,
     /// User on the device [file: user; default: set by the device's administrator]
-    #[arg(long, conflicts_with = "session")]
+    #[arg(long, conflicts_with = "session", value_parser = parse_user)]
     pub user: Option<String>,
     /// Reattach to this session
     #[arg(long, value_name = "ID")]
@@ -58,7 +59,7 @@ pub(crate) struct ExecArgs {
     /// Device: id, name, or tag:KEY=VALUE if exactly one device matches
     pub device: String,
     /// User on the device [file: user; default: set by the device's administrator]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_user)]
     pub user: Option<String>,
     /// Reason, for the audit trail
     #[arg(long)]

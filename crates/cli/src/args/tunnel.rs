@@ -1,5 +1,6 @@
 //! The command line of `forward`, `proxy` and `cp`.
 
+use super::value::parse_user;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use clap::Args;
@@ -46,7 +47,7 @@ pub(crate) struct CopyArgs {
     #[arg(short, long)]
     pub quiet: bool,
     /// User on the device [file: user; default: set by the device's administrator]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_user)]
     pub user: Option<String>,
     /// Reason, for the audit trail
     #[arg(long)]

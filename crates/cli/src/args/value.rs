@@ -8,6 +8,15 @@ pub(super) fn parse_tag(text: &str) -> Result<(String, String), String> {
     }
 }
 
+/// The name of a user on the device. An empty one is a mistake of a script, for example a variable
+/// that is not set, and would be the default user.
+pub(super) fn parse_user(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("expected the name of a user; leave --user out for the default".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
 /// A number of seconds from `90s`, `15m`, `12h` or `30d`.
 pub(super) fn parse_duration(text: &str) -> Result<u64, String> {
     let bad = || "expected a number and s, m, h or d, for example 12h".to_owned();

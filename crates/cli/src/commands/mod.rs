@@ -19,7 +19,6 @@ mod offline;
 mod play;
 mod policy;
 mod recordings;
-mod refusal;
 mod run;
 mod sessions;
 mod shell;

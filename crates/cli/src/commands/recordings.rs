@@ -15,7 +15,9 @@ use towline_ssm::api::evidence::{
     Event, GetRecordingRequest, GetRecordingResponse, LookupAttribute, LookupEventsRequest,
     LookupEventsResponse,
 };
-use towline_ssm::api::session::{DescribeSessionsResponse, Session};
+use towline_ssm::api::session::{
+    DescribeSessionsRequest, DescribeSessionsResponse, Session, SessionFilter,
+};
 use towline_ssm::clock::EpochSeconds;
 
 use super::cast_file::Lines;
@@ -43,7 +45,23 @@ pub(super) async fn export(context: &mut Context, args: &ExportArgs) -> Result<(
 pub(super) async fn verify(context: &mut Context, args: &VerifyArgs) -> Result<(), Failure> {
     let session = args.path.to_string_lossy();
     let lines = fetch(context, &session).await?;
-    verifier::session(lines, &session, context.output)
+    let open = is_active(context, &session).await;
+    verifier::session(lines, &session, open, context.output)
+}
+
+/// Whether the gateway lists the session as active. Where the caller may not list sessions, it
+/// counts as ended.
+async fn is_active(context: &mut Context, session: &str) -> bool {
+    let filters = Some(vec![SessionFilter { key: "SessionId".into(), value: session.into() }]);
+    let request = DescribeSessionsRequest {
+        state: "Active".to_owned(),
+        max_results: Some(1),
+        next_token: None,
+        filters,
+    };
+    let answer: Result<DescribeSessionsResponse, _> =
+        context.call(Operation::DescribeSessions, &request).await;
+    answer.is_ok_and(|answer| answer.sessions.iter().any(|one| one.session_id == session))
 }
 
 async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {

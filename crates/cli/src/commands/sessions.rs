@@ -2,8 +2,8 @@
 
 use towline_ssm::Operation;
 use towline_ssm::api::session::{
-    DescribeSessionsRequest, DescribeSessionsResponse, Session, SessionFilter, SessionStatus,
-    TerminateSessionRequest, TerminateSessionResponse,
+    DescribeSessionsRequest, DescribeSessionsResponse, Found, Session, SessionFilter,
+    SessionStatus, TerminateSessionRequest, TerminateSessionResponse,
 };
 
 use super::context::{Context, time_text};
@@ -71,5 +71,17 @@ pub(super) async fn terminate(context: &mut Context, session_id: String) -> Resu
     let request = TerminateSessionRequest { session_id };
     let answer: TerminateSessionResponse =
         context.call(Operation::TerminateSession, &request).await?;
-    context.output.answer(&answer, |_| format!("terminated {}\n", answer.session_id))
+    // A gateway that does not say it has ended the session.
+    match answer.towline_found.unwrap_or(Found::Active) {
+        Found::Active => {
+            context.output.answer(&answer, |_| format!("terminated {}\n", answer.session_id))
+        }
+        Found::Ended => {
+            context.output.answer(&answer, |_| format!("{} had ended before\n", answer.session_id))
+        }
+        Found::Nothing => Err(Failure::BadDocument(format!(
+            "there is no session {}: `towline sessions` lists those that are active",
+            crate::terminal::printable(&answer.session_id)
+        ))),
+    }
 }

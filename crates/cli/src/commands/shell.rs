@@ -4,7 +4,7 @@ use towline_ssm::api::session::{Parameters, StartSessionRequest, TowlineTerminal
 use towline_ssm::documents::TOWLINE_EXEC;
 
 use super::context::Context;
-use super::{refusal, target};
+use super::target;
 use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
 use crate::exit::Failure;
 use crate::limits::ASSUMED_SIZE;
@@ -41,7 +41,6 @@ pub(super) async fn attach(context: Context, args: AttachArgs) -> Result<u8, Fai
 pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Failure> {
     let target = target::resolve(&mut context.client, &args.device).await?;
     let mut parameters = run_as(args.user.or_else(|| context.client.settings().user.clone()));
-    let program = args.command.first().cloned().unwrap_or_default();
     parameters.insert("argv".to_owned(), args.command);
     let request = StartSessionRequest {
         target,
@@ -50,14 +49,7 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
         parameters,
         towline_terminal: None,
     };
-    let result = run(context, Begin::Start(request), Manner::command(!args.no_stdin)).await;
-    match result.as_ref().err().and_then(|failure| refusal::of_program(failure, &program)) {
-        Some((code, line)) => {
-            complain(&line);
-            Ok(code)
-        }
-        None => Ok(result?),
-    }
+    Ok(run(context, Begin::Start(request), Manner::command(!args.no_stdin)).await?)
 }
 
 async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, SessionError> {

@@ -58,9 +58,25 @@ pub(super) fn is_session(path: &Path) -> bool {
     !path.exists() && path.to_str().is_some_and(|name| name.parse::<SessionId>().is_ok())
 }
 
-/// `verify` of a session's recording, fetched.
-pub(super) fn session(lines: Lines, session: &str, output: Output) -> Result<(), Failure> {
-    answer(&single(session, recorded(lines, Some(session), Vec::new())?), output)
+/// `verify` of a session's recording, fetched; `open` when the session goes on.
+pub(super) fn session(
+    lines: Lines,
+    session: &str,
+    open: bool,
+    output: Output,
+) -> Result<(), Failure> {
+    let told = recorded(lines, Some(session), Vec::new())?;
+    // A recording that goes on may have been fetched in the middle of a line.
+    let unfinished = match &told {
+        Ok(sealed) => !sealed.ended,
+        Err(fault) => matches!(fault, Fault::Truncated(_)),
+    };
+    if open && unfinished {
+        let gaps = told.map_or(0, |sealed| sealed.gaps);
+        let not_ended = vec![session.to_owned()];
+        return answer(&Report { recordings: 1, gaps, not_ended, ..Report::default() }, output);
+    }
+    answer(&single(session, told), output)
 }
 
 fn answer(report: &Report, output: Output) -> Result<(), Failure> {

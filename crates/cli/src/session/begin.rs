@@ -7,7 +7,7 @@ use towline_ssm::api::session::StartSessionRequest;
 pub(crate) enum Begin {
     /// A new one.
     Start(StartSessionRequest),
-    /// One that goes on: its id.
+    /// One with a terminal that goes on: its id.
     Resume(String),
     /// One that somebody else asked the gateway for.
     Given {

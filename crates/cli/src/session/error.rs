@@ -23,12 +23,30 @@ pub(crate) enum SessionError {
         /// Why the last try failed.
         last: CallError,
     },
+    /// A session that nobody can go on with at a terminal.
+    #[error(
+        "session {session} has no terminal (session type {}): attach takes shells and interactive commands", crate::terminal::printable(.session_type)
+    )]
+    NoTerminal {
+        /// The session.
+        session: String,
+        /// What it is, as the gateway says.
+        session_type: String,
+    },
     /// The link was lost, and the session has ended at the gateway.
     #[error("the session has ended: {0}")]
     Over(CallError),
     /// One end violated the protocol.
     #[error(transparent)]
     Broken(#[from] Broken),
+    /// Nothing can listen where the forward should.
+    #[error("cannot listen at {place}: {why}{}", advice(.why))]
+    Listen {
+        /// The address or path.
+        place: String,
+        /// What the system says.
+        why: io::Error,
+    },
     /// The local end cannot be used.
     #[error("{what}: {why}")]
     Local {
@@ -44,8 +62,19 @@ impl HasExitCode for SessionError {
         match self {
             Self::Call(error) => error.exit_code(),
             Self::NotBack { .. } | Self::Broken(_) => exit::TRANSPORT,
+            Self::NoTerminal { .. } => exit::REFUSED,
             Self::Over(_) => exit::ENDED,
-            Self::Local { .. } => exit::LOCAL,
+            Self::Local { .. } | Self::Listen { .. } => exit::LOCAL,
         }
+    }
+}
+
+fn advice(why: &io::Error) -> &'static str {
+    match why.kind() {
+        io::ErrorKind::AddrInUse => {
+            ": another program uses it; choose another local port, or 0 for any"
+        }
+        io::ErrorKind::PermissionDenied => ": ports below 1024 need a privilege",
+        _ => "",
     }
 }

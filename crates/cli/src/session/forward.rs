@@ -54,7 +54,9 @@ enum Outcome {
 /// The first session does not come about, or the listener cannot be used.
 pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
     let local = |why| SessionError::Local { what: "cannot listen", why };
-    let listener = Listener::open(&task.listen).await.map_err(local)?;
+    let listener = Listener::open(&task.listen)
+        .await
+        .map_err(|why| SessionError::Listen { place: task.listen.shown(), why })?;
     let signals = Signals::listen(false, task.guest);
     let mut signals =
         signals.map_err(|why| SessionError::Local { what: "cannot listen to signals", why })?;

@@ -58,7 +58,10 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
         Begin::Resume(session_id) => {
-            let (url, token) = ask_again(&mut client, &session_id).await?;
+            let (url, token, session_type) = ask_again(&mut client, &session_id).await?;
+            if let Some(session_type) = session_type.filter(|kind| !has_terminal(kind)) {
+                return Err(SessionError::NoTerminal { session: session_id, session_type });
+            }
             (session_id, url.unwrap_or_default(), token)
         }
         Begin::Given { session, stream_url, token } => (session, stream_url, token),
@@ -228,13 +231,20 @@ impl Link {
 struct Resumed {
     token_value: Option<String>,
     stream_url: Option<String>,
+    towline_session_type: Option<String>,
+}
+
+/// Whether a session of this type has a terminal that another client can go on with. A command, a
+/// copy or a tunnel would get keystrokes as its data.
+fn has_terminal(session_type: &str) -> bool {
+    matches!(session_type, "Standard_Stream" | "InteractiveCommands")
 }
 
 /// Asks for a new token, and where to use it.
 async fn ask_again(
     client: &mut Client,
     session: &str,
-) -> Result<(Option<String>, Token), CallError> {
+) -> Result<(Option<String>, Token, Option<String>), CallError> {
     let request = ResumeSessionRequest { session_id: session.to_owned() };
     let answer: Resumed = client.call(Operation::ResumeSession, &request).await?;
     let over = || CallError::Refused {
@@ -242,7 +252,8 @@ async fn ask_again(
         message: "the session no longer has a token".to_owned(),
     };
     let token = answer.token_value.filter(|token| !token.is_empty()).ok_or_else(over)?;
-    Ok((answer.stream_url.filter(|url| !url.is_empty()), Token(token)))
+    let url = answer.stream_url.filter(|url| !url.is_empty());
+    Ok((url, Token(token), answer.towline_session_type))
 }
 
 /// Asks for a new token and opens a websocket for it.
@@ -252,7 +263,7 @@ async fn resume(
     old: String,
     spoken: Dialect,
 ) -> Result<(Socket, String, Token), CallError> {
-    let (url, token) = ask_again(client, session).await?;
+    let (url, token, _) = ask_again(client, session).await?;
     let url = url.unwrap_or(old);
     let (socket, dialect) = client.upgrade(&url).await?;
     if dialect != spoken {

@@ -14,8 +14,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use towline_policy::limits::{MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_VALUE_BYTES};
 use towline_policy::{
-    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain,
+    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, Why, evaluate, explain,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
@@ -75,6 +76,12 @@ impl Api {
             return Ok(());
         }
         call.note("denied", decision.to_string());
+        if decision.why == Why::Oversized {
+            return Err(ApiError::validation(format!(
+                "the request is too large to be judged by policies: a value may have {MAX_VALUE_BYTES} \
+                 bytes, a key {MAX_CONTEXT_VALUES} values, and a request {MAX_CONTEXT_KEYS} keys"
+            )));
+        }
         Err(self.refusal(call, question, &set, &request, decision.effect))
     }
 

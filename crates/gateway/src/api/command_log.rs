@@ -4,7 +4,7 @@
 use towline_ssm::api::evidence::{
     ListSessionCommandsRequest, ListSessionCommandsResponse, MAX_COMMANDS, SessionCommand,
 };
-use towline_ssm::error::ApiError;
+use towline_ssm::error::{ApiError, ErrorCode};
 use towline_store::StoredCommand;
 
 use super::call::Call;
@@ -18,12 +18,17 @@ impl Api {
         call: &Call,
         request: ListSessionCommandsRequest,
     ) -> Result<ListSessionCommandsResponse, ApiError> {
+        // A row goes earlier than what stands in the log: only both together say that there is
+        // nothing.
+        let known;
         match crate::sessions::of_step(&request.session_id) {
             Some((command, device)) => {
                 call.note("commandId", &*command);
                 self.authorize(call, &self.about_device(&device).await?).await?;
+                let sent = self.store().run_commands().invocation(&command, &device).await;
+                known = sent.or_internal("cannot read a command")?.is_some();
             }
-            None => drop(self.authorize_session(call, &request.session_id).await?),
+            None => known = self.authorize_session(call, &request.session_id).await?.is_some(),
         }
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let after = cursor.parse().unwrap_or(0);
@@ -31,6 +36,10 @@ impl Api {
         let rows =
             self.store().command_log().of_session(&request.session_id, after, most + 1).await;
         let rows = rows.or_internal("cannot read the command log")?;
+        if rows.is_empty() && !known && after == 0 {
+            let message = "there is no such session or command";
+            return Err(ApiError::new(ErrorCode::DoesNotExistException, message));
+        }
         let size = usize::try_from(most).unwrap_or(1);
         let (rows, next_token) =
             page(rows, size, &self.pages, call.operation, |row| row.id.to_string());

@@ -19,13 +19,13 @@ use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::{
-    DescribeSessionsRequest, DescribeSessionsResponse, Parameters, ResumeSessionRequest,
+    DescribeSessionsRequest, DescribeSessionsResponse, Found, Parameters, ResumeSessionRequest,
     ResumeSessionResponse, Session, SessionManagerOutputUrl, SessionStatus as ShownStatus,
     StartSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::documents::own::Resolved;
-use towline_ssm::documents::{RUN_SHELL, SessionPlan};
+use towline_ssm::documents::{RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_store::{SessionFilter, SessionStatus};
@@ -105,6 +105,7 @@ impl Api {
                 stream_url: self.stream_url(call, &start.session),
                 session_id: start.session.into(),
                 token_value: started.token,
+                towline_session_type: None,
             }),
             Err(error) => Err(start_error(&start.device, &error)),
         }
@@ -166,6 +167,8 @@ impl Api {
             session_id: id.into(),
             token_value,
             towline_input_recorded: session.new.input_recorded.then_some(true),
+            towline_session_type: Some(session.new.session_type)
+                .filter(|session_type| !session_type.is_empty()),
         })
     }
 
@@ -176,6 +179,11 @@ impl Api {
     ) -> Result<TerminateSessionResponse, ApiError> {
         let session = self.authorize_session(call, &request.session_id).await?;
         // AWS answers an unknown id with success, and clients in a hurry rely on it.
+        let found = match &session {
+            None => Found::Nothing,
+            Some(session) if session.ended_at.is_some() => Found::Ended,
+            Some(_) => Found::Active,
+        };
         if let Some(session) = session.filter(|session| session.ended_at.is_none()) {
             let id: SessionId =
                 session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
@@ -187,7 +195,7 @@ impl Api {
             let ended = self.store().sessions().end(id.as_str(), false, &sentence, call.now).await;
             ended.or_internal("cannot end a session")?;
         }
-        Ok(TerminateSessionResponse { session_id: request.session_id })
+        Ok(TerminateSessionResponse { session_id: request.session_id, towline_found: Some(found) })
     }
 
     /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's
@@ -259,6 +267,7 @@ impl Api {
             Ok(_) | Err(_) => None,
         };
         let told: Option<SessionManagerOutputUrl> = serde_json::from_str(&row.new.output_url).ok();
+        let never_recorded = row.new.session_type == "Port" || row.new.document == TOWLINE_COPY;
         let mut session = shown(row);
         if let Some(state) = live {
             session.status = stage(state);
@@ -267,12 +276,16 @@ impl Api {
             let so_far = recorder.bytes_so_far(&session.session_id);
             session.towline_recording_bytes = so_far.and_then(|bytes| i64::try_from(bytes).ok());
         }
-        // Sessions from before this was kept: where a recording would be.
+        // Sessions from before this was kept: where a recording would be. Tunnels and copies have
+        // none.
         let guess = || {
+            if never_recorded {
+                return None;
+            }
             let s3_output_url = Some(recorder.url(&session.session_id)?);
             Some(SessionManagerOutputUrl { s3_output_url, cloud_watch_output_url: None })
         };
-        session.output_url = if ended { told.or_else(guess) } else { None };
+        session.output_url = if ended && !never_recorded { told.or_else(guess) } else { None };
         session
     }
 
@@ -312,9 +325,11 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
         StartError::NotConnected | StartError::Timeout | StartError::Unreachable { .. } => {
             ErrorCode::TargetNotConnected
         }
-        StartError::Refused { .. }
-        | StartError::NotRecorded { .. }
-        | StartError::AlreadyStarted { .. } => ErrorCode::AccessDeniedException,
+        // The gateway's policies have allowed it: this is no missing right.
+        StartError::Refused { .. } | StartError::AlreadyStarted { .. } => ErrorCode::TargetRefused,
+        StartError::ProgramNotFound { .. } => ErrorCode::ProgramNotFound,
+        StartError::ProgramNotExecutable { .. } => ErrorCode::ProgramNotExecutable,
+        StartError::NotRecorded { .. } => ErrorCode::AccessDeniedException,
         StartError::Busy { .. } | StartError::TooManySessions { .. } => {
             ErrorCode::ServiceQuotaExceededException
         }

@@ -314,7 +314,9 @@ fn refused(why: StartError) -> Over {
         StartError::Busy { .. } => Over::Busy,
         StartError::NotConnected | StartError::Timeout => Over::NotHeld,
         StartError::AlreadyStarted { why } => Over::Ended(End::Broken(why)),
-        StartError::Refused { why } => Over::Ended(End::Refused(why)),
+        StartError::Refused { why }
+        | StartError::ProgramNotFound { why }
+        | StartError::ProgramNotExecutable { why } => Over::Ended(End::Refused(why)),
         other => Over::Ended(End::Broken(other.to_string())),
     }
 }

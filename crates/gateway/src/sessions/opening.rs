@@ -96,8 +96,9 @@ impl Prepared {
         let recorder = hub.parts.recorder.as_ref();
         let destinations = super::recording::choose_destinations(recorder, &start)?;
         let recorder = recorder.filter(|_| start.plan.is_shown());
-        let output =
-            recorder.map(|recorder| recorder.output_url(start.session.as_str(), &destinations));
+        let output = recorder
+            .filter(|_| start.plan.is_shown())
+            .map(|recorder| recorder.output_url(start.session.as_str(), &destinations));
         let row = NewSession {
             id: start.session.as_str().to_owned(),
             device_id: start.device.as_str().to_owned(),

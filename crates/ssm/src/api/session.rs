@@ -103,6 +103,10 @@ pub struct StartSessionResponse {
     /// Not of AWS: what is typed is recorded, as far as it is echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_input_recorded: Option<bool>,
+    /// Not of AWS, of ResumeSession only: the session type of the stream's handshake. It says whether
+    /// the session has a terminal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_session_type: Option<String>,
 }
 
 /// ResumeSession answers with the same members.
@@ -139,6 +143,20 @@ pub type TerminateSessionRequest = ResumeSessionRequest;
 pub struct TerminateSessionResponse {
     /// The session.
     pub session_id: String,
+    /// Not of AWS, which answers an unknown id with success as well: what there was to end.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_found: Option<Found>,
+}
+
+/// What a request to end a session has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Found {
+    /// A live session; it is ended.
+    Active,
+    /// A session that had ended before.
+    Ended,
+    /// No session of this id.
+    Nothing,
 }
 
 /// Asks for a list of sessions.

@@ -22,9 +22,11 @@ pub struct Parameter {
 
 pub(super) const RUN_AS: Parameter = Parameter {
     name: "runAsUser",
+    // Left out, it is the device's default user; an empty value is a mistake of a script, and would
+    // be that user as well.
     default: Some(""),
-    allowed_pattern: "^([a-z_][a-z0-9_.-]{0,30}[$]?)?$",
-    allows: |value| value.is_empty() || is_local_user(value),
+    allowed_pattern: "^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,62}[$]?$",
+    allows: is_local_user,
     list: false,
 };
 pub(super) const COMMAND: Parameter = Parameter {
@@ -113,10 +115,27 @@ pub(super) fn port_number(text: &str) -> Option<u16> {
     (plain && canonical).then(|| text.parse().ok())?
 }
 
-/// User names as `useradd` takes them, with the dots that directories add.
+/// User names as local databases and directories have them: capitals, a leading digit and `@` as
+/// well. Whether the device has the user is the device's to say.
 pub(super) fn is_local_user(name: &str) -> bool {
     let stem = name.strip_suffix('$').unwrap_or(name).as_bytes();
     let Some((first, rest)) = stem.split_first() else { return false };
-    let good = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_.-".contains(b);
-    rest.len() <= 30 && (first.is_ascii_lowercase() || *first == b'_') && rest.iter().all(good)
+    let good = |b: &u8| b.is_ascii_alphanumeric() || b"_.@+-".contains(b);
+    rest.len() <= 62 && (first.is_ascii_alphanumeric() || *first == b'_') && rest.iter().all(good)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn user_names_that_a_device_may_have_are_taken_and_an_empty_one_is_refused() {
+        let long = "u".repeat(32);
+        for name in ["Operator", "u@example.org", "1user", &long, "_apt", "host$", "a.b-c+d"] {
+            assert!((RUN_AS.allows)(name), "{name}");
+        }
+        for name in ["", "$", "-x", "a b", "a:b", "../x", "a\nb", "é"] {
+            assert!(!(RUN_AS.allows)(name), "{name}");
+        }
+    }
 }

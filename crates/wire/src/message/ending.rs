@@ -76,4 +76,8 @@ pub enum RefusalCode {
     Unreachable,
     /// It was started before, or may have been: it is not started again.
     AlreadyStarted,
+    /// There is no such program: what a shell tells with 127. Since version 3.
+    ProgramNotFound,
+    /// The program is there and cannot be executed: what a shell tells with 126. Since version 3.
+    ProgramNotExecutable,
 }

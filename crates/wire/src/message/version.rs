@@ -3,9 +3,12 @@
 /// The ALPN protocol name of the agent's link (RFC 7301).
 pub const ALPN: &[u8] = b"towline/1";
 /// The lowest and the highest wire version that this crate speaks. See [`Version`].
-pub const VERSIONS: Version = Version { min: 1, max: 2 };
+pub const VERSIONS: Version = Version { min: 1, max: 3 };
 /// The version since which a gateway may ask for [`Echoed`](crate::echo::Echoed).
 pub const TELLS_ECHO: u16 = 2;
+/// The version since which an agent may tell why a program could not be started, see
+/// [`RefusalCode::ProgramNotFound`](crate::message::RefusalCode::ProgramNotFound).
+pub const TELLS_PROGRAMS: u16 = 3;
 
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
 /// anything else.

@@ -109,6 +109,8 @@ fn refusal(code: RefusalCode, why: String) -> StartError {
         RefusalCode::TooManySessions => StartError::Busy { why },
         RefusalCode::AlreadyStarted => StartError::AlreadyStarted { why },
         RefusalCode::Unreachable => StartError::Unreachable { why },
+        RefusalCode::ProgramNotFound => StartError::ProgramNotFound { why },
+        RefusalCode::ProgramNotExecutable => StartError::ProgramNotExecutable { why },
         _ => StartError::Refused { why },
     }
 }
