@@ -46,7 +46,7 @@ impl Api {
         let fingerprint = self.parts.sessions.rotate_key(&id).await.map_err(|error| {
             let code = match &error {
                 RotateError::NotConnected | RotateError::Timeout => ErrorCode::TargetNotConnected,
-                RotateError::Refused { .. } => ErrorCode::AccessDeniedException,
+                RotateError::Refused { .. } => ErrorCode::TargetRefused,
                 RotateError::Busy => ErrorCode::TooManyUpdates,
                 RotateError::Internal(_) => ErrorCode::InternalServerError,
             };
