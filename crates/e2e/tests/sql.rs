@@ -121,11 +121,9 @@ fn literals(text: &str) -> Vec<(usize, String)> {
                     }
                 }
             }
-            '\'' => {
-                // A character, or a lifetime: `'"'` must not begin a literal.
-                if chars.peek() == Some(&'"') {
-                    chars.next();
-                }
+            // A character, or a lifetime: `'"'` must not begin a literal.
+            '\'' if chars.peek() == Some(&'"') => {
+                chars.next();
             }
             '"' => {
                 let (begin, mut literal) = (line, String::new());
