@@ -10,7 +10,7 @@ use towline_gateway::init::{self, Made, Options};
 #[derive(Parser)]
 #[command(version, about)]
 pub(crate) struct Args {
-    /// Log more.
+    /// Log at debug level. RUST_LOG, when set, takes its place.
     #[arg(long, short, global = true)]
     pub(crate) verbose: bool,
     #[command(subcommand)]
@@ -19,9 +19,9 @@ pub(crate) struct Args {
 
 #[derive(Subcommand)]
 pub(crate) enum Command {
-    /// Make a gateway in a new directory: keys, certificate, store and the first administrator.
+    /// Create a gateway directory: keys, certificate, store and the first administrator.
     Init(Init),
-    /// Run the gateway of a directory.
+    /// Run the gateway of a directory that `init` created.
     Serve(Serve),
     /// Make a new administrator with a new key, for root on the server. No other key ends.
     AdminKey(AdminKey),
@@ -52,17 +52,16 @@ pub(crate) enum Config {
 
 #[derive(ClapArgs)]
 pub(crate) struct Init {
-    /// The directory; it is made.
+    /// The directory to create.
     #[arg(long)]
     pub(crate) dir: PathBuf,
-    /// A name or address under which clients and agents reach the gateway; may be given more than
-    /// once.
+    /// Name or address at which clients and agents reach the gateway; repeatable.
     #[arg(long = "hostname", value_name = "H")]
     hostnames: Vec<String>,
-    /// A certificate chain (PEM) instead of a private CA's.
+    /// Use this certificate chain (PEM) instead of a private CA.
     #[arg(long, value_name = "F", requires = "tls_key")]
     tls_cert: Option<PathBuf>,
-    /// The key (PEM) of that certificate.
+    /// Private key (PEM) of that certificate.
     #[arg(long, value_name = "F", requires = "tls_cert")]
     tls_key: Option<PathBuf>,
     /// Write the key of the private CA to this new file instead of the directory, to be kept off
@@ -73,19 +72,19 @@ pub(crate) struct Init {
     /// given more than once.
     #[arg(long, value_name = "NAME", conflicts_with = "tls_cert")]
     ca_permit: Vec<String>,
-    /// Address of the port.
+    /// Address to listen on.
     #[arg(long, default_value = "[::]:8443", value_name = "ADDR")]
     listen: String,
-    /// Region name that clients sign for.
+    /// Region name in ARNs and signatures.
     #[arg(long, default_value = init::DEFAULT_REGION)]
     region: String,
-    /// Account number in ARNs, twelve digits.
+    /// Account id in ARNs, twelve digits.
     #[arg(long, default_value = init::DEFAULT_ACCOUNT)]
     account_id: String,
-    /// Host, or HOST:PORT, that StreamUrl names; by default the one that each client used.
+    /// HOST or HOST:PORT in StreamUrl; default: the host that each client used.
     #[arg(long, value_name = "H")]
     stream_url_host: Option<String>,
-    /// Print one JSON object.
+    /// Print the result as one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
     /// Write the JSON object to this new file (mode 0600) instead of standard output.
@@ -95,13 +94,13 @@ pub(crate) struct Init {
 
 #[derive(ClapArgs)]
 pub(crate) struct Serve {
-    /// The directory that `init` made.
+    /// The directory that `init` created.
     #[arg(long)]
     pub(crate) dir: PathBuf,
-    /// Address of the port instead of the configured one; port 0 takes any.
+    /// Listen on this address instead of the configured one; port 0 takes any free port.
     #[arg(long, value_name = "ADDR")]
     pub(crate) listen: Option<SocketAddr>,
-    /// Address for /healthz, /readyz and /metrics, plain HTTP.
+    /// Serve /healthz, /readyz and /metrics on this address, plain HTTP.
     #[arg(long, value_name = "ADDR")]
     pub(crate) metrics: Option<SocketAddr>,
     /// Start with a towline.db that looks copied without its log, because it is known to be the
@@ -126,10 +125,10 @@ impl Init {
     }
 }
 
-/// What to do with what was made.
+/// The result of `init` for people: credentials and the next steps.
 pub(crate) fn for_people(made: &Made, dir: &Path) -> String {
     let mut text = format!(
-        "The gateway is ready in {}.\n\nThe first administrator's access key, shown this once:\n\n\
+        "The gateway was created in {}.\n\nAccess key of the first administrator (it is not shown again):\n\n\
          export AWS_ACCESS_KEY_ID={}\nexport AWS_SECRET_ACCESS_KEY={}\nexport AWS_REGION={}\n\
          export AWS_ENDPOINT_URL={}\nexport TOWLINE_ENDPOINT={}\n",
         dir.display(),
@@ -144,9 +143,9 @@ pub(crate) fn for_people(made: &Made, dir: &Path) -> String {
         text.push_str(&format!("export AWS_CA_BUNDLE={ca}\nexport TOWLINE_CA={ca}\n"));
     }
     text.push_str(&format!(
-        "\nFor agents, in place of the CA file: towline-agent enroll … --pin {}\n",
+        "\nAgents can pin the key instead of using the CA file: towline-agent enroll … --pin {}\n",
         made.pin
     ));
-    text.push_str(&format!("\nStart it: towline-gateway serve --dir {}", dir.display()));
+    text.push_str(&format!("\nStart the gateway: towline-gateway serve --dir {}", dir.display()));
     text
 }

@@ -1,7 +1,7 @@
 //! The audit trail: one JSON object a line for every request and for what devices do, to stderr and
 //! to the store.
 //!
-//! Way: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction for
+//! Data flow: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction for
 //! many lines -> the caller goes on. So an answer that a client has seen has its line on the disk.
 //!
 //! # Invariants
@@ -25,9 +25,7 @@ use towline_store::{AuditRow, Store};
 use tracing::{error, info};
 
 use crate::limits;
-
-/// Longest single text in a line, characters.
-const MAX_TEXT: usize = 512;
+use crate::limits::MAX_AUDIT_TEXT;
 
 /// Something that happened.
 #[derive(Debug, Clone, Default)]
@@ -38,7 +36,7 @@ pub struct Event {
     pub name: String,
     /// Id of the request, as the client got it; empty for events of devices.
     pub request_id: String,
-    /// ARN of whoever did it; empty when not proven.
+    /// ARN of the principal; empty when not proven.
     pub principal: String,
     /// The access key as claimed; empty when there was none.
     pub access_key: String,
@@ -102,10 +100,10 @@ impl Event {
 }
 
 fn cut(text: &str) -> String {
-    if text.chars().count() <= MAX_TEXT {
+    if text.chars().count() <= MAX_AUDIT_TEXT {
         return text.to_owned();
     }
-    text.chars().take(MAX_TEXT).chain("…".chars()).collect()
+    text.chars().take(MAX_AUDIT_TEXT).chain("…".chars()).collect()
 }
 
 /// A row, or none for somebody who only waits for those before; and who waits.

@@ -25,7 +25,8 @@ use tokio::sync::watch;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_host::files;
 
-use crate::config::{Config, MAX_FILE};
+use crate::config::Config;
+use crate::limits::MAX_CONFIG_FILE;
 use crate::listener::stopped;
 use crate::listener::tls::TlsConfigs;
 
@@ -54,7 +55,7 @@ impl Facts {
     /// Why the file cannot be read, in words.
     pub fn read(chain: &Path, names: &[String]) -> Result<Self, String> {
         let bad = |why: &dyn std::fmt::Display| format!("{}: {why}", chain.display());
-        let bytes = files::read(chain, MAX_FILE).map_err(|e| e.to_string())?;
+        let bytes = files::read(chain, MAX_CONFIG_FILE).map_err(|e| e.to_string())?;
         let leaf = CertificateDer::from_pem_slice(&bytes).map_err(|e| bad(&e))?;
         let parsed = ParsedCertificate::try_from(&leaf).map_err(|e| bad(&e))?;
         let (not_before, not_after) =

@@ -36,7 +36,7 @@ pub fn look(dir: &Path, now: UnixMillis) -> Report {
         }
     };
     let key = |name: &str| {
-        files::read(&dir.join(name), config::MAX_FILE)
+        files::read(&dir.join(name), crate::limits::MAX_CONFIG_FILE)
             .map(zeroize::Zeroizing::new)
             .map_err(|e| e.to_string())
     };

@@ -1,4 +1,4 @@
-//! The Towline gateway: one TLS port for agents, the AWS-compatible API and data channels.
+//! The Towline gateway: one TLS listener for agents, the AWS-compatible API and data channels.
 //!
 //! Map, control plane: [`config`] and [`init`] (the directory) -> [`wiring`] (the only file that
 //! puts things together) -> [`listener`] (TLS) -> [`api`] (signature, policy, operation) ->

@@ -1,10 +1,11 @@
-//! Every capacity of the gateway's control plane, its reason and what it costs. One page to edit
-//! for a smaller or larger host; nothing in this crate is allowed to grow without a line here.
+//! Every limit of the gateway on memory, time and number, with its reason and what it costs. One
+//! page to edit for a smaller or larger host; nothing in this crate grows without a line here.
 //!
 //! # Not here
-//! - Limits of the agents' links, sessions and data channels: they stand beside those modules.
-//! - Limits of the AWS interface (lengths of names, page sizes): they belong to `towline_ssm`, with
-//!   their source.
+//! - Limits of the AWS interface (lengths of names): they belong to `towline_ssm`, with their source.
+//!   Page sizes stand beside their operations, as AWS's model has them.
+//! - Forms of files and messages: they cannot be edited.
+//! - Limits of the store and the archive: `towline_store::limits`, `towline_archive::limits`.
 
 use std::time::Duration;
 
@@ -107,6 +108,262 @@ pub const VIEWER_BYTES: usize = 256 * 1024;
 
 /// Pieces of output that may wait for one viewer: bounds what tiny pieces cost beside their bytes.
 pub const VIEWER_ITEMS: usize = 1024;
+
+// ---- Exports
+
+/// Rows of one file: at most some 6 MiB before compression.
+pub const COMMANDS_IN_FILE: i64 = 5000;
+
+/// Files made in one go.
+pub const COMMAND_FILES_AT_ONCE: usize = 64;
+
+/// How often a file is made while something happens. CloudTrail delivers about every five minutes.
+pub const TRAIL_EVERY: Duration = Duration::from_secs(300);
+
+/// Events in one file. 4 KiB each at the most: 8 MiB before compression.
+pub const EVENTS_IN_FILE: i64 = 2000;
+
+/// Files made in one go.
+pub const TRAIL_FILES_AT_ONCE: usize = 64;
+
+// ---- Configuration
+
+/// Largest configuration, certificate or key file, bytes: a chain of ten certificates is 20 KiB.
+pub const MAX_CONFIG_FILE: u64 = 256 * 1024;
+
+// ---- Data channels
+
+/// Time for the opening frame.
+pub const AWS_FIRST_MESSAGE: Duration = Duration::from_secs(15);
+
+/// Bytes of output taken from the session at once.
+pub const AWS_CHANNEL_BATCH: usize = 64 * 1024;
+
+/// How long a client may take nothing of what is sent to it.
+pub const AWS_CHANNEL_STALLED: Duration = Duration::from_secs(90);
+
+/// How long the websocket is not read while the device takes no more input. These clients have no
+/// flow control but TCP's, and repeat a dropped message only every 100 ms. Not for ever: their
+/// acknowledgements, without which output stops, come on the same websocket, and a device that
+/// shows no output may take no input.
+pub const AWS_READ_PAUSE: Duration = Duration::from_millis(100);
+
+/// Rounds that may wait for the disk at once, gateway-wide. Each takes one of the runtime's 512
+/// threads for that; who finds no place waits without one.
+pub const AWS_JOURNAL_WRITERS: usize = 128;
+
+/// When nothing is due, the loop looks around so often.
+pub const AWS_IDLE_TICK: Duration = Duration::from_secs(30);
+
+/// Output on its way to one client, bytes a lane. At 50 ms of round trip this is 5 MB/s.
+pub const AWS_WINDOW: u32 = 256 * 1024;
+
+/// Input that the device has not taken yet, bytes.
+pub const AWS_INPUT_RING: usize = 64 * 1024;
+
+/// Longest client id that is kept. Those of AWS are UUIDs.
+pub const MAX_AWS_CLIENT_ID: usize = 128;
+
+/// Time for the first message.
+pub const CHANNEL_FIRST_MESSAGE: Duration = Duration::from_secs(10);
+
+/// Bytes written at once; what comes meanwhile waits for no more than this.
+pub const CHANNEL_BATCH: usize = 32 * 1024;
+
+/// How long a client may take nothing of what is sent to it.
+pub const CHANNEL_STALLED: Duration = Duration::from_secs(90);
+
+/// Silence after which the client is pinged, and after two of which it is gone.
+pub const CHANNEL_PING_EVERY: Duration = Duration::from_secs(30);
+
+/// Bytes of a client that are read at once. The library zeroes and keeps so many for each client,
+/// 128 KiB unless told.
+pub const CHANNEL_READ_AHEAD: usize = 16 * 1024;
+
+// ---- API
+
+/// Principals whose parsed policies are kept. A policy of 6 KiB takes some 20 KiB parsed.
+pub const MAX_CACHED_POLICIES: usize = 512;
+
+/// Access keys whose last use is remembered, so that a busy one costs one write a minute.
+pub const MAX_REMEMBERED_KEYS: usize = 4096;
+
+/// Principals of one kind that ListDeviceAccess looks at.
+pub const MAX_EXPLAINED_PRINCIPALS: i64 = 500;
+
+/// Facts of one line; more than any operation notes.
+pub const MAX_AUDIT_FACTS: usize = 16;
+
+/// Rows read at once while looking for devices of a ping status, which the store does not know.
+pub const DEVICES_PER_SCAN: i64 = 500;
+
+/// Longest client name that is kept, characters.
+pub const MAX_USER_AGENT: usize = 256;
+
+/// Longest token that is read, characters. Ours have about 200.
+pub const MAX_PAGE_TOKEN: usize = 1024;
+
+/// Devices whose resources stand in the audit line; it holds no more.
+pub const MAX_NOTED_TARGETS: usize = 8;
+
+/// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
+pub const RECORDING_PIECE: u64 = 512 * 1024;
+
+/// Lines that one search looks at.
+pub const MAX_SEARCHED_EVENTS: usize = 20_000;
+
+/// Lines read from the store at once.
+pub const EVENTS_PER_READ: i64 = 500;
+
+/// How long after its first arrival the same signature is still taken.
+pub const REPLAY_GRACE: Duration = Duration::from_secs(2);
+
+/// Longest single text in a line, characters.
+pub const MAX_AUDIT_TEXT: usize = 512;
+
+// ---- Listener
+
+/// Connections that wait in the kernel to be accepted.
+pub const ACCEPT_BACKLOG: i32 = 1024;
+
+// ---- Run Command
+
+/// Output that may be on its way from one device, bytes of each stream.
+pub const SCRIPT_WINDOW: u32 = 64 * 1024;
+
+/// Output that is written at once.
+pub const SCRIPT_OUTPUT_BATCH: usize = 64 * 1024;
+
+/// How long to wait when the disk takes nothing.
+pub const DISK_RETRY: Duration = Duration::from_secs(1);
+
+/// Starts of an agent that may have begun one step, at most. Each more needs a crash between an
+/// order and its answer; who crashes so often is not given it again.
+pub const MAX_STEP_DELIVERIES: usize = 4;
+
+/// What a device may take for the end of a script whose time is over.
+pub const COMMAND_SLACK: Duration = Duration::from_secs(300);
+
+/// Events that wait for the scheduler; who has more waits.
+pub const COMMAND_EVENTS: usize = 1024;
+
+/// Events of one transaction.
+pub const COMMAND_EVENT_BATCH: usize = 128;
+
+/// When a device that had no room is asked again.
+pub const BUSY_DEVICE_RETRY: Duration = Duration::from_secs(5);
+
+/// When the store is tried again after a failure.
+pub const STORE_RETRY: Duration = Duration::from_secs(1);
+
+/// The longest sleep between two looks at deadlines: clocks jump.
+pub const SCHEDULER_TICK: Duration = Duration::from_secs(60);
+
+// ---- Sessions
+
+/// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its
+/// client is slow.
+pub const MAX_SESSIONS: usize = 4096;
+
+/// How long a device may take to open a session. A cellular link at 3 s round trip and a slow disk
+/// still make it.
+pub const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// Most bytes that may be on their way to one client, whatever credit it gives. As much as an agent
+/// can be set to keep for one tunnel or copy, so that the agent's setting alone bounds their
+/// throughput.
+pub const MAX_WINDOW: u64 = 4 * 1024 * 1024;
+
+/// Most messages other than data that may wait. They are states that replace each other in
+/// practice.
+pub const MAX_CLIENT_MESSAGES: usize = 256;
+
+/// How long a token waits for its data channel. A client opens it at once; a slow link has its
+/// time-outs within this.
+pub const TOKEN_LIFE: Duration = Duration::from_secs(60);
+
+/// How long a session waits for its first client: the life of a token and a little.
+pub const FIRST_CLIENT_WAIT: Duration = Duration::from_secs(65);
+
+/// Devices that are told to reconnect in the same second after a restart: each costs a TLS
+/// handshake (some 1 ms of a core).
+pub const RECONNECTS_PER_SECOND: usize = 200;
+
+/// Latest second at which a device is told to reconnect.
+pub const LATEST_RECONNECT: u32 = 60;
+
+// ---- Devices
+
+/// Batches between two prunings of the table.
+pub const COMMAND_LOG_PRUNE_EVERY: usize = 20_000;
+
+/// Longest command in a marker, characters.
+pub const MAX_COMMAND_MARKER: usize = 200;
+
+/// Bytes of records that wait for the store, of all links together.
+pub const INTAKE_BYTES: usize = 16 * 1024 * 1024;
+
+/// What one link may have waiting: what an agent may send ahead, and a batch that was on its way.
+pub const INTAKE_BYTES_PER_LINK: usize =
+    towline_wire::record::IN_FLIGHT + 2 * towline_wire::record::BATCH;
+
+/// Batches in one transaction.
+pub const INTAKE_BATCHES: usize = 64;
+
+/// Life of a grant, ms: it is used at once or never.
+pub const GRANT_LIFE_MS: u64 = 60_000;
+
+/// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits
+/// for little.
+pub const LINK_BATCH: usize = 2 * towline_wire::frame::MAX_FRAME;
+
+/// What an agent announces before its first ping, s (the wire's first interval).
+pub const FIRST_PING: u32 = 60;
+
+/// Sessions that an agent may name as held. More than any agent's limit; a bound for liars.
+pub const MAX_HELD_SESSIONS: usize = 1024;
+
+/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
+/// try on their own.
+pub const LONGEST_PING: u32 = 1500;
+
+/// How long the handshake may take. A cellular link at 3 s round trip still makes it.
+pub const LINK_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// What a device that must wait for a person is told to wait, s: soon enough to be there when it is
+/// approved.
+pub const RETRY_PENDING: u32 = 60;
+
+/// What a device that is not welcome is told to wait, s. It may come back: a person can change
+/// that.
+pub const RETRY_REFUSED: u32 = 600;
+
+/// What a throttled source is told to wait, s: the length of the window it is counted in.
+pub const RETRY_THROTTLED: u32 = 60;
+
+/// Time for the last words to an agent that is hung up on.
+pub const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not
+/// drain.
+pub const MAX_CONTROL_BYTES: usize = 64 * 1024;
+
+/// Data bytes that may wait for one link. An agent gives credit of at most 8 MiB to all of its
+/// tunnels and copies, and of 64 KiB to each of at most 64 other sessions.
+pub const MAX_DATA_BYTES: usize = 13 * 1024 * 1024;
+
+/// How long a device may take to make a key: seconds of flash, and a slow link twice.
+pub const KEY_ROTATION_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a link that is already there may take to show that it is alive, when another process
+/// claims its key.
+pub const CLONE_PROBE: Duration = Duration::from_secs(5);
+
+/// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
+pub const MAX_DEVICE_NAME: usize = 256;
+
+/// Longest text that a device reports about itself, characters.
+pub const MAX_DEVICE_REPORT: usize = 256;
 
 // A stranger in the handshake must not be able to take all places.
 const _: () = assert!(MAX_HANDSHAKES < MAX_CONNECTIONS);

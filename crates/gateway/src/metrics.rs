@@ -73,7 +73,7 @@ pub enum Answer {
 pub struct Metrics {
     /// TCP connections accepted.
     pub connections: Counter,
-    /// TCP connections closed for want of a place.
+    /// TCP connections closed because the bound was reached.
     pub connections_refused: Counter,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: Counter,
@@ -124,7 +124,7 @@ impl Metrics {
             ("towline_connections_total", "TCP connections accepted.", self.connections.get()),
             (
                 "towline_connections_refused_total",
-                "TCP connections closed for want of a place.",
+                "TCP connections closed because the bound was reached.",
                 self.connections_refused.get(),
             ),
             (

@@ -59,8 +59,10 @@ pub(crate) async fn admin_key(options: &AdminKey) -> Result<(), Failure> {
 
 /// No gateway runs: the store is ours.
 async fn alone(dir: &Path) -> Result<RescueKey, Failure> {
-    let sealing =
-        zeroize::Zeroizing::new(files::read(&dir.join(config::STORE_KEY), config::MAX_FILE)?);
+    let sealing = zeroize::Zeroizing::new(files::read(
+        &dir.join(config::STORE_KEY),
+        towline_gateway::limits::MAX_CONFIG_FILE,
+    )?);
     let vault = Vault::new(&sealing)?;
     let store = Store::open_existing(&dir.join(config::STORE)).await?;
     let clock = Clock::system();

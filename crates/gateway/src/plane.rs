@@ -1,7 +1,7 @@
-//! The seam between the control plane (this crate's API and TLS port) and the data plane (agents'
+//! The interfaces between the control plane (this crate's API and TLS listener) and the data plane (agents'
 //! links, sessions, data channels). Each side knows only what stands here.
 //!
-//! Way: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`]; the API
+//! Data flow: the TLS port hands agents to [`AgentAcceptor`] and websockets to [`DataChannels`]; the API
 //! asks [`Sessions`].
 //!
 //! # Invariants
@@ -176,7 +176,7 @@ pub struct SessionStart {
     pub just_in_time: bool,
     /// What is wanted of this session: of the account's preferences, and of its document. Times and
     /// user are in the members below and above; the shell profile is for the data plane, the logs
-    /// for whoever keeps logs.
+    /// for the recorder.
     pub preferences: SessionPreferences,
     /// Ends a session in which nobody types and nothing is shown.
     pub idle_timeout: Duration,
@@ -268,7 +268,7 @@ pub enum StartError {
     #[error("the device did not answer in time")]
     Timeout,
     /// It must be recorded, and cannot be.
-    #[error("this session must be recorded, and cannot be: {why}")]
+    #[error("recording is required, and this session cannot be recorded: {why}")]
     NotRecorded {
         /// What is in the way.
         why: String,

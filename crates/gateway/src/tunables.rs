@@ -8,7 +8,7 @@
 //! use (decision 17).
 //!
 //! # Invariants
-//! - Whoever has set the variable herself has the last word; where it is set, nothing happens, so
+//! - A variable that is set already is kept, and nothing happens then, so
 //!   there is no loop.
 //! - A failure costs memory, not the service: it goes on as it is.
 //!

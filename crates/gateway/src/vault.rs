@@ -1,6 +1,6 @@
 //! The store key: seals what the store must keep but must not show (the secrets of access keys).
 //!
-//! Way: secret -> [`Vault::seal`] -> bytes in a row -> [`Vault::open`] -> secret, for the length of
+//! Data flow: secret -> [`Vault::seal`] -> bytes in a row -> [`Vault::open`] -> secret, for the length of
 //! one signature check. SigV4 needs the secret itself, so a hash will not do; what is kept is
 //! AES-256-GCM under a key file beside the store.
 //!

@@ -1,6 +1,6 @@
-//! Puts the gateway together: the only file that names concrete stores, sessions, doors.
+//! Puts the gateway together: the only file that names the concrete parts.
 //!
-//! Way: a directory made by `init` -> [`Gateway::open`] (everything read and checked) ->
+//! Data flow: a directory made by `init` -> [`Gateway::open`] (everything read and checked) ->
 //! [`Gateway::serve`].
 
 use std::net::SocketAddr;
@@ -26,6 +26,7 @@ use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
 use crate::exports::{command_log, trail};
+use crate::limits::MAX_SESSIONS;
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
@@ -37,7 +38,7 @@ use crate::presence::LocalPresence;
 use crate::readiness::{self, Readiness};
 use crate::routes;
 use crate::run_command::Commands;
-use crate::sessions::{Hub, HubHandle, HubParts, HubSettings, MAX_SESSIONS};
+use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
 use crate::vault::{Vault, VaultError};
 
 /// Why the gateway does not run.
@@ -181,7 +182,8 @@ impl Gateway {
         let lock = DirLock::take(dir)?;
         room(dir)?;
         let read = |name: &str| {
-            files::read(&dir.join(name), config::MAX_FILE).map(zeroize::Zeroizing::new)
+            files::read(&dir.join(name), crate::limits::MAX_CONFIG_FILE)
+                .map(zeroize::Zeroizing::new)
         };
         let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
         let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
@@ -404,7 +406,7 @@ async fn handle_news(sessions: Arc<dyn Sessions>, store: Store, mut news: Record
         match told {
             RecordingEvent::Failed { session, why } => {
                 let Ok(id) = SessionId::try_from(session) else { continue };
-                let text = format!("ended: it must be recorded, and cannot be: {why}");
+                let text = format!("ended: recording is required, and the recording failed: {why}");
                 sessions.terminate(&id, &text).await;
             }
             RecordingEvent::Finished { session, bytes } => {

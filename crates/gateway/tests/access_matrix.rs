@@ -50,7 +50,7 @@ const POLICY: &str =
 const TRUST: &str = r#"{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"AWS":"000000000000"},"Action":"sts:AssumeRole"}]}"#;
 const DOCUMENT: &str = r#"{"schemaVersion":"1.0","sessionType":"Standard_Stream"}"#;
 
-/// How an operation is asked, and what whoever may do it gets.
+/// How an operation is asked, and what a permitted caller gets.
 struct Row {
     /// A JSON object, or for STS the fields of a form.
     body: Value,

@@ -158,7 +158,7 @@ async fn garbage_in_place_of_a_handshake_is_shown_the_door() {
 }
 
 #[tokio::test]
-async fn whoever_dawdles_in_the_handshake_is_cut_off() {
+async fn a_slow_handshake_is_cut_off() {
     let scene = Scene::start().await;
     let mut stream = TcpStream::connect(scene.address).await.unwrap();
     stream.write_all(&[0x16, 3, 1]).await.unwrap();
@@ -171,7 +171,7 @@ async fn whoever_dawdles_in_the_handshake_is_cut_off() {
 }
 
 #[tokio::test]
-async fn whoever_dawdles_in_the_request_head_is_cut_off() {
+async fn a_slow_request_head_is_cut_off() {
     let scene = Scene::start().await;
     let mut stream =
         scene.connect(client(&scene, &[&version::TLS13]).with_no_client_auth()).await.unwrap();

@@ -74,7 +74,7 @@ async fn init_prints_one_object_and_a_second_one_is_refused() {
     }
     let second = init(dir.path(), &["--json"]).await;
     assert!(!second.status.success() && second.stdout.is_empty());
-    assert!(String::from_utf8_lossy(&second.stderr).contains("is there already"));
+    assert!(String::from_utf8_lossy(&second.stderr).contains("exists already"));
 }
 
 #[tokio::test]

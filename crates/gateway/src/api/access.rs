@@ -1,6 +1,6 @@
 //! Access for a time, with approval.
 //!
-//! Way: StartAccessRequest -> somebody else decides with ApproveAccessRequest -> GetAccessToken
+//! Data flow: StartAccessRequest -> somebody else decides with ApproveAccessRequest -> GetAccessToken
 //! gives the requester temporary credentials that may, beside what she may anyway, start sessions
 //! on the devices of the request.
 //!
@@ -35,7 +35,7 @@ use super::tags::request_tags;
 use super::tokens::{Holder, Token};
 use crate::limits;
 
-/// Minutes of access when nothing is said.
+/// Minutes of access when the decision names none.
 const DEFAULT_MINUTES: i64 = 60;
 /// Page size when none is asked for.
 const PAGE: i64 = 100;

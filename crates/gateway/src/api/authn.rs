@@ -1,6 +1,6 @@
 //! SigV4 authentication: which principal signed a request.
 //!
-//! Way: headers -> the claim (access key) -> the key's secret from the store, opened for this check
+//! Data flow: headers -> the claim (access key) -> the key's secret from the store, opened for this check
 //! -> the signature over the request as it arrived -> the replay window -> [`Caller`].
 //!
 //! # Invariants

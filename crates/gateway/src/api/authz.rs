@@ -1,6 +1,6 @@
 //! May this caller do that? Every operation asks here before it does anything.
 //!
-//! Way: what is asked about ([`Question`]) and the circumstances of the call -> `towline_policy` ->
+//! Data flow: what is asked about ([`Question`]) and the circumstances of the call -> `towline_policy` ->
 //! yes, or the error that the client gets, and in both cases a note for the audit line.
 //!
 //! # Invariants

@@ -9,6 +9,8 @@ use towline_host::clock::UnixMillis;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
+use crate::limits::MAX_AUDIT_FACTS;
+
 /// Who signed the request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
@@ -74,9 +76,6 @@ pub(super) struct Record {
     pub(super) facts: Vec<(&'static str, String)>,
 }
 
-/// Facts of one line; more than any operation notes.
-const MAX_FACTS: usize = 16;
-
 impl Call {
     pub(super) fn new(
         operation: Operation,
@@ -92,7 +91,7 @@ impl Call {
     /// Notes a fact for the audit line. Never a secret.
     pub(super) fn note(&self, name: &'static str, value: impl Into<String>) {
         let mut record = self.lock();
-        if record.facts.len() < MAX_FACTS {
+        if record.facts.len() < MAX_AUDIT_FACTS {
             record.facts.push((name, value.into()));
         }
     }
@@ -101,7 +100,7 @@ impl Call {
     pub(super) fn asked(&self, resource: &str, allowed: bool) {
         let mut record = self.lock();
         record.allowed = allowed;
-        if record.resources.len() < MAX_FACTS {
+        if record.resources.len() < MAX_AUDIT_FACTS {
             record.resources.push(resource.to_owned());
         }
     }

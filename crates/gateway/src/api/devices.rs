@@ -16,12 +16,11 @@ use super::authz::Question;
 use super::call::Call;
 use super::internal::OrInternal as _;
 use super::service::Api;
+use crate::limits::DEVICES_PER_SCAN;
 use crate::plane::Found;
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 50;
-/// Rows read at once while looking for devices of a ping status, which the store does not know.
-const SCAN: i64 = 500;
 
 /// What the store filters, and what is known only here.
 #[derive(Default)]
@@ -70,7 +69,7 @@ impl Api {
             let rows = self
                 .store()
                 .devices()
-                .list(&wanted.stored, &after, SCAN)
+                .list(&wanted.stored, &after, DEVICES_PER_SCAN)
                 .await
                 .or_internal("cannot list devices")?;
             let Some(last) = rows.last() else { break };

@@ -1,6 +1,6 @@
 //! Documents: the built-in ones, and own ones with their versions.
 //!
-//! Way: a request -> policy on the document's ARN with its tags and type -> the store. Sessions and
+//! Data flow: a request -> policy on the document's ARN with its tags and type -> the store. Sessions and
 //! commands ask [`Api::document`] for what is to run.
 //!
 //! # Invariants

@@ -20,13 +20,7 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use crate::exports::trail;
-
-/// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
-const PIECE: u64 = 512 * 1024;
-/// Lines that one search looks at.
-const SEARCHED: usize = 20_000;
-/// Lines read from the store at once.
-const BATCH: i64 = 500;
+use crate::limits::{EVENTS_PER_READ, MAX_SEARCHED_EVENTS, RECORDING_PIECE};
 
 impl Api {
     pub(super) async fn get_recording(
@@ -61,7 +55,7 @@ impl Api {
             Ok(None) => return Err(none()),
             Err(error) => return Err(internal("cannot find a recording", &error)),
         };
-        let end = request.offset.saturating_add(PIECE).min(length);
+        let end = request.offset.saturating_add(RECORDING_PIECE).min(length);
         if request.offset >= end {
             return Ok(answer(&[], request.offset, length, object, true));
         }
@@ -87,11 +81,11 @@ impl Api {
         let from = UnixMillis(millis(request.start_time, i64::MIN));
         let to = UnixMillis(millis(request.end_time, i64::MAX - 1000).saturating_add(1000));
         let (mut events, mut looked) = (Vec::new(), 0);
-        while looked < SEARCHED {
+        while looked < MAX_SEARCHED_EVENTS {
             let lines = self
                 .store()
                 .audit()
-                .newest(before, from, to, BATCH)
+                .newest(before, from, to, EVENTS_PER_READ)
                 .await
                 .or_internal("cannot read the trail")?;
             for (id, at, line) in &lines {
@@ -106,7 +100,7 @@ impl Api {
             if events.len() == most {
                 break;
             }
-            if i64::try_from(lines.len()).unwrap_or(BATCH) < BATCH {
+            if i64::try_from(lines.len()).unwrap_or(EVENTS_PER_READ) < EVENTS_PER_READ {
                 return Ok(LookupEventsResponse { events, next_token: None });
             }
         }
@@ -125,7 +119,7 @@ fn read_local(file: &std::path::Path, offset: u64) -> std::io::Result<(Vec<u8>, 
     let length = file.metadata()?.len();
     file.seek(SeekFrom::Start(offset))?;
     let mut bytes = Vec::new();
-    file.take(PIECE).read_to_end(&mut bytes)?;
+    file.take(RECORDING_PIECE).read_to_end(&mut bytes)?;
     Ok((bytes, length))
 }
 

@@ -1,6 +1,6 @@
 //! Questions to the stored policies, for people.
 //!
-//! Way: a principal by ARN or name -> its policies from the store -> `towline_policy::explain` ->
+//! Data flow: a principal by ARN or name -> its policies from the store -> `towline_policy::explain` ->
 //! text.
 //!
 //! # Invariants
@@ -25,9 +25,7 @@ use super::authz::Question;
 use super::call::Call;
 use super::internal::OrInternal as _;
 use super::service::Api;
-
-/// Principals of one kind that ListDeviceAccess looks at.
-const MOST_PRINCIPALS: i64 = 500;
+use crate::limits::MAX_EXPLAINED_PRINCIPALS;
 
 /// A principal that is asked about.
 struct Asked {
@@ -173,10 +171,11 @@ impl Api {
             let rows = self
                 .store()
                 .principals()
-                .list(kind, "", MOST_PRINCIPALS)
+                .list(kind, "", MAX_EXPLAINED_PRINCIPALS)
                 .await
                 .or_internal("cannot list principals")?;
-            result.truncated |= i64::try_from(rows.len()).is_ok_and(|rows| rows == MOST_PRINCIPALS);
+            result.truncated |=
+                i64::try_from(rows.len()).is_ok_and(|rows| rows == MAX_EXPLAINED_PRINCIPALS);
             for row in rows {
                 let name = row.name.strip_prefix(kind).unwrap_or(&row.name);
                 let asked = self

@@ -30,11 +30,9 @@ use super::service::Api;
 use crate::audit::Event;
 use crate::error_response::JSON;
 use crate::limits;
+use crate::limits::MAX_USER_AGENT;
 use crate::metrics::Answer;
 use crate::plane::Peer;
-
-/// Longest client name that is kept, characters.
-const MAX_USER_AGENT: usize = 256;
 
 /// The API's own route.
 pub fn routes(api: Arc<Api>) -> Router {

@@ -6,10 +6,8 @@ use std::sync::Mutex;
 use towline_host::clock::UnixMillis;
 
 use crate::limits;
+use crate::limits::MAX_REMEMBERED_KEYS;
 use crate::lock::lock;
-
-/// Access keys whose last use is remembered, so that a busy one costs one write a minute.
-const MAX_REMEMBERED: usize = 4096;
 
 /// When each key's use was last written.
 #[derive(Debug, Default)]
@@ -24,7 +22,7 @@ impl LastUsed {
         if written.get(key).is_some_and(|at| now < at.plus(limits::LAST_USED_EVERY)) {
             return false;
         }
-        if written.len() >= MAX_REMEMBERED {
+        if written.len() >= MAX_REMEMBERED_KEYS {
             written.clear(); // costs one extra write for each key in use
         }
         written.insert(key.to_owned(), now);

@@ -11,11 +11,11 @@ use towline_host::entropy::{NoRandom, random};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
 
+use crate::limits::MAX_PAGE_TOKEN;
+
 /// Bytes of the MAC that a token carries. Guessing one gives a page of a list that the caller may
 /// read anyway.
 const TAG: usize = 16;
-/// Longest token that is read, characters. Ours have about 200.
-const MAX_TOKEN: usize = 1024;
 
 /// Makes and reads tokens.
 #[derive(Debug)]
@@ -55,7 +55,7 @@ impl Pages {
     }
 
     fn open(&self, operation: Operation, token: &str) -> Option<String> {
-        if token.len() > MAX_TOKEN {
+        if token.len() > MAX_PAGE_TOKEN {
             return None;
         }
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;

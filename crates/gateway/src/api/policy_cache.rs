@@ -8,10 +8,8 @@ use std::sync::{Arc, Mutex};
 
 use towline_policy::PolicySet;
 
+use crate::limits::MAX_CACHED_POLICIES;
 use crate::lock::lock;
-
-/// Principals whose parsed policies are kept. A policy of 6 KiB takes some 20 KiB parsed.
-const MAX_CACHED: usize = 512;
 
 /// Parsed policies by principal.
 #[derive(Debug, Default)]
@@ -46,7 +44,7 @@ impl PolicyCache {
         if inner.changes != as_of {
             return;
         }
-        if inner.sets.len() >= MAX_CACHED {
+        if inner.sets.len() >= MAX_CACHED_POLICIES {
             inner.sets.clear();
         }
         inner.sets.insert(principal.to_owned(), set);

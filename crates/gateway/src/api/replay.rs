@@ -1,7 +1,7 @@
 //! Requests that change something are taken once.
 //!
-//! A signature holds for the clock skew of five minutes; whoever captured a request could send it
-//! again in that time. A signature that was seen is refused, but for the first [`GRACE`]: clients
+//! A signature holds for the clock skew of five minutes; an attacker who captured a request could send it
+//! again in that time. A signature that was seen is refused, but for the first [`REPLAY_GRACE`]: clients
 //! sign with whole seconds, so two equal requests of one second (a script that starts eight
 //! sessions, a quick retry) have one signature and are both meant.
 //!
@@ -12,15 +12,12 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
-use std::time::Duration;
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::sigv4::Verified;
 
 use crate::limits;
-
-/// How long after its first arrival the same signature is still taken.
-const GRACE: Duration = Duration::from_secs(2);
+use crate::limits::REPLAY_GRACE;
 
 /// The signatures of the last minutes.
 #[derive(Debug, Default)]
@@ -40,7 +37,7 @@ impl ReplayWindow {
         let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         seen.forget(now);
         if let Some(first) = seen.first.get(&verified.replay_key) {
-            return now <= first.plus(GRACE);
+            return now <= first.plus(REPLAY_GRACE);
         }
         seen.first.insert(verified.replay_key, now);
         seen.by_end.insert((verified.forget_at, verified.replay_key));
@@ -77,9 +74,9 @@ mod tests {
     fn a_signature_is_taken_again_only_at_once() {
         let window = ReplayWindow::default();
         assert!(window.admit(&request(1), NOW));
-        assert!(window.admit(&request(1), NOW.plus(GRACE)));
-        assert!(!window.admit(&request(1), NOW.plus(GRACE * 2)));
-        assert!(window.admit(&request(2), NOW.plus(GRACE * 2)));
+        assert!(window.admit(&request(1), NOW.plus(REPLAY_GRACE)));
+        assert!(!window.admit(&request(1), NOW.plus(REPLAY_GRACE * 2)));
+        assert!(window.admit(&request(2), NOW.plus(REPLAY_GRACE * 2)));
     }
 
     #[test]

@@ -1,7 +1,7 @@
-//! What session is wanted: its document with its parameters, and the account's preferences.
+//! Request resolution: the document with its parameters, and the account's preferences.
 //!
-//! Way: StartSession's `DocumentName` and `Parameters` -> a built-in document or the default
-//! version of an own one -> what it does, as whom, for how long.
+//! Data flow: StartSession's `DocumentName` and `Parameters` -> a built-in document or the default
+//! version of an own one -> what it does, as which user, for how long.
 //!
 //! # Invariants
 //! - The `inputs` of the shell document hold for every session; an own document's `inputs` win,

@@ -1,11 +1,11 @@
 //! Sessions: decided here, run by the data plane.
 //!
-//! Way of StartSession: document and parameters -> a plan -> policy, on the device and on the
+//! Data flow of StartSession: document and parameters -> a plan -> policy, on the device and on the
 //! document -> the data plane opens it on the device, and keeps its row in the store -> token and
 //! URL for the client.
 //!
 //! # Invariants
-//! - Whoever names a document needs a right to that document as well; without one named, only
+//! - A caller who names a document needs a right to that document as well; without one named, only
 //!   policies that ask for it by `ssm:SessionDocumentAccessCheck` have the default document
 //!   checked.
 //! - An id that does not exist and one that is not the caller's are told apart only after policy

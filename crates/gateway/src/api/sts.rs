@@ -1,6 +1,6 @@
 //! GetCallerIdentity, GetSessionToken, AssumeRole.
 //!
-//! Way of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a token
+//! Data flow of AssumeRole: the form -> the role's trust policy, and the caller's own policies -> a token
 //! ([`super::tokens`]).
 //!
 //! # Invariants

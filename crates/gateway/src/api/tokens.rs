@@ -1,6 +1,6 @@
 //! Temporary credentials: made, and proven when they come back.
 //!
-//! Way: who holds them, for how long, under which session policy -> sealed under the store key ->
+//! Data flow: who holds them, for how long, under which session policy -> sealed under the store key ->
 //! the session token that the client sends with each request -> opened again -> [`Caller`]. Nothing
 //! is stored: a token is its own row.
 //!
@@ -41,7 +41,7 @@ pub(super) enum Holder {
         /// Her name.
         name: String,
     },
-    /// Whoever assumed a role.
+    /// The session of an assumed role.
     Role {
         /// The role's name.
         role: String,

@@ -10,12 +10,9 @@ use towline_wire::frame::MAX_FRAME;
 use tracing::Instrument as _;
 
 use super::{aws, towline};
+use crate::limits::CHANNEL_READ_AHEAD;
 use crate::plane::{ChannelRequest, DataChannels};
 use crate::sessions::Hub;
-
-/// Bytes of a client that are read at once. The library zeroes and keeps so many for each client,
-/// 128 KiB unless told.
-const READ_AHEAD: usize = 16 * 1024;
 
 /// Opens data channels.
 pub struct Channels {
@@ -46,7 +43,7 @@ impl DataChannels for Channels {
                 .protocols([SUBPROTOCOL])
                 .max_message_size(MAX_FRAME)
                 .max_frame_size(MAX_FRAME)
-                .read_buffer_size(READ_AHEAD);
+                .read_buffer_size(CHANNEL_READ_AHEAD);
             let span = tracing::info_span!("session", id = session);
             return upgrade
                 .on_upgrade(move |socket| towline::serve(hub, session, socket).instrument(span));
@@ -57,7 +54,7 @@ impl DataChannels for Channels {
             .upgrade
             .max_message_size(largest)
             .max_frame_size(largest)
-            .read_buffer_size(READ_AHEAD);
+            .read_buffer_size(CHANNEL_READ_AHEAD);
         let span = tracing::info_span!("session", id = session);
         upgrade.on_upgrade(move |socket| aws.serve(session, socket).instrument(span))
     }

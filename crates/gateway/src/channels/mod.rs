@@ -5,7 +5,7 @@
 //!
 //! # Invariants
 //! - The upgrade is accepted whatever the session: clients of AWS hang without a word on a refused
-//!   upgrade, so the refusal is said inside of the channel.
+//!   upgrade, so the refusal is sent inside the channel.
 //! - The token is in the first message, never in the URL.
 
 mod aws;

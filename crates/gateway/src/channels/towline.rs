@@ -1,6 +1,6 @@
 //! The dialect `towline.stream.1`: frames of the wire, one in each binary message.
 //!
-//! Way in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue ->
+//! Data flow in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue ->
 //! frames -> messages.
 //!
 //! # Invariants
@@ -9,7 +9,6 @@
 //! - A client that breaks the rules is told and hung up on; its session waits for another one.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::extract::ws::{Message, WebSocket};
 use bytes::Bytes;
@@ -20,17 +19,9 @@ use towline_wire::frame::{Frame, StreamId};
 use towline_wire::lane::Lane;
 use towline_wire::message::{decode, encode};
 
+use crate::limits::{CHANNEL_BATCH, CHANNEL_FIRST_MESSAGE, CHANNEL_PING_EVERY, CHANNEL_STALLED};
 use crate::plane::EndReason;
 use crate::sessions::{ClientQueue, Control, Hub, Session, ToChannel};
-
-/// Time for the first message.
-const FIRST_WORD: Duration = Duration::from_secs(10);
-/// Bytes written at once; what comes meanwhile waits for no more than this.
-const BATCH: usize = 32 * 1024;
-/// How long a client may take nothing of what is sent to it.
-const STALLED: Duration = Duration::from_secs(90);
-/// Silence after which the client is pinged, and after two of which it is gone.
-const PING_EVERY: Duration = Duration::from_secs(30);
 
 type Sink = SplitSink<WebSocket, Message>;
 type Stream = SplitStream<WebSocket>;
@@ -73,11 +64,11 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
             tracing::info!(why = text, "client refused");
             let refusal = ToClient::Refused { text: text.to_owned(), taken_over: false };
             if let Some(message) = word(&refusal) {
-                let _ = tokio::time::timeout(FIRST_WORD, sink.send(message)).await;
+                let _ = tokio::time::timeout(CHANNEL_FIRST_MESSAGE, sink.send(message)).await;
             }
         }
     }
-    let _ = tokio::time::timeout(FIRST_WORD, sink.close()).await;
+    let _ = tokio::time::timeout(CHANNEL_FIRST_MESSAGE, sink.close()).await;
 }
 
 /// The first message, or what is wrong with it; `None` when the client has gone.
@@ -95,7 +86,7 @@ async fn first_word(stream: &mut Stream) -> Option<Result<Bytes, &'static str>> 
         }
     };
     let late = Some(Err("the first message must be an attach, and come within 10 s"));
-    tokio::time::timeout(FIRST_WORD, word).await.unwrap_or(late)
+    tokio::time::timeout(CHANNEL_FIRST_MESSAGE, word).await.unwrap_or(late)
 }
 
 /// One attached client.
@@ -108,14 +99,14 @@ struct Client<'a> {
 impl Client<'_> {
     async fn carry(&self, sink: &mut Sink, stream: &mut Stream) {
         let (mut unflushed, mut over, mut silent) = (false, false, 0_u8);
-        let tick = tokio::time::sleep(PING_EVERY);
+        let tick = tokio::time::sleep(CHANNEL_PING_EVERY);
         tokio::pin!(tick);
         loop {
             if !unflushed {
                 if over {
                     return;
                 }
-                let (items, last) = self.queue.take(BATCH);
+                let (items, last) = self.queue.take(CHANNEL_BATCH);
                 over = last;
                 for item in items {
                     let Some(message) = encode_item(&item) else { return };
@@ -139,7 +130,7 @@ impl Client<'_> {
                         }
                     }
                 }
-                flushed = tokio::time::timeout(STALLED, sink.flush()), if unflushed => match flushed {
+                flushed = tokio::time::timeout(CHANNEL_STALLED, sink.flush()), if unflushed => match flushed {
                     Ok(Ok(())) => unflushed = false,
                     Ok(Err(_)) | Err(_) => return,
                 },
@@ -152,7 +143,7 @@ impl Client<'_> {
                     if !unflushed && sink.feed(Message::Ping(Bytes::new())).await.is_ok() {
                         unflushed = true;
                     }
-                    tick.as_mut().reset(tokio::time::Instant::now() + PING_EVERY);
+                    tick.as_mut().reset(tokio::time::Instant::now() + CHANNEL_PING_EVERY);
                 }
             }
         }

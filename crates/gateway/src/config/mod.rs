@@ -1,7 +1,7 @@
 //! The gateway's configuration: read once, checked once; after [`Config::load`] nothing invalid is
 //! left.
 //!
-//! Way: `gateway.toml` -> [`raw::RawConfig`] -> [`Config`]. Flags of `serve` win over the file.
+//! Data flow: `gateway.toml` -> [`raw::RawConfig`] -> [`Config`]. Flags of `serve` win over the file.
 //!
 //! # Not here
 //! - What changes while the gateway runs (session time-outs): the store's settings.
@@ -15,6 +15,8 @@ use std::time::Duration;
 use raw::RawConfig;
 use towline_host::files::{self, FileError};
 
+use crate::limits::MAX_CONFIG_FILE;
+
 /// Name of the configuration file in the gateway's directory.
 pub const FILE: &str = "gateway.toml";
 /// Name of the authority's key file.
@@ -23,8 +25,6 @@ pub const AUTHORITY_KEY: &str = "authority.key";
 pub const STORE_KEY: &str = "store.key";
 /// Name of the embedded store.
 pub const STORE: &str = "towline.db";
-/// Largest configuration, certificate or key file, bytes: a chain of ten certificates is 20 KiB.
-pub const MAX_FILE: u64 = 256 * 1024;
 
 /// Why a configuration does not hold.
 #[derive(Debug, thiserror::Error)]
@@ -90,7 +90,7 @@ impl Config {
     /// [`ConfigError`] names the file, key and what it should be.
     pub fn load(dir: &Path) -> Result<Self, ConfigError> {
         let path = dir.join(FILE);
-        let bytes = files::read(&path, MAX_FILE)?;
+        let bytes = files::read(&path, MAX_CONFIG_FILE)?;
         let text = String::from_utf8_lossy(&bytes);
         let raw: RawConfig = toml::from_str(&text)
             .map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;

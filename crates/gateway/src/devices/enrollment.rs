@@ -1,6 +1,6 @@
 //! Enrollment: an unknown key shows an activation, and becomes a device.
 //!
-//! Way: agents' link -> [`Enrollment::enroll`] -> one transaction in the store -> the device's id,
+//! Data flow: agents' link -> [`Enrollment::enroll`] -> one transaction in the store -> the device's id,
 //! active or pending.
 //!
 //! # Invariants
@@ -33,13 +33,9 @@ use towline_store::{
 
 use crate::audit::{AuditLog, Event};
 use crate::limits;
+use crate::limits::{MAX_DEVICE_NAME, MAX_DEVICE_REPORT};
 use crate::metrics::Metrics;
 use crate::throttle::Throttle;
-
-/// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
-const MAX_NAME: usize = 256;
-/// Longest text that a device reports about itself, characters.
-const MAX_REPORT: usize = 256;
 
 /// What an agent shows. Nothing in it is proven.
 #[derive(Clone, Default)]
@@ -81,13 +77,13 @@ pub enum EnrollmentError {
     #[error("the activation id or code is not valid")]
     NotValid,
     /// Right code, too late.
-    #[error("the activation has expired: ask for a new one")]
+    #[error("the activation has expired: create a new one")]
     Expired,
     /// Right code, but all uses are taken.
-    #[error("the activation has no use left: ask for a new one")]
+    #[error("the activation has no uses left: create a new one")]
     UsedUp,
     /// Right code, from the wrong place.
-    #[error("the activation does not hold for the address {0}")]
+    #[error("this activation is not valid from address {0}")]
     WrongSource(IpAddr),
     /// The key was revoked.
     #[error("this device's key was revoked: make a new one to enroll again")]
@@ -259,12 +255,12 @@ fn check(request: &EnrollmentRequest) -> Result<(), EnrollmentError> {
     ];
     let plain =
         |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
-    if !texts.into_iter().all(|text| plain(text, MAX_REPORT)) {
+    if !texts.into_iter().all(|text| plain(text, MAX_DEVICE_REPORT)) {
         return Err(EnrollmentError::Malformed(
             "what the device says about itself is too long or has control characters",
         ));
     }
-    if !plain(&request.name, MAX_NAME) {
+    if !plain(&request.name, MAX_DEVICE_NAME) {
         return Err(EnrollmentError::Malformed(
             "the device's name is too long or has control characters",
         ));

@@ -14,11 +14,8 @@ use towline_host::clock::UnixMillis;
 use towline_store::{RawCommand, Store};
 
 use super::cursor::{Cursor, ExportError};
+use crate::limits::{COMMAND_FILES_AT_ONCE, COMMANDS_IN_FILE};
 
-/// Rows of one file: at most some 6 MiB before compression.
-const FILE: i64 = 5000;
-/// Files in one export; the rest waits for the next.
-const FILES: usize = 64;
 /// Name of the cursor's file.
 const CURSOR: &str = "commands.cursor";
 
@@ -29,8 +26,8 @@ const CURSOR: &str = "commands.cursor";
 pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportError> {
     let cursor = Cursor::new(recorder.home(), CURSOR);
     let mut exported = 0;
-    for _ in 0..FILES {
-        let rows = store.command_log().raw(cursor.read(), FILE).await?;
+    for _ in 0..COMMAND_FILES_AT_ONCE {
+        let rows = store.command_log().raw(cursor.read(), COMMANDS_IN_FILE).await?;
         let (Some(first), Some(last)) = (rows.first(), rows.last()) else { break };
         let at = UnixMillis(first.stored_at).to_datetime();
         let key = layout::commands(recorder.prefix(), recorder.node(), at, first.id);

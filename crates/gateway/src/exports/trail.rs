@@ -10,7 +10,6 @@
 //! - An event holds nothing that its line does not hold: no secret can enter here.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use serde_json::{Map, Value};
 use time::OffsetDateTime;
@@ -24,20 +23,15 @@ use towline_store::Store;
 
 use super::command_log;
 use super::cursor::{Cursor, ExportError};
+use crate::limits::{EVENTS_IN_FILE, TRAIL_EVERY, TRAIL_FILES_AT_ONCE};
 
-/// How often a file is made while there are new lines. CloudTrail delivers every five minutes.
-const EVERY: Duration = Duration::from_secs(300);
-/// Events in one file. 4 KiB each at the most: 8 MiB before compression.
-const FILE: i64 = 2000;
-/// Files in one export; the rest waits for the next.
-const FILES: usize = 64;
 /// Name of the cursor's file.
 const CURSOR: &str = "trail.cursor";
 
 /// Exports as long as the process lives.
 pub async fn keep(store: Store, recorder: Arc<Recorder>, realm: Realm, clock: Clock) {
     loop {
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(TRAIL_EVERY).await;
         if let Err(error) = export(&store, &recorder, &realm, clock.now()).await {
             tracing::error!(%error, "cannot export the audit trail; retrying");
         }
@@ -59,8 +53,8 @@ pub async fn export(
 ) -> Result<usize, ExportError> {
     let cursor = Cursor::new(recorder.home(), CURSOR);
     let mut exported = 0;
-    for _ in 0..FILES {
-        let lines = store.audit().list(cursor.read(), FILE).await?;
+    for _ in 0..TRAIL_FILES_AT_ONCE {
+        let lines = store.audit().list(cursor.read(), EVENTS_IN_FILE).await?;
         let Some((last, _)) = lines.last() else { break };
         let events: Vec<String> =
             lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();

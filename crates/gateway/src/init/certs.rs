@@ -8,7 +8,7 @@
 //!   short-lived certificates (some desktop systems refuse leaves of more than 825 days) gives
 //!   files of her own to `init`.
 //!
-//! - The authority is bound to the gateway's names (RFC 5280, section 4.2.1.10): whoever steals its
+//! - The authority is bound to the gateway's names (RFC 5280, section 4.2.1.10): anyone who steals its
 //!   key can pose as no other host.
 //!
 //! # Not here

@@ -1,6 +1,6 @@
 //! `towline-gateway init`: everything a gateway needs, made once in a directory of its own.
 //!
-//! Way: check that nothing is there -> certificates, authority key, store key, store, first
+//! Data flow: check that nothing is there -> certificates, authority key, store key, store, first
 //! administrator -> at last `gateway.toml`. Without that file `serve` does not start: a directory
 //! that was left half-made is seen as such.
 //!
@@ -95,7 +95,7 @@ pub struct Made {
 #[derive(Debug, thiserror::Error)]
 pub enum InitError {
     /// The directory is in use.
-    #[error("{} is there already: this directory has a gateway, or part of one; choose another, or empty it", .0.display())]
+    #[error("{} exists already: the directory holds a gateway, or part of one; choose another directory, or empty this one", .0.display())]
     Exists(PathBuf),
     /// A file.
     #[error(transparent)]
@@ -153,8 +153,11 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     let at = |name: &str| options.dir.join(name);
     match (&options.tls, &fresh) {
         (Some((chain, key)), _) => {
-            files::create_private(&at(CHAIN), &files::read(chain, config::MAX_FILE)?)?;
-            files::create_private(&at(KEY), &files::read(key, config::MAX_FILE)?)?;
+            files::create_private(
+                &at(CHAIN),
+                &files::read(chain, crate::limits::MAX_CONFIG_FILE)?,
+            )?;
+            files::create_private(&at(KEY), &files::read(key, crate::limits::MAX_CONFIG_FILE)?)?;
         }
         (None, Some(fresh)) => {
             files::create_private(&at(CA), fresh.ca_pem.as_bytes())?;

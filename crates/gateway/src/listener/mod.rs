@@ -1,6 +1,6 @@
 //! The listeners: one TLS listener for agents and HTTP, and the plain monitoring listener.
 //!
-//! Way: TCP -> [`tls`] (who is it?) -> an agent to the data plane's [`AgentAcceptor`](crate::plane::AgentAcceptor), HTTP to [`http`].
+//! Data flow: TCP -> [`tls`] (who is it?) -> an agent to the data plane's [`AgentAcceptor`](crate::plane::AgentAcceptor), HTTP to [`http`].
 //!
 //! # Invariants
 //! - At most [`crate::limits::MAX_CONNECTIONS`] connections, of which [`crate::limits::MAX_HANDSHAKES`] in the

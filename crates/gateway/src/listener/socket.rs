@@ -6,8 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::net::TcpListener;
 
-/// Connections that wait in the kernel to be accepted.
-const BACKLOG: i32 = 1024;
+use crate::limits::ACCEPT_BACKLOG;
 
 /// Listens on `address`. `[::]` takes IPv4 too; where the system has no IPv6 at all, it becomes
 /// `0.0.0.0`.
@@ -36,7 +35,7 @@ fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     socket.set_reuse_address(true)?; // a restart must not wait for old connections to be forgotten
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
+    socket.listen(ACCEPT_BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
 

@@ -136,7 +136,7 @@ async fn soon<T>(future: impl Future<Output = T>) -> T {
 }
 
 #[tokio::test]
-async fn whoever_comes_when_all_places_are_taken_is_shown_out_and_those_inside_stay() {
+async fn a_connection_beyond_the_bound_is_closed_and_the_open_ones_stay() {
     let scene = Scene::start(Bounds { connections: 2, handshakes: 2 }).await;
     let (mut first, mut second) = (scene.client().await.unwrap(), scene.client().await.unwrap());
     assert!(is_shown_out(scene.stranger().await).await);

@@ -19,7 +19,7 @@ use rustls::{ServerConfig, version};
 use towline_host::files::{self, FileError};
 
 use super::client_key::AnyEd25519Key;
-use crate::config::MAX_FILE;
+use crate::limits::MAX_CONFIG_FILE;
 
 /// The protocol name of the agents' link in the TLS handshake.
 pub const AGENT_ALPN: &[u8] = b"towline/1";
@@ -74,15 +74,17 @@ impl TlsConfigs {
     pub fn load(chain: &Path, key: &Path) -> Result<Self, TlsError> {
         let bad =
             |path: &Path, why: String| TlsError::Pem { path: path.display().to_string(), why };
-        let certificates = CertificateDer::pem_slice_iter(&files::read(chain, MAX_FILE)?)
+        let certificates = CertificateDer::pem_slice_iter(&files::read(chain, MAX_CONFIG_FILE)?)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|e| bad(chain, e.to_string()))?;
         if certificates.is_empty() {
             return Err(bad(chain, "no certificate in it".to_owned()));
         }
-        let private =
-            PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(key, MAX_FILE)?))
-                .map_err(|e| bad(key, e.to_string()))?;
+        let private = PrivateKeyDer::from_pem_slice(&zeroize::Zeroizing::new(files::read(
+            key,
+            MAX_CONFIG_FILE,
+        )?))
+        .map_err(|e| bad(key, e.to_string()))?;
         Self::new(certificates, private)
     }
 
@@ -94,7 +96,7 @@ impl TlsConfigs {
     /// [`TlsError`] names the file.
     pub fn pin(chain: &Path) -> Result<String, TlsError> {
         let bad = |why: String| TlsError::Pem { path: chain.display().to_string(), why };
-        let leaf = CertificateDer::from_pem_slice(&files::read(chain, MAX_FILE)?)
+        let leaf = CertificateDer::from_pem_slice(&files::read(chain, MAX_CONFIG_FILE)?)
             .map_err(|e| bad(e.to_string()))?;
         let spki = ParsedCertificate::try_from(&leaf)
             .map_err(|e| bad(e.to_string()))?

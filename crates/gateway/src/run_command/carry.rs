@@ -1,6 +1,6 @@
 //! One step on one device: from its order to its last byte, through lost links.
 //!
-//! Way: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits
+//! Data flow: the scheduler stored that the step is given to this boot -> [`carry`] orders it (or awaits
 //! one that an earlier process ordered) -> output into the [`OutputWriter`], credit as it is written ->
 //! exit and both ends -> the scheduler stores the end -> the last credit, with which the device may
 //! forget the step.
@@ -14,7 +14,6 @@
 use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::Duration;
 use towline_ssm::command_document::PlannedStep;
 use towline_wire::client::ToClient;
 use towline_wire::lane::{Lane, Lanes};
@@ -25,15 +24,9 @@ use super::live::Facts;
 use super::output::{OutputWriter, Wrote};
 use super::shared::Shared;
 use super::step::End;
+use crate::limits::{DISK_RETRY, SCRIPT_OUTPUT_BATCH, SCRIPT_WINDOW};
 use crate::plane::{EndReason, StartError};
 use crate::sessions::{Device, Order, Script, StepSession, ToChannel, Work, session_name};
-
-/// Output that may be on its way from one device, bytes of each stream.
-const ROOM: u32 = 64 * 1024;
-/// Output that is written at once.
-const BATCH: usize = 64 * 1024;
-/// How long to wait when the disk takes nothing.
-const DISK_AGAIN: Duration = Duration::from_secs(1);
 
 /// What the scheduler wants of a task.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -95,7 +88,7 @@ impl Carrier {
         let (job, hub) = (&self.job, &self.shared.hub);
         let session = session_name(&job.facts.id, &job.device, job.step);
         let Some(to) = &job.to else {
-            return hub.await_step(&session, &job.device, &job.facts.principal, ROOM);
+            return hub.await_step(&session, &job.device, &job.facts.principal, SCRIPT_WINDOW);
         };
         let order = Order {
             session: &session,
@@ -109,7 +102,7 @@ impl Carrier {
                 given_to: &job.given_to,
             }),
         };
-        hub.open_step(to, &order, ROOM)
+        hub.open_step(to, &order, SCRIPT_WINDOW)
     }
 
     /// Until it is over; `None` when the end was told already.
@@ -179,7 +172,7 @@ impl Carrier {
     /// Takes what has come. Some: nothing more is to be done here.
     async fn take(&mut self, step: &StepSession) -> Option<Option<Over>> {
         loop {
-            let (items, over) = step.queue.take(BATCH);
+            let (items, over) = step.queue.take(SCRIPT_OUTPUT_BATCH);
             if items.is_empty() {
                 return over.then_some(Some(Over::NotHeld));
             }
@@ -211,7 +204,7 @@ impl Carrier {
             }
             for lane in Lane::ALL {
                 if let Some(received) = moved[lane] {
-                    self.shared.hub.take_output(step, lane, received, ROOM);
+                    self.shared.hub.take_output(step, lane, received, SCRIPT_WINDOW);
                 }
             }
             if let Some(last) = last {
@@ -235,7 +228,7 @@ impl Carrier {
                     tracing::warn!(command = self.job.facts.id, %error, "output waits: the disk does not take it")
                 }
             }
-            tokio::time::sleep(DISK_AGAIN).await;
+            tokio::time::sleep(DISK_RETRY).await;
             if room && !self.shared.recorder.has_disk_space() {
                 continue;
             }

@@ -13,7 +13,6 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
-use std::time::Duration;
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::{CommandStatus, Share};
@@ -22,13 +21,7 @@ use towline_store::{CommandEnd, InvocationChange, InvocationRow, OutputHeads, Se
 use towline_wire::lane::Lanes;
 
 use super::step::{self, End, SKIPPED, StepState};
-
-/// Starts of an agent that may have begun one step, at most. Each more needs a crash between an
-/// order and its answer; who crashes so often is not given it again.
-const MAX_GIVEN: usize = 4;
-
-/// What a device may take for the end of a script whose time is over.
-const SLACK: Duration = Duration::from_secs(300);
+use crate::limits::{COMMAND_SLACK, MAX_STEP_DELIVERIES};
 
 /// What never changes about a command.
 #[derive(Debug)]
@@ -87,7 +80,7 @@ struct Counts {
     undelivered: usize,
 }
 
-/// See the module.
+/// A command that is not over, with its devices.
 #[derive(Debug)]
 pub(super) struct Live {
     pub(super) facts: Arc<Facts>,
@@ -202,7 +195,7 @@ impl Live {
     ) -> Option<InvocationChange> {
         let one = self.invocations.get_mut(device)?;
         if !one.given_to.contains(&boot) {
-            if one.given_to.len() >= MAX_GIVEN {
+            if one.given_to.len() >= MAX_STEP_DELIVERIES {
                 return None;
             }
             one.given_to.push(boot);
@@ -380,7 +373,7 @@ impl Live {
         let late = |one: &Invocation| match one.stage {
             Stage::Waiting => false,
             Stage::Running { active: false } => now >= self.facts.expires_at,
-            Stage::Running { active: true } => now >= self.facts.expires_at.plus(SLACK),
+            Stage::Running { active: true } => now >= self.facts.expires_at.plus(COMMAND_SLACK),
         };
         self.invocations
             .iter()
@@ -391,8 +384,12 @@ impl Live {
 
     /// When [`Live::overdue`] or [`Live::outlived`] may have something.
     pub(super) fn deadline(&self, now: UnixMillis) -> UnixMillis {
-        let at = [self.facts.deliver_by, self.facts.expires_at, self.facts.expires_at.plus(SLACK)];
-        at.into_iter().find(|at| now < *at).unwrap_or(now.plus(SLACK))
+        let at = [
+            self.facts.deliver_by,
+            self.facts.expires_at,
+            self.facts.expires_at.plus(COMMAND_SLACK),
+        ];
+        at.into_iter().find(|at| now < *at).unwrap_or(now.plus(COMMAND_SLACK))
     }
 
     /// True when it is over on every device.

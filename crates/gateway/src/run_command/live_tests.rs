@@ -178,7 +178,7 @@ fn more_errors_than_allowed_stop_it_for_those_who_wait() {
 }
 
 #[test]
-fn whoever_was_not_there_in_time_is_told_apart_from_failures() {
+fn a_device_that_was_not_there_in_time_is_told_apart_from_failures() {
     let mut live = live(2, "50", "1", 1);
     assert_eq!(give(&mut live).len(), 2);
     end(&mut live, "mi-00", 0);

@@ -1,7 +1,7 @@
 //! A step's output on this disk: two files while it comes, two objects on their way to the sink
 //! when it has ended.
 //!
-//! Way: bytes with their positions -> [`OutputWriter::write`] ->
+//! Data flow: bytes with their positions -> [`OutputWriter::write`] ->
 //! `evidence/commands/<command>/<device>/<folder>/stdout` -> [`OutputWriter::sync`] -> the end is stored
 //! -> [`hand_over`] -> `evidence/outbox/<key>` -> the sink.
 //!

@@ -17,11 +17,9 @@ use super::event::Event;
 use super::output;
 use super::scheduler::Scheduler;
 use super::shared::Shared;
+use crate::limits::COMMAND_EVENTS;
 use crate::plane;
 use crate::sessions::Hub;
-
-/// Events that wait for the scheduler; who has more waits.
-const EVENTS: usize = 1024;
 
 /// The running commands.
 pub struct Commands {
@@ -41,7 +39,7 @@ impl Commands {
         clock: Clock,
     ) -> Result<Arc<Self>, StoreError> {
         let shared = Arc::new(Shared { hub, recorder, store, clock });
-        let (events, inbox) = mpsc::channel(EVENTS);
+        let (events, inbox) = mpsc::channel(COMMAND_EVENTS);
         let mut scheduler = Scheduler::new(Arc::clone(&shared), events.clone());
         scheduler.restore().await?;
         tokio::spawn(scheduler.run(inbox));

@@ -1,8 +1,8 @@
 //! The scheduler: one task that hears all events, stores what they change, and gives steps to
 //! devices.
 //!
-//! Way: a batch of events -> `live` (what follows) -> one transaction -> tasks are started, and
-//! whoever waited is told.
+//! Data flow: a batch of events -> `live` (what follows) -> one transaction -> tasks are started, and
+//! callers that wait are told.
 //!
 //! # Invariants
 //! - Nothing is sent, and nobody is told, before it is stored. While the store fails it tries
@@ -26,17 +26,10 @@ use super::event::{Event, Over};
 use super::live::Live;
 use super::shared::{Shared, facts_of, hand_over};
 use super::step::End;
-use crate::limits::MAX_RUNNING_SCRIPTS;
+use crate::limits::{
+    BUSY_DEVICE_RETRY, COMMAND_EVENT_BATCH, MAX_RUNNING_SCRIPTS, SCHEDULER_TICK, STORE_RETRY,
+};
 use crate::sessions::Device;
-
-/// Events of one transaction.
-const BATCH: usize = 128;
-/// When a device that had no room is asked again.
-const BUSY_AGAIN: Duration = Duration::from_secs(5);
-/// When the store is tried again after a failure.
-const STORE_AGAIN: Duration = Duration::from_secs(1);
-/// The longest sleep between two looks at deadlines: clocks jump.
-const LOOK: Duration = Duration::from_secs(60);
 
 /// What one batch of events leads to.
 #[derive(Default)]
@@ -47,7 +40,7 @@ struct Outcome {
     jobs: Vec<Job>,
 }
 
-/// See the module.
+/// The one task that schedules commands.
 pub(super) struct Scheduler {
     shared: Arc<Shared>,
     events: mpsc::Sender<Event>,
@@ -132,12 +125,12 @@ impl Scheduler {
 
     /// Hears events for ever.
     pub(super) async fn run(mut self, mut inbox: mpsc::Receiver<Event>) {
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(COMMAND_EVENT_BATCH);
         loop {
             let deadline = self.deadline();
             let shared = Arc::clone(&self.shared);
             tokio::select! {
-                heard = inbox.recv_many(&mut batch, BATCH) => if heard == 0 { return },
+                heard = inbox.recv_many(&mut batch, COMMAND_EVENT_BATCH) => if heard == 0 { return },
                 () = shared.hub.arrivals().ready() => {}
                 () = tokio::time::sleep(deadline) => {}
             }
@@ -230,7 +223,7 @@ impl Scheduler {
             Over::Busy => {
                 out.changes.extend(live.back_to_queue(device, false));
                 self.later.push((
-                    Instant::now() + BUSY_AGAIN,
+                    Instant::now() + BUSY_DEVICE_RETRY,
                     command.to_owned(),
                     device.to_owned(),
                 ));
@@ -257,11 +250,11 @@ impl Scheduler {
 
     fn cancel(&mut self, id: &str, devices: Option<Vec<String>>, out: &mut Outcome) {
         let Some(live) = self.live.get_mut(id) else { return };
-        let whom = devices.unwrap_or_else(|| {
+        let devices = devices.unwrap_or_else(|| {
             live.cancel_all();
             live.invocations.keys().cloned().collect()
         });
-        for device in whom {
+        for device in devices {
             let Some((change, running)) = live.cancel(&device) else { continue };
             out.changes.push(change);
             if let Some(wish) = self.wishes.get(&(id.to_owned(), device)).filter(|_| running) {
@@ -311,9 +304,9 @@ impl Scheduler {
             .values()
             .map(|live| millis(live.deadline(now)))
             .chain(busy)
-            .chain([LOOK])
+            .chain([SCHEDULER_TICK])
             .min()
-            .unwrap_or(LOOK)
+            .unwrap_or(SCHEDULER_TICK)
     }
 
     /// Gives steps to devices that are there, as far as concurrency and memory allow.
@@ -388,8 +381,8 @@ impl Scheduler {
             while let Err(error) =
                 commands.change(&out.changes, &standings, self.shared.clock.now()).await
             {
-                tracing::error!(%error, "commands wait: what became of them cannot be stored");
-                tokio::time::sleep(STORE_AGAIN).await;
+                tracing::error!(%error, "cannot store command results; retrying");
+                tokio::time::sleep(STORE_RETRY).await;
             }
         }
         for over in standings.iter().filter(|standing| standing.ended) {

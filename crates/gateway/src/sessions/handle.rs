@@ -9,15 +9,10 @@ use towline_ssm::ids::{DeviceId, SessionId};
 
 use super::hub::Hub;
 use super::{opening, token};
+use crate::limits::{LATEST_RECONNECT, RECONNECTS_PER_SECOND};
 use crate::plane::{
     self, EndReason, Found, LiveState, RotateError, SessionStart, SessionStarted, StartError,
 };
-
-/// Devices that are told to reconnect in the same second after a restart: each costs a TLS
-/// handshake (some 1 ms of a core).
-const COMING_BACK_A_SECOND: usize = 200;
-/// Latest second at which a device is told to reconnect.
-const LATEST_BACK: u32 = 60;
 
 /// The handle of the plane's interface: it knows its own `Arc`.
 pub struct HubHandle(pub Arc<Hub>);
@@ -48,8 +43,8 @@ impl plane::Sessions for HubHandle {
 
     fn going_away(&self) {
         for (number, device) in self.0.devices().iter().enumerate() {
-            let more = u32::try_from(number / COMING_BACK_A_SECOND).unwrap_or(u32::MAX);
-            device.go_away(more.saturating_add(1).min(LATEST_BACK));
+            let more = u32::try_from(number / RECONNECTS_PER_SECOND).unwrap_or(u32::MAX);
+            device.go_away(more.saturating_add(1).min(LATEST_RECONNECT));
         }
     }
 

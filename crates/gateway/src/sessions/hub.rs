@@ -21,10 +21,6 @@ use crate::audit::AuditLog;
 use crate::lock::lock;
 use crate::plane::{EndReason, LiveState, StartError};
 
-/// Sessions alive at once in one gateway: each costs a few KiB, and a window of output while its
-/// client is slow.
-pub const MAX_SESSIONS: usize = 4096;
-
 /// What the hub is told at its start.
 #[derive(Debug, Clone, Copy)]
 pub struct HubSettings {

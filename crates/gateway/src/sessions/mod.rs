@@ -1,7 +1,7 @@
 //! The rendezvous: sessions by name, links by device, and what happens to the one when the other
 //! comes or goes.
 //!
-//! Way: the API calls [`Hub`] through [`crate::plane::Sessions`]; agents' links report to it
+//! Data flow: the API calls [`Hub`] through [`crate::plane::Sessions`]; agents' links report to it
 //! ([`crate::devices`]); data channels ask it for their session ([`Hub::session`]).
 //!
 //! # Invariants
@@ -40,7 +40,7 @@ pub use arrivals::Arrivals;
 pub use device::Device;
 pub use device_end::{ConnectionId, Control, DeviceEnd};
 pub use handle::HubHandle;
-pub use hub::{Hub, HubParts, HubSettings, MAX_SESSIONS};
+pub use hub::{Hub, HubParts, HubSettings};
 pub use order::{Order, Script, Work};
 pub use queue::{ClientQueue, ToChannel};
 pub use scripts::StepSession;

@@ -12,7 +12,6 @@
 //!   an unended row.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -29,11 +28,8 @@ use super::order::{Order, Work};
 use super::session::Session;
 use super::token::Token;
 use super::{tunnel, watch};
+use crate::limits::OPEN_TIMEOUT;
 use crate::plane::{EndReason, SessionStart, SessionStarted, StartError};
-
-/// How long a device may take to open a session. A cellular link at 3 s round trip and a slow disk
-/// still make it.
-const OPEN_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// Opens a session on its device.
 pub(super) async fn open(hub: Arc<Hub>, start: SessionStart) -> Result<SessionStarted, StartError> {

@@ -10,7 +10,9 @@
 
 use towline_wire::lane::{Lane, Lanes};
 
-use super::queue::{MAX_WINDOW, RECORDED_WINDOW};
+use towline_archive::limits::RECORDED_WINDOW;
+
+use crate::limits::MAX_WINDOW;
 
 /// A rule that one side broke.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

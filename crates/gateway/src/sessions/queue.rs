@@ -1,6 +1,6 @@
 //! What waits for one attached client: output, credits for its input, and words about the session.
 //!
-//! Way: the agent's link task pushes and goes on -> the client's own task takes batches and writes
+//! Data flow: the agent's link task pushes and goes on -> the client's own task takes batches and writes
 //! them.
 //!
 //! # Invariants
@@ -16,14 +16,7 @@ use tokio::sync::Notify;
 use towline_wire::client::ToClient;
 use towline_wire::lane::Lane;
 
-/// Most bytes that may be on their way to one client, whatever credit it gives. As much as an agent
-/// can be set to keep for one tunnel or copy, so that the agent's setting alone bounds their
-/// throughput.
-pub(crate) const MAX_WINDOW: u64 = 4 * 1024 * 1024;
-pub(crate) use towline_archive::limits::RECORDED_WINDOW;
-/// Most messages other than data that may wait. They are states that replace each other in
-/// practice.
-const MAX_WORDS: usize = 256;
+use crate::limits::{MAX_CLIENT_MESSAGES, MAX_WINDOW};
 
 /// One thing for the client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +43,7 @@ struct Inner {
     closed: bool,
 }
 
-/// See the module.
+/// What waits for one client.
 #[derive(Debug, Default)]
 pub struct ClientQueue {
     inner: Mutex<Inner>,
@@ -85,7 +78,8 @@ impl ClientQueue {
             }
             ToChannel::Fin(..) | ToChannel::Word(_) => {}
         }
-        if !matches!(item, ToChannel::Data(..)) && inner.items.len() > MAX_WORDS + inner.data_bytes
+        if !matches!(item, ToChannel::Data(..))
+            && inner.items.len() > MAX_CLIENT_MESSAGES + inner.data_bytes
         {
             return false;
         }

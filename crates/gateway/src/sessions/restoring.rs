@@ -7,10 +7,11 @@ use std::time::Duration;
 use tokio::time::Instant;
 use towline_store::StoreError;
 
-use super::hub::{Hub, HubParts, HubSettings, MAX_SESSIONS};
+use super::hub::{Hub, HubParts, HubSettings};
 use super::meta::{Meta, session_type_of};
 use super::session::Session;
 use super::{tunnel, watch};
+use crate::limits::MAX_SESSIONS;
 
 impl Hub {
     /// A hub that waits for the sessions which were alive when the gateway stopped.

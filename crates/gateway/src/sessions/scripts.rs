@@ -1,6 +1,6 @@
 //! Steps of commands on their way to a device: a session whose client is this gateway.
 //!
-//! Way: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent -> output
+//! Data flow: [`Hub::open_step`] (grant, order, the script as the stream's input) -> the agent -> output
 //! into the queue of [`StepSession`], which `run_command` writes to the disk and gives credit
 //! for.
 //!

@@ -8,14 +8,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::rand::{SecureRandom, SystemRandom};
 use subtle::ConstantTimeEq;
-use tokio::time::{Duration, Instant};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
-/// How long a token waits for its data channel. A client opens it at once; a slow link has its
-/// time-outs within this.
-pub(super) const LIFE: Duration = Duration::from_secs(60);
+use crate::limits::TOKEN_LIFE;
 
-/// See the module.
+/// A token that opens one data channel, once.
 pub struct Token {
     text: Zeroizing<String>,
     until: Instant,
@@ -28,7 +26,7 @@ impl Token {
         let mut bytes = Zeroizing::new([0; 32]);
         SystemRandom::new().fill(&mut *bytes).ok()?;
         let text = URL_SAFE_NO_PAD.encode(*bytes);
-        Some((Self { text: Zeroizing::new(text.clone()), until: now + LIFE }, text))
+        Some((Self { text: Zeroizing::new(text.clone()), until: now + TOKEN_LIFE }, text))
     }
 
     /// Whether `text` is this token and it is still young enough. Takes the same time whatever is
@@ -51,6 +49,6 @@ mod tests {
         assert!(token.opens(&text, now));
         assert!(!token.opens("", now));
         assert!(!token.opens(&text[1..], now));
-        assert!(!token.opens(&text, now + LIFE));
+        assert!(!token.opens(&text, now + TOKEN_LIFE));
     }
 }

@@ -1,6 +1,6 @@
 //! What is known of a session that is a tunnel: where it leads, and how much went through it.
 //!
-//! Way: the plan -> [`destination_of`] -> order and store (as the session's resume state, so that a
+//! Data flow: the plan -> [`destination_of`] -> order and store (as the session's resume state, so that a
 //! restarted gateway still knows) -> [`Meta`](super::meta::Meta) -> at the end [`Totals`] into
 //! the log, the session's details and the audit trail.
 //!

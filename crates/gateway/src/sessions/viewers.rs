@@ -1,6 +1,6 @@
 //! Read-only viewers of a session, beside its one client.
 //!
-//! Data flow: output of the device -> the tape and each [`Viewer`] -> whoever shows it. A viewer has
+//! Data flow: output of the device -> the tape and each [`Viewer`] -> what shows it. A viewer has
 //! no way back to the session.
 //!
 //! # Invariants

@@ -6,7 +6,6 @@
 //! - The watch ends with its session.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::time::Instant;
 use towline_wire::message::ExitStatus;
@@ -14,10 +13,8 @@ use towline_wire::message::ExitStatus;
 use super::hub::Hub;
 use super::meta::Meta;
 use super::session::{Session, Since};
+use crate::limits::FIRST_CLIENT_WAIT;
 use crate::plane::EndReason;
-
-/// How long a session waits for its first client: the life of a token and a little.
-const FIRST_CLIENT: Duration = Duration::from_secs(65);
 
 pub(super) async fn watch(hub: Arc<Hub>, session: Arc<Session>) {
     loop {
@@ -50,7 +47,7 @@ fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, End
         consider(lost + meta.grace, EndReason::DeviceLost);
     }
     if let Some(lost) = since.no_client {
-        let patience = if since.ever_attached { meta.grace } else { FIRST_CLIENT };
+        let patience = if since.ever_attached { meta.grace } else { FIRST_CLIENT_WAIT };
         consider(lost + patience, EndReason::ClientLost);
     }
     match exited {
@@ -62,6 +59,8 @@ fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, End
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);

@@ -1,6 +1,6 @@
-//! Run Command: what is sent to whom is decided here; `crate::run_command` carries it out.
+//! Run Command: the API decides what is sent to which devices; `crate::run_command` carries it out.
 //!
-//! Way of SendCommand: document -> policy on it -> targets -> policy on each device -> parameters
+//! Data flow of SendCommand: document -> policy on it -> targets -> policy on each device -> parameters
 //! put into the document -> one transaction -> the scheduler -> the answer.
 //!
 //! # Invariants

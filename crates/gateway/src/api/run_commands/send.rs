@@ -46,7 +46,7 @@ impl Api {
         let name = bare_name(&request.document_name)?;
         call.note("documentName", name);
         let found = self.command_document(name, &request).await;
-        // Whoever has no right hears of that first, whatever else is wrong.
+        // A caller without the right hears of that first, whatever else is wrong.
         let facts = judged(&match &found {
             Ok(found) => found.document.effective(&request.parameters),
             Err(_) => request.parameters.clone(),

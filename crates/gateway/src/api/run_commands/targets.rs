@@ -1,4 +1,4 @@
-//! Whom a command is for, and whether the caller may send it to each of them.
+//! The devices that a SendCommand means, and the policy on each of them.
 //!
 //! # Invariants
 //! - By ids: a device that may not be used is refused by its name. By tags: a refusal says that
@@ -17,9 +17,7 @@ use super::super::call::Call;
 use super::super::internal::OrInternal as _;
 use super::super::service::Api;
 use super::send::Facts;
-
-/// Devices whose resources stand in the audit line; it holds no more.
-const NOTED: usize = 8;
+use crate::limits::MAX_NOTED_TARGETS;
 
 impl Api {
     /// The devices, all of them allowed.
@@ -95,17 +93,18 @@ impl Api {
             question.facts.extend(facts.iter().cloned());
             let allowed = self.would_allow(call, &question).await?;
             denied += usize::from(!allowed);
-            if allowed && at < NOTED {
+            if allowed && at < MAX_NOTED_TARGETS {
                 call.asked(question.names.first().map_or("*", String::as_str), true);
             }
         }
         if denied == 0 {
             return Ok(devices);
         }
-        let whom = if denied == devices.len() { "the devices" } else { "some of the devices" };
+        let devices_text =
+            if denied == devices.len() { "the devices" } else { "some of the devices" };
         call.asked("*", false);
         let message = format!(
-            "User: {} is not authorized to perform: {} on {whom} that the targets mean; nothing was sent: \
+            "User: {} is not authorized to perform: {} on {devices_text} that the targets mean; nothing was sent: \
              narrow the targets to devices that you may use",
             call.caller.arn,
             call.operation.iam_action()

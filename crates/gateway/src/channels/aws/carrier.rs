@@ -17,25 +17,12 @@ use towline_wire::lane::Lane;
 
 use super::endpoint::{AwsEndpoint, Order};
 use super::registry::{Kept, Registry};
+use crate::limits::{
+    AWS_CHANNEL_BATCH, AWS_CHANNEL_STALLED, AWS_FIRST_MESSAGE, AWS_IDLE_TICK, AWS_JOURNAL_WRITERS,
+    AWS_READ_PAUSE,
+};
 use crate::plane::EndReason;
 use crate::sessions::{ClientQueue, Control, Hub, Session};
-
-/// Time for the opening frame.
-const FIRST_WORD: Duration = Duration::from_secs(15);
-/// Bytes of output taken from the session at once.
-const BATCH: usize = 64 * 1024;
-/// How long a client may take nothing of what is sent to it.
-const STALLED: Duration = Duration::from_secs(90);
-/// How long the websocket is not read while the device takes no more input. These clients have no
-/// flow control but TCP's, and repeat a dropped message only every 100 ms. Not for ever: their
-/// acknowledgements, without which output stops, come on the same websocket, and a device that
-/// shows no output may take no input.
-const PAUSE: Duration = Duration::from_millis(100);
-/// Rounds that may wait for the disk at once, gateway-wide. Each takes one of the runtime's 512
-/// threads for that; who finds no place waits without one.
-const WRITERS: usize = 128;
-/// When nothing is due, the loop looks around so often.
-const IDLE_TICK: Duration = Duration::from_secs(30);
 
 /// The clock of the state machines: time of day at the start, and monotonic since.
 #[derive(Debug, Clone, Copy)]
@@ -67,14 +54,14 @@ impl AwsChannels {
             hub,
             time: Time { at_start, start: Instant::now() },
             registry,
-            writers: Semaphore::new(WRITERS),
+            writers: Semaphore::new(AWS_JOURNAL_WRITERS),
         }
     }
 
     /// Serves one websocket.
     pub(in crate::channels) async fn serve(self: Arc<Self>, name: String, socket: WebSocket) {
         let (mut sink, mut stream) = socket.split();
-        let opening = tokio::time::timeout(FIRST_WORD, opening(&mut stream)).await;
+        let opening = tokio::time::timeout(AWS_FIRST_MESSAGE, opening(&mut stream)).await;
         let Ok(Some(opening)) = opening else { return };
         let attached = {
             let Ok(_writer) = self.writers.acquire().await else { return };
@@ -101,7 +88,7 @@ impl AwsChannels {
                 while let Some(transmit) = end.poll_transmit(self.time.now()) {
                     let message = message_of(transmit);
                     if !matches!(
-                        tokio::time::timeout(FIRST_WORD, sink.send(message)).await,
+                        tokio::time::timeout(AWS_FIRST_MESSAGE, sink.send(message)).await,
                         Ok(Ok(()))
                     ) {
                         break;
@@ -109,7 +96,7 @@ impl AwsChannels {
                 }
             }
         }
-        let _ = tokio::time::timeout(FIRST_WORD, sink.close()).await;
+        let _ = tokio::time::timeout(AWS_FIRST_MESSAGE, sink.close()).await;
     }
 
     /// The session's end, attached with the token. May wait for the disk.
@@ -212,8 +199,8 @@ impl Carrier<'_> {
                 .state()
                 .end
                 .next_timeout()
-                .map_or(IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
-            let wake = due.min(pause.unwrap_or(IDLE_TICK));
+                .map_or(AWS_IDLE_TICK, |at| at.saturating_sub(self.channels.time.now()));
+            let wake = due.min(pause.unwrap_or(AWS_IDLE_TICK));
             tokio::select! {
                 message = stream.next(), if pause.is_none() => {
                     paused = None;
@@ -224,12 +211,12 @@ impl Carrier<'_> {
                         Some(Ok(Message::Close(_)) | Err(_)) | None => return,
                     }
                 }
-                flushed = tokio::time::timeout(STALLED, sink.flush()), if unflushed => match flushed {
+                flushed = tokio::time::timeout(AWS_CHANNEL_STALLED, sink.flush()), if unflushed => match flushed {
                     Ok(Ok(())) => unflushed = false,
                     Ok(Err(_)) | Err(_) => return,
                 },
                 () = self.queue.ready() => {}
-                () = tokio::time::sleep(wake.min(IDLE_TICK)) => {}
+                () = tokio::time::sleep(wake.min(AWS_IDLE_TICK)) => {}
             }
         }
     }
@@ -240,7 +227,7 @@ impl Carrier<'_> {
             *since = None;
             return None;
         }
-        let left = PAUSE.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
+        let left = AWS_READ_PAUSE.saturating_sub(since.get_or_insert_with(Instant::now).elapsed());
         (!left.is_zero()).then_some(left)
     }
 
@@ -250,7 +237,7 @@ impl Carrier<'_> {
 
     /// Moves bytes between session and end; true when everything was said.
     fn step(&self) -> bool {
-        let (items, last) = self.queue.take(BATCH);
+        let (items, last) = self.queue.take(AWS_CHANNEL_BATCH);
         let (name, now) = (&self.session.meta.name, self.channels.time.now());
         let Some(orders) = self.end.step(self.turn, items, name, now) else { return true };
         let mut over = false;

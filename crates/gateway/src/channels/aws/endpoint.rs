@@ -2,14 +2,14 @@
 //! gateway is an end itself: it counts what the plugin has acknowledged, and keeps what the device
 //! has not taken.
 //!
-//! Way of output: session's queue -> [`AwsEndpoint::take`] -> held until there is room -> `AgentChannel`
+//! Data flow of output: session's queue -> [`AwsEndpoint::take`] -> held until there is room -> `AgentChannel`
 //! -> websocket; the device's ring is released only by the plugin's own acknowledgements. Way of
 //! input: websocket -> `AgentChannel` -> replay ring -> session.
 //!
 //! # Invariants
-//! - Output held and unacknowledged never exceeds [`WINDOW`] a lane: that is the credit which the
+//! - Output held and unacknowledged never exceeds [`AWS_WINDOW`] a lane: that is the credit which the
 //!   device gets.
-//! - Input held never exceeds [`INPUT_RING`] and one payload; what finds no room is not
+//! - Input held never exceeds [`AWS_INPUT_RING`] and one payload; what finds no room is not
 //!   acknowledged to the plugin.
 //! - The end outlives its websockets, as long as its session lives, and by its [`Record`] the
 //!   process: what the device is told to forget, and what the client is told was taken, is in the
@@ -29,14 +29,11 @@ use towline_wire::mux::Mux;
 use towline_wire::stream::{Budget, Receiver, Sender, SenderState};
 
 use super::port::{self, Flow};
-use super::record::{MAX_CLIENT_ID, Record};
+use super::record::Record;
+use crate::limits::{AWS_INPUT_RING, AWS_WINDOW, MAX_AWS_CLIENT_ID};
 use crate::plane::EndReason;
 use crate::sessions::ToChannel;
 
-/// Output on its way to one client, bytes a lane. At 50 ms of round trip this is 5 MB/s.
-pub(super) const WINDOW: u32 = 256 * 1024;
-/// Input that the device has not taken yet, bytes.
-pub(super) const INPUT_RING: usize = 64 * 1024;
 /// What the plugin's signals become in a session without a terminal: the bytes it sends for them,
 /// and their numbers.
 const SIGNALS: [(u8, u8); 3] = [(0x03, 2), (0x1c, 3), (0x1a, 20)];
@@ -54,7 +51,7 @@ pub(super) enum Order {
     Over,
 }
 
-/// See the module.
+/// One session's client, in the dialect of AWS.
 pub(super) struct AwsEndpoint {
     /// Tells a resumption from a second client.
     pub(super) client_id: String,
@@ -110,7 +107,7 @@ impl AwsEndpoint {
     ) -> Option<Self> {
         let channel = AgentChannel::resume(config.clone(), &record.channel?, now);
         let mut end = Self::around(record.client_id, config, channel, record.output);
-        let (ring, rest) = input.split_at(input.len().min(INPUT_RING));
+        let (ring, rest) = input.split_at(input.len().min(AWS_INPUT_RING));
         let (base, finished) = (record.input.start, end.commands);
         let last = base.checked_add(ring.len() as u64)?;
         let (stream, budget) = end.mux.stream(IO)?;
@@ -130,10 +127,11 @@ impl AwsEndpoint {
         channel: AgentChannel,
         output: Lanes<u64>,
     ) -> Self {
-        let mut mux = Mux::new(2, 2 * INPUT_RING);
+        let mut mux = Mux::new(2, 2 * AWS_INPUT_RING);
         // Two streams in a new mux of two: there is room, and the numbers differ.
-        let _ = mux.add(IO, Sender::new(INPUT_RING), Receiver::starting_at(output.io, WINDOW));
-        let _ = mux.add(ERR, Sender::new(0), Receiver::starting_at(output.err, WINDOW));
+        let _ =
+            mux.add(IO, Sender::new(AWS_INPUT_RING), Receiver::starting_at(output.io, AWS_WINDOW));
+        let _ = mux.add(ERR, Sender::new(0), Receiver::starting_at(output.err, AWS_WINDOW));
         Self {
             client_id,
             channel,
@@ -166,7 +164,7 @@ impl AwsEndpoint {
             output[lane] = receiver.received() - self.open(lane) as u64;
         }
         // The one connection of an old client's port lives in this process alone.
-        let whole = matches!(self.flow, Flow::Opaque) && self.client_id.len() <= MAX_CLIENT_ID;
+        let whole = matches!(self.flow, Flow::Opaque) && self.client_id.len() <= MAX_AWS_CLIENT_ID;
         Some(Record {
             client_id: if whole { self.client_id.clone() } else { String::new() },
             attached: self.attached_before,
@@ -269,7 +267,7 @@ impl AwsEndpoint {
                     let fresh = !self.attached_before;
                     if let Some((stream, budget)) = self.mux.stream(id) {
                         if fresh {
-                            stream.rx = Receiver::starting_at(output[lane], WINDOW);
+                            stream.rx = Receiver::starting_at(output[lane], AWS_WINDOW);
                         } else {
                             stream.rx.restate(self.stated[lane]);
                         }
@@ -488,7 +486,7 @@ fn begin_at(tx: &mut Sender, position: u64, budget: &mut Budget) {
         fin_acked: false,
     };
     tx.release(budget);
-    *tx = Sender::new(INPUT_RING);
+    *tx = Sender::new(AWS_INPUT_RING);
     // It fitted the ring before.
     let _ = tx.succeed(&state, &bytes, budget);
 }

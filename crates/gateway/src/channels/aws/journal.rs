@@ -23,7 +23,7 @@
 //! to 3 s: [`Journal::write`] is for somebody who may wait (decision 69).
 //!
 //! # Not here
-//! - When a journal is written, by whom, and when it is removed: [`super::registry`].
+//! - When a journal is written and removed, and by which task: [`super::registry`].
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -39,7 +39,7 @@ const INPUT_AT: u64 = 2 * SLOT as u64;
 /// Bytes of the ring: what one record names, and as much again that is written before the next
 /// record is.
 const INPUT_ROOM: u64 =
-    2 * (super::endpoint::INPUT_RING + towline_ssm::message::MAX_PAYLOAD) as u64;
+    2 * (crate::limits::AWS_INPUT_RING + towline_ssm::message::MAX_PAYLOAD) as u64;
 /// Checksum, generation, length, boot.
 const HEAD: usize = 8 + 8 + 4 + BOOT;
 /// Bytes of the kernel's name for a boot.
@@ -47,7 +47,7 @@ const BOOT: usize = 36;
 
 const _: () = assert!(HEAD + MAX_RECORD <= SLOT, "any record must fit its place");
 
-/// See the module.
+/// The journal of one channel.
 #[derive(Debug)]
 pub(super) struct Journal {
     file: File,
@@ -75,14 +75,14 @@ pub(super) struct Change {
 pub(super) enum Found {
     /// A record of this boot, with the input that it names.
     Record(Journal, Box<Record>, Vec<u8>),
-    /// Something that cannot be used. Whoever it belongs to cannot go on.
+    /// Something that cannot be used. Its client cannot go on.
     Useless,
     /// Nothing.
     Nothing,
 }
 
 impl Journal {
-    /// A new one, in place of what may be there: whoever still writes into that one writes what
+    /// A new one, in place of what may be there: an endpoint that still writes into that one writes what
     /// nobody will find.
     ///
     /// # Errors

@@ -5,7 +5,7 @@
 //! this file brings the socket, the clock and the session.
 //!
 //! # Invariants
-//! - A refusal is said inside of the channel, as `channel_closed` with words: these clients hang
+//! - A refusal is sent inside the channel, as `channel_closed` with a text: these clients hang
 //!   for ever on a refused upgrade.
 //! - An endpoint is kept for its session while its websockets come and go, and through a restart; it is
 //!   dropped with the session.

@@ -16,7 +16,7 @@ use towline_wire::smux::{
 /// From this client version on smux is spoken, as official agents decide it.
 const MULTIPLEXED: [u32; 3] = [1, 1, 70];
 
-/// See the module.
+/// How the bytes are carried.
 #[derive(Debug)]
 pub(super) enum Flow {
     /// Not a port, or one raw connection (SSH), or smux from end to end: bytes pass as they are.
@@ -25,7 +25,7 @@ pub(super) enum Flow {
     Basic(Box<Basic>),
 }
 
-/// See the module.
+/// One raw connection at a time.
 #[derive(Debug)]
 pub(super) struct Basic {
     streams: Streams,

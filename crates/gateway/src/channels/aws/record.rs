@@ -1,7 +1,7 @@
 //! What is written down of one end, so that another process goes on with its client: numbers, and
 //! no byte of output.
 //!
-//! Way: [`AwsEndpoint::record`](super::endpoint::AwsEndpoint::record) -> [`Record::encode`] -> journal; journal ->
+//! Data flow: [`AwsEndpoint::record`](super::endpoint::AwsEndpoint::record) -> [`Record::encode`] -> journal; journal ->
 //! [`Record::decode`] -> [`AwsEndpoint::resume`](super::endpoint::AwsEndpoint::resume).
 //!
 //! # Invariants
@@ -14,18 +14,18 @@ use towline_ssm::channel::{ChannelState, MAX_STATE};
 use towline_wire::lane::Lanes;
 use towline_wire::message::Size;
 
-/// Longest client id that is kept. Those of AWS are UUIDs.
-pub(super) const MAX_CLIENT_ID: usize = 128;
+use crate::limits::MAX_AWS_CLIENT_ID;
+
 /// Marks, size, four positions, length of the client id.
 const HEAD: usize = 1 + 2 * 2 + 4 * 8 + 1;
 /// Longest encoded form, bytes.
-pub(super) const MAX_RECORD: usize = HEAD + MAX_CLIENT_ID + MAX_STATE;
+pub(super) const MAX_RECORD: usize = HEAD + MAX_AWS_CLIENT_ID + MAX_STATE;
 
 const ATTACHED: u8 = 1;
 const SEPARATE: u8 = 2;
 const SIZED: u8 = 4;
 
-/// See the module.
+/// What another process needs to go on with a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Record {
     /// Tells a resumption from a second client.

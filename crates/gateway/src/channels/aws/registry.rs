@@ -117,7 +117,7 @@ fn write(journal: &mut Option<Journal>, change: Option<Change>, session: &str) {
     }
 }
 
-/// See the module.
+/// The endpoints of this gateway, by session.
 pub(super) struct Registry {
     folder: PathBuf,
     kept: Mutex<HashMap<String, Arc<Kept>>>,

@@ -6,7 +6,6 @@
 //! - Two live processes with one key are both locked out, and the audit trail says so.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use towline_store::{DeviceStatus, fingerprint};
@@ -23,12 +22,9 @@ use super::handshake::{self, Caller, Handshake};
 use super::io::{Io, refuse};
 use super::link::Link;
 use crate::audit::Event;
+use crate::limits::CLONE_PROBE;
 use crate::plane::{AgentAcceptor, AgentConnection};
 use crate::sessions::Device;
-
-/// How long a link that is already there may take to show that it is alive, when another process
-/// claims its key.
-const CLONE_PROBE: Duration = Duration::from_secs(5);
 
 /// A device that was let in, and what its link is carried with.
 struct Admitted {
@@ -66,14 +62,14 @@ impl AgentAcceptor for AgentsHandle {
 }
 
 impl Agents {
-    /// Hears who is there; whoever may not stay is told so, and is hung up on.
+    /// Completes the handshake; a caller that may not connect gets the reason, and the connection is closed.
     async fn shake_hands(self: Arc<Self>, connection: AgentConnection) -> Option<Admitted> {
         let peer = connection.peer;
         let (mut io, spki) = (Io::new(connection.stream), connection.spki);
         let caller = match handshake::listen(&mut io).await {
             Ok(caller) => caller,
             Err(why) => {
-                tracing::debug!(%peer, %why, "a connection on the agents' door did not greet");
+                tracing::debug!(%peer, %why, "an agent did not complete its handshake");
                 io.refuse(&why).await;
                 return None;
             }

@@ -1,7 +1,7 @@
 //! The command log's way in: batches of all links, one transaction after the other, and the
 //! confirmation.
 //!
-//! Way: a link's task -> [`Intake::put`](super::intake::Intake::put), which never waits -> one task ([`keep`]) -> the store ->
+//! Data flow: a link's task -> [`Intake::put`](super::intake::Intake::put), which never waits -> one task ([`keep`]) -> the store ->
 //! `LogStored` to the agent, and a marker in the session's recording for each program.
 //!
 //! # Invariants
@@ -23,15 +23,11 @@ use towline_wire::record::{self, Batch, Lost, Record, Source};
 use super::agents::Agents;
 use super::link::Link;
 use crate::limits;
-
-/// Batches between two prunings of the table.
-const PRUNE_EVERY: usize = 20_000;
-/// Longest command in a marker, characters.
-const MARKER: usize = 200;
+use crate::limits::{COMMAND_LOG_PRUNE_EVERY, MAX_COMMAND_MARKER};
 
 /// Stores what comes, for ever.
 pub(super) async fn keep(agents: Arc<Agents>) {
-    let mut since_pruning = PRUNE_EVERY;
+    let mut since_pruning = COMMAND_LOG_PRUNE_EVERY;
     loop {
         let batches = agents.intake.next().await;
         since_pruning += batches.len();
@@ -41,7 +37,7 @@ pub(super) async fn keep(agents: Arc<Agents>) {
                 link.close("the store failed: the records will be asked for again");
             }
         }
-        if since_pruning >= PRUNE_EVERY {
+        if since_pruning >= COMMAND_LOG_PRUNE_EVERY {
             since_pruning = 0;
             let days = u64::try_from(limits::AUDIT_MAX_DAYS).unwrap_or(0);
             let before = agents.clock.now().minus(Duration::from_secs(days * 86_400));
@@ -125,7 +121,7 @@ fn marker(row: &CommandRow) -> String {
     }
     let text = String::from_utf8_lossy(arguments.strip_suffix(b"\0").unwrap_or(arguments))
         .replace('\0', " ");
-    let short: String = text.chars().take(MARKER).collect();
+    let short: String = text.chars().take(MAX_COMMAND_MARKER).collect();
     if short.len() < text.len() { format!("$ {short}…") } else { format!("$ {text}") }
 }
 

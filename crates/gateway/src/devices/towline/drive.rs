@@ -24,12 +24,7 @@ use towline_wire::message::{FromAgent, decode};
 use super::agents::Agents;
 use super::io::Io;
 use super::link::Link;
-
-/// Bytes taken from the outbox at once. Small enough that a keystroke which comes meanwhile waits
-/// for little.
-const BATCH: usize = 2 * MAX_FRAME;
-/// What an agent announces before its first ping, s (the wire's first interval).
-const FIRST_PING: u32 = 60;
+use crate::limits::{FIRST_PING, LINK_BATCH, MAX_HELD_SESSIONS};
 
 /// Carries frames until the link ends; returns why it did.
 pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) -> String {
@@ -55,7 +50,7 @@ pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) ->
         if sent == out.len() && !unflushed {
             out.clear();
             sent = 0;
-            link.take(&mut out, BATCH);
+            link.take(&mut out, LINK_BATCH);
         }
         tokio::select! {
             read = io.read.read(io.reader.spare()) => match read {
@@ -102,7 +97,7 @@ async fn move_on(write: &mut WriteHalf<TlsStream<TcpStream>>, rest: &[u8]) -> io
 }
 
 fn patience(next_in: u32) -> Duration {
-    Duration::from_secs(u64::from(next_in.min(super::handshake::LONGEST_PING)) * 3 / 2 + 30)
+    Duration::from_secs(u64::from(next_in.min(crate::limits::LONGEST_PING)) * 3 / 2 + 30)
 }
 
 /// Frames on their way in.
@@ -113,9 +108,6 @@ struct Inbound<'a> {
     held: Option<HashSet<String>>,
     patience: Duration,
 }
-
-/// Sessions that an agent may name as held. More than any agent's limit; a bound for liars.
-const MAX_HELD: usize = 1024;
 
 impl Inbound<'_> {
     fn take(&mut self, frame: Frame<'_>) -> Result<(), String> {
@@ -156,8 +148,10 @@ impl Inbound<'_> {
         let message: FromAgent = decode(body).map_err(|error| error.to_string())?;
         match (message, &mut self.held) {
             (FromAgent::Held(held), Some(names)) => {
-                if names.len() >= MAX_HELD {
-                    return Err(format!("more than {MAX_HELD} sessions were named as held"));
+                if names.len() >= MAX_HELD_SESSIONS {
+                    return Err(format!(
+                        "more than {MAX_HELD_SESSIONS} sessions were named as held"
+                    ));
                 }
                 names.insert(held.session.clone());
                 self.agents.held(self.link, &held);

@@ -1,11 +1,10 @@
 //! The first words of a link: which version, who calls, and what it is told.
 //!
 //! # Invariants
-//! - The whole handshake has [`PATIENCE`] and two frames' worth of memory.
+//! - The whole handshake has [`LINK_HANDSHAKE_TIMEOUT`] and two frames' worth of memory.
 //! - A device is found by its key; the name it gives must be that of the key.
 
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use towline_ssm::ids::DeviceId;
 use towline_store::{Device, DeviceReport, DeviceStatus};
@@ -19,21 +18,9 @@ use towline_wire::message::{
 use super::agents::Agents;
 use super::io::{Io, refuse};
 use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
-
-/// Longest interval between an agent's pings that is accepted, s. Matches the longest that agents
-/// try on their own.
-pub(super) const LONGEST_PING: u32 = 1500;
-
-/// How long the handshake may take. A cellular link at 3 s round trip still makes it.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// What a device that must wait for a person is told to wait, s: soon enough to be there when it is
-/// approved.
-const RETRY_PENDING: u32 = 60;
-/// What a device that is not welcome is told to wait, s. It may come back: a person can change
-/// that.
-const RETRY_REFUSED: u32 = 600;
-/// What a throttled source is told to wait, s: the length of the window it is counted in.
-const RETRY_THROTTLED: u32 = 60;
+use crate::limits::{
+    LINK_HANDSHAKE_TIMEOUT, LONGEST_PING, RETRY_PENDING, RETRY_REFUSED, RETRY_THROTTLED,
+};
 
 /// Who is at the door.
 pub(super) enum Caller {
@@ -45,7 +32,7 @@ pub(super) enum Caller {
 
 /// Hears the version and the first message. The error is for the caller's log and the agent.
 pub(super) async fn listen(io: &mut Io) -> Result<Caller, String> {
-    let heard = tokio::time::timeout(PATIENCE, async {
+    let heard = tokio::time::timeout(LINK_HANDSHAKE_TIMEOUT, async {
         let offered = io.next_frame(|frame| match frame {
             Frame::Version { min, max } => Ok(Version { min, max }),
             other => Err(format!("the first frame must be a version, it is {other:?}")),

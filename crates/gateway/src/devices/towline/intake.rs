@@ -1,24 +1,18 @@
 //! Batches of the command log that wait for the store, of all links.
 //!
 //! # Invariants
-//! - At most [`MOST`] bytes wait, and of one link what the wire lets an agent send ahead; beyond,
+//! - At most [`INTAKE_BYTES`] bytes wait, and of one link what the wire lets an agent send ahead; beyond,
 //!   that link is closed.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::Notify;
-use towline_wire::record::{self, Batch, IN_FLIGHT};
+use towline_wire::record::{self, Batch};
 
 use super::link::Link;
+use crate::limits::{INTAKE_BATCHES, INTAKE_BYTES, INTAKE_BYTES_PER_LINK};
 use crate::lock::lock;
-
-/// Bytes of records that wait for the store, of all links together.
-const MOST: usize = 16 * 1024 * 1024;
-/// What one link may have waiting: what an agent may send ahead, and a batch that was on its way.
-const MOST_OF_ONE: usize = IN_FLIGHT + 2 * record::BATCH;
-/// Batches in one transaction.
-const TRANSACTION: usize = 64;
 
 /// Batches that wait.
 #[derive(Default)]
@@ -40,10 +34,10 @@ impl Intake {
         let own = waiting.batches.iter().filter(|(other, _)| Arc::ptr_eq(other, link));
         let own: usize = own.map(|(_, batch)| batch.records.len()).sum();
         let size = batch.records.len();
-        if size > record::BATCH || own + size > MOST_OF_ONE {
+        if size > record::BATCH || own + size > INTAKE_BYTES_PER_LINK {
             return link.close("more records of the command log were sent than the wire allows");
         }
-        if waiting.bytes + size > MOST {
+        if waiting.bytes + size > INTAKE_BYTES {
             return link.close("the store is behind with the command log: come back later");
         }
         waiting.bytes += size;
@@ -57,7 +51,7 @@ impl Intake {
         loop {
             {
                 let mut waiting = lock(&self.waiting);
-                let some = waiting.batches.len().min(TRANSACTION);
+                let some = waiting.batches.len().min(INTAKE_BATCHES);
                 if some > 0 {
                     let taken: Vec<_> = waiting.batches.drain(..some).collect();
                     waiting.bytes -=

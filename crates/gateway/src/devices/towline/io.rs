@@ -1,10 +1,9 @@
 //! One agent's socket with its frame reader, and the last message to an agent that is refused.
 //!
 //! # Invariants
-//! - The last message has [`GOODBYE`]; an agent that does not read it costs no more than that.
+//! - The last message has [`LAST_MESSAGE_TIMEOUT`]; an agent that does not read it costs no more than that.
 
 use std::io;
-use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::net::TcpStream;
@@ -13,8 +12,8 @@ use towline_wire::VERSIONS;
 use towline_wire::frame::{Frame, FrameReader};
 use towline_wire::message::{RefusalCode, ToAgent, encode};
 
-/// Time for the last words to an agent that is hung up on.
-const GOODBYE: Duration = Duration::from_secs(5);
+use crate::limits::LAST_MESSAGE_TIMEOUT;
+
 /// A socket with its reader.
 pub(super) struct Io {
     pub(super) read: ReadHalf<TlsStream<TcpStream>>,
@@ -62,7 +61,7 @@ impl Io {
             while self.read.read(&mut rest).await? > 0 {}
             io::Result::Ok(())
         };
-        let _ = tokio::time::timeout(GOODBYE, said).await;
+        let _ = tokio::time::timeout(LAST_MESSAGE_TIMEOUT, said).await;
     }
 
     /// Hangs up on somebody who did not greet.

@@ -207,7 +207,7 @@ impl Link {
     pub(super) fn close(&self, why: &str) {
         if !self.closed.swap(true, Ordering::AcqRel) {
             *lock(&self.why_closed) = Some(why.to_owned());
-            lock(&self.rotation).take(); // whoever waits hears that the link is gone
+            lock(&self.rotation).take(); // the caller that waits hears that the link is gone
             self.closing.notify_one();
         }
     }
@@ -237,12 +237,12 @@ impl Link {
         Some(answered)
     }
 
-    /// Whoever asked for a new key, if somebody still waits; taken once.
+    /// The caller that asked for a new key, if one still waits; taken once.
     pub(super) fn take_rotation(&self) -> Option<oneshot::Sender<Rotated>> {
         lock(&self.rotation).take().filter(|asked| !asked.is_closed())
     }
 
-    /// Tells whoever asked for a new key.
+    /// Answers the caller that asked for a new key.
     pub(super) fn answer_rotation(&self, answer: Rotated) {
         if let Some(asked) = self.take_rotation() {
             let _ = asked.send(answer); // gone just now: nobody is left to tell

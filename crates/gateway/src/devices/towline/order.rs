@@ -17,11 +17,9 @@ use towline_wire::message::{self, Launch, Open, Size, encode};
 
 use super::link::Link;
 use crate::authority::Authority;
+use crate::limits::GRANT_LIFE_MS;
 use crate::plane::{StartError, Terminal};
 use crate::sessions::{Order, Work};
-
-/// Life of a grant, ms: it is used at once or never.
-const GRANT_LIFE_MS: u64 = 60_000;
 
 /// Signs grants.
 pub(super) struct Grants {

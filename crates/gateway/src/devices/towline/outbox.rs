@@ -1,8 +1,8 @@
 //! What waits for one agent's link: control messages, credits, and stream data in fair turns.
 //!
-//! Way: sessions push from any task -> the link's own task takes batches and writes them. Nobody
+//! Data flow: sessions push from any task -> the link's own task takes batches and writes them. Nobody
 //! waits here: what does not fit is an error, and the error ends the link, because everything in
-//! here is said again after a reconnect.
+//! here is sent again after a reconnect.
 //!
 //! # Invariants
 //! - Control bytes stay below [`MAX_CONTROL_BYTES`]; data bytes are bounded by the credit that the
@@ -15,12 +15,7 @@ use std::collections::VecDeque;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::mux::SPARSE;
 
-/// Control bytes that may wait, bytes. Some hundred messages; more means that the link does not
-/// drain.
-pub(super) const MAX_CONTROL_BYTES: usize = 64 * 1024;
-/// Data bytes that may wait for one link. An agent gives credit of at most 8 MiB to all of its
-/// tunnels and copies, and of 64 KiB to each of at most 64 other sessions.
-pub(super) const MAX_DATA_BYTES: usize = 13 * 1024 * 1024;
+use crate::limits::{MAX_CONTROL_BYTES, MAX_DATA_BYTES};
 
 /// Something did not fit: the link has to be closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -36,7 +31,7 @@ struct Waiting {
     round: u32,
 }
 
-/// See the module.
+/// What waits for one link.
 #[derive(Debug, Default)]
 pub(super) struct Outbox {
     control: VecDeque<Vec<u8>>,

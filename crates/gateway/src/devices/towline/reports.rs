@@ -103,7 +103,7 @@ impl Agents {
     }
 }
 
-/// What an agent's refusal means to whoever asked.
+/// What an agent's refusal means to the caller of StartSession.
 fn refusal(code: RefusalCode, why: String) -> StartError {
     match code {
         RefusalCode::TooManySessions => StartError::Busy { why },

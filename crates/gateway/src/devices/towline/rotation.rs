@@ -6,10 +6,9 @@
 //! # Invariants
 //! - A key that nobody asked for is not let in, and one that does not sign this link's challenge
 //!   neither.
-//! - Whoever asked hears the outcome, also when the link is lost meanwhile.
+//! - The caller hears the outcome, also when the link is lost meanwhile.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use ring::signature::{ED25519, UnparsedPublicKey};
 use towline_store::fingerprint;
@@ -19,16 +18,14 @@ use towline_wire::rotation::NewKey;
 use super::agents::Agents;
 use super::link::{Link, Rotated};
 use crate::authority::is_ed25519;
+use crate::limits::KEY_ROTATION_TIMEOUT;
 use crate::plane::RotateError;
-
-/// How long a device may take to make a key: seconds of flash, and a slow link twice.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 impl Link {
     /// Asks the agent for a new key, and waits until it is admitted; its fingerprint.
     pub(super) async fn new_key(&self) -> Rotated {
         let answered = self.ask_new_key().ok_or(RotateError::Busy)?;
-        match tokio::time::timeout(PATIENCE, answered).await {
+        match tokio::time::timeout(KEY_ROTATION_TIMEOUT, answered).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(_)) => Err(RotateError::NotConnected),
             Err(_) => Err(RotateError::Timeout),
@@ -162,7 +159,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_devices_reason_and_a_lost_link_reach_whoever_asked() {
+    async fn the_devices_reason_and_a_lost_link_reach_the_caller() {
         let scene = scene().await;
         let no = FromAgent::NoNewKey { text: "read-only".into() };
         let rotated = scene.rotate(|s| s.agents.report(&s.link, no)).await;

@@ -1,7 +1,7 @@
 //! What a client's channel tells a session: it attaches and leaves, types, takes output, has
 //! another size.
 //!
-//! Way: the channel's task -> one of these -> the device's connection. Nothing here waits.
+//! Data flow: the channel's task -> one of these -> the device's connection. Nothing here waits.
 //!
 //! # Invariants
 //! - A client is known by its queue: what comes from one that was replaced is ignored.

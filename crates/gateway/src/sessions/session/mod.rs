@@ -1,7 +1,7 @@
 //! One session: a client on one side, a device's connection on the other, either of which may vanish and
 //! come back.
 //!
-//! Way of output: connection's task -> [`Session::output`] -> client's queue. Way of input: client's task
+//! Data flow of output: connection's task -> [`Session::output`] -> client's queue. Way of input: client's task
 //! -> [`Session::input`] -> device's outbox. The positions in both are the device's and the client's
 //! own; this file only checks and passes on, so nothing is lost with this process.
 //!
