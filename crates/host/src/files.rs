@@ -50,7 +50,8 @@ pub fn private_dir(dir: &Path) -> Result<(), FileError> {
 /// [`io::ErrorKind::AlreadyExists`] when the name is taken; else the system's reason.
 pub fn create_private(path: &Path, bytes: &[u8]) -> Result<(), FileError> {
     let fail = || failed("cannot create", path);
-    let folder = path.parent().unwrap_or(Path::new("."));
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let folder = folder.unwrap_or(Path::new(".")); // a bare name has the parent ""
     let mut temporary = path.as_os_str().to_owned();
     temporary.push(format!(".new-{}", std::process::id()));
     let temporary = PathBuf::from(temporary);
