@@ -59,7 +59,7 @@ fn form(at: impl Into<String>, problem: &'static str) -> BatchError {
     BatchError::Form { at: at.into(), problem }
 }
 
-/// One line, read: what [`evaluate`] and [`crate::explain`] take.
+/// One line, read: what [`evaluate`] and [`crate::explain()`] take.
 #[derive(Debug, Clone)]
 pub struct Line {
     /// Its policies.

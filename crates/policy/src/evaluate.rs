@@ -12,7 +12,7 @@
 //!
 //! # Not here
 //! - Which policies a principal has, and telling the caller: the gateway. The full account of a
-//!   decision: [`crate::explain`].
+//!   decision: [`crate::explain()`].
 
 use crate::document::{Element, Policy, Statement};
 use crate::effect::Effect;

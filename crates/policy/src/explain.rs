@@ -2,7 +2,7 @@
 //! failed.
 //!
 //! For people: `towline policy test`, and an operator who asks why. Slower than
-//! [`crate::evaluate`], and the decision in it is that function's, not a second opinion.
+//! [`crate::evaluate()`], and the decision in it is that function's, not a second opinion.
 //!
 //! # Invariants
 //! - Every part of a statement is judged, also after one has failed.

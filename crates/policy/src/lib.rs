@@ -1,8 +1,8 @@
 //! The IAM policy language: parse, evaluate, explain. Pure: no I/O, no clock, no state.
 //!
 //! Way of a document: text -> [`Policy::parse`] -> [`Policy::validate_for_storage`] -> the
-//! gateway's store. Way of a request: [`Request`] and [`PolicySet`] -> [`evaluate`] ->
-//! [`Decision`], with [`explain`] for people.
+//! gateway's store. Way of a request: [`Request`] and [`PolicySet`] -> [`evaluate()`] ->
+//! [`Decision`], with [`explain()`] for people.
 //!
 //! ```
 //! use std::sync::Arc;

@@ -4,6 +4,8 @@
 //! - A secret is never an argument: other users of the machine could read it.
 //! - Each message about a wrong argument says what is expected.
 
+#![allow(rustdoc::broken_intra_doc_links)] // doc comments are help texts, where brackets mean "optional"
+
 pub(crate) mod admin;
 mod cli;
 pub(crate) mod device;

@@ -7,7 +7,7 @@
 //! # Invariants
 //! - A [`Settings`] has no invalid value.
 //! - A secret is in [`Identity`] only, which has no `Debug` of its contents.
-//! - At most [`aws::MAX_FILE`] bytes of a file are read.
+//! - At most `aws::MAX_FILE` bytes of a file are read.
 //!
 //! # Not here
 //! - No network, and no certificate is read: see `crate::api`.

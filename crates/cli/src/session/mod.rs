@@ -1,8 +1,8 @@
 //! A session from the first request to the exit code: one task, one loop, a closed list of events.
 //!
-//! Data flow: [`run`] asks for the session, opens its websocket ([`link`]), sets up the local end
-//! ([`local`]) and drives both ([`driver`]) until there is an [`Ending`]. Tunnels and copies use the
-//! session as a pipe of bytes ([`pipe`]): [`forward`], [`Copier`].
+//! Data flow: [`run()`] asks for the session, opens its websocket ([`link`]), sets up the local end
+//! ([`local`]) and drives both ([`driver`]) until there is an `Ending`. Tunnels and copies use the
+//! session as a pipe of bytes ([`pipe`]): [`forward()`], [`Copier`].
 //!
 //! # Invariants
 //! - The terminal is raw from the first request to the end, and restored before the end is

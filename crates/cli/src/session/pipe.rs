@@ -54,7 +54,7 @@ impl Pipe {
     /// Begins a session.
     ///
     /// # Errors
-    /// As [`super::run`].
+    /// As [`super::run()`].
     pub(super) async fn begin(client: Client, begin: Begin) -> Result<Self, SessionError> {
         let Begun { link, session, token, notice } = link::begin(client, begin).await?;
         if let Some(notice) = notice {

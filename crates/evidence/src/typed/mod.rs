@@ -2,7 +2,7 @@
 //!
 //! Way: bytes on their way to the device ([`Typed::input`]) wait -> the device says how its
 //! terminal stood when it took them ([`Typed::said`]) -> what was typed is put to what came back
-//! ([`Typed::output`]), line by line ([`line`]) -> [`Found`].
+//! ([`Typed::output`]), line by line ([`mod@line`]) -> [`Found`].
 //!
 //! # Invariants
 //! - Nothing is given out that the device did not speak of, and nothing typed while it said

@@ -26,7 +26,7 @@ use crate::plane::{EndReason, LiveState, StartError};
 pub struct HubSettings {
     /// How long a session waits for a lost device or a lost client.
     pub grace: Duration,
-    /// Sessions alive at once; one more is refused. [`MAX_SESSIONS`] but in tests.
+    /// Sessions alive at once; one more is refused. `MAX_SESSIONS` but in tests.
     pub most_sessions: usize,
 }
 

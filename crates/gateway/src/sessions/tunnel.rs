@@ -1,7 +1,7 @@
 //! What is known of a session that is a tunnel: where it leads, and how much went through it.
 //!
 //! Data flow: the plan -> [`destination_of`] -> order and store (as the session's resume state, so that a
-//! restarted gateway still knows) -> [`Meta`](super::meta::Meta) -> at the end [`Totals`] into
+//! restarted gateway still knows) -> [`Meta`] -> at the end [`Totals`] into
 //! the log, the session's details and the audit trail.
 //!
 //! # Invariants

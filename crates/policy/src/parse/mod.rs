@@ -1,6 +1,6 @@
-//! From text to [`Policy`]: strict, in one pass, with an error that names the place and the rule.
+//! From text to `Policy`: strict, in one pass, with an error that names the place and the rule.
 //!
-//! Way: text -> [`crate::json`] -> [`document`](self::document), [`statement`], [`condition`] ->
+//! Way: text -> [`crate::json`] -> `document`, [`statement`], [`condition`] ->
 //! compiled patterns. Source: IAM User Guide, "Grammar of the IAM JSON policy language".
 //!
 //! # Invariants

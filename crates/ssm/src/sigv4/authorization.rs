@@ -32,7 +32,7 @@ impl fmt::Display for Scope {
     }
 }
 
-/// The claim of a request about itself. Prove it with [`super::verify`].
+/// The claim of a request about itself. Prove it with [`super::verify()`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct Authorization {
     /// The access key id as the client wrote it; any text without a slash, so that an unknown one

@@ -7,7 +7,7 @@ use super::authorization::Scope;
 use super::limits::{ALGORITHM, TERMINATOR};
 use crate::ids::SecretAccessKey;
 
-/// SHA-256 of a body, as [`verify`](super::verify) and [`sign`](super::sign) want it.
+/// SHA-256 of a body, as [`verify`](super::verify()) and [`sign`](super::sign()) want it.
 #[must_use]
 pub fn sha256(body: &[u8]) -> [u8; 32] {
     let digest = digest::digest(&digest::SHA256, body);

@@ -2,8 +2,8 @@
 //! them (our gateway).
 //!
 //! Way at the gateway: headers -> [`Authorization::from_headers`] (no secret needed) -> the caller
-//! looks the secret of `access_key` up -> [`verify`] -> [`Verified`]. Way at the client: request
-//! parts -> [`sign`] -> headers to add.
+//! looks the secret of `access_key` up -> [`verify()`] -> [`Verified`]. Way at the client: request
+//! parts -> [`sign()`] -> headers to add.
 //!
 //! ```
 //! use towline_ssm::ids::SecretAccessKey;

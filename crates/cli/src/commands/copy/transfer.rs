@@ -1,6 +1,6 @@
 //! `cp`: files and folders between this machine and a device, without any server there.
 //!
-//! Data flow: which side is the device's ([`side`]) -> a session of [`TOWLINE_COPY`] for that one place
+//! Data flow: which side is the device's (`side`) -> a session of [`TOWLINE_COPY`] for that one place
 //! -> file by file, each with its digest ([`put`], [`get`]).
 //!
 //! # Invariants

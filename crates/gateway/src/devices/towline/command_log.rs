@@ -7,7 +7,7 @@
 //! # Invariants
 //! - Confirmed after the transaction, never before. A link whose records could not be stored is
 //!   closed: the agent sends them again on the next.
-//! - At most [`MOST`] bytes wait, and of one link what the wire lets an agent send ahead; beyond,
+//! - At most `MOST` bytes wait, and of one link what the wire lets an agent send ahead; beyond,
 //!   that link is closed.
 //! - A device says nothing about another device's sessions: such a record is kept, and belongs to
 //!   no session.

@@ -1,6 +1,6 @@
 //! Agents' links: who is calling, whether it may, and the task that carries its frames.
 //!
-//! Data flow: TLS listener -> [`AgentsHandle`] -> `handshake` (version, hello or enrollment) -> [`Link`] in
+//! Data flow: TLS listener -> [`AgentsHandle`] -> `handshake` (version, hello or enrollment) -> `Link` in
 //! the hub -> `drive` (frames in and out) -> link down.
 //!
 //! # Invariants
