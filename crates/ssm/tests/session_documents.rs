@@ -102,7 +102,7 @@ fn a_document_or_parameter_that_does_not_exist_is_refused() {
 
 #[test]
 fn values_that_break_their_pattern_are_refused() {
-    for user in ["Root", "-x", "a b", "a;b", "$", "x$y", &"a".repeat(32)] {
+    for user in ["", "-x", "a b", "a;b", "$", "x$y", &"a".repeat(64)] {
         refused(RUN_SHELL, &[("runAsUser", &[user])], InvalidParameters);
     }
     for host in ["", "a b", "a/b", "[::1]"] {

@@ -74,7 +74,6 @@ fn from_the_agent_of_links_and_sessions() -> Vec<u8> {
         code: RefusalCode::DevicePolicy,
         text: "no".into(),
     };
-    let not_started = |code| FromAgent::NotOpened { session: name(), code, text: "no".into() };
     let (session, output) = (name(), Lanes::new(2, 3));
     let attached = FromAgent::Attached { session, attachment: 1, output, input: 4, room: 300 };
     vec![
@@ -87,8 +86,6 @@ fn from_the_agent_of_links_and_sessions() -> Vec<u8> {
         row(FromAgent::HeldEnd, &[&[3]]),
         row(FromAgent::Opened { session: name() }, &[&[4, 1, b'a']]),
         row(not_opened, &[&[5, 1, b'a', 9, 2, b'n', b'o']]),
-        row(not_started(RefusalCode::ProgramNotFound), &[&[5, 1, b'a', 16, 2, b'n', b'o']]),
-        row(not_started(RefusalCode::ProgramNotExecutable), &[&[5, 1, b'a', 17, 2, b'n', b'o']]),
         row(attached, &[&[6, 1, b'a', 1, 2, 3, 4, 0xac, 2]]),
         row(
             FromAgent::Exited { session: name(), status: ExitStatus::Signal(9) },
@@ -124,6 +121,16 @@ fn from_the_agent() {
     let mut seen = from_the_agent_of_links_and_sessions();
     seen.extend(from_the_agent_of_other_things());
     every_variant_has_a_row(&seen);
+}
+
+#[test]
+fn why_a_program_was_not_started_since_version_3() {
+    for (code, byte) in
+        [(RefusalCode::ProgramNotFound, 16), (RefusalCode::ProgramNotExecutable, 17)]
+    {
+        let message = FromAgent::NotOpened { session: name(), code, text: "no".into() };
+        row(message, &[&[5, 1, b'a', byte, 2, b'n', b'o']]);
+    }
 }
 
 #[test]
