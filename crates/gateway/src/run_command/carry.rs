@@ -135,7 +135,7 @@ impl Carrier {
                 }
             }
             if let Some(over) = self.take(&step).await {
-                return over;
+                return Some(over);
             }
             let wish = *self.job.wishes.borrow_and_update();
             if let Some(over) = self.obey(wish, &step) {
@@ -169,12 +169,12 @@ impl Carrier {
         }
     }
 
-    /// Takes what has come. Some: nothing more is to be done here.
-    async fn take(&mut self, step: &StepSession) -> Option<Option<Over>> {
+    /// Takes what has come. Some: the step is over here, in this way.
+    async fn take(&mut self, step: &StepSession) -> Option<Over> {
         loop {
             let (items, over) = step.queue.take(SCRIPT_OUTPUT_BATCH);
             if items.is_empty() {
-                return over.then_some(Some(Over::NotHeld));
+                return over.then_some(Over::NotHeld);
             }
             let mut last = None;
             let mut moved: Lanes<Option<u64>> = Lanes::default();
@@ -188,7 +188,7 @@ impl Carrier {
                                 EndReason::Terminated,
                                 "it printed too much",
                             );
-                            return Some(Some(Over::Ended(End::TooMuchOutput)));
+                            return Some(Over::Ended(End::TooMuchOutput));
                         }
                     }
                     ToChannel::Fin(lane, length) => self.ended[lane] = Some(length),
@@ -208,7 +208,7 @@ impl Carrier {
                 }
             }
             if let Some(last) = last {
-                return Some(Some(last));
+                return Some(last);
             }
         }
     }
