@@ -19,6 +19,9 @@ use serde_json::{Map, Number, Value};
 /// Deepest nesting, as in `serde_json`.
 pub const MAX_DEPTH: usize = 64;
 
+/// Longest key that is written without a question mark, bytes: YAML reads one of 1,024 characters.
+const LONGEST_IMPLICIT_KEY: usize = 1_000;
+
 /// A collection that is being read.
 enum Open {
     List(Vec<Value>),
@@ -165,20 +168,24 @@ fn block(value: &Value, depth: usize, out: &mut String) {
                 if at > 0 || !out.ends_with("- ") {
                     indent(depth, out);
                 }
-                out.push_str(&Value::String(key.clone()).to_string());
+                let key = Value::String(key.clone()).to_string();
+                if key.len() > LONGEST_IMPLICIT_KEY {
+                    out.push_str(&format!("? {key}\n"));
+                    indent(depth, out);
+                } else {
+                    out.push_str(&key);
+                }
                 out.push(':');
                 nested(member, depth, out);
             }
         }
         Value::Array(items) if !items.is_empty() => {
-            for item in items {
-                indent(depth, out);
-                out.push_str("- ");
-                match item {
-                    Value::Object(members) if !members.is_empty() => block(item, depth + 1, out),
-                    // JSON's own notation is YAML's flow style.
-                    other => line(other, out),
+            for (at, item) in items.iter().enumerate() {
+                if at > 0 || !out.ends_with("- ") {
+                    indent(depth, out);
                 }
+                out.push_str("- ");
+                block(item, depth + 1, out);
             }
         }
         other => line(other, out),
@@ -267,6 +274,14 @@ mod tests {
             read(&deep(30_000)).is_err(),
             "the parser has a limit of its own before ours is reached"
         );
+    }
+
+    #[test]
+    fn a_key_longer_than_yaml_reads_without_a_question_mark_is_read_again() {
+        let long = || "k\u{c}".repeat(300);
+        let tree = json!({ long(): [[{ long(): 1, "b": [] }, 2], { long(): { "c": null } }] });
+        let text = write(&tree);
+        assert_eq!(read(&text), Ok(tree), "{text}");
     }
 
     #[test]
