@@ -2,6 +2,7 @@
 //!
 //! # Invariants
 //! - Time is that of the processor, so figures of a busy machine and of a quiet one can be compared.
+//! - An interrupted run leaves no fuzzer behind.
 //! - What libFuzzer writes is read line by line and not kept, but for its last lines: they name a
 //!   crash.
 
@@ -13,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use towline_testkit::{Outcome, Trouble, facts};
+use towline_testkit::{Outcome, Trouble, facts, interrupt};
 
 use super::target::Target;
 use crate::console;
@@ -55,8 +56,14 @@ impl<'t> Campaign<'t> {
         let crashes = target.crashes()?;
         let mut child = start(target, &crashes)?;
         let mut said = Said::default();
-        let time = follow(&mut child, &mut said, budget)?;
+        let followed = follow(&mut child, &mut said, budget);
+        if followed.is_err() {
+            child.kill()?;
+        }
         let status = child.wait()?;
+        // Ctrl-C ends the fuzzer as well: that is no crash.
+        interrupt::check()?;
+        let time = followed?;
         let crash = if status.success() { None } else { Some(said.crash()) };
         if crash.is_some() {
             said.last.iter().for_each(|line| console::line(line));
@@ -101,6 +108,7 @@ fn follow(child: &mut Child, said: &mut Said, budget: Duration) -> Outcome<Durat
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return Ok(time),
         }
+        interrupt::check()?;
         time = facts::cpu(child.id()).unwrap_or_default().max(time);
         match asked {
             None if time >= budget => {
@@ -108,7 +116,6 @@ fn follow(child: &mut Child, said: &mut Said, budget: Duration) -> Outcome<Durat
                 asked = Some(Instant::now());
             }
             Some(at) if at.elapsed() > TIME_TO_STOP => {
-                child.kill()?;
                 return Err(Trouble::new("the fuzzer did not stop when it was asked"));
             }
             Some(_) | None => {}
