@@ -201,6 +201,8 @@ fn a_copy_touches_nothing_but_the_place_that_was_granted() -> Outcome {
         &bytes,
     )?;
     let out = end.wait_with_output()?;
-    let refused = String::from_utf8_lossy(&out.stdout).matches("the grant of this session does not cover this").count();
+    let refused = String::from_utf8_lossy(&out.stdout)
+        .matches("the grant of this session does not cover this")
+        .count();
     ensure(refused == asked.len(), || format!("{refused} of {} were refused", asked.len()))
 }
