@@ -18,6 +18,7 @@
 
 use crate::document::Policy;
 use crate::evaluate::{NamedPolicy, Outcome, PolicySet, evaluate};
+use crate::fold::first_clash;
 use crate::json::Json;
 use crate::limits::MAX_BATCH_LINE_BYTES;
 use crate::parse::{ParseError, document};
@@ -132,7 +133,12 @@ fn read_request(json: &Json) -> Result<Request, BatchError> {
             ("resource", Json::String(text)) => resource = Some(text),
             ("context", Json::Null) => {}
             ("context", json) => {
-                for (key, values) in object(json, "request.context")? {
+                let members = object(json, "request.context")?;
+                if let Some((_, key)) = first_clash(members.iter().map(|(key, _)| key.as_str())) {
+                    let problem = "appears twice; letter case makes no difference in a key";
+                    return Err(form(format!("request.context[{key:?}]"), problem));
+                }
+                for (key, values) in members {
                     context.set(key, context_values(key, values)?);
                 }
             }

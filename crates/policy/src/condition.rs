@@ -15,14 +15,20 @@
 //!   else", so there the statement's effect decides: an `Allow` is not met, a `Deny` is. Never the
 //!   wider right.
 //!
-//! # Known limits
 //! - Without a set operator a key of several values passes when one of them does (all, for a
 //!   negation). IAM leaves this open and asks for a set operator.
+//! - `towline:DocumentParameter/*` is an exception, because its values are run together: without a
+//!   set operator an `Allow` needs all of them to pass, and for a `Deny` one is enough, negated or
+//!   not. An `Allow` is not met without a value, unless the operator ends with `IfExists`.
+//! - A pattern of an IPv4 address for `towline:DocumentParameter/host` (`10.*`) means addresses: a
+//!   name such as `10.example.com` never passes by it.
 
 use crate::arn::ArnPattern;
 use crate::effect::Effect;
+use crate::fold::folded;
+use crate::known_keys::DOCUMENT_PARAMETER;
 use crate::operator::{Family, Operator, Quantifier, Relation};
-use crate::pattern::{Pattern, PatternError, Syntax, Unresolved, Variable};
+use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, Variable};
 use crate::request::{Context, Key};
 use crate::values::{Decimal, Moment, Network, binary, boolean};
 
@@ -50,6 +56,10 @@ pub(crate) struct Condition {
     sources: Vec<Box<str>>,
     operator: Operator,
     wanted: Wanted,
+    /// The key is a parameter of a document.
+    parameter: bool,
+    /// The key is the host that a document connects to.
+    host: bool,
 }
 
 /// Why a value does not fit its operator.
@@ -74,10 +84,13 @@ impl Condition {
         values: &[String],
         variables: bool,
     ) -> Result<Self, (usize, ValueError)> {
+        let key = Key::new(key_name);
         Ok(Self {
+            parameter: key.name().starts_with(DOCUMENT_PARAMETER),
+            host: key.name().strip_prefix(DOCUMENT_PARAMETER) == Some("host"),
             operator_name: operator_name.into(),
             key_name: key_name.into(),
-            key: Key::new(key_name),
+            key,
             sources: values.iter().map(|value| value.as_str().into()).collect(),
             operator,
             wanted: Wanted::compile(operator.family, values, variables)?,
@@ -100,6 +113,17 @@ impl Condition {
     /// The wanted values as the policy spells them.
     pub(crate) fn sources(&self) -> impl Iterator<Item = &str> {
         self.sources.iter().map(|source| &**source)
+    }
+
+    /// The folded name of the document's parameter that it compares without a set operator.
+    pub(crate) fn plain_parameter(&self) -> Option<&str> {
+        let plain = self.operator.quantifier == Quantifier::Plain
+            && !matches!(self.wanted, Wanted::Null(_));
+        self.key.name().strip_prefix(DOCUMENT_PARAMETER).filter(|_| plain)
+    }
+
+    pub(crate) fn is_negated(&self) -> bool {
+        self.operator.negated
     }
 
     /// Every policy variable in the values.
@@ -134,18 +158,31 @@ impl Condition {
                 || match operator.quantifier {
                     Quantifier::All => true,
                     Quantifier::Any => false,
-                    Quantifier::Plain => operator.negated,
+                    Quantifier::Plain => {
+                        operator.negated && !(self.parameter && effect == Effect::Allow)
+                    }
                 };
         }
+        let all = match operator.quantifier {
+            Quantifier::All => true,
+            Quantifier::Any => false,
+            Quantifier::Plain if self.parameter => effect == Effect::Allow,
+            Quantifier::Plain => operator.negated,
+        };
         let mut each = given.iter().map(|value| self.value_passes(value, context, effect));
-        match (operator.quantifier, operator.negated) {
-            (Quantifier::All, _) | (Quantifier::Plain, true) => each.all(|passes| passes),
-            (Quantifier::Any, _) | (Quantifier::Plain, false) => each.any(|passes| passes),
-        }
+        if all { each.all(|passes| passes) } else { each.any(|passes| passes) }
+    }
+
+    /// Whether the statement would get weaker if a pattern of addresses matched a name: then it
+    /// does not match one.
+    fn spares_names(&self, given: &str, effect: Effect) -> bool {
+        self.host
+            && self.operator.negated == (effect == Effect::Deny)
+            && given.parse::<std::net::IpAddr>().is_err()
     }
 
     fn value_passes(&self, given: &str, context: &Context, effect: Effect) -> bool {
-        let found = self.wanted.find(given, context);
+        let found = self.wanted.find(given, context, self.spares_names(given, effect));
         if !self.operator.negated {
             return found == Found::Yes;
         }
@@ -184,10 +221,6 @@ fn any_plain<T>(wanted: &[T], test: impl Fn(&T) -> bool) -> Found {
     if wanted.iter().any(test) { Found::Yes } else { Found::No }
 }
 
-fn same_letters(a: &str, b: &str) -> bool {
-    a.chars().flat_map(char::to_lowercase).eq(b.chars().flat_map(char::to_lowercase))
-}
-
 impl Wanted {
     fn compile(
         family: Family,
@@ -221,13 +254,17 @@ impl Wanted {
         })
     }
 
-    fn find(&self, given: &str, context: &Context) -> Found {
+    /// `no_addresses`: patterns of addresses do not match.
+    fn find(&self, given: &str, context: &Context, no_addresses: bool) -> Found {
         match self {
             Self::Text(wanted) => any(wanted, |text| Ok(text.text(context)? == given)),
             Self::TextIgnoreCase(wanted) => {
-                any(wanted, |text| Ok(same_letters(&text.text(context)?, given)))
+                any(wanted, |text| Ok(folded(&text.text(context)?).eq(folded(given))))
             }
-            Self::TextLike(wanted) => any(wanted, |pattern| pattern.matches(given, context)),
+            Self::TextLike(wanted) => any(wanted, |pattern| {
+                Ok(pattern.matches(given, context)?
+                    && !(no_addresses && is_address_pattern(&pattern.resolve(context)?)))
+            }),
             Self::Arn(wanted) => any(wanted, |arn| arn.matches(given, context)),
             Self::Bool(wanted) => match boolean(given) {
                 Some(given) => any(wanted, |text| Ok(boolean(&text.text(context)?) == Some(given))),
@@ -249,6 +286,20 @@ impl Wanted {
             Self::Null(_) => Found::No, // answered before any value is looked at
         }
     }
+}
+
+/// Whether only IPv4 addresses are meant: digits, dots and wildcards, and at least one digit. (A name holds no colon, so a pattern of an IPv6 address matches none.)
+fn is_address_pattern(pieces: &[Piece]) -> bool {
+    let mut digits = false;
+    for piece in pieces {
+        if let Piece::Text(text) = piece {
+            if !text.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+                return false;
+            }
+            digits |= text.bytes().any(|b| b.is_ascii_digit());
+        }
+    }
+    digits
 }
 
 fn each<T>(

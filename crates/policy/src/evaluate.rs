@@ -5,7 +5,7 @@
 //! the identity policies; and if nothing has allowed, no.
 //!
 //! # Invariants
-//! - Deny by default: an oversized request, an empty set of policies, a missing value end in a
+//! - Deny by default: an oversized or contradictory request, an empty set of policies, a missing value end in a
 //!   denial.
 //! - No allocation per statement; only policy variables allocate, bounded by
 //!   [`crate::limits::MAX_EXPANDED_BYTES`].
@@ -18,7 +18,7 @@ use crate::document::{Element, Policy, Statement};
 use crate::effect::Effect;
 use crate::pattern::{Pattern, Unresolved};
 use crate::principal::Named;
-use crate::request::{Caller, Request};
+use crate::request::{Caller, Fault, Request};
 use std::fmt;
 use std::sync::Arc;
 
@@ -128,8 +128,8 @@ pub enum Why {
     Statement(StatementRef),
     /// No statement in this capacity allows.
     NothingAllows(Scope),
-    /// The request is beyond [`crate::limits`]; it was not looked at.
-    Oversized,
+    /// The request cannot be judged; no policy was read.
+    Fault(Fault),
 }
 
 impl fmt::Display for Why {
@@ -137,7 +137,7 @@ impl fmt::Display for Why {
         match self {
             Self::Statement(statement) => write!(f, "{statement}"),
             Self::NothingAllows(scope) => write!(f, "no statement of any {scope} allows it"),
-            Self::Oversized => f.write_str("the request is larger than any real one"),
+            Self::Fault(fault) => write!(f, "{fault}"),
         }
     }
 }
@@ -170,8 +170,8 @@ impl Decision {
         Self { effect: Outcome::ImplicitlyDenied, why: Why::NothingAllows(scope) }
     }
 
-    fn oversized() -> Self {
-        Self { effect: Outcome::ImplicitlyDenied, why: Why::Oversized }
+    fn faulty(fault: Fault) -> Self {
+        Self { effect: Outcome::ImplicitlyDenied, why: Why::Fault(fault) }
     }
 }
 
@@ -184,8 +184,8 @@ impl fmt::Display for Decision {
 /// Decides one request.
 #[must_use]
 pub fn evaluate(policies: &PolicySet, request: &Request) -> Decision {
-    if !request.fits() {
-        return Decision::oversized();
+    if let Some(fault) = request.fault() {
+        return Decision::faulty(fault);
     }
     let asked = Asked::new(request);
     let identity = asked.ask(&policies.identity, Scope::Identity);
@@ -219,8 +219,8 @@ pub fn evaluate(policies: &PolicySet, request: &Request) -> Decision {
 /// identity policies have to allow `sts:AssumeRole` on the role as well (ask [`evaluate`]).
 #[must_use]
 pub fn evaluate_trust(trust: &NamedPolicy, request: &Request) -> (Decision, bool) {
-    if !request.fits() {
-        return (Decision::oversized(), false);
+    if let Some(fault) = request.fault() {
+        return (Decision::faulty(fault), false);
     }
     let found = Asked::new(request).ask(std::slice::from_ref(trust), Scope::Resource);
     match (found.deny, found.allow) {

@@ -79,7 +79,7 @@ pub struct ConditionReport {
 pub fn explain(policies: &PolicySet, request: &Request) -> Explanation {
     let decision = evaluate(policies, request);
     let mut statements = Vec::new();
-    if request.fits() {
+    if request.fault().is_none() {
         let asked = Asked::new(request);
         let mut report = |scope, policies: &[NamedPolicy]| {
             for named in policies {

@@ -101,8 +101,21 @@ const TOKEN_SERVICE: &[&str] = &[
 ];
 
 /// Our own: the parameters of the session document or command that is asked for, defaults included,
-/// by name.
-const TOWLINE: &[&str] = &["towline:documentparameter/"];
+/// by name; and the whole command that they make.
+const TOWLINE: &[&str] = &["towline:commandline", "towline:documentparameter/"];
+
+/// The values of a document's parameters, by the parameter's name.
+pub(crate) const DOCUMENT_PARAMETER: &str = "towline:documentparameter/";
+
+/// The services whose actions exist at this gateway.
+pub(crate) const OWN_SERVICES: &[&str] = &["cloudtrail", "ssm", "sts", "towline"];
+
+/// Whether `key`, in small letters, belongs to a service whose keys never occur here. Its author did
+/// not misspell one of ours.
+pub(crate) fn is_of_another_service(key: &str) -> bool {
+    const OWN_PREFIXES: &[&str] = &["aws", "ec2", "ssm", "ssmmessages", "sts", "towline"];
+    key.split_once(':').is_some_and(|(service, _)| !OWN_PREFIXES.contains(&service))
+}
 
 /// Whether `key`, in small letters, is a key of AWS's or one of `own` (small letters, same form).
 pub(crate) fn is_known(key: &str, own: &[&str]) -> bool {

@@ -34,7 +34,8 @@
 //! Map: `json` (a tree that keeps repeated keys) -> `parse` (grammar) -> `document` (compiled) made
 //! of `pattern`, `arn`, `principal`, `condition` over `operator` and `values`; `evaluate` and
 //! `explain` read it; `storage` over `known_keys` says what may be stored; `batch` answers JSON
-//! lines; `limits` bounds it all.
+//! lines; `fold` is the
+//! one rule for letter case; `limits` bounds it all.
 //!
 //! # Invariants
 //! - Deny by default, and an explicit deny wins.
@@ -52,6 +53,7 @@ mod document;
 mod effect;
 mod evaluate;
 mod explain;
+mod fold;
 mod json;
 mod known_keys;
 pub mod limits;
@@ -62,6 +64,7 @@ mod principal;
 mod request;
 mod storage;
 mod values;
+mod warnings;
 
 pub use document::{Policy, Version};
 pub use effect::Effect;
@@ -69,6 +72,8 @@ pub use evaluate::{
     Decision, NamedPolicy, Outcome, PolicySet, Scope, StatementRef, Why, evaluate, evaluate_trust,
 };
 pub use explain::{ConditionReport, Explanation, SHOWN, StatementReport, explain};
+pub use fold::{first_clash, fold};
 pub use parse::ParseError;
-pub use request::{Context, Request, device_aliases};
+pub use request::{Context, Fault, Request, device_aliases};
 pub use storage::{StorageError, Use};
+pub use warnings::{Vocabulary, Warning};

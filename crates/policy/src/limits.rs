@@ -37,11 +37,11 @@ pub const MAX_NAME_BYTES: usize = 512;
 /// each (IAM).
 pub const MAX_CONTEXT_KEYS: usize = 512;
 
-/// Most values of one key in a request's context. `aws:TagKeys` has at most 50.
-pub const MAX_CONTEXT_VALUES: usize = 256;
+/// Most values of one key in a request's context: the lines of a script that a client sends.
+pub const MAX_CONTEXT_VALUES: usize = 4_096;
 
-/// Longest value in a request's context, in bytes: an argument of a command may have 12 KiB.
-pub const MAX_VALUE_BYTES: usize = 16_384;
+/// Longest value in a request's context, in bytes: the largest script that a device takes.
+pub const MAX_VALUE_BYTES: usize = 65_536;
 
 /// Longest name of a resource, action or principal in a request, in bytes. An ARN has at most 2,048
 /// characters.
@@ -52,6 +52,9 @@ pub const MAX_ALIASES: usize = 16;
 
 /// Longest line of a batch, in bytes: eight documents of the largest size.
 pub const MAX_BATCH_LINE_BYTES: usize = 8 * MAX_DOCUMENT_BYTES;
+
+/// Most warnings about one document.
+pub const MAX_WARNINGS: usize = 50;
 
 /// A managed policy or a permission boundary, in characters without white space (IAM).
 pub const MANAGED_CHARS: usize = 6_144;
@@ -76,5 +79,3 @@ pub const SESSION_CHARS: usize = 2_048;
 pub const RESOURCE_CHARS: usize = 10_240;
 
 const _: () = assert!(MAX_PATTERN_BYTES <= MAX_DOCUMENT_BYTES, "a pattern is part of a document");
-const _: () =
-    assert!(MAX_EXPANDED_BYTES >= MAX_VALUE_BYTES, "a variable may stand for any single value");

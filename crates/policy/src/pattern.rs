@@ -177,6 +177,41 @@ impl Pattern {
         }
     }
 
+    /// Whether it covers some text of the form `form`, where a `*` stands for any characters but
+    /// `:` and `/`. A variable may stand for any text.
+    pub(crate) fn can_meet(&self, form: &Self) -> bool {
+        let (a, b) = (steps(&self.pieces), steps(&form.pieces));
+        let mut reached = vec![false; b.len() + 1];
+        reached[0] = true;
+        for row in 0..=a.len() {
+            let mut next = vec![false; b.len() + 1];
+            for column in 0..=b.len() {
+                if !reached[column] {
+                    continue;
+                }
+                let (left, right) = (a.get(row), b.get(column));
+                // A `*` covers nothing, or one more of what the other side has.
+                let skips_right =
+                    right == Some(&Step::Many) || (left == Some(&Step::Many) && right.is_some());
+                if skips_right {
+                    reached[column + 1] = true;
+                }
+                next[column] |= left == Some(&Step::Many)
+                    || (right == Some(&Step::Many) && left.is_some_and(|left| left.is_in_name()));
+                if let (Some(left), Some(right)) = (left, right)
+                    && left.meets(*right)
+                {
+                    next[column + 1] = true;
+                }
+            }
+            if row == a.len() {
+                return reached[b.len()];
+            }
+            reached = next;
+        }
+        false
+    }
+
     /// The same, where a variable without a value has to be told from a text that differs.
     pub(crate) fn matches(&self, text: &str, context: &Context) -> Result<bool, Unresolved<'_>> {
         self.is_resolved(context).map(|()| self.covers(text, context))
@@ -192,6 +227,41 @@ impl Variable {
             _ => None,
         }
     }
+}
+
+/// One character of a pattern, or a wildcard.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    Exactly(char),
+    One,
+    Many,
+}
+
+impl Step {
+    /// Whether it can be part of a name within an ARN.
+    fn is_in_name(self) -> bool {
+        !matches!(self, Self::Exactly(':' | '/'))
+    }
+
+    /// Whether both can stand for the same single character.
+    fn meets(self, other: Self) -> bool {
+        match (self, other) {
+            (Self::Exactly(a), Self::Exactly(b)) => a == b,
+            _ => true,
+        }
+    }
+}
+
+fn steps(pieces: &[Piece]) -> Vec<Step> {
+    let mut steps = Vec::new();
+    for piece in pieces {
+        match piece {
+            Piece::Text(text) => steps.extend(text.chars().map(Step::Exactly)),
+            Piece::One | Piece::OneInSegment => steps.push(Step::One),
+            Piece::Many | Piece::ManyInSegment | Piece::Variable(_) => steps.push(Step::Many),
+        }
+    }
+    steps
 }
 
 /// The pieces in the order of the source.

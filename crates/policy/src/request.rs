@@ -4,18 +4,20 @@
 //!
 //! # Invariants
 //! - Key names have no case: `aws:SourceIp` and `AWS:sourceip` are one key (IAM User Guide, "IAM
-//!   JSON policy elements: Condition"). Values keep theirs.
+//!   JSON policy elements: Condition"), by the rule of [`crate::fold`]. Values keep theirs.
+//! - A key that is set twice with other values makes the request contradictory. It is then denied,
+//!   whatever the policies say: no value wins.
 //! - Bounded: a request beyond [`crate::limits`] is not cut to fit, it is remembered as oversized
 //!   and then denied.
 //!
 //! # Not here
 //! - The truth of the values. Who fills in `aws:MultiFactorAuthPresent` vouches for it.
 
+use crate::fold::fold;
 use crate::limits::{
     MAX_ALIASES, MAX_ARN_BYTES, MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_KEY_BYTES,
     MAX_VALUE_BYTES,
 };
-use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hasher as _};
 
 /// Parts of an ARN: `arn`, partition, service, region, account, resource.
@@ -50,15 +52,34 @@ impl Request {
         }
     }
 
-    /// Whether it is within the limits; what is not is denied unread.
+    /// Why it cannot be judged. Such a request is denied, whatever the policies say.
     #[must_use]
-    pub fn fits(&self) -> bool {
-        !self.context.oversized
+    pub fn fault(&self) -> Option<Fault> {
+        let fits = !self.context.oversized
             && self.resources.len() <= MAX_ALIASES
             && self.principal.len() <= MAX_ARN_BYTES
             && self.action.len() <= MAX_ARN_BYTES
-            && self.resources.iter().all(|name| name.len() <= MAX_ARN_BYTES)
+            && self.resources.iter().all(|name| name.len() <= MAX_ARN_BYTES);
+        if !fits {
+            return Some(Fault::Oversized);
+        }
+        self.context.contradictory.clone().map(Fault::Contradictory)
     }
+}
+
+/// Why a request cannot be judged.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// It is beyond [`crate::limits`].
+    #[error(
+        "the request is too large to be judged: a value has at most {MAX_VALUE_BYTES} bytes, a key \
+         at most {MAX_CONTEXT_VALUES} values"
+    )]
+    Oversized,
+    /// This key was set twice, with different values.
+    #[error("the request gives the key {0} twice with different values (letter case aside)")]
+    Contradictory(Box<str>),
 }
 
 /// The two names of a device, `mi-...` being its id: as Systems Manager calls it and as EC2 does.
@@ -81,7 +102,7 @@ pub(crate) struct Key {
 
 impl Key {
     pub(crate) fn new(name: &str) -> Self {
-        let name = name.to_lowercase();
+        let name = fold(name);
         // Of no seed, so that it is the same in a policy and in a request. It only orders a bounded
         // list that is searched by halving: collisions cost nothing worth an attack.
         let mut hasher = DefaultHasher::new();
@@ -104,6 +125,8 @@ pub struct Context {
     /// In the order of `hashes`.
     entries: Vec<(Key, Vec<String>)>,
     oversized: bool,
+    /// A key that was set twice with different values.
+    contradictory: Option<Box<str>>,
 }
 
 impl Context {
@@ -113,7 +136,8 @@ impl Context {
         Self::default()
     }
 
-    /// Sets the values of a key. None at all is the same as the key not being there.
+    /// Sets the values of a key. No value at all is the same as the key not being there. A key that
+    /// has other values already makes the request contradictory, see [`Fault::Contradictory`].
     pub fn set<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
         let values: Vec<String> =
             values.into_iter().take(MAX_CONTEXT_VALUES + 1).map(Into::into).collect();
@@ -125,9 +149,13 @@ impl Context {
             self.oversized = true;
             return;
         }
+        if values.is_empty() {
+            return;
+        }
         let key = Key::new(key);
         match self.place(&key) {
-            Ok(at) => self.entries[at].1 = values,
+            Ok(at) if self.entries[at].1 == values => {}
+            Ok(_) => self.contradictory = Some(key.name),
             Err(at) => {
                 self.hashes.insert(at, key.hash);
                 self.entries.insert(at, (key, values));
@@ -151,23 +179,15 @@ impl Context {
         self
     }
 
-    /// Sets `PREFIX/KEY` for every tag, such as `aws:ResourceTag`. Two tags that differ in case
-    /// only are one key with two values: a test on either value meets it, and as a policy variable
-    /// it has no value.
+    /// Sets `PREFIX/KEY` for every tag, such as `aws:ResourceTag`. Two tags that differ in letter
+    /// case only contradict each other, unless their values are the same.
     pub fn set_tags<'t>(
         &mut self,
         prefix: &str,
         tags: impl IntoIterator<Item = (&'t str, &'t str)>,
     ) {
-        let mut fresh: HashMap<String, Vec<String>> = HashMap::new();
         for (key, value) in tags.into_iter().take(MAX_CONTEXT_KEYS + 1) {
-            fresh
-                .entry(format!("{prefix}/{key}").to_lowercase())
-                .or_default()
-                .push(value.to_owned());
-        }
-        for (key, values) in fresh {
-            self.set(&key, values);
+            self.set(&format!("{prefix}/{key}"), [value]);
         }
     }
 

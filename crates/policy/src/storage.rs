@@ -3,6 +3,9 @@
 //! Sources: IAM User Guide, "IAM and AWS STS quotas" (sizes), "Grammar of the IAM JSON policy
 //! language" (notes on `Principal` and `Sid`), "AWS JSON policy elements: NotPrincipal".
 //!
+//! A statement about other services is stored with the keys of those services: a document that was
+//! written for AWS stays whole. [`Policy::warnings`] names what does nothing here.
+//!
 //! # Invariants
 //! - Evaluation never depends on these rules: a policy that was stored by an older gateway is still
 //!   evaluated safely.
@@ -13,7 +16,7 @@
 
 use crate::document::{Policy, Statement};
 use crate::effect::Effect;
-use crate::known_keys::is_known;
+use crate::known_keys::{OWN_SERVICES, is_known, is_of_another_service};
 use crate::limits;
 
 /// What a document is for.
@@ -149,6 +152,17 @@ impl Policy {
     }
 }
 
+/// Whether every action is one of a service that does not exist here.
+fn is_about_other_services(statement: &Statement) -> bool {
+    let actions = &statement.actions;
+    let foreign = |source: &str| {
+        source
+            .split_once(':')
+            .is_some_and(|(service, _)| service != "*" && !OWN_SERVICES.contains(&service))
+    };
+    !actions.negated && actions.entries.iter().all(|entry| foreign(entry.source()))
+}
+
 fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageError> {
     let path = path.to_owned();
     match &statement.principals {
@@ -174,6 +188,10 @@ fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageE
 }
 
 fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageError> {
+    if is_about_other_services(statement) {
+        return Ok(());
+    }
+    let is_known = |key: &str, own: &[&str]| is_known(key, own) || is_of_another_service(key);
     for condition in &statement.conditions {
         let place = || {
             format!("{path}.Condition.{}[{:?}]", condition.operator_name(), condition.key_name())

@@ -4,8 +4,8 @@
 
 use std::sync::Arc;
 use towline_policy::{
-    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, Scope, StorageError, Use, Why,
-    device_aliases, evaluate, evaluate_trust, explain, limits,
+    Context, Fault, NamedPolicy, Outcome, Policy, PolicySet, Request, Scope, StorageError, Use,
+    Why, device_aliases, evaluate, evaluate_trust, explain, limits,
 };
 
 const ENVIRONMENT_DEV: &str = include_str!("fixtures/environment-dev.json");
@@ -200,10 +200,13 @@ fn an_oversized_request_is_denied_unread() {
     let mut request = about_device("ssm:StartSession", &[]);
     request.context.set("aws:UserAgent", [long]);
     let decision = evaluate(&policies, &request);
-    assert_eq!((decision.effect, decision.why), (Outcome::ImplicitlyDenied, Why::Oversized));
+    assert_eq!(
+        (decision.effect, decision.why),
+        (Outcome::ImplicitlyDenied, Why::Fault(Fault::Oversized))
+    );
     let mut request = about_device("ssm:StartSession", &[]);
     request.resources.push("x".repeat(limits::MAX_ARN_BYTES + 1));
-    assert_eq!(evaluate(&policies, &request).why, Why::Oversized);
+    assert_eq!(evaluate(&policies, &request).why, Why::Fault(Fault::Oversized));
 }
 
 /// Stores one statement for a use and tells the error's text.

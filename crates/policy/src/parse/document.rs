@@ -58,7 +58,8 @@ pub(crate) fn read(json: &Json, chars: usize) -> Result<Policy, ParseError> {
     }
     let mut sids = HashSet::new();
     for (index, statement) in statements.iter().enumerate() {
-        if let Some(sid) = &statement.sid
+        // An empty Sid is no Sid.
+        if let Some(sid) = statement.sid.as_ref().filter(|sid| !sid.is_empty())
             && !sids.insert(sid)
         {
             let place = at_statements.item(index);
