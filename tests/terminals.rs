@@ -75,8 +75,14 @@ fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&
     let environment = Environment::of_login(&account, &session(), terminal.is_some());
     let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
     let cgroups = entrances.each_ref().map(|file| file.as_ref().map(std::os::fd::AsFd::as_fd));
-    let request =
-        Request { account: &account, program, terminal, environment: &environment, cgroups };
+    let request = Request {
+        account: &account,
+        home_only: false,
+        program,
+        terminal,
+        environment: &environment,
+        cgroups,
+    };
     let reaper = Reaper::new().unwrap();
     let mut child = Plan::prepare(&request).unwrap().start().unwrap();
     let source = match &mut child.io {

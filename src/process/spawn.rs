@@ -50,6 +50,8 @@ pub enum Program {
 pub struct Request<'a> {
     /// Who it runs as.
     pub account: &'a Account,
+    /// Without its home directory it does not run; else it runs in `/`.
+    pub home_only: bool,
     /// What it runs.
     pub program: &'a Program,
     /// A terminal of this size, or three pipes.
@@ -186,7 +188,7 @@ impl<'a> Plan<'a> {
                 .collect::<Result<_, _>>()?,
             argv: Strings::new(argv.into_iter().map(c_string).collect::<Result<_, _>>()?),
             envp: Strings::new(envp.collect::<Result<_, _>>()?),
-            elsewhere: directory.is_none(),
+            elsewhere: directory.is_none() && !request.home_only,
             directory: match directory {
                 Some(directory) => c_string(directory)?,
                 None => c_string(account.home.as_os_str().as_bytes())?,

@@ -15,6 +15,7 @@ use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::io;
 use std::time::Instant;
+use towline_wire::canonical::{self, HostFault, PathFault};
 use towline_wire::epoch::BootNonce;
 use towline_wire::grant::{Expected, Grant, GrantError, SeenNonces, SignedTime};
 use towline_wire::message::{Launch, MAX_PROFILE_BYTES, MessageError, Open, RefusalCode, decode};
@@ -48,6 +49,12 @@ pub enum Refusal {
         "the command log is full; this device opens no session until the gateway has stored it (audit.when_full)"
     )]
     LogFull,
+    /// The path is not in its one spelling.
+    #[error("the path of the order {0}")]
+    Path(#[from] PathFault),
+    /// The host is not in its one spelling.
+    #[error("the host of the order {0}")]
+    Host(#[from] HostFault),
     /// It cannot be started.
     #[error("{0}")]
     Spawn(String),
@@ -62,7 +69,9 @@ impl Refusal {
     pub fn code(&self) -> RefusalCode {
         match self {
             Self::Grant(_) | Self::NoTime => RefusalCode::Grant,
-            Self::Unknown(_) | Self::Incomplete(_) => RefusalCode::Unsupported,
+            Self::Unknown(_) | Self::Incomplete(_) | Self::Path(_) | Self::Host(_) => {
+                RefusalCode::Unsupported
+            }
             Self::Account(_) => RefusalCode::RunAs,
             Self::Forbidden(_) | Self::LogFull => RefusalCode::DevicePolicy,
             Self::TooMany(_) => RefusalCode::TooManySessions,
@@ -187,6 +196,7 @@ impl Gate {
         if launch.wants_err() && open.err.is_none() {
             return Err(Refusal::Incomplete("a stream for standard error is missing"));
         }
+        check_spelling(&launch)?;
         if let Launch::Tunnel(to) = &launch {
             if to.port == 0 {
                 return Err(Refusal::Incomplete("the port of the tunnel is missing"));
@@ -204,13 +214,31 @@ impl Gate {
     }
 }
 
+/// A policy has judged paths and hosts by their letters, so they have the one spelling that they
+/// can be judged by.
+fn check_spelling(launch: &Launch) -> Result<(), Refusal> {
+    match launch {
+        Launch::Copy { path, .. } => canonical::check_relative(path)?,
+        Launch::Script(script) if !script.working_directory.is_empty() => {
+            canonical::check_path(&script.working_directory)?;
+        }
+        Launch::Tunnel(to) => {
+            if let Some(host) = &to.host {
+                canonical::check_host(host)?;
+            }
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use ring::rand::SystemRandom;
     use ring::signature::{Ed25519KeyPair, KeyPair as _};
     use towline_wire::grant::SignedGrant;
-    use towline_wire::message::{Destination, Framing, Size, Terminal, encode};
+    use towline_wire::message::{Destination, Framing, Script, Size, Terminal, encode};
 
     const NOW_MS: u64 = 1_800_000_000_000;
     const BOOT: BootNonce = [3; 16];
@@ -356,6 +384,41 @@ mod tests {
         let mut open = tunnel(&world, 3, None);
         open.launch = tunnel(&world, 3, Some("127.0.0.1")).launch;
         world.refuses(&open, "not what the grant was given for", RefusalCode::Grant);
+    }
+
+    #[test]
+    fn a_place_that_is_not_in_its_one_spelling_is_refused() {
+        let mut world = world();
+        let tunnel = |host: &str| {
+            let (host, framing) = (Some(host.to_owned()), Framing::Smux);
+            Launch::Tunnel(Destination { host, port: 22, framing })
+        };
+        let copy = |path: &str| Launch::Copy { path: path.into(), put: false };
+        let script = |directory: &str| {
+            let (working_directory, given_to) = (directory.to_owned(), vec![]);
+            Launch::Script(Script {
+                length: 0,
+                sha256: [0; 32],
+                working_directory,
+                timeout: 1,
+                given_to,
+            })
+        };
+        for (nonce, launch, text) in [
+            (1, tunnel("0x7f000001"), "is a number"),
+            (2, tunnel("LOCALHOST"), "lower case"),
+            (3, tunnel("::ffff:127.0.0.1"), "its one spelling"),
+            (4, copy("/var/log/../../etc/shadow"), ". or .."),
+            (5, copy("/a//b"), "two slashes"),
+            (6, script("/srv/../root"), ". or .."),
+            (7, script("srv"), "its one spelling"),
+        ] {
+            let launch = encode(&launch).unwrap();
+            let digest = digest(&SHA256, &launch).as_ref().try_into().unwrap();
+            let mut open = world.open(|grant| (grant.launch, grant.nonce) = (digest, [nonce; 16]));
+            (open.launch, open.terminal, open.err) = (launch, None, Some(2));
+            world.refuses(&open, text, RefusalCode::Unsupported);
+        }
     }
 
     #[test]

@@ -25,6 +25,7 @@
 
 extern crate alloc;
 
+pub mod canonical;
 pub mod client;
 pub mod copy;
 pub mod echo;

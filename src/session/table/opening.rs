@@ -15,6 +15,7 @@ use crate::session::gate::Passed;
 use crate::session::gate::Refusal;
 use crate::session::running::Running;
 use crate::session::script::Gathering;
+use crate::sys::account::Account;
 use crate::sys::cgroup::Cgroup;
 use std::os::fd::AsFd as _;
 use towline_wire::frame::StreamId;
@@ -154,12 +155,14 @@ fn start(
         Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel has no program")),
         Launch::Script(order) => Program::Script {
             text: script.unwrap_or_default(),
-            directory: order.working_directory.clone(),
+            directory: in_home(&order.working_directory, &passed.account),
         },
     };
     let entrances = cgroup.map(Cgroup::entrances).unwrap_or_default();
     let request = Request {
         account: &passed.account,
+        // A path below the home directory must not become one below `/`.
+        home_only: matches!(&passed.launch, Launch::Copy { path, .. } if !path.starts_with('/')),
         program: &program,
         terminal: terminal
             .map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
@@ -167,4 +170,12 @@ fn start(
         cgroups: entrances.each_ref().map(|file| file.as_ref().map(std::fs::File::as_fd)),
     };
     Plan::prepare(&request)?.start()
+}
+
+/// A working directory with `~` replaced by the account's home.
+fn in_home(directory: &str, account: &Account) -> String {
+    match directory.strip_prefix('~') {
+        Some(below) => format!("{}{below}", account.home.display()),
+        None => directory.to_owned(),
+    }
 }
