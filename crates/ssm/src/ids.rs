@@ -352,6 +352,28 @@ pub(crate) fn is_plain_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
 }
 
+/// The forms of all ARNs of a [`Realm`], with `*` for what differs from thing to thing.
+pub const ARN_FORMS: &[&str] = &[
+    "arn:aws:ssm:*:*:managed-instance/mi-*",
+    "arn:aws:ec2:*:*:instance/mi-*",
+    "arn:aws:ssm:*:*:session/*",
+    "arn:aws:ssm:*:*:document/*",
+    "arn:aws:ssm:*::document/AWS-*",
+    "arn:aws:ssm:*:*:opsitem/oi-*",
+    "arn:aws:ssm:*:*:activation/*",
+    "arn:aws:iam::*:user/*",
+    "arn:aws:iam::*:role/*",
+    "arn:aws:iam::*:group/*",
+    "arn:aws:sts::*:assumed-role/*/*",
+];
+
+/// Whether a text can stand in front of an object's key: no name between its slashes is `.` or
+/// `..`, with which a client of S3 would mean another place.
+#[must_use]
+pub fn is_key_prefix(text: &str) -> bool {
+    text.split('/').all(|name| !matches!(name, "." | "..") && !name.contains(char::is_control))
+}
+
 /// Lower-case hex of some bytes.
 #[must_use]
 pub fn hex_lower(bytes: &[u8]) -> String {
@@ -420,6 +442,48 @@ mod tests {
     #[test]
     fn a_secret_key_does_not_show_in_debug_output() {
         assert_eq!(format!("{:?}", SecretAccessKey::new("hush".into())), "SecretAccessKey(..)");
+    }
+
+    #[test]
+    fn each_arn_of_a_realm_has_one_of_the_known_forms() {
+        let realm = Realm { region: "eu-central-1".into(), account: "123456789012".into() };
+        let device = DeviceId::from_random([7; 9]);
+        let user: UserName = "ann".parse().unwrap();
+        let session = SessionId::from_random(&user, [7; 16]);
+        for arn in [
+            realm.device_arn(&device),
+            realm.device_ec2_arn(&device),
+            realm.session_arn(&session),
+            realm.document_arn("Mine"),
+            realm.document_arn("AWS-StartSSHSession"),
+            realm.user_arn(&user),
+            realm.role_arn(&user),
+            realm.group_arn(&user),
+            realm.role_session_arn(&user, &user),
+            realm.access_request_arn("oi-0123456789ab"),
+            realm.activation_arn("0f0e"),
+        ] {
+            let policy =
+                format!(r#"{{"Statement":{{"Effect":"Deny","Action":"a:b","Resource":"{arn}"}}}}"#);
+            let vocabulary = towline_policy::Vocabulary {
+                actions: &["a:b"],
+                resources: ARN_FORMS,
+                single_parameters: &[],
+                own_keys: &[],
+            };
+            let policy = towline_policy::Policy::parse(&policy).unwrap();
+            assert_eq!(policy.warnings(&vocabulary), [], "{arn}");
+        }
+    }
+
+    #[test]
+    fn a_prefix_of_keys_leads_nowhere_else() {
+        for good in ["", "a", "a/b", "/a/b/", "a//b", "...", "a b"] {
+            assert!(is_key_prefix(good), "{good:?}");
+        }
+        for bad in ["..", "a/../b", "./a", "a/.", "/..", "a\0"] {
+            assert!(!is_key_prefix(bad), "{bad:?}");
+        }
     }
 
     #[test]

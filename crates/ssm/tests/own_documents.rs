@@ -315,3 +315,29 @@ fn the_patterns_of_built_in_documents_allow_what_their_code_allows() {
         }
     }
 }
+
+#[test]
+fn parameters_that_differ_in_letter_case_only_are_refused() {
+    let mut tree = tail();
+    tree["parameters"]["LogPath"] = tree["parameters"]["logpath"].clone();
+    refused(&tree, InvalidDocumentContent, "letter case");
+}
+
+#[test]
+fn the_host_of_a_document_has_one_spelling() {
+    let document = read(&json!({
+        "schemaVersion": "1.0",
+        "sessionType": "Port",
+        "parameters": { "target": { "type": "String" } },
+        "properties": { "host": "{{ target }}", "portNumber": "22", "type": "LocalPortForwarding" }
+    }))
+    .unwrap();
+    let host = |host: &str| document.resolve(&parameters(&[("target", &[host])]));
+    for good in ["10.0.0.7", "::1", "db.lan"] {
+        assert!(host(good).is_ok(), "{good}");
+    }
+    for bad in ["0x7f000001", "127.1", "::ffff:10.0.0.7", "2001:DB8::1", "DB.lan", "db.lan."] {
+        let error = host(bad).unwrap_err();
+        assert!(error.code == InvalidParameters && error.message.starts_with("host "), "{error}");
+    }
+}

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a test fails by panicking
 
 use towline_ssm::ErrorCode::{self, InvalidFilterKey, SerializationException, ValidationException};
+use towline_ssm::api::access::StartAccessRequestRequest;
 use towline_ssm::api::admin::*;
+use towline_ssm::api::command::SendCommandRequest;
+use towline_ssm::api::document::CreateDocumentRequest;
 use towline_ssm::api::{Request, activation::*, device::*, parse, session::*, tags::*};
 
 #[track_caller]
@@ -233,4 +236,81 @@ fn administration_keeps_its_limits() {
         r#"{"InstanceId":"mi-0123456789abcdef0","KeyFingerprint":"ab"}"#,
         ValidationException,
     );
+}
+
+#[test]
+fn no_request_names_a_key_twice_in_whatever_letter_case() {
+    let tags = |one: &str, other: &str| {
+        format!(r#"[{{"Key":"{one}","Value":"prod"}},{{"Key":"{other}","Value":"dev"}}]"#)
+    };
+    let both = tags("Environment", "environment");
+    let add = |tags: &str| {
+        let id = "mi-0123456789abcdef0";
+        format!(r#"{{"ResourceType":"ManagedInstance","ResourceId":"{id}","Tags":{tags}}}"#)
+    };
+    good::<AddTagsToResourceRequest>(&add(&tags("Environment", "Site")));
+    for pair in [&both, &tags("Env", "Env"), &tags("STRASSE", "stra\u{df}e")] {
+        bad::<AddTagsToResourceRequest>(&add(pair), ValidationException);
+    }
+    let remove = r#"{"ResourceType":"ManagedInstance","ResourceId":"mi-0123456789abcdef0","TagKeys":["a","A"]}"#;
+    bad::<RemoveTagsFromResourceRequest>(remove, ValidationException);
+    bad::<CreateActivationRequest>(
+        &format!(r#"{{"IamRole":"r","Tags":{both}}}"#),
+        ValidationException,
+    );
+    bad::<CreatePrincipalRequest>(
+        &format!(r#"{{"PrincipalName":"ann","Tags":{both}}}"#),
+        ValidationException,
+    );
+    bad::<CreateDocumentRequest>(
+        &format!(r#"{{"Name":"Mine","Content":"{{}}","Tags":{both}}}"#),
+        ValidationException,
+    );
+    let target = r#"[{"Key":"InstanceIds","Values":["mi-0123456789abcdef0"]}]"#;
+    bad::<StartAccessRequestRequest>(
+        &format!(r#"{{"Reason":"r","Targets":{target},"Tags":{both}}}"#),
+        ValidationException,
+    );
+    bad::<StartSessionRequest>(
+        &start("Parameters", r#"{"path":["a"],"Path":["b"]}"#),
+        ValidationException,
+    );
+    let send = r#"{"DocumentName":"Mine","InstanceIds":["mi-0123456789abcdef0"],"Parameters":{"a":["1"],"A":["2"]}}"#;
+    bad::<SendCommandRequest>(send, ValidationException);
+}
+
+#[test]
+fn a_tag_key_of_aws_is_known_in_any_letters() {
+    let add = |key: &str| {
+        format!(
+            r#"{{"ResourceType":"ManagedInstance","ResourceId":"mi-0123456789abcdef0","Tags":[{{"Key":"{key}","Value":""}}]}}"#
+        )
+    };
+    good::<AddTagsToResourceRequest>(&add("awsome"));
+    for key in ["aws:x", "AWS:x", "aw\u{17f}:x"] {
+        bad::<AddTagsToResourceRequest>(&add(key), ValidationException);
+    }
+}
+
+#[test]
+fn keys_of_device_tags_obey_the_rules_of_tags_and_are_not_set_by_the_activation() {
+    let with = |tags: &str, keys: &str| {
+        format!(r#"{{"IamRole":"r","Tags":{tags},"TowlineDeviceTagKeys":{keys}}}"#)
+    };
+    let env = r#"[{"Key":"Env","Value":"dev"}]"#;
+    good::<CreateActivationRequest>(&with(env, r#"["Site","Room"]"#));
+    for keys in [r#"["env"]"#, r#"["Site","site"]"#, r#"["aws:x"]"#, r#"[""]"#, r#"["a*b"]"#] {
+        bad::<CreateActivationRequest>(&with(env, keys), ValidationException);
+    }
+}
+
+#[test]
+fn a_prefix_of_outputs_leads_nowhere_else() {
+    let send = |prefix: &str| {
+        format!(
+            r#"{{"DocumentName":"Mine","InstanceIds":["mi-0123456789abcdef0"],"OutputS3KeyPrefix":"{prefix}"}}"#
+        )
+    };
+    good::<SendCommandRequest>(&send("a/b/"));
+    bad::<SendCommandRequest>(&send("../other"), ValidationException);
 }

@@ -167,3 +167,48 @@ fn every_document_says_what_kind_of_session_it_plans() {
         assert_eq!(plan.session_type(), document.session_type, "{}", document.name);
     }
 }
+
+#[test]
+fn a_path_has_one_spelling_before_any_policy_reads_it() {
+    let copy = |path: &str| {
+        let given = parameters(&[("path", &[path]), ("direction", &["get"])]);
+        let seen = effective(find(TOWLINE_COPY).unwrap(), &given)["path"][0].clone();
+        (resolve(Some(TOWLINE_COPY), &given), seen)
+    };
+    for (path, canonical) in
+        [("/var/log", "/var/log"), ("notes", "~/notes"), ("~/notes", "~/notes"), (".", "~")]
+    {
+        let (plan, seen) = copy(path);
+        assert!(matches!(plan, Ok(SessionPlan::Copy { path, .. }) if path == canonical), "{path}");
+        assert_eq!(seen, canonical, "what policies compare is what is opened");
+    }
+    for path in ["/var/log/../../etc/shadow", "/a//b", "./x", "~root/x", "/a/"] {
+        let (plan, _) = copy(path);
+        let error = plan.expect_err(path);
+        assert_eq!(error.code, InvalidParameters);
+        assert!(error.message.starts_with("path ") && !error.message.contains(path), "{error}");
+    }
+}
+
+#[test]
+fn a_host_has_one_spelling_before_any_policy_reads_it() {
+    let forward = |host: &str| {
+        let given = parameters(&[("host", &[host])]);
+        let seen = effective(find(REMOTE_HOST_FORWARDING).unwrap(), &given)["host"][0].clone();
+        (resolve(Some(REMOTE_HOST_FORWARDING), &given), seen)
+    };
+    for (host, canonical) in
+        [("10.0.0.7", "10.0.0.7"), ("::ffff:10.0.0.7", "10.0.0.7"), ("db.lan", "db.lan")]
+    {
+        let (plan, seen) = forward(host);
+        assert!(
+            matches!(plan, Ok(SessionPlan::Port { host: Some(host), .. }) if host == canonical),
+            "{host}"
+        );
+        assert_eq!(seen, canonical);
+    }
+    for host in ["0x7f000001", "127.1", "0177.0.0.1", "2130706433", "LOCALHOST", "localhost."] {
+        let error = forward(host).0.expect_err(host);
+        assert!(error.message.starts_with("host "), "{error}");
+    }
+}

@@ -6,8 +6,8 @@
 //!
 //! # Paths
 //! - Absolute: `/` and names between single slashes.
-//! - Below the home of the session's user: `~`, `~/x`. `x` means `~/x`. The homes of others have no
-//!   spelling.
+//! - Below the home of the session's user: `~`, `~/x`. `x` means `~/x`, and `.` alone the home. The
+//!   homes of others have no spelling.
 //! - No `.`, no `..`, no `//`, no slash at the end, no NUL.
 //!
 //! # Hosts
@@ -103,7 +103,7 @@ pub fn path(text: &str) -> Result<String, PathFault> {
     if matches!(text, "/" | "~") {
         return Ok(text.to_owned());
     }
-    if text == "~/" {
+    if matches!(text, "~/" | ".") {
         return Ok("~".to_owned());
     }
     let below = match (text.strip_prefix('/'), text.strip_prefix("~/")) {
@@ -228,6 +228,7 @@ mod tests {
             ("/a b/...", "/a b/...", "/a b/..."),
             ("~", "~", "."),
             ("~/", "~", "."),
+            (".", "~", "."),
             ("~/x", "~/x", "x"),
             ("x/y", "~/x/y", "x/y"),
             ("~/~x", "~/~x", "~x"),
@@ -248,7 +249,6 @@ mod tests {
             ("/var/log/../../etc/shadow", Dots),
             ("../x", Dots),
             ("~/..", Dots),
-            (".", Dots),
             ("./x", Dots),
             ("/.", Dots),
             ("/a/./b", Dots),

@@ -18,11 +18,11 @@ use super::report;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("towline-wire", &[]),
     ("towline-policy", &[]),
-    ("towline-ssm", &["towline-wire"]),
+    ("towline-ssm", &["towline-policy", "towline-wire"]),
     ("towline-evidence", &["towline-wire"]),
     ("towline-agent", &["towline-wire"]),
     ("towline-host", &[]),
-    ("towline-store", &["towline-host", "towline-ssm", "towline-wire"]),
+    ("towline-store", &["towline-host", "towline-policy", "towline-ssm", "towline-wire"]),
     ("towline-archive", &["towline-evidence", "towline-host", "towline-ssm"]),
     (
         "towline-gateway",

@@ -1,7 +1,7 @@
 //! Activations: the id and code that let a new device in.
 //!
-//! Way: as of [`super`]. Besides AWS's members, CreateActivation takes `TowlineRequireApproval` and
-//! `TowlineSourceCidr`.
+//! Way: as of [`super`]. Besides AWS's members, CreateActivation takes `TowlineRequireApproval`,
+//! `TowlineSourceCidr` and `TowlineDeviceTagKeys`.
 //!
 //! # Invariants
 //! - [`CreateActivationResult`] shows no code in `Debug`; no other shape has one.
@@ -14,7 +14,7 @@ use core::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 
-use super::tags::{Tag, check_tags};
+use super::tags::{MAX_TAGS_PER_RESOURCE, Tag, check_keys, check_tags};
 use super::{Request, Violations};
 use crate::clock::EpochSeconds;
 
@@ -48,6 +48,9 @@ pub struct CreateActivationRequest {
     /// Our extension: only from addresses in this range, `10.0.0.0/8` or `2001:db8::/32`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_source_cidr: Option<String>,
+    /// Our extension: keys of tags that a device may bring. None: it may bring no tags.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub towline_device_tag_keys: Vec<String>,
 }
 
 /// One item of registration metadata.
@@ -73,6 +76,15 @@ impl Request for CreateActivationRequest {
         v.length("IamRole", &self.iam_role, 1, 64);
         v.range("RegistrationLimit", self.registration_limit, 1, 1000);
         check_tags(v, &self.tags);
+        let keys = &self.towline_device_tag_keys;
+        v.items("TowlineDeviceTagKeys", keys.len(), 0, MAX_TAGS_PER_RESOURCE);
+        check_keys(v, "TowlineDeviceTagKeys", keys);
+        let all = self.tags.iter().map(|tag| &tag.key).chain(keys).map(String::as_str);
+        v.require(
+            towline_policy::first_clash(all).is_none(),
+            "TowlineDeviceTagKeys",
+            "name no key of Tags: a tag is set by the activation or brought by the device",
+        );
         v.items("RegistrationMetadata", self.registration_metadata.len(), 0, MAX_METADATA);
         for item in &self.registration_metadata {
             v.length("RegistrationMetadata Key", &item.key, 1, 128);
@@ -230,6 +242,9 @@ pub struct Activation {
     /// Our extension: only from these addresses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_source_cidr: Option<String>,
+    /// Our extension: keys of tags that its devices may bring.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub towline_device_tag_keys: Vec<String>,
 }
 
 /// Asks to remove an activation. Devices that came in with it stay.

@@ -37,6 +37,13 @@ impl Violations {
         }
     }
 
+    /// Keys of which no two may differ in letter case only, nor be the same.
+    pub fn distinct<'k>(&mut self, member: &str, keys: impl IntoIterator<Item = &'k str>) {
+        if towline_policy::first_clash(keys).is_some() {
+            self.add(member, "have each key once: letter case makes no difference in a key");
+        }
+    }
+
     /// The length of a text in characters.
     pub fn length(&mut self, member: &str, text: &str, min: usize, max: usize) {
         // More bytes than four a character cannot be few enough characters: no need to count them.

@@ -69,6 +69,7 @@ impl Request for StartSessionRequest {
         }
         // An empty argument is a good argument: only our own document gets one.
         let min = usize::from(self.document_name.as_deref() != Some(TOWLINE_EXEC));
+        v.distinct("Parameters", self.parameters.keys().map(String::as_str));
         for (name, values) in &self.parameters {
             v.length("Parameters key", name, 1, 255);
             values.iter().for_each(|value| v.length("Parameters value", value, min, 65_535));

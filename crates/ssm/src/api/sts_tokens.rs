@@ -13,6 +13,8 @@
 use core::fmt;
 use std::collections::BTreeMap;
 
+use towline_policy::fold;
+
 use super::Violations;
 use super::sts::{NAMESPACE, element, escape};
 use super::tags::{Tag, check_tags};
@@ -149,7 +151,8 @@ impl AssumeRoleRequest {
         v.items("Tags", self.tags.len(), 0, MAX_SESSION_TAGS);
         check_tags(v, &self.tags);
         v.items("TransitiveTagKeys", self.transitive_tag_keys.len(), 0, MAX_SESSION_TAGS);
-        let tagged = |key: &String| self.tags.iter().any(|tag| tag.key.eq_ignore_ascii_case(key));
+        v.distinct("TransitiveTagKeys", self.transitive_tag_keys.iter().map(String::as_str));
+        let tagged = |key: &String| self.tags.iter().any(|tag| fold(&tag.key) == fold(key));
         v.require(
             self.transitive_tag_keys.iter().all(tagged),
             "TransitiveTagKeys",

@@ -4,8 +4,10 @@
 //!
 //! # Invariants
 //! - A tag that passed has 1 to 128 characters of key and 0 to 256 of value, of AWS's characters.
+//! - No two keys of a request differ in letter case only.
 
 use serde::{Deserialize, Serialize};
+use towline_policy::fold;
 
 use super::{Request, Violations};
 use crate::error::{ApiError, ErrorCode};
@@ -29,6 +31,7 @@ pub struct Tag {
 /// Checks a list of tags in any request.
 pub(super) fn check_tags(v: &mut Violations, tags: &[Tag]) {
     v.items("Tags", tags.len(), 0, MAX_TAGS_IN_REQUEST);
+    v.distinct("Tags", tags.iter().map(|tag| tag.key.as_str()));
     for tag in tags {
         check_key(v, "Tags Key", &tag.key);
         v.length("Tags Value", &tag.value, 0, 256);
@@ -36,10 +39,28 @@ pub(super) fn check_tags(v: &mut Violations, tags: &[Tag]) {
     }
 }
 
+/// What is wrong with tags that come by another way than a request, such as those of a device: the
+/// rules for requests hold for them.
+///
+/// # Errors
+/// A sentence that names the rules that are broken.
+pub fn check_foreign_tags(tags: &[Tag]) -> Result<(), ApiError> {
+    let mut violations = Violations::default();
+    violations.items("Tags", tags.len(), 0, MAX_TAGS_PER_RESOURCE);
+    check_tags(&mut violations, tags);
+    violations.into_result()
+}
+
+/// Checks the keys of tags.
+pub(super) fn check_keys(v: &mut Violations, member: &str, keys: &[String]) {
+    v.distinct(member, keys.iter().map(String::as_str));
+    keys.iter().for_each(|key| check_key(v, member, key));
+}
+
 fn check_key(v: &mut Violations, member: &str, key: &str) {
     v.length(member, key, 1, 128);
     v.tag_characters(member, key);
-    v.require(!key.to_ascii_lowercase().starts_with("aws:"), member, "not begin with aws:");
+    v.require(!fold(key).starts_with("aws:"), member, "not begin with aws:");
 }
 
 /// Values of `ResourceType`. Most of these things do not exist here; see [`resource_of`].
@@ -92,7 +113,7 @@ pub fn resource_of(resource_type: &str, resource_id: &str) -> Result<TaggedResou
     }
 }
 
-/// Sets tags; existing keys get the new value.
+/// Sets tags. A key that is there, in whatever letter case, gets the new spelling and value.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct AddTagsToResourceRequest {
@@ -112,7 +133,7 @@ impl Request for AddTagsToResourceRequest {
     }
 }
 
-/// Removes tags by key; unknown keys do not matter.
+/// Removes tags by key, in whatever letter case; unknown keys do not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct RemoveTagsFromResourceRequest {
@@ -129,7 +150,7 @@ impl Request for RemoveTagsFromResourceRequest {
         v.one_of("ResourceType", &self.resource_type, RESOURCE_TYPES);
         v.length("ResourceId", &self.resource_id, 1, 400);
         v.items("TagKeys", self.tag_keys.len(), 0, MAX_TAGS_IN_REQUEST);
-        self.tag_keys.iter().for_each(|key| check_key(v, "TagKeys", key));
+        check_keys(v, "TagKeys", &self.tag_keys);
     }
 }
 

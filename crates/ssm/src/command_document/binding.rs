@@ -6,6 +6,8 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
+use towline_wire::canonical;
+
 use super::document::{CommandDocument, RUN_SHELL_SCRIPT};
 use super::limits::{DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT};
 use super::parameter::{Kind, Parameter};
@@ -43,7 +45,7 @@ impl CommandDocument {
                 name: step.name.clone(),
                 folder: folder(step),
                 script,
-                working_directory: put(&step.working_directory, &values),
+                working_directory: working_directory(step, &values)?,
                 timeout: timeout(step, &values)?,
                 on_success: step.on_success,
                 on_failure: step.on_failure,
@@ -122,6 +124,19 @@ fn script(step: &Step, values: &Values<'_>) -> String {
 fn add(script: &mut String, line: &str) {
     script.push_str(line);
     script.push('\n');
+}
+
+/// Where the step runs. Policies compare the parameter as it was given, so the path has to have its
+/// one spelling.
+fn working_directory(step: &Step, values: &Values<'_>) -> Result<String, ApiError> {
+    let path = put(&step.working_directory, values);
+    if path.is_empty() {
+        return Ok(path);
+    }
+    let checked = canonical::check_path(&path);
+    checked
+        .map_err(|fault| invalid(format!("the working directory of step {} {fault}", step.name)))?;
+    Ok(path)
 }
 
 fn timeout(step: &Step, values: &Values<'_>) -> Result<u32, ApiError> {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use towline_policy::first_clash;
 
 use super::limits::{MAX_PARAMETERS, MAX_STEPS};
 use super::parameter::Parameter;
@@ -55,6 +56,11 @@ impl CommandDocument {
         let mut parameters = BTreeMap::new();
         for (name, described) in members(value, "parameters")? {
             parameters.insert(name.clone(), Parameter::parse(name, described)?);
+        }
+        if let Some((one, other)) = first_clash(parameters.keys().map(String::as_str)) {
+            return Err(content(format!(
+                "parameters {one} and {other} differ in letter case only"
+            )));
         }
         if parameters.len() > MAX_PARAMETERS {
             return Err(content(format!("the document has more than {MAX_PARAMETERS} parameters")));

@@ -31,6 +31,12 @@ pub struct PlannedStep {
 }
 
 impl Plan {
+    /// The script of each step without its last line end: what policies see as
+    /// `towline:CommandLine`.
+    pub fn command_lines(&self) -> impl Iterator<Item = &str> {
+        self.steps.iter().map(|step| step.script.strip_suffix('\n').unwrap_or(&step.script))
+    }
+
     /// Seconds that all steps together may take.
     #[must_use]
     pub fn timeout(&self) -> u64 {

@@ -172,3 +172,41 @@ fn steps_for_another_platform_are_left_out() {
     assert_eq!((plan.steps.len(), plan.steps[0].on_failure), (1, After::Exit));
     assert_eq!(plan.steps[0].folder, "awsrunShellScript/here");
 }
+
+#[test]
+fn a_working_directory_has_one_spelling() {
+    let at = |directory: &str| {
+        run_shell_script(&[("commands", &["pwd"]), ("workingDirectory", &[directory])])
+    };
+    for good in ["", "/srv", "/", "~", "~/work"] {
+        assert_eq!(at(good).unwrap().steps[0].working_directory, good);
+    }
+    for bad in ["srv", "/srv/../root", "/srv/", "//srv", "./x", "~root"] {
+        let error = at(bad).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidParameters);
+        assert!(error.message.contains("the working directory of step"), "{}", error.message);
+    }
+}
+
+#[test]
+fn the_command_line_is_the_whole_script() {
+    let lines = |commands: &[&str]| {
+        let plan = run_shell_script(&[("commands", commands)]).unwrap();
+        plan.command_lines().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(lines(&["uptime"]), ["uptime"]);
+    assert_eq!(lines(&["uptime", "touch /x"]), ["uptime\ntouch /x"]);
+    assert_eq!(lines(&["uptime", ""]), ["uptime\n"], "an empty line is a line");
+}
+
+#[test]
+fn parameters_that_differ_in_letter_case_only_are_refused() {
+    let error = CommandDocument::parse(&json!({
+        "schemaVersion": "2.2",
+        "parameters": { "service": { "type": "String" }, "Service": { "type": "String" } },
+        "mainSteps": [{ "action": "aws:runShellScript", "name": "x",
+            "inputs": { "runCommand": ["true"] } }]
+    }))
+    .unwrap_err();
+    assert!(error.message.contains("letter case"), "{}", error.message);
+}

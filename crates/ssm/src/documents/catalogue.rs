@@ -121,20 +121,29 @@ pub const BUILT_IN: &[Document] = &[
 /// fit it.
 pub fn resolve(document: Option<&str>, parameters: &Parameters) -> Result<SessionPlan, ApiError> {
     let document = find(document.unwrap_or(RUN_SHELL))?;
-    let values = Values { document, given: parameters };
-    values.check()?;
+    Values { document, given: parameters }.check()?;
+    let values = Values { document, given: &effective(document, parameters) };
     (document.plan)(&values)
 }
 
-/// The values that count for a built-in document, defaults included, for policies. What was given
-/// and does not fit the document is left as it is: [`resolve`] refuses it.
+/// The values that count for a built-in document, for policies: defaults included, paths and hosts
+/// in their one spelling. What was given and does not fit the document is left as it is:
+/// [`resolve`] refuses it.
 #[must_use]
 pub fn effective(document: &Document, given: &Parameters) -> Parameters {
     let defaults = document
         .parameters
         .iter()
         .filter_map(|p| Some((p.name.to_owned(), vec![p.default?.to_owned()])));
-    defaults.chain(given.iter().map(|(name, values)| (name.clone(), values.clone()))).collect()
+    let given = given.iter().map(|(name, values)| {
+        let parameter = document.parameters.iter().find(|p| p.name == name);
+        let spelt = |value: &String| match parameter.map(|p| p.canonical(value)) {
+            Some(Ok(canonical)) => canonical,
+            Some(Err(_)) | None => value.clone(),
+        };
+        (name.clone(), values.iter().map(spelt).collect())
+    });
+    defaults.chain(given).collect()
 }
 
 /// A built-in document by its name.

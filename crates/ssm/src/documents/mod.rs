@@ -16,6 +16,7 @@
 
 pub mod built_in;
 mod catalogue;
+mod command_line;
 pub mod content;
 mod names;
 pub mod own;
@@ -26,9 +27,10 @@ mod values;
 pub mod yaml;
 
 pub use catalogue::{BUILT_IN, Document, effective, find, resolve};
+pub use command_line::{command_line, quoted};
 pub use names::{
     INTERACTIVE_COMMAND, MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_PATH_BYTES, NON_INTERACTIVE_COMMAND,
     PORT_FORWARDING, REMOTE_HOST_FORWARDING, RUN_SHELL, SSH_SESSION, TOWLINE_COPY, TOWLINE_EXEC,
 };
-pub use parameter::{Parameter, Parameters};
+pub use parameter::{Form, Parameter, Parameters};
 pub use plan::SessionPlan;

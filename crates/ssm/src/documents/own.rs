@@ -19,9 +19,12 @@
 use regex_lite::{Regex, RegexBuilder};
 use serde_json::{Map, Value};
 
+use towline_policy::first_clash;
+use towline_wire::canonical;
+
 use super::content::{Content, invalid, text_of};
 use super::names::MAX_COMMAND_BYTES;
-use super::parameter::{HOST, STDOUT_PREFIX, port_number};
+use super::parameter::{STDOUT_PREFIX, port_number};
 use super::plan::SessionPlan;
 use super::preferences::SessionPreferences;
 use crate::documents::Parameters;
@@ -97,10 +100,17 @@ impl OwnDocument {
             Some(_) => return Err(invalid("inputs must be an object")),
         };
         let parameters = match content.tree.get("parameters") {
-            Some(Value::Object(parameters)) => parameters
-                .iter()
-                .map(|(name, value)| Parameter::read(name, value))
-                .collect::<Result<_, _>>()?,
+            Some(Value::Object(parameters)) => {
+                if let Some((one, other)) = first_clash(parameters.keys().map(String::as_str)) {
+                    return Err(invalid(&format!(
+                        "parameters {one} and {other} differ in letter case only"
+                    )));
+                }
+                parameters
+                    .iter()
+                    .map(|(name, value)| Parameter::read(name, value))
+                    .collect::<Result<_, _>>()?
+            }
             _ => Vec::new(),
         };
         let empty = Map::new();
@@ -422,10 +432,10 @@ fn prefix(text: String) -> Result<String, ApiError> {
 }
 
 fn host_name(text: String) -> Result<String, ApiError> {
-    if (HOST.allows)(&text) {
-        Ok(text)
-    } else {
-        Err(refused(format!("host must match {}", HOST.allowed_pattern)))
+    // Policies compare the parameter as it was given: it has to have its one spelling already.
+    match canonical::check_host(&text) {
+        Ok(()) => Ok(text),
+        Err(fault) => Err(refused(format!("host {fault}"))),
     }
 }
 

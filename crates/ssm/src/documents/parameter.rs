@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use towline_wire::canonical;
+
 /// Parameters of a session document: every value is a list.
 pub type Parameters = BTreeMap<String, Vec<String>>;
 
@@ -18,6 +20,34 @@ pub struct Parameter {
     pub allows: fn(&str) -> bool,
     /// Whether it may have several values, in order.
     pub list: bool,
+    /// What its values name.
+    pub form: Form,
+}
+
+/// What the values of a parameter name. Paths and hosts have one spelling, so that policies can
+/// compare them: [`towline_wire::canonical`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// Nothing that has several spellings.
+    Text,
+    /// A place on the device.
+    Path,
+    /// A host that the device connects to.
+    Host,
+}
+
+impl Parameter {
+    /// The one spelling of a value.
+    ///
+    /// # Errors
+    /// A sentence about the value that does not repeat it.
+    pub fn canonical(&self, value: &str) -> Result<String, String> {
+        match self.form {
+            Form::Text => Ok(value.to_owned()),
+            Form::Path => canonical::path(value).map_err(|fault| format!("{} {fault}", self.name)),
+            Form::Host => canonical::host(value).map_err(|fault| format!("{} {fault}", self.name)),
+        }
+    }
 }
 
 pub(super) const RUN_AS: Parameter = Parameter {
@@ -28,6 +58,7 @@ pub(super) const RUN_AS: Parameter = Parameter {
     allowed_pattern: "^[A-Za-z0-9_][A-Za-z0-9_.@+-]{0,62}[$]?$",
     allows: is_local_user,
     list: false,
+    form: Form::Text,
 };
 pub(super) const COMMAND: Parameter = Parameter {
     name: "command",
@@ -35,6 +66,7 @@ pub(super) const COMMAND: Parameter = Parameter {
     allowed_pattern: "^[^\\x00]+$",
     allows: |value| !value.is_empty() && !value.contains('\0'),
     list: false,
+    form: Form::Text,
 };
 pub(super) const SEPARATE: Parameter = Parameter {
     name: "separateOutputStream",
@@ -42,6 +74,7 @@ pub(super) const SEPARATE: Parameter = Parameter {
     allowed_pattern: "^(true|false)$",
     allows: |value| matches!(value.to_ascii_lowercase().as_str(), "true" | "false"),
     list: false,
+    form: Form::Text,
 };
 pub(super) const STDOUT_PREFIX: Parameter = prefix("stdOutSeparatorPrefix");
 pub(super) const STDERR_PREFIX: Parameter = prefix("stdErrSeparatorPrefix");
@@ -56,6 +89,7 @@ const fn prefix(name: &'static str) -> Parameter {
                 && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"\r\n_:-".contains(&b))
         },
         list: false,
+        form: Form::Text,
     }
 }
 
@@ -66,6 +100,7 @@ pub(super) const fn port(name: &'static str, default: &'static str) -> Parameter
         allowed_pattern: "^([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])$",
         allows: |value| port_number(value).is_some_and(|port| port != 0),
         list: false,
+        form: Form::Text,
     }
 }
 
@@ -75,6 +110,7 @@ pub(super) const LOCAL_PORT: Parameter = Parameter {
     allowed_pattern: "^(0|[1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])?$",
     allows: |value| value.is_empty() || port_number(value).is_some(),
     list: false,
+    form: Form::Text,
 };
 pub(super) const HOST: Parameter = Parameter {
     name: "host",
@@ -85,6 +121,7 @@ pub(super) const HOST: Parameter = Parameter {
             && value.bytes().all(|b| b.is_ascii_alphanumeric() || b"._:-".contains(&b))
     },
     list: false,
+    form: Form::Host,
 };
 pub(super) const PATH: Parameter = Parameter {
     name: "path",
@@ -92,6 +129,7 @@ pub(super) const PATH: Parameter = Parameter {
     allowed_pattern: "^[^\\x00]+$",
     allows: |value| !value.is_empty() && !value.contains('\0'),
     list: false,
+    form: Form::Path,
 };
 pub(super) const DIRECTION: Parameter = Parameter {
     name: "direction",
@@ -99,6 +137,7 @@ pub(super) const DIRECTION: Parameter = Parameter {
     allowed_pattern: "^(get|put)$",
     allows: |value| matches!(value, "get" | "put"),
     list: false,
+    form: Form::Text,
 };
 pub(super) const ARGV: Parameter = Parameter {
     name: "argv",
@@ -106,6 +145,7 @@ pub(super) const ARGV: Parameter = Parameter {
     allowed_pattern: "^[^\\x00]*$",
     allows: |value| !value.contains('\0'),
     list: true,
+    form: Form::Text,
 };
 
 /// A port number in decimal digits, without leading zeros.

@@ -18,6 +18,7 @@ use serde_json::{Map, Value};
 use super::content::invalid;
 use super::parameter::is_local_user;
 use crate::error::ApiError;
+use crate::ids::is_key_prefix;
 
 /// Bounds of `idleSessionTimeout`, minutes, as at AWS.
 pub const IDLE_MINUTES: core::ops::RangeInclusive<u32> = 1..=60;
@@ -97,8 +98,13 @@ impl SessionPreferences {
                         checked(key, value, 63, is_bucket, "be the name of an S3 bucket")?
                 }
                 "s3KeyPrefix" => {
-                    read.s3_prefix =
-                        checked(key, value, 500, is_plain, "be a key of S3, up to 500 long")?
+                    read.s3_prefix = checked(
+                        key,
+                        value,
+                        500,
+                        is_prefix,
+                        "be a key of S3, up to 500 long, without . and ..",
+                    )?
                 }
                 "s3EncryptionEnabled" => read.s3_encrypted = switch(key, value)?,
                 "cloudWatchLogGroupName" => {
@@ -272,6 +278,10 @@ fn is_plain(text: &str) -> bool {
 }
 
 /// The rules of CloudWatch Logs: letters, digits and `_ - / . #`.
+fn is_prefix(text: &str) -> bool {
+    is_plain(text) && is_key_prefix(text)
+}
+
 fn is_group(name: &str) -> bool {
     name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-/.#".contains(&byte))
 }

@@ -30,6 +30,9 @@ impl Values<'_> {
                     parameter.name, parameter.allowed_pattern
                 )));
             }
+            for value in values {
+                parameter.canonical(value).map_err(invalid)?;
+            }
         }
         let missing = self
             .document

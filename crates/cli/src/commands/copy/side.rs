@@ -31,7 +31,8 @@ impl Side {
                 } else {
                     path
                 };
-                let path = path.strip_prefix("~/").unwrap_or(path);
+                let path = if path == "~" { "." } else { path };
+                let path = path.strip_prefix("~/").or(path.strip_prefix("./")).unwrap_or(path);
                 Self::Device {
                     device: text[..skip + device.len()].to_owned(),
                     path: path.to_owned(),
@@ -62,6 +63,8 @@ mod tests {
         check("pi:/", "pi", "/");
         check("pi:logs/", "pi", "logs");
         check("pi:~/a", "pi", "a");
+        check("pi:~/", "pi", ".");
+        check("pi:./a", "pi", "a");
         check("tag:room=5:x:y", "tag:room=5", "x:y");
         for here in ["a", "./a:b", "/a:b", ":a", "dir/x:y", ".:a"] {
             assert_eq!(Side::parse(here), Side::Here(here.into()), "{here}");

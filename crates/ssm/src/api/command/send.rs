@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::api::{Request, Violations};
 use crate::clock::EpochSeconds;
 use crate::documents::Parameters;
+use crate::ids::is_key_prefix;
 
 /// Seconds in which a command must have begun on a device when the caller says nothing, as at AWS.
 pub const DEFAULT_TIMEOUT: i64 = 3600;
@@ -128,6 +129,9 @@ impl Request for SendCommandRequest {
         v.optional_length("OutputS3Region", self.output_s3_region.as_ref(), 3, 20);
         v.optional_length("OutputS3BucketName", self.output_s3_bucket_name.as_ref(), 3, 63);
         v.optional_length("OutputS3KeyPrefix", self.output_s3_key_prefix.as_ref(), 0, 500);
+        let prefix = self.output_s3_key_prefix.as_deref().unwrap_or_default();
+        let rule = "have no name . or .. between its slashes";
+        v.require(is_key_prefix(prefix), "OutputS3KeyPrefix", rule);
         for (member, text, zero) in [
             ("MaxConcurrency", &self.max_concurrency, false),
             ("MaxErrors", &self.max_errors, true),
@@ -146,6 +150,7 @@ impl Request for SendCommandRequest {
             .as_ref()
             .and_then(|c| c.cloud_watch_log_group_name.as_ref());
         v.optional_length("CloudWatchOutputConfig.CloudWatchLogGroupName", group, 1, 512);
+        v.distinct("Parameters", self.parameters.keys().map(String::as_str));
         self.parameters.keys().for_each(|name| v.length("Parameters key", name, 1, 255));
         let bytes: usize = self
             .parameters
