@@ -41,6 +41,7 @@ mod piped;
 mod playback;
 mod plugin;
 mod policies;
+mod policy_attacks;
 mod programs;
 mod protocol_violations;
 mod rotation;

@@ -26,6 +26,11 @@ fn order(lab: &Lab, activation: &Activation, gateway: &str, folder: &Path) -> Ou
     files::write(&folder.join("enroll.toml"), text)
 }
 
+/// An activation that permits the tags of these orders.
+fn permits() -> serde_json::Value {
+    serde_json::json!({ "TowlineDeviceTagKeys": ["site", "role"] })
+}
+
 /// Words that run the agent with `script` done before it, in a mount namespace and under a host
 /// name of its own.
 fn behind(script: &str) -> Vec<String> {
@@ -76,7 +81,7 @@ fn story(place: impl FnOnce(&Path) -> String) -> Outcome {
     let mut device =
         lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
     let gateway = device.relay.address().to_string();
-    let activation = lab.activation(1)?;
+    let activation = lab.activation_with(1, &permits())?;
     order(&lab, &activation, &gateway, &folder)?;
     device.start()?;
     let known = enrolled(&lab, &device, |name| {
@@ -199,7 +204,7 @@ fn an_order_in_a_folder_that_others_can_write_is_not_obeyed() -> Outcome {
 #[test]
 fn an_order_on_the_kernels_command_line_enrolls_the_device() -> Outcome {
     let lab = Lab::start()?;
-    let activation = lab.activation(1)?;
+    let activation = lab.activation_with(1, &permits())?;
     let words = lab.directory().join("cmdline");
     let script = format!("mount --bind {} /proc/cmdline", words.display());
     let mut device =
@@ -221,7 +226,7 @@ fn an_order_on_the_kernels_command_line_enrolls_the_device() -> Outcome {
 #[test]
 fn an_order_in_the_environment_enrolls_the_device() -> Outcome {
     let lab = Lab::start()?;
-    let activation = lab.activation(1)?;
+    let activation = lab.activation_with(1, &permits())?;
     let mut device = lab.unenrolled(&DeviceSetup::default())?;
     let mut command = device.command(&["run"]);
     command.env("TOWLINE_ENROLL_GATEWAY", device.relay.address().to_string());

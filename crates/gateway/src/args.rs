@@ -28,6 +28,25 @@ pub(crate) enum Command {
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),
+    /// Remove one tag from the store of a gateway that does not run.
+    ///
+    /// For tags that keep this version from starting; `config check` and `serve` list them. Ask a
+    /// running gateway by its API.
+    RemoveTag(RemoveTag),
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct RemoveTag {
+    /// The directory that `init` made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// What has the tag.
+    #[arg(value_parser = ["device", "principal", "document"])]
+    pub(crate) kind: String,
+    /// Its id or name, as listed.
+    pub(crate) id: String,
+    /// The key of the tag, in its exact letters.
+    pub(crate) key: String,
 }
 
 #[derive(ClapArgs)]

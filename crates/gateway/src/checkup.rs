@@ -8,6 +8,7 @@ use std::path::Path;
 
 use towline_host::clock::UnixMillis;
 use towline_host::files;
+use towline_store::{StoreError, tag_clashes_in};
 
 use crate::authority::Authority;
 use crate::certificate::Facts;
@@ -26,7 +27,7 @@ pub struct Report {
 
 /// Looks at the directory.
 #[must_use]
-pub fn look(dir: &Path, now: UnixMillis) -> Report {
+pub async fn look(dir: &Path, now: UnixMillis) -> Report {
     let mut report = Report::default();
     let config = match Config::load(dir) {
         Ok(config) => config,
@@ -55,6 +56,12 @@ pub fn look(dir: &Path, now: UnixMillis) -> Report {
     let store = dir.join(config::STORE);
     if !std::fs::metadata(&store).is_ok_and(|known| known.len() > 0) {
         report.faults.push(format!("{} is not there or empty", store.display()));
+    } else {
+        match tag_clashes_in(&store).await {
+            Ok(clashes) if clashes.is_empty() => {}
+            Ok(clashes) => report.faults.push(StoreError::TagClashes(clashes).to_string()),
+            Err(error) => report.faults.push(error.to_string()),
+        }
     }
     report.faults.dedup();
     report

@@ -78,7 +78,8 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::AdminKey(options) => offline::admin_key(&options).await,
-        Command::Config(args::Config::Check { dir }) => offline::check(&dir),
+        Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
+        Command::RemoveTag(options) => offline::remove_tag(&options).await,
         Command::Serve(options) => serve(&options).await,
     }
 }

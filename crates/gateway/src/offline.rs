@@ -1,4 +1,4 @@
-//! Commands of root on the server: `admin-key` and `config check`.
+//! Commands of root on the server: `admin-key`, `config check` and `remove-tag`.
 //!
 //! Way: the lock on the directory -> free: the store is opened here; held: the gateway that runs is
 //! asked by its local socket.
@@ -18,10 +18,10 @@ use towline_gateway::{checkup, config};
 use towline_host::clock::Clock;
 use towline_host::files;
 use towline_host::lock::{DirLock, LockError};
-use towline_store::Store;
+use towline_store::{Store, remove_tag_in};
 
 use crate::Failure;
-use crate::args::AdminKey;
+use crate::args::{AdminKey, RemoveTag};
 
 /// Makes a rescue key and shows it, or writes it.
 pub(crate) async fn admin_key(options: &AdminKey) -> Result<(), Failure> {
@@ -88,8 +88,8 @@ async fn asked(dir: &Path) -> Result<RescueKey, Failure> {
 }
 
 /// Says what was found in the directory; fails when a gateway would not start.
-pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
-    let report = checkup::look(dir, Clock::system().now());
+pub(crate) async fn check(dir: &Path) -> Result<(), Failure> {
+    let report = checkup::look(dir, Clock::system().now()).await;
     let mut stdout = std::io::stdout();
     for fault in &report.faults {
         writeln!(stdout, "fault: {fault}")?;
@@ -102,4 +102,16 @@ pub(crate) fn check(dir: &Path) -> Result<(), Failure> {
         return Ok(());
     }
     Err(format!("a gateway would not start in {}", dir.display()).into())
+}
+
+/// Removes one tag from the store of a gateway that does not run.
+pub(crate) async fn remove_tag(options: &RemoveTag) -> Result<(), Failure> {
+    let _lock = DirLock::take(&options.dir)?;
+    let RemoveTag { dir, kind, id, key } = options;
+    if remove_tag_in(&dir.join(config::STORE), kind, id, key).await? {
+        writeln!(std::io::stdout(), "removed")?;
+        return Ok(());
+    }
+    Err(format!("{kind} {id} has no tag {key:?}: keys are compared in their exact letters here")
+        .into())
 }

@@ -367,6 +367,7 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         default_name: String::new(),
         iam_role: "x".into(),
         tags: vec![],
+        device_tag_keys: vec![],
         uses_allowed: 1,
         require_approval: false,
         source_cidr: String::new(),

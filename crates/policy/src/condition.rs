@@ -17,7 +17,8 @@
 //!
 //! - Without a set operator a key of several values passes when one of them does (all, for a
 //!   negation). IAM leaves this open and asks for a set operator.
-//! - `towline:DocumentParameter/*` is an exception, because its values are run together: without a
+//! - `towline:DocumentParameter/*` and `towline:CommandLine` are exceptions, because their values are
+//!   run together: without a
 //!   set operator an `Allow` needs all of them to pass, and for a `Deny` one is enough, negated or
 //!   not. An `Allow` is not met without a value, unless the operator ends with `IfExists`.
 //! - A pattern of an IPv4 address for `towline:DocumentParameter/host` (`10.*`) means addresses: a
@@ -26,7 +27,7 @@
 use crate::arn::ArnPattern;
 use crate::effect::Effect;
 use crate::fold::folded;
-use crate::known_keys::DOCUMENT_PARAMETER;
+use crate::known_keys::{COMMAND_LINE, DOCUMENT_PARAMETER};
 use crate::operator::{Family, Operator, Quantifier, Relation};
 use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, Variable};
 use crate::request::{Context, Key};
@@ -56,7 +57,7 @@ pub(crate) struct Condition {
     sources: Vec<Box<str>>,
     operator: Operator,
     wanted: Wanted,
-    /// The key is a parameter of a document.
+    /// The key is a parameter of a document, or the command that parameters make: one value a step.
     parameter: bool,
     /// The key is the host that a document connects to.
     host: bool,
@@ -86,7 +87,7 @@ impl Condition {
     ) -> Result<Self, (usize, ValueError)> {
         let key = Key::new(key_name);
         Ok(Self {
-            parameter: key.name().starts_with(DOCUMENT_PARAMETER),
+            parameter: key.name().starts_with(DOCUMENT_PARAMETER) || key.name() == COMMAND_LINE,
             host: key.name().strip_prefix(DOCUMENT_PARAMETER) == Some("host"),
             operator_name: operator_name.into(),
             key_name: key_name.into(),

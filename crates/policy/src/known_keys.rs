@@ -101,8 +101,13 @@ const TOKEN_SERVICE: &[&str] = &[
 ];
 
 /// Our own: the parameters of the session document or command that is asked for, defaults included,
-/// by name; and the whole command that they make.
-const TOWLINE: &[&str] = &["towline:commandline", "towline:documentparameter/"];
+/// by name; the whole command that they make; and the
+/// keys of tags that an activation lets devices bring.
+const TOWLINE: &[&str] =
+    &["towline:commandline", "towline:devicetagkeys", "towline:documentparameter/"];
+
+/// The whole command of each step.
+pub(crate) const COMMAND_LINE: &str = "towline:commandline";
 
 /// The values of a document's parameters, by the parameter's name.
 pub(crate) const DOCUMENT_PARAMETER: &str = "towline:documentparameter/";

@@ -37,8 +37,8 @@ pub const MAX_NAME_BYTES: usize = 512;
 /// each (IAM).
 pub const MAX_CONTEXT_KEYS: usize = 512;
 
-/// Most values of one key in a request's context: the lines of a script that a client sends.
-pub const MAX_CONTEXT_VALUES: usize = 4_096;
+/// Most values of one key in a request's context: the lines of the largest script, one byte each.
+pub const MAX_CONTEXT_VALUES: usize = 65_536;
 
 /// Longest value in a request's context, in bytes: the largest script that a device takes.
 pub const MAX_VALUE_BYTES: usize = 65_536;

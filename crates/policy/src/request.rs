@@ -73,8 +73,8 @@ impl Request {
 pub enum Fault {
     /// It is beyond [`crate::limits`].
     #[error(
-        "the request is too large to be judged: a value has at most {MAX_VALUE_BYTES} bytes, a key \
-         at most {MAX_CONTEXT_VALUES} values"
+        "the request is too large to be judged by policies: a value may have {MAX_VALUE_BYTES} bytes, \
+         a key {MAX_CONTEXT_VALUES} values, and a request {MAX_CONTEXT_KEYS} keys"
     )]
     Oversized,
     /// This key was set twice, with different values.
@@ -172,7 +172,14 @@ impl Context {
         found.map(|offset| first + offset).ok_or(first)
     }
 
-    /// The same, to be chained.
+    /// Sets the values of a key that has none yet.
+    pub fn set_default<V: Into<String>>(&mut self, key: &str, values: impl IntoIterator<Item = V>) {
+        if self.values(key).is_empty() {
+            self.set(key, values);
+        }
+    }
+
+    /// [`Context::set`], to be chained.
     #[must_use]
     pub fn with<V: Into<String>>(mut self, key: &str, values: impl IntoIterator<Item = V>) -> Self {
         self.set(key, values);
@@ -225,11 +232,7 @@ impl Context {
             ("aws:username", caller.user_name().map(str::to_owned)),
         ];
         for (key, value) in known {
-            if let Some(value) = value
-                && self.values(key).is_empty()
-            {
-                self.set(key, [value]);
-            }
+            self.set_default(key, value);
         }
     }
 }

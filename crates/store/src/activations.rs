@@ -28,6 +28,8 @@ pub struct NewActivation {
     pub iam_role: String,
     /// Tags of its devices.
     pub tags: Vec<Tag>,
+    /// Keys of tags that its devices may bring.
+    pub device_tag_keys: Vec<String>,
     /// How many devices may register.
     pub uses_allowed: i64,
     /// Whether its devices stay pending until they are approved.
@@ -64,11 +66,12 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, code_hash, description, default_name, iam_role, tags, uses_allowed, uses, \
+const COLUMNS: &str = "SELECT id, code_hash, description, default_name, iam_role, tags, device_tag_keys, uses_allowed, uses, \
      require_approval, source_cidr, created_by, created_at, expires_at FROM activations";
 
 fn activation(row: &SqliteRow) -> Result<Activation, sqlx::Error> {
     let tags: String = row.try_get("tags")?;
+    let keys: String = row.try_get("device_tag_keys")?;
     Ok(Activation {
         new: NewActivation {
             id: row.try_get("id")?,
@@ -77,6 +80,8 @@ fn activation(row: &SqliteRow) -> Result<Activation, sqlx::Error> {
             default_name: row.try_get("default_name")?,
             iam_role: row.try_get("iam_role")?,
             tags: serde_json::from_str(&tags).map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
+            device_tag_keys: serde_json::from_str(&keys)
+                .map_err(|e| sqlx::Error::Decode(Box::new(e)))?,
             uses_allowed: row.try_get("uses_allowed")?,
             require_approval: row.try_get("require_approval")?,
             source_cidr: row.try_get("source_cidr")?,
@@ -95,12 +100,14 @@ impl Activations<'_> {
     /// [`StoreError::Full`] beyond [`limits::MAX_ACTIVATIONS`].
     pub async fn create(&self, new: &NewActivation, now: UnixMillis) -> Result<(), StoreError> {
         let tags = serde_json::to_string(&new.tags).map_err(|e| StoreError::Row(e.to_string()))?;
+        let keys = serde_json::to_string(&new.device_tag_keys)
+            .map_err(|e| StoreError::Row(e.to_string()))?;
         let mut tx = self.store.writing().await?;
         let count = "SELECT COUNT(*) FROM activations WHERE id <> ?";
         within(&mut tx, count, &new.id, "activations", limits::MAX_ACTIVATIONS).await?;
         sqlx::query(
-            "INSERT INTO activations (id, code_hash, description, default_name, iam_role, tags, uses_allowed, \
-             require_approval, source_cidr, created_by, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO activations (id, code_hash, description, default_name, iam_role, tags, device_tag_keys, uses_allowed, \
+             require_approval, source_cidr, created_by, created_at, expires_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.code_hash)
@@ -108,6 +115,7 @@ impl Activations<'_> {
         .bind(&new.default_name)
         .bind(&new.iam_role)
         .bind(tags)
+        .bind(keys)
         .bind(new.uses_allowed)
         .bind(new.require_approval)
         .bind(&new.source_cidr)
@@ -193,6 +201,7 @@ impl NewActivation {
             default_name: String::new(),
             iam_role: "towline".into(),
             tags: vec![],
+            device_tag_keys: vec![],
             uses_allowed,
             require_approval: false,
             source_cidr: String::new(),

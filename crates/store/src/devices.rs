@@ -7,12 +7,13 @@
 
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
+use towline_policy::fold;
 
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
 use crate::store::{Store, one_of, within};
-use crate::tags::Tag;
+use crate::tags::{Tag, TagKind, put_all};
 use towline_host::clock::UnixMillis;
 
 /// What a device may do.
@@ -216,14 +217,7 @@ impl Devices<'_> {
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("device key"))?;
-        for (key, value) in &new.tags {
-            sqlx::query("INSERT INTO tags (kind, id, key, value) VALUES ('device', ?, ?, ?)")
-                .bind(&new.id)
-                .bind(key)
-                .bind(value)
-                .execute(&mut *tx)
-                .await?;
-        }
+        put_all(&mut tx, TagKind::Device, &new.id, &new.tags).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -271,8 +265,8 @@ impl Devices<'_> {
         one_of(&mut query, "agent_version", &filter.agent_versions);
         one_of(&mut query, "status", &statuses);
         for (key, values) in &filter.tags {
-            query.push(" AND EXISTS (SELECT 1 FROM tags t WHERE t.kind = 'device' AND t.id = d.id AND t.key = ");
-            query.push_bind(key);
+            query.push(" AND EXISTS (SELECT 1 FROM tags t WHERE t.kind = 'device' AND t.id = d.id AND t.key_folded = ");
+            query.push_bind(fold(key));
             one_of(&mut query, "t.value", values);
             query.push(")");
         }

@@ -1,5 +1,7 @@
 //! Why the store did not do what it was asked.
 
+use crate::tag_keys::TagClash;
+
 /// Why the store did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -30,9 +32,28 @@ pub enum StoreError {
     /// The database failed: disk full, locked for too long, damaged.
     #[error("database error: {0}")]
     Database(#[from] sqlx::Error),
+    /// Tags of an older version, under keys that differ in letter case only.
+    #[error(
+        "tag keys have no letter case, and these differ in nothing else:\n{}\nRemove all but one of \
+         each with towline-gateway remove-tag --dir DIR KIND ID KEY, then start again",
+        listed(.0)
+    )]
+    TagClashes(Vec<TagClash>),
     /// The schema could not be brought up to date.
     #[error("cannot migrate the database: {0}")]
     Migrate(#[from] sqlx::migrate::MigrateError),
+}
+
+/// Clashes that an error shows.
+const SHOWN: usize = 50;
+
+fn listed(clashes: &[TagClash]) -> String {
+    let mut lines: Vec<String> =
+        clashes.iter().take(SHOWN).map(|clash| format!("  {clash}")).collect();
+    if clashes.len() > SHOWN {
+        lines.push(format!("  and {} more", clashes.len() - SHOWN));
+    }
+    lines.join("\n")
 }
 
 impl StoreError {

@@ -45,6 +45,7 @@ mod run_commands;
 mod sessions;
 mod settings;
 mod store;
+mod tag_keys;
 mod tags;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
@@ -67,4 +68,5 @@ pub use run_commands::{
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use store::Store;
+pub use tag_keys::{TagClash, remove_tag_in, tag_clashes_in};
 pub use tags::{Tag, TagKind, Tags};

@@ -19,12 +19,14 @@ const STEPS: &[(i64, &str, &str)] = &[
     (9, "target", include_str!("../migrations/0009_target.sql")),
     (10, "what a session left", include_str!("../migrations/0010_what_a_session_left.sql")),
     (11, "recorded input", include_str!("../migrations/0011_recorded_input.sql")),
+    (12, "tag keys", include_str!("../migrations/0012_tag_keys.sql")),
 ];
 
+/// The steps with lower numbers than this.
 #[derive(Debug)]
-struct Compiled;
+struct Before(i64);
 
-impl MigrationSource<'static> for Compiled {
+impl MigrationSource<'static> for Before {
     fn resolve(self) -> BoxFuture<'static, Result<Vec<Migration>, BoxDynError>> {
         let step = |&(version, name, sql): &(i64, &'static str, &'static str)| {
             Migration::new(
@@ -35,11 +37,17 @@ impl MigrationSource<'static> for Compiled {
                 false,
             )
         };
-        Box::pin(async move { Ok(STEPS.iter().map(step).collect()) })
+        Box::pin(async move { Ok(STEPS.iter().filter(|step| step.0 < self.0).map(step).collect()) })
     }
 }
 
 /// All steps, ready to be run.
 pub(super) async fn migrator() -> Result<Migrator, MigrateError> {
-    Migrator::new(Compiled).await
+    Migrator::new(Before(i64::MAX)).await
+}
+
+/// The steps before one of them: for tests of what a store of an older version becomes.
+#[cfg(test)]
+pub(super) async fn migrator_before(step: i64) -> Result<Migrator, MigrateError> {
+    Migrator::new(Before(step)).await
 }

@@ -19,7 +19,7 @@ use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
 use crate::error::StoreError;
-use crate::{limits, migrations};
+use crate::{limits, migrations, tag_keys};
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -37,7 +37,8 @@ impl Store {
     /// Opens the database file, creates it if it does not exist, and migrates the schema.
     ///
     /// # Errors
-    /// When the file cannot be opened, or was written by a newer version.
+    /// When the file cannot be opened, was written by a newer version, or has tags that this version
+    /// cannot keep apart ([`StoreError::TagClashes`]).
     pub async fn open(path: &Path) -> Result<Self, StoreError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -47,13 +48,18 @@ impl Store {
             .foreign_keys(true)
             .busy_timeout(limits::STORE_BUSY);
         let keeper = SqliteConnection::connect_with(&options).await?;
+        // On one connection: another one that had read the schema before would not know the new
+        // indices, and SQLite does not read it again for an ON CONFLICT clause.
+        let one = SqlitePoolOptions::new().max_connections(1).connect_with(options.clone()).await?;
+        let upgraded = upgrade(&one).await;
+        one.close().await;
+        upgraded?;
         let pool = SqlitePoolOptions::new()
             .max_connections(limits::STORE_CONNECTIONS)
             .before_acquire(usable)
             .after_release(usable)
             .connect_with(options)
             .await?;
-        migrations::migrator().await?.run(&pool).await?;
         Ok(Self { pool, keeper: Arc::new(Mutex::new(Some(keeper))) })
     }
 
@@ -172,6 +178,13 @@ impl Store {
     pub(crate) async fn writing(&self) -> Result<Transaction<'static, Sqlite>, StoreError> {
         Ok(self.pool.begin_with("BEGIN IMMEDIATE").await?)
     }
+}
+
+/// Brings the schema up to date.
+async fn upgrade(pool: &SqlitePool) -> Result<(), StoreError> {
+    tag_keys::check(pool).await?;
+    migrations::migrator().await?.run(pool).await?;
+    tag_keys::complete(pool).await
 }
 
 /// Whether a connection may serve again: it is in no transaction. SQLite ends a transaction by

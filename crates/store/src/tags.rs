@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use sqlx::{Sqlite, Transaction};
+use towline_policy::fold;
 
 use crate::error::StoreError;
 use crate::limits::MAX_TAGS;
@@ -29,7 +30,7 @@ impl TagKind {
     }
 }
 
-/// Key and value. The keys of one resource are unique and case-sensitive.
+/// Key and value. The keys of one resource are unique, whatever their letter case ([`fold`]).
 pub type Tag = (String, String);
 
 /// Operations on tags.
@@ -64,7 +65,7 @@ impl Tags<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Sets tags; an existing key gets the new value.
+    /// Sets tags. An existing key, in whatever letter case, gets the new spelling and value.
     ///
     /// # Errors
     /// [`StoreError::Full`] beyond [`MAX_TAGS`]; no tag is set then.
@@ -75,17 +76,17 @@ impl Tags<'_> {
         Ok(())
     }
 
-    /// Removes tags by key; missing keys are no error.
+    /// Removes tags by key, in whatever letter case; missing keys are no error.
     ///
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn remove(&self, kind: TagKind, id: &str, keys: &[String]) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         for key in keys {
-            sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key = ?")
+            sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key_folded = ?")
                 .bind(kind.as_str())
                 .bind(id)
-                .bind(key)
+                .bind(fold(key))
                 .execute(&mut *tx)
                 .await?;
         }
@@ -103,12 +104,13 @@ pub(crate) async fn put_all(
 ) -> Result<(), StoreError> {
     for (key, value) in tags {
         sqlx::query(
-            "INSERT INTO tags (kind, id, key, value) VALUES (?, ?, ?, ?) \
-             ON CONFLICT (kind, id, key) DO UPDATE SET value = excluded.value",
+            "INSERT INTO tags (kind, id, key, key_folded, value) VALUES (?, ?, ?, ?, ?) \
+             ON CONFLICT (kind, id, key_folded) DO UPDATE SET key = excluded.key, value = excluded.value",
         )
         .bind(kind.as_str())
         .bind(id)
         .bind(key)
+        .bind(fold(key))
         .bind(value)
         .execute(&mut **tx)
         .await?;
@@ -146,6 +148,18 @@ mod tests {
         let all = tags.of(TagKind::Device, "mi-1").await.unwrap();
         assert_eq!(all, BTreeMap::from([tag("Environment", "prod")]));
         assert!(tags.of(TagKind::Principal, "mi-1").await.unwrap().is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_key_in_other_letters_is_the_same_key() {
+        let (store, _dir) = scratch().await;
+        let tags = store.tags();
+        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "dev")]).await.unwrap();
+        tags.put(TagKind::Device, "mi-1", &[tag("environment", "prod")]).await.unwrap();
+        let all = tags.of(TagKind::Device, "mi-1").await.unwrap();
+        assert_eq!(all, BTreeMap::from([tag("environment", "prod")]));
+        tags.remove(TagKind::Device, "mi-1", &["ENVIRONMENT".into()]).await.unwrap();
+        assert!(tags.of(TagKind::Device, "mi-1").await.unwrap().is_empty());
     }
 
     #[tokio::test]

@@ -124,7 +124,9 @@ impl Lab {
     /// With the words of the agent.
     pub fn enrolled(&self, setup: &DeviceSetup) -> Outcome<Device> {
         let mut device = self.unenrolled(setup)?;
-        device.enroll(&self.activation(1)?)?;
+        let keys: Vec<&str> = setup.tags.iter().map(|(key, _)| key.as_str()).collect();
+        let permits = serde_json::json!({ "TowlineDeviceTagKeys": keys });
+        device.enroll(&self.activation_with(1, &permits)?)?;
         Ok(device)
     }
 
@@ -141,12 +143,23 @@ impl Lab {
         Device::new(&self.programs, &self.gateway, directory, relay, setup)
     }
 
-    /// Makes an activation for so many devices.
+    /// Makes an activation for so many devices, which bring no tags.
     ///
     /// # Errors
     /// The administrator is refused.
     pub fn activation(&self, uses: u32) -> Outcome<Activation> {
-        let body = serde_json::json!({ "IamRole": "towline", "RegistrationLimit": uses });
+        self.activation_with(uses, &serde_json::json!({}))
+    }
+
+    /// The same with further members of the request.
+    ///
+    /// # Errors
+    /// As [`Lab::activation`].
+    pub fn activation_with(&self, uses: u32, more: &serde_json::Value) -> Outcome<Activation> {
+        let mut body = serde_json::json!({ "IamRole": "towline", "RegistrationLimit": uses });
+        for (name, value) in more.as_object().into_iter().flatten() {
+            body[name] = value.clone();
+        }
         let made = self.admin().api("AmazonSSM.CreateActivation", &body)?;
         let text = |name: &str| {
             made[name]

@@ -63,6 +63,9 @@ pub(crate) struct ActivationArgs {
     /// Tag for its devices; repeatable
     #[arg(long, value_name = "KEY=VALUE", value_parser = parse_tag)]
     pub tag: Vec<(String, String)>,
+    /// Keys of tags that its devices may bring themselves [default: none]
+    #[arg(long, value_name = "KEY[,KEY]", value_delimiter = ',')]
+    pub device_tags: Vec<String>,
     /// Its devices stay pending until an administrator approves them
     #[arg(long)]
     pub approval: bool,

@@ -43,6 +43,7 @@ async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failu
         registration_metadata: Vec::new(),
         towline_require_approval: args.approval,
         towline_source_cidr: args.from,
+        towline_device_tag_keys: args.device_tags,
     };
     let answer: CreateActivationResult =
         context.call(Operation::CreateActivation, &request).await?;
@@ -85,9 +86,13 @@ fn table(output: Output, activations: &[Activation]) -> String {
             time_text(Some(activation.expiration_date)).into(),
             activation.default_instance_name.clone().into(),
             tags_text(&activation.tags).into(),
+            activation.towline_device_tag_keys.join(",").into(),
             activation.description.clone().into(),
         ]
     };
     let rows: Vec<Vec<Cell>> = activations.iter().map(row).collect();
-    output.table(&["ID", "USED", "STATE", "EXPIRES", "NAME", "TAGS", "DESCRIPTION"], &rows)
+    output.table(
+        &["ID", "USED", "STATE", "EXPIRES", "NAME", "TAGS", "DEVICE TAGS", "DESCRIPTION"],
+        &rows,
+    )
 }

@@ -19,8 +19,11 @@ use towline_policy::batch::evaluate_line;
 use towline_policy::limits::MAX_BATCH_LINE_BYTES;
 use towline_policy::{
     Context, Effect, Explanation, NamedPolicy, Policy, PolicySet, Request, StatementReport, Use,
-    explain,
+    Vocabulary, Warning, explain, fold,
 };
+use towline_ssm::Operation;
+use towline_ssm::documents::BUILT_IN;
+use towline_ssm::ids::ARN_FORMS;
 
 use super::context::read_document;
 use crate::args::policy::{PolicyCommand, TestArgs};
@@ -30,6 +33,9 @@ use crate::output::{Output, complain};
 
 /// The answer to an invalid line: not a decision, so that no test passes by it.
 const INVALID: &str = "Invalid";
+/// Actions that are no operations: parts of AssumeRole that a policy allows by themselves.
+const SESSION_ACTIONS: [&str; 2] = ["sts:TagSession", "sts:SetSourceIdentity"];
+
 /// Runs it. Returns the exit code.
 pub(super) fn run(command: &PolicyCommand, output: Output) -> Result<u8, Failure> {
     match command {
@@ -52,15 +58,38 @@ fn unreadable(path: &Path) -> impl Fn(io::Error) -> Failure {
     move |why| Failure::Local { what: format!("cannot read {}", path.display()), why }
 }
 
+/// Whether the gateway would store it, and which of its parts do nothing there.
 fn check(text: &str, output: Output) -> Result<(), Failure> {
     let policy = Policy::parse(text).map_err(|error| Failure::BadDocument(error.to_string()))?;
     policy
         .validate_for_storage(Use::Managed, &[])
         .map_err(|error| Failure::BadDocument(error.to_string()))?;
-    let answer = json!({ "Valid": true, "Statements": policy.statement_count() });
+    let warnings: Vec<String> = warnings(&policy).iter().map(ToString::to_string).collect();
+    let answer = json!({
+        "Valid": true,
+        "Statements": policy.statement_count(),
+        "Warnings": warnings,
+    });
     let statements = if policy.statement_count() == 1 { "statement" } else { "statements" };
     output.answer(&answer, |_| {
-        format!("the policy is valid: {} {statements}\n", policy.statement_count())
+        let mut text = format!("the policy is valid: {} {statements}\n", policy.statement_count());
+        for warning in &warnings {
+            text.push_str(&format!("warning: {warning}\n"));
+        }
+        text
+    })
+}
+
+fn warnings(policy: &Policy) -> Vec<Warning> {
+    let operations = Operation::ALL.iter().map(|operation| operation.iam_action());
+    let actions: Vec<&str> = operations.chain(SESSION_ACTIONS).collect();
+    let parameters = BUILT_IN.iter().flat_map(|document| document.parameters);
+    let single: Vec<&str> = parameters.filter(|p| !p.list).map(|p| p.name).collect();
+    policy.warnings(&Vocabulary {
+        actions: &actions,
+        resources: ARN_FORMS,
+        single_parameters: &single,
+        own_keys: &[],
     })
 }
 
@@ -163,7 +192,7 @@ fn context(pairs: &[(String, String)]) -> Context {
     for (key, _) in pairs {
         let values = pairs
             .iter()
-            .filter(|(other, _)| other.eq_ignore_ascii_case(key))
+            .filter(|(other, _)| fold(other) == fold(key))
             .map(|(_, value)| value.as_str());
         context.set(key, values);
     }

@@ -41,26 +41,29 @@ impl Api {
         call: &Call,
         request: CreateActivationRequest,
     ) -> Result<CreateActivationResult, ApiError> {
+        // Who may not set a tag may not let a device bring it either.
+        let device_keys = request.towline_device_tag_keys;
         let keys = request.tags.iter().map(|tag| tag.key.clone());
-        let mut question = Question::anything().with("aws:TagKeys", keys);
+        let mut question = Question::anything()
+            .with("aws:TagKeys", keys.chain(device_keys.iter().cloned()))
+            .with("towline:DeviceTagKeys", device_keys.iter().cloned());
         question.facts.extend(request_tags(&request.tags));
         self.authorize(call, &question).await?;
-        if request.tags.len() > MAX_TAGS_PER_RESOURCE {
+        if request.tags.len() + device_keys.len() > MAX_TAGS_PER_RESOURCE {
             let message = format!("a device can have {MAX_TAGS_PER_RESOURCE} tags");
             return Err(ApiError::new(ErrorCode::InvalidParameters, message));
         }
         let expires_at = expiry(request.expiration_date, call.now)?;
         let id = entropy::uuid().or_internal("no activation id")?;
         let code = hex_lower(&entropy::random::<20>().or_internal("no activation code")?);
-        let tags: std::collections::BTreeMap<_, _> =
-            request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let new = NewActivation {
             id: id.clone(),
             code_hash: hash_code(&code),
             description: request.description.unwrap_or_default(),
             default_name: request.default_instance_name.unwrap_or_default(),
             iam_role: request.iam_role,
-            tags: tags.into_iter().collect(),
+            tags: request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect(),
+            device_tag_keys: device_keys,
             uses_allowed: request.registration_limit.unwrap_or(1),
             require_approval: request.towline_require_approval,
             source_cidr: request.towline_source_cidr.unwrap_or_default(),
@@ -160,5 +163,6 @@ fn shown(row: towline_store::Activation, now: UnixMillis) -> Activation {
         tags: new.tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
         towline_require_approval: new.require_approval,
         towline_source_cidr: text(new.source_cidr),
+        towline_device_tag_keys: new.device_tag_keys,
     }
 }

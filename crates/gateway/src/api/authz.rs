@@ -14,9 +14,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use towline_policy::limits::{MAX_CONTEXT_KEYS, MAX_CONTEXT_VALUES, MAX_VALUE_BYTES};
 use towline_policy::{
-    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, Why, evaluate, explain,
+    Context, NamedPolicy, Outcome, Policy, PolicySet, Request, evaluate, explain,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
@@ -66,22 +65,23 @@ impl Api {
     /// Goes on only if the caller may do this operation on that resource.
     ///
     /// # Errors
-    /// `AccessDeniedException` with action, resource and principal.
+    /// `AccessDeniedException` with action, resource and principal; `ValidationException` for a
+    /// request that cannot be judged.
     pub(super) async fn authorize(&self, call: &Call, question: &Question) -> Result<(), ApiError> {
         let set = self.policies_of(call).await?;
         let request = asked(call, self, call.operation.iam_action(), question);
+        if let Some(fault) = request.fault() {
+            // A limit is no missing right: it is told as what it is.
+            call.asked(question.shown(), false);
+            call.note("denied", fault.to_string());
+            return Err(ApiError::validation(fault.to_string()));
+        }
         let decision = evaluate(&set, &request);
         call.asked(question.shown(), decision.is_allowed());
         if decision.is_allowed() {
             return Ok(());
         }
         call.note("denied", decision.to_string());
-        if decision.why == Why::Oversized {
-            return Err(ApiError::validation(format!(
-                "the request is too large to be judged by policies: a value may have {MAX_VALUE_BYTES} \
-                 bytes, a key {MAX_CONTEXT_VALUES} values, and a request {MAX_CONTEXT_KEYS} keys"
-            )));
-        }
         Err(self.refusal(call, question, &set, &request, decision.effect))
     }
 
@@ -218,15 +218,10 @@ fn missing(
 pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
     let mut context = Context::new();
     let now = call.now.to_datetime();
-    context.set("aws:userid", [call.caller.user_id.as_str()]);
     if let Some(temporary) = &call.caller.temporary {
         context.set("aws:TokenIssueTime", [temporary.issued_at.whole_seconds().to_rfc3339()]);
         context.set("aws:MultiFactorAuthPresent", ["false"]); // known to be so: there are no second factors here
         context.set("aws:SourceIdentity", temporary.source_identity.iter().map(String::as_str));
-        context.set(
-            "ssm:AccessRequestId",
-            temporary.access.iter().map(|(request, _)| request.as_str()),
-        );
     }
     context.set("aws:SourceIp", [call.source.to_string()]);
     context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
@@ -245,6 +240,11 @@ pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -
     for (key, values) in &question.facts {
         context.set(key, values.iter().map(String::as_str));
     }
+    // A question about somebody else's session has another name in place of the caller's.
+    context.set_default("aws:userid", [call.caller.user_id.as_str()]);
+    // A question about an access request names it; else it is the one that the credentials are of.
+    let access = call.caller.temporary.as_ref().and_then(|temporary| temporary.access.as_ref());
+    context.set_default("ssm:AccessRequestId", access.map(|(request, _)| request.as_str()));
     context.fill_from_principal(&call.caller.arn);
     Request {
         principal: call.caller.arn.clone(),

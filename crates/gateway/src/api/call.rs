@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::sync::Mutex;
 
 use towline_host::clock::UnixMillis;
+use towline_policy::fold;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
@@ -28,6 +29,19 @@ pub(super) struct Caller {
     pub(super) tags: BTreeMap<String, String>,
     /// For temporary credentials.
     pub(super) temporary: Option<Temporary>,
+}
+
+impl Caller {
+    /// The value of a tag, in whatever letter case its key is written.
+    pub(super) fn tag(&self, key: &str) -> Option<&String> {
+        tag(&self.tags, key)
+    }
+}
+
+/// The value of a tag, in whatever letter case its key is written.
+pub(super) fn tag<'t>(tags: &'t BTreeMap<String, String>, key: &str) -> Option<&'t String> {
+    let key = fold(key);
+    tags.iter().find(|(other, _)| fold(other) == key).map(|(_, value)| value)
 }
 
 /// What temporary credentials bring.

@@ -446,6 +446,7 @@ fn refused(error: &StoreError) -> ApiError {
         StoreError::Missing(_) => ErrorCode::InvalidDocument,
         StoreError::Row(_)
         | StoreError::NotWhole(_)
+        | StoreError::TagClashes(_)
         | StoreError::Database(_)
         | StoreError::Migrate(_) => {
             return internal("cannot store a document", error);

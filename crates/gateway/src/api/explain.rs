@@ -100,18 +100,24 @@ impl Api {
         action: &str,
         question: &Question,
     ) -> Request {
+        // What the caller supposes comes first: the rest is as it would be.
         let mut context = Context::new();
-        context.set("aws:userid", [asked.user_id.as_str()]);
-        context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
-        context.set("aws:EpochTime", [call.now.to_datetime().unix_timestamp().to_string()]);
-        context.set("aws:SecureTransport", ["true"]);
-        context.set("aws:RequestedRegion", [self.realm().region.as_str()]);
-        context.set("aws:ResourceAccount", [self.realm().account.as_str()]);
-        context
-            .set_tags("aws:PrincipalTag", asked.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        context.set_resource_tags(question.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         for (key, values) in &question.facts {
             context.set(key, values.iter().map(String::as_str));
+        }
+        context.set_default("aws:userid", [asked.user_id.as_str()]);
+        context.set_default("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
+        let now = call.now.to_datetime().unix_timestamp();
+        context.set_default("aws:EpochTime", [now.to_string()]);
+        context.set_default("aws:SecureTransport", ["true"]);
+        context.set_default("aws:RequestedRegion", [self.realm().region.as_str()]);
+        context.set_default("aws:ResourceAccount", [self.realm().account.as_str()]);
+        for (key, value) in &asked.tags {
+            context.set_default(&format!("aws:PrincipalTag/{key}"), [value.as_str()]);
+        }
+        for (key, value) in &question.tags {
+            context.set_default(&format!("aws:ResourceTag/{key}"), [value.as_str()]);
+            context.set_default(&format!("ssm:resourceTag/{key}"), [value.as_str()]);
         }
         context.fill_from_principal(&asked.arn);
         Request {

@@ -38,6 +38,7 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             }
             StoreError::Row(_)
             | StoreError::NotWhole(_)
+            | StoreError::TagClashes(_)
             | StoreError::Database(_)
             | StoreError::Migrate(_) => internal(what, &error),
         })

@@ -29,6 +29,8 @@ use super::service::Api;
 
 /// The principal's tag that says as which user its sessions run, as at AWS.
 pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";
+/// The condition key for the whole command of a session or a step.
+pub(super) const COMMAND_LINE: &str = "towline:CommandLine";
 /// The user of elevated commands.
 const ROOT: &str = "root";
 
@@ -87,6 +89,19 @@ pub(super) fn parameter_facts(
         .map(|(name, values)| (format!("towline:DocumentParameter/{name}"), values.clone()))
 }
 
+/// The condition keys of a session: its document's parameters, the whole command, and the host that
+/// it connects to, under whatever name the document takes it.
+pub(super) fn session_facts(wanted: &Resolved) -> Vec<(String, Vec<String>)> {
+    let mut facts: Vec<_> = parameter_facts(&wanted.parameters).collect();
+    if let Some(line) = documents::command_line(&wanted.plan) {
+        facts.push((COMMAND_LINE.to_owned(), vec![line]));
+    }
+    if let SessionPlan::Port { host: Some(host), .. } = &wanted.plan {
+        facts.push(("towline:DocumentParameter/host".to_owned(), vec![host.clone()]));
+    }
+    facts
+}
+
 /// The user of a session; `None` leaves it to the device.
 pub(super) fn run_as(
     call: &Call,
@@ -106,7 +121,7 @@ pub(super) fn run_as(
     if elevated {
         return Ok(Some(ROOT.to_owned()));
     }
-    let of_principal = call.caller.tags.get(RUN_AS_TAG).cloned();
+    let of_principal = call.caller.tag(RUN_AS_TAG).cloned();
     if preferences.run_as != Some(true) {
         return Ok(asked.or(of_principal));
     }

@@ -19,7 +19,7 @@ use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::api::document::bare_name;
 use towline_ssm::api::session::{
-    DescribeSessionsRequest, DescribeSessionsResponse, Found, Parameters, ResumeSessionRequest,
+    DescribeSessionsRequest, DescribeSessionsResponse, Found, ResumeSessionRequest,
     ResumeSessionResponse, Session, SessionManagerOutputUrl, SessionStatus as ShownStatus,
     StartSessionRequest, StartSessionResponse, TerminateSessionRequest, TerminateSessionResponse,
 };
@@ -34,7 +34,7 @@ use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::paging::page;
-use super::resolution::{parameter_facts, run_as, with_preferences};
+use super::resolution::{parameter_facts, run_as, session_facts, with_preferences};
 use super::service::Api;
 use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
@@ -61,8 +61,11 @@ impl Api {
         // Resolved before policy is asked, for its parameters are part of the question; told only
         // after it.
         let wanted = self.wanted_session(&document, &request.parameters).await;
-        let parameters = wanted.as_ref().map_or(&request.parameters, |wanted| &wanted.parameters);
-        self.authorize_start(call, &request.target, named, parameters).await?;
+        let facts = match &wanted {
+            Ok(wanted) => session_facts(wanted),
+            Err(_) => parameter_facts(&request.parameters).collect(),
+        };
+        self.authorize_start(call, &request.target, named, &facts).await?;
         let Resolved { plan, preferences, elevated, .. } = wanted?;
         note_plan(call, &plan);
         let device = self.usable_target(&request.target).await?;
@@ -117,11 +120,11 @@ impl Api {
         call: &Call,
         target: &str,
         named: Option<&str>,
-        parameters: &Parameters,
+        facts: &[(String, Vec<String>)],
     ) -> Result<(), ApiError> {
         let question = |checked: bool, mut about: Question| {
             about.facts.push((DOCUMENT_CHECK.to_owned(), vec![checked.to_string()]));
-            about.facts.extend(parameter_facts(parameters));
+            about.facts.extend(facts.iter().cloned());
             about
         };
         let device = self.about_device(target).await?;

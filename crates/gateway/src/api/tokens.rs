@@ -21,6 +21,7 @@ use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
+use towline_policy::fold;
 use towline_ssm::api::sts_tokens::TemporaryCredentials;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -28,7 +29,7 @@ use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
 use towline_store::TagKind;
 
 use super::access_policy::policy_of;
-use super::call::{Caller, Temporary};
+use super::call::{Caller, Temporary, tag};
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use crate::limits;
@@ -183,7 +184,7 @@ impl Api {
             transitive: token
                 .transitive
                 .iter()
-                .map(|key| (key.clone(), token.tags.get(key).cloned().unwrap_or_default()))
+                .map(|key| (key.clone(), tag(&token.tags, key).cloned().unwrap_or_default()))
                 .collect(),
             source_identity: token.source_identity,
             access: None,
@@ -205,6 +206,8 @@ impl Api {
                     .of(TagKind::Principal, &principal)
                     .await
                     .or_internal("cannot read tags")?;
+                // A session's tag replaces the role's, in whatever letter case its key is written.
+                tags.retain(|key, _| !token.tags.keys().any(|other| fold(other) == fold(key)));
                 tags.extend(token.tags);
                 let role: UserName =
                     role.parse().map_err(|error| internal("a role in a token", &error))?;

@@ -9,13 +9,12 @@
 //! - The code is compared in constant time, as its hash; failures are counted per source.
 //! - A key that is known is answered with its device and takes no use: an agent whose answer was
 //!   lost may ask again.
-//! - Tags of the activation win over tags that the device asks for: a device cannot put itself into
-//!   another group.
+//! - A device brings only tags whose keys its activation permits, and none that the activation sets:
+//!   it cannot put itself into another group. What it brings obeys the rules of the API for tags.
 //!
 //! # Not here
 //! - Proof that the peer holds the key: the TLS handshake gave it.
 
-use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -23,7 +22,9 @@ use ring::digest;
 use subtle::ConstantTimeEq;
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
+use towline_policy::{first_clash, fold};
 use towline_ssm::api::activation::{cidr_contains, parse_cidr};
+use towline_ssm::api::tags;
 use towline_ssm::ids::DeviceId;
 use towline_store::limits::MAX_TAGS;
 use towline_store::{
@@ -85,12 +86,21 @@ pub enum EnrollmentError {
     /// Right code, from the wrong place.
     #[error("this activation is not valid from address {0}")]
     WrongSource(IpAddr),
+    /// Right code, but a tag that the activation does not permit.
+    #[error(
+        "the activation does not permit the device to bring the tag {0:?}: leave the tag out, or \
+         make an activation with --device-tags {0:?}"
+    )]
+    TagNotPermitted(String),
+    /// Right code, but the activation has two tags that are one.
+    #[error("the activation has two tags that differ in letter case only: ask for a new one")]
+    ContradictoryTags,
     /// The key was revoked.
     #[error("this device's key was revoked: make a new one to enroll again")]
     KeyRevoked,
     /// Name, tags or report break a limit.
     #[error("{0}")]
-    Malformed(&'static str),
+    Malformed(String),
     /// Too many failures from this source.
     #[error("too many failed enrollments from this address: try again later")]
     Throttled,
@@ -109,6 +119,8 @@ impl EnrollmentError {
             | Self::Expired
             | Self::UsedUp
             | Self::WrongSource(_)
+            | Self::TagNotPermitted(_)
+            | Self::ContradictoryTags
             | Self::KeyRevoked
             | Self::Malformed(_) => false,
         }
@@ -257,26 +269,37 @@ fn check(request: &EnrollmentRequest) -> Result<(), EnrollmentError> {
         |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
     if !texts.into_iter().all(|text| plain(text, MAX_DEVICE_REPORT)) {
         return Err(EnrollmentError::Malformed(
-            "what the device says about itself is too long or has control characters",
+            "what the device says about itself is too long or has control characters".to_owned(),
         ));
     }
     if !plain(&request.name, MAX_DEVICE_NAME) {
         return Err(EnrollmentError::Malformed(
-            "the device's name is too long or has control characters",
+            "the device's name is too long or has control characters".to_owned(),
         ));
     }
-    let good = |(key, value): &Tag| {
-        !key.is_empty()
-            && plain(key, 128)
-            && plain(value, 256)
-            && !key.to_ascii_lowercase().starts_with("aws:")
-    };
-    if request.tags.len() > MAX_TAGS || !request.tags.iter().all(good) {
-        return Err(EnrollmentError::Malformed(
-            "a tag of the device has no key, is too long, or begins with aws:",
-        ));
+    let tags = request.tags.iter();
+    let tags: Vec<_> =
+        tags.map(|(key, value)| tags::Tag { key: key.clone(), value: value.clone() }).collect();
+    tags::check_foreign_tags(&tags).map_err(|error| {
+        EnrollmentError::Malformed(format!("the tags of the device: {}", error.message))
+    })
+}
+
+/// The tags of the device: those of its activation, and those it brings under keys that the
+/// activation permits.
+fn permitted_tags(brought: Vec<Tag>, activation: &Activation) -> Result<Vec<Tag>, EnrollmentError> {
+    let permitted: Vec<String> = activation.new.device_tag_keys.iter().map(|k| fold(k)).collect();
+    let mut tags = activation.new.tags.clone();
+    for (key, value) in brought {
+        if !permitted.contains(&fold(&key)) {
+            return Err(EnrollmentError::TagNotPermitted(key));
+        }
+        tags.push((key, value));
     }
-    Ok(())
+    if first_clash(tags.iter().map(|(key, _)| key.as_str())).is_some() {
+        return Err(EnrollmentError::ContradictoryTags);
+    }
+    Ok(tags)
 }
 
 fn new_device(
@@ -286,11 +309,10 @@ fn new_device(
     activation: &Activation,
     source: IpAddr,
 ) -> Result<NewDevice, EnrollmentError> {
-    let mut tags: BTreeMap<String, String> = request.tags.into_iter().collect();
-    tags.extend(activation.new.tags.iter().cloned());
+    let tags = permitted_tags(request.tags, activation)?;
     if tags.len() > MAX_TAGS {
         return Err(EnrollmentError::Malformed(
-            "the device and its activation have too many tags together",
+            "the device and its activation have too many tags together".to_owned(),
         ));
     }
     let names =
@@ -303,7 +325,7 @@ fn new_device(
         name,
         status,
         spki: spki.to_vec(),
-        tags: tags.into_iter().collect(),
+        tags,
         report: request.report,
         ip: source.to_string(),
         activation_id: activation.new.id.clone(),

@@ -99,6 +99,7 @@ impl Scene {
             default_name: String::new(),
             iam_role: "test".into(),
             tags: vec![],
+            device_tag_keys: vec![],
             uses_allowed: 1,
             require_approval: false,
             source_cidr: String::new(),

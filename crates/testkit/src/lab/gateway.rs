@@ -129,6 +129,12 @@ impl Gateway {
         &self.admin
     }
 
+    /// The program.
+    #[must_use]
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// Its directory.
     #[must_use]
     pub fn directory(&self) -> &Path {

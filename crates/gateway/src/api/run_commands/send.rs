@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 
 use towline_host::entropy;
-use towline_policy::limits::{MAX_CONTEXT_VALUES, MAX_VALUE_BYTES};
 use towline_ssm::api::Empty;
 use towline_ssm::api::command::{
     CancelCommandRequest, DEFAULT_TIMEOUT, SendCommandRequest, SendCommandResult,
@@ -19,12 +18,10 @@ use crate::api::authz::Question;
 use crate::api::call::Call;
 use crate::api::documents::{format_of, kind_of, version_of};
 use crate::api::internal::{OrInternal as _, internal};
-use crate::api::resolution::{RUN_AS_TAG, parameter_facts};
+use crate::api::resolution::{COMMAND_LINE, RUN_AS_TAG, parameter_facts};
 use crate::api::service::Api;
 use crate::run_command::{Place, StepState, times};
 
-/// Stands for values that are too long, or too many, for policy.
-const TOO_LONG: &str = "\u{0}too long to be judged";
 /// How many devices at once when the caller says nothing, as at AWS.
 const CONCURRENCY: &str = "50";
 
@@ -46,11 +43,8 @@ impl Api {
         let name = bare_name(&request.document_name)?;
         call.note("documentName", name);
         let found = self.command_document(name, &request).await;
-        // A caller without the right hears of that first, whatever else is wrong.
-        let facts = judged(&match &found {
-            Ok(found) => found.document.effective(&request.parameters),
-            Err(_) => request.parameters.clone(),
-        });
+        // A missing right is told first, whatever else is wrong.
+        let facts = command_facts(name, &request.parameters, found.as_ref().ok());
         let mut document = self.about_document(name).await?;
         document.facts.extend(facts.clone());
         self.authorize(call, &document).await?;
@@ -173,7 +167,7 @@ impl Api {
                 serde_json::to_string(&request.targets.clone().unwrap_or_default()),
             )?,
             principal_arn: call.caller.arn.clone(),
-            run_as: call.caller.tags.get(RUN_AS_TAG).cloned().unwrap_or_default(),
+            run_as: call.caller.tag(RUN_AS_TAG).cloned().unwrap_or_default(),
             max_concurrency: request
                 .max_concurrency
                 .clone()
@@ -229,16 +223,15 @@ impl Api {
     }
 }
 
-/// The parameters as policy sees them. What is too long or too much to be judged is one value that
-/// only `*` matches: left out, a condition for all values would hold.
-fn judged(parameters: &Parameters) -> Facts {
-    parameter_facts(parameters)
-        .map(|(key, values)| {
-            let fits = values.len() <= MAX_CONTEXT_VALUES
-                && values.iter().all(|value| value.len() <= MAX_VALUE_BYTES);
-            (key, if fits { values } else { vec![TOO_LONG.to_owned()] })
-        })
-        .collect()
+/// The condition keys of a command: its document's parameters, and the whole script of each step.
+fn command_facts(name: &str, given: &Parameters, found: Option<&Found>) -> Facts {
+    let Some(Found { document, .. }) = found else { return parameter_facts(given).collect() };
+    let mut facts: Facts = parameter_facts(&document.effective(given)).collect();
+    // Parameters that do not fit are refused once policy has said yes: they make no command.
+    if let Ok(plan) = document.bind(name, given) {
+        facts.push((COMMAND_LINE.to_owned(), plan.command_lines().map(str::to_owned).collect()));
+    }
+    facts
 }
 
 fn refuse_what_is_not_served(request: &SendCommandRequest) -> Result<(), ApiError> {

@@ -50,15 +50,65 @@ impl Scene {
 async fn a_key_with_the_right_code_becomes_an_active_device_with_the_activations_tags() {
     let scene = scene(|_| {}).await;
     let mut asked = request("the-code");
-    asked.tags = vec![("Environment".into(), "prod".into()), ("Site".into(), "a".into())];
     asked.report.hostname = "box".into();
     let done = scene.enroll("key-1", asked).await.unwrap();
     assert!(!done.pending);
     let device = scene.store.devices().by_spki(b"key-1").await.unwrap().unwrap();
     assert_eq!((device.id.as_str(), device.name.as_str()), (done.device_id.as_str(), "box"));
     let tags = scene.store.tags().of(TagKind::Device, &device.id).await.unwrap();
-    assert_eq!(tags["Environment"], "dev", "the activation's tag wins");
-    assert_eq!(tags["Site"], "a");
+    assert_eq!(tags, [("Environment".to_owned(), "dev".to_owned())].into());
+}
+
+/// A request with the right code that brings these tags.
+fn bringing(tags: &[(&str, &str)]) -> EnrollmentRequest {
+    let tags = tags.iter().map(|&(key, value)| (key.to_owned(), value.to_owned())).collect();
+    EnrollmentRequest { tags, ..request("the-code") }
+}
+
+#[tokio::test]
+async fn a_device_brings_only_tags_that_its_activation_permits() {
+    let scene = scene(|a| a.device_tag_keys = vec!["Site".into()]).await;
+    for spelling in ["Environment", "environment", "ENVIRONMENT", "Owner"] {
+        let error = scene.enroll("key-1", bringing(&[(spelling, "prod")])).await.unwrap_err();
+        assert!(matches!(&error, EnrollmentError::TagNotPermitted(key) if key == spelling));
+        assert!(error.to_string().contains("--device-tags"), "{error}");
+    }
+    let done = scene.enroll("key-1", bringing(&[("site", "a")])).await.unwrap();
+    let tags = scene.store.tags().of(TagKind::Device, done.device_id.as_str()).await.unwrap();
+    let expected = [("Environment", "dev"), ("site", "a")];
+    assert_eq!(tags, expected.map(|(key, value)| (key.to_owned(), value.to_owned())).into());
+}
+
+#[tokio::test]
+async fn by_default_a_device_brings_no_tags() {
+    let scene = scene(|a| a.tags = vec![]).await;
+    let refused = scene.enroll("key-1", bringing(&[("Site", "a")])).await;
+    assert!(matches!(refused, Err(EnrollmentError::TagNotPermitted(_))), "{refused:?}");
+}
+
+#[tokio::test]
+async fn tags_of_a_device_obey_the_rules_of_the_api() {
+    let scene = scene(|a| a.device_tag_keys = vec!["Site".into(), "Room".into()]).await;
+    let long = "x".repeat(257);
+    for bad in [
+        &[("Site", "a"), ("site", "b")][..],
+        &[("Site", "a*b")],
+        &[("Site", &long)],
+        &[("", "a")],
+        &[("AWS:x", "a")],
+    ] {
+        let refused = scene.enroll("key-1", bringing(bad)).await;
+        assert!(matches!(refused, Err(EnrollmentError::Malformed(_))), "{bad:?}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_activation_of_an_older_version_with_two_spellings_lets_nobody_in() {
+    let tags = [("Environment", "prod"), ("environment", "dev")];
+    let tags = tags.map(|(key, value)| (key.to_owned(), value.to_owned())).to_vec();
+    let scene = scene(|a| a.tags = tags).await;
+    let refused = scene.enroll("key-1", request("the-code")).await;
+    assert!(matches!(refused, Err(EnrollmentError::ContradictoryTags)), "{refused:?}");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use towline_host::clock::Clock;
 use towline_ssm::documents::SessionPlan;
+use towline_wire::canonical::relative_to_home;
 use towline_wire::grant::{Grant, SignedGrant};
 use towline_wire::message::{self, Launch, Open, Size, encode};
 
@@ -104,7 +105,9 @@ fn launch_of(work: &Work<'_>) -> Result<Launch, StartError> {
         SessionPlan::NonInteractiveCommand { command, .. } => {
             Launch::Exec { argv: vec!["/bin/sh".into(), "-c".into(), command.clone()] }
         }
-        SessionPlan::Copy { path, put, .. } => Launch::Copy { path: path.clone(), put: *put },
+        SessionPlan::Copy { path, put, .. } => {
+            Launch::Copy { path: relative_to_home(path).to_owned(), put: *put }
+        }
         SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => {
             let to = tunnel.ok_or_else(|| StartError::Internal("a tunnel leads nowhere".into()))?;
             Launch::Tunnel(to.clone())
