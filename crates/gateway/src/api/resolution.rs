@@ -90,8 +90,13 @@ pub(super) fn parameter_facts(
 }
 
 /// The condition keys of a session: its document's parameters, the whole command, and the host that
-/// it connects to, under whatever name the document takes it.
-pub(super) fn session_facts(wanted: &Resolved) -> Vec<(String, Vec<String>)> {
+/// it connects to, under whatever name the document takes it. Of a request that means no session,
+/// the parameters that were given.
+pub(super) fn session_facts(
+    wanted: Option<&Resolved>,
+    given: &Parameters,
+) -> Vec<(String, Vec<String>)> {
+    let Some(wanted) = wanted else { return parameter_facts(given).collect() };
     let mut facts: Vec<_> = parameter_facts(&wanted.parameters).collect();
     if let Some(line) = documents::command_line(&wanted.plan) {
         facts.push((COMMAND_LINE.to_owned(), vec![line]));

@@ -34,7 +34,7 @@ use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::paging::page;
-use super::resolution::{parameter_facts, run_as, session_facts, with_preferences};
+use super::resolution::{run_as, session_facts, with_preferences};
 use super::service::Api;
 use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
@@ -61,10 +61,7 @@ impl Api {
         // Resolved before policy is asked, for its parameters are part of the question; told only
         // after it.
         let wanted = self.wanted_session(&document, &request.parameters).await;
-        let facts = match &wanted {
-            Ok(wanted) => session_facts(wanted),
-            Err(_) => parameter_facts(&request.parameters).collect(),
-        };
+        let facts = session_facts(wanted.as_ref().ok(), &request.parameters);
         self.authorize_start(call, &request.target, named, &facts).await?;
         let Resolved { plan, preferences, elevated, .. } = wanted?;
         note_plan(call, &plan);

@@ -25,7 +25,7 @@ use towline_ssm::ids::UserName;
 use towline_store::TagKind;
 
 use super::authz::{Question, asked};
-use super::call::{Call, tag};
+use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use super::tags::request_tags;
@@ -120,11 +120,7 @@ impl Api {
         token.transitive = request.transitive_tag_keys;
         let inherited = temporary.map(|temporary| temporary.transitive.clone()).unwrap_or_default();
         for (key, value) in inherited {
-            if tag(&token.tags, &key).is_some() {
-                return Err(ApiError::validation("a tag that was handed on cannot be set again"));
-            }
-            token.tags.insert(key.clone(), value);
-            token.transitive.push(key);
+            token.inherit(key, value)?;
         }
         let source = temporary.and_then(|temporary| temporary.source_identity.clone());
         token.source_identity.clone_from(&source.or(request.source_identity));

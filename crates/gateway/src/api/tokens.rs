@@ -97,6 +97,19 @@ impl Token {
 }
 
 impl Token {
+    /// Takes a tag over from the credentials before.
+    ///
+    /// # Errors
+    /// `ValidationException` when the request sets it, in whatever letter case.
+    pub(super) fn inherit(&mut self, key: String, value: String) -> Result<(), ApiError> {
+        if tag(&self.tags, &key).is_some() {
+            return Err(ApiError::validation("a tag that was handed on cannot be set again"));
+        }
+        self.tags.insert(key.clone(), value);
+        self.transitive.push(key);
+        Ok(())
+    }
+
     /// The secret half of its key.
     pub(super) fn secret(&self) -> &str {
         &self.secret
