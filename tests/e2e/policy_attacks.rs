@@ -281,7 +281,7 @@ fn a_gateway_with_clashing_tags_says_so_and_is_mended_by_hand() -> Outcome {
     };
     for words in [&["serve", "--dir", &directory][..], &["config", "check", "--dir", &directory]] {
         let out = gateway(words)?;
-        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        let said = String::from_utf8_lossy(&[&*out.stdout, &*out.stderr].concat()).into_owned();
         ensure(!out.status.success(), || format!("{words:?}: {out:?}"))?;
         for part in [&*id, "\"Environment\" = \"dev\"", "\"environment\" = \"prod\"", "remove-tag"]
         {
