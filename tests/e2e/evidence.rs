@@ -238,7 +238,7 @@ fn where_a_recording_is_demanded_and_impossible_no_session_begins() -> Outcome {
     device.wait_online(&lab.admin())?;
     let out = lab.admin().run(&["exec", device.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
-    ensure(!out.status.success() && said.contains("must be recorded"), || format!("{out:?}"))
+    ensure(!out.status.success() && said.contains("recording is required"), || format!("{out:?}"))
 }
 
 #[test]
