@@ -153,10 +153,11 @@ fn a_gateway_listens_on_one_port_which_is_8443_unless_told_otherwise() -> Outcom
     serve.arg("serve").arg("--dir").arg(lab.gateway.directory());
     let mut running =
         Running::start("towline-gateway", serve, &lab.directory().join("default.log"))?;
-    let first = running.wait_for("the first line", 0, PATIENCE, |printed| {
-        printed.split_once('\n').map(|(l, _)| l.to_owned())
+    // Log lines come before it.
+    let says = running.wait_for("where it listens", 0, PATIENCE, |printed| {
+        printed.lines().find(|line| line.starts_with("listening on")).map(str::to_owned)
     })?;
-    ensure(first == "listening on [::]:8443", || first.clone())?;
+    ensure(says == "listening on [::]:8443", || says.clone())?;
     let sockets = facts::listening_sockets(running.pid())?;
     ensure(sockets.len() == 1, || format!("more than the one port: {sockets:?}"))
 }

@@ -145,7 +145,10 @@ fn a_greeting_that_comes_twice_ends_the_link() -> Outcome {
     agent::say_hello_again(&mut line, &bad.id, 99)?;
     line.hear_the_end()?;
     eventually("the gateway says why", PATIENCE, || {
-        lab.gateway.logged().contains("a message of the greeting came after it").then_some(())
+        lab.gateway
+            .logged()
+            .contains("the agent sent a message of the handshake after it")
+            .then_some(())
     })
 }
 

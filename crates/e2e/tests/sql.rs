@@ -44,6 +44,13 @@ const EXCUSED: &[(&str, &str, &str)] = &[
     ("0010_what_a_session_left.sql", "SUM(C.KIND =", "runs once, on SQLite"),
 ];
 
+/// Statements about SQLite's own file, which another engine has no use for.
+const EXCUSED_CODE: &[(&str, &str, &str)] = &[(
+    "crates/store/src/store.rs",
+    "PRAGMA",
+    "the file's log is merged by name; a test bounds the size of the file",
+)];
+
 #[test]
 fn the_stores_sql_is_portable() {
     let store = root().join("crates/store");
@@ -51,8 +58,11 @@ fn the_stores_sql_is_portable() {
     for file in files(&store.join("src"), "rs") {
         let text = std::fs::read_to_string(&file).unwrap();
         let shown = file.strip_prefix(root()).unwrap().display().to_string();
+        let excused =
+            |what: &str| EXCUSED_CODE.iter().any(|(file, ok, _)| *file == shown && *ok == what);
         for (line, literal) in literals(&text) {
-            let found = banned(&literal).map(|(what, instead)| {
+            let found = banned(&literal).filter(|(what, _)| !excused(what));
+            let found = found.map(|(what, instead)| {
                 format!("{shown}:{line}: `{}` is not portable: {instead}", what.trim())
             });
             offences.extend(found);
@@ -79,6 +89,11 @@ fn every_excuse_is_still_needed() {
             banned(&sql).any(|(found, _)| found == *what),
             "{name}: {what} is excused for nothing"
         );
+    }
+    for (name, what, _) in EXCUSED_CODE {
+        let text = std::fs::read_to_string(root().join(name)).unwrap();
+        let uses = |(_, sql): &(usize, String)| banned(sql).any(|(found, _)| found == *what);
+        assert!(literals(&text).iter().any(uses), "{name}: {what} is excused for nothing");
     }
 }
 

@@ -81,7 +81,7 @@ fn towline_run_takes_a_document_with_its_parameters_and_says_what_is_wrong_with_
         (&["--document", "No-Such-Document"], "no document of this name"),
         (&["--document", "AWS-StartSSHSession"], "not one of commands"),
         (&["--max-errors", "many", "--", "true"], "MaxErrors"),
-        (&["--", &too_long], "at most 65536"),
+        (&["--", &too_long], "65536 bytes"),
     ] {
         let out = run(words)?;
         let text = String::from_utf8_lossy(&out.stderr).into_owned();
