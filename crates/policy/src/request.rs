@@ -4,7 +4,7 @@
 //!
 //! # Invariants
 //! - Key names have no case: `aws:SourceIp` and `AWS:sourceip` are one key (IAM User Guide, "IAM
-//!   JSON policy elements: Condition"), by the rule of [`crate::fold`]. Values keep theirs.
+//!   JSON policy elements: Condition"), by the rule of [`crate::fold()`]. Values keep theirs.
 //! - A key that is set twice with other values makes the request contradictory. It is then denied,
 //!   whatever the policies say: no value wins.
 //! - Bounded: a request beyond [`crate::limits`] is not cut to fit, it is remembered as oversized
