@@ -2,8 +2,8 @@
 //!
 //! | for | agent | gateway and command line |
 //! |---|---|---|
-//! | measurements, `build`, `test --shipped` | release | server |
-//! | `test` | release | dev, built with the tests |
+//! | `test`, measurements, `build` | release | server |
+//! | `test --dev` | release | dev, built with the tests |
 //! | `test FILTER`, `try` | dev | dev, built with the tests |
 //! | `demo` | demo | demo |
 //!
