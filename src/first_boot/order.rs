@@ -12,7 +12,8 @@
 //!
 //! # Invariants
 //! - A file is an order only if root alone could have written it, and a CA beside it likewise
-//!   ([`super::trusted`]). A file that is not trusted is reported, and the search ends with it.
+//!   ([`super::trusted`]). A file that is not trusted is passed over, and reported if there is
+//!   no other order.
 //! - Media below `/mnt`, `/media` and `/run/media` are read only if the image ([`MARKER`]) or the
 //!   boot loader ([`ARGUMENT`]) says so.
 
@@ -66,10 +67,14 @@ pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, 
     let words = text_of(Path::new("/proc/cmdline"), limits::KERNEL_COMMAND_LINE);
     let from_media = words.split_whitespace().any(|word| word == ARGUMENT)
         || trusted::open_file(Path::new(MARKER)).is_ok();
+    let mut ignored = None;
     for file in files(from_media) {
         match trusted::open_file(&file) {
             Err(Untrusted::Missing) => {}
-            Err(why) => return Err(why.to_string()),
+            // Another user's file must not keep the device from an order behind it.
+            Err(why) => {
+                ignored.get_or_insert_with(|| why.to_string());
+            }
             Ok(opened) => {
                 let pairs = read(&file, opened)?;
                 return order(pairs, &file.display().to_string(), Some(file.clone())).map(Some);
@@ -78,7 +83,7 @@ pub fn find(variable: impl Fn(&str) -> Option<String>) -> Result<Option<Order>, 
     }
     let pairs = from_command_line(&words);
     if pairs.is_empty() {
-        Ok(None)
+        ignored.map_or(Ok(None), Err)
     } else {
         order(pairs, "the kernel's command line", None).map(Some)
     }
