@@ -4,6 +4,7 @@
 mod limits;
 mod losses;
 mod operator;
+mod outputs;
 mod sinks;
 
 use std::path::PathBuf;

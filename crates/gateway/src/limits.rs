@@ -209,6 +209,9 @@ pub const MAX_NOTED_TARGETS: usize = 8;
 /// Bytes of a recording in one answer: base64 makes 683 KiB of it, below what clients take.
 pub const RECORDING_PIECE: u64 = 512 * 1024;
 
+/// Bytes of a command's output in one answer, as of a recording.
+pub const OUTPUT_PIECE: u64 = RECORDING_PIECE;
+
 /// Lines that one search looks at.
 pub const MAX_SEARCHED_EVENTS: usize = 20_000;
 

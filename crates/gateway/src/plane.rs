@@ -18,7 +18,7 @@ use futures_util::future::BoxFuture;
 use towline_ssm::documents::SessionPlan;
 use towline_ssm::documents::preferences::SessionPreferences;
 use towline_ssm::ids::{DeviceId, SessionId};
-use towline_wire::lane::Lanes;
+use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::ExitStatus;
 
 /// An agent whose TLS handshake proved the possession of `spki`'s private key. Whether that key is
@@ -135,6 +135,17 @@ pub trait Commands: Send + Sync + 'static {
         folder: &str,
         most: Lanes<u64>,
     ) -> BoxFuture<'_, Lanes<Vec<u8>>>;
+    /// A piece of a step's stream as long as it is on this machine; `None` when it is in the sink,
+    /// or nowhere.
+    ///
+    /// # Errors
+    /// The disk's.
+    fn local_output(
+        &self,
+        what: OutputName,
+        offset: u64,
+        most: u64,
+    ) -> BoxFuture<'_, std::io::Result<Option<OutputPiece>>>;
     /// Whether a bucket of this name can get output.
     ///
     /// # Errors
@@ -149,6 +160,30 @@ pub trait Commands: Send + Sync + 'static {
     fn url(&self, object: &str) -> String;
     /// What keys of outputs begin with when their command names no bucket.
     fn outputs_prefix(&self) -> String;
+}
+
+/// One stream of one step of a command on one device.
+#[derive(Debug, Clone)]
+pub struct OutputName {
+    /// The command.
+    pub command: String,
+    /// The device.
+    pub device: String,
+    /// The step's folder.
+    pub folder: String,
+    /// The stream.
+    pub lane: Lane,
+    /// Its key in the sink.
+    pub object: String,
+}
+
+/// A piece of a stream.
+#[derive(Debug, Default)]
+pub struct OutputPiece {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// Bytes of the whole stream that are there.
+    pub length: u64,
 }
 
 /// A decided session, for the data plane to open.

@@ -11,7 +11,8 @@ use towline_wire::lane::Lanes;
 
 use crate::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Found, LiveState,
-    Presence, RotateError, SessionStart, SessionStarted, Sessions, StartError,
+    OutputName, OutputPiece, Presence, RotateError, SessionStart, SessionStarted, Sessions,
+    StartError,
 };
 
 /// The data plane that is not there.
@@ -64,6 +65,14 @@ impl Commands for Unattached {
         _: Lanes<u64>,
     ) -> BoxFuture<'_, Lanes<Vec<u8>>> {
         Box::pin(async { Default::default() })
+    }
+    fn local_output(
+        &self,
+        _: OutputName,
+        _: u64,
+        _: u64,
+    ) -> BoxFuture<'_, std::io::Result<Option<OutputPiece>>> {
+        Box::pin(async { Ok(None) })
     }
     fn accepts_bucket(&self, _: &str) -> Result<(), String> {
         Err("this gateway runs no commands".to_owned())

@@ -106,6 +106,11 @@ fn row_of(operation: Operation) -> Row {
             TAGGED,
             "InvocationDoesNotExist",
         ),
+        Operation::GetCommandOutput => row(
+            json!({ "CommandId": ACTIVATION, "InstanceId": DEVICE }),
+            TAGGED,
+            "InvocationDoesNotExist",
+        ),
         Operation::CancelCommand => {
             row(json!({ "CommandId": ACTIVATION }), PLAIN, "InvalidCommandId")
         }

@@ -325,6 +325,12 @@ impl Realm {
         format!("arn:aws:ssm:{}:{}:opsitem/{request}", self.region, self.account)
     }
 
+    /// A command that was sent.
+    #[must_use]
+    pub fn command_arn(&self, command: &str) -> String {
+        format!("arn:aws:ssm:{}:{}:command/{command}", self.region, self.account)
+    }
+
     /// An activation.
     #[must_use]
     pub fn activation_arn(&self, activation: &str) -> String {

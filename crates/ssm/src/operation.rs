@@ -82,6 +82,8 @@ pub enum ResourceKind {
     Group,
     /// A request for access for a time.
     AccessRequest,
+    /// A command that was sent; conditions see the tags of the device.
+    Command,
 }
 
 macro_rules! operations {
@@ -255,6 +257,8 @@ operations! {
     GetCommandInvocation: Ssm, read, Device;
     /// Stops a command.
     CancelCommand: Ssm, write, Any;
+    /// Reads the whole output of a step of a command on one device, piece by piece.
+    GetCommandOutput: Towline, read, Command;
 }
 
 impl Operation {

@@ -23,6 +23,13 @@ impl Recorder {
         self.settings.home.join("commands")
     }
 
+    /// Where a file lies that has not reached the sink: in the outbox, or in quarantine.
+    #[must_use]
+    pub fn unsent(&self, key: &str) -> [PathBuf; 2] {
+        let aside = self.settings.home.join("quarantine").join(key.replace('/', "__"));
+        [self.outbox_folder().join(key), aside]
+    }
+
     /// What the keys of outputs begin with when their command names no bucket.
     #[must_use]
     pub fn outputs_prefix(&self) -> String {

@@ -74,6 +74,8 @@ pub(crate) enum Command {
     Exec(ExecArgs),
     /// Run a command on many devices and summarize the results
     Run(run::RunArgs),
+    /// Print the whole output of a command that `run` sent
+    Outputs(run::OutputsArgs),
     /// Reattach to a running session, as shell --session does
     Attach(AttachArgs),
     /// Forward a local port to a port on, or reachable from, a device

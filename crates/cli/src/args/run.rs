@@ -1,6 +1,6 @@
-//! `towline run`.
+//! `towline run` and `towline outputs`.
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::value::parse_tag;
 
@@ -49,4 +49,28 @@ pub(crate) struct RunArgs {
     /// One argument: a shell command line. Several: a program and its arguments, passed unchanged
     #[arg(last = true, value_name = "COMMAND")]
     pub command: Vec<String>,
+}
+
+/// `outputs`.
+#[derive(Debug, Args)]
+pub(crate) struct OutputsArgs {
+    /// Command id, as printed by `towline run`
+    pub command: String,
+    /// Device: id or name; without it, all devices that received the command
+    pub device: Option<String>,
+    /// Only this step of the document
+    #[arg(long, value_name = "NAME")]
+    pub step: Option<String>,
+    /// Only this stream
+    #[arg(long, value_enum, value_name = "STREAM")]
+    pub stream: Option<StreamName>,
+}
+
+/// A stream of a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum StreamName {
+    /// Standard output
+    Stdout,
+    /// Standard error
+    Stderr,
 }

@@ -52,6 +52,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Shell(args) => return shell::shell(context, args).await,
         Command::Exec(args) => return shell::exec(context, args).await,
         Command::Run(args) => return run::run(context, args).await,
+        Command::Outputs(args) => run::outputs(&mut context, &args).await?,
         Command::Attach(args) => return shell::attach(context, args).await,
         Command::Forward(args) => return tunnel::forward(context, args).await,
         Command::Proxy(args) => return tunnel::proxy(context, args).await,

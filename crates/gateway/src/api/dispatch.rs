@@ -123,6 +123,7 @@ impl Api {
             Operation::GetCommandInvocation => {
                 json(self.get_command_invocation(call, parse(body)?).await)
             }
+            Operation::GetCommandOutput => json(self.get_command_output(call, parse(body)?).await),
             Operation::CancelCommand => json(self.cancel_command(call, parse(body)?).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
         };

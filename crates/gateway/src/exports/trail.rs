@@ -158,6 +158,7 @@ fn resource(arn: &str, realm: &Realm) -> Resource {
         (":instance/", "AWS::EC2::Instance"),
         (":session/", "AWS::SSM::Session"),
         (":document/", "AWS::SSM::Document"),
+        (":command/", "AWS::SSM::Command"),
         (":user/", "AWS::IAM::User"),
     ];
     let kind = kind.iter().find(|(part, _)| arn.contains(part)).map_or("", |(_, kind)| kind);

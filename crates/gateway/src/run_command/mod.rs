@@ -28,6 +28,7 @@ mod scheduler;
 mod shared;
 mod step;
 
+pub use output::NAMES;
 pub use runner::{Commands, times};
 pub use shared::Place;
 pub use step::StepState;

@@ -15,7 +15,7 @@
 //! - Sending: [`towline_archive`].
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
@@ -25,7 +25,7 @@ use towline_wire::lane::{Lane, Lanes};
 use crate::limits::MAX_SCRIPT_OUTPUT;
 
 /// Names of the two files, as Run Command calls its objects.
-pub(super) const NAMES: Lanes<&str> = Lanes::new("stdout", "stderr");
+pub const NAMES: Lanes<&str> = Lanes::new("stdout", "stderr");
 /// Bytes of each stream that the API may show: four for each character.
 pub(super) const HEADS: Lanes<u64> = Lanes::new(
     4 * towline_ssm::api::command::MAX_STDOUT as u64,
@@ -126,6 +126,26 @@ pub(super) fn heads(folder: &Path, most: Lanes<u64>) -> Lanes<Vec<u8>> {
         read.map_or_else(|_| Vec::new(), |_| bytes)
     };
     Lanes::new(head(NAMES.io, most.io), head(NAMES.err, most.err))
+}
+
+/// A piece of a file from `offset` on, and the file's length; `None` when it is not there.
+///
+/// # Errors
+/// The disk's.
+pub(super) fn piece(path: &Path, offset: u64, most: u64) -> io::Result<Option<(Vec<u8>, u64)>> {
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(error),
+    };
+    let length = file.metadata()?.len();
+    let mut bytes = Vec::new();
+    if offset >= length {
+        return Ok(Some((bytes, length)));
+    }
+    file.seek(SeekFrom::Start(offset))?;
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok(Some((bytes, length)))
 }
 
 /// Moves a step's files to where they are sent from; `sent` hears of each one's key and place.

@@ -2,6 +2,7 @@
 //!
 //! Data flow: API -> [`Commands`] -> `scheduler`, through one bounded channel.
 
+use std::io;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
@@ -83,6 +84,29 @@ impl plane::Commands for Commands {
             tokio::task::spawn_blocking(move || output::heads(&folder, most))
                 .await
                 .unwrap_or_default()
+        })
+    }
+
+    fn local_output(
+        &self,
+        what: plane::OutputName,
+        offset: u64,
+        most: u64,
+    ) -> BoxFuture<'_, io::Result<Option<plane::OutputPiece>>> {
+        let folder = self.shared.folder(&what.command, &what.device, &what.folder);
+        // In the order in which a file moves on: whatever moves meanwhile is found further on.
+        let [outbox, quarantine] = self.shared.recorder.unsent(&what.object);
+        let places = [folder.join(output::NAMES[what.lane]), outbox, quarantine];
+        Box::pin(async move {
+            let read = tokio::task::spawn_blocking(move || {
+                for place in places {
+                    if let Some((bytes, length)) = output::piece(&place, offset, most)? {
+                        return Ok(Some(plane::OutputPiece { bytes, length }));
+                    }
+                }
+                Ok(None)
+            });
+            read.await.map_err(io::Error::other)?
         })
     }
 

@@ -75,7 +75,10 @@ pub(super) fn text(command: &Command, invocations: &[CommandInvocation]) -> Stri
             text.push_str(&format!("   … {} more lines\n", lines.len() - SUMMARY_LINES));
         }
         if output.contains(CUT_MARK) {
-            text.push_str("   … the output is longer than the gateway's answer shows\n");
+            text.push_str(&format!(
+                "   … the output is cut here. All of it: towline outputs {} DEVICE\n",
+                command.command_id
+            ));
         }
     }
     let Command { target_count, completed_count, error_count, delivery_timed_out_count, .. } =

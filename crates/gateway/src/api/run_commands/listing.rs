@@ -111,7 +111,7 @@ impl Api {
         Ok(ListCommandInvocationsResult { command_invocations: invocations, next_token })
     }
 
-    async fn sent(&self, id: &str) -> Result<Sent, ApiError> {
+    pub(super) async fn sent(&self, id: &str) -> Result<Sent, ApiError> {
         let row = self.store().run_commands().get(id).await.or_internal("cannot read a command")?;
         let gone =
             || ApiError::new(ErrorCode::InvocationDoesNotExist, "the command is no longer kept");
@@ -198,7 +198,7 @@ impl Api {
 }
 
 /// The step that is meant.
-fn step_of(sent: &Sent, name: Option<&str>) -> Result<usize, ApiError> {
+pub(super) fn step_of(sent: &Sent, name: Option<&str>) -> Result<usize, ApiError> {
     let names =
         || sent.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let at = match name {

@@ -9,6 +9,7 @@
 //!   not left out.
 
 mod listing;
+mod output;
 mod send;
 mod shown;
 mod targets;

@@ -14,7 +14,7 @@ use towline_wire::lane::{Lane, Lanes};
 
 use super::super::internal::internal;
 use crate::plane::Commands;
-use crate::run_command::{Place, StepState};
+use crate::run_command::{NAMES, Place, StepState};
 
 /// What stands between the two streams in a plugin's output, as at AWS.
 const BETWEEN: &str = "\n----------ERROR-------\n";
@@ -95,17 +95,18 @@ impl Sent {
         at: usize,
         state: &StepState,
     ) -> Lanes<String> {
-        let url = |lane: Lane, name: &str| match self.plan.steps.get(at) {
-            Some(step) if state.written[lane] > 0 => commands.url(&layout::output(
-                &self.place.prefix,
-                &self.row.new.id,
-                device,
-                &step.folder,
-                name,
-            )),
-            _ => String::new(),
+        let url = |lane: Lane| {
+            let object = self.object(device, at, lane).filter(|_| state.written[lane] > 0);
+            object.map(|object| commands.url(&object)).unwrap_or_default()
         };
-        Lanes::new(url(Lane::Io, "stdout"), url(Lane::Err, "stderr"))
+        Lanes::new(url(Lane::Io), url(Lane::Err))
+    }
+
+    /// Key of a step's stream in the sink.
+    pub(super) fn object(&self, device: &str, at: usize, lane: Lane) -> Option<String> {
+        let step = self.plan.steps.get(at)?;
+        let name = NAMES[lane];
+        Some(layout::output(&self.place.prefix, &self.row.new.id, device, &step.folder, name))
     }
 
     /// An invocation without its plugins.

@@ -10,7 +10,9 @@
 //!   numbers.
 
 mod list;
+mod output;
 mod send;
 
 pub use list::*;
+pub use output::*;
 pub use send::*;
