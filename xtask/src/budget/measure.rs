@@ -14,12 +14,10 @@ use crate::console;
 pub(super) const IDLE: Duration = Duration::from_secs(120);
 /// Time for memory to settle after something was opened.
 const SETTLE: Duration = Duration::from_secs(2);
-/// Devices that are there before the gateway's memory is read first: what is allocated once, such
-/// as the caches of the store's connections, is not a device's cost. With 100 and 200 devices these
-/// caches counted, and the figure was 12 to 18 KiB.
-const FIRST_DEVICES: usize = 300;
-/// Devices added for the second reading.
-const MORE_DEVICES: usize = 500;
+/// Devices that connect between two readings of the gateway's memory.
+const DEVICES_A_STEP: usize = 250;
+/// Readings: after 250, 500, … devices.
+const READINGS: usize = 6;
 /// Most shells of one device (the agent's default).
 const SHELLS: usize = 8;
 
@@ -34,8 +32,8 @@ pub(super) fn all(promise: &Promise) -> Outcome<Vec<Figure>> {
     figures.push(shells(&lab, &device, promise)?);
     drop(device);
     console::step(&format!(
-        "the gateway with {FIRST_DEVICES} and with {} devices",
-        FIRST_DEVICES + MORE_DEVICES
+        "the gateway with {DEVICES_A_STEP} to {} devices",
+        DEVICES_A_STEP * READINGS
     ));
     figures.push(gateway(&promise.gateway)?);
     Ok(figures)
@@ -127,26 +125,35 @@ fn gateway(promise: &super::GatewayPromise) -> Outcome<Figure> {
     let mut lab = Lab::start()?;
     let admin = lab.admin();
     // All are enrolled first: what the store keeps of a device is not what its link costs.
-    let mut devices = enroll(&lab, FIRST_DEVICES + MORE_DEVICES)?;
-    let mut connect = |range: std::ops::Range<usize>| -> Outcome {
-        devices[range.clone()].iter_mut().try_for_each(Device::start)?;
-        devices[range].iter().try_for_each(|device| device.wait_online(&admin))
-    };
-    connect(0..FIRST_DEVICES)?;
-    pause(SETTLE);
+    let mut devices = enroll(&lab, DEVICES_A_STEP * READINGS)?;
     let pid = lab.gateway.process().pid();
-    let before = facts::memory(pid)?;
-    connect(FIRST_DEVICES..FIRST_DEVICES + MORE_DEVICES)?;
-    pause(SETTLE);
-    let after = facts::memory(pid)?;
-    console::line(&format!("gateway: RSS {} KiB, then {} KiB", before.rss, after.rss));
-    let found = after.rss.saturating_sub(before.rss).div_ceil(MORE_DEVICES as u64);
+    let mut readings = Vec::with_capacity(READINGS);
+    for step in devices.chunks_mut(DEVICES_A_STEP) {
+        step.iter_mut().try_for_each(Device::start)?;
+        step.iter().try_for_each(|device| device.wait_online(&admin))?;
+        pause(SETTLE);
+        readings.push(facts::memory(pid)?.rss);
+    }
+    let bytes = growth(&readings) * 1024.0 / DEVICES_A_STEP as f64;
+    console::line(&format!("gateway: RSS {readings:?} KiB, {bytes:.0} bytes a device"));
     Ok(Figure {
         what: "gateway: RSS of a further idle device",
         unit: "KiB",
-        found,
+        found: (bytes / 1024.0).ceil() as u64,
         most: promise.per_device_kib,
     })
+}
+
+/// Growth from one reading to the next, KiB: the mean of the steps without the smallest and the
+/// largest. What is allocated once, such as the cache of one more connection to the store, is one
+/// step's growth, whenever it comes, and is left out. The difference of two readings varied by a
+/// third for that reason.
+fn growth(readings: &[u64]) -> f64 {
+    let mut steps: Vec<f64> =
+        readings.windows(2).map(|pair| pair[1] as f64 - pair[0] as f64).collect();
+    steps.sort_by(f64::total_cmp);
+    let kept = steps.get(1..steps.len().saturating_sub(1)).unwrap_or_default();
+    kept.iter().sum::<f64>() / kept.len().max(1) as f64
 }
 
 /// Real agents: what they cost the gateway is what a device costs it.
@@ -154,4 +161,20 @@ fn enroll(lab: &Lab, number: usize) -> Outcome<Vec<Device>> {
     let setup =
         DeviceSetup { direct: Some(lab.gateway.address().to_string()), ..DeviceSetup::default() };
     (0..number).map(|_| lab.enrolled(&setup)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::growth;
+
+    #[test]
+    fn an_allocation_that_is_made_once_is_no_growth() {
+        let steady = [22_800, 25_640, 28_480, 31_320, 34_160, 37_000];
+        assert_eq!(growth(&steady), 2_840.0);
+        for at in 1..steady.len() {
+            let mut jumped = steady;
+            jumped[at..].iter_mut().for_each(|reading| *reading += 2_048);
+            assert_eq!(growth(&jumped), 2_840.0, "the jump is before reading {at}");
+        }
+    }
 }
