@@ -1,9 +1,9 @@
 //! `cargo xtask fuzz [MINUTES] [TARGET...] [--write]`: every fuzz target of the tree, each for some
 //! minutes of processor time.
 //!
-//! Way: manifests of the `fuzz` folders -> [`target`] -> built by cargo-fuzz with coverage, on the
-//! stable compiler -> [`campaign`] runs each, one at a time -> [`table`] on the terminal, and with
-//! `--write` in `docs/figures.md`.
+//! Data flow: manifests of the `fuzz` folders -> [`target`] -> built by cargo-fuzz with coverage,
+//! on the stable compiler -> [`campaign`] runs each, one at a time -> [`table`] on the terminal,
+//! and with `--write` in `docs/figures.md`.
 //!
 //! # Invariants
 //! - Programs, corpora and crashing inputs are in the cache directory, not in the tree. The corpus

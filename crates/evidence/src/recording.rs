@@ -1,7 +1,7 @@
 //! One session's recording, made line by line: positions checked, gaps named, blocks sealed.
 //!
-//! Way: output with its position -> [`Recording`] trims what was recorded before and names what is
-//! missing -> asciicast lines -> the session's chain -> bytes for the writer of the file
+//! Data flow: output with its position -> [`Recording`] trims what was recorded before and names
+//! what is missing -> asciicast lines -> the session's chain -> bytes for the writer of the file
 //! ([`Recording::take`]).
 //!
 //! # Invariants

@@ -1,7 +1,7 @@
 //! The server's certificate over time: judged at the start and daily, loaded anew when its files
 //! change.
 //!
-//! Way: files -> [`Facts`] (validity, from the leaf's DER) -> [`Watched`], which the log,
+//! Data flow: files -> [`Facts`] (validity, from the leaf's DER) -> [`Watched`], which the log,
 //! `/metrics` and `/readyz` read. SIGHUP or a changed file -> [`TlsConfigs::replace`].
 //!
 //! # Invariants

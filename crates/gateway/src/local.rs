@@ -1,7 +1,7 @@
 //! The local socket: tools on the server ask the gateway that runs in a directory.
 //!
-//! Way: `control.sock` in the gateway's directory (0600) -> peer's uid -> one line of JSON with the
-//! order -> one line with the answer.
+//! Data flow: `control.sock` in the gateway's directory (0600) -> peer's uid -> one line of JSON
+//! with the order -> one line with the answer.
 //!
 //! # Invariants
 //! - Only root and the user that the gateway runs as are answered, whatever the file's mode became.

@@ -1,6 +1,6 @@
 //! The way of log lines to standard error.
 //!
-//! Way: a request's task -> one formatted line -> a bounded queue -> one thread -> stderr.
+//! Data flow: a request's task -> one formatted line -> a bounded queue -> one thread -> stderr.
 //!
 //! # Invariants
 //! - A line of the log never decides about a request: a reader that died, a full disk or a reader

@@ -1,7 +1,7 @@
 //! Commands of root on the server: `admin-key`, `config check` and `remove-tag`.
 //!
-//! Way: the lock on the directory -> free: the store is opened here; held: the gateway that runs is
-//! asked by its local socket.
+//! Data flow: the lock on the directory -> free: the store is opened here; held: the gateway that
+//! runs is asked by its local socket.
 //!
 //! # Invariants
 //! - A secret goes to a new file of mode 0600 or to a terminal, nowhere else; where it goes is

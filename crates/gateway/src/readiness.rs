@@ -1,7 +1,7 @@
 //! Whether the gateway takes new work: `/healthz` and `/readyz`.
 //!
-//! Way: a request -> a verdict of the last [`FRESH`] seconds, or a new one (one row written to the
-//! store) -> 200 or 503, and one word.
+//! Data flow: a request -> a verdict of the last [`FRESH`] seconds, or a new one (one row written
+//! to the store) -> 200 or 503, and one word.
 //!
 //! # Invariants
 //! - At most one write in [`FRESH`], however many ask.

@@ -1,8 +1,8 @@
 //! JSON as a tree that forgets nothing: repeated keys stay visible, numbers keep their text.
 //!
-//! Way: text -> `serde_json`'s parser -> [`Json`]. The usual value type keeps the last of two equal
-//! keys, which would let a reviewer read one policy and the gateway enforce another; IAM refuses
-//! such documents, so must we.
+//! Data flow: text -> `serde_json`'s parser -> [`Json`]. The usual value type keeps the last of two
+//! equal keys, which would let a reviewer read one policy and the gateway enforce another; IAM
+//! refuses such documents, so must we.
 //!
 //! # Invariants
 //! - Depth is bounded by the parser (128), size by [`crate::limits::MAX_DOCUMENT_BYTES`] before it

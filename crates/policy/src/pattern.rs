@@ -1,7 +1,7 @@
 //! Text with wildcards and policy variables: compiled once, matched many times.
 //!
-//! Way: source text -> [`Pattern::compile`] -> pieces; at a request [`Pattern::resolve`] puts the
-//! values of variables in, [`glob`] matches. Sources: IAM User Guide, "IAM policy elements:
+//! Data flow: source text -> [`Pattern::compile`] -> pieces; at a request [`Pattern::resolve`] puts
+//! the values of variables in, [`glob`] matches. Sources: IAM User Guide, "IAM policy elements:
 //! Variables and tags" and "IAM JSON policy elements: Resource".
 //!
 //! # Invariants

@@ -1,7 +1,7 @@
 //! Time as AWS writes it: `20260105T101112Z` in signatures, epoch seconds in JSON, ISO 8601 text in
 //! filters.
 //!
-//! Way: the caller's clock -> [`EpochSeconds`] -> one of the three texts, and back.
+//! Data flow: the caller's clock -> [`EpochSeconds`] -> one of the three texts, and back.
 //!
 //! # Invariants
 //! - Nothing here reads a clock. All times are UTC.

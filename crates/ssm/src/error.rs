@@ -1,7 +1,7 @@
 //! How a refusal is told to an AWS client: a code from a closed list, and a sentence for the person who
 //! must act.
 //!
-//! Way: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the
+//! Data flow: any module -> [`ApiError`] -> [`ApiError::status`] and [`ApiError::json_body`] -> the
 //! client, which turns the code into an exception of that name.
 //!
 //! # Invariants

@@ -1,8 +1,8 @@
 //! Names of things in the forms AWS clients and IAM policies expect: devices, sessions, access
 //! keys, ARNs.
 //!
-//! Way: random bytes from the caller -> a new id; text from outside -> `parse` -> a value that
-//! cannot be malformed.
+//! Data flow: random bytes from the caller -> a new id; text from outside -> `parse` -> a value
+//! that cannot be malformed.
 //!
 //! # Invariants
 //! - A value of these types always has its form; there is no other way to make one.

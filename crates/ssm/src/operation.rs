@@ -1,8 +1,8 @@
 //! The closed list of served operations: how each is called, signed, named in policies and
 //! authorised.
 //!
-//! Way: `X-Amz-Target` or the STS form's `Action` -> [`Operation`] -> the gateway's dispatch, one
-//! exhaustive `match`.
+//! Data flow: `X-Amz-Target` or the STS form's `Action` -> [`Operation`] -> the gateway's dispatch,
+//! one exhaustive `match`.
 //!
 //! # Invariants
 //! - One table row holds all there is to say of an operation; a new one without a row does not

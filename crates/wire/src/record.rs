@@ -1,6 +1,6 @@
 //! Records of the command log: what the sessions of a device executed, on their way to the gateway.
 //!
-//! Way: the agent numbers each record, keeps it encoded, and sends it in batches
+//! Data flow: the agent numbers each record, keeps it encoded, and sends it in batches
 //! ([`crate::message::FromAgent::Log`]); the gateway stores a batch in one transaction and says up
 //! to where ([`crate::message::ToAgent::LogStored`]); only then the agent lets go of it.
 //!

@@ -1,7 +1,8 @@
 //! A device's key is replaced by a new one, on a link that the old one has proved.
 //!
-//! Way: [`ToAgent::RotateKey`] -> [`NewKey`] or [`FromAgent::NoNewKey`] -> [`ToAgent::KeyAdded`] ->
-//! the agent dials again with the new key -> the gateway lets the older keys in no more.
+//! Data flow: [`ToAgent::RotateKey`] -> [`NewKey`] or [`FromAgent::NoNewKey`] ->
+//! [`ToAgent::KeyAdded`] -> the agent dials again with the new key -> the gateway lets the older
+//! keys in no more.
 //!
 //! # Invariants
 //! - Both keys are proved: the old one by the link's handshake, the new one by its signature over

@@ -1,9 +1,9 @@
 //! The exact bytes of every control message: what `docs/wire.md` promises to those who write
 //! another end.
 //!
-//! Way: a message with small values -> its bytes, written out by hand from the rules of postcard
-//! (numbers as varints, a string or list behind its length, a variant by its number, an array
-//! without one) -> and back.
+//! Data flow: a message with small values -> its bytes, written out by hand from the rules of
+//! postcard (numbers as varints, a string or list behind its length, a variant by its number, an
+//! array without one) -> and back.
 //!
 //! # Invariants
 //! - Each variant of each message has a row: [`every_variant_has_a_row`] counts them by the first

@@ -1,8 +1,9 @@
 //! Requests to the gateway: signed, one after the other, on one connection.
 //!
-//! Way: a shape of `towline-ssm` -> [`Client::call`] -> signature -> HTTP/1.1 over TLS -> answer or
-//! [`CallError`]. The same connection becomes the session's websocket ([`Client::upgrade`]) when
-//! the stream is served by the same host and port: a session costs one TCP and one TLS handshake.
+//! Data flow: a shape of `towline-ssm` -> [`Client::call`] -> signature -> HTTP/1.1 over TLS ->
+//! answer or [`CallError`]. The same connection becomes the session's websocket
+//! ([`Client::upgrade`]) when the stream is served by the same host and port: a session costs one
+//! TCP and one TLS handshake.
 //!
 //! # Invariants
 //! - Nothing is sent before the gateway's certificate is verified.

@@ -1,7 +1,7 @@
 //! `aws-config`: the profile with which AWS's own tools find the gateway.
 //!
-//! Way: settings -> [`profile`], two sections of text -> standard output, or the end of the tools'
-//! configuration file.
+//! Data flow: settings -> [`profile`], two sections of text -> standard output, or the end of the
+//! tools' configuration file.
 //!
 //! # Invariants
 //! - No access key is in it: keys belong into the credentials file, and are not this command's

@@ -1,7 +1,7 @@
 //! The files of AWS's tools: profiles with access keys, regions and endpoints.
 //!
-//! Way: `~/.aws/config` and `~/.aws/credentials` -> [`Sections`] -> [`Profile`]. Where both say
-//! something of a profile, the credentials file wins for keys, as in AWS's tools.
+//! Data flow: `~/.aws/config` and `~/.aws/credentials` -> [`Sections`] -> [`Profile`]. Where both
+//! say something of a profile, the credentials file wins for keys, as in AWS's tools.
 //!
 //! # Invariants
 //! - Errors name file and line, never what the line says: it may be a secret.

@@ -1,8 +1,8 @@
 //! The settings, from all sources.
 //!
-//! Way: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and
-//! `~/.aws/credentials` -> [`Settings::resolve`] -> [`Settings`]. The first source that has a
-//! value wins, in this order.
+//! Data flow: flags, environment, `~/.config/towline/config.toml`, `~/.aws/config` and
+//! `~/.aws/credentials` -> [`Settings::resolve`] -> [`Settings`]. The first source that has a value
+//! wins, in this order.
 //!
 //! # Invariants
 //! - A [`Settings`] has no invalid value.

@@ -1,6 +1,6 @@
 //! Input for a recording: of what was typed, that which the screen has shown.
 //!
-//! Way: bytes on their way to the device ([`Typed::input`]) wait -> the device says how its
+//! Data flow: bytes on their way to the device ([`Typed::input`]) wait -> the device says how its
 //! terminal stood when it took them ([`Typed::said`]) -> what was typed is put to what came back
 //! ([`Typed::output`]), line by line ([`mod@line`]) -> [`Found`].
 //!

@@ -1,6 +1,6 @@
 //! Verification: lines and a public key in, the first fault by its record out.
 //!
-//! Way: lines of one recording -> [`RecordingVerifier`]; lines of a node's chain ->
+//! Data flow: lines of one recording -> [`RecordingVerifier`]; lines of a node's chain ->
 //! [`NodeVerifier`] -> [`Ledger`]; both together, for a whole sink -> [`Ledger::check`].
 //!
 //! ```

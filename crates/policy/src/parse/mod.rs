@@ -1,7 +1,7 @@
 //! From text to `Policy`: strict, in one pass, with an error that names the place and the rule.
 //!
-//! Way: text -> [`crate::json`] -> `document`, [`statement`], [`condition`] ->
-//! compiled patterns. Source: IAM User Guide, "Grammar of the IAM JSON policy language".
+//! Data flow: text -> [`crate::json`] -> `document`, [`statement`], [`condition`] -> compiled
+//! patterns. Source: IAM User Guide, "Grammar of the IAM JSON policy language".
 //!
 //! # Invariants
 //! - What is not in the grammar is refused, not skipped: an element that the author misspelt must

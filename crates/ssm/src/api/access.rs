@@ -1,8 +1,8 @@
 //! Access for a time, with approval: StartAccessRequest, GetAccessToken, and our operations for
 //! those who decide.
 //!
-//! Way: as of [`super`]. `Towline.ApproveAccessRequest` and `Towline.ListAccessRequests` are ours;
-//! AWS decides by documents.
+//! Data flow: as in [`super`]. `Towline.ApproveAccessRequest` and `Towline.ListAccessRequests` are
+//! ours; AWS decides by documents.
 //!
 //! # Invariants
 //! - [`AccessCredentials`] shows no secret in `Debug`.

@@ -1,7 +1,7 @@
 //! Activations: the id and code that let a new device in.
 //!
-//! Way: as of [`super`]. Besides AWS's members, CreateActivation takes `TowlineRequireApproval`,
-//! `TowlineSourceCidr` and `TowlineDeviceTagKeys`.
+//! Data flow: as in [`super`]. Besides AWS's members, CreateActivation takes
+//! `TowlineRequireApproval`, `TowlineSourceCidr` and `TowlineDeviceTagKeys`.
 //!
 //! # Invariants
 //! - [`CreateActivationResult`] shows no code in `Debug`; no other shape has one.

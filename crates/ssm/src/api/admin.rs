@@ -1,8 +1,8 @@
 //! Administration (`Towline.<Operation>`): users, groups, roles, access keys, policies, device
 //! keys.
 //!
-//! Way: as of [`super`]; our own operations in AWS's form, so that one client and one dispatch
-//! serve all.
+//! Data flow: as in [`super`]; our own operations in AWS's form, so that one client and one
+//! dispatch serve all.
 //!
 //! # Invariants
 //! - A secret access key is in exactly one shape, [`CreatedAccessKey`], and not in its `Debug`.

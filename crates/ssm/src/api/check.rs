@@ -1,7 +1,7 @@
 //! The limits of AWS's models, as small checks that collect what is wrong.
 //!
-//! Way: a request's `check` -> [`Violations`] -> one `ValidationException` that names every member
-//! in question.
+//! Data flow: a request's `check` -> [`Violations`] -> one `ValidationException` that names every
+//! member in question.
 //!
 //! # Invariants
 //! - At most [`MAX_REPORTED`] violations are kept, and a message never repeats what the client

@@ -1,6 +1,6 @@
 //! Devices: connection status, list, deregistration.
 //!
-//! Way: as of [`super`].
+//! Data flow: as in [`super`].
 //!
 //! # Invariants
 //! - The two filter lists of DescribeInstanceInformation (old and new style) are checked alike and

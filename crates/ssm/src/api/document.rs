@@ -1,6 +1,6 @@
 //! Documents: create, read, update, list, delete, their versions and their default.
 //!
-//! Way: as of [`super`]; the text inside is judged by [`crate::documents`].
+//! Data flow: as in [`super`]; the text inside is judged by [`crate::documents`].
 //!
 //! # Invariants
 //! - Members that the model has and that mean nothing here (`Requires`, `Attachments`) are refused

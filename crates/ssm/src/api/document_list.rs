@@ -1,6 +1,6 @@
 //! Documents in lists: all of them with filters, and the versions of one.
 //!
-//! Way: as of [`super`]; reached through [`super::document`].
+//! Data flow: as in [`super`]; reached through [`super::document`].
 
 use serde::{Deserialize, Serialize};
 

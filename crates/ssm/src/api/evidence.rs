@@ -1,6 +1,6 @@
 //! What is on record: recordings (our own operation) and CloudTrail's `LookupEvents`.
 //!
-//! Way: as of [`super`]. Names and limits of `LookupEvents` are those of CloudTrail's model.
+//! Data flow: as in [`super`]. Names and limits of `LookupEvents` are those of CloudTrail's model.
 //!
 //! # Not here
 //! - The form of events: `towline_evidence::trail`; here they are text.

@@ -1,6 +1,6 @@
 //! Questions to the stored policies: may a principal do that, and who may do what on a device.
 //!
-//! Way: as of [`super`]; operations of ours. The answers are made by the policy crate at the
+//! Data flow: as in [`super`]; operations of ours. The answers are made by the policy crate at the
 //! gateway.
 
 use std::collections::BTreeMap;

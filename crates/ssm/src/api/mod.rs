@@ -1,7 +1,8 @@
 //! Requests and answers of the API: shapes with AWS's member names, and the limits that AWS's
 //! models give.
 //!
-//! Way: body -> [`parse`] -> a request that keeps every limit -> the gateway's handler -> an answer
+//! Data flow: body -> [`parse`] -> a request that keeps every limit -> the gateway's handler -> an
+//! answer
 //! -> [`to_json`]. Our own client goes the other way with [`to_json`] and [`from_answer`].
 //!
 //! # Invariants

@@ -1,7 +1,7 @@
 //! Sessions: start, resume, terminate, list.
 //!
-//! Way: as of [`super`]. Besides AWS's members, StartSession takes `TowlineTerminal`, so that our
-//! own clients have the right terminal type and size from the first byte on.
+//! Data flow: as in [`super`]. Besides AWS's members, StartSession takes `TowlineTerminal`, so that
+//! our own clients have the right terminal type and size from the first byte on.
 //!
 //! # Invariants
 //! - Requests keep the limits of AWS's model; documents and their parameters are judged by

@@ -1,7 +1,7 @@
 //! The Security Token Service's query protocol: a form comes in, XML goes out.
 //!
-//! Way: body -> [`StsRequest::parse`] -> handler -> [`CallerIdentity::to_xml`], or [`error_xml`]
-//! for a refusal.
+//! Data flow: body -> [`StsRequest::parse`] -> handler -> [`CallerIdentity::to_xml`], or
+//! [`error_xml`] for a refusal.
 //!
 //! # Invariants
 //! - Everything that goes into XML is escaped, characters that XML cannot hold are dropped.

@@ -1,7 +1,7 @@
 //! Temporary credentials: AssumeRole and GetSessionToken, from form fields to XML.
 //!
-//! Way: [`super::sts::StsRequest::fields`] -> a request that keeps its limits -> the gateway ->
-//! [`TemporaryCredentials`] -> XML.
+//! Data flow: [`super::sts::StsRequest::fields`] -> a request that keeps its limits -> the gateway
+//! -> [`TemporaryCredentials`] -> XML.
 //!
 //! # Invariants
 //! - Secret and token are in exactly one shape, and not in its `Debug`.

@@ -1,6 +1,7 @@
 //! Tags: what policies and filters go by.
 //!
-//! Way: as of [`super`]. [`resource_of`] turns type and id into a thing the gateway can look up.
+//! Data flow: as in [`super`]. [`resource_of`] turns type and id into a thing the gateway can look
+//! up.
 //!
 //! # Invariants
 //! - A tag that passed has 1 to 128 characters of key and 0 to 256 of value, of AWS's characters.

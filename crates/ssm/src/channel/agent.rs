@@ -1,6 +1,6 @@
 //! The agent's half: what our gateway speaks to clients of AWS.
 //!
-//! Way: new -> handshake -> (first size of the terminal) -> open -> closing -> closed. Lost
+//! Data flow: new -> handshake -> (first size of the terminal) -> open -> closing -> closed. Lost
 //! websockets change nothing in that.
 //!
 //! # Invariants

@@ -1,6 +1,7 @@
 //! The client's half: what our own session-manager-plugin speaks to AWS and to other gateways.
 //!
-//! Way: websocket up -> opening frame with the token -> handshake (or none) -> started -> closed.
+//! Data flow: websocket up -> opening frame with the token -> handshake (or none) -> started ->
+//! closed.
 //!
 //! # Invariants
 //! - The opening frame is the first thing on every websocket.

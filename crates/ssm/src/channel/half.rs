@@ -1,7 +1,7 @@
 //! What both halves of a channel have in common: numbered messages in both directions and their
 //! acknowledgements.
 //!
-//! Way: frame -> [`Half::on_frame`] -> receiver or sender; [`Half::poll_transmit`] ->
+//! Data flow: frame -> [`Half::on_frame`] -> receiver or sender; [`Half::poll_transmit`] ->
 //! acknowledgements, then messages.
 //!
 //! # Invariants

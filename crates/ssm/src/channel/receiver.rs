@@ -1,6 +1,6 @@
 //! The receiving side of a numbered stream: brings messages into order, within fixed room.
 //!
-//! Way: numbered message -> [`Receiver::accept`] -> acknowledge or not; in order ->
+//! Data flow: numbered message -> [`Receiver::accept`] -> acknowledge or not; in order ->
 //! [`Receiver::pop`].
 //!
 //! # Invariants

@@ -1,7 +1,7 @@
 //! The sending side of a numbered stream: what was sent and not acknowledged, and when to send it
 //! again.
 //!
-//! Way: payload -> [`Sender::push`] -> [`Sender::poll`] -> websocket; acknowledgement ->
+//! Data flow: payload -> [`Sender::push`] -> [`Sender::poll`] -> websocket; acknowledgement ->
 //! [`Sender::on_ack`].
 //!
 //! # When a message may be forgotten without an acknowledgement

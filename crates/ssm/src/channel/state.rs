@@ -1,7 +1,7 @@
 //! What has to be written down of an agent's half, so that a process which takes its place goes on
 //! under the same numbers.
 //!
-//! Way: after each round of the owner [`AgentChannel::state`](super::AgentChannel::state) ->
+//! Data flow: after each round of the owner [`AgentChannel::state`](super::AgentChannel::state) ->
 //! [`ChannelState::encode`] -> the owner's journal, *before* what
 //! [`poll_transmit`](super::AgentChannel::poll_transmit) gives leaves; another process ->
 //! [`ChannelState::decode`] -> [`AgentChannel::resume`](super::AgentChannel::resume).

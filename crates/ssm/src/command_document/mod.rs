@@ -1,7 +1,7 @@
 //! Command documents: schema 2.2 with `aws:runShellScript` steps, and what they mean with their
 //! parameters.
 //!
-//! Way: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) ->
+//! Data flow: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) ->
 //! [`CommandDocument::bind`] with the parameters of SendCommand -> a [`Plan`] of steps, each a
 //! script -> the gateway.
 //!

@@ -1,6 +1,6 @@
 //! The texts of the built-in documents, as GetDocument shows them.
 //!
-//! Way: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents; the command
+//! Data flow: [`super::BUILT_IN`] -> JSON in the form of AWS's own session documents; the command
 //! document stands in a file as it is.
 //!
 //! # Invariants

@@ -1,6 +1,6 @@
 //! A document's text: its format, its kind, and the outline that listings and policies need.
 //!
-//! Way: text of a request -> [`Content::read`] (size, format, schema version, members of the
+//! Data flow: text of a request -> [`Content::read`] (size, format, schema version, members of the
 //! outline) -> what is stored; the meaning of a session document is in [`super::own`].
 //!
 //! # Invariants

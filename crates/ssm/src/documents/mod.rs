@@ -1,8 +1,8 @@
 //! The built-in session documents: what each is called, which parameters it takes, and what session
 //! it means.
 //!
-//! Way: StartSession's `DocumentName` and `Parameters` -> [`resolve`] -> [`SessionPlan`] -> the
-//! gateway's grant.
+//! Data flow: StartSession's `DocumentName` and `Parameters` -> [`resolve`] -> [`SessionPlan`] ->
+//! the gateway's grant.
 //!
 //! # Invariants
 //! - A plan holds only values that passed the `allowedPattern` of their parameter and the limits

@@ -1,7 +1,7 @@
 //! Own session documents (schema 1.0): what they mean with the parameters of a request.
 //!
-//! Way: a stored text -> [`Content`] -> [`OwnDocument::read`] -> [`OwnDocument::resolve`] with
-//! StartSession's parameters -> [`Resolved`] -> the gateway's grant.
+//! Data flow: a stored text -> [`Content`] -> [`OwnDocument::read`] -> [`OwnDocument::resolve`]
+//! with StartSession's parameters -> [`Resolved`] -> the gateway's grant.
 //!
 //! # Invariants
 //! - A value goes into a command only after it matched its `allowedPattern` as a whole and stood in

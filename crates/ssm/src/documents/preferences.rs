@@ -1,8 +1,8 @@
 //! The preferences of sessions: the `inputs` of `SSM-SessionManagerRunShell`, and of own session
 //! documents.
 //!
-//! Way: `inputs` -> [`SessionPreferences::read`] -> the gateway: times and run-as at StartSession,
-//! the profile to the device, the log destinations to the gateway's delivery.
+//! Data flow: `inputs` -> [`SessionPreferences::read`] -> the gateway: times and run-as at
+//! StartSession, the profile to the device, the log destinations to the gateway's delivery.
 //!
 //! # Invariants
 //! - A member that this file does not know is refused: a misspelt restriction must not vanish.

@@ -1,6 +1,6 @@
 //! YAML, as far as documents need it: read into a JSON value, and written from one.
 //!
-//! Way: text -> events of the parser -> a tree of at most [`MAX_DEPTH`] levels ->
+//! Data flow: text -> events of the parser -> a tree of at most [`MAX_DEPTH`] levels ->
 //! [`serde_json::Value`]. Back: block style, texts in double quotes (JSON's quoting is YAML's too).
 //!
 //! # Invariants

@@ -1,6 +1,7 @@
 //! Message ids: UUIDs, in text as everywhere, in the header with their halves exchanged.
 //!
-//! Way: a seed from the caller -> [`MessageIds`] -> one id a message, without further randomness.
+//! Data flow: a seed from the caller -> [`MessageIds`] -> one id a message, without further
+//! randomness.
 //!
 //! # Invariants
 //! - Ids of one generator never repeat within 2^64 messages, and say nothing about the seed.

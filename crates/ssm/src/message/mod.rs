@@ -1,7 +1,7 @@
 //! The messages of the AWS data channel: binary frames on a websocket, after one text frame with a
 //! token.
 //!
-//! Way: websocket frame -> [`AgentMessage::decode`] -> `crate::channel`; and back by
+//! Data flow: websocket frame -> [`AgentMessage::decode`] -> `crate::channel`; and back by
 //! [`AgentMessage::encode`]. What is in a payload is [`payload`]'s; the text frame is
 //! [`payload::OpenDataChannel`].
 //!

@@ -1,8 +1,8 @@
 //! What is in the payloads: JSON objects, one number for flags, and the text frame that opens a
 //! channel.
 //!
-//! Way: payload bytes -> `from_payload` of the type that the header names -> `crate::channel`, and
-//! back.
+//! Data flow: payload bytes -> `from_payload` of the type that the header names ->
+//! `crate::channel`, and back.
 //!
 //! # Invariants
 //! - Unknown members are ignored, as both ends of AWS do.

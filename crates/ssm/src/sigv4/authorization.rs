@@ -1,7 +1,7 @@
 //! Reading the `Authorization` header: who claims to have signed, for what scope, over which
 //! headers.
 //!
-//! Way: header text -> [`Authorization`], without any secret, so that the caller can look the
+//! Data flow: header text -> [`Authorization`], without any secret, so that the caller can look the
 //! secret up.
 //!
 //! # Invariants

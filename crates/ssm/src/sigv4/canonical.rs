@@ -1,8 +1,8 @@
 //! The one spelling of a request that both ends can derive, whatever proxies did to case, order and
 //! spaces.
 //!
-//! Way: [`RequestParts`] and the names of the signed headers -> canonical request text -> its hash
-//! is what is signed.
+//! Data flow: [`RequestParts`] and the names of the signed headers -> canonical request text -> its
+//! hash is what is signed.
 //!
 //! # Invariants
 //! - Two requests that a server would treat differently (path, query, a signed header, body) never

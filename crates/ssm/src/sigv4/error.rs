@@ -1,6 +1,6 @@
 //! Why a signature was not accepted, and the AWS error code for each reason.
 //!
-//! Way: [`super::Authorization`] and [`super::verify()`] -> [`SignatureError`] -> `ApiError`.
+//! Data flow: [`super::Authorization`] and [`super::verify()`] -> [`SignatureError`] -> `ApiError`.
 //!
 //! # Invariants
 //! - No variant can hold a secret, a token or a signature.

@@ -1,6 +1,7 @@
 //! Making a signature, for our own command line.
 //!
-//! Way: a request that is complete but for its signature -> [`sign`] -> the headers to add to it.
+//! Data flow: a request that is complete but for its signature -> [`sign`] -> the headers to add to
+//! it.
 //!
 //! # Invariants
 //! - Everything is signed but the headers that proxies change on the way.

@@ -1,7 +1,7 @@
 //! Checking a signature, once the secret of the claimed access key is known.
 //!
-//! Way: [`super::Authorization`], [`RequestParts`], hash of the body, secret, time -> [`Verified`]
-//! or a reason.
+//! Data flow: [`super::Authorization`], [`RequestParts`], hash of the body, secret, time ->
+//! [`Verified`] or a reason.
 //!
 //! # Invariants
 //! - All checks of form, scope and time come before the comparison and do not depend on the secret.

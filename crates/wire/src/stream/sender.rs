@@ -1,6 +1,6 @@
 //! The sending end of one direction: a replay ring with a cursor in it.
 //!
-//! Way: [`Sender::spare`]/[`Sender::filled`] (or [`Sender::push`]) -> ring ->
+//! Data flow: [`Sender::spare`]/[`Sender::filled`] (or [`Sender::push`]) -> ring ->
 //! [`Sender::next_frame`] -> link. [`Sender::on_credit`] moves base and limit; [`Sender::attach`]
 //! puts the cursor back after a loss.
 //!

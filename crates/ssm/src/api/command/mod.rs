@@ -1,7 +1,8 @@
 //! Run Command: send, list, look at, cancel.
 //!
-//! Way: as of [`super`]. Besides AWS's members, invocations and plugins carry `TowlineReason`: why
-//! a command ended as it did, in words, where its status alone does not say so.
+//! Data flow: as in [`super`]. Besides AWS's members, invocations and plugins carry
+//! `TowlineReason`: why a command ended as it did, in words, where its status alone does not say
+//! so.
 //!
 //! # Invariants
 //! - Requests keep the limits of AWS's model. What a document makes of parameters is

@@ -1,6 +1,6 @@
 //! The whole output of a command (our own operation): AWS's answers hold its first characters only.
 //!
-//! Way: as of [`super::super`].
+//! Data flow: as in [`super::super`].
 
 use serde::{Deserialize, Serialize};
 

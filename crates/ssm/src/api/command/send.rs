@@ -24,7 +24,7 @@ pub const FILTER_KEYS: &[&str] =
 /// smaller limit.
 const MAX_PARAMETERS: usize = 200 * 1024;
 
-/// Whom a command is for: devices of which all targets say yes.
+/// Which devices receive a command: those that match every target.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct Target {
