@@ -7,6 +7,8 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
+use towline_ssm::Operation;
+use towline_ssm::api::session::{TerminateSessionRequest, TerminateSessionResponse};
 use towline_wire::copy::{Answer, Ask, Entry, is_name};
 use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
 use towline_wire::message::{decode, encode};
@@ -15,6 +17,7 @@ use super::begin::Begin;
 use super::error::SessionError;
 use super::pipe::{Happened, Pipe};
 use crate::api::Client;
+use crate::config::Settings;
 use crate::exit::{self, HasExitCode};
 use crate::limits::{CLOSE_TIMEOUT, MAX_FOLDER_ENTRIES};
 use crate::terminal::printable;
@@ -70,6 +73,10 @@ enum Piece {
 /// The operator's end of a copy.
 pub(crate) struct Copier<'a> {
     pipe: Pipe,
+    /// Asks the API for what the stream cannot carry.
+    settings: Settings,
+    /// The gateway has said that the session is over.
+    over: bool,
     reader: FrameReader,
     waiting: VecDeque<Piece>,
     say: &'a mut dyn FnMut(&str),
@@ -82,17 +89,49 @@ impl<'a> Copier<'a> {
         begin: Begin,
         say: &'a mut dyn FnMut(&str),
     ) -> Result<Self, CopyError> {
+        let settings = client.settings().clone();
         let pipe = Pipe::begin(client, begin).await?;
-        Ok(Self { pipe, reader: FrameReader::new(), waiting: VecDeque::new(), say })
+        let (reader, waiting) = (FrameReader::new(), VecDeque::new());
+        Ok(Self { pipe, settings, over: false, reader, waiting, say })
     }
 
-    /// Ends the session.
-    pub(crate) async fn end(mut self) {
+    /// Ends the session after the last file.
+    pub(super) async fn end(mut self) {
         self.pipe.finish();
-        let rest =
-            async { while !matches!(self.pipe.next().await, Ok(Happened::Ended(_)) | Err(_)) {} };
-        // Whether it was told or not, the copy is done.
-        let _ = tokio::time::timeout(CLOSE_TIMEOUT, rest).await;
+        self.await_end().await;
+        if !self.over {
+            self.abandon().await;
+        }
+    }
+
+    /// Ends the session, whatever the device is doing in it.
+    pub(super) async fn abandon(mut self) {
+        if !self.over && self.pipe.close() {
+            self.await_end().await;
+        }
+        if self.over {
+            return;
+        }
+        let request = TerminateSessionRequest { session_id: self.pipe.session().to_owned() };
+        let mut client = Client::new(self.settings);
+        let asked = client.call::<TerminateSessionResponse>(Operation::TerminateSession, &request);
+        // Without an answer the gateway ends a session that has no client.
+        let _ = tokio::time::timeout(CLOSE_TIMEOUT, asked).await;
+    }
+
+    /// Waits a moment for the gateway to say that the session is over.
+    async fn await_end(&mut self) {
+        let rest = async {
+            loop {
+                match self.pipe.next().await {
+                    Ok(Happened::Output(bytes)) => self.pipe.consumed(bytes.len()),
+                    Ok(Happened::Ended(_)) | Err(SessionError::Over(_)) => return true,
+                    Ok(_) => {}
+                    Err(_) => return false,
+                }
+            }
+        };
+        self.over = tokio::time::timeout(CLOSE_TIMEOUT, rest).await.unwrap_or(false);
     }
 
     /// Sends all of these bytes, taking in meanwhile what comes.
@@ -119,7 +158,10 @@ impl<'a> Copier<'a> {
     async fn step(&mut self) -> Result<(), CopyError> {
         match self.pipe.next().await? {
             Happened::Output(bytes) => self.take(&bytes),
-            Happened::Ended(ending) => Err(CopyError::Ended(ending.line)),
+            Happened::Ended(ending) => {
+                self.over = true;
+                Err(CopyError::Ended(ending.line))
+            }
             Happened::News(line) => {
                 (self.say)(&line);
                 Ok(())

@@ -29,6 +29,7 @@ use super::begin::{Begin, Token};
 use super::error::SessionError;
 use super::patience::{Backoff, Liveness, Verdict};
 use crate::api::{CallError, Client, Dialect, Socket};
+use crate::limits::CLOSE_TIMEOUT;
 
 /// What the link sends.
 pub(super) trait Source {
@@ -48,6 +49,7 @@ pub(super) struct Begun {
 /// Asks for a session, or takes up the one that there is.
 pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
     let mut notice = None;
+    let is_new = matches!(begin, Begin::Start(_));
     let (session, url, token) = match begin {
         Begin::Start(request) => {
             let answer: StartSessionResponse =
@@ -66,7 +68,15 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
         }
         Begin::Given { session, stream_url, token } => (session, stream_url, token),
     };
-    let (socket, dialect) = client.upgrade(&url).await?;
+    let (socket, dialect) = match client.upgrade(&url).await {
+        Ok(upgraded) => upgraded,
+        Err(error) => {
+            if is_new {
+                terminate(&mut client, &session).await;
+            }
+            return Err(error.into());
+        }
+    };
     let aws = (dialect == Dialect::Aws).then(|| Box::new(Aws::new()));
     let state = State::Up(Box::new(Up::new(socket)));
     let link = Link {
@@ -78,6 +88,14 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
         outage: None,
     };
     Ok(Begun { link, session, token, notice })
+}
+
+/// Ends a session that has no stream. A failure is ignored: the gateway ends a session that nobody
+/// attaches to.
+async fn terminate(client: &mut Client, session: &str) {
+    let request = TerminateSessionRequest { session_id: session.to_owned() };
+    let asked = client.call::<TerminateSessionResponse>(Operation::TerminateSession, &request);
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, asked).await;
 }
 
 /// What the link has to say.

@@ -2,7 +2,7 @@
 //!
 //! Data flow: [`run()`] asks for the session, opens its websocket ([`link`]), sets up the local end
 //! ([`local`]) and drives both ([`driver`]) until there is an `Ending`. Tunnels and copies use the
-//! session as a pipe of bytes ([`pipe`]): [`forward()`], [`Copier`].
+//! session as a pipe of bytes ([`pipe`]): [`forward()`], [`copy()`].
 //!
 //! # Invariants
 //! - The terminal is raw from the first request to the end, and restored before the end is
@@ -18,6 +18,7 @@ mod aws;
 mod begin;
 mod connect;
 mod copier;
+mod copy_session;
 mod driver;
 mod end_of_input;
 mod ending;
@@ -37,6 +38,7 @@ mod streams;
 pub(crate) use aws::CLIENT_VERSION;
 pub(crate) use begin::{Begin, Manner, Token};
 pub(crate) use copier::{Copier, CopyError};
+pub(crate) use copy_session::{Copied, copy};
 pub(crate) use error::SessionError;
 pub(crate) use forward::{Forward, forward};
 pub(crate) use listen::{Listen, Listener};

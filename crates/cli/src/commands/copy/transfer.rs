@@ -22,7 +22,7 @@ use crate::commands::context::Context;
 use crate::commands::target;
 use crate::exit::{self, Failure};
 use crate::output::complain;
-use crate::session::{Begin, Copier};
+use crate::session::{Begin, Copied, Copier, copy};
 
 /// `cp`.
 pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Failure> {
@@ -55,19 +55,18 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
     };
     let mut progress = Progress::new(args.quiet);
     let mut say = |line: &str| complain(line);
-    let mut copier =
-        Box::pin(Copier::begin(context.client, Begin::Start(request), &mut say)).await?;
-    let left_out = match (&from, &to) {
-        (Side::Here(source), _) => {
-            Box::pin(put::all(&mut copier, source, path, &mut progress)).await?
-        }
+    let work = async |copier: &mut Copier<'_>| match (&from, &to) {
+        (Side::Here(source), _) => Box::pin(put::all(copier, source, path, &mut progress)).await,
         (_, Side::Here(destination)) => {
-            Box::pin(get::all(&mut copier, path, destination, args.recursive, &mut progress))
-                .await?
+            Box::pin(get::all(copier, path, destination, args.recursive, &mut progress)).await
         }
-        _ => 0,
+        _ => Ok(0),
     };
-    copier.end().await;
+    let copied = Box::pin(copy(context.client, Begin::Start(request), &mut say, work)).await;
     progress.finish();
-    Ok(if left_out == 0 { 0 } else { exit::LOCAL })
+    Ok(match copied? {
+        Copied::Done(0) => 0,
+        Copied::Done(_) => exit::LOCAL,
+        Copied::Signal(number) => 128 + number,
+    })
 }
