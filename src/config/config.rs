@@ -127,6 +127,7 @@ pub const KEYS: &[&str] = &[
     "audit.spool_bytes",
     "audit.when_full",
     "policy.allow_root",
+    "policy.allow_locked_accounts",
     "policy.allowed_users",
     "policy.allowed_documents",
     "policy.allowed_forwards",
@@ -319,6 +320,7 @@ impl Config {
     fn set_policy(&mut self, key: &str, value: Value) -> Result<(), String> {
         match key {
             "allow_root" => self.policy.allow_root = flag(value)?,
+            "allow_locked_accounts" => self.policy.allow_locked_accounts = flag(value)?,
             "allowed_users" => self.policy.allowed_users = list(value)?,
             "allowed_documents" => self.policy.allowed_documents = list(value)?,
             "allowed_forwards" => {

@@ -1,6 +1,7 @@
 //! The users, documents and destinations that the device permits.
 
 use super::forwards::{self, Forward};
+use super::login::{self, Closed};
 use crate::sys::account::Account;
 
 /// What the device permits.
@@ -8,6 +9,9 @@ use crate::sys::account::Account;
 pub struct DevicePolicy {
     /// Whether a session may run as root.
     pub allow_root: bool,
+    /// Whether a session may run as an account that is locked, expired or without a login shell,
+    /// and while `/etc/nologin` exists.
+    pub allow_locked_accounts: bool,
     /// Users that sessions may run as.
     pub allowed_users: Vec<String>,
     /// Which session documents may be used.
@@ -20,7 +24,13 @@ impl Default for DevicePolicy {
     fn default() -> Self {
         let all = || vec!["*".to_owned()];
         let allowed_forwards = Forward::parse("localhost:*").into_iter().collect();
-        Self { allow_root: true, allowed_users: all(), allowed_documents: all(), allowed_forwards }
+        Self {
+            allow_root: true,
+            allow_locked_accounts: false,
+            allowed_users: all(),
+            allowed_documents: all(),
+            allowed_forwards,
+        }
     }
 }
 
@@ -54,6 +64,14 @@ impl DevicePolicy {
             return Err(Forbidden::User(account.name.clone()));
         }
         self.permit_document(document)
+    }
+
+    /// Whether the device's administrator lets this account be used, at this time of the authority.
+    ///
+    /// # Errors
+    /// What closes it.
+    pub fn permit_login(&self, account: &Account, unix_ms: u64) -> Result<(), Closed> {
+        if self.allow_locked_accounts { Ok(()) } else { login::judge(account, unix_ms) }
     }
 
     /// Whether a tunnel of `document` may be opened to there. It runs no program, so no user

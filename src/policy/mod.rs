@@ -4,5 +4,7 @@
 
 mod device;
 pub mod forwards;
+mod login;
 
 pub use device::{DevicePolicy, Forbidden};
+pub use login::Closed;

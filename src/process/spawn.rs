@@ -116,6 +116,7 @@ pub struct Plan<'a> {
     groups: Vec<Gid>,
     gid: Gid,
     uid: Uid,
+    login: String,
     program: String,
     terminal: Option<Size>,
     cgroups: [Option<BorrowedFd<'a>>; 2],
@@ -197,6 +198,7 @@ impl<'a> Plan<'a> {
             groups: account.groups.clone(),
             gid: account.gid,
             uid: account.uid,
+            login: account.uid.to_string(),
             terminal: request.terminal,
             cgroups: request.cgroups,
         })
@@ -218,7 +220,7 @@ impl<'a> Plan<'a> {
             }
             None => open_pipes()?,
         };
-        let root = nix::unistd::geteuid().is_root();
+        let own = nix::unistd::geteuid();
         let image = Image {
             candidates: &self.candidates,
             argv: &self.argv,
@@ -228,7 +230,9 @@ impl<'a> Plan<'a> {
             stderr: theirs[2 % theirs.len()].as_fd(),
             terminal: self.terminal.is_some(),
             cgroups: self.cgroups,
-            identity: root.then_some(Identity {
+            identity: own.is_root().then_some(Identity {
+                is_own: self.uid == own,
+                login: self.login.as_bytes(),
                 groups: &self.groups,
                 gid: self.gid,
                 uid: self.uid,
@@ -284,6 +288,12 @@ impl Report {
             Some(Stage::Session) => "new session",
             Some(Stage::Terminal) => "controlling terminal",
             Some(Stage::Descriptors) => "standard descriptors",
+            Some(Stage::Groups) if errno == Errno::EPERM => {
+                "set the groups (the agent needs CAP_SETGID)"
+            }
+            Some(Stage::Identity) if errno == Errno::EPERM => {
+                "set the user (the agent needs CAP_SETUID)"
+            }
             Some(Stage::Groups) => "set the groups",
             Some(Stage::Identity) => "set the user",
             Some(Stage::Directory) => "change to the working directory",

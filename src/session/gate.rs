@@ -7,8 +7,8 @@
 use crate::clock::AuthorityClock;
 use crate::config::Config;
 use crate::handover::form::{Reader, Writer, contradiction};
-use crate::policy::Forbidden;
 use crate::policy::forwards::Forward;
+use crate::policy::{Closed, Forbidden};
 use crate::state::journal::Doubt;
 use crate::sys::account::{Account, AccountError, own_name};
 use ring::digest::{SHA256, digest};
@@ -41,6 +41,9 @@ pub enum Refusal {
     /// The device's policy.
     #[error(transparent)]
     Forbidden(#[from] Forbidden),
+    /// The device's administrator has closed the account.
+    #[error(transparent)]
+    Closed(#[from] Closed),
     /// There are enough.
     #[error("this device has {0} sessions, its maximum (sessions.max)")]
     TooMany(usize),
@@ -72,7 +75,7 @@ impl Refusal {
             Self::Unknown(_) | Self::Incomplete(_) | Self::Path(_) | Self::Host(_) => {
                 RefusalCode::Unsupported
             }
-            Self::Account(_) => RefusalCode::RunAs,
+            Self::Account(_) | Self::Closed(_) => RefusalCode::RunAs,
             Self::Forbidden(_) | Self::LogFull => RefusalCode::DevicePolicy,
             Self::TooMany(_) => RefusalCode::TooManySessions,
             Self::Spawn(_) => RefusalCode::Spawn,
@@ -202,6 +205,9 @@ impl Gate {
                 return Err(Refusal::Incomplete("the port of the tunnel is missing"));
             }
             config.policy.permit_tunnel(to.host.as_deref(), to.port, &grant.document)?;
+            if let Some(user) = &grant.run_as {
+                config.policy.permit_login(&Account::find(user)?, now)?;
+            }
             let (account, forwards) =
                 (Account::find(&own_name())?, config.policy.allowed_forwards.clone());
             return Ok(Passed { launch, account, forwards, grant });
@@ -210,6 +216,7 @@ impl Gate {
             grant.run_as.clone().or_else(|| config.default_user.clone()).unwrap_or_else(own_name);
         let account = Account::find(&user)?;
         config.policy.permit(&account, &grant.document)?;
+        config.policy.permit_login(&account, now)?;
         Ok(Passed { launch, account, forwards: Vec::new(), grant })
     }
 }
@@ -426,6 +433,13 @@ mod tests {
         let mut world = world();
         let open = world.open(|grant| grant.run_as = Some("no-such-account".into()));
         world.refuses(&open, "no-such-account", RefusalCode::RunAs);
+    }
+
+    #[test]
+    fn an_empty_name_of_an_account_is_not_the_default_one() {
+        let mut world = world();
+        let open = world.open(|grant| grant.run_as = Some(String::new()));
+        world.refuses(&open, "no account \"\"", RefusalCode::RunAs);
     }
 
     #[test]

@@ -56,6 +56,9 @@ impl Account {
     /// # Errors
     /// No such account, an unreadable database, or an agent without the right to change its user.
     pub fn find(name: &str) -> Result<Self, AccountError> {
+        if name.is_empty() {
+            return Err(AccountError::Unknown(String::new())); // a line of the database may begin so
+        }
         let database = |source| AccountError::Database { name: name.to_owned(), source };
         let user = User::from_name(name)
             .map_err(database)?

@@ -40,6 +40,10 @@ impl Strings {
 
 /// The account that the child becomes.
 pub(crate) struct Identity<'a> {
+    /// The agent's own: groups that it may not change stay as they are.
+    pub(crate) is_own: bool,
+    /// The user's number in decimal digits, for `/proc/self/loginuid`.
+    pub(crate) login: &'a [u8],
     pub(crate) groups: &'a [Gid],
     pub(crate) gid: Gid,
     pub(crate) uid: Uid,
@@ -142,7 +146,11 @@ fn run(image: &Image<'_>) -> Result<Infallible, (Stage, Errno)> {
     unistd::dup2_stderr(image.stderr).map_err(at(Stage::Descriptors))?;
     inherit_nothing_else();
     if let Some(identity) = &image.identity {
-        unistd::setgroups(identity.groups).map_err(at(Stage::Groups))?;
+        say_who_logs_in(identity.login);
+        match unistd::setgroups(identity.groups) {
+            Err(Errno::EPERM) if identity.is_own => {}
+            other => other.map_err(at(Stage::Groups))?,
+        }
         unistd::setresgid(identity.gid, identity.gid, identity.gid).map_err(at(Stage::Groups))?;
         unistd::setresuid(identity.uid, identity.uid, identity.uid).map_err(at(Stage::Identity))?;
     }
@@ -175,6 +183,16 @@ fn be_ordinary_when_memory_is_short() {
         open(c"/proc/self/oom_score_adj", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
     {
         let _ = unistd::write(&score, b"0");
+    }
+}
+
+/// The kernel's audit names the session's user in what any later `sudo` does. Kernels without audit
+/// have no such file, and in containers it cannot be written.
+fn say_who_logs_in(login: &[u8]) {
+    if let Ok(file) =
+        open(c"/proc/self/loginuid", OFlag::O_WRONLY | OFlag::O_CLOEXEC, Mode::empty())
+    {
+        let _ = unistd::write(&file, login);
     }
 }
 
@@ -354,6 +372,57 @@ pub(crate) fn take_precedence() -> nix::Result<()> {
         libc::syscall(libc::SYS_sched_setscheduler, 0, FIRST_IN_FIRST_OUT, ptr::from_ref(&lowest))
     };
     Errno::result(result).map(drop)
+}
+
+/// What the shadow database says of an account, in days; -1 where a field is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Shadow {
+    /// There is a `!` before a password, or before the `*` that stands for none.
+    pub(crate) locked: bool,
+    /// Last change of the password.
+    pub(crate) changed: i64,
+    /// How long a password is good.
+    pub(crate) longest: i64,
+    /// How long it may still be changed after that.
+    pub(crate) inactive: i64,
+    /// From this day on the account is closed.
+    pub(crate) expires: i64,
+}
+
+/// An account's line in the shadow database; `None` where there is none. Called by the loop's
+/// thread alone: the C library returns its own memory.
+///
+/// # Errors
+/// The database cannot be read.
+pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
+    Errno::clear();
+    // SAFETY: the name is null-terminated. The result is null, or points to memory of the C library
+    // that stays until the next call, which no other thread makes.
+    let Some(line) = (unsafe { libc::getspnam(name.as_ptr()).as_ref() }) else {
+        return match Errno::last() {
+            errno @ (Errno::EACCES
+            | Errno::EPERM
+            | Errno::EIO
+            | Errno::EMFILE
+            | Errno::ENFILE
+            | Errno::ENOMEM) => Err(errno),
+            _ => Ok(None), // not found is said in several ways
+        };
+    };
+    let mut password: &[u8] = &[];
+    if !line.sp_pwdp.is_null() {
+        // SAFETY: it is not null, and the C library ends it with a zero byte in the same memory.
+        password = unsafe { CStr::from_ptr(line.sp_pwdp) }.to_bytes();
+    }
+    let behind = password.strip_prefix(b"!").unwrap_or_default();
+    #[allow(clippy::useless_conversion)] // 32 bits on some targets
+    Ok(Some(Shadow {
+        locked: behind.iter().any(|byte| *byte != b'!'),
+        changed: line.sp_lstchg.into(),
+        longest: line.sp_max.into(),
+        inactive: line.sp_inact.into(),
+        expires: line.sp_expire.into(),
+    }))
 }
 
 /// Whether an extended attribute of a file has just this value, of at most eight bytes.

@@ -11,6 +11,7 @@
 
 mod access;
 mod access_requests;
+mod accounts;
 mod api;
 mod audit_trail;
 mod aws;

@@ -194,6 +194,35 @@ fn another_users_order_on_a_stick_is_not_obeyed_by_root() -> Outcome {
 }
 
 #[test]
+fn an_order_that_is_not_obeyed_hides_no_order_of_the_boot_loader() -> Outcome {
+    let lab = Lab::start()?;
+    let folder = lab.directory().join("medium");
+    let words = lab.directory().join("cmdline");
+    let script = format!(
+        "chmod 1777 {}; {}; mount --bind {} /proc/cmdline",
+        folder.display(),
+        bind(&folder, "/etc"),
+        words.display()
+    );
+    let mut device =
+        lab.unenrolled(&DeviceSetup { behind: behind(&script), ..DeviceSetup::default() })?;
+    let gateway = device.relay.address().to_string();
+    let (planted, own) = (lab.activation_with(1, &permits())?, lab.activation(1)?);
+    order(&lab, &planted, &gateway, &folder)?;
+    let line = format!(
+        "towline.gateway={gateway} towline.activation_id={} towline.activation_code={} \
+         towline.ca={} towline.name=by-the-boot-loader\n",
+        own.id,
+        own.code,
+        lab.gateway.ca().display()
+    );
+    files::write(&words, line)?;
+    device.start()?;
+    enrolled(&lab, &device, |name| name == "by-the-boot-loader")?;
+    ensure(folder.join("enroll.toml").exists(), || "the planted order was carried out".into())
+}
+
+#[test]
 fn an_order_in_a_folder_that_others_can_write_is_not_obeyed() -> Outcome {
     refused(
         |folder| format!("chmod 1777 {}; {}", folder.display(), bind(folder, "/etc")),

@@ -190,7 +190,8 @@ fn eight_sessions_run_at_once_and_a_ninth_is_refused() -> Outcome {
 #[test]
 fn a_device_may_have_fewer_sessions_and_other_rules_of_its_own() -> Outcome {
     let lab = Lab::start()?;
-    let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = [\"nobody\"]";
+    let config = "sessions.max = 1\npolicy.allow_root = false\npolicy.allowed_users = [\"nobody\"]\n\
+         policy.allow_locked_accounts = true";
     let device =
         lab.device_with(&DeviceSetup { config: config.into(), ..DeviceSetup::default() })?;
     let as_root = lab.admin().run(&["exec", "--user", "root", device.id(), "--", "id", "-un"])?;

@@ -1,0 +1,142 @@
+//! Whether the device's administrator has closed an account: by its shell, by its line in the
+//! shadow database, or all accounts by a file.
+//!
+//! Data flow: an [`Account`] and the authority's time -> shell, `nologin` files, shadow's fields
+//! -> [`Closed`], which says what to change.
+//!
+//! # Invariants
+//! - Days are counted by the authority's clock: a device may believe that it is 1970.
+//! - An account without a password (`!`, `!!`, `*`) is open: it may be used by keys. A password or
+//!   a `*` behind a `!` was locked by somebody.
+//! - Root is not locked by its password, nor by a `nologin` file: `policy.allow_root` closes root.
+//!
+//! # Not here
+//! - PAM: a static program cannot load its modules (decision 135).
+
+use crate::sys::account::Account;
+use crate::sys::calls::{self, Shadow};
+use nix::errno::Errno;
+use nix::unistd::geteuid;
+use std::ffi::CString;
+use std::path::{Path, PathBuf};
+
+/// Files that close the device to everybody but root while they exist, as `pam_nologin` reads them.
+const NOBODY_LOGS_IN: [&str; 3] = ["/etc/nologin", "/run/nologin", "/var/run/nologin"];
+const DAY_MS: u64 = 86_400_000;
+
+/// Why an account opens no session.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the account {account} is closed on this device: {why} (policy.allow_locked_accounts ignores it)"
+)]
+pub struct Closed {
+    /// Which.
+    account: String,
+    /// By what.
+    why: Why,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+enum Why {
+    #[error("its password is locked")]
+    Locked,
+    #[error("it has expired")]
+    Expired,
+    #[error("its password expired too long ago")]
+    Inactive,
+    #[error("its shell is {}", .0.display())]
+    Shell(PathBuf),
+    #[error("{0} exists")]
+    File(&'static str),
+    #[error("the shadow database cannot be read: {0}")]
+    Unreadable(Errno),
+}
+
+/// Whether `account` may be used at this time of the authority.
+///
+/// # Errors
+/// What closes it.
+pub(super) fn judge(account: &Account, unix_ms: u64) -> Result<(), Closed> {
+    let objection = by_shell(&account.shell)
+        .or_else(|| by_file(account.is_root()))
+        .or_else(|| by_shadow(account, unix_ms / DAY_MS));
+    objection.map_or(Ok(()), |why| Err(Closed { account: account.name.clone(), why }))
+}
+
+fn by_shell(shell: &Path) -> Option<Why> {
+    let name = shell.file_name()?.to_str()?;
+    matches!(name, "nologin" | "false" | "true").then(|| Why::Shell(shell.to_owned()))
+}
+
+fn by_file(is_root: bool) -> Option<Why> {
+    let mut files = NOBODY_LOGS_IN.into_iter().filter(|_| !is_root);
+    files.find(|path| Path::new(path).exists()).map(Why::File)
+}
+
+fn by_shadow(account: &Account, today: u64) -> Option<Why> {
+    let name = CString::new(account.name.as_str()).ok()?;
+    match calls::shadow(&name) {
+        Ok(shadow) => objection(&shadow?, account.is_root(), i64::try_from(today).ok()?),
+        // An agent that may not read it is no more than this account itself.
+        Err(Errno::EACCES | Errno::EPERM) if account.uid == geteuid() => None,
+        Err(errno) => Some(Why::Unreadable(errno)),
+    }
+}
+
+/// As `shadow(5)` and `pam_unix` read the fields; -1 stands for an empty one.
+fn objection(shadow: &Shadow, is_root: bool, today: i64) -> Option<Why> {
+    if shadow.locked && !is_root {
+        return Some(Why::Locked);
+    }
+    if shadow.expires >= 0 && today >= shadow.expires {
+        return Some(Why::Expired);
+    }
+    let ages = [shadow.changed, shadow.longest, shadow.inactive].iter().all(|days| *days >= 0);
+    let over =
+        today.saturating_sub(shadow.changed) > shadow.longest.saturating_add(shadow.inactive);
+    (ages && shadow.changed > 0 && over).then_some(Why::Inactive)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OPEN: Shadow =
+        Shadow { locked: false, changed: 20_000, longest: 99_999, inactive: -1, expires: -1 };
+
+    #[test]
+    fn an_account_with_nothing_set_is_open() {
+        assert_eq!(objection(&OPEN, false, 20_100), None);
+    }
+
+    #[test]
+    fn a_locked_password_closes_everybody_but_root() {
+        let locked = Shadow { locked: true, ..OPEN };
+        assert_eq!(objection(&locked, false, 20_100), Some(Why::Locked));
+        assert_eq!(objection(&locked, true, 20_100), None);
+    }
+
+    #[test]
+    fn an_account_is_closed_from_the_day_of_its_expiry_on() {
+        for (expires, why) in
+            [(20_101, None), (20_100, Some(Why::Expired)), (1, Some(Why::Expired))]
+        {
+            assert_eq!(objection(&Shadow { expires, ..OPEN }, true, 20_100), why, "{expires}");
+        }
+    }
+
+    #[test]
+    fn an_old_password_closes_only_when_the_days_of_grace_are_over() {
+        let aged = |inactive| Shadow { longest: 30, inactive, ..OPEN };
+        assert_eq!(objection(&aged(-1), false, 20_100), None);
+        assert_eq!(objection(&aged(70), false, 20_100), None);
+        assert_eq!(objection(&aged(69), false, 20_100), Some(Why::Inactive));
+    }
+
+    #[test]
+    fn shells_that_let_nobody_in_are_known_by_their_name() {
+        assert!(by_shell(Path::new("/usr/sbin/nologin")).is_some());
+        assert!(by_shell(Path::new("/bin/false")).is_some());
+        assert!(by_shell(Path::new("/bin/bash")).is_none());
+    }
+}
