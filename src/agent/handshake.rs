@@ -37,7 +37,7 @@ impl Agent {
         }
         self.connection.welcomed(welcome.time.unix_ms, welcome.longest_ping, now);
         self.log.learn_time(self.gate.time());
-        self.log.link_up();
+        self.log.link_up(self.table.version());
         self.keys.welcomed();
         self.alarm.forget(); // it was set for the handshake
         self.grace = self.config.grace.min(Duration::from_secs(welcome.grace.into()));

@@ -11,7 +11,7 @@
 //! - Record 0 of each boot names the source of observations; each session's first record repeats
 //!   it.
 
-use super::observations::{self, Outbox, Seen};
+use super::observations::{self, Outbox, Program, Seen};
 use super::ring::{Parcel, Ring};
 use super::spool::Spool;
 use super::watcher::{self, Means};
@@ -23,8 +23,9 @@ use std::collections::VecDeque;
 use std::path::Path;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
+use towline_wire::NAMES_EXECUTABLES;
 use towline_wire::epoch::BootNonce;
-use towline_wire::record::{BATCH, Batch, Lost, Record, Source, TEXT};
+use towline_wire::record::{BATCH, Batch, Lost, Record, Source, TEXT, without_executables};
 
 /// A session that the log knows.
 #[derive(Debug)]
@@ -47,6 +48,8 @@ pub struct CommandLog {
     /// The disk failed, and that was told.
     spool_failed: bool,
     linked: bool,
+    /// The gateway of this link reads [`Record::Executed`].
+    names_executables: bool,
     watcher: Option<Outbox>,
     means: Means,
     sessions: VecDeque<Named>,
@@ -77,6 +80,7 @@ impl CommandLog {
             waiting_since: None,
             spool_failed: false,
             linked: false,
+            names_executables: false,
             watcher: None,
             means,
             sessions: VecDeque::new(),
@@ -242,8 +246,16 @@ impl CommandLog {
         spool_has_room || self.ring.len() < limits::LOG_RING / 4 * 3
     }
 
-    /// The next batch for the gateway.
+    /// The next batch for the gateway, in records that it can read.
     pub fn parcel(&mut self) -> Option<Batch> {
+        let mut batch = self.next_batch()?;
+        if !self.names_executables {
+            batch.records = without_executables(&batch.records);
+        }
+        Some(batch)
+    }
+
+    fn next_batch(&mut self) -> Option<Batch> {
         if let Some(spool) = self.spool.as_mut().filter(|spool| spool.is_unsent()) {
             return spool.parcel(); // older than what is in memory
         }
@@ -270,9 +282,10 @@ impl CommandLog {
         }
     }
 
-    /// The gateway has accepted the device.
-    pub fn link_up(&mut self) {
+    /// The gateway has accepted the device, and speaks this version of the wire.
+    pub fn link_up(&mut self, version: u16) {
         self.linked = true;
+        self.names_executables = version >= NAMES_EXECUTABLES;
         self.waiting_since = None;
     }
 
@@ -339,18 +352,7 @@ impl CommandLog {
             Seen::Exec { root, at, pid, parent, program } => {
                 let Some(session) = self.name_of(root) else { return };
                 self.unread += u64::from(program.arguments.is_empty());
-                let (uid, arguments, cut, directory) =
-                    (program.uid, program.arguments, program.cut, program.directory);
-                self.push(at, |at| Record::Exec {
-                    session,
-                    at,
-                    pid,
-                    parent,
-                    uid,
-                    arguments,
-                    cut,
-                    directory,
-                });
+                self.push(at, |at| record_of(session, at, [pid, parent], program));
             }
             Seen::Exit { root, at, pid, status, since } => {
                 let Some(session) = self.name_of(root) else { return };
@@ -394,6 +396,24 @@ impl CommandLog {
     fn unix_millis(&self, when: Instant) -> u64 {
         let ago = when.elapsed();
         self.time.map_or_else(|| millis(system_time().saturating_sub(ago)), |time| time.at(when))
+    }
+}
+
+fn record_of(session: String, at: u64, [pid, parent]: [u32; 2], program: Program) -> Record {
+    let Program { uid, arguments, cut, directory, executable } = program;
+    match executable {
+        None => Record::Exec { session, at, pid, parent, uid, arguments, cut, directory },
+        Some(executable) => Record::Executed {
+            session,
+            at,
+            pid,
+            parent,
+            uid,
+            arguments,
+            cut,
+            directory,
+            executable,
+        },
     }
 }
 

@@ -55,7 +55,7 @@ fn told(record: &Record) -> (u64, &'static str, u32, String) {
         Record::Session { at, pid, source, why, .. } => {
             (*at, "begin", *pid, format!("{source:?} {why}"))
         }
-        Record::Exec { at, pid, arguments, .. } => {
+        Record::Exec { at, pid, arguments, .. } | Record::Executed { at, pid, arguments, .. } => {
             let words = arguments.strip_suffix(b"\0").unwrap_or(arguments);
             (*at, "exec", *pid, String::from_utf8_lossy(words).replace('\0', " "))
         }

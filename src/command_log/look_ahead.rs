@@ -43,7 +43,7 @@ struct Heap {
 }
 
 fn weight(answer: &Answer) -> usize {
-    answer.program.arguments.len() + answer.program.directory.len()
+    answer.program.bytes()
 }
 
 impl Answers {

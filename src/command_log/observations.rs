@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use towline_wire::message::ExitStatus;
-use towline_wire::record::Lost;
+use towline_wire::record::{Executable, Lost};
 
 /// One thing that was seen. `root`: the first process of the session.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -76,11 +76,22 @@ pub struct Program {
     pub cut: bool,
     /// Working directory; empty when unknown.
     pub directory: Vec<u8>,
+    /// What the kernel executes; `None` when the process had ended.
+    pub executable: Option<Executable>,
+}
+
+impl Program {
+    /// Bytes that it keeps.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let path = self.executable.as_ref().map_or(0, |executable| executable.path.len());
+        self.arguments.len() + self.directory.len() + path
+    }
 }
 
 fn weight(seen: &Seen) -> usize {
     match seen {
-        Seen::Exec { program, .. } => program.arguments.len() + program.directory.len(),
+        Seen::Exec { program, .. } => program.bytes(),
         Seen::Exit { .. } | Seen::Over { .. } | Seen::Missed(_) => 0,
     }
 }

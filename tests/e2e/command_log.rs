@@ -77,6 +77,73 @@ fn listed(lab: &Lab, device: &towline_testkit::lab::Device) -> Outcome {
     ensure(table.contains("/bin/ls -d lib") && table.contains("signal 9"), || table.clone())
 }
 
+/// Runs a program under other names: as `true`, from a file without a name, and from memory.
+const DISGUISED: &str = r#"import os, shutil, sys
+def run(path, *words):
+    if os.fork() == 0:
+        os.execv(path, words)
+    os.wait()
+run("/usr/bin/id", "true", "disguised")
+shutil.copy("/usr/bin/id", sys.argv[1])
+gone = os.open(sys.argv[1], os.O_RDONLY)
+os.unlink(sys.argv[1])
+run(f"/proc/self/fd/{gone}", "id", "--version", "gone")
+memory = os.memfd_create("anything", 0)
+with open("/usr/bin/id", "rb") as program:
+    os.write(memory, program.read())
+run(f"/proc/self/fd/{memory}", "ls", "in-memory")
+"#;
+
+#[test]
+fn a_program_under_another_name_is_on_record_with_its_file() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let script = lab.file("disguised.py", DISGUISED)?.display().to_string();
+    let python = towline_testkit::machine::program();
+    let gone = lab.directory().join("gone").display().to_string();
+    let words = ["exec", "-n", device.id(), "--", &python.to_string_lossy(), &script, &gone];
+    let mut found = Err(towline_testkit::Trouble::new("it did not run"));
+    for _ in 0..TRIES {
+        lab.admin().run(&words)?;
+        found = disguises(&lab, &device, &gone);
+        if found.is_ok() {
+            break;
+        }
+    }
+    found
+}
+
+fn disguises(lab: &Lab, device: &towline_testkit::lab::Device, gone: &str) -> Outcome {
+    use std::os::unix::fs::MetadataExt as _;
+    let records = whole_log(lab, device)?;
+    let with = |word: &str| {
+        let found = records
+            .iter()
+            .find(|r| r["Arguments"].as_array().is_some_and(|a| a.iter().any(|a| a == word)));
+        found.ok_or_else(|| towline_testkit::Trouble::new(format!("no {word}: {records:#?}")))
+    };
+    let file = &with("disguised")?["Executable"];
+    let id = std::fs::metadata("/usr/bin/id")?;
+    let resolved = std::fs::canonicalize("/usr/bin/id")?.display().to_string();
+    ensure(
+        file["Path"] == resolved && file["Inode"] == id.ino() && file["Differs"] == true,
+        || format!("{file}"),
+    )?;
+    let file = &with("gone")?["Executable"];
+    ensure(file["Path"] == gone && file["Origin"] == "Deleted", || format!("{file}"))?;
+    let file = &with("in-memory")?["Executable"];
+    ensure(file["Path"] == "/memfd:anything" && file["Origin"] == "Memory", || format!("{file}"))?;
+    let table = lab.admin().text(&["commands", &newest_session(&lab.admin(), device)?])?;
+    for shown in [
+        format!("true disguised [{resolved}]"),
+        format!("id --version gone [deleted: {gone}]"),
+        "ls in-memory [in memory: /memfd:anything]".to_owned(),
+    ] {
+        ensure(table.contains(&shown), || format!("no {shown:?} in\n{table}"))?;
+    }
+    Ok(())
+}
+
 #[test]
 fn thousands_of_programs_are_all_on_record_and_nobody_elses() -> Outcome {
     let lab = Lab::start()?;

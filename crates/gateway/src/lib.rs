@@ -34,6 +34,7 @@ pub mod logging;
 pub mod metrics;
 pub mod plane;
 pub mod presence;
+mod program_file;
 pub mod readiness;
 pub mod rescue;
 pub mod routes;

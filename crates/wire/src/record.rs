@@ -27,8 +27,8 @@ pub const ARGUMENTS: usize = 1024;
 pub const PATH: usize = 256;
 /// Most bytes of a text in a record: a typed line, a reason.
 pub const TEXT: usize = 1024;
-/// Largest encoded record: arguments, path, a session's name (96 bytes) and numbers.
-pub const LARGEST: usize = ARGUMENTS + PATH + 256;
+/// Largest encoded record: arguments, two paths, a session's name (96 bytes) and numbers.
+pub const LARGEST: usize = ARGUMENTS + 2 * PATH + 256;
 /// Most bytes of records in one batch. A quarter of a frame: a keystroke that comes meanwhile waits
 /// for little.
 pub const BATCH: usize = 4 * 1024;
@@ -75,6 +75,31 @@ pub enum Lost {
         /// How many.
         programs: u64,
     },
+}
+
+/// Where the bytes of a program come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Origin {
+    /// A file that has a name.
+    File,
+    /// A file whose last name was removed.
+    Deleted,
+    /// Memory without a file (memfd).
+    Memory,
+}
+
+/// What the kernel executes in a process, whatever its arguments say.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Executable {
+    /// The file system's number, as `stat` tells it.
+    pub device: u64,
+    /// The file's number there.
+    pub inode: u64,
+    /// Whether it is a file that has a name.
+    pub origin: Origin,
+    /// Its path, as the kernel tells it to the agent; the last [`PATH`] bytes of a longer one.
+    #[serde(with = "bytes")]
+    pub path: Vec<u8>,
 }
 
 /// One line of the log. `at`: milliseconds since the epoch, by the authority's clock where the
@@ -172,6 +197,30 @@ pub enum Record {
         /// When.
         at: u64,
     },
+    /// As [`Record::Exec`], with what the kernel executes. Only for a gateway of version
+    /// [`NAMES_EXECUTABLES`](crate::NAMES_EXECUTABLES), see [`without_executables`].
+    Executed {
+        /// Whose.
+        session: SessionName,
+        /// When.
+        at: u64,
+        /// Which process.
+        pid: u32,
+        /// Who made it.
+        parent: u32,
+        /// As which user.
+        uid: Option<u32>,
+        /// Its arguments, each ended by a zero byte.
+        #[serde(with = "bytes")]
+        arguments: Vec<u8>,
+        /// Whether arguments were cut.
+        cut: bool,
+        /// Its working directory; empty when unknown.
+        #[serde(with = "bytes")]
+        directory: Vec<u8>,
+        /// What the kernel executes.
+        executable: Executable,
+    },
 }
 
 impl Record {
@@ -184,12 +233,32 @@ impl Record {
         }
     }
 
+    /// As a gateway reads it that is older than [`Record::Executed`].
+    #[must_use]
+    pub fn without_executable(self) -> Self {
+        match self {
+            Self::Executed {
+                session,
+                at,
+                pid,
+                parent,
+                uid,
+                arguments,
+                cut,
+                directory,
+                executable: _,
+            } => Self::Exec { session, at, pid, parent, uid, arguments, cut, directory },
+            other => other,
+        }
+    }
+
     /// The session it belongs to, if to one.
     #[must_use]
     pub fn session(&self) -> Option<&str> {
         match self {
             Self::Session { session, .. }
             | Self::Exec { session, .. }
+            | Self::Executed { session, .. }
             | Self::Exit { session, .. }
             | Self::Line { session, .. }
             | Self::SessionEnd { session, .. } => Some(session),
@@ -224,6 +293,17 @@ pub fn encode(record: &Record) -> Vec<u8> {
 #[must_use]
 pub fn decode_first(bytes: &[u8]) -> Option<(Record, &[u8])> {
     postcard::take_from_bytes(bytes).ok()
+}
+
+/// The same records for a gateway that is older than [`Record::Executed`]. Their numbers stay.
+#[must_use]
+pub fn without_executables(mut records: &[u8]) -> Vec<u8> {
+    let mut older = Vec::with_capacity(records.len());
+    while let Some((record, rest)) = decode_first(records).filter(|_| !records.is_empty()) {
+        older.extend(encode(&record.without_executable()));
+        records = rest;
+    }
+    older
 }
 
 /// Byte strings in one piece: serde's own way is one element after the other.
@@ -275,9 +355,37 @@ mod tests {
         }
     }
 
+    fn executed(origin: Origin) -> Record {
+        Record::Executed {
+            session: "a".into(),
+            at: 5,
+            pid: 300,
+            parent: 1,
+            uid: None,
+            arguments: b"ls\0".into(),
+            cut: true,
+            directory: b"/".into(),
+            executable: Executable { device: 300, inode: 9, origin, path: b"/x".into() },
+        }
+    }
+
     #[test]
     fn golden_bytes_of_records() {
-        let cases: [(Record, &[u8]); 5] = [
+        let cases: [(Record, &[u8]); 7] = [
+            (
+                executed(Origin::File),
+                &[
+                    8, 1, b'a', 5, 0xac, 2, 1, 0, 3, b'l', b's', 0, 1, 1, b'/', 0xac, 2, 9, 0, 2,
+                    b'/', b'x',
+                ],
+            ),
+            (
+                executed(Origin::Memory),
+                &[
+                    8, 1, b'a', 5, 0xac, 2, 1, 0, 3, b'l', b's', 0, 1, 1, b'/', 0xac, 2, 9, 2, 2,
+                    b'/', b'x',
+                ],
+            ),
             (exec(b"ls\0"), &[2, 1, b'a', 5, 0xac, 2, 1, 1, 0, 3, b'l', b's', 0, 0, 1, b'/']),
             (
                 Record::Exit {
@@ -305,7 +413,13 @@ mod tests {
     #[test]
     fn the_largest_record_fits_into_its_bound() {
         let session = "s".repeat(96);
-        let record = Record::Exec {
+        let executable = Executable {
+            device: u64::MAX,
+            inode: u64::MAX,
+            origin: Origin::Memory,
+            path: alloc::vec![1; PATH],
+        };
+        let record = Record::Executed {
             session,
             at: u64::MAX,
             pid: u32::MAX,
@@ -314,8 +428,20 @@ mod tests {
             arguments: alloc::vec![1; ARGUMENTS],
             cut: true,
             directory: alloc::vec![1; PATH],
+            executable,
         };
         assert!(encode(&record).len() <= LARGEST);
+    }
+
+    #[test]
+    fn an_older_gateway_gets_records_that_it_can_read() {
+        let records = [encode(&executed(Origin::File)), encode(&Record::Stopped { at: 8 })];
+        let expected = [
+            encode(&executed(Origin::File).without_executable()),
+            encode(&Record::Stopped { at: 8 }),
+        ];
+        assert_eq!(without_executables(&records.concat()), expected.concat());
+        assert!(matches!(decode_first(&expected[0]), Some((Record::Exec { pid: 300, .. }, _))));
     }
 
     #[test]

@@ -204,6 +204,12 @@ impl Table {
         Poll::Pending
     }
 
+    /// The wire version of the link.
+    #[must_use]
+    pub const fn version(&self) -> u16 {
+        self.version
+    }
+
     /// The link speaks this version of the wire.
     pub fn agreed(&mut self, version: u16) {
         self.version = version;

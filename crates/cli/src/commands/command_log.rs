@@ -114,10 +114,14 @@ fn exit(command: &SessionCommand) -> Cell {
 fn what(command: &SessionCommand) -> Cell {
     let cut = if command.cut { " …" } else { "" };
     match command.kind.as_str() {
-        "Command" if command.arguments.is_empty() => {
-            Cell::Bad("(ended before its arguments could be read)".to_owned())
+        "Command" => {
+            let other = command.executable.as_ref().filter(|file| file.differs);
+            let other = other.map(|file| format!(" {}", file.shown())).unwrap_or_default();
+            if command.arguments.is_empty() {
+                return Cell::Bad(format!("(ended before its arguments could be read){other}"));
+            }
+            Cell::Plain(format!("{}{cut}{other}", command.arguments.join(" ")))
         }
-        "Command" => Cell::Plain(format!("{}{cut}", command.arguments.join(" "))),
         "Line" => Cell::Plain(format!("typed: {}", command.detail)),
         "Begin" => Cell::Plain(format!("(logged by {})", command.detail)),
         "End" => Cell::Plain(format!("(log ended: {})", command.detail)),

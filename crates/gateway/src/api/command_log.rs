@@ -11,6 +11,7 @@ use super::call::Call;
 use super::internal::OrInternal as _;
 use super::paging::page;
 use super::service::Api;
+use crate::program_file::program_file;
 
 impl Api {
     pub(super) async fn list_session_commands(
@@ -75,6 +76,7 @@ fn shown(row: StoredCommand) -> SessionCommand {
         parent_pid: row.parent,
         user_id: row.uid,
         arguments: if row.arguments.is_empty() { Vec::new() } else { words.collect() },
+        executable: row.executable.as_ref().map(|file| program_file(file, &row.arguments)),
         cut: row.cut,
         directory: String::from_utf8_lossy(&row.directory).into_owned(),
         exit_code: row.code,

@@ -12,9 +12,11 @@ use towline_archive::Recorder;
 use towline_evidence::layout;
 use towline_host::clock::UnixMillis;
 use towline_store::{RawCommand, Store};
+use towline_wire::record::Executable;
 
 use super::cursor::{Cursor, ExportError};
 use crate::limits::{COMMAND_FILES_AT_ONCE, COMMANDS_IN_FILE};
+use crate::program_file::program_file;
 
 /// Name of the cursor's file.
 const CURSOR: &str = "commands.cursor";
@@ -52,12 +54,21 @@ fn line(row: &RawCommand) -> Value {
         "pid": row.pid, "parentPid": row.parent, "userId": row.uid,
         "arguments": row.arguments.as_ref().filter(|a| !a.is_empty()).map(words),
         "directory": row.directory.as_deref().map(text),
+        "executable": row.executable.as_ref().map(|e| executable(e, row.arguments.as_deref())),
         "exitCode": row.code, "signal": row.signal, "durationMs": row.lasted, "detail": row.detail,
     });
     if let Some(object) = line.as_object_mut() {
         object.retain(|_, value| !value.is_null() && value != "");
     }
     line
+}
+
+fn executable(executable: &Executable, arguments: Option<&[u8]>) -> Value {
+    let file = program_file(executable, arguments.unwrap_or_default());
+    json!({
+        "path": file.path, "device": file.device, "inode": file.inode,
+        "origin": file.origin.to_ascii_lowercase(), "differs": file.differs,
+    })
 }
 
 #[cfg(test)]

@@ -70,6 +70,50 @@ impl Request for ListSessionCommandsRequest {
     }
 }
 
+/// What the kernel executed in a process, whatever its arguments say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ProgramFile {
+    /// Its path, as the device's kernel says it.
+    pub path: String,
+    /// The file system, `MAJOR:MINOR`.
+    pub device: String,
+    /// The file's number there.
+    pub inode: u64,
+    /// `File`, `Deleted` (the file has no name any more) or `Memory` (it never had one).
+    pub origin: String,
+    /// It is not the file that the first argument names.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub differs: bool,
+}
+
+impl ProgramFile {
+    /// For people: the path, and what is unusual about it.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        match self.origin.as_str() {
+            "Memory" => format!("[in memory: {}]", self.path),
+            "Deleted" => format!("[deleted: {}]", self.path),
+            _ => format!("[{}]", self.path),
+        }
+    }
+}
+
+/// Folders whose programs are called by name.
+const FOLDERS: [&str; 6] =
+    ["/bin", "/sbin", "/usr/bin", "/usr/sbin", "/usr/local/bin", "/usr/local/sbin"];
+
+/// Whether a program's first argument names the file at `path`: by its path, or by its name where
+/// the file is in one of the system's folders. A login shell's `-` is passed over.
+#[must_use]
+pub fn names_file(first_argument: &str, path: &str) -> bool {
+    let said = first_argument.strip_prefix('-').unwrap_or(first_argument);
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let (said_folder, said_name) = said.rsplit_once('/').unwrap_or(("/bin", said));
+    let usual = |folder: &str| FOLDERS.contains(&folder);
+    said == path || (said_name == name && usual(folder) && usual(said_folder))
+}
+
 /// One record of a session's command log. Times are milliseconds since the epoch.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -102,6 +146,9 @@ pub struct SessionCommand {
     /// Program and arguments; empty when the process ended before it could be asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub arguments: Vec<String>,
+    /// What the kernel executed; absent when the device did not say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executable: Option<ProgramFile>,
     /// The arguments were longer.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cut: bool,
@@ -236,4 +283,31 @@ pub struct LookupEventsResponse {
     /// Where to go on; absent at the end.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_token: Option<String>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_first_argument_names_a_file_or_another_one() {
+        for (said, path) in [
+            ("ls", "/usr/bin/ls"),
+            ("/bin/ls", "/usr/bin/ls"),
+            ("-bash", "/bin/bash"),
+            ("/opt/x/y", "/opt/x/y"),
+        ] {
+            assert!(names_file(said, path), "{said} {path}");
+        }
+        for (said, path) in [
+            ("true", "/usr/bin/id"),
+            ("true", "/tmp/true"),
+            ("/bin/true", "/tmp/true"),
+            ("./true", "/usr/bin/true"),
+            ("ls -l", "/memfd:ls"),
+            ("", "/usr/bin/id"),
+        ] {
+            assert!(!names_file(said, path), "{said} {path}");
+        }
+    }
 }

@@ -6,7 +6,7 @@ use sqlx::{Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 use towline_wire::epoch::BootNonce;
 
-use super::rows::{CommandBatch, CommandRow, RawCommand, StoredCommand, read, read_raw};
+use super::rows::{CommandBatch, CommandRow, RawCommand, StoredCommand, read, read_raw, word};
 use crate::error::StoreError;
 use crate::store::Store;
 
@@ -24,7 +24,8 @@ impl Store {
 }
 
 const INSERT: &str = "INSERT INTO command_log (device_id, boot, number, covers, kind, session, at, stored_at, pid, parent, \
-     uid, arguments, cut, directory, code, signal, lasted_ms, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
+     uid, arguments, cut, directory, code, signal, lasted_ms, detail, exe_path, exe_device, exe_inode, exe_origin) \
+     VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)";
 
 /// The rows of a session: each program with the next event of its process, all other records, and
 /// the gaps of the device during the session.
@@ -273,6 +274,10 @@ async fn insert(
         .bind(row.signal)
         .bind(row.lasted.map(signed))
         .bind(without_nul(&row.detail))
+        .bind(row.executable.as_ref().map(|executable| &executable.path))
+        .bind(row.executable.as_ref().map(|executable| executable.device.cast_signed()))
+        .bind(row.executable.as_ref().map(|executable| executable.inode.cast_signed()))
+        .bind(row.executable.as_ref().map(|executable| word(executable.origin)))
         .execute(&mut **tx)
         .await?;
     Ok(())

@@ -4,6 +4,7 @@ use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 use towline_host::clock::UnixMillis;
 use towline_wire::epoch::BootNonce;
+use towline_wire::record::{Executable, Origin};
 
 /// A row about to be stored.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -30,6 +31,8 @@ pub struct CommandRow {
     pub cut: bool,
     /// Working directory.
     pub directory: Option<Vec<u8>>,
+    /// What the kernel executed.
+    pub executable: Option<Executable>,
     /// Exit code.
     pub code: Option<u8>,
     /// Signal that ended it.
@@ -82,6 +85,8 @@ pub struct StoredCommand {
     pub cut: bool,
     /// Working directory.
     pub directory: Vec<u8>,
+    /// What the kernel executed; `None` when the device did not say.
+    pub executable: Option<Executable>,
     /// The next event of the process: `exit`, `exec` (it became another program), or none yet.
     pub end: Option<String>,
     /// Time of that event.
@@ -127,6 +132,8 @@ pub struct RawCommand {
     pub arguments: Option<Vec<u8>>,
     /// Working directory.
     pub directory: Option<Vec<u8>>,
+    /// What the kernel executed.
+    pub executable: Option<Executable>,
     /// Exit code.
     pub code: Option<i64>,
     /// Signal that ended it.
@@ -135,6 +142,31 @@ pub struct RawCommand {
     pub lasted: Option<i64>,
     /// Text.
     pub detail: String,
+}
+
+/// The word that is stored for it.
+pub(super) const fn word(origin: Origin) -> &'static str {
+    match origin {
+        Origin::File => "file",
+        Origin::Deleted => "deleted",
+        Origin::Memory => "memory",
+    }
+}
+
+fn executable(row: &SqliteRow) -> Result<Option<Executable>, sqlx::Error> {
+    let Some(path) = row.try_get::<Option<Vec<u8>>, _>("exe_path")? else { return Ok(None) };
+    let number = |name: &str| row.try_get::<i64, _>(name).map(i64::cast_unsigned);
+    let origin = match row.try_get::<String, _>("exe_origin")?.as_str() {
+        "deleted" => Origin::Deleted,
+        "memory" => Origin::Memory,
+        _ => Origin::File,
+    };
+    Ok(Some(Executable {
+        device: number("exe_device")?,
+        inode: number("exe_inode")?,
+        origin,
+        path,
+    }))
 }
 
 pub(super) fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
@@ -159,6 +191,7 @@ pub(super) fn read(row: &SqliteRow) -> Result<StoredCommand, sqlx::Error> {
         arguments: bytes("arguments")?,
         cut: row.try_get("cut")?,
         directory: bytes("directory")?,
+        executable: executable(row)?,
         end: row.try_get("end_kind")?,
         ended_at: row.try_get::<Option<i64>, _>("ended_at")?.map(UnixMillis),
         code: byte("end_code")?,
@@ -184,6 +217,7 @@ pub(super) fn read_raw(row: &SqliteRow) -> Result<RawCommand, sqlx::Error> {
         uid: row.try_get("uid")?,
         arguments: row.try_get("arguments")?,
         directory: row.try_get("directory")?,
+        executable: executable(row)?,
         code: row.try_get("code")?,
         signal: row.try_get("signal")?,
         lasted: row.try_get("lasted_ms")?,

@@ -10,6 +10,10 @@ pub const TELLS_ECHO: u16 = 2;
 /// [`RefusalCode::ProgramNotFound`](crate::message::RefusalCode::ProgramNotFound).
 pub const TELLS_PROGRAMS: u16 = 3;
 
+/// The version since which records of the command log may name the executable, see
+/// [`Record::Executed`](crate::record::Record::Executed).
+pub const NAMES_EXECUTABLES: u16 = 3;
+
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
 /// anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,7 @@ use super::agents::Agents;
 use super::link::Link;
 use crate::limits;
 use crate::limits::{COMMAND_LOG_PRUNE_EVERY, MAX_COMMAND_MARKER};
+use crate::program_file::program_file;
 
 /// Stores what comes, for ever.
 pub(super) async fn keep(agents: Arc<Agents>) {
@@ -116,13 +117,17 @@ fn mark(agents: &Agents, row: &CommandRow) {
 /// `$ ls -l`, or what is known instead.
 fn marker(row: &CommandRow) -> String {
     let arguments = row.arguments.as_deref().unwrap_or_default();
+    let file = row.executable.as_ref().map(|executable| program_file(executable, arguments));
+    let other = file.filter(|file| file.differs).map(|file| format!(" {}", file.shown()));
+    let other = other.unwrap_or_default();
     if arguments.is_empty() {
-        return format!("$ (process {}, arguments unknown)", row.pid.unwrap_or(0));
+        return format!("$ (process {}, arguments unknown){other}", row.pid.unwrap_or(0));
     }
     let text = String::from_utf8_lossy(arguments.strip_suffix(b"\0").unwrap_or(arguments))
         .replace('\0', " ");
     let short: String = text.chars().take(MAX_COMMAND_MARKER).collect();
-    if short.len() < text.len() { format!("$ {short}…") } else { format!("$ {text}") }
+    let more = if short.len() < text.len() { "…" } else { "" };
+    format!("$ {short}{more}{other}")
 }
 
 /// The records of a batch as rows; fewer than there are numbers when one cannot be read.
@@ -165,6 +170,21 @@ fn row(record: Record) -> CommandRow {
             arguments: Some(arguments),
             cut,
             directory: Some(directory),
+            ..empty
+        },
+        Record::Executed {
+            at, pid, parent, uid, arguments, cut, directory, executable, ..
+        } => CommandRow {
+            kind: "exec",
+            session,
+            at,
+            pid: Some(pid),
+            parent: Some(parent),
+            uid,
+            arguments: Some(arguments),
+            cut,
+            directory: Some(directory),
+            executable: Some(executable),
             ..empty
         },
         Record::Exit { at, pid, status, lasted, .. } => {
@@ -233,6 +253,7 @@ fn reason(lost: Lost) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use towline_wire::record::{Executable, Origin};
 
     fn batch(records: &[Record], next: u64, more: &[u8]) -> Batch {
         let mut bytes: Vec<u8> = records.iter().flat_map(record::encode).collect();
@@ -275,5 +296,21 @@ mod tests {
         assert_eq!(marker(&row(b"ls\0-l\0")), "$ ls -l");
         assert_eq!(marker(&row(b"")), "$ (process 7, arguments unknown)");
         assert!(marker(&row(&[b'x'; 900])).chars().count() < 210);
+    }
+
+    #[test]
+    fn a_marker_names_the_file_where_the_first_argument_does_not() {
+        let row = |arguments: &[u8], path: &[u8], origin| CommandRow {
+            arguments: Some(arguments.into()),
+            executable: Some(Executable { device: 1, inode: 2, origin, path: path.into() }),
+            ..CommandRow::default()
+        };
+        assert_eq!(marker(&row(b"ls\0", b"/usr/bin/ls", Origin::File)), "$ ls");
+        assert_eq!(marker(&row(b"true\0", b"/usr/bin/id", Origin::File)), "$ true [/usr/bin/id]");
+        assert_eq!(
+            marker(&row(b"ls\0", b"/memfd:x", Origin::Memory)),
+            "$ ls [in memory: /memfd:x]"
+        );
+        assert_eq!(marker(&row(b"ls\0", b"/bin/ls", Origin::Deleted)), "$ ls [deleted: /bin/ls]");
     }
 }
