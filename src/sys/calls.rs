@@ -406,7 +406,7 @@ pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
             | Errno::EMFILE
             | Errno::ENFILE
             | Errno::ENOMEM) => Err(errno),
-            _ => Ok(None), // not found is said in several ways
+            _ => Ok(None), // "not found" has several numbers
         };
     };
     let mut password: &[u8] = &[];
@@ -423,6 +423,21 @@ pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
         inactive: line.sp_inact.into(),
         expires: line.sp_expire.into(),
     }))
+}
+
+/// From which size on an allocation is a mapping of its own, and goes back at once when it is freed.
+/// glibc raises this with the first large one that is freed, and keeps all later ones.
+pub(crate) fn map_large_allocations() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: two integers; called before there is a second thread.
+    let _ = unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 128 * 1024) };
+}
+
+/// Gives back the pages that only free memory is in. Other C libraries do so by themselves.
+pub(crate) fn give_memory_back() {
+    #[cfg(target_env = "gnu")]
+    // SAFETY: an integer; the C library takes its own locks.
+    let _ = unsafe { libc::malloc_trim(0) };
 }
 
 /// Whether an extended attribute of a file has just this value, of at most eight bytes.
