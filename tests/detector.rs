@@ -177,3 +177,17 @@ fn any_bytes_cost_bounded_memory_and_no_panic() {
         }
     }
 }
+
+#[test]
+fn output_behind_a_password_is_no_command_line() {
+    let (mut detector, mut found) = (Detector::new(80), Vec::new());
+    detector.output(b"dev$ ", |line| found.push(line));
+    detector.input(b"read -s -p 'Secret: ' x; echo y\r");
+    detector.output(b"read -s -p 'Secret: ' x; echo y\r\nSecret: ", |line| found.push(line));
+    detector.input(b"hunter");
+    detector.hidden(); // the key that ends it
+    detector.output(b"y\r\ndev$ ", |line| found.push(line));
+    detector.input(b"true\r");
+    detector.output(b"true\r\n", |line| found.push(line));
+    assert_eq!(found, ["read -s -p 'Secret: ' x; echo y", "true"]);
+}

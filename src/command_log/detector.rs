@@ -121,6 +121,12 @@ impl Detector {
         }
     }
 
+    /// Keys that ended a line which the terminal did not show: what follows on the row is a
+    /// program's output.
+    pub fn hidden(&mut self) {
+        (self.typing, self.prompt) = (false, None);
+    }
+
     /// Output of the terminal; each command line that is complete by it goes to `found`.
     pub fn output(&mut self, bytes: &[u8], mut found: impl FnMut(String)) {
         if bytes.len() <= 2 * limits::TYPED_ENDS {

@@ -218,9 +218,7 @@ impl Running {
     /// Input of the operator, in order.
     pub fn on_input(&mut self, bytes: &[u8], mux: &mut Mux) {
         let mut rest = bytes;
-        if let Some(detector) = &mut self.detector {
-            detector.input(bytes);
-        }
+        self.detect(bytes);
         let before = self.watched();
         if self.input.is_empty() {
             while let (Some(fd), false) = (self.ports.input(), rest.is_empty()) {
@@ -240,6 +238,21 @@ impl Running {
             self.wrote(before, mux);
         }
         self.input.keep(rest);
+    }
+
+    /// Tells the detector. A line that ends while the terminal neither shows nor edits it, as at a
+    /// password prompt, is none.
+    fn detect(&mut self, bytes: &[u8]) {
+        if self.detector.is_none() {
+            return;
+        }
+        let ends = bytes.iter().any(|byte| matches!(byte, b'\r' | b'\n'));
+        let hidden = ends && self.echo_of() == Some(Echo::Hidden);
+        match &mut self.detector {
+            Some(detector) if hidden => detector.hidden(),
+            Some(detector) => detector.input(bytes),
+            None => {}
+        }
     }
 
     /// The operator closed the input. On a terminal this means nothing: a terminal's end is typed.
