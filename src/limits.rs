@@ -249,6 +249,11 @@ const _: () = assert!(
 
 // ---- tunnels ----
 
+/// Descriptors that tunnels leave to the agent itself: its link, a dial, the command log.
+pub const OWN_DESCRIPTORS: u64 = 64;
+/// Descriptors that tunnels leave to each session that there may be (`sessions.max`).
+pub const SESSION_DESCRIPTORS: u64 = 12;
+
 /// Bytes of all tunnels and copies together that their targets have not taken, or two [`WINDOW`]s
 /// where these are set to more. The first gets a window, later ones half of the rest, and
 /// [`TUNNEL_INPUT_LEAST`] in any case. RAM: that much, while a target takes nothing.

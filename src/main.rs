@@ -12,6 +12,7 @@ use towline_agent::handover::exchange::installed;
 use towline_agent::handover::form::FORM;
 use towline_agent::handover::preflight::OTHER_FORM;
 use towline_agent::handover::{self, Predecessor};
+use towline_agent::sys::memory::keep_nothing_large;
 use towline_agent::{enroll, logger, platform, run, status, would_run};
 
 /// Of sysexits.h: the configuration cannot be used.
@@ -65,6 +66,7 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
 
 fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecessor>) -> ExitCode {
     logger::start(config.log);
+    keep_nothing_large();
     if let Some(form) = arguments.takes_over {
         return match would_run(&config) {
             Ok(()) if form == FORM => ExitCode::SUCCESS,

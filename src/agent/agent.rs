@@ -27,6 +27,7 @@ use crate::state::journal::Journal;
 use crate::state::keyring::KeyRing;
 use crate::status::{LinkStatus, Status};
 use crate::sys::cgroup::Home;
+use crate::sys::memory;
 use ring::rand::{SecureRandom as _, SystemRandom};
 use std::future::poll_fn;
 use std::io;
@@ -79,6 +80,8 @@ pub struct Agent {
     pub(super) renewal: Renewal,
     /// While the agent stops: when it kills what is left.
     pub(super) stopping: Option<Instant>,
+    /// No session has used memory since it was given back.
+    pub(super) gave_back: bool,
     pub(super) alarm: Alarm,
     /// The link and the command log take turns: neither may keep the other waiting.
     pub(super) link_was_first: bool,
@@ -157,6 +160,7 @@ impl Agent {
             renewals: signal(SignalKind::hangup())?,
             renewal: Renewal::No,
             stopping: None,
+            gave_back: false,
             service: Service::of(|name| std::env::var(name).ok(), std::process::id()),
             alarm: Alarm::new()?,
             link_was_first: false,
@@ -300,6 +304,16 @@ impl Agent {
         }
         self.log.tick(self.table.is_quiet(), now);
         self.status.sessions(self.table.len());
+        self.give_memory_back();
+    }
+
+    /// Once after the last session: replay rings and records of programs leave holes in the heap.
+    fn give_memory_back(&mut self) {
+        let idle = self.table.is_quiet() && self.log.is_idle();
+        if idle && !self.gave_back {
+            memory::give_back();
+        }
+        self.gave_back = idle;
     }
 
     fn on_change(&mut self, change: Change, now: Instant) {

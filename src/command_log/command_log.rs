@@ -233,6 +233,12 @@ impl CommandLog {
         self.spill();
     }
 
+    /// Whether nothing is watched, and nothing waits in memory.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.watcher.is_none() && self.ring.is_empty()
+    }
+
     /// Whether a session may be opened: with `refuse-sessions`, not while records are about to be
     /// dropped.
     #[must_use]

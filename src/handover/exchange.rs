@@ -5,8 +5,8 @@
 //!   delivered again.
 
 use crate::logger;
+use crate::sys::memory::unnamed_file;
 use nix::fcntl::{FcntlArg, FdFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, sigprocmask};
 use std::ffi::{CString, OsString};
 use std::fs::File;
@@ -35,9 +35,9 @@ pub fn deliver_signals() -> io::Result<()> {
 /// A file in memory for the state.
 ///
 /// # Errors
-/// A kernel before 3.17, or no descriptor.
+/// No descriptor, or no folder in memory on an old kernel.
 pub fn memory() -> io::Result<File> {
-    Ok(File::from(memfd_create("towline-handover", MFdFlags::MFD_CLOEXEC)?))
+    Ok(File::from(unnamed_file(c"towline-handover")?))
 }
 
 /// The program this process was started as; after an upgrade that is the new one.

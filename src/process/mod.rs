@@ -21,5 +21,6 @@ pub mod family;
 pub mod reap;
 pub mod spawn;
 mod state_transfer;
+pub(crate) mod terminfo;
 
 pub use exit::Exit;

@@ -13,10 +13,10 @@ use crate::limits;
 use crate::pty::{self, Size};
 use crate::sys::account::Account;
 use crate::sys::calls::{self, Identity, Image, Stage, Strings};
+use crate::sys::memory::unnamed_file;
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
-use nix::unistd::{Gid, Pid, Uid, pipe2, read, write};
+use nix::unistd::{Gid, Pid, Uid, fchown, pipe2, read, write};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
@@ -165,7 +165,7 @@ impl<'a> Plan<'a> {
     pub fn prepare(request: &Request<'a>) -> Result<Self, SpawnError> {
         let account = request.account;
         let script = match request.program {
-            Program::Script { text, .. } => Some(in_memory(text)?),
+            Program::Script { text, .. } => Some(in_memory(text, account.uid)?),
             _ => None,
         };
         let (candidates, argv) =
@@ -350,9 +350,9 @@ fn interpreter(script: &[u8]) -> (String, Option<String>) {
 }
 
 /// A file in memory that holds these bytes, and that the account may read.
-fn in_memory(bytes: &[u8]) -> Result<OwnedFd, SpawnError> {
-    let file = memfd_create(c"towline-script", MFdFlags::MFD_CLOEXEC)
-        .map_err(system("store the script in memory"))?;
+fn in_memory(bytes: &[u8], reader: Uid) -> Result<OwnedFd, SpawnError> {
+    let file = unnamed_file(c"towline-script").map_err(system("store the script in memory"))?;
+    let _ = fchown(&file, Some(reader), None); // anybody may read what memfd_create makes
     let mut rest = bytes;
     while !rest.is_empty() {
         let n = write(&file, rest).map_err(system("store the script in memory"))?;

@@ -1,7 +1,7 @@
 //! Calls to the kernel and the C library: the lowest folder of the agent.
 //!
 //! `calls` holds the calls without a safe form, [`account`] reads the user database,
-//! [`proc_table`] reads `/proc`, [`cgroup`] writes cgroup directories, [`fn@watch`] registers a
+//! [`proc_table`] reads `/proc`, [`memory`] makes files without names and gives memory back, [`cgroup`] writes cgroup directories, [`fn@watch`] registers a
 //! descriptor with the runtime.
 //!
 //! # Invariants
@@ -16,6 +16,7 @@ pub mod account;
 #[allow(unsafe_code)] // the one file of the agent where it is allowed
 pub(crate) mod calls;
 pub mod cgroup;
+pub mod memory;
 pub mod proc_table;
 mod watch;
 

@@ -10,11 +10,12 @@
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsRawFd as _;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
 use towline_wire::message::Destination;
 
@@ -37,6 +38,7 @@ pub(super) struct Place {
     host: Option<String>,
     port: u16,
     forwards: Vec<Forward>,
+    descriptors: u64,
     names: Names,
 }
 
@@ -50,7 +52,8 @@ impl std::fmt::Debug for Place {
 }
 
 impl Place {
-    pub(super) fn new(to: Destination, forwards: Vec<Forward>) -> Self {
+    /// `descriptors`: those with lower numbers are for connections.
+    pub(super) fn new(to: Destination, forwards: Vec<Forward>, descriptors: u64) -> Self {
         let fixed = match to.host.as_deref().map(str::parse::<IpAddr>) {
             None => Some(LOOPBACK.to_vec()),
             Some(Ok(address)) => Some(vec![address]),
@@ -63,7 +66,7 @@ impl Place {
             ),
             None => Names::Unknown,
         };
-        Self { host: to.host, port: to.port, forwards, names }
+        Self { host: to.host, port: to.port, forwards, descriptors, names }
     }
 
     /// A dial, once the addresses are known; or why there is none.
@@ -79,7 +82,7 @@ impl Place {
                         addresses.iter().copied().filter(|&a| permits(forwards, host, a)).collect();
                     return Poll::Ready(match good.is_empty() {
                         true => Err(forbidden(addresses)),
-                        false => Ok(dial(good)),
+                        false => Ok(dial(good, self.descriptors)),
                     });
                 }
                 Names::Unknown | Names::Known(..) => {
@@ -118,15 +121,30 @@ fn forbidden(addresses: &[SocketAddr]) -> String {
     format!("this device does not allow forwards to {shown} (policy.allowed_forwards)")
 }
 
+/// A socket, unless descriptors are about to run out: the kernel gives the lowest free number.
+fn socket(address: SocketAddr, descriptors: u64) -> io::Result<TcpSocket> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    match socket {
+        Ok(socket) if u64::try_from(socket.as_raw_fd()).is_ok_and(|fd| fd < descriptors) => {
+            Ok(socket)
+        }
+        Ok(_) => Err(io::Error::other("the rest of its descriptors is kept for sessions")),
+        Err(error) => Err(error),
+    }
+}
+
+async fn connect(address: SocketAddr, descriptors: u64) -> io::Result<TcpStream> {
+    socket(address, descriptors)?.connect(address).await
+}
+
 /// Tries the addresses one after the other.
-fn dial(addresses: Vec<SocketAddr>) -> Dial {
+fn dial(addresses: Vec<SocketAddr>, descriptors: u64) -> Dial {
     Box::pin(async move {
         let each = limits::TUNNEL_DIAL / u32::try_from(addresses.len()).unwrap_or(1).max(1);
         let mut last = String::new();
         for address in addresses {
-            last = match timeout(each.max(limits::TUNNEL_DIAL_ONE), TcpStream::connect(address))
-                .await
-            {
+            let connected = connect(address, descriptors);
+            last = match timeout(each.max(limits::TUNNEL_DIAL_ONE), connected).await {
                 Ok(Ok(stream)) => {
                     // Who types through a tunnel waits for each key.
                     let _ = stream.set_nodelay(true);

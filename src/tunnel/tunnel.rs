@@ -34,7 +34,7 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// A tunnel that begins to dial with the next poll, or with its first connection. `room` is
-    /// what its receiver holds.
+    /// what its receiver holds; its connections take no descriptor from number `descriptors` on.
     #[must_use]
     pub fn new(
         name: String,
@@ -42,9 +42,10 @@ impl Tunnel {
         to: Destination,
         forwards: Vec<Forward>,
         room: u32,
+        descriptors: u64,
     ) -> Self {
         let framing = to.framing;
-        let place = Place::new(to, forwards);
+        let place = Place::new(to, forwards, descriptors);
         let kind = match framing {
             Framing::Single => Kind::Single(Single::new(place)),
             Framing::Smux => Kind::Many(Box::new(Many::new(place, room))),

@@ -47,6 +47,7 @@ mod programs;
 mod protocol_violations;
 mod rotation;
 mod run_command;
+mod scarcity;
 mod screen;
 mod shell;
 mod tampering;

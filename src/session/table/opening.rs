@@ -10,6 +10,7 @@ use crate::limits;
 use crate::process::environment::Environment;
 use crate::process::family::Family;
 use crate::process::spawn::{Plan, Program, Request, SpawnError};
+use crate::process::terminfo::instead_of;
 use crate::pty::Size;
 use crate::session::gate::Passed;
 use crate::session::gate::Refusal;
@@ -140,9 +141,14 @@ fn start(
     if let Some(terminal) = terminal.filter(|terminal| !terminal.term.is_empty()) {
         environment.ask("TERM", &terminal.term);
     }
+    if let Some(alike) =
+        environment.get("TERM").and_then(|asked| instead_of(asked, &passed.account.home))
+    {
+        environment.set("TERM", alike);
+    }
     let program = match &passed.launch {
         Launch::Shell | Launch::ShellWithProfile { .. } => Program::LoginShell,
-        Launch::Exec { argv } => Program::Arguments(argv.clone()),
+        Launch::Exec { argv } | Launch::ExecOnTerminal { argv } => Program::Arguments(argv.clone()),
         Launch::Interactive { command } => Program::Line(command.clone()),
         Launch::Copy { path, put } => {
             // The agent's own program, also when its file was replaced since; a path may begin with

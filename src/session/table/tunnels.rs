@@ -6,6 +6,7 @@ use crate::logger::{self, in_session};
 use crate::session::gate::Passed;
 use crate::session::gate::Refusal;
 use crate::tunnel::{News, Tunnel};
+use nix::sys::resource::{Resource, getrlimit};
 use std::task::{Context, Poll};
 use towline_wire::message::{Destination, EndReason, FromAgent, Open, RefusalCode};
 use towline_wire::stream::{Receiver, Sender};
@@ -27,8 +28,17 @@ impl Table {
             to,
             passed.forwards.clone(),
             room,
+            self.descriptors_for_tunnels(),
         ));
         Ok(())
+    }
+
+    /// The number of the first descriptor that no tunnel takes: sessions and the link need the rest,
+    /// at most half of what there is.
+    fn descriptors_for_tunnels(&self) -> u64 {
+        let all = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft.into());
+        let kept = limits::OWN_DESCRIPTORS + self.most as u64 * limits::SESSION_DESCRIPTORS;
+        all - kept.min(all / 2)
     }
 
     /// Room for input of one more tunnel or copy: a window, or half of what is left for all.
