@@ -121,3 +121,25 @@ fn a_limit_is_never_told_as_a_missing_right() -> Outcome {
     ensure(out.status.code() == Some(REFUSED), || format!("{:?}: {said}", out.status))?;
     ensure(said.contains("argv must have at most") && !said.contains("authorized"), || said.clone())
 }
+
+#[test]
+fn one_program_gets_a_terminal_when_it_is_asked_for() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let script = "test -t 0 && test -t 2 && stty size; read -r x; echo got-$x; exit 7";
+    let words = ["exec", "-t", device.id(), "--", "sh", "-c", script];
+    let mut program = lab.admin().terminal(&words)?;
+    program.expect("24 80")?;
+    program.line("typed")?;
+    program.expect("got-typed")?;
+    let status = program.finish(PATIENCE)?;
+    ensure(status.code() == Some(7), || format!("{status}"))?;
+    let mut sleeps = lab.admin().terminal(&["exec", "-t", device.id(), "--", "sleep", "1000"])?;
+    eventually("the session is there", PATIENCE, || {
+        let list = lab.admin().text(&["sessions"]).ok()?;
+        list.contains(device.id()).then_some(())
+    })?;
+    sleeps.send([3])?; // Ctrl-C is the program's
+    let status = sleeps.finish(PATIENCE)?;
+    ensure(status.code() == Some(130), || format!("{status}"))
+}

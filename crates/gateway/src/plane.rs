@@ -226,11 +226,7 @@ impl SessionStart {
     /// can tell what it echoes.
     #[must_use]
     pub fn records_input(&self) -> bool {
-        self.preferences.record_input == Some(true)
-            && matches!(
-                self.plan,
-                SessionPlan::Shell { .. } | SessionPlan::InteractiveCommand { .. }
-            )
+        self.preferences.record_input == Some(true) && self.plan.has_terminal()
     }
 }
 

@@ -67,6 +67,9 @@ pub(crate) struct ExecArgs {
     /// Do not read standard input, for shell loops and background jobs
     #[arg(short = 'n', long)]
     pub no_stdin: bool,
+    /// Run the program on a terminal, like a shell (for top, editors, password prompts)
+    #[arg(short = 't', long, conflicts_with = "no_stdin")]
+    pub terminal: bool,
     /// Program and arguments, passed unchanged: no shell interprets them
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,

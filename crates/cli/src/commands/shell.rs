@@ -42,14 +42,21 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
     let target = target::resolve(&mut context.client, &args.device).await?;
     let mut parameters = run_as(args.user.or_else(|| context.client.settings().user.clone()));
     parameters.insert("argv".to_owned(), args.command);
+    if args.terminal {
+        parameters.insert("terminal".to_owned(), vec!["true".to_owned()]);
+    }
     let request = StartSessionRequest {
         target,
         document_name: Some(TOWLINE_EXEC.to_owned()),
         reason: args.reason,
         parameters,
-        towline_terminal: None,
+        towline_terminal: args.terminal.then(|| terminal(&context)),
     };
-    Ok(run(context, Begin::Start(request), Manner::command(!args.no_stdin)).await?)
+    let manner = match args.terminal {
+        true => Manner::on_screen(Some(b'~')),
+        false => Manner::command(!args.no_stdin),
+    };
+    Ok(run(context, Begin::Start(request), manner).await?)
 }
 
 async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, SessionError> {

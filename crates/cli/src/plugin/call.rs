@@ -177,11 +177,13 @@ fn kind(request: Option<&str>) -> Result<Kind, BadCall> {
         None => Request::default(),
     };
     Ok(match request.document.as_deref() {
+        Some(TOWLINE_EXEC) if is_set(&request.parameters, "terminal") => Kind::Terminal,
         Some(TOWLINE_EXEC) => Kind::Command { input: true, apart: true },
         // As with AWS's agent such a command has no input.
-        Some(NON_INTERACTIVE_COMMAND) => {
-            Kind::Command { input: false, apart: is_set(&request.parameters) }
-        }
+        Some(NON_INTERACTIVE_COMMAND) => Kind::Command {
+            input: false,
+            apart: is_set(&request.parameters, "separateOutputStream"),
+        },
         Some(SSH_SESSION) => Kind::Stdio,
         Some(PORT_FORWARDING | REMOTE_HOST_FORWARDING) => Kind::Port(listen(&request.parameters)?),
         Some(_) | None => Kind::Terminal,
@@ -213,8 +215,8 @@ fn listen(parameters: &Value) -> Result<Listen, BadCall> {
 }
 
 /// Whether `separateOutputStream` is: a list of one text, as the API has it.
-fn is_set(parameters: &Value) -> bool {
-    let value = &parameters["separateOutputStream"];
+fn is_set(parameters: &Value, name: &str) -> bool {
+    let value = &parameters[name];
     value.get(0).unwrap_or(value).as_str().is_some_and(|text| text.eq_ignore_ascii_case("true"))
 }
 

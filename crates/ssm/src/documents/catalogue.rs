@@ -6,7 +6,7 @@ use super::names::{
 };
 use super::parameter::{
     ARGV, COMMAND, DIRECTION, HOST, LOCAL_PORT, PATH, Parameter, Parameters, RUN_AS, SEPARATE,
-    STDERR_PREFIX, STDOUT_PREFIX, port,
+    STDERR_PREFIX, STDOUT_PREFIX, TERMINAL, port,
 };
 use super::plan::SessionPlan;
 use super::values::Values;
@@ -93,9 +93,13 @@ pub const BUILT_IN: &[Document] = &[
         name: TOWLINE_EXEC,
         session_type: "NonInteractiveCommands",
         description: "A program with arguments, its standard streams apart and its exit status passed on.",
-        parameters: &[ARGV, RUN_AS],
+        parameters: &[ARGV, RUN_AS, TERMINAL],
         plan: |values| {
-            Ok(SessionPlan::Exec { argv: values.argv()?, run_as: values.optional("runAsUser") })
+            Ok(SessionPlan::Exec {
+                argv: values.argv()?,
+                run_as: values.optional("runAsUser"),
+                terminal: values.one("terminal") == "true",
+            })
         },
     },
     Document {

@@ -10,12 +10,14 @@ pub enum SessionPlan {
         /// The local user, when the operator named one.
         run_as: Option<String>,
     },
-    /// A program with arguments, no terminal, standard streams apart.
+    /// A program with arguments; without a terminal its standard streams are apart.
     Exec {
         /// Program and arguments; at least one, none with a NUL.
         argv: Vec<String>,
         /// The local user, when the operator named one.
         run_as: Option<String>,
+        /// On a terminal, which its standard streams share.
+        terminal: bool,
     },
     /// A shell command on a terminal.
     InteractiveCommand {
@@ -64,12 +66,25 @@ impl SessionPlan {
     pub const fn session_type(&self) -> &'static str {
         match self {
             Self::Shell { .. } => "Standard_Stream",
-            Self::InteractiveCommand { .. } => "InteractiveCommands",
+            Self::InteractiveCommand { .. } | Self::Exec { terminal: true, .. } => {
+                "InteractiveCommands"
+            }
             Self::Exec { .. } | Self::NonInteractiveCommand { .. } | Self::Copy { .. } => {
                 "NonInteractiveCommands"
             }
             Self::Port { .. } | Self::Ssh { .. } => "Port",
         }
+    }
+
+    /// Whether it runs on a terminal.
+    #[must_use]
+    pub const fn has_terminal(&self) -> bool {
+        matches!(
+            self,
+            Self::Shell { .. }
+                | Self::InteractiveCommand { .. }
+                | Self::Exec { terminal: true, .. }
+        )
     }
 
     /// Whether it shows something that is worth recording. Tunnels and copies are no sight: what

@@ -46,6 +46,12 @@ pub enum Launch {
     /// after the order, and is started once it is whole: a launch is a control message, and scripts
     /// may be larger than a frame.
     Script(Script),
+    /// A program on a terminal, without a shell. Only for an agent of version
+    /// [`RUNS_ON_TERMINALS`](crate::RUNS_ON_TERMINALS).
+    ExecOnTerminal {
+        /// Program and arguments; never empty.
+        argv: Vec<String>,
+    },
 }
 
 /// A script to be started at most once. The grant holds the digest of this, and this the digest of
@@ -94,7 +100,10 @@ impl Launch {
     #[must_use]
     pub fn wants_terminal(&self) -> bool {
         match self {
-            Self::Shell | Self::Interactive { .. } | Self::ShellWithProfile { .. } => true,
+            Self::Shell
+            | Self::Interactive { .. }
+            | Self::ShellWithProfile { .. }
+            | Self::ExecOnTerminal { .. } => true,
             Self::Exec { .. } | Self::Tunnel(_) | Self::Copy { .. } | Self::Script(_) => false,
         }
     }

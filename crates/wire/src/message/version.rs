@@ -14,6 +14,10 @@ pub const TELLS_PROGRAMS: u16 = 3;
 /// [`Record::Executed`](crate::record::Record::Executed).
 pub const NAMES_EXECUTABLES: u16 = 3;
 
+/// The version since which an agent knows
+/// [`Launch::ExecOnTerminal`](crate::message::Launch::ExecOnTerminal).
+pub const RUNS_ON_TERMINALS: u16 = 3;
+
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
 /// anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

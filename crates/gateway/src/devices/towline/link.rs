@@ -94,6 +94,11 @@ impl Link {
         self.number
     }
 
+    /// The wire version that both speak.
+    pub(super) const fn version(&self) -> u16 {
+        self.version
+    }
+
     /// Whether the agent can be asked what its terminals do with input.
     #[must_use]
     pub(super) const fn tells_echo(&self) -> bool {

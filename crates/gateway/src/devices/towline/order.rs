@@ -12,6 +12,7 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use towline_host::clock::Clock;
 use towline_ssm::documents::SessionPlan;
+use towline_wire::RUNS_ON_TERMINALS;
 use towline_wire::canonical::relative_to_home;
 use towline_wire::grant::{Grant, SignedGrant};
 use towline_wire::message::{self, Launch, Open, Size, encode};
@@ -35,6 +36,10 @@ impl Grants {
     pub(super) fn open(&self, link: &Link, order: &Order<'_>) -> Result<Open, StartError> {
         let internal = |what: &str| StartError::Internal(what.to_owned());
         let launch = launch_of(&order.work)?;
+        if matches!(launch, Launch::ExecOnTerminal { .. }) && link.version() < RUNS_ON_TERMINALS {
+            let why = "its agent is too old to run one program on a terminal; upgrade it";
+            return Err(StartError::Refused { why: why.to_owned() });
+        }
         let launch_bytes =
             encode(&launch).map_err(|_| internal("the command is too long for the wire"))?;
         let mut nonce = [0; 16];
@@ -98,6 +103,9 @@ fn launch_of(work: &Work<'_>) -> Result<Launch, StartError> {
             Some(profile) => Launch::ShellWithProfile { profile },
             None => Launch::Shell,
         },
+        SessionPlan::Exec { argv, terminal: true, .. } => {
+            Launch::ExecOnTerminal { argv: argv.clone() }
+        }
         SessionPlan::Exec { argv, .. } => Launch::Exec { argv: argv.clone() },
         SessionPlan::InteractiveCommand { command } => {
             Launch::Interactive { command: command.clone() }
