@@ -15,6 +15,7 @@ mod accounts;
 mod api;
 mod audit_trail;
 mod aws;
+mod backup;
 mod bulk;
 mod codes;
 mod command_log;

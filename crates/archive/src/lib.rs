@@ -18,8 +18,10 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod backup;
 mod delivery;
 pub mod limits;
+mod part;
 mod recorder;
 pub mod settings;
 mod spool;
@@ -27,7 +29,9 @@ mod spool;
 mod tests;
 
 pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
+pub use backup::copy_unsent;
 pub use delivery::{OutputNote, Sink, SinkError};
+pub use part::{FILE as PART, Part};
 pub use recorder::{
     BucketCopy, CannotRecord, Destinations, LogGroup, OnTaken, Recorder, RecordingEvent,
     RecordingEvents, Tape,

@@ -18,10 +18,13 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+
+use crate::part::Part;
 
 /// Whether sessions are recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -171,6 +174,8 @@ pub struct Settings {
     pub when_failing: WhenFailing,
     /// Name of the node.
     pub node: String,
+    /// The chain that this node's goes on from, after a restore.
+    pub follows: Option<Part>,
     /// Largest recording, bytes after compression.
     pub max_recording: u64,
     /// Bytes that may wait for delivery.
@@ -210,6 +215,7 @@ impl RawEvidence {
             recording: self.recording,
             when_failing: self.when_failing,
             node: self.node.clone().unwrap_or_else(|| "gateway".to_owned()),
+            follows: None,
             max_recording: mib("evidence.max_recording_mib", self.max_recording_mib, 256)?,
             max_staged: mib("evidence.max_staged_mib", self.max_staged_mib, 4096)?,
             free_space_floor: self.free_space_floor_mib.unwrap_or(256).saturating_mul(MIB),
@@ -260,6 +266,27 @@ impl RawEvidence {
             )),
             None => Ok(()),
         }
+    }
+}
+
+impl Settings {
+    /// Takes the part that a restore has left into account.
+    ///
+    /// # Errors
+    /// The disk's; a file that is not ours.
+    pub fn take_part(&mut self) -> io::Result<()> {
+        if let Some(part) = Part::read(&self.home)? {
+            self.node = part.name(&self.node);
+            self.follows = Some(part);
+        }
+        Ok(())
+    }
+
+    /// The name in the configuration, without the number of the part.
+    #[must_use]
+    pub fn configured_node(&self) -> &str {
+        let suffix = self.follows.as_ref().map(|part| format!("-{}", part.part));
+        suffix.and_then(|suffix| self.node.strip_suffix(&suffix)).unwrap_or(&self.node)
     }
 }
 

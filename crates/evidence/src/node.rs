@@ -100,6 +100,17 @@ pub enum What {
         /// What happened.
         why: String,
     },
+    /// This chain goes on where that of another node stopped: the gateway was restored from a
+    /// backup.
+    Follows {
+        /// The node whose chain it was.
+        node: String,
+        /// The last checkpoint that the backup has of that chain, `number:head`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        checkpoint: Option<String>,
+        /// When the backup was made, ms since 1970.
+        backup: i64,
+    },
     /// All before is signed.
     Checkpoint {
         /// The node.

@@ -25,6 +25,16 @@ pub(crate) enum Command {
     Serve(Serve),
     /// Make a new administrator with a new key, for root on the server. No other key ends.
     AdminKey(AdminKey),
+    /// Write a backup of the gateway to one file; a gateway may be running.
+    ///
+    /// It has the store, the configuration, the signed chain and what has not reached the sink. It
+    /// has no recordings that are in the sink, and keys only with --with-keys.
+    Backup(Backup),
+    /// Make a gateway's directory from a backup.
+    ///
+    /// What may have been used, ended or revoked since the backup is ended: activations, access
+    /// requests, temporary credentials, sessions, commands. Users and devices to check are listed.
+    Restore(Restore),
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -57,6 +67,33 @@ pub(crate) struct AdminKey {
     /// Write the key to this new file (mode 0600) as JSON. Without it, it is shown on a terminal.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Backup {
+    /// The directory that `init` made. A gateway may be running in it.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// Write the backup to this new file (mode 0600).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: PathBuf,
+    /// Add the gateway's keys. Who reads the file then owns the fleet.
+    #[arg(long)]
+    pub(crate) with_keys: bool,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Restore {
+    /// The directory to make; it must be empty or absent.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The file that `backup` wrote.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: PathBuf,
+    /// Folder with the keys that the backup does not have: store.key, authority.key, evidence.key,
+    /// server.key.pem.
+    #[arg(long, value_name = "FOLDER")]
+    pub(crate) keys: Option<PathBuf>,
 }
 
 #[derive(Subcommand)]

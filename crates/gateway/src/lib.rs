@@ -17,6 +17,7 @@
 pub mod api;
 pub mod audit;
 pub mod authority;
+pub mod backup;
 pub mod certificate;
 pub mod channels;
 pub mod checkup;

@@ -5,14 +5,15 @@
 //!
 //! # Invariants
 //! - Only root and the user that the gateway runs as are answered, whatever the file's mode became.
-//! - One order a connection; a line of at most [`MAX_LINE`]; [`PATIENCE`] for it; one at a time.
+//! - One order a connection; a line of at most [`MAX_LINE`]; [`PATIENCE`] for it; one at a time. Only
+//!   a snapshot may take longer.
 //!
 //! # Not here
 //! - Remote callers: there is no way here from the network.
 
 use std::io;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,10 +21,12 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
+use towline_archive::Recorder;
 use towline_host::clock::Clock;
 use towline_store::Store;
 
-use crate::audit::AuditLog;
+use crate::audit::{AuditLog, Event};
+use crate::backup::snapshot;
 use crate::listener::stopped;
 use crate::rescue::{self, RescueKey};
 use crate::vault::Vault;
@@ -41,6 +44,8 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub enum Order {
     /// A new administrator's key.
     AdminKey,
+    /// A snapshot for a backup.
+    Snapshot,
 }
 
 /// What comes back.
@@ -49,6 +54,8 @@ pub enum Order {
 pub enum Answer {
     /// For [`Order::AdminKey`].
     Key(RescueKey),
+    /// For [`Order::Snapshot`]: the folder. Who asked removes it.
+    Snapshot(PathBuf),
     /// It was not done; why.
     Failed(String),
 }
@@ -61,6 +68,8 @@ pub struct Local {
     pub vault: Arc<Vault>,
     /// The audit trail.
     pub audit: AuditLog,
+    /// The node's chain.
+    pub recorder: Arc<Recorder>,
     /// The time.
     pub clock: Clock,
 }
@@ -73,7 +82,7 @@ impl Local {
             Ok(listener) => listener,
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%error, "no local socket at {path}: admin-key needs a stopped gateway");
+                tracing::warn!(%error, "no local socket at {path}: admin-key and backup need a stopped gateway");
                 return;
             }
         };
@@ -84,9 +93,7 @@ impl Local {
             };
             match stream {
                 Ok((stream, _)) => {
-                    if let Ok(Err(error)) =
-                        tokio::time::timeout(PATIENCE, self.answer(stream)).await
-                    {
+                    if let Err(error) = self.answer(dir, stream).await {
                         tracing::warn!(%error, "an order on the local socket was not answered");
                     }
                 }
@@ -99,7 +106,7 @@ impl Local {
         let _ = std::fs::remove_file(&path);
     }
 
-    async fn answer(&self, mut stream: UnixStream) -> io::Result<()> {
+    async fn answer(&self, dir: &Path, mut stream: UnixStream) -> io::Result<()> {
         let uid = stream.peer_cred()?.uid();
         if uid != 0 && uid != nix::unistd::geteuid().as_raw() {
             tracing::warn!(uid, "a user without the right knocked at the local socket");
@@ -107,21 +114,53 @@ impl Local {
         }
         let (from, mut to) = stream.split();
         let mut line = String::new();
-        BufReader::new(from.take(MAX_LINE)).read_line(&mut line).await?;
+        let mut reader = BufReader::new(from.take(MAX_LINE));
+        within(PATIENCE, reader.read_line(&mut line)).await?;
         let answer = match serde_json::from_str(line.trim()) {
-            Ok(Order::AdminKey) => {
-                match rescue::make(&self.store, &self.vault, &self.audit, self.clock.now(), uid)
-                    .await
-                {
-                    Ok(key) => Answer::Key(key),
-                    Err(error) => Answer::Failed(error.to_string()),
-                }
-            }
+            Ok(order) => within(order_patience(order), self.obey(order, dir, uid)).await?,
             Err(error) => Answer::Failed(format!("this gateway does not know the order: {error}")),
         };
         let mut text = serde_json::to_string(&answer)?;
         text.push('\n');
-        to.write_all(text.as_bytes()).await
+        within(PATIENCE, to.write_all(text.as_bytes())).await
+    }
+
+    async fn obey(&self, order: Order, dir: &Path, uid: u32) -> io::Result<Answer> {
+        let (store, audit, now) = (&self.store, &self.audit, self.clock.now());
+        Ok(match order {
+            Order::AdminKey => rescue::make(store, &self.vault, audit, now, uid)
+                .await
+                .map_or_else(|error| Answer::Failed(error.to_string()), Answer::Key),
+            Order::Snapshot => {
+                let taken = snapshot::of_running(dir, store, &self.recorder).await;
+                let error =
+                    taken.as_ref().err().map(|error| ("Failed".to_owned(), error.to_string()));
+                let event = Event {
+                    source: "towline",
+                    name: "Backup".to_owned(),
+                    source_ip: "local".to_owned(),
+                    facts: vec![("uid", uid.to_string())],
+                    error,
+                    ..Event::default()
+                };
+                audit.write(event).await;
+                taken.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Snapshot)
+            }
+        })
+    }
+}
+
+async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+    tokio::time::timeout(patience, work)
+        .await
+        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+}
+
+/// A large store takes its time to be copied.
+const fn order_patience(order: Order) -> Duration {
+    match order {
+        Order::AdminKey => PATIENCE,
+        Order::Snapshot => Duration::from_secs(1800),
     }
 }
 
@@ -153,7 +192,5 @@ pub async fn ask(dir: &Path, order: Order) -> io::Result<Answer> {
         }
         Ok(serde_json::from_str(line.trim())?)
     };
-    tokio::time::timeout(PATIENCE * 2, told)
-        .await
-        .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    within(PATIENCE + order_patience(order), told).await
 }

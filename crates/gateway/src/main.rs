@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod args;
+mod backup_commands;
 mod offline;
 mod open_files;
 mod private_process;
@@ -78,6 +79,8 @@ async fn run(command: Command) -> Result<(), Failure> {
             Ok(())
         }
         Command::AdminKey(options) => offline::admin_key(&options).await,
+        Command::Backup(options) => backup_commands::backup(&options).await,
+        Command::Restore(options) => backup_commands::restore(&options).await,
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,
         Command::Serve(options) => serve(&options).await,

@@ -41,6 +41,7 @@ pub enum VaultError {
 pub struct Vault {
     key: LessSafeKey,
     random: SystemRandom,
+    epoch: String,
 }
 
 impl std::fmt::Debug for Vault {
@@ -57,7 +58,20 @@ impl Vault {
     pub fn new(key: &[u8]) -> Result<Self, VaultError> {
         let key =
             UnboundKey::new(&AES_256_GCM, key).map_err(|_| VaultError::KeyLength(key.len()))?;
-        Ok(Self { key: LessSafeKey::new(key), random: SystemRandom::new() })
+        Ok(Self { key: LessSafeKey::new(key), random: SystemRandom::new(), epoch: String::new() })
+    }
+
+    /// The same vault after a restore: what was given out before it does not open any more.
+    #[must_use]
+    pub fn of_epoch(self, epoch: String) -> Self {
+        Self { epoch, ..self }
+    }
+
+    /// The name that something given out under the key is sealed for: the name, and the epoch where a
+    /// backup was restored.
+    #[must_use]
+    pub fn given_out(&self, name: &str) -> String {
+        if self.epoch.is_empty() { name.to_owned() } else { format!("{name} {}", self.epoch) }
     }
 
     /// Fresh bytes for a key file.

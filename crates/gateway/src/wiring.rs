@@ -15,11 +15,12 @@ use towline_host::entropy::NoRandom;
 use towline_host::files::{self, FileError};
 use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{Realm, SessionId};
-use towline_store::{IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
+use towline_store::{EPOCH, IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
 
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
+use crate::backup::snapshot;
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
@@ -186,7 +187,7 @@ impl Gateway {
                 .map(zeroize::Zeroizing::new)
         };
         let authority = Arc::new(Authority::from_pkcs8(&read(config::AUTHORITY_KEY)?)?);
-        let vault = Arc::new(Vault::new(&read(config::STORE_KEY)?)?);
+        let vault = Vault::new(&read(config::STORE_KEY)?)?;
         let tls = TlsConfigs::load(&config.tls_certificate, &config.tls_key)?;
         let facts = Facts::read(&config.tls_certificate, &config.public_names())
             .map_err(GatewayError::Certificate)?;
@@ -194,6 +195,8 @@ impl Gateway {
         certificate::log(&facts, clock.now());
         let certificate = Arc::new(Watched::new(facts));
         let store = Store::open_existing(&dir.join(config::STORE)).await?;
+        let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
+        let vault = Arc::new(vault.of_epoch(epoch));
         // The file is the whole truth: a line that was taken out of it has its default again.
         for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)]
         {
@@ -307,8 +310,10 @@ impl Gateway {
             store: store.clone(),
             vault: Arc::clone(&self.vault),
             audit: audit.clone(),
+            recorder: Arc::clone(&self.evidence.recorder),
             clock: clock.clone(),
         };
+        snapshot::clean(&config.dir);
         let (dir, stopping) = (config.dir.clone(), stop.clone());
         tokio::spawn(async move { local.serve(&dir, stopping).await });
         let certificate = Arc::clone(&self.certificate);

@@ -32,6 +32,7 @@
 mod access;
 mod activations;
 mod audit;
+mod backup;
 mod command_log;
 mod devices;
 mod documents;
@@ -53,6 +54,7 @@ pub mod testing;
 pub use access::{AccessRequest, AccessRequests};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail};
+pub use backup::{EPOCH, Voided, snapshot_of, void};
 pub use command_log::{CommandBatch, CommandLog, CommandRow, RawCommand, StoredCommand};
 pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice};
 pub use documents::{Document, DocumentText, Documents, NewDocument, Version};

@@ -4,7 +4,7 @@ use serde_json::json;
 use towline_testkit::lab::Lab;
 use towline_testkit::terminal::PATIENCE;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually};
+use towline_testkit::{Outcome, eventually, files};
 
 use super::{begun, ended, is, mark, send, setup};
 
@@ -75,7 +75,7 @@ fn the_output_of_a_command_that_runs_is_there_as_far_as_it_has_come_and_a_cut_sa
         let words = String::from_utf8_lossy(&so_far.stderr).into_owned();
         (so_far.stdout == b"begun\n" && words.contains("still running")).then_some(())
     })?;
-    std::fs::write(&go, "")?;
+    files::write(&go, "")?;
     is(&ended(&lab, &device, &id)?, "Success")?;
     let expected: String = std::iter::once("begun\n".to_owned())
         .chain((1..=20_000).map(|n| format!("{n}\n")))

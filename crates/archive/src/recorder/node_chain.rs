@@ -106,6 +106,11 @@ impl ChainFile {
         if full { self.checkpoint(at) } else { Ok(()) }
     }
 
+    /// Whether it has no record yet.
+    pub(super) const fn is_new(&self) -> bool {
+        self.chain.next() == 0
+    }
+
     /// Whether there are records that no checkpoint has signed.
     pub(super) const fn has_unsigned(&self) -> bool {
         self.open.is_some()

@@ -40,6 +40,7 @@ use super::node_chain::ChainFile;
 use super::staging::Staged;
 use super::tape::{List, OnTaken, Tape};
 use crate::limits::EVENTS;
+use crate::part::Part;
 use crate::settings::{Demand, S3, Settings, SinkSettings};
 
 /// Events about recordings, for the part that owns the sessions.
@@ -135,6 +136,12 @@ impl Recorder {
         recorder.disk.look();
         let node = recorder.settings.node.clone();
         let key = recorder.public_key().to_string();
+        if let Some(part) = recorder.settings.follows.clone()
+            && lock(&recorder.chain).is_new()
+        {
+            let Part { node, checkpoint, backup, .. } = part;
+            recorder.record(What::Follows { node, checkpoint, backup })?;
+        }
         recorder.record(What::Start { node, key })?;
         let own = Arc::clone(&recorder);
         *lock(&recorder.thread) = Some(

@@ -15,7 +15,8 @@ use serde::Serialize;
 use towline_evidence::checkpoint::PublicKey;
 use towline_evidence::digest::{Digest, Running};
 use towline_evidence::layout;
-use towline_evidence::verify::{Fault, Ledger, NodeVerifier, RecordingVerifier, Sealed};
+use towline_evidence::verify::{Fault, Followed, Ledger, NodeVerifier, RecordingVerifier, Sealed};
+use towline_ssm::clock::format_iso8601;
 use towline_ssm::ids::SessionId;
 
 use super::cast_file::Lines;
@@ -39,6 +40,9 @@ struct Report {
     /// Sessions that are still recorded, or were when this was copied.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     not_ended: Vec<String>,
+    /// Where a chain goes on after the gateway was restored from a backup.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    restored: Vec<String>,
     /// What the gateway itself wrote down as lost.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     lost: Vec<String>,
@@ -91,6 +95,9 @@ fn text(report: &Report) -> String {
     let mut text = String::new();
     for fault in &report.faults {
         text.push_str(&format!("FAULT  {fault}\n"));
+    }
+    for restored in &report.restored {
+        text.push_str(&format!("gap    {restored}\n"));
     }
     for lost in &report.lost {
         text.push_str(&format!("lost   {lost} (recorded by the gateway)\n"));
@@ -168,13 +175,17 @@ fn folder(args: &VerifyArgs) -> Result<Report, Failure> {
     if segments.is_empty() {
         report.faults.push("truncated: no node chain found".to_owned());
     }
-    let mut ledgers = Vec::new();
-    for (node, segments) in segments {
-        match chain(key, &segments)? {
+    let (mut ledgers, mut broken) = (Vec::new(), BTreeMap::new());
+    for (node, segments) in &segments {
+        match chain(key, segments, 0)? {
             Ok(ledger) => ledgers.push(ledger),
-            Err(fault) => report.faults.push(format!("{node}: {fault}")),
+            Err(fault) => {
+                broken.insert(node.clone(), fault);
+            }
         }
     }
+    restored(&mut report, key, &segments, &mut ledgers, &mut broken)?;
+    report.faults.extend(broken.iter().map(|(node, fault)| format!("{node}: {fault}")));
     for ledger in &ledgers {
         note(&mut report, ledger, args.checkpoint.as_deref());
     }
@@ -196,11 +207,66 @@ fn key(args: &VerifyArgs) -> Result<PublicKey, Failure> {
     text.parse().map_err(|error| Failure::Usage(format!("--key: {error}")))
 }
 
+/// Chains that other ones go on from. What of such a chain is not here was lost with the old server:
+/// a gap, and not a fault, because the new chain says so under its signature.
+fn restored(
+    report: &mut Report,
+    key: PublicKey,
+    segments: &BTreeMap<String, BTreeMap<u64, PathBuf>>,
+    ledgers: &mut Vec<Ledger>,
+    broken: &mut BTreeMap<String, String>,
+) -> Result<(), Failure> {
+    let followed: Vec<(String, Followed)> = ledgers
+        .iter()
+        .flat_map(|ledger| ledger.follows.iter().map(|one| (ledger.node.clone(), one.clone())))
+        .collect();
+    for (node, old) in followed {
+        let first = segments.get(&old.node).and_then(|all| all.keys().next()).copied();
+        let mut gap = format!(
+            "{node} goes on from {} after a restore from the backup of {}",
+            old.node,
+            format_iso8601(old.backup.div_euclid(1000))
+        );
+        match first {
+            None => gap.push_str(&format!("; no record of {} is here", old.node)),
+            Some(first @ 1..) => {
+                gap.push_str(&format!("; its records before {first} are not here"));
+                let all = segments.get(&old.node).into_iter().flatten();
+                let all = all.map(|(first, path)| (*first, path.clone())).collect();
+                if let Ok(ledger) = chain(key, &all, first)? {
+                    broken.remove(&old.node);
+                    ledgers.push(ledger);
+                }
+            }
+            Some(0) => {}
+        }
+        report.gaps += 1;
+        report.restored.push(gap);
+        let Some(ledger) = ledgers.iter_mut().find(|ledger| ledger.node == old.node) else {
+            continue;
+        };
+        if let Some(checkpoint) =
+            old.checkpoint.filter(|one| first == Some(0) && !ledger.holds(one))
+        {
+            report.faults.push(format!(
+                "{}: truncated or rewritten: {node} goes on from its checkpoint {checkpoint}, which it does not \
+                 contain",
+                old.node
+            ));
+        }
+        let why = "it was open when the gateway was lost and restored";
+        let open = std::mem::take(&mut ledger.open);
+        ledger.lost.extend(open.into_keys().map(|session| (session, why.to_owned())));
+    }
+    Ok(())
+}
+
 fn chain(
     key: PublicKey,
     segments: &BTreeMap<u64, PathBuf>,
+    first: u64,
 ) -> Result<Result<Ledger, String>, Failure> {
-    let mut verifier = NodeVerifier::new(key);
+    let mut verifier = NodeVerifier::from_record(key, first);
     for path in segments.values() {
         let mut lines = Lines::open(path)?;
         while let Some(line) = lines.next()? {

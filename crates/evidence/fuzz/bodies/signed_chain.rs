@@ -44,7 +44,7 @@ fn chain(records: &[(u8, u8)], key: &SigningKey) -> Lines {
     for (at, (kind, name)) in records.iter().enumerate() {
         let (at, name) = (at as i64, format!("s{}", name % 8));
         let (head, number) = (Digest::of(&[&[*kind]]), u64::from(*kind));
-        let what = match kind % 7 {
+        let what = match kind % 8 {
             0 => What::Open { session: name },
             1 => What::Progress { session: name, lines: number, head },
             2 => What::End {
@@ -59,6 +59,7 @@ fn chain(records: &[(u8, u8)], key: &SigningKey) -> Lines {
             3 => What::File { object: name, sha256: head, bytes: number, records: 1 },
             4 => What::Removed { object: format!("{name}.cast.gz"), why: "30 days".into() },
             5 => What::Lost { name, why: "no room".into() },
+            6 => What::Follows { node: name, checkpoint: None, backup: 1 },
             _ => {
                 lines.push(chain.checkpoint(at, key).into_bytes());
                 continue;

@@ -50,5 +50,5 @@
 mod node;
 mod recording;
 
-pub use node::{Checkpoint, Ended, Ledger, NodeFault, NodeVerifier, SetFault};
+pub use node::{Checkpoint, Ended, Followed, Ledger, NodeFault, NodeVerifier, SetFault};
 pub use recording::{Fault, RecordingVerifier, Sealed};

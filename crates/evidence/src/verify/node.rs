@@ -70,6 +70,17 @@ pub struct Ended {
     pub bytes: u64,
 }
 
+/// The end of an older chain, as the one that follows it names it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Followed {
+    /// The older chain's node.
+    pub node: String,
+    /// The last checkpoint that the backup had of it, `number:head`.
+    pub checkpoint: Option<String>,
+    /// When the backup was made, ms since 1970.
+    pub backup: i64,
+}
+
 /// What a verified chain says.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
@@ -85,6 +96,8 @@ pub struct Ledger {
     pub open: BTreeMap<String, Vec<(u64, Digest)>>,
     /// What was lost, as the chain itself says, with the reason.
     pub lost: BTreeMap<String, String>,
+    /// The chains that this one goes on from, after restores.
+    pub follows: Vec<Followed>,
     /// The last checkpoint.
     pub last_checkpoint: Option<Checkpoint>,
     /// All checkpoints, as `number:head`. About 100 bytes each.
@@ -123,6 +136,7 @@ pub enum SetFault {
 pub struct NodeVerifier {
     key: PublicKey,
     head: Option<Digest>,
+    begins: u64,
     next: u64,
     /// A line that did not fit the one before: which of the two is wrong shows with the next one.
     doubt: Option<u64>,
@@ -134,10 +148,18 @@ impl NodeVerifier {
     /// A verifier of a chain that this key signs.
     #[must_use]
     pub fn new(key: PublicKey) -> Self {
+        Self::from_record(key, 0)
+    }
+
+    /// A verifier of what is left of a chain: from this record on. It shows that nothing is missing
+    /// behind it, and nothing about what was before.
+    #[must_use]
+    pub fn from_record(key: PublicKey, first: u64) -> Self {
         Self {
             key,
             head: None,
-            next: 0,
+            begins: first,
+            next: first,
             doubt: None,
             waiting: Vec::new(),
             ledger: Ledger::default(),
@@ -191,7 +213,7 @@ impl NodeVerifier {
         if first {
             // The first line is bound to nothing but the node's name.
             let start = self.waiting.first().map_or(record.prev, |line| line.prev);
-            if start != Digest::chain_start("node", node) {
+            if self.begins == 0 && start != Digest::chain_start("node", node) {
                 return Err(NodeFault::Altered(0));
             }
             self.ledger.node.clone_from(node);
@@ -213,13 +235,13 @@ impl NodeVerifier {
         if let Some(doubtful) = self.doubt {
             return Err(NodeFault::Altered(doubtful - 1));
         }
-        if self.next == 0 {
+        if self.next == self.begins {
             return Err(NodeFault::Empty);
         }
         if let Some(record) = self.waiting.last() {
             return Err(NodeFault::Truncated(record.n));
         }
-        self.ledger.records = self.next;
+        self.ledger.records = self.next - self.begins;
         Ok(self.ledger)
     }
 }
@@ -249,6 +271,9 @@ impl Ledger {
             }
             What::Removed { object, .. } => {
                 self.removed.insert(object);
+            }
+            What::Follows { node, checkpoint, backup } => {
+                self.follows.push(Followed { node, checkpoint, backup });
             }
             What::Lost { name, why } => {
                 self.open.remove(&name);

@@ -139,7 +139,7 @@ impl Api {
         let sealed = self
             .parts
             .vault
-            .seal(&sealed_name(id.as_str()), &text)
+            .seal(&self.sealed_name(id.as_str()), &text)
             .or_internal("cannot seal a token")?;
         let session_token = STANDARD_NO_PAD.encode(sealed);
         if session_token.len() > limits::MAX_SESSION_TOKEN {
@@ -151,6 +151,12 @@ impl Api {
             session_token,
             expiration: EpochSeconds::from_millis(token.expires_at),
         })
+    }
+
+    /// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as the
+    /// other. After a restore it is another name, and no older token opens.
+    fn sealed_name(&self, access_key: &str) -> String {
+        self.parts.vault.given_out(&format!("token {access_key}"))
     }
 
     /// Opens a token that came with this access key.
@@ -169,7 +175,7 @@ impl Api {
         }
         let sealed = STANDARD_NO_PAD.decode(text).map_err(|_| unknown())?;
         let opened =
-            self.parts.vault.open(&sealed_name(access_key), &sealed).map_err(|_| unknown())?;
+            self.parts.vault.open(&self.sealed_name(access_key), &sealed).map_err(|_| unknown())?;
         let token: Token = serde_json::from_slice(&opened).map_err(|_| unknown())?;
         if now.0 >= token.expires_at {
             return Err(expired("The security token included in the request is expired"));
@@ -279,10 +285,4 @@ impl Api {
             temporary,
         })
     }
-}
-
-/// What a token is sealed for. Long-lived secrets are sealed for the bare key: neither opens as the
-/// other.
-fn sealed_name(access_key: &str) -> String {
-    format!("token {access_key}")
 }

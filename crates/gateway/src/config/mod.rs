@@ -23,6 +23,12 @@ pub const FILE: &str = "gateway.toml";
 pub const AUTHORITY_KEY: &str = "authority.key";
 /// Name of the store's key file.
 pub const STORE_KEY: &str = "store.key";
+/// Name of the private CA's certificate.
+pub const CA: &str = "ca.pem";
+/// Name of the private CA's key.
+pub const CA_KEY: &str = "ca.key.pem";
+/// Name of the server's key that `init` writes.
+pub const SERVER_KEY: &str = "server.key.pem";
 /// Name of the embedded store.
 pub const STORE: &str = "towline.db";
 
@@ -94,7 +100,14 @@ impl Config {
         let text = String::from_utf8_lossy(&bytes);
         let raw: RawConfig = toml::from_str(&text)
             .map_err(|e| ConfigError::Syntax { path: path.clone(), source: Box::new(e) })?;
-        Self::new(dir, raw)
+        let mut config = Self::new(dir, raw)?;
+        let home = config.evidence.home.clone();
+        config.evidence.take_part().map_err(|source| FileError {
+            doing: "cannot read the part of the chain in",
+            path: home,
+            source,
+        })?;
+        Ok(config)
     }
 
     /// The names that clients use, without ports: from the endpoint and the host of `StreamUrl`.

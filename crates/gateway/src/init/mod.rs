@@ -42,10 +42,7 @@ pub(crate) const ADMIN_DOCUMENT: &str = r#"{
   "Statement": [{ "Sid": "Everything", "Effect": "Allow", "Action": "*", "Resource": "*" }]
 }"#;
 
-const CA: &str = "ca.pem";
-const CA_KEY: &str = "ca.key.pem";
 const CHAIN: &str = "server.pem";
-const KEY: &str = "server.key.pem";
 
 /// What to make.
 #[derive(Debug, Clone)]
@@ -157,14 +154,17 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
                 &at(CHAIN),
                 &files::read(chain, crate::limits::MAX_CONFIG_FILE)?,
             )?;
-            files::create_private(&at(KEY), &files::read(key, crate::limits::MAX_CONFIG_FILE)?)?;
+            files::create_private(
+                &at(config::SERVER_KEY),
+                &files::read(key, crate::limits::MAX_CONFIG_FILE)?,
+            )?;
         }
         (None, Some(fresh)) => {
-            files::create_private(&at(CA), fresh.ca_pem.as_bytes())?;
-            let ca_key = options.ca_key_out.clone().unwrap_or_else(|| at(CA_KEY));
+            files::create_private(&at(config::CA), fresh.ca_pem.as_bytes())?;
+            let ca_key = options.ca_key_out.clone().unwrap_or_else(|| at(config::CA_KEY));
             files::create_private(&ca_key, fresh.ca_key_pem.as_bytes())?;
             files::create_private(&at(CHAIN), fresh.chain_pem.as_bytes())?;
-            files::create_private(&at(KEY), fresh.key_pem.as_bytes())?;
+            files::create_private(&at(config::SERVER_KEY), fresh.key_pem.as_bytes())?;
         }
         (None, None) => {}
     }
@@ -174,8 +174,10 @@ pub async fn run(options: &Options) -> Result<Made, InitError> {
     let (access_key, secret) =
         first_administrator(&at(config::STORE), &Vault::new(store_key.as_slice())?).await?;
     files::create_private(&at(config::FILE), toml::to_string_pretty(&raw)?.as_bytes())?;
-    let ca_file =
-        fresh.map(|_| std::path::absolute(at(CA))).transpose().map_err(InitError::Folder)?;
+    let ca_file = fresh
+        .map(|_| std::path::absolute(at(config::CA)))
+        .transpose()
+        .map_err(InitError::Folder)?;
     Ok(Made {
         access_key_id: access_key.to_string(),
         secret_access_key: secret.expose().to_owned(),
@@ -207,7 +209,7 @@ fn raw_config(options: &Options) -> RawConfig {
         stream_url_host: options.stream_url_host.clone(),
         metrics: None,
         tls_certificate: CHAIN.to_owned(),
-        tls_key: KEY.to_owned(),
+        tls_key: config::SERVER_KEY.to_owned(),
     }
 }
 
@@ -217,10 +219,10 @@ fn refuse_existing(dir: &Path) -> Result<(), InitError> {
         config::AUTHORITY_KEY,
         config::STORE_KEY,
         config::STORE,
-        CA,
-        CA_KEY,
+        config::CA,
+        config::CA_KEY,
         CHAIN,
-        KEY,
+        config::SERVER_KEY,
     ];
     ours.iter()
         .map(|name| dir.join(name))
@@ -311,7 +313,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (home, key) = (dir.path().join("gw"), dir.path().join("usb.key"));
         run(&Options { ca_key_out: Some(key.clone()), ..options(&home) }).await.unwrap();
-        assert!(!home.join(CA_KEY).exists());
+        assert!(!home.join(config::CA_KEY).exists());
         assert_eq!(std::fs::metadata(key).unwrap().permissions().mode() & 0o777, 0o600);
     }
 
