@@ -33,6 +33,7 @@ mod foreign;
 mod gateway_life;
 mod grants;
 mod hostile;
+mod identities;
 mod independent;
 mod input;
 mod links;

@@ -22,10 +22,11 @@ pub const HIDDEN: &str = "HIDDEN_DUE_TO_SECURITY_REASONS";
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct UserIdentity {
-    /// `IAMUser` for operators, `AWSService` for the gateway itself, `Unknown` for the unproven.
+    /// `IAMUser` for operators, `AssumedRole` for operators in a role, `AWSService` for the gateway
+    /// itself, `Unknown` for the unproven.
     #[serde(rename = "type")]
     pub kind: String,
-    /// Stable id; the name, here.
+    /// Id that is never given again; the name in events of older versions.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub principal_id: String,
     /// ARN; empty when not proven.
@@ -37,9 +38,22 @@ pub struct UserIdentity {
     /// Access key as claimed.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub access_key_id: String,
-    /// Name alone.
+    /// Name alone: of the user, or of the role's session.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub user_name: String,
+    /// The user behind a role.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub on_behalf_of: Option<OnBehalfOf>,
+}
+
+/// The user who assumed a role.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OnBehalfOf {
+    /// Id that is never given again.
+    pub user_id: String,
+    /// ARN at the time.
+    pub arn: String,
 }
 
 /// Something that policy was asked about.

@@ -38,6 +38,10 @@ pub struct Event {
     pub request_id: String,
     /// ARN of the principal; empty when not proven.
     pub principal: String,
+    /// Id of the principal; empty when not proven.
+    pub principal_id: String,
+    /// In a role: ARN and id of the user behind it.
+    pub on_behalf_of: Option<(String, String)>,
     /// The access key as claimed; empty when there was none.
     pub access_key: String,
     /// Where it came from.
@@ -70,6 +74,12 @@ impl Event {
             "requestID": self.request_id,
             "resources": self.resources.iter().map(|r| cut(r)).collect::<Vec<_>>(),
         });
+        if !self.principal_id.is_empty() {
+            line["userIdentity"]["principalId"] = Value::from(&*self.principal_id);
+        }
+        if let Some((arn, id)) = &self.on_behalf_of {
+            line["userIdentity"]["onBehalfOf"] = json!({ "arn": arn, "userId": id });
+        }
         if !facts.is_empty() {
             line["facts"] = Value::Object(facts);
         }

@@ -186,6 +186,16 @@ pub struct OutputPiece {
     pub length: u64,
 }
 
+/// The user behind a request, whatever role was assumed on the way: the bearer of the long-lived
+/// access key that began the chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Person {
+    /// The user's id, which is never given again.
+    pub id: String,
+    /// The user's name.
+    pub name: String,
+}
+
 /// A decided session, for the data plane to open.
 #[derive(Debug, Clone)]
 pub struct SessionStart {
@@ -197,6 +207,10 @@ pub struct SessionStart {
     pub principal_arn: String,
     /// Who asked: the name alone.
     pub principal_name: String,
+    /// Who asked: the id of the user, or of the role that was assumed.
+    pub principal_id: String,
+    /// The user behind it.
+    pub person: Person,
     /// The session document.
     pub document: String,
     /// What the document means with its parameters.

@@ -330,7 +330,9 @@ async fn populate(store: &Store, vault: &Vault) {
         .await
         .unwrap();
     principals.put_policy("target", "p", POLICY, NOW).await.unwrap();
-    store.roles().set_boundary("target", POLICY).await.unwrap();
+    let mut change = store.change().await.unwrap();
+    change.set_boundary("target", POLICY).await.unwrap();
+    change.commit().await.unwrap();
     let role =
         Role { unique_id: "AROAAAAAAAAAAAAAAAAA".into(), trust: TRUST.into(), max_seconds: 3600 };
     store.roles().create("role/target", &role, &dev, NOW).await.unwrap();
@@ -352,6 +354,7 @@ async fn populate(store: &Store, vault: &Vault) {
     let request = AccessRequest {
         id: REQUEST.into(),
         principal: "target".into(),
+        principal_id: principals.get("target").await.unwrap().unwrap().unique_id,
         principal_arn: format!("arn:aws:iam::{ACCOUNT}:user/target"),
         reason: "r".into(),
         targets: "[]".into(),
@@ -392,11 +395,14 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         iam_role: "x".into(),
     };
     store.devices().register(&device, NOW).await.unwrap();
+    let ann = store.principals().get("ann").await.unwrap().unwrap().unique_id;
     let session = NewSession {
         id: SESSION.into(),
         device_id: DEVICE.into(),
         principal_arn: format!("arn:aws:iam::{ACCOUNT}:user/ann"),
         principal_name: "ann".into(),
+        principal_id: ann.clone(),
+        person_id: ann,
         document: "SSM-SessionManagerRunShell".into(),
         reason: String::new(),
         run_as: String::new(),

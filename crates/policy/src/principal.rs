@@ -46,7 +46,10 @@ pub(crate) enum Entry {
 pub(crate) enum PrincipalError {
     #[error("a principal is named in full: \"*\" stands alone, never for part of a name")]
     Wildcard,
-    #[error("an AWS principal is \"*\", an account of 12 digits, or an ARN of iam or sts")]
+    #[error(
+        "an AWS principal is \"*\", an account of 12 digits, an ARN of iam or sts, or the id of a \
+         principal that is gone"
+    )]
     Form,
 }
 
@@ -71,6 +74,15 @@ impl Kind {
     }
 }
 
+/// Whether a text is the unique id of a user or role, or of one session of a role: what is left in
+/// a policy of a principal that was removed.
+fn is_unique_id(text: &str) -> bool {
+    let id = text.split_once(':').map_or(text, |(id, _)| id);
+    let form = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit();
+    let known = id.starts_with("AIDA") || id.starts_with("AROA");
+    known && id.len() == 20 && id.bytes().all(form)
+}
+
 impl Entry {
     pub(crate) fn read(kind: Kind, text: &str) -> Result<Self, PrincipalError> {
         if text == "*" && kind == Kind::Aws {
@@ -87,6 +99,9 @@ impl Entry {
         }
         if is_account(text) {
             return Ok(Self::Account(text.into()));
+        }
+        if is_unique_id(text) {
+            return Ok(Self::Exact(text.into())); // of a principal that is gone: names nobody
         }
         let arn = Arn::split(text).ok_or(PrincipalError::Form)?;
         match (arn.service, arn.resource) {

@@ -184,7 +184,7 @@ impl AccessKeyId {
     /// The unique id of a role, which goes in front of the session's name in `aws:userid`.
     #[must_use]
     pub fn role_id_from_random(random: [u8; 10]) -> String {
-        format!("AROA{}", base32(random))
+        unique_id("AROA", random)
     }
 
     /// Whether requests with it must bring a security token.
@@ -202,6 +202,12 @@ impl AccessKeyId {
             form: "20 capital letters or digits from AKIA or ASIA",
         })
     }
+}
+
+/// An id that is given once: a prefix of four letters for the kind, and 16 random characters.
+#[must_use]
+pub fn unique_id(prefix: &str, random: [u8; 10]) -> String {
+    format!("{prefix}{}", base32(random))
 }
 
 fn base32(random: [u8; 10]) -> String {

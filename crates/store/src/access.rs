@@ -1,6 +1,8 @@
 //! Access requests: requests for temporary access, and the decisions about them.
 //!
 //! # Invariants
+//! - A request is its requester's by id; a later user of the same name has no part in it. It is
+//!   made and approved only while the requester exists.
 //! - A request is decided once: only a pending one is approved or rejected, only an approved one is
 //!   revoked.
 //! - Of the requests that have expired, half of [`limits::MAX_ACCESS_REQUESTS`] are kept at the most.
@@ -20,6 +22,8 @@ pub struct AccessRequest {
     pub id: String,
     /// Name of the requester.
     pub principal: String,
+    /// Id of the requester; empty when not known.
+    pub principal_id: String,
     /// ARN of the requester.
     pub principal_arn: String,
     /// Why.
@@ -51,13 +55,14 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, principal, principal_arn, reason, targets, tags, status, decided_by, created_at, \
+const COLUMNS: &str = "SELECT id, principal, principal_id, principal_arn, reason, targets, tags, status, decided_by, created_at, \
      expires_at FROM access_requests";
 
 fn request(row: &SqliteRow) -> Result<AccessRequest, sqlx::Error> {
     Ok(AccessRequest {
         id: row.try_get("id")?,
         principal: row.try_get("principal")?,
+        principal_id: row.try_get("principal_id")?,
         principal_arn: row.try_get("principal_arn")?,
         reason: row.try_get("reason")?,
         targets: row.try_get("targets")?,
@@ -74,12 +79,13 @@ impl AccessRequests<'_> {
     ///
     /// # Errors
     /// [`StoreError::Full`] when the principal has [`limits::MAX_PENDING_REQUESTS`] undecided
-    /// requests, or the table is full of requests that have not expired.
+    /// requests, or the table is full of requests that have not expired; [`StoreError::Missing`]
+    /// when the requester was removed.
     pub async fn create(&self, new: &AccessRequest, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
-        let pending = "SELECT COUNT(*) FROM access_requests WHERE principal = ? AND status = 'Pending' AND expires_at > ";
+        let pending = "SELECT COUNT(*) FROM access_requests WHERE principal_id = ? AND status = 'Pending' AND expires_at > ";
         let pending: i64 = sqlx::query_scalar(&format!("{pending}?"))
-            .bind(&new.principal)
+            .bind(&new.principal_id)
             .bind(now.0)
             .fetch_one(&mut *tx)
             .await?;
@@ -100,9 +106,9 @@ impl AccessRequests<'_> {
         .await?;
         let count = "SELECT COUNT(*) FROM access_requests WHERE id <> ?";
         within(&mut tx, count, &new.id, "access requests", limits::MAX_ACCESS_REQUESTS).await?;
-        sqlx::query(
-            "INSERT INTO access_requests (id, principal, principal_arn, reason, targets, tags, status, created_at, expires_at) \
-             VALUES (?, ?, ?, ?, ?, ?, 'Pending', ?, ?)",
+        let made = sqlx::query(
+            "INSERT INTO access_requests (id, principal, principal_id, principal_arn, reason, targets, tags, status, created_at, expires_at) \
+             SELECT ?, ?, unique_id, ?, ?, ?, ?, 'Pending', ?, ? FROM principals WHERE unique_id = ?",
         )
         .bind(&new.id)
         .bind(&new.principal)
@@ -112,9 +118,13 @@ impl AccessRequests<'_> {
         .bind(&new.tags)
         .bind(new.created_at.0)
         .bind(new.expires_at.0)
+        .bind(&new.principal_id)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("access request"))?;
+        if made.rows_affected() == 0 {
+            return Err(StoreError::Missing("principal"));
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -149,8 +159,8 @@ impl AccessRequests<'_> {
         Ok(rows.iter().map(request).collect::<Result<_, _>>()?)
     }
 
-    /// Moves a request from one status to another. `false`: its status is another one, or it has
-    /// expired.
+    /// Moves a request from one status to another. `false`: its status is another one, it has
+    /// expired, or it would be approved and its requester does not exist.
     ///
     /// # Errors
     /// [`StoreError::Database`].
@@ -164,7 +174,8 @@ impl AccessRequests<'_> {
     ) -> Result<bool, StoreError> {
         let done = sqlx::query(
             "UPDATE access_requests SET status = ?, decided_by = ?, expires_at = ? \
-             WHERE id = ? AND status = ? AND expires_at > ?",
+             WHERE id = ? AND status = ? AND expires_at > ? AND (? <> 'Approved' \
+             OR EXISTS (SELECT 1 FROM principals p WHERE p.unique_id = access_requests.principal_id))",
         )
         .bind(to)
         .bind(by)
@@ -172,6 +183,7 @@ impl AccessRequests<'_> {
         .bind(id)
         .bind(from)
         .bind(now.0)
+        .bind(to)
         .execute(&self.store.pool)
         .await?;
         Ok(done.rows_affected() > 0)
@@ -183,10 +195,16 @@ mod tests {
     use super::*;
     use crate::testing::scratch;
 
-    fn new(id: &str, created: i64, expires: i64) -> AccessRequest {
+    async fn ann(store: &Store) -> String {
+        store.principals().create("ann", &[], UnixMillis(0)).await.unwrap();
+        store.principals().get("ann").await.unwrap().unwrap().unique_id
+    }
+
+    fn new(ann: &str, id: &str, created: i64, expires: i64) -> AccessRequest {
         AccessRequest {
             id: id.into(),
             principal: "ann".into(),
+            principal_id: ann.into(),
             principal_arn: "arn:ann".into(),
             reason: "r".into(),
             targets: "[]".into(),
@@ -201,8 +219,9 @@ mod tests {
     #[tokio::test]
     async fn a_request_is_decided_once_and_in_time() {
         let (store, _dir) = scratch().await;
+        let ann = ann(&store).await;
         let requests = store.access_requests();
-        requests.create(&new("oi-1", 1, 100), UnixMillis(1)).await.unwrap();
+        requests.create(&new(&ann, "oi-1", 1, 100), UnixMillis(1)).await.unwrap();
         let decide = async |steps, now| {
             requests
                 .decide("oi-1", steps, "arn:bob", UnixMillis(200), UnixMillis(now))
@@ -224,15 +243,16 @@ mod tests {
     #[tokio::test]
     async fn undecided_requests_of_one_principal_are_bounded_until_they_are_over() {
         let (store, _dir) = scratch().await;
+        let ann = ann(&store).await;
         let requests = store.access_requests();
         for n in 0..limits::MAX_PENDING_REQUESTS {
-            requests.create(&new(&format!("oi-{n}"), n, 100), UnixMillis(1)).await.unwrap();
+            requests.create(&new(&ann, &format!("oi-{n}"), n, 100), UnixMillis(1)).await.unwrap();
         }
         assert!(matches!(
-            requests.create(&new("oi-x", 9, 100), UnixMillis(1)).await,
+            requests.create(&new(&ann, "oi-x", 9, 100), UnixMillis(1)).await,
             Err(StoreError::Full { .. })
         ));
-        requests.create(&new("oi-x", 101, 200), UnixMillis(101)).await.unwrap();
+        requests.create(&new(&ann, "oi-x", 101, 200), UnixMillis(101)).await.unwrap();
         let page = requests.list(None, 2).await.unwrap();
         assert_eq!(page[0].id, "oi-x");
         let rest = requests.list(Some((page[1].created_at, &page[1].id)), 100).await.unwrap();

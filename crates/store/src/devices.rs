@@ -294,6 +294,23 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Lets a device in whose status is still the one that was read. `false`: it is another one, or
+    /// there is no such device.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn approve(&self, id: &str, read: DeviceStatus) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE devices SET status = ?, status_reason = '' WHERE id = ? AND status = ?",
+        )
+        .bind(DeviceStatus::Active.as_str())
+        .bind(id)
+        .bind(read.as_str())
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// Stores the report and the address of a device that has connected.
     ///
     /// # Errors

@@ -4,15 +4,19 @@
 //! - Version numbers only grow; the number of a removed version is not used again.
 //! - A document always has its default version: that version cannot be removed alone.
 //! - No two versions of a document have the same text, or the same name.
+//! - A change is made to the document that was read ([`DocumentAsRead`]), in one transaction with
+//!   that comparison.
 
-use sqlx::Row;
+use std::collections::BTreeMap;
+
 use sqlx::sqlite::SqliteRow;
+use sqlx::{Row, Sqlite, Transaction};
 
 use crate::error::StoreError;
+use crate::identity::{IdKind, new_id};
 use crate::limits;
 use crate::store::{Store, within};
-use crate::tags::put_all;
-use crate::tags::{Tag, TagKind};
+use crate::tags::{Tag, TagKind, put_all, same_tags};
 use towline_host::clock::UnixMillis;
 
 /// The text of a version, and what belongs to it.
@@ -50,6 +54,9 @@ pub struct NewDocument {
 pub struct Document {
     /// Its name.
     pub name: String,
+    /// Its id: a document that is created again under the name has another one. Empty for a
+    /// built-in document.
+    pub unique_id: String,
     /// `Session` or `Command`.
     pub kind: String,
     /// Target type; empty when none is given.
@@ -79,6 +86,19 @@ pub enum Version {
     Named(String),
 }
 
+/// A document as it was when a change of it was decided: the change is made only if that holds.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct DocumentAsRead {
+    /// Its name.
+    pub name: String,
+    /// Its id.
+    pub unique_id: String,
+    /// Its tags.
+    pub tags: BTreeMap<String, String>,
+    /// Its latest version, where the change depends on it.
+    pub latest_version: Option<i64>,
+}
+
 /// Operations on documents and their versions.
 pub struct Documents<'a> {
     store: &'a Store,
@@ -97,7 +117,7 @@ pub const SAME_TEXT: &str = "text of a document";
 /// What `StoreError::Exists` names when another version has the same name.
 pub const SAME_NAME: &str = "name of a document's version";
 
-const COLUMNS: &str = "d.name, d.kind, d.target_type, d.default_version, \
+const COLUMNS: &str = "d.name, d.unique_id, d.kind, d.target_type, d.default_version, \
      (SELECT MAX(version) FROM document_versions WHERE name = d.name) AS latest_version, v.version, v.version_name, \
      v.display_name, v.format, v.hash, v.schema_version, v.created_at";
 const FROM: &str = "FROM documents d JOIN document_versions v ON v.name = d.name";
@@ -105,6 +125,7 @@ const FROM: &str = "FROM documents d JOIN document_versions v ON v.name = d.name
 fn document(row: &SqliteRow) -> Result<Document, sqlx::Error> {
     Ok(Document {
         name: row.try_get("name")?,
+        unique_id: row.try_get("unique_id")?,
         kind: row.try_get("kind")?,
         target_type: row.try_get("target_type")?,
         default_version: row.try_get("default_version")?,
@@ -137,9 +158,10 @@ impl Documents<'_> {
         let count = "SELECT COUNT(*) FROM documents WHERE name <> ?";
         within(&mut tx, count, &new.name, "documents", limits::MAX_DOCUMENTS).await?;
         sqlx::query(
-            "INSERT INTO documents (name, kind, target_type, default_version, numbers_given) VALUES (?, ?, ?, 1, 1)",
+            "INSERT INTO documents (name, unique_id, kind, target_type, default_version, numbers_given) VALUES (?, ?, ?, ?, 1, 1)",
         )
         .bind(&new.name)
+        .bind(new_id(IdKind::Document)?)
         .bind(&new.kind)
         .bind(&new.target_type)
         .execute(&mut *tx)
@@ -154,22 +176,23 @@ impl Documents<'_> {
     /// Adds a version, which becomes the latest. Returns its number.
     ///
     /// # Errors
-    /// [`StoreError::Missing`] without the document; [`StoreError::Exists`] of the text or the
-    /// version's name; [`StoreError::Full`] beyond [`limits::MAX_DOCUMENT_VERSIONS`].
+    /// [`StoreError::Missing`] without the document; [`StoreError::Changed`] when it is not as it
+    /// was read; [`StoreError::Exists`] of the text or the version's name; [`StoreError::Full`]
+    /// beyond [`limits::MAX_DOCUMENT_VERSIONS`].
     pub async fn add_version(
         &self,
-        name: &str,
+        read: &DocumentAsRead,
         target_type: Option<&str>,
         text: &DocumentText,
         now: UnixMillis,
     ) -> Result<i64, StoreError> {
-        let mut tx = self.store.writing().await?;
-        let given: Option<i64> =
-            sqlx::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
-                .bind(name)
-                .fetch_optional(&mut *tx)
-                .await?;
-        let version = given.ok_or(StoreError::Missing("document"))? + 1;
+        let name = &*read.name;
+        let mut tx = self.changing(read).await?;
+        let given: i64 = sqlx::query_scalar("SELECT numbers_given FROM documents WHERE name = ?")
+            .bind(name)
+            .fetch_one(&mut *tx)
+            .await?;
+        let version = given + 1;
         let count = "SELECT COUNT(*) FROM document_versions WHERE name = ?";
         within(&mut tx, count, name, "versions of this document", limits::MAX_DOCUMENT_VERSIONS)
             .await?;
@@ -257,8 +280,14 @@ impl Documents<'_> {
     /// Makes a version the default. `false`: there is no such version.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn set_default(&self, name: &str, version: i64) -> Result<bool, StoreError> {
+    /// [`StoreError::Missing`], [`StoreError::Changed`].
+    pub async fn set_default(
+        &self,
+        read: &DocumentAsRead,
+        version: i64,
+    ) -> Result<bool, StoreError> {
+        let name = &*read.name;
+        let mut tx = self.changing(read).await?;
         let done = sqlx::query(
             "UPDATE documents SET default_version = ? WHERE name = ? \
              AND EXISTS (SELECT 1 FROM document_versions WHERE name = ? AND version = ?)",
@@ -267,37 +296,40 @@ impl Documents<'_> {
         .bind(name)
         .bind(name)
         .bind(version)
-        .execute(&self.store.pool)
+        .execute(&mut *tx)
         .await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
-    /// Removes a document with its versions and tags. `false`: there is no such document.
+    /// Removes a document with its versions and tags.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
-        let mut tx = self.store.writing().await?;
-        let gone = sqlx::query("DELETE FROM documents WHERE name = ?")
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
+    /// [`StoreError::Missing`], [`StoreError::Changed`].
+    pub async fn delete(&self, read: &DocumentAsRead) -> Result<(), StoreError> {
+        let name = &*read.name;
+        let mut tx = self.changing(read).await?;
+        sqlx::query("DELETE FROM documents WHERE name = ?").bind(name).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
             .bind(TagKind::Document.as_str())
             .bind(name)
             .execute(&mut *tx)
             .await?;
-        tx.commit().await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(tx.commit().await?)
     }
 
     /// Removes one version that is not the default. `false`: it is the default, or there is no such
     /// version.
     ///
     /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delete_version(&self, name: &str, version: i64) -> Result<bool, StoreError> {
-        let mut tx = self.store.writing().await?;
+    /// [`StoreError::Missing`], [`StoreError::Changed`].
+    pub async fn delete_version(
+        &self,
+        read: &DocumentAsRead,
+        version: i64,
+    ) -> Result<bool, StoreError> {
+        let name = &*read.name;
+        let mut tx = self.changing(read).await?;
         let gone = sqlx::query(
             "DELETE FROM document_versions WHERE name = ? AND version = ? \
              AND version <> (SELECT default_version FROM documents WHERE name = ?)",
@@ -309,6 +341,28 @@ impl Documents<'_> {
         .await?;
         tx.commit().await?;
         Ok(gone.rows_affected() > 0)
+    }
+
+    /// Begins a change of a document that is still what it was when it was read.
+    async fn changing(
+        &self,
+        read: &DocumentAsRead,
+    ) -> Result<Transaction<'static, Sqlite>, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let row: Option<(String, i64)> = sqlx::query_as(
+            "SELECT d.unique_id, MAX(v.version) FROM documents d \
+             JOIN document_versions v ON v.name = d.name WHERE d.name = ? GROUP BY d.unique_id",
+        )
+        .bind(&read.name)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let (_, latest) =
+            row.filter(|(id, _)| *id == read.unique_id).ok_or(StoreError::Missing("document"))?;
+        if read.latest_version.is_some_and(|read| read != latest) {
+            return Err(StoreError::Changed("document"));
+        }
+        same_tags(&mut tx, TagKind::Document, &read.name, &read.tags).await?;
+        Ok(tx)
     }
 }
 
@@ -365,12 +419,71 @@ mod tests {
         }
     }
 
+    /// A document as it is now.
+    async fn read(store: &Store, name: &str) -> DocumentAsRead {
+        let document = store.documents().get(name, &Version::Default).await.unwrap().unwrap();
+        DocumentAsRead {
+            name: name.into(),
+            unique_id: document.unique_id,
+            tags: store.tags().of(TagKind::Document, name).await.unwrap(),
+            latest_version: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn of_parallel_updates_of_one_version_one_is_made() {
+        let (store, _dir) = scratch().await;
+        store.documents().create(&new("Mine"), &[], NOW).await.unwrap();
+        let read = DocumentAsRead { latest_version: Some(1), ..read(&store, "Mine").await };
+        let updates = (0..8).map(|n| {
+            let (store, read) = (store.clone(), read.clone());
+            tokio::spawn(async move {
+                let text = text(&format!("[{n}]"), "");
+                store.documents().add_version(&read, None, &text, NOW).await
+            })
+        });
+        let mut made = 0;
+        for update in updates.collect::<Vec<_>>() {
+            match update.await.unwrap() {
+                Ok(version) => made += version,
+                Err(error) => assert!(matches!(error, StoreError::Changed(_)), "{error}"),
+            }
+        }
+        assert_eq!(made, 2, "one update, of version 2");
+    }
+
+    #[tokio::test]
+    async fn a_document_that_was_created_again_is_another_one() {
+        let (store, _dir) = scratch().await;
+        let documents = store.documents();
+        documents.create(&new("Mine"), &[], NOW).await.unwrap();
+        let old = read(&store, "Mine").await;
+        documents.delete(&old).await.unwrap();
+        documents.create(&new("Mine"), &[], NOW).await.unwrap();
+        let late = documents.add_version(&old, None, &text("[]", ""), NOW).await;
+        assert!(matches!(late, Err(StoreError::Missing(_))));
+        assert!(matches!(documents.delete(&old).await, Err(StoreError::Missing(_))));
+        assert!(documents.get("Mine", &Version::Latest).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_change_is_refused_when_the_tags_it_was_allowed_by_are_others_now() {
+        let (store, _dir) = scratch().await;
+        store.documents().create(&new("Mine"), &[], NOW).await.unwrap();
+        let old = read(&store, "Mine").await;
+        let tags = [("Team".to_owned(), "core".to_owned())];
+        store.tags().put(TagKind::Document, "Mine", &tags).await.unwrap();
+        let late = store.documents().add_version(&old, None, &text("[]", ""), NOW).await;
+        assert!(matches!(late, Err(StoreError::Changed(_))));
+    }
+
     #[tokio::test]
     async fn versions_are_found_by_number_by_name_and_by_their_part() {
         let (store, _dir) = scratch().await;
         let documents = store.documents();
         documents.create(&new("Mine"), &[("Team".into(), "a".into())], NOW).await.unwrap();
-        assert_eq!(documents.add_version("Mine", None, &text("[]", "two"), NOW).await.unwrap(), 2);
+        let mine = read(&store, "Mine").await;
+        assert_eq!(documents.add_version(&mine, None, &text("[]", "two"), NOW).await.unwrap(), 2);
         let number = async |version: Version| {
             documents.get("Mine", &version).await.unwrap().map(|d| d.version)
         };
@@ -380,10 +493,10 @@ mod tests {
         assert_eq!(number(Version::Named("one".into())).await, Some(1));
         assert_eq!(number(Version::Number(3)).await, None);
         assert_eq!(number(Version::Named(String::new())).await, None);
-        assert!(documents.set_default("Mine", 2).await.unwrap());
-        assert!(!documents.set_default("Mine", 9).await.unwrap());
+        assert!(documents.set_default(&mine, 2).await.unwrap());
+        assert!(!documents.set_default(&mine, 9).await.unwrap());
         assert_eq!(number(Version::Default).await, Some(2));
-        assert!(documents.delete("Mine").await.unwrap());
+        documents.delete(&mine).await.unwrap();
         assert!(documents.get("Mine", &Version::Number(1)).await.unwrap().is_none());
         assert!(store.tags().of(TagKind::Document, "Mine").await.unwrap().is_empty());
     }
@@ -398,8 +511,9 @@ mod tests {
             documents.create(&new("Mine"), &[], NOW).await,
             Err(StoreError::Exists("document"))
         ));
+        let mine = read(&store, "Mine").await;
         let add = async |content: &str, name: &str| {
-            documents.add_version("Mine", None, &text(content, name), NOW).await
+            documents.add_version(&mine, None, &text(content, name), NOW).await
         };
         assert!(matches!(add("{}", "two").await, Err(StoreError::Exists(SAME_TEXT))));
         assert!(matches!(add("[]", "one").await, Err(StoreError::Exists(SAME_NAME))));
@@ -412,11 +526,12 @@ mod tests {
         let (store, _dir) = scratch().await;
         let documents = store.documents();
         documents.create(&new("Mine"), &[], NOW).await.unwrap();
-        documents.add_version("Mine", None, &text("2", ""), NOW).await.unwrap();
-        assert!(!documents.delete_version("Mine", 1).await.unwrap());
-        assert!(documents.delete_version("Mine", 2).await.unwrap());
-        assert!(!documents.delete_version("Mine", 2).await.unwrap());
-        assert_eq!(documents.add_version("Mine", None, &text("3", ""), NOW).await.unwrap(), 3);
+        let mine = read(&store, "Mine").await;
+        documents.add_version(&mine, None, &text("2", ""), NOW).await.unwrap();
+        assert!(!documents.delete_version(&mine, 1).await.unwrap());
+        assert!(documents.delete_version(&mine, 2).await.unwrap());
+        assert!(!documents.delete_version(&mine, 2).await.unwrap());
+        assert_eq!(documents.add_version(&mine, None, &text("3", ""), NOW).await.unwrap(), 3);
         assert_eq!(documents.versions("Mine", i64::MAX, 9).await.unwrap().len(), 2);
     }
 
@@ -425,10 +540,11 @@ mod tests {
         let (store, _dir) = scratch().await;
         let documents = store.documents();
         documents.create(&new("Mine"), &[], NOW).await.unwrap();
+        let mine = read(&store, "Mine").await;
         for n in 1..limits::MAX_DOCUMENT_VERSIONS {
-            documents.add_version("Mine", None, &text(&n.to_string(), ""), NOW).await.unwrap();
+            documents.add_version(&mine, None, &text(&n.to_string(), ""), NOW).await.unwrap();
         }
-        let more = documents.add_version("Mine", None, &text("more", ""), NOW).await;
+        let more = documents.add_version(&mine, None, &text("more", ""), NOW).await;
         assert!(matches!(more, Err(StoreError::Full { .. })));
         for n in 1..limits::MAX_DOCUMENTS {
             documents.create(&new(&format!("d{n}")), &[], NOW).await.unwrap();

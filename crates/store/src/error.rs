@@ -19,6 +19,12 @@ pub enum StoreError {
     /// The row to change does not exist.
     #[error("no such {0}")]
     Missing(&'static str),
+    /// It is not what it was when the change was decided; nothing was written.
+    #[error("the {0} was changed at the same time: read it again, then repeat the change")]
+    Changed(&'static str),
+    /// The system gave no random bytes for an id.
+    #[error("the system's random number generator failed")]
+    NoRandom,
     /// A row that this version does not understand.
     #[error("the database holds a row that this version cannot read: {0}")]
     Row(String),

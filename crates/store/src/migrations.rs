@@ -20,6 +20,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (10, "what a session left", include_str!("../migrations/0010_what_a_session_left.sql")),
     (11, "recorded input", include_str!("../migrations/0011_recorded_input.sql")),
     (12, "tag keys", include_str!("../migrations/0012_tag_keys.sql")),
+    (13, "identities", include_str!("../migrations/0013_identities.sql")),
     (23, "executables", include_str!("../migrations/0023_executables.sql")),
 ];
 

@@ -3,23 +3,27 @@
 //!
 //! # Invariants
 //! - The secret of a key is sealed; the store cannot open it.
-//! - Removing a principal removes its keys and policies in the same transaction.
+//! - A name may be given again, a unique id is not ([`crate::identity`]).
+//!
+//! # Not here
+//! - Changes that are decided on what was read: [`crate::change`].
 
 use sqlx::Row;
 use sqlx::sqlite::SqliteRow;
 
+use crate::change::{PolicyTexts, policy_texts};
 use crate::error::StoreError;
-use crate::limits;
-use crate::store::{Store, within};
-use crate::tags::put_all;
-use crate::tags::{Tag, TagKind};
+use crate::store::Store;
+use crate::tags::Tag;
 use towline_host::clock::UnixMillis;
 
-/// A user.
+/// A user, group or role.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Principal {
-    /// Its name, unique.
+    /// Its name; after its removal another principal may get it.
     pub name: String,
+    /// Its id: no other principal ever gets it.
+    pub unique_id: String,
     /// When it was created.
     pub created_at: UnixMillis,
 }
@@ -29,8 +33,10 @@ pub struct Principal {
 pub struct AccessKey {
     /// Its id, the public half.
     pub id: String,
-    /// The principal that holds it.
+    /// Name of the user that holds it.
     pub principal: String,
+    /// Id of that user.
+    pub principal_id: String,
     /// The sealed secret.
     pub sealed: Vec<u8>,
     /// Whether it may be used.
@@ -63,17 +69,26 @@ impl Store {
     }
 }
 
-const KEY_COLUMNS: &str =
-    "SELECT id, principal, sealed, status, created_at, last_used FROM access_keys";
+const KEY_COLUMNS: &str = "SELECT k.id, k.principal, p.unique_id AS principal_id, k.sealed, k.status, k.created_at, k.last_used \
+     FROM access_keys k JOIN principals p ON p.name = k.principal";
 
 fn access_key(row: &SqliteRow) -> Result<AccessKey, sqlx::Error> {
     Ok(AccessKey {
         id: row.try_get("id")?,
         principal: row.try_get("principal")?,
+        principal_id: row.try_get("principal_id")?,
         sealed: row.try_get("sealed")?,
         active: row.try_get::<String, _>("status")? == "Active",
         created_at: UnixMillis(row.try_get("created_at")?),
         last_used: row.try_get::<Option<i64>, _>("last_used")?.map(UnixMillis),
+    })
+}
+
+fn principal(row: &SqliteRow) -> Result<Principal, sqlx::Error> {
+    Ok(Principal {
+        name: row.try_get("name")?,
+        unique_id: row.try_get("unique_id")?,
+        created_at: UnixMillis(row.try_get("created_at")?),
     })
 }
 
@@ -88,24 +103,9 @@ impl Principals<'_> {
         tags: &[Tag],
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.writing().await?;
-        within(
-            &mut tx,
-            "SELECT COUNT(*) FROM principals WHERE name <> ?",
-            name,
-            "principals",
-            limits::MAX_PRINCIPALS,
-        )
-        .await?;
-        sqlx::query("INSERT INTO principals (name, created_at) VALUES (?, ?)")
-            .bind(name)
-            .bind(now.0)
-            .execute(&mut *tx)
-            .await
-            .map_err(StoreError::on_insert("principal"))?;
-        put_all(&mut tx, TagKind::Principal, name, tags).await?;
-        tx.commit().await?;
-        Ok(())
+        let mut change = self.store.change().await?;
+        change.create(name, tags, now).await?;
+        change.commit().await
     }
 
     /// The principal with this name.
@@ -113,11 +113,11 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn get(&self, name: &str) -> Result<Option<Principal>, StoreError> {
-        let row = sqlx::query_as("SELECT name, created_at FROM principals WHERE name = ?")
+        let row = sqlx::query("SELECT name, unique_id, created_at FROM principals WHERE name = ?")
             .bind(name)
             .fetch_optional(&self.store.pool)
             .await?;
-        Ok(row.map(|(name, at)| Principal { name, created_at: UnixMillis(at) }))
+        Ok(row.as_ref().map(principal).transpose()?)
     }
 
     /// Up to `limit` principals with names after `after`, by name. `kind`: the prefix of the names,
@@ -131,8 +131,8 @@ impl Principals<'_> {
         after: &str,
         limit: i64,
     ) -> Result<Vec<Principal>, StoreError> {
-        let rows: Vec<(String, i64)> = sqlx::query_as(
-            "SELECT name, created_at FROM principals WHERE name > ? \
+        let rows = sqlx::query(
+            "SELECT name, unique_id, created_at FROM principals WHERE name > ? \
              AND CASE WHEN SUBSTR(name, 1, 5) = 'role/' THEN 'role/' \
              WHEN SUBSTR(name, 1, 6) = 'group/' THEN 'group/' ELSE '' END = ? ORDER BY name LIMIT ?",
         )
@@ -141,35 +141,13 @@ impl Principals<'_> {
         .bind(limit)
         .fetch_all(&self.store.pool)
         .await?;
-        Ok(rows
-            .into_iter()
-            .map(|(name, at)| Principal { name, created_at: UnixMillis(at) })
-            .collect())
-    }
-
-    /// Removes a user with its keys, policies and tags. `false`: there is no such user.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delete(&self, name: &str) -> Result<bool, StoreError> {
-        let mut tx = self.store.writing().await?;
-        let gone = sqlx::query("DELETE FROM principals WHERE name = ?")
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
-        sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ?")
-            .bind(TagKind::Principal.as_str())
-            .bind(name)
-            .execute(&mut *tx)
-            .await?;
-        tx.commit().await?;
-        Ok(gone.rows_affected() > 0)
+        Ok(rows.iter().map(principal).collect::<Result<_, _>>()?)
     }
 
     /// Stores a new key, active.
     ///
     /// # Errors
-    /// [`StoreError::Full`] beyond [`limits::MAX_ACCESS_KEYS`].
+    /// [`StoreError::Full`] beyond [`crate::limits::MAX_ACCESS_KEYS`].
     pub async fn add_key(
         &self,
         principal: &str,
@@ -177,22 +155,9 @@ impl Principals<'_> {
         sealed: &[u8],
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.writing().await?;
-        let count = "SELECT COUNT(*) FROM access_keys WHERE principal = ?";
-        within(&mut tx, count, principal, "access keys of this principal", limits::MAX_ACCESS_KEYS)
-            .await?;
-        sqlx::query(
-            "INSERT INTO access_keys (id, principal, sealed, status, created_at) VALUES (?, ?, ?, 'Active', ?)",
-        )
-        .bind(id)
-        .bind(principal)
-        .bind(sealed)
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await
-        .map_err(StoreError::on_insert("access key"))?;
-        tx.commit().await?;
-        Ok(())
+        let mut change = self.store.change().await?;
+        change.add_key(principal, id, sealed, now).await?;
+        change.commit().await
     }
 
     /// The key with this id, active or not.
@@ -200,7 +165,7 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn key(&self, id: &str) -> Result<Option<AccessKey>, StoreError> {
-        let row = sqlx::query(&format!("{KEY_COLUMNS} WHERE id = ?"))
+        let row = sqlx::query(&format!("{KEY_COLUMNS} WHERE k.id = ?"))
             .bind(id)
             .fetch_optional(&self.store.pool)
             .await?;
@@ -212,44 +177,13 @@ impl Principals<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn keys(&self, principal: &str) -> Result<Vec<AccessKey>, StoreError> {
-        let rows =
-            sqlx::query(&format!("{KEY_COLUMNS} WHERE principal = ? ORDER BY created_at, id"))
-                .bind(principal)
-                .fetch_all(&self.store.pool)
-                .await?;
+        let rows = sqlx::query(&format!(
+            "{KEY_COLUMNS} WHERE k.principal = ? ORDER BY k.created_at, k.id"
+        ))
+        .bind(principal)
+        .fetch_all(&self.store.pool)
+        .await?;
         Ok(rows.iter().map(access_key).collect::<Result<_, _>>()?)
-    }
-
-    /// Activates or deactivates a key of this user. `false`: the user has no such key.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn set_key_active(
-        &self,
-        principal: &str,
-        id: &str,
-        active: bool,
-    ) -> Result<bool, StoreError> {
-        let done = sqlx::query("UPDATE access_keys SET status = ? WHERE id = ? AND principal = ?")
-            .bind(if active { "Active" } else { "Inactive" })
-            .bind(id)
-            .bind(principal)
-            .execute(&self.store.pool)
-            .await?;
-        Ok(done.rows_affected() > 0)
-    }
-
-    /// Removes a key of this user. `false`: the user has no such key.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delete_key(&self, principal: &str, id: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM access_keys WHERE id = ? AND principal = ?")
-            .bind(id)
-            .bind(principal)
-            .execute(&self.store.pool)
-            .await?;
-        Ok(done.rows_affected() > 0)
     }
 
     /// Stores when a key was used.
@@ -277,39 +211,17 @@ impl Principals<'_> {
         document: &str,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let mut tx = self.store.writing().await?;
-        let known: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM principals WHERE name = ?")
-            .bind(principal)
-            .fetch_one(&mut *tx)
-            .await?;
-        if known == 0 {
-            return Err(StoreError::Missing("principal"));
-        }
-        sqlx::query(
-            "INSERT INTO principal_policies (principal, name, document, updated_at) VALUES (?, ?, ?, ?) \
-             ON CONFLICT (principal, name) DO UPDATE SET document = excluded.document, updated_at = excluded.updated_at",
-        )
-        .bind(principal)
-        .bind(name)
-        .bind(document)
-        .bind(now.0)
-        .execute(&mut *tx)
-        .await?;
-        let count = "SELECT COUNT(*) - 1 FROM principal_policies WHERE principal = ?";
-        within(&mut tx, count, principal, "policies of this principal", limits::MAX_POLICIES)
-            .await?;
-        let bytes =
-            "SELECT SUM(OCTET_LENGTH(document)) - 1 FROM principal_policies WHERE principal = ?";
-        within(
-            &mut tx,
-            bytes,
-            principal,
-            "bytes of policies of this principal",
-            limits::MAX_POLICY_BYTES,
-        )
-        .await?;
-        tx.commit().await?;
-        Ok(())
+        let mut change = self.store.change().await?;
+        change.put_policy(principal, name, document, now).await?;
+        change.commit().await
+    }
+
+    /// The policies of a principal, those of its groups, and its boundary, of one moment.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn policy_texts(&self, principal: &str) -> Result<PolicyTexts, StoreError> {
+        policy_texts(&mut *self.store.pool.begin().await?, principal).await
     }
 
     /// All policies of a user: name and text, by name.
@@ -324,25 +236,13 @@ impl Principals<'_> {
         .fetch_all(&self.store.pool)
         .await?)
     }
-
-    /// Removes a policy. `false`: there is no such policy.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn delete_policy(&self, principal: &str, name: &str) -> Result<bool, StoreError> {
-        let done = sqlx::query("DELETE FROM principal_policies WHERE principal = ? AND name = ?")
-            .bind(principal)
-            .bind(name)
-            .execute(&self.store.pool)
-            .await?;
-        Ok(done.rows_affected() > 0)
-    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::scratch;
+    use crate::limits;
+    use crate::testing::{remove, scratch};
 
     const NOW: UnixMillis = UnixMillis(1_000);
 
@@ -353,10 +253,14 @@ mod tests {
         users.create("ann", &[], NOW).await.unwrap();
         users.add_key("ann", "AKIA1", b"sealed", NOW).await.unwrap();
         users.put_policy("ann", "p", "{}", NOW).await.unwrap();
-        assert!(users.delete("ann").await.unwrap());
+        let ann = users.get("ann").await.unwrap().unwrap();
+        remove(&store, "ann").await;
         assert!(users.key("AKIA1").await.unwrap().is_none());
         assert!(users.policies("ann").await.unwrap().is_empty());
-        assert!(!users.delete("ann").await.unwrap());
+        users.create("ann", &[], NOW).await.unwrap();
+        let again = users.get("ann").await.unwrap().unwrap();
+        assert_ne!(again.unique_id, ann.unique_id, "the name is given again, the id is not");
+        assert!(matches!(store.change_of(&ann).await, Err(StoreError::Missing(_))));
     }
 
     #[tokio::test]
@@ -412,9 +316,12 @@ mod tests {
         let users = store.principals();
         users.create("ann", &[], NOW).await.unwrap();
         users.add_key("ann", "AKIA1", b"s", NOW).await.unwrap();
-        assert!(!users.set_key_active("bob", "AKIA1", false).await.unwrap());
-        assert!(!users.delete_key("bob", "AKIA1").await.unwrap());
-        assert!(users.set_key_active("ann", "AKIA1", false).await.unwrap());
+        let mut change = store.change().await.unwrap();
+        assert!(!change.set_key_active("bob", "AKIA1", false).await.unwrap());
+        assert!(!change.delete_key("bob", "AKIA1").await.unwrap());
+        assert!(change.set_key_active("ann", "AKIA1", false).await.unwrap());
+        assert!(users.key("AKIA1").await.unwrap().unwrap().active, "not before the commit");
+        change.commit().await.unwrap();
         assert!(!users.key("AKIA1").await.unwrap().unwrap().active);
     }
 }

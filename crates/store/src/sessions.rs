@@ -77,6 +77,10 @@ pub struct NewSession {
     pub principal_arn: String,
     /// Name of the owner.
     pub principal_name: String,
+    /// Id of the owner: a user, or the role that was assumed. Empty: not known.
+    pub principal_id: String,
+    /// Id of the user whose access key is behind it. Empty: not known.
+    pub person_id: String,
     /// The session document.
     pub document: String,
     /// The caller's reason; empty when not given.
@@ -154,7 +158,7 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, access_type, \
+const COLUMNS: &str = "SELECT id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, access_type, \
      session_type, output_url, status, details, idle_ms, max_ms, started_at, ended_at, resume_state, commands, \
      recording_bytes, input_recorded FROM sessions";
 
@@ -167,6 +171,8 @@ fn session(row: &SqliteRow) -> Result<Session, sqlx::Error> {
             device_id: row.try_get("device_id")?,
             principal_arn: row.try_get("principal_arn")?,
             principal_name: row.try_get("principal_name")?,
+            principal_id: row.try_get("principal_id")?,
+            person_id: row.try_get("person_id")?,
             document: row.try_get("document")?,
             reason: row.try_get("reason")?,
             run_as: row.try_get("run_as")?,
@@ -213,9 +219,9 @@ impl SessionStore<'_> {
         .execute(&mut *tx)
         .await?;
         sqlx::query(
-            "INSERT INTO sessions (id, device_id, principal_arn, principal_name, document, reason, run_as, source_ip, \
+            "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, \
              access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))))",
         )
@@ -223,6 +229,8 @@ impl SessionStore<'_> {
         .bind(&new.device_id)
         .bind(&new.principal_arn)
         .bind(&new.principal_name)
+        .bind(&new.principal_id)
+        .bind(&new.person_id)
         .bind(&new.document)
         .bind(&new.reason)
         .bind(&new.run_as)
@@ -396,6 +404,8 @@ pub(super) mod tests {
             device_id: device.into(),
             principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
             principal_name: "ann".into(),
+            principal_id: "AIDAANN".into(),
+            person_id: "AIDAANN".into(),
             document: "SSM-SessionManagerRunShell".into(),
             reason: String::new(),
             run_as: String::new(),

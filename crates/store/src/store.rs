@@ -19,7 +19,7 @@ use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
 use crate::error::StoreError;
-use crate::{limits, migrations, tag_keys};
+use crate::{identity, limits, migrations, tag_keys};
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -184,7 +184,8 @@ impl Store {
 async fn upgrade(pool: &SqlitePool) -> Result<(), StoreError> {
     tag_keys::check(pool).await?;
     migrations::migrator().await?.run(pool).await?;
-    tag_keys::complete(pool).await
+    tag_keys::complete(pool).await?;
+    identity::complete(pool).await
 }
 
 /// Whether a connection may serve again: it is in no transaction. SQLite ends a transaction by

@@ -65,34 +65,83 @@ impl Tags<'_> {
         Ok(rows.into_iter().collect())
     }
 
-    /// Sets tags. An existing key, in whatever letter case, gets the new spelling and value.
+    /// Removes tags by key, and sets others, on a thing that still has the tags that were read. Keys
+    /// have no letter case: a key that is there gets the new spelling and value; one that is not
+    /// there is no error.
     ///
     /// # Errors
-    /// [`StoreError::Full`] beyond [`MAX_TAGS`]; no tag is set then.
-    pub async fn put(&self, kind: TagKind, id: &str, tags: &[Tag]) -> Result<(), StoreError> {
+    /// [`StoreError::Missing`] when the thing was removed; [`StoreError::Changed`] when its tags are
+    /// others; [`StoreError::Full`] beyond [`MAX_TAGS`]. No tag is changed then.
+    pub async fn change(
+        &self,
+        kind: TagKind,
+        id: &str,
+        read: &BTreeMap<String, String>,
+        (remove, put): (&[String], &[Tag]),
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let (sql, what) = match kind {
+            TagKind::Device => ("SELECT COUNT(*) FROM devices WHERE id = ?", "device"),
+            TagKind::Document => ("SELECT COUNT(*) FROM documents WHERE name = ?", "document"),
+            TagKind::Principal => ("SELECT COUNT(*) FROM principals WHERE name = ?", "principal"),
+        };
+        let known: i64 = sqlx::query_scalar(sql).bind(id).fetch_one(&mut *tx).await?;
+        if known == 0 {
+            return Err(StoreError::Missing(what));
+        }
+        same_tags(&mut tx, kind, id, read).await?;
+        remove_all(&mut tx, kind, id, remove).await?;
+        put_all(&mut tx, kind, id, put).await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Sets tags of a thing that need not be there.
+    #[cfg(test)]
+    pub(crate) async fn put(
+        &self,
+        kind: TagKind,
+        id: &str,
+        tags: &[Tag],
+    ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         put_all(&mut tx, kind, id, tags).await?;
         tx.commit().await?;
         Ok(())
     }
+}
 
-    /// Removes tags by key, in whatever letter case; missing keys are no error.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn remove(&self, kind: TagKind, id: &str, keys: &[String]) -> Result<(), StoreError> {
-        let mut tx = self.store.writing().await?;
-        for key in keys {
-            sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key_folded = ?")
-                .bind(kind.as_str())
-                .bind(id)
-                .bind(fold(key))
-                .execute(&mut *tx)
-                .await?;
-        }
-        tx.commit().await?;
-        Ok(())
+/// Compares the tags of a thing with what was read of them before.
+pub(crate) async fn same_tags(
+    tx: &mut Transaction<'static, Sqlite>,
+    kind: TagKind,
+    id: &str,
+    read: &BTreeMap<String, String>,
+) -> Result<(), StoreError> {
+    let rows: Vec<Tag> = sqlx::query_as("SELECT key, value FROM tags WHERE kind = ? AND id = ?")
+        .bind(kind.as_str())
+        .bind(id)
+        .fetch_all(&mut **tx)
+        .await?;
+    let now: BTreeMap<String, String> = rows.into_iter().collect();
+    if now == *read { Ok(()) } else { Err(StoreError::Changed("set of tags")) }
+}
+
+async fn remove_all(
+    tx: &mut Transaction<'static, Sqlite>,
+    kind: TagKind,
+    id: &str,
+    keys: &[String],
+) -> Result<(), StoreError> {
+    for key in keys {
+        sqlx::query("DELETE FROM tags WHERE kind = ? AND id = ? AND key_folded = ?")
+            .bind(kind.as_str())
+            .bind(id)
+            .bind(fold(key))
+            .execute(&mut **tx)
+            .await?;
     }
+    Ok(())
 }
 
 /// Sets tags within a transaction, and checks their number.
@@ -136,40 +185,56 @@ mod tests {
         (key.to_owned(), value.to_owned())
     }
 
-    #[tokio::test]
-    async fn a_key_that_is_there_gets_the_new_value() {
-        let (store, _dir) = scratch().await;
+    /// A store with the document `d`, and a change of its tags as they are now.
+    async fn scene() -> (Store, tempfile::TempDir) {
+        let (store, dir) = scratch().await;
+        let new = crate::NewDocument {
+            name: "d".into(),
+            kind: "Session".into(),
+            text: crate::DocumentText { format: "JSON".into(), ..Default::default() },
+            ..Default::default()
+        };
+        store.documents().create(&new, &[], towline_host::clock::UnixMillis(1)).await.unwrap();
+        (store, dir)
+    }
+
+    async fn change(store: &Store, remove: &[&str], put: &[Tag]) -> Result<(), StoreError> {
         let tags = store.tags();
-        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "dev"), tag("Site", "a")])
-            .await
-            .unwrap();
-        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "prod")]).await.unwrap();
-        tags.remove(TagKind::Device, "mi-1", &["Site".into(), "Never".into()]).await.unwrap();
-        let all = tags.of(TagKind::Device, "mi-1").await.unwrap();
-        assert_eq!(all, BTreeMap::from([tag("Environment", "prod")]));
-        assert!(tags.of(TagKind::Principal, "mi-1").await.unwrap().is_empty());
+        let read = tags.of(TagKind::Document, "d").await?;
+        let remove: Vec<String> = remove.iter().map(|key| (*key).to_owned()).collect();
+        tags.change(TagKind::Document, "d", &read, (&remove, put)).await
     }
 
     #[tokio::test]
-    async fn a_key_in_other_letters_is_the_same_key() {
-        let (store, _dir) = scratch().await;
-        let tags = store.tags();
-        tags.put(TagKind::Device, "mi-1", &[tag("Environment", "dev")]).await.unwrap();
-        tags.put(TagKind::Device, "mi-1", &[tag("environment", "prod")]).await.unwrap();
-        let all = tags.of(TagKind::Device, "mi-1").await.unwrap();
+    async fn a_key_in_whatever_letters_gets_the_new_value_and_goes_by_any() {
+        let (store, _dir) = scene().await;
+        change(&store, &[], &[tag("Environment", "dev"), tag("Site", "a")]).await.unwrap();
+        change(&store, &[], &[tag("environment", "prod")]).await.unwrap();
+        change(&store, &["SITE", "Never"], &[]).await.unwrap();
+        let all = store.tags().of(TagKind::Document, "d").await.unwrap();
         assert_eq!(all, BTreeMap::from([tag("environment", "prod")]));
-        tags.remove(TagKind::Device, "mi-1", &["ENVIRONMENT".into()]).await.unwrap();
-        assert!(tags.of(TagKind::Device, "mi-1").await.unwrap().is_empty());
+        assert!(store.tags().of(TagKind::Principal, "d").await.unwrap().is_empty());
     }
 
     #[tokio::test]
     async fn one_tag_too_many_sets_none() {
-        let (store, _dir) = scratch().await;
+        let (store, _dir) = scene().await;
         let fill: Vec<Tag> = (0..MAX_TAGS).map(|n| tag(&n.to_string(), "")).collect();
-        store.tags().put(TagKind::Device, "mi-1", &fill).await.unwrap();
-        let more =
-            store.tags().put(TagKind::Device, "mi-1", &[tag("0", "new"), tag("x", "")]).await;
+        change(&store, &[], &fill).await.unwrap();
+        let more = change(&store, &[], &[tag("0", "new"), tag("x", "")]).await;
         assert!(matches!(more, Err(StoreError::Full { .. })));
-        assert_eq!(store.tags().of(TagKind::Device, "mi-1").await.unwrap()["0"], "");
+        assert_eq!(store.tags().of(TagKind::Document, "d").await.unwrap()["0"], "");
+    }
+
+    #[tokio::test]
+    async fn a_change_holds_for_the_tags_that_were_read_and_for_a_thing_that_is_there() {
+        let (store, _dir) = scene().await;
+        let (tags, none) = (store.tags(), BTreeMap::new());
+        let put = [tag("Team", "edge")];
+        tags.change(TagKind::Document, "d", &none, (&[], &put)).await.unwrap();
+        let late = tags.change(TagKind::Document, "d", &none, (&[], &put)).await;
+        assert!(matches!(late, Err(StoreError::Changed(_))));
+        let gone = tags.change(TagKind::Document, "e", &none, (&[], &put)).await;
+        assert!(matches!(gone, Err(StoreError::Missing(_))));
     }
 }

@@ -5,7 +5,8 @@
 //! on the devices of the request.
 //!
 //! # Invariants
-//! - Nobody decides about her own request.
+//! - Nobody decides about her own request, in whatever role: the persons are compared, by id.
+//! - A request is its requester's, not her name's: with her it is void ([`towline_store::Change`]).
 //! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
 //! - Taken back, or past its time, a request gives nothing from the next call on. A session that
 //!   runs then goes on until it is ended: `TerminateSession` is for that.
@@ -68,7 +69,7 @@ impl Api {
                 self.authorize(call, &question).await?;
             }
         }
-        if call.caller.principal.contains('/') {
+        if !call.caller.is_person() {
             return Err(ApiError::validation("access is asked for by users, not by roles"));
         }
         let random: [u8; 6] = entropy::random().or_internal("no request id")?;
@@ -79,6 +80,7 @@ impl Api {
         let new = towline_store::AccessRequest {
             id: id.clone(),
             principal: call.caller.principal.clone(),
+            principal_id: call.caller.principal_id.clone(),
             principal_arn: call.caller.arn.clone(),
             reason: request.reason,
             targets: serde_json::to_string(&request.targets).map_err(text)?,
@@ -122,7 +124,8 @@ impl Api {
         request: GetAccessTokenRequest,
     ) -> Result<GetAccessTokenResponse, ApiError> {
         let row = self.permitted_request(call, &request.access_request_id).await?;
-        let row = row.filter(|row| row.principal == call.caller.principal).ok_or_else(not_found)?;
+        let row =
+            row.filter(|row| row.principal_id == call.caller.principal_id).ok_or_else(not_found)?;
         let access_request_status = status(&row, call.now);
         if access_request_status != AccessRequestStatus::Approved {
             return Ok(GetAccessTokenResponse { credentials: None, access_request_status });
@@ -154,9 +157,9 @@ impl Api {
         let row = row.ok_or_else(|| {
             ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request")
         })?;
-        if row.principal == call.caller.principal {
+        if row.principal_id == call.caller.person.id {
             return Err(ApiError::validation(
-                "nobody decides about her own request: let somebody else do it",
+                "nobody decides about her own request, in no role: let somebody else do it",
             ));
         }
         let minutes = request.minutes.unwrap_or(DEFAULT_MINUTES);
@@ -176,11 +179,26 @@ impl Api {
         if decided.or_internal("cannot decide about a request")? {
             return Ok(Empty {});
         }
+        if steps.1 == "Approved" && self.requester(&row).await?.is_none() {
+            return Err(ApiError::validation(
+                "the user who made this request does not exist any more: it can only be rejected",
+            ));
+        }
         let now = status(&row, call.now).as_str();
         Err(ApiError::validation(format!(
             "this request is {now}: only one that is {} can be decided so",
             steps.0
         )))
+    }
+
+    /// The user who made a request, if she still exists.
+    async fn requester(
+        &self,
+        row: &towline_store::AccessRequest,
+    ) -> Result<Option<towline_store::Principal>, ApiError> {
+        let found = self.store().principals().get(&row.principal).await;
+        let found = found.or_internal("cannot read a principal")?;
+        Ok(found.filter(|found| found.unique_id == row.principal_id))
     }
 
     pub(super) async fn list_access_requests(

@@ -74,6 +74,7 @@ mod tests {
         let row = towline_store::AccessRequest {
             id: "oi-000000000000".into(),
             principal: "ann".into(),
+            principal_id: String::new(),
             principal_arn: String::new(),
             reason: String::new(),
             targets: targets.into(),

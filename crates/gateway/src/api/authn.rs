@@ -27,6 +27,7 @@ use towline_store::AccessKey;
 use super::call::Caller;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
+use crate::plane::Person;
 
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";
@@ -65,6 +66,12 @@ impl Api {
         })
     }
 
+    /// ARN and id of the user behind a caller.
+    pub(super) fn person_of(&self, caller: &Caller) -> (String, String) {
+        let Person { id, name } = &caller.person;
+        (format!("arn:aws:iam::{}:user/{name}", self.realm().account), id.clone())
+    }
+
     async fn prove(
         &self,
         operation: Operation,
@@ -101,7 +108,8 @@ impl Api {
                 .await
                 .or_internal("cannot note the use of an access key")?;
         }
-        Ok(self.user(&key.principal, key.id, None).await?)
+        let person = Person { id: key.principal_id, name: key.principal };
+        Ok(self.user(person, key.id, None).await?)
     }
 
     /// A request that changes something is taken once.

@@ -19,8 +19,9 @@ use towline_policy::{
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
+use towline_store::PolicyTexts;
 
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::internal::OrInternal as _;
 use super::service::Api;
 
@@ -123,24 +124,8 @@ impl Api {
         if let Some(set) = cached {
             return Ok(set);
         }
-        let (principals, roles) = (self.store().principals(), self.store().roles());
-        let mut identity = Vec::new();
-        for (policy, document) in
-            principals.policies(principal).await.or_internal("cannot read policies")?
-        {
-            identity.push(parsed(&policy, &document)?);
-        }
-        for group in roles.groups_of(principal).await.or_internal("cannot read groups")? {
-            for (policy, document) in
-                principals.policies(&group).await.or_internal("cannot read policies")?
-            {
-                identity.push(parsed(&format!("{group}: {policy}"), &document)?);
-            }
-        }
-        let boundary = roles.boundary(principal).await.or_internal("cannot read a boundary")?;
-        let boundary =
-            boundary.map(|document| parsed("permission boundary", &document)).transpose()?;
-        let set = Arc::new(PolicySet { identity, boundary, ..PolicySet::default() });
+        let texts = self.store().principals().policy_texts(principal).await;
+        let set = Arc::new(parsed_set(&texts.or_internal("cannot read policies")?)?);
         self.policies.put(principal, Arc::clone(&set), as_of);
         Ok(set)
     }
@@ -175,6 +160,17 @@ impl Api {
         evaluate(set, &asked(call, self, Operation::GetPrincipalPolicy.iam_action(), &own))
             .is_allowed()
     }
+}
+
+/// The set of a principal's policies.
+pub(super) fn parsed_set(texts: &PolicyTexts) -> Result<PolicySet, ApiError> {
+    let identity = texts.identity.iter().map(|(name, text)| parsed(name, text));
+    let boundary = texts.boundary.as_deref().map(|text| parsed("permission boundary", text));
+    Ok(PolicySet {
+        identity: identity.collect::<Result<_, _>>()?,
+        boundary: boundary.transpose()?,
+        ..PolicySet::default()
+    })
 }
 
 /// A stored policy. One that cannot be read may have held a Deny: nothing is allowed until it is
@@ -216,9 +212,20 @@ fn missing(
 
 /// The request as the policy language sees it.
 pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
+    asked_by(&call.caller, call, api, action, question)
+}
+
+/// The request if this one made it, in the circumstances of the call.
+pub(super) fn asked_by(
+    caller: &Caller,
+    call: &Call,
+    api: &Api,
+    action: &str,
+    question: &Question,
+) -> Request {
     let mut context = Context::new();
     let now = call.now.to_datetime();
-    if let Some(temporary) = &call.caller.temporary {
+    if let Some(temporary) = &caller.temporary {
         context.set("aws:TokenIssueTime", [temporary.issued_at.whole_seconds().to_rfc3339()]);
         context.set("aws:MultiFactorAuthPresent", ["false"]); // known to be so: there are no second factors here
         context.set("aws:SourceIdentity", temporary.source_identity.iter().map(String::as_str));
@@ -232,22 +239,19 @@ pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -
     if !call.user_agent.is_empty() {
         context.set("aws:UserAgent", [call.user_agent.as_str()]);
     }
-    context.set_tags(
-        "aws:PrincipalTag",
-        call.caller.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())),
-    );
+    context.set_tags("aws:PrincipalTag", caller.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
     context.set_resource_tags(question.tags.iter().map(|(k, v)| (k.as_str(), v.as_str())));
     for (key, values) in &question.facts {
         context.set(key, values.iter().map(String::as_str));
     }
     // A question about somebody else's session has another name in place of the caller's.
-    context.set_default("aws:userid", [call.caller.user_id.as_str()]);
+    context.set_default("aws:userid", [caller.user_id.as_str()]);
     // A question about an access request names it; else it is the one that the credentials are of.
-    let access = call.caller.temporary.as_ref().and_then(|temporary| temporary.access.as_ref());
+    let access = caller.temporary.as_ref().and_then(|temporary| temporary.access.as_ref());
     context.set_default("ssm:AccessRequestId", access.map(|(request, _)| request.as_str()));
-    context.fill_from_principal(&call.caller.arn);
+    context.fill_from_principal(&caller.arn);
     Request {
-        principal: call.caller.arn.clone(),
+        principal: caller.arn.clone(),
         action: action.to_owned(),
         resources: question.names.clone(),
         context,

@@ -11,10 +11,13 @@ use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
 use crate::limits::MAX_AUDIT_FACTS;
+use crate::plane::Person;
 
 /// Who signed the request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
+    /// The user behind it: whose decisions, sessions and deeds these are.
+    pub(super) person: Person,
     /// The user's name, or that of the role's session: what session ids begin with.
     pub(super) name: UserName,
     /// The caller's ARN.
@@ -23,6 +26,8 @@ pub(super) struct Caller {
     pub(super) user_id: String,
     /// Whose policies count: a user's name, or `role/NAME`.
     pub(super) principal: String,
+    /// Id of that principal.
+    pub(super) principal_id: String,
     /// The key that signed.
     pub(super) access_key: String,
     /// Tags of the user, or of the role and its session.
@@ -32,6 +37,11 @@ pub(super) struct Caller {
 }
 
 impl Caller {
+    /// Whether the caller is herself, and in no role.
+    pub(super) fn is_person(&self) -> bool {
+        self.principal_id == self.person.id
+    }
+
     /// The value of a tag, in whatever letter case its key is written.
     pub(super) fn tag(&self, key: &str) -> Option<&String> {
         tag(&self.tags, key)

@@ -102,9 +102,11 @@ impl Api {
                 return Err(ApiError::validation(message));
             }
         }
-        let approved =
-            self.store().devices().set_status(&device.id, DeviceStatus::Active, "").await;
-        approved.or_internal("cannot approve a device")?;
+        let approved = self.store().devices().approve(&device.id, device.status).await;
+        if !approved.or_internal("cannot approve a device")? {
+            let message = "the status of the device has changed at this moment: look at it again";
+            return Err(ApiError::new(ErrorCode::TooManyUpdates, message));
+        }
         call.note("was", device.status.as_str());
         Ok(Empty {})
     }

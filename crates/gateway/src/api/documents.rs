@@ -7,9 +7,13 @@
 //! - A built-in document cannot be changed, removed or hidden. The shell document can be replaced:
 //!   its `inputs` are the preferences of all sessions; removing it brings the built-in one back.
 //! - What is stored was read and checked as a document of its kind.
+//! - A change is made to the document, and by the tags, that were judged: the store compares them in
+//!   the transaction that writes.
 //!
 //! # Not here
 //! - What documents mean: `towline_ssm::documents`.
+
+use std::collections::BTreeMap;
 
 use ring::digest::{SHA256, digest};
 use towline_host::clock::UnixMillis;
@@ -28,7 +32,8 @@ use towline_ssm::documents::{RUN_SHELL, built_in};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
 use towline_store::{
-    Document, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind, Version,
+    Document, DocumentAsRead, DocumentText, NewDocument, SAME_NAME, SAME_TEXT, StoreError, TagKind,
+    Version,
 };
 
 use super::authz::Question;
@@ -107,11 +112,12 @@ impl Api {
         Ok(question)
     }
 
-    /// Authorises a request about a document.
-    async fn may(&self, call: &Call, name: &str) -> Result<(), ApiError> {
+    /// Authorises a request about a document. Returns the tags that it was judged by.
+    async fn may(&self, call: &Call, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
         call.note("documentName", name);
         let question = self.about_document(name).await?;
-        self.authorize(call, &question).await
+        self.authorize(call, &question).await?;
+        Ok(question.tags)
     }
 
     pub(super) async fn create_document(
@@ -169,42 +175,53 @@ impl Api {
         request: UpdateDocumentRequest,
     ) -> Result<DocumentDescriptionResult, ApiError> {
         let name = request.name;
-        self.may(call, &name).await?;
+        let tags = self.may(call, &name).await?;
         let latest = self.changeable(&name, &Version::Latest).await?;
         let meant = match version_of(request.document_version.as_deref(), None) {
             Version::Default if request.document_version.is_some() => Some(latest.default_version),
             Version::Number(number) => Some(number),
             Version::Default | Version::Latest | Version::Named(_) => None,
         };
+        let outdated = |latest: i64| {
+            let message = format!("only the latest version can be updated: {latest}, or $LATEST");
+            ApiError::new(ErrorCode::InvalidDocumentVersion, message)
+        };
         if meant.is_some_and(|meant| meant != latest.latest_version) {
-            let message = format!(
-                "only the latest version can be updated: {}, or $LATEST",
-                latest.latest_version
-            );
-            return Err(ApiError::new(ErrorCode::InvalidDocumentVersion, message));
+            return Err(outdated(latest.latest_version));
         }
         let kind = kind_of(&latest)?;
         let format = format_of(request.document_format.as_deref());
         let text =
             checked(kind, format, request.content, request.version_name, request.display_name)?;
-        if !self.is_stored(&name).await? {
-            self.keep_built_in(latest, call.now).await?;
-        }
+        let unique_id = self.own_id(latest, call.now).await?;
+        let read = DocumentAsRead { name, unique_id, tags, latest_version: meant };
         let target_type = request.target_type.as_deref();
-        let added = self.store().documents().add_version(&name, target_type, &text, call.now).await;
-        let version = added.map_err(|error| refused(&error))?;
-        let made = self.existing_document(&name, &Version::Number(version)).await?;
+        let added = self.store().documents().add_version(&read, target_type, &text, call.now).await;
+        let version = match added {
+            Ok(version) => version,
+            Err(StoreError::Changed("document")) => {
+                let now = self.existing_document(&read.name, &Version::Latest).await?;
+                return Err(outdated(now.latest_version));
+            }
+            Err(error) => return Err(refused(&error)),
+        };
+        let made = self.existing_document(&read.name, &Version::Number(version)).await?;
         Ok(DocumentDescriptionResult { document_description: self.described(made).await? })
     }
 
-    /// Writes the built-in shell document down as version 1 of the preferences.
-    async fn keep_built_in(&self, document: Document, now: UnixMillis) -> Result<(), ApiError> {
+    /// The id of an own document. The built-in shell document is first written down as version 1 of
+    /// the preferences.
+    async fn own_id(&self, document: Document, now: UnixMillis) -> Result<String, ApiError> {
+        if !document.unique_id.is_empty() {
+            return Ok(document.unique_id);
+        }
         let Document { name, kind, target_type, text, .. } = document;
         let new = NewDocument { name, kind, target_type, text };
         match self.store().documents().create(&new, &[], now).await {
-            Ok(()) | Err(StoreError::Exists(_)) => Ok(()), // somebody else was faster
-            Err(error) => Err(refused(&error)),
+            Ok(()) | Err(StoreError::Exists(_)) => {} // somebody else was faster
+            Err(error) => return Err(refused(&error)),
         }
+        Ok(self.existing_document(&new.name, &Version::Latest).await?.unique_id)
     }
 
     pub(super) async fn update_document_default_version(
@@ -213,16 +230,20 @@ impl Api {
         request: UpdateDocumentDefaultVersionRequest,
     ) -> Result<UpdateDocumentDefaultVersionResult, ApiError> {
         let name = request.name;
-        self.may(call, &name).await?;
+        let tags = self.may(call, &name).await?;
         let version = version_of(Some(&request.document_version), None);
         let document = self.changeable(&name, &version).await?;
-        let set = self
-            .store()
-            .documents()
-            .set_default(&name, document.version)
-            .await
-            .or_internal("cannot set a default")?;
-        if !set && self.is_stored(&name).await? {
+        let read = as_read(&document, tags);
+        let set = match read.unique_id.is_empty() {
+            true => true, // built in: it has one version
+            false => self
+                .store()
+                .documents()
+                .set_default(&read, document.version)
+                .await
+                .map_err(|error| refused(&error))?,
+        };
+        if !set {
             return Err(ApiError::new(
                 ErrorCode::InvalidDocumentVersion,
                 "the document has no such version",
@@ -285,7 +306,7 @@ impl Api {
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let before = cursor.parse().unwrap_or(i64::MAX);
         let size = request.max_results.unwrap_or(PAGE);
-        let rows = if self.is_stored(name).await? {
+        let rows = if !document.unique_id.is_empty() {
             self.store()
                 .documents()
                 .versions(name, before, size + 1)
@@ -319,11 +340,12 @@ impl Api {
         request: DeleteDocumentRequest,
     ) -> Result<Empty, ApiError> {
         let name = request.name;
-        self.may(call, &name).await?;
+        let tags = self.may(call, &name).await?;
         let named = request.document_version.is_some() || request.version_name.is_some();
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(&name, &version).await?;
-        if !self.is_stored(&name).await? {
+        let read = as_read(&document, tags);
+        if read.unique_id.is_empty() {
             return Err(ApiError::new(
                 ErrorCode::InvalidDocumentOperation,
                 "a built-in document cannot be removed",
@@ -331,14 +353,11 @@ impl Api {
         }
         let documents = self.store().documents();
         if !named {
-            documents.delete(&name).await.or_internal("cannot remove a document")?;
+            documents.delete(&read).await.map_err(|error| refused(&error))?;
             return Ok(Empty {});
         }
-        if documents
-            .delete_version(&name, document.version)
-            .await
-            .or_internal("cannot remove a version")?
-        {
+        let removed = documents.delete_version(&read, document.version).await;
+        if removed.map_err(|error| refused(&error))? {
             return Ok(Empty {});
         }
         let message = "the default version cannot be removed alone: choose another default first, or remove the document";
@@ -348,11 +367,21 @@ impl Api {
     /// A document that may get other versions: an own one, or the shell document.
     async fn changeable(&self, name: &str, version: &Version) -> Result<Document, ApiError> {
         let document = self.existing_document(name, version).await?;
-        if name != RUN_SHELL && !self.is_stored(name).await? {
+        if name != RUN_SHELL && document.unique_id.is_empty() {
             let message = "a built-in document cannot be changed: make one of your own";
             return Err(ApiError::new(ErrorCode::InvalidDocumentOperation, message));
         }
         Ok(document)
+    }
+}
+
+/// A stored document as a change of it was decided.
+fn as_read(document: &Document, tags: BTreeMap<String, String>) -> DocumentAsRead {
+    DocumentAsRead {
+        name: document.name.clone(),
+        unique_id: document.unique_id.clone(),
+        tags,
+        latest_version: None,
     }
 }
 
@@ -365,6 +394,7 @@ pub(super) fn built_in_document(name: &str) -> Option<Document> {
     let schema_version = if kind == Kind::Session { "1.0" } else { "2.2" };
     Some(Document {
         name: name.to_owned(),
+        unique_id: String::new(),
         kind: kind.as_str().to_owned(),
         target_type: String::new(),
         default_version: 1,
@@ -444,7 +474,9 @@ fn refused(error: &StoreError) -> ApiError {
         }
         StoreError::Full { .. } => ErrorCode::ServiceQuotaExceededException,
         StoreError::Missing(_) => ErrorCode::InvalidDocument,
-        StoreError::Row(_)
+        StoreError::Changed(_) => ErrorCode::TooManyUpdates,
+        StoreError::NoRandom
+        | StoreError::Row(_)
         | StoreError::NotWhole(_)
         | StoreError::TagClashes(_)
         | StoreError::Database(_)

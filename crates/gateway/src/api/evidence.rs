@@ -91,7 +91,8 @@ impl Api {
             for (id, at, line) in &lines {
                 (before, looked) = (*id, looked + 1);
                 let found = shown(line, *at, self.realm())
-                    .filter(|event| matches(event, &request.lookup_attributes));
+                    .filter(|(event, behind)| matches(event, behind, &request.lookup_attributes))
+                    .map(|(event, _)| event);
                 events.extend(found);
                 if events.len() == most {
                     break;
@@ -135,15 +136,18 @@ fn answer(
     GetRecordingResponse { data: STANDARD.encode(bytes), next_offset, object, finished }
 }
 
-fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<Event> {
-    let event = trail::event(line, realm)?;
+/// The event of a line, and the ARN of the user behind it where that is another.
+fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<(Event, String)> {
+    let mut event = trail::event(line, realm)?;
+    let text = trail::text(&event);
+    let behind = event.user_identity.on_behalf_of.take().map_or_else(String::new, |user| user.arn);
     let resources = event.resources.iter().map(|resource| EventResource {
         resource_type: resource.kind.clone(),
         resource_name: resource.arn.clone(),
     });
-    Some(Event {
+    let event = Event {
         resources: resources.collect(),
-        cloud_trail_event: trail::text(&event),
+        cloud_trail_event: text,
         event_time: EpochSeconds::from_secs(at.div_euclid(1000)),
         read_only: event.read_only.to_string(),
         access_key_id: event.user_identity.access_key_id,
@@ -151,17 +155,19 @@ fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<Event> 
         event_id: event.event_id,
         event_name: event.event_name,
         event_source: event.event_source,
-    })
+    };
+    Some((event, behind))
 }
 
-fn matches(event: &Event, attributes: &[LookupAttribute]) -> bool {
+fn matches(event: &Event, behind: &str, attributes: &[LookupAttribute]) -> bool {
     attributes.iter().all(|attribute| {
         let value = attribute.attribute_value.as_str();
         match attribute.attribute_key.as_str() {
             "EventId" => event.event_id == value,
             "EventName" => event.event_name == value,
             "ReadOnly" => event.read_only == value,
-            "Username" => event.username == value,
+            // What a user did in a role is hers as well.
+            "Username" => event.username == value || behind.rsplit('/').next() == Some(value),
             "EventSource" => event.event_source == value,
             "AccessKeyId" => event.access_key_id == value,
             "ResourceType" => {

@@ -174,6 +174,8 @@ impl Api {
             Ok(caller) => {
                 event.principal.clone_from(&caller.arn);
                 event.access_key.clone_from(&caller.access_key);
+                event.principal_id.clone_from(&caller.principal_id);
+                event.on_behalf_of = (!caller.is_person()).then(|| self.person_of(&caller));
                 let host = text(&head.headers, header::HOST.as_str()).to_owned();
                 let call =
                     Call::new(operation, caller, source, event.user_agent.clone(), host, now);

@@ -36,7 +36,9 @@ impl<T> OrInternal<T> for Result<T, StoreError> {
             StoreError::Missing(_) => {
                 ApiError::new(ErrorCode::ResourceNotFoundException, error.to_string())
             }
-            StoreError::Row(_)
+            StoreError::Changed(_) => ApiError::new(ErrorCode::TooManyUpdates, error.to_string()),
+            StoreError::NoRandom
+            | StoreError::Row(_)
             | StoreError::NotWhole(_)
             | StoreError::TagClashes(_)
             | StoreError::Database(_)

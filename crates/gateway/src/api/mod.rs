@@ -45,6 +45,8 @@ mod sessions;
 mod sts;
 mod tags;
 mod tokens;
+mod trust;
+mod way_in;
 
 pub use http::routes;
 pub use service::{Api, Parts};

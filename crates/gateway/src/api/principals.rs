@@ -4,7 +4,9 @@
 //! # Invariants
 //! - A secret leaves once, in the answer that made it; it is stored sealed.
 //! - A policy that does not parse, or names a condition key that nothing fills in, is not stored.
-//! - Nobody removes herself: the last administrator cannot lock everyone out by one slip.
+//! - Nobody removes herself, and the last way in is kept ([`super::way_in`]).
+//! - What is changed is the principal that was authorised, by its id; with it, all that hangs on it
+//!   goes in one transaction.
 
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
@@ -20,8 +22,8 @@ use towline_ssm::api::admin::{
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::ApiError;
-use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
-use towline_store::TagKind;
+use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName, unique_id};
+use towline_store::{Change, TagKind};
 
 use super::authz::Question;
 use super::call::Call;
@@ -90,12 +92,12 @@ impl Api {
         &self,
         call: &Call,
         request: &PrincipalRequest,
-    ) -> Result<UserName, ApiError> {
+    ) -> Result<towline_store::Principal, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         if named.kind != PrincipalKind::User {
             return Err(ApiError::validation("only users have access keys"));
         }
-        self.existing(call, &named).await.map(|_| named.name)
+        self.existing(call, &named).await
     }
 
     async fn shown_principal(
@@ -148,9 +150,11 @@ impl Api {
         self.about_principal(call, &named, &request.tags).await?;
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         let name = named.stored();
+        let mut change = self.store().change().await.or_internal("cannot begin a change")?;
         let made = match &request.trust_policy_document {
             Some(trust) => {
                 checked_policy(trust, Use::Trust)?;
+                self.trusted_exist(&mut change, trust).await?;
                 let role = towline_store::Role {
                     unique_id: AccessKeyId::role_id_from_random(
                         entropy::random().or_internal("no role id")?,
@@ -158,13 +162,16 @@ impl Api {
                     trust: trust.clone(),
                     max_seconds: request.max_session_duration.unwrap_or(*ROLE_SECONDS.start()),
                 };
-                self.store().roles().create(&name, &role, &tags, call.now).await
+                change.create_role(&name, &role, &tags, call.now).await
             }
-            None => self.store().principals().create(&name, &tags, call.now).await,
+            None => change.create(&name, &tags, call.now).await,
         };
-        made.or_internal("cannot make a principal")?;
+        let row = made.or_internal("cannot make a principal")?;
+        // A trust policy of an older version may name the former bearer of this name.
+        let nobody = entropy::random().or_internal("no id")?;
+        self.untrust(&mut change, &row.name, &unique_id("AIDA", nobody)).await?;
+        change.commit().await.or_internal("cannot make a principal")?;
         self.policies.changed();
-        let row = towline_store::Principal { name, created_at: call.now };
         Ok(CreatePrincipalResult { principal: self.shown_principal(row, named.kind).await? })
     }
 
@@ -196,18 +203,27 @@ impl Api {
     ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let row = self.existing(call, &named).await?;
-        if row.name == call.caller.principal {
+        if [&call.caller.person.id, &call.caller.principal_id].contains(&&row.unique_id) {
             return Err(ApiError::validation(
                 "nobody can remove herself: let another administrator do it",
             ));
         }
-        self.store()
-            .principals()
-            .delete(&row.name)
-            .await
-            .or_internal("cannot remove a principal")?;
-        self.policies.changed();
+        let mut change = self.change_of(&row).await?;
+        let removed = change.remove(&row, &call.caller.arn, call.now).await;
+        let removed = removed.or_internal("cannot remove a principal")?;
+        let trusted = self.untrust(&mut change, &row.name, &row.unique_id).await?;
+        self.commit_rights(call, change).await?;
+        call.note("requestsVoided", removed.requests.to_string());
+        call.note("trustPoliciesChanged", trusted.to_string());
         Ok(Empty {})
+    }
+
+    /// Begins a change of a principal that was read and authorised.
+    pub(super) async fn change_of(
+        &self,
+        principal: &towline_store::Principal,
+    ) -> Result<Change, ApiError> {
+        self.store().change_of(principal).await.or_internal("cannot begin a change")
     }
 
     pub(super) async fn create_access_key(
@@ -215,20 +231,21 @@ impl Api {
         call: &Call,
         request: PrincipalRequest,
     ) -> Result<CreateAccessKeyResult, ApiError> {
-        let name = self.existing_user(call, &request).await?;
+        let user = self.existing_user(call, &request).await?;
         let (id, secret) = new_access_key()?;
         let sealed = self
             .parts
             .vault
             .seal(id.as_str(), secret.expose().as_bytes())
             .or_internal("cannot seal a secret")?;
-        let added =
-            self.store().principals().add_key(name.as_str(), id.as_str(), &sealed, call.now).await;
+        let mut change = self.change_of(&user).await?;
+        let added = change.add_key(&user.name, id.as_str(), &sealed, call.now).await;
         added.or_internal("cannot store an access key")?;
+        change.commit().await.or_internal("cannot store an access key")?;
         call.note("accessKeyId", id.as_str());
         Ok(CreateAccessKeyResult {
             access_key: CreatedAccessKey {
-                principal_name: name.to_string(),
+                principal_name: user.name,
                 access_key_id: id.to_string(),
                 secret_access_key: secret.expose().to_owned(),
                 created_date: date(call.now),
@@ -241,11 +258,11 @@ impl Api {
         call: &Call,
         request: PrincipalRequest,
     ) -> Result<ListAccessKeysResult, ApiError> {
-        let name = self.existing_user(call, &request).await?;
+        let user = self.existing_user(call, &request).await?;
         let keys = self
             .store()
             .principals()
-            .keys(name.as_str())
+            .keys(&user.name)
             .await
             .or_internal("cannot list access keys")?;
         let shown = |key: towline_store::AccessKey| AccessKeyMetadata {
@@ -263,19 +280,17 @@ impl Api {
         call: &Call,
         request: UpdateAccessKeyRequest,
     ) -> Result<Empty, ApiError> {
-        let name = self
-            .existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?)
-            .await?
-            .name;
+        let user =
+            self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?;
         call.note("accessKeyId", &*request.access_key_id);
         let active = request.wanted() == AccessKeyStatus::Active;
-        let done =
-            self.store().principals().set_key_active(&name, &request.access_key_id, active).await;
-        if done.or_internal("cannot switch an access key")? {
-            Ok(Empty {})
-        } else {
-            Err(missing("access key"))
+        let mut change = self.change_of(&user).await?;
+        let done = change.set_key_active(&user.name, &request.access_key_id, active).await;
+        if !done.or_internal("cannot switch an access key")? {
+            return Err(missing("access key"));
         }
+        self.commit_rights(call, change).await?;
+        Ok(Empty {})
     }
 
     pub(super) async fn delete_access_key(
@@ -283,17 +298,16 @@ impl Api {
         call: &Call,
         request: DeleteAccessKeyRequest,
     ) -> Result<Empty, ApiError> {
-        let name = self
-            .existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?)
-            .await?
-            .name;
+        let user =
+            self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?;
         call.note("accessKeyId", &*request.access_key_id);
-        let done = self.store().principals().delete_key(&name, &request.access_key_id).await;
-        if done.or_internal("cannot remove an access key")? {
-            Ok(Empty {})
-        } else {
-            Err(missing("access key"))
+        let mut change = self.change_of(&user).await?;
+        let done = change.delete_key(&user.name, &request.access_key_id).await;
+        if !done.or_internal("cannot remove an access key")? {
+            return Err(missing("access key"));
         }
+        self.commit_rights(call, change).await?;
+        Ok(Empty {})
     }
 
     pub(super) async fn put_policy(
@@ -302,15 +316,14 @@ impl Api {
         request: PutPrincipalPolicyRequest,
     ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
-        let name = self.existing(call, &named).await?.name;
+        let principal = self.existing(call, &named).await?;
         call.note("policyName", &*request.policy_name);
-        checked_policy(&request.policy_document, inline_use(named.kind))?;
-        let principals = self.store().principals();
-        let put = principals
-            .put_policy(&name, &request.policy_name, &request.policy_document, call.now)
-            .await;
+        let text = &request.policy_document;
+        checked_policy(text, inline_use(named.kind))?;
+        let mut change = self.change_of(&principal).await?;
+        let put = change.put_policy(&principal.name, &request.policy_name, text, call.now).await;
         put.or_internal("cannot store a policy")?;
-        self.policies.changed();
+        self.commit_rights(call, change).await?;
         Ok(Empty {})
     }
 
@@ -354,12 +367,15 @@ impl Api {
         request: PolicyRequest,
     ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
-        let name = self.existing(call, &named).await?.name;
+        let principal = self.existing(call, &named).await?;
         call.note("policyName", &*request.policy_name);
-        let done = self.store().principals().delete_policy(&name, &request.policy_name).await;
-        let done = done.or_internal("cannot remove a policy")?;
-        self.policies.changed();
-        if done { Ok(Empty {}) } else { Err(missing("policy")) }
+        let mut change = self.change_of(&principal).await?;
+        let done = change.delete_policy(&principal.name, &request.policy_name).await;
+        if !done.or_internal("cannot remove a policy")? {
+            return Err(missing("policy"));
+        }
+        self.commit_rights(call, change).await?;
+        Ok(Empty {})
     }
 }
 

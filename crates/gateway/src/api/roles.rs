@@ -35,13 +35,21 @@ impl Api {
         request: UpdateRoleRequest,
     ) -> Result<Empty, ApiError> {
         let named = Named::new(PrincipalKind::Role, &request.principal_name)?;
-        let role = self.existing(call, &named).await?.name;
-        if let Some(trust) = &request.trust_policy_document {
+        let role = self.existing(call, &named).await?;
+        let trust = request.trust_policy_document.as_deref();
+        if let Some(trust) = trust {
             checked_policy(trust, Use::Trust)?;
         }
-        let trust = request.trust_policy_document.as_deref();
-        let done = self.store().roles().update(&role, trust, request.max_session_duration).await;
-        if done.or_internal("cannot change a role")? { Ok(Empty {}) } else { Err(missing("role")) }
+        let mut change = self.change_of(&role).await?;
+        if let Some(trust) = trust {
+            self.trusted_exist(&mut change, trust).await?;
+        }
+        let done = change.update_role(&role.name, trust, request.max_session_duration).await;
+        if !done.or_internal("cannot change a role")? {
+            return Err(missing("role"));
+        }
+        self.commit_rights(call, change).await?;
+        Ok(Empty {})
     }
 
     pub(super) async fn add_group_member(
@@ -52,12 +60,10 @@ impl Api {
         let group =
             self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
         call.note("memberName", &*request.principal_name);
-        self.store()
-            .roles()
-            .join(&group.name, &request.principal_name)
-            .await
-            .or_internal("cannot change a group")?;
-        self.policies.changed();
+        let mut change = self.change_of(&group).await?;
+        let joined = change.join(&group.name, &request.principal_name).await;
+        joined.or_internal("cannot change a group")?;
+        self.commit_rights(call, change).await?;
         Ok(Empty {})
     }
 
@@ -69,10 +75,13 @@ impl Api {
         let group =
             self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
         call.note("memberName", &*request.principal_name);
-        let done = self.store().roles().leave(&group.name, &request.principal_name).await;
-        let done = done.or_internal("cannot change a group")?;
-        self.policies.changed();
-        if done { Ok(Empty {}) } else { Err(missing("member of this group")) }
+        let mut change = self.change_of(&group).await?;
+        let done = change.leave(&group.name, &request.principal_name).await;
+        if !done.or_internal("cannot change a group")? {
+            return Err(missing("member of this group"));
+        }
+        self.commit_rights(call, change).await?;
+        Ok(Empty {})
     }
 
     pub(super) async fn put_boundary(
@@ -83,10 +92,10 @@ impl Api {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
         checked_policy(&request.policy_document, Use::Managed)?;
-        let set =
-            self.store().roles().set_boundary(&principal.name, &request.policy_document).await;
+        let mut change = self.change_of(&principal).await?;
+        let set = change.set_boundary(&principal.name, &request.policy_document).await;
         set.or_internal("cannot set a boundary")?;
-        self.policies.changed();
+        self.commit_rights(call, change).await?;
         Ok(Empty {})
     }
 
@@ -117,13 +126,12 @@ impl Api {
     ) -> Result<Empty, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
-        let done = self
-            .store()
-            .roles()
-            .remove_boundary(&principal.name)
-            .await
-            .or_internal("cannot remove a boundary")?;
-        self.policies.changed();
-        if done { Ok(Empty {}) } else { Err(missing("boundary")) }
+        let mut change = self.change_of(&principal).await?;
+        let done = change.remove_boundary(&principal.name).await;
+        if !done.or_internal("cannot remove a boundary")? {
+            return Err(missing("boundary"));
+        }
+        self.commit_rights(call, change).await?;
+        Ok(Empty {})
     }
 }

@@ -28,10 +28,10 @@ use towline_ssm::documents::own::Resolved;
 use towline_ssm::documents::{RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
-use towline_store::{SessionFilter, SessionStatus};
+use towline_store::{NewSession, SessionFilter, SessionStatus};
 
 use super::authz::Question;
-use super::call::Call;
+use super::call::{Call, Caller};
 use super::internal::{OrInternal as _, internal};
 use super::paging::page;
 use super::resolution::{run_as, session_facts, with_preferences};
@@ -80,6 +80,8 @@ impl Api {
             device,
             principal_arn: call.caller.arn.clone(),
             principal_name: call.caller.name.to_string(),
+            principal_id: call.caller.principal_id.clone(),
+            person: call.caller.person.clone(),
             document,
             plan,
             run_as,
@@ -211,7 +213,7 @@ impl Api {
         let mut question =
             Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
         if let Some(session) = &session {
-            let owned = session.new.principal_arn == call.caller.arn;
+            let owned = owns(&call.caller, &session.new);
             // A role's session may be called like a user: only the whole ARN tells them apart.
             let by_role = !session.new.principal_arn.contains(":user/");
             let owner = match (owned, by_role) {
@@ -308,6 +310,15 @@ fn note_plan(call: &Call, plan: &SessionPlan) {
         }
         _ => {}
     }
+}
+
+/// Whether a session is the caller's: of the same principal and the same person, by their ids, and
+/// under the same name. Two persons in one role share nothing, whatever they call their sessions.
+fn owns(caller: &Caller, session: &NewSession) -> bool {
+    !session.person_id.is_empty()
+        && session.person_id == caller.person.id
+        && session.principal_id == caller.principal_id
+        && session.principal_arn == caller.arn
 }
 
 /// The pattern `session/${aws:username}-*` of AWS's documents, filled in for `ann`, also matches

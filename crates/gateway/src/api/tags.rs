@@ -2,7 +2,10 @@
 //!
 //! # Invariants
 //! - A change is authorised with both the tags the thing has and those of the request, so that a
-//!   policy can say who may move a thing from one group to another.
+//!   policy can say who may move a thing from one group to another. The store compares the former
+//!   again when it writes.
+
+use std::collections::BTreeMap;
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::tags::{
@@ -17,10 +20,15 @@ use super::call::Call;
 use super::internal::OrInternal as _;
 use super::service::Api;
 
+/// How often a change is judged, when others change the same tags.
+const ATTEMPTS: usize = 8;
+
 /// What a request about tags is about: authorised, and there.
 struct Tagged {
     kind: TagKind,
     id: String,
+    /// The tags that it was judged by.
+    tags: BTreeMap<String, String>,
 }
 
 impl Api {
@@ -32,14 +40,9 @@ impl Api {
         let keys = request.tags.iter().map(|tag| tag.key.clone());
         let mut facts = vec![("aws:TagKeys".to_owned(), keys.collect())];
         facts.extend(request_tags(&request.tags));
-        let tagged = self.tagged(call, &request.resource_type, &request.resource_id, facts).await?;
         let tags: Vec<_> = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
-        match self.store().tags().put(tagged.kind, &tagged.id, &tags).await {
-            Err(error @ StoreError::Full { .. }) => {
-                Err(ApiError::new(ErrorCode::TooManyTagsError, error.to_string()))
-            }
-            other => other.or_internal("cannot set tags").map(|()| Empty {}),
-        }
+        let about = (&*request.resource_type, &*request.resource_id);
+        self.change_tags(call, about, &facts, (&[], &tags)).await
     }
 
     pub(super) async fn remove_tags(
@@ -47,10 +50,33 @@ impl Api {
         call: &Call,
         request: RemoveTagsFromResourceRequest,
     ) -> Result<Empty, ApiError> {
-        let facts = vec![("aws:TagKeys".to_owned(), request.tag_keys.clone())];
-        let tagged = self.tagged(call, &request.resource_type, &request.resource_id, facts).await?;
-        let done = self.store().tags().remove(tagged.kind, &tagged.id, &request.tag_keys).await;
-        done.or_internal("cannot remove tags").map(|()| Empty {})
+        let facts = [("aws:TagKeys".to_owned(), request.tag_keys.clone())];
+        let about = (&*request.resource_type, &*request.resource_id);
+        self.change_tags(call, about, &facts, (&request.tag_keys, &[])).await
+    }
+
+    /// Removes tags by key and sets others. When the tags by which the request was judged are
+    /// others at the write, it is judged anew.
+    async fn change_tags(
+        &self,
+        call: &Call,
+        (resource_type, resource_id): (&str, &str),
+        facts: &[(String, Vec<String>)],
+        change: (&[String], &[towline_store::Tag]),
+    ) -> Result<Empty, ApiError> {
+        for _ in 1..ATTEMPTS {
+            let tagged = self.tagged(call, resource_type, resource_id, facts.to_vec()).await?;
+            let tags = self.store().tags();
+            match tags.change(tagged.kind, &tagged.id, &tagged.tags, change).await {
+                Err(StoreError::Changed(_)) => {}
+                Err(error @ StoreError::Full { .. }) => {
+                    return Err(ApiError::new(ErrorCode::TooManyTagsError, error.to_string()));
+                }
+                other => return other.or_internal("cannot change tags").map(|()| Empty {}),
+            }
+        }
+        let message = "the tags of this resource are being changed by others: try again";
+        Err(ApiError::new(ErrorCode::TooManyUpdates, message))
     }
 
     pub(super) async fn list_tags(
@@ -93,7 +119,7 @@ impl Api {
                     .await
                     .or_internal("cannot read a device")?;
                 row.ok_or_else(|| missing("no device has this id"))?;
-                Ok(Tagged { kind: TagKind::Device, id: device.into() })
+                Ok(Tagged { kind: TagKind::Device, id: device.into(), tags: question.tags })
             }
             TaggedResource::Document(name) => {
                 call.note("documentName", &*name);
@@ -104,7 +130,7 @@ impl Api {
                 row.or_internal("cannot read a document")?.ok_or_else(|| {
                     missing("no own document has this name; built-in ones have no tags")
                 })?;
-                Ok(Tagged { kind: TagKind::Document, id: name })
+                Ok(Tagged { kind: TagKind::Document, id: name, tags: question.tags })
             }
         }
     }

@@ -7,8 +7,8 @@
 //! # Invariants
 //! - A token is bound to its access key: the secret in it opens for no other.
 //! - Credentials end with what they were made from: the long-lived key that began the chain, the
-//!   user, the role of that unique id, the approved request. Any of these switched off or gone, and
-//!   they are refused.
+//!   user of that key, the role of that unique id, the approved request. Any of these switched off
+//!   or gone, and they are refused.
 //!
 //! # Not here
 //! - Whether somebody may have them: [`super::sts`] and [`super::access`].
@@ -33,6 +33,7 @@ use super::call::{Caller, Temporary, tag};
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use crate::limits;
+use crate::plane::Person;
 
 /// Who holds temporary credentials.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -195,7 +196,8 @@ impl Api {
             .key(&token.root_key)
             .await
             .or_internal("cannot read an access key")?;
-        root.filter(|key| key.active).ok_or_else(unknown)?;
+        let root = root.filter(|key| key.active).ok_or_else(unknown)?;
+        let person = Person { id: root.principal_id, name: root.principal };
         let mut temporary = Temporary {
             issued_at: UnixMillis(token.issued_at),
             root_key: token.root_key,
@@ -209,10 +211,15 @@ impl Api {
             access: None,
         };
         match token.holder {
-            Holder::User { name } => self.user(&name, access_key, Some(temporary)).await,
+            Holder::User { name } => {
+                let person = Some(person).filter(|person| person.name == name);
+                self.user(person.ok_or_else(unknown)?, access_key, Some(temporary)).await
+            }
             Holder::Access { name, request } => {
-                temporary.access = Some(self.granted_access(request).await?);
-                self.user(&name, access_key, Some(temporary)).await
+                let person = Some(person).filter(|person| person.name == name);
+                let person = person.ok_or_else(unknown)?;
+                temporary.access = Some(self.granted_access(&person, request).await?);
+                self.user(person, access_key, Some(temporary)).await
             }
             Holder::Role { role, unique_id, session } => {
                 let principal = format!("role/{role}");
@@ -236,7 +243,9 @@ impl Api {
                     arn: self.realm().role_session_arn(&role, &name),
                     user_id: format!("{unique_id}:{name}"),
                     name,
+                    person,
                     principal,
+                    principal_id: unique_id,
                     access_key,
                     tags,
                     temporary: Some(temporary),
@@ -246,7 +255,11 @@ impl Api {
     }
 
     /// An approved request for access that is not over, with the policy that it adds.
-    async fn granted_access(&self, request: String) -> Result<(String, String), ApiError> {
+    async fn granted_access(
+        &self,
+        person: &Person,
+        request: String,
+    ) -> Result<(String, String), ApiError> {
         let row = self
             .store()
             .access_requests()
@@ -256,6 +269,7 @@ impl Api {
         let now = self.parts.clock.now();
         let row = row
             .filter(|row| row.status == "Approved" && row.expires_at > now)
+            .filter(|row| row.principal_id == person.id)
             .ok_or_else(|| expired("the approved access has ended or was revoked"))?;
         Ok((request, policy_of(&row)?))
     }
@@ -263,23 +277,25 @@ impl Api {
     /// A user as a caller.
     pub(super) async fn user(
         &self,
-        name: &str,
+        person: Person,
         access_key: String,
         temporary: Option<Temporary>,
     ) -> Result<Caller, ApiError> {
         let tags = self
             .store()
             .tags()
-            .of(TagKind::Principal, name)
+            .of(TagKind::Principal, &person.name)
             .await
             .or_internal("cannot read tags")?;
         let name: UserName =
-            name.parse().map_err(|error| internal("a stored principal", &error))?;
+            person.name.parse().map_err(|error| internal("a stored principal", &error))?;
         Ok(Caller {
             arn: self.realm().user_arn(&name),
             user_id: name.to_string(),
             principal: name.to_string(),
+            principal_id: person.id.clone(),
             name,
+            person,
             access_key,
             tags,
             temporary,

@@ -16,7 +16,7 @@ use time::OffsetDateTime;
 use towline_archive::Recorder;
 use towline_evidence::digest::Digest;
 use towline_evidence::layout;
-use towline_evidence::trail::{self, EVENT_VERSION, Event, Resource, UserIdentity};
+use towline_evidence::trail::{self, EVENT_VERSION, Event, OnBehalfOf, Resource, UserIdentity};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::ids::Realm;
 use towline_store::Store;
@@ -135,18 +135,27 @@ pub fn text(event: &Event) -> String {
 }
 
 fn identity(line: &Value, device_event: bool, realm: &Realm) -> UserIdentity {
-    let arn = line["arn"].as_str().unwrap_or_default().to_owned();
-    let user_name = arn.rsplit_once("user/").map(|(_, name)| name.to_owned()).unwrap_or_default();
-    let kind = match (device_event, user_name.is_empty()) {
-        (true, _) => "AWSService",
-        (false, true) => "Unknown",
-        (false, false) => "IAMUser",
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let arn = text(&line["arn"]);
+    // By the form of the whole ARN: a role may be called `user`.
+    let resource = arn.rsplit(':').next().unwrap_or_default();
+    let (kind, user_name) = match resource.split_once('/') {
+        Some(("user", name)) if arn.starts_with("arn:aws:iam:") => ("IAMUser", name),
+        Some(("assumed-role", rest)) => {
+            ("AssumedRole", rest.split_once('/').map_or("", |(_, session)| session))
+        }
+        _ => ("Unknown", ""),
     };
+    let user_name = user_name.to_owned();
+    let behind = &line["onBehalfOf"];
     UserIdentity {
-        kind: kind.to_owned(),
-        principal_id: user_name.clone(),
+        kind: if device_event { "AWSService" } else { kind }.to_owned(),
+        principal_id: line["principalId"].as_str().unwrap_or(&user_name).to_owned(),
         account_id: if user_name.is_empty() { String::new() } else { realm.account.clone() },
-        access_key_id: line["accessKeyId"].as_str().unwrap_or_default().to_owned(),
+        access_key_id: text(&line["accessKeyId"]),
+        on_behalf_of: behind
+            .is_object()
+            .then(|| OnBehalfOf { user_id: text(&behind["userId"]), arn: text(&behind["arn"]) }),
         user_name,
         arn,
     }
@@ -179,6 +188,21 @@ mod tests {
 
     fn realm() -> Realm {
         Realm { region: "xx-towline-1".into(), account: "000000000000".into() }
+    }
+
+    #[test]
+    fn the_user_behind_a_role_stands_in_the_event_whatever_the_role_is_called() {
+        let line = r#"{"eventName":"StartSession","requestID":"r-1","userIdentity":{
+            "arn":"arn:aws:sts::000000000000:assumed-role/user/ann","principalId":"AROA1",
+            "onBehalfOf":{"arn":"arn:aws:iam::000000000000:user/eve","userId":"AIDA2"}}}"#;
+        let identity = event(line, &realm()).unwrap().user_identity;
+        assert_eq!((&*identity.kind, &*identity.user_name), ("AssumedRole", "ann"));
+        assert_eq!(identity.principal_id, "AROA1");
+        let behind = identity.on_behalf_of.unwrap();
+        assert_eq!(
+            (&*behind.user_id, &*behind.arn),
+            ("AIDA2", "arn:aws:iam::000000000000:user/eve")
+        );
     }
 
     #[test]

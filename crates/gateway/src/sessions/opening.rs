@@ -100,6 +100,8 @@ impl Prepared {
             device_id: start.device.as_str().to_owned(),
             principal_arn: start.principal_arn.clone(),
             principal_name: start.principal_name.clone(),
+            principal_id: start.principal_id.clone(),
+            person_id: start.person.id.clone(),
             document: start.document.clone(),
             reason: start.reason.clone().unwrap_or_default(),
             run_as: start.run_as.clone().unwrap_or_default(),

@@ -160,6 +160,8 @@ impl Sessions for Pretended {
                 device_id: start.device.to_string(),
                 principal_arn: start.principal_arn,
                 principal_name: start.principal_name,
+                principal_id: start.principal_id,
+                person_id: start.person.id,
                 document: start.document,
                 reason: start.reason.unwrap_or_default(),
                 run_as: start.run_as.unwrap_or_default(),

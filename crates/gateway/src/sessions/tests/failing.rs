@@ -20,6 +20,8 @@ fn start(session: &str) -> SessionStart {
         device: DeviceId::try_from("mi-0123456789abcdef0".to_owned()).unwrap(),
         principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
         principal_name: "ann".into(),
+        principal_id: "AIDAANN".into(),
+        person: crate::plane::Person { id: "AIDAANN".into(), name: "ann".into() },
         document: "SSM-SessionManagerRunShell".into(),
         plan: SessionPlan::Shell { run_as: None },
         run_as: None,

@@ -1,0 +1,94 @@
+//! Changes, and what a removed principal leaves behind.
+
+use super::*;
+use crate::AccessRequest;
+use crate::testing::scratch;
+
+const NOW: UnixMillis = UnixMillis(1);
+
+async fn principal(store: &Store, name: &str) -> Principal {
+    store.principals().create(name, &[], NOW).await.unwrap();
+    store.principals().get(name).await.unwrap().unwrap()
+}
+
+fn request(id: &str, of: &Principal) -> AccessRequest {
+    AccessRequest {
+        id: id.into(),
+        principal: of.name.clone(),
+        principal_id: of.unique_id.clone(),
+        principal_arn: "arn:ann".into(),
+        reason: "r".into(),
+        targets: "[]".into(),
+        tags: "{}".into(),
+        status: "Pending".into(),
+        decided_by: String::new(),
+        created_at: NOW,
+        expires_at: UnixMillis(100),
+    }
+}
+
+async fn approve(store: &Store, id: &str) -> bool {
+    let steps = ("Pending", "Approved");
+    let requests = store.access_requests();
+    requests.decide(id, steps, "arn:bob", UnixMillis(100), UnixMillis(2)).await.unwrap()
+}
+
+#[tokio::test]
+async fn requests_of_a_removed_user_are_void_and_stay_so_under_the_old_name() {
+    let (store, _dir) = scratch().await;
+    let ann = principal(&store, "ann").await;
+    for id in ["oi-1", "oi-2"] {
+        store.access_requests().create(&request(id, &ann), NOW).await.unwrap();
+    }
+    assert!(approve(&store, "oi-1").await);
+    let removed = crate::testing::remove(&store, "ann").await;
+    assert_eq!(removed, Removed { sessions: vec![], requests: 2 });
+    let again = principal(&store, "ann").await;
+    assert_ne!(again.unique_id, ann.unique_id);
+    for (id, status) in [("oi-1", "Revoked"), ("oi-2", "Rejected")] {
+        let row = store.access_requests().get(id).await.unwrap().unwrap();
+        assert_eq!((&*row.status, &*row.decided_by), (status, "arn:boss"), "{id}");
+    }
+    assert!(!approve(&store, "oi-2").await);
+    let late = store.access_requests().create(&request("oi-3", &ann), NOW).await;
+    assert!(matches!(late, Err(StoreError::Missing(_))), "{late:?}");
+}
+
+#[tokio::test]
+async fn live_sessions_are_found_by_person_and_by_role() {
+    let (store, _dir) = scratch().await;
+    let (ann, bob) = (principal(&store, "ann").await, principal(&store, "bob").await);
+    let own = |id: &str, principal: &str, person: &str| crate::NewSession {
+        principal_id: principal.into(),
+        person_id: person.into(),
+        ..crate::sessions::tests::new(id, "mi-1")
+    };
+    let (a, b) = (&*ann.unique_id, &*bob.unique_id);
+    for session in [own("a", a, a), own("r", "AROA", a), own("b", "AROA", b), own("x", "", "")] {
+        store.sessions().insert(&session, NOW).await.unwrap();
+    }
+    store.sessions().end("b", false, "", NOW).await.unwrap();
+    let mut change = store.change().await.unwrap();
+    assert_eq!(change.live_sessions(&[ann.unique_id.clone()]).await.unwrap(), ["a", "r"]);
+    assert_eq!(change.live_sessions(&["AROA".into()]).await.unwrap(), ["r"]);
+    drop(change);
+    assert_eq!(crate::testing::remove(&store, "ann").await.sessions, ["a", "r"]);
+}
+
+#[tokio::test]
+async fn a_change_that_is_not_committed_changed_nothing_and_others_wait_for_it() {
+    let (store, _dir) = scratch().await;
+    principal(&store, "ann").await;
+    let mut change = store.change().await.unwrap();
+    change.put_policy("ann", "p", "{}", NOW).await.unwrap();
+    assert_eq!(change.policy_texts("ann").await.unwrap().identity.len(), 1);
+    assert_eq!(store.principals().policy_texts("ann").await.unwrap().identity.len(), 0);
+    let second = tokio::spawn({
+        let store = store.clone();
+        async move { store.principals().put_policy("ann", "q", "{}", NOW).await }
+    });
+    drop(change);
+    second.await.unwrap().unwrap();
+    let names = store.principals().policy_texts("ann").await.unwrap().identity;
+    assert_eq!(names, [("q".to_owned(), "{}".to_owned())]);
+}
