@@ -26,6 +26,7 @@ pub mod error;
 pub mod ids;
 pub mod message;
 pub mod operation;
+mod parameter_store;
 pub mod sigv4;
 
 pub use error::{ApiError, ErrorCode};

@@ -69,6 +69,38 @@ def a_command_runs_and_answers_as_at_aws():
 
 
 @check
+def a_device_is_in_the_inventory_and_its_agent_is_the_latest():
+    ssm = boto("ssm")
+    entity = next(e for e in ssm.get_inventory()["Entities"] if e["Id"] == DEVICE)
+    own = entity["Data"]["AWS:InstanceInformation"]["Content"][0]
+    assert own["ComputerName"] and own["AgentVersion"] and own["PlatformName"], own
+    shown = ssm.describe_instance_information(Filters=[{"Key": "InstanceIds", "Values": [DEVICE]}])["InstanceInformationList"][0]
+    assert shown["IsLatestVersion"] is True and shown["ComputerName"] == own["ComputerName"], shown
+
+
+@check
+def a_document_for_two_systems_runs_its_linux_step_and_shows_the_other_as_skipped():
+    ssm = boto("ssm")
+
+    def step(name, action, platform, *lines):
+        return {"action": action, "name": name, "precondition": {"StringEquals": ["platformType", platform]},
+                "inputs": {"runCommand": list(lines), "onFailure": "exit"}}
+
+    steps = [step("onWindows", "aws:runPowerShellScript", "Windows", "Get-Date"), step("onLinux", "aws:runShellScript", "Linux", "echo here")]
+    ssm.create_document(Name="Both", Content=json.dumps({"schemaVersion": "2.2", "mainSteps": steps}))
+    command = ssm.send_command(DocumentName="Both", InstanceIds=[DEVICE])["Command"]
+    one = ended(ssm, command)
+    assert (one["PluginName"], one["Status"], one["StandardOutputContent"]) == ("onLinux", "Success", "here\n"), one
+    listed = ssm.list_command_invocations(CommandId=command["CommandId"], Details=True)["CommandInvocations"][0]
+    plugins = [(p["Name"], p["Status"], p["ResponseCode"], p["Output"]) for p in listed["CommandPlugins"]]
+    words = "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": [platformType, Windows]'. Step name: onWindows"
+    assert plugins == [("onWindows", "Success", 0, words), ("onLinux", "Success", 0, "here\n")], plugins
+    other = ssm.get_command_invocation(CommandId=command["CommandId"], InstanceId=DEVICE, PluginName="onWindows")
+    assert (other["Status"], other["StandardOutputContent"], other["StandardErrorContent"]) == ("Success", words, ""), other
+    ssm.delete_document(Name="Both")
+
+
+@check
 def the_waiter_command_executed_succeeds_and_fails_as_the_command_does():
     ssm = boto("ssm")
     quick = {"Delay": 1, "MaxAttempts": 20}

@@ -123,9 +123,13 @@ impl Live {
                 continue;
             }
             let steps: Vec<StepState> = serde_json::from_str(&row.steps).unwrap_or_default();
-            live.begun |= !row.given_to.is_empty() || row.step > 0;
+            let mut step = usize::try_from(row.step).unwrap_or(0);
+            if steps.get(step).is_some_and(|state| state.skipped) {
+                step = step::next(&live.facts.plan, &steps).unwrap_or(step);
+            }
+            live.begun |= !row.given_to.is_empty() || has_run(&steps, step);
             let invocation = Invocation {
-                step: usize::try_from(row.step).unwrap_or(0),
+                step,
                 given_to: row.given_to,
                 steps,
                 stage: Stage::Waiting,
@@ -349,7 +353,8 @@ impl Live {
             .collect();
         let mut changes = Vec::new();
         for device in waiting {
-            let begun = self.invocations.get(&device).is_some_and(|one| one.step > 0);
+            let begun =
+                self.invocations.get(&device).is_some_and(|one| has_run(&one.steps, one.step));
             let change = if self.stop == Some(Stop::TooManyErrors) && !begun {
                 let why = "not run: there were more errors on other devices than MaxErrors allows";
                 self.give_up(&device, CommandStatus::Cancelled, "Terminated", why)
@@ -456,7 +461,7 @@ impl Live {
                 Stage::Running { .. } if one.confirmed => CommandStatus::InProgress,
                 // Given, and its device was lost: nobody knows more until it is back.
                 Stage::Running { active: false } => CommandStatus::Delayed,
-                Stage::Waiting if one.step > 0 => CommandStatus::InProgress,
+                Stage::Waiting if has_run(&one.steps, one.step) => CommandStatus::InProgress,
                 Stage::Waiting if one.given_to.is_empty() => CommandStatus::Pending,
                 Stage::Waiting => CommandStatus::Delayed,
             };
@@ -465,7 +470,7 @@ impl Live {
         let reason = one
             .steps
             .iter()
-            .filter(|s| s.details != SKIPPED)
+            .filter(|s| s.details != SKIPPED && !s.skipped)
             .find_map(|state| state.reason.clone());
         Some(InvocationChange {
             command: self.facts.id.clone(),
@@ -480,4 +485,9 @@ impl Live {
             ended,
         })
     }
+}
+
+/// Whether a step before this one was run: skipped ones were not.
+fn has_run(steps: &[StepState], present: usize) -> bool {
+    steps.iter().take(present).any(|state| !state.skipped)
 }

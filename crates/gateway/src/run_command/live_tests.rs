@@ -16,6 +16,7 @@ const EXPIRES_AT: UnixMillis = UnixMillis(20_000);
 
 fn plan(steps: usize) -> Plan {
     let step = |at: usize| PlannedStep {
+        skipped: None,
         name: format!("step{at}"),
         folder: format!("awsrunShellScript/step{at}"),
         script: "true\n".into(),

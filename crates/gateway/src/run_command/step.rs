@@ -7,7 +7,7 @@
 use serde::{Deserialize, Serialize};
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::command::CommandStatus;
-use towline_ssm::command_document::{After, Plan};
+use towline_ssm::command_document::{After, Plan, PlannedStep};
 use towline_wire::lane::Lanes;
 use towline_wire::message::ExitStatus;
 
@@ -29,6 +29,9 @@ pub struct StepState {
     pub written: Lanes<u64>,
     /// Why it ended so, where the status does not say it.
     pub reason: Option<String>,
+    /// It is for another platform: it counts as done, and `reason` says so in AWS's words.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
 }
 
 /// Stored as an array of two, as every version has stored it.
@@ -55,6 +58,7 @@ impl Default for StepState {
             ended: None,
             written: Lanes::default(),
             reason: None,
+            skipped: false,
         }
     }
 }
@@ -77,6 +81,22 @@ pub(super) enum End {
 }
 
 impl StepState {
+    /// How each step of a plan stands before anything was done.
+    pub(crate) fn first(plan: &Plan) -> Vec<Self> {
+        let state = |step: &PlannedStep| match &step.skipped {
+            None => Self::default(),
+            Some(reason) => Self {
+                status: CommandStatus::Success,
+                details: "Success".to_owned(),
+                code: 0,
+                reason: Some(reason.clone()),
+                skipped: true,
+                ..Self::default()
+            },
+        };
+        plan.steps.iter().map(state).collect()
+    }
+
     /// It was given to a device.
     pub(super) fn begin(&mut self, now: UnixMillis) {
         self.set(CommandStatus::InProgress, "InProgress");
@@ -183,7 +203,6 @@ pub(super) const SKIPPED: &str = "Skipped";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use towline_ssm::command_document::PlannedStep;
 
     fn plan(after: &[(After, After, bool)]) -> Plan {
         let step =
@@ -196,6 +215,7 @@ mod tests {
                 on_success: *on_success,
                 on_failure: *on_failure,
                 finally: *finally,
+                skipped: None,
             };
         Plan { steps: after.iter().enumerate().map(step).collect() }
     }
@@ -228,6 +248,18 @@ mod tests {
         let forgive = plan(&[(Continue, SuccessAndExit, false), (Continue, Continue, false)]);
         assert_eq!(next(&forgive, &[ended(1), fresh()]), None);
         assert_eq!(whole(&forgive, &[ended(1), fresh()]).0, CommandStatus::Success);
+    }
+
+    #[test]
+    fn a_step_for_another_platform_counts_as_done_and_the_others_run() {
+        use After::Continue;
+        let mut both = plan(&[(Continue, Continue, false), (Continue, Continue, false)]);
+        both.steps[0].skipped = Some("not here".to_owned());
+        let mut states = StepState::first(&both);
+        assert_eq!(next(&both, &states), Some(1));
+        assert_eq!((states[0].status, states[0].code), (CommandStatus::Success, 0));
+        states[1] = ended(3);
+        assert_eq!((next(&both, &states), whole(&both, &states).0), (None, CommandStatus::Failed));
     }
 
     #[test]

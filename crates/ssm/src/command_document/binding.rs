@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use towline_wire::canonical;
 
 use super::document::{CommandDocument, RUN_SHELL_SCRIPT};
-use super::limits::{DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_TIMEOUT};
+use super::limits::{DEFAULT_TIMEOUT, MAX_SCRIPT, MAX_SCRIPTS, MAX_TIMEOUT};
 use super::parameter::{Kind, Parameter};
 use super::plan::{Plan, PlannedStep};
 use super::refusal::{content, invalid};
 use super::step::Step;
 use crate::documents::Parameters;
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
+use crate::parameter_store::refuse;
 
 type Values<'a> = BTreeMap<&'a str, Cow<'a, [String]>>;
 
@@ -31,7 +32,7 @@ impl CommandDocument {
             _ => format!("awsrunShellScript/{}", step.name.replace(':', "")),
         };
         let mut steps = Vec::new();
-        for step in self.steps.iter().filter(|step| step.for_linux) {
+        for step in &self.steps {
             let script = script(step, &values);
             if script.len() > MAX_SCRIPT {
                 let message = format!(
@@ -41,20 +42,26 @@ impl CommandDocument {
                 );
                 return Err(invalid(message));
             }
+            refuse(&format!("step {}", step.name), ErrorCode::InvalidParameters, &script)?;
             steps.push(PlannedStep {
                 name: step.name.clone(),
                 folder: folder(step),
                 script,
                 working_directory: working_directory(step, &values)?,
-                timeout: timeout(step, &values)?,
+                timeout: if step.skipped.is_some() { 0 } else { timeout(step, &values)? },
                 on_success: step.on_success,
                 on_failure: step.on_failure,
                 finally: step.finally,
+                skipped: step.skipped.clone(),
             });
         }
-        if steps.is_empty() {
+        if steps.iter().map(|step| step.script.len()).sum::<usize>() > MAX_SCRIPTS {
+            let message = format!("the scripts of all steps have more than {MAX_SCRIPTS} bytes");
+            return Err(invalid(message));
+        }
+        if steps.iter().all(|step| step.skipped.is_some()) {
             return Err(ApiError::new(
-                crate::ErrorCode::UnsupportedPlatformType,
+                ErrorCode::UnsupportedPlatformType,
                 "no step of the document is for Linux",
             ));
         }
@@ -72,16 +79,14 @@ impl CommandDocument {
             let value: Cow<'_, [String]> = match (given.get(key), &parameter.default) {
                 (Some(given), _) => {
                     parameter.allow(key, given)?;
-                    if given.iter().any(|value| mentions_a_store(value)) {
-                        return Err(invalid(format!(
-                            "{key} asks for a value of AWS's parameter store, which is not here"
-                        )));
-                    }
                     Cow::Borrowed(given)
                 }
                 (None, Some(default)) => Cow::Borrowed(default),
                 (None, None) => return Err(invalid(format!("{name} needs the parameter {key}"))),
             };
+            for one in value.iter() {
+                refuse(key, ErrorCode::InvalidParameters, one)?;
+            }
             values.insert(key, value);
         }
         Ok(values)
@@ -92,11 +97,9 @@ impl CommandDocument {
         for step in &self.steps {
             let texts =
                 step.run_command.iter().chain([&step.working_directory, &step.timeout_seconds]);
-            if texts.into_iter().any(|text| mentions_a_store(text)) {
-                return Err(content(format!(
-                    "step {} asks for a value of AWS's parameter store, which is not here",
-                    step.name
-                )));
+            let what = format!("step {}", step.name);
+            for text in texts {
+                refuse(&what, ErrorCode::InvalidDocumentContent, text)?;
             }
             let whole = whole_placeholder(&step.timeout_seconds);
             if whole.is_some_and(|name| !self.parameters.contains_key(name)) {
@@ -182,14 +185,6 @@ fn put(text: &str, values: &Values<'_>) -> String {
 /// A list inside a line is what a shell takes for several words.
 fn joined(values: &[String]) -> String {
     values.join(" ")
-}
-
-/// `{{ssm:…}}`, `{{ ssm-secure:… }}`, `{{resolve:…}}`.
-fn mentions_a_store(text: &str) -> bool {
-    text.match_indices("{{").any(|(at, _)| {
-        let inside = text[at + 2..].trim_start();
-        ["ssm:", "ssm-secure:", "resolve:"].iter().any(|store| inside.starts_with(store))
-    })
 }
 
 impl Parameter {

@@ -8,10 +8,13 @@ use towline_policy::first_clash;
 use super::limits::{MAX_PARAMETERS, MAX_STEPS};
 use super::parameter::Parameter;
 use super::refusal::content;
+use super::runtime_config;
 use super::step::Step;
 use crate::documents::Parameters;
 use crate::error::ApiError;
 
+/// Schema versions of command documents, all of which run.
+pub const SCHEMAS: &[&str] = &["2.2", "2.0", "1.2"];
 /// The document of ad-hoc commands.
 pub const RUN_SHELL_SCRIPT: &str = "AWS-RunShellScript";
 /// What is run by [`RUN_SHELL_SCRIPT`].
@@ -42,16 +45,9 @@ impl CommandDocument {
     /// # Errors
     /// `InvalidDocumentContent` with what is wrong with it.
     pub fn parse(value: &Value) -> Result<Self, ApiError> {
-        match value["schemaVersion"].as_str() {
-            Some("2.2" | "2.0") => {}
-            Some(other) => {
-                return Err(content(format!(
-                    "schemaVersion {other:?} is not served: write a document of schema 2.2"
-                )));
-            }
-            None => {
-                return Err(content("the document has no schemaVersion, which must be \"2.2\""));
-            }
+        let version = value["schemaVersion"].as_str().unwrap_or_default();
+        if !SCHEMAS.contains(&version) {
+            return Err(content(format!("schemaVersion must be one of {}", SCHEMAS.join(", "))));
         }
         let mut parameters = BTreeMap::new();
         for (name, described) in members(value, "parameters")? {
@@ -65,13 +61,11 @@ impl CommandDocument {
         if parameters.len() > MAX_PARAMETERS {
             return Err(content(format!("the document has more than {MAX_PARAMETERS} parameters")));
         }
-        let steps = value["mainSteps"].as_array().filter(|steps| !steps.is_empty());
         let steps =
-            steps.ok_or_else(|| content("mainSteps must be a list of at least one step"))?;
+            if version == "1.2" { runtime_config::steps(value)? } else { main_steps(value)? };
         if steps.len() > MAX_STEPS {
             return Err(content(format!("the document has more than {MAX_STEPS} steps")));
         }
-        let steps = steps.iter().map(Step::parse).collect::<Result<Vec<_>, _>>()?;
         for (at, step) in steps.iter().enumerate() {
             if steps[..at].iter().any(|earlier| earlier.name == step.name) {
                 return Err(content(format!("two steps are called {}", step.name)));
@@ -82,6 +76,13 @@ impl CommandDocument {
         document.check_placeholders()?;
         Ok(document)
     }
+}
+
+/// The steps of schema 2.0 and 2.2.
+fn main_steps(value: &Value) -> Result<Vec<Step>, ApiError> {
+    let steps = value["mainSteps"].as_array().filter(|steps| !steps.is_empty());
+    let steps = steps.ok_or_else(|| content("mainSteps must be a list of at least one step"))?;
+    steps.iter().take(MAX_STEPS + 1).map(Step::parse).collect()
 }
 
 /// The members of an object that may be absent.

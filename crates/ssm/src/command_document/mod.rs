@@ -1,4 +1,4 @@
-//! Command documents: schema 2.2 with `aws:runShellScript` steps, and what they mean with their
+//! Command documents: schemas 2.2, 2.0 and 1.2 with `aws:runShellScript` steps, and what they mean with their
 //! parameters.
 //!
 //! Data flow: a document's text -> [`CommandDocument::parse`] (all that could be wrong with it) ->
@@ -22,11 +22,12 @@ mod limits;
 mod parameter;
 mod plan;
 mod refusal;
+mod runtime_config;
 mod step;
 #[cfg(test)]
 mod tests;
 
-pub use document::{CommandDocument, RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT};
+pub use document::{CommandDocument, RUN_SHELL_SCRIPT, RUN_SHELL_SCRIPT_TEXT, SCHEMAS};
 pub use limits::{DEFAULT_TIMEOUT, MAX_PARAMETERS, MAX_SCRIPT, MAX_STEPS, MAX_TIMEOUT};
 pub use parameter::Parameter;
 pub use plan::{Plan, PlannedStep};

@@ -4,7 +4,8 @@ use regex_lite::{Regex, RegexBuilder};
 use serde_json::Value;
 
 use super::refusal::{content, invalid};
-use crate::error::ApiError;
+use crate::error::{ApiError, ErrorCode};
+use crate::parameter_store::refuse;
 
 /// Largest compiled pattern, bytes. A pattern of an address or a version is a tenth of it.
 const MAX_PATTERN: usize = 256 * 1024;
@@ -98,6 +99,10 @@ impl Parameter {
                 content(format!("its own default is not allowed: {}", error.message))
             };
             parameter.allow(name, values).map_err(why)?;
+            for value in values {
+                let what = format!("the default of parameter {name}");
+                refuse(&what, ErrorCode::InvalidDocumentContent, value)?;
+            }
         }
         Ok(parameter)
     }

@@ -28,13 +28,19 @@ pub struct PlannedStep {
     pub on_failure: After,
     /// Runs whatever came before.
     pub finally: bool,
+    /// Why it runs on no device here, in AWS's words; its script is empty then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
 }
 
 impl Plan {
-    /// The script of each step without its last line end: what policies see as
+    /// The script of each step that runs, without its last line end: what policies see as
     /// `towline:CommandLine`.
     pub fn command_lines(&self) -> impl Iterator<Item = &str> {
-        self.steps.iter().map(|step| step.script.strip_suffix('\n').unwrap_or(&step.script))
+        self.steps
+            .iter()
+            .filter(|step| step.skipped.is_none())
+            .map(|step| step.script.strip_suffix('\n').unwrap_or(&step.script))
     }
 
     /// Seconds that all steps together may take.

@@ -1,4 +1,10 @@
 //! Steps of a document.
+//!
+//! Data flow: a member of `mainSteps`, or of a 1.2 document's `runtimeConfig` -> [`Step`] -> binding.
+//!
+//! # Invariants
+//! - A step for another platform is kept as skipped, with the words of AWS's agent; its inputs are
+//!   not read. A step that this gateway could not run as written is refused.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +13,9 @@ use super::refusal::content;
 use crate::error::ApiError;
 
 /// The one action there is.
-const ACTION: &str = "aws:runShellScript";
+pub(super) const ACTION: &str = "aws:runShellScript";
+/// Actions that AWS's agent has on Windows only, and skips elsewhere.
+const WINDOWS_ONLY: &[&str] = &["aws:applications", "aws:cloudWatch", "aws:psModule"];
 
 /// What follows a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,44 +46,57 @@ pub struct Step {
     pub on_failure: After,
     /// Runs whatever came before.
     pub finally: bool,
-    /// It is for Linux, or for every platform.
-    pub for_linux: bool,
+    /// Why no device here runs it, in the words of AWS's agent; none: it is run.
+    pub skipped: Option<String>,
 }
 
 impl Step {
-    /// Reads a step.
+    /// Reads a step of `mainSteps`.
     ///
     /// # Errors
     /// `InvalidDocumentContent`.
     pub(super) fn parse(value: &Value) -> Result<Self, ApiError> {
-        let name = value["name"].as_str().unwrap_or_default();
-        let good = (4..=128).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b));
-        if !good {
-            return Err(content("each step has a name of 4 to 128 letters, digits and _-.:"));
-        }
+        let name = name_of(&value["name"])?;
         let wrong = |what: &str| content(format!("step {name}: {what}"));
-        match value["action"].as_str() {
-            Some(ACTION) => {}
-            Some(_) => {
-                return Err(wrong(
-                    "its action is not served by this gateway, which runs aws:runShellScript",
-                ));
+        let Some(action) = value["action"].as_str().filter(|action| action.starts_with("aws:"))
+        else {
+            return Err(wrong("its action must be a text such as aws:runShellScript"));
+        };
+        let reason = match for_linux(&value["precondition"]).ok_or_else(|| wrong(PRECONDITIONS))? {
+            _ if WINDOWS_ONLY.contains(&action) => {
+                Some(format!("unsupported plugin: {action}. Step name: {name}"))
             }
-            None => return Err(wrong("it has no action")),
+            Ok(()) => None,
+            Err(condition) => {
+                Some(format!("unsatisfied preconditions: '{condition}'. Step name: {name}"))
+            }
+        };
+        if let Some(reason) = reason {
+            return Ok(Self::skipped(name, &reason));
         }
-        let inputs = &value["inputs"];
+        if action != ACTION {
+            return Err(wrong(
+                "its action is not served by this gateway, which runs aws:runShellScript",
+            ));
+        }
+        Self::of_inputs(name, &value["inputs"], "inputs.")
+    }
+
+    /// Reads what a step's script is, from the members of `inputs`, which errors call `at`.
+    pub(super) fn of_inputs(name: &str, inputs: &Value, at: &str) -> Result<Self, ApiError> {
+        let wrong = |what: &str| content(format!("step {name}: {what}"));
         let run_command = match &inputs["runCommand"] {
             Value::String(line) => vec![line.clone()],
             Value::Array(lines) if lines.iter().all(Value::is_string) && !lines.is_empty() => {
                 lines.iter().filter_map(Value::as_str).map(str::to_owned).collect()
             }
-            _ => return Err(wrong("inputs.runCommand must be a list of lines")),
+            _ => return Err(wrong(&format!("{at}runCommand must be a list of lines"))),
         };
-        let text = |value: &Value| match value {
-            Value::String(text) => text.clone(),
-            Value::Number(number) => number.to_string(),
-            _ => String::new(),
+        let text = |key: &str| match &inputs[key] {
+            Value::Null => Ok(String::new()),
+            Value::String(text) => Ok(text.clone()),
+            Value::Number(number) => Ok(number.to_string()),
+            _ => Err(wrong(&format!("{at}{key} must be a text"))),
         };
         let after = |key: &str| match inputs[key].as_str() {
             None => Ok(After::Continue),
@@ -83,30 +104,75 @@ impl Step {
             Some("successAndExit") => Ok(After::SuccessAndExit),
             Some(_) => Err(wrong(&format!("{key} must be exit or successAndExit"))),
         };
+        let finally = &inputs["finallyStep"];
         Ok(Self {
             name: name.to_owned(),
             run_command,
-            working_directory: text(&inputs["workingDirectory"]),
-            timeout_seconds: text(&inputs["timeoutSeconds"]),
+            working_directory: text("workingDirectory")?,
+            timeout_seconds: text("timeoutSeconds")?,
             on_success: after("onSuccess")?,
             on_failure: after("onFailure")?,
-            finally: inputs["finallyStep"].as_bool() == Some(true) || inputs["finallyStep"].as_str() == Some("true"),
-            for_linux: for_linux(&value["precondition"]).ok_or_else(|| {
-                wrong("its precondition must be {\"StringEquals\": [\"platformType\", \"Linux\"]} or absent")
-            })?,
+            finally: finally.as_bool() == Some(true) || finally.as_str() == Some("true"),
+            skipped: None,
         })
+    }
+
+    /// A step for another platform: it is shown, and nothing of it runs.
+    fn skipped(name: &str, reason: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            run_command: Vec::new(),
+            working_directory: String::new(),
+            timeout_seconds: String::new(),
+            on_success: After::Continue,
+            on_failure: After::Continue,
+            finally: false,
+            skipped: Some(format!("Step execution skipped due to {reason}")),
+        }
     }
 }
 
-/// Whether a precondition lets Linux in; `None` for one that cannot be judged here.
-fn for_linux(precondition: &Value) -> Option<bool> {
-    if precondition.is_null() {
-        return Some(true);
+/// The name of a step, which is also a folder of its output.
+pub(super) fn name_of(value: &Value) -> Result<&str, ApiError> {
+    let good = |name: &&str| {
+        (1..=128).contains(&name.len())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_-.:".contains(&b))
+            && name.bytes().any(|b| b.is_ascii_alphanumeric())
+    };
+    value.as_str().filter(good).ok_or_else(|| {
+        content(
+            "each step has a name of 1 to 128 letters, digits and _-.:, with a letter or digit \
+             among them",
+        )
+    })
+}
+
+/// What a precondition may be.
+const PRECONDITIONS: &str = "its precondition must be {\"StringEquals\": [\"platformType\", \
+     \"Linux\"]}, with Linux, Windows or MacOS, or be left out";
+
+/// Whether a precondition lets Linux in: the condition that does not, as AWS's agent shows it.
+/// `None` for a precondition that cannot be judged here. As at AWS the two words may stand in
+/// either order, and the platform has no letter case.
+fn for_linux(precondition: &Value) -> Option<Result<(), String>> {
+    let conditions = match precondition {
+        Value::Null => return Some(Ok(())),
+        Value::Object(conditions) => conditions,
+        _ => return None,
+    };
+    if conditions.is_empty() {
+        return Some(Ok(()));
     }
-    match precondition["StringEquals"].as_array()?.as_slice() {
-        [Value::String(key), Value::String(platform)] if key == "platformType" => {
-            Some(platform == "Linux")
-        }
-        _ => None,
+    if conditions.len() > 1 {
+        return None;
     }
+    let [one, other] = conditions.get("StringEquals")?.as_array()?.as_slice() else { return None };
+    let (one, other) = (one.as_str()?, other.as_str()?);
+    let platform = match (one, other) {
+        ("platformType", platform) | (platform, "platformType") => platform,
+        _ => return None,
+    };
+    let known = ["linux", "windows", "macos"];
+    let at = known.iter().position(|known| platform.eq_ignore_ascii_case(known))?;
+    Some(if at == 0 { Ok(()) } else { Err(format!("\"StringEquals\": [{one}, {other}]")) })
 }

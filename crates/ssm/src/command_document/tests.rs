@@ -160,17 +160,107 @@ fn a_document_that_could_not_be_run_as_written_is_not_one() {
 }
 
 #[test]
-fn steps_for_another_platform_are_left_out() {
-    let step = |name: &str, platform: &str| {
-        json!({ "action": "aws:runShellScript", "name": name, "inputs": { "runCommand": ["true"], "onFailure": "exit" },
-            "precondition": { "StringEquals": ["platformType", platform] } })
+fn steps_for_another_platform_are_skipped_and_say_so() {
+    let step = |action: &str, name: &str, precondition: serde_json::Value| {
+        json!({ "action": action, "name": name, "inputs": { "runCommand": ["true"], "onFailure": "exit" },
+            "precondition": precondition })
     };
-    let steps = json!([step("here", "Linux"), step("there", "MacOS")]);
+    let on = |platform: &str| json!({ "StringEquals": ["platformType", platform] });
+    let steps = json!([
+        step("aws:runPowerShellScript", "there", on("Windows")),
+        step("aws:applications", "older", json!(null)),
+        step("aws:runShellScript", "here", json!({ "StringEquals": ["linux", "platformType"] })),
+    ]);
     let document =
         CommandDocument::parse(&json!({ "schemaVersion": "2.2", "mainSteps": steps })).unwrap();
-    let plan = document.bind("Two", &Parameters::new()).unwrap();
-    assert_eq!((plan.steps.len(), plan.steps[0].on_failure), (1, After::Exit));
-    assert_eq!(plan.steps[0].folder, "awsrunShellScript/here");
+    let plan = document.bind("Three", &Parameters::new()).unwrap();
+    let skipped: Vec<_> = plan.steps.iter().map(|step| step.skipped.as_deref()).collect();
+    assert_eq!(
+        skipped,
+        [
+            Some(
+                "Step execution skipped due to unsatisfied preconditions: '\"StringEquals\": [platformType, Windows]'. Step name: there"
+            ),
+            Some(
+                "Step execution skipped due to unsupported plugin: aws:applications. Step name: older"
+            ),
+            None
+        ]
+    );
+    assert_eq!((plan.steps[2].on_failure, plan.timeout()), (After::Exit, 3600));
+    assert_eq!(plan.steps[2].folder, "awsrunShellScript/here");
+    assert_eq!(plan.command_lines().collect::<Vec<_>>(), ["true"], "policies see what runs");
+    let none = json!({ "schemaVersion": "2.2", "mainSteps": [step("aws:runShellScript", "mac", on("MacOS"))] });
+    let none = CommandDocument::parse(&none).unwrap();
+    let error = none.bind("None", &Parameters::new()).unwrap_err();
+    assert_eq!(error.code, ErrorCode::UnsupportedPlatformType);
+}
+
+#[test]
+fn a_precondition_that_cannot_be_judged_is_refused() {
+    for precondition in [
+        json!({ "StringEquals": ["platformType", "Plan9"] }),
+        json!({ "StringEquals": ["{{ x }}", "y"] }),
+        json!({ "StringLike": ["platformType", "Linux"] }),
+        json!("Linux"),
+    ] {
+        let step = json!({ "action": "aws:runShellScript", "name": "s", "precondition": precondition,
+            "inputs": { "runCommand": ["true"] } });
+        let document = json!({ "schemaVersion": "2.2", "mainSteps": [step] });
+        assert!(CommandDocument::parse(&document).unwrap_err().message.contains("precondition"));
+    }
+}
+
+#[test]
+fn a_stored_parameter_is_refused_as_a_default_as_a_value_and_in_a_script() {
+    for kind in ["String", "StringList"] {
+        let error = restart(json!({ "type": kind, "default": "{{ ssm:name }}" })).unwrap_err();
+        assert_eq!(error.code, ErrorCode::InvalidDocumentContent);
+        assert!(error.message.contains("default of parameter service"), "{}", error.message);
+    }
+    let listed = restart(json!({ "type": "StringList", "default": ["a", "{{ssm:b}}"] }));
+    assert!(listed.is_err());
+    let document = restart(json!({ "type": "String", "default": "x" })).unwrap();
+    for value in ["{{ssm:name}}", "a {{ resolve:ssm:name }} b"] {
+        assert!(document.bind("R", &parameters(&[("service", &[value])])).is_err(), "{value}");
+    }
+    let pieces = CommandDocument::parse(&json!({
+        "schemaVersion": "2.2",
+        "parameters": { "a": { "type": "String", "default": "{{" } },
+        "mainSteps": [{ "action": "aws:runShellScript", "name": "s",
+            "inputs": { "runCommand": ["echo {{ a }} ssm:name }}"] } }]
+    }))
+    .unwrap();
+    assert!(pieces.bind("P", &Parameters::new()).is_err(), "put together from two pieces");
+}
+
+#[test]
+fn documents_of_schema_1_2_and_2_0_run() {
+    let run =
+        json!({ "id": "0.aws:runShellScript", "runCommand": ["ifconfig"], "timeoutSeconds": "60" });
+    let old = |properties: serde_json::Value| {
+        json!({ "schemaVersion": "1.2", "description": "Check ip configuration.", "parameters": {},
+            "runtimeConfig": { "aws:runShellScript": { "properties": properties } } })
+    };
+    for properties in [json!([run.clone()]), run.clone()] {
+        let plan =
+            CommandDocument::parse(&old(properties)).unwrap().bind("Old", &Parameters::new());
+        let step = &plan.unwrap().steps[0];
+        assert_eq!(
+            (step.name.as_str(), step.script.as_str()),
+            ("aws:runShellScript", "ifconfig\n")
+        );
+        assert_eq!(step.timeout, 60);
+    }
+    let two = json!([{ "id": "one", "runCommand": "a" }, { "id": "two", "runCommand": "b" }]);
+    assert_eq!(CommandDocument::parse(&old(two)).unwrap().steps.len(), 2);
+    let mut windows = old(run.clone());
+    windows["runtimeConfig"] = json!({ "aws:runPowerShellScript": { "properties": [run] } });
+    let error = CommandDocument::parse(&windows).unwrap_err();
+    assert!(error.message.contains("\"aws:runPowerShellScript\" is not served"), "{error}");
+    let middle = json!({ "schemaVersion": "2.0", "mainSteps": [{ "action": "aws:runShellScript",
+        "name": "a", "inputs": { "runCommand": ["true"] } }] });
+    assert!(CommandDocument::parse(&middle).is_ok());
 }
 
 #[test]

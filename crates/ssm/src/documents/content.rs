@@ -8,26 +8,26 @@
 //!   (commands): nothing of it has to be checked again but what its own kind adds.
 //!
 //! # Not here
-//! - The meaning of command documents: their steps are outlined here and no more.
+//! - The meaning of documents: [`super::own`] and [`crate::command_document`], whose readers judge
+//!   a text when it is stored and when it is used.
 
 use serde_json::{Map, Value};
 
 use super::yaml;
+use crate::command_document::{CommandDocument, SCHEMAS};
 use crate::error::{ApiError, ErrorCode};
 
 /// Largest text of a document, bytes. AWS's limit.
 pub const MAX_CONTENT: usize = 64 * 1024;
 /// Most parameters of a document. AWS's limit.
 pub const MAX_PARAMETERS: usize = 200;
-/// Most steps of a command document; AWS documents no number, and no useful document comes near.
-pub const MAX_STEPS: usize = 100;
 
 /// The kinds of document that are kept here.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Kind {
     /// What a session is to do, or the preferences of all sessions: schema 1.0.
     Session,
-    /// What Run Command runs: schema 2.2.
+    /// What Run Command runs: schemas 2.2, 2.0 and 1.2.
     Command,
 }
 
@@ -51,7 +51,7 @@ impl Kind {
     const fn schemas(self) -> &'static [&'static str] {
         match self {
             Self::Session => &["1.0"],
-            Self::Command => &["2.2"],
+            Self::Command => SCHEMAS,
         }
     }
 }
@@ -120,7 +120,9 @@ impl Content {
         let content = Self::outline(kind, format, text)?;
         match kind {
             Kind::Session => super::own::OwnDocument::read(&content).map(drop)?,
-            Kind::Command => steps(&content.tree)?,
+            Kind::Command => {
+                CommandDocument::parse(&Value::Object(content.tree.clone())).map(drop)?;
+            }
         }
         Ok(content)
     }
@@ -218,37 +220,6 @@ fn outlines(parameters: &Map<String, Value>) -> Result<Vec<ParameterOutline>, Ap
         })
     };
     parameters.iter().map(outline).collect()
-}
-
-/// The outline of a command document's steps: each has an action and a name of its own.
-fn steps(tree: &Map<String, Value>) -> Result<(), ApiError> {
-    let Some(Value::Array(steps)) = tree.get("mainSteps") else {
-        return Err(invalid("mainSteps must be a list"));
-    };
-    if steps.is_empty() || steps.len() > MAX_STEPS {
-        return Err(invalid(&format!("mainSteps must have 1 to {MAX_STEPS} steps")));
-    }
-    let mut names = std::collections::BTreeSet::new();
-    for (at, step) in steps.iter().enumerate() {
-        let text =
-            |key: &str| step.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-        if text("action").is_none_or(|action| !action.starts_with("aws:")) {
-            return Err(invalid(&format!(
-                "mainSteps[{at}].action must be an action such as aws:runShellScript"
-            )));
-        }
-        match text("name") {
-            None => return Err(invalid(&format!("mainSteps[{at}].name is missing"))),
-            Some(name) if !names.insert(name) => {
-                return Err(invalid(&format!("mainSteps[{at}].name stands twice")));
-            }
-            Some(_) => {}
-        }
-        if step.get("inputs").is_some_and(|inputs| !inputs.is_object()) {
-            return Err(invalid(&format!("mainSteps[{at}].inputs must be an object")));
-        }
-    }
-    Ok(())
 }
 
 /// A member that may be absent, and must be a text when it is there.

@@ -29,6 +29,7 @@ use super::plan::SessionPlan;
 use super::preferences::SessionPreferences;
 use crate::documents::Parameters;
 use crate::error::{ApiError, ErrorCode};
+use crate::parameter_store;
 
 /// Memory a compiled pattern may take, bytes; patterns of AWS's documents take about 10 KiB.
 const MAX_PATTERN_PROGRAM: usize = 128 * 1024;
@@ -223,6 +224,9 @@ impl OwnDocument {
             }
             Work::Ssh { port } => vec![port],
         };
+        for text in &texts {
+            parameter_store::refuse("properties", ErrorCode::InvalidDocumentContent, text)?;
+        }
         for name in texts.into_iter().flat_map(|text| placeholders(text)) {
             if !self.parameters.iter().any(|parameter| parameter.name == name) {
                 return Err(invalid(&format!(
@@ -334,6 +338,8 @@ impl Parameter {
         if value.contains('\0') || value.len() > MAX_COMMAND_BYTES {
             return Err(format!("{name} must be at most {MAX_COMMAND_BYTES} bytes, without NUL"));
         }
+        parameter_store::refuse(name, ErrorCode::InvalidParameters, value)
+            .map_err(|error| error.message)?;
         if !self.allowed.is_empty() && !self.allowed.iter().any(|allowed| allowed == value) {
             return Err(format!("{name} must be one of {:?}", self.allowed));
         }

@@ -4,6 +4,7 @@ use super::catalogue::Document;
 use super::names::{MAX_ARGUMENTS, MAX_COMMAND_BYTES, MAX_PATH_BYTES};
 use super::parameter::{Parameters, port_number};
 use crate::error::{ApiError, ErrorCode};
+use crate::parameter_store;
 
 /// The parameters of a request, seen through their document.
 pub(super) struct Values<'a> {
@@ -65,6 +66,7 @@ impl Values<'_> {
 
     pub(super) fn command(&self) -> Result<String, ApiError> {
         let command = self.one("command");
+        parameter_store::refuse("command", ErrorCode::InvalidParameters, command)?;
         if command.len() > MAX_COMMAND_BYTES {
             return Err(invalid(format!("command must be at most {MAX_COMMAND_BYTES} bytes long")));
         }

@@ -20,7 +20,7 @@ use super::super::internal::OrInternal as _;
 use super::super::paging::page;
 use super::super::service::Api;
 use super::super::sessions::instant;
-use super::shown::{self, Sent, elapsed, text, with_reason};
+use super::shown::{self, Sent, elapsed, text};
 use crate::run_command::StepState;
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
@@ -92,7 +92,8 @@ impl Api {
             let urls = |at: usize, state: &StepState| {
                 sent.urls(&*self.parts.commands, &row.device, at, state)
             };
-            let first = steps.first().map(|state| urls(0, state)).unwrap_or_default();
+            let first = steps.iter().position(|state| !state.skipped).unwrap_or(0);
+            let first = steps.get(first).map(|state| urls(first, state)).unwrap_or_default();
             let mut one =
                 sent.invocation(&row, device.map(|device| device.name).unwrap_or_default(), first);
             if request.details == Some(true) {
@@ -167,7 +168,10 @@ impl Api {
         let heads = self.heads(&sent, &row, at, &state, most).await?;
         let Lanes { io: standard_output_url, err: standard_error_url } =
             sent.urls(&*self.parts.commands, &row.device, at, &state);
-        let only = steps.len() == 1;
+        let only = steps.iter().filter(|state| !state.skipped).count() == 1 && !state.skipped;
+        let own = text(&heads.io, state.written[Lane::Io], MAX_STDOUT);
+        let errors = text(&heads.err, state.written[Lane::Err], MAX_STDERR);
+        let (stdout, stderr) = shown::streams(&state, own, &errors);
         Ok(GetCommandInvocationResult {
             command_id: row.command,
             instance_id: row.device,
@@ -182,12 +186,9 @@ impl Api {
             // The only step stands for the whole; of several each for itself.
             status: if only { shown::status(&row.status) } else { state.status },
             status_details: if only { row.details } else { state.details.clone() },
-            standard_output_content: text(&heads.io, state.written[Lane::Io], MAX_STDOUT),
+            standard_output_content: stdout,
             standard_output_url,
-            standard_error_content: with_reason(
-                &text(&heads.err, state.written[Lane::Err], MAX_STDERR),
-                state.reason.as_deref(),
-            ),
+            standard_error_content: stderr,
             standard_error_url,
             cloud_watch_output_config: sent.logs(),
             towline_reason: state
@@ -203,7 +204,11 @@ pub(super) fn step_of(sent: &Sent, name: Option<&str>) -> Result<usize, ApiError
         || sent.plan.steps.iter().map(|step| step.name.as_str()).collect::<Vec<_>>().join(", ");
     let at = match name {
         Some(name) => sent.plan.steps.iter().position(|step| step.name.eq_ignore_ascii_case(name)),
-        None => (sent.plan.steps.len() == 1).then_some(0),
+        None => {
+            let run = |at: &usize| sent.plan.steps[*at].skipped.is_none();
+            let mut all = (0..sent.plan.steps.len()).filter(run);
+            all.next().filter(|_| all.next().is_none())
+        }
     };
     at.ok_or_else(|| {
         ApiError::new(

@@ -56,9 +56,8 @@ impl Api {
         let new = self.new_command(call, name, &request, &found, &plan, &place)?;
         call.note("commandId", &*new.id);
         call.note("targetCount", devices.len().to_string());
-        let steps: Vec<StepState> = plan.steps.iter().map(|_| StepState::default()).collect();
-        let steps =
-            serde_json::to_string(&steps).map_err(|error| internal("a command's steps", &error))?;
+        let steps = serde_json::to_string(&StepState::first(&plan))
+            .map_err(|error| internal("a command's steps", &error))?;
         self.store()
             .run_commands()
             .insert(&new, &devices, &steps)
@@ -93,6 +92,8 @@ impl Api {
             format_of(Some(&stored.text.format)),
             &stored.text.content,
         )?;
+        // The reader of CreateDocument as well; a text may have been stored before its present
+        // rules.
         let document = CommandDocument::parse(&serde_json::Value::Object(content.tree))
             .map_err(|error| refused(format!("{name} cannot be run here: {}", error.message)))?;
         match (&request.document_hash, request.document_hash_type.as_deref()) {

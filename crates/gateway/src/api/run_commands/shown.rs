@@ -146,9 +146,9 @@ impl Sent {
         urls: Lanes<String>,
     ) -> CommandPlugin {
         let Lanes { io: standard_output_url, err: standard_error_url } = urls;
-        let stderr = text(heads.err, state.written[Lane::Err], MAX_PLUGIN_OUTPUT);
-        let stderr = with_reason(&stderr, state.reason.as_deref());
-        let mut output = text(heads.io, state.written[Lane::Io], MAX_PLUGIN_OUTPUT);
+        let errors = text(heads.err, state.written[Lane::Err], MAX_PLUGIN_OUTPUT);
+        let own = text(heads.io, state.written[Lane::Io], MAX_PLUGIN_OUTPUT);
+        let (mut output, stderr) = streams(state, own, &errors);
         if !stderr.is_empty() {
             output.push_str(BETWEEN);
             output.push_str(&stderr);
@@ -169,7 +169,7 @@ impl Sent {
             output_s3_region: self.place.region.clone(),
             output_s3_bucket_name: self.place.bucket.clone().unwrap_or_default(),
             output_s3_key_prefix: self.place.key_prefix.clone().unwrap_or_default(),
-            towline_reason: state.reason.clone(),
+            towline_reason: state.reason.clone().filter(|_| !state.skipped),
         }
     }
 }
@@ -198,7 +198,7 @@ fn marked(text: &str, most: usize) -> String {
 }
 
 /// Standard error, and behind it why the step ended so: clients of AWS show nothing else.
-pub(super) fn with_reason(stderr: &str, reason: Option<&str>) -> String {
+fn with_reason(stderr: &str, reason: Option<&str>) -> String {
     let Some(reason) = reason else { return stderr.to_owned() };
     let words = format!("towline: {reason}\n");
     let room = MAX_STDERR.saturating_sub(words.chars().count() + 1);
@@ -207,6 +207,15 @@ pub(super) fn with_reason(stderr: &str, reason: Option<&str>) -> String {
         all.push('\n');
     }
     all + &words
+}
+
+/// Both streams as clients see them, with the words about a step that did not end well or was not
+/// run, where AWS has them.
+pub(super) fn streams(state: &StepState, stdout: String, stderr: &str) -> (String, String) {
+    match &state.reason {
+        Some(reason) if state.skipped => (reason.clone(), String::new()),
+        reason => (stdout, with_reason(stderr, reason.as_deref())),
+    }
 }
 
 /// An ISO 8601 time.
