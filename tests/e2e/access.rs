@@ -84,6 +84,7 @@ fn body_of_newer(operation: Operation) -> &'static str {
         | Operation::DescribeDocument
         | Operation::ListDocumentVersions
         | Operation::DeleteDocument => r#"{"Name":"somebodys"}"#,
+        Operation::DescribeDocumentPermission => r#"{"Name":"somebodys","PermissionType":"Share"}"#,
         Operation::UpdateRole
         | Operation::GetPrincipalBoundary
         | Operation::DeletePrincipalBoundary => r#"{"PrincipalName":"somebody"}"#,

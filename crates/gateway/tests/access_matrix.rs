@@ -91,6 +91,7 @@ fn row_of(operation: Operation) -> Row {
         | Operation::ListPrincipals
         | Operation::LookupEvents
         | Operation::ListDocuments
+        | Operation::GetInventory
         | Operation::ListCommands
         | Operation::ListCommandInvocations
         | Operation::ListAccessRequests => row(json!({}), PLAIN, "done"),
@@ -180,6 +181,9 @@ fn row_of(operation: Operation) -> Row {
         | Operation::DescribeDocument
         | Operation::ListDocumentVersions
         | Operation::DeleteDocument => row(document(json!({})), TAGGED, "done"),
+        Operation::DescribeDocumentPermission => {
+            row(document(json!({ "PermissionType": "Share" })), TAGGED, "done")
+        }
         Operation::StartAccessRequest => {
             let targets = json!([{ "Key": "InstanceIds", "Values": [DEVICE] }]);
             row(json!({ "Reason": "r", "Targets": targets }), TAGGED, "done")

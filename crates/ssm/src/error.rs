@@ -63,10 +63,12 @@ codes! {
     IncompleteSignatureException,
     /// Our fault; the client may try again.
     InternalServerError,
-    /// The activation exists but cannot be used so.
+    /// No such activation, or it cannot be used so.
     InvalidActivation,
-    /// No activation has this id.
+    /// Never answered: an id of another form breaks a limit. In the model of DeleteActivation.
     InvalidActivationId,
+    /// Inventory is not aggregated here.
+    InvalidAggregatorException,
     /// No command has this id.
     InvalidCommandId,
     /// No such document, or one this target cannot run.
@@ -79,7 +81,7 @@ codes! {
     InvalidDocumentSchemaVersion,
     /// The document has no such version.
     InvalidDocumentVersion,
-    /// A filter of an activation listing is not known.
+    /// A filter of activations or of inventory is not known.
     InvalidFilter,
     /// A filter key is not known.
     InvalidFilterKey,
@@ -87,6 +89,8 @@ codes! {
     InvalidInstanceId,
     /// A filter value of a device listing is malformed.
     InvalidInstanceInformationFilterValue,
+    /// Never answered: there are no groups of inventory here. In the model of GetInventory.
+    InvalidInventoryGroupException,
     /// A paging token that this gateway did not give.
     InvalidNextToken,
     /// Notifications that cannot be sent.
@@ -95,16 +99,22 @@ codes! {
     InvalidOutputFolder,
     /// Parameters that the document or operation does not take.
     InvalidParameters,
+    /// Documents have one type of permission, `Share`.
+    InvalidPermissionType,
     /// The document has no such step, or several and none was named.
     InvalidPluginName,
     /// The resource to tag does not exist.
     InvalidResourceId,
     /// Resources of this type cannot be tagged here.
     InvalidResourceType,
+    /// Never answered: an attribute of another form breaks a limit. In the model of GetInventory.
+    InvalidResultAttributeException,
     /// A role that cannot be used.
     InvalidRole,
     /// The signature is not the one the secret key gives, or its time is too far off.
     InvalidSignatureException,
+    /// Never answered: a type that no device reports has no devices. In the model of GetInventory.
+    InvalidTypeNameException,
     /// The command was not sent to this device.
     InvocationDoesNotExist,
     /// A principal, key or policy text that breaks a rule of its own (administration).

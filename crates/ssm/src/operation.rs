@@ -215,6 +215,10 @@ operations! {
     ListDocuments: Ssm, read, Any;
     /// Lists the versions of a document.
     ListDocumentVersions: Ssm, read, Document;
+    /// Lists the accounts that share a document: none.
+    DescribeDocumentPermission: Ssm, read, Document;
+    /// Reads the inventory of devices.
+    GetInventory: Ssm, read, Any;
     /// Removes a document or one of its versions.
     DeleteDocument: Ssm, write, Document;
     /// Gives temporary credentials of a role.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use towline_ssm::api::{
-    activation::*, command::*, device::*, document::*, parse, session::*, tags::*,
+    activation::*, command::*, device::*, document::*, inventory::*, parse, session::*, tags::*,
 };
 use towline_ssm::{ErrorCode, Operation};
 
@@ -211,6 +211,25 @@ fn answers_about_commands_have_no_member_that_clients_would_not_know() {
     let one = json!({"CommandId": "c", "InstanceId": "i", "DocumentName": "d", "DocumentVersion": "1", "PluginName": "p",
         "ResponseCode": 0, "Status": "Success", "CloudWatchOutputConfig": {}, "TowlineReason": "r"});
     check("GetCommandInvocationResult", &known::<GetCommandInvocationResult>(one), true);
+}
+
+#[test]
+fn shapes_of_inventory_and_of_document_permissions_are_those_of_the_model() {
+    let full = json!({"Filters": [{"Key": "k", "Values": [], "Type": "Equal"}], "Aggregators": [{}],
+        "ResultAttributes": [{"TypeName": "t"}], "MaxResults": 1, "NextToken": "n"});
+    check("GetInventoryRequest", &known::<GetInventoryRequest>(full), true);
+    let filter = json!({"Key": "k", "Values": [], "Type": "Equal"});
+    check("InventoryFilter", &known::<InventoryFilter>(filter), true);
+    check("GetInventoryResult", &known::<GetInventoryResult>(json!({"NextToken": "n"})), true);
+    let entity = json!({"Id": "i", "Data": {}});
+    check("InventoryResultEntity", &known::<InventoryEntity>(entity), true);
+    let item = json!({"TypeName": "t", "SchemaVersion": "1.0", "CaptureTime": "c", "Content": []});
+    check("InventoryResultItem", &known::<InventoryItem>(item), false);
+    let asked = json!({"Name": "n", "PermissionType": "Share", "MaxResults": 1, "NextToken": "n"});
+    let asked = known::<DescribeDocumentPermissionRequest>(asked);
+    check("DescribeDocumentPermissionRequest", &asked, true);
+    let answer = known::<DescribeDocumentPermissionResponse>(json!({}));
+    check("DescribeDocumentPermissionResponse", &answer, false);
 }
 
 #[test]

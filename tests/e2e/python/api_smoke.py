@@ -159,7 +159,7 @@ def an_activation_is_made_listed_and_deleted():
     assert sorted(a["ActivationId"] for p in pages for a in p["ActivationList"]) == sorted(more)
     for each in [activation, *more]:
         ssm.delete_activation(ActivationId=each)
-    wants("InvalidActivationId", ssm.delete_activation, ActivationId=activation)
+    wants("InvalidActivation", ssm.delete_activation, ActivationId=activation)
     wants("ValidationException", ssm.delete_activation, ActivationId="x")
     wants("InvalidParameters", ssm.create_activation, IamRole="x", ExpirationDate=1)
     wants("ValidationException", ssm.create_activation, IamRole="x", RegistrationLimit=1001)

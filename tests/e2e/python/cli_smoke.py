@@ -67,7 +67,7 @@ def devices_tags_and_activations():
     shown = aws("ssm", "describe-activations", "--filters", f"FilterKey=ActivationIds,FilterValues={made}")
     assert shown["ActivationList"][0]["RegistrationLimit"] == 2, shown
     aws("ssm", "delete-activation", "--activation-id", made)
-    fails("InvalidActivationId", "ssm", "delete-activation", "--activation-id", made)
+    fails("InvalidActivation", "ssm", "delete-activation", "--activation-id", made)
     fails("InvalidInstanceId", "ssm", "deregister-managed-instance", "--instance-id", "mi-" + "0" * 17)
 
 
@@ -88,7 +88,8 @@ def documents_from_files():
     aws("ssm", "update-document", *name, "--document-version", "$LATEST", "--document-format", "YAML",
         "--content", file("d.yaml", yaml))
     aws("ssm", "update-document-default-version", *name, "--document-version", "2")
-    assert aws("ssm", "get-document", *name)["Content"] == yaml
+    assert aws("ssm", "get-document", *name, "--document-format", "YAML")["Content"] == yaml
+    assert json.loads(aws("ssm", "get-document", *name)["Content"])["sessionType"] == "InteractiveCommands"
     assert json.loads(aws("ssm", "get-document", *name, "--document-version", "1")["Content"]) == text
     assert aws("ssm", "describe-document", *name)["Document"]["LatestVersion"] == "2"
     assert len(aws("ssm", "list-document-versions", *name, "--page-size", "1")["DocumentVersions"]) == 2

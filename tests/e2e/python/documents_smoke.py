@@ -112,8 +112,8 @@ def documents_are_found_by_what_they_are():
     wants("InvalidFilterKey", ssm.list_documents, Filters=[{"Key": "Colour", "Values": ["red"]}])
     wants("InvalidNextToken", ssm.list_documents, NextToken="made-up")
 
-    assert ssm.get_document(Name="Yaml-One")["Content"] == yaml
-    as_json = ssm.get_document(Name="Yaml-One", DocumentFormat="JSON")
+    assert ssm.get_document(Name="Yaml-One", DocumentFormat="YAML")["Content"] == yaml
+    as_json = ssm.get_document(Name="Yaml-One")
     assert as_json["DocumentFormat"] == "JSON" and json.loads(as_json["Content"])["schemaVersion"] == "1.0", as_json
     as_yaml = ssm.get_document(Name="Run-One", DocumentFormat="YAML")["Content"]
     assert as_yaml.startswith('"description": "runs"'), as_yaml
@@ -145,6 +145,49 @@ def what_is_no_document_is_refused_with_the_codes_of_aws():
             wants(code, ssm.create_document, **({"Name": "Wrong", "DocumentType": "Session"} | one))
     assert raw("AmazonSSM.CreateDocument", {"Name": "Wrong", "Content": 7}).code == "SerializationException"
     wants("InvalidDocument", ssm.describe_document, Name="Wrong")
+
+
+@check
+def a_stored_parameter_is_refused_where_a_document_or_a_request_names_one():
+    ssm = boto("ssm")
+    stored = {"parameters": {"names": {"type": "String", "default": "{{ ssm:service-password }}"}}}
+    wants("InvalidDocumentContent", ssm.create_document, Name="Stored", Content=json.dumps(RUN | stored))
+    stored = {"logpath": {"type": "String", "default": "{{ssm:path}}"}}
+    wants("InvalidDocumentContent", ssm.create_document, Name="Stored", DocumentType="Session", Content=session(parameters=stored))
+    ssm.create_document(Name="Plain", Content=json.dumps(RUN))
+    wants("InvalidDocumentContent", ssm.update_document, Name="Plain", DocumentVersion="$LATEST",
+          Content=json.dumps(RUN).replace("echo", "echo {{ ssm:x }}"))
+    wants("InvalidParameters", ssm.send_command, DocumentName="Plain", InstanceIds=[DEVICE], Parameters={"names": ["{{ssm:x}}"]})
+    wants("InvalidParameters", ssm.start_session, Target=DEVICE, DocumentName="AWS-StartInteractiveCommand",
+          Parameters={"command": ["echo {{ ssm:x }}"]})
+    ssm.delete_document(Name="Plain")
+
+
+@check
+def what_terraform_and_inventory_tools_ask_is_answered():
+    ssm = boto("ssm")
+    old = {"schemaVersion": "1.2", "description": "Check ip configuration of a Linux instance.", "parameters": {},
+           "runtimeConfig": {"aws:runShellScript": {"properties": [{"id": "0.aws:runShellScript", "runCommand": ["true"]}]}}}
+    ssm.create_document(Name="Terraform-One", Content=json.dumps(old))
+    shared = ssm.describe_document_permission(Name="Terraform-One", PermissionType="Share")
+    assert shared["AccountIds"] == shared["AccountSharingInfoList"] == [], shared
+    wants("InvalidPermissionType", ssm.describe_document_permission, Name="Terraform-One", PermissionType="Other")
+    wants("InvalidDocument", ssm.describe_document_permission, Name="No-Such-Document", PermissionType="Share")
+    ssm.delete_document(Name="Terraform-One")
+
+    def ids(**asked):
+        pages = ssm.get_paginator("get_inventory").paginate(PaginationConfig={"PageSize": 1}, **asked)
+        return [entity["Id"] for page in pages for entity in page["Entities"]]
+
+    first = next(e for e in ssm.get_inventory()["Entities"] if e["Id"] == DEVICE)["Data"]["AWS:InstanceInformation"]
+    own = first["Content"][0]
+    assert (own["InstanceId"], own["ResourceType"], own["InstanceStatus"]) == (DEVICE, "ManagedInstance", "Active"), own
+    assert own["PlatformType"] == "Linux", own
+    status = "AWS:InstanceInformation.InstanceStatus"
+    assert DEVICE in ids() and DEVICE in ids(Filters=[{"Key": status, "Values": ["Terminated"], "Type": "NotEqual"}])
+    assert ids(Filters=[{"Key": "AWS:InstanceInformation.InstanceId", "Values": [DEVICE]}]) == [DEVICE]
+    assert ids(Filters=[{"Key": status, "Values": ["Terminated"]}]) == []
+    assert ids(ResultAttributes=[{"TypeName": "AWS:Application"}]) == []
 
 
 @check

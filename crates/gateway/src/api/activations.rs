@@ -114,7 +114,7 @@ impl Api {
         if deleted.or_internal("cannot delete an activation")? {
             Ok(Empty {})
         } else {
-            Err(ApiError::new(ErrorCode::InvalidActivationId, "no activation has this id"))
+            Err(ApiError::new(ErrorCode::InvalidActivation, "no activation has this id"))
         }
     }
 }

@@ -97,7 +97,7 @@ impl Api {
         }
     }
 
-    async fn ping(&self, device: &Device) -> PingStatus {
+    pub(super) async fn ping(&self, device: &Device) -> PingStatus {
         if device.status != DeviceStatus::Active {
             return PingStatus::Inactive;
         }
@@ -107,7 +107,7 @@ impl Api {
         }
     }
 
-    async fn shown(
+    pub(super) async fn shown(
         &self,
         device: Device,
         ping: PingStatus,
@@ -124,8 +124,8 @@ impl Api {
         Ok(InstanceInformation {
             ping_status: ping,
             last_ping_date_time: Some(EpochSeconds::from_millis(seen.0)),
+            is_latest_version: is_latest(&device.report.agent_version),
             agent_version: text(device.report.agent_version),
-            is_latest_version: None,
             platform_type: Some("Linux".to_owned()), // the only one there is an agent for
             platform_name: text(device.report.platform_name),
             platform_version: text(device.report.platform_version),
@@ -166,6 +166,14 @@ impl Api {
         self.parts.commands.device_removed(&id).await;
         Ok(Empty {})
     }
+}
+
+/// Whether an agent is at least as new as this gateway, with which agents are released.
+fn is_latest(agent: &str) -> Option<bool> {
+    let parts = |version: &str| {
+        version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>()
+    };
+    (!agent.is_empty()).then(|| parts(agent) >= parts(env!("CARGO_PKG_VERSION")))
 }
 
 fn wanted(request: &DescribeInstanceInformationRequest) -> Result<Wanted, ApiError> {

@@ -85,6 +85,10 @@ impl Api {
             Operation::ListDocumentVersions => {
                 json(self.list_document_versions(call, parse(body)?).await)
             }
+            Operation::DescribeDocumentPermission => {
+                json(self.describe_document_permission(call, parse(body)?).await)
+            }
+            Operation::GetInventory => json(self.get_inventory(call, parse(body)?).await),
             Operation::DeleteDocument => json(self.delete_document(call, parse(body)?).await),
             Operation::UpdateRole => json(self.update_role(call, parse(body)?).await),
             Operation::AddGroupMember => json(self.add_group_member(call, parse(body)?).await),

@@ -7,14 +7,14 @@
 use std::collections::BTreeMap;
 
 use towline_ssm::api::document::{
-    DocumentDescription, DocumentIdentifier, DocumentParameter, ListDocumentsRequest,
-    ListDocumentsResult,
+    DescribeDocumentPermissionRequest, DescribeDocumentPermissionResponse, DocumentDescription,
+    DocumentIdentifier, DocumentParameter, ListDocumentsRequest, ListDocumentsResult, bare_name,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::documents::built_in;
 use towline_ssm::documents::content::Content;
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_store::{Document, TagKind};
+use towline_store::{Document, TagKind, Version};
 
 use super::authz::Question;
 use super::call::Call;
@@ -115,6 +115,22 @@ impl Api {
             document_format: document.text.format,
             target_type: some(document.target_type),
         })
+    }
+
+    /// The accounts that share a document: none, a gateway has one account.
+    pub(super) async fn describe_document_permission(
+        &self,
+        call: &Call,
+        request: DescribeDocumentPermissionRequest,
+    ) -> Result<DescribeDocumentPermissionResponse, ApiError> {
+        let name = bare_name(&request.name)?;
+        self.may(call, name).await?;
+        if request.permission_type != "Share" {
+            let message = "PermissionType must be Share";
+            return Err(ApiError::new(ErrorCode::InvalidPermissionType, message));
+        }
+        self.existing_document(name, &Version::Default).await?;
+        Ok(DescribeDocumentPermissionResponse::default())
     }
 
     /// Built-in documents belong to nobody here.

@@ -113,7 +113,7 @@ impl Api {
     }
 
     /// Authorises a request about a document. Returns the tags that it was judged by.
-    async fn may(&self, call: &Call, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
+    pub(super) async fn may(&self, call: &Call, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
         call.note("documentName", name);
         let question = self.about_document(name).await?;
         self.authorize(call, &question).await?;
@@ -268,8 +268,7 @@ impl Api {
         let version = version_of(request.document_version.as_deref(), request.version_name);
         let document = self.existing_document(name, &version).await?;
         let stored = format_of(Some(&document.text.format));
-        let wanted =
-            request.document_format.as_deref().map_or(stored, |format| format_of(Some(format)));
+        let wanted = format_of(request.document_format.as_deref()); // JSON by default, as at AWS
         Ok(GetDocumentResult {
             created_date: date(&document),
             display_name: some(document.text.display_name),

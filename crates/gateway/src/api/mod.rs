@@ -31,6 +31,7 @@ mod evidence;
 mod explain;
 mod http;
 mod internal;
+mod inventory;
 mod last_used;
 mod named;
 mod paging;

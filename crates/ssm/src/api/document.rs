@@ -201,7 +201,7 @@ pub struct GetDocumentRequest {
     /// A version: a number, `$LATEST` or `$DEFAULT`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_version: Option<String>,
-    /// The format that is wanted; the stored one when absent.
+    /// The format that is wanted; `JSON` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_format: Option<String>,
 }
@@ -262,6 +262,41 @@ impl Request for DescribeDocumentRequest {
         check_names(v, None, self.version_name.as_deref(), None);
         check_version(v, self.document_version.as_deref());
     }
+}
+
+/// Asks which accounts share a document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeDocumentPermissionRequest {
+    /// The document, by name or ARN.
+    pub name: String,
+    /// `Share`.
+    pub permission_type: String,
+    /// Page size; the answer is one page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_results: Option<i64>,
+    /// Where to go on; the answer is one page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_token: Option<String>,
+}
+
+impl Request for DescribeDocumentPermissionRequest {
+    fn check(&self, v: &mut Violations) {
+        check_name(v, &self.name);
+        v.range("MaxResults", self.max_results, 1, 200);
+    }
+}
+
+/// The answer to it: a gateway has one account, so the lists are empty.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct DescribeDocumentPermissionResponse {
+    /// Accounts.
+    #[serde(default)]
+    pub account_ids: Vec<String>,
+    /// The same with versions.
+    #[serde(default)]
+    pub account_sharing_info_list: Vec<serde_json::Value>,
 }
 
 /// The answer to it.

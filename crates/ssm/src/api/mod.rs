@@ -27,6 +27,7 @@ pub mod document;
 mod document_list;
 pub mod evidence;
 pub mod explain;
+pub mod inventory;
 pub mod session;
 pub mod sts;
 pub mod sts_tokens;

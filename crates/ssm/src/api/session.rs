@@ -104,6 +104,9 @@ pub struct StartSessionResponse {
     /// Not of AWS: what is typed is recorded, as far as it is echoed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_input_recorded: Option<bool>,
+    /// Not of AWS: why the session is not recorded, though recordings are wanted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_not_recorded: Option<String>,
     /// Not of AWS, of ResumeSession only: the session type of the stream's handshake. It says whether
     /// the session has a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -13,7 +13,8 @@ OPERATIONS = """StartSession ResumeSession TerminateSession DescribeSessions Get
 DescribeInstanceInformation CreateActivation DescribeActivations DeleteActivation AddTagsToResource
 RemoveTagsFromResource ListTagsForResource DeregisterManagedInstance CreateDocument UpdateDocument UpdateDocumentDefaultVersion
 GetDocument DescribeDocument ListDocuments ListDocumentVersions DeleteDocument SendCommand ListCommands
-ListCommandInvocations GetCommandInvocation CancelCommand""".split()
+ListCommandInvocations GetCommandInvocation CancelCommand
+DescribeDocumentPermission GetInventory""".split()
 
 model = botocore.session.get_session().get_service_model("ssm")
 shapes = {}
