@@ -129,6 +129,9 @@ fn a_gateway_that_is_killed_goes_on_with_the_recording() -> Outcome {
     shell.line("echo before$((40+2))")?;
     shell.expect("before42")?;
     on_disk(&lab, "txt", "before42")?;
+    // Shown, and killed before it is on the disk.
+    shell.line("echo shown$((40+2))")?;
+    shell.expect("shown42")?;
     lab.gateway.kill()?;
     lab.gateway.start_again()?;
     shell.line("echo after$((40+2))")?;
@@ -138,6 +141,9 @@ fn a_gateway_that_is_killed_goes_on_with_the_recording() -> Outcome {
     let recording = until("the recording", || recordings(&records(&lab)).pop())?;
     let text = lab.admin().text(&["export", &recording.to_string_lossy(), "--format", "txt"])?;
     ensure(text.contains("before42") && text.contains("after42"), || text.clone())?;
+    let reason = "the gateway ended before it had written it to its disk]";
+    let told = text.contains("shown42") || text.contains(reason);
+    ensure(told && !text.contains("did not pass"), || text.clone())?;
     until("a sink that verifies", || {
         verify(&lab, &records(&lab)).ok().filter(|out| out.status.success())
     })?;

@@ -115,7 +115,7 @@ const AGENT_GROWTH: u64 = 4 * 1024;
 
 #[test]
 fn endless_text_and_noise_cost_bounded_memory_and_disk_and_leave_readable_recordings() -> Outcome {
-    let config = "[evidence]\nmax_recording_mib = 2\nfree_space_floor_mib = 1\n".to_owned();
+    let config = "[evidence]\nmax_session_recording_mib = 2\nfree_space_floor_mib = 1\n".to_owned();
     let mut lab = Lab::with(&GatewaySetup { config, ..GatewaySetup::default() })?;
     let device = lab.device()?;
     for (source, bytes) in [("yes", 250_000_000_u64), ("cat /dev/urandom", 250_000_000)] {
@@ -135,6 +135,41 @@ fn endless_text_and_noise_cost_bounded_memory_and_disk_and_leave_readable_record
         verify_folder(&lab, &records, &[]).ok().filter(|out| out.status.success())
     })
     .map(drop)
+}
+
+#[test]
+fn a_session_is_recorded_beyond_the_size_of_a_part_as_one_recording() -> Outcome {
+    let config =
+        "[evidence]\nmax_recording_mib = 1\nfree_space_floor_mib = 1\ncheckpoint_seconds = 1\n";
+    let setup = GatewaySetup { config: config.to_owned(), ..GatewaySetup::default() };
+    let lab = Lab::with(&setup)?;
+    let device = lab.device()?;
+    let noise = "head -c 6000000 /dev/urandom | base64; echo the-last-line";
+    let shown = lab.admin().text(&["exec", "-n", device.id(), "--", "sh", "-c", noise])?;
+    let records = lab.gateway.directory().join("evidence/records");
+    let recording = eventually("the recording", PATIENCE, || recordings(&records).pop())?;
+    ensure(std::fs::metadata(&recording)?.len() > 4 << 20, || "it is not beyond its part".into())?;
+    let text = lab.admin().text(&["export", &recording.to_string_lossy(), "--format", "txt"])?;
+    ensure(text == shown, || format!("{} bytes of {} are recorded", text.len(), shown.len()))?;
+    let cast = lab.admin().text(&["export", &recording.to_string_lossy()])?;
+    ensure(cast.contains("part 5 of the recording begins"), || "no mark of a part".into())?;
+    eventually("a sink that verifies without a gap", PATIENCE, || {
+        let out = verify_folder(&lab, &records, &["-o", "json"]).ok()?;
+        let told: serde_json::Value = serde_json::from_slice(&out.stdout).ok()?;
+        (out.status.success() && told["Gaps"] == 0).then_some(())
+    })
+}
+
+#[test]
+fn a_folder_of_recordings_that_is_not_there_is_told_before_the_session_begins() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    std::fs::remove_dir_all(lab.gateway.directory().join("evidence/staging"))?;
+    let out = lab.admin().run(&["exec", "-n", device.id(), "--", "echo", "runs"])?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(out.status.success() && out.stdout == b"runs\n", || format!("{out:?}"))?;
+    let words = "this session is not recorded: the gateway's folder of recordings is not there";
+    ensure(said.contains(words), || said.clone())
 }
 
 #[test]

@@ -18,7 +18,8 @@ const LIMIT: u64 = 64;
 /// See above.
 pub(crate) fn report(megabytes: u64) -> Outcome {
     programs::shipped()?;
-    let config = format!("[evidence]\nmax_recording_mib = {LIMIT}\nfree_space_floor_mib = 1\n");
+    let config =
+        format!("[evidence]\nmax_session_recording_mib = {LIMIT}\nfree_space_floor_mib = 1\n");
     let mut lab = Lab::with(&GatewaySetup { config, ..GatewaySetup::default() })?;
     let device = lab.device()?;
     let head = [

@@ -22,6 +22,9 @@ pub const TAPE: usize = 3 * 1024 * 1024;
 /// Bytes in all tapes together: 64 MiB are the most that recording costs in memory, however many
 /// sessions print at once.
 pub const ALL_TAPES: usize = 64 * 1024 * 1024;
+/// Bytes in all tapes above which sessions with more than [`TAPE_URGENT`] get no further credit:
+/// the rest is room for what 48 sessions may still send within their windows.
+pub const ALL_TAPES_BEHIND: usize = ALL_TAPES / 4;
 /// Bytes in a tape above which its session gets no further credit.
 pub const TAPE_BEHIND: usize = TAPE / 3;
 /// Pieces in one tape. Bounds the overhead of tiny pieces: 8192 of them cost about 700 KiB beside
@@ -44,10 +47,15 @@ const _: () = assert!(TAPE_BEHIND as u64 + 2 * RECORDED_WINDOW <= TAPE as u64);
 // ---- the recorder's thread
 
 /// How long recorded output may be in memory only. A gateway that is killed loses this much; the
-/// loss shows as a gap.
+/// loss shows as a gap that names this reason.
 pub const TICK: Duration = Duration::from_secs(1);
 /// How often the thread looks at free disk space and at what waits for the sink.
 pub const LOOK_EVERY: Duration = Duration::from_secs(5);
+/// A principal's recordings may take this part of what may wait for delivery.
+pub const PRINCIPAL_SHARE: u64 = 2;
+/// Finished recordings that wait for delivery and are counted for their principals. More count for
+/// nobody, about 200 bytes each.
+pub const COUNTED_WAITING: usize = 16_384;
 /// Nice value of the thread. It has a tape's length of time where the threads that carry bytes have
 /// none; with it bulk output of one session is a tenth faster on two processors. A session whose
 /// tape is full waits, so a busy machine loses nothing of a recording.

@@ -61,9 +61,14 @@ pub struct RawEvidence {
     /// Name of this node in its chain; `gateway` when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub node: Option<String>,
-    /// Largest recording, MiB after compression; 256 when not given.
+    /// A part of a recording, MiB after compression; 256 when not given. Behind each part the
+    /// recording is synced and signed, and goes on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_recording_mib: Option<u64>,
+    /// All parts of one session's recording, MiB after compression; a quarter of `max_staged_mib`
+    /// when not given, or one part if that is more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_session_recording_mib: Option<u64>,
     /// MiB that may wait on this disk for delivery; 4096 when not given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_staged_mib: Option<u64>,
@@ -176,6 +181,8 @@ pub struct Settings {
     pub node: String,
     /// The chain that this node's goes on from, after a restore.
     pub follows: Option<Part>,
+    /// A part of a recording, bytes after compression.
+    pub max_part: u64,
     /// Largest recording, bytes after compression.
     pub max_recording: u64,
     /// Bytes that may wait for delivery.
@@ -199,6 +206,9 @@ pub struct Settings {
 }
 
 const MIB: u64 = 1024 * 1024;
+/// A recording may take this part of what may wait for delivery, unless a setting says otherwise:
+/// one session's noise leaves room for others.
+const SESSION_SHARE: u64 = 4;
 
 /// A wrong value: the key, the value, and what it should be.
 pub type Wrong = (&'static str, String, &'static str);
@@ -211,13 +221,19 @@ impl RawEvidence {
     pub fn settings(&self, dir: &Path) -> Result<Settings, Wrong> {
         self.check()?;
         let home = dir.join("evidence");
+        let max_part = mib("evidence.max_recording_mib", self.max_recording_mib, 256)?;
+        let max_staged = mib("evidence.max_staged_mib", self.max_staged_mib, 4096)?;
         Ok(Settings {
             recording: self.recording,
             when_failing: self.when_failing,
             node: self.node.clone().unwrap_or_else(|| "gateway".to_owned()),
             follows: None,
-            max_recording: mib("evidence.max_recording_mib", self.max_recording_mib, 256)?,
-            max_staged: mib("evidence.max_staged_mib", self.max_staged_mib, 4096)?,
+            max_part,
+            max_recording: match self.max_session_recording_mib {
+                None => (max_staged / SESSION_SHARE).max(max_part),
+                some => mib("evidence.max_session_recording_mib", some, 0)?,
+            },
+            max_staged,
             free_space_floor: self.free_space_floor_mib.unwrap_or(256).saturating_mul(MIB),
             checkpoint: Duration::from_secs(self.checkpoint_seconds.unwrap_or(60).max(1)),
             retention: self
@@ -353,7 +369,8 @@ mod tests {
     fn a_gateway_without_the_section_records_into_its_own_directory() {
         let settings = RawEvidence::default().settings(Path::new("/gw")).unwrap();
         assert_eq!(settings.sink, SinkSettings::Directory("/gw/evidence/records".into()));
-        assert_eq!((settings.recording, settings.max_recording), (Demand::Wanted, 256 * MIB));
+        assert_eq!((settings.recording, settings.max_part), (Demand::Wanted, 256 * MIB));
+        assert_eq!(settings.max_recording, 1024 * MIB);
     }
 
     #[test]
@@ -362,6 +379,8 @@ mod tests {
             toml::from_str::<RawEvidence>(text).unwrap().settings(Path::new("/gw")).unwrap_err().0
         };
         assert_eq!(refused("max_recording_mib = 0"), "evidence.max_recording_mib");
+        let of = "evidence.max_session_recording_mib";
+        assert_eq!(refused("max_session_recording_mib = 0"), of);
         assert_eq!(refused("node = 'a/b'"), "evidence.node");
         assert_eq!(refused("directory = '/x'\ns3 = { bucket = 'b' }"), "evidence.directory");
         assert_eq!(

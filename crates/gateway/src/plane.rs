@@ -259,6 +259,8 @@ pub struct Terminal {
 pub struct SessionStarted {
     /// Opens the data channel once.
     pub token: String,
+    /// Why it is not recorded, though a recording is wanted.
+    pub not_recorded: Option<String>,
 }
 
 /// Why no session was opened.

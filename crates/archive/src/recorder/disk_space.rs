@@ -72,6 +72,9 @@ impl DiskSpace {
 
     fn shortage(&self) -> Option<String> {
         match free(&self.home) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Some("the gateway's folder of recordings is not there".to_owned());
+            }
             Err(error) => return Some(format!("cannot read the free disk space: {error}")),
             Ok(free) if free < self.floor => {
                 return Some(format!(

@@ -4,7 +4,8 @@
 //! # Invariants
 //! - The chain of lines is at most one block ahead of the file. A block that could not be written
 //!   is kept and tried again; output that arrives meanwhile becomes a gap with the reason.
-//! - After the size limit nothing but the end is added.
+//! - A recording goes on behind each of its parts; it is one chain in one file. After the session's
+//!   limit nothing but the end is added.
 
 use std::io;
 use std::path::Path;
@@ -36,6 +37,14 @@ pub(super) struct Job {
     tape: Arc<Tape>,
     recording: Recording,
     staged: Staged,
+    /// Whose session it is.
+    principal: String,
+    /// Bytes of a part.
+    part: u64,
+    /// Parts that are full.
+    parts: u64,
+    /// A part has become full since it was asked for.
+    part_ended: bool,
     limit: u64,
     /// A block that could not be written yet.
     pending: Option<Vec<u8>>,
@@ -54,11 +63,21 @@ pub(super) struct Job {
 }
 
 impl Job {
-    pub(super) fn new(tape: Arc<Tape>, recording: Recording, staged: Staged, limit: u64) -> Self {
+    pub(super) fn new(
+        tape: Arc<Tape>,
+        recording: Recording,
+        staged: Staged,
+        principal: String,
+        (part, limit): (u64, u64),
+    ) -> Self {
         let over = recording.is_ended();
         Self {
             tape,
             recording,
+            principal,
+            part,
+            parts: staged.length() / part.max(1),
+            part_ended: false,
             staged,
             limit,
             pending: None,
@@ -94,6 +113,16 @@ impl Job {
     /// Whether the recording has ended and its last seal is in the file.
     pub(super) const fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whose session it is.
+    pub(super) fn principal(&self) -> &str {
+        &self.principal
+    }
+
+    /// Whether a part has become full since the last call, and is in the file with its seal.
+    pub(super) const fn part_ended(&mut self) -> bool {
+        std::mem::replace(&mut self.part_ended, false)
     }
 
     /// Whether a block waits because the disk is full.
@@ -264,6 +293,13 @@ impl Job {
             self.stopped = Some(format!("the disk failed: {error}"));
             self.disk_full = is_full(&error);
             self.pending = Some(block);
+            return;
+        }
+        let full = self.staged.length() / self.part.max(1);
+        if full > self.parts && self.end.is_none() && !self.recording.is_ended() {
+            (self.parts, self.part_ended) = (full, true);
+            let text = format!("part {} of the recording begins", full + 1);
+            self.recording.marker(self.tape.now(), &text);
         }
     }
 

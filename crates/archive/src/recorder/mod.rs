@@ -12,6 +12,7 @@ mod job;
 mod node_chain;
 #[allow(clippy::module_inception)] // the main type has a file of its name
 mod recorder;
+mod shares;
 mod staging;
 mod tape;
 mod worker;

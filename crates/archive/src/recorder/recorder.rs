@@ -37,9 +37,10 @@ use super::destinations::Destinations;
 use super::disk_space::DiskSpace;
 use super::job::Job;
 use super::node_chain::ChainFile;
+use super::shares::Shares;
 use super::staging::Staged;
 use super::tape::{List, OnTaken, Tape};
-use crate::limits::EVENTS;
+use crate::limits::{EVENTS, PRINCIPAL_SHARE};
 use crate::part::Part;
 use crate::settings::{Demand, S3, Settings, SinkSettings};
 
@@ -75,17 +76,22 @@ pub enum CannotRecord {
     /// The file of an earlier process is not a recording.
     #[error("the staged file is not a recording: {0}")]
     Damaged(String),
+    /// The folder of recordings was removed, or its disk is not mounted.
+    #[error("the gateway's folder of recordings is not there")]
+    NoFolder,
     /// The disk failed.
     #[error("cannot write the recording: {0}")]
     Disk(#[from] io::Error),
 }
 
-/// What an earlier process left of a recording.
+/// A recording with its file: one that begins, or that an earlier process left.
 pub(super) struct Leftover {
     recording: Recording,
     staged: Staged,
     /// When the recording began, seconds since the epoch.
     began: i64,
+    /// Whose session it is.
+    principal: String,
 }
 
 /// Records sessions. Shared by all parts that need it.
@@ -98,6 +104,7 @@ pub struct Recorder {
     leftovers: Mutex<HashMap<String, Leftover>>,
     pub(super) chain: Mutex<ChainFile>,
     pub(super) disk: DiskSpace,
+    pub(super) shares: Shares,
     pub(super) exporting: Mutex<()>,
     pub(super) stopping: AtomicBool,
     /// Wakes the outbox.
@@ -120,6 +127,7 @@ impl Recorder {
         let (events, receiver) = mpsc::channel(EVENTS);
         let recorder = Arc::new(Self {
             disk: DiskSpace::new(&settings),
+            shares: Shares::new(settings.max_staged / PRINCIPAL_SHARE),
             settings,
             clock,
             list: Arc::default(),
@@ -162,6 +170,12 @@ impl Recorder {
     #[must_use]
     pub fn paused(&self) -> Option<String> {
         self.disk.paused()
+    }
+
+    /// The same for the sessions of a principal, whose recordings may take more than their share.
+    #[must_use]
+    pub fn paused_for(&self, principal: &str) -> Option<String> {
+        self.paused().or_else(|| self.shares.paused(principal))
     }
 
     /// The key that verifies this node's checkpoints.
@@ -245,10 +259,13 @@ impl Recorder {
         destinations: &Destinations,
         on_taken: OnTaken,
     ) -> Result<Arc<Tape>, CannotRecord> {
-        if let Some(why) = self.paused() {
+        // Above its principal's share a recording that is wanted begins with a gap.
+        let demanded = self.demand() == Demand::Demanded;
+        let share = || self.shares.paused(&facts.principal).filter(|_| demanded);
+        if let Some(why) = self.paused().or_else(share) {
             return Err(CannotRecord::Paused(why));
         }
-        let session = facts.session.clone();
+        let (session, principal) = (facts.session.clone(), facts.principal.clone());
         let header = Header {
             version: 2,
             width: cols,
@@ -261,7 +278,13 @@ impl Recorder {
             towline: Some(facts),
         };
         let path = self.staging_path(&session);
-        let mut staged = Staged::create(&path)?;
+        let mut staged = Staged::create(&path).map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => {
+                tracing::error!(path = %path.display(), "the folder of recordings is not there");
+                CannotRecord::NoFolder
+            }
+            _ => CannotRecord::Disk(error),
+        })?;
         let mut recording = Recording::start(&session, &header);
         let begun = staged
             .append(&recording.take(0))
@@ -272,7 +295,7 @@ impl Recorder {
             let _ = fs::remove_file(&path); // the session will not begin; its file is empty
             return Err(error.into());
         }
-        Ok(self.add(&session, recording, staged, 0, on_taken))
+        Ok(self.add(&session, Leftover { recording, staged, began: 0, principal }, 0, on_taken))
     }
 
     /// Whether a session's recording is still being written.
@@ -284,19 +307,19 @@ impl Recorder {
     /// Goes on with the recording of a session that survived a restart of the gateway; `None` when
     /// there is no such recording.
     pub fn resume(&self, session: &str, on_taken: OnTaken) -> Option<Arc<Tape>> {
-        let Leftover { mut recording, staged, began } = lock(&self.leftovers).remove(session)?;
-        let since =
-            self.clock.now().0.saturating_mul(1000).saturating_sub(began.saturating_mul(1_000_000));
-        let base = recording.last().max(u64::try_from(since).unwrap_or(0));
-        recording.marker(base, "the gateway was restarted");
-        Some(self.add(session, recording, staged, base, on_taken))
+        let mut left = lock(&self.leftovers).remove(session)?;
+        let began = left.began.saturating_mul(1_000_000);
+        let since = self.clock.now().0.saturating_mul(1000).saturating_sub(began);
+        let base = left.recording.last().max(u64::try_from(since).unwrap_or(0)).max(1);
+        left.recording.marker(base, "the gateway was restarted");
+        Some(self.add(session, left, base, on_taken))
     }
 
     /// Ends the recordings that nobody resumed: their sessions have ended.
     pub fn finish_leftovers(&self) {
-        for (session, Leftover { recording, staged, .. }) in lock(&self.leftovers).drain() {
-            let base = recording.last();
-            let tape = self.add(&session, recording, staged, base, Box::new(|| {}));
+        for (session, left) in lock(&self.leftovers).drain() {
+            let base = left.recording.last();
+            let tape = self.add(&session, left, base, Box::new(|| {}));
             tape.end("the session did not survive a restart of the gateway");
         }
     }
@@ -335,16 +358,10 @@ impl Recorder {
         }
     }
 
-    fn add(
-        &self,
-        session: &str,
-        recording: Recording,
-        staged: Staged,
-        base: u64,
-        on_taken: OnTaken,
-    ) -> Arc<Tape> {
+    fn add(&self, session: &str, of: Leftover, base: u64, on_taken: OnTaken) -> Arc<Tape> {
         let tape = Tape::new(session, base, Arc::clone(&self.list), on_taken);
-        let job = Job::new(Arc::clone(&tape), recording, staged, self.settings.max_recording);
+        let limits = (self.settings.max_part, self.settings.max_recording);
+        let job = Job::new(Arc::clone(&tape), of.recording, of.staged, of.principal, limits);
         lock(&self.jobs).insert(session.to_owned(), Arc::new(Mutex::new(job)));
         tape
     }
@@ -380,11 +397,14 @@ impl Recorder {
 fn read_leftover(path: &Path, session: &str) -> Result<Leftover, CannotRecord> {
     let (mut resuming, mut began) = (Resuming::new(session), None);
     let staged = Staged::reopen(path, |line| {
-        if began.is_none() {
-            began = Some(Header::parse(line).map_or(0, |header| header.timestamp));
-        }
+        began.get_or_insert_with(|| {
+            let header = Header::parse(line).ok();
+            let at = header.as_ref().map_or(0, |header| header.timestamp);
+            (at, header.and_then(|header| header.towline).map(|facts| facts.principal))
+        });
         resuming.line(line);
     })?;
     let recording = resuming.finish().map_err(|error| CannotRecord::Damaged(error.to_string()))?;
-    Ok(Leftover { recording, staged, began: began.unwrap_or(0) })
+    let (began, principal) = began.unwrap_or_default();
+    Ok(Leftover { recording, staged, began, principal: principal.unwrap_or_default() })
 }

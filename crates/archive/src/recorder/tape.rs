@@ -12,7 +12,8 @@
 //!   dropped; the recorder sees the missing positions and writes a gap.
 //! - A tape that is behind slows its own session down, by the credit its agent gets, and no other.
 //!   So a recorder that works, however slowly, records everything within a session's window.
-//! - Positions come with the bytes. The recorder finds out what is a repetition, not the tape.
+//! - Positions come with the bytes. A repetition takes no room: a client that attaches again and
+//!   again does not fill the tape with what is in it.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -23,9 +24,12 @@ use towline_evidence::recording::Lane;
 use towline_evidence::typed::Said;
 
 use crate::limits::{
-    ALL_TAPES, JOINED_OUTPUT, SAME_MOMENT, TAPE, TAPE_BEHIND, TAPE_INPUT_PIECES, TAPE_PIECES,
-    TAPE_URGENT,
+    ALL_TAPES, ALL_TAPES_BEHIND, JOINED_OUTPUT, SAME_MOMENT, TAPE, TAPE_BEHIND, TAPE_INPUT_PIECES,
+    TAPE_PIECES, TAPE_URGENT,
 };
+
+/// Why output is missing that a device sent to the process before this one.
+const GATEWAY_ENDED: &str = "the gateway ended before it had written it to its disk";
 
 /// What the recorder calls after it has taken everything from a tape. It must not wait.
 pub type OnTaken = Box<dyn Fn() + Send + Sync>;
@@ -64,6 +68,10 @@ struct Inner {
     listed: bool,
     called: bool,
     closed: bool,
+    /// Where the output ends that was added, each lane: what comes again is not added again.
+    added: [u64; 2],
+    /// Lanes whose first output may have a hole before it that an earlier process left.
+    resumed: [bool; 2],
 }
 
 /// The recorder's list of tapes that hold something.
@@ -125,11 +133,12 @@ impl List {
 impl Tape {
     pub(super) fn new(session: &str, base: u64, list: Arc<List>, on_taken: OnTaken) -> Arc<Self> {
         let session = session.to_owned();
+        let inner = Inner { resumed: [base > 0; 2], ..Inner::default() };
         Arc::new(Self {
             session,
             started: Instant::now(),
             base,
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             list,
             on_taken,
         })
@@ -172,11 +181,17 @@ impl Tape {
     pub fn output(self: &Arc<Self>, lane: Lane, offset: u64, data: &[u8]) {
         let at = self.now();
         let mut inner = lock(&self.inner);
+        let added = inner.added[lane.index()];
+        let known = usize::try_from(added.saturating_sub(offset)).unwrap_or(usize::MAX);
+        let Some(data) = data.get(known..).filter(|fresh| !fresh.is_empty()) else { return };
+        let offset = offset.max(added);
         if inner.closed || inner.taken.pieces.len() >= TAPE_PIECES || !self.fits(&inner, data.len())
         {
             inner.taken.dropped = true;
             return;
         }
+        inner.added[lane.index()] = offset.saturating_add(data.len() as u64);
+        let resumed = std::mem::replace(&mut inner.resumed[lane.index()], false);
         inner.bytes += data.len();
         self.list.bytes.fetch_add(data.len(), Ordering::Relaxed);
         if let Some(Piece::Output { at: then, lane: l, offset: o, data: d, .. }) =
@@ -190,6 +205,8 @@ impl Tape {
         } else {
             let why = if inner.taken.dropped {
                 "the recorder was too slow"
+            } else if resumed {
+                GATEWAY_ENDED
             } else {
                 "it did not pass this gateway"
             };
@@ -205,11 +222,13 @@ impl Tape {
         self.list(&mut inner);
     }
 
-    /// Whether so much waits that the session should slow down. `on_taken` is called when the
-    /// recorder has caught up.
+    /// Whether so much waits, in this tape or in all of them together, that the session should slow
+    /// down. `on_taken` is called when the recorder has caught up.
     #[must_use]
     pub fn is_behind(&self) -> bool {
-        lock(&self.inner).bytes > TAPE_BEHIND
+        let own = lock(&self.inner).bytes;
+        let all = self.list.bytes.load(Ordering::Relaxed);
+        own > TAPE_BEHIND || (own > TAPE_URGENT && all > ALL_TAPES_BEHIND)
     }
 
     /// Sets the length of a lane, once its end is known.
@@ -361,6 +380,28 @@ mod tests {
             .map(|piece| if let Piece::Output { data, .. } = piece { data.len() } else { 0 })
             .collect();
         assert_eq!(sizes, [4, 2, 1]);
+    }
+
+    #[test]
+    fn repetitions_take_no_room() {
+        let (tape, list) = tape();
+        for _ in 0..100 {
+            tape.output(Lane::Io, 0, &vec![0; 1024 * 1024]);
+        }
+        tape.output(Lane::Io, 1024 * 1024 - 2, b"xxyz");
+        assert_eq!(list.bytes.load(Ordering::Relaxed), 1024 * 1024 + 2);
+        assert!(!tape.take().dropped);
+    }
+
+    #[test]
+    fn a_session_slows_down_when_all_tapes_together_are_behind() {
+        let (tape, list) = tape();
+        tape.output(Lane::Io, 0, &vec![0; 2 * TAPE_URGENT]);
+        assert!(!tape.is_behind());
+        list.bytes.fetch_add(ALL_TAPES_BEHIND, Ordering::Relaxed);
+        assert!(tape.is_behind(), "others have filled their tapes");
+        drop(tape.take());
+        assert!(!tape.is_behind(), "its own is empty: it is not the one that makes the noise");
     }
 
     #[test]

@@ -46,6 +46,7 @@ impl Recorder {
             }
             if look.elapsed() >= LOOK_EVERY {
                 self.disk.look();
+                self.look_at_shares();
                 look = Instant::now();
             }
             if signed.elapsed() >= self.settings.checkpoint {
@@ -66,9 +67,13 @@ impl Recorder {
     fn work(&self, session: &str, step: Step) {
         let Some(job) = lock(&self.jobs).get(session).cloned() else { return };
         let mut job = lock(&job);
-        job.step(step, self.paused().as_deref());
+        let paused = self.paused_for(job.principal());
+        job.step(step, paused.as_deref());
         if job.is_stuck() && self.disk.use_reserve() {
             job.step(Step::Flush, self.paused().as_deref());
+        }
+        if job.part_ended() && !job.is_over() {
+            self.sign_part(session, &mut job);
         }
         if job.is_over() {
             self.hand_over(session, &mut job);
@@ -104,7 +109,10 @@ impl Recorder {
             self.checkpoint()
         });
         match moved {
-            Ok(()) => drop(lock(&self.jobs).remove(session)),
+            Ok(()) => {
+                drop(lock(&self.jobs).remove(session));
+                self.shares.handed_over(job.principal(), &target, job.bytes());
+            }
             Err(error) => {
                 tracing::error!(session, %error, "cannot hand over a finished recording; retrying");
                 if is_full(&error) {
@@ -112,6 +120,30 @@ impl Recorder {
                 }
             }
         }
+    }
+
+    /// Syncs and signs what is in the file of a recording that begins a further part.
+    fn sign_part(&self, session: &str, job: &mut Job) {
+        job.step(Step::Flush, None);
+        let Some((lines, head)) = job.progress() else { return }; // signed with the next checkpoint
+        let session = session.to_owned();
+        let signed = job
+            .sync()
+            .and_then(|()| self.record(What::Progress { session, lines, head }))
+            .and_then(|()| self.checkpoint());
+        if let Err(error) = signed {
+            tracing::error!(%error, "cannot sign a part of a recording");
+        }
+    }
+
+    /// Finds out whose recordings take more than their share.
+    fn look_at_shares(&self) {
+        let jobs: Vec<Arc<Mutex<Job>>> = lock(&self.jobs).values().cloned().collect();
+        let under_way = jobs.into_iter().map(|job| {
+            let job = lock(&job);
+            (job.principal().to_owned(), job.bytes())
+        });
+        self.shares.look(under_way);
     }
 
     fn sign(&self) {

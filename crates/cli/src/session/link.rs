@@ -43,7 +43,7 @@ pub(super) struct Begun {
     pub(super) session: String,
     pub(super) token: Token,
     /// What the operator must know before the first byte.
-    pub(super) notice: Option<&'static str>,
+    pub(super) notice: Option<String>,
 }
 
 /// Asks for a session, or takes up the one that there is.
@@ -55,7 +55,11 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             let answer: StartSessionResponse =
                 client.call(Operation::StartSession, &request).await?;
             if answer.towline_input_recorded == Some(true) {
-                notice = Some("input is recorded in this session, as far as the screen shows it");
+                let text = "input is recorded in this session, as far as the screen shows it";
+                notice = Some(text.to_owned());
+            }
+            if let Some(why) = answer.towline_not_recorded {
+                notice = Some(format!("this session is not recorded: {why}"));
             }
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }

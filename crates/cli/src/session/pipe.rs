@@ -58,7 +58,7 @@ impl Pipe {
     pub(super) async fn begin(client: Client, begin: Begin) -> Result<Self, SessionError> {
         let Begun { link, session, token, notice } = link::begin(client, begin).await?;
         if let Some(notice) = notice {
-            complain(notice);
+            complain(&notice);
         }
         let mut pipe = Self {
             link,

@@ -108,6 +108,7 @@ impl Api {
                 session_id: start.session.into(),
                 token_value: started.token,
                 towline_session_type: None,
+                towline_not_recorded: started.not_recorded,
             }),
             Err(error) => Err(start_error(&start.device, &error)),
         }
@@ -168,6 +169,7 @@ impl Api {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),
             token_value,
+            towline_not_recorded: None,
             towline_input_recorded: session.new.input_recorded.then_some(true),
             towline_session_type: Some(session.new.session_type)
                 .filter(|session_type| !session_type.is_empty()),

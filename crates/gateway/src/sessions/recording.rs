@@ -23,13 +23,24 @@ pub(super) fn choose_destinations(
     };
     let destinations =
         recorder.destinations(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
-    match recorder.paused().filter(|_| recorder.demand() == Demand::Demanded) {
+    let demanded = recorder.demand() == Demand::Demanded;
+    match recorder.paused_for(&start.principal_arn).filter(|_| demanded) {
         Some(why) => Err(StartError::NotRecorded { why }),
         None => Ok(destinations),
     }
 }
 
-/// Begins the recording of a session; `None` when the session goes without one.
+/// What became of a recording that was to begin.
+pub(super) enum Begun {
+    /// The session is recorded.
+    Recorded(Arc<Tape>),
+    /// Nobody asks for a recording of it.
+    NotWanted,
+    /// A recording is wanted and not possible, for this reason. The session goes on without one.
+    Failed(String),
+}
+
+/// Begins the recording of a session.
 ///
 /// # Errors
 /// [`StartError::NotRecorded`] when the settings demand a recording and none is possible.
@@ -38,10 +49,10 @@ pub(super) async fn begin(
     start: &SessionStart,
     destinations: Destinations,
     on_taken: OnTaken,
-) -> Result<Option<Arc<Tape>>, StartError> {
+) -> Result<Begun, StartError> {
     let wanted =
         |recorder: &&Arc<Recorder>| start.plan.is_shown() && recorder.demand() != Demand::Off;
-    let Some(recorder) = recorder.filter(wanted) else { return Ok(None) };
+    let Some(recorder) = recorder.filter(wanted) else { return Ok(Begun::NotWanted) };
     let facts = Facts {
         session: start.session.as_str().to_owned(),
         device: start.device.as_str().to_owned(),
@@ -60,7 +71,7 @@ pub(super) async fn begin(
     })
     .await;
     let why = match begun {
-        Ok(Ok(tape)) => return Ok(Some(tape)),
+        Ok(Ok(tape)) => return Ok(Begun::Recorded(tape)),
         Ok(Err(error)) => error.to_string(),
         Err(_) => "the recorder failed".to_owned(),
     };
@@ -68,6 +79,6 @@ pub(super) async fn begin(
     if recorder.demand() == Demand::Demanded {
         Err(StartError::NotRecorded { why })
     } else {
-        Ok(None)
+        Ok(Begun::Failed(why))
     }
 }

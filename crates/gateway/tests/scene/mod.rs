@@ -180,7 +180,7 @@ impl Sessions for Pretended {
                 .await
                 .map_err(|e| StartError::Internal(e.to_string()))?;
             self.alive.lock().unwrap().insert(row.id);
-            Ok(SessionStarted { token: "a-token".into() })
+            Ok(SessionStarted { token: "a-token".into(), not_recorded: None })
         })
     }
     fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>> {
