@@ -103,6 +103,23 @@ fn what_would_act_on_the_viewers_terminal_is_recorded_and_not_played() -> Outcom
     ensure(kept.contains("ZXZpbA=="), || "evidence is not tidied up: it is shown tidily".into())
 }
 
+#[test]
+fn what_is_taken_out_of_long_strings_leaves_a_mark() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let hiding = "printf 'before\\033]%0512d\\007after\\n' 7";
+    lab.admin().text(&["exec", device.id(), "--", "sh", "-c", hiding])?;
+    let path = recording(&lab)?;
+    let path = path.to_string_lossy();
+    for words in [vec!["play", &path, "--speed", "1000"], vec!["export", &path, "--format", "txt"]]
+    {
+        let shown = lab.admin().text(&words)?;
+        let marked = shown.contains("before[512 characters left out]after");
+        ensure(marked, || format!("{words:?}: {shown:?}"))?;
+    }
+    Ok(())
+}
+
 fn two_lines(lab: &Lab, device: &Device) -> Outcome<String> {
     lab.admin().text(&[
         "exec",

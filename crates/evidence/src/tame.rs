@@ -10,6 +10,8 @@
 //! - What is let through is on a list; what is not known is taken out.
 //! - A sequence may be cut anywhere between two pieces; one that never ends is taken out until
 //!   `LONGEST` and then given up.
+//! - Who reads a recording sees where something long was taken out: `[512 characters left out]`.
+//!   Titles, folders and links below `COMMON`, and other strings below `SHORT`, leave no mark.
 //!
 //! # Not here
 //! - A terminal: positions and screens are the viewer's own terminal's business.
@@ -23,6 +25,27 @@ const DRAWING: &str = "@ABCDEFGHIJKLMPSTXZ`abdefgmr";
 /// screens.
 const DRAWING_MODES: &[&str] = &["5", "6", "7", "12", "25", "47", "1047", "1048", "1049"];
 
+/// Characters of a string from which on its place is marked.
+const SHORT: usize = 32;
+/// The same for strings that prompts and lists of files are full of: titles, folders, links, marks
+/// of shells.
+const COMMON: usize = 256;
+/// Numbers of those operating system commands.
+const COMMON_COMMANDS: &[u16] = &[0, 1, 2, 7, 8, 133, 633];
+
+/// A string for the terminal's owner, while it is taken out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Hidden {
+    characters: usize,
+    /// The last one was ESC.
+    escape: bool,
+    /// The number of an operating system command as far as it has come; `None` behind something
+    /// else.
+    number: Option<u16>,
+    /// The number is whole.
+    numbered: bool,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum State {
     Text,
@@ -32,8 +55,8 @@ enum State {
     Intermediate,
     /// Behind ESC [, with what came since.
     Csi(String),
-    /// In a string that ends with BEL or ST; true behind an ESC in it.
-    Text0(usize, bool),
+    /// In a string that ends with BEL or ST.
+    Hidden(Hidden),
 }
 
 /// Makes the pieces of one stream harmless.
@@ -42,19 +65,27 @@ pub struct Tamer {
     state: State,
     /// False: take out everything but text, line ends and tabs.
     drawing: bool,
+    /// Say where something long was taken out.
+    marks: bool,
 }
 
 impl Tamer {
     /// Lets drawing through: for a player.
     #[must_use]
     pub const fn drawing() -> Self {
-        Self { state: State::Text, drawing: true }
+        Self { state: State::Text, drawing: true, marks: true }
+    }
+
+    /// Lets drawing through and leaves no marks: for a picture, which has the size of the screen.
+    #[must_use]
+    pub const fn picture() -> Self {
+        Self { state: State::Text, drawing: true, marks: false }
     }
 
     /// Lets nothing but text through: for a transcript.
     #[must_use]
     pub const fn text_only() -> Self {
-        Self { state: State::Text, drawing: false }
+        Self { state: State::Text, drawing: false, marks: true }
     }
 
     /// What is left of this piece.
@@ -64,6 +95,29 @@ impl Tamer {
             self.take(c, &mut out);
         }
         out
+    }
+
+    /// At the end: the mark of a sequence that did not come to its own.
+    pub fn finish(&mut self) -> String {
+        let mut out = String::new();
+        match std::mem::replace(&mut self.state, State::Text) {
+            State::Hidden(hidden) => self.mark(&hidden, &mut out),
+            State::Csi(so_far) => self.left_out(so_far.len(), SHORT, &mut out),
+            State::Text | State::Escape | State::Intermediate => {}
+        }
+        out
+    }
+
+    fn mark(&self, hidden: &Hidden, out: &mut String) {
+        let common = hidden.number.is_some_and(|number| COMMON_COMMANDS.contains(&number));
+        let least = if common && hidden.numbered { COMMON } else { SHORT };
+        self.left_out(hidden.characters, least, out);
+    }
+
+    fn left_out(&self, characters: usize, least: usize, out: &mut String) {
+        if self.marks && characters >= least {
+            out.push_str(&format!("[{characters} characters left out]"));
+        }
     }
 
     fn take(&mut self, c: char, out: &mut String) {
@@ -79,11 +133,30 @@ impl Tamer {
                 }
             }
             State::Csi(so_far) => self.csi(so_far, c, out),
-            State::Text0(n, _) if n >= LONGEST => State::Text,
-            State::Text0(_, true) if c == '\\' => State::Text,
-            State::Text0(_, _) if c == '\u{7}' || c == '\u{9c}' => State::Text,
-            State::Text0(n, _) => State::Text0(n + 1, c == '\u{1b}'),
+            State::Hidden(hidden) => self.hidden(hidden, c, out),
         };
+    }
+
+    fn hidden(&self, mut hidden: Hidden, c: char, out: &mut String) -> State {
+        let string_end = hidden.escape && c == '\\';
+        hidden.characters -= usize::from(string_end);
+        if string_end || c == '\u{7}' || c == '\u{9c}' || hidden.characters >= LONGEST {
+            self.mark(&hidden, out);
+            return State::Text;
+        }
+        hidden.characters += 1;
+        hidden.escape = c == '\u{1b}';
+        if !hidden.numbered {
+            match c {
+                ';' => hidden.numbered = true,
+                _ => {
+                    let digit = c.to_digit(10).and_then(|digit| u16::try_from(digit).ok());
+                    let before = hidden.number.and_then(|number| number.checked_mul(10));
+                    hidden.number = before.zip(digit).and_then(|(n, digit)| n.checked_add(digit));
+                }
+            }
+        }
+        State::Hidden(hidden)
     }
 
     fn text(&self, c: char, out: &mut String) -> State {
@@ -100,7 +173,12 @@ impl Tamer {
     fn escape(&self, c: char, out: &mut String) -> State {
         match c {
             '[' => State::Csi(String::new()),
-            ']' | 'P' | 'X' | '^' | '_' => State::Text0(0, false),
+            ']' | 'P' | 'X' | '^' | '_' => State::Hidden(Hidden {
+                characters: 0,
+                escape: false,
+                number: (c == ']').then_some(0),
+                numbered: c != ']',
+            }),
             '\u{1b}' => State::Escape,
             ' '..='/' => State::Intermediate,
             // Save and restore the cursor, index, next line, reverse index, keypad.
@@ -114,16 +192,24 @@ impl Tamer {
 
     fn csi(&self, mut so_far: String, c: char, out: &mut String) -> State {
         match c {
-            '\u{1b}' => return State::Escape,
+            '\u{1b}' => {
+                self.left_out(so_far.len(), SHORT, out);
+                return State::Escape;
+            }
             '@'..='~' => {
                 if self.drawing && harmless(&so_far, c) {
                     out.extend(["\u{1b}[", &so_far]);
                     out.push(c);
+                } else if !harmless(&so_far, c) {
+                    self.left_out(so_far.len(), SHORT, out);
                 }
                 return State::Text;
             }
             ' '..='?' if so_far.len() < LONGEST => so_far.push(c),
-            _ => return State::Text,
+            _ => {
+                self.left_out(so_far.len(), SHORT, out);
+                return State::Text;
+            }
         }
         State::Csi(so_far)
     }
@@ -193,7 +279,40 @@ mod tests {
     #[test]
     fn a_string_without_an_end_hides_no_more_than_its_bound() {
         let endless = format!("\u{1b}]0;{}shown", "x".repeat(LONGEST));
-        assert!(Tamer::drawing().push(&endless).ends_with("shown"));
+        let shown = Tamer::drawing().push(&endless);
+        assert!(shown.starts_with("[4096 characters left out]") && shown.ends_with("shown"));
+    }
+
+    #[test]
+    fn what_is_long_leaves_a_mark_where_it_was() {
+        let long = "x".repeat(512);
+        for string in [
+            format!("\u{1b}]{long}\u{7}"),
+            format!("\u{1b}P{long}\u{1b}\\"),
+            format!("\u{1b}_{long}\u{1b}\\"),
+            format!("\u{1b}]{long}\u{9c}"),
+        ] {
+            check(&format!("a{string}b"), "a[512 characters left out]b");
+            assert_eq!(Tamer::text_only().push(&string), "[512 characters left out]");
+            assert_eq!(Tamer::picture().push(&string), "");
+        }
+        check(&format!("a\u{1b}[{}zb", "1;".repeat(40)), "a[80 characters left out]b");
+        let mut cut = Tamer::text_only();
+        assert_eq!(
+            cut.push(&format!("a\u{1b}]0;{long}")) + &cut.finish(),
+            "a[514 characters left out]"
+        );
+    }
+
+    #[test]
+    fn titles_folders_and_links_of_usual_length_leave_none() {
+        let path = "x".repeat(100);
+        for number in ["0", "2", "7", "8;", "133"] {
+            check(&format!("a\u{1b}]{number};{path}\u{7}b"), "ab");
+        }
+        let title = format!("\u{1b}]2;{}\u{7}", "x".repeat(300));
+        check(&title, "[302 characters left out]");
+        check(&format!("\u{1b}]52;c;{path}\u{7}"), "[105 characters left out]");
     }
 
     #[test]

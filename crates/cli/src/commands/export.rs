@@ -7,6 +7,7 @@
 
 use serde::Serialize;
 use towline_evidence::cast::{Code, Event, Header};
+use towline_evidence::recording::GAP;
 use towline_evidence::tame::Tamer;
 
 use super::cast_file::{Lines, header, seconds};
@@ -15,6 +16,7 @@ use crate::exit::Failure;
 use crate::limits::{MAX_PICTURE_COLS, MAX_PICTURE_ROWS};
 use crate::output::{Output, complain};
 use crate::picture::{Screen, draw};
+use crate::terminal::printable;
 
 /// One event, for `export --format json`.
 #[derive(Serialize)]
@@ -46,13 +48,23 @@ pub(super) fn export(mut lines: Lines, args: &ExportArgs, output: Output) -> Res
 
 fn text(mut lines: Lines, output: Output) -> Result<(), Failure> {
     header(&mut lines)?;
-    let mut tamer = Tamer::text_only();
+    let (mut tamer, mut line_begins) = (Tamer::text_only(), true);
     while let Some(line) = lines.next()? {
-        if let Ok(Event { code: Code::Output, text, .. }) = Event::parse(&line) {
-            output.text(&tamer.push(&text))?;
+        let Ok(event) = Event::parse(&line) else { continue };
+        let shown = match event.code {
+            Code::Output => tamer.push(&event.text),
+            Code::Marker if event.text.starts_with(GAP) => {
+                let before = if line_begins { "" } else { "\n" };
+                format!("{before}[{}]\n", printable(&event.text))
+            }
+            _ => continue,
+        };
+        if let Some(last) = shown.chars().last() {
+            line_begins = last == '\n';
         }
+        output.text(&shown)?;
     }
-    Ok(())
+    output.text(&tamer.finish())
 }
 
 fn json(mut lines: Lines, output: Output) -> Result<(), Failure> {

@@ -8,12 +8,14 @@
 use std::time::Duration;
 
 use towline_evidence::cast::{Code, Event};
+use towline_evidence::recording::GAP;
 use towline_evidence::tame::Tamer;
 
 use super::cast_file::{Lines, header, seconds};
 use crate::args::evidence::PlayArgs;
 use crate::exit::Failure;
 use crate::output::Output;
+use crate::terminal::printable;
 
 /// Leaves alternate screens, shows the cursor, ends colours and margins.
 const AFTERWARDS: &str = "\u{1b}[?1049l\u{1b}[?25h\u{1b}[0m\u{1b}[r\r\n";
@@ -32,11 +34,15 @@ pub(super) async fn play(mut lines: Lines, args: &PlayArgs, output: Output) -> R
                 tokio::time::sleep(Duration::from_secs_f64(pause)).await;
                 before = Some(now);
             }
-            if event.code == Code::Output {
-                output.text(&tamer.push(&event.text))?;
+            match event.code {
+                Code::Output => output.text(&tamer.push(&event.text))?,
+                Code::Marker if event.text.starts_with(GAP) => {
+                    output.text(&format!("\r\n[{}]\r\n", printable(&event.text)))?;
+                }
+                _ => {}
             }
         }
-        Ok(())
+        output.text(&tamer.finish())
     };
     let result = tokio::select! {
         result = shown => result,

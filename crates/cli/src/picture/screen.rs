@@ -56,7 +56,7 @@ impl Screen {
     /// An empty screen; `line_mode` for output that did not pass a terminal.
     pub(crate) fn new(cols: u16, rows: u16, line_mode: bool) -> Self {
         let (rows, cols, cut) = bounded(cols, rows);
-        Self { parser: Parser::new(rows, cols, 0), tamer: Tamer::drawing(), line_mode, cut }
+        Self { parser: Parser::new(rows, cols, 0), tamer: Tamer::picture(), line_mode, cut }
     }
 
     /// Changes the size.
