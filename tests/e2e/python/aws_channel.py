@@ -16,7 +16,9 @@ import time
 import urllib.parse
 import uuid
 
-from towline_client import CA, boto
+from botocore.credentials import Credentials
+
+from towline_client import CA, boto, raw
 
 DEVICE = os.environ["TOWLINE_DEVICE"]
 DEADLINE = 30
@@ -335,6 +337,34 @@ def a_command_keeps_its_streams_apart_and_tells_its_exit_code():
     assert (plugin.out, plugin.err, plugin.exit_code) == (b"out\n", b"err\n", b"EXIT_CODE: 7"), vars(plugin)
 
 
+def prefixes_stand_before_the_text_of_each_stream():
+    def parts(**prefixes):
+        command = "echo o1; echo e1 >&2; sleep 0.5; printf 'o2\\nhalf'; sleep 0.5; echo s; sleep 0.5; echo o4"
+        plugin = Plugin(
+            DocumentName="AWS-StartNonInteractiveCommand",
+            Parameters={"command": [command], "separateOutputStream": ["true"]} | prefixes,
+        )
+        assert plugin.wait_closed() == ""
+        return plugin.out, plugin.err
+
+    both = parts(stdOutSeparatorPrefix=["OUT:"], stdErrSeparatorPrefix=["ERR:"])
+    assert both == (b"OUT:o1\nOUT:o2\nhalfs\nOUT:o4\n", b"ERR:e1\n"), both
+    assert parts(stdErrSeparatorPrefix=["E"]) == (b"o1\no2\nhalfs\no4\n", b"Ee1\n")
+
+
+def a_plugin_that_may_not_resume_is_told_the_end_and_others_the_error():
+    plugin = shell()
+    session = {"SessionId": plugin.session["SessionId"]}
+    nobody = Credentials("AKIAAAAAAAAAAAAAAAAA", "x" * 40)
+    go = {"User-Agent": "aws-sdk-go/1.55.5 (go1.22.5; linux; amd64)"}
+    told = raw("AmazonSSM.ResumeSession", session, credentials=nobody, headers=go)
+    assert told.status == 200 and told.body["TokenValue"] == "", vars(told)
+    assert raw("AmazonSSM.ResumeSession", session, credentials=nobody).code == "UnrecognizedClientException"
+    assert raw("AmazonSSM.TerminateSession", session, credentials=nobody, headers=go).code == "UnrecognizedClientException"
+    plugin.type(b"exit\r")
+    plugin.wait_closed()
+
+
 def an_interactive_command_has_a_terminal():
     plugin = Plugin(DocumentName="AWS-StartInteractiveCommand", Parameters={"command": ["tty; exit 3"]})
     plugin.wait(b"/dev/pts/")
@@ -382,6 +412,8 @@ STORIES = [
     a_dropped_websocket_is_resumed_without_a_byte_lost_or_doubled,
     a_paste_of_ten_thousand_lines_arrives,
     a_command_keeps_its_streams_apart_and_tells_its_exit_code,
+    prefixes_stand_before_the_text_of_each_stream,
+    a_plugin_that_may_not_resume_is_told_the_end_and_others_the_error,
     an_interactive_command_has_a_terminal,
     terminate_session_says_so,
     a_wrong_or_used_token_is_refused_with_words,

@@ -2,12 +2,13 @@
 
 Environment as in aws_channel.py, and TOWLINE_ECHO: a port of the device that sends back what it gets.
 """
+import json
 import os
 import socket
 import struct
 import time
 
-from aws_channel import DEADLINE, FLAG, OUTPUT, Closed, Plugin
+from aws_channel import DEADLINE, FLAG, OUTPUT, Closed, Plugin, decode
 
 ECHO = os.environ["TOWLINE_ECHO"]
 SYN, FIN, PSH, NOP = 0, 1, 2, 3
@@ -31,8 +32,6 @@ class Port(Plugin):
 
     def handle(self, flags, payload_type, payload):
         if payload_type == 5:
-            import json
-
             request = json.loads(payload)
             self.properties = request["RequestedClientActions"][0]["ActionParameters"]
             done = [{"ActionType": "SessionType", "ActionStatus": 1, "ActionResult": None, "Error": ""}]
@@ -104,6 +103,41 @@ def a_multiplexed_port_carries_streams_side_by_side():
     assert port.wait_closed() == "", "the client's own end has no words"
 
 
+def handled_without_its_acknowledgement(port):
+    """The next message is handled, and its acknowledgement is lost with the websocket: the official client counts the
+    message as not handled, and handles that number again."""
+    while True:
+        opcode, frame = port.socket.receive(DEADLINE)
+        if opcode != 2:
+            continue
+        kind, sequence, _, _, _, payload = decode(frame)
+        if kind == "acknowledge":
+            port.unacked.pop(json.loads(payload)["AcknowledgedMessageSequenceNumber"], None)
+        elif kind == "output_stream_data" and sequence == port.next_in:
+            return payload
+
+
+def a_message_that_may_have_been_handled_comes_again_as_the_end_of_its_connections():
+    port = Port("1.2.677.0", "AWS-StartPortForwardingSession", portNumber=ECHO)
+    port.frame(SYN, 3)
+    port.frame(SYN, 5)
+    port.frame(PSH, 5, b"five")
+    got = []
+    port.until(lambda: got.extend(d for c, s, d in port.frames() if s == 5) or b"".join(got) == b"five")
+    port.frame(PSH, 3, b"three")
+    payload = handled_without_its_acknowledgement(port)
+    assert payload == struct.pack("<BBHI", 1, PSH, 5, 3) + b"three", payload
+    port.resume()
+    port.frame(PSH, 3, b"more")
+    port.frame(PSH, 5, b"goes on")
+    came = []
+    port.until(lambda: came.extend(port.frames()) or b"".join(d for c, s, d in came if s == 5) == b"goes on")
+    assert came[0] == (FIN, 3, b""), came
+    assert not [data for command, stream, data in came if stream == 3 and command == PSH], came
+    port.flag(TERMINATE)
+    port.wait_closed()
+
+
 def a_port_that_refuses_is_a_flag_and_the_session_goes_on():
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -165,6 +199,7 @@ def a_place_that_is_not_allowed_is_refused_before_there_is_a_session():
 def main():
     for story in (
         a_multiplexed_port_carries_streams_side_by_side,
+        a_message_that_may_have_been_handled_comes_again_as_the_end_of_its_connections,
         a_port_that_refuses_is_a_flag_and_the_session_goes_on,
         an_old_client_has_one_connection_after_the_other,
         ssh_is_one_raw_connection_and_its_end_is_the_session_s,

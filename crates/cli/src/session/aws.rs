@@ -365,6 +365,7 @@ mod tests {
                 session_type,
                 properties: serde_json::json!({ "portNumber": "22" }),
                 separate_output: true,
+                prefixes: Default::default(),
                 customer_message: String::new(),
                 seed: [1; 16],
             };

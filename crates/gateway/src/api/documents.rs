@@ -113,7 +113,11 @@ impl Api {
     }
 
     /// Authorises a request about a document. Returns the tags that it was judged by.
-    pub(super) async fn may(&self, call: &Call, name: &str) -> Result<BTreeMap<String, String>, ApiError> {
+    pub(super) async fn may(
+        &self,
+        call: &Call,
+        name: &str,
+    ) -> Result<BTreeMap<String, String>, ApiError> {
         call.note("documentName", name);
         let question = self.about_document(name).await?;
         self.authorize(call, &question).await?;

@@ -19,7 +19,9 @@ use bytes::Bytes;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
+use towline_ssm::api::session::StartSessionResponse;
 use towline_ssm::api::sts::{self, FORM_CONTENT_TYPE, StsRequest};
+use towline_ssm::api::to_json;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::{Operation, Service};
 use tracing::Instrument as _;
@@ -69,6 +71,10 @@ async fn call(
     let outcome = api.answer(&head, body, protocol, peer.ip(), &request_id).instrument(span).await;
     match outcome {
         Ok(bytes) => respond(StatusCode::OK, protocol, &request_id, Body::from(bytes)),
+        Err(error) if ends_plugin(&head.headers, error.code) => {
+            let over = StartSessionResponse::default();
+            respond(StatusCode::OK, protocol, &request_id, Body::from(to_json(&over)))
+        }
         Err(error) => {
             let code = if protocol == Protocol::Query {
                 error.code.query_status()
@@ -83,6 +89,28 @@ async fn call(
             )
         }
     }
+}
+
+/// Whether session-manager-plugin asks for its session and will not get it. An error makes it try
+/// for ever without a word; an empty token makes it say that the session timed out, and end. The
+/// audit trail has the refusal.
+fn ends_plugin(headers: &HeaderMap, code: ErrorCode) -> bool {
+    use ErrorCode::{
+        AccessDeniedException, DoesNotExistException, ExpiredTokenException,
+        InvalidSignatureException, UnrecognizedClientException,
+    };
+    let for_good = matches!(
+        code,
+        AccessDeniedException
+            | DoesNotExistException
+            | ExpiredTokenException
+            | InvalidSignatureException
+            | UnrecognizedClientException
+    );
+    let resumes = Operation::ResumeSession.target();
+    for_good
+        && resumes.as_deref() == Some(text(headers, "x-amz-target"))
+        && text(headers, header::USER_AGENT.as_str()).starts_with("aws-sdk-go")
 }
 
 fn refuse(

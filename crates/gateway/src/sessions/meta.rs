@@ -20,6 +20,9 @@ pub struct Meta {
     pub tunnel: Option<Destination>,
     /// The AWS dialect keeps standard error apart.
     pub separate_output: bool,
+    /// What a client of AWS sees before the text of standard output and standard error, where they
+    /// are separate.
+    pub prefixes: [String; 2],
     /// Ends it when nothing moves for so long.
     pub idle: std::time::Duration,
     /// When it ends whatever it does.

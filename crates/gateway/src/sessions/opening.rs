@@ -25,6 +25,7 @@ use super::device::Device;
 use super::hub::Hub;
 use super::meta::Meta;
 use super::order::{Order, Work};
+use super::recording::Begun;
 use super::session::Session;
 use super::token::Token;
 use super::{tunnel, watch};
@@ -59,11 +60,11 @@ pub(super) async fn open_with(
     session.ask_for_echo();
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
     match prepared.opened_stored_recorded(&hub, &session, opened).await {
-        Ok(()) => {
+        Ok(not_recorded) => {
             session.record_lost_input();
             let meta = &session.meta;
             tracing::info!(device = meta.device, owner = meta.owner, "session opened");
-            Ok(SessionStarted { token: text })
+            Ok(SessionStarted { token: text, not_recorded })
         }
         Err(error) => {
             tracing::info!(device = session.meta.device, %error, "session not opened");
@@ -132,6 +133,12 @@ impl Prepared {
                 start.plan,
                 SessionPlan::NonInteractiveCommand { separate_output: true, .. }
             ),
+            prefixes: match &start.plan {
+                SessionPlan::NonInteractiveCommand { stdout_prefix, stderr_prefix, .. } => {
+                    [stdout_prefix.clone(), stderr_prefix.clone()]
+                }
+                _ => Default::default(),
+            },
             idle: start.idle_timeout,
             end_at: start.max_duration.map(|max| Instant::now() + max),
             grace: hub.settings.grace,
@@ -157,13 +164,14 @@ impl Prepared {
         }
     }
 
-    /// Waits for the device, the store and the recorder, which work at the same time.
+    /// Waits for the device, the store and the recorder, which work at the same time. Answers why a
+    /// wanted recording did not begin.
     async fn opened_stored_recorded(
         self,
         hub: &Hub,
         session: &Arc<Session>,
         opened: oneshot::Receiver<Result<(), StartError>>,
-    ) -> Result<(), StartError> {
+    ) -> Result<Option<String>, StartError> {
         let Self { start, tunnel, destinations, row } = self;
         // What a restarted gateway has to know of a tunnel.
         let state = tunnel.as_ref().and_then(tunnel::stored);
@@ -184,7 +192,14 @@ impl Prepared {
         let (stored, begun, opened) =
             tokio::join!(stored, begun, tokio::time::timeout(OPEN_TIMEOUT, opened));
         // The tape comes first: whatever else went wrong, it is ended with the session then.
-        let begun = begun.map(|tape| tape.into_iter().for_each(|tape| session.record(tape)));
+        let begun = begun.map(|begun| match begun {
+            Begun::Recorded(tape) => {
+                session.record(tape);
+                None
+            }
+            Begun::NotWanted => None,
+            Begun::Failed(why) => Some(why),
+        });
         stored.map_err(|error| {
             StartError::Internal(format!("the session could not be stored: {error}"))
         })?;

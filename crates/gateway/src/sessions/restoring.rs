@@ -57,6 +57,7 @@ impl Hub {
             properties: plan.map_or_else(Default::default, |plan| plan.handshake_properties()),
             tunnel,
             separate_output: false,
+            prefixes: Default::default(),
             idle: row.new.idle,
             end_at: left.map(|left| Instant::now() + left),
             grace: self.settings.grace,

@@ -102,6 +102,7 @@ impl Hub {
             properties: serde_json::Value::Null,
             tunnel: None,
             separate_output: true,
+            prefixes: Default::default(),
             idle: Duration::MAX,
             end_at: None,
             grace: self.settings.grace,

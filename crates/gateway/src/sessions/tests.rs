@@ -54,6 +54,7 @@ fn meta() -> Meta {
         properties: serde_json::Value::Null,
         tunnel: None,
         separate_output: false,
+        prefixes: Default::default(),
         idle: Duration::from_secs(1200),
         end_at: None,
         grace: Duration::from_secs(600),

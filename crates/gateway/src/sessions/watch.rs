@@ -74,6 +74,7 @@ mod tests {
             properties: serde_json::Value::Null,
             tunnel: None,
             separate_output: false,
+            prefixes: Default::default(),
             idle: 100 * SECOND,
             end_at: Some(now + 1000 * SECOND),
             grace: 50 * SECOND,

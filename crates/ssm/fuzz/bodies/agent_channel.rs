@@ -23,6 +23,7 @@ pub(crate) fn run(input: (Vec<(u8, i16, u8, Vec<u8>)>, Vec<u8>)) {
         session_type: if steps.len() % 2 == 0 { "Standard_Stream" } else { "Port" },
         properties: serde_json::Value::Null,
         separate_output: steps.len() % 3 == 0,
+        prefixes: Default::default(),
         customer_message: String::new(),
         seed: [1; 16],
     };

@@ -19,6 +19,7 @@ use serde_json::json;
 
 use super::half::{Half, Seen};
 use super::limits::{AGENT_PAYLOAD, ANNOUNCED_AGENT_VERSION, HANDSHAKE_TIMEOUT, LINGER, SIZE_WAIT};
+use super::muxed::Muxed;
 use super::receiver::{Promise, Receiver};
 use super::sender::Sender;
 use super::state::{ChannelState, CutKind, Reached};
@@ -45,6 +46,8 @@ pub struct AgentConfig {
     /// Standard error has a kind of message of its own, and the exit status is told; else both
     /// streams are one.
     pub separate_output: bool,
+    /// What stands before the text of standard output and standard error, where they are separate.
+    pub prefixes: [String; 2],
     /// A line for the user, or nothing.
     pub customer_message: String,
     /// Random bytes for message ids.
@@ -142,6 +145,9 @@ impl AgentChannel {
                     Flag::ConnectToPortError.to_payload().to_vec(),
                     now,
                 ),
+                CutKind::Prefix(stream) => {
+                    half.push(kind_of(&config, stream), prefix_of(&config, stream), now);
+                }
                 CutKind::Bytes(stream) => {
                     half.sender.push_awaited(kind_of(&config, stream), stream, cut.len as usize);
                 }
@@ -237,9 +243,43 @@ impl AgentChannel {
             return 0;
         }
         let Half { sender, ids, .. } = &mut self.half;
-        let awaited = sender.fill(stream, data, ids, now);
+        let mut taken = sender.fill(stream, data, ids, now);
         let kind = kind_of(&self.config, stream);
-        awaited + self.half.write(kind, Some(stream), &data[awaited..], AGENT_PAYLOAD, now)
+        if !self.half.sender.is_muxed() {
+            return taken + self.half.write(kind, Some(stream), &data[taken..], AGENT_PAYLOAD, now);
+        }
+        while self.half.sender.room() > 0
+            && let Some(whole) = Muxed::whole(&data[taken..], AGENT_PAYLOAD)
+        {
+            let payload = &data[taken..taken + whole];
+            self.half.write(kind, Some(stream), payload, AGENT_PAYLOAD, now);
+            taken += whole;
+        }
+        taken
+    }
+
+    /// The output is frames of smux from now on. Each message holds whole frames, and what a client
+    /// may have handled before a websocket was lost is sent again as something that does no harm.
+    pub fn set_muxed(&mut self) {
+        self.half.sender.set_muxed();
+    }
+
+    /// Bytes of a stream that complete messages of an earlier life: they were written before.
+    #[must_use]
+    pub fn awaited(&self, stream: Stream) -> usize {
+        self.half.sender.awaited(stream)
+    }
+
+    /// Puts the stream's prefix in, as a message of its own. False: there is no room yet.
+    pub fn write_prefix(&mut self, stream: Stream, now: Duration) -> bool {
+        if self.room() == 0 {
+            return false;
+        }
+        let prefix = prefix_of(&self.config, stream);
+        if !prefix.is_empty() {
+            self.half.push(kind_of(&self.config, stream), prefix, now);
+        }
+        true
     }
 
     /// Bytes that `write` would take now.
@@ -468,6 +508,15 @@ fn complete(config: &AgentConfig, took: Duration) -> Vec<u8> {
         customer_message: config.customer_message.clone(),
     };
     complete.to_payload()
+}
+
+fn prefix_of(config: &AgentConfig, stream: Stream) -> Vec<u8> {
+    let [stdout, stderr] = &config.prefixes;
+    let prefix = match stream {
+        Stream::Stdout => stdout,
+        Stream::Stderr => stderr,
+    };
+    prefix.clone().into_bytes()
 }
 
 fn kind_of(config: &AgentConfig, stream: Stream) -> PayloadType {

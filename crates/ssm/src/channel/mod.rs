@@ -32,6 +32,7 @@ mod agent;
 mod client;
 mod half;
 mod limits;
+mod muxed;
 mod receiver;
 mod rtt;
 mod sender;

@@ -29,6 +29,7 @@ use core::time::Duration;
 use std::collections::VecDeque;
 
 use super::limits::{SEND_WINDOW_BYTES, SEND_WINDOW_MESSAGES};
+use super::muxed::Muxed;
 use super::rtt::Rtt;
 use super::state::{Cut, CutKind};
 use super::stream::Stream;
@@ -67,6 +68,20 @@ struct Entry {
     passes: u8,
     acked: bool,
     due: bool,
+    /// The client may have handled it.
+    doubtful: bool,
+}
+
+/// Gives a message that waits for its acknowledgement another payload under the same number.
+fn rewrite(entry: &mut Entry, payload: impl FnOnce(&[u8]) -> Vec<u8>) {
+    if entry.acked || entry.awaited.is_some() {
+        return;
+    }
+    // What we encoded decodes.
+    if let Ok(mut message) = AgentMessage::decode(&entry.frame) {
+        message.payload = payload(&message.payload);
+        entry.frame = message.encode();
+    }
 }
 
 /// Sends one direction's numbered messages.
@@ -89,6 +104,8 @@ pub(super) struct Sender {
     /// (an agent).
     silent_peer: bool,
     forgotten: u64,
+    /// The bytes are frames of many connections.
+    muxed: Option<Muxed>,
 }
 
 /// What to send next.
@@ -122,6 +139,7 @@ impl Sender {
             ping_wanted: false,
             silent_peer: towards_client,
             forgotten: 0,
+            muxed: None,
         }
     }
 
@@ -151,6 +169,34 @@ impl Sender {
             entry.due = true;
             entry.repeats = 0;
             entry.first_here = None;
+        }
+        self.soften();
+    }
+
+    /// The bytes are frames of smux from now on: no message cuts one.
+    pub(super) fn set_muxed(&mut self) {
+        self.muxed.get_or_insert_default();
+    }
+
+    /// Whether they are.
+    pub(super) fn is_muxed(&self) -> bool {
+        self.muxed.is_some()
+    }
+
+    /// The client may have handled the oldest message and may handle it once more: of what was sent
+    /// on an earlier websocket it can only be this one, for it handles in order. With many
+    /// connections in it, it becomes one that does no harm.
+    fn soften(&mut self) {
+        let Some(muxed) = &mut self.muxed else { return };
+        let doubtful = |entry: &&mut Entry| {
+            let sent = entry.first_socket > 0 && entry.first_socket < self.socket;
+            sent && !entry.acked && entry.stream.is_some()
+        };
+        let Some(front) = self.entries.front_mut().filter(doubtful) else { return };
+        front.doubtful = true;
+        rewrite(front, |payload| muxed.harmless(payload));
+        for entry in self.entries.iter_mut().skip(1).filter(|entry| entry.stream.is_some()) {
+            rewrite(entry, |payload| muxed.passed(payload.to_vec()));
         }
     }
 
@@ -194,6 +240,10 @@ impl Sender {
         now: Duration,
     ) {
         let len = payload.len();
+        let payload = match &self.muxed {
+            Some(muxed) if stream.is_some() => muxed.passed(payload),
+            _ => payload,
+        };
         let frame = self.frame(self.entries.len(), kind, payload, ids, now);
         self.keep(Entry {
             frame,
@@ -208,7 +258,14 @@ impl Sender {
             passes: 0,
             acked: false,
             due: true,
+            doubtful: false,
         });
+    }
+
+    /// Bytes of this stream that messages of an earlier life wait for.
+    pub(super) fn awaited(&self, stream: Stream) -> usize {
+        let of_it = self.entries.iter().filter(|entry| entry.stream == Some(stream));
+        of_it.filter_map(|entry| Some(entry.len - entry.awaited.as_ref()?.len())).sum()
     }
 
     /// Adds a message that was sent in an earlier life; its `len` bytes of this stream are still to
@@ -227,6 +284,7 @@ impl Sender {
             passes: 0,
             acked: false,
             due: false,
+            doubtful: false,
         });
     }
 
@@ -285,6 +343,12 @@ impl Sender {
                 entry.awaited = Some(bytes);
                 break;
             }
+            let doubtful = self.entries[index].doubtful;
+            let bytes = match &mut self.muxed {
+                Some(muxed) if doubtful => muxed.harmless(&bytes),
+                Some(muxed) => muxed.passed(bytes),
+                None => bytes,
+            };
             let frame = self.frame(index, kind, bytes, ids, now);
             let entry = &mut self.entries[index];
             (entry.frame, entry.due) = (frame, true);
@@ -298,6 +362,8 @@ impl Sender {
             (Some(stream), _) => CutKind::Bytes(stream),
             (None, PayloadType::HandshakeRequest) => CutKind::HandshakeRequest,
             (None, PayloadType::HandshakeComplete) => CutKind::HandshakeComplete,
+            (None, PayloadType::Output) => CutKind::Prefix(Stream::Stdout),
+            (None, PayloadType::StdErr) => CutKind::Prefix(Stream::Stderr),
             // The only flag that an agent sends: a connection was not made.
             (None, _) => CutKind::Flag,
         };

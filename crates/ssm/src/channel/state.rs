@@ -50,6 +50,8 @@ pub enum CutKind {
     Bytes(Stream),
     /// A connection of a port session was not made.
     Flag,
+    /// What stands before the text of a stream, made anew from the configuration.
+    Prefix(Stream),
 }
 
 /// One message that is not acknowledged.
@@ -105,6 +107,8 @@ impl ChannelState {
                 CutKind::Bytes(Stream::Stdout) => 2,
                 CutKind::Bytes(Stream::Stderr) => 3,
                 CutKind::Flag => 4,
+                CutKind::Prefix(Stream::Stdout) => 5,
+                CutKind::Prefix(Stream::Stderr) => 6,
             });
             out.extend(cut.len.to_be_bytes());
         }
@@ -155,6 +159,8 @@ fn read_cut(bytes: &[u8]) -> Result<Cut, BadState> {
         2 => CutKind::Bytes(Stream::Stdout),
         3 => CutKind::Bytes(Stream::Stderr),
         4 => CutKind::Flag,
+        5 => CutKind::Prefix(Stream::Stdout),
+        6 => CutKind::Prefix(Stream::Stderr),
         _ => return Err(BadState("a message is of no known kind")),
     };
     let len = u32::from_be_bytes([a, b, c, d]);
@@ -176,6 +182,7 @@ mod tests {
             bytes(Stream::Stdout, 32_768),
             bytes(Stream::Stderr, 1),
             Cut { kind: CutKind::Flag, len: 4 },
+            Cut { kind: CutKind::Prefix(Stream::Stderr), len: 4 },
         ];
         ChannelState { reached: Reached::Open, sized: true, ready: true, base: 1, taken: 77, cuts }
     }

@@ -28,6 +28,7 @@ pub(crate) fn config(session_type: &'static str) -> AgentConfig {
         session_type,
         properties: Value::Null,
         separate_output: true,
+        prefixes: Default::default(),
         customer_message: String::new(),
         seed: [3; 16],
     }

@@ -135,6 +135,7 @@ fn config(session: &Session) -> AgentConfig {
         session_type: session.meta.session_type,
         properties: session.meta.properties.clone(),
         separate_output: session.meta.separate_output,
+        prefixes: session.meta.prefixes.clone(),
         customer_message: String::new(),
         seed,
     }

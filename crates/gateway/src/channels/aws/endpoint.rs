@@ -60,8 +60,15 @@ pub(super) struct AwsEndpoint {
     /// No terminal: input means signals only, standard error may go its own way.
     commands: bool,
     separate_output: bool,
+    prefixes: [String; 2],
+    /// Whether the next text of a lane gets its prefix: it is the first, or follows a line's end.
+    line_begins: Lanes<bool>,
+    /// The first piece of `held` has its prefix already.
+    prefixed: Lanes<bool>,
     /// What a port session's bytes are.
     flow: Flow,
+    /// They are frames of smux that pass as they are.
+    muxed: bool,
     properties: serde_json::Value,
     port: bool,
     /// Received from the device, not yet written to the channel.
@@ -118,6 +125,8 @@ impl AwsEndpoint {
         end.input_rest = rest.to_vec();
         (end.attached_before, end.size, end.resize) =
             (record.attached, record.size, record.size.is_some());
+        end.line_begins = record.line_begins;
+        end.set_muxed();
         Some(end)
     }
 
@@ -138,7 +147,11 @@ impl AwsEndpoint {
             mux,
             commands: config.session_type == "NonInteractiveCommands",
             separate_output: config.separate_output,
+            prefixes: config.prefixes.clone(),
+            line_begins: Lanes::new(true, true),
+            prefixed: Lanes::default(),
             flow: Flow::Opaque,
+            muxed: false,
             properties: config.properties.clone(),
             port: config.session_type == "Port",
             held: Lanes::default(),
@@ -169,6 +182,8 @@ impl AwsEndpoint {
             client_id: if whole { self.client_id.clone() } else { String::new() },
             attached: self.attached_before,
             separate_output: self.separate_output,
+            prefixes: self.prefixes.clone(),
+            line_begins: self.line_begins,
             size: self.size,
             output,
             input: input.base()..input.end() + self.input_rest.len() as u64,
@@ -192,6 +207,7 @@ impl AwsEndpoint {
             session_type: "Standard_Stream",
             properties: serde_json::Value::Null,
             separate_output: false,
+            prefixes: Default::default(),
             customer_message: String::new(),
             seed: [0; 16],
         };
@@ -384,6 +400,17 @@ impl AwsEndpoint {
                 self.input_rest = basic.control();
                 self.move_input();
             }
+            self.set_muxed();
+        }
+    }
+
+    /// The client speaks smux itself: no message cuts a frame.
+    fn set_muxed(&mut self) {
+        self.muxed = self.port
+            && matches!(self.flow, Flow::Opaque)
+            && self.properties["type"] == "LocalPortForwarding";
+        if self.muxed {
+            self.channel.set_muxed();
         }
     }
 
@@ -396,17 +423,50 @@ impl AwsEndpoint {
 
     fn move_output(&mut self, now: Duration) {
         for lane in Lane::ALL {
-            let stream = channel_stream_of(lane);
-            while let Some(front) = self.held[lane].front_mut() {
-                let taken = self.channel.write(stream, front, now);
+            while let Some(mut front) = self.held[lane].pop_front() {
+                let taken = self.write(lane, &front, now);
                 if taken < front.len() {
                     let _ = front.split_to(taken);
-                    break;
+                    let next = if self.muxed { self.held[lane].pop_front() } else { None };
+                    let waits = taken == 0 && next.is_none();
+                    self.held[lane].push_front(joined(front, next));
+                    if waits || self.channel.room() == 0 {
+                        break;
+                    }
                 }
-                self.held[lane].pop_front();
+            }
+            if self.muxed && self.ended.is_some() && self.channel.room() > 0 {
+                self.held[lane].clear(); // half a frame, whose rest will not come
             }
             self.confirm(lane);
         }
+    }
+
+    /// Writes a piece of output into the channel, as much as there is room for. As the vendor's agent
+    /// does, each piece that begins a line is preceded by the prefix.
+    fn write(&mut self, lane: Lane, piece: &[u8], now: Duration) -> usize {
+        let stream = channel_stream_of(lane);
+        if !self.separate_output || self.prefixes.iter().all(String::is_empty) {
+            return self.channel.write(stream, piece, now);
+        }
+        let awaited = self.channel.awaited(stream);
+        if awaited > 0 {
+            // It was written in an earlier life, and its prefix with it.
+            let again = &piece[..awaited.min(piece.len())];
+            return self.channel.write(stream, again, now);
+        }
+        if self.line_begins[lane] && !self.prefixed[lane] {
+            if !self.channel.write_prefix(stream, now) {
+                return 0;
+            }
+            (self.prefixed[lane], self.line_begins[lane]) = (true, false);
+        }
+        let taken = self.channel.write(stream, piece, now);
+        if taken == piece.len() {
+            self.prefixed[lane] = false;
+            self.line_begins[lane] = piece.last() == Some(&b'\n');
+        }
+        taken
     }
 
     /// Bytes of a lane that the client has not acknowledged, from the oldest on.
@@ -468,6 +528,14 @@ impl AwsEndpoint {
     /// When [`AwsEndpoint::step`] wants to be called at the latest.
     pub(super) fn next_timeout(&self) -> Option<Duration> {
         self.channel.next_timeout()
+    }
+}
+
+/// Half a frame with what comes behind it.
+fn joined(front: Bytes, next: Option<Bytes>) -> Bytes {
+    match next {
+        Some(next) => [front, next].concat().into(),
+        None => front,
     }
 }
 

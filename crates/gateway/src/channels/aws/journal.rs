@@ -249,6 +249,8 @@ mod tests {
             client_id: "c".into(),
             attached: true,
             separate_output: false,
+            prefixes: Default::default(),
+            line_begins: towline_wire::lane::Lanes::new(true, true),
             size: None,
             output: towline_wire::lane::Lanes::new(input.start * 3, 0),
             input,

@@ -19,11 +19,16 @@ use crate::limits::MAX_AWS_CLIENT_ID;
 /// Marks, size, four positions, length of the client id.
 const HEAD: usize = 1 + 2 * 2 + 4 * 8 + 1;
 /// Longest encoded form, bytes.
-pub(super) const MAX_RECORD: usize = HEAD + MAX_AWS_CLIENT_ID + MAX_STATE;
+pub(super) const MAX_RECORD: usize = HEAD + 2 * (1 + MAX_PREFIX) + MAX_AWS_CLIENT_ID + MAX_STATE;
 
 const ATTACHED: u8 = 1;
 const SEPARATE: u8 = 2;
 const SIZED: u8 = 4;
+const PREFIXED: u8 = 8;
+/// Standard output, or standard error, is at the beginning of a line.
+const LINES: Lanes<u8> = Lanes::new(16, 32);
+/// Longest prefix, bytes; session documents allow fewer.
+const MAX_PREFIX: usize = 64;
 
 /// What another process needs to go on with a client.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +39,10 @@ pub(super) struct Record {
     pub(super) attached: bool,
     /// The client keeps standard error apart.
     pub(super) separate_output: bool,
+    /// What stands before the text of standard output and standard error.
+    pub(super) prefixes: [String; 2],
+    /// Whether the next text gets its prefix.
+    pub(super) line_begins: Lanes<bool>,
     /// The terminal's size, as the client said it last.
     pub(super) size: Option<Size>,
     /// Where the device's output begins that the client has not acknowledged.
@@ -53,7 +62,10 @@ impl Record {
         out.push(
             mark(self.attached, ATTACHED)
                 | mark(self.separate_output, SEPARATE)
-                | mark(self.size.is_some(), SIZED),
+                | mark(self.size.is_some(), SIZED)
+                | mark(self.is_prefixed(), PREFIXED)
+                | mark(self.line_begins.io, LINES.io)
+                | mark(self.line_begins.err, LINES.err),
         );
         let size = self.size.unwrap_or(Size { rows: 0, cols: 0 });
         out.extend(size.rows.to_be_bytes());
@@ -64,8 +76,19 @@ impl Record {
         // Nobody with a longer one has a journal.
         out.push(u8::try_from(self.client_id.len()).unwrap_or(u8::MAX));
         out.extend(self.client_id.as_bytes());
+        if self.is_prefixed() {
+            for prefix in &self.prefixes {
+                let prefix = &prefix.as_bytes()[..prefix.len().min(MAX_PREFIX)];
+                out.push(u8::try_from(prefix.len()).unwrap_or(u8::MAX));
+                out.extend(prefix);
+            }
+        }
         out.extend(channel);
         out
+    }
+
+    fn is_prefixed(&self) -> bool {
+        self.prefixes.iter().any(|prefix| !prefix.is_empty())
     }
 
     /// Reads [`Record::encode`]; nothing when it is something else.
@@ -73,12 +96,25 @@ impl Record {
         let (head, rest) = bytes.split_at_checked(HEAD)?;
         let two = |at: usize| Some(u16::from_be_bytes(head.get(at..at + 2)?.try_into().ok()?));
         let eight = |at: usize| Some(u64::from_be_bytes(head.get(at..at + 8)?.try_into().ok()?));
-        let (client_id, channel) = rest.split_at_checked(usize::from(head[HEAD - 1]))?;
+        let (client_id, mut channel) = rest.split_at_checked(usize::from(head[HEAD - 1]))?;
         let marks = head[0];
+        let mut prefixes = <[String; 2]>::default();
+        if marks & PREFIXED != 0 {
+            for prefix in &mut prefixes {
+                let (length, rest) = channel.split_first()?;
+                let length = usize::from(*length);
+                let (text, rest) =
+                    rest.split_at_checked(length).filter(|_| length <= MAX_PREFIX)?;
+                *prefix = String::from_utf8(text.to_vec()).ok()?;
+                channel = rest;
+            }
+        }
         Some(Self {
             client_id: String::from_utf8(client_id.to_vec()).ok()?,
             attached: marks & ATTACHED != 0,
             separate_output: marks & SEPARATE != 0,
+            prefixes,
+            line_begins: LINES.map(|line| marks & line != 0),
             size: (marks & SIZED != 0).then_some(Size { rows: two(1)?, cols: two(3)? }),
             output: Lanes::new(eight(5)?, eight(13)?),
             input: eight(21)?..eight(29)?,
@@ -111,6 +147,8 @@ mod tests {
             client_id: "0b0f5c9e-0000-4000-8000-00000000000a".into(),
             attached: true,
             separate_output: true,
+            prefixes: ["OUT:".into(), String::new()],
+            line_begins: Lanes::new(false, true),
             size: Some(Size { rows: 43, cols: 132 }),
             output: Lanes::new(70_000, 3),
             input: 12..80,

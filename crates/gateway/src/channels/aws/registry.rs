@@ -168,7 +168,11 @@ impl Registry {
         } else {
             match Journal::open(&self.folder.join(name)) {
                 Found::Record(journal, record, input) if record.client_id == client_id => {
-                    let config = AgentConfig { separate_output: record.separate_output, ..config };
+                    let config = AgentConfig {
+                        separate_output: record.separate_output,
+                        prefixes: record.prefixes.clone(),
+                        ..config
+                    };
                     let end = AwsEndpoint::resume(*record, &input, &config, now).ok_or(LOST)?;
                     return Ok(Kept::new(end, Some(journal)));
                 }
@@ -237,6 +241,7 @@ mod tests {
             session_type: "Standard_Stream",
             properties: serde_json::Value::Null,
             separate_output: false,
+            prefixes: Default::default(),
             customer_message: String::new(),
             seed: [0; 16],
         };
