@@ -34,7 +34,7 @@ const fn major(device: u64) -> u64 {
 }
 
 const fn minor(device: u64) -> u64 {
-    (device & 0xff) | (device >> 12 & !0xff)
+    (device & 0xff) | (device >> 12 & 0xffff_ff00)
 }
 
 #[cfg(test)]
