@@ -14,6 +14,7 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let mut beside = path.as_os_str().to_owned();
     beside.push(format!(".{}.new", std::process::id()));
     let beside = Path::new(&beside);
+    let _ = fs::remove_file(beside); // left by an agent with this number that was killed
     let written = write_new(beside, bytes, mode).and_then(|()| fs::rename(beside, path));
     if let Err(error) = written {
         let _ = fs::remove_file(beside);
@@ -23,7 +24,8 @@ pub fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
 }
 
 fn write_new(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
-    let mut file = File::options().write(true).create(true).truncate(true).mode(mode).open(path)?;
+    // O_EXCL: a link that somebody has put there is not followed.
+    let mut file = File::options().write(true).create_new(true).mode(mode).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -42,6 +44,20 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"two");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn a_link_in_the_place_of_the_new_file_leads_nowhere() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, other) = (dir.path().join("file"), dir.path().join("other"));
+        fs::write(&other, b"kept").unwrap();
+        let beside = dir.path().join(format!("file.{}.new", std::process::id()));
+        std::os::unix::fs::symlink(&other, &beside).unwrap();
+        replace(&path, b"new", 0o600).unwrap();
+        assert_eq!(
+            (fs::read(&other).unwrap(), fs::read(&path).unwrap()),
+            (b"kept".to_vec(), b"new".to_vec())
+        );
     }
 
     #[test]
