@@ -60,10 +60,14 @@ impl Account {
             return Err(AccountError::Unknown(String::new())); // a line of the database may begin so
         }
         let database = |source| AccountError::Database { name: name.to_owned(), source };
-        let user = User::from_name(name)
-            .map_err(database)?
-            .ok_or_else(|| AccountError::Unknown(name.to_owned()))?;
         let own = nix::unistd::geteuid();
+        let Some(user) = User::from_name(name).map_err(database)? else {
+            // A container may run under a number without a name.
+            return match name == own.to_string() {
+                true => Ok(Self::nameless(own)),
+                false => Err(AccountError::Unknown(name.to_owned())),
+            };
+        };
         if !own.is_root() && own != user.uid {
             return Err(AccountError::NotRoot { own: own_name(), wanted: name.to_owned() });
         }
@@ -74,6 +78,19 @@ impl Account {
         let shell =
             if user.shell.as_os_str().is_empty() { PathBuf::from("/bin/sh") } else { user.shell };
         Ok(Self { name: user.name, uid: user.uid, gid: user.gid, groups, home: user.dir, shell })
+    }
+
+    /// The agent's own, where the database has no name for it.
+    fn nameless(own: Uid) -> Self {
+        let home = std::env::var_os("HOME").map(PathBuf::from);
+        Self {
+            name: own.to_string(),
+            uid: own,
+            gid: nix::unistd::getegid(),
+            groups: nix::unistd::getgroups().unwrap_or_default(),
+            home: home.filter(|home| home.is_absolute()).unwrap_or_else(|| "/".into()),
+            shell: "/bin/sh".into(),
+        }
     }
 
     /// True if this account can do anything on the device.

@@ -160,6 +160,15 @@ fn an_agent_without_the_right_to_change_its_user_opens_sessions_as_root() -> Out
 }
 
 #[test]
+fn an_agent_under_a_number_without_a_name_opens_sessions_as_itself() -> Outcome {
+    let lab = Lab::start()?;
+    let behind = ["unshare", "--user", "--map-user=54321", "--map-group=54321"];
+    let device = confined(&lab, &behind)?;
+    let out = lab.admin().run(&["exec", "-n", device.id(), "--", "id", "-u"])?;
+    ensure(out.stdout == b"54321\n", || format!("{out:?}"))
+}
+
+#[test]
 fn an_agent_without_the_right_to_change_its_user_says_so_for_another_account() -> Outcome {
     let lab = Lab::start()?;
     let behind = ["setpriv", "--bounding-set=-setgid,-setuid"].map(str::to_owned).to_vec();
