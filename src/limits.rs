@@ -67,6 +67,9 @@ const _: () = assert!(
     "the second kill would wait too long"
 );
 
+/// Records of `utmp` that are looked at, one for each terminal of the device.
+pub const LOGIN_RECORDS: u64 = 4096;
+
 // ---- sessions and their bytes ----
 
 /// Sessions at once unless set otherwise. RAM: each [`INPUT`] at most, and a share of

@@ -117,6 +117,7 @@ pub struct Plan<'a> {
     gid: Gid,
     uid: Uid,
     login: String,
+    user: String,
     program: String,
     terminal: Option<Size>,
     cgroups: [Option<BorrowedFd<'a>>; 2],
@@ -199,6 +200,7 @@ impl<'a> Plan<'a> {
             gid: account.gid,
             uid: account.uid,
             login: account.uid.to_string(),
+            user: account.name.clone(),
             terminal: request.terminal,
             cgroups: request.cgroups,
         })
@@ -212,10 +214,12 @@ impl<'a> Plan<'a> {
     pub fn start(self) -> Result<Child, SpawnError> {
         let (report, report_in_child) =
             pipe2(OFlag::O_CLOEXEC | OFlag::O_NONBLOCK).map_err(system("pipe"))?;
+        let mut terminal = None;
         let (io, theirs) = match self.terminal {
             Some(size) => {
-                let (master, slave) = pty::open(size, self.uid)
+                let (master, slave, name) = pty::open(size, self.uid)
                     .map_err(|(what, errno)| SpawnError::System { what, errno })?;
+                terminal = Some(name);
                 (Io::Terminal(master), vec![slave])
             }
             None => open_pipes()?,
@@ -243,6 +247,9 @@ impl<'a> Plan<'a> {
             report: report_in_child.as_fd(),
         };
         let pid = calls::fork_exec(&image).map_err(system("fork"))?;
+        if let Some(terminal) = terminal {
+            pty::log_in(&terminal, &self.user, pid);
+        }
         Ok(Child { pid, io, report: Report { pipe: report, program: self.program } })
     }
 }

@@ -1,13 +1,14 @@
-//! Terminals: their size, and the pseudo-terminal of a session.
+//! Terminals: their size, the pseudo-terminal of a session, and its entry in `utmp`.
 //!
 //! # Not here
 //! - The processes on a terminal: [`crate::process`].
-//! - No PAM and no login records: the agent is a static binary, and starts a shell with nothing
-//!   writable.
+//! - PAM: a static program cannot load its modules.
 
+mod login_records;
 mod size;
 mod terminal;
 
+pub(crate) use login_records::{log_in, log_out};
 pub use size::Size;
 pub(crate) use terminal::open;
 pub use terminal::{foreground, resize};

@@ -15,12 +15,15 @@ use nix::sys::termios::{InputFlags, SetArg, tcgetattr, tcsetattr};
 use nix::unistd::{Group, Pid, Uid, fchown};
 use std::os::fd::{AsFd as _, BorrowedFd, OwnedFd};
 
-/// A new terminal of this size for a session of `owner`: the agent's end, which never blocks, and
-/// the session's end.
+/// A new terminal of this size for a session of `owner`: the agent's end, which never blocks, the
+/// session's end, and its name.
 ///
 /// # Errors
 /// The step that failed, and what the kernel said.
-pub(crate) fn open(size: Size, owner: Uid) -> Result<(OwnedFd, OwnedFd), (&'static str, Errno)> {
+pub(crate) fn open(
+    size: Size,
+    owner: Uid,
+) -> Result<(OwnedFd, OwnedFd, String), (&'static str, Errno)> {
     let at = |step| move |errno| (step, errno);
     let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let master = posix_openpt(flags | OFlag::O_NONBLOCK)
@@ -38,7 +41,7 @@ pub(crate) fn open(size: Size, owner: Uid) -> Result<(OwnedFd, OwnedFd), (&'stat
     if nix::unistd::geteuid().is_root() {
         give_to(&slave, owner);
     }
-    Ok((master, slave))
+    Ok((master, slave, name))
 }
 
 /// As `login` leaves a terminal: the user's, and `write`able by the group tty. The session works

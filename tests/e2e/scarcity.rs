@@ -1,6 +1,7 @@
 //! Devices that are short of something: descriptors, memory, calls of newer kernels.
 
 use std::io::{Read, Write};
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
@@ -116,6 +117,55 @@ fn what_many_sessions_used_goes_back_to_the_system() -> Outcome {
         (last < before + 1000).then_some(())
     })
     .map_err(|error| Trouble::new(format!("{error}: {before} KiB before, {last} KiB after")))
+}
+
+/// Type, process and name of the user of each record of a `utmp` of glibc.
+fn records(file: &Path) -> Outcome<Vec<(u8, String, String)>> {
+    let size = if cfg!(target_arch = "aarch64") { 400 } else { 384 };
+    let text = |bytes: &[u8]| {
+        String::from_utf8_lossy(bytes.split(|byte| *byte == 0).next().unwrap_or_default())
+            .into_owned()
+    };
+    let bytes = std::fs::read(file)?;
+    Ok(bytes.chunks(size).map(|r| (r[0], text(&r[8..40]), text(&r[44..76]))).collect())
+}
+
+#[test]
+fn a_device_with_utmp_knows_who_is_on_a_terminal() -> Outcome {
+    let lab = Lab::start()?;
+    let utmp = lab.file("utmp", "")?;
+    let script = format!(
+        "set -e; mount -t tmpfs none /run; : >/run/utmp; mount --bind {} /run/utmp; exec \"$@\"",
+        utmp.display()
+    );
+    let behind =
+        words(&["unshare", "--mount", "--propagation", "private", "sh", "-c", &script, "utmp"]);
+    let device = lab.device_with(&DeviceSetup { behind, ..DeviceSetup::default() })?;
+    let mut shells = Vec::new();
+    for number in 0..2 {
+        let mut shell = lab.admin().shell(device.id())?;
+        shell.line(&format!("tty; echo up-$((40 + {number}))"))?;
+        let shown = shell.expect(&format!("up-{}", 40 + number))?;
+        let (_, tty) = shown.split_once("/dev/pts/").ok_or_else(|| Trouble::new(shown.clone()))?;
+        let tty: String = tty.chars().take_while(char::is_ascii_digit).collect();
+        shells.push((shell, format!("pts/{tty}")));
+    }
+    let living = records(&utmp)?;
+    for (_, line) in &shells {
+        ensure(living.contains(&(7, line.clone(), "root".into())), || format!("{living:?}"))?;
+    }
+    let (mut shell, line) = shells.remove(0);
+    shell.line("who | grep -c towline; exit")?;
+    shell.expect("2")?;
+    shell.finish(PATIENCE)?;
+    eventually("the entry is dead", PATIENCE, || {
+        records(&utmp).ok()?.contains(&(8, line.clone(), String::new())).then_some(())
+    })?;
+    // The next session on that terminal takes the same entry.
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo up-$((40 + 2))")?;
+    shell.expect("up-42")?;
+    ensure(records(&utmp)?.len() == 2, || "a third entry".into())
 }
 
 #[test]

@@ -95,6 +95,12 @@ impl Running {
         self.detector = self.ports.terminal.then(|| Box::new(Detector::new(columns)));
     }
 
+    /// Whether it runs on a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        self.ports.terminal
+    }
+
     /// Whether command lines were read.
     #[must_use]
     pub fn has_lines(&self) -> bool {

@@ -8,6 +8,7 @@ use super::table::Table;
 use crate::logger::{self, in_session};
 use crate::process::Exit;
 use crate::process::ending::{Ending, Left};
+use crate::pty;
 use crate::session::running::Running;
 use crate::tunnel::Tunnel;
 use nix::unistd::Pid;
@@ -64,6 +65,9 @@ impl Table {
         let pid = self.sessions[at].pid;
         let others = self.leaders_but(pid);
         if let Some(family) = self.sessions[at].family.take() {
+            if self.sessions[at].has_terminal() {
+                pty::log_out(pid);
+            }
             self.endings.push((pid, Ending::begin(family, &others, now)));
         }
     }
