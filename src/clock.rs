@@ -2,11 +2,12 @@
 //!
 //! A certificate is checked against [`reckon`]: the system clock while it is believable, else
 //! the latest time that is certainly past. A grant is checked against [`AuthorityClock`]: the
-//! authority's time, signed for this link and advanced by a monotonic clock, without the
-//! device's clock.
+//! authority's time, signed for this link and advanced by the time since boot, without the
+//! device's clock. That time counts a suspended device, too.
 
 use crate::limits;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use nix::time::{ClockId, clock_gettime};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// When this binary was built, since the epoch.
 #[must_use]
@@ -18,6 +19,16 @@ pub fn build_time() -> Duration {
 #[must_use]
 pub fn system_time() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
+}
+
+/// The time since the device was started, with the time it was suspended. A kernel without
+/// CLOCK_BOOTTIME (before Linux 2.6.39) has CLOCK_MONOTONIC, which stops in suspend.
+#[must_use]
+pub fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME)
+        .or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC))
+        .map(Duration::from)
+        .unwrap_or_default()
 }
 
 /// The time for checking certificates: `system` if it lies within ten years after `build`, else the
@@ -34,20 +45,20 @@ pub fn reckon(system: Duration, build: Duration, signed: Option<Duration>) -> Du
 #[derive(Debug, Clone, Copy)]
 pub struct AuthorityClock {
     unix_ms: u64,
-    learnt: Instant,
+    learnt: Duration,
 }
 
 impl AuthorityClock {
-    /// It was `unix_ms` at `learnt`.
+    /// It was `unix_ms` at `learnt` since boot.
     #[must_use]
-    pub fn new(unix_ms: u64, learnt: Instant) -> Self {
+    pub fn new(unix_ms: u64, learnt: Duration) -> Self {
         Self { unix_ms, learnt }
     }
 
-    /// Milliseconds since the epoch at `now`.
+    /// Milliseconds since the epoch at `now` since boot.
     #[must_use]
-    pub fn at(&self, now: Instant) -> u64 {
-        let since = now.saturating_duration_since(self.learnt).as_millis();
+    pub fn at(&self, now: Duration) -> u64 {
+        let since = now.saturating_sub(self.learnt).as_millis();
         self.unix_ms.saturating_add(u64::try_from(since).unwrap_or(u64::MAX))
     }
 }
@@ -104,9 +115,14 @@ mod tests {
     }
 
     #[test]
-    fn the_authoritys_time_goes_on_by_the_monotonic_clock() {
-        let start = Instant::now();
-        let clock = AuthorityClock::new(1_000, start);
-        assert_eq!(clock.at(start + Duration::from_millis(250)), 1_250);
+    fn the_authoritys_time_goes_on_by_the_time_since_boot() {
+        let clock = AuthorityClock::new(1_000, DAY);
+        assert_eq!(clock.at(DAY + Duration::from_millis(250)), 1_250);
+    }
+
+    #[test]
+    fn the_time_since_boot_advances() {
+        let before = since_boot();
+        assert!(!before.is_zero() && since_boot() >= before);
     }
 }

@@ -200,6 +200,13 @@ pub const ROTATION_PAUSE: Duration = Duration::from_secs(10);
 /// Time between two dials, or two probes of the link, because of network changes.
 pub const NEWS_PAUSE: Duration = Duration::from_secs(5);
 
+/// Time after which the authority's time is asked for again. A quartz drifts by 0.2 s in it.
+pub const TIME_RENEWED: Duration = Duration::from_secs(3600);
+/// Time for the answer to that question.
+pub const TIME_ANSWER: Duration = Duration::from_secs(5);
+/// Orders that wait for it. RAM: each at most [`SCRIPT`] and its order, for that time.
+pub const POSTPONED: usize = 8;
+
 /// How far ahead of its build the device's clock is believed: ten years.
 pub const CLOCK_AHEAD: Duration = Duration::from_secs(10 * 366 * 86_400);
 

@@ -6,6 +6,7 @@
 
 use super::connection::{Change, Connection};
 use super::renewal::Renewal;
+use super::timekeeping::Timekeeping;
 use crate::alarm::Alarm;
 use crate::command_log::CommandLog;
 use crate::config::Config;
@@ -71,6 +72,7 @@ pub struct Agent {
     pub(super) rotated: Option<Instant>,
     pub(super) connection: Connection,
     pub(super) gate: Gate,
+    pub(super) timekeeping: Timekeeping,
     pub(super) journal: Journal,
     pub(super) table: Table,
     pub(super) log: CommandLog,
@@ -152,6 +154,7 @@ impl Agent {
                 now,
             ),
             gate: Gate::new(enrollment.device.clone(), enrollment.authority, boot),
+            timekeeping: Timekeeping::default(),
             journal: Journal::open(&Dir::at(&config.state_dir), boot),
             table: Table::new(config.max_sessions, config.window, cgroups),
             log: CommandLog::new(config.audit, &config.spool_dir(), random_bytes()?, now),
@@ -284,6 +287,7 @@ impl Agent {
             self.service.deadline(),
             self.answer_deadline(),
             self.log.deadline(),
+            self.timekeeping.deadline(),
         ];
         all.into_iter().flatten().min()
     }
@@ -356,6 +360,7 @@ impl Agent {
         self.service.tick(now);
         self.table.tick(now);
         self.tick_renewal(now);
+        self.tick_time(now);
         if self.connection.dial_if_due(now) {
             self.status.link(&LinkStatus::Dialling);
         }
@@ -377,6 +382,7 @@ impl Agent {
     pub(super) fn link_lost(&mut self, error: &LinkError) {
         let _link = self.connection.enter_span();
         self.table.link_lost();
+        self.timekeeping.link_lost();
         self.log.link_lost();
         let at_once = match error {
             LinkError::NewKey => true,

@@ -218,14 +218,18 @@ impl Connection {
         self.span = link_span(self.number);
     }
 
-    /// The gateway accepts the device at `unix_ms`, and asks for a ping every `longest_ping` seconds
-    /// at least.
-    pub(super) fn welcomed(&mut self, unix_ms: u64, longest_ping: u32, now: Instant) {
+    /// The authority has signed this time: certificates are judged by it where the device's own
+    /// clock is not believable.
+    pub(super) fn learn_time(&self, unix_ms: u64) {
+        let seconds = u32::try_from(unix_ms / 1000).unwrap_or(u32::MAX);
+        self.signed.store(seconds, Ordering::Relaxed);
+    }
+
+    /// The gateway accepts the device, and asks for a ping every `longest_ping` seconds at least.
+    pub(super) fn welcomed(&mut self, longest_ping: u32, now: Instant) {
         if let Stage::Linked { accepted, .. } = &mut self.stage {
             *accepted = true;
         }
-        let seconds = u32::try_from(unix_ms / 1000).unwrap_or(u32::MAX);
-        self.signed.store(seconds, Ordering::Relaxed);
         self.keep_alive_within(longest_ping, now);
         self.alone_since = None;
     }

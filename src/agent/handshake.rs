@@ -32,11 +32,9 @@ impl Agent {
     /// The gateway accepts the device: learns the time, and names the sessions it holds.
     pub(super) fn welcome(&mut self, welcome: &Welcome, now: Instant) -> Result<(), LinkError> {
         let Some(challenge) = self.connection.challenge() else { return Ok(()) };
-        if !self.gate.learn_time(&welcome.time, challenge, now) {
-            return Err(LinkError::Time);
-        }
-        self.connection.welcomed(welcome.time.unix_ms, welcome.longest_ping, now);
-        self.log.learn_time(self.gate.time());
+        let challenge = *challenge;
+        self.learn_time(&welcome.time, &challenge, now)?;
+        self.connection.welcomed(welcome.longest_ping, now);
         self.log.link_up(self.table.version());
         self.keys.welcomed();
         self.alarm.forget(); // it was set for the handshake

@@ -6,13 +6,15 @@
 //! - Only a grant that [`crate::session::gate`] accepts opens a session.
 
 use super::agent::Agent;
+use crate::clock::since_boot;
 use crate::link::driver::LinkError;
 use crate::logger::{self, in_session};
 use crate::pty::Size;
-use crate::session::gate::Refusal;
+use crate::session::gate::{Passed, Refusal};
 use std::time::{Duration, Instant};
 use towline_wire::VERSIONS;
 use towline_wire::frame::{Frame, StreamId};
+use towline_wire::grant::GrantError;
 use towline_wire::message::{EndReason, FromAgent, Launch, Open, ToAgent, Version, decode};
 use towline_wire::mux::Incoming;
 use towline_wire::stream::Violation;
@@ -31,14 +33,34 @@ impl Agent {
     pub(super) fn receive(&mut self, now: Instant) -> Result<(), LinkError> {
         self.connection.heard(now);
         while let Some(step) = self.next_step()? {
-            match step {
-                Step::Nothing => {}
-                Step::Message(message) => self.on_message(message, now)?,
-                Step::Script(session) => self.start_script(&session, now),
-                Step::Violated(stream, violation) => {
-                    self.table.violated_on(stream, &violation, now)
-                }
+            self.take_step(step, now)?;
+        }
+        self.ask_time_if_old(now);
+        Ok(())
+    }
+
+    /// Takes one frame that was kept for a postponed order.
+    pub(super) fn take_frame(&mut self, frame: Frame<'_>, now: Instant) -> Result<(), LinkError> {
+        let step = match self.table.mux.on_frame(frame) {
+            Err((stream, violation)) => Step::Violated(stream, violation),
+            Ok(Incoming::Data(stream, bytes)) => {
+                self.table.input(stream, bytes).map_or(Step::Nothing, Step::Script)
             }
+            Ok(Incoming::End(stream)) => {
+                self.table.input_ended(stream);
+                Step::Nothing
+            }
+            Ok(_) => Step::Nothing,
+        };
+        self.take_step(step, now)
+    }
+
+    fn take_step(&mut self, step: Step, now: Instant) -> Result<(), LinkError> {
+        match step {
+            Step::Nothing => {}
+            Step::Message(message) => self.on_message(message, now)?,
+            Step::Script(session) => self.start_script(&session, now),
+            Step::Violated(stream, violation) => self.table.violated_on(stream, &violation, now),
         }
         Ok(())
     }
@@ -50,6 +72,9 @@ impl Agent {
         if let Frame::Version { min, max } = frame {
             let agreed = VERSIONS.agree(Version { min, max });
             self.table.agreed(agreed.ok_or(LinkError::Version { min, max })?);
+            return Ok(Some(Step::Nothing));
+        }
+        if accepted && self.timekeeping.keeps(&frame) {
             return Ok(Some(Step::Nothing));
         }
         let step = match self.table.mux.on_frame(frame) {
@@ -104,6 +129,7 @@ impl Agent {
             ToAgent::Forget { session } => {
                 let _session = in_session(&session);
                 logger::info!("over");
+                self.timekeeping.forget(&session);
                 self.journal.forget(&session);
                 self.table.remove(&session, now);
             }
@@ -118,6 +144,7 @@ impl Agent {
                     );
                 }
             }
+            ToAgent::Time(time) => return self.on_time(&time, now),
             ToAgent::KeepAlive { longest } => {
                 self.connection.keep_alive_within(longest, now);
             }
@@ -126,16 +153,40 @@ impl Agent {
     }
 
     fn open(&mut self, open: Open, now: Instant) {
-        let session = open.session.clone();
-        if self.table.holds(&session) {
-            return self.table.say(&FromAgent::Opened { session });
+        if self.table.holds(&open.session) {
+            return self.table.say(&FromAgent::Opened { session: open.session });
         }
-        if let Err(refusal) = self.try_open(open, now) {
+        if self.timekeeping.holds(&open.session) {
+            return; // it is judged when the authority's time has come
+        }
+        match self.pass(&open) {
+            Ok(passed) => self.open_passed(open, passed, now),
+            // The gateway's clock may have been set, or this device suspended.
+            Err(refusal @ Refusal::Grant(GrantError::Time { .. })) => {
+                if let Err((open, refusal)) = self.postpone(open, refusal, now) {
+                    self.refuse(open.session, &refusal);
+                }
+            }
+            Err(refusal) => self.refuse(open.session, &refusal),
+        }
+    }
+
+    /// Judges an order that was postponed.
+    pub(super) fn open_or_refuse(&mut self, open: Open, now: Instant) {
+        match self.pass(&open) {
+            Ok(passed) => self.open_passed(open, passed, now),
+            Err(refusal) => self.refuse(open.session, &refusal),
+        }
+    }
+
+    fn open_passed(&mut self, open: Open, passed: Passed, now: Instant) {
+        let session = open.session.clone();
+        if let Err(refusal) = self.try_open(open, passed, now) {
             self.refuse(session, &refusal);
         }
     }
 
-    fn refuse(&mut self, session: String, refusal: &Refusal) {
+    pub(super) fn refuse(&mut self, session: String, refusal: &Refusal) {
         let _session = in_session(&session);
         logger::warning!("refused: {refusal}");
         let (code, text) = (refusal.code(), refusal.to_string());
@@ -152,12 +203,15 @@ impl Agent {
         }
     }
 
-    fn try_open(&mut self, open: Open, now: Instant) -> Result<(), Refusal> {
+    fn pass(&mut self, open: &Open) -> Result<Passed, Refusal> {
         if self.stopping.is_some() {
             return Err(Refusal::Spawn("the agent is stopping".to_owned()));
         }
         self.table.has_room()?;
-        let passed = self.gate.pass(&open, &self.config, now)?;
+        self.gate.pass(open, &self.config, since_boot())
+    }
+
+    fn try_open(&mut self, open: Open, passed: Passed, now: Instant) -> Result<(), Refusal> {
         if !self.log.has_room() {
             return Err(Refusal::LogFull);
         }
@@ -180,6 +234,7 @@ impl Agent {
     fn close(&mut self, session: &str, reason: EndReason, now: Instant) {
         let _session = in_session(session);
         logger::info!("closed by the gateway: {reason:?}");
+        self.timekeeping.forget(session);
         if !self.table.close(session, now) {
             let reason = EndReason::DeviceGone;
             self.table.say(&FromAgent::Gone { session: session.to_owned(), reason });

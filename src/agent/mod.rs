@@ -18,5 +18,6 @@ mod handshake;
 mod messages;
 mod renewal;
 mod rotation;
+mod timekeeping;
 
 pub use agent::{Agent, Outcome, Parts};

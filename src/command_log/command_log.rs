@@ -15,7 +15,7 @@ use super::observations::{self, Outbox, Program, Seen};
 use super::ring::{Parcel, Ring};
 use super::spool::Spool;
 use super::watcher::{self, Means};
-use crate::clock::{AuthorityClock, system_time};
+use crate::clock::{AuthorityClock, since_boot, system_time};
 use crate::config::{AuditSettings, WhenFull};
 use crate::limits;
 use crate::logger;
@@ -401,7 +401,10 @@ impl CommandLog {
     /// The authority's clock if it was heard, else the system's.
     fn unix_millis(&self, when: Instant) -> u64 {
         let ago = when.elapsed();
-        self.time.map_or_else(|| millis(system_time().saturating_sub(ago)), |time| time.at(when))
+        self.time.map_or_else(
+            || millis(system_time().saturating_sub(ago)),
+            |time| time.at(since_boot().saturating_sub(ago)),
+        )
     }
 }
 

@@ -14,7 +14,7 @@ use crate::sys::account::{Account, AccountError, own_name};
 use ring::digest::{SHA256, digest};
 use ring::signature::{ED25519, UnparsedPublicKey};
 use std::io;
-use std::time::Instant;
+use std::time::Duration;
 use towline_wire::canonical::{self, HostFault, PathFault};
 use towline_wire::epoch::BootNonce;
 use towline_wire::grant::{Expected, Grant, GrantError, SeenNonces, SignedTime};
@@ -147,10 +147,10 @@ impl Gate {
         UnparsedPublicKey::new(&ED25519, &self.authority).verify(bytes, signature).is_ok()
     }
 
-    /// Takes the authority's time for a link with this challenge; false if the authority did not
-    /// sign it.
+    /// Takes the authority's time for this challenge, which the device has drawn; false if the
+    /// authority did not sign it. `now`: since boot.
     #[must_use]
-    pub fn learn_time(&mut self, time: &SignedTime, challenge: &[u8; 16], now: Instant) -> bool {
+    pub fn learn_time(&mut self, time: &SignedTime, challenge: &[u8; 16], now: Duration) -> bool {
         let genuine =
             self.verify(&SignedTime::signed_bytes(challenge, time.unix_ms), &time.signature);
         if genuine {
@@ -165,11 +165,11 @@ impl Gate {
         self.time
     }
 
-    /// Checks an order.
+    /// Checks an order. `now`: since boot.
     ///
     /// # Errors
     /// [`Refusal`]; the grant is used up only if it was genuine.
-    pub fn pass(&mut self, open: &Open, config: &Config, now: Instant) -> Result<Passed, Refusal> {
+    pub fn pass(&mut self, open: &Open, config: &Config, now: Duration) -> Result<Passed, Refusal> {
         let launch_digest: [u8; 32] = digest(&SHA256, &open.launch)
             .as_ref()
             .try_into()
@@ -256,7 +256,7 @@ mod tests {
         authority: Ed25519KeyPair,
         gate: Gate,
         config: Config,
-        start: Instant,
+        start: Duration,
     }
 
     fn new_authority() -> Ed25519KeyPair {
@@ -272,7 +272,7 @@ mod tests {
         let authority = new_authority();
         let key = authority.public_key().as_ref().try_into().unwrap();
         let mut gate = Gate::new("mi-1".into(), key, BOOT);
-        let start = Instant::now();
+        let start = Duration::from_secs(1_000);
         let signature = sign(&authority, &SignedTime::signed_bytes(&CHALLENGE, NOW_MS)).to_vec();
         assert!(gate.learn_time(&SignedTime { unix_ms: NOW_MS, signature }, &CHALLENGE, start));
         World { authority, gate, config: Config::default(), start }
@@ -358,6 +358,68 @@ mod tests {
             &CHALLENGE,
             world.start
         ));
+    }
+
+    impl World {
+        /// The authority says that it is `unix_ms`; the device hears it at `now`.
+        fn tells(&mut self, unix_ms: u64, now: Duration) {
+            let signature =
+                sign(&self.authority, &SignedTime::signed_bytes(&CHALLENGE, unix_ms)).to_vec();
+            assert!(self.gate.learn_time(&SignedTime { unix_ms, signature }, &CHALLENGE, now));
+        }
+
+        /// What becomes of a grant that is issued at `unix_ms` and judged at `now`.
+        fn judges(&mut self, unix_ms: u64, now: Duration) -> Result<(), Refusal> {
+            let mut nonce = [0; 16];
+            nonce[..8].copy_from_slice(&unix_ms.to_be_bytes());
+            let open = self.open(|grant| {
+                grant.nonce = nonce;
+                (grant.issued_at, grant.not_after) = (unix_ms, unix_ms + 60_000);
+            });
+            self.gate.pass(&open, &self.config, now).map(drop)
+        }
+    }
+
+    #[test]
+    fn a_device_that_was_suspended_takes_new_grants() {
+        let mut world = world();
+        for slept in [61, 3_600, 86_400 * 30] {
+            let slept = Duration::from_secs(slept);
+            let unix_ms = NOW_MS + u64::try_from(slept.as_millis()).unwrap();
+            world.judges(unix_ms, world.start + slept).unwrap();
+        }
+    }
+
+    #[test]
+    fn after_a_step_of_the_gateways_clock_one_more_time_is_enough() {
+        for step in [40_000_i64, -65_000, 86_400_000, -86_400_000] {
+            let mut world = world();
+            let (now, at) = (world.start + Duration::from_secs(600), NOW_MS + 600_000);
+            world.judges(at, now).unwrap();
+            let stepped = at.saturating_add_signed(step);
+            let refused = world.judges(stepped, now).unwrap_err();
+            assert!(matches!(refused, Refusal::Grant(GrantError::Time { .. })), "{refused}");
+            world.tells(stepped, now);
+            world.judges(stepped, now).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_month_of_drift_by_50_ppm_is_harmless_when_the_time_is_asked_for_each_hour() {
+        let mut world = world();
+        let mut quiet = self::world();
+        let month = 30 * 24;
+        for hour in 1..=month {
+            let passed = Duration::from_secs(3_600 * hour);
+            let at = NOW_MS + u64::try_from(passed.as_millis()).unwrap();
+            // The device's clock is slow: of each second it misses 50 microseconds.
+            let now = world.start + passed - passed / 20_000;
+            world.judges(at, now).unwrap();
+            world.tells(at, now);
+            if hour == month {
+                assert!(quiet.judges(at, now).is_err(), "the drift is large enough to matter");
+            }
+        }
     }
 
     #[test]

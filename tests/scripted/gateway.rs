@@ -65,6 +65,10 @@ pub(crate) struct Gateway {
     pub(crate) boot: BootNonce,
     pub(crate) challenge: [u8; 16],
     pub(crate) grace: u32,
+    /// The wire version that it speaks.
+    pub(crate) version: u16,
+    /// The authority's time.
+    pub(crate) now_ms: u64,
     next_stream: StreamId,
     attachment: u32,
     /// The end of the last batch of the command log that came.
@@ -160,6 +164,8 @@ impl Gateway {
             boot: [0; 16],
             challenge: [0; 16],
             grace: 600,
+            version: 1,
+            now_ms: NOW_MS,
             next_stream: 1,
             attachment: 0,
             logged_to: None,
@@ -289,7 +295,7 @@ impl Gateway {
         assert_eq!(link.get_ref().1.peer_certificates().unwrap()[0].len(), 44, "a raw Ed25519 key");
         self.link = Some(link);
         self.reader = FrameReader::new();
-        self.send_frame(&Frame::Version { min: 1, max: 1 }).await;
+        self.send_frame(&Frame::Version { min: 1, max: self.version }).await;
     }
 
     /// A handshake that the agent breaks off.
@@ -321,7 +327,7 @@ impl Gateway {
             let (tcp, _) = self.accept_tcp().await;
             let Ok(link) = self.acceptor.accept(tcp).await else { continue };
             (self.link, self.reader) = (Some(link), FrameReader::new());
-            self.send_frame(&Frame::Version { min: 1, max: 1 }).await;
+            self.send_frame(&Frame::Version { min: 1, max: self.version }).await;
             let mut held = Vec::new();
             loop {
                 match self.inbox.pop() {
@@ -338,13 +344,15 @@ impl Gateway {
     pub(crate) async fn greet(&mut self, hello: &Hello) {
         assert_eq!(hello.device, DEVICE);
         (self.boot, self.challenge) = (hello.epoch.boot, hello.challenge);
-        let signature = self
-            .authority
-            .sign(&SignedTime::signed_bytes(&self.challenge, NOW_MS))
-            .as_ref()
-            .to_vec();
-        let time = SignedTime { unix_ms: NOW_MS, signature };
+        let time = self.time(&self.challenge);
         self.send(&ToAgent::Welcome(Welcome { time, longest_ping: 300, grace: self.grace })).await;
+    }
+
+    /// The authority's time, for this challenge.
+    pub(crate) fn time(&self, challenge: &[u8; 16]) -> SignedTime {
+        let unix_ms = self.now_ms;
+        let signed = self.authority.sign(&SignedTime::signed_bytes(challenge, unix_ms));
+        SignedTime { unix_ms, signature: signed.as_ref().to_vec() }
     }
 
     /// Breaks the link without a word.
@@ -390,8 +398,8 @@ impl Gateway {
             run_as: None,
             boot: self.boot,
             nonce,
-            issued_at: NOW_MS,
-            not_after: NOW_MS + 120_000,
+            issued_at: self.now_ms,
+            not_after: self.now_ms + 120_000,
         };
         change(&mut grant);
         let sign = |bytes: &[u8]| self.authority.sign(bytes).as_ref().try_into().unwrap();

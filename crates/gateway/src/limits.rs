@@ -313,6 +313,10 @@ pub const INTAKE_BYTES_PER_LINK: usize =
 /// Batches in one transaction.
 pub const INTAKE_BATCHES: usize = 64;
 
+/// Signed times that an agent may ask for at once; one more each second. An agent asks once an hour,
+/// and when a grant is out of its time.
+pub const TIMES_AT_ONCE: u32 = 32;
+
 /// Life of a grant, ms: it is used at once or never.
 pub const GRANT_LIFE_MS: u64 = 60_000;
 

@@ -3,6 +3,7 @@
 //! # Invariants
 //! - Only this module asks the system for the time of day. All others take a [`Clock`] or an instant
 //!   as an argument.
+//! - [`Clock::since_boot`] is not affected by a step of the time of day, and counts suspended time.
 //!
 //! # Not here
 //! - Monotonic time for timeouts: tokio's clock, which tests can pause.
@@ -23,6 +24,7 @@ use std::sync::{
 };
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::time::{ClockId, clock_gettime};
 use time::{OffsetDateTime, format_description::well_known::Rfc3339};
 
 /// Milliseconds since 1970-01-01T00:00:00Z; negative before it.
@@ -89,7 +91,14 @@ pub struct Clock(Source);
 #[derive(Clone, Debug)]
 enum Source {
     System,
-    Manual(Arc<AtomicI64>),
+    Manual(Arc<Manual>),
+}
+
+/// Milliseconds that only a test moves.
+#[derive(Debug)]
+struct Manual {
+    time_of_day: AtomicI64,
+    since_boot: AtomicI64,
 }
 
 impl Clock {
@@ -102,13 +111,39 @@ impl Clock {
     /// A clock that only [`Clock::advance`] moves, for tests.
     #[must_use]
     pub fn manual(start: UnixMillis) -> Self {
-        Self(Source::Manual(Arc::new(AtomicI64::new(start.0))))
+        let (time_of_day, since_boot) = (AtomicI64::new(start.0), AtomicI64::new(0));
+        Self(Source::Manual(Arc::new(Manual { time_of_day, since_boot })))
     }
 
     /// Moves a manual clock. The host's clock stays as it is.
     pub fn advance(&self, by: Duration) {
         if let Source::Manual(at) = &self.0 {
-            at.store(UnixMillis(at.load(Ordering::SeqCst)).plus(by).0, Ordering::SeqCst);
+            for clock in [&at.time_of_day, &at.since_boot] {
+                clock.store(UnixMillis(clock.load(Ordering::SeqCst)).plus(by).0, Ordering::SeqCst);
+            }
+        }
+    }
+
+    /// Sets the time of day of a manual clock this many milliseconds forward or back, as an
+    /// administrator or a time server does. [`Clock::since_boot`] does not change.
+    pub fn step(&self, by_ms: i64) {
+        if let Source::Manual(at) = &self.0 {
+            at.time_of_day.fetch_add(by_ms, Ordering::SeqCst);
+        }
+    }
+
+    /// The time since the machine was started, with the time it was suspended.
+    #[must_use]
+    pub fn since_boot(&self) -> Duration {
+        match &self.0 {
+            Source::Manual(at) => {
+                Duration::from_millis(at.since_boot.load(Ordering::SeqCst).unsigned_abs())
+            }
+            // A kernel without CLOCK_BOOTTIME (before Linux 2.6.39) has CLOCK_MONOTONIC.
+            Source::System => clock_gettime(ClockId::CLOCK_BOOTTIME)
+                .or_else(|_| clock_gettime(ClockId::CLOCK_MONOTONIC))
+                .map(Duration::from)
+                .unwrap_or_default(),
         }
     }
 
@@ -116,7 +151,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> UnixMillis {
         match &self.0 {
-            Source::Manual(at) => UnixMillis(at.load(Ordering::SeqCst)),
+            Source::Manual(at) => UnixMillis(at.time_of_day.load(Ordering::SeqCst)),
             Source::System => {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
                 UnixMillis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -135,6 +170,22 @@ mod tests {
         let other = clock.clone();
         clock.advance(Duration::from_secs(2));
         assert_eq!(other.now(), UnixMillis(3_000));
+    }
+
+    #[test]
+    fn a_step_moves_the_time_of_day_and_not_the_time_since_boot() {
+        let clock = Clock::manual(UnixMillis(100_000));
+        clock.advance(Duration::from_secs(3));
+        clock.step(-65_000);
+        assert_eq!(clock.now(), UnixMillis(38_000));
+        assert_eq!(clock.since_boot(), Duration::from_secs(3));
+    }
+
+    #[test]
+    fn the_time_since_boot_of_the_system_advances() {
+        let clock = Clock::system();
+        let before = clock.since_boot();
+        assert!(!before.is_zero() && clock.since_boot() >= before);
     }
 
     #[test]

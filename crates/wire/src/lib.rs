@@ -41,6 +41,4 @@ pub mod rotation;
 pub mod smux;
 pub mod stream;
 
-pub use message::{
-    ALPN, NAMES_EXECUTABLES, RUNS_ON_TERMINALS, TELLS_ECHO, TELLS_PROGRAMS, VERSIONS,
-};
+pub use message::{ALPN, ASKS_TIME, NAMES_EXECUTABLES, RUNS_ON_TERMINALS, TELLS_ECHO, TELLS_PROGRAMS, VERSIONS};

@@ -113,6 +113,7 @@ fn from_the_agent_of_other_things() -> Vec<u8> {
         ),
         row(FromAgent::Log(batch), &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]]),
         row(FromAgent::Echoed(echoed), &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]]),
+        row(FromAgent::AskTime { challenge: SIXTEEN }, &[&[14], &SIXTEEN]),
     ]
 }
 
@@ -136,6 +137,7 @@ fn why_a_program_was_not_started_since_version_3() {
 #[test]
 fn to_the_agent() {
     let time = SignedTime { unix_ms: 300, signature: vec![6; 3] };
+    let told = time.clone();
     let grant = SignedGrant { grant: vec![1, 2], signature: vec![3] };
     let terminal = Terminal { term: "x".into(), size: Size { rows: 24, cols: 300 } };
     let open = Open {
@@ -189,6 +191,7 @@ fn to_the_agent() {
         row(ToAgent::KeyAdded, &[&[13]]),
         row(ToAgent::LogStored { boot: SIXTEEN, next: 300 }, &[&[14], &SIXTEEN, &[0xac, 2]]),
         row(ToAgent::TellEcho { session: name() }, &[&[15, 1, b'a']]),
+        row(ToAgent::Time(told), &[&[16, 0xac, 2, 3, 6, 6, 6]]),
     ];
     every_variant_has_a_row(&seen);
 }

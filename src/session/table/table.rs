@@ -36,7 +36,7 @@ pub struct Table {
     pub(super) bystander: Option<Pid>,
     pub(super) online: bool,
     /// The wire version of the link.
-    pub(super) version: u16,
+    pub version: u16,
     pub(super) failure: Option<Full>,
 }
 

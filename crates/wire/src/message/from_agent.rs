@@ -91,6 +91,11 @@ pub enum FromAgent {
     /// How a terminal stood when it took input. Since version 2, and for sessions only of which the
     /// gateway has asked it.
     Echoed(Echoed),
+    /// Asks for the authority's time once more. Since version 3.
+    AskTime {
+        /// Random bytes of this question, to be signed into [`ToAgent::Time`](super::ToAgent::Time).
+        challenge: [u8; 16],
+    },
 }
 
 /// Who is calling.

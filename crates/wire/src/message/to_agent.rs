@@ -109,6 +109,9 @@ pub enum ToAgent {
         /// Which session.
         session: SessionName,
     },
+    /// Answers [`FromAgent::AskTime`](super::FromAgent::AskTime): the authority's time, bound to
+    /// the challenge of that message. Since version 3.
+    Time(SignedTime),
 }
 
 /// The gateway's side of the greeting.

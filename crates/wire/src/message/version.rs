@@ -9,6 +9,9 @@ pub const TELLS_ECHO: u16 = 2;
 /// The version since which an agent may tell why a program could not be started, see
 /// [`RefusalCode::ProgramNotFound`](crate::message::RefusalCode::ProgramNotFound).
 pub const TELLS_PROGRAMS: u16 = 3;
+/// The version since which an agent may ask for the authority's time during the link, see
+/// [`FromAgent::AskTime`](crate::message::FromAgent::AskTime).
+pub const ASKS_TIME: u16 = 3;
 
 /// The version since which records of the command log may name the executable, see
 /// [`Record::Executed`](crate::record::Record::Executed).

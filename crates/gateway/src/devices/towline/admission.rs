@@ -83,7 +83,7 @@ impl Agents {
             }
             Caller::Device(hello, version) => match self.admit(&handshake, &hello, version).await {
                 Ok(link) => {
-                    let welcome = handshake.welcome(&hello);
+                    let welcome = handshake.welcome(&link);
                     link.send_frame(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max });
                     link.send(&welcome);
                     Some(Admitted { link, io, peer })

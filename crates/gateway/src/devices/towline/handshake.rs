@@ -10,13 +10,13 @@ use towline_ssm::ids::DeviceId;
 use towline_store::{Device, DeviceReport, DeviceStatus};
 use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
-use towline_wire::grant::SignedTime;
 use towline_wire::message::{
     Enroll, FromAgent, Hello, Platform, RefusalCode, ToAgent, Version, Welcome, decode,
 };
 
 use super::agents::Agents;
 use super::io::{Io, refuse};
+use super::link::Link;
 use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
 use crate::limits::{
     LINK_HANDSHAKE_TIMEOUT, LONGEST_PING, RETRY_PENDING, RETRY_REFUSED, RETRY_THROTTLED,
@@ -133,12 +133,9 @@ impl Handshake<'_> {
     }
 
     /// The welcome, with the authority's time for this very link.
-    pub(super) fn welcome(&self, hello: &Hello) -> ToAgent {
-        let unix_ms = u64::try_from(self.agents.clock.now().0).unwrap_or(0);
-        let signed = SignedTime::signed_bytes(&hello.challenge, unix_ms);
-        let signature = self.agents.grants.authority.sign(&signed).to_vec();
+    pub(super) fn welcome(&self, link: &Link) -> ToAgent {
         ToAgent::Welcome(Welcome {
-            time: SignedTime { unix_ms, signature },
+            time: link.signed_time(&link.challenge),
             longest_ping: LONGEST_PING,
             grace: u32::try_from(self.agents.grace.as_secs()).unwrap_or(u32::MAX),
         })

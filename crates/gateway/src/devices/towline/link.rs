@@ -17,9 +17,11 @@ use towline_ssm::ids::DeviceId;
 use towline_wire::TELLS_ECHO;
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, StreamId};
+use towline_wire::grant::SignedTime;
 use towline_wire::lane::Lane;
 use towline_wire::message::{ToAgent, encode};
 
+use super::link_clock::LinkClock;
 use super::order::Grants;
 use super::outbox::Outbox;
 use crate::lock::lock;
@@ -43,6 +45,8 @@ pub(super) struct Link {
     version: u16,
     /// Signs the orders to this device.
     pub(super) grants: Arc<Grants>,
+    /// The authority's time on this link.
+    clock: Mutex<LinkClock>,
     /// Who waits for a new key of this device.
     rotation: Mutex<Option<oneshot::Sender<Rotated>>>,
     outbox: Mutex<Outbox>,
@@ -68,6 +72,7 @@ impl Link {
         version: u16,
         grants: Arc<Grants>,
     ) -> Self {
+        let clock = Mutex::new(LinkClock::start(&grants.clock));
         Self {
             device,
             epoch,
@@ -75,6 +80,7 @@ impl Link {
             number: ConnectionId::fresh(),
             version,
             grants,
+            clock,
             rotation: Mutex::default(),
             outbox: Mutex::default(),
             ready: Notify::new(),
@@ -103,6 +109,26 @@ impl Link {
     #[must_use]
     pub(super) const fn tells_echo(&self) -> bool {
         self.version >= TELLS_ECHO
+    }
+
+    /// The authority's time, signed for a challenge of the agent.
+    pub(super) fn signed_time(&self, challenge: &[u8; 16]) -> SignedTime {
+        let unix_ms = lock(&self.clock).tell(&self.grants.clock);
+        let signed = SignedTime::signed_bytes(challenge, unix_ms);
+        SignedTime { unix_ms, signature: self.grants.authority.sign(&signed).to_vec() }
+    }
+
+    /// Answers an agent that asks for the time once more.
+    pub(super) fn tell_time(&self, challenge: &[u8; 16]) {
+        let may = lock(&self.clock).may_ask(&self.grants.clock);
+        if may {
+            self.send(&ToAgent::Time(self.signed_time(challenge)));
+        }
+    }
+
+    /// The time that a grant for this link is issued at.
+    pub(super) fn grant_time(&self) -> u64 {
+        lock(&self.clock).grant(&self.grants.clock)
     }
 
     /// Two stream numbers that this link has not used.

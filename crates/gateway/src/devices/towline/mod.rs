@@ -21,6 +21,7 @@ mod handshake;
 mod intake;
 mod io;
 mod link;
+mod link_clock;
 mod order;
 mod outbox;
 mod reports;

@@ -27,7 +27,7 @@ use crate::sessions::{Order, Work};
 pub(super) struct Grants {
     /// The key that devices pin at their enrollment.
     pub(super) authority: Arc<Authority>,
-    /// The time that grants are issued at.
+    /// The clock of this server, see `LinkClock`.
     pub(super) clock: Clock,
 }
 
@@ -46,7 +46,7 @@ impl Grants {
         SystemRandom::new()
             .fill(&mut nonce)
             .map_err(|_| internal("the system gave no random bytes"))?;
-        let issued_at = u64::try_from(self.clock.now().0).unwrap_or(0);
+        let issued_at = link.grant_time();
         let grant = Grant {
             device: link.device.as_str().to_owned(),
             session: order.session.to_owned(),

@@ -87,6 +87,7 @@ impl Agents {
                     found.echoed(&told);
                 }
             }
+            FromAgent::AskTime { challenge } => link.tell_time(&challenge),
             FromAgent::Log(batch) => self.intake.put(link, batch),
             FromAgent::NewKey(key) => self.admit_key(link, key),
             FromAgent::NoNewKey { text } => {
