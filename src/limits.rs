@@ -75,6 +75,9 @@ pub const LOGIN_RECORDS: u64 = 4096;
 /// Sessions at once unless set otherwise. RAM: each [`INPUT`] at most, and a share of
 /// [`REPLAY_ALL`].
 pub const SESSIONS: usize = 8;
+/// Sessions beyond `sessions.max` for a repair: terminals only, see `OpenReserved` in wire.md. RAM: as
+/// any other session.
+pub const RESERVED: usize = 1;
 /// Highest value of `sessions.max`.
 pub const SESSIONS_CEILING: usize = 64;
 

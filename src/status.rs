@@ -40,6 +40,7 @@ pub struct Status {
     gateway: String,
     command_log: String,
     max_processes: String,
+    renewal: String,
     warned: bool,
 }
 
@@ -56,6 +57,7 @@ impl Status {
             gateway: config.gateway.as_ref().unwrap_or(&enrollment.gateway).to_string(),
             command_log: String::new(),
             max_processes,
+            renewal: String::new(),
             warned: false,
         }
     }
@@ -82,6 +84,12 @@ impl Status {
         }
         self.link = link.clone();
         self.since = system_time().as_secs();
+        self.write();
+    }
+
+    /// A restart was requested, and waits for this.
+    pub fn renewal(&mut self, why: &str) {
+        why.clone_into(&mut self.renewal);
         self.write();
     }
 
@@ -114,6 +122,7 @@ impl Status {
             ("sessions", self.sessions.to_string()),
             ("commandLog", quote(&self.command_log)),
             ("maxProcesses", quote(&self.max_processes)),
+            ("reload", quote(&self.renewal)),
         ]);
         if let Some(dir) = self.file.parent() {
             let _ = fs::create_dir_all(dir);

@@ -389,6 +389,7 @@ impl Agent {
             LinkError::Refused { code: RefusalCode::UnknownDevice, .. } => self.other_key(),
             _ => false,
         };
+        self.end_if_expelled(error, at_once);
         let wait = self.connection.lost(error, at_once, !self.table.is_empty(), Instant::now());
         logger::warning!(
             "{error}; dialling again in {:.1} s, {} sessions wait",
@@ -396,6 +397,22 @@ impl Agent {
             self.table.len()
         );
         self.status.link(&LinkStatus::Waiting { why: error.to_string() });
+    }
+
+    /// The gateway has removed this device: the right to its sessions is over, so they are.
+    fn end_if_expelled(&mut self, error: &LinkError, has_another_key: bool) {
+        let removed = match error {
+            LinkError::Refused { code: RefusalCode::Revoked, .. } => true,
+            LinkError::Refused { code: RefusalCode::UnknownDevice, .. } => !has_another_key,
+            _ => false,
+        };
+        if removed && !self.table.is_empty() {
+            logger::warning!(
+                "the gateway removed this device: ending {} sessions",
+                self.table.len()
+            );
+            self.table.remove_all(Instant::now());
+        }
     }
 
     pub(super) fn epoch(&self) -> Epoch {

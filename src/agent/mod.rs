@@ -16,6 +16,7 @@ mod command_log;
 mod connection;
 mod handshake;
 mod messages;
+mod reload;
 mod renewal;
 mod rotation;
 mod timekeeping;

@@ -1,6 +1,6 @@
 //! Restart on SIGHUP: the agent becomes the installed program, with the current settings.
 //!
-//! Data flow: SIGHUP -> preflight of the installed program -> if it can take over sessions, they
+//! Data flow: SIGHUP -> permissions of the settings ([`super::reload`]) -> preflight of the installed program -> if it can take over sessions, they
 //! are transferred at once; if it runs but cannot take over, the agent restarts in this process
 //! when no session is open; if it does not run, the agent stays.
 //!
@@ -44,6 +44,7 @@ impl Agent {
         if self.stopping.is_some() {
             return;
         }
+        self.reload_permissions();
         if let Renewal::Asking(preflight) = &self.renewal {
             preflight.give_up(); // the program may have changed, and one at a time is enough
         }
@@ -90,15 +91,19 @@ impl Agent {
         self.renewal = match answer {
             Answer::TakesOver if self.is_ours() => {
                 if !self.table.can_be_handed_over() {
-                    logger::info!("restarting as soon as no connection through a tunnel is open");
+                    let why = "restarting as soon as no connection through a tunnel is open";
+                    logger::info!("{why}");
+                    self.status.renewal(why);
                 }
                 Renewal::Now
             }
             Answer::TakesOver | Answer::OnlyWithoutSessions => {
-                logger::info!(
+                let why = format!(
                     "restarting when {} sessions have ended: they cannot be transferred",
                     self.table.len()
                 );
+                logger::info!("{why}");
+                self.status.renewal(&why);
                 Renewal::WhenQuiet
             }
             Answer::Broken(exit) => {
@@ -132,6 +137,7 @@ impl Agent {
         let error = self.hand_over();
         logger::error!("the transfer failed: {error}; restarting when no session is open");
         self.service.ready(Instant::now());
+        self.status.renewal("restarting when no session is open: the transfer failed");
         self.renewal = Renewal::WhenQuiet;
     }
 

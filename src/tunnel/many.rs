@@ -28,7 +28,7 @@ use heapless::Deque;
 /// A tunnel of many connections.
 #[derive(Debug)]
 pub(super) struct Many {
-    place: Place,
+    pub(super) place: Place,
     streams: Streams,
     connections: Vec<Connection>,
     /// Whose turn is next.

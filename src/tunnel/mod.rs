@@ -28,4 +28,5 @@ mod single;
 mod tunnel;
 
 pub use news::News;
+pub use place::Place;
 pub use tunnel::Tunnel;

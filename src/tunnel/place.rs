@@ -17,9 +17,10 @@ use std::time::Instant;
 
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::timeout;
-use towline_wire::message::Destination;
+use towline_wire::message::{Destination, Framing};
 
 use crate::limits;
+use crate::policy::DevicePolicy;
 use crate::policy::forwards::{Forward, LOOPBACK, permits};
 
 type Asking = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>>>>;
@@ -34,26 +35,33 @@ enum Names {
 }
 
 /// A destination and its known addresses.
-pub(super) struct Place {
-    host: Option<String>,
-    port: u16,
+pub struct Place {
+    to: Destination,
+    /// The session document that the tunnel was opened by.
+    document: String,
     forwards: Vec<Forward>,
     descriptors: u64,
+    /// Why the device permits no further connection.
+    forbidden: Option<String>,
     names: Names,
 }
 
 impl std::fmt::Debug for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Place")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .finish_non_exhaustive()
+        f.debug_struct("Place").field("to", &self.to).finish_non_exhaustive()
     }
 }
 
 impl Place {
-    /// `descriptors`: those with lower numbers are for connections.
-    pub(super) fn new(to: Destination, forwards: Vec<Forward>, descriptors: u64) -> Self {
+    /// A destination that the device's policy permits now. `descriptors`: those with lower numbers are
+    /// for connections.
+    #[must_use]
+    pub fn new(
+        to: Destination,
+        forwards: Vec<Forward>,
+        document: String,
+        descriptors: u64,
+    ) -> Self {
         let fixed = match to.host.as_deref().map(str::parse::<IpAddr>) {
             None => Some(LOOPBACK.to_vec()),
             Some(Ok(address)) => Some(vec![address]),
@@ -66,18 +74,34 @@ impl Place {
             ),
             None => Names::Unknown,
         };
-        Self { host: to.host, port: to.port, forwards, descriptors, names }
+        Self { to, document, forwards, forbidden: None, descriptors, names }
+    }
+
+    /// How the connections stand in the stream.
+    #[must_use]
+    pub fn framing(&self) -> Framing {
+        self.to.framing
+    }
+
+    /// New connections are judged by this policy from now on.
+    pub fn judge(&mut self, policy: &DevicePolicy) {
+        let judged = policy.permit_tunnel(self.to.host.as_deref(), self.to.port, &self.document);
+        self.forbidden = judged.err().map(|forbidden| forbidden.to_string());
+        self.forwards.clone_from(&policy.allowed_forwards);
     }
 
     /// A dial, once the addresses are known; or why there is none.
     pub(super) fn poll_dial(&mut self, cx: &mut Context<'_>) -> Poll<Result<Dial, String>> {
+        if let Some(why) = &self.forbidden {
+            return Poll::Ready(Err(why.clone()));
+        }
         loop {
             match &mut self.names {
                 Names::Known(addresses, until)
                     if until.is_none_or(|until| Instant::now() < until) =>
                 {
                     let (host, forwards) =
-                        (self.host.as_deref().unwrap_or("localhost"), &self.forwards);
+                        (self.to.host.as_deref().unwrap_or("localhost"), &self.forwards);
                     let good: Vec<_> =
                         addresses.iter().copied().filter(|&a| permits(forwards, host, a)).collect();
                     return Poll::Ready(match good.is_empty() {
@@ -86,7 +110,7 @@ impl Place {
                     });
                 }
                 Names::Unknown | Names::Known(..) => {
-                    let (host, port) = (self.host.clone().unwrap_or_default(), self.port);
+                    let (host, port) = (self.to.host.clone().unwrap_or_default(), self.to.port);
                     self.names = Names::Asking(Box::pin(async move {
                         let asked = tokio::net::lookup_host((host.as_str(), port));
                         let found = timeout(limits::TUNNEL_DIAL, asked)
@@ -112,7 +136,7 @@ impl Place {
     }
 
     fn unresolved(&self, why: &dyn std::fmt::Display) -> String {
-        format!("the device cannot resolve {}: {why}", self.host.as_deref().unwrap_or_default())
+        format!("the device cannot resolve {}: {why}", self.to.host.as_deref().unwrap_or_default())
     }
 }
 

@@ -29,7 +29,7 @@ enum Stage {
 /// A tunnel of one connection.
 #[derive(Debug)]
 pub(super) struct Single {
-    place: Place,
+    pub(super) place: Place,
     connection: Connection,
     stage: Stage,
 }

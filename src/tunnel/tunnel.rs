@@ -4,14 +4,13 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use towline_wire::frame::StreamId;
-use towline_wire::message::{Destination, ExitStatus, Framing};
+use towline_wire::message::{ExitStatus, Framing};
 use towline_wire::mux::Mux;
 
 use super::many::Many;
 use super::news::News;
 use super::place::Place;
 use super::single::Single;
-use crate::policy::forwards::Forward;
 
 #[derive(Debug)]
 enum Kind {
@@ -34,19 +33,10 @@ pub struct Tunnel {
 
 impl Tunnel {
     /// A tunnel that begins to dial with the next poll, or with its first connection. `room` is
-    /// what its receiver holds; its connections take no descriptor from number `descriptors` on.
+    /// what its receiver holds.
     #[must_use]
-    pub fn new(
-        name: String,
-        io: StreamId,
-        to: Destination,
-        forwards: Vec<Forward>,
-        room: u32,
-        descriptors: u64,
-    ) -> Self {
-        let framing = to.framing;
-        let place = Place::new(to, forwards, descriptors);
-        let kind = match framing {
+    pub fn new(name: String, io: StreamId, place: Place, room: u32) -> Self {
+        let kind = match place.framing() {
             Framing::Single => Kind::Single(Single::new(place)),
             Framing::Smux => Kind::Many(Box::new(Many::new(place, room))),
         };
@@ -59,6 +49,14 @@ impl Tunnel {
         match &self.kind {
             Kind::Single(_) => self.exited.is_some(),
             Kind::Many(many) => many.is_idle(),
+        }
+    }
+
+    /// Where it leads.
+    pub fn place(&mut self) -> &mut Place {
+        match &mut self.kind {
+            Kind::Single(single) => &mut single.place,
+            Kind::Many(many) => &mut many.place,
         }
     }
 

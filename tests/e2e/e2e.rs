@@ -51,6 +51,7 @@ mod rotation;
 mod run_command;
 mod scarcity;
 mod screen;
+mod session_life;
 mod shell;
 mod tampering;
 mod tokens;

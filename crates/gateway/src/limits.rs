@@ -313,6 +313,10 @@ pub const INTAKE_BYTES_PER_LINK: usize =
 /// Batches in one transaction.
 pub const INTAKE_BATCHES: usize = 64;
 
+/// How long a device that was removed may take to hear that its sessions are over, before its link is
+/// closed.
+pub const LAST_WORDS: Duration = Duration::from_secs(3);
+
 /// Signed times that an agent may ask for at once; one more each second. An agent asks once an hour,
 /// and when a grant is out of its time.
 pub const TIMES_AT_ONCE: u32 = 32;

@@ -106,8 +106,9 @@ pub trait Sessions: Send + Sync + 'static {
     fn terminate(&self, id: &SessionId, sentence: &str) -> BoxFuture<'_, Found>;
     /// What a live session is doing.
     fn live(&self, id: &SessionId) -> BoxFuture<'_, Found<LiveState>>;
-    /// The device was deregistered or its key revoked: ends its sessions and its connection.
-    fn drop_device(&self, device: &DeviceId, why: &str) -> BoxFuture<'_, Found>;
+    /// The device was deregistered or its key revoked: ends its sessions, waits a moment until it has
+    /// heard of that, and ends its connection.
+    fn drop_device(&self, device: &DeviceId, why: &str) -> BoxFuture<'_, Found<Dropped>>;
     /// Asks the device to make a new key, and admits that key; its fingerprint. The older keys are
     /// retired when the device has connected with it.
     fn rotate_key(&self, device: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>>;
@@ -194,6 +195,15 @@ pub struct Person {
     pub id: String,
     /// The user's name.
     pub name: String,
+}
+
+/// What became of the sessions of a device that was removed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Dropped {
+    /// Sessions and steps of commands whose processes the device was told to end, and it has heard it.
+    pub ended: u32,
+    /// Those of which it has not: it is away, or did not answer. It ends them when it is refused.
+    pub unreached: u32,
 }
 
 /// A decided session, for the data plane to open.

@@ -10,7 +10,7 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::lane::Lanes;
 
 use crate::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Found, LiveState,
+    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped, Found, LiveState,
     OutputName, OutputPiece, Presence, RotateError, SessionStart, SessionStarted, Sessions,
     StartError,
 };
@@ -32,7 +32,7 @@ impl Sessions for Unattached {
     fn live(&self, _: &SessionId) -> BoxFuture<'_, Found<LiveState>> {
         Box::pin(async { Found::Nowhere })
     }
-    fn drop_device(&self, _: &DeviceId, _: &str) -> BoxFuture<'_, Found> {
+    fn drop_device(&self, _: &DeviceId, _: &str) -> BoxFuture<'_, Found<Dropped>> {
         Box::pin(async { Found::Nowhere })
     }
     fn rotate_key(&self, _: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {

@@ -61,6 +61,12 @@ impl Table {
         }
     }
 
+    /// At most this many sessions at once from now on; those that are open go on.
+    pub fn set_most(&mut self, most: usize) {
+        self.most = most;
+        self.mux.allow(2 * (most + limits::RESERVED));
+    }
+
     /// How many sessions end after the grace time without a link.
     #[must_use]
     pub fn in_need_of_a_link(&self) -> usize {

@@ -3,9 +3,10 @@
 use super::table::Table;
 use crate::limits;
 use crate::logger::{self, in_session};
+use crate::policy::DevicePolicy;
 use crate::session::gate::Passed;
 use crate::session::gate::Refusal;
-use crate::tunnel::{News, Tunnel};
+use crate::tunnel::{News, Place, Tunnel};
 use nix::sys::resource::{Resource, getrlimit};
 use std::task::{Context, Poll};
 use towline_wire::message::{Destination, EndReason, FromAgent, Open, RefusalCode};
@@ -25,10 +26,13 @@ impl Table {
         self.tunnels.push(Tunnel::new(
             open.session.clone(),
             open.io,
-            to,
-            passed.forwards.clone(),
+            Place::new(
+                to,
+                passed.forwards.clone(),
+                passed.grant.document.clone(),
+                self.descriptors_for_tunnels(),
+            ),
             room,
-            self.descriptors_for_tunnels(),
         ));
         Ok(())
     }
@@ -82,6 +86,13 @@ impl Table {
                 self.tunnels.swap_remove(at);
                 self.mux.remove(io);
             }
+        }
+    }
+
+    /// The device's policy has changed: new connections of open tunnels are judged by it.
+    pub fn judge_tunnels(&mut self, policy: &DevicePolicy) {
+        for tunnel in &mut self.tunnels {
+            tunnel.place().judge(policy);
         }
     }
 

@@ -7,10 +7,10 @@ use serde::Serialize;
 use towline_ssm::Operation;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
-    DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult,
-    ListAccessKeysResult, ListDeviceKeysResult, ListPrincipalPoliciesResult, PolicyRequest,
-    Principal, PrincipalRequest, PutPrincipalPolicyRequest, RevokeDeviceKeyRequest,
-    UpdateAccessKeyRequest,
+    DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRemoved, DeviceRequest,
+    GetPrincipalPolicyResult, ListAccessKeysResult, ListDeviceKeysResult,
+    ListPrincipalPoliciesResult, PolicyRequest, Principal, PrincipalRequest,
+    PutPrincipalPolicyRequest, RevokeDeviceKeyRequest, UpdateAccessKeyRequest,
 };
 use towline_ssm::api::device::DeregisterManagedInstanceRequest;
 
@@ -193,14 +193,38 @@ async fn device(context: &mut Context, command: DeviceCommand) -> Result<(), Fai
         }
         DeviceCommand::RevokeKey { fingerprint, .. } => {
             let request = RevokeDeviceKeyRequest { instance_id, key_fingerprint: fingerprint };
-            context.done(Operation::RevokeDeviceKey, &request).await
+            removed(context, Operation::RevokeDeviceKey, &request).await
         }
         DeviceCommand::Deregister { .. } => {
             let request = DeregisterManagedInstanceRequest { instance_id };
-            context.done(Operation::DeregisterManagedInstance, &request).await
+            removed(context, Operation::DeregisterManagedInstance, &request).await
         }
         DeviceCommand::Keys { .. } => list_device_keys(context, instance_id).await,
     }
+}
+
+/// Calls an operation that removes a device or its key, and says what became of its sessions.
+async fn removed(
+    context: &mut Context,
+    operation: Operation,
+    request: &impl Serialize,
+) -> Result<(), Failure> {
+    let answer: DeviceRemoved = context.call(operation, request).await?;
+    context.output.answer(&answer, |_| {
+        let mut text = String::new();
+        for (count, what) in [
+            (answer.towline_sessions_ended, "were ended"),
+            (
+                answer.towline_sessions_not_reached,
+                "were not reached: the device ends them when it connects again, or after its grace time",
+            ),
+        ] {
+            if let Some(count) = count.filter(|count| *count > 0) {
+                text += &format!("{count} sessions and commands {what}\n");
+            }
+        }
+        text
+    })
 }
 
 async fn list_device_keys(context: &mut Context, instance_id: String) -> Result<(), Failure> {

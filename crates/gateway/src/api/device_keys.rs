@@ -2,7 +2,8 @@
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
-    DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
+    DeviceKey, DeviceKeyStatus, DeviceRemoved, DeviceRequest, ListDeviceKeysResult,
+    RevokeDeviceKeyRequest,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -60,7 +61,7 @@ impl Api {
         &self,
         call: &Call,
         request: RevokeDeviceKeyRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<DeviceRemoved, ApiError> {
         let (id, device) = self.device_of(call, &request.instance_id).await?;
         let reason = format!("revoked by {}", call.caller.arn);
         let fingerprint = request.key_fingerprint.as_deref();
@@ -84,8 +85,7 @@ impl Api {
         call.note("keysRevoked", revoked.to_string());
         // Also with a key left: the link that is up may be the revoked one's, and the other comes
         // back by itself.
-        self.parts.sessions.drop_device(&id, "its key was revoked").await;
-        Ok(Empty {})
+        Ok(self.drop_device(call, &id, "its key was revoked").await)
     }
 
     pub(super) async fn approve_device(

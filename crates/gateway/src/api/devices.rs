@@ -1,6 +1,6 @@
 //! Devices: listed, asked for their connection, forgotten.
 
-use towline_ssm::api::Empty;
+use towline_ssm::api::admin::DeviceRemoved;
 use towline_ssm::api::device::{
     ConnectionStatus, DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest,
     DescribeInstanceInformationResult, DeviceFilter as Condition, GetConnectionStatusRequest,
@@ -148,7 +148,7 @@ impl Api {
         &self,
         call: &Call,
         request: DeregisterManagedInstanceRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<DeviceRemoved, ApiError> {
         call.note("deviceId", &*request.instance_id);
         self.authorize(call, &self.about_device(&request.instance_id).await?).await?;
         let unknown = || ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id");
@@ -162,9 +162,20 @@ impl Api {
         if !removed {
             return Err(unknown());
         }
-        self.parts.sessions.drop_device(&id, "the device was deregistered").await;
+        let dropped = self.drop_device(call, &id, "the device was deregistered").await;
         self.parts.commands.device_removed(&id).await;
-        Ok(Empty {})
+        Ok(dropped)
+    }
+
+    /// Ends the device's sessions and its connection; what the caller and the trail are told.
+    pub(super) async fn drop_device(&self, call: &Call, id: &DeviceId, why: &str) -> DeviceRemoved {
+        let dropped = self.parts.sessions.drop_device(id, why).await.here().unwrap_or_default();
+        call.note("sessionsEnded", dropped.ended.to_string());
+        call.note("sessionsNotReached", dropped.unreached.to_string());
+        DeviceRemoved {
+            towline_sessions_ended: Some(dropped.ended),
+            towline_sessions_not_reached: Some(dropped.unreached),
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
@@ -35,6 +36,9 @@ pub trait Device: Any + Send + Sync {
     fn go_away(&self, retry_after: u32);
     /// Ends the connection; the first reason is kept.
     fn close(&self, why: &str);
+    /// True as soon as the device has taken everything that was queued before this call; false when
+    /// that takes longer than `patience`, or the connection is over.
+    fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool>;
     /// True once the connection was ended.
     fn is_closed(&self) -> bool;
 }

@@ -11,7 +11,8 @@ use super::hub::Hub;
 use super::{opening, token};
 use crate::limits::{LATEST_RECONNECT, RECONNECTS_PER_SECOND};
 use crate::plane::{
-    self, EndReason, Found, LiveState, RotateError, SessionStart, SessionStarted, StartError,
+    self, Dropped, EndReason, Found, LiveState, RotateError, SessionStart, SessionStarted,
+    StartError,
 };
 
 /// The handle of the plane's interface: it knows its own `Arc`.
@@ -56,7 +57,8 @@ impl plane::Sessions for HubHandle {
         })
     }
 
-    fn drop_device(&self, device: &DeviceId, why: &str) -> BoxFuture<'_, Found> {
-        Box::pin(ready(self.0.drop_device(device.as_str(), why).into()))
+    fn drop_device(&self, device: &DeviceId, why: &str) -> BoxFuture<'_, Found<Dropped>> {
+        let (hub, device, why) = (Arc::clone(&self.0), device.as_str().to_owned(), why.to_owned());
+        Box::pin(async move { hub.drop_device(&device, &why).await.into() })
     }
 }

@@ -18,8 +18,9 @@ use super::arrivals::Arrivals;
 use super::device::Device;
 use super::session::Session;
 use crate::audit::AuditLog;
+use crate::limits::LAST_WORDS;
 use crate::lock::lock;
-use crate::plane::{EndReason, LiveState, StartError};
+use crate::plane::{Dropped, EndReason, LiveState, StartError};
 
 /// What the hub is told at its start.
 #[derive(Debug, Clone, Copy)]
@@ -186,12 +187,35 @@ impl Hub {
         }
     }
 
-    /// Ends a device's sessions and its connection; `None` when it has none here.
-    pub fn drop_device(self: &Arc<Self>, device: &str, why: &str) -> Option<()> {
-        for session in self.sessions_of(device) {
-            self.end_for(&session, EndReason::DeviceRemoved);
+    /// Ends a device's sessions and its connection, as soon as the device has heard of their ends;
+    /// `None` when it has neither here.
+    pub async fn drop_device(self: &Arc<Self>, device: &str, why: &str) -> Option<Dropped> {
+        // Nothing finds it from here on. A session that is on its way to it is caught by the second
+        // round.
+        let connection = lock(&self.devices).remove(device).filter(|device| !device.is_closed());
+        let mut dropped = Dropped::default();
+        let mut found = connection.is_some();
+        for _ in 0..2 {
+            let sessions = self.sessions_of(device);
+            found |= !sessions.is_empty();
+            let reached = sessions.iter().filter(|session| session.is_carried()).count();
+            for session in &sessions {
+                self.end_for(session, EndReason::DeviceRemoved);
+            }
+            let heard = match &connection {
+                Some(connection) => connection.has_heard(LAST_WORDS).await,
+                None => false,
+            };
+            let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+            let ended = if heard { count(reached) } else { 0 };
+            dropped.ended += ended;
+            dropped.unreached += count(sessions.len()).saturating_sub(ended);
         }
-        self.device(device).map(|device| device.close(why))
+        if let Some(connection) = &connection {
+            connection.close(why);
+            Self::lose_sessions(&**connection);
+        }
+        found.then_some(dropped)
     }
 
     /// The device has named all that it holds: its sessions that are not among them are over.

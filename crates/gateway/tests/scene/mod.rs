@@ -18,8 +18,8 @@ use tokio::sync::{mpsc, watch};
 use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Found, LiveState, Presence,
-    RotateError, SessionStart, SessionStarted, Sessions, StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found, LiveState,
+    Presence, RotateError, SessionStart, SessionStarted, Sessions, StartError,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
@@ -195,9 +195,9 @@ impl Sessions for Pretended {
     fn live(&self, _: &SessionId) -> BoxFuture<'_, Found<LiveState>> {
         Box::pin(ready(Found::Nowhere))
     }
-    fn drop_device(&self, device: &DeviceId, _: &str) -> BoxFuture<'_, Found> {
+    fn drop_device(&self, device: &DeviceId, _: &str) -> BoxFuture<'_, Found<Dropped>> {
         self.dropped.lock().unwrap().push(device.clone());
-        Box::pin(ready(Found::Here(())))
+        Box::pin(ready(Found::Here(Dropped { ended: 2, unreached: 1 })))
     }
     fn rotate_key(&self, _: &DeviceId) -> BoxFuture<'_, Result<String, RotateError>> {
         Box::pin(ready(Err(RotateError::NotConnected)))

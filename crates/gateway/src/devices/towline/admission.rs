@@ -225,7 +225,7 @@ impl Agents {
             ..Event::default()
         };
         self.audit.write(event).await;
-        self.hub.drop_device(held.device.as_str(), why);
+        self.hub.drop_device(held.device.as_str(), why).await;
         refuse(RefusalCode::Quarantined, why, 3600)
     }
 }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use towline_wire::frame::{Frame, MAX_DATA};
@@ -58,6 +59,10 @@ impl Device for Link {
 
     fn close(&self, why: &str) {
         Link::close(self, why);
+    }
+
+    fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(Link::has_heard(self, patience))
     }
 
     fn is_closed(&self) -> bool {

@@ -139,7 +139,8 @@ impl Inbound<'_> {
                 let span = tracing::info_span!("link", device = %self.link.device);
                 return span.in_scope(|| self.control(body));
             }
-            Frame::Pong | Frame::Version { .. } | Frame::Unknown(_) => {}
+            Frame::Pong => self.link.pong(),
+            Frame::Version { .. } | Frame::Unknown(_) => {}
         }
         Ok(())
     }

@@ -60,6 +60,10 @@ pub(super) struct Link {
     pub(super) closing: Notify,
     /// Counts frames heard; a probe waits for it to move.
     heard: AtomicU64,
+    /// Counts pings that were queued.
+    asked: AtomicU64,
+    /// Counts pongs that were heard: pings are answered in order.
+    answered: AtomicU64,
     pub(super) heard_changed: Notify,
 }
 
@@ -90,6 +94,8 @@ impl Link {
             why_closed: Mutex::default(),
             closing: Notify::new(),
             heard: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
+            answered: AtomicU64::new(0),
             heard_changed: Notify::new(),
         }
     }
@@ -240,6 +246,7 @@ impl Link {
             *lock(&self.why_closed) = Some(why.to_owned());
             lock(&self.rotation).take(); // the caller that waits hears that the link is gone
             self.closing.notify_one();
+            self.heard_changed.notify_waiters();
         }
     }
 
@@ -286,10 +293,41 @@ impl Link {
         self.heard_changed.notify_waiters();
     }
 
+    /// Queues a ping; its number.
+    fn ping(&self) -> u64 {
+        let number = self.asked.fetch_add(1, Ordering::AcqRel) + 1;
+        self.send_frame(&Frame::Ping { next_in: 0 });
+        number
+    }
+
+    /// A ping was answered.
+    pub(super) fn pong(&self) {
+        self.answered.fetch_add(1, Ordering::AcqRel);
+        self.heard_changed.notify_waiters();
+    }
+
+    /// Whether the agent has taken, within `patience`, all that was queued before this call.
+    pub(super) async fn has_heard(&self, patience: std::time::Duration) -> bool {
+        let number = self.ping();
+        let answered = async {
+            loop {
+                let changed = self.heard_changed.notified();
+                if self.answered.load(Ordering::Acquire) >= number {
+                    return true;
+                }
+                if self.is_closed() {
+                    return false;
+                }
+                changed.await;
+            }
+        };
+        tokio::time::timeout(patience, answered).await.unwrap_or(false)
+    }
+
     /// Asks the agent for a sign of life and waits for one, at most `patience`.
     pub(super) async fn answers(&self, patience: std::time::Duration) -> bool {
         let before = self.heard.load(Ordering::Relaxed);
-        self.send_frame(&Frame::Ping { next_in: 0 });
+        self.ping();
         let asked = async {
             loop {
                 let changed = self.heard_changed.notified();

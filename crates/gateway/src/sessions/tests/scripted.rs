@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use towline_wire::lane::{Lane, Lanes};
@@ -121,6 +122,9 @@ impl Device for Scripted {
     }
     fn close(&self, _: &str) {
         self.closed.store(true, Ordering::Relaxed);
+    }
+    fn has_heard(&self, _: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(async { true })
     }
     fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Relaxed)

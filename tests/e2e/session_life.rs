@@ -1,0 +1,193 @@
+//! How long sessions last: clocks that are set, devices that are removed, settings that get
+//! stricter, places that are used up.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use towline_testkit::lab::{Device, DeviceSetup, GatewaySetup, Lab, Operator};
+use towline_testkit::process::{Running, Signal};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, Trouble, eventually, files};
+
+use crate::tunnel::Forward;
+
+/// Longer than any reconnect of these tests.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Variables under which a program has the time of day that `file` says, and its own monotonic clock.
+fn clock_from(file: &Path) -> Outcome<Vec<(String, String)>> {
+    let folders = std::fs::read_dir("/usr/lib")?.filter_map(|entry| Some(entry.ok()?.path()));
+    let library = folders
+        .map(|folder| folder.join("faketime/libfaketime.so.1"))
+        .find(|file| file.exists())
+        .ok_or_else(|| Trouble::new("no libfaketime: on Debian, package faketime"))?;
+    let pairs = [
+        ("LD_PRELOAD", library.display().to_string()),
+        ("FAKETIME_TIMESTAMP_FILE", file.display().to_string()),
+        ("FAKETIME_NO_CACHE", "1".to_owned()),
+        ("FAKETIME_DONT_FAKE_MONOTONIC", "1".to_owned()),
+        ("DONT_FAKE_MONOTONIC", "1".to_owned()),
+    ];
+    Ok(pairs.map(|(name, value)| (name.to_owned(), value)).to_vec())
+}
+
+fn exec_works(lab: &Lab, device: &Device, when: &str) -> Outcome {
+    let out = lab.admin().run(&["exec", device.id(), "--", "echo", "in"])?;
+    ensure(out.stdout == b"in\n", || format!("{when}: {out:?}"))
+}
+
+#[test]
+fn sessions_open_after_the_clock_of_the_gateway_or_of_the_device_was_set() -> Outcome {
+    let scratch = std::env::temp_dir();
+    let file = |end: &str| scratch.join(format!("towline-clock-{}-{end}", std::process::id()));
+    let (of_gateway, of_device) = (file("gateway"), file("device"));
+    for file in [&of_gateway, &of_device] {
+        files::write(file, "+0")?;
+    }
+    let lab = Lab::with(&GatewaySetup {
+        environment: clock_from(&of_gateway)?,
+        ..GatewaySetup::default()
+    })?;
+    let device = lab.device_with(&DeviceSetup {
+        environment: clock_from(&of_device)?,
+        ..DeviceSetup::default()
+    })?;
+    exec_works(&lab, &device, "before any step")?;
+    for (gateway, device_offset) in
+        [("+40", "+0"), ("-65", "+0"), ("+0", "+86400"), ("+40", "-86400"), ("-65", "+65")]
+    {
+        files::write(&of_gateway, gateway)?;
+        files::write(&of_device, device_offset)?;
+        exec_works(&lab, &device, &format!("gateway {gateway}, device {device_offset}"))?;
+    }
+    let links = device.logged().matches("linked to").count();
+    ensure(links == 1, || format!("the link was dialled {links} times"))
+}
+
+/// A command that runs on a device until it is ended.
+struct Long {
+    running: Running,
+    /// The process on the device, which is a process of this machine.
+    pid: String,
+}
+
+impl Long {
+    fn start(operator: &Operator, lab: &Lab, device: &Device, name: &str) -> Outcome<Self> {
+        let file = lab.directory().join(format!("{name}.pid"));
+        let script = format!("echo $$ > {}.new; mv {0}.new {0}; exec sleep 1000", file.display());
+        let command = operator.towline(&["exec", device.id(), "--", "sh", "-c", &script]);
+        let log = lab.directory().join(format!("{name}.log"));
+        let running = Running::start("towline exec", command, &log)?;
+        let pid = eventually("the command runs", PATIENCE, || std::fs::read_to_string(&file).ok())
+            .map_err(|error| Trouble::new(format!("{error}: {}", running.printed())))?;
+        Ok(Self { running, pid: pid.trim().to_owned() })
+    }
+
+    fn runs(&self) -> bool {
+        PathBuf::from(format!("/proc/{}", self.pid)).exists()
+    }
+}
+
+fn all_end(commands: &[Long], within: Duration) -> Outcome {
+    eventually("the processes end", within, || commands.iter().all(|c| !c.runs()).then_some(()))
+}
+
+#[test]
+fn a_device_that_is_removed_ends_all_processes_of_its_sessions() -> Outcome {
+    let lab = Lab::start()?;
+    let admin = lab.admin();
+    for words in [["admin", "device", "deregister"], ["admin", "device", "revoke-key"]] {
+        let device = lab.device()?;
+        let mut commands = Vec::new();
+        for number in 0..4 {
+            let name = format!("{}-{number}", words[2]);
+            commands.push(Long::start(&admin, &lab, &device, &name)?);
+        }
+        let said = admin.text(&[words[0], words[1], words[2], device.id()])?;
+        ensure(said.contains("4 sessions and commands were ended"), || said.clone())?;
+        all_end(&commands, Duration::from_secs(3))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_device_that_was_away_when_it_was_removed_ends_its_sessions_when_it_is_refused() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let commands = [Long::start(&lab.admin(), &lab, &device, "away")?];
+    device.relay.close(true);
+    device.relay.cut();
+    let body = json!({ "InstanceId": device.id() });
+    let gone = || {
+        let status =
+            lab.admin().api("AmazonSSM.GetConnectionStatus", &json!({ "Target": device.id() }));
+        (status.ok()?["Status"].as_str() != Some("connected")).then_some(())
+    };
+    eventually("the link is down", PATIENCE, gone)?;
+    let answer = lab.admin().api("AmazonSSM.DeregisterManagedInstance", &body)?;
+    let count = |name: &str| answer[name].as_u64();
+    ensure(
+        count("TowlineSessionsEnded") == Some(0) && count("TowlineSessionsNotReached") == Some(1),
+        || answer.to_string(),
+    )?;
+    ensure(commands[0].runs(), || "it ended without being told".into())?;
+    device.relay.close(false);
+    all_end(&commands, PATIENCE)
+}
+
+/// A target on the device that answers each connection with one line.
+fn greeter() -> Outcome<u16> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let port = listener.local_addr()?.port();
+    std::thread::spawn(move || {
+        let mut kept = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept() {
+            let _ = stream.write_all(b"hello\n");
+            kept.push(stream);
+        }
+    });
+    Ok(port)
+}
+
+fn greets(forward: &Forward) -> Outcome<(std::net::TcpStream, bool)> {
+    let mut stream = forward.connect()?;
+    stream.set_read_timeout(Some(PATIENCE))?;
+    let mut line = [0; 6];
+    let greeted = stream.read_exact(&mut line).is_ok() && &line == b"hello\n";
+    Ok((stream, greeted))
+}
+
+#[test]
+fn stricter_settings_hold_at_once_although_a_connection_through_a_tunnel_is_open() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    let port = greeter()?;
+    let forward = Forward::start(&lab, &device, &format!("0:{port}"))?;
+    let (mut open, greeted) = greets(&forward)?;
+    ensure(greeted, || "the tunnel does not work".into())?;
+
+    let stricter = "policy.allowed_forwards = [\"localhost:9\"]\npolicy.allowed_documents = [\"Towline-*\", \"AWS-StartPort*\"]";
+    device.configure(stricter)?;
+    device.process()?.signal(Signal::HUP)?;
+    eventually("the agent has read its settings", PATIENCE, || {
+        device.logged().contains("the permissions of the new settings are in force").then_some(())
+    })?;
+    let (_second, greeted) = greets(&forward)?;
+    ensure(!greeted, || "a new connection of the open tunnel was made".into())?;
+    let shell = lab.admin().run(&["forward", device.id(), &format!("0:{port}")])?;
+    ensure(!shell.status.success(), || format!("a new tunnel was opened: {shell:?}"))?;
+    // The open connection goes on, and the status says what the restart waits for.
+    open.write_all(b"x")?;
+    let status = device.command(&["status", "--json"]).output()?;
+    let status: Value = serde_json::from_slice(&status.stdout)?;
+    let reload = status["agent"]["reload"].as_str().unwrap_or_default().to_owned();
+    ensure(reload.contains("no connection through a tunnel is open"), || status.to_string())?;
+    drop(open);
+    drop(forward);
+    eventually("the agent restarts", PATIENCE, || {
+        device.logged().contains("transferring").then_some(())
+    })
+}
