@@ -46,6 +46,7 @@ impl Agent {
         );
         self.status.link(&LinkStatus::Up);
         self.table.say_held();
+        self.table.say_limits();
         Ok(())
     }
 }

@@ -115,7 +115,8 @@ impl Agent {
             ToAgent::Enrolled { .. } => {
                 logger::warning!("ignored an enrollment: this device is enrolled already")
             }
-            ToAgent::Open(open) => self.open(open, now),
+            ToAgent::Open(open) => self.open(open, false, now),
+            ToAgent::OpenReserved(open) => self.open(open, true, now),
             ToAgent::Attach { session, attachment, received, room } => {
                 self.connection.is_useful();
                 self.table.attach(&session, attachment, received, room, now);
@@ -152,18 +153,18 @@ impl Agent {
         Ok(())
     }
 
-    fn open(&mut self, open: Open, now: Instant) {
+    fn open(&mut self, open: Open, reserved: bool, now: Instant) {
         if self.table.holds(&open.session) {
             return self.table.say(&FromAgent::Opened { session: open.session });
         }
         if self.timekeeping.holds(&open.session) {
             return; // it is judged when the authority's time has come
         }
-        match self.pass(&open) {
-            Ok(passed) => self.open_passed(open, passed, now),
+        match self.pass(&open, reserved) {
+            Ok(passed) => self.open_passed(open, passed, reserved, now),
             // The gateway's clock may have been set, or this device suspended.
             Err(refusal @ Refusal::Grant(GrantError::Time { .. })) => {
-                if let Err((open, refusal)) = self.postpone(open, refusal, now) {
+                if let Err((open, refusal)) = self.postpone(open, reserved, refusal, now) {
                     self.refuse(open.session, &refusal);
                 }
             }
@@ -172,16 +173,16 @@ impl Agent {
     }
 
     /// Judges an order that was postponed.
-    pub(super) fn open_or_refuse(&mut self, open: Open, now: Instant) {
-        match self.pass(&open) {
-            Ok(passed) => self.open_passed(open, passed, now),
+    pub(super) fn open_or_refuse(&mut self, open: Open, reserved: bool, now: Instant) {
+        match self.pass(&open, reserved) {
+            Ok(passed) => self.open_passed(open, passed, reserved, now),
             Err(refusal) => self.refuse(open.session, &refusal),
         }
     }
 
-    fn open_passed(&mut self, open: Open, passed: Passed, now: Instant) {
+    fn open_passed(&mut self, open: Open, passed: Passed, reserved: bool, now: Instant) {
         let session = open.session.clone();
-        if let Err(refusal) = self.try_open(open, passed, now) {
+        if let Err(refusal) = self.try_open(open, passed, reserved, now) {
             self.refuse(session, &refusal);
         }
     }
@@ -203,28 +204,34 @@ impl Agent {
         }
     }
 
-    fn pass(&mut self, open: &Open) -> Result<Passed, Refusal> {
+    fn pass(&mut self, open: &Open, reserved: bool) -> Result<Passed, Refusal> {
         if self.stopping.is_some() {
             return Err(Refusal::Spawn("the agent is stopping".to_owned()));
         }
-        self.table.has_room()?;
-        self.gate.pass(open, &self.config, since_boot())
+        self.table.has_room(reserved)?;
+        self.gate.pass(open, &self.config, since_boot(), reserved)
     }
 
-    fn try_open(&mut self, open: Open, passed: Passed, now: Instant) -> Result<(), Refusal> {
+    fn try_open(
+        &mut self,
+        open: Open,
+        passed: Passed,
+        reserved: bool,
+        now: Instant,
+    ) -> Result<(), Refusal> {
         if !self.log.has_room() {
             return Err(Refusal::LogFull);
         }
         if let Launch::Script(script) = &passed.launch {
             self.journal.admits(&open.session, &script.given_to)?;
             // It is started, and logged, when it is complete.
-            return self.table.open(open, passed);
+            return self.table.open(open, passed, false);
         }
         self.log_before();
         let (grant, user) = (&passed.grant, &passed.account.name);
         let opened = format!("opened for {} as {user} by {}", grant.principal, grant.document);
         let (session, terminal) = (open.session.clone(), open.terminal.clone());
-        self.table.open(open, passed)?;
+        self.table.open(open, passed, reserved)?;
         self.log_opened(&session, terminal.as_ref(), now);
         let _session = in_session(&session);
         logger::info!("{opened}");

@@ -28,6 +28,9 @@ impl Agent {
         self.config.default_user = default_user;
         self.config.max_sessions = max_sessions;
         self.table.set_most(max_sessions);
+        if self.connection.is_up() {
+            self.table.say_limits();
+        }
         self.table.judge_tunnels(&self.config.policy);
         logger::info!(
             "the permissions of the new settings are in force for new sessions and connections"

@@ -44,6 +44,7 @@ impl Kept {
 #[derive(Debug)]
 struct Postponed {
     open: Open,
+    reserved: bool,
     refusal: Refusal,
     kept: Vec<Kept>,
     bytes: usize,
@@ -157,6 +158,7 @@ impl Agent {
     pub(super) fn postpone(
         &mut self,
         open: Open,
+        reserved: bool,
         refusal: Refusal,
         now: Instant,
     ) -> Result<(), (Open, Refusal)> {
@@ -166,7 +168,7 @@ impl Agent {
         let _session = in_session(&open.session);
         logger::info!("asking for the authority's time: {refusal}");
         let until = now + limits::TIME_ANSWER;
-        let postponed = Postponed { open, refusal, kept: Vec::new(), bytes: 0, until };
+        let postponed = Postponed { open, reserved, refusal, kept: Vec::new(), bytes: 0, until };
         self.timekeeping.postponed.push(postponed);
         Ok(())
     }
@@ -175,8 +177,10 @@ impl Agent {
     pub(super) fn on_time(&mut self, time: &SignedTime, now: Instant) -> Result<(), LinkError> {
         let Some((challenge, _)) = self.timekeeping.asked.take() else { return Ok(()) };
         self.learn_time(time, &challenge, now)?;
-        for Postponed { open, kept, .. } in std::mem::take(&mut self.timekeeping.postponed) {
-            self.open_or_refuse(open, now);
+        for Postponed { open, reserved, kept, .. } in
+            std::mem::take(&mut self.timekeeping.postponed)
+        {
+            self.open_or_refuse(open, reserved, now);
             for kept in kept {
                 self.take_frame(kept.frame(), now)?;
             }

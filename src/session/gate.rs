@@ -165,11 +165,17 @@ impl Gate {
         self.time
     }
 
-    /// Checks an order. `now`: since boot.
+    /// Checks an order. `now`: since boot; `reserved`: it may use the place for a repair.
     ///
     /// # Errors
     /// [`Refusal`]; the grant is used up only if it was genuine.
-    pub fn pass(&mut self, open: &Open, config: &Config, now: Duration) -> Result<Passed, Refusal> {
+    pub fn pass(
+        &mut self,
+        open: &Open,
+        config: &Config,
+        now: Duration,
+        reserved: bool,
+    ) -> Result<Passed, Refusal> {
         let launch_digest: [u8; 32] = digest(&SHA256, &open.launch)
             .as_ref()
             .try_into()
@@ -182,6 +188,7 @@ impl Gate {
             launch: &launch_digest,
             boot: &self.boot,
             now,
+            reserved,
         };
         let accepted = open
             .grant
@@ -198,6 +205,9 @@ impl Gate {
         }
         if launch.wants_err() && open.err.is_none() {
             return Err(Refusal::Incomplete("a stream for standard error is missing"));
+        }
+        if reserved && !launch.wants_terminal() {
+            return Err(Refusal::Incomplete("the place for a repair is for terminals"));
         }
         check_spelling(&launch)?;
         if let Launch::Tunnel(to) = &launch {
@@ -302,7 +312,7 @@ mod tests {
 
         #[track_caller]
         fn refuses(&mut self, open: &Open, text: &str, code: RefusalCode) {
-            let refusal = self.gate.pass(open, &self.config, self.start).unwrap_err();
+            let refusal = self.gate.pass(open, &self.config, self.start, false).unwrap_err();
             assert!(refusal.to_string().contains(text), "{refusal}");
             assert_eq!(refusal.code(), code);
         }
@@ -312,7 +322,7 @@ mod tests {
     fn a_genuine_grant_passes_once() {
         let mut world = world();
         let open = world.open(|_| ());
-        let passed = world.gate.pass(&open, &world.config, world.start).unwrap();
+        let passed = world.gate.pass(&open, &world.config, world.start, false).unwrap();
         assert_eq!((passed.account.name, passed.launch), (own_name(), Launch::Shell));
         world.refuses(&open, "used before", RefusalCode::Grant);
     }
@@ -376,7 +386,7 @@ mod tests {
                 grant.nonce = nonce;
                 (grant.issued_at, grant.not_after) = (unix_ms, unix_ms + 60_000);
             });
-            self.gate.pass(&open, &self.config, now).map(drop)
+            self.gate.pass(&open, &self.config, now, false).map(drop)
         }
     }
 
@@ -443,7 +453,7 @@ mod tests {
             open
         };
         let open = tunnel(&world, 1, None);
-        assert!(world.gate.pass(&open, &world.config, world.start).is_ok());
+        assert!(world.gate.pass(&open, &world.config, world.start, false).is_ok());
         let open = tunnel(&world, 2, Some("169.254.169.254"));
         world.refuses(
             &open,

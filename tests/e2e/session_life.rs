@@ -69,7 +69,8 @@ fn sessions_open_after_the_clock_of_the_gateway_or_of_the_device_was_set() -> Ou
 
 /// A command that runs on a device until it is ended.
 struct Long {
-    running: Running,
+    /// The operator's program.
+    _running: Running,
     /// The process on the device, which is a process of this machine.
     pid: String,
 }
@@ -83,7 +84,7 @@ impl Long {
         let running = Running::start("towline exec", command, &log)?;
         let pid = eventually("the command runs", PATIENCE, || std::fs::read_to_string(&file).ok())
             .map_err(|error| Trouble::new(format!("{error}: {}", running.printed())))?;
-        Ok(Self { running, pid: pid.trim().to_owned() })
+        Ok(Self { _running: running, pid: pid.trim().to_owned() })
     }
 
     fn runs(&self) -> bool {
@@ -190,4 +191,62 @@ fn stricter_settings_hold_at_once_although_a_connection_through_a_tunnel_is_open
     eventually("the agent restarts", PATIENCE, || {
         device.logged().contains("transferring").then_some(())
     })
+}
+
+/// May open shells and commands, and end its own.
+const USER: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["ssm:StartSession","ssm:TerminateSession","ssm:ResumeSession","ssm:DescribeInstanceInformation"],"Resource":"*"}]}"#;
+
+#[test]
+fn a_closed_window_makes_room_for_a_new_session_of_its_owner() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device_with(&DeviceSetup {
+        config: "sessions.max = 2".into(),
+        ..DeviceSetup::default()
+    })?;
+    let ann = lab.user("ann", Some(USER))?;
+    for (operator, who) in [(ann, "ann"), (lab.admin(), "the administrator")] {
+        for number in 0..6 {
+            let mut shell = operator.shell(device.id())?;
+            shell.line("echo sum-$((6 * 7))")?;
+            shell
+                .expect("sum-42")
+                .map_err(|error| Trouble::new(format!("shell {number} of {who}: {error}")))?;
+            shell.kill()?;
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn one_user_has_half_of_the_sessions_and_a_repair_has_a_place_of_its_own() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device_with(&DeviceSetup {
+        config: "sessions.max = 4".into(),
+        ..DeviceSetup::default()
+    })?;
+    let (ann, bob) = (lab.user("ann", Some(USER))?, lab.user("bob", Some(USER))?);
+    let mut commands = Vec::new();
+    for (operator, name) in [(&ann, "ann-1"), (&ann, "ann-2")] {
+        commands.push(Long::start(operator, &lab, &device, name)?);
+    }
+    let said = ann.run(&["exec", device.id(), "--", "true"])?;
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    ensure(words.contains("one user may have half of the 4"), || format!("{said:?}"))?;
+    for (operator, name) in [(&bob, "bob-1"), (&bob, "bob-2")] {
+        commands.push(Long::start(operator, &lab, &device, name)?);
+    }
+
+    // The device is full. A shell of the administrator still opens, a command does not.
+    let said = lab.admin().run(&["exec", device.id(), "--", "true"])?;
+    ensure(!said.status.success(), || "a command took the place for a repair".into())?;
+    let mut repair = lab.admin().shell(device.id())?;
+    repair.line("echo sum-$((6 * 7))")?;
+    repair.expect("sum-42")?;
+    let audited = || lab.gateway.logged().contains("ReservedSessionUsed").then_some(());
+    eventually("the trail says so", PATIENCE, audited)?;
+    let mut second = lab.admin().shell(device.id())?;
+    let refused = second.finish(PATIENCE)?;
+    ensure(!refused.success(), || "there are two places for a repair".into())?;
+    ensure(commands.iter().all(Long::runs), || "a session with a client was ended".into())
 }

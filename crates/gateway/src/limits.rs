@@ -317,6 +317,13 @@ pub const INTAKE_BATCHES: usize = 64;
 /// closed.
 pub const LAST_WORDS: Duration = Duration::from_secs(3);
 
+/// How often an order is sent while the device has no place for the session.
+pub const ROUNDS_FOR_A_PLACE: usize = 4;
+
+/// How long a tunnel whose connection is over waits for a client that was lost. Its bytes have no other
+/// reader: `ssh` and `scp` are gone with their client.
+pub const ENDED_TUNNEL_WAIT: Duration = Duration::from_secs(15);
+
 /// Signed times that an agent may ask for at once; one more each second. An agent asks once an hour,
 /// and when a grant is out of its time.
 pub const TIMES_AT_ONCE: u32 = 32;

@@ -243,6 +243,8 @@ pub struct SessionStart {
     pub max_duration: Option<Duration>,
     /// Where the caller's request came from.
     pub source_ip: IpAddr,
+    /// The caller may use the device's place for a repair, and this session may stand in it.
+    pub may_use_reserve: bool,
 }
 
 impl SessionStart {
@@ -321,6 +323,19 @@ pub enum StartError {
         /// That number.
         limit: u32,
     },
+    /// The principal has its share of the device's sessions.
+    #[error(
+        "you have {share} sessions on this device, and one user may have half of the {most} that it allows (sessions.max): end one with `towline terminate`"
+    )]
+    ShareTaken {
+        /// What one principal may have.
+        share: u32,
+        /// What the device allows.
+        most: u32,
+    },
+    /// Too many grants of the device are alive.
+    #[error("too many sessions were started on this device within a minute: try again in a minute")]
+    TooManyGrants,
     /// The device did not answer in time.
     #[error("the device did not answer in time")]
     Timeout,

@@ -14,6 +14,10 @@
 
 use crate::error::{ApiError, ErrorCode};
 
+/// The action of who may use the place of a device that is kept for a repair. Policies name it; no
+/// operation has this name. Its resource is the device.
+pub const USE_RESERVED_SESSION: &str = "towline:UseReservedSession";
+
 /// The API an operation belongs to. It decides the target prefix, the body format and the signing
 /// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

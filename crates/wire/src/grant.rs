@@ -138,6 +138,8 @@ pub struct Expected<'a> {
     pub boot: &'a BootNonce,
     /// The authority's time as the device reckons it, milliseconds since the epoch.
     pub now: u64,
+    /// The session may use the place for a repair.
+    pub reserved: bool,
 }
 
 impl SignedGrant {
@@ -175,7 +177,7 @@ impl SignedGrant {
         }
         let grant: Grant = decode(&self.grant)?;
         grant.check(expected)?;
-        seen.use_up(grant.nonce, grant.not_after, expected.now)?;
+        seen.use_up(grant.nonce, grant.not_after, expected)?;
         Ok(grant)
     }
 }
@@ -211,12 +213,14 @@ impl Grant {
 /// The nonces of grants that are still alive: 3 KiB, inside of the value.
 #[derive(Debug, Default)]
 pub struct SeenNonces {
-    seen: heapless::Vec<([u8; 16], u64), { Self::CAPACITY }>,
+    seen: heapless::Vec<([u8; 16], u64), { Self::CAPACITY + Self::RESERVE }>,
 }
 
 impl SeenNonces {
     /// How many live grants are remembered.
     pub const CAPACITY: usize = 128;
+    /// How many more for sessions in the place for a repair.
+    pub const RESERVE: usize = 8;
 
     /// Nonces with the time until which they count, for a successor.
     #[must_use]
@@ -230,10 +234,19 @@ impl SeenNonces {
         self.seen.push((nonce, not_after)).is_ok()
     }
 
-    fn use_up(&mut self, nonce: [u8; 16], not_after: u64, now: u64) -> Result<(), GrantError> {
+    fn use_up(
+        &mut self,
+        nonce: [u8; 16],
+        not_after: u64,
+        expected: &Expected<'_>,
+    ) -> Result<(), GrantError> {
+        let now = expected.now;
         self.seen.retain(|&(_, until)| until > now);
         if self.seen.iter().any(|(old, _)| *old == nonce) {
             return Err(GrantError::Replayed);
+        }
+        if self.seen.len() >= Self::CAPACITY && !expected.reserved {
+            return Err(GrantError::TooMany);
         }
         self.seen.push((nonce, not_after)).map_err(|_| GrantError::TooMany)
     }
@@ -270,8 +283,14 @@ mod tests {
     }
 
     fn accept(signed: &SignedGrant, now: u64, seen: &mut SeenNonces) -> Result<Grant, GrantError> {
-        let expected =
-            Expected { device: "mi-1", session: "ann-1", launch: &[7; 32], boot: &[1; 16], now };
+        let expected = Expected {
+            device: "mi-1",
+            session: "ann-1",
+            launch: &[7; 32],
+            boot: &[1; 16],
+            now,
+            reserved: false,
+        };
         signed.accept(&expected, seen, |bytes, signature| toy(bytes) == signature)
     }
 

@@ -114,6 +114,7 @@ fn from_the_agent_of_other_things() -> Vec<u8> {
         row(FromAgent::Log(batch), &[&[12], &SIXTEEN, &[0xac, 2, 0xad, 2, 2, 7, 8]]),
         row(FromAgent::Echoed(echoed), &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]]),
         row(FromAgent::AskTime { challenge: SIXTEEN }, &[&[14], &SIXTEEN]),
+        row(FromAgent::Limits { sessions: 300 }, &[&[15, 0xac, 2]]),
     ]
 }
 
@@ -148,6 +149,7 @@ fn to_the_agent() {
         io: 1,
         err: None,
     };
+    let reserved = open.clone();
     let seen = [
         row(
             ToAgent::Welcome(Welcome { time, longest_ping: 60, grace: 600 }),
@@ -192,6 +194,10 @@ fn to_the_agent() {
         row(ToAgent::LogStored { boot: SIXTEEN, next: 300 }, &[&[14], &SIXTEEN, &[0xac, 2]]),
         row(ToAgent::TellEcho { session: name() }, &[&[15, 1, b'a']]),
         row(ToAgent::Time(told), &[&[16, 0xac, 2, 3, 6, 6, 6]]),
+        row(
+            ToAgent::OpenReserved(reserved),
+            &[&[17, 1, b'a', 2, 1, 2, 1, 3, 1, 0, 1, 1, b'x', 24, 0xac, 2, 1, 0]],
+        ),
     ];
     every_variant_has_a_row(&seen);
 }

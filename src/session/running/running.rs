@@ -56,6 +56,8 @@ pub struct Running {
     /// The time limit of a script.
     pub(super) end_at: Option<Instant>,
     pub(super) timed_out: bool,
+    /// The gateway has closed it: it takes no place, and waits to be forgotten.
+    pub closed: bool,
 }
 
 impl Running {
@@ -87,6 +89,7 @@ impl Running {
             echo: None,
             end_at: None,
             timed_out: false,
+            closed: false,
         })
     }
 

@@ -43,6 +43,8 @@ impl Running {
             timed_out,
             detector: _,
             lines: _,
+            // It is forgotten soon; until then it takes a place.
+            closed: _,
             // The gateway asks again on the next link.
             echo: _,
         } = self;
@@ -95,6 +97,7 @@ impl Running {
             end_at: from.option(Reader::instant)?,
             timed_out: from.flag()?,
             detector: None,
+            closed: false,
             lines: heapless::Vec::new(),
             echo: None,
         };

@@ -25,6 +25,7 @@ impl Table {
         self.remove_script(name);
         let Some(at) = self.position(name) else { return false };
         self.begin_end(at, now);
+        self.sessions[at].closed = true;
         true
     }
 

@@ -24,13 +24,17 @@ use towline_wire::message::{Launch, Open};
 use towline_wire::stream::{Receiver, Sender};
 
 impl Table {
-    /// Whether one more session may be opened.
+    /// Whether one more session may be opened; `reserved`: it may use the place for a repair.
     ///
     /// # Errors
     /// [`Refusal::TooMany`].
-    pub fn has_room(&self) -> Result<(), Refusal> {
+    pub fn has_room(&self, reserved: bool) -> Result<(), Refusal> {
         // Families that are being ended count too, or opening and closing fast would have no bound.
-        if self.len() + self.scripts.len() >= self.most || self.endings.len() >= 2 * self.most {
+        let most = self.most + if reserved { limits::RESERVED } else { 0 };
+        // What was closed has made its place free. Its streams stay until it is forgotten.
+        let closed = self.sessions.iter().filter(|session| session.closed).count();
+        let open = self.len() + self.scripts.len() - closed;
+        if open >= most || closed >= self.most || self.endings.len() >= 2 * self.most {
             return Err(Refusal::TooMany(self.most));
         }
         Ok(())
@@ -41,8 +45,8 @@ impl Table {
     /// # Errors
     /// [`Refusal::TooMany`], [`Refusal::Spawn`], [`Refusal::Incomplete`] for streams that are
     /// taken.
-    pub fn open(&mut self, open: Open, passed: Passed) -> Result<(), Refusal> {
-        self.has_room()?;
+    pub fn open(&mut self, open: Open, passed: Passed, reserved: bool) -> Result<(), Refusal> {
+        self.has_room(reserved)?;
         // Two orders for one session would be two processes: the first is on its way.
         if self.holds(&open.session)
             || self.scripts.iter().any(|script| script.open.session == open.session)

@@ -12,6 +12,7 @@ use crate::tunnel::Tunnel;
 use nix::unistd::Pid;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use towline_wire::HAS_RESERVE;
 use towline_wire::frame::StreamId;
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{EndReason, FromAgent, Held, encode};
@@ -40,13 +41,18 @@ pub struct Table {
     pub(super) failure: Option<Full>,
 }
 
+/// Streams of so many sessions, of the place for a repair, and of as many that were closed.
+const fn streams(most: usize) -> usize {
+    2 * (2 * most + limits::RESERVED)
+}
+
 impl Table {
     /// No sessions; at most `most` at once, and tunnels and copies with so many bytes on their way
     /// in each direction.
     #[must_use]
     pub fn new(most: usize, window: u32, cgroups: Option<Home>) -> Self {
         Self {
-            mux: Mux::new(most * 2, limits::REPLAY_ALL.max(2 * window as usize)),
+            mux: Mux::new(streams(most), limits::REPLAY_ALL.max(2 * window as usize)),
             sessions: Vec::new(),
             tunnels: Vec::new(),
             scripts: Vec::new(),
@@ -64,7 +70,7 @@ impl Table {
     /// At most this many sessions at once from now on; those that are open go on.
     pub fn set_most(&mut self, most: usize) {
         self.most = most;
-        self.mux.allow(2 * (most + limits::RESERVED));
+        self.mux.allow(streams(most));
     }
 
     /// How many sessions end after the grace time without a link.
@@ -128,6 +134,14 @@ impl Table {
             self.say(&FromAgent::Held(held));
         }
         self.say(&FromAgent::HeldEnd);
+    }
+
+    /// Tells the gateway what the device allows.
+    pub fn say_limits(&mut self) {
+        if self.version >= HAS_RESERVE {
+            let sessions = u32::try_from(self.most).unwrap_or(u32::MAX);
+            self.say(&FromAgent::Limits { sessions });
+        }
     }
 
     /// The link is lost: sessions continue, and wait.

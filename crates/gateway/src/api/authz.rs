@@ -92,9 +92,19 @@ impl Api {
         call: &Call,
         question: &Question,
     ) -> Result<bool, ApiError> {
+        self.would_allow_action(call, call.operation.iam_action(), question).await
+    }
+
+    /// The same for an action that is no operation.
+    pub(super) async fn would_allow_action(
+        &self,
+        call: &Call,
+        action: &str,
+        question: &Question,
+    ) -> Result<bool, ApiError> {
         let set = self.policies_of(call).await?;
-        let request = asked(call, self, call.operation.iam_action(), question);
-        Ok(evaluate(&set, &request).is_allowed())
+        let request = asked(call, self, action, question);
+        Ok(request.fault().is_none() && evaluate(&set, &request).is_allowed())
     }
 
     /// All policies that count for a call: those of its principal, and what its credentials add and

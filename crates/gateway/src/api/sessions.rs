@@ -28,6 +28,7 @@ use towline_ssm::documents::own::Resolved;
 use towline_ssm::documents::{RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
+use towline_ssm::operation::USE_RESERVED_SESSION;
 use towline_store::{NewSession, SessionFilter, SessionStatus};
 
 use super::authz::Question;
@@ -71,6 +72,14 @@ impl Api {
             entropy::random().or_internal("no session id")?,
         );
         call.note("sessionId", session.as_str());
+        let may_use_reserve = is_terminal(&plan)
+            && self
+                .would_allow_action(
+                    call,
+                    USE_RESERVED_SESSION,
+                    &self.about_device(&request.target).await?,
+                )
+                .await?;
         let limits =
             self.store().settings().session_limits().await.or_internal("cannot read settings")?;
         let run_as = run_as(call, &plan, &preferences, elevated)?;
@@ -100,6 +109,7 @@ impl Api {
             idle_timeout: limits.idle,
             max_duration: limits.max,
             source_ip: call.source,
+            may_use_reserve,
         };
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
@@ -299,6 +309,11 @@ impl Api {
     }
 }
 
+/// Whether a session has a terminal: only such a one may stand in the place for a repair.
+const fn is_terminal(plan: &SessionPlan) -> bool {
+    matches!(plan, SessionPlan::Shell { .. } | SessionPlan::InteractiveCommand { .. })
+}
+
 /// Notes where a tunnel leads, or which file is copied, for the audit trail.
 fn note_plan(call: &Call, plan: &SessionPlan) {
     match plan {
@@ -343,9 +358,10 @@ fn start_error(device: &DeviceId, error: &StartError) -> ApiError {
         StartError::ProgramNotFound { .. } => ErrorCode::ProgramNotFound,
         StartError::ProgramNotExecutable { .. } => ErrorCode::ProgramNotExecutable,
         StartError::NotRecorded { .. } => ErrorCode::AccessDeniedException,
-        StartError::Busy { .. } | StartError::TooManySessions { .. } => {
-            ErrorCode::ServiceQuotaExceededException
-        }
+        StartError::Busy { .. }
+        | StartError::TooManySessions { .. }
+        | StartError::ShareTaken { .. }
+        | StartError::TooManyGrants => ErrorCode::ServiceQuotaExceededException,
         StartError::Internal(why) => return internal("a session could not be opened", why),
     };
     ApiError::new(code, format!("{device}: {error}"))

@@ -95,6 +95,7 @@ impl Carrier {
             principal: &job.facts.principal,
             document: &job.facts.document,
             run_as: job.facts.run_as.as_deref(),
+            reserved: false,
             work: Work::Script(Script {
                 bytes: planned.script.as_bytes(),
                 working_directory: &planned.working_directory,

@@ -23,6 +23,8 @@ pub trait Device: Any + Send + Sync {
     fn connection(&self) -> ConnectionId;
     /// The start of the device's agent that this connection belongs to.
     fn boot(&self) -> [u8; 16];
+    /// Sessions that the device allows at once, if it has said so.
+    fn most_sessions(&self) -> Option<u32>;
     /// Sends an order for a session and connects the session to the device.
     ///
     /// # Errors

@@ -22,6 +22,7 @@ mod hub;
 mod meta;
 mod opening;
 mod order;
+mod places;
 mod positions;
 mod queue;
 mod recording;

@@ -50,6 +50,7 @@ pub(super) async fn open_with(
         .ok_or(StartError::NotConnected)?;
     let (token, text) =
         token.ok_or_else(|| StartError::Internal("the system gave no random bytes".to_owned()))?;
+    hub.check_share(&*device, &start)?;
     let prepared = Prepared::new(&hub, start)?;
     let (session, opened) = Session::opening(prepared.meta(&hub));
     session.set_token(token);
@@ -59,7 +60,7 @@ pub(super) async fn open_with(
     hub.open_on(&device, &prepared.order(), &session)?;
     session.ask_for_echo();
     tokio::spawn(watch::watch(Arc::clone(&hub), Arc::clone(&session)));
-    match prepared.opened_stored_recorded(&hub, &session, opened).await {
+    match prepared.opened_stored_recorded(&hub, &device, &session, opened).await {
         Ok(not_recorded) => {
             session.record_lost_input();
             let meta = &session.meta;
@@ -155,6 +156,7 @@ impl Prepared {
             principal: &start.principal_arn,
             document: &start.document,
             run_as: start.run_as.as_deref(),
+            reserved: false,
             work: Work::Session {
                 plan: &start.plan,
                 tunnel: self.tunnel.as_ref(),
@@ -167,17 +169,19 @@ impl Prepared {
     /// Waits for the device, the store and the recorder, which work at the same time. Answers why a
     /// wanted recording did not begin.
     async fn opened_stored_recorded(
-        self,
-        hub: &Hub,
+        &self,
+        hub: &Arc<Hub>,
+        device: &Arc<dyn Device>,
         session: &Arc<Session>,
         opened: oneshot::Receiver<Result<(), StartError>>,
     ) -> Result<Option<String>, StartError> {
         let Self { start, tunnel, destinations, row } = self;
+        let opened = hub.answer(device, session, start, self.order(), opened);
         // What a restarted gateway has to know of a tunnel.
         let state = tunnel.as_ref().and_then(tunnel::stored);
         let stored = async {
             let sessions = hub.store().sessions();
-            sessions.insert(&row, hub.parts.clock.now()).await?;
+            sessions.insert(row, hub.parts.clock.now()).await?;
             match &state {
                 Some(state) => sessions.set_resume_state(&row.id, state).await.map(drop),
                 None => Ok(()),
@@ -185,8 +189,8 @@ impl Prepared {
         };
         let begun = super::recording::begin(
             hub.parts.recorder.as_ref(),
-            &start,
-            destinations,
+            start,
+            destinations.clone(),
             session.on_taken(),
         );
         let (stored, begun, opened) =
@@ -204,8 +208,7 @@ impl Prepared {
             StartError::Internal(format!("the session could not be stored: {error}"))
         })?;
         match opened {
-            Ok(Ok(answer)) => answer.and(begun),
-            Ok(Err(_)) => Err(StartError::Internal("the session ended while it was opened".into())),
+            Ok(answer) => answer.and(begun),
             Err(_) => Err(StartError::Timeout),
         }
     }

@@ -20,6 +20,8 @@ pub struct Order<'a> {
     pub document: &'a str,
     /// User to run as; `None`: the device's own default.
     pub run_as: Option<&'a str>,
+    /// It may use the device's place for a repair.
+    pub reserved: bool,
     /// What to start.
     pub work: Work<'a>,
 }

@@ -13,7 +13,7 @@ use towline_wire::message::ExitStatus;
 use super::hub::Hub;
 use super::meta::Meta;
 use super::session::{Session, Since};
-use crate::limits::FIRST_CLIENT_WAIT;
+use crate::limits::{ENDED_TUNNEL_WAIT, FIRST_CLIENT_WAIT};
 use crate::plane::EndReason;
 
 pub(super) async fn watch(hub: Arc<Hub>, session: Arc<Session>) {
@@ -47,7 +47,11 @@ fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, End
         consider(lost + meta.grace, EndReason::DeviceLost);
     }
     if let Some(lost) = since.no_client {
-        let patience = if since.ever_attached { meta.grace } else { FIRST_CLIENT_WAIT };
+        let patience = match (since.ever_attached, exited, &meta.tunnel) {
+            (false, ..) => FIRST_CLIENT_WAIT,
+            (true, Some(_), Some(_)) => meta.grace.min(ENDED_TUNNEL_WAIT),
+            (true, ..) => meta.grace,
+        };
         consider(lost + patience, EndReason::ClientLost);
     }
     match exited {
@@ -60,6 +64,8 @@ fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, End
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use towline_wire::message::{Destination, Framing};
 
     use super::*;
 
@@ -125,6 +131,19 @@ mod tests {
             (since.no_client, since.ever_attached) = (Some(now), false);
         };
         check(never, None, 65, EndReason::ClientLost);
+    }
+
+    #[test]
+    fn a_tunnel_whose_connection_is_over_waits_only_a_moment_for_its_client() {
+        let now = Instant::now();
+        let since =
+            Since { activity: now, no_client: Some(now), no_device: None, ever_attached: true };
+        let to = Destination { host: None, port: 22, framing: Framing::Single };
+        let meta = Meta { tunnel: Some(to), ..meta(now) };
+        let status = ExitStatus::Code(0);
+        let (ends, reason) = next(&meta, &since, Some(status));
+        assert_eq!((ends, reason), (now + 15 * SECOND, EndReason::Exited(status)));
+        assert_eq!(next(&meta, &since, None), (now + 50 * SECOND, EndReason::ClientLost));
     }
 
     #[test]

@@ -96,6 +96,11 @@ pub enum FromAgent {
         /// Random bytes of this question, to be signed into [`ToAgent::Time`](super::ToAgent::Time).
         challenge: [u8; 16],
     },
+    /// What the device allows, after `HeldEnd` and when it changes. Since version 3.
+    Limits {
+        /// Sessions at once, without the place for a repair.
+        sessions: u32,
+    },
 }
 
 /// Who is calling.

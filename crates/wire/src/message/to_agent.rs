@@ -112,6 +112,9 @@ pub enum ToAgent {
     /// Answers [`FromAgent::AskTime`](super::FromAgent::AskTime): the authority's time, bound to
     /// the challenge of that message. Since version 3.
     Time(SignedTime),
+    /// Open a session of a terminal, if need be in the place beyond the device's limit that is kept
+    /// for a repair. Since version 3.
+    OpenReserved(Open),
 }
 
 /// The gateway's side of the greeting.

@@ -16,6 +16,10 @@ pub const ASKS_TIME: u16 = 3;
 /// The version since which records of the command log may name the executable, see
 /// [`Record::Executed`](crate::record::Record::Executed).
 pub const NAMES_EXECUTABLES: u16 = 3;
+/// The version since which an agent says how many sessions it takes, see
+/// [`FromAgent::Limits`](crate::message::FromAgent::Limits), and has a place for a repair, see
+/// [`ToAgent::OpenReserved`](crate::message::ToAgent::OpenReserved).
+pub const HAS_RESERVE: u16 = 3;
 
 /// The version since which an agent knows
 /// [`Launch::ExecOnTerminal`](crate::message::Launch::ExecOnTerminal).

@@ -30,11 +30,16 @@ impl Device for Link {
         self.epoch.boot
     }
 
+    fn most_sessions(&self) -> Option<u32> {
+        Link::most_sessions(self)
+    }
+
     fn open(self: Arc<Self>, order: &Order<'_>, session: &Arc<Session>) -> Result<(), StartError> {
         let open = self.grants.open(&self, order)?;
+        let reserved = order.reserved && self.has_reserve();
         let io = open.io;
         SessionStreams::connect(&self, session, io, open.err);
-        self.send(&ToAgent::Open(open));
+        self.send(&if reserved { ToAgent::OpenReserved(open) } else { ToAgent::Open(open) });
         if let Work::Script(script) = order.work {
             let mut offset = 0;
             for data in script.bytes.chunks(MAX_DATA) {

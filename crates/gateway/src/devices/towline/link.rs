@@ -14,19 +14,19 @@ use std::sync::{Arc, Mutex};
 
 use tokio::sync::{Notify, oneshot};
 use towline_ssm::ids::DeviceId;
-use towline_wire::TELLS_ECHO;
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::grant::SignedTime;
 use towline_wire::lane::Lane;
 use towline_wire::message::{ToAgent, encode};
+use towline_wire::{HAS_RESERVE, TELLS_ECHO};
 
 use super::link_clock::LinkClock;
 use super::order::Grants;
 use super::outbox::Outbox;
 use crate::lock::lock;
-use crate::plane::RotateError;
-use crate::sessions::{ConnectionId, Session};
+use crate::plane::{RotateError, StartError};
+use crate::sessions::{ConnectionId, Order, Session};
 
 /// What became of a wish for a new key: its fingerprint.
 pub(super) type Rotated = Result<String, RotateError>;
@@ -45,6 +45,8 @@ pub(super) struct Link {
     version: u16,
     /// Signs the orders to this device.
     pub(super) grants: Arc<Grants>,
+    /// Sessions that the device allows; 0 while it has not said.
+    most_sessions: AtomicU32,
     /// The authority's time on this link.
     clock: Mutex<LinkClock>,
     /// Who waits for a new key of this device.
@@ -84,6 +86,7 @@ impl Link {
             number: ConnectionId::fresh(),
             version,
             grants,
+            most_sessions: AtomicU32::new(0),
             clock,
             rotation: Mutex::default(),
             outbox: Mutex::default(),
@@ -117,6 +120,22 @@ impl Link {
         self.version >= TELLS_ECHO
     }
 
+    /// Whether the agent has a place for a repair.
+    #[must_use]
+    pub(super) const fn has_reserve(&self) -> bool {
+        self.version >= HAS_RESERVE
+    }
+
+    /// The device says how many sessions it allows.
+    pub(super) fn allows(&self, sessions: u32) {
+        self.most_sessions.store(sessions, Ordering::Relaxed);
+    }
+
+    /// Sessions that the device allows, if it has said so.
+    pub(super) fn most_sessions(&self) -> Option<u32> {
+        Some(self.most_sessions.load(Ordering::Relaxed)).filter(|most| *most > 0)
+    }
+
     /// The authority's time, signed for a challenge of the agent.
     pub(super) fn signed_time(&self, challenge: &[u8; 16]) -> SignedTime {
         let unix_ms = lock(&self.clock).tell(&self.grants.clock);
@@ -133,8 +152,11 @@ impl Link {
     }
 
     /// The time that a grant for this link is issued at.
-    pub(super) fn grant_time(&self) -> u64 {
-        lock(&self.clock).grant(&self.grants.clock)
+    ///
+    /// # Errors
+    /// [`StartError::TooManyGrants`]: of this principal, or of all, too many are alive.
+    pub(super) fn grant_time(&self, order: &Order<'_>) -> Result<u64, StartError> {
+        lock(&self.clock).grant(&self.grants.clock, order).ok_or(StartError::TooManyGrants)
     }
 
     /// Two stream numbers that this link has not used.

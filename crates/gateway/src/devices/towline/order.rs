@@ -46,7 +46,7 @@ impl Grants {
         SystemRandom::new()
             .fill(&mut nonce)
             .map_err(|_| internal("the system gave no random bytes"))?;
-        let issued_at = link.grant_time();
+        let issued_at = link.grant_time(order)?;
         let grant = Grant {
             device: link.device.as_str().to_owned(),
             session: order.session.to_owned(),

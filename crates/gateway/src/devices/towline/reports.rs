@@ -55,7 +55,12 @@ impl Agents {
                         let facts = vec![("sessionId", session.clone()), ("reason", text.clone())];
                         self.hub.device_event("GrantRefused", link.device.as_str(), facts);
                     }
-                    found.not_opened(refusal(code, text));
+                    let why = refusal(code, text);
+                    if matches!(code, RefusalCode::TooManySessions) && !found.meta.step {
+                        found.turned_away(why);
+                    } else {
+                        found.not_opened(why);
+                    }
                 }
             }
             FromAgent::NotConnected { session, text } => {
@@ -87,6 +92,7 @@ impl Agents {
                     found.echoed(&told);
                 }
             }
+            FromAgent::Limits { sessions } => link.allows(sessions),
             FromAgent::AskTime { challenge } => link.tell_time(&challenge),
             FromAgent::Log(batch) => self.intake.put(link, batch),
             FromAgent::NewKey(key) => self.admit_key(link, key),

@@ -123,6 +123,7 @@ fn step(scene: &Scene, script: &[u8]) -> crate::sessions::StepSession {
         principal: "arn:aws:iam::000000000000:user/ann",
         document: "AWS-RunShellScript",
         run_as: None,
+        reserved: false,
         work: Work::Script(Script {
             bytes: script,
             working_directory: "",

@@ -9,6 +9,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
 use tokio::time::Instant;
 use towline_evidence::typed::{self, Said};
 use towline_wire::client::ToClient;
@@ -106,6 +107,32 @@ impl Session {
             let _ = tell.send(Ok(()));
             core.attach();
         }
+    }
+
+    /// The device has no place for it. Its opener hears it, and may order it again.
+    pub fn turned_away(&self, why: StartError) {
+        let mut core = self.lock();
+        match std::mem::replace(&mut core.phase, Phase::TurnedAway) {
+            Phase::Opening(tell) => {
+                if let Some(device) = core.device.take() {
+                    device.release();
+                }
+                let _ = tell.send(Err(why));
+            }
+            other => core.phase = other,
+        }
+    }
+
+    /// It is ordered again: how that goes. `None` when it is over, or was not turned away.
+    #[must_use]
+    pub fn order_again(&self) -> Option<oneshot::Receiver<Result<(), StartError>>> {
+        let mut core = self.lock();
+        if !matches!(core.phase, Phase::TurnedAway) {
+            return None;
+        }
+        let (tell, told) = oneshot::channel();
+        core.phase = Phase::Opening(tell);
+        Some(told)
     }
 
     /// The device did not open it, or its connection went away. False when it was past that.

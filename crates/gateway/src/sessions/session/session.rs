@@ -29,6 +29,8 @@ const TOO_OLD: &str =
 pub(super) enum Phase {
     /// The device was asked; the caller of StartSession waits for the answer.
     Opening(oneshot::Sender<Result<(), StartError>>),
+    /// The device had no place: the opener orders it again, or gives up.
+    TurnedAway,
     Running,
     Ended,
 }
@@ -159,7 +161,7 @@ impl Session {
             Phase::Opening(tell) => {
                 let _ = tell.send(Err(StartError::Refused { why: text.to_owned() }));
             }
-            Phase::Running => {}
+            Phase::TurnedAway | Phase::Running => {}
         }
         if let Some(tape) = &core.tape {
             tape.end(text);

@@ -16,6 +16,7 @@ use crate::sessions::{Hub, HubParts, HubSettings, opening};
 
 fn start(session: &str) -> SessionStart {
     SessionStart {
+        may_use_reserve: false,
         session: SessionId::try_from(session.to_owned()).unwrap(),
         device: DeviceId::try_from("mi-0123456789abcdef0".to_owned()).unwrap(),
         principal_arn: "arn:aws:iam::000000000000:user/ann".into(),

@@ -99,6 +99,9 @@ impl Device for Scripted {
     fn connection(&self) -> ConnectionId {
         self.connection
     }
+    fn most_sessions(&self) -> Option<u32> {
+        None
+    }
     fn boot(&self) -> [u8; 16] {
         [1; 16]
     }
