@@ -35,8 +35,8 @@ fn clock_from(file: &Path) -> Outcome<Vec<(String, String)>> {
 }
 
 fn exec_works(lab: &Lab, device: &Device, when: &str) -> Outcome {
-    let out = lab.admin().run(&["exec", device.id(), "--", "echo", "in"])?;
-    ensure(out.stdout == b"in\n", || format!("{when}: {out:?}"))
+    let out = lab.admin().run(&["exec", device.id(), "--", "echo", when])?;
+    ensure(out.stdout == format!("{when}\n").as_bytes(), || format!("{when}: {out:?}"))
 }
 
 #[test]
@@ -144,10 +144,9 @@ fn greeter() -> Outcome<u16> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let port = listener.local_addr()?.port();
     std::thread::spawn(move || {
-        let mut kept = Vec::new();
         while let Ok((mut stream, _)) = listener.accept() {
             let _ = stream.write_all(b"hello\n");
-            kept.push(stream);
+            std::thread::spawn(move || stream.read_to_end(&mut Vec::new()));
         }
     });
     Ok(port)
@@ -187,10 +186,11 @@ fn stricter_settings_hold_at_once_although_a_connection_through_a_tunnel_is_open
     let reload = status["agent"]["reload"].as_str().unwrap_or_default().to_owned();
     ensure(reload.contains("no connection through a tunnel is open"), || status.to_string())?;
     drop(open);
-    drop(forward);
     eventually("the agent restarts", PATIENCE, || {
         device.logged().contains("transferring").then_some(())
-    })
+    })?;
+    drop(forward);
+    Ok(())
 }
 
 /// May open shells and commands, and end its own.

@@ -304,8 +304,8 @@ fn every_variant_has_a_row(seen: &[u8]) {
 fn there_is_no_variant_beyond_the_rows() {
     use towline_wire::message::MessageError::Malformed;
     let beyond = |last: u8| vec![last + 1; 64];
-    assert!(matches!(decode::<FromAgent>(&beyond(13)), Err(Malformed(_))));
-    assert!(matches!(decode::<ToAgent>(&beyond(15)), Err(Malformed(_))));
+    assert!(matches!(decode::<FromAgent>(&beyond(15)), Err(Malformed(_))));
+    assert!(matches!(decode::<ToAgent>(&beyond(17)), Err(Malformed(_))));
     assert!(matches!(decode::<Launch>(&beyond(5)), Err(Malformed(_))));
     assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
     assert!(matches!(decode::<ToClient>(&beyond(4)), Err(Malformed(_))));
