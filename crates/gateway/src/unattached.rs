@@ -10,9 +10,9 @@ use towline_ssm::ids::{DeviceId, SessionId};
 use towline_wire::lane::Lanes;
 
 use crate::plane::{
-    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped, Found, LiveState,
-    OutputName, OutputPiece, Presence, RotateError, SessionStart, SessionStarted, Sessions,
-    StartError,
+    AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped, Found,
+    LiveState, OutputName, OutputPiece, Presence, RotateError, SessionStart, SessionStarted,
+    Sessions, StartError,
 };
 
 /// The data plane that is not there.

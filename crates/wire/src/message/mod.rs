@@ -29,4 +29,7 @@ pub use self::from_agent::{Enroll, FromAgent, Held, Hello, Platform};
 pub use self::launch::{Destination, Framing, Launch, MAX_PROFILE_BYTES, Script, Size, Terminal};
 pub use self::session_name::SessionName;
 pub use self::to_agent::{Open, ToAgent, Welcome};
-pub use self::version::{ALPN, ASKS_TIME, HAS_RESERVE, NAMES_EXECUTABLES, RUNS_ON_TERMINALS, TELLS_ECHO, TELLS_PROGRAMS, VERSIONS, Version};
+pub use self::version::{
+    ALPN, ASKS_TIME, HAS_RESERVE, NAMES_EXECUTABLES, RUNS_ON_TERMINALS, TELLS_ECHO, TELLS_PROGRAMS,
+    VERSIONS, Version,
+};
