@@ -7,12 +7,12 @@ use serde::Serialize;
 use towline_ssm::Operation;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
-    DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRemoved, DeviceRequest,
-    GetPrincipalPolicyResult, ListAccessKeysResult, ListDeviceKeysResult,
-    ListPrincipalPoliciesResult, PolicyRequest, Principal, PrincipalRequest,
-    PutPrincipalPolicyRequest, RevokeDeviceKeyRequest, UpdateAccessKeyRequest,
+    DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult,
+    ListAccessKeysResult, ListDeviceKeysResult, ListPrincipalPoliciesResult, PolicyRequest,
+    Principal, PrincipalRequest, PutPrincipalPolicyRequest, RevokeDeviceKeyRequest,
+    UpdateAccessKeyRequest,
 };
-use towline_ssm::api::device::DeregisterManagedInstanceRequest;
+use towline_ssm::api::device::{DeregisterManagedInstanceRequest, DeviceRemoved};
 
 use super::context::{Context, read_document, tags, tags_text, time_text};
 use super::{identity, target};

@@ -2,9 +2,9 @@
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
-    DeviceKey, DeviceKeyStatus, DeviceRemoved, DeviceRequest, ListDeviceKeysResult,
-    RevokeDeviceKeyRequest,
+    DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
 };
+use towline_ssm::api::device::DeviceRemoved;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;

@@ -1,10 +1,9 @@
 //! Devices: listed, asked for their connection, forgotten.
 
-use towline_ssm::api::admin::DeviceRemoved;
 use towline_ssm::api::device::{
     ConnectionStatus, DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest,
-    DescribeInstanceInformationResult, DeviceFilter as Condition, GetConnectionStatusRequest,
-    GetConnectionStatusResponse, InstanceInformation, PingStatus,
+    DescribeInstanceInformationResult, DeviceFilter as Condition, DeviceRemoved,
+    GetConnectionStatusRequest, GetConnectionStatusResponse, InstanceInformation, PingStatus,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;

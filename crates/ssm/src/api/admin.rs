@@ -549,18 +549,6 @@ impl Request for RevokeDeviceKeyRequest {
     }
 }
 
-/// Answers the removal of a device, or of its keys: what became of its sessions.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub struct DeviceRemoved {
-    /// Our extension: sessions and commands that the device was told to end.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub towline_sessions_ended: Option<u32>,
-    /// Our extension: sessions and commands whose end could not be told to the device.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub towline_sessions_not_reached: Option<u32>,
-}
-
 /// The stage a device key is in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum DeviceKeyStatus {
