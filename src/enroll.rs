@@ -13,11 +13,12 @@ use crate::config::Config;
 use crate::limits;
 use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
-use crate::link::tls::{self, TlsError};
+use crate::link::tls::{self, Pins, TlsError};
 use crate::logger;
 use crate::platform;
 use crate::state::enrollment::{Address, Enrollment, Trust, certificates};
 use crate::state::key::{DeviceKey, unhex32};
+use crate::state::next_pin::NextPin;
 use crate::state::{Dir, StateError};
 use std::future::poll_fn;
 use std::io::{self, Read as _};
@@ -117,7 +118,7 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     let dir = Dir::at(&config.state_dir);
     let key = own_key(&dir, arguments.reenroll)?;
     let signed = Arc::default();
-    let tls = tls::client_config(&trust, &key, &signed)?;
+    let tls = tls::client_config(&trust, &key, &signed, &Pins::default())?;
     let target = Target { proxy: config.proxy_for(&gateway), gateway: gateway.clone(), tls };
     let mut link = Link::new(dial(&target).await?);
     let request = message::Enroll {
@@ -131,6 +132,9 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     let (device, authority, pending) =
         answer.map_err(|_| EnrollError::Link(LinkError::NoHandshake))??;
     Enrollment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
+    if NextPin::load(&dir) != NextPin::default() {
+        NextPin::default().store(&dir)?; // it was another authority's word
+    }
     Ok(Enrolled { device, pending, fingerprint: key.fingerprint() })
 }
 

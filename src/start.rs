@@ -7,12 +7,13 @@ use crate::config::Config;
 use crate::first_boot;
 use crate::handover::Predecessor;
 use crate::link::dial::Target;
-use crate::link::tls;
+use crate::link::tls::{self, Pins};
 use crate::start_error::StartError;
 use crate::state::Dir;
 use crate::state::enrollment::Enrollment;
 use crate::state::key::DeviceKey;
 use crate::state::keyring::KeyRing;
+use crate::state::next_pin::NextPin;
 use std::sync::Arc;
 
 /// Runs the agent until a signal stops it. It needs a current-thread runtime, and has to be the only
@@ -40,11 +41,13 @@ pub async fn run(
     }
     let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
     let signed = Arc::default();
-    let tls = tls::client_config(trust, keys.in_use(), &signed)?;
+    let pins = Pins::default();
+    pins.expect(NextPin::load(&dir).pin);
+    let tls = tls::client_config(trust, keys.in_use(), &signed, &pins)?;
     tls::server_name(&enrollment.gateway)?;
     let proxy = config.proxy_for(&enrollment.gateway);
     let target = Target { gateway: enrollment.gateway.clone(), proxy, tls };
-    let parts = Parts { config, enrollment, keys, target, signed };
+    let parts = Parts { config, enrollment, keys, target, signed, pins };
     let mut agent = Agent::new(parts, predecessor.as_mut())?;
     drop(predecessor.take());
     Ok(agent.run().await)
@@ -59,7 +62,7 @@ pub fn would_run(config: &Config) -> Result<(), StartError> {
     let enrollment = Enrollment::load(&dir)?;
     let key = DeviceKey::load(&dir)?;
     let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
-    tls::client_config(trust, &key, &Arc::default())?;
+    tls::client_config(trust, &key, &Arc::default(), &Pins::default())?;
     tls::server_name(config.gateway.as_ref().unwrap_or(&enrollment.gateway))?;
     Ok(())
 }

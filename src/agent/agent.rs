@@ -15,7 +15,7 @@ use crate::limits;
 use crate::link::dial::Target;
 use crate::link::driver::LinkError;
 use crate::link::network::News;
-use crate::link::tls::SignedSeconds;
+use crate::link::tls::{Pins, SignedSeconds};
 use crate::logger;
 use crate::process::reap::{Reaper, next_exit};
 use crate::process::spawn::SpawnError;
@@ -68,6 +68,8 @@ pub struct Agent {
     pub(super) config: Config,
     pub(super) enrollment: Enrollment,
     pub(super) keys: KeyRing,
+    /// The pins of the gateway; the TLS verifier reads them.
+    pub(super) pins: Pins,
     /// When the last key was made by this process.
     pub(super) rotated: Option<Instant>,
     pub(super) connection: Connection,
@@ -115,6 +117,8 @@ pub struct Parts {
     pub target: Target,
     /// The time of the last signature; the TLS verifier reads it.
     pub signed: SignedSeconds,
+    /// The pins of the gateway; the TLS verifier reads them.
+    pub pins: Pins,
 }
 
 impl Agent {
@@ -134,7 +138,7 @@ impl Agent {
     }
 
     fn fresh(parts: Parts) -> io::Result<Self> {
-        let Parts { config, enrollment, keys, target, signed } = parts;
+        let Parts { config, enrollment, keys, target, signed, pins } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
@@ -173,6 +177,7 @@ impl Agent {
             config,
             enrollment,
             keys,
+            pins,
             rotated: None,
         })
     }

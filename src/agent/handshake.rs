@@ -37,6 +37,7 @@ impl Agent {
         self.connection.welcomed(welcome.longest_ping, now);
         self.log.link_up(self.table.version());
         self.keys.welcomed();
+        self.settle_pin();
         self.alarm.forget(); // it was set for the handshake
         self.grace = self.config.grace.min(Duration::from_secs(welcome.grace.into()));
         logger::info!(

@@ -146,6 +146,7 @@ impl Agent {
                 }
             }
             ToAgent::Time(time) => return self.on_time(&time, now),
+            ToAgent::NextPin(said) => self.take_pin(&said),
             ToAgent::KeepAlive { longest } => {
                 self.connection.keep_alive_within(longest, now);
             }

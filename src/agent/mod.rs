@@ -19,6 +19,7 @@ mod messages;
 mod reload;
 mod renewal;
 mod rotation;
+mod server_pin;
 mod timekeeping;
 
 pub use agent::{Agent, Outcome, Parts};

@@ -21,8 +21,8 @@ use rustls::sign::SigningKey;
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme,
 };
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// Why TLS cannot be set up at all. Only what the administrator gave can be wrong.
@@ -43,6 +43,61 @@ pub enum TlsError {
 /// Shared with the verifier. 32 bits: ARMv5 has no atomic of 64.
 pub type SignedSeconds = Arc<AtomicU32>;
 
+/// The pins of a gateway: of the key in use, and of the next one where the authority named it. Shared
+/// with the verifier. Empty where certificates are judged.
+#[derive(Debug, Clone, Default)]
+pub struct Pins(Arc<Mutex<PinsInside>>);
+
+#[derive(Debug, Default)]
+struct PinsInside {
+    current: Option<[u8; 32]>,
+    next: Option<[u8; 32]>,
+    met_next: bool,
+}
+
+impl Pins {
+    fn lock(&self) -> MutexGuard<'_, PinsInside> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the gateway is judged by a pin.
+    #[must_use]
+    pub fn is_pinned(&self) -> bool {
+        self.lock().current.is_some()
+    }
+
+    /// This pin counts beside the one in use.
+    pub fn expect(&self, next: Option<[u8; 32]>) {
+        self.lock().next = next;
+    }
+
+    /// This pin alone counts.
+    pub fn replace(&self, pin: [u8; 32]) {
+        let mut inside = self.lock();
+        if inside.next == Some(pin) {
+            inside.next = None;
+        }
+        (inside.current, inside.met_next) = (Some(pin), false);
+    }
+
+    /// Whether the gateway showed the next key at the last handshake.
+    #[must_use]
+    pub fn has_met_next(&self) -> bool {
+        self.lock().met_next
+    }
+
+    fn meet(&self, seen: &[u8]) -> bool {
+        let mut inside = self.lock();
+        let is = |pin: Option<[u8; 32]>| pin.is_some_and(|pin| pin == seen);
+        inside.met_next = is(inside.next) && !is(inside.current);
+        inside.met_next || is(inside.current)
+    }
+
+    fn shown(&self) -> String {
+        self.lock().current.map_or_else(String::new, |pin| hex(&pin))
+    }
+}
+
 /// The TLS settings for dialling.
 ///
 /// # Errors
@@ -51,10 +106,11 @@ pub fn client_config(
     trust: &Trust,
     key: &DeviceKey,
     signed: &SignedSeconds,
+    pins: &Pins,
 ) -> Result<Arc<ClientConfig>, TlsError> {
     let provider = Arc::new(provider());
     let verifier = Verifier {
-        judge: Judge::new(trust, &provider)?,
+        judge: Judge::new(trust, pins, &provider)?,
         provider: provider.clone(),
         signed: signed.clone(),
     };
@@ -115,14 +171,17 @@ pub fn server_name(gateway: &Address) -> Result<ServerName<'static>, TlsError> {
 #[derive(Debug)]
 enum Judge {
     Roots(Arc<WebPkiServerVerifier>),
-    Pin([u8; 32]),
+    Pin(Pins),
 }
 
 impl Judge {
-    fn new(trust: &Trust, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
+    fn new(trust: &Trust, pins: &Pins, provider: &Arc<CryptoProvider>) -> Result<Self, TlsError> {
         let mut roots = RootCertStore::empty();
         match trust {
-            Trust::Pin(pin) => return Ok(Self::Pin(*pin)),
+            Trust::Pin(pin) => {
+                pins.replace(*pin);
+                return Ok(Self::Pin(pins.clone()));
+            }
             Trust::Public => roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned()),
             Trust::Ca(pem) => {
                 for certificate in certificates(pem).map_err(TlsError::Ca)? {
@@ -168,16 +227,16 @@ impl ServerCertVerifier for Verifier {
                 ocsp_response,
                 self.now(),
             ),
-            Judge::Pin(pin) => {
+            Judge::Pin(pins) => {
                 let spki = ParsedCertificate::try_from(end_entity)?.subject_public_key_info();
                 let seen = ring::digest::digest(&ring::digest::SHA256, &spki);
-                if seen.as_ref() == pin {
+                if pins.meet(seen.as_ref()) {
                     return Ok(ServerCertVerified::assertion());
                 }
                 logger::warning!(
                     "the gateway shows a key with pin {}, {} is expected",
                     hex(seen.as_ref()),
-                    hex(pin)
+                    pins.shown()
                 );
                 Err(CertificateError::ApplicationVerificationFailure.into())
             }
@@ -204,5 +263,23 @@ impl ServerCertVerifier for Verifier {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.provider.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn both_pins_count_until_the_next_one_is_settled_and_then_it_alone() {
+        let pins = Pins::default();
+        assert!(!pins.is_pinned() && !pins.meet(&[0; 32]));
+        pins.replace([1; 32]);
+        assert!(pins.meet(&[1; 32]) && !pins.meet(&[2; 32]));
+        pins.expect(Some([2; 32]));
+        assert!(pins.meet(&[1; 32]) && !pins.has_met_next());
+        assert!(pins.meet(&[2; 32]) && pins.has_met_next());
+        pins.replace([2; 32]);
+        assert!(pins.meet(&[2; 32]) && !pins.has_met_next() && !pins.meet(&[1; 32]));
     }
 }

@@ -19,6 +19,7 @@ use towline_wire::canonical::{self, HostFault, PathFault};
 use towline_wire::epoch::BootNonce;
 use towline_wire::grant::{Expected, Grant, GrantError, SeenNonces, SignedTime};
 use towline_wire::message::{Launch, MAX_PROFILE_BYTES, MessageError, Open, RefusalCode, decode};
+use towline_wire::pin::SignedPin;
 
 /// Why a session is not opened.
 #[derive(Debug, thiserror::Error)]
@@ -145,6 +146,13 @@ impl Gate {
 
     fn verify(&self, bytes: &[u8], signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&ED25519, &self.authority).verify(bytes, signature).is_ok()
+    }
+
+    /// Whether the authority signed this pin.
+    #[must_use]
+    pub fn is_signed(&self, said: &SignedPin) -> bool {
+        let bytes = SignedPin::signed_bytes(said.pin.as_ref(), said.issued);
+        self.verify(&bytes, &said.signature)
     }
 
     /// Takes the authority's time for this challenge, which the device has drawn; false if the
@@ -286,6 +294,20 @@ mod tests {
         let signature = sign(&authority, &SignedTime::signed_bytes(&CHALLENGE, NOW_MS)).to_vec();
         assert!(gate.learn_time(&SignedTime { unix_ms: NOW_MS, signature }, &CHALLENGE, start));
         World { authority, gate, config: Config::default(), start }
+    }
+
+    #[test]
+    fn a_pin_of_the_next_key_counts_only_as_the_authority_signed_it() {
+        let world = world();
+        let said = |signer: &Ed25519KeyPair, issued| {
+            let signature = sign(signer, &SignedPin::signed_bytes(Some(&[9; 32]), 300)).to_vec();
+            SignedPin { pin: Some([9; 32]), issued, signature }
+        };
+        assert!(world.gate.is_signed(&said(&world.authority, 300)));
+        assert!(!world.gate.is_signed(&said(&new_authority(), 300)));
+        assert!(!world.gate.is_signed(&said(&world.authority, 301)));
+        let other = SignedPin { pin: Some([8; 32]), ..said(&world.authority, 300) };
+        assert!(!world.gate.is_signed(&other));
     }
 
     impl World {

@@ -51,6 +51,7 @@ mod rotation;
 mod run_command;
 mod scarcity;
 mod screen;
+mod server_pin;
 mod session_life;
 mod shell;
 mod tampering;

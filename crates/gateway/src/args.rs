@@ -35,6 +35,9 @@ pub(crate) enum Command {
     /// What may have been used, ended or revoked since the backup is ended: activations, access
     /// requests, temporary credentials, sessions, commands. Users and devices to check are listed.
     Restore(Restore),
+    /// Tell devices the server's next key, before it changes.
+    #[command(subcommand)]
+    Pin(Pin),
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -94,6 +97,34 @@ pub(crate) struct Restore {
     /// server.key.pem.
     #[arg(long, value_name = "FOLDER")]
     pub(crate) keys: Option<PathBuf>,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Pin {
+    /// Give the pin of the next key to all devices; they accept it beside the key in use.
+    Add {
+        /// The directory that `init` made. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+        /// SHA-256 of the key's SubjectPublicKeyInfo, 64 hex digits.
+        #[arg(required_unless_present = "certificate")]
+        pin: Option<String>,
+        /// Take the pin of this certificate (PEM).
+        #[arg(long, value_name = "FILE", conflicts_with = "pin")]
+        certificate: Option<PathBuf>,
+    },
+    /// Take the last pin back, unless a device has met its key already.
+    Remove {
+        /// The directory that `init` made. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+    },
+    /// Show the next pin, and how many devices have it.
+    List {
+        /// The directory that `init` made. A gateway may be running in it.
+        #[arg(long)]
+        dir: PathBuf,
+    },
 }
 
 #[derive(Subcommand)]

@@ -40,6 +40,7 @@ pub mod readiness;
 pub mod rescue;
 pub mod routes;
 pub mod run_command;
+pub mod server_pins;
 pub mod sessions;
 pub mod throttle;
 pub mod unattached;

@@ -26,9 +26,12 @@ use towline_host::clock::Clock;
 use towline_store::Store;
 
 use crate::audit::{AuditLog, Event};
+use crate::authority::Authority;
 use crate::backup::snapshot;
 use crate::listener::stopped;
+use crate::plane::AgentAcceptor;
 use crate::rescue::{self, RescueKey};
+use crate::server_pins::{self, PinReport, ServerPins};
 use crate::vault::Vault;
 
 /// Name of the socket in the gateway's directory.
@@ -46,6 +49,10 @@ pub enum Order {
     AdminKey,
     /// A snapshot for a backup.
     Snapshot,
+    /// The pin of the server's next key, or none.
+    NextPin(Option<[u8; 32]>),
+    /// How far the last pin has come.
+    Pins,
 }
 
 /// What comes back.
@@ -56,6 +63,8 @@ pub enum Answer {
     Key(RescueKey),
     /// For [`Order::Snapshot`]: the folder. Who asked removes it.
     Snapshot(PathBuf),
+    /// For [`Order::NextPin`] and [`Order::Pins`].
+    Pins(PinReport),
     /// It was not done; why.
     Failed(String),
 }
@@ -70,6 +79,12 @@ pub struct Local {
     pub audit: AuditLog,
     /// The node's chain.
     pub recorder: Arc<Recorder>,
+    /// Signs pins.
+    pub authority: Arc<Authority>,
+    /// The pin of the server's next key.
+    pub pins: Arc<ServerPins>,
+    /// Gives it to devices.
+    pub agents: Arc<dyn AgentAcceptor>,
     /// The time.
     pub clock: Clock,
 }
@@ -82,7 +97,7 @@ impl Local {
             Ok(listener) => listener,
             Err(error) => {
                 let path = path.display();
-                tracing::warn!(%error, "no local socket at {path}: admin-key and backup need a stopped gateway");
+                tracing::warn!(%error, "no local socket at {path}: admin-key, backup and pin need a stopped gateway");
                 return;
             }
         };
@@ -146,7 +161,24 @@ impl Local {
                 audit.write(event).await;
                 taken.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Snapshot)
             }
+            Order::NextPin(pin) => {
+                let said = self.pins.say(store, &self.authority, pin, now).await;
+                if said.is_ok() {
+                    self.agents.give_pin();
+                    audit.write(server_pins::event(pin, uid)).await;
+                }
+                match said {
+                    Ok(()) => self.pin_report().await,
+                    Err(error) => Answer::Failed(error.to_string()),
+                }
+            }
+            Order::Pins => self.pin_report().await,
         })
+    }
+
+    async fn pin_report(&self) -> Answer {
+        let report = self.pins.report(&self.store).await;
+        report.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Pins)
     }
 }
 
@@ -159,7 +191,7 @@ async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>
 /// A large store takes its time to be copied.
 const fn order_patience(order: Order) -> Duration {
     match order {
-        Order::AdminKey => PATIENCE,
+        Order::AdminKey | Order::NextPin(_) | Order::Pins => PATIENCE,
         Order::Snapshot => Duration::from_secs(1800),
     }
 }

@@ -5,6 +5,7 @@ mod args;
 mod backup_commands;
 mod offline;
 mod open_files;
+mod pin_commands;
 mod private_process;
 mod tunables;
 
@@ -81,6 +82,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::AdminKey(options) => offline::admin_key(&options).await,
         Command::Backup(options) => backup_commands::backup(&options).await,
         Command::Restore(options) => backup_commands::restore(&options).await,
+        Command::Pin(command) => pin_commands::run(&command).await,
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,
         Command::Serve(options) => serve(&options).await,

@@ -37,6 +37,8 @@ pub struct AgentConnection {
 pub trait AgentAcceptor: Send + Sync + 'static {
     /// Serves one agent's link until its end.
     fn serve(&self, connection: AgentConnection) -> BoxFuture<'static, ()>;
+    /// Gives the pin of the server's next key to all devices that are connected.
+    fn give_pin(&self);
 }
 
 /// Where a request comes from; an extension of each request.

@@ -93,6 +93,7 @@ impl AgentAcceptor for Unattached {
         drop(connection);
         Box::pin(async {})
     }
+    fn give_pin(&self) {}
 }
 
 impl DataChannels for Unattached {

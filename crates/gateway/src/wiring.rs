@@ -39,6 +39,7 @@ use crate::presence::LocalPresence;
 use crate::readiness::{self, Readiness};
 use crate::routes;
 use crate::run_command::Commands;
+use crate::server_pins::ServerPins;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
 use crate::vault::{Vault, VaultError};
 
@@ -136,6 +137,8 @@ pub struct Foundation {
     pub audit: AuditLog,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// The pin of the server's next key.
+    pub pins: Arc<ServerPins>,
     /// The time.
     pub clock: Clock,
 }
@@ -213,9 +216,10 @@ impl Gateway {
         let (audit, _) = AuditLog::start(store.clone(), clock.clone());
         let enrollment =
             Arc::new(Enrollment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
+        let pins = Arc::new(ServerPins::load(&store).await?);
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
         let foundation =
-            Foundation { config, realm, store, authority, enrollment, audit, metrics, clock };
+            Foundation { config, realm, store, authority, enrollment, audit, metrics, pins, clock };
         let (evidence, news) =
             Archive::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let evidence = Arc::new(evidence);
@@ -250,7 +254,7 @@ impl Gateway {
     /// # Errors
     /// The store's.
     pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
-        let Foundation { config, store, authority, enrollment, audit, clock, .. } =
+        let Foundation { config, store, authority, enrollment, audit, pins, clock, .. } =
             &self.foundation;
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let parts = HubParts {
@@ -270,6 +274,7 @@ impl Gateway {
             audit: audit.clone(),
             authority: Arc::clone(authority),
             clock: clock.clone(),
+            pins: Arc::clone(pins),
             grace: config.session_grace,
         });
         Ok(DataPlane {
@@ -297,8 +302,12 @@ impl Gateway {
 
     /// Starts what looks after the gateway itself: its certificate and its local socket. What
     /// judges whether it is ready.
-    fn keep_house(&self, stop: &watch::Receiver<bool>) -> Arc<Readiness> {
-        let Foundation { config, store, audit, clock, .. } = &self.foundation;
+    fn keep_house(
+        &self,
+        agents: &Arc<dyn AgentAcceptor>,
+        stop: &watch::Receiver<bool>,
+    ) -> Arc<Readiness> {
+        let Foundation { config, store, authority, audit, pins, clock, .. } = &self.foundation;
         tokio::spawn(certificate::keep(
             config.clone(),
             self.tls.clone(),
@@ -311,6 +320,9 @@ impl Gateway {
             vault: Arc::clone(&self.vault),
             audit: audit.clone(),
             recorder: Arc::clone(&self.evidence.recorder),
+            authority: Arc::clone(authority),
+            pins: Arc::clone(pins),
+            agents: Arc::clone(agents),
             clock: clock.clone(),
         };
         snapshot::clean(&config.dir);
@@ -329,7 +341,7 @@ impl Gateway {
         plane: DataPlane,
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
-        let ready = self.keep_house(&stop);
+        let ready = self.keep_house(&plane.agents, &stop);
         let Self { foundation, vault, tls, listener, monitor, evidence, news, _lock, .. } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;

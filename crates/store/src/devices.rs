@@ -131,7 +131,7 @@ pub struct DeviceFilter {
 
 /// Operations on devices.
 pub struct Devices<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
 }
 
 impl Store {

@@ -36,12 +36,13 @@ pub mod keepalive;
 pub mod lane;
 pub mod message;
 pub mod mux;
+pub mod pin;
 pub mod record;
 pub mod rotation;
 pub mod smux;
 pub mod stream;
 
 pub use message::{
-    ALPN, ASKS_TIME, HAS_RESERVE, NAMES_EXECUTABLES, RUNS_ON_TERMINALS, TELLS_ECHO, TELLS_PROGRAMS,
-    VERSIONS,
+    ALPN, ASKS_TIME, HAS_RESERVE, NAMES_EXECUTABLES, RUNS_ON_TERMINALS, TAKES_PINS, TELLS_ECHO,
+    TELLS_PROGRAMS, VERSIONS,
 };

@@ -19,6 +19,7 @@ use towline_wire::message::{
     Destination, EndReason, Enroll, ExitStatus, Framing, FromAgent, Held, Hello, Launch, Open,
     Platform, RefusalCode, Script, Size, Terminal, ToAgent, Welcome, decode, encode,
 };
+use towline_wire::pin::SignedPin;
 use towline_wire::record::Batch;
 use towline_wire::rotation::NewKey;
 
@@ -115,6 +116,7 @@ fn from_the_agent_of_other_things() -> Vec<u8> {
         row(FromAgent::Echoed(echoed), &[&[13, 1, b'a', 3, 0xac, 2, 4, 2]]),
         row(FromAgent::AskTime { challenge: SIXTEEN }, &[&[14], &SIXTEEN]),
         row(FromAgent::Limits { sessions: 300 }, &[&[15, 0xac, 2]]),
+        row(FromAgent::PinKept { issued: 300, pinned: true }, &[&[16, 0xac, 2, 1]]),
     ]
 }
 
@@ -150,6 +152,7 @@ fn to_the_agent() {
         err: None,
     };
     let reserved = open.clone();
+    let pin = SignedPin { pin: Some(THIRTY_TWO), issued: 300, signature: vec![5, 6] };
     let seen = [
         row(
             ToAgent::Welcome(Welcome { time, longest_ping: 60, grace: 600 }),
@@ -198,6 +201,7 @@ fn to_the_agent() {
             ToAgent::OpenReserved(reserved),
             &[&[17, 1, b'a', 2, 1, 2, 1, 3, 1, 0, 1, 1, b'x', 24, 0xac, 2, 1, 0]],
         ),
+        row(ToAgent::NextPin(pin), &[&[18, 1], &THIRTY_TWO, &[0xac, 2, 2, 5, 6]]),
     ];
     every_variant_has_a_row(&seen);
 }
@@ -304,8 +308,8 @@ fn every_variant_has_a_row(seen: &[u8]) {
 fn there_is_no_variant_beyond_the_rows() {
     use towline_wire::message::MessageError::Malformed;
     let beyond = |last: u8| vec![last + 1; 64];
-    assert!(matches!(decode::<FromAgent>(&beyond(15)), Err(Malformed(_))));
-    assert!(matches!(decode::<ToAgent>(&beyond(17)), Err(Malformed(_))));
+    assert!(matches!(decode::<FromAgent>(&beyond(16)), Err(Malformed(_))));
+    assert!(matches!(decode::<ToAgent>(&beyond(18)), Err(Malformed(_))));
     assert!(matches!(decode::<Launch>(&beyond(5)), Err(Malformed(_))));
     assert!(matches!(decode::<FromClient>(&beyond(3)), Err(Malformed(_))));
     assert!(matches!(decode::<ToClient>(&beyond(4)), Err(Malformed(_))));

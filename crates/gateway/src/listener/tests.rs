@@ -34,6 +34,7 @@ impl AgentAcceptor for NoAgents {
     fn serve(&self, _: AgentConnection) -> BoxFuture<'static, ()> {
         Box::pin(async {})
     }
+    fn give_pin(&self) {}
 }
 
 struct Scene {

@@ -141,7 +141,7 @@ impl Hub {
     }
 
     /// All devices that are connected.
-    pub(super) fn devices(&self) -> Vec<Arc<dyn Device>> {
+    pub(crate) fn devices(&self) -> Vec<Arc<dyn Device>> {
         lock(&self.devices).values().cloned().collect()
     }
 

@@ -217,6 +217,7 @@ impl AgentAcceptor for Pretended {
         let tell = self.tell.clone();
         Box::pin(async move { tell.send(connection.spki).await.unwrap() })
     }
+    fn give_pin(&self) {}
 }
 
 impl DataChannels for Pretended {

@@ -101,6 +101,13 @@ pub enum FromAgent {
         /// Sessions at once, without the place for a repair.
         sessions: u32,
     },
+    /// Answers [`ToAgent::NextPin`](super::ToAgent::NextPin). Since version 3.
+    PinKept {
+        /// The statement's time.
+        issued: u64,
+        /// Whether the device goes by a pin; if not, it needs no other one.
+        pinned: bool,
+    },
 }
 
 /// Who is calling.

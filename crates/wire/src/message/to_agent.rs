@@ -13,6 +13,7 @@ use crate::epoch::BootNonce;
 use crate::frame::StreamId;
 use crate::grant::{SignedGrant, SignedTime};
 use crate::lane::Lanes;
+use crate::pin::SignedPin;
 
 /// From the gateway to the agent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -115,6 +116,8 @@ pub enum ToAgent {
     /// Open a session of a terminal, if need be in the place beyond the device's limit that is kept
     /// for a repair. Since version 3.
     OpenReserved(Open),
+    /// The server's key will change to the one with this pin. Since version 3.
+    NextPin(SignedPin),
 }
 
 /// The gateway's side of the greeting.

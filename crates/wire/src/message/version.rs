@@ -25,6 +25,10 @@ pub const HAS_RESERVE: u16 = 3;
 /// [`Launch::ExecOnTerminal`](crate::message::Launch::ExecOnTerminal).
 pub const RUNS_ON_TERMINALS: u16 = 3;
 
+/// The version since which an agent takes the pin of the server's next key, see
+/// [`ToAgent::NextPin`](crate::message::ToAgent::NextPin).
+pub const TAKES_PINS: u16 = 3;
+
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
 /// anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -59,6 +59,12 @@ impl AgentAcceptor for AgentsHandle {
             }
         })
     }
+
+    fn give_pin(&self) {
+        for link in self.0.hub.devices().into_iter().filter_map(link_of) {
+            self.0.give_pin(&link);
+        }
+    }
 }
 
 impl Agents {
@@ -86,6 +92,7 @@ impl Agents {
                     let welcome = handshake.welcome(&link);
                     link.send_frame(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max });
                     link.send(&welcome);
+                    self.give_pin(&link);
                     Some(Admitted { link, io, peer })
                 }
                 Err(refusal) => {

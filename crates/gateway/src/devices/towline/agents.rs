@@ -14,6 +14,7 @@ use super::order::Grants;
 use crate::audit::AuditLog;
 use crate::authority::Authority;
 use crate::devices::enrollment::Enrollment;
+use crate::server_pins::ServerPins;
 use crate::sessions::Hub;
 
 /// Serves agents' links.
@@ -24,6 +25,8 @@ pub(super) struct Agents {
     pub(super) audit: AuditLog,
     pub(super) grants: Arc<Grants>,
     pub(super) clock: Clock,
+    /// The pin of the server's next key.
+    pub(super) pins: Arc<ServerPins>,
     /// How long sessions outlive their link.
     pub(super) grace: Duration,
     /// Records of the command log on their way to the store.
@@ -44,6 +47,8 @@ pub struct AgentParts {
     pub authority: Arc<Authority>,
     /// The time.
     pub clock: Clock,
+    /// The pin of the server's next key.
+    pub pins: Arc<ServerPins>,
     /// How long sessions outlive their link.
     pub grace: Duration,
 }
@@ -52,7 +57,7 @@ impl Agents {
     /// Over these parts.
     #[must_use]
     pub(super) fn new(parts: AgentParts) -> Arc<Self> {
-        let AgentParts { hub, store, enrollment, audit, authority, clock, grace } = parts;
+        let AgentParts { hub, store, enrollment, audit, authority, clock, pins, grace } = parts;
         let grants = Arc::new(Grants { authority, clock: clock.clone() });
         Arc::new(Self {
             hub,
@@ -61,6 +66,7 @@ impl Agents {
             audit,
             grants,
             clock,
+            pins,
             grace,
             intake: Intake::default(),
         })

@@ -22,6 +22,7 @@ mod intake;
 mod io;
 mod link;
 mod link_clock;
+mod next_pin;
 mod order;
 mod outbox;
 mod reports;

@@ -95,6 +95,7 @@ impl Agents {
             FromAgent::Limits { sessions } => link.allows(sessions),
             FromAgent::AskTime { challenge } => link.tell_time(&challenge),
             FromAgent::Log(batch) => self.intake.put(link, batch),
+            FromAgent::PinKept { issued, pinned } => self.pin_kept(link, issued, pinned),
             FromAgent::NewKey(key) => self.admit_key(link, key),
             FromAgent::NoNewKey { text } => {
                 link.answer_rotation(Err(RotateError::Refused { why: text }))

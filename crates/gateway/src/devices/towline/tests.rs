@@ -70,6 +70,7 @@ pub(super) async fn scene() -> Scene {
         audit,
         authority,
         clock,
+        pins: Arc::default(),
         grace,
     });
     let link = link(&agents, 1);
