@@ -117,7 +117,12 @@ fn a_command_without_a_terminal_gives_its_output_and_a_normal_end() -> Outcome {
     })?;
     let apart = r#"{"command":["echo err-$((6 * 7)) >&2"],"separateOutputStream":["true"]}"#;
     let out = run(start_session(&lab, &device, &[document, ["--parameters", apart]].concat())?)?;
-    ensure(text(&out.stderr).contains("err-42\n"), || format!("{out:?}"))
+    ensure(text(&out.stderr).contains("err-42\n"), || format!("{out:?}"))?;
+    let prefixed = r#"{"command":["echo o1; echo e1 >&2"],"separateOutputStream":["true"],
+        "stdOutSeparatorPrefix":["OUT:"],"stdErrSeparatorPrefix":["ERR:"]}"#;
+    let out = run(start_session(&lab, &device, &[document, ["--parameters", prefixed]].concat())?)?;
+    let (said, complained) = (text(&out.stdout), text(&out.stderr));
+    ensure(said.contains("OUT:o1\n") && complained.contains("ERR:e1\n"), || format!("{out:?}"))
 }
 
 #[test]

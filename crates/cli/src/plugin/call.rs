@@ -25,7 +25,7 @@ use towline_ssm::documents::{
 };
 
 use crate::exit::{self, HasExitCode};
-use crate::session::Listen;
+use crate::session::{Listen, Prefix};
 
 /// Begin of the names of the variables that the answer may be in.
 const VARIABLE: &str = "AWS_SSM_START_SESSION_RESPONSE";
@@ -65,6 +65,8 @@ pub(super) enum Kind {
         input: bool,
         /// Its standard error comes on ours; else on our standard output, among the rest.
         apart: bool,
+        /// What stands before the text of each stream, where they are apart.
+        prefixes: [Prefix; 2],
     },
     /// One connection, on our standard input and output.
     Stdio,
@@ -178,12 +180,18 @@ fn kind(request: Option<&str>) -> Result<Kind, BadCall> {
     };
     Ok(match request.document.as_deref() {
         Some(TOWLINE_EXEC) if is_set(&request.parameters, "terminal") => Kind::Terminal,
-        Some(TOWLINE_EXEC) => Kind::Command { input: true, apart: true },
+        Some(TOWLINE_EXEC) => {
+            Kind::Command { input: true, apart: true, prefixes: Default::default() }
+        }
         // As with AWS's agent such a command has no input.
-        Some(NON_INTERACTIVE_COMMAND) => Kind::Command {
-            input: false,
-            apart: is_set(&request.parameters, "separateOutputStream"),
-        },
+        Some(NON_INTERACTIVE_COMMAND) => {
+            let apart = is_set(&request.parameters, "separateOutputStream");
+            let names = ["stdOutSeparatorPrefix", "stdErrSeparatorPrefix"].map(|name| {
+                let value = &request.parameters[name];
+                value.get(0).unwrap_or(value).as_str().filter(|_| apart).unwrap_or_default()
+            });
+            Kind::Command { input: false, apart, prefixes: names.map(Prefix::new) }
+        }
         Some(SSH_SESSION) => Kind::Stdio,
         Some(PORT_FORWARDING | REMOTE_HOST_FORWARDING) => Kind::Port(listen(&request.parameters)?),
         Some(_) | None => Kind::Terminal,
@@ -262,7 +270,8 @@ mod tests {
         let kind = |request: &str| {
             parse(&[ANSWER, "eu-1", "StartSession", "", request]).map(|session| session.kind)
         };
-        let command = |apart| Ok(Kind::Command { input: false, apart });
+        let command =
+            |apart| Ok(Kind::Command { input: false, apart, prefixes: Default::default() });
         assert_eq!(kind(r#"{"Target":"mi-1"}"#), Ok(Kind::Terminal));
         assert_eq!(kind(r#"{"DocumentName":"AWS-StartInteractiveCommand"}"#), Ok(Kind::Terminal));
         assert_eq!(kind(r#"{"DocumentName":"AWS-StartNonInteractiveCommand"}"#), command(false));

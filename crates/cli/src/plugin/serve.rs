@@ -87,7 +87,7 @@ async fn serve(session: call::Session, env: &Environment, output: Output) -> Res
         kind => {
             let ending =
                 Box::pin(session::run(Client::new(settings), begin, manner(&kind))).await?;
-            if let (Kind::Command { input: false, apart: true }, None) = (&kind, &ending.line) {
+            if let (Kind::Command { input: false, apart: true, .. }, None) = (&kind, &ending.line) {
                 // As the official one writes it; scripts look for it.
                 output.text(&format!("EXIT_CODE: {}", ending.code))?;
             }
@@ -122,8 +122,8 @@ fn flags(session: &call::Session, env: &Environment) -> Result<Flags, Failure> {
 fn manner(kind: &Kind) -> Manner {
     match *kind {
         Kind::Terminal => Manner { guest: true, ..Manner::on_screen(Some(escape::DEFAULT)) },
-        Kind::Command { input, apart } => {
-            Manner { guest: true, joined: !apart, ..Manner::command(input) }
+        Kind::Command { input, apart, prefixes } => {
+            Manner { guest: true, joined: !apart, prefixes, ..Manner::command(input) }
         }
         Kind::Stdio | Kind::Port(_) => Manner::proxy(true),
     }

@@ -38,25 +38,80 @@ pub(crate) struct Manner {
     /// A stream of bytes for another program: much room on the way, and every signal means the end,
     /// as does that nobody reads it any more.
     pub bulk: bool,
+    /// Put before the text of standard output and standard error.
+    pub prefixes: [Prefix; 2],
+}
+
+/// Text that stands before output which begins a line. Empty for most sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Prefix {
+    bytes: [u8; Self::MAX],
+    length: u8,
+}
+
+const NONE: [Prefix; 2] = [Prefix { bytes: [0; Prefix::MAX], length: 0 }; 2];
+
+impl Prefix {
+    /// Most bytes; documents allow no more.
+    const MAX: usize = 30;
+
+    /// The text, cut at its bound.
+    #[must_use]
+    pub(crate) fn new(text: &str) -> Self {
+        let text = &text.as_bytes()[..text.len().min(Self::MAX)];
+        let mut prefix = Self { length: u8::try_from(text.len()).unwrap_or(0), ..Self::default() };
+        prefix.bytes[..text.len()].copy_from_slice(text);
+        prefix
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.length)]
+    }
 }
 
 impl Manner {
     /// A terminal on the device, and this one for it.
     #[must_use]
     pub(crate) fn on_screen(escape: Option<u8>) -> Self {
-        Self { terminal: true, input: true, escape, guest: false, joined: false, bulk: false }
+        Self {
+            terminal: true,
+            input: true,
+            escape,
+            guest: false,
+            joined: false,
+            bulk: false,
+            prefixes: NONE,
+        }
     }
 
     /// A command; `input` when it reads ours.
     #[must_use]
     pub(crate) fn command(input: bool) -> Self {
-        Self { terminal: false, input, escape: None, guest: false, joined: false, bulk: false }
+        Self {
+            terminal: false,
+            input,
+            escape: None,
+            guest: false,
+            joined: false,
+            bulk: false,
+            prefixes: NONE,
+        }
     }
 
     /// One connection, on standard input and output.
     #[must_use]
     pub(crate) fn proxy(guest: bool) -> Self {
-        Self { terminal: false, input: true, escape: None, guest, joined: false, bulk: true }
+        Self {
+            terminal: false,
+            input: true,
+            escape: None,
+            guest,
+            joined: false,
+            bulk: true,
+            prefixes: NONE,
+        }
     }
 }
 

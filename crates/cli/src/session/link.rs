@@ -150,6 +150,11 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// Whether the gateway knows only AWS's dialect.
+    pub(super) const fn speaks_aws(&self) -> bool {
+        self.aws.is_some()
+    }
+
     /// The version of smux that the other end of a tunnel speaks.
     #[must_use]
     pub(super) fn smux(&self) -> Version {

@@ -36,7 +36,7 @@ mod signals;
 mod streams;
 
 pub(crate) use aws::CLIENT_VERSION;
-pub(crate) use begin::{Begin, Manner, Token};
+pub(crate) use begin::{Begin, Manner, Prefix, Token};
 pub(crate) use copier::{Copier, CopyError};
 pub(crate) use copy_session::{Copied, copy};
 pub(crate) use error::SessionError;

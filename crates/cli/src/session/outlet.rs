@@ -11,6 +11,7 @@ use std::io;
 
 use bytes::{Buf, BytesMut};
 
+use super::begin::Prefix;
 use crate::limits::UNDO_TIMEOUT;
 use crate::terminal::modes::Modes;
 use crate::terminal::stdio::LocalStream;
@@ -24,13 +25,31 @@ pub(super) struct Outlet {
     /// Of the terminal that this is, if it is one.
     modes: Option<Modes>,
     waiting: BytesMut,
+    /// What stands before text that begins a line; empty for most.
+    prefix: Prefix,
+    line_begins: bool,
+    /// Bytes of prefixes that were put and are not yet done with: nobody gets credit for them.
+    own: usize,
 }
 
 impl Outlet {
     /// An output to this stream; to nowhere when there is none.
     #[must_use]
     pub(super) fn new(stream: Option<LocalStream>) -> Self {
-        Self { stream, discarded: None, modes: None, waiting: BytesMut::new() }
+        Self {
+            stream,
+            discarded: None,
+            modes: None,
+            waiting: BytesMut::new(),
+            prefix: Prefix::default(),
+            line_begins: true,
+            own: 0,
+        }
+    }
+
+    /// Puts this before each piece of text that begins a line, as AWS's agent does.
+    pub(super) const fn set_prefix(&mut self, prefix: Prefix) {
+        self.prefix = prefix;
     }
 
     /// The same for a terminal, whose modes are tracked.
@@ -76,9 +95,31 @@ impl Outlet {
     /// # Errors
     /// When the local end is of no more use; the bytes are then thrown away from here on.
     pub(super) fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let prefixed = self.prefixed(bytes);
+        let bytes = prefixed.as_deref().unwrap_or(bytes);
         let done = if self.waiting.is_empty() { self.write(bytes)? } else { 0 };
         self.waiting.extend_from_slice(&bytes[done..]);
-        Ok(done)
+        Ok(self.without_own(done))
+    }
+
+    /// The bytes with the prefix, if it is due.
+    fn prefixed(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        let prefix = self.prefix.as_bytes();
+        if prefix.is_empty() || bytes.is_empty() {
+            return None;
+        }
+        let due = std::mem::replace(&mut self.line_begins, bytes.ends_with(b"\n"));
+        due.then(|| {
+            self.own += prefix.len();
+            [prefix, bytes].concat()
+        })
+    }
+
+    /// Of so many bytes that are done with, those of the device.
+    fn without_own(&mut self, done: usize) -> usize {
+        let own = done.min(self.own);
+        self.own -= own;
+        done - own
     }
 
     /// Writes what waits. Returns how many bytes are done with.
@@ -91,7 +132,7 @@ impl Outlet {
         self.waiting = waiting;
         let done = result?;
         self.waiting.advance(done);
-        Ok(done)
+        Ok(self.without_own(done))
     }
 
     /// Throws away what waits, and from here on everything. Returns how many bytes that were.
@@ -99,7 +140,7 @@ impl Outlet {
         self.discarded = self.stream.take().or(self.discarded.take());
         let waiting = self.waiting.len();
         self.waiting.clear();
-        waiting
+        self.without_own(waiting)
     }
 
     /// Waits until [`Outlet::drain`] is worth a try; for ever when nothing waits.
@@ -137,6 +178,25 @@ mod tests {
     use crate::terminal::stdio::Access;
     use std::io::Read;
     use std::os::fd::AsFd;
+
+    #[test]
+    fn a_prefix_stands_before_text_that_begins_a_line_and_counts_for_nobody() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let (mut reader, writer) = std::io::pipe().unwrap();
+            let mut outlet =
+                Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
+            outlet.stream.as_ref().unwrap().writable().await.unwrap();
+            outlet.set_prefix(Prefix::new("OUT:"));
+            for (piece, done) in [(&b"o1\n"[..], 3), (b"o2\nhalf", 7), (b"s\n", 2), (b"", 0)] {
+                assert_eq!(outlet.put(piece).unwrap(), done);
+            }
+            drop((outlet, writer));
+            let mut got = String::new();
+            reader.read_to_string(&mut got).unwrap();
+            assert_eq!(got, "OUT:o1\nOUT:o2\nhalfs\n");
+        });
+    }
 
     #[test]
     fn what_a_full_pipe_does_not_take_waits_and_arrives_in_order() {

@@ -38,6 +38,12 @@ pub(crate) async fn run(
             Connected::Begun(begun) => *begun,
             Connected::Left(ending) => return Ok(ending),
         };
+    if !link.speaks_aws() {
+        // Where AWS's dialect is spoken, the other end puts prefixes before the text.
+        for (outlet, prefix) in local.outlets.iter_mut().zip(manner.prefixes) {
+            outlet.set_prefix(prefix);
+        }
+    }
     if let Some(notice) = notice {
         local.status.say(&[format!("towline: {notice}")]);
     }
