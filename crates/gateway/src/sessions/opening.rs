@@ -202,7 +202,10 @@ impl Prepared {
                 None
             }
             Begun::NotWanted => None,
-            Begun::Failed(why) => Some(why),
+            Begun::Failed(why) => {
+                session.set_notice(format!("This session is not recorded: {why}"));
+                Some(why)
+            }
         });
         stored.map_err(|error| {
             StartError::Internal(format!("the session could not be stored: {error}"))

@@ -223,6 +223,11 @@ impl Positions {
         Ok(out.limit)
     }
 
+    /// Up to where the client has room for output.
+    pub(super) fn output_limit(&self, lane: Lane) -> u64 {
+        self.out[lane].limit
+    }
+
     /// Input came. True: pass it on. False: drop it; a client sends it again after the next attach.
     /// What was passed on is not passed on twice, so nobody can fill the device's link with
     /// repetitions.

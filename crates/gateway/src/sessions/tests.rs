@@ -119,6 +119,33 @@ fn a_session_whose_recorder_is_behind_slows_down_until_it_has_caught_up() {
 }
 
 #[test]
+fn a_client_that_attaches_again_gets_no_way_round_a_recorder_that_is_behind() {
+    let (session, _told) = session();
+    let tape = towline_archive::Tape::detached("ann-1", session.on_taken());
+    session.record(Arc::clone(&tape));
+    let link = link();
+    up(&session, &link);
+    session.opened();
+    attach(&session, None);
+    session.attached(1, Lanes::new(0, 0), 0, 100);
+    sent(&link);
+    tape.output(towline_evidence::recording::Lane::Io, 0, &vec![0; 2 * 1024 * 1024]);
+    attach(&session, Some([0, 0]));
+    assert_eq!(sent(&link), ["attach 2 Some([0, 0]) [0, 0]"], "no room is told");
+    session.attached(2, Lanes::new(0, 0), 0, 100);
+    assert!(sent(&link).is_empty());
+    tape.emptied();
+    assert_eq!(sent(&link), ["credit 0 100"]);
+    // And where the tape is emptied before the device answers, the answer gives the credit.
+    tape.output(towline_evidence::recording::Lane::Err, 0, &vec![0; 2 * 1024 * 1024]);
+    attach(&session, Some([0, 0]));
+    tape.emptied();
+    session.attached(3, Lanes::new(0, 0), 0, 100);
+    let told = sent(&link);
+    assert_eq!(told, ["attach 3 Some([0, 0]) [0, 0]", "credit 0 100"]);
+}
+
+#[test]
 fn bytes_flow_both_ways_once_the_agent_has_answered_the_attach() {
     let (session, link, client) = running();
     session.output(Lane::Io, 0, b"hello");

@@ -136,7 +136,7 @@ fn config(session: &Session) -> AgentConfig {
         properties: session.meta.properties.clone(),
         separate_output: session.meta.separate_output,
         prefixes: session.meta.prefixes.clone(),
-        customer_message: String::new(),
+        customer_message: session.notice().to_owned(),
         seed,
     }
 }

@@ -145,7 +145,7 @@ impl Session {
         let limit = core.positions.output_credit(lane, acked, limit)?;
         // What the client has taken is not yet what the recorder has taken: the slower of the two
         // sets the pace.
-        if core.tape.as_ref().is_some_and(|tape| tape.is_behind()) {
+        if core.is_behind() {
             core.held[lane] = Some((acked, limit));
         } else {
             core.held[lane] = None;
@@ -154,16 +154,9 @@ impl Session {
         Ok(core.complete())
     }
 
-    /// The recorder has caught up: the device gets the credit that was held back.
+    /// The recorder has caught up, or may have: the device gets the credit that was held back.
     pub(in crate::sessions) fn release_credit(&self) {
-        let mut core = self.lock();
-        for lane in Lane::ALL {
-            if let Some((acked, limit)) = core.held[lane].take()
-                && core.positions.flows()
-            {
-                core.credit(lane, acked, limit);
-            }
-        }
+        self.lock().release_credit();
     }
 
     /// The client has another terminal size or sends a signal. False: too many such messages wait

@@ -161,7 +161,10 @@ impl Session {
     pub fn attached(&self, attachment: u32, output: Lanes<u64>, input: u64, room: u32) {
         let mut core = self.lock();
         match core.positions.start(attachment, output, input, room) {
-            Ok(true) => core.tell(ToChannel::Word(ToClient::Attached { output, input, room })),
+            Ok(true) => {
+                core.tell(ToChannel::Word(ToClient::Attached { output, input, room }));
+                core.hold_room(output);
+            }
             Ok(false) => {}
             Err(broken) => core.blame_device(&self.meta.name, broken),
         }

@@ -3,7 +3,7 @@
 //! # Invariants
 //! - Everything that changes stands behind one lock, which is never held while something waits.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use tokio::sync::{Notify, oneshot};
 use tokio::time::Instant;
@@ -55,6 +55,8 @@ pub(super) struct Core {
     pub(super) since: Since,
     /// Credit that the device gets when the recorder has caught up: acknowledged, and limit.
     pub(super) held: Lanes<Option<(u64, u64)>>,
+    /// The latest attach told the device of no room, because the recorder is behind.
+    pub(super) withheld: bool,
     /// Where its output is recorded, if it is.
     pub(super) tape: Option<Arc<Tape>>,
     /// Who watches it.
@@ -66,6 +68,8 @@ pub struct Session {
     /// What never changes.
     pub meta: Meta,
     core: Mutex<Core>,
+    /// What a client of AWS is told before the session's first byte.
+    notice: OnceLock<String>,
     /// Wakes the watch when a deadline may have come nearer.
     pub(in crate::sessions) changed: Notify,
 }
@@ -101,10 +105,11 @@ impl Session {
             exited: None,
             since,
             held: Lanes::default(),
+            withheld: false,
             tape: None,
             viewers: Viewers::default(),
         };
-        Self { meta, core: Mutex::new(core), changed: Notify::new() }
+        Self { meta, core: Mutex::new(core), notice: OnceLock::new(), changed: Notify::new() }
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, Core> {
@@ -133,6 +138,17 @@ impl Session {
             tape.end("the session ended while it was opened");
         }
         core.tape = Some(tape);
+    }
+
+    /// Sets what a client of AWS is told before the first byte. The first call counts.
+    pub fn set_notice(&self, text: String) {
+        let _ = self.notice.set(text);
+    }
+
+    /// What that is; empty: nothing.
+    #[must_use]
+    pub fn notice(&self) -> &str {
+        self.notice.get().map_or("", String::as_str)
     }
 
     /// Writes a marker into its recording, if there is one.
@@ -268,7 +284,38 @@ impl Core {
     pub(super) fn attach(&mut self) {
         let (Some(device), Some(_)) = (&self.device, &self.client) else { return };
         let (attachment, received, room) = self.positions.attach();
-        device.attach(attachment, received, room);
+        // A client that attaches anew gets no way round a recorder that is behind.
+        self.withheld = self.is_behind();
+        device.attach(attachment, received, if self.withheld { Lanes::default() } else { room });
+    }
+
+    /// The room that an attach did not tell is credit that is held back.
+    pub(super) fn hold_room(&mut self, output: Lanes<u64>) {
+        if !std::mem::take(&mut self.withheld) {
+            return;
+        }
+        for lane in Lane::ALL {
+            let limit = self.positions.output_limit(lane);
+            self.held[lane] = (limit > output[lane]).then_some((output[lane], limit));
+        }
+        if !self.is_behind() {
+            self.release_credit(); // nobody else will: the tape was emptied meanwhile
+        }
+    }
+
+    /// Gives the device the credit that was held back.
+    pub(super) fn release_credit(&mut self) {
+        for lane in Lane::ALL {
+            if let Some((acked, limit)) = self.held[lane].take()
+                && self.positions.flows()
+            {
+                self.credit(lane, acked, limit);
+            }
+        }
+    }
+
+    pub(super) fn is_behind(&self) -> bool {
+        self.tape.as_ref().is_some_and(|tape| tape.is_behind())
     }
 
     /// Gives something to the client; one whose queue is full loses its place and may attach again.
