@@ -1,5 +1,6 @@
 //! The command line of the agent: parsed, not executed.
 
+use crate::copy::Granted;
 use lexopt::{Arg, Parser, ValueExt as _};
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -72,12 +73,7 @@ pub enum Command {
     /// Check the configuration.
     ConfigCheck,
     /// Serve the files of one path on standard input and output. The agent starts it.
-    Copy {
-        /// Write the files, or read them.
-        put: bool,
-        /// The granted path.
-        path: String,
-    },
+    Copy(Granted),
     /// Print the version.
     Version,
     /// Print [`HELP`].
@@ -140,7 +136,7 @@ pub const COPY: &str = "serve-copy";
 
 fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
     let (mut config, mut state_dir, mut json, mut words) = (None, None, false, Vec::new());
-    let mut takes_over = None;
+    let (mut takes_over, mut follow) = (None, false);
     let mut enroll = Loose::default();
     while let Some(argument) = parser.next()? {
         match argument {
@@ -150,6 +146,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
             Arg::Long("state-dir") => state_dir = Some(parser.value()?.into()),
             Arg::Long("json") => json = true,
             Arg::Long("takes-over") => takes_over = Some(parser.value()?.parse()?),
+            Arg::Long("follow") if words.first().is_some_and(|word| word == COPY) => follow = true,
             Arg::Value(word) if words.len() < 2 || (words.len() == 2 && words[0] == COPY) => {
                 words.push(word.string()?)
             }
@@ -173,7 +170,7 @@ fn read(mut parser: Parser) -> Result<Arguments, lexopt::Error> {
         ["log"] => Command::Log { json },
         ["config", "check"] => Command::ConfigCheck,
         [COPY, way @ ("put" | "get"), path] => {
-            Command::Copy { put: way == "put", path: path.to_owned() }
+            Command::Copy(Granted { put: way == "put", follow, path: path.to_owned() })
         }
         ["version"] => Command::Version,
         ["help"] => Command::Help,

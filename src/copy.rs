@@ -2,56 +2,112 @@
 //! and output.
 //!
 //! The agent starts its own program for each copy, as the session's user. The process gets the
-//! one path that was granted, and whether it may read or write it.
+//! one path that was granted, whether it may read or write it, and whether it follows links.
 //!
 //! # Invariants
 //! - No path outside of the granted one, by its text. The user's permissions apply.
-//! - A file is written under another name and renamed when its digest is right. An interrupted
-//!   copy leaves the other name, and the next copy resumes it.
+//! - Without the right to follow links, no link is opened: neither on the way nor at its end.
+//! - What is written obeys [`towline_files`]: a file changes as a whole, and keeps what it has.
+//! - Each question has one answer. A write whose data failed has its answer: [`Ask::Whole`] has none
+//!   then.
 //! - One buffer of one frame. Nothing grows with the size of files or folders.
 //!
 //! # Not here
-//! - Links are neither followed in listings nor made. Owners, times and attributes are not kept.
+//! - Links are not made. Owners, times and attributes of the sender are not kept.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
-use std::path::{Path, PathBuf};
+use std::fs;
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
 use std::process::ExitCode;
 
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::sys::signal::{SigSet, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::{Mode, umask};
 use ring::digest::{Context, SHA256};
-use towline_wire::copy::{Answer, Ask, Entry, Kind, is_below};
+use towline_files::{Fault, Incoming, Place, Seen, Wish, bytes_of};
+use towline_wire::copy::{Answer, Ask, Entry, Kind, VERSIONS, is_below, mark_of};
 use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
 use towline_wire::message::{decode, encode};
 
-/// A file on its way in.
-struct Writing {
-    file: File,
-    part: PathBuf,
-    target: PathBuf,
-    digest: Context,
-    mode: u32,
+/// What a copy on the device was granted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    /// Write the files, or read them.
+    pub put: bool,
+    /// Follow symbolic links.
+    pub follow: bool,
+    /// The file or directory.
+    pub path: String,
 }
 
 /// Serves until standard input ends.
 #[must_use]
-pub fn serve(put: bool, root: &str) -> ExitCode {
-    let served =
-        Server { root, put, writing: None, out: io::stdout() }.run(&mut io::stdin().lock());
+pub fn serve(granted: &Granted) -> ExitCode {
+    // The mask can only be read by setting it; this process has one thread.
+    let mask = umask(Mode::empty());
+    umask(mask);
+    let served = Ends::listen().and_then(|ends| {
+        let umask = mask.bits();
+        Server { granted, umask, ends, writing: Writing::Nothing, out: io::stdout() }.run()
+    });
     if served.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
+/// The signals that end a session. They wait until this process asks for them, so that it removes
+/// what nobody can go on with.
+struct Ends(SignalFd);
+
+impl Ends {
+    fn listen() -> io::Result<Self> {
+        let signals = SigSet::from_iter([Signal::SIGHUP, Signal::SIGTERM]);
+        signals.thread_block()?;
+        Ok(Self(SignalFd::with_flags(&signals, SfdFlags::SFD_CLOEXEC)?))
+    }
+
+    /// Waits for input or a signal; true for a signal.
+    fn is_due(&self) -> io::Result<bool> {
+        let input = io::stdin();
+        let mut both = [
+            PollFd::new(input.as_fd(), PollFlags::POLLIN),
+            PollFd::new(self.0.as_fd(), PollFlags::POLLIN),
+        ];
+        loop {
+            match poll(&mut both, PollTimeout::NONE) {
+                Err(Errno::EINTR) => {}
+                result => {
+                    result?;
+                    return Ok(both[1].any() == Some(true));
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of content.
+enum Writing {
+    Nothing,
+    Open(Incoming),
+    /// The failure was told.
+    Failed,
+}
+
 struct Server<'a> {
-    root: &'a str,
-    put: bool,
-    writing: Option<Writing>,
+    granted: &'a Granted,
+    umask: u32,
+    ends: Ends,
+    writing: Writing,
     out: io::Stdout,
 }
 
 impl Server<'_> {
-    fn run(&mut self, input: &mut impl Read) -> io::Result<()> {
+    fn run(&mut self) -> io::Result<()> {
         let mut reader = FrameReader::new();
+        self.send(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max })?;
+        self.out.flush()?;
         loop {
             while let Some(frame) = reader.next().map_err(io::Error::other)? {
                 match frame {
@@ -60,15 +116,23 @@ impl Server<'_> {
                         let ask = decode(body).map_err(io::Error::other)?;
                         let answer = self
                             .answer(ask)
-                            .unwrap_or_else(|error| Answer::Failed(error.to_string()));
-                        self.say(&answer)?;
+                            .unwrap_or_else(|fault| Some(Answer::Failed(fault.to_string())));
+                        if let Some(answer) = answer {
+                            self.say(&answer)?;
+                        }
                     }
                     _ => {}
                 }
             }
-            match input.read(reader.spare())? {
-                0 => return Ok(()),
-                n => reader.filled(n),
+            if self.ends.is_due()? {
+                return Ok(());
+            }
+            // Without the buffer of the standard library: a poll does not see what is in it.
+            match nix::unistd::read(io::stdin(), reader.spare()) {
+                Ok(0) => return Ok(()),
+                Ok(n) => reader.filled(n),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno.into()),
             }
         }
     }
@@ -85,64 +149,78 @@ impl Server<'_> {
         self.out.flush()
     }
 
-    /// Content. What follows a failure is thrown away: its end was told already.
+    /// Content. What follows a failure is discarded: its end was told already.
     fn take(&mut self, data: &[u8]) -> io::Result<()> {
-        let Some(writing) = &mut self.writing else { return Ok(()) };
-        writing.digest.update(data);
-        if let Err(error) = writing.file.write_all(data) {
-            self.writing = None;
-            self.say(&Answer::Failed(error.to_string()))?;
-        }
-        Ok(())
+        let Writing::Open(incoming) = &mut self.writing else { return Ok(()) };
+        let Err(fault) = incoming.write(data) else { return Ok(()) };
+        let kept = incoming.kept();
+        self.writing = Writing::Failed;
+        self.say(&Answer::Failed(match kept {
+            Some(name) => format!("{fault}; the partial file {} is kept", name.display()),
+            None => fault.to_string(),
+        }))
     }
 
-    fn answer(&mut self, ask: Ask) -> io::Result<Answer> {
-        match ask {
-            Ask::Look(path) => Ok(Answer::Is(entry(fs::metadata(self.granted(&path, None)?))?)),
-            Ask::List(path) => self.list(&path),
-            Ask::Read { path, offset } => self.read(&path, offset),
-            Ask::Write { path, mode, mark, .. } => self.write(&path, mode, mark),
-            Ask::Whole(digest) => self.whole(digest),
-            Ask::Folder { path, mode } => {
-                let path = self.granted(&path, Some(true))?;
-                match fs::DirBuilder::new().mode(mode & 0o777).create(path) {
-                    Err(error)
-                        if error.kind() == io::ErrorKind::AlreadyExists
-                            && Path::new(path).is_dir() => {}
-                    result => result?,
+    fn answer(&mut self, ask: Ask) -> Result<Option<Answer>, Fault> {
+        Ok(Some(match ask {
+            Ask::Look(path) => Answer::Is(self.look(&path)?),
+            Ask::List(path) => self.list(&path)?,
+            Ask::Read { path, offset } => self.read(&path, offset)?,
+            Ask::Write { path, mode, size, mark } => self.write(&path, mode, size, mark)?,
+            Ask::Whole(digest) => match std::mem::replace(&mut self.writing, Writing::Nothing) {
+                Writing::Open(incoming) => {
+                    incoming.finish(&digest)?;
+                    Answer::Done
                 }
-                Ok(Answer::Done)
+                Writing::Failed => return Ok(None),
+                Writing::Nothing => return Err(refused("no file is being written")),
+            },
+            Ask::Folder { path, mode } => {
+                self.place(&path, Some(true))?.make_directory(mode)?;
+                Answer::Done
             }
-        }
+        }))
     }
 
-    /// The path, if it is granted for this.
-    fn granted<'p>(&self, path: &'p str, put: Option<bool>) -> io::Result<&'p str> {
-        let right = is_below(self.root, path) && put.is_none_or(|put| put == self.put);
-        if right {
-            Ok(path)
-        } else {
-            Err(io::Error::other("the grant of this session does not cover this"))
+    /// The place of a path, if it is granted for this.
+    fn place(&self, path: &str, put: Option<bool>) -> Result<Place, Fault> {
+        let granted = self.granted;
+        if !is_below(&granted.path, path) || put.is_some_and(|put| put != granted.put) {
+            return Err(refused("the grant of this session does not cover this"));
         }
+        let path = Path::new(path);
+        if granted.follow { Place::following(path) } else { Place::strict(path) }
     }
 
-    fn list(&mut self, path: &str) -> io::Result<Answer> {
+    fn look(&self, path: &str) -> Result<Entry, Fault> {
+        let seen = match self.place(path, None) {
+            Err(fault) if fault.is_not_found() => None,
+            place => place?.look()?,
+        };
+        if seen.is_some_and(|seen| seen.kind == towline_files::Kind::Link) {
+            return Err(Fault::Link(path.into()));
+        }
+        Ok(entry(seen))
+    }
+
+    fn list(&mut self, path: &str) -> Result<Answer, Fault> {
+        let place = self.place(path, Some(false))?;
+        if self.granted.follow && is_loop(Path::new(path)) {
+            return Err(refused("it is a link to a directory above it"));
+        }
         let mut unnamed = 0;
-        for found in fs::read_dir(self.granted(path, Some(false))?)? {
-            let found = found?;
-            match (found.file_name().into_string(), entry(fs::symlink_metadata(found.path()))) {
-                (Ok(name), Ok(entry)) => self.say(&Answer::Item { name, entry })?,
-                _ => unnamed += 1,
+        place.list(self.granted.follow, &mut |name, seen| match name.into_string() {
+            Ok(name) => self.say(&Answer::Item { name, entry: entry(seen) }),
+            Err(_) => {
+                unnamed += 1;
+                Ok(())
             }
-        }
+        })?;
         Ok(Answer::End { unnamed })
     }
 
-    fn read(&mut self, path: &str, offset: u64) -> io::Result<Answer> {
-        let mut file = File::open(self.granted(path, Some(false))?)?;
-        if !file.metadata()?.is_file() {
-            return Err(io::Error::other("it is not a file"));
-        }
+    fn read(&mut self, path: &str, offset: u64) -> Result<Answer, Fault> {
+        let (mut file, _) = self.place(path, Some(false))?.read()?;
         let (mut digest, mut at, mut buffer) = (Context::new(&SHA256), 0_u64, vec![0; MAX_DATA]);
         loop {
             // A piece that ends at the offset, so that none is sent in part.
@@ -161,73 +239,39 @@ impl Server<'_> {
         Ok(Answer::Whole(bytes_of(digest)))
     }
 
-    fn write(&mut self, path: &str, mode: u32, mark: [u8; 8]) -> io::Result<Answer> {
-        self.writing = None;
-        let target = Path::new(self.granted(path, Some(true))?);
-        let name =
-            target.file_name().ok_or_else(|| io::Error::other("it has no name"))?.to_string_lossy();
-        if target.is_dir() {
-            return Err(io::Error::other("it is a folder"));
-        }
-        let part = target.with_file_name(format!(".{name}.{:016x}.part", u64::from_be_bytes(mark)));
-        let mut file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .custom_flags(OFlag::O_NOFOLLOW.bits())
-            .open(&part)?;
-        let (mut digest, mut have, mut buffer) = (Context::new(&SHA256), 0, vec![0; MAX_DATA]);
-        loop {
-            match file.read(&mut buffer)? {
-                0 => break,
-                n => {
-                    digest.update(&buffer[..n]);
-                    have += n as u64;
-                }
-            }
-        }
-        file.seek(SeekFrom::Start(have))?;
-        self.writing =
-            Some(Writing { file, part, target: target.to_owned(), digest, mode: mode & 0o777 });
+    fn write(&mut self, path: &str, mode: u32, size: u64, mark: [u8; 8]) -> Result<Answer, Fault> {
+        self.writing = Writing::Nothing;
+        let place = self.place(path, Some(true))?;
+        let wish = Wish {
+            mode: mode & 0o777 & !self.umask,
+            size: Some(size).filter(|&size| size > 0),
+            mark: &mark_of(mark),
+        };
+        let incoming = Incoming::begin(place, &wish)?;
+        let have = incoming.have()?;
+        self.writing = Writing::Open(incoming);
         Ok(Answer::Have(have))
     }
-
-    fn whole(&mut self, digest: [u8; 32]) -> io::Result<Answer> {
-        let writing =
-            self.writing.take().ok_or_else(|| io::Error::other("no file is being written"))?;
-        if bytes_of(writing.digest) != digest {
-            fs::remove_file(&writing.part)?;
-            return Err(io::Error::other(
-                "the file arrived damaged: its digest differs from the sender's, so it was discarded",
-            ));
-        }
-        writing.file.set_permissions(fs::Permissions::from_mode(writing.mode))?;
-        writing.file.sync_all()?;
-        fs::rename(&writing.part, &writing.target)?;
-        Ok(Answer::Done)
-    }
 }
 
-fn bytes_of(digest: Context) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.finish().as_ref()); // SHA-256 has 32
-    bytes
+fn refused(why: &'static str) -> Fault {
+    Fault::Io(io::Error::other(why))
 }
 
-fn entry(metadata: io::Result<fs::Metadata>) -> io::Result<Entry> {
-    let metadata = match metadata {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            return Ok(Entry { kind: Kind::Nothing, size: 0, mode: 0 });
-        }
-        result => result?,
-    };
-    let kind = match metadata.file_type() {
-        t if t.is_file() => Kind::File,
-        t if t.is_dir() => Kind::Folder,
+/// Whether a directory is one of those that its path leads through. Links are followed.
+fn is_loop(path: &Path) -> bool {
+    let identity = |path: &Path| fs::metadata(path).map(|seen| (seen.dev(), seen.ino())).ok();
+    let own = identity(path);
+    own.is_some() && path.ancestors().skip(1).any(|above| identity(above) == own)
+}
+
+fn entry(seen: Option<Seen>) -> Entry {
+    let Some(seen) = seen else { return Entry { kind: Kind::Nothing, size: 0, mode: 0 } };
+    let kind = match seen.kind {
+        towline_files::Kind::File => Kind::File,
+        towline_files::Kind::Directory => Kind::Folder,
         // A device or socket has no content to copy, a link leads elsewhere.
         _ => Kind::Other,
     };
-    Ok(Entry { kind, size: metadata.len(), mode: metadata.permissions().mode() & 0o777 })
+    Entry { kind, size: seen.size, mode: seen.mode & 0o777 }
 }

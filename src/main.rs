@@ -42,7 +42,7 @@ fn begin(predecessor: &mut Option<Predecessor>) -> ExitCode {
         Command::Version => {
             return print(&format!("towline-agent {} ({})\n", platform::VERSION, platform::TARGET));
         }
-        Command::Copy { put, path } => return towline_agent::copy::serve(*put, path),
+        Command::Copy(granted) => return towline_agent::copy::serve(granted),
         Command::Run
         | Command::Enroll(_)
         | Command::Status { .. }
@@ -97,7 +97,7 @@ fn act(arguments: &Arguments, config: Config, predecessor: &mut Option<Predecess
             Ok(Err(error)) => fail(error.exit_code(), &error.to_string()),
             Err(error) => fail(1, &error.to_string()),
         },
-        Command::ConfigCheck | Command::Copy { .. } | Command::Version | Command::Help => {
+        Command::ConfigCheck | Command::Copy(_) | Command::Version | Command::Help => {
             ExitCode::SUCCESS
         }
     }

@@ -243,7 +243,9 @@ impl Gate {
 /// can be judged by.
 fn check_spelling(launch: &Launch) -> Result<(), Refusal> {
     match launch {
-        Launch::Copy { path, .. } => canonical::check_relative(path)?,
+        Launch::Copy { path, .. } | Launch::CopyFollowing { path, .. } => {
+            canonical::check_relative(path)?;
+        }
         Launch::Script(script) if !script.working_directory.is_empty() => {
             canonical::check_path(&script.working_directory)?;
         }

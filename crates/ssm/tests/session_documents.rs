@@ -137,11 +137,28 @@ fn a_command_must_fit_a_frame() {
 
 #[test]
 fn a_copy_names_one_place_and_one_direction() {
-    let plan = SessionPlan::Copy { path: "/a b".into(), put: true, run_as: Some("ops".into()) };
+    let plan = |follow| SessionPlan::Copy {
+        path: "/a b".into(),
+        put: true,
+        follow,
+        run_as: Some("ops".into()),
+    };
     means(
         Some(TOWLINE_COPY),
         &[("path", &["/a b"]), ("direction", &["put"]), ("runAsUser", &["ops"])],
-        plan,
+        plan(false),
+    );
+    let follows: &[(&str, &[&str])] = &[
+        ("path", &["/a b"]),
+        ("direction", &["put"]),
+        ("follow", &["true"]),
+        ("runAsUser", &["ops"]),
+    ];
+    means(Some(TOWLINE_COPY), follows, plan(true));
+    refused(
+        TOWLINE_COPY,
+        &[("path", &["/x"]), ("direction", &["get"]), ("follow", &["yes"])],
+        InvalidParameters,
     );
     refused(TOWLINE_COPY, &[("path", &["/x"])], InvalidParameters);
     refused(TOWLINE_COPY, &[("path", &["/x"]), ("direction", &["both"])], InvalidParameters);

@@ -9,22 +9,38 @@
 //! - [`Ask::List`] is answered by any number of [`Answer::Item`] and [`Answer::End`].
 //! - [`Ask::Read`] is answered by data from that offset on, and [`Answer::Whole`].
 //! - [`Ask::Write`] is answered by [`Answer::Have`]; the operator sends data from there on, and
-//!   [`Ask::Whole`], which is answered by [`Answer::Done`]. Until then the content has another
-//!   name, and stays under it when the copy breaks off: the next one goes on there.
+//!   [`Ask::Whole`], which is answered by [`Answer::Done`]. Until then the content of a regular file
+//!   has another name, and stays under it when the copy breaks off: the next one goes on there.
 //! - [`Ask::Folder`] is answered by [`Answer::Done`].
 //!
 //! Any of them may be answered by [`Answer::Failed`] instead; for a write that is the end of its
 //! data as well.
 //!
+//! # Versions
+//! The device's end begins with a frame `Version` that has [`VERSIONS`]. An end that sends none has
+//! version 1, and an operator's end of version 1 passes over the frame. Version 2 has the same
+//! messages, and these promises of the device's end:
+//! - It opens no symbolic link unless the launch says so.
+//! - It writes into device nodes and FIFOs; it renames over regular files alone.
+//! - A write has exactly one answer behind [`Answer::Have`], also when its data failed before
+//!   [`Ask::Whole`] came: the operator can go on with the next file.
+//!
 //! # Invariants
-//! - A file has its own name only when it is whole: the digest is over all of its content, whatever
-//!   was there before.
+//! - A regular file has its own name only when it is whole: the digest is over all of its content,
+//!   whatever was there before.
 //! - Paths are below the place that the session was granted for; names of a listing are one
 //!   component each.
 
 use alloc::string::String;
 
 use serde::{Deserialize, Serialize};
+
+use crate::message::Version;
+
+/// The versions of this protocol that the device's end speaks.
+pub const VERSIONS: Version = Version { min: 1, max: 2 };
+/// The version since which the device's end keeps the promises of [the module](self).
+pub const CAREFUL: u16 = 2;
 
 /// What a place is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,9 +58,9 @@ pub enum Kind {
 /// From the operator.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Ask {
-    /// What is there? Links are followed.
+    /// What is there? A link is refused, unless links are followed.
     Look(String),
-    /// What is in this folder? Links are not followed.
+    /// What is in this folder? Links are told as such, unless links are followed.
     List(String),
     /// Its content.
     Read {
@@ -59,7 +75,8 @@ pub enum Ask {
         path: String,
         /// Permission bits, nine of them.
         mode: u32,
-        /// Bytes it will have: room for them is asked for.
+        /// Bytes it will have: room for them is asked for. 0 also means that nobody knows: the
+        /// content is a stream, and nothing is kept of it when the copy breaks off.
         size: u64,
         /// First bytes of the content's digest, by which a broken off copy of the same content is
         /// known again.
@@ -112,6 +129,12 @@ pub struct Entry {
     pub size: u64,
     /// Permission bits, nine of them.
     pub mode: u32,
+}
+
+/// How [`Ask::Write`]'s mark is written in the name of a partial file.
+#[must_use]
+pub fn mark_of(mark: [u8; 8]) -> String {
+    alloc::format!("{:016x}", u64::from_be_bytes(mark))
 }
 
 /// Whether a name is one component of a path, and nothing that leads elsewhere.

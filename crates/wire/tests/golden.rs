@@ -237,6 +237,7 @@ fn what_is_launched() {
         row(Launch::Copy { path: "/x".into(), put: true }, &[&[5, 2, b'/', b'x', 1]]),
         row(Launch::Script(script), &[&[6, 0xac, 2], &THIRTY_TWO, &[1, b'/', 60, 1], &SIXTEEN]),
         row(Launch::ExecOnTerminal { argv: vec!["top".into()] }, &[&[7, 1, 3, b't', b'o', b'p']]),
+        row(Launch::CopyFollowing { path: "/x".into(), put: false }, &[&[8, 2, b'/', b'x', 0]]),
     ];
     every_variant_has_a_row(&seen);
 }

@@ -74,9 +74,9 @@ impl Table {
         streams: (StreamId, Option<StreamId>),
         launch: &Launch,
     ) -> Result<(), Refusal> {
-        let (ring, room) = match launch {
-            Launch::Copy { .. } => (self.window as usize, self.bulk_room()),
-            _ => (limits::REPLAY_ONE, limits::INPUT),
+        let (ring, room) = match launch.copy() {
+            Some(_) => (self.window as usize, self.bulk_room()),
+            None => (limits::REPLAY_ONE, limits::INPUT),
         };
         for id in [Some(streams.0), streams.1].into_iter().flatten() {
             if self.mux.add(id, Sender::new(ring), Receiver::new(room)).is_err() {
@@ -154,14 +154,8 @@ fn start(
         Launch::Shell | Launch::ShellWithProfile { .. } => Program::LoginShell,
         Launch::Exec { argv } | Launch::ExecOnTerminal { argv } => Program::Arguments(argv.clone()),
         Launch::Interactive { command } => Program::Line(command.clone()),
-        Launch::Copy { path, put } => {
-            // The agent's own program, also when its file was replaced since; a path may begin with
-            // a dash.
-            let way = if *put { "put" } else { "get" };
-            Program::Arguments(
-                ["/proc/self/exe", COPY, way, "--", path].map(str::to_owned).to_vec(),
-            )
-        }
+        Launch::Copy { path, put } => copy_program(path, *put, &[]),
+        Launch::CopyFollowing { path, put } => copy_program(path, *put, &["--follow"]),
         Launch::Tunnel(_) => return Err(SpawnError::Command("a tunnel has no program")),
         Launch::Script(order) => Program::Script {
             text: script.unwrap_or_default(),
@@ -172,7 +166,7 @@ fn start(
     let request = Request {
         account: &passed.account,
         // A path below the home directory must not become one below `/`.
-        home_only: matches!(&passed.launch, Launch::Copy { path, .. } if !path.starts_with('/')),
+        home_only: passed.launch.copy().is_some_and(|(path, ..)| !path.starts_with('/')),
         program: &program,
         terminal: terminal
             .map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
@@ -180,6 +174,13 @@ fn start(
         cgroups: entrances.each_ref().map(|file| file.as_ref().map(std::fs::File::as_fd)),
     };
     Plan::prepare(&request)?.start()
+}
+
+/// The agent's own program, also when its file was replaced since. A path may begin with a dash.
+fn copy_program(path: &str, put: bool, options: &[&str]) -> Program {
+    let way = if put { "put" } else { "get" };
+    let words = [&["/proc/self/exe", COPY, way], options, &["--", path]].concat();
+    Program::Arguments(words.into_iter().map(str::to_owned).collect())
 }
 
 /// A working directory with `~` replaced by the account's home.

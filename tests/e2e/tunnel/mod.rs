@@ -4,6 +4,7 @@
 //! looked at.
 
 mod copy;
+mod copy_places;
 mod copy_sessions;
 mod faults;
 mod flow;

@@ -35,14 +35,18 @@ pub(crate) struct ProxyArgs {
 /// `cp`.
 #[derive(Debug, Args)]
 pub(crate) struct CopyArgs {
-    /// Source: a path, or DEVICE:PATH
+    /// Source: a path, or DEVICE:PATH; a FIFO or /dev/stdin is copied as a stream
     pub source: String,
-    /// Destination: a path or DEVICE:PATH (relative to the user's home); if it is a directory, the
-    /// source is copied into it
+    /// Destination: a path or DEVICE:PATH (relative to the user's home, also ~/PATH); if it is a
+    /// directory, the source is copied into it; /dev/stdout is a stream
     pub destination: String,
     /// Copy directories with their contents
     #[arg(short, long)]
     pub recursive: bool,
+    /// Follow symbolic links on the device, and in directories that are copied; without it a link is
+    /// refused or skipped
+    #[arg(long)]
+    pub follow: bool,
     /// Print no progress
     #[arg(short, long)]
     pub quiet: bool,

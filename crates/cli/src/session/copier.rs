@@ -5,13 +5,15 @@
 //! - Content is never gathered: it goes from file to session and from session to file in frames.
 
 use std::collections::VecDeque;
+use std::pin::pin;
 
 use bytes::Bytes;
+use towline_files::Fault;
 use towline_ssm::Operation;
 use towline_ssm::api::session::{TerminateSessionRequest, TerminateSessionResponse};
-use towline_wire::copy::{Answer, Ask, Entry, is_name};
+use towline_wire::copy::{Answer, Ask, CAREFUL, Entry, VERSIONS, is_name};
 use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
-use towline_wire::message::{decode, encode};
+use towline_wire::message::{Version, decode, encode};
 
 use super::begin::Begin;
 use super::error::SessionError;
@@ -48,7 +50,7 @@ pub(crate) enum CopyError {
         /// Which.
         path: std::path::PathBuf,
         /// What the system says.
-        why: std::io::Error,
+        why: Fault,
     },
 }
 
@@ -77,6 +79,8 @@ pub(crate) struct Copier<'a> {
     settings: Settings,
     /// The gateway has said that the session is over.
     over: bool,
+    /// The version of the copy protocol that the device speaks.
+    version: u16,
     reader: FrameReader,
     waiting: VecDeque<Piece>,
     say: &'a mut dyn FnMut(&str),
@@ -92,7 +96,7 @@ impl<'a> Copier<'a> {
         let settings = client.settings().clone();
         let pipe = Pipe::begin(client, begin).await?;
         let (reader, waiting) = (FrameReader::new(), VecDeque::new());
-        Ok(Self { pipe, settings, over: false, reader, waiting, say })
+        Ok(Self { pipe, settings, over: false, version: 1, reader, waiting, say })
     }
 
     /// Ends the session after the last file.
@@ -181,6 +185,11 @@ impl<'a> Copier<'a> {
                             .map_err(|_| CopyError::Broken("it sent an invalid answer"))?;
                         self.waiting.push_back(Piece::Answer(answer));
                     }
+                    Frame::Version { min, max } => {
+                        self.version = VERSIONS.agree(Version { min, max }).ok_or(
+                            CopyError::Broken("it speaks another version: use a newer towline"),
+                        )?;
+                    }
                     Frame::Data { offset, data, .. } => {
                         self.waiting.push_back(Piece::Data(offset, Bytes::copy_from_slice(data)));
                     }
@@ -214,6 +223,26 @@ impl<'a> Copier<'a> {
             }
             Piece::Answer(answer) => Ok(answer),
             Piece::Data(..) => Err(CopyError::Broken("it sent content without a request")),
+        }
+    }
+
+    /// Whether the device keeps the promises of [`CAREFUL`]. Known after the first answer.
+    #[must_use]
+    pub(crate) fn is_careful(&self) -> bool {
+        self.version >= CAREFUL
+    }
+
+    /// Waits for something local, and keeps the session alive meanwhile.
+    pub(crate) async fn meanwhile<T>(
+        &mut self,
+        work: impl Future<Output = T>,
+    ) -> Result<T, CopyError> {
+        let mut work = pin!(work);
+        loop {
+            tokio::select! {
+                done = &mut work => return Ok(done),
+                stepped = self.step() => stepped?,
+            }
         }
     }
 
@@ -256,7 +285,7 @@ impl<'a> Copier<'a> {
         &mut self,
         path: &str,
         offset: u64,
-        mut piece: impl FnMut(&[u8]) -> Result<(), CopyError>,
+        mut piece: impl AsyncFnMut(&[u8]) -> Result<(), CopyError>,
     ) -> Result<[u8; 32], CopyError> {
         self.ask(&Ask::Read { path: path.to_owned(), offset }).await?;
         let mut at = offset;
@@ -264,7 +293,7 @@ impl<'a> Copier<'a> {
             match self.piece().await? {
                 Piece::Data(here, data) if here == at => {
                     at += data.len() as u64;
-                    piece(&data)?;
+                    piece(&data).await?;
                 }
                 Piece::Data(..) => return Err(CopyError::Broken("content is missing")),
                 Piece::Answer(Answer::Whole(digest)) => return Ok(digest),

@@ -322,8 +322,11 @@ fn note_plan(call: &Call, plan: &SessionPlan) {
             call.note("destination", format!("{host}:{port}"));
         }
         SessionPlan::Ssh { port } => call.note("destination", format!("localhost:{port}")),
-        SessionPlan::Copy { path, put, .. } => {
+        SessionPlan::Copy { path, put, follow, .. } => {
             call.note(if *put { "writes" } else { "reads" }, path);
+            if *follow {
+                call.note("followsLinks", "true");
+            }
         }
         _ => {}
     }

@@ -5,8 +5,8 @@ use super::names::{
     RUN_SHELL, SSH_SESSION, TOWLINE_COPY, TOWLINE_EXEC,
 };
 use super::parameter::{
-    ARGV, COMMAND, DIRECTION, HOST, LOCAL_PORT, PATH, Parameter, Parameters, RUN_AS, SEPARATE,
-    STDERR_PREFIX, STDOUT_PREFIX, TERMINAL, port,
+    ARGV, COMMAND, DIRECTION, FOLLOW, HOST, LOCAL_PORT, PATH, Parameter, Parameters, RUN_AS,
+    SEPARATE, STDERR_PREFIX, STDOUT_PREFIX, TERMINAL, port,
 };
 use super::plan::SessionPlan;
 use super::values::Values;
@@ -106,11 +106,12 @@ pub const BUILT_IN: &[Document] = &[
         name: TOWLINE_COPY,
         session_type: "NonInteractiveCommands",
         description: "Files of one place of the device, read or written as a user, without any server there.",
-        parameters: &[PATH, DIRECTION, RUN_AS],
+        parameters: &[PATH, DIRECTION, FOLLOW, RUN_AS],
         plan: |values| {
             Ok(SessionPlan::Copy {
                 path: values.path()?,
                 put: values.one("direction") == "put",
+                follow: values.one("follow") == "true",
                 run_as: values.optional("runAsUser"),
             })
         },

@@ -147,6 +147,14 @@ pub(super) const DIRECTION: Parameter = Parameter {
     list: false,
     form: Form::Text,
 };
+pub(super) const FOLLOW: Parameter = Parameter {
+    name: "follow",
+    default: Some("false"),
+    allowed_pattern: "^(true|false)$",
+    allows: |value| matches!(value, "true" | "false"),
+    list: false,
+    form: Form::Text,
+};
 pub(super) const ARGV: Parameter = Parameter {
     name: "argv",
     default: None,

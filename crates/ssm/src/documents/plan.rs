@@ -55,6 +55,8 @@ pub enum SessionPlan {
         path: String,
         /// Written, not read.
         put: bool,
+        /// Symbolic links are followed.
+        follow: bool,
         /// The local user, when the operator named one.
         run_as: Option<String>,
     },

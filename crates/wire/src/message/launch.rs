@@ -52,6 +52,14 @@ pub enum Launch {
         /// Program and arguments; never empty.
         argv: Vec<String>,
     },
+    /// As [`Self::Copy`], and symbolic links are followed. An agent that does not know it (see
+    /// [`KEEPS_OFF_LINKS`](crate::KEEPS_OFF_LINKS)) follows them with [`Self::Copy`].
+    CopyFollowing {
+        /// As in [`Self::Copy`].
+        path: String,
+        /// As in [`Self::Copy`].
+        put: bool,
+    },
 }
 
 /// A script to be started at most once. The grant holds the digest of this, and this the digest of
@@ -104,14 +112,28 @@ impl Launch {
             | Self::Interactive { .. }
             | Self::ShellWithProfile { .. }
             | Self::ExecOnTerminal { .. } => true,
-            Self::Exec { .. } | Self::Tunnel(_) | Self::Copy { .. } | Self::Script(_) => false,
+            Self::Exec { .. }
+            | Self::Tunnel(_)
+            | Self::Copy { .. }
+            | Self::CopyFollowing { .. }
+            | Self::Script(_) => false,
         }
     }
 
     /// True when standard error has a stream of its own.
     #[must_use]
     pub fn wants_err(&self) -> bool {
-        matches!(self, Self::Exec { .. } | Self::Copy { .. } | Self::Script(_))
+        matches!(self, Self::Exec { .. } | Self::Script(_)) || self.copy().is_some()
+    }
+
+    /// The path, whether it is written, and whether links are followed, of a copy.
+    #[must_use]
+    pub fn copy(&self) -> Option<(&str, bool, bool)> {
+        match self {
+            Self::Copy { path, put } => Some((path, *put, false)),
+            Self::CopyFollowing { path, put } => Some((path, *put, true)),
+            _ => None,
+        }
     }
 }
 

@@ -24,6 +24,9 @@ pub const HAS_RESERVE: u16 = 3;
 /// The version since which an agent knows
 /// [`Launch::ExecOnTerminal`](crate::message::Launch::ExecOnTerminal).
 pub const RUNS_ON_TERMINALS: u16 = 3;
+/// The version since which a copy follows no symbolic link unless it is
+/// [`CopyFollowing`](crate::message::Launch::CopyFollowing).
+pub const KEEPS_OFF_LINKS: u16 = 3;
 
 /// The version since which an agent takes the pin of the server's next key, see
 /// [`ToAgent::NextPin`](crate::message::ToAgent::NextPin).

@@ -1,143 +1,142 @@
 //! Copies from the device to this machine.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
-use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
-use towline_wire::copy::{Entry, Kind};
+use towline_files::{Fault, Place, Wish, bytes_of};
+use towline_wire::copy::{Entry, Kind, mark_of};
 
-use super::progress::Progress;
-use super::put::bytes_of;
-use crate::limits::FILE_READ;
-use crate::output::complain;
+use super::job::{Failed, Job, Left};
+use super::sink::Sink;
 use crate::session::{Copier, CopyError};
 use crate::terminal::printable;
 
-fn local(path: &Path) -> impl FnOnce(std::io::Error) -> CopyError {
-    let path = path.to_owned();
-    |why| CopyError::Local { path, why }
+/// Something on the device, and where it goes.
+struct Item {
+    path: String,
+    target: PathBuf,
+    entry: Entry,
 }
 
-/// Copies a file, or a folder with all that is in it. How many things were left out.
+/// Copies a file, or a directory with all that is in it.
 pub(super) async fn all(
     copier: &mut Copier<'_>,
     path: &str,
     destination: &Path,
-    recursive: bool,
-    progress: &mut Progress,
-) -> Result<usize, CopyError> {
+    job: &mut Job,
+) -> Result<(), CopyError> {
     let there = copier.look(path).await?;
     let refuse = |why: &str| CopyError::Device { path: path.to_owned(), why: why.to_owned() };
     match there.kind {
         Kind::File => {}
-        Kind::Folder if recursive => {}
+        Kind::Folder if job.recursive => {}
         Kind::Folder => return Err(refuse("is a directory: use --recursive to copy it")),
         Kind::Nothing => return Err(refuse("no such file or directory")),
         Kind::Other => return Err(refuse("not a file or directory")),
     }
     let name = Path::new(path).file_name().unwrap_or_else(|| "device".as_ref());
     let target = if destination.is_dir() { destination.join(name) } else { destination.to_owned() };
-    let mut left_out = 0;
-    let mut todo: Vec<(String, PathBuf, Entry)> = vec![(path.to_owned(), target, there)];
-    while let Some((path, target, entry)) = todo.pop() {
-        match entry.kind {
-            Kind::File => file(copier, &path, &target, entry, progress).await?,
-            Kind::Folder => {
-                folder(&target, entry.mode)?;
-                let (found, unnamed) = copier.list(&path).await?;
-                if unnamed > 0 {
-                    complain(&format!(
-                        "skipping {unnamed} entries of {path}: their names are not UTF-8"
-                    ));
-                    left_out += unnamed as usize;
-                }
-                for (name, entry) in found.into_iter().rev() {
-                    todo.push((
-                        format!("{}/{name}", path.trim_end_matches('/')),
-                        target.join(&name),
-                        entry,
-                    ));
-                }
-            }
-            Kind::Nothing | Kind::Other => {
-                let shown = printable(&path);
-                complain(&format!("skipping {shown}: not a file or directory"));
-                left_out += 1;
-            }
+    let mut todo = vec![Item { path: path.to_owned(), target, entry: there }];
+    let mut is_root = true;
+    while let Some(item) = todo.pop() {
+        if let Err(failed) = one(copier, &item, &mut todo, job).await {
+            job.judge(failed, is_root)?;
         }
+        is_root = false;
     }
-    Ok(left_out)
+    Ok(())
 }
 
-/// Makes a folder. One that is a link is none: it could lead anywhere.
-fn folder(target: &Path, mode: u32) -> Result<(), CopyError> {
-    match fs::symlink_metadata(target) {
-        Ok(what) if what.is_dir() => return Ok(()),
-        Ok(_) => {
-            let why = std::io::Error::other("exists and is not a directory");
-            return Err(CopyError::Local { path: target.to_owned(), why });
-        }
-        Err(_) => fs::create_dir(target).map_err(local(target))?,
-    }
-    fs::set_permissions(target, fs::Permissions::from_mode(mode & 0o777 | 0o700))
-        .map_err(local(target))
-}
-
-async fn file(
+async fn one(
     copier: &mut Copier<'_>,
-    path: &str,
-    target: &Path,
-    entry: Entry,
-    progress: &mut Progress,
-) -> Result<(), CopyError> {
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let part = target.with_file_name(format!(".{name}.towline-part"));
-    // What an earlier copy left may be of another content: then the digest is wrong, and it begins
-    // anew, once.
-    for fresh in [false, true] {
-        let (mut out, mut digest, have) = open(&part, fresh, entry.size)?;
-        progress.file(path, entry.size, have);
-        let told = copier.read(path, have, |data| {
-            digest.update(data);
-            progress.more(data.len());
-            out.write_all(data).map_err(local(&part))
-        });
-        let told = told.await?;
-        if told == bytes_of(digest) {
-            out.set_permissions(fs::Permissions::from_mode(entry.mode & 0o777))
-                .map_err(local(&part))?;
-            out.sync_all().map_err(local(&part))?;
-            fs::rename(&part, target).map_err(local(target))?;
-            progress.done();
-            return Ok(());
+    item: &Item,
+    todo: &mut Vec<Item>,
+    job: &mut Job,
+) -> Result<(), Failed> {
+    match item.entry.kind {
+        Kind::File => file(copier, item, job).await,
+        Kind::Folder => {
+            folder(item, job)?;
+            let (found, unnamed) = copier.list(&item.path).await?;
+            if unnamed > 0 {
+                let path = printable(&item.path);
+                job.skip(&format!("{unnamed} entries of {path}: their names are not UTF-8"));
+                job.left_out += unnamed as usize - 1;
+            }
+            for (name, entry) in found.into_iter().rev() {
+                let target = item.target.join(&name);
+                let path = format!("{}/{name}", item.path.trim_end_matches('/'));
+                todo.push(Item { path, target, entry });
+            }
+            Ok(())
         }
-        if have == 0 {
-            break;
+        Kind::Nothing => {
+            job.skip(&format!("{}: it vanished", printable(&item.path)));
+            Ok(())
+        }
+        Kind::Other => {
+            let links = if job.follow { "" } else { " (--follow follows links)" };
+            job.skip(&format!("{}: not a file or directory{links}", printable(&item.path)));
+            Ok(())
         }
     }
-    let _ = fs::remove_file(&part);
-    let why = "digest mismatch: the received content was discarded".to_owned();
-    Err(CopyError::Device { path: path.to_owned(), why })
 }
 
-/// The partial file, the digest of what is in it, and how much that is.
-fn open(part: &Path, fresh: bool, size: u64) -> Result<(File, Context, u64), CopyError> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(fresh).mode(0o600);
-    options.custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-    let mut file = options.open(part).map_err(local(part))?;
-    if file.metadata().map_err(local(part))?.len() > size {
-        file.set_len(0).map_err(local(part))?;
-    }
-    let (mut digest, mut have, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);
+/// Makes a directory. One that is a link is none: it could lead anywhere.
+fn folder(item: &Item, job: &Job) -> Result<(), Failed> {
+    let place = if job.follow {
+        Place::following(&item.target)
+    } else {
+        Place::in_directory_of(&item.target)
+    };
+    // Its owner fills it.
+    let mode = item.entry.mode & 0o777 | 0o700;
+    place.and_then(|place| place.make_directory(mode)).map_err(Failed::here(&item.target))
+}
+
+async fn file(copier: &mut Copier<'_>, item: &Item, job: &mut Job) -> Result<(), Failed> {
+    let Item { path, target, entry } = item;
+    let mut wish = Wish {
+        mode: entry.mode & 0o777 & !job.umask,
+        // Files of /proc say 0 and have content.
+        size: Some(entry.size).filter(|&size| size > 0),
+        mark: &source_mark(&job.device, path),
+    };
     loop {
-        let n = file.read(&mut buffer).map_err(local(part))?;
-        if n == 0 {
-            return Ok((file, digest, have));
+        let mut sink = Sink::open(target, job.follow, &wish).map_err(Failed::here(target))?;
+        let have = sink.have().map_err(Failed::here(target))?;
+        job.partial = sink.resumable().map(|name| Left::Here(target.with_file_name(name)));
+        job.progress.file(path, entry.size, have);
+        let told = copier.read(path, have, async |data| {
+            job.progress.more(data.len());
+            let written = sink.write(data).await;
+            written.map_err(|why| CopyError::Local { path: target.clone(), why })
+        });
+        let told = told.await.map_err(|error| match error {
+            // The device is still sending.
+            CopyError::Local { .. } => Failed::All(error),
+            error => error.into(),
+        })?;
+        match sink.finish(&told) {
+            // What an earlier copy left was of another content: once more, with nothing of it.
+            Err(Fault::Damaged) if have > 0 => wish.size = None,
+            finished => {
+                finished.map_err(Failed::here(target))?;
+                job.partial = None;
+                job.progress.done();
+                return Ok(());
+            }
         }
-        digest.update(&buffer[..n]);
-        have += n as u64;
     }
+}
+
+/// Tells partial files of different sources apart.
+fn source_mark(device: &str, path: &str) -> String {
+    let mut digest = Context::new(&SHA256);
+    for part in [device, "\0", path] {
+        digest.update(part.as_bytes());
+    }
+    let (mut mark, digest) = ([0; 8], bytes_of(digest));
+    mark.copy_from_slice(&digest[..8]);
+    mark_of(mark)
 }

@@ -1,77 +1,129 @@
 //! Copies from this machine to the device.
 
 use std::fs::{self, File};
-use std::io::{Read, Seek, SeekFrom};
-use std::os::unix::fs::PermissionsExt;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
-use towline_wire::copy::Kind;
+use towline_files::{bytes_of, partial_name};
+use towline_wire::copy::{Kind, mark_of};
 
-use super::progress::Progress;
+use super::job::{Failed, Job, Left};
+use super::stream;
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
-use crate::output::complain;
 use crate::session::{Copier, CopyError};
 
-fn local(path: &Path) -> impl FnOnce(std::io::Error) -> CopyError {
-    let path = path.to_owned();
-    |why| CopyError::Local { path, why }
+/// Something here, and where it goes.
+struct Item {
+    source: PathBuf,
+    target: String,
+    /// Device and inode of the directories that it is in, where links are followed.
+    above: Vec<(u64, u64)>,
 }
 
 /// What can be said before there is a session.
 pub(super) fn check(source: &Path, recursive: bool) -> Result<(), Failure> {
-    let what = fs::metadata(source)
-        .map_err(|why| Failure::Local { what: source.display().to_string(), why })?;
-    match (what.is_dir(), recursive) {
-        (true, false) => Err(Failure::Usage(format!(
+    let local = |why| Failure::Local { what: source.display().to_string(), why };
+    let what = fs::metadata(source).map_err(local)?;
+    if what.is_dir() && !recursive {
+        return Err(Failure::Usage(format!(
             "{} is a directory: use --recursive to copy it",
             source.display()
-        ))),
-        _ => Ok(()),
+        )));
     }
+    if what.file_type().is_socket() {
+        return Err(local(io::Error::other("it is a socket: it has no content to copy")));
+    }
+    Ok(())
 }
 
-/// Copies a file, or a folder with all that is in it. How many things were left out.
+/// Copies a file, a stream, or a directory with all that is in it.
 pub(super) async fn all(
     copier: &mut Copier<'_>,
     source: &Path,
     path: &str,
-    progress: &mut Progress,
-) -> Result<usize, CopyError> {
-    // Into a folder that is there, under its own name; else as that.
+    job: &mut Job,
+) -> Result<(), CopyError> {
     let there = copier.look(path).await?;
+    let what = fs::metadata(source)
+        .map_err(|why| CopyError::Local { path: source.to_owned(), why: why.into() })?;
+    if there.kind == Kind::Other && !copier.is_careful() {
+        let why = "not a file or directory, and its agent is too old to write into it".to_owned();
+        return Err(CopyError::Device { path: path.to_owned(), why });
+    }
+    if !what.is_file() && !what.is_dir() {
+        return stream::put(copier, source, path, there.kind, job).await;
+    }
+    // Into a directory that is there, under its own name; else as that.
     let target = match (there.kind, source.file_name().and_then(|name| name.to_str())) {
         (Kind::Folder, Some(name)) => below(path, name),
         _ => path.to_owned(),
     };
-    let mut left_out = 0;
-    let mut todo: Vec<(PathBuf, String)> = vec![(source.to_owned(), target)];
-    while let Some((source, target)) = todo.pop() {
-        let what = fs::metadata(&source).map_err(local(&source))?;
-        if what.is_file() {
-            file(copier, &source, &target, &what, progress).await?;
-            continue;
+    // An older agent gives an existing file the mode that it is told.
+    let mode = (there.kind == Kind::File && !copier.is_careful()).then_some(there.mode);
+    let mut todo = vec![Item { source: source.to_owned(), target, above: Vec::new() }];
+    let mut is_root = true;
+    while let Some(item) = todo.pop() {
+        if let Err(failed) = one(copier, &item, mode, &mut todo, job).await {
+            job.judge(failed, is_root)?;
         }
-        copier.folder(&target, what.permissions().mode() & 0o777).await?;
-        for found in fs::read_dir(&source).map_err(local(&source))? {
-            let found = found.map_err(local(&source))?;
-            let kind = found.file_type().map_err(local(&source))?;
-            match found.file_name().to_str() {
-                Some(name) if kind.is_file() || kind.is_dir() => {
-                    todo.push((found.path(), below(&target, name)))
-                }
-                _ => {
-                    complain(&format!(
-                        "skipping {}: not a file or directory, or its name is not UTF-8",
-                        found.path().display()
-                    ));
-                    left_out += 1;
-                }
+        is_root = false;
+    }
+    Ok(())
+}
+
+async fn one(
+    copier: &mut Copier<'_>,
+    item: &Item,
+    mode: Option<u32>,
+    todo: &mut Vec<Item>,
+    job: &mut Job,
+) -> Result<(), Failed> {
+    let source = &item.source;
+    let what = fs::metadata(source).map_err(Failed::here(source))?;
+    if what.is_file() {
+        return file(copier, item, mode, job).await;
+    }
+    let identity = (what.dev(), what.ino());
+    if item.above.contains(&identity) {
+        job.skip(&format!("{}: it is a link to a directory above it", source.display()));
+        return Ok(());
+    }
+    // Read first: a directory that cannot be read is not made there.
+    let mut found: Vec<fs::DirEntry> =
+        fs::read_dir(source).and_then(Iterator::collect).map_err(Failed::here(source))?;
+    found.sort_by_key(fs::DirEntry::file_name);
+    // Its owner fills it.
+    copier.folder(&item.target, (what.mode() & 0o777 | 0o700) & !job.umask).await?;
+    let mut above = item.above.clone();
+    if job.follow {
+        above.push(identity);
+    }
+    for entry in found.into_iter().rev() {
+        let (path, name) = (entry.path(), entry.file_name());
+        match (name.to_str(), kind(&path, job.follow)) {
+            (Some(name), Ok(kind)) if kind.is_file() || kind.is_dir() => {
+                let target = below(&item.target, name);
+                todo.push(Item { source: path, target, above: above.clone() });
             }
+            (Some(_), Ok(kind)) if kind.is_symlink() => {
+                job.skip(&format!("{}: a symbolic link (--follow follows links)", path.display()));
+            }
+            (_, Err(why)) => job.skip(&format!("{}: {why}", path.display())),
+            _ => job.skip(&format!(
+                "{}: not a file or directory, or its name is not UTF-8",
+                path.display()
+            )),
         }
     }
-    Ok(left_out)
+    Ok(())
+}
+
+fn kind(path: &Path, follow: bool) -> io::Result<fs::FileType> {
+    let what = if follow { fs::metadata(path) } else { fs::symlink_metadata(path) };
+    what.map(|what| what.file_type())
 }
 
 fn below(path: &str, name: &str) -> String {
@@ -80,50 +132,93 @@ fn below(path: &str, name: &str) -> String {
 
 async fn file(
     copier: &mut Copier<'_>,
-    source: &Path,
-    target: &str,
-    what: &fs::Metadata,
-    progress: &mut Progress,
-) -> Result<(), CopyError> {
-    let mut file = File::open(source).map_err(local(source))?;
-    let (digest, size) = digest_of(&mut file, u64::MAX).map_err(local(source))?;
-    let have = copier.write(target, what.permissions().mode() & 0o777, size, digest).await?;
-    progress.file(&source.display().to_string(), size, have);
-    file.seek(SeekFrom::Start(have)).map_err(local(source))?;
+    item: &Item,
+    mode: Option<u32>,
+    job: &mut Job,
+) -> Result<(), Failed> {
+    let Item { source, target, .. } = item;
+    let mut file = File::open(source).map_err(Failed::here(source))?;
+    let before = file.metadata().map_err(Failed::here(source))?;
+    let (digest, size) = digest_of(&mut file).map_err(Failed::here(source))?;
+    let mode = mode.unwrap_or(before.mode() & 0o777 & !job.umask);
+    let have = copier.write(target, mode, size, digest).await?;
+    job.partial = (size > 0).then(|| Left::Device(partial_on_device(target, digest)));
+    job.progress.file(&source.display().to_string(), size, have);
+    file.seek(SeekFrom::Start(have)).map_err(Failed::here(source))?;
+    let sent = content(copier, item, &mut file, have, size, job).await;
+    let done = match sent {
+        Ok(()) => copier.whole(target, digest).await.map_err(Failed::from),
+        failed => failed,
+    };
+    match done {
+        Err(Failed::One(CopyError::Device { .. })) if has_changed(&file, &before) => {
+            let why = io::Error::other("it changed while it was copied: copy it again");
+            job.partial = None;
+            Err(Failed::here(source)(why))
+        }
+        // What the device says of the next file would be taken for more about this one.
+        Err(Failed::One(error @ CopyError::Device { .. })) if !copier.is_careful() => {
+            Err(Failed::All(error))
+        }
+        Err(Failed::One(error @ CopyError::Device { .. })) => {
+            job.partial = None; // the device has said what stays
+            Err(Failed::One(error))
+        }
+        Err(failed) => Err(failed),
+        Ok(()) => {
+            job.partial = None;
+            job.progress.done();
+            Ok(())
+        }
+    }
+}
+
+async fn content(
+    copier: &mut Copier<'_>,
+    item: &Item,
+    file: &mut File,
+    have: u64,
+    size: u64,
+    job: &mut Job,
+) -> Result<(), Failed> {
     let (mut at, mut buffer) = (have, vec![0; FILE_READ]);
     while at < size {
         let most = usize::try_from(size - at).unwrap_or(FILE_READ).min(FILE_READ);
-        let n = file.read(&mut buffer[..most]).map_err(local(source))?;
+        let n = file.read(&mut buffer[..most]).map_err(Failed::here(&item.source))?;
         if n == 0 {
             break; // it has become shorter: the digest tells
         }
-        copier.content(target, at, &buffer[..n]).await?;
+        copier.content(&item.target, at, &buffer[..n]).await?;
         at += n as u64;
-        progress.more(n);
+        job.progress.more(n);
     }
-    copier.whole(target, digest).await?;
-    progress.done();
     Ok(())
 }
 
-/// SHA-256 of at most so many bytes from where the file stands, and how many there were.
-pub(super) fn digest_of(file: &mut File, most: u64) -> std::io::Result<([u8; 32], u64)> {
-    let (mut digest, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);
-    let mut file = file.take(most);
-    loop {
-        let n = file.read(&mut buffer)?;
-        if n == 0 {
-            break;
-        }
-        digest.update(&buffer[..n]);
-        size += n as u64;
-    }
-    Ok((bytes_of(digest), size))
+fn has_changed(file: &File, before: &fs::Metadata) -> bool {
+    let state = |what: &fs::Metadata| (what.len(), what.mtime(), what.mtime_nsec());
+    file.metadata().is_ok_and(|now| state(&now) != state(before))
 }
 
-/// A finished digest.
-pub(super) fn bytes_of(digest: Context) -> [u8; 32] {
-    let mut bytes = [0; 32];
-    bytes.copy_from_slice(digest.finish().as_ref()); // SHA-256 has 32
-    bytes
+/// SHA-256 of a file, and its length.
+fn digest_of(file: &mut File) -> io::Result<([u8; 32], u64)> {
+    let (mut digest, mut size, mut buffer) = (Context::new(&SHA256), 0, vec![0; FILE_READ]);
+    loop {
+        match file.read(&mut buffer)? {
+            0 => return Ok((bytes_of(digest), size)),
+            n => {
+                digest.update(&buffer[..n]);
+                size += n as u64;
+            }
+        }
+    }
+}
+
+/// Where the device keeps what has arrived of a file.
+fn partial_on_device(target: &str, digest: [u8; 32]) -> String {
+    let mut mark = [0; 8];
+    mark.copy_from_slice(&digest[..8]);
+    let target = Path::new(target);
+    let name = partial_name(target.file_name().unwrap_or_default(), &mark_of(mark));
+    target.with_file_name(name).display().to_string()
 }

@@ -4,8 +4,8 @@
 //! -> file by file, each with its digest ([`put`], [`get`]).
 //!
 //! # Invariants
-//! - A file has its own name only when its digest is right; what was begun is gone on with by the
-//!   next copy.
+//! - A file has its own name only when its digest is right; the next copy continues what was begun.
+//! - A directory is copied behind what cannot be copied.
 //! - What a device calls its files decides nothing here: names are single components below the
 //!   place that was asked for.
 //! - Skipped entries (links, devices, names that are not UTF-8) are reported, and the exit code is
@@ -14,6 +14,7 @@
 use towline_ssm::api::session::{Parameters, StartSessionRequest};
 use towline_ssm::documents::TOWLINE_COPY;
 
+use super::job::Job;
 use super::progress::Progress;
 use super::side::Side;
 use super::{get, put};
@@ -39,9 +40,25 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         put::check(source, args.recursive)?;
     }
     let target = target::resolve(&mut context.client, device).await?;
+    // The mask can only be read by setting it; no other thread makes files yet.
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(umask);
+    let mut job = Job {
+        device: target.to_string(),
+        recursive: args.recursive,
+        follow: args.follow,
+        umask: umask.bits(),
+        progress: Progress::new(args.quiet),
+        left_out: 0,
+        partial: None,
+    };
     let one = |value: &str| vec![value.to_owned()];
     let mut parameters = Parameters::from([("path".to_owned(), one(path))]);
     parameters.insert("direction".to_owned(), one(if put { "put" } else { "get" }));
+    // Only when it is wanted: an older gateway does not know it.
+    if args.follow {
+        parameters.insert("follow".to_owned(), one("true"));
+    }
     if let Some(user) = args.user.or_else(|| context.client.settings().user.clone()) {
         parameters.insert("runAsUser".to_owned(), vec![user]);
     }
@@ -53,20 +70,33 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         parameters,
         towline_terminal: None,
     };
-    let mut progress = Progress::new(args.quiet);
     let mut say = |line: &str| complain(line);
     let work = async |copier: &mut Copier<'_>| match (&from, &to) {
-        (Side::Here(source), _) => Box::pin(put::all(copier, source, path, &mut progress)).await,
+        (Side::Here(source), _) => Box::pin(put::all(copier, source, path, &mut job)).await,
         (_, Side::Here(destination)) => {
-            Box::pin(get::all(copier, path, destination, args.recursive, &mut progress)).await
+            Box::pin(get::all(copier, path, destination, &mut job)).await
         }
-        _ => Ok(0),
+        _ => Ok(()),
     };
     let copied = Box::pin(copy(context.client, Begin::Start(request), &mut say, work)).await;
-    progress.finish();
-    Ok(match copied? {
-        Copied::Done(0) => 0,
-        Copied::Done(_) => exit::LOCAL,
-        Copied::Signal(number) => 128 + number,
-    })
+    job.progress.finish();
+    match copied {
+        Ok(Copied::Done(())) if job.left_out == 0 => Ok(0),
+        Ok(Copied::Done(())) => {
+            complain(&format!("{} of the source not copied", entries(job.left_out)));
+            Ok(exit::LOCAL)
+        }
+        Ok(Copied::Signal(number)) => {
+            job.tell_partial();
+            Ok(128 + number)
+        }
+        Err(error) => {
+            job.tell_partial();
+            Err(error.into())
+        }
+    }
+}
+
+fn entries(count: usize) -> String {
+    if count == 1 { "1 entry".to_owned() } else { format!("{count} entries") }
 }

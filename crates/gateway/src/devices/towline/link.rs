@@ -19,7 +19,7 @@ use towline_wire::frame::{Frame, StreamId};
 use towline_wire::grant::SignedTime;
 use towline_wire::lane::Lane;
 use towline_wire::message::{ToAgent, encode};
-use towline_wire::{HAS_RESERVE, TELLS_ECHO};
+use towline_wire::{HAS_RESERVE, KEEPS_OFF_LINKS, TELLS_ECHO};
 
 use super::link_clock::LinkClock;
 use super::order::Grants;
@@ -157,6 +157,12 @@ impl Link {
     /// [`StartError::TooManyGrants`]: of this principal, or of all, too many are alive.
     pub(super) fn grant_time(&self, order: &Order<'_>) -> Result<u64, StartError> {
         lock(&self.clock).grant(&self.grants.clock, order).ok_or(StartError::TooManyGrants)
+    }
+
+    /// Whether a copy on the device follows links only when it is told to.
+    #[must_use]
+    pub(super) const fn keeps_off_links(&self) -> bool {
+        self.version >= KEEPS_OFF_LINKS
     }
 
     /// Two stream numbers that this link has not used.

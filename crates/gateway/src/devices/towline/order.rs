@@ -35,7 +35,7 @@ impl Grants {
     /// An order with its grant, on streams that the link has not used.
     pub(super) fn open(&self, link: &Link, order: &Order<'_>) -> Result<Open, StartError> {
         let internal = |what: &str| StartError::Internal(what.to_owned());
-        let launch = launch_of(&order.work)?;
+        let launch = launch_of(link, &order.work)?;
         if matches!(launch, Launch::ExecOnTerminal { .. }) && link.version() < RUNS_ON_TERMINALS {
             let why = "its agent is too old to run one program on a terminal; upgrade it";
             return Err(StartError::Refused { why: why.to_owned() });
@@ -85,7 +85,7 @@ fn sha256(bytes: &[u8]) -> [u8; 32] {
 }
 
 /// The wire's form of what the document means.
-fn launch_of(work: &Work<'_>) -> Result<Launch, StartError> {
+fn launch_of(link: &Link, work: &Work<'_>) -> Result<Launch, StartError> {
     let (plan, tunnel, preferences) = match *work {
         Work::Script(script) => {
             return Ok(Launch::Script(message::Script {
@@ -113,8 +113,14 @@ fn launch_of(work: &Work<'_>) -> Result<Launch, StartError> {
         SessionPlan::NonInteractiveCommand { command, .. } => {
             Launch::Exec { argv: vec!["/bin/sh".into(), "-c".into(), command.clone()] }
         }
-        SessionPlan::Copy { path, put, .. } => {
-            Launch::Copy { path: relative_to_home(path).to_owned(), put: *put }
+        SessionPlan::Copy { path, put, follow, .. } => {
+            let (path, put) = (relative_to_home(path).to_owned(), *put);
+            // An older agent follows links in every copy.
+            if *follow && link.keeps_off_links() {
+                Launch::CopyFollowing { path, put }
+            } else {
+                Launch::Copy { path, put }
+            }
         }
         SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => {
             let to = tunnel.ok_or_else(|| StartError::Internal("a tunnel leads nowhere".into()))?;

@@ -1,0 +1,96 @@
+//! What a copy is told, what it has to tell at its end, and which failures stop it.
+
+use std::path::{Path, PathBuf};
+
+use towline_files::Fault;
+
+use super::progress::Progress;
+use crate::output::complain;
+use crate::session::CopyError;
+
+/// A running copy.
+pub(super) struct Job {
+    /// The device, by its id.
+    pub(super) device: String,
+    /// Directories with their contents.
+    pub(super) recursive: bool,
+    /// Symbolic links are followed.
+    pub(super) follow: bool,
+    /// The mask for the modes of what is made.
+    pub(super) umask: u32,
+    /// The line on the terminal.
+    pub(super) progress: Progress,
+    /// What was not copied.
+    pub(super) left_out: usize,
+    /// What stays of the file that is being copied, when the copy breaks off.
+    pub(super) partial: Option<Left>,
+}
+
+/// A partial file.
+pub(super) enum Left {
+    /// Here.
+    Here(PathBuf),
+    /// On the device, as far as this end can know.
+    Device(String),
+}
+
+/// Why one file or directory was not copied.
+pub(super) enum Failed {
+    /// The others can be.
+    One(CopyError),
+    /// The copy is over.
+    All(CopyError),
+}
+
+impl Failed {
+    /// A failure of this path here; the others can be copied.
+    pub(super) fn here<E: Into<Fault>>(path: &Path) -> impl FnOnce(E) -> Self {
+        let path = path.to_owned();
+        |why| Self::One(CopyError::Local { path, why: why.into() })
+    }
+}
+
+/// The device's words about one path leave the session as it is; everything else ends it.
+impl From<CopyError> for Failed {
+    fn from(error: CopyError) -> Self {
+        match error {
+            CopyError::Device { .. } | CopyError::Local { .. } => Self::One(error),
+            _ => Self::All(error),
+        }
+    }
+}
+
+impl Job {
+    /// Tells that something was not copied.
+    pub(super) fn skip(&mut self, what: &str) {
+        self.progress.done();
+        complain(&format!("skipping {what}"));
+        self.left_out += 1;
+    }
+
+    /// What becomes of a failure: the copy goes on behind it, unless it is about the whole of it.
+    pub(super) fn judge(&mut self, failed: Failed, is_root: bool) -> Result<(), CopyError> {
+        match failed {
+            Failed::One(error) if !is_root => {
+                self.skip(&error.to_string());
+                self.tell_partial();
+                Ok(())
+            }
+            Failed::One(error) | Failed::All(error) => Err(error),
+        }
+    }
+
+    /// Names the partial file that stays, if one does.
+    pub(super) fn tell_partial(&mut self) {
+        let again = "the same command continues it";
+        match self.partial.take() {
+            Some(Left::Here(path)) if path.symlink_metadata().is_ok() => {
+                complain(&format!("the partial file {} is kept: {again}", path.display()));
+            }
+            Some(Left::Device(path)) => {
+                complain(&format!("what arrived is kept on the device as {path}: {again}"));
+            }
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,131 @@
+//! Where content goes on this machine: a file, a device node or FIFO, or a stream of this process.
+//!
+//! # Invariants
+//! - A write that may wait for another program does not hold up signals.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use ring::digest::{Context, SHA256};
+use towline_files::{Fault, Incoming, Place, Wish, bytes_of};
+
+/// A place for content.
+pub(super) enum Sink {
+    /// What [`towline_files`] writes.
+    File(Incoming),
+    /// A descriptor that is open: `/dev/stdout`, `>(program)`.
+    Stream {
+        /// The descriptor.
+        file: File,
+        /// Of what was written.
+        digest: Box<Context>,
+    },
+    /// A write is under way.
+    Away,
+}
+
+/// Whether a path names a descriptor of this process, not a file.
+pub(super) fn is_stream(path: &Path) -> bool {
+    let text = path.as_os_str().as_encoded_bytes();
+    let below: [&[u8]; 3] = [b"/dev/fd/", b"/proc/self/fd/", b"/dev/std"];
+    below.iter().any(|prefix| text.starts_with(prefix))
+        && (!text.starts_with(b"/dev/std") || matches!(text, b"/dev/stdout" | b"/dev/stderr"))
+}
+
+fn stream(path: &Path) -> io::Result<File> {
+    // The shell's own descriptor: its position and its mode of appending count.
+    let text = path.to_str().unwrap_or_default();
+    match text.rsplit('/').next() {
+        Some("1" | "stdout") => Ok(rustix::io::dup(rustix::stdio::stdout())?.into()),
+        Some("2" | "stderr") => Ok(rustix::io::dup(rustix::stdio::stderr())?.into()),
+        _ => OpenOptions::new()
+            .append(true)
+            .custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed())
+            .open(path),
+    }
+}
+
+impl Sink {
+    /// Opens the place of `path`.
+    pub(super) fn open(path: &Path, follow: bool, wish: &Wish<'_>) -> Result<Self, Fault> {
+        if is_stream(path) {
+            let (file, digest) = (stream(path)?, Box::new(Context::new(&SHA256)));
+            return Ok(Self::Stream { file, digest });
+        }
+        let place = if follow { Place::following(path) } else { Place::in_directory_of(path) };
+        Incoming::begin(place?, wish).map(Self::File)
+    }
+
+    /// Bytes that are there of an earlier copy.
+    pub(super) fn have(&self) -> io::Result<u64> {
+        match self {
+            Self::File(incoming) => incoming.have(),
+            Self::Stream { .. } | Self::Away => Ok(0),
+        }
+    }
+
+    /// The name of the partial file, where a later copy can go on with it.
+    pub(super) fn resumable(&self) -> Option<OsString> {
+        match self {
+            Self::File(incoming) => incoming.resumable(),
+            Self::Stream { .. } | Self::Away => None,
+        }
+    }
+
+    /// Further content.
+    pub(super) async fn write(&mut self, data: &[u8]) -> Result<(), Fault> {
+        if let Self::File(incoming) = self
+            && !incoming.may_block()
+        {
+            return incoming.write(data);
+        }
+        let (mut sink, data) = (std::mem::replace(self, Self::Away), data.to_vec());
+        let written = tokio::task::spawn_blocking(move || {
+            let result = sink.write_now(&data);
+            (sink, result)
+        });
+        let (sink, result) = written.await.map_err(io::Error::other)?;
+        *self = sink;
+        result
+    }
+
+    fn write_now(&mut self, data: &[u8]) -> Result<(), Fault> {
+        match self {
+            Self::File(incoming) => incoming.write(data),
+            Self::Stream { file, digest } => {
+                digest.update(data);
+                Ok(file.write_all(data)?)
+            }
+            Self::Away => Ok(()),
+        }
+    }
+
+    /// The content is whole.
+    pub(super) fn finish(self, digest: &[u8; 32]) -> Result<(), Fault> {
+        match self {
+            Self::File(incoming) => incoming.finish(digest),
+            Self::Stream { digest: seen, .. } => {
+                (bytes_of(*seen) == *digest).then_some(()).ok_or(Fault::DamagedInPlace)
+            }
+            Self::Away => Err(Fault::Disturbed),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_descriptors_are_no_files() {
+        for path in ["/dev/stdout", "/dev/stderr", "/dev/fd/63", "/proc/self/fd/1"] {
+            assert!(is_stream(Path::new(path)), "{path}");
+        }
+        for path in ["/dev/null", "/dev/stdin", "/dev/stdoutx", "dev/stdout", "/dev/fd"] {
+            assert!(!is_stream(Path::new(path)), "{path}");
+        }
+    }
+}

@@ -1,0 +1,335 @@
+//! What stands at the place of a copy: links, nodes, streams, files that are there already.
+
+use std::fs;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use towline_testkit::lab::{Device, Lab, Operator};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, files};
+
+use super::pattern;
+
+struct Scene {
+    lab: Lab,
+    device: Device,
+}
+
+impl Scene {
+    fn new() -> Outcome<Self> {
+        let lab = Lab::start()?;
+        let device = lab.device()?;
+        Ok(Self { lab, device })
+    }
+
+    /// A path without links, for this machine is the device as well.
+    fn at(&self, name: &str) -> PathBuf {
+        let directory = self.lab.directory();
+        directory.canonicalize().unwrap_or_else(|_| directory.to_owned()).join(name)
+    }
+
+    fn here(&self, name: &str) -> String {
+        self.at(name).display().to_string()
+    }
+
+    fn there(&self, name: &str) -> String {
+        format!("{}:{}", self.device.id(), self.here(name))
+    }
+
+    fn cp(&self, words: &[&str]) -> Outcome<Output> {
+        self.cp_as(&self.lab.admin(), words)
+    }
+
+    fn cp_as(&self, operator: &Operator, words: &[&str]) -> Outcome<Output> {
+        operator.run(&[&["cp"], words].concat())
+    }
+
+    fn well(&self, words: &[&str]) -> Outcome {
+        let out = self.cp(words)?;
+        ensure(out.status.success(), || format!("cp {words:?}: {out:?}"))
+    }
+
+    fn refused(&self, words: &[&str], code: i32, word: &str) -> Outcome {
+        let out = self.cp(words)?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(out.status.code() == Some(code) && said.contains(word), || {
+            format!("cp {words:?}: {out:?}")
+        })
+    }
+
+    /// A line for a shell in which `$CP` copies.
+    fn shell(&self, line: &str) -> Outcome<Output> {
+        let mut command = self.lab.admin().equip(Command::new("bash"));
+        command.env("CP", format!("{} cp", self.lab.programs.cli.display()));
+        Ok(command.args(["-c", line]).stdin(Stdio::null()).output()?)
+    }
+}
+
+fn reads(path: &Path, content: &str) -> Outcome {
+    let found = String::from_utf8_lossy(&fs::read(path)?).into_owned();
+    ensure(found == content, || format!("{}: {found:?}", path.display()))
+}
+
+fn mode(path: &Path) -> Outcome<u32> {
+    Ok(fs::metadata(path)?.permissions().mode() & 0o7777)
+}
+
+#[test]
+fn a_link_is_refused_in_words_and_followed_only_when_asked() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("secret"), "old")?;
+    files::write(&scene.at("new"), "new")?;
+    fs::create_dir(scene.at("open"))?;
+    symlink("../secret", scene.at("open/link"))?;
+    symlink("open", scene.at("way"))?;
+    files::write(&scene.at("open/plain"), "plain")?;
+    let new = scene.here("new");
+    for link in ["open/link", "way/plain", "way/other"] {
+        scene.refused(&[&new, &scene.there(link)], 250, "--follow")?;
+        scene.refused(&[&scene.there(link), &scene.here("got")], 250, "--follow")?;
+    }
+    reads(&scene.at("secret"), "old")?;
+    ensure(!scene.at("got").exists(), || "a link was followed".into())?;
+    // Here as well.
+    symlink("secret", scene.at("own"))?;
+    scene.refused(&[&scene.there("new"), &scene.here("own")], 249, "--follow")?;
+    reads(&scene.at("secret"), "old")?;
+    scene.well(&["--follow", &new, &scene.there("open/link")])?;
+    reads(&scene.at("secret"), "new")?;
+    scene.well(&["--follow", &scene.there("way/plain"), &scene.here("own")])?;
+    reads(&scene.at("secret"), "plain")?;
+    for link in ["own", "open/link", "way"] {
+        ensure(fs::symlink_metadata(scene.at(link))?.is_symlink(), || format!("{link} is none"))?;
+    }
+    let trail = scene.lab.admin().text(&["-o", "json", "audit"])?;
+    ensure(trail.contains("followsLinks"), || trail)
+}
+
+#[test]
+fn a_policy_decides_whether_links_are_followed() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("plain"), "plain")?;
+    let policy = format!(
+        r#"{{"Version":"2012-10-17","Statement":[
+        {{"Effect":"Allow","Action":["ssm:StartSession","ssm:TerminateSession"],"Resource":"*",
+          "Condition":{{"StringLike":{{"towline:DocumentParameter/path":"{}/*"}},
+                        "StringEquals":{{"towline:DocumentParameter/follow":"false"}}}}}}]}}"#,
+        scene.here("").trim_end_matches('/')
+    );
+    let ann = scene.lab.user("ann", Some(&policy))?;
+    let (from, to) = (scene.there("plain"), scene.here("got"));
+    let out = scene.cp_as(&ann, &["--follow", &from, &to])?;
+    ensure(out.status.code() == Some(254), || format!("follow is a right of its own: {out:?}"))?;
+    let out = scene.cp_as(&ann, &[&from, &to])?;
+    ensure(out.status.success(), || format!("{out:?}"))
+}
+
+#[test]
+fn nodes_stay_what_they_are_on_both_sides() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("new"), "new")?;
+    let (new, there) = (scene.here("new"), scene.there("new"));
+    let null = |path: &str| Command::new("mknod").args([path, "c", "1", "3"]).status();
+    // Only root can make one.
+    if null(&scene.here("null"))?.success() {
+        scene.well(&[&new, &scene.there("null")])?;
+        scene.well(&[&there, &scene.here("null")])?;
+        ensure(fs::metadata(scene.at("null"))?.file_type().is_char_device(), || {
+            "a file took the place of a device node".into()
+        })?;
+    }
+    let out = scene.shell(&format!(
+        "mkfifo {fifo}; cat {fifo} > {one} & while ! $CP {new} {to}; do :; done; wait; \
+         cat {fifo} > {two} & while ! $CP {there} {fifo}; do :; done; wait; test -p {fifo}",
+        fifo = scene.here("fifo"),
+        to = scene.there("fifo"),
+        one = scene.here("one"),
+        two = scene.here("two"),
+    ))?;
+    ensure(out.status.success(), || format!("{out:?}"))?;
+    reads(&scene.at("one"), "new")?;
+    reads(&scene.at("two"), "new")?;
+    let _listener = std::os::unix::net::UnixListener::bind(scene.at("socket"))?;
+    scene.refused(&[&new, &scene.there("socket")], 250, "socket")?;
+    scene.refused(&[&there, &scene.here("socket")], 249, "socket")?;
+    scene.refused(&[&scene.there("fifo"), &scene.here("x")], 250, "not a file or directory")?;
+    ensure(fs::metadata(scene.at("socket"))?.file_type().is_socket(), || "no socket".into())
+}
+
+#[test]
+fn an_existing_file_keeps_mode_owner_and_names_on_both_sides() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("new"), "new")?;
+    fs::set_permissions(scene.at("new"), fs::Permissions::from_mode(0o755))?;
+    for (name, words) in [
+        ("put", [scene.here("new"), scene.there("put")]),
+        ("get", [scene.there("new"), scene.here("get")]),
+    ] {
+        let path = scene.at(name);
+        files::write(&path, "a secret")?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        // Only root can give a file away.
+        let given = std::os::unix::fs::chown(&path, Some(65_534), Some(65_534)).is_ok();
+        scene.well(&[&words[0], &words[1]])?;
+        reads(&path, "new")?;
+        ensure(mode(&path)? == 0o600, || format!("{name} lost its mode"))?;
+        ensure(!given || fs::metadata(&path)?.uid() == 65_534, || {
+            format!("{name} lost its owner")
+        })?;
+        let second = scene.at(&format!("{name}-second"));
+        fs::hard_link(&path, &second)?;
+        fs::File::options().append(true).open(&path)?.set_len(100)?;
+        scene.well(&[&words[0], &words[1]])?;
+        reads(&second, "new")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_umask_holds_for_what_is_made() -> Outcome {
+    let scene = Scene::new()?;
+    fs::create_dir(scene.at("tree"))?;
+    files::write(&scene.at("tree/file"), "content")?;
+    for (path, mode) in [("tree", 0o777), ("tree/file", 0o666)] {
+        fs::set_permissions(scene.at(path), fs::Permissions::from_mode(mode))?;
+    }
+    let out = scene.shell(&format!(
+        "umask 077; $CP -r {} {} && $CP -r {} {}",
+        scene.here("tree"),
+        scene.there("put"),
+        scene.there("tree"),
+        scene.here("get")
+    ))?;
+    ensure(out.status.success(), || format!("{out:?}"))?;
+    for side in ["put", "get"] {
+        let modes = (mode(&scene.at(side))?, mode(&scene.at(&format!("{side}/file")))?);
+        ensure(modes == (0o700, 0o600), || format!("{side}: {:o} {:o}", modes.0, modes.1))?;
+    }
+    Ok(())
+}
+
+#[test]
+fn streams_are_sources_and_destinations() -> Outcome {
+    let scene = Scene::new()?;
+    files::write(&scene.at("new"), "new")?;
+    for (n, line) in [
+        "$CP <(printf stream) TO",
+        "printf stream | $CP /dev/stdin TO",
+        "mkfifo DIR/pipe; (sleep 1; printf stream > DIR/pipe) & $CP DIR/pipe TO",
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let to = format!("stream-{n}");
+        let line = line.replace("TO", &scene.there(&to)).replace("DIR/", &scene.here(""));
+        let out = scene.shell(&line)?;
+        ensure(out.status.success(), || format!("{line}: {out:?}"))?;
+        reads(&scene.at(&to), "stream")?;
+    }
+    scene.refused(&["/dev/null", &scene.there("")], 249, "name the file")?;
+    let stdout = fs::symlink_metadata("/dev/stdout")?;
+    for (line, copied) in [
+        ("$CP FROM /dev/stdout", "new"),
+        ("$CP FROM /dev/fd/1 | cat", "new"),
+        ("(printf 'a '; $CP FROM /dev/stdout) > OUT; cat OUT", "a new"),
+        ("$CP FROM >(cat > OUT); while ! test -s OUT; do :; done; cat OUT", "new"),
+    ] {
+        let line = line.replace("FROM", &scene.there("new")).replace("OUT", &scene.here("out"));
+        let _ = fs::remove_file(scene.at("out"));
+        let out = scene.shell(&line)?;
+        ensure(out.status.success() && out.stdout == copied.as_bytes(), || {
+            format!("{line}: {out:?}")
+        })?;
+    }
+    ensure(fs::symlink_metadata("/dev/stdout")?.ino() == stdout.ino(), || {
+        "/dev/stdout was replaced".into()
+    })
+}
+
+#[test]
+fn copies_into_one_name_at_once_give_one_of_them() -> Outcome {
+    const SIZE: usize = 3_000_000;
+    let scene = Scene::new()?;
+    let contents = [pattern(31, SIZE), pattern(32, SIZE)];
+    for (n, content) in contents.iter().enumerate() {
+        files::write(&scene.at(&format!("from-{n}")), content)?;
+    }
+    for (to, words) in [
+        ("get", |scene: &Scene, n: usize| [scene.there(&format!("from-{n}")), scene.here("get")]),
+        ("put", |scene: &Scene, n: usize| [scene.here(&format!("from-{n}")), scene.there("put")]),
+    ] as [(&str, fn(&Scene, usize) -> [String; 2]); 2]
+    {
+        let mut copies = Vec::new();
+        for n in [0, 1, 0, 1] {
+            let [from, to] = words(&scene, n);
+            let words = ["cp", &from, &to];
+            copies.push(scene.lab.admin().towline(&words).stdin(Stdio::null()).spawn()?);
+        }
+        for mut copy in copies {
+            ensure(copy.wait()?.success(), || "a copy failed".into())?;
+        }
+        let found = fs::read(scene.at(to))?;
+        ensure(contents.contains(&found), || format!("{to}: a mixture"))?;
+    }
+    let left = fs::read_dir(scene.lab.directory())?.flatten();
+    let parts: Vec<_> =
+        left.map(|e| e.file_name()).filter(|n| n.to_string_lossy().ends_with(".part")).collect();
+    ensure(parts.is_empty(), || format!("{parts:?}"))
+}
+
+#[test]
+fn room_is_asked_for_before_content_is_sent() -> Outcome {
+    let scene = Scene::new()?;
+    // Sparse: more than any disk has.
+    fs::File::create(scene.at("huge"))?.set_len(1 << 42)?;
+    scene.refused(&[&scene.there("huge"), &scene.here("got")], 249, "not enough space")?;
+    let left = fs::read_dir(scene.lab.directory())?.flatten();
+    let parts = left.filter(|e| e.file_name().to_string_lossy().ends_with(".part")).count();
+    ensure(parts == 0, || "a partial file is left".into())
+}
+
+#[test]
+fn a_directory_is_copied_behind_what_cannot_be_read() -> Outcome {
+    let scene = Scene::new()?;
+    fs::create_dir_all(scene.at("tree/c"))?;
+    for name in ["tree/a", "tree/c/z"] {
+        files::write(&scene.at(name), "content")?;
+    }
+    // Reading it fails for root as well.
+    symlink("/proc/self/mem", scene.at("tree/b"))?;
+    symlink("..", scene.at("tree/c/loop"))?;
+    symlink("nowhere", scene.at("tree/c/lost"))?;
+    for (from, to, side) in [
+        (scene.here("tree"), scene.there("put"), "put"),
+        (scene.there("tree"), scene.here("get"), "get"),
+    ] {
+        let out = scene.cp(&["-r", "--follow", &from, &to])?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        ensure(out.status.code() == Some(249) && said.contains("3 entries"), || {
+            format!("{side}: {out:?}")
+        })?;
+        for name in ["a", "c/z"] {
+            reads(&scene.at(&format!("{side}/{name}")), "content")?;
+        }
+        ensure(!scene.at(&format!("{side}/c/loop/c")).exists(), || "in circles".into())?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_tilde_and_a_slash_are_the_home() -> Outcome {
+    let scene = Scene::new()?;
+    let name = format!(".towline-test-{}", std::process::id());
+    files::write(&scene.at(&name), "home")?;
+    for home in ["~/", "~", ""] {
+        scene.well(&[&scene.here(&name), &format!("{}:{home}", scene.device.id())])?;
+        let got = scene.here("got");
+        scene.well(&[&format!("{}:~/{name}", scene.device.id()), &got])?;
+        reads(&scene.at("got"), "home")?;
+        let remove = format!("rm ~/{name}");
+        let out = scene.lab.admin().run(&["exec", scene.device.id(), "--", "sh", "-c", &remove])?;
+        ensure(out.status.success(), || format!("{home:?}: {out:?}"))?;
+    }
+    Ok(())
+}
