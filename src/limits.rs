@@ -72,6 +72,9 @@ pub const LOGIN_RECORDS: u64 = 4096;
 
 // ---- sessions and their bytes ----
 
+/// How long a detached program runs at most.
+pub const DETACHED: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 /// Sessions at once unless set otherwise. RAM: each [`INPUT`] at most, and a share of
 /// [`REPLAY_ALL`].
 pub const SESSIONS: usize = 8;

@@ -79,6 +79,7 @@ fn login(name: &str, program: &Program, terminal: Option<Size>, cgroup: Option<&
         account: &account,
         home_only: false,
         program,
+        detached: false,
         terminal,
         environment: &environment,
         cgroups,

@@ -121,6 +121,7 @@ pub const KEYS: &[&str] = &[
     "sessions.max",
     "sessions.max_processes",
     "sessions.grace",
+    "sessions.allow_detach",
     "sessions.window_bytes",
     "sessions.default_user",
     "audit.command_log",
@@ -293,6 +294,7 @@ impl Config {
                     number(value, limits::WINDOW_FLOOR as usize, limits::WINDOW_CEILING as usize)?;
                 self.window = u32::try_from(bytes).unwrap_or(limits::WINDOW);
             }
+            "allow_detach" => self.policy.allow_detach = flag(value)?,
             "default_user" => {
                 self.default_user = Some(text(value)?).filter(|user| !user.is_empty())
             }

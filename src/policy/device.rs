@@ -12,6 +12,8 @@ pub struct DevicePolicy {
     /// Whether a session may run as an account that is locked, expired or without a login shell,
     /// and while `/etc/nologin` exists.
     pub allow_locked_accounts: bool,
+    /// Whether a program may go on without its session's link and operator.
+    pub allow_detach: bool,
     /// Users that sessions may run as.
     pub allowed_users: Vec<String>,
     /// Which session documents may be used.
@@ -27,6 +29,7 @@ impl Default for DevicePolicy {
         Self {
             allow_root: true,
             allow_locked_accounts: false,
+            allow_detach: false,
             allowed_users: all(),
             allowed_documents: all(),
             allowed_forwards,
@@ -46,6 +49,9 @@ pub enum Forbidden {
     /// That document.
     #[error("this device does not allow the document {0} (policy.allowed_documents)")]
     Document(String),
+    /// A program that needs no link.
+    #[error("this device does not allow detached programs (sessions.allow_detach)")]
+    Detach,
     /// That destination.
     #[error("this device does not allow forwards to {0} (policy.allowed_forwards)")]
     Forward(String),
@@ -64,6 +70,14 @@ impl DevicePolicy {
             return Err(Forbidden::User(account.name.clone()));
         }
         self.permit_document(document)
+    }
+
+    /// Whether a program may be detached.
+    ///
+    /// # Errors
+    /// The setting that forbids it.
+    pub fn permit_detach(&self) -> Result<(), Forbidden> {
+        if self.allow_detach { Ok(()) } else { Err(Forbidden::Detach) }
     }
 
     /// Whether the device's administrator lets this account be used, at this time of the authority.

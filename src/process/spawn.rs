@@ -15,7 +15,8 @@ use crate::sys::account::Account;
 use crate::sys::calls::{self, Identity, Image, Stage, Strings};
 use crate::sys::memory::unnamed_file;
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, OFlag, fcntl, open};
+use nix::sys::stat::Mode;
 use nix::unistd::{Gid, Pid, Uid, fchown, pipe2, read, write};
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd as _, BorrowedFd, OwnedFd};
@@ -54,6 +55,8 @@ pub struct Request<'a> {
     pub home_only: bool,
     /// What it runs.
     pub program: &'a Program,
+    /// Its standard streams are `/dev/null`; those of the agent end at once.
+    pub detached: bool,
     /// A terminal of this size, or three pipes.
     pub terminal: Option<Size>,
     /// Its whole environment.
@@ -120,6 +123,7 @@ pub struct Plan<'a> {
     user: String,
     program: String,
     terminal: Option<Size>,
+    detached: bool,
     cgroups: [Option<BorrowedFd<'a>>; 2],
 }
 
@@ -202,6 +206,7 @@ impl<'a> Plan<'a> {
             login: account.uid.to_string(),
             user: account.name.clone(),
             terminal: request.terminal,
+            detached: request.detached,
             cgroups: request.cgroups,
         })
     }
@@ -222,6 +227,7 @@ impl<'a> Plan<'a> {
                 terminal = Some(name);
                 (Io::Terminal(master), vec![slave])
             }
+            None if self.detached => (open_pipes()?.0, vec![open_null()?]),
             None => open_pipes()?,
         };
         let own = nix::unistd::geteuid();
@@ -377,6 +383,11 @@ fn search(name: &str, path: &str) -> Vec<PathBuf> {
         .filter(|dir| dir.starts_with('/'))
         .map(|dir| Path::new(dir).join(name))
         .collect()
+}
+
+fn open_null() -> Result<OwnedFd, SpawnError> {
+    let flags = OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    open("/dev/null", flags, Mode::empty()).map_err(system("open /dev/null"))
 }
 
 fn open_pipes() -> Result<(Io, Vec<OwnedFd>), SpawnError> {

@@ -234,6 +234,9 @@ impl Gate {
             grant.run_as.clone().or_else(|| config.default_user.clone()).unwrap_or_else(own_name);
         let account = Account::find(&user)?;
         config.policy.permit(&account, &grant.document)?;
+        if matches!(launch, Launch::Detached { .. }) {
+            config.policy.permit_detach()?;
+        }
         config.policy.permit_login(&account, now)?;
         Ok(Passed { launch, account, forwards: Vec::new(), grant })
     }

@@ -22,6 +22,7 @@ mod command_log;
 mod commands;
 mod constrained_devices;
 mod dead_links;
+mod detached;
 mod documents;
 mod echo;
 mod evidence;

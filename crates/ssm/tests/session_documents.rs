@@ -59,11 +59,19 @@ fn a_command_goes_through_as_it_is() {
 #[test]
 fn arguments_stay_apart_even_when_empty() {
     let argv = ["printf", "%s|", "", "a b"];
-    let plan =
-        SessionPlan::Exec { argv: argv.map(str::to_owned).to_vec(), run_as: None, terminal: false };
+    let plan = SessionPlan::Exec {
+        argv: argv.map(str::to_owned).to_vec(),
+        run_as: None,
+        terminal: false,
+        detach: false,
+    };
     means(Some(TOWLINE_EXEC), &[("argv", &argv)], plan);
-    let plan =
-        SessionPlan::Exec { argv: argv.map(str::to_owned).to_vec(), run_as: None, terminal: true };
+    let plan = SessionPlan::Exec {
+        argv: argv.map(str::to_owned).to_vec(),
+        run_as: None,
+        terminal: true,
+        detach: false,
+    };
     means(Some(TOWLINE_EXEC), &[("argv", &argv), ("terminal", &["true"])], plan);
 }
 

@@ -238,6 +238,7 @@ fn what_is_launched() {
         row(Launch::Script(script), &[&[6, 0xac, 2], &THIRTY_TWO, &[1, b'/', 60, 1], &SIXTEEN]),
         row(Launch::ExecOnTerminal { argv: vec!["top".into()] }, &[&[7, 1, 3, b't', b'o', b'p']]),
         row(Launch::CopyFollowing { path: "/x".into(), put: false }, &[&[8, 2, b'/', b'x', 0]]),
+        row(Launch::Detached { argv: vec!["d".into()] }, &[&[9, 1, 1, b'd']]),
     ];
     every_variant_has_a_row(&seen);
 }

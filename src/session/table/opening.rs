@@ -19,6 +19,7 @@ use crate::session::script::Gathering;
 use crate::sys::account::Account;
 use crate::sys::cgroup::Cgroup;
 use std::os::fd::AsFd as _;
+use std::time::Instant;
 use towline_wire::frame::StreamId;
 use towline_wire::message::{Launch, Open};
 use towline_wire::stream::{Receiver, Sender};
@@ -65,7 +66,13 @@ impl Table {
             self.scripts.push(gathering);
             return Ok(());
         }
-        self.start(&open, &passed, None).inspect_err(|_| self.remove_streams(streams))
+        self.start(&open, &passed, None).inspect_err(|_| self.remove_streams(streams))?;
+        if let (Launch::Detached { .. }, Some((running, _))) =
+            (&passed.launch, self.by_name(&open.session))
+        {
+            running.be_script(Instant::now() + limits::DETACHED); // it needs no link either
+        }
+        Ok(())
     }
 
     /// Streams for a program; a copy carries bulk and has a window like a tunnel's.
@@ -152,7 +159,9 @@ fn start(
     }
     let program = match &passed.launch {
         Launch::Shell | Launch::ShellWithProfile { .. } => Program::LoginShell,
-        Launch::Exec { argv } | Launch::ExecOnTerminal { argv } => Program::Arguments(argv.clone()),
+        Launch::Exec { argv } | Launch::ExecOnTerminal { argv } | Launch::Detached { argv } => {
+            Program::Arguments(argv.clone())
+        }
         Launch::Interactive { command } => Program::Line(command.clone()),
         Launch::Copy { path, put } => copy_program(path, *put, &[]),
         Launch::CopyFollowing { path, put } => copy_program(path, *put, &["--follow"]),
@@ -168,6 +177,7 @@ fn start(
         // A path below the home directory must not become one below `/`.
         home_only: passed.launch.copy().is_some_and(|(path, ..)| !path.starts_with('/')),
         program: &program,
+        detached: matches!(passed.launch, Launch::Detached { .. }),
         terminal: terminal
             .map(|terminal| Size { rows: terminal.size.rows, cols: terminal.size.cols }),
         environment: &environment,

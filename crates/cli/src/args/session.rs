@@ -70,6 +70,10 @@ pub(crate) struct ExecArgs {
     /// Run the program on a terminal, like a shell (for top, editors, password prompts)
     #[arg(short = 't', long, conflicts_with = "no_stdin")]
     pub terminal: bool,
+    /// Leave the program running without input and output, until it ends or `terminate` (the
+    /// device must allow it: sessions.allow_detach); prints the session
+    #[arg(long, conflicts_with = "terminal")]
+    pub detach: bool,
     /// Program and arguments, passed unchanged: no shell interprets them
     #[arg(last = true, required = true, value_name = "COMMAND")]
     pub command: Vec<String>,
@@ -78,6 +82,9 @@ pub(crate) struct ExecArgs {
 /// `sessions`.
 #[derive(Debug, Args)]
 pub(crate) struct SessionsArgs {
+    /// Only programs that run detached
+    #[arg(long)]
+    pub detached: bool,
     /// Ended sessions
     #[arg(long)]
     pub history: bool,

@@ -93,6 +93,7 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
 pub(super) async fn logs(context: &mut Context, args: LogsArgs) -> Result<(), Failure> {
     // What goes on is on record as well, as far as it has come.
     let asked = |history, limit| SessionsArgs {
+        detached: false,
         history,
         owner: args.owner.clone(),
         device: args.device.clone(),

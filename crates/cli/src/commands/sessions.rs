@@ -38,12 +38,17 @@ pub(super) async fn fetch(
         next_token: None,
         filters: if filters.is_empty() { None } else { Some(filters) },
     };
-    Ok(context.client.list_most(request, most).await?)
+    let mut sessions = context.client.list_most(request, most).await?;
+    sessions.retain(|session| !args.detached || session.towline_detached == Some(true));
+    Ok(sessions)
 }
 
 fn table(output: Output, sessions: &[Session]) -> String {
     let row = |session: &Session| -> Vec<Cell> {
-        let status = format!("{:?}", session.status).to_lowercase();
+        let status = match session.towline_detached {
+            Some(true) if session.end_date.is_none() => "detached".to_owned(),
+            _ => format!("{:?}", session.status).to_lowercase(),
+        };
         vec![
             session.session_id.clone().into(),
             session.target.clone().into(),

@@ -1,6 +1,9 @@
 //! `shell`, `exec`, `attach`: from arguments to a session.
 
-use towline_ssm::api::session::{Parameters, StartSessionRequest, TowlineTerminal};
+use towline_ssm::Operation;
+use towline_ssm::api::session::{
+    Parameters, StartSessionRequest, StartSessionResponse, TowlineTerminal,
+};
 use towline_ssm::documents::TOWLINE_EXEC;
 
 use super::context::Context;
@@ -45,6 +48,9 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
     if args.terminal {
         parameters.insert("terminal".to_owned(), vec!["true".to_owned()]);
     }
+    if args.detach {
+        parameters.insert("detach".to_owned(), vec!["true".to_owned()]);
+    }
     let request = StartSessionRequest {
         target,
         document_name: Some(TOWLINE_EXEC.to_owned()),
@@ -52,11 +58,30 @@ pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Fai
         parameters,
         towline_terminal: args.terminal.then(|| terminal(&context)),
     };
+    if args.detach {
+        return detach(context, request).await;
+    }
     let manner = match args.terminal {
         true => Manner::on_screen(Some(b'~')),
         false => Manner::command(!args.no_stdin),
     };
     Ok(run(context, Begin::Start(request), manner).await?)
+}
+
+/// Starts a program that nobody attaches to.
+async fn detach(mut context: Context, request: StartSessionRequest) -> Result<u8, Failure> {
+    let answer: StartSessionResponse =
+        context.client.call(Operation::StartSession, &request).await.map_err(SessionError::from)?;
+    let told = Detached { session_id: answer.session_id };
+    context.output.answer(&told, |_| format!("{}\n", told.session_id))?;
+    Ok(0)
+}
+
+/// What `exec --detach` prints: the token is of no use to anybody.
+#[derive(Debug, serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Detached {
+    session_id: String,
 }
 
 async fn run(context: Context, begin: Begin, manner: Manner) -> Result<u8, SessionError> {

@@ -25,7 +25,7 @@ use towline_ssm::api::session::{
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::documents::own::Resolved;
-use towline_ssm::documents::{RUN_SHELL, SessionPlan, TOWLINE_COPY};
+use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
@@ -72,7 +72,7 @@ impl Api {
             entropy::random().or_internal("no session id")?,
         );
         call.note("sessionId", session.as_str());
-        let may_use_reserve = is_terminal(&plan)
+        let may_use_reserve = plan.has_terminal()
             && self
                 .would_allow_action(
                     call,
@@ -309,11 +309,6 @@ impl Api {
     }
 }
 
-/// Whether a session has a terminal: only such a one may stand in the place for a repair.
-const fn is_terminal(plan: &SessionPlan) -> bool {
-    matches!(plan, SessionPlan::Shell { .. } | SessionPlan::InteractiveCommand { .. })
-}
-
 /// Notes where a tunnel leads, or which file is copied, for the audit trail.
 fn note_plan(call: &Call, plan: &SessionPlan) {
     match plan {
@@ -328,6 +323,7 @@ fn note_plan(call: &Call, plan: &SessionPlan) {
                 call.note("followsLinks", "true");
             }
         }
+        SessionPlan::Exec { detach: true, .. } => call.note("detached", "true"),
         _ => {}
     }
 }
@@ -439,6 +435,7 @@ fn shown(row: towline_store::Session) -> Session {
         },
         start_date: EpochSeconds::from_millis(row.started_at.0),
         end_date: row.ended_at.map(|at| EpochSeconds::from_millis(at.0)),
+        towline_detached: (row.new.session_type == DETACHED).then_some(true),
         document_name: Some(row.new.document),
         owner: row.new.principal_arn,
         reason: text(row.new.reason),

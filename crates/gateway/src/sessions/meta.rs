@@ -1,6 +1,7 @@
 //! What never changes about a session.
 
 use tokio::time::Instant;
+use towline_ssm::documents::DETACHED;
 use towline_wire::message::Destination;
 
 /// What never changes about a session.
@@ -37,9 +38,17 @@ pub struct Meta {
     pub input: bool,
 }
 
+impl Meta {
+    /// It needs neither a client nor traffic nor a link.
+    #[must_use]
+    pub fn is_detached(&self) -> bool {
+        self.session_type == DETACHED
+    }
+}
+
 /// The AWS dialect's name for what a session does, as stored; a shell's for a row of an older
 /// version.
 pub(super) fn session_type_of(stored: &str) -> &'static str {
-    let names = ["InteractiveCommands", "NonInteractiveCommands", "Port"];
+    let names = ["InteractiveCommands", "NonInteractiveCommands", "Port", DETACHED];
     names.into_iter().find(|name| *name == stored).unwrap_or("Standard_Stream")
 }

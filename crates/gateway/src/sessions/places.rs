@@ -7,6 +7,7 @@
 //! # Invariants
 //! - A session with a client never makes room. Of another principal only one makes room whose program
 //!   has ended.
+//! - A detached session never makes room.
 //! - Steps of commands neither take a share nor make room.
 
 use std::sync::Arc;
@@ -54,6 +55,9 @@ impl Hub {
     /// Ends the session that has waited longest for a client. False: there is none.
     fn make_room(self: &Arc<Self>, device: &str, principal: &str, of_others: bool) -> bool {
         let waits = |session: &Arc<Session>| -> Option<(bool, bool, Instant)> {
+            if session.meta.is_detached() {
+                return None;
+            }
             let (since, exited) = session.since()?;
             let alone = since.no_client.filter(|_| since.ever_attached && !session.meta.step)?;
             let own = session.meta.owner == principal;

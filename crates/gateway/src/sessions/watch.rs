@@ -6,6 +6,7 @@
 //! - The watch ends with its session.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::time::Instant;
 use towline_wire::message::ExitStatus;
@@ -34,6 +35,9 @@ pub(super) async fn watch(hub: Arc<Hub>, session: Arc<Session>) {
 
 /// The earliest deadline and what it means.
 fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, EndReason) {
+    if meta.is_detached() {
+        return of_detached(meta, since, exited);
+    }
     let mut first = (since.activity + meta.idle, EndReason::IdleTimeout);
     let mut consider = |deadline: Instant, reason| {
         if deadline < first.0 {
@@ -61,13 +65,24 @@ fn next(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, End
     }
 }
 
+/// A detached session waits for nobody: it ends with its program, or at its maximum duration.
+fn of_detached(meta: &Meta, since: &Since, exited: Option<ExitStatus>) -> (Instant, EndReason) {
+    match (exited, meta.end_at) {
+        (Some(status), _) => (since.activity, EndReason::Exited(status)),
+        (None, Some(end_at)) => (end_at, EndReason::MaxDuration),
+        (None, None) => (since.activity + NEVER, EndReason::MaxDuration),
+    }
+}
+
+/// Ten years.
+const NEVER: Duration = Duration::from_secs(10 * 366 * 86_400);
+
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use towline_wire::message::{Destination, Framing};
 
     use super::*;
+    use towline_ssm::documents::DETACHED;
 
     const SECOND: Duration = Duration::from_secs(1);
 
@@ -123,6 +138,17 @@ mod tests {
     fn a_lost_device_and_a_lost_client_have_the_grace_time() {
         check(|since, now| since.no_device = Some(now), None, 50, EndReason::DeviceLost);
         check(|since, now| since.no_client = Some(now), None, 50, EndReason::ClientLost);
+    }
+
+    #[test]
+    fn a_detached_session_waits_for_nobody_and_ends_with_its_program() {
+        let now = Instant::now();
+        let lost = Some(now);
+        let since = Since { activity: now, no_client: lost, no_device: lost, ever_attached: false };
+        let detached = Meta { session_type: DETACHED, ..meta(now) };
+        assert_eq!(next(&detached, &since, None), (now + 1000 * SECOND, EndReason::MaxDuration));
+        let status = ExitStatus::Code(3);
+        assert_eq!(next(&detached, &since, Some(status)), (now, EndReason::Exited(status)));
     }
 
     #[test]

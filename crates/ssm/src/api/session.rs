@@ -255,6 +255,9 @@ pub struct Session {
     /// What runs in it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document_name: Option<String>,
+    /// Not of AWS: it needs no client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_detached: Option<bool>,
     /// ARN of who started it.
     pub owner: String,
     /// The reason given at its start.

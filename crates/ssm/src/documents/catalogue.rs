@@ -5,11 +5,11 @@ use super::names::{
     RUN_SHELL, SSH_SESSION, TOWLINE_COPY, TOWLINE_EXEC,
 };
 use super::parameter::{
-    ARGV, COMMAND, DIRECTION, FOLLOW, HOST, LOCAL_PORT, PATH, Parameter, Parameters, RUN_AS,
-    SEPARATE, STDERR_PREFIX, STDOUT_PREFIX, TERMINAL, port,
+    ARGV, COMMAND, DETACH, DIRECTION, FOLLOW, HOST, LOCAL_PORT, PATH, Parameter, Parameters,
+    RUN_AS, SEPARATE, STDERR_PREFIX, STDOUT_PREFIX, TERMINAL, port,
 };
 use super::plan::SessionPlan;
-use super::values::Values;
+use super::values::{Values, invalid};
 use crate::error::{ApiError, ErrorCode};
 
 /// A session document.
@@ -93,12 +93,17 @@ pub const BUILT_IN: &[Document] = &[
         name: TOWLINE_EXEC,
         session_type: "NonInteractiveCommands",
         description: "A program with arguments, its standard streams apart and its exit status passed on.",
-        parameters: &[ARGV, RUN_AS, TERMINAL],
+        parameters: &[ARGV, RUN_AS, TERMINAL, DETACH],
         plan: |values| {
+            let is_set = |name| values.one(name) == "true";
+            if is_set("terminal") && is_set("detach") {
+                return Err(invalid("what is detached has no terminal".to_owned()));
+            }
             Ok(SessionPlan::Exec {
                 argv: values.argv()?,
                 run_as: values.optional("runAsUser"),
-                terminal: values.one("terminal") == "true",
+                terminal: is_set("terminal"),
+                detach: is_set("detach"),
             })
         },
     },

@@ -11,7 +11,7 @@ use super::plan::SessionPlan;
 /// use towline_ssm::documents::{SessionPlan, command_line};
 ///
 /// let argv = ["journalctl", "-u", "my unit"].map(str::to_owned).to_vec();
-/// let plan = SessionPlan::Exec { argv, run_as: None, terminal: false };
+/// let plan = SessionPlan::Exec { argv, run_as: None, terminal: false, detach: false };
 /// assert_eq!(command_line(&plan).as_deref(), Some("journalctl -u 'my unit'"));
 /// ```
 #[must_use]

@@ -33,4 +33,4 @@ pub use names::{
     PORT_FORWARDING, REMOTE_HOST_FORWARDING, RUN_SHELL, SSH_SESSION, TOWLINE_COPY, TOWLINE_EXEC,
 };
 pub use parameter::{Form, Parameter, Parameters};
-pub use plan::SessionPlan;
+pub use plan::{DETACHED, SessionPlan};

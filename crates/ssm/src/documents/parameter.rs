@@ -76,14 +76,19 @@ pub(super) const SEPARATE: Parameter = Parameter {
     list: false,
     form: Form::Text,
 };
-pub(super) const TERMINAL: Parameter = Parameter {
-    name: "terminal",
-    default: Some("false"),
-    allowed_pattern: "^(true|false)$",
-    allows: |value| matches!(value, "true" | "false"),
-    list: false,
-    form: Form::Text,
-};
+pub(super) const TERMINAL: Parameter = flag("terminal");
+pub(super) const DETACH: Parameter = flag("detach");
+
+const fn flag(name: &'static str) -> Parameter {
+    Parameter {
+        name,
+        default: Some("false"),
+        allowed_pattern: "^(true|false)$",
+        allows: |value| matches!(value, "true" | "false"),
+        list: false,
+        form: Form::Text,
+    }
+}
 pub(super) const STDOUT_PREFIX: Parameter = prefix("stdOutSeparatorPrefix");
 pub(super) const STDERR_PREFIX: Parameter = prefix("stdErrSeparatorPrefix");
 

@@ -18,6 +18,8 @@ pub enum SessionPlan {
         run_as: Option<String>,
         /// On a terminal, which its standard streams share.
         terminal: bool,
+        /// Without input and output, until it ends or is terminated.
+        detach: bool,
     },
     /// A shell command on a terminal.
     InteractiveCommand {
@@ -62,12 +64,16 @@ pub enum SessionPlan {
     },
 }
 
+/// The `SessionType` of a session that needs no client.
+pub const DETACHED: &str = "Detached";
+
 impl SessionPlan {
     /// The `SessionType` of the data channel's handshake.
     #[must_use]
     pub const fn session_type(&self) -> &'static str {
         match self {
             Self::Shell { .. } => "Standard_Stream",
+            Self::Exec { detach: true, .. } => DETACHED,
             Self::InteractiveCommand { .. } | Self::Exec { terminal: true, .. } => {
                 "InteractiveCommands"
             }

@@ -97,6 +97,6 @@ impl Values<'_> {
     }
 }
 
-fn invalid(message: String) -> ApiError {
+pub(super) fn invalid(message: String) -> ApiError {
     ApiError::new(ErrorCode::InvalidParameters, message)
 }

@@ -60,6 +60,12 @@ pub enum Launch {
         /// As in [`Self::Copy`].
         put: bool,
     },
+    /// A program that needs no link, without a terminal, without input and output. Only for an agent
+    /// of version [`DETACHES`](crate::DETACHES).
+    Detached {
+        /// Program and arguments; never empty.
+        argv: Vec<String>,
+    },
 }
 
 /// A script to be started at most once. The grant holds the digest of this, and this the digest of
@@ -116,7 +122,8 @@ impl Launch {
             | Self::Tunnel(_)
             | Self::Copy { .. }
             | Self::CopyFollowing { .. }
-            | Self::Script(_) => false,
+            | Self::Script(_)
+            | Self::Detached { .. } => false,
         }
     }
 

@@ -30,6 +30,6 @@ pub use self::launch::{Destination, Framing, Launch, MAX_PROFILE_BYTES, Script, 
 pub use self::session_name::SessionName;
 pub use self::to_agent::{Open, ToAgent, Welcome};
 pub use self::version::{
-    ALPN, ASKS_TIME, HAS_RESERVE, KEEPS_OFF_LINKS, NAMES_EXECUTABLES, RUNS_ON_TERMINALS,
+    ALPN, ASKS_TIME, DETACHES, HAS_RESERVE, KEEPS_OFF_LINKS, NAMES_EXECUTABLES, RUNS_ON_TERMINALS,
     TAKES_PINS, TELLS_ECHO, TELLS_PROGRAMS, VERSIONS, Version,
 };

@@ -32,6 +32,9 @@ pub const KEEPS_OFF_LINKS: u16 = 3;
 /// [`ToAgent::NextPin`](crate::message::ToAgent::NextPin).
 pub const TAKES_PINS: u16 = 3;
 
+/// The version since which an agent knows [`Launch::Detached`](crate::message::Launch::Detached).
+pub const DETACHES: u16 = 3;
+
 /// What versions of the wire a side speaks. Sent as [`crate::frame::Frame::Version`], before
 /// anything else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -12,10 +12,10 @@ use ring::digest::{SHA256, digest};
 use ring::rand::{SecureRandom, SystemRandom};
 use towline_host::clock::Clock;
 use towline_ssm::documents::SessionPlan;
-use towline_wire::RUNS_ON_TERMINALS;
 use towline_wire::canonical::relative_to_home;
 use towline_wire::grant::{Grant, SignedGrant};
 use towline_wire::message::{self, Launch, Open, Size, encode};
+use towline_wire::{DETACHES, RUNS_ON_TERMINALS};
 
 use super::link::Link;
 use crate::authority::Authority;
@@ -36,8 +36,7 @@ impl Grants {
     pub(super) fn open(&self, link: &Link, order: &Order<'_>) -> Result<Open, StartError> {
         let internal = |what: &str| StartError::Internal(what.to_owned());
         let launch = launch_of(link, &order.work)?;
-        if matches!(launch, Launch::ExecOnTerminal { .. }) && link.version() < RUNS_ON_TERMINALS {
-            let why = "its agent is too old to run one program on a terminal; upgrade it";
+        if let Some(why) = too_old(&launch, link.version()) {
             return Err(StartError::Refused { why: why.to_owned() });
         }
         let launch_bytes =
@@ -78,6 +77,19 @@ impl Grants {
     }
 }
 
+/// Why an agent of this wire version cannot read a launch.
+fn too_old(launch: &Launch, version: u16) -> Option<&'static str> {
+    match launch {
+        Launch::ExecOnTerminal { .. } if version < RUNS_ON_TERMINALS => {
+            Some("its agent is too old to run one program on a terminal; upgrade it")
+        }
+        Launch::Detached { .. } if version < DETACHES => {
+            Some("its agent is too old to detach a program; upgrade it")
+        }
+        _ => None,
+    }
+}
+
 fn sha256(bytes: &[u8]) -> [u8; 32] {
     let mut sum = [0; 32];
     sum.copy_from_slice(digest(&SHA256, bytes).as_ref()); // SHA-256 has 32 bytes
@@ -103,6 +115,7 @@ fn launch_of(link: &Link, work: &Work<'_>) -> Result<Launch, StartError> {
             Some(profile) => Launch::ShellWithProfile { profile },
             None => Launch::Shell,
         },
+        SessionPlan::Exec { argv, detach: true, .. } => Launch::Detached { argv: argv.clone() },
         SessionPlan::Exec { argv, terminal: true, .. } => {
             Launch::ExecOnTerminal { argv: argv.clone() }
         }
