@@ -1,11 +1,17 @@
-//! Who somebody is: persons behind roles, names that are given again, changes at the same time, and
-//! the last administrator. The attacks are in `python/identities.py`, with real boto3.
+//! Who somebody is: persons behind roles, names that are given again, changes at the same time, the
+//! last administrator, owners of recordings, and sessions of who lost their rights. Most attacks are
+//! in `python/identities.py`, with real boto3.
 
-use towline_testkit::lab::Lab;
+use std::time::Duration;
+
+use serde_json::json;
 use towline_testkit::lab::programs::workspace;
+use towline_testkit::lab::{Lab, Operator};
 use towline_testkit::machine::SCRIPT;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, process};
+use towline_testkit::{Outcome, eventually, machine, process};
+
+const PATIENCE: Duration = Duration::from_secs(30);
 
 #[test]
 fn identities_are_not_names() -> Outcome {
@@ -18,4 +24,55 @@ fn identities_are_not_names() -> Outcome {
     let out = process::finish(command, SCRIPT)?;
     let said = String::from_utf8_lossy(&out.stdout);
     ensure(out.status.success(), || format!("{said}\n{}", String::from_utf8_lossy(&out.stderr)))
+}
+
+/// The pattern of AWS's documents for one's own sessions, for recordings and what is beside them.
+const OWN: &str = r#"{"Version":"2012-10-17","Statement":[
+    {"Effect":"Allow","Action":["ssm:StartSession","ssm:ResumeSession"],"Resource":"*"},
+    {"Effect":"Allow","Action":["towline:GetRecording","towline:ListSessionCommands","ssm:TerminateSession"],
+     "Resource":"arn:aws:ssm:*:*:session/${aws:username}-*"}]}"#;
+
+#[test]
+fn a_recording_stays_its_owners_when_the_row_of_the_session_is_gone() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let admin = lab.admin();
+    let (owner, shorter) = (lab.user("x-y", Some(OWN))?, lab.user("x", Some(OWN))?);
+    owner.text(&["exec", device.id(), "--", "echo", "sum-42"])?;
+    let history = admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }))?;
+    let session = history["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
+    ensure(session.starts_with("x-y-"), || history.to_string())?;
+    let body = json!({ "SessionId": session });
+    let judge = |who: &Operator, allowed: bool, when: &str| -> Outcome {
+        for target in ["Towline.GetRecording", "Towline.ListSessionCommands"] {
+            let (_, answer) = who.api_raw(target, &body.to_string())?;
+            let denied = answer.contains("AccessDenied");
+            ensure(denied != allowed, || format!("{target} {when}: {answer}"))?;
+        }
+        Ok(())
+    };
+    eventually("the recording is finished", PATIENCE, || {
+        let answer = admin.api("Towline.GetRecording", &body).ok()?;
+        (answer["Finished"] == true).then_some(())
+    })?;
+    judge(&owner, true, "by its owner")?;
+    judge(&shorter, false, "by a shorter name")?;
+
+    // As after thirty days.
+    let program = "import sqlite3, sys\n\
+        with sqlite3.connect(sys.argv[1], timeout=30) as db:\n\
+        \x20   db.execute('DELETE FROM sessions WHERE id = ?', sys.argv[2:])";
+    let mut prune = machine::python();
+    prune.args(["-c", program]).arg(lab.gateway.directory().join("towline.db")).arg(&session);
+    let out = process::finish(prune, PATIENCE)?;
+    ensure(out.status.success(), || format!("{out:?}"))?;
+    let history = admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }))?;
+    ensure(history["Sessions"] == json!([]), || history.to_string())?;
+    judge(&owner, true, "by its owner, without the row")?;
+    judge(&shorter, false, "by a shorter name, without the row")?;
+    judge(&admin, true, "by an administrator, without the row")?;
+
+    admin.api("Towline.DeletePrincipal", &json!({ "PrincipalName": "x-y" }))?;
+    let again = lab.user("x-y", Some(OWN))?;
+    judge(&again, false, "by a later user of the name")
 }

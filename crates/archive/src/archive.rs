@@ -1,16 +1,20 @@
 //! The running archive: a recorder, and the tasks that deliver its files.
 
+use std::fs::File;
+use std::io::BufReader;
 use std::path::Path;
 use std::sync::Arc;
 
+use towline_evidence::cast::Facts;
 use towline_evidence::checkpoint::{KeyError, SigningKey};
 use towline_host::clock::Clock;
 use towline_host::files::{self, FileError};
 
 use crate::delivery::{
-    Copier, Follower, LogEvents, Outbox, OutputLogs, Queue, Sender, Sink, SinkError, keep_retention,
+    Copier, Follower, LogEvents, Outbox, OutputLogs, Queue, Sender, Sink, SinkError, header_in,
+    keep_retention,
 };
-use crate::limits::MAX_KEY_FILE;
+use crate::limits::{BEGINNING, MAX_KEY_FILE};
 use crate::recorder::{ChainFile, Recorder, RecordingEvents};
 use crate::settings::Settings;
 use crate::spool::{CLOUDWATCH, COPIES, OUTPUTS};
@@ -77,6 +81,26 @@ impl Archive {
         start_queues(&recorder, clock)?;
         tokio::spawn(keep_retention(Arc::clone(&recorder), sink.clone(), clock.clone()));
         Ok((Self { recorder, sink }, events))
+    }
+}
+
+impl Archive {
+    /// What a session's recording says of the session, wherever the recording is; `None` without
+    /// one.
+    ///
+    /// # Errors
+    /// The recording, or the sink, cannot be read.
+    pub async fn facts(&self, session: &str) -> Result<Option<Facts>, SinkError> {
+        let header = match self.recorder.local(session) {
+            Some(file) => header_in(BufReader::new(File::open(file)?))?,
+            None => {
+                let key = self.recorder.object(session);
+                let Some(length) = self.sink.length(&key).await? else { return Ok(None) };
+                let beginning = self.sink.read(&key, 0..length.min(BEGINNING)).await?;
+                header_in(&*beginning)?
+            }
+        };
+        Ok(header.towline.filter(|facts| facts.session == session))
     }
 }
 

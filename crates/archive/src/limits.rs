@@ -75,6 +75,10 @@ pub const RESERVE: u64 = 4 * 1024 * 1024;
 /// Largest key file, bytes.
 pub const MAX_KEY_FILE: u64 = 4096;
 
+/// Bytes that are read of a recording to learn whose it is. Its header is some hundred bytes, and
+/// less than 4 KiB with the longest reason.
+pub const BEGINNING: u64 = 64 * 1024;
+
 // ---- the node's chain
 
 /// Records in a segment before it is signed, whatever the clock says. 4096 lines of 400 bytes are

@@ -54,6 +54,16 @@ pub struct Facts {
     pub device: String,
     /// ARN of its owner.
     pub principal: String,
+    /// Id of its owner: a user, or the role that was assumed; no other principal ever gets it.
+    /// Empty: of an older version, the owner is not known.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub principal_id: String,
+    /// The user whose access key is behind it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub person: String,
+    /// Id of that user.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub person_id: String,
     /// The session document.
     pub document: String,
     /// User on the device, if one was asked for.

@@ -25,6 +25,7 @@ pub(crate) use outbox::Outbox;
 pub use output_logs::Note as OutputNote;
 pub(crate) use output_logs::OutputLogs;
 pub(crate) use queue::{Queue, Sender};
+pub(crate) use reading::header_in;
 #[cfg(test)]
 pub(crate) use retention::apply as apply_retention;
 pub(crate) use retention::keep as keep_retention;

@@ -14,9 +14,13 @@ use crate::limits::{STREAMED_MEMBER, STREAMED_ROUND};
 
 /// The header of a recording.
 pub(super) fn header(path: &Path) -> io::Result<Header> {
+    header_in(BufReader::new(File::open(path)?))
+}
+
+/// The header at the beginning of a recording's bytes.
+pub(crate) fn header_in(bytes: impl BufRead) -> io::Result<Header> {
     let mut first = Vec::new();
-    let file = BufReader::new(File::open(path)?);
-    BufReader::new(GzDecoder::new(file)).take(MAX_LINE as u64).read_until(b'\n', &mut first)?;
+    BufReader::new(GzDecoder::new(bytes)).take(MAX_LINE as u64).read_until(b'\n', &mut first)?;
     Header::parse(first.strip_suffix(b"\n").unwrap_or(&first)).map_err(io::Error::other)
 }
 

@@ -9,6 +9,7 @@ use towline_store::StoredCommand;
 
 use super::call::Call;
 use super::internal::OrInternal as _;
+use super::ownership::About;
 use super::paging::page;
 use super::service::Api;
 use crate::program_file::program_file;
@@ -29,7 +30,10 @@ impl Api {
                 let sent = self.store().run_commands().invocation(&command, &device).await;
                 known = sent.or_internal("cannot read a command")?.is_some();
             }
-            None => known = self.authorize_session(call, &request.session_id).await?.is_some(),
+            None => {
+                let session = self.authorize_session(call, &request.session_id, About::Record);
+                known = session.await?.is_some();
+            }
         }
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
         let after = cursor.parse().unwrap_or(0);

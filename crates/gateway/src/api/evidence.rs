@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //! - A recording is read by the right to its session (`towline:GetRecording`), piece by piece:
-//!   memory is one piece.
+//!   memory is one piece. Whose it is stands in the recording itself: the session's row goes first.
 //! - A search looks at a bounded number of lines and then gives a token to go on, found or not.
 
 use base64::Engine as _;
@@ -18,6 +18,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
+use super::ownership::About;
 use super::service::Api;
 use crate::exports::trail;
 use crate::limits::{EVENTS_PER_READ, MAX_SEARCHED_EVENTS, RECORDING_PIECE};
@@ -28,7 +29,7 @@ impl Api {
         call: &Call,
         request: GetRecordingRequest,
     ) -> Result<GetRecordingResponse, ApiError> {
-        let session = self.authorize_session(call, &request.session_id).await?;
+        let session = self.authorize_session(call, &request.session_id, About::Record).await?;
         let none = || {
             ApiError::new(
                 ErrorCode::DoesNotExistException,

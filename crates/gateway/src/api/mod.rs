@@ -34,6 +34,7 @@ mod internal;
 mod inventory;
 mod last_used;
 mod named;
+mod ownership;
 mod paging;
 mod policy_cache;
 mod principals;

@@ -29,11 +29,12 @@ use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
-use towline_store::{NewSession, SessionFilter, SessionStatus};
+use towline_store::{SessionFilter, SessionStatus};
 
 use super::authz::Question;
-use super::call::{Call, Caller};
+use super::call::Call;
 use super::internal::{OrInternal as _, internal};
+use super::ownership::About;
 use super::paging::page;
 use super::resolution::{run_as, session_facts, with_preferences};
 use super::service::Api;
@@ -163,7 +164,7 @@ impl Api {
         call: &Call,
         request: ResumeSessionRequest,
     ) -> Result<ResumeSessionResponse, ApiError> {
-        let session = self.authorize_session(call, &request.session_id).await?;
+        let session = self.authorize_session(call, &request.session_id, About::Life).await?;
         let Some(session) = session else {
             return Err(ApiError::new(
                 ErrorCode::DoesNotExistException,
@@ -191,7 +192,7 @@ impl Api {
         call: &Call,
         request: TerminateSessionRequest,
     ) -> Result<TerminateSessionResponse, ApiError> {
-        let session = self.authorize_session(call, &request.session_id).await?;
+        let session = self.authorize_session(call, &request.session_id, About::Life).await?;
         // AWS answers an unknown id with success, and clients in a hurry rely on it.
         let found = match &session {
             None => Found::Nothing,
@@ -210,39 +211,6 @@ impl Api {
             ended.or_internal("cannot end a session")?;
         }
         Ok(TerminateSessionResponse { session_id: request.session_id, towline_found: Some(found) })
-    }
-
-    /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's
-    /// sessions.
-    pub(super) async fn authorize_session(
-        &self,
-        call: &Call,
-        id: &str,
-    ) -> Result<Option<towline_store::Session>, ApiError> {
-        call.note("sessionId", id);
-        let realm = self.realm();
-        let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
-        let mut question =
-            Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
-        if let Some(session) = &session {
-            let owned = owns(&call.caller, &session.new);
-            // A role's session may be called like a user: only the whole ARN tells them apart.
-            let by_role = !session.new.principal_arn.contains(":user/");
-            let owner = match (owned, by_role) {
-                (true, _) => &call.caller.user_id,
-                (false, true) => &session.new.principal_arn,
-                (false, false) => &session.new.principal_name,
-            };
-            question.tags.insert("aws:ssmmessages:session-id".to_owned(), owner.clone());
-            question
-                .tags
-                .insert("aws:ssmmessages:target-id".to_owned(), session.new.device_id.clone());
-            if !owned {
-                disown(&mut question, call);
-            }
-        }
-        self.authorize(call, &question).await?;
-        Ok(session)
     }
 
     pub(super) async fn describe_sessions(
@@ -325,25 +293,6 @@ fn note_plan(call: &Call, plan: &SessionPlan) {
         }
         SessionPlan::Exec { detach: true, .. } => call.note("detached", "true"),
         _ => {}
-    }
-}
-
-/// Whether a session is the caller's: of the same principal and the same person, by their ids, and
-/// under the same name. Two persons in one role share nothing, whatever they call their sessions.
-fn owns(caller: &Caller, session: &NewSession) -> bool {
-    !session.person_id.is_empty()
-        && session.person_id == caller.person.id
-        && session.principal_id == caller.principal_id
-        && session.principal_arn == caller.arn
-}
-
-/// The pattern `session/${aws:username}-*` of AWS's documents, filled in for `ann`, also matches
-/// the sessions of `ann-lee`. For a session that is not the caller's, the names in it get a
-/// character that no session id has.
-fn disown(question: &mut Question, call: &Call) {
-    let nobody = format!("{}/", call.caller.name);
-    for key in ["aws:username", "aws:userid"] {
-        question.facts.push((key.to_owned(), vec![nobody.clone()]));
     }
 }
 

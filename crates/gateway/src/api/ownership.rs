@@ -1,0 +1,136 @@
+//! Whose a session is: decided by ids, which its row and its recording hold.
+//!
+//! Data flow: the row of a session, or the header of its recording when the row is gone -> [`Owner`]
+//! -> the two tags by which AWS's documents recognise an owner's sessions -> policy.
+//!
+//! # Invariants
+//! - A session is its caller's when principal, person and name are the same, the first two by ids
+//!   that are never given again. An owner who is not known is nobody.
+//! - No answer depends on the row alone: it goes after 30 days, the recording stays.
+//! - For what is not the caller's, no pattern with her name matches ([`disown`]).
+
+use towline_evidence::cast::Facts;
+use towline_ssm::error::ApiError;
+use towline_ssm::ids::SessionId;
+use towline_store::Session;
+
+use super::authz::Question;
+use super::call::{Call, Caller};
+use super::internal::OrInternal as _;
+use super::service::Api;
+
+/// What is asked about a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum About {
+    /// The session itself: without a row there is nothing to attach to, and nothing to end.
+    Life,
+    /// What is on record of it.
+    Record,
+}
+
+/// Whose a session is.
+struct Owner {
+    arn: String,
+    name: String,
+    principal_id: String,
+    person_id: String,
+    device: String,
+}
+
+impl Owner {
+    fn of_row(row: &Session) -> Self {
+        let new = &row.new;
+        Self {
+            arn: new.principal_arn.clone(),
+            name: new.principal_name.clone(),
+            principal_id: new.principal_id.clone(),
+            person_id: new.person_id.clone(),
+            device: new.device_id.clone(),
+        }
+    }
+
+    fn of_facts(facts: Facts, id: &SessionId) -> Self {
+        Self {
+            arn: facts.principal,
+            name: id.owner().to_owned(),
+            principal_id: facts.principal_id,
+            person_id: facts.person_id,
+            device: facts.device,
+        }
+    }
+
+    /// Two persons in one role share nothing, whatever they call their sessions.
+    fn is(&self, caller: &Caller) -> bool {
+        !self.person_id.is_empty()
+            && self.person_id == caller.person.id
+            && self.principal_id == caller.principal_id
+            && self.arn == caller.arn
+    }
+}
+
+impl Api {
+    /// Policy on a session: its ARN, and the two tags by which AWS's documents recognise an owner's
+    /// sessions.
+    pub(super) async fn authorize_session(
+        &self,
+        call: &Call,
+        id: &str,
+        about: About,
+    ) -> Result<Option<Session>, ApiError> {
+        call.note("sessionId", id);
+        let realm = self.realm();
+        let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
+        let mut question =
+            Question::about(format!("arn:aws:ssm:{}:{}:session/{id}", realm.region, realm.account));
+        let parsed = id.parse::<SessionId>().ok();
+        let owner = match (&session, &parsed) {
+            (Some(row), _) => Some(Owner::of_row(row)),
+            (None, Some(id)) if about == About::Record => self.owner_on_record(id).await,
+            (None, _) => None,
+        };
+        match owner {
+            Some(owner) => {
+                let owned = owner.is(&call.caller);
+                // A role's session may be called like a user: only the whole ARN tells them apart.
+                let by_role = !owner.arn.contains(":user/");
+                let tag = match (owned, by_role) {
+                    (true, _) => call.caller.user_id.clone(),
+                    (false, true) => owner.arn,
+                    (false, false) => owner.name,
+                };
+                question.tags.insert("aws:ssmmessages:session-id".to_owned(), tag);
+                question.tags.insert("aws:ssmmessages:target-id".to_owned(), owner.device);
+                if !owned {
+                    disown(&mut question, call);
+                }
+            }
+            // There is nothing behind such an id. AWS answers it like one's own that has ended.
+            None if about == About::Life
+                && parsed.is_some_and(|id| id.owner() == call.caller.name.as_str()) => {}
+            None => disown(&mut question, call),
+        }
+        self.authorize(call, &question).await?;
+        Ok(session)
+    }
+
+    /// The owner of a session whose row is gone, from its recording.
+    async fn owner_on_record(&self, id: &SessionId) -> Option<Owner> {
+        match self.parts.evidence.facts(id.as_str()).await {
+            Ok(facts) => facts.map(|facts| Owner::of_facts(facts, id)),
+            Err(error) => {
+                tracing::warn!(session = id.as_str(), %error, "cannot read whose a recording is");
+                None
+            }
+        }
+    }
+}
+
+/// The pattern `session/${aws:username}-*` of AWS's documents, filled in for `ann`, also matches
+/// the sessions of `ann-lee`. For a session that is not the caller's, the names in it get a
+/// character that no session id has.
+fn disown(question: &mut Question, call: &Call) {
+    let nobody = format!("{}/", call.caller.name);
+    for key in ["aws:username", "aws:userid"] {
+        question.facts.push((key.to_owned(), vec![nobody.clone()]));
+    }
+}
