@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use towline_testkit::lab::programs::workspace;
-use towline_testkit::lab::{Lab, Operator};
+use towline_testkit::lab::{Device, GatewaySetup, Lab, Operator};
 use towline_testkit::machine::SCRIPT;
+use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, eventually, machine, process};
 
@@ -75,4 +76,65 @@ fn a_recording_stays_its_owners_when_the_row_of_the_session_is_gone() -> Outcome
     admin.api("Towline.DeletePrincipal", &json!({ "PrincipalName": "x-y" }))?;
     let again = lab.user("x-y", Some(OWN))?;
     judge(&again, false, "by a later user of the name")
+}
+
+fn works(terminal: &mut Terminal, word: &str) -> Outcome {
+    terminal.line(&format!("echo {word}-$((40 + 2))"))?;
+    terminal.expect(&format!("{word}-42")).map(drop)
+}
+
+fn shell(who: &Operator, device: &Device) -> Outcome<Terminal> {
+    let mut terminal = who.shell(device.id())?;
+    works(&mut terminal, "begins")?;
+    Ok(terminal)
+}
+
+#[test]
+fn the_sessions_of_who_loses_rights_are_counted_or_ended() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let admin = lab.admin();
+    let said = |words: &[&str], expected: &str| -> Outcome {
+        let said = admin.text(words)?;
+        ensure(said.contains(expected), || format!("{words:?}: {said}"))
+    };
+    let (ann, bob) = (lab.user("ann", Some(OWN))?, lab.user("bob", Some(OWN))?);
+    let (mut hers, mut his) = (shell(&ann, &device)?, shell(&bob, &device)?);
+    said(&["admin", "policy", "delete", "ann", "test"], "go on: 1")?;
+    works(&mut hers, "goes-on")?;
+    let key = ann.keys().id.clone();
+    said(&["admin", "key", "disable", "ann", &key], "go on: 1")?;
+    works(&mut hers, "still")?;
+    said(&["admin", "key", "delete", "ann", &key, "--end-sessions"], "sessions ended: 1")?;
+    hers.finish(PATIENCE)?;
+    works(&mut his, "untouched")?;
+    said(&["admin", "user", "delete", "bob"], "go on: 1")?;
+    works(&mut his, "without-a-user")?;
+
+    let history = admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }))?;
+    let details = history["Sessions"][0]["Details"].as_str().unwrap_or_default().to_owned();
+    ensure(details.contains("rights of its owner were removed by"), || history.to_string())
+}
+
+#[test]
+fn a_gateway_ends_the_sessions_of_who_loses_rights_when_it_is_set_so() -> Outcome {
+    let config = "removal_ends_sessions = true\n".to_owned();
+    let lab = Lab::with(&GatewaySetup { config, ..GatewaySetup::default() })?;
+    let device = lab.device()?;
+    let admin = lab.admin();
+    let (ann, bob) = (lab.user("ann", Some(OWN))?, lab.user("bob", Some(OWN))?);
+    let (mut hers, mut his) = (shell(&ann, &device)?, shell(&bob, &device)?);
+    // A policy that is stored may give rights: it ends nothing by itself.
+    let put = json!({ "PrincipalName": "ann", "PolicyName": "more", "PolicyDocument": OWN });
+    let answer = admin.api("Towline.PutPrincipalPolicy", &put)?;
+    ensure(answer == json!({ "LiveSessions": 1, "EndedSessions": 0 }), || answer.to_string())?;
+    let delete = |name: &str, end: Option<bool>| {
+        admin.api("Towline.DeletePrincipal", &json!({ "PrincipalName": name, "EndSessions": end }))
+    };
+    let answer = delete("bob", Some(false))?;
+    ensure(answer == json!({ "LiveSessions": 1, "EndedSessions": 0 }), || answer.to_string())?;
+    works(&mut his, "spared")?;
+    let answer = delete("ann", None)?;
+    ensure(answer == json!({ "LiveSessions": 0, "EndedSessions": 1 }), || answer.to_string())?;
+    hers.finish(PATIENCE).map(drop)
 }

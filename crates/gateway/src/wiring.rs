@@ -357,6 +357,7 @@ impl Gateway {
             audit: foundation.audit.clone(),
             metrics: Arc::clone(&metrics),
             evidence: Arc::clone(&evidence),
+            removal_ends_sessions: foundation.config.removal_ends_sessions,
             stream_url_host: foundation.config.stream_url_host.clone(),
         })?;
         if let Some(listener) = monitor {

@@ -239,6 +239,7 @@ impl World {
             audit,
             metrics: Arc::new(Metrics::default()),
             evidence: Arc::new(evidence),
+            removal_ends_sessions: false,
             stream_url_host: None,
         };
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));

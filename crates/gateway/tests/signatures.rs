@@ -73,6 +73,7 @@ impl Desk {
             audit,
             metrics: Arc::clone(&metrics),
             evidence,
+            removal_ends_sessions: false,
             stream_url_host: None,
         };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }

@@ -207,7 +207,8 @@ impl SessionStore<'_> {
     /// the device reported a moment earlier are counted.
     ///
     /// # Errors
-    /// [`StoreError::Exists`] for an id that is taken.
+    /// [`StoreError::Exists`] for an id that is taken; [`StoreError::Missing`] when the user behind
+    /// it was removed after policy had allowed the session.
     pub async fn insert(&self, new: &NewSession, now: UnixMillis) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
         let keep = Duration::from_secs(limits::SESSION_HISTORY_DAYS.unsigned_abs() * 86_400);
@@ -218,12 +219,13 @@ impl SessionStore<'_> {
         .bind(now.minus(keep).0)
         .execute(&mut *tx)
         .await?;
-        sqlx::query(
+        let stored = sqlx::query(
             "INSERT INTO sessions (id, device_id, principal_arn, principal_name, principal_id, person_id, document, reason, run_as, source_ip, \
              access_type, session_type, output_url, input_recorded, status, idle_ms, max_ms, started_at, commands) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
+             SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
-             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))))",
+             WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))) \
+             WHERE ? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -243,9 +245,14 @@ impl SessionStore<'_> {
         .bind(new.max.map(as_millis))
         .bind(now.0)
         .bind(&new.id)
+        .bind(&new.person_id)
+        .bind(&new.person_id)
         .execute(&mut *tx)
         .await
         .map_err(StoreError::on_insert("session"))?;
+        if stored.rows_affected() == 0 {
+            return Err(StoreError::Missing("user: it was removed"));
+        }
         tx.commit().await?;
         Ok(())
     }
@@ -343,6 +350,20 @@ impl SessionStore<'_> {
         Ok(rows.iter().map(session).collect::<Result<_, _>>()?)
     }
 
+    /// Ids of the sessions of a user that have not ended and that an approved request permits.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn live_by_approval(&self, person_id: &str) -> Result<Vec<String>, StoreError> {
+        Ok(sqlx::query_scalar(
+            "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? AND access_type = ? ORDER BY id",
+        )
+        .bind(person_id)
+        .bind(JUST_IN_TIME)
+        .fetch_all(&self.store.pool)
+        .await?)
+    }
+
     /// Up to `limit` sessions that match, newest first, after the given last one of the page
     /// before.
     ///
@@ -404,8 +425,8 @@ pub(super) mod tests {
             device_id: device.into(),
             principal_arn: "arn:aws:iam::000000000000:user/ann".into(),
             principal_name: "ann".into(),
-            principal_id: "AIDAANN".into(),
-            person_id: "AIDAANN".into(),
+            principal_id: String::new(),
+            person_id: String::new(),
             document: "SSM-SessionManagerRunShell".into(),
             reason: String::new(),
             run_as: String::new(),

@@ -49,6 +49,9 @@ pub(crate) enum UserCommand {
     Delete {
         /// Name
         name: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
 }
 
@@ -78,6 +81,9 @@ pub(crate) enum KeyCommand {
         user: String,
         /// Access key id
         key: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Delete a key
     Delete {
@@ -85,6 +91,9 @@ pub(crate) enum KeyCommand {
         user: String,
         /// Access key id
         key: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
 }
 
@@ -109,6 +118,9 @@ pub(crate) enum UserPolicyCommand {
         name: String,
         /// JSON file, or `-` for standard input
         file: PathBuf,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Print a policy
     Get {
@@ -128,6 +140,9 @@ pub(crate) enum UserPolicyCommand {
         user: String,
         /// Name
         name: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
 }
 

@@ -57,11 +57,17 @@ pub(crate) enum RoleCommand {
         /// Maximum lifetime of its credentials, 3600 to 43200 seconds
         #[arg(long, value_name = "SECONDS")]
         max_session: Option<i64>,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Delete a role with its policies and credentials
     Delete {
         /// Name
         name: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
 }
 
@@ -88,11 +94,17 @@ pub(crate) enum GroupCommand {
         group: String,
         /// User
         user: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Delete a group with its policies
     Delete {
         /// Name
         name: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
 }
 
@@ -115,6 +127,9 @@ pub(crate) enum BoundaryCommand {
         name: String,
         /// JSON file, or `-` for standard input
         file: PathBuf,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Print the boundary
     Get {
@@ -159,6 +174,9 @@ pub(crate) enum AccessCommand {
     Revoke {
         /// Request id
         request: String,
+        /// End the sessions of who loses rights; without it, the answer counts them
+        #[arg(long)]
+        end_sessions: bool,
     },
     /// Print the credentials of an approved request as shell exports
     Token {

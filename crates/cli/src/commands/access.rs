@@ -27,10 +27,12 @@ pub(super) async fn run(context: &mut Context, command: AccessCommand) -> Result
         AccessCommand::Request { device, reason } => request(context, device, reason).await,
         AccessCommand::List => list(context).await,
         AccessCommand::Approve { request, minutes } => {
-            decide(context, request, "Approve", Some(minutes)).await
+            decide(context, request, "Approve", Some(minutes), None).await
         }
-        AccessCommand::Reject { request } => decide(context, request, "Reject", None).await,
-        AccessCommand::Revoke { request } => decide(context, request, "Revoke", None).await,
+        AccessCommand::Reject { request } => decide(context, request, "Reject", None, None).await,
+        AccessCommand::Revoke { request, end_sessions } => {
+            decide(context, request, "Revoke", None, end_sessions.then_some(true)).await
+        }
         AccessCommand::Token { request } => token(context, request).await,
     }
 }
@@ -91,13 +93,15 @@ async fn decide(
     id: String,
     decision: &str,
     minutes: Option<i64>,
+    end_sessions: Option<bool>,
 ) -> Result<(), Failure> {
     let request = ApproveAccessRequestRequest {
         access_request_id: id,
         decision: Some(decision.to_owned()),
         minutes,
+        end_sessions,
     };
-    context.done(Operation::ApproveAccessRequest, &request).await
+    context.removal(Operation::ApproveAccessRequest, &request).await
 }
 
 async fn token(context: &mut Context, request: String) -> Result<(), Failure> {

@@ -64,13 +64,8 @@ async fn user(context: &mut Context, command: UserCommand) -> Result<(), Failure
                 context.call(Operation::CreatePrincipal, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
         }
-        UserCommand::Delete { name } => {
-            context
-                .done(
-                    Operation::DeletePrincipal,
-                    &PrincipalRequest { principal_name: name, principal_type: None },
-                )
-                .await
+        UserCommand::Delete { name, end_sessions } => {
+            identity::removed(context, name, Of::User, end_sessions).await
         }
         UserCommand::List => list_users(context).await,
     }
@@ -92,7 +87,7 @@ async fn list_users(context: &mut Context) -> Result<(), Failure> {
 async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> {
     match command {
         KeyCommand::Create { user } => {
-            let request = PrincipalRequest { principal_name: user, principal_type: None };
+            let request = PrincipalRequest { principal_name: user, ..PrincipalRequest::default() };
             let answer: CreateAccessKeyResult =
                 context.call(Operation::CreateAccessKey, &request).await?;
             let key = &answer.access_key;
@@ -103,17 +98,23 @@ async fn key(context: &mut Context, command: KeyCommand) -> Result<(), Failure> 
             context.output.answer(&answer, |_| text)
         }
         KeyCommand::List { user } => list_keys(context, user).await,
-        KeyCommand::Enable { user, key } => switch_key(context, user, key, "Active").await,
-        KeyCommand::Disable { user, key } => switch_key(context, user, key, "Inactive").await,
-        KeyCommand::Delete { user, key } => {
-            let request = DeleteAccessKeyRequest { principal_name: user, access_key_id: key };
-            context.done(Operation::DeleteAccessKey, &request).await
+        KeyCommand::Enable { user, key } => switch_key(context, user, key, "Active", None).await,
+        KeyCommand::Disable { user, key, end_sessions } => {
+            switch_key(context, user, key, "Inactive", end_sessions.then_some(true)).await
+        }
+        KeyCommand::Delete { user, key, end_sessions } => {
+            let request = DeleteAccessKeyRequest {
+                principal_name: user,
+                access_key_id: key,
+                end_sessions: end_sessions.then_some(true),
+            };
+            context.removal(Operation::DeleteAccessKey, &request).await
         }
     }
 }
 
 async fn list_keys(context: &mut Context, user: String) -> Result<(), Failure> {
-    let request = PrincipalRequest { principal_name: user, principal_type: None };
+    let request = PrincipalRequest { principal_name: user, ..PrincipalRequest::default() };
     let answer: ListAccessKeysResult = context.call(Operation::ListAccessKeys, &request).await?;
     let row = |key: &AccessKeyMetadata| -> Vec<Cell> {
         vec![
@@ -134,45 +135,62 @@ async fn switch_key(
     user: String,
     key: String,
     status: &str,
+    end_sessions: Option<bool>,
 ) -> Result<(), Failure> {
     let request = UpdateAccessKeyRequest {
         principal_name: user,
         access_key_id: key,
         status: status.to_owned(),
+        end_sessions,
     };
-    context.done(Operation::UpdateAccessKey, &request).await
+    context.removal(Operation::UpdateAccessKey, &request).await
 }
 
 async fn policy(context: &mut Context, args: PolicyArgs) -> Result<(), Failure> {
     let principal_type = args.of.word();
     match args.command {
-        UserPolicyCommand::Put { user, name, file } => {
+        UserPolicyCommand::Put { user, name, file, end_sessions } => {
             let policy_document = read_document(&file)?;
             let request = PutPrincipalPolicyRequest {
                 principal_name: user,
                 principal_type,
                 policy_name: name,
                 policy_document,
+                end_sessions: end_sessions.then_some(true),
             };
-            context.done(Operation::PutPrincipalPolicy, &request).await
+            context.removal(Operation::PutPrincipalPolicy, &request).await
         }
         UserPolicyCommand::Get { user, name } => {
-            let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
+            let request = PolicyRequest {
+                principal_name: user,
+                principal_type,
+                policy_name: name,
+                end_sessions: None,
+            };
             let answer: GetPrincipalPolicyResult =
                 context.call(Operation::GetPrincipalPolicy, &request).await?;
             context.output.answer(&answer, |_| format!("{}\n", answer.policy_document.trim_end()))
         }
         UserPolicyCommand::List { user } => {
-            let request = PrincipalRequest { principal_name: user, principal_type };
+            let request = PrincipalRequest {
+                principal_name: user,
+                principal_type,
+                ..PrincipalRequest::default()
+            };
             let answer: ListPrincipalPoliciesResult =
                 context.call(Operation::ListPrincipalPolicies, &request).await?;
             let lines =
                 answer.policy_names.iter().map(|name| format!("{name}\n")).collect::<String>();
             context.output.answer(&answer, |_| lines)
         }
-        UserPolicyCommand::Delete { user, name } => {
-            let request = PolicyRequest { principal_name: user, principal_type, policy_name: name };
-            context.done(Operation::DeletePrincipalPolicy, &request).await
+        UserPolicyCommand::Delete { user, name, end_sessions } => {
+            let request = PolicyRequest {
+                principal_name: user,
+                principal_type,
+                policy_name: name,
+                end_sessions: end_sessions.then_some(true),
+            };
+            context.removal(Operation::DeletePrincipalPolicy, &request).await
         }
     }
 }

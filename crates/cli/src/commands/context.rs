@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use towline_ssm::Operation;
 use towline_ssm::api::Empty;
+use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::{EpochSeconds, format_iso8601};
 
@@ -35,6 +36,20 @@ impl Context {
         request: &impl Serialize,
     ) -> Result<A, Failure> {
         Ok(self.client.call(operation, request).await?)
+    }
+
+    /// Runs an operation that may take rights, and prints what that means for open sessions.
+    pub(super) async fn removal(
+        &mut self,
+        operation: Operation,
+        request: &impl Serialize,
+    ) -> Result<(), Failure> {
+        let answer: RightsRemoved = self.call(operation, request).await?;
+        self.output.answer(&answer, |_| match (answer.ended_sessions, answer.live_sessions) {
+            (0, 0) => String::new(),
+            (0, live) => format!("open sessions that go on: {live} (--end-sessions ends them)\n"),
+            (ended, _) => format!("sessions ended: {ended}\n"),
+        })
     }
 
     /// Runs an operation that answers nothing, and prints nothing (JSON: an empty object).

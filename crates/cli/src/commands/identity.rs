@@ -25,15 +25,18 @@ pub(super) async fn role(context: &mut Context, command: RoleCommand) -> Result<
             };
             made(context, &request).await
         }
-        RoleCommand::Update { name, trust, max_session } => {
+        RoleCommand::Update { name, trust, max_session, end_sessions } => {
             let request = UpdateRoleRequest {
                 principal_name: name,
                 trust_policy_document: trust.as_deref().map(read_document).transpose()?,
                 max_session_duration: max_session,
+                end_sessions: end_sessions.then_some(true),
             };
-            context.done(Operation::UpdateRole, &request).await
+            context.removal(Operation::UpdateRole, &request).await
         }
-        RoleCommand::Delete { name } => removed(context, name, Of::Role).await,
+        RoleCommand::Delete { name, end_sessions } => {
+            removed(context, name, Of::Role, end_sessions).await
+        }
         RoleCommand::List => {
             let answer = all(context, Of::Role).await?;
             let row = |role: &Principal| -> Vec<Cell> {
@@ -65,14 +68,21 @@ pub(super) async fn group(context: &mut Context, command: GroupCommand) -> Resul
             made(context, &request).await
         }
         GroupCommand::Add { group, user } => {
-            let request = GroupMemberRequest { group_name: group, principal_name: user };
+            let request =
+                GroupMemberRequest { group_name: group, principal_name: user, end_sessions: None };
             context.done(Operation::AddGroupMember, &request).await
         }
-        GroupCommand::Remove { group, user } => {
-            let request = GroupMemberRequest { group_name: group, principal_name: user };
-            context.done(Operation::RemoveGroupMember, &request).await
+        GroupCommand::Remove { group, user, end_sessions } => {
+            let request = GroupMemberRequest {
+                group_name: group,
+                principal_name: user,
+                end_sessions: end_sessions.then_some(true),
+            };
+            context.removal(Operation::RemoveGroupMember, &request).await
         }
-        GroupCommand::Delete { name } => removed(context, name, Of::Group).await,
+        GroupCommand::Delete { name, end_sessions } => {
+            removed(context, name, Of::Group, end_sessions).await
+        }
         GroupCommand::List => {
             let answer = all(context, Of::Group).await?;
             let row = |group: &Principal| -> Vec<Cell> {
@@ -88,11 +98,15 @@ pub(super) async fn group(context: &mut Context, command: GroupCommand) -> Resul
 pub(super) async fn boundary(context: &mut Context, args: BoundaryArgs) -> Result<(), Failure> {
     let principal_type = args.of.word();
     match args.command {
-        BoundaryCommand::Put { name, file } => {
+        BoundaryCommand::Put { name, file, end_sessions } => {
             let policy_document = read_document(&file)?;
-            let request =
-                PutBoundaryRequest { principal_name: name, principal_type, policy_document };
-            context.done(Operation::PutPrincipalBoundary, &request).await
+            let request = PutBoundaryRequest {
+                principal_name: name,
+                principal_type,
+                policy_document,
+                end_sessions: end_sessions.then_some(true),
+            };
+            context.removal(Operation::PutPrincipalBoundary, &request).await
         }
         BoundaryCommand::Get { name } => {
             let request = BoundaryRequest { principal_name: name, principal_type };
@@ -112,9 +126,19 @@ async fn made(context: &mut Context, request: &CreatePrincipalRequest) -> Result
     context.output.answer(&answer, |_| format!("{}\n", answer.principal.arn))
 }
 
-async fn removed(context: &mut Context, name: String, of: Of) -> Result<(), Failure> {
-    let request = PrincipalRequest { principal_name: name, principal_type: of.word() };
-    context.done(Operation::DeletePrincipal, &request).await
+/// Deletes a principal.
+pub(super) async fn removed(
+    context: &mut Context,
+    name: String,
+    of: Of,
+    end_sessions: bool,
+) -> Result<(), Failure> {
+    let request = PrincipalRequest {
+        principal_name: name,
+        principal_type: of.word(),
+        end_sessions: end_sessions.then_some(true),
+    };
+    context.removal(Operation::DeletePrincipal, &request).await
 }
 
 /// All of a kind.

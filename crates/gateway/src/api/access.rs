@@ -9,19 +9,19 @@
 //! - A request is its requester's, not her name's: with her it is void ([`towline_store::Change`]).
 //! - An explicit deny and a permission boundary of the requester hold with such credentials, too.
 //! - Taken back, or past its time, a request gives nothing from the next call on. A session that
-//!   runs then goes on until it is ended: `TerminateSession` is for that.
+//!   runs then goes on, unless it is ended with the revocation ([`super::removal`]).
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
-use towline_ssm::api::Empty;
 use towline_ssm::api::access::{
     AccessCredentials, AccessRequest, AccessRequestStatus, ApproveAccessRequestRequest,
     GetAccessTokenRequest, GetAccessTokenResponse, ListAccessRequestsRequest,
     ListAccessRequestsResult, StartAccessRequestRequest, StartAccessRequestResponse,
 };
+use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::hex_lower;
@@ -152,7 +152,7 @@ impl Api {
         &self,
         call: &Call,
         request: ApproveAccessRequestRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let row = self.permitted_request(call, &request.access_request_id).await?;
         let row = row.ok_or_else(|| {
             ApiError::new(ErrorCode::ResourceNotFoundException, "there is no such access request")
@@ -177,7 +177,12 @@ impl Api {
             .decide(&row.id, steps, &call.caller.arn, until, call.now)
             .await;
         if decided.or_internal("cannot decide about a request")? {
-            return Ok(Empty {});
+            if steps.1 != "Revoked" {
+                return Ok(RightsRemoved::default());
+            }
+            let live = self.store().sessions().live_by_approval(&row.principal_id).await;
+            let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
+            return self.end_or_count(call, &live.or_internal("cannot read sessions")?, end).await;
         }
         if steps.1 == "Approved" && self.requester(&row).await?.is_none() {
             return Err(ApiError::validation(

@@ -38,6 +38,7 @@ mod ownership;
 mod paging;
 mod policy_cache;
 mod principals;
+mod removal;
 mod replay;
 mod resolution;
 mod roles;

@@ -11,13 +11,12 @@
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_policy::Use;
-use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, AccessKeyStatus, CreateAccessKeyResult, CreatePrincipalRequest,
     CreatePrincipalResult, CreatedAccessKey, DeleteAccessKeyRequest, GetPrincipalPolicyResult,
     ListAccessKeysResult, ListPrincipalPoliciesResult, ListPrincipalsRequest, ListPrincipalsResult,
     PolicyRequest, Principal, PrincipalKind, PrincipalRequest, PutPrincipalPolicyRequest,
-    ROLE_SECONDS, UpdateAccessKeyRequest,
+    ROLE_SECONDS, RightsRemoved, UpdateAccessKeyRequest,
 };
 use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
@@ -30,6 +29,7 @@ use super::call::Call;
 use super::internal::OrInternal as _;
 use super::named::{Named, missing, prefix};
 use super::paging::page;
+use super::removal::Loss;
 use super::roles::checked_policy;
 use super::service::Api;
 use super::tags::request_tags;
@@ -200,7 +200,7 @@ impl Api {
         &self,
         call: &Call,
         request: PrincipalRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let row = self.existing(call, &named).await?;
         if [&call.caller.person.id, &call.caller.principal_id].contains(&&row.unique_id) {
@@ -209,13 +209,14 @@ impl Api {
             ));
         }
         let mut change = self.change_of(&row).await?;
+        let loss = self.lost(&mut change, &row, request.end_sessions).await?;
         let removed = change.remove(&row, &call.caller.arn, call.now).await;
         let removed = removed.or_internal("cannot remove a principal")?;
         let trusted = self.untrust(&mut change, &row.name, &row.unique_id).await?;
-        self.commit_rights(call, change).await?;
+        let sessions = self.commit_rights(call, change, loss).await?;
         call.note("requestsVoided", removed.requests.to_string());
         call.note("trustPoliciesChanged", trusted.to_string());
-        Ok(Empty {})
+        Ok(sessions)
     }
 
     /// Begins a change of a principal that was read and authorised.
@@ -279,7 +280,7 @@ impl Api {
         &self,
         call: &Call,
         request: UpdateAccessKeyRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let user =
             self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?;
         call.note("accessKeyId", &*request.access_key_id);
@@ -289,15 +290,18 @@ impl Api {
         if !done.or_internal("cannot switch an access key")? {
             return Err(missing("access key"));
         }
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        if active {
+            return self.commit_rights(call, change, Loss::default()).await;
+        }
+        let loss = self.lost(&mut change, &user, request.end_sessions).await?;
+        self.commit_rights(call, change, loss).await
     }
 
     pub(super) async fn delete_access_key(
         &self,
         call: &Call,
         request: DeleteAccessKeyRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let user =
             self.existing(call, &Named::new(PrincipalKind::User, &request.principal_name)?).await?;
         call.note("accessKeyId", &*request.access_key_id);
@@ -306,15 +310,15 @@ impl Api {
         if !done.or_internal("cannot remove an access key")? {
             return Err(missing("access key"));
         }
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        let loss = self.lost(&mut change, &user, request.end_sessions).await?;
+        self.commit_rights(call, change, loss).await
     }
 
     pub(super) async fn put_policy(
         &self,
         call: &Call,
         request: PutPrincipalPolicyRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
         call.note("policyName", &*request.policy_name);
@@ -323,8 +327,8 @@ impl Api {
         let mut change = self.change_of(&principal).await?;
         let put = change.put_policy(&principal.name, &request.policy_name, text, call.now).await;
         put.or_internal("cannot store a policy")?;
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        let loss = self.perhaps_lost(&mut change, &principal, request.end_sessions).await?;
+        self.commit_rights(call, change, loss).await
     }
 
     pub(super) async fn get_policy(
@@ -344,6 +348,7 @@ impl Api {
             principal_type,
             policy_name,
             policy_document,
+            end_sessions: None,
         })
     }
 
@@ -365,7 +370,7 @@ impl Api {
         &self,
         call: &Call,
         request: PolicyRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
         call.note("policyName", &*request.policy_name);
@@ -374,8 +379,8 @@ impl Api {
         if !done.or_internal("cannot remove a policy")? {
             return Err(missing("policy"));
         }
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        let loss = self.lost(&mut change, &principal, request.end_sessions).await?;
+        self.commit_rights(call, change, loss).await
     }
 }
 

@@ -11,13 +11,14 @@ use towline_policy::{Policy, Use};
 use towline_ssm::api::Empty;
 use towline_ssm::api::admin::{
     BoundaryRequest, GetBoundaryResult, GroupMemberRequest, PrincipalKind, PutBoundaryRequest,
-    UpdateRoleRequest,
+    RightsRemoved, UpdateRoleRequest,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
 
 use super::call::Call;
 use super::internal::OrInternal as _;
 use super::named::{Named, missing};
+use super::removal::Loss;
 use super::service::Api;
 
 /// Reads a policy text for a use.
@@ -33,7 +34,7 @@ impl Api {
         &self,
         call: &Call,
         request: UpdateRoleRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let named = Named::new(PrincipalKind::Role, &request.principal_name)?;
         let role = self.existing(call, &named).await?;
         let trust = request.trust_policy_document.as_deref();
@@ -48,8 +49,8 @@ impl Api {
         if !done.or_internal("cannot change a role")? {
             return Err(missing("role"));
         }
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        let loss = self.perhaps_lost(&mut change, &role, request.end_sessions).await?;
+        self.commit_rights(call, change, loss).await
     }
 
     pub(super) async fn add_group_member(
@@ -63,7 +64,7 @@ impl Api {
         let mut change = self.change_of(&group).await?;
         let joined = change.join(&group.name, &request.principal_name).await;
         joined.or_internal("cannot change a group")?;
-        self.commit_rights(call, change).await?;
+        self.commit_rights(call, change, Loss::default()).await?;
         Ok(Empty {})
     }
 
@@ -71,7 +72,7 @@ impl Api {
         &self,
         call: &Call,
         request: GroupMemberRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let group =
             self.existing(call, &Named::new(PrincipalKind::Group, &request.group_name)?).await?;
         call.note("memberName", &*request.principal_name);
@@ -80,23 +81,26 @@ impl Api {
         if !done.or_internal("cannot change a group")? {
             return Err(missing("member of this group"));
         }
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
+        let member = self.store().principals().get(&request.principal_name).await;
+        let member = member.or_internal("cannot read a principal")?;
+        let ids = member.into_iter().map(|member| member.unique_id).collect();
+        self.commit_rights(call, change, Loss { ids, end }).await
     }
 
     pub(super) async fn put_boundary(
         &self,
         call: &Call,
         request: PutBoundaryRequest,
-    ) -> Result<Empty, ApiError> {
+    ) -> Result<RightsRemoved, ApiError> {
         let named = Named::of(request.principal_type.as_ref(), &request.principal_name)?;
         let principal = self.existing(call, &named).await?;
         checked_policy(&request.policy_document, Use::Managed)?;
         let mut change = self.change_of(&principal).await?;
         let set = change.set_boundary(&principal.name, &request.policy_document).await;
         set.or_internal("cannot set a boundary")?;
-        self.commit_rights(call, change).await?;
-        Ok(Empty {})
+        let loss = self.lost(&mut change, &principal, request.end_sessions).await?;
+        self.commit_rights(call, change, loss).await
     }
 
     pub(super) async fn get_boundary(
@@ -116,6 +120,7 @@ impl Api {
             principal_name: request.principal_name,
             principal_type: request.principal_type,
             policy_document: document.ok_or_else(|| missing("boundary"))?,
+            end_sessions: None,
         })
     }
 
@@ -131,7 +136,7 @@ impl Api {
         if !done.or_internal("cannot remove a boundary")? {
             return Err(missing("boundary"));
         }
-        self.commit_rights(call, change).await?;
+        self.commit_rights(call, change, Loss::default()).await?;
         Ok(Empty {})
     }
 }

@@ -43,6 +43,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Recordings.
     pub evidence: Arc<Archive>,
+    /// Whether the removal of rights ends sessions when the request does not say.
+    pub removal_ends_sessions: bool,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.
     pub stream_url_host: Option<String>,
 }

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 
 use towline_policy::{NamedPolicy, Outcome, Policy, PolicySet, evaluate, evaluate_trust};
+use towline_ssm::api::admin::RightsRemoved;
 use towline_ssm::error::ApiError;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
@@ -22,6 +23,7 @@ use towline_store::{Change, Trust};
 use super::authz::{Question, asked_by, parsed_set};
 use super::call::{Call, Caller};
 use super::internal::OrInternal as _;
+use super::removal::Loss;
 use super::service::Api;
 use crate::plane::Person;
 
@@ -36,7 +38,8 @@ struct PowerfulRole {
 }
 
 impl Api {
-    /// Commits a change of rights, if it keeps the last way in.
+    /// Commits a change of rights, if it keeps the last way in. Then ends or counts the sessions of
+    /// those who lost some.
     ///
     /// # Errors
     /// `ValidationException` when it does not; then nothing was changed.
@@ -44,13 +47,15 @@ impl Api {
         &self,
         call: &Call,
         mut change: Change,
-    ) -> Result<(), ApiError> {
+        loss: Loss,
+    ) -> Result<RightsRemoved, ApiError> {
         if !self.is_way_in(call, &mut change).await? {
             self.refuse_if_needed(call, &mut change).await?;
         }
+        let sessions = change.live_sessions(&loss.ids).await.or_internal("cannot read sessions")?;
         change.commit().await.or_internal("cannot store a change")?;
         self.policies.changed();
-        Ok(())
+        self.end_or_count(call, &sessions, loss.end).await
     }
 
     /// Whether the caller is a way in, without a role: most changes are made by an administrator,

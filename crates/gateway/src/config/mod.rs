@@ -81,6 +81,8 @@ pub struct Config {
     pub session_idle: Option<Duration>,
     /// Maximum duration of sessions, if the file sets one.
     pub session_max: Option<Duration>,
+    /// Whether the removal of rights ends sessions.
+    pub removal_ends_sessions: bool,
     /// The server's certificate chain.
     pub tls_certificate: PathBuf,
     /// The server's private key.
@@ -155,6 +157,7 @@ impl Config {
                 .unwrap_or(DEFAULT_GRACE),
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
             session_max: minutes("session_max_minutes", raw.session_max_minutes)?,
+            removal_ends_sessions: raw.removal_ends_sessions.unwrap_or(false),
             dir: dir.to_owned(),
             listen: address("listen", &raw.listen)?,
             metrics: raw.metrics.as_deref().map(|m| address("metrics", m)).transpose()?,
@@ -243,6 +246,7 @@ mod tests {
             session_grace_minutes: None,
             session_idle_minutes: None,
             session_max_minutes: None,
+            removal_ends_sessions: None,
             region: "xx-towline-1".into(),
             account_id: "000000000000".into(),
             listen: "[::]:8443".into(),

@@ -35,6 +35,10 @@ pub struct RawConfig {
     /// Minutes after which any session is ended; fractions allowed. Never when not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub session_max_minutes: Option<f64>,
+    /// Whether the removal of rights (of a user, key, policy, membership, approved access) ends the
+    /// sessions of who loses them. `false` when not given: the answer counts them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal_ends_sessions: Option<bool>,
     /// Recordings and the audit trail's files: where they go, what happens when they cannot be
     /// written.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -171,6 +171,10 @@ pub struct ApproveAccessRequestRequest {
     /// For how many minutes, 15 to 720; 60 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub minutes: Option<i64>,
+    /// With `Revoke`: end the sessions that approved access of the requester opened; as the gateway
+    /// is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for ApproveAccessRequestRequest {

@@ -166,6 +166,9 @@ pub struct UpdateRoleRequest {
     /// Longest life of its credentials, seconds; as before when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_session_duration: Option<i64>,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for UpdateRoleRequest {
@@ -194,6 +197,9 @@ pub struct GroupMemberRequest {
     pub group_name: String,
     /// The user's name.
     pub principal_name: String,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for GroupMemberRequest {
@@ -218,6 +224,9 @@ pub struct PutBoundaryRequest {
     pub principal_type: Option<String>,
     /// The policy as JSON text.
     pub policy_document: String,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for PutBoundaryRequest {
@@ -253,6 +262,18 @@ fn check_bounded(v: &mut Violations, kind: Option<&String>) {
     if let Some(kind) = kind {
         v.one_of("PrincipalType", kind, &["User", "Role"]);
     }
+}
+
+/// What goes on after rights were removed: the answer of the operations that can remove some.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RightsRemoved {
+    /// Sessions that were opened with these rights, or others of the same principal, and go on.
+    #[serde(default)]
+    pub live_sessions: u64,
+    /// Sessions that were ended.
+    #[serde(default)]
+    pub ended_sessions: u64,
 }
 
 /// What is known of a user.
@@ -337,6 +358,9 @@ pub struct PrincipalRequest {
     /// `User`, `Group` or `Role`; a user when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub principal_type: Option<String>,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for PrincipalRequest {
@@ -421,6 +445,9 @@ pub struct UpdateAccessKeyRequest {
     pub access_key_id: String,
     /// `Active` or `Inactive`; text, so that another word is a broken limit and not broken JSON.
     pub status: String,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl UpdateAccessKeyRequest {
@@ -447,6 +474,9 @@ pub struct DeleteAccessKeyRequest {
     pub principal_name: String,
     /// Which.
     pub access_key_id: String,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for DeleteAccessKeyRequest {
@@ -469,6 +499,9 @@ pub struct PutPrincipalPolicyRequest {
     pub policy_name: String,
     /// The policy as JSON text.
     pub policy_document: String,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for PutPrincipalPolicyRequest {
@@ -491,6 +524,9 @@ pub struct PolicyRequest {
     pub principal_type: Option<String>,
     /// Its name.
     pub policy_name: String,
+    /// End the sessions that were opened with the rights that go; as the gateway is set when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub end_sessions: Option<bool>,
 }
 
 impl Request for PolicyRequest {
