@@ -40,9 +40,11 @@ fn a_recording_stays_its_owners_when_the_row_of_the_session_is_gone() -> Outcome
     let admin = lab.admin();
     let (owner, shorter) = (lab.user("x-y", Some(OWN))?, lab.user("x", Some(OWN))?);
     owner.text(&["exec", device.id(), "--", "echo", "sum-42"])?;
-    let history = admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }))?;
-    let session = history["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
-    ensure(session.starts_with("x-y-"), || history.to_string())?;
+    let history = || admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }));
+    let session = eventually("the session has ended", PATIENCE, || {
+        Some(history().ok()?["Sessions"][0]["SessionId"].as_str()?.to_owned())
+    })?;
+    ensure(session.starts_with("x-y-"), || session.clone())?;
     let body = json!({ "SessionId": session });
     let judge = |who: &Operator, allowed: bool, when: &str| -> Outcome {
         for target in ["Towline.GetRecording", "Towline.ListSessionCommands"] {
@@ -67,8 +69,8 @@ fn a_recording_stays_its_owners_when_the_row_of_the_session_is_gone() -> Outcome
     prune.args(["-c", program]).arg(lab.gateway.directory().join("towline.db")).arg(&session);
     let out = process::finish(prune, PATIENCE)?;
     ensure(out.status.success(), || format!("{out:?}"))?;
-    let history = admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }))?;
-    ensure(history["Sessions"] == json!([]), || history.to_string())?;
+    let left = history()?;
+    ensure(left["Sessions"] == json!([]), || left.to_string())?;
     judge(&owner, true, "by its owner, without the row")?;
     judge(&shorter, false, "by a shorter name, without the row")?;
     judge(&admin, true, "by an administrator, without the row")?;
@@ -112,7 +114,7 @@ fn the_sessions_of_who_loses_rights_are_counted_or_ended() -> Outcome {
     works(&mut his, "without-a-user")?;
 
     let history = admin.api("AmazonSSM.DescribeSessions", &json!({ "State": "History" }))?;
-    let details = history["Sessions"][0]["Details"].as_str().unwrap_or_default().to_owned();
+    let details = history["Sessions"][0]["Details"].as_str().unwrap_or_default();
     ensure(details.contains("rights of its owner were removed by"), || history.to_string())
 }
 

@@ -7,7 +7,9 @@ use towline_ssm::api::access::StartAccessRequestRequest;
 use towline_ssm::api::admin::*;
 use towline_ssm::api::command::SendCommandRequest;
 use towline_ssm::api::document::CreateDocumentRequest;
-use towline_ssm::api::{Request, activation::*, device::*, parse, session::*, tags::*};
+use towline_ssm::api::{
+    Request, activation::*, device::*, device_keys::*, parse, session::*, tags::*,
+};
 
 #[track_caller]
 fn good<R: Request>(body: &str) -> R {

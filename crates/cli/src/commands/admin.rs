@@ -7,12 +7,14 @@ use serde::Serialize;
 use towline_ssm::Operation;
 use towline_ssm::api::admin::{
     AccessKeyMetadata, CreateAccessKeyResult, CreatePrincipalRequest, CreatePrincipalResult,
-    DeleteAccessKeyRequest, DeviceKey, DeviceKeyStatus, DeviceRequest, GetPrincipalPolicyResult,
-    ListAccessKeysResult, ListDeviceKeysResult, ListPrincipalPoliciesResult, PolicyRequest,
-    Principal, PrincipalRequest, PutPrincipalPolicyRequest, RevokeDeviceKeyRequest,
-    UpdateAccessKeyRequest,
+    DeleteAccessKeyRequest, GetPrincipalPolicyResult, ListAccessKeysResult,
+    ListPrincipalPoliciesResult, PolicyRequest, Principal, PrincipalRequest,
+    PutPrincipalPolicyRequest, UpdateAccessKeyRequest,
 };
 use towline_ssm::api::device::{DeregisterManagedInstanceRequest, DeviceRemoved};
+use towline_ssm::api::device_keys::{
+    DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
+};
 
 use super::context::{Context, read_document, tags, tags_text, time_text};
 use super::{identity, target};

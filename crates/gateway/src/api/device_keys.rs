@@ -1,7 +1,7 @@
 //! Keys of devices: listed, rotated, revoked; devices that wait, let in.
 
 use towline_ssm::api::Empty;
-use towline_ssm::api::admin::{
+use towline_ssm::api::device_keys::{
     DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
 };
 use towline_ssm::api::device::DeviceRemoved;

@@ -23,6 +23,7 @@ pub mod check;
 mod codec;
 pub mod command;
 pub mod device;
+pub mod device_keys;
 pub mod document;
 mod document_list;
 pub mod evidence;
