@@ -1,10 +1,10 @@
 //! Keys of devices: listed, rotated, revoked; devices that wait, let in.
 
 use towline_ssm::api::Empty;
+use towline_ssm::api::device::DeviceRemoved;
 use towline_ssm::api::device_keys::{
     DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
 };
-use towline_ssm::api::device::DeviceRemoved;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
