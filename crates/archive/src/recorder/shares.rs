@@ -116,7 +116,7 @@ mod tests {
     fn what_waits_in_the_outbox_counts_until_it_is_delivered() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("ann-1.cast.gz");
-        std::fs::write(&path, b"x").unwrap();
+        std::fs::File::create(&path).unwrap();
         let shares = Shares::new(10);
         shares.handed_over(ANN, &path, 11);
         shares.look(std::iter::empty());

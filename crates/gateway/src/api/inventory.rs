@@ -51,7 +51,7 @@ impl Api {
                 let ping = self.ping(&device).await;
                 let attributes = attributes(self.shown(device, ping).await?);
                 if found.len() <= size && request.takes(&attributes) {
-                    found.push(entity(attributes, &captured));
+                    found.push(entity(&attributes, &captured));
                 }
             }
         }
@@ -83,7 +83,7 @@ fn attributes(device: InstanceInformation) -> BTreeMap<String, String> {
     all.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))).collect()
 }
 
-fn entity(attributes: BTreeMap<String, String>, captured: &str) -> InventoryEntity {
+fn entity(attributes: &BTreeMap<String, String>, captured: &str) -> InventoryEntity {
     let item = InventoryItem {
         type_name: INSTANCE_INFORMATION.to_owned(),
         schema_version: SCHEMA_VERSION.to_owned(),

@@ -112,6 +112,15 @@ impl Api {
             source_ip: call.source,
             may_use_reserve,
         };
+        self.open(call, start).await
+    }
+
+    /// Opens the session that was decided.
+    async fn open(
+        &self,
+        call: &Call,
+        start: SessionStart,
+    ) -> Result<StartSessionResponse, ApiError> {
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
                 towline_input_recorded: start.records_input().then_some(true),
