@@ -31,12 +31,13 @@ use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
+use towline_wire::text::connection_error;
 
 /// Why one try to reach the gateway failed.
 #[derive(Debug, thiserror::Error)]
 pub enum DialError {
     /// The name is unknown, or no name server answers.
-    #[error("cannot resolve {host}: {source}")]
+    #[error("cannot resolve {host}: {}", connection_error(source))]
     Resolve {
         /// Which name.
         host: String,
@@ -44,7 +45,7 @@ pub enum DialError {
         source: io::Error,
     },
     /// No address accepts a connection.
-    #[error("cannot connect to {address}: {source}")]
+    #[error("cannot connect to {address}: {}", connection_error(source))]
     Connect {
         /// Which address.
         address: Address,
@@ -66,7 +67,7 @@ pub enum DialError {
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The handshake failed.
-    #[error("TLS with {address} failed: {source}")]
+    #[error("TLS with {address} failed: {}", connection_error(source))]
     Handshake {
         /// The address.
         address: Address,

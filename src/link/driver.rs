@@ -12,12 +12,13 @@ use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use towline_wire::frame::{Frame, FrameError, FrameReader, MAX_DATA, MAX_FRAME};
 use towline_wire::mux::Mux;
+use towline_wire::text::connection_error;
 
 /// Why a link ended.
 #[derive(Debug, thiserror::Error)]
 pub enum LinkError {
     /// The connection broke.
-    #[error("the connection broke: {0}")]
+    #[error("the connection broke: {}", connection_error(.0))]
     Io(#[from] io::Error),
     /// The gateway closed it.
     #[error("the gateway closed the connection")]

@@ -250,3 +250,33 @@ fn one_user_has_half_of_the_sessions_and_a_repair_has_a_place_of_its_own() -> Ou
     ensure(!refused.success(), || "there are two places for a repair".into())?;
     ensure(commands.iter().all(Long::runs), || "a session with a client was ended".into())
 }
+
+#[test]
+fn no_text_of_a_device_controls_a_terminal() -> Outcome {
+    let lab = Lab::start()?;
+    let mut device = lab.device()?;
+    device.process()?.kill()?;
+    let key = std::fs::read(device.state().join("device.key"))?;
+    let hostile = "pump\u{1b}]52;c;aGk=\u{7}\u{9b}2J\u{202e}7";
+    let mut line = crate::peers::agent::connect(&lab, &key, None)?;
+    crate::peers::agent::say_hello_as(&mut line, device.id(), hostile)?;
+    let answer = crate::peers::agent::answer(&mut line)?;
+    ensure(matches!(answer, towline_wire::message::ToAgent::Welcome(_)), || format!("{answer:?}"))?;
+    let listed = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &json!({}))?;
+    let name = listed["InstanceInformationList"][0]["ComputerName"].as_str().unwrap_or_default();
+    ensure(name == "pump ]52;c;aGk=  2J 7", || format!("{name:?}"))
+}
+
+#[test]
+fn a_session_on_a_quarantined_device_is_refused_with_the_reason() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.enrolled(&DeviceSetup::default())?;
+    let database = lab.gateway.directory().join("towline.db");
+    let script = "import sqlite3,sys; c=sqlite3.connect(sys.argv[1],timeout=20); \
+                  c.execute(\"update devices set status='quarantined'\"); c.commit()";
+    let done = lab.admin().python().args(["-c", script]).arg(&database).status()?;
+    ensure(done.success(), || "the store cannot be written".into())?;
+    let said = lab.admin().run(&["exec", device.id(), "--", "true"])?;
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    ensure(words.contains("is quarantined"), || words.clone())
+}

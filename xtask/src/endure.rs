@@ -1,8 +1,12 @@
-//! `cargo xtask endure [KILLS]`: link, agent and gateway are killed at random while a device
-//! executes programs; what the command log says afterwards, as a table.
+//! `cargo xtask endure [KILLS]` and `cargo xtask endure cuts [N]`.
+//!
+//! The first: link, agent and gateway are killed at random while a device
+//! executes programs; what the command log says afterwards, as a table. The second: links are cut at both
+//! ends of running shells, and every byte is compared.
 
 use std::time::Instant;
 
+use towline_testkit::cuts::{SHELLS, run as cut};
 use towline_testkit::endure::{Balance, run as endure};
 use towline_testkit::lab::Lab;
 use towline_testkit::{Outcome, Trouble};
@@ -30,6 +34,35 @@ pub(crate) fn report(kills: usize) -> Outcome {
     console::line(&format!("in {:.0} s, seed {seed}", start.elapsed().as_secs_f64()));
     if balance.nowhere + balance.doubled + balance.holes > 0 {
         return Err(Trouble::new("a record was lost without a gap, or stored twice"));
+    }
+    Ok(())
+}
+
+/// Cuts unless the command line gives another number.
+pub(crate) const CUTS: u64 = 10_000;
+
+/// Builds, cuts, prints. A byte that is lost, doubled or changed is an error.
+///
+/// # Errors
+/// See above; or a link does not come back.
+pub(crate) fn cuts(number: u64) -> Outcome {
+    programs::shipped()?;
+    let lab = Lab::start()?;
+    console::step(&format!("{number} cuts in {SHELLS} shells"));
+    let start = Instant::now();
+    let cuts = cut(&lab, number)?;
+    let rows = [
+        ("cuts of devices' links", cuts.of_devices),
+        ("cuts of operators' connections", cuts.of_operators),
+        ("links and connections made again", cuts.made_again),
+        ("bytes compared, none lost, doubled or changed", cuts.bytes),
+    ];
+    console::table(&rows.map(|(what, number)| vec![what.to_owned(), number.to_string()]));
+    console::line(&format!("in {:.0} s", start.elapsed().as_secs_f64()));
+    if cuts.made_again < number / 2 {
+        return Err(Trouble::new(
+            "fewer links were made again than were cut: the cuts did not cut",
+        ));
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 
 use clap::ValueEnum;
 use serde::Serialize;
+use towline_wire::text::is_plain;
 
 use crate::exit::Failure;
 use crate::limits::MAX_CELL;
@@ -80,7 +81,7 @@ impl Output {
             Format::Json => {
                 let text =
                     serde_json::to_string_pretty(object).map_err(|error| local(error.into()))?;
-                self.text(&format!("{text}\n"))
+                self.text(&format!("{}\n", escaped(&text)))
             }
             Format::Table => self.text(&table(self)),
         }
@@ -185,6 +186,22 @@ fn cut(text: &str) -> String {
     }
 }
 
+/// JSON in which characters that would control or reorder a terminal are escaped. Outside of strings
+/// JSON has none but ends of lines.
+fn escaped(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    for c in json.chars() {
+        if c == '\n' || is_plain(c) {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
+}
+
 fn local(why: io::Error) -> Failure {
     Failure::Local { what: "cannot write to standard output".to_owned(), why }
 }
@@ -192,6 +209,17 @@ fn local(why: io::Error) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn json_has_no_character_that_controls_or_reorders_a_terminal() {
+        let text = serde_json::to_string_pretty(&["a\u{9b}b\u{202e}c\u{e0041}", "ü"]).unwrap();
+        let shown = escaped(&text);
+        assert!(shown.chars().all(|c| c == '\n' || is_plain(c)), "{shown}");
+        assert_eq!(
+            serde_json::from_str::<Vec<String>>(&shown).unwrap(),
+            ["a\u{9b}b\u{202e}c\u{e0041}", "ü"]
+        );
+    }
 
     fn table(colour: bool) -> String {
         let rows = vec![

@@ -380,6 +380,9 @@ pub const CLONE_PROBE: Duration = Duration::from_secs(5);
 /// Longest name of a device, characters: as AWS has it for `DefaultInstanceName`.
 pub const MAX_DEVICE_NAME: usize = 256;
 
+/// Longest sentence of a device about a session, characters.
+pub const MAX_DEVICE_SENTENCE: usize = 1024;
+
 /// Longest text that a device reports about itself, characters.
 pub const MAX_DEVICE_REPORT: usize = 256;
 

@@ -22,6 +22,7 @@
 pub mod another_version;
 pub mod blackhole;
 pub mod connect_proxy;
+pub mod cuts;
 pub mod endure;
 pub mod facts;
 pub mod files;

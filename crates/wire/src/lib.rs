@@ -41,6 +41,7 @@ pub mod record;
 pub mod rotation;
 pub mod smux;
 pub mod stream;
+pub mod text;
 
 pub use message::{
     ALPN, ASKS_TIME, DETACHES, HAS_RESERVE, KEEPS_OFF_LINKS, NAMES_EXECUTABLES, RUNS_ON_TERMINALS,

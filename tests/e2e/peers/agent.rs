@@ -70,11 +70,20 @@ pub(crate) fn say_hello(line: &mut AgentLine, device: &str) -> Outcome {
 
 /// The same on a later connection of the same agent.
 pub(crate) fn say_hello_again(line: &mut AgentLine, device: &str, connection: u32) -> Outcome {
+    send_hello(line, device, connection, Platform::default())
+}
+
+/// The same of a device that has this name for itself.
+pub(crate) fn say_hello_as(line: &mut AgentLine, device: &str, hostname: &str) -> Outcome {
+    send_hello(line, device, 1, Platform { hostname: hostname.into(), ..Platform::default() })
+}
+
+fn send_hello(line: &mut AgentLine, device: &str, connection: u32, platform: Platform) -> Outcome {
     let hello = Hello {
         device: device.to_owned(),
         epoch: Epoch { boot: [9; 16], connection },
         challenge: [7; 16],
-        platform: Platform::default(),
+        platform,
     };
     line.send(&Frame::Version { min: 1, max: 1 })?;
     line.send(&Frame::Control(&encode(&FromAgent::Hello(hello))?))

@@ -37,6 +37,7 @@ use towline_ssm::api::{error_from_answer, from_answer, to_json};
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_wire::client::SUBPROTOCOL;
+use towline_wire::text::connection_error;
 
 use super::error::CallError;
 use super::{dial, tls};
@@ -306,7 +307,7 @@ async fn accept(
 }
 
 fn broken(to: &Endpoint, error: &dyn std::fmt::Display) -> CallError {
-    CallError::Broken { to: to.to_string(), why: error.to_string() }
+    CallError::Broken { to: to.to_string(), why: connection_error(error) }
 }
 
 fn late(to: &Endpoint) -> CallError {

@@ -15,6 +15,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
+use towline_wire::text::connection_error;
 
 use super::error::CallError;
 use crate::config::Endpoint;
@@ -31,7 +32,7 @@ pub(super) async fn dial(to: &Endpoint) -> Result<TcpStream, CallError> {
         .await
         .map_err(|_| CallError::Timeout { to: to.to_string(), waited })??;
     let failed =
-        |error: io::Error| CallError::Connect { to: to.to_string(), why: error.to_string() };
+        |error: io::Error| CallError::Connect { to: to.to_string(), why: connection_error(&error) };
     stream.set_nodelay(true).map_err(failed)?;
     Ok(stream)
 }
@@ -47,7 +48,7 @@ async fn connect(to: &Endpoint) -> Result<TcpStream, CallError> {
     }
     race(&addresses)
         .await
-        .map_err(|error| CallError::Connect { to: to.to_string(), why: error.to_string() })
+        .map_err(|error| CallError::Connect { to: to.to_string(), why: connection_error(&error) })
 }
 
 /// IPv6 and IPv4 in turns, beginning with what the system put first.

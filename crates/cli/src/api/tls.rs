@@ -11,6 +11,7 @@ use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use tokio_rustls::TlsConnector;
+use towline_wire::text::connection_error;
 
 use super::error::CallError;
 use crate::limits::MAX_CA_FILE;
@@ -68,8 +69,8 @@ pub(super) fn explain(error: &std::io::Error, has_ca: bool) -> String {
             "its certificate was issued by a private CA; set the CA file with --ca or TOWLINE_CA"
                 .to_owned()
         }
-        Some(error) => error.to_string(),
-        None => error.to_string(),
+        Some(error) => connection_error(error),
+        None => connection_error(error),
     }
 }
 

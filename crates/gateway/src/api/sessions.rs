@@ -29,7 +29,7 @@ use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
-use towline_store::{SessionFilter, SessionStatus};
+use towline_store::{DeviceStatus, SessionFilter, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
@@ -162,10 +162,21 @@ impl Api {
         let not_connected =
             || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
         let id: DeviceId = target.parse().map_err(|_| not_connected())?;
-        match self.active_device(&id).await? {
-            Some(_) => Ok(id),
-            None => Err(not_connected()),
-        }
+        let device =
+            self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
+        let why = match device.map(|device| device.status) {
+            Some(DeviceStatus::Active) => return Ok(id),
+            None => return Err(not_connected()),
+            Some(DeviceStatus::Quarantined) => {
+                "is quarantined: two devices have used its key; an administrator lifts it with \
+                 `towline admin device approve`"
+            }
+            Some(DeviceStatus::Pending) => {
+                "waits for the approval of an administrator: `towline admin device approve`"
+            }
+            Some(DeviceStatus::Revoked) => "is revoked: it has to be enrolled again",
+        };
+        Err(ApiError::new(ErrorCode::TargetNotConnected, format!("{target} {why}")))
     }
 
     pub(super) async fn resume_session(

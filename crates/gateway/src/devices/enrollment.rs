@@ -31,6 +31,7 @@ use towline_store::{
     Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag,
     fingerprint,
 };
+use towline_wire::text::is_plain_text;
 
 use crate::audit::{AuditLog, Event};
 use crate::limits;
@@ -265,14 +266,12 @@ fn check(request: &EnrollmentRequest) -> Result<(), EnrollmentError> {
         &report.hostname,
         &report.target,
     ];
-    let plain =
-        |text: &str, max: usize| text.chars().count() <= max && !text.chars().any(char::is_control);
-    if !texts.into_iter().all(|text| plain(text, MAX_DEVICE_REPORT)) {
+    if !texts.into_iter().all(|text| is_plain_text(text, MAX_DEVICE_REPORT)) {
         return Err(EnrollmentError::Malformed(
             "what the device says about itself is too long or has control characters".to_owned(),
         ));
     }
-    if !plain(&request.name, MAX_DEVICE_NAME) {
+    if !is_plain_text(&request.name, MAX_DEVICE_NAME) {
         return Err(EnrollmentError::Malformed(
             "the device's name is too long or has control characters".to_owned(),
         ));

@@ -20,10 +20,12 @@ use tokio_rustls::server::TlsStream;
 use towline_wire::frame::{Frame, MAX_FRAME};
 use towline_wire::lane::Lane;
 use towline_wire::message::{FromAgent, decode};
+use towline_wire::text::connection_error;
 
 use super::agents::Agents;
 use super::io::Io;
 use super::link::Link;
+use super::texts::harmless;
 use crate::limits::{FIRST_PING, LINK_BATCH, MAX_HELD_SESSIONS};
 
 /// Carries frames until the link ends; returns why it did.
@@ -60,12 +62,12 @@ pub(super) async fn drive(agents: &Arc<Agents>, link: &Arc<Link>, mut io: Io) ->
                     heard = Instant::now();
                     link.hear();
                 }
-                Err(error) => return error.to_string(),
+                Err(error) => return connection_error(&error),
             },
             moved = move_on(&mut io.write, &out[sent..]), if sent < out.len() || unflushed => match moved {
                 Ok(0) => unflushed = false,
                 Ok(n) => (sent, unflushed) = (sent + n, true),
-                Err(error) => return error.to_string(),
+                Err(error) => return connection_error(&error),
             },
             () = link.ready.notified(), if sent == out.len() && !unflushed => {}
             () = link.closing.notified() => return link.why_closed().unwrap_or_default(),
@@ -162,7 +164,7 @@ impl Inbound<'_> {
                     self.agents.hub.device_settled(&**self.link, &names);
                 }
             }
-            (message, _) => self.agents.report(self.link, message),
+            (message, _) => self.agents.report(self.link, harmless(message)),
         }
         Ok(())
     }

@@ -17,6 +17,7 @@ use towline_wire::message::{
 use super::agents::Agents;
 use super::io::{Io, refuse};
 use super::link::Link;
+use super::texts::reported;
 use crate::devices::enrollment::{EnrollmentError, EnrollmentRequest};
 use crate::limits::{
     LINK_HANDSHAKE_TIMEOUT, LONGEST_PING, RETRY_PENDING, RETRY_REFUSED, RETRY_THROTTLED,
@@ -163,10 +164,10 @@ fn refusal_of(device: &Device) -> Option<ToAgent> {
 
 fn report(platform: &Platform) -> DeviceReport {
     DeviceReport {
-        agent_version: platform.agent_version.clone(),
-        platform_name: platform.name.clone(),
-        platform_version: platform.version.clone(),
-        hostname: platform.hostname.clone(),
-        target: platform.target.clone(),
+        agent_version: reported(&platform.agent_version),
+        platform_name: reported(&platform.name),
+        platform_version: reported(&platform.version),
+        hostname: reported(&platform.hostname),
+        target: reported(&platform.target),
     }
 }

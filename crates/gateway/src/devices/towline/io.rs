@@ -11,6 +11,7 @@ use tokio_rustls::server::TlsStream;
 use towline_wire::VERSIONS;
 use towline_wire::frame::{Frame, FrameReader};
 use towline_wire::message::{RefusalCode, ToAgent, encode};
+use towline_wire::text::connection_error;
 
 use crate::limits::LAST_MESSAGE_TIMEOUT;
 
@@ -36,7 +37,8 @@ impl Io {
             if let Some(frame) = self.reader.next().map_err(|error| error.to_string())? {
                 return take(frame);
             }
-            let n = self.read.read(self.reader.spare()).await.map_err(|error| error.to_string())?;
+            let n = self.read.read(self.reader.spare()).await;
+            let n = n.map_err(|error| connection_error(&error))?;
             if n == 0 {
                 return Err("the agent hung up".to_owned());
             }

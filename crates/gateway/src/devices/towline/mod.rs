@@ -30,6 +30,7 @@ mod rotation;
 mod streams;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use admission::AgentsHandle;
 pub use agents::AgentParts;
