@@ -107,3 +107,11 @@ fn a_terminated_session_ends_for_everybody() -> Outcome {
     let status = shell.finish(PATIENCE)?;
     ensure(status.code() == Some(ENDED), || format!("{status}"))
 }
+
+#[test]
+fn many_shells_beside_each_other_lose_no_byte_when_both_ends_are_cut() -> Outcome {
+    let cuts = towline_testkit::cuts::run(&Lab::start()?, 96)?;
+    ensure(cuts.of_devices >= 36 && cuts.of_operators >= 36 && cuts.made_again >= 48, || {
+        format!("{cuts:?}")
+    })
+}
