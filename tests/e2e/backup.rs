@@ -186,13 +186,24 @@ fn a_backup_of_a_stopped_gateway_with_its_keys_needs_nothing_else() -> Outcome {
     let mut lab = Lab::start()?;
     let device = lab.device()?;
     lab.gateway.process().stop()?;
-    let file = lab.directory().join("with-keys");
-    backup(&lab, &file, &["--with-keys"])?;
+    let (file, key) = (lab.directory().join("with-keys"), lab.directory().join("key"));
+    files::write(&key, "0123456789abcdef0123456789abcdef")?;
+    let key_word = key.display().to_string();
+    backup(&lab, &file, &["--with-keys", "--encrypt-to", &key_word])?;
+    let bytes = std::fs::read(&file)?;
+    ensure(!bytes.windows(9).any(|part| part == b"account_i"), || "it is not encrypted".into())?;
     let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file)?.permissions());
     ensure(mode & 0o777 == 0o600, || format!("mode {mode:o}"))?;
     let _gone = lose(&mut lab)?;
     std::fs::create_dir(lab.gateway.directory())?;
-    let restored = restore(&lab, &file, lab.gateway.directory(), None)?;
+    let refused = restore(&lab, &file, lab.gateway.directory(), None)?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure(!refused.status.success() && words.contains("--decrypt-with"), || words)?;
+    let restored = tool(
+        &lab,
+        &["restore", "--decrypt-with", &key_word],
+        &[("--dir", lab.gateway.directory()), ("--from", &file)],
+    )?;
     ensure(restored.status.success(), || format!("{restored:?}"))?;
     lab.gateway.start_again()?;
     device.wait_online(&lab.admin())?;

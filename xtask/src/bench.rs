@@ -13,6 +13,7 @@
 //! - Port forwarding: [`tunnel`], a run of its own.
 
 mod copy;
+mod counted;
 mod delay;
 mod peer;
 mod rig;
@@ -58,12 +59,14 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
         ["--write"] => compare(ROUNDS, true),
         ["tunnel"] => tunnel::compare(false),
         ["tunnel", "near"] => tunnel::compare(true),
+        ["switches"] => counted::report(&mut rig()?),
         ["only", sample] => compare_one(sample, ROUNDS),
         ["only", sample, rounds] => compare_one(sample, rounds.parse()?),
         [rounds] => compare(rounds.parse()?, false),
         [rounds, "--write"] => compare(rounds.parse()?, true),
         _ => Err(Trouble::new(
-            "usage: cargo xtask bench [ROUNDS] [--write] | only SAMPLE [ROUNDS] | tunnel [near]",
+            "usage: cargo xtask bench [ROUNDS] [--write] | only SAMPLE [ROUNDS] | switches | \
+             tunnel [near]",
         )),
     }
 }
@@ -77,7 +80,7 @@ fn compare(rounds: usize, write: bool) -> Outcome {
     if rounds == 0 {
         return Err(Trouble::new("at least one round"));
     }
-    let rig = rig()?;
+    let mut rig = rig()?;
     let mut series: [[Series; 3]; 4] = Default::default();
     for round in 1..=rounds {
         console::step(&format!("round {round} of {rounds}"));
@@ -89,6 +92,7 @@ fn compare(rounds: usize, write: bool) -> Outcome {
         report_round(&GOALS, &series);
     }
     let rows = report(&GOALS, &series);
+    counted::report(&mut rig)?;
     if write { figures::write("bench", &figures::markdown(&rows)) } else { Ok(()) }
 }
 

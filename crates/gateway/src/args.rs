@@ -83,6 +83,9 @@ pub(crate) struct Backup {
     /// Add the gateway's keys. Who reads the file then owns the fleet.
     #[arg(long)]
     pub(crate) with_keys: bool,
+    /// Encrypt the backup with this key file: at least 32 random bytes.
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) encrypt_to: Option<PathBuf>,
 }
 
 #[derive(ClapArgs)]
@@ -93,6 +96,9 @@ pub(crate) struct Restore {
     /// The file that `backup` wrote.
     #[arg(long, value_name = "FILE")]
     pub(crate) from: PathBuf,
+    /// The key file that the backup was encrypted with.
+    #[arg(long, value_name = "KEYFILE")]
+    pub(crate) decrypt_with: Option<PathBuf>,
     /// Folder with the keys that the backup does not have: store.key, authority.key, evidence.key,
     /// server.key.pem.
     #[arg(long, value_name = "FOLDER")]

@@ -8,11 +8,12 @@
 //!   only.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufWriter, Write as _};
+use std::io::{BufRead as _, BufReader, BufWriter, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use towline_gateway::backup::file::{self, List};
+use towline_gateway::backup::sealed::{self, Opening, Sealing};
 use towline_gateway::backup::{restore as restoring, snapshot};
 use towline_gateway::config::{self, Config};
 use towline_gateway::local::{self, Answer, Order};
@@ -30,10 +31,11 @@ const MAX_KEY: u64 = 64 * 1024;
 
 /// Writes a backup.
 pub(crate) async fn backup(options: &Backup) -> Result<(), Failure> {
-    let Backup { dir, out, with_keys } = options;
+    let Backup { dir, out, with_keys, encrypt_to } = options;
     if crate::taken(out) {
         return Err(format!("{} is there already: name a new file", out.display()).into());
     }
+    let key = encrypt_to.as_deref().map(key_file).transpose()?;
     let config = Config::load(dir)?;
     let made = Clock::system().now();
     let folder = match DirLock::take(dir) {
@@ -41,8 +43,8 @@ pub(crate) async fn backup(options: &Backup) -> Result<(), Failure> {
         Err(LockError::Held(_)) => asked(dir).await?,
         Err(error) => return Err(error.into()),
     };
-    let written =
-        pack(dir, &config, &folder, *with_keys).and_then(|files| write(dir, out, made.0, &files));
+    let written = pack(dir, &config, &folder, *with_keys)
+        .and_then(|files| write(dir, out, made.0, &files, key.as_ref().map(|key| key.as_slice())));
     let _ = fs::remove_dir_all(&folder); // the next backup or start removes what stays
     let list = written?;
     let bytes: u64 = list.entries.iter().map(|entry| entry.length).sum();
@@ -108,14 +110,20 @@ fn pack(
     Ok(files)
 }
 
-fn write(dir: &Path, out: &Path, made: i64, files: &[(String, PathBuf)]) -> Result<List, Failure> {
+fn write(
+    dir: &Path,
+    out: &Path,
+    made: i64,
+    files: &[(String, PathBuf)],
+    key: Option<&[u8]>,
+) -> Result<List, Failure> {
     let store_key = zeroize::Zeroizing::new(files::read(&dir.join(config::STORE_KEY), MAX_KEY)?);
     let mut name = out.as_os_str().to_owned();
     name.push(format!(".new-{}", std::process::id()));
     let temporary = PathBuf::from(name);
     let written = create(&temporary)
         .map_err(Failure::from)
-        .and_then(|file| fill(file, made, files, &store_key))
+        .and_then(|file| fill(file, made, files, &store_key, key))
         // A hard link, because a rename would replace a file that came meanwhile.
         .and_then(|list| Ok(fs::hard_link(&temporary, out).map(|()| list)?));
     let _ = fs::remove_file(&temporary);
@@ -131,19 +139,56 @@ fn fill(
     made: i64,
     files: &[(String, PathBuf)],
     store_key: &[u8],
+    key: Option<&[u8]>,
 ) -> Result<List, Failure> {
     let mut to = BufWriter::new(file);
-    let list = file::write(&mut to, made, files, store_key)?;
+    let list = match key {
+        None => file::write(&mut to, made, files, store_key)?,
+        Some(key) => {
+            let mut sealing = Sealing::new(&mut to, key)?;
+            let list = file::write(&mut sealing, made, files, store_key)?;
+            sealing.finish()?;
+            list
+        }
+    };
     to.into_inner().map_err(std::io::IntoInnerError::into_error)?.sync_all()?;
     Ok(list)
 }
 
+/// The bytes of a key file.
+fn key_file(path: &Path) -> Result<zeroize::Zeroizing<Vec<u8>>, Failure> {
+    let key = zeroize::Zeroizing::new(files::read(path, MAX_KEY)?);
+    if key.len() < sealed::LEAST_KEY {
+        let (path, least) = (path.display(), sealed::LEAST_KEY);
+        return Err(format!(
+            "{path} has fewer than {least} bytes: make a key with `head -c 32 /dev/urandom > FILE`"
+        )
+        .into());
+    }
+    Ok(key)
+}
+
 /// Makes a directory from a backup.
 pub(crate) async fn restore(options: &Restore) -> Result<(), Failure> {
-    let Restore { dir, from, keys } = options;
-    let file =
-        File::open(from).map_err(|error| format!("cannot read {}: {error}", from.display()))?;
-    let restored = restoring::restore(file, dir, keys.as_deref(), &Clock::system()).await?;
+    let Restore { dir, from, keys, decrypt_with } = options;
+    let unreadable = |error| format!("cannot read {}: {error}", from.display());
+    let mut file = BufReader::new(File::open(from).map_err(unreadable)?);
+    let is_sealed = file.fill_buf().map_err(unreadable)?.starts_with(sealed::FORM);
+    let (clock, keys) = (Clock::system(), keys.as_deref());
+    let restored = match (is_sealed, decrypt_with) {
+        (true, Some(key)) => {
+            file.consume(sealed::FORM.len());
+            let opening = Opening::new(file, &key_file(key)?).map_err(unreadable)?;
+            restoring::restore(opening, dir, keys, &clock).await?
+        }
+        (true, None) => {
+            return Err("the backup is encrypted: name its key file (--decrypt-with)".into());
+        }
+        (false, Some(_)) => {
+            return Err("the backup is not encrypted: leave --decrypt-with out".into());
+        }
+        (false, None) => restoring::restore(file, dir, keys, &clock).await?,
+    };
     let report = restored.report();
     files::create_private(&dir.join(REPORT), report.as_bytes())?;
     writeln!(

@@ -228,3 +228,37 @@ async fn the_monitoring_listener_tells_health_and_counters() {
         assert!(answer.contains(wanted), "{path}: {answer}");
     }
 }
+
+/// Names of metrics in a text.
+fn metric_names(text: &str) -> std::collections::BTreeSet<String> {
+    text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .filter(|word| word.starts_with("towline_"))
+        .map(str::to_owned)
+        .collect()
+}
+
+#[tokio::test]
+async fn each_metric_of_the_dashboard_and_of_the_alerts_exists() {
+    let scene = Scene::start().await;
+    let mut stream = TcpStream::connect(scene.monitor).await.unwrap();
+    stream
+        .write_all(b"GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        .await
+        .unwrap();
+    let answer = String::from_utf8(until_end(&mut stream).await).unwrap();
+    let served: std::collections::BTreeSet<String> = answer
+        .lines()
+        .filter_map(|line| line.strip_prefix("# TYPE "))
+        .filter_map(|line| line.split(' ').next().map(str::to_owned))
+        .collect();
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs");
+    let dashboard = std::fs::read_to_string(docs.join("grafana-dashboard.json")).unwrap();
+    let whole: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
+    assert!(whole["panels"].as_array().is_some_and(|panels| panels.len() >= 10));
+    let named = metric_names(&dashboard);
+    assert!(named.len() >= 10, "{named:?}");
+    let alerts = metric_names(&std::fs::read_to_string(docs.join("operations.md")).unwrap());
+    for name in named.iter().chain(&alerts) {
+        assert!(served.contains(name), "{name} is not among {served:?}");
+    }
+}

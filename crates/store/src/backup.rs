@@ -1,7 +1,7 @@
 //! A copy of the store at one instant, and what such a copy must lose before it is used again.
 //!
 //! # Invariants
-//! - The copy is one transaction's view, whoever writes meanwhile.
+//! - The copy is one transaction's view: writes meanwhile are not in it.
 //! - After [`void`] nothing of the copy can be used that may have been used up, ended or revoked since
 //!   it was made: activations, access requests, sessions, commands.
 

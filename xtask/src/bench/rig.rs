@@ -68,6 +68,11 @@ impl Rig {
         self.lab.admin().towline(&["shell", self.device.id()])
     }
 
+    /// Process ids of our gateway and our agent.
+    pub(super) fn pids(&mut self) -> Outcome<[u32; 2]> {
+        Ok([self.lab.gateway.process().pid(), self.device.pid()?])
+    }
+
     /// The peer itself.
     pub(super) fn ssh_peer(&self) -> &Peer {
         &self.peer

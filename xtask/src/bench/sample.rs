@@ -31,25 +31,40 @@ const BULK_LIMIT: Duration = Duration::from_secs(120);
 /// p50 of a keystroke's round trip, microseconds. The far terminal is raw and echoes by `cat`.
 pub(super) fn keystrokes(command: &Command, interval: Option<Duration>) -> Outcome<f64> {
     let mut terminal = Terminal::start(command, 24, 80)?;
-    at_prompt(&mut terminal)?;
-    terminal.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
-    terminal.expect("READY")?;
+    echoing(&mut terminal)?;
     let wanted = if interval.is_some() { SLOW_KEYSTROKES } else { KEYSTROKES };
     let mut times = Vec::with_capacity(wanted);
     for (count, key) in (b'a'..=b'z').cycle().take(WARM + wanted).enumerate() {
-        if let Some(interval) = interval {
-            pause(interval);
-        }
-        let begin = Instant::now();
-        terminal.send([key])?;
-        let echo = terminal.portion(begin + PATIENCE)?;
-        let took = begin.elapsed();
-        ensure(echo == [key], || format!("keystroke {count}: sent {key}, got {echo:?}"))?;
+        let took = press(&mut terminal, key, interval)?;
         if count >= WARM {
             times.push(took.as_secs_f64() * 1e6);
         }
     }
     Ok(median(&times))
+}
+
+/// Waits for the prompt, and has the far terminal echo each byte by `cat`.
+pub(super) fn echoing(terminal: &mut Terminal) -> Outcome {
+    at_prompt(terminal)?;
+    terminal.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
+    terminal.expect("READY").map(drop)
+}
+
+/// Types a key, after the pause, and waits for its echo; how long that took.
+pub(super) fn press(
+    terminal: &mut Terminal,
+    key: u8,
+    after: Option<Duration>,
+) -> Outcome<Duration> {
+    if let Some(after) = after {
+        pause(after);
+    }
+    let begin = Instant::now();
+    terminal.send([key])?;
+    let echo = terminal.portion(begin + PATIENCE)?;
+    let took = begin.elapsed();
+    ensure(echo == [key], || format!("sent {key}, got {echo:?}"))?;
+    Ok(took)
 }
 
 /// p50 of the time from starting the command to its prompt, milliseconds.

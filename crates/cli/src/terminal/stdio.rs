@@ -17,6 +17,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
 use rustix::net::{RecvFlags, SendFlags, recv, send};
@@ -44,8 +45,10 @@ enum How {
 /// One of the standard streams.
 #[derive(Debug)]
 pub(crate) enum LocalStream {
-    /// With readiness.
+    /// Read, with readiness.
     Polled(Polled),
+    /// Written, with readiness while a write waits.
+    Written(Written),
     /// Always ready.
     Direct(OwnedFd),
 }
@@ -55,6 +58,16 @@ pub(crate) enum LocalStream {
 pub(crate) struct Polled {
     fd: AsyncFd<OwnedFd>,
     how: How,
+}
+
+/// A stream that is written. The kernel tells its readiness only while a write waits: after each
+/// write a terminal is ready anew, and to hear of it would wake this program once for each key.
+#[derive(Debug)]
+pub(crate) struct Written {
+    fd: OwnedFd,
+    how: How,
+    /// The last write did not fit: what is not taken now will not be taken at a second call.
+    full: AtomicBool,
 }
 
 impl LocalStream {
@@ -71,11 +84,13 @@ impl LocalStream {
             },
             _ => return Ok(Self::Direct(fd.try_clone_to_owned()?)),
         };
-        let interest = if access == Access::Read { Interest::READABLE } else { Interest::WRITABLE };
+        if access == Access::Write {
+            return Ok(Self::Written(Written { fd: own, how, full: AtomicBool::new(false) }));
+        }
         // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is
         // what cannot.
         #[allow(deprecated)]
-        match AsyncFd::try_with_interest(own, interest) {
+        match AsyncFd::try_with_interest(own, Interest::READABLE) {
             Ok(fd) => Ok(Self::Polled(Polled { fd, how })),
             // epoll refuses what is always ready, /dev/null for example.
             Err(error) => Ok(Self::Direct(error.into_parts().0)),
@@ -88,6 +103,7 @@ impl LocalStream {
     /// What the kernel says; `EIO` for a terminal that is gone.
     pub(crate) async fn read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
+            Self::Written(_) => Err(io::ErrorKind::Unsupported.into()),
             Self::Direct(fd) => retry(|| rustix::io::read(fd, &mut *buffer)),
             Self::Polled(polled) => loop {
                 let mut ready = polled.fd.readable().await?;
@@ -98,35 +114,16 @@ impl LocalStream {
         }
     }
 
-    /// Writes what fits now; `WouldBlock` when that is nothing, or the kernel has not told yet that
-    /// there is room.
+    /// Writes what fits now; `WouldBlock` when that is nothing, or when the last write did not fit and
+    /// [`LocalStream::writable`] was not waited for.
     ///
     /// # Errors
     /// What the kernel says; `EPIPE` when nobody reads any more.
     pub(crate) fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Direct(fd) => retry(|| rustix::io::write(fd, bytes)),
-            Self::Polled(Polled { fd, how: How::Shared }) => {
-                // It may block, so readiness comes first; and says nothing about a second call.
-                let bytes = &bytes[..bytes.len().min(SMALL_WRITE)];
-                fd.try_io(Interest::WRITABLE, |fd| {
-                    writable_now(fd.as_fd()).and_then(|()| How::Shared.write(fd.as_fd(), bytes))
-                })
-            }
-            Self::Polled(Polled { fd, how }) => {
-                // A terminal takes a few kilobytes at a time: what it does not take now it will not
-                // take at a second call, so readiness from before this one is forgotten.
-                let mut some = None;
-                let all =
-                    fd.try_io(Interest::WRITABLE, |fd| match how.write(fd.as_fd(), bytes)? {
-                        n if n < bytes.len() => {
-                            some = Some(n);
-                            Err(io::ErrorKind::WouldBlock.into())
-                        }
-                        n => Ok(n),
-                    });
-                some.map_or(all, Ok)
-            }
+            Self::Written(written) => written.write(bytes),
+            Self::Polled(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 
@@ -136,9 +133,41 @@ impl LocalStream {
     /// Only when the runtime ends.
     pub(crate) async fn writable(&self) -> io::Result<()> {
         match self {
-            Self::Direct(_) => Ok(()),
-            Self::Polled(polled) => polled.fd.writable().await.map(drop),
+            Self::Written(written) => written.writable().await,
+            Self::Direct(_) | Self::Polled(_) => Ok(()),
         }
+    }
+}
+
+impl Written {
+    fn write(&self, bytes: &[u8]) -> io::Result<usize> {
+        if self.full.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        // The shared kind may block, so readiness comes first, and a small write.
+        let most = if self.how == How::Shared { SMALL_WRITE } else { usize::MAX };
+        let part = &bytes[..bytes.len().min(most)];
+        let ready = if self.how == How::Shared { writable_now(self.fd.as_fd()) } else { Ok(()) };
+        let result = ready.and_then(|()| self.how.write(self.fd.as_fd(), part));
+        let full = match &result {
+            Ok(n) => *n < part.len(),
+            Err(error) => error.kind() == io::ErrorKind::WouldBlock,
+        };
+        self.full.store(full, Ordering::Relaxed);
+        result
+    }
+
+    async fn writable(&self) -> io::Result<()> {
+        // Deprecated because a type could lend its descriptor and close it meanwhile; here it is
+        // borrowed for as long as the registration lives.
+        #[allow(deprecated)]
+        let registered = AsyncFd::try_with_interest(self.fd.as_fd(), Interest::WRITABLE);
+        // epoll refuses what is always ready.
+        if let Ok(fd) = registered {
+            drop(fd.writable().await?);
+        }
+        self.full.store(false, Ordering::Relaxed);
+        Ok(())
     }
 }
 
@@ -224,7 +253,6 @@ mod tests {
             let (mut reader, writer) = std::io::pipe().unwrap();
             let before = fcntl_getfl(&writer).unwrap();
             let stream = LocalStream::open(writer.as_fd(), Access::Write).unwrap();
-            stream.writable().await.unwrap();
             let mut written = 0;
             while let Ok(n) = stream.try_write(&[7; 65_536]) {
                 written += n;

@@ -1,7 +1,8 @@
 //! Backup and restore of a gateway.
 //!
 //! Data flow: store, chain and outbox -> [`snapshot`] (a folder of the gateway's directory, at one
-//! instant) -> [`file`] (one file, with a digest of each entry) -> [`restore`] (a new directory, in
+//! instant) -> [`file`] (one file, with a digest of each entry) -> [`sealed`]
+//! where it is to be encrypted -> [`restore`] (a new directory, in
 //! which nothing of the past can be used twice).
 //!
 //! # Invariants
@@ -13,4 +14,5 @@
 
 pub mod file;
 pub mod restore;
+pub mod sealed;
 pub mod snapshot;
