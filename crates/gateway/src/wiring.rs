@@ -200,16 +200,7 @@ impl Gateway {
         let store = Store::open_existing(&dir.join(config::STORE)).await?;
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
         let vault = Arc::new(vault.of_epoch(epoch));
-        // The file is the whole truth: a line that was taken out of it has its default again.
-        for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)]
-        {
-            match value {
-                Some(value) => {
-                    store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?
-                }
-                None => store.settings().clear(key).await?,
-            }
-        }
+        keep_limits(&store, &config).await?;
         let listener = bind(config.listen)?;
         let monitor = config.metrics.map(bind).transpose()?;
         let metrics = Arc::new(Metrics::default());
@@ -402,6 +393,20 @@ impl Gateway {
         store.close().await;
         Ok(())
     }
+}
+
+/// Puts the limits of sessions into the store. The file is the whole truth: a line that was taken out
+/// of it has its default again.
+async fn keep_limits(store: &Store, config: &Config) -> Result<(), StoreError> {
+    for (key, value) in [(IDLE_MINUTES, config.session_idle), (MAX_MINUTES, config.session_max)] {
+        match value {
+            Some(value) => {
+                store.settings().set(key, &(value.as_secs_f64() / 60.0).to_string()).await?
+            }
+            None => store.settings().clear(key).await?,
+        }
+    }
+    Ok(())
 }
 
 /// Refuses a disk that is full before anything is written to it.

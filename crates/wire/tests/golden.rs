@@ -137,21 +137,23 @@ fn why_a_program_was_not_started_since_version_3() {
     }
 }
 
+/// An order to open a session.
+fn order() -> Open {
+    Open {
+        session: name(),
+        grant: SignedGrant { grant: vec![1, 2], signature: vec![3] },
+        launch: vec![0],
+        terminal: Some(Terminal { term: "x".into(), size: Size { rows: 24, cols: 300 } }),
+        io: 1,
+        err: None,
+    }
+}
+
 #[test]
 fn to_the_agent() {
     let time = SignedTime { unix_ms: 300, signature: vec![6; 3] };
     let told = time.clone();
-    let grant = SignedGrant { grant: vec![1, 2], signature: vec![3] };
-    let terminal = Terminal { term: "x".into(), size: Size { rows: 24, cols: 300 } };
-    let open = Open {
-        session: name(),
-        grant,
-        launch: vec![0],
-        terminal: Some(terminal),
-        io: 1,
-        err: None,
-    };
-    let reserved = open.clone();
+    let (open, reserved) = (order(), order());
     let pin = SignedPin { pin: Some(THIRTY_TWO), issued: 300, signature: vec![5, 6] };
     let seen = [
         row(

@@ -41,6 +41,21 @@ impl Agents {
         true
     }
 
+    fn not_opened(&self, link: &Link, session: &str, code: RefusalCode, text: String) {
+        let Some(found) = self.session_on(link, session) else { return };
+        tracing::info!(session, ?code, text, "the agent did not open a session");
+        if matches!(code, RefusalCode::Grant | RefusalCode::DevicePolicy) {
+            let facts = vec![("sessionId", session.to_owned()), ("reason", text.clone())];
+            self.hub.device_event("GrantRefused", link.device.as_str(), facts);
+        }
+        let why = refusal(code, text);
+        if matches!(code, RefusalCode::TooManySessions) && !found.meta.step {
+            found.turned_away(why);
+        } else {
+            found.not_opened(why);
+        }
+    }
+
     /// Any other message about a session.
     pub(super) fn report(self: &Arc<Self>, link: &Arc<Link>, message: FromAgent) {
         match message {
@@ -49,19 +64,7 @@ impl Agents {
                 None => link.send(&ToAgent::Close { session, reason: EndReason::Terminated }),
             },
             FromAgent::NotOpened { session, code, text } => {
-                if let Some(found) = self.session_on(link, &session) {
-                    tracing::info!(session, ?code, text, "the agent did not open a session");
-                    if matches!(code, RefusalCode::Grant | RefusalCode::DevicePolicy) {
-                        let facts = vec![("sessionId", session.clone()), ("reason", text.clone())];
-                        self.hub.device_event("GrantRefused", link.device.as_str(), facts);
-                    }
-                    let why = refusal(code, text);
-                    if matches!(code, RefusalCode::TooManySessions) && !found.meta.step {
-                        found.turned_away(why);
-                    } else {
-                        found.not_opened(why);
-                    }
-                }
+                self.not_opened(link, &session, code, text);
             }
             FromAgent::NotConnected { session, text } => {
                 if let Some(found) = self.session_on(link, &session) {
