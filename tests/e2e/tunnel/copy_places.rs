@@ -18,9 +18,15 @@ struct Scene {
 
 impl Scene {
     fn new() -> Outcome<Self> {
+        Ok(Self::prepared(|_| Ok(()))?.0)
+    }
+
+    /// With what is made before the device starts: it does not see later mounts.
+    fn prepared<T>(prepare: impl FnOnce(&Path) -> Outcome<T>) -> Outcome<(Self, T)> {
         let lab = Lab::start()?;
+        let prepared = prepare(lab.directory())?;
         let device = lab.device()?;
-        Ok(Self { lab, device })
+        Ok((Self { lab, device }, prepared))
     }
 
     /// A path without links, for this machine is the device as well.
@@ -118,6 +124,14 @@ fn a_policy_decides_whether_links_are_followed() -> Outcome {
         scene.here("").trim_end_matches('/')
     );
     let ann = scene.lab.user("ann", Some(&policy))?;
+    // A policy that speaks of paths alone does not let links lead away from them.
+    let follow = r#",
+                        "StringEquals":{"towline:DocumentParameter/follow":"false"}"#;
+    let paths_alone = policy.replace(follow, "");
+    ensure(paths_alone != policy, || "the policies are the same".into())?;
+    let ben = scene.lab.user("ben", Some(&paths_alone))?;
+    let out = scene.cp_as(&ben, &["--follow", &scene.there("plain"), &scene.here("got")])?;
+    ensure(out.status.code() == Some(254), || format!("{out:?}"))?;
     let (from, to) = (scene.there("plain"), scene.here("got"));
     let out = scene.cp_as(&ann, &["--follow", &from, &to])?;
     ensure(out.status.code() == Some(254), || format!("follow is a right of its own: {out:?}"))?;
@@ -332,4 +346,61 @@ fn a_tilde_and_a_slash_are_the_home() -> Outcome {
         ensure(out.status.success(), || format!("{home:?}: {out:?}"))?;
     }
     Ok(())
+}
+
+/// Something mounted for a test. Dropped: unmounted.
+struct Mount(PathBuf);
+
+impl Mount {
+    fn new(words: &[&str], at: PathBuf) -> Outcome<Self> {
+        let done = Command::new("mount").args(words).arg(&at).status()?;
+        ensure(done.success(), || format!("cannot mount {}: root is needed", at.display()))?;
+        Ok(Self(at))
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[test]
+fn a_mount_point_is_written_and_stays_one() -> Outcome {
+    let names = [("behind-0", "mounted-0"), ("behind-1", "mounted-1")];
+    let (scene, _mounts) = Scene::prepared(|directory| {
+        let mount = |(behind, at): &(&str, &str)| {
+            files::write(&directory.join(behind), "a longer content than the new one")?;
+            files::write(&directory.join(at), "")?;
+            let behind = directory.join(behind).display().to_string();
+            Mount::new(&["--bind", &behind], directory.join(at))
+        };
+        names.iter().map(mount).collect::<Outcome<Vec<_>>>()
+    })?;
+    files::write(&scene.at("new"), "new")?;
+    scene.well(&[&scene.here("new"), &scene.there("mounted-0")])?;
+    scene.well(&[&scene.there("new"), &scene.here("mounted-1")])?;
+    reads(&scene.at("behind-0"), "new")?;
+    reads(&scene.at("behind-1"), "new")
+}
+
+#[test]
+fn a_full_disk_is_reported_and_no_partial_file_is_left_on_it() -> Outcome {
+    let (scene, _mount) = Scene::prepared(|directory| {
+        fs::create_dir(directory.join("small"))?;
+        Mount::new(&["-t", "tmpfs", "-o", "size=1m", "none"], directory.join("small"))
+    })?;
+    files::write(&scene.at("large"), pattern(33, 3_000_000))?;
+    let (here, there) = (scene.here("large"), scene.there("large"));
+    scene.refused(&[&here, &scene.there("small/x")], 250, "not enough space")?;
+    scene.refused(&[&there, &scene.here("small/x")], 249, "not enough space")?;
+    // Of a stream nobody knows the size before.
+    let out = scene.shell(&format!("cat {here} | $CP /dev/stdin {}", scene.there("small/x")))?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(
+        out.status.code() == Some(250) && said.contains("the partial file was removed"),
+        || format!("{out:?}"),
+    )?;
+    let left: Vec<_> = fs::read_dir(scene.at("small"))?.flatten().map(|e| e.file_name()).collect();
+    ensure(left.is_empty(), || format!("{left:?}"))
 }

@@ -75,6 +75,42 @@ fn a_copy_that_is_interrupted_ends_its_session() -> Outcome {
     takes_a_command(&lab, &device)
 }
 
+#[test]
+fn an_interrupted_copy_names_what_it_leaves() -> Outcome {
+    let lab = Lab::start()?;
+    let device = lab.device()?;
+    let here = lab.directory().join("from");
+    files::write(&here, pattern(22, 30_000_000))?;
+    let (here, there) = (here.display().to_string(), lab.directory().display().to_string());
+    device.relay.delay(Duration::from_millis(50));
+    for (from, to, word) in [
+        (here.clone(), format!("{}:{there}/put", device.id()), "is kept on the device as "),
+        (format!("{}:{here}", device.id()), format!("{there}/get"), "the partial file "),
+    ] {
+        let copy = lab
+            .admin()
+            .towline(&["cp", &from, &to])
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()?;
+        let name = if word.contains("device") { ".put." } else { ".get." };
+        let partial = eventually("content has arrived", PATIENCE, || {
+            let all = std::fs::read_dir(&there).ok()?.flatten();
+            let mut found =
+                all.filter(|entry| entry.file_name().to_string_lossy().starts_with(name));
+            found.find(|entry| entry.metadata().is_ok_and(|meta| meta.len() > 0))
+        })?;
+        interrupt(&copy, "INT")?;
+        let out = copy.wait_with_output()?;
+        let said = String::from_utf8_lossy(&out.stderr).into_owned();
+        let path = partial.path();
+        ensure(said.contains(&format!("{word}{}", path.display())) && path.exists(), || {
+            format!("{said}")
+        })?;
+    }
+    Ok(())
+}
+
 fn interrupt(copy: &Child, signal: &str) -> Outcome {
     let sent =
         Command::new("kill").args([&format!("-{signal}"), &copy.id().to_string()]).status()?;
