@@ -21,6 +21,9 @@
 //!   run together: without a
 //!   set operator an `Allow` needs all of them to pass, and for a `Deny` one is enough, negated or
 //!   not. An `Allow` is not met without a value, unless the operator ends with `IfExists`.
+//! - A condition on `towline:DocumentParameter/path` says nothing about a copy that follows symbolic
+//!   links, unless its statement has a condition on `towline:DocumentParameter/follow`: such an
+//!   `Allow` is not met, such a `Deny` is.
 //! - A pattern of an IPv4 address for `towline:DocumentParameter/host` (`10.*`) means addresses: a
 //!   name such as `10.example.com` never passes by it.
 
@@ -32,6 +35,9 @@ use crate::operator::{Family, Operator, Quantifier, Relation};
 use crate::pattern::{Pattern, PatternError, Piece, Syntax, Unresolved, Variable};
 use crate::request::{Context, Key};
 use crate::values::{Decimal, Moment, Network, binary, boolean};
+
+/// Whether a copy follows symbolic links.
+const FOLLOW: &str = "towline:DocumentParameter/follow";
 
 /// What a key is compared with, compiled for the operator's family.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +67,8 @@ pub(crate) struct Condition {
     parameter: bool,
     /// The key is the host that a document connects to.
     host: bool,
+    /// The key is the path of a copy, and no condition beside it is on whether links are followed.
+    path_alone: bool,
 }
 
 /// Why a value does not fit its operator.
@@ -89,6 +97,7 @@ impl Condition {
         Ok(Self {
             parameter: key.name().starts_with(DOCUMENT_PARAMETER) || key.name() == COMMAND_LINE,
             host: key.name().strip_prefix(DOCUMENT_PARAMETER) == Some("host"),
+            path_alone: false,
             operator_name: operator_name.into(),
             key_name: key_name.into(),
             key,
@@ -96,6 +105,18 @@ impl Condition {
             operator,
             wanted: Wanted::compile(operator.family, values, variables)?,
         })
+    }
+
+    /// Tells the conditions of one statement about each other.
+    pub(crate) fn relate(conditions: &mut [Self]) {
+        let parameter = |condition: &Self, wanted: &str| {
+            condition.key.name().strip_prefix(DOCUMENT_PARAMETER) == Some(wanted)
+        };
+        if !conditions.iter().any(|condition| parameter(condition, "follow")) {
+            for condition in conditions.iter_mut() {
+                condition.path_alone = parameter(condition, "path");
+            }
+        }
     }
 
     pub(crate) fn operator_name(&self) -> &str {
@@ -151,6 +172,10 @@ impl Condition {
         let given = context.get(&self.key);
         if let Wanted::Null(wanted) = &self.wanted {
             return wanted.contains(&given.is_empty());
+        }
+        // Followed links lead where the letters of a path do not tell.
+        if self.path_alone && context.get(&Key::new(FOLLOW)).iter().any(|value| value == "true") {
+            return effect == Effect::Deny;
         }
         let operator = self.operator;
         let set = operator.quantifier != Quantifier::Plain;

@@ -117,3 +117,44 @@ fn an_allow_for_a_pattern_of_addresses_matches_no_name() {
     host("StringNotLike", "10.*", "10.0.0.7", false, false);
     host("StringNotLike", "10.*", "db1", true, true);
 }
+
+#[test]
+fn a_path_says_nothing_about_followed_links_unless_the_statement_speaks_of_them() {
+    let decide = |effect: &str, conditions: &str, follow: &str| {
+        let everything = r#"{"Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}"#;
+        let text = format!(
+            r#"{{"Statement":{{"Effect":"{effect}","Action":"*","Resource":"*","Condition":{conditions}}}}}"#
+        );
+        let mut identity = vec![named(&text)];
+        if effect == "Deny" {
+            identity.push(named(everything));
+        }
+        let mut context = Context::new();
+        context.set("towline:DocumentParameter/path", ["/var/log/x"]);
+        context.set("towline:DocumentParameter/follow", [follow]);
+        let request = Request::new("x", "ssm:StartSession", "r", context);
+        evaluate(&PolicySet { identity, ..PolicySet::default() }, &request).effect
+            == Outcome::Allowed
+    };
+    let path = |pattern: &str| {
+        format!(r#"{{"StringLike":{{"towline:DocumentParameter/path":"{pattern}"}}}}"#)
+    };
+    let both = r#"{"StringLike":{"towline:DocumentParameter/path":"/var/log/*",
+        "towline:documentparameter/Follow":["true","false"]}}"#;
+    for (effect, conditions, follow, allowed) in [
+        ("Allow", path("/var/log/*"), "false", true),
+        ("Allow", path("/var/log/*"), "true", false),
+        ("Allow", both.to_owned(), "true", true),
+        ("Allow", "{}".to_owned(), "true", true),
+        ("Deny", path("/etc/*"), "false", true),
+        ("Deny", path("/etc/*"), "true", false),
+        ("Deny", path("/var/log/*"), "false", false),
+        ("Deny", both.to_owned(), "true", false),
+    ] {
+        assert_eq!(
+            decide(effect, &conditions, follow),
+            allowed,
+            "{effect} {conditions} with follow {follow}"
+        );
+    }
+}

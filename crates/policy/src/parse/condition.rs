@@ -48,6 +48,7 @@ pub(super) fn read(
             conditions.push(condition);
         }
     }
+    Condition::relate(&mut conditions);
     Ok(conditions)
 }
 
