@@ -7,7 +7,6 @@
 
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsFd;
-use std::time::Duration;
 
 use rustix::fs::{
     FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flistxattr, flock, fstat,
@@ -23,8 +22,6 @@ use crate::room::check_room;
 /// Times that the place is looked at again because another program changed it: other copies into
 /// the same name.
 const TRIES: u32 = 16;
-/// Time between two tries: another copy writes the same file in place.
-const PAUSE: Duration = Duration::from_millis(20);
 /// Bytes that are copied at once.
 const COPY: usize = 64 * 1024;
 
@@ -38,7 +35,7 @@ pub(crate) fn install(place: &Place, partial: &mut Partial, mode: u32) -> Result
                 result => return Ok(result?),
             },
             Some(there) if there.kind == Kind::File => match over(place, partial, &there) {
-                Err(Fault::Disturbed) => std::thread::sleep(PAUSE),
+                Err(Fault::Disturbed) => {}
                 result => return result,
             },
             Some(there) => return Err(place.unfit(there.kind)),
@@ -100,7 +97,7 @@ fn in_place(place: &Place, partial: &mut Partial, there: &Seen) -> Result<(), Fa
         Errno::NOENT => Fault::Disturbed,
         errno => Fault::NotWritable(errno.into()),
     })?;
-    // Two copies that write in place would mix.
+    // Two copies that write in place would mix: the later one is refused.
     let locked = flock(&file, FlockOperation::NonBlockingLockExclusive);
     if locked == Err(Errno::WOULDBLOCK) || Seen::of(&fstat(&file)?).identity != there.identity {
         return Err(Fault::Disturbed);
