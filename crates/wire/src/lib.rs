@@ -37,6 +37,7 @@ pub mod lane;
 pub mod message;
 pub mod mux;
 pub mod pin;
+pub mod proxy_header;
 pub mod record;
 pub mod rotation;
 pub mod smux;

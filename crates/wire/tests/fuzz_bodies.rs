@@ -12,6 +12,8 @@ mod frame;
 mod message;
 #[path = "../fuzz/bodies/mux.rs"]
 mod mux;
+#[path = "../fuzz/bodies/proxy_header.rs"]
+mod proxy_header;
 #[path = "../fuzz/bodies/smux.rs"]
 mod smux;
 #[path = "../fuzz/bodies/smux_parser.rs"]
@@ -133,6 +135,16 @@ fn tunnel_frames() -> Vec<Vec<u8>> {
     all
 }
 
+fn proxy_headers() -> Vec<Vec<u8>> {
+    vec![
+        b"PROXY TCP4 192.0.2.7 10.0.0.1 1234 8443\r\n\x16\x03".to_vec(),
+        b"PROXY TCP6 2001:db8::7 ::1 1234 8443\r\n".to_vec(),
+        b"PROXY UNKNOWN\r\n".to_vec(),
+        b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x07\x0a\0\0\x01\x04\xd2\x20\xfb".to_vec(),
+        b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0".to_vec(),
+    ]
+}
+
 fn prefixed(body: &[u8]) -> Vec<u8> {
     let length = u16::try_from(body.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes()[..], body].concat()
@@ -166,6 +178,13 @@ proptest! {
         input in prop_oneof![bytes(100), nearly(copies())], root in "[a./]{0,6}", path in "[ab./\u{0}]{0,10}",
     ) {
         copy::run((input, root, path));
+    }
+
+    #[test]
+    fn any_bytes_are_a_header_of_the_proxy_protocol_or_none(
+        input in prop_oneof![bytes(600), nearly(proxy_headers())],
+    ) {
+        proxy_header::run(&input);
     }
 
     #[test]
