@@ -46,6 +46,7 @@ mod migrations;
 mod principals;
 mod roles;
 mod run_commands;
+mod seen_requests;
 mod sessions;
 mod settings;
 mod store;
@@ -56,10 +57,12 @@ pub mod testing;
 
 pub use access::{AccessRequest, AccessRequests};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
-pub use audit::{AuditRow, AuditTrail};
+pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, void};
 pub use change::{Change, PolicyTexts, Removed, Trust};
-pub use command_log::{CommandBatch, CommandLog, CommandRow, RawCommand, StoredCommand};
+pub use command_log::{
+    CommandBatch, CommandBounds, CommandLog, CommandRow, Excess, RawCommand, StoredCommand,
+};
 pub use device_pins::PinSpread;
 pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice};
 pub use documents::{Document, DocumentAsRead, DocumentText, Documents, NewDocument, Version};
@@ -72,6 +75,7 @@ pub use run_commands::{
     CommandEnd, CommandFilter, CommandStore, InvocationChange, InvocationRow, NewCommand,
     OutputHeads, SentCommand,
 };
+pub use seen_requests::{SeenRequest, SeenRequests};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
 pub use store::Store;

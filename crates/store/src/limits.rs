@@ -16,6 +16,12 @@ use towline_ssm::api::admin::{MAX_ACCESS_KEYS_PER_USER, MAX_POLICIES_PER_USER};
 /// small hosts.
 pub const STORE_CONNECTIONS: u32 = 4;
 
+/// Connections that serve searches of the audit trail: a search never keeps another call waiting.
+pub const SEARCH_CONNECTIONS: u32 = 2;
+
+/// Rows that one statement removes: the writer's lock is free again after some milliseconds.
+pub const REMOVED_AT_ONCE: i64 = 2000;
+
 /// How long a statement waits for the writer's lock before it is an error.
 pub const STORE_BUSY: Duration = Duration::from_secs(10);
 

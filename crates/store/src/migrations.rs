@@ -21,6 +21,8 @@ const STEPS: &[(i64, &str, &str)] = &[
     (11, "recorded input", include_str!("../migrations/0011_recorded_input.sql")),
     (12, "tag keys", include_str!("../migrations/0012_tag_keys.sql")),
     (13, "identities", include_str!("../migrations/0013_identities.sql")),
+    (15, "bounds by source", include_str!("../migrations/0015_bounds_by_source.sql")),
+    (16, "seen requests", include_str!("../migrations/0016_seen_requests.sql")),
     (21, "next pin", include_str!("../migrations/0021_next_pin.sql")),
     (23, "executables", include_str!("../migrations/0023_executables.sql")),
 ];

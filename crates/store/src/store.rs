@@ -25,6 +25,8 @@ use crate::{identity, limits, migrations, tag_keys};
 #[derive(Clone, Debug)]
 pub struct Store {
     pub(crate) pool: SqlitePool,
+    /// For searches, which read much: the other calls have connections of their own.
+    pub(crate) search: SqlitePool,
     keeper: Arc<Mutex<Option<SqliteConnection>>>,
 }
 
@@ -58,9 +60,12 @@ impl Store {
             .max_connections(limits::STORE_CONNECTIONS)
             .before_acquire(usable)
             .after_release(usable)
-            .connect_with(options)
+            .connect_with(options.clone())
             .await?;
-        Ok(Self { pool, keeper: Arc::new(Mutex::new(Some(keeper))) })
+        let search = SqlitePoolOptions::new()
+            .max_connections(limits::SEARCH_CONNECTIONS)
+            .connect_lazy_with(options);
+        Ok(Self { pool, search, keeper: Arc::new(Mutex::new(Some(keeper))) })
     }
 
     /// Opens a store that must be there and whole, and marks it as open. A file that was copied
@@ -139,6 +144,7 @@ impl Store {
         }
         // Merged by name, because the last connection to close does it only if it gets the lock.
         let _ = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&self.pool).await;
+        self.search.close().await;
         self.pool.close().await;
         let keeper = self.keeper.lock().unwrap_or_else(PoisonError::into_inner).take();
         if let Some(keeper) = keeper {

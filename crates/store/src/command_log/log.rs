@@ -1,4 +1,4 @@
-//! The table of the command log: appended, read, pruned.
+//! The table of the command log: appended and read. How it is pruned: [`super::pruning`].
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::store::Store;
 
 /// Operations on the command log.
 pub struct CommandLog<'a> {
-    store: &'a Store,
+    pub(super) store: &'a Store,
 }
 
 impl Store {
@@ -102,21 +102,6 @@ impl CommandLog<'_> {
                 .fetch_optional(&self.store.pool)
                 .await?;
         Ok(found.is_some())
-    }
-
-    /// Removes rows stored before `before`, and the oldest beyond `max_rows`. Returns the number
-    /// removed.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn prune(&self, before: UnixMillis, max_rows: i64) -> Result<u64, StoreError> {
-        let sql = "DELETE FROM command_log WHERE stored_at < ? OR id <= (SELECT COALESCE(MAX(id), 0) FROM command_log) - ?";
-        let done = sqlx::query(sql).bind(before.0).bind(max_rows).execute(&self.store.pool).await?;
-        sqlx::query("DELETE FROM log_heads WHERE closed AND heard_at < ?")
-            .bind(before.0)
-            .execute(&self.store.pool)
-            .await?;
-        Ok(done.rows_affected())
     }
 }
 
