@@ -55,6 +55,7 @@ mod screen;
 mod server_pin;
 mod session_life;
 mod shell;
+mod strangers;
 mod tampering;
 mod tokens;
 mod tunnel;

@@ -16,6 +16,7 @@ mod endure;
 mod figures;
 mod fleet;
 mod flood;
+mod flood_strangers;
 mod fuzz;
 mod package;
 mod programs;
@@ -52,6 +53,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ("endure cuts [N]", "links cut at both ends of running shells: every byte compared"),
     ("recall", "share of executed programs on record, and its cost"),
     ("flood [MB]", "two gigabytes of output: memory, CPU and disk on both sides"),
+    (
+        "flood-strangers [STARTS] [--write]",
+        "session starts while one address floods: silent, idle, refused, stalled",
+    ),
     ("fuzz [MINUTES] [TARGET...] [--write]", "every fuzz target for MINUTES of processor time"),
     ("fleet [DEVICES]", "one command on 1,000 simulated devices"),
     ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
@@ -101,6 +106,7 @@ fn command(words: &[&str]) -> Outcome {
         ["recall"] => recall::report(),
         ["flood"] => flood::report(flood::MEGABYTES),
         ["flood", megabytes] => flood::report(megabytes.parse()?),
+        ["flood-strangers", more @ ..] => flood_strangers::command(more),
         ["fuzz", more @ ..] => fuzz::command(more),
         ["dist", more @ ..] => dist::command(more),
         ["qemu", more @ ..] => qemu::command(more),

@@ -13,6 +13,15 @@ use std::time::Duration;
 /// escaped) fits many times.
 pub const MAX_BODY: usize = 1024 * 1024;
 
+/// Bytes of a body that count for nothing: what nearly all requests stay below.
+pub const FREE_BODY: usize = 16 * 1024;
+
+/// Bytes of bodies of strangers in memory at once, beyond [`FREE_BODY`] of each.
+pub const STRANGER_BODIES: usize = 32 * 1024 * 1024;
+
+/// Of these, those of one source.
+pub const STRANGER_BODIES_OF_SOURCE: usize = 4 * 1024 * 1024;
+
 /// Largest request head (request line and headers), bytes. A SigV4 request with a session token
 /// stays below 4 KiB.
 pub const MAX_HEAD: usize = 16 * 1024;
@@ -24,6 +33,33 @@ pub const MAX_CONNECTIONS: usize = 8192;
 /// Connections that have not finished their TLS handshake. Small: a stranger pays nothing to be
 /// here.
 pub const MAX_HANDSHAKES: usize = 512;
+
+/// Of these, those of one source: a network of devices behind one address still shakes 64 hands at
+/// once, and queues.
+pub const MAX_HANDSHAKES_OF_SOURCE: usize = 64;
+
+/// Of [`MAX_CONNECTIONS`], places for enrolled keys and for connections that have authenticated.
+pub const RESERVED_CONNECTIONS: usize = 2048;
+
+/// Connections of one source that say nothing, or over which nobody has authenticated. One more, and
+/// the oldest of them is hung up on.
+pub const MAX_STRANGERS_OF_SOURCE: usize = 256;
+
+/// How long a connection may say nothing before it may be displaced: clients send their first message
+/// together with the last one of TCP's handshake.
+pub const SILENCE: Duration = Duration::from_millis(500);
+
+/// How long a handshake may wait for its slot.
+pub const SLOT_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a handshake keeps its slot while others wait for one. Two round trips of 2 s make it.
+pub const SLOT_PATIENCE: Duration = Duration::from_secs(5);
+
+/// How often a handshake that lasts longer looks whether others wait.
+pub const SLOT_TICK: Duration = Duration::from_secs(1);
+
+/// Time for a balancer's header of the PROXY protocol.
+pub const PROXY_HEADER_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Time for the whole TLS handshake, `ClientHello` included. A cellular link at 3 s round trip
 /// still makes it.
@@ -45,6 +81,12 @@ pub const MAX_FAILURES: u32 = 20;
 /// The window that [`MAX_FAILURES`] counts in.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
+/// Longest id of an activation whose wrong codes are counted; ours have 36 characters.
+pub const MAX_ACTIVATION_ID: usize = 64;
+
+/// Lines about failures of strangers that one part of the gateway logs in one [`FAILURE_WINDOW`].
+pub const FAILURE_LINES: u32 = 30;
+
 /// Sources remembered by one failure table. About 64 bytes each; when full, the entry nearest its
 /// end makes room.
 pub const MAX_SOURCES: usize = 4096;
@@ -60,16 +102,54 @@ pub const AUDIT_QUEUE: usize = 256;
 /// Audit lines in one transaction.
 pub const AUDIT_BATCH: usize = 128;
 
-/// Rows kept in the audit table. About 600 bytes each: 1,000,000 are 600 MB at the most.
+/// Rows kept in the audit table, strangers' apart. About 600 bytes each: 1,000,000 are 600 MB at
+/// the most. Only exported rows are removed.
 pub const AUDIT_MAX_ROWS: i64 = 1_000_000;
+
+/// Rows kept of those who proved nothing: a table of their own within the table.
+pub const AUDIT_MAX_STRANGER_ROWS: i64 = 100_000;
+
+/// Rows that may wait for their export, because the disk or the sink takes nothing for weeks. Beyond,
+/// the oldest go, and a signed record in the node's chain says which. 2.4 GB.
+pub const AUDIT_MAX_WAITING_ROWS: i64 = 4_000_000;
+
+/// The window in which refusals are counted for one source.
+pub const FOLD_WINDOW: Duration = Duration::from_secs(60);
+
+/// How often windows that are over are looked for.
+pub const FOLD_TICK: Duration = Duration::from_secs(5);
+
+/// Refusals of one source of strangers that have a row of their own in a window, each for another
+/// reason.
+pub const STRANGER_ROWS: u32 = 8;
+
+/// Sources of strangers with rows of their own in a window; the refusals of all others are one row.
+/// Together with [`STRANGER_ROWS`] 577 rows a minute at the most.
+pub const STRANGER_SOURCES: usize = 64;
+
+/// Refusals of one principal that have a row of their own in a window.
+pub const PRINCIPAL_ROWS: u32 = 60;
+
+/// Comings, goings and refusals of one device that have a row of their own in a window.
+pub const DEVICE_ROWS: u32 = 30;
+
+/// Principals, and devices, whose refusals are counted at once.
+pub const FOLDED_NAMES: usize = 4096;
+
+/// Kinds of refusals that one count tells apart; all others are one more.
+pub const FOLDED_KINDS: usize = 8;
 
 /// Age of the oldest audit row, days. AWS keeps its event history for 90 days; so do we unless rows
 /// run out first.
 pub const AUDIT_MAX_DAYS: i64 = 90;
 
-/// Rows kept of the command log. About 250 bytes each with their indexes: 4,000,000 are 1 GB at the
-/// most.
+/// Rows kept of the command log. About 280 bytes each with their indexes: 4,000,000 are 1.1 GB at
+/// the most. Only exported rows are removed, of the device with the most rows first.
 pub const COMMAND_LOG_MAX_ROWS: i64 = 4_000_000;
+
+/// Rows of the command log while its export does not work. Beyond, rows of the device with the most
+/// rows go, and a signed record in the node's chain says so.
+pub const COMMAND_LOG_MAX_WAITING_ROWS: i64 = 8_000_000;
 
 /// Scripts that run at once on all devices together. Each may have 128 KiB of output on its way: 64
 /// MiB at the worst.
@@ -78,7 +158,7 @@ pub const MAX_RUNNING_SCRIPTS: usize = 512;
 /// Most output of one step on one device that is kept, bytes; a script that prints more is ended.
 pub const MAX_SCRIPT_OUTPUT: u64 = 64 * 1024 * 1024;
 
-/// Rows written to the audit table between two prunings.
+/// Rows and signatures written between two prunings of expired signatures.
 pub const AUDIT_PRUNE_EVERY: u32 = 1000;
 
 /// Longest audit line, bytes; longer values are cut with a mark, so that one request cannot fill a
@@ -215,6 +295,15 @@ pub const OUTPUT_PIECE: u64 = RECORDING_PIECE;
 /// Lines that one search looks at.
 pub const MAX_SEARCHED_EVENTS: usize = 20_000;
 
+/// Searches of the trail at once; more wait. As many as the store has connections for them.
+pub const MAX_SEARCHES: usize = towline_store::limits::SEARCH_CONNECTIONS as usize;
+
+/// How long one search may look; then it answers with what it has and a token to go on.
+pub const SEARCH_TIME: Duration = Duration::from_millis(500);
+
+/// How long a search waits for its turn.
+pub const SEARCH_WAIT: Duration = Duration::from_secs(10);
+
 /// Lines read from the store at once.
 pub const EVENTS_PER_READ: i64 = 500;
 
@@ -296,9 +385,6 @@ pub const RECONNECTS_PER_SECOND: usize = 200;
 pub const LATEST_RECONNECT: u32 = 60;
 
 // ---- Devices
-
-/// Batches between two prunings of the table.
-pub const COMMAND_LOG_PRUNE_EVERY: usize = 20_000;
 
 /// Longest command in a marker, characters.
 pub const MAX_COMMAND_MARKER: usize = 200;
@@ -387,5 +473,6 @@ pub const MAX_DEVICE_SENTENCE: usize = 1024;
 pub const MAX_DEVICE_REPORT: usize = 256;
 
 // A stranger in the handshake must not be able to take all places.
-const _: () = assert!(MAX_HANDSHAKES < MAX_CONNECTIONS);
+const _: () = assert!(MAX_HANDSHAKES < MAX_CONNECTIONS - RESERVED_CONNECTIONS);
+const _: () = assert!(MAX_HANDSHAKES_OF_SOURCE < MAX_HANDSHAKES);
 const _: () = assert!(AUDIT_BATCH <= AUDIT_QUEUE);

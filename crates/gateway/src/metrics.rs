@@ -73,10 +73,12 @@ pub enum Answer {
 pub struct Metrics {
     /// TCP connections accepted.
     pub connections: Counter,
-    /// TCP connections closed because the bound was reached.
+    /// TCP connections closed because a bound was reached, the newest or an older stranger.
     pub connections_refused: Counter,
     /// TLS handshakes that came to nothing.
     pub handshakes_failed: Counter,
+    /// Connections of balancers closed because of their header.
+    pub proxy_headers_refused: Counter,
     /// Agents' links open.
     pub agents: Gauge,
     /// Requests whose signature was not accepted.
@@ -94,6 +96,7 @@ impl Default for Metrics {
             connections: Counter::default(),
             connections_refused: Counter::default(),
             handshakes_failed: Counter::default(),
+            proxy_headers_refused: Counter::default(),
             agents: Gauge::default(),
             authentication_failed: Counter::default(),
             throttled: Counter::default(),
@@ -131,6 +134,11 @@ impl Metrics {
                 "towline_handshakes_failed_total",
                 "TLS handshakes that came to nothing.",
                 self.handshakes_failed.get(),
+            ),
+            (
+                "towline_proxy_headers_refused_total",
+                "Connections of balancers closed because their PROXY header was missing or wrong.",
+                self.proxy_headers_refused.get(),
             ),
             (
                 "towline_authentication_failed_total",

@@ -30,6 +30,8 @@ pub struct AgentConnection {
     pub spki: Vec<u8>,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// Its standing at the port; to be proved when the key is known.
+    pub visitor: Visitor,
 }
 
 /// Takes agents from the TLS port. Returns when the link has ended; the port counts it as open
@@ -45,6 +47,19 @@ pub trait AgentAcceptor: Send + Sync + 'static {
 #[derive(Debug, Clone, Copy)]
 pub struct Peer(pub SocketAddr);
 
+/// A connection at the port: a stranger's, until somebody proves over it who they are.
+pub trait Standing: std::fmt::Debug + Send + Sync + 'static {
+    /// Somebody has: the connection leaves the share of its source.
+    fn prove(&self);
+
+    /// Whether somebody has.
+    fn is_proven(&self) -> bool;
+}
+
+/// The connection that a request came over; an extension of each request.
+#[derive(Debug, Clone)]
+pub struct Visitor(pub std::sync::Arc<dyn Standing>);
+
 /// A request for a session's websocket, before the upgrade.
 pub struct ChannelRequest {
     /// The `{session}` of the path; not yet known to exist.
@@ -55,6 +70,8 @@ pub struct ChannelRequest {
     pub headers: axum::http::HeaderMap,
     /// Where it comes from.
     pub peer: SocketAddr,
+    /// The connection; a client that has attached has proved itself.
+    pub visitor: Option<Visitor>,
     /// Completes the handshake.
     pub upgrade: axum::extract::ws::WebSocketUpgrade,
 }

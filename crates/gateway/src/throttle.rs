@@ -7,6 +7,7 @@
 //! - IPv6 sources count by their /64: one subscriber has that many addresses for free.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Mutex;
 
@@ -14,10 +15,16 @@ use towline_host::clock::UnixMillis;
 
 use crate::limits;
 
-/// The failures of each source in its current window.
-#[derive(Debug, Default)]
-pub struct Throttle {
-    sources: Mutex<HashMap<IpAddr, Window>>,
+/// The failures of each source (an address, an activation) in its current window.
+#[derive(Debug)]
+pub struct Throttle<K> {
+    sources: Mutex<HashMap<K, Window>>,
+}
+
+impl<K> Default for Throttle<K> {
+    fn default() -> Self {
+        Self { sources: Mutex::default() }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -26,38 +33,58 @@ struct Window {
     failures: u32,
 }
 
-impl Throttle {
+/// What failures are counted by.
+pub trait Source: Clone + Eq + Hash {
+    /// The key that it is counted under.
+    #[must_use]
+    fn counted(self) -> Self;
+}
+
+impl Source for IpAddr {
+    fn counted(self) -> Self {
+        subscriber(self)
+    }
+}
+
+impl Source for String {
+    fn counted(self) -> Self {
+        self
+    }
+}
+
+impl<K: Source> Throttle<K> {
     /// Whether this source is to be turned away now.
-    pub fn blocks(&self, source: IpAddr, now: UnixMillis) -> bool {
+    pub fn blocks(&self, source: K, now: UnixMillis) -> bool {
         let sources = self.lock();
         sources
-            .get(&subscriber(source))
+            .get(&source.counted())
             .is_some_and(|w| w.ends > now && w.failures >= limits::MAX_FAILURES)
     }
 
     /// Counts a failure. `true` when it is the one that closes the door.
-    pub fn failed(&self, source: IpAddr, now: UnixMillis) -> bool {
+    pub fn failed(&self, source: K, now: UnixMillis) -> bool {
         let mut sources = self.lock();
-        let source = subscriber(source);
+        let source = source.counted();
         let fresh = Window { ends: now.plus(limits::FAILURE_WINDOW), failures: 0 };
         if !sources.contains_key(&source) && sources.len() >= limits::MAX_SOURCES {
             make_room(&mut sources, now);
         }
         let window = sources.entry(source).or_insert(fresh);
-        if window.ends <= now {
+        // A clock that was set back must not keep a door closed.
+        if window.ends <= now || window.ends > fresh.ends {
             *window = fresh;
         }
         window.failures = window.failures.saturating_add(1);
         window.failures == limits::MAX_FAILURES
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<IpAddr, Window>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Window>> {
         // A panic while the lock was held leaves numbers that are at worst one too small.
         self.sources.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-fn make_room(sources: &mut HashMap<IpAddr, Window>, now: UnixMillis) {
+fn make_room<K: Source>(sources: &mut HashMap<K, Window>, now: UnixMillis) {
     sources.retain(|_, window| window.ends > now);
     if sources.len() < limits::MAX_SOURCES {
         return;
@@ -65,13 +92,46 @@ fn make_room(sources: &mut HashMap<IpAddr, Window>, now: UnixMillis) {
     let first = sources
         .iter()
         .min_by_key(|(_, window)| (window.failures, window.ends))
-        .map(|(source, _)| *source);
+        .map(|(source, _)| source.clone());
     if let Some(first) = first {
         sources.remove(&first);
     }
 }
 
-fn subscriber(source: IpAddr) -> IpAddr {
+/// How many lines about failures of strangers the log gets: what one peer can cause must not fill
+/// a disk.
+#[derive(Debug)]
+pub struct LogBudget {
+    /// When it began, and its lines.
+    window: Mutex<(UnixMillis, u32)>,
+}
+
+impl Default for LogBudget {
+    fn default() -> Self {
+        Self { window: Mutex::new((UnixMillis(0), 0)) }
+    }
+}
+
+impl LogBudget {
+    /// Whether a line may be written now. When a window is over, says how many were left out.
+    pub fn admits(&self, now: UnixMillis) -> bool {
+        let mut window = self.window.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (began, lines) = *window;
+        if now < began || now >= began.plus(limits::FAILURE_WINDOW) {
+            let left_out = lines.saturating_sub(limits::FAILURE_LINES);
+            if left_out > 0 {
+                tracing::warn!(left_out, "lines about failures of strangers were left out");
+            }
+            *window = (now, 0);
+        }
+        window.1 = window.1.saturating_add(1);
+        window.1 <= limits::FAILURE_LINES
+    }
+}
+
+/// The address by which a source is counted: of IPv6 the /64.
+#[must_use]
+pub fn subscriber(source: IpAddr) -> IpAddr {
     match source.to_canonical() {
         IpAddr::V6(v6) => IpAddr::V6(Ipv6Addr::from_bits(v6.to_bits() & !u128::from(u64::MAX))),
         v4 => v4,
@@ -84,7 +144,7 @@ mod tests {
 
     const NOW: UnixMillis = UnixMillis(1_000_000);
 
-    fn fail(throttle: &Throttle, source: &str, times: u32) {
+    fn fail(throttle: &Throttle<IpAddr>, source: &str, times: u32) {
         for _ in 0..times {
             throttle.failed(source.parse().unwrap(), NOW);
         }
@@ -100,6 +160,14 @@ mod tests {
         assert!(throttle.blocks(source, NOW));
         assert!(!throttle.blocks("192.0.2.2".parse().unwrap(), NOW));
         assert!(!throttle.blocks(source, NOW.plus(limits::FAILURE_WINDOW)));
+    }
+
+    #[test]
+    fn the_log_gets_a_bounded_number_of_lines_in_each_window() {
+        let budget = LogBudget::default();
+        let written = (0..1000).filter(|_| budget.admits(NOW)).count();
+        assert_eq!(written, limits::FAILURE_LINES as usize);
+        assert!(budget.admits(NOW.plus(limits::FAILURE_WINDOW)));
     }
 
     #[test]

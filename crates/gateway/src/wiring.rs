@@ -10,12 +10,12 @@ use std::sync::Arc;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towline_archive::{Archive, ArchiveError, RecordingEvent, RecordingEvents};
-use towline_host::clock::Clock;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_host::entropy::NoRandom;
 use towline_host::files::{self, FileError};
 use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{Realm, SessionId};
-use towline_store::{EPOCH, IDLE_MINUTES, MAX_MINUTES, Store, StoreError};
+use towline_store::{EPOCH, IDLE_MINUTES, MAX_MINUTES, SeenRequest, Store, StoreError};
 
 use crate::api::{self, Api, Parts};
 use crate::audit::AuditLog;
@@ -26,8 +26,8 @@ use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
-use crate::exports::{command_log, trail};
-use crate::limits::MAX_SESSIONS;
+use crate::exports::{Exports, command_log, trail};
+use crate::limits::{MAX_SEEN_SIGNATURES, MAX_SESSIONS};
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
 use crate::listener::tls::{TlsConfigs, TlsError};
@@ -41,6 +41,7 @@ use crate::routes;
 use crate::run_command::Commands;
 use crate::server_pins::ServerPins;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
+use crate::throttle::LogBudget;
 use crate::vault::{Vault, VaultError};
 
 /// Why the gateway does not run.
@@ -167,6 +168,7 @@ pub struct Gateway {
     evidence: Arc<Archive>,
     news: RecordingEvents,
     certificate: Arc<Watched>,
+    seen: Vec<SeenRequest>,
     _lock: DirLock,
 }
 
@@ -201,6 +203,7 @@ impl Gateway {
         let epoch = store.settings().get(EPOCH).await?.unwrap_or_default();
         let vault = Arc::new(vault.of_epoch(epoch));
         keep_limits(&store, &config).await?;
+        let seen = seen(&store, clock.now()).await?;
         let listener = bind(config.listen)?;
         let monitor = config.metrics.map(bind).transpose()?;
         let metrics = Arc::new(Metrics::default());
@@ -214,12 +217,13 @@ impl Gateway {
         let (evidence, news) =
             Archive::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let evidence = Arc::new(evidence);
-        tokio::spawn(trail::keep(
-            foundation.store.clone(),
-            Arc::clone(&evidence.recorder),
-            foundation.realm.clone(),
-            foundation.clock.clone(),
-        ));
+        let exports = Exports {
+            store: foundation.store.clone(),
+            recorder: Arc::clone(&evidence.recorder),
+            realm: foundation.realm.clone(),
+            clock: foundation.clock.clone(),
+        };
+        tokio::spawn(exports.keep(foundation.audit.clone()));
         Ok(Self {
             foundation,
             vault,
@@ -229,6 +233,7 @@ impl Gateway {
             evidence,
             news,
             certificate,
+            seen,
             _lock: lock,
         })
     }
@@ -333,11 +338,13 @@ impl Gateway {
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
         let ready = self.keep_house(&plane.agents, &stop);
-        let Self { foundation, vault, tls, listener, monitor, evidence, news, _lock, .. } = self;
+        let Self { foundation, vault, tls, listener, monitor, evidence, news, seen, _lock, .. } =
+            self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
         tokio::spawn(handle_news(Arc::clone(&sessions), store.clone(), news));
         let api = Api::new(Parts {
+            seen,
             store: store.clone(),
             vault,
             clock: foundation.clock.clone(),
@@ -374,7 +381,10 @@ impl Gateway {
             agents: plane.agents,
             http,
             metrics,
+            proxies: foundation.config.proxies.clone(),
             bounds: Bounds::default(),
+            clock: foundation.clock.clone(),
+            log_budget: LogBudget::default(),
         });
         port.serve(listener, stop).await;
         // Links and sessions may still write; what they write from here on is on stderr alone.
@@ -421,6 +431,12 @@ fn room(dir: &Path) -> Result<(), GatewayError> {
 
 fn bind(address: SocketAddr) -> Result<TcpListener, GatewayError> {
     socket::listen(address).map_err(|source| GatewayError::Listen { address, source })
+}
+
+/// Signatures that an earlier process has taken and that would still be right.
+async fn seen(store: &Store, now: UnixMillis) -> Result<Vec<SeenRequest>, StoreError> {
+    let most = i64::try_from(MAX_SEEN_SIGNATURES).unwrap_or(i64::MAX);
+    store.seen_requests().alive(now.0.div_euclid(1000), most).await
 }
 
 /// Ends sessions whose recording is demanded and fails, and keeps how large recordings have become.

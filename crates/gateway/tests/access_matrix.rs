@@ -240,6 +240,7 @@ impl World {
             metrics: Arc::new(Metrics::default()),
             evidence: Arc::new(evidence),
             removal_ends_sessions: false,
+            seen: Vec::new(),
             stream_url_host: None,
         };
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));

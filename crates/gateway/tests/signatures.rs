@@ -74,6 +74,7 @@ impl Desk {
             metrics: Arc::clone(&metrics),
             evidence,
             removal_ends_sessions: false,
+            seen: Vec::new(),
             stream_url_host: None,
         };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
@@ -202,28 +203,54 @@ async fn a_signature_is_for_its_own_body() {
 }
 
 #[tokio::test]
-async fn a_source_that_fails_too_often_is_turned_away_and_others_are_not() {
+async fn a_source_that_fails_too_often_gets_no_reason_and_a_right_signature_passes() {
     let desk = Desk::open().await;
     let (good, bad) = (desk.signed(READ, SECRET), desk.signed(READ, "a-guess"));
     for _ in 0..limits::MAX_FAILURES {
         assert_eq!(desk.send(&bad, READ.1, HERE).await, "InvalidSignatureException");
     }
-    assert_eq!(desk.send(&good, READ.1, HERE).await, "ThrottlingException");
-    assert_eq!(desk.send(&good, READ.1, "192.0.2.2:1000").await, "done");
+    assert_eq!(desk.send(&bad, READ.1, HERE).await, "ThrottlingException");
     assert_eq!(desk.metrics.throttled.get(), 1);
+    assert_eq!(desk.send(&good, READ.1, HERE).await, "done", "an office shares its address");
+    assert_eq!(desk.send(&bad, READ.1, "192.0.2.2:1000").await, "InvalidSignatureException");
     desk.clock.advance(limits::FAILURE_WINDOW);
-    assert_eq!(desk.send(&good, READ.1, HERE).await, "done");
+    assert_eq!(desk.send(&bad, READ.1, HERE).await, "InvalidSignatureException");
 }
 
 #[tokio::test]
-async fn a_wrong_clock_is_no_guess_and_closes_no_door() {
-    let desk = Desk::open().await;
-    let old = desk.signed(READ, SECRET);
-    desk.clock.advance(SKEW * 2);
-    for _ in 0..limits::MAX_FAILURES * 2 {
-        assert_eq!(desk.send(&old, READ.1, HERE).await, "InvalidSignatureException");
+async fn every_failure_before_authentication_counts() {
+    let old = Desk::open().await;
+    let (expired, length) = (old.signed(READ, SECRET), limits::MAX_BODY + 1);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let unsigned = vec![header("host", "gw.test"), header("x-amz-target", READ.0)];
+    let no_operation = vec![header("host", "gw.test"), header("x-amz-target", "AmazonSSM.X")];
+    let mut too_large = old.signed(READ, SECRET);
+    too_large.push(header("content-length", &length.to_string()));
+    let changed = old.signed(WRITE, "a-guess");
+    let mut of_nobody = old.signed(READ, SECRET);
+    for (_, value) in &mut of_nobody {
+        *value = value.replace(KEY, "AKIAAAAAAAAAAAAAAAAA");
     }
-    assert_eq!(desk.send(&desk.signed(READ, SECRET), READ.1, HERE).await, "done");
+    for request in [expired, unsigned, no_operation, too_large, changed, of_nobody] {
+        let desk = Desk::open().await;
+        desk.clock.advance(if request == old.signed(READ, SECRET) { SKEW * 2 } else { SKEW });
+        for _ in 0..limits::MAX_FAILURES {
+            let answer = desk.send(&request, READ.1, HERE).await;
+            assert!(answer != "done" && answer != "ThrottlingException", "{answer}: {request:?}");
+        }
+        assert_eq!(desk.send(&request, READ.1, HERE).await, "ThrottlingException", "{request:?}");
+        assert_eq!(desk.send(&desk.signed(READ, SECRET), READ.1, HERE).await, "done");
+    }
+}
+
+#[tokio::test]
+async fn what_is_proven_to_be_a_users_is_never_throttled_as_a_strangers() {
+    let desk = Desk::open().await;
+    let unknown = ("AmazonSSM.NoSuchOperation", "{}");
+    for _ in 0..limits::MAX_FAILURES * 2 {
+        let request = desk.signed(unknown, SECRET);
+        assert_eq!(desk.send(&request, unknown.1, HERE).await, "UnknownOperationException");
+    }
 }
 
 #[tokio::test]

@@ -135,6 +135,19 @@ pub fn connect(
     ca: &Path,
     source: Option<IpAddr>,
 ) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
+    connect_behind(host, ca, source, b"")
+}
+
+/// The same with bytes before TLS: a header of the PROXY protocol.
+///
+/// # Errors
+/// See [`connect`].
+pub fn connect_behind(
+    host: &str,
+    ca: &Path,
+    source: Option<IpAddr>,
+    header: &[u8],
+) -> Outcome<StreamOwned<ClientConnection, TcpStream>> {
     let mut roots = RootCertStore::empty();
     for certificate in CertificateDer::pem_file_iter(ca)
         .map_err(|e| Trouble::new(format!("{}: {e}", ca.display())))?
@@ -147,7 +160,8 @@ pub fn connect(
         .with_root_certificates(roots)
         .with_no_client_auth();
     let name = host.rsplit_once(':').map_or(host, |(name, _)| name).trim_matches(['[', ']']);
-    let socket = dial(host, source)?;
+    let mut socket = dial(host, source)?;
+    socket.write_all(header)?;
     socket.set_read_timeout(Some(PATIENCE))?;
     socket.set_nodelay(true)?;
     let session = ClientConnection::new(Arc::new(config), ServerName::try_from(name.to_owned())?)?;
@@ -175,7 +189,21 @@ pub fn dial(host: &str, source: Option<IpAddr>) -> Outcome<TcpStream> {
 /// # Errors
 /// No connection, or no HTTP answer.
 pub fn exchange(host: &str, ca: &Path, source: Option<IpAddr>, request: &[u8]) -> Outcome<Answer> {
-    let mut stream = connect(host, ca, source)?;
+    exchange_behind(host, ca, source, b"", request)
+}
+
+/// The same with bytes before TLS: a header of the PROXY protocol.
+///
+/// # Errors
+/// See [`exchange`].
+pub fn exchange_behind(
+    host: &str,
+    ca: &Path,
+    source: Option<IpAddr>,
+    header: &[u8],
+    request: &[u8],
+) -> Outcome<Answer> {
+    let mut stream = connect_behind(host, ca, source, header)?;
     stream.write_all(request)?;
     stream.flush()?;
     let mut answer = Vec::new();

@@ -37,6 +37,7 @@ pub mod process;
 pub mod recall;
 pub mod relay;
 pub mod source;
+pub mod strangers;
 pub mod terminal;
 pub mod text;
 pub mod trouble;

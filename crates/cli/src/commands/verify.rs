@@ -281,6 +281,8 @@ fn chain(
 fn note(report: &mut Report, ledger: &Ledger, expected: Option<&str>) {
     report.chain_records += ledger.records;
     report.not_ended.extend(ledger.open.keys().cloned());
+    // What the gateway itself has given up is missing as much as a gap in a recording.
+    report.gaps += ledger.lost.len() as u64;
     report.lost.extend(ledger.lost.iter().map(|(name, why)| format!("{name}: {why}")));
     if let Some(last) = ledger.last_checkpoint {
         report.checkpoints.insert(ledger.node.clone(), format!("{}:{}", last.n, last.head));

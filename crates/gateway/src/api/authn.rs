@@ -1,69 +1,73 @@
 //! SigV4 authentication: which principal signed a request.
 //!
-//! Data flow: headers -> the claim (access key) -> the key's secret from the store, opened for this check
-//! -> the signature over the request as it arrived -> the replay window -> [`Caller`].
+//! Data flow: headers -> [`Api::claim`] (form, scope and time of the signature, the access key and its
+//! secret: all that can be told without the body) -> the body -> [`Api::prove`] (the signature over
+//! the request as it arrived, the replay window) -> [`Caller`].
 //!
 //! # Invariants
 //! - An unknown key, one switched off and one whose user is gone give the same answer.
 //! - A security token goes with its own access key only, and is believed because it was sealed
 //!   here.
-//! - A failure counts against its source, but for a wrong clock: that one tests no secret.
+//! - No body is read for a head that cannot be right.
 //!
 //! # Not here
-//! - The algorithm: `towline_ssm::sigv4`. What is in a security token: [`super::tokens`].
-
-use std::net::IpAddr;
+//! - The algorithm: `towline_ssm::sigv4`. What is in a security token: [`super::tokens`]. What a
+//!   failure costs its source: [`super::http`].
 
 use axum::http::request;
 use towline_host::clock::UnixMillis;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SecretAccessKey;
-use towline_ssm::operation::Operation;
+use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{
-    self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, SignatureError, Verified,
+    self, ALLOWED_SKEW_SECS, Authorization, Expected, RequestParts, Verified,
 };
-use towline_store::AccessKey;
+use towline_store::{AccessKey, SeenRequest};
 
 use super::call::Caller;
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
+use super::tokens::Token;
 use crate::plane::Person;
 
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";
-/// A request that cannot be told whose it is, with the key it claims, for the audit line.
-pub(super) struct Unproven {
-    /// The answer.
-    pub(super) error: ApiError,
-    /// The access key as claimed.
-    pub(super) access_key: String,
+
+/// A head that may be right: only the signature itself is not yet judged.
+pub(super) struct Claim<'h> {
+    authorization: Authorization,
+    headers: Vec<(&'h str, &'h str)>,
+    service: Service,
+    secret: SecretAccessKey,
+    credential: Credential,
+}
+
+/// Whose secret it is.
+enum Credential {
+    Key(AccessKey),
+    Token(Box<Token>),
 }
 
 impl Api {
-    /// Who signed this request.
-    pub(super) async fn authenticate(
+    /// Judges the head of a request. The access key goes to `access_key` as claimed, for the audit
+    /// line. `service`: whose operation it is, if that is known.
+    pub(super) async fn claim<'h>(
         &self,
-        operation: Operation,
-        head: &request::Parts,
-        body: &[u8],
-        source: IpAddr,
+        head: &'h request::Parts,
+        service: Option<Service>,
+        access_key: &mut String,
         now: UnixMillis,
-    ) -> Result<Caller, Unproven> {
+    ) -> Result<Claim<'h>, ApiError> {
         let headers = text_headers(head);
-        let claim = Authorization::from_headers(&headers);
-        let access_key =
-            claim.as_ref().map_or_else(|_| String::new(), |claim| claim.access_key.clone());
-        let proven = match claim {
-            Ok(claim) => self.prove(operation, &claim, head, &headers, body, now).await,
-            Err(error) => Err(Failure::of(error)),
-        };
-        proven.map_err(|failure| {
-            self.parts.metrics.authentication_failed.add(1);
-            if failure.counts && self.failures.failed(source, now) {
-                tracing::warn!(%source, "too many failed signatures: requests from there are turned away for a while");
-            }
-            Unproven { error: failure.error, access_key }
-        })
+        let authorization = Authorization::from_headers(&headers)?;
+        access_key.clone_from(&authorization.access_key);
+        // The name of an operation that there is not tells no service; the signature's scope does.
+        let signed = &authorization.scope.service;
+        let service = service.or_else(|| SERVICES.into_iter().find(|s| s.signing_name() == signed));
+        let service = service.unwrap_or(Service::Ssm);
+        sigv4::check_head(&authorization, &parts(head, &headers), &self.expected(service, now))?;
+        let (secret, credential) = self.credential(&authorization.access_key, head, now).await?;
+        Ok(Claim { authorization, headers, service, secret, credential })
     }
 
     /// ARN and id of the user behind a caller.
@@ -72,96 +76,126 @@ impl Api {
         (format!("arn:aws:iam::{}:user/{name}", self.realm().account), id.clone())
     }
 
-    async fn prove(
+    /// Judges the signature of a whole request. `mutating`: it is taken once; what has to be
+    /// remembered of it comes back.
+    pub(super) async fn prove(
         &self,
-        operation: Operation,
-        claim: &Authorization,
+        claim: Claim<'_>,
         head: &request::Parts,
-        headers: &[(&str, &str)],
         body: &[u8],
+        mutating: bool,
         now: UnixMillis,
-    ) -> Result<Caller, Failure> {
+    ) -> Result<(Caller, Option<SeenRequest>), ApiError> {
+        let Claim { authorization, headers, service, secret, credential } = claim;
+        let verified = sigv4::verify(
+            &authorization,
+            &parts(head, &headers),
+            &sigv4::sha256(body),
+            &secret,
+            &self.expected(service, now),
+        )?;
+        let seen = if mutating { Some(self.admit_once(&verified, now).await?) } else { None };
+        let caller = match credential {
+            Credential::Token(token) => self.holder(*token, authorization.access_key).await?,
+            Credential::Key(key) => {
+                if self.last_used.is_due(&key.id, now) {
+                    self.store()
+                        .principals()
+                        .key_used(&key.id, now)
+                        .await
+                        .or_internal("cannot note the use of an access key")?;
+                }
+                let person = Person { id: key.principal_id, name: key.principal };
+                self.user(person, key.id, None).await?
+            }
+        };
+        Ok((caller, seen))
+    }
+
+    async fn credential(
+        &self,
+        access_key: &str,
+        head: &request::Parts,
+        now: UnixMillis,
+    ) -> Result<(SecretAccessKey, Credential), ApiError> {
         if let Some(token) = head.headers.get(SECURITY_TOKEN) {
-            let token = token.to_str().map_err(|_| Failure::unknown_key())?;
-            let token =
-                self.open_token(&claim.access_key, token, now).map_err(Failure::of_token)?;
+            let token = token.to_str().map_err(|_| unknown_key())?;
+            let token = self.open_token(access_key, token, now)?;
             let secret = SecretAccessKey::new(token.secret().to_owned());
-            let verified =
-                self.check_signature(operation, claim, &secret, head, headers, body, now)?;
-            self.admit_once(operation, &verified, now)?;
-            return self.holder(token, claim.access_key.clone()).await.map_err(Failure::of_token);
+            return Ok((secret, Credential::Token(Box::new(token))));
         }
         let key = self
             .store()
             .principals()
-            .key(&claim.access_key)
+            .key(access_key)
             .await
             .or_internal("cannot read an access key")?;
-        let key = key.filter(|key| key.active).ok_or_else(Failure::unknown_key)?;
-        let secret = self.opened(&key)?;
-        let verified = self.check_signature(operation, claim, &secret, head, headers, body, now)?;
-        self.admit_once(operation, &verified, now)?;
-        if self.last_used.is_due(&key.id, now) {
-            self.store()
-                .principals()
-                .key_used(&key.id, now)
-                .await
-                .or_internal("cannot note the use of an access key")?;
-        }
-        let person = Person { id: key.principal_id, name: key.principal };
-        Ok(self.user(person, key.id, None).await?)
+        let key = key.filter(|key| key.active).ok_or_else(unknown_key)?;
+        Ok((self.opened(&key)?, Credential::Key(key)))
     }
 
     /// A request that changes something is taken once.
-    fn admit_once(
+    async fn admit_once(
         &self,
-        operation: Operation,
         verified: &Verified,
         now: UnixMillis,
-    ) -> Result<(), Failure> {
-        if operation.read_only() || self.replays.admit(verified, now) {
-            return Ok(());
+    ) -> Result<SeenRequest, ApiError> {
+        let (signature, forget_at) = (verified.replay_key, verified.forget_at);
+        let again = || {
+            let message = "this request was already received: sign it anew";
+            ApiError::new(ErrorCode::InvalidSignatureException, message)
+        };
+        // Memory forgets the oldest when there are too many; the table does not.
+        if self.replays.is_full() && !self.replays.knows(&signature) {
+            let stored = self.store().seen_requests().contains(&signature).await;
+            if stored.or_internal("cannot look for an earlier request")? {
+                return Err(again());
+            }
         }
-        let message = "this request was already received: sign it anew";
-        Err(Failure::of_code(ErrorCode::InvalidSignatureException, message))
+        if self.replays.admit(verified, now) {
+            return Ok(SeenRequest { signature, forget_at });
+        }
+        Err(again())
     }
 
     /// The secret of a long-lived key.
-    fn opened(&self, key: &AccessKey) -> Result<SecretAccessKey, Failure> {
+    fn opened(&self, key: &AccessKey) -> Result<SecretAccessKey, ApiError> {
         let opened = self
             .parts
             .vault
             .open(&key.id, &key.sealed)
             .or_internal("cannot open the secret of an access key")?;
         let text = String::from_utf8(opened.to_vec())
-            .map_err(|error| Failure::ours(internal("a stored secret", &error)))?;
+            .map_err(|error| internal("a stored secret", &error))?;
         Ok(SecretAccessKey::new(text))
     }
 
-    #[allow(clippy::too_many_arguments)] // all of them are what a signature covers
-    fn check_signature(
-        &self,
-        operation: Operation,
-        claim: &Authorization,
-        secret: &SecretAccessKey,
-        head: &request::Parts,
-        headers: &[(&str, &str)],
-        body: &[u8],
-        now: UnixMillis,
-    ) -> Result<Verified, Failure> {
-        let parts = RequestParts {
-            method: head.method.as_str(),
-            path: head.uri.path(),
-            query: head.uri.query().unwrap_or_default(),
-            headers,
-        };
-        let expected = Expected {
+    fn expected(&self, service: Service, now: UnixMillis) -> Expected<'_> {
+        Expected {
             region: &self.realm().region,
-            service: operation.service().signing_name(),
+            service: service.signing_name(),
             now: now.0.div_euclid(1000),
             allowed_skew: ALLOWED_SKEW_SECS,
-        };
-        sigv4::verify(claim, &parts, &sigv4::sha256(body), secret, &expected).map_err(Failure::of)
+        }
+    }
+}
+
+const SERVICES: [Service; 4] = [Service::Ssm, Service::Sts, Service::Towline, Service::CloudTrail];
+
+fn unknown_key() -> ApiError {
+    ApiError::new(
+        ErrorCode::UnrecognizedClientException,
+        "the access key or security token is not valid here",
+    )
+}
+
+/// The request as its signature covers it.
+fn parts<'a>(head: &'a request::Parts, headers: &'a [(&'a str, &'a str)]) -> RequestParts<'a> {
+    RequestParts {
+        method: head.method.as_str(),
+        path: head.uri.path(),
+        query: head.uri.query().unwrap_or_default(),
+        headers,
     }
 }
 
@@ -174,45 +208,4 @@ fn text_headers(head: &request::Parts) -> Vec<(&str, &str)> {
             Some((name.as_str(), std::str::from_utf8(value.as_bytes()).ok()?))
         })
         .collect()
-}
-
-/// A failure and whether it counts against its source.
-struct Failure {
-    error: ApiError,
-    counts: bool,
-}
-
-impl Failure {
-    fn of(error: SignatureError) -> Self {
-        let counts =
-            !matches!(error, SignatureError::Expired { .. } | SignatureError::NotYetCurrent { .. });
-        Self { error: error.into(), counts }
-    }
-
-    fn of_code(code: ErrorCode, message: &str) -> Self {
-        Self { error: ApiError::new(code, message), counts: true }
-    }
-
-    fn unknown_key() -> Self {
-        Self::of_code(
-            ErrorCode::UnrecognizedClientException,
-            "the access key or security token is not valid here",
-        )
-    }
-
-    /// A token that was made here and is over tests no secret; one that was not made here does.
-    fn of_token(error: ApiError) -> Self {
-        let counts = error.code == ErrorCode::UnrecognizedClientException;
-        Self { error, counts }
-    }
-
-    const fn ours(error: ApiError) -> Self {
-        Self { error, counts: false }
-    }
-}
-
-impl From<ApiError> for Failure {
-    fn from(error: ApiError) -> Self {
-        Self::ours(error)
-    }
 }

@@ -3,10 +3,14 @@
 //! # Invariants
 //! - A recording is read by the right to its session (`towline:GetRecording`), piece by piece:
 //!   memory is one piece. Whose it is stands in the recording itself: the session's row goes first.
-//! - A search looks at a bounded number of lines and then gives a token to go on, found or not.
+//! - A search looks at a bounded number of lines for a bounded time, and then gives a token to go on,
+//!   found or not. Searches have connections to the store of their own.
+
+use std::sync::Arc;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use tokio::time::Instant;
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::evidence::{
     Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute,
@@ -14,6 +18,7 @@ use towline_ssm::api::evidence::{
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::Realm;
 
 use super::authz::Question;
 use super::call::Call;
@@ -21,7 +26,9 @@ use super::internal::{OrInternal as _, internal};
 use super::ownership::About;
 use super::service::Api;
 use crate::exports::trail;
-use crate::limits::{EVENTS_PER_READ, MAX_SEARCHED_EVENTS, RECORDING_PIECE};
+use crate::limits::{
+    EVENTS_PER_READ, MAX_SEARCHED_EVENTS, RECORDING_PIECE, SEARCH_TIME, SEARCH_WAIT,
+};
 
 impl Api {
     pub(super) async fn get_recording(
@@ -75,40 +82,79 @@ impl Api {
     ) -> Result<LookupEventsResponse, ApiError> {
         self.authorize(call, &Question::anything()).await?;
         let cursor = self.pages.cursor(call.operation, request.next_token.as_deref())?;
-        let mut before = cursor.parse().unwrap_or(i64::MAX);
         let most = usize::try_from(request.max_results.unwrap_or(MAX_EVENTS)).unwrap_or(1);
         let millis =
             |time: Option<EpochSeconds>, none| time.map_or(none, |t| t.secs().saturating_mul(1000));
         let from = UnixMillis(millis(request.start_time, i64::MIN));
         let to = UnixMillis(millis(request.end_time, i64::MAX - 1000).saturating_add(1000));
+        let mut before = place(&cursor).unwrap_or((to, i64::MIN));
+        let _turn = tokio::time::timeout(SEARCH_WAIT, self.searches.acquire())
+            .await
+            .map_err(|_| busy())?
+            .map_err(|error| internal("the searches are closed", &error))?;
+        let until = Instant::now() + SEARCH_TIME;
+        let wanted = Arc::new((self.realm().clone(), request.lookup_attributes));
         let (mut events, mut looked) = (Vec::new(), 0);
-        while looked < MAX_SEARCHED_EVENTS {
+        while looked < MAX_SEARCHED_EVENTS && Instant::now() < until {
             let lines = self
                 .store()
                 .audit()
-                .newest(before, from, to, EVENTS_PER_READ)
+                .newest(before, from, EVENTS_PER_READ)
                 .await
                 .or_internal("cannot read the trail")?;
-            for (id, at, line) in &lines {
-                (before, looked) = (*id, looked + 1);
-                let found = shown(line, *at, self.realm())
-                    .filter(|(event, behind)| matches(event, behind, &request.lookup_attributes))
-                    .map(|(event, _)| event);
-                events.extend(found);
-                if events.len() == most {
-                    break;
-                }
-            }
+            let read = lines.len();
+            looked += read;
+            let (room, wanted) = (most - events.len(), Arc::clone(&wanted));
+            // Reading so many lines takes milliseconds: not on a thread that carries sessions.
+            let search = move || find(lines, room, &wanted.0, &wanted.1);
+            let (found, last) = tokio::task::spawn_blocking(search)
+                .await
+                .map_err(|error| internal("a search ended", &error))?;
+            events.extend(found);
+            before = last.unwrap_or(before);
             if events.len() == most {
                 break;
             }
-            if i64::try_from(lines.len()).unwrap_or(EVENTS_PER_READ) < EVENTS_PER_READ {
+            if i64::try_from(read).unwrap_or(EVENTS_PER_READ) < EVENTS_PER_READ {
                 return Ok(LookupEventsResponse { events, next_token: None });
             }
         }
-        let next_token = Some(self.pages.token(call.operation, &before.to_string()));
+        let next = format!("{}:{}", before.0.0, before.1);
+        let next_token = Some(self.pages.token(call.operation, &next));
         Ok(LookupEventsResponse { events, next_token })
     }
+}
+
+/// Time and number of a line: where a search goes on.
+type Place = (UnixMillis, i64);
+
+fn place(cursor: &str) -> Option<Place> {
+    let (at, id) = cursor.split_once(':')?;
+    Some((UnixMillis(at.parse().ok()?), id.parse().ok()?))
+}
+
+fn busy() -> ApiError {
+    ApiError::new(ErrorCode::ThrottlingException, "too many searches are under way: try again")
+}
+
+/// The events among these lines that are wanted, at most `room`; and the last line looked at.
+fn find(
+    lines: Vec<(i64, i64, String)>,
+    room: usize,
+    realm: &Realm,
+    wanted: &[LookupAttribute],
+) -> (Vec<Event>, Option<Place>) {
+    let (mut found, mut last) = (Vec::new(), None);
+    for (id, at, line) in lines {
+        last = Some((UnixMillis(at), id));
+        let event = shown(&line, at, realm);
+        let event = event.filter(|(event, behind)| matches(event, behind, wanted));
+        found.extend(event.map(|(event, _)| event));
+        if found.len() == room {
+            break;
+        }
+    }
+    (found, last)
 }
 
 fn unreadable(error: &dyn std::fmt::Display) -> ApiError {
@@ -138,7 +184,7 @@ fn answer(
 }
 
 /// The event of a line, and the ARN of the user behind it where that is another.
-fn shown(line: &str, at: i64, realm: &towline_ssm::ids::Realm) -> Option<(Event, String)> {
+fn shown(line: &str, at: i64, realm: &Realm) -> Option<(Event, String)> {
     let mut event = trail::event(line, realm)?;
     let text = trail::text(&event);
     let behind = event.user_identity.on_behalf_of.take().map_or_else(String::new, |user| user.arn);

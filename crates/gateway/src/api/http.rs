@@ -4,8 +4,10 @@
 //! # Invariants
 //! - Every answer carries a request id, and errors their code, in the form that the client's
 //!   protocol has for them.
-//! - A source that failed too often is answered before its body is read; its requests leave a
-//!   counter, not a line each.
+//! - The head is judged before the body is read. Every failure before the signature is right counts
+//!   against its source; a source that failed too often gets no reason any more, but a right
+//!   signature is always taken.
+//! - Failures leave lines within the budget of their source, then counts.
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -16,7 +18,6 @@ use axum::extract::{Extension, State};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
 use axum::routing::any;
 use bytes::Bytes;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use towline_host::clock::UnixMillis;
 use towline_host::entropy;
 use towline_ssm::api::session::StartSessionResponse;
@@ -24,17 +25,18 @@ use towline_ssm::api::sts::{self, FORM_CONTENT_TYPE, StsRequest};
 use towline_ssm::api::to_json;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::{Operation, Service};
+use towline_store::SeenRequest;
 use tracing::Instrument as _;
 
-use super::call::{Call, Record};
+use super::bodies;
+use super::call::{Call, Caller, Record};
 use super::internal::internal;
 use super::service::Api;
-use crate::audit::Event;
+use crate::audit::{Event, Who};
 use crate::error_response::JSON;
-use crate::limits;
 use crate::limits::MAX_USER_AGENT;
 use crate::metrics::Answer;
-use crate::plane::Peer;
+use crate::plane::{Peer, Visitor};
 
 /// The API's own route.
 pub fn routes(api: Arc<Api>) -> Router {
@@ -137,6 +139,15 @@ fn respond(status: StatusCode, protocol: Protocol, request_id: &str, body: Body)
     response
 }
 
+/// A request whose signature was right.
+struct Proven {
+    caller: Caller,
+    /// What it asks, or why that cannot be told.
+    operation: Result<Operation, ApiError>,
+    body: Bytes,
+    seen: Option<SeenRequest>,
+}
+
 impl Api {
     /// Serves one request and writes its audit line.
     async fn answer(
@@ -148,11 +159,6 @@ impl Api {
         request_id: &str,
     ) -> Result<Vec<u8>, ApiError> {
         let now = self.parts.clock.now();
-        if self.failures.blocks(source, now) {
-            self.parts.metrics.throttled.add(1);
-            let message = "too many failed requests from this address: try again later";
-            return Err(ApiError::new(ErrorCode::ThrottlingException, message));
-        }
         let mut event = Event {
             source: "ssm.amazonaws.com",
             request_id: request_id.to_owned(),
@@ -160,59 +166,137 @@ impl Api {
             user_agent: user_agent(&head.headers),
             ..Event::default()
         };
-        let outcome = match read(head, body).await {
-            Ok(body) => {
-                Box::pin(self.operate(head, &body, protocol, source, now, &mut event)).await
+        let visitor = head.extensions.get::<Visitor>();
+        let known = visitor.is_some_and(|Visitor(standing)| standing.is_proven());
+        let blocked = self.failures.blocks(source, now);
+        let stranger = (!known).then_some(source);
+        let proven = self.identify(head, body, protocol, stranger, now, &mut event).await;
+        let (outcome, who, seen) = match proven {
+            Err(error) => {
+                let error = self.turn_away(error, source, blocked, now);
+                (Err(error), Who::Stranger(source), None)
             }
-            Err(error) => Err(error),
+            Ok(proven) => {
+                if let Some(Visitor(standing)) = visitor {
+                    standing.prove();
+                }
+                let who = Who::Principal(proven.caller.person.id.clone());
+                let seen = proven.seen;
+                (Box::pin(self.operate(head, proven, source, now, &mut event)).await, who, seen)
+            }
         };
         if let Err(error) = &outcome {
             event.error = Some((error.code.as_str().to_owned(), error.message.clone()));
         }
-        self.parts.audit.write(event).await;
+        self.parts.audit.write_request(&who, event, seen).await;
         outcome
+    }
+
+    /// Who asks what. The head is judged before the body is read.
+    async fn identify(
+        &self,
+        head: &request::Parts,
+        body: Body,
+        protocol: Protocol,
+        stranger: Option<IpAddr>,
+        now: UnixMillis,
+        event: &mut Event,
+    ) -> Result<Proven, ApiError> {
+        if head.method != Method::POST {
+            return Err(ApiError::new(
+                ErrorCode::UnknownOperationException,
+                "requests are made with POST",
+            ));
+        }
+        bodies::check_length(head)?;
+        let told = (protocol == Protocol::Json)
+            .then(|| Operation::parse(text(&head.headers, "x-amz-target")));
+        let service = match &told {
+            None => Some(Service::Sts),
+            Some(Ok(operation)) => {
+                note(event, *operation);
+                Some(operation.service())
+            }
+            Some(Err(_)) => None,
+        };
+        let claim = self.claim(head, service, &mut event.access_key, now).await;
+        let claim = match (claim, &told) {
+            (Ok(claim), _) => claim,
+            // An operation that there is not is the plainer reason.
+            (Err(_), Some(Err(error))) => return Err(error.clone()),
+            (Err(error), _) => {
+                self.authentication_failed(&told);
+                return Err(error);
+            }
+        };
+        let body = self.bodies.read(body, stranger).await?;
+        let operation = told.unwrap_or_else(|| Ok(StsRequest::parse(&body)?.operation));
+        if let Ok(operation) = &operation {
+            note(event, *operation);
+        }
+        let mutating = operation.as_ref().is_ok_and(|operation| !operation.read_only());
+        match self.prove(claim, head, &body, mutating, now).await {
+            Ok((caller, seen)) => Ok(Proven { caller, operation, body, seen }),
+            Err(error) => {
+                self.authentication_failed(&Some(operation));
+                Err(error)
+            }
+        }
+    }
+
+    fn authentication_failed(&self, operation: &Option<Result<Operation, ApiError>>) {
+        self.parts.metrics.authentication_failed.add(1);
+        if let Some(Ok(operation)) = operation {
+            self.parts.metrics.answered(*operation, Answer::Refused);
+        }
+    }
+
+    /// What a failure costs its source, and what the client is told. A right signature is taken
+    /// from a source that failed too often, too: only who fails is turned away.
+    fn turn_away(
+        &self,
+        error: ApiError,
+        source: IpAddr,
+        blocked: bool,
+        now: UnixMillis,
+    ) -> ApiError {
+        if error.code == ErrorCode::InternalServerError {
+            return error;
+        }
+        if self.failures.failed(source, now) && self.log_budget.admits(now) {
+            tracing::warn!(
+                %source,
+                "too many failed requests: failures from there get no reason for a while"
+            );
+        }
+        if !blocked {
+            return error;
+        }
+        self.parts.metrics.throttled.add(1);
+        let message = "too many failed requests from this address: try again later";
+        ApiError::new(ErrorCode::ThrottlingException, message)
     }
 
     async fn operate(
         &self,
         head: &request::Parts,
-        body: &Bytes,
-        protocol: Protocol,
+        proven: Proven,
         source: IpAddr,
         now: UnixMillis,
         event: &mut Event,
     ) -> Result<Vec<u8>, ApiError> {
-        let operation = match protocol {
-            Protocol::Query => StsRequest::parse(body)?.operation,
-            Protocol::Json => Operation::parse(text(&head.headers, "x-amz-target"))?,
-        };
+        let Proven { caller, operation, body, .. } = proven;
+        event.principal.clone_from(&caller.arn);
+        event.access_key.clone_from(&caller.access_key);
+        event.principal_id.clone_from(&caller.principal_id);
+        event.on_behalf_of = (!caller.is_person()).then(|| self.person_of(&caller));
+        let operation = operation?;
         tracing::Span::current().record("op", operation.name());
-        event.name = operation.name().to_owned();
-        event.source = match operation.service() {
-            Service::Ssm => "ssm.amazonaws.com",
-            Service::Sts => "sts.amazonaws.com",
-            Service::Towline => "towline",
-            Service::CloudTrail => "cloudtrail.amazonaws.com",
-        };
-        let outcome = match self.authenticate(operation, head, body, source, now).await {
-            Err(unproven) => {
-                event.access_key = unproven.access_key;
-                Err(unproven.error)
-            }
-            Ok(caller) => {
-                event.principal.clone_from(&caller.arn);
-                event.access_key.clone_from(&caller.access_key);
-                event.principal_id.clone_from(&caller.principal_id);
-                event.on_behalf_of = (!caller.is_person()).then(|| self.person_of(&caller));
-                let host = text(&head.headers, header::HOST.as_str()).to_owned();
-                let call =
-                    Call::new(operation, caller, source, event.user_agent.clone(), host, now);
-                let answer = self.dispatch(&call, body, &event.request_id).await;
-                let Record { resources, facts, .. } = call.record();
-                (event.resources, event.facts) = (resources, facts);
-                answer
-            }
-        };
+        let host = text(&head.headers, header::HOST.as_str()).to_owned();
+        let call = Call::new(operation, caller, source, event.user_agent.clone(), host, now);
+        let outcome = self.dispatch(&call, &body, &event.request_id).await;
+        let Record { resources, facts, .. } = call.record();
+        (event.resources, event.facts) = (resources, facts);
         self.parts.metrics.answered(
             operation,
             match &outcome {
@@ -225,30 +309,15 @@ impl Api {
     }
 }
 
-/// The body, if the request is one that has one: bounded in size and time.
-async fn read(head: &request::Parts, body: Body) -> Result<Bytes, ApiError> {
-    if head.method != Method::POST {
-        return Err(ApiError::new(
-            ErrorCode::UnknownOperationException,
-            "requests are made with POST",
-        ));
-    }
-    let collected =
-        tokio::time::timeout(limits::BODY_TIMEOUT, Limited::new(body, limits::MAX_BODY).collect())
-            .await;
-    match collected {
-        Err(_) => {
-            Err(ApiError::new(ErrorCode::SerializationException, "the body did not arrive in time"))
-        }
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(ApiError::new(
-            ErrorCode::SerializationException,
-            format!("the body is larger than {} bytes", limits::MAX_BODY),
-        )),
-        Ok(Err(_)) => {
-            Err(ApiError::new(ErrorCode::SerializationException, "the body is not whole"))
-        }
-    }
+/// Names the operation in the event.
+fn note(event: &mut Event, operation: Operation) {
+    event.name = operation.name().to_owned();
+    event.source = match operation.service() {
+        Service::Ssm => "ssm.amazonaws.com",
+        Service::Sts => "sts.amazonaws.com",
+        Service::Towline => "towline",
+        Service::CloudTrail => "cloudtrail.amazonaws.com",
+    };
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {

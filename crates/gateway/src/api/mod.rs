@@ -20,6 +20,7 @@ mod access_policy;
 mod activations;
 mod authn;
 mod authz;
+mod bodies;
 mod call;
 mod command_log;
 mod device_keys;

@@ -8,13 +8,19 @@
 //! # Invariants
 //! - At most [`limits::MAX_SEEN_SIGNATURES`] are remembered; when full, the one that would be
 //!   forgotten first leaves.
+//!   The table behind it forgets none.
 //! - Only signatures that were right come in here.
+//! - What an earlier process has taken is refused without that grace.
+//!
+//! # Not here
+//! - The table: written with the request's audit row, `towline_store::SeenRequests`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use towline_host::clock::UnixMillis;
 use towline_ssm::sigv4::Verified;
+use towline_store::SeenRequest;
 
 use crate::limits;
 use crate::limits::REPLAY_GRACE;
@@ -32,9 +38,31 @@ struct Seen {
 }
 
 impl ReplayWindow {
+    /// A window that knows what an earlier process has taken.
+    pub(super) fn restored(taken: &[SeenRequest]) -> Self {
+        let window = Self::default();
+        let mut seen = window.lock();
+        for SeenRequest { signature, forget_at } in taken {
+            seen.first.insert(*signature, UnixMillis(i64::MIN));
+            seen.by_end.insert((*forget_at, *signature));
+        }
+        drop(seen);
+        window
+    }
+
+    /// Whether it may have forgotten signatures that still count.
+    pub(super) fn is_full(&self) -> bool {
+        self.lock().first.len() + 1 >= limits::MAX_SEEN_SIGNATURES
+    }
+
+    /// Whether this signature is remembered.
+    pub(super) fn knows(&self, signature: &[u8; 32]) -> bool {
+        self.lock().first.contains_key(signature)
+    }
+
     /// Whether the request may be taken. Remembers it.
     pub(super) fn admit(&self, verified: &Verified, now: UnixMillis) -> bool {
-        let mut seen = self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut seen = self.lock();
         seen.forget(now);
         if let Some(first) = seen.first.get(&verified.replay_key) {
             return now <= first.plus(REPLAY_GRACE);
@@ -42,6 +70,10 @@ impl ReplayWindow {
         seen.first.insert(verified.replay_key, now);
         seen.by_end.insert((verified.forget_at, verified.replay_key));
         true
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
@@ -77,6 +109,14 @@ mod tests {
         assert!(window.admit(&request(1), NOW.plus(REPLAY_GRACE)));
         assert!(!window.admit(&request(1), NOW.plus(REPLAY_GRACE * 2)));
         assert!(window.admit(&request(2), NOW.plus(REPLAY_GRACE * 2)));
+    }
+
+    #[test]
+    fn what_an_earlier_process_has_taken_is_refused_at_once() {
+        let taken = SeenRequest { signature: request(1).replay_key, forget_at: 1_300 };
+        let window = ReplayWindow::restored(&[taken]);
+        assert!(!window.admit(&request(1), NOW));
+        assert!(window.admit(&request(2), NOW));
     }
 
     #[test]

@@ -3,22 +3,26 @@
 //! # Invariants
 //! - What it keeps is bounded: failures by source, replays, parsed policies, uses of keys.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use tokio::sync::Semaphore;
 use towline_archive::Archive;
 use towline_host::clock::Clock;
 use towline_host::entropy::NoRandom;
 use towline_ssm::ids::Realm;
-use towline_store::Store;
+use towline_store::{SeenRequest, Store};
 
+use super::bodies::Bodies;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
 use super::replay::ReplayWindow;
 use crate::audit::AuditLog;
+use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
 use crate::plane::{Commands, Presence, Sessions};
-use crate::throttle::Throttle;
+use crate::throttle::{LogBudget, Throttle};
 use crate::vault::Vault;
 
 /// What the API is made of.
@@ -45,6 +49,8 @@ pub struct Parts {
     pub evidence: Arc<Archive>,
     /// Whether the removal of rights ends sessions when the request does not say.
     pub removal_ends_sessions: bool,
+    /// Signatures that an earlier process has taken.
+    pub seen: Vec<SeenRequest>,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.
     pub stream_url_host: Option<String>,
 }
@@ -52,7 +58,10 @@ pub struct Parts {
 /// The API, shared by all requests.
 pub struct Api {
     pub(super) parts: Parts,
-    pub(super) failures: Throttle,
+    pub(super) failures: Throttle<IpAddr>,
+    pub(super) log_budget: LogBudget,
+    pub(super) bodies: Bodies,
+    pub(super) searches: Semaphore,
     pub(super) replays: ReplayWindow,
     pub(super) policies: PolicyCache,
     pub(super) last_used: LastUsed,
@@ -66,12 +75,15 @@ impl Api {
     /// [`NoRandom`]: the key of paging tokens cannot be made.
     pub fn new(parts: Parts) -> Result<Self, NoRandom> {
         Ok(Self {
-            parts,
             failures: Throttle::default(),
-            replays: ReplayWindow::default(),
+            log_budget: LogBudget::default(),
+            bodies: Bodies::default(),
+            searches: Semaphore::new(MAX_SEARCHES),
+            replays: ReplayWindow::restored(&parts.seen),
             policies: PolicyCache::default(),
             last_used: LastUsed::default(),
             pages: Pages::new()?,
+            parts,
         })
     }
 

@@ -35,7 +35,7 @@ impl DataChannels for Channels {
                 .to_str()
                 .is_ok_and(|offered| offered.split(',').any(|one| one.trim() == SUBPROTOCOL))
         });
-        let session = request.session;
+        let (session, visitor) = (request.session, request.visitor);
         if ours {
             let hub = Arc::clone(&self.hub);
             let upgrade = request
@@ -45,8 +45,9 @@ impl DataChannels for Channels {
                 .max_frame_size(MAX_FRAME)
                 .read_buffer_size(CHANNEL_READ_AHEAD);
             let span = tracing::info_span!("session", id = session);
-            return upgrade
-                .on_upgrade(move |socket| towline::serve(hub, session, socket).instrument(span));
+            return upgrade.on_upgrade(move |socket| {
+                towline::serve(hub, session, socket, visitor).instrument(span)
+            });
         }
         let aws = Arc::clone(&self.aws);
         let largest = HEADER + MAX_PAYLOAD;
@@ -56,6 +57,6 @@ impl DataChannels for Channels {
             .max_frame_size(largest)
             .read_buffer_size(CHANNEL_READ_AHEAD);
         let span = tracing::info_span!("session", id = session);
-        upgrade.on_upgrade(move |socket| aws.serve(session, socket).instrument(span))
+        upgrade.on_upgrade(move |socket| aws.serve(session, socket, visitor).instrument(span))
     }
 }

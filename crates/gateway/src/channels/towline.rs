@@ -20,7 +20,7 @@ use towline_wire::lane::Lane;
 use towline_wire::message::{decode, encode};
 
 use crate::limits::{CHANNEL_BATCH, CHANNEL_FIRST_MESSAGE, CHANNEL_PING_EVERY, CHANNEL_STALLED};
-use crate::plane::EndReason;
+use crate::plane::{EndReason, Visitor};
 use crate::sessions::{ClientQueue, Control, Hub, Session, ToChannel};
 
 type Sink = SplitSink<WebSocket, Message>;
@@ -34,7 +34,12 @@ enum Next {
 }
 
 /// Serves one websocket.
-pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
+pub(super) async fn serve(
+    hub: Arc<Hub>,
+    name: String,
+    socket: WebSocket,
+    visitor: Option<Visitor>,
+) {
     let (mut sink, mut stream) = socket.split();
     let Some(first) = first_word(&mut stream).await else { return };
     let attached = first.and_then(|body| match Frame::decode(&body) {
@@ -51,6 +56,9 @@ pub(super) async fn serve(hub: Arc<Hub>, name: String, socket: WebSocket) {
     });
     match attached {
         Ok((session, queue)) => {
+            if let Some(Visitor(standing)) = &visitor {
+                standing.prove();
+            }
             hub.mark(&session);
             tracing::info!("client attached");
             let client = Client { hub: &hub, session: &session, queue: &queue };

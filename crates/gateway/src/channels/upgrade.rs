@@ -9,12 +9,12 @@ use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, Query, State};
-use axum::http::{HeaderMap, Response, StatusCode};
+use axum::http::{Extensions, HeaderMap, Response, StatusCode};
 use axum::routing::get;
 use towline_ssm::error::ApiError;
 
 use crate::error_response::error_response;
-use crate::plane::{ChannelRequest, DataChannels, Peer};
+use crate::plane::{ChannelRequest, DataChannels, Peer, Visitor};
 
 /// The route of all data channels.
 pub fn routes(channels: Arc<dyn DataChannels>) -> Router {
@@ -27,6 +27,7 @@ async fn data_channel(
     session: Result<Path<String>, PathRejection>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
     headers: HeaderMap,
+    extensions: Extensions,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
     let (Ok(Path(session)), Ok(Query(query)), Ok(upgrade)) = (session, query, upgrade) else {
@@ -35,5 +36,6 @@ async fn data_channel(
         );
         return error_response(StatusCode::BAD_REQUEST, &error);
     };
-    channels.open(ChannelRequest { session, query, headers, peer, upgrade })
+    let visitor = extensions.get::<Visitor>().cloned();
+    channels.open(ChannelRequest { session, query, headers, peer, visitor, upgrade })
 }

@@ -16,6 +16,7 @@ use raw::RawConfig;
 use towline_host::files::{self, FileError};
 
 use crate::limits::MAX_CONFIG_FILE;
+use crate::listener::Proxies;
 
 /// Name of the configuration file in the gateway's directory.
 pub const FILE: &str = "gateway.toml";
@@ -75,6 +76,8 @@ pub struct Config {
     pub stream_url_host: Option<String>,
     /// Address of the monitoring listener, if there is to be one.
     pub metrics: Option<SocketAddr>,
+    /// Balancers, whose connections begin with a header of the PROXY protocol.
+    pub proxies: Proxies,
     /// How long a session waits for a lost device or a lost client.
     pub session_grace: Duration,
     /// Idle time-out of sessions, if the file sets one.
@@ -151,7 +154,11 @@ impl Config {
             value,
             want,
         })?;
+        let proxies = Proxies::parse(&raw.proxy_protocol_from).map_err(|wrong| {
+            value("proxy_protocol_from", &wrong, "an address or a range such as 10.0.0.0/8")
+        })?;
         Ok(Self {
+            proxies,
             evidence,
             session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?
                 .unwrap_or(DEFAULT_GRACE),
@@ -243,6 +250,7 @@ mod tests {
     fn raw() -> RawConfig {
         RawConfig {
             evidence: None,
+            proxy_protocol_from: vec!["10.0.0.0/8".into()],
             session_grace_minutes: None,
             session_idle_minutes: None,
             session_max_minutes: None,
@@ -294,6 +302,7 @@ mod tests {
         refuses(|r| r.account_id = "12345".into(), "account_id = \"12345\"");
         refuses(|r| r.listen = "8443".into(), "listen = \"8443\"");
         refuses(|r| r.metrics = Some("here".into()), "metrics = \"here\"");
+        refuses(|r| r.proxy_protocol_from = vec!["lb".into()], "proxy_protocol_from = \"lb\"");
         refuses(|r| r.stream_url_host = Some("wss://x/".into()), "stream_url_host");
     }
 

@@ -24,6 +24,10 @@ pub struct RawConfig {
     /// Address of the monitoring listener; without it there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub metrics: Option<String>,
+    /// Addresses and ranges of balancers: their connections must begin with a header of the PROXY
+    /// protocol (version 1 or 2), which says where they come from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub proxy_protocol_from: Vec<String>,
     /// Minutes that a session waits for a lost device or a lost client; fractions allowed. 10 when
     /// not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -6,7 +6,8 @@
 //! # Invariants
 //! - A wrong id, a wrong code and a removed activation are told apart nowhere: guessing ids gains
 //!   nothing.
-//! - The code is compared in constant time, as its hash; failures are counted per source.
+//! - The code is compared in constant time, as its hash; failures are counted per source, wrong codes
+//!   per activation, too: guesses from many addresses are slowed down.
 //! - A key that is known is answered with its device and takes no use: an agent whose answer was
 //!   lost may ask again.
 //! - A device brings only tags whose keys its activation permits, and none that the activation sets:
@@ -33,7 +34,7 @@ use towline_store::{
 };
 use towline_wire::text::is_plain_text;
 
-use crate::audit::{AuditLog, Event};
+use crate::audit::{AuditLog, Event, Who};
 use crate::limits;
 use crate::limits::{MAX_DEVICE_NAME, MAX_DEVICE_REPORT};
 use crate::metrics::Metrics;
@@ -102,8 +103,10 @@ pub enum EnrollmentError {
     /// Name, tags or report break a limit.
     #[error("{0}")]
     Malformed(String),
-    /// Too many failures from this source.
-    #[error("too many failed enrollments from this address: try again later")]
+    /// Too many failures from this source, or with this activation.
+    #[error(
+        "too many failed enrollments from this address or with this activation: try again later"
+    )]
     Throttled,
     /// Ours.
     #[error("the gateway cannot enroll now: {0}")]
@@ -143,14 +146,17 @@ pub struct Enrollment {
     store: Store,
     audit: AuditLog,
     metrics: Arc<Metrics>,
-    failures: Throttle,
+    /// Failures by address.
+    failures: Throttle<IpAddr>,
+    /// Wrong codes by activation.
+    guesses: Throttle<String>,
 }
 
 impl Enrollment {
     /// Over this store, with events to this log.
     #[must_use]
     pub fn new(store: Store, audit: AuditLog, metrics: Arc<Metrics>) -> Self {
-        Self { store, audit, metrics, failures: Throttle::default() }
+        Self { store, audit, metrics, failures: Throttle::default(), guesses: Throttle::default() }
     }
 
     /// Makes the key `spki` a device, if the activation holds.
@@ -164,17 +170,25 @@ impl Enrollment {
         source: IpAddr,
         now: UnixMillis,
     ) -> Result<EnrollmentOutcome, EnrollmentError> {
-        if self.failures.blocks(source, now) {
-            self.metrics.throttled.add(1);
-            return Err(EnrollmentError::Throttled);
-        }
         let activation_id = request.activation_id.clone();
-        let outcome = self.decide(spki, request, source, now).await;
+        // A guess is not answered with more than its source, or its activation, may have: a right
+        // code is refused, too.
+        let blocked =
+            self.failures.blocks(source, now) || self.guesses.blocks(activation_id.clone(), now);
+        let outcome = if blocked {
+            self.metrics.throttled.add(1);
+            Err(EnrollmentError::Throttled)
+        } else {
+            self.decide(spki, request, source, now).await
+        };
         let mut event = Event {
             source: "towline",
             name: "EnrolDevice".into(),
             source_ip: source.to_string(),
-            facts: vec![("activationId", activation_id), ("keyFingerprint", fingerprint(spki))],
+            facts: vec![
+                ("activationId", activation_id.clone()),
+                ("keyFingerprint", fingerprint(spki)),
+            ],
             ..Event::default()
         };
         match &outcome {
@@ -184,6 +198,11 @@ impl Enrollment {
             }
             Err(error) => {
                 self.metrics.enrollments_refused.add(1);
+                if matches!(error, EnrollmentError::NotValid)
+                    && activation_id.len() <= limits::MAX_ACTIVATION_ID
+                {
+                    self.guesses.failed(activation_id, now);
+                }
                 event.error = Some(("EnrolmentRefused".into(), error.to_string()));
                 if !error.may_heal() && self.failures.failed(source, now) {
                     event.facts.push((
@@ -193,7 +212,10 @@ impl Enrollment {
                 }
             }
         }
-        self.audit.write(event).await;
+        match &outcome {
+            Ok(_) => self.audit.write(event).await,
+            Err(_) => self.audit.write_within(&Who::Stranger(source), event).await,
+        }
         outcome
     }
 

@@ -7,6 +7,8 @@
 //! - Every row of the store is exported: the cursor moves only after the file is in the outbox and in
 //!   the chain. After a crash in between, the same rows are exported again under the same key.
 
+use std::sync::Arc;
+
 use serde_json::{Value, json};
 use towline_archive::Recorder;
 use towline_evidence::layout;
@@ -14,18 +16,22 @@ use towline_host::clock::UnixMillis;
 use towline_store::{RawCommand, Store};
 use towline_wire::record::Executable;
 
-use super::cursor::{Cursor, ExportError};
+use super::cursor::{Cursor, ExportError, write};
 use crate::limits::{COMMAND_FILES_AT_ONCE, COMMANDS_IN_FILE};
 use crate::program_file::program_file;
 
 /// Name of the cursor's file.
-const CURSOR: &str = "commands.cursor";
+pub(super) const CURSOR: &str = "commands.cursor";
+
+/// Rows that one call of [`export`] takes at the most: there may be more.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 320,000
+pub(super) const FULL: usize = COMMANDS_IN_FILE as usize * COMMAND_FILES_AT_ONCE;
 
 /// Exports the rows after the cursor. Returns the number of rows.
 ///
 /// # Errors
 /// [`ExportError`]; what is missing is exported next time.
-pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportError> {
+pub async fn export(store: &Store, recorder: &Arc<Recorder>) -> Result<usize, ExportError> {
     let cursor = Cursor::new(recorder.home(), CURSOR);
     let mut exported = 0;
     for _ in 0..COMMAND_FILES_AT_ONCE {
@@ -34,8 +40,7 @@ pub async fn export(store: &Store, recorder: &Recorder) -> Result<usize, ExportE
         let at = UnixMillis(first.stored_at).to_datetime();
         let key = layout::commands(recorder.prefix(), recorder.node(), at, first.id);
         let text: String = rows.iter().map(|row| format!("{}\n", line(row))).collect();
-        recorder.export(&key, text.as_bytes(), rows.len() as u64)?;
-        cursor.write(last.id)?;
+        write(recorder, &cursor, key, text, rows.len() as u64, last.id).await?;
         exported += rows.len();
     }
     Ok(exported)

@@ -6,7 +6,9 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use towline_archive::Recorder;
 use towline_store::StoreError;
 
 /// Why rows could not be exported.
@@ -20,7 +22,26 @@ pub enum ExportError {
     Disk(#[from] io::Error),
 }
 
+/// Puts a file into the outbox and the chain, then moves the cursor; on a thread that may wait for
+/// the disk.
+pub(super) async fn write(
+    recorder: &Arc<Recorder>,
+    cursor: &Cursor,
+    key: String,
+    text: String,
+    records: u64,
+    last: i64,
+) -> Result<(), ExportError> {
+    let (recorder, cursor) = (Arc::clone(recorder), cursor.clone());
+    let written = tokio::task::spawn_blocking(move || {
+        recorder.export(&key, text.as_bytes(), records)?;
+        cursor.write(last)
+    });
+    Ok(written.await.map_err(io::Error::other)??)
+}
+
 /// The cursor of one table.
+#[derive(Clone)]
 pub(super) struct Cursor {
     path: PathBuf,
 }

@@ -17,37 +17,27 @@ use towline_archive::Recorder;
 use towline_evidence::digest::Digest;
 use towline_evidence::layout;
 use towline_evidence::trail::{self, EVENT_VERSION, Event, OnBehalfOf, Resource, UserIdentity};
-use towline_host::clock::{Clock, UnixMillis};
+use towline_host::clock::UnixMillis;
 use towline_ssm::ids::Realm;
 use towline_store::Store;
 
-use super::command_log;
-use super::cursor::{Cursor, ExportError};
-use crate::limits::{EVENTS_IN_FILE, TRAIL_EVERY, TRAIL_FILES_AT_ONCE};
+use super::cursor::{Cursor, ExportError, write};
+use crate::limits::{EVENTS_IN_FILE, TRAIL_FILES_AT_ONCE};
 
 /// Name of the cursor's file.
-const CURSOR: &str = "trail.cursor";
+pub(super) const CURSOR: &str = "trail.cursor";
 
-/// Exports as long as the process lives.
-pub async fn keep(store: Store, recorder: Arc<Recorder>, realm: Realm, clock: Clock) {
-    loop {
-        tokio::time::sleep(TRAIL_EVERY).await;
-        if let Err(error) = export(&store, &recorder, &realm, clock.now()).await {
-            tracing::error!(%error, "cannot export the audit trail; retrying");
-        }
-        if let Err(error) = command_log::export(&store, &recorder).await {
-            tracing::error!(%error, "cannot export the command log; retrying");
-        }
-    }
-}
+/// Lines that one call of [`export`] takes at the most: there may be more.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // 128,000
+pub(super) const FULL: usize = EVENTS_IN_FILE as usize * TRAIL_FILES_AT_ONCE;
 
-/// Exports the lines after the cursor. Returns the number of events.
+/// Exports the lines after the cursor. Returns the number of lines.
 ///
 /// # Errors
 /// [`ExportError`]; what is missing is exported next time.
 pub async fn export(
     store: &Store,
-    recorder: &Recorder,
+    recorder: &Arc<Recorder>,
     realm: &Realm,
     now: UnixMillis,
 ) -> Result<usize, ExportError> {
@@ -59,9 +49,9 @@ pub async fn export(
         let events: Vec<String> =
             lines.iter().filter_map(|(_, line)| event(line, realm)).map(|e| text(&e)).collect();
         let key = key(recorder.prefix(), realm, &lines, now);
-        recorder.export(&key, trail::file(&events).as_bytes(), events.len() as u64)?;
-        cursor.write(*last)?;
-        exported += events.len();
+        let (text, records) = (trail::file(&events), events.len() as u64);
+        write(recorder, &cursor, key, text, records, *last).await?;
+        exported += lines.len();
     }
     Ok(exported)
 }

@@ -195,6 +195,7 @@ fn raw_config(options: &Options) -> RawConfig {
     let port = options.listen.rsplit_once(':').map_or("8443", |(_, port)| port);
     RawConfig {
         evidence: None,
+        proxy_protocol_from: Vec::new(),
         session_grace_minutes: None,
         session_idle_minutes: None,
         session_max_minutes: None,

@@ -2,6 +2,8 @@
 //! the server stops.
 //!
 //! # Invariants
+//! - A connection that has to make room for others ends, also in the middle of a body or after an
+//!   upgrade.
 //! - A request head has [`limits::HEAD_TIMEOUT`], an idle connection as long; heads are bounded by
 //!   [`limits::MAX_HEAD`].
 //! - When the server stops, a request under way is answered, and then the connection closed.
@@ -23,13 +25,14 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::server::TlsStream;
 use tower::ServiceExt;
 use tracing::debug;
 
+use super::places::{Displaced, Place};
 use crate::limits;
-use crate::plane::Peer;
+use crate::plane::{Peer, Standing, Visitor};
 
 /// Serves HTTP on connections that are through their handshake.
 #[derive(Clone)]
@@ -50,14 +53,16 @@ impl HttpServer {
     pub async fn serve(
         &self,
         stream: TlsStream<TcpStream>,
-        place: OwnedSemaphorePermit,
+        (place, displaced): (Arc<Place>, Displaced),
         peer: SocketAddr,
         mut stop: watch::Receiver<bool>,
     ) {
         let Ok(_open) = Arc::clone(&self.open).try_acquire_owned() else { return };
+        let visitor = Visitor(Arc::clone(&place) as Arc<dyn Standing>);
         let routes = self.routes.clone().map_request(
             move |mut request: hyper::Request<hyper::body::Incoming>| {
                 request.extensions_mut().insert(Peer(peer));
+                request.extensions_mut().insert(visitor.clone());
                 request
             },
         );
@@ -66,7 +71,7 @@ impl HttpServer {
             .header_read_timeout(limits::HEAD_TIMEOUT)
             .max_buf_size(limits::MAX_HEAD)
             .serve_connection(
-                TokioIo::new(Placed { stream, _place: place }),
+                TokioIo::new(Placed { stream, displaced, _place: place }),
                 TowerToHyperService::new(routes),
             )
             .with_upgrades();
@@ -93,7 +98,8 @@ impl HttpServer {
 /// A connection together with its place among [`limits::MAX_CONNECTIONS`].
 struct Placed {
     stream: TlsStream<TcpStream>,
-    _place: OwnedSemaphorePermit,
+    displaced: Displaced,
+    _place: Arc<Place>,
 }
 
 impl AsyncRead for Placed {
@@ -102,6 +108,9 @@ impl AsyncRead for Placed {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.displaced.poll(cx).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionAborted.into()));
+        }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }
 }

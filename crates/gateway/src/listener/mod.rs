@@ -4,7 +4,8 @@
 //!
 //! # Invariants
 //! - At most [`crate::limits::MAX_CONNECTIONS`] connections, of which [`crate::limits::MAX_HANDSHAKES`] in the
-//!   handshake; what comes beyond is closed at once, so strangers cannot keep those out who are in.
+//!   handshake. Strangers share what they may have by source ([`places`]).
+//! - Where a connection comes from is told by a balancer only ([`Proxies`]).
 //! - A handshake, a request head and a body each have a deadline.
 //! - A failure of one connection ends that connection only.
 //!
@@ -15,10 +16,14 @@
 pub mod client_key;
 pub mod http;
 pub mod monitor;
+pub mod places;
+mod proxy;
 pub mod socket;
 #[cfg(test)]
 mod tests;
 pub mod tls;
 mod tls_listener;
 
-pub use tls_listener::{Bounds, TlsListener, stopped};
+pub use places::Bounds;
+pub use proxy::Proxies;
+pub use tls_listener::{TlsListener, stopped};

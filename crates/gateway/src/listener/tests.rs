@@ -1,5 +1,5 @@
-//! The port at its bounds: who is inside stays, who comes beyond is shown out, who leaves makes
-//! room.
+//! The port at its bounds: who has proved something stays, strangers displace each other, and a
+//! client of their address gets in.
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,17 +15,21 @@ use tokio_rustls::client::TlsStream as ClientStream;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
+use axum::routing::get;
 use futures_util::future::BoxFuture;
 use tokio::net::TcpStream;
 use tokio::sync::watch;
+use towline_host::clock::Clock;
 
 use super::http::HttpServer;
 use super::socket;
 use super::tls::TlsConfigs;
-use super::{Bounds, TlsListener};
+use super::{Bounds, Proxies, TlsListener};
 use crate::init::{self, Options};
 use crate::metrics::Metrics;
-use crate::plane::{AgentAcceptor, AgentConnection};
+use crate::plane::{AgentAcceptor, AgentConnection, Visitor};
+use crate::throttle::LogBudget;
 
 /// Nobody comes through the agents' door here.
 struct NoAgents;
@@ -35,6 +39,11 @@ impl AgentAcceptor for NoAgents {
         Box::pin(async {})
     }
     fn give_pin(&self) {}
+}
+
+/// Stands for a request whose signature was right.
+async fn prove(Extension(Visitor(standing)): Extension<Visitor>) {
+    standing.prove();
 }
 
 struct Scene {
@@ -73,9 +82,12 @@ impl Scene {
         let port = TlsListener {
             tls: TlsConfigs::load(&files.tls_certificate, &files.tls_key).unwrap(),
             agents: Arc::new(NoAgents),
-            http: HttpServer::new(axum::Router::new()),
+            http: HttpServer::new(axum::Router::new().route("/prove", get(prove))),
             metrics: Arc::clone(&metrics),
+            proxies: Proxies::default(),
             bounds,
+            clock: Clock::system(),
+            log_budget: LogBudget::default(),
         };
         let listener = socket::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
         let address = listener.local_addr().unwrap();
@@ -95,6 +107,16 @@ impl Scene {
     /// A connection that says nothing.
     async fn stranger(&self) -> TcpStream {
         soon(TcpStream::connect(self.address)).await.unwrap()
+    }
+
+    /// A connection that says hello and then nothing.
+    async fn greeted(&self) -> TcpStream {
+        let name = ServerName::try_from("localhost").unwrap();
+        let mut session = rustls::ClientConnection::new(Arc::clone(&self.config), name).unwrap();
+        let (mut hello, mut stream) = (Vec::new(), self.stranger().await);
+        session.write_tls(&mut hello).unwrap();
+        stream.write_all(&hello).await.unwrap();
+        stream
     }
 
     /// A connection through its handshake, and answered once: by then it is out of the lobby.
@@ -119,7 +141,11 @@ impl Scene {
 }
 
 async fn answers(stream: &mut ClientStream<TcpStream>) -> std::io::Result<()> {
-    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await?;
+    asks(stream, "/").await
+}
+
+async fn asks(stream: &mut ClientStream<TcpStream>, path: &str) -> std::io::Result<()> {
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: x\r\n\r\n").as_bytes()).await?;
     let mut some = [0; 512];
     match soon(stream.read(&mut some)).await? {
         0 => Err(std::io::ErrorKind::UnexpectedEof.into()),
@@ -127,36 +153,66 @@ async fn answers(stream: &mut ClientStream<TcpStream>) -> std::io::Result<()> {
     }
 }
 
-/// Closed without a word: the end of the stream, or a reset.
+/// Closed: the end of the stream, or a reset, behind what the handshake may have said.
 async fn is_shown_out(mut stream: TcpStream) -> bool {
-    matches!(soon(stream.read(&mut [0])).await, Ok(0) | Err(_))
+    soon(async {
+        let mut some = [0; 512];
+        loop {
+            if matches!(stream.read(&mut some).await, Ok(0) | Err(_)) {
+                return true;
+            }
+        }
+    })
+    .await
 }
 
 async fn soon<T>(future: impl Future<Output = T>) -> T {
     tokio::time::timeout(Duration::from_secs(30), future).await.expect("this takes too long")
 }
 
+const BOUNDS: Bounds =
+    Bounds { connections: 40, reserved: 10, handshakes: 4, handshakes_of_source: 2, of_source: 6 };
+
 #[tokio::test]
-async fn a_connection_beyond_the_bound_is_closed_and_the_open_ones_stay() {
-    let scene = Scene::start(Bounds { connections: 2, handshakes: 2 }).await;
+async fn proved_connections_stay_whatever_number_of_strangers_comes() {
+    let scene = Scene::start(Bounds { connections: 8, reserved: 2, ..BOUNDS }).await;
     let (mut first, mut second) = (scene.client().await.unwrap(), scene.client().await.unwrap());
-    assert!(is_shown_out(scene.stranger().await).await);
-    assert_eq!(scene.metrics.connections_refused.get(), 1);
+    asks(&mut first, "/prove").await.unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..20 {
+        idle.push(scene.client_when_there_is_room().await);
+    }
+    assert!(answers(&mut second).await.is_err(), "the oldest stranger made room");
     answers(&mut first).await.unwrap();
-    drop(first);
-    let mut third = scene.client_when_there_is_room().await;
-    answers(&mut second).await.unwrap();
-    answers(&mut third).await.unwrap();
+    answers(idle.last_mut().unwrap()).await.unwrap();
 }
 
 #[tokio::test]
-async fn strangers_who_fill_the_lobby_keep_others_out_but_disturb_nobody_inside() {
-    let scene = Scene::start(Bounds { connections: 8, handshakes: 2 }).await;
+async fn silent_connections_displace_each_other_and_a_client_of_their_address_gets_in() {
+    let scene = Scene::start(BOUNDS).await;
     let mut inside = scene.client().await.unwrap();
-    let dawdlers = [scene.stranger().await, scene.stranger().await];
-    assert!(is_shown_out(scene.stranger().await).await);
-    assert_eq!(scene.metrics.connections_refused.get(), 1);
+    asks(&mut inside, "/prove").await.unwrap();
+    let mut silent = Vec::new();
+    for _ in 0..100 {
+        silent.push(scene.stranger().await);
+    }
+    let mut other = scene.client_when_there_is_room().await;
+    answers(&mut other).await.unwrap();
     answers(&mut inside).await.unwrap();
-    drop(dawdlers);
-    scene.client_when_there_is_room().await;
+    assert!(is_shown_out(silent.swap_remove(0)).await);
+    assert!(scene.metrics.connections_refused.get() > 0);
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_gives_its_slot_to_those_who_wait() {
+    let scene = Scene::start(BOUNDS).await;
+    let mut stalled = Vec::new();
+    for _ in 0..BOUNDS.handshakes_of_source {
+        stalled.push(scene.greeted().await);
+    }
+    // All slots of this address are taken; the client queues and is served.
+    scene.client().await.unwrap();
+    for one in stalled {
+        assert!(is_shown_out(one).await);
+    }
 }

@@ -2,8 +2,9 @@
 //! connection to the agents' side or to the HTTP server.
 //!
 //! # Invariants
-//! - At most [`limits::MAX_CONNECTIONS`] connections, of which [`limits::MAX_HANDSHAKES`] are in
-//!   the handshake; a connection beyond these bounds is closed at once.
+//! - A connection has a place ([`Places`]) until its end; it is hung up on when it has to make room.
+//! - A handshake waits for its slot when its first message has come, and keeps it until TLS is done;
+//!   an agent's until the key is known.
 //! - An error of one connection ends that connection only.
 //!
 //! # Not here
@@ -15,17 +16,20 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
+use tokio::sync::watch;
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
+use towline_host::clock::Clock;
 use tracing::{debug, info, warn};
 
 use super::http::HttpServer;
+use super::places::{Bounds, Displaced, Place, Places};
+use super::proxy::{self, Proxies};
 use super::tls::{self, PeerKind, TlsConfigs};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::plane::{AgentAcceptor, AgentConnection};
+use crate::plane::{self, AgentAcceptor, AgentConnection, Standing};
+use crate::throttle::LogBudget;
 
 /// Everything behind the port.
 pub struct TlsListener {
@@ -37,23 +41,14 @@ pub struct TlsListener {
     pub http: HttpServer,
     /// Counters.
     pub metrics: Arc<Metrics>,
+    /// Balancers, which tell where a connection comes from.
+    pub proxies: Proxies,
     /// How many may be inside.
     pub bounds: Bounds,
-}
-
-/// How many connections the port holds; see the invariants of the module.
-#[derive(Debug, Clone, Copy)]
-pub struct Bounds {
-    /// Open at once.
-    pub connections: usize,
-    /// Of these, not yet through their handshake.
-    pub handshakes: usize,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { connections: limits::MAX_CONNECTIONS, handshakes: limits::MAX_HANDSHAKES }
-    }
+    /// The time, for the log's budget.
+    pub clock: Clock,
+    /// Lines about failed handshakes.
+    pub log_budget: LogBudget,
 }
 
 /// Why a handshake came to nothing.
@@ -61,6 +56,10 @@ impl Default for Bounds {
 enum HandshakeError {
     #[error("not finished in time")]
     Timeout,
+    #[error("given up, because others wait for its slot")]
+    Awaited,
+    #[error("hung up on, because its source has too many connections that prove nothing")]
+    Displaced,
     #[error("{0}")]
     Failed(#[from] std::io::Error),
     #[error("the client offered towline/1 and then did not use it")]
@@ -79,19 +78,26 @@ pub async fn stopped(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
 }
 
+/// Returns when others wait for the slot of a handshake that has had it for long enough.
+async fn awaited(place: &Place) {
+    tokio::time::sleep(limits::SLOT_PATIENCE).await;
+    while !place.is_awaited() {
+        tokio::time::sleep(limits::SLOT_TICK).await;
+    }
+}
+
 impl TlsListener {
     /// Serves until `stop` becomes true, then lets open HTTP requests finish within
     /// [`limits::SHUTDOWN_GRACE`].
     pub async fn serve(self: Arc<Self>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
-        let places = Arc::new(Semaphore::new(self.bounds.connections));
-        let lobby = Arc::new(Semaphore::new(self.bounds.handshakes));
+        let places = Places::new(self.bounds);
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
                 () = stopped(&mut stop) => break,
             };
             match accepted {
-                Ok((stream, peer)) => self.admit(stream, peer, &places, &lobby, &stop),
+                Ok((stream, peer)) => self.admit(stream, peer, &places, &stop),
                 Err(error) => {
                     // Mostly out of file descriptors: the next try would fail at once, too.
                     warn!(%error, "cannot accept a connection");
@@ -107,51 +113,84 @@ impl TlsListener {
         self: &Arc<Self>,
         stream: TcpStream,
         peer: SocketAddr,
-        places: &Arc<Semaphore>,
-        lobby: &Arc<Semaphore>,
+        places: &Arc<Places>,
         stop: &watch::Receiver<bool>,
     ) {
         self.metrics.connections.add(1);
-        let (Ok(place), Ok(waiting)) =
-            (Arc::clone(places).try_acquire_owned(), Arc::clone(lobby).try_acquire_owned())
-        else {
+        // An address of the form ::ffff:a.b.c.d is IPv4 that came through the dual-stack socket.
+        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        let source = (!self.proxies.contain(peer.ip())).then_some(peer.ip());
+        let Some((place, displaced)) = places.enter(source) else {
             self.metrics.connections_refused.add(1);
             debug!(%peer, "no place left, connection closed");
             return;
         };
         let (port, stop) = (Arc::clone(self), stop.clone());
         tokio::spawn(async move {
-            port.receive(stream, peer, place, waiting, stop).await;
+            port.receive(stream, peer, source.is_none(), (place, displaced), stop).await;
         });
     }
 
     async fn receive(
         &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: OwnedSemaphorePermit,
-        waiting: OwnedSemaphorePermit,
+        mut stream: TcpStream,
+        mut peer: SocketAddr,
+        behind_proxy: bool,
+        (place, mut displaced): (Arc<Place>, Displaced),
         stop: watch::Receiver<bool>,
     ) {
         let _ = stream.set_nodelay(true); // keystrokes must not wait for company
-        // An address of the form ::ffff:a.b.c.d is IPv4 that came through the dual-stack socket.
-        let peer = SocketAddr::new(peer.ip().to_canonical(), peer.port());
+        if behind_proxy {
+            match proxy::source(&mut stream, peer).await {
+                Ok(source) => peer = source,
+                Err(error) => {
+                    self.metrics.proxy_headers_refused.add(1);
+                    if self.log_budget.admits(self.clock.now()) {
+                        warn!(%peer, %error, "connection of a balancer closed");
+                    }
+                    return;
+                }
+            }
+            place.comes_from(peer.ip());
+        }
         // Boxed: a device's task lives for days and must not carry the room of a handshake or of an
         // HTTP connection.
-        let visitor = Box::pin(self.handshake(stream, peer)).await;
-        drop(waiting);
+        let visitor = Box::pin(async {
+            tokio::select! {
+                visitor = self.handshake(stream, peer, &place) => visitor,
+                () = displaced.told() => Err(HandshakeError::Displaced),
+            }
+        })
+        .await;
         match visitor {
             Ok(Visitor::Agent(connection)) => {
                 let _here = self.metrics.agents.enter();
-                self.agent(connection).await;
-                drop(place);
+                let mut serving = self.agent(connection);
+                let proven = Box::pin(async {
+                    tokio::select! {
+                        () = &mut serving => false,
+                        () = place.proof() => true,
+                        () = displaced.told() => false,
+                        () = awaited(&place) => false,
+                    }
+                })
+                .await;
+                if proven {
+                    serving.await;
+                }
             }
             Ok(Visitor::Http(stream)) => {
-                Box::pin(self.http.serve(*stream, place, peer, stop)).await
+                place.visits();
+                Box::pin(self.http.serve(*stream, (place, displaced), peer, stop)).await;
             }
             Err(error) => {
                 self.metrics.handshakes_failed.add(1);
-                info!(%peer, %error, "TLS handshake failed");
+                if matches!(error, HandshakeError::Displaced | HandshakeError::Awaited) {
+                    self.metrics.connections_refused.add(1);
+                }
+                if self.log_budget.admits(self.clock.now()) {
+                    info!(%peer, %error, "TLS handshake failed");
+                }
             }
         }
     }
@@ -166,14 +205,29 @@ impl TlsListener {
         &self,
         stream: TcpStream,
         peer: SocketAddr,
+        place: &Arc<Place>,
     ) -> Result<Visitor, HandshakeError> {
-        let deadline = Instant::now() + limits::HANDSHAKE_TIMEOUT;
         let late = |_| HandshakeError::Timeout;
-        let acceptor = LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream);
-        let start = tokio::time::timeout_at(deadline, acceptor).await.map_err(late)??;
+        let mut acceptor =
+            Box::pin(LazyConfigAcceptor::new(rustls::server::Acceptor::default(), stream));
+        let start = match tokio::time::timeout(limits::SILENCE, acceptor.as_mut()).await {
+            Ok(start) => start?,
+            Err(_) => {
+                place.silent();
+                let patience = limits::HANDSHAKE_TIMEOUT.saturating_sub(limits::SILENCE);
+                let start = tokio::time::timeout(patience, acceptor).await.map_err(late)??;
+                place.greeted();
+                start
+            }
+        };
+        tokio::time::timeout(limits::SLOT_WAIT, place.slot()).await.map_err(late)?;
         let (door, config) = self.tls.choose(&start.client_hello());
-        let stream =
-            tokio::time::timeout_at(deadline, start.into_stream(config)).await.map_err(late)??;
+        let stream = tokio::select! {
+            stream = tokio::time::timeout(limits::HANDSHAKE_TIMEOUT, start.into_stream(config)) => {
+                stream.map_err(late)??
+            }
+            () = awaited(place) => return Err(HandshakeError::Awaited),
+        };
         match door {
             PeerKind::Http => Ok(Visitor::Http(Box::new(stream))),
             PeerKind::Agent => {
@@ -186,7 +240,8 @@ impl TlsListener {
                     .and_then(<[_]>::first)
                     .ok_or(HandshakeError::NoKey)?
                     .to_vec();
-                Ok(Visitor::Agent(Box::new(AgentConnection { stream, spki, peer })))
+                let visitor = plane::Visitor(Arc::clone(place) as Arc<dyn Standing>);
+                Ok(Visitor::Agent(Box::new(AgentConnection { stream, spki, peer, visitor })))
             }
         }
     }

@@ -86,7 +86,8 @@ impl Hub {
             facts: all,
             ..Default::default()
         };
-        tokio::spawn(async move { trail.write(event).await });
+        let who = crate::audit::Who::Device(device.to_owned());
+        tokio::spawn(async move { trail.write_within(&who, event).await });
     }
 
     /// The session of this name, while it is alive.
@@ -276,7 +277,7 @@ impl Hub {
         tokio::spawn(async move {
             let now = hub.parts.clock.now();
             if let Some(event) = event
-                && let Err(error) = hub.parts.store.audit().append(&[event.row(now)]).await
+                && let Err(error) = hub.parts.store.audit().append(&[event.row(now)], &[]).await
             {
                 tracing::error!(session = name, %error, "the end of a tunnel is in the log alone");
             }

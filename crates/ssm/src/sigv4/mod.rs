@@ -69,4 +69,4 @@ pub use error::SignatureError;
 pub use key::sha256;
 pub use limits::{ALLOWED_SKEW_SECS, MAX_AUTHORIZATION, MAX_SIGNED_HEADERS, MUST_SIGN};
 pub use sign::{Credentials, sign};
-pub use verify::{Expected, Verified, verify};
+pub use verify::{Expected, Verified, check_head, verify};

@@ -44,18 +44,25 @@ pub struct Verified {
     pub forget_at: i64,
 }
 
-/// Whether `secret` made the signature of `auth` over this request. `body_sha256` is of the body as
-/// it arrived.
+/// What can be told without body and secret: that the head is whole, that the signature is for this
+/// gateway and service, and that it is current.
 ///
 /// # Errors
 /// [`SignatureError`]; turn it into an `ApiError` for the client.
-pub fn verify(
+pub fn check_head(
     auth: &Authorization,
     parts: &RequestParts<'_>,
-    body_sha256: &[u8; 32],
-    secret: &SecretAccessKey,
     expected: &Expected<'_>,
-) -> Result<Verified, SignatureError> {
+) -> Result<(), SignatureError> {
+    head(auth, parts, expected).map(drop)
+}
+
+/// The date of a head that is in order, as written and in epoch seconds.
+fn head<'p>(
+    auth: &Authorization,
+    parts: &RequestParts<'p>,
+    expected: &Expected<'_>,
+) -> Result<(&'p str, i64), SignatureError> {
     for name in MUST_SIGN {
         let signed = auth.signed_headers.iter().any(|signed| signed == name);
         if parts.single(name)?.is_some() && !signed {
@@ -70,6 +77,22 @@ pub fn verify(
     })?;
     check_scope(auth, amz_date, expected)?;
     check_time(signed_at, expected)?;
+    Ok((amz_date, signed_at))
+}
+
+/// Whether `secret` made the signature of `auth` over this request. `body_sha256` is of the body as
+/// it arrived.
+///
+/// # Errors
+/// [`SignatureError`]; turn it into an `ApiError` for the client.
+pub fn verify(
+    auth: &Authorization,
+    parts: &RequestParts<'_>,
+    body_sha256: &[u8; 32],
+    secret: &SecretAccessKey,
+    expected: &Expected<'_>,
+) -> Result<Verified, SignatureError> {
+    let (amz_date, signed_at) = head(auth, parts, expected)?;
     let canonical = canonical_request(parts, &auth.signed_headers, body_sha256)?;
     let key = signing_key(secret, &auth.scope);
     hmac::verify(

@@ -21,7 +21,7 @@ use crate::limits::{
     AWS_CHANNEL_BATCH, AWS_CHANNEL_STALLED, AWS_FIRST_MESSAGE, AWS_IDLE_TICK, AWS_JOURNAL_WRITERS,
     AWS_READ_PAUSE,
 };
-use crate::plane::EndReason;
+use crate::plane::{EndReason, Visitor};
 use crate::sessions::{ClientQueue, Control, Hub, Session};
 
 /// The clock of the state machines: time of day at the start, and monotonic since.
@@ -59,7 +59,12 @@ impl AwsChannels {
     }
 
     /// Serves one websocket.
-    pub(in crate::channels) async fn serve(self: Arc<Self>, name: String, socket: WebSocket) {
+    pub(in crate::channels) async fn serve(
+        self: Arc<Self>,
+        name: String,
+        socket: WebSocket,
+        visitor: Option<Visitor>,
+    ) {
         let (mut sink, mut stream) = socket.split();
         let opening = tokio::time::timeout(AWS_FIRST_MESSAGE, opening(&mut stream)).await;
         let Ok(Some(opening)) = opening else { return };
@@ -70,6 +75,9 @@ impl AwsChannels {
         match attached {
             Ok((session, queue, end, turn)) => {
                 self.hub.mark(&session);
+                if let Some(Visitor(standing)) = &visitor {
+                    standing.prove();
+                }
                 tracing::info!("client attached");
                 Carrier { channels: &self, session: &session, queue: &queue, end: &end, turn }
                     .carry(&mut sink, &mut stream)

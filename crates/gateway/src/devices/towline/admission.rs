@@ -21,7 +21,7 @@ use super::drive;
 use super::handshake::{self, Caller, Handshake};
 use super::io::{Io, refuse};
 use super::link::Link;
-use crate::audit::Event;
+use crate::audit::{Event, Who};
 use crate::limits::CLONE_PROBE;
 use crate::plane::{AgentAcceptor, AgentConnection};
 use crate::sessions::Device;
@@ -70,8 +70,8 @@ impl AgentAcceptor for AgentsHandle {
 impl Agents {
     /// Completes the handshake; a caller that may not connect gets the reason, and the connection is closed.
     async fn shake_hands(self: Arc<Self>, connection: AgentConnection) -> Option<Admitted> {
-        let peer = connection.peer;
-        let (mut io, spki) = (Io::new(connection.stream), connection.spki);
+        let AgentConnection { stream, spki, peer, visitor } = connection;
+        let mut io = Io::new(stream);
         let caller = match handshake::listen(&mut io).await {
             Ok(caller) => caller,
             Err(why) => {
@@ -89,6 +89,7 @@ impl Agents {
             }
             Caller::Device(hello, version) => match self.admit(&handshake, &hello, version).await {
                 Ok(link) => {
+                    visitor.0.prove();
                     let welcome = handshake.welcome(&link);
                     link.send_frame(&Frame::Version { min: VERSIONS.min, max: VERSIONS.max });
                     link.send(&welcome);
@@ -141,7 +142,8 @@ impl Agents {
             facts,
             ..Event::default()
         };
-        self.audit.write(event).await;
+        let who = Who::Device(link.device.to_string());
+        self.audit.write_within(&who, event).await;
     }
 
     /// Decides about an enrolled device that says hello.

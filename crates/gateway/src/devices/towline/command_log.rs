@@ -14,7 +14,6 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use towline_store::{CommandBatch, CommandRow, StoreError};
 use towline_wire::message::{ExitStatus, ToAgent};
@@ -22,30 +21,17 @@ use towline_wire::record::{self, Batch, Lost, Record, Source};
 
 use super::agents::Agents;
 use super::link::Link;
-use crate::limits;
-use crate::limits::{COMMAND_LOG_PRUNE_EVERY, MAX_COMMAND_MARKER};
+use crate::limits::MAX_COMMAND_MARKER;
 use crate::program_file::program_file;
 
 /// Stores what comes, for ever.
 pub(super) async fn keep(agents: Arc<Agents>) {
-    let mut since_pruning = COMMAND_LOG_PRUNE_EVERY;
     loop {
         let batches = agents.intake.next().await;
-        since_pruning += batches.len();
         if let Err(error) = store(&agents, &batches).await {
             tracing::error!(%error, "records of the command log could not be stored: their links are closed");
             for (link, _) in &batches {
                 link.close("the store failed: the records will be asked for again");
-            }
-        }
-        if since_pruning >= COMMAND_LOG_PRUNE_EVERY {
-            since_pruning = 0;
-            let days = u64::try_from(limits::AUDIT_MAX_DAYS).unwrap_or(0);
-            let before = agents.clock.now().minus(Duration::from_secs(days * 86_400));
-            if let Err(error) =
-                agents.store.command_log().prune(before, limits::COMMAND_LOG_MAX_ROWS).await
-            {
-                tracing::warn!(%error, "old records of the command log could not be removed");
             }
         }
     }

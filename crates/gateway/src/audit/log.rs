@@ -1,0 +1,231 @@
+//! The audit trail: one JSON object a line for every request and for what devices do, to stderr and
+//! to the store.
+//!
+//! Data flow: [`AuditLog::write`] -> stderr (target `audit`) -> a bounded queue -> one transaction for
+//! many lines -> the caller goes on. So an answer that a client has seen has its line on the disk.
+//! Refusals go through [`Refusals`] first: beyond a budget they are counted, and one line has the
+//! count.
+//!
+//! # Invariants
+//! - A full queue makes requests wait; no line is dropped. Only when the store itself fails is a
+//!   line on stderr alone.
+//! - The signature of a request that changed something is stored in the transaction of its line.
+//!
+//! # Not here
+//! - Sealing, files, sinks: the archive's. What is removed, and when: [`crate::exports`].
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, mpsc, oneshot};
+use towline_host::clock::Clock;
+use towline_store::{AuditRow, SeenRequest, Store};
+use tracing::{error, warn};
+
+use super::event::Event;
+use super::refusals::{Refusals, Who};
+use crate::limits;
+
+/// What is to be kept, and who waits for it.
+struct Waiting {
+    row: Option<AuditRow>,
+    seen: Option<SeenRequest>,
+    kept: oneshot::Sender<()>,
+}
+
+/// Writes events. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct AuditLog {
+    queue: mpsc::Sender<Waiting>,
+    clock: Clock,
+    refusals: Arc<Refusals>,
+    grown: Arc<Notify>,
+}
+
+impl AuditLog {
+    /// A log over `store`; the task behind it ends when the last clone is gone.
+    #[must_use]
+    pub fn start(store: Store, clock: Clock) -> (Self, tokio::task::JoinHandle<()>) {
+        let (queue, waiting) = mpsc::channel(limits::AUDIT_QUEUE);
+        let (refusals, grown) = (Arc::<Refusals>::default(), Arc::<Notify>::default());
+        let keeper = Keeper {
+            store,
+            clock: clock.clone(),
+            refusals: Arc::clone(&refusals),
+            grown: Arc::clone(&grown),
+            since_export: 0,
+            since_prune: limits::AUDIT_PRUNE_EVERY, // at the first batch after a start
+        };
+        let task = tokio::spawn(keeper.run(waiting));
+        (Self { queue, clock, refusals, grown }, task)
+    }
+
+    /// Writes an event; returns when it is in the store (or the store has failed, which is logged).
+    pub async fn write(&self, event: Event) {
+        self.kept(Some(event.row(self.clock.now())), None).await;
+    }
+
+    /// Writes the event of a request that `who` made, with the signature that is not to be taken
+    /// again. A refusal beyond the budget of `who` is counted instead.
+    pub async fn write_request(&self, who: &Who, event: Event, seen: Option<SeenRequest>) {
+        let now = self.clock.now();
+        let refused = event.error.is_some();
+        let row = (!refused || self.refusals.count(who, &event, now))
+            .then(|| AuditRow { stranger: refused && who.is_stranger(), ..event.row(now) });
+        if row.is_some() || seen.is_some() {
+            self.kept(row, seen).await;
+        }
+    }
+
+    /// Writes an event that `who` can cause as often as they like; beyond their budget it is
+    /// counted instead.
+    pub async fn write_within(&self, who: &Who, event: Event) {
+        let now = self.clock.now();
+        if self.refusals.count(who, &event, now) {
+            let stranger = who.is_stranger();
+            self.kept(Some(AuditRow { stranger, ..event.row(now) }), None).await;
+        }
+    }
+
+    /// Waits until all that was written so far is in the store, counts included.
+    pub async fn settle(&self) {
+        for row in self.refusals.rows(self.clock.now(), true) {
+            self.kept(Some(row), None).await;
+        }
+        self.kept(None, None).await;
+    }
+
+    /// Is notified when there are enough rows for a file.
+    #[must_use]
+    pub fn grown(&self) -> Arc<Notify> {
+        Arc::clone(&self.grown)
+    }
+
+    async fn kept(&self, row: Option<AuditRow>, seen: Option<SeenRequest>) {
+        let (kept, done) = oneshot::channel();
+        if self.queue.send(Waiting { row, seen, kept }).await.is_ok() {
+            let _ = done.await;
+        }
+    }
+}
+
+/// The task that writes the table.
+struct Keeper {
+    store: Store,
+    clock: Clock,
+    refusals: Arc<Refusals>,
+    grown: Arc<Notify>,
+    since_export: i64,
+    since_prune: u32,
+}
+
+impl Keeper {
+    async fn run(mut self, mut waiting: mpsc::Receiver<Waiting>) {
+        let mut batch: Vec<Waiting> = Vec::with_capacity(limits::AUDIT_BATCH);
+        loop {
+            let received = tokio::select! {
+                received = waiting.recv_many(&mut batch, limits::AUDIT_BATCH) => Some(received),
+                () = tokio::time::sleep(limits::FOLD_TICK) => None,
+            };
+            let mut rows = self.refusals.rows(self.clock.now(), received == Some(0));
+            let mut seen = Vec::new();
+            let mut callers = Vec::with_capacity(batch.len());
+            for one in batch.drain(..) {
+                rows.extend(one.row);
+                seen.extend(one.seen);
+                callers.push(one.kept);
+            }
+            self.keep(&rows, &seen).await;
+            for caller in callers {
+                let _ = caller.send(()); // a caller whose client has gone no longer waits
+            }
+            if received == Some(0) {
+                return;
+            }
+        }
+    }
+
+    async fn keep(&mut self, rows: &[AuditRow], seen: &[SeenRequest]) {
+        if rows.is_empty() && seen.is_empty() {
+            return;
+        }
+        if let Err(error) = self.store.audit().append(rows, seen).await {
+            error!(%error, lines = rows.len(), "audit lines are on stderr only");
+        }
+        let added = u32::try_from(rows.len() + seen.len()).unwrap_or(u32::MAX);
+        self.since_prune = self.since_prune.saturating_add(added);
+        if self.since_prune >= limits::AUDIT_PRUNE_EVERY {
+            self.since_prune = 0;
+            let now = self.clock.now().0.div_euclid(1000);
+            if let Err(error) = self.store.seen_requests().prune(now).await {
+                warn!(%error, "expired signatures could not be removed");
+            }
+        }
+        self.since_export += i64::from(added);
+        if self.since_export >= limits::EVENTS_IN_FILE {
+            self.since_export = 0;
+            self.grown.notify_one();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+    use towline_host::clock::UnixMillis;
+    use towline_store::testing::scratch;
+
+    #[tokio::test]
+    async fn an_event_is_in_the_store_when_write_returns() {
+        let (store, _dir) = scratch().await;
+        let (log, task) =
+            AuditLog::start(store.clone(), Clock::manual(UnixMillis(1_700_000_000_000)));
+        let event =
+            Event { source: "ssm.amazonaws.com", name: "StartSession".into(), ..Event::default() };
+        log.write(event).await;
+        let lines = store.audit().list(0, 10).await.unwrap();
+        let line: Value = serde_json::from_str(&lines[0].1).unwrap();
+        assert_eq!(line["eventName"], "StartSession");
+        assert_eq!(line["eventTime"], "2023-11-14T22:13:20Z");
+        drop(log);
+        task.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_flood_of_refusals_leaves_a_few_lines_and_a_count() {
+        let (store, _dir) = scratch().await;
+        let clock = Clock::manual(UnixMillis(1_700_000_000_000));
+        let (log, task) = AuditLog::start(store.clone(), clock.clone());
+        let who = Who::Stranger([192, 0, 2, 1].into());
+        let event = Event {
+            source: "ssm.amazonaws.com",
+            name: "StartSession".into(),
+            request_id: "r".into(),
+            source_ip: "192.0.2.1".into(),
+            error: Some(("InvalidSignatureException".into(), "wrong".into())),
+            ..Event::default()
+        };
+        for n in 0..1000 {
+            let seen = SeenRequest { signature: [1; 32], forget_at: i64::MAX };
+            log.write_request(&who, event.clone(), (n == 999).then_some(seen)).await;
+        }
+        log.settle().await;
+        let lines: Vec<Value> = store
+            .audit()
+            .list(0, 2000)
+            .await
+            .unwrap()
+            .iter()
+            .map(|(_, line)| serde_json::from_str(line).unwrap())
+            .collect();
+        assert!(lines.len() <= 10, "{} lines", lines.len());
+        let count = lines.last().unwrap();
+        assert_eq!(count["eventName"], "RefusalsCounted");
+        assert_eq!(count["sourceIPAddress"], "192.0.2.1");
+        let left_out: usize = count["facts"]["count"].as_str().unwrap().parse().unwrap();
+        assert_eq!(left_out + lines.len() - 1, 1000);
+        assert!(store.seen_requests().contains(&[1; 32]).await.unwrap());
+        drop(log);
+        task.await.unwrap();
+    }
+}

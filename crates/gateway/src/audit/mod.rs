@@ -1,0 +1,9 @@
+//! The audit trail: one line for every request and for what devices do; refusals within a budget.
+
+mod event;
+mod log;
+mod refusals;
+
+pub use event::Event;
+pub use log::AuditLog;
+pub use refusals::Who;
