@@ -79,6 +79,15 @@ pub struct Facts {
     pub input: bool,
 }
 
+impl Facts {
+    /// Whose share of the gateway the session takes: the id of the user behind it. A user cannot have
+    /// more shares by roles. Of an older version: the owner's ARN.
+    #[must_use]
+    pub fn share_of(&self) -> &str {
+        if self.person_id.is_empty() { &self.principal } else { &self.person_id }
+    }
+}
+
 /// What an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {

@@ -267,6 +267,13 @@ pub struct SessionStart {
 }
 
 impl SessionStart {
+    /// Whose share of a device and of the gateway it takes: the id of the user behind it. A user
+    /// cannot have more shares by roles.
+    #[must_use]
+    pub fn share_of(&self) -> &str {
+        if self.person.id.is_empty() { &self.principal_arn } else { &self.person.id }
+    }
+
     /// Whether what is typed is recorded: preferences want it, and there is a terminal, which alone
     /// can tell what it echoes.
     #[must_use]

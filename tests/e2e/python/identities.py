@@ -184,6 +184,32 @@ def of_parallel_decisions_about_a_request_exactly_one_is_made():
 
 
 @check
+def roles_give_nobody_a_second_share_of_a_device():
+    ann, eve = new_user("ann", ASSUMES, allow("ssm:StartSession")), new_user("eve", allow("ssm:StartSession"))
+    new_role("ops", trust(user_arn("ann")), allow("ssm:StartSession"))
+
+    def started(clients):
+        sessions = []
+        for client in clients:
+            try:
+                sessions.append(client.start_session(Target=DEVICE)["SessionId"])
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "ServiceQuotaExceededException", error
+        return sessions
+
+    alone = started([boto("ssm", ann)] * 16)
+    assert 1 <= len(alone) < 16, alone
+    for session in alone:
+        boto("ssm").terminate_session(SessionId=session)
+    hopping = started([boto("ssm", ann)] + [boto("ssm", assume(ann, "ops", f"shift-{n}")) for n in range(16)])
+    assert len(hopping) <= len(alone), (alone, hopping)
+    for session in hopping + [boto("ssm", eve).start_session(Target=DEVICE)["SessionId"]]:
+        boto("ssm").terminate_session(SessionId=session)
+    drop("ann", "eve")
+    drop("ops", kind="Role")
+
+
+@check
 def the_last_way_in_is_kept():
     everything = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}]})
     mine = {"PrincipalName": "admin", "AccessKeyId": key_of("admin")}

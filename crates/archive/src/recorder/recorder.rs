@@ -261,11 +261,11 @@ impl Recorder {
     ) -> Result<Arc<Tape>, CannotRecord> {
         // Above its principal's share a recording that is wanted begins with a gap.
         let demanded = self.demand() == Demand::Demanded;
-        let share = || self.shares.paused(&facts.principal).filter(|_| demanded);
+        let share = || self.shares.paused(facts.share_of()).filter(|_| demanded);
         if let Some(why) = self.paused().or_else(share) {
             return Err(CannotRecord::Paused(why));
         }
-        let (session, principal) = (facts.session.clone(), facts.principal.clone());
+        let (session, principal) = (facts.session.clone(), facts.share_of().to_owned());
         let header = Header {
             version: 2,
             width: cols,
@@ -400,7 +400,7 @@ fn read_leftover(path: &Path, session: &str) -> Result<Leftover, CannotRecord> {
         began.get_or_insert_with(|| {
             let header = Header::parse(line).ok();
             let at = header.as_ref().map_or(0, |header| header.timestamp);
-            (at, header.and_then(|header| header.towline).map(|facts| facts.principal))
+            (at, header.and_then(|header| header.towline).map(|facts| facts.share_of().to_owned()))
         });
         resuming.line(line);
     })?;

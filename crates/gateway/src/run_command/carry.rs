@@ -93,6 +93,7 @@ impl Carrier {
         let order = Order {
             session: &session,
             principal: &job.facts.principal,
+            share_of: &job.facts.principal,
             document: &job.facts.document,
             run_as: job.facts.run_as.as_deref(),
             reserved: false,

@@ -13,6 +13,8 @@ pub struct Meta {
     pub device: String,
     /// ARN of its owner.
     pub owner: String,
+    /// Whose share of the device it takes: the id of the user behind it, where it is known.
+    pub share_of: String,
     /// What the AWS dialect calls its kind.
     pub session_type: &'static str,
     /// What the AWS dialect tells its client of it.

@@ -127,6 +127,7 @@ impl Prepared {
             name: start.session.as_str().to_owned(),
             device: start.device.as_str().to_owned(),
             owner: start.principal_arn.clone(),
+            share_of: start.share_of().to_owned(),
             session_type: start.plan.session_type(),
             properties: start.plan.handshake_properties(),
             tunnel: self.tunnel.clone(),
@@ -154,6 +155,7 @@ impl Prepared {
         Order {
             session: start.session.as_str(),
             principal: &start.principal_arn,
+            share_of: start.share_of(),
             document: &start.document,
             run_as: start.run_as.as_deref(),
             reserved: false,

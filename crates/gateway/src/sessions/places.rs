@@ -5,6 +5,8 @@
 //! sent again -> at last the place for a repair, for who may use it.
 //!
 //! # Invariants
+//! - Shares are of persons, by id: roles and names of their sessions give nobody more, and a later
+//!   user of a name ends no session of the former one.
 //! - A session with a client never makes room. Of another principal only one makes room whose program
 //!   has ended.
 //! - A detached session never makes room.
@@ -41,11 +43,11 @@ impl Hub {
         };
         let share = most.div_ceil(2).max(1);
         let own = |session: &Arc<Session>| {
-            !session.meta.step && session.meta.owner == start.principal_arn
+            !session.meta.step && session.meta.share_of == start.share_of()
         };
         let taken = self.sessions_of(device.id()).iter().filter(|session| own(session)).count();
         if taken < usize::try_from(share).unwrap_or(usize::MAX)
-            || self.make_room(device.id(), &start.principal_arn, false)
+            || self.make_room(device.id(), start.share_of(), false)
         {
             return Ok(());
         }
@@ -53,14 +55,14 @@ impl Hub {
     }
 
     /// Ends the session that has waited longest for a client. False: there is none.
-    fn make_room(self: &Arc<Self>, device: &str, principal: &str, of_others: bool) -> bool {
+    fn make_room(self: &Arc<Self>, device: &str, share_of: &str, of_others: bool) -> bool {
         let waits = |session: &Arc<Session>| -> Option<(bool, bool, Instant)> {
             if session.meta.is_detached() {
                 return None;
             }
             let (since, exited) = session.since()?;
             let alone = since.no_client.filter(|_| since.ever_attached && !session.meta.step)?;
-            let own = session.meta.owner == principal;
+            let own = session.meta.share_of == share_of;
             (own || of_others && exited.is_some()).then_some((!own, exited.is_none(), alone))
         };
         let sessions = self.sessions_of(device);
@@ -93,7 +95,7 @@ impl Hub {
                     return Err(StartError::Internal(why.to_owned()));
                 }
             };
-            if !self.make_room(device.id(), &start.principal_arn, true) {
+            if !self.make_room(device.id(), start.share_of(), true) {
                 if order.reserved || !start.may_use_reserve {
                     return Err(busy);
                 }

@@ -24,7 +24,7 @@ pub(super) fn choose_destinations(
     let destinations =
         recorder.destinations(&start.preferences).map_err(|why| StartError::NotRecorded { why })?;
     let demanded = recorder.demand() == Demand::Demanded;
-    match recorder.paused_for(&start.principal_arn).filter(|_| demanded) {
+    match recorder.paused_for(start.share_of()).filter(|_| demanded) {
         Some(why) => Err(StartError::NotRecorded { why }),
         None => Ok(destinations),
     }

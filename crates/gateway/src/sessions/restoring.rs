@@ -53,6 +53,10 @@ impl Hub {
             name: row.new.id.clone(),
             device: row.new.device_id.clone(),
             owner: row.new.principal_arn.clone(),
+            share_of: Some(&row.new.person_id)
+                .filter(|id| !id.is_empty())
+                .unwrap_or(&row.new.principal_arn)
+                .clone(),
             session_type: session_type_of(&row.new.session_type),
             properties: plan.map_or_else(Default::default, |plan| plan.handshake_properties()),
             tunnel,

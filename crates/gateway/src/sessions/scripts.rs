@@ -98,6 +98,7 @@ impl Hub {
             name: name.to_owned(),
             device: device.to_owned(),
             owner: principal.to_owned(),
+            share_of: principal.to_owned(),
             session_type: "NonInteractiveCommands",
             properties: serde_json::Value::Null,
             tunnel: None,

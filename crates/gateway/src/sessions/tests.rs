@@ -50,6 +50,7 @@ fn meta() -> Meta {
         name: "ann-1".into(),
         device: "mi-0123456789abcdef0".into(),
         owner: "ann".into(),
+        share_of: "ann".into(),
         session_type: "Standard_Stream",
         properties: serde_json::Value::Null,
         tunnel: None,

@@ -91,6 +91,7 @@ mod tests {
             name: "ann-1".into(),
             device: "mi-1".into(),
             owner: "ann".into(),
+            share_of: "ann".into(),
             session_type: "Standard_Stream",
             properties: serde_json::Value::Null,
             tunnel: None,

@@ -32,7 +32,7 @@ pub(super) struct LinkClock {
     unix_ms: u64,
     /// When the time was told, since boot.
     told: Duration,
-    /// When the grants that are alive were issued, since boot, and a digest of the principal of each.
+    /// When the grants that are alive were issued, since boot, and a digest of whose share each takes.
     granted: VecDeque<(Duration, u64)>,
     /// Answers that the agent may ask for, and since when they are counted.
     answers: (u32, Duration),
@@ -67,7 +67,7 @@ impl LinkClock {
             self.granted.pop_front();
         }
         let mut hasher = DefaultHasher::new();
-        order.principal.hash(&mut hasher);
+        order.share_of.hash(&mut hasher);
         let principal = hasher.finish();
         let own = self.granted.iter().filter(|(_, of)| *of == principal).count();
         let is_session = matches!(order.work, Work::Session { .. });
@@ -120,7 +120,15 @@ mod tests {
         static PREFERENCES: LazyLock<SessionPreferences> = LazyLock::new(Default::default);
         let (plan, preferences) = (&SessionPlan::Shell { run_as: None }, &*PREFERENCES);
         let work = Work::Session { plan, tunnel: None, preferences, terminal: None };
-        Order { session: "s", principal, document: "d", run_as: None, reserved, work }
+        Order {
+            session: "s",
+            principal,
+            share_of: principal,
+            document: "d",
+            run_as: None,
+            reserved,
+            work,
+        }
     }
 
     fn grant(link: &mut LinkClock, clock: &Clock) -> u64 {

@@ -122,6 +122,7 @@ fn step(scene: &Scene, script: &[u8]) -> crate::sessions::StepSession {
     let order = Order {
         session: "cmd-1",
         principal: "arn:aws:iam::000000000000:user/ann",
+        share_of: "arn:aws:iam::000000000000:user/ann",
         document: "AWS-RunShellScript",
         run_as: None,
         reserved: false,
