@@ -165,7 +165,8 @@ impl Agent {
             Ok(passed) => self.open_passed(open, passed, reserved, now),
             // The gateway's clock may have been set, or this device suspended.
             Err(refusal @ Refusal::Grant(GrantError::Time { .. })) => {
-                if let Err((open, refusal)) = self.postpone(open, reserved, refusal, now) {
+                if let Err(back) = self.postpone(open, reserved, refusal, now) {
+                    let (open, refusal) = *back;
                     self.refuse(open.session, &refusal);
                 }
             }

@@ -161,9 +161,9 @@ impl Agent {
         reserved: bool,
         refusal: Refusal,
         now: Instant,
-    ) -> Result<(), (Open, Refusal)> {
+    ) -> Result<(), Box<(Open, Refusal)>> {
         if self.timekeeping.postponed.len() >= limits::POSTPONED || !self.ask_time(now) {
-            return Err((open, refusal));
+            return Err(Box::new((open, refusal)));
         }
         let _session = in_session(&open.session);
         logger::info!("asking for the authority's time: {refusal}");

@@ -14,7 +14,7 @@ use super::single::Single;
 
 #[derive(Debug)]
 enum Kind {
-    Single(Single),
+    Single(Box<Single>),
     Many(Box<Many>),
 }
 
@@ -37,7 +37,7 @@ impl Tunnel {
     #[must_use]
     pub fn new(name: String, io: StreamId, place: Place, room: u32) -> Self {
         let kind = match place.framing() {
-            Framing::Single => Kind::Single(Single::new(place)),
+            Framing::Single => Kind::Single(Box::new(Single::new(place))),
             Framing::Smux => Kind::Many(Box::new(Many::new(place, room))),
         };
         Self { name, io, exited: None, room, kind }

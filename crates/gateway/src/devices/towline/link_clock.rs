@@ -53,7 +53,8 @@ impl LinkClock {
     /// The time to sign now.
     pub(super) fn tell(&mut self, clock: &Clock) -> u64 {
         let now = clock.since_boot();
-        if !self.granted.back().is_some_and(|(at, _)| now.saturating_sub(*at) < LONGEST_LIFE) {
+        let over = |(at, _): &(Duration, u64)| now.saturating_sub(*at) >= LONGEST_LIFE;
+        if self.granted.back().is_none_or(over) {
             (self.unix_ms, self.told) = (time_of_day(clock), now);
         }
         self.at(now)
