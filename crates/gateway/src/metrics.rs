@@ -118,12 +118,9 @@ impl Metrics {
         }
     }
 
-    /// The text that Prometheus reads. `devices` is the number of devices by status, from the
-    /// store.
-    #[must_use]
-    pub fn render(&self, devices: &[(String, i64)]) -> String {
-        let mut out = String::with_capacity(8 * 1024);
-        let counters = [
+    /// Counters without labels: name, what they count, value.
+    fn counters(&self) -> [(&'static str, &'static str, u64); 7] {
+        [
             ("towline_connections_total", "TCP connections accepted.", self.connections.get()),
             (
                 "towline_connections_refused_total",
@@ -155,8 +152,15 @@ impl Metrics {
                 "Enrollments refused.",
                 self.enrollments_refused.get(),
             ),
-        ];
-        for (name, help, value) in counters {
+        ]
+    }
+
+    /// The text that Prometheus reads. `devices` is the number of devices by status, from the
+    /// store.
+    #[must_use]
+    pub fn render(&self, devices: &[(String, i64)]) -> String {
+        let mut out = String::with_capacity(8 * 1024);
+        for (name, help, value) in self.counters() {
             head(&mut out, name, help, "counter");
             let _ = writeln!(out, "{name} {value}");
         }

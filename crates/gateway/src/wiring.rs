@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use towline_archive::{Archive, ArchiveError, RecordingEvent, RecordingEvents};
+use towline_archive::{Archive, ArchiveError, Recorder, RecordingEvent, RecordingEvents};
 use towline_host::clock::{Clock, UnixMillis};
 use towline_host::entropy::NoRandom;
 use towline_host::files::{self, FileError};
@@ -391,14 +391,7 @@ impl Gateway {
         let _ =
             tokio::time::timeout(crate::limits::SHUTDOWN_GRACE, foundation.audit.settle()).await;
         let recorder = Arc::clone(&evidence.recorder);
-        if let Err(error) =
-            trail::export(&store, &recorder, &foundation.realm, foundation.clock.now()).await
-        {
-            tracing::error!(%error, "the last events of the audit trail wait for the next start");
-        }
-        if let Err(error) = command_log::export(&store, &recorder).await {
-            tracing::error!(%error, "the last records of the command log wait for the next start");
-        }
+        export_the_rest(&foundation, &recorder).await;
         let _ = tokio::task::spawn_blocking(move || recorder.stop()).await;
         store.close().await;
         Ok(())
@@ -417,6 +410,17 @@ async fn keep_limits(store: &Store, config: &Config) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Exports what no file holds yet, before the store is closed.
+async fn export_the_rest(foundation: &Foundation, recorder: &Arc<Recorder>) {
+    let Foundation { store, realm, clock, .. } = foundation;
+    if let Err(error) = trail::export(store, recorder, realm, clock.now()).await {
+        tracing::error!(%error, "the last events of the audit trail wait for the next start");
+    }
+    if let Err(error) = command_log::export(store, recorder).await {
+        tracing::error!(%error, "the last records of the command log wait for the next start");
+    }
 }
 
 /// Refuses a disk that is full before anything is written to it.
