@@ -124,6 +124,11 @@ fn unknown() -> ApiError {
     )
 }
 
+/// The person behind a token, if it still has the name that the token holds.
+fn named(person: Person, name: &str) -> Result<Person, ApiError> {
+    if person.name == name { Ok(person) } else { Err(unknown()) }
+}
+
 fn expired(why: &str) -> ApiError {
     ApiError::new(ErrorCode::ExpiredTokenException, why)
 }
@@ -212,12 +217,10 @@ impl Api {
         };
         match token.holder {
             Holder::User { name } => {
-                let person = Some(person).filter(|person| person.name == name);
-                self.user(person.ok_or_else(unknown)?, access_key, Some(temporary)).await
+                self.user(named(person, &name)?, access_key, Some(temporary)).await
             }
             Holder::Access { name, request } => {
-                let person = Some(person).filter(|person| person.name == name);
-                let person = person.ok_or_else(unknown)?;
+                let person = named(person, &name)?;
                 temporary.access = Some(self.granted_access(&person, request).await?);
                 self.user(person, access_key, Some(temporary)).await
             }

@@ -186,7 +186,7 @@ mod tests {
     fn letters_that_json_escapes_are_the_same_letters() {
         let escaped = policy(r#""arn:aws:iam::000000000000:user\/\u0061nn""#);
         assert_eq!(names(&escaped, &realm()).unwrap(), ["ann"]);
-        let one = escaped.replace('[', "").replace(']', "");
+        let one = escaped.replace(['[', ']'], "");
         let changed = with_id(&one, "ann", "AIDA1", &realm()).unwrap().unwrap();
         assert!(changed.contains(r#""AWS":"AIDA1""#), "{changed}");
     }
