@@ -73,7 +73,7 @@ impl Kind {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 enum Key {
     One(Who),
-    /// All those for whom there was no window.
+    /// All others of a kind, when there are too many windows.
     Others(Kind),
 }
 
