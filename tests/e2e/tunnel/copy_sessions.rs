@@ -105,7 +105,7 @@ fn an_interrupted_copy_names_what_it_leaves() -> Outcome {
         let said = String::from_utf8_lossy(&out.stderr).into_owned();
         let path = partial.path();
         ensure(said.contains(&format!("{word}{}", path.display())) && path.exists(), || {
-            format!("{said}")
+            said.clone()
         })?;
     }
     Ok(())

@@ -23,7 +23,7 @@ use crate::commands::context::Context;
 use crate::commands::target;
 use crate::exit::{self, Failure};
 use crate::output::complain;
-use crate::session::{Begin, Copied, Copier, copy};
+use crate::session::{Begin, Copied, Copier, CopyError, copy};
 
 /// `cp`.
 pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Failure> {
@@ -40,14 +40,11 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         put::check(source, args.recursive)?;
     }
     let target = target::resolve(&mut context.client, device).await?;
-    // The mask can only be read by setting it; no other thread makes files yet.
-    let umask = rustix::process::umask(rustix::fs::Mode::empty());
-    rustix::process::umask(umask);
     let mut job = Job {
         device: target.to_string(),
         recursive: args.recursive,
         follow: args.follow,
-        umask: umask.bits(),
+        umask: umask(),
         progress: Progress::new(args.quiet),
         left_out: 0,
         partial: None,
@@ -80,6 +77,11 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
     };
     let copied = Box::pin(copy(context.client, Begin::Start(request), &mut say, work)).await;
     job.progress.finish();
+    end(copied, &mut job)
+}
+
+/// Tells how the copy ended, and what it leaves.
+fn end(copied: Result<Copied<()>, CopyError>, job: &mut Job) -> Result<u8, Failure> {
     match copied {
         Ok(Copied::Done(())) if job.left_out == 0 => Ok(0),
         Ok(Copied::Done(())) => {
@@ -95,6 +97,14 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
             Err(error.into())
         }
     }
+}
+
+/// The mask for the modes of new files.
+fn umask() -> u32 {
+    // It can only be read by setting it; no other thread makes files yet.
+    let umask = rustix::process::umask(rustix::fs::Mode::empty());
+    rustix::process::umask(umask);
+    umask.bits()
 }
 
 fn entries(count: usize) -> String {
