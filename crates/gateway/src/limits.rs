@@ -81,6 +81,10 @@ pub const MAX_FAILURES: u32 = 20;
 /// The window that [`MAX_FAILURES`] counts in.
 pub const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
+/// Wrong codes that one activation may see in one [`FAILURE_WINDOW`], from all addresses together.
+/// More than one address may have, so that one guesser does not lock an activation.
+pub const MAX_GUESSES: u32 = 100;
+
 /// Longest id of an activation whose wrong codes are counted; ours have 36 characters.
 pub const MAX_ACTIVATION_ID: usize = 64;
 

@@ -19,11 +19,20 @@ use crate::limits;
 #[derive(Debug)]
 pub struct Throttle<K> {
     sources: Mutex<HashMap<K, Window>>,
+    most: u32,
 }
 
 impl<K> Default for Throttle<K> {
     fn default() -> Self {
-        Self { sources: Mutex::default() }
+        Self::of(limits::MAX_FAILURES)
+    }
+}
+
+impl<K> Throttle<K> {
+    /// One that turns a source away after so many failures.
+    #[must_use]
+    pub fn of(most: u32) -> Self {
+        Self { sources: Mutex::default(), most }
     }
 }
 
@@ -56,9 +65,7 @@ impl<K: Source> Throttle<K> {
     /// Whether this source is to be turned away now.
     pub fn blocks(&self, source: K, now: UnixMillis) -> bool {
         let sources = self.lock();
-        sources
-            .get(&source.counted())
-            .is_some_and(|w| w.ends > now && w.failures >= limits::MAX_FAILURES)
+        sources.get(&source.counted()).is_some_and(|w| w.ends > now && w.failures >= self.most)
     }
 
     /// Counts a failure. `true` when it is the one that closes the door.
@@ -75,7 +82,7 @@ impl<K: Source> Throttle<K> {
             *window = fresh;
         }
         window.failures = window.failures.saturating_add(1);
-        window.failures == limits::MAX_FAILURES
+        window.failures == self.most
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<K, Window>> {

@@ -156,7 +156,13 @@ impl Enrollment {
     /// Over this store, with events to this log.
     #[must_use]
     pub fn new(store: Store, audit: AuditLog, metrics: Arc<Metrics>) -> Self {
-        Self { store, audit, metrics, failures: Throttle::default(), guesses: Throttle::default() }
+        Self {
+            store,
+            audit,
+            metrics,
+            failures: Throttle::default(),
+            guesses: Throttle::of(limits::MAX_GUESSES),
+        }
     }
 
     /// Makes the key `spki` a device, if the activation holds.
