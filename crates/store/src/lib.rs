@@ -49,6 +49,7 @@ mod run_commands;
 mod seen_requests;
 mod sessions;
 mod settings;
+mod sign_ins;
 mod store;
 mod tag_keys;
 mod tags;
@@ -78,6 +79,7 @@ pub use run_commands::{
 pub use seen_requests::{SeenRequest, SeenRequests};
 pub use sessions::{NewSession, Session, SessionFilter, SessionStatus, SessionStore};
 pub use settings::{IDLE_MINUTES, MAX_MINUTES, SessionLimits, Settings};
+pub use sign_ins::{SignIn, SignIns};
 pub use store::Store;
 pub use tag_keys::{TagClash, remove_tag_in, tag_clashes_in};
 pub use tags::{Tag, TagKind, Tags};

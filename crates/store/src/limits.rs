@@ -45,6 +45,10 @@ pub const MAX_POLICIES: i64 = MAX_POLICIES_PER_USER as i64;
 /// text in the cache.
 pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 
+/// Sign-ins of one access key: some browsers of one person; more is a script that should sign its
+/// requests.
+pub const MAX_SIGN_INS_OF_KEY: i64 = 32;
+
 /// Groups of one user: IAM's quota is 10.
 pub const MAX_GROUPS_OF_USER: i64 = 10;
 

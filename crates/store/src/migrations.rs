@@ -25,6 +25,7 @@ const STEPS: &[(i64, &str, &str)] = &[
     (16, "seen requests", include_str!("../migrations/0016_seen_requests.sql")),
     (21, "next pin", include_str!("../migrations/0021_next_pin.sql")),
     (23, "executables", include_str!("../migrations/0023_executables.sql")),
+    (24, "sign-ins", include_str!("../migrations/0024_sign_ins.sql")),
 ];
 
 /// The steps with lower numbers than this.
