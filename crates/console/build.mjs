@@ -1,0 +1,75 @@
+// Builds the console: `node build.mjs` writes ./dist, `node build.mjs --tests` writes ./.tests.
+//
+// Names of assets hold the hash of their content, each asset is compressed with brotli, and a file
+// that has not changed is not written again: the gateway is then not compiled again.
+
+import { createHash } from "node:crypto";
+import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants } from "node:zlib";
+import { build } from "esbuild";
+
+const root = dirname(fileURLToPath(import.meta.url));
+
+if (process.argv.includes("--tests")) {
+  const names = readdirSync(join(root, "tests")).filter((name) => name.endsWith(".test.ts"));
+  await build({
+    entryPoints: names.map((name) => join(root, "tests", name)),
+    outdir: join(root, ".tests"),
+    outExtension: { ".js": ".mjs" },
+    bundle: true,
+    platform: "node",
+    format: "esm",
+    target: "node18",
+  });
+} else {
+  const made = await build({
+    entryPoints: [join(root, "src/main.tsx")],
+    bundle: true,
+    minify: true,
+    write: false,
+    outdir: join(root, "dist"),
+    format: "esm",
+    target: "es2022",
+    jsx: "automatic",
+    jsxImportSource: "preact",
+    legalComments: "none",
+  });
+  const files = new Map();
+  const names = {};
+  for (const file of made.outputFiles) {
+    const kind = file.path.endsWith(".css") ? "css" : "js";
+    const hash = createHash("sha256").update(file.contents).digest("hex").slice(0, 12);
+    names[kind] = `app-${hash}.${kind}`;
+    files.set(`${names[kind]}.br`, brotli(file.contents));
+  }
+  const page = readFileSync(join(root, "src/index.html"), "utf8");
+  files.set("index.html", page.replace("{{js}}", names.js).replace("{{css}}", names.css));
+  put(join(root, "dist"), files);
+}
+
+function brotli(bytes) {
+  return brotliCompressSync(bytes, {
+    params: { [constants.BROTLI_PARAM_QUALITY]: constants.BROTLI_MAX_QUALITY },
+  });
+}
+
+function put(folder, files) {
+  mkdirSync(folder, { recursive: true });
+  for (const name of readdirSync(folder)) {
+    if (name !== ".gitignore" && !files.has(name)) rmSync(join(folder, name));
+  }
+  for (const [name, content] of files) {
+    const path = join(folder, name);
+    const bytes = Buffer.from(content);
+    let before;
+    try {
+      before = readFileSync(path);
+    } catch {
+      before = undefined;
+    }
+    if (!before?.equals(bytes)) writeFileSync(path, bytes);
+    console.log(`${name} ${bytes.length}`);
+  }
+}

@@ -1,0 +1,170 @@
+// The gateway's API as this page calls it: `POST /` with the cookie of the sign-in and its CSRF value.
+//
+// Invariants: the secret key and the CSRF value are in no storage. A request that the gateway takes
+// for another user's is not repeated: the page shows who is signed in now.
+
+import { signal } from "@preact/signals";
+import { JSON_TYPE, sign } from "./sigv4.ts";
+import { t } from "./strings.ts";
+
+/** Who is signed in. */
+export interface Identity {
+  name: string;
+  arn: string;
+  csrf: string;
+}
+
+/** `undefined`: not asked yet; `null`: nobody. */
+export const identity = signal<Identity | null | undefined>(undefined);
+/** What the user must know about the sign-in. */
+export const notice = signal<string>("");
+
+/** An answer that is an error. */
+export class ApiError extends Error {
+  constructor(
+    readonly code: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/** No answer came. */
+export class NoAnswer extends Error {}
+
+interface SignedIn {
+  PrincipalName: string;
+  Arn: string;
+  CsrfToken: string;
+}
+
+/** Requests longer than this are given up. */
+const PATIENCE_MS = 30_000;
+
+async function post(headers: Record<string, string>, body: string): Promise<unknown> {
+  let response: Response;
+  try {
+    response = await fetch("/", {
+      method: "POST",
+      headers,
+      body,
+      credentials: "same-origin",
+      cache: "no-store",
+      redirect: "error",
+      signal: AbortSignal.timeout(PATIENCE_MS),
+    });
+  } catch (error) {
+    throw new NoAnswer(error instanceof Error ? error.message : String(error));
+  }
+  const text = await response.text().catch(() => "");
+  let answer: unknown;
+  try {
+    answer = JSON.parse(text);
+  } catch {
+    throw new NoAnswer(`status ${response.status}`);
+  }
+  if (response.ok) return answer;
+  const error = answer as { __type?: string; message?: string; Message?: string };
+  if (response.status >= 500) throw new NoAnswer(error.message ?? `status ${response.status}`);
+  const code = (error.__type ?? "Unknown").replace(/^.*#/, "");
+  throw new ApiError(code, error.message ?? error.Message ?? code);
+}
+
+function take(answer: unknown): Identity {
+  const signedIn = answer as SignedIn;
+  return { name: signedIn.PrincipalName, arn: signedIn.Arn, csrf: signedIn.CsrfToken };
+}
+
+/** The time of the gateway: this computer's clock may be wrong. */
+async function gatewayTime(): Promise<Date> {
+  const response = await fetch("/console/", { method: "HEAD", cache: "no-store" });
+  const told = Date.parse(response.headers.get("Date") ?? "");
+  return Number.isNaN(told) ? new Date() : new Date(told);
+}
+
+/** Signs in with an access key. */
+export async function signIn(accessKey: string, secret: string): Promise<void> {
+  const region =
+    document.querySelector<HTMLMetaElement>('meta[name="towline-region"]')?.content ?? "";
+  let now: Date;
+  try {
+    now = await gatewayTime();
+  } catch (error) {
+    throw new NoAnswer(error instanceof Error ? error.message : String(error));
+  }
+  const headers = await sign({
+    host: location.host,
+    region,
+    service: "towline",
+    target: "Towline.CreateSignIn",
+    body: "{}",
+    accessKey,
+    secret,
+    now,
+  });
+  identity.value = take(await post(headers, "{}"));
+  notice.value = "";
+}
+
+/** Asks whose sign-in this browser has; nobody's when there is none. */
+export async function whoIsIt(): Promise<void> {
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.GetSignIn" };
+  try {
+    const found = take(await post(headers, "{}"));
+    const before = identity.value;
+    if (before && before.arn !== found.arn) notice.value = t("otherUser", { name: found.name });
+    identity.value = found;
+  } catch (error) {
+    if (!(error instanceof ApiError)) throw error;
+    identity.value = null;
+  }
+}
+
+/** Voids the sign-in of this browser. */
+export async function signOut(): Promise<void> {
+  await call("Towline.DeleteSignIn", {});
+  identity.value = null;
+}
+
+const GONE = ["ExpiredTokenException", "UnrecognizedClientException", "MissingAuthenticationToken"];
+
+/** Whether an error says that there is no sign-in any more. */
+export function needsSignIn(error: unknown): boolean {
+  return error instanceof ApiError && GONE.includes(error.code);
+}
+
+/**
+ * Calls an operation. `background`: the page asks by itself, which does not keep the sign-in alive.
+ */
+export async function call<T>(target: string, body: object, background = false): Promise<T> {
+  const before = identity.value;
+  try {
+    return (await post(headersOf(target, background), JSON.stringify(body))) as T;
+  } catch (error) {
+    if (!needsSignIn(error)) throw error;
+    await whoIsIt();
+    const now = identity.value;
+    if (!now) {
+      if (before) notice.value = t("signInOver");
+      throw error;
+    }
+    if (before?.arn !== now.arn) throw error; // another user's request is not repeated as this one's
+    return (await post(headersOf(target, background), JSON.stringify(body))) as T;
+  }
+}
+
+function headersOf(target: string, background: boolean): Record<string, string> {
+  const headers: Record<string, string> = {
+    "Content-Type": JSON_TYPE,
+    "X-Amz-Target": target,
+    "X-Towline-Csrf": identity.value?.csrf ?? "",
+  };
+  if (background) headers["X-Towline-Background"] = "1";
+  return headers;
+}
+
+/** An error in words, for a person. */
+export function words(error: unknown): string {
+  if (error instanceof NoAnswer) return t("unreachable", { why: error.message });
+  return error instanceof Error ? error.message : String(error);
+}

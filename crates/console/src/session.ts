@@ -1,0 +1,380 @@
+// A session's websocket, and its return after every loss: by position, so that no byte is lost or
+// doubled. The screen is given in; nothing here knows the page.
+//
+// Way: StartSession or ResumeSession (a token) -> websocket -> Attach with what was received ->
+// bytes. A lost websocket: a pause, and from the beginning.
+
+import { ApiError, call, identity, needsSignIn, notice } from "./api.ts";
+import { IO, MAX_DATA, SUBPROTOCOL, decodeFrame, encodeFrame } from "./frame.ts";
+import {
+  type EndReason,
+  type ExitStatus,
+  type Size,
+  type ToClient,
+  decodeMessage,
+  encodeMessage,
+} from "./messages.ts";
+import { Input, Output, WINDOW } from "./stream.ts";
+import { t } from "./strings.ts";
+
+export type Status =
+  | { is: "opening" }
+  | { is: "connected" }
+  | { is: "waiting"; seconds: number }
+  | { is: "reconnecting"; since: number }
+  | { is: "needsSignIn" }
+  | { is: "takenOver" }
+  | { is: "ended"; reason: EndReason; status: ExitStatus | null; text: string }
+  | { is: "gone"; why: string };
+
+/** What a session needs of the page. */
+export interface Screen {
+  /** Shows bytes; `done` when the terminal has read them. */
+  write(bytes: Uint8Array, done: () => void): void;
+  size(): Size;
+  status(status: Status): void;
+  missed(bytes: number): void;
+  /** So many bytes wait for the device. */
+  kept(bytes: number): void;
+  inputFull(): void;
+}
+
+/** A token, and where to use it. */
+export interface Grant {
+  token: string;
+  path: string;
+}
+
+interface Granted {
+  TokenValue?: string;
+  StreamUrl?: string;
+}
+
+/** The path of a `StreamUrl`: the host is this page's own. */
+export function grantOf(answer: Granted): Grant {
+  const url = new URL(answer.StreamUrl ?? "");
+  return { token: answer.TokenValue ?? "", path: url.pathname + url.search };
+}
+
+/** How long a websocket may take to open and to answer the attach. */
+const OPENS_WITHIN_MS = 15_000;
+/** Pauses before tries, the last one again and again. */
+const PAUSES_MS = [0, 250, 500, 1000, 2000, 4000, 8000];
+/** Silence after which the gateway is asked whether it is there. */
+const SILENCE_MS = 45_000;
+const LOOKS_AROUND_MS = 5000;
+/** While somebody types, the sign-in is used at most so often. */
+const STAYS_SIGNED_IN_MS = 120_000;
+
+export class Session {
+  private readonly input = new Input();
+  private readonly output: Output;
+  private socket: WebSocket | null = null;
+  private attached = false;
+  private stopped = false;
+  private attempts = 0;
+  private since = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private readonly tick: ReturnType<typeof setInterval>;
+  private lastLook = Date.now();
+  private lastHeard = Date.now();
+  private lastUse = Date.now();
+  private unread = 0;
+  private drained: (() => void) | null = null;
+  private readonly abort = new AbortController();
+
+  constructor(
+    readonly id: string,
+    private readonly screen: Screen,
+    position: number | null,
+  ) {
+    this.output = new Output(position);
+    this.tick = setInterval(() => this.lookAround(), LOOKS_AROUND_MS);
+    const options = { signal: this.abort.signal };
+    window.addEventListener("online", () => this.renew(), options);
+  }
+
+  /** Position of the next byte for the screen. */
+  get onScreen(): number | null {
+    return this.output.position === null ? null : this.output.onScreen;
+  }
+
+  get isOver(): boolean {
+    return this.stopped;
+  }
+
+  /** Begins, with the token of StartSession if there is one. */
+  begin(grant: Grant | null): void {
+    this.screen.status({ is: "opening" });
+    void this.connect(grant);
+  }
+
+  /** Bytes for the device. */
+  type(bytes: Uint8Array): void {
+    if (this.stopped) return;
+    if (!this.input.push(bytes)) this.screen.inputFull();
+    this.pump();
+    if (!this.attached) this.screen.kept(this.input.waiting);
+    if (Date.now() - this.lastUse > STAYS_SIGNED_IN_MS) {
+      this.lastUse = Date.now();
+      call("Towline.GetSignIn", {}).catch(() => undefined); // the shell goes on without
+    }
+  }
+
+  /** The terminal has another size. */
+  resized(): void {
+    if (this.attached) this.send(encodeMessage({ type: "resize", size: this.screen.size() }));
+  }
+
+  /** Leaves the session running on the device. */
+  detach(): void {
+    this.stop();
+  }
+
+  /** Ends the session. */
+  async end(): Promise<void> {
+    if (this.attached) {
+      this.send(encodeMessage({ type: "close" }));
+      return;
+    }
+    await call("AmazonSSM.TerminateSession", { SessionId: this.id });
+    this.over({ is: "ended", reason: "closedByOperator", status: null, text: "" });
+  }
+
+  /** Tries again now: after a sign-in, after a take-over, when the network is back. */
+  again(): void {
+    if (this.stopped) return;
+    this.attempts = 0;
+    this.lost();
+  }
+
+  private async connect(first: Grant | null): Promise<void> {
+    let grant = first;
+    try {
+      if (!identity.value) throw new ApiError("ExpiredTokenException", t("signInOver"));
+      grant ??= grantOf(await call<Granted>("AmazonSSM.ResumeSession", { SessionId: this.id }));
+    } catch (error) {
+      if (!this.stopped) this.refused(error);
+      return;
+    }
+    await this.screenIsDone();
+    if (this.stopped) return;
+    const { token, path } = grant;
+    const socket = new WebSocket(`wss://${location.host}${path}`, [SUBPROTOCOL]);
+    socket.binaryType = "arraybuffer";
+    this.socket = socket;
+    const late = setTimeout(() => socket === this.socket && this.lost(), OPENS_WITHIN_MS);
+    socket.onopen = () => {
+      this.lastHeard = Date.now();
+      const received = this.output.position;
+      const message = encodeMessage({
+        type: "attach",
+        token,
+        received: received === null ? null : { io: received, err: 0 },
+        room: { io: this.output.room, err: WINDOW },
+        size: this.screen.size(),
+      });
+      socket.send(message);
+    };
+    socket.onmessage = (event: MessageEvent<ArrayBuffer>) => {
+      if (socket !== this.socket) return;
+      clearTimeout(late);
+      this.lastHeard = Date.now();
+      try {
+        this.onMessage(new Uint8Array(event.data));
+      } catch (error) {
+        const why = error instanceof Error ? error.message : String(error);
+        this.over({ is: "gone", why: t("broken", { why }) });
+      }
+    };
+    socket.onclose = () => {
+      clearTimeout(late);
+      if (socket === this.socket) this.lost();
+    };
+  }
+
+  private onMessage(bytes: Uint8Array): void {
+    const frame = decodeFrame(bytes);
+    switch (frame.kind) {
+      case "data": {
+        if (frame.stream !== IO) return;
+        const fresh = this.output.data(frame.offset, frame.data);
+        if (fresh) this.show(fresh);
+        return;
+      }
+      case "credit":
+        if (frame.stream !== IO) return;
+        this.input.credit(frame.acked, frame.limit);
+        this.pump();
+        return;
+      case "fin":
+        if (frame.stream === IO) this.output.fin(frame.length);
+        else this.send(encodeFrame({ ...frame, kind: "credit", acked: 1, limit: 1 }));
+        this.acknowledge();
+        return;
+      case "ping":
+        this.send(encodeFrame({ kind: "pong" }));
+        return;
+      case "control":
+        this.onControl(decodeMessage(frame.body));
+        return;
+      case "pong":
+      case "unknown":
+        return;
+    }
+  }
+
+  private onControl(message: ToClient): void {
+    switch (message.type) {
+      case "attached": {
+        const missed = this.output.attached(message.output.io);
+        if (missed > 0) this.screen.missed(missed);
+        this.input.attached(message.input, message.room);
+        this.attached = true;
+        this.attempts = 0;
+        this.since = 0;
+        this.screen.status({ is: "connected" });
+        this.resized();
+        this.pump();
+        return;
+      }
+      case "waiting":
+        this.attached = false;
+        this.input.lost();
+        this.screen.status({ is: "waiting", seconds: message.grace });
+        return;
+      case "ended":
+        this.whenShown(() =>
+          this.over({
+            is: "ended",
+            reason: message.reason,
+            status: message.status,
+            text: message.text,
+          }),
+        );
+        return;
+      case "refused":
+        if (message.takenOver) {
+          this.pause();
+          this.screen.status({ is: "takenOver" });
+        } else {
+          this.over({ is: "gone", why: message.text });
+        }
+        return;
+      case "notConnected":
+        return;
+    }
+  }
+
+  private show(bytes: Uint8Array): void {
+    this.unread += bytes.length;
+    this.screen.write(bytes, () => {
+      this.unread -= bytes.length;
+      this.output.showed(bytes.length);
+      this.acknowledge();
+      if (this.unread === 0) {
+        this.drained?.();
+        this.drained = null;
+      }
+    });
+  }
+
+  private acknowledge(): void {
+    const credit = this.output.credit();
+    if (credit && this.attached) this.send(encodeFrame({ kind: "credit", stream: IO, ...credit }));
+  }
+
+  private pump(): void {
+    if (!this.attached) return;
+    for (let next = this.input.next(MAX_DATA); next; next = this.input.next(MAX_DATA)) {
+      this.send(encodeFrame({ kind: "data", stream: IO, ...next }));
+    }
+  }
+
+  private send(bytes: Uint8Array<ArrayBuffer>): void {
+    if (this.socket?.readyState === WebSocket.OPEN) this.socket.send(bytes);
+  }
+
+  /** What came is on the screen: only then an attach may say that it was received. */
+  private screenIsDone(): Promise<void> {
+    return new Promise((resolve) => this.whenShown(resolve));
+  }
+
+  private whenShown(then: () => void): void {
+    if (this.unread === 0) {
+      then();
+      return;
+    }
+    const before = this.drained;
+    this.drained = () => {
+      before?.();
+      then();
+    };
+  }
+
+  /** Leaves the websocket, and tries again after a pause. */
+  private lost(): void {
+    if (this.stopped) return;
+    this.pause();
+    this.since ||= Date.now();
+    this.screen.status({ is: "reconnecting", since: this.since });
+    this.screen.kept(this.input.waiting);
+    const pause = PAUSES_MS[Math.min(this.attempts, PAUSES_MS.length - 1)] ?? 0;
+    this.attempts += 1;
+    // A part of it is chance: a hundred pages do not return in the same instant.
+    this.timer = setTimeout(() => void this.connect(null), pause * (0.5 + Math.random() / 2));
+  }
+
+  private pause(): void {
+    const socket = this.socket;
+    this.socket = null;
+    this.attached = false;
+    this.input.lost();
+    clearTimeout(this.timer);
+    if (socket) socket.close();
+  }
+
+  private refused(error: unknown): void {
+    if (needsSignIn(error)) {
+      this.pause();
+      notice.value = t("signInOver");
+      this.screen.status({ is: "needsSignIn" });
+    } else if (error instanceof ApiError && error.code !== "ThrottlingException") {
+      this.over({ is: "gone", why: error.message });
+    } else {
+      this.lost();
+    }
+  }
+
+  private over(status: Status): void {
+    this.stop();
+    this.screen.status(status);
+  }
+
+  private stop(): void {
+    this.pause();
+    this.stopped = true;
+    clearInterval(this.tick);
+    this.abort.abort();
+  }
+
+  /** The websocket may be dead without a word: this computer slept, or changed its network. */
+  private renew(): void {
+    if (this.stopped || (!this.socket && this.since === 0)) return;
+    this.again();
+  }
+
+  private lookAround(): void {
+    const now = Date.now();
+    const slept = now - this.lastLook > 4 * LOOKS_AROUND_MS;
+    this.lastLook = now;
+    if (!this.attached) return;
+    if (slept) {
+      this.renew();
+    } else if (now - this.lastHeard > SILENCE_MS) {
+      this.lastHeard = now;
+      const options = { method: "HEAD", cache: "no-store" as const };
+      fetch("/console/", { ...options, signal: AbortSignal.timeout(5000) }).catch(() => this.renew());
+    }
+  }
+}

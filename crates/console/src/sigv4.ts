@@ -1,0 +1,62 @@
+// Signature Version 4 of one request over `POST /`, by WebCrypto. The secret stays in this call.
+
+const encoder = new TextEncoder();
+
+export interface ToSign {
+  host: string;
+  region: string;
+  service: string;
+  target: string;
+  body: string;
+  accessKey: string;
+  secret: string;
+  now: Date;
+}
+
+/** The content type of the API. */
+export const JSON_TYPE = "application/x-amz-json-1.1";
+
+/** The headers that a signed request has, besides `Host`. */
+export async function sign(request: ToSign): Promise<Record<string, string>> {
+  const at = `${request.now.toISOString().replace(/[-:]/g, "").slice(0, 15)}Z`;
+  const day = at.slice(0, 8);
+  const signed = "content-type;host;x-amz-date;x-amz-target";
+  const canonical = [
+    "POST",
+    "/",
+    "",
+    `content-type:${JSON_TYPE}`,
+    `host:${request.host}`,
+    `x-amz-date:${at}`,
+    `x-amz-target:${request.target}`,
+    "",
+    signed,
+    hex(await crypto.subtle.digest("SHA-256", encoder.encode(request.body))),
+  ].join("\n");
+  const scope = `${day}/${request.region}/${request.service}/aws4_request`;
+  const digest = hex(await crypto.subtle.digest("SHA-256", encoder.encode(canonical)));
+  const text = ["AWS4-HMAC-SHA256", at, scope, digest].join("\n");
+  let key: ArrayBuffer = encoder.encode(`AWS4${request.secret}`).buffer;
+  for (const part of [day, request.region, request.service, "aws4_request"]) {
+    key = await mac(key, part);
+  }
+  const signature = hex(await mac(key, text));
+  return {
+    "Content-Type": JSON_TYPE,
+    "X-Amz-Date": at,
+    "X-Amz-Target": request.target,
+    Authorization:
+      `AWS4-HMAC-SHA256 Credential=${request.accessKey}/${scope}, ` +
+      `SignedHeaders=${signed}, Signature=${signature}`,
+  };
+}
+
+async function mac(key: ArrayBuffer, text: string): Promise<ArrayBuffer> {
+  const algorithm = { name: "HMAC", hash: "SHA-256" };
+  const imported = await crypto.subtle.importKey("raw", key, algorithm, false, ["sign"]);
+  return crypto.subtle.sign("HMAC", imported, encoder.encode(text));
+}
+
+function hex(bytes: ArrayBuffer): string {
+  return Array.from(new Uint8Array(bytes), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,64 @@
+// What the pages compute without a browser: the search, the rows in sight, signatures, texts.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { type Device, filter, visible } from "../src/devices.ts";
+import { sign } from "../src/sigv4.ts";
+import { ALL } from "../src/strings.ts";
+
+const device = (id: string, more: Partial<Device>): Device => ({
+  InstanceId: id,
+  PingStatus: "Online",
+  ...more,
+});
+
+test("a search finds devices in which each word occurs, in any field and letter case", () => {
+  const all = [
+    device("mi-1", { Name: "Door North", PlatformName: "Debian", IPAddress: "192.0.2.7" }),
+    device("mi-2", { Name: "door south", TowlineTags: [{ Key: "Site", Value: "Seoul" }] }),
+  ];
+  const ids = (question: string) => filter(all, question).map((one) => one.InstanceId);
+  assert.deepEqual(ids(""), ["mi-1", "mi-2"]);
+  assert.deepEqual(ids("DOOR"), ["mi-1", "mi-2"]);
+  assert.deepEqual(ids("door deb"), ["mi-1"]);
+  assert.deepEqual(ids("site=seoul"), ["mi-2"]);
+  assert.deepEqual(ids("192.0.2.7"), ["mi-1"]);
+  assert.deepEqual(ids("<b>"), []);
+});
+
+test("of 5,000 rows only those in sight are in the page", () => {
+  assert.deepEqual(visible(5000, 0, 440, 44), { from: 0, to: 18 });
+  assert.deepEqual(visible(5000, 44_000, 440, 44), { from: 992, to: 1018 });
+  assert.deepEqual(visible(3, 44_000, 440, 44), { from: 3, to: 3 });
+});
+
+test("a signature is the one that an independent implementation makes", async () => {
+  const headers = await sign({
+    host: "gw.example:8443",
+    region: "xx-towline-1",
+    service: "towline",
+    target: "Towline.CreateSignIn",
+    body: "{}",
+    accessKey: "AKIAIOSFODNN7EXAMPLE",
+    secret: "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+    now: new Date("2026-11-29T01:02:03.456Z"),
+  });
+  assert.equal(headers["X-Amz-Date"], "20261129T010203Z");
+  const signed = "content-type;host;x-amz-date;x-amz-target";
+  const scope = "20261129/xx-towline-1/towline/aws4_request";
+  // Made by botocore for the same request.
+  const signature = "639d5b55075d508874d1730c4d0b6387689313bfc4a7666078aaaad20109a2d8";
+  assert.equal(
+    headers["Authorization"],
+    `AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/${scope}, ` +
+      `SignedHeaders=${signed}, Signature=${signature}`,
+  );
+});
+
+test("each text is there in both languages, with the same values to fill in", () => {
+  const holes = (text: string) => [...text.matchAll(/\{\w+\}/g)].map(String).sort();
+  for (const [name, [english, korean]] of Object.entries(ALL)) {
+    assert.ok(english && korean, name);
+    assert.deepEqual(holes(english), holes(korean), name);
+  }
+});
