@@ -9,6 +9,7 @@
 //! - What a grant says and how it is encoded: `towline_wire`.
 //! - The decision to grant: [`crate::api`].
 
+use ring::digest;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
 use zeroize::Zeroizing;
@@ -70,6 +71,13 @@ impl Authority {
         let mut public = [0; 32];
         public.copy_from_slice(self.pair.public_key().as_ref()); // Ed25519 public keys have 32 bytes (RFC 8032)
         public
+    }
+
+    /// Tells this gateway from others: 16 hex digits of the public key's SHA-256.
+    #[must_use]
+    pub fn fingerprint(&self) -> String {
+        let digest = digest::digest(&digest::SHA256, &self.public());
+        digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 

@@ -317,6 +317,15 @@ pub const REPLAY_GRACE: Duration = Duration::from_secs(2);
 /// Longest single text in a line, characters.
 pub const MAX_AUDIT_TEXT: usize = 512;
 
+/// Longest cookie of a sign-in that is opened, characters. Ours have 86.
+pub const MAX_SIGN_IN_COOKIE: usize = 256;
+
+/// Times between two writes of a sign-in's last use.
+pub const SIGN_IN_USED_EVERY: Duration = Duration::from_secs(60);
+
+/// Origins of pages that may be configured.
+pub const MAX_ORIGINS: usize = 16;
+
 // ---- Listener
 
 /// Connections that wait in the kernel to be accepted.

@@ -1,6 +1,7 @@
 //! The one router behind the TLS listener: each part of the gateway adds its own routes.
 //!
-//! Data flow: listener -> [`router`] -> the API (`/`), data channels (`/v1/data-channel/`).
+//! Data flow: listener -> [`router`] -> the API (`/`), data channels (`/v1/data-channel/`),
+//! the web console (`/console/`).
 //!
 //! # Invariants
 //! - A path that no part serves is answered in the API's form, so that a client of AWS can show it.

@@ -13,6 +13,7 @@
 //! - Protection from someone who holds both the store and the key file.
 
 use ring::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::hmac;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroizing;
 
@@ -40,6 +41,7 @@ pub enum VaultError {
 /// The store key, ready for use.
 pub struct Vault {
     key: LessSafeKey,
+    mac_key: hmac::Key,
     random: SystemRandom,
     epoch: String,
 }
@@ -56,9 +58,16 @@ impl Vault {
     /// # Errors
     /// [`VaultError::KeyLength`].
     pub fn new(key: &[u8]) -> Result<Self, VaultError> {
+        let mac_key = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), b"towline mac v1");
+        let mac_key = hmac::Key::new(hmac::HMAC_SHA256, mac_key.as_ref());
         let key =
             UnboundKey::new(&AES_256_GCM, key).map_err(|_| VaultError::KeyLength(key.len()))?;
-        Ok(Self { key: LessSafeKey::new(key), random: SystemRandom::new(), epoch: String::new() })
+        Ok(Self {
+            key: LessSafeKey::new(key),
+            mac_key,
+            random: SystemRandom::new(),
+            epoch: String::new(),
+        })
     }
 
     /// The same vault after a restore: what was given out before it does not open any more.
@@ -104,6 +113,17 @@ impl Vault {
         Ok(sealed)
     }
 
+    /// A message authentication code of `data` for `name`: HMAC-SHA-256 under a key that is derived
+    /// for this purpose and name.
+    #[must_use]
+    pub fn mac(&self, name: &str, data: &[u8]) -> [u8; 32] {
+        let key = hmac::sign(&self.mac_key, name.as_bytes());
+        let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.as_ref()), data);
+        let mut mac = [0; 32];
+        mac.iter_mut().zip(tag.as_ref()).for_each(|(to, from)| *to = *from);
+        mac
+    }
+
     /// Opens what [`Vault::seal`] made for the same name.
     ///
     /// # Errors
@@ -141,6 +161,16 @@ mod tests {
             vault.seal("AKIA1", b"secret").unwrap(),
             "each sealing has its own nonce"
         );
+    }
+
+    #[test]
+    fn a_code_depends_on_key_name_and_data() {
+        let vault = Vault::new(&[7; KEY_LEN]).unwrap();
+        let code = vault.mac("csrf", b"id");
+        assert_eq!(code, Vault::new(&[7; KEY_LEN]).unwrap().mac("csrf", b"id"));
+        assert_ne!(code, vault.mac("csrf", b"ie"));
+        assert_ne!(code, vault.mac("other", b"id"));
+        assert_ne!(code, Vault::new(&[8; KEY_LEN]).unwrap().mac("csrf", b"id"));
     }
 
     #[test]

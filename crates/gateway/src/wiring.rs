@@ -17,13 +17,14 @@ use towline_host::lock::{DirLock, LockError};
 use towline_ssm::ids::{Realm, SessionId};
 use towline_store::{EPOCH, IDLE_MINUTES, MAX_MINUTES, SeenRequest, Store, StoreError};
 
-use crate::api::{self, Api, Parts};
+use crate::api::{self, Api, Parts, SignInSettings};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
 use crate::backup::snapshot;
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
+use crate::console;
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
 use crate::exports::{Exports, command_log, trail};
@@ -34,6 +35,7 @@ use crate::listener::tls::{TlsConfigs, TlsError};
 use crate::listener::{Bounds, TlsListener, socket};
 use crate::local::Local;
 use crate::metrics::Metrics;
+use crate::origins::Origins;
 use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
 use crate::presence::LocalPresence;
 use crate::readiness::{self, Readiness};
@@ -357,6 +359,7 @@ impl Gateway {
             evidence: Arc::clone(&evidence),
             removal_ends_sessions: foundation.config.removal_ends_sessions,
             stream_url_host: foundation.config.stream_url_host.clone(),
+            sign_in: sign_in(&foundation),
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {
@@ -368,7 +371,8 @@ impl Gateway {
         }
         let http = HttpServer::new(routes::router([
             api::routes(Arc::new(api)),
-            channels::routes(plane.channels),
+            channels::routes(plane.channels, origins(&foundation)),
+            console::routes(&foundation.realm.region),
             readiness::routes(ready),
         ]));
         let mut stopping = stop.clone();
@@ -420,6 +424,21 @@ async fn export_the_rest(foundation: &Foundation, recorder: &Arc<Recorder>) {
     }
     if let Err(error) = command_log::export(store, recorder).await {
         tracing::error!(%error, "the last records of the command log wait for the next start");
+    }
+}
+
+/// Pages that may use a sign-in or open a data channel.
+fn origins(foundation: &Foundation) -> Origins {
+    Origins::new(foundation.config.console.origins.clone())
+}
+
+fn sign_in(foundation: &Foundation) -> SignInSettings {
+    let console = &foundation.config.console;
+    SignInSettings {
+        gateway_id: foundation.authority.fingerprint(),
+        origins: origins(foundation),
+        idle: console.idle,
+        max: console.max,
     }
 }
 

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
@@ -18,9 +19,10 @@ use serde_json::{Value, json};
 use tower::ServiceExt as _;
 use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
-use towline_gateway::api::{self, Api, Parts};
+use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::metrics::Metrics;
+use towline_gateway::origins::Origins;
 use towline_gateway::plane::Peer;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
@@ -128,7 +130,12 @@ fn row_of(operation: Operation) -> Row {
         | Operation::ApproveDevice
         | Operation::ListDeviceAccess => row(device(), TAGGED, "done"),
         Operation::RotateDeviceKey => row(device(), TAGGED, "TargetNotConnected"),
-        Operation::GetCallerIdentity | Operation::GetSessionToken => row(json!({}), PLAIN, "done"),
+        Operation::GetSignIn | Operation::DeleteSignIn => {
+            row(json!({}), PLAIN, "ValidationException") // proved by a cookie alone
+        }
+        Operation::CreateSignIn | Operation::GetCallerIdentity | Operation::GetSessionToken => {
+            row(json!({}), PLAIN, "done")
+        }
         Operation::AssumeRole => {
             let arn = format!("arn:aws:iam::{ACCOUNT}:role/target");
             row(json!({ "RoleArn": arn, "RoleSessionName": "shift" }), TAGGED, "done")
@@ -242,6 +249,12 @@ impl World {
             removal_ends_sessions: false,
             seen: Vec::new(),
             stream_url_host: None,
+            sign_in: SignInSettings {
+                gateway_id: "gw".into(),
+                origins: Origins::default(),
+                idle: Duration::from_secs(60),
+                max: Duration::from_secs(600),
+            },
         };
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         Self { routes, store, next_source: AtomicU16::new(1), _dir: dir }
@@ -459,7 +472,7 @@ async fn a_proven_key_without_the_right_gets_nothing() {
     for operation in Operation::ALL.iter().copied() {
         let open = operation.resource_kind() == ResourceKind::None;
         let denied = if open {
-            "done".to_owned()
+            row_of(operation).right.to_owned()
         } else {
             code(operation, ErrorCode::AccessDeniedException)
         };
@@ -475,7 +488,7 @@ async fn a_right_on_another_tag_is_none_and_a_right_is_enough() {
         let name = operation.name();
         let open = operation.resource_kind() == ResourceKind::None;
         let denied = if open {
-            "done".to_owned()
+            row_of(operation).right.to_owned()
         } else {
             code(operation, ErrorCode::AccessDeniedException)
         };

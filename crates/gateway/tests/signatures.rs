@@ -17,7 +17,7 @@ use serde_json::Value;
 use tower::ServiceExt as _;
 use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
-use towline_gateway::api::{self, Api, Parts};
+use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::limits;
 use towline_gateway::metrics::Metrics;
@@ -76,6 +76,7 @@ impl Desk {
             removal_ends_sessions: false,
             seen: Vec::new(),
             stream_url_host: None,
+            sign_in: SignInSettings::default(),
         };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
     }

@@ -267,6 +267,12 @@ operations! {
     CancelCommand: Ssm, write, Any;
     /// Reads the whole output of a step of a command on one device, piece by piece.
     GetCommandOutput: Towline, read, Command;
+    /// Signs a browser in: the answer sets a cookie that stands for the access key.
+    CreateSignIn: Towline, write, None;
+    /// Says whose sign-in the cookie of this request is.
+    GetSignIn: Towline, read, None;
+    /// Voids the sign-in of this request's cookie.
+    DeleteSignIn: Towline, write, None;
 }
 
 impl Operation {

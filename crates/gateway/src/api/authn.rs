@@ -1,4 +1,4 @@
-//! SigV4 authentication: which principal signed a request.
+//! Authentication: which principal makes a request, by SigV4 or by the cookie of a sign-in.
 //!
 //! Data flow: headers -> [`Api::claim`] (form, scope and time of the signature, the access key and its
 //! secret: all that can be told without the body) -> the body -> [`Api::prove`] (the signature over
@@ -9,12 +9,13 @@
 //! - A security token goes with its own access key only, and is believed because it was sealed
 //!   here.
 //! - No body is read for a head that cannot be right.
+//! - A signature wins: the cookie of a signed request is not looked at.
 //!
 //! # Not here
 //! - The algorithm: `towline_ssm::sigv4`. What is in a security token: [`super::tokens`]. What a
-//!   failure costs its source: [`super::http`].
+//!   cookie proves: [`super::sign_in`]. What a failure costs its source: [`super::http`].
 
-use axum::http::request;
+use axum::http::{header, request};
 use towline_host::clock::UnixMillis;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::SecretAccessKey;
@@ -48,7 +49,34 @@ enum Credential {
     Token(Box<Token>),
 }
 
+/// Why a request proves nobody.
+pub(super) struct Failure {
+    /// What the client is told.
+    pub(super) error: ApiError,
+    /// Whether it counts against its source: it tested a secret.
+    pub(super) counts: bool,
+}
+
+impl Failure {
+    /// One that tests no secret.
+    pub(super) const fn uncounted(error: ApiError) -> Self {
+        Self { error, counts: false }
+    }
+}
+
+impl From<ApiError> for Failure {
+    fn from(error: ApiError) -> Self {
+        Self { error, counts: true }
+    }
+}
+
 impl Api {
+    /// The cookie of this gateway's console, in a request without a signature.
+    pub(super) fn unsigned_cookie<'h>(&self, head: &'h request::Parts) -> Option<&'h str> {
+        let is_signed = head.headers.contains_key(header::AUTHORIZATION);
+        self.sign_in_cookie(&head.headers).filter(|_| !is_signed)
+    }
+
     /// Judges the head of a request. The access key goes to `access_key` as claimed, for the audit
     /// line. `service`: whose operation it is, if that is known.
     pub(super) async fn claim<'h>(
@@ -182,7 +210,7 @@ impl Api {
 
 const SERVICES: [Service; 4] = [Service::Ssm, Service::Sts, Service::Towline, Service::CloudTrail];
 
-fn unknown_key() -> ApiError {
+pub(super) fn unknown_key() -> ApiError {
     ApiError::new(
         ErrorCode::UnrecognizedClientException,
         "the access key or security token is not valid here",

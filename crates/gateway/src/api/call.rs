@@ -13,7 +13,19 @@ use towline_ssm::operation::Operation;
 use crate::limits::MAX_AUDIT_FACTS;
 use crate::plane::Person;
 
-/// Who signed the request.
+/// What showed whose request it is. Nothing behind it makes a difference between the two.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Proof {
+    /// A signature by an access key.
+    Signature,
+    /// The cookie of a browser's sign-in.
+    Cookie {
+        /// Its id.
+        sign_in: String,
+    },
+}
+
+/// Who makes the request.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// The user behind it: whose decisions, sessions and deeds these are.
@@ -28,8 +40,10 @@ pub(super) struct Caller {
     pub(super) principal: String,
     /// Id of that principal.
     pub(super) principal_id: String,
-    /// The key that signed.
+    /// The key that signed, or that made the sign-in.
     pub(super) access_key: String,
+    /// How it was shown.
+    pub(super) proof: Proof,
     /// Tags of the user, or of the role and its session.
     pub(super) tags: BTreeMap<String, String>,
     /// For temporary credentials.
@@ -71,8 +85,7 @@ pub(super) struct Temporary {
     pub(super) access: Option<(String, String)>,
 }
 
-/// A request whose signature was right.
-#[derive(Debug)]
+/// A request of a proven caller.
 pub(super) struct Call {
     /// What is asked.
     pub(super) operation: Operation,
@@ -86,11 +99,13 @@ pub(super) struct Call {
     pub(super) host: String,
     /// When it arrived.
     pub(super) now: UnixMillis,
+    /// For CreateSignIn: the sign-in that the browser has.
+    pub(super) sign_in_before: Option<String>,
     record: Mutex<Record>,
 }
 
 /// What happened to a request so far.
-#[derive(Debug, Default, Clone)]
+#[derive(Default, Clone)]
 pub(super) struct Record {
     /// Whether policy was asked and said yes.
     pub(super) allowed: bool,
@@ -98,6 +113,8 @@ pub(super) struct Record {
     pub(super) resources: Vec<String>,
     /// Facts for the audit line.
     pub(super) facts: Vec<(&'static str, String)>,
+    /// The cookie that the answer sets: a secret.
+    pub(super) set_cookie: Option<String>,
 }
 
 impl Call {
@@ -109,7 +126,18 @@ impl Call {
         host: String,
         now: UnixMillis,
     ) -> Self {
-        Self { operation, caller, source, user_agent, host, now, record: Mutex::default() }
+        let (sign_in_before, record) = (None, Mutex::default());
+        let call =
+            Self { operation, caller, source, user_agent, host, now, sign_in_before, record };
+        if let Proof::Cookie { .. } = call.caller.proof {
+            call.note("proof", "cookie");
+        }
+        call
+    }
+
+    /// The answer sets this cookie.
+    pub(super) fn set_cookie(&self, cookie: String) {
+        self.lock().set_cookie = Some(cookie);
     }
 
     /// Notes a fact for the audit line. Never a secret.

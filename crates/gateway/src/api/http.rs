@@ -50,12 +50,22 @@ enum Protocol {
     Query,
 }
 
+/// An answer on its way out.
+struct Reply {
+    body: Vec<u8>,
+    /// A cookie that it sets.
+    set_cookie: Option<String>,
+}
+
 async fn call(
     State(api): State<Arc<Api>>,
     Extension(Peer(peer)): Extension<Peer>,
     request: Request<Body>,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
+    if head.method == Method::GET && text(&head.headers, "accept").contains("text/html") {
+        return to_console(); // somebody typed the gateway's address into a browser
+    }
     let form = text(&head.headers, header::CONTENT_TYPE.as_str()).starts_with(FORM_CONTENT_TYPE);
     let protocol = if form { Protocol::Query } else { Protocol::Json };
     let request_id = match entropy::uuid() {
@@ -72,7 +82,15 @@ async fn call(
     let span = tracing::info_span!("request", id = request_id, op = tracing::field::Empty);
     let outcome = api.answer(&head, body, protocol, peer.ip(), &request_id).instrument(span).await;
     match outcome {
-        Ok(bytes) => respond(StatusCode::OK, protocol, &request_id, Body::from(bytes)),
+        Ok(Reply { body, set_cookie }) => {
+            let mut response = respond(StatusCode::OK, protocol, &request_id, Body::from(body));
+            let cookie = set_cookie.and_then(|cookie| HeaderValue::try_from(cookie).ok());
+            if let Some(mut cookie) = cookie {
+                cookie.set_sensitive(true);
+                response.headers_mut().insert(header::SET_COOKIE, cookie);
+            }
+            response
+        }
         Err(error) if ends_plugin(&head.headers, error.code) => {
             let over = StartSessionResponse::default();
             respond(StatusCode::OK, protocol, &request_id, Body::from(to_json(&over)))
@@ -91,6 +109,13 @@ async fn call(
             )
         }
     }
+}
+
+fn to_console() -> Response<Body> {
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = StatusCode::FOUND;
+    response.headers_mut().insert(header::LOCATION, HeaderValue::from_static("/console/"));
+    response
 }
 
 /// Whether session-manager-plugin asks for its session and will not get it. An error makes it try
@@ -157,7 +182,7 @@ impl Api {
         protocol: Protocol,
         source: IpAddr,
         request_id: &str,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let now = self.parts.clock.now();
         let mut event = Event {
             source: "ssm.amazonaws.com",
@@ -172,8 +197,9 @@ impl Api {
         let stranger = (!known).then_some(source);
         let proven = self.identify(head, body, protocol, stranger, now, &mut event).await;
         let (outcome, who, seen) = match proven {
-            Err(error) => {
-                let error = self.turn_away(error, source, blocked, now);
+            Err(Failure { error, counts }) => {
+                let error =
+                    if counts { self.turn_away(error, source, blocked, now) } else { error };
                 (Err(error), Who::Stranger(source), None)
             }
             Ok(proven) => {
@@ -201,12 +227,10 @@ impl Api {
         stranger: Option<IpAddr>,
         now: UnixMillis,
         event: &mut Event,
-    ) -> Result<Proven, ApiError> {
+    ) -> Result<Proven, Failure> {
         if head.method != Method::POST {
-            return Err(ApiError::new(
-                ErrorCode::UnknownOperationException,
-                "requests are made with POST",
-            ));
+            let message = "requests are made with POST";
+            return Err(ApiError::new(ErrorCode::UnknownOperationException, message).into());
         }
         bodies::check_length(head)?;
         let told = (protocol == Protocol::Json)
@@ -219,14 +243,24 @@ impl Api {
             }
             Some(Err(_)) => None,
         };
+        if let (Some(Ok(operation)), Some(cookie)) = (&told, self.unsigned_cookie(head)) {
+            let operation = *operation;
+            let caller = self.prove_by_cookie(operation, head, cookie, now).await;
+            let caller = caller.inspect_err(|_| self.authentication_failed(&told))?;
+            let body = self.bodies.read(body, None).await?;
+            return Ok(Proven { caller, operation: Ok(operation), body, seen: None });
+        }
         let claim = self.claim(head, service, &mut event.access_key, now).await;
         let claim = match (claim, &told) {
             (Ok(claim), _) => claim,
             // An operation that there is not is the plainer reason.
-            (Err(_), Some(Err(error))) => return Err(error.clone()),
+            (Err(_), Some(Err(error))) => return Err(error.clone().into()),
             (Err(error), _) => {
                 self.authentication_failed(&told);
-                return Err(error);
+                // A page asks who is signed in when it is loaded: that tests no secret.
+                let asks = matches!(&told, Some(Ok(Operation::GetSignIn)))
+                    && !head.headers.contains_key(header::AUTHORIZATION);
+                return Err(Failure { error, counts: !asks });
             }
         };
         let body = self.bodies.read(body, stranger).await?;
@@ -239,7 +273,7 @@ impl Api {
             Ok((caller, seen)) => Ok(Proven { caller, operation, body, seen }),
             Err(error) => {
                 self.authentication_failed(&Some(operation));
-                Err(error)
+                Err(error.into())
             }
         }
     }
@@ -284,7 +318,7 @@ impl Api {
         source: IpAddr,
         now: UnixMillis,
         event: &mut Event,
-    ) -> Result<Vec<u8>, ApiError> {
+    ) -> Result<Reply, ApiError> {
         let Proven { caller, operation, body, .. } = proven;
         event.principal.clone_from(&caller.arn);
         event.access_key.clone_from(&caller.access_key);
@@ -293,10 +327,15 @@ impl Api {
         let operation = operation?;
         tracing::Span::current().record("op", operation.name());
         let host = text(&head.headers, header::HOST.as_str()).to_owned();
-        let call = Call::new(operation, caller, source, event.user_agent.clone(), host, now);
-        let outcome = self.dispatch(&call, &body, &event.request_id).await;
-        let Record { resources, facts, .. } = call.record();
+        let agent = event.user_agent.clone();
+        let mut call = Call::new(operation, caller, source, agent, host, now);
+        let outcome = match self.look_at_browser(&mut call, &head.headers) {
+            Ok(()) => self.dispatch(&call, &body, &event.request_id).await,
+            Err(error) => Err(error),
+        };
+        let Record { resources, facts, set_cookie, .. } = call.record();
         (event.resources, event.facts) = (resources, facts);
+        let outcome = outcome.map(|body| Reply { body, set_cookie });
         self.parts.metrics.answered(
             operation,
             match &outcome {
@@ -306,6 +345,14 @@ impl Api {
             },
         );
         outcome
+    }
+
+    /// What CreateSignIn must know of the browser besides its signature.
+    fn look_at_browser(&self, call: &mut Call, headers: &HeaderMap) -> Result<(), ApiError> {
+        if call.operation == Operation::CreateSignIn {
+            call.sign_in_before = self.sign_in_before(headers)?;
+        }
+        Ok(())
     }
 }
 

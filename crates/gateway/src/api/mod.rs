@@ -1,11 +1,11 @@
 //! The API: AWS JSON 1.1 at `POST /`, and the query protocol of STS at the same place.
 //!
-//! Data flow: [`http`] (bounded body) -> [`authn`] (whose is it?) -> [`dispatch`] (one exhaustive match)
+//! Data flow: [`http`] (bounded body) -> [`authn`] (whose is it? signature or cookie) -> [`dispatch`] (one exhaustive match)
 //! -> an operation's file, which asks [`authz`] before it does anything -> answer -> one audit line
 //! -> the client.
 //!
 //! # Invariants
-//! - No operation without a valid signature; none answers with success without having asked policy:
+//! - No operation without a valid signature or a sign-in; none answers with success without having asked policy:
 //!   dispatch checks.
 //! - Every request that was read leaves one audit line before its answer leaves.
 //! - What a request refers to is authorised first and looked up second: a stranger learns nothing
@@ -46,6 +46,7 @@ mod roles;
 mod run_commands;
 mod service;
 mod sessions;
+mod sign_in;
 mod sts;
 mod tags;
 mod tokens;
@@ -54,3 +55,4 @@ mod way_in;
 
 pub use http::routes;
 pub use service::{Api, Parts};
+pub use sign_in::SignInSettings;

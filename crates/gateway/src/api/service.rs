@@ -18,6 +18,7 @@ use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
 use super::replay::ReplayWindow;
+use super::sign_in::SignInSettings;
 use crate::audit::AuditLog;
 use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
@@ -53,6 +54,8 @@ pub struct Parts {
     pub seen: Vec<SeenRequest>,
     /// Host of the `StreamUrl`; `None`: the host the client itself used.
     pub stream_url_host: Option<String>,
+    /// Sign-ins of browsers.
+    pub sign_in: SignInSettings,
 }
 
 /// The API, shared by all requests.

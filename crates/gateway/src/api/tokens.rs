@@ -29,7 +29,7 @@ use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
 use towline_store::TagKind;
 
 use super::access_policy::policy_of;
-use super::call::{Caller, Temporary, tag};
+use super::call::{Caller, Proof, Temporary, tag};
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use crate::limits;
@@ -251,6 +251,7 @@ impl Api {
                     principal,
                     principal_id: unique_id,
                     access_key,
+                    proof: Proof::Signature,
                     tags,
                     temporary: Some(temporary),
                 })
@@ -301,6 +302,7 @@ impl Api {
             name,
             person,
             access_key,
+            proof: Proof::Signature,
             tags,
             temporary,
         })

@@ -1,4 +1,8 @@
 //! The route of data channels: the upgrade request of a session's websocket.
+//!
+//! # Invariants
+//! - A page of another site opens none: an `Origin` that is there must be allowed. A request
+//!   without one is not from a browser.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -11,18 +15,27 @@ use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::{Extension, Path, Query, State};
 use axum::http::{Extensions, HeaderMap, Response, StatusCode};
 use axum::routing::get;
-use towline_ssm::error::ApiError;
+use towline_ssm::error::{ApiError, ErrorCode};
 
 use crate::error_response::error_response;
+use crate::origins::{Origin, Origins};
 use crate::plane::{ChannelRequest, DataChannels, Peer, Visitor};
 
-/// The route of all data channels.
-pub fn routes(channels: Arc<dyn DataChannels>) -> Router {
-    Router::new().route("/v1/data-channel/{session}", get(data_channel)).with_state(channels)
+/// What the route needs.
+#[derive(Clone)]
+struct RouteState {
+    channels: Arc<dyn DataChannels>,
+    origins: Origins,
+}
+
+/// The route of all data channels, open for these pages and for clients that are no browsers.
+pub fn routes(channels: Arc<dyn DataChannels>, origins: Origins) -> Router {
+    let state = RouteState { channels, origins };
+    Router::new().route("/v1/data-channel/{session}", get(data_channel)).with_state(state)
 }
 
 async fn data_channel(
-    State(channels): State<Arc<dyn DataChannels>>,
+    State(state): State<RouteState>,
     Extension(Peer(peer)): Extension<Peer>,
     session: Result<Path<String>, PathRejection>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
@@ -30,6 +43,12 @@ async fn data_channel(
     extensions: Extensions,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> Response<Body> {
+    if state.origins.of(&headers) == Origin::Foreign {
+        let message = "a data channel is for pages of this gateway: the request's Origin is not \
+                       among the origins in the section [console] of gateway.toml";
+        let error = ApiError::new(ErrorCode::AccessDeniedException, message);
+        return error_response(StatusCode::FORBIDDEN, &error);
+    }
     let (Ok(Path(session)), Ok(Query(query)), Ok(upgrade)) = (session, query, upgrade) else {
         let error = ApiError::validation(
             "a data channel is a websocket: send GET with an upgrade, over HTTP/1.1",
@@ -37,5 +56,5 @@ async fn data_channel(
         return error_response(StatusCode::BAD_REQUEST, &error);
     };
     let visitor = extensions.get::<Visitor>().cloned();
-    channels.open(ChannelRequest { session, query, headers, peer, visitor, upgrade })
+    state.channels.open(ChannelRequest { session, query, headers, peer, visitor, upgrade })
 }

@@ -6,12 +6,14 @@
 //! # Not here
 //! - What changes while the gateway runs (session time-outs): the store's settings.
 
+pub mod console;
 pub mod raw;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use console::Console;
 use raw::RawConfig;
 use towline_host::files::{self, FileError};
 
@@ -92,6 +94,8 @@ pub struct Config {
     pub tls_key: PathBuf,
     /// Recordings and audit files.
     pub evidence: towline_archive::settings::Settings,
+    /// The web console.
+    pub console: Console,
 }
 
 impl Config {
@@ -160,6 +164,7 @@ impl Config {
         Ok(Self {
             proxies,
             evidence,
+            console: Console::new(raw.console, &raw.endpoint)?,
             session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?
                 .unwrap_or(DEFAULT_GRACE),
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
@@ -261,6 +266,7 @@ mod tests {
             endpoint: "https://localhost:8443".into(),
             stream_url_host: None,
             metrics: None,
+            console: None,
             tls_certificate: "server.pem".into(),
             tls_key: "/elsewhere/key.pem".into(),
         }

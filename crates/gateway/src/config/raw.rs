@@ -47,6 +47,9 @@ pub struct RawConfig {
     /// written.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evidence: Option<towline_archive::settings::RawEvidence>,
+    /// The web console: which pages may use it, how long a sign-in lasts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub console: Option<super::console::RawConsole>,
     /// The server's certificate chain, PEM; relative to the folder of this file.
     pub tls_certificate: String,
     /// The server's private key, PEM; relative to the folder of this file.

@@ -30,6 +30,7 @@ pub mod evidence;
 pub mod explain;
 pub mod inventory;
 pub mod session;
+pub mod sign_in;
 pub mod sts;
 pub mod sts_tokens;
 pub mod tags;

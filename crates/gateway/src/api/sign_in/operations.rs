@@ -1,0 +1,98 @@
+//! CreateSignIn, GetSignIn, DeleteSignIn.
+//!
+//! # Invariants
+//! - A sign-in is made by a long-lived access key, with its signature and from a page of this
+//!   gateway; read and voided by its cookie.
+
+use axum::http::HeaderMap;
+use towline_host::entropy;
+use towline_ssm::api::Empty;
+use towline_ssm::api::sign_in::SignedIn;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_store::SignIn;
+
+use super::super::call::{Call, Proof};
+use super::super::internal::{OrInternal as _, internal};
+use super::super::service::Api;
+use crate::origins::Origin;
+
+impl Api {
+    /// Signs a browser in.
+    pub(in super::super) async fn create_sign_in(&self, call: &Call) -> Result<SignedIn, ApiError> {
+        if call.caller.proof != Proof::Signature {
+            let message = "a sign-in is made by a signed request, not by another sign-in";
+            return Err(ApiError::validation(message));
+        }
+        if call.caller.temporary.is_some() {
+            let message = "the console takes long-lived access keys, not temporary credentials";
+            return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+        }
+        if let Some(before) = &call.sign_in_before {
+            self.void(before).await?;
+        }
+        let id = entropy::uuid().or_internal("no id for a sign-in")?;
+        let row = SignIn {
+            id,
+            access_key: call.caller.access_key.clone(),
+            source_ip: call.source.to_string(),
+            created_at: call.now,
+            used_at: call.now,
+            expires_at: call.now.plus(self.parts.sign_in.max),
+        };
+        self.store().sign_ins().create(&row).await.or_internal("cannot store a sign-in")?;
+        call.set_cookie(self.cookie_of(&row.id)?);
+        Ok(self.signed_in(call, &row))
+    }
+
+    /// Says who is signed in, and gives the page its CSRF value.
+    pub(in super::super) async fn get_sign_in(&self, call: &Call) -> Result<SignedIn, ApiError> {
+        let id = cookie(call)?;
+        let row = self.store().sign_ins().get(id).await.or_internal("cannot read a sign-in")?;
+        let row = row.ok_or_else(|| internal("a sign-in ended while it was read", &id))?;
+        Ok(self.signed_in(call, &row))
+    }
+
+    /// Signs the browser out.
+    pub(in super::super) async fn delete_sign_in(&self, call: &Call) -> Result<Empty, ApiError> {
+        self.void(cookie(call)?).await?;
+        call.set_cookie(self.no_cookie());
+        Ok(Empty::default())
+    }
+
+    async fn void(&self, id: &str) -> Result<(), ApiError> {
+        self.store().sign_ins().remove(id).await.or_internal("cannot void a sign-in").map(drop)
+    }
+
+    /// The sign-in that a browser has when it asks for a new one; a page of another site is
+    /// refused.
+    pub(in super::super) fn sign_in_before(
+        &self,
+        headers: &HeaderMap,
+    ) -> Result<Option<String>, ApiError> {
+        if self.parts.sign_in.origins.of(headers) == Origin::Foreign {
+            self.own_page(headers)?;
+        }
+        Ok(self.sign_in_cookie(headers).and_then(|cookie| self.opened_cookie(cookie)))
+    }
+
+    fn signed_in(&self, call: &Call, row: &SignIn) -> SignedIn {
+        let left = row.expires_at.0.saturating_sub(call.now.0) / 1000;
+        SignedIn {
+            principal_name: call.caller.name.to_string(),
+            arn: call.caller.arn.clone(),
+            csrf_token: self.csrf_of(&row.id),
+            idle_seconds: self.parts.sign_in.idle.as_secs(),
+            remaining_seconds: u64::try_from(left).unwrap_or(0),
+        }
+    }
+}
+
+/// The sign-in that proved this call.
+fn cookie(call: &Call) -> Result<&str, ApiError> {
+    match &call.caller.proof {
+        Proof::Cookie { sign_in } => Ok(sign_in),
+        Proof::Signature => Err(ApiError::validation(
+            "this operation is about a browser's sign-in: send its cookie",
+        )),
+    }
+}

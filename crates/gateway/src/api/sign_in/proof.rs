@@ -1,0 +1,89 @@
+//! Whose request it is, by the cookie of a sign-in.
+//!
+//! Data flow: origin -> cookie -> row -> times -> CSRF value -> the access key's user.
+//!
+//! # Invariants
+//! - A cookie that was not made here counts as a failure of its source, as a wrong signature does.
+//! - The use of a sign-in is written at most once in [`limits::SIGN_IN_USED_EVERY`], and a request
+//!   that the page makes by itself is no use: an open page does not keep its sign-in alive.
+
+use axum::http::{HeaderMap, request};
+use subtle::ConstantTimeEq as _;
+use towline_host::clock::UnixMillis;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::operation::Operation;
+
+use super::super::authn::{Failure, unknown_key};
+use super::super::call::{Caller, Proof};
+use super::super::internal::OrInternal as _;
+use super::super::service::Api;
+use crate::limits;
+use crate::origins::Origin;
+use crate::plane::Person;
+
+/// The header with the CSRF value.
+const CSRF: &str = "x-towline-csrf";
+/// The header of requests that the page makes without its user.
+const BACKGROUND: &str = "x-towline-background";
+
+fn over() -> Failure {
+    let message = "the sign-in is over: sign in again";
+    Failure::uncounted(ApiError::new(ErrorCode::ExpiredTokenException, message))
+}
+
+impl Api {
+    /// Whose request it is.
+    pub(in super::super) async fn prove_by_cookie(
+        &self,
+        operation: Operation,
+        head: &request::Parts,
+        cookie: &str,
+        now: UnixMillis,
+    ) -> Result<Caller, Failure> {
+        self.own_page(&head.headers).map_err(Failure::uncounted)?;
+        let id = self.opened_cookie(cookie).ok_or_else(unknown_key)?;
+        let row = self.store().sign_ins().get(&id).await.or_internal("cannot read a sign-in")?;
+        let row = row.ok_or_else(over)?;
+        let idle = self.parts.sign_in.idle;
+        if now >= row.expires_at || now >= row.used_at.plus(idle) {
+            return Err(over());
+        }
+        let sent = head.headers.get(CSRF).map_or(&b""[..], |value| value.as_bytes());
+        let right: bool = sent.ct_eq(self.csrf_of(&id).as_bytes()).into();
+        if !right && operation != Operation::GetSignIn {
+            let message = "the header X-Towline-Csrf is missing or belongs to another sign-in: \
+                           ask GetSignIn who is signed in now";
+            let error = ApiError::new(ErrorCode::UnrecognizedClientException, message);
+            return Err(Failure::uncounted(error));
+        }
+        let key = self
+            .store()
+            .principals()
+            .key(&row.access_key)
+            .await
+            .or_internal("cannot read an access key")?;
+        let key = key.filter(|key| key.active).ok_or_else(over)?;
+        let every = limits::SIGN_IN_USED_EVERY.min(idle / 4);
+        if !head.headers.contains_key(BACKGROUND) && now >= row.used_at.plus(every) {
+            let noted = self.store().sign_ins().used(&id, now).await;
+            noted.or_internal("cannot note the use of a sign-in")?;
+        }
+        let person = Person { id: key.principal_id, name: key.principal };
+        let caller = self.user(person, key.id, None).await?;
+        Ok(Caller { proof: Proof::Cookie { sign_in: id }, ..caller })
+    }
+
+    /// Goes on only for a page of this gateway.
+    pub(super) fn own_page(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+        let origins = &self.parts.sign_in.origins;
+        if origins.of(headers) == Origin::Ours {
+            return Ok(());
+        }
+        let at = origins.first().unwrap_or("an address that gateway.toml does not name");
+        let message = format!(
+            "sign-ins are for pages of this gateway: open the console at {at}/console/, or add the \
+             page's origin to `origins` in the section [console] of gateway.toml"
+        );
+        Err(ApiError::new(ErrorCode::AccessDeniedException, message))
+    }
+}
