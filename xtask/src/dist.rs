@@ -21,7 +21,7 @@ mod toolchain;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
-use crate::{console, package};
+use crate::{console, package, web};
 use build::Built;
 use class::{Class, Program};
 
@@ -81,6 +81,9 @@ impl Wanted {
 }
 
 fn all(wanted: &Wanted) -> Outcome {
+    if !wanted.agent_only {
+        web::embed();
+    }
     let mut rows =
         vec![["class", "program", "bytes", "promised", "std"].map(str::to_owned).to_vec()];
     let mut over = Vec::new();

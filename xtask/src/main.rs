@@ -28,6 +28,7 @@ mod setup;
 mod signals;
 mod structure;
 mod suite;
+mod web;
 
 use std::process::ExitCode;
 
@@ -40,6 +41,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("try NAME", "the tests called NAME, and nothing else built; programs in profile dev"),
     ("test [--dev]", "everything that CI runs; --dev: gateway and CLI unoptimised, no budget"),
     ("test FILTER", "all test programs built, tests whose names contain FILTER run"),
+    ("console", "the web console, which the next build of the gateway embeds"),
     ("build", "the three programs, each in the profile it ships in"),
     ("budget [--write]", "sizes, memory, wake-ups and idle bytes against targets/*/budget.toml"),
     (
@@ -92,6 +94,7 @@ fn command(words: &[&str]) -> Outcome {
         ["test"] => suite::all(true),
         ["test", "--dev"] => suite::all(false),
         ["test", filter] => suite::filtered(filter),
+        ["console"] => web::build(),
         ["build"] => programs::shipped(),
         ["budget"] => budget::command(false),
         ["budget", "--write"] => budget::command(true),

@@ -17,7 +17,7 @@ use std::process::Command;
 use towline_testkit::lab::programs::{self, FOLDER, target_directory};
 use towline_testkit::{Outcome, Trouble};
 
-use crate::{console, run};
+use crate::{console, run, web};
 
 /// Our programs: package and file have the same name.
 const NAMES: [&str; 3] = ["towline-agent", "towline-gateway", "towline"];
@@ -39,6 +39,7 @@ pub(crate) fn shipped() -> Outcome {
     if given() {
         return Ok(());
     }
+    web::embed();
     agent()?;
     let mut server = build(&["--profile", "server"]);
     server.args(["--package", "towline-gateway", "--package", "towline"]);
@@ -59,6 +60,7 @@ pub(crate) fn agent() -> Outcome {
 /// # Errors
 /// A build failed.
 pub(crate) fn with_tests(targets: &[String]) -> Outcome {
+    web::embed();
     let mut all = build(&["--workspace"]);
     all.args(targets).args(NAMES.iter().flat_map(|name| ["--bin", name]));
     run::checked(all)
@@ -105,6 +107,7 @@ pub(crate) fn demo() -> Outcome {
     if given() {
         return Ok(());
     }
+    web::embed();
     let mut all = build(&["--profile", "demo"]);
     all.args(NAMES.iter().flat_map(|name| ["--package", name]));
     run::checked(all)?;

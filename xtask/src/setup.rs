@@ -29,6 +29,9 @@ pub(crate) const FOR_TESTS: &[Need] = &[
     ("sshd", "openssh-server"),
     ("rsync", "rsync"),
     ("node", "nodejs"),
+    ("npm", "npm"),
+    ("chromium", "chromium"),
+    ("certutil", "libnss3-tools"),
     ("setpriv", "util-linux"),
     // Its server is in a folder of its own, and its client is in another package that comes with
     // it.
@@ -186,7 +189,10 @@ fn pip(python: &Path, packages: &[&str]) -> Outcome {
 pub(crate) fn node_modules() -> Outcome<PathBuf> {
     let folder = cache().join("npm");
     let modules = folder.join("node_modules");
-    if ["ssm-session", "ws", "s3rver"].iter().all(|name| modules.join(name).is_dir()) {
+    if ["ssm-session", "ws", "s3rver", "playwright-core"]
+        .iter()
+        .all(|name| modules.join(name).is_dir())
+    {
         return Ok(modules);
     }
     programs(&[("npm", "npm")])?;
@@ -194,6 +200,8 @@ pub(crate) fn node_modules() -> Outcome<PathBuf> {
     let mut npm = Command::new("npm");
     npm.args(["install", "--no-audit", "--no-fund", "--silent", "--prefix"]).arg(&folder);
     npm.args(["ssm-session@1.0.6", "ws@8", "s3rver@3.7.1"]);
+    // The last line that Node 18 runs. It brings no browser: Debian's Chromium is driven.
+    npm.arg("playwright-core@1.55.1");
     run::checked(npm)?;
     Ok(modules)
 }

@@ -24,7 +24,7 @@ use towline_testkit::{Outcome, Trouble};
 use self::selection::Selection;
 use self::steps::Steps;
 use crate::programs::{self, Agent};
-use crate::{budget, console, demo, dist, fleet, package, qemu, run, setup};
+use crate::{budget, console, demo, dist, fleet, package, qemu, run, setup, web};
 
 /// Leaves the virtual devices and the fleet out of a test run, if it is set.
 const WITHOUT_MACHINES: &str = "TOWLINE_WITHOUT_MACHINES";
@@ -49,6 +49,7 @@ fn in_order(steps: &mut Steps, shipped: bool) -> Outcome {
     })?;
     let python = std::thread::scope(|scope| -> Outcome<_> {
         let downloads = scope.spawn(|| download(machines));
+        steps.run("web console", web::checked)?;
         steps.run("format", format)?;
         steps.run("lints", lints)?;
         steps.run("documentation", documentation)?;
