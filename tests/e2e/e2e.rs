@@ -20,6 +20,7 @@ mod bulk;
 mod codes;
 mod command_log;
 mod commands;
+mod console;
 mod constrained_devices;
 mod dead_links;
 mod detached;

@@ -1,0 +1,80 @@
+// Chromium as a test uses it: with a profile of its own that trusts the gateway's private CA, and a
+// record of every policy report, script error and console error.
+"use strict";
+
+const { mkdtempSync, rmSync } = require("fs");
+const { tmpdir } = require("os");
+const { join } = require("path");
+const readline = require("readline");
+const { chromium } = require("playwright-core");
+
+const FLAGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+const PATIENCE = 60_000;
+/** What Chromium itself writes about requests that a test makes fail. */
+const OF_THE_NETWORK = /^(Failed to load resource: |WebSocket connection to )/;
+
+const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+
+/** Has the test's other half do something: kill the gateway, cut the link. */
+async function ask(what) {
+  process.stdout.write(`ask ${what}\n`);
+  const { value } = await lines.next();
+  if (value !== `done ${what}`) throw new Error(`asked for ${what}, got ${value}`);
+}
+
+/** Starts Chromium; `troubles` fills with whatever must not happen. */
+async function open(troubles) {
+  const profile = mkdtempSync(join(tmpdir(), "towline-chromium-"));
+  const context = await chromium.launchPersistentContext(profile, {
+    executablePath: process.env.TOWLINE_CHROMIUM,
+    args: FLAGS,
+    env: process.env,
+    viewport: { width: 1100, height: 700 },
+    locale: "en-US",
+    timeout: PATIENCE,
+  });
+  context.setDefaultTimeout(PATIENCE);
+  await context.exposeFunction("towlineReport", (text) => troubles.push(text));
+  await context.addInitScript(() => {
+    addEventListener("securitypolicyviolation", (event) => {
+      const { violatedDirective, blockedURI, sourceFile, lineNumber } = event;
+      window.towlineReport(`policy: ${violatedDirective} ${blockedURI} ${sourceFile}:${lineNumber}`);
+    });
+  });
+  context.on("page", watch);
+  context.pages().forEach(watch);
+  function watch(page) {
+    page.on("pageerror", (error) => troubles.push(`script: ${error.stack}`));
+    page.on("console", (message) => {
+      if (!["error", "warning"].includes(message.type())) return;
+      if (!OF_THE_NETWORK.test(message.text())) troubles.push(`console: ${message.text()}`);
+    });
+  }
+  const close = async () => {
+    await context.close();
+    rmSync(profile, { recursive: true, force: true });
+  };
+  return { context, close };
+}
+
+/** Waits until `look` gives something true. */
+async function eventually(what, look) {
+  const end = Date.now() + PATIENCE;
+  let last;
+  while (Date.now() < end) {
+    last = await look();
+    if (last) return last;
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  throw new Error(`${what}: not within ${PATIENCE} ms`);
+}
+
+module.exports = { open, ask, eventually };

@@ -1,0 +1,272 @@
+// A person at the console: signs in, finds a device, works in its shell through lost links, a killed
+// gateway and a reload, leaves, returns, ends the shell and signs out.
+//
+// Environment: TOWLINE_ORIGIN, TOWLINE_KEY, TOWLINE_SECRET, TOWLINE_DEVICE (id), TOWLINE_NAME,
+// TOWLINE_CHROMIUM; HOME with a certificate database that knows the gateway's CA.
+"use strict";
+
+const assert = require("assert");
+const https = require("https");
+const WebSocket = require("ws");
+const { open, ask, eventually } = require("./browser.js");
+const { Terminal } = require("./terminal.js");
+
+const env = process.env;
+const ORIGIN = env.TOWLINE_ORIGIN;
+const JSON_TYPE = "application/x-amz-json-1.1";
+const step = (text) => process.stderr.write(`-- ${text}\n`);
+
+async function signIn(page, secret) {
+  await page.fill('input[name="key"]', env.TOWLINE_KEY);
+  await page.fill('input[name="secret"]', secret);
+  await page.click('button[type="submit"]');
+}
+
+/** A request without a browser. */
+function request(headers, body = "{}") {
+  const { hostname, port } = new URL(ORIGIN);
+  const options = { hostname, port, method: "POST", path: "/", headers, agent: false };
+  return new Promise((resolve, reject) => {
+    const sent = https.request(options, (response) => {
+      let text = "";
+      response.on("data", (part) => (text += part));
+      response.on("end", () => resolve({ status: response.statusCode, text }));
+    });
+    sent.on("error", reject);
+    sent.end(body);
+  });
+}
+
+function code(answer) {
+  return `${answer.status} ${JSON.parse(answer.text).__type}`;
+}
+
+/** What becomes of a websocket with this origin. */
+function websocket(path, origin) {
+  return new Promise((resolve) => {
+    const url = ORIGIN.replace("https:", "wss:") + path;
+    const socket = new WebSocket(url, ["towline.stream.1"], origin ? { origin } : {});
+    socket.on("unexpected-response", (_request, response) => resolve(response.statusCode));
+    socket.on("open", () => (socket.close(), resolve(101)));
+    socket.on("error", (error) => resolve(error.message));
+  });
+}
+
+async function main() {
+  const troubles = [];
+  const { context, close } = await open(troubles);
+  try {
+    const page = context.pages()[0];
+    const cookie = await signedIn(context, page);
+    await listed(page);
+    const terminal = new Terminal(page);
+    await typed(page, terminal);
+    await cutAndKilled(page, terminal);
+    await reloaded(context, page, terminal);
+    await pasted(page, terminal);
+    await strangers(page, cookie);
+    await leftAndEnded(page, terminal);
+    await signedOut(context, page, cookie);
+    assert.deepEqual(troubles, []);
+  } finally {
+    await close();
+  }
+  process.stdout.write("well\n");
+}
+
+async function signedIn(context, page) {
+  step("the gateway's address leads to the console; a wrong secret is refused");
+  await page.goto(ORIGIN + "/");
+  assert.equal(page.url(), ORIGIN + "/console/");
+  await signIn(page, "wrong" + env.TOWLINE_SECRET.slice(5));
+  await page.locator('[role="alert"]', { hasText: "refused" }).waitFor();
+  assert.deepEqual(await context.cookies(), []);
+
+  step("the right secret signs in; the cookie is out of reach of scripts and other sites");
+  await signIn(page, env.TOWLINE_SECRET);
+  await page.locator(".row[data-device]").first().waitFor();
+  const [cookie, ...more] = await context.cookies();
+  assert.equal(more.length, 0);
+  assert.match(cookie.name, /^__Host-towline-[0-9a-f]{16}$/);
+  const { path, httpOnly, secure, sameSite } = cookie;
+  const want = { path: "/", httpOnly: true, secure: true, sameSite: "Strict" };
+  assert.deepEqual({ path, httpOnly, secure, sameSite }, want);
+  assert.equal(await page.evaluate(() => document.cookie), "");
+  const stored = await page.evaluate(() => JSON.stringify([localStorage, sessionStorage]));
+  assert.ok(!stored.includes(env.TOWLINE_SECRET), stored);
+  return `${cookie.name}=${cookie.value}`;
+}
+
+async function listed(page) {
+  step("a device name that is markup is text; the search finds by id");
+  const row = page.locator(`[data-device="${env.TOWLINE_DEVICE}"]`);
+  assert.ok((await row.textContent()).includes(env.TOWLINE_NAME));
+  assert.equal(await row.locator("img").count(), 0);
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  await page.fill('input[type="search"]', "no such device");
+  await page.locator("text=No device matches.").waitFor();
+  await page.fill('input[type="search"]', env.TOWLINE_DEVICE.slice(0, 12));
+  await row.waitFor();
+
+  step("English and Korean, light and dark");
+  await page.click("text=한국어");
+  await page.locator("h1", { hasText: "장치" }).waitFor();
+  await page.click("text=English");
+  const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  await page.emulateMedia({ colorScheme: "light" });
+  const light = await colour();
+  await page.emulateMedia({ colorScheme: "dark" });
+  assert.notEqual(await colour(), light);
+}
+
+async function typed(page, terminal) {
+  step("a shell: typed, read, of the right size from the first line on");
+  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a`).click();
+  await terminal.is("connected");
+  await terminal.type("stty size; echo sum-$((6*7)); export KEPT=still; echo 한글-$LANG");
+  await terminal.sees("sum-42");
+  await terminal.sees("한글-");
+  const rows = (await terminal.rows()).length;
+  assert.match((await terminal.rows()).join("\n"), new RegExp(`^${rows} \\d+`, "m"));
+  step("titles and links of the device steer nothing");
+  const before = await page.title();
+  await terminal.type("printf '\\033]0;owned\\007\\033]8;;javascript:window.pwned=1\\033\\\\press\\033]8;;\\033\\\\\\n'");
+  await terminal.sees("press");
+  assert.equal(await page.title(), before);
+}
+
+const LOOP = (name, count) =>
+  `i=0; while [ $i -lt ${count} ]; do i=$((i+1)); echo ${name}$i.; sleep 0.02; done; echo ${name}-''over`;
+
+async function cutAndKilled(page, terminal) {
+  step("five cuts and a killed gateway in a running loop: no line is lost or doubled");
+  await terminal.type(LOOP("line", 400));
+  for (let cut = 1; cut <= 5; cut += 1) {
+    await terminal.sees(`line${cut * 20}.`);
+    await ask("cut");
+  }
+  await terminal.sees("line150.");
+  await ask("kill");
+  await terminal.is("reconnecting");
+  await page.locator("text=Reconnecting since").waitFor();
+  await terminal.type("echo typed-''once");
+  await page.locator("text=bytes of input are kept").waitFor();
+  await ask("start");
+  await terminal.is("connected");
+  await terminal.sees("line-over");
+  await terminal.sees("typed-once");
+  await terminal.hasEachOnce("line", 400);
+  const once = (await terminal.all()).match(/typed-once/g);
+  assert.equal(once.length, 1, "what was typed meanwhile was executed once");
+}
+
+async function reloaded(context, page, terminal) {
+  step("a reload in the middle of output: the same screen, and each line once");
+  await terminal.type(LOOP("more", 300));
+  await terminal.sees("more60.");
+  await page.reload();
+  await terminal.sees("more-over");
+  await terminal.hasEachOnce("more", 300);
+  await terminal.hasEachOnce("line", 400);
+  await terminal.type("echo $KEPT-there");
+  await terminal.sees("still-there");
+
+  step("a second tab does not take the session without being asked to");
+  const other = await context.newPage();
+  await other.goto(page.url());
+  const second = new Terminal(other);
+  await second.is("elsewhere");
+  assert.equal(await terminal.status(), "connected");
+  await other.click("text=Take it over");
+  await second.is("connected");
+  await terminal.is("elsewhere");
+  await other.close();
+  await page.click("text=Take it over");
+  await terminal.is("connected");
+}
+
+async function pasted(page, terminal) {
+  step("more than one line is pasted after a question");
+  const paste = (text) =>
+    page.evaluate((text) => {
+      const clipboardData = new DataTransfer();
+      clipboardData.setData("text/plain", text);
+      const event = { clipboardData, bubbles: true, cancelable: true };
+      const target = document.querySelector(".xterm-helper-textarea");
+      target.dispatchEvent(new ClipboardEvent("paste", event));
+    }, text);
+  await paste("echo not-''pasted\necho at-''all\n");
+  await page.locator("dialog", { hasText: "Paste 2 lines?" }).waitFor();
+  await page.click("dialog >> text=Cancel");
+  await paste("echo one-''pasted\necho two-''pasted\n");
+  await page.locator('dialog button:text-is("Paste")').click();
+  await terminal.sees("pasted");
+  await page.keyboard.press("Enter");
+  await terminal.sees("two-pasted");
+  assert.ok(!(await terminal.all()).includes("not-pasted"));
+}
+
+async function strangers(page, cookie) {
+  step("another site's page does nothing with the cookie, the header or a websocket");
+  const target = "AmazonSSM.DescribeInstanceInformation";
+  const answer = await page.evaluate(
+    async ([target, type]) => {
+      const headers = { "Content-Type": type, "X-Amz-Target": target };
+      const response = await fetch("/", { method: "POST", headers, body: "{}" });
+      return { status: response.status, text: await response.text() };
+    },
+    [target, JSON_TYPE],
+  );
+  assert.match(code(answer), /^400 .*UnrecognizedClientException$/);
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.GetSignIn", Cookie: cookie };
+  const ours = await request({ ...headers, Origin: ORIGIN });
+  assert.equal(ours.status, 200, ours.text);
+  const csrf = JSON.parse(ours.text).CsrfToken;
+  for (const origin of [{}, { Origin: "https://evil.example" }, { Origin: "null" }]) {
+    assert.match(code(await request({ ...headers, ...origin })), /AccessDeniedException$/);
+    const listing = { ...headers, ...origin, "X-Amz-Target": target, "X-Towline-Csrf": csrf };
+    assert.match(code(await request(listing)), /AccessDeniedException$/);
+  }
+  const path = "/v1/data-channel/somebody-00000000000000001";
+  assert.equal(await websocket(path, "https://evil.example"), 403);
+  assert.equal(await websocket(path, ORIGIN), 101);
+  assert.equal(await websocket(path, null), 101);
+}
+
+async function leftAndEnded(page, terminal) {
+  step("left, listed, returned to, ended");
+  await page.click("text=Detach");
+  await page.locator(".own a").click();
+  await terminal.is("connected");
+  await terminal.type("echo $KEPT-running");
+  await terminal.sees("still-running");
+  await page.click('button:text-is("End")');
+  await terminal.is("ended");
+  await page.click("text=Back to the devices");
+  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a`).click();
+  await terminal.is("connected");
+  await terminal.type("exit 7");
+  await terminal.is("ended");
+  await page.locator("text=status 7").waitFor();
+  await page.click("text=Back to the devices");
+}
+
+async function signedOut(context, page, cookie) {
+  step("signed out: the cookie is worth nothing any more, and nothing is left in the browser");
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+  assert.deepEqual(await context.cookies(), []);
+  assert.deepEqual(await page.evaluate(() => Object.keys(sessionStorage)), []);
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.GetSignIn", Cookie: cookie };
+  assert.match(code(await request({ ...headers, Origin: ORIGIN })), /ExpiredTokenException$/);
+  await page.goBack();
+  await page.locator('input[name="key"]').waitFor();
+  assert.equal(await page.locator(".row[data-device]").count(), 0);
+  await eventually("the sign-in page stays", async () => (await page.locator(".sign-in").count()) === 1);
+}
+
+main().catch((error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exitCode = 1;
+  process.exit();
+});
