@@ -27,8 +27,11 @@ const LIGHT = {
   brightCyan: "#05606a",
 };
 
-/** The styles that xterm makes carry the nonce of this page: the policy forbids others. */
-function giveStylesTheNonce(): void {
+/**
+ * The page's policy forbids styles from elsewhere. The style elements that xterm makes get the
+ * page's nonce, and the style attributes that it sets go by the style object, which is allowed.
+ */
+function makeStylesAllowed(): void {
   const nonce = document.querySelector<HTMLMetaElement>('meta[name="towline-nonce"]')?.content;
   if (!nonce) return;
   const create = document.createElement.bind(document) as (name: string) => HTMLElement;
@@ -38,8 +41,13 @@ function giveStylesTheNonce(): void {
     return made;
   };
   document.createElement = marked as typeof document.createElement;
+  const set = Element.prototype.setAttribute;
+  Element.prototype.setAttribute = function (this: Element, name: string, value: string): void {
+    if (name === "style" && this instanceof HTMLElement) this.style.cssText = value;
+    else set.call(this, name, value);
+  };
 }
-giveStylesTheNonce();
+makeStylesAllowed();
 
 export interface Handlers {
   typed(bytes: Uint8Array): void;
