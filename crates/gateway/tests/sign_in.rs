@@ -281,7 +281,9 @@ async fn sign_out_voids_the_cookie_and_so_does_the_end_of_its_key() {
     assert!(out.set_cookie.unwrap().starts_with(&format!("{COOKIE}=; Path=/; Max-Age=0")));
     assert_eq!(desk.asks(&ann, READ).await, OVER);
     assert_eq!(desk.asks(&again, READ).await, "done", "the other browser's sign-in goes on");
-    desk.store.principals().set_key_active("ann", KEYS[0].1, false).await.unwrap();
+    let mut change = desk.store.change().await.unwrap();
+    assert!(change.set_key_active("ann", KEYS[0].1, false).await.unwrap());
+    change.commit().await.unwrap();
     assert_eq!(desk.asks(&again, READ).await, OVER);
 }
 

@@ -167,7 +167,9 @@ mod tests {
         assert!(sign_ins.remove("a").await.unwrap());
         assert!(!sign_ins.remove("a").await.unwrap());
         assert_eq!(sign_ins.get("a").await.unwrap(), None);
-        store.principals().delete_key("ann", "AKIA").await.unwrap();
+        let mut change = store.change().await.unwrap();
+        assert!(change.delete_key("ann", "AKIA").await.unwrap());
+        change.commit().await.unwrap();
         assert_eq!(sign_ins.get("b").await.unwrap(), None);
     }
 

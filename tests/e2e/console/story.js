@@ -57,6 +57,7 @@ async function main() {
   const { context, close } = await open(troubles);
   try {
     const page = context.pages()[0];
+    await signedInWithAWrongClock(context);
     const cookie = await signedIn(context, page);
     await listed(page);
     const terminal = new Terminal(page);
@@ -64,14 +65,40 @@ async function main() {
     await cutAndKilled(page, terminal);
     await reloaded(context, page, terminal);
     await pasted(page, terminal);
-    await strangers(page, cookie);
+    const csrf = await strangers(page, cookie);
+    const renewed = await expired(context, page, terminal, { cookie, csrf });
     await leftAndEnded(page, terminal);
-    await signedOut(context, page, cookie);
+    await signedOut(context, page, renewed);
     if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
   } finally {
     await close();
   }
   process.stdout.write("well\n");
+}
+
+async function signedInWithAWrongClock(context) {
+  step("a computer whose clock is a day ahead signs in");
+  const page = await context.newPage();
+  await page.addInitScript(() => {
+    const Right = Date;
+    const now = () => Right.now() + 86_400_000;
+    window.Date = class extends Right {
+      constructor(...parts) {
+        super(...(parts.length > 0 ? parts : [now()]));
+      }
+      static now() {
+        return now();
+      }
+    };
+  });
+  await page.goto(ORIGIN + "/console/");
+  const text = await page.textContent("body");
+  if (text.includes("without the web console")) throw new Error(text);
+  await signIn(page, env.TOWLINE_SECRET);
+  await page.locator(".row[data-device]").first().waitFor();
+  await page.click("text=Sign out");
+  await page.locator('input[name="key"]').waitFor();
+  await page.close();
 }
 
 async function signedIn(context, page) {
@@ -231,6 +258,25 @@ async function strangers(page, cookie) {
   assert.equal(await websocket(path, "https://evil.example"), 403);
   assert.equal(await websocket(path, ORIGIN), 101);
   assert.equal(await websocket(path, null), 101);
+  return csrf;
+}
+
+async function expired(context, page, terminal, { cookie, csrf }) {
+  step("a sign-in that ends leaves the open shell alone; a new attach needs a new one");
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.DeleteSignIn", Cookie: cookie };
+  const voided = await request({ ...headers, Origin: ORIGIN, "X-Towline-Csrf": csrf });
+  assert.equal(voided.status, 200, voided.text);
+  await terminal.type("echo $KEPT-attached");
+  await terminal.sees("still-attached");
+  await ask("cut");
+  await terminal.is("needsSignIn");
+  await signIn(page, env.TOWLINE_SECRET);
+  await terminal.is("connected");
+  await terminal.type("echo $KEPT-after");
+  await terminal.sees("still-after");
+  const [renewed] = await context.cookies();
+  assert.notEqual(`${renewed.name}=${renewed.value}`, cookie);
+  return `${renewed.name}=${renewed.value}`;
 }
 
 async function leftAndEnded(page, terminal) {

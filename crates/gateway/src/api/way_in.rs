@@ -21,7 +21,7 @@ use towline_ssm::operation::Operation;
 use towline_store::{Change, Trust};
 
 use super::authz::{Question, asked_by, parsed_set};
-use super::call::{Call, Caller};
+use super::call::{Call, Caller, Proof};
 use super::internal::OrInternal as _;
 use super::removal::Loss;
 use super::service::Api;
@@ -190,6 +190,7 @@ fn hypothetical(name: &UserName, principal: &str, arn: String) -> Caller {
         principal: principal.to_owned(),
         principal_id: String::new(),
         access_key: String::new(),
+        proof: Proof::Signature,
         tags: std::collections::BTreeMap::new(),
         temporary: None,
     }

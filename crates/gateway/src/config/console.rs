@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
 use crate::limits::MAX_ORIGINS;
 use crate::origins::canonical;
 
-/// The idle time of a sign-in when nothing is set.
-const DEFAULT_IDLE: Duration = Duration::from_secs(3600);
-/// The longest life of a sign-in when nothing is set.
-const DEFAULT_MAX: Duration = Duration::from_secs(12 * 3600);
+/// Minutes without a request of the user after which a sign-in ends when nothing is set.
+const DEFAULT_IDLE: f64 = 60.0;
+/// Minutes that a sign-in lasts at most when nothing is set.
+const DEFAULT_MAX: f64 = 720.0;
+/// Most minutes of both: a day.
+const MAX_MINUTES: f64 = 1440.0;
 
 /// What the file says.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -45,19 +46,18 @@ pub struct Console {
     pub max: Duration,
 }
 
-impl Console {
+/// A key, its value, and what it should be.
+type Wrong = (&'static str, String, &'static str);
+
+impl RawConsole {
     /// Checks the section; `endpoint` is the gateway's own URL.
     ///
     /// # Errors
-    /// [`ConfigError::Value`] for the first key that cannot be.
-    pub(super) fn new(raw: Option<RawConsole>, endpoint: &str) -> Result<Self, ConfigError> {
-        let raw = raw.unwrap_or_default();
-        let wrong = |value: String| ConfigError::Value {
-            key: "console.origins",
-            value,
-            want: "at most 16 origins of https pages, such as https://gateway.example:8443",
-        };
-        let origins = match raw.origins {
+    /// Key and value of the first one that cannot be, and what it should be.
+    pub fn settings(self, endpoint: &str) -> Result<Console, Wrong> {
+        let want = "at most 16 origins of https pages, such as https://gateway.example:8443";
+        let wrong = |value: String| ("console.origins", value, want);
+        let origins = match self.origins {
             None => canonical(endpoint).into_iter().collect(),
             Some(named) if named.len() > MAX_ORIGINS => return Err(wrong(named.join(", "))),
             Some(named) => named
@@ -65,22 +65,29 @@ impl Console {
                 .map(|origin| canonical(&origin).ok_or_else(|| wrong(origin)))
                 .collect::<Result<_, _>>()?,
         };
-        let idle = super::minutes("console.idle_minutes", raw.idle_minutes)?;
-        let max = super::minutes("console.max_minutes", raw.max_minutes)?;
-        Ok(Self { origins, idle: idle.unwrap_or(DEFAULT_IDLE), max: max.unwrap_or(DEFAULT_MAX) })
+        Ok(Console {
+            origins,
+            idle: minutes("console.idle_minutes", self.idle_minutes.unwrap_or(DEFAULT_IDLE))?,
+            max: minutes("console.max_minutes", self.max_minutes.unwrap_or(DEFAULT_MAX))?,
+        })
     }
+}
+
+fn minutes(key: &'static str, minutes: f64) -> Result<Duration, Wrong> {
+    if minutes > 0.0 && minutes <= MAX_MINUTES {
+        return Ok(Duration::from_secs_f64(minutes * 60.0));
+    }
+    Err((key, minutes.to_string(), "minutes, more than 0 and at most 1440"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn origins(raw: Option<&[&str]>) -> Result<Vec<String>, String> {
+    fn origins(raw: Option<&[&str]>) -> Result<Vec<String>, Wrong> {
         let origins = raw.map(|all| all.iter().map(|&one| one.to_owned()).collect());
         let raw = RawConsole { origins, ..RawConsole::default() };
-        Console::new(Some(raw), "https://GW.example:443")
-            .map(|console| console.origins)
-            .map_err(|error| error.to_string())
+        raw.settings("https://GW.example:443").map(|console| console.origins)
     }
 
     #[test]
@@ -93,16 +100,18 @@ mod tests {
     #[test]
     fn an_origin_that_no_page_can_have_is_refused() {
         for wrong in ["http://gw.example", "gw.example", "https://gw.example/console"] {
-            let error = origins(Some(&[wrong])).unwrap_err();
-            assert!(error.starts_with("console.origins = ") && error.contains(wrong), "{error}");
+            let (key, value, _) = origins(Some(&[wrong])).unwrap_err();
+            assert_eq!((key, value.as_str()), ("console.origins", wrong));
         }
     }
 
     #[test]
     fn a_sign_in_lasts_an_hour_idle_and_half_a_day_at_most() {
-        let console = Console::new(None, "https://gw.example").unwrap();
+        let console = RawConsole::default().settings("https://gw.example").unwrap();
         assert_eq!((console.idle.as_secs(), console.max.as_secs()), (3_600, 43_200));
-        let raw = RawConsole { idle_minutes: Some(0.0), ..RawConsole::default() };
-        assert!(Console::new(Some(raw), "https://gw.example").is_err());
+        for wrong in [0.0, -1.0, f64::NAN, 1441.0] {
+            let raw = RawConsole { idle_minutes: Some(wrong), ..RawConsole::default() };
+            assert_eq!(raw.settings("https://gw.example").unwrap_err().0, "console.idle_minutes");
+        }
     }
 }

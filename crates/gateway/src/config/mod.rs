@@ -161,10 +161,14 @@ impl Config {
         let proxies = Proxies::parse(&raw.proxy_protocol_from).map_err(|wrong| {
             value("proxy_protocol_from", &wrong, "an address or a range such as 10.0.0.0/8")
         })?;
+        let console = raw.console.clone().unwrap_or_default();
+        let console = console
+            .settings(&raw.endpoint)
+            .map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
         Ok(Self {
             proxies,
             evidence,
-            console: Console::new(raw.console, &raw.endpoint)?,
+            console,
             session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?
                 .unwrap_or(DEFAULT_GRACE),
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
