@@ -126,7 +126,11 @@ export async function signOut(): Promise<void> {
   identity.value = null;
 }
 
-const GONE = ["ExpiredTokenException", "UnrecognizedClientException", "MissingAuthenticationToken"];
+const GONE = [
+  "ExpiredTokenException",
+  "UnrecognizedClientException",
+  "MissingAuthenticationTokenException",
+];
 
 /** Whether an error says that there is no sign-in any more. */
 export function needsSignIn(error: unknown): boolean {

@@ -312,5 +312,16 @@ async fn a_made_up_cookie_counts_as_a_failure_of_its_source() {
     // Another gateway's cookie on the same host is not looked at.
     let other = [("origin", ORIGIN), ("cookie", "__Host-towline-ffffffffffffffff=x")];
     let answer = desk.send(GET, &other, "192.0.2.1:1").await;
-    assert_eq!(answer.code, "MissingAuthenticationToken");
+    assert_eq!(answer.code, "MissingAuthenticationTokenException");
+}
+
+#[tokio::test]
+async fn a_page_that_is_loaded_before_anybody_signs_in_is_no_failed_attempt() {
+    let desk = Desk::open().await;
+    let headers = [("origin", ORIGIN)];
+    for _ in 0..=limits::MAX_FAILURES {
+        let answer = desk.send(GET, &headers, "192.0.2.1:1").await;
+        assert_eq!(answer.code, "MissingAuthenticationTokenException");
+    }
+    assert_eq!(desk.signed(CREATE, KEYS[0].1, &headers).await.code, "done");
 }

@@ -21,7 +21,14 @@ const PATIENCE = 60_000;
 /** What Chromium itself writes about requests that a test makes fail. */
 const OF_THE_NETWORK = /^(Failed to load resource: |WebSocket connection to )/;
 
-const lines = readline.createInterface({ input: process.stdin })[Symbol.asyncIterator]();
+const input = readline.createInterface({ input: process.stdin });
+const lines = input[Symbol.asyncIterator]();
+
+/** Nothing more is asked: node may end. */
+function finish() {
+  input.close();
+  process.stdin.destroy();
+}
 
 /** Has the test's other half do something: kill the gateway, cut the link. */
 async function ask(what) {
@@ -77,4 +84,4 @@ async function eventually(what, look) {
   throw new Error(`${what}: not within ${PATIENCE} ms`);
 }
 
-module.exports = { open, ask, eventually };
+module.exports = { open, ask, eventually, finish };

@@ -46,7 +46,9 @@ fn a_person_works_on_a_device_in_a_browser() -> Outcome {
     })?;
     let log = lab.gateway.logged();
     for name in ["CreateSignIn", "GetSignIn", "StartSession", "ResumeSession", "DeleteSignIn"] {
-        let line = log.lines().find(|line| line.contains(&format!("\"eventName\":\"{name}\"")));
+        let event = format!("\"eventName\":\"{name}\"");
+        let done = |line: &&str| line.contains(&event) && !line.contains("\"errorCode\"");
+        let line = log.lines().find(done);
         let line = line.ok_or_else(|| Trouble::new(format!("no audit line of {name}")))?;
         let by_cookie = line.contains("\"proof\":\"cookie\"");
         ensure(by_cookie == (name != "CreateSignIn"), || {

@@ -8,13 +8,19 @@
 const assert = require("assert");
 const https = require("https");
 const WebSocket = require("ws");
-const { open, ask, eventually } = require("./browser.js");
+const { open, ask, eventually, finish } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
 const env = process.env;
 const ORIGIN = env.TOWLINE_ORIGIN;
 const JSON_TYPE = "application/x-amz-json-1.1";
-const step = (text) => process.stderr.write(`-- ${text}\n`);
+const step = (text) => process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
+
+/** Keeps a picture of the page, if somebody wants one. */
+async function picture(page, name) {
+  const folder = env.TOWLINE_PICTURES;
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png` });
+}
 
 async function signIn(page, secret) {
   await page.fill('input[name="key"]', env.TOWLINE_KEY);
@@ -74,6 +80,7 @@ async function main() {
     await close();
   }
   process.stdout.write("well\n");
+  finish();
 }
 
 async function signedInWithAWrongClock(context) {
@@ -105,6 +112,7 @@ async function signedIn(context, page) {
   step("the gateway's address leads to the console; a wrong secret is refused");
   await page.goto(ORIGIN + "/");
   assert.equal(page.url(), ORIGIN + "/console/");
+  await picture(page, "sign-in");
   await signIn(page, "wrong" + env.TOWLINE_SECRET.slice(5));
   await page.locator('[role="alert"]', { hasText: "refused" }).waitFor();
   assert.deepEqual(await context.cookies(), []);
@@ -142,8 +150,10 @@ async function listed(page) {
   const colour = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
   await page.emulateMedia({ colorScheme: "light" });
   const light = await colour();
+  await picture(page, "devices-light");
   await page.emulateMedia({ colorScheme: "dark" });
   assert.notEqual(await colour(), light);
+  await picture(page, "devices-dark");
 }
 
 async function typed(page, terminal) {
@@ -178,6 +188,7 @@ async function cutAndKilled(page, terminal) {
   await page.locator("text=Reconnecting since").waitFor();
   await terminal.type("echo typed-''once");
   await page.locator("text=bytes of input are kept").waitFor();
+  await picture(page, "reconnecting");
   await ask("start");
   await terminal.is("connected");
   await terminal.sees("line-over");
