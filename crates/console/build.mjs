@@ -4,7 +4,7 @@
 // that has not changed is not written again: the gateway is then not compiled again.
 
 import { createHash } from "node:crypto";
-import { mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
@@ -29,6 +29,7 @@ if (process.argv.includes("--tests")) {
     bundle: true,
     minify: true,
     write: false,
+    metafile: true,
     outdir: join(root, "dist"),
     format: "esm",
     target: "es2022",
@@ -40,13 +41,39 @@ if (process.argv.includes("--tests")) {
   const names = {};
   for (const file of made.outputFiles) {
     const kind = file.path.endsWith(".css") ? "css" : "js";
-    const hash = createHash("sha256").update(file.contents).digest("hex").slice(0, 12);
-    names[kind] = `app-${hash}.${kind}`;
+    names[kind] = `app-${digest(file.contents)}.${kind}`;
     files.set(`${names[kind]}.br`, brotli(file.contents));
   }
+  const licences = Buffer.from(licencesOf(made.metafile));
+  names.txt = `licences-${digest(licences)}.txt`;
+  files.set(`${names.txt}.br`, brotli(licences));
   const page = readFileSync(join(root, "src/index.html"), "utf8");
-  files.set("index.html", page.replace("{{js}}", names.js).replace("{{css}}", names.css));
+  const filled = page.replace(/\{\{(js|css|txt)\}\}/g, (_, kind) => names[kind]);
+  files.set("index.html", filled);
   put(join(root, "dist"), files);
+}
+
+/** The licences of all packages of which something is in the bundle. */
+function licencesOf({ inputs }) {
+  const packages = Object.keys(inputs)
+    .map((path) => path.match(/node_modules\/((?:@[^/]+\/)?[^/]+)\//)?.[1])
+    .filter(Boolean);
+  const texts = Array.from(new Set(packages))
+    .sort()
+    .map((name) => `${name}\n\n${licenceOf(join(root, "node_modules", name))}`);
+  return texts.join("\n----\n\n");
+}
+
+/** Some packages only name their licence. */
+function licenceOf(folder) {
+  const file = join(folder, "LICENSE");
+  if (existsSync(file)) return readFileSync(file, "utf8");
+  const { license, author, repository } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+  return `${license}, ${author?.name ?? author ?? ""}, ${repository?.url ?? repository ?? ""}\n`;
+}
+
+function digest(bytes) {
+  return createHash("sha256").update(bytes).digest("hex").slice(0, 12);
 }
 
 function brotli(bytes) {

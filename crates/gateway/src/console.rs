@@ -111,7 +111,7 @@ fn kind(name: &str) -> &'static str {
     match name.rsplit_once('.') {
         Some((_, "js")) => "text/javascript; charset=utf-8",
         Some((_, "css")) => "text/css; charset=utf-8",
-        Some((_, "svg")) => "image/svg+xml",
+        Some((_, "txt")) => "text/plain; charset=utf-8",
         _ => "application/octet-stream",
     }
 }
