@@ -92,6 +92,7 @@ impl Desk {
             metrics: Arc::new(Metrics::default()),
             evidence: Arc::new(evidence),
             stream_url_host: None,
+            removal_ends_sessions: false,
             sign_in: SignInSettings {
                 gateway_id: "0123456789abcdef".into(),
                 origins: Origins::new(vec![ORIGIN.into()]),
