@@ -93,6 +93,7 @@ impl Desk {
             evidence: Arc::new(evidence),
             stream_url_host: None,
             removal_ends_sessions: false,
+            seen: Vec::new(),
             sign_in: SignInSettings {
                 gateway_id: "0123456789abcdef".into(),
                 origins: Origins::new(vec![ORIGIN.into()]),

@@ -28,6 +28,7 @@ use towline_ssm::operation::{Operation, Service};
 use towline_store::SeenRequest;
 use tracing::Instrument as _;
 
+use super::authn::Failure;
 use super::bodies;
 use super::call::{Call, Caller, Record};
 use super::internal::internal;
