@@ -50,7 +50,7 @@ mod tests {
     fn a_link_in_the_place_of_the_new_file_leads_nowhere() {
         let dir = tempfile::tempdir().unwrap();
         let (path, other) = (dir.path().join("file"), dir.path().join("other"));
-        fs::write(&other, b"kept").unwrap();
+        replace(&other, b"kept", 0o600).unwrap();
         let beside = dir.path().join(format!("file.{}.new", std::process::id()));
         std::os::unix::fs::symlink(&other, &beside).unwrap();
         replace(&path, b"new", 0o600).unwrap();

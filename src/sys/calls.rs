@@ -396,9 +396,11 @@ pub(crate) struct Shadow {
 /// The database cannot be read.
 pub(crate) fn shadow(name: &CStr) -> nix::Result<Option<Shadow>> {
     Errno::clear();
-    // SAFETY: the name is null-terminated. The result is null, or points to memory of the C library
-    // that stays until the next call, which no other thread makes.
-    let Some(line) = (unsafe { libc::getspnam(name.as_ptr()).as_ref() }) else {
+    // SAFETY: the name is null-terminated.
+    let line = unsafe { libc::getspnam(name.as_ptr()) };
+    // SAFETY: it is null, or points to memory of the C library that stays until the next call, which
+    // no other thread makes.
+    let Some(line) = (unsafe { line.as_ref() }) else {
         return match Errno::last() {
             errno @ (Errno::EACCES
             | Errno::EPERM

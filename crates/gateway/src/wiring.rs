@@ -375,11 +375,7 @@ impl Gateway {
             console::routes(&foundation.realm.region),
             readiness::routes(ready),
         ]));
-        let mut stopping = stop.clone();
-        tokio::spawn(async move {
-            crate::listener::stopped(&mut stopping).await;
-            sessions.going_away();
-        });
+        tokio::spawn(announce_end(sessions, stop.clone()));
         let port = Arc::new(TlsListener {
             tls,
             agents: plane.agents,
@@ -414,6 +410,12 @@ async fn keep_limits(store: &Store, config: &Config) -> Result<(), StoreError> {
         }
     }
     Ok(())
+}
+
+/// Tells operators that the gateway stops, when it does.
+async fn announce_end(sessions: Arc<dyn Sessions>, mut stop: watch::Receiver<bool>) {
+    crate::listener::stopped(&mut stop).await;
+    sessions.going_away();
 }
 
 /// Exports what no file holds yet, before the store is closed.

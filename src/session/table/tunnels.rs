@@ -40,6 +40,7 @@ impl Table {
     /// The number of the first descriptor that no tunnel takes: sessions and the link need the rest,
     /// at most half of what there is.
     fn descriptors_for_tunnels(&self) -> u64 {
+        #[allow(clippy::useless_conversion)] // 32 bits on some targets
         let all = getrlimit(Resource::RLIMIT_NOFILE).map_or(u64::MAX, |(soft, _)| soft.into());
         let kept = limits::OWN_DESCRIPTORS + self.most as u64 * limits::SESSION_DESCRIPTORS;
         all - kept.min(all / 2)

@@ -69,7 +69,10 @@ async fn live_sessions_are_found_by_person_and_by_role() {
     }
     store.sessions().end("b", false, "", NOW).await.unwrap();
     let mut change = store.change().await.unwrap();
-    assert_eq!(change.live_sessions(&[ann.unique_id.clone()]).await.unwrap(), ["a", "r"]);
+    assert_eq!(
+        change.live_sessions(std::slice::from_ref(&ann.unique_id)).await.unwrap(),
+        ["a", "r"]
+    );
     assert_eq!(change.live_sessions(&["AROA".into()]).await.unwrap(), ["r"]);
     drop(change);
     assert_eq!(crate::testing::remove(&store, "ann").await.sessions, ["a", "r"]);

@@ -138,14 +138,10 @@ fn row(record: Record) -> CommandRow {
         Record::Started { at, source, why } => {
             CommandRow { kind: "agent", at, detail: words(source, &why), ..empty }
         }
-        Record::Session { at, pid, source, why, .. } => CommandRow {
-            kind: "begin",
-            session,
-            at,
-            pid: Some(pid),
-            detail: words(source, &why),
-            ..empty
-        },
+        Record::Session { at, pid, source, why, .. } => {
+            let (pid, detail) = (Some(pid), words(source, &why));
+            CommandRow { kind: "begin", session, at, pid, detail, ..empty }
+        }
         Record::Exec { at, pid, parent, uid, arguments, cut, directory, .. } => CommandRow {
             kind: "exec",
             session,
@@ -189,13 +185,10 @@ fn row(record: Record) -> CommandRow {
         Record::Gap { at, lost, .. } => {
             CommandRow { kind: "gap", at, detail: reason(lost), ..empty }
         }
-        Record::Stopped { at } => CommandRow {
-            kind: "agent",
-            at,
-            detail: "the agent stopped".into(),
-            last: true,
-            ..empty
-        },
+        Record::Stopped { at } => {
+            let detail = "the agent stopped".to_owned();
+            CommandRow { kind: "agent", at, detail, last: true, ..empty }
+        }
     }
 }
 
