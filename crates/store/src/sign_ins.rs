@@ -139,7 +139,7 @@ mod tests {
     async fn with_a_key() -> (Store, tempfile::TempDir) {
         let (store, dir) = scratch().await;
         store.principals().create("ann", &[], UnixMillis(1)).await.unwrap();
-        store.principals().add_key("AKIA", "ann", b"sealed", UnixMillis(1)).await.unwrap();
+        store.principals().add_key("ann", "AKIA", b"sealed", UnixMillis(1)).await.unwrap();
         (store, dir)
     }
 

@@ -25,6 +25,9 @@ def every_operation_about_commands_answers():
     assert [c["CommandId"] for c in ssm.list_commands(CommandId=command)["Commands"]] == [command]
     assert ssm.list_command_invocations(CommandId=command)["CommandInvocations"][0]["InstanceId"] == DEVICE
     assert ssm.get_command_invocation(CommandId=command, InstanceId=DEVICE)["PluginName"] == "aws:runShellScript"
+    # On a device that never answers there is no output yet; what was asked is on record.
+    output = towline("GetCommandOutput", {"CommandId": command, "InstanceId": DEVICE})
+    assert output["PluginNames"] == ["aws:runShellScript"] and output["Data"] == "", output
     ssm.cancel_command(CommandId=command)
 
 
@@ -325,6 +328,14 @@ def a_refusal_names_statements_only_to_those_who_may_read_their_policies():
 
 
 # ---- errors of every class
+
+@check
+def a_browsers_sign_in_is_made_by_a_key_and_read_by_its_cookie_alone():
+    made = towline("CreateSignIn", {})
+    assert made["PrincipalName"] == "admin" and made["CsrfToken"], made
+    towline("GetSignIn", {}, expect="ValidationException")
+    towline("DeleteSignIn", {}, expect="ValidationException")
+
 
 @check
 def an_unsigned_request_is_refused():

@@ -52,6 +52,10 @@ const USER_AGENT: &str = concat!("towline/", env!("CARGO_PKG_VERSION"));
 /// Content type of AWS JSON 1.1.
 const JSON: &str = "application/x-amz-json-1.1";
 
+/// A header with a random value, as AWS's tools send it. Signatures count whole seconds: without it
+/// two equal requests of one second would have one signature, and a gateway takes each once.
+const INVOCATION: &str = "amz-sdk-invocation-id";
+
 /// A connection to the gateway, encrypted.
 pub(crate) type Stream = TlsStream<BufReader<TcpStream>>;
 /// A session's stream.
@@ -165,7 +169,8 @@ impl Client {
     ) -> Result<(StatusCode, Bytes), CallError> {
         let to = self.settings.endpoint.clone();
         let host = to.authority();
-        let mut all = vec![("host", host.as_str())];
+        let id = generate_key();
+        let mut all = vec![("host", host.as_str()), (INVOCATION, id.as_str())];
         all.extend_from_slice(headers);
         let added = self.signature(service, &to.path, &all, &body)?;
         let mut request = Request::post(&to.path).header(header::USER_AGENT, USER_AGENT);

@@ -31,6 +31,8 @@ use super::service::Api;
 use super::tokens::Token;
 use crate::plane::Person;
 
+/// What a client is told whose request was taken before.
+pub(super) const REPLAYED: &str = "this request was already received: sign it anew";
 /// The header of temporary credentials.
 const SECURITY_TOKEN: &str = "x-amz-security-token";
 
@@ -169,10 +171,7 @@ impl Api {
         now: UnixMillis,
     ) -> Result<SeenRequest, ApiError> {
         let (signature, forget_at) = (verified.replay_key, verified.forget_at);
-        let again = || {
-            let message = "this request was already received: sign it anew";
-            ApiError::new(ErrorCode::InvalidSignatureException, message)
-        };
+        let again = || ApiError::new(ErrorCode::InvalidSignatureException, REPLAYED);
         // Memory forgets the oldest when there are too many; the table does not.
         if self.replays.is_full() && !self.replays.knows(&signature) {
             let stored = self.store().seen_requests().contains(&signature).await;

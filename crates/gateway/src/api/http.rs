@@ -28,7 +28,7 @@ use towline_ssm::operation::{Operation, Service};
 use towline_store::SeenRequest;
 use tracing::Instrument as _;
 
-use super::authn::Failure;
+use super::authn::{Failure, REPLAYED};
 use super::bodies;
 use super::call::{Call, Caller, Record};
 use super::internal::internal;
@@ -92,7 +92,7 @@ async fn call(
             }
             response
         }
-        Err(error) if ends_plugin(&head.headers, error.code) => {
+        Err(error) if ends_plugin(&head.headers, &error) => {
             let over = StartSessionResponse::default();
             respond(StatusCode::OK, protocol, &request_id, Body::from(to_json(&over)))
         }
@@ -122,13 +122,13 @@ fn to_console() -> Response<Body> {
 /// Whether session-manager-plugin asks for its session and will not get it. An error makes it try
 /// for ever without a word; an empty token makes it say that the session timed out, and end. The
 /// audit trail has the refusal.
-fn ends_plugin(headers: &HeaderMap, code: ErrorCode) -> bool {
+fn ends_plugin(headers: &HeaderMap, error: &ApiError) -> bool {
     use ErrorCode::{
         AccessDeniedException, DoesNotExistException, ExpiredTokenException,
         InvalidSignatureException, UnrecognizedClientException,
     };
     let for_good = matches!(
-        code,
+        error.code,
         AccessDeniedException
             | DoesNotExistException
             | ExpiredTokenException
@@ -136,7 +136,9 @@ fn ends_plugin(headers: &HeaderMap, code: ErrorCode) -> bool {
             | UnrecognizedClientException
     );
     let resumes = Operation::ResumeSession.target();
+    // Signed in a second in which a gateway before a restart took the same: it signs anew.
     for_good
+        && error.message != REPLAYED
         && resumes.as_deref() == Some(text(headers, "x-amz-target"))
         && text(headers, header::USER_AGENT.as_str()).starts_with("aws-sdk-go")
 }

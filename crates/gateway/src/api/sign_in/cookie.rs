@@ -25,10 +25,9 @@ impl Api {
 
     /// The value of `Set-Cookie` that gives a browser this sign-in.
     pub(super) fn cookie_of(&self, id: &str) -> Result<String, ApiError> {
-        let sealed = self
-            .parts
-            .vault
-            .seal(SEALED_FOR, id.as_bytes())
+        let vault = &self.parts.vault;
+        let sealed = vault
+            .seal(&vault.given_out(SEALED_FOR), id.as_bytes())
             .or_internal("cannot seal a sign-in")?;
         Ok(self.set_cookie(&URL_SAFE_NO_PAD.encode(sealed), self.parts.sign_in.max.as_secs()))
     }
