@@ -8,6 +8,8 @@
 //! - Days are counted by the authority's clock: a device may believe that it is 1970.
 //! - An account without a password (`!`, `!!`, `*`) is open: it may be used by keys. A password or
 //!   a `*` behind a `!` was locked by somebody.
+//! - An agent that is not root opens sessions as itself whatever its account's fields say: only a
+//!   `nologin` file closes it.
 //! - Root is not locked by its password, nor by a `nologin` file: `policy.allow_root` closes root.
 //!
 //! # Not here
@@ -57,12 +59,11 @@ enum Why {
 /// # Errors
 /// What closes it.
 pub(super) fn judge(account: &Account, unix_ms: u64) -> Result<(), Closed> {
-    // An agent that is not root is this account already: its shell keeps nobody out.
+    // An agent that is not root is this account already: the account's fields keep nobody out.
     let own = !geteuid().is_root() && account.uid == geteuid();
-    let objection = by_shell(&account.shell)
-        .filter(|_| !own)
-        .or_else(|| by_file(account.is_root()))
-        .or_else(|| by_shadow(account, unix_ms / DAY_MS));
+    let objection = by_file(account.is_root())
+        .or_else(|| by_shell(&account.shell).filter(|_| !own))
+        .or_else(|| by_shadow(account, unix_ms / DAY_MS).filter(|_| !own));
     objection.map_or(Ok(()), |why| Err(Closed { account: account.name.clone(), why }))
 }
 
@@ -80,8 +81,6 @@ fn by_shadow(account: &Account, today: u64) -> Option<Why> {
     let name = CString::new(account.name.as_str()).ok()?;
     match calls::shadow(&name) {
         Ok(shadow) => objection(&shadow?, account.is_root(), i64::try_from(today).ok()?),
-        // An agent that may not read it is no more than this account itself.
-        Err(Errno::EACCES | Errno::EPERM) if account.uid == geteuid() => None,
         Err(errno) => Some(Why::Unreadable(errno)),
     }
 }

@@ -31,7 +31,8 @@ pub(crate) fn install(place: &Place, partial: &mut Partial, mode: u32) -> Result
         partial.keep_name(place)?;
         match place.look()? {
             None => match make(place, partial, mode) {
-                Err(Errno::EXIST | Errno::STALE) => {}
+                // It got a name, or the partial file lost its own, since they were looked at.
+                Err(Errno::EXIST | Errno::STALE | Errno::NOENT) => {}
                 result => return Ok(result?),
             },
             Some(there) if there.kind == Kind::File => match over(place, partial, &there) {
@@ -69,6 +70,7 @@ fn over(place: &Place, partial: &mut Partial, there: &Seen) -> Result<(), Fault>
             Ok(()) => return Ok(()),
             // A mount point, or a directory that lets nobody remove the file of another user.
             Err(Errno::BUSY | Errno::PERM | Errno::ACCESS | Errno::XDEV) => {}
+            Err(Errno::NOENT) => return Err(Fault::Disturbed),
             Err(errno) => return Err(errno.into()),
         }
     }
