@@ -7,6 +7,8 @@
 //! - Relocations are packed (`DT_RELR`, 70 KB less) only where a program that was linked so runs on
 //!   the machine that builds: linkers before binutils 2.38 and glibc before 2.36 do not know it.
 
+use std::fs::File;
+use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -37,7 +39,8 @@ fn packs_relocations() -> bool {
     }
     let folder = variable("OUT_DIR");
     let (source, program) = (Path::new(&folder).join("probe.rs"), Path::new(&folder).join("probe"));
-    if std::fs::write(&source, "fn main() {}").is_err() {
+    let written = File::create(&source).and_then(|mut file| file.write_all(b"fn main() {}"));
+    if written.is_err() {
         return false;
     }
     let mut compiler = Command::new(variable("RUSTC"));
