@@ -16,6 +16,12 @@ pub const MAX_BODY: usize = 1024 * 1024;
 /// Bytes of a body that count for nothing: what nearly all requests stay below.
 pub const FREE_BODY: usize = 16 * 1024;
 
+/// Bytes of a refused request's body that are taken in and dropped before the answer.
+pub const DISCARDED_BODY: usize = 4 * MAX_BODY;
+
+/// How long that may take.
+pub const DISCARD_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// Bytes of bodies of strangers in memory at once, beyond [`FREE_BODY`] of each.
 pub const STRANGER_BODIES: usize = 32 * 1024 * 1024;
 

@@ -42,7 +42,7 @@ impl Bodies {
     /// connection yet.
     pub(super) async fn read(
         &self,
-        body: Body,
+        body: &mut Body,
         stranger: Option<IpAddr>,
     ) -> Result<Bytes, ApiError> {
         let mut share =
@@ -57,7 +57,21 @@ impl Bodies {
     }
 }
 
-async fn collect(mut body: Body, mut share: Option<&mut Share<'_>>) -> Result<Bytes, ApiError> {
+/// Takes in what a client goes on sending of a body that nobody reads, within bounds. A client that
+/// is cut off while it sends does not read why.
+pub(super) async fn discard(body: &mut Body) {
+    let rest = async {
+        let mut left = limits::DISCARDED_BODY;
+        while left > 0
+            && let Some(Ok(frame)) = body.frame().await
+        {
+            left = left.saturating_sub(frame.data_ref().map_or(0, Bytes::len));
+        }
+    };
+    let _ = tokio::time::timeout(limits::DISCARD_TIMEOUT, rest).await;
+}
+
+async fn collect(body: &mut Body, mut share: Option<&mut Share<'_>>) -> Result<Bytes, ApiError> {
     let mut whole = BytesMut::new();
     while let Some(frame) = body.frame().await {
         let frame = frame.map_err(|_| malformed("the body is not whole"))?;
@@ -176,10 +190,10 @@ mod tests {
         let mut all = share(&bodies, HERE);
         assert!(all.grow(limits::STRANGER_BODIES_OF_SOURCE));
         let body = |bytes| Body::from(vec![b'x'; bytes]);
-        assert!(bodies.read(body(limits::FREE_BODY), Some(HERE)).await.is_ok());
-        let refused = bodies.read(body(limits::FREE_BODY + 1), Some(HERE)).await.unwrap_err();
+        assert!(bodies.read(&mut body(limits::FREE_BODY), Some(HERE)).await.is_ok());
+        let refused = bodies.read(&mut body(limits::FREE_BODY + 1), Some(HERE)).await.unwrap_err();
         assert_eq!(refused.code, ErrorCode::ThrottlingException);
-        assert!(bodies.read(body(limits::MAX_BODY), None).await.is_ok());
-        assert!(bodies.read(body(limits::MAX_BODY + 1), None).await.is_err());
+        assert!(bodies.read(&mut body(limits::MAX_BODY), None).await.is_ok());
+        assert!(bodies.read(&mut body(limits::MAX_BODY + 1), None).await.is_err());
     }
 }

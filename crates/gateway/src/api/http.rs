@@ -63,7 +63,7 @@ async fn call(
     Extension(Peer(peer)): Extension<Peer>,
     request: Request<Body>,
 ) -> Response<Body> {
-    let (head, body) = request.into_parts();
+    let (head, mut body) = request.into_parts();
     if head.method == Method::GET && text(&head.headers, "accept").contains("text/html") {
         return to_console(); // somebody typed the gateway's address into a browser
     }
@@ -81,7 +81,11 @@ async fn call(
         }
     };
     let span = tracing::info_span!("request", id = request_id, op = tracing::field::Empty);
-    let outcome = api.answer(&head, body, protocol, peer.ip(), &request_id).instrument(span).await;
+    let answer = api.answer(&head, &mut body, protocol, peer.ip(), &request_id);
+    let outcome = answer.instrument(span).await;
+    if outcome.is_err() {
+        bodies::discard(&mut body).await;
+    }
     match outcome {
         Ok(Reply { body, set_cookie }) => {
             let mut response = respond(StatusCode::OK, protocol, &request_id, Body::from(body));
@@ -181,7 +185,7 @@ impl Api {
     async fn answer(
         &self,
         head: &request::Parts,
-        body: Body,
+        body: &mut Body,
         protocol: Protocol,
         source: IpAddr,
         request_id: &str,
@@ -225,7 +229,7 @@ impl Api {
     async fn identify(
         &self,
         head: &request::Parts,
-        body: Body,
+        body: &mut Body,
         protocol: Protocol,
         stranger: Option<IpAddr>,
         now: UnixMillis,

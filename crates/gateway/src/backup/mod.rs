@@ -1,7 +1,7 @@
 //! Backup and restore of a gateway.
 //!
 //! Data flow: store, chain and outbox -> [`snapshot`] (a folder of the gateway's directory, at one
-//! instant) -> [`file`] (one file, with a digest of each entry) -> [`sealed`]
+//! instant) -> [`mod@file`] (one file, with a digest of each entry) -> [`sealed`]
 //! where it is to be encrypted -> [`restore`] (a new directory, in
 //! which nothing of the past can be used twice).
 //!
