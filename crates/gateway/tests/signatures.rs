@@ -2,7 +2,6 @@
 //! by hand.
 #![allow(clippy::unwrap_used)] // also outside of the test functions: all of this is a test
 
-use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,8 +11,10 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::Request;
+use futures_util::stream;
 use http_body_util::BodyExt as _;
 use serde_json::Value;
+use tokio::sync::Notify;
 use tower::ServiceExt as _;
 use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
@@ -257,12 +258,21 @@ async fn what_is_proven_to_be_a_users_is_never_throttled_as_a_strangers() {
 #[tokio::test]
 async fn a_body_that_does_not_arrive_is_answered_in_time() {
     let desk = Desk::open().await;
-    let never =
-        Body::from_stream(futures_util::stream::pending::<Result<bytes::Bytes, std::io::Error>>());
+    let asked = Arc::new(Notify::new());
+    let never = stream::poll_fn({
+        let asked = Arc::clone(&asked);
+        move |_| -> Poll<Option<Result<bytes::Bytes, std::io::Error>>> {
+            asked.notify_one();
+            Poll::Pending
+        }
+    });
     let request = desk.signed(READ, SECRET);
-    let mut answer = pin!(desk.send_body(&request, never, HERE));
-    // Once, so that the request waits for its body before time moves.
-    assert!(poll_fn(|cx| Poll::Ready(answer.as_mut().poll(cx).is_pending())).await);
+    let mut answer = pin!(desk.send_body(&request, Body::from_stream(never), HERE));
+    // The request waits for its body before time moves: the store must not run out of time.
+    tokio::select! {
+        answer = &mut answer => panic!("{answer}"),
+        () = asked.notified() => {}
+    }
     tokio::time::pause();
     tokio::time::advance(limits::BODY_TIMEOUT).await;
     tokio::time::resume();
