@@ -106,6 +106,10 @@ impl Toolchain {
         }
         let mut flags = class.rustflags.clone();
         flags.extend(remaps());
+        if program == Program::Agent {
+            // A panic aborts it: nothing reads the tables for unwinding, a tenth of the binary.
+            flags.push("-Cforce-unwind-tables=no".into());
+        }
         if self.std == Std::Source {
             // What std needs to say when it cannot go on, and no more: the binaries are stripped,
             // so the machinery that prints a backtrace could only print addresses.
