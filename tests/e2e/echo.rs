@@ -1,29 +1,14 @@
 //! A shell that is an echo: what comes back must be, byte for byte, what was sent.
 
-use std::process::Command;
 use std::time::Duration;
 
-use towline_testkit::lab::{Device, Operator};
+pub(crate) use towline_testkit::cuts::echo;
 use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble};
 
 /// How long bytes may take when a link has to come back in between.
 pub(crate) const BACK: Duration = Duration::from_secs(30);
-/// Opens a shell and makes it an echo. What the command line says about its connection goes to
-/// stderr, and that away.
-pub(crate) fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
-    let towline = operator.towline(&[]);
-    let mut quiet = operator.equip(Command::new("sh"));
-    quiet
-        .args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"])
-        .arg(towline.get_program())
-        .args(["shell", device.id()]);
-    let mut shell = Terminal::start(&quiet, 24, 80)?;
-    shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
-    shell.expect("READY")?;
-    Ok(shell)
-}
 
 /// Sends `block` and compares what comes back.
 pub(crate) fn round_trip(shell: &mut Terminal, block: &[u8], story: &str) -> Outcome {

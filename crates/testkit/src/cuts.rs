@@ -10,7 +10,7 @@
 use std::process::Command;
 use std::time::Duration;
 
-use crate::lab::{Device, Lab};
+use crate::lab::{Device, Lab, Operator};
 use crate::relay::Relay;
 use crate::terminal::Terminal;
 use crate::text::Text;
@@ -70,6 +70,24 @@ pub fn run(lab: &Lab, number: u64) -> Outcome<Cuts> {
     Ok(all)
 }
 
+/// Opens a shell and makes it an echo. What the command line says about its connection goes to
+/// stderr, and that away.
+///
+/// # Errors
+/// The shell does not open.
+pub fn echo(operator: &Operator, device: &Device) -> Outcome<Terminal> {
+    let towline = operator.towline(&[]);
+    let mut quiet = operator.equip(Command::new("sh"));
+    quiet
+        .args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"])
+        .arg(towline.get_program())
+        .args(["shell", device.id()]);
+    let mut shell = Terminal::start(&quiet, 24, 80)?;
+    shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
+    shell.expect("READY")?;
+    Ok(shell)
+}
+
 /// One shell with its device and its relays.
 struct Story {
     device: Device,
@@ -82,15 +100,7 @@ struct Story {
 impl Story {
     fn open(lab: &Lab, device: Device, relay: Relay, number: u64) -> Outcome<Self> {
         let operator = lab.admin().at(format!("https://{}", relay.address()));
-        let towline = operator.towline(&[]);
-        let mut quiet = operator.equip(Command::new("sh"));
-        quiet
-            .args(["-c", "exec \"$0\" \"$@\" 2>/dev/null"])
-            .arg(towline.get_program())
-            .args(["shell", device.id()]);
-        let mut shell = Terminal::start(&quiet, 24, 80)?;
-        shell.line("stty raw -echo; printf 'RE''ADY'; exec cat")?;
-        shell.expect("READY")?;
+        let shell = echo(&operator, &device)?;
         Ok(Self { device, relay, shell, text: Text::new(number + 1), number })
     }
 
