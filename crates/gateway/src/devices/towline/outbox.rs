@@ -158,7 +158,7 @@ fn encoded(frame: &Frame<'_>) -> Result<Vec<u8>, Overflow> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use towline_wire::frame::FrameReader;
 
@@ -179,10 +179,9 @@ mod tests {
         outbox.push_data(stream, &Frame::Data { stream, offset: 0, data: &vec![1; n] }).unwrap();
     }
 
-    fn taken(outbox: &mut Outbox) -> Vec<String> {
-        let (mut out, mut names, mut reader) = (Vec::new(), Vec::new(), FrameReader::new());
-        outbox.take(&mut out, usize::MAX);
-        let mut rest = &out[..];
+    /// Each frame in `bytes`, in words.
+    pub(crate) fn in_words(bytes: &[u8], words: impl Fn(Frame<'_>) -> String) -> Vec<String> {
+        let (mut told, mut reader, mut rest) = (Vec::new(), FrameReader::new(), bytes);
         while !rest.is_empty() {
             let spare = reader.spare();
             let n = spare.len().min(rest.len());
@@ -190,17 +189,21 @@ mod tests {
             rest = &rest[n..];
             reader.filled(n);
             while let Some(frame) = reader.next().unwrap() {
-                names.push(match frame {
-                    Frame::Data { stream, .. } => format!("data {stream}"),
-                    Frame::Credit { stream, acked, limit } => {
-                        format!("credit {stream} {acked} {limit}")
-                    }
-                    Frame::Pong => "pong".to_owned(),
-                    other => format!("{other:?}"),
-                });
+                told.push(words(frame));
             }
         }
-        names
+        told
+    }
+
+    fn taken(outbox: &mut Outbox) -> Vec<String> {
+        let mut out = Vec::new();
+        outbox.take(&mut out, usize::MAX);
+        in_words(&out, |frame| match frame {
+            Frame::Data { stream, .. } => format!("data {stream}"),
+            Frame::Credit { stream, acked, limit } => format!("credit {stream} {acked} {limit}"),
+            Frame::Pong => "pong".to_owned(),
+            other => format!("{other:?}"),
+        })
     }
 
     #[test]

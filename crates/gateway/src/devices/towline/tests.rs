@@ -8,7 +8,7 @@ use towline_ssm::ids::DeviceId;
 use towline_store::testing::scratch;
 use towline_store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, Store};
 use towline_wire::epoch::Epoch;
-use towline_wire::frame::{Frame, FrameReader, MAX_DATA};
+use towline_wire::frame::{Frame, MAX_DATA};
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{FromAgent, Size, ToAgent, decode};
 
@@ -86,35 +86,20 @@ fn link(agents: &Agents, connection: u32) -> Arc<Link> {
 
 /// What waits for the agent, as text.
 fn sent(link: &Link) -> Vec<String> {
-    let (mut out, mut told, mut reader) = (Vec::new(), Vec::new(), FrameReader::new());
+    let mut out = Vec::new();
     link.take(&mut out, usize::MAX);
-    let mut rest = &out[..];
-    while !rest.is_empty() {
-        let spare = reader.spare();
-        let n = spare.len().min(rest.len());
-        spare[..n].copy_from_slice(&rest[..n]);
-        rest = &rest[n..];
-        reader.filled(n);
-        while let Some(frame) = reader.next().unwrap() {
-            told.push(match frame {
-                Frame::Control(body) => match decode::<ToAgent>(body).unwrap() {
-                    ToAgent::Open(open) => {
-                        format!("open {} {:?} {:?}", open.io, open.err, open.terminal)
-                    }
-                    ToAgent::Attach { attachment, received, room, .. } => {
-                        let received = received.map(<[u64; 2]>::from);
-                        format!("attach {attachment} {received:?} {:?}", <[u32; 2]>::from(room))
-                    }
-                    other => format!("{other:?}"),
-                },
-                Frame::Data { stream, offset, data } => {
-                    format!("data {stream} {offset}+{}", data.len())
-                }
-                other => format!("{other:?}"),
-            });
-        }
-    }
-    told
+    super::outbox::tests::in_words(&out, |frame| match frame {
+        Frame::Control(body) => match decode::<ToAgent>(body).unwrap() {
+            ToAgent::Open(open) => format!("open {} {:?} {:?}", open.io, open.err, open.terminal),
+            ToAgent::Attach { attachment, received, room, .. } => {
+                let received = received.map(<[u64; 2]>::from);
+                format!("attach {attachment} {received:?} {:?}", <[u32; 2]>::from(room))
+            }
+            other => format!("{other:?}"),
+        },
+        Frame::Data { stream, offset, data } => format!("data {stream} {offset}+{}", data.len()),
+        other => format!("{other:?}"),
+    })
 }
 
 /// A step's session on the scene's link, opened by the agent.
