@@ -5,7 +5,7 @@
 
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { brotliCompressSync, constants } from "node:zlib";
 import { build } from "esbuild";
@@ -31,6 +31,9 @@ if (process.argv.includes("--tests")) {
     write: false,
     metafile: true,
     outdir: join(root, "dist"),
+    splitting: true,
+    entryNames: "app-[hash]",
+    chunkNames: "part-[hash]",
     format: "esm",
     target: "es2022",
     jsx: "automatic",
@@ -40,9 +43,10 @@ if (process.argv.includes("--tests")) {
   const files = new Map();
   const names = {};
   for (const file of made.outputFiles) {
-    const kind = file.path.endsWith(".css") ? "css" : "js";
-    names[kind] = `app-${digest(file.contents)}.${kind}`;
-    files.set(`${names[kind]}.br`, brotli(file.contents));
+    const name = basename(file.path);
+    const [, kind] = name.match(/^app-.*\.(js|css)$/) ?? [];
+    if (kind) names[kind] = name;
+    files.set(`${name}.br`, brotli(file.contents));
   }
   const licences = Buffer.from(licencesOf(made.metafile));
   names.txt = `licences-${digest(licences)}.txt`;

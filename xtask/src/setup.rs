@@ -189,10 +189,8 @@ fn pip(python: &Path, packages: &[&str]) -> Outcome {
 pub(crate) fn node_modules() -> Outcome<PathBuf> {
     let folder = cache().join("npm");
     let modules = folder.join("node_modules");
-    if ["ssm-session", "ws", "s3rver", "playwright-core"]
-        .iter()
-        .all(|name| modules.join(name).is_dir())
-    {
+    let wanted = ["ssm-session", "ws", "s3rver", "playwright-core", "axe-core", "oidc-provider"];
+    if wanted.iter().all(|name| modules.join(name).is_dir()) {
         return Ok(modules);
     }
     programs(&[("npm", "npm")])?;
@@ -202,6 +200,8 @@ pub(crate) fn node_modules() -> Outcome<PathBuf> {
     npm.args(["ssm-session@1.0.6", "ws@8", "s3rver@3.7.1"]);
     // The last line that Node 18 runs. It brings no browser: Debian's Chromium is driven.
     npm.arg("playwright-core@1.55.1");
+    npm.arg("axe-core@4.11.0");
+    npm.arg("oidc-provider@8.8.1");
     run::checked(npm)?;
     Ok(modules)
 }

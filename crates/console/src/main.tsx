@@ -3,37 +3,28 @@
 import "@xterm/xterm/css/xterm.css";
 import "./style.css";
 import { effect, signal } from "@preact/signals";
-import { render } from "preact";
+import { type ComponentType, render } from "preact";
+import { useEffect } from "preact/hooks";
 import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
-import { DevicesPage } from "./devices_page.tsx";
+import { current } from "./current.ts";
 import { devices } from "./devices.ts";
 import { Dialog, ask } from "./dialog.tsx";
+import { type Page, PAGES, type PageProps, type Place, keepsShell, placeOf } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
 import { SignInPage } from "./sign_in_page.tsx";
 import { language, switchLanguage, t } from "./strings.ts";
-import { type Target, TerminalPage, current } from "./terminal_page.tsx";
 
-const route = signal<Target | null>(read());
+const place = signal<Place>(placeOf(location.hash));
 const startTrouble = signal("");
 
-function read(): Target | null {
-  const [page, one, two] = location.hash.replace(/^#\//, "").split("/");
-  try {
-    if (page === "shell" && one) return { device: one, name: decodeURIComponent(two ?? one) };
-  } catch {
-    return null;
-  }
-  return page === "terminal" && one ? { session: one } : null;
-}
-
 window.addEventListener("hashchange", () => {
-  route.value = read();
+  place.value = placeOf(location.hash);
 });
 
 /** Tabs of this browser tell each other of a sign-out. */
 const tabs = new BroadcastChannel("towline");
 tabs.onmessage = () => {
-  current?.detach();
+  current.session?.detach();
   forget();
   identity.value = null;
 };
@@ -43,10 +34,10 @@ effect(() => {
   const who = identity.value;
   if (who === undefined) return;
   if (who === null) {
-    if (!current || current.isOver) devices.value = null;
+    if (!current.session || current.session.isOver) devices.value = null;
   } else if (before !== who.arn) {
     if (before !== undefined) {
-      current?.detach();
+      current.session?.detach();
       devices.value = null;
       location.hash = "#/";
     }
@@ -56,7 +47,7 @@ effect(() => {
 });
 
 async function leave(): Promise<void> {
-  const session = current;
+  const { session } = current;
   if (session && !session.isOver) {
     const ends = await ask(t("signOut"), t("endShells"), [
       { label: t("endIt"), value: true },
@@ -78,18 +69,57 @@ async function leave(): Promise<void> {
   location.hash = "#/";
 }
 
+/** Pages whose script is here. */
+const loaded = signal<ReadonlyMap<string, ComponentType<PageProps>>>(new Map());
+const pageTrouble = signal("");
+
+function Shown({ page, place }: PageProps & { page: Page }) {
+  useEffect(() => {
+    pageTrouble.value = "";
+    if (loaded.value.has(page.path)) return;
+    page.load().then(
+      (component) => {
+        loaded.value = new Map(loaded.value).set(page.path, component);
+      },
+      (error: unknown) => {
+        pageTrouble.value = t("pageTrouble", { why: words(error) });
+      },
+    );
+  }, [page]);
+  const Component = loaded.value.get(page.path);
+  if (Component) return <Component place={place} />;
+  return <p class="empty">{pageTrouble.value || t("loading")}</p>;
+}
+
+function Navigation() {
+  return (
+    <nav aria-label={t("navigation")}>
+      {PAGES.map(({ path, label }) => {
+        if (!label) return null;
+        const is = place.value.page === path;
+        return (
+          <a key={path} href={`#/${path}`} {...(is ? { "aria-current": "page" as const } : {})}>
+            {t(label)}
+          </a>
+        );
+      })}
+    </nav>
+  );
+}
+
 function App() {
   document.documentElement.lang = language.value === 1 ? "ko" : "en";
   const who = identity.value;
-  const target = route.value;
+  const page = PAGES.find((one) => one.path === place.value.page);
   // A shell whose sign-in is over stays on the screen: it is returned to after the next sign-in.
-  const keepsShell = who === null && target !== null && before !== undefined;
+  const stays = who === null && keepsShell(place.value) && before !== undefined;
   return (
     <>
       <header>
         <a href="#/" class="home">
           {t("title")}
         </a>
+        {who && <Navigation />}
         <span class="grows" />
         <button type="button" class="plain" onClick={switchLanguage}>
           {t("otherLanguage")}
@@ -118,8 +148,8 @@ function App() {
       )}
       {who === undefined && <p class="empty">{startTrouble.value || t("loading")}</p>}
       {who === null && <SignInPage />}
-      {who && !target && <DevicesPage />}
-      {(who || keepsShell) && target && <TerminalPage target={target} />}
+      {who && !page && <p class="empty">{t("noPage")}</p>}
+      {(who || stays) && page && <Shown key={page.path} page={page} place={place.value} />}
       <Dialog />
     </>
   );

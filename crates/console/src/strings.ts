@@ -1,8 +1,13 @@
 // Every text of the console, in English and Korean. A text may hold `{name}`, which `t` fills in.
 
 import { signal } from "@preact/signals";
+import { ADMIN } from "./strings/admin.ts";
+import { FLEET } from "./strings/fleet.ts";
+import { LIVE } from "./strings/live.ts";
+import { PLAYBACK } from "./strings/playback.ts";
+import { SIGN_IN } from "./strings/sign_in.ts";
 
-const TEXTS = {
+const SHARED = {
   title: ["Towline", "Towline"],
   signIn: ["Sign in", "로그인"],
   accessKey: ["Access key ID", "액세스 키 ID"],
@@ -119,7 +124,13 @@ const TEXTS = {
   open: ["Open", "열기"],
   terminal: ["Terminal", "터미널"],
   otherLanguage: ["한국어", "English"],
+  navigation: ["Pages", "페이지"],
+  noPage: ["There is no such page in this console.", "이 콘솔에 그런 페이지가 없습니다."],
+  pageTrouble: ["The page cannot be loaded: {why}", "페이지를 불러올 수 없습니다: {why}"],
 } as const satisfies Record<string, readonly [string, string]>;
+
+/** The texts of all pages. A name is used once: the last of two would win. */
+const TEXTS = { ...SHARED, ...ADMIN, ...FLEET, ...LIVE, ...PLAYBACK, ...SIGN_IN };
 
 export type Text = keyof typeof TEXTS;
 
@@ -157,6 +168,8 @@ export function t(name: Text, values: Record<string, string | number> = {}): str
 
 /** All texts, for tests. */
 export const ALL: Readonly<Record<string, readonly [string, string]>> = TEXTS;
+/** The texts by page, for tests. */
+export const PARTS: readonly object[] = [SHARED, ADMIN, FLEET, LIVE, PLAYBACK, SIGN_IN];
 
 /** A time of day in the user's form. */
 export function timeOf(ms: number): string {

@@ -4,16 +4,32 @@
 // storage, the bytes behind it from the device.
 
 import { signal } from "@preact/signals";
-import { useEffect, useRef } from "preact/hooks";
+import { useEffect, useMemo, useRef } from "preact/hooks";
 import { call, identity, words } from "./api.ts";
+import { current } from "./current.ts";
 import { ask } from "./dialog.tsx";
+import type { PageProps } from "./pages.ts";
 import { saved, save } from "./saved.ts";
 import { type Grant, Session, type Status, grantOf } from "./session.ts";
 import { type Text, t, timeOf } from "./strings.ts";
 import { TerminalView } from "./terminal_view.ts";
 
 /** What the terminal is asked to show. */
-export type Target = { device: string; name: string } | { session: string };
+type Target = { device: string; name: string } | { session: string };
+
+/** `#/shell/DEVICE/NAME` opens a shell. */
+export function ShellPage({ place }: PageProps) {
+  const [device = "", name = device] = place.rest;
+  const target = useMemo(() => ({ device, name }), [place]); // each visit is a new shell
+  return <TerminalPage target={target} />;
+}
+
+/** `#/terminal/SESSION` returns to one. */
+export function SessionPage({ place }: PageProps) {
+  const [session = ""] = place.rest;
+  const target = useMemo(() => ({ session }), [place]);
+  return <TerminalPage target={target} />;
+}
 
 const status = signal<Status | { is: "failed"; why: string } | { is: "elsewhere" }>({
   is: "opening",
@@ -22,13 +38,10 @@ const kept = signal(0);
 const remark = signal("");
 const title = signal("");
 
-/** The session of this tab, if there is one. */
-export let current: Session | null = null;
-
 /** How long a reloaded page waits for the lock of the page before it. */
 const LOCK_WAIT_MS = 2000;
 
-export function TerminalPage({ target }: { target: Target }) {
+function TerminalPage({ target }: { target: Target }) {
   const element = useRef<HTMLDivElement>(null);
   const shell = useRef<Shell | null>(null);
   useEffect(() => {
@@ -203,7 +216,7 @@ class Shell {
       },
     };
     this.session = new Session(id, screen, restored?.position ?? null);
-    current = this.session;
+    current.session = this.session;
     this.session.begin(grant);
     view.focus();
   }
@@ -295,7 +308,7 @@ class Shell {
     this.closed = true;
     this.abort.abort();
     this.session?.detach();
-    if (current === this.session) current = null;
+    if (current.session === this.session) current.session = null;
     this.view?.close();
     this.release?.();
   }

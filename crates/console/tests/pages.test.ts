@@ -3,8 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { type Device, filter, visible } from "../src/devices.ts";
+import { addressOf, placeOf } from "../src/pages.ts";
 import { sign } from "../src/sigv4.ts";
-import { ALL } from "../src/strings.ts";
+import { ALL, PARTS } from "../src/strings.ts";
 
 const device = (id: string, more: Partial<Device>): Device => ({
   InstanceId: id,
@@ -24,6 +25,18 @@ test("a search finds devices in which each word occurs, in any field and letter 
   assert.deepEqual(ids("site=seoul"), ["mi-2"]);
   assert.deepEqual(ids("192.0.2.7"), ["mi-1"]);
   assert.deepEqual(ids("<b>"), []);
+});
+
+test("no text is said by two pages", () => {
+  const count = PARTS.reduce((sum, part) => sum + Object.keys(part).length, 0);
+  assert.equal(count, Object.keys(ALL).length);
+});
+
+test("an address names a page, its parts and its query", () => {
+  const place = placeOf("#/device/mi-1/a%2Fb?tag=site%3Dseoul");
+  assert.deepEqual([place.page, place.rest, place.query.get("tag")], ["device", ["mi-1", "a/b"], "site=seoul"]);
+  assert.equal(addressOf("device", ["mi-1", "a/b"], { tag: "site=seoul" }), "#/device/mi-1/a%2Fb?tag=site%3Dseoul");
+  assert.equal(placeOf("#/%").page, "");
 });
 
 test("of 5,000 rows only those in sight are in the page", () => {

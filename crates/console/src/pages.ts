@@ -1,0 +1,62 @@
+// The pages of the console: which address shows which page, and which of them the navigation names.
+//
+// Invariants: an address is `#/PAGE/part/part?key=value`, its parts are decoded here and nowhere
+// else. The script of a page is loaded when the page is first shown; its styles are in style.css or
+// in a file that main.tsx imports.
+
+import type { ComponentType } from "preact";
+import { DevicesPage } from "./devices_page.tsx";
+import type { Text } from "./strings.ts";
+
+/** What an address names. */
+export interface Place {
+  page: string;
+  rest: string[];
+  query: URLSearchParams;
+}
+
+/** What each page is given. */
+export interface PageProps {
+  place: Place;
+}
+
+export interface Page {
+  /** The first part of its address. */
+  path: string;
+  /** Its name in the navigation; a page without one is reached from others. */
+  label?: Text;
+  load: () => Promise<ComponentType<PageProps>>;
+}
+
+const terminal = () => import("./terminal_page.tsx");
+
+export const PAGES: readonly Page[] = [
+  { path: "", label: "devices", load: async () => DevicesPage },
+  { path: "shell", load: async () => (await terminal()).ShellPage },
+  { path: "terminal", load: async () => (await terminal()).SessionPage },
+];
+
+/** Pages that hold a shell: they stay on the screen when the sign-in is over. */
+const KEEPS_SHELL = ["shell", "terminal"];
+
+export function keepsShell(place: Place): boolean {
+  return KEEPS_SHELL.includes(place.page);
+}
+
+/** Reads an address; what cannot be decoded is the list of devices. */
+export function placeOf(hash: string): Place {
+  const [path = "", query = ""] = hash.replace(/^#?\/?/, "").split(/\?(.*)/s);
+  try {
+    const [page = "", ...rest] = path.split("/").map(decodeURIComponent);
+    return { page, rest, query: new URLSearchParams(query) };
+  } catch {
+    return { page: "", rest: [], query: new URLSearchParams() };
+  }
+}
+
+/** The address of a page. */
+export function addressOf(page: string, rest: string[] = [], query: Record<string, string> = {}): string {
+  const path = [page, ...rest].map(encodeURIComponent).join("/");
+  const asked = new URLSearchParams(query).toString();
+  return `#/${path}${asked ? `?${asked}` : ""}`;
+}

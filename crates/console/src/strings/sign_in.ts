@@ -1,0 +1,3 @@
+// Texts of signing in, in English and Korean.
+
+export const SIGN_IN = {} as const satisfies Record<string, readonly [string, string]>;
