@@ -14,6 +14,9 @@ const SCHEMA_VERSION: u32 = 1;
 /// messages of this size.
 pub const MAX_PAYLOAD: usize = 64 * 1024;
 
+/// Largest payload of an agent's control channel in bytes: the official agent's limit for replies.
+pub const MAX_CONTROL_PAYLOAD: usize = 120_000;
+
 /// One message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentMessage {
@@ -37,7 +40,9 @@ pub struct AgentMessage {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum MessageError {
     /// Less than a header, or more than header and largest payload.
-    #[error("a message of {0} bytes cannot be: it has {HEADER} to {max} bytes", max = HEADER + MAX_PAYLOAD)]
+    #[error(
+        "a message of {0} bytes cannot be: it has at least {HEADER} bytes, and a bounded payload"
+    )]
     Length(usize),
     /// The header does not say it is 116 bytes long.
     #[error("the header length must be {HEADER_LENGTH}, not {0}")]
@@ -94,7 +99,16 @@ impl AgentMessage {
     /// # Errors
     /// [`MessageError`]; the frame is to be dropped without an acknowledgement.
     pub fn decode(frame: &[u8]) -> Result<Self, MessageError> {
-        Self::decode_with_digest(frame).map(|(message, _)| message)
+        Self::decode_with_digest(frame, MAX_PAYLOAD).map(|(message, _)| message)
+    }
+
+    /// Reads a frame of an agent's control channel: its payload may have up to
+    /// [`MAX_CONTROL_PAYLOAD`] bytes, and its digest must be right.
+    ///
+    /// # Errors
+    /// [`MessageError`]; the frame is to be dropped.
+    pub fn decode_control(frame: &[u8]) -> Result<Self, MessageError> {
+        Self::checked(Self::decode_with_digest(frame, MAX_CONTROL_PAYLOAD)?)
     }
 
     /// Reads a frame and checks the digest of its payload, as official clients do.
@@ -102,16 +116,19 @@ impl AgentMessage {
     /// # Errors
     /// [`MessageError`]; the frame is to be dropped without an acknowledgement.
     pub fn decode_checked(frame: &[u8]) -> Result<Self, MessageError> {
-        let (message, digest) = Self::decode_with_digest(frame)?;
+        Self::checked(Self::decode_with_digest(frame, MAX_PAYLOAD)?)
+    }
+
+    fn checked((message, digest): (Self, [u8; 32])) -> Result<Self, MessageError> {
         if !message.payload.is_empty() && sha256(&message.payload) != digest {
             return Err(MessageError::Digest);
         }
         Ok(message)
     }
 
-    fn decode_with_digest(frame: &[u8]) -> Result<(Self, [u8; 32]), MessageError> {
+    fn decode_with_digest(frame: &[u8], most: usize) -> Result<(Self, [u8; 32]), MessageError> {
         let mut reader = Reader { frame, at: 0 };
-        if frame.len() < HEADER || frame.len() > HEADER + MAX_PAYLOAD {
+        if frame.len() < HEADER || frame.len() > HEADER + most {
             return Err(MessageError::Length(frame.len()));
         }
         let header_length = u32::from_be_bytes(reader.take());

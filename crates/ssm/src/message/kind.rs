@@ -59,6 +59,20 @@ message_types! {
     StartPublication = "start_publication";
     /// From an official agent to its service.
     AgentSessionState = "agent_session_state";
+    /// To an official agent: open a session.
+    InteractiveShell = "interactive_shell";
+    /// To an official agent: run, or stop, a document.
+    AgentJob = "agent_job";
+    /// From an official agent: whether it takes the job.
+    AgentJobAck = "agent_job_ack";
+    /// From an official agent: how the job stands.
+    AgentJobReply = "agent_job_reply";
+    /// To an official agent: the reply is kept here.
+    AgentJobReplyAck = "agent_job_reply_ack";
+    /// From an official agent: the session is over.
+    AgentTaskComplete = "agent_task_complete";
+    /// To an official agent: that was heard.
+    AgentTaskAcknowledge = "agent_task_acknowledge";
 }
 
 macro_rules! payload_types {

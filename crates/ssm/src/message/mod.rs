@@ -34,6 +34,6 @@ mod id;
 mod kind;
 pub mod payload;
 
-pub use codec::{AgentMessage, HEADER, MAX_PAYLOAD, MessageError};
+pub use codec::{AgentMessage, HEADER, MAX_CONTROL_PAYLOAD, MAX_PAYLOAD, MessageError};
 pub use id::{MessageId, MessageIds};
 pub use kind::{FLAGS_FIN, FLAGS_SYN, MessageType, PayloadType};

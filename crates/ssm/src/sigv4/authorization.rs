@@ -45,6 +45,14 @@ pub struct Authorization {
     pub(super) signature: [u8; 32],
 }
 
+/// The header's parts; what form the signature has, its kind decides.
+pub(super) struct Unproven<'v> {
+    pub(super) access_key: String,
+    pub(super) scope: Scope,
+    pub(super) signed_headers: Vec<String>,
+    pub(super) signature: &'v str,
+}
+
 impl fmt::Debug for Authorization {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Authorization")
@@ -62,6 +70,26 @@ impl Authorization {
     /// [`SignatureError::Missing`] without the header, [`SignatureError::Malformed`] when it cannot
     /// be read.
     pub fn from_headers(headers: &[(&str, &str)]) -> Result<Self, SignatureError> {
+        Self::of_hmac(Unproven::from_headers(headers)?)
+    }
+
+    /// Reads the text of the header.
+    ///
+    /// # Errors
+    /// [`SignatureError::Malformed`] with the part that is wrong.
+    pub fn parse(value: &str) -> Result<Self, SignatureError> {
+        Self::of_hmac(Unproven::parse(value)?)
+    }
+
+    fn of_hmac(parts: Unproven<'_>) -> Result<Self, SignatureError> {
+        let Unproven { access_key, scope, signed_headers, signature } = parts;
+        Ok(Self { access_key, scope, signed_headers, signature: signature_of(signature)? })
+    }
+}
+
+impl<'v> Unproven<'v> {
+    /// Finds the header among all headers of a request, and reads it.
+    pub(super) fn from_headers(headers: &[(&str, &'v str)]) -> Result<Self, SignatureError> {
         let mut found =
             headers.iter().filter(|(name, _)| name.eq_ignore_ascii_case("authorization"));
         let (_, value) = found.next().ok_or(SignatureError::Missing)?;
@@ -71,11 +99,7 @@ impl Authorization {
         Self::parse(value)
     }
 
-    /// Reads the text of the header.
-    ///
-    /// # Errors
-    /// [`SignatureError::Malformed`] with the part that is wrong.
-    pub fn parse(value: &str) -> Result<Self, SignatureError> {
+    fn parse(value: &'v str) -> Result<Self, SignatureError> {
         if value.len() > MAX_AUTHORIZATION {
             return Err(malformed("it is too long"));
         }
@@ -108,7 +132,7 @@ impl Authorization {
             credential_of(credential.ok_or_else(|| malformed("Credential is missing"))?)?;
         let signed_headers =
             names_of(signed_headers.ok_or_else(|| malformed("SignedHeaders is missing"))?)?;
-        let signature = signature_of(signature.ok_or_else(|| malformed("Signature is missing"))?)?;
+        let signature = signature.ok_or_else(|| malformed("Signature is missing"))?;
         Ok(Self { access_key, scope, signed_headers, signature })
     }
 }

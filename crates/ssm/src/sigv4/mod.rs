@@ -42,6 +42,8 @@
 //! # Ok::<(), towline_ssm::sigv4::SignatureError>(())
 //! ```
 //!
+//! A device of amazon-ssm-agent signs by its own RSA key: [`RsaAuthorization`] and [`verify_rsa`].
+//!
 //! # Invariants
 //! - The body is always part of what is checked: the hash of the real body counts, never one that a
 //!   header claims.
@@ -60,6 +62,7 @@ mod canonical;
 mod error;
 mod key;
 mod limits;
+mod rsa;
 mod sign;
 mod verify;
 
@@ -68,5 +71,6 @@ pub use canonical::RequestParts;
 pub use error::SignatureError;
 pub use key::sha256;
 pub use limits::{ALLOWED_SKEW_SECS, MAX_AUTHORIZATION, MAX_SIGNED_HEADERS, MUST_SIGN};
+pub use rsa::{BadPublicKey, MAX_PUBLIC_KEY, RsaAuthorization, RsaPublicKey, verify_rsa};
 pub use sign::{Credentials, sign};
 pub use verify::{Expected, Verified, check_head, verify};

@@ -9,7 +9,7 @@
 
 use ring::hmac;
 
-use super::authorization::Authorization;
+use super::authorization::{Authorization, Scope};
 use super::canonical::{RequestParts, canonical_request};
 use super::error::SignatureError;
 use super::key::{signing_key, string_to_sign};
@@ -54,17 +54,18 @@ pub fn check_head(
     parts: &RequestParts<'_>,
     expected: &Expected<'_>,
 ) -> Result<(), SignatureError> {
-    head(auth, parts, expected).map(drop)
+    head(&auth.scope, &auth.signed_headers, parts, expected).map(drop)
 }
 
 /// The date of a head that is in order, as written and in epoch seconds.
-fn head<'p>(
-    auth: &Authorization,
+pub(super) fn head<'p>(
+    scope: &Scope,
+    signed_headers: &[String],
     parts: &RequestParts<'p>,
     expected: &Expected<'_>,
 ) -> Result<(&'p str, i64), SignatureError> {
     for name in MUST_SIGN {
-        let signed = auth.signed_headers.iter().any(|signed| signed == name);
+        let signed = signed_headers.iter().any(|signed| signed == name);
         if parts.single(name)?.is_some() && !signed {
             return Err(SignatureError::Unsigned { name });
         }
@@ -75,7 +76,7 @@ fn head<'p>(
     let signed_at = parse_amz_date(amz_date).ok_or(SignatureError::Malformed {
         why: "X-Amz-Date must be of the form YYYYMMDDTHHMMSSZ",
     })?;
-    check_scope(auth, amz_date, expected)?;
+    check_scope(scope, amz_date, expected)?;
     check_time(signed_at, expected)?;
     Ok((amz_date, signed_at))
 }
@@ -92,7 +93,7 @@ pub fn verify(
     secret: &SecretAccessKey,
     expected: &Expected<'_>,
 ) -> Result<Verified, SignatureError> {
-    let (amz_date, signed_at) = head(auth, parts, expected)?;
+    let (amz_date, signed_at) = head(&auth.scope, &auth.signed_headers, parts, expected)?;
     let canonical = canonical_request(parts, &auth.signed_headers, body_sha256)?;
     let key = signing_key(secret, &auth.scope);
     hmac::verify(
@@ -106,11 +107,10 @@ pub fn verify(
 }
 
 fn check_scope(
-    auth: &Authorization,
+    scope: &Scope,
     amz_date: &str,
     expected: &Expected<'_>,
 ) -> Result<(), SignatureError> {
-    let scope = &auth.scope;
     let good = amz_date.get(..8) == Some(&scope.date)
         && scope.region == expected.region
         && scope.service == expected.service;
