@@ -4,7 +4,7 @@
 //! Way of a request: [`sigv4`] says whose it is, [`operation`] what it asks for, [`api`] whether
 //! its body is well formed, [`documents`] what session and [`command_document`] what command it
 //! means; [`error`] is how every refusal is answered. Way of a session's bytes: websocket frames ->
-//! [`message`] -> [`channel`] and back.
+//! [`message`] -> [`channel`] and back. Calls and control channel of amazon-ssm-agent: [`vendor`].
 //!
 //! # Invariants
 //! - No I/O, no clock, no randomness, no runtime: the caller brings bytes, the time and random
@@ -28,6 +28,7 @@ pub mod message;
 pub mod operation;
 mod parameter_store;
 pub mod sigv4;
+pub mod vendor;
 
 pub use error::{ApiError, ErrorCode};
 pub use operation::Operation;
