@@ -27,7 +27,7 @@ test("a search finds devices in which each word occurs, in any field and letter 
   assert.deepEqual(ids("<b>"), []);
 });
 
-test("no text is said by two pages", () => {
+test("two pages never share the name of a text", () => {
   const count = PARTS.reduce((sum, part) => sum + Object.keys(part).length, 0);
   assert.equal(count, Object.keys(ALL).length);
 });
