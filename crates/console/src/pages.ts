@@ -32,6 +32,11 @@ const terminal = () => import("./terminal_page.tsx");
 
 export const PAGES: readonly Page[] = [
   { path: "", label: "devices", load: async () => DevicesPage },
+  {
+    path: "sessions",
+    label: "sessions",
+    load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
+  },
   { path: "shell", load: async () => (await terminal()).ShellPage },
   { path: "terminal", load: async () => (await terminal()).SessionPage },
 ];

@@ -8,6 +8,7 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { call, identity, words } from "./api.ts";
 import { current } from "./current.ts";
 import { ask } from "./dialog.tsx";
+import { Tools } from "./live/tools.tsx";
 import type { PageProps } from "./pages.ts";
 import { saved, save } from "./saved.ts";
 import { type Grant, Session, type Status, grantOf } from "./session.ts";
@@ -37,6 +38,8 @@ const status = signal<Status | { is: "failed"; why: string } | { is: "elsewhere"
 const kept = signal(0);
 const remark = signal("");
 const title = signal("");
+/** The tools are in sight. A touch screen lacks keys that are among them. */
+const tools = signal(matchMedia("(pointer: coarse)").matches);
 
 /** How long a reloaded page waits for the lock of the page before it. */
 const LOCK_WAIT_MS = 2000;
@@ -78,6 +81,15 @@ function TerminalPage({ target }: { target: Target }) {
           </>
         ) : (
           <>
+            <button
+              type="button"
+              aria-expanded={tools.value}
+              onClick={() => {
+                tools.value = !tools.value;
+              }}
+            >
+              {t("tools")}
+            </button>
             <a class="button" href="#/" title={t("detachHint")}>
               {t("detach")}
             </a>
@@ -87,6 +99,7 @@ function TerminalPage({ target }: { target: Target }) {
           </>
         )}
       </div>
+      {tools.value && !over && <Tools view={() => shell.current?.terminal ?? null} />}
       <div class="screen" ref={element} />
     </main>
   );
@@ -227,6 +240,9 @@ class Shell {
       {
         typed: (bytes) => this.session?.type(bytes),
         resized: () => this.session?.resized(),
+        searches: () => {
+          tools.value = true;
+        },
         mayPaste: async (lines) =>
           (await ask(t("pasteTitle", { lines }), t("pasteHint"), [
             { label: t("paste"), value: true },
@@ -266,6 +282,11 @@ class Shell {
     if (this.closed || !this.session || this.session.isOver) return;
     this.session.detach();
     status.value = { is: "elsewhere" };
+  }
+
+  /** What is on the page; null before the session is known. */
+  get terminal(): TerminalView | null {
+    return this.view;
   }
 
   takeOver(): void {

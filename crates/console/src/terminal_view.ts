@@ -5,9 +5,13 @@
 // is opened after a question and only if it is http or https.
 
 import { FitAddon } from "@xterm/addon-fit";
+import { SearchAddon } from "@xterm/addon-search";
 import { SerializeAddon } from "@xterm/addon-serialize";
-import { Terminal } from "@xterm/xterm";
+import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
+import { type ITheme, Terminal } from "@xterm/xterm";
 import { EscapeTail } from "./escape_tail.ts";
+import { arrow } from "./live/keys.ts";
+import { prefer, preferences } from "./live/preferences.ts";
 import type { Size } from "./messages.ts";
 import { MOST_SCREEN, type Saved } from "./saved.ts";
 
@@ -26,6 +30,21 @@ const LIGHT = {
   cyan: "#05707a",
   brightCyan: "#05606a",
 };
+
+const CONTRAST = {
+  background: "#000000",
+  foreground: "#ffffff",
+  cursor: "#ffff00",
+  selectionBackground: "#0037da",
+};
+
+/** The colours that are chosen now, and the least contrast between text and its background. */
+function colours(dark: boolean): { theme: ITheme; minimumContrastRatio: number } {
+  const { theme } = preferences.peek();
+  if (theme === "contrast") return { theme: CONTRAST, minimumContrastRatio: 7 };
+  const isDark = theme === "auto" ? dark : theme === "dark";
+  return { theme: isDark ? DARK : LIGHT, minimumContrastRatio: 4.5 };
+}
 
 /**
  * The page's policy forbids styles from elsewhere. The style elements that xterm makes get the
@@ -52,6 +71,8 @@ makeStylesAllowed();
 export interface Handlers {
   typed(bytes: Uint8Array): void;
   resized(): void;
+  /** The user wants to search. */
+  searches(): void;
   /** Asks whether to paste so many lines. */
   mayPaste(lines: number): Promise<boolean>;
   /** Asks whether to open a link. */
@@ -62,6 +83,7 @@ export class TerminalView {
   private readonly term: Terminal;
   private readonly fit = new FitAddon();
   private readonly serializer = new SerializeAddon();
+  private readonly search = new SearchAddon();
   private readonly tail = new EscapeTail();
   private readonly abort = new AbortController();
   private readonly observer: ResizeObserver;
@@ -77,14 +99,16 @@ export class TerminalView {
       cursorBlink: true,
       scrollback: 5000,
       fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace',
-      fontSize: 14,
-      minimumContrastRatio: 4.5,
-      theme: dark.matches ? DARK : LIGHT,
+      fontSize: preferences.peek().font,
+      screenReaderMode: preferences.peek().reader,
+      ...colours(dark.matches),
       linkHandler: { activate: (_event, link) => void this.openLink(link) },
       ...(restored ? { rows: restored.rows, cols: restored.cols } : {}),
     });
     this.term.loadAddon(this.fit);
     this.term.loadAddon(this.serializer);
+    this.term.loadAddon(this.search);
+    this.term.loadAddon(new UnicodeGraphemesAddon());
     this.term.open(element);
     if (restored) {
       this.term.write(restored.screen);
@@ -92,13 +116,15 @@ export class TerminalView {
     }
     this.fit.fit();
     const options = { signal: this.abort.signal };
-    dark.addEventListener(
-      "change",
-      () => {
-        this.term.options.theme = dark.matches ? DARK : LIGHT;
-      },
-      options,
-    );
+    const prepare = (): void => {
+      const { font, reader } = preferences.peek();
+      Object.assign(this.term.options, colours(dark.matches));
+      this.term.options.fontSize = font;
+      this.term.options.screenReaderMode = reader;
+      this.fit.fit();
+    };
+    dark.addEventListener("change", prepare, options);
+    this.abort.signal.addEventListener("abort", preferences.subscribe(prepare));
     this.observer = new ResizeObserver(() => this.fit.fit());
     this.observer.observe(element);
     const encoder = new TextEncoder();
@@ -137,6 +163,22 @@ export class TerminalView {
     this.term.focus();
   }
 
+  /** Sends a key that is pressed by a button. */
+  press(bytes: string): void {
+    this.term.input(bytes);
+    this.term.focus();
+  }
+
+  pressArrow(final: string): void {
+    this.press(arrow(final, this.term.modes.applicationCursorKeysMode));
+  }
+
+  /** Selects the next place of a text, or the one before. False: the text is not there. */
+  find(text: string, back: boolean): boolean {
+    const options = { incremental: false, caseSensitive: false };
+    return back ? this.search.findPrevious(text, options) : this.search.findNext(text, options);
+  }
+
   /** The screen as it is now, for the next page in this tab. */
   saved(): Pick<Saved, "screen" | "tail" | "rows" | "cols"> {
     let screen = this.serializer.serialize();
@@ -150,7 +192,21 @@ export class TerminalView {
     this.term.dispose();
   }
 
+  /** With Ctrl and Shift. */
+  private readonly shortcuts: Readonly<Record<string, () => void>> = {
+    KeyF: () => this.handlers.searches(),
+    Equal: () => prefer({ font: preferences.peek().font + 1 }),
+    Minus: () => prefer({ font: preferences.peek().font - 1 }),
+  };
+
   private onKey(event: KeyboardEvent): boolean {
+    if (event.ctrlKey && event.shiftKey && event.code in this.shortcuts) {
+      if (event.type === "keydown") {
+        event.preventDefault();
+        this.shortcuts[event.code]?.();
+      }
+      return false;
+    }
     const copies = event.ctrlKey && event.shiftKey && event.code === "KeyC";
     if (!copies) return !(event.ctrlKey && event.shiftKey && event.code === "KeyV");
     if (event.type === "keydown") {

@@ -1,0 +1,271 @@
+// Sessions: those that are open, and those that were. The address holds what is asked for, so that a
+// reload, the back button and a link show the same.
+
+import { type Signal, useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { call, identity, words } from "../api.ts";
+import { ask } from "../dialog.tsx";
+import { PAGES, type PageProps, addressOf } from "../pages.ts";
+import { language, t } from "../strings.ts";
+import {
+  type Listed,
+  MOST_LISTED,
+  type Wanted,
+  narrowed,
+  ownerName,
+  queryOf,
+  requestOf,
+  wantedOf,
+} from "./sessions.ts";
+
+/** Open sessions are read again so often. */
+const READS_EVERY_MS = 5000;
+
+interface Answer {
+  Sessions: Listed[];
+  NextToken?: string;
+}
+
+interface Found {
+  sessions: Listed[];
+  next: string | null;
+}
+
+function dateOf(seconds: number | undefined): string {
+  if (seconds === undefined) return "";
+  return new Date(seconds * 1000).toLocaleString(language.value === 1 ? "ko" : "en-GB");
+}
+
+async function read(wanted: Wanted, token: string | null, background: boolean): Promise<Found> {
+  const body = requestOf(wanted, token);
+  const answer = await call<Answer>("AmazonSSM.DescribeSessions", body, background);
+  return { sessions: answer.Sessions, next: answer.NextToken ?? null };
+}
+
+export function SessionsPage({ place }: PageProps) {
+  const wanted = useMemo(() => wantedOf(place.query), [place]);
+  const found = useSignal<Found | null>(null);
+  const trouble = useSignal("");
+  const said = useSignal("");
+  const text = useSignal("");
+  useEffect(() => {
+    let over = false;
+    let more = false;
+    found.value = null;
+    trouble.value = "";
+    const refresh = (background: boolean): void => {
+      more = (found.value?.sessions.length ?? 0) > 50;
+      if (more || (background && document.hidden)) return;
+      read(wanted, null, background).then(
+        (answer) => {
+          if (over) return;
+          trouble.value = "";
+          found.value = answer;
+        },
+        (error: unknown) => {
+          if (!over) trouble.value = words(error);
+        },
+      );
+    };
+    refresh(false);
+    const timer =
+      wanted.state === "Active" ? setInterval(() => refresh(true), READS_EVERY_MS) : undefined;
+    return () => {
+      over = true;
+      clearInterval(timer);
+    };
+  }, [wanted, found, trouble]);
+  const rows = narrowed(found.value?.sessions ?? [], text.value);
+  return (
+    <main class="sessions">
+      <h1>{t("sessions")}</h1>
+      <Filters wanted={wanted} text={text} />
+      <p role="alert" class="trouble">
+        {trouble.value}
+      </p>
+      <p role="status" class="hint">
+        {said.value || (found.value && t("sessionsShown", { count: rows.length }))}
+      </p>
+      <Table rows={rows} wanted={wanted} said={said} />
+      <More wanted={wanted} found={found} trouble={trouble} />
+    </main>
+  );
+}
+
+function Filters({ wanted, text }: { wanted: Wanted; text: Signal<string> }) {
+  const show = (change: Partial<Wanted>): void => {
+    location.hash = addressOf("sessions", [], queryOf({ ...wanted, ...change }));
+  };
+  return (
+    <form
+      class="filters"
+      aria-label={t("filters")}
+      onSubmit={(event) => {
+        event.preventDefault();
+        const value = (name: string): string =>
+          String(new FormData(event.currentTarget).get(name) ?? "");
+        show({
+          state: value("state") === "History" ? "History" : "Active",
+          owner: value("owner"),
+          device: value("device"),
+          from: value("from"),
+          to: value("to"),
+        });
+      }}
+    >
+      <label>
+        {t("state")}
+        <select name="state" key={wanted.state} defaultValue={wanted.state}>
+          <option value="Active" selected={wanted.state === "Active"}>
+            {t("openSessions")}
+          </option>
+          <option value="History" selected={wanted.state === "History"}>
+            {t("endedSessions")}
+          </option>
+        </select>
+      </label>
+      <label>
+        {t("ownerArn")}
+        <input name="owner" defaultValue={wanted.owner} key={`o${wanted.owner}`} />
+      </label>
+      <label>
+        {t("deviceId")}
+        <input name="device" defaultValue={wanted.device} key={`d${wanted.device}`} />
+      </label>
+      <label>
+        {t("startedAfter")}
+        <input type="datetime-local" name="from" defaultValue={wanted.from} key={wanted.from} />
+      </label>
+      <label>
+        {t("startedBefore")}
+        <input type="datetime-local" name="to" defaultValue={wanted.to} key={wanted.to} />
+      </label>
+      <button type="submit">{t("show")}</button>
+      <label>
+        {t("narrowShown")}
+        <input
+          type="search"
+          value={text.value}
+          onInput={(event) => {
+            text.value = event.currentTarget.value;
+          }}
+        />
+      </label>
+    </form>
+  );
+}
+
+interface TableProps {
+  rows: Listed[];
+  wanted: Wanted;
+  said: Signal<string>;
+}
+
+function Table({ rows, wanted, said }: TableProps) {
+  if (rows.length === 0) return <p class="empty">{t("noSessions")}</p>;
+  const ended = wanted.state === "History";
+  return (
+    <div class="scrolls" role="region" aria-label={t("sessions")} tabIndex={0}>
+      <table>
+        <thead>
+          <tr>
+            <th scope="col">{t("owner")}</th>
+            <th scope="col">{t("device")}</th>
+            <th scope="col">{t("document")}</th>
+            <th scope="col">{t("state")}</th>
+            <th scope="col">{t("started")}</th>
+            <th scope="col">{ended ? t("endedAt") : t("reason")}</th>
+            <th scope="col">{t("actions")}</th>
+          </tr>
+        </thead>
+        <tbody>
+          {rows.map((session) => (
+            <Row key={session.SessionId} session={session} ended={ended} said={said} />
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function Row({ session, ended, said }: { session: Listed; ended: boolean; said: Signal<string> }) {
+  const name = session.SessionId;
+  const own = session.Owner === identity.value?.arn;
+  const plays = PAGES.some((page) => page.path === "recording");
+  const terminate = async (): Promise<void> => {
+    const choices = [{ label: t("terminate"), value: true }];
+    if ((await ask(t("terminateTitle"), t("terminateHint", { name }), choices)) !== true) return;
+    try {
+      await call("AmazonSSM.TerminateSession", { SessionId: name });
+      said.value = t("terminated_", { name });
+    } catch (error) {
+      said.value = words(error);
+    }
+  };
+  return (
+    <tr data-session={name}>
+      <th scope="row" title={session.Owner}>
+        {ownerName(session.Owner)}
+        <small>{name}</small>
+      </th>
+      <td>{session.Target}</td>
+      <td>{session.DocumentName ?? ""}</td>
+      <td>
+        {session.Status}
+        {session.TowlineDetached && <small>{t("runsDetached")}</small>}
+        {session.AccessType === "JustInTime" && <small>{t("justInTime")}</small>}
+      </td>
+      <td>{dateOf(session.StartDate)}</td>
+      <td class="wraps">
+        {ended && dateOf(session.EndDate)}
+        {ended && session.Details && <small>{session.Details}</small>}
+        {session.Reason && <small>{t("reasonGiven", { reason: session.Reason })}</small>}
+      </td>
+      <td class="buttons">
+        {!ended && own && (
+          <a class="button" href={addressOf("terminal", [name])} aria-label={t("resumeNamed", { name })}>
+            {t("resume")}
+          </a>
+        )}
+        {plays && (
+          <a class="button" href={addressOf("recording", [name])} aria-label={t("recordingOf", { name })}>
+            {t("recordingLink")}
+          </a>
+        )}
+        {!ended && (
+          <button type="button" aria-label={t("terminateNamed", { name })} onClick={() => void terminate()}>
+            {t("terminate")}
+          </button>
+        )}
+      </td>
+    </tr>
+  );
+}
+
+interface MoreProps {
+  wanted: Wanted;
+  found: Signal<Found | null>;
+  trouble: Signal<string>;
+}
+
+function More({ wanted, found, trouble }: MoreProps) {
+  const held = found.value;
+  if (!held?.next) return null;
+  if (held.sessions.length >= MOST_LISTED) {
+    return <p class="hint">{t("sessionsBounded", { most: MOST_LISTED })}</p>;
+  }
+  const more = async (): Promise<void> => {
+    try {
+      const answer = await read(wanted, held.next, false);
+      if (found.value !== held) return; // what is asked for has changed meanwhile
+      found.value = { sessions: [...held.sessions, ...answer.sessions], next: answer.next };
+    } catch (error) {
+      trouble.value = words(error);
+    }
+  };
+  return (
+    <button type="button" onClick={() => void more()}>
+      {t("moreSessions")}
+    </button>
+  );
+}

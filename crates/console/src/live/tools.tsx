@@ -1,0 +1,101 @@
+// The tools of a terminal: search, keys and signals, size of the font, theme, screen reader.
+
+import { useSignal } from "@preact/signals";
+import { useEffect, useRef } from "preact/hooks";
+import { type Text, t } from "../strings.ts";
+import type { TerminalView } from "../terminal_view.ts";
+import { ARROWS, KEYS } from "./keys.ts";
+import { THEMES, type ThemeName, prefer, preferences } from "./preferences.ts";
+
+const THEME_TEXTS: Record<ThemeName, Text> = {
+  auto: "themeAuto",
+  light: "themeLight",
+  dark: "themeDark",
+  contrast: "themeContrast",
+};
+
+export function Tools({ view }: { view: () => TerminalView | null }) {
+  const { font, theme, reader } = preferences.value;
+  return (
+    <div class="terminal-tools" role="group" aria-label={t("terminalTools")}>
+      <Search view={view} />
+      <span class="keys" role="group" aria-label={t("terminalKeys")}>
+        {KEYS.map(([name, bytes]) => (
+          <button type="button" key={name} onClick={() => view()?.press(bytes)}>
+            {name}
+          </button>
+        ))}
+        {ARROWS.map(([shown, final, label]) => (
+          <button
+            type="button"
+            key={final}
+            aria-label={t(label)}
+            onClick={() => view()?.pressArrow(final)}
+          >
+            {shown}
+          </button>
+        ))}
+      </span>
+      <button type="button" aria-label={t("fontSmaller")} onClick={() => prefer({ font: font - 1 })}>
+        A−
+      </button>
+      <button type="button" aria-label={t("fontLarger")} onClick={() => prefer({ font: font + 1 })}>
+        A+
+      </button>
+      <label>
+        {t("theme")}{" "}
+        <select
+          value={theme}
+          onChange={(event) => {
+            const chosen = THEMES.find((name) => name === event.currentTarget.value);
+            if (chosen) prefer({ theme: chosen });
+          }}
+        >
+          {THEMES.map((name) => (
+            <option key={name} value={name}>
+              {t(THEME_TEXTS[name])}
+            </option>
+          ))}
+        </select>
+      </label>
+      <label>
+        <input
+          type="checkbox"
+          checked={reader}
+          onChange={(event) => prefer({ reader: event.currentTarget.checked })}
+        />{" "}
+        {t("screenReader")}
+      </label>
+    </div>
+  );
+}
+
+function Search({ view }: { view: () => TerminalView | null }) {
+  const text = useSignal("");
+  const missing = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
+  const find = (back: boolean): void => {
+    missing.value = text.value !== "" && view()?.find(text.value, back) === false;
+  };
+  return (
+    <span class="find" role="search">
+      <input
+        ref={input}
+        type="search"
+        aria-label={t("findInTerminal")}
+        placeholder={t("findInTerminal")}
+        value={text.value}
+        onInput={(event) => {
+          text.value = event.currentTarget.value;
+          find(true);
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") find(!event.shiftKey);
+          if (event.key === "Escape") view()?.focus();
+        }}
+      />
+      <span role="status">{missing.value ? t("notFoundInTerminal") : ""}</span>
+    </span>
+  );
+}

@@ -1,0 +1,143 @@
+// An administrator looks at sessions in the console and terminates one; its terminal finds text,
+// sends keys by buttons, and shows hostile output as text.
+//
+// Environment: that of story.js, without TOWLINE_NAME.
+"use strict";
+
+const assert = require("assert");
+const { open, eventually, finish } = require("./browser.js");
+const { Terminal } = require("./terminal.js");
+
+const env = process.env;
+const ORIGIN = env.TOWLINE_ORIGIN;
+const step = (text) => process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
+
+async function main() {
+  const troubles = [];
+  const { context, close } = await open(troubles);
+  try {
+    const page = context.pages()[0];
+    await page.goto(ORIGIN + "/console/");
+    await page.fill('input[name="key"]', env.TOWLINE_KEY);
+    await page.fill('input[name="secret"]', env.TOWLINE_SECRET);
+    await page.click('button[type="submit"]');
+    await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a`).click();
+    const terminal = new Terminal(page);
+    await terminal.is("connected");
+    await tools(page, terminal);
+    await hostile(page, terminal);
+    await flood(page, terminal);
+    await listed(context, page, terminal);
+    if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
+  } finally {
+    await close();
+  }
+  process.stdout.write("well\n");
+  finish();
+}
+
+async function tools(page, terminal) {
+  step("the tools: a text is found, a key is sent by a button, the font has another size");
+  await terminal.type("echo needle-$((6*7))");
+  await terminal.sees("needle-42");
+  await page.keyboard.press("Control+Shift+KeyF");
+  const find = page.getByRole("searchbox", { name: "Find in the output" });
+  await find.fill("needle-42");
+  assert.equal(await page.locator(".find [role=status]").textContent(), "");
+  await find.fill("no such text");
+  await page.locator("text=Not found.").waitFor();
+  await terminal.type("cat");
+  await page.getByRole("button", { name: "Ctrl-C" }).click();
+  await terminal.type("echo after-$((40+2))");
+  await terminal.sees("after-42");
+  const rows = async () => (await terminal.rows()).length;
+  const before = await rows();
+  for (let times = 0; times < 6; times += 1) {
+    await page.getByRole("button", { name: "Larger font" }).click();
+  }
+  await eventually("fewer rows", async () => (await rows()) < before);
+  for (let times = 0; times < 6; times += 1) {
+    await page.getByRole("button", { name: "Smaller font" }).click();
+  }
+  await eventually("as many rows as before", async () => (await rows()) === before);
+  await page.getByRole("combobox", { name: "Theme" }).selectOption("contrast");
+  const black = () =>
+    page.evaluate(() => {
+      const element = document.querySelector(".xterm-scrollable-element, .xterm-viewport");
+      return element && getComputedStyle(element).backgroundColor;
+    });
+  await eventually("a black terminal", async () => (await black()) === "rgb(0, 0, 0)");
+}
+
+/** Output that must not become anything but text on this screen. */
+const HOSTILE = [
+  "\\033]52;c;b3duZWQ=\\007",
+  "\\033]0;<img src=x onerror=window.pwned=1>\\007",
+  "\\033]8;;javascript:window.pwned=1\\033\\\\link\\033]8;;\\033\\\\",
+  "\\033P+q544e\\033\\\\",
+  "\\033P1$r0m\\033\\\\",
+  "<script>window.pwned=1</script>",
+  "\\033[8;9999;9999t",
+];
+
+async function hostile(page, terminal) {
+  step("hostile output is text: no markup, no clipboard, no title, no size");
+  const title = await page.title();
+  const rows = (await terminal.rows()).length;
+  for (const text of HOSTILE) await terminal.type(`printf '${text}'`);
+  await terminal.type("echo hostile-''over");
+  await terminal.sees("hostile-over");
+  assert.equal(await page.title(), title);
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  assert.equal(await page.locator(".xterm script, .xterm img").count(), 0);
+  assert.equal((await terminal.rows()).length, rows);
+}
+
+async function flood(page, terminal) {
+  step("Ctrl-C ends endless output, and the shell answers at once");
+  await terminal.type("clear; yes flooding");
+  await terminal.sees("flooding");
+  const began = performance.now();
+  await page.keyboard.press("Control+KeyC");
+  await page.keyboard.type("echo dry-$((40+2))\n");
+  await terminal.sees("dry-42");
+  step(`endless output stopped and a line answered after ${Math.round(performance.now() - began)} ms`);
+}
+
+async function listed(context, page, terminal) {
+  step("the list of sessions shows it; filters stand in the address");
+  const session = page.url().split("/").pop();
+  const other = await context.newPage();
+  await other.goto(`${ORIGIN}/console/#/sessions`);
+  const row = other.locator(`[data-session="${session}"]`);
+  await row.waitFor();
+  assert.match(await row.textContent(), /Connected/);
+  await other.getByLabel("Device (id)").fill("mi-00000000000000000");
+  await other.getByRole("button", { name: "Show" }).click();
+  await other.locator("text=No session matches.").waitFor();
+  assert.match(other.url(), /device=mi-0/);
+  await other.goBack();
+  await row.waitFor();
+
+  step("terminated after a question; the terminal says so, the history shows why");
+  await row.getByRole("button", { name: "Terminate" }).click();
+  await other.locator("dialog").getByRole("button", { name: "Cancel" }).click();
+  assert.equal(await terminal.status(), "connected");
+  await row.getByRole("button", { name: "Terminate" }).click();
+  await other.locator("dialog").getByRole("button", { name: "Terminate" }).click();
+  await terminal.is("ended");
+  await other.locator("[role=status]", { hasText: "is terminated" }).waitFor();
+  await other.getByLabel("State").selectOption("History");
+  await other.getByRole("button", { name: "Show" }).click();
+  await row.filter({ hasText: "terminated by arn:" }).waitFor();
+  await other.setViewportSize({ width: 360, height: 640 });
+  const wide = await other.evaluate(() => document.documentElement.scrollWidth);
+  assert.ok(wide <= 360, `the page is ${wide} pixels wide on a screen of 360`);
+  await other.close();
+}
+
+main().catch((error) => {
+  process.stderr.write(`${error.stack}\n`);
+  process.exitCode = 1;
+  process.exit();
+});
