@@ -8,6 +8,7 @@
 const assert = require("assert");
 const https = require("https");
 const WebSocket = require("ws");
+const { axe } = require("./axe.js");
 const { open, ask, eventually, finish } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
@@ -112,6 +113,7 @@ async function signedIn(context, page) {
   step("the gateway's address leads to the console; a wrong secret is refused");
   await page.goto(ORIGIN + "/");
   assert.equal(page.url(), ORIGIN + "/console/");
+  await axe(page, "sign-in");
   await picture(page, "sign-in");
   await signIn(page, "wrong" + env.TOWLINE_SECRET.slice(5));
   await page.locator('[role="alert"]', { hasText: "refused" }).waitFor();
@@ -154,6 +156,7 @@ async function listed(page) {
   await page.emulateMedia({ colorScheme: "dark" });
   assert.notEqual(await colour(), light);
   await picture(page, "devices-dark");
+  await axe(page, "devices");
 }
 
 async function typed(page, terminal) {
@@ -165,6 +168,7 @@ async function typed(page, terminal) {
   await terminal.sees("한글-");
   const rows = (await terminal.rows()).length;
   assert.match((await terminal.rows()).join("\n"), new RegExp(`^${rows} \\d+`, "m"));
+  await axe(page, "terminal");
   step("titles and links of the device steer nothing");
   const before = await page.title();
   await terminal.type("printf '\\033]0;owned\\007\\033]8;;javascript:window.pwned=1\\033\\\\press\\033]8;;\\033\\\\\\n'");
