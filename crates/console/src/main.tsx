@@ -2,6 +2,7 @@
 
 import "@xterm/xterm/css/xterm.css";
 import "./style.css";
+import "./admin/admin.css";
 import "./live/live.css";
 import { effect, signal } from "@preact/signals";
 import { type ComponentType, render } from "preact";

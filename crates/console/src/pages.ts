@@ -38,6 +38,8 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
   },
   { path: "shell", load: async () => (await terminal()).ShellPage },
+  { path: "access", label: "access", load: async () => (await import("./admin/access_page.tsx")).AccessPage },
+  { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },
   { path: "terminal", load: async () => (await terminal()).SessionPage },
 ];
 

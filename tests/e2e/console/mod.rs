@@ -60,6 +60,18 @@ fn a_person_works_on_a_device_in_a_browser() -> Outcome {
     ensure(!log.contains("__Host-towline"), || "a cookie is in the log".into())
 }
 
+#[test]
+fn an_administrator_decides_about_access_and_reads_the_trail_in_a_browser() -> Outcome {
+    let mut lab = Lab::start()?;
+    let origin = format!("https://{}", lab.gateway.address());
+    serve_console_at(&mut lab, &origin)?;
+    let device = lab.device()?;
+    let mut command = browser(&lab)?;
+    command.arg(workspace().join("tests/e2e/console/story_admin.js"));
+    command.env("TOWLINE_ORIGIN", &origin).env("TOWLINE_DEVICE", device.id());
+    perform(command, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
+}
+
 /// Lets pages of this origin use the gateway.
 fn serve_console_at(lab: &mut Lab, origin: &str) -> Outcome {
     lab.gateway.process().stop()?;

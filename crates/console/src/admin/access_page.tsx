@@ -1,0 +1,152 @@
+// Access requests: ask for access to a device, see where requests stand, decide about those of others.
+//
+// Invariants: nothing here judges. Every button is an operation that the gateway allows or refuses.
+
+import { useSignal } from "@preact/signals";
+import { useEffect } from "preact/hooks";
+import { call } from "../api.ts";
+import type { PageProps } from "../pages.ts";
+import { t } from "../strings.ts";
+import { Refusal } from "./refusal.tsx";
+
+interface Request {
+  AccessRequestId: string;
+  Requester: string;
+  Reason: string;
+  Targets: { Key: string; Values: string[] }[];
+  Status: "Pending" | "Approved" | "Rejected" | "Revoked" | "Expired";
+  ExpiresDate: number;
+  DecidedBy?: string;
+}
+
+type Decision = "Approve" | "Reject" | "Revoke";
+const WORDS = { Approve: "approve", Reject: "reject", Revoke: "revoke" } as const;
+const EVERY_MS = 5000;
+
+export function AccessPage({ place }: PageProps) {
+  const requests = useSignal<Request[] | null>(null);
+  const error = useSignal<unknown>(null);
+  const said = useSignal("");
+  const read = async (background: boolean): Promise<void> => {
+    const body = { MaxResults: 100 };
+    const answer = await call<{ AccessRequests: Request[] }>("Towline.ListAccessRequests", body, background);
+    requests.value = answer.AccessRequests;
+  };
+  const attempt = async (act: () => Promise<void>): Promise<void> => {
+    error.value = null;
+    said.value = "";
+    try {
+      await act();
+    } catch (caught) {
+      error.value = caught;
+    }
+  };
+  useEffect(() => {
+    void attempt(() => read(false));
+    const timer = setInterval(() => {
+      // A list that cannot be read again stays as it is: the first reading said why.
+      if (!document.hidden && requests.value) read(true).catch(() => undefined);
+    }, EVERY_MS);
+    return () => clearInterval(timer);
+  }, []);
+  const ask = (device: string, reason: string): Promise<void> =>
+    attempt(async () => {
+      const body = { Reason: reason, Targets: [{ Key: "InstanceIds", Values: [device] }] };
+      const made = await call<{ AccessRequestId: string }>("AmazonSSM.StartAccessRequest", body);
+      said.value = t("accessAsked", { id: made.AccessRequestId });
+      await read(false).catch(() => undefined); // to ask needs no right to list
+    });
+  const decide = (id: string, decision: Decision): Promise<void> =>
+    attempt(async () => {
+      await call("Towline.ApproveAccessRequest", { AccessRequestId: id, Decision: decision });
+      await read(false);
+    });
+  return (
+    <main class="admin">
+      <h1>{t("access")}</h1>
+      <Ask device={place.query.get("device") ?? ""} ask={ask} />
+      <p role="status">{said.value}</p>
+      {error.value !== null && <Refusal error={error.value} />}
+      {requests.value?.length === 0 && <p class="empty">{t("accessNone")}</p>}
+      {requests.value && requests.value.length > 0 && <Requests all={requests.value} decide={decide} />}
+    </main>
+  );
+}
+
+function Ask(props: { device: string; ask: (device: string, reason: string) => Promise<void> }) {
+  const submit = (event: SubmitEvent): void => {
+    event.preventDefault();
+    const form = new FormData(event.currentTarget as HTMLFormElement);
+    const text = (name: string): string => String(form.get(name) ?? "").trim();
+    void props.ask(text("device"), text("reason"));
+  };
+  return (
+    <form class="tools" onSubmit={submit}>
+      <label>
+        {t("accessDevice")}
+        <input name="device" key={props.device} defaultValue={props.device} required spellcheck={false} />
+      </label>
+      <label>
+        {t("accessReason")}
+        <input name="reason" required maxLength={256} />
+      </label>
+      <button type="submit">{t("accessAsk")}</button>
+      <p class="hint">{t("accessUse")}</p>
+    </form>
+  );
+}
+
+function Requests(props: { all: Request[]; decide: (id: string, decision: Decision) => Promise<void> }) {
+  const heads = ["accessRequester", "accessReason", "accessTargets", "state", "accessLeft", "accessDecide"] as const;
+  return (
+    <div class="scrolls" tabIndex={0} role="region" aria-label={t("access")}>
+      <table>
+        <thead>
+          <tr>
+            {heads.map((head) => (
+              <th scope="col" key={head}>
+                {t(head)}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {props.all.map((one) => (
+            <tr key={one.AccessRequestId} data-request={one.AccessRequestId} data-state={one.Status}>
+              <td>{one.Requester}</td>
+              <td>{one.Reason}</td>
+              <td>{one.Targets.map((target) => `${target.Key}=${target.Values.join(",")}`).join(" ")}</td>
+              <td>
+                {t(one.Status)} {one.DecidedBy && <small>{t("accessDecidedBy", { arn: one.DecidedBy })}</small>}
+              </td>
+              <td>{left(one)}</td>
+              <td>
+                {choices(one).map((decision) => (
+                  <button
+                    type="button"
+                    key={decision}
+                    aria-label={t("ofRequest", { what: t(WORDS[decision]), id: one.AccessRequestId })}
+                    onClick={() => void props.decide(one.AccessRequestId, decision)}
+                  >
+                    {t(WORDS[decision])}
+                  </button>
+                ))}
+              </td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
+
+function choices(request: Request): Decision[] {
+  if (request.Status === "Pending") return ["Approve", "Reject"];
+  return request.Status === "Approved" ? ["Revoke"] : [];
+}
+
+function left(request: Request): string {
+  if (choices(request).length === 0) return "";
+  const minutes = Math.max(0, Math.ceil((request.ExpiresDate * 1000 - Date.now()) / 60_000));
+  return t("accessMinutes", { minutes });
+}
