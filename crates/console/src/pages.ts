@@ -37,6 +37,12 @@ export const PAGES: readonly Page[] = [
     label: "sessions",
     load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
   },
+  {
+    path: "recordings",
+    label: "recordings",
+    load: async () => (await import("./playback/recordings_page.tsx")).RecordingsPage,
+  },
+  { path: "recording", load: async () => (await import("./playback/player_page.tsx")).PlayerPage },
   { path: "shell", load: async () => (await terminal()).ShellPage },
   { path: "access", label: "access", load: async () => (await import("./admin/access_page.tsx")).AccessPage },
   { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },
