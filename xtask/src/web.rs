@@ -20,7 +20,7 @@ use crate::{console, run, setup};
 
 /// What builds the console.
 const NEEDS: &[(&str, &str)] = &[("node", "nodejs"), ("npm", "npm")];
-/// Files whose change makes a new build, beside those in `src`.
+/// Files whose change makes a new build, beside those in `src` and its folders.
 const SOURCES: &[&str] = &["build.mjs", "package.json", "package-lock.json", "tsconfig.json"];
 
 fn folder() -> PathBuf {
@@ -85,8 +85,12 @@ fn npm(words: &[&str]) -> Command {
 fn digest() -> Outcome<String> {
     let root = folder();
     let mut sources: Vec<PathBuf> = SOURCES.iter().map(|name| root.join(name)).collect();
-    for entry in std::fs::read_dir(root.join("src"))? {
-        sources.push(entry?.path());
+    let mut folders = vec![root.join("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder)? {
+            let path = entry?.path();
+            if path.is_dir() { &mut folders } else { &mut sources }.push(path);
+        }
     }
     sources.sort();
     let mut context = Context::new(&SHA256);

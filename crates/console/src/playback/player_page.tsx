@@ -66,7 +66,7 @@ export function PlayerPage({ place }: PageProps) {
   }, [session]);
   return (
     <main class="player">
-      <h1>{t("recordingOf", { session })}</h1>
+      <h1>{t("recordingOfSession", { session })}</h1>
       {trouble.value && (
         <p class="trouble" role="alert">
           {trouble.value}

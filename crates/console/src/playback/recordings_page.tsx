@@ -36,6 +36,15 @@ function matches(one: Ended, question: string): boolean {
   return question.toLowerCase().split(/\s+/).every((word) => text.includes(word));
 }
 
+const COLUMNS = [
+  "recordedAt",
+  "recordedUser",
+  "recordedOn",
+  "recordedDocument",
+  "endReason",
+  "recording",
+] as const;
+
 export function RecordingsPage() {
   const sessions = useSignal<Ended[] | null>(null);
   const next = useSignal<string | undefined>(undefined);
@@ -81,7 +90,7 @@ export function RecordingsPage() {
         <table>
           <thead>
             <tr>
-              {(["started", "owner", "device", "document", "endReason", "recording"] as const).map((name) => (
+              {COLUMNS.map((name) => (
                 <th scope="col" key={name}>
                   {t(name)}
                 </th>
@@ -108,10 +117,10 @@ export function RecordingsPage() {
       </div>
       {next.value && (
         <button type="button" onClick={() => void read(next.value)}>
-          {t("moreSessions")}
+          {t("olderSessions")}
         </button>
       )}
-      {sessions.value && found.length === 0 && <p class="empty">{t("noSessions")}</p>}
+      {sessions.value && found.length === 0 && <p class="empty">{t("noRecordings")}</p>}
     </main>
   );
 }
