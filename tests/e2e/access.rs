@@ -48,6 +48,7 @@ fn body(operation: Operation) -> &'static str {
         Operation::RotateDeviceKey | Operation::ListDeviceKeys | Operation::ApproveDevice => {
             r#"{"InstanceId":"mi-00000000000000000"}"#
         }
+        Operation::RenameDevice => r#"{"InstanceId":"mi-00000000000000000","Name":"other"}"#,
         Operation::RevokeDeviceKey => {
             r#"{"InstanceId":"mi-00000000000000000","KeyFingerprint":"0000000000000000000000000000000000000000000000000000000000000000"}"#
         }

@@ -129,6 +129,9 @@ fn row_of(operation: Operation) -> Row {
         | Operation::ListDeviceKeys
         | Operation::ApproveDevice
         | Operation::ListDeviceAccess => row(device(), TAGGED, "done"),
+        Operation::RenameDevice => {
+            row(json!({"InstanceId": DEVICE, "Name": "renamed"}), TAGGED, "done")
+        }
         Operation::RotateDeviceKey => row(device(), TAGGED, "TargetNotConnected"),
         Operation::GetSignIn | Operation::DeleteSignIn => {
             row(json!({}), PLAIN, "ValidationException") // proved by a cookie alone

@@ -201,6 +201,8 @@ operations! {
     ListDeviceKeys: Towline, read, Device;
     /// Lets a pending device in.
     ApproveDevice: Towline, write, Device;
+    /// Gives a device another name.
+    RenameDevice: Towline, write, Device;
     /// Reads a session's recording, piece by piece.
     GetRecording: Towline, read, Session;
     /// Looks events of the audit trail up.

@@ -311,6 +311,19 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
+    /// Gives a device another name. `false`: there is no such device.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn rename(&self, id: &str, name: &str) -> Result<bool, StoreError> {
+        let done = sqlx::query("UPDATE devices SET name = ? WHERE id = ?")
+            .bind(name)
+            .bind(id)
+            .execute(&self.store.pool)
+            .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
     /// Stores the report and the address of a device that has connected.
     ///
     /// # Errors

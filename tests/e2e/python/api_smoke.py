@@ -138,6 +138,11 @@ def keys_of_a_device_are_listed_and_rotation_needs_a_link():
     towline("RotateDeviceKey", {"InstanceId": OTHER}, expect="TargetNotConnected")
     towline("ListDeviceKeys", {"InstanceId": UNKNOWN}, expect="InvalidInstanceId")
     towline("ApproveDevice", {"InstanceId": OTHER})
+    towline("RenameDevice", {"InstanceId": OTHER, "Name": "x" * 257}, expect="ValidationException")
+    towline("RenameDevice", {"InstanceId": OTHER, "Name": "renamed"})
+    only = [{"Key": "InstanceIds", "Values": [OTHER]}]
+    [other] = boto("ssm").describe_instance_information(Filters=only)["InstanceInformationList"]
+    assert other["Name"] == "renamed", other
     wrong = {"InstanceId": OTHER, "KeyFingerprint": "0" * 64}
     towline("RevokeDeviceKey", wrong, expect="ResourceNotFoundException")
 

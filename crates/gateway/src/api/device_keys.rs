@@ -1,9 +1,10 @@
-//! Keys of devices: listed, rotated, revoked; devices that wait, let in.
+//! Keys of devices: listed, rotated, revoked; devices let in, and renamed.
 
 use towline_ssm::api::Empty;
 use towline_ssm::api::device::DeviceRemoved;
 use towline_ssm::api::device_keys::{
-    DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RevokeDeviceKeyRequest,
+    DeviceKey, DeviceKeyStatus, DeviceRequest, ListDeviceKeysResult, RenameDeviceRequest,
+    RevokeDeviceKeyRequest,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -108,6 +109,21 @@ impl Api {
             return Err(ApiError::new(ErrorCode::TooManyUpdates, message));
         }
         call.note("was", device.status.as_str());
+        Ok(Empty {})
+    }
+
+    pub(super) async fn rename_device(
+        &self,
+        call: &Call,
+        request: RenameDeviceRequest,
+    ) -> Result<Empty, ApiError> {
+        call.note("deviceName", &*request.name);
+        let (_, device) = self.device_of(call, &request.instance_id).await?;
+        call.note("was", device.name);
+        let renamed = self.store().devices().rename(&device.id, &request.name).await;
+        if !renamed.or_internal("cannot rename a device")? {
+            return Err(ApiError::new(ErrorCode::InvalidInstanceId, "no device has this id"));
+        }
         Ok(Empty {})
     }
 

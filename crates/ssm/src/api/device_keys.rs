@@ -1,4 +1,4 @@
-//! Keys of devices (`Towline.<Operation>`): listed, rotated, revoked; devices that wait, let in.
+//! Keys of devices (`Towline.<Operation>`): listed, rotated, revoked; devices let in, and renamed.
 //!
 //! Way: as of [`super`].
 //!
@@ -30,6 +30,24 @@ pub struct DeviceRequest {
 impl Request for DeviceRequest {
     fn check(&self, v: &mut Violations) {
         check_device(v, &self.instance_id);
+    }
+}
+
+/// Gives a device another name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RenameDeviceRequest {
+    /// The device.
+    pub instance_id: String,
+    /// Its new name for people, at most 256 characters; an empty one removes the name.
+    pub name: String,
+}
+
+impl Request for RenameDeviceRequest {
+    fn check(&self, v: &mut Violations) {
+        check_device(v, &self.instance_id);
+        v.length("Name", &self.name, 0, 256);
+        v.tag_characters("Name", &self.name);
     }
 }
 
