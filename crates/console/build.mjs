@@ -40,9 +40,21 @@ if (process.argv.includes("--tests")) {
     jsxImportSource: "preact",
     legalComments: "none",
   });
+  // A script of its own: what a worker shares with the page would be loaded before it starts.
+  const worker = await build({
+    entryPoints: [join(root, "src/fleet/files/worker.ts")],
+    bundle: true,
+    minify: true,
+    write: false,
+    outdir: join(root, "dist"),
+    entryNames: "worker-[hash]",
+    format: "iife",
+    target: "es2022",
+    legalComments: "none",
+  });
   const files = new Map();
-  const names = {};
-  for (const file of made.outputFiles) {
+  const names = { worker: basename(worker.outputFiles[0].path) };
+  for (const file of [...made.outputFiles, ...worker.outputFiles]) {
     const name = basename(file.path);
     const [, kind] = name.match(/^app-.*\.(js|css)$/) ?? [];
     if (kind) names[kind] = name;
@@ -52,7 +64,7 @@ if (process.argv.includes("--tests")) {
   names.txt = `licences-${digest(licences)}.txt`;
   files.set(`${names.txt}.br`, brotli(licences));
   const page = readFileSync(join(root, "src/index.html"), "utf8");
-  const filled = page.replace(/\{\{(js|css|txt)\}\}/g, (_, kind) => names[kind]);
+  const filled = page.replace(/\{\{(js|css|txt|worker)\}\}/g, (_, kind) => names[kind]);
   files.set("index.html", filled);
   put(join(root, "dist"), files);
 }

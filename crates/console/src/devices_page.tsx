@@ -16,6 +16,7 @@ import {
   visible,
   watchDevices,
 } from "./devices.ts";
+import { addressOf } from "./pages.ts";
 import { t, timeOf } from "./strings.ts";
 
 /** Height of a row in style.css, pixels. */
@@ -106,7 +107,7 @@ function Row({ device, index }: { device: Device; index: number }) {
   return (
     <div role="row" class="row" aria-rowindex={index} data-device={device.InstanceId}>
       <span role="cell" class="name" title={device.InstanceId}>
-        <b>{name}</b>
+        <a href={addressOf("device", [device.InstanceId])}>{name}</a>
         {name !== device.InstanceId && <small>{device.InstanceId}</small>}
       </span>
       <span role="cell" class={`state ${state}`}>

@@ -3,6 +3,7 @@
 import "@xterm/xterm/css/xterm.css";
 import "./style.css";
 import "./admin/admin.css";
+import "./fleet/fleet.css";
 import "./live/live.css";
 import "./playback/playback.css";
 import { effect, signal } from "@preact/signals";

@@ -43,6 +43,18 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./playback/recordings_page.tsx")).RecordingsPage,
   },
   { path: "recording", load: async () => (await import("./playback/player_page.tsx")).PlayerPage },
+  { path: "device", load: async () => (await import("./fleet/device_page.tsx")).DevicePage },
+  {
+    path: "run",
+    label: "runCommand",
+    load: async () => (await import("./fleet/command_page.tsx")).RunPages,
+  },
+  {
+    path: "enroll",
+    label: "enroll",
+    load: async () => (await import("./fleet/enroll_page.tsx")).EnrollPage,
+  },
+  { path: "files", load: async () => (await import("./fleet/files/files_page.tsx")).FilesPage },
   { path: "shell", load: async () => (await terminal()).ShellPage },
   { path: "access", label: "access", load: async () => (await import("./admin/access_page.tsx")).AccessPage },
   { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },

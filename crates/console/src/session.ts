@@ -31,12 +31,15 @@ export type Status =
 export interface Screen {
   /** Shows bytes; `done` when the terminal has read them. */
   write(bytes: Uint8Array, done: () => void): void;
-  size(): Size;
+  /** The size of the terminal; null where there is none. */
+  size(): Size | null;
   status(status: Status): void;
   missed(bytes: number): void;
   /** So many bytes wait for the device. */
   kept(bytes: number): void;
   inputFull(): void;
+  /** The device took input, or has room for more. */
+  taken?(): void;
 }
 
 /** A token, and where to use it. */
@@ -103,6 +106,11 @@ export class Session {
     return this.stopped;
   }
 
+  /** Bytes of input that the device has not taken. */
+  get waiting(): number {
+    return this.input.waiting;
+  }
+
   /** Begins, with the token of StartSession if there is one. */
   begin(grant: Grant | null): void {
     this.screen.status({ is: "opening" });
@@ -123,7 +131,8 @@ export class Session {
 
   /** The terminal has another size. */
   resized(): void {
-    if (this.attached) this.send(encodeMessage({ type: "resize", size: this.screen.size() }));
+    const size = this.screen.size();
+    if (this.attached && size) this.send(encodeMessage({ type: "resize", size }));
   }
 
   /** Leaves the session running on the device. */
@@ -206,6 +215,7 @@ export class Session {
         if (frame.stream !== IO) return;
         this.input.credit(frame.acked, frame.limit);
         this.pump();
+        this.screen.taken?.();
         return;
       case "fin":
         if (frame.stream === IO) this.output.fin(frame.length);
@@ -236,6 +246,7 @@ export class Session {
         this.screen.status({ is: "connected" });
         this.resized();
         this.pump();
+        this.screen.taken?.();
         return;
       }
       case "waiting":

@@ -74,15 +74,20 @@ async fn page(State(text): State<Arc<str>>) -> Response<Body> {
     response
 }
 
-/// What the page may load and do. `connect-src 'self'` covers the data channels on its own host.
+/// What the page may load and do. `connect-src 'self'` covers the data channels on its own host. The
+/// one policy of Trusted Types makes the address of the console's worker, and of nothing else.
 fn policy(nonce: &str) -> String {
     format!(
         "default-src 'none'; script-src 'self'; style-src 'self' 'nonce-{nonce}'; \
          connect-src 'self'; img-src 'self' data:; font-src 'self'; base-uri 'none'; \
          form-action 'self'; frame-ancestors 'none'; require-trusted-types-for 'script'; \
-         trusted-types 'none'"
+         trusted-types towline-worker"
     )
 }
+
+/// What a script of ours may load and do when it runs as a worker, apart from the page: nothing.
+const ASSET_POLICY: &str =
+    "default-src 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
 async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
     let Some((name, bytes)) = ASSETS.iter().find(|(known, _)| *known == name) else {
@@ -96,6 +101,7 @@ async fn asset(Path(name): Path<String>, headers: HeaderMap) -> Response<Body> {
     let mut response = answer(StatusCode::OK, kind(name), Body::from(*bytes));
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("br"));
+    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(ASSET_POLICY));
     let forever = "public, max-age=31536000, immutable";
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(forever));
     response
@@ -139,7 +145,12 @@ mod tests {
         let page = || page(State(Arc::from("")));
         let (one, two) = (policy(&page().await), policy(&page().await));
         assert_ne!(one, two);
-        for part in ["default-src 'none'", "frame-ancestors 'none'", "'nonce-"] {
+        for part in [
+            "default-src 'none'",
+            "frame-ancestors 'none'",
+            "'nonce-",
+            "require-trusted-types-for 'script'; trusted-types towline-worker",
+        ] {
             assert!(one.contains(part), "{part}: {one}");
         }
         assert!(!one.contains("unsafe"), "{one}");

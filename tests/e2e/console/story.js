@@ -161,7 +161,7 @@ async function listed(page) {
 
 async function typed(page, terminal) {
   step("a shell: typed, read, of the right size from the first line on");
-  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a`).click();
+  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
   await terminal.is("connected");
   await terminal.type("stty size; echo sum-$((6*7)); export KEPT=still; echo 한글-$LANG");
   await terminal.sees("sum-42");
@@ -304,7 +304,7 @@ async function leftAndEnded(page, terminal) {
   await page.click('button:text-is("End")');
   await terminal.is("ended");
   await page.click("text=Back to the devices");
-  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a`).click();
+  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
   await terminal.is("connected");
   await terminal.type("exit 7");
   await terminal.is("ended");

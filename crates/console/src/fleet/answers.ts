@@ -1,0 +1,110 @@
+// An answer of the gateway for a part of a page: asked for when the part is shown, and again on
+// request or in turns.
+//
+// Invariants: the newest request wins; an answer that comes later than a newer one is dropped. A
+// refusal is shown in the gateway's words and is not asked for again by itself.
+
+import { type Signal, useSignal } from "@preact/signals";
+import { useEffect, useMemo } from "preact/hooks";
+import { ApiError, call, words } from "../api.ts";
+
+export interface Answer<T> {
+  /** The last answer. */
+  value: Signal<T | null>;
+  /** Why there is none, or no newer one. */
+  trouble: Signal<string>;
+  /** Asks now. */
+  again(): void;
+}
+
+/** Asks `target` when the page shows the part; `everyMs`: and in turns while the tab is in sight. */
+export function useAnswer<T>(target: string, body: object, everyMs = 0): Answer<T> {
+  return useRead(() => call<T>(target, body, true), JSON.stringify([target, body]), everyMs);
+}
+
+/** The same with a function that reads; `key` names what it reads. */
+export function useRead<T>(read: () => Promise<T>, key: string, everyMs = 0): Answer<T> {
+  const value = useSignal<T | null>(null);
+  const trouble = useSignal("");
+  const asker = useMemo(() => new Asker(read, value, trouble, everyMs), [key]);
+  useEffect(() => {
+    value.value = null;
+    trouble.value = "";
+    asker.begin();
+    return () => asker.end();
+  }, [asker]);
+  return { value, trouble, again: () => asker.ask() };
+}
+
+class Asker<T> {
+  private turn = 0;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private over = false;
+
+  constructor(
+    private readonly read: () => Promise<T>,
+    private readonly value: Signal<T | null>,
+    private readonly trouble: Signal<string>,
+    private readonly everyMs: number,
+  ) {}
+
+  begin(): void {
+    this.over = false;
+    this.ask();
+  }
+
+  end(): void {
+    this.over = true;
+    this.turn += 1;
+    clearTimeout(this.timer);
+  }
+
+  ask(): void {
+    if (this.over) return;
+    clearTimeout(this.timer);
+    this.turn += 1;
+    const turn = this.turn;
+    const begun = Date.now();
+    const done = (store: () => void, goesOn: boolean): void => {
+      if (turn !== this.turn) return;
+      store();
+      if (this.everyMs > 0 && goesOn) this.later(Math.max(this.everyMs, 4 * (Date.now() - begun)));
+    };
+    this.read().then(
+      (answer) =>
+        done(() => {
+          this.value.value = answer;
+          this.trouble.value = "";
+        }, true),
+      (error: unknown) =>
+        done(
+          () => {
+            this.trouble.value = words(error);
+          },
+          !(error instanceof ApiError) || error.code === "ThrottlingException",
+        ),
+    );
+  }
+
+  private later(ms: number): void {
+    this.timer = setTimeout(() => (document.hidden ? this.later(ms) : this.ask()), ms);
+  }
+}
+
+/** All pages of a list, at most `most` items. */
+export async function everyPage<T>(
+  target: string,
+  body: object,
+  member: string,
+  most: number,
+): Promise<{ items: T[]; more: boolean }> {
+  const items: T[] = [];
+  let next: string | undefined;
+  do {
+    const asked = { ...body, ...(next ? { NextToken: next } : {}) };
+    const page: Record<string, unknown> = await call(target, asked, true);
+    items.push(...((page[member] as T[] | undefined) ?? []));
+    next = page["NextToken"] as string | undefined;
+  } while (next && items.length < most);
+  return { items, more: next !== undefined };
+}
