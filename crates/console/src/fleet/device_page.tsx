@@ -64,7 +64,7 @@ export function stateOf(device: Shown): { name: string; mark: string } {
 function Facts({ device }: { device: Shown }) {
   const state = stateOf(device);
   const facts: [string, string][] = [
-    [t("deviceId"), device.InstanceId],
+    [t("idOfDevice"), device.InstanceId],
     [t("hostName"), device.ComputerName ?? ""],
     [t("platform"), platformOf(device)],
     [t("agent"), [device.AgentVersion, device.TowlineTarget].filter(Boolean).join(", ")],
@@ -108,7 +108,7 @@ function Actions({ device, changed }: { device: Shown; changed: () => void }) {
     (await ask(question, `${name} (${id})`, [{ label, value: true }])) === true;
   const state = device.TowlineState;
   return (
-    <Section title={t("actions")}>
+    <Section title={t("rowActions")}>
       <div class="buttons left">
         {device.PingStatus === "Online" && (
           <a class="button" href={addressOf("shell", [id, name])}>

@@ -26,7 +26,7 @@ function nameIn(arn: string): string {
 export function Sessions({ id }: { id: string }) {
   return (
     <Section title={t("deviceSessions")}>
-      <SessionTable id={id} state="Active" label={t("openSessions")} everyMs={5000} />
+      <SessionTable id={id} state="Active" label={t("sessionsHere")} everyMs={5000} />
       <details>
         <summary>{t("pastSessions")}</summary>
         <SessionTable id={id} state="History" label={t("pastSessions")} everyMs={0} />
@@ -45,11 +45,11 @@ function SessionTable(props: { id: string; state: string; label: string; everyMs
   return (
     <>
       <Remark answer={answer} />
-      {answer.value.value && sessions.length === 0 && <p class="hint">{t("noSessions")}</p>}
+      {answer.value.value && sessions.length === 0 && <p class="hint">{t("noSessionsHere")}</p>}
       {sessions.length > 0 && (
         <Table
           label={props.label}
-          heads={[t("startedAt"), t("user"), t("document"), t("state"), ""]}
+          heads={[t("startedAt"), t("user"), t("commandDocument"), t("state"), ""]}
           keys={sessions.map((session) => session.SessionId)}
           rows={sessions.map((session) => [
             dateOf(session.StartDate),
@@ -135,7 +135,7 @@ export function Keys({ id }: { id: string }) {
     );
   };
   const revoke = async (key: Key): Promise<void> => {
-    const sure = await ask(t("revokeAsk"), key.KeyFingerprint, [{ label: t("revoke"), value: true }]);
+    const sure = await ask(t("revokeAsk"), key.KeyFingerprint, [{ label: t("revokeKey"), value: true }]);
     if (sure) perform("Towline.RevokeDeviceKey", { KeyFingerprint: key.KeyFingerprint });
   };
   return (
@@ -152,7 +152,7 @@ export function Keys({ id }: { id: string }) {
       {keys.length > 0 && (
         <Table
           label={t("deviceKeys")}
-          heads={[t("fingerprint"), t("state"), t("createdAt"), t("endedAt"), ""]}
+          heads={[t("fingerprint"), t("state"), t("createdAt"), t("commandEnded"), ""]}
           keys={keys.map((key) => key.KeyFingerprint)}
           rows={keys.map((key) => [
             <code title={key.KeyFingerprint}>{key.KeyFingerprint.slice(0, 16)}…</code>,
@@ -165,7 +165,7 @@ export function Keys({ id }: { id: string }) {
                 aria-label={t("revokeThis", { key: key.KeyFingerprint.slice(0, 16) })}
                 onClick={() => void revoke(key)}
               >
-                {t("revoke")}
+                {t("revokeKey")}
               </button>
             ),
           ])}

@@ -273,7 +273,7 @@ function Pending() {
               aria-label={t("approveThis", { name: nameOf(device) })}
               onClick={() => approve(device.InstanceId)}
             >
-              {t("approve")}
+              {t("approveDevice")}
             </button>,
           ])}
         />

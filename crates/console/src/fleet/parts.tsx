@@ -31,7 +31,7 @@ export function Table(props: {
           <tr>
             {props.heads.map((head, at) => (
               <th scope="col" key={at}>
-                {head || <span class="unseen">{t("actions")}</span>}
+                {head || <span class="unseen">{t("rowActions")}</span>}
               </th>
             ))}
           </tr>

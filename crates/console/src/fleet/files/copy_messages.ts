@@ -1,7 +1,5 @@
 // Messages of a copy: crates/wire/src/copy.rs. Each is the body of a control frame; content is in
 // data frames. Frames follow each other in the session's bytes, each behind its length.
-//
-// The golden bytes in crates/wire/tests/data/copy_messages.txt are read by the tests of both ends.
 
 import { MAX_DATA, decodeFrame, encodeFrame } from "../../frame.ts";
 import { Malformed, Reader, putString, putVarint } from "../../varint.ts";
