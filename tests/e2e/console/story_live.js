@@ -21,7 +21,7 @@ async function main() {
     await page.fill('input[name="key"]', env.TOWLINE_KEY);
     await page.fill('input[name="secret"]', env.TOWLINE_SECRET);
     await page.click('button[type="submit"]');
-    await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a`).click();
+    await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
     const terminal = new Terminal(page);
     await terminal.is("connected");
     await tools(page, terminal);
