@@ -89,6 +89,7 @@ fn row_of(operation: Operation) -> Row {
         Operation::DescribeSessions => row(json!({ "State": "Active" }), PLAIN, "done"),
         Operation::GetConnectionStatus => row(target(), TAGGED, "done"),
         Operation::DescribeInstanceInformation
+        | Operation::SearchDevices
         | Operation::DescribeActivations
         | Operation::ListPrincipals
         | Operation::LookupEvents

@@ -127,9 +127,13 @@ macro_rules! operations {
                 match self { $(Self::$name => ResourceKind::$resource,)+ }
             }
 
-            /// The action as policies write it, for example `ssm:StartSession`.
+            /// The action as policies write it, for example `ssm:StartSession`. A search has the
+            /// action of the list that it answers from.
             #[must_use]
             pub const fn iam_action(self) -> &'static str {
+                if matches!(self, Self::SearchDevices) {
+                    return Self::DescribeInstanceInformation.iam_action();
+                }
                 match self { $(Self::$name => operations!(# $service $name),)+ }
             }
         }
@@ -199,6 +203,9 @@ operations! {
     RevokeDeviceKey: Towline, write, Device;
     /// Lists the keys of a device, past and present.
     ListDeviceKeys: Towline, read, Device;
+    /// Searches devices by text, name, tags and state. The right to list devices is the right to
+    /// search them.
+    SearchDevices: Towline, read, Any;
     /// Lets a pending device in.
     ApproveDevice: Towline, write, Device;
     /// Gives a device another name.
@@ -333,7 +340,12 @@ mod tests {
                 None => Operation::parse_sts_action(op.name()),
             };
             assert_eq!(found, Ok(op));
-            assert_eq!(op.iam_action(), format!("{}:{}", op.service().signing_name(), op.name()));
+            let own = format!("{}:{}", op.service().signing_name(), op.name());
+            let search = op == Operation::SearchDevices;
+            assert_eq!(
+                op.iam_action(),
+                if search { "ssm:DescribeInstanceInformation" } else { &own }
+            );
         }
     }
 

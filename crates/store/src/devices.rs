@@ -9,6 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 use towline_policy::fold;
 
+use crate::device_search;
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
@@ -127,6 +128,33 @@ pub struct DeviceFilter {
     pub statuses: Vec<DeviceStatus>,
     /// For each key, one of the values; no value: the key is there.
     pub tags: Vec<(String, Vec<String>)>,
+    /// The name, or the host name of a device without a name.
+    pub name: Option<String>,
+    /// Texts that all stand in what a device is found by, whatever their letter case. Only
+    /// [`Devices::ids`] looks at them.
+    pub words: Vec<String>,
+}
+
+impl DeviceFilter {
+    /// Adds its conditions, but those of the words and of the first `done` tags.
+    pub(crate) fn push(&self, query: &mut QueryBuilder<'_, Sqlite>, done: usize) {
+        let statuses: Vec<String> = self.statuses.iter().map(|s| s.as_str().to_owned()).collect();
+        one_of(query, "d.id", &self.ids);
+        one_of(query, "activation_id", &self.activation_ids);
+        one_of(query, "iam_role", &self.iam_roles);
+        one_of(query, "agent_version", &self.agent_versions);
+        one_of(query, "status", &statuses);
+        if let Some(name) = &self.name {
+            query.push(" AND (d.name = ").push_bind(name.clone());
+            query.push(" OR (d.name = '' AND d.hostname = ").push_bind(name.clone()).push("))");
+        }
+        for (key, values) in self.tags.iter().skip(done) {
+            query.push(" AND EXISTS (SELECT 1 FROM tags t WHERE t.kind = 'device' AND t.id = d.id AND t.key_folded = ");
+            query.push_bind(fold(key));
+            one_of(query, "t.value", values);
+            query.push(")");
+        }
+    }
 }
 
 /// Operations on devices.
@@ -142,10 +170,10 @@ impl Store {
     }
 }
 
-const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_version, platform_name, platform_version, hostname, \
+pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_version, platform_name, platform_version, hostname, \
      target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
 
-fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
+pub(crate) fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
     Ok(Device {
         id: row.try_get("id")?,
         name: row.try_get("name")?,
@@ -218,6 +246,7 @@ impl Devices<'_> {
         .await
         .map_err(StoreError::on_insert("device key"))?;
         put_all(&mut tx, TagKind::Device, &new.id, &new.tags).await?;
+        device_search::note(&mut tx, &new.id).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -257,20 +286,9 @@ impl Devices<'_> {
         limit: i64,
     ) -> Result<Vec<Device>, StoreError> {
         let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(COLUMNS);
-        query.push(" WHERE id > ").push_bind(after);
-        let statuses: Vec<String> = filter.statuses.iter().map(|s| s.as_str().to_owned()).collect();
-        one_of(&mut query, "id", &filter.ids);
-        one_of(&mut query, "activation_id", &filter.activation_ids);
-        one_of(&mut query, "iam_role", &filter.iam_roles);
-        one_of(&mut query, "agent_version", &filter.agent_versions);
-        one_of(&mut query, "status", &statuses);
-        for (key, values) in &filter.tags {
-            query.push(" AND EXISTS (SELECT 1 FROM tags t WHERE t.kind = 'device' AND t.id = d.id AND t.key_folded = ");
-            query.push_bind(fold(key));
-            one_of(&mut query, "t.value", values);
-            query.push(")");
-        }
-        query.push(" ORDER BY id LIMIT ").push_bind(limit);
+        query.push(" WHERE d.id > ").push_bind(after);
+        filter.push(&mut query, 0);
+        query.push(" ORDER BY d.id LIMIT ").push_bind(limit);
         let rows = query.build().fetch_all(&self.store.pool).await?;
         Ok(rows.iter().map(device).collect::<Result<_, _>>()?)
     }
@@ -335,6 +353,7 @@ impl Devices<'_> {
         ip: &str,
         now: UnixMillis,
     ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
         sqlx::query(
             "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
              ip = ?, last_ping = ? WHERE id = ?",
@@ -347,8 +366,10 @@ impl Devices<'_> {
         .bind(ip)
         .bind(now.0)
         .bind(id)
-        .execute(&self.store.pool)
+        .execute(&mut *tx)
         .await?;
+        device_search::note(&mut tx, id).await?;
+        tx.commit().await?;
         Ok(())
     }
 
@@ -374,6 +395,7 @@ impl Devices<'_> {
         let mut tx = self.store.writing().await?;
         let gone =
             sqlx::query("DELETE FROM devices WHERE id = ?").bind(id).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM device_search WHERE id = ?").bind(id).execute(&mut *tx).await?;
         sqlx::query("DELETE FROM tags WHERE kind = 'device' AND id = ?")
             .bind(id)
             .execute(&mut *tx)

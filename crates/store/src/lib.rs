@@ -36,6 +36,7 @@ mod backup;
 mod change;
 mod command_log;
 mod device_pins;
+mod device_search;
 mod devices;
 mod documents;
 mod error;

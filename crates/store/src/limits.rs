@@ -25,6 +25,9 @@ pub const REMOVED_AT_ONCE: i64 = 2000;
 /// How long a statement waits for the writer's lock before it is an error.
 pub const STORE_BUSY: Duration = Duration::from_secs(10);
 
+/// Devices whose search text one transaction writes, when an older version has written none.
+pub const SEARCH_TEXTS_AT_ONCE: i64 = 1000;
+
 /// Devices one gateway keeps (also bounds what an activation can create).
 pub const MAX_DEVICES: i64 = 100_000;
 

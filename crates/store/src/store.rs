@@ -19,7 +19,7 @@ use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
 use crate::error::StoreError;
-use crate::{identity, limits, migrations, tag_keys};
+use crate::{device_search, identity, limits, migrations, tag_keys};
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -191,6 +191,7 @@ async fn upgrade(pool: &SqlitePool) -> Result<(), StoreError> {
     tag_keys::check(pool).await?;
     migrations::migrator().await?.run(pool).await?;
     tag_keys::complete(pool).await?;
+    device_search::complete(pool).await?;
     identity::complete(pool).await
 }
 
@@ -222,10 +223,10 @@ pub(crate) async fn within(
 
 /// Adds `AND column IN (...)`, values bound, unless there are none. `column`: a literal of this
 /// crate.
-pub(crate) fn one_of<'q>(
-    query: &mut QueryBuilder<'q, Sqlite>,
+pub(crate) fn one_of(
+    query: &mut QueryBuilder<'_, Sqlite>,
     column: &'static str,
-    values: &'q [String],
+    values: &[String],
 ) {
     if values.is_empty() {
         return;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{Sqlite, Transaction};
 use towline_policy::fold;
 
+use crate::device_search;
 use crate::error::StoreError;
 use crate::limits::MAX_TAGS;
 use crate::store::Store;
@@ -35,7 +36,7 @@ pub type Tag = (String, String);
 
 /// Operations on tags.
 pub struct Tags<'a> {
-    store: &'a Store,
+    pub(crate) store: &'a Store,
 }
 
 impl Store {
@@ -92,6 +93,9 @@ impl Tags<'_> {
         same_tags(&mut tx, kind, id, read).await?;
         remove_all(&mut tx, kind, id, remove).await?;
         put_all(&mut tx, kind, id, put).await?;
+        if kind == TagKind::Device {
+            device_search::note(&mut tx, id).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

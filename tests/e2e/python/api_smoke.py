@@ -114,6 +114,30 @@ def devices_are_listed_with_filters_and_pages():
 
 
 @check
+def devices_are_searched_by_text_name_tag_and_state():
+    def search(expect=None, **body):
+        return towline("SearchDevices", body, expect=expect) if expect else towline("SearchDevices", body)
+
+    def ids(**body):
+        return [d["InstanceId"] for d in search(**body)["InstanceInformationList"]]
+
+    assert ids(TagFilters=[{"Key": "environment", "Values": ["dev"]}]) == [DEVICE]
+    assert ids(Query="ENVIRONMENT=prod") == [OTHER] and ids(Query=f"{DEVICE} dev") == [DEVICE]
+    assert ids(Query="100%") == [] and ids(Name="no such name") == []
+    online = search(State="online")
+    assert [d["InstanceId"] for d in online["InstanceInformationList"]] == [DEVICE] and online["TotalCount"] == 1, online
+    assert OTHER in ids(State="offline") and DEVICE not in ids(State="offline")
+    tagged = {"TagFilters": [{"Key": "Environment"}], "MaxResults": 1}
+    first = search(**tagged)
+    second = search(**tagged, NextToken=first["NextToken"])
+    pages = [d["InstanceId"] for page in (first, second) for d in page["InstanceInformationList"]]
+    assert pages == sorted([DEVICE, OTHER]) and "NextToken" not in second, (first, second)
+    assert first["TotalCount"] == second["TotalCount"] == 2, (first, second)
+    search(State="sleepy", expect="ValidationException")
+    search(NextToken="made-up", expect="InvalidNextToken")
+
+
+@check
 def tags_are_set_listed_and_removed():
     ssm = boto("ssm")
     of = {"ResourceType": "ManagedInstance", "ResourceId": DEVICE}

@@ -23,6 +23,7 @@ use towline_ssm::api::command::{
 use towline_ssm::api::device::{
     DescribeInstanceInformationRequest, DescribeInstanceInformationResult, InstanceInformation,
 };
+use towline_ssm::api::device_search::{SearchDevicesRequest, SearchDevicesResult};
 use towline_ssm::api::evidence::{
     ListSessionCommandsRequest, ListSessionCommandsResponse, SessionCommand,
 };
@@ -75,6 +76,7 @@ paged! {
     ListCommandInvocationsRequest -> ListCommandInvocationsResult { command_invocations: CommandInvocation }
         by ListCommandInvocations;
     ListPrincipalsRequest -> ListPrincipalsResult { principals: Principal } by ListPrincipals;
+    SearchDevicesRequest -> SearchDevicesResult { instance_information_list: InstanceInformation } by SearchDevices;
     ListSessionCommandsRequest -> ListSessionCommandsResponse { commands: SessionCommand } by ListSessionCommands;
 }
 

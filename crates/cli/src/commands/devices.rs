@@ -3,9 +3,9 @@
 use towline_ssm::Operation;
 use towline_ssm::api::Empty;
 use towline_ssm::api::device::{
-    DescribeInstanceInformationResult, InstanceInformation, InstanceInformationStringFilter,
-    PingStatus,
+    DescribeInstanceInformationResult, InstanceInformation, PingStatus,
 };
+use towline_ssm::api::device_search::{SearchDevicesRequest, TagFilter};
 use towline_ssm::api::tags::{
     AddTagsToResourceRequest, ListTagsForResourceRequest, ListTagsForResourceResult,
     RemoveTagsFromResourceRequest, Tag,
@@ -22,33 +22,16 @@ const DEVICE: &str = "ManagedInstance";
 
 /// `devices`.
 pub(super) async fn list(context: &mut Context, args: DevicesArgs) -> Result<(), Failure> {
-    let mut filters: Vec<InstanceInformationStringFilter> = args
-        .tag
-        .into_iter()
-        .map(|(key, value)| InstanceInformationStringFilter {
-            key: format!("tag:{key}"),
-            values: vec![value],
-        })
-        .collect();
-    let states: &[&str] = match args.state {
-        Some(DeviceState::Online) => &["Online"],
-        Some(DeviceState::Offline) => &["ConnectionLost", "Inactive"],
-        Some(DeviceState::Pending | DeviceState::Quarantined) | None => &[],
-    };
-    if !states.is_empty() {
-        let values = states.iter().map(|&state| state.to_owned()).collect();
-        filters.push(InstanceInformationStringFilter { key: "PingStatus".to_owned(), values });
-    }
-    let mut devices = target::all(&mut context.client, filters).await?;
-    match args.state {
-        Some(DeviceState::Pending) => {
-            devices.retain(|d| d.towline_state.as_deref() == Some("pending"))
-        }
-        Some(DeviceState::Quarantined) => {
-            devices.retain(|d| d.towline_state.as_deref() == Some("quarantined"))
-        }
-        Some(DeviceState::Online | DeviceState::Offline) | None => {}
-    }
+    let tags = args.tag.into_iter().map(|(key, value)| TagFilter { key, values: vec![value] });
+    let state = args.state.map(|state| match state {
+        DeviceState::Online => "online".to_owned(),
+        DeviceState::Offline => "offline".to_owned(),
+        DeviceState::Pending => "pending".to_owned(),
+        DeviceState::Quarantined => "quarantined".to_owned(),
+    });
+    let request =
+        SearchDevicesRequest { tag_filters: Some(tags.collect()), state, ..Default::default() };
+    let mut devices = target::all(&mut context.client, request).await?;
     if let Some(version) = args.outdated {
         let newest =
             if version.is_empty() { newest(context).await? } else { Version::of(&version) };
@@ -81,7 +64,7 @@ fn version_of(device: &InstanceInformation) -> Version {
 
 /// The newest agent among all devices that may be seen.
 async fn newest(context: &mut Context) -> Result<Version, Failure> {
-    let all = target::all(&mut context.client, Vec::new()).await?;
+    let all = target::all(&mut context.client, SearchDevicesRequest::default()).await?;
     Ok(all.iter().map(version_of).max().unwrap_or(Version(Vec::new())))
 }
 

@@ -9,6 +9,8 @@
 
 use std::collections::BTreeMap;
 
+use towline_ssm::api::device_search::SearchDevicesRequest;
+
 use super::context::Context;
 use super::target;
 use crate::args::Global;
@@ -27,7 +29,7 @@ pub(super) async fn run(
 ) -> Result<(), Failure> {
     let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
     if !only_ids {
-        for device in target::all(&mut context.client, Vec::new()).await? {
+        for device in target::all(&mut context.client, SearchDevicesRequest::default()).await? {
             if let Some(name) = device.name.or(device.computer_name) {
                 // ssh compares some names without case.
                 found.entry(name.to_ascii_lowercase()).or_default().push(name);

@@ -9,6 +9,8 @@ use towline_ssm::api::device::{
     DescribeInstanceInformationRequest, InstanceInformation, InstanceInformationStringFilter,
     PingStatus,
 };
+use towline_ssm::api::device_search::{MAX_PAGE, SearchDevicesRequest, TagFilter};
+use towline_ssm::error::ErrorCode;
 use towline_ssm::ids::DeviceId;
 
 use crate::api::{CallError, Client};
@@ -85,35 +87,66 @@ pub(super) async fn resolve(client: &mut Client, text: &str) -> Result<String, T
     let devices = match parse(text).ok_or_else(|| TargetError::Malformed { wanted: wanted() })? {
         Wanted::Id(id) => return Ok(id.to_owned()),
         Wanted::Tag(key, value) => {
-            let filter = InstanceInformationStringFilter {
-                key: format!("tag:{key}"),
-                values: vec![value.to_owned()],
-            };
-            all(client, vec![filter]).await?
+            let tag = TagFilter { key: key.to_owned(), values: vec![value.to_owned()] };
+            let tag_filters = Some(vec![tag]);
+            all(client, SearchDevicesRequest { tag_filters, ..Default::default() }).await?
         }
         Wanted::Name(name) => {
-            let mut devices = all(client, Vec::new()).await?;
-            devices.retain(|device| is_called(device, name));
-            devices
+            let name = Some(name.to_owned());
+            all(client, SearchDevicesRequest { name, ..Default::default() }).await?
         }
     };
     only_one(&devices, text)
 }
 
-/// All devices that match the filters, page by page.
+/// All devices that match, page by page.
 ///
 /// # Errors
 /// [`CallError`].
 pub(super) async fn all(
     client: &mut Client,
-    filters: Vec<InstanceInformationStringFilter>,
+    mut request: SearchDevicesRequest,
 ) -> Result<Vec<InstanceInformation>, CallError> {
-    let request = DescribeInstanceInformationRequest {
+    request.max_results = Some(MAX_PAGE);
+    match client.list(request.clone()).await {
+        Err(error) if error.is(ErrorCode::UnknownOperationException.as_str()) => {
+            listed(client, &request).await
+        }
+        done => done,
+    }
+}
+
+/// The same from a gateway that has no search: AWS's list, and what it does not filter is left out
+/// here.
+async fn listed(
+    client: &mut Client,
+    request: &SearchDevicesRequest,
+) -> Result<Vec<InstanceInformation>, CallError> {
+    let mut filters: Vec<InstanceInformationStringFilter> = Vec::new();
+    for tag in request.tag_filters.iter().flatten() {
+        let key = format!("tag:{}", tag.key);
+        filters.push(InstanceInformationStringFilter { key, values: tag.values.clone() });
+    }
+    let list = DescribeInstanceInformationRequest {
         filters: if filters.is_empty() { None } else { Some(filters) },
         max_results: Some(PAGE),
         ..Default::default()
     };
-    client.list(request).await
+    let mut devices = client.list(list).await?;
+    devices.retain(|device| {
+        request.name.as_ref().is_none_or(|name| is_called(device, name))
+            && request.state.as_ref().is_none_or(|state| is_in(device, state))
+    });
+    Ok(devices)
+}
+
+/// Whether a device is in a state of the search.
+fn is_in(device: &InstanceInformation, state: &str) -> bool {
+    match state {
+        "online" => device.ping_status == PingStatus::Online,
+        "offline" => device.ping_status != PingStatus::Online,
+        other => device.towline_state.as_deref() == Some(other),
+    }
 }
 
 /// Its name counts; its host name where it has no name.

@@ -1,5 +1,7 @@
 //! Devices: listed, asked for their connection, forgotten.
 
+use std::collections::BTreeMap;
+
 use towline_ssm::api::device::{
     ConnectionStatus, DeregisterManagedInstanceRequest, DescribeInstanceInformationRequest,
     DescribeInstanceInformationResult, DeviceFilter as Condition, DeviceRemoved,
@@ -89,7 +91,7 @@ impl Api {
         Ok(DescribeInstanceInformationResult { instance_information_list: found, next_token })
     }
 
-    async fn is_connected(&self, id: &DeviceId) -> bool {
+    pub(super) async fn is_connected(&self, id: &DeviceId) -> bool {
         match self.parts.presence.whereabouts(id).await {
             Found::Here(()) => true,
             Found::Nowhere => false,
@@ -117,10 +119,20 @@ impl Api {
             .of(TagKind::Device, &device.id)
             .await
             .or_internal("cannot read tags")?;
+        Ok(self.shown_with(device, ping, tags))
+    }
+
+    /// The device as clients see it, with tags that are read already.
+    pub(super) fn shown_with(
+        &self,
+        device: Device,
+        ping: PingStatus,
+        tags: BTreeMap<String, String>,
+    ) -> InstanceInformation {
         let text = |text: String| Some(text).filter(|text| !text.is_empty());
         let seen =
             if ping == PingStatus::Online { self.parts.clock.now() } else { device.last_ping };
-        Ok(InstanceInformation {
+        InstanceInformation {
             ping_status: ping,
             last_ping_date_time: Some(EpochSeconds::from_millis(seen.0)),
             is_latest_version: is_latest(&device.report.agent_version),
@@ -140,7 +152,7 @@ impl Api {
             towline_state: Some(device.status.as_str().to_owned())
                 .filter(|_| device.status != DeviceStatus::Active),
             instance_id: device.id,
-        })
+        }
     }
 
     pub(super) async fn deregister(

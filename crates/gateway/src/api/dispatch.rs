@@ -70,6 +70,7 @@ impl Api {
             Operation::ListPrincipalPolicies => json(self.list_policies(call, parse(body)?).await),
             Operation::DeletePrincipalPolicy => json(self.delete_policy(call, parse(body)?).await),
             Operation::ListDeviceKeys => json(self.list_device_keys(call, parse(body)?).await),
+            Operation::SearchDevices => json(self.search_devices(call, parse(body)?).await),
             Operation::RotateDeviceKey => json(self.rotate_device_key(call, parse(body)?).await),
             Operation::RevokeDeviceKey => json(self.revoke_device_key(call, parse(body)?).await),
             Operation::GetRecording => json(self.get_recording(call, parse(body)?).await),

@@ -24,6 +24,7 @@ mod bodies;
 mod call;
 mod command_log;
 mod device_keys;
+mod device_search;
 mod devices;
 mod dispatch;
 mod document_list;

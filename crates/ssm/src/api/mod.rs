@@ -24,6 +24,7 @@ mod codec;
 pub mod command;
 pub mod device;
 pub mod device_keys;
+pub mod device_search;
 pub mod document;
 mod document_list;
 pub mod evidence;
