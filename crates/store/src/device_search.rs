@@ -151,7 +151,8 @@ pub(crate) async fn note(
     }
     sqlx::query(
         "INSERT INTO device_search (id, text) VALUES (?, ?) \
-         ON CONFLICT (id) DO UPDATE SET text = excluded.text",
+         ON CONFLICT (id) DO UPDATE SET text = excluded.text \
+         WHERE device_search.text <> excluded.text",
     )
     .bind(id)
     .bind(searched(&text))
@@ -271,6 +272,9 @@ mod tests {
         store.devices().seen("mi-1", &report("crane"), "198.51.100.7", NOW).await.unwrap();
         assert_eq!(found(&store, &["crane", "198.51.100.7"]).await, ["mi-1"]);
         assert!(found(&store, &["host-1"]).await.is_empty());
+        assert!(store.devices().rename("mi-1", "Sluice").await.unwrap());
+        assert_eq!(found(&store, &["sluice"]).await, ["mi-1"]);
+        assert!(found(&store, &["pump"]).await.is_empty());
         store.devices().remove("mi-1", NOW).await.unwrap();
         assert!(found(&store, &["crane"]).await.is_empty());
         let rows: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM device_search")
@@ -287,6 +291,15 @@ mod tests {
             let filter = DeviceFilter { name: Some(name.into()), ..DeviceFilter::default() };
             assert_eq!(store.devices().ids(&filter, "", 9).await.unwrap(), ids, "{name}");
         }
+    }
+
+    #[tokio::test]
+    async fn words_and_a_tag_together_find_the_devices_with_both() {
+        let (store, _dir) = fleet().await;
+        let tags = vec![("site".to_owned(), vec!["Bern".to_owned()])];
+        let words = vec!["pump".to_owned()];
+        let filter = DeviceFilter { tags, words, ..DeviceFilter::default() };
+        assert_eq!(store.devices().ids(&filter, "", 9).await.unwrap(), ["mi-1"]);
     }
 
     #[tokio::test]

@@ -334,11 +334,14 @@ impl Devices<'_> {
     /// # Errors
     /// [`StoreError::Database`].
     pub async fn rename(&self, id: &str, name: &str) -> Result<bool, StoreError> {
+        let mut tx = self.store.writing().await?;
         let done = sqlx::query("UPDATE devices SET name = ? WHERE id = ?")
             .bind(name)
             .bind(id)
-            .execute(&self.store.pool)
+            .execute(&mut *tx)
             .await?;
+        device_search::note(&mut tx, id).await?;
+        tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
 
