@@ -1,26 +1,22 @@
 //! Devices searched: the ids that match a filter, and what the shown page of them needs.
 //!
-//! Data flow: a device or its tags change -> [`note`] writes the device's text in the same
-//! transaction -> [`Devices::ids`] gives all matches in one row -> the caller cuts a page ->
+//! Data flow: [`Devices::ids`] gives all matches in one row -> the caller cuts a page ->
 //! [`Devices::by_ids`] and [`Tags::of_devices`] read that page.
 //!
 //! # Invariants
-//! - Each device has a row of its text. [`complete`] adds the rows that an older version did not
-//!   write.
-//! - Text is folded here, and never by the engine: `lower()` depends on engine and locale.
+//! - Words are compared with the texts of `device_texts`, folded by the same function.
 //!
 //! # Not here
 //! - Which devices are connected: the gateway knows that.
 
 use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqlitePool;
-use sqlx::{QueryBuilder, Row as _, Sqlite, Transaction};
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 use towline_policy::fold;
 
+use crate::device_texts::searched;
 use crate::devices::{COLUMNS, Device, DeviceFilter, Devices, device};
 use crate::error::StoreError;
-use crate::limits::SEARCH_TEXTS_AT_ONCE;
 use crate::store::one_of;
 use crate::tags::Tags;
 
@@ -42,7 +38,9 @@ impl Devices<'_> {
             _ if !filter.words.is_empty() => {
                 query.push("device_search s CROSS JOIN devices d WHERE d.id = s.id");
                 for word in &filter.words {
-                    query.push(" AND instr(s.text, ").push_bind(searched(word)).push(") > 0");
+                    // A text that changes without the word has it. INSTR is not in each engine.
+                    query.push(" AND replace(s.text, ").push_bind(searched(word));
+                    query.push(", '') <> s.text");
                 }
                 None
             }
@@ -119,66 +117,6 @@ impl Tags<'_> {
             tags.insert(row.try_get("key")?, row.try_get("value")?);
         }
         Ok(all)
-    }
-}
-
-/// A text as it is compared in a search.
-fn searched(text: &str) -> String {
-    text.to_lowercase()
-}
-
-/// Writes what a device is found by, as its rows are now. Call it in the transaction that changed
-/// them.
-pub(crate) async fn note(
-    tx: &mut Transaction<'static, Sqlite>,
-    id: &str,
-) -> Result<(), StoreError> {
-    let row: Option<(String, String, String, String, String)> = sqlx::query_as(
-        "SELECT name, hostname, platform_name, platform_version, ip FROM devices WHERE id = ?",
-    )
-    .bind(id)
-    .fetch_optional(&mut **tx)
-    .await?;
-    let Some((name, hostname, platform, version, ip)) = row else { return Ok(()) };
-    let tags: Vec<(String, String)> =
-        sqlx::query_as("SELECT key, value FROM tags WHERE kind = 'device' AND id = ?")
-            .bind(id)
-            .fetch_all(&mut **tx)
-            .await?;
-    let mut text = format!("{id}\n{name}\n{hostname}\n{platform} {version}\n{ip}");
-    for (key, value) in tags {
-        text.push_str(&format!("\n{key}={value}"));
-    }
-    sqlx::query(
-        "INSERT INTO device_search (id, text) VALUES (?, ?) \
-         ON CONFLICT (id) DO UPDATE SET text = excluded.text \
-         WHERE device_search.text <> excluded.text",
-    )
-    .bind(id)
-    .bind(searched(&text))
-    .execute(&mut **tx)
-    .await?;
-    Ok(())
-}
-
-/// Writes the texts that are missing: those of devices that an older version registered.
-pub(crate) async fn complete(pool: &SqlitePool) -> Result<(), StoreError> {
-    loop {
-        let missing: Vec<(String,)> = sqlx::query_as(
-            "SELECT d.id FROM devices d WHERE NOT EXISTS \
-             (SELECT 1 FROM device_search s WHERE s.id = d.id) LIMIT ?",
-        )
-        .bind(SEARCH_TEXTS_AT_ONCE)
-        .fetch_all(pool)
-        .await?;
-        if missing.is_empty() {
-            return Ok(());
-        }
-        let mut tx = pool.begin_with("BEGIN IMMEDIATE").await?;
-        for (id,) in &missing {
-            note(&mut tx, id).await?;
-        }
-        tx.commit().await?;
     }
 }
 

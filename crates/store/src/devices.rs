@@ -9,7 +9,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 use towline_policy::fold;
 
-use crate::device_search;
+use crate::device_texts;
 use crate::error::StoreError;
 use crate::keys::fingerprint;
 use crate::limits;
@@ -246,7 +246,7 @@ impl Devices<'_> {
         .await
         .map_err(StoreError::on_insert("device key"))?;
         put_all(&mut tx, TagKind::Device, &new.id, &new.tags).await?;
-        device_search::note(&mut tx, &new.id).await?;
+        device_texts::note(&mut tx, &new.id).await?;
         tx.commit().await?;
         Ok(())
     }
@@ -340,7 +340,7 @@ impl Devices<'_> {
             .bind(id)
             .execute(&mut *tx)
             .await?;
-        device_search::note(&mut tx, id).await?;
+        device_texts::note(&mut tx, id).await?;
         tx.commit().await?;
         Ok(done.rows_affected() > 0)
     }
@@ -371,7 +371,7 @@ impl Devices<'_> {
         .bind(id)
         .execute(&mut *tx)
         .await?;
-        device_search::note(&mut tx, id).await?;
+        device_texts::note(&mut tx, id).await?;
         tx.commit().await?;
         Ok(())
     }

@@ -37,6 +37,7 @@ mod change;
 mod command_log;
 mod device_pins;
 mod device_search;
+mod device_texts;
 mod devices;
 mod documents;
 mod error;

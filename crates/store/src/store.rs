@@ -19,7 +19,7 @@ use sqlx::{Connection as _, QueryBuilder, Sqlite, Transaction};
 use towline_host::clock::UnixMillis;
 
 use crate::error::StoreError;
-use crate::{device_search, identity, limits, migrations, tag_keys};
+use crate::{device_texts, identity, limits, migrations, tag_keys};
 
 /// The embedded store. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -191,7 +191,7 @@ async fn upgrade(pool: &SqlitePool) -> Result<(), StoreError> {
     tag_keys::check(pool).await?;
     migrations::migrator().await?.run(pool).await?;
     tag_keys::complete(pool).await?;
-    device_search::complete(pool).await?;
+    device_texts::complete(pool).await?;
     identity::complete(pool).await
 }
 

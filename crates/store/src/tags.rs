@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use sqlx::{Sqlite, Transaction};
 use towline_policy::fold;
 
-use crate::device_search;
+use crate::device_texts;
 use crate::error::StoreError;
 use crate::limits::MAX_TAGS;
 use crate::store::Store;
@@ -94,7 +94,7 @@ impl Tags<'_> {
         remove_all(&mut tx, kind, id, remove).await?;
         put_all(&mut tx, kind, id, put).await?;
         if kind == TagKind::Device {
-            device_search::note(&mut tx, id).await?;
+            device_texts::note(&mut tx, id).await?;
         }
         tx.commit().await?;
         Ok(())
