@@ -38,6 +38,10 @@ use crate::vault::Vault;
 pub const SOCKET: &str = "control.sock";
 /// Longest order or answer, bytes.
 const MAX_LINE: u64 = 4096;
+/// How long a gateway may take from locking its folder until it listens.
+const STARTING: Duration = Duration::from_secs(5);
+/// Pause between two looks whether it listens.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// How long an order may take to come, and an answer to be taken.
 const PATIENCE: Duration = Duration::from_secs(10);
 
@@ -213,7 +217,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 /// When it cannot be reached or does not answer.
 pub async fn ask(dir: &Path, order: Order) -> io::Result<Answer> {
     let told = async {
-        let mut stream = UnixStream::connect(dir.join(SOCKET)).await?;
+        let mut stream = connect(&dir.join(SOCKET)).await?;
         let (from, mut to) = stream.split();
         to.write_all(format!("{}\n", serde_json::to_string(&order)?).as_bytes()).await?;
         let mut line = String::new();
@@ -225,4 +229,23 @@ pub async fn ask(dir: &Path, order: Order) -> io::Result<Answer> {
         Ok(serde_json::from_str(line.trim())?)
     };
     within(PATIENCE + order_patience(order), told).await
+}
+
+/// Connects to a gateway that has the folder. One that starts has locked the folder and does not
+/// listen yet: it is waited for.
+async fn connect(socket: &Path) -> io::Result<UnixStream> {
+    let end = tokio::time::Instant::now() + STARTING;
+    loop {
+        match UnixStream::connect(socket).await {
+            Err(error) if starts(&error) && tokio::time::Instant::now() < end => {
+                tokio::time::sleep(LOOK_AGAIN).await;
+            }
+            told => return told,
+        }
+    }
+}
+
+/// Whether a gateway that only starts answers so.
+fn starts(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
