@@ -26,6 +26,7 @@ mod repo;
 mod run;
 mod setup;
 mod signals;
+mod stored_fleet;
 mod structure;
 mod suite;
 mod web;
@@ -61,6 +62,10 @@ const COMMANDS: &[(&str, &str)] = &[
     ),
     ("fuzz [MINUTES] [TARGET...] [--write]", "every fuzz target for MINUTES of processor time"),
     ("fleet [DEVICES]", "one command on 1,000 simulated devices"),
+    (
+        "fleet store [DEVICES] [--write]",
+        "lists, names and searches with a store of 100,000 devices",
+    ),
     ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
     ("dist [--target CLASS] ...", "static programs for devices, and packages of them"),
     ("qemu [CLASS... | debian [SUITE] | --table]", "the packaged agent on virtual devices"),
@@ -101,6 +106,7 @@ fn command(words: &[&str]) -> Outcome {
         ["structure", more @ ..] => structure::command(more),
         ["bench", more @ ..] => bench::command(more),
         ["fleet"] => suite::fleet(1000),
+        ["fleet", "store", more @ ..] => stored_fleet::command(more),
         ["fleet", devices] => suite::fleet(devices.parse()?),
         ["endure"] => endure::report(endure::KILLS),
         ["endure", "cuts"] => endure::cuts(endure::CUTS),

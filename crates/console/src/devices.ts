@@ -1,7 +1,7 @@
-// The list of devices: read page by page, searched, and read again while somebody looks.
+// Devices as the gateway finds them, and the rows of a long list that are in sight.
 
-import { computed, signal } from "@preact/signals";
-import { call, identity, words } from "./api.ts";
+import { call } from "./api.ts";
+import { t } from "./strings.ts";
 
 export interface Device {
   InstanceId: string;
@@ -11,28 +11,54 @@ export interface Device {
   PlatformName?: string;
   PlatformVersion?: string;
   IPAddress?: string;
+  LastPingDateTime?: number;
+  AgentVersion?: string;
+  RegistrationDate?: number;
+  ActivationId?: string;
   TowlineTags?: { Key: string; Value: string }[];
+  TowlineTarget?: string;
+  TowlineState?: string;
 }
 
-interface Page {
+/** An answer of `Towline.SearchDevices`. */
+export interface FoundDevices {
   InstanceInformationList: Device[];
+  TotalCount: number;
   NextToken?: string;
 }
 
+/** What the list is asked for. */
+export interface Question {
+  /** Words that all stand in a device's id, name, tags, platform or address. */
+  words: string;
+  /** One of [`STATES`], or every state. */
+  state: string;
+}
+
+/** States that can be asked for. */
+export const STATES = ["online", "offline", "pending", "quarantined", "revoked"] as const;
 /** Most devices in the list. */
 export const MOST_DEVICES = 5000;
-const PAGE_SIZE = 50;
-/** Between the end of one reading and the next one, at least; a long list takes more. */
-const EVERY_MS = 3000;
+/** Devices that one request reads: some screens of them. */
+export const PAGE_SIZE = 500;
 
-export const devices = signal<Device[] | null>(null);
-/** There are more devices than the list holds. */
-export const isBounded = signal(false);
-/** Why the list is old, and since when. */
-export const staleness = signal<{ since: number; why: string } | null>(null);
-export const search = signal("");
-
-export const found = computed(() => filter(devices.value ?? [], search.value));
+/** The first devices that match, at least `reach` of them if there are as many. */
+export async function searchDevices(question: Question, reach: number): Promise<FoundDevices> {
+  const { words, state } = question;
+  const body = {
+    ...(words.trim() ? { Query: words } : {}),
+    ...(state ? { State: state } : {}),
+    MaxResults: PAGE_SIZE,
+  };
+  const all: Device[] = [];
+  let page: FoundDevices | undefined;
+  do {
+    const next = page?.NextToken ? { NextToken: page.NextToken } : {};
+    page = await call<FoundDevices>("Towline.SearchDevices", { ...body, ...next }, true);
+    all.push(...page.InstanceInformationList);
+  } while (page.NextToken && all.length < reach);
+  return { ...page, InstanceInformationList: all };
+}
 
 export function nameOf(device: Device): string {
   return device.Name || device.ComputerName || device.InstanceId;
@@ -46,22 +72,14 @@ export function tagsOf(device: Device): string {
   return (device.TowlineTags ?? []).map((tag) => `${tag.Key}=${tag.Value}`).join(", ");
 }
 
-/** Devices in which each word of the question occurs. */
-export function filter(all: Device[], question: string): Device[] {
-  const asked = question.toLowerCase().split(/\s+/).filter(Boolean);
-  if (asked.length === 0) return all;
-  return all.filter((device) => {
-    const parts = [
-      device.InstanceId,
-      nameOf(device),
-      device.ComputerName ?? "",
-      platformOf(device),
-      device.IPAddress ?? "",
-      tagsOf(device),
-    ];
-    const text = parts.join("\n").toLowerCase();
-    return asked.every((word) => text.includes(word));
-  });
+/** The state in words, and the class of its mark. */
+export function stateOf(device: Device): { name: string; mark: string } {
+  if (device.TowlineState === "pending") return { name: t("statePending"), mark: "inactive" };
+  if (device.TowlineState === "quarantined") return { name: t("stateQuarantined"), mark: "inactive" };
+  if (device.TowlineState === "revoked") return { name: t("stateRevoked"), mark: "inactive" };
+  if (device.PingStatus === "Online") return { name: t("online"), mark: "online" };
+  const never = device.PingStatus === "Inactive";
+  return { name: t(never ? "inactive" : "lost"), mark: "lost" };
 }
 
 /** The devices of which the middle of the list shows `height` pixels from `top` on. */
@@ -75,39 +93,4 @@ export function visible(
   const from = Math.max(0, Math.floor(top / row) - spare);
   const to = Math.min(count, Math.ceil((top + height) / row) + spare);
   return { from: Math.min(from, to), to };
-}
-
-async function read(): Promise<void> {
-  const all: Device[] = [];
-  let next: string | undefined;
-  do {
-    const body = { MaxResults: PAGE_SIZE, ...(next ? { NextToken: next } : {}) };
-    const page = await call<Page>("AmazonSSM.DescribeInstanceInformation", body, true);
-    all.push(...page.InstanceInformationList);
-    next = page.NextToken;
-  } while (next && all.length < MOST_DEVICES);
-  isBounded.value = next !== undefined;
-  devices.value = all;
-  staleness.value = null;
-}
-
-/** Reads the list again and again until the result is called. */
-export function watchDevices(): () => void {
-  let over = false;
-  let timer: ReturnType<typeof setTimeout> | undefined;
-  const round = async (): Promise<void> => {
-    const begun = Date.now();
-    if (!document.hidden && identity.value) {
-      await read().catch((error: unknown) => {
-        staleness.value = { since: staleness.value?.since ?? begun, why: words(error) };
-      });
-    }
-    if (over) return;
-    timer = setTimeout(() => void round(), Math.max(EVERY_MS, 4 * (Date.now() - begun)));
-  };
-  void round();
-  return () => {
-    over = true;
-    clearTimeout(timer);
-  };
 }

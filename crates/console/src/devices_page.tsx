@@ -1,32 +1,113 @@
-// The list of devices: only the rows in sight are in the page, so that 5,000 cost as much as 50.
+// The list of devices: the gateway searches, pages are read as far as somebody scrolls, and only the
+// rows in sight are in the page, so that 5,000 cost as much as 50. The address holds what is asked
+// for.
 
-import { useSignal } from "@preact/signals";
+import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { call, identity } from "./api.ts";
+import { type Answer, useAnswer, useRead } from "./answers.ts";
+import { identity } from "./api.ts";
 import {
   type Device,
-  devices,
-  found,
-  isBounded,
+  type FoundDevices,
+  MOST_DEVICES,
+  PAGE_SIZE,
+  type Question,
+  STATES,
   nameOf,
   platformOf,
-  search,
-  staleness,
+  searchDevices,
+  stateOf,
   tagsOf,
   visible,
-  watchDevices,
 } from "./devices.ts";
-import { addressOf } from "./pages.ts";
+import { type PageProps, addressOf } from "./pages.ts";
+import { Remark } from "./parts.tsx";
+import type { Listed } from "./sessions.ts";
 import { t, timeOf } from "./strings.ts";
 
 /** Height of a row in style.css, pixels. */
 const ROW = 44;
+/** The list is read again so often, at the most. */
+const EVERY_MS = 3000;
+/** How long nothing is typed before the gateway is asked. */
+const TYPED_MS = 150;
 
-export function DevicesPage() {
+export function DevicesPage({ place }: PageProps) {
+  const question = useSignal<Question>({ words: "", state: "" });
+  const reach = useSignal(PAGE_SIZE);
+  useEffect(() => {
+    const { query } = place;
+    question.value = { words: query.get("q") ?? "", state: query.get("state") ?? "" };
+  }, [place]);
+  const asked = question.value;
+  const answer = useRead(
+    () => searchDevices(asked, reach.value),
+    JSON.stringify([asked, reach.value]),
+    EVERY_MS,
+    true,
+  );
+  const found = answer.value.value;
+  return (
+    <main class="devices">
+      <h1>{t("devices")}</h1>
+      <OwnSessions devices={found?.InstanceInformationList ?? []} />
+      <Filters question={question} answer={answer} />
+      <Remark answer={answer} />
+      <List key={JSON.stringify(asked)} found={found} asked={asked} reach={reach} />
+    </main>
+  );
+}
+
+function Filters(props: { question: Signal<Question>; answer: Answer<FoundDevices> }) {
+  const { question } = props;
+  const timer = useRef<ReturnType<typeof setTimeout>>();
+  const ask = (part: Partial<Question>): void => {
+    const now = { ...question.peek(), ...part };
+    question.value = now;
+    const query = { ...(now.words ? { q: now.words } : {}), ...(now.state ? { state: now.state } : {}) };
+    history.replaceState(null, "", addressOf("", [], query));
+  };
+  useEffect(() => () => clearTimeout(timer.current), []);
+  const total = props.answer.value.value?.TotalCount;
+  return (
+    <div class="tools">
+      <input
+        type="search"
+        aria-label={t("search")}
+        placeholder={t("search")}
+        maxLength={256}
+        value={question.value.words}
+        onInput={(event) => {
+          const words = event.currentTarget.value;
+          clearTimeout(timer.current);
+          timer.current = setTimeout(() => ask({ words }), TYPED_MS);
+        }}
+      />
+      <select
+        aria-label={t("state")}
+        value={question.value.state}
+        onChange={(event) => ask({ state: event.currentTarget.value })}
+      >
+        <option value="">{t("everyState")}</option>
+        {STATES.map((state) => (
+          <option key={state} value={state}>
+            {t(`state_${state}`)}
+          </option>
+        ))}
+      </select>
+      <span role="status">
+        {total !== undefined && t("counted", { all: total })}
+        {(total ?? 0) > MOST_DEVICES && `. ${t("bounded", { most: MOST_DEVICES })}`}
+      </span>
+    </div>
+  );
+}
+
+function List(props: { found: FoundDevices | null; asked: Question; reach: Signal<number> }) {
+  const { found, reach } = props;
   const top = useSignal(0);
   const height = useSignal(600);
   const list = useRef<HTMLDivElement>(null);
-  useEffect(watchDevices, []);
   useEffect(() => {
     const element = list.current;
     if (!element) return;
@@ -36,62 +117,39 @@ export function DevicesPage() {
     observer.observe(element);
     return () => observer.disconnect();
   }, [height]);
-  const all = devices.value;
-  const rows = found.value;
-  const window = visible(rows.length, top.value, height.value, ROW);
+  const count = Math.min(found?.TotalCount ?? 0, MOST_DEVICES);
+  const window = visible(count, top.value, height.value, ROW);
+  const shown = (found?.InstanceInformationList ?? []).slice(window.from, window.to);
+  useEffect(() => {
+    reach.value = Math.max(1, Math.ceil(window.to / PAGE_SIZE)) * PAGE_SIZE;
+  }, [window.to]);
+  const isAsked = props.asked.words.trim() !== "" || props.asked.state !== "";
   return (
-    <main class="devices">
-      <h1>{t("devices")}</h1>
-      <OwnSessions />
-      <div class="tools">
-        <input
-          type="search"
-          aria-label={t("search")}
-          placeholder={t("search")}
-          value={search.value}
-          onInput={(event) => {
-            search.value = event.currentTarget.value;
-            if (list.current) list.current.scrollTop = 0;
-          }}
-        />
-        <span role="status">
-          {all && t("counted", { shown: rows.length, all: all.length })}
-          {isBounded.value && ` ${t("bounded", { all: all?.length ?? 0 })}`}
-        </span>
-      </div>
-      {staleness.value && (
-        <p class="trouble">
-          {t("stale", { time: timeOf(staleness.value.since), why: staleness.value.why })}
-        </p>
-      )}
-      <div
-        class="list"
-        role="table"
-        aria-label={t("devices")}
-        aria-rowcount={rows.length + 1}
-        ref={list}
-        tabIndex={0}
-        onScroll={(event) => {
-          top.value = event.currentTarget.scrollTop;
-        }}
-      >
-        <div role="row" class="row head" aria-rowindex={1}>
-          {(["name", "state", "platform", "address", "tags", "terminal"] as const).map((name) => (
-            <span role="columnheader" key={name}>
-              {t(name)}
-            </span>
-          ))}
-        </div>
-        <Spacer rows={window.from} />
-        {rows.slice(window.from, window.to).map((device, at) => (
-          <Row key={device.InstanceId} device={device} index={window.from + at + 2} />
+    <div
+      class="list"
+      role="table"
+      aria-label={t("devices")}
+      aria-rowcount={count + 1}
+      ref={list}
+      tabIndex={0}
+      onScroll={(event) => {
+        top.value = event.currentTarget.scrollTop;
+      }}
+    >
+      <div role="row" class="row head" aria-rowindex={1}>
+        {(["name", "state", "platform", "address", "tags", "terminal"] as const).map((name) => (
+          <span role="columnheader" key={name}>
+            {t(name)}
+          </span>
         ))}
-        <Spacer rows={rows.length - window.to} />
-        {!all && !staleness.value && <p class="empty">{t("loading")}</p>}
-        {all?.length === 0 && <p class="empty">{t("noDevices")}</p>}
-        {all && all.length > 0 && rows.length === 0 && <p class="empty">{t("noneFound")}</p>}
       </div>
-    </main>
+      <Spacer rows={window.from} />
+      {shown.map((device, at) => (
+        <Row key={device.InstanceId} device={device} index={window.from + at + 2} />
+      ))}
+      <Spacer rows={count - window.from - shown.length} />
+      {found && count === 0 && <p class="empty">{t(isAsked ? "noneFound" : "noDevices")}</p>}
+    </div>
   );
 }
 
@@ -102,16 +160,15 @@ function Spacer({ rows }: { rows: number }) {
 
 function Row({ device, index }: { device: Device; index: number }) {
   const name = nameOf(device);
-  const online = device.PingStatus === "Online";
-  const state = online ? "online" : device.PingStatus === "Inactive" ? "inactive" : "lost";
+  const state = stateOf(device);
   return (
     <div role="row" class="row" aria-rowindex={index} data-device={device.InstanceId}>
       <span role="cell" class="name" title={device.InstanceId}>
         <a href={addressOf("device", [device.InstanceId])}>{name}</a>
         {name !== device.InstanceId && <small>{device.InstanceId}</small>}
       </span>
-      <span role="cell" class={`state ${state}`}>
-        {t(state)}
+      <span role="cell" class={`state ${state.mark}`} title={state.name}>
+        {state.name}
       </span>
       <span role="cell">{platformOf(device)}</span>
       <span role="cell">{device.IPAddress ?? ""}</span>
@@ -119,10 +176,10 @@ function Row({ device, index }: { device: Device; index: number }) {
         {tagsOf(device)}
       </span>
       <span role="cell">
-        {online && (
+        {device.PingStatus === "Online" && (
           <a
             class="button"
-            href={`#/shell/${device.InstanceId}/${encodeURIComponent(name)}`}
+            href={addressOf("shell", [device.InstanceId, name])}
             aria-label={t("openShellOn", { name })}
           >
             {t("openShell")}
@@ -133,49 +190,28 @@ function Row({ device, index }: { device: Device; index: number }) {
   );
 }
 
-interface Listed {
-  SessionId: string;
-  Target: string;
-  StartDate: number;
-  DocumentName?: string;
-  Owner: string;
-}
-
-/** Shells of the user that are open: those left behind by detaching, too. */
-function OwnSessions() {
-  const sessions = useSignal<Listed[]>([]);
-  useEffect(() => {
-    let over = false;
-    const arn = identity.value?.arn ?? "";
-    const body = { State: "Active", MaxResults: 50, Filters: [{ key: "Owner", value: arn }] };
-    const read = (): void => {
-      if (document.hidden) return;
-      call<{ Sessions: Listed[] }>("AmazonSSM.DescribeSessions", body, true)
-        .then((answer) => {
-          if (!over) sessions.value = answer.Sessions;
-        })
-        .catch(() => undefined); // who may not list sessions sees none
-    };
-    read();
-    const timer = setInterval(read, 5000);
-    return () => {
-      over = true;
-      clearInterval(timer);
-    };
-  }, [sessions]);
-  if (sessions.value.length === 0) return null;
-  const names = new Map((devices.value ?? []).map((d) => [d.InstanceId, nameOf(d)]));
+/**
+ * Shells of the user that are open: those left behind by detaching, too. Who may not list sessions
+ * sees none.
+ */
+function OwnSessions({ devices }: { devices: Device[] }) {
+  const owner = { key: "Owner", value: identity.value?.arn ?? "" };
+  const body = { State: "Active", MaxResults: 50, Filters: [owner] };
+  const answer = useAnswer<{ Sessions: Listed[] }>("AmazonSSM.DescribeSessions", body, 5000);
+  const sessions = answer.value.value?.Sessions ?? [];
+  if (sessions.length === 0) return null;
+  const names = new Map(devices.map((device) => [device.InstanceId, nameOf(device)]));
   return (
     <section aria-labelledby="own">
       <h2 id="own">{t("yourSessions")}</h2>
       <ul class="own">
-        {sessions.value.map((session) => (
+        {sessions.map((session) => (
           <li key={session.SessionId}>
             <span>
               {names.get(session.Target) ?? session.Target}{" "}
               <small>{t("since", { time: timeOf(session.StartDate * 1000) })}</small>
             </span>
-            <a class="button" href={`#/terminal/${session.SessionId}`}>
+            <a class="button" href={addressOf("terminal", [session.SessionId])}>
               {t("resume")}
             </a>
           </li>

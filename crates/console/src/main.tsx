@@ -11,7 +11,6 @@ import { type ComponentType, render } from "preact";
 import { useEffect } from "preact/hooks";
 import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
 import { current } from "./current.ts";
-import { devices } from "./devices.ts";
 import { Dialog, ask } from "./dialog.tsx";
 import { type Page, PAGES, type PageProps, type Place, keepsShell, placeOf } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
@@ -36,13 +35,9 @@ tabs.onmessage = () => {
 let before: string | undefined;
 effect(() => {
   const who = identity.value;
-  if (who === undefined) return;
-  if (who === null) {
-    if (!current.session || current.session.isOver) devices.value = null;
-  } else if (before !== who.arn) {
+  if (who && before !== who.arn) {
     if (before !== undefined) {
       current.session?.detach();
-      devices.value = null;
       location.hash = "#/";
     }
     before = who.arn;

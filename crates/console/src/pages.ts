@@ -37,11 +37,6 @@ export const PAGES: readonly Page[] = [
     label: "sessions",
     load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
   },
-  {
-    path: "recordings",
-    label: "recordings",
-    load: async () => (await import("./playback/recordings_page.tsx")).RecordingsPage,
-  },
   { path: "recording", load: async () => (await import("./playback/player_page.tsx")).PlayerPage },
   { path: "device", load: async () => (await import("./fleet/device_page.tsx")).DevicePage },
   {

@@ -42,10 +42,10 @@ const SHARED = {
   cancel: ["Cancel", "취소"],
   devices: ["Devices", "장치"],
   search: ["Search by id, name, tag, platform, address", "ID, 이름, 태그, 플랫폼, 주소로 검색"],
-  counted: ["{shown} of {all} devices", "장치 {all}대 중 {shown}대"],
+  counted: ["{all} devices", "장치 {all}대"],
   bounded: [
-    "The list holds the first {all} devices; there are more.",
-    "목록에는 처음 {all}대만 표시됩니다.",
+    "The list holds the first {most}: search for others.",
+    "목록에는 처음 {most}대만 표시됩니다. 나머지는 검색하세요.",
   ],
   noDevices: [
     "No devices yet. `towline activation create` makes the line that enrolls one.",
@@ -53,7 +53,7 @@ const SHARED = {
   ],
   noneFound: ["No device matches.", "일치하는 장치가 없습니다."],
   loading: ["Loading…", "불러오는 중…"],
-  stale: ["The list is from {time}: {why}", "{time} 기준 목록입니다: {why}"],
+  stale: ["What is shown is from {time}.", "{time} 기준 내용입니다."],
   online: ["online", "온라인"],
   lost: ["offline", "오프라인"],
   inactive: ["never connected", "연결된 적 없음"],
@@ -174,4 +174,10 @@ export const PARTS: readonly object[] = [SHARED, ADMIN, FLEET, LIVE, PLAYBACK, S
 /** A time of day in the user's form. */
 export function timeOf(ms: number): string {
   return new Date(ms).toLocaleTimeString(language.value === 1 ? "ko" : "en-GB");
+}
+
+/** Date and time of seconds, in the user's form; empty for none. */
+export function dateOf(seconds: number | undefined): string {
+  if (seconds === undefined) return "";
+  return new Date(seconds * 1000).toLocaleString(language.value === 1 ? "ko" : "en-GB");
 }

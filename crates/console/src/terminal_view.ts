@@ -15,7 +15,8 @@ import { prefer, preferences } from "./live/preferences.ts";
 import type { Size } from "./messages.ts";
 import { MOST_SCREEN, type Saved } from "./saved.ts";
 
-const DARK = { background: "#101418", foreground: "#e6e9ec", cursor: "#e6e9ec", selectionBackground: "#3b556e" };
+export const FONT_FAMILY = 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace';
+export const DARK = { background: "#101418", foreground: "#e6e9ec", cursor: "#e6e9ec", selectionBackground: "#3b556e" };
 const LIGHT = {
   background: "#ffffff",
   foreground: "#1b1f23",
@@ -98,7 +99,7 @@ export class TerminalView {
       allowProposedApi: true,
       cursorBlink: true,
       scrollback: 5000,
-      fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace',
+      fontFamily: FONT_FAMILY,
       fontSize: preferences.peek().font,
       screenReaderMode: preferences.peek().reader,
       ...colours(dark.matches),

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Listed, csvOf, errorOf, jsonOf } from "../src/admin/export.ts";
-import { refusedOf } from "../src/admin/refusal.tsx";
+import { type Listed, csvOf, failureOf, jsonOf } from "../src/trail.ts";
+import { refusedOf } from "../src/refusal.tsx";
 import { ApiError } from "../src/api.ts";
 
 const event = (more: Partial<Listed>): Listed => ({
@@ -22,7 +22,7 @@ test("a cell that a spreadsheet would calculate is exported as text", () => {
 
 test("an event that is no JSON is exported as its text", () => {
   const broken = event({ CloudTrailEvent: "{" });
-  assert.equal(errorOf(broken), "");
+  assert.equal(failureOf(broken), null);
   assert.deepEqual(JSON.parse(jsonOf([broken])), ["{"]);
 });
 

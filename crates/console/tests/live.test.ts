@@ -9,7 +9,7 @@ import {
   queryOf,
   requestOf,
   wantedOf,
-} from "../src/live/sessions.ts";
+} from "../src/sessions.ts";
 
 const wanted = (query: string) => wantedOf(new URLSearchParams(query));
 

@@ -1,31 +1,11 @@
-// What the pages compute without a browser: the search, the rows in sight, signatures, texts.
+// What the pages compute without a browser: addresses, the rows in sight, signatures, texts.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { type Device, filter, visible } from "../src/devices.ts";
+import { visible } from "../src/devices.ts";
 import { addressOf, placeOf } from "../src/pages.ts";
 import { sign } from "../src/sigv4.ts";
 import { ALL, PARTS } from "../src/strings.ts";
-
-const device = (id: string, more: Partial<Device>): Device => ({
-  InstanceId: id,
-  PingStatus: "Online",
-  ...more,
-});
-
-test("a search finds devices in which each word occurs, in any field and letter case", () => {
-  const all = [
-    device("mi-1", { Name: "Door North", PlatformName: "Debian", IPAddress: "192.0.2.7" }),
-    device("mi-2", { Name: "door south", TowlineTags: [{ Key: "Site", Value: "Seoul" }] }),
-  ];
-  const ids = (question: string) => filter(all, question).map((one) => one.InstanceId);
-  assert.deepEqual(ids(""), ["mi-1", "mi-2"]);
-  assert.deepEqual(ids("DOOR"), ["mi-1", "mi-2"]);
-  assert.deepEqual(ids("door deb"), ["mi-1"]);
-  assert.deepEqual(ids("site=seoul"), ["mi-2"]);
-  assert.deepEqual(ids("192.0.2.7"), ["mi-1"]);
-  assert.deepEqual(ids("<b>"), []);
-});
 
 test("two pages never share the name of a text", () => {
   const count = PARTS.reduce((sum, part) => sum + Object.keys(part).length, 0);

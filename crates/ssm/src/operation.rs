@@ -91,7 +91,8 @@ pub enum ResourceKind {
 }
 
 macro_rules! operations {
-    ($($(#[$doc:meta])* $name:ident: $service:ident, $access:ident, $resource:ident;)+) => {
+    ($($(#[$doc:meta])* $name:ident: $service:ident, $access:ident, $resource:ident
+        $(, as $whose:ident $action:ident)?;)+) => {
         /// Every operation this gateway serves. The variant is spelled as the operation.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Operation {
@@ -127,19 +128,18 @@ macro_rules! operations {
                 match self { $(Self::$name => ResourceKind::$resource,)+ }
             }
 
-            /// The action as policies write it, for example `ssm:StartSession`. A search has the
-            /// action of the list that it answers from.
+            /// The action as policies write it, for example `ssm:StartSession`. An operation that
+            /// answers from what another one lists may have the action of that one.
             #[must_use]
             pub const fn iam_action(self) -> &'static str {
-                if matches!(self, Self::SearchDevices) {
-                    return Self::DescribeInstanceInformation.iam_action();
-                }
-                match self { $(Self::$name => operations!(# $service $name),)+ }
+                match self { $(Self::$name => operations!(% $service $name $($whose $action)?),)+ }
             }
         }
     };
     (@ read) => { true };
     (@ write) => { false };
+    (% $service:ident $name:ident) => { operations!(# $service $name) };
+    (% $service:ident $name:ident $whose:ident $action:ident) => { operations!(# $whose $action) };
     (# Ssm $name:ident) => { concat!("ssm:", stringify!($name)) };
     (# Sts $name:ident) => { concat!("sts:", stringify!($name)) };
     (# CloudTrail $name:ident) => { concat!("cloudtrail:", stringify!($name)) };
@@ -205,7 +205,7 @@ operations! {
     ListDeviceKeys: Towline, read, Device;
     /// Searches devices by text, name, tags and state. The right to list devices is the right to
     /// search them.
-    SearchDevices: Towline, read, Any;
+    SearchDevices: Towline, read, Any, as Ssm DescribeInstanceInformation;
     /// Lets a pending device in.
     ApproveDevice: Towline, write, Device;
     /// Gives a device another name.

@@ -357,6 +357,18 @@ impl Devices<'_> {
         now: UnixMillis,
     ) -> Result<(), StoreError> {
         let mut tx = self.store.writing().await?;
+        // A whole fleet may return at once: a text is written only when it is another one.
+        let is_found_alike: Option<(i64,)> = sqlx::query_as(
+            "SELECT 1 FROM devices WHERE id = ? AND platform_name = ? AND platform_version = ? \
+             AND hostname = ? AND ip = ?",
+        )
+        .bind(id)
+        .bind(&report.platform_name)
+        .bind(&report.platform_version)
+        .bind(&report.hostname)
+        .bind(ip)
+        .fetch_optional(&mut *tx)
+        .await?;
         sqlx::query(
             "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
              ip = ?, last_ping = ? WHERE id = ?",
@@ -371,7 +383,9 @@ impl Devices<'_> {
         .bind(id)
         .execute(&mut *tx)
         .await?;
-        device_texts::note(&mut tx, id).await?;
+        if is_found_alike.is_none() {
+            device_texts::note(&mut tx, id).await?;
+        }
         tx.commit().await?;
         Ok(())
     }

@@ -84,4 +84,45 @@ async function eventually(what, look) {
   throw new Error(`${what}: not within ${PATIENCE} ms`);
 }
 
-module.exports = { open, ask, eventually, finish };
+/** Opens the console and signs in. */
+async function signIn(page, key = process.env.TOWLINE_KEY, secret = process.env.TOWLINE_SECRET) {
+  await page.goto(`${process.env.TOWLINE_ORIGIN}/console/`);
+  await page.fill('input[name="key"]', key);
+  await page.fill('input[name="secret"]', secret);
+  await page.click('button[type="submit"]');
+  await page.locator("h1", { hasText: "Devices" }).waitFor();
+}
+
+/** Says on standard error what a story does next, and when. */
+function step(text) {
+  process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
+}
+
+/** Keeps a picture of the page, if somebody wants one. */
+async function picture(page, name) {
+  const folder = process.env.TOWLINE_PICTURES;
+  if (folder) await page.screenshot({ path: `${folder}/${name}.png` });
+}
+
+/** Runs a story in one browser: what must not happen fails it. */
+function story(act) {
+  const run = async () => {
+    const troubles = [];
+    const { context, close } = await open(troubles);
+    try {
+      await act(context.pages()[0], context);
+      if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
+    } finally {
+      await close();
+    }
+    process.stdout.write("well\n");
+    finish();
+  };
+  run().catch((error) => {
+    process.stderr.write(`${error.stack}\n`);
+    process.exitCode = 1;
+    process.exit();
+  });
+}
+
+module.exports = { ask, eventually, picture, signIn, step, story };

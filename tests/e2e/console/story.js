@@ -9,21 +9,15 @@ const assert = require("assert");
 const https = require("https");
 const WebSocket = require("ws");
 const { axe } = require("./axe.js");
-const { open, ask, eventually, finish } = require("./browser.js");
+const { ask, eventually, picture, step, story } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
 const env = process.env;
 const ORIGIN = env.TOWLINE_ORIGIN;
 const JSON_TYPE = "application/x-amz-json-1.1";
-const step = (text) => process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
 
-/** Keeps a picture of the page, if somebody wants one. */
-async function picture(page, name) {
-  const folder = env.TOWLINE_PICTURES;
-  if (folder) await page.screenshot({ path: `${folder}/${name}.png` });
-}
-
-async function signIn(page, secret) {
+/** Fills in the form and sends it. */
+async function submit(page, secret) {
   await page.fill('input[name="key"]', env.TOWLINE_KEY);
   await page.fill('input[name="secret"]', secret);
   await page.click('button[type="submit"]');
@@ -59,30 +53,20 @@ function websocket(path, origin) {
   });
 }
 
-async function main() {
-  const troubles = [];
-  const { context, close } = await open(troubles);
-  try {
-    const page = context.pages()[0];
-    await signedInWithAWrongClock(context);
-    const cookie = await signedIn(context, page);
-    await listed(page);
-    const terminal = new Terminal(page);
-    await typed(page, terminal);
-    await cutAndKilled(page, terminal);
-    await reloaded(context, page, terminal);
-    await pasted(page, terminal);
-    const csrf = await strangers(page, cookie);
-    const renewed = await expired(context, page, terminal, { cookie, csrf });
-    await leftAndEnded(page, terminal);
-    await signedOut(context, page, renewed);
-    if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
-  } finally {
-    await close();
-  }
-  process.stdout.write("well\n");
-  finish();
-}
+story(async (page, context) => {
+  await signedInWithAWrongClock(context);
+  const cookie = await signedIn(context, page);
+  await listed(page);
+  const terminal = new Terminal(page);
+  await typed(page, terminal);
+  await cutAndKilled(page, terminal);
+  await reloaded(context, page, terminal);
+  await pasted(page, terminal);
+  const csrf = await strangers(page, cookie);
+  const renewed = await expired(context, page, terminal, { cookie, csrf });
+  await leftAndEnded(page, terminal);
+  await signedOut(context, page, renewed);
+});
 
 async function signedInWithAWrongClock(context) {
   step("a computer whose clock is a day ahead signs in");
@@ -102,7 +86,7 @@ async function signedInWithAWrongClock(context) {
   await page.goto(ORIGIN + "/console/");
   const text = await page.textContent("body");
   if (text.includes("without the web console")) throw new Error(text);
-  await signIn(page, env.TOWLINE_SECRET);
+  await submit(page, env.TOWLINE_SECRET);
   await page.locator(".row[data-device]").first().waitFor();
   await page.click("text=Sign out");
   await page.locator('input[name="key"]').waitFor();
@@ -115,12 +99,12 @@ async function signedIn(context, page) {
   assert.equal(page.url(), ORIGIN + "/console/");
   await axe(page, "sign-in");
   await picture(page, "sign-in");
-  await signIn(page, "wrong" + env.TOWLINE_SECRET.slice(5));
+  await submit(page, "wrong" + env.TOWLINE_SECRET.slice(5));
   await page.locator('[role="alert"]', { hasText: "refused" }).waitFor();
   assert.deepEqual(await context.cookies(), []);
 
   step("the right secret signs in; the cookie is out of reach of scripts and other sites");
-  await signIn(page, env.TOWLINE_SECRET);
+  await submit(page, env.TOWLINE_SECRET);
   await page.locator(".row[data-device]").first().waitFor();
   const [cookie, ...more] = await context.cookies();
   assert.equal(more.length, 0);
@@ -285,7 +269,7 @@ async function expired(context, page, terminal, { cookie, csrf }) {
   await terminal.sees("still-attached");
   await ask("cut");
   await terminal.is("needsSignIn");
-  await signIn(page, env.TOWLINE_SECRET);
+  await submit(page, env.TOWLINE_SECRET);
   await terminal.is("connected");
   await terminal.type("echo $KEPT-after");
   await terminal.sees("still-after");
@@ -325,9 +309,3 @@ async function signedOut(context, page, cookie) {
   assert.equal(await page.locator(".row[data-device]").count(), 0);
   await eventually("the sign-in page stays", async () => (await page.locator(".sign-in").count()) === 1);
 }
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
-  process.exit();
-});

@@ -7,19 +7,10 @@
 const assert = require("assert");
 const { readFileSync } = require("fs");
 const { axe } = require("./axe.js");
-const { open, finish } = require("./browser.js");
+const { signIn, step, story } = require("./browser.js");
 
 const env = process.env;
 const CONSOLE = `${env.TOWLINE_ORIGIN}/console/`;
-const step = (text) => process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
-
-async function signIn(page, key, secret) {
-  await page.goto(CONSOLE);
-  await page.fill('input[name="key"]', key);
-  await page.fill('input[name="secret"]', secret);
-  await page.click('button[type="submit"]');
-  await page.locator("h1", { hasText: "Devices" }).waitFor();
-}
 
 /** Calls an operation as the user of the page. */
 async function call(page, target, body) {
@@ -40,26 +31,16 @@ async function call(page, target, body) {
   return answer.body;
 }
 
-async function main() {
-  const troubles = [];
-  const { context, close } = await open(troubles);
-  try {
-    const page = context.pages()[0];
-    const key = await prepared(page);
-    const id = await asked(page, key);
-    await decided(page, id);
-    await audited(page, id);
-    if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
-  } finally {
-    await close();
-  }
-  process.stdout.write("well\n");
-  finish();
-}
+story(async (page) => {
+  const key = await prepared(page);
+  const id = await asked(page, key);
+  await decided(page, id);
+  await audited(page, id);
+});
 
 async function prepared(page) {
   step("the administrator makes a user who may ask for access");
-  await signIn(page, env.TOWLINE_KEY, env.TOWLINE_SECRET);
+  await signIn(page);
   await call(page, "Towline.CreatePrincipal", { PrincipalName: "ann" });
   const allowed = { Effect: "Allow", Action: ["ssm:StartAccessRequest"], Resource: "*" };
   const policy = JSON.stringify({ Version: "2012-10-17", Statement: [allowed] });
@@ -93,7 +74,7 @@ async function asked(page, key) {
 
 async function decided(page, id) {
   step("the administrator approves the request, and takes the access back");
-  await signIn(page, env.TOWLINE_KEY, env.TOWLINE_SECRET);
+  await signIn(page);
   await page.click("nav >> text=Access requests");
   const row = page.locator(`[data-request="${id}"]`);
   await row.waitFor();
@@ -132,9 +113,3 @@ async function audited(page, id) {
   const wider = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
   assert.ok((await wider()) <= 0, `wider by ${await wider()} pixels`);
 }
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
-  process.exit();
-});

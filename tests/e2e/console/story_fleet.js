@@ -7,7 +7,8 @@
 
 const assert = require("assert");
 const { statSync, readFileSync, existsSync, readdirSync } = require("fs");
-const { open, ask, eventually, finish } = require("./browser.js");
+const { axe } = require("./axe.js");
+const { ask, eventually, picture, signIn, step, story } = require("./browser.js");
 
 const env = process.env;
 const { TOWLINE_ORIGIN: ORIGIN, TOWLINE_DEVICE: DOOR, TOWLINE_OTHER: GATE } = env;
@@ -15,30 +16,25 @@ const SHARED = env.TOWLINE_SHARED;
 const LARGE = 200_000_000;
 /** How much the page may grow while a file of 200 MB passes through it. */
 const MOST_HEAP = 40_000_000;
-const step = (text) => process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
 
-async function picture(page, name) {
-  const folder = env.TOWLINE_PICTURES;
-  if (folder) await page.screenshot({ path: `${folder}/${name}.png` });
-}
+story(async (page, context) => {
+  await signIn(page);
+  for (const act of [searched, looked, enrolled, ran, uploaded, downloaded]) await act(page, context);
+});
 
-async function main() {
-  const troubles = [];
-  const { context, close } = await open(troubles);
-  try {
-    const page = context.pages()[0];
-    await page.goto(ORIGIN + "/console/");
-    await page.fill('input[name="key"]', env.TOWLINE_KEY);
-    await page.fill('input[name="secret"]', env.TOWLINE_SECRET);
-    await page.click('button[type="submit"]');
-    await page.locator(".row[data-device]").first().waitFor();
-    for (const act of [looked, enrolled, ran, uploaded, downloaded]) await act(page, context);
-    if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
-  } finally {
-    await close();
-  }
-  process.stdout.write("well\n");
-  finish();
+async function searched(page) {
+  step("the gateway searches: words and a state, which stand in the address");
+  const rows = page.locator(".row[data-device]");
+  await eventually("both devices", async () => (await rows.count()) === 2);
+  await page.fill('input[type="search"]', "DOO");
+  await eventually("one device", async () => (await rows.count()) === 1);
+  assert.match(page.url(), /q=DOO/);
+  await page.selectOption(".tools select", "offline");
+  await page.locator("text=No device matches.").waitFor();
+  await page.reload();
+  await page.locator("text=No device matches.").waitFor();
+  await page.click("nav >> text=Devices");
+  await eventually("both devices again", async () => (await rows.count()) === 2);
 }
 
 async function looked(page) {
@@ -65,6 +61,7 @@ async function looked(page) {
   const access = page.locator("section", { hasText: "Who may do what here" }).last();
   await access.locator("td", { hasText: "admin" }).first().waitFor();
   await page.locator("code", { hasText: `towline forward ${DOOR} 80:localhost:80` }).waitFor();
+  await axe(page, "device");
   await picture(page, "device");
 }
 
@@ -81,6 +78,7 @@ async function enrolled(page) {
   assert.ok(found, line);
   const [, code, gateway, id] = found;
   assert.equal(gateway, new URL(ORIGIN).host);
+  await axe(page, "enroll");
   await picture(page, "enroll");
   await ask(`enroll ${id} ${code}`);
   await page.locator("[data-key] a", { hasText: "third" }).waitFor();
@@ -110,6 +108,7 @@ async function ran(page) {
   await group.locator("pre", { hasText: "<i>same</i>" }).waitFor();
   assert.equal(await group.count(), 1);
   assert.match(await group.locator("h3").textContent(), /^2 devices · Success · status 0$/);
+  await axe(page, "command");
   await picture(page, "command");
   const first = group.locator("button", { hasText: "Whole output" }).first();
   await first.click();
@@ -186,6 +185,7 @@ async function uploaded(page) {
   assert.ok(cut, "the upload was seen on its way");
   assert.ok(most - before < MOST_HEAP, `${before} -> ${most}`);
   await ask("same large.bin there/large.bin");
+  await axe(page, "files");
   await picture(page, "files");
 
   step("an upload that is stopped goes on where it was");
@@ -250,9 +250,3 @@ async function downloaded(page) {
   });
   assert.equal(text, "a\n");
 }
-
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
-  process.exit();
-});

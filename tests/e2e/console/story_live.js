@@ -1,40 +1,28 @@
 // An administrator looks at sessions in the console and terminates one; its terminal finds text,
-// sends keys by buttons, and shows hostile output as text.
+// sends keys by buttons, and shows hostile output as text; the recording is played.
 //
 // Environment: that of story.js, without TOWLINE_NAME.
 "use strict";
 
 const assert = require("assert");
-const { open, eventually, finish } = require("./browser.js");
+const { readFileSync } = require("fs");
+const { axe } = require("./axe.js");
+const { eventually, signIn, step, story } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
 const env = process.env;
 const ORIGIN = env.TOWLINE_ORIGIN;
-const step = (text) => process.stderr.write(`-- ${(performance.now() / 1000).toFixed(1)} s: ${text}\n`);
 
-async function main() {
-  const troubles = [];
-  const { context, close } = await open(troubles);
-  try {
-    const page = context.pages()[0];
-    await page.goto(ORIGIN + "/console/");
-    await page.fill('input[name="key"]', env.TOWLINE_KEY);
-    await page.fill('input[name="secret"]', env.TOWLINE_SECRET);
-    await page.click('button[type="submit"]');
-    await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
-    const terminal = new Terminal(page);
-    await terminal.is("connected");
-    await tools(page, terminal);
-    await hostile(page, terminal);
-    await flood(page, terminal);
-    await listed(context, page, terminal);
-    if (troubles.length > 0) throw new Error([...new Set(troubles)].join("\n"));
-  } finally {
-    await close();
-  }
-  process.stdout.write("well\n");
-  finish();
-}
+story(async (page, context) => {
+  await signIn(page);
+  await page.locator(`[data-device="${env.TOWLINE_DEVICE}"] a.button`).click();
+  const terminal = new Terminal(page);
+  await terminal.is("connected");
+  await tools(page, terminal);
+  await hostile(page, terminal);
+  await flood(page, terminal);
+  await played(await listed(context, page, terminal));
+});
 
 async function tools(page, terminal) {
   step("the tools: a text is found, a key is sent by a button, the font has another size");
@@ -130,14 +118,31 @@ async function listed(context, page, terminal) {
   await other.getByLabel("State").selectOption("History");
   await other.getByRole("button", { name: "Show" }).click();
   await row.filter({ hasText: "terminated by arn:" }).waitFor();
+  await axe(other, "sessions");
   await other.setViewportSize({ width: 360, height: 640 });
   const wide = await other.evaluate(() => document.documentElement.scrollWidth);
   assert.ok(wide <= 360, `the page is ${wide} pixels wide on a screen of 360`);
-  await other.close();
+  await row.getByRole("link", { name: "Recording" }).click();
+  return other;
 }
 
-main().catch((error) => {
-  process.stderr.write(`${error.stack}\n`);
-  process.exitCode = 1;
-  process.exit();
-});
+async function played(page) {
+  step("the recording of the ended session: the search jumps to a text, the timeline goes back");
+  const screen = page.locator(".recorded .xterm-rows");
+  const search = page.getByRole("searchbox", { name: "Search the output" });
+  await search.waitFor();
+  await axe(page, "player");
+  await search.fill("dry-42");
+  await page.getByRole("button", { name: "Find next" }).click();
+  await page.locator("[role=status]", { hasText: "Found at" }).waitFor();
+  await screen.filter({ hasText: "dry-42" }).waitFor();
+  await search.fill("needle-42");
+  await page.getByRole("button", { name: "Find next" }).click();
+  await screen.filter({ hasText: "needle-42" }).filter({ hasNotText: "dry-42" }).waitFor();
+  assert.equal(await page.evaluate(() => window.pwned), undefined);
+  const waits = page.waitForEvent("download");
+  await page.getByRole("button", { name: "Download as cast" }).click();
+  const cast = readFileSync(await (await waits).path(), "utf8");
+  assert.ok(JSON.parse(cast.split("\n")[0]).version === 2 && cast.includes("needle-42"));
+  await page.close();
+}

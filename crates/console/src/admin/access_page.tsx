@@ -6,8 +6,9 @@ import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call } from "../api.ts";
 import type { PageProps } from "../pages.ts";
+import { TableFrame } from "../parts.tsx";
+import { Refusal } from "../refusal.tsx";
 import { t } from "../strings.ts";
-import { Refusal } from "./refusal.tsx";
 
 interface Request {
   AccessRequestId: string;
@@ -22,15 +23,20 @@ interface Request {
 type Decision = "Approve" | "Reject" | "Revoke";
 const WORDS = { Approve: "approve", Reject: "reject", Revoke: "revoke" } as const;
 const EVERY_MS = 5000;
+/** Requests that the page shows: the newest. */
+const MOST = 100;
 
 export function AccessPage({ place }: PageProps) {
   const requests = useSignal<Request[] | null>(null);
   const error = useSignal<unknown>(null);
   const said = useSignal("");
+  const more = useSignal(false);
   const read = async (background: boolean): Promise<void> => {
-    const body = { MaxResults: 100 };
-    const answer = await call<{ AccessRequests: Request[] }>("Towline.ListAccessRequests", body, background);
+    type Answer = { AccessRequests: Request[]; NextToken?: string };
+    const body = { MaxResults: MOST };
+    const answer = await call<Answer>("Towline.ListAccessRequests", body, background);
     requests.value = answer.AccessRequests;
+    more.value = answer.NextToken !== undefined;
   };
   const attempt = async (act: () => Promise<void>): Promise<void> => {
     error.value = null;
@@ -69,6 +75,7 @@ export function AccessPage({ place }: PageProps) {
       {error.value !== null && <Refusal error={error.value} />}
       {requests.value?.length === 0 && <p class="empty">{t("accessNone")}</p>}
       {requests.value && requests.value.length > 0 && <Requests all={requests.value} decide={decide} />}
+      {more.value && <p class="hint">{t("firstOnly", { n: MOST })}</p>}
     </main>
   );
 }
@@ -99,44 +106,31 @@ function Ask(props: { device: string; ask: (device: string, reason: string) => P
 function Requests(props: { all: Request[]; decide: (id: string, decision: Decision) => Promise<void> }) {
   const heads = ["accessRequester", "accessReason", "accessTargets", "state", "accessLeft", "accessDecide"] as const;
   return (
-    <div class="scrolls" tabIndex={0} role="region" aria-label={t("access")}>
-      <table>
-        <thead>
-          <tr>
-            {heads.map((head) => (
-              <th scope="col" key={head}>
-                {t(head)}
-              </th>
+    <TableFrame label={t("access")} heads={heads.map((head) => t(head))}>
+      {props.all.map((one) => (
+        <tr key={one.AccessRequestId} data-request={one.AccessRequestId} data-state={one.Status}>
+          <td>{one.Requester}</td>
+          <td>{one.Reason}</td>
+          <td>{one.Targets.map((target) => `${target.Key}=${target.Values.join(",")}`).join(" ")}</td>
+          <td>
+            {t(one.Status)} {one.DecidedBy && <small>{t("accessDecidedBy", { arn: one.DecidedBy })}</small>}
+          </td>
+          <td>{left(one)}</td>
+          <td>
+            {choices(one).map((decision) => (
+              <button
+                type="button"
+                key={decision}
+                aria-label={t("ofRequest", { what: t(WORDS[decision]), id: one.AccessRequestId })}
+                onClick={() => void props.decide(one.AccessRequestId, decision)}
+              >
+                {t(WORDS[decision])}
+              </button>
             ))}
-          </tr>
-        </thead>
-        <tbody>
-          {props.all.map((one) => (
-            <tr key={one.AccessRequestId} data-request={one.AccessRequestId} data-state={one.Status}>
-              <td>{one.Requester}</td>
-              <td>{one.Reason}</td>
-              <td>{one.Targets.map((target) => `${target.Key}=${target.Values.join(",")}`).join(" ")}</td>
-              <td>
-                {t(one.Status)} {one.DecidedBy && <small>{t("accessDecidedBy", { arn: one.DecidedBy })}</small>}
-              </td>
-              <td>{left(one)}</td>
-              <td>
-                {choices(one).map((decision) => (
-                  <button
-                    type="button"
-                    key={decision}
-                    aria-label={t("ofRequest", { what: t(WORDS[decision]), id: one.AccessRequestId })}
-                    onClick={() => void props.decide(one.AccessRequestId, decision)}
-                  >
-                    {t(WORDS[decision])}
-                  </button>
-                ))}
-              </td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+          </td>
+        </tr>
+      ))}
+    </TableFrame>
   );
 }
 

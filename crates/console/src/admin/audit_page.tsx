@@ -3,15 +3,15 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call } from "../api.ts";
-import { language, t } from "../strings.ts";
-import { type Listed, csvOf, errorOf, jsonOf, resourcesOf, save } from "./export.ts";
-import { Refusal } from "./refusal.tsx";
+import { TableFrame, saveFile } from "../parts.tsx";
+import { Refusal } from "../refusal.tsx";
+import { dateOf, t } from "../strings.ts";
+import { LOOKUP_EVENTS, type Listed, csvOf, failureOf, jsonOf, resourcesOf } from "../trail.ts";
 
 /** Attributes of LookupEvents. It takes one at a time. */
 const KEYS = ["EventName", "Username", "ResourceName", "AccessKeyId", "EventSource", "ReadOnly", "EventId"];
 /** Most events on the page and in an export. */
 const MOST = 2000;
-const TARGET = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
 
 interface Answer {
   Events: Listed[];
@@ -31,7 +31,7 @@ export function AuditPage() {
     error.value = null;
     try {
       const body = { ...asked.value, MaxResults: 50, ...(token ? { NextToken: token } : {}) };
-      const answer = await call<Answer>(TARGET, body);
+      const answer = await call<Answer>(LOOKUP_EVENTS, body);
       events.value = [...before, ...answer.Events].slice(0, MOST);
       next.value = answer.NextToken;
     } catch (caught) {
@@ -89,10 +89,10 @@ export function AuditPage() {
             {t("auditMore")}
           </button>
         )}
-        <button type="button" onClick={() => save("audit.json", "application/json", jsonOf(events.value))}>
+        <button type="button" onClick={() => saveFile("audit.json", "application/json", jsonOf(events.value))}>
           {t("exportJson")}
         </button>
-        <button type="button" onClick={() => save("audit.csv", "text/csv", csvOf(events.value))}>
+        <button type="button" onClick={() => saveFile("audit.csv", "text/csv", csvOf(events.value))}>
           {t("exportCsv")}
         </button>
         <span class="hint">{t("exportHint")}</span>
@@ -103,37 +103,30 @@ export function AuditPage() {
 
 function Events({ events }: { events: Listed[] }) {
   const heads = ["auditTime", "auditEvent", "auditWho", "auditResource", "auditOutcome"] as const;
-  const locale = language.value === 1 ? "ko" : "en-GB";
   return (
-    <div class="scrolls" tabIndex={0} role="region" aria-label={t("audit")}>
-      <table>
-        <thead>
-          <tr>
-            {heads.map((head) => (
-              <th scope="col" key={head}>
-                {t(head)}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {events.map((event) => (
-            <tr key={event.EventId} data-event={event.EventName}>
-              <td>{new Date(event.EventTime * 1000).toLocaleString(locale)}</td>
-              <td>
-                <details>
-                  <summary>{event.EventName}</summary>
-                  <pre>{shown(event)}</pre>
-                </details>
-              </td>
-              <td>{event.Username ?? ""}</td>
-              <td>{resourcesOf(event)}</td>
-              <td class={errorOf(event) ? "bad" : ""}>{errorOf(event) || t("auditDone")}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <TableFrame label={t("audit")} heads={heads.map((head) => t(head))}>
+      {events.map((event) => (
+        <Row key={event.EventId} event={event} />
+      ))}
+    </TableFrame>
+  );
+}
+
+function Row({ event }: { event: Listed }) {
+  const failure = failureOf(event);
+  return (
+    <tr data-event={event.EventName}>
+      <td>{dateOf(event.EventTime)}</td>
+      <td>
+        <details>
+          <summary>{event.EventName}</summary>
+          <pre>{shown(event)}</pre>
+        </details>
+      </td>
+      <td>{event.Username ?? ""}</td>
+      <td>{resourcesOf(event)}</td>
+      <td class={failure ? "bad" : ""}>{failure?.code ?? t("auditDone")}</td>
+    </tr>
   );
 }
 

@@ -2,13 +2,12 @@
 // the devices that failed. The whole output of a device is read piece by piece on request.
 
 import { useSignal } from "@preact/signals";
-import { useEffect } from "preact/hooks";
 import { call, words } from "../api.ts";
 import { type PageProps, addressOf } from "../pages.ts";
-import { t } from "../strings.ts";
-import { everyPage, useAnswer, useRead } from "./answers.ts";
+import { dateOf, t } from "../strings.ts";
+import { decoded, everyPage, useAnswer, useRead } from "../answers.ts";
 import { type Command, type Group, type Invocation, MOST_IDS, failedOf, grouped, isOver } from "./commands.ts";
-import { Remark, Section, bytesOf, dateOf } from "./parts.tsx";
+import { Remark, Section, bytesOf } from "../parts.tsx";
 import { RunPage, draft, titleOf } from "./run_page.tsx";
 
 const EVERY_MS = 1000;
@@ -111,17 +110,12 @@ function Outputs({ command }: { command: Command }) {
   const target = "AmazonSSM.ListCommandInvocations";
   const read = () => everyPage<Invocation>(target, body, "CommandInvocations", MOST_INVOCATIONS);
   const over = isOver(command.Status);
-  const answer = useRead(read, `${target} ${id} ${over}`, over ? 0 : EVERY_MS);
-  const kept = useSignal<{ items: Invocation[]; more: boolean } | null>(null);
-  const fresh = answer.value.value;
-  useEffect(() => {
-    if (fresh) kept.value = fresh; // the last reading stays while the next one is awaited
-  }, [fresh]);
-  const found = fresh ?? kept.value;
+  const answer = useRead(read, `${target} ${id} ${over}`, over ? 0 : EVERY_MS, true);
+  const found = answer.value.value;
   const failed = failedOf(found?.items ?? []);
   return (
     <Section title={t("outputs")}>
-      {!found && <Remark answer={answer} />}
+      <Remark answer={answer} />
       {over && failed.length > 0 && (
         <div class="buttons left">
           <button type="button" onClick={() => edit(command, failed.slice(0, MOST_IDS))}>
@@ -238,7 +232,7 @@ export async function outputOf(
   let [text, offset, length] = ["", 0, 0];
   for (;;) {
     const piece = await next({ ...body, Offset: offset });
-    const bytes = Uint8Array.from(atob(piece.Data), (char) => char.charCodeAt(0));
+    const bytes = decoded(piece.Data);
     text += decoder.decode(bytes, { stream: true });
     length = piece.Length;
     const at = piece.NextOffset;

@@ -5,32 +5,23 @@
 
 import { useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
-import { type Device, nameOf, platformOf } from "../devices.ts";
+import { type Device, nameOf, platformOf, stateOf } from "../devices.ts";
 import { ask } from "../dialog.tsx";
 import { type PageProps, addressOf } from "../pages.ts";
-import { t } from "../strings.ts";
-import { useAnswer } from "./answers.ts";
+import { dateOf, t } from "../strings.ts";
+import { useAnswer } from "../answers.ts";
 import { Access, Keys, LastErrors, Ports, Sessions } from "./device_parts.tsx";
-import { Remark, Section, dateOf } from "./parts.tsx";
+import { Remark, Section } from "../parts.tsx";
 import { type Tag, changeOf, tagsFrom } from "./tags.ts";
 
 /** How often the facts are read again. */
 const EVERY_MS = 5000;
 
-export interface Shown extends Device {
-  LastPingDateTime?: number;
-  AgentVersion?: string;
-  RegistrationDate?: number;
-  ActivationId?: string;
-  TowlineTarget?: string;
-  TowlineState?: string;
-}
-
 export function DevicePage({ place }: PageProps) {
   const [id = ""] = place.rest;
   const body = { Filters: [{ Key: "InstanceIds", Values: [id] }] };
   const target = "AmazonSSM.DescribeInstanceInformation";
-  const answer = useAnswer<{ InstanceInformationList: Shown[] }>(target, body, EVERY_MS);
+  const answer = useAnswer<{ InstanceInformationList: Device[] }>(target, body, EVERY_MS);
   const device = answer.value.value?.InstanceInformationList[0];
   return (
     <main class="sheet" key={id}>
@@ -52,16 +43,7 @@ export function DevicePage({ place }: PageProps) {
   );
 }
 
-export function stateOf(device: Shown): { name: string; mark: string } {
-  if (device.TowlineState === "pending") return { name: t("statePending"), mark: "inactive" };
-  if (device.TowlineState === "quarantined") return { name: t("stateQuarantined"), mark: "inactive" };
-  if (device.TowlineState === "revoked") return { name: t("stateRevoked"), mark: "inactive" };
-  if (device.PingStatus === "Online") return { name: t("online"), mark: "online" };
-  const never = device.PingStatus === "Inactive";
-  return { name: t(never ? "inactive" : "lost"), mark: "lost" };
-}
-
-function Facts({ device }: { device: Shown }) {
+function Facts({ device }: { device: Device }) {
   const state = stateOf(device);
   const facts: [string, string][] = [
     [t("idOfDevice"), device.InstanceId],
@@ -87,7 +69,7 @@ function Facts({ device }: { device: Shown }) {
 }
 
 /** What a person does with the device as a whole; the gateway's refusals stand below. */
-function Actions({ device, changed }: { device: Shown; changed: () => void }) {
+function Actions({ device, changed }: { device: Device; changed: () => void }) {
   const trouble = useSignal("");
   const done = useSignal("");
   const id = device.InstanceId;
@@ -108,7 +90,7 @@ function Actions({ device, changed }: { device: Shown; changed: () => void }) {
     (await ask(question, `${name} (${id})`, [{ label, value: true }])) === true;
   const state = device.TowlineState;
   return (
-    <Section title={t("rowActions")}>
+    <Section title={t("actions")}>
       <div class="buttons left">
         {device.PingStatus === "Online" && (
           <a class="button" href={addressOf("shell", [id, name])}>
@@ -126,7 +108,7 @@ function Actions({ device, changed }: { device: Shown; changed: () => void }) {
             type="button"
             onClick={() => perform("Towline.ApproveDevice", { InstanceId: id }, t("deviceLetIn"))}
           >
-            {t(state === "pending" ? "approve" : "liftQuarantine")}
+            {t(state === "pending" ? "approveDevice" : "liftQuarantine")}
           </button>
         )}
         <button
@@ -151,7 +133,7 @@ function Actions({ device, changed }: { device: Shown; changed: () => void }) {
 }
 
 function Rename(props: {
-  device: Shown;
+  device: Device;
   perform: (target: string, body: object, said: string) => void;
 }) {
   const name = useSignal(props.device.Name ?? "");
@@ -183,7 +165,7 @@ function Rename(props: {
 }
 
 /** The tags as text, one a line. What was typed stays while the list is read again. */
-function Tags({ device, changed }: { device: Shown; changed: () => void }) {
+function Tags({ device, changed }: { device: Device; changed: () => void }) {
   const edited = useSignal<string | null>(null);
   const trouble = useSignal("");
   const before: Tag[] = device.TowlineTags ?? [];

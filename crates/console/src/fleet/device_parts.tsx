@@ -4,24 +4,11 @@
 import { useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
 import { ask } from "../dialog.tsx";
-import { t } from "../strings.ts";
-import { useAnswer } from "./answers.ts";
-import { Line, Remark, Section, Table, dateOf } from "./parts.tsx";
-
-interface Session {
-  SessionId: string;
-  Status: string;
-  StartDate: number;
-  EndDate?: number;
-  Owner: string;
-  DocumentName?: string;
-  Reason?: string;
-}
-
-/** The last part of an ARN: a user's name. */
-function nameIn(arn: string): string {
-  return arn.replace(/^.*[:/]/, "");
-}
+import { type Listed, ownerName } from "../sessions.ts";
+import { dateOf, t } from "../strings.ts";
+import { LOOKUP_EVENTS, type Listed as Event, failureOf } from "../trail.ts";
+import { useAnswer } from "../answers.ts";
+import { Line, Remark, Section, Table } from "../parts.tsx";
 
 export function Sessions({ id }: { id: string }) {
   return (
@@ -39,7 +26,7 @@ function SessionTable(props: { id: string; state: string; label: string; everyMs
   const filter = [{ key: "Target", value: props.id }];
   const body = { State: props.state, MaxResults: 50, Filters: filter };
   const target = "AmazonSSM.DescribeSessions";
-  const answer = useAnswer<{ Sessions: Session[] }>(target, body, props.everyMs);
+  const answer = useAnswer<{ Sessions: Listed[] }>(target, body, props.everyMs);
   const chosen = useSignal("");
   const sessions = answer.value.value?.Sessions ?? [];
   return (
@@ -53,7 +40,7 @@ function SessionTable(props: { id: string; state: string; label: string; everyMs
           keys={sessions.map((session) => session.SessionId)}
           rows={sessions.map((session) => [
             dateOf(session.StartDate),
-            nameIn(session.Owner),
+            ownerName(session.Owner),
             session.DocumentName ?? "",
             session.Status,
             <button
@@ -200,7 +187,7 @@ export function Access({ id }: { id: string }) {
           heads={[t("user"), t("mayDo"), t("documents"), t("underConditions")]}
           keys={found.Access.map((one) => one.Principal)}
           rows={found.Access.map((one) => [
-            nameIn(one.Principal),
+            ownerName(one.Principal),
             one.Actions.join(", "),
             one.Documents.join(", "),
             one.Conditional.join(", "),
@@ -212,24 +199,16 @@ export function Access({ id }: { id: string }) {
   );
 }
 
-interface Event {
-  EventId: string;
-  EventName: string;
-  EventTime: number;
-  Username: string;
-  CloudTrailEvent: string;
-}
-
 /** What was refused or failed on this device, from the audit trail. */
 export function LastErrors({ id }: { id: string }) {
   const attribute = [{ AttributeKey: "ResourceName", AttributeValue: id }];
-  const answer = useAnswer<{ Events: Event[] }>(
-    "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents",
-    { LookupAttributes: attribute, MaxResults: 50 },
-  );
+  const answer = useAnswer<{ Events: Event[] }>(LOOKUP_EVENTS, {
+    LookupAttributes: attribute,
+    MaxResults: 50,
+  });
   const failed = (answer.value.value?.Events ?? []).flatMap((event) => {
-    const why = errorIn(event.CloudTrailEvent);
-    return why ? [{ event, why }] : [];
+    const failure = failureOf(event);
+    return failure ? [{ event, failure }] : [];
   });
   return (
     <Section title={t("lastErrors")}>
@@ -240,27 +219,16 @@ export function LastErrors({ id }: { id: string }) {
           label={t("lastErrors")}
           heads={[t("at"), t("user"), t("operation"), t("error")]}
           keys={failed.map(({ event }) => event.EventId)}
-          rows={failed.map(({ event, why }) => [
+          rows={failed.map(({ event, failure }) => [
             dateOf(event.EventTime),
-            event.Username,
+            event.Username ?? "",
             event.EventName,
-            why,
+            [failure.code, failure.message].filter(Boolean).join(": "),
           ])}
         />
       )}
     </Section>
   );
-}
-
-/** The error of an audit event; null when it has none. */
-export function errorIn(text: string): string | null {
-  try {
-    const event = JSON.parse(text) as { errorCode?: string; errorMessage?: string };
-    if (!event.errorCode) return null;
-    return [event.errorCode, event.errorMessage].filter(Boolean).join(": ");
-  } catch {
-    return null;
-  }
 }
 
 /** The lines that open ports; the browser opens none. */

@@ -6,22 +6,21 @@
 
 import { useSignal } from "@preact/signals";
 import { call, words } from "../api.ts";
-import { nameOf, platformOf } from "../devices.ts";
+import { type FoundDevices, nameOf, platformOf } from "../devices.ts";
 import { ask } from "../dialog.tsx";
 import { addressOf } from "../pages.ts";
-import { t } from "../strings.ts";
-import { everyPage, useRead } from "./answers.ts";
-import type { Shown } from "./device_page.tsx";
+import { dateOf, t } from "../strings.ts";
+import { everyPage, useAnswer, useRead } from "../answers.ts";
 import { FORMATS, enrollLine } from "./enroll_lines.ts";
-import { Line, Remark, Section, Table, dateOf } from "./parts.tsx";
+import { Line, Remark, Section, Table } from "../parts.tsx";
 import { QrCode } from "./qr.tsx";
 import { type Tag, tagsFrom } from "./tags.ts";
 
 /** A label that AWS's shape demands; nothing reads it. */
 const ROLE = "towline";
 const MOST_ACTIVATIONS = 500;
-/** Most devices among which those that wait are looked for. */
-const MOST_INACTIVE = 5000;
+/** Devices that wait for approval and are on the page. */
+const MOST_PENDING = 100;
 
 interface Made {
   ActivationId: string;
@@ -233,13 +232,8 @@ function Activations() {
 
 /** Devices that wait for approval. */
 function Pending() {
-  const target = "AmazonSSM.DescribeInstanceInformation";
-  const body = { MaxResults: 50, Filters: [{ Key: "PingStatus", Values: ["Inactive"] }] };
-  const read = async (): Promise<Shown[]> => {
-    const found = await everyPage<Shown>(target, body, "InstanceInformationList", MOST_INACTIVE);
-    return found.items.filter((device) => device.TowlineState === "pending");
-  };
-  const answer = useRead(read, `${target} pending`, 5000);
+  const body = { State: "pending", MaxResults: MOST_PENDING };
+  const answer = useAnswer<FoundDevices>("Towline.SearchDevices", body, 5000);
   const trouble = useSignal("");
   const approve = (id: string): void => {
     trouble.value = "";
@@ -250,7 +244,8 @@ function Pending() {
       },
     );
   };
-  const waiting = answer.value.value;
+  const waiting = answer.value.value?.InstanceInformationList;
+  const all = answer.value.value?.TotalCount ?? 0;
   return (
     <Section title={t("pendingDevices")}>
       <Remark answer={answer} />
@@ -278,6 +273,7 @@ function Pending() {
           ])}
         />
       )}
+      {all > MOST_PENDING && <p class="hint">{t("firstOnly", { n: MOST_PENDING })}</p>}
     </Section>
   );
 }

@@ -3,13 +3,12 @@
 import { signal, useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { call, words } from "../api.ts";
-import { nameOf } from "../devices.ts";
+import { type Device, nameOf } from "../devices.ts";
 import { type PageProps, addressOf } from "../pages.ts";
-import { t } from "../strings.ts";
-import { useAnswer } from "./answers.ts";
+import { dateOf, t } from "../strings.ts";
+import { useAnswer } from "../answers.ts";
 import { type Command, type Draft, filtersOf, requestOf, troubleOf } from "./commands.ts";
-import type { Shown } from "./device_page.tsx";
-import { Remark, Section, Table, dateOf } from "./parts.tsx";
+import { Remark, Section, Table } from "../parts.tsx";
 
 const EMPTY: Draft = {
   script: "",
@@ -139,7 +138,7 @@ function Preview({ form }: { form: Draft }) {
 }
 
 function PreviewOf({ form }: { form: Draft }) {
-  const answer = useAnswer<{ InstanceInformationList: Shown[]; NextToken?: string }>(
+  const answer = useAnswer<{ InstanceInformationList: Device[]; NextToken?: string }>(
     "AmazonSSM.DescribeInstanceInformation",
     { MaxResults: 50, Filters: filtersOf(form) },
   );

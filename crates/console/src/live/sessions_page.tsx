@@ -5,18 +5,20 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { call, identity, words } from "../api.ts";
 import { ask } from "../dialog.tsx";
-import { PAGES, type PageProps, addressOf } from "../pages.ts";
-import { language, t } from "../strings.ts";
+import { type PageProps, addressOf } from "../pages.ts";
+import { TableFrame } from "../parts.tsx";
+import { dateOf, t } from "../strings.ts";
 import {
   type Listed,
   MOST_LISTED,
+  PAGE_SIZE,
   type Wanted,
   narrowed,
   ownerName,
   queryOf,
   requestOf,
   wantedOf,
-} from "./sessions.ts";
+} from "../sessions.ts";
 
 /** Open sessions are read again so often. */
 const READS_EVERY_MS = 5000;
@@ -29,11 +31,6 @@ interface Answer {
 interface Found {
   sessions: Listed[];
   next: string | null;
-}
-
-function dateOf(seconds: number | undefined): string {
-  if (seconds === undefined) return "";
-  return new Date(seconds * 1000).toLocaleString(language.value === 1 ? "ko" : "en-GB");
 }
 
 async function read(wanted: Wanted, token: string | null, background: boolean): Promise<Found> {
@@ -50,12 +47,12 @@ export function SessionsPage({ place }: PageProps) {
   const text = useSignal("");
   useEffect(() => {
     let over = false;
-    let more = false;
     found.value = null;
     trouble.value = "";
     const refresh = (background: boolean): void => {
-      more = (found.value?.sessions.length ?? 0) > 50;
-      if (more || (background && document.hidden)) return;
+      // Further pages that the user asked for stay as they are.
+      const isLonger = (found.value?.sessions.length ?? 0) > PAGE_SIZE;
+      if (isLonger || (background && document.hidden)) return;
       read(wanted, null, background).then(
         (answer) => {
           if (over) return;
@@ -164,40 +161,26 @@ interface TableProps {
 function Table({ rows, wanted, said }: TableProps) {
   if (rows.length === 0) return <p class="empty">{t("noSessions")}</p>;
   const ended = wanted.state === "History";
+  const heads = ["owner", "device", "document", "state", "started"] as const;
+  const last = ended ? t("endedAt") : t("reason");
   return (
-    <div class="scrolls" role="region" aria-label={t("sessions")} tabIndex={0}>
-      <table>
-        <thead>
-          <tr>
-            <th scope="col">{t("owner")}</th>
-            <th scope="col">{t("device")}</th>
-            <th scope="col">{t("document")}</th>
-            <th scope="col">{t("state")}</th>
-            <th scope="col">{t("started")}</th>
-            <th scope="col">{ended ? t("endedAt") : t("reason")}</th>
-            <th scope="col">{t("actions")}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map((session) => (
-            <Row key={session.SessionId} session={session} ended={ended} said={said} />
-          ))}
-        </tbody>
-      </table>
-    </div>
+    <TableFrame label={t("sessions")} heads={[...heads.map((head) => t(head)), last, ""]}>
+      {rows.map((session) => (
+        <Row key={session.SessionId} session={session} ended={ended} said={said} />
+      ))}
+    </TableFrame>
   );
 }
 
 function Row({ session, ended, said }: { session: Listed; ended: boolean; said: Signal<string> }) {
   const name = session.SessionId;
   const own = session.Owner === identity.value?.arn;
-  const plays = PAGES.some((page) => page.path === "recording");
   const terminate = async (): Promise<void> => {
     const choices = [{ label: t("terminate"), value: true }];
     if ((await ask(t("terminateTitle"), t("terminateHint", { name }), choices)) !== true) return;
     try {
       await call("AmazonSSM.TerminateSession", { SessionId: name });
-      said.value = t("terminated_", { name });
+      said.value = t("terminatedNow", { name });
     } catch (error) {
       said.value = words(error);
     }
@@ -227,11 +210,9 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
             {t("resume")}
           </a>
         )}
-        {plays && (
-          <a class="button" href={addressOf("recording", [name])} aria-label={t("recordingOf", { name })}>
-            {t("recordingLink")}
-          </a>
-        )}
+        <a class="button" href={addressOf("recording", [name])} aria-label={t("recordingOf", { name })}>
+          {t("recordingLink")}
+        </a>
         {!ended && (
           <button type="button" aria-label={t("terminateNamed", { name })} onClick={() => void terminate()}>
             {t("terminate")}

@@ -3,8 +3,8 @@
 // Invariants: what the recording holds steers nothing but the screen: no link is opened, no answer of
 // the terminal goes anywhere, a size is bounded. A jump back plays from the start.
 
-import "../terminal_view.ts"; // its first act lets xterm make styles under the page's policy
 import { Terminal } from "@xterm/xterm";
+import { DARK, FONT_FAMILY } from "../terminal_view.ts";
 import { type Recording, sizeOf, upTo } from "./recording.ts";
 
 /** Pauses that are longer are skipped to this length, seconds. */
@@ -35,9 +35,9 @@ export class Player {
       disableStdin: true,
       scrollback: 5000,
       fontSize: 14,
-      fontFamily: 'ui-monospace, "DejaVu Sans Mono", Menlo, Consolas, monospace',
+      fontFamily: FONT_FAMILY,
       minimumContrastRatio: 4.5,
-      theme: { background: "#101418", foreground: "#e6e9ec" },
+      theme: DARK,
       linkHandler: NO_LINKS,
     });
     this.term.open(element);
@@ -55,8 +55,11 @@ export class Player {
   seek(to: number): void {
     const at = Math.min(Math.max(Number.isFinite(to) ? to : 0, 0), this.end);
     if (at < this.at) {
-      this.term.reset();
-      this.term.resize(this.recording.cols, this.recording.rows);
+      // Behind what is written already and not read yet.
+      this.term.write("", () => {
+        this.term.reset();
+        this.term.resize(this.recording.cols, this.recording.rows);
+      });
       this.next = 0;
     }
     this.at = at;

@@ -2,8 +2,10 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { decoded } from "../answers.ts";
 import { call, words } from "../api.ts";
 import type { PageProps } from "../pages.ts";
+import { saveFile } from "../parts.tsx";
 import { t } from "../strings.ts";
 import { Player } from "./player.ts";
 import { MOST_PACKED, type Recording, clock, find, parse, textOf } from "./recording.ts";
@@ -34,7 +36,7 @@ async function load(session: string, over: () => boolean): Promise<Loaded> {
   while (offset !== undefined && read < MOST_PACKED && !over()) {
     const body = { SessionId: session, Offset: offset };
     const piece: Piece = await call<Piece>("Towline.GetRecording", body);
-    const bytes = Uint8Array.from(atob(piece.Data), (c) => c.charCodeAt(0));
+    const bytes = decoded(piece.Data);
     pieces.push(bytes);
     [offset, finished, read] = [piece.NextOffset, piece.Finished, read + bytes.length];
   }
@@ -159,7 +161,7 @@ function Played({ session, loaded, start }: { session: string; loaded: Loaded; s
           {clock(at.value)} / {clock(end)}
         </span>
         <a href={`#/recording/${encodeURIComponent(session)}?t=${Math.floor(at.value)}`}>{t("linkHere")}</a>
-        <button type="button" onClick={() => download(session, loaded.text)}>
+        <button type="button" onClick={() => saveFile(`${session}.cast`, "application/x-asciicast", loaded.text)}>
           {t("downloadCast")}
         </button>
       </div>
@@ -221,13 +223,3 @@ function Markers({ recording, jump }: { recording: Recording; jump: (at: number)
     </section>
   );
 }
-
-function download(session: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type: "application/x-asciicast" }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = `${session}.cast`;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
-}
-

@@ -1,7 +1,6 @@
 // Texts of devices, enrollment, Run Command and files, in English and Korean.
 
 export const FLEET = {
-  rowActions: ["Actions", "작업"],
   askAgain: ["Try again", "다시 시도"],
   copyLine: ["Copy", "복사"],
   copyThis: ["Copy the line for {what}", "{what} 명령 복사"],
@@ -9,6 +8,12 @@ export const FLEET = {
     "There is no such device, or your policies do not show it.",
     "그런 장치가 없거나 정책에 따라 볼 수 없습니다.",
   ],
+  everyState: ["every state", "모든 상태"],
+  state_online: ["online", "온라인"],
+  state_offline: ["offline", "오프라인"],
+  state_pending: ["waits for approval", "승인 대기 중"],
+  state_quarantined: ["quarantined", "격리됨"],
+  state_revoked: ["locked out", "차단됨"],
   statePending: ["waits for approval", "승인 대기 중"],
   stateQuarantined: ["quarantined: its key was seen on two connections", "격리됨: 키가 두 연결에서 발견됨"],
   stateRevoked: ["locked out: it has no valid key", "차단됨: 유효한 키가 없음"],
@@ -212,5 +217,4 @@ export const FLEET = {
   damaged: ["SHA-256 of what arrived is another one: try again", "받은 내용의 SHA-256이 다릅니다. 다시 시도하세요"],
   tooManyFiles: ["More than {n} files: use `towline cp`.", "파일이 {n}개를 넘습니다. `towline cp`를 사용하세요."],
   noWorker: ["the worker of this page does not start: {why}", "이 페이지의 워커를 시작할 수 없습니다: {why}"],
-  noRoom: ["this browser has no storage for the file: {why}", "이 브라우저에 파일을 저장할 공간이 없습니다: {why}"],
 } as const satisfies Record<string, readonly [string, string]>;

@@ -33,7 +33,7 @@ export const LIVE = {
     "{name}: its shell and the programs in it end at once.",
     "{name}: 셸과 그 안의 프로그램이 바로 종료됩니다.",
   ],
-  terminated_: ["{name} is terminated.", "{name}이(가) 강제 종료되었습니다."],
+  terminatedNow: ["{name} is terminated.", "{name}이(가) 강제 종료되었습니다."],
   moreSessions: ["Show more", "더 보기"],
   sessionsBounded: [
     "The list holds the first {most} sessions: narrow the filters.",

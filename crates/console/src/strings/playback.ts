@@ -1,22 +1,7 @@
-// Texts of recordings and their search, in English and Korean.
+// Texts of the player of recordings, in English and Korean.
 
 export const PLAYBACK = {
-  recordings: ["Recordings", "녹화"],
-  recording: ["Recording", "녹화 파일"],
   recordingOfSession: ["Recording of {session}", "{session}의 녹화"],
-  searchSessions: [
-    "Search by user, device, document, end reason",
-    "사용자, 장치, 문서, 종료 사유로 검색",
-  ],
-  sessionsCounted: ["{shown} of {all} ended sessions", "끝난 세션 {all}개 중 {shown}개"],
-  recordedAt: ["Started", "시작"],
-  recordedUser: ["User", "사용자"],
-  recordedOn: ["Device", "대상 장치"],
-  recordedDocument: ["Document", "문서"],
-  endReason: ["End reason", "종료 사유"],
-  olderSessions: ["Read older sessions", "이전 세션 더 읽기"],
-  noRecordings: ["No session matches.", "일치하는 세션이 없습니다."],
-  playSession: ["Play the recording of {session}", "{session}의 녹화 재생"],
   play: ["Play", "재생"],
   pause: ["Pause", "일시 정지"],
   speed: ["Speed", "속도"],

@@ -4,12 +4,11 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
 import { words } from "../../api.ts";
-import { nameOf } from "../../devices.ts";
+import { type Device, nameOf } from "../../devices.ts";
 import { type PageProps, addressOf } from "../../pages.ts";
 import { t } from "../../strings.ts";
-import { useAnswer } from "../answers.ts";
-import type { Shown } from "../device_page.tsx";
-import { Section, Table, bytesOf } from "../parts.tsx";
+import { useAnswer } from "../../answers.ts";
+import { Section, Table, bytesOf } from "../../parts.tsx";
 import { Copier } from "./copier.ts";
 import { type Entry, below, isName, pathFrom } from "./copy_messages.ts";
 import { filesOf } from "./dropped.ts";
@@ -22,7 +21,7 @@ export function FilesPage({ place }: PageProps) {
   const [id = ""] = place.rest;
   const path = pathFrom(place.query.get("path") ?? ".");
   const body = { Filters: [{ Key: "InstanceIds", Values: [id] }] };
-  const answer = useAnswer<{ InstanceInformationList: Shown[] }>(
+  const answer = useAnswer<{ InstanceInformationList: Device[] }>(
     "AmazonSSM.DescribeInstanceInformation",
     body,
   );

@@ -3,9 +3,9 @@
 // Use, with whatever was caught: `{error && <Refusal error={error} />}`. An error that is no
 // refusal is shown in its words.
 
-import { ApiError, words } from "../api.ts";
-import { addressOf } from "../pages.ts";
-import { t } from "../strings.ts";
+import { ApiError, words } from "./api.ts";
+import { addressOf } from "./pages.ts";
+import { t } from "./strings.ts";
 
 export interface Refused {
   action: string;

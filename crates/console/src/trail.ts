@@ -1,4 +1,7 @@
-// Events of the audit trail as files: JSON as the gateway gave it, CSV for spreadsheets.
+// Events of the audit trail: their shape, what failed, and files of them: JSON as the gateway gave
+// it, CSV for spreadsheets.
+
+export const LOOKUP_EVENTS = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.LookupEvents";
 
 /** An event of LookupEvents. */
 export interface Listed {
@@ -12,13 +15,14 @@ export interface Listed {
   CloudTrailEvent: string;
 }
 
-/** The error code of an event that was refused or failed; empty when it was done. */
-export function errorOf(event: Listed): string {
+/** Why an event was refused or failed; null when it was done. */
+export function failureOf(event: Listed): { code: string; message: string } | null {
   try {
-    const { errorCode } = JSON.parse(event.CloudTrailEvent) as { errorCode?: unknown };
-    return typeof errorCode === "string" ? errorCode : "";
+    const { errorCode, errorMessage } = JSON.parse(event.CloudTrailEvent) as Record<string, unknown>;
+    if (typeof errorCode !== "string") return null;
+    return { code: errorCode, message: typeof errorMessage === "string" ? errorMessage : "" };
   } catch {
-    return "";
+    return null;
   }
 }
 
@@ -48,7 +52,7 @@ export function csvOf(events: readonly Listed[]): string {
     event.Username ?? "",
     event.AccessKeyId ?? "",
     resourcesOf(event),
-    errorOf(event),
+    failureOf(event)?.code ?? "",
   ]);
   const head = ["time", "id", "source", "event", "user", "access key", "resources", "error"];
   return [head, ...rows].map((row) => `${row.map(cell).join(",")}\r\n`).join("");
@@ -58,14 +62,4 @@ export function csvOf(events: readonly Listed[]): string {
 function cell(text: string): string {
   const inert = /^[=+\-@\t\r]/.test(text) ? `'${text}` : text;
   return `"${inert.replace(/"/g, '""')}"`;
-}
-
-/** Has the browser save a text. */
-export function save(name: string, type: string, text: string): void {
-  const url = URL.createObjectURL(new Blob([text], { type }));
-  const link = document.createElement("a");
-  link.href = url;
-  link.download = name;
-  link.click();
-  setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }

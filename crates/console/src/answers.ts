@@ -6,13 +6,15 @@
 
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
-import { ApiError, call, words } from "../api.ts";
+import { ApiError, call } from "./api.ts";
 
 export interface Answer<T> {
   /** The last answer. */
   value: Signal<T | null>;
-  /** Why there is none, or no newer one. */
-  trouble: Signal<string>;
+  /** Why there is none, or no newer one; null: there is. */
+  error: Signal<unknown>;
+  /** When the last answer came, milliseconds. */
+  at: Signal<number>;
   /** Asks now. */
   again(): void;
 }
@@ -22,18 +24,27 @@ export function useAnswer<T>(target: string, body: object, everyMs = 0): Answer<
   return useRead(() => call<T>(target, body, true), JSON.stringify([target, body]), everyMs);
 }
 
-/** The same with a function that reads; `key` names what it reads. */
-export function useRead<T>(read: () => Promise<T>, key: string, everyMs = 0): Answer<T> {
+/**
+ * The same with a function that reads; `key` names what it reads. `keeps`: the last answer stays in
+ * sight while the one to another key is awaited.
+ */
+export function useRead<T>(
+  read: () => Promise<T>,
+  key: string,
+  everyMs = 0,
+  keeps = false,
+): Answer<T> {
   const value = useSignal<T | null>(null);
-  const trouble = useSignal("");
-  const asker = useMemo(() => new Asker(read, value, trouble, everyMs), [key]);
+  const error = useSignal<unknown>(null);
+  const at = useSignal(0);
+  const asker = useMemo(() => new Asker(read, { value, error, at }, everyMs), [key]);
   useEffect(() => {
-    value.value = null;
-    trouble.value = "";
+    if (!keeps) value.value = null;
+    error.value = null;
     asker.begin();
     return () => asker.end();
   }, [asker]);
-  return { value, trouble, again: () => asker.ask() };
+  return { value, error, at, again: () => asker.ask() };
 }
 
 class Asker<T> {
@@ -43,8 +54,7 @@ class Asker<T> {
 
   constructor(
     private readonly read: () => Promise<T>,
-    private readonly value: Signal<T | null>,
-    private readonly trouble: Signal<string>,
+    private readonly told: Pick<Answer<T>, "value" | "error" | "at">,
     private readonly everyMs: number,
   ) {}
 
@@ -73,13 +83,14 @@ class Asker<T> {
     this.read().then(
       (answer) =>
         done(() => {
-          this.value.value = answer;
-          this.trouble.value = "";
+          this.told.value.value = answer;
+          this.told.at.value = Date.now();
+          this.told.error.value = null;
         }, true),
       (error: unknown) =>
         done(
           () => {
-            this.trouble.value = words(error);
+            this.told.error.value = error;
           },
           !(error instanceof ApiError) || error.code === "ThrottlingException",
         ),
@@ -107,4 +118,9 @@ export async function everyPage<T>(
     next = page["NextToken"] as string | undefined;
   } while (next && items.length < most);
   return { items, more: next !== undefined };
+}
+
+/** The bytes of a field in base64. */
+export function decoded(base64: string): Uint8Array<ArrayBuffer> {
+  return Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 }
