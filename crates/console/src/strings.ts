@@ -25,8 +25,14 @@ const SHARED = {
     "Too many attempts failed from this address. Wait a minute and try again.",
     "이 주소에서 실패한 시도가 너무 많습니다. 1분 뒤에 다시 시도하세요.",
   ],
-  unreachable: ["The gateway does not answer: {why}", "게이트웨이가 응답하지 않습니다: {why}"],
-  signInOver: ["Your sign-in is over. Sign in again.", "로그인이 만료되었습니다. 다시 로그인하세요."],
+  unreachable: [
+    "The gateway does not answer: {why}",
+    "게이트웨이가 응답하지 않습니다: {why}",
+  ],
+  signInOver: [
+    "Your sign-in is over. Sign in again.",
+    "로그인이 만료되었습니다. 다시 로그인하세요.",
+  ],
   otherUser: [
     "This browser is signed in as {name} now. Nothing was done.",
     "이 브라우저는 이제 {name}(으)로 로그인되어 있습니다. 요청은 실행되지 않았습니다.",
@@ -41,7 +47,10 @@ const SHARED = {
   leaveIt: ["Leave it running", "계속 실행"],
   cancel: ["Cancel", "취소"],
   devices: ["Devices", "장치"],
-  search: ["Search by id, name, tag, platform, address", "ID, 이름, 태그, 플랫폼, 주소로 검색"],
+  search: [
+    "Search by id, name, tag, platform, address",
+    "ID, 이름, 태그, 플랫폼, 주소로 검색",
+  ],
   counted: ["{all} devices", "장치 {all}대"],
   bounded: [
     "The list holds the first {most}: search for others.",
@@ -79,7 +88,10 @@ const SHARED = {
     "Input is full: what you type now is discarded until the device takes input again.",
     "입력 버퍼가 가득 찼습니다. 장치가 입력을 다시 받을 때까지 입력한 내용은 버려집니다.",
   ],
-  missed: ["{bytes} bytes of output were lost.", "출력 {bytes}바이트가 유실되었습니다."],
+  missed: [
+    "{bytes} bytes of output were lost.",
+    "출력 {bytes}바이트가 유실되었습니다.",
+  ],
   needSignIn: [
     "Your sign-in is over. The shell goes on on the device: sign in to return to it.",
     "로그인이 만료되었습니다. 셸은 장치에서 계속 실행됩니다. 다시 로그인하면 돌아갈 수 있습니다.",
@@ -89,7 +101,10 @@ const SHARED = {
     "다른 창에서 이 세션을 넘겨받았습니다.",
   ],
   takeOver: ["Take it over", "넘겨받기"],
-  inOtherTab: ["This session is open in another tab.", "이 세션은 다른 탭에 열려 있습니다."],
+  inOtherTab: [
+    "This session is open in another tab.",
+    "이 세션은 다른 탭에 열려 있습니다.",
+  ],
   detach: ["Detach", "분리"],
   detachHint: [
     "Leave the shell running on the device",
@@ -112,7 +127,10 @@ const SHARED = {
   notOpened: ["the device did not open it", "장치가 열지 않음"],
   deviceRevoked: ["the device was removed or locked out", "장치가 제거되었거나 차단됨"],
   violation: ["one end violated the protocol", "한쪽이 프로토콜을 어김"],
-  broken: ["The gateway sent what this page cannot read: {why}", "게이트웨이가 읽을 수 없는 내용을 보냈습니다: {why}"],
+  broken: [
+    "The gateway sent what this page cannot read: {why}",
+    "게이트웨이가 읽을 수 없는 내용을 보냈습니다: {why}",
+  ],
   noShell: ["No shell: {why}", "셸을 열 수 없습니다: {why}"],
   pasteTitle: ["Paste {lines} lines?", "{lines}줄을 붙여 넣을까요?"],
   pasteHint: [
@@ -120,13 +138,22 @@ const SHARED = {
     "셸이 각 줄을 바로 실행할 수 있습니다.",
   ],
   paste: ["Paste", "붙여 넣기"],
-  openLink: ["The device printed a link. Open it?", "장치가 출력한 링크입니다. 열까요?"],
+  openLink: [
+    "The device printed a link. Open it?",
+    "장치가 출력한 링크입니다. 열까요?",
+  ],
   open: ["Open", "열기"],
   terminal: ["Terminal", "터미널"],
   otherLanguage: ["한국어", "English"],
   navigation: ["Pages", "페이지"],
-  noPage: ["There is no such page in this console.", "이 콘솔에 그런 페이지가 없습니다."],
-  pageTrouble: ["The page cannot be loaded: {why}", "페이지를 불러올 수 없습니다: {why}"],
+  noPage: [
+    "There is no such page in this console.",
+    "이 콘솔에 그런 페이지가 없습니다.",
+  ],
+  pageTrouble: [
+    "The page cannot be loaded: {why}",
+    "페이지를 불러올 수 없습니다: {why}",
+  ],
 } as const satisfies Record<string, readonly [string, string]>;
 
 /** The texts of all pages. A name is used once: the last of two would win. */

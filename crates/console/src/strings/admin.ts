@@ -20,12 +20,18 @@ export const ADMIN = {
   auditDone: ["done", "완료"],
   exportJson: ["Export as JSON", "JSON으로 내보내기"],
   exportCsv: ["Export as CSV", "CSV로 내보내기"],
-  exportHint: ["An export holds the events that are shown.", "표시된 이벤트만 내보냅니다."],
+  exportHint: [
+    "An export holds the events that are shown.",
+    "표시된 이벤트만 내보냅니다.",
+  ],
   access: ["Access requests", "접근 요청"],
   accessAsk: ["Ask for access", "접근 요청하기"],
   accessDevice: ["Device ID", "장치 ID"],
   accessReason: ["Reason", "사유"],
-  accessAsked: ["Request {id} waits for a decision.", "요청 {id}이(가) 결정을 기다립니다."],
+  accessAsked: [
+    "Request {id} waits for a decision.",
+    "요청 {id}이(가) 결정을 기다립니다.",
+  ],
   accessUse: [
     "`towline` and AWS tools use approved access. The console does not take its temporary credentials yet.",
     "승인된 접근은 `towline`과 AWS 도구에서 사용합니다. 콘솔은 아직 임시 자격 증명을 받지 않습니다.",

@@ -15,7 +15,10 @@ export const FLEET = {
   state_quarantined: ["quarantined", "격리됨"],
   state_revoked: ["locked out", "차단됨"],
   statePending: ["waits for approval", "승인 대기 중"],
-  stateQuarantined: ["quarantined: its key was seen on two connections", "격리됨: 키가 두 연결에서 발견됨"],
+  stateQuarantined: [
+    "quarantined: its key was seen on two connections",
+    "격리됨: 키가 두 연결에서 발견됨",
+  ],
   stateRevoked: ["locked out: it has no valid key", "차단됨: 유효한 키가 없음"],
   idOfDevice: ["Device ID", "장치 ID"],
   hostName: ["Host name", "호스트 이름"],
@@ -48,7 +51,10 @@ export const FLEET = {
   documents: ["Documents", "문서"],
   commandLog: ["Command log", "명령 기록"],
   commandLogOf: ["Command log of {id}", "{id}의 명령 기록"],
-  nothingExecuted: ["The device reported no program.", "장치가 보고한 프로그램이 없습니다."],
+  nothingExecuted: [
+    "The device reported no program.",
+    "장치가 보고한 프로그램이 없습니다.",
+  ],
   command: ["Command", "명령"],
   exitStatus: ["Exit status", "종료 상태"],
   signalNumber: ["signal {n}", "신호 {n}"],
@@ -65,7 +71,10 @@ export const FLEET = {
   createdAt: ["Created", "생성"],
   commandEnded: ["Ended", "종료"],
   whoMay: ["Who may do what here", "이 장치에서 누가 무엇을 할 수 있는가"],
-  nobodyMay: ["No user may use this device.", "이 장치를 사용할 수 있는 사용자가 없습니다."],
+  nobodyMay: [
+    "No user may use this device.",
+    "이 장치를 사용할 수 있는 사용자가 없습니다.",
+  ],
   mayDo: ["May do", "허용된 작업"],
   underConditions: ["Under conditions", "조건부 허용"],
   notAllShown: ["There are more than are shown.", "표시된 것보다 더 있습니다."],
@@ -89,7 +98,10 @@ export const FLEET = {
   deviceLimit: ["Devices", "장치 수"],
   validHours: ["Valid for, hours", "유효 시간"],
   tagsOfDevices: ["Tags that its devices get", "장치에 붙일 태그"],
-  tagKeysOfDevices: ["Tag keys that its devices may set", "장치가 설정할 수 있는 태그 키"],
+  tagKeysOfDevices: [
+    "Tag keys that its devices may set",
+    "장치가 설정할 수 있는 태그 키",
+  ],
   sourceRange: ["Only from these addresses", "이 주소에서만 허용"],
   needsApproval: ["Devices wait for approval", "승인 후에만 연결"],
   makeActivation: ["Make the activation", "활성화 만들기"],
@@ -103,7 +115,10 @@ export const FLEET = {
     "게이트웨이가 사설 인증 기관을 사용함: ca.pem을 패키지 옆에 둠",
   ],
   enrollLine: ["The line that enrolls the device", "장치를 등록하는 명령"],
-  qrOf: ["QR code of the line that enrolls the device", "장치를 등록하는 명령의 QR 코드"],
+  qrOf: [
+    "QR code of the line that enrolls the device",
+    "장치를 등록하는 명령의 QR 코드",
+  ],
   activations: ["Activations", "활성화 목록"],
   noActivations: ["No activation.", "활성화가 없습니다."],
   deleteActivation: [
@@ -131,7 +146,10 @@ export const FLEET = {
     "At most 50 devices can be named by ID. Use tags for more.",
     "ID로는 장치를 50대까지 지정할 수 있습니다. 더 많으면 태그를 쓰세요.",
   ],
-  tooManyTags: ["At most 5 tag keys can be named.", "태그 키는 5개까지 지정할 수 있습니다."],
+  tooManyTags: [
+    "At most 5 tag keys can be named.",
+    "태그 키는 5개까지 지정할 수 있습니다.",
+  ],
   preview: [
     "{n} devices get it, {online} of them are online.",
     "장치 {n}대에서 실행되며, {online}대가 온라인입니다.",
@@ -165,7 +183,10 @@ export const FLEET = {
   wholeOutputOf: ["Whole output of {name}", "{name}의 전체 출력"],
   andMore: ["and {n} more", "외 {n}대"],
   outputStream: ["Stream", "스트림"],
-  outputCut: ["{shown} of {all} are shown. All of it:", "{all} 중 {shown}을 표시합니다. 전체 보기:"],
+  outputCut: [
+    "{shown} of {all} are shown. All of it:",
+    "{all} 중 {shown}을 표시합니다. 전체 보기:",
+  ],
   filesOn: ["Files on {name}", "{name}의 파일"],
   pathOnDevice: ["Path on the device", "장치의 경로"],
   pathHint: [
@@ -213,8 +234,20 @@ export const FLEET = {
   tryTransfer: ["Try {name} again", "{name} 다시 시도"],
   sessionOver: ["the session ended: {why}", "세션이 끝났습니다: {why}"],
   deviceSays: ["{path} on the device: {why}", "장치의 {path}: {why}"],
-  copyBroken: ["the device violated the copy protocol: {why}", "장치가 복사 규약을 어겼습니다: {why}"],
-  damaged: ["SHA-256 of what arrived is another one: try again", "받은 내용의 SHA-256이 다릅니다. 다시 시도하세요"],
-  tooManyFiles: ["More than {n} files: use `towline cp`.", "파일이 {n}개를 넘습니다. `towline cp`를 사용하세요."],
-  noWorker: ["the worker of this page does not start: {why}", "이 페이지의 워커를 시작할 수 없습니다: {why}"],
+  copyBroken: [
+    "the device violated the copy protocol: {why}",
+    "장치가 복사 규약을 어겼습니다: {why}",
+  ],
+  damaged: [
+    "SHA-256 of what arrived is another one: try again",
+    "받은 내용의 SHA-256이 다릅니다. 다시 시도하세요",
+  ],
+  tooManyFiles: [
+    "More than {n} files: use `towline cp`.",
+    "파일이 {n}개를 넘습니다. `towline cp`를 사용하세요.",
+  ],
+  noWorker: [
+    "the worker of this page does not start: {why}",
+    "이 페이지의 워커를 시작할 수 없습니다: {why}",
+  ],
 } as const satisfies Record<string, readonly [string, string]>;

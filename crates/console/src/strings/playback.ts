@@ -15,8 +15,14 @@ export const PLAYBACK = {
   notFound: ["The text is not in the output.", "출력에 그 텍스트가 없습니다."],
   recordedScreen: ["Recorded screen", "녹화된 화면"],
   programs: ["Programs and gaps", "프로그램과 누락 구간"],
-  noPrograms: ["The recording names no program and no gap.", "녹화에 프로그램이나 누락 구간이 없습니다."],
-  markersCut: ["The first {shown} of {all} are listed.", "{all}개 중 처음 {shown}개만 표시됩니다."],
+  noPrograms: [
+    "The recording names no program and no gap.",
+    "녹화에 프로그램이나 누락 구간이 없습니다.",
+  ],
+  markersCut: [
+    "The first {shown} of {all} are listed.",
+    "{all}개 중 처음 {shown}개만 표시됩니다.",
+  ],
   notARecording: [
     "This is not a recording that the page can read.",
     "이 페이지가 읽을 수 있는 녹화가 아닙니다.",
@@ -29,5 +35,8 @@ export const PLAYBACK = {
     "The session goes on: this is what was recorded when the page read it.",
     "세션이 진행 중입니다. 페이지가 읽은 시점까지의 녹화입니다.",
   ],
-  unreadable: ["{lines} lines of the recording cannot be read.", "녹화의 {lines}줄을 읽을 수 없습니다."],
+  unreadable: [
+    "{lines} lines of the recording cannot be read.",
+    "녹화의 {lines}줄을 읽을 수 없습니다.",
+  ],
 } as const satisfies Record<string, readonly [string, string]>;
