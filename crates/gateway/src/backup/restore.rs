@@ -183,16 +183,26 @@ fn not_known(steps: &str, why: &str, now: UnixMillis) -> String {
 }
 
 /// Gives all of a folder to the user that the directory belonged to.
-fn own(folder: &Path, (uid, gid): (u32, u32)) -> std::io::Result<()> {
+///
+/// A file that is gone needs no owner: SQLite removes its log after the last connection has closed,
+/// and a thread of its own closes it.
+fn own(folder: &Path, owner: (u32, u32)) -> std::io::Result<()> {
     for entry in fs::read_dir(folder)? {
         let path = entry?.path();
         if path.is_dir() {
-            own(&path, (uid, gid))?;
+            own(&path, owner)?;
         } else {
-            chown(&path, Some(uid), Some(gid))?;
+            own_file(&path, owner)?;
         }
     }
-    chown(folder, Some(uid), Some(gid))
+    chown(folder, Some(owner.0), Some(owner.1))
+}
+
+fn own_file(path: &Path, (uid, gid): (u32, u32)) -> std::io::Result<()> {
+    match chown(path, Some(uid), Some(gid)) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done,
+    }
 }
 
 impl Restored {
@@ -226,5 +236,19 @@ impl Restored {
             "\nDevices that were enrolled, or got a new key, after the backup must be enrolled again.\n",
         );
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_goes_while_its_owner_is_set_stops_nothing() {
+        let folder = std::env::temp_dir();
+        let me = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+        own_file(&folder.join(format!("gone-{}", std::process::id())), me).unwrap();
+        own_file(&folder.join("no/such/folder"), me).unwrap();
+        assert!(own_file(Path::new("/dev/null/file"), me).is_err());
     }
 }
