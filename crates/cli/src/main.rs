@@ -2,7 +2,7 @@
 //! administration.
 //!
 //! Data flow: arguments ([`args`]) -> settings ([`config`]) -> requests ([`api`]) -> answers ([`output`])
-//! or a session ([`session`]) between the device and the local terminal ([`terminal`]) -> an exit
+//! or a session ([`session`]) between the device and the local terminal ([`terminal`], [`platform`]) -> an exit
 //! code ([`exit`]). AWS's tools call this program under the name of their plugin: [`plugin`].
 //!
 //! # Invariants
@@ -22,6 +22,7 @@ mod exit;
 mod limits;
 mod output;
 mod picture;
+mod platform;
 mod plugin;
 mod session;
 mod terminal;

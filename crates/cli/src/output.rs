@@ -14,7 +14,8 @@ use towline_wire::text::is_plain;
 
 use crate::exit::Failure;
 use crate::limits::MAX_CELL;
-use crate::terminal::{is_terminal, printable};
+use crate::platform::is_terminal;
+use crate::terminal::printable;
 
 /// Output format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -10,16 +10,16 @@
 //!   replaced whole or not at all.
 //! - Certificates are named by their full path: the tools run in any folder.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::Path;
 
 use crate::args::Global;
 use crate::config::{ConfigError, Environment, Flags, Settings};
 use crate::exit::Failure;
 use crate::limits::MAX_CONFIG_FILE;
 use crate::output::Output;
+use crate::platform;
 
 /// The profile's name when none is given.
 const NAME: &str = "towline";
@@ -45,7 +45,7 @@ pub(super) fn run(
     }
     let path = env.aws_file("AWS_CONFIG_FILE", "config");
     let path = path.ok_or_else(|| {
-        Failure::Usage("no configuration file: set HOME or AWS_CONFIG_FILE".to_owned())
+        Failure::Usage(format!("no configuration file: set {} or AWS_CONFIG_FILE", platform::HOME))
     })?;
     let old = read(&path)?;
     let said = if has(&old, &profile) {
@@ -59,7 +59,8 @@ pub(super) fn run(
         }
         let gap = if old.is_empty() || old.ends_with("\n\n") { "" } else { "\n" };
         let end = if old.is_empty() || old.ends_with('\n') { "" } else { "\n" };
-        replace(&path, &format!("{old}{end}{gap}{profile}")).map_err(local("write", &path))?;
+        platform::replace(&path, &format!("{old}{end}{gap}{profile}"))
+            .map_err(local("write", &path))?;
         format!("profile {name} written to {}\n", path.display())
     };
     output.text(&said)?;
@@ -124,25 +125,6 @@ fn read(path: &Path) -> Result<String, Failure> {
     Ok(text)
 }
 
-/// Puts a new file in place of the old one, with its rights; a power cut leaves the old or the new
-/// one.
-fn replace(path: &Path, text: &str) -> io::Result<()> {
-    // Behind a link stands the file that is meant.
-    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    let folder = path.parent().unwrap_or(Path::new("."));
-    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    let rights = fs::metadata(&path).map_or(0o600, |old| old.permissions().mode() & 0o777);
-    let beside = PathBuf::from(format!("{}.towline-{}", path.display(), std::process::id()));
-    let mut file = OpenOptions::new().write(true).create_new(true).mode(rights).open(&beside)?;
-    let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-    let done = written.and_then(|()| fs::rename(&beside, &path));
-    if done.is_err() {
-        // What cannot be removed either has been named to nobody.
-        let _ = fs::remove_file(&beside);
-    }
-    done
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,19 +152,5 @@ mod tests {
         assert!(has(&format!("{profile}\n[profile u]\n"), profile));
         assert!(!has("", profile));
         assert!(!has(&profile.replace("https://g", "https://h"), profile));
-    }
-
-    #[test]
-    fn the_file_is_replaced_with_its_rights_and_behind_a_link() {
-        let folder = tempfile::tempdir().unwrap();
-        let (file, link) = (folder.path().join("real"), folder.path().join("link"));
-        replace(&folder.path().join("new/config"), "x").unwrap();
-        replace(&file, "one").unwrap();
-        fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-        std::os::unix::fs::symlink(&file, &link).unwrap();
-        replace(&link, "two").unwrap();
-        assert_eq!((read(&file).unwrap().as_str(), read(&link).unwrap().as_str()), ("two", "two"));
-        assert_eq!(fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o640);
-        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 3);
     }
 }

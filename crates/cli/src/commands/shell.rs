@@ -12,8 +12,9 @@ use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
 use crate::exit::Failure;
 use crate::limits::ASSUMED_SIZE;
 use crate::output::{complain, new_line};
+use crate::platform::{is_terminal, size_of};
 use crate::session::{self, Begin, Manner, SessionError};
-use crate::terminal::{is_terminal, size_of, term};
+use crate::terminal::term;
 
 /// `shell`: a new one, or one that goes on.
 pub(super) async fn shell(mut context: Context, args: ShellArgs) -> Result<u8, Failure> {

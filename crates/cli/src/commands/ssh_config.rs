@@ -16,10 +16,8 @@ use super::target;
 use crate::args::Global;
 use crate::exit::Failure;
 use crate::limits::MAX_LEFT_OUT;
+use crate::platform;
 use crate::terminal::printable;
-
-/// Names of this machine and its neighbours, see hosts(5).
-const HOSTS: &str = "/etc/hosts";
 
 /// Prints the block.
 pub(super) async fn run(
@@ -36,7 +34,7 @@ pub(super) async fn run(
             }
         }
     }
-    let local = std::fs::read_to_string(HOSTS).unwrap_or_default();
+    let local = std::fs::read_to_string(platform::HOSTS).unwrap_or_default();
     let (mut names, mut left_out) = (Vec::new(), Vec::new());
     for same in found.into_values() {
         let [name] = same.as_slice() else {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 
 use super::error::ConfigError;
 use crate::limits::MAX_CONFIG_FILE;
+use crate::platform;
 
 /// Flags of the command line.
 #[derive(Debug, Clone, Default)]
@@ -53,11 +54,7 @@ impl Environment {
         if let Some(path) = self.text("TOWLINE_CONFIG") {
             return Some(path.into());
         }
-        let folder = match self.text("XDG_CONFIG_HOME") {
-            Some(folder) => PathBuf::from(folder),
-            None => PathBuf::from(self.text("HOME")?).join(".config"),
-        };
-        Some(folder.join("towline/config.toml"))
+        platform::own_folder(|name| self.text(name)).map(|folder| folder.join("config.toml"))
     }
 
     /// A file of AWS's tools: the variable, or its usual place.
@@ -65,14 +62,14 @@ impl Environment {
     pub(crate) fn aws_file(&self, variable: &str, usual: &str) -> Option<PathBuf> {
         match self.text(variable) {
             Some(path) => Some(self.expand(&path)),
-            None => Some(PathBuf::from(self.text("HOME")?).join(".aws").join(usual)),
+            None => Some(PathBuf::from(self.text(platform::HOME)?).join(".aws").join(usual)),
         }
     }
 
     /// A path from a file, where `~/` is the home folder.
     #[must_use]
     pub(crate) fn expand(&self, path: &str) -> PathBuf {
-        match (path.strip_prefix("~/"), self.text("HOME")) {
+        match (path.strip_prefix("~/"), self.text(platform::HOME)) {
             (Some(rest), Some(home)) => Path::new(&home).join(rest),
             _ => PathBuf::from(path),
         }

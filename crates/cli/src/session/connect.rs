@@ -16,12 +16,11 @@ use super::error::SessionError;
 use super::link::Begun;
 use super::local::Local;
 use super::patience::until;
-use super::signals::Signal;
 use super::streams::Streams;
 use crate::exit;
 use crate::limits::CONNECT_NOTICE;
+use crate::platform::{self, Reader, Signal};
 use crate::terminal::escape::{self, Action};
-use crate::terminal::reader::{self, Reader};
 
 /// What became of the wait.
 pub(super) enum Connected {
@@ -53,7 +52,7 @@ pub(super) async fn connect(
             result = read(input.as_ref(), buffer), if wants_input => {
                 on_input(&result, local, manner, &mut none)
             }
-            () = reader::gone(output) => Some(Ending::abandoned()),
+            () = platform::gone(output) => Some(Ending::abandoned()),
             () = until(notice) => {
                 notice = None;
                 local.status.show("waiting for the gateway; ^C leaves", local.size());

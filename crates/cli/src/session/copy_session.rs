@@ -17,9 +17,9 @@ use tokio::time::timeout;
 use super::begin::Begin;
 use super::copier::{Copier, CopyError};
 use super::error::SessionError;
-use super::signals::Signals;
 use crate::api::Client;
 use crate::limits::CLOSE_TIMEOUT;
+use crate::platform::Signals;
 
 /// How a copy ended.
 #[derive(Debug)]

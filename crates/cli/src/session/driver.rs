@@ -22,15 +22,13 @@ use super::link::{self, Link};
 use super::local::Local;
 use super::outlet::Outlet;
 use super::patience::{chance, until};
-use super::signals::Signal;
 use super::streams::{Broken, Received, Streams};
 use crate::api::{CallError, Sort};
 use crate::exit;
 use crate::limits::{CLOSE_TIMEOUT, MAX_PASSED_SIGNALS, TUNNEL_WINDOW};
+use crate::platform::{self, LocalStream, Reader, Signal};
 use crate::terminal::escape::{self, Action};
 use crate::terminal::printable;
-use crate::terminal::reader::{self, Reader};
-use crate::terminal::stdio::LocalStream;
 
 /// Why a guest of another program does not stop.
 pub(super) const NO_SUSPEND: &str =
@@ -184,7 +182,7 @@ impl Driver {
             signal = signals.next() => Event::Signal(signal),
             () = until(again) => Event::EndAgain,
             () = until(stuck) => Event::Stuck,
-            () = reader::gone(self.reader.as_ref()), if running => Event::Abandoned,
+            () = platform::gone(self.reader.as_ref()), if running => Event::Abandoned,
             () = until(deadline) => Event::Deadline,
         }
     }

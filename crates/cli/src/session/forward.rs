@@ -20,12 +20,12 @@ use super::listen::{Listen, Listener};
 use super::locals::Locals;
 use super::patience::until;
 use super::pipe::{Happened, Pipe};
-use super::signals::{Signal, Signals};
 use super::streams::Broken;
 use crate::api::Client;
 use crate::config::Settings;
 use crate::exit;
 use crate::limits::CLOSE_TIMEOUT;
+use crate::platform::{Signal, Signals};
 
 /// What a forward is told at its start.
 pub(crate) struct Forward<'a> {

@@ -3,12 +3,12 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd};
 use std::path::PathBuf;
 use std::task::{Context, Poll};
 
-use rustix::net::{Shutdown, shutdown};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
+
+use crate::platform::{self, PathListener, PathSocket};
 
 /// What to listen at.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ pub(crate) enum Listener {
     /// TCP.
     Tcp(TcpListener),
     /// A unix socket; its file goes with it.
-    Unix(UnixListener, PathBuf),
+    Unix(PathListener, PathBuf),
 }
 
 impl Drop for Listener {
@@ -55,7 +55,7 @@ impl Listener {
         match listen {
             Listen::Tcp(address) => TcpListener::bind(address).await.map(Self::Tcp),
             Listen::Unix(path) => {
-                UnixListener::bind(path).map(|listener| Self::Unix(listener, path.clone()))
+                PathListener::bind(path).map(|listener| Self::Unix(listener, path.clone()))
             }
         }
     }
@@ -98,16 +98,7 @@ impl Listener {
 #[derive(Debug)]
 pub(super) enum Socket {
     Tcp(TcpStream),
-    Unix(UnixStream),
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        match self {
-            Self::Tcp(stream) => stream.as_fd(),
-            Self::Unix(stream) => stream.as_fd(),
-        }
-    }
+    Unix(PathSocket),
 }
 
 impl Socket {
@@ -155,7 +146,17 @@ impl Socket {
     }
 
     pub(super) fn shut_write(&self) {
-        // A program that has gone says so when it is read.
-        let _ = shutdown(self, Shutdown::Write);
+        match self {
+            Self::Tcp(stream) => platform::shut_write(stream),
+            Self::Unix(stream) => platform::shut_write(stream),
+        }
+    }
+
+    /// The next close tells the program at the other end that something broke.
+    pub(super) fn break_off(&self) {
+        match self {
+            Self::Tcp(stream) => platform::break_off(stream),
+            Self::Unix(stream) => platform::break_off(stream),
+        }
     }
 }

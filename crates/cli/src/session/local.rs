@@ -9,7 +9,6 @@
 //!   counted.
 
 use std::io::{self, Stderr};
-use std::os::fd::AsFd;
 
 use tokio::time::Instant;
 use towline_wire::frame::StreamId;
@@ -19,14 +18,11 @@ use super::begin::Manner;
 use super::end_of_input::EndOfInput;
 use super::error::SessionError;
 use super::outlet::Outlet;
-use super::signals::Signals;
 use super::streams::Streams;
 use crate::limits::{INPUT_READ, MAX_TYPED_AHEAD, TYPED_AHEAD_STUCK};
+use crate::platform::{self, Access, LocalStream, RawMode, Signals, is_terminal, size_of};
 use crate::terminal::escape::{Action, Escapes};
-use crate::terminal::raw::RawMode;
 use crate::terminal::status::StatusLine;
-use crate::terminal::stdio::{Access, LocalStream};
-use crate::terminal::{is_terminal, size_of};
 
 /// Ctrl-D: VEOF of a terminal that was not set otherwise.
 const END_OF_FILE: u8 = 4;
@@ -64,13 +60,12 @@ impl Local {
         let failed = |what| move |why: io::Error| SessionError::Local { what, why };
         let signals = Signals::listen(on_terminal, manner.guest)
             .map_err(failed("cannot listen to signals"))?;
-        let input =
-            if manner.input { LocalStream::open(stdin.as_fd(), Access::Read).ok() } else { None };
-        let out = LocalStream::open(io::stdout().as_fd(), Access::Write)
+        let input = if manner.input { LocalStream::open(&stdin, Access::Read).ok() } else { None };
+        let out = LocalStream::open(io::stdout(), Access::Write)
             .map_err(failed("cannot use standard output"))?;
         let err = match manner.joined {
-            true => LocalStream::open(io::stdout().as_fd(), Access::Write).ok(),
-            false => LocalStream::open(io::stderr().as_fd(), Access::Write).ok(),
+            true => LocalStream::open(io::stdout(), Access::Write).ok(),
+            false => LocalStream::open(io::stderr(), Access::Write).ok(),
         };
         let raw = match on_terminal {
             true => Some(RawMode::enter(&stdin).map_err(failed("cannot set the terminal"))?),
@@ -167,9 +162,7 @@ impl Local {
         if let Some(raw) = &self.raw {
             raw.pause();
         }
-        // Here this program stands still until SIGCONT.
-        let _ =
-            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+        platform::suspend();
         self.resumed();
     }
 

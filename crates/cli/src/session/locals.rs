@@ -14,10 +14,8 @@
 
 use std::io;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
-use rustix::net::sockopt::set_socket_linger;
 use towline_wire::smux::{Broken, Event, MAX_CONTROL, MAX_DATA, Rule, Streams, Version};
 
 use super::listen::{Listener, Socket};
@@ -25,6 +23,7 @@ use crate::limits::{
     MAX_FORWARD_CONNECTIONS, MAX_FORWARD_KEPT, MAX_FORWARD_QUEUED, MAX_FORWARD_WINDOW,
     MAX_FORWARD_WINDOWS,
 };
+use crate::platform::is_short_of_descriptors;
 
 struct Connection {
     id: u32,
@@ -93,10 +92,10 @@ impl Locals {
     /// The session is over, or did not come about: all connections break.
     pub(super) fn reset(&mut self) {
         for connection in self.connections.drain(..) {
-            break_off(&connection.socket);
+            connection.socket.break_off();
         }
         if let Some(socket) = self.early.take() {
-            break_off(&socket);
+            socket.break_off();
         }
         self.streams = fresh(self.version);
         self.out.clear();
@@ -248,7 +247,7 @@ impl Locals {
                 }
                 Event::Reset(id, text) => {
                     if let Some(at) = self.position(id) {
-                        break_off(&self.connections[at].socket);
+                        self.connections[at].socket.break_off();
                         self.connections.swap_remove(at);
                     }
                     say(&text);
@@ -288,13 +287,8 @@ impl Connection {
     }
 }
 
-/// The next close of this socket tells its program that something broke.
-fn break_off(socket: &Socket) {
-    let _ = set_socket_linger(socket, Some(Duration::ZERO));
-}
-
 fn may_pass(error: &io::Error) -> bool {
     use io::ErrorKind::{ConnectionAborted, ConnectionReset, Interrupted};
     matches!(error.kind(), ConnectionAborted | ConnectionReset | Interrupted)
-        || matches!(error.raw_os_error(), Some(23 | 24))
+        || is_short_of_descriptors(error)
 }

@@ -32,7 +32,6 @@ mod outlet;
 mod patience;
 mod pipe;
 mod run;
-mod signals;
 mod streams;
 
 pub(crate) use aws::CLIENT_VERSION;

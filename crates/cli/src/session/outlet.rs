@@ -13,8 +13,8 @@ use bytes::{Buf, BytesMut};
 
 use super::begin::Prefix;
 use crate::limits::UNDO_TIMEOUT;
+use crate::platform::LocalStream;
 use crate::terminal::modes::Modes;
-use crate::terminal::stdio::LocalStream;
 
 /// A local output.
 #[derive(Debug)]
@@ -175,17 +175,15 @@ impl Outlet {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::terminal::stdio::Access;
+    use crate::platform::Access;
     use std::io::Read;
-    use std::os::fd::AsFd;
 
     #[test]
     fn a_prefix_stands_before_text_that_begins_a_line_and_counts_for_nobody() {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let (mut reader, writer) = std::io::pipe().unwrap();
-            let mut outlet =
-                Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
+            let mut outlet = Outlet::new(Some(LocalStream::open(&writer, Access::Write).unwrap()));
             outlet.stream.as_ref().unwrap().writable().await.unwrap();
             outlet.set_prefix(Prefix::new("OUT:"));
             for (piece, done) in [(&b"o1\n"[..], 3), (b"o2\nhalf", 7), (b"s\n", 2), (b"", 0)] {
@@ -203,8 +201,7 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let (mut reader, writer) = std::io::pipe().unwrap();
-            let mut outlet =
-                Outlet::new(Some(LocalStream::open(writer.as_fd(), Access::Write).unwrap()));
+            let mut outlet = Outlet::new(Some(LocalStream::open(&writer, Access::Write).unwrap()));
             outlet.stream.as_ref().unwrap().writable().await.unwrap();
             let bytes: Vec<u8> = (0..200_000_u32).map(|n| (n % 251) as u8).collect();
             let mut done = outlet.put(&bytes[..150_000]).unwrap();

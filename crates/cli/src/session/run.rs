@@ -8,7 +8,6 @@
 //!   is waited for, and is restored before the end is reported.
 
 use std::io;
-use std::os::fd::AsFd;
 
 use super::begin::{Begin, Manner};
 use super::connect::{Connected, connect};
@@ -18,7 +17,7 @@ use super::error::SessionError;
 use super::link::{self, Begun};
 use super::local::Local;
 use crate::api::Client;
-use crate::terminal::reader::Reader;
+use crate::platform::Reader;
 
 /// Runs a session to its end.
 ///
@@ -29,7 +28,7 @@ pub(crate) async fn run(
     begin: Begin,
     manner: Manner,
 ) -> Result<Ending, SessionError> {
-    let reader = manner.bulk.then(|| Reader::of(io::stdout().as_fd()));
+    let reader = manner.bulk.then(|| Reader::of(io::stdout()));
     // It owns the raw terminal: it is put back before an error or the ending is returned.
     let mut local = Local::open(manner)?;
     let begun = Box::pin(link::begin(client, begin));

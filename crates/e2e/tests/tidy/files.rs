@@ -19,6 +19,23 @@ const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "
 const UNSAFE_FILE: &str = "src/sys/calls.rs";
 /// The file that opens it.
 const UNSAFE_OPENER: &str = "src/sys/mod.rs";
+/// Where the command line's code of one system is.
+const PLATFORM: &str = "crates/cli/src/platform/";
+/// What such code names.
+const OF_ONE_SYSTEM: &[&str] = &[
+    "nix::",
+    "rustix::",
+    "libc::",
+    "std::os::",
+    "signal::unix",
+    "signal::windows",
+    "windows_sys",
+    "UnixStream",
+    "UnixListener",
+    "cfg(unix)",
+    "cfg(windows)",
+    "target_os",
+];
 
 #[test]
 fn every_source_file_opens_with_a_header() {
@@ -95,6 +112,29 @@ fn an_unlocked_file_is_found_wherever_it_is() {
     assert_eq!(unlocked(UNSAFE_OPENER, &sys.replace("calls", "spawn")), Some(2));
     assert_eq!(unlocked("src/process/spawn.rs", &sys), Some(2));
     assert_eq!(unlocked("src/process/spawn.rs", &format!("#![{expect}]\n")), Some(1));
+}
+
+#[test]
+fn the_command_line_names_a_system_below_platform_alone() {
+    check_files(|name, text| {
+        let is_common = name.starts_with("crates/cli/src/") && !name.starts_with(PLATFORM);
+        let line = if is_common { names_a_system(text)? } else { return None };
+        Some(format!("{name}:{line}: code of one system belongs below {PLATFORM}"))
+    });
+}
+
+/// The first line that names something that not every system has.
+fn names_a_system(text: &str) -> Option<usize> {
+    text.lines()
+        .position(|line| OF_ONE_SYSTEM.iter().any(|word| line.contains(word)))
+        .map(|at| at + 1)
+}
+
+#[test]
+fn code_of_one_system_is_found() {
+    assert_eq!(names_a_system("use std::io;\nuse std::os::fd::AsFd;\n"), Some(2));
+    assert_eq!(names_a_system("let size = rustix::termios::tcgetwinsize(fd);"), Some(1));
+    assert_eq!(names_a_system("let at = OffsetDateTime::from_unix_timestamp(0);"), None);
 }
 
 #[test]

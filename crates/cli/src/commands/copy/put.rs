@@ -2,7 +2,6 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
 use ring::digest::{Context, SHA256};
@@ -13,14 +12,15 @@ use super::job::{Failed, Job, Left};
 use super::stream;
 use crate::exit::Failure;
 use crate::limits::FILE_READ;
+use crate::platform;
 use crate::session::{Copier, CopyError};
 
 /// Something here, and where it goes.
 struct Item {
     source: PathBuf,
     target: String,
-    /// Device and inode of the directories that it is in, where links are followed.
-    above: Vec<(u64, u64)>,
+    /// The directories that it is in, where links are followed.
+    above: Vec<platform::Identity>,
 }
 
 /// What can be said before there is a session.
@@ -33,7 +33,7 @@ pub(super) fn check(source: &Path, recursive: bool) -> Result<(), Failure> {
             source.display()
         )));
     }
-    if what.file_type().is_socket() {
+    if platform::is_socket(&what) {
         return Err(local(io::Error::other("it is a socket: it has no content to copy")));
     }
     Ok(())
@@ -86,7 +86,7 @@ async fn one(
     if what.is_file() {
         return file(copier, item, mode, job).await;
     }
-    let identity = (what.dev(), what.ino());
+    let identity = platform::identity(source, &what).map_err(Failed::here(source))?;
     if item.above.contains(&identity) {
         job.skip(&format!("{}: it is a link to a directory above it", source.display()));
         return Ok(());
@@ -96,7 +96,7 @@ async fn one(
         fs::read_dir(source).and_then(Iterator::collect).map_err(Failed::here(source))?;
     found.sort_by_key(fs::DirEntry::file_name);
     // Its owner fills it.
-    copier.folder(&item.target, (what.mode() & 0o777 | 0o700) & !job.umask).await?;
+    copier.folder(&item.target, (platform::mode(&what) | 0o700) & !job.umask).await?;
     let mut above = item.above.clone();
     if job.follow {
         above.push(identity);
@@ -140,7 +140,7 @@ async fn file(
     let mut file = File::open(source).map_err(Failed::here(source))?;
     let before = file.metadata().map_err(Failed::here(source))?;
     let (digest, size) = digest_of(&mut file).map_err(Failed::here(source))?;
-    let mode = mode.unwrap_or(before.mode() & 0o777 & !job.umask);
+    let mode = mode.unwrap_or(platform::mode(&before) & !job.umask);
     let have = copier.write(target, mode, size, digest).await?;
     job.partial = (size > 0).then(|| Left::Device(partial_on_device(target, digest)));
     job.progress.file(&source.display().to_string(), size, have);
@@ -196,8 +196,7 @@ async fn content(
 }
 
 fn has_changed(file: &File, before: &fs::Metadata) -> bool {
-    let state = |what: &fs::Metadata| (what.len(), what.mtime(), what.mtime_nsec());
-    file.metadata().is_ok_and(|now| state(&now) != state(before))
+    file.metadata().is_ok_and(|now| platform::stamp(&now) != platform::stamp(before))
 }
 
 /// SHA-256 of a file, and its length.

@@ -4,13 +4,14 @@
 //! - A write that may wait for another program does not hold up signals.
 
 use std::ffi::OsString;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write as _};
-use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 use ring::digest::{Context, SHA256};
 use towline_files::{Fault, Incoming, Place, Wish, bytes_of};
+
+use crate::platform;
 
 /// A place for content.
 pub(super) enum Sink {
@@ -27,32 +28,11 @@ pub(super) enum Sink {
     Away,
 }
 
-/// Whether a path names a descriptor of this process, not a file.
-pub(super) fn is_stream(path: &Path) -> bool {
-    let text = path.as_os_str().as_encoded_bytes();
-    let below: [&[u8]; 3] = [b"/dev/fd/", b"/proc/self/fd/", b"/dev/std"];
-    below.iter().any(|prefix| text.starts_with(prefix))
-        && (!text.starts_with(b"/dev/std") || matches!(text, b"/dev/stdout" | b"/dev/stderr"))
-}
-
-fn stream(path: &Path) -> io::Result<File> {
-    // The shell's own descriptor: its position and its mode of appending count.
-    let text = path.to_str().unwrap_or_default();
-    match text.rsplit('/').next() {
-        Some("1" | "stdout") => Ok(rustix::io::dup(rustix::stdio::stdout())?.into()),
-        Some("2" | "stderr") => Ok(rustix::io::dup(rustix::stdio::stderr())?.into()),
-        _ => OpenOptions::new()
-            .append(true)
-            .custom_flags(rustix::fs::OFlags::NOCTTY.bits().cast_signed())
-            .open(path),
-    }
-}
-
 impl Sink {
     /// Opens the place of `path`.
     pub(super) fn open(path: &Path, follow: bool, wish: &Wish<'_>) -> Result<Self, Fault> {
-        if is_stream(path) {
-            let (file, digest) = (stream(path)?, Box::new(Context::new(&SHA256)));
+        if platform::is_stream(path) {
+            let (file, digest) = (platform::open_stream(path)?, Box::new(Context::new(&SHA256)));
             return Ok(Self::Stream { file, digest });
         }
         let place = if follow { Place::following(path) } else { Place::in_directory_of(path) };
@@ -111,21 +91,6 @@ impl Sink {
                 (bytes_of(*seen) == *digest).then_some(()).ok_or(Fault::DamagedInPlace)
             }
             Self::Away => Err(Fault::Disturbed),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_of_descriptors_are_no_files() {
-        for path in ["/dev/stdout", "/dev/stderr", "/dev/fd/63", "/proc/self/fd/1"] {
-            assert!(is_stream(Path::new(path)), "{path}");
-        }
-        for path in ["/dev/null", "/dev/stdin", "/dev/stdoutx", "dev/stdout", "/dev/fd"] {
-            assert!(!is_stream(Path::new(path)), "{path}");
         }
     }
 }

@@ -23,6 +23,7 @@ use crate::commands::context::Context;
 use crate::commands::target;
 use crate::exit::{self, Failure};
 use crate::output::complain;
+use crate::platform;
 use crate::session::{Begin, Copied, Copier, CopyError, copy};
 
 /// `cp`.
@@ -44,7 +45,7 @@ pub(crate) async fn run(mut context: Context, args: CopyArgs) -> Result<u8, Fail
         device: target.to_string(),
         recursive: args.recursive,
         follow: args.follow,
-        umask: umask(),
+        umask: platform::umask(),
         progress: Progress::new(args.quiet),
         left_out: 0,
         partial: None,
@@ -97,14 +98,6 @@ fn end(copied: Result<Copied<()>, CopyError>, job: &mut Job) -> Result<u8, Failu
             Err(error.into())
         }
     }
-}
-
-/// The mask for the modes of new files.
-fn umask() -> u32 {
-    // It can only be read by setting it; no other thread makes files yet.
-    let umask = rustix::process::umask(rustix::fs::Mode::empty());
-    rustix::process::umask(umask);
-    umask.bits()
 }
 
 fn entries(count: usize) -> String {

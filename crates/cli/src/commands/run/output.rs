@@ -24,7 +24,8 @@ use crate::commands::target;
 use crate::exit::Failure;
 use crate::limits::PAGE;
 use crate::output::complain;
-use crate::terminal::{is_reordering, is_terminal, printable};
+use crate::platform::is_terminal;
+use crate::terminal::{is_reordering, printable};
 
 /// `outputs`.
 pub(crate) async fn outputs(context: &mut Context, args: &OutputsArgs) -> Result<(), Failure> {

@@ -8,12 +8,11 @@
 use std::io::{self, IsTerminal, Write};
 use std::sync::mpsc::{self, TryRecvError};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::sleep;
 use towline_ssm::api::command::Command;
 
-use crate::exit::Failure;
 use crate::limits::TYPED_LINE_POLL;
+use crate::platform::Interrupts;
 use crate::terminal::printable;
 
 /// The answer to Ctrl-C.
@@ -25,30 +24,6 @@ pub(super) enum Answer {
     Cancel,
     /// Let it run, and wait no more.
     Leave,
-}
-
-/// Ctrl-C, listened to from the beginning: one that comes while nobody waits for it is not lost.
-#[derive(Debug)]
-pub(super) struct Interrupts(Signal);
-
-impl Interrupts {
-    /// From now on Ctrl-C does not end this program.
-    ///
-    /// # Errors
-    /// The system's.
-    pub(super) fn listen() -> Result<Self, Failure> {
-        let source = signal(SignalKind::interrupt());
-        source
-            .map(Self)
-            .map_err(|why| Failure::Local { what: "cannot listen to signals".to_owned(), why })
-    }
-
-    /// The next one.
-    pub(super) async fn next(&mut self) {
-        if self.0.recv().await.is_none() {
-            std::future::pending().await
-        }
-    }
 }
 
 /// How many devices are where.

@@ -18,13 +18,14 @@ use towline_ssm::api::command::{
 };
 use towline_ssm::command_document::RUN_SHELL_SCRIPT;
 
-use super::progress::{Answer, Counts, Interrupts, Progress};
+use super::progress::{Answer, Counts, Progress};
 use super::summary;
 use crate::args::run::RunArgs;
 use crate::commands::context::Context;
 use crate::commands::target;
 use crate::exit::Failure;
 use crate::limits::{PAGE, RUN_POLL};
+use crate::platform::Interrupts;
 
 /// Exit code of a program that somebody interrupted, as shells have it.
 const INTERRUPTED: u8 = 130;
@@ -70,7 +71,8 @@ async fn follow(
     let (mut completed, mut shown) = (-1, 0);
     // One listener for all the time: what is pressed while an answer is awaited is heard
     // afterwards.
-    let mut interrupt = Interrupts::listen()?;
+    let mut interrupt = Interrupts::listen()
+        .map_err(|why| Failure::Local { what: "cannot listen to signals".to_owned(), why })?;
     loop {
         let request = ListCommandsRequest { command_id: Some(id.to_owned()), ..Default::default() };
         let listed: ListCommandsResult = context.call(Operation::ListCommands, &request).await?;

@@ -1,24 +1,6 @@
-//! What is behind a file descriptor: a terminal or not, its size, and the value of `TERM`.
-
-use std::os::fd::AsFd;
-
-use towline_wire::message::Size;
+//! The value of `TERM` as the API takes it.
 
 use crate::limits::MAX_TERM;
-
-/// The size of the terminal behind `fd`; nothing when it is no terminal, or one that does not know
-/// its size.
-#[must_use]
-pub(crate) fn size_of(fd: impl AsFd) -> Option<Size> {
-    let size = rustix::termios::tcgetwinsize(fd).ok()?;
-    (size.ws_row > 0 && size.ws_col > 0).then_some(Size { rows: size.ws_row, cols: size.ws_col })
-}
-
-/// Whether `fd` is a terminal.
-#[must_use]
-pub(crate) fn is_terminal(fd: impl AsFd) -> bool {
-    rustix::termios::isatty(fd)
-}
 
 /// `TERM` as the API takes it; `dumb` for what it would refuse.
 #[must_use]

@@ -7,7 +7,7 @@
 //! - It has its own descriptor: waiting here takes no readiness from the writer.
 //! - A peer that shuts down only its writing still reads.
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
@@ -20,12 +20,13 @@ impl Reader {
     /// Of this pipe, socket or terminal. Of anything else, a file for example, it is never gone.
     /// Must be called within the runtime.
     #[must_use]
-    pub(crate) fn of(output: BorrowedFd<'_>) -> Self {
+    pub(crate) fn of(output: impl AsFd) -> Self {
         // Urgent bytes, which never come: what is always reported besides is what is waited for.
         // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is
         // what cannot.
         #[allow(deprecated)]
         let registered = output
+            .as_fd()
             .try_clone_to_owned()
             .and_then(|own| AsyncFd::with_interest(own, Interest::PRIORITY));
         Self(registered.ok())
@@ -45,20 +46,11 @@ impl Reader {
     }
 }
 
-/// Waits until the reader is gone; for ever when none is watched.
-pub(crate) async fn gone(reader: Option<&Reader>) {
-    match reader {
-        Some(reader) => reader.gone().await,
-        None => std::future::pending().await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use futures_util::FutureExt;
     use std::future::Future;
-    use std::os::fd::AsFd;
 
     fn run<T>(test: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap().block_on(test)

@@ -13,47 +13,14 @@ use std::task::Poll;
 
 use tokio::signal::unix::{Signal as Source, SignalKind, signal};
 
-/// What a signal asks for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Signal {
-    /// SIGHUP: the terminal is gone.
-    Hangup,
-    /// SIGINT.
-    Interrupt,
-    /// SIGQUIT.
-    Quit,
-    /// SIGTERM.
-    Terminate,
-    /// SIGWINCH: the terminal has another size.
-    WindowChange,
-    /// SIGTSTP: stop for a while.
-    Stop,
-    /// SIGCONT: after a stop of any kind.
-    Continue,
-}
-
-impl Signal {
-    /// Its number on Linux; these are the same on all of its architectures.
-    #[must_use]
-    pub(super) fn number(self) -> u8 {
-        match self {
-            Self::Hangup => 1,
-            Self::Interrupt => 2,
-            Self::Quit => 3,
-            Self::Terminate => 15,
-            Self::WindowChange => 28,
-            Self::Stop => 20,
-            Self::Continue => 18,
-        }
-    }
-}
+use crate::platform::Signal;
 
 const ENDING: &[Signal] = &[Signal::Hangup, Signal::Interrupt, Signal::Quit, Signal::Terminate];
 const OF_A_TERMINAL: &[Signal] = &[Signal::WindowChange, Signal::Stop, Signal::Continue];
 
 /// The signals that are listened to.
 #[derive(Debug)]
-pub(super) struct Signals(Vec<(Signal, Source)>);
+pub(crate) struct Signals(Vec<(Signal, Source)>);
 
 impl Signals {
     /// Listens to the signals that end a program, and with a raw terminal to those that concern it.
@@ -61,7 +28,7 @@ impl Signals {
     ///
     /// # Errors
     /// What the kernel says.
-    pub(super) fn listen(raw_terminal: bool, guest: bool) -> io::Result<Self> {
+    pub(crate) fn listen(raw_terminal: bool, guest: bool) -> io::Result<Self> {
         let ignored = ignored();
         let heeded = |signal: &Signal| guest && matches!(signal, Signal::Interrupt | Signal::Quit);
         let wanted = ENDING
@@ -75,7 +42,7 @@ impl Signals {
     }
 
     /// The next one.
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
             for (signal, source) in &mut self.0 {
                 if let Poll::Ready(Some(())) = source.poll_recv(cx) {
@@ -86,6 +53,33 @@ impl Signals {
         })
         .await
     }
+}
+
+/// Ctrl-C, listened to from the beginning: one that comes while nobody waits for it is not lost.
+#[derive(Debug)]
+pub(crate) struct Interrupts(Source);
+
+impl Interrupts {
+    /// From now on Ctrl-C does not end this program.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(crate) fn listen() -> io::Result<Self> {
+        signal(SignalKind::interrupt()).map(Self)
+    }
+
+    /// The next one.
+    pub(crate) async fn next(&mut self) {
+        if self.0.recv().await.is_none() {
+            std::future::pending().await
+        }
+    }
+}
+
+/// Stops this program as the job control of the local shell does; returns after SIGCONT.
+pub(crate) fn suspend() {
+    // Here this program stands still until SIGCONT.
+    let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
 }
 
 /// The signals that this program was started to ignore, a bit each, lowest first.

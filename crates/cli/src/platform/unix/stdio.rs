@@ -25,15 +25,7 @@ use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
 use crate::limits::SMALL_WRITE;
-
-/// In which direction it is used.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Access {
-    /// Standard input.
-    Read,
-    /// Standard output and error.
-    Write,
-}
+use crate::platform::Access;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
@@ -71,11 +63,12 @@ pub(crate) struct Written {
 }
 
 impl LocalStream {
-    /// Opens `fd` for use in this direction. Must be called within the runtime.
+    /// Opens a stream for use in this direction. Must be called within the runtime.
     ///
     /// # Errors
     /// What the kernel says; a stream that is closed, for example.
-    pub(crate) fn open(fd: BorrowedFd<'_>, access: Access) -> io::Result<Self> {
+    pub(crate) fn open(stream: impl AsFd, access: Access) -> io::Result<Self> {
+        let fd = stream.as_fd();
         let (own, how) = match FileType::from_raw_mode(fstat(fd)?.st_mode) {
             FileType::Socket => (fd.try_clone_to_owned()?, How::Socket),
             FileType::Fifo | FileType::CharacterDevice => match reopen(fd, access) {

@@ -1,0 +1,18 @@
+//! Where configuration is.
+
+use std::path::PathBuf;
+
+/// The variable that names the home folder.
+pub(crate) const HOME: &str = "HOME";
+/// Names of this machine and its neighbours, see hosts(5).
+pub(crate) const HOSTS: &str = "/etc/hosts";
+
+/// The folder of this program's configuration, by variables of the environment.
+#[must_use]
+pub(crate) fn own_folder(variable: impl Fn(&str) -> Option<String>) -> Option<PathBuf> {
+    let folder = match variable("XDG_CONFIG_HOME") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(variable(HOME)?).join(".config"),
+    };
+    Some(folder.join("towline"))
+}

@@ -1,0 +1,28 @@
+//! Linux, macOS and other systems of the unix kind.
+//!
+//! # Invariants
+//! - The terminal is restored however this program ends, except by SIGKILL ([`raw`]).
+//! - The open file descriptions that are shared with the parent shell stay as they are ([`stdio`]).
+
+mod files;
+mod folders;
+mod raw;
+mod reader;
+mod signals;
+mod sockets;
+mod stdio;
+mod tty;
+
+pub(crate) use files::{
+    Identity, create_like, identity, is_socket, is_stream, mode, open_stream, private_folder,
+    stamp, umask,
+};
+pub(crate) use folders::{HOME, HOSTS, own_folder};
+pub(crate) use raw::RawMode;
+pub(crate) use reader::Reader;
+pub(crate) use signals::{Interrupts, Signals, suspend};
+pub(crate) use sockets::{
+    PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
+};
+pub(crate) use stdio::LocalStream;
+pub(crate) use tty::{is_terminal, size_of};
