@@ -32,9 +32,28 @@ pub const STRANGER_BODIES_OF_SOURCE: usize = 4 * 1024 * 1024;
 /// stays below 4 KiB.
 pub const MAX_HEAD: usize = 16 * 1024;
 
-/// TLS connections open at once, agents and HTTP together. 8192 links of 16 KiB are 128 MiB; also
-/// keeps us below the usual 16384 soft limit of file descriptors raised by service managers.
-pub const MAX_CONNECTIONS: usize = 8192;
+/// Memory that is reckoned with for one connection, bytes: a device's link, and its place in the
+/// kernel. TLS connections open at once, agents and HTTP together, may take half of the memory.
+pub const CONNECTION_BYTES: u64 = 16 * 1024;
+
+/// Most and fewest connections that the setting `max_connections` may name.
+pub const MOST_CONNECTIONS: usize = 1_000_000;
+/// See [`MOST_CONNECTIONS`].
+pub const FEWEST_CONNECTIONS: usize = 64;
+
+/// Open files that the process asks the system for, at most: one for each of [`MOST_CONNECTIONS`],
+/// and some.
+pub const MOST_FILES: u64 = 1 << 20;
+
+/// Files besides connections: at least so many, then a sixteenth of all, and at most
+/// [`MOST_OTHER_FILES`]. Recordings under way, outputs of commands, the store.
+pub const FEWEST_OTHER_FILES: u64 = 128;
+/// See [`FEWEST_OTHER_FILES`].
+pub const MOST_OTHER_FILES: u64 = 16 * 1024;
+
+/// Connections over which nobody has authenticated, at most; where there is room for fewer than
+/// 8,192 connections, three quarters of them.
+pub const MAX_STRANGERS: usize = 6144;
 
 /// Connections that have not finished their TLS handshake. Small: a stranger pays nothing to be
 /// here.
@@ -43,9 +62,6 @@ pub const MAX_HANDSHAKES: usize = 512;
 /// Of these, those of one source: a network of devices behind one address still shakes 64 hands at
 /// once, and queues.
 pub const MAX_HANDSHAKES_OF_SOURCE: usize = 64;
-
-/// Of [`MAX_CONNECTIONS`], places for enrolled keys and for connections that have authenticated.
-pub const RESERVED_CONNECTIONS: usize = 2048;
 
 /// Connections of one source that say nothing, or over which nobody has authenticated. One more, and
 /// the oldest of them is hung up on.
@@ -143,8 +159,12 @@ pub const PRINCIPAL_ROWS: u32 = 60;
 /// Comings, goings and refusals of one device that have a row of their own in a window.
 pub const DEVICE_ROWS: u32 = 30;
 
-/// Principals, and devices, whose refusals are counted at once.
+/// Principals whose refusals are counted at once.
 pub const FOLDED_NAMES: usize = 4096;
+
+/// Devices whose comings and refusals are counted at once: all of them may return in one
+/// [`FOLD_WINDOW`], and each coming has a row. Some 250 bytes each, for that minute.
+pub const FOLDED_DEVICES: usize = 100_000;
 
 /// Kinds of refusals that one count tells apart; all others are one more.
 pub const FOLDED_KINDS: usize = 8;
@@ -293,6 +313,9 @@ pub const MAX_USER_AGENT: usize = 256;
 /// Longest token that is read, characters. Ours have about 200.
 pub const MAX_PAGE_TOKEN: usize = 1024;
 
+/// Devices whose tags are read at once when policy judges the targets of a command.
+pub const TARGETS_AT_ONCE: usize = 1000;
+
 /// Devices whose resources stand in the audit line; it holds no more.
 pub const MAX_NOTED_TARGETS: usize = 8;
 
@@ -396,12 +419,15 @@ pub const TOKEN_LIFE: Duration = Duration::from_secs(60);
 /// How long a session waits for its first client: the life of a token and a little.
 pub const FIRST_CLIENT_WAIT: Duration = Duration::from_secs(65);
 
-/// Devices that are told to reconnect in the same second after a restart: each costs a TLS
-/// handshake (some 1 ms of a core).
-pub const RECONNECTS_PER_SECOND: usize = 200;
+/// Devices that are told to reconnect in the same second after a restart, while no device's coming
+/// was measured: each costs a TLS handshake (some 1 ms of a core).
+pub const RECONNECTS_PER_SECOND: u32 = 200;
 
-/// Latest second at which a device is told to reconnect.
-pub const LATEST_RECONNECT: u32 = 60;
+/// Fewest and most that follow from what was measured: a clock may say nonsense.
+pub const RECONNECTS_MEASURED: std::ops::RangeInclusive<u32> = 20..=5000;
+
+/// Latest second at which a device is told to reconnect: what agents wait at most.
+pub const LATEST_RECONNECT: u32 = 300;
 
 // ---- Devices
 
@@ -421,6 +447,12 @@ pub const INTAKE_BATCHES: usize = 64;
 /// How long a device that was removed may take to hear that its sessions are over, before its link is
 /// closed.
 pub const LAST_WORDS: Duration = Duration::from_secs(3);
+
+/// Signs of life of devices that wait for the store; who has more waits.
+pub const SIGNS_QUEUE: usize = 1024;
+
+/// Signs of life in one transaction.
+pub const SIGNS_BATCH: usize = 128;
 
 /// How often an order is sent while the device has no place for the session.
 pub const ROUNDS_FOR_A_PLACE: usize = 4;
@@ -491,7 +523,7 @@ pub const MAX_DEVICE_SENTENCE: usize = 1024;
 /// Longest text that a device reports about itself, characters.
 pub const MAX_DEVICE_REPORT: usize = 256;
 
-// A stranger in the handshake must not be able to take all places.
-const _: () = assert!(MAX_HANDSHAKES < MAX_CONNECTIONS - RESERVED_CONNECTIONS);
+// Strangers in the handshake must not be able to take all places that strangers may have.
+const _: () = assert!(MAX_HANDSHAKES < MAX_STRANGERS);
 const _: () = assert!(MAX_HANDSHAKES_OF_SOURCE < MAX_HANDSHAKES);
 const _: () = assert!(AUDIT_BATCH <= AUDIT_QUEUE);

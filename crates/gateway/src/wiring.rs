@@ -21,6 +21,7 @@ use crate::api::{self, Api, Parts, SignInSettings};
 use crate::audit::AuditLog;
 use crate::authority::{Authority, AuthorityError};
 use crate::backup::snapshot;
+use crate::capacity::{Capacity, Host};
 use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
@@ -36,6 +37,7 @@ use crate::listener::{Bounds, TlsListener, socket};
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
+use crate::pace::Pace;
 use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
 use crate::presence::LocalPresence;
 use crate::readiness::{self, Readiness};
@@ -142,6 +144,8 @@ pub struct Foundation {
     pub metrics: Arc<Metrics>,
     /// The pin of the server's next key.
     pub pins: Arc<ServerPins>,
+    /// What it costs to let devices in.
+    pub pace: Arc<Pace>,
     /// The time.
     pub clock: Clock,
 }
@@ -213,9 +217,20 @@ impl Gateway {
         let enrollment =
             Arc::new(Enrollment::new(store.clone(), audit.clone(), Arc::clone(&metrics)));
         let pins = Arc::new(ServerPins::load(&store).await?);
+        let pace = Arc::new(Pace::new(tokio::runtime::Handle::current().metrics().num_workers()));
         let realm = Realm { region: config.region.clone(), account: config.account_id.clone() };
-        let foundation =
-            Foundation { config, realm, store, authority, enrollment, audit, metrics, pins, clock };
+        let foundation = Foundation {
+            config,
+            realm,
+            store,
+            authority,
+            enrollment,
+            audit,
+            metrics,
+            pins,
+            pace,
+            clock,
+        };
         let (evidence, news) =
             Archive::start(dir, foundation.config.evidence.clone(), &foundation.clock)?;
         let evidence = Arc::new(evidence);
@@ -252,7 +267,7 @@ impl Gateway {
     /// # Errors
     /// The store's.
     pub async fn data_plane(&self) -> Result<DataPlane, GatewayError> {
-        let Foundation { config, store, authority, enrollment, audit, pins, clock, .. } =
+        let Foundation { config, store, authority, enrollment, audit, pins, pace, clock, .. } =
             &self.foundation;
         let settings = HubSettings { grace: config.session_grace, most_sessions: MAX_SESSIONS };
         let parts = HubParts {
@@ -277,7 +292,7 @@ impl Gateway {
         });
         Ok(DataPlane {
             agents: Arc::new(agents),
-            sessions: Arc::new(HubHandle(Arc::clone(&hub))),
+            sessions: Arc::new(HubHandle::new(&hub, pace)),
             presence: Arc::new(LocalPresence(Arc::clone(&hub))),
             channels: Arc::new(Channels::new(hub, &config.dir)),
             commands,
@@ -369,20 +384,24 @@ impl Gateway {
             };
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
-        let http = HttpServer::new(routes::router([
+        let routes = routes::router([
             api::routes(Arc::new(api)),
             channels::routes(plane.channels, origins(&foundation)),
             console::routes(&foundation.realm.region),
             readiness::routes(ready),
-        ]));
+        ]);
+        let Capacity { connections, bound } =
+            Capacity::of(Host::read(), foundation.config.max_connections);
+        tracing::info!("room for {connections} connections, by {bound}");
         tokio::spawn(announce_end(sessions, stop.clone()));
         let port = Arc::new(TlsListener {
             tls,
             agents: plane.agents,
-            http,
+            http: HttpServer::new(routes, connections),
             metrics,
             proxies: foundation.config.proxies.clone(),
-            bounds: Bounds::default(),
+            bounds: Bounds::of(connections),
+            pace: Arc::clone(&foundation.pace),
             clock: foundation.clock.clone(),
             log_budget: LogBudget::default(),
         });

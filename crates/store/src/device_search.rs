@@ -126,7 +126,7 @@ mod tests {
 
     use super::*;
     use crate::testing::scratch;
-    use crate::{DeviceReport, DeviceStatus, NewActivation, NewDevice, Store, TagKind};
+    use crate::{DeviceReport, DeviceStatus, NewActivation, NewDevice, SignOfLife, Store, TagKind};
 
     const NOW: UnixMillis = UnixMillis(1);
 
@@ -207,7 +207,9 @@ mod tests {
         tags.change(TagKind::Device, "mi-1", &read, (&[], &put)).await.unwrap();
         assert_eq!(found(&store, &["chur"]).await, ["mi-1"]);
         assert_eq!(found(&store, &["bern"]).await, ["mi-3"]);
-        store.devices().seen("mi-1", &report("crane"), "198.51.100.7", NOW).await.unwrap();
+        let arrival = Some((report("crane"), "198.51.100.7".to_owned()));
+        let sign = SignOfLife { id: "mi-1".into(), at: NOW, arrival };
+        store.devices().note_signs(&[sign]).await.unwrap();
         assert_eq!(found(&store, &["crane", "198.51.100.7"]).await, ["mi-1"]);
         assert!(found(&store, &["host-1"]).await.is_empty());
         assert!(store.devices().rename("mi-1", "Sluice").await.unwrap());

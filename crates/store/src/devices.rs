@@ -345,64 +345,6 @@ impl Devices<'_> {
         Ok(done.rows_affected() > 0)
     }
 
-    /// Stores the report and the address of a device that has connected.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn seen(
-        &self,
-        id: &str,
-        report: &DeviceReport,
-        ip: &str,
-        now: UnixMillis,
-    ) -> Result<(), StoreError> {
-        let mut tx = self.store.writing().await?;
-        // A whole fleet may return at once: a text is written only when it is another one.
-        let is_found_alike: Option<(i64,)> = sqlx::query_as(
-            "SELECT 1 FROM devices WHERE id = ? AND platform_name = ? AND platform_version = ? \
-             AND hostname = ? AND ip = ?",
-        )
-        .bind(id)
-        .bind(&report.platform_name)
-        .bind(&report.platform_version)
-        .bind(&report.hostname)
-        .bind(ip)
-        .fetch_optional(&mut *tx)
-        .await?;
-        sqlx::query(
-            "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
-             ip = ?, last_ping = ? WHERE id = ?",
-        )
-        .bind(&report.agent_version)
-        .bind(&report.platform_name)
-        .bind(&report.platform_version)
-        .bind(&report.hostname)
-        .bind(&report.target)
-        .bind(ip)
-        .bind(now.0)
-        .bind(id)
-        .execute(&mut *tx)
-        .await?;
-        if is_found_alike.is_none() {
-            device_texts::note(&mut tx, id).await?;
-        }
-        tx.commit().await?;
-        Ok(())
-    }
-
-    /// Stores when a device was last connected. Call it when a link ends, not with every keep-alive.
-    ///
-    /// # Errors
-    /// [`StoreError::Database`].
-    pub async fn pinged(&self, id: &str, now: UnixMillis) -> Result<(), StoreError> {
-        sqlx::query("UPDATE devices SET last_ping = ? WHERE id = ?")
-            .bind(now.0)
-            .bind(id)
-            .execute(&self.store.pool)
-            .await?;
-        Ok(())
-    }
-
     /// Removes a device and its tags. Its keys stay, revoked, so that they are never accepted again.
     /// `false`: there is no such device.
     ///

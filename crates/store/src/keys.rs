@@ -165,6 +165,17 @@ impl DeviceKeys<'_> {
         spki: &[u8],
         now: UnixMillis,
     ) -> Result<u64, StoreError> {
+        // Nearly always there is none: nothing waits for the writer's lock then.
+        let others: Option<i64> = sqlx::query_scalar(
+            "SELECT 1 FROM device_keys WHERE device_id = ? AND spki <> ? AND status = 'active' LIMIT 1",
+        )
+        .bind(device)
+        .bind(spki)
+        .fetch_optional(&self.store.pool)
+        .await?;
+        if others.is_none() {
+            return Ok(0);
+        }
         let done = sqlx::query(
             "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
              WHERE device_id = ? AND spki <> ? AND status = 'active' \

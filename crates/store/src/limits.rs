@@ -95,6 +95,9 @@ pub const COMMAND_HISTORY_DAYS: i64 = 30;
 /// script.
 pub const MAX_COMMANDS: i64 = 20_000;
 
+/// Invocations that one statement adds.
+pub const INVOCATIONS_AT_ONCE: usize = 500;
+
 /// Commands on single devices that are not over yet, all commands together. Each costs some 300
 /// bytes of memory.
 pub const MAX_OPEN_INVOCATIONS: i64 = 100_000;

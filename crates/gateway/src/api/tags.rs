@@ -137,14 +137,19 @@ impl Api {
 
     /// The question about a device: both of its names, and its tags.
     pub(super) async fn about_device(&self, id: &str) -> Result<Question, ApiError> {
-        let realm = self.realm();
         let tags =
             self.store().tags().of(TagKind::Device, id).await.or_internal("cannot read tags")?;
-        Ok(Question {
+        Ok(self.about_tagged(id, tags))
+    }
+
+    /// What policy is asked about a device with these tags.
+    pub(super) fn about_tagged(&self, id: &str, tags: BTreeMap<String, String>) -> Question {
+        let realm = self.realm();
+        Question {
             names: towline_policy::device_aliases(&realm.region, &realm.account, id),
             tags,
             facts: vec![],
-        })
+        }
     }
 }
 

@@ -65,7 +65,7 @@ impl Kind {
         match self {
             Self::Stranger => (limits::STRANGER_ROWS, limits::STRANGER_SOURCES),
             Self::Principal => (limits::PRINCIPAL_ROWS, limits::FOLDED_NAMES),
-            Self::Device => (limits::DEVICE_ROWS, limits::FOLDED_NAMES),
+            Self::Device => (limits::DEVICE_ROWS, limits::FOLDED_DEVICES),
         }
     }
 }
@@ -93,7 +93,16 @@ struct Window {
 /// The windows that are open.
 #[derive(Debug, Default)]
 pub(super) struct Refusals {
-    windows: Mutex<HashMap<Key, Window>>,
+    windows: Mutex<Windows>,
+}
+
+#[derive(Debug, Default)]
+struct Windows {
+    open: HashMap<Key, Window>,
+    /// Those of a name, by kind.
+    named: HashMap<Kind, usize>,
+    /// When it was last looked for windows that are over.
+    looked: Option<UnixMillis>,
 }
 
 impl Refusals {
@@ -102,14 +111,16 @@ impl Refusals {
         let mut windows = self.lock();
         let (kind, mut key) = (who.kind(), Key::One(folded(who)));
         let (most, at_once) = kind.budget();
-        if !windows.contains_key(&key) {
-            let alike = |key: &&Key| matches!(key, Key::One(one) if one.kind() == kind);
-            if windows.keys().filter(alike).count() >= at_once {
+        if !windows.open.contains_key(&key) {
+            let named = windows.named.entry(kind).or_default();
+            if *named >= at_once {
                 key = Key::Others(kind);
+            } else {
+                *named += 1;
             }
         }
         let others = matches!(key, Key::Others(_));
-        let window = windows.entry(key).or_insert_with(|| Window {
+        let window = windows.open.entry(key).or_insert_with(|| Window {
             began: now,
             rows: 0,
             count: 0,
@@ -140,7 +151,13 @@ impl Refusals {
     /// The rows of windows that are over, or of all. A window without a count leaves no row.
     pub(super) fn rows(&self, now: UnixMillis, all: bool) -> Vec<AuditRow> {
         let mut over = Vec::new();
-        self.lock().retain(|key, window| {
+        let Windows { open, named, looked } = &mut *self.lock();
+        let again = |looked: UnixMillis| now < looked || now >= looked.plus(limits::FOLD_TICK);
+        if !all && !looked.is_none_or(again) {
+            return Vec::new();
+        }
+        *looked = Some(now);
+        open.retain(|key, window| {
             // A clock that was set back ends a window, too.
             let open = window.began <= now && now < window.began.plus(limits::FOLD_WINDOW);
             if open && !all {
@@ -149,8 +166,16 @@ impl Refusals {
             if window.count > 0 {
                 over.push((key.clone(), event(key, window, now)));
             }
+            if let Key::One(who) = key
+                && let Some(number) = named.get_mut(&who.kind())
+            {
+                *number = number.saturating_sub(1);
+            }
             false
         });
+        if open.len() < open.capacity() / 4 {
+            open.shrink_to(2 * open.len()); // a whole fleet has returned
+        }
         let row = |(key, event): (Key, Event)| {
             let stranger = matches!(key, Key::One(Who::Stranger(_)) | Key::Others(Kind::Stranger));
             AuditRow { stranger, ..event.row(now) }
@@ -158,7 +183,7 @@ impl Refusals {
         over.into_iter().map(row).collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<Key, Window>> {
+    fn lock(&self) -> MutexGuard<'_, Windows> {
         self.windows.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -234,6 +259,20 @@ mod tests {
             (&"40".into(), &"X AccessDeniedException: 40".into())
         );
         assert!(refusals.count(&who, &refused("X"), NOW), "a new window has a budget again");
+    }
+
+    #[test]
+    fn each_device_of_a_fleet_that_returns_has_a_row() {
+        let refusals = Refusals::default();
+        let came = Event { name: "DeviceConnected".to_owned(), ..Event::default() };
+        let rows = (0..10_000)
+            .filter(|n| refusals.count(&Who::Device(format!("mi-{n}")), &came, NOW))
+            .count();
+        assert_eq!(rows, 10_000);
+        assert!(refusals.rows(NOW.plus(limits::FOLD_WINDOW), false).is_empty());
+        let left = refusals.lock();
+        assert_eq!((left.open.len(), left.named[&Kind::Device]), (0, 0));
+        assert!(left.open.capacity() < 100);
     }
 
     #[test]

@@ -17,7 +17,7 @@ use console::Console;
 use raw::RawConfig;
 use towline_host::files::{self, FileError};
 
-use crate::limits::MAX_CONFIG_FILE;
+use crate::limits::{FEWEST_CONNECTIONS, MAX_CONFIG_FILE, MOST_CONNECTIONS};
 use crate::listener::Proxies;
 
 /// Name of the configuration file in the gateway's directory.
@@ -80,6 +80,8 @@ pub struct Config {
     pub metrics: Option<SocketAddr>,
     /// Balancers, whose connections begin with a header of the PROXY protocol.
     pub proxies: Proxies,
+    /// Connections open at once, if the file sets a number.
+    pub max_connections: Option<usize>,
     /// How long a session waits for a lost device or a lost client.
     pub session_grace: Duration,
     /// Idle time-out of sessions, if the file sets one.
@@ -161,6 +163,11 @@ impl Config {
         let proxies = Proxies::parse(&raw.proxy_protocol_from).map_err(|wrong| {
             value("proxy_protocol_from", &wrong, "an address or a range such as 10.0.0.0/8")
         })?;
+        let range = FEWEST_CONNECTIONS..=MOST_CONNECTIONS;
+        if let Some(wrong) = raw.max_connections.filter(|number| !range.contains(number)) {
+            let want = "a number from 64 to 1000000";
+            return Err(value("max_connections", &wrong.to_string(), want));
+        }
         let console = raw.console.clone().unwrap_or_default();
         let console = console
             .settings(&raw.endpoint)
@@ -169,6 +176,7 @@ impl Config {
             proxies,
             evidence,
             console,
+            max_connections: raw.max_connections,
             session_grace: minutes("session_grace_minutes", raw.session_grace_minutes)?
                 .unwrap_or(DEFAULT_GRACE),
             session_idle: minutes("session_idle_minutes", raw.session_idle_minutes)?,
@@ -260,6 +268,7 @@ mod tests {
         RawConfig {
             evidence: None,
             proxy_protocol_from: vec!["10.0.0.0/8".into()],
+            max_connections: Some(1000),
             session_grace_minutes: None,
             session_idle_minutes: None,
             session_max_minutes: None,
@@ -311,6 +320,7 @@ mod tests {
         refuses(|r| r.region = "Europe".into(), "region = \"Europe\"");
         refuses(|r| r.account_id = "12345".into(), "account_id = \"12345\"");
         refuses(|r| r.listen = "8443".into(), "listen = \"8443\"");
+        refuses(|r| r.max_connections = Some(5), "max_connections = \"5\"");
         refuses(|r| r.metrics = Some("here".into()), "metrics = \"here\"");
         refuses(|r| r.proxy_protocol_from = vec!["lb".into()], "proxy_protocol_from = \"lb\"");
         refuses(|r| r.stream_url_host = Some("wss://x/".into()), "stream_url_host");

@@ -28,6 +28,10 @@ pub struct RawConfig {
     /// protocol (version 1 or 2), which says where they come from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub proxy_protocol_from: Vec<String>,
+    /// Connections open at once, devices and clients together. What memory and the limit of open files
+    /// allow when not given; the limit of open files holds in any case.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_connections: Option<usize>,
     /// Minutes that a session waits for a lost device or a lost client; fractions allowed. 10 when
     /// not given.
     #[serde(default, skip_serializing_if = "Option::is_none")]

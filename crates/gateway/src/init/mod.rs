@@ -196,6 +196,7 @@ fn raw_config(options: &Options) -> RawConfig {
     RawConfig {
         evidence: None,
         proxy_protocol_from: Vec::new(),
+        max_connections: None,
         session_grace_minutes: None,
         session_idle_minutes: None,
         session_max_minutes: None,

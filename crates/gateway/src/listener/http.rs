@@ -39,13 +39,16 @@ use crate::plane::{Peer, Standing, Visitor};
 pub struct HttpServer {
     routes: Router,
     open: Arc<Semaphore>,
+    most: u32,
 }
 
 impl HttpServer {
-    /// Serves `routes`.
+    /// Serves `routes` on at most so many connections.
     #[must_use]
-    pub fn new(routes: Router) -> Self {
-        Self { routes, open: Arc::new(Semaphore::new(limits::MAX_CONNECTIONS)) }
+    pub fn new(routes: Router, most: usize) -> Self {
+        let most = u32::try_from(most).unwrap_or(u32::MAX);
+        let places = usize::try_from(most).unwrap_or(Semaphore::MAX_PERMITS);
+        Self { routes, open: Arc::new(Semaphore::new(places)), most }
     }
 
     /// Serves one connection until it ends or is upgraded. Its place is free again when the
@@ -90,12 +93,11 @@ impl HttpServer {
 
     /// Waits until all connections have ended, at most `grace`.
     pub async fn drain(&self, grace: Duration) {
-        let all = u32::try_from(limits::MAX_CONNECTIONS).unwrap_or(u32::MAX);
-        let _ = tokio::time::timeout(grace, self.open.acquire_many(all)).await;
+        let _ = tokio::time::timeout(grace, self.open.acquire_many(self.most)).await;
     }
 }
 
-/// A connection together with its place among [`limits::MAX_CONNECTIONS`].
+/// A connection together with its place among [`super::Bounds::connections`].
 struct Placed {
     stream: TlsStream<TcpStream>,
     displaced: Displaced,

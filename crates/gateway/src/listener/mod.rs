@@ -3,7 +3,7 @@
 //! Data flow: TCP -> [`tls`] (who is it?) -> an agent to the data plane's [`AgentAcceptor`](crate::plane::AgentAcceptor), HTTP to [`http`].
 //!
 //! # Invariants
-//! - At most [`crate::limits::MAX_CONNECTIONS`] connections, of which [`crate::limits::MAX_HANDSHAKES`] in the
+//! - At most [`Bounds::connections`] connections, of which [`crate::limits::MAX_HANDSHAKES`] in the
 //!   handshake. Strangers share what they may have by source ([`places`]).
 //! - Where a connection comes from is told by a balancer only ([`Proxies`]).
 //! - A handshake, a request head and a body each have a deadline.

@@ -45,14 +45,19 @@ pub struct Bounds {
     pub of_source: usize,
 }
 
-impl Default for Bounds {
-    fn default() -> Self {
+impl Bounds {
+    /// For so many connections. Strangers get three quarters of them, and no more than
+    /// [`limits::MAX_STRANGERS`]: a returning fleet waits as strangers, and a longer queue would be
+    /// longer than its patience.
+    #[must_use]
+    pub fn of(connections: usize) -> Self {
+        let strangers = (connections - connections / 4).min(limits::MAX_STRANGERS);
         Self {
-            connections: limits::MAX_CONNECTIONS,
-            reserved: limits::RESERVED_CONNECTIONS,
-            handshakes: limits::MAX_HANDSHAKES,
-            handshakes_of_source: limits::MAX_HANDSHAKES_OF_SOURCE,
-            of_source: limits::MAX_STRANGERS_OF_SOURCE,
+            connections,
+            reserved: connections - strangers,
+            handshakes: limits::MAX_HANDSHAKES.min(strangers.div_ceil(2)),
+            handshakes_of_source: limits::MAX_HANDSHAKES_OF_SOURCE.min(strangers.div_ceil(4)),
+            of_source: limits::MAX_STRANGERS_OF_SOURCE.min(strangers.div_ceil(4)),
         }
     }
 }
@@ -353,6 +358,17 @@ mod tests {
     fn has_to_leave(displaced: &mut Displaced) -> bool {
         let mut cx = Context::from_waker(std::task::Waker::noop());
         displaced.poll(&mut cx).is_ready()
+    }
+
+    #[test]
+    fn strangers_have_a_bounded_part_of_any_number_of_places() {
+        let bounds = |connections| {
+            let Bounds { reserved, handshakes, of_source, .. } = Bounds::of(connections);
+            (connections - reserved, handshakes, of_source)
+        };
+        assert_eq!(bounds(8192), (6144, 512, 256));
+        assert_eq!(bounds(100_000), (6144, 512, 256));
+        assert_eq!(bounds(64), (48, 24, 12));
     }
 
     #[test]

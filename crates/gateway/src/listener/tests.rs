@@ -82,10 +82,11 @@ impl Scene {
         let port = TlsListener {
             tls: TlsConfigs::load(&files.tls_certificate, &files.tls_key).unwrap(),
             agents: Arc::new(NoAgents),
-            http: HttpServer::new(axum::Router::new().route("/prove", get(prove))),
+            http: HttpServer::new(axum::Router::new().route("/prove", get(prove)), 64),
             metrics: Arc::clone(&metrics),
             proxies: Proxies::default(),
             bounds,
+            pace: Arc::new(crate::pace::Pace::new(1)),
             clock: Clock::system(),
             log_budget: LogBudget::default(),
         };

@@ -28,6 +28,7 @@ use super::proxy::{self, Proxies};
 use super::tls::{self, PeerKind, TlsConfigs};
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::pace::{Pace, metered};
 use crate::plane::{self, AgentAcceptor, AgentConnection, Standing};
 use crate::throttle::LogBudget;
 
@@ -45,6 +46,8 @@ pub struct TlsListener {
     pub proxies: Proxies,
     /// How many may be inside.
     pub bounds: Bounds,
+    /// What it costs to let devices in.
+    pub pace: Arc<Pace>,
     /// The time, for the log's budget.
     pub clock: Clock,
     /// Lines about failed handshakes.
@@ -155,27 +158,28 @@ impl TlsListener {
         }
         // Boxed: a device's task lives for days and must not carry the room of a handshake or of an
         // HTTP connection.
-        let visitor = Box::pin(async {
+        let shaking = Box::pin(async {
             tokio::select! {
                 visitor = self.handshake(stream, peer, &place) => visitor,
                 () = displaced.told() => Err(HandshakeError::Displaced),
             }
-        })
-        .await;
+        });
+        let (visitor, shaking) = metered(shaking).await;
         match visitor {
             Ok(Visitor::Agent(connection)) => {
                 let _here = self.metrics.agents.enter();
                 let mut serving = self.agent(connection);
-                let proven = Box::pin(async {
+                let proving = Box::pin(async {
                     tokio::select! {
                         () = &mut serving => false,
                         () = place.proof() => true,
                         () = displaced.told() => false,
                         () = awaited(&place) => false,
                     }
-                })
-                .await;
+                });
+                let (proven, proving) = metered(proving).await;
                 if proven {
+                    self.pace.admitted(shaking + proving);
                     serving.await;
                 }
             }

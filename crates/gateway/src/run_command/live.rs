@@ -51,6 +51,8 @@ pub(super) enum Stage {
     },
 }
 
+const ACTIVE: Stage = Stage::Running { active: true };
+
 /// One device of a command.
 #[derive(Debug)]
 pub(super) struct Invocation {
@@ -95,6 +97,10 @@ pub(super) struct Live {
     counts: Counts,
     begun: bool,
     stop: Option<Stop>,
+    /// Invocations that count against the concurrency.
+    active: usize,
+    /// Somebody may wait who gets it no more, because there were too many errors.
+    unsettled: bool,
 }
 
 impl Live {
@@ -113,6 +119,8 @@ impl Live {
             most_errors: share(&row.new.max_errors, true),
             counts: Counts::default(),
             begun: false,
+            active: 0,
+            unsettled: false,
             stop: (row.status == CommandStatus::Cancelling.as_str()).then_some(Stop::Cancelled),
         };
         for row in rows {
@@ -142,13 +150,19 @@ impl Live {
         live
     }
 
-    fn active(&self) -> usize {
-        self.invocations.values().filter(|one| one.stage == Stage::Running { active: true }).count()
+    /// Moves an invocation to another stage.
+    fn enter(&mut self, device: &str, stage: Stage) -> Option<&mut Invocation> {
+        let one = self.invocations.get_mut(device)?;
+        self.active -= usize::from(one.stage == ACTIVE);
+        self.active += usize::from(stage == ACTIVE);
+        self.unsettled |= stage == Stage::Waiting;
+        one.stage = stage;
+        Some(one)
     }
 
     /// How many more devices may get it now.
     pub(super) fn room(&self) -> usize {
-        if self.stop.is_some() { 0 } else { self.concurrency.saturating_sub(self.active()) }
+        if self.stop.is_some() { 0 } else { self.concurrency.saturating_sub(self.active) }
     }
 
     /// Takes the next device that is there out of the queue.
@@ -184,9 +198,7 @@ impl Live {
     /// Some step on a device was handed to a task that waits for the device; nothing is given to
     /// it.
     pub(super) fn awaited(&mut self, device: &str) {
-        if let Some(one) = self.invocations.get_mut(device) {
-            one.stage = Stage::Running { active: false };
-        }
+        self.enter(device, Stage::Running { active: false });
     }
 
     /// The present step is about to be given to this boot of the device's agent. `None`: it was
@@ -204,7 +216,7 @@ impl Live {
             }
             one.given_to.push(boot);
         }
-        one.stage = Stage::Running { active: true };
+        let one = self.enter(device, ACTIVE)?;
         one.confirmed = false;
         let step = one.step;
         one.steps.get_mut(step)?.begin(now);
@@ -219,8 +231,9 @@ impl Live {
             .get_mut(device)
             .filter(|one| matches!(one.stage, Stage::Running { .. }))?;
         let confirmed = one.confirmed || active;
-        let shown_alike = one.confirmed || one.stage == Stage::Running { active: true };
-        (one.stage, one.confirmed) = (Stage::Running { active }, confirmed);
+        let shown_alike = one.confirmed || one.stage == ACTIVE;
+        one.confirmed = confirmed;
+        self.enter(device, Stage::Running { active });
         if shown_alike == (confirmed || active) {
             return None;
         }
@@ -233,8 +246,7 @@ impl Live {
         device: &str,
         at_once: bool,
     ) -> Option<InvocationChange> {
-        let one = self.invocations.get_mut(device)?;
-        one.stage = Stage::Waiting;
+        self.enter(device, Stage::Waiting)?;
         if at_once {
             self.queue.push_back(device.to_owned());
         }
@@ -260,7 +272,7 @@ impl Live {
         if let Some(next) = step::next(&facts.plan, &one.steps).filter(|_| !stopped) {
             one.step = next;
             one.given_to.clear();
-            one.stage = Stage::Waiting;
+            self.enter(device, Stage::Waiting);
             self.queue.push_front(device.to_owned());
             return (self.change(device, heads, false), true);
         }
@@ -294,12 +306,14 @@ impl Live {
 
     fn finish(&mut self, device: &str, heads: Option<OutputHeads>) -> Option<InvocationChange> {
         let change = self.change(device, heads, true)?;
-        self.invocations.remove(device);
+        if let Some(one) = self.invocations.remove(device) {
+            self.active -= usize::from(one.stage == ACTIVE);
+        }
         self.away.remove(device);
         let status = CommandStatus::parse(&change.status).unwrap_or(CommandStatus::Failed);
         self.count(status, &change.details);
         if self.stop.is_none() && self.counts.errors > self.most_errors {
-            self.stop = Some(Stop::TooManyErrors);
+            (self.stop, self.unsettled) = (Some(Stop::TooManyErrors), true);
         }
         Some(change)
     }
@@ -345,6 +359,12 @@ impl Live {
 
     /// Those whose wait is over by now, with the changes that say so.
     pub(super) fn overdue(&mut self, now: UnixMillis) -> Vec<InvocationChange> {
+        // Each batch of events asks: nobody is looked at before there is a reason.
+        let stopped = self.stop == Some(Stop::TooManyErrors) && self.unsettled;
+        if !stopped && now < self.facts.deliver_by.min(self.facts.expires_at) {
+            return Vec::new();
+        }
+        self.unsettled = false;
         let waiting: Vec<String> = self
             .invocations
             .iter()
@@ -375,6 +395,9 @@ impl Live {
     /// Those that a task carries though everything should be over: their device was lost, or does
     /// not end them.
     pub(super) fn outlived(&self, now: UnixMillis) -> Vec<String> {
+        if now < self.facts.expires_at {
+            return Vec::new();
+        }
         let late = |one: &Invocation| match one.stage {
             Stage::Waiting => false,
             Stage::Running { active: false } => now >= self.facts.expires_at,

@@ -17,6 +17,7 @@ use towline_store::{SessionStatus, Store};
 use super::arrivals::Arrivals;
 use super::device::Device;
 use super::session::Session;
+use super::session_map::SessionMap;
 use crate::audit::AuditLog;
 use crate::limits::LAST_WORDS;
 use crate::lock::lock;
@@ -49,7 +50,7 @@ pub struct Hub {
     pub(super) settings: HubSettings,
     devices: Mutex<HashMap<String, Arc<dyn Device>>>,
     arrivals: Arrivals,
-    sessions: Mutex<HashMap<String, Arc<Session>>>,
+    sessions: Mutex<SessionMap>,
 }
 
 impl Hub {
@@ -104,7 +105,7 @@ impl Hub {
 
     /// Puts a session into the map; it may replace one of its name.
     pub(super) fn add(&self, session: &Arc<Session>) {
-        lock(&self.sessions).insert(session.meta.name.clone(), Arc::clone(session));
+        lock(&self.sessions).insert(session);
     }
 
     /// Puts a session into the map, if there is a place for one more.
@@ -117,7 +118,7 @@ impl Hub {
         if sessions.len() >= most {
             return Err(most);
         }
-        sessions.insert(session.meta.name.clone(), Arc::clone(session));
+        sessions.insert(session);
         Ok(())
     }
 
@@ -131,8 +132,12 @@ impl Hub {
 
     /// The sessions of a device.
     pub(super) fn sessions_of(&self, device: &str) -> Vec<Arc<Session>> {
-        let sessions = lock(&self.sessions);
-        sessions.values().filter(|session| session.meta.device == device).cloned().collect()
+        lock(&self.sessions).of(device).cloned().collect()
+    }
+
+    /// Whether a device has sessions.
+    pub(super) fn has_sessions(&self, device: &str) -> bool {
+        lock(&self.sessions).has(device)
     }
 
     /// The device of this id, while it is connected.

@@ -29,6 +29,7 @@ mod recording;
 mod restoring;
 mod scripts;
 mod session;
+mod session_map;
 mod step_name;
 #[cfg(test)]
 mod tests;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use sqlx::{Sqlite, Transaction};
+use sqlx::{QueryBuilder, Sqlite, Transaction};
 
 use super::rows::{CommandEnd, InvocationChange, NewCommand};
 use crate::error::StoreError;
@@ -48,18 +48,16 @@ impl CommandStore<'_> {
         )
         .await?;
         insert_command(&mut tx, new, more).await?;
-        for device in devices {
-            sqlx::query(
-                "INSERT INTO command_invocations (command_id, device_id, requested_at, status, details, given_to, steps) \
-                 VALUES (?, ?, ?, 'Pending', 'Pending', ?, ?)",
-            )
-            .bind(&new.id)
-            .bind(device)
-            .bind(new.requested_at.0)
-            .bind(&[][..])
-            .bind(steps)
-            .execute(&mut *tx)
-            .await?;
+        for some in devices.chunks(limits::INVOCATIONS_AT_ONCE) {
+            let mut query: QueryBuilder<'_, Sqlite> = QueryBuilder::new(
+                "INSERT INTO command_invocations \
+                 (command_id, device_id, requested_at, status, details, given_to, steps) ",
+            );
+            query.push_values(some, |mut row, device| {
+                row.push_bind(&new.id).push_bind(device).push_bind(new.requested_at.0);
+                row.push("'Pending'").push("'Pending'").push_bind(&[][..]).push_bind(steps);
+            });
+            query.build().persistent(false).execute(&mut *tx).await?;
         }
         tx.commit().await?;
         Ok(())

@@ -5,7 +5,7 @@
 //!   some devices are not allowed, and not which, since a caller who may not use a device need not
 //!   learn that it exists.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use towline_ssm::api::command::{SendCommandRequest, Target};
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -17,7 +17,7 @@ use super::super::call::Call;
 use super::super::internal::OrInternal as _;
 use super::super::service::Api;
 use super::send::Facts;
-use crate::limits::MAX_NOTED_TARGETS;
+use crate::limits::{MAX_NOTED_TARGETS, TARGETS_AT_ONCE};
 
 impl Api {
     /// The devices, all of them allowed.
@@ -72,29 +72,30 @@ impl Api {
         targets: &[Target],
         facts: &Facts,
     ) -> Result<Vec<String>, ApiError> {
-        let mut devices: BTreeMap<String, ()> = BTreeMap::new();
+        let mut devices: BTreeSet<String> = BTreeSet::new();
         for filter in filters(targets)? {
-            let found = self
-                .store()
-                .devices()
-                .list(&filter, "", MAX_DEVICES)
-                .await
-                .or_internal("cannot list devices")?;
-            devices.extend(found.into_iter().map(|device| (device.id, ())));
+            let found = self.store().devices().ids(&filter, "", MAX_DEVICES).await;
+            devices.extend(found.or_internal("cannot list devices")?);
         }
-        let devices: Vec<String> = devices.into_keys().collect();
+        let devices: Vec<String> = devices.into_iter().collect();
         if devices.is_empty() {
             let message = "no device matches the targets: nothing was sent";
             return Err(ApiError::new(ErrorCode::InvalidInstanceId, message));
         }
-        let mut denied = 0;
-        for (at, id) in devices.iter().enumerate() {
-            let mut question = self.about_device(id).await?;
-            question.facts.extend(facts.iter().cloned());
-            let allowed = self.would_allow(call, &question).await?;
-            denied += usize::from(!allowed);
-            if allowed && at < MAX_NOTED_TARGETS {
-                call.asked(question.names.first().map_or("*", String::as_str), true);
+        let (mut denied, mut at) = (0, 0);
+        for some in devices.chunks(TARGETS_AT_ONCE) {
+            let tags =
+                self.store().tags().of_devices(some).await.or_internal("cannot read tags")?;
+            let mut tags = tags;
+            for id in some {
+                let mut question = self.about_tagged(id, tags.remove(id).unwrap_or_default());
+                question.facts.extend(facts.iter().cloned());
+                let allowed = self.would_allow(call, &question).await?;
+                denied += usize::from(!allowed);
+                if allowed && at < MAX_NOTED_TARGETS {
+                    call.asked(question.names.first().map_or("*", String::as_str), true);
+                }
+                at += 1;
             }
         }
         if denied == 0 {

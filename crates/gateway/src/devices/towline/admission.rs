@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
-use towline_store::{DeviceStatus, fingerprint};
+use towline_store::{DeviceStatus, SignOfLife, fingerprint};
 use towline_wire::VERSIONS;
 use towline_wire::epoch::Verdict;
 use towline_wire::frame::Frame;
@@ -116,11 +116,8 @@ impl Agents {
 
     /// Writes down that a link is over.
     async fn ended(&self, link: &Link, peer: std::net::SocketAddr, why: String) {
-        if let Err(error) =
-            self.store.devices().pinged(link.device.as_str(), self.clock.now()).await
-        {
-            tracing::warn!(device = %link.device, %error, "the last sign of life could not be stored");
-        }
+        let sign = SignOfLife { id: link.device.to_string(), at: self.clock.now(), arrival: None };
+        self.signs.note(sign).await;
         let why = link.why_closed().unwrap_or(why);
         tracing::info!(device = %link.device, %peer, why, "link ended");
         self.event("DeviceDisconnected", link, peer, Some(why)).await;

@@ -11,6 +11,7 @@ use towline_store::Store;
 
 use super::intake::Intake;
 use super::order::Grants;
+use super::signs::Signs;
 use crate::audit::AuditLog;
 use crate::authority::Authority;
 use crate::devices::enrollment::Enrollment;
@@ -31,6 +32,8 @@ pub(super) struct Agents {
     pub(super) grace: Duration,
     /// Records of the command log on their way to the store.
     pub(super) intake: Intake,
+    /// Signs of life on their way to the store.
+    pub(super) signs: Signs,
 }
 
 /// The parts that agents are served with.
@@ -59,6 +62,7 @@ impl Agents {
     pub(super) fn new(parts: AgentParts) -> Arc<Self> {
         let AgentParts { hub, store, enrollment, audit, authority, clock, pins, grace } = parts;
         let grants = Arc::new(Grants { authority, clock: clock.clone() });
+        let signs = Signs::start(store.clone());
         Arc::new(Self {
             hub,
             store,
@@ -69,6 +73,7 @@ impl Agents {
             pins,
             grace,
             intake: Intake::default(),
+            signs,
         })
     }
 }

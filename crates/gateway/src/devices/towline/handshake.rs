@@ -7,7 +7,7 @@
 use std::net::SocketAddr;
 
 use towline_ssm::ids::DeviceId;
-use towline_store::{Device, DeviceReport, DeviceStatus};
+use towline_store::{Device, DeviceReport, DeviceStatus, SignOfLife};
 use towline_wire::VERSIONS;
 use towline_wire::frame::Frame;
 use towline_wire::message::{
@@ -126,10 +126,9 @@ impl Handshake<'_> {
         if let Some(refusal) = refusal_of(&row) {
             return Err(refusal);
         }
-        let (at, ip) = (self.agents.clock.now(), self.peer.ip().to_string());
-        if let Err(error) = store.devices().seen(&row.id, &report(&hello.platform), &ip, at).await {
-            tracing::warn!(device = row.id, %error, "what the device says about itself could not be stored");
-        }
+        let arrival = Some((report(&hello.platform), self.peer.ip().to_string()));
+        let sign = SignOfLife { id: row.id.clone(), at: self.agents.clock.now(), arrival };
+        self.agents.signs.note(sign).await;
         DeviceId::try_from(row.id).map_err(|_| unknown())
     }
 

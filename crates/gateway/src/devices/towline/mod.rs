@@ -27,6 +27,7 @@ mod order;
 mod outbox;
 mod reports;
 mod rotation;
+mod signs;
 mod streams;
 #[cfg(test)]
 mod tests;
