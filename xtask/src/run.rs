@@ -19,10 +19,13 @@ pub(crate) fn cargo() -> Command {
         std::env::var_os("CARGO").map_or_else(|| PathBuf::from("cargo"), PathBuf::from),
     );
     command.current_dir(workspace());
-    // Set by `cargo run` for this program alone; a nested cargo would take them for its own.
-    for name in ["CARGO_MANIFEST_DIR", "CARGO_PKG_NAME", "CARGO_PKG_VERSION", "CARGO_MANIFEST_PATH"]
-    {
-        command.env_remove(name);
+    // `cargo run` sets them for this program alone. Build scripts judge by them (ring asks for all of
+    // CARGO_PKG_*), so a nested cargo that saw them would compile anew what hangs on such a script.
+    for (name, _) in std::env::vars_os() {
+        let text = name.to_string_lossy();
+        if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+            command.env_remove(&name);
+        }
     }
     command
 }
@@ -83,4 +86,20 @@ pub(crate) fn quiet(mut command: Command) -> Outcome {
 /// Whether a program is there.
 pub(crate) fn has(program: &str) -> bool {
     find(program).is_some()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_nested_cargo_does_not_see_the_package_that_runs_us() {
+        // Cargo sets them for this test as it does for `cargo run`.
+        assert!(std::env::var_os("CARGO_PKG_VERSION_MAJOR").is_some());
+        let asked = cargo();
+        let removed: Vec<_> = asked.get_envs().filter(|(_, value)| value.is_none()).collect();
+        for name in ["CARGO_PKG_NAME", "CARGO_PKG_VERSION_MAJOR", "CARGO_MANIFEST_DIR"] {
+            assert!(removed.iter().any(|(removed, _)| *removed == name), "{name} is passed on");
+        }
+    }
 }
