@@ -24,6 +24,7 @@ COMMANDS
                                    the variable TOWLINE_ACTIVATION_CODE
       --ca FILE                    trust certificates of this CA only (PEM)
       --pin SHA256                 trust this server key only (SHA-256 of its SubjectPublicKeyInfo)
+      --authority SHA256           refuse a gateway with another authority; the activation shows it
       --name NAME                  the name of the device
       --tag KEY=VALUE              a tag; may be repeated
       --reenroll                   move an enrolled device to this gateway, with a new key
@@ -115,6 +116,8 @@ pub struct Enroll {
     pub ca: Option<PathBuf>,
     /// Hexadecimal digits.
     pub pin: Option<String>,
+    /// SHA-256 of the key that signs grants, in hexadecimal digits.
+    pub authority: Option<String>,
     /// Wanted name.
     pub name: String,
     /// Wanted tags.
@@ -195,6 +198,7 @@ struct Loose {
     code: Option<CodeSource>,
     ca: Option<PathBuf>,
     pin: Option<String>,
+    authority: Option<String>,
     name: Option<String>,
     tags: Vec<(String, String)>,
     reenroll: bool,
@@ -209,6 +213,7 @@ impl Loose {
             "activation-code-file" => self.code = Some(CodeSource::File(parser.value()?.into())),
             "ca" => self.ca = Some(parser.value()?.into()),
             "pin" => self.pin = Some(parser.value()?.string()?),
+            "authority" => self.authority = Some(parser.value()?.string()?),
             "name" => self.name = Some(parser.value()?.string()?),
             "tag" => {
                 let tag = parser.value()?.string()?;
@@ -231,6 +236,7 @@ impl Loose {
             code: self.code.unwrap_or(CodeSource::Variable),
             ca: self.ca,
             pin: self.pin,
+            authority: self.authority,
             name: self.name.unwrap_or_default(),
             tags: self.tags,
             reenroll: self.reenroll,

@@ -6,6 +6,8 @@
 //! # Invariants
 //! - An enrolled device enrolls elsewhere only with `--reenroll`, which makes a new key: the old
 //!   gateway cannot recognise the device at the new one.
+//! - Where the authority's fingerprint is given, no other authority is believed: a wrong gateway with a
+//!   good certificate gains no shell.
 //! - The activation code is never stored, logged or shown.
 
 use crate::arguments::{CodeSource, Enroll};
@@ -17,7 +19,7 @@ use crate::link::tls::{self, Pins, TlsError};
 use crate::logger;
 use crate::platform;
 use crate::state::enrollment::{Address, Enrollment, Trust, certificates};
-use crate::state::key::{DeviceKey, unhex32};
+use crate::state::key::{DeviceKey, hex, unhex32};
 use crate::state::next_pin::NextPin;
 use crate::state::{Dir, StateError};
 use std::future::poll_fn;
@@ -58,6 +60,14 @@ pub enum EnrollError {
     /// It can, but the talk failed.
     #[error(transparent)]
     Link(#[from] LinkError),
+    /// It names another authority than the activation does.
+    #[error(
+        "the gateway names another authority ({found}) than --authority: nothing was stored; compare it with what the activation shows"
+    )]
+    Authority {
+        /// SHA-256 of the key that the gateway named, in hexadecimal digits.
+        found: String,
+    },
     /// It says no.
     #[error("the gateway refuses to enroll this device ({code:?}): {text}")]
     Refused {
@@ -75,7 +85,7 @@ impl EnrollError {
         match self {
             Self::Argument(_) => 2,
             Self::Dial(_) | Self::Link(_) => 69,
-            Self::Taken { .. } | Self::Refused { .. } => 77,
+            Self::Taken { .. } | Self::Refused { .. } | Self::Authority { .. } => 77,
             Self::State(_) | Self::Tls(_) => 78,
         }
     }
@@ -114,6 +124,7 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     let gateway = Address::parse(&arguments.gateway)
         .ok_or_else(|| wrong("--gateway must be HOST or HOST:PORT, without https://"))?;
     let trust = trust(arguments.ca.as_deref(), arguments.pin.as_deref())?;
+    let expected = expected_authority(arguments.authority.as_deref())?;
     let code = activation_code(&arguments.code)?;
     let dir = Dir::at(&config.state_dir);
     let key = own_key(&dir, arguments.reenroll)?;
@@ -131,6 +142,7 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     let answer = tokio::time::timeout(limits::HANDSHAKE, ask(&mut link, request)).await;
     let (device, authority, pending) =
         answer.map_err(|_| EnrollError::Link(LinkError::NoHandshake))??;
+    judge_authority(expected, &authority)?;
     Enrollment { gateway, trust, device: device.clone(), authority }.store(&dir)?;
     if NextPin::load(&dir) != NextPin::default() {
         NextPin::default().store(&dir)?; // it was another authority's word
@@ -173,6 +185,23 @@ fn trust(ca: Option<&Path>, pin: Option<&str>) -> Result<Trust, EnrollError> {
     let pem = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
     certificates(&pem).map_err(wrong)?;
     Ok(Trust::Ca(pem))
+}
+
+fn expected_authority(given: Option<&str>) -> Result<Option<[u8; 32]>, EnrollError> {
+    let Some(given) = given else { return Ok(None) };
+    let wrong = "--authority must be a SHA-256 in 64 hexadecimal digits";
+    unhex32(given).map(Some).ok_or_else(|| EnrollError::Argument(wrong.to_owned()))
+}
+
+/// `expected`: SHA-256 of the only key that is believed.
+fn judge_authority(expected: Option<[u8; 32]>, key: &[u8; 32]) -> Result<(), EnrollError> {
+    let found = ring::digest::digest(&ring::digest::SHA256, key);
+    match expected {
+        Some(expected) if found.as_ref() != expected => {
+            Err(EnrollError::Authority { found: hex(found.as_ref()) })
+        }
+        _ => Ok(()),
+    }
 }
 
 fn activation_code(source: &CodeSource) -> Result<String, EnrollError> {
@@ -262,6 +291,17 @@ mod tests {
             own_key(&dir, false).unwrap().fingerprint(),
             own_key(&dir, false).unwrap().fingerprint()
         );
+    }
+
+    #[test]
+    fn another_authority_than_the_activation_names_is_refused() {
+        let expected = ring::digest::digest(&ring::digest::SHA256, &[7; 32]);
+        let expected = expected_authority(Some(&hex(expected.as_ref()))).unwrap();
+        judge_authority(expected, &[7; 32]).unwrap();
+        judge_authority(None, &[8; 32]).unwrap();
+        let refused = judge_authority(expected, &[8; 32]).unwrap_err();
+        assert_eq!(refused.exit_code(), 77);
+        assert!(expected_authority(Some("12")).is_err());
     }
 
     #[test]

@@ -35,7 +35,8 @@ pub struct Order {
     pub file: Option<PathBuf>,
 }
 
-const KEYS: [&str; 6] = ["gateway", "activation_id", "activation_code", "ca", "pin", "name"];
+const KEYS: [&str; 7] =
+    ["gateway", "activation_id", "activation_code", "ca", "pin", "authority", "name"];
 const FILES: [&str; 3] =
     ["/etc/towline/enroll.toml", "/boot/towline/enroll.toml", "/boot/firmware/towline/enroll.toml"];
 /// Where sticks are mounted: directly below the first two, and one level further down below the
@@ -157,6 +158,7 @@ fn order(
         code: CodeSource::Given(String::new()),
         ca: None,
         pin: None,
+        authority: None,
         name: String::new(),
         tags: Vec::new(),
         reenroll: false,
@@ -170,6 +172,7 @@ fn order(
             // Beside the order, on whatever medium that is, unless it says from the root on.
             "ca" => enroll.ca = Some(certificates(file.as_deref(), &value)?),
             "pin" => enroll.pin = Some(value),
+            "authority" => enroll.authority = Some(value),
             "name" => enroll.name = filled(&value),
             other => match other.strip_prefix("tags.") {
                 Some(tag) => enroll.tags.push((tag.to_owned(), filled(&value))),

@@ -279,16 +279,24 @@ fn an_activation_is_made_used_listed_and_deleted() -> Outcome {
 }
 
 #[test]
-fn an_activation_for_people_names_its_id_and_its_code() -> Outcome {
+fn an_activation_for_people_names_its_code_and_the_only_authority_to_believe() -> Outcome {
     let lab = Lab::start()?;
-    let said = lab.admin().text(&["activation", "create"])?;
+    let said = lab.admin().text(&["activation", "create", "--limit", "2"])?;
     let after = |label: &str| {
         let line = said.lines().find_map(|line| line.strip_prefix(label));
         line.map(|rest| rest.trim().to_owned())
             .ok_or_else(|| Trouble::new(format!("no {label}: {said}")))
     };
     let activation = Activation { id: after("Activation id")?, code: after("Activation code")? };
-    lab.unenrolled(&DeviceSetup::default())?.enroll(&activation)
+    let authority = said.split("--authority ").nth(1).unwrap_or_default().trim();
+    ensure(authority.len() == 64, || said.clone())?;
+    let device = lab.unenrolled(&DeviceSetup::default())?;
+    let other = "0".repeat(64);
+    let refused = device.try_enroll(&activation, &["--authority", &other])?;
+    let words = String::from_utf8_lossy(&refused.stderr).into_owned();
+    ensure(refused.status.code() == Some(77) && words.contains(authority), || words)?;
+    let taken = device.try_enroll(&activation, &["--authority", authority])?;
+    ensure(taken.status.success(), || format!("{taken:?}"))
 }
 
 #[test]

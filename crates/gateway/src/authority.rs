@@ -12,6 +12,7 @@
 use ring::digest;
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair};
+use towline_ssm::ids::hex_lower;
 use zeroize::Zeroizing;
 
 /// Why there is no usable authority key.
@@ -73,11 +74,16 @@ impl Authority {
         public
     }
 
+    /// SHA-256 of the public key, 64 hex digits: what `towline-agent enroll --authority` takes.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        hex_lower(digest::digest(&digest::SHA256, &self.public()).as_ref())
+    }
+
     /// Tells this gateway from others: 16 hex digits of the public key's SHA-256.
     #[must_use]
     pub fn fingerprint(&self) -> String {
-        let digest = digest::digest(&digest::SHA256, &self.public());
-        digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        self.digest().chars().take(16).collect()
     }
 }
 

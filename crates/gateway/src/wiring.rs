@@ -375,6 +375,7 @@ impl Gateway {
             removal_ends_sessions: foundation.config.removal_ends_sessions,
             stream_url_host: foundation.config.stream_url_host.clone(),
             sign_in: sign_in(&foundation),
+            authority: foundation.authority.digest(),
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {

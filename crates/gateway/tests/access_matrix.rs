@@ -253,6 +253,7 @@ impl World {
             removal_ends_sessions: false,
             seen: Vec::new(),
             stream_url_host: None,
+            authority: String::new(),
             sign_in: SignInSettings {
                 gateway_id: "gw".into(),
                 origins: Origins::default(),

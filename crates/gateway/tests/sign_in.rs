@@ -81,6 +81,7 @@ impl Desk {
         let settings = RawEvidence::default().settings(dir.path()).unwrap();
         let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
         let parts = Parts {
+            authority: String::new(),
             store: store.clone(),
             vault,
             clock: clock.clone(),

@@ -64,6 +64,7 @@ impl Desk {
         let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
         let evidence = Arc::new(evidence);
         let parts = Parts {
+            authority: String::new(),
             store,
             vault,
             clock: clock.clone(),

@@ -50,10 +50,14 @@ async fn create(context: &mut Context, args: ActivationArgs) -> Result<(), Failu
     let settings = context.client.settings();
     let gateway = format!("{}:{}", settings.endpoint.host, settings.endpoint.port);
     let trust = if settings.ca.is_some() { " --ca ca.pem" } else { "" };
+    let authority = match answer.towline_authority.as_str() {
+        "" => String::new(),
+        digest => format!(" --authority {digest}"),
+    };
     context.output.answer(&answer, |_| {
         format!(
             "Activation id    {id}\nActivation code  {code}\n\nRun on the device as root, and enter the code on standard input:\n  \
-             towline-agent enroll --gateway {gateway} --activation-id {id} --activation-code-file -{trust}\n",
+             towline-agent enroll --gateway {gateway} --activation-id {id} --activation-code-file -{trust}{authority}\n",
             id = answer.activation_id,
             code = answer.activation_code,
         )

@@ -29,18 +29,21 @@ export interface Order {
   gateway: string;
   activationId: string;
   code: string;
+  /** SHA-256 of the authority's key; empty: the gateway named none. */
+  authority: string;
   /** The certificate authority is private: its certificate is in `ca.pem`. */
   hasOwnCa: boolean;
 }
 
 /** One line for root's shell: the package is installed and the device is enrolled. */
 export function enrollLine(format: Format, order: Order): string {
-  const { gateway, activationId, code, hasOwnCa } = order;
+  const { gateway, activationId, code, authority, hasOwnCa } = order;
   const ca = hasOwnCa ? " --ca ca.pem" : "";
+  const same = authority === "" ? "" : ` --authority ${authority}`;
   // printf is built into shells: the code stands in no list of processes.
   return (
     `${format.install} && printf %s ${quoted(code)} | towline-agent enroll --gateway ${gateway}` +
-    ` --activation-id ${activationId} --activation-code-file -${ca}`
+    ` --activation-id ${activationId} --activation-code-file -${ca}${same}`
   );
 }
 

@@ -25,6 +25,7 @@ const MOST_PENDING = 100;
 interface Made {
   ActivationId: string;
   ActivationCode: string;
+  TowlineAuthority?: string;
 }
 
 interface Activation {
@@ -139,6 +140,7 @@ function Lines({ made }: { made: Made }) {
     gateway,
     activationId: made.ActivationId,
     code: made.ActivationCode,
+    authority: made.TowlineAuthority ?? "",
     hasOwnCa: hasOwnCa.value,
   };
   const line = enrollLine(chosen, order);

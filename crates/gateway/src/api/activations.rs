@@ -76,7 +76,11 @@ impl Api {
             .await
             .or_internal("cannot store an activation")?;
         call.note("activationId", &*id);
-        Ok(CreateActivationResult { activation_id: id, activation_code: code })
+        Ok(CreateActivationResult {
+            activation_id: id,
+            activation_code: code,
+            towline_authority: self.parts.authority.clone(),
+        })
     }
 
     pub(super) async fn describe_activations(

@@ -56,6 +56,8 @@ pub struct Parts {
     pub stream_url_host: Option<String>,
     /// Sign-ins of browsers.
     pub sign_in: SignInSettings,
+    /// What activations name: see [`crate::authority::Authority::digest`].
+    pub authority: String,
 }
 
 /// The API, shared by all requests.

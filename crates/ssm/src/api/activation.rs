@@ -142,6 +142,9 @@ pub struct CreateActivationResult {
     pub activation_id: String,
     /// The secret, 20 to 250 characters.
     pub activation_code: String,
+    /// Ours: SHA-256 of the key that signs grants, 64 hex digits. An older gateway names none.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub towline_authority: String,
 }
 
 impl fmt::Debug for CreateActivationResult {
