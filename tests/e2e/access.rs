@@ -204,8 +204,10 @@ fn with_a_key_that_has_no_right_every_operation_is_refused_and_the_right_is_name
     every_operation(
         |operation, source| nobody.clone().from_address(source).send(&request(operation)),
         |operation, answer| {
-            if matches!(operation, Operation::GetSignIn | Operation::DeleteSignIn) {
-                return code(answer) == "ValidationException"; // a browser's cookie is its right
+            use Operation::{DeleteSignIn, GetSignIn, RedeemSignInLink};
+            if matches!(operation, GetSignIn | DeleteSignIn | RedeemSignInLink) {
+                // A browser's cookie is its right, or a link.
+                return code(answer) == "ValidationException";
             }
             if operation.resource_kind() == ResourceKind::None {
                 return answer.status == 200;

@@ -2,12 +2,14 @@
 //! scratch directory.
 //!
 //! Data flow: build (profile `demo`: no optimisation) -> gateway with its embedded store ->
-//! activation -> agent enrolled and running -> a shell through both.
+//! activation -> agent enrolled and running -> a shell through both; the console by a link that
+//! signs in once.
 //!
 //! # Invariants
 //! - Nothing outlives it: processes and directory end with their values, on success, error, Ctrl-C
 //!   and SIGTERM.
 //! - It listens on loopback only.
+//! - `--check` opens the console in Chromium, if there is one.
 //! - `--check` takes the programs that the test run has built, if it has.
 
 use std::fmt::Write;
@@ -15,6 +17,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
+use towline_testkit::browser::{browser, perform, serve_console_at};
+use towline_testkit::lab::programs::workspace;
 use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
 use towline_testkit::terminal::Terminal;
 use towline_testkit::trouble::ensure;
@@ -90,6 +94,7 @@ pub(crate) fn check() -> Outcome {
     for line in second_terminal(device.id()) {
         typed(&lab, &line, &python)?;
     }
+    in_browser(&lab, &device)?;
     drop((device, lab));
     ensure(!directory.exists(), || format!("{} is left over", directory.display()))?;
     for pid in processes {
@@ -125,6 +130,19 @@ fn typed(lab: &Lab, line: &Line, python: &Path) -> Outcome {
     })
 }
 
+/// Opens the console by its link, types into a shell there, and reads the answer.
+fn in_browser(lab: &Lab, device: &Device) -> Outcome {
+    if process::find("chromium").is_none() || process::find("certutil").is_none() {
+        console::step("the console is not opened: Chromium or certutil is not installed");
+        return Ok(());
+    }
+    console::step("the console in Chromium, by its link");
+    let mut story = browser(lab, &setup::node_modules()?)?;
+    story.arg(workspace().join("tests/e2e/console/story_demo.js"));
+    story.env("TOWLINE_LINK", lab.gateway.sign_in_link()?).env("TOWLINE_DEVICE", device.id());
+    perform(story, |what| Err(Trouble::new(format!("the browser asks for {what}"))))
+}
+
 /// Tells how far the demo is.
 struct Progress(Instant);
 
@@ -148,7 +166,9 @@ fn start(progress: &Progress) -> Outcome<(Lab, Device)> {
         "Starting a gateway on 127.0.0.1 with its own certificate authority and store, in a \
          temporary directory.",
     );
-    let lab = Lab::start()?;
+    let mut lab = Lab::start()?;
+    let origin = format!("https://{}", lab.gateway.address());
+    serve_console_at(&mut lab, &origin)?;
     progress.step(
         3,
         &format!(
@@ -217,10 +237,18 @@ The same API with AWS tools (AWS_ENDPOINT_URL needs boto3 1.28, AWS CLI 2.13 or 
     {aws_list}
     {aws_status}
 
+The web console is {endpoint}/console/. This link signs in as admin once, within five minutes:
+
+    {link}
+
+A browser warns of the demo's certificate unless it trusts {ca}.
+
 This shell runs on the device. Leave it (exit) and everything is stopped and removed.
 ",
         endpoint = lab.gateway.endpoint(),
         id = device.id(),
+        link = lab.gateway.sign_in_link()?,
+        ca = lab.gateway.ca().display(),
         file = keys(lab).display(),
     ))
 }

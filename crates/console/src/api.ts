@@ -106,6 +106,14 @@ export async function signIn(accessKey: string, secret: string): Promise<void> {
   notice.value = "";
 }
 
+/** Signs in by a link that was made on the server. */
+export async function redeem(user: string, secret: string): Promise<void> {
+  const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.RedeemSignInLink" };
+  const body = JSON.stringify({ PrincipalName: user, Secret: secret });
+  identity.value = take(await post(headers, body));
+  notice.value = "";
+}
+
 /** Asks whose sign-in this browser has; nobody's when there is none. */
 export async function whoIsIt(): Promise<void> {
   const headers = { "Content-Type": JSON_TYPE, "X-Amz-Target": "Towline.GetSignIn" };

@@ -12,16 +12,17 @@ import { useEffect } from "preact/hooks";
 import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
 import { current } from "./current.ts";
 import { Dialog, ask } from "./dialog.tsx";
-import { type Page, PAGES, type PageProps, type Place, keepsShell, placeOf } from "./pages.ts";
+import { type Page, PAGES, type PageProps, type Place, keepsShell } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
+import { LinkPage, arrive, link } from "./sign_in_link.tsx";
 import { SignInPage } from "./sign_in_page.tsx";
 import { language, switchLanguage, t } from "./strings.ts";
 
-const place = signal<Place>(placeOf(location.hash));
+const place = signal<Place>(arrive(location.hash));
 const startTrouble = signal("");
 
 window.addEventListener("hashchange", () => {
-  place.value = placeOf(location.hash);
+  place.value = arrive(location.hash);
 });
 
 /** Tabs of this browser tell each other of a sign-out. */
@@ -146,9 +147,10 @@ function App() {
         </p>
       )}
       {who === undefined && <p class="empty">{startTrouble.value || t("loading")}</p>}
-      {who === null && <SignInPage />}
-      {who && !page && <p class="empty">{t("noPage")}</p>}
-      {(who || stays) && page && <Shown key={page.path} page={page} place={place.value} />}
+      {link.value && <LinkPage {...link.value} />}
+      {!link.value && who === null && <SignInPage />}
+      {!link.value && who && !page && <p class="empty">{t("noPage")}</p>}
+      {!link.value && (who || stays) && page && <Shown key={page.path} page={page} place={place.value} />}
       <Dialog />
     </>
   );

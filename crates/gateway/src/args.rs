@@ -38,6 +38,11 @@ pub(crate) enum Command {
     /// Tell devices the server's next key, before it changes.
     #[command(subcommand)]
     Pin(Pin),
+    /// Make a link that signs a browser in to the web console, once, within five minutes.
+    ///
+    /// A gateway must be running in the directory. The link stands for an active access key of its
+    /// user, and the sign-in that it makes ends when that key ends.
+    SignInLink(Link),
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -70,6 +75,19 @@ pub(crate) struct AdminKey {
     /// Write the key to this new file (mode 0600) as JSON. Without it, it is shown on a terminal.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: Option<PathBuf>,
+}
+
+#[derive(ClapArgs)]
+pub(crate) struct Link {
+    /// The directory that `init` made.
+    #[arg(long)]
+    pub(crate) dir: PathBuf,
+    /// The user that it signs in.
+    #[arg(long, value_name = "NAME", default_value = "admin")]
+    pub(crate) user: String,
+    /// Print the link as one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(ClapArgs)]

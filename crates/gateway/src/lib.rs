@@ -46,6 +46,7 @@ pub mod routes;
 pub mod run_command;
 pub mod server_pins;
 pub mod sessions;
+pub mod sign_in_links;
 pub mod throttle;
 pub mod unattached;
 pub mod vault;

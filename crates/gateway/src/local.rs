@@ -29,9 +29,11 @@ use crate::audit::{AuditLog, Event};
 use crate::authority::Authority;
 use crate::backup::snapshot;
 use crate::listener::stopped;
+use crate::origins::Origins;
 use crate::plane::AgentAcceptor;
 use crate::rescue::{self, RescueKey};
 use crate::server_pins::{self, PinReport, ServerPins};
+use crate::sign_in_links::{self, SignInLink, SignInLinks};
 use crate::vault::Vault;
 
 /// Name of the socket in the gateway's directory.
@@ -46,7 +48,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What can be ordered.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Order {
     /// A new administrator's key.
@@ -57,6 +59,8 @@ pub enum Order {
     NextPin(Option<[u8; 32]>),
     /// How far the last pin has come.
     Pins,
+    /// A link that signs this user in.
+    SignInLink(String),
 }
 
 /// What comes back.
@@ -69,6 +73,8 @@ pub enum Answer {
     Snapshot(PathBuf),
     /// For [`Order::NextPin`] and [`Order::Pins`].
     Pins(PinReport),
+    /// For [`Order::SignInLink`].
+    Link(SignInLink),
     /// It was not done; why.
     Failed(String),
 }
@@ -89,6 +95,10 @@ pub struct Local {
     pub pins: Arc<ServerPins>,
     /// Gives it to devices.
     pub agents: Arc<dyn AgentAcceptor>,
+    /// Links that sign in.
+    pub links: Arc<SignInLinks>,
+    /// Where the console is.
+    pub origins: Origins,
     /// The time.
     pub clock: Clock,
 }
@@ -136,7 +146,7 @@ impl Local {
         let mut reader = BufReader::new(from.take(MAX_LINE));
         within(PATIENCE, reader.read_line(&mut line)).await?;
         let answer = match serde_json::from_str(line.trim()) {
-            Ok(order) => within(order_patience(order), self.obey(order, dir, uid)).await?,
+            Ok(order) => within(order_patience(&order), self.obey(order, dir, uid)).await?,
             Err(error) => Answer::Failed(format!("this gateway does not know the order: {error}")),
         };
         let mut text = serde_json::to_string(&answer)?;
@@ -177,6 +187,11 @@ impl Local {
                 }
             }
             Order::Pins => self.pin_report().await,
+            Order::SignInLink(user) => {
+                let made = self.links.make(store, &self.origins, &user, now).await;
+                audit.write(sign_in_links::event(&user, uid, made.as_ref().err())).await;
+                made.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Link)
+            }
         })
     }
 
@@ -193,9 +208,9 @@ async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>
 }
 
 /// A large store takes its time to be copied.
-const fn order_patience(order: Order) -> Duration {
+const fn order_patience(order: &Order) -> Duration {
     match order {
-        Order::AdminKey | Order::NextPin(_) | Order::Pins => PATIENCE,
+        Order::AdminKey | Order::NextPin(_) | Order::Pins | Order::SignInLink(_) => PATIENCE,
         Order::Snapshot => Duration::from_secs(1800),
     }
 }
@@ -216,6 +231,7 @@ fn bind(path: &Path) -> io::Result<UnixListener> {
 /// # Errors
 /// When it cannot be reached or does not answer.
 pub async fn ask(dir: &Path, order: Order) -> io::Result<Answer> {
+    let patience = PATIENCE + order_patience(&order);
     let told = async {
         let mut stream = connect(&dir.join(SOCKET)).await?;
         let (from, mut to) = stream.split();
@@ -228,7 +244,7 @@ pub async fn ask(dir: &Path, order: Order) -> io::Result<Answer> {
         }
         Ok(serde_json::from_str(line.trim())?)
     };
-    within(PATIENCE + order_patience(order), told).await
+    within(patience, told).await
 }
 
 /// Connects to a gateway that has the folder. One that starts has locked the folder and does not

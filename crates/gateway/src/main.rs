@@ -3,6 +3,7 @@
 
 mod args;
 mod backup_commands;
+mod link_command;
 mod offline;
 mod open_files;
 mod pin_commands;
@@ -82,6 +83,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::AdminKey(options) => offline::admin_key(&options).await,
         Command::Backup(options) => backup_commands::backup(&options).await,
         Command::Restore(options) => backup_commands::restore(&options).await,
+        Command::SignInLink(options) => link_command::run(&options).await,
         Command::Pin(command) => pin_commands::run(&command).await,
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,

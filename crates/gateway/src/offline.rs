@@ -84,7 +84,7 @@ async fn asked(dir: &Path) -> Result<RescueKey, Failure> {
     match answer {
         Answer::Key(key) => Ok(key),
         Answer::Failed(why) => Err(why.into()),
-        Answer::Snapshot(_) | Answer::Pins(_) => {
+        Answer::Snapshot(_) | Answer::Pins(_) | Answer::Link(_) => {
             Err("the gateway answered something else: is it of another version?".into())
         }
     }

@@ -45,6 +45,7 @@ use crate::routes;
 use crate::run_command::Commands;
 use crate::server_pins::ServerPins;
 use crate::sessions::{Hub, HubHandle, HubParts, HubSettings};
+use crate::sign_in_links::SignInLinks;
 use crate::throttle::LogBudget;
 use crate::vault::{Vault, VaultError};
 
@@ -174,6 +175,7 @@ pub struct Gateway {
     evidence: Arc<Archive>,
     news: RecordingEvents,
     certificate: Arc<Watched>,
+    links: Arc<SignInLinks>,
     seen: Vec<SeenRequest>,
     _lock: DirLock,
 }
@@ -250,6 +252,7 @@ impl Gateway {
             evidence,
             news,
             certificate,
+            links: Arc::default(),
             seen,
             _lock: lock,
         })
@@ -336,6 +339,8 @@ impl Gateway {
             authority: Arc::clone(authority),
             pins: Arc::clone(pins),
             agents: Arc::clone(agents),
+            links: Arc::clone(&self.links),
+            origins: origins(&self.foundation),
             clock: clock.clone(),
         };
         snapshot::clean(&config.dir);
@@ -355,8 +360,19 @@ impl Gateway {
         stop: watch::Receiver<bool>,
     ) -> Result<(), GatewayError> {
         let ready = self.keep_house(&plane.agents, &stop);
-        let Self { foundation, vault, tls, listener, monitor, evidence, news, seen, _lock, .. } =
-            self;
+        let Self {
+            foundation,
+            vault,
+            tls,
+            listener,
+            monitor,
+            evidence,
+            news,
+            links,
+            seen,
+            _lock,
+            ..
+        } = self;
         let (store, metrics) = (foundation.store.clone(), Arc::clone(&foundation.metrics));
         let sessions = plane.sessions;
         tokio::spawn(handle_news(Arc::clone(&sessions), store.clone(), news));
@@ -376,6 +392,7 @@ impl Gateway {
             stream_url_host: foundation.config.stream_url_host.clone(),
             sign_in: sign_in(&foundation),
             authority: foundation.authority.digest(),
+            links,
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {

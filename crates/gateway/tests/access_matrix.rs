@@ -134,8 +134,8 @@ fn row_of(operation: Operation) -> Row {
             row(json!({"InstanceId": DEVICE, "Name": "renamed"}), TAGGED, "done")
         }
         Operation::RotateDeviceKey => row(device(), TAGGED, "TargetNotConnected"),
-        Operation::GetSignIn | Operation::DeleteSignIn => {
-            row(json!({}), PLAIN, "ValidationException") // proved by a cookie alone
+        Operation::GetSignIn | Operation::DeleteSignIn | Operation::RedeemSignInLink => {
+            row(json!({}), PLAIN, "ValidationException") // proved by a cookie, or by a link
         }
         Operation::CreateSignIn | Operation::GetCallerIdentity | Operation::GetSessionToken => {
             row(json!({}), PLAIN, "done")
@@ -254,6 +254,7 @@ impl World {
             seen: Vec::new(),
             stream_url_host: None,
             authority: String::new(),
+            links: Arc::default(),
             sign_in: SignInSettings {
                 gateway_id: "gw".into(),
                 origins: Origins::default(),

@@ -95,6 +95,7 @@ impl Desk {
             stream_url_host: None,
             removal_ends_sessions: false,
             seen: Vec::new(),
+            links: Arc::default(),
             sign_in: SignInSettings {
                 gateway_id: "0123456789abcdef".into(),
                 origins: Origins::new(vec![ORIGIN.into()]),

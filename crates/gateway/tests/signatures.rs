@@ -78,6 +78,7 @@ impl Desk {
             removal_ends_sessions: false,
             seen: Vec::new(),
             stream_url_host: None,
+            links: Arc::default(),
             sign_in: SignInSettings::default(),
         };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }

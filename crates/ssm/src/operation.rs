@@ -278,6 +278,8 @@ operations! {
     GetCommandOutput: Towline, read, Command;
     /// Signs a browser in: the answer sets a cookie that stands for the access key.
     CreateSignIn: Towline, write, None;
+    /// Signs a browser in by a link that was made on the server; the link is the proof.
+    RedeemSignInLink: Towline, write, None;
     /// Says whose sign-in the cookie of this request is.
     GetSignIn: Towline, read, None;
     /// Voids the sign-in of this request's cookie.

@@ -9,6 +9,7 @@
 //! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time.
 //!   [`facts`]: what the kernel says of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]:
 //!   what a test must not take from where it runs. [`source`]: Rust source as a graph of files.
+//!   [`browser`]: Chromium, driven by a story.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an
@@ -21,6 +22,7 @@
 
 pub mod another_version;
 pub mod blackhole;
+pub mod browser;
 pub mod connect_proxy;
 pub mod cuts;
 pub mod endure;

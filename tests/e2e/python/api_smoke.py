@@ -364,6 +364,8 @@ def a_browsers_sign_in_is_made_by_a_key_and_read_by_its_cookie_alone():
     assert made["PrincipalName"] == "admin" and made["CsrfToken"], made
     towline("GetSignIn", {}, expect="ValidationException")
     towline("DeleteSignIn", {}, expect="ValidationException")
+    link = {"PrincipalName": "admin", "Secret": "guessed"}
+    towline("RedeemSignInLink", link, expect="ValidationException")
 
 
 @check

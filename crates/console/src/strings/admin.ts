@@ -1,6 +1,13 @@
 // Texts of audit and access requests, in English and Korean.
 
 export const ADMIN = {
+  linkTitle: ["Sign in by a link", "링크로 로그인"],
+  linkWarning: [
+    "This link was made on the server of {host}. It is good for one sign-in.",
+    "이 링크는 {host} 서버에서 만들어졌으며 한 번만 로그인할 수 있습니다.",
+  ],
+  linkSignIn: ["Sign in as {user}", "{user}(으)로 로그인"],
+  linkOther: ["Sign in another way", "다른 방법으로 로그인"],
   audit: ["Audit", "감사"],
   auditBy: ["Filter by", "필터"],
   auditValue: ["Value", "값"],

@@ -13,7 +13,7 @@ use towline_ssm::operation::Operation;
 use crate::limits::MAX_AUDIT_FACTS;
 use crate::plane::Person;
 
-/// What showed whose request it is. Nothing behind it makes a difference between the two.
+/// What showed whose request it is. Policy, audit trail and limits make no difference between them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Proof {
     /// A signature by an access key.
@@ -23,6 +23,8 @@ pub(super) enum Proof {
         /// Its id.
         sign_in: String,
     },
+    /// A link that was made on the server. It makes a sign-in and nothing else.
+    Link,
 }
 
 /// Who makes the request.
@@ -99,7 +101,7 @@ pub(super) struct Call {
     pub(super) host: String,
     /// When it arrived.
     pub(super) now: UnixMillis,
-    /// For CreateSignIn: the sign-in that the browser has.
+    /// For an operation that makes a sign-in: the sign-in that the browser has.
     pub(super) sign_in_before: Option<String>,
     record: Mutex<Record>,
 }
@@ -129,8 +131,10 @@ impl Call {
         let (sign_in_before, record) = (None, Mutex::default());
         let call =
             Self { operation, caller, source, user_agent, host, now, sign_in_before, record };
-        if let Proof::Cookie { .. } = call.caller.proof {
-            call.note("proof", "cookie");
+        match call.caller.proof {
+            Proof::Signature => {}
+            Proof::Cookie { .. } => call.note("proof", "cookie"),
+            Proof::Link => call.note("proof", "link"),
         }
         call
     }

@@ -250,6 +250,14 @@ impl Api {
             }
             Some(Err(_)) => None,
         };
+        if let Some(Ok(operation @ Operation::RedeemSignInLink)) = told
+            && self.is_page(&head.headers)
+        {
+            let body = self.bodies.read(body, stranger).await?;
+            let caller = self.prove_by_link(&head.headers, &body, now).await;
+            let caller = caller.inspect_err(|_| self.authentication_failed(&told))?;
+            return Ok(Proven { caller, operation: Ok(operation), body, seen: None });
+        }
         if let (Some(Ok(operation)), Some(cookie)) = (&told, self.unsigned_cookie(head)) {
             let operation = *operation;
             let caller = self.prove_by_cookie(operation, head, cookie, now).await;
@@ -354,9 +362,9 @@ impl Api {
         outcome
     }
 
-    /// What CreateSignIn must know of the browser besides its signature.
+    /// What an operation that makes a sign-in must know of the browser besides its signature.
     fn look_at_browser(&self, call: &mut Call, headers: &HeaderMap) -> Result<(), ApiError> {
-        if call.operation == Operation::CreateSignIn {
+        if matches!(call.operation, Operation::CreateSignIn | Operation::RedeemSignInLink) {
             call.sign_in_before = self.sign_in_before(headers)?;
         }
         Ok(())

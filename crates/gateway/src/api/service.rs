@@ -23,6 +23,7 @@ use crate::audit::AuditLog;
 use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
 use crate::plane::{Commands, Presence, Sessions};
+use crate::sign_in_links::SignInLinks;
 use crate::throttle::{LogBudget, Throttle};
 use crate::vault::Vault;
 
@@ -58,6 +59,8 @@ pub struct Parts {
     pub sign_in: SignInSettings,
     /// What activations name: see [`crate::authority::Authority::digest`].
     pub authority: String,
+    /// Links that sign a browser in once.
+    pub links: Arc<SignInLinks>,
 }
 
 /// The API, shared by all requests.

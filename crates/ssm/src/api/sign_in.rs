@@ -1,9 +1,39 @@
-//! Sign-ins of browsers (`Towline.CreateSignIn`, `Towline.GetSignIn`, `Towline.DeleteSignIn`).
+//! Sign-ins of browsers (`Towline.CreateSignIn`, `Towline.GetSignIn`, `Towline.DeleteSignIn`,
+//! `Towline.RedeemSignInLink`).
 //!
-//! Way: as of [`super`]; operations of ours. All three have an empty request: an access key signs
-//! the first, the cookie that its answer sets proves the others.
+//! Way: as of [`super`]; operations of ours. The first three have an empty request: an access key
+//! signs CreateSignIn, the cookie that its answer sets proves the others. RedeemSignInLink is proved
+//! by what it sends.
 
 use serde::{Deserialize, Serialize};
+
+use super::check::Violations;
+use super::codec::Request;
+
+/// What a link that signs in holds.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct RedeemSignInLinkRequest {
+    /// Name of the user that the link signs in, as the page has shown it.
+    pub principal_name: String,
+    /// The link's secret.
+    pub secret: String,
+}
+
+impl Request for RedeemSignInLinkRequest {
+    fn check(&self, violations: &mut Violations) {
+        violations.length("principalName", &self.principal_name, 1, 64);
+        violations.length("secret", &self.secret, 1, 64);
+    }
+}
+
+impl core::fmt::Debug for RedeemSignInLinkRequest {
+    /// Without the secret.
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        let mut shown = f.debug_struct("RedeemSignInLinkRequest");
+        shown.field("principal_name", &self.principal_name).finish_non_exhaustive()
+    }
+}
 
 /// A sign-in, as the page needs it.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]

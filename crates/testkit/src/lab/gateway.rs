@@ -152,6 +152,23 @@ impl Gateway {
         self.running.printed()
     }
 
+    /// A link that signs the administrator in to the console once.
+    ///
+    /// # Errors
+    /// What the gateway said.
+    pub fn sign_in_link(&self) -> Outcome<String> {
+        let mut command = Command::new(&self.program);
+        command.args(["sign-in-link", "--json", "--dir"]).arg(&self.directory);
+        let out = process::finish(command, COMES_UP)?;
+        if !out.status.success() {
+            let said = String::from_utf8_lossy(&out.stderr).into_owned();
+            return Err(Trouble::new(format!("sign-in-link: {said}")));
+        }
+        let made: Value = serde_json::from_slice(&out.stdout)?;
+        let address = made["Address"].as_str().map(str::to_owned);
+        address.ok_or_else(|| Trouble::new("sign-in-link gave no Address"))
+    }
+
     /// Kills it at once.
     ///
     /// # Errors

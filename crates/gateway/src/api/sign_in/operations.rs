@@ -27,6 +27,22 @@ impl Api {
             let message = "the console takes long-lived access keys, not temporary credentials";
             return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
         }
+        self.make(call).await
+    }
+
+    /// Signs a browser in by a link.
+    pub(in super::super) async fn redeem_sign_in_link(
+        &self,
+        call: &Call,
+    ) -> Result<SignedIn, ApiError> {
+        if call.caller.proof != Proof::Link {
+            let message = "this operation is proved by the link alone: send no signature";
+            return Err(ApiError::validation(message));
+        }
+        self.make(call).await
+    }
+
+    async fn make(&self, call: &Call) -> Result<SignedIn, ApiError> {
         if let Some(before) = &call.sign_in_before {
             self.void(before).await?;
         }
@@ -91,7 +107,7 @@ impl Api {
 fn cookie(call: &Call) -> Result<&str, ApiError> {
     match &call.caller.proof {
         Proof::Cookie { sign_in } => Ok(sign_in),
-        Proof::Signature => Err(ApiError::validation(
+        Proof::Signature | Proof::Link => Err(ApiError::validation(
             "this operation is about a browser's sign-in: send its cookie",
         )),
     }

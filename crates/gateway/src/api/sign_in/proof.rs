@@ -1,4 +1,4 @@
-//! Whose request it is, by the cookie of a sign-in.
+//! Whose request it is, by the cookie of a sign-in, or by a link that makes one.
 //!
 //! Data flow: origin -> cookie -> row -> times -> CSRF value -> the access key's user.
 //!
@@ -6,10 +6,13 @@
 //! - A cookie that was not made here counts as a failure of its source, as a wrong signature does.
 //! - The use of a sign-in is written at most once in [`limits::SIGN_IN_USED_EVERY`], and a request
 //!   that the page makes by itself is no use: an open page does not keep its sign-in alive.
+//! - A link is used up by the first request that names it, even if its access key has ended.
 
-use axum::http::{HeaderMap, request};
+use axum::http::{HeaderMap, header, request};
 use subtle::ConstantTimeEq as _;
 use towline_host::clock::UnixMillis;
+use towline_ssm::api::parse;
+use towline_ssm::api::sign_in::RedeemSignInLinkRequest;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
 
@@ -29,6 +32,12 @@ const BACKGROUND: &str = "x-towline-background";
 fn over() -> Failure {
     let message = "the sign-in is over: sign in again";
     Failure::uncounted(ApiError::new(ErrorCode::ExpiredTokenException, message))
+}
+
+fn no_link() -> Failure {
+    let message = "this link signs nobody in: it was used, is older than 5 minutes, or the gateway \
+                   was restarted since";
+    ApiError::new(ErrorCode::UnrecognizedClientException, message).into()
 }
 
 impl Api {
@@ -71,6 +80,30 @@ impl Api {
         let person = Person { id: key.principal_id, name: key.principal };
         let caller = self.user(person, key.id, None).await?;
         Ok(Caller { proof: Proof::Cookie { sign_in: id }, ..caller })
+    }
+
+    /// Whether an unsigned request is that of a page, ours or not.
+    pub(in super::super) fn is_page(&self, headers: &HeaderMap) -> bool {
+        let origin = self.parts.sign_in.origins.of(headers);
+        origin != Origin::Absent && !headers.contains_key(header::AUTHORIZATION)
+    }
+
+    /// Whose link it is; the link is used up.
+    pub(in super::super) async fn prove_by_link(
+        &self,
+        headers: &HeaderMap,
+        body: &[u8],
+        now: UnixMillis,
+    ) -> Result<Caller, Failure> {
+        self.own_page(headers).map_err(Failure::uncounted)?;
+        let RedeemSignInLinkRequest { principal_name, secret } = parse(body)?;
+        let key = self.parts.links.take(&principal_name, &secret, now).ok_or_else(no_link)?;
+        let key = self.store().principals().key(&key).await;
+        let key = key.or_internal("cannot read an access key")?;
+        let key = key.filter(|key| key.active).ok_or_else(no_link)?;
+        let person = Person { id: key.principal_id, name: key.principal };
+        let caller = self.user(person, key.id, None).await?;
+        Ok(Caller { proof: Proof::Link, ..caller })
     }
 
     /// Goes on only for a page of this gateway.
