@@ -4,8 +4,8 @@
 
 import { Malformed, Reader, putVarint } from "./varint.ts";
 
-/** The websocket subprotocol. */
-export const SUBPROTOCOL = "towline.stream.1";
+/** The websocket subprotocols, the better one first: the second of them has no notices. */
+export const SUBPROTOCOLS = ["towline.stream.2", "towline.stream.1"];
 /** The terminal. */
 export const IO = 0;
 /** Most bytes of data in one frame: the largest frame without its head. */

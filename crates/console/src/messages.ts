@@ -1,4 +1,4 @@
-// Control messages of `towline.stream.1`: docs/wire.md, sections 4 and 7; crates/wire/src/client.rs.
+// Control messages of `towline.stream.1` and `towline.stream.2`: docs/wire.md, sections 4 and 7; crates/wire/src/client.rs.
 
 import { encodeFrame } from "./frame.ts";
 import { Malformed, Reader, putString, putVarint } from "./varint.ts";
@@ -17,7 +17,9 @@ export interface Lanes {
 export type FromClient =
   | { type: "attach"; token: string; received: Lanes | null; room: Lanes; size: Size | null }
   | { type: "resize"; size: Size }
-  | { type: "close" };
+  | { type: "close" }
+  | { type: "watch"; token: string }
+  | { type: "answerSeat"; request: number; give: boolean };
 
 export type ExitStatus =
   | { type: "code"; code: number }
@@ -45,7 +47,16 @@ export type ToClient =
   | { type: "waiting"; grace: number }
   | { type: "ended"; reason: EndReason; status: ExitStatus | null; text: string }
   | { type: "refused"; text: string; takenOver: boolean }
-  | { type: "notConnected"; text: string };
+  | { type: "notConnected"; text: string }
+  | { type: "watching"; size: Size | null }
+  | { type: "resized"; size: Size }
+  | { type: "missed"; bytes: number }
+  | { type: "watched"; by: string[] }
+  | { type: "message"; from: string; text: string }
+  | { type: "seatAsked"; request: number; by: string };
+
+/** Names that one message holds at most. */
+const MOST_NAMES = 64;
 
 /** The websocket message with this control message. */
 export function encodeMessage(message: FromClient): Uint8Array<ArrayBuffer> {
@@ -64,6 +75,15 @@ export function encodeMessage(message: FromClient): Uint8Array<ArrayBuffer> {
       break;
     case "close":
       out.push(3);
+      break;
+    case "watch":
+      out.push(4);
+      putString(out, message.token);
+      break;
+    case "answerSeat":
+      out.push(5);
+      putVarint(out, message.request);
+      out.push(message.give ? 1 : 0);
       break;
   }
   return encodeFrame({ kind: "control", body: Uint8Array.from(out) });
@@ -95,9 +115,28 @@ function read(reader: Reader): ToClient {
       return { type: "refused", text: reader.string(), takenOver: reader.bool() };
     case 4:
       return { type: "notConnected", text: reader.string() };
+    case 5:
+      return { type: "watching", size: reader.bool() ? readSize(reader) : null };
+    case 6:
+      return { type: "resized", size: readSize(reader) };
+    case 7:
+      return { type: "missed", bytes: reader.varint(64) };
+    case 8: {
+      const count = reader.varint(32);
+      if (count > MOST_NAMES) throw new Malformed("too many names");
+      return { type: "watched", by: Array.from({ length: count }, () => reader.string()) };
+    }
+    case 9:
+      return { type: "message", from: reader.string(), text: reader.string() };
+    case 10:
+      return { type: "seatAsked", request: reader.varint(32), by: reader.string() };
     default:
       throw new Malformed("a message that is not known");
   }
+}
+
+function readSize(reader: Reader): Size {
+  return { rows: reader.varint(16), cols: reader.varint(16) };
 }
 
 function readStatus(reader: Reader): ExitStatus {

@@ -37,6 +37,7 @@ export const PAGES: readonly Page[] = [
     label: "sessions",
     load: async () => (await import("./live/sessions_page.tsx")).SessionsPage,
   },
+  { path: "watch", load: async () => (await import("./live/watch_page.tsx")).WatchPage },
   { path: "recording", load: async () => (await import("./playback/player_page.tsx")).PlayerPage },
   { path: "device", load: async () => (await import("./fleet/device_page.tsx")).DevicePage },
   {

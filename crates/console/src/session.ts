@@ -5,7 +5,7 @@
 // bytes. A lost websocket: a pause, and from the beginning.
 
 import { ApiError, call, identity, needsSignIn, notice } from "./api.ts";
-import { IO, MAX_DATA, SUBPROTOCOL, decodeFrame, encodeFrame } from "./frame.ts";
+import { IO, MAX_DATA, SUBPROTOCOLS, decodeFrame, encodeFrame } from "./frame.ts";
 import {
   type EndReason,
   type ExitStatus,
@@ -27,6 +27,9 @@ export type Status =
   | { is: "ended"; reason: EndReason; status: ExitStatus | null; text: string }
   | { is: "gone"; why: string };
 
+/** What the user is told outside of the session's bytes. */
+export type Notice = Extract<ToClient, { type: "watched" | "message" | "seatAsked" }>;
+
 /** What a session needs of the page. */
 export interface Screen {
   /** Shows bytes; `done` when the terminal has read them. */
@@ -40,6 +43,8 @@ export interface Screen {
   inputFull(): void;
   /** The device took input, or has room for more. */
   taken?(): void;
+  /** What concerns the session outside of its bytes. */
+  notice?(notice: Notice): void;
 }
 
 /** A token, and where to use it. */
@@ -169,7 +174,7 @@ export class Session {
     await this.screenIsDone();
     if (this.stopped) return;
     const { token, path } = grant;
-    const socket = new WebSocket(`wss://${location.host}${path}`, [SUBPROTOCOL]);
+    const socket = new WebSocket(`wss://${location.host}${path}`, SUBPROTOCOLS);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
     const late = setTimeout(() => socket === this.socket && this.lost(), OPENS_WITHIN_MS);
@@ -272,7 +277,15 @@ export class Session {
           this.over({ is: "gone", why: message.text });
         }
         return;
+      case "watched":
+      case "message":
+      case "seatAsked":
+        this.screen.notice?.(message);
+        return;
       case "notConnected":
+      case "watching":
+      case "resized":
+      case "missed":
         return;
     }
   }

@@ -8,10 +8,11 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { call, identity, words } from "./api.ts";
 import { current } from "./current.ts";
 import { ask } from "./dialog.tsx";
+import { Notices, watchers } from "./live/notices.tsx";
 import { Tools } from "./live/tools.tsx";
 import type { PageProps } from "./pages.ts";
 import { saved, save } from "./saved.ts";
-import { type Grant, Session, type Status, grantOf } from "./session.ts";
+import { type Grant, type Notice, Session, type Status, grantOf } from "./session.ts";
 import { type Text, t, timeOf } from "./strings.ts";
 import { TerminalView } from "./terminal_view.ts";
 
@@ -99,6 +100,7 @@ function TerminalPage({ target }: { target: Target }) {
           </>
         )}
       </div>
+      {!over && <Notices />}
       {tools.value && !over && <Tools view={() => shell.current?.terminal ?? null} />}
       <div class="screen" ref={element} />
     </main>
@@ -160,6 +162,7 @@ class Shell {
     private readonly target: Target,
   ) {
     [status.value, kept.value, remark.value] = [{ is: "opening" }, 0, ""];
+    watchers.value = [];
     title.value = "name" in target ? target.name : "";
     const options = { signal: this.abort.signal };
     window.addEventListener("pagehide", () => this.save(), options);
@@ -226,6 +229,9 @@ class Shell {
       },
       inputFull: () => {
         remark.value = t("inputFull");
+      },
+      notice: (notice: Notice) => {
+        if (notice.type === "watched") watchers.value = notice.by;
       },
     };
     this.session = new Session(id, screen, restored?.position ?? null);

@@ -48,6 +48,8 @@ test("messages of this end are the golden bytes", () => {
     ],
     ["resize", { type: "resize", size: { rows: 40, cols: 132 } }],
     ["close", { type: "close" }],
+    ["watch", { type: "watch", token }],
+    ["answer-seat", { type: "answerSeat", request: 300, give: true }],
   ];
   for (const [name, message] of ours) assert.deepEqual(encodeMessage(message), bytes(name), name);
 });
@@ -66,6 +68,13 @@ test("messages of the gateway are read", () => {
     ["violation", ended("violation")],
     ["refused", { type: "refused", text: "no!", takenOver: true }],
     ["not-connected", { type: "notConnected", text: "no" }],
+    ["watching", { type: "watching", size: { rows: 24, cols: 80 } }],
+    ["watching-unknown", { type: "watching", size: null }],
+    ["resized", { type: "resized", size: { rows: 24, cols: 80 } }],
+    ["viewer-missed", { type: "missed", bytes: 300 }],
+    ["watched", { type: "watched", by: ["a", "b"] }],
+    ["message", { type: "message", from: "a", text: "hi" }],
+    ["seat-asked", { type: "seatAsked", request: 300, by: "a" }],
   ];
   for (const [name, message] of theirs) assert.deepEqual(control(name), message, name);
 });
@@ -88,7 +97,7 @@ test("frames are the golden bytes in both directions", () => {
 });
 
 test("each golden message that is cut short or longer is refused", () => {
-  for (const name of ["attached", "exited-3", "idle", "refused", "waiting"]) {
+  for (const name of ["attached", "exited-3", "idle", "refused", "waiting", "watching", "watched"]) {
     const whole = bytes(name);
     for (let length = 1; length < whole.length; length += 1) {
       const cut = whole.subarray(1, length);

@@ -21,6 +21,7 @@ story(async (page, context) => {
   await tools(page, terminal);
   await hostile(page, terminal);
   await flood(page, terminal);
+  await watched(context, page, terminal);
   await played(await listed(context, page, terminal));
 });
 
@@ -90,6 +91,28 @@ async function flood(page, terminal) {
   await page.keyboard.type("echo dry-$((40+2))\n");
   await terminal.sees("dry-42");
   step(`endless output stopped and a line answered after ${Math.round(performance.now() - began)} ms`);
+}
+
+async function watched(context, page, terminal) {
+  step("another page watches: the screen so far, then what comes; the owner is told");
+  const session = page.url().split("/").pop();
+  await terminal.type("clear; echo seen-before-$((40+2))");
+  await terminal.sees("seen-before-42");
+  const other = await context.newPage();
+  await other.goto(`${ORIGIN}/console/#/sessions`);
+  const row = other.locator(`[data-session="${session}"]`);
+  await row.getByRole("link", { name: "Watch" }).click();
+  const viewer = new Terminal(other);
+  await viewer.is("live");
+  await viewer.sees("seen-before-42");
+  await page.locator(".watched", { hasText: "Watched by admin" }).waitFor();
+  await terminal.type("printf '\\033]8;;javascript:window.pwned=1\\033\\\\'; echo seen-after-$((40+2))");
+  await viewer.sees("seen-after-42");
+  assert.equal(await other.evaluate(() => window.pwned), undefined);
+  await axe(other, "watch");
+  await axe(page, "terminal");
+  await other.close();
+  await page.locator(".watched").waitFor({ state: "detached" });
 }
 
 async function listed(context, page, terminal) {

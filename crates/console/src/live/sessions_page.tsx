@@ -210,6 +210,11 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
             {t("resume")}
           </a>
         )}
+        {!ended && !session.TowlineDetached && (
+          <a class="button" href={addressOf("watch", [name])} aria-label={t("watchNamed", { name })}>
+            {t("watch")}
+          </a>
+        )}
         <a class="button" href={addressOf("recording", [name])} aria-label={t("recordingOf", { name })}>
           {t("recordingLink")}
         </a>
