@@ -24,6 +24,7 @@ fn body(operation: Operation) -> &'static str {
         Operation::ResumeSession
         | Operation::TerminateSession
         | Operation::GetRecording
+        | Operation::WatchSession
         | Operation::ListSessionCommands => r#"{"SessionId":"somebody-0123456789abcdefg"}"#,
         Operation::DescribeSessions => r#"{"State":"Active"}"#,
         Operation::SendCommand => {

@@ -61,3 +61,4 @@ mod tampering;
 mod tokens;
 mod tunnel;
 mod upgrade;
+mod watching;

@@ -195,3 +195,9 @@ pub(crate) const MAX_PICTURE_ROWS: u16 = 200;
 /// Largest number in a control sequence that is drawn: more than the cells of a row or a column.
 /// It bounds the work that a few bytes of a recording can cause.
 pub(crate) const MAX_SEQUENCE_COUNT: u64 = 1000;
+
+/// Tries to watch a session again after the websocket was lost.
+pub(crate) const WATCH_TRIES: u32 = 60;
+
+/// Pause before each of them.
+pub(crate) const WATCH_TRY_EVERY: Duration = Duration::from_secs(1);

@@ -209,6 +209,19 @@ pub const LAST_USED_EVERY: Duration = Duration::from_secs(60);
 /// Requests the monitoring listener serves at once.
 pub const MAX_MONITOR_CONNECTIONS: usize = 16;
 
+/// The end of the output of a session with a terminal that is kept for a viewer who comes, bytes:
+/// some screens of text, or the drawing of a full screen with colours.
+pub const TAIL_BYTES: usize = 64 * 1024;
+
+/// Pieces that it is kept in: more are joined to one.
+pub const TAIL_PIECES: usize = 256;
+
+/// Sessions that one user watches at once.
+pub const MAX_WATCHES: usize = 16;
+
+/// How often the right of a viewer is looked at again. It ends within a second after its right.
+pub const WATCH_RIGHT_EVERY: Duration = Duration::from_millis(400);
+
 /// Viewers of one session. Each may have [`VIEWER_BYTES`] waiting: 2 MiB a session at the most.
 pub const MAX_VIEWERS: usize = 8;
 

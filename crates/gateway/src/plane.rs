@@ -121,6 +121,12 @@ pub trait Sessions: Send + Sync + 'static {
     fn start(&self, start: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>>;
     /// A new token for a session that is alive.
     fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>>;
+    /// Keeps a place for a viewer of a session, and gives a token for it.
+    fn watch(
+        &self,
+        id: &SessionId,
+        who: Watcher,
+    ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>>;
     /// Ends a session, with this sentence for users and records.
     fn terminate(&self, id: &SessionId, sentence: &str) -> BoxFuture<'_, Found>;
     /// What a live session is doing.
@@ -299,6 +305,51 @@ pub struct SessionStarted {
     pub token: String,
     /// Why it is not recorded, though a recording is wanted.
     pub not_recorded: Option<String>,
+}
+
+/// Who watches a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watcher {
+    /// ARN.
+    pub arn: String,
+    /// The session's owner is not told.
+    pub unseen: bool,
+}
+
+/// A viewer of a session, as the API holds it: it ends when its right does.
+pub trait Watching: Send + Sync + 'static {
+    /// It is over, or its token is too old and was not used.
+    fn is_over(&self) -> bool;
+    /// Ends it with this sentence for the viewer. The session goes on.
+    fn end(&self, why: &str);
+}
+
+/// A place among the viewers of a session.
+pub struct WatchGrant {
+    /// Opens the viewer's data channel once.
+    pub token: String,
+    /// The viewer, as long as it is there.
+    pub watching: std::sync::Weak<dyn Watching>,
+}
+
+/// Why a session cannot be watched.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum WatchError {
+    /// There is nothing to see.
+    #[error("the session has no terminal: only sessions with a terminal can be watched")]
+    NoTerminal,
+    /// It ended meanwhile.
+    #[error("the session is over")]
+    Over,
+    /// It has all the viewers that it may have.
+    #[error("the session has {most} viewers, and may not have more")]
+    TooManyViewers {
+        /// That number.
+        most: usize,
+    },
+    /// Something of ours failed.
+    #[error("internal error: {0}")]
+    Internal(String),
 }
 
 /// Why no session was opened.

@@ -12,7 +12,7 @@ use towline_wire::lane::Lanes;
 use crate::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped, Found,
     LiveState, OutputName, OutputPiece, Presence, RotateError, SessionStart, SessionStarted,
-    Sessions, StartError,
+    Sessions, StartError, WatchError, WatchGrant, Watcher,
 };
 
 /// The data plane that is not there.
@@ -24,6 +24,13 @@ impl Sessions for Unattached {
         Box::pin(async { Err(StartError::NotConnected) })
     }
     fn resume(&self, _: &SessionId) -> BoxFuture<'_, Found<String>> {
+        Box::pin(async { Found::Nowhere })
+    }
+    fn watch(
+        &self,
+        _: &SessionId,
+        _: Watcher,
+    ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
         Box::pin(async { Found::Nowhere })
     }
     fn terminate(&self, _: &SessionId, _: &str) -> BoxFuture<'_, Found> {

@@ -172,6 +172,9 @@ fn row_of(operation: Operation) -> Row {
             row(user(json!({ "GroupName": "target" })), TAGGED, "ResourceNotFoundException")
         }
         Operation::ListSessionCommands => row(json!({ "SessionId": SESSION }), PLAIN, "done"),
+        Operation::WatchSession => {
+            row(json!({ "SessionId": SESSION }), TAGGED, "DoesNotExistException")
+        }
         Operation::GetRecording => {
             row(json!({ "SessionId": SESSION }), PLAIN, "DoesNotExistException")
         }

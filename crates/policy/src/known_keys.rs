@@ -106,9 +106,16 @@ const TOKEN_SERVICE: &[&str] = &[
 
 /// Our own: the parameters of the session document or command that is asked for, defaults included,
 /// by name; the whole command that they make; and the
-/// keys of tags that an activation lets devices bring.
-const TOWLINE: &[&str] =
-    &["towline:commandline", "towline:devicetagkeys", "towline:documentparameter/"];
+/// keys of tags that an activation lets devices bring; the program that makes the request; owner and
+/// document of a session that is watched.
+const TOWLINE: &[&str] = &[
+    "towline:client",
+    "towline:commandline",
+    "towline:devicetagkeys",
+    "towline:documentparameter/",
+    "towline:sessiondocument",
+    "towline:sessionowner",
+];
 
 /// The whole command of each step.
 pub(crate) const COMMAND_LINE: &str = "towline:commandline";

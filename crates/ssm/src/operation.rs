@@ -18,6 +18,10 @@ use crate::error::{ApiError, ErrorCode};
 /// operation has this name. Its resource is the device.
 pub const USE_RESERVED_SESSION: &str = "towline:UseReservedSession";
 
+/// The action of who may watch a session without its owner being told. Policies name it; no
+/// operation has this name. Its resource is the session.
+pub const WATCH_SESSION_UNSEEN: &str = "towline:WatchSessionUnseen";
+
 /// The API an operation belongs to. It decides the target prefix, the body format and the signing
 /// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -212,6 +216,8 @@ operations! {
     RenameDevice: Towline, write, Device;
     /// Reads a session's recording, piece by piece.
     GetRecording: Towline, read, Session;
+    /// Gives a token to watch a live session with.
+    WatchSession: Towline, write, Session;
     /// Looks events of the audit trail up.
     LookupEvents: CloudTrail, read, Any;
     /// Makes a document.

@@ -464,6 +464,8 @@ def what_was_done_is_looked_up_in_the_form_of_cloudtrail():
 @check
 def a_recording_that_is_not_there_is_missed():
     towline("GetRecording", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    towline("WatchSession", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    towline("WatchSession", {"SessionId": ""}, expect="ValidationException")
     unknown = {"SessionId": "admin-0123456789abcdefg"}
     towline("ListSessionCommands", unknown, expect="DoesNotExistException")
     towline("GetRecording", {"SessionId": "../x"}, expect="DoesNotExistException")

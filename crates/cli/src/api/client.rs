@@ -36,7 +36,7 @@ use towline_ssm::api::sts::{self, CallerIdentity};
 use towline_ssm::api::{error_from_answer, from_answer, to_json};
 use towline_ssm::operation::Service;
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
-use towline_wire::client::SUBPROTOCOL;
+use towline_wire::client::{SUBPROTOCOL, SUBPROTOCOL_2};
 use towline_wire::text::connection_error;
 
 use super::error::CallError;
@@ -154,7 +154,7 @@ impl Client {
             .header(header::UPGRADE, "websocket")
             .header(header::SEC_WEBSOCKET_VERSION, "13")
             .header(header::SEC_WEBSOCKET_KEY, &key)
-            .header(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL)
+            .header(header::SEC_WEBSOCKET_PROTOCOL, format!("{SUBPROTOCOL_2}, {SUBPROTOCOL}"))
             .body(Full::default())
             .map_err(|error| broken(&to, &error))?;
         let response = exchange(&mut connection, request, &to).await?;
@@ -290,8 +290,9 @@ async fn accept(
     if !is(header::SEC_WEBSOCKET_ACCEPT, &derive_accept_key(key.as_bytes())) {
         return Err(refuse("its websocket answer does not match the request".to_owned()));
     }
+    let spoken = |name: &&str| is(header::SEC_WEBSOCKET_PROTOCOL, name);
     let dialect = match response.headers().get(header::SEC_WEBSOCKET_PROTOCOL) {
-        Some(_) if is(header::SEC_WEBSOCKET_PROTOCOL, SUBPROTOCOL) => Dialect::Towline,
+        Some(_) if [SUBPROTOCOL, SUBPROTOCOL_2].iter().any(spoken) => Dialect::Towline,
         Some(_) => return Err(refuse(format!("it does not speak {SUBPROTOCOL}"))),
         None => Dialect::Aws,
     };

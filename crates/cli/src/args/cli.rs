@@ -10,7 +10,7 @@ use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
 use super::device::{ActivationCommand, DevicesArgs, TagArgs};
-use super::session::{AttachArgs, ExecArgs, SessionsArgs, ShellArgs};
+use super::session::{AttachArgs, ExecArgs, SessionsArgs, ShellArgs, WatchArgs};
 use super::{admin, evidence, identity, policy, run, tunnel};
 use crate::config::Flags;
 use crate::exit;
@@ -92,6 +92,8 @@ pub(crate) enum Command {
     },
     /// List sessions
     Sessions(SessionsArgs),
+    /// Watch a session with a terminal, read-only; ^C leaves
+    Watch(WatchArgs),
     /// End a session
     Terminate {
         /// Session id, as listed by `towline sessions`

@@ -53,6 +53,16 @@ impl ScreenArgs {
     }
 }
 
+/// `watch`.
+#[derive(Debug, Args)]
+pub(crate) struct WatchArgs {
+    /// Session id, as listed by `towline sessions`
+    pub session: String,
+    /// Do not tell the session's owner; needs the right towline:WatchSessionUnseen
+    #[arg(long)]
+    pub unseen: bool,
+}
+
 /// `exec`.
 #[derive(Debug, Args)]
 pub(crate) struct ExecArgs {

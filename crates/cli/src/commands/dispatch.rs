@@ -8,7 +8,7 @@ use std::path::Path;
 use super::context::Context;
 use super::{
     access, activation, admin, aws_config, cast_file, command_log, copy, devices, export, offline,
-    play, recordings, run, sessions, shell, ssh_config, tunnel, verify,
+    play, recordings, run, sessions, shell, ssh_config, tunnel, verify, watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
@@ -61,6 +61,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Tag(args) => devices::tag(&mut context, args).await?,
         Command::Whoami => admin::whoami(&mut context).await?,
         Command::Sessions(args) => sessions::list(&mut context, args).await?,
+        Command::Watch(args) => return watch::run(context, args).await,
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,
         Command::Access(command) => access::run(&mut context, command).await?,

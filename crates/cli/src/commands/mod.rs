@@ -26,5 +26,6 @@ mod ssh_config;
 mod target;
 mod tunnel;
 mod verify;
+mod watch;
 
 pub(crate) use dispatch::dispatch;

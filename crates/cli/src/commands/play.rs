@@ -18,7 +18,7 @@ use crate::output::Output;
 use crate::terminal::printable;
 
 /// Leaves alternate screens, shows the cursor, ends colours and margins.
-const AFTERWARDS: &str = "\u{1b}[?1049l\u{1b}[?25h\u{1b}[0m\u{1b}[r\r\n";
+pub(super) const AFTERWARDS: &str = "\u{1b}[?1049l\u{1b}[?25h\u{1b}[0m\u{1b}[r\r\n";
 
 /// Plays these lines.
 pub(super) async fn play(mut lines: Lines, args: &PlayArgs, output: Output) -> Result<(), Failure> {

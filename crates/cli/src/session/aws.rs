@@ -170,6 +170,8 @@ impl Aws {
                 self.end();
                 Ok(())
             }
+            // AWS's dialect has no viewers and no requests for a seat: nothing of ours sends these.
+            FromClient::Watch { .. } | FromClient::AnswerSeat { .. } => Ok(()),
         }
     }
 

@@ -268,7 +268,29 @@ impl Driver {
                 self.local.status.say(&[format!("towline: {}", printable(&text))]);
                 Ok(())
             }
+            ToClient::Watched { by } => {
+                self.say_who_watches(&by);
+                Ok(())
+            }
+            ToClient::Message { from, text } => {
+                let line = format!("towline: message from {from}: {text}");
+                self.local.status.say(&[printable(&line)]);
+                Ok(())
+            }
+            // For viewers; and a client that cannot answer is not asked for its seat.
+            ToClient::Watching { .. }
+            | ToClient::Resized(_)
+            | ToClient::Missed { .. }
+            | ToClient::SeatAsked { .. } => Ok(()),
         }
+    }
+
+    fn say_who_watches(&mut self, by: &[String]) {
+        let line = match by {
+            [] => "towline: nobody watches this session any more".to_owned(),
+            by => format!("towline: this session is watched by {}", by.join(", ")),
+        };
+        self.local.status.say(&[printable(&line)]);
     }
 
     fn on_lost(&mut self, why: &str) -> Result<(), SessionError> {

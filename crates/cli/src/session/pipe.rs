@@ -184,7 +184,13 @@ impl Pipe {
                 Ok(Happened::Ended(Ending::new(exit::REFUSED, printable(&text))))
             }
             // The stream of the connection says the same.
-            ToClient::NotConnected { .. } => Ok(Happened::Nothing),
+            ToClient::NotConnected { .. }
+            | ToClient::Watching { .. }
+            | ToClient::Resized(_)
+            | ToClient::Missed { .. }
+            | ToClient::Watched { .. }
+            | ToClient::Message { .. }
+            | ToClient::SeatAsked { .. } => Ok(Happened::Nothing),
         }
     }
 }

@@ -140,6 +140,25 @@ impl Api {
         Ok(set)
     }
 
+    /// The same with consequences: a caller without the right to an action that is no operation is
+    /// refused.
+    pub(super) async fn authorize_action(
+        &self,
+        call: &Call,
+        action: &str,
+        question: &Question,
+    ) -> Result<(), ApiError> {
+        let set = self.policies_of(call).await?;
+        let request = asked(call, self, action, question);
+        let decision = evaluate(&set, &request);
+        if request.fault().is_none() && decision.is_allowed() {
+            return Ok(());
+        }
+        call.asked(question.shown(), false);
+        call.note("denied", decision.to_string());
+        Err(self.refusal(call, question, &set, &request, decision.effect))
+    }
+
     fn refusal(
         &self,
         call: &Call,
@@ -149,7 +168,7 @@ impl Api {
         outcome: Outcome,
     ) -> ApiError {
         let (action, principal, resource) =
-            (call.operation.iam_action(), &call.caller.arn, question.shown());
+            (request.action.as_str(), &call.caller.arn, question.shown());
         let mut message = format!(
             "User: {principal} is not authorized to perform: {action} on resource: {resource} "
         );
@@ -240,6 +259,7 @@ pub(super) fn asked_by(
         context.set("aws:MultiFactorAuthPresent", ["false"]); // known to be so: there are no second factors here
         context.set("aws:SourceIdentity", temporary.source_identity.iter().map(String::as_str));
     }
+    context.set("towline:Client", [call.client()]);
     context.set("aws:SourceIp", [call.source.to_string()]);
     context.set("aws:CurrentTime", [call.now.whole_seconds().to_rfc3339()]);
     context.set("aws:EpochTime", [now.unix_timestamp().to_string()]);

@@ -139,6 +139,24 @@ impl Call {
         call
     }
 
+    /// With which program the request was made: the condition key `towline:Client`. A cookie proves the
+    /// console. For a signature the program's own name is taken, which proves nothing: any holder of
+    /// an access key may call itself as it likes.
+    pub(super) fn client(&self) -> &'static str {
+        match self.caller.proof {
+            Proof::Cookie { .. } => "console",
+            Proof::Signature if self.user_agent.starts_with("towline/") => "cli",
+            // What the official plugin calls itself, and the only operation that it asks for.
+            Proof::Signature
+                if self.operation == Operation::ResumeSession
+                    && self.user_agent.starts_with("aws-sdk-go") =>
+            {
+                "plugin"
+            }
+            Proof::Signature => "aws",
+        }
+    }
+
     /// The answer sets this cookie.
     pub(super) fn set_cookie(&self, cookie: String) {
         self.lock().set_cookie = Some(cookie);

@@ -135,6 +135,7 @@ impl Api {
             Operation::GetSignIn => json(self.get_sign_in(call).await),
             Operation::DeleteSignIn => json(self.delete_sign_in(call).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
+            Operation::WatchSession => json(Box::pin(self.watch_session(call, parse(body)?)).await),
             Operation::RenameDevice => json(self.rename_device(call, parse(body)?).await),
         };
         if answer.is_ok()

@@ -41,6 +41,7 @@ use crate::plane::{Peer, Visitor};
 
 /// The API's own route.
 pub fn routes(api: Arc<Api>) -> Router {
+    let _ = api.own.set(Arc::downgrade(&api));
     Router::new().route("/", any(call)).with_state(api)
 }
 

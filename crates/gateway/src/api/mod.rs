@@ -52,6 +52,8 @@ mod sts;
 mod tags;
 mod tokens;
 mod trust;
+mod watches;
+mod watching;
 mod way_in;
 
 pub use http::routes;

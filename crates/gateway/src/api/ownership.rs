@@ -78,6 +78,23 @@ impl Api {
         about: About,
     ) -> Result<Option<Session>, ApiError> {
         call.note("sessionId", id);
+        let (question, session) = self.about_session(call, id, about).await?;
+        self.authorize(call, &question).await?;
+        Ok(session)
+    }
+
+    /// Whether a session is the caller's.
+    pub(super) fn is_own(&self, call: &Call, session: &Session) -> bool {
+        Owner::of_row(session).is(&call.caller)
+    }
+
+    /// The question about a session, and its row.
+    pub(super) async fn about_session(
+        &self,
+        call: &Call,
+        id: &str,
+        about: About,
+    ) -> Result<(Question, Option<Session>), ApiError> {
         let realm = self.realm();
         let session = self.store().sessions().get(id).await.or_internal("cannot read a session")?;
         let mut question =
@@ -109,8 +126,7 @@ impl Api {
                 && parsed.is_some_and(|id| id.owner() == call.caller.name.as_str()) => {}
             None => disown(&mut question, call),
         }
-        self.authorize(call, &question).await?;
-        Ok(session)
+        Ok((question, session))
     }
 
     /// The owner of a session whose row is gone, from its recording.

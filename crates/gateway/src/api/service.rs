@@ -4,7 +4,7 @@
 //! - What it keeps is bounded: failures by source, replays, parsed policies, uses of keys.
 
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::Semaphore;
 use towline_archive::Archive;
@@ -19,6 +19,7 @@ use super::paging::Pages;
 use super::policy_cache::PolicyCache;
 use super::replay::ReplayWindow;
 use super::sign_in::SignInSettings;
+use super::watches::Watches;
 use crate::audit::AuditLog;
 use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
@@ -74,6 +75,9 @@ pub struct Api {
     pub(super) policies: PolicyCache,
     pub(super) last_used: LastUsed,
     pub(super) pages: Pages,
+    pub(super) watches: Watches,
+    /// Itself, for what outlives a request.
+    pub(super) own: OnceLock<Weak<Api>>,
 }
 
 impl Api {
@@ -91,6 +95,8 @@ impl Api {
             policies: PolicyCache::default(),
             last_used: LastUsed::default(),
             pages: Pages::new()?,
+            watches: Watches::default(),
+            own: OnceLock::new(),
             parts,
         })
     }

@@ -291,7 +291,7 @@ impl Api {
         session
     }
 
-    fn stream_url(&self, call: &Call, session: &SessionId) -> String {
+    pub(super) fn stream_url(&self, call: &Call, session: &SessionId) -> String {
         let host = self.parts.stream_url_host.as_deref().unwrap_or(&call.host);
         format!("wss://{host}/v1/data-channel/{session}?role=publish_subscribe")
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use axum::response::Response;
 use towline_ssm::message::{HEADER, MAX_PAYLOAD};
-use towline_wire::client::SUBPROTOCOL;
+use towline_wire::client::{SUBPROTOCOL, SUBPROTOCOL_2};
 use towline_wire::frame::MAX_FRAME;
 use tracing::Instrument as _;
 
@@ -30,23 +30,27 @@ impl Channels {
 
 impl DataChannels for Channels {
     fn open(&self, request: ChannelRequest) -> Response {
-        let ours = request.headers.get_all("sec-websocket-protocol").iter().any(|offered| {
-            offered
-                .to_str()
-                .is_ok_and(|offered| offered.split(',').any(|one| one.trim() == SUBPROTOCOL))
-        });
+        let offered = |name: &str| {
+            request.headers.get_all("sec-websocket-protocol").iter().any(|offered| {
+                offered
+                    .to_str()
+                    .is_ok_and(|offered| offered.split(',').any(|one| one.trim() == name))
+            })
+        };
+        let ours = [SUBPROTOCOL_2, SUBPROTOCOL].into_iter().find(|name| offered(name));
         let (session, visitor) = (request.session, request.visitor);
-        if ours {
+        if let Some(spoken) = ours {
             let hub = Arc::clone(&self.hub);
             let upgrade = request
                 .upgrade
-                .protocols([SUBPROTOCOL])
+                .protocols([spoken])
                 .max_message_size(MAX_FRAME)
                 .max_frame_size(MAX_FRAME)
                 .read_buffer_size(CHANNEL_READ_AHEAD);
             let span = tracing::info_span!("session", id = session);
             return upgrade.on_upgrade(move |socket| {
-                towline::serve(hub, session, socket, visitor).instrument(span)
+                let hears = spoken == SUBPROTOCOL_2;
+                towline::serve(hub, session, socket, visitor, hears).instrument(span)
             });
         }
         let aws = Arc::clone(&self.aws);

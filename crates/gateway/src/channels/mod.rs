@@ -12,6 +12,7 @@ mod aws;
 mod dialects;
 mod towline;
 mod upgrade;
+mod viewer;
 
 pub use dialects::Channels;
 pub use upgrade::routes;

@@ -1,4 +1,4 @@
-//! The dialect `towline.stream.1`: frames of the wire, one in each binary message.
+//! The dialects `towline.stream.1` and `towline.stream.2`: frames of the wire, one in each binary message.
 //!
 //! Data flow in: message -> frame -> [`Session::input`] and its siblings. Way out: client's queue ->
 //! frames -> messages.
@@ -17,14 +17,15 @@ use futures_util::{SinkExt as _, StreamExt as _};
 use towline_wire::client::{ERR, FromClient, IO, ToClient};
 use towline_wire::frame::{Frame, StreamId};
 use towline_wire::lane::Lane;
-use towline_wire::message::{decode, encode};
+use towline_wire::message::{Size, decode, encode};
 
+use super::viewer;
 use crate::limits::{CHANNEL_BATCH, CHANNEL_FIRST_MESSAGE, CHANNEL_PING_EVERY, CHANNEL_STALLED};
 use crate::plane::{EndReason, Visitor};
-use crate::sessions::{ClientQueue, Control, Hub, Session, ToChannel};
+use crate::sessions::{ClientQueue, Control, Hub, Session, ToChannel, Viewer};
 
-type Sink = SplitSink<WebSocket, Message>;
-type Stream = SplitStream<WebSocket>;
+pub(super) type Sink = SplitSink<WebSocket, Message>;
+pub(super) type Stream = SplitStream<WebSocket>;
 
 /// What the loop does next.
 enum Next {
@@ -39,25 +40,27 @@ pub(super) async fn serve(
     name: String,
     socket: WebSocket,
     visitor: Option<Visitor>,
+    hears: bool,
 ) {
     let (mut sink, mut stream) = socket.split();
     let Some(first) = first_word(&mut stream).await else { return };
-    let attached = first.and_then(|body| match Frame::decode(&body) {
-        Ok(Frame::Control(message)) => match decode::<FromClient>(message) {
-            Ok(FromClient::Attach { token, received, room, size }) => match hub.session(&name) {
-                Some(session) => {
-                    session.attach(&token, received, room, size).map(|queue| (session, queue))
-                }
-                None => Err("there is no such session, or it is over"),
-            },
-            _ => Err("the first message must be an attach"),
-        },
-        _ => Err("the first message must be a control frame"),
-    });
-    match attached {
-        Ok((session, queue)) => {
-            if let Some(Visitor(standing)) = &visitor {
-                standing.prove();
+    let prove = || {
+        if let Some(Visitor(standing)) = &visitor {
+            standing.prove();
+        }
+    };
+    match first.and_then(|body| welcome(&hub, &name, &body)) {
+        Ok(Welcome::Viewer(session, viewer, size)) => {
+            prove();
+            tracing::info!(who = viewer.who.arn, "viewer attached");
+            viewer::carry(&session, &viewer, size, &mut sink, &mut stream).await;
+            session.viewer_gone(&viewer);
+            tracing::info!(who = viewer.who.arn, "viewer detached");
+        }
+        Ok(Welcome::Client(session, queue)) => {
+            prove();
+            if hears {
+                session.hears_notices(&queue);
             }
             hub.mark(&session);
             tracing::info!("client attached");
@@ -77,6 +80,33 @@ pub(super) async fn serve(
         }
     }
     let _ = tokio::time::timeout(CHANNEL_FIRST_MESSAGE, sink.close()).await;
+}
+
+/// Who has come.
+enum Welcome {
+    Client(Arc<Session>, Arc<ClientQueue>),
+    Viewer(Arc<Session>, Arc<Viewer>, Option<Size>),
+}
+
+/// What the first message asks for.
+fn welcome(hub: &Hub, name: &str, body: &[u8]) -> Result<Welcome, &'static str> {
+    let Ok(Frame::Control(message)) = Frame::decode(body) else {
+        return Err("the first message must be a control frame");
+    };
+    let session = || hub.session(name).ok_or("there is no such session, or it is over");
+    match decode::<FromClient>(message) {
+        Ok(FromClient::Attach { token, received, room, size }) => {
+            let session = session()?;
+            let queue = session.attach(&token, received, room, size)?;
+            Ok(Welcome::Client(session, queue))
+        }
+        Ok(FromClient::Watch { token }) => {
+            let session = session()?;
+            let (viewer, size) = session.watch(&token)?;
+            Ok(Welcome::Viewer(session, viewer, size))
+        }
+        _ => Err("the first message must be an attach"),
+    }
 }
 
 /// The first message, or what is wrong with it; `None` when the client has gone.
@@ -224,7 +254,10 @@ impl Client<'_> {
                 self.hub.end_for(self.session, reason);
                 Next::GoOn
             }
-            FromClient::Attach { .. } => Next::Refuse("a client attaches once"),
+            FromClient::Attach { .. } | FromClient::Watch { .. } => {
+                Next::Refuse("a client attaches once")
+            }
+            FromClient::AnswerSeat { .. } => Next::GoOn,
         }
     }
 }
@@ -246,7 +279,7 @@ fn encode_item(item: &ToChannel) -> Option<Message> {
     Some(Message::Binary(body.into()))
 }
 
-fn word(message: &ToClient) -> Option<Message> {
+pub(super) fn word(message: &ToClient) -> Option<Message> {
     let control = encode(message).ok()?;
     let mut body = Vec::new();
     Frame::Control(&control).encode_body(&mut body);

@@ -12,7 +12,7 @@ use super::{opening, token};
 use crate::pace::Pace;
 use crate::plane::{
     self, Dropped, EndReason, Found, LiveState, RotateError, SessionStart, SessionStarted,
-    StartError,
+    StartError, WatchError, WatchGrant, Watcher, Watching,
 };
 
 /// The handle of the plane's interface: it knows its own `Arc`.
@@ -41,6 +41,20 @@ impl plane::Sessions for HubHandle {
             Some(text)
         });
         Box::pin(ready(fresh.into()))
+    }
+
+    fn watch(
+        &self,
+        id: &SessionId,
+        who: Watcher,
+    ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
+        let permitted = self.0.session(id.as_str()).map(|session| {
+            let no_token = || WatchError::Internal("the system gave no random bytes".to_owned());
+            let (token, text) = token::Token::fresh(Instant::now()).ok_or_else(no_token)?;
+            let viewer: Arc<dyn Watching> = session.permit_watch(who, token)?;
+            Ok(WatchGrant { token: text, watching: Arc::downgrade(&viewer) })
+        });
+        Box::pin(ready(permitted.into()))
     }
 
     fn terminate(&self, id: &SessionId, sentence: &str) -> BoxFuture<'_, Found> {

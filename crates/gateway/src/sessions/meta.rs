@@ -41,11 +41,23 @@ pub struct Meta {
 }
 
 impl Meta {
+    /// It runs on a terminal.
+    #[must_use]
+    pub fn has_terminal(&self) -> bool {
+        has_terminal(self.session_type)
+    }
+
     /// It needs neither a client nor traffic nor a link.
     #[must_use]
     pub fn is_detached(&self) -> bool {
         self.session_type == DETACHED
     }
+}
+
+/// Whether sessions of this type, as stored, run on a terminal. Those of an older version have none
+/// stored, and are shells.
+pub(crate) fn has_terminal(session_type: &str) -> bool {
+    matches!(session_type, "" | "Standard_Stream" | "InteractiveCommands")
 }
 
 /// The AWS dialect's name for what a session does, as stored; a shell's for a row of an older

@@ -31,6 +31,7 @@ mod scripts;
 mod session;
 mod session_map;
 mod step_name;
+mod tail;
 #[cfg(test)]
 mod tests;
 mod token;
@@ -48,4 +49,4 @@ pub use queue::{ClientQueue, ToChannel};
 pub use scripts::StepSession;
 pub use session::Session;
 pub(crate) use step_name::{of_step, session_name};
-pub use viewers::{ToViewer, TooManyViewers, Viewer};
+pub use viewers::{ToViewer, Viewer};

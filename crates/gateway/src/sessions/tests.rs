@@ -82,6 +82,8 @@ fn words(queue: &ClientQueue) -> Vec<String> {
         ToChannel::Word(ToClient::Ended { reason, .. }) => format!("ended {reason:?}"),
         ToChannel::Word(ToClient::Refused { taken_over, .. }) => format!("refused {taken_over}"),
         ToChannel::Word(ToClient::NotConnected { text }) => format!("not connected {text}"),
+        ToChannel::Word(ToClient::Watched { by }) => format!("watched by {by:?}"),
+        ToChannel::Word(other) => format!("{other:?}"),
     };
     queue.take(usize::MAX).0.into_iter().map(name).collect()
 }

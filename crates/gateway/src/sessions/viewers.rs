@@ -1,69 +1,88 @@
 //! Read-only viewers of a session, beside its one client.
 //!
-//! Data flow: output of the device -> the tape and each [`Viewer`] -> what shows it. A viewer has
-//! no way back to the session.
+//! Data flow: a permitted user gets a token and a [`Viewer`] that waits for its channel -> the
+//! channel presents the token -> output of the device goes to the tape and to each viewer -> what
+//! shows it. A viewer has no way back to the session.
 //!
 //! # Invariants
-//! - At most [`MAX_VIEWERS`] viewers of a session, and at most [`VIEWER_BYTES`] and [`VIEWER_ITEMS`]
-//!   waiting for one.
-//! - A viewer gives no credit and is never waited for: what does not fit is counted, and the viewer
-//!   is told how many bytes it missed before it gets the next ones.
+//! - At most [`MAX_VIEWERS`] viewers of a session, those that were permitted and have not come
+//!   included, and at most [`VIEWER_BYTES`] and [`VIEWER_ITEMS`] waiting for one.
+//! - A viewer gives no credit and is never waited for: what does not fit is counted. The viewer is
+//!   then told how many bytes it missed, and gets the end of the output for a fresh screen.
 //! - The end of a viewer does not touch the session; the end of the session reaches each viewer
 //!   after all that still waits for it.
 //!
 //! # Not here
-//! - Who may watch: the API, which has no operation for it yet.
+//! - Who may watch, and for how long: the API.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, Weak};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
-use towline_wire::lane::Lane;
+use tokio::time::Instant;
+use towline_wire::client::ToClient;
+use towline_wire::message::Size;
 
-use crate::limits::{MAX_VIEWERS, VIEWER_BYTES, VIEWER_ITEMS};
+use super::tail::Tail;
+use super::token::Token;
+use crate::limits::{MAX_VIEWERS, TOKEN_LIFE, VIEWER_BYTES, VIEWER_ITEMS};
 use crate::lock::lock;
+use crate::plane::{WatchError, Watcher, Watching};
 
 /// One thing for a viewer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ToViewer {
     /// Output bytes.
-    Output(Lane, Bytes),
-    /// So many bytes of output did not fit, in all lanes together.
+    Output(Bytes),
+    /// So many bytes of output did not fit. The end of the output follows, for a fresh screen.
     Missed(u64),
-    /// The session is over, with this sentence. Nothing follows.
-    Ended(String),
+    /// The terminal has this size.
+    Resized(Size),
+    /// The last word.
+    Last(ToClient),
 }
 
 #[derive(Debug, Default)]
 struct Waiting {
     items: VecDeque<ToViewer>,
     bytes: usize,
-    /// Bytes that did not fit since the last item.
+    /// Bytes that did not fit.
     missed: u64,
-    ended: bool,
+    /// Nothing is taken in any more.
+    over: bool,
+    /// Its channel is open.
+    attached: bool,
 }
 
 /// One viewer. It is detached when it is dropped.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Viewer {
+    /// Who it is.
+    pub who: Watcher,
+    permitted: Instant,
     waiting: Mutex<Waiting>,
     ready: Notify,
 }
 
 impl Viewer {
-    /// Takes what waits. The second value is true when nothing will ever follow.
-    #[must_use]
-    pub fn take(&self) -> (Vec<ToViewer>, bool) {
+    fn new(who: Watcher, now: Instant) -> Self {
+        Self { who, permitted: now, waiting: Mutex::default(), ready: Notify::new() }
+    }
+
+    /// Takes what waits; `tail` is what a fresh screen shows. The second value is true when nothing
+    /// will ever follow.
+    pub(super) fn take(&self, tail: &Tail) -> (Vec<ToViewer>, bool) {
         let mut waiting = lock(&self.waiting);
         waiting.bytes = 0;
         let mut taken: Vec<ToViewer> = waiting.items.drain(..).collect();
-        if waiting.missed > 0 {
-            // Nothing came after the bytes that did not fit: they are told now.
-            let at = taken.len() - usize::from(matches!(taken.last(), Some(ToViewer::Ended(_))));
-            taken.insert(at, ToViewer::Missed(std::mem::take(&mut waiting.missed)));
+        let missed = std::mem::take(&mut waiting.missed);
+        if missed > 0 {
+            let last = taken.pop_if(|item| matches!(item, ToViewer::Last(_)));
+            taken.extend([ToViewer::Missed(missed), ToViewer::Output(tail.shown())]);
+            taken.extend(last);
         }
-        (taken, waiting.ended)
+        (taken, waiting.over)
     }
 
     /// Waits until something may be there. For one waiter.
@@ -71,76 +90,139 @@ impl Viewer {
         self.ready.notified().await;
     }
 
-    /// Queues output, or counts it as missed.
-    fn output(&self, lane: Lane, data: &Bytes) {
+    /// Queues something, or counts output as missed. What follows missed output is missed as well.
+    fn push(&self, item: ToViewer) {
         let mut waiting = lock(&self.waiting);
-        let full = waiting.bytes + data.len() > VIEWER_BYTES || waiting.items.len() >= VIEWER_ITEMS;
-        if full {
-            waiting.missed += data.len() as u64;
-            return; // it was woken for what fills the queue
+        if waiting.over {
+            return;
         }
-        if waiting.missed > 0 {
-            let missed = std::mem::take(&mut waiting.missed);
-            waiting.items.push_back(ToViewer::Missed(missed));
+        if let ToViewer::Output(data) = &item {
+            let full = waiting.bytes + data.len() > VIEWER_BYTES;
+            if waiting.missed > 0 || full || waiting.items.len() >= VIEWER_ITEMS {
+                waiting.missed += data.len() as u64;
+                return; // it was woken for what fills the queue
+            }
+            waiting.bytes += data.len();
         }
-        waiting.bytes += data.len();
-        waiting.items.push_back(ToViewer::Output(lane, data.clone()));
+        // Sizes that come without a pause are one size.
+        if let (ToViewer::Resized(size), Some(ToViewer::Resized(last))) =
+            (&item, waiting.items.back_mut())
+        {
+            *last = *size;
+            return;
+        }
+        waiting.items.push_back(item);
         drop(waiting);
         self.ready.notify_one();
     }
 
-    fn end(&self, sentence: &str) {
+    fn last(&self, word: ToClient) {
         let mut waiting = lock(&self.waiting);
-        if !waiting.ended {
-            waiting.ended = true;
-            waiting.items.push_back(ToViewer::Ended(sentence.to_owned()));
+        if !waiting.over {
+            waiting.over = true;
+            waiting.items.push_back(ToViewer::Last(word));
         }
         drop(waiting);
         self.ready.notify_one();
     }
 }
 
-/// A session has all the viewers that it may have.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the session has {MAX_VIEWERS} viewers, and may not have more")]
-pub struct TooManyViewers;
+impl Watching for Viewer {
+    fn is_over(&self) -> bool {
+        let waiting = lock(&self.waiting);
+        waiting.over || (!waiting.attached && self.permitted.elapsed() >= TOKEN_LIFE)
+    }
 
-/// The viewers of one session.
+    fn end(&self, why: &str) {
+        self.last(ToClient::Refused { text: why.to_owned(), taken_over: false });
+    }
+}
+
+/// The viewers of one session, and what a new one is shown first.
 #[derive(Debug, Default)]
-pub(super) struct Viewers(Vec<Weak<Viewer>>);
+pub(super) struct Viewers {
+    permitted: Vec<(Token, Arc<Viewer>)>,
+    attached: Vec<Weak<Viewer>>,
+    tail: Tail,
+    size: Option<Size>,
+}
 
 impl Viewers {
-    /// Adds a viewer, who sees what comes from now on.
-    pub(super) fn add(&mut self) -> Result<Arc<Viewer>, TooManyViewers> {
-        self.0.retain(|viewer| viewer.strong_count() > 0);
-        if self.0.len() >= MAX_VIEWERS {
-            return Err(TooManyViewers);
+    /// Keeps a place for a viewer who comes with this token.
+    pub(super) fn permit(&mut self, who: Watcher, token: Token) -> Result<Arc<Viewer>, WatchError> {
+        self.permitted.retain(|(_, viewer)| !viewer.is_over());
+        self.attached.retain(|viewer| viewer.strong_count() > 0);
+        if self.permitted.len() + self.attached.len() >= MAX_VIEWERS {
+            return Err(WatchError::TooManyViewers { most: MAX_VIEWERS });
         }
-        let viewer = Arc::new(Viewer::default());
-        self.0.push(Arc::downgrade(&viewer));
+        let viewer = Arc::new(Viewer::new(who, Instant::now()));
+        self.permitted.push((token, Arc::clone(&viewer)));
         Ok(viewer)
     }
 
-    /// True while nobody watches: then output is not prepared for viewers.
-    pub(super) const fn is_empty(&self) -> bool {
-        self.0.is_empty()
+    /// The viewer of this token, who is shown the end of the output and then what comes; and the
+    /// size of the terminal.
+    pub(super) fn attach(&mut self, token: &str) -> Option<(Arc<Viewer>, Option<Size>)> {
+        let now = Instant::now();
+        let at = self.permitted.iter().position(|(held, _)| held.opens(token, now))?;
+        let (_, viewer) = self.permitted.swap_remove(at);
+        {
+            let mut waiting = lock(&viewer.waiting);
+            if waiting.over {
+                return None; // the right went before its token was used
+            }
+            waiting.attached = true;
+        }
+        self.attached.push(Arc::downgrade(&viewer));
+        let tail = self.tail.shown();
+        if !tail.is_empty() {
+            viewer.push(ToViewer::Output(tail));
+        }
+        Some((viewer, self.size))
+    }
+
+    /// What waits for a viewer.
+    pub(super) fn take(&self, viewer: &Viewer) -> (Vec<ToViewer>, bool) {
+        viewer.take(&self.tail)
+    }
+
+    /// ARNs of those who watch now and are seen; `but`: one who is leaving.
+    pub(super) fn seen(&self, but: Option<&Viewer>) -> Vec<String> {
+        let viewers = self.attached.iter().filter_map(Weak::upgrade);
+        let left = |viewer: &Viewer| but.is_some_and(|but| std::ptr::eq(but, viewer));
+        let seen = viewers.filter(|viewer| !viewer.who.unseen && !left(viewer));
+        seen.map(|viewer| viewer.who.arn.clone()).collect()
     }
 
     /// Gives output to all viewers; forgets those that are gone.
-    pub(super) fn output(&mut self, lane: Lane, data: &Bytes) {
-        self.0.retain(|viewer| {
+    pub(super) fn output(&mut self, data: &Bytes) {
+        self.tail.push(data);
+        self.each(&ToViewer::Output(data.clone()));
+    }
+
+    /// The terminal has another size.
+    pub(super) fn resized(&mut self, size: Size) {
+        if self.size.replace(size) != Some(size) {
+            self.each(&ToViewer::Resized(size));
+        }
+    }
+
+    fn each(&mut self, item: &ToViewer) {
+        self.attached.retain(|viewer| {
             let viewer = viewer.upgrade();
             if let Some(viewer) = &viewer {
-                viewer.output(lane, data);
+                viewer.push(item.clone());
             }
             viewer.is_some()
         });
     }
 
     /// The session is over.
-    pub(super) fn end(&mut self, sentence: &str) {
-        for viewer in self.0.drain(..).filter_map(|viewer| viewer.upgrade()) {
-            viewer.end(sentence);
+    pub(super) fn end(&mut self, word: &ToClient) {
+        let permitted = self.permitted.drain(..).map(|(_, viewer)| viewer);
+        for viewer in permitted.chain(self.attached.drain(..).filter_map(|viewer| viewer.upgrade()))
+        {
+            viewer.last(word.clone());
         }
     }
 }

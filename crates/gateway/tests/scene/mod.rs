@@ -19,7 +19,8 @@ use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found, LiveState,
-    Presence, RotateError, SessionStart, SessionStarted, Sessions, StartError,
+    Presence, RotateError, SessionStart, SessionStarted, Sessions, StartError, WatchError,
+    WatchGrant, Watcher,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
@@ -182,6 +183,13 @@ impl Sessions for Pretended {
             self.alive.lock().unwrap().insert(row.id);
             Ok(SessionStarted { token: "a-token".into(), not_recorded: None })
         })
+    }
+    fn watch(
+        &self,
+        _: &SessionId,
+        _: Watcher,
+    ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
+        Box::pin(ready(Found::Nowhere))
     }
     fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>> {
         let alive = self.alive.lock().unwrap().contains(id.as_str());

@@ -35,6 +35,7 @@ pub mod sign_in;
 pub mod sts;
 pub mod sts_tokens;
 pub mod tags;
+pub mod watch;
 
 pub use check::Violations;
 pub use codec::{Empty, MAX_BODY, Request, error_from_answer, from_answer, parse, to_json};

@@ -306,6 +306,13 @@ impl AwsEndpoint {
             ToClient::Refused { text, .. } => self.ended = Some((EndReason::Violation, text)),
             ToClient::Waiting { .. } => self.mux.link_lost(),
             ToClient::NotConnected { text } => self.refused = Some(text),
+            // For viewers, and for clients that have asked for notices: never for this one.
+            ToClient::Watching { .. }
+            | ToClient::Resized(_)
+            | ToClient::Missed { .. }
+            | ToClient::Watched { .. }
+            | ToClient::Message { .. }
+            | ToClient::SeatAsked { .. } => {}
         }
     }
 

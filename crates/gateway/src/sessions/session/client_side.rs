@@ -51,6 +51,7 @@ impl Session {
             let text = "another client has taken the session over".to_owned();
             older.close(ToClient::Refused { text, taken_over: true });
         }
+        core.hears = false;
         core.since.no_client = None;
         core.since.ever_attached = true;
         core.since.activity = Instant::now();
@@ -163,11 +164,11 @@ impl Session {
     /// already, and the client has to go; the device's other sessions are not affected.
     #[must_use]
     pub fn control(&self, queue: &Arc<ClientQueue>, control: Control) -> bool {
-        let core = self.lock();
+        let mut core = self.lock();
         if !core.is_client(queue) {
             return true;
         }
-        let Some(device) = &core.device else { return true };
+        let Some(device) = core.device.clone() else { return true };
         if let Control::Resize(size) = control {
             core.resized(size);
         }

@@ -146,7 +146,10 @@ impl Session {
                 if let Some(tape) = &core.tape {
                     tape.end(&why.to_string());
                 }
-                core.viewers.end(&why.to_string());
+                core.viewers.end(&ToClient::Ended {
+                    reason: EndReason::NotOpened.into(),
+                    text: why.to_string(),
+                });
                 let _ = tell.send(Err(why));
                 true
             }
@@ -180,8 +183,8 @@ impl Session {
                     tape.output(lane, offset, data);
                 }
                 let data = Bytes::copy_from_slice(data);
-                if !core.viewers.is_empty() {
-                    core.viewers.output(lane, &data);
+                if lane == Lane::Io && self.meta.has_terminal() {
+                    core.viewers.output(&data);
                 }
                 core.tell(ToChannel::Data(lane, offset, data));
             }

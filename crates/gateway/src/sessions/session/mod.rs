@@ -18,6 +18,7 @@
 mod client_side;
 mod device_side;
 mod session;
+mod viewer_side;
 
 pub use session::Session;
 pub(super) use session::Since;

@@ -19,7 +19,7 @@ use crate::sessions::positions::{Broken, Positions};
 use crate::sessions::queue::{ClientQueue, ToChannel};
 use crate::sessions::token::Token;
 use crate::sessions::tunnel::Totals;
-use crate::sessions::viewers::{TooManyViewers, Viewer, Viewers};
+use crate::sessions::viewers::Viewers;
 
 /// What the recording says when the input is not in it after all.
 const TOO_OLD: &str =
@@ -61,6 +61,8 @@ pub(super) struct Core {
     pub(super) tape: Option<Arc<Tape>>,
     /// Who watches it.
     pub(super) viewers: Viewers,
+    /// The client takes notices.
+    pub(super) hears: bool,
 }
 
 /// One session. Its header is the module's.
@@ -108,6 +110,7 @@ impl Session {
             withheld: false,
             tape: None,
             viewers: Viewers::default(),
+            hears: false,
         };
         Self { meta, core: Mutex::new(core), notice: OnceLock::new(), changed: Notify::new() }
     }
@@ -182,9 +185,10 @@ impl Session {
         if let Some(tape) = &core.tape {
             tape.end(text);
         }
-        core.viewers.end(text);
+        let last = ToClient::Ended { reason: reason.into(), text: text.to_owned() };
+        core.viewers.end(&last);
         if let Some(client) = core.client.take() {
-            client.close(ToClient::Ended { reason: reason.into(), text: text.to_owned() });
+            client.close(last);
         }
         if let Some(device) = core.device.take() {
             device.release();
@@ -197,19 +201,6 @@ impl Session {
         drop(core);
         self.changed.notify_one();
         true
-    }
-
-    /// A viewer, who sees the output from now on.
-    ///
-    /// # Errors
-    /// [`TooManyViewers`].
-    pub fn watch(&self) -> Result<Arc<Viewer>, TooManyViewers> {
-        let mut core = self.lock();
-        let viewer = core.viewers.add()?;
-        if matches!(core.phase, Phase::Ended) {
-            core.viewers.end("the session is over");
-        }
-        Ok(viewer)
     }
 
     /// What a tunnel has carried; `None` for other sessions.
@@ -263,7 +254,8 @@ impl Core {
         }
     }
 
-    pub(super) fn resized(&self, size: Size) {
+    pub(super) fn resized(&mut self, size: Size) {
+        self.viewers.resized(size);
         if let Some(tape) = &self.tape {
             tape.resize(size.cols, size.rows);
         }

@@ -1,0 +1,164 @@
+//! Watching a live session: who may, what is seen, what its owner and the record are told, and how it
+//! ends.
+
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use towline_testkit::lab::{Device, DeviceSetup, Lab, Operator};
+use towline_testkit::terminal::{PATIENCE, Terminal};
+use towline_testkit::trouble::ensure;
+use towline_testkit::{Outcome, Trouble, eventually};
+use towline_wire::client::{FromClient, ToClient};
+
+use crate::codes::{DENIED, REFUSED};
+use crate::peers::client::{Channel, hear, open, say};
+
+/// The right to watch sessions on devices of one environment.
+fn may_watch(environment: &str, more: &[&str]) -> String {
+    let mut actions = vec!["towline:WatchSession"];
+    actions.extend(more);
+    json!({ "Version": "2012-10-17", "Statement": [{
+        "Effect": "Allow", "Action": actions, "Resource": "*",
+        "Condition": { "StringEquals": { "aws:ResourceTag/Environment": environment } },
+    }] })
+    .to_string()
+}
+
+fn device(lab: &Lab) -> Outcome<Device> {
+    let tags = vec![("Environment".to_owned(), "dev".to_owned())];
+    lab.device_with(&DeviceSetup { tags, ..DeviceSetup::default() })
+}
+
+/// A shell of the administrator, and its session.
+fn shell(lab: &Lab, device: &Device) -> Outcome<(Terminal, String)> {
+    let mut shell = lab.admin().shell(device.id())?;
+    shell.line("echo before-$((40+2))")?;
+    shell.expect("before-42")?;
+    let active = json!({ "State": "Active" });
+    let sessions = lab.admin().api("AmazonSSM.DescribeSessions", &active)?;
+    let id = sessions["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
+    ensure(!id.is_empty(), || format!("no session: {sessions}"))?;
+    Ok((shell, id))
+}
+
+/// A viewer's channel of this user, past its first message.
+fn watch(lab: &Lab, user: &Operator, session: &str) -> Outcome<Channel> {
+    let granted = user.api("Towline.WatchSession", &json!({ "SessionId": session }))?;
+    let text = |name: &str| granted[name].as_str().unwrap_or_default().to_owned();
+    let mut channel = open(lab, &text("StreamUrl"))?;
+    say(&mut channel, &FromClient::Watch { token: text("TokenValue") })?;
+    let first = hear(&mut channel)?;
+    ensure(matches!(first, ToClient::Watching { size: Some(_) }), || format!("{first:?}"))?;
+    Ok(channel)
+}
+
+/// The recording of a session, when there is one.
+fn recorded(lab: &Lab, session: &str) -> Option<String> {
+    lab.admin().text(&["export", session, "--format", "cast"]).ok()
+}
+
+fn refused(user: &Operator, body: &Value) -> Outcome<String> {
+    let (status, text) = user.api_raw("Towline.WatchSession", &body.to_string())?;
+    ensure(status >= 400, || format!("{body} was done: {text}"))?;
+    Ok(text)
+}
+
+#[test]
+fn a_viewer_sees_the_screen_and_what_follows_and_the_owner_is_told() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    let bob = lab.user("bob", Some(&may_watch("dev", &[])))?;
+    let mut viewer = bob.terminal(&["watch", &session])?;
+    viewer.expect("before-42")?;
+    owner.expect("is watched by arn:aws:iam::")?;
+    owner.expect("user/bob")?;
+    viewer.line("echo from-the-viewer-$((1+1))")?;
+    owner.line("echo after-$((40+2))")?;
+    viewer.expect("after-42")?;
+    let screen = owner.line("echo end-$((40+2))").and_then(|()| owner.expect("end-42"))?;
+    ensure(!screen.contains("from-the-viewer-2"), || format!("a viewer has typed: {screen}"))?;
+    owner.line("exit")?;
+    ensure(owner.finish(PATIENCE)?.success(), || "the owner's shell did not end well".into())?;
+    ensure(viewer.finish(PATIENCE)?.success(), || "the viewer did not end well".into())?;
+    eventually("the recording names the viewer", PATIENCE, || {
+        recorded(&lab, &session)?.contains("\"watched by arn:aws:iam::").then_some(())
+    })?;
+    let log = lab.gateway.logged();
+    let line = log.lines().find(|line| line.contains("\"eventName\":\"WatchSession\""));
+    let line = line.ok_or_else(|| Trouble::new("no audit line of WatchSession"))?;
+    ensure(line.contains(&session) && line.contains("user/bob"), || line.to_owned())
+}
+
+#[test]
+fn a_viewer_ends_within_a_second_after_its_right_and_the_session_goes_on() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    let bob = lab.user("bob", Some(&may_watch("dev", &[])))?;
+    let mut channel = watch(&lab, &bob, &session)?;
+    let of_bob = json!({ "PrincipalName": "bob" });
+    let policies = lab.admin().api("Towline.ListPrincipalPolicies", &of_bob)?;
+    let name = policies["PolicyNames"][0].as_str().unwrap_or_default();
+    lab.admin().api(
+        "Towline.DeletePrincipalPolicy",
+        &json!({ "PrincipalName": "bob", "PolicyName": name }),
+    )?;
+    let gone = Instant::now();
+    let last = hear(&mut channel)?;
+    let took = gone.elapsed();
+    ensure(
+        matches!(&last, ToClient::Refused { text, .. } if text.contains("right to watch")),
+        || format!("{last:?}"),
+    )?;
+    ensure(took < Duration::from_secs(1), || format!("the viewer ended after {took:?}"))?;
+    owner.line("echo goes-on-$((40+2))")?;
+    owner.expect("goes-on-42")?;
+    owner.line("exit")?;
+    ensure(owner.finish(PATIENCE)?.success(), || "the owner's shell did not end well".into())?;
+    eventually("the recording says that nobody watches", PATIENCE, || {
+        recorded(&lab, &session)?.contains("no longer watched by").then_some(())
+    })
+}
+
+#[test]
+fn only_who_may_watches_and_only_sessions_with_a_terminal() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    let of_session = json!({ "SessionId": session });
+    let stranger = lab.user("mallory", None)?;
+    let text = refused(&stranger, &of_session)?;
+    ensure(text.contains("towline:WatchSession"), || text.clone())?;
+    let out = stranger.run(&["watch", &session])?;
+    ensure(out.status.code() == Some(DENIED), || format!("{out:?}"))?;
+    let elsewhere = lab.user("eve", Some(&may_watch("prod", &[])))?;
+    refused(&elsewhere, &of_session)?;
+
+    let bob = lab.user("bob", Some(&may_watch("dev", &[])))?;
+    let unseen = json!({ "SessionId": session, "Unseen": true });
+    let text = refused(&bob, &unseen)?;
+    ensure(text.contains("towline:WatchSessionUnseen"), || text.clone())?;
+    let unseen_too = may_watch("dev", &["towline:WatchSessionUnseen"]);
+    let auditor = lab.user("auditor", Some(&unseen_too))?;
+    let mut viewer = auditor.terminal(&["watch", &session, "--unseen"])?;
+    viewer.expect("before-42")?;
+    owner.line("echo quiet-$((40+2))")?;
+    let screen = owner.expect("quiet-42")?;
+    ensure(!screen.contains("watched by"), || format!("the owner was told: {screen}"))?;
+
+    let mut command = lab.admin().towline(&["exec", device.id(), "--", "sleep", "60"]).spawn()?;
+    let no_terminal = eventually("the command's session", PATIENCE, || {
+        let active = json!({ "State": "Active" });
+        let answer = lab.admin().api("AmazonSSM.DescribeSessions", &active).ok()?;
+        let all = answer["Sessions"].as_array().cloned().unwrap_or_default();
+        let other = all.into_iter().find(|one| one["DocumentName"] == "Towline-Exec");
+        other.and_then(|one| one["SessionId"].as_str().map(str::to_owned))
+    })?;
+    let text = refused(&lab.admin(), &json!({ "SessionId": no_terminal }))?;
+    command.kill()?;
+    command.wait()?;
+    ensure(text.contains("no terminal"), || text.clone())?;
+    let out = bob.run(&["watch", "bob-0123456789abcdefg"])?;
+    ensure(matches!(out.status.code(), Some(DENIED | REFUSED)), || format!("{out:?}"))
+}
