@@ -26,8 +26,9 @@ use crate::args::session::WatchArgs;
 use crate::exit::{self, Failure};
 use crate::limits::{WATCH_TRIES, WATCH_TRY_EVERY};
 use crate::output::{Output, complain};
+use crate::platform::{is_terminal, size_of};
 use crate::session::Ending;
-use crate::terminal::{is_terminal, printable, size_of};
+use crate::terminal::printable;
 
 /// Clears the screen for one that is shown anew.
 const FRESH: &str = "\u{1b}[?1049l\u{1b}[0m\u{1b}[r\u{1b}[H\u{1b}[2J";

@@ -144,7 +144,7 @@ impl Call {
     /// an access key may call itself as it likes.
     pub(super) fn client(&self) -> &'static str {
         match self.caller.proof {
-            Proof::Cookie { .. } => "console",
+            Proof::Cookie { .. } | Proof::Link => "console",
             Proof::Signature if self.user_agent.starts_with("towline/") => "cli",
             // What the official plugin calls itself, and the only operation that it asks for.
             Proof::Signature

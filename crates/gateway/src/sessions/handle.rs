@@ -48,7 +48,7 @@ impl plane::Sessions for HubHandle {
         id: &SessionId,
         who: Watcher,
     ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
-        let permitted = self.0.session(id.as_str()).map(|session| {
+        let permitted = self.hub.session(id.as_str()).map(|session| {
             let no_token = || WatchError::Internal("the system gave no random bytes".to_owned());
             let (token, text) = token::Token::fresh(Instant::now()).ok_or_else(no_token)?;
             let viewer: Arc<dyn Watching> = session.permit_watch(who, token)?;
