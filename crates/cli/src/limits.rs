@@ -92,9 +92,6 @@ pub(crate) const AWS_INPUT_WINDOW: u32 = 64 * 1024;
 pub(crate) const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Signals that are passed on to a command. The next one ends this program.
 pub(crate) const MAX_PASSED_SIGNALS: u32 = 3;
-/// Most bytes of one write to a description that may block: POSIX promises that a pipe that polls
-/// as writable has room for them.
-pub(crate) const SMALL_WRITE: usize = 512;
 /// Silence of the gateway after which it gets a ping: half of the shortest time-out of common NAT
 /// devices.
 pub(crate) const IDLE_BEFORE_PING: Duration = Duration::from_secs(30);

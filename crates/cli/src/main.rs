@@ -12,7 +12,7 @@
 //!
 //! # Not here
 //! - Knowledge of the gateway's internals: this program is a client of the API.
-#![forbid(unsafe_code)]
+#![cfg_attr(not(windows), forbid(unsafe_code))]
 
 mod api;
 mod args;
@@ -36,6 +36,7 @@ use args::Cli;
 use exit::Failure;
 
 fn main() -> ExitCode {
+    platform::prepare();
     if let Some(arguments) = plugin::arguments(std::env::args_os()) {
         return finish(run(|| plugin::run(&arguments)));
     }

@@ -4,8 +4,6 @@ use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
 
-use rustix::io::Errno;
-
 /// Why a file was not written or read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -74,12 +72,6 @@ pub enum Fault {
     /// What the system says.
     #[error(transparent)]
     Io(#[from] io::Error),
-}
-
-impl From<Errno> for Fault {
-    fn from(errno: Errno) -> Self {
-        Self::Io(errno.into())
-    }
 }
 
 impl Fault {

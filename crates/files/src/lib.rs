@@ -15,6 +15,10 @@
 //! - A partial file belongs to this process's user, nobody else may write to it, it has one name, and
 //!   it is locked while it is used. Another file under its name is left alone.
 //!
+//! On Windows, where only the operator's end of a copy runs, paths take the place of opened
+//! directories, and there are no owners, modes, device nodes or FIFOs. What is left of the rules there
+//! is in `windows`.
+//!
 //! # Not here
 //! - Bytes from a network: both ends speak [`towline-wire`'s copy protocol] elsewhere.
 //!
@@ -23,14 +27,20 @@
 
 mod digest;
 mod fault;
-mod incoming;
-mod partial;
-mod place;
-mod replace;
-mod room;
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+mod wish;
+
+#[cfg(unix)]
+use unix as side;
+#[cfg(windows)]
+use windows as side;
 
 pub use digest::bytes_of;
 pub use fault::Fault;
-pub use incoming::{Incoming, Wish};
-pub use partial::partial_name;
-pub use place::{Kind, Place, Seen};
+pub use side::{Incoming, Place, partial_name};
+#[cfg(unix)]
+pub use side::{Kind, Seen};
+pub use wish::Wish;

@@ -1,6 +1,7 @@
 //! What content becomes, depending on what stands at its place.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 #![allow(clippy::disallowed_methods, reason = "what stands there is made by plain calls")]
+#![cfg(unix)]
 
 use std::fs;
 use std::io::Read as _;

@@ -12,7 +12,7 @@ use crate::args::session::{AttachArgs, ExecArgs, ScreenArgs, ShellArgs};
 use crate::exit::Failure;
 use crate::limits::ASSUMED_SIZE;
 use crate::output::{complain, new_line};
-use crate::platform::{is_terminal, size_of};
+use crate::platform::{self, is_terminal, size_of};
 use crate::session::{self, Begin, Manner, SessionError};
 use crate::terminal::term;
 
@@ -109,7 +109,7 @@ fn terminal(context: &Context) -> TowlineTerminal {
     let size =
         size_of(std::io::stdin()).or_else(|| size_of(std::io::stdout())).unwrap_or(ASSUMED_SIZE);
     TowlineTerminal {
-        term: term(context.env.text("TERM").as_deref()),
+        term: term(context.env.text("TERM").as_deref().or(platform::TERM)),
         rows: size.rows,
         cols: size.cols,
     }

@@ -82,7 +82,7 @@ fn quoted(word: &str) -> String {
     let plain = !word.is_empty()
         && word.bytes().all(|b| b.is_ascii_alphanumeric() || b"/._-:=,@+".contains(&b));
     let doubled = word.replace('%', "%%");
-    if plain { doubled } else { format!("'{}'", doubled.replace('\'', "'\\''")) }
+    if plain { doubled } else { platform::quoted(&doubled) }
 }
 
 /// Why a name is not written; nothing when it is. `hosts` is the text of hosts(5).

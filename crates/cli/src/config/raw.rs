@@ -37,7 +37,9 @@ impl Environment {
     pub(crate) fn of_process() -> Self {
         Self(
             std::env::vars_os()
-                .filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)))
+                .filter_map(|(k, v)| {
+                    Some((platform::variable_name(k.into_string().ok()?), v.into_string().ok()?))
+                })
                 .collect(),
         )
     }

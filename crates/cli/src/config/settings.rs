@@ -20,6 +20,7 @@ use super::aws::Profile;
 use super::endpoint::Endpoint;
 use super::error::ConfigError;
 use super::raw::{Environment, Flags, OwnFile};
+use crate::platform;
 
 /// The region when nothing names one: what a fresh gateway is made with (`towline-gateway init
 /// --region`).
@@ -131,9 +132,8 @@ fn endpoint_of(
     let found =
         sources.into_iter().find_map(|(source_name, url)| url.map(|url| (source_name, url)));
     let Some((source_name, url)) = found else {
-        let file = env
-            .own_file()
-            .map_or("~/.config/towline/config.toml".to_owned(), |path| path.display().to_string());
+        let file =
+            env.own_file().map_or(platform::OWN_FILE.to_owned(), |path| path.display().to_string());
         return Err(ConfigError::NoEndpoint { file });
     };
     Endpoint::parse(&url).map_err(|why| ConfigError::Url { source_name, why })

@@ -11,19 +11,30 @@
 //! # Not here
 //! - Files in which received content arrives: `towline-files`.
 
+#[cfg(any(windows, test))]
+mod console_modes;
+#[cfg(any(windows, test))]
+mod console_text;
+#[cfg(any(windows, test))]
+mod names;
 mod replace;
 mod signal;
 #[cfg(unix)]
 mod unix;
+#[cfg(windows)]
+mod windows;
 
 #[cfg(unix)]
 use unix as side;
+#[cfg(windows)]
+use windows as side;
 
 pub(crate) use replace::replace;
 pub(crate) use side::{
-    HOME, HOSTS, Identity, Interrupts, LocalStream, PathListener, PathSocket, RawMode, Reader,
-    Signals, break_off, identity, is_short_of_descriptors, is_socket, is_stream, is_terminal, mode,
-    open_stream, own_folder, shut_write, size_of, stamp, suspend, umask,
+    CAN_SUSPEND, HOME, HOSTS, Identity, Interrupts, LocalStream, Names, OWN_FILE, PathListener,
+    PathSocket, RawMode, Reader, Signals, TERM, break_off, identity, is_own_path,
+    is_short_of_descriptors, is_socket, is_stream, is_terminal, mode, open_stream, own_folder,
+    prepare, quoted, shut_write, size_of, stamp, suspend, umask, variable_name,
 };
 pub(crate) use signal::Signal;
 

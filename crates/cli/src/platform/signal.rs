@@ -17,9 +17,12 @@ pub(crate) enum Signal {
     Terminate,
     /// SIGWINCH: the terminal has another size.
     WindowChange,
+    // Only systems with job control say these two.
     /// SIGTSTP: stop for a while.
+    #[cfg_attr(windows, allow(dead_code))]
     Stop,
     /// SIGCONT: after a stop of any kind.
+    #[cfg_attr(windows, allow(dead_code))]
     Continue,
 }
 

@@ -107,8 +107,8 @@ fn on_input(
             Action::Help => {
                 local.status.say(&escape::help(manner.escape.unwrap_or(escape::DEFAULT)));
             }
-            Action::Suspend if manner.guest => {
-                local.status.say(&[super::driver::NO_SUSPEND.to_owned()])
+            Action::Suspend if manner.guest || !platform::CAN_SUSPEND => {
+                local.status.say(&[super::driver::no_suspend(manner).to_owned()])
             }
             Action::Suspend => local.suspend(),
         }

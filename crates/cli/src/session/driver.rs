@@ -30,9 +30,13 @@ use crate::platform::{self, LocalStream, Reader, Signal};
 use crate::terminal::escape::{self, Action};
 use crate::terminal::printable;
 
-/// Why a guest of another program does not stop.
-pub(super) const NO_SUSPEND: &str =
-    "towline: cannot suspend: the program that started this one would keep running";
+/// Why this program does not stop itself.
+pub(super) const fn no_suspend(manner: Manner) -> &'static str {
+    match manner.guest {
+        true => "towline: cannot suspend: the program that started this one would keep running",
+        false => "towline: cannot suspend: this system has no job control",
+    }
+}
 
 /// Everything that can happen.
 enum Event {
@@ -432,8 +436,8 @@ impl Driver {
                 }
                 Ok(())
             }
-            Some(Action::Suspend) if self.manner.guest => {
-                self.local.status.say(&[NO_SUSPEND.to_owned()]);
+            Some(Action::Suspend) if self.manner.guest || !platform::CAN_SUSPEND => {
+                self.local.status.say(&[no_suspend(self.manner).to_owned()]);
                 Ok(())
             }
             Some(Action::Suspend) => self.suspend(),

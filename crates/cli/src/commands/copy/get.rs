@@ -8,6 +8,7 @@ use towline_wire::copy::{Entry, Kind, mark_of};
 
 use super::job::{Failed, Job, Left};
 use super::sink::Sink;
+use crate::platform::Names;
 use crate::session::{Copier, CopyError};
 use crate::terminal::printable;
 
@@ -34,8 +35,13 @@ pub(super) async fn all(
         Kind::Nothing => return Err(refuse("no such file or directory")),
         Kind::Other => return Err(refuse("not a file or directory")),
     }
-    let name = Path::new(path).file_name().unwrap_or_else(|| "device".as_ref());
-    let target = if destination.is_dir() { destination.join(name) } else { destination.to_owned() };
+    let target = if destination.is_dir() {
+        let name = last_name(path);
+        Names::default().admit(name).map_err(|why| refuse(&why))?;
+        destination.join(name)
+    } else {
+        destination.to_owned()
+    };
     let mut todo = vec![Item { path: path.to_owned(), target, entry: there }];
     let mut is_root = true;
     while let Some(item) = todo.pop() {
@@ -63,7 +69,12 @@ async fn one(
                 job.skip(&format!("{unnamed} entries of {path}: their names are not UTF-8"));
                 job.left_out += unnamed as usize - 1;
             }
+            let mut names = Names::default();
             for (name, entry) in found.into_iter().rev() {
+                if let Err(why) = names.admit(&name) {
+                    job.skip(&format!("{}/{}: {why}", printable(&item.path), printable(&name)));
+                    continue;
+                }
                 let target = item.target.join(&name);
                 let path = format!("{}/{name}", item.path.trim_end_matches('/'));
                 todo.push(Item { path, target, entry });
@@ -79,6 +90,14 @@ async fn one(
             job.skip(&format!("{}: not a file or directory{links}", printable(&item.path)));
             Ok(())
         }
+    }
+}
+
+/// The last name of a path on a device, where `/` alone divides.
+fn last_name(path: &str) -> &str {
+    match path.trim_end_matches('/').rsplit('/').next() {
+        None | Some("" | "." | "..") => "device",
+        Some(name) => name,
     }
 }
 

@@ -217,7 +217,9 @@ fn digest_of(file: &mut File) -> io::Result<([u8; 32], u64)> {
 fn partial_on_device(target: &str, digest: [u8; 32]) -> String {
     let mut mark = [0; 8];
     mark.copy_from_slice(&digest[..8]);
-    let target = Path::new(target);
-    let name = partial_name(target.file_name().unwrap_or_default(), &mark_of(mark));
-    target.with_file_name(name).display().to_string()
+    let (folder, name) = match target.rfind('/') {
+        Some(at) => target.split_at(at + 1),
+        None => ("", target),
+    };
+    format!("{folder}{}", partial_name(name.as_ref(), &mark_of(mark)).display())
 }

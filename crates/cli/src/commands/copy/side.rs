@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::platform;
+
 /// One of the two.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Side {
@@ -18,12 +20,15 @@ pub(super) enum Side {
 
 impl Side {
     /// `DEVICE:PATH`, where no slash stands before the colon; else a path of this machine. A tag
-    /// has a colon of its own.
+    /// has a colon of its own, and so has a drive of Windows.
     pub(super) fn parse(text: &str) -> Self {
         let skip = if text.starts_with("tag:") { 4 } else { 0 };
         match text[skip..].split_once(':') {
             Some((device, path))
-                if !device.is_empty() && !device.contains('/') && !text.starts_with('.') =>
+                if !device.is_empty()
+                    && !device.contains('/')
+                    && !text.starts_with('.')
+                    && !platform::is_own_path(text) =>
             {
                 let path = path.trim_end_matches('/');
                 let path = if path.is_empty() {

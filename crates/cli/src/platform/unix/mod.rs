@@ -6,6 +6,7 @@
 
 mod files;
 mod folders;
+mod names;
 mod raw;
 mod reader;
 mod signals;
@@ -17,7 +18,8 @@ pub(crate) use files::{
     Identity, create_like, identity, is_socket, is_stream, mode, open_stream, private_folder,
     stamp, umask,
 };
-pub(crate) use folders::{HOME, HOSTS, own_folder};
+pub(crate) use folders::{HOME, HOSTS, OWN_FILE, TERM, own_folder, variable_name};
+pub(crate) use names::{Names, is_own_path, quoted};
 pub(crate) use raw::RawMode;
 pub(crate) use reader::Reader;
 pub(crate) use signals::{Interrupts, Signals, suspend};
@@ -26,3 +28,9 @@ pub(crate) use sockets::{
 };
 pub(crate) use stdio::LocalStream;
 pub(crate) use tty::{is_terminal, size_of};
+
+/// Whether a program can stop itself, as the job control of a shell does.
+pub(crate) const CAN_SUSPEND: bool = true;
+
+/// A terminal draws colours and sequences as it is.
+pub(crate) const fn prepare() {}

@@ -24,8 +24,11 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use crate::limits::SMALL_WRITE;
 use crate::platform::Access;
+
+/// Most bytes of one write to a description that may block: POSIX promises that a pipe that polls
+/// as writable has room for them.
+const SMALL_WRITE: usize = 512;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {

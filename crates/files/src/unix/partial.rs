@@ -16,8 +16,8 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::{AtFlags, FlockOperation, Mode, OFlags, flock, fstat, openat, statat, unlinkat};
 use rustix::io::Errno;
 
+use super::place::{Kind, Place, Seen};
 use crate::digest::bytes_of;
-use crate::place::{Kind, Place, Seen};
 
 /// Bytes that are read at once.
 const READ: usize = 64 * 1024;

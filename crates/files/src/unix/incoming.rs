@@ -16,23 +16,13 @@ use ring::digest::{Context, SHA256};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 use rustix::io::Errno;
 
+use super::partial::Partial;
+use super::place::{Kind, Place, Seen};
+use super::replace;
+use super::room::check_room;
 use crate::digest::bytes_of;
 use crate::fault::Fault;
-use crate::partial::Partial;
-use crate::place::{Kind, Place, Seen};
-use crate::replace;
-use crate::room::check_room;
-
-/// What is to be written.
-#[derive(Debug, Clone, Copy)]
-pub struct Wish<'a> {
-    /// Permission bits of a new file, after the umask.
-    pub mode: u32,
-    /// Bytes that the content will have. Without it nothing is kept of a copy that breaks off.
-    pub size: Option<u64>,
-    /// By which the partial file of the same content is found again.
-    pub mark: &'a str,
-}
+use crate::wish::Wish;
 
 /// Content on its way into a place.
 pub struct Incoming {

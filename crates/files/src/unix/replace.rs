@@ -14,10 +14,10 @@ use rustix::fs::{
 };
 use rustix::io::Errno;
 
+use super::partial::Partial;
+use super::place::{Kind, Place, Seen};
+use super::room::check_room;
 use crate::fault::Fault;
-use crate::partial::Partial;
-use crate::place::{Kind, Place, Seen};
-use crate::room::check_room;
 
 /// Times that the place is looked at again because another program changed it: other copies into
 /// the same name.
