@@ -14,7 +14,7 @@ use towline_wire::text::is_plain;
 
 use crate::exit::Failure;
 use crate::limits::MAX_CELL;
-use crate::platform::is_terminal;
+use crate::platform::{is_reader_gone, is_terminal};
 use crate::terminal::printable;
 
 /// Output format.
@@ -109,7 +109,7 @@ impl Output {
     pub(crate) fn text(self, text: &str) -> Result<(), Failure> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            Err(error) if is_reader_gone(&error) => Ok(()),
             result => result.map_err(local),
         }
     }

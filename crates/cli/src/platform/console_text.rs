@@ -4,6 +4,9 @@
 //! - Half a character at the end of a piece waits for the other half.
 //! - What is no text becomes U+FFFD, one for each broken part; nothing is dropped silently.
 
+/// Units that begin a character of two.
+const FIRST_HALVES: std::ops::Range<u16> = 0xd800..0xdc00;
+
 /// Units that were typed, on their way to bytes.
 #[derive(Debug, Default)]
 pub(crate) struct Typed {
@@ -13,19 +16,14 @@ pub(crate) struct Typed {
 impl Typed {
     /// Adds a unit's bytes to `out`.
     pub(crate) fn push(&mut self, unit: u16, out: &mut Vec<u8>) {
-        let pair = self.half.take().into_iter().chain([unit]);
-        for decoded in char::decode_utf16(pair) {
-            match decoded {
-                Ok(character) => {
-                    out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                }
-                Err(lone)
-                    if (0xd800..0xdc00).contains(&unit) && lone.unpaired_surrogate() == unit =>
-                {
-                    self.half = Some(unit);
-                }
-                Err(_) => out.extend_from_slice("\u{fffd}".as_bytes()),
-            }
+        let mut units = [self.half.take(), Some(unit)];
+        if FIRST_HALVES.contains(&unit) {
+            // What waited has no second half.
+            (self.half, units[1]) = (Some(unit), None);
+        }
+        for decoded in char::decode_utf16(units.into_iter().flatten()) {
+            let character = decoded.unwrap_or(char::REPLACEMENT_CHARACTER);
+            out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
         }
     }
 }

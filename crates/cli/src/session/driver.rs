@@ -468,9 +468,9 @@ impl Driver {
                 if id == ERR || !matches!(self.phase, Phase::Running) {
                     return Ok(());
                 }
-                self.close(match error.kind() {
-                    io::ErrorKind::BrokenPipe => Ending::abandoned(),
-                    _ => Ending::new(
+                self.close(match platform::is_reader_gone(&error) {
+                    true => Ending::abandoned(),
+                    false => Ending::new(
                         exit::LOCAL,
                         format!("cannot write to standard output: {error}"),
                     ),

@@ -15,10 +15,11 @@ const LONGEST_FILE: usize = 600;
 const LONGER_FOR_A_REASON: &[(&str, &str)] = &[];
 /// Names that say nothing about what is inside.
 const EMPTY_NAMES: &[&str] = &["utils", "util", "common", "helpers", "helper", "misc"];
-/// The one file that may hold `unsafe`: system calls around fork and exec.
-const UNSAFE_FILE: &str = "src/sys/calls.rs";
-/// The file that opens it.
-const UNSAFE_OPENER: &str = "src/sys/mod.rs";
+/// The files that open the one beside them, `calls.rs`, for `unsafe`: system calls of the agent
+/// around fork and exec, and of the command line to the console of Windows.
+const UNSAFE_OPENERS: &[&str] = &["src/sys/mod.rs", "crates/cli/src/platform/windows/mod.rs"];
+/// The root of a crate that opens one for Windows alone.
+const FORBIDS_ELSEWHERE: &str = "crates/cli/src/main.rs";
 /// Where the command line's code of one system is.
 const PLATFORM: &str = "crates/cli/src/platform/";
 /// What such code names.
@@ -78,27 +79,32 @@ fn no_file_or_folder_has_an_empty_name() {
 }
 
 #[test]
-fn unsafe_stands_in_one_file() {
+fn unsafe_stands_in_one_file_of_a_program() {
     let forbid = ["#![forbid(", "unsafe_code)]"].concat();
+    let elsewhere = ["#![cfg_attr(not(windows), forbid(", "unsafe_code))]"].concat();
     check_files(|name, text| {
         let is_root =
             name.ends_with("src/lib.rs") || (name.ends_with("src/main.rs") && !sibling_lib(name));
         if let Some(line) = unlocked(name, text) {
-            return Some(format!("{name}:{line}: unsafe code belongs into {UNSAFE_FILE}"));
+            return Some(format!(
+                "{name}:{line}: unsafe code belongs beside {}",
+                UNSAFE_OPENERS.join(", ")
+            ));
         }
         let must_forbid = is_root && !name.starts_with("src/");
-        (must_forbid && !text.contains(&forbid))
+        let forbid = if name == FORBIDS_ELSEWHERE { &elsewhere } else { &forbid };
+        (must_forbid && !text.contains(forbid))
             .then(|| format!("{name}: a crate's root says {forbid}"))
     });
 }
 
-/// The first line that lets unsafe code in, other than the one that opens [`UNSAFE_FILE`].
+/// The first line that lets unsafe code in, other than one of [`UNSAFE_OPENERS`].
 fn unlocked(name: &str, text: &str) -> Option<usize> {
     let locks = ["allow(", "expect(", "warn("].map(|level| [level, "unsafe_code"].concat());
     let mut lines = text.lines().zip(text.lines().skip(1).chain([""])).enumerate();
     let offence = lines.find(|(_, (line, next))| {
         let opens = locks.iter().any(|lock| line.contains(lock.as_str()));
-        opens && !(name == UNSAFE_OPENER && *next == "pub(crate) mod calls;")
+        opens && !(UNSAFE_OPENERS.contains(&name) && *next == "pub(crate) mod calls;")
     });
     offence.map(|(at, _)| at + 1)
 }
@@ -108,8 +114,8 @@ fn an_unlocked_file_is_found_wherever_it_is() {
     // Put together here, so that this file does not offend.
     let [allow, expect] = ["allow", "expect"].map(|level| [level, "(unsafe_code)"].concat());
     let sys = format!("mod a;\n#[{allow}] // why\npub(crate) mod calls;\n");
-    assert_eq!(unlocked(UNSAFE_OPENER, &sys), None);
-    assert_eq!(unlocked(UNSAFE_OPENER, &sys.replace("calls", "spawn")), Some(2));
+    assert_eq!(unlocked(UNSAFE_OPENERS[0], &sys), None);
+    assert_eq!(unlocked(UNSAFE_OPENERS[1], &sys.replace("calls", "spawn")), Some(2));
     assert_eq!(unlocked("src/process/spawn.rs", &sys), Some(2));
     assert_eq!(unlocked("src/process/spawn.rs", &format!("#![{expect}]\n")), Some(1));
 }

@@ -24,7 +24,7 @@ use crate::commands::target;
 use crate::exit::Failure;
 use crate::limits::PAGE;
 use crate::output::complain;
-use crate::platform::is_terminal;
+use crate::platform::{is_reader_gone, is_terminal};
 use crate::terminal::{is_reordering, printable};
 
 /// `outputs`.
@@ -169,7 +169,7 @@ async fn each_piece(
             .decode(&piece.data)
             .map_err(|e| Failure::BadDocument(format!("invalid answer of the gateway: {e}")))?;
         match take(&bytes) {
-            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(true),
+            Err(error) if is_reader_gone(&error) => return Ok(true),
             result => result.map_err(|why| Failure::Local {
                 what: "cannot write the output".to_owned(),
                 why,

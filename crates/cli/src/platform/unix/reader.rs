@@ -7,6 +7,7 @@
 //! - It has its own descriptor: waiting here takes no readiness from the writer.
 //! - A peer that shuts down only its writing still reads.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use tokio::io::Interest;
@@ -44,6 +45,12 @@ impl Reader {
         // The runtime ends.
         std::future::pending().await
     }
+}
+
+/// Whether a write failed because nobody reads any more.
+#[must_use]
+pub(crate) fn is_reader_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe
 }
 
 #[cfg(test)]

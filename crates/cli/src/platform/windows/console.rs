@@ -65,9 +65,9 @@ impl RawMode {
         HOOK.call_once(restore_on_panic);
         let input = input.as_handle().try_clone_to_owned()?;
         let guard = Self(());
-        set(input, raw_input).map_err(too_old)?;
+        set(input, raw_input).map_err(|why| too_old(&why))?;
         if let Some(output) = owned(io::stdout()).filter(|output| is_terminal(output)) {
-            set(output, raw_output).map_err(too_old)?;
+            set(output, raw_output).map_err(|why| too_old(&why))?;
         }
         Ok(guard)
     }
@@ -94,7 +94,7 @@ fn set(console: OwnedHandle, raw: impl Fn(u32) -> u32) -> io::Result<()> {
     Ok(())
 }
 
-fn too_old(why: io::Error) -> io::Error {
+fn too_old(why: &io::Error) -> io::Error {
     io::Error::new(
         why.kind(),
         format!("{why} (a console with terminal sequences is needed: Windows 10 1809 or newer)"),

@@ -26,8 +26,9 @@ pub(crate) fn own_folder(variable: impl Fn(&str) -> Option<String>) -> Option<Pa
 
 /// A variable's name as it is looked for: here their case means nothing.
 #[must_use]
-pub(crate) fn variable_name(name: String) -> String {
-    name.to_uppercase()
+pub(crate) fn variable_name(mut name: String) -> String {
+    name.make_ascii_uppercase();
+    name
 }
 
 /// A word of a command line that ssh gives to the system's shell.

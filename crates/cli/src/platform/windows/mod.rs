@@ -22,7 +22,7 @@ pub(crate) use signals::{Interrupts, Reader, Signals, suspend};
 pub(crate) use sockets::{
     PathListener, PathSocket, break_off, is_short_of_descriptors, shut_write,
 };
-pub(crate) use stdio::LocalStream;
+pub(crate) use stdio::{LocalStream, is_reader_gone};
 
 /// Whether a program can stop itself, as the job control of a shell does.
 pub(crate) const CAN_SUSPEND: bool = false;

@@ -29,6 +29,9 @@ use crate::platform::console_text::{Shown, Typed};
 /// Most bytes of one read or write.
 const PIECE: usize = 64 * 1024;
 
+/// ERROR_PIPE_NOT_CONNECTED.
+const NOT_CONNECTED: i32 = 233;
+
 /// One of the standard streams.
 #[derive(Debug)]
 pub(crate) struct LocalStream {
@@ -204,6 +207,12 @@ impl End {
             },
         }
     }
+}
+
+/// Whether a write failed because nobody reads any more.
+#[must_use]
+pub(crate) fn is_reader_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(NOT_CONNECTED)
 }
 
 /// Waits until something is typed. A change of size is told on the way.
