@@ -1,8 +1,8 @@
 //! A fleet: many simulated devices, each with a key, a TLS link and the real wire, take one command
 //! of the real gateway.
 //!
-//! `TOWLINE_FLEET=1000` sets how many (`cargo xtask fleet` does); without it a few dozen, so that
-//! each run of the tests has it.
+//! And a larger one, without enrollment, that returns after the gateway was killed. Thousands:
+//! `cargo xtask fleet`.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -11,6 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use towline_testkit::fleet;
 use towline_testkit::lab::{Activation, Lab};
 use towline_testkit::trouble::{ensure, pause};
 use towline_testkit::{Outcome, Trouble, eventually};
@@ -21,8 +22,12 @@ use towline_wire::message::{ExitStatus, FromAgent, Launch, Open, ToAgent, decode
 use crate::peers::agent::{self, AgentLine};
 use crate::peers::line::Heard;
 
-/// Devices of an ordinary run.
+/// Devices that enroll.
 const FEW: usize = 40;
+/// Devices that return.
+const MANY: usize = 300;
+/// How long they may take.
+const RETURN: Duration = Duration::from_secs(90);
 /// How long a device takes for the script.
 const WORK: Duration = Duration::from_millis(20);
 /// What each prints.
@@ -156,7 +161,7 @@ fn connect_all(
 
 #[test]
 fn a_fleet_takes_one_command_a_tenth_at_a_time_and_no_invocation_is_lost_or_doubled() -> Outcome {
-    let devices = std::env::var("TOWLINE_FLEET").ok().and_then(|n| n.parse().ok()).unwrap_or(FEW);
+    let devices = FEW;
     let mut lab = Lab::start()?;
     let empty = resident(&mut lab)?;
     let ledger = Arc::new(Ledger::default());
@@ -173,18 +178,13 @@ fn a_fleet_takes_one_command_a_tenth_at_a_time_and_no_invocation_is_lost_or_doub
     let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
     let id = sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned();
     let (mut peak, mut last) = (idle, Value::Null);
-    let over = eventually(
-        "every device has run it",
-        Duration::from_secs(if devices > 100 { 180 } else { 30 }),
-        || {
-            let listed =
-                lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id })).ok()?;
-            peak = peak.max(resident(&mut lab).ok()?);
-            let command = listed["Commands"][0].clone();
-            last = command.clone();
-            (!["Pending", "InProgress"].contains(&command["Status"].as_str()?)).then_some(command)
-        },
-    );
+    let over = eventually("every device has run it", Duration::from_secs(30), || {
+        let listed = lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id })).ok()?;
+        peak = peak.max(resident(&mut lab).ok()?);
+        let command = listed["Commands"][0].clone();
+        last = command.clone();
+        (!["Pending", "InProgress"].contains(&command["Status"].as_str()?)).then_some(command)
+    });
     if over.is_err() {
         let open = json!({ "CommandId": id, "Details": true, "Filters": [{ "key": "Status", "value": "InProgress" }] });
         let listed = lab.admin().api("AmazonSSM.ListCommandInvocations", &open)?;
@@ -243,4 +243,66 @@ fn check(lab: &Lab, command: &Value, id: &str, devices: usize, ledger: &Ledger) 
         }
     }
     ensure(seen == devices, || format!("{seen} invocations are listed"))
+}
+
+#[test]
+fn a_fleet_returns_to_a_gateway_that_was_killed_and_each_coming_is_on_record() -> Outcome {
+    let mut lab = Lab::start()?;
+    lab.gateway.process().stop()?;
+    fleet::store(&lab.gateway, MANY)?;
+    lab.gateway.start_again()?;
+    let (gateway, ca) = (lab.gateway.address(), lab.gateway.ca().to_owned());
+    let plan = fleet::Plan { gateway, ca, first: 0, count: MANY, work: WORK };
+    let seen = Mutex::new(fleet::Counts::default());
+    let stop = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let simulated = scope.spawn(|| {
+            fleet::run(&plan, |counts| {
+                *seen.lock().unwrap_or_else(PoisonError::into_inner) = counts;
+                !stop.load(Ordering::Relaxed)
+            })
+        });
+        let told = || *seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = fleet::until(RETURN, told, |counts| counts.linked == MANY)
+            .and_then(|_| lab.gateway.kill())
+            .and_then(|()| lab.gateway.start_again())
+            .and_then(|()| {
+                fleet::until(RETURN, told, |counts| {
+                    counts.linked == MANY && counts.welcomes >= 2 * MANY
+                })
+            })
+            .and_then(|_| check_return(&lab));
+        stop.store(true, Ordering::Relaxed);
+        simulated.join().map_err(|_| Trouble::new("the simulated devices panicked"))??;
+        outcome
+    })
+}
+
+/// The service's name in requests, as in its model.
+const CLOUD_TRAIL: &str = "com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101";
+
+fn check_return(lab: &Lab) -> Outcome {
+    let online = json!({ "State": "online", "MaxResults": 1 });
+    let listed = lab.admin().api("Towline.SearchDevices", &online)?;
+    ensure(listed["TotalCount"] == MANY, || format!("{listed}"))?;
+    let (mut comings, mut token) = (HashMap::new(), Value::Null);
+    loop {
+        let event = [json!({ "AttributeKey": "EventName", "AttributeValue": "DeviceConnected" })];
+        let body = json!({ "LookupAttributes": event, "MaxResults": 50, "NextToken": token });
+        let page = lab.admin().api(&format!("{CLOUD_TRAIL}.LookupEvents"), &body)?;
+        for one in page["Events"].as_array().into_iter().flatten() {
+            let text = one["CloudTrailEvent"].as_str().unwrap_or_default();
+            let device = text.split("\"deviceId\":\"").nth(1).and_then(|rest| rest.get(..20));
+            let device =
+                device.ok_or_else(|| Trouble::new(format!("of no device: {text}")))?.to_owned();
+            *comings.entry(device).or_insert(0) += 1;
+        }
+        token = page["NextToken"].clone();
+        if token.is_null() {
+            break;
+        }
+    }
+    ensure(comings.len() == MANY && comings.values().all(|times| *times >= 2), || {
+        format!("comings of {} devices are on record: {comings:?}", comings.len())
+    })
 }

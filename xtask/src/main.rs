@@ -21,6 +21,7 @@ mod fuzz;
 mod package;
 mod programs;
 mod qemu;
+mod real_fleet;
 mod recall;
 mod repo;
 mod run;
@@ -61,7 +62,10 @@ const COMMANDS: &[(&str, &str)] = &[
         "session starts while one address floods: silent, idle, refused, stalled",
     ),
     ("fuzz [MINUTES] [TARGET...] [--write]", "every fuzz target for MINUTES of processor time"),
-    ("fleet [DEVICES]", "one command on 1,000 simulated devices"),
+    (
+        "fleet [DEVICES] [--write]",
+        "1,000 simulated devices: memory, one command, return after a kill",
+    ),
     (
         "fleet store [DEVICES] [--write]",
         "lists, names and searches with a store of 100,000 devices",
@@ -105,9 +109,8 @@ fn command(words: &[&str]) -> Outcome {
         ["budget", "--write"] => budget::command(true),
         ["structure", more @ ..] => structure::command(more),
         ["bench", more @ ..] => bench::command(more),
-        ["fleet"] => suite::fleet(1000),
         ["fleet", "store", more @ ..] => stored_fleet::command(more),
-        ["fleet", devices] => suite::fleet(devices.parse()?),
+        ["fleet", more @ ..] => real_fleet::command(more),
         ["endure"] => endure::report(endure::KILLS),
         ["endure", "cuts"] => endure::cuts(endure::CUTS),
         ["endure", "cuts", number] => endure::cuts(number.parse()?),

@@ -1,21 +1,19 @@
 //! `cargo xtask fleet store [DEVICES] [--write]`: how long lists, names and searches take with a store
 //! of many devices, none of which is connected.
 //!
-//! Data flow: a gateway stops -> rows of devices and tags are written into its store by Python's
-//! SQLite -> it starts, and fills in what devices are found by -> `towline` and signed requests, each
+//! Data flow: a gateway stops -> devices and tags are written into its store -> it starts, and fills in what devices are found by -> `towline` and signed requests, each
 //! timed from its start to its end.
 //!
 //! # Not here
 //! - Links: `cargo xtask fleet`.
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
+use towline_testkit::Outcome;
+use towline_testkit::fleet;
 use towline_testkit::lab::Lab;
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, Trouble};
 
 use crate::figures::{grouped, markdown};
 use crate::{console, figures, programs, setup};
@@ -24,25 +22,6 @@ use crate::{console, figures, programs, setup};
 const DEVICES: usize = 100_000;
 /// How often each request is timed.
 const ROUNDS: usize = 7;
-/// Every hundredth device has the same value of `Site`, every second one that of `Env`.
-const FILL: &str = r#"
-import sqlite3, sys
-path, count = sys.argv[1], int(sys.argv[2])
-store = sqlite3.connect(path)
-for n in range(count):
-    id = "mi-%017x" % (n * 7919 + 1)
-    store.execute(
-        "INSERT INTO devices (id, name, status, agent_version, platform_name, platform_version, hostname, ip,"
-        " activation_id, registered_at, last_ping)"
-        " VALUES (?, ?, 'active', '0.1.0', 'Debian GNU/Linux', '12', ?, ?, 'a', 1, 1)",
-        (id, "dev-%06d" % n, "host-%06d" % n, "10.%d.%d.%d" % (n >> 16, n >> 8 & 255, n & 255)))
-    for key, value in (("Site", "site%d" % (n % 100)), ("Env", "prod" if n % 2 else "dev"), ("Model", "m%d" % (n % 7))):
-        store.execute(
-            "INSERT INTO tags (kind, id, key, value, key_folded) VALUES ('device', ?, ?, ?, ?)",
-            (id, key, value, key.lower()))
-store.commit()
-"#;
-
 /// `fleet store WORDS…`.
 ///
 /// # Errors
@@ -65,7 +44,7 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     let mut lab = Lab::start()?;
     lab.gateway.process().stop()?;
     console::step(&format!("{} devices are written into the store", grouped(devices as u64)));
-    fill(&lab, devices)?;
+    fleet::store(&lab.gateway, devices)?;
     let mut rows = vec![["", "median ms", "worst ms", "found"].map(str::to_owned).to_vec()];
     let begin = Instant::now();
     lab.gateway.start_again()?;
@@ -76,9 +55,10 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
     rows.push(row("each start after it", vec![begin.elapsed()], devices));
     rows.push(listed(&lab, devices)?);
     let last = devices.saturating_sub(1);
-    let (name, id) = (format!("dev-{last:06}"), format!("mi-{:017x}", last * 7919 + 1));
+    let (name, id) = (format!("dev-{last:06}"), fleet::id(last));
     rows.push(refused(&lab, "`towline exec ID`, refused", &id)?);
     rows.push(refused(&lab, "`towline exec NAME`, refused", &name)?);
+    rows.push(sent(&lab)?);
     let site = json!({ "TagFilters": [{ "Key": "site", "Values": ["site17"] }] });
     for (what, body) in [
         ("first page of 100", json!({})),
@@ -90,18 +70,6 @@ fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
         rows.push(searched(&lab, what, body)?);
     }
     Ok(rows)
-}
-
-/// Writes the rows while nobody else has the store.
-fn fill(lab: &Lab, devices: usize) -> Outcome {
-    let store = lab.gateway.directory().join("towline.db");
-    let mut python = Command::new("python3");
-    python.arg("-").arg(store).arg(devices.to_string()).stdin(Stdio::piped());
-    let mut child = python.spawn()?;
-    let mut input = child.stdin.take().ok_or_else(|| Trouble::new("python3 has no input"))?;
-    input.write_all(FILL.as_bytes())?;
-    drop(input);
-    ensure(child.wait()?.success(), || "python3 did not fill the store".into())
 }
 
 fn listed(lab: &Lab, devices: usize) -> Outcome<Vec<String>> {
@@ -127,6 +95,24 @@ fn refused(lab: &Lab, what: &str, target: &str) -> Outcome<Vec<String>> {
         ensure(said.contains("TargetNotConnected"), || format!("{target}: {said}"))?;
     }
     Ok(row(what, times, 1))
+}
+
+/// A command to the devices of a tag, until it is stored: what `run --target` waits for before it
+/// begins.
+fn sent(lab: &Lab) -> Outcome<Vec<String>> {
+    let body = json!({
+        "DocumentName": "AWS-RunShellScript",
+        "Targets": [{ "Key": "tag:Site", "Values": ["site17"] }],
+        "Parameters": { "commands": ["true"] },
+    });
+    let (mut times, mut found) = (Vec::new(), 0);
+    for _ in 0..ROUNDS {
+        let begin = Instant::now();
+        let answer = lab.admin().api("AmazonSSM.SendCommand", &body)?;
+        times.push(begin.elapsed());
+        found = answer["Command"]["TargetCount"].as_u64().unwrap_or_default();
+    }
+    Ok(row("SendCommand to the devices of a tag", times, usize::try_from(found)?))
 }
 
 /// A search by a signed request, on a connection of its own.

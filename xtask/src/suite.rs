@@ -212,20 +212,6 @@ fn equip(command: &mut Command, python: &Path) -> Outcome {
     Ok(())
 }
 
-/// The simulated fleet of `tests/e2e/fleet.rs` with so many devices, alone, with its table on the
-/// terminal.
-///
-/// # Errors
-/// The first step that failed.
-pub(crate) fn fleet(devices: u32) -> Outcome {
-    programs::shipped()?;
-    let mut command = run::cargo();
-    command.args(["test", "--locked", "--release", "--package", "towline-e2e", "--test", "e2e"]);
-    command.args(["--", "fleet::", "--nocapture"]);
-    command.env("TOWLINE_FLEET", devices.to_string());
-    run::checked(command)
-}
-
 fn has_nextest() -> bool {
     let mut probe: Command = run::cargo();
     probe.args(["nextest", "--version"]);

@@ -9,7 +9,7 @@
 //! - [`another_version`]: the same program, newer. [`https`]: one signed request at a time.
 //!   [`facts`]: what the kernel says of a process. [`moto`]: S3 and CloudWatch Logs. [`machine`]:
 //!   what a test must not take from where it runs. [`source`]: Rust source as a graph of files.
-//!   [`browser`]: Chromium, driven by a story.
+//!   [`browser`]: Chromium, driven by a story. [`fleet`]: thousands of simulated devices.
 //!
 //! # Invariants
 //! - Free ports only, scratch directories only; no step waits for time where it can wait for an
@@ -28,6 +28,7 @@ pub mod cuts;
 pub mod endure;
 pub mod facts;
 pub mod files;
+pub mod fleet;
 pub mod flood;
 pub mod https;
 pub mod interrupt;

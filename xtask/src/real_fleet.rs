@@ -1,0 +1,259 @@
+//! `cargo xtask fleet [DEVICES] [--write]`: a gateway with thousands of simulated devices on real
+//! sockets: memory, one command on all of them, and their return after a kill and after a stop.
+//!
+//! Data flow: devices are written into the store -> processes of this program simulate them, up to
+//! [`OF_PROCESS`] each -> their counts, one line ten times a second -> rows of the table.
+//!
+//! # Not here
+//! - Links without sockets: `cargo xtask fleet links`. Lists and searches: `cargo xtask fleet store`.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+use towline_testkit::fleet::{self, Counts, Plan};
+use towline_testkit::lab::{Lab, Operator};
+use towline_testkit::trouble::{ensure, pause};
+use towline_testkit::{Outcome, Trouble, eventually, facts};
+
+use crate::figures::{grouped, markdown};
+use crate::{console, figures, programs, setup};
+
+/// Devices, unless told otherwise.
+const DEVICES: usize = 1000;
+/// Devices of one process: its open files are bounded, too.
+const OF_PROCESS: usize = 9000;
+/// How long a script takes on a device.
+const WORK: Duration = Duration::from_millis(20);
+/// How long all devices may take to come.
+const ALL_COME: Duration = Duration::from_secs(600);
+/// How long memory settles, and how long an idle gateway is watched.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// `fleet WORDS…`.
+///
+/// # Errors
+/// A device that did not come, or a command that did not run once on each.
+pub(crate) fn command(words: &[&str]) -> Outcome {
+    if let ["devices", first, count, gateway, ca] = words {
+        return simulate(&Plan {
+            gateway: gateway.parse()?,
+            ca: ca.into(),
+            first: first.parse()?,
+            count: count.parse()?,
+            work: WORK,
+        });
+    }
+    let write = words.contains(&"--write");
+    let devices = words.iter().find(|word| !word.starts_with('-'));
+    let devices = devices.map_or(Ok(DEVICES), |devices| devices.parse())?;
+    setup::programs(&[("python3", "python3")])?;
+    programs::shipped()?;
+    let rows = measure(devices)?;
+    console::table(&rows);
+    if write {
+        figures::write("fleet", &markdown(&rows))?;
+    }
+    Ok(())
+}
+
+/// Devices of one process, until its standard output is closed.
+fn simulate(plan: &Plan) -> Outcome {
+    let (_, hard) = open_files();
+    set_open_files(hard)?;
+    let mut out = std::io::stdout();
+    fleet::run(plan, |counts| writeln!(out, "{}", counts.line()).and_then(|()| out.flush()).is_ok())
+}
+
+fn open_files() -> (Option<u64>, Option<u64>) {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    (limit.current, limit.maximum)
+}
+
+fn set_open_files(hard: Option<u64>) -> Outcome {
+    let limit = rustix::process::Rlimit { current: hard, maximum: hard };
+    Ok(rustix::process::setrlimit(rustix::process::Resource::Nofile, limit)?)
+}
+
+/// Processes that simulate devices. They end with it.
+struct Simulators {
+    children: Vec<Child>,
+    counts: Arc<Mutex<Vec<Counts>>>,
+}
+
+impl Simulators {
+    fn start(lab: &Lab, devices: usize) -> Outcome<Self> {
+        let processes = devices.div_ceil(OF_PROCESS).max(2);
+        let of_each = devices.div_ceil(processes);
+        let counts = Arc::new(Mutex::new(vec![Counts::default(); processes]));
+        let mut children = Vec::new();
+        for process in 0..processes {
+            let first = process * of_each;
+            let count = of_each.min(devices.saturating_sub(first));
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["fleet", "devices", &first.to_string(), &count.to_string()]);
+            command.arg(lab.gateway.address().to_string()).arg(lab.gateway.ca());
+            let mut child = command.stdout(Stdio::piped()).spawn()?;
+            let out = child.stdout.take().ok_or_else(|| Trouble::new("no output"))?;
+            let all = Arc::clone(&counts);
+            thread::spawn(move || {
+                for line in BufReader::new(out).lines().map_while(Result::ok) {
+                    if let Ok(now) = Counts::parse(&line) {
+                        all.lock().unwrap_or_else(PoisonError::into_inner)[process] = now;
+                    }
+                }
+            });
+            children.push(child);
+        }
+        Ok(Self { children, counts })
+    }
+
+    fn counts(&self) -> Counts {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().sum()
+    }
+
+    /// How long it takes until all are linked.
+    fn all_come(&self, devices: usize) -> Outcome<Duration> {
+        fleet::until(ALL_COME, || self.counts(), |counts| counts.linked == devices)
+    }
+}
+
+impl Drop for Simulators {
+    fn drop(&mut self) {
+        for child in &mut self.children {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+}
+
+fn measure(devices: usize) -> Outcome<Vec<Vec<String>>> {
+    let mut lab = Lab::start()?;
+    lab.gateway.process().stop()?;
+    console::step(&format!("{} devices are written into the store", grouped(devices as u64)));
+    fleet::store(&lab.gateway, devices)?;
+    lab.gateway.start_again()?;
+    pause(Duration::from_secs(2));
+    let empty = facts::memory(lab.gateway.process().pid())?.rss;
+    console::step("the devices come");
+    let simulators = Simulators::start(&lab, devices)?;
+    let came = simulators.all_come(devices)?;
+    let mut rows = vec![["what", "seen"].map(str::to_owned).to_vec()];
+    let mut row = |what: &str, seen: String| rows.push(vec![what.to_owned(), seen]);
+    row("devices, all on real sockets", grouped(devices as u64));
+    row("all linked after", seconds(came));
+    pause(IDLE);
+    let pid = lab.gateway.process().pid();
+    let idle = facts::memory(pid)?.rss;
+    row("gateway's RSS empty / with all idle", format!("{} / {}", mb(empty), mb(idle)));
+    row("RSS of one idle device", kib(idle.saturating_sub(empty), devices));
+    let before = facts::cpu_us(pid)?;
+    pause(IDLE);
+    let used = facts::cpu_us(pid)?.saturating_sub(before);
+    row("processor idle, of one core", percent(used, IDLE));
+    console::step("one command on all, ten percent at once");
+    row("one command finished on all after", seconds(command_on_all(&lab, devices, &simulators)?));
+    row("devices at once, at the most", simulators.counts().most_running.to_string());
+    console::step("the gateway is killed");
+    lab.gateway.kill()?;
+    lab.gateway.start_again()?;
+    let (back, starts) = come_back(&lab, &simulators, devices)?;
+    row("all back after SIGKILL", seconds(back));
+    row("session starts meanwhile: number, p50, p99", starts);
+    console::step("the gateway is stopped and started");
+    lab.gateway.process().stop()?;
+    lab.gateway.start_again()?;
+    let (back, starts) = come_back(&lab, &simulators, devices)?;
+    row("all back after SIGTERM", seconds(back));
+    row("session starts meanwhile: number, p50, p99", starts);
+    let most = facts::memory(lab.gateway.process().pid())?.rss;
+    row("gateway's RSS after that", mb(most));
+    row("dials that came to nothing", simulators.counts().failures.to_string());
+    Ok(rows)
+}
+
+/// Waits until all are linked again, and starts sessions meanwhile.
+fn come_back(lab: &Lab, simulators: &Simulators, devices: usize) -> Outcome<(Duration, String)> {
+    let (admin, over) = (lab.admin(), AtomicBool::new(false));
+    let (back, mut times) = thread::scope(|scope| {
+        let starts = scope.spawn(|| start_sessions(&admin, devices, &over));
+        let back = simulators.all_come(devices);
+        over.store(true, Ordering::Relaxed);
+        let times = starts.join().map_err(|_| Trouble::new("the session starts panicked"));
+        Ok::<_, Trouble>((back?, times?))
+    })?;
+    times.sort_unstable();
+    let ms = |percent: usize| {
+        let at = (times.len() * percent / 100).min(times.len().saturating_sub(1));
+        times.get(at).map_or(0.0, |time: &Duration| time.as_secs_f64() * 1000.0)
+    };
+    Ok((back, format!("{}, {:.0} ms, {:.0} ms", times.len(), ms(50), ms(99))))
+}
+
+/// Starts a session on one device after the other; those that are back count.
+fn start_sessions(admin: &Operator, devices: usize, over: &AtomicBool) -> Vec<Duration> {
+    let (mut times, mut number) = (Vec::new(), 0_usize);
+    while !over.load(Ordering::Relaxed) {
+        number = (number + 7919) % devices;
+        let body = json!({ "Target": fleet::id(number) });
+        let begin = Instant::now();
+        if let Ok(started) = admin.api("AmazonSSM.StartSession", &body) {
+            times.push(begin.elapsed());
+            let end = json!({ "SessionId": started["SessionId"] });
+            let _ = admin.api("AmazonSSM.TerminateSession", &end); // it ends by itself, too
+        } else {
+            pause(Duration::from_millis(10));
+        }
+    }
+    times
+}
+
+fn command_on_all(lab: &Lab, devices: usize, simulators: &Simulators) -> Outcome<Duration> {
+    let body = json!({
+        "DocumentName": "AWS-RunShellScript",
+        "Targets": [{ "Key": "InstanceIds", "Values": ["*"] }],
+        "Parameters": { "commands": ["uname -a"] },
+        "MaxConcurrency": "10%",
+    });
+    let begin = Instant::now();
+    let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
+    let id = sent["Command"]["CommandId"].clone();
+    let ended = eventually("the command has ended", ALL_COME, || {
+        pause(Duration::from_millis(100));
+        let listed = lab.admin().api("AmazonSSM.ListCommands", &json!({ "CommandId": id })).ok()?;
+        let command = listed["Commands"][0].clone();
+        (!["Pending", "InProgress"].contains(&command["Status"].as_str()?)).then_some(command)
+    })?;
+    let took = begin.elapsed();
+    ensure(ended["Status"] == "Success", || format!("the command ended so: {ended}"))?;
+    let scripts = fleet::until(
+        Duration::from_secs(5),
+        || simulators.counts(),
+        |counts| counts.scripts == devices,
+    );
+    scripts.map_err(|trouble| Trouble::new(format!("not once on each device: {trouble}")))?;
+    Ok(took)
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[allow(clippy::cast_precision_loss)] // for people
+fn mb(kib: u64) -> String {
+    format!("{:.1} MB", kib as f64 * 1024.0 / 1e6)
+}
+
+#[allow(clippy::cast_precision_loss)] // for people
+fn kib(kib: u64, devices: usize) -> String {
+    format!("{:.1} KiB", kib as f64 / devices.max(1) as f64)
+}
+
+#[allow(clippy::cast_precision_loss)] // for people
+fn percent(microseconds: u64, of: Duration) -> String {
+    format!("{:.1} %", microseconds as f64 / of.as_micros() as f64 * 100.0)
+}
