@@ -536,6 +536,58 @@ pub const MAX_DEVICE_SENTENCE: usize = 1024;
 /// Longest text that a device reports about itself, characters.
 pub const MAX_DEVICE_REPORT: usize = 256;
 
+/// Life of the keys that are issued to a device with amazon-ssm-agent, which renews them at half of
+/// it.
+pub const VENDOR_KEY_LIFE: Duration = Duration::from_secs(3600);
+
+/// The same for a device that waits for a person: it is back soon after the approval.
+pub const VENDOR_WAITING_KEY_LIFE: Duration = Duration::from_secs(300);
+
+/// Longest security token of a device, and longest token of one of its channels, bytes.
+pub const MAX_VENDOR_TOKEN: usize = 1024;
+
+/// How old the last sign of life of such a device may be before a report is written that says
+/// nothing new.
+pub const VENDOR_HEALTH_EVERY: Duration = Duration::from_secs(1800);
+
+/// How long a poll of the older message service waits. A shorter one makes the agent ask in a tight
+/// loop.
+pub const VENDOR_LONG_POLL: Duration = Duration::from_secs(20);
+
+/// Sessions of one device with amazon-ssm-agent at a time.
+pub const VENDOR_SESSIONS: u32 = 32;
+
+/// Devices that may be asked for a new key at a time.
+pub const MAX_VENDOR_ROTATIONS: usize = 10_000;
+
+/// Orders that may wait for one control channel, bytes: two of the largest.
+pub const VENDOR_CONTROL_BYTES: usize = 256 * 1024;
+
+/// Silence after which a websocket of an agent is dead. It pings each 54 s.
+pub const VENDOR_SILENCE: Duration = Duration::from_secs(150);
+
+/// How long an agent may take to take a message in.
+pub const VENDOR_STALLED: Duration = Duration::from_secs(60);
+
+/// Bytes that are read ahead on a websocket of an agent: an idle one costs little.
+pub const VENDOR_READ_AHEAD: usize = 4 * 1024;
+
+/// Input that may wait for the agent, bytes a session.
+pub const VENDOR_INPUT: u32 = 64 * 1024;
+
+/// Signals that may wait for the agent.
+pub const VENDOR_SIGNALS: usize = 64;
+
+/// Output that the agent has sent and the client has not taken, bytes a lane.
+pub const VENDOR_RING: usize = 256 * 1024;
+
+/// How long the one half of a session's end waits for the other: the data channel's and the control
+/// channel's.
+pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether the sessions of a device that is removed are over.
+pub const VENDOR_TICK: Duration = Duration::from_millis(50);
+
 // Strangers in the handshake must not be able to take all places that strangers may have.
 const _: () = assert!(MAX_HANDSHAKES < MAX_STRANGERS);
 const _: () = assert!(MAX_HANDSHAKES_OF_SOURCE < MAX_HANDSHAKES);

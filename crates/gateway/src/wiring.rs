@@ -7,6 +7,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use axum::middleware::from_fn_with_state;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use towline_archive::{Archive, ArchiveError, Recorder, RecordingEvent, RecordingEvents};
@@ -26,6 +27,7 @@ use crate::certificate::{self, Facts, Watched};
 use crate::channels::{self, Channels};
 use crate::config::{self, Config, ConfigError};
 use crate::console;
+use crate::devices::aws::{self, VendorAgents, VendorParts};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
 use crate::exports::{Exports, command_log, trail};
@@ -159,6 +161,8 @@ pub struct DataPlane {
     pub sessions: Arc<dyn Sessions>,
     /// Who holds which device.
     pub presence: Arc<dyn Presence>,
+    /// Devices with amazon-ssm-agent.
+    pub vendor: Option<Arc<VendorAgents>>,
     /// Behind the websockets' path.
     pub channels: Arc<dyn DataChannels>,
     /// Behind Run Command.
@@ -293,8 +297,18 @@ impl Gateway {
             pins: Arc::clone(pins),
             grace: config.session_grace,
         });
+        let vendor = VendorAgents::new(VendorParts {
+            hub: Arc::clone(&hub),
+            store: store.clone(),
+            enrollment: Arc::clone(enrollment),
+            audit: audit.clone(),
+            vault: Arc::clone(&self.vault),
+            clock: clock.clone(),
+            region: self.foundation.realm.region.clone(),
+        });
         Ok(DataPlane {
             agents: Arc::new(agents),
+            vendor: Some(vendor),
             sessions: Arc::new(HubHandle::new(&hub, pace)),
             presence: Arc::new(LocalPresence(Arc::clone(&hub))),
             channels: Arc::new(Channels::new(hub, &config.dir)),
@@ -402,9 +416,17 @@ impl Gateway {
             };
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
+        let mut api = api::routes(Arc::new(api));
+        let mut channels = channels::routes(plane.channels, origins(&foundation));
+        if let Some(vendor) = plane.vendor {
+            api = api.layer(from_fn_with_state(Arc::clone(&vendor), aws::calls));
+            channels = channels
+                .layer(from_fn_with_state(Arc::clone(&vendor), aws::data_channels))
+                .merge(aws::routes(vendor));
+        }
         let routes = routes::router([
-            api::routes(Arc::new(api)),
-            channels::routes(plane.channels, origins(&foundation)),
+            api,
+            channels,
             console::routes(&foundation.realm.region),
             readiness::routes(ready),
         ]);

@@ -33,8 +33,8 @@ use towline_ssm::ids::{Realm, SecretAccessKey};
 use towline_ssm::operation::{Operation, ResourceKind, Service};
 use towline_ssm::sigv4::{Credentials, RequestParts, sha256, sign};
 use towline_store::{
-    AccessRequest, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice, NewDocument,
-    NewSession, Role, Store,
+    AccessRequest, AgentKind, DeviceReport, DeviceStatus, DocumentText, NewActivation, NewDevice,
+    NewDocument, NewSession, Role, Store,
 };
 
 const KEY: &str = "AKIAAAAAAAAAAAAAAAAA";
@@ -415,6 +415,8 @@ async fn things_of_devices(store: &Store, dev: &[(String, String)]) {
         id: DEVICE.into(),
         name: "box".into(),
         status: DeviceStatus::Active,
+        agent_kind: AgentKind::Towline,
+        machine: String::new(),
         spki: vec![1; 44],
         tags: dev.to_vec(),
         report: DeviceReport::default(),

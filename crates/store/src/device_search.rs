@@ -126,7 +126,9 @@ mod tests {
 
     use super::*;
     use crate::testing::scratch;
-    use crate::{DeviceReport, DeviceStatus, NewActivation, NewDevice, SignOfLife, Store, TagKind};
+    use crate::{
+        AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice, SignOfLife, Store, TagKind,
+    };
 
     const NOW: UnixMillis = UnixMillis(1);
 
@@ -162,6 +164,8 @@ mod tests {
                 id: format!("mi-{number}"),
                 name: name.into(),
                 status: DeviceStatus::Active,
+                agent_kind: AgentKind::Towline,
+                machine: String::new(),
                 spki: vec![number],
                 tags: vec![("Site".into(), site.into())],
                 report: report(&format!("host-{number}")),

@@ -5,6 +5,8 @@
 //!   lost or counted twice.
 //! - Policy never reads columns that the device reports (versions, host name).
 
+use std::collections::HashMap;
+
 use sqlx::sqlite::SqliteRow;
 use sqlx::{QueryBuilder, Row, Sqlite};
 use towline_policy::fold;
@@ -50,6 +52,34 @@ impl DeviceStatus {
     }
 }
 
+/// Which agent a device runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum AgentKind {
+    /// Towline's own.
+    #[default]
+    Towline,
+    /// amazon-ssm-agent.
+    Vendor,
+}
+
+impl AgentKind {
+    /// Its name in the store, in policies and in the API.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Towline => "towline",
+            Self::Vendor => "vendor",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, sqlx::Error> {
+        [Self::Towline, Self::Vendor]
+            .into_iter()
+            .find(|kind| kind.as_str() == text)
+            .ok_or_else(|| sqlx::Error::Decode(format!("agent kind {text:?}").into()))
+    }
+}
+
 /// A device as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Device {
@@ -61,6 +91,8 @@ pub struct Device {
     pub status: DeviceStatus,
     /// Why it has that status, for users; empty when active from the start.
     pub status_reason: String,
+    /// Which agent it runs.
+    pub agent_kind: AgentKind,
     /// What the device last reported about itself.
     pub report: DeviceReport,
     /// Address its link last came from.
@@ -88,6 +120,14 @@ pub struct DeviceReport {
     pub hostname: String,
     /// Target triple of its agent.
     pub target: String,
+    /// `Linux`, `MacOS` or `Windows`; empty counts as `Linux`.
+    pub platform_type: String,
+}
+
+impl DeviceReport {
+    pub(crate) fn platform_type(&self) -> &str {
+        if self.platform_type.is_empty() { "Linux" } else { &self.platform_type }
+    }
 }
 
 /// A device about to be registered.
@@ -99,6 +139,10 @@ pub struct NewDevice {
     pub name: String,
     /// Active or pending.
     pub status: DeviceStatus,
+    /// Which agent it runs.
+    pub agent_kind: AgentKind,
+    /// What amazon-ssm-agent calls the machine; empty for another agent.
+    pub machine: String,
     /// Its first key.
     pub spki: Vec<u8>,
     /// Its tags.
@@ -124,6 +168,8 @@ pub struct DeviceFilter {
     pub iam_roles: Vec<String>,
     /// Agent versions.
     pub agent_versions: Vec<String>,
+    /// Platform types.
+    pub platform_types: Vec<String>,
     /// Statuses.
     pub statuses: Vec<DeviceStatus>,
     /// For each key, one of the values; no value: the key is there.
@@ -143,6 +189,7 @@ impl DeviceFilter {
         one_of(query, "activation_id", &self.activation_ids);
         one_of(query, "iam_role", &self.iam_roles);
         one_of(query, "agent_version", &self.agent_versions);
+        one_of(query, "platform_type", &self.platform_types);
         one_of(query, "status", &statuses);
         if let Some(name) = &self.name {
             query.push(" AND (d.name = ").push_bind(name.clone());
@@ -170,8 +217,8 @@ impl Store {
     }
 }
 
-pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_version, platform_name, platform_version, hostname, \
-     target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
+pub(crate) const COLUMNS: &str = "SELECT id, name, status, status_reason, agent_kind, agent_version, platform_type, \
+     platform_name, platform_version, hostname, target, ip, activation_id, iam_role, registered_at, last_ping FROM devices d";
 
 pub(crate) fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
     Ok(Device {
@@ -179,12 +226,14 @@ pub(crate) fn device(row: &SqliteRow) -> Result<Device, sqlx::Error> {
         name: row.try_get("name")?,
         status: DeviceStatus::parse(row.try_get("status")?)?,
         status_reason: row.try_get("status_reason")?,
+        agent_kind: AgentKind::parse(row.try_get("agent_kind")?)?,
         report: DeviceReport {
             agent_version: row.try_get("agent_version")?,
             platform_name: row.try_get("platform_name")?,
             platform_version: row.try_get("platform_version")?,
             hostname: row.try_get("hostname")?,
             target: row.try_get("target")?,
+            platform_type: row.try_get("platform_type")?,
         },
         ip: row.try_get("ip")?,
         activation_id: row.try_get("activation_id")?,
@@ -216,13 +265,17 @@ impl Devices<'_> {
             return Err(StoreError::Missing("activation with a use left"));
         }
         sqlx::query(
-            "INSERT INTO devices (id, name, status, agent_version, platform_name, platform_version, hostname, target, \
-             ip, activation_id, iam_role, registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO devices (id, name, status, agent_kind, machine, agent_version, platform_type, \
+             platform_name, platform_version, hostname, target, ip, activation_id, iam_role, \
+             registered_at, last_ping) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         )
         .bind(&new.id)
         .bind(&new.name)
         .bind(new.status.as_str())
+        .bind(new.agent_kind.as_str())
+        .bind(&new.machine)
         .bind(&new.report.agent_version)
+        .bind(new.report.platform_type())
         .bind(&new.report.platform_name)
         .bind(&new.report.platform_version)
         .bind(&new.report.hostname)
@@ -261,6 +314,40 @@ impl Devices<'_> {
             .fetch_optional(&self.store.pool)
             .await?;
         Ok(row.as_ref().map(device).transpose()?)
+    }
+
+    /// The agents of these devices, of those that there are.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn agent_kinds(
+        &self,
+        ids: &[String],
+    ) -> Result<HashMap<String, AgentKind>, StoreError> {
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut query: QueryBuilder<'_, Sqlite> =
+            QueryBuilder::new("SELECT d.id, d.agent_kind FROM devices d WHERE 1 = 1");
+        one_of(&mut query, "d.id", ids);
+        let rows = query.build().fetch_all(&self.store.pool).await?;
+        let kind = |row: &SqliteRow| {
+            Ok((row.try_get("id")?, AgentKind::parse(row.try_get("agent_kind")?)?))
+        };
+        Ok(rows.iter().map(kind).collect::<Result<_, sqlx::Error>>()?)
+    }
+
+    /// Whether a device of amazon-ssm-agent was registered from the machine of this fingerprint.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn knows_machine(&self, machine: &str) -> Result<bool, StoreError> {
+        let found: Option<i64> =
+            sqlx::query_scalar("SELECT 1 FROM devices WHERE machine = ? AND machine <> '' LIMIT 1")
+                .bind(machine)
+                .fetch_optional(&self.store.pool)
+                .await?;
+        Ok(found.is_some())
     }
 
     /// The device that has this active key.

@@ -190,6 +190,69 @@ impl DeviceKeys<'_> {
         Ok(done.rows_affected())
     }
 
+    /// Active keys of a device in full, youngest first.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn active_of(&self, device: &str) -> Result<Vec<Vec<u8>>, StoreError> {
+        let keys = sqlx::query_scalar(
+            "SELECT spki FROM device_keys WHERE device_id = ? AND status = 'active' \
+             ORDER BY created_at DESC",
+        )
+        .bind(device)
+        .fetch_all(&self.store.pool)
+        .await?;
+        Ok(keys)
+    }
+
+    /// Puts `new` in the place of the active key `old`, in one transaction: a device that did not
+    /// hear the answer has one key that counts, and no more.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when `old` is not an active key of the device;
+    /// [`StoreError::Exists`] when any device has or had the new key; [`StoreError::Full`].
+    pub async fn replace(
+        &self,
+        device: &str,
+        (old, new): (&[u8], &[u8]),
+        now: UnixMillis,
+    ) -> Result<(), StoreError> {
+        let mut tx = self.store.writing().await?;
+        let count = "SELECT COUNT(*) FROM device_keys WHERE device_id = ?";
+        let most = limits::MAX_KEYS_OF_DEVICE;
+        crate::store::within(&mut tx, count, device, "keys of this device", most).await?;
+        let created: Option<i64> = sqlx::query_scalar(
+            "SELECT created_at FROM device_keys WHERE device_id = ? AND spki = ? AND status = 'active'",
+        )
+        .bind(device)
+        .bind(old)
+        .fetch_optional(&mut *tx)
+        .await?;
+        let created = created.ok_or(StoreError::Missing("active key of the device"))?;
+        sqlx::query(
+            "UPDATE device_keys SET status = 'retired', ended_at = ?, reason = 'replaced' \
+             WHERE device_id = ? AND spki = ?",
+        )
+        .bind(now.0)
+        .bind(device)
+        .bind(old)
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query(
+            "INSERT INTO device_keys (fingerprint, spki, device_id, status, created_at) \
+             VALUES (?, ?, ?, 'active', ?)",
+        )
+        .bind(fingerprint(new))
+        .bind(new)
+        .bind(device)
+        .bind(now.0.max(created.saturating_add(1)))
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("device key"))?;
+        tx.commit().await?;
+        Ok(())
+    }
+
     /// Revokes keys of a device: the one with this fingerprint, or all. Returns the number revoked.
     ///
     /// # Errors
@@ -219,7 +282,7 @@ impl DeviceKeys<'_> {
 mod tests {
     use super::*;
     use crate::testing::scratch;
-    use crate::{DeviceReport, DeviceStatus, NewActivation, NewDevice};
+    use crate::{AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice};
 
     const NOW: UnixMillis = UnixMillis(1_000);
 
@@ -239,6 +302,8 @@ mod tests {
             id: id.into(),
             name: id.into(),
             status: DeviceStatus::Active,
+            agent_kind: AgentKind::Towline,
+            machine: String::new(),
             spki: spki.into(),
             tags: vec![("Environment".into(), "dev".into())],
             report: DeviceReport::default(),
@@ -246,6 +311,19 @@ mod tests {
             activation_id: "act".into(),
             iam_role: "towline".into(),
         }
+    }
+
+    #[tokio::test]
+    async fn a_replaced_key_counts_no_more_and_the_new_one_does_at_once() {
+        let (store, _dir) = with_device(5).await;
+        let keys = store.device_keys();
+        keys.replace("mi-1", (b"key-1", b"key-2"), NOW).await.unwrap();
+        assert_eq!(keys.active_of("mi-1").await.unwrap(), [b"key-2".to_vec()]);
+        let again = keys.replace("mi-1", (b"key-1", b"key-3"), NOW).await;
+        assert!(matches!(again, Err(StoreError::Missing(_))), "{again:?}");
+        let taken = keys.replace("mi-1", (b"key-2", b"key-1"), NOW).await;
+        assert!(matches!(taken, Err(StoreError::Exists(_))), "{taken:?}");
+        assert_eq!(keys.active_of("mi-1").await.unwrap(), [b"key-2".to_vec()], "nothing was done");
     }
 
     #[tokio::test]

@@ -68,7 +68,9 @@ pub use command_log::{
     CommandBatch, CommandBounds, CommandLog, CommandRow, Excess, RawCommand, StoredCommand,
 };
 pub use device_pins::PinSpread;
-pub use devices::{Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice};
+pub use devices::{
+    AgentKind, Device, DeviceFilter, DeviceReport, DeviceStatus, Devices, NewDevice,
+};
 pub use documents::{Document, DocumentAsRead, DocumentText, Documents, NewDocument, Version};
 pub use documents::{SAME_NAME, SAME_TEXT};
 pub use error::StoreError;

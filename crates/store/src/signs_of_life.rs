@@ -68,10 +68,11 @@ async fn arrived(
     .fetch_optional(&mut **tx)
     .await?;
     sqlx::query(
-        "UPDATE devices SET agent_version = ?, platform_name = ?, platform_version = ?, hostname = ?, target = ?, \
-         ip = ?, last_ping = ? WHERE id = ?",
+        "UPDATE devices SET agent_version = ?, platform_type = ?, platform_name = ?, \
+         platform_version = ?, hostname = ?, target = ?, ip = ?, last_ping = ? WHERE id = ?",
     )
     .bind(&report.agent_version)
+    .bind(report.platform_type())
     .bind(&report.platform_name)
     .bind(&report.platform_version)
     .bind(&report.hostname)
@@ -91,7 +92,7 @@ async fn arrived(
 mod tests {
     use super::*;
     use crate::testing::scratch;
-    use crate::{DeviceStatus, NewActivation, NewDevice};
+    use crate::{AgentKind, DeviceStatus, NewActivation, NewDevice};
 
     #[tokio::test]
     async fn signs_of_many_devices_are_stored_at_once_and_in_order() {
@@ -116,6 +117,8 @@ mod tests {
                 id: format!("mi-{n}"),
                 name: String::new(),
                 status: DeviceStatus::Active,
+                agent_kind: AgentKind::Towline,
+                machine: String::new(),
                 spki: vec![n],
                 tags: vec![],
                 report: DeviceReport::default(),

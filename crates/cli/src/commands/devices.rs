@@ -80,7 +80,7 @@ fn table(output: Output, devices: &[InstanceInformation]) -> String {
                 state(device),
                 time_text(device.last_ping_date_time).into(),
                 platform.collect::<Vec<_>>().join(" ").into(),
-                device.agent_version.clone().into(),
+                agent(device).into(),
                 device.towline_target.as_deref().map(architecture).into(),
                 device.ip_address.clone().into(),
                 tags_text(&device.towline_tags).into(),
@@ -91,6 +91,16 @@ fn table(output: Output, devices: &[InstanceInformation]) -> String {
         &["ID", "NAME", "STATE", "LAST SEEN", "PLATFORM", "AGENT", "TARGET", "ADDRESS", "TAGS"],
         &rows,
     )
+}
+
+/// The agent's version, and its name where it is not ours.
+fn agent(device: &InstanceInformation) -> Option<String> {
+    let vendor = device.towline_agent_kind.as_deref() == Some("vendor");
+    match &device.agent_version {
+        Some(version) if vendor => Some(format!("amazon-ssm-agent {version}")),
+        None if vendor => Some("amazon-ssm-agent".to_owned()),
+        version => version.clone(),
+    }
 }
 
 /// What tells one target of ours from another: all are Linux.

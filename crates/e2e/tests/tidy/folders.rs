@@ -53,6 +53,7 @@ const MAY_SEE: Table<'_> = &[
         &[
             "audit",
             "authority",
+            "error_response",
             "limits",
             "lock",
             "metrics",
@@ -61,6 +62,7 @@ const MAY_SEE: Table<'_> = &[
             "server_pins",
             "sessions",
             "throttle",
+            "vault",
         ],
     ),
     ("exports", &["audit", "limits", "program_file"]),

@@ -11,7 +11,7 @@ use towline_ssm::api::tags::Tag;
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::DeviceId;
-use towline_store::{Device, DeviceFilter, DeviceStatus, TagKind};
+use towline_store::{AgentKind, Device, DeviceFilter, DeviceStatus, TagKind};
 
 use super::authz::Question;
 use super::call::Call;
@@ -135,9 +135,9 @@ impl Api {
         InstanceInformation {
             ping_status: ping,
             last_ping_date_time: Some(EpochSeconds::from_millis(seen.0)),
-            is_latest_version: is_latest(&device.report.agent_version),
+            is_latest_version: is_latest(&device),
             agent_version: text(device.report.agent_version),
-            platform_type: Some("Linux".to_owned()), // the only one there is an agent for
+            platform_type: text(device.report.platform_type),
             platform_name: text(device.report.platform_name),
             platform_version: text(device.report.platform_version),
             activation_id: text(device.activation_id),
@@ -149,6 +149,7 @@ impl Api {
             computer_name: text(device.report.hostname),
             towline_target: text(device.report.target),
             towline_tags: tags.into_iter().map(|(key, value)| Tag { key, value }).collect(),
+            towline_agent_kind: Some(device.agent_kind.as_str().to_owned()),
             towline_state: Some(device.status.as_str().to_owned())
                 .filter(|_| device.status != DeviceStatus::Active),
             instance_id: device.id,
@@ -190,12 +191,14 @@ impl Api {
     }
 }
 
-/// Whether an agent is at least as new as this gateway, with which agents are released.
-fn is_latest(agent: &str) -> Option<bool> {
+/// Whether an agent of ours is at least as new as this gateway, with which agents are released.
+fn is_latest(device: &Device) -> Option<bool> {
+    let agent = &device.report.agent_version;
     let parts = |version: &str| {
         version.split('.').map(|part| part.parse().unwrap_or(0)).collect::<Vec<u32>>()
     };
-    (!agent.is_empty()).then(|| parts(agent) >= parts(env!("CARGO_PKG_VERSION")))
+    (!agent.is_empty() && device.agent_kind == AgentKind::Towline)
+        .then(|| parts(agent) >= parts(env!("CARGO_PKG_VERSION")))
 }
 
 fn wanted(request: &DescribeInstanceInformationRequest) -> Result<Wanted, ApiError> {
@@ -254,7 +257,7 @@ fn property(wanted: &mut Wanted, key: &str, values: &[String]) -> Result<(), Api
             }
             wanted.ping = Some(asked);
         }
-        "PlatformTypes" => wanted.nothing |= !has("Linux"),
+        "PlatformTypes" => wanted.stored.platform_types.extend(values.iter().cloned()),
         "ResourceType" => wanted.nothing |= !has("ManagedInstance"),
         _ => wanted.nothing = true, // AssociationStatus: there are no associations here
     }

@@ -148,11 +148,12 @@ impl Api {
             about
         };
         let device = self.about_device(target).await?;
+        let known = device.facts.clone();
         let unchecked = question(false, device);
         if named.is_none() && self.would_allow(call, &unchecked).await? {
             return self.authorize(call, &unchecked).await;
         }
-        let checked = question(true, Question { facts: vec![], ..unchecked });
+        let checked = question(true, Question { facts: known, ..unchecked });
         self.authorize(call, &checked).await?;
         let about = self.about_document(named.unwrap_or(RUN_SHELL)).await?;
         self.authorize(call, &question(true, about)).await

@@ -13,7 +13,7 @@ use towline_ssm::api::tags::{
     RemoveTagsFromResourceRequest, Tag, TaggedResource, resource_of,
 };
 use towline_ssm::error::{ApiError, ErrorCode};
-use towline_store::{StoreError, TagKind, Version};
+use towline_store::{AgentKind, StoreError, TagKind, Version};
 
 use super::authz::Question;
 use super::call::Call;
@@ -22,6 +22,8 @@ use super::service::Api;
 
 /// How often a change is judged, when others change the same tags.
 const ATTEMPTS: usize = 8;
+/// The condition key for the agent of a device: `towline` or `vendor`.
+const AGENT_KIND: &str = "towline:AgentKind";
 
 /// What a request about tags is about: authorised, and there.
 struct Tagged {
@@ -139,16 +141,25 @@ impl Api {
     pub(super) async fn about_device(&self, id: &str) -> Result<Question, ApiError> {
         let tags =
             self.store().tags().of(TagKind::Device, id).await.or_internal("cannot read tags")?;
-        Ok(self.about_tagged(id, tags))
+        let ids = [id.to_owned()];
+        let kinds = self.store().devices().agent_kinds(&ids).await;
+        let kind = kinds.or_internal("cannot read a device")?.remove(id);
+        Ok(self.about_tagged(id, tags, kind))
     }
 
-    /// What policy is asked about a device with these tags.
-    pub(super) fn about_tagged(&self, id: &str, tags: BTreeMap<String, String>) -> Question {
+    /// What policy is asked about a device with these tags and this agent.
+    pub(super) fn about_tagged(
+        &self,
+        id: &str,
+        tags: BTreeMap<String, String>,
+        kind: Option<AgentKind>,
+    ) -> Question {
         let realm = self.realm();
+        let kind = kind.map(|kind| (AGENT_KIND.to_owned(), vec![kind.as_str().to_owned()]));
         Question {
             names: towline_policy::device_aliases(&realm.region, &realm.account, id),
             tags,
-            facts: vec![],
+            facts: kind.into_iter().collect(),
         }
     }
 }

@@ -29,8 +29,8 @@ use towline_ssm::api::tags;
 use towline_ssm::ids::DeviceId;
 use towline_store::limits::MAX_TAGS;
 use towline_store::{
-    Activation, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError, Tag,
-    fingerprint,
+    Activation, AgentKind, DeviceReport, DeviceStatus, KeyStatus, NewDevice, Store, StoreError,
+    Tag, fingerprint,
 };
 use towline_wire::text::is_plain_text;
 
@@ -53,6 +53,10 @@ pub struct EnrollmentRequest {
     pub tags: Vec<Tag>,
     /// What the device says about itself.
     pub report: DeviceReport,
+    /// The agent that asks.
+    pub agent_kind: AgentKind,
+    /// What amazon-ssm-agent calls the machine; empty for another agent.
+    pub machine: String,
 }
 
 impl std::fmt::Debug for EnrollmentRequest {
@@ -250,7 +254,12 @@ impl Enrollment {
         let id = DeviceId::from_random(
             entropy::random().map_err(|e| EnrollmentError::Internal(e.to_string()))?,
         );
-        let device = new_device(&id, spki, request, &activation, source)?;
+        // A machine that is known and comes with another key may be a copy: a person decides.
+        let known = self.store.devices().knows_machine(&request.machine).await?;
+        let mut device = new_device(&id, spki, request, &activation, source)?;
+        if known {
+            device.status = DeviceStatus::Pending;
+        }
         self.store.devices().register(&device, now).await?;
         Ok(EnrollmentOutcome { device_id: id, pending: device.status == DeviceStatus::Pending })
     }
@@ -293,6 +302,7 @@ fn check(request: &EnrollmentRequest) -> Result<(), EnrollmentError> {
         &report.platform_version,
         &report.hostname,
         &report.target,
+        &request.machine,
     ];
     if !texts.into_iter().all(|text| is_plain_text(text, MAX_DEVICE_REPORT)) {
         return Err(EnrollmentError::Malformed(
@@ -344,13 +354,20 @@ fn new_device(
     }
     let names =
         [request.name, activation.new.default_name.clone(), request.report.hostname.clone()];
-    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_else(|| id.to_string());
+    let name = names.into_iter().find(|name| !name.is_empty());
+    // amazon-ssm-agent tells its host name later: a device without a name is shown by it.
+    let name = match request.agent_kind {
+        AgentKind::Towline => name.unwrap_or_else(|| id.to_string()),
+        AgentKind::Vendor => name.unwrap_or_default(),
+    };
     let status =
         if activation.new.require_approval { DeviceStatus::Pending } else { DeviceStatus::Active };
     Ok(NewDevice {
         id: id.to_string(),
         name,
         status,
+        agent_kind: request.agent_kind,
+        machine: request.machine,
         spki: spki.to_vec(),
         tags,
         report: request.report,

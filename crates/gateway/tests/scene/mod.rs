@@ -26,7 +26,9 @@ use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
 use towline_host::clock::UnixMillis;
 use towline_ssm::ids::{DeviceId, SessionId};
-use towline_store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store};
+use towline_store::{
+    AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice, NewSession, Store,
+};
 
 /// A running gateway.
 pub(crate) struct Scene {
@@ -70,6 +72,7 @@ impl Scene {
         });
         let (stop, stopped) = watch::channel(false);
         let doors = DataPlane {
+            vendor: None,
             agents: plane.clone(),
             sessions: plane.clone(),
             presence: plane.clone(),
@@ -112,6 +115,8 @@ impl Scene {
             id: id.to_string(),
             name: format!("box-{number}"),
             status: DeviceStatus::Active,
+            agent_kind: AgentKind::Towline,
+            machine: String::new(),
             spki: vec![number; 44],
             tags: vec![("Environment".into(), environment.into())],
             report: DeviceReport { agent_version: "0.1.0.0".into(), ..DeviceReport::default() },

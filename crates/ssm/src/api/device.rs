@@ -248,6 +248,9 @@ pub struct InstanceInformation {
     /// Our extension: the target triple of its agent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_target: Option<String>,
+    /// Our extension: `towline`, or `vendor` for amazon-ssm-agent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_agent_kind: Option<String>,
     /// Our extension: `pending`, `quarantined` or absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_state: Option<String>,

@@ -122,6 +122,20 @@ impl ClientChannel {
         self.half.attach();
     }
 
+    /// A websocket of the agent itself is up, at its service: nobody waits for an opening frame.
+    pub fn attach_agent(&mut self) {
+        self.half.attach();
+    }
+
+    /// The agent says that it is connected. A plain shell of an official agent has no handshake: it
+    /// takes input from here on.
+    pub fn begin_without_handshake(&mut self, now: Duration) {
+        if matches!(self.stage, Stage::New) {
+            self.stage = Stage::Started;
+            self.send_size(now);
+        }
+    }
+
     /// The websocket is gone.
     pub fn detach(&mut self) {
         self.half.attached = false;

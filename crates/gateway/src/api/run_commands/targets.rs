@@ -86,9 +86,11 @@ impl Api {
         for some in devices.chunks(TARGETS_AT_ONCE) {
             let tags =
                 self.store().tags().of_devices(some).await.or_internal("cannot read tags")?;
-            let mut tags = tags;
+            let kinds = self.store().devices().agent_kinds(some).await;
+            let (mut tags, mut kinds) = (tags, kinds.or_internal("cannot read devices")?);
             for id in some {
-                let mut question = self.about_tagged(id, tags.remove(id).unwrap_or_default());
+                let mut question =
+                    self.about_tagged(id, tags.remove(id).unwrap_or_default(), kinds.remove(id));
                 question.facts.extend(facts.iter().cloned());
                 let allowed = self.would_allow(call, &question).await?;
                 denied += usize::from(!allowed);

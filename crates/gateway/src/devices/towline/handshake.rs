@@ -76,6 +76,7 @@ impl Handshake<'_> {
             name: enroll.name,
             tags: enroll.tags,
             report: report(&enroll.platform),
+            ..EnrollmentRequest::default()
         };
         let now = self.agents.clock.now();
         match self.agents.enrollment.enroll(self.spki, request, self.peer.ip(), now).await {
@@ -168,5 +169,6 @@ fn report(platform: &Platform) -> DeviceReport {
         platform_version: reported(&platform.version),
         hostname: reported(&platform.hostname),
         target: reported(&platform.target),
+        platform_type: "Linux".into(), // the only one there is an agent of ours for
     }
 }

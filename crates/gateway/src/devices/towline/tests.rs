@@ -6,7 +6,7 @@ use std::time::Duration;
 use towline_host::clock::{Clock, UnixMillis};
 use towline_ssm::ids::DeviceId;
 use towline_store::testing::scratch;
-use towline_store::{DeviceReport, DeviceStatus, NewActivation, NewDevice, Store};
+use towline_store::{AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice, Store};
 use towline_wire::epoch::Epoch;
 use towline_wire::frame::{Frame, MAX_DATA};
 use towline_wire::lane::{Lane, Lanes};
@@ -42,6 +42,8 @@ pub(super) async fn scene() -> Scene {
         id: DEVICE.into(),
         name: "box".into(),
         status: DeviceStatus::Active,
+        agent_kind: AgentKind::Towline,
+        machine: String::new(),
         spki: b"old".to_vec(),
         tags: vec![],
         report: DeviceReport::default(),

@@ -1,0 +1,85 @@
+//! What serving devices with amazon-ssm-agent needs.
+//!
+//! # Invariants
+//! - Made once; every request and every task shares it.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use towline_host::clock::Clock;
+use towline_store::Store;
+
+use super::registry::Registry;
+use crate::audit::{AuditLog, Event, Who};
+use crate::devices::enrollment::Enrollment;
+use crate::sessions::Hub;
+use crate::throttle::Throttle;
+use crate::vault::Vault;
+
+/// The parts that these devices are served with.
+pub struct VendorParts {
+    /// Sessions and devices.
+    pub hub: Arc<Hub>,
+    /// The store.
+    pub store: Store,
+    /// Admits devices.
+    pub enrollment: Arc<Enrollment>,
+    /// The audit trail.
+    pub audit: AuditLog,
+    /// Seals the keys that are issued.
+    pub vault: Arc<Vault>,
+    /// The time.
+    pub clock: Clock,
+    /// The region in the scope of signatures.
+    pub region: String,
+}
+
+/// Serves devices with amazon-ssm-agent.
+pub struct VendorAgents {
+    pub(super) parts: VendorParts,
+    /// Sessions that run, or begin.
+    pub(super) registry: Registry,
+    /// Failed proofs by address.
+    pub(super) failures: Throttle<IpAddr>,
+    start: (Duration, Instant),
+}
+
+impl VendorAgents {
+    /// Over these parts.
+    #[must_use]
+    pub fn new(parts: VendorParts) -> Arc<Self> {
+        let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        Arc::new(Self {
+            parts,
+            registry: Registry::default(),
+            failures: Throttle::default(),
+            start: (at, Instant::now()),
+        })
+    }
+
+    /// The clock of the data channel: time of day at the start, and monotonic since.
+    pub(super) fn time(&self) -> Duration {
+        self.start.0 + self.start.1.elapsed()
+    }
+
+    /// Writes down what happened with a device.
+    pub(super) async fn event(
+        &self,
+        name: &str,
+        device: &str,
+        source: IpAddr,
+        facts: Vec<(&'static str, String)>,
+    ) {
+        let mut all = vec![("deviceId", device.to_owned()), ("agentKind", "vendor".to_owned())];
+        all.extend(facts);
+        let event = Event {
+            source: "towline",
+            name: name.to_owned(),
+            source_ip: source.to_string(),
+            facts: all,
+            ..Event::default()
+        };
+        self.parts.audit.write_within(&Who::Device(device.to_owned()), event).await;
+    }
+}

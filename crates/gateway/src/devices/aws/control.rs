@@ -1,0 +1,275 @@
+//! The control channel of a device: orders go down, ends of sessions come up.
+//!
+//! Data flow: websocket -> opening frame -> [`VendorAgents::admit`] -> the hub -> [`serve`] until its
+//! end. Orders: [`ControlChannel::send`] -> outbox -> websocket.
+//!
+//! # Invariants
+//! - What waits has at most [`VENDOR_CONTROL_BYTES`]; beyond, the channel is closed.
+//! - A channel over which nothing is heard for [`VENDOR_SILENCE`] is dead: the agent pings each 54 s.
+//! - Two live channels with one key: both are locked out, as for our own agent.
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use axum::extract::ws::{Message, WebSocket};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use serde::de::DeserializeOwned;
+use tokio::sync::Notify;
+use towline_ssm::ids::DeviceId;
+use towline_ssm::message::{AgentMessage, MessageType, PayloadType};
+use towline_ssm::vendor::control::{OpenControlChannel, TaskComplete, task_acknowledge};
+use towline_store::{Device as Row, DeviceStatus, SignOfLife};
+use towline_wire::text::plain;
+
+use super::agents::VendorAgents;
+use super::order::message_id;
+use super::ticket::Channel;
+use crate::limits::{
+    AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_SILENCE,
+    VENDOR_STALLED,
+};
+use crate::lock::lock;
+use crate::sessions::{ConnectionId, Device};
+
+/// One control channel.
+pub(super) struct ControlChannel {
+    pub(super) agents: Arc<VendorAgents>,
+    device: DeviceId,
+    pub(super) number: ConnectionId,
+    /// The agent tells its starts nowhere: for the gateway there is one.
+    pub(super) boot: [u8; 16],
+    pub(super) is_windows: bool,
+    outbox: Mutex<VecDeque<Message>>,
+    ready: Notify,
+    closed: AtomicBool,
+    why: Mutex<Option<String>>,
+    /// Counts pongs; a probe waits for it to move.
+    pongs: AtomicU64,
+    ponged: Notify,
+}
+
+impl ControlChannel {
+    fn new(agents: &Arc<VendorAgents>, device: DeviceId, is_windows: bool) -> Self {
+        Self {
+            agents: Arc::clone(agents),
+            device,
+            number: ConnectionId::fresh(),
+            boot: [0; 16],
+            is_windows,
+            outbox: Mutex::default(),
+            ready: Notify::new(),
+            closed: AtomicBool::new(false),
+            why: Mutex::default(),
+            pongs: AtomicU64::new(0),
+            ponged: Notify::new(),
+        }
+    }
+
+    /// The device.
+    pub(super) fn id(&self) -> &str {
+        self.device.as_str()
+    }
+
+    /// Queues a message. False: the channel is over.
+    pub(super) fn send(&self, message_type: MessageType, payload: Vec<u8>) -> bool {
+        let created = u64::try_from(self.agents.time().as_millis()).unwrap_or(u64::MAX);
+        let message = AgentMessage {
+            message_type,
+            created,
+            sequence: 0,
+            flags: 0,
+            id: message_id(),
+            payload_type: PayloadType::None,
+            payload,
+        };
+        self.push(Message::Binary(message.encode().into()))
+    }
+
+    fn push(&self, message: Message) -> bool {
+        let mut outbox = lock(&self.outbox);
+        let size = |message: &Message| match message {
+            Message::Binary(bytes) => bytes.len(),
+            _ => 0,
+        };
+        let waiting: usize = outbox.iter().map(size).sum();
+        if self.is_closed() {
+            return false;
+        }
+        if waiting + size(&message) > VENDOR_CONTROL_BYTES {
+            drop(outbox);
+            self.close("the device takes no orders");
+            return false;
+        }
+        outbox.push_back(message);
+        drop(outbox);
+        self.ready.notify_one();
+        true
+    }
+
+    /// Ends the channel; the first reason is kept.
+    pub(super) fn close(&self, why: &str) {
+        lock(&self.why).get_or_insert_with(|| why.to_owned());
+        self.closed.store(true, Ordering::Relaxed);
+        self.ready.notify_one();
+    }
+
+    /// True once it was ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Relaxed)
+    }
+
+    /// Whether the other end answers a ping in time.
+    async fn answers(&self) -> bool {
+        let before = self.pongs.load(Ordering::Relaxed);
+        let answered = async {
+            while self.pongs.load(Ordering::Relaxed) == before && !self.is_closed() {
+                self.ponged.notified().await;
+            }
+        };
+        self.push(Message::Ping(Bytes::from_static(b"there?")));
+        tokio::time::timeout(CLONE_PROBE, answered).await.is_ok() && !self.is_closed()
+    }
+
+    /// Why it ended.
+    async fn carry(&self, mut socket: WebSocket) -> String {
+        loop {
+            let next = lock(&self.outbox).pop_front();
+            if let Some(message) = next {
+                match tokio::time::timeout(VENDOR_STALLED, socket.send(message)).await {
+                    Ok(Ok(())) => continue,
+                    Ok(Err(_)) => return "the connection was lost".into(),
+                    Err(_) => return "the device takes no orders".into(),
+                }
+            }
+            if self.is_closed() {
+                return String::new();
+            }
+            tokio::select! {
+                message = tokio::time::timeout(VENDOR_SILENCE, socket.next()) => match message {
+                    Ok(Some(Ok(message))) => self.take(message),
+                    Ok(Some(Err(_)) | None) => return "the connection was lost".into(),
+                    Err(_) => return "nothing was heard for too long".into(),
+                },
+                () = self.ready.notified() => {}
+            }
+        }
+    }
+
+    fn take(&self, message: Message) {
+        match message {
+            Message::Binary(frame) => match AgentMessage::decode_control(&frame) {
+                Ok(message) => self.hear(&message),
+                Err(error) => tracing::debug!(device = self.id(), %error, "no message"),
+            },
+            Message::Pong(_) => {
+                self.pongs.fetch_add(1, Ordering::Relaxed);
+                self.ponged.notify_one();
+            }
+            Message::Close(_) => self.close("the device closed its control channel"),
+            Message::Text(_) | Message::Ping(_) => {}
+        }
+    }
+
+    fn hear(&self, message: &AgentMessage) {
+        match &message.message_type {
+            MessageType::AgentTaskComplete => {
+                let Some(mut complete) = parsed::<TaskComplete>(message) else { return };
+                let id = message.id.to_string();
+                let acknowledged = task_acknowledge(&id, &complete.task_id);
+                self.send(MessageType::AgentTaskAcknowledge, acknowledged);
+                complete.output = plain(&complete.output, MAX_DEVICE_SENTENCE);
+                if let Some(session) = self.agents.registry.get(self.id(), &complete.task_id) {
+                    session.completed(complete);
+                }
+            }
+            other => {
+                tracing::trace!(device = self.id(), ?other, "a message without a meaning here")
+            }
+        }
+    }
+}
+
+fn parsed<T: DeserializeOwned>(message: &AgentMessage) -> Option<T> {
+    serde_json::from_slice(&message.payload).ok()
+}
+
+/// Serves one control channel of a device until its end.
+pub(super) async fn serve(
+    agents: Arc<VendorAgents>,
+    device: Row,
+    source: IpAddr,
+    mut socket: WebSocket,
+) {
+    let opening = tokio::time::timeout(AWS_FIRST_MESSAGE, opening(&mut socket)).await;
+    let Ok(Some(opening)) = opening else { return };
+    let now = agents.parts.clock.now();
+    if !agents.opens(&opening.token_value, &device.id, &Channel::Control, now) {
+        tracing::info!(device = device.id, %source, "a control channel with a wrong token");
+        return;
+    }
+    let Ok(id) = device.id.parse::<DeviceId>() else { return };
+    let is_windows = device.report.platform_type == "Windows";
+    let channel = Arc::new(ControlChannel::new(&agents, id, is_windows));
+    if !agents.admit(&channel, source).await {
+        return;
+    }
+    let version = plain(&opening.agent_version, MAX_DEVICE_SENTENCE);
+    tracing::info!(device = device.id, %source, version, "control channel up");
+    agents.event("DeviceConnected", &device.id, source, vec![]).await;
+    let held = agents.registry.of(&device.id);
+    agents.parts.hub.device_settled(&*channel, &held);
+    let why = channel.carry(socket).await;
+    channel.close(&why);
+    agents.parts.hub.device_down(&*channel);
+    let sign = SignOfLife { id: device.id.clone(), at: agents.parts.clock.now(), arrival: None };
+    if let Err(error) = agents.parts.store.devices().note_signs(&[sign]).await {
+        tracing::warn!(device = device.id, %error, "the last sign of life could not be stored");
+    }
+    let why = lock(&channel.why).clone().unwrap_or_default();
+    tracing::info!(device = device.id, %source, why, "control channel ended");
+    agents.event("DeviceDisconnected", &device.id, source, vec![("reason", why)]).await;
+}
+
+async fn opening(socket: &mut WebSocket) -> Option<OpenControlChannel> {
+    loop {
+        match socket.next().await?.ok()? {
+            Message::Text(text) => return serde_json::from_str(&text).ok(),
+            Message::Ping(_) | Message::Pong(_) => {}
+            _ => return None,
+        }
+    }
+}
+
+impl VendorAgents {
+    /// Puts a channel into the hub. False: another live one has the same key.
+    async fn admit(&self, channel: &Arc<ControlChannel>, source: IpAddr) -> bool {
+        let held = self.parts.hub.device(channel.id()).filter(|held| !held.is_closed());
+        let held = held.and_then(|held| {
+            (held as Arc<dyn std::any::Any + Send + Sync>).downcast::<ControlChannel>().ok()
+        });
+        if let Some(held) = held
+            && held.answers().await
+        {
+            self.quarantine(&held, source).await;
+            return false;
+        }
+        self.parts.hub.device_up(Arc::clone(channel) as Arc<dyn Device>);
+        true
+    }
+
+    /// Two live processes have the same key: one of them is a copy, and nobody can tell which.
+    async fn quarantine(&self, held: &ControlChannel, source: IpAddr) {
+        let why = "the same key was seen on two live devices: it has been copied";
+        let id = held.id();
+        tracing::error!(device = id, %source, "{why}; the device is quarantined");
+        let devices = self.parts.store.devices();
+        if let Err(error) = devices.set_status(id, DeviceStatus::Quarantined, why).await {
+            tracing::error!(device = id, %error, "the quarantine could not be stored");
+        }
+        self.event("CloneDetected", id, source, vec![("reason", why.to_owned())]).await;
+        self.parts.hub.drop_device(id, why).await;
+    }
+}

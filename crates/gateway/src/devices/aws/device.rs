@@ -1,0 +1,68 @@
+//! A control channel as the hub sees it: the implementation of [`Device`].
+//!
+//! # Invariants
+//! - Sessions have data channels of their own: they go on when the control channel is lost.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::control::ControlChannel;
+use crate::limits::{VENDOR_SESSIONS, VENDOR_TICK};
+use crate::plane::{RotateError, StartError};
+use crate::sessions::{ConnectionId, Device, Order, Session};
+
+impl Device for ControlChannel {
+    fn id(&self) -> &str {
+        ControlChannel::id(self)
+    }
+
+    fn connection(&self) -> ConnectionId {
+        self.number
+    }
+
+    fn boot(&self) -> [u8; 16] {
+        self.boot
+    }
+
+    fn most_sessions(&self) -> Option<u32> {
+        Some(VENDOR_SESSIONS)
+    }
+
+    fn open(self: Arc<Self>, order: &Order<'_>, session: &Arc<Session>) -> Result<(), StartError> {
+        self.order(order, session)
+    }
+
+    fn take_sessions(&self) -> Vec<Arc<Session>> {
+        Vec::new()
+    }
+
+    fn rotate_key(&self) -> BoxFuture<'_, Result<String, RotateError>> {
+        self.agents.registry.wants_rotation(self.id());
+        let why = "it runs amazon-ssm-agent, which replaces its key when it next asks for keys, \
+                   within half an hour: `towline admin device keys` shows the new one then";
+        Box::pin(async { Err(RotateError::Refused { why: why.into() }) })
+    }
+
+    fn go_away(&self, _: u32) {} // the agent knows no such word, and comes back by itself
+
+    fn close(&self, why: &str) {
+        ControlChannel::close(self, why);
+    }
+
+    fn has_heard(&self, patience: Duration) -> BoxFuture<'_, bool> {
+        Box::pin(async move {
+            let gone = async {
+                while !self.agents.registry.of(self.id()).is_empty() {
+                    tokio::time::sleep(VENDOR_TICK).await;
+                }
+            };
+            tokio::time::timeout(patience, gone).await.is_ok()
+        })
+    }
+
+    fn is_closed(&self) -> bool {
+        ControlChannel::is_closed(self)
+    }
+}

@@ -1,0 +1,85 @@
+//! UpdateInstanceInformation: what a device says about itself.
+//!
+//! # Invariants
+//! - It is written when it is news, or when the last sign of life is older than [`VENDOR_HEALTH_EVERY`]:
+//!   10,000 devices with an agent that reports every five minutes cost few writes.
+//! - Every text is made harmless before it is stored.
+
+use std::net::IpAddr;
+
+use towline_host::clock::UnixMillis;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::vendor::calls::Health;
+use towline_store::{Device, DeviceReport, SignOfLife};
+use towline_wire::text::plain;
+
+use super::agents::VendorAgents;
+use super::proof::internal;
+use crate::limits::{MAX_DEVICE_REPORT, VENDOR_HEALTH_EVERY};
+
+impl VendorAgents {
+    /// Stores a report of a device.
+    pub(super) async fn health(
+        &self,
+        device: &Device,
+        health: &Health,
+        source: IpAddr,
+        now: UnixMillis,
+    ) -> Result<(), ApiError> {
+        if health.instance_id != device.id {
+            let message = "InstanceId must be the device that signs";
+            return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+        }
+        let (report, ip) = (report(&device.report, health), source.to_string());
+        let due = now.0 >= device.last_ping.plus(VENDOR_HEALTH_EVERY).0;
+        if due || report != device.report || ip != device.ip {
+            let arrival = Some((report, ip));
+            let sign = SignOfLife { id: device.id.clone(), at: now, arrival };
+            let stored = self.parts.store.devices().note_signs(&[sign]).await;
+            stored.map_err(|error| internal("a device's report cannot be stored", &error))?;
+        }
+        Ok(())
+    }
+}
+
+/// The report, with what was known where the agent says nothing: its first one has four members.
+fn report(known: &DeviceReport, health: &Health) -> DeviceReport {
+    let told = |text: &str, known: &str| {
+        if text.is_empty() { known.to_owned() } else { plain(text, MAX_DEVICE_REPORT) }
+    };
+    let platform_type = match health.platform_type.as_str() {
+        kind @ ("Linux" | "Windows" | "MacOS") => kind,
+        _ => &known.platform_type,
+    };
+    DeviceReport {
+        agent_version: told(&health.agent_version, &known.agent_version),
+        platform_name: told(&health.platform_name, &known.platform_name),
+        platform_version: told(&health.platform_version, &known.platform_version),
+        hostname: told(&health.computer_name, &known.hostname),
+        target: String::new(),
+        platform_type: platform_type.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_bare_report_keeps_what_is_known_and_a_hostile_one_is_made_harmless() {
+        let known = DeviceReport { hostname: "box".into(), ..DeviceReport::default() };
+        let bare = Health { platform_type: "Windows".into(), ..Health::default() };
+        let first = report(&known, &bare);
+        assert_eq!((first.hostname.as_str(), first.platform_type.as_str()), ("box", "Windows"));
+        let hostile = Health {
+            platform_type: "\u{1b}[2J".into(),
+            computer_name: "a\u{1b}]0;b".into(),
+            platform_name: "x".repeat(10_000),
+            ..Health::default()
+        };
+        let second = report(&first, &hostile);
+        assert_eq!(second.platform_type, "Windows");
+        assert_eq!(second.hostname, "a ]0;b");
+        assert_eq!(second.platform_name.len(), MAX_DEVICE_REPORT);
+    }
+}

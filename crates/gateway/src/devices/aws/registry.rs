@@ -1,0 +1,65 @@
+//! Sessions of these devices that begin or run, by name, and the devices that are to make a new key.
+//!
+//! # Invariants
+//! - A session is in here from its order until its task ends.
+//! - Of one device at most [`VENDOR_SESSIONS`].
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex};
+
+use super::session::VendorSession;
+use crate::limits::{MAX_VENDOR_ROTATIONS, VENDOR_SESSIONS};
+use crate::lock::lock;
+
+/// What is under way.
+#[derive(Default)]
+pub(super) struct Registry {
+    sessions: Mutex<HashMap<String, Arc<VendorSession>>>,
+    rotations: Mutex<HashSet<String>>,
+}
+
+impl Registry {
+    /// Adds a session; false when its device has all that it may have.
+    pub(super) fn add(&self, session: &Arc<VendorSession>) -> bool {
+        let mut sessions = lock(&self.sessions);
+        let own = sessions.values().filter(|other| other.device == session.device).count();
+        if own >= VENDOR_SESSIONS as usize {
+            return false;
+        }
+        sessions.insert(session.name().to_owned(), Arc::clone(session));
+        true
+    }
+
+    /// Takes this very session out.
+    pub(super) fn remove(&self, session: &Arc<VendorSession>) {
+        let mut sessions = lock(&self.sessions);
+        if sessions.get(session.name()).is_some_and(|held| Arc::ptr_eq(held, session)) {
+            sessions.remove(session.name());
+        }
+    }
+
+    /// The session of this name, if it is this device's.
+    pub(super) fn get(&self, device: &str, name: &str) -> Option<Arc<VendorSession>> {
+        lock(&self.sessions).get(name).filter(|session| session.device == device).cloned()
+    }
+
+    /// Names of the sessions of a device.
+    pub(super) fn of(&self, device: &str) -> HashSet<String> {
+        let sessions = lock(&self.sessions);
+        let own = sessions.values().filter(|session| session.device == device);
+        own.map(|session| session.name().to_owned()).collect()
+    }
+
+    /// The device is to make a new key the next time that it asks for keys.
+    pub(super) fn wants_rotation(&self, device: &str) {
+        let mut rotations = lock(&self.rotations);
+        if rotations.len() < MAX_VENDOR_ROTATIONS {
+            rotations.insert(device.to_owned());
+        }
+    }
+
+    /// Whether it is. Asked once.
+    pub(super) fn takes_rotation(&self, device: &str) -> bool {
+        lock(&self.rotations).remove(device)
+    }
+}

@@ -1,0 +1,188 @@
+//! One session of such a device as the hub sees it: what the session told, for the task that carries it.
+//!
+//! Data flow: session -> [`Told`] -> `carrier`, which has the channel and the websocket. The other
+//! direction: `carrier` calls the session.
+//!
+//! # Invariants
+//! - Nothing here waits, and no lock but the one around [`Told`] is taken: the session is locked while
+//!   it calls.
+//! - Input that waits is at most [`VENDOR_INPUT`]: that is the credit which clients get.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use axum::extract::ws::WebSocket;
+use tokio::sync::{Notify, mpsc};
+use towline_ssm::message::payload::Size as VendorSize;
+use towline_ssm::vendor::control::TaskComplete;
+use towline_wire::lane::{Lane, Lanes};
+
+use crate::limits::{VENDOR_INPUT, VENDOR_SIGNALS};
+use crate::lock::lock;
+use crate::sessions::{ConnectionId, Control, DeviceEnd, Session};
+
+/// What a session is on the device.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A plain shell: it begins without a handshake.
+    Shell,
+    /// A command on a terminal.
+    Interactive,
+    /// A command without a terminal. It takes three signals and no input.
+    Command,
+    /// Bytes of a port.
+    Port,
+}
+
+/// An attach of the session that was not answered yet.
+pub(super) struct Attach {
+    pub(super) number: u32,
+    pub(super) received: Option<Lanes<u64>>,
+    pub(super) room: Lanes<u32>,
+}
+
+/// What the session has told since the task looked last.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) attach: Option<Attach>,
+    pub(super) detach: bool,
+    pub(super) credit: Lanes<Option<(u64, u64)>>,
+    pub(super) size: Option<VendorSize>,
+    pub(super) signals: VecDeque<u8>,
+    pub(super) input: VecDeque<u8>,
+    /// The agent has said on its control channel how it ended.
+    pub(super) completed: Option<TaskComplete>,
+    /// The session is over: the device is to end it.
+    pub(super) over: bool,
+}
+
+/// One session.
+pub(super) struct VendorSession {
+    pub(super) device: String,
+    pub(super) kind: Kind,
+    pub(super) session: Arc<Session>,
+    /// Whether standard error comes apart.
+    pub(super) separate: bool,
+    connection: ConnectionId,
+    told: Mutex<Told>,
+    pub(super) ready: Notify,
+    sockets: mpsc::Sender<WebSocket>,
+}
+
+impl VendorSession {
+    /// A session, and where its websockets arrive.
+    pub(super) fn new(
+        device: &str,
+        kind: Kind,
+        session: &Arc<Session>,
+    ) -> (Arc<Self>, mpsc::Receiver<WebSocket>) {
+        let (sockets, arrivals) = mpsc::channel(1);
+        let new = Self {
+            device: device.to_owned(),
+            kind,
+            session: Arc::clone(session),
+            separate: kind == Kind::Command,
+            connection: ConnectionId::fresh(),
+            told: Mutex::default(),
+            ready: Notify::new(),
+            sockets,
+        };
+        (Arc::new(new), arrivals)
+    }
+
+    /// Its id.
+    pub(super) fn name(&self) -> &str {
+        &self.session.meta.name
+    }
+
+    /// Looks at, and takes from, what was told.
+    pub(super) fn told<T>(&self, look: impl FnOnce(&mut Told) -> T) -> T {
+        look(&mut lock(&self.told))
+    }
+
+    fn tell(&self, change: impl FnOnce(&mut Told)) {
+        self.told(change);
+        self.ready.notify_one();
+    }
+
+    /// A websocket of the agent for it. Nothing happens to one that comes while another waits.
+    pub(super) fn arrives(&self, socket: WebSocket) {
+        let _ = self.sockets.try_send(socket);
+    }
+
+    /// The agent says how it ended.
+    pub(super) fn completed(&self, how: TaskComplete) {
+        self.tell(|told| told.completed = Some(how));
+    }
+}
+
+impl DeviceEnd for VendorSession {
+    fn connection(&self) -> ConnectionId {
+        self.connection
+    }
+
+    fn separates_err(&self) -> bool {
+        self.separate
+    }
+
+    fn tells_echo(&self) -> bool {
+        false
+    }
+
+    fn attach(&self, attachment: u32, received: Option<Lanes<u64>>, room: Lanes<u32>) {
+        self.tell(|told| {
+            told.input.clear();
+            told.credit = Lanes::default();
+            told.detach = false;
+            told.attach = Some(Attach { number: attachment, received, room });
+        });
+    }
+
+    fn input(&self, _: u64, data: &[u8]) {
+        self.tell(|told| {
+            if told.input.len() + data.len() <= VENDOR_INPUT as usize {
+                told.input.extend(data);
+            }
+        });
+    }
+
+    fn input_end(&self, _: u64) {} // the agent knows no end of input
+
+    fn credit(&self, lane: Lane, acked: u64, limit: u64) {
+        self.tell(|told| told.credit[lane] = Some((acked, limit)));
+    }
+
+    fn control(&self, control: Control) {
+        self.tell(|told| match control {
+            Control::Resize(size) => {
+                told.size = Some(VendorSize { cols: size.cols.into(), rows: size.rows.into() });
+            }
+            Control::Signal(signal) => {
+                if told.signals.len() < VENDOR_SIGNALS {
+                    told.signals.push_back(signal);
+                }
+            }
+            Control::Detach => told.detach = true,
+            Control::Close(_) | Control::Forget => told.over = true,
+            Control::TellEcho => {}
+        });
+    }
+
+    fn offer(&self, control: Control) -> bool {
+        let full = self.told(|told| told.signals.len() >= VENDOR_SIGNALS);
+        self.control(control);
+        !(full && matches!(control, Control::Signal(_)))
+    }
+
+    fn release(&self) {
+        self.tell(|told| {
+            told.input.clear();
+            told.over = true;
+        });
+    }
+
+    fn violated(&self, why: &str) {
+        tracing::warn!(why, "the output of a session of amazon-ssm-agent is out of step");
+        self.tell(|told| told.over = true);
+    }
+}
