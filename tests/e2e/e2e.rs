@@ -61,4 +61,5 @@ mod tampering;
 mod tokens;
 mod tunnel;
 mod upgrade;
+mod vendor;
 mod watching;

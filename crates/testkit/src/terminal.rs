@@ -79,6 +79,12 @@ impl Terminal {
         })
     }
 
+    /// Whether nothing more will come out of it.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended && self.unread.is_empty()
+    }
+
     /// The program's process id.
     #[must_use]
     pub fn pid(&self) -> u32 {

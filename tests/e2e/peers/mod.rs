@@ -5,3 +5,4 @@ pub(crate) mod agent;
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod line;
+pub(crate) mod vendor;

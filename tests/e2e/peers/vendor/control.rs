@@ -1,0 +1,92 @@
+//! The agent's control channel: opened by its keys, orders taken, ends of sessions told.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
+use towline_testkit::Outcome;
+use towline_testkit::trouble::ensure;
+use tungstenite::Message;
+
+use super::stream::{frame, look};
+use super::{Socket, VendorAgent, session, token_of};
+
+/// How long one look for a message waits.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// What goes up: type and payload.
+pub(crate) type Up = (MessageType, Value);
+
+impl VendorAgent {
+    /// Keys, health, and the control channel; its threads end with the agent's `stop`.
+    pub(crate) fn start(self: &Arc<Self>) -> Outcome {
+        let answer = self.renew()?;
+        ensure(answer.status == 200, || format!("no keys: {answer:?}"))?;
+        self.report()?;
+        let socket = self.open_control()?;
+        self.stop.store(false, Ordering::Relaxed);
+        let (up, comes) = mpsc::channel();
+        let agent = Arc::clone(self);
+        std::thread::spawn(move || agent.control(socket, &up, &comes));
+        Ok(())
+    }
+
+    /// Opens the control channel.
+    pub(crate) fn open_control(&self) -> Outcome<Socket> {
+        let path = format!("/v1/control-channel/{}", self.id());
+        let request = "11111111-2222-4333-8444-555555555555";
+        let body = json!({ "MessageSchemaVersion": "1.0", "RequestId": request });
+        let token = token_of(&self.ask_channel(&path, &body)?)?;
+        let mut socket = self.upgrade(&path, "role=subscribe&stream=input")?;
+        let opening = json!({
+            "Cookie": null, "MessageSchemaVersion": "1.0", "RequestId": request,
+            "TokenValue": token, "AgentVersion": "3.3.0.0", "PlatformType": self.platform.frame,
+        });
+        socket.send(Message::text(opening.to_string()))?;
+        Ok(socket)
+    }
+
+    fn control(self: Arc<Self>, mut socket: Socket, up: &Sender<Up>, comes: &Receiver<Up>) {
+        let mut ids = MessageIds::new([9; 16]);
+        let _ = socket.get_ref().sock.set_read_timeout(Some(LOOK));
+        while !self.is_stopped() {
+            while let Ok((message_type, payload)) = comes.try_recv() {
+                let payload = payload.to_string();
+                let what = (PayloadType::None, payload.as_bytes());
+                let bytes = frame(&mut ids, message_type, (0, 0), what);
+                if socket.send(Message::binary(bytes)).is_err() {
+                    return self.note("control channel lost");
+                }
+            }
+            match look(&mut socket) {
+                Ok(Some(Message::Binary(bytes))) => self.order(&bytes, up),
+                Ok(_) => {}
+                Err(()) => return self.note("control channel lost"),
+            }
+        }
+    }
+
+    fn order(self: &Arc<Self>, bytes: &[u8], up: &Sender<Up>) {
+        let Ok(message) = AgentMessage::decode_control(bytes) else { return };
+        let payload: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        match message.message_type {
+            MessageType::InteractiveShell => {
+                let (agent, up) = (Arc::clone(self), up.clone());
+                std::thread::spawn(move || session::run(&agent, &payload, &up));
+            }
+            MessageType::AgentTaskAcknowledge => {
+                self.note(format!("end of {} heard", payload["TaskId"].as_str().unwrap_or("?")));
+            }
+            other => self.note(format!("{}", other.as_str())),
+        }
+    }
+}
+
+impl Drop for VendorAgent {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,163 @@
+//! A session on the agent's side: shell on a terminal, command with its outputs apart.
+
+use std::io::Read;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::mpsc::{self, Sender};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use towline_ssm::message::{MessageType, PayloadType};
+use towline_testkit::Outcome;
+use towline_testkit::terminal::Terminal;
+
+use super::VendorAgent;
+use super::control::Up;
+use super::stream::Stream;
+
+/// How long the agent waits until the rest of its output is acknowledged: 2 s.
+const DRAIN: Duration = Duration::from_secs(2);
+
+/// Runs one session to its end.
+pub(crate) fn run(agent: &Arc<VendorAgent>, payload: &Value, up: &Sender<Up>) {
+    let session = payload["TaskId"].as_str().unwrap_or_default().to_owned();
+    let content: Value =
+        serde_json::from_str(payload["Content"].as_str().unwrap_or_default()).unwrap_or_default();
+    let document = &content["DocumentContent"];
+    let kind = document["sessionType"].as_str().unwrap_or_default().to_owned();
+    agent.note(format!(
+        "session {kind} as {:?} runAs {}",
+        content["RunAsUser"].as_str().unwrap_or_default(),
+        document["inputs"]["runAsEnabled"]
+    ));
+    let outcome = serve(agent, &session, &kind, &document["properties"]);
+    let (status, words) = match outcome {
+        Ok(()) => ("Success", String::new()),
+        Err(trouble) => ("Failed", trouble.to_string()),
+    };
+    agent.note(format!("session {kind} over {status} {words}"));
+    let complete = json!({
+        "SchemaVersion": 1, "TaskId": session, "Topic": "agent_task_complete",
+        "FinalTaskStatus": status, "IsRoutingFailure": false, "Output": words, "RetryNumber": 1,
+    });
+    let _ = up.send((MessageType::AgentTaskComplete, complete));
+}
+
+fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value) -> Outcome {
+    let mut stream = Stream::open(agent, session)?;
+    if kind != "Standard_Stream" {
+        shake_hands(&mut stream, kind, properties)?;
+    }
+    let command = properties["linux"]["commands"].as_str().unwrap_or_default();
+    match kind {
+        "Standard_Stream" => on_terminal(&mut stream, &shell(&["-i"]))?,
+        "InteractiveCommands" => on_terminal(&mut stream, &shell(&["-c", command]))?,
+        "NonInteractiveCommands" => apart(&mut stream, command)?,
+        other => return Err(towline_testkit::Trouble::new(format!("no plugin for {other}"))),
+    }
+    let end = Instant::now() + DRAIN;
+    while !stream.is_acknowledged() && !stream.closed && Instant::now() < end {
+        stream.turn()?;
+    }
+    stream.state("Terminating");
+    Ok(())
+}
+
+fn shell(words: &[&str]) -> Command {
+    let mut command = Command::new("sh");
+    command.args(words).env("PS1", "vendor$ ").env("TERM", "xterm");
+    command
+}
+
+fn shake_hands(stream: &mut Stream, kind: &str, properties: &Value) -> Outcome {
+    let request = json!({
+        "AgentVersion": "3.3.0.0",
+        "RequestedClientActions": [{
+            "ActionType": "SessionType",
+            "ActionParameters": { "SessionType": kind, "Properties": properties },
+        }],
+    });
+    stream.send(PayloadType::HandshakeRequest, request.to_string().as_bytes());
+    loop {
+        let came = stream.turn()?;
+        if came.iter().any(|(kind, _)| *kind == PayloadType::HandshakeResponse) {
+            break;
+        }
+    }
+    let complete = json!({ "HandshakeTimeToComplete": 1_000_000, "CustomerMessage": "" });
+    stream.send(PayloadType::HandshakeComplete, complete.to_string().as_bytes());
+    Ok(())
+}
+
+fn on_terminal(stream: &mut Stream, command: &Command) -> Outcome {
+    let mut terminal = Terminal::start(command, 24, 80)?;
+    loop {
+        for (kind, payload) in stream.turn()? {
+            match kind {
+                PayloadType::Output => terminal.send(&payload)?,
+                PayloadType::Size => {
+                    let size: Value = serde_json::from_slice(&payload)?;
+                    let side = |name: &str| size[name].as_u64().and_then(|n| u16::try_from(n).ok());
+                    terminal.resize(side("rows").unwrap_or(0), side("cols").unwrap_or(0))?;
+                }
+                _ => {}
+            }
+        }
+        if stream.closed {
+            return Ok(());
+        }
+        if stream.has_room() {
+            let portion = terminal.portion(Instant::now() + Duration::from_millis(2))?;
+            if portion.is_empty() && terminal.has_ended() {
+                return Ok(());
+            }
+            stream.send(PayloadType::Output, &portion);
+        }
+    }
+}
+
+fn apart(stream: &mut Stream, command: &str) -> Outcome {
+    let mut child = shell(&["-c", command])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    let (put, comes) = mpsc::sync_channel::<(PayloadType, Vec<u8>)>(64);
+    let read = |mut from: Box<dyn Read + Send>, kind: PayloadType, put: mpsc::SyncSender<_>| {
+        std::thread::spawn(move || {
+            let mut chunk = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = from.read(&mut chunk) {
+                if put.send((kind, chunk[..read].to_vec())).is_err() {
+                    return;
+                }
+            }
+        });
+    };
+    if let (Some(out), Some(err)) = (child.stdout.take(), child.stderr.take()) {
+        read(Box::new(out), PayloadType::Output, put.clone());
+        read(Box::new(err), PayloadType::StdErr, put);
+    }
+    loop {
+        for (_, payload) in stream.turn()? {
+            if payload == [3] {
+                child.kill()?;
+            }
+        }
+        if stream.closed {
+            child.kill()?;
+            child.wait()?;
+            return Ok(());
+        }
+        if !stream.has_room() {
+            continue;
+        }
+        match comes.try_recv() {
+            Ok((kind, bytes)) => stream.send(kind, &bytes),
+            Err(mpsc::TryRecvError::Empty) => {}
+            Err(mpsc::TryRecvError::Disconnected) => break,
+        }
+    }
+    let code = child.wait()?.code().unwrap_or(137);
+    stream.send(PayloadType::ExitCode, format!("EXIT_CODE: {code}").as_bytes());
+    Ok(())
+}

@@ -1,0 +1,242 @@
+//! The agent's end of a data channel: numbered messages of at most 1,024 bytes, sent again until they
+//! are acknowledged; over one websocket after the other.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
+use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
+use towline_testkit::{Outcome, Trouble};
+use tungstenite::Message;
+
+use super::{Socket, VendorAgent, token_of};
+
+/// The agent's resend timer, as it begins.
+const RESEND: Duration = Duration::from_millis(200);
+/// Bytes of a message.
+const MOST: usize = 1024;
+/// How long one look for a message waits.
+pub(crate) const LOOK: Duration = Duration::from_millis(3);
+
+/// One data channel.
+pub(crate) struct Stream {
+    agent: Arc<VendorAgent>,
+    session: String,
+    socket: Option<Socket>,
+    ids: MessageIds,
+    next: i64,
+    sent: u32,
+    unacknowledged: VecDeque<(i64, Instant, Vec<u8>)>,
+    expected: i64,
+    held: BTreeMap<i64, (PayloadType, Vec<u8>)>,
+    /// The gateway has ended the session.
+    pub(crate) closed: bool,
+}
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.as_millis()).unwrap_or(1)
+}
+
+/// One message as a frame.
+pub(crate) fn frame(
+    ids: &mut MessageIds,
+    message_type: MessageType,
+    (sequence, flags): (i64, u64),
+    (payload_type, payload): (PayloadType, &[u8]),
+) -> Vec<u8> {
+    AgentMessage {
+        message_type,
+        created: now(),
+        sequence,
+        flags,
+        id: ids.next_id(),
+        payload_type,
+        payload: payload.to_vec(),
+    }
+    .encode()
+}
+
+/// Reads a message, if one comes soon; `Err`: the socket is lost.
+pub(crate) fn look(socket: &mut Socket) -> Result<Option<Message>, ()> {
+    match socket.read() {
+        Ok(Message::Close(_)) => Err(()),
+        Ok(message) => Ok(Some(message)),
+        Err(tungstenite::Error::Io(error))
+            if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+        {
+            Ok(None)
+        }
+        Err(_) => Err(()),
+    }
+}
+
+impl Stream {
+    /// Opens the data channel of a session.
+    pub(crate) fn open(agent: &Arc<VendorAgent>, session: &str) -> Outcome<Self> {
+        let mut seed = [7; 16];
+        for (place, byte) in seed.iter_mut().zip(session.bytes().rev()) {
+            *place = byte;
+        }
+        let mut stream = Self {
+            agent: Arc::clone(agent),
+            session: session.to_owned(),
+            socket: None,
+            ids: MessageIds::new(seed),
+            next: 0,
+            sent: 0,
+            unacknowledged: VecDeque::new(),
+            expected: 0,
+            held: BTreeMap::new(),
+            closed: false,
+        };
+        stream.connect()?;
+        Ok(stream)
+    }
+
+    fn connect(&mut self) -> Outcome {
+        let path = format!("/v1/data-channel/{}", self.session);
+        let request = self.ids.next_id().to_string();
+        let body = json!({ "MessageSchemaVersion": "1.0", "RequestId": request, "ClientId": "" });
+        let token = token_of(&self.agent.ask_channel(&path, &body)?)?;
+        let mut socket = self.agent.upgrade(&path, "role=publish_subscribe")?;
+        let opening = json!({
+            "MessageSchemaVersion": "1.0", "RequestId": request, "TokenValue": token,
+            "ClientInstanceId": self.agent.id(), "ClientId": "",
+        });
+        socket.send(Message::text(opening.to_string()))?;
+        socket.get_ref().sock.set_read_timeout(Some(LOOK))?;
+        self.socket = Some(socket);
+        self.state("Connected");
+        for (_, at, _) in &mut self.unacknowledged {
+            *at = Instant::now() - RESEND;
+        }
+        Ok(())
+    }
+
+    /// `agent_session_state`.
+    pub(crate) fn state(&mut self, state: &str) {
+        let payload: Value =
+            json!({ "SchemaVersion": 1, "SessionState": state, "SessionId": self.session });
+        let payload = payload.to_string();
+        let kind = MessageType::AgentSessionState;
+        let bytes = frame(&mut self.ids, kind, (0, 3), (PayloadType::None, payload.as_bytes()));
+        self.put(bytes);
+    }
+
+    fn put(&mut self, bytes: Vec<u8>) {
+        if let Some(socket) = &mut self.socket
+            && socket.send(Message::binary(bytes)).is_err()
+        {
+            self.socket = None;
+        }
+    }
+
+    /// Puts one frame of the numbered stream onto the wire, or loses it, or doubles it.
+    fn put_numbered(&mut self, bytes: &[u8]) {
+        self.sent += 1;
+        let due = |every: u32| every > 0 && self.sent.is_multiple_of(every);
+        let lost = due(self.agent.faults.lose.load(Ordering::Relaxed));
+        let doubled = due(self.agent.faults.double.load(Ordering::Relaxed));
+        if !lost {
+            self.put(bytes.to_vec());
+        }
+        if doubled {
+            self.put(bytes.to_vec());
+        }
+    }
+
+    /// Sends a payload, in messages.
+    pub(crate) fn send(&mut self, kind: PayloadType, payload: &[u8]) {
+        for piece in payload.chunks(MOST) {
+            let place = (self.next, u64::from(self.next == 0));
+            let bytes = frame(&mut self.ids, MessageType::OutputStreamData, place, (kind, piece));
+            self.put_numbered(&bytes);
+            self.unacknowledged.push_back((self.next, Instant::now(), bytes));
+            self.next += 1;
+        }
+    }
+
+    /// Whether more may be sent: the real agent sends one message a millisecond, into a buffer of
+    /// 10,000.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unacknowledged.len() < 500
+    }
+
+    /// Whether everything was acknowledged.
+    pub(crate) fn is_acknowledged(&self) -> bool {
+        self.unacknowledged.is_empty()
+    }
+
+    /// Looks for a message, repeats what is due, comes back if the socket is lost. What came in
+    /// order.
+    pub(crate) fn turn(&mut self) -> Outcome<Vec<(PayloadType, Vec<u8>)>> {
+        if self.socket.is_none() && !self.closed {
+            self.agent.note(format!("data channel of {} lost", self.session));
+            let mut tries = 0;
+            while let Err(trouble) = self.connect() {
+                tries += 1;
+                if tries == 5 || self.agent.is_stopped() {
+                    return Err(Trouble::new(format!("the data channel is lost: {trouble}")));
+                }
+                std::thread::sleep(RESEND);
+            }
+        }
+        let mut came = Vec::new();
+        let looked = self.socket.as_mut().map(look);
+        match looked {
+            Some(Ok(Some(Message::Binary(bytes)))) => self.take(&bytes, &mut came)?,
+            Some(Err(())) => self.socket = None,
+            _ => {}
+        }
+        let late: Vec<Vec<u8>> = self
+            .unacknowledged
+            .iter_mut()
+            .filter(|(_, at, _)| at.elapsed() >= RESEND)
+            .map(|(_, at, bytes)| {
+                *at = Instant::now();
+                bytes.clone()
+            })
+            .collect();
+        for bytes in late {
+            self.put_numbered(&bytes);
+        }
+        Ok(came)
+    }
+
+    fn take(&mut self, bytes: &[u8], came: &mut Vec<(PayloadType, Vec<u8>)>) -> Outcome {
+        let message = AgentMessage::decode_checked(bytes)?;
+        match message.message_type {
+            MessageType::Acknowledge => {
+                let ack: Value = serde_json::from_slice(&message.payload)?;
+                let number = ack["AcknowledgedMessageSequenceNumber"].as_i64();
+                self.unacknowledged.retain(|(sequence, ..)| Some(*sequence) != number);
+            }
+            MessageType::InputStreamData => {
+                let ack = json!({
+                    "AcknowledgedMessageType": "input_stream_data",
+                    "AcknowledgedMessageId": message.id.to_string(),
+                    "AcknowledgedMessageSequenceNumber": message.sequence,
+                    "IsSequentialMessage": true,
+                });
+                let ack = ack.to_string();
+                let kind = MessageType::Acknowledge;
+                let bytes = frame(&mut self.ids, kind, (0, 3), (PayloadType::None, ack.as_bytes()));
+                self.put(bytes);
+                if message.sequence >= self.expected {
+                    self.held.insert(message.sequence, (message.payload_type, message.payload));
+                }
+                while let Some(next) = self.held.remove(&self.expected) {
+                    self.expected += 1;
+                    came.push(next);
+                }
+            }
+            MessageType::ChannelClosed => self.closed = true,
+            _ => {}
+        }
+        Ok(())
+    }
+}
