@@ -1,13 +1,17 @@
 //! A device with amazon-ssm-agent, as a peer plays it: registered by an activation, seen in lists,
 //! reached by shells and commands.
 
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
+
 use serde_json::json;
 use towline_testkit::lab::Lab;
+use towline_testkit::relay::Relay;
 use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
-use towline_testkit::{Outcome, eventually};
+use towline_testkit::{Outcome, Trouble, eventually, process};
 
-use crate::peers::vendor::{LINUX, VendorAgent, WINDOWS};
+use crate::peers::vendor::{KEYS, LINUX, MACOS, VendorAgent, WINDOWS};
 
 /// Waits until the gateway says that the device is connected.
 fn wait_online(lab: &Lab, agent: &VendorAgent) -> Outcome {
@@ -62,8 +66,10 @@ fn a_shell_has_its_size_its_keys_and_a_good_end() -> Outcome {
         "until [ \"$(stty size)\" = \"40 132\" ]; do sleep 0.02; done; echo sized-$((6 * 7))",
     )?;
     shell.expect("sized-42")?;
-    shell.line("sleep 1000")?;
+    shell.line("echo begin-$((1 + 1)); sleep 1000")?;
+    shell.expect("begin-2")?;
     shell.send("\u{3}")?;
+    shell.expect("vendor$ ")?;
     shell.line("echo status-$?")?;
     shell.expect("status-130")?;
     shell.line("exit")?;
@@ -105,4 +111,184 @@ fn a_session_without_a_user_is_refused_in_words() -> Outcome {
     let out = lab.admin().run(&["exec", &agent.id(), "--", "true"])?;
     let said = String::from_utf8_lossy(&out.stderr).into_owned();
     ensure(!out.status.success() && said.contains("name the user"), || format!("{out:?}"))
+}
+
+#[test]
+fn a_device_replaces_its_key_and_the_old_one_counts_no_more() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = VendorAgent::connected(&lab, MACOS)?;
+    wait_online(&lab, &agent)?;
+    let out = lab.admin().run(&["admin", "device", "rotate-key", &agent.id()])?;
+    let said = String::from_utf8_lossy(&out.stderr).into_owned();
+    ensure(said.contains("replaces its key when it next asks"), || format!("{out:?}"))?;
+    agent.renew()?;
+    ensure(agent.seen().iter().any(|line| line == "asked for a new key"), || "not asked".into())?;
+    let old = VendorAgent::new(&lab, KEYS[0], MACOS)?;
+    let answer = agent.rotate(KEYS[1])?;
+    ensure(answer.status == 200 && answer.body == "{}", || format!("{answer:?}"))?;
+    // The keys that were issued before go on; the agent's own old key is nobody's.
+    agent.report()?;
+    ensure(agent.renew()?.status == 200, || "the new key is not taken".into())?;
+    old.is(&agent.id());
+    let refused = old.renew()?;
+    ensure(refused.body.contains("InvalidSignatureException"), || format!("{refused:?}"))
+}
+
+#[test]
+fn the_keys_of_a_device_open_nothing_else() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let id = agent.id();
+    // An operator's operation.
+    let answer = agent.call("AmazonSSM.DescribeInstanceInformation", "ssm", &json!({}))?;
+    ensure(answer.body.contains("UnrecognizedClientException"), || format!("{answer:?}"))?;
+    // Another device's name.
+    let other = id.replace(&id[3..5], if &id[3..5] == "00" { "11" } else { "00" });
+    let health = json!({ "InstanceId": other, "AgentVersion": "9.9.9.9" });
+    let answer = agent.call("AmazonSSM.UpdateInstanceInformation", "ssm", &health)?;
+    ensure(answer.body.contains("AccessDeniedException"), || format!("{answer:?}"))?;
+    let open = json!({ "MessageSchemaVersion": "1.0", "RequestId": "x" });
+    let answer = agent.ask_channel(&format!("/v1/control-channel/{other}"), &open)?;
+    ensure(answer.status == 403, || format!("{answer:?}"))?;
+    // A signature for another service.
+    let body = json!({ "InstanceId": id });
+    let answer = agent.call("AmazonSSM.ListInstanceAssociations", "ssmmessages", &body)?;
+    ensure(answer.body.contains("InvalidSignatureException"), || format!("{answer:?}"))?;
+    // An operator's keys for an operation of devices.
+    let answer = lab.admin().api_raw("AmazonSSM.ListInstanceAssociations", "{}")?;
+    ensure(answer.0 == 400, || format!("{answer:?}"))
+}
+
+#[test]
+fn a_device_that_waits_for_approval_says_what_it_is_and_nothing_else() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = VendorAgent::new(&lab, KEYS[0], LINUX)?;
+    let more = json!({ "TowlineRequireApproval": true });
+    let answer = agent.register(&lab.activation_with(1, &more)?)?;
+    ensure(answer.status == 200, || format!("{answer:?}"))?;
+    ensure(agent.renew()?.status == 200, || "no keys".into())?;
+    let id = agent.id();
+    let health = json!({ "InstanceId": id, "AgentVersion": "3.3.0.0", "PlatformType": "Linux" });
+    let answer = agent.call("AmazonSSM.UpdateInstanceInformation", "ssm", &health)?;
+    ensure(answer.status == 200, || format!("{answer:?}"))?;
+    let open = json!({ "MessageSchemaVersion": "1.0", "RequestId": "x" });
+    let answer = agent.ask_channel(&format!("/v1/control-channel/{id}"), &open)?;
+    ensure(answer.status == 503 && !answer.body.contains("AccessDenied"), || {
+        format!("{answer:?}")
+    })?;
+    lab.admin().text(&["admin", "device", "approve", &id])?;
+    agent.start()?;
+    wait_online(&lab, &agent)?;
+    lab.admin().text(&["admin", "device", "deregister", &id])?;
+    let answer = agent.renew()?;
+    ensure(answer.body.contains("AccessDeniedException"), || format!("{answer:?}"))
+}
+
+#[test]
+fn two_processes_with_one_key_are_both_locked_out() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let copy = VendorAgent::new(&lab, KEYS[0], LINUX)?;
+    copy.is(&agent.id());
+    copy.start()?;
+    eventually("the device is quarantined", PATIENCE, || {
+        let listed = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &json!({})).ok()?;
+        (listed["InstanceInformationList"][0]["TowlineState"] == "quarantined").then_some(())
+    })
+}
+
+#[test]
+fn a_stranger_registers_nothing() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = VendorAgent::new(&lab, KEYS[0], LINUX)?;
+    let mut wrong = lab.activation(1)?;
+    wrong.code.push('x');
+    let answer = agent.register(&wrong)?;
+    ensure(answer.status == 400 && answer.body.contains("InvalidActivation"), || {
+        format!("{answer:?}")
+    })?;
+    let right = lab.activation(1)?;
+    let body = json!({
+        "ActivationCode": right.code, "ActivationId": right.id, "Fingerprint": "f",
+        "PublicKey": "AAAA", "PublicKeyType": "Rsa",
+    });
+    let answer = agent.send_unsigned("AmazonSSM.RegisterManagedInstance", &body.to_string())?;
+    ensure(answer.body.contains("2048 to 4096 bits"), || format!("{answer:?}"))
+}
+
+#[test]
+fn a_second_key_from_a_known_machine_waits_for_approval() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let mut other = VendorAgent::new(&lab, KEYS[1], LINUX)?;
+    std::sync::Arc::get_mut(&mut other)
+        .ok_or_else(|| Trouble::new("shared"))?
+        .fingerprint
+        .clone_from(&agent.fingerprint);
+    ensure(other.register(&lab.activation(1)?)?.status == 200, || "refused".into())?;
+    ensure(other.id() != agent.id(), || "the same device".into())?;
+    let listed = lab.admin().api("AmazonSSM.DescribeInstanceInformation", &json!({}))?;
+    let all = listed["InstanceInformationList"].as_array().cloned().unwrap_or_default();
+    let pending = all.iter().any(|device| {
+        device["InstanceId"] == other.id().as_str() && device["TowlineState"] == "pending"
+    });
+    ensure(pending, || format!("{listed}"))
+}
+
+#[test]
+fn a_session_that_is_terminated_ends_on_the_device() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let words = ["shell", "--user", "operator", &agent.id()];
+    let mut shell = Terminal::start(&lab.admin().towline(&words), 24, 80)?;
+    shell.line("echo sum-$((6 * 7))")?;
+    shell.expect("sum-42")?;
+    let listed = lab.admin().api("AmazonSSM.DescribeSessions", &json!({ "State": "Active" }))?;
+    let session = listed["Sessions"][0]["SessionId"].as_str().unwrap_or_default().to_owned();
+    ensure(listed["Sessions"][0]["Status"] == "Connected", || format!("{listed}"))?;
+    lab.admin().api("AmazonSSM.TerminateSession", &json!({ "SessionId": session }))?;
+    shell.expect("terminated by")?;
+    eventually("the agent has ended it", PATIENCE, || {
+        agent
+            .seen()
+            .iter()
+            .any(|line| line.starts_with("session Standard_Stream over"))
+            .then_some(())
+    })
+}
+
+#[test]
+fn output_is_whole_over_lost_and_doubled_messages_and_a_cut() -> Outcome {
+    let lab = Lab::start()?;
+    let relay = Relay::to(lab.gateway.address())?;
+    let agent = VendorAgent::at(&lab, &relay.address().to_string(), KEYS[0], LINUX)?;
+    agent.join(&lab)?;
+    wait_online(&lab, &agent)?;
+    agent.faults.lose.store(7, Ordering::Relaxed);
+    agent.faults.double.store(5, Ordering::Relaxed);
+    let script =
+        "i=0; while [ $i -lt 6000 ]; do echo line-$i; i=$((i + 1)); done; echo e >&2; exit 9";
+    let id = agent.id();
+    let mut command =
+        lab.admin().towline(&["exec", "--user", "operator", &id, "--", "sh", "-c", script]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = command.spawn()?;
+    eventually("the session runs", PATIENCE, || {
+        agent.seen().iter().any(|line| line == "bytes flow").then_some(())
+    })?;
+    relay.cut();
+    let out = process::finish_child(child, "towline exec", PATIENCE * 3)?;
+    let lost = agent.seen().iter().any(|line| line.starts_with("data channel of"));
+    ensure(lost, || "the data channel was not cut".into())?;
+    let wanted: String = (0..6000).map(|i| format!("line-{i}\n")).collect();
+    ensure(out.stdout == wanted.as_bytes() && out.status.code() == Some(9), || {
+        format!(
+            "{} bytes of {}, {}, {:?}\n{:?}",
+            out.stdout.len(),
+            wanted.len(),
+            out.status,
+            String::from_utf8_lossy(&out.stderr),
+            agent.seen()
+        )
+    })
 }

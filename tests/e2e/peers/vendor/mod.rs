@@ -128,6 +128,11 @@ impl VendorAgent {
         lock(&self.id).clone()
     }
 
+    /// Takes another device's name.
+    pub(crate) fn is(&self, id: &str) {
+        id.clone_into(&mut lock(&self.id));
+    }
+
     pub(crate) fn issued(&self) -> Issued {
         lock(&self.issued).clone()
     }

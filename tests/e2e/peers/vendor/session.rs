@@ -137,6 +137,7 @@ fn apart(stream: &mut Stream, command: &str) -> Outcome {
         read(Box::new(out), PayloadType::Output, put.clone());
         read(Box::new(err), PayloadType::StdErr, put);
     }
+    let mut flows = false;
     loop {
         for (_, payload) in stream.turn()? {
             if payload == [3] {
@@ -152,7 +153,12 @@ fn apart(stream: &mut Stream, command: &str) -> Outcome {
             continue;
         }
         match comes.try_recv() {
-            Ok((kind, bytes)) => stream.send(kind, &bytes),
+            Ok((kind, bytes)) => {
+                stream.send(kind, &bytes);
+                if !std::mem::replace(&mut flows, true) {
+                    stream.note("bytes flow");
+                }
+            }
             Err(mpsc::TryRecvError::Empty) => {}
             Err(mpsc::TryRecvError::Disconnected) => break,
         }

@@ -166,6 +166,11 @@ impl Stream {
         self.unacknowledged.len() < 500
     }
 
+    /// Says something to the test.
+    pub(crate) fn note(&self, what: &str) {
+        self.agent.note(what);
+    }
+
     /// Whether everything was acknowledged.
     pub(crate) fn is_acknowledged(&self) -> bool {
         self.unacknowledged.is_empty()
