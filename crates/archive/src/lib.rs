@@ -18,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod archive;
+mod backlog;
 mod backup;
 mod delivery;
 pub mod limits;
@@ -29,6 +30,7 @@ mod spool;
 mod tests;
 
 pub use archive::{Archive, ArchiveError, KEY, PUBLIC_KEY};
+pub use backlog::{Backlog, Room};
 pub use backup::copy_unsent;
 pub use delivery::{OutputNote, Sink, SinkError};
 pub use part::{FILE as PART, Part};

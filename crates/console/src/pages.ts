@@ -53,6 +53,16 @@ export const PAGES: readonly Page[] = [
   { path: "files", load: async () => (await import("./fleet/files/files_page.tsx")).FilesPage },
   { path: "shell", load: async () => (await terminal()).ShellPage },
   { path: "access", label: "access", load: async () => (await import("./admin/access_page.tsx")).AccessPage },
+  {
+    path: "policies",
+    label: "policies",
+    load: async () => (await import("./admin/policies_page.tsx")).PoliciesPage,
+  },
+  {
+    path: "health",
+    label: "health",
+    load: async () => (await import("./admin/health_page.tsx")).HealthPage,
+  },
   { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },
   { path: "terminal", load: async () => (await terminal()).SessionPage },
 ];

@@ -119,7 +119,7 @@ impl Metrics {
     }
 
     /// Counters without labels: name, what they count, value.
-    fn counters(&self) -> [(&'static str, &'static str, u64); 7] {
+    pub fn counters(&self) -> [(&'static str, &'static str, u64); 7] {
         [
             ("towline_connections_total", "TCP connections accepted.", self.connections.get()),
             (

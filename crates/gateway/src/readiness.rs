@@ -22,7 +22,7 @@ use tokio::time::Instant;
 use towline_host::clock::Clock;
 use towline_store::Store;
 
-use crate::certificate::Watched;
+use crate::certificate::{Facts, Watched};
 
 /// How long a verdict holds.
 pub const FRESH: Duration = Duration::from_secs(10);
@@ -52,14 +52,25 @@ impl Readiness {
 
     /// Whether new work is taken.
     pub async fn is_ready(&self) -> bool {
+        self.fault().await.is_none()
+    }
+
+    /// The certificate in use.
+    #[must_use]
+    pub fn certificate(&self) -> Facts {
+        self.certificate.facts()
+    }
+
+    /// Why no new work is taken, for an administrator.
+    pub async fn fault(&self) -> Option<String> {
         if *self.stop.borrow() {
-            return false;
+            return Some("the gateway stops".to_owned());
         }
         let mut last = self.last.lock().await;
         if let Some((at, why)) = &*last
             && at.elapsed() < FRESH
         {
-            return why.is_none();
+            return why.clone();
         }
         let why = self.judge().await;
         let before = last.as_ref().and_then(|(_, why)| why.clone());
@@ -70,9 +81,8 @@ impl Readiness {
             (Some(_), None) => tracing::info!("ready again"),
             _ => {}
         }
-        let ready = why.is_none();
-        *last = Some((Instant::now(), why));
-        ready
+        *last = Some((Instant::now(), why.clone()));
+        why
     }
 
     /// Series about the gateway's own state, in the Prometheus text format.

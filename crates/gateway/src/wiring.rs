@@ -407,6 +407,7 @@ impl Gateway {
             sign_in: sign_in(&foundation),
             authority: foundation.authority.digest(),
             links,
+            ready: Arc::clone(&ready),
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {

@@ -21,9 +21,11 @@ use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
+use towline_gateway::certificate::{Facts, Watched};
 use towline_gateway::metrics::Metrics;
 use towline_gateway::origins::Origins;
 use towline_gateway::plane::Peer;
+use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
 use towline_host::clock::{Clock, UnixMillis};
@@ -95,6 +97,7 @@ fn row_of(operation: Operation) -> Row {
         | Operation::LookupEvents
         | Operation::ListDocuments
         | Operation::GetInventory
+        | Operation::GetHealth
         | Operation::ListCommands
         | Operation::ListCommandInvocations
         | Operation::ListAccessRequests => row(json!({}), PLAIN, "done"),
@@ -242,6 +245,17 @@ impl World {
         let settings = RawEvidence::default().settings(dir.path()).unwrap();
         let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
         populate(&store, &vault).await;
+        let facts = Facts {
+            not_before: UnixMillis(0),
+            not_after: UnixMillis(i64::MAX),
+            missing_names: Vec::new(),
+        };
+        let ready = Arc::new(Readiness::new(
+            store.clone(),
+            clock.clone(),
+            tokio::sync::watch::channel(false).1,
+            Arc::new(Watched::new(facts)),
+        ));
         let parts = Parts {
             store: store.clone(),
             vault,
@@ -258,6 +272,7 @@ impl World {
             stream_url_host: None,
             authority: String::new(),
             links: Arc::default(),
+            ready,
             sign_in: SignInSettings {
                 gateway_id: "gw".into(),
                 origins: Origins::default(),

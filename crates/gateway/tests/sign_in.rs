@@ -16,10 +16,12 @@ use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
+use towline_gateway::certificate::{Facts, Watched};
 use towline_gateway::limits;
 use towline_gateway::metrics::Metrics;
 use towline_gateway::origins::Origins;
 use towline_gateway::plane::Peer;
+use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
 use towline_host::clock::{Clock, UnixMillis};
@@ -80,6 +82,17 @@ impl Desk {
         let (audit, _task) = AuditLog::start(store.clone(), clock.clone());
         let settings = RawEvidence::default().settings(dir.path()).unwrap();
         let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
+        let facts = Facts {
+            not_before: UnixMillis(0),
+            not_after: UnixMillis(i64::MAX),
+            missing_names: Vec::new(),
+        };
+        let ready = Arc::new(Readiness::new(
+            store.clone(),
+            clock.clone(),
+            tokio::sync::watch::channel(false).1,
+            Arc::new(Watched::new(facts)),
+        ));
         let parts = Parts {
             authority: String::new(),
             store: store.clone(),
@@ -96,6 +109,7 @@ impl Desk {
             removal_ends_sessions: false,
             seen: Vec::new(),
             links: Arc::default(),
+            ready,
             sign_in: SignInSettings {
                 gateway_id: "0123456789abcdef".into(),
                 origins: Origins::new(vec![ORIGIN.into()]),

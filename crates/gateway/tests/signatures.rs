@@ -20,9 +20,11 @@ use towline_archive::Archive;
 use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
+use towline_gateway::certificate::{Facts, Watched};
 use towline_gateway::limits;
 use towline_gateway::metrics::Metrics;
 use towline_gateway::plane::Peer;
+use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
 use towline_gateway::vault::Vault;
 use towline_host::clock::{Clock, UnixMillis};
@@ -63,6 +65,17 @@ impl Desk {
         let settings = RawEvidence::default().settings(dir.path()).unwrap();
         let (evidence, _failures) = Archive::start(dir.path(), settings, &clock).unwrap();
         let evidence = Arc::new(evidence);
+        let facts = Facts {
+            not_before: UnixMillis(0),
+            not_after: UnixMillis(i64::MAX),
+            missing_names: Vec::new(),
+        };
+        let ready = Arc::new(Readiness::new(
+            store.clone(),
+            clock.clone(),
+            tokio::sync::watch::channel(false).1,
+            Arc::new(Watched::new(facts)),
+        ));
         let parts = Parts {
             authority: String::new(),
             store,
@@ -79,6 +92,7 @@ impl Desk {
             seen: Vec::new(),
             stream_url_host: None,
             links: Arc::default(),
+            ready,
             sign_in: SignInSettings::default(),
         };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }

@@ -282,6 +282,8 @@ operations! {
     CancelCommand: Ssm, write, Any;
     /// Reads the whole output of a step of a command on one device, piece by piece.
     GetCommandOutput: Towline, read, Command;
+    /// Shows the state of the gateway itself.
+    GetHealth: Towline, read, Any;
     /// Signs a browser in: the answer sets a cookie that stands for the access key.
     CreateSignIn: Towline, write, None;
     /// Signs a browser in by a link that was made on the server; the link is the proof.

@@ -33,6 +33,7 @@ mod access;
 mod activations;
 mod audit;
 mod backup;
+mod census;
 mod change;
 mod command_log;
 mod device_pins;
@@ -63,6 +64,7 @@ pub use access::{AccessRequest, AccessRequests};
 pub use activations::{Activation, ActivationFilter, Activations, NewActivation};
 pub use audit::{AuditRow, AuditTrail, TrailBounds};
 pub use backup::{EPOCH, Voided, snapshot_of, void};
+pub use census::Census;
 pub use change::{Change, PolicyTexts, Removed, Trust};
 pub use command_log::{
     CommandBatch, CommandBounds, CommandLog, CommandRow, Excess, RawCommand, StoredCommand,

@@ -7,34 +7,17 @@
 const assert = require("assert");
 const { readFileSync } = require("fs");
 const { axe } = require("./axe.js");
-const { signIn, step, story } = require("./browser.js");
+const { call, picture, signIn, step, story } = require("./browser.js");
 
 const env = process.env;
 const CONSOLE = `${env.TOWLINE_ORIGIN}/console/`;
-
-/** Calls an operation as the user of the page. */
-async function call(page, target, body) {
-  const answer = await page.evaluate(
-    async ([target, body]) => {
-      const post = async (target, body, csrf) => {
-        const type = "application/x-amz-json-1.1";
-        const headers = { "Content-Type": type, "X-Amz-Target": target, "X-Towline-Csrf": csrf };
-        const response = await fetch("/", { method: "POST", headers, body: JSON.stringify(body) });
-        return { status: response.status, body: await response.json() };
-      };
-      const { CsrfToken } = (await post("Towline.GetSignIn", {}, "")).body;
-      return post(target, body, CsrfToken);
-    },
-    [target, body],
-  );
-  assert.equal(answer.status, 200, JSON.stringify(answer.body));
-  return answer.body;
-}
 
 story(async (page) => {
   const key = await prepared(page);
   const id = await asked(page, key);
   await decided(page, id);
+  await healthy(page);
+  await ruled(page);
   await audited(page, id);
 });
 
@@ -88,6 +71,70 @@ async function decided(page, id) {
   await row.locator('button:text-is("Revoke")').click();
   await page.locator(`[data-request="${id}"][data-state="Revoked"]`).waitFor();
   assert.equal(await row.locator("button").count(), 0);
+}
+
+async function healthy(page) {
+  step("the state of the gateway: ready, its devices, its certificate");
+  await page.click("nav >> text=Health");
+  await page.locator('[data-ready="true"]').waitFor();
+  await page.locator('[data-key="active"]').waitFor();
+  assert.match(await page.locator("main").textContent(), /Certificate valid until/);
+  await picture(page, "health");
+  await axe(page, "health");
+}
+
+async function ruled(page) {
+  step("a user is made, with a key whose secret is shown once");
+  await page.click("nav >> text=Policies");
+  await page.locator('[data-key="admin"]').waitFor();
+  await picture(page, "policies");
+  await axe(page, "policies");
+  await page.fill('form[data-create="User"] input[name="name"]', "bob");
+  await page.click("text=Create the user");
+  await page.click('[data-key="bob"] a');
+  await page.click("text=Create an access key");
+  const secret = page.locator(".secret");
+  await secret.waitFor();
+  assert.match(await secret.textContent(), /AKIA[A-Z0-9]{16}/);
+  await page.click("text=I have kept it");
+  assert.equal(await secret.count(), 0);
+
+  step("the checker's message points into the text of a policy");
+  await page.fill('input[name="policy"]', "look");
+  await page.click("text=Write a policy");
+  const area = page.locator("textarea.policy");
+  const text = await area.inputValue();
+  const wrong = text.replace("ssm:DescribeInstanceInformation", "nothing");
+  await area.fill(wrong);
+  await page.click('button:text-is("Save")');
+  await page.locator(".trouble", { hasText: "Statement[0].Action" }).waitFor();
+  await page.locator("text=/At line \\d+, column \\d+/").waitFor();
+  const at = await area.evaluate((area) => area.value.slice(area.selectionStart).slice(0, 9));
+  assert.equal(at, '"nothing"');
+  await axe(page, "policy, refused");
+  await area.fill(text);
+  await page.click('button:text-is("Save")');
+  await page.locator('[role="status"]', { hasText: "Saved." }).waitFor();
+
+  step("a request is tried against the stored policies");
+  await page.goBack();
+  const attempt = page.locator('form[data-try="request"]');
+  await attempt.locator('input[name="principal"]').fill("bob");
+  await attempt.locator('input[name="action"]').fill("ssm:DescribeInstanceInformation");
+  await attempt.locator("button").click();
+  await page.locator('[data-decision="Allowed"]').waitFor();
+  await attempt.locator('input[name="action"]').fill("ssm:StartSession");
+  await attempt.locator("button").click();
+  await page.locator('[data-decision="ImplicitlyDenied"]').waitFor();
+
+  step("a key is disabled, the user is deleted after a question");
+  await page.click('[data-key="bob"] a');
+  await page.click('button:text-is("Disable")');
+  await page.locator('button:text-is("Enable")').waitFor();
+  await page.click("text=Delete bob");
+  await page.click('dialog button:text-is("Delete")');
+  await page.locator('[data-key="admin"]').waitFor();
+  await page.locator('[data-key="bob"]').waitFor({ state: "detached" });
 }
 
 async function audited(page, id) {

@@ -8,6 +8,7 @@ Prints a line for each check; exits non-zero when one fails.
 import datetime
 import json
 import pathlib
+import time
 
 from botocore.credentials import Credentials
 
@@ -366,6 +367,16 @@ def a_browsers_sign_in_is_made_by_a_key_and_read_by_its_cookie_alone():
     towline("DeleteSignIn", {}, expect="ValidationException")
     link = {"PrincipalName": "admin", "Secret": "guessed"}
     towline("RedeemSignInLink", link, expect="ValidationException")
+
+
+@check
+def the_state_of_the_gateway_is_shown():
+    health = towline("GetHealth", {})
+    assert health["Ready"] is True, health
+    [node] = health["Nodes"]
+    assert node["Links"] >= 1 and node["Version"], node
+    assert health["Certificate"]["NotAfter"] > time.time(), health
+    assert {"Name": "active"}.items() <= health["Devices"][0].items(), health
 
 
 @check

@@ -124,6 +124,8 @@ pub(crate) enum Command {
     Access(identity::AccessCommand),
     /// Show the identity you are authenticated as
     Whoami,
+    /// Show the state of the gateway itself
+    Health,
     /// Check and test policies, and list who has access to a device
     #[command(subcommand)]
     Policy(policy::PolicyCommand),

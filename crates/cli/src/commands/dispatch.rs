@@ -7,8 +7,8 @@ use std::path::Path;
 
 use super::context::Context;
 use super::{
-    access, activation, admin, aws_config, cast_file, command_log, copy, devices, export, offline,
-    play, recordings, run, sessions, shell, ssh_config, tunnel, verify, watch,
+    access, activation, admin, aws_config, cast_file, command_log, copy, devices, export, health,
+    offline, play, recordings, run, sessions, shell, ssh_config, tunnel, verify, watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
@@ -59,6 +59,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Cp(args) => return copy::run(context, args).await,
         Command::Devices(args) => devices::list(&mut context, args).await?,
         Command::Tag(args) => devices::tag(&mut context, args).await?,
+        Command::Health => health::show(&mut context).await?,
         Command::Whoami => admin::whoami(&mut context).await?,
         Command::Sessions(args) => sessions::list(&mut context, args).await?,
         Command::Watch(args) => return watch::run(context, args).await,

@@ -14,6 +14,7 @@ mod copy;
 mod devices;
 mod dispatch;
 mod export;
+mod health;
 mod identity;
 mod offline;
 mod play;

@@ -130,6 +130,7 @@ impl Api {
             }
             Operation::GetCommandOutput => json(self.get_command_output(call, parse(body)?).await),
             Operation::CancelCommand => json(self.cancel_command(call, parse(body)?).await),
+            Operation::GetHealth => json(self.get_health(call, parse(body)?).await),
             Operation::CreateSignIn => json(self.create_sign_in(call).await),
             Operation::RedeemSignInLink => json(self.redeem_sign_in_link(call).await),
             Operation::GetSignIn => json(self.get_sign_in(call).await),

@@ -31,6 +31,7 @@ mod document_list;
 mod documents;
 mod evidence;
 mod explain;
+mod health;
 mod http;
 mod internal;
 mod inventory;

@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 
 use tokio::sync::Semaphore;
 use towline_archive::Archive;
-use towline_host::clock::Clock;
+use towline_host::clock::{Clock, UnixMillis};
 use towline_host::entropy::NoRandom;
 use towline_ssm::ids::Realm;
 use towline_store::{SeenRequest, Store};
@@ -24,6 +24,7 @@ use crate::audit::AuditLog;
 use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
 use crate::plane::{Commands, Presence, Sessions};
+use crate::readiness::Readiness;
 use crate::sign_in_links::SignInLinks;
 use crate::throttle::{LogBudget, Throttle};
 use crate::vault::Vault;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub sign_in: SignInSettings,
     /// What activations name: see [`crate::authority::Authority::digest`].
     pub authority: String,
+    /// Whether new work is taken, and the certificate.
+    pub ready: Arc<Readiness>,
     /// Links that sign a browser in once.
     pub links: Arc<SignInLinks>,
 }
@@ -78,6 +81,7 @@ pub struct Api {
     pub(super) watches: Watches,
     /// Itself, for what outlives a request.
     pub(super) own: OnceLock<Weak<Api>>,
+    pub(super) started: UnixMillis,
 }
 
 impl Api {
@@ -97,6 +101,7 @@ impl Api {
             pages: Pages::new()?,
             watches: Watches::default(),
             own: OnceLock::new(),
+            started: parts.clock.now(),
             parts,
         })
     }

@@ -29,6 +29,7 @@ pub mod document;
 mod document_list;
 pub mod evidence;
 pub mod explain;
+pub mod health;
 pub mod inventory;
 pub mod session;
 pub mod sign_in;
