@@ -28,6 +28,7 @@ mod run;
 mod setup;
 mod signals;
 mod stored_fleet;
+mod stored_trail;
 mod structure;
 mod suite;
 mod web;
@@ -70,6 +71,7 @@ const COMMANDS: &[(&str, &str)] = &[
         "fleet store [DEVICES] [--write]",
         "lists, names and searches with a store of 100,000 devices",
     ),
+    ("trail [EVENTS] [--write]", "searches of an audit trail of 1,000,000 events"),
     ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
     ("dist [--target CLASS] ...", "static programs for devices, and packages of them"),
     ("qemu [CLASS... | debian [SUITE] | --table]", "the packaged agent on virtual devices"),
@@ -118,6 +120,7 @@ fn command(words: &[&str]) -> Outcome {
         ["recall"] => recall::report(),
         ["flood"] => flood::report(flood::MEGABYTES),
         ["flood", megabytes] => flood::report(megabytes.parse()?),
+        ["trail", more @ ..] => stored_trail::command(more),
         ["flood-strangers", more @ ..] => flood_strangers::command(more),
         ["fuzz", more @ ..] => fuzz::command(more),
         ["dist", more @ ..] => dist::command(more),

@@ -1,8 +1,8 @@
 //! `cargo xtask fleet store [DEVICES] [--write]`: how long lists, names and searches take with a store
 //! of many devices, none of which is connected.
 //!
-//! Data flow: a gateway stops -> devices and tags are written into its store -> it starts, and fills in what devices are found by -> `towline` and signed requests, each
-//! timed from its start to its end.
+//! Data flow: a gateway stops -> devices and tags are written into its store -> it starts, and fills
+//! in what devices are found by -> `towline` and signed requests, each timed from its start to its end.
 //!
 //! # Not here
 //! - Links: `cargo xtask fleet`.
@@ -22,6 +22,7 @@ use crate::{console, figures, programs, setup};
 const DEVICES: usize = 100_000;
 /// How often each request is timed.
 const ROUNDS: usize = 7;
+
 /// `fleet store WORDS…`.
 ///
 /// # Errors
@@ -128,7 +129,8 @@ fn searched(lab: &Lab, what: &str, mut body: Value) -> Outcome<Vec<String>> {
     Ok(row(&format!("SearchDevices: {what}"), times, usize::try_from(found)?))
 }
 
-fn row(what: &str, mut times: Vec<Duration>, found: usize) -> Vec<String> {
+/// A row: median and worst of `times`, and how many were found.
+pub(crate) fn row(what: &str, mut times: Vec<Duration>, found: usize) -> Vec<String> {
     times.sort_unstable();
     let ms = |at: usize| times.get(at).map_or(0.0, |time| time.as_secs_f64() * 1000.0);
     vec![
