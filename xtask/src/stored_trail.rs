@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use towline_testkit::Outcome;
-use towline_testkit::lab::Lab;
+use towline_testkit::lab::{Lab, Operator};
 use towline_testkit::trouble::ensure;
 
 use crate::figures::{grouped, markdown};
@@ -97,8 +97,8 @@ fn of(user: &str) -> Value {
     json!({ "LookupAttributes": [{ "AttributeKey": "Username", "AttributeValue": user }] })
 }
 
-fn lookup(lab: &Lab, body: &Value) -> Outcome<Value> {
-    lab.admin().api("CloudTrail_20131101.LookupEvents", body)
+fn lookup(admin: &Operator, body: &Value) -> Outcome<Value> {
+    admin.api("CloudTrail_20131101.LookupEvents", body)
 }
 
 fn found(answer: &Value) -> usize {
@@ -110,7 +110,7 @@ fn page(lab: &Lab, what: &str, body: &Value) -> Outcome<Vec<String>> {
     let (mut times, mut events) = (Vec::new(), 0);
     for _ in 0..ROUNDS {
         let begin = Instant::now();
-        let answer = lookup(lab, body)?;
+        let answer = lookup(&lab.admin(), body)?;
         times.push(begin.elapsed());
         events = found(&answer);
     }
@@ -122,7 +122,7 @@ fn whole(lab: &Lab, events: usize) -> Outcome<Vec<String>> {
     let (mut body, mut pages, mut events_found) = (of("first"), 0, 0);
     let begin = Instant::now();
     loop {
-        let answer = lookup(lab, &body)?;
+        let answer = lookup(&lab.admin(), &body)?;
         pages += 1;
         events_found += found(&answer);
         ensure(pages <= events, || "the pages have no end".into())?;
@@ -150,14 +150,13 @@ fn calls(lab: &Lab) -> Outcome<Vec<Duration>> {
 fn beside_searches(lab: &Lab) -> Outcome<(Vec<Duration>, usize)> {
     let (over, searched) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {
-        for _ in 0..SEARCHERS {
-            scope.spawn(|| {
+        for admin in std::iter::repeat_with(|| lab.admin()).take(SEARCHERS) {
+            let (over, searched) = (&over, &searched);
+            scope.spawn(move || {
                 while !over.load(Ordering::SeqCst) {
                     // A search that is told to come again is what the gateway is there to do.
-                    searched.fetch_add(
-                        usize::from(lookup(lab, &of("nobody")).is_ok()),
-                        Ordering::SeqCst,
-                    );
+                    let done = lookup(&admin, &of("nobody")).is_ok();
+                    searched.fetch_add(usize::from(done), Ordering::SeqCst);
                 }
             });
         }
