@@ -76,7 +76,7 @@ mod tests {
     use towline_host::clock::UnixMillis;
 
     use crate::testing::scratch;
-    use crate::{DeviceReport, DeviceStatus, NewActivation, NewDevice};
+    use crate::{AgentKind, DeviceReport, DeviceStatus, NewActivation, NewDevice};
 
     #[tokio::test]
     async fn devices_are_counted_by_version_without_those_that_are_revoked() {
@@ -108,6 +108,8 @@ mod tests {
                 report: DeviceReport { agent_version: version.into(), ..DeviceReport::default() },
                 ip: "192.0.2.1".into(),
                 activation_id: "a".into(),
+                agent_kind: AgentKind::Towline,
+                machine: String::new(),
                 iam_role: "x".into(),
             };
             store.devices().register(&device, UnixMillis(1)).await.unwrap();
