@@ -144,6 +144,15 @@ impl Condition {
         self.key.name().strip_prefix(DOCUMENT_PARAMETER).filter(|_| plain)
     }
 
+    /// Whether it is met only by a key that is there, with a text that not every text is.
+    pub(crate) fn is_narrow_text(&self) -> bool {
+        let Operator { quantifier, family, negated, if_exists } = self.operator;
+        let is_text = matches!(family, Family::Text | Family::TextIgnoreCase | Family::TextLike);
+        let is_open = |source: &str| source.chars().all(|c| matches!(c, '*' | '?'));
+        let is_strict = !negated && !if_exists && quantifier != Quantifier::All;
+        is_text && is_strict && !self.sources().any(is_open)
+    }
+
     pub(crate) fn is_negated(&self) -> bool {
         self.operator.negated
     }

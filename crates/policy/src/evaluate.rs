@@ -17,7 +17,7 @@
 use crate::document::{Element, Policy, Statement};
 use crate::effect::Effect;
 use crate::pattern::{Pattern, Unresolved};
-use crate::principal::Named;
+use crate::principal::{Entry, Named};
 use crate::request::{Caller, Fault, Request};
 use std::fmt;
 use std::sync::Arc;
@@ -305,7 +305,12 @@ impl<'r> Asked<'r> {
             (None, Scope::Resource) => Named::No,
             (None, _) => Named::Direct,
             (Some(Element { negated: false, entries }), _) => {
-                entries.iter().map(|entry| entry.names(&self.caller)).max().unwrap_or(Named::No)
+                let grants = statement.effect == Effect::Allow;
+                let names = |entry: &Entry| match grants {
+                    true => entry.grants(&self.caller),
+                    false => entry.names(&self.caller),
+                };
+                entries.iter().map(names).max().unwrap_or(Named::No)
             }
             (Some(Element { negated: true, entries }), _) => {
                 if entries.iter().any(|entry| entry.spares(&self.caller)) {

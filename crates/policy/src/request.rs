@@ -285,6 +285,12 @@ impl<'a> Caller<'a> {
         self.arn.as_ref().is_some_and(|arn| arn.service == "iam" && arn.resource == "root")
     }
 
+    /// Whether an identity provider vouches for the caller, who has no other name yet.
+    pub(crate) fn is_provider(&self) -> bool {
+        let resource = self.arn.as_ref().filter(|arn| arn.service == "iam").map(|arn| arn.resource);
+        resource.is_some_and(|resource| resource.starts_with("oidc-provider/"))
+    }
+
     pub(crate) fn is_session(&self) -> bool {
         self.arn.as_ref().is_some_and(|arn| arn.service == "sts")
     }

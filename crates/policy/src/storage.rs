@@ -16,8 +16,10 @@
 
 use crate::document::{Policy, Statement};
 use crate::effect::Effect;
+use crate::fold::fold;
 use crate::known_keys::{OWN_SERVICES, is_known, is_of_another_service};
 use crate::limits;
+use crate::principal::Entry;
 
 /// What a document is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,6 +123,17 @@ pub enum StorageError {
         /// The place.
         path: String,
     },
+    /// Say who of the provider is meant.
+    #[error(
+        "{path}: trusts everyone at the identity provider {issuer}: add a condition on {issuer}:sub or \
+         another claim that says who it is, with StringEquals or StringLike; aud is none"
+    )]
+    EveryoneOfProvider {
+        /// The place.
+        path: String,
+        /// The issuer without its scheme.
+        issuer: String,
+    },
     /// Use letters and digits.
     #[error("{path}: a Sid consists of letters and digits")]
     Sid {
@@ -147,6 +160,9 @@ impl Policy {
         self.statements.iter().enumerate().try_for_each(|(index, statement)| {
             let path = format!("$.Statement[{index}]");
             shape(statement, purpose, &path)?;
+            if purpose == Use::Trust {
+                says_who(statement, &path)?;
+            }
             keys(statement, own_keys, &path)
         })
     }
@@ -187,6 +203,47 @@ fn shape(statement: &Statement, purpose: Use, path: &str) -> Result<(), StorageE
     }
 }
 
+/// Claims that say nothing about who it is.
+const NO_IDENTITY: &[&str] = &[
+    "acr",
+    "amr",
+    "at_hash",
+    "aud",
+    "auth_time",
+    "azp",
+    "exp",
+    "iat",
+    "iss",
+    "jti",
+    "nbf",
+    "nonce",
+    "typ",
+];
+
+/// A statement that lets tokens of a provider in says whose: tokens of a public provider are to be
+/// had by anybody.
+fn says_who(statement: &Statement, path: &str) -> Result<(), StorageError> {
+    let Some(element) = &statement.principals else { return Ok(()) };
+    if statement.effect != Effect::Allow {
+        return Ok(());
+    }
+    for issuer in element.entries.iter().filter_map(Entry::provider) {
+        let prefix = format!("{}:", fold(issuer));
+        let is_identity = |key: &str| {
+            key.strip_prefix(&*prefix).is_some_and(|claim| !NO_IDENTITY.contains(&claim))
+        };
+        let named = statement
+            .conditions
+            .iter()
+            .any(|condition| condition.is_narrow_text() && is_identity(condition.key().name()));
+        if !named {
+            let (path, issuer) = (path.to_owned(), issuer.to_owned());
+            return Err(StorageError::EveryoneOfProvider { path, issuer });
+        }
+    }
+    Ok(())
+}
+
 fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageError> {
     if is_about_other_services(statement) {
         return Ok(());
@@ -225,4 +282,58 @@ fn keys(statement: &Statement, own: &[&str], path: &str) -> Result<(), StorageEr
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stored(statement: &str) -> Result<(), StorageError> {
+        let text = format!(r#"{{"Version":"2012-10-17","Statement":{statement}}}"#);
+        Policy::parse(&text).unwrap().validate_for_storage(Use::Trust, &[])
+    }
+
+    fn trust(principal: &str, condition: &str) -> Result<(), StorageError> {
+        stored(&format!(
+            r#"{{"Effect":"Allow","Principal":{principal},"Action":"sts:AssumeRoleWithWebIdentity",
+            "Condition":{condition}}}"#
+        ))
+    }
+
+    const PROVIDER: &str =
+        r#"{"Federated":"arn:aws:iam::000000000000:oidc-provider/id.example/realms/x"}"#;
+
+    #[test]
+    fn a_trusted_provider_needs_a_condition_on_who_it_is() {
+        for good in [
+            r#"{"StringEquals":{"id.example/realms/x:sub":"ann"}}"#,
+            r#"{"StringLike":{"ID.example/realms/x:repository":"corp/*"}}"#,
+            r#"{"ForAnyValue:StringEquals":{"id.example/realms/x:groups":["ops","dev"]}}"#,
+        ] {
+            assert_eq!(trust(PROVIDER, good), Ok(()), "{good}");
+        }
+        for bad in [
+            "{}",
+            r#"{"StringEquals":{"id.example/realms/x:aud":"towline"}}"#,
+            r#"{"StringEquals":{"other.example:sub":"ann"}}"#,
+            r#"{"StringLike":{"id.example/realms/x:sub":"*"}}"#,
+            r#"{"StringLike":{"id.example/realms/x:sub":["repo:corp/x","**"]}}"#,
+            r#"{"StringNotEquals":{"id.example/realms/x:sub":"eve"}}"#,
+            r#"{"StringEqualsIfExists":{"id.example/realms/x:sub":"ann"}}"#,
+            r#"{"ForAllValues:StringEquals":{"id.example/realms/x:sub":"ann"}}"#,
+            r#"{"Null":{"id.example/realms/x:sub":"false"}}"#,
+        ] {
+            let refused = trust(PROVIDER, bad).unwrap_err();
+            assert!(matches!(refused, StorageError::EveryoneOfProvider { .. }), "{bad}: {refused}");
+        }
+        assert_eq!(trust(r#"{"AWS":"*"}"#, "{}"), Ok(()));
+    }
+
+    #[test]
+    fn a_deny_needs_no_such_condition() {
+        let deny = format!(
+            r#"{{"Effect":"Deny","Principal":{PROVIDER},"Action":"sts:AssumeRoleWithWebIdentity"}}"#
+        );
+        assert_eq!(stored(&deny), Ok(()));
+    }
 }
