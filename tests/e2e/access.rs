@@ -106,6 +106,16 @@ fn body_of_newer(operation: Operation) -> &'static str {
             r#"{"Principal":"somebody","Action":"ssm:StartSession","Resource":"arn:aws:ssm:*:*:document/x"}"#
         }
         Operation::ListDeviceAccess => r#"{"InstanceId":"mi-00000000000000000"}"#,
+        Operation::CreateIdentityProvider => {
+            r#"{"ProviderName":"some","Issuer":"https://id.example","Audiences":["a"]}"#
+        }
+        Operation::UpdateIdentityProvider => r#"{"ProviderName":"some","Audiences":["a"]}"#,
+        Operation::GetIdentityProvider
+        | Operation::DeleteIdentityProvider
+        | Operation::ListFederatedPeople => r#"{"ProviderName":"some"}"#,
+        Operation::UpdateFederatedPerson => {
+            r#"{"ProviderName":"some","Subject":"ann","Status":"Blocked"}"#
+        }
         _ => "{}",
     }
 }
@@ -209,6 +219,9 @@ fn with_a_key_that_has_no_right_every_operation_is_refused_and_the_right_is_name
             if matches!(operation, GetSignIn | DeleteSignIn | RedeemSignInLink) {
                 // A browser's cookie is its right, or a link.
                 return code(answer) == "ValidationException";
+            }
+            if operation == Operation::AssumeRoleWithWebIdentity {
+                return code(answer) == "ValidationError"; // a provider's token is its right
             }
             if operation.resource_kind() == ResourceKind::None {
                 return answer.status == 200;

@@ -63,3 +63,4 @@ mod tunnel;
 mod upgrade;
 mod vendor;
 mod watching;
+mod web_identity;

@@ -592,3 +592,30 @@ pub const VENDOR_TICK: Duration = Duration::from_millis(50);
 const _: () = assert!(MAX_HANDSHAKES < MAX_STRANGERS);
 const _: () = assert!(MAX_HANDSHAKES_OF_SOURCE < MAX_HANDSHAKES);
 const _: () = assert!(AUDIT_BATCH <= AUDIT_QUEUE);
+
+/// How long a request to a configured address may take, from the name to the last byte.
+pub const OUTBOUND_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long one address may take to accept.
+pub const OUTBOUND_DIAL: Duration = Duration::from_secs(3);
+
+/// Addresses of one name that are looked at.
+pub const MAX_OUTBOUND_ADDRESSES: usize = 8;
+
+/// Keys of a provider are used so long before they are fetched again, in the background.
+pub const KEYS_FRESH: Duration = Duration::from_secs(600);
+
+/// At most one fetch from a provider in so long for key ids that are not known.
+pub const KEYS_REFETCH: Duration = Duration::from_secs(60);
+
+/// A provider of which nothing is known is asked again after so long.
+pub const KEYS_RETRY: Duration = Duration::from_secs(5);
+
+/// Claims of a token that policies can ask about; also the longest name of one, bytes.
+pub const MAX_CLAIM_KEYS: usize = 100;
+
+/// Bytes of one claim, with all its values, that policies can ask about.
+pub const MAX_CLAIM: usize = 32 * 1024;
+
+/// Longest value of a tag that comes from a claim, characters: as for all tags.
+pub const MAX_TAG_VALUE: usize = 256;

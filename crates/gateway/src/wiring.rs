@@ -31,6 +31,7 @@ use crate::devices::aws::{self, VendorAgents, VendorParts};
 use crate::devices::enrollment::Enrollment;
 use crate::devices::towline::{AgentParts, AgentsHandle};
 use crate::exports::{Exports, command_log, trail};
+use crate::federation::ProviderKeys;
 use crate::limits::{MAX_SEEN_SIGNATURES, MAX_SESSIONS};
 use crate::listener::http::HttpServer;
 use crate::listener::monitor::Monitor;
@@ -39,6 +40,7 @@ use crate::listener::{Bounds, TlsListener, socket};
 use crate::local::Local;
 use crate::metrics::Metrics;
 use crate::origins::Origins;
+use crate::outbound::Outbound;
 use crate::pace::Pace;
 use crate::plane::{self, AgentAcceptor, DataChannels, Presence, Sessions};
 use crate::presence::LocalPresence;
@@ -92,6 +94,9 @@ pub enum GatewayError {
     /// Recordings and audit files.
     #[error(transparent)]
     Evidence(#[from] ArchiveError),
+    /// More CAs for requests to identity providers.
+    #[error("the file of `ca` in the section [outbound] of gateway.toml is not usable: {0}")]
+    OutboundCa(String),
     /// No random bytes.
     #[error(transparent)]
     Random(#[from] NoRandom),
@@ -408,6 +413,7 @@ impl Gateway {
             authority: foundation.authority.digest(),
             links,
             ready: Arc::clone(&ready),
+            providers: ProviderKeys::new(outbound(&foundation.config)?),
         })?;
         if let Some(listener) = monitor {
             let monitor = Monitor {
@@ -502,6 +508,14 @@ fn sign_in(foundation: &Foundation) -> SignInSettings {
         idle: console.idle,
         max: console.max,
     }
+}
+
+/// The client for requests to identity providers.
+fn outbound(config: &Config) -> Result<Outbound, GatewayError> {
+    const MOST: u64 = 1 << 20;
+    let settings = &config.outbound;
+    let more = settings.ca.as_deref().map(|path| files::read(path, MOST)).transpose()?;
+    Outbound::new(settings.guard.clone(), more.as_deref()).map_err(GatewayError::OutboundCa)
 }
 
 /// Refuses a disk that is full before anything is written to it.

@@ -22,8 +22,10 @@ use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::certificate::{Facts, Watched};
+use towline_gateway::federation::ProviderKeys;
 use towline_gateway::metrics::Metrics;
 use towline_gateway::origins::Origins;
+use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::plane::Peer;
 use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
@@ -147,6 +149,30 @@ fn row_of(operation: Operation) -> Row {
             let arn = format!("arn:aws:iam::{ACCOUNT}:role/target");
             row(json!({ "RoleArn": arn, "RoleSessionName": "shift" }), TAGGED, "done")
         }
+        Operation::AssumeRoleWithWebIdentity => {
+            row(json!({}), PLAIN, "ValidationError") // proved by its token alone
+        }
+        Operation::CreateIdentityProvider => row(
+            json!({ "ProviderName": "fresh", "Issuer": "https://id.example", "Audiences": ["a"] }),
+            PLAIN,
+            "done",
+        ),
+        Operation::ListIdentityProviders => row(json!({}), PLAIN, "done"),
+        Operation::GetIdentityProvider
+        | Operation::DeleteIdentityProvider
+        | Operation::ListFederatedPeople => {
+            row(json!({ "ProviderName": "none" }), PLAIN, "ResourceNotFoundException")
+        }
+        Operation::UpdateIdentityProvider => row(
+            json!({ "ProviderName": "none", "Audiences": ["a"] }),
+            PLAIN,
+            "ResourceNotFoundException",
+        ),
+        Operation::UpdateFederatedPerson => row(
+            json!({ "ProviderName": "none", "Subject": "ann", "Status": "Blocked" }),
+            PLAIN,
+            "ResourceNotFoundException",
+        ),
         Operation::CreatePrincipal => row(json!({ "PrincipalName": "fresh" }), PLAIN, "done"),
         Operation::DeletePrincipal
         | Operation::CreateAccessKey
@@ -279,6 +305,7 @@ impl World {
                 idle: Duration::from_secs(60),
                 max: Duration::from_secs(600),
             },
+            providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
         };
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         Self { routes, store, next_source: AtomicU16::new(1), _dir: dir }

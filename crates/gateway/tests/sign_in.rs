@@ -17,9 +17,11 @@ use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::certificate::{Facts, Watched};
+use towline_gateway::federation::ProviderKeys;
 use towline_gateway::limits;
 use towline_gateway::metrics::Metrics;
 use towline_gateway::origins::Origins;
+use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::plane::Peer;
 use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
@@ -116,6 +118,7 @@ impl Desk {
                 idle: IDLE,
                 max: MAX,
             },
+            providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
         };
         let routes = api::routes(Arc::new(Api::new(parts).unwrap()));
         Self { routes, store, clock, _dir: dir }

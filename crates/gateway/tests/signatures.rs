@@ -21,8 +21,10 @@ use towline_archive::settings::RawEvidence;
 use towline_gateway::api::{self, Api, Parts, SignInSettings};
 use towline_gateway::audit::AuditLog;
 use towline_gateway::certificate::{Facts, Watched};
+use towline_gateway::federation::ProviderKeys;
 use towline_gateway::limits;
 use towline_gateway::metrics::Metrics;
+use towline_gateway::outbound::{Guard, Outbound};
 use towline_gateway::plane::Peer;
 use towline_gateway::readiness::Readiness;
 use towline_gateway::unattached::Unattached;
@@ -94,6 +96,7 @@ impl Desk {
             links: Arc::default(),
             ready,
             sign_in: SignInSettings::default(),
+            providers: ProviderKeys::new(Outbound::new(Guard::default(), None).unwrap()),
         };
         Self { routes: api::routes(Arc::new(Api::new(parts).unwrap())), clock, metrics, _dir: dir }
     }

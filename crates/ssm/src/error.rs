@@ -57,8 +57,14 @@ codes! {
     DuplicateDocumentVersionName,
     /// A device is named twice.
     DuplicateInstanceId,
+    /// A token of an identity provider is past its time. STS calls it `ExpiredTokenException`.
+    ExpiredIdentityToken,
     /// A security token is past its time.
     ExpiredTokenException,
+    /// An identity provider cannot be asked for its keys.
+    IDPCommunicationError,
+    /// An identity provider's token is right, and its subject is not let in.
+    IDPRejectedClaim,
     /// The `Authorization` header is there, but not in a form that can be read.
     IncompleteSignatureException,
     /// Our fault; the client may try again.
@@ -91,6 +97,8 @@ codes! {
     InvalidInstanceInformationFilterValue,
     /// Never answered: there are no groups of inventory here. In the model of GetInventory.
     InvalidInventoryGroupException,
+    /// A token of an identity provider that is not believed.
+    InvalidIdentityToken,
     /// A paging token that this gateway did not give.
     InvalidNextToken,
     /// Notifications that cannot be sent.
@@ -175,6 +183,7 @@ impl ErrorCode {
     pub const fn query_str(self) -> &'static str {
         match self {
             Self::AccessDeniedException => "AccessDenied",
+            Self::ExpiredIdentityToken => "ExpiredTokenException",
             Self::ExpiredTokenException => "ExpiredToken",
             Self::IncompleteSignatureException => "IncompleteSignature",
             Self::InternalServerError => "InternalFailure",
@@ -195,6 +204,7 @@ impl ErrorCode {
         match self {
             Self::AccessDeniedException
             | Self::ExpiredTokenException
+            | Self::IDPRejectedClaim
             | Self::InvalidSignatureException
             | Self::MissingAuthenticationTokenException
             | Self::UnrecognizedClientException => 403,

@@ -313,6 +313,13 @@ impl Realm {
         format!("arn:aws:iam::{}:group/{group}", self.account)
     }
 
+    /// An identity provider, by its issuer: the URL without its scheme.
+    #[must_use]
+    pub fn provider_arn(&self, issuer: &str) -> String {
+        let bare = issuer.split_once("://").map_or(issuer, |(_, bare)| bare);
+        format!("arn:aws:iam::{}:oidc-provider/{bare}", self.account)
+    }
+
     /// Who holds a role for a time.
     #[must_use]
     pub fn role_session_arn(&self, role: &UserName, session: &UserName) -> String {

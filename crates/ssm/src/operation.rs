@@ -90,6 +90,8 @@ pub enum ResourceKind {
     Group,
     /// A request for access for a time.
     AccessRequest,
+    /// An identity provider.
+    IdentityProvider,
     /// A command that was sent; conditions see the tags of the device.
     Command,
 }
@@ -242,6 +244,9 @@ operations! {
     DeleteDocument: Ssm, write, Document;
     /// Gives temporary credentials of a role.
     AssumeRole: Sts, write, Role;
+    /// Gives temporary credentials of a role for a token of an identity provider. It has no signature:
+    /// the role's trust policy judges the token.
+    AssumeRoleWithWebIdentity: Sts, write, None;
     /// Gives the caller temporary credentials of her own.
     GetSessionToken: Sts, write, None;
     /// Changes who may assume a role, and for how long.
@@ -292,6 +297,20 @@ operations! {
     GetSignIn: Towline, read, None;
     /// Voids the sign-in of this request's cookie.
     DeleteSignIn: Towline, write, None;
+    /// Makes an identity provider known, whose tokens are then accepted.
+    CreateIdentityProvider: Towline, write, IdentityProvider;
+    /// Lists identity providers.
+    ListIdentityProviders: Towline, read, Any;
+    /// Reads the settings of an identity provider, without its secret.
+    GetIdentityProvider: Towline, read, IdentityProvider;
+    /// Changes an identity provider.
+    UpdateIdentityProvider: Towline, write, IdentityProvider;
+    /// Removes an identity provider with what hangs on it.
+    DeleteIdentityProvider: Towline, write, IdentityProvider;
+    /// Lists the people and jobs that an identity provider vouched for.
+    ListFederatedPeople: Towline, read, IdentityProvider;
+    /// Lets a person or job of an identity provider in no more, or again.
+    UpdateFederatedPerson: Towline, write, IdentityProvider;
 }
 
 impl Operation {

@@ -26,6 +26,8 @@ pub(crate) enum IdKind {
     Group,
     Role,
     Document,
+    Provider,
+    Federated,
 }
 
 impl IdKind {
@@ -38,13 +40,16 @@ impl IdKind {
         }
     }
 
-    /// The four letters that AWS puts in front; documents have no such id there.
+    /// The four letters that AWS puts in front; documents, providers and their people have no such id
+    /// there.
     const fn prefix(self) -> &'static str {
         match self {
             Self::User => "AIDA",
             Self::Group => "AGPA",
             Self::Role => "AROA",
             Self::Document => "ADOC",
+            Self::Provider => "AIDP",
+            Self::Federated => "AIDF",
         }
     }
 }

@@ -43,6 +43,7 @@ mod devices;
 mod documents;
 mod error;
 mod identity;
+mod identity_providers;
 mod keys;
 pub mod limits;
 mod migrations;
@@ -76,6 +77,7 @@ pub use devices::{
 pub use documents::{Document, DocumentAsRead, DocumentText, Documents, NewDocument, Version};
 pub use documents::{SAME_NAME, SAME_TEXT};
 pub use error::StoreError;
+pub use identity_providers::{FederatedPerson, IdentityProvider, IdentityProviders};
 pub use keys::{DeviceKey, DeviceKeys, KeyStatus, fingerprint};
 pub use principals::{AccessKey, Principal, Principals};
 pub use roles::{Role, Roles};

@@ -52,6 +52,13 @@ pub const MAX_POLICY_BYTES: i64 = 64 * 1024;
 /// requests.
 pub const MAX_SIGN_INS_OF_KEY: i64 = 32;
 
+/// Identity providers: a company has a few, and each CI system is one.
+pub const MAX_IDENTITY_PROVIDERS: i64 = 100;
+
+/// People and jobs of identity providers, about 200 bytes each. Jobs of pull requests have subjects
+/// of their own; the oldest make room.
+pub const MAX_FEDERATED_PEOPLE: i64 = 20_000;
+
 /// Groups of one user: IAM's quota is 10.
 pub const MAX_GROUPS_OF_USER: i64 = 10;
 

@@ -225,7 +225,8 @@ impl SessionStore<'_> {
              SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'Connecting', ?, ?, ?, \
              (SELECT SUM(CASE WHEN kind = 'exec' THEN 1 ELSE 0 END) FROM command_log \
              WHERE session = ? AND (kind = 'exec' OR (kind = 'begin' AND SUBSTR(detail, 1, 3) <> 'off'))) \
-             WHERE ? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?)",
+             WHERE ? = '' OR EXISTS (SELECT 1 FROM principals WHERE unique_id = ?) \
+             OR EXISTS (SELECT 1 FROM federated_people WHERE id = ? AND blocked = 0)",
         )
         .bind(&new.id)
         .bind(&new.device_id)
@@ -245,6 +246,7 @@ impl SessionStore<'_> {
         .bind(new.max.map(as_millis))
         .bind(now.0)
         .bind(&new.id)
+        .bind(&new.person_id)
         .bind(&new.person_id)
         .bind(&new.person_id)
         .execute(&mut *tx)

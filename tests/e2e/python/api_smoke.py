@@ -357,6 +357,30 @@ def a_refusal_names_statements_only_to_those_who_may_read_their_policies():
         towline("DeletePrincipal", {"PrincipalName": name})
 
 
+# ---- identity providers; their tokens are in web_identity.py
+
+@check
+def identity_providers_are_made_shown_changed_and_removed():
+    wanted = {"ProviderName": "smoke", "Issuer": "https://id.example/smoke", "Audiences": ["towline"],
+              "ClientId": "gateway", "ClientSecret": "hush", "GroupsClaim": "realm_access.roles"}
+    made = towline("CreateIdentityProvider", wanted)["IdentityProvider"]
+    assert made["Arn"].endswith(":oidc-provider/id.example/smoke") and made["HasClientSecret"], made
+    assert "hush" not in json.dumps(made), made
+    towline("CreateIdentityProvider", wanted, expect="ResourceAlreadyExistsException")
+    towline("CreateIdentityProvider", wanted | {"Issuer": "file:///etc"}, expect="ValidationException")
+    towline("CreateIdentityProvider", wanted | {"GroupsClaim": "a..b"}, expect="ValidationException")
+    towline("CreateIdentityProvider", wanted | {"DefaultRole": "nobody"}, expect="ValidationException")
+    assert "smoke" in [p["ProviderName"] for p in towline("ListIdentityProviders", {})["IdentityProviders"]]
+    changed = towline("UpdateIdentityProvider", {"ProviderName": "smoke", "Audiences": ["other"]})["IdentityProvider"]
+    assert changed["Audiences"] == ["other"] and changed["HasClientSecret"] and "ClientId" not in changed, changed
+    assert towline("GetIdentityProvider", {"ProviderName": "smoke"})["IdentityProvider"] == changed
+    assert towline("ListFederatedPeople", {"ProviderName": "smoke"})["People"] == []
+    nobody = {"ProviderName": "smoke", "Subject": "nobody", "Status": "Blocked"}
+    towline("UpdateFederatedPerson", nobody, expect="ResourceNotFoundException")
+    towline("DeleteIdentityProvider", {"ProviderName": "smoke"})
+    towline("GetIdentityProvider", {"ProviderName": "smoke"}, expect="ResourceNotFoundException")
+
+
 # ---- errors of every class
 
 @check

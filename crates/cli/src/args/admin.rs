@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::identity::{BoundaryArgs, GroupCommand, Of, RoleCommand};
+use super::provider::ProviderCommand;
 use super::value::parse_tag;
 
 /// `admin`.
@@ -30,6 +31,9 @@ pub(crate) enum AdminCommand {
     /// Manage devices and their keys
     #[command(subcommand)]
     Device(DeviceCommand),
+    /// Manage identity providers: whose tokens are accepted
+    #[command(subcommand)]
+    Provider(ProviderCommand),
 }
 
 /// `admin user`.

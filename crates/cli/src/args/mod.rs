@@ -12,6 +12,7 @@ pub(crate) mod device;
 pub(crate) mod evidence;
 pub(crate) mod identity;
 pub(crate) mod policy;
+pub(crate) mod provider;
 pub(crate) mod run;
 pub(crate) mod session;
 pub(crate) mod tunnel;

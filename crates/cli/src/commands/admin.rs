@@ -17,7 +17,7 @@ use towline_ssm::api::device_keys::{
 };
 
 use super::context::{Context, read_document, tags, tags_text, time_text};
-use super::{identity, target};
+use super::{identity, provider, target};
 use crate::args::admin::{
     AdminCommand, DeviceCommand, KeyCommand, PolicyArgs, UserCommand, UserPolicyCommand,
 };
@@ -51,6 +51,7 @@ pub(super) async fn run(context: &mut Context, command: AdminCommand) -> Result<
         AdminCommand::Group(command) => identity::group(context, command).await,
         AdminCommand::Boundary(args) => identity::boundary(context, args).await,
         AdminCommand::Device(command) => device(context, command).await,
+        AdminCommand::Provider(command) => provider::run(context, command).await,
     }
 }
 

@@ -19,6 +19,7 @@ mod identity;
 mod offline;
 mod play;
 mod policy;
+mod provider;
 mod recordings;
 mod run;
 mod sessions;

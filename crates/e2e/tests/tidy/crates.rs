@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("towline-agent", &["towline-files", "towline-wire"]),
     ("towline-files", &[]),
     ("towline-host", &[]),
+    ("towline-oidc", &[]),
     ("towline-store", &["towline-host", "towline-policy", "towline-ssm", "towline-wire"]),
     ("towline-archive", &["towline-evidence", "towline-host", "towline-ssm"]),
     (
@@ -31,6 +32,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "towline-archive",
             "towline-evidence",
             "towline-host",
+            "towline-oidc",
             "towline-policy",
             "towline-ssm",
             "towline-store",
@@ -56,6 +58,7 @@ const MUST_NOT_USE: &[(&str, &[&str], &str)] = &[
     ("towline-policy", &["tokio", "rustls", "sqlx", "hyper"], "policy is pure"),
     ("towline-ssm", &["tokio", "rustls", "sqlx", "hyper"], "formats do no I/O"),
     ("towline-evidence", &["tokio", "rustls", "sqlx", "hyper"], "what verifies does no I/O"),
+    ("towline-oidc", &["tokio", "rustls", "sqlx", "hyper"], "what judges tokens does no I/O"),
     ("towline-files", &["tokio", "serde"], "the agent links it: it stays small"),
     ("towline-host", &["tokio", "sqlx", "hyper"], "host is the lowest crate of the servers"),
     ("towline-store", &["object_store", "reqwest", "hyper"], "the store is SQL alone"),

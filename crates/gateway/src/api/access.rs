@@ -131,13 +131,8 @@ impl Api {
             return Ok(GetAccessTokenResponse { credentials: None, access_request_status });
         }
         let holder = Holder::Access { name: row.principal, request: row.id };
-        let root_key = call
-            .caller
-            .temporary
-            .as_ref()
-            .map_or(&call.caller.access_key, |temporary| &temporary.root_key);
         let left = Duration::from_millis(u64::try_from(row.expires_at.0 - call.now.0).unwrap_or(0));
-        let made = self.mint(Token::new(holder, root_key, call.now, left))?;
+        let made = self.mint(Token::new(holder, call.caller.root(), call.now, left))?;
         call.note("issuedAccessKeyId", &*made.access_key_id);
         let credentials = AccessCredentials {
             access_key_id: made.access_key_id,

@@ -100,9 +100,13 @@ impl Api {
         Ok(Claim { authorization, headers, service, secret, credential })
     }
 
-    /// ARN and id of the user behind a caller.
+    /// ARN and id of the user behind a caller; for one of an identity provider, the provider's ARN
+    /// and the subject.
     pub(super) fn person_of(&self, caller: &Caller) -> (String, String) {
         let Person { id, name } = &caller.person;
+        if let Some(federated) = caller.temporary.as_ref().and_then(|t| t.federated.as_ref()) {
+            return (format!("{}:{}", federated.provider_arn, federated.subject), id.clone());
+        }
         (format!("arn:aws:iam::{}:user/{name}", self.realm().account), id.clone())
     }
 

@@ -21,7 +21,7 @@ use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
 use towline_store::PolicyTexts;
 
-use super::call::{Call, Caller};
+use super::call::{Call, Caller, Temporary};
 use super::internal::OrInternal as _;
 use super::service::Api;
 
@@ -239,6 +239,21 @@ fn missing(
     format!("; nearest: {}", reports.join(" "))
 }
 
+/// Whether a second factor was proved, how long ago, and who says so.
+fn set_second_factor(context: &mut Context, temporary: &Temporary, call: &Call) {
+    let federated = temporary.federated.as_ref();
+    let proved = federated.is_some_and(|federated| federated.second_factor);
+    context.set("aws:MultiFactorAuthPresent", [proved.to_string()]);
+    let Some(federated) = federated else { return };
+    context.set("aws:FederatedProvider", [federated.provider_arn.as_str()]);
+    if proved {
+        let issued = temporary.issued_at.0.div_euclid(1000);
+        let since = federated.auth_time.unwrap_or(issued).min(call.now.0.div_euclid(1000));
+        let age = call.now.0.div_euclid(1000).saturating_sub(since);
+        context.set("aws:MultiFactorAuthAge", [age.to_string()]);
+    }
+}
+
 /// The request as the policy language sees it.
 pub(super) fn asked(call: &Call, api: &Api, action: &str, question: &Question) -> Request {
     asked_by(&call.caller, call, api, action, question)
@@ -256,7 +271,7 @@ pub(super) fn asked_by(
     let now = call.now.to_datetime();
     if let Some(temporary) = &caller.temporary {
         context.set("aws:TokenIssueTime", [temporary.issued_at.whole_seconds().to_rfc3339()]);
-        context.set("aws:MultiFactorAuthPresent", ["false"]); // known to be so: there are no second factors here
+        set_second_factor(&mut context, temporary, call);
         context.set("aws:SourceIdentity", temporary.source_identity.iter().map(String::as_str));
     }
     context.set("towline:Client", [call.client()]);

@@ -10,6 +10,7 @@ use towline_policy::fold;
 use towline_ssm::ids::UserName;
 use towline_ssm::operation::Operation;
 
+use super::tokens::Root;
 use crate::limits::MAX_AUDIT_FACTS;
 use crate::plane::Person;
 
@@ -25,6 +26,19 @@ pub(super) enum Proof {
     },
     /// A link that was made on the server. It makes a sign-in and nothing else.
     Link,
+    /// A token of an identity provider, in a request without a signature.
+    Token(Box<Vouch>),
+}
+
+/// What an identity provider says of somebody, checked.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Vouch {
+    /// The provider.
+    pub(super) provider: towline_store::IdentityProvider,
+    /// Its settings.
+    pub(super) settings: towline_ssm::api::provider::ProviderSettings,
+    /// The claims of its token.
+    pub(super) claims: towline_oidc::Claims,
 }
 
 /// Who makes the request.
@@ -58,6 +72,12 @@ impl Caller {
         self.principal_id == self.person.id
     }
 
+    /// What began the chain of this caller's credentials.
+    pub(super) fn root(&self) -> Root {
+        let own = || Root::Key(self.access_key.clone());
+        self.temporary.as_ref().map_or_else(own, |temporary| temporary.root.clone())
+    }
+
     /// The value of a tag, in whatever letter case its key is written.
     pub(super) fn tag(&self, key: &str) -> Option<&String> {
         tag(&self.tags, key)
@@ -75,8 +95,10 @@ pub(super) fn tag<'t>(tags: &'t BTreeMap<String, String>, key: &str) -> Option<&
 pub(super) struct Temporary {
     /// When they were made.
     pub(super) issued_at: UnixMillis,
-    /// The long-lived key that began the chain.
-    pub(super) root_key: String,
+    /// What began the chain.
+    pub(super) root: Root,
+    /// When an identity provider began it: what is known from there.
+    pub(super) federated: Option<Federated>,
     /// The session policy's text.
     pub(super) policy: Option<String>,
     /// Tags that further sessions inherit.
@@ -85,6 +107,19 @@ pub(super) struct Temporary {
     pub(super) source_identity: Option<String>,
     /// The approved request, and the policy that it adds.
     pub(super) access: Option<(String, String)>,
+}
+
+/// What an identity provider said when the credentials were made.
+#[derive(Debug, Clone)]
+pub(super) struct Federated {
+    /// The provider.
+    pub(super) provider_arn: String,
+    /// Who it is there.
+    pub(super) subject: String,
+    /// Whether a second factor was proved.
+    pub(super) second_factor: bool,
+    /// When the person proved who she is, seconds.
+    pub(super) auth_time: Option<i64>,
 }
 
 /// A request of a proven caller.

@@ -39,6 +39,34 @@ impl Api {
             Operation::AssumeRole => Box::pin(self.assume_role(call, body))
                 .await
                 .map(|answer| answer.to_xml(request_id).into_bytes()),
+            Operation::AssumeRoleWithWebIdentity => {
+                Box::pin(self.assume_role_with_web_identity(call, body)).await.map(
+                    |(answer, identity)| {
+                        answer.to_web_identity_xml(&identity, request_id).into_bytes()
+                    },
+                )
+            }
+            Operation::CreateIdentityProvider => {
+                json(self.create_identity_provider(call, parse(body)?).await)
+            }
+            Operation::ListIdentityProviders => {
+                json(self.list_identity_providers(call, parse(body)?).await)
+            }
+            Operation::GetIdentityProvider => {
+                json(self.get_identity_provider(call, parse(body)?).await)
+            }
+            Operation::UpdateIdentityProvider => {
+                json(self.update_identity_provider(call, parse(body)?).await)
+            }
+            Operation::DeleteIdentityProvider => {
+                json(self.delete_identity_provider(call, parse(body)?).await)
+            }
+            Operation::ListFederatedPeople => {
+                json(self.list_federated_people(call, parse(body)?).await)
+            }
+            Operation::UpdateFederatedPerson => {
+                json(self.update_federated_person(call, parse(body)?).await)
+            }
             Operation::StartSession => json(Box::pin(self.start_session(call, parse(body)?)).await),
             Operation::ResumeSession => json(self.resume_session(call, parse(body)?).await),
             Operation::TerminateSession => json(self.terminate_session(call, parse(body)?).await),

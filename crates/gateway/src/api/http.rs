@@ -25,6 +25,7 @@ use towline_ssm::api::sts::{self, FORM_CONTENT_TYPE, StsRequest};
 use towline_ssm::api::to_json;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::{Operation, Service};
+use towline_ssm::sigv4::SignatureError;
 use towline_store::SeenRequest;
 use tracing::Instrument as _;
 
@@ -179,6 +180,8 @@ struct Proven {
     operation: Result<Operation, ApiError>,
     body: Bytes,
     seen: Option<SeenRequest>,
+    /// It has no signature: a token of an identity provider stands in it.
+    is_unsigned: bool,
 }
 
 impl Api {
@@ -203,12 +206,24 @@ impl Api {
         let known = visitor.is_some_and(|Visitor(standing)| standing.is_proven());
         let blocked = self.failures.blocks(source, now);
         let stranger = (!known).then_some(source);
-        let proven = self.identify(head, body, protocol, stranger, now, &mut event).await;
+        let proven = match protocol {
+            Protocol::Query if is_unsigned(head) => {
+                self.identify_unsigned(head, body, stranger, blocked, now, &mut event).await
+            }
+            _ => self.identify(head, body, protocol, stranger, now, &mut event).await,
+        };
         let (outcome, who, seen) = match proven {
             Err(Failure { error, counts }) => {
                 let error =
                     if counts { self.turn_away(error, source, blocked, now) } else { error };
                 (Err(error), Who::Stranger(source), None)
+            }
+            Ok(proven) if proven.is_unsigned => {
+                let answer = self.operate(head, proven, source, now, &mut event);
+                // A token that another role would take is no better than a wrong one.
+                let outcome = Box::pin(answer).await;
+                let outcome = outcome.map_err(|error| self.turn_away(error, source, blocked, now));
+                (outcome, Who::Stranger(source), None)
             }
             Ok(proven) => {
                 if let Some(Visitor(standing)) = visitor {
@@ -264,7 +279,8 @@ impl Api {
             let caller = self.prove_by_cookie(operation, head, cookie, now).await;
             let caller = caller.inspect_err(|_| self.authentication_failed(&told))?;
             let body = self.bodies.read(body, None).await?;
-            return Ok(Proven { caller, operation: Ok(operation), body, seen: None });
+            let operation = Ok(operation);
+            return Ok(Proven { caller, operation, body, seen: None, is_unsigned: false });
         }
         let claim = self.claim(head, service, &mut event.access_key, now).await;
         let claim = match (claim, &told) {
@@ -286,12 +302,42 @@ impl Api {
         }
         let mutating = operation.as_ref().is_ok_and(|operation| !operation.read_only());
         match self.prove(claim, head, &body, mutating, now).await {
-            Ok((caller, seen)) => Ok(Proven { caller, operation, body, seen }),
+            Ok((caller, seen)) => Ok(Proven { caller, operation, body, seen, is_unsigned: false }),
             Err(error) => {
                 self.authentication_failed(&Some(operation));
                 Err(error.into())
             }
         }
+    }
+
+    /// Who asks in a form without a signature: the one operation for tokens of identity providers.
+    async fn identify_unsigned(
+        &self,
+        head: &request::Parts,
+        body: &mut Body,
+        stranger: Option<IpAddr>,
+        blocked: bool,
+        now: UnixMillis,
+        event: &mut Event,
+    ) -> Result<Proven, Failure> {
+        const OPERATION: Operation = Operation::AssumeRoleWithWebIdentity;
+        let missing = || {
+            self.authentication_failed(&None);
+            ApiError::from(SignatureError::Missing)
+        };
+        if blocked {
+            return Err(missing().into()); // whose token is right has to wait, too
+        }
+        bodies::check_length(head)?;
+        let body = self.bodies.read(body, stranger).await?;
+        let request = StsRequest::parse(&body).ok().filter(|form| {
+            form.operation == OPERATION && form.fields.contains_key("WebIdentityToken")
+        });
+        let request = request.ok_or_else(missing)?;
+        note(event, OPERATION);
+        let caller = Box::pin(self.web_identity(&request.fields, now)).await;
+        let caller = caller.inspect_err(|_| self.authentication_failed(&Some(Ok(OPERATION))))?;
+        Ok(Proven { caller, operation: Ok(OPERATION), body, seen: None, is_unsigned: true })
     }
 
     fn authentication_failed(&self, operation: &Option<Result<Operation, ApiError>>) {
@@ -370,6 +416,10 @@ impl Api {
         }
         Ok(())
     }
+}
+
+fn is_unsigned(head: &request::Parts) -> bool {
+    head.method == Method::POST && !head.headers.contains_key(header::AUTHORIZATION)
 }
 
 /// Names the operation in the event.

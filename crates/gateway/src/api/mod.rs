@@ -41,6 +41,7 @@ mod ownership;
 mod paging;
 mod policy_cache;
 mod principals;
+mod providers;
 mod removal;
 mod replay;
 mod resolution;
@@ -56,6 +57,7 @@ mod trust;
 mod watches;
 mod watching;
 mod way_in;
+mod web_identity;
 
 pub use http::routes;
 pub use service::{Api, Parts};

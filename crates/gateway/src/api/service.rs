@@ -21,6 +21,7 @@ use super::replay::ReplayWindow;
 use super::sign_in::SignInSettings;
 use super::watches::Watches;
 use crate::audit::AuditLog;
+use crate::federation::ProviderKeys;
 use crate::limits::MAX_SEARCHES;
 use crate::metrics::Metrics;
 use crate::plane::{Commands, Presence, Sessions};
@@ -65,6 +66,8 @@ pub struct Parts {
     pub ready: Arc<Readiness>,
     /// Links that sign a browser in once.
     pub links: Arc<SignInLinks>,
+    /// What identity providers publish.
+    pub providers: ProviderKeys,
 }
 
 /// The API, shared by all requests.

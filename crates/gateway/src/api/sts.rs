@@ -35,8 +35,26 @@ use crate::limits;
 /// Longest life of a role's credentials that were got with another role's, seconds, as at AWS.
 const CHAINED_SECONDS: i64 = 3600;
 
-fn seconds(seconds: i64) -> Duration {
+pub(super) fn seconds(seconds: i64) -> Duration {
     Duration::from_secs(u64::try_from(seconds).unwrap_or(0))
+}
+
+/// Refuses a life that is longer than the role's.
+pub(super) fn within(duration: i64, most: i64) -> Result<(), ApiError> {
+    if duration <= most {
+        return Ok(());
+    }
+    Err(ApiError::validation(format!(
+        "DurationSeconds exceeds the {most} seconds that are possible here"
+    )))
+}
+
+/// Refuses a session policy that is none.
+pub(super) fn check_session_policy(text: Option<&str>) -> Result<(), ApiError> {
+    let malformed = |why: String| ApiError::new(ErrorCode::MalformedPolicyDocument, why);
+    let Some(text) = text else { return Ok(()) };
+    let policy = Policy::parse(text).map_err(|error| malformed(error.to_string()))?;
+    policy.validate_for_storage(Use::Session, &[]).map_err(|error| malformed(error.to_string()))
 }
 
 fn no_second_factor() -> ApiError {
@@ -70,7 +88,7 @@ impl Api {
         }
         let life = seconds(request.duration.unwrap_or(SESSION_TOKEN_SECONDS));
         let holder = Holder::User { name: call.caller.name.to_string() };
-        let credentials = self.mint(Token::new(holder, &call.caller.access_key, call.now, life))?;
+        let credentials = self.mint(Token::new(holder, call.caller.root(), call.now, life))?;
         call.note("issuedAccessKeyId", &*credentials.access_key_id);
         Ok(credentials)
     }
@@ -93,28 +111,16 @@ impl Api {
         let role = self.trusting_role(call, &request).await?;
         let duration = request.duration.unwrap_or(ROLE_SECONDS);
         let chained = call.caller.principal.starts_with("role/");
-        if duration > role.max_seconds || (chained && duration > CHAINED_SECONDS) {
-            let most =
-                if chained { CHAINED_SECONDS.min(role.max_seconds) } else { role.max_seconds };
-            return Err(ApiError::validation(format!(
-                "DurationSeconds exceeds the {most} seconds that are possible here"
-            )));
-        }
-        if let Some(policy) = &request.policy {
-            let malformed = |why: String| ApiError::new(ErrorCode::MalformedPolicyDocument, why);
-            let parsed = Policy::parse(policy).map_err(|error| malformed(error.to_string()))?;
-            parsed
-                .validate_for_storage(Use::Session, &[])
-                .map_err(|error| malformed(error.to_string()))?;
-        }
+        let most = if chained { CHAINED_SECONDS.min(role.max_seconds) } else { role.max_seconds };
+        within(duration, most)?;
+        check_session_policy(request.policy.as_deref())?;
         let holder = Holder::Role {
             role: role.name.to_string(),
             unique_id: role.unique_id.clone(),
             session: name.to_string(),
         };
         let temporary = call.caller.temporary.as_ref();
-        let root_key = temporary.map_or(&call.caller.access_key, |temporary| &temporary.root_key);
-        let mut token = Token::new(holder, root_key, call.now, seconds(duration));
+        let mut token = Token::new(holder, call.caller.root(), call.now, seconds(duration));
         token.policy = request.policy;
         token.tags = request.tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
         token.transitive = request.transitive_tag_keys;
@@ -127,14 +133,26 @@ impl Api {
         let source_identity = token.source_identity.clone();
         let credentials = self.mint(token)?;
         call.note("issuedAccessKeyId", &*credentials.access_key_id);
+        Ok(self.assumed(&role.name, &role.unique_id, &name, source_identity, credentials))
+    }
+
+    /// The answer about a session of a role.
+    pub(super) fn assumed(
+        &self,
+        role: &UserName,
+        unique_id: &str,
+        session: &UserName,
+        source_identity: Option<String>,
+        credentials: TemporaryCredentials,
+    ) -> AssumedRole {
         let packed = credentials.session_token.len() * 100 / limits::MAX_SESSION_TOKEN;
-        Ok(AssumedRole {
-            arn: self.realm().role_session_arn(&role.name, &name),
-            id: format!("{}:{name}", role.unique_id),
+        AssumedRole {
+            arn: self.realm().role_session_arn(role, session),
+            id: format!("{unique_id}:{session}"),
             packed_size: u8::try_from(packed).unwrap_or(100),
             source_identity,
             credentials,
-        })
+        }
     }
 
     /// The role of a request, if it trusts the caller.

@@ -6,9 +6,9 @@
 //!
 //! # Invariants
 //! - A token is bound to its access key: the secret in it opens for no other.
-//! - Credentials end with what they were made from: the long-lived key that began the chain, the
-//!   user of that key, the role of that unique id, the approved request. Any of these switched off
-//!   or gone, and they are refused.
+//! - Credentials end with what they were made from: the long-lived key that began the chain and its
+//!   user, or the identity provider, its person and the mapping to a role; the role of that unique
+//!   id; the approved request. Any of these switched off or gone, and they are refused.
 //!
 //! # Not here
 //! - Whether somebody may have them: [`super::sts`] and [`super::access`].
@@ -29,7 +29,7 @@ use towline_ssm::ids::{AccessKeyId, SecretAccessKey, UserName};
 use towline_store::TagKind;
 
 use super::access_policy::policy_of;
-use super::call::{Caller, Proof, Temporary, tag};
+use super::call::{Caller, Federated, Proof, Temporary, tag};
 use super::internal::{OrInternal as _, internal};
 use super::service::Api;
 use crate::limits;
@@ -61,13 +61,47 @@ pub(super) enum Holder {
     },
 }
 
+/// What began a chain of credentials. They end with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Root {
+    /// A long-lived key.
+    Key(String),
+    /// Somebody whom an identity provider vouched for.
+    Vouched(Vouched),
+}
+
+/// Somebody whom an identity provider vouched for, as tokens hold it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Vouched {
+    /// Id of the person's row.
+    pub(super) person: String,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) second_factor: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) auth_time: Option<i64>,
+    /// For people who signed in: the role, and the groups that gave it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) mapped: Option<Mapped>,
+}
+
+/// A role by the mapping of a provider.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Mapped {
+    /// The role's name.
+    pub(super) role: String,
+    /// Those of the person's groups that the mapping names.
+    pub(super) groups: Vec<String>,
+}
+
 /// What a token says.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Token {
     secret: String,
     pub(super) holder: Holder,
-    /// The long-lived key that began the chain.
-    pub(super) root_key: String,
+    /// What began the chain; `root_key` as long as there were keys alone.
+    #[serde(rename = "root_key")]
+    pub(super) root: Root,
     pub(super) issued_at: i64,
     pub(super) expires_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -82,11 +116,11 @@ pub(super) struct Token {
 
 impl Token {
     /// A token without a secret yet; [`Api::mint`] makes one.
-    pub(super) fn new(holder: Holder, root_key: &str, now: UnixMillis, life: Duration) -> Self {
+    pub(super) fn new(holder: Holder, root: Root, now: UnixMillis, life: Duration) -> Self {
         Self {
             secret: String::new(),
             holder,
-            root_key: root_key.to_owned(),
+            root,
             issued_at: now.0,
             expires_at: now.plus(life).0,
             policy: None,
@@ -196,17 +230,11 @@ impl Api {
         token: Token,
         access_key: String,
     ) -> Result<Caller, ApiError> {
-        let root = self
-            .store()
-            .principals()
-            .key(&token.root_key)
-            .await
-            .or_internal("cannot read an access key")?;
-        let root = root.filter(|key| key.active).ok_or_else(unknown)?;
-        let person = Person { id: root.principal_id, name: root.principal };
+        let (person, federated) = self.root_of(&token.root).await?;
         let mut temporary = Temporary {
             issued_at: UnixMillis(token.issued_at),
-            root_key: token.root_key,
+            root: token.root,
+            federated,
             policy: token.policy,
             transitive: token
                 .transitive
@@ -255,6 +283,22 @@ impl Api {
                     tags,
                     temporary: Some(temporary),
                 })
+            }
+        }
+    }
+
+    /// The person behind a chain of credentials, if what began it is still good.
+    async fn root_of(&self, root: &Root) -> Result<(Person, Option<Federated>), ApiError> {
+        match root {
+            Root::Key(id) => {
+                let key = self.store().principals().key(id).await;
+                let key = key.or_internal("cannot read an access key")?;
+                let key = key.filter(|key| key.active).ok_or_else(unknown)?;
+                Ok((Person { id: key.principal_id, name: key.principal }, None))
+            }
+            Root::Vouched(vouched) => {
+                let (person, federated) = self.vouched_for(vouched).await?.ok_or_else(unknown)?;
+                Ok((person, Some(federated)))
             }
         }
     }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use towline_host::files::{self, FileError};
 
 use super::console::Console;
+use super::outbound::OutboundSettings;
 use super::raw::RawConfig;
 use crate::limits::{FEWEST_CONNECTIONS, MAX_CONFIG_FILE, MOST_CONNECTIONS};
 use crate::listener::Proxies;
@@ -95,6 +96,8 @@ pub struct Config {
     pub evidence: towline_archive::settings::Settings,
     /// The web console.
     pub console: Console,
+    /// Requests to identity providers.
+    pub outbound: OutboundSettings,
 }
 
 impl Config {
@@ -169,7 +172,12 @@ impl Config {
         let console = console
             .settings(&raw.endpoint)
             .map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
+        let outbound = raw.outbound.clone().unwrap_or_default();
+        let outbound = outbound
+            .settings(dir)
+            .map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
         Ok(Self {
+            outbound,
             proxies,
             evidence,
             console,
@@ -277,6 +285,7 @@ mod tests {
             stream_url_host: None,
             metrics: None,
             console: None,
+            outbound: None,
             tls_certificate: "server.pem".into(),
             tls_key: "/elsewhere/key.pem".into(),
         }

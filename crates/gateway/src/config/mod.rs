@@ -4,6 +4,7 @@
 
 mod checked;
 pub mod console;
+pub mod outbound;
 pub mod raw;
 
 pub use checked::{

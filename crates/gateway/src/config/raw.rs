@@ -54,6 +54,9 @@ pub struct RawConfig {
     /// The web console: which pages may use it, how long a sign-in lasts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub console: Option<super::console::RawConsole>,
+    /// Requests that the gateway makes itself, to identity providers: addresses and CAs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub outbound: Option<super::outbound::RawOutbound>,
     /// The server's certificate chain, PEM; relative to the folder of this file.
     pub tls_certificate: String,
     /// The server's private key, PEM; relative to the folder of this file.

@@ -210,6 +210,7 @@ fn raw_config(options: &Options) -> RawConfig {
         stream_url_host: options.stream_url_host.clone(),
         metrics: None,
         console: None,
+        outbound: None,
         tls_certificate: CHAIN.to_owned(),
         tls_key: config::SERVER_KEY.to_owned(),
     }

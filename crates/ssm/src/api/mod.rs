@@ -31,6 +31,7 @@ pub mod evidence;
 pub mod explain;
 pub mod health;
 pub mod inventory;
+pub mod provider;
 pub mod session;
 pub mod sign_in;
 pub mod sts;

@@ -1,4 +1,5 @@
-//! Temporary credentials: AssumeRole and GetSessionToken, from form fields to XML.
+//! Temporary credentials: AssumeRole, AssumeRoleWithWebIdentity and GetSessionToken, from form fields
+//! to XML.
 //!
 //! Data flow: [`super::sts::StsRequest::fields`] -> a request that keeps its limits -> the gateway
 //! -> [`TemporaryCredentials`] -> XML.
@@ -7,8 +8,7 @@
 //! - Secret and token are in exactly one shape, and not in its `Debug`.
 //!
 //! # Not here
-//! - No managed policies, no identity providers: `PolicyArns` and what else of the model is not
-//!   served is refused.
+//! - No managed policies: `PolicyArns` and what else of the model is not served is refused.
 
 use core::fmt;
 use std::collections::BTreeMap;
@@ -31,6 +31,8 @@ pub const SESSION_TOKEN_SECONDS: i64 = 43_200;
 pub const ROLE_SECONDS: i64 = 3_600;
 /// Longest session policy, characters, as at AWS.
 pub const MAX_SESSION_POLICY: usize = 2048;
+/// Longest token of an identity provider, characters.
+pub const MAX_WEB_IDENTITY_TOKEN: usize = 16 * 1024;
 /// Most session tags, as at AWS.
 pub const MAX_SESSION_TAGS: usize = 50;
 
@@ -68,6 +70,54 @@ pub struct GetSessionTokenRequest {
     pub serial_number: Option<String>,
     /// Its code.
     pub token_code: Option<String>,
+}
+
+/// Asks for credentials of a role for a token of an identity provider.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct WebIdentityRequest {
+    /// The role.
+    pub role_arn: String,
+    /// Who it is that holds it; goes into the ARN of the session.
+    pub role_session_name: String,
+    /// The provider's token: a secret.
+    pub token: String,
+    /// Narrows what the session may do.
+    pub policy: Option<String>,
+    /// Seconds; an hour when absent.
+    pub duration: Option<i64>,
+}
+
+impl fmt::Debug for WebIdentityRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WebIdentityRequest")
+            .field("role_arn", &self.role_arn)
+            .field("role_session_name", &self.role_session_name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl WebIdentityRequest {
+    /// From the fields of a form.
+    ///
+    /// # Errors
+    /// As [`AssumeRoleRequest::read`].
+    pub fn read(fields: &BTreeMap<String, String>) -> Result<Self, ApiError> {
+        let (mut fields, mut v) = (Fields::new(fields), Violations::default());
+        let request = Self {
+            role_arn: fields.take("RoleArn").unwrap_or_default(),
+            role_session_name: fields.take("RoleSessionName").unwrap_or_default(),
+            token: fields.take("WebIdentityToken").unwrap_or_default(),
+            policy: fields.take("Policy"),
+            duration: fields.seconds(&mut v),
+        };
+        v.length("RoleArn", &request.role_arn, 20, 2048);
+        let name = &request.role_session_name;
+        let good = name.len() >= 2 && name.parse::<UserName>().is_ok();
+        v.require(good, "RoleSessionName", "be 2 to 64 letters, digits or any of +=,.@_-");
+        v.length("WebIdentityToken", &request.token, 4, MAX_WEB_IDENTITY_TOKEN);
+        v.optional_length("Policy", request.policy.as_ref(), 1, MAX_SESSION_POLICY);
+        fields.finish(v).map(|()| request)
+    }
 }
 
 /// The fields of a form, taken one by one; what is left over is not served.
@@ -258,6 +308,37 @@ impl AssumedRole {
             self.packed_size
         );
         answer("AssumeRole", &result, request_id)
+    }
+}
+
+/// What the answer of AssumeRoleWithWebIdentity adds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebIdentity {
+    /// The token's audience.
+    pub audience: String,
+    /// The token's issuer.
+    pub provider: String,
+    /// The token's subject.
+    pub subject: String,
+}
+
+impl AssumedRole {
+    /// The answer of AssumeRoleWithWebIdentity.
+    #[must_use]
+    pub fn to_web_identity_xml(&self, identity: &WebIdentity, request_id: &str) -> String {
+        let result = format!(
+            "{}<AssumedRoleUser><AssumedRoleId>{}</AssumedRoleId><Arn>{}</Arn></AssumedRoleUser>\
+             <PackedPolicySize>{}</PackedPolicySize><Audience>{}</Audience><Provider>{}</Provider>\
+             <SubjectFromWebIdentityToken>{}</SubjectFromWebIdentityToken>",
+            self.credentials.xml(),
+            escape(&self.id),
+            escape(&self.arn),
+            self.packed_size,
+            escape(&identity.audience),
+            escape(&identity.provider),
+            escape(&identity.subject),
+        );
+        answer("AssumeRoleWithWebIdentity", &result, request_id)
     }
 }
 

@@ -107,7 +107,7 @@ impl Api {
 fn cookie(call: &Call) -> Result<&str, ApiError> {
     match &call.caller.proof {
         Proof::Cookie { sign_in } => Ok(sign_in),
-        Proof::Signature | Proof::Link => Err(ApiError::validation(
+        Proof::Signature | Proof::Link | Proof::Token(_) => Err(ApiError::validation(
             "this operation is about a browser's sign-in: send its cookie",
         )),
     }

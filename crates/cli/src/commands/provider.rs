@@ -1,0 +1,145 @@
+//! `admin provider`: identity providers, and their people.
+//!
+//! # Invariants
+//! - A client's secret is read from a file or standard input, never from the command line.
+
+use towline_ssm::Operation;
+use towline_ssm::api::provider::{
+    ClaimTag, CreateIdentityProviderRequest, FederatedPerson, GroupRole, IdentityProvider,
+    IdentityProviderResult, ListFederatedPeopleRequest, ListFederatedPeopleResult,
+    ListIdentityProvidersRequest, ListIdentityProvidersResult, ProviderRequest, ProviderSettings,
+    UpdateFederatedPersonRequest, UpdateIdentityProviderRequest,
+};
+
+use super::context::{Context, read_document, time_text};
+use crate::args::provider::{ProviderCommand, SettingsArgs};
+use crate::exit::Failure;
+use crate::output::Cell;
+
+/// `admin provider`.
+pub(super) async fn run(context: &mut Context, command: ProviderCommand) -> Result<(), Failure> {
+    match command {
+        ProviderCommand::Create { name, issuer, settings } => {
+            let (settings, client_secret) = read(settings)?;
+            let request = CreateIdentityProviderRequest {
+                provider_name: name,
+                issuer,
+                client_secret,
+                settings,
+            };
+            let answer: IdentityProviderResult =
+                context.call(Operation::CreateIdentityProvider, &request).await?;
+            context.output.answer(&answer, |_| format!("{}\n", answer.identity_provider.arn))
+        }
+        ProviderCommand::Update { name, settings } => {
+            let (settings, client_secret) = read(settings)?;
+            let request =
+                UpdateIdentityProviderRequest { provider_name: name, client_secret, settings };
+            let answer: IdentityProviderResult =
+                context.call(Operation::UpdateIdentityProvider, &request).await?;
+            context.output.answer(&answer, |_| String::new())
+        }
+        ProviderCommand::List => list(context).await,
+        ProviderCommand::Show { name } => {
+            let request = ProviderRequest { provider_name: name, end_sessions: None };
+            let answer: IdentityProviderResult =
+                context.call(Operation::GetIdentityProvider, &request).await?;
+            let text = serde_json::to_string_pretty(&answer.identity_provider).unwrap_or_default();
+            context.output.answer(&answer, |_| format!("{text}\n"))
+        }
+        ProviderCommand::Delete { name, end_sessions } => {
+            let end_sessions = end_sessions.then_some(true);
+            let request = ProviderRequest { provider_name: name, end_sessions };
+            context.removal(Operation::DeleteIdentityProvider, &request).await
+        }
+        ProviderCommand::People { name } => people(context, name).await,
+        ProviderCommand::Block { name, subject, end_sessions } => {
+            status(context, name, subject, "Blocked", end_sessions).await
+        }
+        ProviderCommand::Unblock { name, subject } => {
+            status(context, name, subject, "Active", false).await
+        }
+    }
+}
+
+/// Settings and secret from the command line.
+fn read(args: SettingsArgs) -> Result<(ProviderSettings, Option<String>), Failure> {
+    let secret = args.client_secret.as_deref().map(read_document).transpose()?;
+    let tags = args.tag.into_iter().map(|(key, claim)| ClaimTag { key, claim });
+    let roles = args.group_role.into_iter().map(|(group, role)| GroupRole { group, role });
+    let settings = ProviderSettings {
+        client_id: args.client_id,
+        audiences: args.audience,
+        scopes: args.scope,
+        name_claim: args.name_claim,
+        principal_tags: tags.collect(),
+        groups_claim: args.groups,
+        groups_separator: args.groups_separator,
+        group_roles: roles.collect(),
+        default_role: args.default_role,
+        second_factors: args.second_factor,
+    };
+    Ok((settings, secret.map(|secret| secret.trim_end().to_owned())))
+}
+
+async fn list(context: &mut Context) -> Result<(), Failure> {
+    let request = ListIdentityProvidersRequest {};
+    let answer: ListIdentityProvidersResult =
+        context.call(Operation::ListIdentityProviders, &request).await?;
+    let row = |provider: &IdentityProvider| -> Vec<Cell> {
+        vec![
+            provider.provider_name.clone().into(),
+            provider.issuer.clone().into(),
+            provider.settings.client_id.clone().into(),
+            time_text(Some(provider.created_date)).into(),
+        ]
+    };
+    let rows: Vec<_> = answer.identity_providers.iter().map(row).collect();
+    let heads = ["PROVIDER", "ISSUER", "CLIENT", "CREATED"];
+    context.output.answer(&answer, |output| output.table(&heads, &rows))
+}
+
+async fn people(context: &mut Context, name: String) -> Result<(), Failure> {
+    let mut all = ListFederatedPeopleResult { people: Vec::new(), next_token: None };
+    loop {
+        let request = ListFederatedPeopleRequest {
+            provider_name: name.clone(),
+            max_results: Some(1000),
+            next_token: all.next_token.take(),
+        };
+        let page: ListFederatedPeopleResult =
+            context.call(Operation::ListFederatedPeople, &request).await?;
+        all.people.extend(page.people);
+        all.next_token = page.next_token;
+        if all.next_token.is_none() {
+            break;
+        }
+    }
+    let row = |person: &FederatedPerson| -> Vec<Cell> {
+        vec![
+            person.subject.clone().into(),
+            person.name.clone().into(),
+            person.status.to_lowercase().into(),
+            time_text(Some(person.last_used_date)).into(),
+        ]
+    };
+    let rows: Vec<_> = all.people.iter().map(row).collect();
+    let heads = ["SUBJECT", "NAME", "STATUS", "LAST USED"];
+    context.output.answer(&all, |output| output.table(&heads, &rows))
+}
+
+async fn status(
+    context: &mut Context,
+    provider_name: String,
+    subject: String,
+    status: &str,
+    end_sessions: bool,
+) -> Result<(), Failure> {
+    let request = UpdateFederatedPersonRequest {
+        provider_name,
+        subject,
+        status: status.to_owned(),
+        end_sessions: end_sessions.then_some(true),
+    };
+    context.removal(Operation::UpdateFederatedPerson, &request).await
+}

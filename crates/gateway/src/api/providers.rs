@@ -1,0 +1,235 @@
+//! Administration of identity providers, and of the people and jobs that they vouched for.
+//!
+//! # Invariants
+//! - The client's secret is stored sealed and never shown.
+//! - Every change counts with the next request: keys and endpoints that were kept are forgotten.
+//! - Removing a provider, or blocking one of its people, ends its credentials; sessions that are open
+//!   are ended or counted, as for users.
+
+use towline_oidc::{ClaimPath, is_issuer};
+use towline_ssm::api::admin::RightsRemoved;
+use towline_ssm::api::provider::{
+    CreateIdentityProviderRequest, FederatedPerson, IdentityProvider, IdentityProviderResult,
+    ListFederatedPeopleRequest, ListFederatedPeopleResult, ListIdentityProvidersRequest,
+    ListIdentityProvidersResult, ProviderRequest, ProviderSettings, UpdateFederatedPersonRequest,
+    UpdateIdentityProviderRequest,
+};
+use towline_ssm::clock::EpochSeconds;
+use towline_ssm::error::ApiError;
+
+use super::authz::Question;
+use super::call::Call;
+use super::internal::{OrInternal as _, internal};
+use super::named::missing;
+use super::paging::page;
+use super::service::Api;
+use super::web_identity::settings_of;
+
+type Row = towline_store::IdentityProvider;
+
+/// Page size when none is asked for.
+const PAGE: i64 = 100;
+
+impl Api {
+    pub(super) async fn create_identity_provider(
+        &self,
+        call: &Call,
+        request: CreateIdentityProviderRequest,
+    ) -> Result<IdentityProviderResult, ApiError> {
+        call.note("issuer", &*request.issuer);
+        self.about_provider(call, &request.provider_name).await?;
+        if !is_issuer(&request.issuer) {
+            return Err(ApiError::validation(
+                "Issuer must be a URL of https without query and fragment, exactly as tokens have it \
+                 in the claim iss",
+            ));
+        }
+        self.check_settings(&request.settings).await?;
+        let secret = self.sealed_secret(&request.issuer, request.client_secret.as_deref())?;
+        let mut row = Row {
+            name: request.provider_name,
+            unique_id: String::new(),
+            issuer: request.issuer,
+            settings: text_of(&request.settings)?,
+            secret,
+            created_at: call.now,
+            changed_at: call.now,
+        };
+        let stored = self.store().identity_providers().create(&row).await;
+        row.unique_id = stored.or_internal("cannot store an identity provider")?;
+        Ok(IdentityProviderResult { identity_provider: self.shown_provider(&row)? })
+    }
+
+    pub(super) async fn list_identity_providers(
+        &self,
+        call: &Call,
+        _: ListIdentityProvidersRequest,
+    ) -> Result<ListIdentityProvidersResult, ApiError> {
+        self.authorize(call, &Question::anything()).await?;
+        let rows = self.store().identity_providers().list().await;
+        let rows = rows.or_internal("cannot list identity providers")?;
+        let shown = rows.iter().map(|row| self.shown_provider(row));
+        Ok(ListIdentityProvidersResult { identity_providers: shown.collect::<Result<_, _>>()? })
+    }
+
+    pub(super) async fn get_identity_provider(
+        &self,
+        call: &Call,
+        request: ProviderRequest,
+    ) -> Result<IdentityProviderResult, ApiError> {
+        let row = self.permitted_provider(call, &request.provider_name).await?;
+        Ok(IdentityProviderResult { identity_provider: self.shown_provider(&row)? })
+    }
+
+    pub(super) async fn update_identity_provider(
+        &self,
+        call: &Call,
+        request: UpdateIdentityProviderRequest,
+    ) -> Result<IdentityProviderResult, ApiError> {
+        let mut row = self.permitted_provider(call, &request.provider_name).await?;
+        self.check_settings(&request.settings).await?;
+        row.settings = text_of(&request.settings)?;
+        if let Some(secret) = self.sealed_secret(&row.issuer, request.client_secret.as_deref())? {
+            row.secret = Some(secret);
+        }
+        row.changed_at = call.now;
+        let done = self.store().identity_providers().update(&row).await;
+        if !done.or_internal("cannot change an identity provider")? {
+            return Err(missing("identity provider"));
+        }
+        self.parts.providers.forget(&row.unique_id);
+        Ok(IdentityProviderResult { identity_provider: self.shown_provider(&row)? })
+    }
+
+    pub(super) async fn delete_identity_provider(
+        &self,
+        call: &Call,
+        request: ProviderRequest,
+    ) -> Result<RightsRemoved, ApiError> {
+        let row = self.permitted_provider(call, &request.provider_name).await?;
+        let gone = self.store().identity_providers().remove(&row.unique_id).await;
+        let gone = gone.or_internal("cannot remove an identity provider")?;
+        let sessions = gone.ok_or_else(|| missing("identity provider"))?;
+        self.parts.providers.forget(&row.unique_id);
+        let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
+        self.end_or_count(call, &sessions, end).await
+    }
+
+    pub(super) async fn list_federated_people(
+        &self,
+        call: &Call,
+        request: ListFederatedPeopleRequest,
+    ) -> Result<ListFederatedPeopleResult, ApiError> {
+        let row = self.permitted_provider(call, &request.provider_name).await?;
+        let after = self.pages.cursor(call.operation, request.next_token.as_deref())?;
+        let size = request.max_results.unwrap_or(PAGE);
+        let store = self.store().identity_providers();
+        let people = store.people(&row.unique_id, &after, size + 1).await;
+        let people = people.or_internal("cannot list people of an identity provider")?;
+        let size = usize::try_from(size).unwrap_or(usize::MAX);
+        let (people, next_token) =
+            page(people, size, &self.pages, call.operation, |row| row.id.clone());
+        let shown = |row: towline_store::FederatedPerson| FederatedPerson {
+            person_id: row.id,
+            subject: row.subject,
+            name: row.name,
+            status: if row.is_blocked { "Blocked" } else { "Active" }.to_owned(),
+            created_date: EpochSeconds::from_millis(row.created_at.0),
+            last_used_date: EpochSeconds::from_millis(row.used_at.0),
+        };
+        Ok(ListFederatedPeopleResult {
+            people: people.into_iter().map(shown).collect(),
+            next_token,
+        })
+    }
+
+    pub(super) async fn update_federated_person(
+        &self,
+        call: &Call,
+        request: UpdateFederatedPersonRequest,
+    ) -> Result<RightsRemoved, ApiError> {
+        let row = self.permitted_provider(call, &request.provider_name).await?;
+        call.note("subject", &*request.subject);
+        let store = self.store().identity_providers();
+        let person = store.person_of(&row.unique_id, &request.subject).await;
+        let person = person.or_internal("cannot read a person")?;
+        let person = person.ok_or_else(|| missing("person of this provider"))?;
+        if person.id == call.caller.person.id {
+            return Err(ApiError::validation(
+                "nobody blocks herself: let another administrator do it",
+            ));
+        }
+        let blocks = request.status == "Blocked";
+        let sessions =
+            store.block(&person.id, blocks).await.or_internal("cannot block a person")?;
+        let sessions = sessions.ok_or_else(|| missing("person of this provider"))?;
+        if !blocks {
+            return Ok(RightsRemoved { live_sessions: 0, ended_sessions: 0 });
+        }
+        let end = request.end_sessions.unwrap_or(self.parts.removal_ends_sessions);
+        self.end_or_count(call, &sessions, end).await
+    }
+
+    /// Authorises a request about a provider, by its name here: the issuer stands in its row.
+    async fn about_provider(&self, call: &Call, name: &str) -> Result<(), ApiError> {
+        call.note("providerName", name);
+        let account = &self.realm().account;
+        let arn = format!("arn:aws:iam::{account}:identity-provider/{name}");
+        self.authorize(call, &Question::about(arn)).await
+    }
+
+    /// A provider that policy lets the caller ask about, and that is there.
+    async fn permitted_provider(&self, call: &Call, name: &str) -> Result<Row, ApiError> {
+        self.about_provider(call, name).await?;
+        let row = self.store().identity_providers().get(name).await;
+        row.or_internal("cannot read an identity provider")?
+            .ok_or_else(|| missing("identity provider"))
+    }
+
+    /// Refuses paths that are none, and roles that are not there.
+    async fn check_settings(&self, settings: &ProviderSettings) -> Result<(), ApiError> {
+        let tags = settings.principal_tags.iter().map(|tag| &tag.claim);
+        for path in tags.chain(&settings.groups_claim).chain(&settings.name_claim) {
+            ClaimPath::parse(path).map_err(|error| ApiError::validation(error.to_string()))?;
+        }
+        let mapped = settings.group_roles.iter().map(|entry| &entry.role);
+        for role in mapped.chain(&settings.default_role) {
+            let row = self.store().roles().get(&format!("role/{role}")).await;
+            if row.or_internal("cannot read a role")?.is_none() {
+                let message = format!("there is no role {role}: create it first");
+                return Err(ApiError::validation(message));
+            }
+        }
+        Ok(())
+    }
+
+    fn sealed_secret(
+        &self,
+        issuer: &str,
+        secret: Option<&str>,
+    ) -> Result<Option<Vec<u8>>, ApiError> {
+        let Some(secret) = secret else { return Ok(None) };
+        let sealed = self.parts.vault.seal(&sealed_for(issuer), secret.as_bytes());
+        sealed.or_internal("cannot seal a client secret").map(Some)
+    }
+
+    fn shown_provider(&self, row: &Row) -> Result<IdentityProvider, ApiError> {
+        Ok(IdentityProvider {
+            provider_name: row.name.clone(),
+            arn: self.realm().provider_arn(&row.issuer),
+            issuer: row.issuer.clone(),
+            has_client_secret: row.secret.is_some(),
+            created_date: EpochSeconds::from_millis(row.created_at.0),
+            settings: settings_of(row)?,
+        })
+    }
+}
+
+/// What a client's secret is sealed for.
+pub(super) fn sealed_for(issuer: &str) -> String {
+    format!("client secret {issuer}")
+}
+
+fn text_of(settings: &ProviderSettings) -> Result<String, ApiError> {
+    serde_json::to_string(settings).map_err(|error| internal("settings cannot be written", &error))
+}

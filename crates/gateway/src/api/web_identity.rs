@@ -1,0 +1,327 @@
+//! AssumeRoleWithWebIdentity: a role's credentials for a token of an identity provider.
+//!
+//! Data flow: the unsigned form -> the token's issuer -> the provider and its keys -> the claims
+//! ([`Vouch`]) -> the role's trust policy, asked about them -> the person's row -> a token
+//! ([`super::tokens`]).
+//!
+//! # Invariants
+//! - A person is (provider, subject). No other claim makes two tokens one person.
+//! - The trust policy alone decides: the holder of a token has no policies of her own yet.
+//! - An e-mail address is a condition key only when the provider has verified it.
+//!
+//! # Not here
+//! - The form of tokens: `towline_oidc`. Fetching keys: [`crate::federation`].
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+use towline_host::clock::UnixMillis;
+use towline_oidc::{ClaimPath, Expected, TokenError, groups};
+use towline_policy::{NamedPolicy, Policy, evaluate_trust};
+use towline_ssm::api::provider::ProviderSettings;
+use towline_ssm::api::sts::StsRequest;
+use towline_ssm::api::sts_tokens::{AssumedRole, ROLE_SECONDS, WebIdentity, WebIdentityRequest};
+use towline_ssm::api::tags::Tag;
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::UserName;
+use towline_store::{IdentityProvider, TagKind};
+
+use super::authz::{Question, asked};
+use super::call::{Call, Caller, Federated, Proof, Vouch};
+use super::internal::{OrInternal as _, internal};
+use super::service::Api;
+use super::sts::{check_session_policy, seconds, within};
+use super::tags::request_tags;
+use super::tokens::{Holder, Root, Token, Vouched};
+use crate::limits::{MAX_CLAIM, MAX_CLAIM_KEYS, MAX_TAG_VALUE};
+use crate::plane::Person;
+
+/// The settings of a stored provider.
+pub(super) fn settings_of(provider: &IdentityProvider) -> Result<ProviderSettings, ApiError> {
+    serde_json::from_str(&provider.settings)
+        .map_err(|error| internal("stored settings of an identity provider", &error))
+}
+
+fn refused(error: &TokenError) -> ApiError {
+    let code = match error {
+        TokenError::Expired => ErrorCode::ExpiredIdentityToken,
+        _ => ErrorCode::InvalidIdentityToken,
+    };
+    ApiError::new(code, error.to_string())
+}
+
+impl Api {
+    /// Who it is that has the token of an unsigned form.
+    ///
+    /// # Errors
+    /// `InvalidIdentityToken`, `ExpiredTokenException`, `IDPCommunicationError`, `IDPRejectedClaim`.
+    pub(super) async fn web_identity(
+        &self,
+        fields: &BTreeMap<String, String>,
+        now: UnixMillis,
+    ) -> Result<Caller, ApiError> {
+        let request = WebIdentityRequest::read(fields)?;
+        let token = towline_oidc::Token::parse(&request.token).map_err(|error| refused(&error))?;
+        let issuer = token.issuer().ok_or_else(|| refused(&TokenError::Lacks("iss")))?;
+        let provider = self.store().identity_providers().of_issuer(issuer).await;
+        let provider = provider.or_internal("cannot read an identity provider")?;
+        let provider = provider.ok_or_else(|| {
+            let issuer: String = issuer.chars().take(200).collect();
+            let message = format!("no identity provider has the issuer {issuer} here");
+            ApiError::new(ErrorCode::InvalidIdentityToken, message)
+        })?;
+        let settings = settings_of(&provider)?;
+        let known =
+            self.parts.providers.of(&provider.unique_id, &provider.issuer, token.key_id(), now);
+        let known = known
+            .await
+            .map_err(|error| ApiError::new(ErrorCode::IDPCommunicationError, error.to_string()))?;
+        let audiences = settings.accepted_audiences();
+        let expected = Expected {
+            issuer: &provider.issuer,
+            audiences: &audiences,
+            nonce: None,
+            now: now.0.div_euclid(1000),
+        };
+        let claims = token.verify(&known.keys, &expected).map_err(|error| refused(&error))?;
+        let name = request
+            .role_session_name
+            .parse()
+            .map_err(|error| internal("a checked name", &error))?;
+        self.vouched_caller(name, Vouch { provider, settings, claims }).await
+    }
+
+    /// Somebody whom a provider vouches for, without a role yet.
+    async fn vouched_caller(&self, name: UserName, vouch: Vouch) -> Result<Caller, ApiError> {
+        let (id, subject) = (&vouch.provider.unique_id, vouch.claims.subject());
+        let person = self.store().identity_providers().person_of(id, subject).await;
+        let person = person.or_internal("cannot read a person of an identity provider")?;
+        if person.as_ref().is_some_and(|person| person.is_blocked) {
+            return Err(blocked());
+        }
+        let id = person.map(|person| person.id).unwrap_or_default();
+        let arn = self.realm().provider_arn(&vouch.provider.issuer);
+        Ok(Caller {
+            person: Person { id: id.clone(), name: subject.to_owned() },
+            name,
+            user_id: format!("{arn}:{subject}"),
+            arn,
+            principal: format!("oidc-provider/{}", vouch.provider.name),
+            principal_id: id,
+            access_key: String::new(),
+            proof: Proof::Token(Box::new(vouch)),
+            tags: BTreeMap::new(),
+            temporary: None,
+        })
+    }
+
+    pub(super) async fn assume_role_with_web_identity(
+        &self,
+        call: &Call,
+        body: &[u8],
+    ) -> Result<(AssumedRole, WebIdentity), ApiError> {
+        let request = WebIdentityRequest::read(&StsRequest::parse(body)?.fields)?;
+        call.note("roleArn", &*request.role_arn);
+        call.note("roleSessionName", &*request.role_session_name);
+        let Proof::Token(vouch) = &call.caller.proof else {
+            let message = "AssumeRoleWithWebIdentity is sent without a signature";
+            return Err(ApiError::validation(message));
+        };
+        call.note("subject", vouch.claims.subject());
+        call.note("audience", vouch.claims.audience());
+        let tags = mapped_tags(vouch);
+        let (name, role) = self.role_that_trusts(call, vouch, &request, &tags).await?;
+        let duration = request.duration.unwrap_or(ROLE_SECONDS);
+        within(duration, role.max_seconds)?;
+        check_session_policy(request.policy.as_deref())?;
+        let person = self.let_in(vouch, call.now).await?;
+        let holder = Holder::Role {
+            role: name.to_string(),
+            unique_id: role.unique_id.clone(),
+            session: call.caller.name.to_string(),
+        };
+        let root = Root::Vouched(Vouched {
+            person,
+            second_factor: vouch.claims.proves(&vouch.settings.second_factors),
+            auth_time: vouch.claims.auth_time(),
+            mapped: None,
+        });
+        let mut token = Token::new(holder, root, call.now, seconds(duration));
+        token.policy = request.policy;
+        token.tags = tags.into_iter().map(|tag| (tag.key, tag.value)).collect();
+        let credentials = self.mint(token)?;
+        call.note("issuedAccessKeyId", &*credentials.access_key_id);
+        let identity = WebIdentity {
+            audience: vouch.claims.audience().to_owned(),
+            provider: vouch.provider.issuer.clone(),
+            subject: vouch.claims.subject().to_owned(),
+        };
+        let session = &call.caller.name;
+        Ok((self.assumed(&name, &role.unique_id, session, None, credentials), identity))
+    }
+
+    /// The role of a request, if its trust policy lets the token in.
+    async fn role_that_trusts(
+        &self,
+        call: &Call,
+        vouch: &Vouch,
+        request: &WebIdentityRequest,
+        tags: &[Tag],
+    ) -> Result<(UserName, towline_store::Role), ApiError> {
+        const ACTION: &str = "sts:AssumeRoleWithWebIdentity";
+        call.asked(&request.role_arn, false);
+        let denied = || {
+            let message = format!("not authorized to perform {ACTION} on {}", request.role_arn);
+            ApiError::new(ErrorCode::AccessDeniedException, message)
+        };
+        let name = self.realm().role_of_arn(&request.role_arn).ok_or_else(denied)?;
+        let principal = format!("role/{name}");
+        let role = self.store().roles().get(&principal).await.or_internal("cannot read a role")?;
+        let role = role.ok_or_else(denied)?;
+        let trust = Policy::parse(&role.trust)
+            .map_err(|error| internal("a stored trust policy does not parse", &error))?;
+        let mut question = Question::about(request.role_arn.clone());
+        let stored = self.store().tags().of(TagKind::Principal, &principal).await;
+        question.tags = stored.or_internal("cannot read tags")?;
+        question.facts = facts(&call.caller.arn, vouch, request, tags);
+        let asked = asked(call, self, ACTION, &question);
+        let trust = NamedPolicy::new("trust policy", Arc::new(trust));
+        let (said, _) = evaluate_trust(&trust, &asked);
+        call.asked(&request.role_arn, said.is_allowed());
+        if said.is_allowed() {
+            return Ok((name, role));
+        }
+        call.note("denied", said.to_string());
+        Err(denied())
+    }
+
+    /// The row of a person who gets credentials.
+    pub(super) async fn let_in(&self, vouch: &Vouch, now: UnixMillis) -> Result<String, ApiError> {
+        let (id, subject) = (&vouch.provider.unique_id, vouch.claims.subject());
+        let path = vouch.settings.name_claim.as_deref().map(ClaimPath::parse);
+        let name = path.and_then(Result::ok).and_then(|path| path.text(vouch.claims.all()));
+        let name: String = name.as_deref().unwrap_or(subject).chars().take(MAX_TAG_VALUE).collect();
+        let person = self.store().identity_providers().let_in(id, subject, &name, now).await;
+        let person = person.or_internal("cannot store a person of an identity provider")?;
+        if person.is_blocked { Err(blocked()) } else { Ok(person.id) }
+    }
+
+    /// The person whom a token names, if it is still let in.
+    pub(super) async fn vouched_for(
+        &self,
+        vouched: &Vouched,
+    ) -> Result<Option<(Person, Federated)>, ApiError> {
+        let store = self.store().identity_providers();
+        let person = store.person(&vouched.person).await.or_internal("cannot read a person")?;
+        let Some(person) = person.filter(|person| !person.is_blocked) else { return Ok(None) };
+        let provider = store.of_id(&person.provider_id).await;
+        let Some(provider) = provider.or_internal("cannot read an identity provider")? else {
+            return Ok(None);
+        };
+        if let Some(mapped) = &vouched.mapped {
+            let roles = roles_of(&settings_of(&provider)?, &mapped.groups);
+            if !roles.contains(&mapped.role) {
+                return Ok(None);
+            }
+        }
+        let federated = Federated {
+            provider_arn: self.realm().provider_arn(&provider.issuer),
+            subject: person.subject.clone(),
+            second_factor: vouched.second_factor,
+            auth_time: vouched.auth_time,
+        };
+        Ok(Some((Person { id: person.id, name: person.subject }, federated)))
+    }
+}
+
+fn blocked() -> ApiError {
+    let message = "this subject of the identity provider is blocked here";
+    ApiError::new(ErrorCode::IDPRejectedClaim, message)
+}
+
+/// The roles that groups give, in the order of the mapping; the default for who is in none.
+pub(super) fn roles_of(settings: &ProviderSettings, groups: &[String]) -> Vec<String> {
+    let mut roles: Vec<String> = Vec::new();
+    for entry in settings.group_roles.iter().filter(|entry| groups.contains(&entry.group)) {
+        if !roles.contains(&entry.role) {
+            roles.push(entry.role.clone());
+        }
+    }
+    if roles.is_empty() { settings.default_role.iter().cloned().collect() } else { roles }
+}
+
+/// Tags of the session, by the provider's mapping.
+pub(super) fn mapped_tags(vouch: &Vouch) -> Vec<Tag> {
+    let text = |claim: &str| ClaimPath::parse(claim).ok()?.text(vouch.claims.all());
+    let tags = vouch.settings.principal_tags.iter().filter_map(|tag| {
+        let value = text(&tag.claim)?;
+        let fits = value.chars().count() <= MAX_TAG_VALUE && !value.chars().any(char::is_control);
+        fits.then(|| Tag { key: tag.key.clone(), value })
+    });
+    tags.collect()
+}
+
+/// What a trust policy can ask about.
+fn facts(
+    provider_arn: &str,
+    vouch: &Vouch,
+    request: &WebIdentityRequest,
+    tags: &[Tag],
+) -> Vec<(String, Vec<String>)> {
+    let session = vec![request.role_session_name.clone()];
+    let mut facts = vec![("sts:RoleSessionName".to_owned(), session)];
+    facts.extend(
+        request.duration.map(|life| ("sts:DurationSeconds".to_owned(), vec![life.to_string()])),
+    );
+    facts.push(("aws:FederatedProvider".to_owned(), vec![provider_arn.to_owned()]));
+    if !tags.is_empty() {
+        let keys = tags.iter().map(|tag| tag.key.clone()).collect();
+        facts.push(("aws:TagKeys".to_owned(), keys));
+        facts.extend(request_tags(tags));
+    }
+    let issuer = provider_arn.split_once("oidc-provider/").map_or("", |(_, issuer)| issuer);
+    let claims = claim_values(vouch);
+    facts.extend(claims.into_iter().map(|(name, values)| (format!("{issuer}:{name}"), values)));
+    facts
+}
+
+/// Claims as condition keys: texts, numbers, flags, and lists of texts. What is larger than a policy
+/// can ask about is left out.
+fn claim_values(vouch: &Vouch) -> BTreeMap<String, Vec<String>> {
+    let all = vouch.claims.all();
+    let text = |value: &Value| match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Bool(flag) => Some(flag.to_string()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    };
+    let mut found: BTreeMap<String, Vec<String>> = all
+        .as_object()
+        .into_iter()
+        .flatten()
+        .filter_map(|(name, value)| match value {
+            Value::Array(many) => Some((name.clone(), many.iter().filter_map(text).collect())),
+            one => Some((name.clone(), vec![text(one)?])),
+        })
+        .collect();
+    found.insert("aud".to_owned(), vec![vouch.claims.audience().to_owned()]);
+    if all.get("email_verified") != Some(&Value::Bool(true)) {
+        found.remove("email");
+    }
+    if let Some(names) = groups_of(vouch) {
+        found.insert("groups".to_owned(), names);
+    }
+    found.retain(|name, values| {
+        let bytes: usize = values.iter().map(String::len).sum();
+        name.len() <= MAX_CLAIM_KEYS && bytes <= MAX_CLAIM
+    });
+    found.into_iter().take(MAX_CLAIM_KEYS).collect()
+}
+
+/// The groups of a token, if the provider is configured for them.
+pub(super) fn groups_of(vouch: &Vouch) -> Option<Vec<String>> {
+    let path = ClaimPath::parse(vouch.settings.groups_claim.as_deref()?).ok()?;
+    let separator = vouch.settings.groups_separator.as_ref().and_then(|text| text.chars().next());
+    groups(vouch.claims.all(), &path, separator)
+}

@@ -1,0 +1,49 @@
+//! The section `[outbound]` of `gateway.toml`: which addresses the gateway may ask, and whose
+//! certificates it trusts there.
+//!
+//! # Invariants
+//! - Without the section, addresses of this machine, of its link and of a cloud's metadata are not
+//!   dialled, and the public CAs are trusted.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::outbound::Guard;
+
+/// What the file says.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawOutbound {
+    /// Addresses and ranges that are dialled although they are guarded, and that may be asked by
+    /// `http`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub allow: Vec<String>,
+    /// Certificates of more CAs, PEM; relative to the folder of this file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca: Option<String>,
+}
+
+/// What it means.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutboundSettings {
+    /// Addresses.
+    pub guard: Guard,
+    /// A file with more CAs.
+    pub ca: Option<PathBuf>,
+}
+
+impl RawOutbound {
+    /// Checks the section.
+    ///
+    /// # Errors
+    /// Key and value of the first one that cannot be, and what it should be.
+    pub fn settings(
+        self,
+        dir: &Path,
+    ) -> Result<OutboundSettings, (&'static str, String, &'static str)> {
+        let want = "addresses or ranges such as 10.0.0.0/8";
+        let guard = Guard::parse(&self.allow).map_err(|wrong| ("outbound.allow", wrong, want))?;
+        Ok(OutboundSettings { guard, ca: self.ca.map(|ca| dir.join(ca)) })
+    }
+}

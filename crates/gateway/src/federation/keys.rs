@@ -1,0 +1,184 @@
+//! Endpoints and keys of providers, fetched when they are needed and kept.
+//!
+//! Data flow: a token's issuer and key id -> what is kept, or discovery document and key set by
+//! [`Outbound`] -> [`Known`].
+//!
+//! # Invariants
+//! - An unknown key id costs a provider at most one fetch in [`KEYS_REFETCH`], whoever asks.
+//! - A provider that is down takes nothing away: keys that are known go on.
+//! - Who is not waiting for new keys never waits for a fetch.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use towline_host::clock::UnixMillis;
+use towline_oidc::limits::{MAX_DISCOVERY, MAX_KEY_SET};
+use towline_oidc::{Discovery, KeySet};
+
+use crate::limits::{KEYS_FRESH, KEYS_REFETCH, KEYS_RETRY};
+use crate::lock::lock;
+use crate::outbound::{Ask, Outbound};
+
+/// What a provider publishes.
+#[derive(Debug)]
+pub struct Known {
+    /// Its endpoints.
+    pub discovery: Discovery,
+    /// Its keys.
+    pub keys: KeySet,
+}
+
+/// A provider that does not answer as it should, in words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Unreachable(pub String);
+
+/// What is kept of all providers.
+#[derive(Debug)]
+pub struct ProviderKeys {
+    client: Outbound,
+    slots: Mutex<HashMap<String, Arc<Slot>>>,
+}
+
+#[derive(Debug)]
+struct Slot {
+    issuer: String,
+    state: Mutex<State>,
+    /// Held while somebody fetches.
+    fetching: tokio::sync::Mutex<()>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Option<Arc<Known>>,
+    fetched_at: Option<UnixMillis>,
+    /// When the last fetch failed, and why.
+    failed: Option<(UnixMillis, Unreachable)>,
+}
+
+impl ProviderKeys {
+    /// Nothing is known yet.
+    #[must_use]
+    pub fn new(client: Outbound) -> Self {
+        Self { client, slots: Mutex::default() }
+    }
+
+    /// The client, for further requests to providers.
+    #[must_use]
+    pub const fn client(&self) -> &Outbound {
+        &self.client
+    }
+
+    /// Forgets a provider that was changed or removed.
+    pub fn forget(&self, provider: &str) {
+        lock(&self.slots).remove(provider);
+    }
+
+    /// What a provider publishes, with the key of this id if it has such a one. `provider`: an id
+    /// that is never given again.
+    ///
+    /// # Errors
+    /// [`Unreachable`] when nothing is known and nothing can be fetched.
+    pub async fn of(
+        &self,
+        provider: &str,
+        issuer: &str,
+        key_id: Option<&str>,
+        now: UnixMillis,
+    ) -> Result<Arc<Known>, Unreachable> {
+        let slot = self.slot(provider, issuer);
+        if let Some(known) = slot.usable(key_id) {
+            if slot.is_due(now)
+                && let Ok(guard) = slot.fetching.try_lock()
+            {
+                drop(guard);
+                let (client, slot) = (self.client.clone(), Arc::clone(&slot));
+                tokio::spawn(async move { slot.refresh(&client, now).await });
+            }
+            return Ok(known);
+        }
+        let _fetching = slot.fetching.lock().await;
+        if let Some(known) = slot.usable(key_id) {
+            return Ok(known); // somebody else has fetched it
+        }
+        if let Some(known_or_not) = slot.too_soon(now) {
+            return known_or_not;
+        }
+        slot.fetch(&self.client, now).await
+    }
+
+    fn slot(&self, provider: &str, issuer: &str) -> Arc<Slot> {
+        let mut slots = lock(&self.slots);
+        let slot = slots.entry(provider.to_owned()).or_insert_with(|| {
+            Arc::new(Slot {
+                issuer: issuer.to_owned(),
+                state: Mutex::default(),
+                fetching: tokio::sync::Mutex::default(),
+            })
+        });
+        Arc::clone(slot)
+    }
+}
+
+impl Slot {
+    /// What is kept, if it has the key.
+    fn usable(&self, key_id: Option<&str>) -> Option<Arc<Known>> {
+        let known = lock(&self.state).known.clone();
+        known.filter(|known| known.keys.knows(key_id))
+    }
+
+    /// Whether what is kept should be looked at again.
+    fn is_due(&self, now: UnixMillis) -> bool {
+        let state = lock(&self.state);
+        let old = state.fetched_at.is_none_or(|at| now >= at.plus(KEYS_FRESH));
+        old && state.failed.as_ref().is_none_or(|(at, _)| now >= at.plus(KEYS_REFETCH))
+    }
+
+    /// The answer when it is too soon for another fetch.
+    fn too_soon(&self, now: UnixMillis) -> Option<Result<Arc<Known>, Unreachable>> {
+        let state = lock(&self.state);
+        if let Some(known) = &state.known {
+            let tried = state.fetched_at.into_iter().chain(state.failed.iter().map(|(at, _)| *at));
+            let last = tried.max()?;
+            return (now < last.plus(KEYS_REFETCH)).then(|| Ok(Arc::clone(known)));
+        }
+        let (at, why) = state.failed.as_ref()?;
+        (now < at.plus(KEYS_RETRY)).then(|| Err(why.clone()))
+    }
+
+    async fn refresh(&self, client: &Outbound, now: UnixMillis) {
+        let Ok(_fetching) = self.fetching.try_lock() else { return };
+        if let Err(error) = self.fetch(client, now).await {
+            tracing::warn!(issuer = self.issuer, %error, "an identity provider does not answer; its known keys go on");
+        }
+    }
+
+    async fn fetch(&self, client: &Outbound, now: UnixMillis) -> Result<Arc<Known>, Unreachable> {
+        let fetched = fetch(client, &self.issuer).await;
+        let mut state = lock(&self.state);
+        match fetched {
+            Ok(known) => {
+                let known = Arc::new(known);
+                *state =
+                    State { known: Some(Arc::clone(&known)), fetched_at: Some(now), failed: None };
+                Ok(known)
+            }
+            Err(error) => {
+                state.failed = Some((now, error.clone()));
+                state.known.clone().ok_or(error)
+            }
+        }
+    }
+}
+
+async fn fetch(client: &Outbound, issuer: &str) -> Result<Known, Unreachable> {
+    let words = |error: &dyn std::fmt::Display| Unreachable(error.to_string());
+    let url = Discovery::url(issuer);
+    let document = client.ask(Ask { url: &url, most: MAX_DISCOVERY, ..Ask::default() }).await;
+    let document = document.map_err(|error| words(&error))?;
+    let discovery = Discovery::parse(&document, issuer).map_err(|error| words(&error))?;
+    let keys =
+        client.ask(Ask { url: &discovery.jwks_uri, most: MAX_KEY_SET, ..Ask::default() }).await;
+    let keys = KeySet::parse(&keys.map_err(|error| words(&error))?).map_err(|e| words(&e))?;
+    Ok(Known { discovery, keys })
+}

@@ -1,0 +1,9 @@
+//! What the gateway knows of identity providers between requests: their endpoints and keys.
+//!
+//! # Not here
+//! - Which providers there are, and who may sign in: the store and the API. The form of tokens:
+//!   `towline_oidc`.
+
+mod keys;
+
+pub use keys::{Known, ProviderKeys, Unreachable};

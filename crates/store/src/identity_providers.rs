@@ -1,0 +1,417 @@
+//! Identity providers, and the people and jobs that they vouched for.
+//!
+//! # Invariants
+//! - A person is (provider, subject), under an id that is never given again.
+//! - People go with their provider. When there are too many, the one that was away longest goes,
+//!   unless it is blocked or may still hold credentials.
+//!
+//! # Not here
+//! - What settings mean, and the secret's seal: the gateway's.
+
+use std::time::Duration;
+
+use sqlx::Row;
+use sqlx::sqlite::SqliteRow;
+use towline_host::clock::UnixMillis;
+
+use crate::error::StoreError;
+use crate::identity::{IdKind, new_id};
+use crate::limits;
+use crate::store::Store;
+
+/// A provider as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityProvider {
+    /// Its name here.
+    pub name: String,
+    /// Its id; a provider that is created again under the same name gets a new one.
+    pub unique_id: String,
+    /// Its issuer.
+    pub issuer: String,
+    /// Its settings, as JSON.
+    pub settings: String,
+    /// The client's secret, sealed.
+    pub secret: Option<Vec<u8>>,
+    /// When it was made.
+    pub created_at: UnixMillis,
+    /// When it was last changed.
+    pub changed_at: UnixMillis,
+}
+
+/// Somebody whom a provider vouched for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FederatedPerson {
+    /// Its id.
+    pub id: String,
+    /// Id of the provider.
+    pub provider_id: String,
+    /// Its subject there.
+    pub subject: String,
+    /// What the provider calls it, for people alone.
+    pub name: String,
+    /// Whether it is let in no more.
+    pub is_blocked: bool,
+    /// When it came first.
+    pub created_at: UnixMillis,
+    /// When it last got credentials.
+    pub used_at: UnixMillis,
+}
+
+/// Operations on identity providers and their people.
+pub struct IdentityProviders<'a> {
+    store: &'a Store,
+}
+
+impl Store {
+    /// Identity providers and their people.
+    #[must_use]
+    pub const fn identity_providers(&self) -> IdentityProviders<'_> {
+        IdentityProviders { store: self }
+    }
+}
+
+const PROVIDER: &str = "SELECT name, unique_id, issuer, settings, secret, created_at, changed_at FROM identity_providers";
+const PERSON: &str =
+    "SELECT id, provider_id, subject, name, blocked, created_at, used_at FROM federated_people";
+
+fn provider(row: &SqliteRow) -> Result<IdentityProvider, sqlx::Error> {
+    Ok(IdentityProvider {
+        name: row.try_get("name")?,
+        unique_id: row.try_get("unique_id")?,
+        issuer: row.try_get("issuer")?,
+        settings: row.try_get("settings")?,
+        secret: row.try_get("secret")?,
+        created_at: UnixMillis(row.try_get("created_at")?),
+        changed_at: UnixMillis(row.try_get("changed_at")?),
+    })
+}
+
+fn person(row: &SqliteRow) -> Result<FederatedPerson, sqlx::Error> {
+    Ok(FederatedPerson {
+        id: row.try_get("id")?,
+        provider_id: row.try_get("provider_id")?,
+        subject: row.try_get("subject")?,
+        name: row.try_get("name")?,
+        is_blocked: row.try_get::<i64, _>("blocked")? != 0,
+        created_at: UnixMillis(row.try_get("created_at")?),
+        used_at: UnixMillis(row.try_get("used_at")?),
+    })
+}
+
+impl IdentityProviders<'_> {
+    /// Stores a new provider. Returns its id.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] when name or issuer is taken; [`StoreError::Full`].
+    pub async fn create(&self, new: &IdentityProvider) -> Result<String, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let count: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM identity_providers")
+            .fetch_one(&mut *tx)
+            .await?;
+        if count >= limits::MAX_IDENTITY_PROVIDERS {
+            return Err(StoreError::Full {
+                what: "identity providers",
+                limit: limits::MAX_IDENTITY_PROVIDERS,
+            });
+        }
+        let id = new_id(IdKind::Provider)?;
+        sqlx::query(
+            "INSERT INTO identity_providers (name, unique_id, issuer, settings, secret, created_at, changed_at) \
+             VALUES (?, ?, ?, ?, ?, ?, ?)",
+        )
+        .bind(&new.name)
+        .bind(&id)
+        .bind(&new.issuer)
+        .bind(&new.settings)
+        .bind(&new.secret)
+        .bind(new.created_at.0)
+        .bind(new.changed_at.0)
+        .execute(&mut *tx)
+        .await
+        .map_err(StoreError::on_insert("identity provider of this name or issuer"))?;
+        tx.commit().await?;
+        Ok(id)
+    }
+
+    /// The provider of this name.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn get(&self, name: &str) -> Result<Option<IdentityProvider>, StoreError> {
+        self.one("name", name).await
+    }
+
+    /// The provider of this issuer.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn of_issuer(&self, issuer: &str) -> Result<Option<IdentityProvider>, StoreError> {
+        self.one("issuer", issuer).await
+    }
+
+    /// The provider of this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn of_id(&self, id: &str) -> Result<Option<IdentityProvider>, StoreError> {
+        self.one("unique_id", id).await
+    }
+
+    async fn one(&self, column: &str, is: &str) -> Result<Option<IdentityProvider>, StoreError> {
+        let row = sqlx::query(&format!("{PROVIDER} WHERE {column} = ?"))
+            .bind(is)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(provider).transpose()?)
+    }
+
+    /// All providers, by name.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn list(&self) -> Result<Vec<IdentityProvider>, StoreError> {
+        let rows =
+            sqlx::query(&format!("{PROVIDER} ORDER BY name")).fetch_all(&self.store.pool).await?;
+        Ok(rows.iter().map(provider).collect::<Result<_, _>>()?)
+    }
+
+    /// Stores changed settings and secret of the provider with this id. `false`: there is none.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn update(&self, changed: &IdentityProvider) -> Result<bool, StoreError> {
+        let done = sqlx::query(
+            "UPDATE identity_providers SET settings = ?, secret = ?, changed_at = ? WHERE unique_id = ?",
+        )
+        .bind(&changed.settings)
+        .bind(&changed.secret)
+        .bind(changed.changed_at.0)
+        .bind(&changed.unique_id)
+        .execute(&self.store.pool)
+        .await?;
+        Ok(done.rows_affected() > 0)
+    }
+
+    /// Removes a provider with its people. `None`: there was none; else the live sessions of its
+    /// people.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn remove(&self, id: &str) -> Result<Option<Vec<String>>, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let sessions: Vec<String> = sqlx::query_scalar(
+            "SELECT s.id FROM sessions s JOIN federated_people p ON p.id = s.person_id \
+             WHERE s.ended_at IS NULL AND p.provider_id = ? ORDER BY s.id",
+        )
+        .bind(id)
+        .fetch_all(&mut *tx)
+        .await?;
+        let done = sqlx::query("DELETE FROM identity_providers WHERE unique_id = ?")
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok((done.rows_affected() > 0).then_some(sessions))
+    }
+
+    /// The person with this id.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn person(&self, id: &str) -> Result<Option<FederatedPerson>, StoreError> {
+        let row = sqlx::query(&format!("{PERSON} WHERE id = ?"))
+            .bind(id)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(person).transpose()?)
+    }
+
+    /// The person behind a subject.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn person_of(
+        &self,
+        provider_id: &str,
+        subject: &str,
+    ) -> Result<Option<FederatedPerson>, StoreError> {
+        let row = sqlx::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
+            .bind(provider_id)
+            .bind(subject)
+            .fetch_optional(&self.store.pool)
+            .await?;
+        Ok(row.as_ref().map(person).transpose()?)
+    }
+
+    /// Notes that a subject was let in. Returns its row, which may be blocked.
+    ///
+    /// # Errors
+    /// [`StoreError::Missing`] when the provider is gone; [`StoreError::Full`].
+    pub async fn let_in(
+        &self,
+        provider_id: &str,
+        subject: &str,
+        name: &str,
+        now: UnixMillis,
+    ) -> Result<FederatedPerson, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let known = sqlx::query(
+            "UPDATE federated_people SET used_at = ?, name = ? WHERE provider_id = ? AND subject = ?",
+        )
+        .bind(now.0)
+        .bind(name)
+        .bind(provider_id)
+        .bind(subject)
+        .execute(&mut *tx)
+        .await?;
+        if known.rows_affected() == 0 {
+            make_room(&mut tx, now).await?;
+            let stored = sqlx::query(
+                "INSERT INTO federated_people (id, provider_id, subject, name, blocked, created_at, used_at) \
+                 SELECT ?, unique_id, ?, ?, 0, ?, ? FROM identity_providers WHERE unique_id = ?",
+            )
+            .bind(new_id(IdKind::Federated)?)
+            .bind(subject)
+            .bind(name)
+            .bind(now.0)
+            .bind(now.0)
+            .bind(provider_id)
+            .execute(&mut *tx)
+            .await?;
+            if stored.rows_affected() == 0 {
+                return Err(StoreError::Missing("identity provider: it was removed"));
+            }
+        }
+        let row = sqlx::query(&format!("{PERSON} WHERE provider_id = ? AND subject = ?"))
+            .bind(provider_id)
+            .bind(subject)
+            .fetch_one(&mut *tx)
+            .await?;
+        let found = person(&row)?;
+        tx.commit().await?;
+        Ok(found)
+    }
+
+    /// People of a provider, by id, after `after`.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn people(
+        &self,
+        provider_id: &str,
+        after: &str,
+        most: i64,
+    ) -> Result<Vec<FederatedPerson>, StoreError> {
+        let sql = format!("{PERSON} WHERE provider_id = ? AND id > ? ORDER BY id LIMIT ?");
+        let rows = sqlx::query(&sql)
+            .bind(provider_id)
+            .bind(after)
+            .bind(most)
+            .fetch_all(&self.store.pool)
+            .await?;
+        Ok(rows.iter().map(person).collect::<Result<_, _>>()?)
+    }
+
+    /// Blocks a person, or lets it in again. Its live sessions; `None`: there is no such person.
+    ///
+    /// # Errors
+    /// [`StoreError::Database`].
+    pub async fn block(&self, id: &str, blocked: bool) -> Result<Option<Vec<String>>, StoreError> {
+        let mut tx = self.store.writing().await?;
+        let done = sqlx::query("UPDATE federated_people SET blocked = ? WHERE id = ?")
+            .bind(i64::from(blocked))
+            .bind(id)
+            .execute(&mut *tx)
+            .await?;
+        let sessions: Vec<String> = sqlx::query_scalar(
+            "SELECT id FROM sessions WHERE ended_at IS NULL AND person_id = ? ORDER BY id",
+        )
+        .bind(id)
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok((done.rows_affected() > 0).then_some(sessions))
+    }
+}
+
+/// Longest life of temporary credentials: who was away for longer holds none.
+const HOLDS_CREDENTIALS: Duration = Duration::from_secs(129_600);
+
+/// Removes those that were away longest, when there are too many people.
+async fn make_room(
+    tx: &mut sqlx::Transaction<'static, sqlx::Sqlite>,
+    now: UnixMillis,
+) -> Result<(), StoreError> {
+    let most = limits::MAX_FEDERATED_PEOPLE;
+    let count: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM federated_people").fetch_one(&mut **tx).await?;
+    if count < most {
+        return Ok(());
+    }
+    let done = sqlx::query(
+        "DELETE FROM federated_people WHERE id IN (SELECT p.id FROM federated_people p \
+         WHERE p.blocked = 0 AND p.used_at < ? AND NOT EXISTS \
+         (SELECT 1 FROM sessions s WHERE s.person_id = p.id AND s.ended_at IS NULL) \
+         ORDER BY p.used_at, p.id LIMIT ?)",
+    )
+    .bind(now.minus(HOLDS_CREDENTIALS).0)
+    .bind(count - most + 1)
+    .execute(&mut **tx)
+    .await?;
+    if done.rows_affected() == 0 {
+        return Err(StoreError::Full { what: "people of identity providers", limit: most });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::scratch;
+
+    fn new(name: &str) -> IdentityProvider {
+        IdentityProvider {
+            name: name.into(),
+            unique_id: String::new(),
+            issuer: format!("https://{name}.example"),
+            settings: "{}".into(),
+            secret: None,
+            created_at: UnixMillis(1),
+            changed_at: UnixMillis(1),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_person_is_provider_and_subject_and_goes_with_the_provider() {
+        let (store, _dir) = scratch().await;
+        let providers = store.identity_providers();
+        let (a, b) = (
+            providers.create(&new("a")).await.unwrap(),
+            providers.create(&new("b")).await.unwrap(),
+        );
+        let ann = providers.let_in(&a, "ann", "Ann", UnixMillis(5)).await.unwrap();
+        let other = providers.let_in(&b, "ann", "Ann", UnixMillis(5)).await.unwrap();
+        assert_ne!(ann.id, other.id);
+        let again = providers.let_in(&a, "ann", "Ann Lee", UnixMillis(9)).await.unwrap();
+        assert_eq!((&again.id, &*again.name, again.used_at), (&ann.id, "Ann Lee", UnixMillis(9)));
+        assert_eq!(providers.block(&ann.id, true).await.unwrap(), Some(Vec::new()));
+        assert!(providers.let_in(&a, "ann", "Ann", UnixMillis(10)).await.unwrap().is_blocked);
+        assert_eq!(providers.remove(&a).await.unwrap(), Some(Vec::new()));
+        assert_eq!(providers.remove(&a).await.unwrap(), None);
+        assert_eq!(providers.person(&ann.id).await.unwrap(), None);
+        assert!(providers.person(&other.id).await.unwrap().is_some());
+        let gone = providers.let_in(&a, "ann", "Ann", UnixMillis(11)).await.unwrap_err();
+        assert!(matches!(gone, StoreError::Missing(_)));
+    }
+
+    #[tokio::test]
+    async fn names_and_issuers_are_given_once_and_ids_never_again() {
+        let (store, _dir) = scratch().await;
+        let providers = store.identity_providers();
+        let first = providers.create(&new("a")).await.unwrap();
+        let same_issuer = IdentityProvider { name: "b".into(), ..new("a") };
+        assert!(matches!(providers.create(&same_issuer).await, Err(StoreError::Exists(_))));
+        providers.remove(&first).await.unwrap();
+        assert_ne!(providers.create(&new("a")).await.unwrap(), first);
+    }
+}
