@@ -20,7 +20,8 @@ use proptest::prelude::*;
 const TOKEN: &str = include_str!("../fuzz/seeds/token/es256.jwt");
 const KEYS: &str = include_str!("../fuzz/seeds/key_set/four.json");
 const DISCOVERY: &str = include_str!("../fuzz/seeds/discovery/plain.json");
-const CLAIMS: &str = r#"{"groups":["ops",{"name":"dev"}],"realm_access":{"roles":["a","b"]},"g":"x,y z"}"#;
+const CLAIMS: &str =
+    r#"{"groups":["ops",{"name":"dev"}],"realm_access":{"roles":["a","b"]},"g":"x,y z"}"#;
 
 fn bytes(most: usize) -> impl Strategy<Value = Vec<u8>> {
     vec(any::<u8>(), 0..most)

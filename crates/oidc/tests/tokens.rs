@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
-use towline_oidc::{Algorithm, Claims, ClaimPath, Expected, KeySet, Token, TokenError, groups};
+use towline_oidc::{Algorithm, ClaimPath, Claims, Expected, KeySet, Token, TokenError, groups};
 
 const ISSUER: &str = "https://id.example";
 const NOW: i64 = 1_800_000_000;
@@ -98,7 +98,11 @@ fn a_header_cannot_choose_how_it_is_judged() {
     let good = claims(&json!({}));
     let refused = |header: Value| checked(&provider.sign(&header, &good), &provider.keys(), None);
     for alg in ["none", "None", "HS256", "HS512", "ES512", "RSA-OAEP", ""] {
-        assert_eq!(refused(json!({ "alg": alg, "kid": "ed" })), Err(TokenError::Algorithm), "{alg}");
+        assert_eq!(
+            refused(json!({ "alg": alg, "kid": "ed" })),
+            Err(TokenError::Algorithm),
+            "{alg}"
+        );
     }
     assert_eq!(refused(json!({ "kid": "ed" })), Err(TokenError::Algorithm));
     for member in ["crit", "jwk", "jku", "x5u", "x5c", "enc", "b64"] {
@@ -141,7 +145,8 @@ fn keys_for_other_purposes_and_weak_keys_are_no_keys() {
         let token = provider.token(&claims(&json!({})));
         assert!(parsed.is_err() || checked(&token, &parsed.unwrap(), None).is_err(), "{name}");
     }
-    let weak = json!({ "keys": [{ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([200; 128]), "e": "AQAB" }] });
+    let weak =
+        json!({ "keys": [{ "kty": "RSA", "n": URL_SAFE_NO_PAD.encode([200; 128]), "e": "AQAB" }] });
     assert!(KeySet::parse(weak.to_string().as_bytes()).is_err(), "RSA of 1024 bits");
     let many = json!({ "keys": vec![provider.jwk("x"); 65] });
     assert!(KeySet::parse(many.to_string().as_bytes()).is_err());
@@ -150,9 +155,8 @@ fn keys_for_other_purposes_and_weak_keys_are_no_keys() {
 #[test]
 fn claims_that_do_not_hold_are_refused_by_name() {
     let provider = Provider::new();
-    let refused = |more: Value| {
-        checked(&provider.token(&claims(&more)), &provider.keys(), Some("n-1"))
-    };
+    let refused =
+        |more: Value| checked(&provider.token(&claims(&more)), &provider.keys(), Some("n-1"));
     let with = |more: Value| {
         let mut all = json!({ "nonce": "n-1" });
         all.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
@@ -267,7 +271,12 @@ fn claims_of_well_known_providers_are_understood() {
             "groups",
             vec!["Everyone", "Ops"],
         ),
-        ("Google", json!({"azp": "towline", "hd": "corp.example", "email": "ann@corp.example"}), "groups", vec![]),
+        (
+            "Google",
+            json!({"azp": "towline", "hd": "corp.example", "email": "ann@corp.example"}),
+            "groups",
+            vec![],
+        ),
         (
             "Authentik",
             json!({"acr": "goauthentik.io/providers/oauth2/default", "amr": ["pwd"], "groups": ["ops"], "uid": "u"}),

@@ -38,7 +38,7 @@ pub struct IdentityProvider {
     pub changed_at: UnixMillis,
 }
 
-/// Somebody whom a provider vouched for.
+/// A person or job that a provider vouched for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FederatedPerson {
     /// Its id.

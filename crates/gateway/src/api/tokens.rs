@@ -67,11 +67,11 @@ pub(super) enum Holder {
 pub(super) enum Root {
     /// A long-lived key.
     Key(String),
-    /// Somebody whom an identity provider vouched for.
+    /// A person that an identity provider vouched for.
     Vouched(Vouched),
 }
 
-/// Somebody whom an identity provider vouched for, as tokens hold it.
+/// A person that an identity provider vouched for, as tokens hold it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Vouched {
     /// Id of the person's row.

@@ -92,7 +92,7 @@ impl Api {
         self.vouched_caller(name, Vouch { provider, settings, claims }).await
     }
 
-    /// Somebody whom a provider vouches for, without a role yet.
+    /// A person that a provider vouches for, without a role yet.
     async fn vouched_caller(&self, name: UserName, vouch: Vouch) -> Result<Caller, ApiError> {
         let (id, subject) = (&vouch.provider.unique_id, vouch.claims.subject());
         let person = self.store().identity_providers().person_of(id, subject).await;
@@ -207,7 +207,7 @@ impl Api {
         if person.is_blocked { Err(blocked()) } else { Ok(person.id) }
     }
 
-    /// The person whom a token names, if it is still let in.
+    /// The person that a token names, if it is still let in.
     pub(super) async fn vouched_for(
         &self,
         vouched: &Vouched,

@@ -4,7 +4,7 @@
 //! [`Outbound`] -> [`Known`].
 //!
 //! # Invariants
-//! - An unknown key id costs a provider at most one fetch in [`KEYS_REFETCH`], whoever asks.
+//! - An unknown key id costs a provider at most one fetch in [`KEYS_REFETCH`].
 //! - A provider that is down takes nothing away: keys that are known go on.
 //! - Who is not waiting for new keys never waits for a fetch.
 

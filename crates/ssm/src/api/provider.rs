@@ -271,7 +271,7 @@ impl Request for ListFederatedPeopleRequest {
     }
 }
 
-/// Somebody whom a provider vouched for.
+/// A person or job that a provider vouched for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct FederatedPerson {
