@@ -167,7 +167,7 @@ impl Call {
         let call =
             Self { operation, caller, source, user_agent, host, now, sign_in_before, record };
         match call.caller.proof {
-            Proof::Signature => {}
+            Proof::Signature | Proof::Token(_) => {}
             Proof::Cookie { .. } => call.note("proof", "cookie"),
             Proof::Link => call.note("proof", "link"),
         }
@@ -188,7 +188,7 @@ impl Call {
             {
                 "plugin"
             }
-            Proof::Signature => "aws",
+            Proof::Signature | Proof::Token(_) => "aws",
         }
     }
 

@@ -272,7 +272,8 @@ impl Api {
             let body = self.bodies.read(body, stranger).await?;
             let caller = self.prove_by_link(&head.headers, &body, now).await;
             let caller = caller.inspect_err(|_| self.authentication_failed(&told))?;
-            return Ok(Proven { caller, operation: Ok(operation), body, seen: None });
+            let operation = Ok(operation);
+            return Ok(Proven { caller, operation, body, seen: None, is_unsigned: false });
         }
         if let (Some(Ok(operation)), Some(cookie)) = (&told, self.unsigned_cookie(head)) {
             let operation = *operation;
