@@ -173,9 +173,11 @@ impl Config {
             .settings(&raw.endpoint)
             .map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
         let outbound = raw.outbound.clone().unwrap_or_default();
-        let outbound = outbound
-            .settings(dir)
-            .map_err(|(key, value, want)| ConfigError::Value { key, value, want })?;
+        let outbound = outbound.settings(dir).map_err(|(key, value, want)| ConfigError::Value {
+            key,
+            value,
+            want,
+        })?;
         Ok(Self {
             outbound,
             proxies,
