@@ -13,6 +13,8 @@ interface Question {
   title: string;
   text: string;
   choices: Choice<unknown>[];
+  /** Asks for a line of text: the label of its field. */
+  field?: string;
   answer(value: unknown): void;
 }
 
@@ -30,9 +32,22 @@ export function ask<T>(title: string, text: string, choices: Choice<T>[]): Promi
   });
 }
 
+/** Asks for a line of text; `null`: the user gave none. */
+export async function askText(title: string, field: string, label: string): Promise<string | null> {
+  open.value?.answer(null);
+  return new Promise((resolve) => {
+    const answer = (value: unknown): void => {
+      open.value = null;
+      resolve(typeof value === "string" && value.trim() ? value.trim() : null);
+    };
+    open.value = { title, text: "", choices: [{ label, value: true }], answer, field };
+  });
+}
+
 export function Dialog() {
   const question = open.value;
   const element = useRef<HTMLDialogElement>(null);
+  const input = useRef<HTMLInputElement>(null);
   useEffect(() => {
     if (question && !element.current?.open) element.current?.showModal();
   }, [question]);
@@ -40,10 +55,22 @@ export function Dialog() {
   return (
     <dialog ref={element} aria-labelledby="question" onCancel={() => question.answer(null)}>
       <h2 id="question">{question.title}</h2>
-      <p class="wraps">{question.text}</p>
+      {question.text && <p class="wraps">{question.text}</p>}
+      {question.field && (
+        <label>
+          {question.field}
+          <input
+            ref={input}
+            maxLength={1000}
+            onKeyDown={(event) => {
+              if (event.key === "Enter") question.answer(event.currentTarget.value);
+            }}
+          />
+        </label>
+      )}
       <div class="buttons">
         {question.choices.map((choice) => (
-          <button type="button" key={choice.label} onClick={() => question.answer(choice.value)}>
+          <button type="button" key={choice.label} onClick={() => question.answer(question.field ? input.current?.value : choice.value)}>
             {choice.label}
           </button>
         ))}

@@ -64,11 +64,12 @@ export const PAGES: readonly Page[] = [
     load: async () => (await import("./admin/health_page.tsx")).HealthPage,
   },
   { path: "audit", label: "audit", load: async () => (await import("./admin/audit_page.tsx")).AuditPage },
+  { path: "join", load: async () => (await terminal()).JoinPage },
   { path: "terminal", load: async () => (await terminal()).SessionPage },
 ];
 
 /** Pages that hold a shell: they stay on the screen when the sign-in is over. */
-const KEEPS_SHELL = ["shell", "terminal"];
+const KEEPS_SHELL = ["shell", "terminal", "join"];
 
 export function keepsShell(place: Place): boolean {
   return KEEPS_SHELL.includes(place.page);

@@ -75,7 +75,7 @@ const LOOKS_AROUND_MS = 5000;
 const STAYS_SIGNED_IN_MS = 120_000;
 
 export class Session {
-  private readonly input = new Input();
+  private input = new Input();
   private readonly output: Output;
   private socket: WebSocket | null = null;
   private attached = false;
@@ -95,6 +95,8 @@ export class Session {
     readonly id: string,
     private readonly screen: Screen,
     position: number | null,
+    /** The operation that gives a new token. */
+    private readonly renewal = "AmazonSSM.ResumeSession",
   ) {
     this.output = new Output(position);
     this.tick = setInterval(() => this.lookAround(), LOOKS_AROUND_MS);
@@ -140,6 +142,11 @@ export class Session {
     if (this.attached && size) this.send(encodeMessage({ type: "resize", size }));
   }
 
+  /** Answers another user's request for the seat. */
+  answerSeat(request: number, give: boolean): void {
+    if (this.attached) this.send(encodeMessage({ type: "answerSeat", request, give }));
+  }
+
   /** Leaves the session running on the device. */
   detach(): void {
     this.stop();
@@ -166,7 +173,7 @@ export class Session {
     let grant = first;
     try {
       if (!identity.value) throw new ApiError("ExpiredTokenException", t("signInOver"));
-      grant ??= grantOf(await call<Granted>("AmazonSSM.ResumeSession", { SessionId: this.id }));
+      grant ??= grantOf(await call<Granted>(this.renewal, { SessionId: this.id }));
     } catch (error) {
       if (!this.stopped) this.refused(error);
       return;
@@ -272,6 +279,8 @@ export class Session {
       case "refused":
         if (message.takenOver) {
           this.pause();
+          // Another client types now, from positions of its own: what was not taken is dropped.
+          this.input = new Input();
           this.screen.status({ is: "takenOver" });
         } else {
           this.over({ is: "gone", why: message.text });

@@ -8,34 +8,50 @@ import { useEffect, useMemo, useRef } from "preact/hooks";
 import { call, identity, words } from "./api.ts";
 import { current } from "./current.ts";
 import { ask } from "./dialog.tsx";
-import { Notices, watchers } from "./live/notices.tsx";
+import { Notices, messages, watchers } from "./live/notices.tsx";
+import { OpenForm, OpenPage, type Options, bodyOf, optionsOf } from "./live/open_form.tsx";
 import { Tools } from "./live/tools.tsx";
+import { Viewer } from "./live/viewer.ts";
 import type { PageProps } from "./pages.ts";
+import { Refusal } from "./refusal.tsx";
 import { saved, save } from "./saved.ts";
 import { type Grant, type Notice, Session, type Status, grantOf } from "./session.ts";
+import { ownerName } from "./sessions.ts";
 import { type Text, t, timeOf } from "./strings.ts";
 import { TerminalView } from "./terminal_view.ts";
 
 /** What the terminal is asked to show. */
-type Target = { device: string; name: string } | { session: string };
+type Target = { device: string; name: string; options: Options } | { session: string; joins: boolean };
 
 /** `#/shell/DEVICE/NAME` opens a shell. */
 export function ShellPage({ place }: PageProps) {
   const [device = "", name = device] = place.rest;
-  const target = useMemo(() => ({ device, name }), [place]); // each visit is a new shell
+  const options = useMemo(() => optionsOf(place.query), [place]);
+  const target = useMemo(() => ({ device, name, options }), [place]); // each visit is a new shell
+  if (place.query.has("ask")) return <OpenPage device={device} name={name} options={options} />;
   return <TerminalPage target={target} />;
 }
 
 /** `#/terminal/SESSION` returns to one. */
 export function SessionPage({ place }: PageProps) {
   const [session = ""] = place.rest;
-  const target = useMemo(() => ({ session }), [place]);
+  const target = useMemo(() => ({ session, joins: false }), [place]);
   return <TerminalPage target={target} />;
 }
 
-const status = signal<Status | { is: "failed"; why: string } | { is: "elsewhere" }>({
+/** `#/join/SESSION` takes the seat of another user's session. */
+export function JoinPage({ place }: PageProps) {
+  const [session = ""] = place.rest;
+  const target = useMemo(() => ({ session, joins: true }), [place]);
+  return <TerminalPage target={target} />;
+}
+
+const status = signal<Status | { is: "failed"; error: unknown } | { is: "elsewhere" }>({
   is: "opening",
 });
+/** The tab shows what another client does. */
+const watches = signal(false);
+const joins = signal(false);
 const kept = signal(0);
 const remark = signal("");
 const title = signal("");
@@ -101,6 +117,12 @@ function TerminalPage({ target }: { target: Target }) {
         )}
       </div>
       {!over && <Notices />}
+      {state.is === "failed" && "device" in target && (
+        <div class="refused-shell">
+          <Refusal error={state.error} />
+          <OpenForm {...target} />
+        </div>
+      )}
       {tools.value && !over && <Tools view={() => shell.current?.terminal ?? null} />}
       <div class="screen" ref={element} />
     </main>
@@ -111,7 +133,7 @@ function describe(): string {
   const state = status.value;
   switch (state.is) {
     case "opening":
-      return t("opening");
+      return t(joins.value ? "joining" : "opening");
     case "connected":
       return t("connected");
     case "waiting":
@@ -121,11 +143,11 @@ function describe(): string {
     case "needsSignIn":
       return t("needSignIn");
     case "takenOver":
-      return t("takenOver");
+      return t("takenOver") + (watches.value ? ` ${t("seatTaken")}` : "");
     case "elsewhere":
       return t("inOtherTab");
     case "failed":
-      return t("noShell", { why: state.why });
+      return t("noShell", { why: words(state.error) });
     case "gone":
       return t("ended", { why: state.why });
     case "ended":
@@ -154,6 +176,9 @@ class Shell {
   private session: Session | null = null;
   private release: (() => void) | null = null;
   private closed = false;
+  /** Shows the session while another client has its seat. */
+  private viewer: Viewer | null = null;
+  private watched = false;
   private device = "";
   private readonly abort = new AbortController();
 
@@ -162,7 +187,8 @@ class Shell {
     private readonly target: Target,
   ) {
     [status.value, kept.value, remark.value] = [{ is: "opening" }, 0, ""];
-    watchers.value = [];
+    [watchers.value, messages.value, watches.value] = [[], [], false];
+    joins.value = "joins" in target && target.joins;
     title.value = "name" in target ? target.name : "";
     const options = { signal: this.abort.signal };
     window.addEventListener("pagehide", () => this.save(), options);
@@ -187,14 +213,14 @@ class Shell {
     try {
       const { rows, cols } = view.size();
       const terminal = { Term: "xterm-256color", Rows: rows, Cols: cols };
-      const body = { Target: this.device, TowlineTerminal: terminal };
+      const body = { Target: this.device, TowlineTerminal: terminal, ...bodyOf(this.target.options) };
       type Started = { SessionId: string; TokenValue: string; StreamUrl: string };
       const started = await call<Started>("AmazonSSM.StartSession", body);
       if (this.closed) return; // without a client the session ends by itself
       history.replaceState(null, "", `#/terminal/${started.SessionId}`);
       await this.take(started.SessionId, grantOf(started), false);
     } catch (error) {
-      status.value = { is: "failed", why: words(error) };
+      status.value = { is: "failed", error };
     }
   }
 
@@ -211,14 +237,20 @@ class Shell {
       this.device = restored.device;
     }
     const view = this.view ?? this.makeView(restored);
+    const renewal = joins.peek() ? "Towline.JoinSession" : undefined;
     const screen = {
       write: (bytes: Uint8Array, done: () => void) => view.show(bytes, done),
       size: () => view.size(),
       status: (now: Status) => {
         status.value = now;
-        if (now.is === "connected") [kept.value, remark.value] = [0, ""];
+        if (now.is === "connected") {
+          [kept.value, remark.value, joins.value] = [0, "", false];
+          this.watched = false;
+        }
+        if (now.is === "takenOver") this.watch(id, view);
       },
       missed: (bytes: number) => {
+        if (this.watched) return; // this tab has shown them as a viewer
         view.reset();
         setTimeout(() => {
           remark.value = t("missed", { bytes });
@@ -232,9 +264,11 @@ class Shell {
       },
       notice: (notice: Notice) => {
         if (notice.type === "watched") watchers.value = notice.by;
+        else if (notice.type === "message") messages.value = [...messages.value, notice].slice(-5);
+        else void this.askSeat(notice.request, notice.by);
       },
     };
-    this.session = new Session(id, screen, restored?.position ?? null);
+    this.session = new Session(id, screen, restored?.position ?? null, renewal);
     current.session = this.session;
     this.session.begin(grant);
     view.focus();
@@ -244,7 +278,10 @@ class Shell {
     this.view = new TerminalView(
       this.element,
       {
-        typed: (bytes) => this.session?.type(bytes),
+        typed: (bytes) => {
+          // Who watches does not type, and nothing is kept for later.
+          if (status.peek().is !== "takenOver") this.session?.type(bytes);
+        },
         resized: () => this.session?.resized(),
         searches: () => {
           tools.value = true;
@@ -290,6 +327,35 @@ class Shell {
     status.value = { is: "elsewhere" };
   }
 
+  /** Another client has the seat: this tab goes on as a viewer, if it may. */
+  private watch(id: string, view: TerminalView): void {
+    this.viewer?.close();
+    this.watched = true;
+    this.viewer = new Viewer(id, false, {
+      write: (bytes, done) => view.show(bytes, done),
+      size: (size) => view.show(new Uint8Array(), () => view.showAs(size)),
+      reset: () => view.show(new Uint8Array(), () => view.reset()),
+      status: (now) => {
+        watches.value = now.is === "live";
+        if (now.is === "over") {
+          this.session?.detach();
+          status.value = { is: "gone", why: now.why };
+        }
+      },
+      missed: () => undefined,
+      of: () => undefined,
+    });
+  }
+
+  private async askSeat(request: number, by: string): Promise<void> {
+    const text = t("seatAskedText", { name: ownerName(by) });
+    const gives = await ask(t("seatAskedTitle"), text, [
+      { label: t("seatGive"), value: true },
+      { label: t("seatKeep"), value: false },
+    ]);
+    this.session?.answerSeat(request, gives === true);
+  }
+
   /** What is on the page; null before the session is known. */
   get terminal(): TerminalView | null {
     return this.view;
@@ -298,6 +364,9 @@ class Shell {
   takeOver(): void {
     const id = this.session?.id ?? ("session" in this.target ? this.target.session : "");
     if (status.value.is === "takenOver") {
+      this.viewer?.close();
+      watches.value = false;
+      this.view?.showAs(null);
       this.session?.again();
       return;
     }
@@ -334,6 +403,7 @@ class Shell {
     this.save();
     this.closed = true;
     this.abort.abort();
+    this.viewer?.close();
     this.session?.detach();
     if (current.session === this.session) current.session = null;
     this.view?.close();

@@ -69,6 +69,10 @@ function makeStylesAllowed(): void {
 }
 makeStylesAllowed();
 
+/** The largest screen of another client that is shown. */
+const MOST_COLS = 500;
+const MOST_ROWS = 200;
+
 export interface Handlers {
   typed(bytes: Uint8Array): void;
   resized(): void;
@@ -88,6 +92,8 @@ export class TerminalView {
   private readonly tail = new EscapeTail();
   private readonly abort = new AbortController();
   private readonly observer: ResizeObserver;
+  /** The size that the screen of another client has; else the size is the page's. */
+  private foreign: Size | null = null;
 
   constructor(
     private readonly element: HTMLElement,
@@ -122,11 +128,11 @@ export class TerminalView {
       Object.assign(this.term.options, colours(dark.matches));
       this.term.options.fontSize = font;
       this.term.options.screenReaderMode = reader;
-      this.fit.fit();
+      this.fitIt();
     };
     dark.addEventListener("change", prepare, options);
     this.abort.signal.addEventListener("abort", preferences.subscribe(prepare));
-    this.observer = new ResizeObserver(() => this.fit.fit());
+    this.observer = new ResizeObserver(() => this.fitIt());
     this.observer.observe(element);
     const encoder = new TextEncoder();
     this.term.onData((text) => handlers.typed(encoder.encode(text)));
@@ -140,6 +146,17 @@ export class TerminalView {
     };
     element.addEventListener("paste", onPaste, { ...options, capture: true });
     this.term.focus();
+  }
+
+  /** Shows the screen of another client, in its size; `null`: this page's own again. */
+  showAs(size: Size | null): void {
+    this.foreign = size;
+    if (size) this.term.resize(Math.min(size.cols, MOST_COLS), Math.min(size.rows, MOST_ROWS));
+    else this.fit.fit();
+  }
+
+  private fitIt(): void {
+    if (!this.foreign) this.fit.fit();
   }
 
   size(): Size {

@@ -7,7 +7,7 @@
 const assert = require("assert");
 const { readFileSync } = require("fs");
 const { axe } = require("./axe.js");
-const { eventually, signIn, step, story } = require("./browser.js");
+const { ask, eventually, signIn, step, story } = require("./browser.js");
 const { Terminal } = require("./terminal.js");
 
 const env = process.env;
@@ -22,6 +22,8 @@ story(async (page, context) => {
   await hostile(page, terminal);
   await flood(page, terminal);
   await watched(context, page, terminal);
+  await joined(page, terminal);
+  await opened(context);
   await played(await listed(context, page, terminal));
 });
 
@@ -113,6 +115,49 @@ async function watched(context, page, terminal) {
   await axe(page, "terminal");
   await other.close();
   await page.locator(".watched").waitFor({ state: "detached" });
+}
+
+async function joined(page, terminal) {
+  step("a message stands above the terminal; another user types after consent, and loses the seat");
+  const session = page.url().split("/").pop();
+  await ask(`message ${session}`);
+  const message = page.locator(".message", { hasText: "bob: lunch at noon" });
+  await message.waitFor();
+  await message.getByRole("button", { name: "Dismiss" }).click();
+  await message.waitFor({ state: "detached" });
+  await ask(`join ${session}`);
+  const dialog = page.locator("dialog", { hasText: "bob asks to type" });
+  await dialog.waitFor();
+  await axe(page, "request for the seat");
+  await dialog.getByRole("button", { name: "Hand it over" }).click();
+  await terminal.is("takenOver");
+  await ask("type");
+  await terminal.sees("from-bob-42");
+  await page.keyboard.type("never-kept");
+  await page.getByRole("button", { name: "Take it over" }).click();
+  await terminal.is("connected");
+  await terminal.type("echo own-again-$((40+2))");
+  await terminal.sees("own-again-42");
+  assert.ok(!(await terminal.rows()).join("\n").includes("never-kept"));
+}
+
+async function opened(context) {
+  step("a shell with options: a reason; a document that there is not is refused and asked again");
+  const page = await context.newPage();
+  await page.goto(`${ORIGIN}/console/#/shell/${env.TOWLINE_DEVICE}/device?ask=1`);
+  await page.getByLabel("Document").fill("No-Such-Document");
+  await page.getByRole("button", { name: "Open" }).click();
+  const terminal = new Terminal(page);
+  await terminal.is("failed");
+  await page.getByRole("alert").waitFor();
+  await axe(page, "refused shell");
+  await page.getByLabel("Document").fill("");
+  await page.getByLabel("Reason").fill("a test of reasons");
+  await page.getByRole("button", { name: "Open", exact: true }).click();
+  await terminal.is("connected");
+  await terminal.type("exit");
+  await terminal.is("ended");
+  await page.close();
 }
 
 async function listed(context, page, terminal) {

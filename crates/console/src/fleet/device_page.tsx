@@ -93,9 +93,14 @@ function Actions({ device, changed }: { device: Device; changed: () => void }) {
     <Section title={t("actions")}>
       <div class="buttons left">
         {device.PingStatus === "Online" && (
-          <a class="button" href={addressOf("shell", [id, name])}>
-            {t("openShell")}
-          </a>
+          <>
+            <a class="button" href={addressOf("shell", [id, name], { ask: "1" })}>
+              {t("openOptions")}
+            </a>
+            <a class="button" href={addressOf("shell", [id, name])}>
+              {t("openShell")}
+            </a>
+          </>
         )}
         <a class="button" href={addressOf("files", [id])}>
           {t("files")}

@@ -4,7 +4,7 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { call, identity, words } from "../api.ts";
-import { ask } from "../dialog.tsx";
+import { ask, askText } from "../dialog.tsx";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { dateOf, t } from "../strings.ts";
@@ -185,6 +185,18 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
       said.value = words(error);
     }
   };
+  const message = async (): Promise<void> => {
+    const text = await askText(t("messageTitle", { name }), t("messageText"), t("messageSend"));
+    if (text === null) return;
+    try {
+      const body = { SessionId: name, Message: text };
+      const { Delivered } = await call<{ Delivered: boolean }>("Towline.SendSessionMessage", body);
+      said.value = t(Delivered ? "messageDelivered" : "messageNotDelivered");
+    } catch (error) {
+      said.value = words(error);
+    }
+  };
+  const terminal = !ended && !session.TowlineDetached;
   return (
     <tr data-session={name}>
       <th scope="row" title={session.Owner}>
@@ -210,10 +222,20 @@ function Row({ session, ended, said }: { session: Listed; ended: boolean; said: 
             {t("resume")}
           </a>
         )}
-        {!ended && !session.TowlineDetached && (
+        {terminal && (
           <a class="button" href={addressOf("watch", [name])} aria-label={t("watchNamed", { name })}>
             {t("watch")}
           </a>
+        )}
+        {terminal && !own && (
+          <a class="button" href={addressOf("join", [name])} aria-label={t("joinNamed", { name })}>
+            {t("join")}
+          </a>
+        )}
+        {terminal && (
+          <button type="button" aria-label={t("messageNamed", { name })} onClick={() => void message()}>
+            {t("message")}
+          </button>
         )}
         <a class="button" href={addressOf("recording", [name])} aria-label={t("recordingOf", { name })}>
           {t("recordingLink")}
