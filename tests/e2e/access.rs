@@ -25,7 +25,11 @@ fn body(operation: Operation) -> &'static str {
         | Operation::TerminateSession
         | Operation::GetRecording
         | Operation::WatchSession
+        | Operation::JoinSession
         | Operation::ListSessionCommands => r#"{"SessionId":"somebody-0123456789abcdefg"}"#,
+        Operation::SendSessionMessage => {
+            r#"{"SessionId":"somebody-0123456789abcdefg","Message":"hello"}"#
+        }
         Operation::DescribeSessions => r#"{"State":"Active"}"#,
         Operation::SendCommand => {
             r#"{"DocumentName":"AWS-RunShellScript","InstanceIds":["mi-00000000000000000"],"Parameters":{"commands":["true"]}}"#

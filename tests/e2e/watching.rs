@@ -1,5 +1,5 @@
-//! Watching a live session: who may, what is seen, what its owner and the record are told, and how it
-//! ends.
+//! Live sessions of other users: watched, joined, and sent messages. Who may, what is seen, what the
+//! owner and the record are told, and how it ends.
 
 use std::time::{Duration, Instant};
 
@@ -10,7 +10,7 @@ use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually};
 use towline_wire::client::{FromClient, ToClient};
 
-use crate::codes::{DENIED, REFUSED};
+use crate::codes::{DENIED, ENDED, REFUSED};
 use crate::peers::client::{Channel, hear, open, say};
 
 /// The right to watch sessions on devices of one environment.
@@ -161,4 +161,100 @@ fn only_who_may_watches_and_only_sessions_with_a_terminal() -> Outcome {
     ensure(text.contains("no terminal"), || text.clone())?;
     let out = bob.run(&["watch", "bob-0123456789abcdefg"])?;
     ensure(matches!(out.status.code(), Some(DENIED | REFUSED)), || format!("{out:?}"))
+}
+
+/// The right to join sessions on devices of the environment, and to open shells there.
+fn may_join(more: &[&str]) -> String {
+    let mut actions = vec!["towline:JoinSession", "towline:SendSessionMessage"];
+    actions.extend(more);
+    json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": actions, "Resource": "*",
+          "Condition": { "StringEquals": { "aws:ResourceTag/Environment": "dev" } } },
+    ] })
+    .to_string()
+}
+
+#[test]
+fn a_joiner_with_consent_types_in_place_of_the_owner_who_takes_the_session_back() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    let bob = lab.user("bob", Some(&may_join(&["ssm:StartSession"])))?;
+    // The right on the device is not enough: the document is asked for as well.
+    let (_, text) =
+        bob.api_raw("Towline.JoinSession", &json!({ "SessionId": session }).to_string())?;
+    ensure(text.contains("document/"), || {
+        format!("joined without a right to the document: {text}")
+    })?;
+    let start = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "ssm:StartSession", "Resource": "*" }] });
+    lab.admin().api(
+        "Towline.PutPrincipalPolicy",
+        &json!({ "PrincipalName": "bob", "PolicyName": "start", "PolicyDocument": start.to_string() }),
+    )?;
+    let mut refused = bob.terminal(&["join", &session])?;
+    owner.expect("user/bob asks to type into this session")?;
+    owner.line("~n")?;
+    let status = refused.finish(PATIENCE)?;
+    ensure(status.code() == Some(DENIED), || format!("a refused joiner: {status}"))?;
+
+    let mut joiner = bob.terminal(&["join", &session])?;
+    owner.expect("user/bob asks to type into this session")?;
+    owner.line("~y")?;
+    let status = owner.finish(PATIENCE)?;
+    ensure(status.code() == Some(ENDED), || format!("the owner lost the seat: {status}"))?;
+    joiner.line("echo joined-$((40+2))")?;
+    joiner.expect("joined-42")?;
+
+    let mut owner = lab.admin().terminal(&["attach", &session])?;
+    let status = joiner.finish(PATIENCE)?;
+    ensure(status.code() == Some(ENDED), || format!("the joiner lost the seat: {status}"))?;
+    owner.line("echo back-$((40+2))")?;
+    owner.expect("back-42")?;
+    owner.line("exit")?;
+    ensure(owner.finish(PATIENCE)?.success(), || "the owner's shell did not end well".into())?;
+    eventually("the recording says who typed from where", PATIENCE, || {
+        let text = recorded(&lab, &session)?;
+        let typed = |who: &str| {
+            text.contains(&format!("on is typed by arn:aws:iam::000000000000:user/{who}"))
+        };
+        (typed("bob") && typed("admin")).then_some(())
+    })?;
+    let log = lab.gateway.logged();
+    let by = |consent: &str| {
+        log.lines().any(|line| {
+            line.contains("\"eventName\":\"JoinSession\"")
+                && line.contains(&format!("\"consent\":\"{consent}\""))
+        })
+    };
+    ensure(by("asked for"), || "no audit line of JoinSession by consent".into())
+}
+
+#[test]
+fn a_right_takes_the_seat_without_consent_and_messages_stand_outside_of_the_stream() -> Outcome {
+    let lab = Lab::start()?;
+    let device = device(&lab)?;
+    let (mut owner, session) = shell(&lab, &device)?;
+    let chief = lab.user("chief", Some(&may_join(&["towline:TakeOverSession"])))?;
+    let said = chief.text(&["message", &session, "the device restarts at noon"])?;
+    ensure(said == "delivered\n", || said.clone())?;
+    owner.expect("user/chief: the device restarts at noon")?;
+    let out = chief.run(&["message", &session, "two\nlines"])?;
+    ensure(out.status.code() == Some(REFUSED), || format!("{out:?}"))?;
+
+    let start = json!({ "Version": "2012-10-17", "Statement": [
+        { "Effect": "Allow", "Action": "ssm:StartSession", "Resource": "*" }] });
+    lab.admin().api(
+        "Towline.PutPrincipalPolicy",
+        &json!({ "PrincipalName": "chief", "PolicyName": "start", "PolicyDocument": start.to_string() }),
+    )?;
+    let mut joiner = chief.terminal(&["join", &session])?;
+    joiner.line("echo taken-$((40+2))")?;
+    joiner.expect("taken-42")?;
+    let status = owner.finish(PATIENCE)?;
+    ensure(status.code() == Some(ENDED), || format!("the owner lost the seat: {status}"))?;
+    let text = recorded(&lab, &session).unwrap_or_default();
+    ensure(!text.contains("restarts at noon"), || "the message is in the stream".into())?;
+    joiner.line("exit")?;
+    ensure(joiner.finish(PATIENCE)?.success(), || "the joiner's shell did not end well".into())
 }

@@ -219,6 +219,10 @@ pub const TAIL_PIECES: usize = 256;
 /// Sessions that one user watches at once.
 pub const MAX_WATCHES: usize = 16;
 
+/// How long who has the seat of a session is asked whether another user gets it: less than clients
+/// wait for an answer.
+pub const SEAT_PATIENCE: Duration = Duration::from_secs(25);
+
 /// How often the right of a viewer is looked at again. It ends within a second after its right.
 pub const WATCH_RIGHT_EVERY: Duration = Duration::from_millis(400);
 

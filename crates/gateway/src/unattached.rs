@@ -11,8 +11,8 @@ use towline_wire::lane::Lanes;
 
 use crate::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, Commands, DataChannels, Dropped, Found,
-    LiveState, OutputName, OutputPiece, Presence, RotateError, SessionStart, SessionStarted,
-    Sessions, StartError, WatchError, WatchGrant, Watcher,
+    LiveState, OutputName, OutputPiece, Presence, RotateError, SeatError, SessionStart,
+    SessionStarted, Sessions, StartError, WatchError, WatchGrant, Watcher,
 };
 
 /// The data plane that is not there.
@@ -23,7 +23,18 @@ impl Sessions for Unattached {
     fn start(&self, _: SessionStart) -> BoxFuture<'_, Result<SessionStarted, StartError>> {
         Box::pin(async { Err(StartError::NotConnected) })
     }
-    fn resume(&self, _: &SessionId) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, _: &SessionId, _: Option<String>) -> BoxFuture<'_, Found<String>> {
+        Box::pin(async { Found::Nowhere })
+    }
+    fn join(
+        &self,
+        _: &SessionId,
+        _: String,
+        _: bool,
+    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
+        Box::pin(async { Found::Nowhere })
+    }
+    fn message(&self, _: &SessionId, _: &str, _: &str) -> BoxFuture<'_, Found<bool>> {
         Box::pin(async { Found::Nowhere })
     }
     fn watch(

@@ -201,6 +201,14 @@ fn row_of(operation: Operation) -> Row {
             row(user(json!({ "GroupName": "target" })), TAGGED, "ResourceNotFoundException")
         }
         Operation::ListSessionCommands => row(json!({ "SessionId": SESSION }), PLAIN, "done"),
+        // ann's own: taken up by ResumeSession.
+        Operation::JoinSession => {
+            row(json!({ "SessionId": SESSION }), TAGGED, "ValidationException")
+        }
+        Operation::SendSessionMessage => {
+            let message = json!({ "SessionId": SESSION, "Message": "hello" });
+            row(message, TAGGED, "DoesNotExistException")
+        }
         Operation::WatchSession => {
             row(json!({ "SessionId": SESSION }), TAGGED, "DoesNotExistException")
         }

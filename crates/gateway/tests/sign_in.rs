@@ -210,6 +210,32 @@ async fn policy_is_asked_for_a_cookie_as_for_a_signature() {
 }
 
 #[tokio::test]
+async fn policies_tell_the_console_by_its_cookie_and_other_programs_by_the_name_they_give() {
+    let desk = Desk::open().await;
+    let bob = desk.sign_in(KEYS[1]).await;
+    let only = |client: &str| {
+        format!(
+            r#"{{"Version":"2012-10-17","Statement":[{{"Effect":"Allow",
+            "Action":"ssm:DescribeInstanceInformation","Resource":"*",
+            "Condition":{{"StringEquals":{{"towline:Client":"{client}"}}}}}}]}}"#
+        )
+    };
+    let now = desk.clock.now();
+    desk.store.principals().put_policy("bob", "p", &only("console"), now).await.unwrap();
+    assert_eq!(desk.asks(&bob, READ).await, "done");
+    for agent in ["console", "towline/1", "Mozilla/5.0"] {
+        let signed = desk.signed(READ, KEYS[1].1, &[("user-agent", agent)]).await;
+        assert_eq!(signed.code, DENIED, "a signature of {agent} is not the console");
+    }
+    let desk = Desk::open().await;
+    desk.store.principals().put_policy("bob", "p", &only("cli"), now).await.unwrap();
+    let cli = desk.signed(READ, KEYS[1].1, &[("user-agent", "towline/0.1.0")]).await;
+    assert_eq!(cli.code, "done");
+    let aws = desk.signed(READ, KEYS[1].1, &[("user-agent", "Boto3/1.40")]).await;
+    assert_eq!(aws.code, DENIED);
+}
+
+#[tokio::test]
 async fn the_audit_line_names_the_key_and_the_kind_of_proof() {
     let desk = Desk::open().await;
     let ann = desk.sign_in(KEYS[0]).await;

@@ -22,6 +22,10 @@ pub const USE_RESERVED_SESSION: &str = "towline:UseReservedSession";
 /// operation has this name. Its resource is the session.
 pub const WATCH_SESSION_UNSEEN: &str = "towline:WatchSessionUnseen";
 
+/// The action of who may take the seat of a session over without the consent of who has it. Policies
+/// name it; no operation has this name. Its resource is the session.
+pub const TAKE_OVER_SESSION: &str = "towline:TakeOverSession";
+
 /// The API an operation belongs to. It decides the target prefix, the body format and the signing
 /// name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -220,6 +224,10 @@ operations! {
     GetRecording: Towline, read, Session;
     /// Gives a token to watch a live session with.
     WatchSession: Towline, write, Session;
+    /// Gives a token to type into another user's session in that user's place.
+    JoinSession: Towline, write, Session;
+    /// Shows a message to who has the seat of a session.
+    SendSessionMessage: Towline, write, Session;
     /// Looks events of the audit trail up.
     LookupEvents: CloudTrail, read, Any;
     /// Makes a document.

@@ -501,6 +501,10 @@ def a_recording_that_is_not_there_is_missed():
     towline("GetRecording", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
     towline("WatchSession", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
     towline("WatchSession", {"SessionId": ""}, expect="ValidationException")
+    towline("JoinSession", {"SessionId": "admin-0123456789abcdefg"}, expect="DoesNotExistException")
+    message = {"SessionId": "admin-0123456789abcdefg", "Message": "hello"}
+    towline("SendSessionMessage", message, expect="DoesNotExistException")
+    towline("SendSessionMessage", {**message, "Message": "two\nlines"}, expect="ValidationException")
     unknown = {"SessionId": "admin-0123456789abcdefg"}
     towline("ListSessionCommands", unknown, expect="DoesNotExistException")
     towline("GetRecording", {"SessionId": "../x"}, expect="DoesNotExistException")

@@ -94,6 +94,16 @@ pub(crate) enum Command {
     Sessions(SessionsArgs),
     /// Watch a session with a terminal, read-only; ^C leaves
     Watch(WatchArgs),
+    /// Type into another user's session in that user's place; asks for consent unless you have the
+    /// right towline:TakeOverSession
+    Join(AttachArgs),
+    /// Show a message to the user of a session, outside of its terminal's output
+    Message {
+        /// Session id, as listed by `towline sessions`
+        session: String,
+        /// Message, one line of up to 1,000 characters
+        text: String,
+    },
     /// End a session
     Terminate {
         /// Session id, as listed by `towline sessions`

@@ -62,6 +62,10 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Health => health::show(&mut context).await?,
         Command::Whoami => admin::whoami(&mut context).await?,
         Command::Sessions(args) => sessions::list(&mut context, args).await?,
+        Command::Join(args) => return shell::join(context, args).await,
+        Command::Message { session, text } => {
+            sessions::message(&mut context, session, text).await?
+        }
         Command::Watch(args) => return watch::run(context, args).await,
         Command::Terminate { session } => sessions::terminate(&mut context, session).await?,
         Command::Activation(command) => activation::run(&mut context, command).await?,

@@ -24,7 +24,7 @@ use towline_policy::{
 use towline_ssm::Operation;
 use towline_ssm::documents::BUILT_IN;
 use towline_ssm::ids::ARN_FORMS;
-use towline_ssm::operation::USE_RESERVED_SESSION;
+use towline_ssm::operation::{TAKE_OVER_SESSION, USE_RESERVED_SESSION, WATCH_SESSION_UNSEEN};
 
 use super::context::read_document;
 use crate::args::policy::{PolicyCommand, TestArgs};
@@ -82,8 +82,8 @@ fn check(text: &str, output: Output) -> Result<(), Failure> {
 }
 
 fn warnings(policy: &Policy) -> Vec<Warning> {
-    let operations =
-        Operation::ALL.iter().map(|operation| operation.iam_action()).chain([USE_RESERVED_SESSION]);
+    let own = [USE_RESERVED_SESSION, WATCH_SESSION_UNSEEN, TAKE_OVER_SESSION];
+    let operations = Operation::ALL.iter().map(|operation| operation.iam_action()).chain(own);
     let actions: Vec<&str> = operations.chain(SESSION_ACTIONS).collect();
     let parameters = BUILT_IN.iter().flat_map(|document| document.parameters);
     let single: Vec<&str> = parameters.filter(|p| !p.list).map(|p| p.name).collect();

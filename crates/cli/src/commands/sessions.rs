@@ -1,10 +1,11 @@
-//! `sessions` and `terminate`.
+//! `sessions`, `terminate` and `message`.
 
 use towline_ssm::Operation;
 use towline_ssm::api::session::{
     DescribeSessionsRequest, DescribeSessionsResponse, Found, Session, SessionFilter,
     SessionStatus, TerminateSessionRequest, TerminateSessionResponse,
 };
+use towline_ssm::api::watch::{SendSessionMessageRequest, SendSessionMessageResponse};
 
 use super::context::{Context, time_text};
 use super::target;
@@ -89,4 +90,19 @@ pub(super) async fn terminate(context: &mut Context, session_id: String) -> Resu
             crate::terminal::printable(&answer.session_id)
         ))),
     }
+}
+
+/// `message`.
+pub(super) async fn message(
+    context: &mut Context,
+    session_id: String,
+    message: String,
+) -> Result<(), Failure> {
+    let request = SendSessionMessageRequest { session_id, message };
+    let answer: SendSessionMessageResponse =
+        context.call(Operation::SendSessionMessage, &request).await?;
+    context.output.answer(&answer, |_| match answer.delivered {
+        true => "delivered\n".to_owned(),
+        false => "not delivered: no client is attached that shows messages\n".to_owned(),
+    })
 }

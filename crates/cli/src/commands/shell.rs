@@ -41,6 +41,12 @@ pub(super) async fn attach(context: Context, args: AttachArgs) -> Result<u8, Fai
     Ok(run(context, Begin::Resume(args.session), manner).await?)
 }
 
+/// `join`.
+pub(super) async fn join(context: Context, args: AttachArgs) -> Result<u8, Failure> {
+    let manner = on_screen(&args.screen)?;
+    Ok(run(context, Begin::Join(args.session), manner).await?)
+}
+
 /// `exec`.
 pub(super) async fn exec(mut context: Context, args: ExecArgs) -> Result<u8, Failure> {
     let target = target::resolve(&mut context.client, &args.device).await?;

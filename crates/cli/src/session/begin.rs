@@ -9,6 +9,8 @@ pub(crate) enum Begin {
     Start(StartSessionRequest),
     /// One with a terminal that goes on: its id.
     Resume(String),
+    /// Another user's, with a terminal: its id. That user's client loses the keyboard.
+    Join(String),
     /// One that somebody else asked the gateway for.
     Given {
         /// Its id.

@@ -111,6 +111,7 @@ fn on_input(
                 local.status.say(&[super::driver::no_suspend(manner).to_owned()])
             }
             Action::Suspend => local.suspend(),
+            Action::Answer(_) => {}
         }
         met = local.pass_on(none);
     }

@@ -20,6 +20,7 @@ use super::ending::Ending;
 use super::error::SessionError;
 use super::link::{self, Link};
 use super::local::Local;
+use super::notices;
 use super::outlet::Outlet;
 use super::patience::{chance, until};
 use super::streams::{Broken, Received, Streams};
@@ -98,6 +99,8 @@ pub(super) struct Driver {
     trouble: Trouble,
     /// Signals passed on so far.
     signals: u32,
+    /// The request for the keyboard that waits for an answer.
+    asked: Option<u32>,
     /// The reader of standard output, whose absence ends the session.
     reader: Option<Reader>,
 }
@@ -127,6 +130,7 @@ impl Driver {
             told: None,
             trouble: Trouble::default(),
             signals: 0,
+            asked: None,
             reader,
         }
     }
@@ -273,28 +277,33 @@ impl Driver {
                 Ok(())
             }
             ToClient::Watched { by } => {
-                self.say_who_watches(&by);
+                self.local.status.say(&notices::watched(&by));
                 Ok(())
             }
             ToClient::Message { from, text } => {
-                let line = format!("towline: message from {from}: {text}");
-                self.local.status.say(&[printable(&line)]);
+                self.local.status.say(&notices::message(&from, &text));
                 Ok(())
             }
-            // For viewers; and a client that cannot answer is not asked for its seat.
-            ToClient::Watching { .. }
-            | ToClient::Resized(_)
-            | ToClient::Missed { .. }
-            | ToClient::SeatAsked { .. } => Ok(()),
+            ToClient::SeatAsked { request, by } => {
+                self.ask_for_seat(request, &by);
+                Ok(())
+            }
+            // For viewers.
+            ToClient::Watching { .. } | ToClient::Resized(_) | ToClient::Missed { .. } => Ok(()),
         }
     }
 
-    fn say_who_watches(&mut self, by: &[String]) {
-        let line = match by {
-            [] => "towline: nobody watches this session any more".to_owned(),
-            by => format!("towline: this session is watched by {}", by.join(", ")),
-        };
-        self.local.status.say(&[printable(&line)]);
+    fn ask_for_seat(&mut self, request: u32, by: &str) {
+        let Some(escape) = self.manner.escape else { return };
+        self.asked = Some(request);
+        self.local.escapes.ask(true);
+        self.local.status.say(&notices::seat_asked(by, escape));
+    }
+
+    fn answer_seat(&mut self, give: bool) -> Result<(), SessionError> {
+        self.local.escapes.ask(false);
+        let Some(request) = self.asked.take() else { return Ok(()) };
+        Ok(self.streams.control(&FromClient::AnswerSeat { request, give })?)
     }
 
     fn on_lost(&mut self, why: &str) -> Result<(), SessionError> {
@@ -441,6 +450,7 @@ impl Driver {
                 Ok(())
             }
             Some(Action::Suspend) => self.suspend(),
+            Some(Action::Answer(give)) => self.answer_seat(give),
         }
     }
 

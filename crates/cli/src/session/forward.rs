@@ -62,7 +62,7 @@ pub(crate) async fn forward(task: Forward<'_>) -> Result<Ending, SessionError> {
         signals.map_err(|why| SessionError::Local { what: "cannot listen to signals", why })?;
     let again: Option<StartSessionRequest> = match &task.begin {
         Begin::Start(request) => Some(request.clone()),
-        Begin::Resume(_) | Begin::Given { .. } => None,
+        Begin::Resume(_) | Begin::Join(_) | Begin::Given { .. } => None,
     };
     let begun = Pipe::begin(Client::new(task.settings.clone()), task.begin);
     let mut pipe = tokio::select! {

@@ -50,6 +50,10 @@ pub(super) struct Begun {
 pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
     let mut notice = None;
     let is_new = matches!(begin, Begin::Start(_));
+    let again = match begin {
+        Begin::Join(_) => Operation::JoinSession,
+        _ => Operation::ResumeSession,
+    };
     let (session, url, token) = match begin {
         Begin::Start(request) => {
             let answer: StartSessionResponse =
@@ -63,8 +67,9 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             }
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
-        Begin::Resume(session_id) => {
-            let (url, token, session_type) = ask_again(&mut client, &session_id).await?;
+        Begin::Resume(session_id) | Begin::Join(session_id) => {
+            let asked = ask_again(&mut client, &session_id, again).await?;
+            let (url, token, session_type) = asked;
             if let Some(session_type) = session_type.filter(|kind| !has_terminal(kind)) {
                 return Err(SessionError::NoTerminal { session: session_id, session_type });
             }
@@ -88,6 +93,7 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
         client: Some(Box::new(client)),
         session: session.clone(),
         url,
+        again,
         aws,
         outage: None,
     };
@@ -144,6 +150,8 @@ pub(super) struct Link {
     session: String,
     /// Where its stream was opened last.
     url: String,
+    /// What gives a new token.
+    again: Operation,
     /// Speaks for us where the gateway does not know our dialect.
     aws: Option<Box<Aws>>,
     outage: Option<Backoff>,
@@ -225,9 +233,10 @@ impl Link {
     pub(super) fn attempt(&mut self) {
         let Some(mut client) = self.client.take() else { return };
         let (session, old) = (self.session.clone(), self.url.clone());
+        let again = self.again;
         let dialect = if self.aws.is_some() { Dialect::Aws } else { Dialect::Towline };
         self.state = State::Trying(Box::pin(async move {
-            let result = resume(&mut client, &session, old, dialect).await;
+            let result = resume(&mut client, &session, again, old, dialect).await;
             (client, result)
         }));
     }
@@ -271,9 +280,10 @@ fn has_terminal(session_type: &str) -> bool {
 async fn ask_again(
     client: &mut Client,
     session: &str,
+    operation: Operation,
 ) -> Result<(Option<String>, Token, Option<String>), CallError> {
     let request = ResumeSessionRequest { session_id: session.to_owned() };
-    let answer: Resumed = client.call(Operation::ResumeSession, &request).await?;
+    let answer: Resumed = client.call(operation, &request).await?;
     let over = || CallError::Refused {
         code: "DoesNotExistException".to_owned(),
         message: "the session no longer has a token".to_owned(),
@@ -287,10 +297,11 @@ async fn ask_again(
 async fn resume(
     client: &mut Client,
     session: &str,
+    again: Operation,
     old: String,
     spoken: Dialect,
 ) -> Result<(Socket, String, Token), CallError> {
-    let (url, token, _) = ask_again(client, session).await?;
+    let (url, token, _) = ask_again(client, session, again).await?;
     let url = url.unwrap_or(old);
     let (socket, dialect) = client.upgrade(&url).await?;
     if dialect != spoken {

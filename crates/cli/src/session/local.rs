@@ -41,7 +41,7 @@ pub(super) struct Local {
     pub(super) raw: Option<RawMode>,
     /// Piped input has ended before the terminal on the device.
     pub(super) ended: Option<EndOfInput>,
-    escapes: Escapes,
+    pub(super) escapes: Escapes,
     /// Read, freed of escapes, and not yet taken.
     held: Vec<u8>,
     /// Read, and not yet looked at: what came behind an escape.

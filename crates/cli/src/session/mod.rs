@@ -28,6 +28,7 @@ mod link;
 mod listen;
 mod local;
 mod locals;
+mod notices;
 mod outlet;
 mod patience;
 mod pipe;

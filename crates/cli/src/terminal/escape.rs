@@ -25,6 +25,8 @@ pub(crate) enum Action {
     Help,
     /// `~^Z`: stop this program, as the job control of the local shell does.
     Suspend,
+    /// `~y`, `~n`: the answer to a question that this program asks.
+    Answer(bool),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,13 +44,15 @@ enum State {
 pub(crate) struct Escapes {
     character: Option<u8>,
     state: State,
+    /// A question waits for an answer; else `~y` and `~n` are no escapes.
+    asks: bool,
 }
 
 impl Escapes {
     /// With this escape character; `None` makes everything pass.
     #[must_use]
     pub(crate) fn new(character: Option<u8>) -> Self {
-        Self { character, state: State::LineStart }
+        Self { character, state: State::LineStart, asks: false }
     }
 
     /// Passes bytes on into `out` until an action is met. Returns how many bytes were taken, and
@@ -63,7 +67,7 @@ impl Escapes {
                 State::LineStart if byte == escape => self.state = State::Escaped,
                 State::LineStart | State::Line => self.pass(byte, out),
                 State::Escaped => {
-                    if let Some(action) = action(byte) {
+                    if let Some(action) = action(byte).or_else(|| self.answer(byte)) {
                         self.state = State::LineStart;
                         return (index + 1, Some(action));
                     }
@@ -81,6 +85,19 @@ impl Escapes {
         let held = self.state == State::Escaped;
         self.state = State::Line;
         self.character.filter(|_| held)
+    }
+
+    /// A question waits for an answer, or no longer.
+    pub(crate) fn ask(&mut self, asks: bool) {
+        self.asks = asks;
+    }
+
+    fn answer(&self, byte: u8) -> Option<Action> {
+        match byte {
+            b'y' if self.asks => Some(Action::Answer(true)),
+            b'n' if self.asks => Some(Action::Answer(false)),
+            _ => None,
+        }
     }
 
     fn pass(&mut self, byte: u8, out: &mut Vec<u8>) {
@@ -131,6 +148,16 @@ pub(crate) fn parse_character(text: &str) -> Result<Option<u8>, String> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn an_answer_is_an_escape_only_while_a_question_waits() {
+        let (mut escapes, mut out) = (Escapes::new(Some(DEFAULT)), Vec::new());
+        assert_eq!(escapes.feed(b"~yvonne/run\r", &mut out).1, None);
+        assert_eq!(out, b"~yvonne/run\r");
+        escapes.ask(true);
+        assert_eq!(escapes.feed(b"~y", &mut out).1, Some(Action::Answer(true)));
+        assert_eq!(escapes.feed(b"~n", &mut out).1, Some(Action::Answer(false)));
+    }
 
     #[track_caller]
     fn check(input: &[u8], sent: &[u8], actions: &[Action]) {

@@ -165,6 +165,10 @@ impl Api {
             Operation::DeleteSignIn => json(self.delete_sign_in(call).await),
             Operation::ApproveDevice => json(self.approve_device(call, parse(body)?).await),
             Operation::WatchSession => json(Box::pin(self.watch_session(call, parse(body)?)).await),
+            Operation::JoinSession => json(Box::pin(self.join_session(call, parse(body)?)).await),
+            Operation::SendSessionMessage => {
+                json(self.send_session_message(call, parse(body)?).await)
+            }
             Operation::RenameDevice => json(self.rename_device(call, parse(body)?).await),
         };
         if answer.is_ok()

@@ -35,6 +35,7 @@ mod health;
 mod http;
 mod internal;
 mod inventory;
+mod joining;
 mod last_used;
 mod named;
 mod ownership;

@@ -31,6 +31,8 @@ use super::service::Api;
 pub(super) const RUN_AS_TAG: &str = "SSMSessionRunAs";
 /// The condition key for the whole command of a session or a step.
 pub(super) const COMMAND_LINE: &str = "towline:CommandLine";
+/// The condition key with which a policy asks for a check of the default document.
+pub(super) const DOCUMENT_CHECK: &str = "ssm:SessionDocumentAccessCheck";
 /// The user of elevated commands.
 const ROOT: &str = "root";
 

@@ -36,14 +36,12 @@ use super::call::Call;
 use super::internal::{OrInternal as _, internal};
 use super::ownership::About;
 use super::paging::page;
-use super::resolution::{run_as, session_facts, with_preferences};
+use super::resolution::{DOCUMENT_CHECK, run_as, session_facts, with_preferences};
 use super::service::Api;
 use crate::plane::{LiveState, SessionStart, StartError, Terminal};
 
 /// Page size when none is asked for, and the greatest, as in AWS's model.
 const PAGE: i64 = 200;
-/// The condition key with which a policy asks for a check of the default document.
-const DOCUMENT_CHECK: &str = "ssm:SessionDocumentAccessCheck";
 /// Longest text of `Details`, of AWS's model.
 const MAX_DETAILS: usize = 1024;
 
@@ -196,7 +194,8 @@ impl Api {
             session.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
         // An empty token tells session-manager-plugin that the session is over; an error would make
         // it try for ever.
-        let token_value = self.parts.sessions.resume(&id).await.here().unwrap_or_default();
+        let user = (!self.is_own(call, &session)).then(|| call.caller.arn.clone());
+        let token_value = self.parts.sessions.resume(&id, user).await.here().unwrap_or_default();
         Ok(ResumeSessionResponse {
             stream_url: self.stream_url(call, &id),
             session_id: id.into(),

@@ -76,7 +76,7 @@ impl Api {
 
     /// The question about a session that is to be watched: with the tags of its device, its owner
     /// and its document.
-    async fn about_watched(
+    pub(super) async fn about_watched(
         &self,
         call: &Call,
         id: &str,

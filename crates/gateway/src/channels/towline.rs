@@ -257,7 +257,10 @@ impl Client<'_> {
             FromClient::Attach { .. } | FromClient::Watch { .. } => {
                 Next::Refuse("a client attaches once")
             }
-            FromClient::AnswerSeat { .. } => Next::GoOn,
+            FromClient::AnswerSeat { request, give } => {
+                self.session.answer_seat(self.queue, request, give);
+                Next::GoOn
+            }
         }
     }
 }

@@ -8,11 +8,13 @@ use tokio::time::Instant;
 use towline_ssm::ids::{DeviceId, SessionId};
 
 use super::hub::Hub;
+use super::session::Session;
 use super::{opening, token};
+use crate::limits::SEAT_PATIENCE;
 use crate::pace::Pace;
 use crate::plane::{
-    self, Dropped, EndReason, Found, LiveState, RotateError, SessionStart, SessionStarted,
-    StartError, WatchError, WatchGrant, Watcher, Watching,
+    self, Dropped, EndReason, Found, LiveState, RotateError, SeatError, SessionStart,
+    SessionStarted, StartError, WatchError, WatchGrant, Watcher, Watching,
 };
 
 /// The handle of the plane's interface: it knows its own `Arc`.
@@ -34,13 +36,30 @@ impl plane::Sessions for HubHandle {
         Box::pin(opening::open(Arc::clone(&self.hub), start))
     }
 
-    fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, id: &SessionId, user: Option<String>) -> BoxFuture<'_, Found<String>> {
         let fresh = self.hub.session(id.as_str()).and_then(|session| {
             let (token, text) = token::Token::fresh(Instant::now())?;
-            session.set_token(token);
+            session.set_token_of(token, user);
             Some(text)
         });
         Box::pin(ready(fresh.into()))
+    }
+
+    fn join(
+        &self,
+        id: &SessionId,
+        user: String,
+        ask: bool,
+    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
+        let Some(session) = self.hub.session(id.as_str()) else {
+            return Box::pin(ready(Found::Nowhere));
+        };
+        Box::pin(async move { Found::Here(join(&session, user, ask).await) })
+    }
+
+    fn message(&self, id: &SessionId, from: &str, text: &str) -> BoxFuture<'_, Found<bool>> {
+        let session = self.hub.session(id.as_str());
+        Box::pin(ready(session.map(|session| session.message(from, text)).into()))
     }
 
     fn watch(
@@ -89,4 +108,21 @@ impl plane::Sessions for HubHandle {
             (Arc::clone(&self.hub), device.as_str().to_owned(), why.to_owned());
         Box::pin(async move { hub.drop_device(&device, &why).await.into() })
     }
+}
+
+/// A token for this user, with the consent of who has the seat where that is needed.
+async fn join(session: &Session, user: String, ask: bool) -> Result<String, SeatError> {
+    session.has_seat()?;
+    if ask && !session.is_held_by(&user) {
+        let answered = session.ask_for_seat(&user)?;
+        match tokio::time::timeout(SEAT_PATIENCE, answered).await {
+            Ok(Ok(true)) => {}
+            Ok(Ok(false)) => return Err(SeatError::Refused),
+            Ok(Err(_)) | Err(_) => return Err(SeatError::NoAnswer),
+        }
+    }
+    let no_token = || SeatError::Internal("the system gave no random bytes".to_owned());
+    let (token, text) = token::Token::fresh(Instant::now()).ok_or_else(no_token)?;
+    session.set_token_of(token, Some(user));
+    Ok(text)
 }

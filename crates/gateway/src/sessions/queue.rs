@@ -89,6 +89,19 @@ impl ClientQueue {
         true
     }
 
+    /// Queues a notice, if few messages wait; false when it is not taken. The client goes on.
+    #[must_use]
+    pub fn notice(&self, notice: ToClient) -> bool {
+        let mut inner = self.lock();
+        if inner.closed || inner.items.len() >= MAX_CLIENT_MESSAGES {
+            return false;
+        }
+        inner.items.push_back(ToChannel::Word(notice));
+        drop(inner);
+        self.ready.notify_one();
+        true
+    }
+
     /// Queues a last word and takes nothing more.
     pub fn close(&self, last: ToClient) {
         let mut inner = self.lock();

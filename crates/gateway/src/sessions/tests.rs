@@ -4,6 +4,7 @@
 mod failing;
 mod input;
 mod scripted;
+mod seat;
 mod viewers;
 
 use std::sync::Arc;

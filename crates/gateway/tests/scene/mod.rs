@@ -19,8 +19,8 @@ use tokio_rustls::client::TlsStream;
 use towline_gateway::init::{self, Made, Options};
 use towline_gateway::plane::{
     AgentAcceptor, AgentConnection, ChannelRequest, DataChannels, Dropped, Found, LiveState,
-    Presence, RotateError, SessionStart, SessionStarted, Sessions, StartError, WatchError,
-    WatchGrant, Watcher,
+    Presence, RotateError, SeatError, SessionStart, SessionStarted, Sessions, StartError,
+    WatchError, WatchGrant, Watcher,
 };
 use towline_gateway::unattached::Unattached;
 use towline_gateway::wiring::{DataPlane, Gateway};
@@ -189,6 +189,17 @@ impl Sessions for Pretended {
             Ok(SessionStarted { token: "a-token".into(), not_recorded: None })
         })
     }
+    fn join(
+        &self,
+        _: &SessionId,
+        _: String,
+        _: bool,
+    ) -> BoxFuture<'_, Found<Result<String, SeatError>>> {
+        Box::pin(ready(Found::Nowhere))
+    }
+    fn message(&self, _: &SessionId, _: &str, _: &str) -> BoxFuture<'_, Found<bool>> {
+        Box::pin(ready(Found::Nowhere))
+    }
     fn watch(
         &self,
         _: &SessionId,
@@ -196,7 +207,7 @@ impl Sessions for Pretended {
     ) -> BoxFuture<'_, Found<Result<WatchGrant, WatchError>>> {
         Box::pin(ready(Found::Nowhere))
     }
-    fn resume(&self, id: &SessionId) -> BoxFuture<'_, Found<String>> {
+    fn resume(&self, id: &SessionId, _: Option<String>) -> BoxFuture<'_, Found<String>> {
         let alive = self.alive.lock().unwrap().contains(id.as_str());
         Box::pin(ready(alive.then(|| "another-token".to_owned()).into()))
     }

@@ -1,7 +1,8 @@
-//! Watching a live session (`Towline.WatchSession`): a token for a viewer's data channel.
+//! Live sessions of other users: watching one (`Towline.WatchSession`), taking its seat over
+//! (`Towline.JoinSession`), a message to its user (`Towline.SendSessionMessage`).
 //!
-//! Data flow: as in [`super`]; an operation of ours. The token goes into the first message of the
-//! websocket at `StreamUrl`.
+//! Data flow: as in [`super`]; operations of ours. A token goes into the first message of the
+//! websocket at `StreamUrl`. JoinSession answers as StartSession does.
 
 use core::fmt;
 
@@ -50,4 +51,48 @@ impl fmt::Debug for WatchSessionResponse {
             .field("session_id", &self.session_id)
             .finish_non_exhaustive()
     }
+}
+
+/// Asks for the seat of a session: to type into it in place of who does now.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct JoinSessionRequest {
+    /// The session.
+    pub session_id: String,
+}
+
+impl Request for JoinSessionRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+    }
+}
+
+/// Longest message, characters.
+pub const MAX_MESSAGE: usize = 1000;
+
+/// A message to who has the seat of a session.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SendSessionMessageRequest {
+    /// The session.
+    pub session_id: String,
+    /// The text: one line.
+    pub message: String,
+}
+
+impl Request for SendSessionMessageRequest {
+    fn check(&self, v: &mut Violations) {
+        v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+        v.length("Message", &self.message, 1, MAX_MESSAGE);
+        let one_line = !self.message.contains(char::is_control);
+        v.require(one_line, "Message", "be one line without control characters");
+    }
+}
+
+/// Whether the message has reached a client.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct SendSessionMessageResponse {
+    /// False: no client is attached, or one that shows no messages.
+    pub delivered: bool,
 }

@@ -20,14 +20,8 @@ use crate::plane::EndReason;
 use crate::sessions::device_end::Control;
 use crate::sessions::positions::Broken;
 use crate::sessions::queue::{ClientQueue, ToChannel};
-use crate::sessions::token::Token;
 
 impl Session {
-    /// Keeps a token that opens the data channel once.
-    pub fn set_token(&self, token: Token) {
-        self.lock().token = Some(token);
-    }
-
     /// A client with a token wants to be attached; its queue from now on.
     ///
     /// # Errors
@@ -47,8 +41,8 @@ impl Session {
             return Err("the token is wrong, used, or too old: call ResumeSession for a new one");
         }
         let queue = Arc::new(ClientQueue::default());
+        let text = core.take_seat(&self.meta.owner);
         if let Some(older) = core.client.replace(Arc::clone(&queue)) {
-            let text = "another client has taken the session over".to_owned();
             older.close(ToClient::Refused { text, taken_over: true });
         }
         core.hears = false;

@@ -166,6 +166,7 @@ impl Session {
         match core.positions.start(attachment, output, input, room) {
             Ok(true) => {
                 core.tell(ToChannel::Word(ToClient::Attached { output, input, room }));
+                core.record_seat(&self.meta.owner, input);
                 core.hold_room(output);
             }
             Ok(false) => {}

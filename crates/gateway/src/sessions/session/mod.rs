@@ -17,6 +17,7 @@
 
 mod client_side;
 mod device_side;
+mod seat_side;
 mod session;
 mod viewer_side;
 

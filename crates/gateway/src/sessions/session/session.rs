@@ -12,6 +12,7 @@ use towline_wire::client::ToClient;
 use towline_wire::lane::{Lane, Lanes};
 use towline_wire::message::{ExitStatus, Size};
 
+use super::seat_side::Seat;
 use crate::plane::{EndReason, LiveState, StartError};
 use crate::sessions::device_end::{Control, DeviceEnd};
 use crate::sessions::meta::Meta;
@@ -63,6 +64,8 @@ pub(super) struct Core {
     pub(super) viewers: Viewers,
     /// The client takes notices.
     pub(super) hears: bool,
+    /// Who types.
+    pub(super) seat: Seat,
 }
 
 /// One session. Its header is the module's.
@@ -111,6 +114,7 @@ impl Session {
             tape: None,
             viewers: Viewers::default(),
             hears: false,
+            seat: Seat::default(),
         };
         Self { meta, core: Mutex::new(core), notice: OnceLock::new(), changed: Notify::new() }
     }

@@ -1,0 +1,128 @@
+//! Joining a session: another user takes its seat over. And messages to who has the seat.
+//!
+//! Data flow: policy on the session, and on a shell on its device by its document -> the consent of
+//! who has the seat, or the right to do without -> a token of the data plane -> the client.
+//!
+//! # Invariants
+//! - Nobody types into a session who could not open one like it: on that device, by that document,
+//!   as that user of the device.
+//! - Consent is asked for once, and waited for within a bound.
+
+use towline_ssm::api::session::StartSessionResponse;
+use towline_ssm::api::watch::{
+    JoinSessionRequest, SendSessionMessageRequest, SendSessionMessageResponse,
+};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::SessionId;
+use towline_ssm::operation::{Operation, TAKE_OVER_SESSION};
+use towline_store::Session;
+
+use super::authz::Question;
+use super::call::Call;
+use super::internal::internal;
+use super::resolution::{DOCUMENT_CHECK, RUN_AS_TAG};
+use super::service::Api;
+use crate::plane::SeatError;
+
+impl Api {
+    pub(super) async fn join_session(
+        &self,
+        call: &Call,
+        request: JoinSessionRequest,
+    ) -> Result<StartSessionResponse, ApiError> {
+        let id = request.session_id.as_str();
+        call.note("sessionId", id);
+        let (question, row) = self.about_watched(call, id).await?;
+        self.authorize(call, &question).await?;
+        let row = row.filter(|row| row.ended_at.is_none()).ok_or_else(over)?;
+        if self.is_own(call, &row) {
+            let message = "the session is your own: take it up by ResumeSession";
+            return Err(ApiError::validation(message));
+        }
+        self.authorize_like_start(call, &row).await?;
+        let session: SessionId =
+            row.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
+        let takes = self.would_allow_action(call, TAKE_OVER_SESSION, &question).await?;
+        call.note("consent", if takes { "not needed" } else { "asked for" });
+        let joined = self.parts.sessions.join(&session, call.caller.arn.clone(), !takes).await;
+        let token_value = joined.here().ok_or_else(over)?.map_err(|error| refusal(&error))?;
+        Ok(StartSessionResponse {
+            stream_url: self.stream_url(call, &session),
+            session_id: session.into(),
+            token_value,
+            towline_not_recorded: None,
+            towline_input_recorded: row.new.input_recorded.then_some(true),
+            towline_session_type: Some(row.new.session_type).filter(|kind| !kind.is_empty()),
+        })
+    }
+
+    /// The right to open such a session: on its device, by its document, as its user.
+    async fn authorize_like_start(&self, call: &Call, row: &Session) -> Result<(), ApiError> {
+        let start = Operation::StartSession.iam_action();
+        let user = Some(&row.new.run_as).filter(|user| !user.is_empty());
+        let like = |question: Question| {
+            let question = question.with(DOCUMENT_CHECK, ["true".to_owned()]);
+            match user {
+                Some(user) => {
+                    question.with("towline:DocumentParameter/runAsUser", [user.to_owned()])
+                }
+                None => question,
+            }
+        };
+        let device = like(self.about_device(&row.new.device_id).await?);
+        self.authorize_action(call, start, &device).await?;
+        let document = like(self.about_document(&row.new.document).await?);
+        self.authorize_action(call, start, &document).await?;
+        let preferences = self.account_preferences().await?;
+        if preferences.run_as == Some(true) {
+            let own = call.caller.tag(RUN_AS_TAG).or(preferences.run_as_default_user.as_ref());
+            if own != user {
+                let message = format!(
+                    "run-as is on: the session runs as {}, yours run as {}",
+                    user.map_or("the device's default user", String::as_str),
+                    own.map_or("nobody", String::as_str),
+                );
+                return Err(ApiError::new(ErrorCode::AccessDeniedException, message));
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) async fn send_session_message(
+        &self,
+        call: &Call,
+        request: SendSessionMessageRequest,
+    ) -> Result<SendSessionMessageResponse, ApiError> {
+        let id = request.session_id.as_str();
+        call.note("sessionId", id);
+        call.note("message", &*request.message);
+        let (question, row) = self.about_watched(call, id).await?;
+        self.authorize(call, &question).await?;
+        let row = row.filter(|row| row.ended_at.is_none()).ok_or_else(over)?;
+        let session: SessionId =
+            row.new.id.parse().map_err(|error| internal("a stored session id", &error))?;
+        let from = call.caller.arn.clone();
+        let delivered = self.parts.sessions.message(&session, &from, &request.message).await;
+        let delivered = delivered.here().ok_or_else(over)?;
+        Ok(SendSessionMessageResponse { delivered })
+    }
+}
+
+fn over() -> ApiError {
+    let message = "there is no such session, or it is over: `towline sessions` lists those that are \
+                   active";
+    ApiError::new(ErrorCode::DoesNotExistException, message)
+}
+
+fn refusal(error: &SeatError) -> ApiError {
+    let code = match error {
+        SeatError::NoTerminal => return ApiError::validation(error.to_string()),
+        SeatError::Over => ErrorCode::DoesNotExistException,
+        SeatError::Refused | SeatError::NoAnswer | SeatError::NobodyToAsk => {
+            ErrorCode::AccessDeniedException
+        }
+        SeatError::Busy => ErrorCode::ThrottlingException,
+        SeatError::Internal(why) => return internal("a session cannot be joined", why),
+    };
+    ApiError::new(code, error.to_string())
+}
