@@ -130,7 +130,12 @@ pub async fn enroll(arguments: &Enroll, config: &Config) -> Result<Enrolled, Enr
     let key = own_key(&dir, arguments.reenroll)?;
     let signed = Arc::default();
     let tls = tls::client_config(&trust, &key, &signed, &Pins::default())?;
-    let target = Target { proxy: config.proxy_for(&gateway), gateway: gateway.clone(), tls };
+    let target = Target {
+        proxy: config.proxy_for(&gateway),
+        gateway: gateway.clone(),
+        tls,
+        patience: limits::DIAL,
+    };
     let mut link = Link::new(dial(&target).await?);
     let request = message::Enroll {
         activation_id: arguments.activation_id.clone(),

@@ -184,6 +184,12 @@ pub const TCP_USER_TIMEOUT: Duration = Duration::from_secs(90);
 
 /// Time for one dial, all steps together.
 pub const DIAL: Duration = Duration::from_secs(45);
+/// The same where a device has several gateways: a dead address must not keep it from the next one.
+pub const DIAL_ONE_OF_SOME: Duration = Duration::from_secs(15);
+/// Longest wait before the next address of a round.
+pub const NEXT_GATEWAY: Duration = Duration::from_secs(1);
+/// Addresses of gateways in the settings. RAM: about 100 bytes each.
+pub const GATEWAYS: usize = 8;
 /// Time for the look-up of a name.
 pub const RESOLVE: Duration = Duration::from_secs(20);
 /// How long one address is tried alone before the next one is tried beside it (RFC 8305,

@@ -3,10 +3,10 @@
 //! Data flow: [`Config`] -> an enrollment, if need be by [`first_boot`] -> [`Parts`] -> [`Agent`].
 
 use crate::agent::{Agent, Outcome, Parts};
-use crate::config::Config;
+use crate::config::{Config, GatewayOrder};
 use crate::first_boot;
 use crate::handover::Predecessor;
-use crate::link::dial::Target;
+use crate::link::gateways::{Gateways, Route};
 use crate::link::tls::{self, Pins};
 use crate::start_error::StartError;
 use crate::state::Dir;
@@ -14,6 +14,7 @@ use crate::state::enrollment::Enrollment;
 use crate::state::key::DeviceKey;
 use crate::state::keyring::KeyRing;
 use crate::state::next_pin::NextPin;
+use ring::rand::{SecureRandom as _, SystemRandom};
 use std::sync::Arc;
 
 /// Runs the agent until a signal stops it. It needs a current-thread runtime, and has to be the only
@@ -34,20 +35,15 @@ pub async fn run(
         return Ok(outcome);
     }
     let dir = Dir::at(&config.state_dir);
-    let mut enrollment = Enrollment::load(&dir)?;
+    let enrollment = Enrollment::load(&dir)?;
     let keys = KeyRing::load(&dir)?;
-    if let Some(gateway) = &config.gateway {
-        enrollment.gateway.clone_from(gateway);
-    }
     let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
     let signed = Arc::default();
     let pins = Pins::default();
     pins.expect(NextPin::load(&dir).pin);
     let tls = tls::client_config(trust, keys.in_use(), &signed, &pins)?;
-    tls::server_name(&enrollment.gateway)?;
-    let proxy = config.proxy_for(&enrollment.gateway);
-    let target = Target { gateway: enrollment.gateway.clone(), proxy, tls };
-    let parts = Parts { config, enrollment, keys, target, signed, pins };
+    let gateways = gateways(&config, &enrollment)?;
+    let parts = Parts { config, enrollment, keys, gateways, tls, signed, pins };
     let mut agent = Agent::new(parts, predecessor.as_mut())?;
     drop(predecessor.take());
     Ok(agent.run().await)
@@ -63,6 +59,34 @@ pub fn would_run(config: &Config) -> Result<(), StartError> {
     let key = DeviceKey::load(&dir)?;
     let trust = config.trust.as_ref().unwrap_or(&enrollment.trust);
     tls::client_config(trust, &key, &Arc::default(), &Pins::default())?;
-    tls::server_name(config.gateway.as_ref().unwrap_or(&enrollment.gateway))?;
+    gateways(config, &enrollment)?;
     Ok(())
+}
+
+/// The gateways of the settings, else the one of the enrollment; each has a name that a certificate
+/// can hold.
+fn gateways(config: &Config, enrollment: &Enrollment) -> Result<Gateways, StartError> {
+    let mut routes = Vec::new();
+    for gateway in &config.gateways {
+        tls::server_name(gateway)?;
+        routes.push(Route { gateway: gateway.clone(), proxy: config.proxy_for(gateway) });
+    }
+    if routes.is_empty() {
+        let gateway = &enrollment.gateway;
+        tls::server_name(gateway)?;
+        routes.push(Route { gateway: gateway.clone(), proxy: config.proxy_for(gateway) });
+    }
+    let begin = match config.order {
+        GatewayOrder::Listed => 0,
+        GatewayOrder::Random => usize::from(random_byte()),
+    };
+    let first = routes.remove(0);
+    Ok(Gateways::new(first, routes, begin))
+}
+
+/// Without random numbers the process id still tells devices apart.
+fn random_byte() -> u8 {
+    let mut byte = std::process::id().to_le_bytes();
+    let _ = SystemRandom::new().fill(&mut byte[..1]);
+    byte[0]
 }

@@ -9,7 +9,7 @@ use crate::command_log::watcher::Means;
 use crate::config::Config;
 use crate::logger;
 use crate::platform::VERSION;
-use crate::state::enrollment::{Enrollment, Trust};
+use crate::state::enrollment::{Address, Enrollment, Trust};
 use crate::state::key::DeviceKey;
 use crate::state::{Dir, StateError, atomic};
 use std::fs;
@@ -54,7 +54,7 @@ impl Status {
             since: 0,
             last_error: String::new(),
             sessions: 0,
-            gateway: config.gateway.as_ref().unwrap_or(&enrollment.gateway).to_string(),
+            gateway: config.gateways.first().unwrap_or(&enrollment.gateway).to_string(),
             command_log: String::new(),
             max_processes,
             renewal: String::new(),
@@ -85,6 +85,11 @@ impl Status {
         self.link = link.clone();
         self.since = system_time().as_secs();
         self.write();
+    }
+
+    /// The gateway that is linked; [`Self::link`] writes it.
+    pub fn gateway(&mut self, gateway: &Address) {
+        self.gateway = gateway.to_string();
     }
 
     /// A restart was requested, and waits for this.

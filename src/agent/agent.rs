@@ -12,8 +12,8 @@ use crate::command_log::CommandLog;
 use crate::config::Config;
 use crate::handover::Predecessor;
 use crate::limits;
-use crate::link::dial::Target;
 use crate::link::driver::LinkError;
+use crate::link::gateways::Gateways;
 use crate::link::network::News;
 use crate::link::tls::{Pins, SignedSeconds};
 use crate::logger;
@@ -30,8 +30,10 @@ use crate::status::{LinkStatus, Status};
 use crate::sys::cgroup::Home;
 use crate::sys::memory;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::ClientConfig;
 use std::future::poll_fn;
 use std::io;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -114,7 +116,9 @@ pub struct Parts {
     /// Its keys.
     pub keys: KeyRing,
     /// Where to dial.
-    pub target: Target,
+    pub gateways: Gateways,
+    /// TLS settings.
+    pub tls: Arc<ClientConfig>,
     /// The time of the last signature; the TLS verifier reads it.
     pub signed: SignedSeconds,
     /// The pins of the gateway; the TLS verifier reads them.
@@ -138,7 +142,7 @@ impl Agent {
     }
 
     fn fresh(parts: Parts) -> io::Result<Self> {
-        let Parts { config, enrollment, keys, target, signed, pins } = parts;
+        let Parts { config, enrollment, keys, gateways, tls, signed, pins } = parts;
         let now = Instant::now();
         let boot = random_bytes()?;
         let reaper = Reaper::new()?;
@@ -151,7 +155,7 @@ impl Agent {
         }
         Ok(Self {
             connection: Connection::new(
-                target,
+                (gateways, tls),
                 signed,
                 config.reconnect_max,
                 config.keep_alive_max,

@@ -15,14 +15,17 @@ use crate::limits;
 use crate::link::backoff::{Backoff, bounded};
 use crate::link::dial::{DialError, Target, dial};
 use crate::link::driver::{Link, LinkError};
+use crate::link::gateways::{Gateways, Route, pause};
 use crate::link::network::{Network, News};
 use crate::link::tls::{self, SignedSeconds, TlsError};
 use crate::logger::{self, link_span};
 use crate::state::enrollment::Address;
 use crate::state::key::DeviceKey;
 use ring::rand::{SecureRandom as _, SystemRandom};
+use rustls::ClientConfig;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
@@ -60,7 +63,8 @@ enum Stage {
 
 /// The connection, and what decides about the next one.
 pub(super) struct Connection {
-    target: Target,
+    gateways: Gateways,
+    tls: Arc<ClientConfig>,
     signed: SignedSeconds,
     stage: Stage,
     backoff: Backoff,
@@ -82,7 +86,7 @@ pub(super) struct Connection {
 impl Connection {
     /// A connection that is dialled at once.
     pub(super) fn new(
-        target: Target,
+        (gateways, tls): (Gateways, Arc<ClientConfig>),
         signed: SignedSeconds,
         reconnect_max: Duration,
         keep_alive_max: Duration,
@@ -90,7 +94,8 @@ impl Connection {
     ) -> Self {
         let keep_alive_max = u64::try_from(keep_alive_max.as_millis()).unwrap_or(u64::MAX);
         Self {
-            target,
+            gateways,
+            tls,
             signed,
             stage: Stage::Waiting { until: now },
             backoff: Backoff::new(reconnect_max),
@@ -108,7 +113,7 @@ impl Connection {
 
     /// The gateway that is dialled.
     pub(super) fn gateway(&self) -> &Address {
-        &self.target.gateway
+        &self.gateways.current().gateway
     }
 
     /// The number of the connection, for the epoch.
@@ -154,7 +159,7 @@ impl Connection {
 
     /// The next dial shows this key.
     pub(super) fn show_key(&mut self, key: &DeviceKey) -> Result<(), TlsError> {
-        self.target.tls = tls::with_key(&self.target.tls, key)?;
+        self.tls = tls::with_key(&self.tls, key)?;
         Ok(())
     }
 
@@ -196,7 +201,9 @@ impl Connection {
     pub(super) fn dial_if_due(&mut self, now: Instant) -> bool {
         let due = matches!(&self.stage, Stage::Waiting { until } if now >= *until);
         if due {
-            let target = self.target.clone();
+            let Route { gateway, proxy } = self.gateways.current().clone();
+            let (tls, patience) = (Arc::clone(&self.tls), self.gateways.patience());
+            let target = Target { gateway, proxy, tls, patience };
             self.stage = Stage::Dialling(Box::pin(async move { dial(&target).await }));
         }
         due
@@ -229,6 +236,7 @@ impl Connection {
     pub(super) fn welcomed(&mut self, longest_ping: u32, now: Instant) {
         if let Stage::Linked { accepted, .. } = &mut self.stage {
             *accepted = true;
+            self.gateways.accepted();
         }
         self.keep_alive_within(longest_ping, now);
         self.alone_since = None;
@@ -309,7 +317,8 @@ impl Connection {
 
     /// The dial failed. Returns the wait until the next one; `holds` when sessions wait for it.
     pub(super) fn not_dialled(&mut self, holds: bool, now: Instant) -> Duration {
-        let wait = self.backoff.next(random());
+        let wait =
+            if self.gateways.failed() { pause(random()) } else { self.backoff.next(random()) };
         self.wait(bounded(wait, holds, random()), now)
     }
 
@@ -322,13 +331,25 @@ impl Connection {
         holds: bool,
         now: Instant,
     ) -> Duration {
-        if let Stage::Linked { since, accepted: true, .. } = &self.stage {
+        let was_accepted = if let Stage::Linked { since, accepted: true, .. } = &self.stage {
             self.alone_since = Some(now);
             self.backoff.link_ended(self.useful || now >= *since + limits::GOOD_LINK);
-        }
+            true
+        } else {
+            false
+        };
         self.useful = false;
         self.span = Span::none();
-        let wait = if at_once { Duration::ZERO } else { self.wait_after(error, now) };
+        // A link that broke may be made again where it was. One that never was, or that the gateway
+        // ends, is tried at the next address.
+        let stays = at_once || was_accepted && !matches!(error, LinkError::GoAway(_));
+        let others = !stays && self.gateways.failed();
+        let wait = match error {
+            _ if at_once => Duration::ZERO,
+            LinkError::Refused { .. } | LinkError::GoAway(_) => self.wait_after(error, now),
+            _ if others => pause(random()),
+            _ => self.wait_after(error, now),
+        };
         self.wait(bounded(wait, holds, random()), now)
     }
 

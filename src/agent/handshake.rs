@@ -45,6 +45,7 @@ impl Agent {
             self.connection.gateway(),
             self.table.len()
         );
+        self.status.gateway(self.connection.gateway());
         self.status.link(&LinkStatus::Up);
         self.table.say_held();
         self.table.say_limits();

@@ -28,8 +28,10 @@ pub struct Config {
     pub runtime_dir: PathBuf,
     /// How much is logged.
     pub log: LevelFilter,
-    /// Another address for the gateway than the enrollment's.
-    pub gateway: Option<Address>,
+    /// Other addresses of gateways than the enrollment's, in the order of their turns.
+    pub gateways: Vec<Address>,
+    /// Which of them is dialled first.
+    pub order: GatewayOrder,
     /// Another way to trust it than the enrollment's.
     pub trust: Option<Trust>,
     /// The proxy, and for which hosts it is not used.
@@ -67,6 +69,15 @@ pub struct AuditSettings {
     pub when_full: WhenFull,
 }
 
+/// Which of several gateways a device dials first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GatewayOrder {
+    /// The first of the list.
+    Listed,
+    /// Any of them, drawn at each start: the devices of a fleet share them.
+    Random,
+}
+
 /// See [`AuditSettings::when_full`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhenFull {
@@ -89,7 +100,8 @@ impl Default for Config {
             state_dir: DEFAULT_DIR.into(),
             runtime_dir: DEFAULT_RUNTIME_DIR.into(),
             log: LevelFilter::INFO,
-            gateway: None,
+            gateways: Vec::new(),
+            order: GatewayOrder::Listed,
             trust: None,
             proxy: None,
             no_proxy: String::new(),
@@ -112,6 +124,7 @@ pub const KEYS: &[&str] = &[
     "runtime_dir",
     "log",
     "gateway.address",
+    "gateway.order",
     "gateway.ca_file",
     "gateway.pin",
     "gateway.proxy",
@@ -248,11 +261,13 @@ impl Config {
 
     fn set_gateway(&mut self, key: &str, value: Value) -> Result<(), String> {
         match key {
-            "address" => {
-                self.gateway = Some(
-                    Address::parse(&text(value)?)
-                        .ok_or("must be HOST or HOST:PORT, without https://")?,
-                );
+            "address" => self.gateways = addresses(value)?,
+            "order" => {
+                self.order = match text(value)?.as_str() {
+                    "listed" => GatewayOrder::Listed,
+                    "random" => GatewayOrder::Random,
+                    _ => return Err("must be \"listed\" or \"random\"".to_owned()),
+                }
             }
             "ca_file" => self.trust = Some(Trust::Ca(read_ca(&path(value)?)?)),
             "pin" => {
@@ -339,6 +354,18 @@ impl Config {
 /// A key of [`KEYS`] that no function sets; a test finds it.
 const UNKNOWN: &str = "is not a key of this agent";
 
+/// One address, or some in the order of their turns.
+fn addresses(value: Value) -> Result<Vec<Address>, String> {
+    let texts = list(value)?;
+    if texts.is_empty() || texts.len() > limits::GATEWAYS {
+        return Err(format!("must have 1 to {} addresses", limits::GATEWAYS));
+    }
+    let parsed = texts.iter().map(|text| Address::parse(text));
+    parsed
+        .collect::<Option<_>>()
+        .ok_or_else(|| "must be HOST or HOST:PORT, or a list of them, without https://".to_owned())
+}
+
 fn read_ca(path: &Path) -> Result<String, String> {
     let pem = std::fs::read_to_string(path)
         .map_err(|error| format!("cannot be read: {}: {error}", path.display()))?;
@@ -378,7 +405,7 @@ mod tests {
              [sessions]\nmax = 3\ngrace = 90\n[policy]\nallow_root = false\nallowed_users = [\"ann\"]\n",
         );
         assert_eq!(findings, [""; 0]);
-        assert_eq!(config.gateway.unwrap().port, 443);
+        assert_eq!(config.gateways[0].port, 443);
         assert_eq!(
             (config.reconnect_max.as_secs(), config.grace.as_secs(), config.max_sessions),
             (120, 90, 3)
@@ -388,6 +415,28 @@ mod tests {
             (false, vec!["ann".to_owned()])
         );
         assert!(config.proxy.is_some());
+    }
+
+    #[test]
+    fn several_gateways_keep_their_order() {
+        let (config, findings) =
+            read("[gateway]\naddress = [\"b:1\", \"a\"]\norder = \"random\"\n");
+        assert_eq!(findings, [""; 0]);
+        let hosts: Vec<_> = config.gateways.iter().map(|one| one.host.as_str()).collect();
+        assert_eq!((hosts, config.order), (vec!["b", "a"], GatewayOrder::Random));
+        check(
+            "[gateway]\naddress = []\norder = \"any\"\n",
+            &[
+                "agent.toml:2: error: `gateway.address` must have 1 to 8 addresses",
+                "agent.toml:3: error: `gateway.order` must be \"listed\" or \"random\"",
+            ],
+        );
+        check(
+            "[gateway]\naddress = [\"a\", \"https://b\"]\n",
+            &[
+                "agent.toml:2: error: `gateway.address` must be HOST or HOST:PORT, or a list of them, without https://",
+            ],
+        );
     }
 
     #[test]

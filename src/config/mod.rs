@@ -8,4 +8,6 @@ mod config;
 pub mod raw;
 mod values;
 
-pub use config::{AuditSettings, Config, DEFAULT_FILE, DEFAULT_RUNTIME_DIR, KEYS, WhenFull};
+pub use config::{
+    AuditSettings, Config, DEFAULT_FILE, DEFAULT_RUNTIME_DIR, GatewayOrder, KEYS, WhenFull,
+};

@@ -91,6 +91,8 @@ pub struct Target {
     pub proxy: Option<Proxy>,
     /// TLS settings.
     pub tls: Arc<ClientConfig>,
+    /// Time for all of it.
+    pub patience: Duration,
 }
 
 /// Dials once.
@@ -98,8 +100,8 @@ pub struct Target {
 /// # Errors
 /// [`DialError`].
 pub async fn dial(target: &Target) -> Result<TlsStream<TcpStream>, DialError> {
-    let late = |_| DialError::Timeout { address: target.gateway.clone(), waited: limits::DIAL };
-    timeout(limits::DIAL, dial_without_limit(target)).await.map_err(late)?
+    let late = |_| DialError::Timeout { address: target.gateway.clone(), waited: target.patience };
+    timeout(target.patience, dial_without_limit(target)).await.map_err(late)?
 }
 
 async fn dial_without_limit(target: &Target) -> Result<TlsStream<TcpStream>, DialError> {

@@ -1,6 +1,6 @@
 //! The connection to the gateway.
 //!
-//! Data flow: [`backoff`] decides when, [`dial`] makes the connection (through a [`proxy`] where
+//! Data flow: [`backoff`] decides when, [`gateways`] where to, [`dial`] makes the connection (through a [`proxy`] where
 //! one is set; TLS by [`tls`]), [`driver`] moves frames over it. [`network`] reports changes
 //! that make a further wait pointless.
 //!
@@ -15,6 +15,7 @@
 pub mod backoff;
 pub mod dial;
 pub mod driver;
+pub mod gateways;
 pub mod network;
 pub mod proxy;
 pub mod tls;

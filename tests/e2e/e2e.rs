@@ -55,6 +55,7 @@ mod scarcity;
 mod screen;
 mod server_pin;
 mod session_life;
+mod several_gateways;
 mod shell;
 mod strangers;
 mod tampering;
