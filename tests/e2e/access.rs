@@ -23,6 +23,7 @@ fn body(operation: Operation) -> &'static str {
         }
         Operation::ResumeSession
         | Operation::TerminateSession
+        | Operation::GetRecordingIndex
         | Operation::GetRecording
         | Operation::WatchSession
         | Operation::JoinSession

@@ -14,6 +14,7 @@ use crate::delivery::{
     Copier, Follower, LogEvents, Outbox, OutputLogs, Queue, Sender, Sink, SinkError, header_in,
     keep_retention,
 };
+use crate::index::{Maker, ask_for_all};
 use crate::limits::{BEGINNING, MAX_KEY_FILE};
 use crate::recorder::{ChainFile, Recorder, RecordingEvents};
 use crate::settings::Settings;
@@ -79,12 +80,22 @@ impl Archive {
             sender.run(more, move |key, why| own.record_lost(key.to_owned(), why.to_owned())),
         );
         start_queues(&recorder, clock)?;
+        Maker::start(Arc::clone(&recorder), sink.clone())?;
         tokio::spawn(keep_retention(Arc::clone(&recorder), sink.clone(), clock.clone()));
         Ok((Self { recorder, sink }, events))
     }
 }
 
 impl Archive {
+    /// Asks for an index of each recording in the sink that has none: how many, and whether those
+    /// are all.
+    ///
+    /// # Errors
+    /// The sink cannot be listed.
+    pub async fn index_recordings(&self) -> Result<(usize, bool), SinkError> {
+        ask_for_all(&self.recorder, &self.sink).await
+    }
+
     /// What a session's recording says of the session, wherever the recording is; `None` without
     /// one.
     ///

@@ -21,6 +21,7 @@ mod archive;
 mod backlog;
 mod backup;
 mod delivery;
+pub mod index;
 pub mod limits;
 mod part;
 mod recorder;

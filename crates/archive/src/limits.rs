@@ -79,6 +79,42 @@ pub const MAX_KEY_FILE: u64 = 4096;
 /// less than 4 KiB with the longest reason.
 pub const BEGINNING: u64 = 64 * 1024;
 
+// ---- indexes of recordings
+
+/// Bytes of a recording's lines from which on it gets an index. A shorter one is drawn from its
+/// beginning in less time than a person notices.
+pub const INDEXED_FROM: u64 = 1024 * 1024;
+/// Bytes of lines between two keyframes: what a player draws, at the most, to show a moment. About
+/// 20 ms in a browser.
+pub const KEYFRAME_BYTES: u64 = 256 * 1024;
+/// Bytes of lines after which a keyframe is made because of time or of a new size.
+pub const KEYFRAME_LEAST: u64 = 64 * 1024;
+/// Microseconds after which a keyframe is made for the sake of time.
+pub const KEYFRAME_TIME: u64 = 10_000_000;
+/// Bytes of a screen that is kept as a keyframe. A larger one, of a program that colours each of
+/// 100,000 cells anew, is left out.
+pub const MAX_KEYFRAME: usize = 1024 * 1024;
+/// Keyframes of one index: 16 GiB of lines, and 8 MB of table. What is behind has none.
+pub const MAX_KEYFRAMES: usize = 65_536;
+/// Markers of one index, and the bytes of each: 1 MB of table.
+pub const MAX_INDEX_MARKERS: usize = 4096;
+/// Bytes of a marker in an index.
+pub const INDEX_MARKER: usize = 256;
+/// Columns and rows of the terminal that draws keyframes.
+pub const INDEX_COLS: usize = 500;
+/// As above.
+pub const INDEX_ROWS: usize = 200;
+/// Time for one index, on a thread that gives way to all others. A recording that takes longer is
+/// made to take long, and gets none.
+pub const INDEX_TIME: Duration = Duration::from_secs(600);
+/// Nice value of that thread: behind the recorder's.
+pub const INDEX_NICENESS: i32 = 15;
+/// Recordings that wait for their index, about 80 bytes each. `towline-gateway index-recordings`
+/// finds the rest.
+pub const INDEX_WAITING: usize = 65_536;
+/// Bytes of a recording that are read at once from the sink to index it.
+pub const INDEX_READ: u64 = 1024 * 1024;
+
 // ---- the node's chain
 
 /// Records in a segment before it is signed, whatever the clock says. 4096 lines of 400 bytes are

@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
-import { bounded, clock, find, members, parse, plain, sizeOf, textOf, upTo } from "../src/playback/recording.ts";
+import { readTable, tableAt } from "../src/playback/index_file.ts";
+import { programs } from "../src/playback/programs.ts";
+import { bounded, clock, found, lastAt, members, parse, plain, sizeOf, textOf, upTo } from "../src/playback/recording.ts";
 
 /** A block as the gateway writes one. */
 function block(text: string): Uint8Array {
@@ -49,6 +51,8 @@ test("a time names the events at or before it", () => {
   const events = [0, 1, 1, 5].map((at) => ({ at, code: "o", text: "" }));
   assert.deepEqual([0, 1, 4.9, 5, 9].map((at) => upTo(events, at)), [1, 3, 3, 4, 4]);
   assert.equal(upTo([], 3), 0);
+  assert.deepEqual([0, 1, 4.9, 9].map((at) => lastAt(events, at)), [0, 2, 2, 3]);
+  assert.equal(lastAt([{ at: 2 }], 1), 0);
 });
 
 test("the search looks at output without its control sequences", () => {
@@ -57,11 +61,75 @@ test("the search looks at output without its control sequences", () => {
     { at: 1, code: "o", text: "\x1b[31mEr\x1b[0mror\r\n" },
     { at: 2, code: "o", text: "\x1b]52;c;error\x07\x1b]8;;javascript:error\x1b\\link" },
   ];
-  assert.equal(find(events, "error", 0), 1);
-  assert.equal(find(events, "error", 2), -1);
+  assert.equal(found(events, "error", 0), 1);
+  assert.equal(found(events, "error", 2), -1);
+  const pieces = ["a nee", "dle", " and no more"].map((text, at) => ({ at, code: "o", text }));
+  assert.deepEqual([0, 1, 2].map((from) => found(pieces, "needle", from)), [1, 1, -1]);
   assert.equal(plain(events[2]?.text ?? ""), "link");
 });
 
 test("a time reads as a clock", () => {
   assert.deepEqual([0, 61.9, 3723].map(clock), ["0:00", "1:01", "1:02:03"]);
+});
+
+const frame = (at: number, offset: number) => ({ at, offset, cols: 80, rows: 65535, screen: 24, length: 9 });
+const table = (change: object = {}) => ({
+  bytes: 900,
+  end: 3_500_000,
+  keyframes: [frame(0, 0), frame(1_000_000, 300)],
+  markers: [{ at: 2_000_000, text: "<b>ls</b>" }],
+  ...change,
+});
+const read = (value: object) => readTable(new Uint8Array(gzipSync(JSON.stringify(value))));
+
+test("an index says where drawing can begin; sizes are bounded and times are seconds", async () => {
+  const index = await read(table());
+  assert.deepEqual(index?.keyframes[1], { at: 1, offset: 300, cols: 80, rows: 200, screen: 24, length: 9 });
+  assert.deepEqual([index?.end, index?.markers], [3.5, [{ at: 2, code: "m", text: "<b>ls</b>" }]]);
+  const head = new Uint8Array(24);
+  head.set(new TextEncoder().encode("TWLINDX1"));
+  head.set([0, 1], 8);
+  head.set([7], 16);
+  assert.deepEqual(tableAt(head), { from: 256, to: 263 });
+  assert.equal(tableAt(head.subarray(1)), null);
+});
+
+test("an index that lies about places is none", async () => {
+  for (const keyframes of [
+    [frame(0, 1)],
+    [],
+    [frame(0, 0), frame(5, 0)],
+    [frame(0, 0), frame(1, 901)],
+    [frame(0, 0), frame(2, 30), frame(1, 60)],
+    [frame(0, 0), { ...frame(1, 30), screen: -1 }],
+    [frame(0, 0), { ...frame(1, 30), length: "9" }],
+  ]) {
+    assert.equal(await read(table({ keyframes })), null, JSON.stringify(keyframes));
+  }
+  assert.equal(await readTable(new Uint8Array(gzipSync("{"))), null);
+  assert.equal(await readTable(new Uint8Array([1, 2, 3])), null);
+});
+
+test("a marker is the next program of the log with its text, and says how it ended", () => {
+  const marker = (text: string, at: number) => ({ at, code: "m", text });
+  const markers = ["command log: x", "$ ls -l", "gap: lost", "$ false", "$ ls -l", "$ (process 7, arguments unknown)"];
+  const run = (words: string[], end: object) => ({ Kind: "Command", Arguments: words, ...end });
+  const log = [
+    { Kind: "Begin" },
+    run(["ls", "-l"], { ExitCode: 0 }),
+    run(["late"], { ExitCode: 9 }),
+    run(["false"], { ExitCode: 1 }),
+    run(["ls", "-l"], { Signal: 15 }),
+    { Kind: "Command", Pid: 7 },
+  ];
+  const found = programs(markers.map(marker), log);
+  assert.deepEqual(found.map((one) => one.exitCode ?? one.signal), [undefined, 0, undefined, 1, 15, undefined]);
+  assert.deepEqual(found.map((one) => one.failed), [false, false, false, true, true, false]);
+  assert.deepEqual(found.map((one) => one.gap), [false, false, true, false, false, false]);
+  const long = ["echo", "x".repeat(300)];
+  const cut = `$ ${long.join(" ")}`.slice(0, 202);
+  for (const text of [`${cut}…`, cut, `${cut}… [/bin/echo]`]) {
+    assert.equal(programs([marker(text, 0)], [run(long, { ExitCode: 3 })])[0]?.exitCode, 3);
+  }
+  assert.equal(programs([marker("$ true [/usr/bin/id]", 0)], [run(["true"], { ExitCode: 0 })])[0]?.exitCode, 0);
 });

@@ -36,6 +36,21 @@ pub fn recording(prefix: &str, session: &str) -> String {
     under(prefix, &format!("{}{RECORDING}", part(session)))
 }
 
+/// Suffix of the indexes of recordings.
+const INDEX: &str = ".cast.index";
+
+/// Key of the index of a session's recording: beside the recording.
+#[must_use]
+pub fn index(prefix: &str, session: &str) -> String {
+    under(prefix, &format!("{}{INDEX}", part(session)))
+}
+
+/// Whether a key is that of a recording's index.
+#[must_use]
+pub fn is_index(key: &str) -> bool {
+    key.ends_with(INDEX)
+}
+
 /// Key of a session's plain log, named as Session Manager names it.
 #[must_use]
 pub fn log(prefix: &str, session: &str) -> String {
@@ -131,6 +146,9 @@ mod tests {
     fn keys_are_those_that_existing_tools_look_for() {
         assert_eq!(recording("logs/", "ann-0abc"), "logs/ann-0abc.cast.gz");
         assert_eq!(log("", "ann:x-0abc"), "annx-0abc.log");
+        let index = index("logs/", "ann-0abc");
+        assert_eq!(index, "logs/ann-0abc.cast.index");
+        assert!(is_index(&index) && session_of(&index).is_none());
         let at = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
         assert_eq!(
             trail("", "000000000000", "xx-towline-1", at, "abcDEF0123456789"),

@@ -43,6 +43,16 @@ pub(crate) enum Command {
     /// A gateway must be running in the directory. The link stands for an active access key of its
     /// user, and the sign-in that it makes ends when that key ends.
     SignInLink(Link),
+    /// Make an index for each recording in the sink that has none; a gateway has to be running.
+    ///
+    /// The console's player needs it for recordings of more than 1 MiB. A gateway makes one when a
+    /// session ends; recordings of older versions have none. It works in the background: the log
+    /// names each index.
+    IndexRecordings {
+        /// The directory that `init` made.
+        #[arg(long)]
+        dir: PathBuf,
+    },
     /// Work with the configuration.
     #[command(subcommand)]
     Config(Config),

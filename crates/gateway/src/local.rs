@@ -6,7 +6,7 @@
 //! # Invariants
 //! - Only root and the user that the gateway runs as are answered, whatever the file's mode became.
 //! - One order a connection; a line of at most [`MAX_LINE`]; [`PATIENCE`] for it; one at a time. Only
-//!   a snapshot may take longer.
+//!   a snapshot and a list of the sink may take longer.
 //!
 //! # Not here
 //! - Remote callers: there is no way here from the network.
@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
-use towline_archive::Recorder;
+use towline_archive::Archive;
 use towline_host::clock::Clock;
 use towline_store::Store;
 
@@ -61,6 +61,8 @@ pub enum Order {
     Pins,
     /// A link that signs this user in.
     SignInLink(String),
+    /// An index for each recording that has none.
+    IndexRecordings,
 }
 
 /// What comes back.
@@ -75,6 +77,8 @@ pub enum Answer {
     Pins(PinReport),
     /// For [`Order::SignInLink`].
     Link(SignInLink),
+    /// For [`Order::IndexRecordings`]: recordings that were queued, and whether those are all.
+    Queued(usize, bool),
     /// It was not done; why.
     Failed(String),
 }
@@ -87,8 +91,8 @@ pub struct Local {
     pub vault: Arc<Vault>,
     /// The audit trail.
     pub audit: AuditLog,
-    /// The node's chain.
-    pub recorder: Arc<Recorder>,
+    /// Recordings, and the node's chain.
+    pub archive: Arc<Archive>,
     /// Signs pins.
     pub authority: Arc<Authority>,
     /// The pin of the server's next key.
@@ -161,7 +165,7 @@ impl Local {
                 .await
                 .map_or_else(|error| Answer::Failed(error.to_string()), Answer::Key),
             Order::Snapshot => {
-                let taken = snapshot::of_running(dir, store, &self.recorder).await;
+                let taken = snapshot::of_running(dir, store, &self.archive.recorder).await;
                 let error =
                     taken.as_ref().err().map(|error| ("Failed".to_owned(), error.to_string()));
                 let event = Event {
@@ -192,6 +196,13 @@ impl Local {
                 audit.write(sign_in_links::event(&user, uid, made.as_ref().err())).await;
                 made.map_or_else(|error| Answer::Failed(error.to_string()), Answer::Link)
             }
+            Order::IndexRecordings => {
+                let asked = self.archive.index_recordings().await;
+                asked.map_or_else(
+                    |error| Answer::Failed(error.to_string()),
+                    |(queued, all)| Answer::Queued(queued, all),
+                )
+            }
         })
     }
 
@@ -207,11 +218,11 @@ async fn within<T>(patience: Duration, work: impl Future<Output = io::Result<T>>
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-/// A large store takes its time to be copied.
+/// A large store takes its time to be copied, and a large sink to be listed.
 const fn order_patience(order: &Order) -> Duration {
     match order {
         Order::AdminKey | Order::NextPin(_) | Order::Pins | Order::SignInLink(_) => PATIENCE,
-        Order::Snapshot => Duration::from_secs(1800),
+        Order::Snapshot | Order::IndexRecordings => Duration::from_secs(1800),
     }
 }
 

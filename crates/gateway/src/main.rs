@@ -84,6 +84,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         Command::Backup(options) => backup_commands::backup(&options).await,
         Command::Restore(options) => backup_commands::restore(&options).await,
         Command::SignInLink(options) => link_command::run(&options).await,
+        Command::IndexRecordings { dir } => offline::index_recordings(&dir).await,
         Command::Pin(command) => pin_commands::run(&command).await,
         Command::Config(args::Config::Check { dir }) => offline::check(&dir).await,
         Command::RemoveTag(options) => offline::remove_tag(&options).await,

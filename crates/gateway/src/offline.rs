@@ -1,4 +1,4 @@
-//! Commands of root on the server: `admin-key`, `config check` and `remove-tag`.
+//! Commands of root on the server: `admin-key`, `config check`, `index-recordings` and `remove-tag`.
 //!
 //! Data flow: the lock on the directory -> free: the store is opened here; held: the gateway that
 //! runs is asked by its local socket.
@@ -84,10 +84,34 @@ async fn asked(dir: &Path) -> Result<RescueKey, Failure> {
     match answer {
         Answer::Key(key) => Ok(key),
         Answer::Failed(why) => Err(why.into()),
-        Answer::Snapshot(_) | Answer::Pins(_) | Answer::Link(_) => {
+        Answer::Snapshot(_) | Answer::Pins(_) | Answer::Link(_) | Answer::Queued(..) => {
             Err("the gateway answered something else: is it of another version?".into())
         }
     }
+}
+
+/// Has the gateway that runs make the indexes of recordings that have none.
+pub(crate) async fn index_recordings(dir: &Path) -> Result<(), Failure> {
+    let answer = local::ask(dir, Order::IndexRecordings).await.map_err(|error| {
+        let path = dir.join(local::SOCKET);
+        format!(
+            "index-recordings needs a running gateway in {}, but {}: {error}",
+            dir.display(),
+            path.display()
+        )
+    })?;
+    let text = match answer {
+        Answer::Queued(queued, true) => format!("{queued} recordings without an index were queued"),
+        Answer::Queued(queued, false) => format!(
+            "{queued} recordings without an index were queued, and there are more: run this again later"
+        ),
+        Answer::Failed(why) => return Err(why.into()),
+        Answer::Key(_) | Answer::Snapshot(_) | Answer::Pins(_) | Answer::Link(_) => {
+            return Err("the gateway answered something else: is it of another version?".into());
+        }
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    Ok(())
 }
 
 /// Says what was found in the directory; fails when a gateway would not start.

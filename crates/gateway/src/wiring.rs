@@ -354,7 +354,7 @@ impl Gateway {
             store: store.clone(),
             vault: Arc::clone(&self.vault),
             audit: audit.clone(),
-            recorder: Arc::clone(&self.evidence.recorder),
+            archive: Arc::clone(&self.evidence),
             authority: Arc::clone(authority),
             pins: Arc::clone(pins),
             agents: Arc::clone(agents),

@@ -212,7 +212,7 @@ fn row_of(operation: Operation) -> Row {
         Operation::WatchSession => {
             row(json!({ "SessionId": SESSION }), TAGGED, "DoesNotExistException")
         }
-        Operation::GetRecording => {
+        Operation::GetRecording | Operation::GetRecordingIndex => {
             row(json!({ "SessionId": SESSION }), PLAIN, "DoesNotExistException")
         }
         Operation::CreateDocument => row(

@@ -220,6 +220,8 @@ operations! {
     ApproveDevice: Towline, write, Device;
     /// Gives a device another name.
     RenameDevice: Towline, write, Device;
+    /// Where a player begins to draw a moment of a recording.
+    GetRecordingIndex: Towline, read, Session, as Towline GetRecording;
     /// Reads a session's recording, piece by piece.
     GetRecording: Towline, read, Session;
     /// Gives a token to watch a live session with.

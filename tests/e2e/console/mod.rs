@@ -9,6 +9,7 @@
 
 mod fleet;
 mod live;
+mod playback;
 
 use std::path::Path;
 use std::process::Command;

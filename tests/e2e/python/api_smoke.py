@@ -506,6 +506,8 @@ def a_recording_that_is_not_there_is_missed():
     towline("SendSessionMessage", message, expect="DoesNotExistException")
     towline("SendSessionMessage", {**message, "Message": "two\nlines"}, expect="ValidationException")
     unknown = {"SessionId": "admin-0123456789abcdefg"}
+    towline("GetRecordingIndex", unknown, expect="DoesNotExistException")
+    towline("GetRecording", {**unknown, "Length": 0}, expect="ValidationException")
     towline("ListSessionCommands", unknown, expect="DoesNotExistException")
     towline("GetRecording", {"SessionId": "../x"}, expect="DoesNotExistException")
 

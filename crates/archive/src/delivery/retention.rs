@@ -3,7 +3,7 @@
 //!
 //! # Invariants
 //! - The record is written before the object is removed: no object is missing without a record.
-//! - Only recordings, outputs and audit files are removed; the node's chain stays.
+//! - Only recordings, their indexes, outputs and audit files are removed; the node's chain stays.
 //!
 //! # Not here
 //! - Objects under Object Lock: the server refuses to remove them, and they are tried again later.
@@ -77,6 +77,7 @@ pub(crate) async fn apply(recorder: &Recorder, sink: &Sink, clock: &Clock) -> us
 
 fn is_ours(key: &str) -> bool {
     layout::session_of(key).is_some()
+        || layout::is_index(key)
         || layout::is_commands(key)
         || layout::is_output(key)
         || (key.contains("AWSLogs/") && key.ends_with(".json.gz"))

@@ -15,6 +15,7 @@ mod recorder;
 mod shares;
 mod staging;
 mod tape;
+mod waiting;
 mod worker;
 
 pub use destinations::{BucketCopy, Destinations, LogGroup};

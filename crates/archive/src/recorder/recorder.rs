@@ -40,6 +40,7 @@ use super::node_chain::ChainFile;
 use super::shares::Shares;
 use super::staging::Staged;
 use super::tape::{List, OnTaken, Tape};
+use super::waiting::Waiting;
 use crate::limits::{EVENTS, PRINCIPAL_SHARE};
 use crate::part::Part;
 use crate::settings::{Demand, S3, Settings, SinkSettings};
@@ -107,6 +108,8 @@ pub struct Recorder {
     pub(super) shares: Shares,
     pub(super) exporting: Mutex<()>,
     pub(super) stopping: AtomicBool,
+    /// Recordings that ended and have no index yet.
+    pub(crate) to_index: Arc<Waiting>,
     /// Wakes the outbox.
     pub(crate) finished: Arc<Notify>,
     pub(super) events: mpsc::Sender<RecordingEvent>,
@@ -136,6 +139,7 @@ impl Recorder {
             chain: Mutex::new(chain),
             exporting: Mutex::default(),
             stopping: AtomicBool::new(false),
+            to_index: Arc::default(),
             finished: Arc::default(),
             events,
             thread: Mutex::new(None),
@@ -245,6 +249,18 @@ impl Recorder {
         [self.staging_path(session), waiting].into_iter().find(|path| path.is_file())
     }
 
+    /// Key of the index of a session's recording in the sink.
+    #[must_use]
+    pub fn index_object(&self, session: &str) -> String {
+        layout::index(&self.settings.prefix, session)
+    }
+
+    /// The file of an index that has not reached the sink yet.
+    #[must_use]
+    pub fn local_index(&self, session: &str) -> Option<PathBuf> {
+        Some(self.outbox_folder().join(self.index_object(session))).filter(|path| path.is_file())
+    }
+
     /// Begins a recording. `on_taken` is called after the thread has emptied the tape. Waits for the
     /// disk: call it from a thread that may wait.
     ///
@@ -352,6 +368,7 @@ impl Recorder {
     /// Writes and signs everything, and ends the thread. Waits for the disk.
     pub fn stop(&self) {
         self.stopping.store(true, Ordering::SeqCst);
+        self.to_index.close();
         self.list.call();
         if let Some(thread) = lock(&self.thread).take() {
             let _ = thread.join(); // a panic of that thread was reported by itself

@@ -112,6 +112,7 @@ impl Recorder {
             Ok(()) => {
                 drop(lock(&self.jobs).remove(session));
                 self.shares.handed_over(job.principal(), &target, job.bytes());
+                self.to_index.add(session);
             }
             Err(error) => {
                 tracing::error!(session, %error, "cannot hand over a finished recording; retrying");

@@ -73,7 +73,7 @@ async fn fetch(context: &mut Context, session: &str) -> Result<Lines, Failure> {
     let mut file =
         OpenOptions::new().read(true).write(true).create_new(true).open(&path).map_err(local)?;
     std::fs::remove_file(&path).map_err(local)?; // open, but without a name: gone with this process
-    let mut request = GetRecordingRequest { session_id: session.to_owned(), offset: 0 };
+    let mut request = GetRecordingRequest { session_id: session.to_owned(), ..Default::default() };
     loop {
         let piece: GetRecordingResponse = context.call(Operation::GetRecording, &request).await?;
         let bytes = STANDARD

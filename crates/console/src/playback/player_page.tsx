@@ -2,61 +2,43 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
-import { decoded } from "../answers.ts";
-import { call, words } from "../api.ts";
+import { everyPage } from "../answers.ts";
+import { words } from "../api.ts";
 import type { PageProps } from "../pages.ts";
 import { saveFile } from "../parts.tsx";
 import { t } from "../strings.ts";
 import { Player } from "./player.ts";
-import { MOST_PACKED, type Recording, clock, find, parse, textOf } from "./recording.ts";
+import { type Command, type Program, fits, programs } from "./programs.ts";
+import { MOST_PACKED, clock, outputOf, parse } from "./recording.ts";
+import { type Hit, search } from "./search.ts";
+import { type Source, open } from "./source.ts";
 
 const SPEEDS = [0.5, 1, 2, 4, 8, 16, 32];
 /** Programs and gaps that are listed. */
 const MOST_MARKERS = 1000;
+/** Marks beside the timeline. */
+const MOST_TICKS = 300;
+/** Records of the command log that are read for exit codes. */
+const MOST_COMMANDS = 10_000;
 /** Seconds that an arrow key moves by. */
 const STEP = 5;
 
-interface Piece {
-  Data: string;
-  NextOffset?: number;
-  Finished: boolean;
-}
-
-interface Loaded {
-  recording: Recording;
-  text: string;
-  whole: boolean;
-  finished: boolean;
-}
-
-/** Reads a recording, as far as the page holds one. */
-async function load(session: string, over: () => boolean): Promise<Loaded> {
-  const pieces: Uint8Array[] = [];
-  let [offset, finished, read]: [number | undefined, boolean, number] = [0, false, 0];
-  while (offset !== undefined && read < MOST_PACKED && !over()) {
-    const body = { SessionId: session, Offset: offset };
-    const piece: Piece = await call<Piece>("Towline.GetRecording", body);
-    const bytes = decoded(piece.Data);
-    pieces.push(bytes);
-    [offset, finished, read] = [piece.NextOffset, piece.Finished, read + bytes.length];
-  }
-  const { text, whole } = await textOf(new Uint8Array(await new Blob(pieces as BlobPart[]).arrayBuffer()));
-  const recording = parse(text);
-  if (!recording) throw new Error(t("notARecording"));
-  return { recording, text, whole: whole && offset === undefined, finished };
-}
+/** Packed bytes of a recording that is unpacked into a file for asciinema. */
+const MOST_CAST = MOST_PACKED;
 
 export function PlayerPage({ place }: PageProps) {
   const session = place.rest[0] ?? "";
-  const loaded = useSignal<Loaded | null>(null);
+  const loaded = useSignal<Source | null>(null);
   const trouble = useSignal("");
   useEffect(() => {
     let over = false;
     loaded.value = null;
     trouble.value = "";
-    load(session, () => over).then(
+    open(session, () => over).then(
       (found) => {
-        if (!over) loaded.value = found;
+        if (over) return;
+        loaded.value = found;
+        if (!found) trouble.value = t("notARecording");
       },
       (error: unknown) => {
         if (!over) trouble.value = words(error);
@@ -76,44 +58,88 @@ export function PlayerPage({ place }: PageProps) {
       )}
       {!trouble.value && !loaded.value && <p class="empty">{t("loading")}</p>}
       {loaded.value && (
-        <Played key={session} session={session} loaded={loaded.value} start={Number(place.query.get("t") ?? 0)} />
+        <Played key={session} session={session} source={loaded.value} start={Number(place.query.get("t") ?? 0)}
+          program={place.query.get("program")}
+        />
       )}
     </main>
   );
 }
 
-function Played({ session, loaded, start }: { session: string; loaded: Loaded; start: number }) {
-  const { recording } = loaded;
+function Played(props: { session: string; source: Source; start: number; program: string | null }) {
+  const { session, source, start, program } = props;
   const screen = useRef<HTMLDivElement>(null);
   const player = useRef<Player | null>(null);
   const at = useSignal(0);
   const playing = useSignal(false);
+  const busy = useSignal(false);
+  const trouble = useSignal("");
   const said = useSignal("");
   const wanted = useSignal("");
-  const hit = useRef(-1);
+  const shown = useSignal<Program[]>(programs(source.markers, []));
+  const ends = useSignal("");
+  const hit = useRef<Hit | null>(null);
+  const searches = useRef(0);
   useEffect(() => {
     if (!screen.current) return;
-    const made = new Player(screen.current, recording, () => {
-      at.value = made.at;
-      playing.value = made.playing;
+    const made = new Player(screen.current, source, {
+      moved: () => {
+        at.value = made.at;
+        playing.value = made.playing;
+        busy.value = made.busy;
+      },
+      failed: (error) => {
+        trouble.value = words(error);
+      },
     });
     player.current = made;
-    made.seek(start);
-    return () => made.close();
-  }, [recording]);
+    made.seek(startOf(source, start, program));
+    if (program && momentOf(source, program) === null) said.value = t("programNotThere");
+    return () => {
+      searches.current += 1;
+      made.close();
+    };
+  }, [source]);
   useEffect(() => {
-    player.current?.seek(start);
-  }, [start]);
-  const end = recording.events.at(-1)?.at ?? 0;
-  const seek = (to: number) => player.current?.seek(to);
-  const search = () => {
+    player.current?.seek(startOf(source, start, program));
+  }, [start, program]);
+  useEffect(() => {
+    let over = false;
+    shown.value = programs(source.markers, []);
+    if (!source.markers.some((marker) => marker.text.startsWith("$ "))) return;
+    everyPage<Command>("Towline.ListSessionCommands", { SessionId: session }, "Commands", MOST_COMMANDS).then(
+      ({ items }) => {
+        if (!over) shown.value = programs(source.markers, items);
+      },
+      (error: unknown) => {
+        if (!over) ends.value = t("noExitCodes", { why: words(error) });
+      },
+    );
+    return () => {
+      over = true;
+    };
+  }, [source]);
+  const seek = (to: number) => {
+    trouble.value = "";
+    player.current?.seek(to);
+  };
+  const find = async () => {
+    searches.current += 1;
+    const turn = searches.current;
+    const over = () => turn !== searches.current;
     if (!wanted.value) return;
-    let found = find(recording.events, wanted.value, hit.current + 1);
-    if (found < 0 && hit.current >= 0) found = find(recording.events, wanted.value, 0);
-    hit.current = found;
-    const event = recording.events[found];
-    said.value = event ? t("foundAt", { time: clock(event.at) }) : t("notFound");
-    if (event) seek(event.at);
+    const looks = (time: number) => {
+      said.value = t("searchingAt", { time: clock(time) });
+    };
+    try {
+      const next = await search(source, wanted.value, hit.current, over, looks);
+      if (over()) return;
+      hit.current = next;
+      said.value = next ? t("foundAt", { time: clock(next.at) }) : t("notFound");
+      if (next) seek(next.at);
+    } catch (error) {
+      if (!over()) said.value = words(error);
+    }
   };
   const onKey = (event: KeyboardEvent) => {
     const target = event.target as HTMLElement;
@@ -126,9 +152,14 @@ function Played({ session, loaded, start }: { session: string; loaded: Loaded; s
   };
   return (
     <div class="played" onKeyDownCapture={onKey}>
-      {!loaded.whole && <p class="trouble">{t("cutRecording")}</p>}
-      {!loaded.finished && <p class="hint">{t("notFinished")}</p>}
-      {recording.unreadable > 0 && <p class="trouble">{t("unreadable", { lines: recording.unreadable })}</p>}
+      {!source.whole && <p class="trouble">{t("cutRecording")}</p>}
+      {!source.finished && <p class="hint">{t("notFinished")}</p>}
+      {source.unreadable > 0 && <p class="trouble">{t("unreadable", { lines: source.unreadable })}</p>}
+      {trouble.value && (
+        <p class="trouble" role="alert">
+          {trouble.value}
+        </p>
+      )}
       <div class="bar">
         <button type="button" onClick={() => player.current?.play(!playing.value)}>
           {t(playing.value ? "pause" : "play")}
@@ -158,12 +189,10 @@ function Played({ session, loaded, start }: { session: string; loaded: Loaded; s
           {t("skipIdle")}
         </label>
         <span>
-          {clock(at.value)} / {clock(end)}
+          {clock(at.value)} / {clock(source.end)}
         </span>
         <a href={`#/recording/${encodeURIComponent(session)}?t=${Math.floor(at.value)}`}>{t("linkHere")}</a>
-        <button type="button" onClick={() => saveFile(`${session}.cast`, "application/x-asciicast", loaded.text)}>
-          {t("downloadCast")}
-        </button>
+        <Downloads session={session} source={source} />
       </div>
       <input
         class="timeline"
@@ -171,16 +200,17 @@ function Played({ session, loaded, start }: { session: string; loaded: Loaded; s
         aria-label={t("position")}
         aria-valuetext={clock(at.value)}
         min={0}
-        max={end}
+        max={source.end}
         step="any"
         value={at.value}
         onInput={(event) => seek(Number(event.currentTarget.value))}
       />
+      <Ticks shown={shown.value} end={source.end} jump={seek} />
       <form
         class="tools"
         onSubmit={(event) => {
           event.preventDefault();
-          search();
+          void find();
         }}
       >
         <input
@@ -190,36 +220,105 @@ function Played({ session, loaded, start }: { session: string; loaded: Loaded; s
           value={wanted.value}
           onInput={(event) => {
             wanted.value = event.currentTarget.value;
-            hit.current = -1;
+            hit.current = null;
+            searches.current += 1;
           }}
         />
         <button type="submit">{t("nextHit")}</button>
         <span role="status">{said.value}</span>
       </form>
-      <section class="recorded" aria-label={t("recordedScreen")} tabIndex={0} ref={screen} />
-      <Markers recording={recording} jump={seek} />
+      <section class="recorded" aria-label={t("recordedScreen")} aria-busy={busy.value} tabIndex={0} ref={screen} />
+      {ends.value && <p class="hint">{ends.value}</p>}
+      <Markers source={source} shown={shown.value} jump={seek} />
     </div>
   );
 }
 
+/** The recording as files: for asciinema, and as text. */
+function Downloads({ session, source }: { session: string; source: Source }) {
+  const busy = useSignal("");
+  const whole = source.bytes <= MOST_CAST;
+  const save = async (form: "cast" | "text") => {
+    busy.value = t("loading");
+    try {
+      const cast = await source.text();
+      const text = form === "cast" ? cast : outputOf(parse(cast)?.events ?? []);
+      const type = form === "cast" ? "application/x-asciicast" : "text/plain";
+      saveFile(`${session}.${form === "cast" ? "cast" : "txt"}`, type, text);
+      busy.value = "";
+    } catch (error) {
+      busy.value = words(error);
+    }
+  };
+  if (!whole) return <span class="hint">{t("tooLongToSave")}</span>;
+  return (
+    <>
+      <button type="button" onClick={() => void save("cast")}>
+        {t("downloadCast")}
+      </button>
+      <button type="button" onClick={() => void save("text")}>
+        {t("downloadText")}
+      </button>
+      <span role="status">{busy.value}</span>
+    </>
+  );
+}
+
+/** When a program begins, by its marker; `null` without one. */
+function momentOf(source: Source, program: string): number | null {
+  const marker = source.markers.find((one) => fits(one.text, { Kind: "Command", Arguments: [program] }));
+  return marker ? marker.at : null;
+}
+
+function startOf(source: Source, start: number, program: string | null): number {
+  return program ? (momentOf(source, program) ?? start) : start;
+}
+
 /** What was executed and what is missing; a click goes there. */
-function Markers({ recording, jump }: { recording: Recording; jump: (at: number) => void }) {
-  const all = recording.events.filter((event) => event.code === "m");
-  const shown = all.slice(0, MOST_MARKERS);
+function Markers({ source, shown, jump }: { source: Source; shown: Program[]; jump: (at: number) => void }) {
+  const listed = shown.slice(0, MOST_MARKERS);
+  const count = shown.length + source.markersLeftOut;
   return (
     <section class="markers" aria-labelledby="markers">
       <h2 id="markers">{t("programs")}</h2>
-      {all.length > shown.length && <p class="hint">{t("markersCut", { shown: shown.length, all: all.length })}</p>}
+      {count > listed.length && <p class="hint">{t("markersCut", { shown: listed.length, all: count })}</p>}
       <ol>
-        {shown.map((event, n) => (
+        {listed.map((program, n) => (
           <li key={n}>
-            <button type="button" class="plain" onClick={() => jump(event.at)}>
-              {clock(event.at)} <code class={event.text.startsWith("gap: ") ? "gap" : ""}>{event.text}</code>
+            <button type="button" class="plain" onClick={() => jump(program.at)}>
+              {clock(program.at)} <code class={program.gap || program.failed ? "bad" : ""}>{program.text}</code>{" "}
+              {endOf(program)}
             </button>
           </li>
         ))}
       </ol>
-      {all.length === 0 && <p class="empty">{t("noPrograms")}</p>}
+      {shown.length === 0 && <p class="empty">{t("noPrograms")}</p>}
     </section>
+  );
+}
+
+/** How a program ended, in words. */
+function endOf({ exitCode, signal }: Program): string {
+  if (signal !== undefined) return t("endedBySignal", { n: signal });
+  return exitCode === undefined ? "" : t("exitedWith", { n: exitCode });
+}
+
+/** The same beside the timeline, for the pointer; the list says it to all. */
+function Ticks({ shown, end, jump }: { shown: Program[]; end: number; jump: (at: number) => void }) {
+  if (end <= 0 || shown.length === 0) return null;
+  const step = Math.max(1, Math.ceil(shown.length / MOST_TICKS));
+  const ticks = shown.filter((program, n) => n % step === 0 || program.failed || program.gap).slice(0, 2 * MOST_TICKS);
+  return (
+    <div class="ticks" aria-hidden="true">
+      {ticks.map((program, n) => (
+        <span
+          key={n}
+          class={program.failed || program.gap ? "bad" : ""}
+          style={{ left: `${(100 * program.at) / end}%` }}
+          title={`${clock(program.at)} ${program.text} ${endOf(program)}`}
+          onClick={() => jump(program.at)}
+        />
+      ))}
+    </div>
   );
 }

@@ -39,7 +39,7 @@ export function members(bytes: Uint8Array): Uint8Array[] {
 }
 
 /** Unpacks one block; `null` when it is damaged or not whole. */
-async function unpacked(member: Uint8Array, most: number): Promise<string | null> {
+export async function unpacked(member: Uint8Array, most: number): Promise<string | null> {
   const packed = new Blob([new Uint8Array(member)]).stream();
   const reader = packed.pipeThrough(new DecompressionStream("gzip")).getReader();
   const decoder = new TextDecoder();
@@ -60,9 +60,12 @@ async function unpacked(member: Uint8Array, most: number): Promise<string | null
 }
 
 /** The text of all blocks, as far as it is within the bound; and whether that is all. */
-export async function textOf(bytes: Uint8Array): Promise<{ text: string; whole: boolean }> {
+export async function textOf(
+  bytes: Uint8Array,
+  most = MOST_TEXT,
+): Promise<{ text: string; whole: boolean }> {
   const texts: string[] = [];
-  let left = MOST_TEXT;
+  let left = most;
   for (const member of members(bytes)) {
     const text = await unpacked(member, left);
     if (text === null) return { text: texts.join(""), whole: false };
@@ -97,39 +100,46 @@ function eventOf(line: string): Event | null {
 
 /** Reads a recording's text; `null` when its first line is no header. */
 export function parse(text: string): Recording | null {
-  const lines = text.split("\n");
+  const first = text.split("\n", 1)[0] ?? "";
   let header: { version?: unknown; width?: unknown; height?: unknown };
   try {
-    header = JSON.parse(lines[0] ?? "") as typeof header;
+    header = JSON.parse(first) as typeof header;
   } catch {
     return null;
   }
   if (header?.version !== 2) return null;
-  const recording: Recording = {
-    ...bounded(Number(header.width), Number(header.height)),
-    events: [],
-    unreadable: 0,
-  };
-  let last = 0;
-  for (const line of lines.slice(1)) {
+  const size = bounded(Number(header.width), Number(header.height));
+  return { ...size, ...eventsOf(text.slice(first.length), 0) };
+}
+
+/** Reads lines behind the first; none of the events is before `start`. */
+export function eventsOf(text: string, start: number): { events: Event[]; unreadable: number } {
+  const events: Event[] = [];
+  let [last, unreadable] = [start, 0];
+  for (const line of text.split("\n")) {
     if (line === "") continue;
     const event = eventOf(line);
     if (!event) {
-      recording.unreadable += 1;
+      unreadable += 1;
     } else if (event.code !== "z") {
       last = Math.max(last, event.at);
-      recording.events.push({ ...event, at: last });
+      events.push({ ...event, at: last });
     }
   }
-  return recording;
+  return { events, unreadable };
+}
+
+/** The last of these places that is at or before a time; the first when there is none. */
+export function lastAt(places: readonly { at: number }[], at: number): number {
+  return Math.max(0, upTo(places, at) - 1);
 }
 
 /** The number of events at or before a time. */
-export function upTo(events: readonly Event[], at: number): number {
+export function upTo(events: readonly { at: number }[], at: number): number {
   let [low, high] = [0, events.length];
   while (low < high) {
     const middle = (low + high) >> 1;
-    if ((events[middle] as Event).at <= at) low = middle + 1;
+    if ((events[middle] as { at: number }).at <= at) low = middle + 1;
     else high = middle;
   }
   return low;
@@ -144,12 +154,26 @@ export function plain(text: string): string {
     .replace(/[\x00-\x08\x0b-\x1f\x7f]/g, "");
 }
 
-/** The first output behind event `from` in which a text stands, letter case apart; -1: none. */
-export function find(events: readonly Event[], text: string, from: number): number {
+/**
+ * The first event at or behind `from` whose output completes a text, letter case and control sequences
+ * apart; -1: none. The text may have come in several events.
+ */
+export function found(events: readonly Event[], text: string, from: number): number {
   const wanted = text.toLowerCase();
-  return events.findIndex(
-    (event, n) => n >= from && event.code === "o" && plain(event.text).toLowerCase().includes(wanted),
-  );
+  let before = "";
+  for (const [n, event] of events.entries()) {
+    if (event.code !== "o") continue;
+    const output = before + plain(event.text).toLowerCase();
+    if (n >= from && output.includes(wanted)) return n;
+    before = wanted.length > 1 ? output.slice(1 - wanted.length) : "";
+  }
+  return -1;
+}
+
+/** All output as text. */
+export function outputOf(events: readonly Event[]): string {
+  const output = events.filter((event) => event.code === "o").map((event) => event.text);
+  return plain(output.join(""));
 }
 
 /** Seconds as `1:02:03` or `2:03`. */

@@ -44,7 +44,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &["towline-evidence", "towline-files", "towline-policy", "towline-ssm", "towline-wire"],
     ),
     ("towline-testkit", &["towline-wire", "towline-ssm"]),
-    ("towline-e2e", &["towline-wire", "towline-ssm", "towline-testkit"]),
+    ("towline-e2e", &["towline-wire", "towline-ssm", "towline-evidence", "towline-testkit"]),
     ("xtask", &["towline-testkit"]),
 ];
 

@@ -102,6 +102,9 @@ impl Api {
             Operation::RotateDeviceKey => json(self.rotate_device_key(call, parse(body)?).await),
             Operation::RevokeDeviceKey => json(self.revoke_device_key(call, parse(body)?).await),
             Operation::GetRecording => json(self.get_recording(call, parse(body)?).await),
+            Operation::GetRecordingIndex => {
+                json(self.get_recording_index(call, parse(body)?).await)
+            }
             Operation::LookupEvents => json(self.lookup_events(call, parse(body)?).await),
             Operation::CreateDocument => json(self.create_document(call, parse(body)?).await),
             Operation::UpdateDocument => json(self.update_document(call, parse(body)?).await),

@@ -1,20 +1,15 @@
-//! What is on record, for those who may see it: recordings, and events of the audit trail.
+//! Events of the audit trail, for those who may see them.
 //!
 //! # Invariants
-//! - A recording is read by the right to its session (`towline:GetRecording`), piece by piece:
-//!   memory is one piece. Whose it is stands in the recording itself: the session's row goes first.
 //! - A search looks at a bounded number of lines for a bounded time, and then gives a token to go on,
 //!   found or not. Searches have connections to the store of their own.
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use tokio::time::Instant;
 use towline_host::clock::UnixMillis;
 use towline_ssm::api::evidence::{
-    Event, EventResource, GetRecordingRequest, GetRecordingResponse, LookupAttribute,
-    LookupEventsRequest, LookupEventsResponse, MAX_EVENTS,
+    Event, EventResource, LookupAttribute, LookupEventsRequest, LookupEventsResponse, MAX_EVENTS,
 };
 use towline_ssm::clock::EpochSeconds;
 use towline_ssm::error::{ApiError, ErrorCode};
@@ -23,58 +18,11 @@ use towline_ssm::ids::Realm;
 use super::authz::Question;
 use super::call::Call;
 use super::internal::{OrInternal as _, internal};
-use super::ownership::About;
 use super::service::Api;
 use crate::exports::trail;
-use crate::limits::{
-    EVENTS_PER_READ, MAX_SEARCHED_EVENTS, RECORDING_PIECE, SEARCH_TIME, SEARCH_WAIT,
-};
+use crate::limits::{EVENTS_PER_READ, MAX_SEARCHED_EVENTS, SEARCH_TIME, SEARCH_WAIT};
 
 impl Api {
-    pub(super) async fn get_recording(
-        &self,
-        call: &Call,
-        request: GetRecordingRequest,
-    ) -> Result<GetRecordingResponse, ApiError> {
-        let session = self.authorize_session(call, &request.session_id, About::Record).await?;
-        let none = || {
-            ApiError::new(
-                ErrorCode::DoesNotExistException,
-                "there is no recording of such a session",
-            )
-        };
-        // A recording outlives the session's row; its name then has to be one that a session may
-        // have.
-        if session.is_none() && request.session_id.parse::<towline_ssm::ids::SessionId>().is_err() {
-            return Err(none());
-        }
-        let evidence = &self.parts.evidence;
-        let object = evidence.recorder.object(&request.session_id);
-        if let Some(file) = evidence.recorder.local(&request.session_id) {
-            let (bytes, length) =
-                tokio::task::spawn_blocking(move || read_local(&file, request.offset))
-                    .await
-                    .map_err(|error| unreadable(&error))?
-                    .map_err(|error| unreadable(&error))?;
-            return Ok(answer(&bytes, request.offset, length, object, false));
-        }
-        let length = match evidence.sink.length(&object).await {
-            Ok(Some(length)) => length,
-            Ok(None) => return Err(none()),
-            Err(error) => return Err(internal("cannot find a recording", &error)),
-        };
-        let end = request.offset.saturating_add(RECORDING_PIECE).min(length);
-        if request.offset >= end {
-            return Ok(answer(&[], request.offset, length, object, true));
-        }
-        let bytes = evidence
-            .sink
-            .read(&object, request.offset..end)
-            .await
-            .map_err(|error| unreadable(&error))?;
-        Ok(answer(&bytes, request.offset, length, object, true))
-    }
-
     pub(super) async fn lookup_events(
         &self,
         call: &Call,
@@ -155,32 +103,6 @@ fn find(
         }
     }
     (found, last)
-}
-
-fn unreadable(error: &dyn std::fmt::Display) -> ApiError {
-    internal("cannot read a recording", &error)
-}
-
-fn read_local(file: &std::path::Path, offset: u64) -> std::io::Result<(Vec<u8>, u64)> {
-    use std::io::{Read as _, Seek as _, SeekFrom};
-    let mut file = std::fs::File::open(file)?;
-    let length = file.metadata()?.len();
-    file.seek(SeekFrom::Start(offset))?;
-    let mut bytes = Vec::new();
-    file.take(RECORDING_PIECE).read_to_end(&mut bytes)?;
-    Ok((bytes, length))
-}
-
-fn answer(
-    bytes: &[u8],
-    offset: u64,
-    length: u64,
-    object: String,
-    finished: bool,
-) -> GetRecordingResponse {
-    let next = offset.saturating_add(bytes.len() as u64);
-    let next_offset = (next < length && !bytes.is_empty()).then_some(next);
-    GetRecordingResponse { data: STANDARD.encode(bytes), next_offset, object, finished }
 }
 
 /// The event of a line, and the ARN of the user behind it where that is another.

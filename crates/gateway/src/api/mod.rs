@@ -43,6 +43,7 @@ mod paging;
 mod policy_cache;
 mod principals;
 mod providers;
+mod recordings;
 mod removal;
 mod replay;
 mod resolution;

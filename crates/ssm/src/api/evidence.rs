@@ -14,7 +14,7 @@ use crate::ids::MAX_SESSION_ID;
 /// Most events of one answer, of CloudTrail's model.
 pub const MAX_EVENTS: i64 = 50;
 
-/// Asks for a piece of a session's recording.
+/// Asks for a piece of a session's recording, or of the recording's index.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetRecordingRequest {
@@ -23,15 +23,20 @@ pub struct GetRecordingRequest {
     /// Where the piece begins, bytes; 0 when absent.
     #[serde(default)]
     pub offset: u64,
+    /// Most bytes; the gateway may give fewer. Absent: as many as one answer holds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub length: Option<u64>,
 }
 
 impl Request for GetRecordingRequest {
     fn check(&self, v: &mut Violations) {
         v.length("SessionId", &self.session_id, 1, MAX_SESSION_ID);
+        v.require(self.length != Some(0), "Length", "be at least 1");
     }
 }
 
-/// A piece of a recording: asciicast v2, gzip.
+/// A piece of a recording: asciicast v2, gzip. Of an index: a file that
+/// `docs/decisions/0165-recordings-have-an-index.md` describes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct GetRecordingResponse {
@@ -40,7 +45,10 @@ pub struct GetRecordingResponse {
     /// Where the next one begins; absent when this was the last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_offset: Option<u64>,
-    /// Key of the recording in the sink.
+    /// Bytes of the whole, as far as it has got; 0: there is no index.
+    #[serde(default)]
+    pub size: u64,
+    /// Key of the recording, or of the index, in the sink.
     pub object: String,
     /// Whether the recording is finished; if not, it ends where the gateway has got to.
     pub finished: bool,

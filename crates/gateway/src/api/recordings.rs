@@ -1,0 +1,125 @@
+//! Recordings and their indexes, for those who may see them.
+//!
+//! Data flow: a range of bytes -> the file on this disk, or the object in the sink -> one answer.
+//!
+//! # Invariants
+//! - A recording and its index are read by one right, `towline:GetRecording` on the session, piece by
+//!   piece: memory is one piece. Whose it is stands in the recording itself: the session's row goes
+//!   first.
+
+use std::io::{ErrorKind, Read as _, Seek as _, SeekFrom};
+use std::path::PathBuf;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use towline_ssm::api::evidence::{GetRecordingRequest, GetRecordingResponse};
+use towline_ssm::error::{ApiError, ErrorCode};
+use towline_ssm::ids::SessionId;
+
+use super::call::Call;
+use super::internal::internal;
+use super::ownership::About;
+use super::service::Api;
+use crate::limits::RECORDING_PIECE;
+
+impl Api {
+    pub(super) async fn get_recording(
+        &self,
+        call: &Call,
+        request: GetRecordingRequest,
+    ) -> Result<GetRecordingResponse, ApiError> {
+        self.authorize_recording(call, &request.session_id).await?;
+        let recorder = &self.parts.evidence.recorder;
+        let session = &request.session_id;
+        let (local, goes_on) = (recorder.local(session), recorder.is_recording(session));
+        let piece = self.piece_of(local, recorder.object(session), &request).await?;
+        let piece = piece.ok_or_else(none)?;
+        Ok(GetRecordingResponse { finished: !goes_on, ..piece })
+    }
+
+    pub(super) async fn get_recording_index(
+        &self,
+        call: &Call,
+        request: GetRecordingRequest,
+    ) -> Result<GetRecordingResponse, ApiError> {
+        self.authorize_recording(call, &request.session_id).await?;
+        let recorder = &self.parts.evidence.recorder;
+        let session = &request.session_id;
+        let (local, object) = (recorder.local_index(session), recorder.index_object(session));
+        if let Some(piece) = self.piece_of(local, object.clone(), &request).await? {
+            return Ok(piece);
+        }
+        // A recording without an index is no error: a client reads it from its beginning.
+        let recorded = recorder.local(session).is_some()
+            || self.size_of(&recorder.object(session)).await?.is_some();
+        let without = GetRecordingResponse { object, finished: true, ..Default::default() };
+        recorded.then_some(without).ok_or_else(none)
+    }
+
+    /// Whether the caller may read this recording.
+    async fn authorize_recording(&self, call: &Call, id: &str) -> Result<(), ApiError> {
+        let session = self.authorize_session(call, id, About::Record).await?;
+        // A recording outlives the session's row; its name then has to be one that a session may
+        // have.
+        if session.is_none() && id.parse::<SessionId>().is_err() {
+            return Err(none());
+        }
+        Ok(())
+    }
+
+    /// The wanted piece of a file or an object; `None` when there is neither.
+    async fn piece_of(
+        &self,
+        local: Option<PathBuf>,
+        object: String,
+        request: &GetRecordingRequest,
+    ) -> Result<Option<GetRecordingResponse>, ApiError> {
+        let offset = request.offset;
+        let most = request.length.unwrap_or(RECORDING_PIECE).min(RECORDING_PIECE);
+        if let Some(file) = local {
+            let read = tokio::task::spawn_blocking(move || read_local(&file, offset, most));
+            match read.await.map_err(|error| unreadable(&error))? {
+                Ok((bytes, size)) => return Ok(Some(answer(&bytes, offset, size, object))),
+                // It has just gone to the sink.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(unreadable(&error)),
+            }
+        }
+        let Some(size) = self.size_of(&object).await? else { return Ok(None) };
+        let end = offset.saturating_add(most).min(size);
+        if offset >= end {
+            return Ok(Some(answer(&[], offset, size, object)));
+        }
+        let read = self.parts.evidence.sink.read(&object, offset..end).await;
+        let bytes = read.map_err(|error| unreadable(&error))?;
+        Ok(Some(answer(&bytes, offset, size, object)))
+    }
+
+    async fn size_of(&self, object: &str) -> Result<Option<u64>, ApiError> {
+        let length = self.parts.evidence.sink.length(object).await;
+        length.map_err(|error| internal("cannot find a recording", &error))
+    }
+}
+
+fn none() -> ApiError {
+    ApiError::new(ErrorCode::DoesNotExistException, "there is no recording of such a session")
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> ApiError {
+    internal("cannot read a recording", &error)
+}
+
+fn read_local(file: &std::path::Path, offset: u64, most: u64) -> std::io::Result<(Vec<u8>, u64)> {
+    let mut file = std::fs::File::open(file)?;
+    let length = file.metadata()?.len();
+    file.seek(SeekFrom::Start(offset))?;
+    let mut bytes = Vec::new();
+    file.take(most).read_to_end(&mut bytes)?;
+    Ok((bytes, length))
+}
+
+fn answer(bytes: &[u8], offset: u64, size: u64, object: String) -> GetRecordingResponse {
+    let next = offset.saturating_add(bytes.len() as u64);
+    let next_offset = (next < size && !bytes.is_empty()).then_some(next);
+    GetRecordingResponse { data: STANDARD.encode(bytes), next_offset, size, object, finished: true }
+}
