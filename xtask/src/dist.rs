@@ -14,19 +14,19 @@ pub(crate) mod build;
 pub(crate) mod class;
 pub(crate) mod cross;
 pub(crate) mod digest;
-mod sbom;
+pub(crate) mod sbom;
 pub(crate) mod size;
-mod toolchain;
+pub(crate) mod toolchain;
 
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
-use crate::{console, package, web};
+use crate::{console, laptop, package, web};
 use build::Built;
 use class::{Class, Program};
 
 /// How `dist` is called.
-const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --check-cross | --sizes CLASS";
+const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --laptops | --check-cross | --sizes CLASS";
 
 /// `cargo xtask dist WORDS…`.
 ///
@@ -36,6 +36,10 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     match words {
         ["--twice", class] => build::same_again(&Class::read(class)?),
         ["--check-cross"] => cross::check(),
+        ["--laptops"] => {
+            laptop::archives(&package::version())?;
+            digest::write_sums(&package::folder())
+        }
         ["--pack", class] => package::all(&Class::read(class)?, &package::version()),
         ["--sizes", class] => size::write(&Class::read(class)?),
         _ => all(&Wanted::read(words)?),
@@ -94,7 +98,7 @@ fn all(wanted: &Wanted) -> Outcome {
             interrupt::check()?;
             let built = build::build(class, *program)?;
             let sbom = build::out(class).join(format!("{}.cdx.json", program.file()));
-            sbom::write(class, *program, &built.path, &sbom)?;
+            sbom::write(&class.triple, *program, &built.path, &sbom)?;
             let most = if *program == Program::Agent { Some(class.most_bytes()?) } else { None };
             if most.is_some_and(|most| built.bytes > most) {
                 over.push(class.name.clone());

@@ -18,6 +18,7 @@ mod fleet;
 mod flood;
 mod flood_strangers;
 mod fuzz;
+mod laptop;
 mod package;
 mod programs;
 mod qemu;
@@ -74,6 +75,12 @@ const COMMANDS: &[(&str, &str)] = &[
     ("trail [EVENTS] [--write]", "searches of an audit trail of 1,000,000 events"),
     ("fleet-upgrade [DEVICES]", "devices upgraded from a repository while shells are open"),
     ("dist [--target CLASS] ...", "static programs for devices, and packages of them"),
+    ("dist --laptops", "archives of the command line for Windows and macOS"),
+    (
+        "windows [--build]",
+        "the command line for Windows, and the end-to-end suite with it under Wine",
+    ),
+    ("macos", "the command line for macOS, its load commands checked; it is not run"),
     ("qemu [CLASS... | debian [SUITE] | --table]", "the packaged agent on virtual devices"),
     ("qemu servers CLASS", "static gateway and CLI of another class under emulation"),
     ("packages", "rpm, apk, ipk and tarball installed in root file systems"),
@@ -124,6 +131,8 @@ fn command(words: &[&str]) -> Outcome {
         ["flood-strangers", more @ ..] => flood_strangers::command(more),
         ["fuzz", more @ ..] => fuzz::command(more),
         ["dist", more @ ..] => dist::command(more),
+        ["windows", more @ ..] => laptop::windows(more),
+        ["macos"] => laptop::macos(),
         ["qemu", more @ ..] => qemu::command(more),
         ["fleet-upgrade", more @ ..] => fleet::command(more),
         ["packages"] => package::rooted::try_all(),

@@ -85,7 +85,10 @@ pub(crate) fn gather(which: Agent) -> Outcome {
 }
 
 /// Replaces `to` by `from`: as a second name of the same file, or as a copy.
-fn put(from: &Path, to: &Path) -> Outcome {
+///
+/// # Errors
+/// `from` is not built.
+pub(crate) fn put(from: &Path, to: &Path) -> Outcome {
     let beside = to.with_extension("new");
     // Left over from a run that was interrupted.
     let _ = std::fs::remove_file(&beside);

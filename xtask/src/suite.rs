@@ -207,7 +207,10 @@ fn examples(python: &Path) -> Outcome {
 }
 
 /// Tells tests where Python and node's modules are.
-fn equip(command: &mut Command, python: &Path) -> Outcome {
+///
+/// # Errors
+/// The modules cannot be installed.
+pub(crate) fn equip(command: &mut Command, python: &Path) -> Outcome {
     command.env(setup::PYTHON, python).env("NODE_PATH", setup::node_modules()?);
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 use towline_testkit::{Outcome, Trouble, files};
 
-use super::class::{Class, Program};
+use super::class::Program;
 use super::digest;
 use crate::run;
 
@@ -19,8 +19,8 @@ use crate::run;
 ///
 /// # Errors
 /// Cargo does not know the program.
-pub(crate) fn write(class: &Class, program: Program, binary: &Path, to: &Path) -> Outcome {
-    let metadata = metadata(&class.triple)?;
+pub(crate) fn write(triple: &str, program: Program, binary: &Path, to: &Path) -> Outcome {
+    let metadata = metadata(triple)?;
     let reached = reached(&metadata, program.file())?;
     let version = text(find(&metadata, program.file())?, "version");
     let mut components: Vec<Value> = Vec::new();
@@ -40,7 +40,7 @@ pub(crate) fn write(class: &Class, program: Program, binary: &Path, to: &Path) -
             "name": program.file(),
             "version": version,
             "hashes": [{ "alg": "SHA-256", "content": digest::sha256(&std::fs::read(binary)?) }],
-            "properties": [{ "name": "towline:target", "value": class.triple }],
+            "properties": [{ "name": "towline:target", "value": triple }],
         }},
         "components": components,
     });

@@ -140,6 +140,32 @@ impl Toolchain {
     }
 }
 
+/// `cargo WORD` for an operator's machine, with std of rustup, which gets it if it can.
+///
+/// # Errors
+/// There is no std for the triple: what to type.
+pub(crate) fn with_rustup(triple: &str, mut cargo: Command, word: &str) -> Outcome<Command> {
+    if !rustup_has(triple) {
+        let mut add = Command::new("rustup");
+        add.current_dir(workspace()).args(["target", "add", triple]);
+        run::checked(add)?;
+    }
+    cargo.arg(word).env("RUSTFLAGS", remaps().join(" ")).env_remove("CARGO_ENCODED_RUSTFLAGS");
+    cargo.env("SOURCE_DATE_EPOCH", super::build::commit_time()?.to_string());
+    Ok(cargo)
+}
+
+/// `cargo zigbuild` for an operator's machine, with std of rustup.
+///
+/// # Errors
+/// There is no std for the triple, or no zig.
+pub(crate) fn with_zig(triple: &str) -> Outcome<Command> {
+    let bin = zig()?.join("bin");
+    let mut cargo = Command::new(bin.join("cargo-zigbuild"));
+    cargo.current_dir(workspace()).env("CARGO_ZIGBUILD_ZIG_PATH", bin.join("python-zig"));
+    with_rustup(triple, cargo, "zigbuild")
+}
+
 /// Paths of the machine that builds, by what they are called inside the binary.
 fn remaps() -> Vec<String> {
     let home = std::env::var_os("HOME").map_or_else(|| PathBuf::from("/"), PathBuf::from);

@@ -20,6 +20,7 @@ use super::error::SessionError;
 use super::outlet::Outlet;
 use super::streams::Streams;
 use crate::limits::{INPUT_READ, MAX_TYPED_AHEAD, TYPED_AHEAD_STUCK};
+use crate::output::complain;
 use crate::platform::{self, Access, LocalStream, RawMode, Signals, is_terminal, size_of};
 use crate::terminal::escape::{Action, Escapes};
 use crate::terminal::status::StatusLine;
@@ -57,6 +58,9 @@ impl Local {
     pub(super) fn open(manner: Manner) -> Result<Self, SessionError> {
         let stdin = io::stdin();
         let on_terminal = manner.terminal && manner.input && is_terminal(&stdin);
+        if let Some(notice) = platform::notice(&stdin).filter(|_| manner.terminal && manner.input) {
+            complain(notice);
+        }
         let failed = |what| move |why: io::Error| SessionError::Local { what, why };
         let signals = Signals::listen(on_terminal, manner.guest)
             .map_err(failed("cannot listen to signals"))?;

@@ -12,7 +12,9 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, mkdirat, openat, statat};
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, RawMode, Stat, fstat, mkdirat, openat, statat,
+};
 use rustix::io::Errno;
 
 use crate::fault::Fault;
@@ -51,6 +53,8 @@ pub struct Seen {
 }
 
 impl Seen {
+    // These numbers have other widths on other systems.
+    #[allow(clippy::unnecessary_cast, clippy::useless_conversion)]
     pub(crate) fn of(stat: &Stat) -> Self {
         let kind = match FileType::from_raw_mode(stat.st_mode) {
             FileType::RegularFile => Kind::File,
@@ -63,11 +67,11 @@ impl Seen {
         Self {
             kind,
             size: u64::try_from(stat.st_size).unwrap_or(0),
-            mode: stat.st_mode & 0o7777,
+            mode: u32::from(stat.st_mode) & 0o7777,
             uid: stat.st_uid,
             gid: stat.st_gid,
             has_one_name: stat.st_nlink == 1,
-            identity: (stat.st_dev, stat.st_ino),
+            identity: (stat.st_dev as u64, stat.st_ino),
         }
     }
 }
@@ -80,7 +84,12 @@ pub struct Place {
     path: PathBuf,
 }
 
-const DIRECTORY: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+const DIRECTORY: OFlags = ONLY_TO_GO_THROUGH.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// Linux opens a directory that may be gone through and not be read.
+#[cfg(target_os = "linux")]
+const ONLY_TO_GO_THROUGH: OFlags = OFlags::PATH;
+#[cfg(not(target_os = "linux"))]
+const ONLY_TO_GO_THROUGH: OFlags = OFlags::RDONLY;
 
 impl Place {
     /// The place of `path`. A symbolic link on the way is refused.
@@ -197,7 +206,7 @@ impl Place {
     /// # Errors
     /// [`Fault::Link`], [`Fault::NotADirectory`], or what the system says.
     pub fn make_directory(&self, mode: u32) -> Result<(), Fault> {
-        match mkdirat(&self.directory, &self.name, Mode::from_raw_mode(mode & 0o777)) {
+        match mkdirat(&self.directory, &self.name, Mode::from_raw_mode((mode & 0o777) as RawMode)) {
             Err(Errno::EXIST) => match self.look()?.map(|seen| seen.kind) {
                 Some(Kind::Directory) => Ok(()),
                 Some(Kind::Link) => Err(self.link()),

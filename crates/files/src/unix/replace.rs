@@ -9,8 +9,8 @@ use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::AsFd;
 
 use rustix::fs::{
-    FlockOperation, Gid, Mode, OFlags, RenameFlags, Uid, fchmod, fchown, flistxattr, flock, fstat,
-    renameat, renameat_with,
+    FlockOperation, Gid, Mode, OFlags, RawMode, RenameFlags, Uid, fchmod, fchown, flistxattr,
+    flock, fstat, renameat, renameat_with,
 };
 use rustix::io::Errno;
 
@@ -46,7 +46,7 @@ pub(crate) fn install(place: &Place, partial: &mut Partial, mode: u32) -> Result
 }
 
 fn make(place: &Place, partial: &Partial, mode: u32) -> Result<(), Errno> {
-    fchmod(&partial.file, Mode::from_raw_mode(mode & 0o777))?;
+    fchmod(&partial.file, Mode::from_raw_mode((mode & 0o777) as RawMode))?;
     rustix::fs::fsync(&partial.file)?;
     if !partial.is_at_its_name(place) {
         return Err(Errno::STALE);
@@ -83,7 +83,7 @@ fn resembles(partial: &Partial, there: &Seen) -> bool {
     let owner = (ours.st_uid != there.uid).then(|| Uid::from_raw(there.uid));
     let group = (ours.st_gid != there.gid).then(|| Gid::from_raw(there.gid));
     let owned = (owner.is_none() && group.is_none()) || fchown(&partial.file, owner, group).is_ok();
-    owned && fchmod(&partial.file, Mode::from_raw_mode(there.mode)).is_ok()
+    owned && fchmod(&partial.file, Mode::from_raw_mode(there.mode as RawMode)).is_ok()
 }
 
 /// Access lists, labels, capabilities. A file that cannot be read is taken to have none.

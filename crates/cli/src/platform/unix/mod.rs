@@ -32,5 +32,11 @@ pub(crate) use tty::{is_terminal, size_of};
 /// Whether a program can stop itself, as the job control of a shell does.
 pub(crate) const CAN_SUSPEND: bool = true;
 
+/// What an operator must know of the terminal behind `input`: nothing here.
+#[must_use]
+pub(crate) const fn notice(_input: &std::io::Stdin) -> Option<&'static str> {
+    None
+}
+
 /// A terminal draws colours and sequences as it is.
 pub(crate) const fn prepare() {}

@@ -35,9 +35,8 @@ impl Signals {
             .iter()
             .filter(|signal| ignored >> (signal.number() - 1) & 1 == 0 || heeded(signal));
         let terminal = OF_A_TERMINAL.iter().filter(|_| raw_terminal);
-        let sources = wanted
-            .chain(terminal)
-            .map(|&s| Ok((s, signal(SignalKind::from_raw(s.number().into()))?)));
+        let sources =
+            wanted.chain(terminal).map(|&s| Ok((s, signal(SignalKind::from_raw(here(s)))?)));
         sources.collect::<io::Result<_>>().map(Self)
     }
 
@@ -80,6 +79,21 @@ impl Interrupts {
 pub(crate) fn suspend() {
     // Here this program stands still until SIGCONT.
     let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::STOP);
+}
+
+/// The number of a signal on this system.
+fn here(of: Signal) -> i32 {
+    use rustix::process::Signal as Here;
+    match of {
+        Signal::Hangup => Here::HUP,
+        Signal::Interrupt => Here::INT,
+        Signal::Quit => Here::QUIT,
+        Signal::Terminate => Here::TERM,
+        Signal::WindowChange => Here::WINCH,
+        Signal::Stop => Here::TSTP,
+        Signal::Continue => Here::CONT,
+    }
+    .as_raw()
 }
 
 /// The signals that this program was started to ignore, a bit each, lowest first.

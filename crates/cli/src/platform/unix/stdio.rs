@@ -7,6 +7,7 @@
 //! | what it is | how it is used |
 //! |---|---|
 //! | terminal, pipe | opened anew through `/proc/self/fd`: a description of our own, non-blocking |
+//! | on macOS, where only terminals can be opened anew | by the terminal's path |
 //! | terminal that may not be opened anew (after `su`) | the same through `/dev/tty` |
 //! | socket | each call says that it must not wait |
 //! | regular file, `/dev/null` | they never wait long: used as they are |
@@ -205,8 +206,7 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
 fn reopen(fd: BorrowedFd<'_>, access: Access) -> Option<OwnedFd> {
     let direction = if access == Access::Read { OFlags::RDONLY } else { OFlags::WRONLY };
     let flags = direction | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
-    if let Ok(own) = open(path, flags, Mode::empty()) {
+    if let Some(own) = path_of(fd).and_then(|path| open(path, flags, Mode::empty()).ok()) {
         return Some(own);
     }
     if !rustix::termios::isatty(fd) {
@@ -215,6 +215,19 @@ fn reopen(fd: BorrowedFd<'_>, access: Access) -> Option<OwnedFd> {
     let own = open("/dev/tty", flags, Mode::empty()).ok()?;
     // Only when it is the same terminal: both must be led by the same session.
     (rustix::termios::tcgetsid(&own).ok()? == rustix::termios::tcgetsid(fd).ok()?).then_some(own)
+}
+
+/// A path that opens what is behind `fd` anew.
+#[cfg(not(target_os = "macos"))]
+fn path_of(fd: BorrowedFd<'_>) -> Option<String> {
+    Some(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+/// On macOS `/dev/fd` gives the same description again, so only terminals have such a path; kqueue
+/// takes it, and not `/dev/tty`.
+#[cfg(target_os = "macos")]
+fn path_of(fd: BorrowedFd<'_>) -> Option<std::ffi::CString> {
+    rustix::termios::ttyname(fd, Vec::new()).ok()
 }
 
 #[cfg(test)]

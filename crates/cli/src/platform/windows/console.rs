@@ -6,7 +6,7 @@
 //! # Invariants
 //! - One console at a time: a process has one.
 
-use std::io;
+use std::io::{self, IsTerminal};
 use std::os::windows::io::{AsHandle, OwnedHandle};
 use std::sync::{Mutex, Once, PoisonError};
 
@@ -27,6 +27,15 @@ pub(crate) fn size_of(handle: impl AsHandle) -> Option<Size> {
 #[must_use]
 pub(crate) fn is_terminal(handle: impl AsHandle) -> bool {
     calls::mode(handle.as_handle()).is_ok()
+}
+
+/// What an operator must know of the terminal behind `input`, if anything.
+#[must_use]
+pub(crate) fn notice(input: &(impl AsHandle + IsTerminal)) -> Option<&'static str> {
+    (input.is_terminal() && !is_terminal(input)).then_some(
+        "this window is not a Windows console, so input is sent line by line: use Windows Terminal, \
+         or start towline with winpty",
+    )
 }
 
 /// Makes the console of this program draw colours and sequences.

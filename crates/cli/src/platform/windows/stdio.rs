@@ -6,6 +6,8 @@
 //! a thread and says `WouldBlock`; once they are written, the call that brings the same bytes again
 //! hears how many the system took.
 //!
+//! A console that is not raw is read by the line, with its own editing.
+//!
 //! # Invariants
 //! - One read or write at a time is under way, of at most [`PIECE`] bytes.
 //! - Bytes count as written when the system has taken them, not before.
@@ -24,6 +26,7 @@ use super::calls::{self, Event};
 use super::console::is_terminal;
 use super::signals;
 use crate::platform::Access;
+use crate::platform::console_modes::LINE_INPUT;
 use crate::platform::console_text::{Shown, Typed};
 
 /// Most bytes of one read or write.
@@ -168,7 +171,14 @@ impl Shared {
 impl End {
     fn read(&mut self, most: usize) -> io::Result<Vec<u8>> {
         match self {
-            Self::Keyboard(console, typed) => typed_bytes(console, typed),
+            Self::Keyboard(console, typed) if is_raw(console) => typed_bytes(console, typed),
+            // By the line, as the console edits it; Ctrl-Z at its begin is the end.
+            Self::Keyboard(..) => {
+                let mut bytes = vec![0; most];
+                let n = io::stdin().read(&mut bytes)?;
+                bytes.truncate(n);
+                Ok(bytes)
+            }
             Self::Screen(..) => Err(io::ErrorKind::Unsupported.into()),
             Self::File(file) => {
                 let mut bytes = vec![0; most];
@@ -213,6 +223,10 @@ impl End {
 #[must_use]
 pub(crate) fn is_reader_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(NOT_CONNECTED)
+}
+
+fn is_raw(console: &OwnedHandle) -> bool {
+    calls::mode(console.as_handle()).is_ok_and(|mode| mode & LINE_INPUT == 0)
 }
 
 /// Waits until something is typed. A change of size is told on the way.

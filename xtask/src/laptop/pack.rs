@@ -1,0 +1,92 @@
+//! Archives of the command line for Windows and macOS, and what their package managers want to know.
+//!
+//! | system | archive | managers |
+//! |---|---|---|
+//! | Windows | zip | Scoop (`towline.json`), winget (`towline.installer.yaml`) |
+//! | macOS | tar.gz | Homebrew (`towline.rb`), for both processors |
+//!
+//! # Invariants
+//! - A file of a manager names the archive by its SHA-256. Where archives are published is for the
+//!   publisher to write: the address is a placeholder.
+
+use std::path::Path;
+
+use towline_testkit::lab::programs::workspace;
+use towline_testkit::{Outcome, files};
+
+use super::System;
+use super::zip::{self, Member};
+use crate::console;
+use crate::dist::class::Program;
+use crate::dist::{build, digest, sbom};
+use crate::package::archive::{Style, gzip, tree};
+use crate::package::{Entry, folder};
+
+/// Beside the program in each archive.
+const TEXTS: &[&str] = &["LICENSE-APACHE", "LICENSE-MIT"];
+/// What package managers are told, by this system's folder in `packaging/laptop`.
+const SCOOP: &str = "towline.json";
+const WINGET: &str = "towline.installer.yaml";
+const HOMEBREW: &str = "towline.rb";
+
+/// Packs the program of a system.
+///
+/// # Errors
+/// A file is not there.
+pub(crate) fn archive(system: System, program: &Path, version: &str) -> Outcome {
+    let place = folder().join("laptop");
+    std::fs::create_dir_all(&place)?;
+    let stem = format!("towline-{version}-{}", system.name());
+    let materials = place.join(format!("{stem}.cdx.json"));
+    sbom::write(system.triple(), Program::Cli, program, &materials)?;
+    let time = build::commit_time()?;
+    let members = members(system, program, &materials, &stem)?;
+    let (name, bytes) = match system {
+        System::Windows => (format!("{stem}.zip"), zip::write(&members, time)?),
+        System::MacIntel | System::MacArm => {
+            let entries: Vec<Entry> = members.into_iter().map(entry).collect();
+            (format!("{stem}.tar.gz"), gzip(&tree(&entries, Style::Plain, time)?)?)
+        }
+    };
+    files::write(&place.join(&name), &bytes)?;
+    console::step(&format!("laptop/{name}: {} bytes", bytes.len()));
+    let managers: &[&str] = match system {
+        System::Windows => &[SCOOP, WINGET],
+        // One file names both archives: it is written once both are there.
+        System::MacIntel => &[],
+        System::MacArm => &[HOMEBREW],
+    };
+    managers.iter().try_for_each(|file| tell(file, &place, version))
+}
+
+fn members(system: System, program: &Path, materials: &Path, stem: &str) -> Outcome<Vec<Member>> {
+    let member = |name: &str, path: &Path| -> Outcome<Member> {
+        Ok(Member { name: format!("{stem}/{name}"), bytes: std::fs::read(path)? })
+    };
+    let mut members = vec![member(system.file(), program)?];
+    for text in TEXTS {
+        members.push(member(text, &workspace().join(text))?);
+    }
+    members.push(member("towline.cdx.json", materials)?);
+    Ok(members)
+}
+
+fn entry(member: Member) -> Entry {
+    let mode = if member.name.ends_with("/towline") { 0o755 } else { 0o644 };
+    Entry { path: member.name, mode, bytes: Some(member.bytes), config: false }
+}
+
+/// Writes a package manager's file with version and digests.
+fn tell(file: &str, place: &Path, version: &str) -> Outcome {
+    let mut text = std::fs::read_to_string(workspace().join("packaging/laptop").join(file))?;
+    text = text.replace("@VERSION@", version);
+    for system in super::ALL {
+        let mark = format!("@SHA256-{}@", system.name());
+        if text.contains(&mark) {
+            let ending = if *system == System::Windows { "zip" } else { "tar.gz" };
+            let archive = place.join(format!("towline-{version}-{}.{ending}", system.name()));
+            text = text.replace(&mark, &digest::sha256(&std::fs::read(archive)?));
+        }
+    }
+    files::write(&place.join(file), text)
+}
