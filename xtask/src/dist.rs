@@ -21,12 +21,12 @@ pub(crate) mod toolchain;
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, interrupt};
 
-use crate::{console, laptop, package, web};
+use crate::{console, package, web};
 use build::Built;
 use class::{Class, Program};
 
 /// How `dist` is called.
-const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --laptops | --check-cross | --sizes CLASS";
+const USAGE: &str = "usage: cargo xtask dist [--target CLASS|all] [--agent-only] [--package-version V] | --pack CLASS | --twice CLASS | --check-cross | --sizes CLASS";
 
 /// `cargo xtask dist WORDS…`.
 ///
@@ -36,10 +36,6 @@ pub(crate) fn command(words: &[&str]) -> Outcome {
     match words {
         ["--twice", class] => build::same_again(&Class::read(class)?),
         ["--check-cross"] => cross::check(),
-        ["--laptops"] => {
-            laptop::archives(&package::version())?;
-            digest::write_sums(&package::folder())
-        }
         ["--pack", class] => package::all(&Class::read(class)?, &package::version()),
         ["--sizes", class] => size::write(&Class::read(class)?),
         _ => all(&Wanted::read(words)?),

@@ -130,6 +130,7 @@ fn command(words: &[&str]) -> Outcome {
         ["trail", more @ ..] => stored_trail::command(more),
         ["flood-strangers", more @ ..] => flood_strangers::command(more),
         ["fuzz", more @ ..] => fuzz::command(more),
+        ["dist", "--laptops"] => laptop::archives(&package::version()),
         ["dist", more @ ..] => dist::command(more),
         ["windows", more @ ..] => laptop::windows(more),
         ["macos"] => laptop::macos(),

@@ -14,7 +14,7 @@ use std::path::Path;
 use towline_testkit::lab::programs::workspace;
 use towline_testkit::{Outcome, files};
 
-use super::System;
+use super::system::{ALL, System};
 use super::zip::{self, Member};
 use crate::console;
 use crate::dist::class::Program;
@@ -80,7 +80,7 @@ fn entry(member: Member) -> Entry {
 fn tell(file: &str, place: &Path, version: &str) -> Outcome {
     let mut text = std::fs::read_to_string(workspace().join("packaging/laptop").join(file))?;
     text = text.replace("@VERSION@", version);
-    for system in super::ALL {
+    for system in ALL {
         let mark = format!("@SHA256-{}@", system.name());
         if text.contains(&mark) {
             let ending = if *system == System::Windows { "zip" } else { "tar.gz" };

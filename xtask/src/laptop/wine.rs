@@ -18,7 +18,7 @@ use std::process::{Command, Stdio};
 use towline_testkit::lab::programs::{target_directory, workspace};
 use towline_testkit::{Outcome, Trouble, files};
 
-use super::MINGW;
+use super::system::MINGW;
 use crate::{console, programs, run, setup, suite};
 
 /// Where Debian has the program that runs programs of 64 bits alone.

@@ -98,7 +98,7 @@ fn dos_time(time: u64) -> u32 {
     let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let date = year.saturating_sub(1980) << 9 | month << 5 | day;
-    let clock = seconds / 3_600 << 11 | seconds / 60 % 60 << 5 | seconds % 60 / 2;
+    let clock = (seconds / 3_600) << 11 | (seconds / 60 % 60) << 5 | (seconds % 60 / 2);
     u32::try_from(date << 16 | clock).unwrap_or(0)
 }
 
