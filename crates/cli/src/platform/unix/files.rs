@@ -54,11 +54,12 @@ pub(crate) fn create_like(old: &Path, path: &Path) -> io::Result<File> {
 
 /// The mask for the modes of new files.
 #[must_use]
+#[allow(clippy::useless_conversion)] // it has sixteen bits on macOS
 pub(crate) fn umask() -> u32 {
     // It can only be read by setting it; no other thread makes files yet.
     let umask = rustix::process::umask(rustix::fs::Mode::empty());
     rustix::process::umask(umask);
-    umask.bits().into()
+    u32::from(umask.bits())
 }
 
 /// Permission bits of a file, nine of them.
