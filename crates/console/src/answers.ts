@@ -7,6 +7,12 @@
 import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { ApiError, call } from "./api.ts";
+import { type Topic, isTold, onChange } from "./events.ts";
+
+/** In turns, while the gateway tells of changes. */
+const TOLD_MS = 60_000;
+/** Least time from a change to the request that it causes. */
+const LEAST_MS = 100;
 
 export interface Answer<T> {
   /** The last answer. */
@@ -20,24 +26,27 @@ export interface Answer<T> {
 }
 
 /** Asks `target` when the page shows the part; `everyMs`: and in turns while the tab is in sight. */
-export function useAnswer<T>(target: string, body: object, everyMs = 0): Answer<T> {
-  return useRead(() => call<T>(target, body, true), JSON.stringify([target, body]), everyMs);
+export function useAnswer<T>(target: string, body: object, everyMs = 0, topic?: Topic): Answer<T> {
+  const key = JSON.stringify([target, body]);
+  return useRead(() => call<T>(target, body, true), key, everyMs, false, topic);
 }
 
 /**
  * The same with a function that reads; `key` names what it reads. `keeps`: the last answer stays in
- * sight while the one to another key is awaited.
+ * sight while the one to another key is awaited. `topic`: it is asked for when the gateway tells of a
+ * change, and then rarely in turns.
  */
 export function useRead<T>(
   read: () => Promise<T>,
   key: string,
   everyMs = 0,
   keeps = false,
+  topic?: Topic,
 ): Answer<T> {
   const value = useSignal<T | null>(null);
   const error = useSignal<unknown>(null);
   const at = useSignal(0);
-  const asker = useMemo(() => new Asker(read, { value, error, at }, everyMs), [key]);
+  const asker = useMemo(() => new Asker(read, { value, error, at }, everyMs, topic), [key]);
   useEffect(() => {
     if (!keeps) value.value = null;
     error.value = null;
@@ -51,20 +60,27 @@ class Asker<T> {
   private turn = 0;
   private timer: ReturnType<typeof setTimeout> | undefined;
   private over = false;
+  private deaf: (() => void) | undefined;
+  /** Changes that are told while an answer is awaited, or the tab is out of sight. */
+  private isStale = false;
+  private isAsking = false;
 
   constructor(
     private readonly read: () => Promise<T>,
     private readonly told: Pick<Answer<T>, "value" | "error" | "at">,
     private readonly everyMs: number,
+    private readonly topic?: Topic,
   ) {}
 
   begin(): void {
     this.over = false;
+    if (this.topic) this.deaf = onChange(this.topic, () => this.changed());
     this.ask();
   }
 
   end(): void {
     this.over = true;
+    this.deaf?.();
     this.turn += 1;
     clearTimeout(this.timer);
   }
@@ -73,12 +89,18 @@ class Asker<T> {
     if (this.over) return;
     clearTimeout(this.timer);
     this.turn += 1;
+    this.isStale = false;
+    this.isAsking = true;
     const turn = this.turn;
     const begun = Date.now();
     const done = (store: () => void, goesOn: boolean): void => {
       if (turn !== this.turn) return;
+      this.isAsking = false;
       store();
-      if (this.everyMs > 0 && goesOn) this.later(Math.max(this.everyMs, 4 * (Date.now() - begun)));
+      if (this.everyMs <= 0 || !goesOn) return;
+      const least = 4 * (Date.now() - begun);
+      if (this.isStale) this.later(Math.max(LEAST_MS, least));
+      else this.later(Math.max(this.topic && isTold.value ? TOLD_MS : this.everyMs, least));
     };
     this.read().then(
       (answer) =>
@@ -97,7 +119,14 @@ class Asker<T> {
     );
   }
 
+  private changed(): void {
+    if (this.over) return;
+    this.isStale = true;
+    if (!this.isAsking) this.later(LEAST_MS);
+  }
+
   private later(ms: number): void {
+    clearTimeout(this.timer);
     this.timer = setTimeout(() => (document.hidden ? this.later(ms) : this.ask()), ms);
   }
 }

@@ -45,6 +45,7 @@ export function DevicesPage({ place }: PageProps) {
     JSON.stringify([asked, reach.value]),
     EVERY_MS,
     true,
+    "devices",
   );
   const found = answer.value.value;
   return (
@@ -197,7 +198,7 @@ function Row({ device, index }: { device: Device; index: number }) {
 function OwnSessions({ devices }: { devices: Device[] }) {
   const owner = { key: "Owner", value: identity.value?.arn ?? "" };
   const body = { State: "Active", MaxResults: 50, Filters: [owner] };
-  const answer = useAnswer<{ Sessions: Listed[] }>("AmazonSSM.DescribeSessions", body, 5000);
+  const answer = useAnswer<{ Sessions: Listed[] }>("AmazonSSM.DescribeSessions", body, 5000, "sessions");
   const sessions = answer.value.value?.Sessions ?? [];
   if (sessions.length === 0) return null;
   const names = new Map(devices.map((device) => [device.InstanceId, nameOf(device)]));

@@ -12,6 +12,7 @@ import { useEffect } from "preact/hooks";
 import { identity, notice, signOut, whoIsIt, words } from "./api.ts";
 import { current } from "./current.ts";
 import { Dialog, ask } from "./dialog.tsx";
+import { listen } from "./events.ts";
 import { type Page, PAGES, type PageProps, type Place, keepsShell } from "./pages.ts";
 import { forget, forgetOthers } from "./saved.ts";
 import { LinkPage, arrive, link } from "./sign_in_link.tsx";
@@ -163,6 +164,7 @@ function start(): void {
   });
 }
 
+listen();
 const root = document.getElementById("app");
 if (root) render(<App />, root);
 start();

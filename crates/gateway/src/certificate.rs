@@ -16,8 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
+use rustls::RootCertStore;
+use rustls::client::WebPkiServerVerifier;
+use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::server::ParsedCertificate;
 use time::{Date, Month, OffsetDateTime, Time};
 use tokio::signal::unix::{SignalKind, signal};
@@ -99,6 +102,27 @@ impl Facts {
         }
         all
     }
+}
+
+/// Whether any browser trusts this chain for each of these names: they are names of DNS, certified by
+/// an authority that browsers know.
+#[must_use]
+pub fn is_public(chain: &Path, names: &[String], now: UnixMillis) -> bool {
+    let Ok(bytes) = files::read(chain, MAX_CONFIG_FILE) else { return false };
+    let chain: Vec<CertificateDer<'_>> = CertificateDer::pem_slice_iter(&bytes).flatten().collect();
+    let Some((leaf, between)) = chain.split_first() else { return false };
+    let roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), provider).build();
+    let (Ok(verifier), Ok(seconds)) = (verifier, u64::try_from(now.0 / 1000)) else { return false };
+    let now = UnixTime::since_unix_epoch(Duration::from_secs(seconds));
+    let is_trusted = |name: &String| match ServerName::try_from(name.as_str()) {
+        Ok(name @ ServerName::DnsName(_)) => {
+            verifier.verify_server_cert(leaf, between, &name, &[], now).is_ok()
+        }
+        _ => false,
+    };
+    !names.is_empty() && names.iter().all(is_trusted)
 }
 
 /// The certificate in use.
@@ -292,6 +316,18 @@ mod tests {
         let near = facts.not_after.minus(day);
         assert!(facts.fault(near).is_none() && facts.complaints(near)[0].contains("expires on"));
         assert!(facts.fault(facts.not_after.plus(day)).unwrap().contains("expired on"));
+    }
+
+    #[test]
+    fn a_certificate_of_a_private_authority_is_not_public() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("server.pem");
+        let names = ["gateway.example".to_owned()];
+        let fresh = certs::make(&names, &[]).unwrap();
+        files::create_private(&path, fresh.chain_pem.as_bytes()).unwrap();
+        let now = Facts::read(&path, &names).unwrap().not_before.plus(DAY);
+        assert!(!is_public(&path, &names, now));
+        assert!(!is_public(&dir.path().join("absent.pem"), &names, now));
     }
 
     #[test]

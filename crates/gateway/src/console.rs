@@ -7,6 +7,8 @@
 //!   as scripts included, and the page cannot be put into a frame.
 //! - The name of an asset holds the hash of its content, so it may be kept for ever; the page is
 //!   never kept.
+//! - A browser is told to use https alone only where a public authority certifies each name: with a
+//!   private one, a browser that has lost its trust could not get past its warning.
 //! - A program that was built without the files says how to get them.
 //!
 //! # Not here
@@ -44,10 +46,22 @@ const HEADERS: &[(&str, &str)] = &[
     ("permissions-policy", "camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ];
 
-/// The console's routes; `region` is what its requests are signed for.
-pub fn routes(region: &str) -> Router {
-    let text = PAGE.unwrap_or(MISSING).replace(REGION, region);
-    let page_routes = Router::new().route("/console/", get(page)).with_state(Arc::from(text));
+/// What tells a browser to use https alone for this host, and for how long: a year.
+const HTTPS_ALONE: &str = "max-age=31536000";
+
+/// What the page is made of.
+#[derive(Clone)]
+struct Page {
+    text: Arc<str>,
+    https_alone: bool,
+}
+
+/// The console's routes; `region` is what its requests are signed for. `https_alone`: browsers must
+/// not use http for this host any more, and trust its certificate.
+pub fn routes(region: &str, https_alone: bool) -> Router {
+    let text = PAGE.unwrap_or(MISSING).replace(REGION, region).into();
+    let page_routes =
+        Router::new().route("/console/", get(page)).with_state(Page { text, https_alone });
     Router::new()
         .route("/console", get(redirect))
         .route("/console/assets/{name}", get(asset))
@@ -60,7 +74,7 @@ async fn redirect() -> Response<Body> {
     response
 }
 
-async fn page(State(text): State<Arc<str>>) -> Response<Body> {
+async fn page(State(Page { text, https_alone }): State<Page>) -> Response<Body> {
     let Ok(nonce) = entropy::uuid() else {
         return answer(StatusCode::INTERNAL_SERVER_ERROR, "text/plain", Body::empty());
     };
@@ -68,6 +82,10 @@ async fn page(State(text): State<Arc<str>>) -> Response<Body> {
     let mut response = answer(StatusCode::OK, "text/html; charset=utf-8", Body::from(text));
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    if https_alone {
+        let value = HeaderValue::from_static(HTTPS_ALONE);
+        headers.insert(header::STRICT_TRANSPORT_SECURITY, value);
+    }
     if let Ok(policy) = HeaderValue::try_from(policy(&nonce)) {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
@@ -142,7 +160,7 @@ mod tests {
         let policy = |response: &Response<Body>| {
             response.headers()[header::CONTENT_SECURITY_POLICY].to_str().unwrap().to_owned()
         };
-        let page = || page(State(Arc::from("")));
+        let page = || page(State(Page { text: Arc::from(""), https_alone: false }));
         let (one, two) = (policy(&page().await), policy(&page().await));
         assert_ne!(one, two);
         for part in [
@@ -154,6 +172,15 @@ mod tests {
             assert!(one.contains(part), "{part}: {one}");
         }
         assert!(!one.contains("unsafe"), "{one}");
+    }
+
+    #[tokio::test]
+    async fn https_alone_is_demanded_only_when_it_is_told_to() {
+        for https_alone in [false, true] {
+            let response = page(State(Page { text: Arc::from(""), https_alone })).await;
+            let told = response.headers().contains_key(header::STRICT_TRANSPORT_SECURITY);
+            assert_eq!(told, https_alone);
+        }
     }
 
     #[tokio::test]

@@ -20,6 +20,7 @@ pub mod authority;
 pub mod backup;
 pub mod capacity;
 pub mod certificate;
+pub mod changes;
 pub mod channels;
 pub mod checkup;
 pub mod config;

@@ -247,6 +247,11 @@ pub const COMMAND_FILES_AT_ONCE: usize = 64;
 /// How often a file is made while something happens. CloudTrail delivers about every five minutes.
 pub const TRAIL_EVERY: Duration = Duration::from_secs(300);
 
+/// Streams of events of all users.
+pub const MAX_EVENT_STREAMS: usize = 2000;
+/// Streams of events of one user: one a browser.
+pub const MAX_EVENT_STREAMS_OF_USER: usize = 8;
+
 /// Events in one file. 4 KiB each at the most: 8 MiB before compression.
 pub const EVENTS_IN_FILE: i64 = 2000;
 

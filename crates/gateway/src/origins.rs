@@ -61,9 +61,29 @@ pub fn canonical(url: &str) -> Option<String> {
         .then(|| format!("https://{host}"))
 }
 
+/// The host of an origin, without its port.
+#[must_use]
+pub fn host(origin: &str) -> Option<&str> {
+    let rest = origin.strip_prefix("https://")?;
+    let end = rest.rfind(']').map_or(0, |at| at + 1);
+    let port = rest.get(end..)?.find(':').map_or(rest.len(), |at| end + at);
+    rest.get(..port)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_host_of_an_origin_has_no_port() {
+        for (origin, want) in [
+            ("https://gw.example:8443", "gw.example"),
+            ("https://gw.example", "gw.example"),
+            ("https://[::1]:8443", "[::1]"),
+        ] {
+            assert_eq!(host(origin), Some(want));
+        }
+    }
 
     #[test]
     fn an_origin_has_the_form_that_browsers_send() {

@@ -423,7 +423,9 @@ impl Gateway {
             };
             tokio::spawn(monitor.serve(listener, stop.clone()));
         }
-        let mut api = api::routes(Arc::new(api));
+        let api = Arc::new(api);
+        let events = api::event_routes(Arc::clone(&api));
+        let mut api = api::routes(api);
         let mut channels = channels::routes(plane.channels, origins(&foundation));
         if let Some(vendor) = plane.vendor {
             api = api.layer(from_fn_with_state(Arc::clone(&vendor), aws::calls));
@@ -433,8 +435,9 @@ impl Gateway {
         }
         let routes = routes::router([
             api,
+            events,
             channels,
-            console::routes(&foundation.realm.region),
+            console::routes(&foundation.realm.region, is_public(&foundation)),
             readiness::routes(ready),
         ]);
         let Capacity { connections, bound } =
@@ -498,6 +501,14 @@ async fn export_the_rest(foundation: &Foundation, recorder: &Arc<Recorder>) {
 /// Pages that may use a sign-in or open a data channel.
 fn origins(foundation: &Foundation) -> Origins {
     Origins::new(foundation.config.console.origins.clone())
+}
+
+/// Whether any browser trusts the certificate for each address of the console.
+fn is_public(foundation: &Foundation) -> bool {
+    let config = &foundation.config;
+    let hosts = config.console.origins.iter().filter_map(|origin| crate::origins::host(origin));
+    let hosts: Vec<String> = hosts.map(str::to_owned).collect();
+    certificate::is_public(&config.tls_certificate, &hosts, foundation.clock.now())
 }
 
 fn sign_in(foundation: &Foundation) -> SignInSettings {

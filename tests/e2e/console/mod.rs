@@ -10,6 +10,7 @@
 mod fleet;
 mod live;
 mod playback;
+mod safety;
 
 use std::path::Path;
 use std::process::Command;

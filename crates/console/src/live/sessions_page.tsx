@@ -5,6 +5,7 @@ import { type Signal, useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { call, identity, words } from "../api.ts";
 import { ask, askText } from "../dialog.tsx";
+import { onChange } from "../events.ts";
 import { type PageProps, addressOf } from "../pages.ts";
 import { TableFrame } from "../parts.tsx";
 import { dateOf, t } from "../strings.ts";
@@ -67,8 +68,10 @@ export function SessionsPage({ place }: PageProps) {
     refresh(false);
     const timer =
       wanted.state === "Active" ? setInterval(() => refresh(true), READS_EVERY_MS) : undefined;
+    const deaf = onChange("sessions", () => !document.hidden && refresh(true));
     return () => {
       over = true;
+      deaf();
       clearInterval(timer);
     };
   }, [wanted, found, trouble]);

@@ -29,6 +29,7 @@ mod devices;
 mod dispatch;
 mod document_list;
 mod documents;
+mod events;
 mod evidence;
 mod explain;
 mod health;
@@ -61,6 +62,7 @@ mod watching;
 mod way_in;
 mod web_identity;
 
+pub use events::routes as event_routes;
 pub use http::routes;
 pub use service::{Api, Parts};
 pub use sign_in::SignInSettings;

@@ -14,6 +14,7 @@ use towline_ssm::ids::Realm;
 use towline_store::{SeenRequest, Store};
 
 use super::bodies::Bodies;
+use super::events::Streams;
 use super::last_used::LastUsed;
 use super::paging::Pages;
 use super::policy_cache::PolicyCache;
@@ -85,6 +86,7 @@ pub struct Api {
     /// Itself, for what outlives a request.
     pub(super) own: OnceLock<Weak<Api>>,
     pub(super) started: UnixMillis,
+    pub(super) streams: Streams,
 }
 
 impl Api {
@@ -105,6 +107,7 @@ impl Api {
             watches: Watches::default(),
             own: OnceLock::new(),
             started: parts.clock.now(),
+            streams: Streams::default(),
             parts,
         })
     }

@@ -23,6 +23,7 @@ use tracing::{error, warn};
 
 use super::event::Event;
 use super::refusals::{Refusals, Who};
+use crate::changes::{Changes, Topic};
 use crate::limits;
 
 /// What is to be kept, and who waits for it.
@@ -39,6 +40,7 @@ pub struct AuditLog {
     clock: Clock,
     refusals: Arc<Refusals>,
     grown: Arc<Notify>,
+    changes: Changes,
 }
 
 impl AuditLog {
@@ -56,24 +58,27 @@ impl AuditLog {
             since_prune: limits::AUDIT_PRUNE_EVERY, // at the first batch after a start
         };
         let task = tokio::spawn(keeper.run(waiting));
-        (Self { queue, clock, refusals, grown }, task)
+        (Self { queue, clock, refusals, grown, changes: Changes::default() }, task)
     }
 
     /// Writes an event; returns when it is in the store (or the store has failed, which is logged).
     pub async fn write(&self, event: Event) {
+        let changed = changed_by(&event);
         self.kept(Some(event.row(self.clock.now())), None).await;
+        self.changes.tell_all(changed);
     }
 
     /// Writes the event of a request that `who` made, with the signature that is not to be taken
     /// again. A refusal beyond the budget of `who` is counted instead.
     pub async fn write_request(&self, who: &Who, event: Event, seen: Option<SeenRequest>) {
         let now = self.clock.now();
-        let refused = event.error.is_some();
+        let (refused, changed) = (event.error.is_some(), changed_by(&event));
         let row = (!refused || self.refusals.count(who, &event, now))
             .then(|| AuditRow { stranger: refused && who.is_stranger(), ..event.row(now) });
         if row.is_some() || seen.is_some() {
             self.kept(row, seen).await;
         }
+        self.changes.tell_all(changed);
     }
 
     /// Writes an event that `who` can cause as often as they like; beyond their budget it is
@@ -84,6 +89,12 @@ impl AuditLog {
             let stranger = who.is_stranger();
             self.kept(Some(AuditRow { stranger, ..event.row(now) }), None).await;
         }
+    }
+
+    /// What has changed, for pages that show it.
+    #[must_use]
+    pub const fn changes(&self) -> &Changes {
+        &self.changes
     }
 
     /// Waits until all that was written so far is in the store, counts included.
@@ -106,6 +117,11 @@ impl AuditLog {
             let _ = done.await;
         }
     }
+}
+
+/// What a page shows otherwise after this event.
+fn changed_by(event: &Event) -> &'static [Topic] {
+    if event.error.is_some() { &[] } else { Topic::of_event(&event.name) }
 }
 
 /// The task that writes the table.

@@ -19,6 +19,7 @@ use super::device::Device;
 use super::session::Session;
 use super::session_map::SessionMap;
 use crate::audit::AuditLog;
+use crate::changes::Topic;
 use crate::limits::LAST_WORDS;
 use crate::lock::lock;
 use crate::plane::{Dropped, EndReason, LiveState, StartError};
@@ -167,6 +168,7 @@ impl Hub {
     /// wait.
     pub fn device_up(self: &Arc<Self>, device: Arc<dyn Device>) {
         let older = lock(&self.devices).insert(device.id().to_owned(), device);
+        self.parts.trail.changes().tell(Topic::Devices);
         if let Some(older) = older {
             older.close("a newer connection of the device took its place");
             Self::lose_sessions(&*older);
@@ -183,6 +185,7 @@ impl Hub {
             }
         }
         Self::lose_sessions(device);
+        self.parts.trail.changes().tell(Topic::Devices);
     }
 
     fn lose_sessions(device: &dyn Device) {
@@ -249,6 +252,7 @@ impl Hub {
             if let Err(error) = hub.parts.store.sessions().mark(&name, status).await {
                 tracing::warn!(session = name, %error, "the status of a session could not be stored");
             }
+            hub.parts.trail.changes().tell(Topic::Sessions);
         });
     }
 
@@ -289,6 +293,7 @@ impl Hub {
             if let Err(error) = hub.parts.store.sessions().end(&name, failed, &text, now).await {
                 tracing::error!(session = name, %error, "the end of a session could not be stored");
             }
+            hub.parts.trail.changes().tell(Topic::Sessions);
         });
     }
 }

@@ -15,6 +15,7 @@ use towline_ssm::api::parse;
 use towline_ssm::api::sign_in::RedeemSignInLinkRequest;
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::operation::Operation;
+use towline_store::{AccessKey, SignIn};
 
 use super::super::authn::{Failure, unknown_key};
 use super::super::call::{Caller, Proof};
@@ -51,12 +52,7 @@ impl Api {
     ) -> Result<Caller, Failure> {
         self.own_page(&head.headers).map_err(Failure::uncounted)?;
         let id = self.opened_cookie(cookie).ok_or_else(unknown_key)?;
-        let row = self.store().sign_ins().get(&id).await.or_internal("cannot read a sign-in")?;
-        let row = row.ok_or_else(over)?;
-        let idle = self.parts.sign_in.idle;
-        if now >= row.expires_at || now >= row.used_at.plus(idle) {
-            return Err(over());
-        }
+        let (row, key) = self.sign_in_stands(&id, now).await?;
         let sent = head.headers.get(CSRF).map_or(&b""[..], |value| value.as_bytes());
         let right: bool = sent.ct_eq(self.csrf_of(&id).as_bytes()).into();
         if !right && operation != Operation::GetSignIn {
@@ -65,21 +61,46 @@ impl Api {
             let error = ApiError::new(ErrorCode::UnrecognizedClientException, message);
             return Err(Failure::uncounted(error));
         }
-        let key = self
-            .store()
-            .principals()
-            .key(&row.access_key)
-            .await
-            .or_internal("cannot read an access key")?;
-        let key = key.filter(|key| key.active).ok_or_else(over)?;
-        let every = limits::SIGN_IN_USED_EVERY.min(idle / 4);
+        let every = limits::SIGN_IN_USED_EVERY.min(self.parts.sign_in.idle / 4);
         if !head.headers.contains_key(BACKGROUND) && now >= row.used_at.plus(every) {
             let noted = self.store().sign_ins().used(&id, now).await;
             noted.or_internal("cannot note the use of a sign-in")?;
         }
+        self.holder_of(id, key).await
+    }
+
+    /// The sign-in of this id with its access key, while both stand.
+    pub(in super::super) async fn sign_in_stands(
+        &self,
+        id: &str,
+        now: UnixMillis,
+    ) -> Result<(SignIn, AccessKey), Failure> {
+        let row = self.store().sign_ins().get(id).await.or_internal("cannot read a sign-in")?;
+        let row = row.ok_or_else(over)?;
+        if now >= row.expires_at || now >= row.used_at.plus(self.parts.sign_in.idle) {
+            return Err(over());
+        }
+        let key = self.store().principals().key(&row.access_key).await;
+        let key = key.or_internal("cannot read an access key")?;
+        let key = key.filter(|key| key.active).ok_or_else(over)?;
+        Ok((row, key))
+    }
+
+    /// Whose sign-in a cookie is, for a request that does nothing: no CSRF value is asked for.
+    pub(in super::super) async fn holder_of_cookie(
+        &self,
+        cookie: &str,
+        now: UnixMillis,
+    ) -> Result<Caller, Failure> {
+        let id = self.opened_cookie(cookie).ok_or_else(unknown_key)?;
+        let (_, key) = self.sign_in_stands(&id, now).await?;
+        self.holder_of(id, key).await
+    }
+
+    async fn holder_of(&self, sign_in: String, key: AccessKey) -> Result<Caller, Failure> {
         let person = Person { id: key.principal_id, name: key.principal };
         let caller = self.user(person, key.id, None).await?;
-        Ok(Caller { proof: Proof::Cookie { sign_in: id }, ..caller })
+        Ok(Caller { proof: Proof::Cookie { sign_in }, ..caller })
     }
 
     /// Whether an unsigned request is that of a page, ours or not.
@@ -107,7 +128,7 @@ impl Api {
     }
 
     /// Goes on only for a page of this gateway.
-    pub(super) fn own_page(&self, headers: &HeaderMap) -> Result<(), ApiError> {
+    pub(in super::super) fn own_page(&self, headers: &HeaderMap) -> Result<(), ApiError> {
         let origins = &self.parts.sign_in.origins;
         if origins.of(headers) == Origin::Ours {
             return Ok(());
