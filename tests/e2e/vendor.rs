@@ -1,6 +1,7 @@
 //! A device with amazon-ssm-agent, as a peer plays it: registered by an activation, seen in lists,
 //! reached by shells and commands.
 
+use std::io::{Read, Write};
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
 
@@ -11,7 +12,9 @@ use towline_testkit::terminal::{PATIENCE, Terminal};
 use towline_testkit::trouble::ensure;
 use towline_testkit::{Outcome, Trouble, eventually, process};
 
+use crate::codes::DENIED;
 use crate::peers::vendor::{KEYS, LINUX, MACOS, VendorAgent, WINDOWS};
+use crate::tunnel::{Forward, echo_server};
 
 /// Waits until the gateway says that the device is connected.
 fn wait_online(lab: &Lab, agent: &VendorAgent) -> Outcome {
@@ -291,4 +294,117 @@ fn output_is_whole_over_lost_and_doubled_messages_and_a_cut() -> Outcome {
             agent.seen()
         )
     })
+}
+
+#[test]
+fn a_port_is_forwarded_by_the_first_version_of_smux() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let server = echo_server()?;
+    let route = format!("0:{}", server.port());
+    let forward = Forward::on(&lab.admin(), &lab, &agent.id(), &route)?;
+    let text: Vec<u8> = (0..200_000_u32).map(|n| u8::try_from(n % 251).unwrap_or(0)).collect();
+    for round in 0..3 {
+        let mut connection = forward.connect()?;
+        let (mut writer, sent) = (connection.try_clone()?, text.clone());
+        let writing = std::thread::spawn(move || writer.write_all(&sent));
+        let mut back = vec![0; text.len()];
+        connection.read_exact(&mut back)?;
+        ensure(back == text, || format!("round {round}: other bytes came back"))?;
+        let _ = writing.join();
+    }
+    Ok(())
+}
+
+#[test]
+fn a_command_of_run_command_is_run_once_and_has_its_outputs() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let id = agent.id();
+    let command = send(&lab, &id, "echo out; echo err >&2; exit 3")?;
+    let done = wait_for(&lab, &command, &id, "Failed")?;
+    ensure(done["ResponseCode"] == 3, || format!("{done}"))?;
+    ensure(
+        done["StandardOutputContent"] == "out\n" && done["StandardErrorContent"] == "err\n",
+        || format!("{done}"),
+    )?;
+    eventually("the reply is acknowledged", PATIENCE, || {
+        agent.seen().iter().any(|line| line.starts_with("reply of ")).then_some(())
+    })?;
+    let good = send(&lab, &id, "echo fine")?;
+    wait_for(&lab, &good, &id, "Success").map(drop)
+}
+
+#[test]
+fn a_command_that_is_cancelled_ends_on_the_device() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let id = agent.id();
+    let command = send(&lab, &id, "sleep 1000")?;
+    wait_for(&lab, &command, &id, "InProgress")?;
+    lab.admin().api("AmazonSSM.CancelCommand", &json!({ "CommandId": command }))?;
+    wait_for(&lab, &command, &id, "Cancelled")?;
+    eventually("the agent has stopped it", PATIENCE, || {
+        agent.seen().iter().any(|line| line.ends_with(" stopped")).then_some(())
+    })
+}
+
+#[test]
+fn a_command_that_runs_while_the_gateway_is_killed_runs_once_and_ends() -> Outcome {
+    let mut lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let id = agent.id();
+    let mark = lab.directory().join("ran");
+    let script = format!("echo x >>{}; sleep 2; echo end", mark.display());
+    let command = send(&lab, &id, &script)?;
+    wait_for(&lab, &command, &id, "InProgress")?;
+    eventually("it runs", PATIENCE, || std::fs::read_to_string(&mark).ok())?;
+    lab.gateway.kill()?;
+    lab.gateway.start_again()?;
+    eventually("the control channel is lost", PATIENCE, || {
+        agent.seen().iter().any(|line| line == "control channel lost").then_some(())
+    })?;
+    agent.start()?;
+    let done = wait_for(&lab, &command, &id, "Success")?;
+    ensure(done["StandardOutputContent"] == "end\n", || format!("{done}"))?;
+    let ran = std::fs::read_to_string(&mark)?;
+    ensure(ran == "x\n", || format!("it ran more than once: {ran:?}"))
+}
+
+/// Sends a script; the command's id.
+fn send(lab: &Lab, device: &str, script: &str) -> Outcome<String> {
+    let body = json!({
+        "DocumentName": "AWS-RunShellScript", "InstanceIds": [device],
+        "Parameters": { "commands": [script] },
+    });
+    let sent = lab.admin().api("AmazonSSM.SendCommand", &body)?;
+    Ok(sent["Command"]["CommandId"].as_str().unwrap_or_default().to_owned())
+}
+
+/// Waits until a command has this status on a device.
+fn wait_for(lab: &Lab, command: &str, device: &str, status: &str) -> Outcome<serde_json::Value> {
+    let body = json!({ "CommandId": command, "InstanceId": device });
+    let mut last = serde_json::Value::Null;
+    let found = eventually(&format!("the command is {status}"), PATIENCE, || {
+        last = lab.admin().api("AmazonSSM.GetCommandInvocation", &body).ok()?;
+        (last["Status"] == status).then(|| last.clone())
+    });
+    found.map_err(|trouble| Trouble::new(format!("{trouble}: {last}")))
+}
+
+#[test]
+fn a_policy_tells_devices_apart_by_their_agent() -> Outcome {
+    let lab = Lab::start()?;
+    let agent = online(&lab)?;
+    let policy = json!({
+        "Version": "2012-10-17",
+        "Statement": [
+            { "Effect": "Allow", "Action": "*", "Resource": "*" },
+            { "Effect": "Deny", "Action": "ssm:StartSession", "Resource": "*",
+              "Condition": { "StringEquals": { "towline:AgentKind": "vendor" } } },
+        ],
+    });
+    let ann = lab.user("ann", Some(&policy.to_string()))?;
+    let out = ann.run(&["exec", "--user", "operator", &agent.id(), "--", "true"])?;
+    ensure(out.status.code() == Some(DENIED), || format!("{out:?}"))
 }

@@ -594,6 +594,13 @@ pub const VENDOR_RING: usize = 256 * 1024;
 /// channel's.
 pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
 
+/// How long the end of a job that was stopped is awaited.
+pub const VENDOR_CANCEL_WAIT: Duration = Duration::from_secs(10);
+
+/// How long the last reply of a job to which nobody waits is kept at the agent: a scheduler that has
+/// just been started orders it again meanwhile.
+pub const VENDOR_REPLY_WAIT: Duration = Duration::from_secs(600);
+
 /// How often it is looked whether the sessions of a device that is removed are over.
 pub const VENDOR_TICK: Duration = Duration::from_millis(50);
 

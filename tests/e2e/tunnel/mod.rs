@@ -41,8 +41,13 @@ impl Forward {
         device: &Device,
         route: &str,
     ) -> Outcome<Self> {
+        Self::on(operator, lab, device.id(), route)
+    }
+
+    /// On the device of this id.
+    pub(crate) fn on(operator: &Operator, lab: &Lab, id: &str, route: &str) -> Outcome<Self> {
         let log = lab.directory().join(format!("forward-{}.log", route.replace(['/', ':'], "-")));
-        let command = operator.towline(&["-o", "json", "forward", device.id(), route]);
+        let command = operator.towline(&["-o", "json", "forward", id, route]);
         let mut running = Running::start("towline forward", command, &log)?;
         let port = running.wait_for("the forward listens", 0, PATIENCE, port_in)?;
         Ok(Self { running, port })

@@ -148,6 +148,14 @@ pub(crate) enum Command {
         #[arg(long)]
         write: bool,
     },
+    /// Print the configuration with which amazon-ssm-agent finds the gateway
+    ///
+    /// See docs/vendor-agent.md for where the file belongs.
+    AgentConfig {
+        /// For amazon-ssm-agent: the content of amazon-ssm-agent.json
+        #[arg(long, required = true)]
+        vendor: bool,
+    },
     /// Print shell completions
     Completions {
         /// Shell

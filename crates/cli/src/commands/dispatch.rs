@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::context::Context;
 use super::{
-    access, activation, admin, aws_config, cast_file, command_log, copy, devices, export, health,
-    offline, play, recordings, run, sessions, shell, ssh_config, tunnel, verify, watch,
+    access, activation, admin, agent_config, aws_config, cast_file, command_log, copy, devices,
+    export, health, offline, play, recordings, run, sessions, shell, ssh_config, tunnel, verify,
+    watch,
 };
 use crate::args::policy::PolicyCommand;
 use crate::args::{Cli, Command};
@@ -29,6 +30,9 @@ pub(crate) async fn dispatch(cli: Cli) -> Result<u8, Failure> {
     match &cli.command {
         Command::AwsConfig { write } => {
             return aws_config::run(&cli.global, *write, &env, output).map(|()| 0);
+        }
+        Command::AgentConfig { .. } => {
+            return agent_config::run(&cli.global, &env, output).map(|()| 0);
         }
         Command::Play(args) if cast_file::is_file(&args.recording) => {
             let lines = cast_file::Lines::open(Path::new(&args.recording))?;
@@ -89,6 +93,7 @@ async fn online(command: Command, mut context: Context) -> Result<u8, Failure> {
         Command::Verify(_)
         | Command::Policy(_)
         | Command::AwsConfig { .. }
+        | Command::AgentConfig { .. }
         | Command::SshConfig { .. }
         | Command::Completions { .. }
         | Command::Man { .. } => {}

@@ -6,6 +6,7 @@
 mod access;
 mod activation;
 mod admin;
+mod agent_config;
 mod aws_config;
 mod cast_file;
 mod command_log;

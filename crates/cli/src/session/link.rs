@@ -48,7 +48,7 @@ pub(super) struct Begun {
 
 /// Asks for a session, or takes up the one that there is.
 pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, SessionError> {
-    let mut notice = None;
+    let (mut notice, mut vendor) = (None, false);
     let is_new = matches!(begin, Begin::Start(_));
     let again = match begin {
         Begin::Join(_) => Operation::JoinSession,
@@ -65,6 +65,7 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
             if let Some(why) = answer.towline_not_recorded {
                 notice = Some(format!("this session is not recorded: {why}"));
             }
+            vendor = answer.towline_agent_kind.as_deref() == Some("vendor");
             (answer.session_id, answer.stream_url, Token(answer.token_value))
         }
         Begin::Resume(session_id) | Begin::Join(session_id) => {
@@ -95,6 +96,7 @@ pub(super) async fn begin(mut client: Client, begin: Begin) -> Result<Begun, Ses
         url,
         again,
         aws,
+        vendor,
         outage: None,
     };
     Ok(Begun { link, session, token, notice })
@@ -154,6 +156,8 @@ pub(super) struct Link {
     again: Operation,
     /// Speaks for us where the gateway does not know our dialect.
     aws: Option<Box<Aws>>,
+    /// The device runs amazon-ssm-agent.
+    vendor: bool,
     outage: Option<Backoff>,
 }
 
@@ -166,7 +170,7 @@ impl Link {
     /// The version of smux that the other end of a tunnel speaks.
     #[must_use]
     pub(super) fn smux(&self) -> Version {
-        if self.aws.is_some() { Version::One } else { Version::Two }
+        if self.aws.is_some() || self.vendor { Version::One } else { Version::Two }
     }
 
     /// Whether messages can leave now.

@@ -29,7 +29,7 @@ use towline_ssm::documents::{DETACHED, RUN_SHELL, SessionPlan, TOWLINE_COPY};
 use towline_ssm::error::{ApiError, ErrorCode};
 use towline_ssm::ids::{DeviceId, SessionId};
 use towline_ssm::operation::USE_RESERVED_SESSION;
-use towline_store::{DeviceStatus, SessionFilter, SessionStatus};
+use towline_store::{AgentKind, DeviceStatus, SessionFilter, SessionStatus};
 
 use super::authz::Question;
 use super::call::Call;
@@ -65,7 +65,8 @@ impl Api {
         self.authorize_start(call, &request.target, named, &facts).await?;
         let Resolved { plan, preferences, elevated, .. } = wanted?;
         note_plan(call, &plan);
-        let device = self.usable_target(&request.target).await?;
+        let (device, agent) = self.usable_target(&request.target).await?;
+        call.note("agentKind", agent.as_str());
         let session = SessionId::from_random(
             &call.caller.name,
             entropy::random().or_internal("no session id")?,
@@ -110,7 +111,7 @@ impl Api {
             source_ip: call.source,
             may_use_reserve,
         };
-        self.open(call, start).await
+        self.open(call, start, agent).await
     }
 
     /// Opens the session that was decided.
@@ -118,6 +119,7 @@ impl Api {
         &self,
         call: &Call,
         start: SessionStart,
+        agent: AgentKind,
     ) -> Result<StartSessionResponse, ApiError> {
         match self.parts.sessions.start(start.clone()).await {
             Ok(started) => Ok(StartSessionResponse {
@@ -126,6 +128,7 @@ impl Api {
                 session_id: start.session.into(),
                 token_value: started.token,
                 towline_session_type: None,
+                towline_agent_kind: (agent == AgentKind::Vendor).then(|| agent.as_str().to_owned()),
                 towline_not_recorded: started.not_recorded,
             }),
             Err(error) => Err(start_error(&start.device, &error)),
@@ -157,14 +160,15 @@ impl Api {
         self.authorize(call, &question(true, about)).await
     }
 
-    async fn usable_target(&self, target: &str) -> Result<DeviceId, ApiError> {
+    async fn usable_target(&self, target: &str) -> Result<(DeviceId, AgentKind), ApiError> {
         let not_connected =
             || ApiError::new(ErrorCode::TargetNotConnected, format!("{target} is not connected"));
         let id: DeviceId = target.parse().map_err(|_| not_connected())?;
         let device =
             self.store().devices().get(id.as_str()).await.or_internal("cannot read a device")?;
+        let kind = device.as_ref().map(|device| device.agent_kind).unwrap_or_default();
         let why = match device.map(|device| device.status) {
-            Some(DeviceStatus::Active) => return Ok(id),
+            Some(DeviceStatus::Active) => return Ok((id, kind)),
             None => return Err(not_connected()),
             Some(DeviceStatus::Quarantined) => {
                 "is quarantined: two devices have used its key; an administrator lifts it with \
@@ -202,6 +206,7 @@ impl Api {
             token_value,
             towline_not_recorded: None,
             towline_input_recorded: session.new.input_recorded.then_some(true),
+            towline_agent_kind: None,
             towline_session_type: Some(session.new.session_type)
                 .filter(|session_type| !session_type.is_empty()),
         })

@@ -107,6 +107,9 @@ pub struct StartSessionResponse {
     /// Not of AWS: why the session is not recorded, though recordings are wanted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub towline_not_recorded: Option<String>,
+    /// Not of AWS: `vendor` when the device runs amazon-ssm-agent, which speaks version 1 of smux.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub towline_agent_kind: Option<String>,
     /// Not of AWS, of ResumeSession only: the session type of the stream's handshake. It says whether
     /// the session has a terminal.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -65,12 +65,8 @@ fn kind_and_properties(plan: &SessionPlan) -> Result<(&'static str, Value), &'st
         SessionPlan::Exec { detach: true, .. } => {
             return Err("amazon-ssm-agent detaches no program: leave --detach out");
         }
-        SessionPlan::Exec { argv, terminal: true, .. } => {
-            (plan.session_type(), on_each(&quoted(argv)))
-        }
-        SessionPlan::Exec { argv, .. } => {
-            (plan.session_type(), apart(on_each(&quoted(argv)), true))
-        }
+        SessionPlan::Exec { argv, terminal: true, .. } => (plan.session_type(), of_arguments(argv)),
+        SessionPlan::Exec { argv, .. } => (plan.session_type(), apart(of_arguments(argv), true)),
         SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => {
             (plan.session_type(), plan.handshake_properties())
         }
@@ -84,6 +80,19 @@ fn kind_and_properties(plan: &SessionPlan) -> Result<(&'static str, Value), &'st
 fn on_each(command: &str) -> Value {
     let branch = json!({ "commands": command, "runAsElevated": false });
     json!({ "linux": branch, "macos": branch, "windows": branch })
+}
+
+/// A program with its arguments on each platform: Windows reads the line by PowerShell.
+fn of_arguments(argv: &[String]) -> Value {
+    let mut properties = on_each(&quoted(argv));
+    properties["windows"]["commands"] = json!(powershell(argv));
+    properties
+}
+
+/// Arguments as one line that PowerShell reads as these arguments.
+fn powershell(argv: &[String]) -> String {
+    let word = |argument: &String| format!("'{}'", argument.replace('\'', "''"));
+    format!("& {}", argv.iter().map(word).collect::<Vec<_>>().join(" "))
 }
 
 /// Prefixes are put in by the gateway (decision 143): the agent gets none.

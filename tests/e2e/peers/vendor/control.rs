@@ -12,7 +12,7 @@ use towline_testkit::trouble::ensure;
 use tungstenite::Message;
 
 use super::stream::{frame, look};
-use super::{Socket, VendorAgent, session, token_of};
+use super::{Socket, VendorAgent, job, session, token_of};
 
 /// How long one look for a message waits.
 const LOOK: Duration = Duration::from_millis(20);
@@ -29,6 +29,7 @@ impl VendorAgent {
         let socket = self.open_control()?;
         self.stop.store(false, Ordering::Relaxed);
         let (up, comes) = mpsc::channel();
+        self.goes_up(up.clone());
         let agent = Arc::clone(self);
         std::thread::spawn(move || agent.control(socket, &up, &comes));
         Ok(())
@@ -79,6 +80,10 @@ impl VendorAgent {
             }
             MessageType::AgentTaskAcknowledge => {
                 self.note(format!("end of {} heard", payload["TaskId"].as_str().unwrap_or("?")));
+            }
+            MessageType::AgentJob => job::take(self, &payload, up),
+            MessageType::AgentJobReplyAck => {
+                self.note(format!("reply of {} kept", payload["jobId"].as_str().unwrap_or("?")));
             }
             other => self.note(format!("{}", other.as_str())),
         }

@@ -9,6 +9,8 @@
 //!   signatures are made by [`signing`].
 
 pub(crate) mod control;
+pub(crate) mod job;
+pub(crate) mod port;
 pub(crate) mod session;
 pub(crate) mod signing;
 pub(crate) mod stream;
@@ -76,6 +78,10 @@ pub(crate) struct VendorAgent {
     pub(crate) fingerprint: String,
     pub(crate) faults: Faults,
     pub(crate) stop: AtomicBool,
+    /// Last replies of jobs that were sent.
+    pub(crate) replies: AtomicU32,
+    /// Where replies go: the control channel of now.
+    up: Mutex<Option<std::sync::mpsc::Sender<control::Up>>>,
     pair: Mutex<Arc<RsaKeyPair>>,
     id: Mutex<String>,
     issued: Mutex<Issued>,
@@ -103,6 +109,8 @@ impl VendorAgent {
             fingerprint: format!("f0000000-0000-4000-8000-{:012}", key[100]),
             faults: Faults::default(),
             stop: AtomicBool::new(false),
+            replies: AtomicU32::new(0),
+            up: Mutex::default(),
             pair: Mutex::new(Arc::new(pair)),
             id: Mutex::default(),
             issued: Mutex::default(),
@@ -140,6 +148,16 @@ impl VendorAgent {
     /// Uses other keys from now on.
     pub(crate) fn use_keys(&self, keys: Issued) {
         *lock(&self.issued) = keys;
+    }
+
+    /// Sends something up by the control channel of now. False: there is none.
+    pub(crate) fn send_up(&self, what: control::Up) -> bool {
+        lock(&self.up).as_ref().is_some_and(|up| up.send(what).is_ok())
+    }
+
+    /// The control channel is this one from now on.
+    pub(crate) fn goes_up(&self, up: std::sync::mpsc::Sender<control::Up>) {
+        *lock(&self.up) = Some(up);
     }
 
     pub(crate) fn note(&self, what: impl Into<String>) {

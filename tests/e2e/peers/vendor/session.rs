@@ -11,9 +11,9 @@ use towline_ssm::message::{MessageType, PayloadType};
 use towline_testkit::Outcome;
 use towline_testkit::terminal::Terminal;
 
-use super::VendorAgent;
 use super::control::Up;
 use super::stream::Stream;
+use super::{VendorAgent, port};
 
 /// How long the agent waits until the rest of its output is acknowledged: 2 s.
 const DRAIN: Duration = Duration::from_secs(2);
@@ -53,6 +53,10 @@ fn serve(agent: &Arc<VendorAgent>, session: &str, kind: &str, properties: &Value
         "Standard_Stream" => on_terminal(&mut stream, &shell(&["-i"]))?,
         "InteractiveCommands" => on_terminal(&mut stream, &shell(&["-c", command]))?,
         "NonInteractiveCommands" => apart(&mut stream, command)?,
+        "Port" if properties["type"] == "LocalPortForwarding" => {
+            port::muxed(&mut stream, properties)?;
+        }
+        "Port" => port::raw(&mut stream, properties)?,
         other => return Err(towline_testkit::Trouble::new(format!("no plugin for {other}"))),
     }
     let end = Instant::now() + DRAIN;

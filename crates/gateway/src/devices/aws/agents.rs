@@ -3,6 +3,7 @@
 //! # Invariants
 //! - Made once; every request and every task shares it.
 
+use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use towline_host::clock::Clock;
 use towline_store::Store;
 
+use super::control::ControlChannel;
 use super::registry::Registry;
 use crate::audit::{AuditLog, Event, Who};
 use crate::devices::enrollment::Enrollment;
@@ -56,6 +58,12 @@ impl VendorAgents {
             failures: Throttle::default(),
             start: (at, Instant::now()),
         })
+    }
+
+    /// The live control channel of a device.
+    pub(super) fn control_of(&self, device: &str) -> Option<Arc<ControlChannel>> {
+        let held = self.parts.hub.device(device).filter(|held| !held.is_closed())?;
+        (held as Arc<dyn Any + Send + Sync>).downcast().ok()
     }
 
     /// The clock of the data channel: time of day at the start, and monotonic since.

@@ -18,18 +18,22 @@ use bytes::Bytes;
 use futures_util::StreamExt as _;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
+use tokio::time::Instant;
 use towline_ssm::ids::DeviceId;
 use towline_ssm::message::{AgentMessage, MessageType, PayloadType};
-use towline_ssm::vendor::control::{OpenControlChannel, TaskComplete, task_acknowledge};
+use towline_ssm::vendor::control::{
+    JobAck, JobReply, OpenControlChannel, TaskComplete, task_acknowledge,
+};
 use towline_store::{Device as Row, DeviceStatus, SignOfLife};
 use towline_wire::text::plain;
 
 use super::agents::VendorAgents;
+use super::job::News;
 use super::order::message_id;
 use super::ticket::Channel;
 use crate::limits::{
-    AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_SILENCE,
-    VENDOR_STALLED,
+    AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT,
+    VENDOR_SILENCE, VENDOR_STALLED,
 };
 use crate::lock::lock;
 use crate::sessions::{ConnectionId, Device};
@@ -42,6 +46,7 @@ pub(super) struct ControlChannel {
     /// The agent tells its starts nowhere: for the gateway there is one.
     pub(super) boot: [u8; 16],
     pub(super) is_windows: bool,
+    began: Instant,
     outbox: Mutex<VecDeque<Message>>,
     ready: Notify,
     closed: AtomicBool,
@@ -59,6 +64,7 @@ impl ControlChannel {
             number: ConnectionId::fresh(),
             boot: [0; 16],
             is_windows,
+            began: Instant::now(),
             outbox: Mutex::default(),
             ready: Notify::new(),
             closed: AtomicBool::new(false),
@@ -185,9 +191,33 @@ impl ControlChannel {
                     session.completed(complete);
                 }
             }
+            MessageType::AgentJobAck => {
+                let Some(ack) = parsed::<JobAck>(message) else { return };
+                if let Some(job) = self.agents.registry.job(self.id(), &ack.job_id) {
+                    let words = plain(&ack.error_message, MAX_DEVICE_SENTENCE);
+                    job.hears(News::Ack(ack.verdict(), words));
+                }
+            }
+            MessageType::AgentJobReply => self.reply(message),
             other => {
                 tracing::trace!(device = self.id(), ?other, "a message without a meaning here")
             }
+        }
+    }
+}
+
+impl ControlChannel {
+    /// How a job stands. A reply to which nobody waits may be of a step that the scheduler is about to
+    /// order again: it is acknowledged when that time is over.
+    fn reply(&self, message: &AgentMessage) {
+        let Some(reply) = parsed::<JobReply>(message) else { return };
+        let id = message.id.to_string();
+        let content = reply.parsed().unwrap_or_default();
+        let is_last = !matches!(content.document_status.as_str(), "InProgress" | "Pending" | "");
+        match self.agents.registry.job(self.id(), &reply.job_id) {
+            Some(job) if is_last => job.hears(News::Ended(id, content)),
+            None if is_last && self.began.elapsed() < VENDOR_REPLY_WAIT => {}
+            _ => self.acknowledge_reply(&reply.job_id, &id),
         }
     }
 }
@@ -221,6 +251,9 @@ pub(super) async fn serve(
     agents.event("DeviceConnected", &device.id, source, vec![]).await;
     let held = agents.registry.of(&device.id);
     agents.parts.hub.device_settled(&*channel, &held);
+    for job in agents.registry.jobs(&device.id) {
+        job.hears(News::Back);
+    }
     let why = channel.carry(socket).await;
     channel.close(&why);
     agents.parts.hub.device_down(&*channel);
@@ -246,11 +279,7 @@ async fn opening(socket: &mut WebSocket) -> Option<OpenControlChannel> {
 impl VendorAgents {
     /// Puts a channel into the hub. False: another live one has the same key.
     async fn admit(&self, channel: &Arc<ControlChannel>, source: IpAddr) -> bool {
-        let held = self.parts.hub.device(channel.id()).filter(|held| !held.is_closed());
-        let held = held.and_then(|held| {
-            (held as Arc<dyn std::any::Any + Send + Sync>).downcast::<ControlChannel>().ok()
-        });
-        if let Some(held) = held
+        if let Some(held) = self.control_of(channel.id())
             && held.answers().await
         {
             self.quarantine(&held, source).await;

@@ -22,6 +22,7 @@ mod channels;
 mod control;
 mod device;
 mod health;
+mod job;
 mod keys;
 mod order;
 mod output;

@@ -31,9 +31,9 @@ impl ControlChannel {
         order: &Order<'_>,
         session: &Arc<Session>,
     ) -> Result<(), StartError> {
-        let Work::Session { plan, terminal, .. } = order.work else {
-            let why = "this device runs amazon-ssm-agent, to which steps are given as a document";
-            return Err(StartError::Refused { why: why.into() });
+        let (plan, terminal) = match &order.work {
+            Work::Session { plan, terminal, .. } => (*plan, *terminal),
+            Work::Script(script) => return self.order_job(order, script, session),
         };
         self.check_user(plan, order.run_as)?;
         let content = session_content(&SessionOrder {

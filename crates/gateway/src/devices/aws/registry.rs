@@ -43,6 +43,21 @@ impl Registry {
         lock(&self.sessions).get(name).filter(|session| session.device == device).cloned()
     }
 
+    /// The step of a command that this job of a device is.
+    pub(super) fn job(&self, device: &str, job: &str) -> Option<Arc<VendorSession>> {
+        let is_it = |session: &&Arc<VendorSession>| {
+            session.device == device && session.job.as_ref().is_some_and(|own| own.id == job)
+        };
+        lock(&self.sessions).values().find(is_it).cloned()
+    }
+
+    /// The steps of commands on a device.
+    pub(super) fn jobs(&self, device: &str) -> Vec<Arc<VendorSession>> {
+        let is_job =
+            |session: &&Arc<VendorSession>| session.device == device && session.job.is_some();
+        lock(&self.sessions).values().filter(is_job).cloned().collect()
+    }
+
     /// Names of the sessions of a device.
     pub(super) fn of(&self, device: &str) -> HashSet<String> {
         let sessions = lock(&self.sessions);

@@ -17,6 +17,7 @@ use towline_ssm::message::payload::Size as VendorSize;
 use towline_ssm::vendor::control::TaskComplete;
 use towline_wire::lane::{Lane, Lanes};
 
+use super::job::{Job, News};
 use crate::limits::{VENDOR_INPUT, VENDOR_SIGNALS};
 use crate::lock::lock;
 use crate::sessions::{ConnectionId, Control, DeviceEnd, Session};
@@ -52,6 +53,8 @@ pub(super) struct Told {
     pub(super) input: VecDeque<u8>,
     /// The agent has said on its control channel how it ended.
     pub(super) completed: Option<TaskComplete>,
+    /// What was said about its job.
+    pub(super) news: VecDeque<News>,
     /// The session is over: the device is to end it.
     pub(super) over: bool,
 }
@@ -61,6 +64,8 @@ pub(super) struct VendorSession {
     pub(super) device: String,
     pub(super) kind: Kind,
     pub(super) session: Arc<Session>,
+    /// A step of a command is this job.
+    pub(super) job: Option<Job>,
     /// Whether standard error comes apart.
     pub(super) separate: bool,
     connection: ConnectionId,
@@ -76,11 +81,22 @@ impl VendorSession {
         kind: Kind,
         session: &Arc<Session>,
     ) -> (Arc<Self>, mpsc::Receiver<WebSocket>) {
+        Self::with_job(device, kind, session, None)
+    }
+
+    /// The same, of a step of a command: it has no websockets.
+    pub(super) fn with_job(
+        device: &str,
+        kind: Kind,
+        session: &Arc<Session>,
+        job: Option<Job>,
+    ) -> (Arc<Self>, mpsc::Receiver<WebSocket>) {
         let (sockets, arrivals) = mpsc::channel(1);
         let new = Self {
             device: device.to_owned(),
             kind,
             session: Arc::clone(session),
+            job,
             separate: kind == Kind::Command,
             connection: ConnectionId::fresh(),
             told: Mutex::default(),
@@ -108,6 +124,15 @@ impl VendorSession {
     /// A websocket of the agent for it. Nothing happens to one that comes while another waits.
     pub(super) fn arrives(&self, socket: WebSocket) {
         let _ = self.sockets.try_send(socket);
+    }
+
+    /// The agent said something about its job.
+    pub(super) fn hears(&self, news: News) {
+        self.tell(|told| {
+            if told.news.len() < VENDOR_SIGNALS {
+                told.news.push_back(news);
+            }
+        });
     }
 
     /// The agent says how it ended.
