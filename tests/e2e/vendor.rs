@@ -322,7 +322,7 @@ fn a_command_of_run_command_is_run_once_and_has_its_outputs() -> Outcome {
     let agent = online(&lab)?;
     let id = agent.id();
     let command = send(&lab, &id, "echo out; echo err >&2; exit 3")?;
-    let done = wait_for(&lab, &command, &id, "Failed")?;
+    let done = wait_for(&lab, &command, &id, "Failed").map_err(with_traces(&lab, &agent))?;
     ensure(done["ResponseCode"] == 3, || format!("{done}"))?;
     ensure(
         done["StandardOutputContent"] == "out\n" && done["StandardErrorContent"] == "err\n",
@@ -365,10 +365,15 @@ fn a_command_that_runs_while_the_gateway_is_killed_runs_once_and_ends() -> Outco
         agent.seen().iter().any(|line| line == "control channel lost").then_some(())
     })?;
     agent.start()?;
-    let done = wait_for(&lab, &command, &id, "Success")?;
+    let done = wait_for(&lab, &command, &id, "Success").map_err(with_traces(&lab, &agent))?;
     ensure(done["StandardOutputContent"] == "end\n", || format!("{done}"))?;
     let ran = std::fs::read_to_string(&mark)?;
     ensure(ran == "x\n", || format!("it ran more than once: {ran:?}"))
+}
+
+/// Adds what the agent saw and the gateway logged.
+fn with_traces<'t>(lab: &'t Lab, agent: &'t VendorAgent) -> impl Fn(Trouble) -> Trouble + 't {
+    |trouble| Trouble::new(format!("{trouble}\n{:#?}\n{}", agent.seen(), lab.gateway.logged()))
 }
 
 /// Sends a script; the command's id.

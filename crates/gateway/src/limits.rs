@@ -545,8 +545,7 @@ pub const MAX_DEVICE_SENTENCE: usize = 1024;
 /// Longest text that a device reports about itself, characters.
 pub const MAX_DEVICE_REPORT: usize = 256;
 
-/// Life of the keys that are issued to a device with amazon-ssm-agent, which renews them at half of
-/// it.
+/// Life of the keys that are issued to a device with amazon-ssm-agent. It renews them at half of it.
 pub const VENDOR_KEY_LIFE: Duration = Duration::from_secs(3600);
 
 /// The same for a device that waits for a person: it is back soon after the approval.
@@ -555,12 +554,10 @@ pub const VENDOR_WAITING_KEY_LIFE: Duration = Duration::from_secs(300);
 /// Longest security token of a device, and longest token of one of its channels, bytes.
 pub const MAX_VENDOR_TOKEN: usize = 1024;
 
-/// How old the last sign of life of such a device may be before a report is written that says
-/// nothing new.
+/// How old the last sign of life of such a device is when a report without news is written.
 pub const VENDOR_HEALTH_EVERY: Duration = Duration::from_secs(1800);
 
-/// How long a poll of the older message service waits. A shorter one makes the agent ask in a tight
-/// loop.
+/// How long a poll of the older message service waits. The agent asks again at once.
 pub const VENDOR_LONG_POLL: Duration = Duration::from_secs(20);
 
 /// Sessions of one device with amazon-ssm-agent at a time.
@@ -590,15 +587,13 @@ pub const VENDOR_SIGNALS: usize = 64;
 /// Output that the agent has sent and the client has not taken, bytes a lane.
 pub const VENDOR_RING: usize = 256 * 1024;
 
-/// How long the one half of a session's end waits for the other: the data channel's and the control
-/// channel's.
+/// How long one half of a session's end waits for the other, which comes by another channel.
 pub const VENDOR_END_WAIT: Duration = Duration::from_secs(2);
 
 /// How long the end of a job that was stopped is awaited.
 pub const VENDOR_CANCEL_WAIT: Duration = Duration::from_secs(10);
 
-/// How long the last reply of a job to which nobody waits is kept at the agent: a scheduler that has
-/// just been started orders it again meanwhile.
+/// How long a last reply that no task awaits stays with the agent: the scheduler may order it again.
 pub const VENDOR_REPLY_WAIT: Duration = Duration::from_secs(600);
 
 /// How often it is looked whether the sessions of a device that is removed are over.

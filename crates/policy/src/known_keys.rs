@@ -109,6 +109,7 @@ const TOKEN_SERVICE: &[&str] = &[
 /// keys of tags that an activation lets devices bring; the program that makes the request; owner and
 /// document of a session that is watched.
 const TOWLINE: &[&str] = &[
+    "towline:agentkind",
     "towline:client",
     "towline:commandline",
     "towline:devicetagkeys",

@@ -6,13 +6,13 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use serde_json::{Value, json};
-use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
+use towline_ssm::message::{AgentMessage, MessageId, MessageIds, MessageType, PayloadType};
 use towline_testkit::Outcome;
 use towline_testkit::trouble::ensure;
 use tungstenite::Message;
 
-use super::stream::{frame, look};
-use super::{Socket, VendorAgent, job, session, token_of};
+use super::stream::{frame_of, look};
+use super::{Socket, VendorAgent, job, lock, session, token_of};
 
 /// How long one look for a message waits.
 const LOOK: Duration = Duration::from_millis(20);
@@ -55,9 +55,10 @@ impl VendorAgent {
         let _ = socket.get_ref().sock.set_read_timeout(Some(LOOK));
         while !self.is_stopped() {
             while let Ok((message_type, payload)) = comes.try_recv() {
+                let id = self.id_of(&payload, &mut ids);
                 let payload = payload.to_string();
                 let what = (PayloadType::None, payload.as_bytes());
-                let bytes = frame(&mut ids, message_type, (0, 0), what);
+                let bytes = frame_of(id, message_type, (0, 0), what);
                 if socket.send(Message::binary(bytes)).is_err() {
                     return self.note("control channel lost");
                 }
@@ -68,6 +69,17 @@ impl VendorAgent {
                 Err(()) => return self.note("control channel lost"),
             }
         }
+    }
+
+    /// The last reply of a job has one id, whenever it is sent.
+    fn id_of(&self, payload: &Value, ids: &mut MessageIds) -> MessageId {
+        let content = payload["content"].as_str().unwrap_or_default();
+        let fresh = ids.next_id();
+        if content.is_empty() || content.contains("InProgress") {
+            return fresh;
+        }
+        let job = payload["jobId"].as_str().unwrap_or_default().to_owned();
+        *lock(&self.last).entry(job).or_insert(fresh)
     }
 
     fn order(self: &Arc<Self>, bytes: &[u8], up: &Sender<Up>) {
@@ -83,7 +95,11 @@ impl VendorAgent {
             }
             MessageType::AgentJob => job::take(self, &payload, up),
             MessageType::AgentJobReplyAck => {
-                self.note(format!("reply of {} kept", payload["jobId"].as_str().unwrap_or("?")));
+                let job = payload["jobId"].as_str().unwrap_or_default();
+                let kept = lock(&self.last).get(job).map(ToString::to_string);
+                if kept.as_deref() == payload["acknowledgedMessageId"].as_str() {
+                    self.note(format!("reply of {job} kept"));
+                }
             }
             other => self.note(format!("{}", other.as_str())),
         }

@@ -21,6 +21,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ring::signature::RsaKeyPair;
 use serde_json::{Value, json};
+use towline_ssm::message::MessageId;
 use towline_testkit::https::{self, Answer};
 use towline_testkit::lab::{Activation, Lab};
 use towline_testkit::trouble::ensure;
@@ -80,6 +81,8 @@ pub(crate) struct VendorAgent {
     pub(crate) stop: AtomicBool,
     /// Last replies of jobs that were sent.
     pub(crate) replies: AtomicU32,
+    /// Ids of last replies, by job.
+    pub(crate) last: Mutex<std::collections::HashMap<String, MessageId>>,
     /// Where replies go: the control channel of now.
     up: Mutex<Option<std::sync::mpsc::Sender<control::Up>>>,
     pair: Mutex<Arc<RsaKeyPair>>,
@@ -88,7 +91,7 @@ pub(crate) struct VendorAgent {
     seen: Mutex<Vec<String>>,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -110,6 +113,7 @@ impl VendorAgent {
             faults: Faults::default(),
             stop: AtomicBool::new(false),
             replies: AtomicU32::new(0),
+            last: Mutex::default(),
             up: Mutex::default(),
             pair: Mutex::new(Arc::new(pair)),
             id: Mutex::default(),

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use serde_json::{Value, json};
-use towline_ssm::message::{AgentMessage, MessageIds, MessageType, PayloadType};
+use towline_ssm::message::{AgentMessage, MessageId, MessageIds, MessageType, PayloadType};
 use towline_testkit::{Outcome, Trouble};
 use tungstenite::Message;
 
@@ -45,6 +45,16 @@ fn now() -> u64 {
 pub(crate) fn frame(
     ids: &mut MessageIds,
     message_type: MessageType,
+    place: (i64, u64),
+    what: (PayloadType, &[u8]),
+) -> Vec<u8> {
+    frame_of(ids.next_id(), message_type, place, what)
+}
+
+/// The same with this id.
+pub(crate) fn frame_of(
+    id: MessageId,
+    message_type: MessageType,
     (sequence, flags): (i64, u64),
     (payload_type, payload): (PayloadType, &[u8]),
 ) -> Vec<u8> {
@@ -53,7 +63,7 @@ pub(crate) fn frame(
         created: now(),
         sequence,
         flags,
-        id: ids.next_id(),
+        id,
         payload_type,
         payload: payload.to_vec(),
     }

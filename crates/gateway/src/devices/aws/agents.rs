@@ -3,15 +3,14 @@
 //! # Invariants
 //! - Made once; every request and every task shares it.
 
-use std::any::Any;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use towline_host::clock::Clock;
+use towline_ssm::message::MessageId;
 use towline_store::Store;
 
-use super::control::ControlChannel;
 use super::registry::Registry;
 use crate::audit::{AuditLog, Event, Who};
 use crate::devices::enrollment::Enrollment;
@@ -60,12 +59,6 @@ impl VendorAgents {
         })
     }
 
-    /// The live control channel of a device.
-    pub(super) fn control_of(&self, device: &str) -> Option<Arc<ControlChannel>> {
-        let held = self.parts.hub.device(device).filter(|held| !held.is_closed())?;
-        (held as Arc<dyn Any + Send + Sync>).downcast().ok()
-    }
-
     /// The clock of the data channel: time of day at the start, and monotonic since.
     pub(super) fn time(&self) -> Duration {
         self.start.0 + self.start.1.elapsed()
@@ -90,4 +83,9 @@ impl VendorAgents {
         };
         self.parts.audit.write_within(&Who::Device(device.to_owned()), event).await;
     }
+}
+
+/// A fresh id of a message; without randomness one that the agent does not compare.
+pub(super) fn message_id() -> MessageId {
+    MessageId::from_random(towline_host::entropy::random().unwrap_or_default())
 }

@@ -30,8 +30,7 @@ use towline_ssm::vendor::control::TaskComplete;
 use towline_wire::lane::Lane;
 use towline_wire::message::ExitStatus;
 
-use super::agents::VendorAgents;
-use super::order::message_id;
+use super::agents::{VendorAgents, message_id};
 use super::output::Output;
 use super::session::{Kind, Told, VendorSession};
 use crate::limits::{

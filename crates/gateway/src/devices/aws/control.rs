@@ -8,6 +8,7 @@
 //! - A channel over which nothing is heard for [`VENDOR_SILENCE`] is dead: the agent pings each 54 s.
 //! - Two live channels with one key: both are locked out, as for our own agent.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -27,9 +28,8 @@ use towline_ssm::vendor::control::{
 use towline_store::{Device as Row, DeviceStatus, SignOfLife};
 use towline_wire::text::plain;
 
-use super::agents::VendorAgents;
-use super::job::News;
-use super::order::message_id;
+use super::agents::{VendorAgents, message_id};
+use super::news::News;
 use super::ticket::Channel;
 use crate::limits::{
     AWS_FIRST_MESSAGE, CLONE_PROBE, MAX_DEVICE_SENTENCE, VENDOR_CONTROL_BYTES, VENDOR_REPLY_WAIT,
@@ -277,6 +277,12 @@ async fn opening(socket: &mut WebSocket) -> Option<OpenControlChannel> {
 }
 
 impl VendorAgents {
+    /// The live control channel of a device.
+    pub(super) fn control_of(&self, device: &str) -> Option<Arc<ControlChannel>> {
+        let held = self.parts.hub.device(device).filter(|held| !held.is_closed())?;
+        (held as Arc<dyn Any + Send + Sync>).downcast().ok()
+    }
+
     /// Puts a channel into the hub. False: another live one has the same key.
     async fn admit(&self, channel: &Arc<ControlChannel>, source: IpAddr) -> bool {
         if let Some(held) = self.control_of(channel.id())

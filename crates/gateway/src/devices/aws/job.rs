@@ -23,9 +23,9 @@ use towline_wire::lane::Lane;
 use towline_wire::message::ExitStatus;
 use towline_wire::text::plain;
 
-use super::agents::VendorAgents;
+use super::agents::{VendorAgents, message_id};
 use super::control::ControlChannel;
-use super::order::message_id;
+use super::news::{Job, News};
 use super::output::Output;
 use super::session::{Kind, VendorSession};
 use crate::limits::{MAX_DEVICE_SENTENCE, VENDOR_CANCEL_WAIT, VENDOR_SESSIONS, VENDOR_SILENCE};
@@ -34,26 +34,6 @@ use crate::sessions::{DeviceEnd, Order, Script, Session};
 
 /// The user that the agent runs jobs as.
 const ROOT: &str = "root";
-
-/// A job as its task and its control channel know it.
-pub(super) struct Job {
-    /// Its name.
-    pub(super) id: String,
-    /// The same without its frame: a UUID.
-    command: String,
-    /// What orders it.
-    order: Vec<u8>,
-}
-
-/// What the agent said about a job.
-pub(super) enum News {
-    /// Whether it takes it, in words.
-    Ack(JobVerdict, String),
-    /// How it ended: id of the message, and what is in it.
-    Ended(String, JobContent),
-    /// The control channel is there again.
-    Back,
-}
 
 impl ControlChannel {
     /// Orders a step of a command.

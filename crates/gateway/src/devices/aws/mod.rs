@@ -24,6 +24,7 @@ mod device;
 mod health;
 mod job;
 mod keys;
+mod news;
 mod order;
 mod output;
 mod proof;

@@ -9,8 +9,8 @@
 use std::sync::Arc;
 
 use towline_ssm::documents::SessionPlan;
+use towline_ssm::message::MessageType;
 use towline_ssm::message::payload::Size;
-use towline_ssm::message::{MessageId, MessageType};
 use towline_ssm::vendor::control::interactive_shell;
 use towline_ssm::vendor::{SessionOrder, session_content};
 
@@ -95,9 +95,4 @@ fn kind_of(plan: &SessionPlan) -> Kind {
         | SessionPlan::Copy { .. } => Kind::Command,
         SessionPlan::Port { .. } | SessionPlan::Ssh { .. } => Kind::Port,
     }
-}
-
-/// A fresh id of a message; without randomness one that the agent does not compare.
-pub(super) fn message_id() -> MessageId {
-    MessageId::from_random(towline_host::entropy::random().unwrap_or_default())
 }

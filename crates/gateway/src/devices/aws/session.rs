@@ -17,7 +17,7 @@ use towline_ssm::message::payload::Size as VendorSize;
 use towline_ssm::vendor::control::TaskComplete;
 use towline_wire::lane::{Lane, Lanes};
 
-use super::job::{Job, News};
+use super::news::{Job, News};
 use crate::limits::{VENDOR_INPUT, VENDOR_SIGNALS};
 use crate::lock::lock;
 use crate::sessions::{ConnectionId, Control, DeviceEnd, Session};
