@@ -186,7 +186,7 @@ impl Stream {
         self.unacknowledged.is_empty()
     }
 
-    /// Looks for a message, repeats what is due, comes back if the socket is lost. What came in
+    /// Looks for messages, repeats what is due, comes back if the socket is lost. What came in
     /// order.
     pub(crate) fn turn(&mut self) -> Outcome<Vec<(PayloadType, Vec<u8>)>> {
         if self.socket.is_none() && !self.closed {
@@ -201,16 +201,18 @@ impl Stream {
             }
         }
         let mut came = Vec::new();
-        let looked = self.socket.as_mut().map(look);
-        match looked {
-            Some(Ok(Some(Message::Binary(bytes)))) => self.take(&bytes, &mut came)?,
-            Some(Err(())) => self.socket = None,
-            _ => {}
+        for _ in 0..32 {
+            match self.socket.as_mut().map(look) {
+                Some(Ok(Some(Message::Binary(bytes)))) => self.take(&bytes, &mut came)?,
+                Some(Err(())) => self.socket = None,
+                _ => break,
+            }
         }
         let late: Vec<Vec<u8>> = self
             .unacknowledged
             .iter_mut()
             .filter(|(_, at, _)| at.elapsed() >= RESEND)
+            .take(8)
             .map(|(_, at, bytes)| {
                 *at = Instant::now();
                 bytes.clone()

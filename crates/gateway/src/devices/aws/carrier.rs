@@ -10,7 +10,7 @@
 //! - A session is opened when the agent says that it is connected (a plain shell) or has shaken hands
 //!   (others), and over when the agent has said so and its output was taken, or when the gateway ends
 //!   it.
-//! - What the agent sends in fragments of one message each is written in one flush.
+//! - Reading never waits for writing: both ends may have much to say.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -114,41 +114,50 @@ impl Carrier {
     }
 
     async fn run(&mut self, mut arrivals: mpsc::Receiver<WebSocket>) {
-        let mut socket: Option<(Sink, Stream)> = None;
-        let mut heard = Instant::now();
+        let (mut sink, mut stream): (Option<Sink>, Option<Stream>) = (None, None);
+        let (mut heard, mut unflushed) = (Instant::now(), false);
         loop {
             if self.step() {
-                if let Some((mut sink, mut stream)) = socket {
+                if let (Some(mut sink), Some(mut stream)) = (sink, stream) {
                     self.part(&mut sink, &mut stream).await;
                 }
                 return;
             }
-            if let Some((sink, _)) = &mut socket
-                && !self.transmit(sink).await
-            {
-                self.socket_lost(&mut socket);
-                continue;
+            let mut lost = false;
+            if let Some(sink) = sink.as_mut().filter(|_| !unflushed) {
+                match self.feed(sink).await {
+                    Some(fed) => unflushed = fed,
+                    None => lost = true,
+                }
             }
-            let wake = self.wake(heard, socket.is_some());
+            let wake = self.wake(heard, sink.is_some());
             tokio::select! {
-                message = next(&mut socket) => match message {
+                message = next(&mut stream), if !lost => match message {
                     Some(Ok(message)) => {
                         heard = Instant::now();
                         self.hear(message);
                     }
-                    Some(Err(_)) | None => self.socket_lost(&mut socket),
+                    Some(Err(_)) | None => lost = true,
                 },
-                Some(fresh) = arrivals.recv() => {
-                    heard = Instant::now();
-                    socket = Some(fresh.split());
+                flushed = flush(&mut sink), if unflushed && !lost => {
+                    unflushed = false;
+                    lost = !flushed;
+                }
+                Some(fresh) = arrivals.recv(), if !lost => {
+                    let (fresh_sink, fresh_stream) = fresh.split();
+                    (sink, stream) = (Some(fresh_sink), Some(fresh_stream));
+                    (heard, unflushed) = (Instant::now(), false);
                     self.socket_up();
                 }
-                () = self.own.ready.notified() => {}
-                () = tokio::time::sleep_until(wake) => {
-                    if heard.elapsed() >= VENDOR_SILENCE && socket.is_some() {
-                        self.socket_lost(&mut socket);
-                    }
+                () = self.own.ready.notified(), if !lost => {}
+                () = tokio::time::sleep_until(wake), if !lost => {
+                    lost = sink.is_some() && heard.elapsed() >= VENDOR_SILENCE;
                 }
+                () = std::future::ready(()), if lost => {}
+            }
+            if lost {
+                (sink, stream, unflushed) = (None, None, false);
+                self.socket_lost();
             }
         }
     }
@@ -177,8 +186,7 @@ impl Carrier {
         }
     }
 
-    fn socket_lost(&mut self, socket: &mut Option<(Sink, Stream)>) {
-        *socket = None;
+    fn socket_lost(&mut self) {
         self.channel.detach();
         if self.ending.terminating || self.ending.told {
             return;
@@ -370,8 +378,9 @@ impl Carrier {
         }
     }
 
-    /// Sends what is due. False: the websocket is lost.
-    async fn transmit(&mut self, sink: &mut Sink) -> bool {
+    /// Puts what is due onto the websocket, whose buffer is empty: whether that was anything. `None`:
+    /// the websocket is lost.
+    async fn feed(&mut self, sink: &mut Sink) -> Option<bool> {
         let mut fed = false;
         while let Some(transmit) = self.channel.poll_transmit(self.agents.time()) {
             let message = match transmit {
@@ -380,11 +389,11 @@ impl Carrier {
                 Transmit::Ping(content) => Message::Ping(content.into()),
             };
             if !in_time(sink.feed(message)).await {
-                return false;
+                return None;
             }
             fed = true;
         }
-        !fed || in_time(sink.flush()).await
+        Some(fed)
     }
 
     /// Tells the agent that the session is over, and waits a moment until it has hung up.
@@ -402,9 +411,17 @@ async fn in_time<E>(sending: impl Future<Output = Result<(), E>>) -> bool {
 }
 
 /// The next message; without a websocket there is none, ever.
-async fn next(socket: &mut Option<(Sink, Stream)>) -> Option<Result<Message, axum::Error>> {
-    match socket {
-        Some((_, stream)) => stream.next().await,
+async fn next(stream: &mut Option<Stream>) -> Option<Result<Message, axum::Error>> {
+    match stream {
+        Some(stream) => stream.next().await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Whether everything was written in time.
+async fn flush(sink: &mut Option<Sink>) -> bool {
+    match sink {
+        Some(sink) => in_time(sink.flush()).await,
         None => std::future::pending().await,
     }
 }
