@@ -10,8 +10,21 @@
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
-use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
+use tokio::io::{Interest, Ready};
+
+/// Urgent bytes, which never come: what is always reported besides is what is waited for.
+#[cfg(target_os = "linux")]
+const WATCHED: Interest = Interest::PRIORITY;
+/// Elsewhere an end is reported with the room for a write.
+#[cfg(not(target_os = "linux"))]
+const WATCHED: Interest = Interest::WRITABLE;
+
+fn is_over(ready: Ready) -> bool {
+    let closed =
+        if cfg!(target_os = "linux") { ready.is_read_closed() } else { ready.is_write_closed() };
+    closed || ready.is_error()
+}
 
 /// The other end of an output.
 #[derive(Debug)]
@@ -22,22 +35,21 @@ impl Reader {
     /// Must be called within the runtime.
     #[must_use]
     pub(crate) fn of(output: impl AsFd) -> Self {
-        // Urgent bytes, which never come: what is always reported besides is what is waited for.
         // Deprecated because a type could lend its descriptor and close it meanwhile; `OwnedFd` is
         // what cannot.
         #[allow(deprecated)]
         let registered = output
             .as_fd()
             .try_clone_to_owned()
-            .and_then(|own| AsyncFd::with_interest(own, Interest::PRIORITY));
+            .and_then(|own| AsyncFd::with_interest(own, WATCHED));
         Self(registered.ok())
     }
 
     /// Returns once nobody reads any more. May be dropped and called again.
     pub(crate) async fn gone(&self) {
         let Some(fd) = &self.0 else { return std::future::pending().await };
-        while let Ok(mut ready) = fd.ready(Interest::PRIORITY | Interest::ERROR).await {
-            if ready.ready().is_error() || ready.ready().is_read_closed() {
+        while let Ok(mut ready) = fd.ready(WATCHED | Interest::ERROR).await {
+            if is_over(ready.ready()) {
                 return;
             }
             ready.clear_ready();

@@ -17,7 +17,7 @@
 //! - No flag of a description that is not our own is changed.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{FileType, Mode, OFlags, fstat, open};
@@ -30,6 +30,13 @@ use crate::platform::Access;
 /// Most bytes of one write to a description that may block: POSIX promises that a pipe that polls
 /// as writable has room for them.
 const SMALL_WRITE: usize = 512;
+
+/// A broken socket is an error, not a signal; macOS has no such flag, and there this program ignores
+/// the signal.
+#[cfg(not(target_os = "macos"))]
+const AT_ONCE: SendFlags = SendFlags::DONTWAIT.union(SendFlags::NOSIGNAL);
+#[cfg(target_os = "macos")]
+const AT_ONCE: SendFlags = SendFlags::DONTWAIT;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum How {
@@ -178,7 +185,7 @@ impl How {
 
     fn write(self, fd: BorrowedFd<'_>, bytes: &[u8]) -> io::Result<usize> {
         match self {
-            Self::Socket => retry(|| send(fd, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)),
+            Self::Socket => retry(|| send(fd, bytes, AT_ONCE)),
             Self::Own | Self::Shared => retry(|| rustix::io::write(fd, bytes)),
         }
     }
@@ -220,7 +227,7 @@ fn reopen(fd: BorrowedFd<'_>, access: Access) -> Option<OwnedFd> {
 /// A path that opens what is behind `fd` anew.
 #[cfg(not(target_os = "macos"))]
 fn path_of(fd: BorrowedFd<'_>) -> Option<String> {
-    Some(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+    Some(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&fd)))
 }
 
 /// On macOS `/dev/fd` gives the same description again, so only terminals have such a path; kqueue
