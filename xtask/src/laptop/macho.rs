@@ -1,7 +1,7 @@
 //! What a Mach-O program asks of macOS, from its load commands.
 //!
 //! # Invariants
-//! - Nothing but the system's own library is loaded: a framework would need Apple's SDK to link, and
+//! - Nothing but libraries of the base system is loaded: a framework would need Apple's SDK to link, and
 //!   a certificate store of the system is none of ours (webpki-roots, `--ca`).
 //! - A program for Apple's processors has a signature, ad hoc: the kernel kills one without.
 
@@ -18,7 +18,8 @@ const VERSION_MIN: u32 = 0x24;
 /// Bytes before the first load command.
 const HEADER: usize = 32;
 /// The libraries that each macOS has.
-const OF_THE_SYSTEM: &[&str] = &["/usr/lib/libSystem.B.dylib", "/usr/lib/libiconv.2.dylib"];
+const OF_THE_SYSTEM: &[&str] =
+    &["/usr/lib/libSystem.B.dylib", "/usr/lib/libcharset.1.dylib", "/usr/lib/libiconv.2.dylib"];
 
 /// Checks a program; what it needs, in words.
 ///
