@@ -21,6 +21,7 @@ story(async (page, context) => {
   await tools(page, terminal);
   await hostile(page, terminal);
   await flood(page, terminal);
+  await pasted(page, terminal);
   await watched(context, page, terminal);
   await joined(page, terminal);
   await opened(context);
@@ -93,6 +94,34 @@ async function flood(page, terminal) {
   await page.keyboard.type("echo dry-$((40+2))\n");
   await terminal.sees("dry-42");
   step(`endless output stopped and a line answered after ${Math.round(performance.now() - began)} ms`);
+}
+
+const LINES = 100_000;
+
+async function pasted(page, terminal) {
+  step(`${LINES} lines are pasted after a question, and arrive whole`);
+  const file = `/tmp/towline-pasted-${env.TOWLINE_DEVICE}`;
+  await terminal.type(`clear; stty -echo; echo ready-$((40+2)); cat > ${file}`);
+  await terminal.sees("ready-42");
+  const paste = () =>
+    page.evaluate((lines) => {
+      const data = new DataTransfer();
+      const text = Array.from({ length: lines }, (_, at) => `line ${at + 1}\n`).join("");
+      data.setData("text/plain", text);
+      const event = new ClipboardEvent("paste", { clipboardData: data, bubbles: true, cancelable: true });
+      document.querySelector(".xterm-helper-textarea").dispatchEvent(event);
+    }, LINES);
+  const dialog = page.locator("dialog", { hasText: "Paste 100000 lines?" });
+  await paste();
+  await dialog.getByRole("button", { name: "Cancel" }).click();
+  await paste();
+  const began = performance.now();
+  await dialog.getByRole("button", { name: "Paste" }).click();
+  await page.keyboard.press("Control+KeyD");
+  await terminal.type(`stty echo; echo sum-$(seq -f 'line %.0f' ${LINES} | cmp - ${file} && echo same)`);
+  await terminal.sees("sum-same");
+  step(`${LINES} lines arrived after ${Math.round(performance.now() - began)} ms`);
+  await terminal.type(`rm ${file}`);
 }
 
 async function watched(context, page, terminal) {
