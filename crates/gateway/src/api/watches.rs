@@ -34,3 +34,38 @@ impl Watches {
 pub(super) fn is_alive(watching: &Weak<dyn Watching>) -> bool {
     watching.upgrade().is_some_and(|watching| !watching.is_over())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Scripted(AtomicBool);
+
+    impl Watching for Scripted {
+        fn is_over(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+        fn end(&self, _: &str) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn viewers_count_for_their_user_until_they_are_over_or_gone() {
+        let (watches, first, second) =
+            (Watches::default(), Arc::new(Scripted::default()), Arc::new(Scripted::default()));
+        for viewer in [&first, &second] {
+            let viewer: Arc<dyn Watching> = Arc::clone(viewer) as _;
+            watches.add("ann", Arc::downgrade(&viewer));
+        }
+        assert_eq!((watches.count("ann"), watches.count("bob")), (2, 0));
+        first.end("over");
+        assert_eq!(watches.count("ann"), 1);
+        drop(second);
+        assert_eq!(watches.count("ann"), 0);
+    }
+}
